@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 
 const steps: [string, string[]][] = [
   ['oxfmt', ['--check', 'src', 'test', 'scripts']],
-  ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'scripts']],
+  ['oxlint', ['--type-aware', '--deny-warnings', '--format=unix', 'src', 'test', 'scripts']],
   ['tsc', []],
   ['node', ['--test', '--test-reporter=dot', 'test/arch.test.ts']],
 ]

@@ -32,9 +32,9 @@ type Import = { file: string; folder: string; target: string }
 function importsOf(file: string): Import[] {
   const source = readFileSync(file, 'utf8')
   const folder = file.split('/')[1]!
-  return [...source.matchAll(/^(?:import|export)\b[^'"`]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)].map(
-    (match) => ({ file, folder, target: match[1] ?? match[2] ?? match[3]! }),
-  )
+  return [
+    ...source.matchAll(/^(?:import|export)\b[^'"`]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm),
+  ].map((match) => ({ file, folder, target: match[1] ?? match[2] ?? match[3]! }))
 }
 
 const files = globSync('src/**/*.ts')
@@ -74,5 +74,8 @@ test('pure folders import no module that does I/O', () => {
 })
 
 test('every folder of src stands in the table', () => {
-  assert.deepEqual([...new Set(files.map((file) => file.split('/')[1]!))].filter((folder) => !(folder in mayImport)), [])
+  assert.deepEqual(
+    [...new Set(files.map((file) => file.split('/')[1]!))].filter((folder) => !(folder in mayImport)),
+    [],
+  )
 })

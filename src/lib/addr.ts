@@ -1,0 +1,241 @@
+// IP addresses and prefixes as immutable values, v4 and v6 alike.
+// Text is read strictly (RFC 4291 section 2.2; dotted quads without leading zeros) and written canonically (RFC 5952),
+// so the canonical text serves as a map key.
+
+export type Family = 4 | 6
+
+export class AddrError extends Error {
+  override name = 'AddrError'
+}
+
+const widthBits = { 4: 32, 6: 128 } as const
+
+function parse4(text: string): bigint | undefined {
+  const parts = text.split('.')
+  if (parts.length !== 4) return undefined
+  let value = 0n
+  for (const part of parts) {
+    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
+    value = (value << 8n) | BigInt(part)
+  }
+  return value
+}
+
+function parse6(text: string): bigint | undefined {
+  let source = text
+  if (source.includes('.')) {
+    // RFC 4291 section 2.2 form 3: the last 32 bits as a dotted quad
+    const at = source.lastIndexOf(':')
+    const quad = parse4(source.slice(at + 1))
+    if (at < 0 || quad === undefined) return undefined
+    source = `${source.slice(0, at + 1)}${(quad >> 16n).toString(16)}:${(quad & 0xffffn).toString(16)}`
+  }
+  const halves = source.split('::')
+  if (halves.length > 2) return undefined
+  const groupsOf = (half: string): string[] => (half === '' ? [] : half.split(':'))
+  const head = groupsOf(halves[0]!)
+  const tail = halves.length === 2 ? groupsOf(halves[1]!) : []
+  const missing = 8 - head.length - tail.length
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined
+  const groups = [...head, ...Array.from({ length: missing }, () => '0'), ...tail]
+  let value = 0n
+  for (const group of groups) {
+    if (!/^[0-9a-fA-F]{1,4}$/.test(group)) return undefined
+    value = (value << 16n) | BigInt(`0x${group}`)
+  }
+  return value
+}
+
+function format6(value: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
+  // RFC 5952 section 4.2: the longest run of two or more zero groups, the first one of equals, becomes "::"
+  let best = { start: -1, length: 1 }
+  for (let start = 0; start < 8; start++) {
+    let length = 0
+    while (start + length < 8 && groups[start + length] === 0) length++
+    if (length > best.length) best = { start, length }
+  }
+  const hex = groups.map((group) => group.toString(16))
+  if (best.start < 0) return hex.join(':')
+  return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`
+}
+
+/** One IP address. `value` is the address as an unsigned number of `bits` bits. */
+export class Addr {
+  readonly family: Family
+  readonly value: bigint
+  #text: string | undefined
+
+  constructor(family: Family, value: bigint) {
+    if (value < 0n || value >> BigInt(widthBits[family]) !== 0n)
+      throw new AddrError(`no IPv${family} address: ${value}`)
+    this.family = family
+    this.value = value
+  }
+
+  /** Reads an address; throws AddrError on anything else, zone identifiers included. */
+  static parse(text: string): Addr {
+    const addr = Addr.tryParse(text)
+    if (addr === undefined) throw new AddrError(`"${text}" is no IP address`)
+    return addr
+  }
+
+  static tryParse(text: string): Addr | undefined {
+    const isV6 = text.includes(':')
+    const value = isV6 ? parse6(text) : parse4(text)
+    return value === undefined ? undefined : new Addr(isV6 ? 6 : 4, value)
+  }
+
+  /** From 4 or 16 bytes in network order; throws AddrError on another length. */
+  static fromBytes(bytes: Uint8Array): Addr {
+    if (bytes.length !== 4 && bytes.length !== 16)
+      throw new AddrError(`an address has 4 or 16 bytes, not ${bytes.length}`)
+    let value = 0n
+    for (const byte of bytes) value = (value << 8n) | BigInt(byte)
+    return new Addr(bytes.length === 4 ? 4 : 6, value)
+  }
+
+  /** 4 or 16 bytes in network order. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(widthBits[this.family] / 8)
+    let rest = this.value
+    for (let index = bytes.length - 1; index >= 0; index--, rest >>= 8n) bytes[index] = Number(rest & 0xffn)
+    return bytes
+  }
+
+  /** 32 or 128. */
+  get bits(): number {
+    return widthBits[this.family]
+  }
+
+  plus(offset: bigint | number): Addr {
+    return new Addr(this.family, this.value + BigInt(offset))
+  }
+
+  equals(other: Addr): boolean {
+    return this.family === other.family && this.value === other.value
+  }
+
+  /** Orders v4 before v6, then by value. */
+  compare(other: Addr): number {
+    if (this.family !== other.family) return this.family - other.family
+    return this.value < other.value ? -1 : this.value > other.value ? 1 : 0
+  }
+
+  get isMulticast(): boolean {
+    return this.family === 4 ? this.value >> 28n === 0xen : this.value >> 120n === 0xffn
+  }
+
+  get isLinkLocal(): boolean {
+    return this.family === 4 ? this.value >> 16n === 0xa9fen : this.value >> 118n === 0x3fan
+  }
+
+  get isLoopback(): boolean {
+    return this.family === 4 ? this.value >> 24n === 127n : this.value === 1n
+  }
+
+  get isUnspecified(): boolean {
+    return this.value === 0n
+  }
+
+  toString(): string {
+    this.#text ??=
+      this.family === 4
+        ? [24n, 16n, 8n, 0n].map((shift) => (this.value >> shift) & 0xffn).join('.')
+        : format6(this.value)
+    return this.#text
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+}
+
+/** A network: an address whose host bits are zero, and its length in bits. */
+export class Prefix {
+  readonly addr: Addr
+  readonly length: number
+
+  /** Clears host bits; throws AddrError when `length` does not fit the family. */
+  constructor(addr: Addr, length: number) {
+    if (!Number.isInteger(length) || length < 0 || length > addr.bits) {
+      throw new AddrError(`"/${length}" does not fit IPv${addr.family}`)
+    }
+    const hostBits = BigInt(addr.bits - length)
+    this.addr = new Addr(addr.family, (addr.value >> hostBits) << hostBits)
+    this.length = length
+  }
+
+  /** Reads "10.0.0.0/8"; host bits must be zero, so that a typing error is not silently another network. */
+  static parse(text: string): Prefix {
+    const slash = text.indexOf('/')
+    const lengthText = text.slice(slash + 1)
+    if (slash < 0 || !/^(0|[1-9]\d{0,2})$/.test(lengthText))
+      throw new AddrError(`"${text}" is no CIDR (expected address/length)`)
+    const addr = Addr.tryParse(text.slice(0, slash))
+    if (addr === undefined) throw new AddrError(`"${text}" is no CIDR: "${text.slice(0, slash)}" is no IP address`)
+    const prefix = new Prefix(addr, Number(lengthText))
+    if (!prefix.addr.equals(addr)) throw new AddrError(`"${text}" has host bits set; did you mean ${prefix}?`)
+    return prefix
+  }
+
+  static tryParse(text: string): Prefix | undefined {
+    try {
+      return Prefix.parse(text)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The prefix that holds just `addr`. */
+  static host(addr: Addr): Prefix {
+    return new Prefix(addr, addr.bits)
+  }
+
+  get family(): Family {
+    return this.addr.family
+  }
+
+  /** How many addresses it holds. */
+  get size(): bigint {
+    return 1n << BigInt(this.addr.bits - this.length)
+  }
+
+  get last(): Addr {
+    return this.addr.plus(this.size - 1n)
+  }
+
+  /** The address at `offset` from the network address; throws AddrError outside of the prefix. */
+  at(offset: bigint | number): Addr {
+    const addr = this.addr.plus(offset)
+    if (!this.contains(addr)) throw new AddrError(`${this} has no address number ${offset}`)
+    return addr
+  }
+
+  contains(other: Addr | Prefix): boolean {
+    const addr = other instanceof Addr ? other : other.addr
+    if (addr.family !== this.family || (other instanceof Prefix && other.length < this.length)) return false
+    const hostBits = BigInt(this.addr.bits - this.length)
+    return addr.value >> hostBits === this.addr.value >> hostBits
+  }
+
+  overlaps(other: Prefix): boolean {
+    return this.contains(other) || other.contains(this)
+  }
+
+  equals(other: Prefix): boolean {
+    return this.length === other.length && this.addr.equals(other.addr)
+  }
+
+  compare(other: Prefix): number {
+    return this.addr.compare(other.addr) || this.length - other.length
+  }
+
+  toString(): string {
+    return `${this.addr}/${this.length}`
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+}
