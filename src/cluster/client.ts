@@ -1,0 +1,308 @@
+// Requests to a Kubernetes API server: verbs, retries, limits and errors on top of the transport.
+// It works against any API server; see docs/cluster-client.md for what it does where and why.
+import type { IncomingMessage } from 'node:http'
+import { isFields, isKubeObject, type KubeObject } from '#/model/kubernetes.ts'
+import { Backoff } from './backoff.ts'
+import { type Clock, Deadline, sleep, systemClock } from './clock.ts'
+import type { ServerConfig } from './config.ts'
+import { ApiError, apiErrorFrom, ApiUnreachable, isApiError } from './errors.ts'
+import { StaleConnection, type Transport } from './transport.ts'
+
+export type RequestOptions = {
+  readonly signal?: AbortSignal
+  readonly query?: Readonly<Record<string, string>>
+  /** For the whole request, retries and waits between them included. Default 30 s. */
+  readonly timeoutMs?: number
+}
+
+export type PatchType = 'merge' | 'json' | 'strategic' | 'apply'
+
+export type ListOptions = RequestOptions & {
+  readonly labelSelector?: string
+  readonly fieldSelector?: string
+  /** Objects per page; default 500, as kubectl. */
+  readonly pageSize?: number
+}
+
+export type KubeList<T extends KubeObject> = {
+  readonly items: readonly T[]
+  /** The version of the whole list; a watch continues from it. */
+  readonly resourceVersion: string
+}
+
+type Call = RequestOptions & {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+  readonly contentType?: string
+}
+
+const defaultTimeoutMs = 30_000
+const defaultPageSize = 500
+const maxAttempts = 5
+const maxAnswerBytes = 256 << 20
+const maxErrorBytes = 1 << 20
+
+const patchContentTypes: Readonly<Record<PatchType, string>> = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  // a server-side apply body is YAML, and JSON is YAML
+  apply: 'application/apply-patch+yaml',
+}
+
+export class ApiClient implements AsyncDisposable {
+  readonly server: string
+  readonly #transport: Transport
+  readonly #clock: Clock
+  readonly #random: () => number
+
+  constructor(config: ServerConfig, deps: { transport: Transport; clock?: Clock; random?: () => number }) {
+    this.server = config.server.href.replace(/\/$/, '')
+    this.#transport = deps.transport
+    this.#clock = deps.clock ?? systemClock
+    this.#random = deps.random ?? Math.random
+  }
+
+  /** `T` is what the caller takes the object for; its fields are still to be read with the readers of the model. */
+  get<T extends KubeObject>(path: string, options: RequestOptions = {}): Promise<T> {
+    return this.#object({ ...options, method: 'GET', path })
+  }
+
+  create<T extends KubeObject>(path: string, body: unknown, options: RequestOptions = {}): Promise<T> {
+    return this.#object({ ...options, method: 'POST', path, body })
+  }
+
+  /** Put metadata.resourceVersion into the body and a concurrent change is a 409 instead of being overwritten. */
+  replace<T extends KubeObject>(path: string, body: unknown, options: RequestOptions = {}): Promise<T> {
+    return this.#object({ ...options, method: 'PUT', path, body })
+  }
+
+  /** `query` is for fieldManager, force and dryRun. */
+  patch<T extends KubeObject>(
+    path: string,
+    body: unknown,
+    type: PatchType,
+    query: Readonly<Record<string, string>> = {},
+    options: RequestOptions = {},
+  ): Promise<T> {
+    const all = { ...options.query, ...query }
+    return this.#object({ ...options, query: all, method: 'PATCH', path, body, contentType: patchContentTypes[type] })
+  }
+
+  /** The answer is a Status or the object as it was last; nobody needs it. */
+  async delete(path: string, options: RequestOptions & { readonly body?: unknown } = {}): Promise<void> {
+    await this.#text({ ...options, method: 'DELETE', path })
+  }
+
+  /** All objects of a collection at one version, read page by page. `timeoutMs` is for each page. */
+  async list<T extends KubeObject>(path: string, options: ListOptions = {}): Promise<KubeList<T>> {
+    const { pageSize = defaultPageSize } = options
+    try {
+      return await this.#listPages<T>(path, options, pageSize)
+    } catch (error) {
+      // A continue token dies with etcd's compaction (410). Start over once; if paging is slower than compaction, only one
+      // big page can succeed.
+      if (!isApiError(error, 410)) throw error
+    }
+    try {
+      return await this.#listPages<T>(path, options, pageSize)
+    } catch (error) {
+      if (!isApiError(error, 410)) throw error
+    }
+    return this.#listPages<T>(path, options, 0)
+  }
+
+  /**
+   * Opens a watch and gives its body once the server has accepted it. `options.timeoutMs` is for that only; the body runs
+   * until either side ends it.
+   */
+  async watch(path: string, options: RequestOptions = {}): Promise<AsyncIterable<Uint8Array>> {
+    const call: Call = { ...options, method: 'GET', path, query: { ...options.query, watch: 'true' } }
+    const what = this.#name(call)
+    const life = new AbortController()
+    const { signal } = options
+    const end = (): void => life.abort(signal?.reason)
+    if (signal?.aborted === true) end()
+    signal?.addEventListener('abort', end)
+    using deadline = new Deadline(this.#clock, options.timeoutMs ?? defaultTimeoutMs, life.signal)
+    deadline.signal.addEventListener('abort', () => life.abort(deadline.signal.reason))
+    try {
+      const response = await this.#attempt(call, 'own', life.signal)
+      return bodyOf(response, () => signal?.removeEventListener('abort', end))
+    } catch (error) {
+      signal?.removeEventListener('abort', end)
+      throw this.#failure(what, error, deadline, signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#transport.close()
+    await Promise.resolve()
+  }
+
+  async #object<T extends KubeObject>(call: Call): Promise<T> {
+    const value = await this.#json(call)
+    if (!isKubeObject(value)) throw invalid(this.#name(call), 'the answer is no Kubernetes object')
+    return taken<T>(value)
+  }
+
+  async #listPages<T extends KubeObject>(path: string, options: ListOptions, pageSize: number): Promise<KubeList<T>> {
+    const items: T[] = []
+    let continueToken = ''
+    for (;;) {
+      const query = listQuery(options, pageSize, continueToken)
+      const call: Call = { ...options, method: 'GET', path, query }
+      const page = readList(await this.#json(call), () => this.#name(call))
+      for (const item of page.items) items.push(taken<T>(item))
+      continueToken = page.continueToken
+      if (continueToken === '') return { items, resourceVersion: page.resourceVersion }
+    }
+  }
+
+  async #json(call: Call): Promise<unknown> {
+    return parseAnswer(this.#name(call), await this.#text(call))
+  }
+
+  /** Sends and retries what may be retried; the one place where time is bounded and errors get their type. */
+  async #text(call: Call): Promise<string> {
+    const timeoutMs = call.timeoutMs ?? defaultTimeoutMs
+    using deadline = new Deadline(this.#clock, timeoutMs, call.signal)
+    try {
+      return await this.#withRetries(call, deadline.signal, this.#clock.monotonicMs() + timeoutMs)
+    } catch (error) {
+      throw this.#failure(this.#name(call), error, deadline, call.signal)
+    }
+  }
+
+  async #withRetries(call: Call, signal: AbortSignal, endsAtMs: number): Promise<string> {
+    const backoff = new Backoff({ firstMs: 200, maxMs: 5_000 }, { random: this.#random })
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await readBody(await this.#attempt(call, 'shared', signal), maxAnswerBytes)
+      } catch (error) {
+        if (attempt >= maxAttempts || !mayRetry(call, error)) throw error
+        const asked = error instanceof ApiError ? error.retryAfterMs : 0
+        const waitMs = asked === undefined || asked > 0 ? Math.max(asked ?? 0, backoff.next()) : 0
+        // a wait past the deadline helps nobody: the caller rather learns now what the server said
+        if (this.#clock.monotonicMs() + waitMs >= endsAtMs) throw error
+        await sleep(this.#clock, waitMs, signal)
+        if (signal.aborted) throw error
+      }
+    }
+  }
+
+  /** One answer of the 2xx kind, else a throw. A 401 gets a second try with credentials read anew. */
+  async #attempt(call: Call, connection: 'shared' | 'own', signal: AbortSignal): Promise<IncomingMessage> {
+    for (let isSecond = false; ; isSecond = true) {
+      const { response, credential } = await this.#transport.open({
+        method: call.method,
+        path: withQuery(call.path, call.query),
+        headers: headersOf(call),
+        body: call.body === undefined ? undefined : JSON.stringify(call.body),
+        connection,
+        signal,
+      })
+      const code = response.statusCode ?? 0
+      if (code >= 200 && code < 300) return response
+      const text = await readBody(response, maxErrorBytes)
+      if (code === 401) this.#transport.refused(credential)
+      if (code !== 401 || isSecond) throw apiErrorFrom(this.#name(call), code, response.headers, text)
+    }
+  }
+
+  #failure(what: string, error: unknown, deadline: Deadline, signal: AbortSignal | undefined): unknown {
+    if (error instanceof ApiError) return error
+    if (signal?.aborted === true) return signal.reason
+    if (deadline.expired) return new ApiUnreachable(what, deadline.signal.reason)
+    return new ApiUnreachable(what, error instanceof StaleConnection ? error.cause : error)
+  }
+
+  #name(call: Call): string {
+    return `${call.method} ${this.server}${call.path}`
+  }
+}
+
+/** The one cast: below its identity an object is typed but unread, see the readers of the model. */
+function taken<T extends KubeObject>(object: KubeObject): T {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return object as T
+}
+
+/**
+ * 429 means that the request was turned away before it did anything, so every verb may come again. After a 503 or on a
+ * connection that the server had closed, the request may have been executed: only what can be done twice comes again.
+ */
+function mayRetry(call: Call, error: unknown): boolean {
+  if (isApiError(error, 429)) return true
+  const isIdempotent = call.method !== 'POST'
+  return isIdempotent && (isApiError(error, 503) || error instanceof StaleConnection)
+}
+
+function headersOf(call: Call): Record<string, string> {
+  const headers = { accept: 'application/json', 'user-agent': 'causeway' }
+  if (call.body === undefined) return headers
+  const length = Buffer.byteLength(JSON.stringify(call.body))
+  return { ...headers, 'content-type': call.contentType ?? 'application/json', 'content-length': String(length) }
+}
+
+function withQuery(path: string, query: Readonly<Record<string, string>> = {}): string {
+  const text = new URLSearchParams({ ...query }).toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+function listQuery(options: ListOptions, pageSize: number, continueToken: string): Record<string, string> {
+  return {
+    ...options.query,
+    ...(options.labelSelector === undefined ? {} : { labelSelector: options.labelSelector }),
+    ...(options.fieldSelector === undefined ? {} : { fieldSelector: options.fieldSelector }),
+    ...(pageSize > 0 ? { limit: String(pageSize) } : {}),
+    ...(continueToken === '' ? {} : { continue: continueToken }),
+  }
+}
+
+type Page = { readonly items: readonly KubeObject[]; readonly resourceVersion: string; readonly continueToken: string }
+
+/** Items without an identity cannot be kept or told apart; a list with one is no list we can build on. */
+function readList(value: unknown, name: () => string): Page {
+  const { items, metadata } = isFields(value) ? value : {}
+  const { resourceVersion, continue: continueToken } = isFields(metadata) ? metadata : {}
+  // Go writes an empty list as null where it was never allocated
+  const list = items === null ? [] : items
+  if (!Array.isArray(list) || typeof resourceVersion !== 'string') throw invalid(name(), 'the answer is no list')
+  const objects = list.filter(isKubeObject)
+  if (objects.length !== list.length) throw invalid(name(), 'the list has an item without metadata.name')
+  return { items: objects, resourceVersion, continueToken: typeof continueToken === 'string' ? continueToken : '' }
+}
+
+function invalid(what: string, detail: string): ApiError {
+  return new ApiError(what, { code: 200, reason: 'InvalidResponse', detail })
+}
+
+function parseAnswer(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw invalid(what, `the answer is no JSON: ${JSON.stringify(text.slice(0, 80))}`)
+  }
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length
+    // leaving the loop destroys the response and with it the connection
+    if (bytes > maxBytes) throw new Error(`the answer is longer than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function* bodyOf(response: IncomingMessage, onEnd: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response as AsyncIterable<Uint8Array>
+  } finally {
+    onEnd()
+  }
+}

@@ -1,0 +1,31 @@
+// From a kubeconfig, or from inside of a pod, to a client.
+import { ApiClient } from './client.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { ServerConfig } from './config.ts'
+import { Credentials } from './credentials.ts'
+import { inClusterConfig } from './in-cluster.ts'
+import { loadKubeconfig } from './kubeconfig.ts'
+import { Transport } from './transport.ts'
+
+/**
+ * `kubeconfig` is a path, or several joined by ":" as in $KUBECONFIG; without one the service account of the pod is used.
+ * Reads and checks all files but does not contact the server, which may be down when a node boots.
+ * Throws ConfigError, one line that names the file and the field.
+ */
+export async function connect(options: { readonly kubeconfig?: string }): Promise<ApiClient> {
+  const { kubeconfig } = options
+  const config = kubeconfig === undefined ? inClusterConfig(process.env) : await loadKubeconfig(kubeconfig)
+  return clientFor(config)
+}
+
+/** A client for a configuration that is already resolved. Throws ConfigError. */
+export async function clientFor(
+  config: ServerConfig,
+  deps: { readonly clock?: Clock; readonly random?: () => number } = {},
+): Promise<ApiClient> {
+  const clock = deps.clock ?? systemClock
+  const transport = new Transport(config, { credentials: new Credentials(config, { clock }) })
+  // a credential plugin may need the network that is not there yet; its first run is with the first request
+  if (config.exec === undefined) await transport.prepare()
+  return new ApiClient(config, { transport, ...deps })
+}

@@ -1,0 +1,127 @@
+// The two ways a request to the API fails: the API answered no (ApiError), or there is no answer that could be used for
+// one (ApiUnreachable). See "Response Status Kind" in the Kubernetes API conventions.
+import { messageOf } from '#/lib/log.ts'
+import { fieldsOf } from '#/model/kubernetes.ts'
+
+/** The API answered, and it was no success. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  /** HTTP status code. */
+  readonly code: number
+  /** Status.reason, such as "NotFound", "AlreadyExists", "Conflict", "Expired"; "InvalidResponse" for a garbled answer. */
+  readonly reason: string
+  /** How long the server asks to wait, where it does. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    what: string,
+    options: { code: number; reason: string; detail: string; retryAfterMs?: number | undefined },
+  ) {
+    const { code, reason, detail } = options
+    super(`${what}: ${[code, reason].join(' ')}${detail === '' ? '' : `: ${detail}`}`)
+    this.code = code
+    this.reason = reason
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** No usable connection: refused, reset, timed out, TLS failure, no credentials. The cause has the system's words. */
+export class ApiUnreachable extends Error {
+  override name = 'ApiUnreachable'
+
+  constructor(what: string, cause: unknown) {
+    const hint = hintFor(cause)
+    super(hint === undefined ? `${what} failed` : `${what} failed (${hint})`, { cause })
+  }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there: is the API server up?',
+  ENOTFOUND: 'the name of the server does not resolve: check the server address and DNS',
+  EAI_AGAIN: 'the name of the server does not resolve now: check DNS',
+  ENETUNREACH: 'no route to the API server: check the routes of this node',
+  EHOSTUNREACH: 'no route to the API server: check the routes of this node',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'check certificate-authority in the kubeconfig',
+  SELF_SIGNED_CERT_IN_CHAIN: 'check certificate-authority in the kubeconfig',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'check certificate-authority in the kubeconfig',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'check certificate-authority in the kubeconfig',
+  CERT_HAS_EXPIRED: "renew the server's certificate or check this machine's clock",
+  CERT_NOT_YET_VALID: "check this machine's clock",
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another name: check server and tls-server-name',
+}
+
+function hintFor(cause: unknown): string | undefined {
+  const code = fieldsOf(cause)['code']
+  return typeof code === 'string' ? hints[code] : undefined
+}
+
+/** Whether the error is an answer of the API with this HTTP status. */
+export function isApiError(error: unknown, code: number): error is ApiError {
+  return error instanceof ApiError && error.code === code
+}
+
+/** The error of a non-2xx answer: from the Status object in its body, or from whatever else is there. */
+export function apiErrorFrom(
+  what: string,
+  code: number,
+  headers: { 'retry-after'?: string | undefined },
+  body: string,
+): ApiError {
+  const status = statusOf(body)
+  return new ApiError(what, {
+    code,
+    reason: status.reason || httpReasons[code] || 'Unknown',
+    detail: status.message || oneLine(body),
+    retryAfterMs: retryAfterMsOf(headers['retry-after'], status.retryAfterSeconds),
+  })
+}
+
+const httpReasons: Readonly<Record<number, string>> = {
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  409: 'Conflict',
+  410: 'Gone',
+  429: 'TooManyRequests',
+  500: 'InternalError',
+  502: 'BadGateway',
+  503: 'ServiceUnavailable',
+  504: 'Timeout',
+}
+
+function statusOf(body: string): { reason: string; message: string; retryAfterSeconds: unknown } {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(body)
+  } catch {
+    parsed = undefined
+  }
+  const fields = fieldsOf(parsed)
+  const { reason, message } = fields
+  return {
+    reason: typeof reason === 'string' ? oneLine(reason) : '',
+    message: typeof message === 'string' ? oneLine(message) : '',
+    retryAfterSeconds: fieldsOf(fields['details'])['retryAfterSeconds'],
+  }
+}
+
+/** RFC 9110 section 10.2.3; the date form is not used by API servers and counts as one second. */
+function retryAfterMsOf(header: string | undefined, retryAfterSeconds: unknown): number | undefined {
+  if (header !== undefined) return /^\d{1,6}$/.test(header) ? Number(header) * 1000 : 1000
+  const seconds = Number.isSafeInteger(retryAfterSeconds) ? Number(retryAfterSeconds) : 0
+  return seconds > 0 ? seconds * 1000 : undefined
+}
+
+/** Text of others made fit for a log line: one line, no control characters, a bounded length. */
+export function oneLine(text: string): string {
+  const flat = text
+    .slice(0, 600)
+    .replace(/[\p{Cc}\s]+/gu, ' ')
+    .trim()
+  return flat.length > 300 ? `${flat.slice(0, 300)}…` : flat
+}
+
+/** What to show of any error in a status: one line. */
+export function describe(error: unknown): string {
+  return oneLine(messageOf(error))
+}

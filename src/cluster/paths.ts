@@ -1,0 +1,29 @@
+// Paths of the API resources that Causeway uses ("API groups and versioning" of the Kubernetes API reference).
+
+const segment = encodeURIComponent
+
+export const nodesPath = (): string => '/api/v1/nodes'
+export const nodePath = (name: string): string => `/api/v1/nodes/${segment(name)}`
+export const nodeStatusPath = (name: string): string => `${nodePath(name)}/status`
+
+export const namespacesPath = (): string => '/api/v1/namespaces'
+export const namespacePath = (name: string): string => `/api/v1/namespaces/${segment(name)}`
+
+/** Pods of one namespace, or of all without one. */
+export const podsPath = (namespace?: string): string =>
+  namespace === undefined ? '/api/v1/pods' : `${namespacePath(namespace)}/pods`
+export const podPath = (namespace: string, name: string): string => `${podsPath(namespace)}/${segment(name)}`
+export const podStatusPath = (namespace: string, name: string): string => `${podPath(namespace, name)}/status`
+
+export const eventsPath = (namespace: string): string => `${namespacePath(namespace)}/events`
+export const eventPath = (namespace: string, name: string): string => `${eventsPath(namespace)}/${segment(name)}`
+
+export const leasesPath = (namespace: string): string =>
+  `/apis/coordination.k8s.io/v1/namespaces/${segment(namespace)}/leases`
+export const leasePath = (namespace: string, name: string): string => `${leasesPath(namespace)}/${segment(name)}`
+
+/** NetworkPolicies of one namespace, or of all without one. */
+export const networkPoliciesPath = (namespace?: string): string =>
+  namespace === undefined
+    ? '/apis/networking.k8s.io/v1/networkpolicies'
+    : `/apis/networking.k8s.io/v1/namespaces/${segment(namespace)}/networkpolicies`

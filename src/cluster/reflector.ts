@@ -1,0 +1,206 @@
+// Keeps a copy of one collection of API objects: lists it, watches from the list's version on, and starts over when the
+// server no longer knows that version (410). What it holds stays, stale, for as long as the API is away.
+//
+//   listing ──► watching ──end of watch──► watching (from the last version)
+//      ▲           │ failure
+//      └─ backoff ◄┘   back to listing only if the version is gone or cannot be resumed, else to watching
+import { setImmediate as immediate } from 'node:timers/promises'
+import type { Logger } from '#/lib/log.ts'
+import type { KubeObject } from '#/model/kubernetes.ts'
+import { Backoff } from './backoff.ts'
+import type { ApiClient } from './client.ts'
+import { type Clock, sleep, systemClock } from './clock.ts'
+import { ApiError, describe } from './errors.ts'
+import { type Listener, ObjectStore, type Unsubscribe } from './store.ts'
+import { type WatchEvent, watchEvents } from './watch.ts'
+
+export type ReflectorOptions = {
+  readonly path: string
+  readonly labelSelector?: string
+  readonly fieldSelector?: string
+  readonly pageSize?: number
+}
+
+export type ReflectorDeps = {
+  readonly client: ApiClient
+  readonly log: Logger
+  readonly clock?: Clock
+  /** A number in [0, 1). */
+  readonly random?: () => number
+}
+
+export type ReflectorStatus = {
+  readonly phase: 'listing' | 'watching' | 'backoff'
+  /** Why it is in backoff, or was last; gone once a watch has proven healthy. */
+  readonly lastError?: string
+  /** Wall clock time of the last event, bookmarks included. */
+  readonly lastEventAtMs?: number
+  readonly resourceVersion?: string
+  /** How often a watch or list was begun anew after the first. */
+  readonly restarts: number
+}
+
+/** A watch that has lived this long, or has delivered, counts as health and resets the backoff. */
+const healthyAfterMs = 5_000
+/** This many answers in a row that are no watch: the version itself may be what the server cannot serve. */
+const maxFailedResumes = 3
+/** How many events are applied before others on the event loop get their turn. */
+const eventsPerTurn = 200
+
+export class Reflector<T extends KubeObject> implements AsyncDisposable {
+  readonly #options: ReflectorOptions
+  readonly #client: ApiClient
+  readonly #log: Logger
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #store: ObjectStore<T>
+  readonly #backoff: Backoff
+  readonly #stop = new AbortController()
+  #running: Promise<void> | undefined
+  #inSync = false
+  #phase: ReflectorStatus['phase'] = 'listing'
+  #lastError: string | undefined
+  #lastEventAtMs: number | undefined
+  /** Where a watch can go on; undefined: only a list can tell. */
+  #resourceVersion: string | undefined
+  #failedResumes = 0
+  #attempts = 0
+
+  constructor(options: ReflectorOptions, deps: ReflectorDeps) {
+    this.#options = options
+    this.#client = deps.client
+    this.#log = deps.log.with({ path: options.path })
+    this.#clock = deps.clock ?? systemClock
+    this.#random = deps.random ?? Math.random
+    this.#store = new ObjectStore<T>({ log: this.#log })
+    this.#backoff = new Backoff({ firstMs: 200, maxMs: 30_000 }, { random: this.#random })
+  }
+
+  /** Begins in the background; never throws. The second call changes nothing. */
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  /** Whether a whole list has been taken over once. Never goes back: during an outage the objects are stale, not gone. */
+  get inSync(): boolean {
+    return this.#inSync
+  }
+
+  /** By "name" or "namespace/name". A live view: it changes only between turns of the event loop. */
+  get objects(): ReadonlyMap<string, T> {
+    return this.#store.objects
+  }
+
+  /** Tells changes from now on; what is there already stands in `objects`. */
+  subscribe(listener: Listener<T>): Unsubscribe {
+    return this.#store.subscribe(listener)
+  }
+
+  get status(): ReflectorStatus {
+    return {
+      phase: this.#phase,
+      restarts: Math.max(0, this.#attempts - 1),
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#lastEventAtMs === undefined ? {} : { lastEventAtMs: this.#lastEventAtMs }),
+      ...(this.#resourceVersion === undefined ? {} : { resourceVersion: this.#resourceVersion }),
+    }
+  }
+
+  /** Ends the watch and resolves when nothing runs any more. `objects` stays readable. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('stopped'))
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        this.#attempts++
+        if (this.#resourceVersion === undefined) this.#resourceVersion = await this.#list()
+        await this.#watch(this.#resourceVersion)
+      } catch (error) {
+        // an abort surfaces as whatever the request was doing; the loop condition ends it
+        if (!signal.aborted) await this.#recover(error)
+      }
+    }
+  }
+
+  async #list(): Promise<string> {
+    this.#phase = 'listing'
+    const { path, ...options } = this.#options
+    const { items, resourceVersion } = await this.#client.list<T>(path, { ...options, signal: this.#stop.signal })
+    this.#stop.signal.throwIfAborted()
+    this.#inSync = true
+    this.#store.replaceAll(items)
+    this.#log.debug('listed', { objects: items.length, resourceVersion })
+    return resourceVersion
+  }
+
+  async #watch(resourceVersion: string): Promise<void> {
+    const { path, labelSelector, fieldSelector } = this.#options
+    const query = {
+      resourceVersion,
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    }
+    const lifeSeconds = Math.round(300 + this.#random() * 300)
+    let cancelHealthTimer = (): void => {}
+    const onOpen = (): void => {
+      this.#phase = 'watching'
+      cancelHealthTimer = this.#clock.after(healthyAfterMs, () => this.#proveHealthy())
+    }
+    const openedAtMs = this.#clock.monotonicMs()
+    try {
+      const deps = { client: this.#client, clock: this.#clock, signal: this.#stop.signal, onOpen }
+      let events = 0
+      for await (const event of watchEvents({ path, query, lifeSeconds }, deps)) {
+        this.#apply(event)
+        if (++events % eventsPerTurn === 0) await immediate()
+      }
+    } finally {
+      cancelHealthTimer()
+    }
+    // a server that ends every watch at once must not be asked again at once
+    if (this.#clock.monotonicMs() - openedAtMs < healthyAfterMs) throw new Error(`watch of ${path} ended too early`)
+  }
+
+  #apply(event: WatchEvent): void {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as for every object of the client: typed but unread
+    if (event.kind !== 'bookmark') this.#take(event.kind, event.object as T)
+    this.#resourceVersion = event.resourceVersion
+    this.#lastEventAtMs = this.#clock.wallMs()
+    this.#failedResumes = 0
+  }
+
+  #take(kind: 'added' | 'modified' | 'deleted', object: T): void {
+    if (kind === 'deleted') this.#store.remove(object)
+    else this.#store.put(object)
+  }
+
+  #proveHealthy(): void {
+    this.#backoff.reset()
+    this.#failedResumes = 0
+    this.#lastError = undefined
+  }
+
+  async #recover(error: unknown): Promise<void> {
+    const isFirst = this.#phase !== 'backoff'
+    this.#lastError = describe(error)
+    if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
+    const delayMs = this.#backoff.next()
+    this.#phase = 'backoff'
+    const fields = { error: this.#lastError, retryInMs: Math.round(delayMs) }
+    // the first failure is news, its repetition is not
+    if (isFirst) this.#log.warn('lost the API, keeping what is known', fields)
+    else this.#log.debug('the API is still away', fields)
+    await sleep(this.#clock, delayMs, this.#stop.signal)
+  }
+
+  /** 410: the version is compacted away. 400: it is no version to this server. Others get a few tries to serve it. */
+  #mustRelist(error: ApiError): boolean {
+    if (error.code === 410 || error.code === 400) return true
+    this.#failedResumes++
+    return this.#failedResumes % maxFailedResumes === 0
+  }
+}

@@ -1,0 +1,93 @@
+// The objects of one collection as last seen, and who wants to hear of changes.
+// Pure bookkeeping: lists and events go in, changes come out.
+import type { Logger } from '#/lib/log.ts'
+import { keyOf, type KubeObject } from '#/model/kubernetes.ts'
+
+/** `synced`: a whole list has been taken over; all its changes came before. */
+export type Change<T extends KubeObject> =
+  | { readonly kind: 'added'; readonly key: string; readonly object: T }
+  | { readonly kind: 'modified'; readonly key: string; readonly object: T; readonly previous: T }
+  | { readonly kind: 'deleted'; readonly key: string; readonly object: T }
+  | { readonly kind: 'synced' }
+
+export type Listener<T extends KubeObject> = (change: Change<T>) => void
+export type Unsubscribe = () => void
+
+export class ObjectStore<T extends KubeObject> {
+  readonly #log: Logger
+  readonly #objects = new Map<string, T>()
+  readonly #listeners = new Set<Listener<T>>()
+
+  constructor(deps: { log: Logger }) {
+    this.#log = deps.log
+  }
+
+  get objects(): ReadonlyMap<string, T> {
+    return this.#objects
+  }
+
+  subscribe(listener: Listener<T>): Unsubscribe {
+    // a wrapper each, so that one function subscribed twice is called twice and unsubscribes once
+    const own: Listener<T> = (change) => listener(change)
+    this.#listeners.add(own)
+    return () => this.#listeners.delete(own)
+  }
+
+  /** Takes over a whole list: what is not in it was deleted while nobody looked. */
+  replaceAll(items: readonly T[]): void {
+    const listed = new Set(items.map(keyOf))
+    for (const [key, object] of this.#objects) if (!listed.has(key)) this.#delete(key, object)
+    for (const item of items) this.put(item)
+    this.#tell({ kind: 'synced' })
+  }
+
+  put(received: T): void {
+    const object = lean(received)
+    const key = keyOf(object)
+    const previous = this.#objects.get(key)
+    if (previous?.metadata.resourceVersion !== undefined && isSameVersion(previous, object)) return
+    if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
+      // deleted and made anew under the same name: who frees resources with the old one must see it go
+      this.#delete(key, previous)
+    }
+    const known = this.#objects.get(key)
+    this.#objects.set(key, object)
+    this.#tell(
+      known === undefined ? { kind: 'added', key, object } : { kind: 'modified', key, object, previous: known },
+    )
+  }
+
+  /** `received` is the object's last state. An event for an older namesake of what is kept changes nothing. */
+  remove(received: T): void {
+    const key = keyOf(received)
+    const known = this.#objects.get(key)
+    if (known !== undefined && known.metadata.uid === received.metadata.uid) this.#delete(key, lean(received))
+  }
+
+  #delete(key: string, object: T): void {
+    this.#objects.delete(key)
+    this.#tell({ kind: 'deleted', key, object })
+  }
+
+  #tell(change: Change<T>): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        // one listener's bug must not cost the others an event
+        this.#log.error('a listener failed on a change', { change: change.kind, error })
+      }
+    }
+  }
+}
+
+function isSameVersion(left: KubeObject, right: KubeObject): boolean {
+  return left.metadata.resourceVersion === right.metadata.resourceVersion && left.metadata.uid === right.metadata.uid
+}
+
+/** Without metadata.managedFields: often half of an object, and nobody here reads it. */
+function lean<T extends KubeObject>(object: T): T {
+  if (!('managedFields' in object.metadata)) return object
+  const { managedFields: _, ...metadata } = object.metadata
+  return { ...object, metadata }
+}

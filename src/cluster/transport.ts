@@ -1,0 +1,168 @@
+// HTTP to one API server over node:https. Requests share kept-alive connections; a watch gets a connection of its own,
+// so that closing one never touches another and a stuck one holds nobody up.
+import http from 'node:http'
+import https from 'node:https'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { ServerConfig } from './config.ts'
+import { ConfigError } from './config.ts'
+import type { Credential, CredentialSource } from './credentials.ts'
+import { describe } from './errors.ts'
+
+export type WireRequest = {
+  readonly method: string
+  /** Absolute path with its query. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+  readonly connection: 'shared' | 'own'
+  readonly signal: AbortSignal
+}
+
+export type WireAnswer = {
+  readonly response: http.IncomingMessage
+  /** What the request was sent with; to be told to `Transport.refused` after a 401. */
+  readonly credential: Credential
+}
+
+/** A kept-alive connection turned out to be closed by the server before it took the request: safe to send again. */
+export class StaleConnection extends Error {
+  override name = 'StaleConnection'
+}
+
+type Pool = {
+  readonly credential: Credential
+  readonly secureContext: SecureContext | undefined
+  readonly agent: http.Agent
+}
+
+// Linux then probes once a second, ten times (libuv): a peer that is gone is noticed within 25 s, quiet or not.
+const keepAliveAfterMs = 15_000
+// Below the idle timeouts of API servers and load balancers, so that it is we who close and not they.
+const idleCloseMs = 30_000
+// node:net gives an address only 250 ms before it tries the next; that is less than one lost SYN costs.
+const addressAttemptMs = 2_000
+
+export class Transport {
+  readonly #config: ServerConfig
+  readonly #credentials: CredentialSource
+  #pool: Pool | undefined
+
+  constructor(config: ServerConfig, deps: { credentials: CredentialSource }) {
+    this.#config = config
+    this.#credentials = deps.credentials
+  }
+
+  /** Reads the credentials and checks that TLS can use them; throws ConfigError. Does not touch the network. */
+  async prepare(): Promise<void> {
+    this.#poolFor(await this.#credentials.current())
+  }
+
+  /** Resolves with the head of the answer; its body is still to be read. Rejects with what went wrong below HTTP. */
+  async open(request: WireRequest): Promise<WireAnswer> {
+    const credential = await this.#credentials.current()
+    const pool = this.#poolFor(credential)
+    const { promise, resolve, reject } = Promise.withResolvers<WireAnswer>()
+    const outgoing = this.#start(request, pool)
+    outgoing.on('response', (response) => resolve({ response, credential }))
+    outgoing.on('error', (error) => {
+      reject(outgoing.reusedSocket && !request.signal.aborted ? new StaleConnection('', { cause: error }) : error)
+    })
+    outgoing.on('socket', (socket) => {
+      socket.setKeepAlive(true, keepAliveAfterMs)
+      socket.setNoDelay(true)
+    })
+    outgoing.end(request.body)
+    return promise
+  }
+
+  refused(credential: Credential): void {
+    this.#credentials.refused(credential)
+  }
+
+  /** Closes idle connections; those in use end with their requests. */
+  close(): void {
+    this.#pool?.agent.destroy()
+  }
+
+  #start(request: WireRequest, pool: Pool): http.ClientRequest {
+    const { server } = this.#config
+    const isTls = server.protocol === 'https:'
+    const { authorization } = pool.credential
+    const options: https.RequestOptions = {
+      method: request.method,
+      hostname: server.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: server.port === '' ? (isTls ? 443 : 80) : server.port,
+      path: `${server.pathname.replace(/\/$/, '')}${request.path}`,
+      headers: {
+        ...request.headers,
+        host: server.host,
+        // as client-go: a bearer token goes over TLS only
+        ...(authorization !== undefined && isTls ? { authorization } : {}),
+      },
+      signal: request.signal,
+      agent: request.connection === 'own' ? false : pool.agent,
+      ...(request.connection === 'own' ? this.#socketOptions(pool.secureContext) : {}),
+    }
+    return isTls ? https.request(options) : http.request(options)
+  }
+
+  #poolFor(credential: Credential): Pool {
+    if (this.#pool?.credential === credential) return this.#pool
+    const secureContext = this.#config.server.protocol === 'https:' ? this.#secureContext(credential) : undefined
+    const options = { keepAlive: true, maxFreeSockets: 4, timeout: idleCloseMs, ...this.#socketOptions(secureContext) }
+    const agent = secureContext === undefined ? new http.Agent(options) : new https.Agent(options)
+    const previous = this.#pool
+    this.#pool = { credential, secureContext, agent }
+    // requests under way finish on the old connections; nothing new may use them, they carry the old client certificate
+    if (previous !== undefined) retire(previous.agent)
+    return this.#pool
+  }
+
+  #socketOptions(secureContext: SecureContext | undefined): https.AgentOptions {
+    const { serverName, insecure } = this.#config
+    const common = { autoSelectFamilyAttemptTimeout: addressAttemptMs }
+    if (secureContext === undefined) return common
+    return {
+      ...common,
+      secureContext,
+      rejectUnauthorized: !insecure,
+      ...(serverName === undefined ? {} : { servername: serverName }),
+    }
+  }
+
+  #secureContext(credential: Credential): SecureContext {
+    const { ca, cert, key } = credential.tls
+    const material: [string, string | undefined, Record<string, string | undefined>][] = [
+      [this.#config.ca?.field ?? 'certificate authority', ca, { ca }],
+      [this.#config.clientCert?.field ?? 'client certificate', cert, { cert }],
+      [this.#config.clientKey?.field ?? 'client key', key, { cert, key }],
+    ]
+    for (const [field, text, options] of material) {
+      if (text !== undefined) this.#tryMaterial(field, options, credential)
+    }
+    return createSecureContext({
+      minVersion: 'TLSv1.2',
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    })
+  }
+
+  /** Loads one piece after the other, so that the error names the piece and not just "PEM routines". */
+  #tryMaterial(field: string, options: Record<string, string | undefined>, credential: Credential): void {
+    if (options['ca'] !== undefined && !options['ca'].includes('-----BEGIN CERTIFICATE-----')) {
+      throw new ConfigError(`${field}: holds no certificate`)
+    }
+    try {
+      createSecureContext(options)
+    } catch (error) {
+      // a certificate and its key can be read in the middle of their rotation: read them again for the next request
+      this.#credentials.refused(credential)
+      throw new ConfigError(`${field}: cannot be used for TLS: ${describe(error)}`)
+    }
+  }
+}
+
+function retire(agent: http.Agent): void {
+  agent.maxFreeSockets = 0
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+}

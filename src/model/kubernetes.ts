@@ -1,0 +1,258 @@
+// The few fields of Kubernetes objects that Causeway uses, and readers that turn them into our values.
+// What comes from the wire is never trusted to have the shape of its API type: `isKubeObject` is the gate for identity,
+// everything below `metadata` is typed `unknown` and read by the functions here, which default and report, never throw.
+// Shapes follow https://kubernetes.io/docs/reference/kubernetes-api/ (core/v1, coordination.k8s.io/v1).
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+
+export type ObjectMeta = {
+  readonly name: string
+  readonly namespace?: string
+  readonly uid?: string
+  readonly resourceVersion?: string
+  readonly creationTimestamp?: string
+  readonly deletionTimestamp?: string
+  readonly labels?: unknown
+  readonly annotations?: unknown
+}
+
+/** Any object of the API. Its own sections (spec, status, …) are unknown until a reader has looked at them. */
+export type KubeObject = {
+  readonly apiVersion?: string
+  readonly kind?: string
+  readonly metadata: ObjectMeta
+}
+
+export type KubeNode = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
+export type Pod = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
+export type Lease = KubeObject & { readonly spec?: unknown }
+
+/** What an Event or an error points at (core/v1 ObjectReference). */
+export type ObjectReference = {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly namespace?: string
+  readonly uid?: string
+}
+
+export type EventType = 'Normal' | 'Warning'
+
+/** core/v1 Event as we write it. */
+export type Event = KubeObject & {
+  readonly involvedObject: ObjectReference
+  readonly type: EventType
+  readonly reason: string
+  readonly message: string
+  readonly count: number
+  readonly firstTimestamp: string
+  readonly lastTimestamp: string
+  readonly source: { readonly component: string }
+  readonly reportingComponent: string
+  readonly reportingInstance: string
+}
+
+export type NodeAddress = { readonly type: string; readonly address: string }
+export type Condition = {
+  readonly type: string
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: string
+  readonly message: string
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** The value as an object with unknown fields; an empty one for anything else (arrays included). */
+export function fieldsOf(value: unknown): Fields {
+  return isFields(value) ? value : {}
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+const identityFields = [
+  'namespace',
+  'uid',
+  'resourceVersion',
+  'creationTimestamp',
+  'deletionTimestamp',
+] as const satisfies (keyof ObjectMeta)[]
+
+/** Whether a value has the identity of an API object: a name, and strings where ObjectMeta has strings. */
+export function isKubeObject(value: unknown): value is KubeObject {
+  const metadata = fieldsOf(fieldsOf(value)['metadata'])
+  return (
+    typeof metadata['name'] === 'string' &&
+    metadata['name'] !== '' &&
+    identityFields.every((field) => metadata[field] === undefined || typeof metadata[field] === 'string')
+  )
+}
+
+/** "name" or "namespace/name": the key under which stores keep an object. */
+export function keyOf(object: KubeObject): string {
+  const { namespace, name } = object.metadata
+  return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`
+}
+
+function stringMapOf(value: unknown): Readonly<Record<string, string>> {
+  const entries = Object.entries(fieldsOf(value)).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+  return Object.fromEntries(entries)
+}
+
+export function labelsOf(object: KubeObject): Readonly<Record<string, string>> {
+  return stringMapOf(object.metadata.labels)
+}
+
+export function annotationsOf(object: KubeObject): Readonly<Record<string, string>> {
+  return stringMapOf(object.metadata.annotations)
+}
+
+/**
+ * The pod CIDRs of a node: spec.podCIDRs, or spec.podCIDR where only that is set. At most one per family, as the API
+ * demands; what cannot be used is left out and told in `problems`.
+ */
+export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: string[] } {
+  const spec = fieldsOf(node.spec)
+  const several = listOf(spec['podCIDRs'])
+  const single = spec['podCIDR']
+  const texts = several.length > 0 ? several : single === undefined || single === '' ? [] : [single]
+  const prefixes: Prefix[] = []
+  const problems: string[] = []
+  for (const text of texts) {
+    const result = readPrefix(text)
+    if (typeof result === 'string') problems.push(`node ${node.metadata.name}: spec.podCIDRs: ${result}`)
+    else if (prefixes.some(({ family }) => family === result.family)) {
+      problems.push(`node ${node.metadata.name}: spec.podCIDRs: ${result} is a second one of IPv${result.family}`)
+    } else prefixes.push(result)
+  }
+  return { prefixes, problems }
+}
+
+/** Whether any pod CIDR is written on the node, readable or not: the API lets them be set only once. */
+export function hasPodCIDRs(node: KubeNode): boolean {
+  const spec = fieldsOf(node.spec)
+  return listOf(spec['podCIDRs']).length > 0 || textOf(spec['podCIDR']) !== ''
+}
+
+function readPrefix(value: unknown): Prefix | string {
+  if (typeof value !== 'string') return `${JSON.stringify(value)} is no CIDR`
+  try {
+    return Prefix.parse(value)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** status.addresses, entries without a type or an address left out. */
+export function nodeAddressesOf(node: KubeNode): readonly NodeAddress[] {
+  return listOf(fieldsOf(node.status)['addresses'])
+    .map(fieldsOf)
+    .map((entry) => ({ type: textOf(entry['type']), address: textOf(entry['address']) }))
+    .filter(({ type, address }) => type !== '' && address !== '')
+}
+
+/**
+ * The InternalIP addresses of a node in the order of the API, which is the order of preference. A second address of a
+ * family is kept: who needs one per family takes the first. Addresses no other node can reach are left out and told.
+ */
+export function internalAddressesOf(node: KubeNode): { addrs: Addr[]; problems: string[] } {
+  const addrs: Addr[] = []
+  const problems: string[] = []
+  for (const { type, address } of nodeAddressesOf(node)) {
+    if (type !== 'InternalIP') continue
+    const addr = Addr.tryParse(address)
+    const problem =
+      addr === undefined
+        ? 'is no IP address'
+        : addr.isUnspecified || addr.isLoopback || addr.isMulticast
+          ? 'cannot be reached from another node'
+          : undefined
+    if (problem !== undefined)
+      problems.push(`node ${node.metadata.name}: status.addresses: InternalIP "${address}" ${problem}`)
+    else if (addr !== undefined && !addrs.some((known) => known.equals(addr))) addrs.push(addr)
+  }
+  return { addrs, problems }
+}
+
+/** The first address of the family, or undefined. */
+export function firstOf(addrs: readonly Addr[], family: Family): Addr | undefined {
+  return addrs.find((addr) => addr.family === family)
+}
+
+/** status.conditions[type]; status Unknown where it is absent or no condition status. */
+export function conditionOf(object: KubeNode | Pod, type: string): Condition {
+  const entry = listOf(fieldsOf(object.status)['conditions'])
+    .map(fieldsOf)
+    .find((each) => each['type'] === type)
+  const status = entry?.['status']
+  return {
+    type,
+    status: status === 'True' || status === 'False' ? status : 'Unknown',
+    reason: textOf(entry?.['reason']),
+    message: textOf(entry?.['message']),
+  }
+}
+
+/** The node a pod is bound to; "" while it is unscheduled. */
+export function nodeNameOf(pod: Pod): string {
+  return textOf(fieldsOf(pod.spec)['nodeName'])
+}
+
+/** Whether the pod lives in its node's network namespace and so has no address of its own. */
+export function isHostNetwork(pod: Pod): boolean {
+  return fieldsOf(pod.spec)['hostNetwork'] === true
+}
+
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown'
+
+export function podPhaseOf(pod: Pod): PodPhase {
+  const phase = fieldsOf(pod.status)['phase']
+  return phase === 'Pending' || phase === 'Running' || phase === 'Succeeded' || phase === 'Failed' ? phase : 'Unknown'
+}
+
+/** Whether the pod has ended for good: its address may already belong to another pod. */
+export function isTerminal(pod: Pod): boolean {
+  const phase = podPhaseOf(pod)
+  return phase === 'Succeeded' || phase === 'Failed'
+}
+
+/** status.podIPs, or status.podIP where only that is set. */
+export function podAddressesOf(pod: Pod): { addrs: Addr[]; problems: string[] } {
+  const status = fieldsOf(pod.status)
+  const several = listOf(status['podIPs']).map((entry) => fieldsOf(entry)['ip'])
+  const texts = several.length > 0 ? several : status['podIP'] === undefined ? [] : [status['podIP']]
+  const addrs: Addr[] = []
+  const problems: string[] = []
+  for (const text of texts) {
+    const addr = Addr.tryParse(textOf(text))
+    if (addr !== undefined) addrs.push(addr)
+    else if (text !== '') problems.push(`pod ${keyOf(pod)}: status.podIPs: ${JSON.stringify(text)} is no IP address`)
+  }
+  return { addrs, problems }
+}
+
+/** coordination.k8s.io/v1 LeaseSpec with its defaults: no holder, no duration, no transitions. */
+export type LeaseSpec = {
+  readonly holderIdentity: string
+  readonly leaseDurationSeconds: number
+  readonly acquireTime: string
+  readonly renewTime: string
+  readonly leaseTransitions: number
+}
+
+export function leaseSpecOf(lease: Lease): LeaseSpec {
+  const spec = fieldsOf(lease.spec)
+  const countOf = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0)
+  return {
+    holderIdentity: textOf(spec['holderIdentity']),
+    leaseDurationSeconds: countOf(spec['leaseDurationSeconds']),
+    acquireTime: textOf(spec['acquireTime']),
+    renewTime: textOf(spec['renewTime']),
+    leaseTransitions: countOf(spec['leaseTransitions']),
+  }
+}
