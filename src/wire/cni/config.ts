@@ -1,0 +1,158 @@
+// The network configuration on a CNI call's standard input (SPEC section 3, "Deriving request configuration") and the
+// capability arguments of CONVENTIONS.md that are understood here. Unknown keys are left alone.
+import type { Addr } from '#/lib/addr.ts'
+import { type Attachment, checkAttachment, isCniName } from './env.ts'
+import { CniErrorCode, CniProtocolError } from './error.ts'
+import {
+  addr,
+  type IpRequest,
+  type JsonObject,
+  list,
+  mac,
+  maybeHostAddr,
+  object,
+  optional,
+  port,
+  text,
+  uint,
+} from './field.ts'
+import { type CniVersion, cniVersions, isCniVersion } from './version.ts'
+
+export type PortMapping = {
+  readonly hostPort: number
+  readonly containerPort: number
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
+  /** Absent: every address of the node. */
+  readonly hostIP?: Addr
+}
+
+/** Rates in bits per second, bursts in bits; 0 or absent is no limit. Ingress is towards the container. */
+export type Bandwidth = {
+  readonly ingressRate?: number
+  readonly ingressBurst?: number
+  readonly egressRate?: number
+  readonly egressBurst?: number
+}
+
+export type RuntimeConfig = {
+  readonly portMappings: readonly PortMapping[]
+  readonly ips: readonly IpRequest[]
+  readonly podAnnotations: ReadonlyMap<string, string>
+  readonly bandwidth?: Bandwidth
+  readonly mac?: string
+  readonly dns?: {
+    readonly servers: readonly string[]
+    readonly searches: readonly string[]
+    readonly options: readonly string[]
+  }
+}
+
+/** The parts every call has. */
+export type NetworkConfig = {
+  readonly cniVersion: CniVersion
+  /** The network's name, not the plugin's. */
+  readonly network: string
+}
+
+/** Parses standard input; throws CniProtocolError (6 for no JSON). */
+export function parseConfigJson(stdin: Uint8Array): JsonObject {
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(stdin))
+  } catch (error) {
+    const why = stdin.length === 0 ? 'standard input is empty' : error instanceof Error ? error.message : String(error)
+    throw new CniProtocolError(CniErrorCode.decodingFailure, 'cannot decode the network configuration', why)
+  }
+  return object(json, 'network configuration')
+}
+
+/** The version comes first: an error about anything else is then written in the version of the request. */
+export function readVersion(config: JsonObject): CniVersion {
+  const version = config['cniVersion']
+  if (isCniVersion(version)) return version
+  const shown = typeof version === 'string' && version !== '' ? `"${version.slice(0, 40)}"` : 'none (which means 0.1.0)'
+  const why = `the configuration has ${shown}; supported are ${cniVersions.join(', ')}`
+  throw new CniProtocolError(CniErrorCode.incompatibleVersion, 'incompatible CNI versions', why)
+}
+
+export function readNetwork(config: JsonObject): NetworkConfig {
+  const name = text(config['name'] ?? '', 'name')
+  if (!isCniName(name)) throw new CniProtocolError(CniErrorCode.invalidConfig, 'invalid network name', `"${name}"`)
+  const type = text(config['type'] ?? '', 'type')
+  if (type === '' || /[/\\\0]/.test(type)) {
+    throw new CniProtocolError(CniErrorCode.invalidConfig, 'invalid plugin type', `"${type}"`)
+  }
+  return { cniVersion: readVersion(config), network: name }
+}
+
+export const noRuntimeConfig: RuntimeConfig = { portMappings: [], ips: [], podAnnotations: new Map() }
+
+export function readRuntimeConfig(config: JsonObject): RuntimeConfig {
+  const path = 'runtimeConfig'
+  const source = object(config[path] ?? {}, path)
+  const annotations = object(source['io.kubernetes.cri.pod-annotations'] ?? {}, `${path} pod-annotations`)
+  return {
+    portMappings: list(source['portMappings'], `${path}.portMappings`, readPortMapping),
+    ips: list(source['ips'], `${path}.ips`, maybeHostAddr),
+    podAnnotations: new Map(Object.entries(annotations).map(([key, value]) => [key, text(value, `annotation ${key}`)])),
+    ...optional('bandwidth', source['bandwidth'], `${path}.bandwidth`, readBandwidth),
+    ...optional('mac', source['mac'], `${path}.mac`, mac),
+    ...optional('dns', source['dns'], `${path}.dns`, readDns),
+  }
+}
+
+/** `args.cni.ips` (CONVENTIONS.md, "args in network config"). */
+export function readArgsIps(config: JsonObject): readonly IpRequest[] {
+  const cni = object(object(config['args'] ?? {}, 'args')['cni'] ?? {}, 'args.cni')
+  return list(cni['ips'], 'args.cni.ips', maybeHostAddr)
+}
+
+function readPortMapping(value: unknown, path: string): PortMapping {
+  const source = object(value, path)
+  const protocol = text(source['protocol'] ?? 'tcp', `${path}.protocol`).toLowerCase()
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
+    const why = `"${protocol}" is none of tcp, udp, sctp`
+    throw new CniProtocolError(CniErrorCode.invalidConfig, `invalid ${path}.protocol`, why)
+  }
+  return {
+    hostPort: port(source['hostPort'], `${path}.hostPort`),
+    containerPort: port(source['containerPort'], `${path}.containerPort`),
+    protocol,
+    ...optional('hostIP', source['hostIP'], `${path}.hostIP`, addr),
+  }
+}
+
+function readBandwidth(value: unknown, path: string): Bandwidth {
+  const source = object(value, path)
+  return {
+    ...optional('ingressRate', source['ingressRate'], `${path}.ingressRate`, uint),
+    ...optional('ingressBurst', source['ingressBurst'], `${path}.ingressBurst`, uint),
+    ...optional('egressRate', source['egressRate'], `${path}.egressRate`, uint),
+    ...optional('egressBurst', source['egressBurst'], `${path}.egressBurst`, uint),
+  }
+}
+
+function readDns(value: unknown, path: string): NonNullable<RuntimeConfig['dns']> {
+  const source = object(value, path)
+  return {
+    servers: list(source['servers'], `${path}.servers`, text),
+    searches: list(source['searches'], `${path}.searches`, text),
+    options: list(source['options'], `${path}.options`, text),
+  }
+}
+
+/**
+ * The attachments that GC must leave alone. Undefined when the runtime sent no list (or null), which is not the empty
+ * list: nothing may be removed then. libcni 1.1 sends the same list under a name from before the final text as well.
+ * One malformed entry spoils the list, since an attachment that is misread would be swept.
+ */
+export function readValidAttachments(config: JsonObject): readonly Attachment[] | undefined {
+  const key = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find((name) => (config[name] ?? null) !== null)
+  if (key === undefined) return undefined
+  return list(config[key], key, (value, path) => {
+    const source = object(value, path)
+    const containerId = text(source['containerID'], `${path}.containerID`)
+    const ifName = text(source['ifname'], `${path}.ifname`)
+    return checkAttachment({ containerId, ifName }, [`${path}.containerID`, `${path}.ifname`])
+  })
+}

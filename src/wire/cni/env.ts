@@ -1,0 +1,130 @@
+// The environment of a CNI call (SPEC section 2, "Parameters"): the attachment it is about, CNI_ARGS, trace context.
+import { CniErrorCode, CniProtocolError } from './error.ts'
+import { type IpRequest, maybeHostAddr } from './field.ts'
+
+export type CniEnv = ReadonlyMap<string, string>
+
+/** What a runtime calls one interface of one container; the key of everything kept about it. */
+export type Attachment = {
+  /** CNI_CONTAINERID: for Kubernetes the id of the pod's sandbox. */
+  readonly containerId: string
+  readonly ifName: string
+}
+
+/** One text per attachment. Neither part can hold a colon, so it is unambiguous, and it is a safe file name. */
+export function attachmentKey({ containerId, ifName }: Attachment): string {
+  return `${containerId}:${ifName}`
+}
+
+/** What Kubernetes runtimes say about the pod in CNI_ARGS. */
+export type CniArgs = {
+  readonly podNamespace?: string
+  readonly podName?: string
+  readonly podUid?: string
+  readonly infraContainerId?: string
+  /** The `IP` argument: one requested address. */
+  readonly ip?: IpRequest
+}
+
+/** W3C Trace Context as the runtime passes it on (OTEP 258). */
+export type TraceContext = {
+  readonly traceparent: string
+  readonly tracestate?: string
+  readonly baggage?: string
+}
+
+function invalidEnv(name: string, why: string): CniProtocolError {
+  return new CniProtocolError(CniErrorCode.invalidEnvironment, `invalid ${name}`, why)
+}
+
+/** SPEC: "Must start with an alphanumeric character, optionally followed by ... alphanumeric, underscore, dot or hyphen". */
+export function isCniName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)
+}
+
+function ifNameFault(name: string): string | undefined {
+  if (name === '') return 'missing'
+  if (new TextEncoder().encode(name).length > 15) return `"${name}" is longer than 15 bytes`
+  if (name === '.' || name === '..') return `"${name}" is no interface name`
+  return /[/:\s\p{Cc}]/u.test(name) ? `"${name}" holds a slash, a colon, white space or a control character` : undefined
+}
+
+/** Throws CniProtocolError when either part is missing or malformed. */
+export function checkAttachment(
+  attachment: Attachment,
+  names: readonly [string, string] = ['CNI_CONTAINERID', 'CNI_IFNAME'],
+): Attachment {
+  const { containerId, ifName } = attachment
+  if (!isCniName(containerId)) throw invalidEnv(names[0], containerId === '' ? 'missing' : `"${containerId}"`)
+  const fault = ifNameFault(ifName)
+  if (fault !== undefined) throw invalidEnv(names[1], fault)
+  return attachment
+}
+
+export function readAttachment(env: CniEnv): Attachment {
+  const containerId = env.get('CNI_CONTAINERID') ?? ''
+  const ifName = env.get('CNI_IFNAME') ?? ''
+  return checkAttachment({ containerId, ifName })
+}
+
+/** Linux PATH_MAX counts the ending NUL. */
+const maxPathBytes = 4095
+
+/** An absolute path; whether it is a namespace is for the kernel to say. */
+export function readNetns(env: CniEnv): string {
+  const path = env.get('CNI_NETNS') ?? ''
+  if (path === '') throw invalidEnv('CNI_NETNS', 'missing')
+  const isFine = path.startsWith('/') && !/\p{Cc}/u.test(path) && new TextEncoder().encode(path).length <= maxPathBytes
+  if (!isFine) throw invalidEnv('CNI_NETNS', `"${path.slice(0, 80)}" is no absolute path`)
+  return path
+}
+
+const argNames: ReadonlyMap<string, keyof CniArgs> = new Map([
+  ['K8S_POD_NAMESPACE', 'podNamespace'],
+  ['K8S_POD_NAME', 'podName'],
+  ['K8S_POD_UID', 'podUid'],
+  ['K8S_POD_INFRA_CONTAINER_ID', 'infraContainerId'],
+] as const)
+
+/**
+ * Reads "FOO=BAR;ABC=123". As with libcni's LoadArgs an unknown key is an error unless IgnoreUnknown is set, which
+ * Kubernetes runtimes do.
+ */
+export function readArgs(env: CniEnv): CniArgs {
+  const pairs = splitArgs(env.get('CNI_ARGS') ?? '')
+  const ignoreUnknown = /^(1|true)$/i.test(pairs.get('IgnoreUnknown') ?? '')
+  const known: [keyof CniArgs, unknown][] = []
+  for (const [key, value] of pairs) {
+    const name = argNames.get(key)
+    if (name !== undefined) known.push([name, value])
+    else if (key === 'IP') known.push(['ip', maybeHostAddr(value, 'CNI_ARGS IP')])
+    else if (key !== 'IgnoreUnknown' && !ignoreUnknown) {
+      throw invalidEnv('CNI_ARGS', `unknown key "${key}" (and IgnoreUnknown is not set)`)
+    }
+  }
+  return Object.fromEntries(known)
+}
+
+function splitArgs(text: string): ReadonlyMap<string, string> {
+  const pairs = new Map<string, string>()
+  for (const pair of text.split(';')) {
+    if (pair === '') continue
+    const at = pair.indexOf('=')
+    if (at < 1) throw invalidEnv('CNI_ARGS', `"${pair}" is no KEY=VALUE`)
+    pairs.set(pair.slice(0, at), pair.slice(at + 1))
+  }
+  return pairs
+}
+
+/** Undefined when there is none or it is malformed: W3C Trace Context section 3.2 says to go on as if there were none. */
+export function readTrace(env: CniEnv): TraceContext | undefined {
+  const traceparent = env.get('TRACEPARENT') ?? ''
+  if (!/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) return undefined
+  const tracestate = env.get('TRACESTATE')
+  const baggage = env.get('BAGGAGE')
+  return {
+    traceparent,
+    ...(tracestate === undefined ? {} : { tracestate }),
+    ...(baggage === undefined ? {} : { baggage }),
+  }
+}
