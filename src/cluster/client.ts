@@ -144,7 +144,8 @@ export class ApiClient implements AsyncDisposable {
   async #object<T extends KubeObject>(call: Call): Promise<T> {
     const value = await this.#json(call)
     if (!isKubeObject(value)) throw invalid(this.#name(call), 'the answer is no Kubernetes object')
-    return taken<T>(value)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed but unread, as said at `get`
+    return value as T
   }
 
   async #listPages<T extends KubeObject>(path: string, options: ListOptions, pageSize: number): Promise<KubeList<T>> {
@@ -154,7 +155,8 @@ export class ApiClient implements AsyncDisposable {
       const query = listQuery(options, pageSize, continueToken)
       const call: Call = { ...options, method: 'GET', path, query }
       const page = readList(await this.#json(call), () => this.#name(call))
-      for (const item of page.items) items.push(taken<T>(item))
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed but unread, as said at `get`
+      for (const item of page.items) items.push(item as T)
       continueToken = page.continueToken
       if (continueToken === '') return { items, resourceVersion: page.resourceVersion }
     }
@@ -221,12 +223,6 @@ export class ApiClient implements AsyncDisposable {
   #name(call: Call): string {
     return `${call.method} ${this.server}${call.path}`
   }
-}
-
-/** The one cast: below its identity an object is typed but unread, see the readers of the model. */
-function taken<T extends KubeObject>(object: KubeObject): T {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return object as T
 }
 
 /**

@@ -38,7 +38,7 @@ export class JsonLineDecoder {
   #keep(part: Uint8Array): void {
     this.#partBytes += part.length
     if (this.#partBytes > this.#maxLineBytes) {
-      throw new JsonLineError(`a line of the watch is longer than ${this.#maxLineBytes} bytes`)
+      throw new JsonLineError(`a line longer than ${this.#maxLineBytes} bytes`)
     }
     if (part.length > 0) this.#parts.push(part)
   }
@@ -50,7 +50,7 @@ export class JsonLineDecoder {
     try {
       return this.#text.decode(bytes).trim()
     } catch {
-      throw new JsonLineError('a line of the watch is not UTF-8')
+      throw new JsonLineError('a line that is no UTF-8')
     }
   }
 }
@@ -59,6 +59,6 @@ function parse(line: string): unknown {
   try {
     return JSON.parse(line)
   } catch {
-    throw new JsonLineError(`a line of the watch is not JSON: ${JSON.stringify(line.slice(0, 80))}`)
+    throw new JsonLineError(`a line that is no JSON: ${JSON.stringify(line.slice(0, 80))}`)
   }
 }

@@ -44,6 +44,10 @@ export type ReflectorStatus = {
 const healthyAfterMs = 5_000
 /** This many answers in a row that are no watch: the version itself may be what the server cannot serve. */
 const maxFailedResumes = 3
+/** Refusals of the client or of any load: a list would only be refused too, and costs the server more than a watch. */
+const saysNothingOfVersions = [401, 403, 429, 503]
+/** The most a Retry-After can hold us off. */
+const longestAskedMs = 60_000
 /** How many events are applied before others on the event loop get their turn. */
 const eventsPerTurn = 200
 
@@ -57,7 +61,6 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #backoff: Backoff
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
-  #inSync = false
   #phase: ReflectorStatus['phase'] = 'listing'
   #lastError: string | undefined
   #lastEventAtMs: number | undefined
@@ -83,7 +86,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   /** Whether a whole list has been taken over once. Never goes back: during an outage the objects are stale, not gone. */
   get inSync(): boolean {
-    return this.#inSync
+    return this.#store.inSync
   }
 
   /** By "name" or "namespace/name". A live view: it changes only between turns of the event loop. */
@@ -131,7 +134,6 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     const { path, ...options } = this.#options
     const { items, resourceVersion } = await this.#client.list<T>(path, { ...options, signal: this.#stop.signal })
     this.#stop.signal.throwIfAborted()
-    this.#inSync = true
     this.#store.replaceAll(items)
     this.#log.debug('listed', { objects: items.length, resourceVersion })
     return resourceVersion
@@ -185,21 +187,22 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   }
 
   async #recover(error: unknown): Promise<void> {
-    const isFirst = this.#phase !== 'backoff'
-    this.#lastError = describe(error)
+    const message = describe(error)
     if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
-    const delayMs = this.#backoff.next()
+    const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0
+    const delayMs = Math.max(askedMs, this.#backoff.next())
+    // a failure is news, its repetition is not
+    const level = message === this.#lastError ? 'debug' : 'warn'
+    this.#log[level]('lost the API, keeping what is known', { error: message, retryInMs: Math.round(delayMs) })
     this.#phase = 'backoff'
-    const fields = { error: this.#lastError, retryInMs: Math.round(delayMs) }
-    // the first failure is news, its repetition is not
-    if (isFirst) this.#log.warn('lost the API, keeping what is known', fields)
-    else this.#log.debug('the API is still away', fields)
+    this.#lastError = message
     await sleep(this.#clock, delayMs, this.#stop.signal)
   }
 
   /** 410: the version is compacted away. 400: it is no version to this server. Others get a few tries to serve it. */
   #mustRelist(error: ApiError): boolean {
     if (error.code === 410 || error.code === 400) return true
+    if (saysNothingOfVersions.includes(error.code)) return false
     this.#failedResumes++
     return this.#failedResumes % maxFailedResumes === 0
   }

@@ -17,6 +17,7 @@ export class ObjectStore<T extends KubeObject> {
   readonly #log: Logger
   readonly #objects = new Map<string, T>()
   readonly #listeners = new Set<Listener<T>>()
+  #inSync = false
 
   constructor(deps: { log: Logger }) {
     this.#log = deps.log
@@ -24,6 +25,11 @@ export class ObjectStore<T extends KubeObject> {
 
   get objects(): ReadonlyMap<string, T> {
     return this.#objects
+  }
+
+  /** Whether a whole list has been taken over once. */
+  get inSync(): boolean {
+    return this.#inSync
   }
 
   subscribe(listener: Listener<T>): Unsubscribe {
@@ -38,6 +44,7 @@ export class ObjectStore<T extends KubeObject> {
     const listed = new Set(items.map(keyOf))
     for (const [key, object] of this.#objects) if (!listed.has(key)) this.#delete(key, object)
     for (const item of items) this.put(item)
+    this.#inSync = true
     this.#tell({ kind: 'synced' })
   }
 

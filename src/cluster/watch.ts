@@ -4,7 +4,7 @@ import { fieldsOf, isKubeObject, type KubeObject } from '#/model/kubernetes.ts'
 import type { ApiClient } from './client.ts'
 import { type Clock, Deadline } from './clock.ts'
 import { ApiError, ApiUnreachable, oneLine } from './errors.ts'
-import { JsonLineDecoder } from './json-lines.ts'
+import { JsonLineDecoder, JsonLineError } from './json-lines.ts'
 
 export type WatchEvent =
   | { readonly kind: 'added' | 'modified' | 'deleted'; readonly object: KubeObject; readonly resourceVersion: string }
@@ -45,6 +45,7 @@ export async function* watchEvents(
     for await (const chunk of body) for (const line of decoder.push(chunk)) yield readEvent(line, what)
   } catch (error) {
     if (error instanceof ApiError) throw error
+    if (error instanceof JsonLineError) throw garbage(what, error.message)
     throw new ApiUnreachable(what, deadline.expired ? new Error(`not ended within ${lifeSeconds} s as asked`) : error)
   }
   if (decoder.pendingBytes > 0) throw new ApiUnreachable(what, new Error('cut in the middle of an event'))
@@ -80,5 +81,5 @@ function errorOf(status: unknown, what: string): ApiError {
 }
 
 function garbage(what: string, detail: string): ApiError {
-  return new ApiError(what, { code: 200, reason: 'InvalidResponse', detail: `the server sent ${detail.slice(0, 120)}` })
+  return new ApiError(what, { code: 200, reason: 'InvalidResponse', detail: oneLine(`the server sent ${detail}`) })
 }

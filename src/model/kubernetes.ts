@@ -37,6 +37,18 @@ export type ObjectReference = {
 
 export type EventType = 'Normal' | 'Warning'
 
+/** The reference to an object; kind and version come from the caller, as the items of a list do not carry them. */
+export function referenceTo(apiVersion: string, kind: string, object: KubeObject): ObjectReference {
+  const { name, namespace, uid } = object.metadata
+  return {
+    apiVersion,
+    kind,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+  }
+}
+
 /** core/v1 Event as we write it. */
 export type Event = KubeObject & {
   readonly involvedObject: ObjectReference

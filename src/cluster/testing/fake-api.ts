@@ -1,0 +1,110 @@
+// For tests: an HTTP server on 127.0.0.1 that answers as a test scripts it, however badly.
+import assert from 'node:assert/strict'
+import http from 'node:http'
+import https from 'node:https'
+import type { Socket } from 'node:net'
+import type { ServerConfig } from '../config.ts'
+
+export type FakeRequest = {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: http.IncomingHttpHeaders
+  readonly body: string
+  readonly socket: Socket
+}
+
+export type Handler = (request: FakeRequest, response: http.ServerResponse) => void
+
+export class FakeApi implements AsyncDisposable {
+  readonly requests: FakeRequest[] = []
+  /** What answers; a test replaces it whenever it likes. */
+  handler: Handler
+  readonly #server: http.Server
+  readonly #scheme: 'http' | 'https'
+
+  private constructor(handler: Handler, tls: https.ServerOptions | undefined) {
+    this.handler = handler
+    this.#scheme = tls === undefined ? 'http' : 'https'
+    const listener: http.RequestListener = (request, response) => void this.#serve(request, response)
+    this.#server = tls === undefined ? http.createServer(listener) : https.createServer(tls, listener)
+  }
+
+  static async start(handler: Handler, options: { tls?: https.ServerOptions; port?: number } = {}): Promise<FakeApi> {
+    const api = new FakeApi(handler, options.tls)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    api.#server.once('error', reject)
+    api.#server.listen(options.port ?? 0, '127.0.0.1', resolve)
+    await promise
+    return api
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    assert.ok(typeof address === 'object' && address !== null)
+    return address.port
+  }
+
+  get url(): string {
+    return `${this.#scheme}://127.0.0.1:${this.port}`
+  }
+
+  get config(): ServerConfig {
+    return { server: new URL(this.url), insecure: false }
+  }
+
+  /** Cuts every connection, as a crash of the server does. */
+  cut(): void {
+    this.#server.closeAllConnections()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#server.close(() => resolve())
+    this.cut()
+    await promise
+  }
+
+  async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://fake')
+    const chunks: Uint8Array[] = []
+    try {
+      for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk)
+    } catch {
+      return // the client went away
+    }
+    const seen: FakeRequest = {
+      method: request.method ?? '',
+      path: url.pathname,
+      query: url.searchParams,
+      headers: request.headers,
+      body: Buffer.concat(chunks).toString('utf8'),
+      socket: request.socket,
+    }
+    this.requests.push(seen)
+    this.handler(seen, response)
+  }
+}
+
+export function sendJson(
+  response: http.ServerResponse,
+  body: unknown,
+  code = 200,
+  headers: http.OutgoingHttpHeaders = {},
+): void {
+  response.writeHead(code, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+}
+
+/** A metav1.Status, as API servers send with every error. */
+export function sendStatus(
+  response: http.ServerResponse,
+  code: number,
+  reason: string,
+  headers: http.OutgoingHttpHeaders = {},
+): void {
+  sendJson(response, { kind: 'Status', apiVersion: 'v1', code, reason, message: `test: ${reason}` }, code, headers)
+}
+
+export function isWatch(request: FakeRequest): boolean {
+  return request.query.get('watch') === 'true'
+}
