@@ -76,7 +76,7 @@ export class EventRecorder implements AsyncDisposable {
     series.lastMs = now
     series.isDirty = true
     moveToEnd(this.#series, key, series, maxSeries)
-    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined))
+    this.#writing ??= this.#writeAll()
   }
 
   /** Gives what is noted a second to get written. */
@@ -99,11 +99,13 @@ export class EventRecorder implements AsyncDisposable {
     for (let series = this.#nextDirty(); series !== undefined; series = this.#nextDirty()) {
       const waitMs = this.#overall.msUntilNext()
       if (waitMs > 0) await sleep(this.#clock, waitMs, signal)
-      if (signal.aborted) return
+      if (signal.aborted) break
       this.#overall.take()
       series.isDirty = false
       await this.#writeWithRetries(series)
     }
+    // in the same turn as the last look for work, so that nothing noted in between is left lying
+    this.#writing = undefined
   }
 
   #nextDirty(): Series | undefined {
