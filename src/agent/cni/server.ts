@@ -1,0 +1,276 @@
+// The agent's CNI door: a unix socket on which the shim (native/cni-shim.c) brings one CNI call per connection, and the
+// spool in which it leaves DELs while no agent runs. Parsing, order, deadlines and framing are here; what a call means
+// for addresses and kernel is `deps.handle`. docs/cni.md is the specification of the protocol.
+import { createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import {
+  attachmentKey,
+  CniErrorCode,
+  type CniError,
+  type CniOperation,
+  type CniOutput,
+  CniProtocolError,
+  type CniRefusal,
+  type CniReply,
+  type CniRequest,
+  decodeRequest,
+  type DelRequest,
+  encodeAnswer,
+  encodeReply,
+  encodeVersions,
+  latestCniVersion,
+  parseCniRequest,
+} from '#/wire/cni/index.ts'
+import { Gate } from './gate.ts'
+import { listenOn } from './listen.ts'
+import { receiveRequest } from './receive.ts'
+import { Spool } from './spool.ts'
+
+export type CniServerOptions = {
+  readonly socketPath: string
+  readonly spoolDir: string
+  /** Calls that run at the same time; more wait. STATUS and VERSION never wait. */
+  readonly maxConcurrent?: number
+  /** How long a client may take to send its request. */
+  readonly receiveTimeoutMs?: number
+  /** First pause after a spooled DEL failed; it doubles up to a minute. */
+  readonly retryMs?: number
+  /** How long calls that run at the end may take to finish. */
+  readonly graceMs?: number
+}
+
+export type CniServerDeps = {
+  /**
+   * Carries out one call. `signal` fires when nobody waits for the answer any more: the runtime gave up, or the agent must
+   * stop now. A call may come again when an agent died in the middle of it, so an ADD replaces what a first half of it
+   * left, and DEL is idempotent.
+   */
+  readonly handle: (request: CniOperation, signal: AbortSignal) => Promise<CniReply>
+  readonly log: Logger
+}
+
+const maxRetryMs = 60_000
+/** As long as the shim would wait for the same DEL. */
+const replayTimeoutMs = 60_000
+/** For what does not end within the grace, after its signal fired. */
+const abortedTimeoutMs = 1000
+
+export class CniServer {
+  readonly #options: Required<CniServerOptions>
+  readonly #deps: CniServerDeps
+  readonly #server: Server
+  readonly #spool: Spool
+  readonly #gate: Gate
+  /** Fires when the server is to stop: nothing new begins. */
+  readonly #stopping = new AbortController()
+  /** Fires when the grace is over as well: what still runs is to stop. */
+  readonly #aborting = new AbortController()
+  readonly #sockets = new Set<Socket>()
+  readonly #running = new Set<Promise<void>>()
+  #removeSocket: (() => Promise<void>) | undefined
+
+  constructor(options: CniServerOptions, deps: CniServerDeps) {
+    this.#options = { maxConcurrent: 16, receiveTimeoutMs: 5000, retryMs: 1000, graceMs: 10_000, ...options }
+    this.#deps = deps
+    this.#spool = new Spool(options.spoolDir)
+    this.#gate = new Gate({ limit: this.#options.maxConcurrent })
+    this.#server = createServer((socket) => this.#track(this.#serve(socket)))
+  }
+
+  /**
+   * Listens, then begins with the spooled DELs. In this order a shim that finds nobody listening, spools, and tries the
+   * socket once more is seen either in the spool or on the socket. Throws when another agent answers on the socket.
+   */
+  async start(): Promise<void> {
+    await this.#spool.prepare()
+    this.#removeSocket = await listenOn(this.#server, this.#options.socketPath)
+    this.#server.on('error', (error) => this.#deps.log.error('cni socket failed', { error }))
+    this.#track(this.#drain())
+  }
+
+  /** Stops accepting, lets running calls end within the grace, then tells them to stop and hangs up. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const reason = new Error('the agent is stopping')
+    await this.#removeSocket?.()
+    this.#stopping.abort(reason)
+    this.#server.close()
+    // No answer at all makes the shim wait for the next agent, where an error would make the runtime start over.
+    this.#gate.close(reason)
+    if (await this.#isIdleWithin(this.#options.graceMs)) return
+    this.#deps.log.warn('cni calls still run at the end of the grace', { calls: this.#running.size })
+    this.#aborting.abort(reason)
+    for (const socket of this.#sockets) socket.destroy()
+    await this.#isIdleWithin(abortedTimeoutMs)
+  }
+
+  #track(task: Promise<void>): void {
+    this.#running.add(task)
+    void task.finally(() => this.#running.delete(task))
+  }
+
+  async #isIdleWithin(ms: number): Promise<boolean> {
+    const timer = new AbortController()
+    const idle = Promise.all(this.#running).then(() => true)
+    const late = sleep(ms, false, { signal: timer.signal }).catch(() => false)
+    const isIdle = await Promise.race([idle, late])
+    timer.abort()
+    return isIdle
+  }
+
+  /** One connection, one call. Never rejects. */
+  async #serve(socket: Socket): Promise<void> {
+    const hangUp = new AbortController()
+    this.#sockets.add(socket)
+    socket.on('error', (error) => this.#deps.log.debug('cni connection failed', { error }))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      hangUp.abort(new Error('the caller hung up'))
+    })
+    try {
+      const output = await this.#answer(socket, hangUp.signal)
+      if (hangUp.signal.aborted) this.#deps.log.warn('cni caller gone before its answer')
+      await send(socket, encodeAnswer(output))
+    } catch (error) {
+      this.#deps.log.warn('cni connection dropped', { error })
+    } finally {
+      socket.destroy()
+    }
+  }
+
+  async #answer(socket: Socket, signal: AbortSignal): Promise<CniOutput> {
+    const request = await this.#receive(socket)
+    // From here on nothing is expected but the end of the connection, which must be noticed.
+    socket.resume()
+    if (request.kind === 'version') return { status: 0, stdout: encodeVersions(request.cniVersion) }
+    if (request.kind !== 'error') return encodeReply(await this.#operate(request, signal), request.cniVersion)
+    this.#deps.log.warn('cni request refused', { ...request.error })
+    return encodeReply(request, request.cniVersion)
+  }
+
+  async #receive(socket: Socket): Promise<CniRequest | CniRefusal> {
+    try {
+      return parseFrame(await receiveRequest(socket, this.#options.receiveTimeoutMs, this.#stopping.signal))
+    } catch (error) {
+      if (!(error instanceof CniProtocolError)) throw error
+      return { kind: 'error', cniVersion: latestCniVersion, error: error.error }
+    }
+  }
+
+  #operate(request: CniOperation, signal: AbortSignal): Promise<CniReply> {
+    switch (request.kind) {
+      case 'status':
+        return this.#handle(request, signal)
+      case 'gc':
+        return this.#gate.runAlone(signal, () => this.#handle(request, signal))
+      case 'add':
+        return this.#gate.run(attachmentKey(request), signal, async () => {
+          // An earlier DEL of the same attachment that ran after this ADD would take the pod's network away.
+          const error = await this.#replay(attachmentKey(request), signal)
+          return error === undefined ? this.#handle(request, signal) : { kind: 'error', error: earlierDel(error) }
+        })
+      default:
+        return this.#gate.run(attachmentKey(request), signal, () => this.#handle(request, signal))
+    }
+  }
+
+  async #handle(request: CniOperation, signal: AbortSignal): Promise<CniReply> {
+    const started = performance.now()
+    const log = this.#deps.log.with(fieldsOf(request))
+    const ms = (): number => Math.round(performance.now() - started)
+    try {
+      const reply = await this.#deps.handle(request, signal)
+      if (reply.kind === 'error') log.warn('cni call failed', { ...reply.error, ms: ms() })
+      else log.info('cni call done', { ms: ms() })
+      return reply
+    } catch (error) {
+      log.error('cni call failed', { error, ms: ms() })
+      const details = 'unexpected failure in the agent; its log has more'
+      return { kind: 'error', error: { code: CniErrorCode.internal, msg: messageOf(error), details } }
+    }
+  }
+
+  /** Carries out the spooled DELs until there are none, or the server stops. Never rejects. */
+  async #drain(): Promise<void> {
+    const { signal } = this.#stopping
+    for (let pauseMs = this.#options.retryMs; !signal.aborted; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
+      if (await this.#drainOnce(signal)) return
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  /** True when nothing is left. One after the other, so that live calls get their turns in between. */
+  async #drainOnce(stopping: AbortSignal): Promise<boolean> {
+    let isEmpty = true
+    try {
+      for (const key of await this.#spool.keys()) {
+        const inTime = AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(replayTimeoutMs)])
+        const error = await this.#gate.run(key, stopping, () => this.#replay(key, inTime))
+        if (error !== undefined) isEmpty = false
+      }
+      return isEmpty
+    } catch (error) {
+      if (!stopping.aborted) this.#deps.log.error('cni spool cannot be read', { dir: this.#options.spoolDir, error })
+      return false
+    }
+  }
+
+  /** Carries out the spooled DEL of one attachment, if there is one; returns why it failed. Its turn must have come. */
+  async #replay(key: string, signal: AbortSignal): Promise<CniError | undefined> {
+    try {
+      const frame = await this.#spool.read(key)
+      if (frame === undefined) return undefined
+      const request = parseSpooled(frame, key)
+      // What is refused once would be each time. What it was to remove is found by comparing with the live namespaces.
+      if (request.kind === 'error')
+        this.#deps.log.error('cni spooled request removed unread', { key, ...request.error })
+      else {
+        const reply = await this.#handle(request, signal)
+        if (reply.kind === 'error') return reply.error
+      }
+      await this.#spool.remove(key)
+      return undefined
+    } catch (error) {
+      this.#deps.log.error('cni spooled request failed', { key, error })
+      return { code: CniErrorCode.ioFailure, msg: `cannot use spooled request ${key}`, details: messageOf(error) }
+    }
+  }
+}
+
+/** Throws CniProtocolError when the frame is malformed; a malformed call inside of it is a CniRefusal. */
+function parseFrame(frame: Uint8Array): CniRequest | CniRefusal {
+  const { env, stdin } = decodeRequest(frame)
+  return parseCniRequest(env, stdin)
+}
+
+function parseSpooled(frame: Uint8Array, key: string): DelRequest | CniRefusal {
+  const refusal = (error: CniError): CniRefusal => ({ kind: 'error', cniVersion: latestCniVersion, error })
+  try {
+    const request = parseFrame(frame)
+    if (request.kind === 'error' || (request.kind === 'del' && attachmentKey(request) === key)) return request
+    return refusal({ code: CniErrorCode.framing, msg: 'not the DEL that its file name says', details: request.kind })
+  } catch (error) {
+    if (!(error instanceof CniProtocolError)) throw error
+    return refusal(error.error)
+  }
+}
+
+function earlierDel(error: CniError): CniError {
+  const details = `the DEL that was left while no agent ran fails: ${error.msg} ${error.details}`.trimEnd()
+  return { code: CniErrorCode.tryAgainLater, msg: 'an earlier DEL of this attachment is not done', details }
+}
+
+function fieldsOf(request: CniOperation): Readonly<Record<string, unknown>> {
+  const common = { command: request.kind, network: request.network, traceparent: request.trace?.traceparent }
+  if (request.kind === 'gc' || request.kind === 'status') return common
+  const { containerId, ifName, args } = request
+  return { ...common, containerId, ifName, namespace: args.podNamespace, pod: args.podName }
+}
+
+function send(socket: Socket, bytes: Uint8Array): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  socket.once('close', () => resolve())
+  socket.end(bytes, resolve)
+  if (socket.destroyed) resolve()
+  return promise
+}

@@ -1,0 +1,54 @@
+// The directory where shims leave DEL requests while no agent answers (docs/cni.md, "The spool"): one request frame per
+// attachment, named by its key. Names that start with a dot are files still being written.
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A shim finishes a file in milliseconds; one that is this old has lost its writer. */
+const abandonedAfterMs = 600_000
+
+export class Spool {
+  readonly #dir: string
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 })
+  }
+
+  /** The keys of the waiting requests, oldest first. Removes abandoned half-written files on the way. */
+  async keys(): Promise<string[]> {
+    const found: { name: string; mtimeMs: number }[] = []
+    for (const name of await readdir(this.#dir)) {
+      const mtimeMs = await this.#mtimeMs(name)
+      if (mtimeMs === undefined) continue
+      if (!name.startsWith('.')) found.push({ name, mtimeMs })
+      else if (Date.now() - mtimeMs > abandonedAfterMs) await this.remove(name)
+    }
+    return found.toSorted((a, b) => a.mtimeMs - b.mtimeMs).map(({ name }) => name)
+  }
+
+  /** The request frame under `key`; undefined when there is none. */
+  async read(key: string): Promise<Uint8Array | undefined> {
+    return await unlessGone(readFile(join(this.#dir, key)))
+  }
+
+  async remove(key: string): Promise<void> {
+    await rm(join(this.#dir, key), { force: true })
+  }
+
+  async #mtimeMs(name: string): Promise<number | undefined> {
+    return (await unlessGone(stat(join(this.#dir, name))))?.mtimeMs
+  }
+}
+
+/** A shim takes its file back when an agent answered it after all, so a file may go at any moment. */
+async function unlessGone<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
