@@ -191,8 +191,8 @@ function checkOverlapsAreTold(
 ): void {
   const told = new Set(problems.flatMap((problem) => (problem.kind === 'overlap' ? problem.nodes : [])))
   const claims = [...held].flatMap(([name, own]) => own.map((prefix) => ({ name, prefix })))
-  for (const { name, prefix } of claims) {
-    const clash = claims.some((other) => other.name !== name && other.prefix.overlaps(prefix))
-    assert.equal(told.has(name), clash, `${name} ${prefix}`)
+  for (const [name, own] of held) {
+    const clash = claims.some((other) => other.name !== name && own.some((prefix) => prefix.overlaps(other.prefix)))
+    assert.equal(told.has(name), clash, name)
   }
 }

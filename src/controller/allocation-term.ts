@@ -1,0 +1,216 @@
+// One term as leader: from a fresh list of all nodes to every node having its pod CIDRs.
+// What is decided is kept as pending, and counts as held, until the node is seen with it or is gone: a write whose answer
+// was lost may have happened, so its prefixes are nobody else's.
+import type { ApiClient } from '#/cluster/client.ts'
+import type { Clock } from '#/cluster/clock.ts'
+import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
+import { nodePath, nodesPath } from '#/cluster/paths.ts'
+import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
+import type { Change } from '#/cluster/store.ts'
+import type { Prefix } from '#/lib/addr.ts'
+import type { Logger } from '#/lib/log.ts'
+import { hasPodCIDRs, type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
+import { type Cursors, type HolderNode, planPodCidrs, type PodCidrConfig, type PoolUse } from '#/plan/pod-cidrs.ts'
+import { ProblemReports, type Recorder } from './problem-reports.ts'
+import { WorkQueue } from './work-queue.ts'
+
+export type TermDeps = {
+  readonly client: ApiClient
+  readonly log: Logger
+  readonly recorder: Recorder
+  readonly clock: Clock
+  readonly random: () => number
+  /** Asked before every write. */
+  readonly isLeader: () => boolean
+  /** Aborts when the term is over. */
+  readonly signal: AbortSignal
+}
+
+export type TermStatus = {
+  readonly inSync: boolean
+  readonly nodes: {
+    readonly total: number
+    readonly assigned: number
+    readonly pending: number
+    readonly unassigned: number
+  }
+  readonly pools: readonly PoolUse[]
+  readonly problems: readonly string[]
+  readonly watch: ReflectorStatus
+  readonly lastError?: string
+}
+
+type Pending = { readonly uid: string | undefined; prefixes: readonly Prefix[] }
+
+const concurrentWrites = 8
+/** Many nodes often come at once; one plan for all of them. */
+const batchMs = 20
+/** Shorter than the time between our giving up the lease and another's taking it (5 s). */
+const writeTimeoutMs = 4_000
+const maxConflicts = 5
+
+export class AllocationTerm implements AsyncDisposable {
+  readonly #config: PodCidrConfig
+  readonly #deps: TermDeps
+  readonly #reflector: Reflector<KubeNode>
+  readonly #queue: WorkQueue
+  readonly #reports: ProblemReports
+  readonly #pending = new Map<string, Pending>()
+  #cursors: Cursors = new Map()
+  #pools: readonly PoolUse[] = []
+  #cancelPlan: (() => void) | undefined
+  #lastError: string | undefined
+
+  constructor(config: PodCidrConfig, deps: TermDeps) {
+    const { client, log, clock, random } = deps
+    this.#config = config
+    this.#deps = deps
+    this.#reports = new ProblemReports(deps)
+    this.#reflector = new Reflector<KubeNode>({ path: nodesPath() }, { client, log, clock, random })
+    this.#queue = new WorkQueue(
+      { concurrency: concurrentWrites, firstRetryMs: 200, maxRetryMs: 30_000 },
+      { work: (name) => this.#write(name), clock, random },
+    )
+  }
+
+  start(): void {
+    this.#reflector.subscribe((change) => this.#onChange(change))
+    this.#reflector.start()
+  }
+
+  get status(): TermStatus {
+    const nodes = [...this.#reflector.objects.values()]
+    const assigned = nodes.filter(hasPodCIDRs).length
+    const pending = this.#pending.size
+    return {
+      inSync: this.#reflector.inSync,
+      nodes: { total: nodes.length, assigned, pending, unassigned: nodes.length - assigned - pending },
+      pools: this.#pools,
+      problems: this.#reports.current,
+      watch: this.#reflector.status,
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#cancelPlan?.()
+    await this.#reflector[Symbol.asyncDispose]()
+    this.#cancelPlan?.()
+    await this.#queue[Symbol.asyncDispose]()
+  }
+
+  #onChange(change: Change<KubeNode>): void {
+    if (change.kind === 'synced') return this.#schedulePlan()
+    const { key, object } = change
+    if (change.kind === 'deleted' || hasPodCIDRs(object)) this.#settle(key)
+    const isNews = change.kind !== 'modified' || allocationFields(change.previous) !== allocationFields(object)
+    if (isNews) this.#schedulePlan()
+  }
+
+  /** The API now says itself what the node has, or that there is no such node. */
+  #settle(name: string): void {
+    this.#pending.delete(name)
+    this.#queue.remove(name)
+  }
+
+  #schedulePlan(): void {
+    // before the whole list is known every free slot is only presumed free
+    if (!this.#reflector.inSync || this.#deps.signal.aborted) return
+    this.#cancelPlan ??= this.#deps.clock.after(batchMs, () => {
+      this.#cancelPlan = undefined
+      this.#plan()
+    })
+  }
+
+  #plan(): void {
+    if (!this.#deps.isLeader()) return
+    const nodes = [...this.#reflector.objects.values()]
+    const { assignments, problems, pools, cursors } = planPodCidrs(
+      this.#config,
+      nodes.map((node) => this.#holder(node)),
+      this.#cursors,
+    )
+    this.#cursors = cursors
+    this.#pools = pools
+    for (const { node, prefixes } of assignments) {
+      this.#pending.set(node, { uid: this.#reflector.objects.get(node)?.metadata.uid, prefixes })
+      this.#queue.add(node)
+    }
+    const unreadable = nodes.flatMap((node) =>
+      podCIDRsOf(node).problems.map((message) => ({ node: node.metadata.name, message })),
+    )
+    this.#reports.update(problems, unreadable, this.#reflector.objects)
+  }
+
+  #holder(node: KubeNode): HolderNode {
+    const { name, deletionTimestamp } = node.metadata
+    const pending = this.#pending.get(name)
+    return {
+      name,
+      held: pending?.prefixes ?? podCIDRsOf(node).prefixes,
+      mayAllocate: pending === undefined && !hasPodCIDRs(node) && deletionTimestamp === undefined,
+    }
+  }
+
+  /** Work of the queue: true when there is nothing left to write for the node. */
+  async #write(name: string): Promise<boolean> {
+    try {
+      await this.#writeAgainstConflicts(name)
+      return true
+    } catch (error) {
+      if (this.#deps.signal.aborted) return true
+      // deleted meanwhile: the watch will tell
+      if (isApiError(error, 404)) return true
+      this.#failed(name, error)
+      return false
+    }
+  }
+
+  async #writeAgainstConflicts(name: string): Promise<void> {
+    let node = this.#reflector.objects.get(name)
+    for (let attempt = 1; ; attempt++) {
+      const pending = this.#pending.get(name)
+      if (node === undefined || pending === undefined || node.metadata.uid !== pending.uid) return
+      if (hasPodCIDRs(node)) {
+        // somebody else's, or ours of a write whose answer was lost: what stands there counts from now on
+        pending.prefixes = podCIDRsOf(node).prefixes
+        return
+      }
+      if (this.#deps.signal.aborted || !this.#deps.isLeader()) return
+      try {
+        return await this.#patch(node, pending.prefixes)
+      } catch (error) {
+        if (!isApiError(error, 409) || attempt >= maxConflicts) throw error
+      }
+      node = await this.#deps.client.get<KubeNode>(nodePath(name), this.#requestOptions())
+    }
+  }
+
+  async #patch(node: KubeNode, prefixes: readonly Prefix[]): Promise<void> {
+    const { name, uid, resourceVersion } = node.metadata
+    const podCIDRs = prefixes.map(String)
+    // uid and resourceVersion are preconditions: 409 if this is not the very state that the decision was made on
+    const body = { metadata: { uid, resourceVersion }, spec: { podCIDR: podCIDRs[0], podCIDRs } }
+    await this.#deps.client.patch(nodePath(name), body, 'merge', {}, this.#requestOptions())
+    this.#deps.log.info('gave a node its pod CIDRs', { node: name, podCIDRs })
+  }
+
+  #requestOptions(): { signal: AbortSignal; timeoutMs: number } {
+    return { signal: this.#deps.signal, timeoutMs: writeTimeoutMs }
+  }
+
+  #failed(name: string, error: unknown): void {
+    const message = describe(error)
+    this.#lastError = message
+    this.#deps.log.warn('cannot write the pod CIDRs of a node', { node: name, error: message })
+    const node = this.#reflector.objects.get(name)
+    // an unreachable API can take no event either
+    if (node !== undefined && error instanceof ApiError) this.#reports.writeFailed(node, message)
+  }
+}
+
+/** All of a node that a plan depends on; heartbeats change everything but this. */
+function allocationFields(node: KubeNode): string {
+  const { prefixes, problems } = podCIDRsOf(node)
+  return JSON.stringify([prefixes, problems, node.metadata.deletionTimestamp])
+}

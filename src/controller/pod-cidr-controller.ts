@@ -1,0 +1,101 @@
+// Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false).
+// Several run, one leads; each term as leader begins from nothing but the API (allocation-term.ts).
+import type { ApiClient } from '#/cluster/client.ts'
+import { type Clock, systemClock } from '#/cluster/clock.ts'
+import { LeaderElection } from '#/cluster/leader-election.ts'
+import type { Prefix } from '#/lib/addr.ts'
+import type { Logger } from '#/lib/log.ts'
+import { podCidrConfigProblems } from '#/plan/pod-cidrs.ts'
+import { AllocationTerm, type TermStatus } from './allocation-term.ts'
+import type { Recorder } from './problem-reports.ts'
+
+export type PodCidrControllerOptions = {
+  /** In order of preference; the family of the first is the primary one. */
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
+  /** Unique among all that run, and over restarts. */
+  readonly identity: string
+  readonly leaseNamespace: string
+}
+
+export type PodCidrControllerDeps = {
+  readonly client: ApiClient
+  readonly log: Logger
+  /** An EventRecorder. */
+  readonly recorder: Recorder
+  readonly clock?: Clock
+  readonly random?: () => number
+}
+
+export type PodCidrControllerStatus = {
+  readonly isLeader: boolean
+  /** Who leads as last seen; "" for nobody. */
+  readonly leader: string
+  /** Why the lease could not be read or written the last time. */
+  readonly leaseError?: string
+  /** Only the leader knows of nodes and pools. */
+  readonly term?: TermStatus
+}
+
+export const leaseName = 'causeway-controller'
+
+export class PodCidrController implements AsyncDisposable {
+  readonly #options: PodCidrControllerOptions
+  readonly #deps: PodCidrControllerDeps & { readonly clock: Clock; readonly random: () => number }
+  readonly #election: LeaderElection
+  #term: AllocationTerm | undefined
+
+  /** Throws on cluster CIDRs or mask sizes that cannot work; the message has one line for each problem. */
+  constructor(options: PodCidrControllerOptions, deps: PodCidrControllerDeps) {
+    const problems = podCidrConfigProblems(options)
+    if (problems.length > 0) throw new Error(problems.join('\n'))
+    const { clock = systemClock, random = Math.random } = deps
+    const { leaseNamespace: namespace, identity } = options
+    this.#options = options
+    this.#deps = { ...deps, clock, random }
+    this.#election = new LeaderElection(
+      { namespace, name: leaseName, identity },
+      {
+        client: deps.client,
+        log: deps.log,
+        clock,
+        random,
+        onStarted: (signal) => this.#beginTerm(signal),
+        onStopped: () => this.#endTerm(),
+      },
+    )
+  }
+
+  /** Begins in the background; never throws. */
+  start(): void {
+    this.#election.start()
+  }
+
+  status(): PodCidrControllerStatus {
+    const leaseError = this.#election.lastError
+    return {
+      isLeader: this.#election.isLeader,
+      leader: this.#election.holder,
+      ...(leaseError === undefined ? {} : { leaseError }),
+      ...(this.#term === undefined ? {} : { term: this.#term.status }),
+    }
+  }
+
+  /** Ends what is being written, then gives the lease back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#election[Symbol.asyncDispose]()
+  }
+
+  #beginTerm(signal: AbortSignal): void {
+    const { clusterCIDRs, nodeMaskSizes } = this.#options
+    const isLeader = (): boolean => this.#election.isLeader
+    this.#term = new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, { ...this.#deps, isLeader, signal })
+    this.#term.start()
+  }
+
+  async #endTerm(): Promise<void> {
+    const term = this.#term
+    this.#term = undefined
+    await term?.[Symbol.asyncDispose]()
+  }
+}
