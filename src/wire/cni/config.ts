@@ -1,7 +1,7 @@
 // The network configuration on a CNI call's standard input (SPEC section 3, "Deriving request configuration") and the
 // capability arguments of CONVENTIONS.md that are understood here. Unknown keys are left alone.
 import type { Addr } from '#/lib/addr.ts'
-import { type Attachment, checkAttachment, isCniName } from './env.ts'
+import { type Attachment, attachmentFault, isCniName } from './env.ts'
 import { CniErrorCode, CniProtocolError } from './error.ts'
 import {
   addr,
@@ -151,8 +151,12 @@ export function readValidAttachments(config: JsonObject): readonly Attachment[] 
   if (key === undefined) return undefined
   return list(config[key], key, (value, path) => {
     const source = object(value, path)
-    const containerId = text(source['containerID'], `${path}.containerID`)
-    const ifName = text(source['ifname'], `${path}.ifname`)
-    return checkAttachment({ containerId, ifName }, [`${path}.containerID`, `${path}.ifname`])
+    const attachment = {
+      containerId: text(source['containerID'], `${path}.containerID`),
+      ifName: text(source['ifname'], `${path}.ifname`),
+    }
+    const fault = attachmentFault(attachment)
+    if (fault !== undefined) throw new CniProtocolError(CniErrorCode.invalidConfig, `invalid ${path}`, fault.join(' '))
+    return attachment
   })
 }

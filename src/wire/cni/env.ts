@@ -49,22 +49,21 @@ function ifNameFault(name: string): string | undefined {
   return /[/:\s\p{Cc}]/u.test(name) ? `"${name}" holds a slash, a colon, white space or a control character` : undefined
 }
 
-/** Throws CniProtocolError when either part is missing or malformed. */
-export function checkAttachment(
-  attachment: Attachment,
-  names: readonly [string, string] = ['CNI_CONTAINERID', 'CNI_IFNAME'],
-): Attachment {
-  const { containerId, ifName } = attachment
-  if (!isCniName(containerId)) throw invalidEnv(names[0], containerId === '' ? 'missing' : `"${containerId}"`)
-  const fault = ifNameFault(ifName)
-  if (fault !== undefined) throw invalidEnv(names[1], fault)
-  return attachment
+/** Which part of an attachment is missing or malformed, and why. */
+export function attachmentFault({
+  containerId,
+  ifName,
+}: Attachment): [part: keyof Attachment, why: string] | undefined {
+  if (!isCniName(containerId)) return ['containerId', containerId === '' ? 'missing' : `"${containerId}"`]
+  const why = ifNameFault(ifName)
+  return why === undefined ? undefined : ['ifName', why]
 }
 
 export function readAttachment(env: CniEnv): Attachment {
-  const containerId = env.get('CNI_CONTAINERID') ?? ''
-  const ifName = env.get('CNI_IFNAME') ?? ''
-  return checkAttachment({ containerId, ifName })
+  const attachment = { containerId: env.get('CNI_CONTAINERID') ?? '', ifName: env.get('CNI_IFNAME') ?? '' }
+  const fault = attachmentFault(attachment)
+  if (fault === undefined) return attachment
+  throw invalidEnv(fault[0] === 'containerId' ? 'CNI_CONTAINERID' : 'CNI_IFNAME', fault[1])
 }
 
 /** Linux PATH_MAX counts the ending NUL. */
