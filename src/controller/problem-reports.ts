@@ -82,10 +82,10 @@ function reportOf(problem: PodCidrProblem): Report {
       }
     }
     case 'family-missing':
-      return {
-        reason: 'PodCIDRFamilyMissing',
-        message: `node ${problem.node} has pod CIDRs but none of IPv${problem.family}; the API lets nobody add one, so delete the node and let it register again`,
-        nodes: [problem.node],
-      }
+  }
+  return {
+    reason: 'PodCIDRFamilyMissing',
+    message: `node ${problem.node} has pod CIDRs but none of IPv${problem.family}; the API lets nobody add one, so delete the node and let it register again`,
+    nodes: [problem.node],
   }
 }

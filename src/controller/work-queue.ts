@@ -20,6 +20,8 @@ export class WorkQueue implements AsyncDisposable {
   readonly #options: WorkQueueOptions
   readonly #deps: WorkQueueDeps
   readonly #ready = new Set<string>()
+  /** Added while being worked on: the work may have missed what is new. */
+  readonly #again = new Set<string>()
   readonly #active = new Map<string, Promise<void>>()
   readonly #waiting = new Map<string, () => void>()
   readonly #backoffs = new Map<string, Backoff>()
@@ -32,7 +34,11 @@ export class WorkQueue implements AsyncDisposable {
 
   /** A key that waits for its retry keeps waiting: news about others must not hammer on what fails. */
   add(key: string): void {
-    if (this.#isClosed || this.#waiting.has(key) || this.#active.has(key)) return
+    if (this.#isClosed || this.#waiting.has(key)) return
+    if (this.#active.has(key)) {
+      this.#again.add(key)
+      return
+    }
     this.#ready.add(key)
     this.#pump()
   }
@@ -40,6 +46,7 @@ export class WorkQueue implements AsyncDisposable {
   /** Forgets a key; work on it that is under way goes on but does not come back. */
   remove(key: string): void {
     this.#ready.delete(key)
+    this.#again.delete(key)
     this.#backoffs.delete(key)
     this.#waiting.get(key)?.()
     this.#waiting.delete(key)
@@ -69,7 +76,10 @@ export class WorkQueue implements AsyncDisposable {
     this.#active.delete(key)
     const backoff = this.#backoffs.get(key)
     if (isDone) this.#backoffs.delete(key)
-    else if (backoff !== undefined && !this.#isClosed) this.#retryLater(key, backoff.next())
+    if (this.#again.delete(key)) this.#ready.add(key)
+    else if (!isDone && backoff !== undefined && !this.#isClosed) {
+      this.#retryLater(key, backoff.next())
+    }
     if (!this.#isClosed) this.#pump()
   }
 
