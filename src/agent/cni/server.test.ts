@@ -161,6 +161,24 @@ describe('order', () => {
   })
 })
 
+test('GC runs alone', async () => {
+  const gate = Promise.withResolvers<void>()
+  const begun: string[] = []
+  await using _ = await serve(async (request) => {
+    begun.push(request.kind)
+    if (request.kind === 'add') await gate.promise
+    return { kind: 'ok' }
+  })
+  const add = exchange(frame('ADD'))
+  await until(() => begun.length === 1)
+  const gc = exchange(frame('GC', {}, { 'cni.dev/valid-attachments': [] }))
+  await sleep(20)
+  assert.deepEqual(begun, ['add'])
+  gate.resolve()
+  assert.deepEqual(await Promise.all([add, gc]), [done, done])
+  assert.deepEqual(begun, ['add', 'gc'])
+})
+
 describe('the socket', () => {
   test('is for root alone, and gone afterwards', async () => {
     const server = await serve(ok)
