@@ -240,20 +240,22 @@ test('nothing from outside makes the parser throw', () => {
     'cniVersion name type runtimeConfig args cni ips prevResult portMappings mac dns bandwidth containerID ifname ' +
     'cni.dev/valid-attachments io.kubernetes.cri.pod-annotations'
   const key = fc.constantFrom(...keys.split(' '))
+  const leaf = fc.oneof(fc.constantFrom('1.1.0', '0.4.0', 'podnet', '10.0.0.1/24', null), fc.string(), fc.double())
   const { tree } = fc.letrec((tie) => ({
     tree: fc.oneof(
-      { depthSize: 'small' },
-      fc.constantFrom('1.1.0', '0.4.0', 'podnet', '10.0.0.1/24'),
-      fc.jsonValue(),
-      fc.array(tie('tree')),
-      fc.dictionary(key, tie('tree')),
+      { maxDepth: 4 },
+      leaf,
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(key, tie('tree'), { maxKeys: 5 }),
     ),
   }))
   const base = { cniVersion: '1.1.0', name: 'podnet', type: 'causeway' }
   const stdin = fc.oneof(
     fc.uint8Array(),
     tree.map((json) => new TextEncoder().encode(JSON.stringify(json))),
-    fc.dictionary(key, tree).map((json) => new TextEncoder().encode(JSON.stringify({ ...json, ...base }))),
+    fc
+      .dictionary(key, tree, { maxKeys: 6 })
+      .map((json) => new TextEncoder().encode(JSON.stringify({ ...json, ...base }))),
   )
   fc.assert(
     fc.property(command, fc.dictionary(name, value), stdin, (CNI_COMMAND, env, bytes) => {

@@ -164,8 +164,14 @@ test('any JSON gives a result or a CniProtocolError', () => {
     'cniVersion',
     'mtu',
   )
+  const leaf = fc.oneof(fc.constantFrom('1.1.0', '10.0.0.1/24', 'fd00::1', 'eth0', null, -1), fc.string(), fc.double())
   const { tree } = fc.letrec((tie) => ({
-    tree: fc.oneof({ depthSize: 'small' }, fc.jsonValue(), fc.array(tie('tree')), fc.dictionary(keys, tie('tree'))),
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      leaf,
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(keys, tie('tree'), { maxKeys: 5 }),
+    ),
   }))
   fc.assert(
     fc.property(tree, fc.constantFrom(...cniVersions), (json, version) => {
