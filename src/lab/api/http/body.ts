@@ -1,0 +1,56 @@
+// Request bodies: bounded, and JSON or YAML.
+import type { IncomingMessage } from 'node:http'
+import { parse as parseYaml } from 'yaml'
+import { badRequest, tooLarge, unsupportedMediaType } from '../api-error.ts'
+import type { Json } from '../json.ts'
+
+/** As kube-apiserver's --max-request-body-bytes has it. */
+const limitBytes = 3 * 1024 * 1024
+
+export type Body = { readonly mediaType: string; readonly text: string }
+
+/** Reads the whole body; throws 413. */
+export async function readBody(request: IncomingMessage): Promise<Body> {
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > limitBytes) throw tooLarge(limitBytes)
+    chunks.push(chunk)
+  }
+  const mediaType = (request.headers['content-type'] ?? 'application/json').split(';')[0]!.trim().toLowerCase()
+  return { mediaType, text: Buffer.concat(chunks).toString('utf8') }
+}
+
+/** Reads an object sent as application/json or application/yaml; throws 400 and 415. */
+export function parseObject({ mediaType, text }: Body): Json {
+  if (mediaType === 'application/yaml') return yaml(text)
+  if (mediaType === 'application/json') return json(text)
+  throw unsupportedMediaType(['application/json', 'application/yaml'])
+}
+
+/** Patches of apply may be YAML, of which JSON is a part. */
+export function parsePatch({ mediaType, text }: Body): Json {
+  return mediaType.endsWith('+yaml') && !text.trimStart().startsWith('{') ? yaml(text) : json(text)
+}
+
+function json(text: string): Json {
+  try {
+    return JSON.parse(text) as Json
+  } catch (error) {
+    throw badRequest(
+      `the object provided is unrecognized: couldn't get version/kind; json parse error: ${(error as Error).message}`,
+    )
+  }
+}
+
+function yaml(text: string): Json {
+  try {
+    // aliases are bounded, so that a few bytes do not grow into gigabytes
+    const value: unknown = parseYaml(text, { schema: 'core', maxAliasCount: 100 })
+    return (value ?? null) as Json
+  } catch (error) {
+    throw badRequest(`error converting YAML to JSON: ${(error as Error).message}`)
+  }
+}

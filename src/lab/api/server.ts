@@ -1,0 +1,159 @@
+// The embedded Kubernetes API server: the lab's stand-in for kube-apiserver and etcd. What it serves, and how far it is
+// true to the real one, is in docs/lab-api.md.
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { messageOf, type Logger } from '#/lib/log.ts'
+import { ApiError, internalError, noSuchPath, unauthorized } from './api-error.ts'
+import { discovery, serverVersion } from './discovery.ts'
+import { resourceRequest } from './http/request-info.ts'
+import { sendBytes, sendError, sendJson, sendText } from './http/respond.ts'
+import { serveResource } from './http/rest.ts'
+import type { JsonObject } from './json.ts'
+import { builtinDefinitions, builtinResources } from './kinds/builtin.ts'
+import { Registry } from './kinds/registry.ts'
+import { Lifecycle } from './lifecycle/lifecycle.ts'
+import { openApiV2, openApiV3, openApiV3Index } from './openapi/document.ts'
+import { encodeOpenApiV2 } from './openapi/protobuf.ts'
+import { Store } from './storage/store.ts'
+import type { Context } from './verbs/context.ts'
+
+export type User = { readonly user: string; readonly groups: readonly string[] }
+
+export type ApiServerOptions = {
+  /** Where the objects are kept; made when missing. One server at a time. */
+  readonly stateDir: string
+  /** Bearer token -> who it is. Whoever is known may do everything. */
+  readonly tokens: ReadonlyMap<string, User>
+  /** Key and certificate chain as PEM. */
+  readonly tls: { readonly key: string; readonly cert: string }
+  readonly log: Logger
+}
+
+/** An address to bind, or the descriptor of a socket that is bound and listening already. */
+export type ListenOn = { readonly host: string; readonly port: number } | { readonly fd: number }
+
+const protobufType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+
+export class ApiServer implements AsyncDisposable {
+  readonly #options: ApiServerOptions
+  readonly #store: Store
+  readonly #context: Context
+  readonly #lifecycle: Lifecycle
+  readonly #tokens: readonly { readonly digest: Buffer; readonly user: User }[]
+  readonly #servers: Server[] = []
+  #openApi: { readonly edition: number; readonly json: string; readonly protobuf: Buffer } | undefined
+
+  /** Opens the state directory; throws StorageError. Nothing is served before `listen`. */
+  constructor(options: ApiServerOptions) {
+    this.#options = options
+    const definitions = builtinDefinitions()
+    const registry = new Registry(builtinResources(definitions), definitions)
+    const indexes = Object.fromEntries(registry.stored().map((resource) => [resource.bucket, resource.indexes]))
+    this.#store = new Store({ stateDir: options.stateDir, indexes })
+    this.#context = { store: this.#store, registry, now: () => new Date(), log: options.log }
+    this.#lifecycle = new Lifecycle(this.#context)
+    this.#tokens = [...options.tokens].map(([token, user]) => ({ digest: digest(token), user }))
+  }
+
+  /** Serves on one more listener; resolves to the bound address when it accepts connections. */
+  async listen(on: ListenOn): Promise<AddressInfo> {
+    const server = createServer(
+      { ...this.#options.tls, minVersion: 'TLSv1.2' },
+      (request, response) => void this.#serve(request, response),
+    )
+    // watches last long; requests in turn must be whole soon
+    server.requestTimeout = 60_000
+    server.headersTimeout = 20_000
+    server.on('tlsClientError', (error) => this.#options.log.debug('TLS handshake failed', { error: messageOf(error) }))
+    server.listen(on)
+    await once(server, 'listening')
+    this.#servers.push(server)
+    return server.address() as AddressInfo
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#route(request, response)
+    } catch (error) {
+      sendError(response, this.#asApiError(error, request))
+    }
+  }
+
+  #asApiError(error: unknown, request: IncomingMessage): ApiError {
+    if (error instanceof ApiError) return error
+    if (request.destroyed && !request.complete) return internalError('the client went away')
+    this.#options.log.error('request failed', { method: request.method, url: request.url, error: messageOf(error) })
+    return internalError(messageOf(error))
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [path = '/', search = ''] = (request.url ?? '/').split(/\?(.*)/s, 2)
+    const isHealth = /^\/(healthz|livez|readyz)(\/ping)?$/.test(path)
+    // health and version are open to everybody, as the role system:public-info-viewer has it
+    if (!isHealth && path !== '/version') this.#authenticate(request)
+    if (isHealth) return sendText(response, 200, 'ok', 'text/plain; charset=utf-8')
+    const info = resourceRequest(path, this.#context.registry)
+    if (info !== undefined)
+      return serveResource(this.#context, { request, response, query: new URLSearchParams(search), info })
+    if (request.method !== 'GET' && request.method !== 'HEAD') throw noSuchPath()
+    this.#document(path.length > 1 ? path.replace(/\/$/, '') : path, request, response)
+  }
+
+  #document(path: string, request: IncomingMessage, response: ServerResponse): void {
+    const { registry } = this.#context
+    if (path === '/openapi/v2') return this.#sendOpenApi(request, response)
+    const found = this.#jsonDocument(path) ?? discovery(path, registry)
+    if (found === undefined) throw noSuchPath()
+    sendJson(response, 200, found)
+  }
+
+  #jsonDocument(path: string): JsonObject | undefined {
+    const { registry } = this.#context
+    if (path === '/version') return serverVersion
+    if (path === '/openapi/v3') return openApiV3Index(registry)
+    if (path.startsWith('/openapi/v3/')) return openApiV3(registry, path.slice('/openapi/v3/'.length))
+    if (path !== '/') return undefined
+    return { paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] }
+  }
+
+  #sendOpenApi(request: IncomingMessage, response: ServerResponse): void {
+    const { registry } = this.#context
+    if (this.#openApi?.edition !== registry.edition) {
+      const document = openApiV2(registry)
+      this.#openApi = { edition: registry.edition, json: JSON.stringify(document), protobuf: encodeOpenApiV2(document) }
+    }
+    // media types are compared without case; the "@" in this one is as it is registered
+    if ((request.headers.accept ?? '').includes('proto-openapi.spec.v2'))
+      sendBytes(response, 200, protobufType, this.#openApi.protobuf)
+    else sendText(response, 200, this.#openApi.json)
+  }
+
+  #authenticate(request: IncomingMessage): User {
+    const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
+    // digests have one length, and comparing them takes the same time for every token
+    const given = digest(token ?? '')
+    const found = token === undefined ? undefined : this.#tokens.find((known) => timingSafeEqual(known.digest, given))
+    if (found === undefined) throw unauthorized()
+    return found.user
+  }
+
+  /** Ends all watches and connections, then closes the store. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#servers.map(async (server) => {
+      const done = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await done
+    })
+    await Promise.all(closed)
+    this.#lifecycle[Symbol.dispose]()
+    this.#store[Symbol.dispose]()
+  }
+}
+
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}

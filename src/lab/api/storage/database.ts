@@ -1,0 +1,106 @@
+// The objects on disk: one SQLite file, one row an object, one transaction a write.
+//
+// WAL with synchronous=NORMAL: a commit is in the kernel's page cache when the client gets its answer, so nothing
+// acknowledged is lost when this process dies; only a power cut may take the last commits, never the file's consistency.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+
+export type Row = { readonly bucket: string; readonly key: string; readonly revision: number; readonly json: string }
+
+/** The state directory cannot be read or written. */
+export class StorageError extends Error {
+  override name = 'StorageError'
+}
+
+const formatVersion = 1
+
+export class Database implements Disposable {
+  readonly #database: DatabaseSync
+  readonly #file: string
+  readonly #put: StatementSync
+  readonly #delete: StatementSync
+  readonly #revision: StatementSync
+
+  /** Opens or makes `<stateDir>/objects.db`; throws StorageError. */
+  constructor(stateDir: string) {
+    this.#file = join(stateDir, 'objects.db')
+    const open = (): DatabaseSync => {
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+      return prepare(new DatabaseSync(this.#file))
+    }
+    this.#database = this.#guard('open', open)
+    this.#put = this.#database.prepare(
+      'INSERT OR REPLACE INTO objects (bucket, key, revision, json) VALUES (?, ?, ?, ?)',
+    )
+    this.#delete = this.#database.prepare('DELETE FROM objects WHERE bucket = ? AND key = ?')
+    this.#revision = this.#database.prepare("UPDATE counters SET value = ? WHERE name = 'revision'")
+  }
+
+  /** The last revision that was given out. */
+  get revision(): number {
+    return this.#guard('read', () => {
+      const row = this.#database.prepare("SELECT value FROM counters WHERE name = 'revision'").get()
+      return Number(row?.['value'])
+    })
+  }
+
+  rows(): readonly Row[] {
+    return this.#guard(
+      'read',
+      () => this.#database.prepare('SELECT bucket, key, revision, json FROM objects').all() as Row[],
+    )
+  }
+
+  /** Writes or, without `json`, removes one object, and keeps the revision that was given out for it. */
+  write(bucket: string, key: string, revision: number, json: string | undefined): void {
+    this.#guard('write', () => {
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        if (json === undefined) this.#delete.run(bucket, key)
+        else this.#put.run(bucket, key, revision, json)
+        this.#revision.run(revision)
+        this.#database.exec('COMMIT')
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+        throw error
+      }
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close()
+  }
+
+  #guard<T>(what: string, work: () => T): T {
+    try {
+      return work()
+    } catch (cause) {
+      const hint =
+        what === 'write' ? 'is the disk full?' : 'if the file is damaged, remove it to start with an empty cluster'
+      throw new StorageError(`cannot ${what} the API server's objects in ${this.#file} (${hint})`, { cause })
+    }
+  }
+}
+
+function prepare(database: DatabaseSync): DatabaseSync {
+  try {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA locking_mode = EXCLUSIVE')
+    const check = database.prepare('PRAGMA quick_check(1)').get()
+    if (check?.['quick_check'] !== 'ok') throw new Error(String(check?.['quick_check']))
+    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
+    if (version > formatVersion) throw new Error(`it has format ${version}; this program reads up to ${formatVersion}`)
+    database.exec(`
+      CREATE TABLE IF NOT EXISTS objects (
+        bucket TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (bucket, key)
+      ) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+      INSERT OR IGNORE INTO counters (name, value) VALUES ('revision', 1);
+      PRAGMA user_version = ${formatVersion};
+    `)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}

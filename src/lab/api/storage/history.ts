@@ -1,0 +1,48 @@
+// What happened lately to the objects of one kind: the watch cache. Bounded; whoever asks for more gets told.
+import type { Entry } from './store.ts'
+
+/** One change. A create has no `before`, a removal has no `after`. */
+export type Change = {
+  readonly revision: number
+  readonly before: Entry | undefined
+  readonly after: Entry | undefined
+  /** Encoded forms, made once and shared by all watchers; see encode.ts. */
+  readonly encoded: Map<string, Buffer>
+}
+
+export class History {
+  readonly #limit: number
+  readonly #changes: Change[] = []
+  /** Everything after this revision is known. */
+  #floor: number
+
+  constructor(floor: number, limit: number) {
+    this.#floor = floor
+    this.#limit = limit
+  }
+
+  get floor(): number {
+    return this.#floor
+  }
+
+  push(change: Change): void {
+    this.#changes.push(change)
+    // dropped in bulk: a shift for each change would move the whole array each time
+    if (this.#changes.length < 2 * this.#limit) return
+    const dropped = this.#changes.splice(0, this.#limit)
+    this.#floor = dropped.at(-1)!.revision
+  }
+
+  /** Changes after `revision`, oldest first; undefined when some of them are forgotten. */
+  since(revision: number): readonly Change[] | undefined {
+    if (revision < this.#floor) return undefined
+    let low = 0
+    let high = this.#changes.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#changes[middle]!.revision <= revision) low = middle + 1
+      else high = middle
+    }
+    return this.#changes.slice(low)
+  }
+}

@@ -1,0 +1,86 @@
+// From a request's JSON to an object of the kind it was sent to: identity, known fields, types.
+import { badRequest, invalid, type Cause } from '../api-error.ts'
+import { hostility, isObject, type Json, type JsonObject } from '../json.ts'
+import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
+import type { KubeObject } from '../objects.ts'
+import { check } from '../schema/check.ts'
+import { applyDefaults, prune } from '../schema/shape.ts'
+
+/** What happens to fields that the kind does not have (KEP-2885). */
+export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
+
+/** Refuses values that would be dangerous to walk through; throws 400. */
+export function requireSane(value: Json): void {
+  const fault = hostility(value)
+  if (fault !== undefined) throw badRequest(`the object provided cannot be read: ${fault}`)
+}
+
+/**
+ * The object in `body`, without unknown fields and with the schema's defaults. Throws 400 when it is no object of this
+ * kind, 422 when a custom resource does not fit its schema.
+ */
+export function decode(
+  resource: Resource,
+  body: Json,
+  fieldValidation: FieldValidation,
+  warnings: string[],
+): KubeObject {
+  requireSane(body)
+  const partial = decodePartial(resource, body, fieldValidation, warnings)
+  const pruned = applyDefaults(partial as JsonObject, resource.schema) as KubeObject
+  const causes = check(pruned as JsonObject, resource.schema)
+  if (causes.length === 0) return pruned
+  if (resource.isCustom) throw invalid(subjectOf(resource), pruned.metadata.name ?? '', causes)
+  const wrongType = causes.find(({ reason }) => reason === 'FieldValueTypeInvalid')
+  if (wrongType !== undefined) throw unreadable(resource, wrongType)
+  throw invalid(subjectOf(resource), pruned.metadata.name ?? '', causes)
+}
+
+/** The object in `body` without unknown fields, otherwise as it was written: an apply patch names only some fields. */
+export function decodePartial(
+  resource: Resource,
+  body: Json,
+  fieldValidation: FieldValidation,
+  warnings: string[],
+): KubeObject {
+  if (!isObject(body))
+    throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): expected a JSON object`)
+  const unknown: string[] = []
+  const pruned = prune(identify(resource, body), resource.schema, unknown) as KubeObject
+  reportUnknown(resource, unknown, fieldValidation, warnings)
+  return pruned
+}
+
+function unreadable({ kind, version }: Resource, cause: Cause): Error {
+  return badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${cause.field}: ${cause.message}`)
+}
+
+function identify(resource: Resource, body: JsonObject): JsonObject {
+  const apiVersion = apiVersionOf(resource)
+  if (body['kind'] !== undefined && body['kind'] !== resource.kind) {
+    throw badRequest(
+      `the kind in the data (${String(body['kind'])}) does not match the expected kind (${resource.kind})`,
+    )
+  }
+  if (body['apiVersion'] !== undefined && body['apiVersion'] !== apiVersion) {
+    throw badRequest(
+      `the API version in the data (${String(body['apiVersion'])}) does not match the expected API version (${apiVersion})`,
+    )
+  }
+  return { ...body, apiVersion, kind: resource.kind, metadata: body['metadata'] ?? {} }
+}
+
+function reportUnknown(
+  resource: Resource,
+  unknown: readonly string[],
+  fieldValidation: FieldValidation,
+  warnings: string[],
+): void {
+  const messages = unknown.map((path) => `unknown field "${path}"`)
+  if (messages.length === 0 || fieldValidation === 'Ignore') return
+  if (fieldValidation === 'Warn') warnings.push(...messages)
+  else
+    throw badRequest(
+      `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: strict decoding error: ${messages.join(', ')}`,
+    )
+}
