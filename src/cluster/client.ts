@@ -188,7 +188,7 @@ export class ApiClient implements AsyncDisposable {
         const waitMs = asked === undefined || asked > 0 ? Math.max(asked ?? 0, backoff.next()) : 0
         // a wait past the deadline helps nobody: the caller rather learns now what the server said
         if (this.#clock.monotonicMs() + waitMs >= endsAtMs) throw error
-        await sleep(this.#clock, waitMs, signal)
+        if (waitMs > 0) await sleep(this.#clock, waitMs, signal)
         if (signal.aborted) throw error
       }
     }

@@ -37,7 +37,7 @@ async function readKubeconfig(path: string, isOneOfSeveral: boolean): Promise<st
 function readDocument(text: string, path: string): Merged {
   let document: unknown
   try {
-    document = parse(text, { logLevel: 'silent' })
+    document = parse(text, { logLevel: 'error' })
   } catch (error) {
     throw new ConfigError(`kubeconfig ${path}: is no YAML: ${oneLine(describe(error).split('\n')[0] ?? '')}`)
   }

@@ -1,5 +1,6 @@
 // HTTP to one API server over node:https. Requests share kept-alive connections; a watch gets a connection of its own,
 // so that closing one never touches another and a stuck one holds nobody up.
+import { X509Certificate } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
 import { createSecureContext, type SecureContext } from 'node:tls'
@@ -132,13 +133,13 @@ export class Transport {
 
   #secureContext(credential: Credential): SecureContext {
     const { ca, cert, key } = credential.tls
-    const material: [string, string | undefined, Record<string, string | undefined>][] = [
-      [this.#config.ca?.field ?? 'certificate authority', ca, { ca }],
-      [this.#config.clientCert?.field ?? 'client certificate', cert, { cert }],
-      [this.#config.clientKey?.field ?? 'client key', key, { cert, key }],
-    ]
-    for (const [field, text, options] of material) {
-      if (text !== undefined) this.#tryMaterial(field, options, credential)
+    const fieldOf = (member: 'ca' | 'clientCert' | 'clientKey'): string =>
+      this.#config[member]?.field ?? 'credential plugin'
+    // one piece after the other, so that an error names the piece and not just "PEM routines"
+    if (ca !== undefined) this.#check(credential, fieldOf('ca'), () => new X509Certificate(ca))
+    if (cert !== undefined) this.#check(credential, fieldOf('clientCert'), () => new X509Certificate(cert))
+    if (cert !== undefined && key !== undefined) {
+      this.#check(credential, fieldOf('clientKey'), () => createSecureContext({ cert, key }))
     }
     return createSecureContext({
       minVersion: 'TLSv1.2',
@@ -147,13 +148,9 @@ export class Transport {
     })
   }
 
-  /** Loads one piece after the other, so that the error names the piece and not just "PEM routines". */
-  #tryMaterial(field: string, options: Record<string, string | undefined>, credential: Credential): void {
-    if (options['ca'] !== undefined && !options['ca'].includes('-----BEGIN CERTIFICATE-----')) {
-      throw new ConfigError(`${field}: holds no certificate`)
-    }
+  #check(credential: Credential, field: string, use: () => unknown): void {
     try {
-      createSecureContext(options)
+      use()
     } catch (error) {
       // a certificate and its key can be read in the middle of their rotation: read them again for the next request
       this.#credentials.refused(credential)
