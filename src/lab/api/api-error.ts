@@ -47,7 +47,7 @@ export class ApiError extends Error {
       status: 'Failure',
       message: this.message,
       reason: this.reason,
-      ...(this.details === undefined ? {} : { details: this.details as JsonObject }),
+      ...(this.details === undefined ? {} : { details: this.details }),
       code: this.code,
     }
   }
@@ -58,7 +58,7 @@ export function qualified(subject: { readonly group: string; readonly resource: 
   return subject.group === '' ? subject.resource : `${subject.resource}.${subject.group}`
 }
 
-function details(subject: Subject, name: string): Details {
+function about(subject: Subject, name: string): Details {
   return { name, ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.resource }
 }
 
@@ -67,14 +67,14 @@ export const badRequest = (message: string): ApiError => new ApiError(400, 'BadR
 export const unauthorized = (): ApiError => new ApiError(401, 'Unauthorized', 'Unauthorized')
 
 export const forbidden = (subject: Subject, name: string, why: string): ApiError =>
-  new ApiError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, details(subject, name))
+  new ApiError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, about(subject, name))
 
 /** A path that leads nowhere, as opposed to a missing object. */
 export const noSuchPath = (): ApiError =>
   new ApiError(404, 'NotFound', 'the server could not find the requested resource', {})
 
 export const notFound = (subject: Subject, name: string): ApiError =>
-  new ApiError(404, 'NotFound', `${qualified(subject)} "${name}" not found`, details(subject, name))
+  new ApiError(404, 'NotFound', `${qualified(subject)} "${name}" not found`, about(subject, name))
 
 export const methodNotAllowed = (): ApiError =>
   new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {})
@@ -83,14 +83,14 @@ export const notAcceptable = (types: readonly string[]): ApiError =>
   new ApiError(406, 'NotAcceptable', `only the following media types are accepted: ${types.join(', ')}`)
 
 export const alreadyExists = (subject: Subject, name: string): ApiError =>
-  new ApiError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, details(subject, name))
+  new ApiError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, about(subject, name))
 
 export const conflict = (subject: Subject, name: string, why: string): ApiError =>
   new ApiError(
     409,
     'Conflict',
     `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`,
-    details(subject, name),
+    about(subject, name),
   )
 
 export const modifiedMeanwhile = (subject: Subject, name: string): ApiError =>

@@ -24,6 +24,12 @@ export function dig(value: Json | undefined, ...path: readonly string[]): Json |
   return at
 }
 
+/** Reads JSON text; throws SyntaxError. */
+export function parseJson(source: string): Json {
+  const value: Json = JSON.parse(source)
+  return value
+}
+
 export function text(value: Json | undefined): string {
   return typeof value === 'string' ? value : ''
 }
@@ -69,12 +75,12 @@ export function canonical(value: Json): string {
 }
 
 /** What makes a value from outside unsafe to work on; undefined when nothing does. */
-export function hostility(value: Json, maxDepth = 500): string | undefined {
+export function hostility(value: Json | undefined, maxDepth = 500): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if (maxDepth === 0) return 'it is nested too deeply'
-  for (const key of Object.keys(value)) {
+  for (const [key, member] of Object.entries(value)) {
     if (key === '__proto__') return 'the member name "__proto__" is not accepted'
-    const found = hostility((value as JsonObject)[key] ?? null, maxDepth - 1)
+    const found = hostility(member ?? null, maxDepth - 1)
     if (found !== undefined) return found
   }
   return undefined

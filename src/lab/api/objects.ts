@@ -1,5 +1,5 @@
 // Kubernetes objects as the server holds them: plain immutable JSON with the metadata that every kind shares.
-import { isObject, without, type Json, type JsonObject } from './json.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
 
 export type OwnerReference = {
   readonly apiVersion: string
@@ -49,18 +49,13 @@ export function withMeta(
   object: KubeObject,
   changes: { readonly [K in keyof ObjectMeta]?: ObjectMeta[K] | undefined },
 ): KubeObject {
-  const gone = Object.entries(changes).filter(([, value]) => value === undefined)
-  const metadata = without({ ...object.metadata, ...changes } as JsonObject, ...gone.map(([key]) => key))
-  return { ...object, metadata } as KubeObject
+  const metadata = Object.entries({ ...object.metadata, ...changes }).filter(([, value]) => value !== undefined)
+  return { ...object, metadata: Object.fromEntries(metadata) }
 }
 
 /** The key an object is stored under: "namespace/name", or "name" for kinds without namespace. */
 export function keyOf(namespace: string | undefined, name: string): string {
   return namespace === undefined ? name : `${namespace}/${name}`
-}
-
-export function asJson(object: KubeObject): JsonObject {
-  return object as JsonObject
 }
 
 /** RFC 3339 in UTC with whole seconds, as metav1.Time is written. */
@@ -76,4 +71,10 @@ export function isKubeObject(value: Json | undefined): value is JsonObject & Kub
     typeof value['kind'] === 'string' &&
     isObject(value['metadata'])
   )
+}
+
+/** `value` as an object; throws TypeError where something else got this far: a bug, or a damaged store. */
+export function kubeObject(value: Json | undefined): KubeObject {
+  if (isKubeObject(value)) return value
+  throw new TypeError('a Kubernetes object needs apiVersion, kind and metadata')
 }

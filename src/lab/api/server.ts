@@ -35,7 +35,8 @@ export type ApiServerOptions = {
 /** An address to bind, or the descriptor of a socket that is bound and listening already. */
 export type ListenOn = { readonly host: string; readonly port: number } | { readonly fd: number }
 
-const protobufType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+/** Clients ask for `spec.v2@v1.0`, but "@" is not allowed in an answer's media type (RFC 7231 section 3.1.1.1). */
+const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 export class ApiServer implements AsyncDisposable {
   readonly #options: ApiServerOptions
@@ -71,7 +72,11 @@ export class ApiServer implements AsyncDisposable {
     server.listen(on)
     await once(server, 'listening')
     this.#servers.push(server)
-    return server.address() as AddressInfo
+    const address = server.address()
+    // null or a text only for what listens on no TCP port
+    if (address === null || typeof address === 'string')
+      throw new Error('the API server needs a TCP socket to listen on')
+    return address
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -125,7 +130,6 @@ export class ApiServer implements AsyncDisposable {
       const document = openApiV2(registry)
       this.#openApi = { edition: registry.edition, json: JSON.stringify(document), protobuf: encodeOpenApiV2(document) }
     }
-    // media types are compared without case; the "@" in this one is as it is registered
     if ((request.headers.accept ?? '').includes('proto-openapi.spec.v2'))
       sendBytes(response, 200, protobufType, this.#openApi.protobuf)
     else sendText(response, 200, this.#openApi.json)

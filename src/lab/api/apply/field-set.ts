@@ -3,7 +3,7 @@
 //
 // A path element is "f:<member>", "k:<keys as JSON>" (an item of a list merged by keys) or "v:<value as JSON>" (an item
 // of a set). A node of the tree is a member itself (`isMember`), or only leads to members.
-import { field, isObject, type Json, type JsonObject } from '../json.ts'
+import { field, isObject, parseJson, type Json, type JsonObject } from '../json.ts'
 
 export type FieldSet = { readonly isMember: boolean; readonly children: ReadonlyMap<string, FieldSet> }
 
@@ -86,8 +86,8 @@ function showElement(name: string): string {
   const rest = name.slice(2)
   if (name.startsWith('f:')) return `.${rest}`
   if (name.startsWith('v:')) return `[=${rest}]`
-  const keys = JSON.parse(rest) as JsonObject
-  return `[${Object.entries(keys)
+  const keys = parseJson(rest)
+  return `[${Object.entries(isObject(keys) ? keys : {})
     .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     .join(',')}]`
 }

@@ -2,7 +2,7 @@
 // structured-merge-diff package merge, apiserver pkg/endpoints/handlers/fieldmanager).
 import { ApiError, type Cause } from '../api-error.ts'
 import { deepEqual, without, type Json, type JsonObject } from '../json.ts'
-import { asJson, withMeta, type KubeObject, type ManagedFields } from '../objects.ts'
+import { kubeObject, withMeta, type KubeObject, type ManagedFields } from '../objects.ts'
 import type { SchemaNode } from '../schema/schema.ts'
 import {
   difference,
@@ -58,7 +58,7 @@ const unowned = node(false, [
 
 /** What managers may own: everything but the server's own metadata. */
 function ownable(object: KubeObject, type: SchemaNode): FieldSet {
-  return strip(fieldsOf(asJson(object), type))
+  return strip(fieldsOf(object, type))
 }
 
 function strip(set: FieldSet): FieldSet {
@@ -72,10 +72,7 @@ function strip(set: FieldSet): FieldSet {
 }
 
 function read(object: KubeObject | undefined): Owned[] {
-  return (object?.metadata.managedFields ?? []).map(({ fieldsV1, fieldsType: _, ...entry }) => ({
-    entry,
-    fields: fromFieldsV1(fieldsV1),
-  }))
+  return (object?.metadata.managedFields ?? []).map((entry) => ({ entry, fields: fromFieldsV1(entry.fieldsV1) }))
 }
 
 function isSame(owned: Owned, manager: Manager): boolean {
@@ -127,8 +124,8 @@ export function trackUpdate(
   manager: Manager,
 ): KubeObject {
   const owners = read(next.metadata.managedFields === undefined ? live : next)
-  const before = live === undefined ? undefined : asJson(live)
-  const { changed, removed } = compare(before, asJson(next), type)
+  const before = live === undefined ? undefined : live
+  const { changed, removed } = compare(before, next, type)
   const gained = strip(changed)
   const mine = owners.find((owned) => isSame(owned, manager))
   const others = release(
@@ -159,11 +156,11 @@ export function applyConfiguration(
   const mine = owners.find((owned) => isSame(owned, manager))
   const others = owners.filter((owned) => owned !== mine)
   const wanted = ownable(config, type)
-  const merged = merge(asJson(base), withoutManagedFields(config), type)
+  const merged = merge(base, withoutManagedFields(config), type)
   const kept = others.reduce((set, { fields }) => union(set, fields), wanted)
   const given = difference(mine?.fields ?? emptySet, kept)
-  const pruned = (removeFields(merged, given, kept, type) ?? {}) as KubeObject
-  const { changed, removed } = compare(asJson(base), asJson(pruned), type)
+  const pruned = kubeObject(removeFields(merged, given, kept, type))
+  const { changed, removed } = compare(base, pruned, type)
   const disputed = others.filter(({ fields }) => !isEmpty(intersection(fields, changed)))
   if (disputed.length > 0 && !force) throw conflictOf(disputed, changed)
   const unchanged =
@@ -176,7 +173,7 @@ export function applyConfiguration(
 }
 
 function withoutManagedFields(config: KubeObject): JsonObject {
-  return { ...asJson(config), metadata: without(config.metadata as JsonObject, 'managedFields') }
+  return { ...config, metadata: without(config.metadata, 'managedFields') }
 }
 
 function conflictOf(disputed: readonly Owned[], changed: FieldSet): ApiError {
@@ -211,9 +208,9 @@ export function isSameContent(left: KubeObject, right: KubeObject): boolean {
 }
 
 function content(object: KubeObject): JsonObject {
-  return { ...asJson(object), metadata: without(object.metadata as JsonObject, 'managedFields', 'resourceVersion') }
+  return { ...object, metadata: without(object.metadata, 'managedFields', 'resourceVersion') }
 }
 
 function ownership(object: KubeObject): Json {
-  return (object.metadata.managedFields ?? []).map((entry) => without(entry as JsonObject, 'time'))
+  return (object.metadata.managedFields ?? []).map((entry) => without(entry, 'time'))
 }

@@ -1,6 +1,6 @@
 // Objects seen through their schema, for server-side apply: which fields a value sets, how two versions differ, how an
 // applied configuration merges in, how fields are taken out (structured-merge-diff package typed).
-import { canonical, deepEqual, field, isArray, isObject, type Json, type JsonObject } from '../json.ts'
+import { canonical, deepEqual, field, isArray, isObject, list, type Json } from '../json.ts'
 import type { SchemaNode } from '../schema/schema.ts'
 import { emptySet, isEmpty, leaf, node, union, type FieldSet } from './field-set.ts'
 
@@ -24,7 +24,7 @@ function childrenOf(value: Json | undefined, type: Type): Map<string, Json> | un
     const members = Object.entries(value).filter((entry): entry is [string, Json] => entry[1] !== undefined)
     return new Map(members.map(([key, member]) => [`f:${key}`, member]))
   }
-  return new Map((value as readonly Json[]).map((item) => [itemElement(item, type!, shape), item]))
+  return new Map(list(value).map((item) => [itemElement(item, type!, shape), item]))
 }
 
 function itemElement(item: Json, type: SchemaNode, shape: Shape): string {
@@ -115,5 +115,5 @@ export function removeFields(value: Json, set: FieldSet, kept: FieldSet, type: T
 
 function rebuild(children: ReadonlyMap<string, Json>, asArray: boolean): Json {
   if (asArray) return [...children.values()]
-  return Object.fromEntries([...children].map(([element, child]) => [element.slice(2), child])) as JsonObject
+  return Object.fromEntries([...children].map(([element, child]) => [element.slice(2), child]))
 }

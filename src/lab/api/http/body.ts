@@ -1,8 +1,9 @@
 // Request bodies: bounded, and JSON or YAML.
 import type { IncomingMessage } from 'node:http'
 import { parse as parseYaml } from 'yaml'
+import { messageOf } from '#/lib/log.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../api-error.ts'
-import type { Json } from '../json.ts'
+import { parseJson, type Json } from '../json.ts'
 
 /** As kube-apiserver's --max-request-body-bytes has it. */
 const limitBytes = 3 * 1024 * 1024
@@ -37,10 +38,10 @@ export function parsePatch({ mediaType, text }: Body): Json {
 
 function json(text: string): Json {
   try {
-    return JSON.parse(text) as Json
+    return parseJson(text)
   } catch (error) {
     throw badRequest(
-      `the object provided is unrecognized: couldn't get version/kind; json parse error: ${(error as Error).message}`,
+      `the object provided is unrecognized: couldn't get version/kind; json parse error: ${messageOf(error)}`,
     )
   }
 }
@@ -48,9 +49,9 @@ function json(text: string): Json {
 function yaml(text: string): Json {
   try {
     // aliases are bounded, so that a few bytes do not grow into gigabytes
-    const value: unknown = parseYaml(text, { schema: 'core', maxAliasCount: 100 })
-    return (value ?? null) as Json
+    const value: Json | undefined = parseYaml(text, { schema: 'core', maxAliasCount: 100 })
+    return value ?? null
   } catch (error) {
-    throw badRequest(`error converting YAML to JSON: ${(error as Error).message}`)
+    throw badRequest(`error converting YAML to JSON: ${messageOf(error)}`)
   }
 }

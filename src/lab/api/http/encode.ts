@@ -1,7 +1,7 @@
 // Changes as watch events: one line of JSON each. The common form is encoded once and shared by all watchers.
 import type { JsonObject } from '../json.ts'
 import { apiVersionOf, type Resource } from '../kinds/resource.ts'
-import { asJson, withMeta, type KubeObject } from '../objects.ts'
+import { withMeta, type KubeObject } from '../objects.ts'
 import type { Change } from '../storage/history.ts'
 import type { Entry } from '../storage/store.ts'
 import { served, servedJson } from '../verbs/context.ts'
@@ -54,7 +54,7 @@ export function shape(
   options: { include: IncludeObject; now: Date; withHeaders: boolean },
 ): JsonObject {
   const shown = served(resource, stored)
-  if (form.kind === 'object') return asJson(shown)
+  if (form.kind === 'object') return shown
   if (form.kind === 'metadata') return partialMetadata(shown, form.version)
   const metadata = { resourceVersion: stored.metadata.resourceVersion ?? '' }
   return table(resource, [{ stored, served: shown }], metadata, { version: form.version, ...options })

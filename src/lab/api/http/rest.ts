@@ -240,7 +240,7 @@ async function deleteMany(context: Context, exchange: Exchange): Promise<void> {
     kind: `${target.resource.kind}List`,
     apiVersion: apiVersionOf(target.resource),
     metadata: { resourceVersion: String(context.store.revision) },
-    items: removed as readonly KubeObject[] as readonly JsonObject[],
+    items: removed,
   })
 }
 

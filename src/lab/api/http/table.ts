@@ -1,5 +1,5 @@
 // meta.k8s.io Tables: what `kubectl get` prints.
-import { asJson, type KubeObject } from '../objects.ts'
+import { type KubeObject } from '../objects.ts'
 import type { JsonObject } from '../json.ts'
 import type { Resource } from '../kinds/resource.ts'
 
@@ -42,11 +42,11 @@ export function table(
       : null,
     rows: rows.map(({ stored, served }) => ({
       cells: resource.columns.map(({ cell }) => cell(stored, now)),
-      ...(include !== 'None' && { object: include === 'Object' ? asJson(served) : partialMetadata(served, version) }),
+      ...(include !== 'None' && { object: include === 'Object' ? served : partialMetadata(served, version) }),
     })),
   }
 }
 
 export function partialMetadata({ metadata }: KubeObject, version: string): JsonObject {
-  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: metadata as JsonObject }
+  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: metadata }
 }

@@ -1,7 +1,6 @@
 // One watch: a chunked answer that goes on until the client leaves, its time is up, or it reads too slowly.
 import type { ServerResponse } from 'node:http'
 import { expired } from '../api-error.ts'
-import type { JsonObject } from '../json.ts'
 import { apiVersionOf, type Resource } from '../kinds/resource.ts'
 import type { KubeObject } from '../objects.ts'
 import type { Bucket } from '../storage/bucket.ts'
@@ -111,14 +110,13 @@ export class WatchStream implements Disposable {
     const { resource, form } = this.#options
     const metadata = {
       resourceVersion: String(this.#context.store.revision),
-      creationTimestamp: null,
       ...(annotations && { annotations }),
     }
-    const plain: JsonObject = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata }
+    const plain = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata }
     if (form.kind === 'object') return encodeEvent('BOOKMARK', plain)
     return encodeEvent(
       'BOOKMARK',
-      shape(resource, plain as unknown as KubeObject, form, {
+      shape(resource, plain, form, {
         include: 'Metadata',
         now: this.#context.now(),
         withHeaders: false,

@@ -2,6 +2,7 @@
 import { forbiddenField, invalidValue, required, type Cause } from '../api-error.ts'
 import { dig, isObject, list, objects, text, type Json, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
+import { isSchemaValue } from '../schema/read.ts'
 import { isSchema, refPrefix, SchemaNode, type Definitions, type Schema } from '../schema/schema.ts'
 import { age, ageColumn, column, nameColumn } from './cells.ts'
 import { evaluate, parsePath } from './json-path.ts'
@@ -51,7 +52,9 @@ function checkVersion(version: JsonObject, index: number): Cause[] {
   const at = `spec.versions[${index}]`
   const schema = dig(version, 'schema', 'openAPIV3Schema')
   if (!isObject(schema)) return [required(`${at}.schema.openAPIV3Schema`, 'schemas are required')]
-  const causes = checkSchema(schema as Schema, `${at}.schema.openAPIV3Schema`)
+  if (!isSchemaValue(schema))
+    return [invalidValue(`${at}.schema.openAPIV3Schema`, 'object', 'a keyword has a value of a wrong type')]
+  const causes = checkSchema(schema, `${at}.schema.openAPIV3Schema`)
   if (schema['type'] !== 'object')
     causes.push(invalidValue(`${at}.schema.openAPIV3Schema.type`, schema['type'] ?? '', 'must be object at the root'))
   for (const [place, printed] of objects(version['additionalPrinterColumns']).entries()) {
@@ -191,7 +194,8 @@ function customResource(definition: KubeObject, version: JsonObject, definitions
 
 /** The schema of a version with the identity of the kind and the metadata that every object has. */
 function publishedSchema(version: JsonObject, gvk: { group: string; version: string; kind: string }): Schema {
-  const given = (dig(version, 'schema', 'openAPIV3Schema') ?? { type: 'object' }) as Schema
+  const declared = dig(version, 'schema', 'openAPIV3Schema')
+  const given: Schema = isSchemaValue(declared) ? declared : { type: 'object' }
   return {
     ...given,
     'x-kubernetes-group-version-kind': [gvk],
@@ -204,9 +208,13 @@ function publishedSchema(version: JsonObject, gvk: { group: string; version: str
   }
 }
 
+function columnType(name: string): Column['type'] {
+  return name === 'integer' || name === 'number' || name === 'boolean' || name === 'date' ? name : 'string'
+}
+
 function printedColumn(printed: JsonObject): Column {
   const path = parsePath(text(printed['jsonPath'])) ?? []
-  const type = text(printed['type']) as Column['type']
+  const type = columnType(text(printed['type']))
   const cell: Column['cell'] = (object, now) => {
     const value = evaluate(object, path)
     if (value === undefined) return type === 'date' ? '<unknown>' : null
@@ -214,7 +222,7 @@ function printedColumn(printed: JsonObject): Column {
     return typeof value === 'object' ? JSON.stringify(value) : value
   }
   return column(text(printed['name']), cell, {
-    type: type === 'date' ? 'date' : type,
+    type,
     wide: Number(printed['priority'] ?? 0) > 0,
     description: text(printed['description']),
   })

@@ -6,7 +6,7 @@ import type { KubeObject } from '../objects.ts'
 import { age, column } from './cells.ts'
 import type { Column, Resource, Strategy } from './resource.ts'
 
-const shared = ['metadata', 'eventTime', 'series', 'action', 'reason', 'type', 'related'] as const
+const shared = ['eventTime', 'series', 'action', 'reason', 'type', 'related'] as const
 
 /** events.k8s.io member -> core member. */
 const renamed = {
@@ -25,7 +25,7 @@ function rename(event: KubeObject, apiVersion: string, names: readonly (readonly
   const members = pairs.flatMap(([from, to]): [string, Json][] =>
     event[from] === undefined ? [] : [[to, event[from]]],
   )
-  return { apiVersion, kind: 'Event', ...Object.fromEntries(members) } as KubeObject
+  return { apiVersion, kind: 'Event', metadata: event.metadata, ...Object.fromEntries(members) }
 }
 
 export const eventsView: NonNullable<Resource['view']> = {

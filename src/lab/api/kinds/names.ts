@@ -1,6 +1,6 @@
 // Names and labels as Kubernetes accepts them (apimachinery pkg/util/validation), and the metadata of any object.
 import { duplicate, forbiddenField, invalidValue, required, type Cause } from '../api-error.ts'
-import { deepEqual, type Json } from '../json.ts'
+import { deepEqual } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import { isLabelKey, isLabelValue } from '../selectors.ts'
 
@@ -100,8 +100,7 @@ export function checkMetaUpdate(next: KubeObject, live: KubeObject): Cause[] {
   const causes: Cause[] = []
   for (const key of ['name', 'namespace', 'uid', 'creationTimestamp'] as const) {
     const [after, before] = [next.metadata[key], live.metadata[key]]
-    if (!deepEqual(after, before))
-      causes.push(invalidValue(`metadata.${key}`, (after ?? '') as Json, 'field is immutable'))
+    if (!deepEqual(after, before)) causes.push(invalidValue(`metadata.${key}`, after ?? '', 'field is immutable'))
   }
   const added = (next.metadata.finalizers ?? []).filter((name) => live.metadata.finalizers?.includes(name) !== true)
   if (live.metadata.deletionTimestamp !== undefined && added.length > 0) {

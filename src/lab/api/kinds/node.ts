@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import { Prefix } from '#/lib/addr.ts'
 import { forbiddenField, invalidValue, type Cause } from '../api-error.ts'
-import { deepEqual, dig, isObject, list, objects, text, type Json, type JsonObject } from '../json.ts'
+import { deepEqual, dig, isObject, list, objects, text, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import { ageColumn, column, nameColumn, orNone } from './cells.ts'
 import type { Column, Strategy } from './resource.ts'
@@ -94,7 +94,7 @@ function validateUpdate(next: KubeObject, live: KubeObject): Cause[] {
   const before = list(dig(live, 'spec', 'podCIDRs'))
   const after = list(dig(next, 'spec', 'podCIDRs'))
   const causes: Cause[] = []
-  if (before.length > 0 && !deepEqual(before as Json, after as Json)) {
+  if (before.length > 0 && !deepEqual(before, after)) {
     causes.push(forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'))
   }
   const provider = text(dig(live, 'spec', 'providerID'))

@@ -30,7 +30,7 @@ function endReason(ended: Json): string {
   const signal = dig(ended, 'signal')
   return (
     text(dig(ended, 'reason')) ||
-    (typeof signal === 'number' && signal !== 0 ? `Signal:${signal}` : `ExitCode:${dig(ended, 'exitCode')}`)
+    (typeof signal === 'number' && signal !== 0 ? `Signal:${signal}` : `ExitCode:${Number(dig(ended, 'exitCode'))}`)
   )
 }
 
@@ -45,7 +45,7 @@ function containerReason(pod: KubeObject, fallback: string): string {
     else if (one['ready'] === true && dig(one, 'state', 'running') !== undefined) isRunning = true
   }
   if (reason !== 'Completed' || !isRunning) return reason
-  const isReady = statuses(pod, 'conditions').some(({ type, status }) => type === 'Ready' && status === 'True')
+  const isReady = statuses(pod, 'conditions').some((one) => one['type'] === 'Ready' && one['status'] === 'True')
   return isReady ? 'Running' : 'NotReady'
 }
 

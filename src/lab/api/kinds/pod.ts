@@ -73,7 +73,7 @@ function qosClass(spec: JsonObject): string {
   const all = [...objects(spec['containers']), ...objects(spec['initContainers'])]
   const limits = all.map((container) => dig(container, 'resources', 'limits') ?? {})
   const requests = all.map((container) => dig(container, 'resources', 'requests') ?? {})
-  if ([...limits, ...requests].every((amounts) => Object.keys(amounts as JsonObject).length === 0)) return 'BestEffort'
+  if ([...limits, ...requests].every((amounts) => Object.keys(amounts ?? {}).length === 0)) return 'BestEffort'
   const isGuaranteed = limits.every((limit, index) =>
     ['cpu', 'memory'].every(
       (name) =>

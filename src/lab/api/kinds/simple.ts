@@ -1,6 +1,6 @@
 // Kinds with little behaviour of their own: namespaces, leases, config maps, secrets, service accounts, services.
 import { forbiddenField, type Cause } from '../api-error.ts'
-import { deepEqual, dig, isObject, list, objects, text, without, type JsonObject } from '../json.ts'
+import { deepEqual, dig, isObject, list, objects, text, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import { ageColumn, column, nameColumn, orNone } from './cells.ts'
 import { labelFault, subdomainFault } from './names.ts'
@@ -53,7 +53,7 @@ export const serviceAccountColumns: readonly Column[] = [
 
 function ports(service: KubeObject): string {
   const shown = objects(dig(service, 'spec', 'ports')).map(({ port, nodePort, protocol }) =>
-    nodePort === undefined ? `${port}/${text(protocol)}` : `${port}:${nodePort}/${text(protocol)}`,
+    [Number(port), ...(nodePort === undefined ? [] : [Number(nodePort)])].join(':').concat(`/${text(protocol)}`),
   )
   return orNone(shown.join(','))
 }
@@ -113,8 +113,7 @@ export const secretStrategy: Strategy = {
       Object.entries(written).map(([key, value]) => [key, Buffer.from(text(value)).toString('base64')]),
     )
     const data = { ...(isObject(secret['data']) ? secret['data'] : {}), ...encoded }
-    const rest = without(secret, 'stringData') as KubeObject
-    return { type: 'Opaque', ...rest, ...(Object.keys(data).length > 0 && { data }) }
+    return { type: 'Opaque', ...secret, stringData: undefined, ...(Object.keys(data).length > 0 && { data }) }
   },
   validateUpdate: (next, live) => [
     ...immutable(next, live),

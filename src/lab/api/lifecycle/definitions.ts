@@ -1,5 +1,5 @@
 // Makes the registry follow the CustomResourceDefinitions: they are served from the moment they are stored.
-import { deepEqual, dig, isObject } from '../json.ts'
+import { deepEqual, dig, isObject, text } from '../json.ts'
 import { establishedStatus, resourcesOf } from '../kinds/definition.ts'
 import type { KubeObject } from '../objects.ts'
 import { nowStamp, type Context } from '../verbs/context.ts'
@@ -35,5 +35,5 @@ export function establish(context: Context): void {
 }
 
 function place(definition: KubeObject): { group: string; plural: string } {
-  return { group: String(dig(definition, 'spec', 'group')), plural: String(dig(definition, 'spec', 'names', 'plural')) }
+  return { group: text(dig(definition, 'spec', 'group')), plural: text(dig(definition, 'spec', 'names', 'plural')) }
 }

@@ -11,22 +11,20 @@ const patchParameters = ['dryRun', 'fieldManager', 'fieldValidation', 'force']
 
 /** The Swagger 2.0 document of everything served. */
 export function openApiV2(registry: Registry): JsonObject {
-  const paths = registry
-    .all()
-    .map((resource): [string, Json] => [
-      pathOf(resource),
-      {
-        patch: {
-          ...operation(resource),
-          parameters: patchParameters.map((name) => ({
-            in: 'query',
-            name,
-            type: name === 'force' ? 'boolean' : 'string',
-            uniqueItems: true,
-          })),
-        },
+  const paths = registry.all().map((resource): [string, Json] => [
+    pathOf(resource),
+    {
+      patch: {
+        ...operation(resource),
+        parameters: patchParameters.map((name) => ({
+          in: 'query',
+          name,
+          type: name === 'force' ? 'boolean' : 'string',
+          uniqueItems: true,
+        })),
       },
-    ])
+    },
+  ])
   const definitions = allDefinitions(registry).map(([name, schema]): [string, Json] => [
     name,
     published(schema, refPrefix, false),

@@ -1,6 +1,6 @@
 // The OpenAPI v2 document as the protobuf message gnostic.openapi.v2.Document, which older kubectls ask for
 // (application/com.github.proto-openapi.spec.v2@v1.0+protobuf). Field numbers: openapiv2/OpenAPIv2.proto of gnostic-models.
-import { field, isArray, isObject, list, text, type Json, type JsonObject } from '../json.ts'
+import { field, isObject, list, objects, text, type Json, type JsonObject } from '../json.ts'
 
 /** One field of a protobuf message: tag and payload. */
 type Part = Uint8Array
@@ -19,18 +19,25 @@ const lengthDelimited = 2
 const varintType = 0
 const fixed64 = 1
 
-function bytes(number: number, payload: Uint8Array): Part {
+function delimited(number: number, payload: Uint8Array): Part {
   return Buffer.concat([varint(number * 8 + lengthDelimited), varint(payload.length), payload])
 }
 
-const message = (number: number, parts: readonly Part[]): Part => bytes(number, Buffer.concat(parts))
-const string = (number: number, value: string): Part => bytes(number, Buffer.from(value))
+const message = (number: number, parts: readonly Part[]): Part => delimited(number, Buffer.concat(parts))
+const string = (number: number, value: string): Part => delimited(number, Buffer.from(value))
 const flag = (number: number): Part => Buffer.concat([varint(number * 8 + varintType), varint(1)])
 
 function double(number: number, value: number): Part {
   const payload = Buffer.alloc(8)
   payload.writeDoubleLE(value)
   return Buffer.concat([varint(number * 8 + fixed64), payload])
+}
+
+/** The members of an object that are objects. */
+function members(value: Json | undefined): [string, JsonObject][] {
+  return isObject(value)
+    ? Object.entries(value).filter((entry): entry is [string, JsonObject] => isObject(entry[1]))
+    : []
 }
 
 /** Schema fields by the way they are encoded. */
@@ -81,7 +88,7 @@ function schemaParts(schema: JsonObject): Part[] {
     parts.push(
       message(
         25,
-        Object.entries(properties).map(([name, property]) => named(1, name, schemaParts(property as JsonObject))),
+        members(properties).map(([name, property]) => named(1, name, schemaParts(property))),
       ),
     )
   return [...parts, ...extensions(31, schema)]
@@ -93,12 +100,13 @@ function parameterParts(parameter: JsonObject): Part[] {
   return [message(1, [message(2, [message(3, query)])])]
 }
 
-function operationParts(operation: JsonObject): Part[] {
+function operationParts(operation: Json | undefined): Part[] {
+  if (!isObject(operation)) return []
   const responses = field(operation, 'responses')
   const codes = isObject(responses) ? Object.entries(responses) : []
   return [
     string(5, text(operation['operationId'])),
-    ...list(operation['parameters']).map((parameter) => message(8, parameterParts(parameter as JsonObject))),
+    ...objects(operation['parameters']).map((parameter) => message(8, parameterParts(parameter))),
     message(
       9,
       codes.map(([code, response]) => named(1, code, [message(1, [string(1, text(field(response, 'description')))])])),
@@ -109,21 +117,17 @@ function operationParts(operation: JsonObject): Part[] {
 
 /** Encodes a document made by openApiV2. */
 export function encodeOpenApiV2(document: JsonObject): Buffer {
-  const entries = (key: string): [string, JsonObject][] => {
-    const value = document[key]
-    return isObject(value) && !isArray(value) ? (Object.entries(value) as [string, JsonObject][]) : []
-  }
   const info = document['info']
   return Buffer.concat([
     string(1, text(document['swagger'])),
     message(2, [string(1, text(field(info, 'title'))), string(2, text(field(info, 'version')))]),
     message(
       8,
-      entries('paths').map(([path, item]) => named(2, path, [message(8, operationParts(item['patch'] as JsonObject))])),
+      members(document['paths']).map(([path, item]) => named(2, path, [message(8, operationParts(item['patch']))])),
     ),
     message(
       9,
-      entries('definitions').map(([name, schema]) => named(1, name, schemaParts(schema))),
+      members(document['definitions']).map(([name, schema]) => named(1, name, schemaParts(schema))),
     ),
   ])
 }

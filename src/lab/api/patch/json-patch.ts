@@ -1,5 +1,5 @@
 // JSON Patch, RFC 6902, over immutable values. Paths are JSON Pointers, RFC 6901.
-import { deepEqual, isArray, isObject, type Json, type JsonObject } from '../json.ts'
+import { deepEqual, isArray, isObject, text, type Json, type JsonObject } from '../json.ts'
 
 /** The patch is malformed, or does not fit the document. */
 export class JsonPatchError extends Error {
@@ -54,7 +54,7 @@ function applyOperation(document: Json, operation: JsonObject): Json {
       return add(document, path, read(document, pointer(operation, 'from')))
     case 'test':
       if (deepEqual(read(document, path), valueOf(operation))) return document
-      throw misfit(`testing value ${operation['path'] as string} failed`)
+      throw misfit(`testing value ${text(operation['path'])} failed`)
     default:
       throw malformed(`unknown JSON Patch operation ${JSON.stringify(operation['op'] ?? null)}`)
   }
@@ -62,7 +62,7 @@ function applyOperation(document: Json, operation: JsonObject): Json {
 
 function valueOf(operation: JsonObject): Json {
   const value = operation['value']
-  if (value === undefined) throw malformed(`a JSON Patch "${operation['op'] as string}" needs a value`)
+  if (value === undefined) throw malformed(`a JSON Patch "${text(operation['op'])}" needs a value`)
   return value
 }
 
@@ -103,7 +103,7 @@ function rewrite(document: Json, path: readonly string[], change: (parent: Json,
   if (at === path.length - 1) return change(document, key)
   const changed = rewrite(child(document, key, path), path, change, at + 1)
   if (isArray(document)) return document.with(Number(key), changed)
-  return { ...(document as JsonObject), [key]: changed }
+  return { ...(isObject(document) ? document : {}), [key]: changed }
 }
 
 function add(document: Json, path: readonly string[], value: Json): Json {

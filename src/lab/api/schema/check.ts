@@ -49,7 +49,7 @@ function checkEnum(value: Json, schema: Schema, path: string): Cause[] {
 
 function checkText(value: string, schema: Schema, path: string): Cause[] {
   const causes: Cause[] = []
-  const length = [...value].length
+  const length = Array.from(value).length
   if (schema.minLength !== undefined && length < schema.minLength) {
     causes.push(invalidValue(path, value, `${path} in body should be at least ${schema.minLength} chars long`))
   }

@@ -46,10 +46,15 @@ export class Database implements Disposable {
   }
 
   rows(): readonly Row[] {
-    return this.#guard(
-      'read',
-      () => this.#database.prepare('SELECT bucket, key, revision, json FROM objects').all() as Row[],
-    )
+    return this.#guard('read', () => {
+      const rows = this.#database.prepare('SELECT bucket, key, revision, json FROM objects').all()
+      return rows.map(({ bucket, key, revision, json }) => {
+        if (typeof bucket !== 'string' || typeof key !== 'string' || typeof json !== 'string') {
+          throw new TypeError('a row has columns of other types than were written')
+        }
+        return { bucket, key, revision: Number(revision), json }
+      })
+    })
   }
 
   /** Writes or, without `json`, removes one object, and keeps the revision that was given out for it. */

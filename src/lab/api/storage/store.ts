@@ -1,7 +1,8 @@
 // All objects: in memory for reading, on disk before a write is acknowledged. Everything is synchronous, so a read and
 // the write that follows from it are one step and nothing comes between. One counter numbers all writes: it is the
 // resourceVersion of objects, lists and watches.
-import { withMeta, type KubeObject } from '../objects.ts'
+import { parseJson } from '../json.ts'
+import { kubeObject, withMeta, type KubeObject } from '../objects.ts'
 import { Bucket, type Indexes } from './bucket.ts'
 import { Database } from './database.ts'
 import type { Change } from './history.ts'
@@ -32,7 +33,7 @@ export class Store implements Disposable {
     this.#revision = this.#database.revision
     this.#bootRevision = this.#revision
     for (const { bucket, key, revision, json } of this.#database.rows()) {
-      this.bucket(bucket).set(key, { key, revision, json, object: JSON.parse(json) as KubeObject })
+      this.bucket(bucket).set(key, { key, revision, json, object: kubeObject(parseJson(json)) })
     }
   }
 

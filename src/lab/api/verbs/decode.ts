@@ -2,7 +2,7 @@
 import { badRequest, invalid, type Cause } from '../api-error.ts'
 import { hostility, isObject, type Json, type JsonObject } from '../json.ts'
 import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
-import type { KubeObject } from '../objects.ts'
+import { isKubeObject, kubeObject, type KubeObject } from '../objects.ts'
 import { check } from '../schema/check.ts'
 import { applyDefaults, prune } from '../schema/shape.ts'
 
@@ -27,8 +27,8 @@ export function decode(
 ): KubeObject {
   requireSane(body)
   const partial = decodePartial(resource, body, fieldValidation, warnings)
-  const pruned = applyDefaults(partial as JsonObject, resource.schema) as KubeObject
-  const causes = check(pruned as JsonObject, resource.schema)
+  const pruned = kubeObject(applyDefaults(partial, resource.schema))
+  const causes = check(pruned, resource.schema)
   if (causes.length === 0) return pruned
   if (resource.isCustom) throw invalid(subjectOf(resource), pruned.metadata.name ?? '', causes)
   const wrongType = causes.find(({ reason }) => reason === 'FieldValueTypeInvalid')
@@ -46,7 +46,11 @@ export function decodePartial(
   if (!isObject(body))
     throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): expected a JSON object`)
   const unknown: string[] = []
-  const pruned = prune(identify(resource, body), resource.schema, unknown) as KubeObject
+  const pruned = prune(identify(resource, body), resource.schema, unknown)
+  if (!isKubeObject(pruned))
+    throw badRequest(
+      `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: metadata must be an object`,
+    )
   reportUnknown(resource, unknown, fieldValidation, warnings)
   return pruned
 }
@@ -59,12 +63,12 @@ function identify(resource: Resource, body: JsonObject): JsonObject {
   const apiVersion = apiVersionOf(resource)
   if (body['kind'] !== undefined && body['kind'] !== resource.kind) {
     throw badRequest(
-      `the kind in the data (${String(body['kind'])}) does not match the expected kind (${resource.kind})`,
+      `the kind in the data (${JSON.stringify(body['kind'])}) does not match the expected kind (${resource.kind})`,
     )
   }
   if (body['apiVersion'] !== undefined && body['apiVersion'] !== apiVersion) {
     throw badRequest(
-      `the API version in the data (${String(body['apiVersion'])}) does not match the expected API version (${apiVersion})`,
+      `the API version in the data (${JSON.stringify(body['apiVersion'])}) does not match the expected API version (${apiVersion})`,
     )
   }
   return { ...body, apiVersion, kind: resource.kind, metadata: body['metadata'] ?? {} }

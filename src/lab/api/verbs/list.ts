@@ -1,5 +1,6 @@
 // List: the objects that match, as of one revision, in pages on request (KEP-365, API concepts "Retrieving large results").
 import { ApiError, badRequest, expired } from '../api-error.ts'
+import { field, parseJson } from '../json.ts'
 import { apiVersionOf } from '../kinds/resource.ts'
 import { keyOf } from '../objects.ts'
 import type { Bucket } from '../storage/bucket.ts'
@@ -103,7 +104,8 @@ function readContinue(query: URLSearchParams): Page | undefined {
   const token = query.get('continue') ?? ''
   if (token === '') return undefined
   try {
-    const { rv, start } = JSON.parse(Buffer.from(token, 'base64url').toString()) as { rv: unknown; start: unknown }
+    const page = parseJson(Buffer.from(token, 'base64url').toString())
+    const [rv, start] = [field(page, 'rv'), field(page, 'start')]
     if (typeof rv === 'number' && typeof start === 'string') return { revision: rv, after: start }
   } catch {
     // falls through: no JSON is as wrong as wrong JSON

@@ -3,7 +3,7 @@ import { applyConfiguration } from '../apply/managed-fields.ts'
 import { ApiError, badRequest, forbidden, invalid, unsupportedMediaType } from '../api-error.ts'
 import { isObject, type Json, type JsonObject } from '../json.ts'
 import { subjectOf, type Resource } from '../kinds/resource.ts'
-import { asJson, withMeta, type KubeObject } from '../objects.ts'
+import { withMeta, type KubeObject } from '../objects.ts'
 import { JsonPatchError, jsonPatch } from '../patch/json-patch.ts'
 import { mergePatch } from '../patch/merge-patch.ts'
 import { strategicMerge, StrategicPatchError } from '../patch/strategic.ts'
@@ -50,12 +50,12 @@ function change(resource: Resource, live: KubeObject, body: Json, type: string):
   try {
     switch (type) {
       case patchTypes.json:
-        return jsonPatch(asJson(live), body)
+        return jsonPatch(live, body)
       case patchTypes.merge:
-        return mergePatch(asJson(live), requireObject(body))
+        return mergePatch(live, requireObject(body))
       case patchTypes.strategic:
         if (resource.isCustom) break
-        return strategicMerge(asJson(live), requireObject(body), resource.schema)
+        return strategicMerge(live, requireObject(body), resource.schema)
       default:
     }
   } catch (error) {
@@ -96,12 +96,12 @@ function apply(context: Context, target: Target, body: Json, options: PatchOptio
     if (given.metadata.uid !== undefined)
       throw forbidden(subjectOf(resource), target.name, 'uid must not be set on an object that does not exist')
     const made = applyConfiguration(undefined, given, resource.schema, manager, options.force)
-    const full = decode(resource, asJson(made), 'Ignore', warnings)
+    const full = decode(resource, made, 'Ignore', warnings)
     return { object: create(context, target, full, options, true), isNew: true }
   }
   const live = served(resource, entry.object)
   const merged = applyConfiguration(live, given, resource.schema, manager, options.force)
-  const full = decode(resource, asJson(merged), 'Ignore', warnings)
+  const full = decode(resource, merged, 'Ignore', warnings)
   return { object: update(context, target, full, options, true), isNew: false }
 }
 

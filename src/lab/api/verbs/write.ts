@@ -12,7 +12,7 @@ import {
   modifiedMeanwhile,
   notFound,
 } from '../api-error.ts'
-import { deepEqual, dig, without, type Json, type JsonObject } from '../json.ts'
+import { deepEqual, dig, list, without, type JsonObject } from '../json.ts'
 import { checkMeta, checkMetaUpdate, pathSegmentFault } from '../kinds/names.ts'
 import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
 import { withMeta, type KubeObject } from '../objects.ts'
@@ -53,8 +53,7 @@ export function create(
     deletionTimestamp: undefined,
     deletionGracePeriodSeconds: undefined,
   })
-  const bare =
-    resource.separatesStatus && resource.isCustom ? (without(identified, 'status') as KubeObject) : identified
+  const bare = resource.separatesStatus && resource.isCustom ? { ...identified, status: undefined } : identified
   const { prepareCreate, complete } = resource.strategy
   const prepared = prepareCreate === undefined ? bare : prepareCreate(bare)
   const completed = complete === undefined ? prepared : complete(prepared)
@@ -199,7 +198,7 @@ function keepServerFields(resource: Resource, given: KubeObject, live: KubeObjec
 }
 
 function mainPart(resource: Resource, given: KubeObject, live: KubeObject): KubeObject {
-  return resource.separatesStatus ? withMember(given, 'status', live['status']) : given
+  return resource.separatesStatus ? { ...given, status: live['status'] } : given
 }
 
 function subresourcePart(
@@ -213,11 +212,7 @@ function subresourcePart(
   const metadata = resource.isCustom
     ? withMeta(live, { managedFields: given.metadata.managedFields }).metadata
     : given.metadata
-  return withMember({ ...live, metadata }, part, given[part])
-}
-
-function withMember(object: KubeObject, key: string, value: Json | undefined): KubeObject {
-  return value === undefined ? (without(object, key) as KubeObject) : { ...object, [key]: value }
+  return { ...live, metadata, [part]: given[part] }
 }
 
 function countGeneration(resource: Resource, next: KubeObject, live: KubeObject): KubeObject {
@@ -232,8 +227,7 @@ function desired(resource: Resource, object: KubeObject): JsonObject {
 /** An object whose deletion was asked for goes with its last finalizer. */
 function isReleased(resource: Resource, { metadata, ...object }: KubeObject): boolean {
   if (metadata.deletionTimestamp === undefined || (metadata.finalizers ?? []).length > 0) return false
-  if (resource.kind === 'Namespace')
-    return ((dig(object, 'spec', 'finalizers') as readonly Json[] | undefined) ?? []).length === 0
+  if (resource.kind === 'Namespace') return list(dig(object, 'spec', 'finalizers')).length === 0
   return (metadata.deletionGracePeriodSeconds ?? 0) === 0
 }
 
