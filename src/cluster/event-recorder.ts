@@ -96,6 +96,8 @@ export class EventRecorder implements AsyncDisposable {
 
   async #writeAll(): Promise<void> {
     const { signal } = this.#stop
+    // a moment later, so that what is noted together is written together
+    await Promise.resolve()
     for (let series = this.#nextDirty(); series !== undefined; series = this.#nextDirty()) {
       const waitMs = this.#overall.msUntilNext()
       if (waitMs > 0) await sleep(this.#clock, waitMs, signal)

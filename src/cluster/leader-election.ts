@@ -29,6 +29,8 @@ export type LeaderElectionDeps = {
 const leaseDurationMs = 15_000
 const renewDeadlineMs = 10_000
 const retryMs = 2_000
+/** A request that hangs on a dead connection must leave time for another try before the deadline. */
+const attemptTimeoutMs = 4_000
 const releaseTimeoutMs = 2_000
 
 /** A state of the lease, and since when (monotonic) we know it unchanged. */
@@ -94,7 +96,7 @@ export class LeaderElection implements AsyncDisposable {
   async #acquire(): Promise<boolean> {
     const { signal } = this.#stop
     while (!signal.aborted) {
-      const attempt = await this.#try(renewDeadlineMs)
+      const attempt = await this.#try(attemptTimeoutMs)
       if (attempt?.kind === 'ours') return true
       // client-go's jitter: candidates that started together must not collide for ever
       await sleep(this.#clock, retryMs * (1 + 0.2 * this.#random()), signal)
@@ -135,7 +137,7 @@ export class LeaderElection implements AsyncDisposable {
       await sleep(this.#clock, retryMs, term.signal)
       if (term.signal.aborted) return
       const leftMs = this.#renewedAtMs + renewDeadlineMs - this.#clock.monotonicMs()
-      const attempt = await this.#try(Math.max(leftMs, 1), term.signal)
+      const attempt = await this.#try(Math.min(leftMs, attemptTimeoutMs), term.signal)
       if (attempt?.kind === 'other') term.abort(new Error(`the lease was taken by "${attempt.holder}"`))
     }
   }
