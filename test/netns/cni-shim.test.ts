@@ -20,13 +20,17 @@ after(() => rmSync(buildDir, { recursive: true }))
 let dir: string
 let socketPath: string
 let spoolDir: string
+const servers: AsyncDisposable[] = []
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cni-shim-'))
   socketPath = join(dir, 'cni.sock')
   spoolDir = join(dir, 'a', 'spool')
 })
-afterEach(() => rm(dir, { recursive: true }))
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server[Symbol.asyncDispose]()
+  await rm(dir, { recursive: true })
+})
 
 const config = { cniVersion: '1.1.0', name: 'podnet', type: 'causeway' }
 const prevResult = { cniVersion: '1.1.0', ips: [{ address: '10.244.0.5/24' }] }
@@ -67,7 +71,8 @@ async function exec(command: string, call: Call = {}): Promise<Outcome> {
 }
 
 async function serve(handle: CniServerDeps['handle'], options: { graceMs?: number } = {}): Promise<CniServer> {
-  const server = new CniServer({ socketPath, spoolDir, ...options }, { handle, log: silent })
+  const server = new CniServer({ socketPath, spoolDir, graceMs: 500, ...options }, { handle, log: silent })
+  servers.push(server)
   await server.start()
   return server
 }
@@ -114,7 +119,7 @@ async function spooled(): Promise<string[]> {
 describe('with an agent', () => {
   test('every verb reaches it and its answer comes out', async () => {
     const seen: string[] = []
-    await using _ = await serve(async (request) => {
+    await serve(async (request) => {
       seen.push(request.kind)
       if (request.kind !== 'add') return { kind: 'ok' }
       return { kind: 'result', result: { interfaces: [{ name: 'eth0', sandbox: request.netns }], ips: [], routes: [] } }
@@ -131,7 +136,7 @@ describe('with an agent', () => {
 
   test('an error comes out with status 1', async () => {
     const error = { code: 3, msg: 'unknown "container"', details: 'gone' }
-    await using _ = await serve(() => Promise.resolve({ kind: 'error', error }))
+    await serve(() => Promise.resolve({ kind: 'error', error }))
     for (const command of ['ADD', 'DEL', 'STATUS']) fails(await exec(command), 3, /unknown "container": gone/)
     assert.deepEqual(await spooled(), [])
   })
@@ -149,7 +154,7 @@ describe('with an agent', () => {
   test('a runtime that kills the shim is noticed', async () => {
     const began = Promise.withResolvers<void>()
     const hungUp = Promise.withResolvers<void>()
-    await using _ = await serve(async (_request, signal) => {
+    await serve(async (_request, signal) => {
       signal.addEventListener('abort', () => hungUp.resolve())
       began.resolve()
       await hungUp.promise
@@ -164,7 +169,7 @@ describe('with an agent', () => {
   test('two calls for one container run one after the other', async () => {
     let running = 0
     let most = 0
-    await using _ = await serve(async () => {
+    await serve(async () => {
       most = Math.max(most, ++running)
       await new Promise((resolve) => setTimeout(resolve, 30))
       running--
@@ -176,7 +181,7 @@ describe('with an agent', () => {
 
   test('a hundred at once', async () => {
     const seen = new Set<string>()
-    await using _ = await serve(async (request) => {
+    await serve(async (request) => {
       if ('containerId' in request) seen.add(request.containerId)
       return { kind: 'ok' }
     })
@@ -192,14 +197,14 @@ describe('what comes in', () => {
     `${JSON.stringify({ ...config, prevResult })}${' '.repeat(bytes)}`.slice(0, bytes)
 
   test('a configuration of 1 MiB goes through', async () => {
-    await using _ = await serve(ok)
+    await serve(ok)
     succeeds(await exec('ADD', { stdin: padded(1 << 20) }))
   })
   test('one byte more does not', async () => {
     fails(await exec('ADD', { stdin: padded((1 << 20) + 1) }), 7, /configuration too large: stdin: above 1 MiB/)
   })
   test('bytes come through as they are', async () => {
-    await using _ = await serve(ok)
+    await serve(ok)
     fails(await exec('ADD', { stdin: Uint8Array.of(0x22, 0xff, 0x00, 0x22) }), 6, /cannot decode/)
   })
   test('too much environment is refused', async () => {
@@ -223,7 +228,7 @@ describe('without an agent', () => {
   test('ADD waits for an agent that comes', async () => {
     const add = exec('ADD', { env: { CAUSEWAY_CNI_WAIT_MS: '5000' } })
     await new Promise((resolve) => setTimeout(resolve, 100))
-    await using _ = await serve(ok)
+    await serve(ok)
     succeeds(await add)
   })
   test('STATUS, GC and VERSION do not wait', async () => {
@@ -256,7 +261,7 @@ describe('DEL without an agent', () => {
     assert.equal(parseCniRequest(env, stdin).kind, 'del')
 
     const deleted = Promise.withResolvers<CniOperation>()
-    await using _ = await serve((request) => (deleted.resolve(request), ok()))
+    await serve((request) => (deleted.resolve(request), ok()))
     const request = await deleted.promise
     assert.ok(request.kind === 'del')
     assert.equal(request.containerId, 'c1')
@@ -353,7 +358,7 @@ describe('an agent that breaks off', () => {
     const waiting = exec('CHECK', { env })
     await new Promise((resolve) => setTimeout(resolve, 50))
     await first[Symbol.asyncDispose]()
-    await using _ = await serve(ok)
+    await serve(ok)
     for (const outcome of await Promise.all([running, waiting])) succeeds(outcome)
   })
 })

@@ -15,6 +15,7 @@ let dir: string
 let socketPath: string
 let spoolDir: string
 let logged: string[]
+const servers: CniServer[] = []
 const ok: Handle = () => Promise.resolve({ kind: 'ok' })
 
 beforeEach(async () => {
@@ -23,12 +24,16 @@ beforeEach(async () => {
   spoolDir = join(dir, 'spool')
   logged = []
 })
-afterEach(() => rm(dir, { recursive: true }))
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server[Symbol.asyncDispose]()
+  await rm(dir, { recursive: true })
+})
 
 async function serve(handle: Handle, options: Partial<CniServerOptions> = {}): Promise<CniServer> {
   const write = (line: string): number => logged.push(line)
   const log = createLogger({ level: 'debug', write, now: () => '' })
-  const server = new CniServer({ socketPath, spoolDir, retryMs: 5, ...options }, { handle, log })
+  const server = new CniServer({ socketPath, spoolDir, retryMs: 5, graceMs: 500, ...options }, { handle, log })
+  servers.push(server)
   await server.start()
   return server
 }
@@ -74,7 +79,7 @@ describe('answers', () => {
       () => Promise.resolve({ kind: 'error', error: { code: 11, msg: 'no address free', details: 'try later' } }),
       () => Promise.reject(new Error('out of luck', { cause: new Error('EBUSY') })),
     ]
-    await using _ = await serve((...call) => replies.shift()!(...call))
+    await serve((...call) => replies.shift()!(...call))
     const version = { cniVersion: '1.0.0' }
     assert.match(await exchange(frame('ADD', {}, version)), /^causeway-cni 1 0{8} 0{6}\d\d\n\{"cniVersion":"1\.0\.0",/)
     const refused = await exchange(frame('ADD', {}, version))
@@ -87,7 +92,7 @@ describe('answers', () => {
   })
 
   test('a request in many pieces', async () => {
-    await using _ = await serve(ok)
+    await serve(ok)
     const socket = connect(socketPath)
     const answer = new Promise((resolve) => socket.once('data', (chunk) => resolve(String(chunk))))
     for (const byte of frame('DEL')) {
@@ -98,7 +103,7 @@ describe('answers', () => {
   })
 
   test('what is malformed is refused without asking the handler', async () => {
-    await using _ = await serve(() => assert.fail('asked'))
+    await serve(() => assert.fail('asked'))
     const codeOf = async (bytes: string): Promise<number> => JSON.parse((await exchange(bytes)).slice(33)).code
     assert.equal(await codeOf(frame('ADD', { CNI_IFNAME: 'a/b' })), 4)
     assert.equal(await codeOf(frame('ADD', {}, { cniVersion: '9.0.0' })), 1)
@@ -107,7 +112,7 @@ describe('answers', () => {
   })
 
   test('VERSION needs no handler', async () => {
-    await using _ = await serve(() => assert.fail('asked'))
+    await serve(() => assert.fail('asked'))
     const answer = JSON.parse((await exchange(frame('VERSION', {}, { cniVersion: '0.4.0' }))).slice(33))
     assert.deepEqual(answer, { cniVersion: '0.4.0', supportedVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] })
   })
@@ -115,7 +120,7 @@ describe('answers', () => {
 
 describe('callers that go away', () => {
   test('one that sends nothing is cut off', async () => {
-    await using _ = await serve(ok, { receiveTimeoutMs: 20 })
+    await serve(ok, { receiveTimeoutMs: 20 })
     assert.equal(await exchange('causeway-cni 1 '), '')
     assert.match(logged.join('\n'), /no whole request within 20 ms/)
   })
@@ -123,7 +128,7 @@ describe('callers that go away', () => {
   test('one that hangs up while its call runs fires the signal', async () => {
     const fired = Promise.withResolvers<void>()
     const began = Promise.withResolvers<void>()
-    await using _ = await serve(async (_request, signal) => {
+    await serve(async (_request, signal) => {
       began.resolve()
       signal.addEventListener('abort', () => fired.resolve())
       await fired.promise
@@ -142,7 +147,7 @@ describe('order', () => {
   test('calls for one attachment run one by one, others beside them, STATUS at once', async () => {
     const gates = new Map(['ADD c1', 'DEL c1', 'ADD c2'].map((name) => [name, Promise.withResolvers<void>()]))
     const begun: string[] = []
-    await using _ = await serve(async (request) => {
+    await serve(async (request) => {
       if (request.kind === 'status') return { kind: 'ok' }
       const name = `${request.kind.toUpperCase()} ${'containerId' in request ? request.containerId : ''}`
       begun.push(name)
@@ -164,7 +169,7 @@ describe('order', () => {
 test('GC runs alone', async () => {
   const gate = Promise.withResolvers<void>()
   const begun: string[] = []
-  await using _ = await serve(async (request) => {
+  await serve(async (request) => {
     begun.push(request.kind)
     if (request.kind === 'add') await gate.promise
     return { kind: 'ok' }
@@ -194,12 +199,12 @@ describe('the socket', () => {
     await link(join(dir, 'dead'), socketPath)
     await new Promise((resolve) => dead.close(resolve))
     assert.ok((await lstat(socketPath)).isSocket())
-    await using _ = await serve(ok)
+    await serve(ok)
     assert.equal(await exchange(frame('DEL')), done)
   })
 
   test('is not taken from a living agent', async () => {
-    await using _ = await serve(ok)
+    await serve(ok)
     await assert.rejects(serve(ok), /cni\.sock: another causeway agent answers here; stop it/)
     assert.equal(await exchange(frame('DEL')), done)
     assert.deepEqual((await readdir(dir)).sort(), ['cni.sock', 'spool'])
@@ -213,7 +218,7 @@ describe('the socket', () => {
   test('is not removed when a later agent has made its own', async () => {
     const first = await serve(ok)
     await rm(socketPath)
-    await using _ = await serve(ok)
+    await serve(ok)
     await first[Symbol.asyncDispose]()
     assert.equal(await exchange(frame('DEL')), done)
   })
@@ -274,7 +279,7 @@ describe('the spool', () => {
       await utimes(join(spoolDir, `${id}:eth0`), 0, 1000 + index)
     }
     const seen: string[] = []
-    await using _ = await serve(async (request) => {
+    await serve(async (request) => {
       assert.ok(request.kind === 'del')
       seen.push(request.containerId)
       return { kind: 'ok' }
@@ -287,7 +292,7 @@ describe('the spool', () => {
     await spoolFile('c1')
     await spoolFile('c2')
     let failures = 3
-    await using _ = await serve(async (request) => {
+    await serve(async (request) => {
       if (!('containerId' in request) || request.containerId !== 'c1' || failures === 0) return { kind: 'ok' }
       if (--failures === 1) throw new Error('broken')
       return { kind: 'error', error: { code: 11, msg: 'busy', details: '' } }
@@ -299,7 +304,7 @@ describe('the spool', () => {
   test('an ADD of the same attachment comes after the spooled DEL', async () => {
     const seen: string[] = []
     const first = Promise.withResolvers<void>()
-    await using _ = await serve(
+    await serve(
       async (request) => {
         seen.push(request.kind)
         if (seen.length > 1) return { kind: 'ok' }
@@ -323,7 +328,7 @@ describe('the spool', () => {
     await spoolFile('c2', frame('ADD', { CNI_CONTAINERID: 'c2' }))
     await spoolFile('c3', frame('DEL', { CNI_CONTAINERID: 'c4' }))
     await spoolFile('c5', frame('DEL', { CNI_CONTAINERID: 'c5' }, { cniVersion: '9' }))
-    await using _ = await serve(() => assert.fail('asked'))
+    await serve(() => assert.fail('asked'))
     await until(isEmpty)
     assert.equal(logged.filter((line) => line.includes('removed unread')).length, 4)
   })
@@ -333,13 +338,13 @@ describe('the spool', () => {
     await writeFile(join(spoolDir, '.1.2.3'), '')
     await writeFile(join(spoolDir, '.4.5.6'), '')
     await utimes(join(spoolDir, '.4.5.6'), 0, 0)
-    await using _ = await serve(ok)
+    await serve(ok)
     await until(async () => (await readdir(spoolDir)).join(' ') === '.1.2.3')
   })
 
   test('an unreadable entry is an error answer, not a lost caller', async () => {
     await mkdir(join(spoolDir, 'c1:eth0'), { recursive: true })
-    await using _ = await serve(ok, { retryMs: 60_000 })
+    await serve(ok, { retryMs: 60_000 })
     assert.match(await exchange(frame('ADD')), /"code":11.*cannot use spooled request c1:eth0/)
   })
 })
