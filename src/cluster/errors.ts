@@ -36,6 +36,7 @@ export class ApiUnreachable extends Error {
 }
 
 const hints: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the connection broke off',
   ECONNREFUSED: 'nothing listens there: is the API server up?',
   ENOTFOUND: 'the name of the server does not resolve: check the server address and DNS',
   EAI_AGAIN: 'the name of the server does not resolve now: check DNS',

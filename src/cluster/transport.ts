@@ -110,7 +110,8 @@ export class Transport {
   #poolFor(credential: Credential): Pool {
     if (this.#pool?.credential === credential) return this.#pool
     const secureContext = this.#config.server.protocol === 'https:' ? this.#secureContext(credential) : undefined
-    const options = { keepAlive: true, maxFreeSockets: 4, timeout: idleCloseMs, ...this.#socketOptions(secureContext) }
+    const idle = { keepAlive: true, keepAliveMsecs: keepAliveAfterMs, maxFreeSockets: 4, timeout: idleCloseMs }
+    const options = { ...idle, ...this.#socketOptions(secureContext) }
     const agent = secureContext === undefined ? new http.Agent(options) : new https.Agent(options)
     const previous = this.#pool
     this.#pool = { credential, secureContext, agent }
