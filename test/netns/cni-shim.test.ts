@@ -112,6 +112,13 @@ function fails(outcome: Outcome, code: number, message: RegExp): void {
 
 const succeeds = ({ status, stdout }: Outcome): void => assert.deepEqual({ status, stdout }, { status: 0, stdout: '' })
 
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await condition()); tries++) {
+    assert.ok(tries < 1000, `still not so: ${condition}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
 async function spooled(): Promise<string[]> {
   return await readdir(spoolDir).catch(() => [])
 }
@@ -265,10 +272,7 @@ describe('DEL without an agent', () => {
     const request = await deleted.promise
     assert.ok(request.kind === 'del')
     assert.equal(request.containerId, 'c1')
-    for (let tries = 0; (await spooled()).length > 0; tries++) {
-      assert.ok(tries < 200, 'the spooled file stays')
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
+    await until(async () => (await spooled()).length === 0)
   })
   test('twice for one attachment is one file', async () => {
     await Promise.all(Array.from({ length: 10 }, () => exec('DEL')))
@@ -306,6 +310,41 @@ describe('DEL without an agent', () => {
     writeFileSync(dirname(spoolDir), 'a file in the way')
     fails(await exec('DEL'), 11, /cannot be kept: .*Not a directory/)
   })
+})
+
+test('no DEL is lost while agents come and go', async () => {
+  const deleted = new Set<string>()
+  const handle = async (request: CniOperation, signal: AbortSignal): Promise<CniReply> => {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    signal.throwIfAborted()
+    if (request.kind === 'del') deleted.add(request.containerId)
+    return { kind: 'ok' }
+  }
+  const ids = Array.from({ length: 80 }, (_each, index) => `c${index}`)
+  const calls = ids.map(async (id, index) => {
+    await new Promise((resolve) => setTimeout(resolve, index * 8))
+    return await exec('DEL', { env: { CNI_CONTAINERID: id } })
+  })
+  const over = new AbortController()
+  const restarts = (async () => {
+    while (!over.signal.aborted) {
+      const server = await serve(handle, { graceMs: 5 })
+      await new Promise((resolve) => setTimeout(resolve, 15))
+      await server[Symbol.asyncDispose]()
+    }
+  })()
+  const outcomes = await Promise.all(calls)
+  over.abort()
+  await restarts
+  await serve(handle)
+  await until(async () => (await spooled()).length === 0)
+  // an agent that had to abort says so, and the runtime comes again
+  const accepted = ids.filter((_id, index) => outcomes[index]?.status === 0)
+  assert.deepEqual(
+    accepted.filter((id) => !deleted.has(id)),
+    [],
+  )
+  assert.ok(accepted.length > 40, `only ${accepted.length} of 80 accepted`)
 })
 
 describe('an agent that breaks off', () => {

@@ -125,6 +125,13 @@ describe('callers that go away', () => {
     assert.match(logged.join('\n'), /no whole request within 20 ms/)
   })
 
+  test('one that hangs up in the middle of its request is forgotten at once', async () => {
+    await serve(() => assert.fail('asked'), { receiveTimeoutMs: 60_000 })
+    const socket = connect(socketPath)
+    socket.write(frame('ADD').slice(0, -1), () => socket.destroy())
+    await until(() => logged.some((line) => /the client went away after \d+ bytes/.test(line)))
+  })
+
   test('one that hangs up while its call runs fires the signal', async () => {
     const fired = Promise.withResolvers<void>()
     const began = Promise.withResolvers<void>()

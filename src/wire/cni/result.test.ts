@@ -104,6 +104,13 @@ test('1.1.0 has all fields', () => {
   })
 })
 
+test('1.0.0 has neither ips[].version nor the new fields', () => {
+  const { ips, interfaces, routes } = JSON.parse(encodeResult(pod, '1.0.0'))
+  assert.deepEqual(ips[1], { address: 'fd00:10:244::5/64', interface: 1 })
+  assert.deepEqual(interfaces[0], { name: 'cw0a1b2c3d', mac: '0a:58:0a:f4:00:01' })
+  assert.deepEqual(routes, [{ dst: '0.0.0.0/0', gw: '10.244.0.1' }])
+})
+
 test('0.4.0 has ips[].version and none of the new fields', () => {
   assert.deepEqual(JSON.parse(encodeResult(pod, '0.4.0')), {
     cniVersion: '0.4.0',
