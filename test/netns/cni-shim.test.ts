@@ -13,9 +13,9 @@ import { silent } from '#/lib/log.ts'
 import { type CniOperation, type CniReply, cniVersions, decodeRequest, parseCniRequest } from '#/wire/cni/index.ts'
 
 const buildDir = mkdtempSync(join(tmpdir(), 'cni-shim-build-'))
+after(() => rmSync(buildDir, { recursive: true }))
 const shim = join(buildDir, 'causeway-cni')
 execFileSync('gcc', ['-O2', '-static', '-s', '-Wall', '-Wextra', '-Werror', '-o', shim, 'native/cni-shim.c'])
-after(() => rmSync(buildDir, { recursive: true }))
 
 let dir: string
 let socketPath: string
