@@ -4,11 +4,13 @@ import { parse as parseYaml } from 'yaml'
 import { messageOf } from '#/lib/log.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../api-error.ts'
 import { parseJson, type Json } from '../json.ts'
+import type { Definitions } from '../schema/schema.ts'
+import { decodeProtobuf, protobufMediaType } from './protobuf-body.ts'
 
 /** As kube-apiserver's --max-request-body-bytes has it. */
 const limitBytes = 3 * 1024 * 1024
 
-export type Body = { readonly mediaType: string; readonly text: string }
+export type Body = { readonly mediaType: string; readonly bytes: Buffer }
 
 /** Reads the whole body; throws 413. */
 export async function readBody(request: IncomingMessage): Promise<Body> {
@@ -21,18 +23,20 @@ export async function readBody(request: IncomingMessage): Promise<Body> {
     chunks.push(chunk)
   }
   const mediaType = (request.headers['content-type'] ?? 'application/json').split(';')[0]!.trim().toLowerCase()
-  return { mediaType, text: Buffer.concat(chunks).toString('utf8') }
+  return { mediaType, bytes: Buffer.concat(chunks) }
 }
 
-/** Reads an object sent as application/json or application/yaml; throws 400 and 415. */
-export function parseObject({ mediaType, text }: Body): Json {
-  if (mediaType === 'application/yaml') return yaml(text)
-  if (mediaType === 'application/json') return json(text)
+/** Reads an object sent as JSON, YAML or protobuf (of built-in kinds); throws 400 and 415. */
+export function parseObject({ mediaType, bytes }: Body, definitions: Definitions): Json {
+  if (mediaType === 'application/yaml') return yaml(bytes.toString())
+  if (mediaType === 'application/json') return json(bytes.toString())
+  if (mediaType === protobufMediaType) return decodeProtobuf(bytes, definitions)
   throw unsupportedMediaType(['application/json', 'application/yaml'])
 }
 
 /** Patches of apply may be YAML, of which JSON is a part. */
-export function parsePatch({ mediaType, text }: Body): Json {
+export function parsePatch({ mediaType, bytes }: Body): Json {
+  const text = bytes.toString()
   return mediaType.endsWith('+yaml') && !text.trimStart().startsWith('{') ? yaml(text) : json(text)
 }
 

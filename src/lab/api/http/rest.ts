@@ -151,7 +151,12 @@ async function post(context: Context, exchange: Exchange): Promise<void> {
   if (subresource !== undefined || target.name !== '') throw methodNotAllowed()
   if (target.resource.namespaced && target.namespace === undefined) throw methodNotAllowed()
   const warnings: string[] = []
-  const given = decode(target.resource, parseObject(await readBody(request)), readFieldValidation(query), warnings)
+  const given = decode(
+    target.resource,
+    parseObject(await readBody(request), context.registry.definitions),
+    readFieldValidation(query),
+    warnings,
+  )
   const object = create(context, target, given, writeOptions(exchange))
   answer(context, exchange, 201, stored(target.resource, object), warnings)
 }
@@ -163,7 +168,7 @@ async function bind(context: Context, exchange: Exchange): Promise<void> {
     response,
     info: { target },
   } = exchange
-  const body = parseObject(await readBody(request))
+  const body = parseObject(await readBody(request), context.registry.definitions)
   const node = text(dig(body, 'target', 'name'))
   if (node === '') throw badRequest('Binding "" is invalid: target.name: Required value')
   const { object: pod } = load(context, target)
@@ -186,7 +191,12 @@ async function put(context: Context, exchange: Exchange): Promise<void> {
     info: { target },
   } = exchange
   const warnings: string[] = []
-  const given = decode(target.resource, parseObject(await readBody(request)), readFieldValidation(query), warnings)
+  const given = decode(
+    target.resource,
+    parseObject(await readBody(request), context.registry.definitions),
+    readFieldValidation(query),
+    warnings,
+  )
   const object = update(context, target, given, writeOptions(exchange))
   answer(context, exchange, 200, stored(target.resource, object), warnings)
 }
@@ -217,7 +227,7 @@ async function deleteOne(context: Context, exchange: Exchange): Promise<void> {
     response,
     info: { target },
   } = exchange
-  const options = readDeleteOptions(await optionalBody(exchange), exchange.query)
+  const options = readDeleteOptions(await optionalBody(context, exchange), exchange.query)
   const { object, isGone } = remove(context, target, options)
   if (!isGone || target.resource.returnsDeleted)
     return answer(context, exchange, 200, stored(target.resource, object), [])
@@ -233,7 +243,7 @@ async function deleteMany(context: Context, exchange: Exchange): Promise<void> {
     info: { target },
   } = exchange
   if (target.resource.namespaced && target.namespace === undefined) throw methodNotAllowed()
-  const options = readDeleteOptions(await optionalBody(exchange), query)
+  const options = readDeleteOptions(await optionalBody(context, exchange), query)
   const listing = listObjects(context, target, readSelection(target.resource, query), query)
   const removed = listing.entries.map(({ object }) => remove(context, targetOf(target, object), options).object)
   sendJson(response, 200, {
@@ -248,10 +258,10 @@ function targetOf({ resource, namespace }: Target, { metadata }: KubeObject): Ta
   return { resource, namespace, name: metadata.name ?? '' }
 }
 
-async function optionalBody({ request }: Exchange): Promise<Json | undefined> {
+async function optionalBody(context: Context, { request }: Exchange): Promise<Json | undefined> {
   const body = await readBody(request)
-  if (body.text === '') return undefined
-  const options = parseObject(body)
+  if (body.bytes.length === 0) return undefined
+  const options = parseObject(body, context.registry.definitions)
   if (!isObject(options)) throw badRequest('DeleteOptions must be an object')
   return options
 }

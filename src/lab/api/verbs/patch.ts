@@ -89,7 +89,7 @@ function apply(context: Context, target: Target, body: Json, options: PatchOptio
       'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
     )
   const config = withIdentity(target, requireObject(body))
-  const given = configuration(resource, config, options.fieldValidation, warnings)
+  const given = configuration(resource, config, options, warnings)
   const entry = lookUp(context, target)
   const manager = managerOf(context, resource, options, 'Apply')
   if (entry === undefined) {
@@ -106,15 +106,13 @@ function apply(context: Context, target: Target, body: Json, options: PatchOptio
 }
 
 /** An applied configuration is partial: only its identity and its unknown fields are checked before it is merged. */
-function configuration(
-  resource: Resource,
-  config: JsonObject,
-  fieldValidation: FieldValidation,
-  warnings: string[],
-): KubeObject {
-  const given = decodePartial(resource, config, fieldValidation, warnings)
+function configuration(resource: Resource, config: JsonObject, options: PatchOptions, warnings: string[]): KubeObject {
+  const given = decodePartial(resource, config, options.fieldValidation, warnings)
   if ((given.metadata.managedFields ?? []).length > 0) throw badRequest('metadata.managedFields must be nil')
-  return withMeta(given, { managedFields: undefined })
+  const isMain = options.subresource === undefined
+  return withMeta(isMain && resource.separatesStatus ? { ...given, status: undefined } : given, {
+    managedFields: undefined,
+  })
 }
 
 function withIdentity({ resource, name, namespace }: Target, body: JsonObject): JsonObject {

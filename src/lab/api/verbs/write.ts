@@ -55,21 +55,25 @@ export function create(
   })
   const bare = resource.separatesStatus && resource.isCustom ? { ...identified, status: undefined } : identified
   const { prepareCreate, complete } = resource.strategy
-  const prepared = prepareCreate === undefined ? bare : prepareCreate(bare)
-  const completed = complete === undefined ? prepared : complete(prepared)
-  validate(resource, completed)
+  const completed = complete === undefined ? bare : complete(bare)
+  // before `prepareCreate`: what the server adds to a new object belongs to nobody
+  const tracked = isApply
+    ? completed
+    : trackCreate(resource, completed, managerOf(context, resource, options, 'Update'))
+  const prepared = prepareCreate === undefined ? tracked : prepareCreate(tracked)
+  validate(resource, prepared)
   requireNamespace(context, target, name)
   const key = { ...target, name }
   if (lookUp(context, key) !== undefined) throw alreadyExists(subjectOf(resource), name)
-  const tracked = isApply
-    ? completed
-    : trackUpdate(
-        undefined,
-        withMeta(completed, { managedFields: undefined }),
-        resource.schema,
-        managerOf(context, resource, options, 'Update'),
-      )
-  return save(context, key, tracked, options.isDryRun)
+  return save(context, key, prepared, options.isDryRun)
+}
+
+/** The main resource does not write the status, so whoever makes an object does not own its status. */
+function trackCreate(resource: Resource, object: KubeObject, manager: Manager): KubeObject {
+  const owned = withMeta(resource.separatesStatus ? { ...object, status: undefined } : object, {
+    managedFields: undefined,
+  })
+  return { ...trackUpdate(undefined, owned, resource.schema, manager), status: object['status'] }
 }
 
 function withName({ resource, namespace, name }: Target, given: KubeObject): KubeObject {
