@@ -53,6 +53,17 @@ export function withMeta(
   return { ...object, metadata: Object.fromEntries(metadata) }
 }
 
+/** `object` without members that are given as undefined: what is stored has only what its JSON has. */
+export function compact(object: KubeObject): KubeObject {
+  const { apiVersion, kind, metadata } = object
+  return {
+    ...Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)),
+    apiVersion,
+    kind,
+    metadata,
+  }
+}
+
 /** The key an object is stored under: "namespace/name", or "name" for kinds without namespace. */
 export function keyOf(namespace: string | undefined, name: string): string {
   return namespace === undefined ? name : `${namespace}/${name}`

@@ -87,9 +87,26 @@ export function merge(live: Json | undefined, config: Json, type: Type): Json {
   const left = childrenOf(live, type)
   const right = childrenOf(config, type)
   if (left === undefined || right === undefined || isArray(live) !== isArray(config)) return config
-  const merged = new Map(left)
-  for (const [element, child] of right) merged.set(element, merge(left.get(element), child, typeAt(type, element)))
+  const order = isArray(config) ? mergedOrder([...left.keys()], [...right.keys()]) : [...left.keys(), ...right.keys()]
+  const merged = new Map<string, Json>()
+  for (const element of order) {
+    const child = right.get(element)
+    const before = left.get(element)
+    merged.set(element, child === undefined ? before! : merge(before, child, typeAt(type, element)))
+  }
   return rebuild(merged, isArray(config))
+}
+
+/** Items in the order that was applied; those it does not name stay behind what stood before them. */
+function mergedOrder(live: readonly string[], applied: readonly string[]): string[] {
+  const wanted = new Set(applied)
+  const order: string[] = []
+  let next = 0
+  for (const element of live) {
+    if (!wanted.has(element)) order.push(element)
+    else while (next < applied.length && !order.includes(element)) order.push(applied[next++]!)
+  }
+  return [...order, ...applied.slice(next)]
 }
 
 /** `value` without the fields of `set`; items and members that `kept` still holds parts of stay. */

@@ -8,7 +8,6 @@ import { SchemaNode, type Definitions } from '../schema/schema.ts'
 import { ageColumn, nameColumn } from './cells.ts'
 import { definitionColumns, definitionStrategy } from './definition.ts'
 import { eventColumns, eventFields, eventStrategy, eventsView, newEventFields } from './event.ts'
-import { subdomainFault } from './names.ts'
 import { nodeColumns, nodeStrategy } from './node.ts'
 import { podColumns } from './pod-columns.ts'
 import { podStrategy } from './pod.ts'
@@ -57,7 +56,7 @@ function describe(definitions: Definitions, { packageName = packages.core, ...gi
     columns: [nameColumn, ageColumn],
     selectableFields: {},
     indexes: {},
-    strategy: { validateName: subdomainFault },
+    strategy: {},
     ...given,
   }
 }

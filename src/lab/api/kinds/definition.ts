@@ -121,7 +121,6 @@ export const definitionStrategy: Strategy = {
   prepareCreate,
   validate,
   validateUpdate,
-  validateName: subdomainFault,
 }
 
 /** The status of a definition whose resources are served. */
@@ -184,7 +183,7 @@ function customResource(definition: KubeObject, version: JsonObject, definitions
     columns: [nameColumn, ...(printed.length > 0 ? printed : [ageColumn])],
     selectableFields: {},
     indexes: {},
-    strategy: { validateName: subdomainFault },
+    strategy: {},
     view: {
       fromStored: (object) => ({ ...object, apiVersion: `${group}/${name}` }),
       toStored: (object) => ({ ...object, apiVersion: `${group}/${storage}` }),

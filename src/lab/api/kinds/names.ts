@@ -30,13 +30,6 @@ export function labelFault(name: string): string | undefined {
   return label.test(name) ? undefined : labelRule
 }
 
-/** Names that only must fit into a path. */
-export function pathSegmentFault(name: string): string | undefined {
-  if (name === '.' || name === '..') return `may not be '${name}'`
-  const bad = ['/', '%'].find((character) => name.includes(character))
-  return bad === undefined ? undefined : `may not contain '${bad}'`
-}
-
 /** What is wrong with an object's metadata. */
 export function checkMeta({ metadata }: KubeObject, nameFault: (name: string) => string | undefined): Cause[] {
   const {

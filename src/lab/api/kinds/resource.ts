@@ -23,6 +23,7 @@ export type Strategy = {
   readonly prepareCreate?: (object: KubeObject) => KubeObject
   readonly validate?: (object: KubeObject) => readonly Cause[]
   readonly validateUpdate?: (next: KubeObject, live: KubeObject) => readonly Cause[]
+  /** What is wrong with a name; RFC 1123 subdomains by default. */
   readonly validateName?: (name: string) => string | undefined
   /** Seconds an object lives on after its deletion was asked for; 0 deletes at once. */
   readonly gracePeriodSeconds?: (object: KubeObject, requested: number | undefined) => number

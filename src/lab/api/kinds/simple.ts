@@ -3,7 +3,7 @@ import { forbiddenField, type Cause } from '../api-error.ts'
 import { deepEqual, dig, isObject, list, objects, text, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import { ageColumn, column, nameColumn, orNone } from './cells.ts'
-import { labelFault, subdomainFault } from './names.ts'
+import { labelFault } from './names.ts'
 import type { Column, Strategy } from './resource.ts'
 
 const size = (value: unknown): number => (isObject(value) ? Object.keys(value).length : 0)
@@ -104,7 +104,7 @@ function immutable(next: KubeObject, live: KubeObject): Cause[] {
   )
 }
 
-export const configMapStrategy: Strategy = { validateName: subdomainFault, validateUpdate: immutable }
+export const configMapStrategy: Strategy = { validateUpdate: immutable }
 
 export const secretStrategy: Strategy = {
   complete: (secret) => {

@@ -11,16 +11,14 @@ export function prune(value: Json, node: SchemaNode, unknown: string[] = [], pat
   if (!isObject(value)) return value
   const kept: [string, Json | undefined][] = []
   for (const [key, member] of Object.entries(value)) {
+    if (member === undefined) continue
     const at = path === '' ? key : `${path}.${key}`
     const type = node.member(key)
     if (type === undefined) {
       if (node.keepsUnknown || (node.schema['x-kubernetes-embedded-resource'] === true && isIdentity(key)))
         kept.push([key, member])
       else unknown.push(at)
-    } else if (
-      member !== undefined &&
-      (member !== null || type.schema.nullable === true || type.schema.type === undefined)
-    ) {
+    } else if (member !== null || type.schema.nullable === true || type.schema.type === undefined) {
       kept.push([key, prune(member, type, unknown, at)])
     }
   }

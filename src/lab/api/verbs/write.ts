@@ -13,9 +13,9 @@ import {
   notFound,
 } from '../api-error.ts'
 import { deepEqual, dig, list, without, type JsonObject } from '../json.ts'
-import { checkMeta, checkMetaUpdate, pathSegmentFault } from '../kinds/names.ts'
+import { checkMeta, checkMetaUpdate, subdomainFault } from '../kinds/names.ts'
 import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
-import { withMeta, type KubeObject } from '../objects.ts'
+import { compact, withMeta, type KubeObject } from '../objects.ts'
 import { keyFor, load, lookUp, nowStamp, served, stored, type Context, type Target } from './context.ts'
 
 export type WriteOptions = {
@@ -96,10 +96,7 @@ const wrongName = (inside: string, asked: string): ApiError =>
 
 function validate(resource: Resource, object: KubeObject): void {
   const { strategy } = resource
-  const causes = [
-    ...checkMeta(object, strategy.validateName ?? pathSegmentFault),
-    ...(strategy.validate?.(object) ?? []),
-  ]
+  const causes = [...checkMeta(object, strategy.validateName ?? subdomainFault), ...(strategy.validate?.(object) ?? [])]
   if (causes.length > 0) throw invalid(subjectOf(resource), object.metadata.name ?? '', causes)
 }
 
@@ -239,7 +236,7 @@ function isReleased(resource: Resource, { metadata, ...object }: KubeObject): bo
 export function save(context: Context, target: Target, object: KubeObject, isDryRun: boolean): KubeObject {
   const { resource } = target
   if (isDryRun) return object
-  return served(resource, context.store.put(resource.bucket, keyFor(target), stored(resource, object)))
+  return served(resource, context.store.put(resource.bucket, keyFor(target), stored(resource, compact(object))))
 }
 
 /** Removes from the store; `last` is what the client gets to see. */
