@@ -1,0 +1,162 @@
+// A netlink client: requests, batches and dumps over one socket, with the kernel's own words in every error.
+import { setImmediate } from 'node:timers/promises'
+import { Writer } from '#/lib/bytes.ts'
+import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { errnoName, SysError } from '#/sys/libc.ts'
+import {
+  decodeAck,
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  type Request,
+} from '#/wire/netlink/message.ts'
+
+/** The kernel refused. `code` is the errno's name, `explanation` the extended acknowledgement's text where it gave one. */
+export class KernelError extends Error {
+  override name = 'KernelError'
+  readonly code: string
+  readonly explanation: string | undefined
+
+  constructor(operation: string, errno: number, explanation?: string) {
+    super(`${operation}: ${errnoName(errno)}${explanation ? `: ${explanation}` : ''}`)
+    this.code = errnoName(errno)
+    this.explanation = explanation
+  }
+}
+
+/** A request with what it means to a reader, for errors: "route add 10.244.2.0/24 via 10.244.2.0 dev cw-vxlan". */
+export type Operation = {
+  readonly what: string
+  readonly type: number
+  readonly flags?: number
+  readonly payload: Uint8Array
+}
+
+/** Above this many messages in one system call the event loop would stand still for more than a few milliseconds. */
+const batchSize = 64
+const dumpAttempts = 10
+
+export class Netlink {
+  readonly #socket: RequestSocket
+  #sequence = 0
+
+  /** In the namespace of the calling thread, or in the one given. */
+  constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
+    this.#socket = netns ? netns.run(() => new RequestSocket(protocol)) : new RequestSocket(protocol)
+  }
+
+  /** Carries out one operation; throws KernelError. */
+  execute(operation: Operation): void {
+    const [error] = this.executeAll([operation])
+    if (error) throw error
+  }
+
+  /** Carries out operations in order, going on after a failed one. The result has an entry for each: undefined is success. */
+  executeAll(operations: readonly Operation[]): (KernelError | undefined)[] {
+    const results: (KernelError | undefined)[] = []
+    for (let start = 0; start < operations.length; start += batchSize) {
+      results.push(...this.#batch(operations.slice(start, start + batchSize)))
+    }
+    return results
+  }
+
+  /** As executeAll, giving the event loop a turn between batches. */
+  async executeMany(operations: readonly Operation[]): Promise<(KernelError | undefined)[]> {
+    const results: (KernelError | undefined)[] = []
+    for (let start = 0; start < operations.length; start += batchSize) {
+      if (start > 0) await setImmediate()
+      results.push(...this.#batch(operations.slice(start, start + batchSize)))
+    }
+    return results
+  }
+
+  #batch(operations: readonly Operation[]): (KernelError | undefined)[] {
+    const first = this.#sequence + 1
+    const requests = operations.map(({ type, flags = 0, payload }) => ({
+      type,
+      flags: flags | NLM_F_REQUEST | NLM_F_ACK,
+      payload,
+    }))
+    this.#send(requests)
+    const results: (KernelError | undefined)[] = Array.from({ length: operations.length })
+    let open = operations.length
+    while (open > 0) {
+      for (const message of decodeMessages(this.#socket.receive())) {
+        const index = message.sequence - first
+        const operation = operations[index]
+        // answers to an earlier request that was given up are none of ours
+        if (message.type !== NLMSG_ERROR || operation === undefined) continue
+        const { errno, explanation } = decodeAck(message)
+        if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
+        open--
+      }
+    }
+    return results
+  }
+
+  /** Asks for one object; throws KernelError. */
+  get(operation: Operation): Message {
+    const [reply] = this.#collect(operation, NLM_F_REQUEST)
+    if (reply === undefined) throw new KernelError(operation.what, 0, 'no answer')
+    return reply
+  }
+
+  /**
+   * Reads a whole table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR), the dump is repeated;
+   * throws KernelError when it never comes whole.
+   */
+  dump(operation: Operation): Message[] {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#collect(operation, NLM_F_REQUEST | NLM_F_DUMP)
+      } catch (error) {
+        const again = error instanceof Interrupted || (error instanceof SysError && error.code === 'ENOBUFS')
+        if (!again || attempt === dumpAttempts) throw error
+      }
+    }
+  }
+
+  #collect(operation: Operation, flags: number): Message[] {
+    this.#send([{ type: operation.type, flags: flags | (operation.flags ?? 0), payload: operation.payload }])
+    const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP
+    const replies: Message[] = []
+    let interrupted = false
+    for (;;) {
+      for (const message of decodeMessages(this.#socket.receive())) {
+        if (message.sequence !== this.#sequence) continue
+        if (message.flags & NLM_F_DUMP_INTR) interrupted = true
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          const { errno, explanation } = decodeAck(message)
+          if (errno !== 0) throw new KernelError(operation.what, errno, explanation)
+          if (interrupted) throw new Interrupted(operation.what)
+          return replies
+        }
+        replies.push({ ...message, payload: message.payload.slice() })
+        if (!isDump) return replies
+      }
+    }
+  }
+
+  #send(requests: readonly Request[]): void {
+    const into = new Writer(4096)
+    for (const request of requests) encodeMessage(request, ++this.#sequence, into)
+    this.#socket.send(into.toBytes())
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]()
+  }
+}
+
+class Interrupted extends KernelError {
+  constructor(what: string) {
+    super(what, 4, `the table changed during each of ${dumpAttempts} dumps`)
+  }
+}

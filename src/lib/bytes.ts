@@ -1,0 +1,98 @@
+// A growing buffer to write binary messages into, and small helpers for bytes.
+// Netlink is host-endian: `le` writers are for it (all platforms we run on are little-endian; sys/libc.ts checks that),
+// `be` writers are for network protocols and for netlink's big-endian fields.
+
+export class Writer {
+  #buffer: Uint8Array
+  #view: DataView
+  length = 0
+
+  constructor(capacityBytes = 256) {
+    this.#buffer = new Uint8Array(capacityBytes)
+    this.#view = new DataView(this.#buffer.buffer)
+  }
+
+  /** Makes room for `count` more bytes and returns the offset at which they start; they are zero. */
+  reserve(count: number): number {
+    const offset = this.length
+    this.length += count
+    if (this.length > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(this.length, this.#buffer.length * 2))
+      grown.set(this.#buffer)
+      this.#buffer = grown
+      this.#view = new DataView(grown.buffer)
+    }
+    return offset
+  }
+
+  u8(value: number): void {
+    this.#view.setUint8(this.reserve(1), value)
+  }
+
+  u16le(value: number): void {
+    this.#view.setUint16(this.reserve(2), value, true)
+  }
+
+  u32le(value: number): void {
+    this.#view.setUint32(this.reserve(4), value, true)
+  }
+
+  u16be(value: number): void {
+    this.#view.setUint16(this.reserve(2), value)
+  }
+
+  u32be(value: number): void {
+    this.#view.setUint32(this.reserve(4), value)
+  }
+
+  u64le(value: bigint): void {
+    this.#view.setBigUint64(this.reserve(8), value, true)
+  }
+
+  u64be(value: bigint): void {
+    this.#view.setBigUint64(this.reserve(8), value)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.reserve(bytes.length))
+  }
+
+  /** Pads with zeros to a multiple of `size` from the start of the buffer. */
+  align(size: number): void {
+    const over = this.length % size
+    if (over !== 0) this.reserve(size - over)
+  }
+
+  /** Overwrites what stands at `offset`: for lengths known only afterwards. */
+  patchU16le(offset: number, value: number): void {
+    this.#view.setUint16(offset, value, true)
+  }
+
+  patchU32le(offset: number, value: number): void {
+    this.#view.setUint32(offset, value, true)
+  }
+
+  /** A copy of what was written. */
+  toBytes(): Uint8Array {
+    return this.#buffer.slice(0, this.length)
+  }
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index])
+}
+
+/** The outside gave bytes that do not fit the format. `offset` is where. */
+export class WireError extends Error {
+  override name = 'WireError'
+  readonly offset: number
+
+  constructor(message: string, offset: number) {
+    super(`${message} at byte ${offset}`)
+    this.offset = offset
+  }
+}

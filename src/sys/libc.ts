@@ -1,0 +1,72 @@
+// The one table of C functions we call, with their prototypes (a wrong one ends the process: test/netns/libc.test.ts
+// calls each). Only src/sys imports this.
+import { constants } from 'node:os'
+import koffi from 'koffi'
+
+const lib = koffi.load('libc.so.6')
+
+if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1)
+  throw new Error('Causeway runs on little-endian machines only')
+
+type CFunction = (...args: readonly unknown[]) => number
+
+const prototypes = {
+  socket: 'int socket(int, int, int)',
+  bind: 'int bind(int, const void *, uint32)',
+  connect: 'int connect(int, const void *, uint32)',
+  listen: 'int listen(int, int)',
+  accept4: 'int accept4(int, void *, void *, int)',
+  sendto: 'long sendto(int, const void *, size_t, int, const void *, uint32)',
+  recv: 'long recv(int, void *, size_t, int)',
+  recvfrom: 'long recvfrom(int, void *, size_t, int, void *, void *)',
+  setsockopt: 'int setsockopt(int, int, int, const void *, uint32)',
+  getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  getsockname: 'int getsockname(int, void *, void *)',
+  poll: 'int poll(void *, ulong, int)',
+  setns: 'int setns(int, int)',
+  unshare: 'int unshare(int)',
+  mount: 'int mount(const char *, const char *, const char *, ulong, const void *)',
+  umount2: 'int umount2(const char *, int)',
+} as const
+
+export type LibcName = keyof typeof prototypes
+
+const functions = new Map<LibcName, CFunction>()
+
+function resolve(name: LibcName): CFunction {
+  let call = functions.get(name)
+  if (call === undefined) {
+    call = lib.func(prototypes[name]) as CFunction
+    functions.set(name, call)
+  }
+  return call
+}
+
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+
+/** "EEXIST" for 17; "errno 999" for what this platform does not name. */
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`
+}
+
+/** A system call failed. `code` is the errno's name, as in Node's own errors. */
+export class SysError extends Error {
+  override name = 'SysError'
+  readonly code: string
+
+  constructor(call: string, errno: number, about?: string) {
+    super(`${call}${about ? ` ${about}` : ''}: ${errnoName(errno)}`)
+    this.code = errnoName(errno)
+  }
+}
+
+/** Calls a C function and returns its result, or throws SysError when that is negative. EINTR is tried again. */
+export function libc(name: LibcName, args: readonly unknown[], about?: string): number {
+  const call = resolve(name)
+  for (;;) {
+    const result = call(...args)
+    if (result >= 0) return Number(result)
+    const errno = koffi.errno()
+    if (errno !== constants.errno.EINTR) throw new SysError(name, errno, about)
+  }
+}

@@ -1,0 +1,121 @@
+// AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
+import { close, closeSync, read } from 'node:fs'
+import { libc } from './libc.ts'
+
+const AF_NETLINK = 16
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0x80000
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+const SO_RCVBUFFORCE = 33
+const SOL_NETLINK = 270
+const NETLINK_ADD_MEMBERSHIP = 1
+const NETLINK_CAP_ACK = 10
+const NETLINK_EXT_ACK = 11
+const NETLINK_GET_STRICT_CHK = 12
+
+export const NETLINK_ROUTE = 0
+export const NETLINK_NETFILTER = 12
+
+const receiveBufferBytes = 4 << 20
+/** The kernel fills at most 32 KiB at once (NLMSG_GOODSIZE and min_dump_alloc); twice that is room for all. */
+const datagramBytes = 64 << 10
+const kernelTimeoutSeconds = 10
+
+function int32(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}
+
+function address(portId: number): Uint8Array {
+  const bytes = new Uint8Array(12)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, AF_NETLINK, true)
+  view.setUint32(4, portId, true)
+  return bytes
+}
+
+function open(protocol: number): number {
+  const fd = libc('socket', [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol], 'AF_NETLINK')
+  try {
+    libc('setsockopt', [fd, SOL_NETLINK, NETLINK_EXT_ACK, int32(1), 4], 'NETLINK_EXT_ACK')
+    libc('setsockopt', [fd, SOL_NETLINK, NETLINK_CAP_ACK, int32(1), 4], 'NETLINK_CAP_ACK')
+    libc('setsockopt', [fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, int32(1), 4], 'NETLINK_GET_STRICT_CHK')
+    libc('setsockopt', [fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(receiveBufferBytes), 4], 'SO_RCVBUFFORCE')
+    libc('bind', [fd, address(0), 12], 'AF_NETLINK')
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+/** A socket for requests: blocking, answered by the kernel within the call. Belongs to the namespace it is made in. */
+export class RequestSocket {
+  readonly #fd: number
+  readonly #buffer = new Uint8Array(datagramBytes)
+
+  constructor(protocol: number) {
+    this.#fd = open(protocol)
+    const timeout = new Uint8Array(new BigInt64Array([BigInt(kernelTimeoutSeconds), 0n]).buffer)
+    libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
+  }
+
+  send(bytes: Uint8Array): void {
+    libc('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
+  }
+
+  /** The next datagram; valid until the next call. Throws ENOBUFS when the kernel had to drop one. */
+  receive(): Uint8Array {
+    return this.#buffer.subarray(0, libc('recv', [this.#fd, this.#buffer, this.#buffer.length, 0], 'netlink'))
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
+}
+
+/** A socket that listens to multicast groups. Reading blocks one thread of libuv's pool, never the event loop. */
+export class NotificationSocket {
+  readonly #fd: number
+  readonly #wake: number
+  readonly #portId: number
+  #closed = false
+
+  constructor(protocol: number, groups: readonly number[]) {
+    this.#fd = open(protocol)
+    this.#wake = open(protocol)
+    for (const group of groups) {
+      libc('setsockopt', [this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int32(group), 4], `netlink group ${group}`)
+    }
+    const name = new Uint8Array(12)
+    libc('getsockname', [this.#fd, name, int32(12)], 'AF_NETLINK')
+    this.#portId = new DataView(name.buffer).getUint32(4, true)
+  }
+
+  /** The next datagram, 'overflow' when the kernel dropped some (ENOBUFS), or undefined once closed. */
+  async receive(): Promise<Uint8Array | 'overflow' | undefined> {
+    if (this.#closed) return undefined
+    const buffer = new Uint8Array(datagramBytes)
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | 'overflow' | undefined>()
+    read(this.#fd, buffer, 0, buffer.length, null, (error, count) => {
+      if (this.#closed) {
+        close(this.#fd, () => {})
+        resolve(undefined)
+      } else if (error?.code === 'ENOBUFS') resolve('overflow')
+      else if (error) reject(error)
+      else resolve(buffer.subarray(0, count))
+    })
+    return promise
+  }
+
+  /** Ends a pending receive: a blocked thread wakes only by a message, so we send it one (a netlink no-op). */
+  [Symbol.dispose](): void {
+    if (this.#closed) return
+    this.#closed = true
+    const noop = new Uint8Array(16)
+    new DataView(noop.buffer).setUint32(0, 16, true)
+    new DataView(noop.buffer).setUint16(4, 1, true)
+    libc('sendto', [this.#wake, noop, noop.length, 0, address(this.#portId), 12], 'netlink')
+    closeSync(this.#wake)
+  }
+}

@@ -1,0 +1,106 @@
+// Network namespaces: entering, making and removing them.
+// A socket belongs for ever to the namespace in which it was made, and setns(2) moves only the calling thread. So the main
+// thread steps into a namespace, opens what it needs, and steps back, all without giving up control: no worker, no child.
+import { closeSync, fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { libc, SysError } from './libc.ts'
+
+const CLONE_NEWNET = 0x40000000
+const MS_BIND = 0x1000
+const MS_REC = 0x4000
+const MS_SHARED = 0x100000
+const MNT_DETACH = 2
+
+/** Where named namespaces are kept; the same place as iproute2's, so that `ip netns` shows them. */
+export const netnsFolder = '/run/netns'
+const ownNetns = '/proc/thread-self/ns/net'
+
+export function netnsPath(name: string): string {
+  return `${netnsFolder}/${name}`
+}
+
+/** An open network namespace. It lives on while this is open, also when its name is gone. */
+export class Netns {
+  readonly fd: number
+  readonly path: string
+
+  /** Throws the errno of open(2): ENOENT when there is none at this path. */
+  constructor(path: string) {
+    this.path = path
+    this.fd = openSync(path, 'r')
+  }
+
+  /**
+   * Runs `work` with the calling thread inside of this namespace and returns its result.
+   * `work` must be synchronous and must not start asynchronous file or DNS calls: libuv's threads would be born in here.
+   */
+  run<T>(work: () => T): T {
+    const home = openSync(ownNetns, 'r')
+    try {
+      libc('setns', [this.fd, CLONE_NEWNET], this.path)
+      try {
+        return work()
+      } finally {
+        // not to get home would put every later call into the wrong namespace: that may only end the process
+        libc('setns', [home, CLONE_NEWNET], 'back home')
+      }
+    } finally {
+      closeSync(home)
+    }
+  }
+
+  /** The inode number: what tells two namespaces apart. */
+  get inode(): number {
+    return fstatSync(this.fd).ino
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd)
+  }
+}
+
+function prepareFolder(): void {
+  mkdirSync(netnsFolder, { recursive: true })
+  try {
+    // as ip-netns(8) does: mounts made here must show in other mount namespaces too
+    libc('mount', ['', netnsFolder, 'none', MS_SHARED | MS_REC, null], netnsFolder)
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== 'EINVAL') throw error
+    libc('mount', [netnsFolder, netnsFolder, 'none', MS_BIND | MS_REC, null], netnsFolder)
+    libc('mount', ['', netnsFolder, 'none', MS_SHARED | MS_REC, null], netnsFolder)
+  }
+}
+
+/** Makes a namespace with a name and opens it. Throws EEXIST when the name is taken. */
+export function createNetns(name: string): Netns {
+  prepareFolder()
+  const path = netnsPath(name)
+  writeFileSync(path, '', { flag: 'wx' })
+  try {
+    const home = openSync(ownNetns, 'r')
+    try {
+      libc('unshare', [CLONE_NEWNET])
+      try {
+        libc('mount', [ownNetns, path, 'none', MS_BIND, null], path)
+      } finally {
+        libc('setns', [home, CLONE_NEWNET], 'back home')
+      }
+    } finally {
+      closeSync(home)
+    }
+    return new Netns(path)
+  } catch (error) {
+    rmSync(path, { force: true })
+    throw error
+  }
+}
+
+/** Takes away the name. The namespace ends when nothing holds it any more. No error when there is no such name. */
+export function removeNetns(name: string): void {
+  const path = netnsPath(name)
+  try {
+    libc('umount2', [path, MNT_DETACH], path)
+  } catch (error) {
+    if (!(error instanceof SysError) || (error.code !== 'EINVAL' && error.code !== 'ENOENT')) throw error
+  }
+  rmSync(path, { force: true })
+}

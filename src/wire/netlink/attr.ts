@@ -1,0 +1,168 @@
+// Netlink attributes (struct nlattr, include/uapi/linux/netlink.h): a length, a type, a value, padded to four bytes.
+// A table of names, types and codecs describes a nest of attributes and gives decoding, encoding and the TypeScript type.
+// Attributes that a table does not name are left out when decoding: the kernel gains new ones with every release.
+import { Addr } from '#/lib/addr.ts'
+import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+
+/** How one value stands in bytes. */
+export interface Codec<T> {
+  decode(bytes: Uint8Array): T
+  encode(value: T, into: Writer): void
+}
+
+export type AttrSpec = Readonly<Record<string, readonly [type: number, codec: Codec<unknown>]>>
+type ValueOf<C> = C extends Codec<infer T> ? T : never
+export type Attrs<S extends AttrSpec> = { readonly [K in keyof S]?: ValueOf<S[K][1]> }
+
+const headerBytes = 4
+const NLA_F_NESTED = 0x8000
+/** Clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
+const NLA_TYPE_MASK = 0x3fff
+
+/** Calls `visit` for each attribute; throws WireError when a length does not fit. */
+export function eachAttr(bytes: Uint8Array, visit: (type: number, value: Uint8Array) => void): void {
+  const view = viewOf(bytes)
+  let offset = 0
+  while (bytes.length - offset >= headerBytes) {
+    const length = view.getUint16(offset, true)
+    if (length < headerBytes || offset + length > bytes.length)
+      throw new WireError(`attribute of length ${length}`, offset)
+    visit(view.getUint16(offset + 2, true) & NLA_TYPE_MASK, bytes.subarray(offset + headerBytes, offset + length))
+    offset += (length + 3) & ~3
+  }
+}
+
+/** Writes one attribute whose value `write` appends. */
+export function putAttr(into: Writer, type: number, write: (into: Writer) => void, nested = false): void {
+  const start = into.reserve(headerBytes)
+  write(into)
+  const length = into.length - start
+  if (length > 0xffff) throw new WireError(`attribute ${type} of ${length} bytes does not fit 65535`, start)
+  into.patchU16le(start, length)
+  into.patchU16le(start + 2, nested ? type | NLA_F_NESTED : type)
+  into.align(4)
+}
+
+type NestCodec<S extends AttrSpec> = Codec<Attrs<S>> & { readonly isNest: true }
+
+/** A nest of named attributes. */
+export function nest<S extends AttrSpec>(spec: S): NestCodec<S> {
+  const byType = new Map(Object.entries(spec).map(([name, [type, codec]]) => [type, { name, codec }]))
+  return {
+    isNest: true,
+    decode(bytes) {
+      const found: Record<string, unknown> = {}
+      eachAttr(bytes, (type, value) => {
+        const entry = byType.get(type)
+        if (entry !== undefined) found[entry.name] = entry.codec.decode(value)
+      })
+      return found as Attrs<S>
+    },
+    encode(value, into) {
+      for (const [name, [type, codec]] of Object.entries(spec)) {
+        const entry = value[name]
+        if (entry !== undefined) putAttr(into, type, (writer) => codec.encode(entry, writer), 'isNest' in codec)
+      }
+    },
+  }
+}
+
+/** A list in which every attribute has the same type (NFTA_LIST_ELEM and its like). */
+export function listOf<T>(type: number, item: Codec<T>): Codec<readonly T[]> & { readonly isNest: true } {
+  return {
+    isNest: true,
+    decode(bytes) {
+      const items: T[] = []
+      eachAttr(bytes, (_type, value) => items.push(item.decode(value)))
+      return items
+    },
+    encode(items, into) {
+      for (const entry of items) putAttr(into, type, (writer) => item.encode(entry, writer), 'isNest' in item)
+    },
+  }
+}
+
+function fixed<T>(size: number, read: (view: DataView) => T, encode: (value: T, into: Writer) => void): Codec<T> {
+  return {
+    decode(bytes) {
+      if (bytes.length < size) throw new WireError(`value of ${bytes.length} bytes where ${size} are due`, 0)
+      return read(viewOf(bytes))
+    },
+    encode,
+  }
+}
+
+export const u8 = fixed<number>(
+  1,
+  (view) => view.getUint8(0),
+  (value, into) => into.u8(value),
+)
+export const u16 = fixed<number>(
+  2,
+  (view) => view.getUint16(0, true),
+  (value, into) => into.u16le(value),
+)
+export const u32 = fixed<number>(
+  4,
+  (view) => view.getUint32(0, true),
+  (value, into) => into.u32le(value),
+)
+export const be16 = fixed<number>(
+  2,
+  (view) => view.getUint16(0),
+  (value, into) => into.u16be(value),
+)
+export const be32 = fixed<number>(
+  4,
+  (view) => view.getUint32(0),
+  (value, into) => into.u32be(value),
+)
+export const be64 = fixed<bigint>(
+  8,
+  (view) => view.getBigUint64(0),
+  (value, into) => into.u64be(value),
+)
+
+/** Present or absent; no value. */
+export const flag: Codec<true> = { decode: () => true, encode: () => {} }
+
+export const raw: Codec<Uint8Array> = {
+  decode: (bytes) => bytes.slice(),
+  encode: (value, into) => into.bytes(value),
+}
+
+const utf8 = { decoder: new TextDecoder(), encoder: new TextEncoder() }
+
+/** Text ended by a NUL. */
+export const text: Codec<string> = {
+  decode(bytes) {
+    const end = bytes.indexOf(0)
+    return utf8.decoder.decode(end < 0 ? bytes : bytes.subarray(0, end))
+  },
+  encode(value, into) {
+    into.bytes(utf8.encoder.encode(value))
+    into.u8(0)
+  },
+}
+
+/** An IP address of 4 or 16 bytes. */
+export const addr: Codec<Addr> = {
+  decode(bytes) {
+    if (bytes.length !== 4 && bytes.length !== 16) throw new WireError(`address of ${bytes.length} bytes`, 0)
+    return Addr.fromBytes(bytes)
+  },
+  encode: (value, into) => into.bytes(value.toBytes()),
+}
+
+/** A hardware address as "02:43:57:00:00:01"; other lengths than six (tunnels have them) are written likewise. */
+export const mac: Codec<string> = {
+  decode: (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':'),
+  encode: (value, into) => into.bytes(Uint8Array.from(value.split(':'), (part) => Number.parseInt(part, 16))),
+}
+
+/** The bytes of a value by itself, for attributes whose codec depends on another attribute (IFLA_INFO_DATA). */
+export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
+  const into = new Writer()
+  codec.encode(value, into)
+  return into.toBytes()
+}

@@ -1,0 +1,85 @@
+// Network devices: struct ifinfomsg and IFLA_* (include/uapi/linux/if_link.h).
+import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { type Attrs, be16, bytesOf, mac, nest, raw, text, u32, u8 } from './attr.ts'
+
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
+export const RTM_GETLINK = 18
+export const RTM_SETLINK = 19
+
+export const AF_BRIDGE = 7
+
+export const IFF_UP = 0x1
+
+const info = nest({
+  kind: [1, text],
+  data: [2, raw],
+  portKind: [4, text],
+  portData: [5, raw],
+})
+
+const spec = {
+  mac: [1, mac],
+  name: [3, text],
+  mtu: [4, u32],
+  link: [5, u32],
+  master: [10, u32],
+  operState: [16, u8],
+  info: [18, info],
+  alias: [20, text],
+  netnsFd: [28, u32],
+} as const
+const linkAttrs = nest(spec)
+
+export type LinkAttrs = Attrs<typeof spec>
+
+/** One RTM_*LINK message. `change` is the mask of `flags` that the kernel is to take over. */
+export type LinkMessage = {
+  readonly family?: number
+  readonly index?: number
+  readonly flags?: number
+  readonly change?: number
+  readonly attrs: LinkAttrs
+}
+
+const headerBytes = 16
+
+export function encodeLink(message: LinkMessage): Uint8Array {
+  const into = new Writer()
+  into.u8(message.family ?? 0)
+  into.reserve(3)
+  into.u32le(message.index ?? 0)
+  into.u32le(message.flags ?? 0)
+  into.u32le(message.change ?? 0)
+  linkAttrs.encode(message.attrs, into)
+  return into.toBytes()
+}
+
+export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'change'>> {
+  if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
+  const view = viewOf(payload)
+  return {
+    family: view.getUint8(0),
+    index: view.getInt32(4, true),
+    flags: view.getUint32(8, true),
+    attrs: linkAttrs.decode(payload.subarray(headerBytes)),
+  }
+}
+
+/** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the tunnel's ends come from the route. */
+export const vxlanData = nest({
+  id: [1, u32],
+  learning: [7, u8],
+  port: [15, be16],
+  external: [25, u8],
+})
+
+/** IFLA_INFO_SLAVE_DATA of a bridge port. */
+export const bridgePortData = nest({ hairpin: [4, u8] })
+
+const VETH_INFO_PEER = 1
+
+/** IFLA_INFO_DATA of a veth: its other end is a link message of its own. */
+export function vethData(peer: LinkMessage): Uint8Array {
+  return bytesOf(nest({ peer: [VETH_INFO_PEER, raw] }), { peer: encodeLink(peer) })
+}

@@ -1,0 +1,200 @@
+// Routes: struct rtmsg and RTA_* (include/uapi/linux/rtnetlink.h), light-weight tunnels (include/uapi/linux/lwtunnel.h).
+import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { addr, be16, be64, bytesOf, nest, raw, u16, u32, u8 } from './attr.ts'
+import { afOf, familyOf } from './family.ts'
+
+export const RTM_NEWROUTE = 24
+export const RTM_DELROUTE = 25
+export const RTM_GETROUTE = 26
+
+export const RT_TABLE_MAIN = 254
+export const RT_SCOPE_UNIVERSE = 0
+export const RT_SCOPE_LINK = 253
+const RT_SCOPE_NOWHERE = 255
+const RTNH_F_ONLINK = 4
+const RTM_F_CLONED = 0x200
+
+/** `rtm_type`. */
+export const routeTypes = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const
+export type RouteType = keyof typeof routeTypes
+
+const LWTUNNEL_ENCAP_IP = 2
+const LWTUNNEL_ENCAP_IP6 = 4
+/** TUNNEL_CSUM of include/net/ip_tunnels.h: fill in the outer UDP checksum. */
+const TUNNEL_CSUM = 0x01
+
+/** LWTUNNEL_IP_* and LWTUNNEL_IP6_* have the same numbers; only the width of the addresses differs. */
+const tunnelAttrs = nest({
+  id: [1, be64],
+  dst: [2, addr],
+  src: [3, addr],
+  ttl: [4, u8],
+  flags: [6, be16],
+})
+
+const metricAttrs = nest({ mtu: [2, u32] })
+
+const routeAttrs = nest({
+  dst: [1, addr],
+  oif: [4, u32],
+  gateway: [5, addr],
+  priority: [6, u32],
+  preferredSource: [7, addr],
+  metrics: [8, metricAttrs],
+  multipath: [9, raw],
+  table: [15, u32],
+  encapType: [21, u16],
+  encap: [22, raw],
+})
+
+/** Encapsulation that the route itself carries; the device it leaves by must be in external mode. */
+export type Encap = { readonly vni: number; readonly src: Addr; readonly dst: Addr }
+
+/** One path of a route. */
+export type NextHop = { readonly oif?: number; readonly gateway?: Addr; readonly onlink?: boolean }
+
+export type Route = {
+  readonly dst: Prefix
+  readonly type: RouteType
+  /** rtm_protocol: who made it. */
+  readonly protocol: number
+  readonly table: number
+  /** RTA_PRIORITY; the kernel makes 0 into 1024 for IPv6. */
+  readonly metric: number
+  readonly scope: number
+  readonly nextHops: readonly NextHop[]
+  readonly preferredSource?: Addr
+  readonly mtuBytes?: number
+  readonly encap?: Encap
+}
+
+const headerBytes = 12
+const nextHopBytes = 8
+const tunnelTtl = 64
+
+function encodeEncap(encap: Encap): { encapType: number; encap: Uint8Array } {
+  const isV6 = encap.dst.family === 6
+  return {
+    encapType: isV6 ? LWTUNNEL_ENCAP_IP6 : LWTUNNEL_ENCAP_IP,
+    encap: bytesOf(tunnelAttrs, {
+      id: BigInt(encap.vni),
+      dst: encap.dst,
+      src: encap.src,
+      ttl: tunnelTtl,
+      // RFC 8200 section 8.1: UDP over IPv6 carries a checksum
+      ...(isV6 && { flags: TUNNEL_CSUM }),
+    }),
+  }
+}
+
+function encodeMultipath(nextHops: readonly NextHop[]): Uint8Array {
+  const into = new Writer()
+  for (const hop of nextHops) {
+    const start = into.reserve(2)
+    into.u8(hop.onlink ? RTNH_F_ONLINK : 0)
+    into.u8(0)
+    into.u32le(hop.oif ?? 0)
+    if (hop.gateway) routeAttrs.encode({ gateway: hop.gateway }, into)
+    into.patchU16le(start, into.length - start)
+  }
+  return into.toBytes()
+}
+
+export function encodeRoute(route: Route): Uint8Array {
+  const into = new Writer()
+  const [first] = route.nextHops
+  const single = route.nextHops.length === 1 ? first : undefined
+  into.u8(afOf(route.dst.family))
+  into.u8(route.dst.length)
+  into.u8(0)
+  into.u8(0)
+  into.u8(route.table < 256 ? route.table : 0)
+  into.u8(route.protocol)
+  into.u8(route.scope)
+  into.u8(routeTypes[route.type])
+  into.u32le(single?.onlink ? RTNH_F_ONLINK : 0)
+  routeAttrs.encode(
+    {
+      ...(route.dst.length > 0 && { dst: route.dst.addr }),
+      ...(single?.oif !== undefined && { oif: single.oif }),
+      ...(single?.gateway && { gateway: single.gateway }),
+      ...(route.metric > 0 && { priority: route.metric }),
+      ...(route.preferredSource && { preferredSource: route.preferredSource }),
+      ...(route.mtuBytes !== undefined && { metrics: { mtu: route.mtuBytes } }),
+      ...(route.nextHops.length > 1 && { multipath: encodeMultipath(route.nextHops) }),
+      table: route.table,
+      ...(route.encap && encodeEncap(route.encap)),
+    },
+    into,
+  )
+  return into.toBytes()
+}
+
+function decodeMultipath(bytes: Uint8Array): NextHop[] {
+  const view = viewOf(bytes)
+  const hops: NextHop[] = []
+  let offset = 0
+  while (bytes.length - offset >= nextHopBytes) {
+    const length = view.getUint16(offset, true)
+    if (length < nextHopBytes || offset + length > bytes.length)
+      throw new WireError(`next hop of length ${length}`, offset)
+    const { gateway } = routeAttrs.decode(bytes.subarray(offset + nextHopBytes, offset + length))
+    hops.push(nextHop(view.getUint32(offset + 4, true), gateway, view.getUint8(offset + 2)))
+    offset += (length + 3) & ~3
+  }
+  return hops
+}
+
+function nextHop(oif: number | undefined, gateway: Addr | undefined, flags: number): NextHop {
+  return {
+    ...(oif !== undefined && { oif }),
+    ...(gateway && { gateway }),
+    ...(flags & RTNH_F_ONLINK && { onlink: true }),
+  }
+}
+
+function decodeEncap(type: number | undefined, bytes: Uint8Array | undefined): Encap | undefined {
+  if (bytes === undefined || (type !== LWTUNNEL_ENCAP_IP && type !== LWTUNNEL_ENCAP_IP6)) return undefined
+  const { id = 0n, dst, src } = tunnelAttrs.decode(bytes)
+  return dst && src ? { vni: Number(id), src, dst } : undefined
+}
+
+const typeNames = new Map<number, RouteType>(
+  Object.entries(routeTypes).map(([name, number]) => [number, name as RouteType]),
+)
+
+/** undefined for what is no plain IP route: other families, cached clones, multicast and broadcast. */
+export function decodeRoute(payload: Uint8Array): Route | undefined {
+  if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
+  const view = viewOf(payload)
+  const family: Family | undefined = familyOf(view.getUint8(0))
+  const type = typeNames.get(view.getUint8(7))
+  const flags = view.getUint32(8, true)
+  if (family === undefined || type === undefined || flags & RTM_F_CLONED) return undefined
+  const attrs = routeAttrs.decode(payload.subarray(headerBytes))
+  const length = view.getUint8(1)
+  const encap = decodeEncap(attrs.encapType, attrs.encap)
+  const hasPath = attrs.oif !== undefined || attrs.gateway !== undefined
+  return {
+    dst: attrs.dst ? new Prefix(attrs.dst, length) : Prefix.parse(family === 4 ? '0.0.0.0/0' : '::/0'),
+    type,
+    protocol: view.getUint8(5),
+    table: attrs.table ?? view.getUint8(4),
+    metric: attrs.priority ?? 0,
+    scope: view.getUint8(6),
+    nextHops: attrs.multipath
+      ? decodeMultipath(attrs.multipath)
+      : hasPath
+        ? [nextHop(attrs.oif, attrs.gateway, flags)]
+        : [],
+    ...(attrs.preferredSource && { preferredSource: attrs.preferredSource }),
+    ...(attrs.metrics?.mtu !== undefined && { mtuBytes: attrs.metrics.mtu }),
+    ...(encap && { encap }),
+  }
+}
+
+/** The key under which the kernel finds a route to delete: all that tells two routes of one table apart. */
+export function encodeRouteKey(route: Route): Uint8Array {
+  return encodeRoute({ ...route, scope: route.nextHops.length > 0 ? route.scope : RT_SCOPE_NOWHERE })
+}
