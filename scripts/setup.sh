@@ -30,7 +30,7 @@ if [ "$job" = test ]; then
   need nft nftables
   need ping iputils-ping
   need tcpdump tcpdump
-  need_file /usr/share/doc/kubernetes-client kubernetes-client
+  need kubectl kubernetes-client
 fi
 if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] || fail "must run as root: the Debian packages$missing are missing and have to be installed"

@@ -11,7 +11,6 @@ export const RTM_GETROUTE = 26
 export const RT_TABLE_MAIN = 254
 export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
-const RT_SCOPE_NOWHERE = 255
 const RTNH_F_ONLINK = 4
 const RTM_F_CLONED = 0x200
 
@@ -192,9 +191,4 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
     ...(attrs.metrics?.mtu !== undefined && { mtuBytes: attrs.metrics.mtu }),
     ...(encap && { encap }),
   }
-}
-
-/** The key under which the kernel finds a route to delete: all that tells two routes of one table apart. */
-export function encodeRouteKey(route: Route): Uint8Array {
-  return encodeRoute({ ...route, scope: route.nextHops.length > 0 ? route.scope : RT_SCOPE_NOWHERE })
 }

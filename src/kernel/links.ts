@@ -1,0 +1,177 @@
+// Network devices: reading them all, and the operations on them. Every operation carries the `ip` command that does the same.
+import { bytesOf } from '#/wire/netlink/attr.ts'
+import {
+  bridgePortData,
+  decodeLink,
+  encodeLink,
+  IFF_UP,
+  type LinkMessage,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  vethData,
+  vxlanData,
+} from '#/wire/netlink/link.ts'
+import { NLM_F_CREATE, NLM_F_EXCL } from '#/wire/netlink/message.ts'
+import { type Netlink, type Operation } from './netlink.ts'
+
+export type Link = {
+  readonly index: number
+  readonly name: string
+  /** "veth", "bridge", "vxlan"; "" for hardware and loopback. */
+  readonly kind: string
+  readonly mac: string
+  readonly mtuBytes: number
+  readonly isUp: boolean
+  /** The index of the bridge it is a port of. */
+  readonly master?: number
+  readonly alias?: string
+  readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
+  readonly hairpin?: boolean
+}
+
+function toLink(payload: Uint8Array): Link {
+  const { index, flags, attrs } = decodeLink(payload)
+  const kind = attrs.info?.kind ?? ''
+  const vxlan = kind === 'vxlan' && attrs.info?.data ? vxlanData.decode(attrs.info.data) : undefined
+  const isPort = attrs.info?.portKind === 'bridge' && attrs.info.portData !== undefined
+  return {
+    index,
+    name: attrs.name ?? '',
+    kind,
+    mac: attrs.mac ?? '',
+    mtuBytes: attrs.mtu ?? 0,
+    isUp: (flags & IFF_UP) !== 0,
+    ...(attrs.master !== undefined && { master: attrs.master }),
+    ...(attrs.alias !== undefined && { alias: attrs.alias }),
+    ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
+    ...(isPort && { hairpin: bridgePortData.decode(attrs.info!.portData!).hairpin === 1 }),
+  }
+}
+
+/** All devices of the socket's namespace. */
+export function listLinks(netlink: Netlink): Link[] {
+  return netlink
+    .dump({ what: 'ip link show', type: RTM_GETLINK, payload: encodeLink({ attrs: {} }) })
+    .filter(({ type }) => type === RTM_NEWLINK)
+    .map(({ payload }) => toLink(payload))
+}
+
+/** The device of that name, or undefined. */
+export function findLink(netlink: Netlink, name: string): Link | undefined {
+  try {
+    const what = `ip link show dev ${name}`
+    return toLink(netlink.get({ what, type: RTM_GETLINK, payload: encodeLink({ attrs: { name } }) }).payload)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENODEV') return undefined
+    throw error
+  }
+}
+
+function create(what: string, message: LinkMessage): Operation {
+  return { what, type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, payload: encodeLink(message) }
+}
+
+const up = { flags: IFF_UP, change: IFF_UP }
+
+export function bridgeAdd(name: string, mac: string): Operation {
+  return create(`ip link add name ${name} address ${mac} up type bridge`, {
+    ...up,
+    attrs: { name, mac, info: { kind: 'bridge' } },
+  })
+}
+
+/** A VXLAN device in external mode: the routes say where a packet goes, so one device serves all nodes and both families. */
+export function vxlanAdd(name: string, mac: string, mtuBytes: number, port: number): Operation {
+  return create(`ip link add name ${name} address ${mac} mtu ${mtuBytes} up type vxlan external dstport ${port}`, {
+    ...up,
+    attrs: {
+      name,
+      mac,
+      mtu: mtuBytes,
+      info: { kind: 'vxlan', data: bytesOf(vxlanData, { external: 1, learning: 0, port }) },
+    },
+  })
+}
+
+export type VethSpec = {
+  readonly name: string
+  readonly alias: string
+  readonly bridgeIndex: number
+  readonly peerName: string
+  readonly peerMac: string
+  readonly peerNetnsFd: number
+  readonly mtuBytes: number
+}
+
+/**
+ * A veth whose one end is a bridge port here, up, and whose other end is in the pod's namespace, down: one message.
+ * (veth_open refuses an end whose peer is not linked yet, so the far end cannot come up in it.)
+ */
+export function vethAdd(spec: VethSpec): Operation {
+  const { name, peerName, peerMac, mtuBytes } = spec
+  const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd } }
+  return create(`ip link add name ${name} mtu ${mtuBytes} up type veth peer name ${peerName} address ${peerMac}`, {
+    ...up,
+    attrs: { name, mtu: mtuBytes, master: spec.bridgeIndex, info: { kind: 'veth', data: vethData(peer) } },
+  })
+}
+
+/** A veth between two namespaces, both ends down: for the lab's cables. */
+export function cableAdd(ends: readonly [CableEnd, CableEnd], mtuBytes: number): Operation {
+  const [near, far] = ends
+  const attrs = (end: CableEnd) => ({
+    name: end.name,
+    mtu: mtuBytes,
+    netnsFd: end.netnsFd,
+    ...(end.mac && { mac: end.mac }),
+  })
+  return create(`ip link add name ${near.name} type veth peer name ${far.name}`, {
+    attrs: { ...attrs(near), info: { kind: 'veth', data: vethData({ attrs: attrs(far) }) } },
+  })
+}
+
+export type CableEnd = { readonly name: string; readonly netnsFd: number; readonly mac?: string }
+
+function change(what: string, index: number, message: Omit<LinkMessage, 'index'>): Operation {
+  return { what, type: RTM_NEWLINK, payload: encodeLink({ ...message, index }) }
+}
+
+export type LinkChange = {
+  readonly isUp?: boolean
+  readonly mac?: string
+  readonly mtuBytes?: number
+  readonly alias?: string
+  readonly master?: { readonly index: number; readonly name: string }
+}
+
+export function linkSet(link: { index: number; name: string }, wanted: LinkChange): Operation {
+  const words = [
+    wanted.mac && `address ${wanted.mac}`,
+    wanted.mtuBytes !== undefined && `mtu ${wanted.mtuBytes}`,
+    wanted.alias !== undefined && `alias "${wanted.alias}"`,
+    wanted.master && `master ${wanted.master.name}`,
+    wanted.isUp !== undefined && (wanted.isUp ? 'up' : 'down'),
+  ].filter(Boolean)
+  return change(`ip link set dev ${link.name} ${words.join(' ')}`, link.index, {
+    ...(wanted.isUp !== undefined && { flags: wanted.isUp ? IFF_UP : 0, change: IFF_UP }),
+    attrs: {
+      ...(wanted.mac && { mac: wanted.mac }),
+      ...(wanted.mtuBytes !== undefined && { mtu: wanted.mtuBytes }),
+      ...(wanted.alias !== undefined && { alias: wanted.alias }),
+      ...(wanted.master && { master: wanted.master.index }),
+    },
+  })
+}
+
+/** Lets a bridge send a packet out of the port it came in by: a pod that reaches itself through a service needs that. */
+export function bridgePortSetHairpin(link: { index: number; name: string }): Operation {
+  return change(`ip link set dev ${link.name} type bridge_slave hairpin on`, link.index, {
+    attrs: { info: { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) } },
+  })
+}
+
+/** By name, so that it needs no look-up; ENODEV when there is none. */
+export function linkDelete(name: string): Operation {
+  return { what: `ip link delete dev ${name}`, type: RTM_DELLINK, payload: encodeLink({ attrs: { name } }) }
+}

@@ -1,0 +1,41 @@
+// Neighbour (ARP and ND) entries.
+import { type Addr } from '#/lib/addr.ts'
+import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
+import {
+  decodeNeigh,
+  encodeNeigh,
+  type Neighbour,
+  NUD_PERMANENT,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+} from '#/wire/netlink/neigh.ts'
+import { type Netlink, type Operation } from './netlink.ts'
+
+const neighHeaderBytes = 12
+
+export function listPermanentNeighbours(netlink: Netlink): Neighbour[] {
+  return netlink
+    .dump({ what: 'ip neigh show nud permanent', type: RTM_GETNEIGH, payload: new Uint8Array(neighHeaderBytes) })
+    .flatMap(({ type, payload }) => (type === RTM_NEWNEIGH ? (decodeNeigh(payload) ?? []) : []))
+    .filter(({ state }) => (state & NUD_PERMANENT) !== 0)
+}
+
+type Place = { readonly index: number; readonly name: string }
+
+export function neighbourReplace(device: Place, addr: Addr, mac: string): Operation {
+  return {
+    what: `ip neigh replace ${addr} lladdr ${mac} dev ${device.name} nud permanent`,
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    payload: encodeNeigh({ index: device.index, state: NUD_PERMANENT, addr, mac }),
+  }
+}
+
+export function neighbourDelete(device: Place, addr: Addr): Operation {
+  return {
+    what: `ip neigh del ${addr} dev ${device.name}`,
+    type: RTM_DELNEIGH,
+    payload: encodeNeigh({ index: device.index, state: 0, addr }),
+  }
+}

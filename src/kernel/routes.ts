@@ -1,0 +1,67 @@
+// Routes of the main table.
+import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
+import {
+  decodeRoute,
+  encodeRoute,
+  type Route,
+  RT_TABLE_MAIN,
+  RTM_DELROUTE,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+} from '#/wire/netlink/route.ts'
+import { AF_INET, AF_INET6 } from '#/wire/netlink/family.ts'
+import { type Netlink, type Operation } from './netlink.ts'
+
+const routeHeaderBytes = 12
+
+/** All routes of both families in the main table. */
+export function listRoutes(netlink: Netlink): Route[] {
+  return [AF_INET, AF_INET6].flatMap((family) => {
+    const payload = new Uint8Array(routeHeaderBytes)
+    payload[0] = family
+    return netlink
+      .dump({ what: 'ip route show', type: RTM_GETROUTE, payload })
+      .flatMap((message) => (message.type === RTM_NEWROUTE ? (decodeRoute(message.payload) ?? []) : []))
+      .filter(({ table }) => table === RT_TABLE_MAIN)
+  })
+}
+
+/** The route in the words of ip-route(8); `deviceName` gives the name for an interface index. */
+export function routeText(route: Route, deviceName: (index: number) => string): string {
+  const hop = ({ gateway, oif, onlink }: Route['nextHops'][number]): string =>
+    [gateway && `via ${gateway}`, oif !== undefined && `dev ${deviceName(oif)}`, onlink && 'onlink']
+      .filter(Boolean)
+      .join(' ')
+  const { encap } = route
+  const words = [
+    route.type === 'unicast' ? '' : route.type,
+    route.dst.length === 0 ? 'default' : String(route.dst),
+    encap &&
+      `encap ${encap.dst.family === 6 ? 'ip6' : 'ip'} id ${encap.vni} src ${encap.src} dst ${encap.dst}` +
+        (encap.dst.family === 6 ? ' hoplimit 64 csum' : ' ttl 64'),
+    ...(route.nextHops.length === 1 ? route.nextHops.map(hop) : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
+    route.preferredSource && `src ${route.preferredSource}`,
+    route.mtuBytes !== undefined && `mtu ${route.mtuBytes}`,
+    `proto ${route.protocol}`,
+    route.metric > 0 && `metric ${route.metric}`,
+  ]
+  return words.filter(Boolean).join(' ')
+}
+
+export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
+  return {
+    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`,
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    payload: encodeRoute(route),
+  }
+}
+
+/** Names protocol and metric too, so that another's route to the same prefix stays. */
+export function routeDelete(route: Route, deviceName: (index: number) => string): Operation {
+  return {
+    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`,
+    type: RTM_DELROUTE,
+    payload: encodeRoute(route),
+  }
+}
