@@ -5,9 +5,11 @@ import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { errnoName, SysError } from '#/sys/libc.ts'
 import {
+  type Ack,
   decodeAck,
   decodeMessages,
   encodeMessage,
+  headerBytes,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -15,6 +17,7 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  NLMSG_NOOP,
   type Request,
 } from '#/wire/netlink/message.ts'
 
@@ -42,6 +45,10 @@ export type Operation = {
 /** Above this many messages in one system call the event loop would stand still for more than a few milliseconds. */
 const batchSize = 64
 const dumpAttempts = 10
+
+/** Around the messages of a transaction (include/uapi/linux/netfilter/nfnetlink.h). */
+const NFNL_MSG_BATCH_BEGIN = 0x10
+const NFNL_MSG_BATCH_END = 0x11
 
 export class Netlink {
   readonly #socket: RequestSocket
@@ -99,6 +106,45 @@ export class Netlink {
       }
     }
     return results
+  }
+
+  /**
+   * Carries out operations of one nfnetlink subsystem as a single transaction: all of them or none. Throws the KernelError
+   * of the first one that failed. `enclosing` is the payload of the messages around them, which names the subsystem.
+   */
+  transact(what: string, enclosing: Uint8Array, operations: readonly Operation[]): void {
+    const first = this.#sequence + 2
+    const bytes = operations.reduce((sum, { payload }) => sum + headerBytes + payload.length + 3, 64)
+    const into = new Writer(bytes)
+    const enclose = (type: number): void =>
+      encodeMessage({ type, flags: NLM_F_REQUEST, payload: enclosing }, ++this.#sequence, into)
+    enclose(NFNL_MSG_BATCH_BEGIN)
+    for (const { type, flags = 0, payload } of operations) {
+      encodeMessage({ type, flags: flags | NLM_F_REQUEST, payload }, ++this.#sequence, into)
+    }
+    enclose(NFNL_MSG_BATCH_END)
+    this.#socket.send(into.toBytes())
+    // The kernel answers failed messages only, in any number, and is done when send returns. The answer to a message that
+    // does nothing comes after all of these: whatever happened, nothing is left over in the socket then.
+    this.#send([{ type: NLMSG_NOOP, flags: NLM_F_REQUEST | NLM_F_ACK, payload: new Uint8Array() }])
+    const failures = this.#failuresBetween(first - 1, this.#sequence).sort((a, b) => a.sequence - b.sequence)
+    // what concerns the transaction as a whole is said of the message that begins it; a cause in detail is worth more
+    const failure = failures.find(({ sequence }) => sequence >= first) ?? failures[0]
+    if (failure === undefined) return
+    throw new KernelError(operations[failure.sequence - first]?.what ?? what, failure.errno, failure.explanation)
+  }
+
+  #failuresBetween(begin: number, last: number): (Ack & { readonly sequence: number })[] {
+    const failures: (Ack & { readonly sequence: number })[] = []
+    for (;;) {
+      for (const message of decodeMessages(this.#socket.receive())) {
+        // answers to an earlier request that was given up are none of ours
+        if (message.type !== NLMSG_ERROR || message.sequence < begin) continue
+        const ack = decodeAck(message)
+        if (ack.errno !== 0) failures.push({ ...ack, sequence: message.sequence })
+        if (message.sequence === last) return failures
+      }
+    }
   }
 
   /** Asks for one object; throws KernelError. */

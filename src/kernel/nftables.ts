@@ -1,0 +1,188 @@
+// The kernel's nftables: one table at a time, read whole, and replaced whole in one transaction. Who loads a table here owns
+// it; all other tables are left alone.
+import { type Netns } from '#/sys/netns.ts'
+import { SysError } from '#/sys/libc.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
+import { decodeChain, decodeElements, decodeRule, decodeSet, type NftActual } from '#/wire/nftables/actual.ts'
+import { type NftSetChange } from '#/wire/nftables/compare.ts'
+import {
+  decodeNft,
+  type ElementAttrs,
+  encodeBatchHeader,
+  encodeNft,
+  elementsCodec,
+  generationCodec,
+  NFNL_SUBSYS_NFTABLES,
+  NFT_MSG_GETCHAIN,
+  NFT_MSG_GETGEN,
+  NFT_MSG_GETRULE,
+  NFT_MSG_GETSET,
+  NFT_MSG_GETSETELEM,
+  NFT_MSG_GETTABLE,
+  nftFamilyOf,
+  ruleCodec,
+  setCodec,
+  tableCodec,
+} from '#/wire/nftables/messages.ts'
+import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
+import { deleteTableRequest, elementRequests, type NftRequest, replaceRequests } from '#/wire/nftables/transaction.ts'
+import { KernelError, Netlink } from './netlink.ts'
+
+/** How often a table is read anew because somebody changed rules (of whatever table) meanwhile. */
+const readAttempts = 10
+
+/** EOPNOTSUPP or EINVAL says nfnetlink when nf_tables is neither built in nor a module to load. */
+const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
+
+export class NftClient {
+  readonly #netlink: Netlink
+
+  /** In the namespace of the calling thread, or in the one given. Throws when the kernel has no nf_tables. */
+  constructor(netns?: Netns) {
+    try {
+      this.#netlink = new Netlink(NETLINK_NETFILTER, netns)
+    } catch (error) {
+      throw explain(error)
+    }
+    try {
+      this.#generation()
+    } catch (error) {
+      this[Symbol.dispose]()
+      throw explain(error)
+    }
+  }
+
+  /** All tables of the namespace, of whatever family and owner. */
+  listTables(): { readonly family: string; readonly name: string }[] {
+    const payload = encodeNft(undefined, tableCodec, {})
+    return this.#netlink.dump({ what: 'nft list tables', type: NFT_MSG_GETTABLE, payload }).map((message) => ({
+      family: nftFamilyOf(message.payload),
+      name: decodeNft(message.payload, tableCodec).name ?? '',
+    }))
+  }
+
+  /** The table with all that is in it, as of one moment; undefined when there is none. Throws KernelError. */
+  readTable(family: NftFamily, name: string): NftActual | undefined {
+    for (let attempt = 1; ; attempt++) {
+      const before = this.#generation()
+      let failure: unknown
+      try {
+        const table = this.#read(family, name)
+        if (this.#generation() === before) return table
+      } catch (error) {
+        // what was listed may be gone a moment later
+        if (this.#generation() === before) throw error
+        failure = error
+      }
+      if (attempt === readAttempts) {
+        const what = `nft list table ${family} ${name}: the rules changed during each of ${readAttempts} attempts`
+        throw new Error(what, { cause: failure })
+      }
+    }
+  }
+
+  /**
+   * Makes the table what is asked for, in one transaction: no packet ever meets half of it, nor none. Connections that are
+   * tracked stay masqueraded as they are. Throws KernelError, naming the object, with nothing changed.
+   */
+  replaceTable(table: NftTable): void {
+    this.#transact(`nft replace table ${table.family} ${table.name}`, replaceRequests(table))
+  }
+
+  /** Changes elements in the sets of a table, in one transaction that leaves its rules alone. Throws KernelError. */
+  updateSets(table: NftTable, changes: readonly NftSetChange[]): void {
+    const requests = changes.flatMap(({ set, missing, extra }) => [
+      ...elementRequests('delete', table, set, extra),
+      ...elementRequests('add', table, set, missing),
+    ])
+    if (requests.length > 0) this.#transact(`nft update sets of table ${table.family} ${table.name}`, requests)
+  }
+
+  /** No error when there is no such table. Throws KernelError. */
+  deleteTable(family: NftFamily, name: string): void {
+    const request = deleteTableRequest(family, name)
+    try {
+      this.#transact(request.what, [request])
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink[Symbol.dispose]()
+  }
+
+  #transact(what: string, requests: readonly NftRequest[]): void {
+    try {
+      this.#netlink.transact(what, encodeBatchHeader(NFNL_SUBSYS_NFTABLES), requests)
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== 'EMSGSIZE') throw error
+      throw new Error(`${what}: too big for one transaction: its sets must have fewer elements`, { cause: error })
+    }
+  }
+
+  #generation(): number | undefined {
+    const payload = encodeNft(undefined, generationCodec, {})
+    const reply = this.#netlink.get({ what: 'nft read generation', type: NFT_MSG_GETGEN, payload })
+    return decodeNft(reply.payload, generationCodec).id
+  }
+
+  #read(family: NftFamily, name: string): NftActual | undefined {
+    const flags = this.#tableFlags(family, name)
+    if (flags === undefined) return undefined
+    const rules = this.#dump(
+      `nft list rules ${family} ${name}`,
+      NFT_MSG_GETRULE,
+      encodeNft(family, ruleCodec, { table: name }),
+    ).map(decodeRule)
+    const chains = this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, encodeNft(family, tableCodec, {}))
+      .map(decodeChain)
+      .filter(({ table }) => table === name)
+      .map((chain) => ({
+        name: chain.name,
+        hook: chain.hook,
+        rules: rules.filter((rule) => rule.chain === chain.name),
+      }))
+    const sets = this.#dump(
+      `nft list sets ${family} ${name}`,
+      NFT_MSG_GETSET,
+      encodeNft(family, setCodec, { table: name }),
+    ).map((payload) => decodeSet(payload, (set) => this.#elements(family, name, set)))
+    return { family, name, flags, sets, chains }
+  }
+
+  #tableFlags(family: NftFamily, name: string): number | undefined {
+    const payload = encodeNft(family, tableCodec, { name })
+    try {
+      const reply = this.#netlink.get({ what: `nft list table ${family} ${name}`, type: NFT_MSG_GETTABLE, payload })
+      return decodeNft(reply.payload, tableCodec).flags ?? 0
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw error
+    }
+  }
+
+  #elements(family: NftFamily, table: string, set: string): ElementAttrs[] {
+    const payload = encodeNft(family, elementsCodec, { table, set })
+    return this.#dump(`nft list set ${family} ${table} ${set}`, NFT_MSG_GETSETELEM, payload).flatMap(decodeElements)
+  }
+
+  #dump(what: string, type: number, payload: Uint8Array): Uint8Array[] {
+    return this.#netlink.dump({ what, type, payload }).map((message) => message.payload)
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof KernelError && error.code === 'ENOENT'
+}
+
+function explain(error: unknown): unknown {
+  const isMissing = (error instanceof KernelError || error instanceof SysError) && noNftables.includes(error.code)
+  if (!isMissing) return error
+  return new Error(
+    'this kernel has no nftables (CONFIG_NF_TABLES): load the module nf_tables, or use a kernel that has it',
+    {
+      cause: error,
+    },
+  )
+}

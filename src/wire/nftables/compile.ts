@@ -1,0 +1,182 @@
+// A rule to the kernel's expressions, the same ones that `nft` makes of the rule's text (`nft --debug=netlink` shows them).
+import { type Family, type Prefix } from '#/lib/addr.ts'
+import { type Expression, expression } from './expressions.ts'
+import { ipFamilyOf, type NftAction, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
+
+/** Registers: 0 takes verdicts, 1 is the first of 16 bytes. One is enough: each match loads and compares at once. */
+const verdictRegister = 0
+const register = 1
+
+const META_PROTOCOL = 1
+const META_MARK = 3
+const META_IIFNAME = 6
+const META_OIFNAME = 7
+const META_NFPROTO = 15
+const META_L4PROTO = 16
+const META_PKTTYPE = 19
+const PACKET_HOST = 0
+
+const BASE_NETWORK = 1
+const BASE_TRANSPORT = 2
+
+const CMP_EQ = 0
+const CMP_NEQ = 1
+const LOOKUP_INV = 1
+const CT_STATE = 0
+const FIB_ADDRTYPE = 3
+const FIB_DADDR = 2
+const RTN_LOCAL = 2
+const IFNAMSIZ = 16
+
+const NF_DROP = 0
+const NF_ACCEPT = 1
+/** NFT_RETURN is -5. */
+const NFT_RETURN = 0xfffffffb
+const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
+
+const ctStateBits = { established: 2, related: 4 } as const
+const ipProtocols = { tcp: 6, udp: 17 } as const
+const nfProtocols = { 4: 2, 6: 10 } as const
+const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
+
+/** Where the addresses stand in the IPv4 and IPv6 headers (RFC 791 section 3.1, RFC 8200 section 3). */
+const addressAt = { 4: { saddr: 12, daddr: 16, bytes: 4 }, 6: { saddr: 8, daddr: 24, bytes: 16 } } as const
+/** The destination port of TCP and UDP alike. */
+const portAt = 2
+/** UDP's header is 8 bytes; in VXLAN's the VNI follows after 4 (RFC 7348 section 5). */
+const vniAt = 12
+
+const native32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer)
+const network16 = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 0xff)
+const network24 = (value: number): Uint8Array => Uint8Array.of(value >> 16, (value >> 8) & 0xff, value & 0xff)
+
+const loadMeta = (key: number): Expression => expression('meta', { dreg: register, key })
+const storeMeta = (key: number): Expression => expression('meta', { key, sreg: register })
+const loadPayload = (base: number, offset: number, len: number): Expression =>
+  expression('payload', { dreg: register, base, offset, len })
+const compare = (value: Uint8Array, not = false): Expression =>
+  expression('cmp', { sreg: register, op: not ? CMP_NEQ : CMP_EQ, data: { value } })
+const loadValue = (value: Uint8Array): Expression => expression('immediate', { dreg: register, data: { value } })
+const verdict = (code: number): Expression =>
+  expression('immediate', { dreg: verdictRegister, data: { verdict: { code } } })
+const maskAndXor = (mask: Uint8Array, xor: Uint8Array): Expression =>
+  expression('bitwise', {
+    sreg: register,
+    dreg: register,
+    len: mask.length,
+    mask: { value: mask },
+    xor: { value: xor },
+    op: 0,
+  })
+const maskOnly = (mask: Uint8Array): Expression => maskAndXor(mask, new Uint8Array(mask.length))
+
+/** What a rule of a table of `family` consists of in the kernel. */
+export function compileRule(rule: NftRule, family: NftFamily): Expression[] {
+  const expressions: Expression[] = []
+  let ipFamily: Family | undefined
+  for (const match of rule.match) {
+    const needed = ipFamilyOf(match)
+    // an address can be read only from a packet that is known to have one there; to check once per rule is enough
+    if (needed !== undefined && needed !== ipFamily) expressions.push(...matchIpFamily(needed, family))
+    ipFamily = needed ?? ipFamily
+    expressions.push(...compileMatch(match))
+  }
+  return [...expressions, ...compileAction(rule.action)]
+}
+
+function matchIpFamily(ip: Family, family: NftFamily): Expression[] {
+  // before a packet reaches the protocol families, in netdev, all that is known of it is its Ethernet type
+  return family === 'netdev'
+    ? [loadMeta(META_PROTOCOL), compare(network16(etherTypes[ip]))]
+    : [loadMeta(META_NFPROTO), compare(Uint8Array.of(nfProtocols[ip]))]
+}
+
+function compileMatch(match: NftMatch): Expression[] {
+  switch (match.kind) {
+    case 'family':
+      return []
+    case 'addr':
+      return matchPrefix(match.prefix, match.field, match.not)
+    case 'addrSet': {
+      const at = addressAt[match.family]
+      const flags = match.not ? LOOKUP_INV : 0
+      return [
+        loadPayload(BASE_NETWORK, at[match.field], at.bytes),
+        expression('lookup', { set: match.set, sreg: register, flags }),
+      ]
+    }
+    case 'device':
+      return [
+        loadMeta(match.field === 'iifname' ? META_IIFNAME : META_OIFNAME),
+        compare(deviceBytes(match.name), match.not),
+      ]
+    case 'l4proto':
+      return [loadMeta(META_L4PROTO), compare(Uint8Array.of(ipProtocols[match.protocol]))]
+    case 'dport':
+      return [loadPayload(BASE_TRANSPORT, portAt, 2), compare(network16(match.port), match.not)]
+    case 'vni':
+      return [loadPayload(BASE_TRANSPORT, vniAt, 3), compare(network24(match.vni), match.not)]
+    case 'daddrLocal':
+      return [
+        expression('fib', { dreg: register, result: FIB_ADDRTYPE, flags: FIB_DADDR }),
+        compare(native32(RTN_LOCAL), match.not),
+      ]
+    case 'mark':
+      return [loadMeta(META_MARK), maskOnly(native32(match.mask)), compare(native32(match.value), match.not)]
+    case 'ctState': {
+      const bits = match.states.reduce((all, state) => all | ctStateBits[state], 0)
+      return [expression('ct', { dreg: register, key: CT_STATE }), maskOnly(native32(bits)), compare(native32(0), true)]
+    }
+    default:
+      return match satisfies never
+  }
+}
+
+/** Loads just the bytes that the prefix covers where it ends at a byte, and masks the whole address elsewhere. */
+function matchPrefix(prefix: Prefix, field: 'saddr' | 'daddr', not = false): Expression[] {
+  const at = addressAt[prefix.family]
+  const value = prefix.addr.toBytes()
+  if (prefix.length > 0 && prefix.length % 8 === 0) {
+    const bytes = prefix.length / 8
+    return [loadPayload(BASE_NETWORK, at[field], bytes), compare(value.subarray(0, bytes), not)]
+  }
+  return [loadPayload(BASE_NETWORK, at[field], at.bytes), maskOnly(maskBytes(prefix)), compare(value, not)]
+}
+
+function maskBytes({ addr, length }: Prefix): Uint8Array {
+  return Uint8Array.from({ length: addr.bits / 8 }, (_, index) => {
+    const bits = Math.min(8, Math.max(0, length - 8 * index))
+    return (0xff << (8 - bits)) & 0xff
+  })
+}
+
+/** A whole name is compared with its padding, so that it is no prefix of a longer one. */
+function deviceBytes(name: string): Uint8Array {
+  const isPrefix = name.endsWith('*')
+  const bytes = new TextEncoder().encode(isPrefix ? name.slice(0, -1) : name)
+  if (isPrefix) return bytes
+  const padded = new Uint8Array(IFNAMSIZ)
+  padded.set(bytes)
+  return padded
+}
+
+function compileAction(action: NftAction): Expression[] {
+  switch (action.kind) {
+    case 'accept':
+      return [verdict(NF_ACCEPT)]
+    case 'drop':
+      return action.counter ? [expression('counter', {}), verdict(NF_DROP)] : [verdict(NF_DROP)]
+    case 'return':
+      return [verdict(NFT_RETURN)]
+    case 'masquerade':
+      return [expression('masq', action.fullyRandom ? { flags: NF_NAT_RANGE_PROTO_RANDOM_FULLY } : {})]
+    case 'pktTypeHost':
+      return [loadValue(Uint8Array.of(PACKET_HOST)), storeMeta(META_PKTTYPE)]
+    case 'setMark':
+      return [loadValue(native32(action.value)), storeMeta(META_MARK)]
+    case 'orMark':
+      return [loadMeta(META_MARK), maskAndXor(native32(~action.value), native32(action.value)), storeMeta(META_MARK)]
+    default:
+      return action satisfies never
+  }
+}

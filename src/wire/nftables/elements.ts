@@ -1,0 +1,67 @@
+// Ranges of addresses to set elements and back. An interval set keeps a range as two elements: where it starts, and, marked
+// NFT_SET_ELEM_INTERVAL_END, the first address after it. A range up to the last address there is has no end.
+import { Addr, type Family } from '#/lib/addr.ts'
+import { type ElementAttrs } from './messages.ts'
+import { type Range } from './ranges.ts'
+
+const INTERVAL_END = 1
+
+/** An element takes at most 36 bytes, and the attribute with all of them at most 64 KiB. */
+const rangesPerMessage = 512
+
+/** The elements for `ranges`, in portions that fit a message. */
+export function encodeRanges(ranges: readonly Range[], interval: boolean): ElementAttrs[][] {
+  const portions: ElementAttrs[][] = []
+  for (let start = 0; start < ranges.length; start += rangesPerMessage) {
+    const portion = ranges.slice(start, start + rangesPerMessage)
+    portions.push(portion.flatMap((range) => (interval ? intervalElements(range) : [element(range.first)])))
+  }
+  return portions
+}
+
+function element(addr: Addr): ElementAttrs {
+  return { key: { value: addr.toBytes() } }
+}
+
+function intervalElements({ first, last }: Range): ElementAttrs[] {
+  const isToTheEnd = last.value === lastAddr(last.family).value
+  return isToTheEnd ? [element(first)] : [element(first), { ...element(last.plus(1)), flags: INTERVAL_END }]
+}
+
+function lastAddr(family: Family): Addr {
+  return new Addr(family, (1n << (family === 4 ? 32n : 128n)) - 1n)
+}
+
+type Bound = { readonly addr: Addr; readonly isEnd: boolean }
+
+/**
+ * What the kernel dumps of a set, sorted. Undefined when there is something in it that is no address or range: elements
+ * that expire, that match everything, that have expressions, or keys of another length.
+ */
+export function decodeRanges(
+  elements: readonly ElementAttrs[],
+  family: Family,
+  interval: boolean,
+): Range[] | undefined {
+  const bounds: Bound[] = []
+  for (const { key, flags = 0, timeout, expressions } of elements) {
+    const bytes = key?.value
+    if (bytes?.length !== (family === 4 ? 4 : 16) || flags > INTERVAL_END || timeout || expressions) return undefined
+    bounds.push({ addr: Addr.fromBytes(bytes), isEnd: flags === INTERVAL_END })
+  }
+  // where one range ends and the next starts at the same address, the end comes first
+  bounds.sort((a, b) => a.addr.compare(b.addr) || Number(b.isEnd) - Number(a.isEnd))
+  return interval ? pair(bounds, family) : bounds.map(({ addr }) => ({ first: addr, last: addr }))
+}
+
+function pair(bounds: readonly Bound[], family: Family): Range[] {
+  const ranges: Range[] = []
+  let open: Addr | undefined
+  for (const { addr, isEnd } of bounds) {
+    // `nft` writes an end at address zero before the first range, to say that nothing comes before: no range closes there
+    if (open !== undefined) ranges.push({ first: open, last: addr.plus(-1) })
+    open = isEnd ? undefined : addr
+  }
+  if (open !== undefined) ranges.push({ first: open, last: lastAddr(family) })
+  return ranges
+}

@@ -1,0 +1,91 @@
+// Rule expressions (include/uapi/linux/netfilter/nf_tables.h): the small instructions of the kernel's nftables machine.
+// Each is a name and a nest of attributes. The same tables that encode ours also decode what the kernel dumps, and both
+// ways end in the same readable text, the fingerprint, which is how an edited rule is told from ours.
+import { type Attrs, be32, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
+
+/** NFTA_DATA_*: a value to compare with or to load, or a verdict. */
+const data = nest({
+  value: [1, raw],
+  verdict: [2, nest({ code: [1, be32], chain: [2, text] })],
+})
+
+const specs = {
+  meta: { dreg: [1, be32], key: [2, be32], sreg: [3, be32] },
+  cmp: { sreg: [1, be32], op: [2, be32], data: [3, data] },
+  payload: {
+    dreg: [1, be32],
+    base: [2, be32],
+    offset: [3, be32],
+    len: [4, be32],
+    sreg: [5, be32],
+    csumType: [6, be32],
+    csumOffset: [7, be32],
+    csumFlags: [8, be32],
+  },
+  lookup: { set: [1, text], sreg: [2, be32], dreg: [3, be32], flags: [5, be32] },
+  bitwise: {
+    sreg: [1, be32],
+    dreg: [2, be32],
+    len: [3, be32],
+    mask: [4, data],
+    xor: [5, data],
+    op: [6, be32],
+    data: [7, data],
+    sreg2: [8, be32],
+  },
+  immediate: { dreg: [1, be32], data: [2, data] },
+  masq: { flags: [1, be32], minPort: [2, be32], maxPort: [3, be32] },
+  fib: { dreg: [1, be32], result: [2, be32], flags: [3, be32] },
+  ct: { dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] },
+  /** Its attributes are its values: the kernel's business. */
+  counter: {},
+} as const
+
+type Specs = typeof specs
+export type ExpressionName = keyof Specs
+
+/** An expression as it stands in a rule; `data` is the nest of its attributes. */
+export type Expression = { readonly name: string; readonly data: Uint8Array }
+
+export function expression<N extends ExpressionName>(name: N, attrs: Attrs<Specs[N]>): Expression {
+  return { name, data: bytesOf(nest<Specs[N]>(specs[name]), attrs) }
+}
+
+function isKnown(name: string): name is ExpressionName {
+  return Object.hasOwn(specs, name)
+}
+
+const decoders = new Map(Object.entries(specs).map(([name, spec]) => [name, nest(spec)]))
+
+/**
+ * A rule's expressions as text that is equal when they do the same. Left out is what differs though nothing was changed:
+ * the values of counters, attributes that are zero (for the kernel the same as absent), and attributes newer than these
+ * tables. An expression that we never send is told by its bytes.
+ */
+export function fingerprint(expressions: readonly Expression[]): string {
+  return expressions.map(expressionText).join('; ')
+}
+
+function expressionText({ name, data: bytes }: Expression): string {
+  if (!isKnown(name)) return `${name} ${hex(bytes)}`
+  return [name, ...attrTexts(decoders.get(name)!.decode(bytes))].join(' ')
+}
+
+function attrTexts(attrs: object): string[] {
+  return Object.entries(attrs)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => [key, valueText(value)] as const)
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${key}=${value}`)
+}
+
+function valueText(value: unknown): string {
+  if (value === 0) return ''
+  if (value instanceof Uint8Array) return `0x${hex(value)}`
+  if (typeof value === 'object' && value !== null) return `(${attrTexts(value).join(' ')})`
+  return String(value)
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

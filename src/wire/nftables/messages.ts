@@ -1,0 +1,154 @@
+// The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes.
+// What stands here is what tables, chains, rules and sets of ours need; the kernel's further attributes are left out.
+import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { type Attrs, be32, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
+
+/** The subsystem's number, and the high byte of its message types. */
+export const NFNL_SUBSYS_NFTABLES = 10
+/** The multicast group in which the kernel tells of changed tables. */
+export const NFNLGRP_NFTABLES = 7
+
+const base = NFNL_SUBSYS_NFTABLES << 8
+export const NFT_MSG_NEWTABLE = base
+export const NFT_MSG_GETTABLE = base | 1
+export const NFT_MSG_DELTABLE = base | 2
+export const NFT_MSG_NEWCHAIN = base | 3
+export const NFT_MSG_GETCHAIN = base | 4
+export const NFT_MSG_NEWRULE = base | 6
+export const NFT_MSG_GETRULE = base | 7
+export const NFT_MSG_NEWSET = base | 9
+export const NFT_MSG_GETSET = base | 10
+export const NFT_MSG_NEWSETELEM = base | 12
+export const NFT_MSG_GETSETELEM = base | 13
+export const NFT_MSG_DELSETELEM = base | 14
+export const NFT_MSG_NEWGEN = base | 15
+export const NFT_MSG_GETGEN = base | 16
+
+const familyNumbers = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const
+export type NftFamilyName = keyof typeof familyNumbers
+const familyNames = new Map(Object.entries(familyNumbers).map(([name, number]) => [number as number, name]))
+
+const headerBytes = 4
+/** Room for one attribute of full length, which is what the largest messages have: elements of sets. */
+const largestBytes = 64 << 10
+
+/** struct nfgenmsg and attributes; without a family, for what belongs to none or to dump all. */
+export function encodeNft<T>(family: NftFamilyName | undefined, codec: Codec<T>, attrs: T): Uint8Array {
+  const into = new Writer(largestBytes)
+  putHeader(into, family === undefined ? 0 : familyNumbers[family], 0)
+  codec.encode(attrs, into)
+  return into.toBytes()
+}
+
+function putHeader(into: Writer, family: number, resource: number): void {
+  into.u8(family)
+  into.u8(0)
+  into.u16be(resource)
+}
+
+/** The header of the messages that enclose a batch: it names the subsystem. */
+export function encodeBatchHeader(subsystem: number): Uint8Array {
+  const into = new Writer(headerBytes)
+  putHeader(into, 0, subsystem)
+  return into.toBytes()
+}
+
+/** The attributes of an answer or a notification. Throws WireError. */
+export function decodeNft<T>(payload: Uint8Array, codec: Codec<T>): T {
+  if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
+  return codec.decode(payload.subarray(headerBytes))
+}
+
+/** "family 99" when it has no name. */
+export function nftFamilyOf(payload: Uint8Array): string {
+  if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
+  const number = viewOf(payload).getUint8(0)
+  return familyNames.get(number) ?? `family ${number}`
+}
+
+const tableSpec = { name: [1, text], flags: [2, be32] } as const
+export const tableCodec = nest(tableSpec)
+
+/** The number of the ruleset's state: every transaction that changes anything gives it the next one. */
+export const generationCodec = nest({ id: [1, be32] })
+
+const hookSpec = {
+  number: [1, be32],
+  priority: [2, be32],
+  device: [3, text],
+  devices: [4, listOf(1, text)],
+} as const
+const chainSpec = {
+  table: [1, text],
+  name: [3, text],
+  hook: [4, nest(hookSpec)],
+  policy: [5, be32],
+  type: [7, text],
+} as const
+export type ChainAttrs = Attrs<typeof chainSpec>
+export const chainCodec = nest(chainSpec)
+
+/** The attributes of an expression are a nest too, but which one depends on its name. */
+const expressionData = { ...raw, isNest: true }
+const ruleSpec = {
+  table: [1, text],
+  chain: [2, text],
+  expressions: [4, listOf(1, nest({ name: [1, text], data: [2, expressionData] }))],
+  userdata: [7, raw],
+} as const
+export const ruleCodec = nest(ruleSpec)
+
+const setSpec = {
+  table: [1, text],
+  name: [2, text],
+  flags: [3, be32],
+  keyType: [4, be32],
+  keyLength: [5, be32],
+  /** Names the set within a transaction; the kernel insists on one. */
+  id: [10, be32],
+} as const
+export const setCodec = nest(setSpec)
+
+const elementSpec = {
+  key: [1, nest({ value: [1, raw] })],
+  flags: [3, be32],
+  timeout: [4, raw],
+  expressions: [11, raw],
+} as const
+export type ElementAttrs = Attrs<typeof elementSpec>
+export const elementsCodec = nest({
+  table: [1, text],
+  set: [2, text],
+  elements: [3, listOf(1, nest(elementSpec))],
+})
+
+/**
+ * Which table a notification is about. All kinds of messages have its name in the same place, except those about a new
+ * generation of all tables, and traces: undefined. Throws WireError.
+ */
+export function nftTableOf(message: {
+  readonly type: number
+  readonly payload: Uint8Array
+}): { readonly family: string; readonly name: string } | undefined {
+  if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined
+  // from NEWGEN to TRACE, attribute 1 is something else
+  const kind = message.type & 0xff
+  if (kind >= (NFT_MSG_NEWGEN & 0xff) && kind <= 17) return undefined
+  const { name } = decodeNft(message.payload, tableCodec)
+  return name === undefined ? undefined : { family: nftFamilyOf(message.payload), name }
+}
+
+/** A rule's comment in its user data as libnftnl writes it: type 0, length, text with its NUL. */
+export function encodeComment(comment: string): Uint8Array {
+  const value = bytesOf(text, comment)
+  return Uint8Array.of(0, value.length, ...value)
+}
+
+/** Undefined when there is none. User data may hold anything: what does not fit the format is no comment. */
+export function decodeComment(userdata: Uint8Array): string | undefined {
+  for (let offset = 0; offset + 2 <= userdata.length; offset += 2 + userdata[offset + 1]!) {
+    const value = userdata.subarray(offset + 2, offset + 2 + userdata[offset + 1]!)
+    if (userdata[offset] === 0 && value.length === userdata[offset + 1]) return text.decode(value)
+  }
+  return undefined
+}

@@ -1,0 +1,101 @@
+// The model as `nft` text: for reading, for `nft -f`, and as what a rule's hash is taken of.
+import { fnv1a } from './hash.ts'
+import { checkTable } from './check.ts'
+import { rangesOf, rangeText } from './ranges.ts'
+import { type NftAction, type NftChain, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
+import { type NftSet, type NftTable } from './ruleset.ts'
+
+/** A script that `nft -f` takes and that makes this very table. Throws RulesetError. */
+export function renderTable(table: NftTable): string {
+  checkTable(table)
+  const blocks = [...table.sets.map(renderSet), ...table.chains.map((chain) => renderChain(chain, table.family))]
+  return `table ${table.family} ${table.name} {\n${blocks.join('\n')}}\n`
+}
+
+function renderSet(set: NftSet): string {
+  const elements = rangesOf(set).map(rangeText)
+  return block(`set ${set.name}`, [
+    `type ${set.type}`,
+    ...(set.interval ? ['flags interval'] : []),
+    ...(elements.length > 0 ? [`elements = { ${elements.join(',\n\t\t\t     ')} }`] : []),
+  ])
+}
+
+function renderChain(chain: NftChain, family: NftFamily): string {
+  const rules = chain.rules.map((rule) => `${renderRule(rule, family)} comment "${commentOf(rule, family)}"`)
+  return block(`chain ${chain.name}`, [...hookLines(chain), ...rules])
+}
+
+function hookLines({ hook, policy }: NftChain): string[] {
+  if (hook === undefined) return []
+  const device = hook.device === undefined ? '' : ` device "${hook.device}"`
+  return [`type ${hook.type} hook ${hook.hook}${device} priority ${hook.priority}; policy ${policy ?? 'accept'};`]
+}
+
+function block(title: string, lines: readonly string[]): string {
+  return `\t${title} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`
+}
+
+/**
+ * The comment that a rule carries in the kernel: the planner's words, and a hash of what the rule does. So a rule that
+ * was made by another version of the plan is told from today's without any memory of it.
+ */
+export function commentOf(rule: NftRule, family: NftFamily): string {
+  return `${rule.comment} [${fnv1a(renderRule(rule, family))}]`
+}
+
+/** One rule without its comment. */
+export function renderRule(rule: NftRule, family: NftFamily): string {
+  return [...rule.match.map((match) => renderMatch(match, family)), renderAction(rule.action)].join(' ')
+}
+
+const hex32 = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`
+const headerOf = { 4: 'ip', 6: 'ip6' } as const
+
+function renderMatch(match: NftMatch, family: NftFamily): string {
+  const not = 'not' in match && match.not ? '!= ' : ''
+  switch (match.kind) {
+    case 'family':
+      return family === 'netdev' ? `meta protocol ${headerOf[match.family]}` : `meta nfproto ipv${match.family}`
+    case 'addr':
+      return `${headerOf[match.prefix.family]} ${match.field} ${not}${match.prefix}`
+    case 'addrSet':
+      return `${headerOf[match.family]} ${match.field} ${not}@${match.set}`
+    case 'device':
+      return `${match.field} ${not}"${match.name}"`
+    case 'l4proto':
+      return `meta l4proto ${match.protocol}`
+    case 'dport':
+      return `th dport ${not}${match.port}`
+    case 'daddrLocal':
+      return `fib daddr type ${not}local`
+    case 'mark':
+      return `meta mark & ${hex32(match.mask)} ${not || '== '}${hex32(match.value)}`
+    case 'ctState':
+      return `ct state ${match.states.join(',')}`
+    case 'vni':
+      return `@th,96,24 ${not}0x${match.vni.toString(16)}`
+    default:
+      return match satisfies never
+  }
+}
+
+function renderAction(action: NftAction): string {
+  switch (action.kind) {
+    case 'accept':
+    case 'return':
+      return action.kind
+    case 'drop':
+      return action.counter ? 'counter drop' : 'drop'
+    case 'masquerade':
+      return action.fullyRandom ? 'masquerade fully-random' : 'masquerade'
+    case 'pktTypeHost':
+      return 'meta pkttype set host'
+    case 'setMark':
+      return `meta mark set ${hex32(action.value)}`
+    case 'orMark':
+      return `meta mark set meta mark | ${hex32(action.value)}`
+    default:
+      return action satisfies never
+  }
+}

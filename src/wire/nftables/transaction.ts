@@ -1,0 +1,124 @@
+// A table to the messages that make it. They belong into one transaction, in this order.
+import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
+import { checkTable } from './check.ts'
+import { compileRule } from './compile.ts'
+import { encodeRanges } from './elements.ts'
+import {
+  chainCodec,
+  elementsCodec,
+  encodeComment,
+  encodeNft,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_DELTABLE,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFT_MSG_NEWTABLE,
+  type NftFamilyName,
+  ruleCodec,
+  setCodec,
+  tableCodec,
+} from './messages.ts'
+import { familyOfSet, type Range, rangesOf } from './ranges.ts'
+import { commentOf } from './render.ts'
+import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
+import { type NftChain, type NftRule, type NftSet, type NftTable } from './ruleset.ts'
+
+/** A netlink request with what it means to a reader. */
+export type NftRequest = {
+  readonly what: string
+  readonly type: number
+  readonly flags: number
+  readonly payload: Uint8Array
+}
+
+/**
+ * Makes the table what is asked for, whatever it was before or whether it was. Adding it first lets the deletion succeed
+ * also where there is none: kernels before 6.3 have no message to delete what may be absent. Throws RulesetError.
+ */
+export function replaceRequests(table: NftTable): NftRequest[] {
+  checkTable(table)
+  return [
+    addTable(table),
+    deleteTableRequest(table.family, table.name),
+    addTable(table),
+    ...table.sets.flatMap((set, index) => addSet(table, set, index + 1)),
+    ...table.chains.map((chain) => addChain(table, chain)),
+    ...table.chains.flatMap((chain) => chain.rules.map((rule) => addRule(table, chain, rule))),
+  ]
+}
+
+export function deleteTableRequest(family: NftFamilyName, name: string): NftRequest {
+  const payload = encodeNft(family, tableCodec, { name })
+  return { what: `nft delete table ${family} ${name}`, type: NFT_MSG_DELTABLE, flags: 0, payload }
+}
+
+/** Takes ranges out of a set of the table, or puts them in. */
+export function elementRequests(
+  action: 'add' | 'delete',
+  { family, name: table }: NftTable,
+  set: NftSet,
+  ranges: readonly Range[],
+): NftRequest[] {
+  return encodeRanges(ranges, set.interval).map((elements) => ({
+    what: `nft ${action} element ${family} ${table} ${set.name}`,
+    type: action === 'add' ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+    flags: action === 'add' ? NLM_F_CREATE : 0,
+    payload: encodeNft(family, elementsCodec, { table, set: set.name, elements }),
+  }))
+}
+
+function addTable({ family, name }: NftTable): NftRequest {
+  const payload = encodeNft(family, tableCodec, { name, flags: 0 })
+  return { what: `nft add table ${family} ${name}`, type: NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, payload }
+}
+
+function addSet(table: NftTable, set: NftSet, id: number): NftRequest[] {
+  const payload = encodeNft(table.family, setCodec, {
+    table: table.name,
+    name: set.name,
+    flags: set.interval ? SET_INTERVAL : 0,
+    keyType: keyTypes[set.type],
+    keyLength: familyOfSet[set.type] === 4 ? 4 : 16,
+    id,
+  })
+  const what = `nft add set ${table.family} ${table.name} ${set.name}`
+  return [
+    { what, type: NFT_MSG_NEWSET, flags: NLM_F_CREATE, payload },
+    ...elementRequests('add', table, set, rangesOf(set)),
+  ]
+}
+
+function addChain(table: NftTable, { name, hook, policy = 'accept' }: NftChain): NftRequest {
+  const base = hook && {
+    hook: {
+      number: hookNumbers[hook.hook],
+      priority: hook.priority,
+      ...(hook.device !== undefined && { device: hook.device }),
+    },
+    policy: policyNumbers[policy],
+    type: hook.type,
+  }
+  return {
+    what: `nft add chain ${table.family} ${table.name} ${name}`,
+    type: NFT_MSG_NEWCHAIN,
+    flags: NLM_F_CREATE,
+    payload: encodeNft(table.family, chainCodec, { table: table.name, name, ...base }),
+  }
+}
+
+function addRule(table: NftTable, chain: NftChain, rule: NftRule): NftRequest {
+  const comment = commentOf(rule, table.family)
+  return {
+    what: `nft add rule ${table.family} ${table.name} ${chain.name} "${comment}"`,
+    type: NFT_MSG_NEWRULE,
+    flags: NLM_F_CREATE | NLM_F_APPEND,
+    payload: encodeNft(table.family, ruleCodec, {
+      table: table.name,
+      chain: chain.name,
+      expressions: compileRule(rule, table.family),
+      userdata: encodeComment(comment),
+    }),
+  }
+}
