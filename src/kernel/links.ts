@@ -45,7 +45,7 @@ function toLink(payload: Uint8Array): Link {
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
-    ...(isPort && { hairpin: bridgePortData.decode(attrs.info!.portData!).hairpin === 1 }),
+    ...(isPort && { hairpin: bridgePortData.decode(attrs.info.portData).hairpin === 1 }),
   }
 }
 
@@ -96,7 +96,6 @@ export function vxlanAdd(name: string, mac: string, mtuBytes: number, port: numb
 
 export type VethSpec = {
   readonly name: string
-  readonly alias: string
   readonly bridgeIndex: number
   readonly peerName: string
   readonly peerMac: string
@@ -133,42 +132,46 @@ export function cableAdd(ends: readonly [CableEnd, CableEnd], mtuBytes: number):
 
 export type CableEnd = { readonly name: string; readonly netnsFd: number; readonly mac?: string }
 
-function change(what: string, index: number, message: Omit<LinkMessage, 'index'>): Operation {
-  return { what, type: RTM_NEWLINK, payload: encodeLink({ ...message, index }) }
+function change(what: string, name: string, message: LinkMessage): Operation {
+  return { what, type: RTM_NEWLINK, payload: encodeLink({ ...message, attrs: { ...message.attrs, name } }) }
 }
 
 export type LinkChange = {
   readonly isUp?: boolean
   readonly mac?: string
   readonly mtuBytes?: number
-  readonly alias?: string
-  readonly master?: { readonly index: number; readonly name: string }
+  readonly master?: string
 }
 
-export function linkSet(link: { index: number; name: string }, wanted: LinkChange): Operation {
+/** `masterIndex` goes with `wanted.master`. */
+export function linkSet(name: string, wanted: LinkChange, masterIndex = 0): Operation {
   const words = [
     wanted.mac && `address ${wanted.mac}`,
     wanted.mtuBytes !== undefined && `mtu ${wanted.mtuBytes}`,
-    wanted.alias !== undefined && `alias "${wanted.alias}"`,
-    wanted.master && `master ${wanted.master.name}`,
+    wanted.master && `master ${wanted.master}`,
     wanted.isUp !== undefined && (wanted.isUp ? 'up' : 'down'),
   ].filter(Boolean)
-  return change(`ip link set dev ${link.name} ${words.join(' ')}`, link.index, {
+  return change(`ip link set dev ${name} ${words.join(' ')}`, name, {
     ...(wanted.isUp !== undefined && { flags: wanted.isUp ? IFF_UP : 0, change: IFF_UP }),
     attrs: {
       ...(wanted.mac && { mac: wanted.mac }),
       ...(wanted.mtuBytes !== undefined && { mtu: wanted.mtuBytes }),
-      ...(wanted.alias !== undefined && { alias: wanted.alias }),
-      ...(wanted.master && { master: wanted.master.index }),
+      ...(wanted.master && { master: masterIndex }),
     },
   })
 }
 
-/** Lets a bridge send a packet out of the port it came in by: a pod that reaches itself through a service needs that. */
-export function bridgePortSetHairpin(link: { index: number; name: string }): Operation {
-  return change(`ip link set dev ${link.name} type bridge_slave hairpin on`, link.index, {
-    attrs: { info: { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) } },
-  })
+/**
+ * Makes a device a port of the bridge, up, with an alias that names its pod. Hairpin lets the bridge send a packet out of
+ * the port it came in by: a pod that reaches itself through a service needs that.
+ */
+export function bridgePortSet(name: string, alias: string, bridge: { index: number; name: string }): Operation[] {
+  const info = { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) }
+  return [
+    linkSet(name, { master: bridge.name, isUp: true }, bridge.index),
+    change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
+    change(`ip link set dev ${name} alias "${alias}"`, name, { attrs: { alias } }),
+  ]
 }
 
 /** By name, so that it needs no look-up; ENODEV when there is none. */

@@ -1,5 +1,5 @@
 // Routes of the main table.
-import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
   decodeRoute,
   encodeRoute,
@@ -48,6 +48,17 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
   return words.filter(Boolean).join(' ')
 }
 
+/** EEXIST when there is a route of that prefix and metric, whoever made it. */
+export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
+  return {
+    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route add ${routeText(route, deviceName)}`,
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload: encodeRoute(route),
+  }
+}
+
+/** Takes the place of the route of that prefix and metric, whoever made it. */
 export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
   return {
     what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`,

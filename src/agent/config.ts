@@ -1,0 +1,90 @@
+// The agent's settings, read from the environment: a DaemonSet's fields and the lab's launcher set the same variables.
+import { isAbsolute } from 'node:path'
+import { Prefix } from '#/lib/addr.ts'
+import { type Level } from '#/lib/log.ts'
+import { type NetworkSettings } from '#/model/network.ts'
+
+export type AgentConfig = {
+  readonly nodeName: string
+  /** Survives restarts and reboots: addresses in use. */
+  readonly stateDir: string
+  /** The CNI shim's and the command line's sockets. */
+  readonly runDir: string
+  /** Absent: the credentials of the pod it runs in. */
+  readonly kubeconfig: string | undefined
+  readonly settings: NetworkSettings
+  readonly logLevel: Level
+}
+
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const defaultVni = 1
+/** The Linux kernel's own default; 4789 is IANA's. */
+const defaultVxlanPort = 8472
+const levels: readonly string[] = ['debug', 'info', 'warn', 'error']
+
+function numberIn(env: Environment, name: string, fallback: number, max: number): number {
+  const text = env[name]
+  if (text === undefined || text === '') return fallback
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || value > max)
+    throw new ConfigError(`${name}="${text}": expected a number from 1 to ${max}`)
+  return value
+}
+
+/** Reads a list of CIDRs separated by commas; throws ConfigError naming `what`. */
+export function parseCIDRs(text: string, what: string): Prefix[] {
+  const prefixes = text
+    .split(',')
+    .filter(Boolean)
+    .map((each) => {
+      try {
+        return Prefix.parse(each.trim())
+      } catch (error) {
+        throw new ConfigError(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    })
+  for (const [index, prefix] of prefixes.entries()) {
+    const other = prefixes.slice(0, index).find((each) => each.overlaps(prefix))
+    if (other) throw new ConfigError(`${what}: ${prefix} overlaps ${other}`)
+  }
+  return prefixes
+}
+
+function folderIn(env: Environment, name: string, fallback: string): string {
+  const path = env[name] || fallback
+  if (!isAbsolute(path)) throw new ConfigError(`${name}="${path}": expected an absolute path`)
+  return path
+}
+
+export function readConfig(env: Environment): AgentConfig {
+  const nodeName = env['CAUSEWAY_NODE_NAME'] ?? ''
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(nodeName)) {
+    throw new ConfigError(`CAUSEWAY_NODE_NAME="${nodeName}": expected the name of this node's Node object`)
+  }
+  const logLevel = env['CAUSEWAY_LOG_LEVEL'] ?? 'info'
+  if (!levels.includes(logLevel))
+    throw new ConfigError(`CAUSEWAY_LOG_LEVEL="${logLevel}": expected one of ${levels.join(', ')}`)
+  const clusterCIDRs = parseCIDRs(env['CAUSEWAY_CLUSTER_CIDRS'] ?? '', 'CAUSEWAY_CLUSTER_CIDRS')
+  if (clusterCIDRs.length === 0) {
+    throw new ConfigError(
+      'CAUSEWAY_CLUSTER_CIDRS is empty: expected the CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48',
+    )
+  }
+  return {
+    nodeName,
+    stateDir: folderIn(env, 'CAUSEWAY_STATE_DIR', '/var/lib/causeway'),
+    runDir: folderIn(env, 'CAUSEWAY_RUN_DIR', '/run/causeway'),
+    kubeconfig: env['CAUSEWAY_KUBECONFIG'] || undefined,
+    settings: {
+      clusterCIDRs,
+      vni: numberIn(env, 'CAUSEWAY_VNI', defaultVni, (1 << 24) - 1),
+      vxlanPort: numberIn(env, 'CAUSEWAY_VXLAN_PORT', defaultVxlanPort, 65_535),
+    },
+    logLevel: logLevel as Level,
+  }
+}

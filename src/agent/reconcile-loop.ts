@@ -1,0 +1,79 @@
+// When to reconcile: soon after anything changed, again after a failure, and in full on a timer.
+import { type Logger, messageOf } from '#/lib/log.ts'
+
+export type LoopTimes = {
+  /** Changes within this time are one pass. */
+  readonly gatherMs: number
+  /** After a pass with failures, doubling up to `maxRetryMs`. */
+  readonly retryMs: number
+  readonly maxRetryMs: number
+  /** Even when nothing is known to have changed. */
+  readonly resyncMs: number
+}
+
+export const defaultTimes: LoopTimes = { gatherMs: 20, retryMs: 500, maxRetryMs: 30_000, resyncMs: 60_000 }
+
+export class ReconcileLoop {
+  readonly #times: LoopTimes
+  readonly #pass: () => Promise<{ failed: number }>
+  readonly #log: Logger
+  #timer: NodeJS.Timeout | undefined
+  #dueMs = Infinity
+  #running: Promise<void> | undefined
+  #isDirty = false
+  #failures = 0
+  #isStopped = false
+
+  /** `pass` brings the kernel up to date once and says how many objects failed. */
+  constructor(times: LoopTimes, deps: { pass: () => Promise<{ failed: number }>; log: Logger }) {
+    this.#times = times
+    this.#pass = deps.pass
+    this.#log = deps.log
+  }
+
+  /** Something may have changed. */
+  trigger(): void {
+    if (this.#running) this.#isDirty = true
+    else this.#schedule(this.#times.gatherMs)
+  }
+
+  #schedule(delayMs: number): void {
+    const dueMs = performance.now() + delayMs
+    if (this.#isStopped || dueMs >= this.#dueMs) return
+    clearTimeout(this.#timer)
+    this.#dueMs = dueMs
+    this.#timer = setTimeout(() => {
+      this.#dueMs = Infinity
+      this.#running = this.#run().finally(() => {
+        this.#running = undefined
+        this.#next()
+      })
+    }, delayMs)
+  }
+
+  async #run(): Promise<void> {
+    this.#isDirty = false
+    try {
+      const { failed } = await this.#pass()
+      this.#failures = failed > 0 ? this.#failures + 1 : 0
+    } catch (error) {
+      this.#failures++
+      this.#log.error('reconcile pass failed', { error: messageOf(error) })
+    }
+  }
+
+  #next(): void {
+    const { gatherMs, retryMs, maxRetryMs, resyncMs } = this.#times
+    const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
+    // our own changes come back as notifications: while passes fail, they must not turn the backoff into a busy loop
+    if (this.#failures > 0) this.#schedule(Math.max(backoffMs, gatherMs))
+    else this.#schedule(this.#isDirty ? gatherMs : resyncMs)
+  }
+
+  /** Waits for the pass that runs; none begins afterwards. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    await this.#running
+  }
+}

@@ -1,0 +1,43 @@
+// The marks by which an agent that has lost all memory recognises kernel state as Causeway's. docs/ownership.md lists them.
+import { type Addr } from '#/lib/addr.ts'
+
+/** rtm_protocol of every route we make; not among the numbers of iproute2's rt_protos. */
+export const routeProtocol = 67
+
+export const bridgeName = 'cw-br0'
+export const vxlanName = 'cw-vxlan'
+/** Host ends of pod veths: this and eleven hexadecimal digits. */
+export const portPrefix = 'cwv'
+export const tableName = 'causeway'
+
+/** The next hop of every overlay route: one made-up VTEP whose frames every node takes as its own. */
+export const vtepGateways = { 4: '169.254.42.1', 6: 'fe80::4243' } as const
+export const vtepMac = '02:43:57:ff:ff:ff'
+
+export function isOurLink(name: string): boolean {
+  return (
+    name === bridgeName || name === vxlanName || (name.startsWith(portPrefix) && /^[0-9a-f]{11}$/.test(name.slice(3)))
+  )
+}
+
+/** FNV-1a, 32 bits: spreads names over MAC addresses; not a secret and not a checksum. */
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
+  return hash
+}
+
+function macOf(first: string, value: number): string {
+  const bytes = [24, 16, 8, 0].map((shift) => ((value >>> shift) & 0xff).toString(16).padStart(2, '0'))
+  return `${first}:${bytes.join(':')}`
+}
+
+/** Derived from the node's name, so that it stays when the device is made again and no node has to tell it to another. */
+export function deviceMac(device: string, node: string): string {
+  return macOf('02:43', fnv1a(`${device} ${node}`))
+}
+
+/** Derived from the pod's address: who gets the address later gets the MAC, so no neighbour's cache goes stale. */
+export function podMac(addr: Addr): string {
+  return macOf('0a:58', addr.family === 4 ? Number(addr.value) : fnv1a(addr.toString()))
+}

@@ -1,0 +1,73 @@
+// What a node's network consists of: the facts that planning starts from, and the kernel state that it asks for.
+// Devices are named, never numbered: an index is the kernel's business and changes when a device is made again.
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type NftTable } from '#/wire/nftables/ruleset.ts'
+
+/** One node of the cluster as its Node object tells it. */
+export type NodeState = {
+  readonly name: string
+  readonly podCIDRs: readonly Prefix[]
+  /** InternalIP addresses, in the order of the object. */
+  readonly addrs: readonly Addr[]
+}
+
+/** The host's end of a pod's veth. */
+export type PortState = { readonly name: string; readonly pod: string }
+
+export type NetworkSettings = {
+  /** All pod CIDRs of the cluster lie in these; traffic from pods to elsewhere is masqueraded. */
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly vni: number
+  readonly vxlanPort: number
+}
+
+/** The underlay's MTU by family, as far as this node has an address of that family. */
+export type UnderlayMtu = { readonly [F in Family]?: number }
+
+export type DesiredSysctl = { readonly path: string; readonly value: string }
+export type DesiredBridge = { readonly kind: 'bridge'; readonly name: string; readonly mac: string }
+export type DesiredVxlan = {
+  readonly kind: 'vxlan'
+  readonly name: string
+  readonly mac: string
+  readonly mtuBytes: number
+  readonly port: number
+}
+export type DesiredLink = DesiredBridge | DesiredVxlan
+export type DesiredPort = PortState & { readonly bridge: string }
+export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
+export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
+export type DesiredRoute = {
+  readonly dst: Prefix
+  readonly device: string
+  readonly gateway: Addr
+  readonly preferredSource?: Addr
+  readonly mtuBytes: number
+  readonly encap: { readonly vni: number; readonly src: Addr; readonly dst: Addr }
+  /** The node that owns `dst`. */
+  readonly node: string
+}
+
+/** All kernel state of one node that is ours. An empty one asks for a node without us. */
+export type DesiredNetwork = {
+  readonly sysctls: readonly DesiredSysctl[]
+  readonly links: readonly DesiredLink[]
+  readonly ports: readonly DesiredPort[]
+  readonly addresses: readonly DesiredAddress[]
+  readonly neighbours: readonly DesiredNeighbour[]
+  readonly routes: readonly DesiredRoute[]
+  readonly tables: readonly NftTable[]
+}
+
+export const emptyNetwork: DesiredNetwork = {
+  sysctls: [],
+  links: [],
+  ports: [],
+  addresses: [],
+  neighbours: [],
+  routes: [],
+  tables: [],
+}
+
+/** Something about an object of the cluster that keeps us from serving it, and what to do. */
+export type Problem = { readonly object: string; readonly message: string }

@@ -1,0 +1,75 @@
+// What a driver does: compare one class of kernel objects with what is desired, and say how to get from one to the other.
+import { type KernelError, type Operation } from '#/kernel/netlink.ts'
+import { type DesiredNetwork } from '#/model/network.ts'
+
+/** How a change is carried out: netlink operations, which go in batches, or a call of its own. */
+export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void }
+
+export type Change = {
+  readonly verb: 'add' | 'change' | 'delete'
+  /** The object, unique within the driver's kind: "10.244.2.0/24", "cw-br0". */
+  readonly key: string
+  /** The same as commands of ip, bridge and nft. */
+  readonly commands: readonly string[]
+  readonly work: Work
+}
+
+export type Comparison = {
+  /** Every desired object, whether it is there as desired or not. */
+  readonly keys: readonly string[]
+  /** Additions and changes, in order. */
+  readonly changes: readonly Change[]
+  /** Ours and not desired, in the order in which to delete. */
+  readonly leftovers: readonly Change[]
+  /** Desired objects that cannot be made, and why. */
+  readonly failures: ReadonlyMap<string, string>
+}
+
+export interface Driver {
+  /** "route", "link": what the objects are called towards users. */
+  readonly kind: string
+  /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
+  compare(desired: DesiredNetwork): Comparison
+}
+
+/** Errors that mean that what was to go is gone. */
+const goneCodes = ['ENOENT', 'ESRCH', 'ENODEV', 'EADDRNOTAVAIL']
+
+export function meansGone(error: KernelError): boolean {
+  return goneCodes.includes(error.code)
+}
+
+/** What the pieces of a comparison are made of, for the usual driver: things with a key, equal or not. */
+export type Shape<D, A> = {
+  readonly desired: ReadonlyMap<string, D>
+  /** Only what is ours. */
+  readonly actual: ReadonlyMap<string, A>
+  readonly same: (desired: D, actual: A) => boolean
+  readonly add: (desired: D) => readonly Operation[]
+  /** Defaults to `add`: most kernel objects are replaced by adding them again. */
+  readonly change?: (desired: D, actual: A) => readonly Operation[]
+  readonly remove: (actual: A) => readonly Operation[]
+  /** Why an object cannot be made now, or undefined. */
+  readonly obstacle?: (desired: D) => string | undefined
+}
+
+function changeOf(verb: Change['verb'], key: string, operations: readonly Operation[]): Change {
+  return { verb, key, commands: operations.map(({ what }) => what), work: { operations } }
+}
+
+export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
+  const changes: Change[] = []
+  const failures = new Map<string, string>()
+  for (const [key, desired] of shape.desired) {
+    const actual = shape.actual.get(key)
+    if (actual !== undefined && shape.same(desired, actual)) continue
+    const obstacle = shape.obstacle?.(desired)
+    if (obstacle !== undefined) failures.set(key, obstacle)
+    else if (actual === undefined) changes.push(changeOf('add', key, shape.add(desired)))
+    else changes.push(changeOf('change', key, shape.change?.(desired, actual) ?? shape.add(desired)))
+  }
+  const leftovers = [...shape.actual]
+    .filter(([key]) => !shape.desired.has(key))
+    .map(([key, actual]) => changeOf('delete', key, shape.remove(actual)))
+  return { keys: [...shape.desired.keys()], changes, leftovers, failures }
+}

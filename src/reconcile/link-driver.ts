@@ -1,0 +1,92 @@
+// Bridge and VXLAN device, and the veths of pods as ports of the bridge. Ownership: the names (model/names.ts).
+import { bridgeAdd, bridgePortSet, type Link, linkDelete, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
+import { type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { isOurLink, portPrefix } from '#/model/names.ts'
+import { type DesiredLink, type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
+import { compareByKey, type Comparison, type Driver } from './driver.ts'
+
+function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
+  return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
+}
+
+function isSame(desired: DesiredLink, actual: Link): boolean {
+  const mtuFits = desired.kind === 'bridge' || actual.mtuBytes === desired.mtuBytes
+  return isSameDevice(desired, actual) && mtuFits && actual.mac === desired.mac && actual.isUp
+}
+
+function add(desired: DesiredLink): Operation {
+  return desired.kind === 'bridge'
+    ? bridgeAdd(desired.name, desired.mac)
+    : vxlanAdd(desired.name, desired.mac, desired.mtuBytes, desired.port)
+}
+
+function change(desired: DesiredLink, actual: Link): Operation[] {
+  // what cannot be changed in a living device costs it its life; routes and neighbours follow in the same pass
+  if (!isSameDevice(desired, actual)) return [linkDelete(desired.name), add(desired)]
+  const mtu = desired.kind === 'vxlan' ? { mtuBytes: desired.mtuBytes } : {}
+  return [linkSet(desired.name, { mac: desired.mac, ...mtu, isUp: true })]
+}
+
+/** Bridge and VXLAN device. */
+export class LinkDriver implements Driver {
+  readonly kind = 'link'
+  readonly #netlink: Netlink
+
+  constructor(netlink: Netlink) {
+    this.#netlink = netlink
+  }
+
+  compare({ links }: DesiredNetwork): Comparison {
+    const actual = listLinks(this.#netlink).filter(({ name }) => isOurLink(name) && !name.startsWith(portPrefix))
+    const kinds = new Map(actual.map(({ name, kind }) => [name, kind]))
+    return compareByKey({
+      desired: new Map(links.map((link) => [link.name, link])),
+      actual: new Map(actual.map((link) => [link.name, link])),
+      same: (desired, link) => link.kind === desired.kind && isSame(desired, link),
+      add: (desired) => [add(desired)],
+      change,
+      remove: ({ name }) => [linkDelete(name)],
+      obstacle: ({ name, kind }) => {
+        const found = kinds.get(name) ?? kind
+        return found === kind
+          ? undefined
+          : `a device ${name} of kind "${found || 'hardware'}" is there already and is not ours; rename it: ip link set dev ${name} name other0`
+      },
+    })
+  }
+}
+
+/** Pod veths. They are made by CNI ADD; here they are kept in the bridge, and those of no pod are removed. */
+export class PortDriver implements Driver {
+  readonly kind = 'port'
+  readonly #netlink: Netlink
+  readonly #isInUse: (name: string) => boolean
+
+  /** `isInUse` asks the endpoint store at the very moment: an ADD may have made a veth since the plan was drawn. */
+  constructor(netlink: Netlink, isInUse: (name: string) => boolean) {
+    this.#netlink = netlink
+    this.#isInUse = isInUse
+  }
+
+  compare({ ports }: DesiredNetwork): Comparison {
+    const links = listLinks(this.#netlink)
+    const actual = links.filter(({ name, kind }) => kind === 'veth' && isOurLink(name))
+    const present = new Set(actual.map(({ name }) => name))
+    const indexOf = new Map(links.map(({ name, index }) => [name, index]))
+    const desired = ports.filter(({ name }) => this.#isInUse(name))
+    const set = ({ name, bridge, pod }: DesiredPort) =>
+      bridgePortSet(name, pod, { name: bridge, index: indexOf.get(bridge) ?? 0 })
+    const comparison = compareByKey({
+      desired: new Map(desired.map((port) => [port.name, port])),
+      actual: new Map(actual.map((link) => [link.name, link])),
+      same: ({ bridge }, link) => link.isUp && link.hairpin === true && link.master === indexOf.get(bridge),
+      add: set,
+      remove: ({ name }) => [linkDelete(name)],
+      obstacle: ({ name, pod, bridge }) => {
+        if (!present.has(name)) return `the veth of pod ${pod} is gone; delete the pod so that it is made anew`
+        return indexOf.has(bridge) ? undefined : `bridge ${bridge} is missing`
+      },
+    })
+    return { ...comparison, leftovers: comparison.leftovers.filter(({ key }) => !this.#isInUse(key)) }
+  }
+}

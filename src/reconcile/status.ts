@@ -1,0 +1,38 @@
+// The state of every object we want in the kernel. CLI, web page and metrics read only this.
+
+export type ObjectState = 'done' | 'pending' | 'error'
+
+export type ObjectStatus = {
+  readonly kind: string
+  readonly key: string
+  readonly state: ObjectState
+  /** The kernel's words, when state is 'error'. */
+  readonly message?: string
+  /** Since when it is in this state, by the wall clock. */
+  readonly sinceMs: number
+  /** How often it failed in a row. */
+  readonly attempts: number
+}
+
+export class StatusTable {
+  readonly #objects = new Map<string, ObjectStatus>()
+
+  set(kind: string, key: string, state: ObjectState, nowMs: number, message?: string): void {
+    const id = `${kind} ${key}`
+    const before = this.#objects.get(id)
+    if (state === 'done' && before?.state === 'done') return
+    const attempts = state === 'error' ? (before?.attempts ?? 0) + 1 : 0
+    const sinceMs = before?.state === state ? before.sinceMs : nowMs
+    this.#objects.set(id, { kind, key, state, sinceMs, attempts, ...(message !== undefined && { message }) })
+  }
+
+  /** Forgets all objects of a kind but these: the others are no longer wanted. */
+  retain(kind: string, keys: ReadonlySet<string>): void {
+    for (const [id, object] of this.#objects)
+      if (object.kind === kind && !keys.has(object.key)) this.#objects.delete(id)
+  }
+
+  list(): ObjectStatus[] {
+    return [...this.#objects.values()]
+  }
+}

@@ -1,0 +1,17 @@
+// Sysctls of the calling thread's network namespace: /proc/sys/net shows those of whoever opens it.
+import { readFileSync, writeFileSync } from 'node:fs'
+
+/** The value without its line break; undefined when there is no such sysctl. */
+export function readSysctl(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${path}`, 'utf8').trim()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Throws the errno of open(2) or write(2): ENOENT for a device that is gone, EROFS where /proc/sys is read-only. */
+export function writeSysctl(path: string, value: string): void {
+  writeFileSync(`/proc/sys/${path}`, value)
+}
