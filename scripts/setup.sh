@@ -46,7 +46,7 @@ if [ -n "$missing" ]; then
 fi
 
 # The CNI shim, built from its source whenever that is newer.
-if [ native/cni-shim.c -nt build/causeway-cni ]; then
+if [ ! -x build/causeway-cni ] || [ native/cni-shim.c -nt build/causeway-cni ]; then
   mkdir -p build
   gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
   mv "build/causeway-cni.$$" build/causeway-cni

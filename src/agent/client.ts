@@ -1,0 +1,19 @@
+// Asks an agent over its unix socket.
+import { request } from 'node:http'
+
+const timeoutMs = 5000
+
+/** The answer's status and text; rejects when no agent listens there. */
+export async function askAgent(socketPath: string, path: string): Promise<{ status: number; text: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
+  const call = request({ socketPath, path, timeout: timeoutMs }, (response) => {
+    const chunks: Buffer[] = []
+    response.on('data', (chunk: Buffer) => chunks.push(chunk))
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
+    response.on('error', reject)
+  })
+  call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs} ms`)))
+  call.on('error', reject)
+  call.end()
+  return promise
+}

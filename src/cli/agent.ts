@@ -1,0 +1,38 @@
+// `causeway agent`: the node agent as a process.
+import { Agent } from '#/agent/agent.ts'
+import { readConfig } from '#/agent/config.ts'
+import { createLogger, messageOf } from '#/lib/log.ts'
+import { noMore, options } from './args.ts'
+import { type Command, print, stopRequested } from './command.ts'
+
+export const agentCommand: Command = {
+  name: 'agent',
+  summary: 'run the node agent (one per node)',
+  help: `usage: causeway agent
+
+Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking. Settings come from the environment:
+
+  CAUSEWAY_NODE_NAME        name of this node's Node object (required)
+  CAUSEWAY_CLUSTER_CIDRS    CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48 (required)
+  CAUSEWAY_KUBECONFIG       kubeconfig file; without it, the credentials of the pod it runs in
+  CAUSEWAY_STATE_DIR        addresses in use; survives reboots        (/var/lib/causeway)
+  CAUSEWAY_RUN_DIR          sockets of the CNI plugin and the CLI     (/run/causeway)
+  CAUSEWAY_VNI              VXLAN network identifier                  (1)
+  CAUSEWAY_VXLAN_PORT       UDP port of the overlay                   (8472)
+  CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)`,
+  run: async (args) => {
+    noMore(options(args, {}).positionals)
+    const config = readConfig(process.env)
+    const log = createLogger({ level: config.logLevel, write: print, now: () => new Date().toISOString() })
+    process.on('unhandledRejection', (error) => {
+      // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
+      log.error('unexpected failure; the agent ends', { error: messageOf(error) })
+      process.exit(70)
+    })
+    const agent = await Agent.create(config, log.with({ node: config.nodeName }))
+    await agent.start()
+    log.info('stopping', { signal: await stopRequested() })
+    await agent[Symbol.asyncDispose]()
+    return 0
+  },
+}

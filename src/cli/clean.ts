@@ -1,0 +1,49 @@
+// `causeway clean`: removes everything of Causeway's from this node's kernel.
+import { askAgent } from '#/agent/client.ts'
+import { agentSocketName } from '#/agent/agent.ts'
+import { clean } from '#/agent/clean.ts'
+import { createLogger } from '#/lib/log.ts'
+import { noMore, options } from './args.ts'
+import { type Command, print, printJson } from './command.ts'
+
+async function isAgentRunning(): Promise<boolean> {
+  const socketPath = `${process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'}/${agentSocketName}`
+  return askAgent(socketPath, '/healthz').then(
+    () => true,
+    () => false,
+  )
+}
+
+export const cleanCommand: Command = {
+  name: 'clean',
+  summary: 'remove everything of Causeway from this node',
+  help: `usage: causeway clean [--dry-run] [--json]
+
+Removes Causeway's routes, neighbour entries, devices and nftables tables from the network namespace it runs in; it knows
+them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they
+are. Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".
+
+  --dry-run     show the commands, do nothing
+  --json        for programs`,
+  run: async (args) => {
+    const { values, positionals } = options(args, {
+      'dry-run': { type: 'boolean' },
+      json: { type: 'boolean' },
+    } as const)
+    noMore(positionals)
+    const dryRun = values['dry-run'] === true
+    if (process.getuid?.() !== 0) throw new Error('must run as root: it changes the kernel; try again with sudo')
+    if (!dryRun && (await isAgentRunning()))
+      throw new Error('the agent of this node is running and would make everything again; stop it first')
+    const log = createLogger({
+      level: 'error',
+      write: (line) => console.error(line),
+      now: () => new Date().toISOString(),
+    })
+    const { changes, failed } = await clean({ dryRun }, log)
+    const commands = changes.flatMap((change) => change.commands)
+    if (values.json) printJson({ commands, failed })
+    else print(commands.length === 0 ? 'nothing of Causeway is here' : commands.join('\n'))
+    return failed === 0 ? 0 : 1
+  },
+}

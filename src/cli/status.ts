@@ -1,0 +1,68 @@
+// `causeway status`: every object an agent keeps in its kernel, and how it is.
+import { type AgentStatus } from '#/agent/status.ts'
+import { table } from '#/lib/table.ts'
+import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { noMore, options } from './args.ts'
+import { type Command, print, printJson } from './command.ts'
+
+function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
+  return (
+    value !== undefined &&
+    value.isReady &&
+    value.objects.every(({ state }) => state === 'done') &&
+    value.problems.length === 0
+  )
+}
+
+function age(sinceMs: number): string {
+  const seconds = Math.max(0, Math.round((Date.now() - sinceMs) / 1000))
+  return seconds < 120
+    ? `${seconds}s`
+    : seconds < 7200
+      ? `${Math.round(seconds / 60)}m`
+      : `${Math.round(seconds / 3600)}h`
+}
+
+function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
+  if (value === undefined) return `${node}: ${error}`
+  const { api } = value
+  const lines = [
+    `${value.node}: ${value.isReady ? 'ready' : `not ready: ${value.reason}`}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
+    `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
+    '',
+    table(
+      ['KIND', 'OBJECT', 'STATE', 'SINCE', 'MESSAGE'],
+      value.objects.map(({ kind, key, state, sinceMs, message }) => [kind, key, state, age(sinceMs), message ?? '']),
+    ),
+  ]
+  if (value.endpoints.length > 0) {
+    const rows = value.endpoints.map((each) => [
+      each.pod,
+      each.addrs.join(' '),
+      each.hostDevice,
+      each.isReady ? 'ready' : 'being set up',
+    ])
+    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows))
+  }
+  if (value.problems.length > 0)
+    lines.push('', ...value.problems.map(({ object, message }) => `! ${object}: ${message}`))
+  return lines.join('\n')
+}
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'show every kernel object that Causeway keeps, and its state',
+  help: `usage: causeway status [--node NAME] [--lab NAME] [--json]
+
+Exit status 0 when all agents are ready and every object is as it should be.
+
+${agentOptionsHelp}`,
+  run: async (args) => {
+    const { values, positionals } = options(args, agentOptions)
+    noMore(positionals)
+    const answers = await askAll<AgentStatus>(findAgents(values), '/status')
+    if (values.json) printJson(answers)
+    else print(answers.map(render).join('\n\n'))
+    return answers.every(isFine) ? 0 : 1
+  },
+}

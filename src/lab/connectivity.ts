@@ -1,0 +1,24 @@
+// The pod-to-pod connectivity of a lab, probed with real packets.
+import { type Pod, nodeNameOf, podAddressesOf } from '#/model/kubernetes.ts'
+import { netnsPath } from '#/sys/netns.ts'
+import { probeMatrix } from './probe/matrix.ts'
+import { type ProbePod, type ProbeResult } from './probe/types.ts'
+import { podNetns } from './spec.ts'
+
+const probeTimeoutMs = 3000
+
+export function probePods(lab: string, pods: readonly Pod[]): ProbePod[] {
+  return pods
+    .map((pod) => ({
+      name: pod.metadata.name,
+      node: nodeNameOf(pod),
+      netnsPath: netnsPath(podNetns(lab, pod.metadata.namespace ?? 'default', pod.metadata.name)),
+      addrs: podAddressesOf(pod).addrs,
+    }))
+    .filter(({ addrs }) => addrs.length > 0)
+    .toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+}
+
+export async function probeLab(pods: readonly ProbePod[]): Promise<ProbeResult[]> {
+  return probeMatrix(pods, { timeoutMs: probeTimeoutMs })
+}

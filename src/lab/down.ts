@@ -1,0 +1,20 @@
+// Takes a lab down, whatever is left of it: processes by their environment, namespaces by their names, files by their folder.
+// Devices, routes and rules all live in the namespaces and end with them.
+import { rmSync } from 'node:fs'
+import { removeNetns } from '#/sys/netns.ts'
+import { LabPaths } from './paths.ts'
+import { labProcesses, stopProcesses } from './processes.ts'
+import { labNetns } from './underlay.ts'
+
+export type Removed = { readonly processes: number; readonly namespaces: number }
+
+export async function labDown(lab: string): Promise<Removed> {
+  const processes = labProcesses(lab).length
+  // those that start or serve others first, so that nothing is made anew meanwhile
+  await stopProcesses(lab, (role) => role === 'kubelet')
+  await stopProcesses(lab, () => true)
+  const namespaces = labNetns(lab)
+  for (const name of namespaces) removeNetns(name)
+  rmSync(new LabPaths(lab).dir, { recursive: true, force: true })
+  return { processes, namespaces: namespaces.length }
+}

@@ -1,0 +1,106 @@
+// The API objects that the lab's kubelet writes: nodes as they register, pods as they run. Pure but for the time of day.
+import { fieldsOf, type Pod } from '#/model/kubernetes.ts'
+import { type Sandbox } from './sandboxes.ts'
+import { type LabNode } from './spec.ts'
+
+const version = 'v1.34.0-causeway-lab'
+
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** `reason` is why the node is not ready: '' when it is, undefined while nothing is known. */
+export function nodeStatus(node: LabNode, reason: string | undefined) {
+  const ready = reason === undefined ? 'Unknown' : reason === '' ? 'True' : 'False'
+  return {
+    addresses: [
+      ...node.addrs.map((addr) => ({ type: 'InternalIP', address: String(addr) })),
+      { type: 'Hostname', address: node.name },
+    ],
+    conditions: [
+      {
+        type: 'Ready',
+        status: ready,
+        reason: ready === 'True' ? 'KubeletReady' : 'NetworkPluginNotReady',
+        message: reason || 'the Causeway agent is ready',
+        lastHeartbeatTime: now(),
+        lastTransitionTime: now(),
+      },
+    ],
+    nodeInfo: {
+      kubeletVersion: version,
+      kubeProxyVersion: '',
+      osImage: 'network namespace',
+      operatingSystem: 'linux',
+      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      kernelVersion: '',
+      containerRuntimeVersion: 'netns://1',
+      machineID: '',
+      systemUUID: '',
+      bootID: '',
+    },
+  }
+}
+
+export function nodeObject(node: LabNode) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: node.name,
+      labels: {
+        'kubernetes.io/hostname': node.name,
+        'kubernetes.io/os': 'linux',
+        'topology.kubernetes.io/zone': `subnet-${node.subnet}`,
+      },
+    },
+    status: nodeStatus(node, undefined),
+  }
+}
+
+function containersOf(pod: Pod): { name: string; image: string }[] {
+  const containers = fieldsOf(pod.spec)['containers']
+  if (!Array.isArray(containers)) return []
+  return containers.map((each) => {
+    const { name, image } = fieldsOf(each)
+    return { name: String(name), image: String(image) }
+  })
+}
+
+export function runningStatus(pod: Pod, sandbox: Sandbox, node: LabNode) {
+  const at = now()
+  const condition = (type: string) => ({ type, status: 'True', lastProbeTime: null, lastTransitionTime: at })
+  return {
+    phase: 'Running',
+    hostIP: String(node.addrs[0]),
+    hostIPs: node.addrs.map((addr) => ({ ip: String(addr) })),
+    podIP: sandbox.addrs[0],
+    podIPs: sandbox.addrs.map((ip) => ({ ip })),
+    startTime: at,
+    conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map(condition),
+    containerStatuses: containersOf(pod).map(({ name, image }) => ({
+      name,
+      image,
+      imageID: '',
+      containerID: `netns://${sandbox.uid}`,
+      ready: true,
+      started: true,
+      restartCount: 0,
+      lastState: {},
+      state: { running: { startedAt: at } },
+    })),
+  }
+}
+
+/** A pod of the lab's own: it answers on TCP port 8080 with its name and the address it sees. */
+export function demoPod(name: string, nodeName: string) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', labels: { app: 'web' } },
+    spec: {
+      nodeName,
+      containers: [{ name: 'echo', image: 'causeway-lab/echo', ports: [{ containerPort: 8080 }] }],
+    },
+  }
+}

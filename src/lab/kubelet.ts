@@ -1,0 +1,212 @@
+// What the kubelets, the scheduler and the pod garbage collector of a cluster do, as far as the lab's pods need it, for all
+// nodes in one process. Level-triggered: it compares what the API says with what runs, and works on the difference.
+import { type ApiClient } from '#/cluster/client.ts'
+import { isApiError } from '#/cluster/errors.ts'
+import { nodesPath, nodeStatusPath, podPath, podsPath, podStatusPath } from '#/cluster/paths.ts'
+import { Reflector } from '#/cluster/reflector.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { conditionOf, fieldsOf, type KubeNode, nodeNameOf, type Pod } from '#/model/kubernetes.ts'
+import { askAgent } from '#/agent/client.ts'
+import { EventRecorder } from '#/cluster/event-recorder.ts'
+import { referenceTo } from '#/model/kubernetes.ts'
+import { Netns, netnsPath } from '#/sys/netns.ts'
+import { type EchoServer, serveEcho } from './probe/echo.ts'
+import { type LabPaths } from './paths.ts'
+import { agentSocketOf, type Sandbox, type Sandboxes } from './sandboxes.ts'
+import { chooseNode } from './schedule.ts'
+import { labNodes, type LabNode, type LabSpec } from './spec.ts'
+import { nodeObject, nodeStatus, runningStatus } from './kubelet-objects.ts'
+
+const tickMs = 1000
+/** After a failed CNI call; kubelet's own back-off begins at the same order. */
+const retryMs = 1000
+
+export type KubeletDeps = { readonly client: ApiClient; readonly sandboxes: Sandboxes; readonly log: Logger }
+
+export class LabKubelet {
+  readonly #nodes: readonly LabNode[]
+  readonly #paths: LabPaths
+  readonly #client: ApiClient
+  readonly #sandboxes: Sandboxes
+  readonly #log: Logger
+  readonly #events: EventRecorder
+  readonly #nodeWatch: Reflector<KubeNode>
+  readonly #podWatch: Reflector<Pod>
+  readonly #echoes = new Map<string, EchoServer>()
+  /** Work under way or put off, by pod uid: one thing at a time for each pod. */
+  readonly #busy = new Set<string>()
+  readonly #tasks = new Set<Promise<void>>()
+  #timer: NodeJS.Timeout | undefined
+  #isTurning = false
+  #isStopped = false
+
+  constructor(options: { spec: LabSpec; paths: LabPaths }, deps: KubeletDeps) {
+    this.#nodes = labNodes(options.spec)
+    this.#paths = options.paths
+    this.#client = deps.client
+    this.#sandboxes = deps.sandboxes
+    this.#log = deps.log
+    this.#events = new EventRecorder({ component: 'lab-kubelet', instance: options.spec.name }, deps)
+    this.#nodeWatch = new Reflector<KubeNode>({ path: nodesPath() }, deps)
+    this.#podWatch = new Reflector<Pod>({ path: podsPath() }, deps)
+  }
+
+  async start(): Promise<void> {
+    // as a kubelet does once when it starts; a Node object deleted later stays deleted until then
+    for (const node of this.#nodes) await this.#register(node)
+    for (const sandbox of this.#sandboxes.list()) if (sandbox.addrs.length > 0) await this.#serve(sandbox)
+    for (const watch of [this.#nodeWatch, this.#podWatch]) {
+      watch.subscribe(() => this.#turnSoon())
+      watch.start()
+    }
+    this.#timer = setInterval(() => this.#turnSoon(), tickMs)
+  }
+
+  async #register(node: LabNode): Promise<void> {
+    try {
+      await this.#client.create(nodesPath(), nodeObject(node))
+    } catch (error) {
+      if (!isApiError(error, 409)) throw error
+      // the lab may have been brought up anew with other subnets
+      const { addresses } = nodeStatus(node, undefined)
+      await this.#client.patch(nodeStatusPath(node.name), { status: { addresses } }, 'merge')
+    }
+  }
+
+  #turnSoon(): void {
+    if (this.#isTurning || this.#isStopped) return
+    this.#isTurning = true
+    setTimeout(() => {
+      this.#isTurning = false
+      if (!this.#isStopped && this.#nodeWatch.inSync && this.#podWatch.inSync) this.#turn()
+    }, 10)
+  }
+
+  #turn(): void {
+    const nodes = [...this.#nodeWatch.objects.values()]
+    const pods = [...this.#podWatch.objects.values()]
+    const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
+    const uids = new Set(pods.map(({ metadata }) => metadata.uid))
+    for (const node of nodes) this.#report(node)
+    for (const pod of pods) this.#tend(pod, nodes, pods, sandboxes.get(pod.metadata.uid ?? ''))
+    for (const sandbox of sandboxes.values()) {
+      if (!uids.has(sandbox.uid)) this.#work(sandbox.uid, () => this.#tearDown(sandbox))
+    }
+  }
+
+  /** Readiness of a node is its agent's readiness. */
+  #report(object: KubeNode): void {
+    const node = this.#nodes.find(({ name }) => name === object.metadata.name)
+    if (!node) return
+    this.#work(`node ${node.name}`, async () => {
+      const answer = await askAgent(agentSocketOf(this.#paths, node.name), '/readyz').catch((error: unknown) => ({
+        status: 0,
+        text: `the agent does not answer: ${messageOf(error)}`,
+      }))
+      const reason = answer.status === 200 ? undefined : answer.text.trim()
+      const ready = conditionOf(object, 'Ready')
+      if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
+        return
+      await this.#client.patch(nodeStatusPath(node.name), { status: nodeStatus(node, reason ?? '') }, 'strategic')
+    })
+  }
+
+  #tend(pod: Pod, nodes: readonly KubeNode[], pods: readonly Pod[], sandbox: Sandbox | undefined): void {
+    const { uid = '', namespace = 'default', name } = pod.metadata
+    const nodeName = nodeNameOf(pod)
+    if (pod.metadata.deletionTimestamp !== undefined) return this.#work(uid, () => this.#finish(pod, sandbox))
+    if (nodeName === '') {
+      const chosen = chooseNode(pod, nodes, pods)
+      if (chosen === undefined) return
+      const target = { apiVersion: 'v1', kind: 'Node', name: chosen }
+      return this.#work(uid, async () => {
+        await this.#client.create(`${podPath(namespace, name)}/binding`, {
+          apiVersion: 'v1',
+          kind: 'Binding',
+          metadata: { name, namespace },
+          target,
+        })
+      })
+    }
+    if (!nodes.some(({ metadata }) => metadata.name === nodeName)) {
+      // the pod garbage collector's part: pods of a node that is gone
+      return this.#work(uid, () =>
+        this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
+      )
+    }
+    if (!this.#nodes.some((node) => node.name === nodeName) || fieldsOf(pod.spec)['hostNetwork'] === true) return
+    if (sandbox === undefined || sandbox.addrs.length === 0) this.#work(uid, () => this.#run(pod, nodeName))
+    else if (fieldsOf(pod.status)['phase'] !== 'Running') this.#work(uid, () => this.#tellRunning(pod, sandbox))
+  }
+
+  /** Does one thing for `key`; while it is under way, and for a while after it failed, nothing else for the same key. */
+  #work(key: string, task: () => Promise<void>): void {
+    if (this.#busy.has(key)) return
+    this.#busy.add(key)
+    const done = (): void => {
+      this.#busy.delete(key)
+      this.#turnSoon()
+    }
+    const running = task().then(
+      () => void this.#busy.delete(key),
+      (error: unknown) => {
+        if (!isApiError(error, 404) && !isApiError(error, 409))
+          this.#log.warn('will try again', { key, error: messageOf(error) })
+        setTimeout(done, retryMs)
+      },
+    )
+    this.#tasks.add(running)
+    void running.finally(() => this.#tasks.delete(running))
+  }
+
+  async #run(pod: Pod, node: string): Promise<void> {
+    const { uid = '', namespace = 'default', name } = pod.metadata
+    try {
+      const sandbox = await this.#sandboxes.run({ uid, namespace, name, node })
+      await this.#serve(sandbox)
+      await this.#tellRunning(pod, sandbox)
+    } catch (error) {
+      this.#events.record(referenceTo('v1', 'Pod', pod), 'Warning', 'FailedCreatePodSandBox', messageOf(error))
+      throw error
+    }
+  }
+
+  async #tellRunning(pod: Pod, sandbox: Sandbox): Promise<void> {
+    const { namespace = 'default', name } = pod.metadata
+    const node = this.#nodes.find((each) => each.name === sandbox.node)!
+    const status = runningStatus(pod, sandbox, node)
+    await this.#client.patch(podStatusPath(namespace, name), { status }, 'merge')
+  }
+
+  async #serve(sandbox: Sandbox): Promise<void> {
+    if (this.#echoes.has(sandbox.uid)) return
+    try {
+      using netns = new Netns(netnsPath(sandbox.netns))
+      this.#echoes.set(sandbox.uid, await serveEcho(netns, sandbox.name))
+    } catch (error) {
+      this.#log.warn('the pod cannot be served', { pod: sandbox.name, error: messageOf(error) })
+    }
+  }
+
+  async #tearDown(sandbox: Sandbox): Promise<void> {
+    await this.#echoes.get(sandbox.uid)?.[Symbol.asyncDispose]()
+    this.#echoes.delete(sandbox.uid)
+    await this.#sandboxes.remove(sandbox)
+  }
+
+  /** The end of a pod that is being deleted: first the network, then the object. */
+  async #finish(pod: Pod, sandbox: Sandbox | undefined): Promise<void> {
+    const { namespace = 'default', name } = pod.metadata
+    if (sandbox) await this.#tearDown(sandbox)
+    await this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    clearInterval(this.#timer)
+    await Promise.allSettled(this.#tasks)
+    await this.#nodeWatch[Symbol.asyncDispose]()
+    await this.#podWatch[Symbol.asyncDispose]()
+    for (const echo of this.#echoes.values()) await echo[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,60 @@
+// Where a lab keeps its files. All of it is below one folder, which `lab down` removes.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = '/run/causeway-lab'
+
+export class LabPaths {
+  readonly lab: string
+  readonly dir: string
+
+  constructor(lab: string) {
+    this.lab = lab
+    this.dir = join(root, lab)
+  }
+
+  get spec(): string {
+    return join(this.dir, 'lab.json')
+  }
+
+  get api(): string {
+    return join(this.dir, 'api')
+  }
+
+  /** For kubectl on this machine, and for the lab's own processes. */
+  get kubeconfig(): string {
+    return join(this.dir, 'kubeconfig')
+  }
+
+  /** For agents: the API's address on the underlay. */
+  get nodeKubeconfig(): string {
+    return join(this.dir, 'node.kubeconfig')
+  }
+
+  /** What is known of the pods that run: one file each. */
+  get sandboxes(): string {
+    return join(this.dir, 'sandboxes')
+  }
+
+  log(role: string): string {
+    return join(this.dir, 'logs', `${role}.log`)
+  }
+
+  /** Sockets of a node's agent. */
+  nodeRun(node: string): string {
+    return join(this.dir, 'nodes', node, 'run')
+  }
+
+  nodeState(node: string): string {
+    return join(this.dir, 'nodes', node, 'state')
+  }
+}
+
+/** The names of all labs that have files. */
+export function existingLabs(): string[] {
+  try {
+    return readdirSync(root).toSorted()
+  } catch {
+    return []
+  }
+}

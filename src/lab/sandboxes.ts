@@ -1,0 +1,118 @@
+// The lab's container runtime, without containers: a sandbox is a network namespace whose network the CNI plugin makes,
+// executed as containerd does it. What runs is kept in one file per sandbox, so that it can be taken up again and removed
+// after any crash.
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Addr } from '#/lib/addr.ts'
+import { netnsPath, removeNetns } from '#/sys/netns.ts'
+import { decodeResult, latestCniVersion } from '#/wire/cni/index.ts'
+import { agentSocketName, cniSocketName, spoolFolderName } from '#/agent/agent.ts'
+import { type LabPaths } from './paths.ts'
+import { podNetns } from './spec.ts'
+import { ensureNetns } from './underlay.ts'
+
+export type Sandbox = {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  readonly node: string
+  readonly netns: string
+  /** Empty until ADD has succeeded. */
+  readonly addrs: readonly string[]
+}
+
+export class CniCallError extends Error {
+  override name = 'CniCallError'
+}
+
+const networkConfig = { cniVersion: latestCniVersion, name: 'causeway', type: 'causeway-cni' }
+const callTimeoutMs = 90_000
+
+function containerIdOf({ uid }: Pick<Sandbox, 'uid'>): string {
+  return uid.replaceAll('-', '')
+}
+
+export class Sandboxes {
+  readonly #paths: LabPaths
+  readonly #plugin: string
+
+  /** `plugin` is the path of the CNI plugin's executable. */
+  constructor(paths: LabPaths, plugin: string) {
+    this.#paths = paths
+    this.#plugin = plugin
+    mkdirSync(paths.sandboxes, { recursive: true })
+  }
+
+  list(): Sandbox[] {
+    return readdirSync(this.#paths.sandboxes)
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => JSON.parse(readFileSync(join(this.#paths.sandboxes, name), 'utf8')) as Sandbox)
+  }
+
+  #fileOf(uid: string): string {
+    return join(this.#paths.sandboxes, `${uid}.json`)
+  }
+
+  #save(sandbox: Sandbox): Sandbox {
+    const path = this.#fileOf(sandbox.uid)
+    writeFileSync(`${path}.new`, JSON.stringify(sandbox))
+    renameSync(`${path}.new`, path)
+    return sandbox
+  }
+
+  /** Makes the namespace and has its network set up; throws CniCallError with the plugin's message. */
+  async run(pod: Pick<Sandbox, 'uid' | 'namespace' | 'name' | 'node'>): Promise<Sandbox> {
+    const netns = podNetns(this.#paths.lab, pod.namespace, pod.name)
+    // noted first: a crash from here on leaves something that `remove` finds
+    const sandbox = this.#save({ ...pod, netns, addrs: [] })
+    ensureNetns(netns)[Symbol.dispose]()
+    const output = await this.#call('ADD', sandbox)
+    const result = decodeResult(JSON.parse(output), latestCniVersion)
+    return this.#save({ ...sandbox, addrs: result.ips.map(({ address }) => String(address)) })
+  }
+
+  /** Takes the network and the namespace away. Throws CniCallError and keeps the note when the plugin fails. */
+  async remove(sandbox: Sandbox): Promise<void> {
+    await this.#call('DEL', sandbox)
+    removeNetns(sandbox.netns)
+    rmSync(this.#fileOf(sandbox.uid), { force: true })
+  }
+
+  async #call(command: 'ADD' | 'DEL', sandbox: Sandbox): Promise<string> {
+    const { node, namespace, name, uid } = sandbox
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: containerIdOf(sandbox),
+      CNI_NETNS: netnsPath(sandbox.netns),
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: join(this.#plugin, '..'),
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${uid}`,
+      CAUSEWAY_CNI_SOCKET: join(this.#paths.nodeRun(node), cniSocketName),
+      CAUSEWAY_CNI_SPOOL: join(this.#paths.nodeState(node), spoolFolderName),
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    const child = execFile(this.#plugin, { env, timeout: callTimeoutMs }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else
+        reject(
+          new CniCallError(
+            `CNI ${command} of pod ${namespace}/${name} on ${node}: ${stdout.trim() || stderr || error.message}`,
+          ),
+        )
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(JSON.stringify(networkConfig))
+    return promise
+  }
+}
+
+/** The agent's own socket of a lab node. */
+export function agentSocketOf(paths: LabPaths, node: string): string {
+  return join(paths.nodeRun(node), agentSocketName)
+}
+
+export function addrsOf(sandbox: Sandbox): Addr[] {
+  return sandbox.addrs.map((addr) => Addr.parse(addr))
+}

@@ -1,0 +1,137 @@
+// What a lab consists of: its size, families and CIDRs, and every name and address that follows from them. Pure.
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+
+export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
+
+export type LabSpec = {
+  /** Part of every name that the lab makes; lower-case letters and digits. */
+  readonly name: string
+  readonly nodes: number
+  readonly families: LabFamilies
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly underlayMtuBytes: number
+  /** Underlay subnets; with more than one, packets between them cross the router. */
+  readonly subnets: number
+  readonly podsPerNode: number
+}
+
+export class LabError extends Error {
+  override name = 'LabError'
+}
+
+export const defaultClusterCIDRs = { 4: '10.244.0.0/16', 6: 'fd10:244::/48' } as const
+export const nodeMaskSizes = { 4: 24, 6: 64 } as const
+const maxNodes = 200
+const maxSubnets = 50
+/** IPv6 needs 1280 bytes inside of the tunnel, and the tunnel 70 around them. */
+const minUnderlayMtuBytes = { ipv4: 576, ipv6: 1350, dual: 1350 } as const
+const maxUnderlayMtuBytes = 9216
+
+export function familiesOf({ families }: Pick<LabSpec, 'families'>): Family[] {
+  return families === 'ipv4' ? [4] : families === 'ipv6' ? [6] : [4, 6]
+}
+
+function within(what: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new LabError(`${what} ${value}: expected a whole number from ${min} to ${max}`)
+  }
+}
+
+/** Throws LabError with one line about the first thing that cannot be. */
+export function checkSpec(spec: LabSpec): void {
+  if (!/^[a-z0-9]{1,12}$/.test(spec.name)) {
+    throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
+  }
+  within('--nodes', spec.nodes, 1, maxNodes)
+  within('--subnets', spec.subnets, 1, maxSubnets)
+  within('--pods', spec.podsPerNode, 0, 20)
+  within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
+  for (const family of familiesOf(spec)) {
+    const cidrs = spec.clusterCIDRs.filter((cidr) => cidr.family === family)
+    if (cidrs.length === 0)
+      throw new LabError(`--cluster-cidrs has no IPv${family} CIDR, but the lab is ${spec.families}`)
+    const tooSmall = cidrs.find(({ length }) => length > nodeMaskSizes[family])
+    if (tooSmall)
+      throw new LabError(`--cluster-cidrs: ${tooSmall} is smaller than one node's /${nodeMaskSizes[family]}`)
+    const room = cidrs.reduce((sum, { length }) => sum + 2 ** (nodeMaskSizes[family] - length), 0)
+    if (room < spec.nodes) {
+      throw new LabError(
+        `--cluster-cidrs: ${cidrs.join(',')} holds ${room} node CIDRs of /${nodeMaskSizes[family]}, too few for ${spec.nodes} nodes`,
+      )
+    }
+  }
+  const other = spec.clusterCIDRs.find(({ family }) => !familiesOf(spec).includes(family))
+  if (other) throw new LabError(`--cluster-cidrs: ${other} does not fit a lab that is ${spec.families}`)
+  const underlay = [underlayCIDR(4), underlayCIDR(6)]
+  for (const [index, cidr] of spec.clusterCIDRs.entries()) {
+    const clash = [...underlay, ...spec.clusterCIDRs.slice(0, index)].find((each) => each.overlaps(cidr))
+    if (clash)
+      throw new LabError(
+        `--cluster-cidrs: ${cidr} overlaps ${clash}${underlay.includes(clash) ? ', the underlay' : ''}`,
+      )
+  }
+}
+
+const underlays = { 4: Prefix.parse('172.30.0.0/16'), 6: Prefix.parse('fd30::/48') }
+
+function underlayCIDR(family: Family): Prefix {
+  return underlays[family]
+}
+
+/** Subnets are numbered from 1. */
+export function subnetCIDR(family: Family, subnet: number): Prefix {
+  return family === 4
+    ? new Prefix(underlays[4].addr.plus(subnet << 8), 24)
+    : new Prefix(underlays[6].addr.plus(BigInt(subnet) << 64n), 64)
+}
+
+/** The router's address in a subnet. */
+export function routerAddr(family: Family, subnet: number): Addr {
+  return subnetCIDR(family, subnet).at(1)
+}
+
+export type LabNode = { readonly name: string; readonly subnet: number; readonly addrs: readonly Addr[] }
+
+const firstNodeHost = 11
+
+/** Node names count from 1, in a fixed order: node n is the same one in a lab of any size. */
+export function labNodes(spec: LabSpec): LabNode[] {
+  return Array.from({ length: spec.nodes }, (_, index) => {
+    const subnet = (index % spec.subnets) + 1
+    const addrs = familiesOf(spec).map((family) => subnetCIDR(family, subnet).at(firstNodeHost + index))
+    return { name: `node-${index + 1}`, subnet, addrs }
+  })
+}
+
+/** Where an API of the lab is reached from inside of its nodes. */
+export function apiAddr(spec: LabSpec): Addr {
+  return routerAddr(familiesOf(spec)[0]!, 1)
+}
+
+export const apiPort = 6443
+
+/** All namespaces of a lab begin with this. */
+export function netnsPrefix(lab: string): string {
+  return `cw-${lab}-`
+}
+
+export function routerNetns(lab: string): string {
+  return `${netnsPrefix(lab)}router`
+}
+
+export function nodeNetns(lab: string, node: string): string {
+  return `${netnsPrefix(lab)}${node}`
+}
+
+export function podNetns(lab: string, namespace: string, pod: string): string {
+  return `${netnsPrefix(lab)}pod-${namespace}-${pod}`
+}
+
+export function encodeSpec(spec: LabSpec): string {
+  return JSON.stringify(spec, undefined, 2)
+}
+
+export function decodeSpec(text: string): LabSpec {
+  const saved = JSON.parse(text) as Omit<LabSpec, 'clusterCIDRs'> & { clusterCIDRs: string[] }
+  return { ...saved, clusterCIDRs: saved.clusterCIDRs.map((cidr) => Prefix.parse(cidr)) }
+}

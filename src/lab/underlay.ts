@@ -1,0 +1,131 @@
+// The machine room: a namespace per node, and one more that is switch and router for all underlay subnets.
+//
+//   node-1 [eth0]───[node-1]┐                 ┌[node-2]───[eth0] node-2
+//                        bridge subnet-1   bridge subnet-2
+//                           └────── router ──────┘   .1 in every subnet; forwards between them
+//
+// Every function brings about a state and may find any part of it there already.
+import { readdirSync } from 'node:fs'
+import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { addressAdd } from '#/kernel/addresses.ts'
+import { bridgeAdd, cableAdd, findLink, linkSet } from '#/kernel/links.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { routeReplace } from '#/kernel/routes.ts'
+import { deviceMac } from '#/model/names.ts'
+import { createNetns, Netns, netnsFolder, netnsPath, removeNetns } from '#/sys/netns.ts'
+import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
+import { writeSysctl } from '#/sys/sysctl.ts'
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN } from '#/wire/netlink/route.ts'
+import {
+  familiesOf,
+  type LabNode,
+  type LabSpec,
+  netnsPrefix,
+  nodeNetns,
+  routerAddr,
+  routerNetns,
+  subnetCIDR,
+} from './spec.ts'
+
+const RTPROT_BOOT = 3
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+/** All namespaces of a lab, of nodes and pods alike. */
+export function labNetns(lab: string): string[] {
+  return namesIn(netnsFolder).filter((name) => name.startsWith(netnsPrefix(lab)))
+}
+
+/** Opens the namespace; makes it when it is missing, or when a mere file of that name is left of one. */
+export function ensureNetns(name: string): Netns {
+  try {
+    const netns = new Netns(netnsPath(name))
+    try {
+      netns.run(() => {})
+      return netns
+    } catch {
+      netns[Symbol.dispose]()
+      removeNetns(name)
+    }
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+  }
+  const made = createNetns(name)
+  using netlink = new Netlink(NETLINK_ROUTE, made)
+  netlink.execute(linkSet('lo', { isUp: true }))
+  return made
+}
+
+function forwardIn(netns: Netns): void {
+  netns.run(() => {
+    writeSysctl('net/ipv4/ip_forward', '1')
+    writeSysctl('net/ipv6/conf/all/forwarding', '1')
+    writeSysctl('net/ipv6/conf/default/accept_dad', '0')
+  })
+}
+
+function bridgeOf(subnet: number): string {
+  return `subnet-${subnet}`
+}
+
+/** Namespace, bridges and gateway addresses of the router. */
+export function ensureRouter(spec: LabSpec): void {
+  using netns = ensureNetns(routerNetns(spec.name))
+  forwardIn(netns)
+  using netlink = new Netlink(NETLINK_ROUTE, netns)
+  for (let subnet = 1; subnet <= spec.subnets; subnet++) {
+    const name = bridgeOf(subnet)
+    if (!findLink(netlink, name)) netlink.execute(bridgeAdd(name, deviceMac(name, 'router')))
+    const bridge = findLink(netlink, name)!
+    netlink.execute(linkSet(name, { mtuBytes: spec.underlayMtuBytes, isUp: true }))
+    for (const family of familiesOf(spec)) {
+      netlink.execute(addressAdd(bridge, routerAddr(family, subnet), subnetCIDR(family, subnet).length))
+    }
+  }
+}
+
+const anywhere = { 4: Prefix.parse('0.0.0.0/0'), 6: Prefix.parse('::/0') } as const
+
+/** The node's namespace with its eth0 plugged into its subnet. */
+export function ensureNode(spec: LabSpec, node: LabNode): void {
+  using router = new Netns(netnsPath(routerNetns(spec.name)))
+  using routerLinks = new Netlink(NETLINK_ROUTE, router)
+  using netns = ensureNetns(nodeNetns(spec.name, node.name))
+  using netlink = new Netlink(NETLINK_ROUTE, netns)
+  netns.run(() => writeSysctl('net/ipv6/conf/default/accept_dad', '0'))
+  if (!findLink(netlink, 'eth0')) {
+    const ends = [
+      { name: 'eth0', netnsFd: netns.fd, mac: deviceMac('eth0', node.name) },
+      { name: node.name, netnsFd: router.fd },
+    ] as const
+    routerLinks.execute(cableAdd(ends, spec.underlayMtuBytes))
+  }
+  const bridge = findLink(routerLinks, bridgeOf(node.subnet))!
+  routerLinks.execute(
+    linkSet(node.name, { master: bridge.name, mtuBytes: spec.underlayMtuBytes, isUp: true }, bridge.index),
+  )
+  const eth0 = findLink(netlink, 'eth0')!
+  netlink.execute(linkSet('eth0', { mtuBytes: spec.underlayMtuBytes, isUp: true }))
+  for (const addr of node.addrs) configure(netlink, eth0, addr, node.subnet)
+}
+
+function configure(netlink: Netlink, eth0: { index: number; name: string }, addr: Addr, subnet: number): void {
+  const family: Family = addr.family
+  netlink.execute(addressAdd(eth0, addr, subnetCIDR(family, subnet).length))
+  const route = {
+    dst: anywhere[family],
+    type: 'unicast',
+    protocol: RTPROT_BOOT,
+    table: RT_TABLE_MAIN,
+    metric: 0,
+    scope: RT_SCOPE_UNIVERSE,
+    nextHops: [{ oif: eth0.index, gateway: routerAddr(family, subnet) }],
+  } as const
+  netlink.execute(routeReplace(route, () => eth0.name))
+}

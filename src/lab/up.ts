@@ -1,0 +1,266 @@
+// Brings a lab up, or a lab that is partly there to its whole: every step makes sure of a state and may find it done.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ApiClient } from '#/cluster/client.ts'
+import { connect } from '#/cluster/connect.ts'
+import { isApiError } from '#/cluster/errors.ts'
+import { nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
+import { messageOf } from '#/lib/log.ts'
+import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
+import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
+import { Netns, netnsPath } from '#/sys/netns.ts'
+import { labDown } from './down.ts'
+import { demoPod } from './kubelet-objects.ts'
+import { LabPaths } from './paths.ts'
+import { preflight } from './preflight.ts'
+import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
+import { decodeSpec, encodeSpec, LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
+import { ensureNode, ensureRouter } from './underlay.ts'
+import { removeNetns } from '#/sys/netns.ts'
+
+export type LabContext = {
+  /** How to run the command line: the interpreter and the script. */
+  readonly causeway: readonly string[]
+  /** The CNI plugin's executable. */
+  readonly plugin: string
+  /** Progress, a line at a time. */
+  readonly say: (line: string) => void
+}
+
+const startTimeoutMs = 30_000
+const readyTimeoutMs = 120_000
+const pollMs = 50
+
+export const apiRole = 'api'
+export const kubeletRole = 'kubelet'
+export const controllerRole = 'controller'
+export function agentRole(node: string): string {
+  return `agent-${node}`
+}
+
+/** What may not change while a lab is up. */
+function settingsOf(spec: LabSpec): string {
+  return encodeSpec({ ...spec, nodes: 0, podsPerNode: 0 })
+}
+
+export function readSpec(paths: LabPaths): LabSpec | undefined {
+  return existsSync(paths.spec) ? decodeSpec(readFileSync(paths.spec, 'utf8')) : undefined
+}
+
+function writeSpec(paths: LabPaths, spec: LabSpec): void {
+  mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
+  writeFileSync(`${paths.spec}.new`, encodeSpec(spec))
+  renameSync(`${paths.spec}.new`, paths.spec)
+}
+
+/** Polls until `probe` gives something; throws LabError saying what was waited for and, from `why`, what is known. */
+async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  probe: () => Promise<T | undefined>,
+  why: () => string,
+): Promise<T> {
+  const deadlineMs = performance.now() + timeoutMs
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined) return found
+    if (performance.now() > deadlineMs) throw new LabError(`${what}: not there after ${timeoutMs / 1000} s${why()}`)
+    await sleep(pollMs)
+  }
+}
+
+class LabBuild {
+  readonly #spec: LabSpec
+  readonly #paths: LabPaths
+  readonly #context: LabContext
+
+  constructor(spec: LabSpec, paths: LabPaths, context: LabContext) {
+    this.#spec = spec
+    this.#paths = paths
+    this.#context = context
+  }
+
+  #ensureProcess(role: string, args: readonly string[], env: Record<string, string>, netns?: Netns): void {
+    if (labProcesses(this.#spec.name).some((process) => process.role === role)) return
+    const start: Start = {
+      lab: this.#spec.name,
+      role,
+      command: [...this.#context.causeway, ...args],
+      env,
+      logFile: this.#paths.log(role),
+      ...(netns && { netns }),
+    }
+    startProcess(start)
+  }
+
+  #tail(role: string): string {
+    const tail = tailOf(this.#paths.log(role), 5)
+    return tail === '' ? '' : `; the last lines of ${this.#paths.log(role)}:\n${tail}`
+  }
+
+  underlay(): void {
+    ensureRouter(this.#spec)
+    for (const node of labNodes(this.#spec)) ensureNode(this.#spec, node)
+  }
+
+  async api(): Promise<ApiClient> {
+    this.#ensureProcess(apiRole, ['lab', 'serve-api', '--name', this.#spec.name], {})
+    return waitFor(
+      'the lab API',
+      startTimeoutMs,
+      async () => {
+        if (!existsSync(this.#paths.kubeconfig)) return undefined
+        const client = await connect({ kubeconfig: this.#paths.kubeconfig })
+        try {
+          await client.list(nodesPath(), { timeoutMs: 1000 })
+          return client
+        } catch {
+          await client[Symbol.asyncDispose]()
+          return undefined
+        }
+      },
+      () => this.#tail(apiRole),
+    )
+  }
+
+  processes(): void {
+    const { name, clusterCIDRs } = this.#spec
+    const cidrs = { CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs.join(',') }
+    this.#ensureProcess(kubeletRole, ['lab', 'serve-pods', '--name', name], {})
+    this.#ensureProcess(controllerRole, ['controller'], {
+      ...cidrs,
+      CAUSEWAY_KUBECONFIG: this.#paths.kubeconfig,
+      CAUSEWAY_NODE_MASK_SIZE_IPV4: String(nodeMaskSizes[4]),
+      CAUSEWAY_NODE_MASK_SIZE_IPV6: String(nodeMaskSizes[6]),
+    })
+    for (const node of labNodes(this.#spec)) {
+      using netns = new Netns(netnsPath(nodeNetns(name, node.name)))
+      const env = {
+        ...cidrs,
+        CAUSEWAY_NODE_NAME: node.name,
+        CAUSEWAY_STATE_DIR: this.#paths.nodeState(node.name),
+        CAUSEWAY_RUN_DIR: this.#paths.nodeRun(node.name),
+        CAUSEWAY_KUBECONFIG: this.#paths.nodeKubeconfig,
+      }
+      this.#ensureProcess(agentRole(node.name), ['agent'], env, netns)
+    }
+  }
+
+  async nodesReady(client: ApiClient): Promise<KubeNode[]> {
+    const wanted = labNodes(this.#spec).map(({ name }) => name)
+    let missing: string[] = wanted
+    return waitFor(
+      'ready nodes',
+      readyTimeoutMs,
+      async () => {
+        const { items } = await client.list<KubeNode>(nodesPath())
+        const ready = items.filter(
+          (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
+        )
+        missing = wanted.filter((name) => !ready.some(({ metadata }) => metadata.name === name))
+        return missing.length === 0 ? items.filter(({ metadata }) => wanted.includes(metadata.name)) : undefined
+      },
+      () => ` (missing: ${missing.join(', ')})${this.#tail(agentRole(missing[0] ?? ''))}`,
+    )
+  }
+
+  async demoPods(client: ApiClient): Promise<void> {
+    const { podsPerNode } = this.#spec
+    const wanted = labNodes(this.#spec).flatMap(({ name }, node) =>
+      Array.from({ length: podsPerNode }, (_, index) => demoPod(`web-${node * podsPerNode + index + 1}`, name)),
+    )
+    for (const pod of wanted) {
+      try {
+        await client.create(podsPath('default'), pod)
+      } catch (error) {
+        if (!isApiError(error, 409)) throw error
+      }
+    }
+  }
+
+  async podsRunning(client: ApiClient): Promise<Pod[]> {
+    let waiting: string[] = []
+    const nodes = new Set(labNodes(this.#spec).map(({ name }) => name))
+    return waitFor(
+      'running pods',
+      readyTimeoutMs,
+      async () => {
+        const { items } = await client.list<Pod>(podsPath())
+        const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
+        waiting = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
+        return waiting.length === 0 ? ours : undefined
+      },
+      () => ` (waiting for: ${waiting.join(', ')})${this.#tail(kubeletRole)}`,
+    )
+  }
+}
+
+/** Removes the nodes that a smaller lab no longer has. */
+async function shrink(before: LabSpec, spec: LabSpec, client: ApiClient): Promise<void> {
+  const kept = new Set(labNodes(spec).map(({ name }) => name))
+  for (const { name } of labNodes(before).filter((node) => !kept.has(node.name))) {
+    try {
+      await client.delete(nodePath(name))
+    } catch (error) {
+      if (!isApiError(error, 404)) throw error
+    }
+    // its pods go with it: the kubelet, which knows the new size, removes their sandboxes
+    await waitFor(
+      `the end of the pods of ${name}`,
+      readyTimeoutMs,
+      async () => {
+        const { items } = await client.list<Pod>(podsPath(), { fieldSelector: `spec.nodeName=${name}` })
+        return items.length === 0 ? true : undefined
+      },
+      () => '',
+    )
+    await stopProcesses(spec.name, (role) => role === agentRole(name))
+    removeNetns(nodeNetns(spec.name, name))
+    const paths = new LabPaths(spec.name)
+    rmSync(paths.nodeRun(name), { recursive: true, force: true })
+    rmSync(paths.nodeState(name), { recursive: true, force: true })
+  }
+}
+
+export type LabState = { readonly nodes: readonly KubeNode[]; readonly pods: readonly Pod[] }
+
+async function build(spec: LabSpec, before: LabSpec | undefined, context: LabContext): Promise<LabState> {
+  const { say } = context
+  const paths = new LabPaths(spec.name)
+  const lab = new LabBuild(spec, paths, context)
+  writeSpec(paths, spec)
+  say(
+    `underlay: ${spec.nodes} nodes on ${spec.subnets} subnet${spec.subnets === 1 ? '' : 's'}, MTU ${spec.underlayMtuBytes}`,
+  )
+  lab.underlay()
+  // the kubelet reads the lab's size when it starts
+  if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
+  say('Kubernetes API, controller, agents')
+  await using client = await lab.api()
+  lab.processes()
+  if (before && before.nodes > spec.nodes) await shrink(before, spec, client)
+  const nodes = await lab.nodesReady(client)
+  say(`${nodes.length} nodes ready`)
+  await lab.demoPods(client)
+  const pods = await lab.podsRunning(client)
+  say(`${pods.length} pods running`)
+  return { nodes, pods }
+}
+
+/** Throws LabError in one line; a lab that was not there before is then taken down again. */
+export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
+  preflight()
+  const before = readSpec(new LabPaths(spec.name))
+  if (before && settingsOf(before) !== settingsOf(spec)) {
+    throw new LabError(
+      `lab "${spec.name}" is up with other settings than these; only the number of nodes and pods can change: causeway lab down --name ${spec.name}`,
+    )
+  }
+  try {
+    return await build(spec, before, context)
+  } catch (error) {
+    if (before) throw error
+    await labDown(spec.name)
+    throw new LabError(`${messageOf(error)}\n(everything was taken down again)`)
+  }
+}
