@@ -117,7 +117,9 @@ export class NftClient {
       this.#netlink.transact(what, encodeBatchHeader(NFNL_SUBSYS_NFTABLES), requests)
     } catch (error) {
       if (!(error instanceof SysError) || error.code !== 'EMSGSIZE') throw error
-      throw new Error(`${what}: too big for one transaction: its sets must have fewer elements`, { cause: error })
+      throw new Error(`${what}: bigger than the socket takes at once: fewer elements or rules would fit`, {
+        cause: error,
+      })
     }
   }
 
