@@ -11,7 +11,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { routeProtocol } from '#/model/names.ts'
+import { routeProtocol, vtepGateways } from '#/model/names.ts'
 import { type PortState, type Problem } from '#/model/network.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
@@ -102,7 +102,7 @@ export class Agent {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
     this.#kernelWatch = watchKernel(
-      routeProtocol,
+      { routeProtocol, neighbours: Object.values(vtepGateways) },
       () => this.#loop.trigger(),
       (error) => this.#log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
     )

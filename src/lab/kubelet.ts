@@ -107,7 +107,9 @@ export class LabKubelet {
       const ready = conditionOf(object, 'Ready')
       if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
         return
-      await this.#client.patch(nodeStatusPath(node.name), { status: nodeStatus(node, reason ?? '') }, 'strategic')
+      // not the addresses: a strategic patch merges them by type, and two InternalIPs would become one
+      const { conditions } = nodeStatus(node, reason ?? '')
+      await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
     })
   }
 
