@@ -210,8 +210,9 @@ function labOf(args: readonly string[]) {
 
 async function serveApi(args: readonly string[]): Promise<number> {
   const { spec, paths, log } = labOf(args)
-  await using _server = await serveLabApi(spec, paths, log)
-  await stopRequested()
+  const server = await serveLabApi(spec, paths, log)
+  log.info('stopping', { signal: await stopRequested() })
+  await server[Symbol.asyncDispose]()
   return 0
 }
 

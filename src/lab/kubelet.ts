@@ -15,7 +15,7 @@ import { type LabPaths } from './paths.ts'
 import { agentSocketOf, type Sandbox, type Sandboxes } from './sandboxes.ts'
 import { chooseNode } from './schedule.ts'
 import { labNodes, type LabNode, type LabSpec } from './spec.ts'
-import { nodeObject, nodeStatus, runningStatus } from './kubelet-objects.ts'
+import { nodeStatus, runningStatus } from './kubelet-objects.ts'
 
 const tickMs = 1000
 /** After a failed CNI call; kubelet's own back-off begins at the same order. */
@@ -52,25 +52,12 @@ export class LabKubelet {
   }
 
   async start(): Promise<void> {
-    // as a kubelet does once when it starts; a Node object deleted later stays deleted until then
-    for (const node of this.#nodes) await this.#register(node)
     for (const sandbox of this.#sandboxes.list()) if (sandbox.addrs.length > 0) await this.#serve(sandbox)
     for (const watch of [this.#nodeWatch, this.#podWatch]) {
       watch.subscribe(() => this.#turnSoon())
       watch.start()
     }
     this.#timer = setInterval(() => this.#turnSoon(), tickMs)
-  }
-
-  async #register(node: LabNode): Promise<void> {
-    try {
-      await this.#client.create(nodesPath(), nodeObject(node))
-    } catch (error) {
-      if (!isApiError(error, 409)) throw error
-      // the lab may have been brought up anew with other subnets
-      const { addresses } = nodeStatus(node, undefined)
-      await this.#client.patch(nodeStatusPath(node.name), { status: { addresses } }, 'merge')
-    }
   }
 
   #turnSoon(): void {

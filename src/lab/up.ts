@@ -10,7 +10,7 @@ import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubern
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { labDown } from './down.ts'
-import { demoPod } from './kubelet-objects.ts'
+import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
@@ -121,6 +121,17 @@ class LabBuild {
       },
       () => this.#tail(apiRole),
     )
+  }
+
+  /** As kubelets do when they start. A Node object that was deleted stays deleted until the next `lab up`. */
+  async register(client: ApiClient): Promise<void> {
+    for (const node of labNodes(this.#spec)) {
+      try {
+        await client.create(nodesPath(), nodeObject(node))
+      } catch (error) {
+        if (!isApiError(error, 409)) throw error
+      }
+    }
   }
 
   processes(): void {
@@ -237,6 +248,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   say('Kubernetes API, controller, agents')
   await using client = await lab.api()
+  await lab.register(client)
   lab.processes()
   if (before && before.nodes > spec.nodes) await shrink(before, spec, client)
   const nodes = await lab.nodesReady(client)

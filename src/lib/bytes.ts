@@ -12,7 +12,10 @@ export class Writer {
     this.#view = new DataView(this.#buffer.buffer)
   }
 
-  /** Makes room for `count` more bytes and returns the offset at which they start; they are zero. */
+  /**
+   * Makes room for `count` more bytes and returns the offset at which they start; they are zero. It may replace the buffer:
+   * call it before naming that.
+   */
   reserve(count: number): number {
     const offset = this.length
     this.length += count
@@ -26,35 +29,43 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.reserve(1), value)
+    const offset = this.reserve(1)
+    this.#view.setUint8(offset, value)
   }
 
   u16le(value: number): void {
-    this.#view.setUint16(this.reserve(2), value, true)
+    const offset = this.reserve(2)
+    this.#view.setUint16(offset, value, true)
   }
 
   u32le(value: number): void {
-    this.#view.setUint32(this.reserve(4), value, true)
+    const offset = this.reserve(4)
+    this.#view.setUint32(offset, value, true)
   }
 
   u16be(value: number): void {
-    this.#view.setUint16(this.reserve(2), value)
+    const offset = this.reserve(2)
+    this.#view.setUint16(offset, value)
   }
 
   u32be(value: number): void {
-    this.#view.setUint32(this.reserve(4), value)
+    const offset = this.reserve(4)
+    this.#view.setUint32(offset, value)
   }
 
   u64le(value: bigint): void {
-    this.#view.setBigUint64(this.reserve(8), value, true)
+    const offset = this.reserve(8)
+    this.#view.setBigUint64(offset, value, true)
   }
 
   u64be(value: bigint): void {
-    this.#view.setBigUint64(this.reserve(8), value)
+    const offset = this.reserve(8)
+    this.#view.setBigUint64(offset, value)
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#buffer.set(bytes, this.reserve(bytes.length))
+    const offset = this.reserve(bytes.length)
+    this.#buffer.set(bytes, offset)
   }
 
   /** Pads with zeros to a multiple of `size` from the start of the buffer. */

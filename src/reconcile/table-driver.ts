@@ -3,7 +3,7 @@
 import { type NftClient } from '#/kernel/nftables.ts'
 import { tableName } from '#/model/names.ts'
 import { type DesiredNetwork } from '#/model/network.ts'
-import { differences } from '#/wire/nftables/compare.ts'
+import { differences, type NftChange, nftChange } from '#/wire/nftables/compare.ts'
 import { renderTable } from '#/wire/nftables/render.ts'
 import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
 import { type Change, type Comparison, type Driver } from './driver.ts'
@@ -21,7 +21,9 @@ export class TableDriver implements Driver {
     const leftovers = this.#client
       .listTables()
       .filter(({ family, name }) => name === tableName && !wanted.has(`${family} ${name}`))
-      .filter((table): table is { family: NftFamily; name: string } => table.family === 'inet' || table.family === 'netdev')
+      .filter(
+        (table): table is { family: NftFamily; name: string } => table.family === 'inet' || table.family === 'netdev',
+      )
       .map(({ family, name }): Change => ({
         verb: 'delete',
         key: `${family} ${name}`,
@@ -39,8 +41,9 @@ export class TableDriver implements Driver {
   #change(table: NftTable): Change[] {
     const key = `${table.family} ${table.name}`
     const actual = this.#client.readTable(table.family, table.name)
+    const change = nftChange(table, actual)
+    if (change.kind === 'none') return []
     const reasons = actual === undefined ? [] : differences(table, actual)
-    if (actual !== undefined && reasons.length === 0) return []
     return [
       {
         verb: actual === undefined ? 'add' : 'change',
@@ -50,8 +53,14 @@ export class TableDriver implements Driver {
           ...(actual === undefined ? [] : [`nft delete table ${key}`]),
           `nft -f - <<'EOF'\n${renderTable(table)}EOF`,
         ],
-        work: { call: () => this.#client.replaceTable(table) },
+        work: { call: () => this.#apply(table, change) },
       },
     ]
+  }
+
+  /** A changed set leaves rules and their counters alone; anything else replaces the table. */
+  #apply(table: NftTable, change: NftChange): void {
+    if (change.kind === 'elements') this.#client.updateSets(table, change.sets)
+    else this.#client.replaceTable(table)
   }
 }

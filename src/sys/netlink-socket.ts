@@ -7,6 +7,7 @@ const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0x80000
 const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
+const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
@@ -18,6 +19,8 @@ export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
 
 const receiveBufferBytes = 4 << 20
+/** A nftables transaction goes in one send: this holds some hundred thousand set elements. */
+const sendBufferBytes = 16 << 20
 /** The kernel fills at most 32 KiB at once (NLMSG_GOODSIZE and min_dump_alloc); twice that is room for all. */
 const datagramBytes = 64 << 10
 const kernelTimeoutSeconds = 10
@@ -41,6 +44,7 @@ function open(protocol: number): number {
     libc('setsockopt', [fd, SOL_NETLINK, NETLINK_CAP_ACK, int32(1), 4], 'NETLINK_CAP_ACK')
     libc('setsockopt', [fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, int32(1), 4], 'NETLINK_GET_STRICT_CHK')
     libc('setsockopt', [fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(receiveBufferBytes), 4], 'SO_RCVBUFFORCE')
+    libc('setsockopt', [fd, SOL_SOCKET, SO_SNDBUFFORCE, int32(sendBufferBytes), 4], 'SO_SNDBUFFORCE')
     libc('bind', [fd, address(0), 12], 'AF_NETLINK')
     return fd
   } catch (error) {
