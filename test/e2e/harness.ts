@@ -1,0 +1,137 @@
+// Labs for tests: each has a name of its own, is used through the command line as a user would, and is always taken down.
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export const causeway = new URL('../../causeway', import.meta.url).pathname
+
+export type Run = { readonly status: number | null; readonly stdout: string; readonly stderr: string }
+
+export function run(command: string, args: readonly string[], env: Record<string, string> = {}): Run {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, ...env } })
+  return { status, stdout, stderr }
+}
+
+/** Runs a command that must succeed; returns what it printed. */
+export function must(command: string, ...args: readonly string[]): string {
+  const { status, stdout, stderr } = run(command, args)
+  assert.equal(status, 0, `${command} ${args.join(' ')} exited ${status}: ${stdout}${stderr}`)
+  return stdout
+}
+
+type Probe = { from: string; to: string; family: number; protocol: string; ok: boolean; problem?: string }
+export type UpReport = {
+  readonly nodes: { name: string; podCIDRs: string[] }[]
+  readonly pods: { name: string; node: string; addrs: string[] }[]
+  readonly probes: Probe[]
+}
+
+let count = 0
+
+export class TestLab implements AsyncDisposable {
+  readonly name: string
+
+  constructor() {
+    count += 1
+    this.name = `t${process.pid % 100_000}x${count}`
+  }
+
+  /** Brings the lab up and returns its report; every probe must have arrived. */
+  up(...options: readonly string[]): UpReport {
+    const text = must(causeway, 'lab', 'up', '--name', this.name, '--json', ...options)
+    const report = JSON.parse(text) as UpReport
+    assert.deepEqual(
+      report.probes.filter(({ ok }) => !ok),
+      [],
+    )
+    return report
+  }
+
+  get kubeconfig(): string {
+    return `/run/causeway-lab/${this.name}/kubeconfig`
+  }
+
+  kubectl(...args: readonly string[]): string {
+    return must('kubectl', '--kubeconfig', this.kubeconfig, ...args)
+  }
+
+  /** A command inside of a node or, with "pod-default-web-1", of a pod. */
+  inside(place: string, ...command: readonly string[]): Run {
+    return run('ip', ['netns', 'exec', `cw-${this.name}-${place}`, ...command])
+  }
+
+  mustInside(place: string, ...command: readonly string[]): string {
+    return must('ip', 'netns', 'exec', `cw-${this.name}-${place}`, ...command)
+  }
+
+  /** Process ids of the lab's processes whose role begins with `role`. */
+  pids(role: string): number[] {
+    const pattern = `CAUSEWAY_LAB=${this.name}`
+    return must('grep', '-lszx', pattern, '-r', '/proc', '--include=environ', '--no-messages')
+      .split('\n')
+      .flatMap((path) => /^\/proc\/(\d+)\/environ$/.exec(path)?.[1] ?? [])
+      .map(Number)
+      .filter((pid) => {
+        const environment = run('cat', [`/proc/${pid}/environ`]).stdout.split('\0')
+        return environment.some((entry) => entry.startsWith(`CAUSEWAY_LAB_ROLE=${role}`))
+      })
+  }
+
+  /** kill -9. */
+  kill(role: string): void {
+    const pids = this.pids(role)
+    assert.ok(pids.length > 0, `no process of role ${role}`)
+    for (const pid of pids) process.kill(pid, 'SIGKILL')
+  }
+
+  /** An echo's answer on TCP 8080: who answered and which source it saw. */
+  ask(place: string, addr: string): { pod: string; source: string } {
+    const script = `exec 3<>/dev/tcp/${addr}/8080; echo probe >&3; head -n 1 <&3`
+    return JSON.parse(this.mustInside(place, 'timeout', '5', 'bash', '-c', script)) as { pod: string; source: string }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    must(causeway, 'lab', 'down', '--name', this.name)
+    await sleep(0)
+  }
+}
+
+/** Pings in the background; `finish` tells how many of the packets were lost. */
+export function countPackets(netns: string, addr: string, packets: number, intervalSeconds: number) {
+  const child = spawn('ip', [
+    'netns',
+    'exec',
+    netns,
+    'ping',
+    '-q',
+    '-n',
+    '-W',
+    '1',
+    '-i',
+    String(intervalSeconds),
+    '-c',
+    String(packets),
+    addr,
+  ])
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  child.on('close', () => resolve())
+  return {
+    async finish(): Promise<{ sent: number; lost: number }> {
+      await promise
+      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? []
+      assert.ok(sent, `ping told nothing: ${output}`)
+      return { sent: Number(sent), lost: Number(sent) - Number(received) }
+    },
+  }
+}
+
+/** Polls until `probe` is true; fails naming `what` after a while. */
+export async function eventually(what: string, probe: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (!probe()) {
+    assert.ok(performance.now() < deadlineMs, `${what}: not within ${timeoutMs} ms`)
+    await sleep(50)
+  }
+}
