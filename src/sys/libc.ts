@@ -23,6 +23,8 @@ const prototypes = {
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   getsockname: 'int getsockname(int, void *, void *)',
   poll: 'int poll(void *, ulong, int)',
+  ioctl: 'int ioctl(int, ulong, void *)',
+  clock_gettime: 'int clock_gettime(int, void *)',
   setns: 'int setns(int, int)',
   unshare: 'int unshare(int)',
   mount: 'int mount(const char *, const char *, const char *, ulong, const void *)',
@@ -43,6 +45,8 @@ function resolve(name: LibcName): CFunction {
 }
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+// the same number as EWOULDBLOCK, and the name that man pages and Node use for it
+errnoNames.set(constants.errno.EAGAIN, 'EAGAIN')
 
 /** "EEXIST" for 17; "errno 999" for what this platform does not name. */
 export function errnoName(errno: number): string {

@@ -1,0 +1,124 @@
+// ICMP packets as the prober sends and receives them: echo (RFC 792, RFC 4443 section 4) and the errors that quote an echo
+// request of ours (RFC 792; RFC 4443 section 3). Pure.
+import type { Family } from '#/lib/addr.ts'
+import { viewOf } from '#/lib/bytes.ts'
+
+export type Echo = { readonly id: number; readonly seq: number }
+
+export type IcmpPacket =
+  | ({ readonly kind: 'reply'; readonly cookie: Uint8Array } & Echo)
+  /** Somebody on the way gave up on the request; `words` say why. */
+  | ({ readonly kind: 'error'; readonly words: string } & Echo)
+
+const echoRequest = { 4: 8, 6: 128 } as const
+const echoReply = { 4: 0, 6: 129 } as const
+const echoHeaderBytes = 8
+/** As ping(8) sends: 56 bytes, so that a request has 64. */
+const payloadBytes = 56
+/** The first bytes of the payload, by which a sender knows its own. */
+export const cookieBytes = 8
+const ipv6HeaderBytes = 40
+const protocolIcmp = { 4: 1, 6: 58 } as const
+
+const errors4: Readonly<Record<number, { readonly words: string; readonly codes: readonly (string | undefined)[] }>> = {
+  3: {
+    words: 'destination unreachable',
+    codes: [
+      'network unreachable',
+      'host unreachable',
+      'protocol unreachable',
+      'port unreachable',
+      'fragmentation needed',
+      'source route failed',
+      'network unknown',
+      'host unknown',
+      'source host isolated',
+      'network prohibited',
+      'host prohibited',
+      'network unreachable for this type of service',
+      'host unreachable for this type of service',
+      'communication prohibited',
+    ],
+  },
+  11: { words: 'time exceeded', codes: ['time to live exceeded in transit', 'fragment reassembly time exceeded'] },
+}
+
+const errors6: typeof errors4 = {
+  1: {
+    words: 'destination unreachable',
+    codes: [
+      'no route to destination',
+      'communication prohibited',
+      'beyond scope of source address',
+      'address unreachable',
+      'port unreachable',
+      'source address failed policy',
+      'route rejected',
+    ],
+  },
+  2: { words: 'packet too big', codes: [] },
+  3: { words: 'time exceeded', codes: ['hop limit exceeded in transit', 'fragment reassembly time exceeded'] },
+}
+
+const errors = { 4: errors4, 6: errors6 } as const
+
+/** The ICMP types that parseIcmp understands, for the socket's filter. */
+export function icmpTypes(family: Family): readonly number[] {
+  return [echoReply[family], ...Object.keys(errors[family]).map(Number)]
+}
+
+/** RFC 1071: of bytes with a right checksum in them it is 0. */
+export function internetChecksum(bytes: Uint8Array): number {
+  const view = viewOf(bytes)
+  let sum = 0
+  for (let offset = 0; offset + 1 < bytes.length; offset += 2) sum += view.getUint16(offset)
+  if (bytes.length % 2 === 1) sum += bytes.at(-1)! << 8
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
+  return ~sum & 0xffff
+}
+
+/** An echo request. The kernel fills in the checksum of v6, which covers addresses that are not known here. */
+export function encodeEchoRequest(family: Family, request: Echo & { readonly cookie: Uint8Array }): Uint8Array {
+  const bytes = new Uint8Array(echoHeaderBytes + payloadBytes)
+  const view = viewOf(bytes)
+  view.setUint8(0, echoRequest[family])
+  view.setUint16(4, request.id)
+  view.setUint16(6, request.seq)
+  bytes.set(request.cookie.subarray(0, cookieBytes), echoHeaderBytes)
+  if (family === 4) view.setUint16(2, internetChecksum(bytes))
+  return bytes
+}
+
+/** What an IP header carries when that is ICMP of its family and not a later fragment; undefined otherwise. */
+function icmpOf(family: Family, packet: Uint8Array): Uint8Array | undefined {
+  if (packet[0] === undefined || packet[0] >> 4 !== family) return undefined
+  if (family === 6) {
+    // requests of ours carry no extension headers
+    return packet[6] === protocolIcmp[6] ? packet.subarray(ipv6HeaderBytes) : undefined
+  }
+  const isFirst = (((packet[6] ?? 0) & 0x1f) | (packet[7] ?? 0)) === 0
+  return packet[9] === protocolIcmp[4] && isFirst ? packet.subarray((packet[0] & 0xf) * 4) : undefined
+}
+
+function echoOf(message: Uint8Array, type: number): Echo | undefined {
+  if (message.length < echoHeaderBytes || message[0] !== type) return undefined
+  const view = viewOf(message)
+  return { id: view.getUint16(4), seq: view.getUint16(6) }
+}
+
+/**
+ * Reads what a raw ICMP socket received: with the IP header for v4, without it for v6 (raw(7)). Undefined for what is neither
+ * an echo reply nor an error about an echo request.
+ */
+export function parseIcmp(family: Family, bytes: Uint8Array): IcmpPacket | undefined {
+  const message = family === 4 ? icmpOf(4, bytes) : bytes
+  if (message === undefined || message.length < echoHeaderBytes) return undefined
+  const reply = echoOf(message, echoReply[family])
+  if (reply !== undefined)
+    return { kind: 'reply', ...reply, cookie: message.slice(echoHeaderBytes, echoHeaderBytes + cookieBytes) }
+  const error = errors[family][message[0]!]
+  if (error === undefined) return undefined
+  const quoted = icmpOf(family, message.subarray(echoHeaderBytes))
+  const request = quoted && echoOf(quoted, echoRequest[family])
+  return request && { kind: 'error', words: error.codes[message[1]!] ?? error.words, ...request }
+}

@@ -1,0 +1,103 @@
+// The connectivity matrix: every pod tries every other pod, over each family, with ICMP and with TCP.
+import type { Family } from '#/lib/addr.ts'
+import { Netns } from '#/sys/netns.ts'
+import { IcmpProber } from './icmp-prober.ts'
+import { eachOf, type Pair, pairsOf } from './pairs.ts'
+import { failed, problemOf } from './problem.ts'
+import { Readiness } from './readiness.ts'
+import { probeTcp } from './tcp-prober.ts'
+import type { Outcome, ProbePod, ProbeResult, Protocol } from './types.ts'
+
+export type MatrixOptions = {
+  /** For each probe, its retries included. */
+  readonly timeoutMs: number
+  /** Where the pods' echo servers listen; 8080 when not given. */
+  readonly tcpPort?: number
+  /** Both when not given. */
+  readonly families?: readonly Family[]
+}
+
+/** Bounds the open descriptors, and what a matrix full of timeouts takes: pairs / limit × timeout. */
+const connectionsAtOnce = 512
+/** All of them together: a prober is one descriptor, and waits out one timeout however many pods are silent. */
+const probersAtOnce = 1024
+
+type Sources = ReadonlyMap<ProbePod, Netns | Error>
+
+function openSources(pods: readonly ProbePod[], stack: DisposableStack): Sources {
+  const open = (pod: ProbePod): Netns | Error => {
+    try {
+      return stack.use(new Netns(pod.netnsPath))
+    } catch (error) {
+      return new Error(`pod ${pod.name} has no namespace`, { cause: error })
+    }
+  }
+  return new Map(pods.map((pod) => [pod, open(pod)]))
+}
+
+function resultOf({ from, to, family }: Pair, protocol: Protocol, outcome: Outcome): ProbeResult {
+  const { ok, ...rest } = outcome
+  return { from: from.name, to: to.name, family, protocol, ok, ...rest }
+}
+
+class Matrix {
+  readonly #pairs: readonly Pair[]
+  readonly #options: MatrixOptions
+  readonly #sources: Sources
+  readonly #readiness = new Readiness()
+
+  constructor(pairs: readonly Pair[], options: MatrixOptions, sources: Sources) {
+    this.#pairs = pairs
+    this.#options = options
+    this.#sources = sources
+  }
+
+  async run(): Promise<ProbeResult[]> {
+    const [icmp, tcp] = await Promise.all([this.#icmp(), this.#tcp()])
+    return this.#pairs.flatMap((pair, index) => [
+      resultOf(pair, 'icmp', icmp.get(pair) ?? failed('not probed')),
+      resultOf(pair, 'tcp', tcp[index]!),
+    ])
+  }
+
+  async #tcp(): Promise<Outcome[]> {
+    const options = { port: this.#options.tcpPort ?? 8080, timeoutMs: this.#options.timeoutMs }
+    return eachOf(this.#pairs, connectionsAtOnce, async (pair) => {
+      const source = this.#sources.get(pair.from)!
+      return source instanceof Error ? failed(problemOf(source)) : probeTcp(source, pair, options, this.#readiness)
+    })
+  }
+
+  async #icmp(): Promise<ReadonlyMap<Pair, Outcome>> {
+    const groups = Map.groupBy(this.#pairs, ({ from, family }) => `${family} ${from.netnsPath}`)
+    const found = await eachOf([...groups.values()], probersAtOnce, async (pairs) => this.#icmpFrom(pairs))
+    return new Map(found.flatMap((outcomes) => [...outcomes]))
+  }
+
+  /** `pairs` have one source and family. */
+  async #icmpFrom(pairs: readonly Pair[]): Promise<ReadonlyMap<Pair, Outcome>> {
+    const { from, family } = pairs[0]!
+    try {
+      const netns = this.#sources.get(from)!
+      if (netns instanceof Error) throw netns
+      using prober = new IcmpProber(
+        { family, pairs, timeoutMs: this.#options.timeoutMs },
+        { netns, readiness: this.#readiness },
+      )
+      return await prober.run()
+    } catch (error) {
+      return new Map(pairs.map((pair) => [pair, failed(problemOf(error))]))
+    }
+  }
+}
+
+/**
+ * Probes all ordered pairs of pods. TCP expects serveEcho in each pod, and also tells when another pod answers or when the
+ * source address was changed on the way. Results stand in the order of `pods`: from, to, family, ICMP before TCP. Never
+ * throws for what a probe finds; a pod whose namespace is gone fails all the probes that start in it.
+ */
+export async function probeMatrix(pods: readonly ProbePod[], options: MatrixOptions): Promise<ProbeResult[]> {
+  using stack = new DisposableStack()
+  const pairs = pairsOf(pods, options.families ?? [4, 6])
+  return await new Matrix(pairs, options, openSources(pods, stack)).run()
+}

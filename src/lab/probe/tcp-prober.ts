@@ -1,0 +1,85 @@
+// One TCP probe: connect from the source pod's namespace, greet, read the echo's line, and hold it against what was expected.
+import { closeSync } from 'node:fs'
+import type { Netns } from '#/sys/netns.ts'
+import { POLLIN, POLLOUT, receive, send, socketError, startConnect, tcpRttMs, tcpSocket } from '#/sys/socket.ts'
+import { answerLimitBytes, greeting, parseAnswer } from './answer.ts'
+import type { Pair } from './pairs.ts'
+import { errnoWords, failed, problemOf } from './problem.ts'
+import type { Readiness } from './readiness.ts'
+import type { Outcome } from './types.ts'
+
+export type TcpProbeOptions = { readonly port: number; readonly timeoutMs: number }
+
+/** A lost first packet costs the first attempt, not the probe: the kernel sends a second SYN only after a second. */
+const attempts = 2
+
+type Connected = { readonly kind: 'connected'; readonly rttMs: number }
+type Failed = { readonly kind: 'failed'; readonly problem: string }
+type Late = { readonly kind: 'late' }
+
+async function connect(fd: number, pair: Pair, port: number, ready: Ready): Promise<Connected | Failed | Late> {
+  startConnect(fd, pair.target, port)
+  if (!(await ready(POLLOUT))) return { kind: 'late' }
+  const error = socketError(fd)
+  return error === undefined
+    ? { kind: 'connected', rttMs: tcpRttMs(fd) }
+    : { kind: 'failed', problem: errnoWords(error) }
+}
+
+type Ready = (events: number) => Promise<boolean>
+
+/** The first line, or all there was when the server closed or said too much; undefined when it does not come in time. */
+async function readLine(fd: number, ready: Ready): Promise<string | undefined> {
+  const buffer = new Uint8Array(answerLimitBytes)
+  let length = 0
+  while (length < buffer.length && !buffer.subarray(0, length).includes(0x0a)) {
+    if (!(await ready(POLLIN))) return undefined
+    const count = receive(fd, buffer.subarray(length))
+    if (count === 0) break
+    length += count ?? 0
+  }
+  return new TextDecoder().decode(buffer.subarray(0, length)).split('\n')[0]
+}
+
+function judge(line: string, pair: Pair, rttMs: number): Outcome {
+  const answer = parseAnswer(line)
+  if (answer === undefined) return failed(`answered by something else: ${JSON.stringify(line.slice(0, 60))}`)
+  if (answer.pod !== pair.to.name) return failed(`answered by pod ${answer.pod}`)
+  if (!pair.from.addrs.some((addr) => addr.equals(answer.source)))
+    return failed(`the source arrived as ${answer.source}: masqueraded`)
+  return { ok: true, rttMs }
+}
+
+async function attempt(netns: Netns, pair: Pair, port: number, ready: (fd: number) => Ready): Promise<Outcome | Late> {
+  const fd = netns.run(() => tcpSocket(pair.family))
+  try {
+    const outcome = await connect(fd, pair, port, ready(fd))
+    if (outcome.kind === 'late') return outcome
+    if (outcome.kind === 'failed') return failed(outcome.problem)
+    send(fd, greeting)
+    const line = await readLine(fd, ready(fd))
+    return line === undefined ? failed('connected, but no answer came') : judge(line, pair, outcome.rttMs)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Never throws: what goes wrong is the outcome. */
+export async function probeTcp(
+  netns: Netns,
+  pair: Pair,
+  options: TcpProbeOptions,
+  readiness: Readiness,
+): Promise<Outcome> {
+  try {
+    for (let left = attempts; left > 0; left--) {
+      const deadlineMs = performance.now() + options.timeoutMs / attempts
+      const ready = (fd: number) => async (events: number) => readiness.until(fd, events, deadlineMs)
+      const outcome = await attempt(netns, pair, options.port, ready)
+      if (!('kind' in outcome)) return outcome
+    }
+    return failed(`no answer to the SYN within ${options.timeoutMs} ms`)
+  } catch (error) {
+    return failed(problemOf(error))
+  }
+}

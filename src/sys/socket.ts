@@ -1,0 +1,222 @@
+// TCP and ICMP sockets, plain: a file descriptor goes in and out, nothing blocks. Call the functions that open one inside
+// Netns.run: the socket then belongs to that namespace for ever and is used from anywhere.
+// ip(7), ipv6(7), tcp(7), raw(7); numbers of include/uapi/linux.
+import { closeSync } from 'node:fs'
+import { Addr, type Family } from '#/lib/addr.ts'
+import { viewOf } from '#/lib/bytes.ts'
+import { errnoName, libc, SysError } from './libc.ts'
+
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SOCK_RAW = 3
+const SOCK_NONBLOCK = 0x800
+const SOCK_CLOEXEC = 0x80000
+const SOL_SOCKET = 1
+const SO_REUSEADDR = 2
+const SO_ERROR = 4
+const IPPROTO_ICMP = 1
+const IPPROTO_TCP = 6
+const IPPROTO_IPV6 = 41
+const IPPROTO_ICMPV6 = 58
+const IPV6_V6ONLY = 26
+const SOL_RAW = 255
+const ICMP_FILTER = 1
+const ICMPV6_FILTER = 1
+const TCP_INFO = 11
+/** Offset of tcpi_rtt in struct tcp_info: eight bytes and fifteen 32-bit numbers stand before it. */
+const tcpInfoRttOffset = 68
+const MSG_NOSIGNAL = 0x4000
+const CLOCK_REALTIME = 0
+/** _IOR(0x89, 0x07, long long[2]), SIOCGSTAMPNS_NEW of linux/sockios.h. */
+const SIOCGSTAMPNS = 0x80108907
+const backlog = 511
+
+export const POLLIN = 1
+export const POLLOUT = 4
+
+const inetFamily = { 4: AF_INET, 6: AF_INET6 } as const
+const sockaddrBytes = { 4: 16, 6: 28 } as const
+
+function int32(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}
+
+/** struct sockaddr_in or sockaddr_in6. */
+export function encodeSockaddr(addr: Addr, port: number): Uint8Array {
+  const bytes = new Uint8Array(sockaddrBytes[addr.family])
+  const view = viewOf(bytes)
+  view.setUint16(0, inetFamily[addr.family], true)
+  view.setUint16(2, port)
+  bytes.set(addr.toBytes(), addr.family === 4 ? 4 : 8)
+  return bytes
+}
+
+/** The address in a struct sockaddr; undefined when it is of another family or too short. */
+export function decodeSockaddr(bytes: Uint8Array): { readonly addr: Addr; readonly port: number } | undefined {
+  if (bytes.length < sockaddrBytes[4]) return undefined
+  const view = viewOf(bytes)
+  const family = view.getUint16(0, true)
+  if (family === AF_INET) return { addr: Addr.fromBytes(bytes.subarray(4, 8)), port: view.getUint16(2) }
+  if (family !== AF_INET6 || bytes.length < sockaddrBytes[6]) return undefined
+  return { addr: Addr.fromBytes(bytes.subarray(8, 24)), port: view.getUint16(2) }
+}
+
+/** Opens a socket and lets `prepare` set it up; it does not stay open when that throws. */
+function open(family: Family, type: number, protocol: number, prepare: (fd: number) => void): number {
+  const args = [inetFamily[family], type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol]
+  const fd = libc('socket', args, `IPv${family}`)
+  try {
+    prepare(fd)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+function setOption(fd: number, level: number, option: number, value: Uint8Array, about: string): void {
+  libc('setsockopt', [fd, level, option, value, value.length], about)
+}
+
+/**
+ * A listening TCP socket on any address, for v4 clients too when the family is 6 (they then show as v4-mapped).
+ * Throws EADDRINUSE, and EAFNOSUPPORT for family 6 on a kernel without IPv6.
+ */
+export function tcpListener(family: Family, port: number): number {
+  return open(family, SOCK_STREAM, 0, (fd) => {
+    setOption(fd, SOL_SOCKET, SO_REUSEADDR, int32(1), 'SO_REUSEADDR')
+    // said explicitly, because net.ipv6.bindv6only may say otherwise
+    if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(0), 'IPV6_V6ONLY')
+    const address = encodeSockaddr(new Addr(family, 0n), port)
+    libc('bind', [fd, address, address.length], `TCP port ${port}`)
+    libc('listen', [fd, backlog], `TCP port ${port}`)
+  })
+}
+
+/** A TCP socket that is not connected yet. */
+export function tcpSocket(family: Family): number {
+  return open(family, SOCK_STREAM, 0, () => {})
+}
+
+/** Starts the handshake; POLLOUT tells its end and socketError its outcome. Throws what the kernel knows at once. */
+export function startConnect(fd: number, addr: Addr, port: number): void {
+  const address = encodeSockaddr(addr, port)
+  try {
+    libc('connect', [fd, address, address.length], `${addr} port ${port}`)
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== 'EINPROGRESS') throw error
+  }
+}
+
+/** Takes the pending error (SO_ERROR) off a socket as an errno's name; undefined when there is none. */
+export function socketError(fd: number): string | undefined {
+  const value = int32(0)
+  libc('getsockopt', [fd, SOL_SOCKET, SO_ERROR, value, int32(value.length)], 'SO_ERROR')
+  const errno = viewOf(value).getInt32(0, true)
+  return errno === 0 ? undefined : errnoName(errno)
+}
+
+/** The kernel's own measure of a TCP connection's round trip; right after connecting it is that of the handshake. */
+export function tcpRttMs(fd: number): number {
+  const info = new Uint8Array(256)
+  libc('getsockopt', [fd, IPPROTO_TCP, TCP_INFO, info, int32(info.length)], 'TCP_INFO')
+  return viewOf(info).getUint32(tcpInfoRttOffset, true) / 1000
+}
+
+/** struct icmp_filter and icmp6_filter: a set bit keeps that type away from the socket. */
+function icmpFilter(family: Family, types: readonly number[]): Uint8Array {
+  const words = new Uint32Array(family === 4 ? 1 : 8).fill(0xffff_ffff)
+  for (const type of types) words[type >>> 5]! &= ~(1 << (type & 31))
+  return new Uint8Array(words.buffer)
+}
+
+/**
+ * A raw socket that receives these ICMP types alone. With v4 the kernel gives each packet with its IP header and leaves the
+ * checksum to the sender; with v6 it gives none and fills it in (RFC 3542 section 3.1). Needs CAP_NET_RAW.
+ */
+export function icmpSocket(family: Family, types: readonly number[]): number {
+  return open(family, SOCK_RAW, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (fd) => {
+    const filter = icmpFilter(family, types)
+    if (family === 4) setOption(fd, SOL_RAW, ICMP_FILTER, filter, 'ICMP_FILTER')
+    else setOption(fd, IPPROTO_ICMPV6, ICMPV6_FILTER, filter, 'ICMPV6_FILTER')
+    // the first question switches time stamps on, and has no answer yet
+    receivedAtMs(fd)
+  })
+}
+
+export function sendTo(fd: number, bytes: Uint8Array, addr: Addr): void {
+  const address = encodeSockaddr(addr, 0)
+  libc('sendto', [fd, bytes, bytes.length, 0, address, address.length], String(addr))
+}
+
+/** Sends on a connected socket; returns how many bytes the kernel took. */
+export function send(fd: number, bytes: Uint8Array): number {
+  return libc('sendto', [fd, bytes, bytes.length, MSG_NOSIGNAL, null, 0])
+}
+
+/** Runs a receiving call; undefined when there is nothing to receive now. */
+function unlessEmpty(call: () => number): number | undefined {
+  try {
+    return call()
+  } catch (error) {
+    if (error instanceof SysError && error.code === 'EAGAIN') return undefined
+    throw error
+  }
+}
+
+/** Receives into `buffer`; returns the count, 0 at the end of a stream, or undefined when nothing is there now. */
+export function receive(fd: number, buffer: Uint8Array): number | undefined {
+  return unlessEmpty(() => libc('recv', [fd, buffer, buffer.length, 0]))
+}
+
+/** The next datagram and who sent it, or undefined when nothing is there now. `bytes` lies in `buffer`. */
+export function receiveFrom(
+  fd: number,
+  buffer: Uint8Array,
+): { readonly bytes: Uint8Array; readonly from: Addr } | undefined {
+  const address = new Uint8Array(sockaddrBytes[6])
+  const addressLength = int32(address.length)
+  const count = unlessEmpty(() => libc('recvfrom', [fd, buffer, buffer.length, 0, address, addressLength]))
+  const from = decodeSockaddr(address)
+  return count === undefined || from === undefined ? undefined : { bytes: buffer.subarray(0, count), from: from.addr }
+}
+
+/** A struct timespec of two 64-bit numbers, in milliseconds. */
+function timespecMs(bytes: Uint8Array): number {
+  const view = viewOf(bytes)
+  return Number(view.getBigInt64(0, true)) * 1000 + Number(view.getBigInt64(8, true)) / 1e6
+}
+
+/** The clock that receivedAtMs is on, in ms since 1970, finer than Date.now(). */
+export function realtimeMs(): number {
+  const time = new Uint8Array(16)
+  libc('clock_gettime', [CLOCK_REALTIME, time])
+  return timespecMs(time)
+}
+
+/** When the kernel received the last datagram taken off this socket; undefined before the first one. */
+export function receivedAtMs(fd: number): number | undefined {
+  const time = new Uint8Array(16)
+  try {
+    libc('ioctl', [fd, SIOCGSTAMPNS, time], 'SIOCGSTAMPNS')
+    return timespecMs(time)
+  } catch (error) {
+    if (error instanceof SysError && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export type Interest = { readonly fd: number; readonly events: number }
+
+/** Those of the descriptors that are ready now, or broken (POLLERR, POLLHUP), which the next call on them tells. */
+export function pollNow<T extends Interest>(interests: readonly T[]): T[] {
+  const bytes = new Uint8Array(interests.length * 8)
+  const view = viewOf(bytes)
+  for (const [index, { fd, events }] of interests.entries()) {
+    view.setInt32(index * 8, fd, true)
+    view.setInt16(index * 8 + 4, events, true)
+  }
+  if (libc('poll', [bytes, interests.length, 0]) === 0) return []
+  return interests.filter((_, index) => view.getInt16(index * 8 + 6, true) !== 0)
+}
