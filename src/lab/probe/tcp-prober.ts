@@ -17,16 +17,20 @@ type Connected = { readonly kind: 'connected'; readonly rttMs: number }
 type Failed = { readonly kind: 'failed'; readonly problem: string }
 type Late = { readonly kind: 'late' }
 
+type Ready = (events: number) => Promise<boolean>
+
 async function connect(fd: number, pair: Pair, port: number, ready: Ready): Promise<Connected | Failed | Late> {
   startConnect(fd, pair.target, port)
+  // An ICMP error that is back before connect(2) lets go of the socket, as between veths, is only a soft one: it does not make
+  // the socket ready, but it is there to be asked for (tcp_v4_err in net/ipv4/tcp_ipv4.c).
+  const softError = socketError(fd)
+  if (softError !== undefined) return { kind: 'failed', problem: errnoWords(softError) }
   if (!(await ready(POLLOUT))) return { kind: 'late' }
   const error = socketError(fd)
   return error === undefined
     ? { kind: 'connected', rttMs: tcpRttMs(fd) }
     : { kind: 'failed', problem: errnoWords(error) }
 }
-
-type Ready = (events: number) => Promise<boolean>
 
 /** The first line, or all there was when the server closed or said too much; undefined when it does not come in time. */
 async function readLine(fd: number, ready: Ready): Promise<string | undefined> {
