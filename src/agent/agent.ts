@@ -108,7 +108,8 @@ export class Agent {
     )
     this.#nodes.subscribe(() => this.#loop.trigger())
     this.#nodes.start()
-    this.#loop.trigger()
+    // with what is on disk pods can be wired at once, whether the API answers or not
+    await this.#loop.runNow()
     await this.#cniServer.start()
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
   }

@@ -37,18 +37,28 @@ export class ReconcileLoop {
     else this.#schedule(this.#times.gatherMs)
   }
 
+  /** A pass at once, after the one that runs; resolves when it is over, whatever came of it. */
+  async runNow(): Promise<void> {
+    await this.#running
+    this.#begin()
+    await this.#running
+  }
+
   #schedule(delayMs: number): void {
     const dueMs = performance.now() + delayMs
     if (this.#isStopped || dueMs >= this.#dueMs) return
     clearTimeout(this.#timer)
     this.#dueMs = dueMs
-    this.#timer = setTimeout(() => {
-      this.#dueMs = Infinity
-      this.#running = this.#run().finally(() => {
-        this.#running = undefined
-        this.#next()
-      })
-    }, delayMs)
+    this.#timer = setTimeout(() => this.#begin(), delayMs)
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer)
+    this.#dueMs = Infinity
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+      this.#next()
+    })
   }
 
   async #run(): Promise<void> {

@@ -5,6 +5,7 @@ import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { createLogger, messageOf } from '#/lib/log.ts'
 import { table } from '#/lib/table.ts'
 import { Prefix } from '#/lib/addr.ts'
+import { AgentApi } from '#/agent/http-api.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { labDown } from '#/lab/down.ts'
 import { LabKubelet } from '#/lab/kubelet.ts'
@@ -123,19 +124,26 @@ async function showConnectivity(lab: string, { nodes, pods }: LabState, json: bo
   return results.every(({ ok }) => ok)
 }
 
-function hints(spec: LabSpec): string {
-  const { kubeconfig } = new LabPaths(spec.name)
-  const lab = spec.name === 'lab' ? '' : ` --lab ${spec.name}`
-  const name = spec.name === 'lab' ? '' : ` --name ${spec.name}`
-  return `
-What to try next:
-  export KUBECONFIG=${kubeconfig}
-  kubectl get pods -o wide                          the lab's Kubernetes API
-  kubectl run web-x --image=any                     one more pod, wired on a node
-  ip netns exec cw-${spec.name}-pod-default-web-1 ping <address>   inside of a pod
-  ip netns exec cw-${spec.name}-node-1 ip route             what a node's kernel knows
-  ./causeway status --node node-1${lab}                every object that the agent keeps there
-  ./causeway lab down${name}                            take it all away`
+function hints({ name: lab }: LabSpec): string {
+  const { kubeconfig } = new LabPaths(lab)
+  const isDefault = lab === 'lab'
+  const rows = [
+    [`export KUBECONFIG=${kubeconfig}`, "the lab's Kubernetes API, for kubectl (Debian package kubernetes-client)"],
+    ['kubectl get pods -o wide', ''],
+    ['kubectl run web-x --image=any', 'one more pod, wired on a node'],
+    [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
+    [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
+    [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
+    [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
+    [`./causeway lab down${isDefault ? '' : ` --name ${lab}`}`, 'take it all away'],
+  ]
+  return `\nWhat to try next:\n${table(
+    ['', ''],
+    rows.map(([command = '', why = '']) => [`  ${command}`, why]),
+  )
+    .split('\n')
+    .slice(1)
+    .join('\n')}`
 }
 
 async function up(args: readonly string[]): Promise<number> {
@@ -221,8 +229,13 @@ async function servePods(args: readonly string[]): Promise<number> {
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
   await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
-  await kubelet.start()
-  await stopRequested()
+  kubelet.start()
+  await using api = new AgentApi(
+    { socketPath: paths.kubeletSocket },
+    { endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) }, log },
+  )
+  await api.start()
+  log.info('stopping', { signal: await stopRequested() })
   return 0
 }
 

@@ -1,11 +1,20 @@
 // What the kubelets, the scheduler and the pod garbage collector of a cluster do, as far as the lab's pods need it, for all
 // nodes in one process. Level-triggered: it compares what the API says with what runs, and works on the difference.
+import { existsSync } from 'node:fs'
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { nodesPath, nodeStatusPath, podPath, podsPath, podStatusPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { conditionOf, fieldsOf, type KubeNode, nodeNameOf, type Pod } from '#/model/kubernetes.ts'
+import {
+  conditionOf,
+  isHostNetwork,
+  type KubeNode,
+  nodeNameOf,
+  type Pod,
+  podAddressesOf,
+  podPhaseOf,
+} from '#/model/kubernetes.ts'
 import { askAgent } from '#/agent/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { referenceTo } from '#/model/kubernetes.ts'
@@ -20,6 +29,10 @@ import { nodeStatus, runningStatus } from './kubelet-objects.ts'
 const tickMs = 1000
 /** After a failed CNI call; kubelet's own back-off begins at the same order. */
 const retryMs = 1000
+
+function isToldRunning(pod: Pod, sandbox: Sandbox): boolean {
+  return podPhaseOf(pod) === 'Running' && podAddressesOf(pod).addrs.join(' ') === sandbox.addrs.join(' ')
+}
 
 export type KubeletDeps = { readonly client: ApiClient; readonly sandboxes: Sandboxes; readonly log: Logger }
 
@@ -51,8 +64,7 @@ export class LabKubelet {
     this.#podWatch = new Reflector<Pod>({ path: podsPath() }, deps)
   }
 
-  async start(): Promise<void> {
-    for (const sandbox of this.#sandboxes.list()) if (sandbox.addrs.length > 0) await this.#serve(sandbox)
+  start(): void {
     for (const watch of [this.#nodeWatch, this.#podWatch]) {
       watch.subscribe(() => this.#turnSoon())
       watch.start()
@@ -123,9 +135,32 @@ export class LabKubelet {
         this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
       )
     }
-    if (!this.#nodes.some((node) => node.name === nodeName) || fieldsOf(pod.spec)['hostNetwork'] === true) return
+    if (!this.#nodes.some((node) => node.name === nodeName) || isHostNetwork(pod)) return
     if (sandbox === undefined || sandbox.addrs.length === 0) this.#work(uid, () => this.#run(pod, nodeName))
-    else if (fieldsOf(pod.status)['phase'] !== 'Running') this.#work(uid, () => this.#tellRunning(pod, sandbox))
+    else if (!this.#echoes.has(uid)) this.#work(uid, () => this.#resume(sandbox))
+    // somebody took the namespace away: the sandbox is made anew at the next turn
+    else if (!existsSync(netnsPath(sandbox.netns))) this.#work(uid, () => this.#tearDown(sandbox))
+    else if (!isToldRunning(pod, sandbox)) this.#work(uid, () => this.#tellRunning(pod, sandbox))
+  }
+
+  /** Whether every pod of the lab's nodes runs as the API says. */
+  get isSettled(): boolean {
+    if (!this.#nodeWatch.inSync || !this.#podWatch.inSync || this.#busy.size > 0) return false
+    const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
+    const isLive = (pod: Pod): boolean => {
+      const { uid = '' } = pod.metadata
+      const sandbox = sandboxes.get(uid)
+      return (
+        sandbox !== undefined &&
+        this.#echoes.has(uid) &&
+        existsSync(netnsPath(sandbox.netns)) &&
+        isToldRunning(pod, sandbox)
+      )
+    }
+    const names = new Set(this.#nodes.map(({ name }) => name))
+    return [...this.#podWatch.objects.values()]
+      .filter((pod) => names.has(nodeNameOf(pod)) && !isHostNetwork(pod))
+      .every(isLive)
   }
 
   /** Does one thing for `key`; while it is under way, and for a while after it failed, nothing else for the same key. */
@@ -137,7 +172,10 @@ export class LabKubelet {
       this.#turnSoon()
     }
     const running = task().then(
-      () => void this.#busy.delete(key),
+      () => {
+        this.#busy.delete(key)
+        this.#turnSoon()
+      },
       (error: unknown) => {
         if (!isApiError(error, 404) && !isApiError(error, 409))
           this.#log.warn('will try again', { key, error: messageOf(error) })
@@ -168,12 +206,17 @@ export class LabKubelet {
   }
 
   async #serve(sandbox: Sandbox): Promise<void> {
-    if (this.#echoes.has(sandbox.uid)) return
+    using netns = new Netns(netnsPath(sandbox.netns))
+    this.#echoes.set(sandbox.uid, await serveEcho(netns, sandbox.name))
+  }
+
+  /** Takes up a sandbox that an earlier kubelet made, or removes it when it is not whole any more. */
+  async #resume(sandbox: Sandbox): Promise<void> {
     try {
-      using netns = new Netns(netnsPath(sandbox.netns))
-      this.#echoes.set(sandbox.uid, await serveEcho(netns, sandbox.name))
+      await this.#serve(sandbox)
     } catch (error) {
-      this.#log.warn('the pod cannot be served', { pod: sandbox.name, error: messageOf(error) })
+      this.#log.warn('the sandbox is made anew', { pod: sandbox.name, error: messageOf(error) })
+      await this.#tearDown(sandbox)
     }
   }
 

@@ -36,6 +36,11 @@ export class LabPaths {
     return join(this.dir, 'sandboxes')
   }
 
+  /** Where the lab's kubelet tells whether all pods run. */
+  get kubeletSocket(): string {
+    return join(this.dir, 'kubelet.sock')
+  }
+
   log(role: string): string {
     return join(this.dir, 'logs', `${role}.log`)
   }

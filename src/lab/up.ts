@@ -1,6 +1,7 @@
 // Brings a lab up, or a lab that is partly there to its whole: every step makes sure of a state and may find it done.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { askAgent } from '#/agent/client.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
@@ -14,6 +15,7 @@ import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
+import { agentSocketOf } from './sandboxes.ts'
 import { decodeSpec, encodeSpec, LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { ensureNode, ensureRouter } from './underlay.ts'
 import { removeNetns } from '#/sys/netns.ts'
@@ -67,6 +69,13 @@ async function waitFor<T>(
     if (performance.now() > deadlineMs) throw new LabError(`${what}: not there after ${timeoutMs / 1000} s${why()}`)
     await sleep(pollMs)
   }
+}
+
+async function isReady(socketPath: string): Promise<boolean> {
+  return askAgent(socketPath, '/readyz').then(
+    ({ status }) => status === 200,
+    () => false,
+  )
 }
 
 class LabBuild {
@@ -165,10 +174,14 @@ class LabBuild {
       readyTimeoutMs,
       async () => {
         const { items } = await client.list<KubeNode>(nodesPath())
+        // the conditions of a lab that was killed are old news: the agents are asked themselves
+        const answers = await Promise.all(wanted.map((name) => isReady(agentSocketOf(this.#paths, name))))
         const ready = items.filter(
           (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
         )
-        missing = wanted.filter((name) => !ready.some(({ metadata }) => metadata.name === name))
+        missing = wanted.filter(
+          (name, index) => !answers[index] || !ready.some(({ metadata }) => metadata.name === name),
+        )
         return missing.length === 0 ? items.filter(({ metadata }) => wanted.includes(metadata.name)) : undefined
       },
       () => ` (missing: ${missing.join(', ')})${this.#tail(agentRole(missing[0] ?? ''))}`,
@@ -199,7 +212,7 @@ class LabBuild {
         const { items } = await client.list<Pod>(podsPath())
         const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
         waiting = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
-        return waiting.length === 0 ? ours : undefined
+        return waiting.length === 0 && (await isReady(this.#paths.kubeletSocket)) ? ours : undefined
       },
       () => ` (waiting for: ${waiting.join(', ')})${this.#tail(kubeletRole)}`,
     )

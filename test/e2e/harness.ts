@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { labProcesses } from '#/lab/processes.ts'
 
 export const causeway = new URL('../../causeway', import.meta.url).pathname
 
@@ -28,7 +29,7 @@ export type UpReport = {
 
 let count = 0
 
-export class TestLab implements AsyncDisposable {
+export class TestLab implements Disposable {
   readonly name: string
 
   constructor() {
@@ -66,15 +67,7 @@ export class TestLab implements AsyncDisposable {
 
   /** Process ids of the lab's processes whose role begins with `role`. */
   pids(role: string): number[] {
-    const pattern = `CAUSEWAY_LAB=${this.name}`
-    return must('grep', '-lszx', pattern, '-r', '/proc', '--include=environ', '--no-messages')
-      .split('\n')
-      .flatMap((path) => /^\/proc\/(\d+)\/environ$/.exec(path)?.[1] ?? [])
-      .map(Number)
-      .filter((pid) => {
-        const environment = run('cat', [`/proc/${pid}/environ`]).stdout.split('\0')
-        return environment.some((entry) => entry.startsWith(`CAUSEWAY_LAB_ROLE=${role}`))
-      })
+    return labProcesses(this.name).flatMap((process) => (process.role.startsWith(role) ? [process.pid] : []))
   }
 
   /** kill -9. */
@@ -90,9 +83,8 @@ export class TestLab implements AsyncDisposable {
     return JSON.parse(this.mustInside(place, 'timeout', '5', 'bash', '-c', script)) as { pod: string; source: string }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     must(causeway, 'lab', 'down', '--name', this.name)
-    await sleep(0)
   }
 }
 

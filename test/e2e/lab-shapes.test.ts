@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { causeway, must, run, TestLab } from './harness.ts'
 
 test('IPv4 only, jumbo underlay: packets of the tunnel MTU pass, larger ones do not', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--families', 'ipv4', '--mtu', '9000', '--pods', '1', '--nodes', '2')
   const [addr] = pods[1]!.addrs
   const ping = (bytes: number) =>
@@ -15,7 +15,7 @@ test('IPv4 only, jumbo underlay: packets of the tunnel MTU pass, larger ones do 
 })
 
 test('IPv6 only: 70 bytes below the underlay', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--families', 'ipv6', '--pods', '1', '--nodes', '2')
   const [addr] = pods[1]!.addrs
   const ping = (bytes: number) =>
@@ -25,14 +25,14 @@ test('IPv6 only: 70 bytes below the underlay', async () => {
 })
 
 test('several underlay subnets, joined by a router', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   lab.up('--subnets', '2', '--pods', '1')
   assert.match(lab.mustInside('node-1', 'ip', '-br', 'addr', 'show', 'eth0'), /172\.30\.1\.11\/24/)
   assert.match(lab.mustInside('node-2', 'ip', '-br', 'addr', 'show', 'eth0'), /172\.30\.2\.12\/24/)
 })
 
 test('twenty nodes', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { nodes, probes } = lab.up('--nodes', '20', '--pods', '1')
   assert.equal(nodes.length, 20)
   assert.equal(probes.length, 20 * 19 * 2 * 2)
@@ -40,7 +40,7 @@ test('twenty nodes', async () => {
 })
 
 test('--foreground stays, and Ctrl-C takes the lab down', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const child = spawn(causeway, ['lab', 'up', '--name', lab.name, '--nodes', '2', '--pods', '1', '--foreground'])
   const { promise, resolve } = Promise.withResolvers<number | null>()
   child.on('exit', resolve)

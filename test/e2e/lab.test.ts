@@ -19,7 +19,7 @@ test('up connects every pod with every pod, twice, and down leaves nothing', asy
   const before = machine()
   const lab = new TestLab()
   {
-    await using _ = lab
+    using _up = lab
     const report = lab.up()
     assert.equal(report.nodes.length, 3)
     assert.equal(report.pods.length, 6)
@@ -31,11 +31,11 @@ test('up connects every pod with every pod, twice, and down leaves nothing', asy
   assert.equal(machine(), before)
   assert.deepEqual(lab.pids('').length, 0)
   assert.ok(!existsSync(`/run/causeway-lab/${lab.name}`))
-  await using _ = lab
+  must('./causeway', 'lab', 'down', '--name', lab.name)
 })
 
 test('forwarding goes on, without a lost packet, while every agent is dead', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')
   const [from, to] = [pods[0]!, pods[1]!]
   const running = to.addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-${from.name}`, addr, 300, 0.01))
@@ -50,7 +50,7 @@ test('forwarding goes on, without a lost packet, while every agent is dead', asy
 })
 
 test('pods are wired and removed while the API is down, also after the agent restarts', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')
   lab.kill('api')
   lab.kill('kubelet')
@@ -103,7 +103,7 @@ test('pods are wired and removed while the API is down, also after the agent res
 })
 
 test('kubectl apply wires a pod, delete unwires it; a deleted node goes from every kernel and comes back', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   lab.up('--pods', '1')
   lab.kubectl('run', 'web-x', '--image=any')
   lab.kubectl('wait', '--for=condition=Ready', 'pod/web-x', '--timeout=10s')
@@ -126,7 +126,7 @@ test('kubectl apply wires a pod, delete unwires it; a deleted node goes from eve
 })
 
 test('up after kill -9 of everything but the kernel state mends the lab', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const before = lab.up('--pods', '1')
   lab.kill('')
   must('ip', 'netns', 'del', `cw-${lab.name}-pod-default-web-2`)
@@ -136,7 +136,7 @@ test('up after kill -9 of everything but the kernel state mends the lab', async 
 })
 
 test('what somebody deletes or changes is back within a second', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')
   const sabotage = [
     'ip route del 10.244.1.0/24',
@@ -162,12 +162,12 @@ test('what somebody deletes or changes is back within a second', async () => {
 })
 
 test('pods are masqueraded to the outside only', async () => {
-  await using lab = new TestLab()
+  using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')
   const { Netns, netnsPath } = await import('#/sys/netns.ts')
   const { serveEcho } = await import('#/lab/probe/echo.ts')
   using router = new Netns(netnsPath(`cw-${lab.name}-router`))
-  await using _ = await serveEcho(router, 'outside')
+  await using _outside = await serveEcho(router, 'outside')
   const ask = async (place: string, addr: string): Promise<string> => {
     const script = `exec 3<>/dev/tcp/${addr}/8080; echo probe >&3; head -n 1 <&3`
     const { promise, resolve } = Promise.withResolvers<string>()

@@ -6,6 +6,8 @@ import { type Interest, pollNow } from '#/sys/socket.ts'
 
 /** Between two looks at sockets of which none was ready. */
 const idleMs = 1
+/** In one turn of the event loop: each makes work for its owner, which the rest of the process should not have to wait for. */
+const settledAtOnce = 32
 
 type Waiter = Interest & PromiseWithResolvers<boolean> & { readonly deadlineMs: number }
 
@@ -36,17 +38,16 @@ export class Readiness {
     }
   }
 
-  /** Settles who is ready or late; says whether anybody was ready. */
+  /** Settles some of those who are ready or late, the oldest first; says whether there were any. */
   #look(): boolean {
-    const ready = pollNow([...this.#waiters])
-    for (const waiter of ready) this.#settle(waiter, true)
+    const waiters = [...this.#waiters]
+    const ready = new Set(pollNow(waiters))
     const nowMs = performance.now()
-    for (const waiter of this.#waiters) if (waiter.deadlineMs <= nowMs) this.#settle(waiter, false)
-    return ready.length > 0
-  }
-
-  #settle(waiter: Waiter, ready: boolean): void {
-    this.#waiters.delete(waiter)
-    waiter.resolve(ready)
+    const due = waiters.filter((waiter) => ready.has(waiter) || waiter.deadlineMs <= nowMs).slice(0, settledAtOnce)
+    for (const waiter of due) {
+      this.#waiters.delete(waiter)
+      waiter.resolve(ready.has(waiter))
+    }
+    return due.length > 0
   }
 }
