@@ -146,7 +146,7 @@ export class Agent {
       return { failed: 0 }
     }
     const report = await this.#reconciler.apply(drawn.plan.network, { sweep: drawn.inSync })
-    this.#podNetwork = podNetworkOf(view.self.podCIDRs, drawn, this.#config)
+    this.#podNetwork = podNetworkOf(drawn, this.#config)
     return report
   }
 
@@ -215,9 +215,10 @@ function toPort({ hostDevice, pod }: Endpoint): PortState {
 }
 
 /** Pods get the underlay's MTU on their device and the tunnel's on the routes that lead through it. */
-function podNetworkOf(podCIDRs: PodNetwork['podCIDRs'], { plan }: Drawn, { settings }: AgentConfig): PodNetwork {
+function podNetworkOf({ plan }: Drawn, { settings }: AgentConfig): PodNetwork | string {
+  if (plan.podCIDRs.length === 0) return 'every pod CIDR of this node is claimed by another node too'
   return {
-    podCIDRs,
+    podCIDRs: plan.podCIDRs,
     overlay: settings.clusterCIDRs.flatMap((dst) => {
       const mtuBytes = plan.overlayMtuBytes[dst.family]
       return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]

@@ -1,5 +1,5 @@
 // The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
-import { Addr, type Family } from '#/lib/addr.ts'
+import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { bridgeName, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import {
   type DesiredAddress,
@@ -28,6 +28,8 @@ export type PlanInput = {
 export type Plan = {
   readonly network: DesiredNetwork
   readonly problems: readonly Problem[]
+  /** Those of this node's pod CIDRs that are its alone: pods get addresses from them. */
+  readonly podCIDRs: readonly Prefix[]
   /** The largest packet of a family that reaches every node through the tunnel. */
   readonly overlayMtuBytes: { readonly [F in Family]?: number }
   /** For pods' devices: what the underlay carries without a tunnel. */
@@ -105,6 +107,7 @@ export function planNetwork(input: PlanInput): Plan {
   return {
     network,
     problems: [...settled.problems, ...toPeers.flatMap(({ problems }) => problems)],
+    podCIDRs: self.podCIDRs,
     overlayMtuBytes: overlayMtu(self, underlay, routes),
     deviceMtuBytes: Math.min(...Object.values(underlay), hasOverlay ? Infinity : defaultMtuBytes),
   }
