@@ -48,6 +48,8 @@ export class Agent {
   readonly #api: AgentApi
   #kernelWatch: Disposable | undefined
   #problems: readonly Problem[] = []
+  /** The pod CIDRs of other nodes that have a route. */
+  #prefixes: ReadonlySet<string> = new Set()
   /** What pods get, once a pass has made it; until then why there is nothing. */
   #podNetwork: PodNetwork | string = 'the agent has just started'
 
@@ -101,8 +103,13 @@ export class Agent {
   async start(): Promise<void> {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
+    const gateways: readonly string[] = Object.values(vtepGateways)
     this.#kernelWatch = watchKernel(
-      { routeProtocol, neighbours: Object.values(vtepGateways) },
+      {
+        // also another's route to one of our prefixes: it may have taken the place of ours
+        route: ({ protocol, dst }) => protocol === routeProtocol || this.#prefixes.has(String(dst)),
+        neighbour: ({ addr }) => gateways.includes(String(addr)),
+      },
       () => this.#loop.trigger(),
       (error) => this.#log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
     )
@@ -145,6 +152,7 @@ export class Agent {
         : `the Kubernetes API has not answered yet: ${this.#nodes.status.lastError ?? 'waiting'}`
       return { failed: 0 }
     }
+    this.#prefixes = new Set(drawn.plan.network.routes.map(({ dst }) => String(dst)))
     const report = await this.#reconciler.apply(drawn.plan.network, { sweep: drawn.inSync })
     this.#podNetwork = podNetworkOf(drawn, this.#config)
     return report

@@ -1,8 +1,8 @@
 // Tells when somebody changed kernel state that may be ours. It says only that: what changed is read anew.
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
 import { decodeMessages, type Message } from '#/wire/netlink/message.ts'
-import { decodeNeigh, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
-import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
+import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
+import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
 
 const RTNLGRP_LINK = 1
 const RTNLGRP_NEIGH = 3
@@ -26,27 +26,26 @@ const routeGroups = [
   RTNLGRP_IPV6_NETCONF,
 ]
 
+/** What of the kernel's chatter matters: neighbours come with every packet, and routes by the thousand on a router. */
 export type Concern = {
-  /** rtm_protocol of our routes. */
-  readonly routeProtocol: number
-  /** Addresses of our neighbour entries. */
-  readonly neighbours: readonly string[]
+  readonly route: (route: Route) => boolean
+  readonly neighbour: (neighbour: Neighbour) => boolean
 }
 
-/** Neighbours come and go with every packet, and routes by the thousand on a router: only what can be ours counts. */
-function concerns(message: Message, { routeProtocol, neighbours }: Concern): boolean {
+function concerns(message: Message, { route, neighbour }: Concern): boolean {
   if (message.type === RTM_NEWNEIGH || message.type === RTM_DELNEIGH) {
-    const neighbour = decodeNeigh(message.payload)
-    return neighbour !== undefined && neighbours.includes(String(neighbour.addr))
+    const found = decodeNeigh(message.payload)
+    return found !== undefined && neighbour(found)
   }
   if (message.type === RTM_NEWROUTE || message.type === RTM_DELROUTE) {
-    return decodeRoute(message.payload)?.protocol === routeProtocol
+    const found = decodeRoute(message.payload)
+    return found !== undefined && route(found)
   }
   return true
 }
 
 /**
- * Calls `onChange` soon after every change to devices, addresses, our neighbours and routes, forwarding and nftables in the
+ * Calls `onChange` soon after every change to devices, addresses, forwarding, nftables, and those routes and neighbours that are of `concern`, in the
  * calling thread's namespace, and when notifications were lost. `onError` gets what ends the watching.
  */
 export function watchKernel(concern: Concern, onChange: () => void, onError: (error: unknown) => void): Disposable {

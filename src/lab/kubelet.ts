@@ -115,12 +115,12 @@ export class LabKubelet {
   #tend(pod: Pod, nodes: readonly KubeNode[], pods: readonly Pod[], sandbox: Sandbox | undefined): void {
     const { uid = '', namespace = 'default', name } = pod.metadata
     const nodeName = nodeNameOf(pod)
-    if (pod.metadata.deletionTimestamp !== undefined) return this.#work(uid, () => this.#finish(pod, sandbox))
+    if (pod.metadata.deletionTimestamp !== undefined) return this.#step(uid, () => this.#finish(pod, sandbox))
     if (nodeName === '') {
       const chosen = chooseNode(pod, nodes, pods)
       if (chosen === undefined) return
       const target = { apiVersion: 'v1', kind: 'Node', name: chosen }
-      return this.#work(uid, async () => {
+      return this.#step(uid, async () => {
         await this.#client.create(`${podPath(namespace, name)}/binding`, {
           apiVersion: 'v1',
           kind: 'Binding',
@@ -131,16 +131,16 @@ export class LabKubelet {
     }
     if (!nodes.some(({ metadata }) => metadata.name === nodeName)) {
       // the pod garbage collector's part: pods of a node that is gone
-      return this.#work(uid, () =>
+      return this.#step(uid, () =>
         this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
       )
     }
     if (!this.#nodes.some((node) => node.name === nodeName) || isHostNetwork(pod)) return
-    if (sandbox === undefined || sandbox.addrs.length === 0) this.#work(uid, () => this.#run(pod, nodeName))
-    else if (!this.#echoes.has(uid)) this.#work(uid, () => this.#resume(sandbox))
+    if (sandbox === undefined || sandbox.addrs.length === 0) this.#step(uid, () => this.#run(pod, nodeName))
+    else if (!this.#echoes.has(uid)) this.#step(uid, () => this.#resume(sandbox))
     // somebody took the namespace away: the sandbox is made anew at the next turn
-    else if (!existsSync(netnsPath(sandbox.netns))) this.#work(uid, () => this.#tearDown(sandbox))
-    else if (!isToldRunning(pod, sandbox)) this.#work(uid, () => this.#tellRunning(pod, sandbox))
+    else if (!existsSync(netnsPath(sandbox.netns))) this.#step(uid, () => this.#tearDown(sandbox))
+    else if (!isToldRunning(pod, sandbox)) this.#step(uid, () => this.#tellRunning(pod, sandbox))
   }
 
   /** Whether every pod of the lab's nodes runs as the API says. */
@@ -163,6 +163,14 @@ export class LabKubelet {
       .every(isLive)
   }
 
+  /** As #work, and looks at everything again afterwards: one step of a pod's life leads to the next. */
+  #step(uid: string, task: () => Promise<void>): void {
+    this.#work(uid, async () => {
+      await task()
+      this.#turnSoon()
+    })
+  }
+
   /** Does one thing for `key`; while it is under way, and for a while after it failed, nothing else for the same key. */
   #work(key: string, task: () => Promise<void>): void {
     if (this.#busy.has(key)) return
@@ -172,10 +180,7 @@ export class LabKubelet {
       this.#turnSoon()
     }
     const running = task().then(
-      () => {
-        this.#busy.delete(key)
-        this.#turnSoon()
-      },
+      () => void this.#busy.delete(key),
       (error: unknown) => {
         if (!isApiError(error, 404) && !isApiError(error, 409))
           this.#log.warn('will try again', { key, error: messageOf(error) })

@@ -28,6 +28,8 @@ function toRoute(desired: DesiredRoute, oif: number): Route {
 export class RouteDriver implements Driver {
   readonly kind = 'route'
   readonly #netlink: Netlink
+  /** Prefixes at which our own route was seen: another's route there now took its place, and that is undone. */
+  readonly #held = new Set<string>()
 
   constructor(netlink: Netlink) {
     this.#netlink = netlink
@@ -45,6 +47,7 @@ export class RouteDriver implements Driver {
     const foreign = new Map(
       all.filter(({ protocol }) => protocol !== routeProtocol).map((route) => [`${route.dst} ${route.metric}`, route]),
     )
+    for (const { dst } of actual) this.#held.add(String(dst))
     // several of our routes to one prefix can only be leftovers with another metric: they have keys of their own
     const keyOf = ({ dst, metric }: { dst: Route['dst']; metric: number }): string =>
       metric === defaultMetric[dst.family] ? String(dst) : `${dst} metric ${metric}`
@@ -53,13 +56,17 @@ export class RouteDriver implements Driver {
       actual: new Map(actual.map((each) => [keyOf(each), each])),
       same: (desired, found) =>
         textOf(toRoute(desired, indexOf.get(desired.device) ?? 0), desired.device) === textOf(found),
-      add: (desired) => [routeAdd(toRoute(desired, indexOf.get(desired.device) ?? 0), () => desired.device)],
+      add: (desired) => {
+        const make = this.#held.has(String(desired.dst)) ? routeReplace : routeAdd
+        return [make(toRoute(desired, indexOf.get(desired.device) ?? 0), () => desired.device)]
+      },
       change: (desired) => [routeReplace(toRoute(desired, indexOf.get(desired.device) ?? 0), () => desired.device)],
       remove: (found) => [routeDelete(found, nameOf)],
       obstacle: ({ device, dst }) => {
         if (!indexOf.has(device)) return `device ${device} is missing`
         const other = foreign.get(`${dst} ${defaultMetric[dst.family]}`)
-        return other && `another's route stands in the way: ${textOf(other)}; remove it: ip route del ${textOf(other)}`
+        if (other === undefined || this.#held.has(String(dst))) return undefined
+        return `another's route stands in the way: ${textOf(other)}; remove it: ip route del ${textOf(other)}`
       },
     })
   }

@@ -140,6 +140,7 @@ test('what somebody deletes or changes is back within a second', async () => {
   const { pods } = lab.up('--pods', '1')
   const sabotage = [
     'ip route del 10.244.1.0/24',
+    'ip route replace 10.244.1.0/24 dev lo',
     'ip link del cw-vxlan',
     'ip link del cw-br0',
     'nft delete table inet causeway',
