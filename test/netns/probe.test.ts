@@ -2,6 +2,8 @@
 // network breaks, and each time exactly the right probes must fail, with the right words.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { type EchoServer, serveEcho } from '#/lab/probe/echo.ts'
@@ -11,6 +13,7 @@ import type { ProbePod, ProbeResult } from '#/lab/probe/types.ts'
 import { Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { createNetns, Netns, netnsPath, removeNetns } from '#/sys/netns.ts'
+import { tcpListener } from '#/sys/socket.ts'
 
 const timeoutMs = 600
 
@@ -246,6 +249,28 @@ describe('the connectivity matrix', () => {
       )
     } finally {
       await network.serve(second!)
+    }
+  })
+
+  test('tells a server that hangs and one that is not ours from a pod', async () => {
+    const [first, second] = network.pods
+    using namespace = new Netns(second!.netnsPath)
+    const greetings = ['', 'SSH-2.0-x\r\n']
+    for (const [index, problem] of [
+      'connected, but no answer came',
+      'answered by something else: "SSH-2.0-x\\r"',
+    ].entries()) {
+      await using server = createServer(
+        (socket) =>
+          void socket
+            .on('error', () => {})
+            .resume()
+            .write(greetings[index]!),
+      )
+      server.listen({ fd: namespace.run(() => tcpListener(6, 9000)) })
+      await once(server, 'listening')
+      const results = await probeMatrix([first!, second!], { timeoutMs: 200, tcpPort: 9000, families: [6] })
+      assert.equal(failuresOf(results)[0], `web-1 → web-2 tcp v6: ${problem}`)
     }
   })
 

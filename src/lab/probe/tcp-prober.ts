@@ -16,6 +16,7 @@ const attempts = 2
 type Connected = { readonly kind: 'connected'; readonly rttMs: number }
 type Failed = { readonly kind: 'failed'; readonly problem: string }
 type Late = { readonly kind: 'late' }
+type Try = { readonly kind: 'done'; readonly outcome: Outcome } | Late
 
 type Ready = (events: number) => Promise<boolean>
 
@@ -54,15 +55,20 @@ function judge(line: string, pair: Pair, rttMs: number): Outcome {
   return { ok: true, rttMs }
 }
 
-async function attempt(netns: Netns, pair: Pair, port: number, ready: (fd: number) => Ready): Promise<Outcome | Late> {
+type Deadlines = { readonly connectMs: number; readonly answerMs: number }
+
+async function attempt(netns: Netns, pair: Pair, port: number, until: Deadlines, readiness: Readiness): Promise<Try> {
   const fd = netns.run(() => tcpSocket(pair.family))
   try {
-    const outcome = await connect(fd, pair, port, ready(fd))
+    const outcome = await connect(fd, pair, port, async (events) => readiness.until(fd, events, until.connectMs))
     if (outcome.kind === 'late') return outcome
-    if (outcome.kind === 'failed') return failed(outcome.problem)
+    if (outcome.kind === 'failed') return { kind: 'done', outcome: failed(outcome.problem) }
     send(fd, greeting)
-    const line = await readLine(fd, ready(fd))
-    return line === undefined ? failed('connected, but no answer came') : judge(line, pair, outcome.rttMs)
+    const line = await readLine(fd, async (events) => readiness.until(fd, events, until.answerMs))
+    return {
+      kind: 'done',
+      outcome: line === undefined ? failed('connected, but no answer came') : judge(line, pair, outcome.rttMs),
+    }
   } finally {
     closeSync(fd)
   }
@@ -72,17 +78,17 @@ async function attempt(netns: Netns, pair: Pair, port: number, ready: (fd: numbe
 export async function probeTcp(
   netns: Netns,
   pair: Pair,
-  options: TcpProbeOptions,
+  { port, timeoutMs }: TcpProbeOptions,
   readiness: Readiness,
 ): Promise<Outcome> {
+  const startMs = performance.now()
   try {
-    for (let left = attempts; left > 0; left--) {
-      const deadlineMs = performance.now() + options.timeoutMs / attempts
-      const ready = (fd: number) => async (events: number) => readiness.until(fd, events, deadlineMs)
-      const outcome = await attempt(netns, pair, options.port, ready)
-      if (!('kind' in outcome)) return outcome
+    for (let number = 1; number <= attempts; number++) {
+      const until = { connectMs: startMs + (timeoutMs * number) / attempts, answerMs: startMs + timeoutMs }
+      const result = await attempt(netns, pair, port, until, readiness)
+      if (result.kind === 'done') return result.outcome
     }
-    return failed(`no answer to the SYN within ${options.timeoutMs} ms`)
+    return failed(`no answer to the SYN within ${timeoutMs} ms`)
   } catch (error) {
     return failed(problemOf(error))
   }

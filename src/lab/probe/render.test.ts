@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
+import { pairsOf } from './pairs.ts'
+import { renderMatrix } from './render.ts'
+import type { ProbePod, ProbeResult } from './types.ts'
+import { Addr } from '#/lib/addr.ts'
+
+function podsOf(count: number): ProbePod[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: `web-${index + 1}`,
+    node: `node-${(index % 2) + 1}`,
+    netnsPath: '',
+    addrs: [Addr.parse(`10.0.0.${index + 1}`), Addr.parse(`fd00::${index + 1}`)],
+  }))
+}
+
+/** Results of all pairs; `isBroken` gets "web-1 web-2 tcp v4". */
+function resultsOf(pods: ProbePod[], isBroken: (probe: string) => boolean): ProbeResult[] {
+  return pairsOf(pods, [4, 6]).flatMap(({ from, to, family }) =>
+    (['icmp', 'tcp'] as const).map((protocol) => {
+      const key = { from: from.name, to: to.name, family, protocol }
+      return isBroken(`${from.name} ${to.name} ${protocol} v${family}`)
+        ? { ...key, ok: false, problem: 'no reply within 100 ms' }
+        : { ...key, ok: true, rttMs: protocol === 'icmp' ? 0.08 : 0.1 }
+    }),
+  )
+}
+
+test('a matrix that is all ok', () => {
+  const pods = podsOf(3)
+  assert.equal(
+    renderMatrix(
+      pods,
+      resultsOf(pods, () => false),
+    ),
+    [
+      'from \\ to  node    web-1  web-2  web-3',
+      'web-1      node-1  -      ok     ok',
+      'web-2      node-2  ok     -      ok',
+      'web-3      node-1  ok     ok     -',
+      '',
+      '6 pairs, 24 probes: 24 ok, 0 failed (icmp p50 0.08 ms p99 0.08 ms, tcp p50 0.10 ms p99 0.10 ms)',
+    ].join('\n'),
+  )
+})
+
+test('a cell says which of its probes failed, as short as it goes', () => {
+  const pods = podsOf(2)
+  for (const [broken, cell] of [
+    [/web-1 web-2/, 'all'],
+    [/web-1 web-2 .* v6/, 'v6'],
+    [/web-1 web-2 tcp/, 'tcp'],
+    [/web-1 web-2 icmp v4/, 'icmp v4'],
+    [/web-1 web-2 (icmp v4|tcp v6)/, 'icmp v4, tcp v6'],
+  ] as const) {
+    const rendered = renderMatrix(
+      pods,
+      resultsOf(pods, (probe) => broken.test(probe)),
+    )
+    assert.equal(rendered.split('\n')[1], `web-1      node-1  -      ✗ ${cell}`)
+  }
+})
+
+test('failures are listed, the first twenty of them', () => {
+  const pods = podsOf(4)
+  const rendered = renderMatrix(
+    pods,
+    resultsOf(pods, (probe) => probe.includes('v6')),
+  )
+  const lines = rendered.split('\n')
+  const summary = lines.findIndex((line) => line.startsWith('12 pairs, 48 probes: 24 ok, 24 failed'))
+  assert.equal(lines[summary + 1], 'web-1 → web-2 icmp v6: no reply within 100 ms')
+  assert.equal(lines[summary + 20]?.startsWith('web-4 → '), true)
+  assert.deepEqual(lines.slice(summary + 21), ['and 4 more'])
+})
+
+test('many pods are shown by node', () => {
+  const pods = podsOf(13)
+  const rendered = renderMatrix(
+    pods,
+    resultsOf(pods, (probe) => /web-1 web-2 icmp/.test(probe)),
+  )
+  assert.deepEqual(rendered.split('\n').slice(0, 4), [
+    'from \\ to  pods  node-1   node-2',
+    'node-1     7     168/168  166/168',
+    'node-2     6     168/168  120/120',
+    '',
+  ])
+})
+
+test('colour changes nothing but the colour, and nothing is coloured unasked', () => {
+  const pods = podsOf(3)
+  const results = resultsOf(pods, (probe) => probe.includes('tcp v4'))
+  const plain = renderMatrix(pods, results)
+  const coloured = renderMatrix(pods, results, { color: true })
+  assert.ok(coloured.includes('\u001B[31m'))
+  assert.equal(stripVTControlCharacters(coloured), plain)
+  assert.equal(stripVTControlCharacters(plain), plain)
+})
+
+test('no pods, no results: still an answer', () => {
+  assert.equal(renderMatrix([], []), 'from \\ to  node\n\n0 pairs, 0 probes: 0 ok, 0 failed')
+})
