@@ -69,7 +69,7 @@ export function libc(name: LibcName, args: readonly unknown[], about?: string): 
   const call = resolve(name)
   for (;;) {
     const result = call(...args)
-    if (result >= 0) return Number(result)
+    if (result >= 0) return result
     const errno = koffi.errno()
     if (errno !== constants.errno.EINTR) throw new SysError(name, errno, about)
   }

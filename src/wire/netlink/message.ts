@@ -75,7 +75,7 @@ export type Ack = { readonly errno: number; readonly explanation?: string; reado
 export function decodeAck(message: Message): Ack {
   if (message.payload.length < 4) throw new WireError('netlink acknowledgement cut off', 0)
   const view = viewOf(message.payload)
-  const errno = -view.getInt32(0, true)
+  const errno = 0 - view.getInt32(0, true)
   let start = 4
   if (message.type === NLMSG_ERROR) {
     if (message.payload.length < 4 + headerBytes) throw new WireError('netlink acknowledgement cut off', 4)

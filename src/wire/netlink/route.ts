@@ -1,5 +1,5 @@
 // Routes: struct rtmsg and RTA_* (include/uapi/linux/rtnetlink.h), light-weight tunnels (include/uapi/linux/lwtunnel.h).
-import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
 import { addr, be16, be64, bytesOf, nest, raw, u16, u32, u8 } from './attr.ts'
 import { afOf, familyOf } from './family.ts'
@@ -173,10 +173,12 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
   if (family === undefined || type === undefined || flags & RTM_F_CLONED) return undefined
   const attrs = routeAttrs.decode(payload.subarray(headerBytes))
   const length = view.getUint8(1)
+  const dst = attrs.dst ?? new Addr(family, 0n)
+  if (dst.family !== family || length > dst.bits) throw new WireError(`route to ${dst} with prefix length ${length}`, 1)
   const encap = decodeEncap(attrs.encapType, attrs.encap)
   const hasPath = attrs.oif !== undefined || attrs.gateway !== undefined
   return {
-    dst: attrs.dst ? new Prefix(attrs.dst, length) : Prefix.parse(family === 4 ? '0.0.0.0/0' : '::/0'),
+    dst: new Prefix(dst, length),
     type,
     protocol: view.getUint8(5),
     table: attrs.table ?? view.getUint8(4),
