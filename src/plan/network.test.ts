@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { type NodeState } from '#/model/network.ts'
+import { planNetwork, type Plan, type PlanInput } from './network.ts'
+
+function node(name: string, podCIDRs: string[], addrs: string[]): NodeState {
+  return { name, podCIDRs: podCIDRs.map(Prefix.parse), addrs: addrs.map(Addr.parse) }
+}
+
+const one = node('node-1', ['10.244.1.0/24', 'fd10:244:0:1::/64'], ['172.30.1.11', 'fd30::b'])
+const two = node('node-2', ['10.244.2.0/24', 'fd10:244:0:2::/64'], ['172.30.1.12', 'fd30::c'])
+
+function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
+  return planNetwork({
+    self: nodes[0]!,
+    nodes,
+    underlay: { 4: 1500, 6: 1500 },
+    ports: [],
+    settings: { clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse), vni: 1, vxlanPort: 8472 },
+    ...more,
+  })
+}
+
+const routesOf = ({ network }: Plan): string[] =>
+  network.routes.map(
+    ({ dst, encap, mtuBytes, preferredSource }) => `${dst} to ${encap.dst} mtu ${mtuBytes} src ${preferredSource}`,
+  )
+
+test('a remote node costs one route per family, in its own family of underlay', () => {
+  const result = plan([one, two])
+  assert.deepEqual(routesOf(result), [
+    '10.244.2.0/24 to 172.30.1.12 mtu 1450 src 10.244.1.1',
+    'fd10:244:0:2::/64 to fd30::c mtu 1430 src fd10:244:0:1::1',
+  ])
+  assert.deepEqual(result.problems, [])
+  assert.deepEqual(result.overlayMtuBytes, { 4: 1450, 6: 1430 })
+  assert.equal(result.deviceMtuBytes, 1500)
+})
+
+test('pods of both families travel in the one family that two nodes share', () => {
+  const v6only = node('node-3', ['10.244.3.0/24', 'fd10:244:0:3::/64'], ['fd30::d'])
+  assert.deepEqual(routesOf(plan([one, v6only])), [
+    '10.244.3.0/24 to fd30::d mtu 1430 src 10.244.1.1',
+    'fd10:244:0:3::/64 to fd30::d mtu 1430 src fd10:244:0:1::1',
+  ])
+})
+
+test('a node without address gets no route, and its problem says why', () => {
+  const result = plan([one, node('node-4', ['10.244.4.0/24'], [])])
+  assert.deepEqual(result.network.routes, [])
+  assert.deepEqual(result.problems, [
+    {
+      object: 'node/node-4',
+      message: 'no route to 10.244.4.0/24: the node has no InternalIP address; its kubelet sets status.addresses',
+    },
+  ])
+})
+
+test('an underlay too narrow for IPv6 is told', () => {
+  const { problems } = plan([one, two], { underlay: { 4: 1300, 6: 1300 } })
+  assert.match(
+    problems[0]!.message,
+    /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280: raise .* at least 1350/,
+  )
+})
+
+test('of two claims on one CIDR or address the first name wins, seen from every node', () => {
+  const thief = node('node-9', ['10.244.2.0/25', 'fd10:244:0:9::/64'], ['172.30.1.12', 'fd30::99'])
+  const result = plan([one, two, thief])
+  assert.ok(!routesOf(result).some((route) => route.startsWith('10.244.2.0/25')))
+  assert.match(
+    result.problems.map(({ message }) => message).join('\n'),
+    /pod CIDR 10\.244\.2\.0\/25 overlaps 10\.244\.2\.0\/24 of node node-2/,
+  )
+  assert.match(
+    result.problems.map(({ message }) => message).join('\n'),
+    /address 172\.30\.1\.12 is also that of node node-2/,
+  )
+  const seenByThief = plan([thief, one, two])
+  assert.deepEqual(seenByThief.podCIDRs.map(String), ['fd10:244:0:9::/64'])
+})
+
+test('only what leaves the cluster is masqueraded, pod CIDRs outside of the cluster CIDRs included in it', () => {
+  const { network } = plan([one, node('node-5', ['192.168.5.0/24'], ['172.30.1.15'])])
+  const [table] = network.tables
+  assert.deepEqual(
+    table!.sets.map(({ name, elements }) => [name, elements.map(String)]),
+    [
+      ['cluster4', ['10.244.0.0/16', '192.168.5.0/24']],
+      ['cluster6', ['fd10:244::/48']],
+    ],
+  )
+})
+
+test('without an underlay address there is a bridge but no overlay', () => {
+  const { network } = plan([one], { underlay: {} })
+  assert.deepEqual(
+    network.links.map(({ kind }) => kind),
+    ['bridge'],
+  )
+  assert.deepEqual([network.neighbours, network.routes], [[], []])
+})
+
+const anyNodes = fc.uniqueArray(
+  fc.record({
+    name: fc.integer({ min: 1, max: 40 }).map((number) => `node-${number}`),
+    podCIDRs: fc.array(
+      fc
+        .tuple(fc.nat(30), fc.integer({ min: 20, max: 26 }))
+        .map(([third, length]) => new Prefix(Addr.parse(`10.244.${third}.0`), length)),
+      { maxLength: 2 },
+    ),
+    addrs: fc.array(
+      fc.integer({ min: 1, max: 50 }).map((host) => Addr.parse(`172.30.1.${host}`)),
+      { maxLength: 1 },
+    ),
+  }),
+  { selector: ({ name }) => name, minLength: 1, maxLength: 12 },
+)
+
+test('any cluster: same plan in any order, no route into own CIDRs, never two routes that overlap', () => {
+  fc.assert(
+    fc.property(anyNodes, (nodes) => {
+      const result = plan(nodes)
+      const shuffled = plan([nodes[0]!, ...nodes.slice(1).toReversed()])
+      assert.deepEqual(routesOf(shuffled), routesOf(result))
+      const dsts = result.network.routes.map(({ dst }) => dst)
+      for (const [index, dst] of dsts.entries()) {
+        assert.ok(!result.podCIDRs.some((own) => own.overlaps(dst)), `${dst} overlaps an own CIDR`)
+        for (const [other, second] of dsts.entries()) {
+          const sameNode = result.network.routes[index]!.node === result.network.routes[other]!.node
+          assert.ok(index === other || sameNode || !dst.overlaps(second), `${dst} overlaps ${second}`)
+        }
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
