@@ -21,5 +21,7 @@ export function printJson(value: unknown): void {
 export async function stopRequested(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
-  return promise
+  // a signal handler alone does not keep the process
+  const alive = setInterval(() => {}, 1 << 30)
+  return promise.finally(() => clearInterval(alive))
 }

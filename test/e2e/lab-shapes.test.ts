@@ -47,7 +47,7 @@ test('--foreground stays, and Ctrl-C takes the lab down', async () => {
   let told = ''
   child.stderr.on('data', (chunk: Buffer) => {
     told += chunk.toString()
-    if (told.includes('Ctrl-C')) child.kill('SIGINT')
+    if (told.includes('Ctrl-C')) setTimeout(() => child.kill('SIGINT'), 500)
   })
   child.stdout.resume()
   assert.equal(await promise, 0, told)
