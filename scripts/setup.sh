@@ -24,6 +24,7 @@ if [ "$job" = test ]; then
   need nft nftables
   need ping iputils-ping
   need sysctl procps
+  need curl curl
   need kubectl kubernetes-client
 fi
 if [ -n "$missing" ]; then
