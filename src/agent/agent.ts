@@ -22,7 +22,7 @@ import { allDrivers } from './drivers.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { AgentApi } from './http-api.ts'
 import { type NodeView, viewNodes } from './node-view.ts'
-import { type PodNetwork } from './pod-network.ts'
+import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
 import { readUnderlay } from './underlay.ts'
@@ -61,7 +61,10 @@ export class Agent {
     this.#nodes = new Reflector<KubeNode>({ path: nodesPath() }, { client, log: log.with({ watch: 'nodes' }) })
     this.#reconciler = new Reconciler({
       netlink: this.#netlink,
-      drivers: allDrivers(this.#netlink, this.#nftables, (name) => store.hasDevice(name)),
+      drivers: allDrivers(this.#netlink, this.#nftables, {
+        isInUse: (port) => store.hasDevice(port),
+        rewire: (port) => this.#rewire(port),
+      }),
       log,
       nowMs: Date.now,
     })
@@ -153,9 +156,16 @@ export class Agent {
       return { failed: 0 }
     }
     this.#prefixes = new Set(drawn.plan.network.routes.map(({ dst }) => String(dst)))
-    const report = await this.#reconciler.apply(drawn.plan.network, { sweep: drawn.inSync })
     this.#podNetwork = podNetworkOf(drawn, this.#config)
+    const report = await this.#reconciler.apply(drawn.plan.network, { sweep: drawn.inSync })
     return report
+  }
+
+  #rewire(port: string): void {
+    const endpoint = this.#store.list().find(({ hostDevice }) => hostDevice === port)
+    if (endpoint === undefined) return
+    if (typeof this.#podNetwork === 'string') throw new PodNetworkError(this.#podNetwork)
+    wirePod(this.#netlink, endpoint, this.#podNetwork)
   }
 
   /** Logs each problem when it appears and when it goes. */
@@ -171,7 +181,8 @@ export class Agent {
 
   #readiness(): { status: number; body: unknown } {
     if (typeof this.#podNetwork === 'string') return { status: 503, body: `${this.#podNetwork}\n` }
-    const failed = this.#reconciler.status.filter(({ state }) => state === 'error')
+    // a pod's own trouble (its namespace is gone) is no reason to keep other pods away
+    const failed = this.#reconciler.status.filter(({ state, kind }) => state === 'error' && kind !== 'port')
     if (failed.length === 0) return { status: 200, body: 'ok\n' }
     return {
       status: 503,

@@ -14,7 +14,7 @@ export async function clean(
   using netlink = new Netlink()
   using nftables = new NftClient()
   // nothing is in use: every pod veth is to go
-  const drivers = allDrivers(netlink, nftables, () => false)
+  const drivers = allDrivers(netlink, nftables, { isInUse: () => false, rewire() {} })
   const reconciler = new Reconciler({ netlink, drivers, log, nowMs: Date.now })
   const changes = reconciler.preview(emptyNetwork, { sweep: true })
   if (options.dryRun) return { changes, failed: 0 }

@@ -3,18 +3,17 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { AddressDriver, NeighbourDriver } from '#/reconcile/address-drivers.ts'
 import { type Driver } from '#/reconcile/driver.ts'
-import { LinkDriver, PortDriver } from '#/reconcile/link-driver.ts'
+import { LinkDriver, type PodPorts, PortDriver } from '#/reconcile/link-driver.ts'
 import { RouteDriver } from '#/reconcile/route-driver.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { TableDriver } from '#/reconcile/table-driver.ts'
 
-/** `isPortInUse` says whether a pod veth of that name belongs to a pod of this node. */
-export function allDrivers(netlink: Netlink, nftables: NftClient, isPortInUse: (name: string) => boolean): Driver[] {
+export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts): Driver[] {
   return [
     new LinkDriver(netlink),
     // after the links: some sysctls belong to a device
     new SysctlDriver(),
-    new PortDriver(netlink, isPortInUse),
+    new PortDriver(netlink, pods),
     new AddressDriver(netlink),
     new NeighbourDriver(netlink),
     // the overlay's door before the routes that lead others to use it, masquerade before pods can send

@@ -3,7 +3,7 @@ import { bridgeAdd, bridgePortSet, type Link, linkDelete, linkSet, listLinks, vx
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { isOurLink, portPrefix } from '#/model/names.ts'
 import { type DesiredLink, type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
-import { compareByKey, type Comparison, type Driver } from './driver.ts'
+import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
 
 function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
   return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
@@ -56,16 +56,22 @@ export class LinkDriver implements Driver {
   }
 }
 
+/** What the driver asks about pods, at the very moment: an ADD or DEL may have come since the plan was drawn. */
+export type PodPorts = {
+  readonly isInUse: (port: string) => boolean
+  /** Makes the veth of a pod anew that somebody deleted; throws what keeps it from that. */
+  readonly rewire: (port: string) => void
+}
+
 /** Pod veths. They are made by CNI ADD; here they are kept in the bridge, and those of no pod are removed. */
 export class PortDriver implements Driver {
   readonly kind = 'port'
   readonly #netlink: Netlink
-  readonly #isInUse: (name: string) => boolean
+  readonly #pods: PodPorts
 
-  /** `isInUse` asks the endpoint store at the very moment: an ADD may have made a veth since the plan was drawn. */
-  constructor(netlink: Netlink, isInUse: (name: string) => boolean) {
+  constructor(netlink: Netlink, pods: PodPorts) {
     this.#netlink = netlink
-    this.#isInUse = isInUse
+    this.#pods = pods
   }
 
   compare({ ports }: DesiredNetwork): Comparison {
@@ -73,20 +79,29 @@ export class PortDriver implements Driver {
     const actual = links.filter(({ name, kind }) => kind === 'veth' && isOurLink(name))
     const present = new Set(actual.map(({ name }) => name))
     const indexOf = new Map(links.map(({ name, index }) => [name, index]))
-    const desired = ports.filter(({ name }) => this.#isInUse(name))
+    const desired = ports.filter(({ name }) => this.#pods.isInUse(name))
     const set = ({ name, bridge, pod }: DesiredPort) =>
       bridgePortSet(name, pod, { name: bridge, index: indexOf.get(bridge) ?? 0 })
+    const lost = desired.filter(({ name }) => !present.has(name))
     const comparison = compareByKey({
-      desired: new Map(desired.map((port) => [port.name, port])),
+      desired: new Map(desired.filter(({ name }) => present.has(name)).map((port) => [port.name, port])),
       actual: new Map(actual.map((link) => [link.name, link])),
       same: ({ bridge }, link) => link.isUp && link.hairpin === true && link.master === indexOf.get(bridge),
       add: set,
       remove: ({ name }) => [linkDelete(name)],
-      obstacle: ({ name, pod, bridge }) => {
-        if (!present.has(name)) return `the veth of pod ${pod} is gone; delete the pod so that it is made anew`
-        return indexOf.has(bridge) ? undefined : `bridge ${bridge} is missing`
-      },
+      obstacle: ({ bridge }) => (indexOf.has(bridge) ? undefined : `bridge ${bridge} is missing`),
     })
-    return { ...comparison, leftovers: comparison.leftovers.filter(({ key }) => !this.#isInUse(key)) }
+    const rewired = lost.map(({ name, pod }): Change => ({
+      verb: 'add',
+      key: name,
+      commands: [`# make ${name}, the veth of pod ${pod}, anew`],
+      work: { call: () => this.#pods.rewire(name) },
+    }))
+    return {
+      ...comparison,
+      keys: desired.map(({ name }) => name),
+      changes: [...comparison.changes, ...rewired],
+      leftovers: comparison.leftovers.filter(({ key }) => !this.#pods.isInUse(key)),
+    }
   }
 }

@@ -159,6 +159,11 @@ test('what somebody deletes or changes is back within a second', async () => {
     assert.equal(plan.status, 0, `after "${command}": ${plan.stdout}`)
     for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W1', addr)
   }
+  // the veth of a pod too
+  const [veth] = lab.mustInside('node-1', 'ip', '-br', 'link', 'show', 'type', 'veth').match(/cwv[0-9a-f]+/) ?? []
+  lab.mustInside('node-1', 'ip', 'link', 'del', veth!)
+  await sleep(1000)
+  for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W1', addr)
   assert.equal(run('./causeway', ['status', '--lab', lab.name]).status, 0)
 })
 

@@ -46,7 +46,10 @@ class Node implements Disposable {
   readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
   readonly reconciler = new Reconciler({
     netlink: this.netlink,
-    drivers: allDrivers(this.netlink, this.nftables, (name) => this.store.hasDevice(name)),
+    drivers: allDrivers(this.netlink, this.nftables, {
+      isInUse: (port) => this.store.hasDevice(port),
+      rewire: (port) => assert.fail(port),
+    }),
     log: silent,
     nowMs: Date.now,
   });
