@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { ConfigError, parseCIDRs, readConfig } from './config.ts'
+
+const good = { CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48' }
+
+test('what is not set has a default', () => {
+  const config = readConfig(good)
+  assert.deepEqual(config.settings.clusterCIDRs.map(String), ['10.244.0.0/16', 'fd10:244::/48'])
+  assert.deepEqual([config.settings.vni, config.settings.vxlanPort], [1, 8472])
+  assert.deepEqual(
+    [config.stateDir, config.runDir, config.kubeconfig],
+    ['/var/lib/causeway', '/run/causeway', undefined],
+  )
+})
+
+test('each wrong setting is named with what was expected', () => {
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ CAUSEWAY_NODE_NAME: '' }, /CAUSEWAY_NODE_NAME="": expected the name of this node's Node object/],
+    [{ CAUSEWAY_NODE_NAME: 'Node_1' }, /CAUSEWAY_NODE_NAME="Node_1"/],
+    [{ CAUSEWAY_CLUSTER_CIDRS: '' }, /CAUSEWAY_CLUSTER_CIDRS is empty/],
+    [{ CAUSEWAY_CLUSTER_CIDRS: '10.244.0.1/16' }, /CAUSEWAY_CLUSTER_CIDRS: .*did you mean 10\.244\.0\.0\/16/],
+    [{ CAUSEWAY_CLUSTER_CIDRS: '10.0.0.0/8,10.1.0.0/16' }, /10\.1\.0\.0\/16 overlaps 10\.0\.0\.0\/8/],
+    [{ CAUSEWAY_VNI: '16777216' }, /CAUSEWAY_VNI="16777216": expected a number from 1 to 16777215/],
+    [{ CAUSEWAY_VXLAN_PORT: '80x' }, /CAUSEWAY_VXLAN_PORT="80x"/],
+    [{ CAUSEWAY_STATE_DIR: 'state' }, /CAUSEWAY_STATE_DIR="state": expected an absolute path/],
+    [{ CAUSEWAY_LOG_LEVEL: 'loud' }, /CAUSEWAY_LOG_LEVEL="loud": expected one of debug, info, warn, error/],
+  ]
+  for (const [wrong, message] of cases) {
+    assert.throws(
+      () => readConfig({ ...good, ...wrong }),
+      (error: unknown) => error instanceof ConfigError && message.test(error.message),
+      JSON.stringify(wrong),
+    )
+  }
+})
+
+test('any text is a list of CIDRs that do not overlap, or a ConfigError', () => {
+  const text = fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-f.:/,]{0,40}$/))
+  fc.assert(
+    fc.property(text, (list) => {
+      try {
+        const prefixes = parseCIDRs(list, 'list')
+        assert.ok(prefixes.every((prefix, index) => !prefixes.slice(0, index).some((other) => other.overlaps(prefix))))
+      } catch (error) {
+        assert.ok(error instanceof ConfigError)
+      }
+    }),
+  )
+})

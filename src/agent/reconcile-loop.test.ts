@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { mock, test } from 'node:test'
+import { silent } from '#/lib/log.ts'
+import { ReconcileLoop } from './reconcile-loop.ts'
+
+const times = { gatherMs: 20, retryMs: 500, maxRetryMs: 1500, resyncMs: 60_000 }
+
+/** Lets promises settle, which mocked timers do not touch. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+}
+
+/** A loop whose passes are counted; `failed` is what each of them says. */
+function loopWith(failed: () => number) {
+  let passes = 0
+  const loop = new ReconcileLoop(times, {
+    pass: async () => {
+      passes++
+      return { failed: failed() }
+    },
+    log: silent,
+  })
+  const after = async (ms: number): Promise<number> => {
+    mock.timers.tick(ms)
+    await settle()
+    return passes
+  }
+  return { loop, after }
+}
+
+test('changes within a moment are one pass, and a quiet minute is one too', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    const { loop, after } = loopWith(() => 0)
+    for (let change = 0; change < 10; change++) loop.trigger()
+    assert.equal(await after(19), 0)
+    assert.equal(await after(1), 1)
+    assert.equal(await after(59_999), 1)
+    assert.equal(await after(1), 2)
+    await loop[Symbol.asyncDispose]()
+    loop.trigger()
+    assert.equal(await after(120_000), 2)
+  } finally {
+    mock.timers.reset()
+  }
+})
+
+test('failures are tried again with a growing pause, up to a bound', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    let failed = 1
+    const { loop, after } = loopWith(() => failed)
+    await loop.runNow()
+    await settle()
+    assert.equal(await after(499), 1)
+    assert.equal(await after(1), 2)
+    assert.equal(await after(999), 2)
+    assert.equal(await after(1), 3)
+    assert.equal(await after(1500), 4)
+    failed = 0
+    assert.equal(await after(1500), 5)
+    assert.equal(await after(1500), 5)
+    await loop[Symbol.asyncDispose]()
+  } finally {
+    mock.timers.reset()
+  }
+})
