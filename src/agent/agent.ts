@@ -6,74 +6,85 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
-import { NftClient } from '#/kernel/nftables.ts'
+import { listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { routeProtocol, vtepGateways } from '#/model/names.ts'
-import { type PortState, type Problem } from '#/model/network.ts'
-import { type Plan, planNetwork } from '#/plan/network.ts'
-import { Reconciler } from '#/reconcile/reconciler.ts'
+import { type PortState } from '#/model/network.ts'
+import { ClusterView, keepOfNode } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniServer } from './cni/server.ts'
 import { type AgentConfig } from './config.ts'
-import { allDrivers } from './drivers.ts'
+import { Dirt, NotificationReader } from './dirt.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { AgentApi } from './http-api.ts'
-import { type NodeView, viewNodes } from './node-view.ts'
-import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
+import { NetworkKeeper } from './network-keeper.ts'
+import { PodNetworkError, wirePod } from './pod-network.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
-import { readUnderlay } from './underlay.ts'
 
 export const agentSocketName = 'agent.sock'
 export const cniSocketName = 'cni.sock'
 export const spoolFolderName = 'cni-spool'
 export const stateFileName = 'endpoints.sqlite'
 
-type Drawn = { readonly plan: Plan; readonly inSync: boolean; readonly problems: readonly Problem[] }
+/** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
+const nodesPerPage = 100
 
 export class Agent {
   readonly #config: AgentConfig
   readonly #log: Logger
   readonly #store: EndpointStore
+  /** For CNI calls alone: they are synchronous, and the keeper reads large tables in turns. */
   readonly #netlink = new Netlink()
-  readonly #nftables = new NftClient()
   readonly #client: ApiClient
   readonly #nodes: Reflector<KubeNode>
-  readonly #reconciler: Reconciler
+  readonly #view: ClusterView
+  readonly #dirt = new Dirt()
+  readonly #keeper: NetworkKeeper
   readonly #loop: ReconcileLoop
   readonly #cniServer: CniServer
   readonly #api: AgentApi
   #kernelWatch: Disposable | undefined
-  #problems: readonly Problem[] = []
-  /** The pod CIDRs of other nodes that have a route. */
-  #prefixes: ReadonlySet<string> = new Set()
-  /** What pods get, once a pass has made it; until then why there is nothing. */
-  #podNetwork: PodNetwork | string = 'the agent has just started'
 
   private constructor(config: AgentConfig, client: ApiClient, store: EndpointStore, log: Logger) {
     this.#config = config
     this.#log = log
     this.#store = store
     this.#client = client
-    this.#nodes = new Reflector<KubeNode>({ path: nodesPath() }, { client, log: log.with({ watch: 'nodes' }) })
-    this.#reconciler = new Reconciler({
-      netlink: this.#netlink,
-      drivers: allDrivers(this.#netlink, this.#nftables, {
-        isInUse: (port) => store.hasDevice(port),
-        rewire: (port) => this.#rewire(port),
-      }),
+    this.#nodes = new Reflector<KubeNode>(
+      { path: nodesPath(), pageSize: nodesPerPage },
+      { client, log: log.with({ watch: 'nodes' }), keep: keepOfNode },
+    )
+    this.#view = new ClusterView(
+      { nodeName: config.nodeName },
+      { reflector: this.#nodes, store, onChange: () => this.#loop.trigger('soon') },
+    )
+    this.#keeper = new NetworkKeeper(config, {
+      view: this.#view,
+      dirt: this.#dirt,
+      ports: () =>
+        store
+          .list()
+          .filter(({ isReady }) => isReady)
+          .map(toPort),
+      pods: { isInUse: (port) => store.hasDevice(port), rewire: (port) => this.#rewire(port) },
       log,
-      nowMs: Date.now,
     })
-    this.#loop = new ReconcileLoop(defaultTimes, { pass: () => this.#pass(), log })
+    this.#loop = new ReconcileLoop(defaultTimes, {
+      pass: () => this.#keeper.pass(),
+      onResync: () => this.#dirt.markEverything(),
+      log,
+    })
     const handler = new CniHandler({
       netlink: this.#netlink,
       store,
-      podNetwork: () => this.#podNetwork,
-      onChange: () => this.#loop.trigger(),
+      podNetwork: () => this.#keeper.podNetwork,
+      onChange: () => {
+        this.#dirt.mark('port')
+        this.#loop.trigger('later')
+      },
       log,
     })
     this.#cniServer = new CniServer(
@@ -85,7 +96,7 @@ export class Agent {
       {
         endpoints: {
           '/status': () => ({ status: 200, body: this.status() }),
-          '/plan': () => ({ status: 200, body: this.plan() }),
+          '/plan': async () => ({ status: 200, body: await this.plan() }),
           '/healthz': () => ({ status: 200, body: 'ok\n' }),
           '/readyz': () => this.#readiness(),
         },
@@ -106,17 +117,15 @@ export class Agent {
   async start(): Promise<void> {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
-    const gateways: readonly string[] = Object.values(vtepGateways)
+    const reader = new NotificationReader(this.#dirt, { wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix) })
     this.#kernelWatch = watchKernel(
-      {
-        // also another's route to one of our prefixes: it may have taken the place of ours
-        route: ({ protocol, dst }) => protocol === routeProtocol || this.#prefixes.has(String(dst)),
-        neighbour: ({ addr }) => gateways.includes(String(addr)),
+      new Set([this.#netlink.portId, ...this.#keeper.portIds]),
+      (notification) => {
+        if (reader.read(notification)) this.#loop.trigger('soon')
       },
-      () => this.#loop.trigger(),
       (error) => this.#log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
     )
-    this.#nodes.subscribe(() => this.#loop.trigger())
+    reader.learn(listLinks(this.#netlink))
     this.#nodes.start()
     // with what is on disk pods can be wired at once, whether the API answers or not
     await this.#loop.runNow()
@@ -124,65 +133,19 @@ export class Agent {
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
   }
 
-  #view(): NodeView {
-    return viewNodes(this.#config.nodeName, this.#nodes, this.#store)
-  }
-
-  /** The plan for what is known now; undefined as long as this node has no pod CIDR. */
-  #draw(view: NodeView): Drawn | undefined {
-    if (view.self === undefined) return undefined
-    const underlay = readUnderlay(this.#netlink, view.self.name, view.self.addrs)
-    const plan = planNetwork({
-      self: view.self,
-      nodes: view.nodes,
-      underlay: underlay.mtuBytes,
-      ports: this.#store
-        .list()
-        .filter(({ isReady }) => isReady)
-        .map(toPort),
-      settings: this.#config.settings,
-    })
-    return { plan, inSync: view.inSync, problems: [...view.problems, ...underlay.problems, ...plan.problems] }
-  }
-
-  async #pass(): Promise<{ failed: number }> {
-    const view = this.#view()
-    const drawn = this.#draw(view)
-    this.#tell(drawn?.problems ?? view.problems)
-    if (drawn === undefined || view.self === undefined) {
-      this.#podNetwork = view.inSync
-        ? `node ${this.#config.nodeName} has no pod CIDR yet`
-        : `the Kubernetes API has not answered yet: ${this.#nodes.status.lastError ?? 'waiting'}`
-      return { failed: 0 }
-    }
-    this.#prefixes = new Set(drawn.plan.network.routes.map(({ dst }) => String(dst)))
-    this.#podNetwork = podNetworkOf(drawn, this.#config)
-    const report = await this.#reconciler.apply(drawn.plan.network, { sweep: drawn.inSync })
-    return report
-  }
-
   #rewire(port: string): void {
     const endpoint = this.#store.list().find(({ hostDevice }) => hostDevice === port)
     if (endpoint === undefined) return
-    if (typeof this.#podNetwork === 'string') throw new PodNetworkError(this.#podNetwork)
-    wirePod(this.#netlink, endpoint, this.#podNetwork)
-  }
-
-  /** Logs each problem when it appears and when it goes. */
-  #tell(problems: readonly Problem[]): void {
-    const text = ({ object, message }: Problem): string => `${object}: ${message}`
-    const before = new Set(this.#problems.map(text))
-    const now = new Set(problems.map(text))
-    for (const problem of problems)
-      if (!before.has(text(problem))) this.#log.warn(problem.message, { object: problem.object })
-    for (const problem of this.#problems) if (!now.has(text(problem))) this.#log.info('problem gone', { ...problem })
-    this.#problems = problems
+    const { podNetwork } = this.#keeper
+    if (typeof podNetwork === 'string') throw new PodNetworkError(podNetwork)
+    wirePod(this.#netlink, endpoint, podNetwork)
   }
 
   #readiness(): { status: number; body: unknown } {
-    if (typeof this.#podNetwork === 'string') return { status: 503, body: `${this.#podNetwork}\n` }
+    const { podNetwork } = this.#keeper
+    if (typeof podNetwork === 'string') return { status: 503, body: `${podNetwork}\n` }
     // a pod's own trouble (its namespace is gone) is no reason to keep other pods away
-    const failed = this.#reconciler.status.filter(({ state, kind }) => state === 'error' && kind !== 'port')
+    const failed = this.#keeper.failures.filter(({ kind }) => kind !== 'port')
     if (failed.length === 0) return { status: 200, body: 'ok\n' }
     return {
       status: 503,
@@ -191,27 +154,26 @@ export class Agent {
   }
 
   status(): AgentStatus {
-    const podNetwork = this.#podNetwork
+    const { podNetwork } = this.#keeper
     return {
       node: this.#config.nodeName,
       pid: process.pid,
-      podCIDRs: (this.#view().self?.podCIDRs ?? []).map(String),
+      podCIDRs: (this.#view.self?.podCIDRs ?? []).map(String),
       isReady: typeof podNetwork !== 'string',
       ...(typeof podNetwork === 'string' && { reason: podNetwork }),
       api: { ...this.#nodes.status, inSync: this.#nodes.inSync, nodes: this.#nodes.objects.size },
-      objects: this.#reconciler.status,
+      objects: this.#keeper.objects,
       endpoints: this.#store.list().map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(String) })),
-      problems: this.#problems,
+      problems: this.#keeper.problems,
     }
   }
 
-  plan(): AgentPlan {
-    const drawn = this.#draw(this.#view())
-    const changes = drawn ? this.#reconciler.preview(drawn.plan.network, { sweep: drawn.inSync }) : []
+  async plan(): Promise<AgentPlan> {
+    const { changes, problems } = await this.#keeper.preview()
     return {
       node: this.#config.nodeName,
       changes: changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })),
-      problems: drawn?.problems ?? this.#problems,
+      problems,
     }
   }
 
@@ -225,23 +187,10 @@ export class Agent {
     await this.#api[Symbol.asyncDispose]()
     this.#store[Symbol.dispose]()
     this.#netlink[Symbol.dispose]()
-    this.#nftables[Symbol.dispose]()
+    this.#keeper[Symbol.dispose]()
   }
 }
 
 function toPort({ hostDevice, pod }: Endpoint): PortState {
-  return { name: hostDevice, pod }
-}
-
-/** Pods get the underlay's MTU on their device and the tunnel's on the routes that lead through it. */
-function podNetworkOf({ plan }: Drawn, { settings }: AgentConfig): PodNetwork | string {
-  if (plan.podCIDRs.length === 0) return 'every pod CIDR of this node is claimed by another node too'
-  return {
-    podCIDRs: plan.podCIDRs,
-    overlay: settings.clusterCIDRs.flatMap((dst) => {
-      const mtuBytes = plan.overlayMtuBytes[dst.family]
-      return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
-    }),
-    deviceMtuBytes: plan.deviceMtuBytes,
-  }
+  return { name: hostDevice, pod, podCIDRs: [] }
 }

@@ -16,8 +16,8 @@ export async function clean(
   // nothing is in use: every pod veth is to go
   const drivers = allDrivers(netlink, nftables, { isInUse: () => false, rewire() {} })
   const reconciler = new Reconciler({ netlink, drivers, log, nowMs: Date.now })
-  const changes = reconciler.preview(emptyNetwork, { sweep: true })
+  const changes = await reconciler.preview(emptyNetwork, { isComplete: true })
   if (options.dryRun) return { changes, failed: 0 }
-  const { failed } = await reconciler.apply(emptyNetwork, { sweep: true })
+  const { failed } = await reconciler.apply(emptyNetwork, { isComplete: true })
   return { changes, failed }
 }

@@ -3,7 +3,7 @@ import { mock, test } from 'node:test'
 import { silent } from '#/lib/log.ts'
 import { ReconcileLoop } from './reconcile-loop.ts'
 
-const times = { gatherMs: 20, retryMs: 500, maxRetryMs: 1500, resyncMs: 60_000 }
+const times = { gatherMs: 20, gatherLaterMs: 100, retryMs: 500, maxRetryMs: 1500, resyncMs: 60_000 }
 
 /** Lets promises settle, which mocked timers do not touch. */
 async function settle(): Promise<void> {
@@ -13,10 +13,14 @@ async function settle(): Promise<void> {
 /** A loop whose passes are counted; `failed` is what each of them says. */
 function loopWith(failed: () => number) {
   let passes = 0
+  let resyncs = 0
   const loop = new ReconcileLoop(times, {
     pass: async () => {
       passes++
       return { failed: failed() }
+    },
+    onResync() {
+      resyncs++
     },
     log: silent,
   })
@@ -25,21 +29,27 @@ function loopWith(failed: () => number) {
     await settle()
     return passes
   }
-  return { loop, after }
+  return { loop, after, resyncs: () => resyncs }
 }
 
 test('changes within a moment are one pass, and a quiet minute is one too', async () => {
   mock.timers.enable({ apis: ['setTimeout'] })
   try {
-    const { loop, after } = loopWith(() => 0)
-    for (let change = 0; change < 10; change++) loop.trigger()
+    const { loop, after, resyncs } = loopWith(() => 0)
+    loop.trigger('later')
+    for (let change = 0; change < 10; change++) loop.trigger('soon')
     assert.equal(await after(19), 0)
     assert.equal(await after(1), 1)
     assert.equal(await after(59_999), 1)
+    assert.equal(resyncs(), 0)
     assert.equal(await after(1), 2)
+    assert.equal(resyncs(), 1)
+    loop.trigger('later')
+    assert.equal(await after(99), 2)
+    assert.equal(await after(1), 3)
     await loop[Symbol.asyncDispose]()
-    loop.trigger()
-    assert.equal(await after(120_000), 2)
+    loop.trigger('soon')
+    assert.equal(await after(120_000), 3)
   } finally {
     mock.timers.reset()
   }

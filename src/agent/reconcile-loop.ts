@@ -1,9 +1,14 @@
 // When to reconcile: soon after anything changed, again after a failure, and in full on a timer.
 import { type Logger, messageOf } from '#/lib/log.ts'
 
+/** Whether somebody waits for a pass. */
+export type Urgency = 'soon' | 'later'
+
 export type LoopTimes = {
-  /** Changes within this time are one pass. */
+  /** Changes within this time are one pass: those that others wait for. */
   readonly gatherMs: number
+  /** The same for changes that only bring the books up to date. */
+  readonly gatherLaterMs: number
   /** After a pass with failures, doubling up to `maxRetryMs`. */
   readonly retryMs: number
   readonly maxRetryMs: number
@@ -11,30 +16,42 @@ export type LoopTimes = {
   readonly resyncMs: number
 }
 
-export const defaultTimes: LoopTimes = { gatherMs: 20, retryMs: 500, maxRetryMs: 30_000, resyncMs: 60_000 }
+export const defaultTimes: LoopTimes = {
+  gatherMs: 5,
+  gatherLaterMs: 100,
+  retryMs: 500,
+  maxRetryMs: 30_000,
+  resyncMs: 60_000,
+}
 
 export class ReconcileLoop {
   readonly #times: LoopTimes
   readonly #pass: () => Promise<{ failed: number }>
+  readonly #onResync: () => void
   readonly #log: Logger
   #timer: NodeJS.Timeout | undefined
   #dueMs = Infinity
   #running: Promise<void> | undefined
-  #isDirty = false
+  #isDirty: Urgency | undefined
   #failures = 0
   #isStopped = false
 
-  /** `pass` brings the kernel up to date once and says how many objects failed. */
-  constructor(times: LoopTimes, deps: { pass: () => Promise<{ failed: number }>; log: Logger }) {
+  /** `pass` brings the kernel up to date once and says how many objects failed; `onResync` goes before one that is in full. */
+  constructor(times: LoopTimes, deps: { pass: () => Promise<{ failed: number }>; onResync: () => void; log: Logger }) {
     this.#times = times
     this.#pass = deps.pass
+    this.#onResync = deps.onResync
     this.#log = deps.log
   }
 
   /** Something may have changed. */
-  trigger(): void {
-    if (this.#running) this.#isDirty = true
-    else this.#schedule(this.#times.gatherMs)
+  trigger(urgency: Urgency): void {
+    if (this.#running === undefined) this.#schedule(this.#gatherMs(urgency))
+    else if (this.#isDirty !== 'soon') this.#isDirty = urgency
+  }
+
+  #gatherMs(urgency: Urgency): number {
+    return urgency === 'soon' ? this.#times.gatherMs : this.#times.gatherLaterMs
   }
 
   /** A pass at once, after the one that runs; resolves when it is over, whatever came of it. */
@@ -44,12 +61,15 @@ export class ReconcileLoop {
     await this.#running
   }
 
-  #schedule(delayMs: number): void {
+  #schedule(delayMs: number, isResync = false): void {
     const dueMs = performance.now() + delayMs
     if (this.#isStopped || dueMs >= this.#dueMs) return
     clearTimeout(this.#timer)
     this.#dueMs = dueMs
-    this.#timer = setTimeout(() => this.#begin(), delayMs)
+    this.#timer = setTimeout(() => {
+      if (isResync) this.#onResync()
+      this.#begin()
+    }, delayMs)
   }
 
   #begin(): void {
@@ -62,7 +82,7 @@ export class ReconcileLoop {
   }
 
   async #run(): Promise<void> {
-    this.#isDirty = false
+    this.#isDirty = undefined
     try {
       const { failed } = await this.#pass()
       this.#failures = failed > 0 ? this.#failures + 1 : 0
@@ -77,7 +97,8 @@ export class ReconcileLoop {
     const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
     // our own changes come back as notifications: while passes fail, they must not turn the backoff into a busy loop
     if (this.#failures > 0) this.#schedule(Math.max(backoffMs, gatherMs))
-    else this.#schedule(this.#isDirty ? gatherMs : resyncMs)
+    else if (this.#isDirty) this.#schedule(this.#gatherMs(this.#isDirty))
+    else this.#schedule(resyncMs, true)
   }
 
   /** Waits for the pass that runs; none begins afterwards. */

@@ -3,12 +3,17 @@ import { type Addr, type Family } from '#/lib/addr.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type Problem, type UnderlayMtu } from '#/model/network.ts'
+import { type NetworkSettings, type Problem, type UnderlayMtu } from '#/model/network.ts'
 
 export type Underlay = { readonly mtuBytes: UnderlayMtu; readonly problems: readonly Problem[] }
 
 /** `addrs` are the node's addresses as its Node object tells them. */
-export function readUnderlay(netlink: Netlink, nodeName: string, addrs: readonly Addr[]): Underlay {
+export function readUnderlay(
+  netlink: Netlink,
+  nodeName: string,
+  addrs: readonly Addr[],
+  { underlayMtuBytes }: NetworkSettings,
+): Underlay {
   const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
   const deviceOf = new Map(listAddresses(netlink).map(({ addr, index }) => [String(addr), index]))
   const mtuBytes: { [F in Family]?: number } = {}
@@ -16,7 +21,7 @@ export function readUnderlay(netlink: Netlink, nodeName: string, addrs: readonly
   for (const addr of addrs) {
     if (mtuBytes[addr.family] !== undefined) continue
     const link = links.get(deviceOf.get(String(addr)) ?? 0)
-    if (link) mtuBytes[addr.family] = link.mtuBytes
+    if (link) mtuBytes[addr.family] = underlayMtuBytes ?? link.mtuBytes
     else
       problems.push({
         object: `node/${nodeName}`,

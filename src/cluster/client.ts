@@ -17,11 +17,13 @@ export type RequestOptions = {
 
 export type PatchType = 'merge' | 'json' | 'strategic' | 'apply'
 
-export type ListOptions = RequestOptions & {
+export type ListOptions<T extends KubeObject = KubeObject> = RequestOptions & {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   /** Objects per page; default 500, as kubectl. */
   readonly pageSize?: number
+  /** Applied to each object while its page is read, so that a long list is never whole in memory; default: all of it. */
+  readonly keep?: (object: T) => T
 }
 
 export type KubeList<T extends KubeObject> = {
@@ -96,7 +98,7 @@ export class ApiClient implements AsyncDisposable {
   }
 
   /** All objects of a collection at one version, read page by page. `timeoutMs` is for each page. */
-  async list<T extends KubeObject>(path: string, options: ListOptions = {}): Promise<KubeList<T>> {
+  async list<T extends KubeObject>(path: string, options: ListOptions<T> = {}): Promise<KubeList<T>> {
     const { pageSize = defaultPageSize } = options
     try {
       return await this.#listPages<T>(path, options, pageSize)
@@ -148,15 +150,20 @@ export class ApiClient implements AsyncDisposable {
     return value as T
   }
 
-  async #listPages<T extends KubeObject>(path: string, options: ListOptions, pageSize: number): Promise<KubeList<T>> {
+  async #listPages<T extends KubeObject>(
+    path: string,
+    options: ListOptions<T>,
+    pageSize: number,
+  ): Promise<KubeList<T>> {
     const items: T[] = []
+    const { keep = (item: T) => item } = options
     let continueToken = ''
     for (;;) {
       const query = listQuery(options, pageSize, continueToken)
       const call: Call = { ...options, method: 'GET', path, query }
       const page = readList(await this.#json(call), () => this.#name(call))
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed but unread, as said at `get`
-      for (const item of page.items) items.push(item as T)
+      for (const item of page.items) items.push(keep(item as T))
       continueToken = page.continueToken
       if (continueToken === '') return { items, resourceVersion: page.resourceVersion }
     }
@@ -247,7 +254,11 @@ function withQuery(path: string, query: Readonly<Record<string, string>> = {}): 
   return text === '' ? path : `${path}?${text}`
 }
 
-function listQuery(options: ListOptions, pageSize: number, continueToken: string): Record<string, string> {
+function listQuery(
+  options: Omit<ListOptions, 'keep'>,
+  pageSize: number,
+  continueToken: string,
+): Record<string, string> {
   return {
     ...options.query,
     ...(options.labelSelector === undefined ? {} : { labelSelector: options.labelSelector }),

@@ -11,7 +11,7 @@ import { Backoff } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { type Clock, sleep, systemClock } from './clock.ts'
 import { ApiError, describe } from './errors.ts'
-import { type Listener, ObjectStore, type Unsubscribe } from './store.ts'
+import { type Keep, lean, type Listener, ObjectStore, type Unsubscribe } from './store.ts'
 import { type WatchEvent, watchEvents } from './watch.ts'
 
 export type ReflectorOptions = {
@@ -21,12 +21,14 @@ export type ReflectorOptions = {
   readonly pageSize?: number
 }
 
-export type ReflectorDeps = {
+export type ReflectorDeps<T extends KubeObject> = {
   readonly client: ApiClient
   readonly log: Logger
   readonly clock?: Clock
   /** A number in [0, 1). */
   readonly random?: () => number
+  /** What is kept of each object; by default all but metadata.managedFields. Objects of thousands of nodes add up. */
+  readonly keep?: Keep<T>
 }
 
 export type ReflectorStatus = {
@@ -48,8 +50,8 @@ const maxFailedResumes = 3
 const saysNothingOfVersions = [401, 403, 429, 503]
 /** The most a Retry-After can hold us off. */
 const longestAskedMs = 60_000
-/** How many events are applied before others on the event loop get their turn. */
-const eventsPerTurn = 200
+/** How many objects are taken over before others on the event loop get their turn. */
+const objectsPerTurn = 200
 
 export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #options: ReflectorOptions
@@ -57,6 +59,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #log: Logger
   readonly #clock: Clock
   readonly #random: () => number
+  readonly #keep: Keep<T>
   readonly #store: ObjectStore<T>
   readonly #backoff: Backoff
   readonly #stop = new AbortController()
@@ -69,13 +72,14 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #failedResumes = 0
   #attempts = 0
 
-  constructor(options: ReflectorOptions, deps: ReflectorDeps) {
+  constructor(options: ReflectorOptions, deps: ReflectorDeps<T>) {
     this.#options = options
     this.#client = deps.client
     this.#log = deps.log.with({ path: options.path })
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? Math.random
-    this.#store = new ObjectStore<T>({ log: this.#log })
+    this.#keep = deps.keep ?? lean
+    this.#store = new ObjectStore<T>({ log: this.#log, keep: this.#keep })
     this.#backoff = new Backoff({ firstMs: 200, maxMs: 30_000 }, { random: this.#random })
   }
 
@@ -132,9 +136,14 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   async #list(): Promise<string> {
     this.#phase = 'listing'
     const { path, ...options } = this.#options
-    const { items, resourceVersion } = await this.#client.list<T>(path, { ...options, signal: this.#stop.signal })
+    const { items, resourceVersion } = await this.#client.list<T>(path, {
+      ...options,
+      keep: this.#keep,
+      signal: this.#stop.signal,
+    })
     this.#stop.signal.throwIfAborted()
-    this.#store.replaceAll(items)
+    let taken = 0
+    for (const _ of this.#store.replaceAll(items)) if (++taken % objectsPerTurn === 0) await immediate()
     this.#log.debug('listed', { objects: items.length, resourceVersion })
     return resourceVersion
   }
@@ -158,7 +167,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       let events = 0
       for await (const event of watchEvents({ path, query, lifeSeconds }, deps)) {
         this.#apply(event)
-        if (++events % eventsPerTurn === 0) await immediate()
+        if (++events % objectsPerTurn === 0) await immediate()
       }
     } finally {
       cancelHealthTimer()

@@ -18,11 +18,15 @@ function storeOf(): { store: ObjectStore<KubeObject>; told: string[] } {
   return { store, told }
 }
 
+function replaceAll(store: ObjectStore<KubeObject>, items: readonly KubeObject[]): void {
+  for (const _ of store.replaceAll(items));
+}
+
 test('a list tells only what is new to the store, and that it is whole', () => {
   const { store, told } = storeOf()
-  store.replaceAll([object('a', '1'), object('b', '1')])
-  store.replaceAll([object('b', '1'), object('c', '2'), object('a', '3')])
-  store.replaceAll([object('c', '2')])
+  replaceAll(store, [object('a', '1'), object('b', '1')])
+  replaceAll(store, [object('b', '1'), object('c', '2'), object('a', '3')])
+  replaceAll(store, [object('c', '2')])
   assert.deepEqual(told, [
     'added a@1',
     'added b@1',
@@ -87,7 +91,7 @@ test('who follows the changes always has what the store has', () => {
       for (const each of steps) {
         if ('put' in each) store.put(each.put)
         else if ('remove' in each) store.remove(each.remove)
-        else store.replaceAll(each.list)
+        else replaceAll(store, each.list)
         assert.deepEqual(Object.fromEntries(copy), Object.fromEntries(store.objects))
       }
     }),

@@ -13,14 +13,19 @@ export type Change<T extends KubeObject> =
 export type Listener<T extends KubeObject> = (change: Change<T>) => void
 export type Unsubscribe = () => void
 
+/** What of an object is kept. Pure, and the same when it is given what it made. */
+export type Keep<T extends KubeObject> = (object: T) => T
+
 export class ObjectStore<T extends KubeObject> {
   readonly #log: Logger
+  readonly #keep: Keep<T>
   readonly #objects = new Map<string, T>()
   readonly #listeners = new Set<Listener<T>>()
   #inSync = false
 
-  constructor(deps: { log: Logger }) {
+  constructor(deps: { log: Logger; keep?: Keep<T> }) {
     this.#log = deps.log
+    this.#keep = deps.keep ?? lean
   }
 
   get objects(): ReadonlyMap<string, T> {
@@ -39,17 +44,17 @@ export class ObjectStore<T extends KubeObject> {
     return () => this.#listeners.delete(own)
   }
 
-  /** Takes over a whole list: what is not in it was deleted while nobody looked. */
-  replaceAll(items: readonly T[]): void {
+  /** Takes over a whole list, object by object: what is not in it was deleted while nobody looked. */
+  *replaceAll(items: readonly T[]): Generator<void, void> {
     const listed = new Set(items.map(keyOf))
     for (const [key, object] of this.#objects) if (!listed.has(key)) this.#delete(key, object)
-    for (const item of items) this.put(item)
+    for (const item of items) yield this.put(item)
     this.#inSync = true
     this.#tell({ kind: 'synced' })
   }
 
   put(received: T): void {
-    const object = lean(received)
+    const object = this.#keep(received)
     const key = keyOf(object)
     const previous = this.#objects.get(key)
     if (previous?.metadata.resourceVersion !== undefined && isSameVersion(previous, object)) return
@@ -68,7 +73,7 @@ export class ObjectStore<T extends KubeObject> {
   remove(received: T): void {
     const key = keyOf(received)
     const known = this.#objects.get(key)
-    if (known !== undefined && known.metadata.uid === received.metadata.uid) this.#delete(key, lean(received))
+    if (known !== undefined && known.metadata.uid === received.metadata.uid) this.#delete(key, this.#keep(received))
   }
 
   #delete(key: string, object: T): void {
@@ -93,7 +98,7 @@ function isSameVersion(left: KubeObject, right: KubeObject): boolean {
 }
 
 /** Without metadata.managedFields: often half of an object, and nobody here reads it. */
-function lean<T extends KubeObject>(object: T): T {
+export function lean<T extends KubeObject>(object: T): T {
   if (!('managedFields' in object.metadata)) return object
   const { managedFields: _, ...metadata } = object.metadata
   return { ...object, metadata }

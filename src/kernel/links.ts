@@ -30,7 +30,7 @@ export type Link = {
   readonly hairpin?: boolean
 }
 
-function toLink(payload: Uint8Array): Link {
+export function toLink(payload: Uint8Array): Link {
   const { index, flags, attrs } = decodeLink(payload)
   const kind = attrs.info?.kind ?? ''
   const vxlan = kind === 'vxlan' && attrs.info?.data ? vxlanData.decode(attrs.info.data) : undefined

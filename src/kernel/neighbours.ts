@@ -14,9 +14,14 @@ import { type Netlink, type Operation } from './netlink.ts'
 
 const neighHeaderBytes = 12
 
-export function listPermanentNeighbours(netlink: Netlink): Neighbour[] {
-  return netlink
-    .dump({ what: 'ip neigh show nud permanent', type: RTM_GETNEIGH, payload: new Uint8Array(neighHeaderBytes) })
+export async function listPermanentNeighbours(netlink: Netlink): Promise<Neighbour[]> {
+  const header = new Uint8Array(neighHeaderBytes)
+  const messages = await netlink.dumpInTurns({
+    what: 'ip neigh show nud permanent',
+    type: RTM_GETNEIGH,
+    payload: header,
+  })
+  return messages
     .flatMap(({ type, payload }) => (type === RTM_NEWNEIGH ? (decodeNeigh(payload) ?? []) : []))
     .filter(({ state }) => (state & NUD_PERMANENT) !== 0)
 }

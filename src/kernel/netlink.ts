@@ -53,10 +53,17 @@ const NFNL_MSG_BATCH_END = 0x11
 export class Netlink {
   readonly #socket: RequestSocket
   #sequence = 0
+  /** What a dump in turns is about, while it runs: any other request would take its answers. */
+  #dumping: string | undefined
 
   /** In the namespace of the calling thread, or in the one given. */
   constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
     this.#socket = netns ? netns.run(() => new RequestSocket(protocol)) : new RequestSocket(protocol)
+  }
+
+  /** By this the kernel's notifications tell who made the change. */
+  get portId(): number {
+    return this.#socket.portId
   }
 
   /** Carries out one operation; throws KernelError. */
@@ -123,7 +130,7 @@ export class Netlink {
       encodeMessage({ type, flags: flags | NLM_F_REQUEST, payload }, ++this.#sequence, into)
     }
     enclose(NFNL_MSG_BATCH_END)
-    this.#socket.send(into.toBytes())
+    this.#write(into)
     // The kernel answers failed messages only, in any number, and is done when send returns. The answer to a message that
     // does nothing comes after all of these: whatever happened, nothing is left over in the socket then.
     this.#send([{ type: NLMSG_NOOP, flags: NLM_F_REQUEST | NLM_F_ACK, payload: new Uint8Array() }])
@@ -163,42 +170,100 @@ export class Netlink {
       try {
         return this.#collect(operation, NLM_F_REQUEST | NLM_F_DUMP)
       } catch (error) {
-        const again = error instanceof Interrupted || (error instanceof SysError && error.code === 'ENOBUFS')
-        if (!again || attempt === dumpAttempts) throw error
+        if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
       }
     }
   }
 
-  #collect(operation: Operation, flags: number): Message[] {
-    this.#send([{ type: operation.type, flags: flags | (operation.flags ?? 0), payload: operation.payload }])
-    const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP
-    const replies: Message[] = []
-    let interrupted = false
-    for (;;) {
-      for (const message of decodeMessages(this.#socket.receive())) {
-        if (message.sequence !== this.#sequence) continue
-        if (message.flags & NLM_F_DUMP_INTR) interrupted = true
-        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const { errno, explanation } = decodeAck(message)
-          if (errno !== 0) throw new KernelError(operation.what, errno, explanation)
-          if (interrupted) throw new Interrupted(operation.what)
-          return replies
-        }
-        replies.push({ ...message, payload: message.payload.slice() })
-        if (!isDump) return replies
+  /**
+   * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. Until it is
+   * over this client takes no other request.
+   */
+  async dumpInTurns(operation: Operation): Promise<Message[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#collectInTurns(operation)
+      } catch (error) {
+        if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
       }
     }
+  }
+
+  async #collectInTurns(operation: Operation): Promise<Message[]> {
+    this.#ask(operation, NLM_F_REQUEST | NLM_F_DUMP)
+    const answer = new Answer(operation, this.#sequence)
+    this.#dumping = operation.what
+    try {
+      while (!answer.take(this.#socket.receive())) await setImmediate()
+      return answer.messages
+    } finally {
+      this.#dumping = undefined
+    }
+  }
+
+  #collect(operation: Operation, flags: number): Message[] {
+    this.#ask(operation, flags)
+    const answer = new Answer(operation, this.#sequence)
+    const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP
+    for (;;) {
+      const isWhole = answer.take(this.#socket.receive())
+      if (isWhole || (!isDump && answer.messages.length > 0)) return answer.messages
+    }
+  }
+
+  #ask({ type, flags = 0, payload }: Operation, requestFlags: number): void {
+    this.#send([{ type, flags: flags | requestFlags, payload }])
   }
 
   #send(requests: readonly Request[]): void {
     const into = new Writer(4096)
     for (const request of requests) encodeMessage(request, ++this.#sequence, into)
+    this.#write(into)
+  }
+
+  #write(into: Writer): void {
+    if (this.#dumping !== undefined)
+      throw new Error(`this netlink client is still reading the answer to ${this.#dumping}`)
     this.#socket.send(into.toBytes())
   }
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]()
   }
+}
+
+/** The answer to one request, collected from datagrams. */
+class Answer {
+  readonly messages: Message[] = []
+  readonly #operation: Operation
+  readonly #sequence: number
+  #isInterrupted = false
+
+  constructor(operation: Operation, sequence: number) {
+    this.#operation = operation
+    this.#sequence = sequence
+  }
+
+  /** True when it is whole. Throws KernelError when it is a refusal, or changed while it was read. */
+  take(datagram: Uint8Array): boolean {
+    for (const message of decodeMessages(datagram)) {
+      // answers to an earlier request that was given up are none of ours
+      if (message.sequence !== this.#sequence) continue
+      if (message.flags & NLM_F_DUMP_INTR) this.#isInterrupted = true
+      if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+        const { errno, explanation } = decodeAck(message)
+        if (errno !== 0) throw new KernelError(this.#operation.what, errno, explanation)
+        if (this.#isInterrupted) throw new Interrupted(this.#operation.what)
+        return true
+      }
+      this.messages.push({ ...message, payload: message.payload.slice() })
+    }
+    return false
+  }
+}
+
+function mayDumpAgain(error: unknown): boolean {
+  return error instanceof Interrupted || (error instanceof SysError && error.code === 'ENOBUFS')
 }
 
 class Interrupted extends KernelError {

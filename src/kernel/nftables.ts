@@ -1,9 +1,18 @@
 // The kernel's nftables: one table at a time, read whole, and replaced whole in one transaction. Who loads a table here owns
 // it; all other tables are left alone.
+import { setImmediate } from 'node:timers/promises'
+import { Addr } from '#/lib/addr.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { SysError } from '#/sys/libc.ts'
 import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
-import { decodeChain, decodeElements, decodeRule, decodeSet, type NftActual } from '#/wire/nftables/actual.ts'
+import {
+  decodeChain,
+  decodeElements,
+  decodeRule,
+  decodeSet,
+  type NftActual,
+  type NftActualSet,
+} from '#/wire/nftables/actual.ts'
 import { type NftSetChange } from '#/wire/nftables/compare.ts'
 import {
   decodeNft,
@@ -23,6 +32,8 @@ import {
   ruleCodec,
   setCodec,
   tableCodec,
+  type Traffic,
+  trafficOf,
 } from '#/wire/nftables/messages.ts'
 import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
 import { deleteTableRequest, elementRequests, type NftRequest, replaceRequests } from '#/wire/nftables/transaction.ts'
@@ -52,6 +63,10 @@ export class NftClient {
     }
   }
 
+  get portId(): number {
+    return this.#netlink.portId
+  }
+
   /** All tables of the namespace, of whatever family and owner. */
   listTables(): { readonly family: string; readonly name: string }[] {
     const payload = encodeNft(undefined, tableCodec, {})
@@ -62,12 +77,12 @@ export class NftClient {
   }
 
   /** The table with all that is in it, as of one moment; undefined when there is none. Throws KernelError. */
-  readTable(family: NftFamily, name: string): NftActual | undefined {
+  async readTable(family: NftFamily, name: string): Promise<NftActual | undefined> {
     for (let attempt = 1; ; attempt++) {
       const before = this.#generation()
       let failure: unknown
       try {
-        const table = this.#read(family, name)
+        const table = await this.#read(family, name)
         if (this.#generation() === before) return table
       } catch (error) {
         // what was listed may be gone a moment later
@@ -129,7 +144,17 @@ export class NftClient {
     return decodeNft(reply.payload, generationCodec).id
   }
 
-  #read(family: NftFamily, name: string): NftActual | undefined {
+  /** What each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */
+  async readTraffic(family: NftFamily, table: string, set: string): Promise<{ addr: Addr; traffic: Traffic }[]> {
+    const elements = await this.#elements(family, table, set)
+    return elements.flatMap((element) => {
+      const bytes = element.key?.value
+      const traffic = trafficOf(element)
+      return bytes && traffic ? [{ addr: Addr.fromBytes(bytes), traffic }] : []
+    })
+  }
+
+  async #read(family: NftFamily, name: string): Promise<NftActual | undefined> {
     const flags = this.#tableFlags(family, name)
     if (flags === undefined) return undefined
     const rules = this.#dump(
@@ -145,11 +170,14 @@ export class NftClient {
         hook: chain.hook,
         rules: rules.filter((rule) => rule.chain === chain.name),
       }))
-    const sets = this.#dump(
+    const sets: NftActualSet[] = []
+    for (const payload of this.#dump(
       `nft list sets ${family} ${name}`,
       NFT_MSG_GETSET,
       encodeNft(family, setCodec, { table: name }),
-    ).map((payload) => decodeSet(payload, (set) => this.#elements(family, name, set)))
+    )) {
+      sets.push(decodeSet(payload, await this.#elements(family, name, decodeNft(payload, setCodec).name ?? '')))
+    }
     return { family, name, flags, sets, chains }
   }
 
@@ -164,9 +192,16 @@ export class NftClient {
     }
   }
 
-  #elements(family: NftFamily, table: string, set: string): ElementAttrs[] {
+  /** There may be thousands, so reading them gives others their turn. */
+  async #elements(family: NftFamily, table: string, set: string): Promise<ElementAttrs[]> {
     const payload = encodeNft(family, elementsCodec, { table, set })
-    return this.#dump(`nft list set ${family} ${table} ${set}`, NFT_MSG_GETSETELEM, payload).flatMap(decodeElements)
+    const what = `nft list set ${family} ${table} ${set}`
+    const elements: ElementAttrs[] = []
+    for (const message of await this.#netlink.dumpInTurns({ what, type: NFT_MSG_GETSETELEM, payload })) {
+      elements.push(...decodeElements(message.payload))
+      await setImmediate()
+    }
+    return elements
   }
 
   #dump(what: string, type: number, payload: Uint8Array): Uint8Array[] {

@@ -1,8 +1,12 @@
-// Tells when somebody changed kernel state that may be ours. It says only that: what changed is read anew.
+// Tells what somebody else changed in the kernel. It says what it was about, not how it is now: that is read anew.
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
+import { decodeAddr, RTM_DELADDR, RTM_NEWADDR } from '#/wire/netlink/addr.ts'
+import { RTM_DELLINK, RTM_NEWLINK } from '#/wire/netlink/link.ts'
 import { decodeMessages, type Message } from '#/wire/netlink/message.ts'
 import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
 import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
+import { NFNLGRP_NFTABLES, nftTableOf } from '#/wire/nftables/messages.ts'
+import { type Link, toLink } from './links.ts'
 
 const RTNLGRP_LINK = 1
 const RTNLGRP_NEIGH = 3
@@ -13,7 +17,6 @@ const RTNLGRP_IPV6_ROUTE = 11
 /** Of all sysctls these alone are told: forwarding, rp_filter and a few more. */
 const RTNLGRP_IPV4_NETCONF = 24
 const RTNLGRP_IPV6_NETCONF = 25
-const NFNLGRP_NFTABLES = 7
 
 const routeGroups = [
   RTNLGRP_LINK,
@@ -26,45 +29,81 @@ const routeGroups = [
   RTNLGRP_IPV6_NETCONF,
 ]
 
-/** What of the kernel's chatter matters: neighbours come with every packet, and routes by the thousand on a router. */
-export type Concern = {
-  readonly route: (route: Route) => boolean
-  readonly neighbour: (neighbour: Neighbour) => boolean
+export type Notification =
+  | { readonly kind: 'link'; readonly link: Link; readonly isGone: boolean }
+  | { readonly kind: 'address'; readonly deviceIndex: number }
+  | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
+  | { readonly kind: 'route'; readonly route: Route }
+  /** Forwarding and its like, of some device or all. */
+  | { readonly kind: 'netconf' }
+  | { readonly kind: 'table'; readonly family: string; readonly name: string }
+  /** The kernel had more to tell than the socket held (ENOBUFS): anything may have changed. */
+  | { readonly kind: 'lost' }
+
+/** Undefined for what is no news: other families, cached copies, generations of rulesets. */
+function decodeRouteNotification(message: Message): Notification | undefined {
+  const { type, payload } = message
+  switch (type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return { kind: 'link', link: toLink(payload), isGone: type === RTM_DELLINK }
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return { kind: 'address', deviceIndex: decodeAddr(payload).index }
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH: {
+      const neighbour = decodeNeigh(payload)
+      return neighbour && { kind: 'neighbour', neighbour }
+    }
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: {
+      const route = decodeRoute(payload)
+      return route && { kind: 'route', route }
+    }
+    default:
+      return { kind: 'netconf' }
+  }
 }
 
-function concerns(message: Message, { route, neighbour }: Concern): boolean {
-  if (message.type === RTM_NEWNEIGH || message.type === RTM_DELNEIGH) {
-    const found = decodeNeigh(message.payload)
-    return found !== undefined && neighbour(found)
-  }
-  if (message.type === RTM_NEWROUTE || message.type === RTM_DELROUTE) {
-    const found = decodeRoute(message.payload)
-    return found !== undefined && route(found)
-  }
-  return true
+function decodeTableNotification(message: Message): Notification | undefined {
+  const table = nftTableOf(message)
+  return table && { kind: 'table', ...table }
 }
 
 /**
- * Calls `onChange` soon after every change to devices, addresses, forwarding, nftables, and those routes and neighbours that are of `concern`, in the
- * calling thread's namespace, and when notifications were lost. `onError` gets what ends the watching.
+ * Calls `onChange` for every change to devices, addresses, neighbours, routes, forwarding and nftables in the calling thread's
+ * namespace, but for those made through the sockets with these port ids. `onError` gets what ends the watching.
  */
-export function watchKernel(concern: Concern, onChange: () => void, onError: (error: unknown) => void): Disposable {
-  const sockets = [
-    new NotificationSocket(NETLINK_ROUTE, routeGroups),
-    new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES]),
-  ]
-  const follow = async (socket: NotificationSocket, isRelevant: (message: Message) => boolean): Promise<void> => {
+export function watchKernel(
+  ownPortIds: ReadonlySet<number>,
+  onChange: (notification: Notification) => void,
+  onError: (error: unknown) => void,
+): Disposable {
+  const routes = new NotificationSocket(NETLINK_ROUTE, routeGroups)
+  const tables = new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES])
+  const follow = async (
+    socket: NotificationSocket,
+    decode: (message: Message) => Notification | undefined,
+  ): Promise<void> => {
     for (;;) {
       const datagram = await socket.receive()
       if (datagram === undefined) return
-      if (datagram === 'overflow' || decodeMessages(datagram).some(isRelevant)) onChange()
+      if (datagram === 'overflow') {
+        onChange({ kind: 'lost' })
+        continue
+      }
+      for (const message of decodeMessages(datagram)) {
+        if (ownPortIds.has(message.portId)) continue
+        const notification = decode(message)
+        if (notification) onChange(notification)
+      }
     }
   }
-  follow(sockets[0]!, (message) => concerns(message, concern)).catch(onError)
-  follow(sockets[1]!, () => true).catch(onError)
+  follow(routes, decodeRouteNotification).catch(onError)
+  follow(tables, decodeTableNotification).catch(onError)
   return {
     [Symbol.dispose]() {
-      for (const socket of sockets) socket[Symbol.dispose]()
+      for (const socket of [routes, tables]) socket[Symbol.dispose]()
     },
   }
 }

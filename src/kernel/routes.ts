@@ -1,5 +1,6 @@
 // Routes of the main table.
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
+import { setImmediate } from 'node:timers/promises'
+import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
   decodeRoute,
   encodeRoute,
@@ -14,16 +15,37 @@ import { type Netlink, type Operation } from './netlink.ts'
 
 const routeHeaderBytes = 12
 
+const families = [AF_INET, AF_INET6] as const
+const decodedPerTurn = 250
+
+function dumpRequest(family: number): Operation {
+  const payload = new Uint8Array(routeHeaderBytes)
+  payload[0] = family
+  return { what: 'ip route show', type: RTM_GETROUTE, payload }
+}
+
+function routesIn(messages: readonly Message[]): Route[] {
+  return messages
+    .flatMap(({ type, payload }) => (type === RTM_NEWROUTE ? (decodeRoute(payload) ?? []) : []))
+    .filter(({ table }) => table === RT_TABLE_MAIN)
+}
+
 /** All routes of both families in the main table. */
 export function listRoutes(netlink: Netlink): Route[] {
-  return [AF_INET, AF_INET6].flatMap((family) => {
-    const payload = new Uint8Array(routeHeaderBytes)
-    payload[0] = family
-    return netlink
-      .dump({ what: 'ip route show', type: RTM_GETROUTE, payload })
-      .flatMap((message) => (message.type === RTM_NEWROUTE ? (decodeRoute(message.payload) ?? []) : []))
-      .filter(({ table }) => table === RT_TABLE_MAIN)
-  })
+  return families.flatMap((family) => routesIn(netlink.dump(dumpRequest(family))))
+}
+
+/** The same, for tables that may hold thousands: others on the event loop get their turn in between. */
+export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
+  const routes: Route[] = []
+  for (const family of families) {
+    const messages = await netlink.dumpInTurns(dumpRequest(family))
+    for (let start = 0; start < messages.length; start += decodedPerTurn) {
+      routes.push(...routesIn(messages.slice(start, start + decodedPerTurn)))
+      await setImmediate()
+    }
+  }
+  return routes
 }
 
 /** The route in the words of ip-route(8); `deviceName` gives the name for an interface index. */

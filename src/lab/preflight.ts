@@ -7,7 +7,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { routeAdd } from '#/kernel/routes.ts'
 import { bridgeName, deviceMac, routeProtocol, vtepGateways, vxlanName } from '#/model/names.ts'
-import { overlayTable } from '#/plan/masquerade.ts'
+import { takeInTable } from '#/plan/filter.ts'
 import { createNetns, type Netns, removeNetns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN } from '#/wire/netlink/route.ts'
@@ -54,7 +54,7 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
       needs: 'CONFIG_NF_TABLES_NETDEV and CONFIG_NETFILTER_INGRESS',
       run: () => {
         using nftables = new NftClient(netns)
-        nftables.replaceTable(overlayTable)
+        nftables.replaceTable(takeInTable)
       },
     },
   ]

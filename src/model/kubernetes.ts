@@ -124,9 +124,12 @@ export function annotationsOf(object: KubeObject): Readonly<Record<string, strin
   return stringMapOf(object.metadata.annotations)
 }
 
+/** A node's pod CIDRs beyond the one per family that its spec can have, separated by commas. */
+export const extraPodCIDRsAnnotation = 'causeway.dev/extra-pod-cidrs'
+
 /**
- * The pod CIDRs of a node: spec.podCIDRs, or spec.podCIDR where only that is set. At most one per family, as the API
- * demands; what cannot be used is left out and told in `problems`.
+ * The pod CIDRs of a node: spec.podCIDRs, or spec.podCIDR where only that is set, of which the API demands at most one per
+ * family, then those of the annotation. What cannot be used is left out and told in `problems`.
  */
 export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: string[] } {
   const spec = fieldsOf(node.spec)
@@ -135,14 +138,43 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: stri
   const texts = several.length > 0 ? several : single === undefined || single === '' ? [] : [single]
   const prefixes: Prefix[] = []
   const problems: string[] = []
+  const refuse = (where: string, why: string): number => problems.push(`node ${node.metadata.name}: ${where}: ${why}`)
   for (const text of texts) {
     const result = readPrefix(text)
-    if (typeof result === 'string') problems.push(`node ${node.metadata.name}: spec.podCIDRs: ${result}`)
-    else if (prefixes.some(({ family }) => family === result.family)) {
-      problems.push(`node ${node.metadata.name}: spec.podCIDRs: ${result} is a second one of IPv${result.family}`)
-    } else prefixes.push(result)
+    if (typeof result === 'string') refuse('spec.podCIDRs', result)
+    else if (prefixes.some(({ family }) => family === result.family))
+      refuse('spec.podCIDRs', `${result} is a second one of IPv${result.family}`)
+    else prefixes.push(result)
+  }
+  for (const text of (annotationsOf(node)[extraPodCIDRsAnnotation] ?? '').split(',')) {
+    if (text.trim() === '') continue
+    const result = readPrefix(text.trim())
+    const where = `annotation ${extraPodCIDRsAnnotation}`
+    if (typeof result === 'string') refuse(where, result)
+    else if (prefixes.some((other) => other.overlaps(result)))
+      refuse(where, `${result} overlaps another one of the node`)
+    else prefixes.push(result)
   }
   return { prefixes, problems }
+}
+
+/** The node with its identity, pod CIDRs, addresses and these annotations, and nothing else. */
+export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): KubeNode {
+  const { name, uid, resourceVersion } = node.metadata
+  const all = annotationsOf(node)
+  const annotations = Object.fromEntries(names.flatMap((each) => (all[each] === undefined ? [] : [[each, all[each]]])))
+  const { podCIDR, podCIDRs } = fieldsOf(node.spec)
+  const { addresses } = fieldsOf(node.status)
+  return {
+    metadata: {
+      name,
+      ...(uid !== undefined && { uid }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(Object.keys(annotations).length > 0 && { annotations }),
+    },
+    spec: { ...(podCIDR !== undefined && { podCIDR }), ...(podCIDRs !== undefined && { podCIDRs }) },
+    status: { ...(addresses !== undefined && { addresses }) },
+  }
 }
 
 /** Whether any pod CIDR is written on the node, readable or not: the API lets them be set only once. */

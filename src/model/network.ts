@@ -1,24 +1,33 @@
 // What a node's network consists of: the facts that planning starts from, and the kernel state that it asks for.
 // Devices are named, never numbered: an index is the kernel's business and changes when a device is made again.
-import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** One node of the cluster as its Node object tells it. */
 export type NodeState = {
   readonly name: string
   readonly podCIDRs: readonly Prefix[]
-  /** InternalIP addresses, in the order of the object. */
+  /** Where its tunnel ends: InternalIP addresses in the order of the object, after those that flannel published. */
   readonly addrs: readonly Addr[]
+  /** The MACs of its VTEPs, by the family of the pods, where flannel's annotations tell some (model/flannel.ts). */
+  readonly vtepMacs?: { readonly [F in Family]?: string }
 }
 
 /** The host's end of a pod's veth. */
-export type PortState = { readonly name: string; readonly pod: string }
+export type PortState = {
+  readonly name: string
+  readonly pod: string
+  /** Those that its addresses are from: a pod keeps them, and its gateway, when the node is given others. */
+  readonly podCIDRs: readonly Prefix[]
+}
 
 export type NetworkSettings = {
   /** All pod CIDRs of the cluster lie in these; traffic from pods to elsewhere is masqueraded. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly vni: number
   readonly vxlanPort: number
+  /** What the underlay carries, where its devices promise more than the network between them keeps. */
+  readonly underlayMtuBytes?: number
 }
 
 /** The underlay's MTU by family, as far as this node has an address of that family. */
@@ -34,7 +43,7 @@ export type DesiredVxlan = {
   readonly port: number
 }
 export type DesiredLink = DesiredBridge | DesiredVxlan
-export type DesiredPort = PortState & { readonly bridge: string }
+export type DesiredPort = { readonly name: string; readonly pod: string; readonly bridge: string }
 export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
 export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
 export type DesiredRoute = {
@@ -43,6 +52,7 @@ export type DesiredRoute = {
   readonly gateway: Addr
   readonly preferredSource?: Addr
   readonly mtuBytes: number
+  readonly metric: number
   readonly encap: { readonly vni: number; readonly src: Addr; readonly dst: Addr }
   /** The node that owns `dst`. */
   readonly node: string
@@ -67,6 +77,20 @@ export const emptyNetwork: DesiredNetwork = {
   neighbours: [],
   routes: [],
   tables: [],
+}
+
+export const routeKey = ({ dst }: DesiredRoute): string => String(dst)
+export const neighbourKey = ({ addr, device }: Omit<DesiredNeighbour, 'mac'>): string => `${addr} dev ${device}`
+export const addrOfNeighbourKey = (key: string): Addr => Addr.parse(key.split(' ')[0]!)
+
+/** Where the tunnel of some other node ends, and whether it is still one. */
+export type TunnelEndChange = { readonly addr: Addr; readonly isWanted: boolean }
+
+/** What a change of other nodes makes different, by the key of the kernel object; undefined is what is no longer wanted. */
+export type NetworkDelta = {
+  readonly routes: ReadonlyMap<string, DesiredRoute | undefined>
+  readonly neighbours: ReadonlyMap<string, DesiredNeighbour | undefined>
+  readonly tunnelEnds: ReadonlyMap<string, TunnelEndChange>
 }
 
 /** Something about an object of the cluster that keeps us from serving it, and what to do. */

@@ -1,57 +1,139 @@
-// Who owns which pod CIDR and which address, when Node objects contradict each other.
-import { type Prefix } from '#/lib/addr.ts'
+// Who owns which pod CIDR and which address, when Node objects contradict each other. An index over all nodes, so that a
+// change costs what it touches: nearly always nothing but the one node.
+import { type Family, Prefix } from '#/lib/addr.ts'
 import { type NodeState, type Problem } from '#/model/network.ts'
 
-/** A first owner by start address; sorted, because claims are nearly always disjoint and there are thousands. */
-type Claim = { readonly cidr: Prefix; readonly node: string }
+/** A node without what another node has the better claim to, and what was taken from it. */
+export type Settled = { readonly node: NodeState; readonly problems: readonly Problem[] }
 
-function conflicts(claims: readonly Claim[]): Map<Claim, Claim> {
-  const lost = new Map<Claim, Claim>()
-  const sorted = claims.toSorted((a, b) => a.cidr.compare(b.cidr))
-  // CIDRs are nested or disjoint, so those that can hold the next one form a stack
-  let open: Claim[] = []
-  for (const claim of sorted) {
-    open = open.filter(({ cidr }) => cidr.contains(claim.cidr))
-    const holder = open.find(({ node }) => node !== claim.node)
-    if (holder) lost.set(claim, holder)
-    else open.push(claim)
+/** Values by key, several to a key; a key without values is no key. */
+class Holders {
+  readonly #names = new Map<string, Set<string>>()
+
+  add(key: string, name: string): void {
+    const names = this.#names.get(key)
+    if (names) names.add(name)
+    else this.#names.set(key, new Set([name]))
   }
-  return lost
+
+  remove(key: string, name: string): void {
+    const names = this.#names.get(key)
+    if (names?.delete(name) && names.size === 0) this.#names.delete(key)
+  }
+
+  /** In the order of their names. */
+  of(key: string): readonly string[] {
+    const names = this.#names.get(key)
+    if (names === undefined) return []
+    return names.size === 1 ? [...names] : [...names].sort()
+  }
 }
 
 /**
- * The nodes without the pod CIDRs that overlap another node's and without addresses that another node has too: packets must
- * not go to one of two by chance. Of equal claims the node wins whose name sorts first, on every node alike.
+ * Packets must not go to one of two nodes by chance. Of overlapping pod CIDRs the larger is believed, of equal ones that of the
+ * node whose name sorts first, and so it is with addresses: the same on every node, whatever it learned first.
  */
-export function settleClaims(nodes: readonly NodeState[]): { nodes: NodeState[]; problems: Problem[] } {
-  const sorted = nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  const claims = sorted.flatMap(({ name, podCIDRs }) => podCIDRs.map((cidr) => ({ cidr, node: name })))
-  const lost = conflicts(claims)
-  const problems: Problem[] = []
-  const losers = new Map<string, Set<string>>()
-  for (const [claim, holder] of lost) {
-    losers.set(claim.node, (losers.get(claim.node) ?? new Set()).add(String(claim.cidr)))
-    problems.push({
-      object: `node/${claim.node}`,
-      message: `pod CIDR ${claim.cidr} overlaps ${holder.cidr} of node ${holder.node}; it is not routed: delete and re-create one of the two Node objects`,
-    })
+export class ClaimIndex {
+  readonly #nodes = new Map<string, NodeState>()
+  readonly #claims = new Holders()
+  readonly #addrs = new Holders()
+  /** How many claims have a length: overlaps are looked for in these alone, and mostly there is one per family. */
+  readonly #lengths: Record<Family, Map<number, number>> = { 4: new Map(), 6: new Map() }
+
+  /** Takes over what a node claims now, nothing when it is gone. Returns the nodes for which that may make a difference. */
+  update(name: string, node: NodeState | undefined): Set<string> {
+    const before = this.#nodes.get(name)
+    const affected = new Set([name, ...this.#touching(before)])
+    if (before) this.#count(before, -1)
+    if (node) {
+      this.#nodes.set(name, node)
+      this.#count(node, 1)
+    } else this.#nodes.delete(name)
+    for (const other of this.#touching(node)) affected.add(other)
+    return this.#withTheirs(affected)
   }
-  const owners = new Map<string, string>()
-  const settled = sorted.map((node) => {
-    const addrs = node.addrs.filter((addr) => {
-      const owner = owners.get(String(addr))
-      if (owner === undefined) {
-        owners.set(String(addr), node.name)
-        return true
-      }
-      problems.push({
-        object: `node/${node.name}`,
-        message: `address ${addr} is also that of node ${owner}; it is not used for ${node.name}: correct status.addresses of one of them`,
-      })
+
+  /** Undefined when there is no such node. */
+  settled(name: string): Settled | undefined {
+    const node = this.#nodes.get(name)
+    if (node === undefined) return undefined
+    const problems: Problem[] = []
+    const refuse = (message: string): false => {
+      problems.push({ object: `node/${name}`, message })
       return false
+    }
+    const podCIDRs = node.podCIDRs.filter((cidr) => {
+      const holder = this.#betterClaim(cidr, name)
+      return (
+        holder === undefined ||
+        refuse(
+          `pod CIDR ${cidr} overlaps ${holder.cidr} of node ${holder.name}; it is not routed: delete and re-create one of the two Node objects`,
+        )
+      )
     })
-    const podCIDRs = node.podCIDRs.filter((cidr) => !losers.get(node.name)?.has(String(cidr)))
-    return { name: node.name, podCIDRs, addrs }
-  })
-  return { nodes: settled, problems }
+    const addrs = node.addrs.filter((addr) => {
+      const [owner] = this.#addrs.of(String(addr))
+      return (
+        owner === name ||
+        refuse(
+          `address ${addr} is also that of node ${owner}; it is not used for ${name}: correct status.addresses of one of them`,
+        )
+      )
+    })
+    return { node: problems.length === 0 ? node : { ...node, podCIDRs, addrs }, problems }
+  }
+
+  #count({ name, podCIDRs, addrs }: NodeState, by: 1 | -1): void {
+    const change = by === 1 ? 'add' : 'remove'
+    for (const addr of addrs) this.#addrs[change](String(addr), name)
+    for (const cidr of podCIDRs) {
+      this.#claims[change](String(cidr), name)
+      const lengths = this.#lengths[cidr.family]
+      const count = (lengths.get(cidr.length) ?? 0) + by
+      if (count > 0) lengths.set(cidr.length, count)
+      else lengths.delete(cidr.length)
+    }
+  }
+
+  /** The claim of another node that goes before this one; that claim itself must stand. */
+  #betterClaim(cidr: Prefix, name: string): { readonly cidr: Prefix; readonly name: string } | undefined {
+    const shorter = [...this.#lengths[cidr.family].keys()].filter((length) => length <= cidr.length)
+    for (const length of shorter.toSorted((a, b) => a - b)) {
+      const around = length === cidr.length ? cidr : new Prefix(cidr.addr, length)
+      for (const other of this.#claims.of(String(around))) {
+        if (other === name && length === cidr.length) break
+        if (other !== name && this.#betterClaim(around, other) === undefined) return { cidr: around, name: other }
+      }
+    }
+    return undefined
+  }
+
+  /** The other nodes whose claims overlap those of `node`, or that have one of its addresses. */
+  #touching(node: NodeState | undefined): string[] {
+    if (node === undefined) return []
+    const names = [
+      ...node.addrs.flatMap((addr) => this.#addrs.of(String(addr))),
+      ...node.podCIDRs.flatMap((cidr) => this.overlapping(cidr)),
+    ]
+    return names.filter((name) => name !== node.name)
+  }
+
+  /** The nodes whose claims overlap a CIDR, whether they stand or not. */
+  overlapping(cidr: Prefix): string[] {
+    const lengths = [...this.#lengths[cidr.family].keys()]
+    const around = lengths
+      .filter((length) => length <= cidr.length)
+      .flatMap((length) => this.#claims.of(String(new Prefix(cidr.addr, length))))
+    if (!lengths.some((length) => length > cidr.length)) return around
+    const inside = [...this.#nodes.values()].filter(({ podCIDRs }) => podCIDRs.some((other) => cidr.contains(other)))
+    return [...around, ...inside.map(({ name }) => name)]
+  }
+
+  /** Who lost to one that now loses may win, and so on. */
+  #withTheirs(names: Set<string>): Set<string> {
+    // a set grows while it is walked
+    if (names.size > 1)
+      for (const name of names) for (const other of this.#touching(this.#nodes.get(name))) names.add(other)
+    return names
+  }
 }

@@ -4,7 +4,6 @@ import { bridgeName, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model
 import {
   type DesiredAddress,
   type DesiredNetwork,
-  type DesiredRoute,
   type DesiredSysctl,
   type NetworkSettings,
   type NodeState,
@@ -12,14 +11,15 @@ import {
   type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
-import { settleClaims } from './claims.ts'
-import { masqueradeTable, overlayTable } from './masquerade.ts'
-import { outerFamily, routesTo, tunnelMtu } from './overlay.ts'
+import { nodeTable, takeInTable } from './filter.ts'
+import { outerFamily, tunnelMtu } from './overlay.ts'
+import { type PeerTable } from './peers.ts'
 
 export type PlanInput = {
-  readonly self: NodeState
-  /** All nodes of the cluster; whether `self` is among them makes no difference. */
-  readonly nodes: readonly NodeState[]
+  /** All other nodes, and this one as they leave it. */
+  readonly peers: PeerTable
+  /** Whether these are all nodes there are; as long as they may not be, unknown ones must not be kept out. */
+  readonly isComplete: boolean
   readonly underlay: UnderlayMtu
   readonly ports: readonly PortState[]
   readonly settings: NetworkSettings
@@ -28,7 +28,7 @@ export type PlanInput = {
 export type Plan = {
   readonly network: DesiredNetwork
   readonly problems: readonly Problem[]
-  /** Those of this node's pod CIDRs that are its alone: pods get addresses from them. */
+  /** Those of this node's pod CIDRs that are its alone and large enough: pods get addresses from them. */
   readonly podCIDRs: readonly Prefix[]
   /** The largest packet of a family that reaches every node through the tunnel. */
   readonly overlayMtuBytes: { readonly [F in Family]?: number }
@@ -38,21 +38,25 @@ export type Plan = {
 
 /** What a pod's device gets while no underlay address is known. */
 const defaultMtuBytes = 1500
+/** Network address, gateway, a pod, and for IPv4 a broadcast address. */
+const smallestCIDR = { 4: 30, 6: 126 } as const
+
+const familiesOf = (cidrs: readonly Prefix[]): Family[] =>
+  ([4, 6] as const).filter((family) => cidrs.some((cidr) => cidr.family === family))
 
 /** Without other nodes the family of the pods itself is what a tunnel will use. */
-function overlayMtu(self: NodeState, underlay: UnderlayMtu, routes: readonly DesiredRoute[]): Plan['overlayMtuBytes'] {
-  const families = ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family))
+function overlayMtu(self: NodeState, peers: PeerTable, underlay: UnderlayMtu): Plan['overlayMtuBytes'] {
+  const smallest = peers.overlayMtuBytes
   return Object.fromEntries(
-    families.flatMap((family) => {
+    familiesOf(self.podCIDRs).flatMap((family) => {
       const own = tunnelMtu(underlay, outerFamily(self, self, family) ?? family)
-      const all = routes.filter(({ dst }) => dst.family === family).map(({ mtuBytes }) => mtuBytes)
-      const smallest = Math.min(...all, ...(own === undefined ? [] : [own]))
-      return Number.isFinite(smallest) ? [[family, smallest]] : []
+      const mtuBytes = Math.min(smallest[family] ?? Infinity, own ?? Infinity)
+      return Number.isFinite(mtuBytes) ? [[family, mtuBytes]] : []
     }),
   )
 }
 
-function forwarding(families: readonly Family[]): DesiredSysctl[] {
+function sysctls(families: readonly Family[]): DesiredSysctl[] {
   return families.flatMap((family) =>
     family === 4
       ? [{ path: 'net/ipv4/ip_forward', value: '1' }]
@@ -64,23 +68,55 @@ function forwarding(families: readonly Family[]): DesiredSysctl[] {
   )
 }
 
-function gateways(self: NodeState): DesiredAddress[] {
-  return self.podCIDRs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
+function gateways(cidrs: readonly Prefix[]): DesiredAddress[] {
+  return cidrs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
 }
 
-export function planNetwork(input: PlanInput): Plan {
-  const { settings, underlay, ports } = input
-  const others = input.nodes.filter(({ name }) => name !== input.self.name)
-  const settled = settleClaims([input.self, ...others])
-  const self = settled.nodes.find(({ name }) => name === input.self.name)!
-  const peers = settled.nodes.filter(({ name }) => name !== self.name)
-  const toPeers = peers.map((peer) => routesTo(peer, self, underlay, settings))
-  const families = ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family))
+/** CIDRs that this node had before and that pods still have addresses of, unless another node was given them since. */
+function formerCIDRs(current: readonly Prefix[], ports: readonly PortState[], peers: PeerTable): Prefix[] {
+  const former = new Map(ports.flatMap(({ podCIDRs }) => podCIDRs.map((cidr) => [String(cidr), cidr])))
+  return [...former.values()]
+    .filter((cidr) => !current.some((each) => each.overlaps(cidr)) && !peers.overlaps(cidr))
+    .toSorted((a, b) => a.compare(b))
+}
+
+function judgeCIDRs(
+  { name, podCIDRs }: NodeState,
+  settings: NetworkSettings,
+): { usable: Prefix[]; problems: Problem[] } {
+  const object = `node/${name}`
+  const tooSmall = podCIDRs.filter((cidr) => cidr.length > smallestCIDR[cidr.family])
+  const outside = podCIDRs.filter((cidr) => !settings.clusterCIDRs.some((each) => each.contains(cidr)))
+  return {
+    usable: podCIDRs.filter((cidr) => !tooSmall.includes(cidr)),
+    problems: [
+      ...tooSmall.map((cidr) => ({
+        object,
+        message: `pod CIDR ${cidr} is too small for a gateway and a pod: give the node at least a /${smallestCIDR[cidr.family]}`,
+      })),
+      ...outside.map((cidr) => ({
+        object,
+        message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${settings.clusterCIDRs.join(', ')}): its pods are reached, but correct CAUSEWAY_CLUSTER_CIDRS or the node`,
+      })),
+    ],
+  }
+}
+
+/** The cluster's CIDRs, and of these what lies outside of them. */
+function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings): Prefix[] {
+  return [...clusterCIDRs, ...cidrs.filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))]
+}
+
+export function planNetwork({ peers, isComplete, underlay, ports, settings }: PlanInput): Plan {
+  const self = peers.self
+  const { usable, problems } = judgeCIDRs(self, settings)
+  const kept = formerCIDRs(usable, ports, peers)
+  const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0
-  const routes = toPeers.flatMap((each) => each.routes).toSorted((a, b) => a.dst.compare(b.dst))
+  const plans = [...peers.plans].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plan]) => plan)
   const network: DesiredNetwork = {
-    sysctls: forwarding(families),
+    sysctls: sysctls(families),
     links: [
       { kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, self.name) },
       ...(hasOverlay
@@ -96,19 +132,30 @@ export function planNetwork(input: PlanInput): Plan {
           ]
         : []),
     ],
-    ports: ports.map((port) => ({ ...port, bridge: bridgeName })),
-    addresses: gateways(self),
+    ports: ports.map(({ name, pod }) => ({ name, pod, bridge: bridgeName })),
+    addresses: gateways([...usable, ...kept]),
     neighbours: hasOverlay
-      ? families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac }))
+      ? [
+          ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),
+          ...plans.flatMap((plan) => plan.neighbours),
+        ]
       : [],
-    routes,
-    tables: [masqueradeTable(self, settled.nodes, settings), ...(hasOverlay ? [overlayTable] : [])],
+    routes: plans.flatMap((plan) => plan.routes),
+    tables: [
+      nodeTable({
+        podCIDRs: [...usable, ...kept],
+        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...kept, ...peers.outsideCIDRs], settings),
+        ...(hasOverlay &&
+          isComplete && { tunnel: { port: settings.vxlanPort, ends: plans.flatMap((plan) => plan.tunnelEnds) } }),
+      }),
+      ...(hasOverlay ? [takeInTable] : []),
+    ],
   }
   return {
     network,
-    problems: [...settled.problems, ...toPeers.flatMap(({ problems }) => problems)],
-    podCIDRs: self.podCIDRs,
-    overlayMtuBytes: overlayMtu(self, underlay, routes),
+    problems: [...peers.problems, ...problems],
+    podCIDRs: usable,
+    overlayMtuBytes: overlayMtu(self, peers, underlay),
     deviceMtuBytes: Math.min(...Object.values(underlay), hasOverlay ? Infinity : defaultMtuBytes),
   }
 }

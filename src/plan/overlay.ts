@@ -1,24 +1,44 @@
-// How packets cross between nodes over VXLAN: one route per remote pod CIDR, which carries the tunnel's ends itself.
+// How packets cross to one other node over VXLAN: a route per remote pod CIDR, which carries the tunnel's ends itself.
 import { Addr, type Family } from '#/lib/addr.ts'
 import {
+  type DesiredNeighbour,
   type DesiredRoute,
   type NetworkSettings,
   type NodeState,
   type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
-import { vtepGateways, vxlanName } from '#/model/names.ts'
+import { overlayMetric, vtepGateways, vxlanName } from '#/model/names.ts'
 
 /** Outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
 export const overheadBytes = { 4: 50, 6: 70 } as const
 const minimumMtuV6Bytes = 1280
 
-export function addrOf(node: NodeState, family: Family): Addr | undefined {
+/** From where the plan of a peer is drawn: this node and what it stands on. */
+export type PeerContext = {
+  readonly self: NodeState
+  readonly underlay: UnderlayMtu
+  readonly settings: NetworkSettings
+}
+
+/** What one other node costs in this node's kernel. */
+export type PeerPlan = {
+  readonly routes: readonly DesiredRoute[]
+  /** Only where the peer is a flannel node: its VTEP has an address and a MAC of its own. */
+  readonly neighbours: readonly DesiredNeighbour[]
+  /** The addresses that its tunnel packets come from and go to. */
+  readonly tunnelEnds: readonly Addr[]
+  readonly problems: readonly Problem[]
+}
+
+export const noPeerPlan: PeerPlan = { routes: [], neighbours: [], tunnelEnds: [], problems: [] }
+
+function addrOf(node: NodeState, family: Family): Addr | undefined {
   return node.addrs.find((addr) => addr.family === family)
 }
 
 /** The gateway of a pod CIDR: its first address, on the node's bridge. */
-export function gatewayOf(node: NodeState, family: Family): Addr | undefined {
+function gatewayOf(node: NodeState, family: Family): Addr | undefined {
   return node.podCIDRs.find((cidr) => cidr.family === family)?.at(1)
 }
 
@@ -34,14 +54,10 @@ export function tunnelMtu(underlay: UnderlayMtu, outer: Family): number | undefi
   return mtuBytes === undefined ? undefined : mtuBytes - overheadBytes[outer]
 }
 
-/** Routes to all pod CIDRs of one remote node, or why there is none. */
-export function routesTo(
-  peer: NodeState,
-  self: NodeState,
-  underlay: UnderlayMtu,
-  settings: NetworkSettings,
-): { routes: DesiredRoute[]; problems: Problem[] } {
+/** The plan for one other node, or in `problems` why packets cannot cross to it. */
+export function planPeer(peer: NodeState, { self, underlay, settings }: PeerContext): PeerPlan {
   const routes: DesiredRoute[] = []
+  const neighbours: DesiredNeighbour[] = []
   const problems: Problem[] = []
   const object = `node/${peer.name}`
   for (const dst of peer.podCIDRs) {
@@ -61,15 +77,22 @@ export function routesTo(
       })
     }
     const preferredSource = gatewayOf(self, dst.family)
+    const vtepMac = peer.vtepMacs?.[dst.family]
+    // flannel's own convention: the VTEP answers to the network address of its pod CIDR
+    const gateway = vtepMac === undefined ? sharedGateways[dst.family] : dst.addr
+    if (vtepMac !== undefined) neighbours.push({ device: vxlanName, addr: gateway, mac: vtepMac })
     routes.push({
       dst,
       device: vxlanName,
-      gateway: Addr.parse(vtepGateways[dst.family]),
+      gateway,
       ...(preferredSource && { preferredSource }),
       mtuBytes,
+      metric: overlayMetric(dst),
       encap: { vni: settings.vni, src: addrOf(self, outer)!, dst: addrOf(peer, outer)! },
       node: peer.name,
     })
   }
-  return { routes, problems }
+  return { routes, neighbours, tunnelEnds: peer.addrs, problems }
 }
+
+const sharedGateways = { 4: Addr.parse(vtepGateways[4]), 6: Addr.parse(vtepGateways[6]) } as const

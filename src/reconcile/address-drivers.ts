@@ -4,8 +4,8 @@ import { listLinks } from '#/kernel/links.ts'
 import { listPermanentNeighbours, neighbourDelete, neighbourReplace } from '#/kernel/neighbours.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { bridgeName, vxlanName } from '#/model/names.ts'
-import { type DesiredNetwork } from '#/model/network.ts'
-import { compareByKey, type Comparison, type Driver } from './driver.ts'
+import { type DesiredNetwork, type NetworkDelta, addrOfNeighbourKey, neighbourKey } from '#/model/network.ts'
+import { type Change, changeOf, compareByKey, type Comparison, type Driver, nothingToDo } from './driver.ts'
 
 /** The device's index and name; index 0 is "not there (yet)". */
 export function deviceOf(netlink: Netlink, name: string): { index: number; name: string } {
@@ -41,21 +41,37 @@ export class AddressDriver implements Driver {
 export class NeighbourDriver implements Driver {
   readonly kind = 'neighbour'
   readonly #netlink: Netlink
+  /** As of the last comparison; a device that is made anew causes another one. */
+  #vxlan: { index: number; name: string } | undefined
 
   constructor(netlink: Netlink) {
     this.#netlink = netlink
   }
 
-  compare({ neighbours }: DesiredNetwork): Comparison {
+  async compare({ neighbours }: DesiredNetwork): Promise<Comparison> {
     const vxlan = deviceOf(this.#netlink, vxlanName)
-    const actual = listPermanentNeighbours(this.#netlink).filter(({ index }) => index === vxlan.index)
+    this.#vxlan = vxlan
+    const actual = (await listPermanentNeighbours(this.#netlink)).filter(({ index }) => index === vxlan.index)
     return compareByKey({
-      desired: new Map(neighbours.map((each) => [`${each.addr} dev ${each.device}`, each])),
-      actual: new Map(actual.map((each) => [`${each.addr} dev ${vxlan.name}`, each])),
+      desired: new Map(neighbours.map((each) => [neighbourKey(each), each])),
+      actual: new Map(actual.map((each) => [neighbourKey({ ...each, device: vxlan.name }), each])),
       same: (desired, found) => desired.mac === found.mac,
       add: ({ addr, mac }) => [neighbourReplace(vxlan, addr, mac)],
       remove: ({ addr }) => [neighbourDelete(vxlan, addr)],
       obstacle: () => missing(vxlan),
     })
+  }
+
+  fromDelta({ neighbours }: NetworkDelta): Comparison | undefined {
+    const vxlan = this.#vxlan
+    if (neighbours.size === 0) return nothingToDo
+    if (vxlan === undefined || missing(vxlan)) return undefined
+    const changes: Change[] = []
+    const leftovers: Change[] = []
+    for (const [key, each] of neighbours) {
+      if (each) changes.push(changeOf('add', key, [neighbourReplace(vxlan, each.addr, each.mac)]))
+      else leftovers.push(changeOf('delete', key, [neighbourDelete(vxlan, addrOfNeighbourKey(key))]))
+    }
+    return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }
   }
 }

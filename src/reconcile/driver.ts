@@ -1,6 +1,6 @@
 // What a driver does: compare one class of kernel objects with what is desired, and say how to get from one to the other.
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
-import { type DesiredNetwork } from '#/model/network.ts'
+import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 
 /** How a change is carried out: netlink operations, which go in batches, or a call of its own. */
 export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void }
@@ -12,10 +12,14 @@ export type Change = {
   /** The same as commands of ip, bridge and nft. */
   readonly commands: readonly string[]
   readonly work: Work
+  /** Told when it has been carried out. */
+  readonly done?: () => void
+  /** What a refusal means and what to do, in one line; without it, or when it has nothing to say, the kernel's words are told. */
+  readonly explain?: (error: KernelError) => string | undefined
 }
 
 export type Comparison = {
-  /** Every desired object, whether it is there as desired or not. */
+  /** Every desired object that was looked at, whether it is there as desired or not. */
   readonly keys: readonly string[]
   /** Additions and changes, in order. */
   readonly changes: readonly Change[]
@@ -25,11 +29,20 @@ export type Comparison = {
   readonly failures: ReadonlyMap<string, string>
 }
 
+export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
+
+export type CompareOptions = {
+  /** Whether the cluster's whole state is known. Until then what is there may be right though it is not desired. */
+  readonly isComplete: boolean
+}
+
 export interface Driver {
   /** "route", "link": what the objects are called towards users. */
   readonly kind: string
   /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
-  compare(desired: DesiredNetwork): Comparison
+  compare(desired: DesiredNetwork, options: CompareOptions): Comparison | Promise<Comparison>
+  /** What a difference means for the kernel, without reading it. Undefined: not known before the next comparison. */
+  fromDelta?(delta: NetworkDelta): Comparison | undefined
 }
 
 /** Errors that mean that what was to go is gone. */
@@ -51,22 +64,30 @@ export type Shape<D, A> = {
   readonly remove: (actual: A) => readonly Operation[]
   /** Why an object cannot be made now, or undefined. */
   readonly obstacle?: (desired: D) => string | undefined
+  readonly explain?: (desired: D, error: KernelError) => string | undefined
 }
 
-function changeOf(verb: Change['verb'], key: string, operations: readonly Operation[]): Change {
+export function changeOf(verb: Change['verb'], key: string, operations: readonly Operation[]): Change {
   return { verb, key, commands: operations.map(({ what }) => what), work: { operations } }
 }
 
 export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
+  const { explain } = shape
   const changes: Change[] = []
   const failures = new Map<string, string>()
   for (const [key, desired] of shape.desired) {
     const actual = shape.actual.get(key)
     if (actual !== undefined && shape.same(desired, actual)) continue
     const obstacle = shape.obstacle?.(desired)
-    if (obstacle !== undefined) failures.set(key, obstacle)
-    else if (actual === undefined) changes.push(changeOf('add', key, shape.add(desired)))
-    else changes.push(changeOf('change', key, shape.change?.(desired, actual) ?? shape.add(desired)))
+    if (obstacle !== undefined) {
+      failures.set(key, obstacle)
+      continue
+    }
+    const change =
+      actual === undefined
+        ? changeOf('add', key, shape.add(desired))
+        : changeOf('change', key, shape.change?.(desired, actual) ?? shape.add(desired))
+    changes.push(explain ? { ...change, explain: (error) => explain(desired, error) } : change)
   }
   const leftovers = [...shape.actual]
     .filter(([key]) => !shape.desired.has(key))

@@ -46,6 +46,10 @@ export class LinkDriver implements Driver {
       add: (desired) => [add(desired)],
       change,
       remove: ({ name }) => [linkDelete(name)],
+      explain: (desired, error) =>
+        desired.kind === 'vxlan' && error.code === 'EADDRINUSE'
+          ? `${error.message}: UDP port ${desired.port} is taken by another process or VXLAN device: find it with "ss -ulpn sport = :${desired.port}" and "ip -d link show type vxlan", end it, or set CAUSEWAY_VXLAN_PORT on all nodes`
+          : undefined,
       obstacle: ({ name, kind }) => {
         const found = kinds.get(name) ?? kind
         return found === kind
@@ -101,7 +105,13 @@ export class PortDriver implements Driver {
       ...comparison,
       keys: desired.map(({ name }) => name),
       changes: [...comparison.changes, ...rewired],
-      leftovers: comparison.leftovers.filter(({ key }) => !this.#pods.isInUse(key)),
+      leftovers: comparison.leftovers
+        .filter(({ key }) => !this.#pods.isInUse(key))
+        // an ADD may have made it a pod's between now and then
+        .map((removal) => ({ ...removal, work: { call: () => this.#removeUnused(removal.key) } })),
     }
+  }
+  #removeUnused(port: string): void {
+    if (!this.#pods.isInUse(port)) this.#netlink.execute(linkDelete(port))
   }
 }

@@ -4,18 +4,24 @@
 import { setImmediate } from 'node:timers/promises'
 import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type DesiredNetwork } from '#/model/network.ts'
-import { type Change, type Comparison, type Driver, meansGone } from './driver.ts'
+import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
+import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
 import { type ObjectStatus, StatusTable } from './status.ts'
 
-export type Options = {
-  /** Whether what is ours but not desired may go; only once the cluster's whole state is known. */
-  readonly sweep: boolean
-}
+/** Which kinds to look at; all when absent. */
+export type Options = CompareOptions & { readonly kinds?: ReadonlySet<string> }
 
 export type PlannedChange = Change & { readonly kind: string }
 
-export type Report = { readonly changed: number; readonly failed: number }
+export type Report = {
+  readonly changed: number
+  readonly failed: number
+  /** The kinds of which something failed: they are to be read and compared again. */
+  readonly failedKinds: ReadonlySet<string>
+}
+
+/** Told of everything that was tried, for whoever counts. */
+export type OnChanges = (kind: string, verb: Change['verb'], succeeded: number, failed: number) => void
 
 export type ReconcilerDeps = {
   readonly netlink: Netlink
@@ -23,6 +29,22 @@ export type ReconcilerDeps = {
   readonly drivers: readonly Driver[]
   readonly log: Logger
   readonly nowMs: () => number
+  readonly onChanges?: OnChanges
+}
+
+/** So many changes of one kind are told one by one, more of them in one line. */
+const toldOneByOne = 16
+
+class Totals implements Report {
+  changed = 0
+  failed = 0
+  readonly failedKinds = new Set<string>()
+
+  add(kind: string, changed: number, failed: number): void {
+    this.changed += changed
+    this.failed += failed
+    if (failed > 0) this.failedKinds.add(kind)
+  }
 }
 
 export class Reconciler {
@@ -30,51 +52,109 @@ export class Reconciler {
   readonly #drivers: readonly Driver[]
   readonly #log: Logger
   readonly #nowMs: () => number
+  readonly #onChanges: OnChanges
   readonly #status = new StatusTable()
+  /** Who reads or writes now; the next one waits, since drivers and their netlink client serve one at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
 
-  constructor({ netlink, drivers, log, nowMs }: ReconcilerDeps) {
+  constructor({ netlink, drivers, log, nowMs, onChanges }: ReconcilerDeps) {
     this.#netlink = netlink
     this.#drivers = drivers
     this.#log = log
     this.#nowMs = nowMs
+    this.#onChanges = onChanges ?? (() => {})
   }
 
   get status(): ObjectStatus[] {
     return this.#status.list()
   }
 
+  /** Objects in error, of all kinds. */
+  get failures(): ObjectStatus[] {
+    return this.#status.failures()
+  }
+
   /** What `apply` would do now; changes nothing. */
-  preview(desired: DesiredNetwork, { sweep }: Options): PlannedChange[] {
-    const comparisons = this.#drivers.map((driver) => ({ kind: driver.kind, ...driver.compare(desired) }))
-    return [
-      ...comparisons.flatMap(({ kind, changes }) => changes.map((change) => ({ kind, ...change }))),
-      ...(sweep ? comparisons : [])
-        .toReversed()
-        .flatMap(({ kind, leftovers }) => leftovers.map((change) => ({ kind, ...change }))),
-    ]
-  }
-
-  async apply(desired: DesiredNetwork, { sweep }: Options): Promise<Report> {
-    const totals = { changed: 0, failed: 0 }
-    const leftovers: { kind: string; changes: readonly Change[] }[] = []
-    for (const driver of this.#drivers) {
-      // each kind is read only now: what was made before it (a new device) decides what is missing
-      const comparison = this.#compare(driver, desired)
-      if (comparison === undefined) {
-        totals.failed++
-        continue
+  async preview(desired: DesiredNetwork, options: Options): Promise<PlannedChange[]> {
+    return this.#alone(async () => {
+      const comparisons: (Comparison & { kind: string })[] = []
+      for (const driver of this.#selected(options)) {
+        comparisons.push({ kind: driver.kind, ...(await driver.compare(desired, options)) })
       }
-      await this.#applyAdditions(driver.kind, comparison, totals)
-      leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
-      await setImmediate()
-    }
-    if (sweep) for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
-    return totals
+      return [
+        ...comparisons.flatMap(({ kind, changes }) => changes.map((change) => ({ kind, ...change }))),
+        ...(options.isComplete ? comparisons : [])
+          .toReversed()
+          .flatMap(({ kind, leftovers }) => leftovers.map((change) => ({ kind, ...change }))),
+      ]
+    })
   }
 
-  #compare(driver: Driver, desired: DesiredNetwork): Comparison | undefined {
+  /** Reads, compares and applies. */
+  async apply(desired: DesiredNetwork, options: Options): Promise<Report> {
+    return this.#alone(async () => {
+      const totals = new Totals()
+      const leftovers: { kind: string; changes: readonly Change[] }[] = []
+      for (const driver of this.#selected(options)) {
+        // each kind is read only now: what was made before it (a new device) decides what is missing
+        const comparison = await this.#compare(driver, desired, options)
+        if (comparison === undefined) {
+          totals.add(driver.kind, 0, 1)
+          continue
+        }
+        this.#status.retain(driver.kind, new Set(comparison.keys))
+        await this.#applyAdditions(driver.kind, comparison, totals)
+        leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
+        await setImmediate()
+      }
+      if (options.isComplete)
+        for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
+      return totals
+    })
+  }
+
+  /**
+   * Applies a difference to what was desired before, without reading the kernel. A kind that does not know enough for that yet
+   * counts as failed.
+   */
+  async applyDelta(delta: NetworkDelta, { isComplete }: CompareOptions): Promise<Report> {
+    return this.#alone(async () => {
+      const totals = new Totals()
+      const leftovers: { kind: string; changes: readonly Change[] }[] = []
+      for (const driver of this.#drivers) {
+        if (driver.fromDelta === undefined) continue
+        const comparison = driver.fromDelta(delta)
+        if (comparison === undefined) {
+          totals.add(driver.kind, 0, 1)
+          continue
+        }
+        await this.#applyAdditions(driver.kind, comparison, totals)
+        leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
+      }
+      if (isComplete) for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
+      return totals
+    })
+  }
+
+  async #alone<T>(task: () => Promise<T>): Promise<T> {
+    const before = this.#turn
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#turn = promise
+    await before
     try {
-      return driver.compare(desired)
+      return await task()
+    } finally {
+      resolve()
+    }
+  }
+
+  #selected({ kinds }: Options): readonly Driver[] {
+    return kinds === undefined ? this.#drivers : this.#drivers.filter(({ kind }) => kinds.has(kind))
+  }
+
+  async #compare(driver: Driver, desired: DesiredNetwork, options: CompareOptions): Promise<Comparison | undefined> {
+    try {
+      return await driver.compare(desired, options)
     } catch (error) {
       this.#log.error('cannot read kernel state', { kind: driver.kind, error: messageOf(error) })
       for (const { kind, key } of this.status) {
@@ -84,17 +164,10 @@ export class Reconciler {
     }
   }
 
-  async #applyAdditions(
-    kind: string,
-    comparison: Comparison,
-    totals: { changed: number; failed: number },
-  ): Promise<void> {
+  async #applyAdditions(kind: string, comparison: Comparison, totals: Totals): Promise<void> {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
-    totals.changed += comparison.changes.length
-    totals.failed += failures.size
-    const keys = new Set(comparison.keys)
-    this.#status.retain(kind, keys)
-    for (const key of keys) {
+    totals.add(kind, comparison.changes.length, failures.size)
+    for (const key of comparison.keys) {
       const message = failures.get(key)
       this.#status.set(kind, key, message === undefined ? 'done' : 'error', this.#nowMs(), message)
     }
@@ -102,14 +175,10 @@ export class Reconciler {
     for (const [key, message] of failures) this.#log.error(`${kind} ${key} failed`, { message })
   }
 
-  async #applyDeletions(
-    kind: string,
-    changes: readonly Change[],
-    totals: { changed: number; failed: number },
-  ): Promise<void> {
+  async #applyDeletions(kind: string, changes: readonly Change[], totals: Totals): Promise<void> {
     const failures = await this.#carryOut(kind, changes)
-    totals.changed += changes.length
-    totals.failed += failures.size
+    totals.add(kind, changes.length, failures.size)
+    for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
     for (const [key, message] of failures) {
       this.#log.error(`${kind} ${key} could not be deleted`, { message })
       this.#status.set(kind, key, 'error', this.#nowMs(), `to be deleted: ${message}`)
@@ -119,26 +188,36 @@ export class Reconciler {
   /** Runs all changes; returns the message of each that failed. */
   async #carryOut(kind: string, changes: readonly Change[]): Promise<Map<string, string>> {
     const failures = new Map<string, string>()
+    const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
+      if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
+      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? messageOf(error))
+    }
     const batch = changes.flatMap((change) =>
       'operations' in change.work ? change.work.operations.map((operation) => ({ change, operation })) : [],
     )
     const results = await this.#netlink.executeMany(batch.map(({ operation }) => operation))
-    for (const [index, error] of results.entries()) {
-      const { change } = batch[index]!
-      if (error && !(change.verb === 'delete' && meansGone(error))) failures.set(change.key, error.message)
-    }
-    for (const { key, work, verb } of changes) {
-      if (!('call' in work)) continue
+    for (const [index, error] of results.entries()) if (error) refuse(batch[index]!.change, error)
+    for (const change of changes) {
+      if (!('call' in change.work)) continue
       try {
-        work.call()
+        change.work.call()
       } catch (error) {
-        if (!(verb === 'delete' && error instanceof KernelError && meansGone(error)))
-          failures.set(key, messageOf(error))
+        refuse(change, error)
       }
     }
-    for (const { verb, key, commands } of changes) {
-      if (!failures.has(key)) this.#log.info(`${kind} ${verb}`, { key, commands })
-    }
+    for (const { key, done } of changes) if (!failures.has(key)) done?.()
+    this.#tell(kind, changes, failures)
     return failures
+  }
+
+  #tell(kind: string, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
+    for (const verb of ['add', 'change', 'delete'] as const) {
+      const ofVerb = changes.filter((change) => change.verb === verb)
+      if (ofVerb.length === 0) continue
+      const done = ofVerb.filter(({ key }) => !failures.has(key))
+      this.#onChanges(kind, verb, done.length, ofVerb.length - done.length)
+      if (done.length > toldOneByOne) this.#log.info(`${kind} ${verb}`, { objects: done.length })
+      else for (const { key, commands } of done) this.#log.info(`${kind} ${verb}`, { key, commands })
+    }
   }
 }

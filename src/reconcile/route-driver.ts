@@ -1,14 +1,15 @@
 // Routes to remote pod CIDRs. Ownership: rtm_protocol (model/names.ts), in the main table.
+import { setImmediate } from 'node:timers/promises'
+import { Prefix } from '#/lib/addr.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { listRoutes, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
-import { routeProtocol } from '#/model/names.ts'
-import { type DesiredNetwork, type DesiredRoute } from '#/model/network.ts'
-import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
-import { compareByKey, type Comparison, type Driver } from './driver.ts'
+import { listRoutesInTurns, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
+import { overlayMetric, routeProtocol } from '#/model/names.ts'
+import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey } from '#/model/network.ts'
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
+import { type Change, changeOf, compareByKey, type Comparison, type Driver } from './driver.ts'
 
-/** What the kernel makes of metric 0 for IPv6 (IP6_RT_PRIO_USER). */
-const defaultMetric = { 4: 0, 6: 1024 } as const
+const comparedPerTurn = 500
 
 function toRoute(desired: DesiredRoute, oif: number): Route {
   return {
@@ -16,7 +17,7 @@ function toRoute(desired: DesiredRoute, oif: number): Route {
     type: 'unicast',
     protocol: routeProtocol,
     table: RT_TABLE_MAIN,
-    metric: defaultMetric[desired.dst.family],
+    metric: desired.metric,
     scope: RT_SCOPE_UNIVERSE,
     nextHops: [{ oif, gateway: desired.gateway, onlink: true }],
     mtuBytes: desired.mtuBytes,
@@ -25,49 +26,102 @@ function toRoute(desired: DesiredRoute, oif: number): Route {
   }
 }
 
+/** Several of our routes to one prefix can only be leftovers with another metric: they have keys of their own. */
+function keyOf({ dst, metric }: Route): string {
+  return metric === overlayMetric(dst) ? String(dst) : `${dst} metric ${metric}`
+}
+
 export class RouteDriver implements Driver {
   readonly kind = 'route'
   readonly #netlink: Netlink
   /** Prefixes at which our own route was seen: another's route there now took its place, and that is undone. */
   readonly #held = new Set<string>()
+  /** By name, as of the last comparison; a device that is made anew causes another one. */
+  #indexOf: ReadonlyMap<string, number> | undefined
 
   constructor(netlink: Netlink) {
     this.#netlink = netlink
   }
 
-  compare({ routes }: DesiredNetwork): Comparison {
+  async compare({ routes }: DesiredNetwork): Promise<Comparison> {
     const links = listLinks(this.#netlink)
     const indexOf = new Map(links.map(({ name, index }) => [name, index]))
     const names = new Map(links.map(({ name, index }) => [index, name]))
     const nameOf = (index: number): string => names.get(index) ?? `if${index}`
-    // a device that is still to be made has no index; the text for `causeway plan` needs its name all the same
-    const textOf = (route: Route, device?: string): string => routeText(route, device ? () => device : nameOf)
-    const all = listRoutes(this.#netlink)
-    const actual = all.filter(({ protocol }) => protocol === routeProtocol)
-    const foreign = new Map(
-      all.filter(({ protocol }) => protocol !== routeProtocol).map((route) => [`${route.dst} ${route.metric}`, route]),
-    )
-    for (const { dst } of actual) this.#held.add(String(dst))
-    // several of our routes to one prefix can only be leftovers with another metric: they have keys of their own
-    const keyOf = ({ dst, metric }: { dst: Route['dst']; metric: number }): string =>
-      metric === defaultMetric[dst.family] ? String(dst) : `${dst} metric ${metric}`
-    return compareByKey({
-      desired: new Map(routes.map((each) => [String(each.dst), each])),
-      actual: new Map(actual.map((each) => [keyOf(each), each])),
-      same: (desired, found) =>
-        textOf(toRoute(desired, indexOf.get(desired.device) ?? 0), desired.device) === textOf(found),
-      add: (desired) => {
-        const make = this.#held.has(String(desired.dst)) ? routeReplace : routeAdd
-        return [make(toRoute(desired, indexOf.get(desired.device) ?? 0), () => desired.device)]
-      },
-      change: (desired) => [routeReplace(toRoute(desired, indexOf.get(desired.device) ?? 0), () => desired.device)],
+    this.#indexOf = indexOf
+    const desired = new Map(routes.map((each) => [routeKey(each), each]))
+    const actual = new Map<string, Route>()
+    const failures = new Map<string, string>()
+    const inTheWay = new Set<string>()
+    for (const found of await listRoutesInTurns(this.#netlink)) {
+      const key = found.protocol === routeProtocol ? keyOf(found) : String(found.dst)
+      const wanted = desired.get(key)
+      if (found.protocol === routeProtocol) {
+        actual.set(key, found)
+        if (wanted) this.#held.add(key)
+      } else if (wanted && found.metric <= wanted.metric && !(found.metric === wanted.metric && this.#held.has(key))) {
+        const text = routeText(found, nameOf)
+        failures.set(key, `another's route stands in the way: ${text}; remove it: ip route del ${text}`)
+        if (found.metric === wanted.metric) inTheWay.add(key)
+      }
+    }
+    // thousands that are as they should be are passed over in portions; what is left is nearly always little
+    const right = new Set<string>()
+    let seen = 0
+    for (const [key, each] of desired) {
+      const found = actual.get(key)
+      if (found && sameRoute(toRoute(each, indexOf.get(each.device) ?? 0), found)) right.add(key)
+      if (++seen % comparedPerTurn === 0) await setImmediate()
+    }
+    const comparison = compareByKey({
+      desired,
+      actual,
+      same: (each) => right.has(routeKey(each)),
+      add: (each) => [this.#make(each)],
+      change: (each) => [routeReplace(toRoute(each, indexOf.get(each.device) ?? 0), () => each.device)],
       remove: (found) => [routeDelete(found, nameOf)],
-      obstacle: ({ device, dst }) => {
-        if (!indexOf.has(device)) return `device ${device} is missing`
-        const other = foreign.get(`${dst} ${defaultMetric[dst.family]}`)
-        if (other === undefined || this.#held.has(String(dst))) return undefined
-        return `another's route stands in the way: ${textOf(other)}; remove it: ip route del ${textOf(other)}`
+      obstacle: (each) => {
+        if (!indexOf.has(each.device)) return `device ${each.device} is missing`
+        return inTheWay.has(routeKey(each)) ? failures.get(routeKey(each)) : undefined
       },
     })
+    return { ...comparison, failures: new Map([...comparison.failures, ...failures]) }
+  }
+
+  fromDelta({ routes }: NetworkDelta): Comparison | undefined {
+    const indexOf = this.#indexOf
+    if (indexOf === undefined || [...routes.values()].some((each) => each && !indexOf.has(each.device)))
+      return undefined
+    const changes: Change[] = []
+    const leftovers: Change[] = []
+    for (const [key, each] of routes) {
+      if (each === undefined) leftovers.push(this.#forget(key))
+      else {
+        const verb = this.#held.has(key) ? 'change' : 'add'
+        changes.push({ ...changeOf(verb, key, [this.#make(each)]), done: () => this.#held.add(key) })
+      }
+    }
+    return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }
+  }
+
+  #make(desired: DesiredRoute) {
+    const make = this.#held.has(routeKey(desired)) ? routeReplace : routeAdd
+    return make(toRoute(desired, this.#indexOf?.get(desired.device) ?? 0), () => desired.device)
+  }
+
+  /** What is ours at that key, gone. No more of it is needed to delete it, and another's route to the prefix stays. */
+  #forget(key: string): Change {
+    this.#held.delete(key)
+    const dst = Prefix.parse(key)
+    const route: Route = {
+      dst,
+      type: 'unicast',
+      protocol: routeProtocol,
+      table: RT_TABLE_MAIN,
+      metric: overlayMetric(dst),
+      scope: RT_SCOPE_UNIVERSE,
+      nextHops: [],
+    }
+    return changeOf('delete', key, [routeDelete(route, String)])
   }
 }

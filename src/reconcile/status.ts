@@ -32,6 +32,14 @@ export class StatusTable {
       if (object.kind === kind && !keys.has(object.key)) this.#objects.delete(id)
   }
 
+  forget(kind: string, key: string): void {
+    this.#objects.delete(`${kind} ${key}`)
+  }
+
+  failures(): ObjectStatus[] {
+    return this.list().filter(({ state }) => state === 'error')
+  }
+
   list(): ObjectStatus[] {
     return [...this.#objects.values()]
   }

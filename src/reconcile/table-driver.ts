@@ -1,22 +1,25 @@
 // nftables tables. Ownership: their name. A table is one object: it is replaced whole, in one transaction, so that there is
 // no moment in which some of its rules hold and others do not.
 import { type NftClient } from '#/kernel/nftables.ts'
-import { tableName } from '#/model/names.ts'
-import { type DesiredNetwork } from '#/model/network.ts'
+import { isTunnelEndSet, tableName } from '#/model/names.ts'
+import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { differences, type NftChange, nftChange } from '#/wire/nftables/compare.ts'
+import { familyOfSet } from '#/wire/nftables/ranges.ts'
 import { renderTable } from '#/wire/nftables/render.ts'
 import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
-import { type Change, type Comparison, type Driver } from './driver.ts'
+import { type Change, type CompareOptions, type Comparison, type Driver, nothingToDo } from './driver.ts'
 
 export class TableDriver implements Driver {
   readonly kind = 'table'
   readonly #client: NftClient
+  /** As of the last comparison. */
+  #tables: readonly NftTable[] | undefined
 
   constructor(client: NftClient) {
     this.#client = client
   }
 
-  compare({ tables }: DesiredNetwork): Comparison {
+  async compare({ tables }: DesiredNetwork, { isComplete }: CompareOptions): Promise<Comparison> {
     const wanted = new Set(tables.map(({ family, name }) => `${family} ${name}`))
     const leftovers = this.#client
       .listTables()
@@ -30,17 +33,48 @@ export class TableDriver implements Driver {
         commands: [`nft delete table ${family} ${name}`],
         work: { call: () => this.#client.deleteTable(family, name) },
       }))
+    this.#tables = tables
+    const changes: Change[] = []
+    for (const table of tables) changes.push(...(await this.#change(table, isComplete)))
     return {
       keys: [...wanted],
-      changes: tables.flatMap((table) => this.#change(table)),
+      changes,
       leftovers,
       failures: new Map(),
     }
   }
 
-  #change(table: NftTable): Change[] {
+  /** Other nodes' tunnel ends in the sets that the last comparison brought about. */
+  fromDelta({ tunnelEnds }: NetworkDelta): Comparison | undefined {
+    if (tunnelEnds.size === 0) return nothingToDo
+    const table = this.#tables?.find(({ sets }) => sets.some(({ name }) => isTunnelEndSet(name)))
+    if (table === undefined) return undefined
     const key = `${table.family} ${table.name}`
-    const actual = this.#client.readTable(table.family, table.name)
+    const update = (isWanted: boolean): Change[] => {
+      const ranges = [...tunnelEnds.values()]
+        .filter((end) => end.isWanted === isWanted)
+        .map(({ addr }) => ({ first: addr, last: addr }))
+      const sets = table.sets
+        .filter(({ name }) => isTunnelEndSet(name))
+        .map((set) => ({ set, ranges: ranges.filter(({ first }) => first.family === familyOfSet[set.type]) }))
+        .map((each) => ({
+          set: each.set,
+          missing: isWanted ? each.ranges : [],
+          extra: isWanted ? [] : each.ranges,
+        }))
+      const commands = [`# ${key}: ${isWanted ? 'add' : 'delete'} ${ranges.length} tunnel ends`]
+      return ranges.length === 0
+        ? []
+        : [{ verb: 'change', key, commands, work: { call: () => this.#client.updateSets(table, sets) } }]
+    }
+    return { keys: [], changes: update(true), leftovers: update(false), failures: new Map() }
+  }
+
+  async #change(table: NftTable, isComplete: boolean): Promise<Change[]> {
+    const key = `${table.family} ${table.name}`
+    const actual = await this.#client.readTable(table.family, table.name)
+    // one that knew more nodes than we do yet lets their packets in
+    if (actual && !isComplete) return []
     const change = nftChange(table, actual)
     if (change.kind === 'none') return []
     const reasons = actual === undefined ? [] : differences(table, actual)

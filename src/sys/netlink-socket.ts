@@ -53,13 +53,22 @@ function open(protocol: number): number {
   }
 }
 
+function portIdOf(fd: number): number {
+  const name = new Uint8Array(12)
+  libc('getsockname', [fd, name, int32(12)], 'AF_NETLINK')
+  return new DataView(name.buffer).getUint32(4, true)
+}
+
 /** A socket for requests: blocking, answered by the kernel within the call. Belongs to the namespace it is made in. */
 export class RequestSocket {
+  /** The kernel's number for this socket. */
+  readonly portId: number
   readonly #fd: number
   readonly #buffer = new Uint8Array(datagramBytes)
 
   constructor(protocol: number) {
     this.#fd = open(protocol)
+    this.portId = portIdOf(this.#fd)
     const timeout = new Uint8Array(new BigInt64Array([BigInt(kernelTimeoutSeconds), 0n]).buffer)
     libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
   }
@@ -91,9 +100,7 @@ export class NotificationSocket {
     for (const group of groups) {
       libc('setsockopt', [this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int32(group), 4], `netlink group ${group}`)
     }
-    const name = new Uint8Array(12)
-    libc('getsockname', [this.#fd, name, int32(12)], 'AF_NETLINK')
-    this.#portId = new DataView(name.buffer).getUint32(4, true)
+    this.#portId = portIdOf(this.#fd)
   }
 
   /** The next datagram, 'overflow' when the kernel dropped some (ENOBUFS), or undefined once closed. */

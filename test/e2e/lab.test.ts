@@ -42,7 +42,7 @@ test('forwarding goes on, without a lost packet, while every agent is dead', asy
   await sleep(500)
   lab.kill('agent')
   await sleep(500)
-  for (const addr of pods[2]!.addrs) lab.mustInside(`pod-default-${from.name}`, 'ping', '-c1', '-W1', addr)
+  for (const addr of pods[2]!.addrs) lab.mustInside(`pod-default-${from.name}`, 'ping', '-c1', '-W3', addr)
   for (const flow of running) assert.deepEqual(await flow.finish(), { sent: 300, lost: 0 })
   const restarted = to.addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-${from.name}`, addr, 300, 0.01))
   lab.up('--pods', '1')
@@ -91,8 +91,8 @@ test('pods are wired and removed while the API is down, also after the agent res
       ({ address }) => address.split('/')[0]!,
     )
     assert.equal(addrs.length, 2)
-    for (const addr of pods[2]!.addrs) lab.mustInside('extra', 'ping', '-c1', '-W1', addr)
-    for (const addr of addrs) lab.mustInside('pod-default-web-3', 'ping', '-c1', '-W1', addr)
+    for (const addr of pods[2]!.addrs) lab.mustInside('extra', 'ping', '-c1', '-W3', addr)
+    for (const addr of addrs) lab.mustInside('pod-default-web-3', 'ping', '-c1', '-W3', addr)
     assert.equal(call('CHECK').status, 1, 'CHECK without prevResult must fail')
     assert.equal(call('DEL').status, 0)
     assert.notEqual(lab.inside('extra', 'ip', 'link', 'show', 'eth0').status, 0)
@@ -111,7 +111,7 @@ test('kubectl apply wires a pod, delete unwires it; a deleted node goes from eve
   assert.equal(lab.ask('pod-default-web-3', addr!).pod, 'web-x')
   lab.kubectl('delete', 'pod', 'web-x')
   await eventually('the namespace of web-x is gone', () => !existsSync(`/run/netns/cw-${lab.name}-pod-default-web-x`))
-  assert.notEqual(lab.inside('pod-default-web-3', 'ping', '-c1', '-W1', addr!).status, 0)
+  assert.notEqual(lab.inside('pod-default-web-3', 'ping', '-c1', '-W3', addr!).status, 0)
 
   const routes = () => lab.mustInside('node-1', 'ip', 'route', 'show', 'proto', '67').trim().split('\n').length
   assert.equal(routes(), 2)
@@ -140,7 +140,7 @@ test('what somebody deletes or changes is back within a second', async () => {
   const { pods } = lab.up('--pods', '1')
   const sabotage = [
     'ip route del 10.244.1.0/24',
-    'ip route replace 10.244.1.0/24 dev lo',
+    'ip -6 route replace fd10:244:0:1::/64 dev lo',
     'ip link del cw-vxlan',
     'ip link del cw-br0',
     'nft delete table inet causeway',
@@ -157,13 +157,13 @@ test('what somebody deletes or changes is back within a second', async () => {
     await sleep(1000)
     const plan = run('./causeway', ['plan', '--lab', lab.name, '--node', 'node-1'])
     assert.equal(plan.status, 0, `after "${command}": ${plan.stdout}`)
-    for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W1', addr)
+    for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W3', addr)
   }
   // the veth of a pod too
   const [veth] = lab.mustInside('node-1', 'ip', '-br', 'link', 'show', 'type', 'veth').match(/cwv[0-9a-f]+/) ?? []
   lab.mustInside('node-1', 'ip', 'link', 'del', veth!)
   await sleep(1000)
-  for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W1', addr)
+  for (const addr of pods[1]!.addrs) lab.mustInside('pod-default-web-1', 'ping', '-c1', '-W3', addr)
   assert.equal(run('./causeway', ['status', '--lab', lab.name]).status, 0)
 })
 

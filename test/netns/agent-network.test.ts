@@ -14,6 +14,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
 import { planNetwork } from '#/plan/network.ts'
+import { PeerTable } from '#/plan/peers.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { type CniOperation, type CniReply, type CniResult, parseCniRequest } from '#/wire/cni/index.ts'
 import { TestNetns } from './namespace.ts'
@@ -24,15 +25,14 @@ const nodes = [1, 2, 3].map((number) => ({
   addrs: [Addr.parse(`172.30.1.${number}`)],
 }))
 
+const settings = { clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse), vni: 1, vxlanPort: 8472 }
+
 function network(count: number): DesiredNetwork {
+  const underlay = { 4: 1500 }
+  const peers = new PeerTable({ self: nodes[0]!, underlay, settings })
+  peers.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
-    ...planNetwork({
-      self: nodes[0]!,
-      nodes: nodes.slice(0, count),
-      underlay: { 4: 1500 },
-      ports: [],
-      settings: { clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse), vni: 1, vxlanPort: 8472 },
-    }).network,
+    ...planNetwork({ peers, isComplete: true, underlay, ports: [], settings }).network,
     // the sysctls belong to the namespace of the calling thread, which here is the machine's
     sysctls: [],
   }
@@ -70,40 +70,42 @@ const foreignState = 'ip -br addr show br-foreign; ip route show proto static; n
 test('a plan is brought about once, and a second pass changes nothing', async () => {
   using node = new Node()
   const wanted = network(3)
-  const first = await node.reconciler.apply(wanted, { sweep: true })
+  const first = await node.reconciler.apply(wanted, { isComplete: true })
   assert.equal(first.failed, 0)
   assert.ok(first.changed > 8)
-  assert.deepEqual(await node.reconciler.apply(wanted, { sweep: true }), { changed: 0, failed: 0 })
-  assert.deepEqual(node.reconciler.preview(wanted, { sweep: true }), [])
+  const second = await node.reconciler.apply(wanted, { isComplete: true })
+  assert.deepEqual([second.changed, second.failed], [0, 0])
+  assert.deepEqual(await node.reconciler.preview(wanted, { isComplete: true }), [])
   assert.ok(node.reconciler.status.every(({ state }) => state === 'done'))
   assert.equal(node.host.sh('ip route show proto 67').trim().split('\n').length, 2)
 })
 
-test('the commands of a preview, run by hand, leave nothing to do', () => {
+test('the commands of a preview, run by hand, leave nothing to do', async () => {
   using node = new Node()
   const wanted = network(3)
   for (let pass = 0; pass < 3; pass++) {
-    const commands = node.reconciler.preview(wanted, { sweep: true }).flatMap((change) => change.commands)
+    const changes = await node.reconciler.preview(wanted, { isComplete: true })
+    const commands = changes.flatMap((change) => change.commands)
     if (commands.length === 0) break
     node.host.sh(commands.join('\n'))
   }
-  assert.deepEqual(node.reconciler.preview(wanted, { sweep: true }), [])
+  assert.deepEqual(await node.reconciler.preview(wanted, { isComplete: true }), [])
 })
 
 test('nothing is swept before the cluster is known; afterwards what is stale goes, foreign state stays', async () => {
   using node = new Node()
   node.host.sh(foreign)
   const before = node.host.sh(foreignState)
-  await node.reconciler.apply(network(3), { sweep: true })
+  await node.reconciler.apply(network(3), { isComplete: true })
   node.host.sh('ip link add name cwv0123456789a type veth peer name gone; ip link add name cw-other type bridge')
-  await node.reconciler.apply(network(2), { sweep: false })
+  await node.reconciler.apply(network(2), { isComplete: false })
   assert.match(node.host.sh('ip route show proto 67'), /10\.244\.3\.0\/24/)
   assert.match(node.host.sh('ip -br link'), /cwv0123456789a/)
-  await node.reconciler.apply(network(2), { sweep: true })
+  await node.reconciler.apply(network(2), { isComplete: true })
   assert.doesNotMatch(node.host.sh('ip route show proto 67'), /10\.244\.3\.0\/24/)
   assert.doesNotMatch(node.host.sh('ip -br link'), /cwv0123456789a/)
   // the empty network is what `causeway clean` asks for
-  await node.reconciler.apply(emptyNetwork, { sweep: true })
+  await node.reconciler.apply(emptyNetwork, { isComplete: true })
   assert.equal(
     node.host.sh(
       'ip route show proto 67; nft list tables | grep causeway || true; ip -br link | grep -E "cw-br0|cw-vxlan" || true',
@@ -119,14 +121,14 @@ test('what is not ours but in the way stays, and the object says so; the rest is
   node.host.sh(
     `${foreign}; ip link add name cw-vxlan type bridge; ip route add 10.244.2.0/24 via 192.0.2.2 proto static`,
   )
-  const { failed } = await node.reconciler.apply(network(3), { sweep: true })
+  const { failed } = await node.reconciler.apply(network(3), { isComplete: true })
   assert.ok(failed > 0)
   const message = (key: string) => node.reconciler.status.find((object) => object.key === key)?.message
   assert.match(message('cw-vxlan')!, /a device cw-vxlan of kind "bridge" is there already and is not ours/)
   assert.match(node.host.sh('ip route show 10.244.2.0/24'), /proto static/)
   assert.match(node.host.sh('ip -br addr show cw-br0'), /10\.244\.1\.1\/24/)
   node.host.sh('ip link del cw-vxlan')
-  await node.reconciler.apply(network(3), { sweep: true })
+  await node.reconciler.apply(network(3), { isComplete: true })
   assert.match(message('10.244.2.0/24')!, /another's route stands in the way: 10\.244\.2\.0\/24 via 192\.0\.2\.2/)
   assert.equal(message('10.244.3.0/24'), undefined)
 })

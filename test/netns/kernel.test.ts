@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Dirt, NotificationReader } from '#/agent/dirt.ts'
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
@@ -75,7 +76,7 @@ test('links: bridge, VXLAN device, veth as a bridge port', () => {
   assert.equal(findLink(netlink, 've9'), undefined)
 })
 
-test('addresses, neighbours and routes come back as they were made', () => {
+test('addresses, neighbours and routes come back as they were made', async () => {
   using host = new TestNetns()
   using netlink = new Netlink(0, host.netns)
   netlink.execute(vxlanAdd('vx9', '02:43:00:00:00:02', 1450, 8472))
@@ -89,7 +90,7 @@ test('addresses, neighbours and routes come back as they were made', () => {
   const gateway = Addr.parse('169.254.42.1')
   netlink.execute(neighbourReplace(device, gateway, '02:43:57:ff:ff:ff'))
   assert.match(host.sh('ip neigh show dev vx9'), /169\.254\.42\.1 lladdr 02:43:57:ff:ff:ff PERMANENT/)
-  assert.equal(listPermanentNeighbours(netlink).length, 1)
+  assert.equal((await listPermanentNeighbours(netlink)).length, 1)
   const encap = { vni: 7, src: Addr.parse('10.1.0.1'), dst: Addr.parse('10.1.0.9') }
   const route = routeTo('10.2.0.0/24', { oif: device.index, gateway, onlink: true }, { mtuBytes: 1400, encap })
   netlink.execute(routeAdd(route, () => 'vx9'))
@@ -201,44 +202,48 @@ test('a notification socket tells, and wakes when it is closed', async () => {
   await waiting
 })
 
-test('watchKernel tells of what concerns us and keeps still otherwise', async () => {
+test('watchKernel tells of what others change; of that, what concerns us makes something dirty', async () => {
   using host = new TestNetns()
   // without IPv6: the end of duplicate address detection is an event at a time of its own
   host.sh('sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link set lo up')
-  host.sh('ip link add vx9 type vxlan external dstport 8472; ip link set vx9 up')
-  let told = 0
+  host.sh('ip link add cw-vxlan type vxlan external dstport 8472; ip link set cw-vxlan up')
+  using netlink = new Netlink(0, host.netns)
+  const dirt = new Dirt()
+  const reader = new NotificationReader(dirt, { wantsRoute: (prefix) => prefix === '10.3.0.0/24' })
+  reader.learn(listLinks(netlink))
   using _watch = host.netns.run(() =>
     watchKernel(
-      { route: ({ protocol }) => protocol === 67, neighbour: ({ addr }) => String(addr) === '169.254.42.1' },
-      () => told++,
+      new Set([netlink.portId]),
+      (notification) => reader.read(notification),
       (error) => assert.fail(String(error)),
     ),
   )
-  const tells = async (command: string): Promise<boolean> => {
+  const marks = async (act: () => void): Promise<string> => {
     await sleep(100)
-    told = 0
-    host.sh(command)
+    dirt.take()
+    act()
     await sleep(100)
-    return told > 0
+    const { everything, underlay, kinds } = dirt.take()
+    return [everything && 'everything', !everything && underlay && 'underlay', ...kinds].filter(Boolean).join(' ')
   }
-  for (const command of [
-    'ip route add 10.2.0.0/24 dev lo proto 67',
-    'ip route del 10.2.0.0/24',
-    'ip neigh add 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev vx9 nud permanent',
-    'ip neigh flush nud permanent dev vx9',
-    'ip link set vx9 mtu 1300',
-    'ip addr add 10.9.0.1/24 dev vx9',
-    'sysctl -qw net.ipv4.ip_forward=1',
-    'nft add table inet causeway',
-  ]) {
-    assert.equal(await tells(command), true, command)
-  }
-  for (const command of [
-    'ip route add 10.4.0.0/24 dev lo proto static',
-    'ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev vx9 nud permanent',
-  ]) {
-    assert.equal(await tells(command), false, command)
-  }
+  const cases: [command: string, dirty: string][] = [
+    ['ip route add 10.2.0.0/24 dev lo proto 67', 'route'],
+    ['ip route del 10.2.0.0/24', 'route'],
+    ['ip route add 10.3.0.0/24 dev lo proto static', 'route'],
+    ['ip route add 10.4.0.0/24 dev lo proto static', ''],
+    ['ip neigh add 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent', 'neighbour'],
+    ['ip neigh flush nud permanent dev cw-vxlan', 'neighbour'],
+    ['ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev lo nud permanent', ''],
+    ['ip link set cw-vxlan mtu 1300', 'everything'],
+    ['ip addr add 10.9.0.1/24 dev lo', 'underlay address'],
+    ['ip link add cwv0123456789a type veth peer name far', 'underlay sysctl port'],
+    ['sysctl -qw net.ipv4.ip_forward=1', 'sysctl'],
+    ['nft add table inet causeway', 'table'],
+    ['nft add table inet other', ''],
+  ]
+  for (const [command, dirty] of cases) assert.equal(await marks(() => host.sh(command)), dirty, command)
+  const route = routeTo('10.2.0.0/24', { oif: 1 })
+  assert.equal(await marks(() => netlink.execute(routeAdd(route, String))), '', 'our own changes are no news')
 })
 
 test('Netns.run comes home also when the work throws', () => {

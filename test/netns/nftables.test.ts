@@ -60,11 +60,11 @@ function listed({ family, name }: NftTable, netns: Netns = ns): unknown {
 
 describe('a table of each family', () => {
   for (const table of [everything, netdev]) {
-    test(`${table.family}: is read back as what was asked for`, () => {
+    test(`${table.family}: is read back as what was asked for`, async () => {
       client.replaceTable(table)
-      assert.deepEqual(differences(table, client.readTable(table.family, table.name)), [])
+      assert.deepEqual(differences(table, await client.readTable(table.family, table.name)), [])
       client.replaceTable(table)
-      assert.ok(sameTable(table, client.readTable(table.family, table.name)), 'replacing it changes nothing')
+      assert.ok(sameTable(table, await client.readTable(table.family, table.name)), 'replacing it changes nothing')
     })
 
     test(`${table.family}: is what nft makes of its text`, () => {
@@ -230,10 +230,10 @@ describe('what is changed by hand', () => {
     },
   ]
   for (const { name, change, lines, kind } of cases) {
-    test(`${name}: is seen and put right`, () => {
+    test(`${name}: is seen and put right`, async () => {
       client.replaceTable(small)
       nft(change())
-      const found = client.readTable('inet', small.name)
+      const found = await client.readTable('inet', small.name)
       const told = differences(small, found)
       assert.equal(told.length, lines.length, told.join('\n'))
       for (const [index, line] of lines.entries()) assert.match(told[index]!, line)
@@ -243,11 +243,11 @@ describe('what is changed by hand', () => {
       assert.equal(todo.kind, kind)
       if (todo.kind === 'elements') client.updateSets(small, todo.sets)
       else client.replaceTable(small)
-      assert.deepEqual(differences(small, client.readTable('inet', small.name)), [])
+      assert.deepEqual(differences(small, await client.readTable('inet', small.name)), [])
     })
   }
 
-  test('elements that expire, and one that matches all, are no ranges of ours', () => {
+  test('elements that expire, and one that matches all, are no ranges of ours', async () => {
     const table = { ...small, chains: [] }
     for (const set of [
       'pods4 { type ipv4_addr; flags interval,timeout; }',
@@ -255,25 +255,25 @@ describe('what is changed by hand', () => {
     ]) {
       client.replaceTable(table)
       nft(`delete set ${is} ${set.split(' ')[0]}\nadd set ${is} ${set}`)
-      assert.match(differences(table, client.readTable('inet', table.name)).join('\n'), /has flags/)
+      assert.match(differences(table, await client.readTable('inet', table.name)).join('\n'), /has flags/)
     }
     client.replaceTable(table)
     // nft 1.0.6 crashes on adding the same element to a set that is there
     nft(`delete set ${is} pods4\nadd set ${is} pods4 { type ipv4_addr; flags interval; elements = { * } }`)
-    const found = client.readTable('inet', table.name)
+    const found = await client.readTable('inet', table.name)
     assert.deepEqual(differences(table, found), ['set pods4 has elements of a kind that is not ours'])
     assert.equal(nftChange(table, found).kind, 'replace')
   })
 
-  test('another device for a netdev chain is seen', () => {
+  test('another device for a netdev chain is seen', async () => {
     makeDoor()
     client.replaceTable(door)
     const elsewhere = { ...door.chains[0]!, hook: { ...door.chains[0]!.hook!, device: 'lo' } }
-    const lines = differences({ ...door, chains: [elsewhere] }, client.readTable('netdev', door.name))
+    const lines = differences({ ...door, chains: [elsewhere] }, await client.readTable('netdev', door.name))
     assert.deepEqual(lines, ['chain door has devices door0, should be lo'])
   })
 
-  test('counting packets is no change', () => {
+  test('counting packets is no change', async () => {
     const counting: NftTable = {
       ...small,
       chains: [
@@ -288,11 +288,11 @@ describe('what is changed by hand', () => {
     ip('link', 'set', 'lo', 'up')
     assert.throws(() => ns.run(() => execFileSync('ping', ['-c1', '-W0.1', '127.0.0.1'], { stdio: 'pipe' })))
     assert.match(JSON.stringify(listed(counting)), /"packets":[1-9]/)
-    assert.deepEqual(differences(counting, client.readTable('inet', counting.name)), [])
+    assert.deepEqual(differences(counting, await client.readTable('inet', counting.name)), [])
   })
 })
 
-test('a device that goes and comes back has its rules again once they are put right', () => {
+test('a device that goes and comes back has its rules again once they are put right', async () => {
   const counting: NftTable = {
     ...door,
     chains: [{ ...door.chains[0]!, rules: [{ comment: 'count', match: [], action: { kind: 'drop', counter: true } }] }],
@@ -301,11 +301,11 @@ test('a device that goes and comes back has its rules again once they are put ri
   client.replaceTable(counting)
   ip('link', 'del', 'door0')
   // kernels before 6.16 take away the chain with its device; later ones keep it and bring it back by themselves
-  const told = differences(counting, client.readTable('netdev', door.name))
+  const told = differences(counting, await client.readTable('netdev', door.name))
   assert.ok(told.length === 0 || told[0] === 'chain door missing', told.join())
   makeDoor()
-  if (!sameTable(counting, client.readTable('netdev', door.name))) client.replaceTable(counting)
-  assert.deepEqual(differences(counting, client.readTable('netdev', door.name)), [])
+  if (!sameTable(counting, await client.readTable('netdev', door.name))) client.replaceTable(counting)
+  assert.deepEqual(differences(counting, await client.readTable('netdev', door.name)), [])
   ip('address', 'add', '192.0.2.1/24', 'dev', 'door1')
   assert.throws(() => ip('netns', 'exec', names.ours, 'ping', '-c1', '-W0.1', '192.0.2.2'))
   assert.match(JSON.stringify(listed(counting)), /"packets":[1-9]/)
@@ -341,7 +341,7 @@ test('no packet passes between the old table and the new one', async () => {
   )
 })
 
-test('tables of others stay as they are', () => {
+test('tables of others stay as they are', async () => {
   nft('add table inet theirs; add chain inet theirs c; add table ip causeway-test')
   client.replaceTable(small)
   client.replaceTable(small)
@@ -353,11 +353,11 @@ test('tables of others stay as they are', () => {
   client.deleteTable('inet', small.name)
   client.deleteTable('inet', small.name)
   assert.deepEqual(client.listTables(), theirs)
-  assert.equal(client.readTable('inet', small.name), undefined)
+  assert.equal(await client.readTable('inet', small.name), undefined)
 })
 
 describe('a transaction that fails', () => {
-  test('names the first object refused and leaves all as it was', () => {
+  test('names the first object refused and leaves all as it was', async () => {
     client.replaceTable(small)
     const wrong: NftChain = { ...postrouting, hook: forward, rules: [leave, masquerade, masquerade] }
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -368,10 +368,10 @@ describe('a transaction that fails', () => {
           error.code === 'EOPNOTSUPP' &&
           /^nft add rule inet causeway-test postrouting "masquerade what .*": EOPNOTSUPP/.test(error.message),
       )
-      assert.deepEqual(differences(small, client.readTable('inet', small.name)), [])
+      assert.deepEqual(differences(small, await client.readTable('inet', small.name)), [])
     }
     client.replaceTable(everything)
-    assert.ok(sameTable(everything, client.readTable('inet', small.name)), 'the socket is as good as before')
+    assert.ok(sameTable(everything, await client.readTable('inet', small.name)), 'the socket is as good as before')
   })
 
   test('says so when many messages are refused', () => {
@@ -403,27 +403,30 @@ describe('sets', () => {
     return new Prefix(addr('255.255.255.192').plus(at), length)
   })
 
-  test('any set becomes any other one by its differences', () => {
+  test('any set becomes any other one by its differences', async () => {
     const table = (elements: readonly Prefix[]): NftTable => ({
       ...small,
       sets: [{ name: 'pods4', type: 'ipv4_addr', interval: true, elements }],
       chains: [],
     })
-    fc.assert(
-      fc.property(fc.array(fc.array(anyRange, { maxLength: 12 }), { minLength: 2, maxLength: 4 }), (states) => {
-        client.replaceTable(table(states[0]!))
-        for (const state of states.slice(1)) {
-          const change = nftChange(table(state), client.readTable('inet', small.name))
-          assert.notEqual(change.kind, 'replace')
-          if (change.kind === 'elements') client.updateSets(table(state), change.sets)
-          assert.deepEqual(differences(table(state), client.readTable('inet', small.name)), [])
-        }
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(anyRange, { maxLength: 12 }), { minLength: 2, maxLength: 4 }),
+        async (states) => {
+          client.replaceTable(table(states[0]!))
+          for (const state of states.slice(1)) {
+            const change = nftChange(table(state), await client.readTable('inet', small.name))
+            assert.notEqual(change.kind, 'replace')
+            if (change.kind === 'elements') client.updateSets(table(state), change.sets)
+            assert.deepEqual(differences(table(state), await client.readTable('inet', small.name)), [])
+          }
+        },
+      ),
       { numRuns: 60 },
     )
   })
 
-  test('thousands of elements are written, read, and changed by their differences', () => {
+  test('thousands of elements are written, read, and changed by their differences', async () => {
     const nodes = Array.from({ length: 3000 }, (_, index) => addr('172.16.0.0').plus(index * 7))
     const pods = Array.from({ length: 2000 }, (_, index) => new Prefix(addr('10.0.0.0').plus(index * 512), 24))
     const table = (first: number): NftTable => ({
@@ -434,25 +437,25 @@ describe('sets', () => {
       ],
     })
     client.replaceTable(table(0))
-    assert.deepEqual(differences(table(0), client.readTable('inet', small.name)), [])
-    const change = nftChange(table(1000), client.readTable('inet', small.name))
+    assert.deepEqual(differences(table(0), await client.readTable('inet', small.name)), [])
+    const change = nftChange(table(1000), await client.readTable('inet', small.name))
     assert.equal(change.kind, 'elements')
     if (change.kind === 'elements') client.updateSets(table(1000), change.sets)
-    assert.deepEqual(differences(table(1000), client.readTable('inet', small.name)), [])
+    assert.deepEqual(differences(table(1000), await client.readTable('inet', small.name)), [])
     assert.equal(
-      differences(table(0), client.readTable('inet', small.name)).length,
+      differences(table(0), await client.readTable('inet', small.name)).length,
       18,
       'eight lines and the rest, twice',
     )
   })
 })
 
-test('a table read while somebody changes another one is whole', () => {
+test('a table read while somebody changes another one is whole', async () => {
   client.replaceTable(everything)
   using second = new NftClient(ns)
   for (let round = 0; round < 20; round++) {
     second.replaceTable({ ...small, name: 'other' })
-    assert.deepEqual(differences(everything, client.readTable('inet', everything.name)), [])
+    assert.deepEqual(differences(everything, await client.readTable('inet', everything.name)), [])
   }
 })
 

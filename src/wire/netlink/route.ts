@@ -130,6 +130,34 @@ export function encodeRoute(route: Route): Uint8Array {
   return into.toBytes()
 }
 
+function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.equals(b))
+}
+
+function sameHop(a: NextHop, b: NextHop | undefined): boolean {
+  return (
+    b !== undefined && a.oif === b.oif && (a.onlink ?? false) === (b.onlink ?? false) && sameAddr(a.gateway, b.gateway)
+  )
+}
+
+/** Whether two routes forward alike and have the same owner and rank. */
+export function sameRoute(a: Route, b: Route): boolean {
+  return (
+    a.dst.equals(b.dst) &&
+    a.type === b.type &&
+    a.protocol === b.protocol &&
+    a.table === b.table &&
+    a.metric === b.metric &&
+    a.mtuBytes === b.mtuBytes &&
+    sameAddr(a.preferredSource, b.preferredSource) &&
+    a.encap?.vni === b.encap?.vni &&
+    sameAddr(a.encap?.src, b.encap?.src) &&
+    sameAddr(a.encap?.dst, b.encap?.dst) &&
+    a.nextHops.length === b.nextHops.length &&
+    a.nextHops.every((hop, index) => sameHop(hop, b.nextHops[index]))
+  )
+}
+
 function decodeMultipath(bytes: Uint8Array): NextHop[] {
   const view = viewOf(bytes)
   const hops: NextHop[] = []

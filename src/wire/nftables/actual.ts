@@ -28,6 +28,7 @@ export type NftActualSet = {
   readonly name: string
   readonly keyType: number
   readonly flags: number
+  readonly counter: boolean
   readonly ranges: readonly Range[] | undefined
 }
 
@@ -66,15 +67,16 @@ export function decodeRule(payload: Uint8Array): NftActualRule {
 }
 
 /** An NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */
-export function decodeSet(payload: Uint8Array, elementsOf: (set: string) => readonly ElementAttrs[]): NftActualSet {
-  const { name = '', keyType = 0, flags = 0 } = decodeNft(payload, setCodec)
+export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]): NftActualSet {
+  const { name = '', keyType = 0, flags = 0, expression } = decodeNft(payload, setCodec)
   const type = keyType === keyTypes.ipv4_addr ? 'ipv4_addr' : 'ipv6_addr'
   const isOurKind = keyType === keyTypes[type] && (flags === 0 || flags === SET_INTERVAL)
   return {
     name,
     keyType,
     flags,
-    ranges: isOurKind ? decodeRanges(elementsOf(name), familyOfSet[type], flags === SET_INTERVAL) : undefined,
+    counter: expression?.name === 'counter',
+    ranges: isOurKind ? decodeRanges(elements, familyOfSet[type], flags === SET_INTERVAL) : undefined,
   }
 }
 

@@ -77,6 +77,9 @@ function setDifferences(set: NftSet, actual: NftActualSet): string[] {
   if (actual.flags !== (set.interval ? SET_INTERVAL : 0)) {
     return [`set ${set.name} has flags ${actual.flags}, should be ${set.interval ? 'an interval set' : 'without any'}`]
   }
+  if (actual.counter !== (set.counter ?? false)) {
+    return [`set ${set.name} ${actual.counter ? 'counts' : 'does not count'} packets by element`]
+  }
   return actual.ranges === undefined ? [`set ${set.name} has elements of a kind that is not ours`] : []
 }
 

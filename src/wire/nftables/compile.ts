@@ -168,6 +168,8 @@ function compileAction(action: NftAction): Expression[] {
       return action.counter ? [expression('counter', {}), verdict(NF_DROP)] : [verdict(NF_DROP)]
     case 'return':
       return [verdict(NFT_RETURN)]
+    case 'notrack':
+      return [expression('notrack', {}), verdict(NF_ACCEPT)]
     case 'masquerade':
       return [expression('masq', action.fullyRandom ? { flags: NF_NAT_RANGE_PROTO_RANDOM_FULLY } : {})]
     case 'pktTypeHost':

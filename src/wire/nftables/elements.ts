@@ -36,7 +36,7 @@ type Bound = { readonly addr: Addr; readonly isEnd: boolean }
 
 /**
  * What the kernel dumps of a set, sorted. Undefined when there is something in it that is no address or range: elements
- * that expire, that match everything, that have expressions, or keys of another length.
+ * that expire, that match everything, that do more than count, or keys of another length.
  */
 export function decodeRanges(
   elements: readonly ElementAttrs[],
@@ -44,9 +44,10 @@ export function decodeRanges(
   interval: boolean,
 ): Range[] | undefined {
   const bounds: Bound[] = []
-  for (const { key, flags = 0, timeout, expressions } of elements) {
+  for (const { key, flags = 0, timeout, expression, expressions } of elements) {
     const bytes = key?.value
-    if (bytes?.length !== (family === 4 ? 4 : 16) || flags > INTERVAL_END || timeout || expressions) return undefined
+    const isOdd = flags > INTERVAL_END || timeout || expressions || (expression && expression.name !== 'counter')
+    if (bytes?.length !== (family === 4 ? 4 : 16) || isOdd) return undefined
     bounds.push({ addr: Addr.fromBytes(bytes), isEnd: flags === INTERVAL_END })
   }
   // where one range ends and the next starts at the same address, the end comes first

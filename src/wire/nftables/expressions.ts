@@ -36,6 +36,7 @@ const specs = {
   immediate: { dreg: [1, be32], data: [2, data] },
   masq: { flags: [1, be32], minPort: [2, be32], maxPort: [3, be32] },
   fib: { dreg: [1, be32], result: [2, be32], flags: [3, be32] },
+  notrack: {},
   ct: { dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] },
   /** Its attributes are its values: the kernel's business. */
   counter: {},

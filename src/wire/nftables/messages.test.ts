@@ -5,6 +5,8 @@ import { WireError } from '#/lib/bytes.ts'
 import { decodeChain, decodeElements, decodeRule, decodeSet, type NftActual } from './actual.ts'
 import { differences, nftChange, sameTable } from './compare.ts'
 import {
+  decodeNft,
+  setCodec,
   type ElementAttrs,
   decodeComment,
   encodeComment,
@@ -33,7 +35,9 @@ function echo(table: NftTable): NftActual {
     family: table.family,
     name: table.name,
     flags: 0,
-    sets: payloads(NFT_MSG_NEWSET).map((payload) => decodeSet(payload, elementsOf)),
+    sets: payloads(NFT_MSG_NEWSET).map((payload) =>
+      decodeSet(payload, elementsOf(decodeNft(payload, setCodec).name ?? '')),
+    ),
     chains: payloads(NFT_MSG_NEWCHAIN)
       .map(decodeChain)
       .map((chain) => ({ ...chain, rules: rules.filter((rule) => rule.chain === chain.name) })),
@@ -99,7 +103,7 @@ describe('bytes from outside', () => {
       decodeChain,
       decodeRule,
       decodeElements,
-      (bytes) => decodeSet(bytes, () => decodeElements(bytes)),
+      (bytes) => decodeSet(bytes, decodeElements(bytes)),
       (bytes) => nftTableOf({ type: NFT_MSG_NEWRULE, payload: bytes }),
       decodeComment,
     ]

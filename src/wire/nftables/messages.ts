@@ -1,7 +1,7 @@
 // The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes.
 // What stands here is what tables, chains, rules and sets of ours need; the kernel's further attributes are left out.
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
-import { type Attrs, be32, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
+import { type Attrs, be32, be64, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
 
 /** The subsystem's number, and the high byte of its message types. */
 export const NFNL_SUBSYS_NFTABLES = 10
@@ -89,11 +89,11 @@ export type ChainAttrs = Attrs<typeof chainSpec>
 export const chainCodec = nest(chainSpec)
 
 /** The attributes of an expression are a nest too, but which one depends on its name. */
-const expressionData = { ...raw, isNest: true }
+const expressionCodec = nest({ name: [1, text], data: [2, { ...raw, isNest: true }] })
 const ruleSpec = {
   table: [1, text],
   chain: [2, text],
-  expressions: [4, listOf(1, nest({ name: [1, text], data: [2, expressionData] }))],
+  expressions: [4, listOf(1, expressionCodec)],
   userdata: [7, raw],
 } as const
 export const ruleCodec = nest(ruleSpec)
@@ -106,6 +106,8 @@ const setSpec = {
   keyLength: [5, be32],
   /** Names the set within a transaction; the kernel insists on one. */
   id: [10, be32],
+  /** What each element does when it is found. */
+  expression: [17, expressionCodec],
 } as const
 export const setCodec = nest(setSpec)
 
@@ -113,8 +115,21 @@ const elementSpec = {
   key: [1, nest({ value: [1, raw] })],
   flags: [3, be32],
   timeout: [4, raw],
+  expression: [7, expressionCodec],
   expressions: [11, raw],
 } as const
+/** NFTA_COUNTER_*, the data of a counter expression. */
+const counterCodec = nest({ bytes: [1, be64], packets: [2, be64] })
+
+export type Traffic = { readonly packets: number; readonly bytes: number }
+
+/** What an element has counted; undefined when it does not count. */
+export function trafficOf({ expression }: ElementAttrs): Traffic | undefined {
+  if (expression?.name !== 'counter' || expression.data === undefined) return undefined
+  const { packets = 0n, bytes = 0n } = counterCodec.decode(expression.data)
+  return { packets: Number(packets), bytes: Number(bytes) }
+}
+
 export type ElementAttrs = Attrs<typeof elementSpec>
 export const elementsCodec = nest({
   table: [1, text],

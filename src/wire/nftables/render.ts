@@ -17,6 +17,7 @@ function renderSet(set: NftSet): string {
   return block(`set ${set.name}`, [
     `type ${set.type}`,
     ...(set.interval ? ['flags interval'] : []),
+    ...(set.counter ? ['counter'] : []),
     ...(elements.length > 0 ? [`elements = { ${elements.join(',\n\t\t\t     ')} }`] : []),
   ])
 }
@@ -87,6 +88,8 @@ function renderAction(action: NftAction): string {
       return action.kind
     case 'drop':
       return action.counter ? 'counter drop' : 'drop'
+    case 'notrack':
+      return 'notrack accept'
     case 'masquerade':
       return action.fullyRandom ? 'masquerade fully-random' : 'masquerade'
     case 'pktTypeHost':

@@ -20,6 +20,8 @@ export type NftSet = {
   readonly name: string
   readonly type: 'ipv4_addr' | 'ipv6_addr'
   readonly interval: boolean
+  /** Each element counts the packets that rules find it by. */
+  readonly counter?: boolean
   readonly elements: readonly (Prefix | Addr)[]
 }
 
@@ -77,6 +79,8 @@ export type NftAction =
   | { readonly kind: 'accept' }
   | { readonly kind: 'drop'; readonly counter?: boolean }
   | { readonly kind: 'return' }
+  /** Keeps conntrack off the packet, and lets it pass. Needs a hook before conntrack's, that is a priority below -200. */
+  | { readonly kind: 'notrack' }
   /** In a chain of type nat. `fullyRandom` draws source ports at random: two nodes' worth of DNS otherwise collide. */
   | { readonly kind: 'masquerade'; readonly fullyRandom?: boolean }
   /** Makes the packet one for this host whatever its MAC address. Kernels take it in netdev ingress chains alone. */

@@ -3,6 +3,7 @@ import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import { checkTable } from './check.ts'
 import { compileRule } from './compile.ts'
 import { encodeRanges } from './elements.ts'
+import { expression } from './expressions.ts'
 import {
   chainCodec,
   elementsCodec,
@@ -82,6 +83,7 @@ function addSet(table: NftTable, set: NftSet, id: number): NftRequest[] {
     keyType: keyTypes[set.type],
     keyLength: familyOfSet[set.type] === 4 ? 4 : 16,
     id,
+    ...(set.counter && { expression: expression('counter', {}) }),
   })
   const what = `nft add set ${table.family} ${table.name} ${set.name}`
   return [

@@ -18,6 +18,8 @@ export const sets: NftSet[] = [
   { name: 'pods6', type: 'ipv6_addr', interval: true, elements: [prefix('fd10:244::/32'), addr('fd00::1')] },
   { name: 'nodes4', type: 'ipv4_addr', interval: false, elements: [addr('172.30.0.12'), addr('172.30.0.11')] },
   { name: 'nodes6', type: 'ipv6_addr', interval: false, elements: [addr('fd30::11'), prefix('fd30::12/128')] },
+  { name: 'counted4', type: 'ipv4_addr', interval: false, counter: true, elements: [addr('172.30.0.12')] },
+  { name: 'counted6', type: 'ipv6_addr', interval: false, counter: true, elements: [addr('fd30::12')] },
   { name: 'empty4', type: 'ipv4_addr', interval: true, elements: [] },
   { name: 'every6', type: 'ipv6_addr', interval: true, elements: [prefix('::/0')] },
 ]
@@ -103,7 +105,17 @@ export const everything: NftTable = {
       rules: rules([...matches, ...inetMatches.slice(0, 2)], masquerades),
     },
     { name: 'forward', hook: forward, policy: 'drop', rules: rules([...matches, ...inetMatches], actions) },
-    { name: 'prerouting', hook: { type: 'filter', hook: 'prerouting', priority: -2147483648 }, rules: [] },
+    {
+      name: 'prerouting',
+      hook: { type: 'filter', hook: 'prerouting', priority: -300 },
+      rules: [
+        {
+          comment: 'count and leave untracked',
+          match: [{ kind: 'addrSet', field: 'saddr', family: 4, set: 'counted4' }],
+          action: { kind: 'notrack' },
+        },
+      ],
+    },
     { name: 'input', hook: { type: 'filter', hook: 'input', priority: 2147483647 }, policy: 'accept', rules: [] },
     { name: 'output', hook: { type: 'filter', hook: 'output', priority: 0 }, rules: [] },
     { name: 'no-hook', rules: rules([[]], [{ kind: 'return' }]) },

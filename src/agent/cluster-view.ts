@@ -1,0 +1,128 @@
+// What the agent knows of the cluster's nodes: the API's Node objects while it has them, and of its own node also what it
+// knew last, from disk, so that pods are wired after a restart with the API away. A Node object changes with every heartbeat;
+// here a change is one of what the network is made of.
+import { type Change } from '#/cluster/store.ts'
+import { type Reflector } from '#/cluster/reflector.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
+import {
+  extraPodCIDRsAnnotation,
+  internalAddressesOf,
+  type KubeNode,
+  podCIDRsOf,
+  withAnnotationsOnly,
+} from '#/model/kubernetes.ts'
+import { type NodeState, type Problem } from '#/model/network.ts'
+import { type NodeChange } from '#/plan/peers.ts'
+import { type EndpointStore } from './endpoints.ts'
+
+const settingName = 'self'
+const keptAnnotations = [extraPodCIDRsAnnotation, ...flannelAnnotations]
+
+/** What of a Node object is kept in memory: identity, pod CIDRs, addresses, and the annotations that are read. */
+export function keepOfNode(node: KubeNode): KubeNode {
+  return withAnnotationsOnly(node, keptAnnotations)
+}
+
+type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
+
+function read(node: KubeNode): Known {
+  const { prefixes: podCIDRs, problems: cidrProblems } = podCIDRsOf(node)
+  const { addrs, problems: addressProblems } = internalAddressesOf(node)
+  const flannel = flannelEndOf(node)
+  const published = flannel?.end.publicAddrs ?? []
+  const name = node.metadata.name
+  const state: NodeState = {
+    name,
+    podCIDRs,
+    addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
+    ...(flannel && { vtepMacs: flannel.end.vtepMacs }),
+  }
+  const messages = [...cidrProblems, ...addressProblems, ...(flannel?.problems ?? [])]
+  const problems = messages.map((message) => ({ object: `node/${name}`, message }))
+  return { state, problems, fingerprint: JSON.stringify([state, messages]) }
+}
+
+/** This node's own state: where its tunnel ends is for its kubelet to say, not for annotations. */
+function readSelf(node: KubeNode): Known {
+  const { vtepMacs: _, ...state } = read(node).state
+  const { addrs } = internalAddressesOf(node)
+  return { ...read(node), state: { ...state, addrs } }
+}
+
+export class ClusterView {
+  readonly #nodeName: string
+  readonly #reflector: Reflector<KubeNode>
+  readonly #store: EndpointStore
+  readonly #onChange: () => void
+  readonly #known = new Map<string, Known>()
+  readonly #changed = new Set<string>()
+  #self: NodeState | undefined
+
+  /** `onChange` is called when a node became different, and once when all are known. */
+  constructor(
+    options: { nodeName: string },
+    deps: { reflector: Reflector<KubeNode>; store: EndpointStore; onChange: () => void },
+  ) {
+    this.#nodeName = options.nodeName
+    this.#reflector = deps.reflector
+    this.#store = deps.store
+    this.#onChange = deps.onChange
+    this.#self = this.#remembered()
+    this.#reflector.subscribe((change) => this.#take(change))
+  }
+
+  /** Undefined until this node's Node object has pod CIDRs, or ever had. */
+  get self(): NodeState | undefined {
+    return this.#self
+  }
+
+  /** True once the whole list of nodes has been seen: only then may anything be swept. */
+  get isComplete(): boolean {
+    return this.#reflector.inSync
+  }
+
+  get problems(): Problem[] {
+    const problems = [...this.#known.values()].flatMap((known) => known.problems)
+    if (!this.isComplete) return problems
+    const own = this.#known.get(this.#nodeName)?.state
+    if (own && own.podCIDRs.length > 0) return problems
+    const message = own ? 'it has no pod CIDR yet: the controller gives it one' : 'there is no Node object of this name'
+    return [...problems, { object: `node/${this.#nodeName}`, message }]
+  }
+
+  /** The other nodes that are different since the last call. */
+  takeChanges(): NodeChange[] {
+    const changes = [...this.#changed].map((name): NodeChange => [name, this.#known.get(name)?.state])
+    this.#changed.clear()
+    return changes
+  }
+
+  #take(change: Change<KubeNode>): void {
+    if (change.kind === 'synced') return this.#onChange()
+    const name = change.key
+    const known =
+      change.kind === 'deleted' ? undefined : name === this.#nodeName ? readSelf(change.object) : read(change.object)
+    if (known?.fingerprint === this.#known.get(name)?.fingerprint) return
+    if (known) this.#known.set(name, known)
+    else this.#known.delete(name)
+    if (name === this.#nodeName) this.#takeSelf(known?.state)
+    else this.#changed.add(name)
+    this.#onChange()
+  }
+
+  /** A Node object that is gone or has lost its CIDRs does not end the pods that run here. */
+  #takeSelf(state: NodeState | undefined): void {
+    if (state === undefined || state.podCIDRs.length === 0) return
+    this.#self = state
+    this.#store.setSetting(settingName, JSON.stringify(state))
+  }
+
+  #remembered(): NodeState | undefined {
+    const text = this.#store.setting(settingName)
+    if (text === undefined) return undefined
+    const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[] }
+    if (saved.name !== this.#nodeName) return undefined
+    return { name: saved.name, podCIDRs: saved.podCIDRs.map(Prefix.parse), addrs: saved.addrs.map(Addr.parse) }
+  }
+}

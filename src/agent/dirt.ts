@@ -1,0 +1,120 @@
+// What must be looked at again: which kinds of kernel objects, and the underlay. Everything that happens marks something here, and
+// the next pass takes it.
+import { type Link } from '#/kernel/links.ts'
+import { type Notification } from '#/kernel/notifications.ts'
+import { bridgeName, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
+
+/** `everything` includes kinds that are not named here. */
+export type Taken = {
+  readonly everything: boolean
+  readonly underlay: boolean
+  readonly kinds: ReadonlySet<string>
+}
+
+export class Dirt {
+  #everything = true
+  #underlay = true
+  #kinds = new Set<string>()
+
+  markEverything(): void {
+    this.#everything = true
+    this.#underlay = true
+  }
+
+  markUnderlay(): void {
+    this.#underlay = true
+  }
+
+  mark(...kinds: readonly string[]): void {
+    for (const kind of kinds) this.#kinds.add(kind)
+  }
+
+  take(): Taken {
+    const taken = { everything: this.#everything, underlay: this.#underlay, kinds: this.#kinds }
+    this.#everything = false
+    this.#underlay = false
+    this.#kinds = new Set()
+    return taken
+  }
+}
+
+type Knowledge = {
+  /** Whether we want a route to that prefix, by its text. */
+  readonly wantsRoute: (prefix: string) => boolean
+}
+
+/** Reads notifications: what each of them makes dirty. Neighbours come with every packet, routes by the thousand on a router. */
+export class NotificationReader {
+  readonly #dirt: Dirt
+  readonly #knowledge: Knowledge
+  /** Our devices as last told: a bridge speaks up with every port, mostly to say that nothing changed. */
+  readonly #ours = new Map<string, Link>()
+
+  constructor(dirt: Dirt, knowledge: Knowledge) {
+    this.#dirt = dirt
+    this.#knowledge = knowledge
+  }
+
+  /** The devices there are before the first notification. */
+  learn(links: readonly Link[]): void {
+    for (const link of links) if (isOurDevice(link.name)) this.#ours.set(link.name, link)
+  }
+
+  /** Whether it matters at all. */
+  read(notification: Notification): boolean {
+    switch (notification.kind) {
+      case 'lost':
+        this.#dirt.markEverything()
+        return true
+      case 'link':
+        return this.#readLink(notification.link, notification.isGone)
+      case 'address':
+        // also another device's: it may be the underlay's
+        this.#dirt.markUnderlay()
+        this.#dirt.mark('address')
+        return true
+      case 'netconf':
+        this.#dirt.mark('sysctl')
+        return true
+      case 'neighbour':
+        return this.#markIf(notification.neighbour.index === this.#ours.get(vxlanName)?.index, 'neighbour')
+      case 'route': {
+        const { protocol, dst } = notification.route
+        // also another's route to one of our prefixes: it may have taken the place of ours
+        return this.#markIf(protocol === routeProtocol || this.#knowledge.wantsRoute(String(dst)), 'route')
+      }
+      case 'table':
+        return this.#markIf(notification.name === tableName, 'table')
+      default:
+        return notification satisfies never
+    }
+  }
+
+  #markIf(matters: boolean, kind: string): boolean {
+    if (matters) this.#dirt.mark(kind)
+    return matters
+  }
+
+  #readLink(link: Link, isGone: boolean): boolean {
+    const { name } = link
+    if (name.startsWith(portPrefix)) return this.#markIf(true, 'port')
+    if (isOurDevice(name)) {
+      const before = this.#ours.get(name)
+      if (isGone) this.#ours.delete(name)
+      else this.#ours.set(name, link)
+      if (!isGone && before && isUnchanged(before, link)) return false
+      this.#dirt.markEverything()
+      return true
+    }
+    this.#dirt.markUnderlay()
+    return true
+  }
+}
+
+function isOurDevice(name: string): boolean {
+  return name === bridgeName || name === vxlanName
+}
+
+function isUnchanged(a: Link, b: Link): boolean {
+  return a.index === b.index && a.isUp === b.isUp && a.mtuBytes === b.mtuBytes && a.mac === b.mac && a.kind === b.kind
+}

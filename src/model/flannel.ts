@@ -1,0 +1,81 @@
+// flannel's annotations of Node objects: how its nodes tell each other where their VXLAN tunnels end. Read to reach flannel
+// nodes, written to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
+import { Addr, type Family } from '#/lib/addr.ts'
+import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
+
+const prefix = 'flannel.alpha.coreos.com/'
+const annotationNames = {
+  managed: `${prefix}kube-subnet-manager`,
+  backendType: `${prefix}backend-type`,
+  4: { data: `${prefix}backend-data`, addr: `${prefix}public-ip` },
+  6: { data: `${prefix}backend-v6-data`, addr: `${prefix}public-ipv6` },
+} as const
+const families = [4, 6] as const
+
+/** Every annotation that is read here. */
+export const flannelAnnotations: readonly string[] = [
+  annotationNames.managed,
+  annotationNames.backendType,
+  ...families.flatMap((family) => Object.values(annotationNames[family])),
+]
+
+export type FlannelEnd = {
+  /** The MAC of the VTEP, by family of pods. */
+  readonly vtepMacs: { readonly [F in Family]?: string }
+  readonly publicAddrs: readonly Addr[]
+}
+
+/** Undefined for a node that says nothing of flannel's VXLAN. What cannot be used is left out and told in `problems`. */
+export function flannelEndOf(node: KubeNode): { end: FlannelEnd; problems: string[] } | undefined {
+  const annotations = annotationsOf(node)
+  if (annotations[annotationNames.backendType] !== 'vxlan') return undefined
+  const vtepMacs: { [F in Family]?: string } = {}
+  const publicAddrs: Addr[] = []
+  const problems: string[] = []
+  for (const family of families) {
+    const { data, addr } = annotationNames[family]
+    const text = annotations[data]
+    const mac = text === undefined ? undefined : vtepMacOf(text)
+    if (mac !== undefined) vtepMacs[family] = mac
+    else if (text !== undefined && text !== 'null' && text !== '')
+      problems.push(`node ${node.metadata.name}: annotation ${data}: ${text.slice(0, 80)} has no VtepMAC`)
+    const published = annotations[addr]
+    const publicAddr = published === undefined ? undefined : Addr.tryParse(published)
+    if (publicAddr?.family === family) publicAddrs.push(publicAddr)
+    else if (published !== undefined && published !== '')
+      problems.push(
+        `node ${node.metadata.name}: annotation ${addr}: "${published.slice(0, 80)}" is no IPv${family} address`,
+      )
+  }
+  return Object.keys(vtepMacs).length === 0 ? undefined : { end: { vtepMacs, publicAddrs }, problems }
+}
+
+function vtepMacOf(text: string): string | undefined {
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const mac = fieldsOf(data)['VtepMAC']
+  return typeof mac === 'string' && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : undefined
+}
+
+/** The annotations by which flannel nodes reach a node with this one VTEP for both families. */
+export function flannelAnnotationsFor(end: {
+  readonly vni: number
+  readonly mac: string
+  readonly addrs: readonly Addr[]
+}): Record<string, string> {
+  const annotations: Record<string, string> = {
+    [annotationNames.managed]: 'true',
+    [annotationNames.backendType]: 'vxlan',
+  }
+  for (const family of families) {
+    const addr = end.addrs.find((each) => each.family === family)
+    if (addr === undefined) continue
+    annotations[annotationNames[family].data] = JSON.stringify({ VNI: end.vni, VtepMAC: end.mac })
+    annotations[annotationNames[family].addr] = String(addr)
+  }
+  return annotations
+}

@@ -1,0 +1,146 @@
+// The nftables tables of a node: masquerade for what leaves the cluster, and who may bring packets through the tunnel.
+import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { bridgeName, kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
+import { type NftChain, type NftMatch, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
+
+/** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
+const srcnatPriority = 100
+/** NF_IP_PRI_RAW: before conntrack, which is to be spared the tunnel's packets. */
+const rawPriority = -300
+const multicast = { 4: Prefix.parse('224.0.0.0/4'), 6: Prefix.parse('ff00::/8') } as const
+const families = [4, 6] as const
+
+export type NodeTableInput = {
+  /** From which this node's pods have addresses. */
+  readonly podCIDRs: readonly Prefix[]
+  /** Everything that is a pod, here or elsewhere. */
+  readonly clusterCIDRs: readonly Prefix[]
+  /** Absent: whoever sends VXLAN is let in. */
+  readonly tunnel?: { readonly port: number; readonly ends: readonly Addr[] }
+}
+
+const clusterSetName = (family: Family): string => `cluster${family}`
+const setType = (family: Family): NftSet['type'] => (family === 4 ? 'ipv4_addr' : 'ipv6_addr')
+
+function clusterSet(family: Family, clusterCIDRs: readonly Prefix[]): NftSet {
+  const elements = clusterCIDRs.filter((cidr) => cidr.family === family)
+  return { name: clusterSetName(family), type: setType(family), interval: true, elements }
+}
+
+function masqueradeRule(podCIDR: Prefix): NftRule {
+  const family = podCIDR.family
+  return {
+    comment: `masquerade pods of ${podCIDR} that leave the cluster`,
+    match: [
+      { kind: 'addr', field: 'saddr', prefix: podCIDR },
+      { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
+      { kind: 'addr', field: 'daddr', prefix: multicast[family], not: true },
+    ],
+    action: { kind: 'masquerade', fullyRandom: true },
+  }
+}
+
+/** kube-proxy marks what it wants masqueraded, and does it itself. */
+const leaveToKubeProxy: NftRule = {
+  comment: 'kube-proxy masquerades what it marked',
+  match: [{ kind: 'mark', mask: kubeProxyMark, value: kubeProxyMark }],
+  action: { kind: 'return' },
+}
+
+function tunnelSets(ends: readonly Addr[]): NftSet[] {
+  return families.flatMap((family) => {
+    const elements = ends.filter((addr) => addr.family === family)
+    return tunnelEndSets(family).map((name) => ({
+      name,
+      type: setType(family),
+      interval: false,
+      counter: true,
+      elements,
+    }))
+  })
+}
+
+/**
+ * VXLAN has no way to tell who sent a packet but its outer source, so this is what keeps others from putting packets into the
+ * cluster: only nodes may send it to this one, and pods may not send it at all, as masquerade would make it come from here.
+ * (To pods' own addresses they may: nobody decapsulates there.) Rules that let through count by peer.
+ */
+function tunnelChains(port: number): NftChain[] {
+  const vxlan: NftMatch[] = [
+    { kind: 'l4proto', protocol: 'udp' },
+    { kind: 'dport', port },
+  ]
+  const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
+  const known = (family: Family, field: 'saddr' | 'daddr', set: string, what: string): NftRule => ({
+    comment: `${what}, untracked`,
+    match: [...vxlan, { kind: 'addrSet', field, family, set }],
+    action: { kind: 'notrack' },
+  })
+  return [
+    {
+      name: 'tunnel-in',
+      hook: hook('prerouting'),
+      policy: 'accept',
+      rules: [
+        ...families.map((family): NftRule => ({
+          comment: `pods may not send VXLAN (IPv${family})`,
+          match: [
+            ...vxlan,
+            { kind: 'device', field: 'iifname', name: bridgeName },
+            { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
+          ],
+          action: { kind: 'drop', counter: true },
+        })),
+        ...families.map((family) =>
+          known(family, 'saddr', tunnelEndSets(family)[0], `VXLAN from a node (IPv${family})`),
+        ),
+        {
+          comment: 'VXLAN from whoever is no node',
+          match: [...vxlan, { kind: 'daddrLocal' }],
+          action: { kind: 'drop', counter: true },
+        },
+      ],
+    },
+    {
+      name: 'tunnel-out',
+      hook: hook('output'),
+      policy: 'accept',
+      rules: families.map((family) =>
+        known(family, 'daddr', tunnelEndSets(family)[1], `VXLAN to a node (IPv${family})`),
+      ),
+    },
+  ]
+}
+
+export function nodeTable({ podCIDRs, clusterCIDRs, tunnel }: NodeTableInput): NftTable {
+  const postrouting: NftChain = {
+    name: 'postrouting',
+    hook: { type: 'nat', hook: 'postrouting', priority: srcnatPriority },
+    policy: 'accept',
+    rules: [leaveToKubeProxy, ...podCIDRs.map(masqueradeRule)],
+  }
+  return {
+    family: 'inet',
+    name: tableName,
+    sets: [...families.map((family) => clusterSet(family, clusterCIDRs)), ...(tunnel ? tunnelSets(tunnel.ends) : [])],
+    chains: [postrouting, ...(tunnel ? tunnelChains(tunnel.port) : [])],
+  }
+}
+
+/**
+ * Every overlay route points to one made-up VTEP, so frames arrive for a MAC that no device has. This takes them in.
+ * (The VXLAN device cannot have that MAC on all nodes: vxlan_set_mac drops frames that seem to come from itself.)
+ */
+export const takeInTable: NftTable = {
+  family: 'netdev',
+  name: tableName,
+  sets: [],
+  chains: [
+    {
+      name: 'overlay-in',
+      hook: { type: 'filter', hook: 'ingress', priority: 0, device: vxlanName },
+      policy: 'accept',
+      rules: [{ comment: 'take in frames for the shared VTEP', match: [], action: { kind: 'pktTypeHost' } }],
+    },
+  ],
+}
