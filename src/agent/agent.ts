@@ -121,7 +121,8 @@ export class Agent {
     this.#kernelWatch = watchKernel(
       new Set([this.#netlink.portId, ...this.#keeper.portIds]),
       (notification) => {
-        if (reader.read(notification)) this.#loop.trigger('soon')
+        const urgency = reader.read(notification)
+        if (urgency) this.#loop.trigger(urgency)
       },
       (error) => this.#log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
     )

@@ -13,6 +13,10 @@ export type AgentConfig = {
   /** Absent: the credentials of the pod it runs in. */
   readonly kubeconfig: string | undefined
   readonly settings: NetworkSettings
+  /** Whether this node's tunnel end is published in flannel's annotations. */
+  readonly flannelInterop: boolean
+  /** Where health and metrics are served over TCP, on all addresses of the node; absent: nowhere. */
+  readonly httpPort: number | undefined
   readonly logLevel: Level
 }
 
@@ -25,6 +29,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 const defaultVni = 1
 /** The Linux kernel's own default; 4789 is IANA's. */
 const defaultVxlanPort = 8472
+/** Linux devices go up to 65535 and a few more; an IP packet cannot be larger. */
+const maxMtuBytes = 65_535
 const levels: readonly string[] = ['debug', 'info', 'warn', 'error']
 
 function numberIn(env: Environment, name: string, fallback: number, max: number): number {
@@ -34,6 +40,14 @@ function numberIn(env: Environment, name: string, fallback: number, max: number)
   if (!/^\d+$/.test(text) || value < 1 || value > max)
     throw new ConfigError(`${name}="${text}": expected a number from 1 to ${max}`)
   return value
+}
+
+/** The first of the choices is the default. */
+function choiceIn<const T extends string>(env: Environment, name: string, choices: readonly [T, ...T[]]): T {
+  const text = env[name] || choices[0]
+  const choice = choices.find((each) => each === text)
+  if (choice === undefined) throw new ConfigError(`${name}="${text}": expected one of ${choices.join(', ')}`)
+  return choice
 }
 
 /** Reads a list of CIDRs separated by commas; throws ConfigError naming `what`. */
@@ -84,7 +98,11 @@ export function readConfig(env: Environment): AgentConfig {
       clusterCIDRs,
       vni: numberIn(env, 'CAUSEWAY_VNI', defaultVni, (1 << 24) - 1),
       vxlanPort: numberIn(env, 'CAUSEWAY_VXLAN_PORT', defaultVxlanPort, 65_535),
+      ...(env['CAUSEWAY_MTU'] && { underlayMtuBytes: numberIn(env, 'CAUSEWAY_MTU', 0, maxMtuBytes) }),
+      opensForwardChains: choiceIn(env, 'CAUSEWAY_FORWARD_CHAINS', ['open', 'leave']) === 'open',
     },
+    flannelInterop: choiceIn(env, 'CAUSEWAY_FLANNEL_INTEROP', ['off', 'on']) === 'on',
+    httpPort: env['CAUSEWAY_HTTP_PORT'] ? numberIn(env, 'CAUSEWAY_HTTP_PORT', 0, 65_535) : undefined,
     logLevel: logLevel as Level,
   }
 }

@@ -3,6 +3,7 @@
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { bridgeName, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
+import { type Urgency } from './reconcile-loop.ts'
 
 /** `everything` includes kinds that are not named here. */
 export type Taken = {
@@ -60,22 +61,22 @@ export class NotificationReader {
     for (const link of links) if (isOurDevice(link.name)) this.#ours.set(link.name, link)
   }
 
-  /** Whether it matters at all. */
-  read(notification: Notification): boolean {
+  /** How soon it matters; undefined when not at all. */
+  read(notification: Notification): Urgency | undefined {
     switch (notification.kind) {
       case 'lost':
         this.#dirt.markEverything()
-        return true
+        return 'soon'
       case 'link':
         return this.#readLink(notification.link, notification.isGone)
       case 'address':
         // also another device's: it may be the underlay's
         this.#dirt.markUnderlay()
         this.#dirt.mark('address')
-        return true
+        return 'soon'
       case 'netconf':
         this.#dirt.mark('sysctl')
-        return true
+        return 'soon'
       case 'neighbour':
         return this.#markIf(notification.neighbour.index === this.#ours.get(vxlanName)?.index, 'neighbour')
       case 'route': {
@@ -84,30 +85,33 @@ export class NotificationReader {
         return this.#markIf(protocol === routeProtocol || this.#knowledge.wantsRoute(String(dst)), 'route')
       }
       case 'table':
-        return this.#markIf(notification.name === tableName, 'table')
+        if (notification.name === tableName) return this.#markIf(true, 'table')
+        // kube-proxy and its like write theirs all the time
+        this.#dirt.mark('forward')
+        return 'later'
       default:
         return notification satisfies never
     }
   }
 
-  #markIf(matters: boolean, kind: string): boolean {
+  #markIf(matters: boolean, kind: string): Urgency | undefined {
     if (matters) this.#dirt.mark(kind)
-    return matters
+    return matters ? 'soon' : undefined
   }
 
-  #readLink(link: Link, isGone: boolean): boolean {
+  #readLink(link: Link, isGone: boolean): Urgency | undefined {
     const { name } = link
     if (name.startsWith(portPrefix)) return this.#markIf(true, 'port')
     if (isOurDevice(name)) {
       const before = this.#ours.get(name)
       if (isGone) this.#ours.delete(name)
       else this.#ours.set(name, link)
-      if (!isGone && before && isUnchanged(before, link)) return false
+      if (!isGone && before && isUnchanged(before, link)) return undefined
       this.#dirt.markEverything()
-      return true
+      return 'soon'
     }
     this.#dirt.markUnderlay()
-    return true
+    return 'soon'
   }
 }
 

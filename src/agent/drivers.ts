@@ -4,6 +4,7 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { AddressDriver, NeighbourDriver } from '#/reconcile/address-drivers.ts'
 import { type Driver } from '#/reconcile/driver.ts'
 import { LinkDriver, type PodPorts, PortDriver } from '#/reconcile/link-driver.ts'
+import { ForwardDriver } from '#/reconcile/forward-driver.ts'
 import { RouteDriver } from '#/reconcile/route-driver.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { TableDriver } from '#/reconcile/table-driver.ts'
@@ -18,6 +19,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new NeighbourDriver(netlink),
     // the overlay's door before the routes that lead others to use it, masquerade before pods can send
     new TableDriver(nftables),
+    new ForwardDriver(nftables),
     new RouteDriver(netlink),
   ]
 }

@@ -19,6 +19,10 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
   CAUSEWAY_RUN_DIR          sockets of the CNI plugin and the CLI     (/run/causeway)
   CAUSEWAY_VNI              VXLAN network identifier                  (1)
   CAUSEWAY_VXLAN_PORT       UDP port of the overlay                   (8472)
+  CAUSEWAY_MTU              MTU of the underlay, where its devices promise too much (the device's)
+  CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
+  CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
+  CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set
   CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)`,
   run: async (args) => {
     noMore(options(args, {}).positionals)

@@ -11,6 +11,8 @@ import {
   decodeRule,
   decodeSet,
   type NftActual,
+  type NftActualHook,
+  type NftActualRule,
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
 import { type NftSetChange } from '#/wire/nftables/compare.ts'
@@ -28,6 +30,7 @@ import {
   NFT_MSG_GETSET,
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
+  isNftFamilyName,
   nftFamilyOf,
   ruleCodec,
   setCodec,
@@ -35,8 +38,16 @@ import {
   type Traffic,
   trafficOf,
 } from '#/wire/nftables/messages.ts'
-import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
-import { deleteTableRequest, elementRequests, type NftRequest, replaceRequests } from '#/wire/nftables/transaction.ts'
+import { type NftFamily, type NftRule, type NftTable } from '#/wire/nftables/ruleset.ts'
+import {
+  type ChainPlace,
+  deleteRuleRequest,
+  deleteTableRequest,
+  elementRequests,
+  insertRuleRequest,
+  type NftRequest,
+  replaceRequests,
+} from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
 
 /** How often a table is read anew because somebody changed rules (of whatever table) meanwhile. */
@@ -142,6 +153,32 @@ export class NftClient {
     const payload = encodeNft(undefined, generationCodec, {})
     const reply = this.#netlink.get({ what: 'nft read generation', type: NFT_MSG_GETGEN, payload })
     return decodeNft(reply.payload, generationCodec).id
+  }
+
+  /** Chains with a hook, of all tables. */
+  listBaseChains(): (NftActualHook & ChainPlace)[] {
+    const chains: (NftActualHook & ChainPlace)[] = []
+    for (const payload of this.#dump('nft list chains', NFT_MSG_GETCHAIN, encodeNft(undefined, tableCodec, {}))) {
+      const family = nftFamilyOf(payload)
+      const { table, name, hook } = decodeChain(payload)
+      if (hook && isNftFamilyName(family)) chains.push({ ...hook, family, table, chain: name })
+    }
+    return chains
+  }
+
+  /** The rules of one chain of whatever table, in their order. Throws KernelError, ENOENT when there is no such chain. */
+  listRules({ family, table, chain }: ChainPlace): NftActualRule[] {
+    const what = `nft list chain ${family} ${table} ${chain}`
+    return this.#dump(what, NFT_MSG_GETRULE, encodeNft(family, ruleCodec, { table, chain })).map(decodeRule)
+  }
+
+  /** Puts rules before, and takes rules out of, a chain of whatever table, in one transaction. Throws KernelError. */
+  editChain(place: ChainPlace, { insert, remove }: { insert: readonly NftRule[]; remove: readonly bigint[] }): void {
+    const requests = [
+      ...remove.map((handle) => deleteRuleRequest(place, handle)),
+      ...insert.toReversed().map((rule) => insertRuleRequest(place, rule)),
+    ]
+    if (requests.length > 0) this.#transact(`nft edit chain ${place.family} ${place.table} ${place.chain}`, requests)
   }
 
   /** What each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */

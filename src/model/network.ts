@@ -28,6 +28,8 @@ export type NetworkSettings = {
   readonly vxlanPort: number
   /** What the underlay carries, where its devices promise more than the network between them keeps. */
   readonly underlayMtuBytes?: number
+  /** Whether others' forward chains that drop by policy are told to let pods' packets pass. */
+  readonly opensForwardChains: boolean
 }
 
 /** The underlay's MTU by family, as far as this node has an address of that family. */
@@ -67,6 +69,8 @@ export type DesiredNetwork = {
   readonly neighbours: readonly DesiredNeighbour[]
   readonly routes: readonly DesiredRoute[]
   readonly tables: readonly NftTable[]
+  /** Devices for whose packets others' forward chains must let pass what they would drop by policy. */
+  readonly forwardFor: readonly string[]
 }
 
 export const emptyNetwork: DesiredNetwork = {
@@ -77,6 +81,7 @@ export const emptyNetwork: DesiredNetwork = {
   neighbours: [],
   routes: [],
   tables: [],
+  forwardFor: [],
 }
 
 export const routeKey = ({ dst }: DesiredRoute): string => String(dst)

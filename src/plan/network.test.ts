@@ -13,7 +13,12 @@ function node(name: string, podCIDRs: string[], addrs: string[]): NodeState {
 const one = node('node-1', ['10.244.1.0/24', 'fd10:244:0:1::/64'], ['172.30.1.11', 'fd30::b'])
 const two = node('node-2', ['10.244.2.0/24', 'fd10:244:0:2::/64'], ['172.30.1.12', 'fd30::c'])
 
-const settings = { clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse), vni: 1, vxlanPort: 8472 }
+const settings = {
+  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse),
+  vni: 1,
+  vxlanPort: 8472,
+  opensForwardChains: true,
+}
 
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {

@@ -150,6 +150,7 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
       }),
       ...(hasOverlay ? [takeInTable] : []),
     ],
+    forwardFor: settings.opensForwardChains ? [bridgeName] : [],
   }
   return {
     network,

@@ -6,7 +6,7 @@ import { type DesiredNeighbour, type DesiredRoute, type NodeState } from '#/mode
 import { type PeerContext } from './overlay.ts'
 import { type NodeChange, PeerTable } from './peers.ts'
 
-const settings = { clusterCIDRs: [Prefix.parse('10.244.0.0/16')], vni: 1, vxlanPort: 8472 }
+const settings = { clusterCIDRs: [Prefix.parse('10.244.0.0/16')], vni: 1, vxlanPort: 8472, opensForwardChains: true }
 
 function contextOf(self: NodeState, mtuBytes = 1500): PeerContext {
   return { self, underlay: { 4: mtuBytes }, settings }

@@ -25,7 +25,12 @@ const nodes = [1, 2, 3].map((number) => ({
   addrs: [Addr.parse(`172.30.1.${number}`)],
 }))
 
-const settings = { clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse), vni: 1, vxlanPort: 8472 }
+const settings = {
+  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map(Prefix.parse),
+  vni: 1,
+  vxlanPort: 8472,
+  opensForwardChains: true,
+}
 
 function network(count: number): DesiredNetwork {
   const underlay = { 4: 1500 }

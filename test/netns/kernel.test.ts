@@ -239,7 +239,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip link add cwv0123456789a type veth peer name far', 'underlay sysctl port'],
     ['sysctl -qw net.ipv4.ip_forward=1', 'sysctl'],
     ['nft add table inet causeway', 'table'],
-    ['nft add table inet other', ''],
+    ['nft add table inet other', 'forward'],
   ]
   for (const [command, dirty] of cases) assert.equal(await marks(() => host.sh(command)), dirty, command)
   const route = routeTo('10.2.0.0/24', { oif: 1 })

@@ -48,7 +48,12 @@ export type NftActualHook = {
 }
 
 /** `does` is the fingerprint of the rule's expressions. */
-export type NftActualRule = { readonly chain: string; readonly comment: string | undefined; readonly does: string }
+export type NftActualRule = {
+  readonly chain: string
+  readonly handle: bigint
+  readonly comment: string | undefined
+  readonly does: string
+}
 
 /** An NFT_MSG_NEWCHAIN, without its rules, and the name of its table. Throws WireError. */
 export function decodeChain(payload: Uint8Array): Omit<NftActualChain, 'rules'> & { readonly table: string } {
@@ -61,9 +66,9 @@ export function decodeChain(payload: Uint8Array): Omit<NftActualChain, 'rules'> 
 
 /** An NFT_MSG_NEWRULE. Throws WireError. */
 export function decodeRule(payload: Uint8Array): NftActualRule {
-  const { chain = '', expressions = [], userdata } = decodeNft(payload, ruleCodec)
+  const { chain = '', handle = 0n, expressions = [], userdata } = decodeNft(payload, ruleCodec)
   const does = fingerprint(expressions.map(({ name = '', data = new Uint8Array() }) => ({ name, data })))
-  return { chain, comment: userdata && decodeComment(userdata), does }
+  return { chain, handle, comment: userdata && decodeComment(userdata), does }
 }
 
 /** An NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */

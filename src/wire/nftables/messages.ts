@@ -16,6 +16,7 @@ export const NFT_MSG_NEWCHAIN = base | 3
 export const NFT_MSG_GETCHAIN = base | 4
 export const NFT_MSG_NEWRULE = base | 6
 export const NFT_MSG_GETRULE = base | 7
+export const NFT_MSG_DELRULE = base | 8
 export const NFT_MSG_NEWSET = base | 9
 export const NFT_MSG_GETSET = base | 10
 export const NFT_MSG_NEWSETELEM = base | 12
@@ -26,6 +27,11 @@ export const NFT_MSG_GETGEN = base | 16
 
 const familyNumbers = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const
 export type NftFamilyName = keyof typeof familyNumbers
+
+export function isNftFamilyName(name: string): name is NftFamilyName {
+  return Object.hasOwn(familyNumbers, name)
+}
+
 const familyNames = new Map(Object.entries(familyNumbers).map(([name, number]) => [number as number, name]))
 
 const headerBytes = 4
@@ -93,6 +99,7 @@ const expressionCodec = nest({ name: [1, text], data: [2, { ...raw, isNest: true
 const ruleSpec = {
   table: [1, text],
   chain: [2, text],
+  handle: [3, be64],
   expressions: [4, listOf(1, expressionCodec)],
   userdata: [7, raw],
 } as const

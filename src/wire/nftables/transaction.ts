@@ -10,6 +10,7 @@ import {
   encodeComment,
   encodeNft,
   NFT_MSG_DELSETELEM,
+  NFT_MSG_DELRULE,
   NFT_MSG_DELTABLE,
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWRULE,
@@ -22,7 +23,7 @@ import {
   tableCodec,
 } from './messages.ts'
 import { familyOfSet, type Range, rangesOf } from './ranges.ts'
-import { commentOf } from './render.ts'
+import { commentOf, renderRule } from './render.ts'
 import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from './ruleset.ts'
 
@@ -110,17 +111,40 @@ function addChain(table: NftTable, { name, hook, policy = 'accept' }: NftChain):
   }
 }
 
-function addRule(table: NftTable, chain: NftChain, rule: NftRule): NftRequest {
-  const comment = commentOf(rule, table.family)
+function addRule({ family, name: table }: NftTable, chain: NftChain, rule: NftRule): NftRequest {
+  const comment = commentOf(rule, family)
   return {
-    what: `nft add rule ${table.family} ${table.name} ${chain.name} "${comment}"`,
+    what: `nft add rule ${family} ${table} ${chain.name} "${comment}"`,
     type: NFT_MSG_NEWRULE,
     flags: NLM_F_CREATE | NLM_F_APPEND,
-    payload: encodeNft(table.family, ruleCodec, {
-      table: table.name,
-      chain: chain.name,
-      expressions: compileRule(rule, table.family),
-      userdata: encodeComment(comment),
-    }),
+    payload: encodeRule({ family, table, chain: chain.name }, rule, comment),
+  }
+}
+
+/** A chain of a table that somebody else may own. */
+export type ChainPlace = { readonly family: NftFamilyName; readonly table: string; readonly chain: string }
+
+function encodeRule({ family, table, chain }: ChainPlace, rule: NftRule, comment: string): Uint8Array {
+  // only netdev tables see packets whose IP family is not known yet
+  const expressions = compileRule(rule, family === 'netdev' ? 'netdev' : 'inet')
+  return encodeNft(family, ruleCodec, { table, chain, expressions, userdata: encodeComment(comment) })
+}
+
+/** Puts a rule before all others of a chain. */
+export function insertRuleRequest(place: ChainPlace, rule: NftRule): NftRequest {
+  return {
+    what: `nft insert rule ${place.family} ${place.table} ${place.chain} ${renderRule(rule, 'inet')} comment "${rule.comment}"`,
+    type: NFT_MSG_NEWRULE,
+    flags: NLM_F_CREATE,
+    payload: encodeRule(place, rule, rule.comment),
+  }
+}
+
+export function deleteRuleRequest({ family, table, chain }: ChainPlace, handle: bigint): NftRequest {
+  return {
+    what: `nft delete rule ${family} ${table} ${chain} handle ${handle}`,
+    type: NFT_MSG_DELRULE,
+    flags: 0,
+    payload: encodeNft(family, ruleCodec, { table, chain, handle }),
   }
 }

@@ -1,0 +1,90 @@
+// Others' chains on the forward hook that drop what no rule accepts (Docker's, ufw's, an administrator's firewall). An accept in our
+// own table cannot overrule them, so two rules at the head of each let packets from and to pods pass. Ownership: the comment, or
+// that a rule does nothing but accept what comes from or goes to our bridge.
+import { type NftClient } from '#/kernel/nftables.ts'
+import { bridgeName, tableName } from '#/model/names.ts'
+import { type DesiredNetwork } from '#/model/network.ts'
+import { compileRule } from '#/wire/nftables/compile.ts'
+import { fingerprint } from '#/wire/nftables/expressions.ts'
+import { hookNumbers, policyNumbers } from '#/wire/nftables/numbers.ts'
+import { renderRule } from '#/wire/nftables/render.ts'
+import { type NftRule } from '#/wire/nftables/ruleset.ts'
+import { type ChainPlace } from '#/wire/nftables/transaction.ts'
+import { type Change, type Comparison, type Driver } from './driver.ts'
+
+const comment = `causeway: forward pods of ${bridgeName}`
+
+function rulesFor(devices: readonly string[]): NftRule[] {
+  return devices.flatMap((name) =>
+    (['iifname', 'oifname'] as const).map((field): NftRule => ({
+      comment,
+      match: [{ kind: 'device', field, name }],
+      action: { kind: 'accept' },
+    })),
+  )
+}
+
+/**
+ * iptables-restore gives back what iptables-save wrote: our rules with a counter, the comment as a match (xt_comment), and the
+ * device's name with less padding. They do the same.
+ */
+const asXtables = new RegExp(`match [0-9a-f]*${Buffer.from(comment).toString('hex')}[0-9a-f]*; |counter; `, 'g')
+const essence = (does: string): string => does.replaceAll(asXtables, '').replaceAll(/(00)+\)/g, ')')
+
+const essenceOf = (rule: NftRule): string => essence(fingerprint(compileRule(rule, 'inet')))
+const everMade = new Set(rulesFor([bridgeName]).map(essenceOf))
+
+export class ForwardDriver implements Driver {
+  readonly kind = 'forward'
+  readonly #client: NftClient
+
+  constructor(client: NftClient) {
+    this.#client = client
+  }
+
+  compare({ forwardFor }: DesiredNetwork): Comparison {
+    const wanted = rulesFor(forwardFor)
+    const places = this.#client
+      .listBaseChains()
+      .filter(
+        ({ family, table, number }) => family !== 'netdev' && table !== tableName && number === hookNumbers.forward,
+      )
+    const changes: Change[] = []
+    const leftovers: Change[] = []
+    const keys: string[] = []
+    for (const place of places) {
+      const isDropping = place.type === 'filter' && place.policy === policyNumbers.drop
+      const change = this.#change(place, isDropping ? wanted : [])
+      if (isDropping && wanted.length > 0) keys.push(keyOf(place))
+      if (change?.verb === 'delete') leftovers.push(change)
+      else if (change) changes.push(change)
+    }
+    return { keys, changes, leftovers, failures: new Map() }
+  }
+
+  #change(place: ChainPlace, wanted: readonly NftRule[]): Change | undefined {
+    const rules = this.#client.listRules(place)
+    const ours = rules.filter((rule) => rule.comment === comment || everMade.has(essence(rule.does)))
+    const isRight =
+      ours.length === wanted.length &&
+      wanted.every((rule, index) => essence(rules[index]?.does ?? '') === essenceOf(rule))
+    if (isRight) return undefined
+    const edit = { insert: wanted, remove: ours.map(({ handle }) => handle) }
+    const chain = `${place.family} ${place.table} ${place.chain}`
+    return {
+      verb: wanted.length === 0 ? 'delete' : ours.length === 0 ? 'add' : 'change',
+      key: keyOf(place),
+      commands: [
+        ...edit.remove.map((handle) => `nft delete rule ${chain} handle ${handle}`),
+        ...wanted
+          .toReversed()
+          .map((rule) => `nft insert rule ${chain} ${renderRule(rule, 'inet')} comment '"${comment}"'`),
+      ],
+      work: { call: () => this.#client.editChain(place, edit) },
+    }
+  }
+}
+
+function keyOf({ family, table, chain }: ChainPlace): string {
+  return `${family} ${table} ${chain}`
+}
