@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin.
+# Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle.
 # Quick when nothing is missing. Usage: setup.sh check|run|test
 set -eu
 cd "$(dirname "$0")/.."
@@ -57,4 +57,10 @@ if [ ! -x build/causeway-cni ] || [ native/cni-shim.c -nt build/causeway-cni ]; 
   mkdir -p build
   gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
   mv "build/causeway-cni.$$" build/causeway-cni
+fi
+
+# The program as JavaScript, made again whenever a source is newer.
+if [ ! -f build/bundle/causeway.cjs ] ||
+  [ -n "$(find src scripts/bundle.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
+  node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/bundle.ts || fail "the program could not be bundled; see the message above"
 fi

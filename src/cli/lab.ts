@@ -153,7 +153,7 @@ async function up(args: readonly string[]): Promise<number> {
   const startedMs = performance.now()
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)}s`.padStart(6)
   const context = {
-    causeway: [process.execPath, '--disable-warning=ExperimentalWarning', process.argv[1]!],
+    causeway: [process.execPath, ...process.execArgv, process.argv[1]!],
     plugin,
     say: (line: string) => process.stderr.write(`${seconds()}  ${line}\n`),
   }

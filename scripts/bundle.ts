@@ -1,0 +1,52 @@
+// Makes build/bundle: the program as JavaScript, a file for each command and what they share, so that an agent holds no code
+// of the lab. docs/decisions/0004-bundle.md has the reasons and the figures.
+// It is built beside and put in place by renaming a link: who starts meanwhile gets the old program or the new one, whole.
+import { readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs'
+import { join } from 'node:path'
+import { rolldown } from 'rolldown'
+
+const root = new URL('..', import.meta.url).pathname
+const link = join(root, 'build', 'bundle')
+/** A build that another process works on now, or that a process just starts from, is younger than this. */
+const minAgeMs = 60_000
+
+function currentName(): string | undefined {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return undefined
+  }
+}
+
+function removeOld(): void {
+  const current = currentName()
+  for (const name of readdirSync(join(root, 'build'))) {
+    const path = join(root, 'build', name)
+    if (!name.startsWith('bundle.') || name === current) continue
+    if (Date.now() - statSync(path).mtimeMs > minAgeMs) rmSync(path, { recursive: true, force: true })
+  }
+}
+
+const startedAt = new Date()
+removeOld()
+const name = `bundle.${process.pid}.${startedAt.getTime().toString(36)}`
+const dir = join(root, 'build', name)
+const build = await rolldown({
+  cwd: root,
+  input: { causeway: 'src/cli/main.ts' },
+  platform: 'node',
+  // brings machine code of its own
+  external: ['koffi'],
+})
+await build.write({
+  dir,
+  format: 'cjs',
+  entryFileNames: '[name].cjs',
+  chunkFileNames: '[name].cjs',
+  comments: { annotation: false, jsdoc: false, legal: true },
+})
+await build.close()
+// as old as the sources it was made from: what changed while it was built is newer, and the next run builds again
+utimesSync(join(dir, 'causeway.cjs'), startedAt, startedAt)
+symlinkSync(name, `${link}.${process.pid}`)
+renameSync(`${link}.${process.pid}`, link)
