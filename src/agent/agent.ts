@@ -14,6 +14,7 @@ import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
 import { ClusterView, keepOfNode } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
+import { CniInstaller } from './cni-install/installer.ts'
 import { CniServer } from './cni/server.ts'
 import { type AgentConfig } from './config.ts'
 import { Dirt, NotificationReader } from './dirt.ts'
@@ -45,6 +46,7 @@ export class Agent {
   readonly #keeper: NetworkKeeper
   readonly #loop: ReconcileLoop
   readonly #cniServer: CniServer
+  readonly #cniInstaller: CniInstaller | undefined
   readonly #api: AgentApi
   #kernelWatch: Disposable | undefined
 
@@ -70,10 +72,11 @@ export class Agent {
           .filter(({ isReady }) => isReady)
           .map(toPort),
       pods: { isInUse: (port) => store.hasDevice(port), rewire: (port) => this.#rewire(port) },
+      otherProblems: () => this.#cniInstaller?.problems ?? [],
       log,
     })
     this.#loop = new ReconcileLoop(defaultTimes, {
-      pass: () => this.#keeper.pass(),
+      pass: () => this.#keeper.pass().finally(() => this.#tellNode()),
       onResync: () => this.#dirt.markEverything(),
       log,
     })
@@ -91,6 +94,13 @@ export class Agent {
       { socketPath: join(config.runDir, cniSocketName), spoolDir: join(config.stateDir, spoolFolderName) },
       { handle: async (request) => handler.handle(request), log },
     )
+    this.#cniInstaller =
+      config.cniInstall &&
+      new CniInstaller(config.cniInstall, {
+        canServe: () => typeof this.#keeper.podNetwork !== 'string',
+        onChange: () => this.#loop.trigger('later'),
+        log,
+      })
     this.#api = new AgentApi(
       { socketPath: join(config.runDir, agentSocketName) },
       {
@@ -131,7 +141,13 @@ export class Agent {
     // with what is on disk pods can be wired at once, whether the API answers or not
     await this.#loop.runNow()
     await this.#cniServer.start()
+    this.#cniInstaller?.start()
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
+  }
+
+  /** What a pass found is told to those who use this node. */
+  #tellNode(): void {
+    this.#cniInstaller?.notice()
   }
 
   #rewire(port: string): void {
@@ -180,6 +196,7 @@ export class Agent {
 
   /** Ends the agent and leaves the kernel as it is: pods keep talking. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#cniInstaller?.[Symbol.dispose]()
     await this.#cniServer[Symbol.asyncDispose]()
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()

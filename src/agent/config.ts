@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { Prefix } from '#/lib/addr.ts'
 import { type Level } from '#/lib/log.ts'
 import { type NetworkSettings } from '#/model/network.ts'
+import { type CniInstallConfig } from './cni-install/config.ts'
 
 export type AgentConfig = {
   readonly nodeName: string
@@ -18,6 +19,8 @@ export type AgentConfig = {
   /** Where health and metrics are served over TCP, on all addresses of the node; absent: nowhere. */
   readonly httpPort: number | undefined
   readonly logLevel: Level
+  /** Absent: the container runtime's files are left alone. */
+  readonly cniInstall?: CniInstallConfig | undefined
 }
 
 export class ConfigError extends Error {

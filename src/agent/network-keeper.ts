@@ -27,6 +27,8 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
+  /** What others have to tell along with it. */
+  readonly otherProblems: () => readonly Problem[]
   readonly log: Logger
   readonly onChanges?: OnChanges
 }
@@ -36,6 +38,7 @@ export class NetworkKeeper implements Disposable {
   readonly #view: ClusterView
   readonly #dirt: Dirt
   readonly #ports: () => readonly PortState[]
+  readonly #otherProblems: () => readonly Problem[]
   readonly #log: Logger
   readonly #netlink = new Netlink()
   readonly #nftables = new NftClient()
@@ -53,6 +56,7 @@ export class NetworkKeeper implements Disposable {
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
+    this.#otherProblems = deps.otherProblems
     this.#log = deps.log
     this.#reconciler = new Reconciler({
       netlink: this.#netlink,
@@ -191,7 +195,8 @@ export class NetworkKeeper implements Disposable {
   }
 
   /** Logs each problem when it appears and when it goes. */
-  #tell(problems: readonly Problem[]): void {
+  #tell(ofNetwork: readonly Problem[]): void {
+    const problems = [...ofNetwork, ...this.#otherProblems()]
     const text = ({ object, message }: Problem): string => `${object}: ${message}`
     const before = new Set(this.#problems.map(text))
     const now = new Set(problems.map(text))

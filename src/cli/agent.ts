@@ -1,5 +1,6 @@
 // `causeway agent`: the node agent as a process.
 import { Agent } from '#/agent/agent.ts'
+import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { readConfig } from '#/agent/config.ts'
 import { createLogger, messageOf } from '#/lib/log.ts'
 import { noMore, options } from './args.ts'
@@ -23,10 +24,15 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
   CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
   CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
   CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set
-  CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)`,
+  CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)
+  CAUSEWAY_CNI_BIN_DIR      where to install the CNI plugin, such as /opt/cni/bin; with the next, or neither
+  CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d
+  CAUSEWAY_CNI_PLUGIN       the plugin to install                     (the one built with this program)
+  CAUSEWAY_CNI_CHAIN        plugins to run after it: portmap, bandwidth, tuning   (portmap, if it is installed)`,
   run: async (args) => {
     noMore(options(args, {}).positionals)
-    const config = readConfig(process.env)
+    const cniInstall = readCniInstall(process.env, new URL('../../build', import.meta.url).pathname)
+    const config = { ...readConfig(process.env), cniInstall }
     const log = createLogger({ level: config.logLevel, write: print, now: () => new Date().toISOString() })
     process.on('unhandledRejection', (error) => {
       // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state

@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { silent } from '#/lib/log.ts'
+import { type CniInstallConfig } from './config.ts'
+import { CniInstaller } from './installer.ts'
+
+class Scene implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'cni-install-'))
+  readonly clock = new ManualClock()
+  readonly config: CniInstallConfig
+  readonly installer: CniInstaller
+  canServe = true
+  changes = 0
+
+  constructor(more: Partial<CniInstallConfig> = {}) {
+    this.config = {
+      binDir: join(this.root, 'opt/cni/bin'),
+      confDir: join(this.root, 'etc/cni/net.d'),
+      plugin: join(this.root, 'causeway-cni'),
+      chain: undefined,
+      ...more,
+    }
+    writeFileSync(join(this.root, 'causeway-cni'), 'new plugin')
+    this.installer = new CniInstaller(this.config, {
+      canServe: () => this.canServe,
+      onChange: () => this.changes++,
+      log: silent,
+      clock: this.clock,
+    })
+  }
+
+  get plugin(): string {
+    return join(this.config.binDir, 'causeway-cni')
+  }
+
+  get conflist(): string {
+    return join(this.config.confDir, '10-causeway.conflist')
+  }
+
+  putBin(name: string, content = 'x'): void {
+    mkdirSync(this.config.binDir, { recursive: true })
+    writeFileSync(join(this.config.binDir, name), content, { mode: 0o755 })
+  }
+
+  putConf(name: string): void {
+    mkdirSync(this.config.confDir, { recursive: true })
+    writeFileSync(join(this.config.confDir, name), '{}')
+  }
+
+  types(): string[] {
+    const { plugins } = JSON.parse(readFileSync(this.conflist, 'utf8')) as { plugins: { type: string }[] }
+    return plugins.map(({ type }) => type)
+  }
+
+  problems(): string[] {
+    return this.installer.problems.map(({ object, message }) => `${object.replace(this.root, '')}: ${message}`)
+  }
+
+  [Symbol.dispose](): void {
+    this.installer[Symbol.dispose]()
+    rmSync(this.root, { recursive: true })
+  }
+}
+
+test('plugin and configuration are installed, for root to run and to read, and nothing else is left', () => {
+  using scene = new Scene()
+  scene.installer.start()
+  assert.equal(readFileSync(scene.plugin, 'utf8'), 'new plugin')
+  assert.equal(statSync(scene.plugin).mode & 0o777, 0o755)
+  assert.equal(statSync(scene.conflist).mode & 0o777, 0o600)
+  assert.deepEqual(JSON.parse(readFileSync(scene.conflist, 'utf8')), {
+    cniVersion: '1.0.0',
+    cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
+    name: 'causeway',
+    plugins: [
+      { type: 'causeway-cni', capabilities: { ips: true, mac: true, 'io.kubernetes.cri.pod-annotations': true } },
+    ],
+  })
+  assert.deepEqual(readdirSync(scene.config.binDir), ['causeway-cni'])
+  assert.deepEqual(readdirSync(scene.config.confDir), ['10-causeway.conflist'])
+  assert.deepEqual(scene.problems(), [])
+})
+
+test('what is right already is not written again', async () => {
+  using scene = new Scene()
+  scene.installer.start()
+  const inodes = (): number[] => [scene.plugin, scene.conflist].map((path) => statSync(path).ino)
+  const before = inodes()
+  await scene.clock.advance(60_000)
+  assert.deepEqual(inodes(), before)
+  // as an agent that starts anew
+  using second = new CniInstaller(scene.config, { canServe: () => true, onChange() {}, log: silent })
+  second.start()
+  assert.deepEqual(inodes(), before)
+})
+
+test('files that are taken away or changed come back', async () => {
+  using scene = new Scene()
+  scene.installer.start()
+  rmSync(scene.conflist)
+  writeFileSync(scene.plugin, 'other text')
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.types(), ['causeway-cni'])
+  assert.equal(readFileSync(scene.plugin, 'utf8'), 'new plugin')
+  chmodSync(scene.plugin, 0o600)
+  await scene.clock.advance(10_000)
+  assert.equal(statSync(scene.plugin).mode & 0o777, 0o755)
+})
+
+test('a plugin that runs is replaced', async (t) => {
+  using scene = new Scene()
+  mkdirSync(scene.config.binDir, { recursive: true })
+  copyFileSync('/bin/sleep', scene.plugin)
+  const child = spawn(scene.plugin, ['60'])
+  t.after(() => child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  scene.installer.start()
+  assert.deepEqual(scene.problems(), [])
+  assert.equal(readFileSync(scene.plugin, 'utf8'), 'new plugin')
+})
+
+test('the configuration comes last: not before pods can be wired, and at once when they can', async () => {
+  using scene = new Scene()
+  scene.canServe = false
+  scene.installer.notice()
+  assert.ok(!existsSync(scene.plugin), 'nothing before the start')
+  scene.installer.start()
+  assert.ok(existsSync(scene.plugin))
+  await scene.clock.advance(120_000)
+  assert.ok(!existsSync(scene.conflist))
+  assert.deepEqual(scene.problems(), [])
+  scene.canServe = true
+  scene.installer.notice()
+  assert.ok(existsSync(scene.conflist))
+})
+
+test('it goes when the node has had no pod network for a minute, not with a hiccup', async () => {
+  using scene = new Scene()
+  scene.installer.start()
+  const serve = (canServe: boolean): void => {
+    scene.canServe = canServe
+    scene.installer.notice()
+  }
+  for (let hiccup = 0; hiccup < 3; hiccup++) {
+    serve(false)
+    await scene.clock.advance(50_000)
+    assert.ok(existsSync(scene.conflist))
+    serve(true)
+    await scene.clock.advance(1_000)
+  }
+  serve(false)
+  await scene.clock.advance(70_000)
+  assert.ok(!existsSync(scene.conflist))
+  serve(true)
+  assert.ok(existsSync(scene.conflist))
+})
+
+test('the configuration that an earlier agent left stays for as long', async () => {
+  using scene = new Scene()
+  scene.putConf('10-causeway.conflist')
+  scene.canServe = false
+  scene.installer.start()
+  await scene.clock.advance(50_000)
+  assert.ok(existsSync(scene.conflist))
+  await scene.clock.advance(20_000)
+  assert.ok(!existsSync(scene.conflist))
+})
+
+test('an end of the agent leaves everything as it is', async () => {
+  using scene = new Scene()
+  scene.installer.start()
+  scene.installer[Symbol.dispose]()
+  scene.canServe = false
+  await scene.clock.advance(600_000)
+  assert.ok(existsSync(scene.conflist))
+  assert.equal(scene.clock.nextMs, undefined)
+})
+
+test('portmap is chained when it is there, and others when asked for', async () => {
+  using scene = new Scene()
+  scene.installer.start()
+  assert.deepEqual(scene.types(), ['causeway-cni'])
+  scene.putBin('portmap')
+  scene.putBin('bandwidth')
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.types(), ['causeway-cni', 'portmap'])
+
+  using asked = new Scene({ chain: ['bandwidth', 'portmap'] })
+  asked.putBin('bandwidth')
+  asked.installer.start()
+  assert.deepEqual(asked.types(), ['causeway-cni', 'bandwidth'])
+  assert.deepEqual(asked.problems(), [
+    'file/opt/cni/bin/portmap: CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out: install the CNI reference plugins',
+  ])
+  asked.putBin('portmap')
+  await asked.clock.advance(10_000)
+  assert.deepEqual(asked.types(), ['causeway-cni', 'bandwidth', 'portmap'])
+  assert.deepEqual(asked.problems(), [])
+  assert.equal(asked.changes, 2)
+
+  using none = new Scene({ chain: [] })
+  none.putBin('portmap')
+  none.installer.start()
+  assert.deepEqual(none.types(), ['causeway-cni'])
+})
+
+test('a configuration that runtimes take before ours is named, for as long as it is there', async () => {
+  using scene = new Scene()
+  for (const name of ['05-other.conf', '00-readme.txt', '.10-other.conflist.new', '99-loopback.conf'])
+    scene.putConf(name)
+  scene.installer.start()
+  assert.deepEqual(scene.problems(), [
+    "file/etc/cni/net.d/05-other.conf: container runtimes use this CNI configuration instead of 10-causeway.conflist: remove it, or pods do not get Causeway's network",
+  ])
+  assert.equal(scene.changes, 1)
+  rmSync(join(scene.config.confDir, '05-other.conf'))
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.problems(), [])
+  assert.equal(scene.changes, 2)
+})
+
+test('without any plugin in place there is no configuration; an older plugin serves', async () => {
+  using scene = new Scene({ plugin: '/nonexistent/causeway-cni' })
+  scene.installer.start()
+  assert.ok(!existsSync(scene.conflist))
+  assert.match(
+    scene.problems()[0]!,
+    /^file\/opt\/cni\/bin\/causeway-cni: the CNI plugin cannot be installed: ENOENT.*\/nonexistent\/causeway-cni/,
+  )
+  scene.putBin('causeway-cni', 'older')
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.types(), ['causeway-cni'])
+  assert.equal(scene.problems().length, 1)
+})
+
+test('a folder that cannot be used is told, and mended when it can', async () => {
+  using scene = new Scene()
+  mkdirSync(join(scene.root, 'etc/cni'), { recursive: true })
+  writeFileSync(scene.config.confDir, 'a file where the folder should be')
+  scene.installer.start()
+  assert.match(
+    scene.problems()[0]!,
+    /^file\/etc\/cni\/net.d\/10-causeway.conflist: the CNI configuration cannot be written: E/,
+  )
+  rmSync(scene.config.confDir)
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.problems(), [])
+  assert.ok(existsSync(scene.conflist))
+})

@@ -1,0 +1,166 @@
+// Shows the node's container runtime the way to the agent: the plugin in its folder of plugins, and, last and only while pods
+// can be wired, the network configuration that names it. A runtime with the configuration calls a node's network ready.
+//
+// The configuration outlives the agent: calls that come while none runs are waited for, or kept, by the plugin (docs/cni.md),
+// and a kubelet that calls the node not ready for each restart would drive pods away. It is taken back only when the node has
+// had no pod network for a minute, so that it does not come and go with every hiccup.
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Clock, systemClock } from '#/cluster/clock.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Problem } from '#/model/network.ts'
+import { type CniInstallConfig } from './config.ts'
+import { type Chained, conflistName, namesBefore, pluginName, renderConflist } from './conflist.ts'
+import { isAsWanted, removeFile, writeWholeFile } from './whole-file.ts'
+
+const checkMs = 10_000
+/** How long a node may be without a pod network before its configuration goes. */
+const graceMs = 60_000
+const pluginMode = 0o755
+/** Runtimes run as root; others have no business with it. */
+const conflistMode = 0o600
+
+export type CniInstallerDeps = {
+  /** Whether an ADD would be served now. */
+  readonly canServe: () => boolean
+  /** Called when `problems` changed. */
+  readonly onChange: () => void
+  readonly log: Logger
+  readonly clock?: Clock
+}
+
+export class CniInstaller implements Disposable {
+  readonly #config: CniInstallConfig
+  readonly #canServe: () => boolean
+  readonly #onChange: () => void
+  readonly #log: Logger
+  readonly #clock: Clock
+  #problems: readonly Problem[] = []
+  /** What the installed plugin looked like when its content was last found right. */
+  #seenPlugin = ''
+  #couldServe: boolean | undefined
+  #unservedSinceMs: number | undefined
+  #cancel: (() => void) | undefined
+
+  constructor(config: CniInstallConfig, deps: CniInstallerDeps) {
+    this.#config = config
+    this.#canServe = deps.canServe
+    this.#onChange = deps.onChange
+    this.#log = deps.log
+    this.#clock = deps.clock ?? systemClock
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#problems
+  }
+
+  /** From now on calls of the plugin are answered. */
+  start(): void {
+    this.#turn()
+  }
+
+  /** Whether ADD can be served may have changed. */
+  notice(): void {
+    if (this.#cancel !== undefined && this.#couldServe !== this.#canServe()) this.#turn()
+  }
+
+  /** Looks at everything, and again after a while: files that somebody takes away or changes come back. */
+  #turn(): void {
+    this.#cancel?.()
+    this.#cancel = this.#clock.after(checkMs, () => this.#turn())
+    const before = JSON.stringify(this.#problems)
+    this.#problems = this.#tend()
+    if (JSON.stringify(this.#problems) !== before) this.#onChange()
+  }
+
+  #tend(): Problem[] {
+    const { binDir, confDir } = this.#config
+    const problems: Problem[] = []
+    const attempt = (path: string, what: string, action: () => void): boolean => {
+      try {
+        action()
+        return true
+      } catch (error) {
+        problems.push({ object: `file${path}`, message: `${what}: ${messageOf(error)}` })
+        return false
+      }
+    }
+    const plugin = join(binDir, pluginName)
+    const conflist = join(confDir, conflistName)
+    attempt(plugin, 'the CNI plugin cannot be installed', () => this.#installPlugin(plugin))
+    this.#couldServe = this.#canServe()
+    if (this.#couldServe) {
+      this.#unservedSinceMs = undefined
+      const chain = this.#chain(problems)
+      // an older plugin in place serves as well; without any, the configuration would make every pod fail
+      if (existsSync(plugin)) {
+        attempt(conflist, 'the CNI configuration cannot be written', () => this.#writeConflist(conflist, chain))
+      }
+    } else {
+      attempt(conflist, 'the CNI configuration cannot be removed', () => this.#removeWhenLong(conflist))
+    }
+    attempt(confDir, 'the folder of CNI configurations cannot be read', () => this.#lookForOthers(problems))
+    return problems
+  }
+
+  #installPlugin(path: string): void {
+    mkdirSync(this.#config.binDir, { recursive: true })
+    const look = (): string => {
+      const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
+      return stats === undefined ? '' : `${stats.ino} ${stats.size} ${stats.mode} ${stats.ctimeNs}`
+    }
+    if (this.#seenPlugin !== '' && look() === this.#seenPlugin) return
+    const content = readFileSync(this.#config.plugin)
+    if (!isAsWanted(path, content, pluginMode)) {
+      writeWholeFile(path, content, pluginMode)
+      this.#log.info('installed the CNI plugin', { path })
+    }
+    this.#seenPlugin = look()
+  }
+
+  /** The chained plugins that are there; a runtime fails every pod for one that is not. */
+  #chain(problems: Problem[]): Chained[] {
+    const { binDir, chain } = this.#config
+    const wanted: readonly Chained[] = chain ?? ['portmap']
+    return wanted.filter((name) => {
+      const path = join(binDir, name)
+      if (existsSync(path)) return true
+      if (chain !== undefined) {
+        const message = `CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out: install the CNI reference plugins`
+        problems.push({ object: `file${path}`, message })
+      }
+      return false
+    })
+  }
+
+  #writeConflist(path: string, chain: readonly Chained[]): void {
+    const content = Buffer.from(renderConflist(chain))
+    mkdirSync(this.#config.confDir, { recursive: true })
+    if (isAsWanted(path, content, conflistMode)) return
+    writeWholeFile(path, content, conflistMode)
+    this.#log.info('wrote the CNI configuration', { path, chain })
+  }
+
+  #removeWhenLong(path: string): void {
+    const now = this.#clock.monotonicMs()
+    this.#unservedSinceMs ??= now
+    if (now - this.#unservedSinceMs < graceMs || !existsSync(path)) return
+    removeFile(path)
+    this.#log.warn('removed the CNI configuration: this node has had no pod network for a while', { path })
+  }
+
+  #lookForOthers(problems: Problem[]): void {
+    const { confDir } = this.#config
+    if (!existsSync(confDir)) return
+    for (const name of namesBefore(readdirSync(confDir))) {
+      const path = join(confDir, name)
+      const message = `container runtimes use this CNI configuration instead of ${conflistName}: remove it, or pods do not get Causeway's network`
+      problems.push({ object: `file${path}`, message })
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+}
