@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
+import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { listLinks } from '#/kernel/links.ts'
@@ -12,7 +13,8 @@ import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
-import { ClusterView, keepOfNode } from './cluster-view.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { CniServer } from './cni/server.ts'
@@ -21,6 +23,8 @@ import { Dirt, NotificationReader } from './dirt.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { AgentApi } from './http-api.ts'
 import { NetworkKeeper } from './network-keeper.ts'
+import { NodeCondition } from './node-condition.ts'
+import { NodeEvents } from './node-events.ts'
 import { PodNetworkError, wirePod } from './pod-network.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
@@ -47,6 +51,9 @@ export class Agent {
   readonly #loop: ReconcileLoop
   readonly #cniServer: CniServer
   readonly #cniInstaller: CniInstaller | undefined
+  readonly #nodeCondition: NodeCondition
+  readonly #recorder: EventRecorder
+  readonly #nodeEvents: NodeEvents
   readonly #api: AgentApi
   #kernelWatch: Disposable | undefined
 
@@ -57,7 +64,7 @@ export class Agent {
     this.#client = client
     this.#nodes = new Reflector<KubeNode>(
       { path: nodesPath(), pageSize: nodesPerPage },
-      { client, log: log.with({ watch: 'nodes' }), keep: keepOfNode },
+      { client, log: log.with({ watch: 'nodes' }), keep: keepOfNodes(config.nodeName) },
     )
     this.#view = new ClusterView(
       { nodeName: config.nodeName },
@@ -94,6 +101,10 @@ export class Agent {
       { socketPath: join(config.runDir, cniSocketName), spoolDir: join(config.stateDir, spoolFolderName) },
       { handle: async (request) => handler.handle(request), log },
     )
+    const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
+    this.#nodeCondition = new NodeCondition({ client, node, trouble: () => this.#trouble(), log })
+    this.#recorder = new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log })
+    this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder: this.#recorder })
     this.#cniInstaller =
       config.cniInstall &&
       new CniInstaller(config.cniInstall, {
@@ -148,6 +159,9 @@ export class Agent {
   /** What a pass found is told to those who use this node. */
   #tellNode(): void {
     this.#cniInstaller?.notice()
+    this.#nodeCondition.notice()
+    const failures = this.#failures().map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
+    this.#nodeEvents.update([...this.#keeper.problems, ...failures])
   }
 
   #rewire(port: string): void {
@@ -158,16 +172,23 @@ export class Agent {
     wirePod(this.#netlink, endpoint, podNetwork)
   }
 
-  #readiness(): { status: number; body: unknown } {
+  /** Kernel objects that are not as they should be; a pod's own trouble (its namespace is gone) is no trouble of the node. */
+  #failures(): readonly ObjectStatus[] {
+    return this.#keeper.failures.filter(({ kind }) => kind !== 'port')
+  }
+
+  /** Why this node's network is not as it should be, a line for each reason; undefined when it is. */
+  #trouble(): string | undefined {
     const { podNetwork } = this.#keeper
-    if (typeof podNetwork === 'string') return { status: 503, body: `${podNetwork}\n` }
-    // a pod's own trouble (its namespace is gone) is no reason to keep other pods away
-    const failed = this.#keeper.failures.filter(({ kind }) => kind !== 'port')
-    if (failed.length === 0) return { status: 200, body: 'ok\n' }
-    return {
-      status: 503,
-      body: `${failed.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')}\n`,
-    }
+    if (typeof podNetwork === 'string') return podNetwork
+    const failed = this.#failures()
+    if (failed.length === 0) return undefined
+    return failed.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
+  }
+
+  #readiness(): { status: number; body: unknown } {
+    const trouble = this.#trouble()
+    return trouble === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${trouble}\n` }
   }
 
   status(): AgentStatus {
@@ -201,6 +222,8 @@ export class Agent {
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()
     await this.#nodes[Symbol.asyncDispose]()
+    await this.#nodeCondition[Symbol.asyncDispose]()
+    await this.#recorder[Symbol.asyncDispose]()
     await this.#client[Symbol.asyncDispose]()
     await this.#api[Symbol.asyncDispose]()
     this.#store[Symbol.dispose]()

@@ -1,7 +1,7 @@
 // What the agent knows of the cluster's nodes: the API's Node objects while it has them, and of its own node also what it
 // knew last, from disk, so that pods are wired after a restart with the API away. A Node object changes with every heartbeat;
 // here a change is one of what the network is made of.
-import { type Change } from '#/cluster/store.ts'
+import { type Change, type Keep, lean } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
@@ -19,9 +19,9 @@ import { type EndpointStore } from './endpoints.ts'
 const settingName = 'self'
 const keptAnnotations = [extraPodCIDRsAnnotation, ...flannelAnnotations]
 
-/** What of a Node object is kept in memory: identity, pod CIDRs, addresses, and the annotations that are read. */
-export function keepOfNode(node: KubeNode): KubeNode {
-  return withAnnotationsOnly(node, keptAnnotations)
+/** What of Node objects is kept in memory: of others identity, pod CIDRs, addresses, and the annotations that are read. */
+export function keepOfNodes(ownName: string): Keep<KubeNode> {
+  return (node) => (node.metadata.name === ownName ? lean(node) : withAnnotationsOnly(node, keptAnnotations))
 }
 
 type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }

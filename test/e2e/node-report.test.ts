@@ -1,0 +1,58 @@
+// What an agent tells the rest of its node and the cluster: the runtime's CNI configuration, the node's condition, events.
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { causeway, eventually, run, TestLab } from './harness.ts'
+
+function conditionOf(lab: TestLab, type: string): string {
+  const path = `{range .status.conditions[?(@.type=="${type}")]}{.status} {.reason}: {.message}{end}`
+  return lab.kubectl('get', 'node', 'node-1', '-o', `jsonpath=${path}`)
+}
+
+test('the CNI configuration, the condition of the node and its events follow the network', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'node-report-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const [binDir, confDir] = [join(folder, 'bin'), join(folder, 'net.d')]
+  using lab = new TestLab()
+  const { status, stderr } = run(causeway, ['lab', 'up', '--name', lab.name, '--nodes', '1', '--pods', '1'], {
+    CAUSEWAY_CNI_BIN_DIR: binDir,
+    CAUSEWAY_CNI_CONF_DIR: confDir,
+  })
+  assert.equal(status, 0, stderr)
+
+  const conflist = join(confDir, '10-causeway.conflist')
+  assert.ok(existsSync(conflist))
+  assert.match(lab.kubectl('get', 'node', 'node-1', '-o', 'json'), /"NetworkUnavailable"/)
+  assert.equal(
+    conditionOf(lab, 'NetworkUnavailable'),
+    'False CausewayIsUp: Causeway has set up the network of this node',
+  )
+  assert.match(conditionOf(lab, 'Ready'), /^True/, "the kubelet's own condition stays")
+  const plugin = readFileSync(new URL('../../build/causeway-cni', import.meta.url))
+  assert.ok(readFileSync(join(binDir, 'causeway-cni')).equals(plugin))
+
+  const versionOf = (): string => lab.kubectl('get', 'node', 'node-1', '-o', 'jsonpath={.metadata.resourceVersion}')
+  const version = versionOf()
+  await sleep(3000)
+  assert.equal(versionOf(), version, 'nothing is written while nothing changes')
+
+  // a device of another kind in the place of ours is not replaced: the network is not as it should be
+  const [agent = 0] = lab.pids('agent')
+  process.kill(agent, 'SIGSTOP')
+  lab.mustInside('node-1', 'sh', '-c', 'ip link del cw-vxlan; ip link add cw-vxlan type bridge')
+  process.kill(agent, 'SIGCONT')
+  await eventually('the condition', () => conditionOf(lab, 'NetworkUnavailable').startsWith('True'), 25_000)
+  assert.match(conditionOf(lab, 'NetworkUnavailable'), /^True CausewayIsNotReady: .*cw-vxlan/)
+  await eventually('the event', () => /Warning\s+CausewayProblem.*cw-vxlan/.test(lab.kubectl('get', 'events')))
+  assert.match(lab.kubectl('describe', 'node', 'node-1'), /CausewayProblem/)
+  assert.ok(existsSync(conflist), 'pods can still be wired')
+  lab.mustInside('node-1', 'ip', 'link', 'del', 'cw-vxlan')
+  await eventually('the end of it', () => conditionOf(lab, 'NetworkUnavailable').startsWith('False'), 40_000)
+
+  const { ino } = statSync(conflist)
+  lab.kill('agent')
+  assert.equal(statSync(conflist).ino, ino, 'the configuration outlives the agent')
+})
