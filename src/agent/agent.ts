@@ -12,7 +12,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { type PortState } from '#/model/network.ts'
+import { type PodAddress, type PortState } from '#/model/network.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
@@ -91,6 +91,7 @@ export class Agent {
       netlink: this.#netlink,
       store,
       podNetwork: () => this.#keeper.podNetwork,
+      trouble: () => this.#trouble(),
       onChange: () => {
         this.#dirt.mark('port')
         this.#loop.trigger('later')
@@ -131,7 +132,9 @@ export class Agent {
     mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
     mkdirSync(config.runDir, { recursive: true })
     const client = await connect(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {})
-    const store = new EndpointStore(join(config.stateDir, stateFileName))
+    const store = new EndpointStore(join(config.stateDir, stateFileName), { coolDownMs: config.coolDownMs })
+    for (const { pod, addrs } of store.releaseEarlierBoots())
+      log.warn('pod of an earlier boot released: its namespace ended with it', { pod, addrs: addrs.map(addrText) })
     return new Agent(config, client, store, log)
   }
 
@@ -201,7 +204,7 @@ export class Agent {
       ...(typeof podNetwork === 'string' && { reason: podNetwork }),
       api: { ...this.#nodes.status, inSync: this.#nodes.inSync, nodes: this.#nodes.objects.size },
       objects: this.#keeper.objects,
-      endpoints: this.#store.list().map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(String) })),
+      endpoints: this.#store.list().map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
       problems: this.#keeper.problems,
     }
   }
@@ -232,6 +235,10 @@ export class Agent {
   }
 }
 
-function toPort({ hostDevice, pod }: Endpoint): PortState {
-  return { name: hostDevice, pod, podCIDRs: [] }
+function addrText({ addr }: PodAddress): string {
+  return String(addr)
+}
+
+function toPort({ hostDevice, pod, addrs }: Endpoint): PortState {
+  return { name: hostDevice, pod, podCIDRs: addrs.map(({ cidr }) => cidr) }
 }

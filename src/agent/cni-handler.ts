@@ -1,20 +1,26 @@
 // What a CNI call does: addresses from the store, the pod's network in the kernel, and the answer.
 // Order matters for a kill at any line: an address is claimed on disk before it is used and given back only after the
 // device that used it is gone.
-import { existsSync } from 'node:fs'
 import { type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type Netlink } from '#/kernel/netlink.ts'
-import { poolOf } from '#/plan/allocate.ts'
-import { type CniOperation, type CniReply, CniErrorCode, type CniResult, attachmentKey } from '#/wire/cni/index.ts'
-import { type Endpoint, type EndpointStore, type Reservation } from './endpoints.ts'
-import { faultsOf, hasDevice, hostDeviceOf, macOf, type PodNetwork, unwirePod, wirePod } from './pod-network.ts'
+import { KernelError, type Netlink } from '#/kernel/netlink.ts'
+import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
+import { SysError } from '#/sys/libc.ts'
+import { attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
+import { resultOf } from './cni-result.ts'
+import { type Claim, type Endpoint, type EndpointStore, type Reservation, StateError } from './endpoints.ts'
+import { namespaceAt, ownNamespaceId } from './namespaces.ts'
+import { faultsOf } from './pod-check.ts'
+import { hasDevice, hostDeviceOf, type PodNetwork, PodNetworkError, unwirePod, wirePod } from './pod-network.ts'
+import { readPodRequest } from './pod-request.ts'
 
 export type CniHandlerDeps = {
   readonly netlink: Netlink
   readonly store: EndpointStore
   /** What pods get now; a text saying why not, while the node has no network yet. */
   readonly podNetwork: () => PodNetwork | string
+  /** Why pods that run may not reach all others; undefined when nothing is known to be wrong. */
+  readonly trouble: () => string | undefined
   /** Called after pods came or went. */
   readonly onChange: () => void
   readonly log: Logger
@@ -32,25 +38,30 @@ function podNameOf({ args, containerId }: Of<'add'>): string {
   return args.podName ? `${args.podNamespace ?? 'default'}/${args.podName}` : containerId
 }
 
-function resultOf(endpoint: Endpoint, network: PodNetwork): CniResult {
-  const cidrOf = (addr: Endpoint['addrs'][number]): Prefix => network.podCIDRs.find((cidr) => cidr.contains(addr))!
-  return {
-    interfaces: [
-      { name: endpoint.hostDevice },
-      { name: endpoint.ifName, mac: macOf(endpoint), mtu: network.deviceMtuBytes, sandbox: endpoint.netns },
-    ],
-    ips: endpoint.addrs.map((address) => {
-      const cidr = cidrOf(address)
-      return { address, prefixLength: cidr.length, gateway: cidr.at(1), interface: 1 }
-    }),
-    routes: [],
-  }
+/** What the outside can do to us; anything else is a bug. */
+function isExpected(error: unknown): boolean {
+  const expected = [StateError, KernelError, SysError, PodNetworkError]
+  return expected.some((type) => error instanceof type) || (error instanceof Error && 'errno' in error)
+}
+
+/** Why the CIDRs of a family have no address left, and what to do. */
+function exhaustion(cidrs: readonly Prefix[]): [msg: string, details: string] {
+  const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
+  if (small.length === cidrs.length) return [small.join('; '), '']
+  const which =
+    cidrs.length === 1 ? `pod CIDR ${cidrs[0]} of this node is` : `pod CIDRs ${cidrs.join(', ')} of this node are`
+  const count = cidrs.reduce((sum, cidr) => sum + poolOf(cidr).count, 0n)
+  return [
+    `${which} exhausted: all ${count} addresses are in use`,
+    'delete pods from this node, or give it a larger pod CIDR; causeway ipam show lists who has them',
+  ]
 }
 
 export class CniHandler {
   readonly #netlink: Netlink
   readonly #store: EndpointStore
   readonly #podNetwork: () => PodNetwork | string
+  readonly #trouble: () => string | undefined
   readonly #onChange: () => void
   readonly #log: Logger
 
@@ -58,6 +69,7 @@ export class CniHandler {
     this.#netlink = deps.netlink
     this.#store = deps.store
     this.#podNetwork = deps.podNetwork
+    this.#trouble = deps.trouble
     this.#onChange = deps.onChange
     this.#log = deps.log
   }
@@ -76,17 +88,23 @@ export class CniHandler {
   }
 
   #dispatch(request: CniOperation): CniReply {
-    switch (request.kind) {
-      case 'add':
-        return this.#add(request)
-      case 'del':
-        return this.#del(request)
-      case 'check':
-        return this.#check(request)
-      case 'gc':
-        return this.#collectGarbage(request)
-      case 'status':
-        return this.#status()
+    try {
+      switch (request.kind) {
+        case 'add':
+          return this.#add(request)
+        case 'del':
+          return this.#del(request)
+        case 'check':
+          return this.#check(request)
+        case 'gc':
+          return this.#collectGarbage(request)
+        case 'status':
+          return this.#status()
+      }
+    } catch (error) {
+      if (!isExpected(error)) throw error
+      const about = 'containerId' in request ? `${request.kind} of ${attachmentKey(request)}` : request.kind
+      return failure(CniErrorCode.ioFailure, `${about} failed`, messageOf(error))
     }
   }
 
@@ -94,64 +112,95 @@ export class CniHandler {
     const network = this.#podNetwork()
     if (typeof network === 'string')
       return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', network)
-    if (!existsSync(request.netns)) {
-      return failure(CniErrorCode.unknownContainer, `network namespace ${request.netns} is not there`)
-    }
-    const pod = podNameOf(request)
-    const wanted = {
-      containerId: request.containerId,
-      ifName: request.ifName,
-      netns: request.netns,
-      pod,
-      hostDevice: hostDeviceOf(request),
-    }
+    const namespace = namespaceAt(request.netns)
+    if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
+    if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
+    if (namespace.id === ownNamespaceId())
+      return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${request.netns} is the node's own namespace`)
+    const asked = readPodRequest(request, network.podCIDRs)
+    if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
     // what a first attempt of this very attachment left goes first: it may hold the interface's name in the namespace
     const before = this.#store.find(request)
     if (before) unwirePod(this.#netlink, before)
     if (hasDevice(request.netns, request.ifName)) {
+      this.#store.release(request)
       return failure(
         CniErrorCode.invalidEnvironment,
         `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
       )
     }
-    const requested = request.requestedIps.map(({ address }) => address)
-    const stray = requested.find((addr) => !network.podCIDRs.some((cidr) => cidr.contains(addr)))
-    if (stray) {
-      return failure(
-        CniErrorCode.invalidConfig,
-        `the requested address ${stray} is in no pod CIDR of this node (${network.podCIDRs.join(', ')})`,
-      )
+    const { containerId, ifName, netns, runtimeConfig } = request
+    const claim: Claim = {
+      containerId,
+      ifName,
+      netns,
+      netnsId: namespace.id,
+      pod: podNameOf(request),
+      hostDevice: hostDeviceOf(request),
+      bandwidth: runtimeConfig.bandwidth ?? {},
+      requested: asked.addrs,
+      ...(asked.mac !== undefined && { mac: asked.mac }),
     }
-    const reservation = this.#store.reserve(wanted, network.podCIDRs, requested)
-    if (reservation.kind !== 'reserved') return this.#refuse(reservation, pod)
+    const reservation = this.#store.reserve(claim, network.podCIDRs)
+    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
+    this.#store.release(request)
+    return this.#refuse(reservation, claim.pod)
+  }
+
+  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
     try {
-      wirePod(this.#netlink, reservation.endpoint, network)
+      wirePod(this.#netlink, endpoint, network)
+      this.#store.markReady(endpoint)
     } catch (error) {
-      this.#store.release(request)
-      return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${pod}`, messageOf(error))
+      if (!isExpected(error)) throw error
+      const details = [messageOf(error), ...this.#undo(endpoint)].join('; ')
+      return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${endpoint.pod}`, details)
     }
-    this.#store.markReady(request)
     this.#onChange()
-    return { kind: 'result', result: resultOf(reservation.endpoint, network) }
+    return { kind: 'result', result: resultOf(endpoint, network, request.prevResult) }
+  }
+
+  /** Takes back what a failed ADD made; says what it could not. The address stays claimed while a device may have it. */
+  #undo(endpoint: Endpoint): string[] {
+    try {
+      unwirePod(this.#netlink, endpoint)
+      this.#store.release(endpoint)
+      return []
+    } catch (error) {
+      return [messageOf(error)]
+    }
+  }
+
+  #noNamespace(path: string): CniReply {
+    return failure(CniErrorCode.unknownContainer, `network namespace ${path} is not there`)
   }
 
   #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): CniReply {
     if (reservation.kind === 'taken') {
       return failure(
         CniErrorCode.invalidConfig,
-        `the address ${reservation.addr} that pod ${pod} requests belongs to pod ${reservation.pod}`,
+        `the ${reservation.what} that pod ${pod} requests belongs to pod ${reservation.pod}`,
       )
     }
-    return failure(
-      CniErrorCode.tryAgainLater,
-      `pod CIDR ${reservation.cidr} of this node is exhausted: all ${poolOf(reservation.cidr).count} addresses are in use`,
-      'delete pods from this node, or give it a larger pod CIDR',
-    )
+    return failure(CniErrorCode.tryAgainLater, ...exhaustion(reservation.cidrs))
   }
 
+  /**
+   * The veth goes first: while it stays, so does the claim on its addresses, and the runtime comes again. A state file that
+   * cannot be written is no reason to keep the pod, whose files may be what fills the disk: the addresses are given back
+   * later, and after a restart by comparing with the live namespaces.
+   */
   #del(request: Of<'del'>): CniReply {
     unwirePod(this.#netlink, { hostDevice: hostDeviceOf(request) })
-    this.#store.release(request)
+    try {
+      this.#store.release(request)
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+      this.#log.error('addresses of a deleted pod stay claimed for now', {
+        containerId: request.containerId,
+        error: messageOf(error),
+      })
+    }
     this.#onChange()
     return ok
   }
@@ -163,13 +212,13 @@ export class CniHandler {
     const endpoint = this.#store.find(request)
     if (endpoint === undefined)
       return failure(CniErrorCode.unknownContainer, `${attachmentKey(request)} is not known on this node`)
-    if (!existsSync(request.netns)) {
-      return failure(CniErrorCode.unknownContainer, `network namespace ${request.netns} is not there`)
-    }
-    const told = new Set(request.prevResult.ips.map(({ address }) => String(address)))
+    const namespace = namespaceAt(request.netns)
+    if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
+    if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
+    const isOther = endpoint.netnsId !== '' && endpoint.netnsId !== namespace.id
     const faults = [
-      ...endpoint.addrs.filter((addr) => !told.has(String(addr))).map((addr) => `prevResult lacks its address ${addr}`),
-      ...faultsOf(this.#netlink, { ...endpoint, netns: request.netns }, network),
+      ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
+      ...faultsOf(this.#netlink, { ...endpoint, netns: request.netns }, network, request.prevResult),
     ]
     if (faults.length === 0) return ok
     return failure(
@@ -203,7 +252,15 @@ export class CniHandler {
     const network = this.#podNetwork()
     if (typeof network === 'string')
       return failure(CniErrorCode.notAvailable, 'the node has no pod network yet', network)
-    const full = network.podCIDRs.find((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)
-    return full ? failure(CniErrorCode.notAvailable, `pod CIDR ${full} of this node is exhausted`) : ok
+    const unwritable = this.#store.trouble()
+    if (unwritable !== undefined) return failure(CniErrorCode.notAvailable, 'no address can be given', unwritable)
+    for (const [, cidrs] of byFamily(network.podCIDRs)) {
+      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count))
+        return failure(CniErrorCode.notAvailable, ...exhaustion(cidrs))
+    }
+    const trouble = this.#trouble()
+    return trouble === undefined
+      ? ok
+      : failure(CniErrorCode.limitedConnectivity, 'pods may not reach all others', trouble)
   }
 }

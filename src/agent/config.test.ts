@@ -13,6 +13,8 @@ test('what is not set has a default', () => {
     [config.stateDir, config.runDir, config.kubeconfig],
     ['/var/lib/causeway', '/run/causeway', undefined],
   )
+  assert.equal(config.coolDownMs, 30_000)
+  assert.equal(readConfig({ ...good, CAUSEWAY_ADDRESS_COOLDOWN_S: '0' }).coolDownMs, 0)
 })
 
 test('each wrong setting is named with what was expected', () => {
@@ -28,6 +30,7 @@ test('each wrong setting is named with what was expected', () => {
     [{ CAUSEWAY_FORWARD_CHAINS: 'yes' }, /CAUSEWAY_FORWARD_CHAINS="yes": expected one of open, leave/],
     [{ CAUSEWAY_FLANNEL_INTEROP: '1' }, /CAUSEWAY_FLANNEL_INTEROP="1": expected one of off, on/],
     [{ CAUSEWAY_HTTP_PORT: '0' }, /CAUSEWAY_HTTP_PORT="0"/],
+    [{ CAUSEWAY_ADDRESS_COOLDOWN_S: '-1' }, /CAUSEWAY_ADDRESS_COOLDOWN_S="-1": expected a number from 0 to 86400/],
     [{ CAUSEWAY_STATE_DIR: 'state' }, /CAUSEWAY_STATE_DIR="state": expected an absolute path/],
     [{ CAUSEWAY_LOG_LEVEL: 'loud' }, /CAUSEWAY_LOG_LEVEL="loud": expected one of debug, info, warn, error/],
   ]

@@ -4,6 +4,7 @@ import { Prefix } from '#/lib/addr.ts'
 import { type Level } from '#/lib/log.ts'
 import { type NetworkSettings } from '#/model/network.ts'
 import { type CniInstallConfig } from './cni-install/config.ts'
+import { defaultCoolDownMs } from './endpoints.ts'
 
 export type AgentConfig = {
   readonly nodeName: string
@@ -14,6 +15,8 @@ export type AgentConfig = {
   /** Absent: the credentials of the pod it runs in. */
   readonly kubeconfig: string | undefined
   readonly settings: NetworkSettings
+  /** How long an address rests before another pod gets it. */
+  readonly coolDownMs: number
   /** Whether this node's tunnel end is published in flannel's annotations. */
   readonly flannelInterop: boolean
   /** Where health and metrics are served over TCP, on all addresses of the node; absent: nowhere. */
@@ -36,12 +39,12 @@ const defaultVxlanPort = 8472
 const maxMtuBytes = 65_535
 const levels: readonly string[] = ['debug', 'info', 'warn', 'error']
 
-function numberIn(env: Environment, name: string, fallback: number, max: number): number {
+function numberIn(env: Environment, name: string, fallback: number, max: number, min = 1): number {
   const text = env[name]
   if (text === undefined || text === '') return fallback
   const value = Number(text)
-  if (!/^\d+$/.test(text) || value < 1 || value > max)
-    throw new ConfigError(`${name}="${text}": expected a number from 1 to ${max}`)
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new ConfigError(`${name}="${text}": expected a number from ${min} to ${max}`)
   return value
 }
 
@@ -106,6 +109,7 @@ export function readConfig(env: Environment): AgentConfig {
     },
     flannelInterop: choiceIn(env, 'CAUSEWAY_FLANNEL_INTEROP', ['off', 'on']) === 'on',
     httpPort: env['CAUSEWAY_HTTP_PORT'] ? numberIn(env, 'CAUSEWAY_HTTP_PORT', 0, 65_535) : undefined,
+    coolDownMs: numberIn(env, 'CAUSEWAY_ADDRESS_COOLDOWN_S', defaultCoolDownMs / 1000, 86_400, 0) * 1000,
     logLevel: logLevel as Level,
   }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { EndpointStore, StateError } from './endpoints.ts'
+import { type Endpoint, EndpointStore, StateError } from './endpoints.ts'
 
 const cidrs = ['10.0.0.0/29', 'fd00::/64'].map(Prefix.parse)
 
@@ -17,6 +17,10 @@ class Folder implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true })
   }
+}
+
+function textOf({ addrs }: Endpoint): string[] {
+  return addrs.map(({ addr, cidr }) => `${addr} ${cidr}`)
 }
 
 function wanted(number: number) {
@@ -39,7 +43,7 @@ test('a pod gets an address of each family, keeps it over a restart, and gives i
   }
   using store = new EndpointStore(folder.file)
   const [endpoint] = store.list()
-  assert.deepEqual(endpoint!.addrs.map(String), ['10.0.0.2', 'fd00::2'])
+  assert.deepEqual(textOf(endpoint!), ['10.0.0.2 10.0.0.0/29', 'fd00::2 fd00::/64'])
   assert.equal(endpoint!.isReady, true)
   assert.equal(store.hasDevice('cwv1'), true)
   store.release(endpoint!)
@@ -51,7 +55,7 @@ test('both families or none: an exhausted one leaves nothing behind', () => {
   using folder = new Folder()
   using store = new EndpointStore(folder.file)
   for (let number = 1; number <= 5; number++) assert.equal(store.reserve(wanted(number), cidrs).kind, 'reserved')
-  assert.deepEqual(store.reserve(wanted(6), cidrs), { kind: 'exhausted', cidr: cidrs[0], used: 5 })
+  assert.deepEqual(store.reserve(wanted(6), cidrs), { kind: 'exhausted', cidrs: [cidrs[0]] })
   assert.equal(store.list().length, 5)
   assert.equal(store.usedIn(cidrs[1]!), 5)
 })
@@ -60,9 +64,13 @@ test('a requested address is given, or its holder named', () => {
   using folder = new Folder()
   using store = new EndpointStore(folder.file)
   const asked = Addr.parse('10.0.0.5')
-  const first = store.reserve(wanted(1), cidrs, [asked])
-  assert.deepEqual(first.kind === 'reserved' && first.endpoint.addrs.map(String), ['10.0.0.5', 'fd00::2'])
-  assert.deepEqual(store.reserve(wanted(2), cidrs, [asked]), { kind: 'taken', addr: asked, pod: 'default/p1' })
+  const first = store.reserve({ ...wanted(1), requested: [asked] }, cidrs)
+  assert.deepEqual(first.kind === 'reserved' && textOf(first.endpoint), ['10.0.0.5 10.0.0.0/29', 'fd00::2 fd00::/64'])
+  assert.deepEqual(store.reserve({ ...wanted(2), requested: [asked] }, cidrs), {
+    kind: 'taken',
+    what: 'address 10.0.0.5',
+    pod: 'default/p1',
+  })
 })
 
 test('a second try of the same attachment does not cost a second address', () => {
@@ -119,7 +127,7 @@ test('kill -9 at any moment leaves no half endpoint and no address twice', async
     using store = new EndpointStore(folder.file)
     const list = store.list()
     endpoints += list.length
-    const addrs = list.flatMap((endpoint) => endpoint.addrs.map(String))
+    const addrs = list.flatMap((endpoint) => textOf(endpoint))
     assert.equal(new Set(addrs).size, addrs.length)
     assert.ok(list.every((endpoint) => endpoint.addrs.length === 2))
   }

@@ -2,42 +2,63 @@
 // line leaves either all of it or none. (The kernel keeps what was written; only a power loss could undo it, and with it
 // all pods.) An address row is the only claim on an address: while it stands, nobody else can have it.
 import { DatabaseSync } from 'node:sqlite'
-import { Addr, type Prefix } from '#/lib/addr.ts'
-import { nextFree } from '#/plan/allocate.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { podMac } from '#/model/names.ts'
+import { type PodAddress } from '#/model/network.ts'
+import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
+import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
+import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
+import { prepareSchema } from './endpoint-schema.ts'
 
-export type Attachment = { readonly containerId: string; readonly ifName: string }
+export type { Attachment } from '#/wire/cni/index.ts'
 
 export type Endpoint = Attachment & {
   readonly netns: string
+  /** Which namespace was at that path at the ADD (see namespaces.ts); '' when that was not noted. */
+  readonly netnsId: string
+  /** The boot in which it was made; '' when that was not noted. */
+  readonly bootId: string
   /** "namespace/name", or the container's id where the runtime told no pod. */
   readonly pod: string
   /** Name of the veth's end on the host. */
   readonly hostDevice: string
-  readonly addrs: readonly Addr[]
+  readonly addrs: readonly PodAddress[]
+  /** Of the pod's interface. */
+  readonly mac: string
+  /** Limits of its traffic; empty for none. */
+  readonly bandwidth: Bandwidth
+  /** When it was made, by the wall clock: for people. */
+  readonly createdMs: number
   /** False from reservation until the pod is wired. */
   readonly isReady: boolean
 }
 
+/** What an ADD asks the store for. */
+export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice'> & {
+  readonly netnsId?: string
+  /** Instead of the one that follows from the address. */
+  readonly mac?: string
+  readonly bandwidth?: Bandwidth
+  /** At most one of each family; whether a pod may have them at all is for the caller to check. */
+  readonly requested?: readonly Addr[]
+}
+
 export type Reservation =
   | { readonly kind: 'reserved'; readonly endpoint: Endpoint }
-  | { readonly kind: 'exhausted'; readonly cidr: Prefix; readonly used: number }
-  | { readonly kind: 'taken'; readonly addr: Addr; readonly pod: string }
+  /** All addresses of the only CIDRs of a family are in use. */
+  | { readonly kind: 'exhausted'; readonly cidrs: readonly Prefix[] }
+  /** `what` is a requested address or MAC that another pod has. */
+  | { readonly kind: 'taken'; readonly what: string; readonly pod: string }
 
-const schemaVersion = 1
-const schema = `
-  CREATE TABLE endpoint (
-    container_id TEXT NOT NULL, if_name TEXT NOT NULL, netns TEXT NOT NULL, pod TEXT NOT NULL,
-    host_device TEXT NOT NULL UNIQUE, is_ready INTEGER NOT NULL,
-    PRIMARY KEY (container_id, if_name)
-  ) STRICT;
-  CREATE TABLE address (
-    addr TEXT PRIMARY KEY, container_id TEXT NOT NULL, if_name TEXT NOT NULL, position INTEGER NOT NULL,
-    FOREIGN KEY (container_id, if_name) REFERENCES endpoint ON DELETE CASCADE
-  ) STRICT;
-  CREATE INDEX address_of ON address (container_id, if_name);
-  CREATE TABLE cursor (cidr TEXT PRIMARY KEY, last TEXT NOT NULL) STRICT;
-  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-  PRAGMA user_version = ${schemaVersion};`
+export type Resting = { readonly addr: Addr; readonly pod: string; readonly restedMs: number }
+
+export type StoreOptions = {
+  /** How long an address is not given again after it was given back. */
+  readonly coolDownMs?: number
+  readonly clock?: BootClock
+}
+
+export const defaultCoolDownMs = 30_000
 
 export class StateError extends Error {
   override name = 'StateError'
@@ -47,47 +68,77 @@ type Row = {
   container_id: string
   if_name: string
   netns: string
+  netns_id: string
+  boot_id: string
   pod: string
   host_device: string
+  mac: string
+  bandwidth: string
+  created_ms: number
   is_ready: number
   addrs: string | null
 }
 
 const selectEndpoints = `
-  SELECT e.*, (SELECT group_concat(addr, ' ') FROM (SELECT addr FROM address a
+  SELECT e.*, (SELECT group_concat(addr || ' ' || cidr, ',') FROM (SELECT addr, cidr FROM address a
     WHERE a.container_id = e.container_id AND a.if_name = e.if_name ORDER BY position)) AS addrs
   FROM endpoint e`
+
+function toPodAddress(text: string): PodAddress {
+  const [addr = '', cidr = ''] = text.split(' ')
+  return { addr: Addr.parse(addr), cidr: Prefix.parse(cidr) }
+}
 
 function toEndpoint(row: Row): Endpoint {
   return {
     containerId: row.container_id,
     ifName: row.if_name,
     netns: row.netns,
+    netnsId: row.netns_id,
+    bootId: row.boot_id,
     pod: row.pod,
     hostDevice: row.host_device,
-    addrs: (row.addrs ?? '').split(' ').filter(Boolean).map(Addr.parse),
+    addrs: row.addrs === null ? [] : row.addrs.split(',').map(toPodAddress),
+    mac: row.mac,
+    bandwidth: JSON.parse(row.bandwidth) as Bandwidth,
+    createdMs: row.created_ms,
     isReady: row.is_ready === 1,
+  }
+}
+
+/** Carries the refusal out of the transaction that it undoes. */
+class Refused extends Error {
+  readonly reservation: Reservation
+
+  constructor(reservation: Reservation) {
+    super('rolled back')
+    this.reservation = reservation
   }
 }
 
 export class EndpointStore {
   readonly #db: DatabaseSync
+  readonly #path: string
+  readonly #coolDownMs: number
+  readonly #clock: BootClock
+  /** Attachments that were released while the file could not be written: gone for everybody, their addresses still claimed. */
+  readonly #owed = new Map<string, Attachment>()
+  #trouble: string | undefined
 
   /** Throws StateError when the file cannot be opened or is not ours. */
-  constructor(path: string) {
+  constructor(path: string, { coolDownMs = defaultCoolDownMs, clock = bootClock() }: StoreOptions = {}) {
+    this.#path = path
+    this.#coolDownMs = coolDownMs
+    this.#clock = clock
     try {
       this.#db = new DatabaseSync(path)
       this.#db.exec(
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
       )
-      const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number }
-      if (version === 0) this.#transact(() => this.#db.exec(schema))
-      else if (version !== schemaVersion)
-        throw new Error(`it has version ${version}, this agent knows ${schemaVersion}`)
+      this.#transact(() => prepareSchema(this.#db, clock.nowMs()))
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
       throw new StateError(
-        `cannot use the state file ${path}: ${why}; check disk and permissions, or move the file away (then pods must be re-created)`,
+        `cannot use the state file ${path}: ${reasonOf(error)}; check disk and permissions, or move the file away (then pods must be re-created)`,
       )
     }
   }
@@ -99,82 +150,158 @@ export class EndpointStore {
       this.#db.exec('COMMIT')
       return result
     } catch (error) {
-      this.#db.exec('ROLLBACK')
+      // a full disk has SQLite roll back by itself
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
+  }
+
+  /** A transaction, along with what is owed. Throws StateError when the file cannot be written; then nothing was. */
+  #write<T>(work: () => T): T {
+    try {
+      const result = this.#transact(() => {
+        for (const attachment of this.#owed.values()) this.#giveBack(attachment)
+        return work()
+      })
+      this.#owed.clear()
+      this.#trouble = undefined
+      return result
+    } catch (error) {
+      if (error instanceof Refused) throw error
+      this.#trouble = `cannot write the state file ${this.#path}: ${reasonOf(error)}`
+      throw new StateError(`${this.#trouble}; free space or mend the disk, the agent then goes on by itself`)
+    }
+  }
+
+  /** Why the file cannot be written; undefined when it can. After a failed write it is tried again here. */
+  trouble(): string | undefined {
+    if (this.#trouble === undefined) return undefined
+    try {
+      this.setSetting('probe', String(this.#clock.nowMs()))
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+    }
+    return this.#trouble
   }
 
   list(): Endpoint[] {
     const rows = this.#db.prepare(`${selectEndpoints} ORDER BY e.pod, e.if_name`).all() as Row[]
-    return rows.map(toEndpoint)
+    return rows.map(toEndpoint).filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
   }
 
-  find({ containerId, ifName }: Attachment): Endpoint | undefined {
+  find(attachment: Attachment): Endpoint | undefined {
+    if (this.#owed.has(attachmentKey(attachment))) return undefined
     const row = this.#db
       .prepare(`${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`)
-      .get(containerId, ifName)
+      .get(attachment.containerId, attachment.ifName)
     return row === undefined ? undefined : toEndpoint(row as Row)
   }
 
   hasDevice(hostDevice: string): boolean {
-    return this.#db.prepare('SELECT 1 FROM endpoint WHERE host_device = ?').get(hostDevice) !== undefined
+    const row = this.#db
+      .prepare('SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?')
+      .get(hostDevice) as Attachment | undefined
+    return row !== undefined && !this.#owed.has(attachmentKey(row))
   }
 
   /**
-   * Takes an address of each CIDR for the endpoint, or none at all. One that the same attachment left half done keeps its
-   * addresses when they still fit. `requested` are addresses the pod asks for.
+   * Takes an address of each family for the endpoint, or none at all. One that the same attachment left half done keeps its
+   * addresses when they still fit.
    */
-  reserve(
-    wanted: Omit<Endpoint, 'addrs' | 'isReady'>,
-    cidrs: readonly Prefix[],
-    requested: readonly Addr[] = [],
-  ): Reservation {
-    let refusal: Reservation | undefined
-    const addrs: Addr[] = []
+  reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
     try {
-      this.#transact(() => {
-        this.#db
-          .prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?')
-          .run(wanted.containerId, wanted.ifName)
-        this.#db
-          .prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, 0)')
-          .run(wanted.containerId, wanted.ifName, wanted.netns, wanted.pod, wanted.hostDevice)
-        for (const [position, cidr] of cidrs.entries()) {
-          const choice = this.#choose(
-            cidr,
-            requested.find((addr) => cidr.contains(addr)),
-          )
-          if (!(choice instanceof Addr)) {
-            refusal = choice
-            throw new Error('rolled back')
-          }
-          this.#db
-            .prepare('INSERT INTO address VALUES (?, ?, ?, ?)')
-            .run(String(choice), wanted.containerId, wanted.ifName, position)
-          this.#db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(choice))
-          addrs.push(choice)
-        }
-      })
+      const endpoint = this.#write(() => this.#claim(claim, cidrs))
+      return { kind: 'reserved', endpoint }
     } catch (error) {
-      if (refusal) return refusal
+      if (error instanceof Refused) return error.reservation
       throw error
     }
-    return { kind: 'reserved', endpoint: { ...wanted, addrs, isReady: false } }
   }
 
-  #choose(cidr: Prefix, requested: Addr | undefined): Addr | Reservation {
+  #claim(claim: Claim, cidrs: readonly Prefix[]): Endpoint {
+    const former = this.find(claim)?.addrs ?? []
+    this.#giveBack(claim)
+    const addrs = byFamily(cidrs).map(([family, ranges]) => {
+      const requested = claim.requested?.find((addr) => addr.family === family)
+      return this.#choose(ranges, requested, former)
+    })
+    const mac = claim.mac ?? (addrs[0] ? podMac(addrs[0].addr) : '')
+    const holder = this.#db.prepare('SELECT pod FROM endpoint WHERE mac = ?').get(mac) as { pod: string } | undefined
+    if (holder && claim.mac !== undefined) throw new Refused({ kind: 'taken', what: `MAC ${mac}`, pod: holder.pod })
+    const endpoint: Endpoint = {
+      containerId: claim.containerId,
+      ifName: claim.ifName,
+      netns: claim.netns,
+      netnsId: claim.netnsId ?? '',
+      bootId: this.#clock.bootId,
+      pod: claim.pod,
+      hostDevice: claim.hostDevice,
+      addrs,
+      mac,
+      bandwidth: claim.bandwidth ?? {},
+      createdMs: this.#clock.nowMs(),
+      isReady: false,
+    }
+    this.#insert(endpoint)
+    return endpoint
+  }
+
+  #insert(endpoint: Endpoint): void {
+    const { containerId, ifName, netns, netnsId, bootId, pod, hostDevice, mac, bandwidth, createdMs } = endpoint
+    this.#db
+      .prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)')
+      .run(containerId, ifName, netns, netnsId, bootId, pod, hostDevice, mac, JSON.stringify(bandwidth), createdMs)
+    for (const [position, { addr, cidr }] of endpoint.addrs.entries()) {
+      this.#db
+        .prepare('INSERT INTO address VALUES (?, ?, ?, ?, ?)')
+        .run(String(addr), String(cidr), containerId, ifName, position)
+      this.#db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
+      this.#db.prepare('DELETE FROM resting WHERE addr = ?').run(String(addr))
+    }
+  }
+
+  #choose(ranges: readonly Prefix[], requested: Addr | undefined, former: readonly PodAddress[]): PodAddress {
     const holder = this.#db.prepare(
       'SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?',
     )
-    if (requested) {
-      const taken = holder.get(String(requested)) as { pod: string } | undefined
-      return taken ? { kind: 'taken', addr: requested, pod: taken.pod } : requested
-    }
-    const cursor = this.#db.prepare('SELECT last FROM cursor WHERE cidr = ?').get(String(cidr)) as
-      | { last: string }
-      | undefined
-    const free = nextFree(cidr, cursor && Addr.parse(cursor.last), (addr) => holder.get(String(addr)) !== undefined)
-    return free ?? { kind: 'exhausted', cidr, used: this.usedIn(cidr) }
+    const holderOf = (addr: Addr) => holder.get(String(addr)) as { pod: string } | undefined
+    // its own former address does not have to rest for the same pod; nor has one that somebody asks for by name
+    const wanted = requested ?? former.find(({ addr }) => ranges.some((cidr) => isInPool(cidr, addr)))?.addr
+    const range = wanted && ranges.find((cidr) => isInPool(cidr, wanted))
+    const taken = wanted && holderOf(wanted)
+    if (requested && taken) throw new Refused({ kind: 'taken', what: `address ${requested}`, pod: taken.pod })
+    if (wanted && range && !taken) return { addr: wanted, cidr: range }
+    const cursor = this.#db.prepare('SELECT last FROM cursor WHERE cidr = ?')
+    const found = chooseAddress(ranges, {
+      isUsed: (addr) => holderOf(addr) !== undefined,
+      resting: this.resting().map(({ addr }) => addr),
+      last: (cidr) => {
+        const row = cursor.get(String(cidr)) as { last: string } | undefined
+        return row && Addr.parse(row.last)
+      },
+    })
+    if (found) return found
+    throw new Refused({ kind: 'exhausted', cidrs: ranges })
+  }
+
+  /** The addresses that cool down, the one that has rested longest first. */
+  resting(): Resting[] {
+    const rows = this.#db.prepare('SELECT * FROM resting').all() as {
+      addr: string
+      pod: string
+      boot_id: string
+      since_boot_ms: number
+    }[]
+    return rows
+      .map((row) => ({ addr: Addr.parse(row.addr), pod: row.pod, restedMs: this.#restedMs(row) }))
+      .filter(({ restedMs }) => restedMs < this.#coolDownMs)
+      .toSorted((a, b) => b.restedMs - a.restedMs)
+  }
+
+  /** Of an earlier boot is known only that it ended before this one began. */
+  #restedMs({ boot_id, since_boot_ms }: { boot_id: string; since_boot_ms: number }): number {
+    const nowMs = this.#clock.sinceBootMs()
+    return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
   }
 
   /** How many addresses of the CIDR are in use. */
@@ -184,12 +311,56 @@ export class EndpointStore {
   }
 
   markReady({ containerId, ifName }: Attachment): void {
-    this.#db.prepare('UPDATE endpoint SET is_ready = 1 WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
+    this.#write(() =>
+      this.#db
+        .prepare('UPDATE endpoint SET is_ready = 1 WHERE container_id = ? AND if_name = ?')
+        .run(containerId, ifName),
+    )
   }
 
-  /** Gives the endpoint's addresses back. No error when there is no such endpoint. */
-  release({ containerId, ifName }: Attachment): void {
+  /**
+   * Gives the endpoint's addresses back; no error when there is no such endpoint. Throws StateError when the file cannot be
+   * written: the endpoint is gone then all the same, and its addresses go with the next write that succeeds.
+   */
+  release(attachment: Attachment): void {
+    if (this.find(attachment) === undefined) return
+    this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
+    this.settle()
+  }
+
+  /** Writes the releases that could not be written. Throws StateError when they still cannot. */
+  settle(): void {
+    if (this.#owed.size > 0) this.#write(() => {})
+  }
+
+  #giveBack({ containerId, ifName }: Attachment, sinceBootMs = this.#clock.sinceBootMs()): void {
+    this.#db
+      .prepare(
+        `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
+         WHERE container_id = ? AND if_name = ?`,
+      )
+      .run(this.#clock.bootId, sinceBootMs, containerId, ifName)
     this.#db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
+    // what has rested enough needs no row; with a large CIDR they would never end
+    const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs
+    this.#db
+      .prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)')
+      .run(limitMs, this.#clock.bootId, limitMs)
+  }
+
+  /**
+   * Gives back the addresses of all endpoints of earlier boots, whose namespaces ended with it and which no runtime may ever
+   * DEL. Returns them. An endpoint whose boot was not noted stays.
+   */
+  releaseEarlierBoots(): Endpoint[] {
+    const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
+    if (stale.length > 0) {
+      this.#write(() => {
+        // they have rested since before this boot
+        for (const endpoint of stale) this.#giveBack(endpoint, 0)
+      })
+    }
+    return stale
   }
 
   setting(name: string): string | undefined {
@@ -198,10 +369,14 @@ export class EndpointStore {
   }
 
   setSetting(name: string, value: string): void {
-    this.#db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value)
+    this.#write(() => this.#db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value))
   }
 
   [Symbol.dispose](): void {
     this.#db.close()
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

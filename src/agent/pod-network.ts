@@ -1,11 +1,13 @@
 // Wires one pod: a veth between bridge and pod namespace, addresses, routes. And takes it away again.
 import { createHash } from 'node:crypto'
 import { type Addr, Prefix } from '#/lib/addr.ts'
-import { addressAdd, listAddresses } from '#/kernel/addresses.ts'
+import { messageOf } from '#/lib/log.ts'
+import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgePortSet, findLink, linkDelete, linkSet, vethAdd } from '#/kernel/links.ts'
 import { KernelError, Netlink } from '#/kernel/netlink.ts'
-import { listRoutes, routeReplace, routeText } from '#/kernel/routes.ts'
-import { bridgeName, podMac, portPrefix } from '#/model/names.ts'
+import { routeReplace } from '#/kernel/routes.ts'
+import { bridgeName, deviceMac, portPrefix } from '#/model/names.ts'
+import { type PodAddress } from '#/model/network.ts'
 import { Netns } from '#/sys/netns.ts'
 import { writeSysctl } from '#/sys/sysctl.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
@@ -29,33 +31,46 @@ export function hostDeviceOf({ containerId, ifName }: Attachment): string {
   return portPrefix + createHash('sha1').update(`${containerId} ${ifName}`).digest('hex').slice(0, 11)
 }
 
-const RTPROT_BOOT = 3
+/** Derived, so that a veth made anew has the MAC that the ADD told. */
+export function hostMacOf({ hostDevice, containerId }: Endpoint): string {
+  return deviceMac(hostDevice, containerId)
+}
 
-/** What a pod's namespace needs to reach everything by way of the gateway, per family of its addresses. */
-function routesOf(index: number, addrs: readonly Addr[], { podCIDRs, overlay }: PodNetwork): Route[] {
-  return addrs.flatMap((addr) => {
-    const gateway = podCIDRs.find((cidr) => cidr.contains(addr))!.at(1)
+export type PodRoute = { readonly dst: Prefix; readonly gateway: Addr; readonly mtuBytes?: number }
+
+/** What a pod needs to reach everything by way of the gateway, per family of its addresses. */
+export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork): PodRoute[] {
+  return addrs.flatMap(({ addr, cidr }) => {
+    const gateway = cidr.at(1)
     const anywhere = Prefix.parse(addr.family === 4 ? '0.0.0.0/0' : '::/0')
-    const via = {
-      type: 'unicast',
-      protocol: RTPROT_BOOT,
-      table: RT_TABLE_MAIN,
-      metric: 0,
-      scope: RT_SCOPE_UNIVERSE,
-      nextHops: [{ oif: index, gateway }],
-    } as const
     return [
-      { ...via, dst: anywhere },
+      { dst: anywhere, gateway },
       ...overlay
         .filter(({ dst }) => dst.family === addr.family)
-        .map(({ dst, mtuBytes }) => ({ ...via, dst, mtuBytes })),
+        .map(({ dst, mtuBytes }) => ({ dst, gateway, mtuBytes })),
     ]
   })
 }
 
+const RTPROT_BOOT = 3
+
+/** The route in the pod's namespace, where its interface has this index. */
+function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute): Route {
+  return {
+    dst,
+    type: 'unicast',
+    protocol: RTPROT_BOOT,
+    table: RT_TABLE_MAIN,
+    metric: 0,
+    scope: RT_SCOPE_UNIVERSE,
+    nextHops: [{ oif: index, gateway }],
+    ...(mtuBytes !== undefined && { mtuBytes }),
+  }
+}
+
 function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): void {
   const { ifName } = endpoint
-  const hasV6 = endpoint.addrs.some(({ family }) => family === 6)
+  const hasV6 = endpoint.addrs.some(({ addr }) => addr.family === 6)
   if (hasV6) {
     netns.run(() => {
       // runtimes switch IPv6 off in new namespaces; router advertisements of a neighbour pod must not count (CVE-2020-10749)
@@ -70,19 +85,11 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
   const operations = [
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),
-    ...endpoint.addrs.map((addr) => {
-      const cidr = network.podCIDRs.find((each) => each.contains(addr))!
-      return addressAdd(pod, addr, cidr.length)
-    }),
-    ...routesOf(pod.index, endpoint.addrs, network).map((route) => routeReplace(route, () => ifName)),
+    ...endpoint.addrs.map(({ addr, cidr }) => addressAdd(pod, addr, cidr.length)),
+    ...podRoutes(endpoint.addrs, network).map((route) => routeReplace(kernelRoute(pod.index, route), () => ifName)),
   ]
   const failed = netlink.executeAll(operations).find((error) => error !== undefined)
   if (failed) throw failed
-}
-
-/** The pod's end has this MAC. */
-export function macOf(endpoint: Endpoint): string {
-  return podMac(endpoint.addrs[0]!)
 }
 
 /**
@@ -98,9 +105,10 @@ export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwor
     netlink.execute(
       vethAdd({
         name: endpoint.hostDevice,
+        mac: hostMacOf(endpoint),
         bridgeIndex: bridge.index,
         peerName: endpoint.ifName,
-        peerMac: macOf(endpoint),
+        peerMac: endpoint.mac,
         peerNetnsFd: netns.fd,
         mtuBytes: network.deviceMtuBytes,
       }),
@@ -111,7 +119,11 @@ export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwor
     if (failed) throw failed
     configurePod(netns, endpoint, network)
   } catch (error) {
-    unwirePod(netlink, endpoint)
+    try {
+      unwirePod(netlink, endpoint)
+    } catch (second) {
+      throw new PodNetworkError(`${messageOf(error)}; and what was made of it stays: ${messageOf(second)}`)
+    }
     throw error
   }
 }
@@ -130,30 +142,4 @@ export function hasDevice(netnsPath: string, name: string): boolean {
   using netns = new Netns(netnsPath)
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   return findLink(netlink, name) !== undefined
-}
-
-/** What is wrong with a pod's network as the kernel has it now, in words; empty when it is as it was made. */
-export function faultsOf(netlink: Netlink, endpoint: Endpoint, network: PodNetwork): string[] {
-  const faults: string[] = []
-  const bridge = findLink(netlink, bridgeName)
-  const host = findLink(netlink, endpoint.hostDevice)
-  if (host === undefined) return [`host device ${endpoint.hostDevice} is gone`]
-  if (bridge === undefined) faults.push(`bridge ${bridgeName} is gone`)
-  else if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
-  if (!host.isUp) faults.push(`${host.name} is down`)
-  using netns = new Netns(endpoint.netns)
-  using inside = new Netlink(NETLINK_ROUTE, netns)
-  const pod = findLink(inside, endpoint.ifName)
-  if (pod === undefined) return [...faults, `${endpoint.ifName} is gone from ${endpoint.netns}`]
-  if (!pod.isUp) faults.push(`${endpoint.ifName} is down`)
-  const present = new Set(
-    listAddresses(inside).flatMap(({ index, addr }) => (index === pod.index ? [String(addr)] : [])),
-  )
-  faults.push(...endpoint.addrs.filter((addr) => !present.has(String(addr))).map((addr) => `address ${addr} is gone`))
-  const routes = new Set(listRoutes(inside).map(({ dst, nextHops }) => `${dst} ${nextHops[0]?.gateway ?? ''}`))
-  for (const route of routesOf(pod.index, endpoint.addrs, network)) {
-    const key = `${route.dst} ${route.nextHops[0]?.gateway ?? ''}`
-    if (!routes.has(key)) faults.push(`route "${routeText(route, () => endpoint.ifName)}" is gone`)
-  }
-  return faults
 }

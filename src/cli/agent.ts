@@ -24,6 +24,9 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
   CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
   CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
   CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set
+  CAUSEWAY_ADDRESS_COOLDOWN_S
+                            seconds before an address that was given back
+                            goes to another pod                       (30)
   CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)
   CAUSEWAY_CNI_BIN_DIR      where to install the CNI plugin, such as /opt/cni/bin; with the next, or neither
   CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d

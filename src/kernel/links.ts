@@ -96,6 +96,7 @@ export function vxlanAdd(name: string, mac: string, mtuBytes: number, port: numb
 
 export type VethSpec = {
   readonly name: string
+  readonly mac: string
   readonly bridgeIndex: number
   readonly peerName: string
   readonly peerMac: string
@@ -108,12 +109,15 @@ export type VethSpec = {
  * (veth_open refuses an end whose peer is not linked yet, so the far end cannot come up in it.)
  */
 export function vethAdd(spec: VethSpec): Operation {
-  const { name, peerName, peerMac, mtuBytes } = spec
+  const { name, mac, peerName, peerMac, mtuBytes } = spec
   const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd } }
-  return create(`ip link add name ${name} mtu ${mtuBytes} up type veth peer name ${peerName} address ${peerMac}`, {
-    ...up,
-    attrs: { name, mtu: mtuBytes, master: spec.bridgeIndex, info: { kind: 'veth', data: vethData(peer) } },
-  })
+  return create(
+    `ip link add name ${name} address ${mac} mtu ${mtuBytes} up type veth peer name ${peerName} address ${peerMac}`,
+    {
+      ...up,
+      attrs: { name, mac, mtu: mtuBytes, master: spec.bridgeIndex, info: { kind: 'veth', data: vethData(peer) } },
+    },
+  )
 }
 
 /** A veth between two namespaces, both ends down: for the lab's cables. */

@@ -13,6 +13,9 @@ export type NodeState = {
   readonly vtepMacs?: { readonly [F in Family]?: string }
 }
 
+/** An address of a pod and the pod CIDR it is from, which tells its gateway and prefix length for as long as the pod lives. */
+export type PodAddress = { readonly addr: Addr; readonly cidr: Prefix }
+
 /** The host's end of a pod's veth. */
 export type PortState = {
   readonly name: string

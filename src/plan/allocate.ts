@@ -1,15 +1,31 @@
 // Which address of a pod CIDR the next pod gets. Pure; the store (src/agent/endpoints.ts) keeps what is in use.
-import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type PodAddress } from '#/model/network.ts'
 
 /** Not for pods: the network address, the gateway after it and, for IPv4, the broadcast address. */
 export function poolOf(cidr: Prefix): { readonly first: Addr; readonly count: bigint } {
   const reserved = cidr.family === 4 ? 3n : 2n
-  return { first: cidr.addr.plus(2), count: cidr.size > reserved ? cidr.size - reserved : 0n }
+  const count = cidr.size > reserved ? cidr.size - reserved : 0n
+  return { first: count > 0n ? cidr.addr.plus(2) : cidr.addr, count }
 }
 
 export function isInPool(cidr: Prefix, addr: Addr): boolean {
   const { first, count } = poolOf(cidr)
   return addr.family === cidr.family && addr.value >= first.value && addr.value < first.value + count
+}
+
+/** Why no pod can have an address of this CIDR, and what to do; undefined when it has room for one. */
+export function tooSmall(cidr: Prefix): string | undefined {
+  if (poolOf(cidr).count > 0n) return undefined
+  const [least, taken] =
+    cidr.family === 4 ? ['/30', 'network, gateway and broadcast address'] : ['/126', 'network address and gateway']
+  return `pod CIDR ${cidr} is too small for pods: ${taken} take all of it; give the node one of ${least} or larger`
+}
+
+/** The CIDRs by family, families in the order of their first one: a pod gets one address of each group. */
+export function byFamily(cidrs: readonly Prefix[]): (readonly [Family, readonly Prefix[]])[] {
+  const families = [...new Set(cidrs.map(({ family }) => family))]
+  return families.map((family) => [family, cidrs.filter((cidr) => cidr.family === family)])
 }
 
 /**
@@ -24,4 +40,39 @@ export function nextFree(cidr: Prefix, last: Addr | undefined, isUsed: (addr: Ad
     if (!isUsed(addr)) return addr
   }
   return undefined
+}
+
+export type Occupancy = {
+  readonly isUsed: (addr: Addr) => boolean
+  /** What was given back a short time ago, the longest ago first. */
+  readonly resting: readonly Addr[]
+  /** The address that was given last from a CIDR. */
+  readonly last: (cidr: Prefix) => Addr | undefined
+}
+
+/**
+ * An address of the first CIDR with room, one that rests only when no CIDR has another: to give what was in use a moment
+ * ago is worse than to leave the order of the CIDRs, and better than to fail. undefined when all are in use.
+ */
+export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last }: Occupancy): PodAddress | undefined {
+  const rests = new Set(resting.map(String))
+  for (const cidr of cidrs) {
+    const addr = nextFree(cidr, last(cidr), (each) => isUsed(each) || rests.has(String(each)))
+    if (addr) return { addr, cidr }
+  }
+  for (const addr of resting) {
+    const cidr = cidrs.find((each) => isInPool(each, addr))
+    if (cidr && !isUsed(addr)) return { addr, cidr }
+  }
+  return undefined
+}
+
+/** Why a pod may not have the address that it asks for; undefined when it may, as far as the CIDRs go. */
+export function requestFault(addr: Addr, cidrs: readonly Prefix[]): string | undefined {
+  const cidr = cidrs.find((each) => each.contains(addr))
+  if (cidr === undefined) return `is in no pod CIDR of this node (${cidrs.join(', ')})`
+  if (tooSmall(cidr) !== undefined) return `cannot be given: ${tooSmall(cidr)}`
+  if (isInPool(cidr, addr)) return undefined
+  const role = addr.equals(cidr.addr) ? 'network address' : addr.equals(cidr.at(1)) ? 'gateway' : 'broadcast address'
+  return `is the ${role} of pod CIDR ${cidr}`
 }

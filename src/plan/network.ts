@@ -12,6 +12,7 @@ import {
   type UnderlayMtu,
 } from '#/model/network.ts'
 import { nodeTable, takeInTable } from './filter.ts'
+import { serveHeld } from './held-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
 import { type PeerTable } from './peers.ts'
 
@@ -38,8 +39,6 @@ export type Plan = {
 
 /** What a pod's device gets while no underlay address is known. */
 const defaultMtuBytes = 1500
-/** Network address, gateway, a pod, and for IPv4 a broadcast address. */
-const smallestCIDR = { 4: 30, 6: 126 } as const
 
 const familiesOf = (cidrs: readonly Prefix[]): Family[] =>
   ([4, 6] as const).filter((family) => cidrs.some((cidr) => cidr.family === family))
@@ -72,34 +71,13 @@ function gateways(cidrs: readonly Prefix[]): DesiredAddress[] {
   return cidrs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
 }
 
-/** CIDRs that this node had before and that pods still have addresses of, unless another node was given them since. */
-function formerCIDRs(current: readonly Prefix[], ports: readonly PortState[], peers: PeerTable): Prefix[] {
-  const former = new Map(ports.flatMap(({ podCIDRs }) => podCIDRs.map((cidr) => [String(cidr), cidr])))
-  return [...former.values()]
-    .filter((cidr) => !current.some((each) => each.overlaps(cidr)) && !peers.overlaps(cidr))
-    .toSorted((a, b) => a.compare(b))
-}
-
-function judgeCIDRs(
-  { name, podCIDRs }: NodeState,
-  settings: NetworkSettings,
-): { usable: Prefix[]; problems: Problem[] } {
-  const object = `node/${name}`
-  const tooSmall = podCIDRs.filter((cidr) => cidr.length > smallestCIDR[cidr.family])
-  const outside = podCIDRs.filter((cidr) => !settings.clusterCIDRs.some((each) => each.contains(cidr)))
-  return {
-    usable: podCIDRs.filter((cidr) => !tooSmall.includes(cidr)),
-    problems: [
-      ...tooSmall.map((cidr) => ({
-        object,
-        message: `pod CIDR ${cidr} is too small for a gateway and a pod: give the node at least a /${smallestCIDR[cidr.family]}`,
-      })),
-      ...outside.map((cidr) => ({
-        object,
-        message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${settings.clusterCIDRs.join(', ')}): its pods are reached, but correct CAUSEWAY_CLUSTER_CIDRS or the node`,
-      })),
-    ],
-  }
+function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
+  return podCIDRs
+    .filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))
+    .map((cidr) => ({
+      object: `node/${name}`,
+      message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached, but correct CAUSEWAY_CLUSTER_CIDRS or the node`,
+    }))
 }
 
 /** The cluster's CIDRs, and of these what lies outside of them. */
@@ -109,8 +87,9 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
 
 export function planNetwork({ peers, isComplete, underlay, ports, settings }: PlanInput): Plan {
   const self = peers.self
-  const { usable, problems } = judgeCIDRs(self, settings)
-  const kept = formerCIDRs(usable, ports, peers)
+  const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
+  const { podCIDRs, former, problems } = serveHeld(self, held, (cidr) => peers.ownerOf(cidr))
+  const served = [...podCIDRs, ...former]
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0
@@ -133,7 +112,7 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
         : []),
     ],
     ports: ports.map(({ name, pod }) => ({ name, pod, bridge: bridgeName })),
-    addresses: gateways([...usable, ...kept]),
+    addresses: gateways(served),
     neighbours: hasOverlay
       ? [
           ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),
@@ -143,8 +122,8 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
     routes: plans.flatMap((plan) => plan.routes),
     tables: [
       nodeTable({
-        podCIDRs: [...usable, ...kept],
-        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...kept, ...peers.outsideCIDRs], settings),
+        podCIDRs: served,
+        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...peers.outsideCIDRs], settings),
         ...(hasOverlay &&
           isComplete && { tunnel: { port: settings.vxlanPort, ends: plans.flatMap((plan) => plan.tunnelEnds) } }),
       }),
@@ -154,8 +133,8 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
   }
   return {
     network,
-    problems: [...peers.problems, ...problems],
-    podCIDRs: usable,
+    problems: [...peers.problems, ...problems, ...outsideProblems(self, settings)],
+    podCIDRs,
     overlayMtuBytes: overlayMtu(self, peers, underlay),
     deviceMtuBytes: Math.min(...Object.values(underlay), hasOverlay ? Infinity : defaultMtuBytes),
   }

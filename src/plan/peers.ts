@@ -61,9 +61,9 @@ export class PeerTable {
     return this.#routes.has(prefix)
   }
 
-  /** Whether another node has pods in that CIDR. */
-  overlaps(cidr: Prefix): boolean {
-    return this.#claims.overlapping(cidr).some((name) => name !== this.#context.self.name)
+  /** Another node that has pods in that CIDR, if there is one. */
+  ownerOf(cidr: Prefix): string | undefined {
+    return this.#claims.overlapping(cidr).find((name) => name !== this.#context.self.name)
   }
 
   /** The smallest tunnel MTU by family of pods, as far as there are peers with pods of it. */

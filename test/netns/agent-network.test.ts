@@ -16,7 +16,7 @@ import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
 import { planNetwork } from '#/plan/network.ts'
 import { PeerTable } from '#/plan/peers.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
-import { type CniOperation, type CniReply, type CniResult, parseCniRequest } from '#/wire/cni/index.ts'
+import { type CniOperation, type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
 import { TestNetns } from './namespace.ts'
 
 const nodes = [1, 2, 3].map((number) => ({
@@ -163,10 +163,12 @@ function request(command: string, id: string, netns: string, more: Record<string
 
 function handlerOf(node: Node): (operation: CniOperation) => CniReply {
   node.host.sh('ip link add name cw-br0 type bridge; ip link set cw-br0 up')
+  node.host.sh('ip addr add 10.244.1.1/29 dev cw-br0; ip addr add fd10:244:0:1::1/64 dev cw-br0 nodad')
   const handler = new CniHandler({
     netlink: node.netlink,
     store: node.store,
     podNetwork: () => podNetwork,
+    trouble: () => undefined,
     onChange() {},
     log: silent,
   })
@@ -177,16 +179,8 @@ function codeOf(reply: CniReply): number {
   return reply.kind === 'error' ? reply.error.code : 0
 }
 
-function jsonOf({ interfaces, ips }: CniResult): Record<string, unknown> {
-  return {
-    cniVersion: '1.1.0',
-    interfaces,
-    ips: ips.map(({ address, prefixLength, gateway, ...rest }) => ({
-      address: `${address}/${prefixLength}`,
-      gateway: String(gateway),
-      ...rest,
-    })),
-  }
+function jsonOf(result: CniResult): Record<string, unknown> {
+  return JSON.parse(encodeResult(result, '1.1.0')) as Record<string, unknown>
 }
 
 test('ADD wires a pod as the result says; CHECK sees every fault; DEL takes all away, twice', () => {

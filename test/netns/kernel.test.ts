@@ -47,6 +47,7 @@ test('links: bridge, VXLAN device, veth as a bridge port', () => {
   netlink.execute(
     vethAdd({
       name: 've9',
+      mac: '02:43:00:00:00:09',
       bridgeIndex: bridge.index,
       peerName: 'eth0',
       peerMac: '0a:58:0a:f4:01:05',
