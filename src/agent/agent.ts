@@ -14,12 +14,14 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PodAddress, type PortState } from '#/model/network.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { bootClock } from '#/sys/boot-clock.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { CniServer } from './cni/server.ts'
 import { type AgentConfig } from './config.ts'
 import { Dirt, NotificationReader } from './dirt.ts'
+import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { AgentApi } from './http-api.ts'
 import { NetworkKeeper } from './network-keeper.ts'
@@ -49,6 +51,7 @@ export class Agent {
   readonly #dirt = new Dirt()
   readonly #keeper: NetworkKeeper
   readonly #loop: ReconcileLoop
+  readonly #gc: EndpointGc
   readonly #cniServer: CniServer
   readonly #cniInstaller: CniInstaller | undefined
   readonly #nodeCondition: NodeCondition
@@ -92,10 +95,14 @@ export class Agent {
       store,
       podNetwork: () => this.#keeper.podNetwork,
       trouble: () => this.#trouble(),
-      onChange: () => {
-        this.#dirt.mark('port')
-        this.#loop.trigger('later')
-      },
+      onChange: () => this.#podsChanged(),
+      log,
+    })
+    this.#gc = new EndpointGc(defaultGcTimes, {
+      netlink: this.#netlink,
+      store,
+      clock: bootClock(),
+      onChange: () => this.#podsChanged(),
       log,
     })
     this.#cniServer = new CniServer(
@@ -156,7 +163,13 @@ export class Agent {
     await this.#loop.runNow()
     await this.#cniServer.start()
     this.#cniInstaller?.start()
+    this.#gc.start()
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
+  }
+
+  #podsChanged(): void {
+    this.#dirt.mark('port')
+    this.#loop.trigger('later')
   }
 
   /** What a pass found is told to those who use this node. */
@@ -222,6 +235,7 @@ export class Agent {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#cniInstaller?.[Symbol.dispose]()
     await this.#cniServer[Symbol.asyncDispose]()
+    this.#gc[Symbol.dispose]()
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()
     await this.#nodes[Symbol.asyncDispose]()

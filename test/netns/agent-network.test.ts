@@ -1,13 +1,11 @@
-// The node's network on the real kernel: plan brought about, mended, swept and cleaned, foreign state untouched; and CNI calls.
+// The node's network on the real kernel: plan brought about, mended, swept and cleaned, foreign state untouched.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { CniHandler } from '#/agent/cni-handler.ts'
 import { allDrivers } from '#/agent/drivers.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
-import { type PodNetwork } from '#/agent/pod-network.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -16,7 +14,6 @@ import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
 import { planNetwork } from '#/plan/network.ts'
 import { PeerTable } from '#/plan/peers.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
-import { type CniOperation, type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
 import { TestNetns } from './namespace.ts'
 
 const nodes = [1, 2, 3].map((number) => ({
@@ -136,121 +133,4 @@ test('what is not ours but in the way stays, and the object says so; the rest is
   await node.reconciler.apply(network(3), { isComplete: true })
   assert.match(message('10.244.2.0/24')!, /another's route stands in the way: 10\.244\.2\.0\/24 via 192\.0\.2\.2/)
   assert.equal(message('10.244.3.0/24'), undefined)
-})
-
-const podNetwork: PodNetwork = {
-  podCIDRs: [Prefix.parse('10.244.1.0/29'), Prefix.parse('fd10:244:0:1::/64')],
-  overlay: [{ dst: Prefix.parse('10.244.0.0/16'), mtuBytes: 1450 }],
-  deviceMtuBytes: 1500,
-}
-
-function request(command: string, id: string, netns: string, more: Record<string, unknown> = {}): CniOperation {
-  const env = new Map(
-    Object.entries({
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: id,
-      CNI_NETNS: netns,
-      CNI_IFNAME: 'eth0',
-      CNI_PATH: '/',
-      CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id}`,
-    }),
-  )
-  const config = { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni', ...more }
-  const parsed = parseCniRequest(env, new TextEncoder().encode(JSON.stringify(config)))
-  assert.ok(parsed.kind !== 'error' && parsed.kind !== 'version', JSON.stringify(parsed))
-  return parsed
-}
-
-function handlerOf(node: Node): (operation: CniOperation) => CniReply {
-  node.host.sh('ip link add name cw-br0 type bridge; ip link set cw-br0 up')
-  node.host.sh('ip addr add 10.244.1.1/29 dev cw-br0; ip addr add fd10:244:0:1::1/64 dev cw-br0 nodad')
-  const handler = new CniHandler({
-    netlink: node.netlink,
-    store: node.store,
-    podNetwork: () => podNetwork,
-    trouble: () => undefined,
-    onChange() {},
-    log: silent,
-  })
-  return (operation) => handler.handle(operation)
-}
-
-function codeOf(reply: CniReply): number {
-  return reply.kind === 'error' ? reply.error.code : 0
-}
-
-function jsonOf(result: CniResult): Record<string, unknown> {
-  return JSON.parse(encodeResult(result, '1.1.0')) as Record<string, unknown>
-}
-
-test('ADD wires a pod as the result says; CHECK sees every fault; DEL takes all away, twice', () => {
-  using node = new Node()
-  using pod = new TestNetns()
-  const handle = handlerOf(node)
-  const added = handle(request('ADD', 'pod1', pod.path))
-  assert.ok(added.kind === 'result')
-  const prevResult = jsonOf(added.result)
-  const check = () => handle(request('CHECK', 'pod1', pod.path, { prevResult }))
-  assert.equal(codeOf(check()), 0)
-  assert.match(pod.sh('ip -br addr show eth0'), /UP +10\.244\.1\.2\/29 fd10:244:0:1::2\/64/)
-  assert.match(
-    pod.sh('ip route'),
-    /default via 10\.244\.1\.1 dev eth0[^]*10\.244\.0\.0\/16 via 10\.244\.1\.1 dev eth0 mtu 1450/,
-  )
-  assert.match(pod.sh('ip -6 route'), /default via fd10:244:0:1::1 dev eth0/)
-  assert.match(pod.sh('ip -br link show lo'), /UNKNOWN.*UP/)
-  for (const fault of ['ip addr del 10.244.1.2/29 dev eth0', 'ip route del default', 'ip link set eth0 down']) {
-    pod.sh(fault)
-    assert.equal(codeOf(check()), 5, fault)
-    // a second ADD of the same attachment starts over
-    assert.equal(handle(request('ADD', 'pod1', pod.path)).kind, 'result')
-  }
-  assert.equal(node.host.ip('link show type veth').length, 1)
-  for (let turn = 0; turn < 2; turn++) assert.deepEqual(handle(request('DEL', 'pod1', pod.path)), { kind: 'ok' })
-  assert.equal(node.host.sh('ip -br link show type veth'), '')
-  assert.deepEqual(node.store.list(), [])
-  assert.equal(codeOf(check()), 3)
-})
-
-test('a failed ADD leaves no address and no device; each reason has its code', () => {
-  using node = new Node()
-  using pod = new TestNetns()
-  const handle = handlerOf(node)
-  assert.equal(codeOf(handle(request('ADD', 'gone', '/run/netns/none'))), 3)
-  pod.sh('ip link add name eth0 type bridge')
-  assert.equal(codeOf(handle(request('ADD', 'busy', pod.path))), 4)
-  pod.sh('ip link del eth0')
-  assert.equal(codeOf(handle(request('ADD', 'odd', pod.path, { args: { cni: { ips: ['10.9.9.9'] } } }))), 7)
-  assert.deepEqual(node.store.list(), [])
-  for (let number = 0; number < 5; number++) {
-    node.store.reserve(
-      { containerId: `c${number}`, ifName: 'eth0', netns: '/x', pod: `p${number}`, hostDevice: `cwv${number}` },
-      podNetwork.podCIDRs,
-    )
-  }
-  const full = handle(request('ADD', 'late', pod.path))
-  assert.equal(codeOf(full), 11)
-  assert.match(
-    full.kind === 'error' ? full.error.msg : '',
-    /10\.244\.1\.0\/29 of this node is exhausted: all 5 addresses/,
-  )
-  assert.equal(codeOf(handle(request('STATUS', 'x', pod.path))), 50)
-  assert.equal(node.host.sh('ip -br link show type veth'), '')
-})
-
-test('GC removes what is not listed, and nothing when there is no list', () => {
-  using node = new Node()
-  using first = new TestNetns()
-  using second = new TestNetns()
-  const handle = handlerOf(node)
-  handle(request('ADD', 'keep', first.path))
-  handle(request('ADD', 'lose', second.path))
-  handle(request('GC', 'x', first.path))
-  assert.equal(node.store.list().length, 2)
-  handle(request('GC', 'x', first.path, { 'cni.dev/valid-attachments': [{ containerID: 'keep', ifname: 'eth0' }] }))
-  assert.deepEqual(
-    node.store.list().map(({ containerId }) => containerId),
-    ['keep'],
-  )
-  assert.equal(node.host.ip('link show type veth').length, 1)
 })

@@ -1,0 +1,295 @@
+// What CNI calls do to the real kernel, and what they answer.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Prefix } from '#/lib/addr.ts'
+import { TestNetns } from './namespace.ts'
+import { codeOf, messageIn, podNetwork, PodNode, prevResultOf } from './pod-node.ts'
+
+test('ADD wires a pod as the result says; a second ADD mends it; DEL takes all away, twice', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const prevResult = prevResultOf(node.add('pod1', pod.path))
+  const check = () => node.call('CHECK', 'pod1', pod.path, { config: { prevResult } })
+  assert.equal(messageIn(check()), '')
+  assert.match(pod.sh('ip -br addr show eth0'), /UP +10\.244\.1\.2\/29 fd10:244:0:1::2\/64/)
+  assert.match(
+    pod.sh('ip route'),
+    /default via 10\.244\.1\.1 dev eth0[^]*10\.244\.0\.0\/16 via 10\.244\.1\.1 dev eth0 mtu 1450/,
+  )
+  assert.match(pod.sh('ip -6 route'), /default via fd10:244:0:1::1 dev eth0/)
+  assert.match(pod.sh('ip -br link show lo'), /UNKNOWN.*UP/)
+  for (const fault of ['ip addr del 10.244.1.2/29 dev eth0', 'ip route del default', 'ip link set eth0 down']) {
+    pod.sh(fault)
+    assert.equal(codeOf(check()), 5, fault)
+    assert.deepEqual(prevResultOf(node.add('pod1', pod.path)), prevResult)
+  }
+  assert.equal(node.host.ip('link show type veth').length, 1)
+  for (let turn = 0; turn < 2; turn++) assert.deepEqual(node.call('DEL', 'pod1', pod.path), { kind: 'ok' })
+  assert.equal(node.host.sh('ip -br link show type veth'), '')
+  assert.deepEqual(node.store.list(), [])
+  assert.equal(codeOf(check()), 3)
+})
+
+test('a failed ADD leaves no address and no device; each reason has its code', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const fails = (netns: string, code: number, message: RegExp) => {
+    const reply = node.call('ADD', 'pod', netns)
+    assert.equal(codeOf(reply), code)
+    assert.match(messageIn(reply), message)
+    assert.deepEqual(node.store.list(), [])
+  }
+  fails('/run/netns/none', 3, /^network namespace \/run\/netns\/none is not there/)
+  fails('/etc/hostname', 4, /^CNI_NETNS: \/etc\/hostname is no namespace/)
+  fails('/proc/self/ns/net', 4, /^CNI_NETNS: .* is the node's own namespace/)
+  fails('/proc/self/ns/uts', 5, /uts/)
+  pod.sh('ip link add name eth0 type bridge')
+  fails(pod.path, 4, /^CNI_IFNAME: eth0 exists already/)
+  pod.sh('ip link del eth0')
+  node.host.sh('ip link del cw-br0')
+  fails(pod.path, 5, /^cannot set up the network of pod default\/pod: bridge cw-br0 is not there yet/)
+  node.network = 'waiting for the API'
+  fails(pod.path, 11, /^the node has no pod network yet: waiting for the API/)
+  assert.equal(node.host.sh('ip -br link show type veth'), '')
+})
+
+test('exhaustion and CIDRs that are too small are told, with what to do', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const fill = (count: number) => {
+    for (let number = 0; number < count; number++) {
+      node.store.reserve(
+        { containerId: `c${number}`, ifName: 'eth0', netns: '/x', pod: `p${number}`, hostDevice: `cwv${number}` },
+        podNetwork.podCIDRs,
+      )
+    }
+  }
+  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
+  fill(5)
+  const words = /^pod CIDR 10\.244\.1\.0\/29 of this node is exhausted: all 5 addresses are in use: delete pods/
+  for (const [command, code] of [
+    ['ADD', 11],
+    ['STATUS', 50],
+  ] as const) {
+    const reply = node.call(command, 'late', pod.path)
+    assert.equal(codeOf(reply), code)
+    assert.match(messageIn(reply), words)
+  }
+  node.network = { ...podNetwork, podCIDRs: [...podNetwork.podCIDRs, Prefix.parse('10.244.7.0/30')] }
+  node.add('second-range', pod.path)
+  assert.match(pod.sh('ip route'), /default via 10\.244\.7\.1/)
+  assert.match(messageIn(node.call('STATUS', 'x', pod.path)), /^pod CIDRs 10\.244\.1\.0\/29, 10\.244\.7\.0\/30 .*all 6/)
+  node.call('DEL', 'second-range', pod.path)
+  for (const cidr of ['10.9.0.0/31', '10.9.0.0/32', 'fd09::/127', 'fd09::/128']) {
+    node.network = { ...podNetwork, podCIDRs: [Prefix.parse(cidr)] }
+    assert.match(messageIn(node.call('ADD', 'small', pod.path)), /is too small for pods: .* give the node one of/)
+    assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 50)
+  }
+})
+
+test('STATUS says 51 while pods may not reach others, and 50 as long as none can be made', () => {
+  using node = new PodNode()
+  node.trouble = 'route 10.244.2.0/24: EPERM'
+  const reply = node.call('STATUS', 'x', '/x')
+  assert.equal(codeOf(reply), 51)
+  assert.match(messageIn(reply), /route 10\.244\.2\.0\/24: EPERM/)
+  node.network = 'no pod CIDR'
+  assert.equal(codeOf(node.call('STATUS', 'x', '/x')), 50)
+})
+
+test('a pod keeps its network when the node has other CIDRs: CHECK, wiring anew, DEL', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const prevResult = prevResultOf(node.add('pod', pod.path))
+  node.network = { ...podNetwork, podCIDRs: [Prefix.parse('10.244.9.0/24')] }
+  assert.equal(messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } })), '')
+  assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
+})
+
+test('requested addresses: who asks first counts, and what cannot be had is refused with the reason', () => {
+  using node = new PodNode()
+  using first = new TestNetns()
+  using second = new TestNetns()
+  const annotated = (ips: string) => ({
+    runtimeConfig: { 'io.kubernetes.cri.pod-annotations': { 'causeway.dev/ips': ips } },
+  })
+  const addrs = (id: string, config: Record<string, unknown>, args = '') => {
+    const env = args === '' ? {} : { CNI_ARGS: args }
+    const { ips } = node.add(id, first.path, { config, env })
+    node.call('DEL', id, first.path)
+    return ips.map(({ address }) => String(address)).join(' ')
+  }
+  assert.equal(addrs('a', annotated('10.244.1.4, fd10:244:0:1::44')), '10.244.1.4 fd10:244:0:1::44')
+  const all = { ...annotated('10.244.1.3'), args: { cni: { ips: ['10.244.1.5/29'] } } }
+  assert.match(addrs('b', annotated('10.244.1.3'), 'IP=10.244.1.6'), /^10\.244\.1\.6 /)
+  assert.match(addrs('c', all, 'IP=10.244.1.6'), /^10\.244\.1\.5 /)
+  const runtime = { ...all, runtimeConfig: { ...all.runtimeConfig, ips: ['10.244.1.2/32'] } }
+  assert.match(addrs('d', runtime, 'IP=10.244.1.6'), /^10\.244\.1\.2 /)
+  node.add('holder', first.path, { config: annotated('10.244.1.4') })
+  const refused: [string, RegExp][] = [
+    ['10.244.1.0', /10\.244\.1\.0 is the network address of pod CIDR 10\.244\.1\.0\/29/],
+    ['10.244.1.1', /is the gateway of/],
+    ['10.244.1.7', /is the broadcast address of/],
+    ['10.9.9.9', /10\.9\.9\.9 is in no pod CIDR of this node \(10\.244\.1\.0\/29, fd10:244:0:1::\/64\)/],
+    ['fd10:244:0:1::1', /is the gateway of pod CIDR fd10/],
+    ['10.244.1.4', /address 10\.244\.1\.4 that pod default\/late requests belongs to pod default\/holder/],
+    ['10.244.1.5,10.244.1.6', /two IPv4 addresses are requested, 10\.244\.1\.5 and 10\.244\.1\.6/],
+    ['web', /annotation causeway\.dev\/ips="web": "web" is no IP address/],
+    ['', /"" is no IP address/],
+  ]
+  for (const [ips, message] of refused) {
+    const reply = node.call('ADD', 'late', second.path, { config: annotated(ips) })
+    assert.equal(codeOf(reply), 7)
+    assert.match(messageIn(reply), message)
+  }
+  const longer = node.call('ADD', 'late', second.path, { config: { runtimeConfig: { ips: ['10.244.1.5/16'] } } })
+  assert.match(messageIn(longer), /10\.244\.1\.5\/16 is in pod CIDR 10\.244\.1\.0\/29, which has another prefix length/)
+  assert.equal(node.store.list().length, 1)
+})
+
+test('a requested MAC is on the interface, in the result and in CHECK; a wrong or taken one is refused', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  using other = new TestNetns()
+  const annotation = {
+    runtimeConfig: { 'io.kubernetes.cri.pod-annotations': { 'causeway.dev/mac': '02-AA-00-00-00-01' } },
+  }
+  const result = node.add('pod', pod.path, { config: annotation })
+  assert.equal(result.interfaces[1]!.mac, '02:aa:00:00:00:01')
+  assert.match(pod.sh('ip -br link show eth0'), /02:aa:00:00:00:01/)
+  const prevResult = prevResultOf(result)
+  assert.equal(messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } })), '')
+  const taken = node.call('ADD', 'late', other.path, { config: annotation })
+  assert.equal(codeOf(taken), 7)
+  assert.match(messageIn(taken), /MAC 02:aa:00:00:00:01 that pod default\/late requests belongs to pod default\/pod/)
+  for (const mac of ['01:00:5e:00:00:01', '00:00:00:00:00:00']) {
+    const reply = node.call('ADD', 'late', other.path, { config: { runtimeConfig: { mac } } })
+    assert.equal(codeOf(reply), 7)
+    assert.match(messageIn(reply), /is no unicast address/)
+  }
+  const runtimes = { runtimeConfig: { ...annotation.runtimeConfig, mac: '02:bb:00:00:00:02' } }
+  assert.equal(node.add('late', other.path, { config: runtimes }).interfaces[1]!.mac, '02:bb:00:00:00:02')
+})
+
+test('DEL: while the veth cannot be deleted the address stays claimed; without a namespace it succeeds', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path)
+  const [endpoint] = node.store.list()
+  // deletion of a device that is not there by that name: what stands there cannot be deleted (loopback never can)
+  node.host.sh(`ip link del ${endpoint!.hostDevice}; ip link set lo name ${endpoint!.hostDevice}`)
+  const reply = node.call('DEL', 'pod', pod.path)
+  assert.equal(codeOf(reply), 5)
+  assert.match(messageIn(reply), /^del of pod:eth0 failed: ip link delete dev cwv\w+: EOPNOTSUPP/)
+  assert.equal(node.store.list().length, 1)
+  node.host.sh(`ip link set ${endpoint!.hostDevice} name lo`)
+  assert.deepEqual(node.call('DEL', 'pod', '/run/netns/none'), { kind: 'ok' })
+  assert.deepEqual(node.store.list(), [])
+  assert.deepEqual(node.call('DEL', 'pod', '', { env: { CNI_NETNS: '' } }), { kind: 'ok' })
+})
+
+test('a wiring that fails half-way and cannot be undone keeps its claim', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path)
+  const { hostDevice } = node.store.list()[0]!
+  node.call('DEL', 'pod', pod.path)
+  node.host.sh(`ip link set lo name ${hostDevice}`)
+  const reply = node.call('ADD', 'pod', pod.path)
+  assert.equal(codeOf(reply), 5)
+  assert.match(messageIn(reply), /cannot set up the network of pod default\/pod: .*EOPNOTSUPP/)
+  assert.equal(node.store.list().length, 1)
+  assert.equal(node.store.list()[0]!.isReady, false)
+})
+
+test('GC removes what is not listed under either key, and nothing when there is no list', () => {
+  using node = new PodNode()
+  using first = new TestNetns()
+  using second = new TestNetns()
+  const ids = () => node.store.list().map(({ containerId }) => containerId)
+  const gc = (config: Record<string, unknown>) => node.call('GC', 'x', '/x', { config })
+  node.add('keep', first.path)
+  node.add('lose', second.path)
+  for (const config of [{}, { 'cni.dev/valid-attachments': null }]) {
+    assert.deepEqual(gc(config), { kind: 'ok' })
+    assert.deepEqual(ids(), ['keep', 'lose'])
+  }
+  const list = [{ containerID: 'keep', ifname: 'eth0' }]
+  assert.deepEqual(gc({ 'cni.dev/valid-attachments': list }), { kind: 'ok' })
+  assert.deepEqual(ids(), ['keep'])
+  node.add('lose', second.path)
+  assert.deepEqual(gc({ 'cni.dev/attachments': list }), { kind: 'ok' })
+  assert.deepEqual(ids(), ['keep'])
+  assert.equal(node.host.ip('link show type veth').length, 1)
+  // one that cannot be removed does not hold up the others, and stays claimed
+  node.add('lose', second.path)
+  const { hostDevice } = node.store.list().find(({ containerId }) => containerId === 'keep')!
+  node.host.sh(`ip link del ${hostDevice}; ip link set lo name ${hostDevice}`)
+  const reply = gc({ 'cni.dev/valid-attachments': [] })
+  assert.match(messageIn(reply), /^some attachments could not be removed: default\/keep: .*EOPNOTSUPP/)
+  assert.deepEqual(ids(), ['keep'])
+})
+
+test('ADD after other plugins: ours is appended, indices point to ours, dns stays', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const before = {
+    cniVersion: '1.1.0',
+    interfaces: [{ name: 'dummy0', sandbox: pod.path }],
+    ips: [{ address: '192.0.2.5/24', interface: 0 }],
+    routes: [{ dst: '198.51.100.0/24', gw: '192.0.2.1' }],
+    dns: { nameservers: ['10.96.0.10'], search: ['svc.cluster.local'], options: [] },
+  }
+  const result = node.add('pod', pod.path, { config: { prevResult: before } })
+  assert.deepEqual(
+    result.interfaces.map(({ name }) => name.replace(/^cwv.*/, 'veth')),
+    ['dummy0', 'veth', 'eth0'],
+  )
+  assert.deepEqual(
+    result.ips.map(({ address, interface: index }) => `${address} ${index}`),
+    ['192.0.2.5 0', '10.244.1.2 2', 'fd10:244:0:1::2 2'],
+  )
+  assert.deepEqual(
+    result.routes.map(({ dst, gw, mtu }) => `${dst} ${gw} ${mtu}`),
+    [
+      '198.51.100.0/24 192.0.2.1 undefined',
+      '0.0.0.0/0 10.244.1.1 undefined',
+      '10.244.0.0/16 10.244.1.1 1450',
+      '::/0 fd10:244:0:1::1 undefined',
+    ],
+  )
+  assert.deepEqual(result.dns, before.dns)
+})
+
+test('a full disk: ADD fails and leaves nothing, DEL succeeds, and all is well once there is room', () => {
+  using host = new TestNetns()
+  const folder = mkdtempSync(join(tmpdir(), 'causeway-full-'))
+  host.sh(`mount -t tmpfs -o size=256k tmpfs ${folder}`)
+  try {
+    using node = new PodNode(folder)
+    using pod = new TestNetns()
+    using late = new TestNetns()
+    node.add('pod', pod.path)
+    host.sh(`cat /dev/zero > ${folder}/filler 2>/dev/null || true`)
+    const reply = node.call('ADD', 'late', late.path)
+    assert.equal(codeOf(reply), 5)
+    assert.match(messageIn(reply), /cannot write the state file .*endpoints\.sqlite: .*free space or mend the disk/)
+    assert.equal(late.sh('ip -br link show type veth'), '')
+    assert.equal(codeOf(node.call('STATUS', 'x', '/x')), 50)
+    assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
+    assert.deepEqual(node.store.list(), [])
+    assert.equal(node.host.sh('ip -br link show type veth'), '')
+    // its address is not free as long as the file says that it is not
+    assert.equal(node.store.usedIn(podNetwork.podCIDRs[0]!), 1)
+    rmSync(join(folder, 'filler'))
+    assert.equal(codeOf(node.call('STATUS', 'x', '/x')), 0)
+    assert.equal(node.store.usedIn(podNetwork.podCIDRs[0]!), 0)
+    node.add('late', late.path)
+  } finally {
+    host.sh(`umount ${folder}`)
+    rmSync(folder, { recursive: true })
+  }
+})
