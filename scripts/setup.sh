@@ -26,6 +26,8 @@ if [ "$job" = test ]; then
   need sysctl procps
   need curl curl
   need kubectl kubernetes-client
+  need_file /usr/lib/cni portmap containernetworking-plugins
+  need iptables iptables
 fi
 if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] || fail "must run as root: these Debian packages are missing and have to be installed:$missing"

@@ -17,14 +17,14 @@ function addrText({ addr, prefixLength }: Pick<DeviceAddress, 'addr' | 'prefixLe
   return `${addr}/${prefixLength}`
 }
 
-/** MAC and MTU against what was told, or where nothing was told, against ours. */
+/** `mac` counts where prevResult tells none. An MTU that it does not tell (none does before 1.1.0) may be a later plugin's. */
 function deviceFaults(link: Link, told: CniInterface, mac: string, { deviceMtuBytes }: PodNetwork): string[] {
   const faults: string[] = []
   const wantedMac = (told.mac ?? mac).toLowerCase()
   if (link.mac !== wantedMac) faults.push(`${link.name} has MAC ${link.mac} instead of ${wantedMac}`)
   // the agent brings living pods to a changed MTU, which prevResult cannot know of
-  const mtus = [told.mtu ?? deviceMtuBytes, deviceMtuBytes]
-  if (!mtus.includes(link.mtuBytes)) faults.push(`${link.name} has MTU ${link.mtuBytes} instead of ${mtus[0]}`)
+  if (told.mtu !== undefined && link.mtuBytes !== told.mtu && link.mtuBytes !== deviceMtuBytes)
+    faults.push(`${link.name} has MTU ${link.mtuBytes} instead of ${told.mtu}`)
   if (!link.isUp) faults.push(`${link.name} is down`)
   return faults
 }

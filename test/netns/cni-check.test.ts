@@ -109,10 +109,9 @@ test('what prevResult lacks, and what it tells besides ours, is compared too', (
     checked.check({ ...told, interfaces: [{ ...host, mac: '02:00:00:00:00:01' }, eth0] }),
     /^cwv\w+ has MAC [0-9a-f:]+ instead of 02:00:00:00:00:01$/,
   )
-  // versions before 1.1.0 carry no MTU: ours counts
+  // versions before 1.1.0 carry no MTU: it may be a later plugin's, which could not tell it
   checked.pod.sh('ip link set eth0 mtu 1300')
-  const old = { ...told, cniVersion: '1.0.0' }
-  assert.match(checked.check(old, { cniVersion: '1.0.0' }), /^eth0 has MTU 1300 instead of 1500$/)
+  assert.equal(checked.check({ ...told, interfaces: [host, { name: 'eth0', sandbox: eth0.sandbox! }] }), '')
 })
 
 test('what later plugins do is no fault: more interfaces, addresses, routes; another MAC and MTU that they told', () => {

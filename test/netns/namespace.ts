@@ -1,6 +1,7 @@
 // Namespaces for tests: unique names, gone afterwards also when the test failed.
-import { spawnSync } from 'node:child_process'
 import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { text } from 'node:stream/consumers'
 import { createNetns, type Netns, netnsPath, removeNetns } from '#/sys/netns.ts'
 
 let count = 0
@@ -17,6 +18,15 @@ export class TestNetns implements Disposable {
   sh(command: string): string {
     const { status, stdout, stderr } = this.netns.run(() => spawnSync('sh', ['-ec', command], { encoding: 'utf8' }))
     assert.equal(status, 0, `${command}: ${stderr}`)
+    return stdout
+  }
+
+  /** As `sh`, while this process goes on serving. */
+  async shAsync(command: string): Promise<string> {
+    const child = this.netns.run(() => spawn('sh', ['-ec', command]))
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+    assert.equal(await ended, 0, `${command}: ${stderr}`)
     return stdout
   }
 
