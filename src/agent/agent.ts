@@ -24,6 +24,7 @@ import { Dirt, NotificationReader } from './dirt.ts'
 import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { AgentApi } from './http-api.ts'
+import { Ipam } from './ipam.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { NodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
@@ -105,6 +106,14 @@ export class Agent {
       onChange: () => this.#podsChanged(),
       log,
     })
+    const ipam = new Ipam({
+      store,
+      netlink: this.#netlink,
+      podCIDRs: () => (typeof this.#keeper.podNetwork === 'string' ? [] : this.#keeper.podNetwork.podCIDRs),
+      leaksReleased: () => this.#gc.released,
+      onChange: () => this.#podsChanged(),
+      log,
+    })
     this.#cniServer = new CniServer(
       { socketPath: join(config.runDir, cniSocketName), spoolDir: join(config.stateDir, spoolFolderName) },
       { handle: async (request) => handler.handle(request), log },
@@ -126,9 +135,12 @@ export class Agent {
         endpoints: {
           '/status': () => ({ status: 200, body: this.status() }),
           '/plan': async () => ({ status: 200, body: await this.plan() }),
+          '/ipam': () => ({ status: 200, body: ipam.show() }),
+          '/ipam/check': async () => ({ status: 200, body: await ipam.check() }),
           '/healthz': () => ({ status: 200, body: 'ok\n' }),
           '/readyz': () => this.#readiness(),
         },
+        actions: { '/ipam/release': (body) => ipam.release(body) },
         log,
       },
     )

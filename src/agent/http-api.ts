@@ -1,5 +1,6 @@
-// The agent's own HTTP interface, on a unix socket beside the CNI socket: what the command line and probes read.
-import { createServer, type Server } from 'node:http'
+// The agent's own HTTP interface, on a unix socket beside the CNI socket: what the command line and probes read, and the
+// few things that the command line has the agent do.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { listenOn } from './cni/listen.ts'
 
@@ -7,37 +8,70 @@ export type Answer = { readonly status: number; readonly body: unknown }
 
 /** Path -> what to answer; a text is sent as plain text, anything else as JSON. */
 export type Endpoints = Readonly<Record<string, () => Answer | Promise<Answer>>>
+/** Path -> what to do with the JSON of a POST, and what to answer. */
+export type Actions = Readonly<Record<string, (body: unknown) => Answer | Promise<Answer>>>
+
+export type AgentApiDeps = { readonly endpoints: Endpoints; readonly actions?: Actions; readonly log: Logger }
+
+/** An action says what to do in a few words; more than this is no request of ours. */
+const bodyLimitBytes = 64 << 10
+
+/** The parsed body, or the answer to one that cannot be read. */
+async function readJson(request: IncomingMessage): Promise<{ readonly value: unknown } | { readonly refusal: Answer }> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > bodyLimitBytes)
+      return { refusal: { status: 413, body: `the body has more than ${bodyLimitBytes} bytes\n` } }
+    chunks.push(chunk)
+  }
+  try {
+    return { value: JSON.parse(Buffer.concat(chunks).toString()) as unknown }
+  } catch (error) {
+    return { refusal: { status: 400, body: `the body is no JSON: ${messageOf(error)}\n` } }
+  }
+}
+
+function send(response: ServerResponse, { status, body }: Answer): void {
+  const isText = typeof body === 'string'
+  response.writeHead(status, { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json' })
+  response.end(isText ? body : `${JSON.stringify(body)}\n`)
+}
 
 export class AgentApi {
+  readonly #deps: AgentApiDeps
   readonly #server: Server
   readonly #socketPath: string
-  readonly #endpoints: Endpoints
-  readonly #log: Logger
   #removeSocket: (() => Promise<void>) | undefined
 
-  constructor(options: { socketPath: string }, deps: { endpoints: Endpoints; log: Logger }) {
+  constructor(options: { socketPath: string }, deps: AgentApiDeps) {
     this.#socketPath = options.socketPath
-    this.#endpoints = deps.endpoints
-    this.#log = deps.log
-    this.#server = createServer((request, response) => {
-      void this.#answer(request.method, request.url ?? '/').then(({ status, body }) => {
-        const isText = typeof body === 'string'
-        response.writeHead(status, { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json' })
-        response.end(isText ? body : `${JSON.stringify(body)}\n`)
-      })
-    })
+    this.#deps = deps
+    this.#server = createServer((request, response) => void this.#serve(request, response))
   }
 
-  /** Never rejects. */
-  async #answer(method: string | undefined, url: string): Promise<Answer> {
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const endpoint = this.#endpoints[new URL(url, 'http://agent').pathname]
-      if (endpoint === undefined) return { status: 404, body: `there is ${Object.keys(this.#endpoints).join(', ')}\n` }
-      return method === 'GET' ? await endpoint() : { status: 405, body: 'only GET is served\n' }
+      send(response, await this.#answer(request))
     } catch (error) {
-      this.#log.error('request failed', { url, error: messageOf(error) })
-      return { status: 500, body: `${messageOf(error)}\n` }
+      this.#deps.log.error('request failed', { url: request.url, error: messageOf(error) })
+      send(response, { status: 500, body: `${messageOf(error)}\n` })
     }
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const { endpoints, actions = {} } = this.#deps
+    const path = new URL(request.url ?? '/', 'http://agent').pathname
+    const [endpoint, action] = [endpoints[path], actions[path]]
+    if (endpoint === undefined && action === undefined) {
+      return { status: 404, body: `there is ${Object.keys({ ...endpoints, ...actions }).join(', ')}\n` }
+    }
+    if (endpoint !== undefined && request.method === 'GET') return endpoint()
+    if (action === undefined || request.method !== 'POST')
+      return { status: 405, body: `only ${endpoint === undefined ? 'POST' : 'GET'} is served\n` }
+    const body = await readJson(request)
+    return 'refusal' in body ? body.refusal : action(body.value)
   }
 
   /** Throws when another live agent has the socket. */

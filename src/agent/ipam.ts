@@ -1,0 +1,214 @@
+// What `causeway ipam` shows and does: who holds which address and why, where store and kernel disagree, and the release
+// of an address by hand. Served by the agent, because it alone may write the store.
+import { setImmediate } from 'node:timers/promises'
+import { Addr, type Prefix } from '#/lib/addr.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { listAddresses } from '#/kernel/addresses.ts'
+import { findLink, listLinks } from '#/kernel/links.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { isOurLink } from '#/model/names.ts'
+import { type Problem } from '#/model/network.ts'
+import { isInPool, poolOf } from '#/plan/allocate.ts'
+import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
+import { Netns } from '#/sys/netns.ts'
+import { leakOf } from './endpoint-gc.ts'
+import { type Endpoint, type EndpointStore } from './endpoints.ts'
+import { type Answer } from './http-api.ts'
+import { namespaceAt } from './namespaces.ts'
+import { unwirePod } from './pod-network.ts'
+
+export type AddressState = 'in use' | 'being set up' | 'cooling down' | 'leaked'
+
+export type AddressRow = {
+  readonly addr: string
+  readonly state: AddressState
+  /** Who has it, or had it last. */
+  readonly pod: string
+  /** These are absent while it cools down. */
+  readonly cidr?: string
+  readonly containerId?: string
+  readonly ifName?: string
+  readonly netns?: string
+  /** When it was given, ISO 8601. */
+  readonly since?: string
+  /** What a reader could not tell from the rest. */
+  readonly why?: string
+}
+
+/** Counts are texts: an IPv6 CIDR has more addresses than a JSON number can tell. */
+export type CidrRow = {
+  readonly cidr: string
+  readonly total: string
+  readonly used: string
+  readonly coolingDown: string
+  readonly free: string
+}
+
+export type IpamReport = {
+  readonly cidrs: readonly CidrRow[]
+  readonly addresses: readonly AddressRow[]
+  /** How many endpoints the agent released by itself since it started, because nobody else would have. */
+  readonly leaksReleased: number
+}
+
+export type IpamFindings = { readonly endpoints: number; readonly findings: readonly Problem[] }
+export type ReleaseReport = { readonly pod: string; readonly addrs: readonly string[]; readonly message: string }
+
+export type IpamDeps = {
+  readonly store: EndpointStore
+  readonly netlink: Netlink
+  /** What new pods get addresses from now. */
+  readonly podCIDRs: () => readonly Prefix[]
+  readonly leaksReleased: () => number
+  readonly onChange: () => void
+  readonly log: Logger
+}
+
+function addrsOf({ addrs }: Endpoint): string[] {
+  return addrs.map(({ addr }) => String(addr))
+}
+
+export class Ipam {
+  readonly #deps: IpamDeps
+
+  constructor(deps: IpamDeps) {
+    this.#deps = deps
+  }
+
+  /** Who holds what. */
+  show(): IpamReport {
+    const { store, leaksReleased } = this.#deps
+    const endpoints = store.list()
+    const resting = store.resting()
+    const coolingDown = resting.map(({ addr, pod, restedMs }): AddressRow => ({
+      addr: String(addr),
+      state: 'cooling down',
+      pod,
+      why: `given back ${Math.round(restedMs / 1000)} s ago`,
+    }))
+    return {
+      cidrs: this.#deps.podCIDRs().map((cidr) => {
+        const { count } = poolOf(cidr)
+        const used = BigInt(store.usedIn(cidr))
+        const rests = BigInt(resting.filter(({ addr }) => isInPool(cidr, addr)).length)
+        const counts = { total: count, used, coolingDown: rests, free: count - used - rests }
+        const texts = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, String(value)]))
+        return { cidr: String(cidr), ...(texts as Omit<CidrRow, 'cidr'>) }
+      }),
+      addresses: [...endpoints.flatMap((endpoint) => this.#rowsOf(endpoint)), ...coolingDown],
+      leaksReleased: leaksReleased(),
+    }
+  }
+
+  #rowsOf(endpoint: Endpoint): AddressRow[] {
+    const { containerId, ifName, netns, pod, createdMs, isReady } = endpoint
+    const leak = leakOf(this.#deps.netlink, endpoint)
+    const state = !isReady ? 'being set up' : leak === undefined ? 'in use' : 'leaked'
+    const current = this.#deps.podCIDRs()
+    return endpoint.addrs.map(({ addr, cidr }) => {
+      const isFormer = !current.some((each) => each.equals(cidr))
+      const why = [leak, isFormer && `from ${cidr}, which new pods get no addresses from`].filter(Boolean).join('; ')
+      return {
+        addr: String(addr),
+        state,
+        pod,
+        cidr: String(cidr),
+        containerId,
+        ifName,
+        netns,
+        since: new Date(createdMs).toISOString(),
+        ...(why !== '' && { why }),
+      }
+    })
+  }
+
+  /** Where store and kernel disagree, each with what to do. Gives the event loop a turn after every pod. */
+  async check(): Promise<IpamFindings> {
+    const { store, netlink } = this.#deps
+    const endpoints = store.list()
+    const findings: Problem[] = []
+    const trouble = store.trouble()
+    if (trouble !== undefined)
+      findings.push({ object: 'state file', message: `${trouble}; free space or mend the disk` })
+    for (const { name, kind } of listLinks(netlink)) {
+      if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name)) continue
+      const message = `no pod has this veth: the agent removes it with its next pass; if it stays, ip link del ${name}`
+      findings.push({ object: `device ${name}`, message })
+    }
+    const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint.pod])))
+    for (const endpoint of endpoints) {
+      findings.push(
+        ...this.#findingsOf(endpoint, holders).map((message) => ({ object: `pod ${endpoint.pod}`, message })),
+      )
+      await setImmediate()
+    }
+    return { endpoints: endpoints.length, findings }
+  }
+
+  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): string[] {
+    const { netlink } = this.#deps
+    const [addr] = addrsOf(endpoint)
+    const leak = leakOf(netlink, endpoint)
+    if (leak !== undefined)
+      return [
+        `${addrsOf(endpoint).join(' ')} leaked, ${leak}: the agent releases it within two minutes, or do it now: causeway ipam release ${addr}`,
+      ]
+    const namespace = namespaceAt(endpoint.netns)
+    const hasVeth = findLink(netlink, endpoint.hostDevice) !== undefined
+    if (namespace.kind !== 'there' || (endpoint.netnsId !== '' && endpoint.netnsId !== namespace.id)) {
+      const how = hasVeth ? 'its namespace lives on under another name or none' : 'nobody can tell whether it lives'
+      return [
+        `${endpoint.netns} is not its namespace, and ${how}: delete the pod, or causeway ipam release ${addr} --force`,
+      ]
+    }
+    const findings = hasVeth
+      ? []
+      : [
+          `its veth ${endpoint.hostDevice} is gone: the agent makes it anew with its next pass; causeway status says why when it cannot`,
+        ]
+    return [...findings, ...(hasVeth ? this.#insideOf(endpoint, holders) : [])]
+  }
+
+  #insideOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): string[] {
+    try {
+      using netns = new Netns(endpoint.netns)
+      using inside = new Netlink(NETLINK_ROUTE, netns)
+      const present = new Set(listAddresses(inside).map(({ addr }) => String(addr)))
+      const missing = addrsOf(endpoint).filter((addr) => !present.has(addr))
+      const foreign = [...present].filter((addr) => (holders.get(addr) ?? endpoint.pod) !== endpoint.pod)
+      return [
+        ...missing.map((addr) => `${addr} is not on its ${endpoint.ifName}: somebody removed it; delete the pod`),
+        ...foreign.map(
+          (addr) => `it has ${addr}, which belongs to pod ${holders.get(addr)}: delete the pod that should not have it`,
+        ),
+      ]
+    } catch (error) {
+      return [`its namespace cannot be read: ${messageOf(error)}`]
+    }
+  }
+
+  /** Gives an address back by hand, together with the others of its pod. `body` is `{ addr, force? }`. */
+  release(body: unknown): Answer {
+    const { addr: text, force } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+    const addr = typeof text === 'string' ? Addr.tryParse(text) : undefined
+    if (addr === undefined) return { status: 400, body: `"${String(text)}" is no IP address\n` }
+    const { store, netlink, onChange, log } = this.#deps
+    const endpoint = store.list().find((each) => addrsOf(each).includes(String(addr)))
+    if (endpoint === undefined) {
+      const rests = store.resting().some((each) => each.addr.equals(addr))
+      return { status: 404, body: `no pod of this node has ${addr}${rests ? '; it is cooling down already' : ''}\n` }
+    }
+    const leak = leakOf(netlink, endpoint)
+    if (leak === undefined && force !== true) {
+      const why = `${addr} is in use: the namespace of pod ${endpoint.pod} lives; delete the pod, or take its network away with --force`
+      return { status: 409, body: `${why}\n` }
+    }
+    unwirePod(netlink, endpoint)
+    store.release(endpoint)
+    onChange()
+    const addrs = addrsOf(endpoint)
+    const message = `${leak ?? 'taken by force from a pod that lives, which has no network now'}; its veth is gone, its addresses cool down`
+    log.warn('address released by hand', { pod: endpoint.pod, addrs, why: message })
+    return { status: 200, body: { pod: endpoint.pod, addrs, message } satisfies ReleaseReport }
+  }
+}
