@@ -26,7 +26,10 @@ if [ "$job" = test ]; then
   need sysctl procps
   need curl curl
   need kubectl kubernetes-client
+  need containerd containerd
+  need runc runc
   need_file /usr/lib/cni portmap containernetworking-plugins
+  # portmap writes its rules with it
   need iptables iptables
 fi
 if [ -n "$missing" ]; then

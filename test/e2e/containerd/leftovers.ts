@@ -1,0 +1,82 @@
+// What a container runtime leaves on the machine besides files, found without asking it: it may have been killed.
+import { readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { run } from '../harness.ts'
+
+const runtimeVariable = 'CAUSEWAY_TEST_RUNTIME'
+const cgroupRoot = '/sys/fs/cgroup'
+
+/** Everything a runtime starts inherits this, its shims and CNI plugins too; containers do not. */
+export function markOf(dir: string): Record<string, string> {
+  return { [runtimeVariable]: dir }
+}
+
+/** The cgroup that all containers of a runtime are in. */
+export function cgroupOf(dir: string): string {
+  return `/${basename(dir)}`
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // it ended meanwhile
+    return ''
+  }
+}
+
+function foldersIn(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [join(path, entry.name)] : [],
+    )
+  } catch {
+    return []
+  }
+}
+
+/** Below one hierarchy (cgroup v2) or several (v1); inner ones first. */
+export function cgroups(dir: string): string[] {
+  return [cgroupRoot, ...foldersIn(cgroupRoot)].flatMap((hierarchy) => {
+    const parent = join(hierarchy, cgroupOf(dir))
+    const isThere = foldersIn(hierarchy).includes(parent)
+    return isThere ? [...foldersIn(parent), parent] : []
+  })
+}
+
+/** Processes of the runtime, and of its containers. */
+export function processes(dir: string): number[] {
+  const marked = readdirSync('/proc').filter(
+    (name) => /^\d+$/.test(name) && textOf(`/proc/${name}/environ`).split('\0').includes(`${runtimeVariable}=${dir}`),
+  )
+  const contained = cgroups(dir).flatMap((path) => textOf(join(path, 'cgroup.procs')).split('\n').filter(Boolean))
+  return [...new Set([...marked, ...contained].map(Number))].filter((pid) => pid !== process.pid)
+}
+
+/** Mount points below the folder, inner ones first. */
+export function mounts(dir: string): string[] {
+  return textOf('/proc/self/mountinfo')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => path.startsWith(`${dir}/`))
+    .toReversed()
+}
+
+/** Takes all of it away. */
+export function sweep(dir: string): void {
+  for (const pid of processes(dir)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // it ended by itself
+    }
+  }
+  for (const path of mounts(dir)) run('umount', ['--lazy', path])
+  for (const path of cgroups(dir)) {
+    try {
+      rmdirSync(path)
+    } catch {
+      // its last process has not been reaped yet: the caller looks again
+    }
+  }
+}
