@@ -6,18 +6,7 @@ import { Netns } from '#/sys/netns.ts'
 import { must } from './harness.ts'
 import { execFileAsync } from './containerd/exec.ts'
 import { RuntimeNodes } from './containerd/nodes.ts'
-
-/** A command in the namespace of a sandbox. */
-function insideOf(netns: string, ...command: readonly string[]): string {
-  return must('nsenter', `--net=${netns}`, '--', ...command)
-}
-
-function addressesIn(netns: string): string[] {
-  const [eth0] = JSON.parse(insideOf(netns, 'ip', '-j', 'address', 'show', 'dev', 'eth0')) as {
-    addr_info: { local: string; scope: string }[]
-  }[]
-  return (eth0?.addr_info ?? []).flatMap(({ local, scope }) => (scope === 'global' ? [local] : []))
-}
+import { addressesIn, insideOf } from './containerd/sandbox.ts'
 
 test('a sandbox has the addresses that the agent says, and reaches the sandboxes of both nodes', async () => {
   await using cluster = await RuntimeNodes.up(2)

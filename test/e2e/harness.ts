@@ -120,9 +120,13 @@ export function countPackets(netns: string, addr: string, packets: number, inter
 }
 
 /** Polls until `probe` is true; fails naming `what` after a while. */
-export async function eventually(what: string, probe: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function eventually(
+  what: string,
+  probe: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
-  while (!probe()) {
+  while (!(await probe())) {
     assert.ok(performance.now() < deadlineMs, `${what}: not within ${timeoutMs} ms`)
     await sleep(50)
   }

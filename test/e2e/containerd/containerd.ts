@@ -64,6 +64,7 @@ export class Containerd implements AsyncDisposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'causeway-containerd-'))
   readonly cri = new CriClient(join(this.dir, 'containerd.sock'))
   readonly #options: ContainerdOptions
+  readonly #runs = new Set<Promise<string>>()
   #process: ChildProcess | undefined
 
   private constructor(options: ContainerdOptions) {
@@ -142,7 +143,7 @@ export class Containerd implements AsyncDisposable {
 
   /** Runs a sandbox for a pod of this name in namespace `default`; returns the sandbox's id. */
   async run(name: string, { portMappings = [], annotations = {} }: PodWishes = {}): Promise<string> {
-    return this.cri.run({
+    const run = this.cri.run({
       metadata: { name, uid: `${basename(this.dir)}-${name}`, namespace: 'default', attempt: 0 },
       hostname: name,
       logDirectory: join(this.dir, 'log', name),
@@ -150,6 +151,8 @@ export class Containerd implements AsyncDisposable {
       annotations,
       linux: { cgroupParent: cgroupOf(this.dir) },
     })
+    this.#runs.add(run)
+    return run
   }
 
   /** Stops and removes a sandbox, as kubelet does at the end of a pod. */
@@ -161,6 +164,11 @@ export class Containerd implements AsyncDisposable {
   /** Stops and removes all that it knows. */
   async endAll(): Promise<void> {
     await Promise.all((await this.cri.list()).map(({ id }) => this.end(id)))
+  }
+
+  /** The network namespaces of its sandboxes. */
+  netnsPaths(): string[] {
+    return mounts(join(this.dir, 'state/io.containerd.grpc.v1.cri/netns'))
   }
 
   /** SIGKILL to itself alone: its shims and containers live on. */
@@ -181,6 +189,8 @@ export class Containerd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
+      // a sandbox that is still being made is not in the list yet
+      await Promise.allSettled(this.#runs)
       if (this.#process === undefined) await this.launch()
       await this.endAll()
     } finally {

@@ -1,9 +1,8 @@
 // What there is, told by anybody but Causeway and containerd: iproute2, nft, iptables and the files under /proc and /sys.
 // Two dumps are compared, so whatever changes by itself (counters, handles) is left out.
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { must } from '../harness.ts'
-import { cgroups, mounts } from './leftovers.ts'
+import { cgroups, mounts, processes } from './leftovers.ts'
 
 export type KernelState = Readonly<Record<string, unknown>>
 
@@ -35,22 +34,19 @@ export function kernelState(netnsName: string): KernelState {
   }
 }
 
-function namesIn(folder: string): string[] {
+function commandOf(pid: number): string {
   try {
-    return readdirSync(folder).toSorted()
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
   } catch {
-    return []
+    return 'one that just ended'
   }
 }
 
-/** What a containerd keeps for its sandboxes: namespaces and other mounts, cgroups, and its own and runc's notes. */
+/** What a containerd keeps in the kernel for its sandboxes: processes, namespaces and other mounts, cgroups. */
 export function runtimeState(dir: string): KernelState {
-  const state = join(dir, 'state')
   return {
+    processes: processes(dir).map(commandOf).toSorted(),
     mounts: mounts(dir),
     cgroups: cgroups(dir),
-    netns: namesIn(join(state, 'io.containerd.grpc.v1.cri/netns')),
-    tasks: namesIn(join(state, 'io.containerd.runtime.v2.task/k8s.io')),
-    runc: namesIn(join(dir, 'runc/k8s.io')),
   }
 }
