@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serveEcho } from '#/lab/probe/echo.ts'
-import { Netns } from '#/sys/netns.ts'
+import { messageOf } from '#/lib/log.ts'
+import { nodeNetns } from '#/lab/spec.ts'
+import { Netns, netnsPath } from '#/sys/netns.ts'
 import { must } from './harness.ts'
-import { execFileAsync } from './containerd/exec.ts'
 import { RuntimeNodes } from './containerd/nodes.ts'
-import { addressesIn, insideOf } from './containerd/sandbox.ts'
+import { addressesIn, askFrom, insideOf } from './containerd/sandbox.ts'
+
+const hostPort = 18_080
 
 test('a sandbox has the addresses that the agent says, and reaches the sandboxes of both nodes', async () => {
   await using cluster = await RuntimeNodes.up(2)
@@ -41,53 +44,51 @@ test('a sandbox has the addresses that the agent says, and reaches the sandboxes
 
 test('sixty sandboxes at once have addresses of their own, and nothing of them stays', async () => {
   await using cluster = await RuntimeNodes.up(1)
-  const [node] = cluster.nodes
-  const { containerd } = node!
-  const before = await cluster.emptyState(node!)
+  const node = cluster.nodes[0]!
+  const { containerd } = node
+  const before = await cluster.emptyState(node)
   const ids = await Promise.all(Array.from({ length: 60 }, (_, index) => containerd.run(`web-${index}`)))
   const statuses = await Promise.all(ids.map((id) => containerd.cri.status(id)))
   const told = statuses.flatMap(({ addrs }) => addrs)
   assert.equal(new Set(told).size, 120)
-  assert.deepEqual((await cluster.endpoints(node!)).flatMap(({ addrs }) => addrs).toSorted(), told.toSorted())
+  assert.deepEqual((await cluster.endpoints(node)).flatMap(({ addrs }) => addrs).toSorted(), told.toSorted())
   for (const { netns, addrs } of statuses) assert.deepEqual(addressesIn(netns), addrs)
   await containerd.endAll()
-  await cluster.returnsTo(before, node!)
+  await cluster.returnsTo(before, node)
 })
 
 test('the plugins after ours do their part: hostPort, bandwidth, sysctl', async () => {
   await using cluster = await RuntimeNodes.up(1)
-  const [node] = cluster.nodes
-  const { containerd } = node!
-  const before = await cluster.emptyState(node!)
+  const node = cluster.nodes[0]!
+  const { containerd } = node
+  const before = await cluster.emptyState(node)
   const id = await containerd.run('web', {
-    portMappings: [{ containerPort: 8080, hostPort: 18_080 }],
+    portMappings: [{ containerPort: 8080, hostPort }],
     annotations: { 'kubernetes.io/ingress-bandwidth': '10M', 'kubernetes.io/egress-bandwidth': '10M' },
   })
   const { netns } = await containerd.cri.status(id)
+  const [{ hostDevice } = { hostDevice: '' }] = await cluster.endpoints(node)
+  const neighbour = await containerd.cri.status(await containerd.run('neighbour'))
   {
     using inside = new Netns(netns)
     await using _echo = await serveEcho(inside, 'web')
-    for (const addr of ['172.30.1.11', 'fd30:0:0:1::b']) {
-      const script = `exec 3<>/dev/tcp/${addr}/18080; echo probe >&3; head -n 1 <&3`
-      const answer = await execFileAsync('ip', [
-        'netns',
-        'exec',
-        `cw-${cluster.lab.name}-node-2`,
-        'timeout',
-        '5',
-        'bash',
-        '-c',
-        script,
-      ])
-      assert.match(answer, /"pod":"web"/, `hostPort at ${addr}`)
+    const places = {
+      'the other node': netnsPath(nodeNetns(cluster.lab.name, 'node-2')),
+      'the node itself': netnsPath(node.netnsName),
+      'another sandbox': neighbour.netns,
+      'the sandbox itself': netns,
     }
+    for (const [place, from] of Object.entries(places))
+      for (const addr of node.addrs) {
+        const answer = await askFrom(from, addr, hostPort).catch(messageOf)
+        assert.equal(answer, 'web', `from ${place} to ${addr}`)
+      }
   }
   assert.equal(insideOf(netns, 'sysctl', '-n', 'net.ipv4.conf.eth0.accept_redirects').trim(), '0')
-  const [{ hostDevice } = { hostDevice: '' }] = await cluster.endpoints(node!)
   assert.match(
-    must('ip', 'netns', 'exec', node!.netnsName, 'tc', 'qdisc', 'show', 'dev', hostDevice),
+    must('ip', 'netns', 'exec', node.netnsName, 'tc', 'qdisc', 'show', 'dev', hostDevice),
     /tbf .* rate 10Mbit/,
   )
-  await containerd.end(id)
-  await cluster.returnsTo(before, node!)
+  await containerd.endAll()
+  await cluster.returnsTo(before, node)
 })

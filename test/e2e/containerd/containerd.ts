@@ -75,15 +75,12 @@ export class Containerd implements AsyncDisposable {
 
   /** Starts one that is ready and has the image of the sandboxes. */
   static async start(options: ContainerdOptions): Promise<Containerd> {
-    const containerd = new Containerd(options)
-    try {
-      await containerd.launch()
-      await containerd.#importImage()
-      return containerd
-    } catch (error) {
-      await containerd[Symbol.asyncDispose]()
-      throw error
-    }
+    await using failure = new AsyncDisposableStack()
+    const containerd = failure.use(new Containerd(options))
+    await containerd.launch()
+    await containerd.#importImage()
+    failure.move()
+    return containerd
   }
 
   get #logFile(): string {
@@ -115,18 +112,8 @@ export class Containerd implements AsyncDisposable {
     const dir = join(this.dir, 'image')
     mkdirSync(dir)
     const address = join(this.dir, 'containerd.sock')
-    must(
-      'ctr',
-      '--address',
-      address,
-      '--namespace',
-      'k8s.io',
-      'images',
-      'import',
-      '--snapshotter',
-      'native',
-      buildPauseImage(dir),
-    )
+    const command = `ctr --address ${address} --namespace k8s.io images import --snapshotter native`
+    must('sh', '-c', `${command} ${buildPauseImage(dir)}`)
     await this.#until(`CRI does not see image ${pauseImage}`, startTimeoutMs, () => this.cri.hasImage(pauseImage))
   }
 
@@ -176,10 +163,13 @@ export class Containerd implements AsyncDisposable {
     await this.#stop('SIGKILL')
   }
 
+  get #isRunning(): boolean {
+    return this.#process?.exitCode === null && this.#process.signalCode === null
+  }
+
   async #stop(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process
-    this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || !this.#isRunning) return
     const ended = once(child, 'exit')
     child.kill(signal)
     const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs)
@@ -189,10 +179,12 @@ export class Containerd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      // a sandbox that is still being made is not in the list yet
-      await Promise.allSettled(this.#runs)
-      if (this.#process === undefined) await this.launch()
-      await this.endAll()
+      if (this.#runs.size > 0) {
+        // a sandbox that is still being made is not in the list yet
+        await Promise.allSettled(this.#runs)
+        if (!this.#isRunning) await this.launch()
+        await this.endAll()
+      }
     } finally {
       this.cri[Symbol.dispose]()
       await this.#stop('SIGTERM')

@@ -14,10 +14,12 @@ import { bridgeName } from '#/model/names.ts'
 import { netnsPath } from '#/sys/netns.ts'
 import { eventually, must, TestLab } from '../harness.ts'
 import { Containerd } from './containerd.ts'
+import { addressesIn } from './sandbox.ts'
 import { type KernelState, kernelState, runtimeState } from './kernel-state.ts'
 
 export type TestNode = {
   readonly name: string
+  readonly addrs: readonly string[]
   readonly netnsName: string
   readonly spool: string
   readonly containerd: Containerd
@@ -26,21 +28,19 @@ export type TestNode = {
 const settleTimeoutMs = 10_000
 
 export class RuntimeNodes implements AsyncDisposable {
-  readonly lab = new TestLab()
   readonly nodes: TestNode[] = []
+  readonly #resources = new AsyncDisposableStack()
+  readonly lab = this.#resources.use(new TestLab())
   readonly #paths = new LabPaths(this.lab.name)
 
   /** Brings up a lab of two nodes without pods, and a containerd on as many of them as wanted. */
   static async up(runtimes: 1 | 2): Promise<RuntimeNodes> {
-    const made = new RuntimeNodes()
-    try {
-      made.ensureAgents()
-      for (let index = 1; index <= runtimes; index++) made.nodes.push(await made.#startRuntime(`node-${index}`))
-      return made
-    } catch (error) {
-      await made[Symbol.asyncDispose]()
-      throw error
-    }
+    await using failure = new AsyncDisposableStack()
+    const made = failure.use(new RuntimeNodes())
+    made.ensureAgents()
+    for (let index = 1; index <= runtimes; index++) made.nodes.push(await made.#startRuntime(`node-${index}`))
+    failure.move()
+    return made
   }
 
   /** Starts what does not run of the lab, so also an agent that was killed. */
@@ -52,8 +52,9 @@ export class RuntimeNodes implements AsyncDisposable {
     const netnsName = nodeNetns(this.lab.name, name)
     const spool = join(this.#paths.nodeState(name), spoolFolderName)
     const cniSocket = join(this.#paths.nodeRun(name), cniSocketName)
-    const containerd = await Containerd.start({ netns: netnsPath(netnsName), cniSocket, cniSpool: spool })
-    return { name, netnsName, spool, containerd }
+    const options = { netns: netnsPath(netnsName), cniSocket, cniSpool: spool }
+    const containerd = this.#resources.use(await Containerd.start(options))
+    return { name, addrs: addressesIn(netnsPath(netnsName)), netnsName, spool, containerd }
   }
 
   async endpoints({ name }: TestNode): Promise<readonly EndpointStatus[]> {
@@ -97,7 +98,6 @@ export class RuntimeNodes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    using _lab = this.lab
-    for (const { containerd } of this.nodes) await containerd[Symbol.asyncDispose]()
+    await this.#resources.disposeAsync()
   }
 }
