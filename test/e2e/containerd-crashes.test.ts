@@ -38,6 +38,17 @@ async function assertConnected(cluster: RuntimeNodes, node: TestNode, ids: reado
   }
 }
 
+/**
+ * containerd forgets a namespace that it made just before it died, and keeps it for ever. No plugin has heard of such a one,
+ * so it must be as empty as it was made.
+ */
+function releaseForgotten({ containerd }: TestNode): void {
+  for (const netns of containerd.netnsPaths()) {
+    assert.deepEqual(linksIn(netns), ['lo'])
+    must('umount', netns)
+  }
+}
+
 test('an agent killed amid ADDs, then amid DELs, loses no sandbox and leaves nothing', async () => {
   await using cluster = await RuntimeNodes.up(1)
   const node = cluster.nodes[0]!
@@ -90,10 +101,28 @@ test('a runtime killed amid many sandboxes: what ran runs on, the rest is remove
   await assertConnected(cluster, node, await Promise.all(startMany(node, 30).runs))
 
   await containerd.endAll()
-  // containerd forgets a namespace that it made just before it died. No plugin has heard of such a one
-  for (const netns of containerd.netnsPaths()) {
-    assert.deepEqual(linksIn(netns), ['lo'])
-    must('umount', netns)
-  }
+  releaseForgotten(node)
+  await cluster.returnsTo(before, node)
+})
+
+test('agent and runtime killed together: what is removed before the agent is back stays removed', async () => {
+  await using cluster = await RuntimeNodes.up(1)
+  const node = cluster.nodes[0]!
+  const { containerd } = node
+  const before = await cluster.emptyState(node)
+
+  const { runs, running } = startMany(node, 30)
+  const outcomes = Promise.allSettled(runs)
+  await eventually('some sandboxes are wired', async () => (await cluster.endpoints(node)).length >= 8)
+  cluster.lab.kill('agent-node-1')
+  await containerd.kill()
+  assert.ok(running() > 0, 'every sandbox was made before the kill')
+  await outcomes
+  // the plugins of the killed runtime live on, and wait with their ADDs for an agent
+  await containerd.launch()
+  await containerd.endAll()
+  assert.notEqual(readdirSync(node.spool).length, 0, 'no DEL came while there was no agent')
+  releaseForgotten(node)
+  cluster.ensureAgents()
   await cluster.returnsTo(before, node)
 })
