@@ -1,10 +1,11 @@
 // What a container runtime leaves on the machine besides files, found without asking it: it may have been killed.
-import { readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { run } from '../harness.ts'
 
 const runtimeVariable = 'CAUSEWAY_TEST_RUNTIME'
 const cgroupRoot = '/sys/fs/cgroup'
+const cniCache = '/var/lib/cni/results'
 
 /** Everything a runtime starts inherits this, its shims and CNI plugins too; containers do not. */
 export function markOf(dir: string): Record<string, string> {
@@ -62,8 +63,19 @@ export function mounts(dir: string): string[] {
     .toReversed()
 }
 
+/** What no configuration brings below the folder: the sockets of shims, and what libcni keeps of each sandbox. */
+function filesOutside(dir: string): string[] {
+  const sandboxes = foldersIn(join(dir, 'root/io.containerd.grpc.v1.cri/sandboxes')).map((path) => basename(path))
+  const tasks = foldersIn(join(dir, 'state/io.containerd.runtime.v2.task/k8s.io'))
+  return [
+    ...tasks.map((path) => textOf(join(path, 'address')).replace('unix://', '')).filter(Boolean),
+    ...sandboxes.flatMap((id) => [`causeway-${id}-eth0`, `cni-loopback-${id}-lo`].map((name) => join(cniCache, name))),
+  ]
+}
+
 /** Takes all of it away. */
 export function sweep(dir: string): void {
+  for (const path of filesOutside(dir)) rmSync(path, { force: true })
   for (const pid of processes(dir)) {
     try {
       process.kill(pid, 'SIGKILL')
