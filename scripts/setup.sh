@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle.
-# Quick when nothing is missing. Usage: setup.sh check|run|test
+# Quick when nothing is missing. Usage: setup.sh check|run|test|bench
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:-run}
@@ -21,16 +21,22 @@ if [ "$job" != check ]; then
   need openssl openssl
 fi
 if [ "$job" = test ]; then
-  need nft nftables
   need ping iputils-ping
-  need sysctl procps
   need curl curl
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
-  need_file /usr/lib/cni portmap containernetworking-plugins
-  # portmap writes its rules with it
+  # portmap of the reference plugins writes its rules with it
   need iptables iptables
+fi
+# the tests run every benchmark once, at its smallest size
+if [ "$job" = test ] || [ "$job" = bench ]; then
+  need nft nftables
+  need sysctl procps
+  need taskset util-linux
+  need sockperf sockperf
+  need iperf3 iperf3
+  need_file /usr/lib/cni host-local containernetworking-plugins
 fi
 if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] || fail "must run as root: these Debian packages are missing and have to be installed:$missing"

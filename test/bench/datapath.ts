@@ -1,0 +1,301 @@
+// The datapath: pod to pod across nodes over the overlay, against node to node over the underlay beneath it and against
+// flannel's VXLAN made by hand on the same underlay. Then what parts of the way cost, by taking them out one at a time.
+import { spawnSync } from 'node:child_process'
+import { labProcesses } from '#/lab/processes.ts'
+import { nodeNetns, podNetns, routerNetns } from '#/lab/spec.ts'
+import { createNetns, Netns, netnsPath } from '#/sys/netns.ts'
+import { type Benchmark, figure, ratioText, type Result, type Size, type Table } from './benchmark.ts'
+import { type Flow, measureFlow, type Path } from './flows.ts'
+import { causeway, Rig, RigError, shellIn } from './rig.ts'
+import { median, roundRatios, spread } from './stats.ts'
+
+/** `paths` and `parts`: how many of the cases are measured. */
+const sizes = {
+  smoke: { rounds: 1, seconds: 1, paths: 3, parts: 1 },
+  full: { rounds: 7, seconds: 2, paths: 4, parts: 7 },
+} as const
+
+type UpReport = {
+  readonly pods: readonly { readonly name: string; readonly node: string; readonly addrs: readonly string[] }[]
+}
+
+/** A way from one end to the other, and what to change about it before and after it is measured. */
+type Case = { readonly name: string; readonly path: Path; readonly before?: () => void; readonly after?: () => void }
+type Measured = { readonly name: string; readonly flows: Flow[] }
+
+class DatapathLab {
+  readonly name = `b${process.pid}`
+  readonly #open: Netns[] = []
+  readonly pods: UpReport['pods']
+
+  constructor(rig: Rig) {
+    rig.defer(() => {
+      for (const netns of this.#open) netns[Symbol.dispose]()
+      this.#causeway('down')
+    })
+    const options = ['--nodes', '2', '--pods', '1', '--families', 'ipv4', '--json']
+    this.pods = (JSON.parse(this.#causeway('up', ...options)) as UpReport).pods
+  }
+
+  #causeway(action: string, ...options: readonly string[]): string {
+    const command = [...causeway.slice(1), 'lab', action, '--name', this.name, ...options]
+    const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8' })
+    if (status !== 0) throw new RigError(`causeway lab ${action}: ${stderr}`)
+    return stdout
+  }
+
+  #opened(name: string): Netns {
+    const netns = new Netns(netnsPath(name))
+    this.#open.push(netns)
+    return netns
+  }
+
+  node(number: number): Netns {
+    return this.#opened(nodeNetns(this.name, `node-${number}`))
+  }
+
+  pod(name: string): Netns {
+    return this.#opened(podNetns(this.name, 'default', name))
+  }
+
+  /** A namespace that goes with the lab, with a cable from its eth0 to the lab's underlay. */
+  beside(name: string, addr: string): Netns {
+    const netns = this.#made(name)
+    const router = this.#opened(routerNetns(this.name))
+    shellIn(
+      router,
+      `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(this.name, name)}
+      ip link set ${name} master subnet-1 up`,
+    )
+    shellIn(netns, `ip link set lo up; ip link set eth0 up; ip addr add ${addr} dev eth0`)
+    return netns
+  }
+
+  #made(name: string): Netns {
+    const netns = createNetns(nodeNetns(this.name, name))
+    this.#open.push(netns)
+    return netns
+  }
+
+  /** A pod of a namespace made with `beside`. */
+  podBeside(node: Netns, name: string): Netns {
+    const pod = this.#made(name)
+    shellIn(
+      node,
+      `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(this.name, name)}
+      ip link set ${name} master cni0 up`,
+    )
+    return pod
+  }
+
+  /** kill -9: packets go on, and what is changed by hand stays changed. */
+  killAgents(): void {
+    for (const { pid, role } of labProcesses(this.name)) if (role.startsWith('agent-')) process.kill(pid, 'SIGKILL')
+  }
+}
+
+const flannelHosts = ['172.30.1.101', '172.30.1.102'] as const
+const flannelMac = (number: number): string => `02:42:00:00:00:0${number}`
+
+/** The other one of two. */
+function peerOf(number: number): number {
+  return 3 - number
+}
+
+/** Two nodes with a pod each, as flannel makes them. Returns the way between the pods and the nodes. */
+function flannelPath(lab: DatapathLab): { path: Path; nodes: readonly Netns[] } {
+  const made = [1, 2].map((number) => {
+    const name = `flannel-${number}`
+    const node = lab.beside(name, `${flannelHosts[number - 1]}/24`)
+    const peer = peerOf(number)
+    shellIn(
+      node,
+      `sysctl -qw net.ipv4.ip_forward=1
+      ip link add flannel.1 address ${flannelMac(number)} mtu 1450 type vxlan id 1 local ${flannelHosts[number - 1]} dev eth0 dstport 8472 nolearning
+      ip addr add 10.99.${number}.0/32 dev flannel.1; ip link set flannel.1 up
+      ip link add cni0 type bridge; ip addr add 10.99.${number}.1/24 dev cni0; ip link set cni0 mtu 1450 up
+      ip neigh replace 10.99.${peer}.0 lladdr ${flannelMac(peer)} dev flannel.1 nud permanent
+      bridge fdb append ${flannelMac(peer)} dev flannel.1 dst ${flannelHosts[peer - 1]} self permanent
+      ip route replace 10.99.${peer}.0/24 via 10.99.${peer}.0 dev flannel.1 onlink`,
+    )
+    const pod = lab.podBeside(node, `flannel-pod-${number}`)
+    shellIn(
+      pod,
+      `ip link set lo up; ip link set eth0 mtu 1450 up; ip addr add 10.99.${number}.2/24 dev eth0
+      ip route add default via 10.99.${number}.1`,
+    )
+    return { node, pod }
+  })
+  const [first, second] = made
+  return {
+    path: { from: first!.pod, to: second!.pod, addr: '10.99.2.2' },
+    nodes: made.map(({ node }) => node),
+  }
+}
+
+/** What flannel's masquerading does to packets between pods: nothing, but every one of them is looked at. */
+const flannelMasquerade = `nft add table ip flannel
+  nft add chain ip flannel postrouting '{ type nat hook postrouting priority srcnat; }'
+  nft add rule ip flannel postrouting ip saddr 10.99.0.0/16 ip daddr 10.99.0.0/16 return
+  nft add rule ip flannel postrouting ip saddr 10.99.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random`
+
+async function measureAll(cases: readonly Case[], rounds: number, seconds: number, say: (line: string) => void) {
+  const measured: Measured[] = cases.map(({ name }) => ({ name, flows: [] }))
+  for (let round = 1; round <= rounds; round++) {
+    say(`round ${round} of ${rounds}`)
+    const order = [...cases.entries()]
+    for (const [index, { path, before, after }] of round % 2 === 0 ? order.toReversed() : order) {
+      before?.()
+      measured[index]!.flows.push(await measureFlow(path, seconds))
+      after?.()
+    }
+  }
+  return measured
+}
+
+/** Each measured against the first. */
+function tableOf(title: string, measured: readonly Measured[]): Table {
+  const base = measured[0]!.flows
+  const each = (flows: readonly Flow[], value: (flow: Flow) => number): number[][] => flows.map((flow) => [value(flow)])
+  const rate = (flow: Flow): number => 1e6 / flow.roundTripUs
+  const throughput = (flow: Flow): number => flow.gbitPerSecond
+  return {
+    title,
+    columns: ['path', 'round trip p50, us', 'p99', 'per second', 'share', 'Gbit/s', 'share'],
+    rows: measured.map(({ name, flows }) => {
+      const share = (value: (flow: Flow) => number): string =>
+        ratioText(
+          median(flows.map(value)) / median(base.map(value)),
+          spread(roundRatios(each(flows, value), each(base, value))),
+        )
+      return [
+        name,
+        figure(median(flows.map(({ roundTripUs }) => roundTripUs))),
+        figure(median(flows.map(({ roundTripP99Us }) => roundTripP99Us))),
+        figure(Math.round(median(flows.map(rate)))),
+        share(rate),
+        figure(median(flows.map(throughput))),
+        share(throughput),
+      ]
+    }),
+  }
+}
+
+/** Ways to take a part out of the overlay's path on a node, and to put it back. */
+function changes(
+  number: number,
+  node: Netns,
+): Record<'masquerade' | 'bridge' | 'ingress' | 'tunnel', [string, string]> {
+  const table = shellIn(node, 'nft list table inet causeway')
+  const ingress = shellIn(node, 'nft list table netdev causeway')
+  const restore = (text: string): string => `nft -f - <<'EOF'\n${text}\nEOF`
+  const [route] = shellIn(node, 'ip route show proto 67').trim().split('\n')
+  const peer = peerOf(number)
+  const hasBridgeNetfilter = '[ ! -e /proc/sys/net/bridge ] ||'
+  return {
+    masquerade: ['nft delete table inet causeway', restore(table)],
+    bridge: [
+      `${hasBridgeNetfilter} sysctl -qw net.bridge.bridge-nf-call-iptables=0`,
+      `${hasBridgeNetfilter} sysctl -qw net.bridge.bridge-nf-call-iptables=1`,
+    ],
+    // without the hook a frame must carry the MAC of the device it arrives on; a new MAC drops the neighbours
+    ingress: [
+      `ip link set cw-vxlan address 02:43:00:00:00:0${number}
+       ip neigh replace 169.254.42.1 lladdr 02:43:00:00:00:0${peer} dev cw-vxlan nud permanent
+       nft delete table netdev causeway`,
+      `ip neigh replace 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent; ${restore(ingress)}`,
+    ],
+    tunnel: [
+      `ip route replace ${route!.split(' ')[0]} via 172.30.1.1${peer} dev eth0 proto 67`,
+      `ip route replace ${route}`,
+    ],
+  }
+}
+
+function partCases(path: Path, nodes: readonly Netns[]): Case[] {
+  const each = nodes.map((node, index) => ({ node, change: changes(index + 1, node) }))
+  type Part = keyof (typeof each)[number]['change']
+  const without = (name: string, parts: readonly Part[]): Case => ({
+    name,
+    path,
+    before: () => {
+      for (const part of parts) for (const { node, change } of each) shellIn(node, change[part][0])
+    },
+    after: () => {
+      for (const part of parts) for (const { node, change } of each) shellIn(node, change[part][1])
+    },
+  })
+  return [
+    without('pod to pod, Causeway as it is', []),
+    without('without masquerade and connection tracking', ['masquerade']),
+    without('without netfilter on the bridge', ['bridge']),
+    without('without the ingress hook of the tunnel', ['ingress']),
+    without('without all three', ['masquerade', 'bridge', 'ingress']),
+    without('without the tunnel (plain route)', ['tunnel']),
+    without('without the tunnel and all three', ['tunnel', 'masquerade', 'bridge', 'ingress']),
+  ]
+}
+
+async function run(size: Size, say: (line: string) => void): Promise<Result> {
+  const { rounds, seconds, paths: pathCount, parts: partCount } = sizes[size]
+  await using rig = new Rig()
+  const lab = new DatapathLab(rig)
+  const [from, to] = lab.pods
+  const nodes = [lab.node(1), lab.node(2)]
+  const overlay: Path = { from: lab.pod(from!.name), to: lab.pod(to!.name), addr: to!.addrs[0]! }
+  const flannel = flannelPath(lab)
+  const inFlannel = (command: string) => () => {
+    for (const node of flannel.nodes) shellIn(node, command)
+  }
+  const paths = await measureAll(
+    [
+      { name: 'node to node', path: { from: nodes[0]!, to: nodes[1]!, addr: '172.30.1.12' } },
+      { name: 'pod to pod, Causeway', path: overlay },
+      {
+        name: "pod to pod, flannel's VXLAN",
+        path: flannel.path,
+        before: inFlannel(flannelMasquerade),
+        after: inFlannel('nft delete table ip flannel'),
+      },
+      { name: "pod to pod, flannel's VXLAN, without its masquerade", path: flannel.path },
+    ].slice(0, pathCount),
+    rounds,
+    seconds,
+    (line) => say(`paths, ${line}`),
+  )
+  lab.killAgents()
+  const cases = partCases(overlay, nodes).slice(-partCount)
+  const parts = await measureAll(cases, rounds, seconds, (line) => say(`parts, ${line}`))
+  const rates = paths.map(({ flows }) => median(flows.map(({ roundTripUs }) => 1e6 / roundTripUs)))
+  const ratio = rates[1]! / rates[2]!
+  return {
+    tables: [
+      tableOf('TCP over one core; share of node to node, of rounds in brackets', paths),
+      tableOf("What parts of the overlay's path cost; share of the whole path as it is", parts),
+    ],
+    goals: [
+      {
+        text: "request and answer at least as often as over flannel's VXLAN (within 3 %)",
+        measured: `ratio ${ratio.toFixed(2)}`,
+        isReached: ratio >= 0.97,
+      },
+    ],
+    notes: [
+      `${rounds} rounds, all paths in turn, ${seconds} s for each measurement. IPv4, two nodes on one subnet of a lab, MTU 1500.`,
+      'Round trips: sockperf, TCP, 14 bytes. Throughput: iperf3, one TCP flow. Client and server share one core.',
+      'The second table was taken with the agents killed, so that nobody mends what is taken out.',
+    ],
+    figures: Object.fromEntries(
+      [...paths, ...parts].flatMap(({ name, flows }) => [
+        [`${name}: round trip us`, flows.map(({ roundTripUs }) => roundTripUs)],
+        [`${name}: Gbit/s`, flows.map(({ gbitPerSecond }) => gbitPerSecond)],
+      ]),
+    ),
+  }
+}
+
+export const datapathBenchmark: Benchmark = {
+  name: 'datapath',
+  summary: 'pod to pod over the overlay against node to node, and what parts of the way cost',
+  run,
+}

@@ -1,0 +1,90 @@
+// What a path carries, measured with sockperf (TCP request and answer) and iperf3 (one TCP flow). Client and server run on the
+// same one core: then a round trip is the CPU time that the kernel takes for both directions, and throughput the CPU time
+// per byte, whatever the scheduler and the other core do.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { type Netns } from '#/sys/netns.ts'
+import { RigError, shellIn, waitUntil } from './rig.ts'
+
+export type Path = { readonly from: Netns; readonly to: Netns; readonly addr: string }
+export type Flow = { readonly roundTripUs: number; readonly roundTripP99Us: number; readonly gbitPerSecond: number }
+
+const core = '1'
+/** Another one each time: sockperf cannot bind where connections of a server before it still linger. */
+let lastPort = 20_000
+/** sockperf's default, which fits a small request. */
+const messageBytes = '14'
+
+/** Runs `measure` while the server listens on a port in `netns`. */
+async function whileServing<T>(
+  netns: Netns,
+  serverOn: (port: string) => readonly string[],
+  measure: (port: string) => T,
+): Promise<T> {
+  const port = String(++lastPort)
+  const server = serverOn(port)
+  const child = netns.run(() =>
+    spawn('taskset', ['-c', core, ...server], { stdio: ['ignore', 'pipe', 'pipe'], detached: true }),
+  )
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const ended = once(child, 'exit')
+  try {
+    await waitUntil(`${server[0]} listening`, () => {
+      if (child.exitCode !== null)
+        throw new RigError(`${server.join(' ')} ended with status ${child.exitCode}: ${output}`)
+      return shellIn(netns, `ss -Hltn sport = :${port}`) !== ''
+    })
+    return measure(port)
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+  }
+}
+
+function client(netns: Netns, command: readonly string[]): string {
+  const { status, stdout, stderr } = netns.run(() =>
+    spawnSync('taskset', ['-c', core, ...command], { encoding: 'utf8' }),
+  )
+  if (status !== 0) throw new RigError(`${command.join(' ')}: status ${status}: ${stderr || stdout}`)
+  return stdout
+}
+
+function percentile(output: string, percent: string): number {
+  const found = new RegExp(`percentile ${percent} =\\s+([\\d.]+)`).exec(output)?.[1]
+  if (found === undefined) throw new RigError(`sockperf told no percentile ${percent}: ${output}`)
+  return Number(found)
+}
+
+export async function measureFlow({ from, to, addr }: Path, seconds: number): Promise<Flow> {
+  const time = ['-t', String(seconds)]
+  const output = await whileServing(
+    to,
+    (port) => ['sockperf', 'server', '--tcp', '-i', addr, '-p', port],
+    (port) =>
+      client(from, [
+        'sockperf',
+        'ping-pong',
+        '--tcp',
+        '-i',
+        addr,
+        '-p',
+        port,
+        ...time,
+        '-m',
+        messageBytes,
+        '--full-rtt',
+      ]),
+  )
+  const report = await whileServing(
+    to,
+    (port) => ['iperf3', '-s', '-p', port],
+    (port) => client(from, ['iperf3', '-J', '-c', addr, '-p', port, ...time]),
+  )
+  const { end } = JSON.parse(report) as { end: { sum_received: { bits_per_second: number } } }
+  return {
+    roundTripUs: percentile(output, '50.000'),
+    roundTripP99Us: percentile(output, '99.000'),
+    gbitPerSecond: end.sum_received.bits_per_second / 1e9,
+  }
+}

@@ -1,0 +1,173 @@
+// Pods: CNI ADD and DEL from exec to exit, through the plugin and a running agent, against Debian's plugins `bridge` and
+// `host-local` in a like namespace. Both wire the same pod namespaces, in turn.
+import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { type Benchmark, figure, type Goal, ratioText, type Result, type Size } from './benchmark.ts'
+import { podCIDROf } from './nodes-of.ts'
+import { type BenchNetns, causewayPlugin, Rig, RigError } from './rig.ts'
+import { type Program, runAll } from './spawner.ts'
+import { median, quantile, roundRatios, spread } from './stats.ts'
+
+const sizes = {
+  smoke: { rounds: 1, pods: 4, inARow: 4 },
+  full: { rounds: 10, pods: 50, inARow: 20 },
+} as const
+const referenceFolder = '/usr/lib/cni'
+
+type Operation = 'ADD' | 'DEL'
+/** Makes the call of one side for one pod. */
+type Caller = { readonly host: BenchNetns; readonly program: (operation: Operation, pod: BenchNetns) => Program }
+
+function caller(rig: Rig, host: BenchNetns, plugin: string, config: object, env: Record<string, string>): Caller {
+  const stdin = rig.file('config.json', JSON.stringify(config))
+  const outputs = new Map<string, string>()
+  const outputOf = (pod: BenchNetns): string => outputs.getOrInsertComputed(pod.name, () => rig.path('answer.json'))
+  return {
+    host,
+    program: (operation, pod) => ({
+      path: plugin,
+      stdin,
+      stdout: outputOf(pod),
+      env: {
+        ...env,
+        PATH: process.env['PATH'] ?? '',
+        CNI_COMMAND: operation,
+        CNI_CONTAINERID: pod.name,
+        CNI_NETNS: pod.path,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: join(plugin, '..'),
+        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name}`,
+      },
+    }),
+  }
+}
+
+/** The usual configuration of a node, as flannel's plugin hands it on, but for the masquerading. */
+function referenceConfig(dataDir: string) {
+  return {
+    cniVersion: '1.0.0',
+    name: 'reference',
+    type: 'bridge',
+    bridge: 'cni0',
+    isGateway: true,
+    ipMasq: false,
+    ipam: {
+      type: 'host-local',
+      dataDir,
+      ranges: [[{ subnet: String(podCIDROf(1)) }]],
+      routes: [{ dst: '0.0.0.0/0' }],
+    },
+  }
+}
+
+/** Calls the plugin for all pods at once; returns how long each took, in ms. */
+export function callAll({ host, program }: Caller, operation: Operation, pods: readonly BenchNetns[]): number[] {
+  const programs = pods.map((pod) => program(operation, pod))
+  const ended = host.netns.run(() => runAll(programs))
+  const failed = ended.findIndex(({ status }) => status !== 0)
+  if (failed >= 0) {
+    const { path, stdout } = programs[failed]!
+    throw new RigError(`${path} ${operation}: status ${ended[failed]!.status}: ${readFileSync(stdout, 'utf8')}`)
+  }
+  return ended.map(({ durationMs }) => durationMs)
+}
+
+export function ownCaller(rig: Rig, host: BenchNetns, env: Record<string, string>): Caller {
+  return caller(rig, host, causewayPlugin, { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni' }, env)
+}
+
+/** Samples of one operation: a list for each round. */
+type Samples = Record<string, number[][]>
+
+function measureRound(side: string, own: Caller, pods: readonly BenchNetns[], inARow: number, into: Samples): void {
+  const keep = (name: string, samples: number[]): void => void (into[`${side} ${name}`] ??= []).push(samples)
+  const added: number[] = []
+  const deleted: number[] = []
+  for (const pod of pods.slice(0, inARow)) {
+    added.push(...callAll(own, 'ADD', [pod]))
+    deleted.push(...callAll(own, 'DEL', [pod]))
+  }
+  keep('ADD one by one', added)
+  keep('DEL one by one', deleted)
+  keep('ADD all at once', callAll(own, 'ADD', pods))
+  keep('DEL all at once', callAll(own, 'DEL', pods))
+}
+
+function measureTrue(rig: Rig, count: number): number[] {
+  const program = { path: '/bin/true', env: {}, stdin: '/dev/null', stdout: rig.path('true') }
+  return Array.from({ length: count }, () => runAll([program])[0]!.durationMs)
+}
+
+const rows = ['ADD one by one', 'DEL one by one', 'ADD all at once', 'DEL all at once']
+
+function resultOf(samples: Samples, size: Size): Result {
+  const { rounds, pods, inARow } = sizes[size]
+  const goals: Goal[] = []
+  const cells = rows.map((row) => {
+    const ours = samples[`causeway ${row}`]!
+    const reference = samples[`reference ${row}`]!
+    const at = (fraction: number): [number, number] => [
+      quantile(ours.flat(), fraction),
+      quantile(reference.flat(), fraction),
+    ]
+    const [ours50, reference50] = at(0.5)
+    const [ours99, reference99] = at(0.99)
+    const measured = ratioText(ours50 / reference50, spread(roundRatios(ours, reference)))
+    const isReached = ours50 / reference50 <= 0.25 && ours99 / reference99 <= 0.25
+    goals.push({
+      text: `${row}: at most 1/4 of the reference`,
+      measured: `${(ours50 / reference50).toFixed(2)} p50, ${(ours99 / reference99).toFixed(2)} p99`,
+      isReached,
+    })
+    return [row, ...[ours50, ours99, reference50, reference99].map(figure), measured, (ours99 / reference99).toFixed(2)]
+  })
+  const bare = samples['/bin/true']!.flat()
+  return {
+    tables: [
+      {
+        title: 'CNI calls, from exec to exit, ms',
+        columns: ['call', 'Causeway p50', 'p99', 'reference p50', 'p99', 'ratio p50 (of rounds)', 'ratio p99'],
+        rows: [
+          ...cells,
+          ['/bin/true, for comparison', figure(median(bare)), figure(quantile(bare, 0.99)), '', '', '', ''],
+        ],
+      },
+    ],
+    goals,
+    notes: [
+      `${rounds} rounds of both sides in turn; in each ${inARow} pods one by one and ${pods} at once.`,
+      "The reference is Debian's `bridge` with `host-local`, IPv4, `ipMasq` off; both wire the same pod namespaces.",
+    ],
+    figures: Object.fromEntries(Object.entries(samples).map(([name, all]) => [`${name} ms`, all.flat()])),
+  }
+}
+
+async function run(size: Size, say: (line: string) => void): Promise<Result> {
+  const { rounds, pods: podCount, inARow } = sizes[size]
+  await using rig = new Rig()
+  const host = rig.node('node')
+  const api = await rig.api(host)
+  await api.createNodes([1, 2, 3])
+  const agent = await rig.agent(host, api)
+  const sides: [string, Caller][] = [
+    ['causeway', ownCaller(rig, host, agent.pluginEnv)],
+    [
+      'reference',
+      caller(rig, rig.node('reference'), join(referenceFolder, 'bridge'), referenceConfig(rig.path('host-local')), {}),
+    ],
+  ]
+  const pods = Array.from({ length: podCount }, (_, index) => rig.netns(`pod-${index + 1}`))
+  const samples: Samples = { '/bin/true': [] }
+  // the first calls read programs from disk and make the bridges
+  for (const [, own] of sides)
+    for (const operation of ['ADD', 'DEL'] as const) callAll(own, operation, pods.slice(0, 1))
+  for (let round = 1; round <= rounds; round++) {
+    say(`round ${round} of ${rounds}`)
+    samples['/bin/true']!.push(measureTrue(rig, inARow))
+    for (const [side, own] of round % 2 === 0 ? sides.toReversed() : sides)
+      measureRound(side, own, pods, inARow, samples)
+  }
+  return resultOf(samples, size)
+}
+
+export const podsBenchmark: Benchmark = { name: 'pods', summary: 'CNI ADD and DEL against bridge and host-local', run }
