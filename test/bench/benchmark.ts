@@ -3,6 +3,14 @@
 /** 'smoke' is the least that shows that a benchmark works; its figures mean nothing. */
 export type Size = 'smoke' | 'full'
 
+/** `rounds`: instead of the size's own number. */
+export type Effort = { readonly size: Size; readonly rounds?: number }
+
+/** What a benchmark does at this effort. */
+export function settingsOf<T extends object>(sizes: Readonly<Record<Size, T>>, { size, rounds }: Effort): T {
+  return { ...sizes[size], ...(rounds !== undefined && { rounds }) }
+}
+
 export type Table = {
   readonly title: string
   readonly columns: readonly string[]
@@ -28,7 +36,7 @@ export type Benchmark = {
   readonly name: string
   readonly summary: string
   /** `say` tells progress, a line at a time. */
-  readonly run: (size: Size, say: (line: string) => void) => Promise<Result>
+  readonly run: (effort: Effort, say: (line: string) => void) => Promise<Result>
 }
 
 /** Three significant digits, and thousands as such: 0.613, 3.42, 27.5, 39,300. */

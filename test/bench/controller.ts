@@ -2,13 +2,15 @@
 // many at a time. What the controller takes longer is its own: listing, planning, electing, checking.
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
-import { type Benchmark, figure, ratioText, type Result, type Size } from './benchmark.ts'
+import { type Benchmark, figure, ratioText, type Effort, type Result, settingsOf } from './benchmark.ts'
 import { monotonicMs } from './clock.ts'
 import { clusterCIDR, nodeNameOf, numbers, podCIDROf } from './nodes-of.ts'
-import { type BenchApi, inParallel, Rig, RigError, waitUntil } from './rig.ts'
+import { inParallel, RigError, waitUntil } from './netns.ts'
+import { type BenchApi } from './processes.ts'
+import { Rig } from './rig.ts'
 import { median, roundRatios, spread } from './stats.ts'
 
-const sizes = { smoke: { nodes: 50, rounds: 1 }, full: { nodes: 10_000, rounds: 3 } } as const
+const sizes = { smoke: { nodes: 50, rounds: 1 }, full: { nodes: 10_000, rounds: 3 } }
 /** As the controller writes (docs/controller.md). */
 const patchConcurrency = 8
 const timeoutMs = 300_000
@@ -81,8 +83,8 @@ async function referenceRound(count: number): Promise<number> {
   })
 }
 
-async function run(size: Size, say: Say): Promise<Result> {
-  const { nodes, rounds } = sizes[size]
+async function run(effort: Effort, say: Say): Promise<Result> {
+  const { nodes, rounds } = settingsOf(sizes, effort)
   const ours: Round[] = []
   const reference: number[] = []
   for (let round = 1; round <= rounds; round++) {

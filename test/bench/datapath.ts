@@ -1,19 +1,24 @@
 // The datapath: pod to pod across nodes over the overlay, against node to node over the underlay beneath it and against
 // flannel's VXLAN made by hand on the same underlay. Then what parts of the way cost, by taking them out one at a time.
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { labDown } from '#/lab/down.ts'
+import { existingLabs } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { nodeNetns, podNetns, routerNetns } from '#/lab/spec.ts'
 import { createNetns, Netns, netnsPath } from '#/sys/netns.ts'
-import { type Benchmark, figure, ratioText, type Result, type Size, type Table } from './benchmark.ts'
+import { type Benchmark, figure, ratioText, type Effort, type Result, settingsOf, type Table } from './benchmark.ts'
 import { type Flow, measureFlow, type Path } from './flows.ts'
-import { causeway, Rig, RigError, shellIn } from './rig.ts'
+import { RigError, shellIn } from './netns.ts'
+import { causeway } from './processes.ts'
+import { Rig } from './rig.ts'
 import { median, roundRatios, spread } from './stats.ts'
 
 /** `paths` and `parts`: how many of the cases are measured. */
 const sizes = {
-  smoke: { rounds: 1, seconds: 1, paths: 3, parts: 1 },
+  smoke: { rounds: 1, seconds: 1, paths: 2, parts: 1 },
   full: { rounds: 7, seconds: 2, paths: 4, parts: 7 },
-} as const
+}
 
 type UpReport = {
   readonly pods: readonly { readonly name: string; readonly node: string; readonly addrs: readonly string[] }[]
@@ -23,8 +28,18 @@ type UpReport = {
 type Case = { readonly name: string; readonly path: Path; readonly before?: () => void; readonly after?: () => void }
 type Measured = { readonly name: string; readonly flows: Flow[] }
 
+const labPrefix = 'bench'
+
+/** Labs of runs that were killed. */
+async function removeLeftLabs(): Promise<void> {
+  for (const lab of existingLabs()) {
+    const pid = lab.startsWith(labPrefix) ? lab.slice(labPrefix.length) : ''
+    if (/^\d+$/.test(pid) && !existsSync(`/proc/${pid}`)) await labDown(lab)
+  }
+}
+
 class DatapathLab {
-  readonly name = `b${process.pid}`
+  readonly name = `${labPrefix}${process.pid}`
   readonly #open: Netns[] = []
   readonly pods: UpReport['pods']
 
@@ -236,9 +251,10 @@ function partCases(path: Path, nodes: readonly Netns[]): Case[] {
   ]
 }
 
-async function run(size: Size, say: (line: string) => void): Promise<Result> {
-  const { rounds, seconds, paths: pathCount, parts: partCount } = sizes[size]
+async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
+  const { rounds, seconds, paths: pathCount, parts: partCount } = settingsOf(sizes, effort)
   await using rig = new Rig()
+  await removeLeftLabs()
   const lab = new DatapathLab(rig)
   const [from, to] = lab.pods
   const nodes = [lab.node(1), lab.node(2)]

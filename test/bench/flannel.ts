@@ -1,7 +1,8 @@
 // flannel's VXLAN as its backend programs it, made with iproute2: the reference for many nodes and for the overlay's speed.
 // pkg/backend/vxlan of flannel: per remote node a permanent neighbour, an FDB entry and a route.
 import { nodeAddrOf, podCIDROf } from './nodes-of.ts'
-import { type Rig, type BenchNetns } from './rig.ts'
+import { type BenchNetns } from './netns.ts'
+import { type Rig } from './rig.ts'
 import { type Program } from './spawner.ts'
 
 export const flannelDevice = 'flannel.1'

@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { type Netns } from '#/sys/netns.ts'
-import { RigError, shellIn, waitUntil } from './rig.ts'
+import { RigError, shellIn, waitUntil } from './netns.ts'
 
 export type Path = { readonly from: Netns; readonly to: Netns; readonly addr: string }
 export type Flow = { readonly roundTripUs: number; readonly roundTripP99Us: number; readonly gbitPerSecond: number }

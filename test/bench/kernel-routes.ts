@@ -1,13 +1,12 @@
 // What is in the kernel, asked of the kernel: whether routes to pod CIDRs are there, and when one arrives.
-import { Netlink } from '#/kernel/netlink.ts'
-import { KernelError } from '#/kernel/netlink.ts'
+import { KernelError, Netlink } from '#/kernel/netlink.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
 import { decodeMessages } from '#/wire/netlink/message.ts'
 import { decodeRoute, RTM_GETROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
 import { monotonicMs } from './clock.ts'
-import { type BenchNetns } from './rig.ts'
+import { type BenchNetns } from './netns.ts'
 
 const AF_INET = 2
 const RTM_F_FIB_MATCH = 0x2000

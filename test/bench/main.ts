@@ -1,9 +1,9 @@
 // `npm run bench`: performance as ratios against a reference that ran in the same minutes on the same machine.
-// Usage: main.ts [--size smoke|full] [--json FILE] [--write] [NAME]...   (default: all benchmarks, full size)
+// Usage: main.ts [--size smoke|full] [--rounds N] [--json FILE] [--write] [NAME]...   (default: all benchmarks, full size)
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { messageOf } from '#/lib/log.ts'
-import { type Benchmark, type Result, type Size } from './benchmark.ts'
+import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
 import { controllerBenchmark } from './controller.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { nodesBenchmark } from './nodes.ts'
@@ -17,6 +17,7 @@ const page = new URL('../../docs/benchmarks.md', import.meta.url)
 const { values, positionals } = parseArgs({
   options: {
     size: { type: 'string', default: 'full' },
+    rounds: { type: 'string' },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
@@ -29,17 +30,19 @@ function isSize(text: string): text is Size {
 
 function wrongUse(): string | undefined {
   if (!isSize(values.size)) return `--size "${values.size}": expected smoke or full`
+  if (values.rounds !== undefined && !/^[1-9]\d{0,2}$/.test(values.rounds))
+    return `--rounds "${values.rounds}": expected 1 to 999`
   if (values.write && values.size !== 'full') return '--write: only figures of full size are published'
   const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name))
   if (unknown === undefined) return undefined
   return `there is no benchmark "${unknown}"; there are ${benchmarks.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`
 }
 
-async function runAll(size: Size): Promise<void> {
+async function runAll(effort: Effort): Promise<void> {
   const wanted = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
   const results: Record<string, Result> = {}
   for (const { name, run } of wanted) {
-    const result = await run(size, (line) => process.stderr.write(`${name}: ${line}\n`))
+    const result = await run(effort, (line) => process.stderr.write(`${name}: ${line}\n`))
     results[name] = result
     console.log(`\n${textOf(name, result)}`)
     if (values.write) {
@@ -48,7 +51,7 @@ async function runAll(size: Size): Promise<void> {
     }
   }
   if (values.json)
-    writeFileSync(values.json, `${JSON.stringify({ machine: machine(), size, results }, undefined, 2)}\n`)
+    writeFileSync(values.json, `${JSON.stringify({ machine: machine(), ...effort, results }, undefined, 2)}\n`)
 }
 
 const problem = wrongUse()
@@ -63,7 +66,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 try {
-  await runAll(values.size as Size)
+  await runAll({ size: values.size as Size, ...(values.rounds && { rounds: Number(values.rounds) }) })
 } catch (error) {
   console.error(`bench: ${messageOf(error)}`)
   process.exitCode = 1

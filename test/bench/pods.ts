@@ -2,16 +2,18 @@
 // `host-local` in a like namespace. Both wire the same pod namespaces, in turn.
 import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
-import { type Benchmark, figure, type Goal, ratioText, type Result, type Size } from './benchmark.ts'
+import { type Benchmark, figure, type Goal, ratioText, type Effort, type Result, settingsOf } from './benchmark.ts'
 import { podCIDROf } from './nodes-of.ts'
-import { type BenchNetns, causewayPlugin, Rig, RigError } from './rig.ts'
+import { type BenchNetns, RigError } from './netns.ts'
+import { causewayPlugin } from './processes.ts'
+import { Rig } from './rig.ts'
 import { type Program, runAll } from './spawner.ts'
 import { median, quantile, roundRatios, spread } from './stats.ts'
 
 const sizes = {
   smoke: { rounds: 1, pods: 4, inARow: 4 },
   full: { rounds: 10, pods: 50, inARow: 20 },
-} as const
+}
 const referenceFolder = '/usr/lib/cni'
 
 type Operation = 'ADD' | 'DEL'
@@ -100,8 +102,8 @@ function measureTrue(rig: Rig, count: number): number[] {
 
 const rows = ['ADD one by one', 'DEL one by one', 'ADD all at once', 'DEL all at once']
 
-function resultOf(samples: Samples, size: Size): Result {
-  const { rounds, pods, inARow } = sizes[size]
+function resultOf(samples: Samples, effort: Effort): Result {
+  const { rounds, pods, inARow } = settingsOf(sizes, effort)
   const goals: Goal[] = []
   const cells = rows.map((row) => {
     const ours = samples[`causeway ${row}`]!
@@ -142,8 +144,8 @@ function resultOf(samples: Samples, size: Size): Result {
   }
 }
 
-async function run(size: Size, say: (line: string) => void): Promise<Result> {
-  const { rounds, pods: podCount, inARow } = sizes[size]
+async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
+  const { rounds, pods: podCount, inARow } = settingsOf(sizes, effort)
   await using rig = new Rig()
   const host = rig.node('node')
   const api = await rig.api(host)
@@ -167,7 +169,7 @@ async function run(size: Size, say: (line: string) => void): Promise<Result> {
     for (const [side, own] of round % 2 === 0 ? sides.toReversed() : sides)
       measureRound(side, own, pods, inARow, samples)
   }
-  return resultOf(samples, size)
+  return resultOf(samples, effort)
 }
 
 export const podsBenchmark: Benchmark = { name: 'pods', summary: 'CNI ADD and DEL against bridge and host-local', run }

@@ -36,7 +36,7 @@ async function smoke(name: string): Promise<void> {
       assert.ok(Number.isFinite(value) && value >= 0 && value < 1e6, `${figure}: ${value}`)
   }
   const left = readdirSync(netnsFolder).filter(
-    (each) => each.includes(`-${child.pid}-`) || each.includes(`-b${child.pid}-`),
+    (each) => each.includes(`-${child.pid}-`) || each.includes(`-bench${child.pid}-`),
   )
   assert.deepEqual(left, [])
 }
