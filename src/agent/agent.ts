@@ -31,6 +31,7 @@ import { NodeEvents } from './node-events.ts'
 import { PodNetworkError, wirePod } from './pod-network.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
+import { VethRemoval } from './veth-removal.ts'
 
 export const agentSocketName = 'agent.sock'
 export const cniSocketName = 'cni.sock'
@@ -53,6 +54,7 @@ export class Agent {
   readonly #keeper: NetworkKeeper
   readonly #loop: ReconcileLoop
   readonly #gc: EndpointGc
+  readonly #removal: VethRemoval
   readonly #cniServer: CniServer
   readonly #cniInstaller: CniInstaller | undefined
   readonly #nodeCondition: NodeCondition
@@ -91,9 +93,11 @@ export class Agent {
       onResync: () => this.#dirt.markEverything(),
       log,
     })
+    this.#removal = new VethRemoval({ netlink: this.#netlink, aside: new Netlink(), log })
     const handler = new CniHandler({
       netlink: this.#netlink,
       store,
+      removal: this.#removal,
       podNetwork: () => this.#keeper.podNetwork,
       trouble: () => this.#trouble(),
       onChange: () => this.#podsChanged(),
@@ -162,7 +166,7 @@ export class Agent {
     await this.#api.start()
     const reader = new NotificationReader(this.#dirt, { wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix) })
     this.#kernelWatch = watchKernel(
-      new Set([this.#netlink.portId, ...this.#keeper.portIds]),
+      new Set([this.#netlink.portId, this.#removal.portId, ...this.#keeper.portIds]),
       (notification) => {
         const urgency = reader.read(notification)
         if (urgency) this.#loop.trigger(urgency)
@@ -247,6 +251,7 @@ export class Agent {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#cniInstaller?.[Symbol.dispose]()
     await this.#cniServer[Symbol.asyncDispose]()
+    await this.#removal[Symbol.asyncDispose]()
     this.#gc[Symbol.dispose]()
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()

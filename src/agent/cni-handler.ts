@@ -1,6 +1,6 @@
 // What a CNI call does: addresses from the store, the pod's network in the kernel, and the answer.
 // Order matters for a kill at any line: an address is claimed on disk before it is used and given back only after the
-// device that used it is gone.
+// device that used it is unplugged.
 import { type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { KernelError, type Netlink } from '#/kernel/netlink.ts'
@@ -13,12 +13,15 @@ import { namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { faultsOf } from './pod-check.ts'
 import { hasDevice, hostDeviceOf, type PodNetwork, PodNetworkError, unwirePod, wirePod } from './pod-network.ts'
 import { readPodRequest } from './pod-request.ts'
+import { type VethRemoval } from './veth-removal.ts'
 
 export type CniHandlerDeps = {
   readonly netlink: Netlink
   readonly store: EndpointStore
   /** What pods get now; a text saying why not, while the node has no network yet. */
   readonly podNetwork: () => PodNetwork | string
+  /** Cuts a deleted pod off; its device may take a moment longer. */
+  readonly removal: Pick<VethRemoval, 'unplug' | 'flush'>
   /** Why pods that run may not reach all others; undefined when nothing is known to be wrong. */
   readonly trouble: () => string | undefined
   /** Called after pods came or went. */
@@ -61,6 +64,7 @@ export class CniHandler {
   readonly #netlink: Netlink
   readonly #store: EndpointStore
   readonly #podNetwork: () => PodNetwork | string
+  readonly #removal: CniHandlerDeps['removal']
   readonly #trouble: () => string | undefined
   readonly #onChange: () => void
   readonly #log: Logger
@@ -69,6 +73,7 @@ export class CniHandler {
     this.#netlink = deps.netlink
     this.#store = deps.store
     this.#podNetwork = deps.podNetwork
+    this.#removal = deps.removal
     this.#trouble = deps.trouble
     this.#onChange = deps.onChange
     this.#log = deps.log
@@ -122,7 +127,7 @@ export class CniHandler {
     // what a first attempt of this very attachment left goes first: it may hold the interface's name in the namespace
     const before = this.#store.find(request)
     if (before) unwirePod(this.#netlink, before)
-    if (hasDevice(request.netns, request.ifName)) {
+    if (this.#isTaken(request)) {
       this.#store.release(request)
       return failure(
         CniErrorCode.invalidEnvironment,
@@ -145,6 +150,13 @@ export class CniHandler {
     if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
+  }
+
+  /** Whether the namespace has an interface of that name. That of a pod which was just deleted is on its way out. */
+  #isTaken({ netns, ifName }: Of<'add'>): boolean {
+    if (!hasDevice(netns, ifName)) return false
+    this.#removal.flush()
+    return hasDevice(netns, ifName)
   }
 
   #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
@@ -186,12 +198,12 @@ export class CniHandler {
   }
 
   /**
-   * The veth goes first: while it stays, so does the claim on its addresses, and the runtime comes again. A state file that
+   * The veth is unplugged first: while it is not, so does the claim on its addresses, and the runtime comes again. A state file that
    * cannot be written is no reason to keep the pod, whose files may be what fills the disk: the addresses are given back
    * later, and after a restart by comparing with the live namespaces.
    */
   #del(request: Of<'del'>): CniReply {
-    unwirePod(this.#netlink, { hostDevice: hostDeviceOf(request) })
+    this.#removal.unplug(hostDeviceOf(request))
     try {
       this.#store.release(request)
     } catch (error) {
@@ -236,7 +248,7 @@ export class CniHandler {
     const failures: string[] = []
     for (const endpoint of stale) {
       try {
-        unwirePod(this.#netlink, endpoint)
+        this.#removal.unplug(endpoint.hostDevice)
         this.#store.release(endpoint)
       } catch (error) {
         failures.push(`${endpoint.pod}: ${messageOf(error)}`)

@@ -178,6 +178,20 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
   ]
 }
 
+/** Cuts a device off, and puts it into a group with which it is to be deleted; ENODEV when there is none. */
+export function linkUnplug(name: string, group: number): Operation {
+  return change(`ip link set dev ${name} down nomaster group ${group}`, name, {
+    flags: 0,
+    change: IFF_UP,
+    attrs: { master: 0, group },
+  })
+}
+
+/** Deletes all devices of a group at the cost of one: most of a deletion is waiting for others to let go of the device. */
+export function groupDelete(group: number): Operation {
+  return { what: `ip link delete group ${group}`, type: RTM_DELLINK, payload: encodeLink({ attrs: { group } }) }
+}
+
 /** By name, so that it needs no look-up; ENODEV when there is none. */
 export function linkDelete(name: string): Operation {
   return { what: `ip link delete dev ${name}`, type: RTM_DELLINK, payload: encodeLink({ attrs: { name } }) }

@@ -53,8 +53,8 @@ const NFNL_MSG_BATCH_END = 0x11
 export class Netlink {
   readonly #socket: RequestSocket
   #sequence = 0
-  /** What a dump in turns is about, while it runs: any other request would take its answers. */
-  #dumping: string | undefined
+  /** What is going on across turns of the event loop: any other request would take its answers. */
+  #busyWith: string | undefined
 
   /** In the namespace of the calling thread, or in the one given. */
   constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
@@ -91,14 +91,32 @@ export class Netlink {
     return results
   }
 
+  /**
+   * Carries out one operation in which the kernel takes its time, without holding up the event loop. Until it is over this client
+   * takes no other request. Throws KernelError.
+   */
+  async executeAside(operation: Operation): Promise<void> {
+    const into = new Writer(4096)
+    encodeMessage(acknowledged(operation), ++this.#sequence, into)
+    if (this.#busyWith !== undefined) throw new Error(`this netlink client is still busy with: ${this.#busyWith}`)
+    this.#busyWith = operation.what
+    try {
+      await this.#socket.sendAside(into.toBytes())
+    } finally {
+      this.#busyWith = undefined
+    }
+    const [error] = this.#acknowledgements([operation], this.#sequence)
+    if (error) throw error
+  }
+
   #batch(operations: readonly Operation[]): (KernelError | undefined)[] {
     const first = this.#sequence + 1
-    const requests = operations.map(({ type, flags = 0, payload }) => ({
-      type,
-      flags: flags | NLM_F_REQUEST | NLM_F_ACK,
-      payload,
-    }))
-    this.#send(requests)
+    this.#send(operations.map(acknowledged))
+    return this.#acknowledgements(operations, first)
+  }
+
+  /** The outcomes of operations that were sent with sequence numbers from `first` on. */
+  #acknowledgements(operations: readonly Operation[], first: number): (KernelError | undefined)[] {
     const results: (KernelError | undefined)[] = Array.from({ length: operations.length })
     let open = operations.length
     while (open > 0) {
@@ -192,12 +210,12 @@ export class Netlink {
   async #collectInTurns(operation: Operation): Promise<Message[]> {
     this.#ask(operation, NLM_F_REQUEST | NLM_F_DUMP)
     const answer = new Answer(operation, this.#sequence)
-    this.#dumping = operation.what
+    this.#busyWith = operation.what
     try {
       while (!answer.take(this.#socket.receive())) await setImmediate()
       return answer.messages
     } finally {
-      this.#dumping = undefined
+      this.#busyWith = undefined
     }
   }
 
@@ -222,14 +240,17 @@ export class Netlink {
   }
 
   #write(into: Writer): void {
-    if (this.#dumping !== undefined)
-      throw new Error(`this netlink client is still reading the answer to ${this.#dumping}`)
+    if (this.#busyWith !== undefined) throw new Error(`this netlink client is still busy with: ${this.#busyWith}`)
     this.#socket.send(into.toBytes())
   }
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]()
   }
+}
+
+function acknowledged({ type, flags = 0, payload }: Operation): Request {
+  return { type, flags: flags | NLM_F_REQUEST | NLM_F_ACK, payload }
 }
 
 /** The answer to one request, collected from datagrams. */

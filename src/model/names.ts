@@ -20,6 +20,8 @@ export const bridgeName = 'cw-br0'
 export const vxlanName = 'cw-vxlan'
 /** Host ends of pod veths: this and eleven hexadecimal digits. */
 export const portPrefix = 'cwv'
+/** Device group (IFLA_GROUP) of pod veths that are unplugged and only wait for their deletion. */
+export const unpluggedGroup = 0x6377
 export const tableName = 'causeway'
 
 /** Set by kube-proxy on packets that it masquerades (its --iptables-masquerade-bit 14). */

@@ -8,7 +8,10 @@ const lib = koffi.load('libc.so.6')
 if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1)
   throw new Error('Causeway runs on little-endian machines only')
 
-type CFunction = (...args: readonly unknown[]) => number
+type CFunction = {
+  (...args: readonly unknown[]): number
+  async(...args: readonly unknown[]): void
+}
 
 const prototypes = {
   socket: 'int socket(int, int, int)',
@@ -73,4 +76,15 @@ export function libc(name: LibcName, args: readonly unknown[], about?: string): 
     const errno = koffi.errno()
     if (errno !== constants.errno.EINTR) throw new SysError(name, errno, about)
   }
+}
+
+/** The same on a thread of libuv's pool, for calls in which the kernel takes its time. Which errno it was is not known then. */
+export async function libcAside(name: LibcName, args: readonly unknown[], about?: string): Promise<number> {
+  const { promise, resolve: done, reject } = Promise.withResolvers<number>()
+  resolve(name).async(...args, (error: Error | null, result: number) => {
+    if (error) reject(error)
+    else if (result < 0) reject(new SysError(name, constants.errno.EIO, about))
+    else done(result)
+  })
+  return promise
 }

@@ -1,6 +1,6 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
 import { close, closeSync, read } from 'node:fs'
-import { libc } from './libc.ts'
+import { libc, libcAside } from './libc.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
@@ -75,6 +75,11 @@ export class RequestSocket {
 
   send(bytes: Uint8Array): void {
     libc('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
+  }
+
+  /** The same without holding up the event loop while the kernel works on it. */
+  async sendAside(bytes: Uint8Array): Promise<void> {
+    await libcAside('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
   }
 
   /** The next datagram; valid until the next call. Throws ENOBUFS when the kernel had to drop one. */

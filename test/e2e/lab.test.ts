@@ -95,7 +95,8 @@ test('pods are wired and removed while the API is down, also after the agent res
     for (const addr of addrs) lab.mustInside('pod-default-web-3', 'ping', '-c1', '-W3', addr)
     assert.equal(call('CHECK').status, 1, 'CHECK without prevResult must fail')
     assert.equal(call('DEL').status, 0)
-    assert.notEqual(lab.inside('extra', 'ip', 'link', 'show', 'eth0').status, 0)
+    // cut off at once, and gone a moment later
+    await eventually('the end of eth0', () => lab.inside('extra', 'ip', 'link', 'show', 'eth0').status !== 0, 2000)
   } finally {
     run('ip', ['netns', 'del', netns])
     agent.kill('SIGTERM')

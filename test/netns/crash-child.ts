@@ -5,6 +5,7 @@ import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { basename } from 'node:path'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { CniHandler } from '#/agent/cni-handler.ts'
+import { VethRemoval } from '#/agent/veth-removal.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -45,8 +46,10 @@ function countSteps(): void {
 }
 
 const host = new Netns(hostPath)
+const netlink = new Netlink(0, host)
 const handler = new CniHandler({
-  netlink: new Netlink(0, host),
+  netlink,
+  removal: new VethRemoval({ netlink, aside: new Netlink(0, host), log: silent }),
   store: new EndpointStore(stateFile, { coolDownMs: 0 }),
   podNetwork: () => podNetwork,
   trouble: () => undefined,

@@ -7,12 +7,14 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CniHandler } from '#/agent/cni-handler.ts'
+import { VethRemoval } from '#/agent/veth-removal.ts'
+import { unpluggedGroup } from '#/model/names.ts'
 import { EndpointGc } from '#/agent/endpoint-gc.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
-import { messageIn, podNetwork, PodNode, request } from './pod-node.ts'
+import { atOnce, messageIn, podNetwork, PodNode, request } from './pod-node.ts'
 
 const childFile = new URL('./crash-child.ts', import.meta.url).pathname
 
@@ -20,6 +22,13 @@ type EndpointRow = { container_id: string; host_device: string; is_ready: number
 type IpAddress = { ifname: string; addr_info: { local: string; scope: string }[] }
 
 /** A node whose agent lives and dies in other processes, or in this one for as long as a callback takes. */
+type IpLink = {
+  readonly ifname: string
+  readonly group: string
+  readonly master?: string
+  readonly flags: readonly string[]
+}
+
 class Crashing implements Disposable {
   readonly node = new PodNode()
   readonly pods: readonly TestNetns[]
@@ -54,18 +63,23 @@ class Crashing implements Disposable {
     using netlink = new Netlink(0, this.node.host.netns)
     let nowMs = 0
     const deps = { netlink, store, onChange() {}, log: silent }
-    const handler = new CniHandler({ ...deps, podNetwork: () => podNetwork, trouble: () => undefined })
+    const handler = new CniHandler({
+      ...deps,
+      removal: atOnce(netlink),
+      podNetwork: () => podNetwork,
+      trouble: () => undefined,
+    })
     const clock = { sinceBootMs: () => nowMs }
     const gc = new EndpointGc({ intervalMs: 1, graceMs: 1 }, { ...deps, clock })
     return work({ handler, gc, advance: (ms) => (nowMs += ms) })
   }
 
+  /** Those that are in use: a veth that DEL unplugged is down, in no bridge, and only waits for its deletion. */
   veths(): string[] {
-    const text = this.node.host.sh('ip -br link show type veth')
-    return text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => line.split('@')[0]!)
+    const links = this.node.host.ip<IpLink>('link show type veth')
+    const isUnplugged = ({ group, master, flags }: IpLink): boolean =>
+      group === String(unpluggedGroup) && master === undefined && !flags.includes('UP')
+    return links.filter((link) => !isUnplugged(link)).map(({ ifname }) => ifname)
   }
 
   endpoints(): EndpointRow[] {
@@ -112,6 +126,9 @@ class Crashing implements Disposable {
 
   verifyEmpty(): void {
     assert.deepEqual(this.verify(), [])
+    using netlink = new Netlink(0, this.node.host.netns)
+    new VethRemoval({ netlink, aside: netlink, log: silent }).flush()
+    assert.deepEqual(this.node.host.ip('link show type veth'), [])
     assert.deepEqual(this.veths(), [])
   }
 
@@ -172,12 +189,10 @@ test('killed at every single step of ADD and DEL, nothing is lost, whatever the 
 })
 
 test('killed at random moments of thousands of calls, nothing is lost, and DEL ends it all', async () => {
-  // enough where nothing else runs; a busy machine may get less far
-  const deadlineMs = performance.now() + 30_000
   let calls = 0
   const churn = async (): Promise<void> => {
     using crashing = new Crashing(4)
-    while (calls < 3000 && performance.now() < deadlineMs) {
+    while (calls < 2000) {
       const running = crashing.start()
       while (running.output() === '' && running.child.exitCode === null) await sleep(5)
       await sleep(200 + Math.random() * 600)
@@ -193,5 +208,4 @@ test('killed at random moments of thousands of calls, nothing is lost, and DEL e
   }
   // most of the time goes by while the kernel waits for its readers before it frees a device: nodes side by side overlap
   await Promise.all([churn(), churn(), churn(), churn()])
-  assert.ok(calls > 1000, `only ${calls} calls`)
 })

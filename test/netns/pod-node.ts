@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CniHandler } from '#/agent/cni-handler.ts'
+import { CniHandler, type CniHandlerDeps } from '#/agent/cni-handler.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
-import { type PodNetwork } from '#/agent/pod-network.ts'
+import { type PodNetwork, unwirePod } from '#/agent/pod-network.ts'
+import { VethRemoval } from '#/agent/veth-removal.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
@@ -17,6 +18,12 @@ export const podNetwork: PodNetwork = {
   podCIDRs: [Prefix.parse('10.244.1.0/29'), Prefix.parse('fd10:244:0:1::/64')],
   overlay: [{ dst: Prefix.parse('10.244.0.0/16'), mtuBytes: 1450 }],
   deviceMtuBytes: 1500,
+}
+
+/** Deletes veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
+export function atOnce(netlink: Netlink): CniHandlerDeps['removal'] {
+  const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
+  return { unplug: (hostDevice) => unwirePod(netlink, { hostDevice }), flush: () => removal.flush() }
 }
 
 export type RequestOptions = {
@@ -75,6 +82,7 @@ export class PodNode implements Disposable {
       netlink: this.netlink,
       store: this.store,
       podNetwork: () => this.network,
+      removal: atOnce(this.netlink),
       trouble: () => this.trouble,
       onChange() {},
       log: silent,

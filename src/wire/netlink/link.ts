@@ -27,6 +27,7 @@ const spec = {
   operState: [16, u8],
   info: [18, info],
   alias: [20, text],
+  group: [27, u32],
   netnsFd: [28, u32],
 } as const
 const linkAttrs = nest(spec)

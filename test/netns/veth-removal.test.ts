@@ -1,0 +1,78 @@
+// How the veths of deleted pods go, on the real kernel.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VethRemoval } from '#/agent/veth-removal.ts'
+import { linkSet } from '#/kernel/links.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { silent } from '#/lib/log.ts'
+import { TestNetns } from './namespace.ts'
+
+const veths = 40
+const names = Array.from({ length: veths }, (_, index) => `cwv${String(index).padStart(11, '0')}`)
+
+class Host implements Disposable {
+  readonly netns = new TestNetns()
+  readonly pods = new TestNetns()
+  readonly netlink = new Netlink(0, this.netns.netns)
+  readonly removal = new VethRemoval({
+    netlink: this.netlink,
+    aside: new Netlink(0, this.netns.netns),
+    log: silent,
+  })
+
+  constructor() {
+    const batch = names.map(
+      (name, index) => `link add name ${name} master br0 up type veth peer name p${index} netns ${this.pods.name}`,
+    )
+    this.netns.sh(`ip link add br0 type bridge; ip link add stays type veth peer name peer
+      printf '%s\\n' '${batch.join("' '")}' | ip -batch -`)
+  }
+
+  count(): number {
+    return this.netns.ip('link show type veth').length
+  }
+
+  [Symbol.dispose](): void {
+    this.netlink[Symbol.dispose]()
+    this.netns[Symbol.dispose]()
+    this.pods[Symbol.dispose]()
+  }
+}
+
+test('a veth is cut off at once, and all that are go together, with their far ends and nothing else', async () => {
+  using host = new Host()
+  const started = performance.now()
+  for (const name of names) host.removal.unplug(name)
+  // one such deletion alone takes some 20 ms
+  assert.ok(performance.now() - started < 20 * veths)
+  assert.match(host.netns.sh(`ip -br link show ${names[0]}`), /DOWN/)
+  assert.deepEqual(host.netns.ip('link show master br0'), [])
+  host.removal.unplug(names[0]!)
+  host.removal.unplug('cwvffffffffff')
+  await host.removal[Symbol.asyncDispose]()
+  assert.equal(host.count(), 2, 'those of somebody else')
+  assert.deepEqual(host.pods.ip('link show type veth'), [])
+})
+
+test('the event loop turns while the kernel waits, and other requests are served', async () => {
+  using host = new Host()
+  for (const name of names) host.removal.unplug(name)
+  let turns = 0
+  const timer = setInterval(() => {
+    turns++
+    host.netlink.execute(linkSet('stays', { isUp: true }))
+  }, 2)
+  await host.removal[Symbol.asyncDispose]()
+  clearInterval(timer)
+  assert.ok(turns >= 3, `${turns} turns`)
+  assert.equal(host.count(), 2)
+})
+
+test('a name inside of a namespace that is needed again is free after a flush', async () => {
+  using host = new Host()
+  host.removal.unplug(names[0]!)
+  host.removal.flush()
+  assert.equal(host.count(), veths - 1 + 2)
+  host.removal.flush()
+  await host.removal[Symbol.asyncDispose]()
+})
