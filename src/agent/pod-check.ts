@@ -4,14 +4,30 @@ import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
 import { findLink, type Link } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
+import { listRootTbfs } from '#/kernel/qdiscs.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { bridgeName } from '#/model/names.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type CniInterface, type CniResult } from '#/wire/cni/index.ts'
+import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type Endpoint } from './endpoints.ts'
 import { hostMacOf, type PodNetwork, podRoutes } from './pod-network.ts'
+
+/** The kernel keeps a burst in ticks, which rounds it. */
+const burstTolerance = 0.01
+
+function limitFaults(netlink: Netlink, device: Link, wanted: Tbf | undefined): string[] {
+  if (wanted === undefined) return []
+  const limit = `${device.name} does not hold ${wanted.rateBytesPerSecond * 8} bit/s`
+  const found = listRootTbfs(netlink).get(device.index)
+  if (found === undefined) return [`${limit}: its token bucket is gone`]
+  if (found.rateBytesPerSecond !== wanted.rateBytesPerSecond) return [`${limit} but ${found.rateBytesPerSecond * 8}`]
+  const isOff = Math.abs(found.burstBytes - wanted.burstBytes) > wanted.burstBytes * burstTolerance
+  return isOff ? [`${device.name} has a burst of ${found.burstBytes} bytes instead of ${wanted.burstBytes}`] : []
+}
 
 function addrText({ addr, prefixLength }: Pick<DeviceAddress, 'addr' | 'prefixLength'>): string {
   return `${addr}/${prefixLength}`
@@ -32,7 +48,8 @@ function deviceFaults(link: Link, told: CniInterface, mac: string, { deviceMtuBy
 function hostFaults(netlink: Netlink, endpoint: Endpoint, told: CniInterface, network: PodNetwork): string[] {
   const host = findLink(netlink, endpoint.hostDevice)
   if (host === undefined) return [`host device ${endpoint.hostDevice} is gone`]
-  const faults = deviceFaults(host, told, hostMacOf(endpoint), network)
+  const { ingress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+  const faults = [...deviceFaults(host, told, hostMacOf(endpoint), network), ...limitFaults(netlink, host, ingress)]
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [...faults, `bridge ${bridgeName} is gone`]
   if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
@@ -74,7 +91,8 @@ function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network
   const { ifName, addrs } = endpoint
   const pod = findLink(inside, ifName)
   if (pod === undefined) return [`${ifName} is gone from ${endpoint.netns}`]
-  const faults = deviceFaults(pod, told.device, endpoint.mac, network)
+  const { egress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+  const faults = [...deviceFaults(pod, told.device, endpoint.mac, network), ...limitFaults(inside, pod, egress)]
   const present = new Set(listAddresses(inside).flatMap((each) => (each.index === pod.index ? [addrText(each)] : [])))
   const wanted = new Set([...addrs.map(({ addr, cidr }) => `${addr}/${cidr.length}`), ...told.addrs])
   for (const addr of wanted) if (!present.has(addr)) faults.push(`address ${addr} is gone from ${ifName}`)

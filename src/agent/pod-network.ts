@@ -5,9 +5,11 @@ import { messageOf } from '#/lib/log.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgePortSet, findLink, linkDelete, linkSet, vethAdd } from '#/kernel/links.ts'
 import { KernelError, Netlink } from '#/kernel/netlink.ts'
+import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { routeReplace } from '#/kernel/routes.ts'
 import { bridgeName, deviceMac, portPrefix } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
 import { Netns } from '#/sys/netns.ts'
 import { writeSysctl } from '#/sys/sysctl.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
@@ -82,11 +84,14 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   const pod = findLink(netlink, ifName)
   if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
+  const { egress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
   const operations = [
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),
     ...endpoint.addrs.map(({ addr, cidr }) => addressAdd(pod, addr, cidr.length)),
     ...podRoutes(endpoint.addrs, network).map((route) => routeReplace(kernelRoute(pod.index, route), () => ifName)),
+    // in the pod, where a full queue makes its sockets wait; at the host's end packets could only be dropped
+    ...(egress ? [tbfReplace(pod, egress)] : []),
   ]
   const failed = netlink.executeAll(operations).find((error) => error !== undefined)
   if (failed) throw failed
@@ -113,8 +118,13 @@ export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwor
         mtuBytes: network.deviceMtuBytes,
       }),
     )
+    const { ingress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+    const host = ingress && findLink(netlink, endpoint.hostDevice)
     const failed = netlink
-      .executeAll(bridgePortSet(endpoint.hostDevice, endpoint.pod, bridge))
+      .executeAll([
+        ...bridgePortSet(endpoint.hostDevice, endpoint.pod, bridge),
+        ...(host ? [tbfReplace(host, ingress)] : []),
+      ])
       .find((error) => error !== undefined)
     if (failed) throw failed
     configurePod(netns, endpoint, network)

@@ -107,6 +107,11 @@ export const u32 = fixed<number>(
   (view) => view.getUint32(0, true),
   (value, into) => into.u32le(value),
 )
+export const u64 = fixed<bigint>(
+  8,
+  (view) => view.getBigUint64(0, true),
+  (value, into) => into.u64le(value),
+)
 export const be16 = fixed<number>(
   2,
   (view) => view.getUint16(0),

@@ -1,0 +1,41 @@
+// From the limits that a runtime tells (CNI capability "bandwidth": bits and bits per second) to token buckets.
+import { type Bandwidth } from '#/wire/cni/index.ts'
+import { type Tbf } from '#/wire/netlink/qdisc.ts'
+
+export type PodLimits = {
+  /** Towards the pod. */
+  readonly ingress?: Tbf
+  /** What the pod sends. */
+  readonly egress?: Tbf
+}
+
+/** How long a packet may wait before it is rather dropped; the reference plugin's number. */
+const latencySeconds = 0.025
+/** Of a burst that nobody told. */
+const usualBurstSeconds = 0.1
+/**
+ * A bucket of more than this would let a pod go at full speed for so long that nobody could see the limit. containerd tells
+ * 2^32-1 bits when it means that nobody told a burst.
+ */
+const longestBurstSeconds = 1
+
+function bucket(rate: number | undefined, burst: number | undefined, mtuBytes: number): Tbf | undefined {
+  if (rate === undefined || rate === 0) return undefined
+  const rateBytesPerSecond = Math.max(1, Math.floor(rate / 8))
+  const told = burst === undefined || burst === 0 ? rateBytesPerSecond * usualBurstSeconds : burst / 8
+  // a packet that is larger than the bucket would never get through
+  const least = 2 * mtuBytes
+  const burstBytes = Math.round(Math.max(least, Math.min(told, rateBytesPerSecond * longestBurstSeconds)))
+  return {
+    rateBytesPerSecond,
+    burstBytes,
+    limitBytes: Math.round(rateBytesPerSecond * latencySeconds) + burstBytes,
+  }
+}
+
+/** `mtuBytes` is that of the pod's device. */
+export function podLimits(bandwidth: Bandwidth, mtuBytes: number): PodLimits {
+  const ingress = bucket(bandwidth.ingressRate, bandwidth.ingressBurst, mtuBytes)
+  const egress = bucket(bandwidth.egressRate, bandwidth.egressBurst, mtuBytes)
+  return { ...(ingress && { ingress }), ...(egress && { egress }) }
+}

@@ -1,0 +1,91 @@
+// The bandwidth capability on the real kernel: what tc shows, what CHECK says, and what packets do.
+import assert from 'node:assert/strict'
+import { createServer, type Server } from 'node:net'
+import { test } from 'node:test'
+import { tcpListener } from '#/sys/socket.ts'
+import { TestNetns } from './namespace.ts'
+import { messageIn, PodNode, prevResultOf } from './pod-node.ts'
+
+const bandwidth = { ingressRate: 40_000_000, ingressBurst: 400_000, egressRate: 24_000_000, egressBurst: 400_000 }
+const config = { runtimeConfig: { bandwidth } }
+
+test('tc shows the token buckets that were asked for; CHECK misses each, and wiring anew brings them back', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const prevResult = prevResultOf(node.add('pod', pod.path, { config }))
+  const check = () => messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } }))
+  const device = node.store.list()[0]!.hostDevice
+  assert.match(
+    node.host.sh(`tc -s qdisc show dev ${device}`),
+    /^qdisc tbf 1: root refcnt \d+ rate 40Mbit burst (50000|4999\d)b lat 25ms/,
+  )
+  assert.match(
+    pod.sh('tc -s qdisc show dev eth0'),
+    /^qdisc tbf 1: root refcnt \d+ rate 24Mbit burst (50000|4999\d)b lat 25ms/,
+  )
+  assert.equal(check(), '')
+  pod.sh('tc qdisc del dev eth0 root')
+  node.host.sh(`tc qdisc replace dev ${device} root handle 1: tbf rate 10mbit burst 50000 latency 25ms`)
+  assert.match(
+    check(),
+    /: cwv\w+ does not hold 40000000 bit\/s but 10000000; eth0 does not hold 24000000 bit\/s: its token bucket is gone$/,
+  )
+  node.host.sh(`tc qdisc replace dev ${device} root handle 1: tbf rate 40mbit burst 90000 latency 25ms`)
+  assert.match(check(), /: cwv\w+ has a burst of 9\d{4} bytes instead of 50000; /)
+  node.add('pod', pod.path, { config })
+  assert.equal(check(), '')
+})
+
+test('without the capability nothing is shaped', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path, { config: { runtimeConfig: { bandwidth: { ingressRate: 0 } } } })
+  assert.doesNotMatch(node.host.sh('tc qdisc show') + pod.sh('tc qdisc show'), /tbf/)
+})
+
+/** Serves what `onBytes` counts; in the namespace, by this process. */
+async function sink(netns: TestNetns, port: number, onBytes: (count: number) => void): Promise<Server> {
+  const server = createServer((socket) => socket.on('data', (chunk) => onBytes(chunk.length)).on('error', () => {}))
+  const fd = netns.netns.run(() => tcpListener(4, port))
+  await new Promise<void>((resolve) => server.listen({ fd }, resolve))
+  return server
+}
+
+const port = 9000
+
+/** Bits per second that arrive at `to` when `from` sends for a while, after the burst is used up. */
+async function throughput(from: TestNetns, to: TestNetns, addr: string): Promise<number> {
+  const seconds = 2
+  let bytes = 0
+  let startedMs = 0
+  let endedMs = 0
+  const server = await sink(to, port, (count) => {
+    startedMs ||= performance.now()
+    endedMs = performance.now()
+    bytes += count
+  })
+  try {
+    await from.shAsync(`timeout ${seconds} bash -c 'cat /dev/zero >/dev/tcp/${addr}/${port}' || true`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    return (bytes * 8) / ((endedMs - startedMs) / 1000)
+  } finally {
+    server.close()
+  }
+}
+
+function isAbout(measured: number, wanted: number): void {
+  // headers and retransmissions take a part; the burst and a busy machine's timers give and take a little
+  assert.ok(measured > wanted * 0.75 && measured < wanted * 1.08, `${measured} bit/s where ${wanted} was to be held`)
+}
+
+test('traffic to and from a pod is held at its rates, and its neighbour’s is not', async () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  using other = new TestNetns()
+  node.add('pod', pod.path, { config })
+  node.add('other', other.path)
+  isAbout(await throughput(other, pod, '10.244.1.2'), bandwidth.ingressRate)
+  isAbout(await throughput(pod, other, '10.244.1.3'), bandwidth.egressRate)
+  const free = await throughput(node.host, other, '10.244.1.3')
+  assert.ok(free > bandwidth.ingressRate * 2, `a pod without limits gets ${free} bit/s`)
+})
