@@ -29,6 +29,7 @@ import { NetworkKeeper } from './network-keeper.ts'
 import { NodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
 import { PodNetworkError, wirePod } from './pod-network.ts'
+import { PodRefresher } from './pod-refresh.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
 import { VethRemoval } from './veth-removal.ts'
@@ -55,6 +56,7 @@ export class Agent {
   readonly #loop: ReconcileLoop
   readonly #gc: EndpointGc
   readonly #removal: VethRemoval
+  readonly #refresher: PodRefresher
   readonly #cniServer: CniServer
   readonly #cniInstaller: CniInstaller | undefined
   readonly #nodeCondition: NodeCondition
@@ -89,7 +91,7 @@ export class Agent {
       log,
     })
     this.#loop = new ReconcileLoop(defaultTimes, {
-      pass: () => this.#keeper.pass().finally(() => this.#tellNode()),
+      pass: () => this.#pass(),
       onResync: () => this.#dirt.markEverything(),
       log,
     })
@@ -110,6 +112,7 @@ export class Agent {
       onChange: () => this.#podsChanged(),
       log,
     })
+    this.#refresher = new PodRefresher({ netlink: this.#netlink, store, log })
     const ipam = new Ipam({
       store,
       netlink: this.#netlink,
@@ -186,6 +189,17 @@ export class Agent {
   #podsChanged(): void {
     this.#dirt.mark('port')
     this.#loop.trigger('later')
+  }
+
+  async #pass(): Promise<{ failed: number }> {
+    try {
+      const report = await this.#keeper.pass()
+      const { podNetwork } = this.#keeper
+      if (typeof podNetwork !== 'string') await this.#refresher.refresh(podNetwork)
+      return report
+    } finally {
+      this.#tellNode()
+    }
   }
 
   /** What a pass found is told to those who use this node. */

@@ -48,7 +48,7 @@ function deviceFaults(link: Link, told: CniInterface, mac: string, { deviceMtuBy
 function hostFaults(netlink: Netlink, endpoint: Endpoint, told: CniInterface, network: PodNetwork): string[] {
   const host = findLink(netlink, endpoint.hostDevice)
   if (host === undefined) return [`host device ${endpoint.hostDevice} is gone`]
-  const { ingress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+  const { ingress } = podLimits(endpoint.bandwidth)
   const faults = [...deviceFaults(host, told, hostMacOf(endpoint), network), ...limitFaults(netlink, host, ingress)]
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [...faults, `bridge ${bridgeName} is gone`]
@@ -91,7 +91,7 @@ function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network
   const { ifName, addrs } = endpoint
   const pod = findLink(inside, ifName)
   if (pod === undefined) return [`${ifName} is gone from ${endpoint.netns}`]
-  const { egress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+  const { egress } = podLimits(endpoint.bandwidth)
   const faults = [...deviceFaults(pod, told.device, endpoint.mac, network), ...limitFaults(inside, pod, egress)]
   const present = new Set(listAddresses(inside).flatMap((each) => (each.index === pod.index ? [addrText(each)] : [])))
   const wanted = new Set([...addrs.map(({ addr, cidr }) => `${addr}/${cidr.length}`), ...told.addrs])

@@ -84,7 +84,7 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   const pod = findLink(netlink, ifName)
   if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
-  const { egress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+  const { egress } = podLimits(endpoint.bandwidth)
   const operations = [
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),
@@ -118,7 +118,7 @@ export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwor
         mtuBytes: network.deviceMtuBytes,
       }),
     )
-    const { ingress } = podLimits(endpoint.bandwidth, network.deviceMtuBytes)
+    const { ingress } = podLimits(endpoint.bandwidth)
     const host = ingress && findLink(netlink, endpoint.hostDevice)
     const failed = netlink
       .executeAll([

@@ -3,22 +3,22 @@ import { test } from 'node:test'
 import { podLimits } from './bandwidth.ts'
 
 test('bits become bytes, and a queue holds 25 ms besides the burst', () => {
-  assert.deepEqual(podLimits({ ingressRate: 80_000_000, ingressBurst: 800_000 }, 1500), {
+  assert.deepEqual(podLimits({ ingressRate: 80_000_000, ingressBurst: 800_000 }), {
     ingress: { rateBytesPerSecond: 10_000_000, burstBytes: 100_000, limitBytes: 350_000 },
   })
 })
 
 test('no rate is no limit, whatever the burst', () => {
-  assert.deepEqual(podLimits({}, 1500), {})
-  assert.deepEqual(podLimits({ ingressRate: 0, ingressBurst: 5, egressBurst: 7 }, 1500), {})
+  assert.deepEqual(podLimits({}), {})
+  assert.deepEqual(podLimits({ ingressRate: 0, ingressBurst: 5, egressBurst: 7 }), {})
 })
 
 test('a burst that was not told is a tenth of a second, the one that means so a second, and two packets fit always', () => {
   const burst = (egressRate: number, egressBurst?: number) =>
-    podLimits({ egressRate, ...(egressBurst !== undefined && { egressBurst }) }, 1500).egress!.burstBytes
+    podLimits({ egressRate, ...(egressBurst !== undefined && { egressBurst }) }).egress!.burstBytes
   assert.equal(burst(80_000_000), 1_000_000)
   assert.equal(burst(80_000_000, 0), 1_000_000)
   assert.equal(burst(80_000_000, 0xffff_ffff), 10_000_000)
-  assert.equal(burst(80_000_000, 8), 3000)
-  assert.deepEqual(podLimits({ egressRate: 1 }, 1500).egress!.rateBytesPerSecond, 1)
+  assert.equal(burst(80_000_000, 8), 18_432)
+  assert.deepEqual(podLimits({ egressRate: 1 }).egress!.rateBytesPerSecond, 1)
 })

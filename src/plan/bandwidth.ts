@@ -11,6 +11,8 @@ export type PodLimits = {
 
 /** How long a packet may wait before it is rather dropped; the reference plugin's number. */
 const latencySeconds = 0.025
+/** Two jumbo frames: a packet that is larger than the bucket would never get through. */
+const leastBurstBytes = 18_432
 /** Of a burst that nobody told. */
 const usualBurstSeconds = 0.1
 /**
@@ -19,13 +21,11 @@ const usualBurstSeconds = 0.1
  */
 const longestBurstSeconds = 1
 
-function bucket(rate: number | undefined, burst: number | undefined, mtuBytes: number): Tbf | undefined {
+function bucket(rate: number | undefined, burst: number | undefined): Tbf | undefined {
   if (rate === undefined || rate === 0) return undefined
   const rateBytesPerSecond = Math.max(1, Math.floor(rate / 8))
   const told = burst === undefined || burst === 0 ? rateBytesPerSecond * usualBurstSeconds : burst / 8
-  // a packet that is larger than the bucket would never get through
-  const least = 2 * mtuBytes
-  const burstBytes = Math.round(Math.max(least, Math.min(told, rateBytesPerSecond * longestBurstSeconds)))
+  const burstBytes = Math.round(Math.max(leastBurstBytes, Math.min(told, rateBytesPerSecond * longestBurstSeconds)))
   return {
     rateBytesPerSecond,
     burstBytes,
@@ -33,9 +33,8 @@ function bucket(rate: number | undefined, burst: number | undefined, mtuBytes: n
   }
 }
 
-/** `mtuBytes` is that of the pod's device. */
-export function podLimits(bandwidth: Bandwidth, mtuBytes: number): PodLimits {
-  const ingress = bucket(bandwidth.ingressRate, bandwidth.ingressBurst, mtuBytes)
-  const egress = bucket(bandwidth.egressRate, bandwidth.egressBurst, mtuBytes)
+export function podLimits(bandwidth: Bandwidth): PodLimits {
+  const ingress = bucket(bandwidth.ingressRate, bandwidth.ingressBurst)
+  const egress = bucket(bandwidth.egressRate, bandwidth.egressBurst)
   return { ...(ingress && { ingress }), ...(egress && { egress }) }
 }
