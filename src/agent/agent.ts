@@ -28,7 +28,7 @@ import { Ipam } from './ipam.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { NodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
-import { PodNetworkError, wirePod } from './pod-network.ts'
+import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
 import { PodRefresher } from './pod-refresh.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
 import { type AgentPlan, type AgentStatus } from './status.ts'
@@ -100,7 +100,7 @@ export class Agent {
       netlink: this.#netlink,
       store,
       removal: this.#removal,
-      podNetwork: () => this.#keeper.podNetwork,
+      podNetwork: () => this.#podNetwork,
       trouble: () => this.#trouble(),
       onChange: () => this.#podsChanged(),
       log,
@@ -116,7 +116,7 @@ export class Agent {
     const ipam = new Ipam({
       store,
       netlink: this.#netlink,
-      podCIDRs: () => (typeof this.#keeper.podNetwork === 'string' ? [] : this.#keeper.podNetwork.podCIDRs),
+      podCIDRs: () => (typeof this.#podNetwork === 'string' ? [] : this.#podNetwork.podCIDRs),
       leaksReleased: () => this.#gc.released,
       onChange: () => this.#podsChanged(),
       log,
@@ -132,7 +132,7 @@ export class Agent {
     this.#cniInstaller =
       config.cniInstall &&
       new CniInstaller(config.cniInstall, {
-        canServe: () => typeof this.#keeper.podNetwork !== 'string',
+        canServe: () => typeof this.#podNetwork !== 'string',
         onChange: () => this.#loop.trigger('later'),
         log,
       })
@@ -155,10 +155,19 @@ export class Agent {
 
   /** Opens the state and connects; throws one clear error when something it cannot do without is missing. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
-    mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
+    try {
+      mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      log.error('the state directory cannot be made', { dir: config.stateDir, error: messageOf(error) })
+    }
     mkdirSync(config.runDir, { recursive: true })
     const client = await connect(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {})
-    const store = new EndpointStore(join(config.stateDir, stateFileName), { coolDownMs: config.coolDownMs })
+    // forwarding must go on, whatever became of the state of pods
+    const store = new EndpointStore(join(config.stateDir, stateFileName), {
+      coolDownMs: config.coolDownMs,
+      mayLack: true,
+    })
+    if (store.lacks !== undefined) log.error('no pod can be wired', { error: store.lacks })
     for (const { pod, addrs } of store.releaseEarlierBoots())
       log.warn('pod of an earlier boot released: its namespace ended with it', { pod, addrs: addrs.map(addrText) })
     return new Agent(config, client, store, log)
@@ -186,6 +195,11 @@ export class Agent {
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
   }
 
+  /** What pods get now, or why they get nothing. */
+  get #podNetwork(): PodNetwork | string {
+    return this.#store.lacks ?? this.#keeper.podNetwork
+  }
+
   #podsChanged(): void {
     this.#dirt.mark('port')
     this.#loop.trigger('later')
@@ -194,7 +208,7 @@ export class Agent {
   async #pass(): Promise<{ failed: number }> {
     try {
       const report = await this.#keeper.pass()
-      const { podNetwork } = this.#keeper
+      const podNetwork = this.#podNetwork
       if (typeof podNetwork !== 'string') await this.#refresher.refresh(podNetwork)
       return report
     } finally {
@@ -213,7 +227,7 @@ export class Agent {
   #rewire(port: string): void {
     const endpoint = this.#store.list().find(({ hostDevice }) => hostDevice === port)
     if (endpoint === undefined) return
-    const { podNetwork } = this.#keeper
+    const podNetwork = this.#podNetwork
     if (typeof podNetwork === 'string') throw new PodNetworkError(podNetwork)
     wirePod(this.#netlink, endpoint, podNetwork)
   }
@@ -225,7 +239,7 @@ export class Agent {
 
   /** Why this node's network is not as it should be, a line for each reason; undefined when it is. */
   #trouble(): string | undefined {
-    const { podNetwork } = this.#keeper
+    const podNetwork = this.#podNetwork
     if (typeof podNetwork === 'string') return podNetwork
     const failed = this.#failures()
     if (failed.length === 0) return undefined
@@ -238,7 +252,7 @@ export class Agent {
   }
 
   status(): AgentStatus {
-    const { podNetwork } = this.#keeper
+    const podNetwork = this.#podNetwork
     return {
       node: this.#config.nodeName,
       pid: process.pid,

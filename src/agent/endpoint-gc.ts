@@ -72,11 +72,13 @@ export class EndpointGc implements Disposable {
 
   /**
    * Looks at all endpoints once, and releases those that were leaked at an earlier look too, the grace ago or longer. Also
-   * writes releases that a full disk had put off. Returns what was released.
+   * takes up again a state file that could not be used. Returns what was released.
    */
   sweep(): Endpoint[] {
     const { store, netlink, clock, onChange } = this.#deps
+    const lacked = store.lacks
     store.settle()
+    if (lacked !== undefined) onChange()
     const nowMs = clock.sinceBootMs()
     const endpoints = store.list()
     const keys = new Set(endpoints.map(attachmentKey))

@@ -2,12 +2,13 @@
 // line leaves either all of it or none. (The kernel keeps what was written; only a power loss could undo it, and with it
 // all pods.) An address row is the only claim on an address: while it stands, nobody else can have it.
 import { DatabaseSync } from 'node:sqlite'
-import { Addr, Prefix } from '#/lib/addr.ts'
+import { Addr, type Prefix } from '#/lib/addr.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
+import { type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
 import { prepareSchema } from './endpoint-schema.ts'
 
 export type { Attachment } from '#/wire/cni/index.ts'
@@ -56,54 +57,17 @@ export type StoreOptions = {
   /** How long an address is not given again after it was given back. */
   readonly coolDownMs?: number
   readonly clock?: BootClock
+  /**
+   * Go on without the file when it cannot be used: no address can be reserved then, every device counts as in use, and
+   * `settle` tries the file again. Without this the constructor throws.
+   */
+  readonly mayLack?: boolean
 }
 
 export const defaultCoolDownMs = 30_000
 
 export class StateError extends Error {
   override name = 'StateError'
-}
-
-type Row = {
-  container_id: string
-  if_name: string
-  netns: string
-  netns_id: string
-  boot_id: string
-  pod: string
-  host_device: string
-  mac: string
-  bandwidth: string
-  created_ms: number
-  is_ready: number
-  addrs: string | null
-}
-
-const selectEndpoints = `
-  SELECT e.*, (SELECT group_concat(addr || ' ' || cidr, ',') FROM (SELECT addr, cidr FROM address a
-    WHERE a.container_id = e.container_id AND a.if_name = e.if_name ORDER BY position)) AS addrs
-  FROM endpoint e`
-
-function toPodAddress(text: string): PodAddress {
-  const [addr = '', cidr = ''] = text.split(' ')
-  return { addr: Addr.parse(addr), cidr: Prefix.parse(cidr) }
-}
-
-function toEndpoint(row: Row): Endpoint {
-  return {
-    containerId: row.container_id,
-    ifName: row.if_name,
-    netns: row.netns,
-    netnsId: row.netns_id,
-    bootId: row.boot_id,
-    pod: row.pod,
-    hostDevice: row.host_device,
-    addrs: row.addrs === null ? [] : row.addrs.split(',').map(toPodAddress),
-    mac: row.mac,
-    bandwidth: JSON.parse(row.bandwidth) as Bandwidth,
-    createdMs: row.created_ms,
-    isReady: row.is_ready === 1,
-  }
 }
 
 /** Carries the refusal out of the transaction that it undoes. */
@@ -117,49 +81,40 @@ class Refused extends Error {
 }
 
 export class EndpointStore {
-  readonly #db: DatabaseSync
+  #db: DatabaseSync
   readonly #path: string
   readonly #coolDownMs: number
   readonly #clock: BootClock
   /** Attachments that were released while the file could not be written: gone for everybody, their addresses still claimed. */
   readonly #owed = new Map<string, Attachment>()
+  /** Why the last write failed. */
   #trouble: string | undefined
+  /** Why the file cannot even be opened; #db is an empty stand-in then. */
+  #lacks: string | undefined
 
   /** Throws StateError when the file cannot be opened or is not ours. */
-  constructor(path: string, { coolDownMs = defaultCoolDownMs, clock = bootClock() }: StoreOptions = {}) {
+  constructor(path: string, { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack }: StoreOptions = {}) {
     this.#path = path
     this.#coolDownMs = coolDownMs
     this.#clock = clock
     try {
-      this.#db = new DatabaseSync(path)
-      this.#db.exec(
-        'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
-      )
-      this.#transact(() => prepareSchema(this.#db, clock.nowMs()))
+      this.#db = openFile(path, clock)
     } catch (error) {
-      throw new StateError(
-        `cannot use the state file ${path}: ${reasonOf(error)}; check disk and permissions, or move the file away (then pods must be re-created)`,
-      )
+      if (mayLack !== true || !(error instanceof StateError)) throw error
+      this.#lacks = error.message
+      this.#db = openFile(':memory:', clock)
     }
   }
 
-  #transact<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      this.#db.exec('COMMIT')
-      return result
-    } catch (error) {
-      // a full disk has SQLite roll back by itself
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
+  /** Why there is no state to work with, and what to do; undefined when there is. */
+  get lacks(): string | undefined {
+    return this.#lacks
   }
 
   /** A transaction, along with what is owed. Throws StateError when the file cannot be written; then nothing was. */
   #write<T>(work: () => T): T {
     try {
-      const result = this.#transact(() => {
+      const result = transact(this.#db, () => {
         for (const attachment of this.#owed.values()) this.#giveBack(attachment)
         return work()
       })
@@ -175,6 +130,7 @@ export class EndpointStore {
 
   /** Why the file cannot be written; undefined when it can. After a failed write it is tried again here. */
   trouble(): string | undefined {
+    if (this.#lacks !== undefined) return this.#lacks
     if (this.#trouble === undefined) return undefined
     try {
       this.setSetting('probe', String(this.#clock.nowMs()))
@@ -197,7 +153,9 @@ export class EndpointStore {
     return row === undefined ? undefined : toEndpoint(row as Row)
   }
 
+  /** True for every device while there is no state: what nobody knows must not be removed. */
   hasDevice(hostDevice: string): boolean {
+    if (this.#lacks !== undefined) return true
     const row = this.#db
       .prepare('SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?')
       .get(hostDevice) as Attachment | undefined
@@ -209,6 +167,7 @@ export class EndpointStore {
    * addresses when they still fit.
    */
   reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
+    if (this.#lacks !== undefined) throw new StateError(this.#lacks)
     try {
       const endpoint = this.#write(() => this.#claim(claim, cidrs))
       return { kind: 'reserved', endpoint }
@@ -328,8 +287,14 @@ export class EndpointStore {
     this.settle()
   }
 
-  /** Writes the releases that could not be written. Throws StateError when they still cannot. */
+  /** Opens a file that could not be opened, writes releases that could not be written. Throws StateError when it still cannot. */
   settle(): void {
+    if (this.#lacks !== undefined) {
+      const db = openFile(this.#path, this.#clock)
+      this.#db.close()
+      this.#db = db
+      this.#lacks = undefined
+    }
     if (this.#owed.size > 0) this.#write(() => {})
   }
 
@@ -374,6 +339,37 @@ export class EndpointStore {
 
   [Symbol.dispose](): void {
     this.#db.close()
+  }
+}
+
+function transact<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    db.exec('COMMIT')
+    return result
+  } catch (error) {
+    // a full disk has SQLite roll back by itself
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function openFile(path: string, clock: BootClock): DatabaseSync {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path)
+    db.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
+    )
+    const opened = db
+    transact(opened, () => prepareSchema(opened, clock.nowMs()))
+    return opened
+  } catch (error) {
+    db?.close()
+    throw new StateError(
+      `cannot use the state file ${path}: ${reasonOf(error)}; check disk and permissions, or move the file away (then pods must be re-created)`,
+    )
   }
 }
 

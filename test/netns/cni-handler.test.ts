@@ -1,8 +1,5 @@
 // What CNI calls do to the real kernel, and what they answer.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
 import { TestNetns } from './namespace.ts'
@@ -262,34 +259,4 @@ test('ADD after other plugins: ours is appended, indices point to ours, dns stay
     ],
   )
   assert.deepEqual(result.dns, before.dns)
-})
-
-test('a full disk: ADD fails and leaves nothing, DEL succeeds, and all is well once there is room', () => {
-  using host = new TestNetns()
-  const folder = mkdtempSync(join(tmpdir(), 'causeway-full-'))
-  host.sh(`mount -t tmpfs -o size=256k tmpfs ${folder}`)
-  try {
-    using node = new PodNode(folder)
-    using pod = new TestNetns()
-    using late = new TestNetns()
-    node.add('pod', pod.path)
-    host.sh(`cat /dev/zero > ${folder}/filler 2>/dev/null || true`)
-    const reply = node.call('ADD', 'late', late.path)
-    assert.equal(codeOf(reply), 5)
-    assert.match(messageIn(reply), /cannot write the state file .*endpoints\.sqlite: .*free space or mend the disk/)
-    assert.equal(late.sh('ip -br link show type veth'), '')
-    assert.equal(codeOf(node.call('STATUS', 'x', '/x')), 50)
-    assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
-    assert.deepEqual(node.store.list(), [])
-    assert.equal(node.host.sh('ip -br link show type veth'), '')
-    // its address is not free as long as the file says that it is not
-    assert.equal(node.store.usedIn(podNetwork.podCIDRs[0]!), 1)
-    rmSync(join(folder, 'filler'))
-    assert.equal(codeOf(node.call('STATUS', 'x', '/x')), 0)
-    assert.equal(node.store.usedIn(podNetwork.podCIDRs[0]!), 0)
-    node.add('late', late.path)
-  } finally {
-    host.sh(`umount ${folder}`)
-    rmSync(folder, { recursive: true })
-  }
 })

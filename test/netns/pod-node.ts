@@ -76,8 +76,8 @@ export class PodNode implements Disposable {
   trouble: string | undefined
   readonly handler: CniHandler
 
-  constructor(stateDir: string = this.folder) {
-    this.store = new EndpointStore(join(stateDir, 'endpoints.sqlite'), { coolDownMs: 0 })
+  constructor({ stateDir = this.folder, mayLack = false }: { stateDir?: string; mayLack?: boolean } = {}) {
+    this.store = new EndpointStore(join(stateDir, 'endpoints.sqlite'), { coolDownMs: 0, mayLack })
     this.handler = new CniHandler({
       netlink: this.netlink,
       store: this.store,

@@ -83,7 +83,13 @@ export class CniServer {
    * socket once more is seen either in the spool or on the socket. Throws when another agent answers on the socket.
    */
   async start(): Promise<void> {
-    await this.#spool.prepare()
+    try {
+      await this.#spool.prepare()
+    } catch (error) {
+      // a disk that cannot be written is no reason to answer nobody
+      const { spoolDir } = this.#options
+      this.#deps.log.error('cni spool cannot be made: a DEL without an agent will fail', { dir: spoolDir, error })
+    }
     this.#removeSocket = await listenOn(this.#server, this.#options.socketPath)
     this.#server.on('error', (error) => this.#deps.log.error('cni socket failed', { error }))
     this.#track(this.#drain())
