@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Prefix } from '#/lib/addr.ts'
-import { isInPool, nextFree, poolOf } from './allocate.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { byFamily, chooseAddress, isInPool, nextFree, poolOf } from './allocate.ts'
 
 test('a /29 has five addresses for pods; a /30 one, a /31 none', () => {
   assert.deepEqual(
@@ -34,5 +34,40 @@ test('any pool: what is given is free and for pods, and nothing is given only wh
       if (found) assert.ok(isInPool(cidr, found) && !inUse.has(String(found)))
       else assert.ok(all.every((addr) => inUse.has(String(addr))))
     }),
+  )
+})
+
+test('any state of several CIDRs: the first with room serves, what rests only when nothing else is free, longest first', () => {
+  const cidrs = ['10.0.0.0/29', '10.0.1.0/30', '10.0.2.0/31'].map(Prefix.parse)
+  const all = cidrs.flatMap((cidr) =>
+    Array.from({ length: Number(poolOf(cidr).count) }, (_, offset) => cidr.addr.plus(offset + 2)),
+  )
+  const state = fc.constantFrom('free', 'used', 'resting')
+  fc.assert(
+    fc.property(fc.array(state, { minLength: all.length, maxLength: all.length }), fc.nat(7), (states, last) => {
+      const those = (wanted: string) => all.filter((_, index) => states[index] === wanted).map(String)
+      const [used, resting] = [those('used'), those('resting').toReversed()]
+      const found = chooseAddress(cidrs, {
+        isUsed: (addr) => used.includes(String(addr)),
+        resting: resting.map(Addr.parse),
+        last: (cidr) => cidr.addr.plus(Math.min(last, Number(cidr.size) - 1)),
+      })
+      const free = those('free')
+      if (found === undefined) return assert.equal(used.length, all.length)
+      assert.ok(isInPool(found.cidr, found.addr))
+      if (free.length === 0) assert.equal(String(found.addr), resting[0])
+      else {
+        const first = cidrs.find((cidr) => free.some((addr) => cidr.contains(Addr.parse(addr))))
+        assert.ok(free.includes(String(found.addr)) && found.cidr === first)
+      }
+    }),
+  )
+})
+
+test('CIDRs are grouped by family, in the order of their first', () => {
+  const groups = byFamily(['fd00::/64', '10.0.0.0/24', 'fd01::/64'].map(Prefix.parse))
+  assert.deepEqual(
+    groups.map(([family, cidrs]) => `${family}: ${cidrs.join(' ')}`),
+    ['6: fd00::/64 fd01::/64', '4: 10.0.0.0/24'],
   )
 })

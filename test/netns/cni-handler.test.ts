@@ -1,6 +1,7 @@
 // What CNI calls do to the real kernel, and what they answer.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { wirePod } from '#/agent/pod-network.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, podNetwork, PodNode, prevResultOf } from './pod-node.ts'
@@ -158,6 +159,11 @@ test('a requested MAC is on the interface, in the result and in CHECK; a wrong o
   assert.equal(result.interfaces[1]!.mac, '02:aa:00:00:00:01')
   assert.match(pod.sh('ip -br link show eth0'), /02:aa:00:00:00:01/)
   const prevResult = prevResultOf(result)
+  assert.equal(messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } })), '')
+  // made anew after somebody deleted it, host's end and pod's end have what they had
+  const [endpoint] = node.store.list()
+  node.host.sh(`ip link del ${endpoint!.hostDevice}`)
+  wirePod(node.netlink, endpoint!, podNetwork)
   assert.equal(messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } })), '')
   const taken = node.call('ADD', 'late', other.path, { config: annotation })
   assert.equal(codeOf(taken), 7)
