@@ -195,7 +195,7 @@ test('killed at random moments of thousands of calls, nothing is lost, and DEL e
     while (calls < 2000) {
       const running = crashing.start()
       while (running.output() === '' && running.child.exitCode === null) await sleep(5)
-      await sleep(200 + Math.random() * 600)
+      await sleep(100 + Math.random() * 1500)
       running.child.kill('SIGKILL')
       assert.equal(await running.ended, 'SIGKILL', running.errors())
       calls += running.output().length - 1
