@@ -20,7 +20,8 @@ const mayImport: Record<string, string[]> = {
   trace: ['wire', 'kernel', 'policy', 'model', 'lib'],
   agent: ['bgp', 'cluster', 'kernel', 'lib', 'model', 'plan', 'policy', 'reconcile', 'sys', 'trace', 'wire'],
   lab: ['agent', 'cluster', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'sys', 'wire'],
-  cli: ['lab', 'controller', 'agent', 'cluster', 'model', 'lib'],
+  install: ['cluster', 'model', 'lib'],
+  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'model', 'lib'],
 }
 
 /** Pure rooms: same input, same output. No I/O, no clock. */

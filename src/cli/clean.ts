@@ -2,12 +2,17 @@
 import { askAgent } from '#/agent/client.ts'
 import { agentSocketName } from '#/agent/agent.ts'
 import { clean } from '#/agent/clean.ts'
+import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
+import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { createLogger } from '#/lib/log.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
+const runDir = process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'
+const stateDir = process.env['CAUSEWAY_STATE_DIR'] ?? '/var/lib/causeway'
+
 async function isAgentRunning(): Promise<boolean> {
-  const socketPath = `${process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'}/${agentSocketName}`
+  const socketPath = `${runDir}/${agentSocketName}`
   return askAgent(socketPath, '/healthz').then(
     () => true,
     () => false,
@@ -17,16 +22,19 @@ async function isAgentRunning(): Promise<boolean> {
 export const cleanCommand: Command = {
   name: 'clean',
   summary: 'remove everything of Causeway from this node',
-  help: `usage: causeway clean [--dry-run] [--json]
+  help: `usage: causeway clean [--files] [--dry-run] [--json]
 
 Removes Causeway's routes, neighbour entries, devices and nftables tables from the network namespace it runs in; it knows
 them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they
 are. Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".
 
+  --files       also the agent's files: the CNI configuration (in CAUSEWAY_CNI_CONF_DIR), the addresses in use, the sockets. The
+                CNI plugin stays, because runtimes call it when they remove the pods that are left
   --dry-run     show the commands, do nothing
   --json        for programs`,
   run: async (args) => {
     const { values, positionals } = options(args, {
+      files: { type: 'boolean' },
       'dry-run': { type: 'boolean' },
       json: { type: 'boolean' },
     } as const)
@@ -40,8 +48,12 @@ are. Stop the agent before: it would make everything again. To take a lab down, 
       write: (line) => console.error(line),
       now: () => new Date().toISOString(),
     })
+    const cniInstall = readCniInstall(process.env, '')
+    const files = values.files ? filesToClean({ stateDir, runDir, confDir: cniInstall?.confDir }) : []
+    // first the CNI configuration is gone: a runtime is not to send pods to a network that is taken down
+    if (!dryRun) removeFiles(files)
     const { changes, failed } = await clean({ dryRun }, log)
-    const commands = changes.flatMap((change) => change.commands)
+    const commands = [...files.map((path) => `rm -r ${path}`), ...changes.flatMap((change) => change.commands)]
     if (values.json) printJson({ commands, failed })
     else print(commands.length === 0 ? 'nothing of Causeway is here' : commands.join('\n'))
     return failed === 0 ? 0 : 1

@@ -1,4 +1,5 @@
 // `causeway controller`: gives each node its pod CIDRs.
+import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { connect } from '#/cluster/connect.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
@@ -39,7 +40,8 @@ Runs until SIGTERM or SIGINT. Several may run: a Lease decides which one works. 
     }
     const leaseNamespace = process.env['CAUSEWAY_LEASE_NAMESPACE'] ?? 'kube-system'
     await using client = await connect(kubeconfig ? { kubeconfig } : {})
-    const identity = `${hostname()}-${process.pid}`
+    // two replicas in one node's network have its name and, in their containers, the same process id
+    const identity = `${hostname()}-${randomUUID()}`
     const recorder = new EventRecorder({ component: 'causeway-controller', instance: identity }, { client, log })
     await using controller = new PodCidrController(
       { clusterCIDRs, nodeMaskSizes, identity, leaseNamespace },

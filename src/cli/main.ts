@@ -10,6 +10,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   plan: async () => (await import('./plan.ts')).planCommand,
   ipam: async () => (await import('./ipam.ts')).ipamCommand,
   clean: async () => (await import('./clean.ts')).cleanCommand,
+  install: async () => (await import('./install.ts')).installCommand,
+  uninstall: async () => (await import('./install.ts')).uninstallCommand,
   agent: async () => (await import('./agent.ts')).agentCommand,
   controller: async () => (await import('./controller.ts')).controllerCommand,
 }

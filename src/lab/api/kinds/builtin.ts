@@ -4,6 +4,7 @@ import { coordinationTypes, coreTypes, eventTypes, extensionTypes } from '../sch
 import { metaTypes } from '../schema/meta-types.ts'
 import { definitionName, readTypes } from '../schema/notation.ts'
 import { podTypes } from '../schema/pod-types.ts'
+import { rbacTypes, workloadTypes } from '../schema/workload-types.ts'
 import { SchemaNode, type Definitions } from '../schema/schema.ts'
 import { ageColumn, nameColumn } from './cells.ts'
 import { definitionColumns, definitionStrategy } from './definition.ts'
@@ -16,8 +17,10 @@ import * as simple from './simple.ts'
 
 const packages = {
   core: 'io.k8s.api.core.v1',
+  apps: 'io.k8s.api.apps.v1',
   coordination: 'io.k8s.api.coordination.v1',
   events: 'io.k8s.api.events.v1',
+  rbac: 'io.k8s.api.rbac.v1',
   extensions: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',
 }
 
@@ -26,6 +29,8 @@ export function builtinDefinitions(): Definitions {
     ...readTypes('io.k8s.apimachinery.pkg.apis.meta.v1', metaTypes),
     ...readTypes(packages.core, coreTypes),
     ...readTypes(packages.core, podTypes),
+    ...readTypes(packages.apps, workloadTypes),
+    ...readTypes(packages.rbac, rbacTypes),
     ...readTypes(packages.coordination, coordinationTypes),
     ...readTypes(packages.events, eventTypes),
     ...readTypes(packages.extensions, extensionTypes),
@@ -181,6 +186,24 @@ export function builtinResources(definitions: Definitions): readonly Resource[] 
       strategy: eventStrategy,
       view: eventsView,
     },
+    ...[
+      { plural: 'daemonsets', kind: 'DaemonSet', shortNames: ['ds'] },
+      { plural: 'deployments', kind: 'Deployment', shortNames: ['deploy'] },
+    ].map((workload) => ({
+      ...workload,
+      group: 'apps',
+      packageName: packages.apps,
+      categories: ['all'],
+      subresources: ['status'] as const,
+      separatesStatus: true,
+      countsGenerations: true,
+    })),
+    ...[
+      { plural: 'clusterroles', kind: 'ClusterRole', namespaced: false },
+      { plural: 'clusterrolebindings', kind: 'ClusterRoleBinding', namespaced: false },
+      { plural: 'roles', kind: 'Role' },
+      { plural: 'rolebindings', kind: 'RoleBinding' },
+    ].map((role) => ({ ...role, group: 'rbac.authorization.k8s.io', packageName: packages.rbac })),
     {
       plural: 'customresourcedefinitions',
       kind: 'CustomResourceDefinition',

@@ -47,9 +47,17 @@ const shared = new Set([
   'Condition',
 ])
 
+/** Types of core/v1 that other packages contain. */
+const coreTypesOfOthers = new Set(['PodTemplateSpec', 'PodSpec'])
+
 /** The published name of a type: io.k8s.api.core.v1.Pod. */
 export function definitionName(packageName: string, type: string): string {
-  return `${shared.has(type) ? 'io.k8s.apimachinery.pkg.apis.meta.v1' : packageName}.${type}`
+  const home = shared.has(type)
+    ? 'io.k8s.apimachinery.pkg.apis.meta.v1'
+    : coreTypesOfOthers.has(type)
+      ? 'io.k8s.api.core.v1'
+      : packageName
+  return `${home}.${type}`
 }
 
 /** Reads the types of one API package, such as io.k8s.api.core.v1. Throws on a line it cannot read: a bug here. */

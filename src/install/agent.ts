@@ -1,0 +1,110 @@
+// The agent on every node. It is not privileged: what it needs of the node is listed here, with the reason.
+import { agentName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+
+/**
+ * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
+ * pods demands it; there is no smaller one.
+ */
+export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN'] as const
+
+/** Where the container has the node's /proc/sys/net: its own is read-only unless the container is privileged. */
+const procSys = '/host/proc/sys'
+
+type HostPath = {
+  readonly name: string
+  readonly path: string
+  readonly mountPath?: string
+  readonly type: 'Directory' | 'DirectoryOrCreate'
+  readonly propagates?: true
+}
+
+function hostPathsOf({ cniBinDir, cniConfDir }: InstallSettings): HostPath[] {
+  return [
+    { name: 'state', path: '/var/lib/causeway', type: 'DirectoryOrCreate' },
+    { name: 'run', path: '/run/causeway', type: 'DirectoryOrCreate' },
+    { name: 'cni-bin', path: cniBinDir, type: 'DirectoryOrCreate' },
+    { name: 'cni-conf', path: cniConfDir, type: 'DirectoryOrCreate' },
+    // namespaces of pods that are made after the agent's start must appear in here
+    { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
+    { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
+  ]
+}
+
+function environmentOf(settings: InstallSettings): object[] {
+  const { apiServer, cniChain } = settings
+  const values: Record<string, string> = {
+    CAUSEWAY_CLUSTER_CIDRS: settings.clusterCIDRs.join(','),
+    CAUSEWAY_VNI: String(settings.vni),
+    CAUSEWAY_VXLAN_PORT: String(settings.vxlanPort),
+    CAUSEWAY_HTTP_PORT: String(settings.httpPort),
+    CAUSEWAY_CNI_BIN_DIR: settings.cniBinDir,
+    CAUSEWAY_CNI_CONF_DIR: settings.cniConfDir,
+    ...(cniChain !== undefined && { CAUSEWAY_CNI_CHAIN: cniChain }),
+    CAUSEWAY_PROC_SYS: procSys,
+    ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
+  }
+  return [
+    { name: 'CAUSEWAY_NODE_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } } },
+    ...Object.entries(values).map(([name, value]) => ({ name, value })),
+  ]
+}
+
+function probe(path: string, httpPort: number, failureThreshold: number): object {
+  return {
+    httpGet: { host: '127.0.0.1', port: httpPort, path },
+    periodSeconds: 10,
+    timeoutSeconds: 5,
+    failureThreshold,
+  }
+}
+
+export function agentDaemonSet(settings: InstallSettings): Manifest {
+  const { namespace, image, httpPort } = settings
+  const labels = labelsOf(agentName)
+  const hostPaths = hostPathsOf(settings)
+  const container = {
+    name: 'agent',
+    image,
+    args: ['agent'],
+    env: environmentOf(settings),
+    livenessProbe: probe('/healthz', httpPort, 6),
+    readinessProbe: probe('/readyz', httpPort, 1),
+    resources: { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '512Mi' } },
+    securityContext: {
+      privileged: false,
+      runAsUser: 0,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: [...agentCapabilities] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    volumeMounts: hostPaths.map(({ name, path, mountPath = path, propagates }) => ({
+      name,
+      mountPath,
+      ...(propagates && { mountPropagation: 'HostToContainer' }),
+    })),
+  }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: agentName, namespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      // an agent that is away costs no packet, only new pods wait
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '10%' } },
+      template: {
+        metadata: { labels },
+        spec: {
+          serviceAccountName: agentName,
+          hostNetwork: true,
+          priorityClassName: 'system-node-critical',
+          // a node is not ready before its agent runs
+          tolerations: [{ operator: 'Exists' }],
+          nodeSelector: { 'kubernetes.io/os': 'linux' },
+          terminationGracePeriodSeconds: 30,
+          containers: [container],
+          volumes: hostPaths.map(({ name, path, type }) => ({ name, hostPath: { path, type } })),
+        },
+      },
+    },
+  }
+}

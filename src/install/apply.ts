@@ -1,0 +1,65 @@
+// Brings manifests to a cluster and takes them away again, through server-side apply: what others have set on the objects stays.
+import { type ApiClient } from '#/cluster/client.ts'
+import { isApiError } from '#/cluster/errors.ts'
+import { type KubeObject } from '#/model/kubernetes.ts'
+import { keyOf } from './manifests.ts'
+import { type Manifest } from './settings.ts'
+
+const fieldManager = 'causeway-install'
+
+/** Path segments of the kinds that an installation has. */
+const plurals: Readonly<Record<string, string>> = {
+  Namespace: 'namespaces',
+  ServiceAccount: 'serviceaccounts',
+  ClusterRole: 'clusterroles',
+  ClusterRoleBinding: 'clusterrolebindings',
+  Role: 'roles',
+  RoleBinding: 'rolebindings',
+  DaemonSet: 'daemonsets',
+  Deployment: 'deployments',
+}
+
+export function pathOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): string {
+  const plural = plurals[kind]
+  if (plural === undefined) throw new Error(`no path is known for objects of kind ${kind}`)
+  const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
+  return `${group}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}/${name}`
+}
+
+export type ApplyOptions = {
+  /** The API checks and answers, and stores nothing. */
+  readonly isDryRun: boolean
+  readonly say: (line: string) => void
+}
+
+/** Applies one object and gives it as it is then. */
+export async function applyOne(client: ApiClient, manifest: Manifest, isDryRun: boolean): Promise<KubeObject> {
+  const query = { fieldManager, force: 'true', ...(isDryRun && { dryRun: 'All' }) }
+  return client.patch(pathOf(manifest), manifest, 'apply', query)
+}
+
+/** Applies all in order; throws the API's error at the first that it does not take. */
+export async function applyAll(client: ApiClient, wanted: readonly Manifest[], options: ApplyOptions): Promise<void> {
+  for (const manifest of wanted) {
+    try {
+      await applyOne(client, manifest, options.isDryRun)
+      options.say(`${keyOf(manifest)} ${options.isDryRun ? 'would be applied' : 'applied'}`)
+    } catch (error) {
+      if (!options.isDryRun || !isApiError(error, 404)) throw error
+      options.say(`${keyOf(manifest)} not checked: namespace ${manifest.metadata.namespace ?? ''} is not there yet`)
+    }
+  }
+}
+
+/** Deletes all in the opposite order; what is not there is none of its business. */
+export async function removeAll(client: ApiClient, gone: readonly Manifest[], options: ApplyOptions): Promise<void> {
+  const query = { propagationPolicy: 'Background', ...(options.isDryRun && { dryRun: 'All' }) }
+  for (const manifest of gone.toReversed()) {
+    try {
+      await client.delete(pathOf(manifest), { query })
+      options.say(`${keyOf(manifest)} ${options.isDryRun ? 'would be deleted' : 'deleted'}`)
+    } catch (error) {
+      if (!isApiError(error, 404)) throw error
+    }
+  }
+}

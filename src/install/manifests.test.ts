@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fieldsOf } from '#/model/kubernetes.ts'
+import { cleaningDaemonSet } from './clean-up.ts'
+import { allIdentities, keyOf, manifests } from './manifests.ts'
+import { defaultSettings, type InstallSettings, type Manifest } from './settings.ts'
+
+const settings: InstallSettings = {
+  ...defaultSettings,
+  image: 'example/causeway:1',
+  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
+  cniChain: undefined,
+  hasController: true,
+  apiServer: undefined,
+}
+
+function find(all: readonly Manifest[], key: string): Manifest {
+  const found = all.find((each) => keyOf(each) === key)
+  assert.ok(found, key)
+  return found
+}
+
+function podOf(manifest: Manifest): Record<string, unknown> {
+  return fieldsOf(fieldsOf(fieldsOf(manifest['spec'])['template'])['spec'])
+}
+
+function containerOf(manifest: Manifest): Record<string, unknown> {
+  const containers = podOf(manifest)['containers'] as unknown[]
+  assert.equal(containers.length, 1)
+  return fieldsOf(containers[0])
+}
+
+function environmentOf(manifest: Manifest): Record<string, unknown> {
+  const entries = containerOf(manifest)['env'] as { name: string; value?: string; valueFrom?: unknown }[]
+  return Object.fromEntries(entries.map(({ name, value, valueFrom }) => [name, value ?? valueFrom]))
+}
+
+test('an installation has these objects, in an order in which each finds what it needs', () => {
+  assert.deepEqual(manifests(settings).map(keyOf), [
+    'Namespace causeway-system',
+    'ServiceAccount causeway-system/causeway-agent',
+    'ClusterRole causeway-agent',
+    'ClusterRoleBinding causeway-agent',
+    'Role default/causeway-agent',
+    'RoleBinding default/causeway-agent',
+    'ServiceAccount causeway-system/causeway-controller',
+    'ClusterRole causeway-controller',
+    'ClusterRoleBinding causeway-controller',
+    'Role causeway-system/causeway-controller',
+    'RoleBinding causeway-system/causeway-controller',
+    'Role default/causeway-controller',
+    'RoleBinding default/causeway-controller',
+    'DaemonSet causeway-system/causeway-agent',
+    'Deployment causeway-system/causeway-controller',
+  ])
+  assert.deepEqual(allIdentities('causeway-system').map(keyOf), manifests(settings).map(keyOf))
+})
+
+test('a namespace of the cluster is neither made nor deleted, and no object comes twice', () => {
+  for (const namespace of ['kube-system', 'default']) {
+    const keys = manifests({ ...settings, namespace }).map(keyOf)
+    assert.equal(keys[0], `ServiceAccount ${namespace}/causeway-agent`)
+    assert.equal(new Set(keys).size, keys.length)
+    assert.ok(!allIdentities(namespace).some(({ kind }) => kind === 'Namespace'))
+  }
+})
+
+test('without the controller nothing of it is there', () => {
+  const keys = manifests({ ...settings, hasController: false }).map(keyOf)
+  assert.deepEqual(
+    keys.filter((key) => key.includes('controller')),
+    [],
+  )
+})
+
+test('the agent gets its settings, its node and the folders of the node, and no privilege but two', () => {
+  const agent = find(manifests(settings), 'DaemonSet causeway-system/causeway-agent')
+  assert.deepEqual(environmentOf(agent), {
+    CAUSEWAY_NODE_NAME: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } },
+    CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
+    CAUSEWAY_VNI: '1',
+    CAUSEWAY_VXLAN_PORT: '8472',
+    CAUSEWAY_HTTP_PORT: '9474',
+    CAUSEWAY_CNI_BIN_DIR: '/opt/cni/bin',
+    CAUSEWAY_CNI_CONF_DIR: '/etc/cni/net.d',
+    CAUSEWAY_PROC_SYS: '/host/proc/sys',
+  })
+  const { hostNetwork, priorityClassName, tolerations } = podOf(agent)
+  assert.deepEqual(
+    [hostNetwork, priorityClassName, tolerations],
+    [true, 'system-node-critical', [{ operator: 'Exists' }]],
+  )
+  const container = containerOf(agent)
+  assert.deepEqual(container['securityContext'], {
+    privileged: false,
+    runAsUser: 0,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  })
+  const mounts = container['volumeMounts'] as { name: string; mountPath: string; mountPropagation?: string }[]
+  assert.deepEqual(
+    mounts.map(({ mountPath }) => mountPath),
+    ['/var/lib/causeway', '/run/causeway', '/opt/cni/bin', '/etc/cni/net.d', '/run/netns', '/host/proc/sys/net'],
+  )
+  assert.deepEqual(
+    mounts
+      .filter(({ mountPropagation }) => mountPropagation)
+      .map(({ name, mountPropagation }) => [name, mountPropagation]),
+    [['netns', 'HostToContainer']],
+  )
+  const volumes = podOf(agent)['volumes'] as { name: string }[]
+  assert.deepEqual(
+    volumes.map(({ name }) => name),
+    mounts.map(({ name }) => name),
+  )
+  for (const [probe, path] of [
+    ['livenessProbe', '/healthz'],
+    ['readinessProbe', '/readyz'],
+  ] as const)
+    assert.deepEqual(fieldsOf(container[probe])['httpGet'], { host: '127.0.0.1', port: 9474, path })
+})
+
+test('settings reach agent and controller', () => {
+  const all = manifests({
+    ...settings,
+    cniChain: 'tuning',
+    apiServer: { host: 'fd00::1', port: '6443' },
+    vxlanPort: 4789,
+  })
+  const agent = environmentOf(find(all, 'DaemonSet causeway-system/causeway-agent'))
+  assert.equal(agent['CAUSEWAY_CNI_CHAIN'], 'tuning')
+  assert.equal(agent['CAUSEWAY_VXLAN_PORT'], '4789')
+  assert.equal(agent['KUBERNETES_SERVICE_HOST'], 'fd00::1')
+  assert.deepEqual(environmentOf(find(all, 'Deployment causeway-system/causeway-controller')), {
+    CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
+    CAUSEWAY_LEASE_NAMESPACE: 'causeway-system',
+    KUBERNETES_SERVICE_HOST: 'fd00::1',
+    KUBERNETES_SERVICE_PORT: '6443',
+  })
+})
+
+test('the controller has no rights on its node', () => {
+  const controller = find(manifests(settings), 'Deployment causeway-system/causeway-controller')
+  assert.deepEqual(containerOf(controller)['securityContext'], {
+    allowPrivilegeEscalation: false,
+    runAsNonRoot: true,
+    runAsUser: 65_534,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  })
+  assert.equal(podOf(controller)['volumes'], undefined)
+})
+
+test('bindings give each role to the account of its own name', () => {
+  for (const binding of manifests(settings).filter(({ kind }) => kind.endsWith('Binding'))) {
+    const { name } = binding.metadata
+    assert.equal(fieldsOf(binding['roleRef'])['name'], name)
+    assert.deepEqual(binding['subjects'], [{ kind: 'ServiceAccount', name, namespace: 'causeway-system' }])
+  }
+})
+
+test('the clean-up runs where the agent ran, with its rights, and then waits', () => {
+  const agent = find(manifests(settings), 'DaemonSet causeway-system/causeway-agent')
+  const cleaning = cleaningDaemonSet(agent)
+  const { initContainers, containers, ...pod } = podOf(cleaning)
+  const { containers: agents, ...agentPod } = podOf(agent)
+  assert.deepEqual(pod, agentPod)
+  const { livenessProbe: _live, readinessProbe: _ready, ...own } = fieldsOf((agents as unknown[])[0])
+  assert.deepEqual(initContainers, [{ ...own, name: 'clean', args: ['clean', '--files'] }])
+  const [done] = containers as unknown[]
+  const { name, image, command } = fieldsOf(done)
+  assert.deepEqual([name, image, command], ['done', 'example/causeway:1', ['sleep', 'infinity']])
+  assert.throws(() => cleaningDaemonSet({ metadata: { name: 'x' } }), /has no container "agent"/)
+})

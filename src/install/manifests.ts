@@ -1,0 +1,47 @@
+// All objects of an installation, in the order in which they are applied; they are deleted in the opposite one. Pure.
+import { agentAccess, controllerAccess } from './access.ts'
+import { agentDaemonSet } from './agent.ts'
+import { controllerDeployment } from './controller.ts'
+import { type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+
+/** Namespaces that are the cluster's own: never made, and never deleted. */
+const clusterNamespaces: readonly string[] = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+
+function namespaceOf(name: string): Manifest[] {
+  if (clusterNamespaces.includes(name)) return []
+  const labels = {
+    ...labelsOf('causeway'),
+    // agents are in their node's network and see folders of the node
+    'pod-security.kubernetes.io/enforce': 'privileged',
+  }
+  return [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }]
+}
+
+export function manifests(settings: InstallSettings): Manifest[] {
+  const { namespace, hasController } = settings
+  return [
+    ...namespaceOf(namespace),
+    ...agentAccess(namespace),
+    ...(hasController ? controllerAccess(namespace) : []),
+    agentDaemonSet(settings),
+    ...(hasController ? [controllerDeployment(settings)] : []),
+  ]
+}
+
+/** What identifies all that an installation in this namespace may consist of; just that is in them. */
+export function allIdentities(namespace: string): Manifest[] {
+  const settings = { namespace, image: '', clusterCIDRs: [], vni: 1, vxlanPort: 1, httpPort: 1 }
+  const folders = { cniBinDir: '', cniConfDir: '', cniChain: undefined, apiServer: undefined }
+  return manifests({ ...settings, ...folders, hasController: true }).map(
+    ({ apiVersion, kind, metadata: { name, namespace: where } }) => ({
+      apiVersion,
+      kind,
+      metadata: { name, ...(where !== undefined && { namespace: where }) },
+    }),
+  )
+}
+
+/** The same object: kind, namespace and name. */
+export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): string {
+  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
+}
