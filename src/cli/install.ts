@@ -175,7 +175,7 @@ ${clusterHelp}`,
     const isDryRun = values['dry-run'] === true
     const gone = allIdentities(namespace)
     if (!values.apply && !isDryRun) {
-      print(toYaml(gone))
+      print(toYaml(gone.toReversed()))
       return 0
     }
     await using client = await connectTo(values.kubeconfig)

@@ -8,13 +8,25 @@ import { agentName, type Manifest } from './settings.ts'
 
 const pollMs = 1000
 
+const cleanerName = 'clean'
+
+type DaemonSet = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
+
+function podOf(daemonSet: DaemonSet): Readonly<Record<string, unknown>> {
+  return fieldsOf(fieldsOf(fieldsOf(daemonSet.spec)['template'])['spec'])
+}
+
+function containersIn(pod: Readonly<Record<string, unknown>>, field: 'containers' | 'initContainers') {
+  const containers = pod[field]
+  return Array.isArray(containers) ? containers.map(fieldsOf) : []
+}
+
 /** The agents' DaemonSet as it is in the cluster, made to clean: its containers, mounts and rights are the agent's own. */
-export function cleaningDaemonSet(live: KubeObject & { readonly spec?: unknown }): Manifest {
+export function cleaningDaemonSet(live: DaemonSet): Manifest {
   const spec = fieldsOf(live.spec)
   const template = fieldsOf(spec['template'])
-  const pod = fieldsOf(template['spec'])
-  const agents = Array.isArray(pod['containers']) ? pod['containers'].map(fieldsOf) : []
-  const agent = agents.find(({ name }) => name === 'agent')
+  const pod = podOf(live)
+  const agent = containersIn(pod, 'containers').find(({ name }) => name === 'agent')
   if (agent === undefined) throw new Error(`DaemonSet ${live.metadata.name} has no container "agent": it is no agent's`)
   const { livenessProbe: _liveness, readinessProbe: _readiness, ...container } = agent
   const done = {
@@ -35,7 +47,7 @@ export function cleaningDaemonSet(live: KubeObject & { readonly spec?: unknown }
         metadata: { labels: fieldsOf(fieldsOf(template['metadata'])['labels']) },
         spec: {
           ...pod,
-          initContainers: [{ ...container, name: 'clean', args: ['clean', '--files'] }],
+          initContainers: [{ ...container, name: cleanerName, args: ['clean', '--files'] }],
           containers: [done],
         },
       },
@@ -45,7 +57,7 @@ export function cleaningDaemonSet(live: KubeObject & { readonly spec?: unknown }
 
 type Progress = { readonly wanted: number; readonly done: number; readonly isCurrent: boolean }
 
-function progressOf(live: KubeObject & { readonly status?: unknown }): Progress {
+function progressOf(live: DaemonSet): Progress {
   const { generation } = fieldsOf(live.metadata)
   const status = fieldsOf(live.status)
   const count = (field: string): number => Number(status[field] ?? 0)
@@ -66,18 +78,20 @@ export async function cleanNodes(
   options: { readonly timeoutMs: number; readonly clock: Clock },
 ): Promise<number> {
   const path = pathOf({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: agentName, namespace } })
-  const live = await client.get<KubeObject>(path)
-  await applyOne(client, cleaningDaemonSet(live), false)
+  const live = await client.get<DaemonSet>(path)
+  // an earlier try may have begun
+  const isCleaning = containersIn(podOf(live), 'initContainers').some(({ name }) => name === cleanerName)
+  if (!isCleaning) await applyOne(client, cleaningDaemonSet(live), false)
   const { clock, timeoutMs } = options
   const deadlineMs = clock.monotonicMs() + timeoutMs
   const { signal } = new AbortController()
   for (;;) {
-    const { wanted, done, isCurrent } = progressOf(await client.get<KubeObject>(path))
+    const { wanted, done, isCurrent } = progressOf(await client.get<DaemonSet>(path))
     if (isCurrent && done >= wanted) return wanted
     if (clock.monotonicMs() >= deadlineMs) {
-      const how = isCurrent ? `${done} of ${wanted} nodes` : 'no node: the DaemonSet controller does not act'
+      const how = isCurrent ? `${done} of ${wanted} nodes are clean` : 'the DaemonSet controller has not acted'
       throw new Error(
-        `after ${timeoutMs / 1000} s ${how} cleaned; nothing was deleted. See: kubectl -n ${namespace} get pods -o wide. To leave the nodes as they are: --keep-nodes`,
+        `after ${timeoutMs / 1000} s ${how}; nothing was deleted. See: kubectl -n ${namespace} get pods -o wide. To leave the nodes as they are: --keep-nodes`,
       )
     }
     await sleep(clock, pollMs, signal)
