@@ -55,4 +55,17 @@ test('the CNI configuration, the condition of the node and its events follow the
   const { ino } = statSync(conflist)
   lab.kill('agent')
   assert.equal(statSync(conflist).ino, ino, 'the configuration outlives the agent')
+
+  const state = `/run/causeway-lab/${lab.name}/nodes/node-1`
+  const cleaned = run('ip', ['netns', 'exec', `cw-${lab.name}-node-1`, causeway, 'clean', '--files'], {
+    CAUSEWAY_CNI_BIN_DIR: binDir,
+    CAUSEWAY_CNI_CONF_DIR: confDir,
+    CAUSEWAY_STATE_DIR: `${state}/state`,
+    CAUSEWAY_RUN_DIR: `${state}/run`,
+  })
+  assert.equal(cleaned.status, 0, cleaned.stderr)
+  assert.equal(cleaned.stdout.split('\n')[0], `rm -r ${conflist}`)
+  assert.ok(!existsSync(conflist) && !existsSync(`${state}/state/endpoints.sqlite`))
+  assert.equal(run('ip', ['-n', `cw-${lab.name}-node-1`, 'link', 'show', 'cw-br0']).status, 1)
+  assert.ok(existsSync(join(binDir, 'causeway-cni')), 'for the pods that are still to be removed')
 })

@@ -1,0 +1,15 @@
+# The image of agents and controller: docker build -t NAME .   docs/install.md says how it is used.
+FROM node:26-bookworm-slim AS build
+WORKDIR /source
+COPY package.json package-lock.json .npmrc LICENSE ./
+COPY native native
+COPY scripts scripts
+COPY src src
+# installs what is missing, then builds plugin and bundle, as a clone does
+RUN sh scripts/setup.sh run && sh scripts/image.sh /image
+
+FROM debian:12-slim
+# the one library that the pinned Node needs and the base has not
+RUN apt-get update && apt-get install -y --no-install-recommends libatomic1 && rm -rf /var/lib/apt/lists/*
+COPY --from=build /image /
+ENTRYPOINT ["/usr/local/bin/causeway"]

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Runs a program of this folder: run.sh PROGRAM ARGUMENTS. For a clone (./causeway) and for the image alike.
+root=$(dirname "$(dirname "$(readlink -f "$0")")")
+program=$1
+shift
+# less memory for a little speed: docs/decisions/0004-bundle.md
+memory='--max-semi-space-size=1 --no-turbofan'
+# shellcheck disable=SC2086  # a list of options
+exec "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning $memory "$root/$program" "$@"
