@@ -28,6 +28,7 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
                             seconds before an address that was given back
                             goes to another pod                       (30)
   CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)
+  CAUSEWAY_PROC_SYS         sysctls of the network, in a container      (/proc/sys)
   CAUSEWAY_CNI_BIN_DIR      where to install the CNI plugin, such as /opt/cni/bin; with the next, or neither
   CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d
   CAUSEWAY_CNI_PLUGIN       the plugin to install                     (the one built with this program)

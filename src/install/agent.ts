@@ -76,6 +76,8 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'], add: [...agentCapabilities] },
       seccompProfile: { type: 'RuntimeDefault' },
+      // where SELinux is on, a container's own type may not write to folders of the node
+      seLinuxOptions: { level: 's0', type: 'spc_t' },
     },
     volumeMounts: hostPaths.map(({ name, path, mountPath = path, propagates }) => ({
       name,

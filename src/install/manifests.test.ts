@@ -97,6 +97,7 @@ test('the agent gets its settings, its node and the folders of the node, and no 
     readOnlyRootFilesystem: true,
     capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN'] },
     seccompProfile: { type: 'RuntimeDefault' },
+    seLinuxOptions: { level: 's0', type: 'spc_t' },
   })
   const mounts = container['volumeMounts'] as { name: string; mountPath: string; mountPropagation?: string }[]
   assert.deepEqual(
