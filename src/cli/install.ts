@@ -26,6 +26,8 @@ const installOptions = {
   image: { type: 'string' },
   'cluster-cidrs': { type: 'string' },
   controller: { type: 'string', default: 'no' },
+  'node-mask-size-ipv4': { type: 'string' },
+  'node-mask-size-ipv6': { type: 'string' },
   vni: { type: 'string', default: String(defaultSettings.vni) },
   port: { type: 'string', default: String(defaultSettings.vxlanPort) },
   'http-port': { type: 'string', default: String(defaultSettings.httpPort) },
@@ -87,6 +89,8 @@ function readSettings(args: readonly string[]) {
   }
   if (checked(() => readCniInstall(cni, '')) === undefined)
     throw new UsageError('--cni-bin-dir and --cni-conf-dir are empty: expected the folders of the container runtime')
+  const maskSizeIn = (option: 'node-mask-size-ipv4' | 'node-mask-size-ipv6', max: number): string | undefined =>
+    values[option] === undefined ? undefined : String(within(option, values[option], max))
   const settings: InstallSettings = {
     namespace: namespaceIn(values.namespace),
     image,
@@ -98,6 +102,7 @@ function readSettings(args: readonly string[]) {
     cniConfDir: values['cni-conf-dir'],
     cniChain: values['cni-chain'],
     hasController: controller === 'yes',
+    nodeMaskSizes: { 4: maskSizeIn('node-mask-size-ipv4', 32), 6: maskSizeIn('node-mask-size-ipv6', 128) },
     apiServer: apiServerIn(values['api-server']),
   }
   return { settings, values }
@@ -125,6 +130,8 @@ controller. docs/install.md says what a cluster must have. With --apply again, i
   --image IMAGE         the image that nodes run                               (required)
   --cluster-cidrs LIST  CIDRs of all pods                                      (required)
   --controller YES|NO   give nodes their pod CIDRs; no where kube-controller-manager does  (no)
+  --node-mask-size-ipv4 N, --node-mask-size-ipv6 N
+                        length of a node's CIDRs, for the controller           (24, 64)
   --vni N               VXLAN network identifier                               (${defaultSettings.vni})
   --port N              UDP port of the overlay                                (${defaultSettings.vxlanPort})
   --http-port N         TCP port of health and metrics on each node            (${defaultSettings.httpPort})

@@ -2,11 +2,13 @@
 import { controllerName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 export function controllerDeployment(settings: InstallSettings): Manifest {
-  const { namespace, image, clusterCIDRs, apiServer } = settings
+  const { namespace, image, clusterCIDRs, nodeMaskSizes, apiServer } = settings
   const labels = labelsOf(controllerName)
   const values: Record<string, string> = {
     CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs.join(','),
     CAUSEWAY_LEASE_NAMESPACE: namespace,
+    ...(nodeMaskSizes[4] !== undefined && { CAUSEWAY_NODE_MASK_SIZE_IPV4: nodeMaskSizes[4] }),
+    ...(nodeMaskSizes[6] !== undefined && { CAUSEWAY_NODE_MASK_SIZE_IPV6: nodeMaskSizes[6] }),
     ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
   }
   const container = {

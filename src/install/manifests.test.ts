@@ -11,6 +11,7 @@ const settings: InstallSettings = {
   clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
   cniChain: undefined,
   hasController: true,
+  nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,
 }
 
@@ -125,6 +126,7 @@ test('the agent gets its settings, its node and the folders of the node, and no 
 test('settings reach agent and controller', () => {
   const all = manifests({
     ...settings,
+    nodeMaskSizes: { 4: '26', 6: undefined },
     cniChain: 'tuning',
     apiServer: { host: 'fd00::1', port: '6443' },
     vxlanPort: 4789,
@@ -136,6 +138,7 @@ test('settings reach agent and controller', () => {
   assert.deepEqual(environmentOf(find(all, 'Deployment causeway-system/causeway-controller')), {
     CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
     CAUSEWAY_LEASE_NAMESPACE: 'causeway-system',
+    CAUSEWAY_NODE_MASK_SIZE_IPV4: '26',
     KUBERNETES_SERVICE_HOST: 'fd00::1',
     KUBERNETES_SERVICE_PORT: '6443',
   })

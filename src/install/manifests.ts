@@ -32,7 +32,8 @@ export function manifests(settings: InstallSettings): Manifest[] {
 export function allIdentities(namespace: string): Manifest[] {
   const settings = { namespace, image: '', clusterCIDRs: [], vni: 1, vxlanPort: 1, httpPort: 1 }
   const folders = { cniBinDir: '', cniConfDir: '', cniChain: undefined, apiServer: undefined }
-  return manifests({ ...settings, ...folders, hasController: true }).map(
+  const nodeMaskSizes = { 4: undefined, 6: undefined }
+  return manifests({ ...settings, ...folders, nodeMaskSizes, hasController: true }).map(
     ({ apiVersion, kind, metadata: { name, namespace: where } }) => ({
       apiVersion,
       kind,

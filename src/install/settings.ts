@@ -16,6 +16,8 @@ export type InstallSettings = {
   readonly cniChain: string | undefined
   /** Whether our controller gives nodes their pod CIDRs; only where kube-controller-manager does not. */
   readonly hasController: boolean
+  /** Lengths of a node's CIDRs; absent: the controller's own defaults. */
+  readonly nodeMaskSizes: { readonly 4: string | undefined; readonly 6: string | undefined }
   /** Absent: the cluster's own service, which needs a service proxy. */
   readonly apiServer: { readonly host: string; readonly port: string } | undefined
 }
