@@ -9,12 +9,14 @@ import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
+import { NftClient } from '#/kernel/nftables.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PodAddress, type PortState } from '#/model/network.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
+import { type CniOperation, type CniReply } from '#/wire/cni/index.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniInstaller } from './cni-install/installer.ts'
@@ -23,8 +25,9 @@ import { type AgentConfig } from './config.ts'
 import { Dirt, NotificationReader } from './dirt.ts'
 import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
-import { AgentApi } from './http-api.ts'
+import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
+import { AgentMetrics } from './metrics.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { NodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
@@ -41,6 +44,8 @@ export const stateFileName = 'endpoints.sqlite'
 
 /** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
 const nodesPerPage = 100
+/** What takes longer hangs: 10,000 nodes at once are a second's work. */
+const longestPassMs = 120_000
 
 export class Agent {
   readonly #config: AgentConfig
@@ -62,7 +67,11 @@ export class Agent {
   readonly #nodeCondition: NodeCondition
   readonly #recorder: EventRecorder
   readonly #nodeEvents: NodeEvents
+  readonly #metrics: AgentMetrics
+  /** For the metrics' reading of counters alone, which takes several turns of the event loop. */
+  readonly #counters = new NftClient()
   readonly #api: AgentApi
+  readonly #httpApi: AgentApi | undefined
   #kernelWatch: Disposable | undefined
 
   private constructor(config: AgentConfig, client: ApiClient, store: EndpointStore, log: Logger) {
@@ -88,6 +97,8 @@ export class Agent {
           .map(toPort),
       pods: { isInUse: (port) => store.hasDevice(port), rewire: (port) => this.#rewire(port) },
       otherProblems: () => this.#cniInstaller?.problems ?? [],
+      onChanges: (...change) => this.#metrics.changesMade(...change),
+      onNodes: (durationMs) => this.#metrics.nodesChanged(durationMs),
       log,
     })
     this.#loop = new ReconcileLoop(defaultTimes, {
@@ -123,7 +134,7 @@ export class Agent {
     })
     this.#cniServer = new CniServer(
       { socketPath: join(config.runDir, cniSocketName), spoolDir: join(config.stateDir, spoolFolderName) },
-      { handle: async (request) => handler.handle(request), log },
+      { handle: async (request) => this.#count(request, handler), log },
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodeCondition = new NodeCondition({ client, node, trouble: () => this.#trouble(), log })
@@ -136,6 +147,24 @@ export class Agent {
         onChange: () => this.#loop.trigger('later'),
         log,
       })
+    this.#metrics = new AgentMetrics({
+      objects: () => this.#keeper.objects,
+      problems: () => this.#keeper.problems,
+      pools: () => ipam.show().cidrs,
+      endpoints: () => store.list().length,
+      leaksReleased: () => this.#gc.released,
+      nodes: () => this.#nodes.objects.size,
+      api: () => ({ ...this.#nodes.status, inSync: this.#nodes.inSync }),
+      peers: () => this.#keeper.peers?.plans ?? new Map(),
+      nftables: this.#counters,
+    })
+    const health: Endpoints = {
+      '/healthz': () => this.#liveness(),
+      '/readyz': () => this.#readiness(),
+      '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
+    }
+    this.#httpApi =
+      config.httpPort === undefined ? undefined : new AgentApi({ port: config.httpPort }, { endpoints: health, log })
     this.#api = new AgentApi(
       { socketPath: join(config.runDir, agentSocketName) },
       {
@@ -144,8 +173,7 @@ export class Agent {
           '/plan': async () => ({ status: 200, body: await this.plan() }),
           '/ipam': () => ({ status: 200, body: ipam.show() }),
           '/ipam/check': async () => ({ status: 200, body: await ipam.check() }),
-          '/healthz': () => ({ status: 200, body: 'ok\n' }),
-          '/readyz': () => this.#readiness(),
+          ...health,
         },
         actions: { '/ipam/release': (body) => ipam.release(body) },
         log,
@@ -176,6 +204,7 @@ export class Agent {
   async start(): Promise<void> {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
+    await this.#httpApi?.start()
     const reader = new NotificationReader(this.#dirt, { wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix) })
     this.#kernelWatch = watchKernel(
       new Set([this.#netlink.portId, this.#removal.portId, ...this.#keeper.portIds]),
@@ -205,13 +234,22 @@ export class Agent {
     this.#loop.trigger('later')
   }
 
+  #count(request: CniOperation, handler: CniHandler): CniReply {
+    const startedMs = performance.now()
+    const reply = handler.handle(request)
+    this.#metrics.called(request, reply, performance.now() - startedMs)
+    return reply
+  }
+
   async #pass(): Promise<{ failed: number }> {
+    const startedMs = performance.now()
     try {
       const report = await this.#keeper.pass()
       const podNetwork = this.#podNetwork
       if (typeof podNetwork !== 'string') await this.#refresher.refresh(podNetwork)
       return report
     } finally {
+      this.#metrics.passEnded(performance.now() - startedMs)
       this.#tellNode()
     }
   }
@@ -246,7 +284,14 @@ export class Agent {
     return failed.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
   }
 
-  #readiness(): { status: number; body: unknown } {
+  /** Whether this process still does its work; what it finds in the kernel is readiness. */
+  #liveness(): Answer {
+    const stuckMs = this.#loop.runningMs
+    if (stuckMs < longestPassMs) return { status: 200, body: 'ok\n' }
+    return { status: 503, body: `a pass has been running for ${Math.round(stuckMs / 1000)} s\n` }
+  }
+
+  #readiness(): Answer {
     const trouble = this.#trouble()
     return trouble === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${trouble}\n` }
   }
@@ -288,6 +333,9 @@ export class Agent {
     await this.#recorder[Symbol.asyncDispose]()
     await this.#client[Symbol.asyncDispose]()
     await this.#api[Symbol.asyncDispose]()
+    await this.#httpApi?.[Symbol.asyncDispose]()
+    this.#metrics[Symbol.dispose]()
+    this.#counters[Symbol.dispose]()
     this.#store[Symbol.dispose]()
     this.#netlink[Symbol.dispose]()
     this.#keeper[Symbol.dispose]()

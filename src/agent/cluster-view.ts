@@ -57,6 +57,8 @@ export class ClusterView {
   readonly #onChange: () => void
   readonly #known = new Map<string, Known>()
   readonly #changed = new Set<string>()
+  /** When the first of these changed, by the monotonic clock. */
+  #changedAtMs = 0
   #self: NodeState | undefined
 
   /** `onChange` is called when a node became different, and once when all are known. */
@@ -91,11 +93,11 @@ export class ClusterView {
     return [...problems, { object: `node/${this.#nodeName}`, message }]
   }
 
-  /** The other nodes that are different since the last call. */
-  takeChanges(): NodeChange[] {
+  /** The other nodes that are different since the last call, and since when the first of them is. */
+  takeChanges(): { readonly changes: readonly NodeChange[]; readonly sinceMs: number } {
     const changes = [...this.#changed].map((name): NodeChange => [name, this.#known.get(name)?.state])
     this.#changed.clear()
-    return changes
+    return { changes, sinceMs: this.#changedAtMs }
   }
 
   #take(change: Change<KubeNode>): void {
@@ -107,7 +109,10 @@ export class ClusterView {
     if (known) this.#known.set(name, known)
     else this.#known.delete(name)
     if (name === this.#nodeName) this.#takeSelf(known?.state)
-    else this.#changed.add(name)
+    else {
+      if (this.#changed.size === 0) this.#changedAtMs = performance.now()
+      this.#changed.add(name)
+    }
     this.#onChange()
   }
 

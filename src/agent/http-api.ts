@@ -39,14 +39,39 @@ function send(response: ServerResponse, { status, body }: Answer): void {
   response.end(isText ? body : `${JSON.stringify(body)}\n`)
 }
 
+/** On IPv6 and IPv4, or on a kernel without IPv6 on IPv4 alone. */
+async function listenOnPort(server: Server, port: number): Promise<void> {
+  for (const host of ['::', '0.0.0.0']) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    server.once('error', reject)
+    server.listen({ host, port }, resolve)
+    try {
+      await promise
+      return
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EAFNOSUPPORT' && host === '::') continue
+      const why = `TCP port ${port} (CAUSEWAY_HTTP_PORT) cannot be used: ${messageOf(error)}`
+      throw new Error(code === 'EADDRINUSE' ? `${why}; "ss -ltnp sport = :${port}" tells who has it` : why, {
+        cause: error,
+      })
+    } finally {
+      server.removeListener('error', reject)
+    }
+  }
+}
+
+/** A unix socket for root alone, or a TCP port on all addresses of the node. */
+export type Place = { readonly socketPath: string } | { readonly port: number }
+
 export class AgentApi {
   readonly #deps: AgentApiDeps
   readonly #server: Server
-  readonly #socketPath: string
+  readonly #place: Place
   #removeSocket: (() => Promise<void>) | undefined
 
-  constructor(options: { socketPath: string }, deps: AgentApiDeps) {
-    this.#socketPath = options.socketPath
+  constructor(place: Place, deps: AgentApiDeps) {
+    this.#place = place
     this.#deps = deps
     this.#server = createServer((request, response) => void this.#serve(request, response))
   }
@@ -74,9 +99,10 @@ export class AgentApi {
     return 'refusal' in body ? body.refusal : action(body.value)
   }
 
-  /** Throws when another live agent has the socket. */
+  /** Throws when another live agent has the socket, or another process the port. */
   async start(): Promise<void> {
-    this.#removeSocket = await listenOn(this.#server, this.#socketPath)
+    if ('socketPath' in this.#place) this.#removeSocket = await listenOn(this.#server, this.#place.socketPath)
+    else await listenOnPort(this.#server, this.#place.port)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

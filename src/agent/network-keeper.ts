@@ -30,7 +30,10 @@ export type NetworkKeeperDeps = {
   /** What others have to tell along with it. */
   readonly otherProblems: () => readonly Problem[]
   readonly log: Logger
-  readonly onChanges?: OnChanges
+  /** Told of everything that is written to the kernel. */
+  readonly onChanges: OnChanges
+  /** Told when the kernel has what changed nodes ask for, with the time since the first of them changed. */
+  readonly onNodes: (durationMs: number) => void
 }
 
 export class NetworkKeeper implements Disposable {
@@ -40,6 +43,7 @@ export class NetworkKeeper implements Disposable {
   readonly #ports: () => readonly PortState[]
   readonly #otherProblems: () => readonly Problem[]
   readonly #log: Logger
+  readonly #onNodes: (durationMs: number) => void
   readonly #netlink = new Netlink()
   readonly #nftables = new NftClient()
   readonly #reconciler: Reconciler
@@ -58,12 +62,13 @@ export class NetworkKeeper implements Disposable {
     this.#ports = deps.ports
     this.#otherProblems = deps.otherProblems
     this.#log = deps.log
+    this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
       netlink: this.#netlink,
       drivers: allDrivers(this.#netlink, this.#nftables, deps.pods),
       log: deps.log,
       nowMs: Date.now,
-      ...(deps.onChanges && { onChanges: deps.onChanges }),
+      onChanges: deps.onChanges,
     })
   }
 
@@ -122,11 +127,13 @@ export class NetworkKeeper implements Disposable {
     const isNewlyComplete = this.#view.isComplete && !this.#isComplete
     this.#isComplete = this.#view.isComplete
     const first = taken.everything || isNewContext || isNewlyComplete
-    const delta = await this.#takeNodes(peers, first)
+    const { changes, sinceMs } = this.#view.takeChanges()
+    const delta = await this.#takeNodes(peers, changes, first)
     const isWhole = first || delta.isWholesale
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
     if (!isWhole && kinds.size === 0) {
       this.#tell([...this.#view.problems, ...this.#underlay.problems, ...peers.problems])
+      if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: 0 }
     }
     const plan = this.#plan(peers)
@@ -137,6 +144,7 @@ export class NetworkKeeper implements Disposable {
       ...(!isWhole && { kinds }),
     })
     this.#dirt.mark(...failedKinds)
+    if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }
   }
 
@@ -176,13 +184,13 @@ export class NetworkKeeper implements Disposable {
   /** Takes over changed nodes, and unless all is to be looked at anyway writes what they make different at once. */
   async #takeNodes(
     peers: PeerTable,
+    changes: readonly NodeChange[],
     isWhole: boolean,
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<string> }> {
     const failedKinds = new Set<string>()
     let isWholesale = false
-    const changes = this.#view.takeChanges()
     for (let start = 0; start < changes.length; start += nodesPerTurn) {
-      const portion: NodeChange[] = changes.slice(start, start + nodesPerTurn)
+      const portion = changes.slice(start, start + nodesPerTurn)
       const delta = peers.update(portion)
       isWholesale ||= delta.isWholesale
       if (!isWhole && !isWholesale) {

@@ -32,6 +32,7 @@ export class ReconcileLoop {
   #timer: NodeJS.Timeout | undefined
   #dueMs = Infinity
   #running: Promise<void> | undefined
+  #beganMs = 0
   #isDirty: Urgency | undefined
   #failures = 0
   #isStopped = false
@@ -42,6 +43,11 @@ export class ReconcileLoop {
     this.#pass = deps.pass
     this.#onResync = deps.onResync
     this.#log = deps.log
+  }
+
+  /** For how long the pass that runs has been running; 0 when none does. */
+  get runningMs(): number {
+    return this.#running === undefined ? 0 : performance.now() - this.#beganMs
   }
 
   /** Something may have changed. */
@@ -83,6 +89,7 @@ export class ReconcileLoop {
 
   async #run(): Promise<void> {
     this.#isDirty = undefined
+    this.#beganMs = performance.now()
     try {
       const { failed } = await this.#pass()
       this.#failures = failed > 0 ? this.#failures + 1 : 0
