@@ -25,12 +25,14 @@ import { type AgentConfig } from './config.ts'
 import { Dirt, NotificationReader } from './dirt.ts'
 import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
+import { flannelPublisher } from './flannel-publisher.ts'
 import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { AgentMetrics } from './metrics.ts'
 import { NetworkKeeper } from './network-keeper.ts'
-import { NodeCondition } from './node-condition.ts'
+import { nodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
+import { type NodePatcher } from './node-patcher.ts'
 import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
 import { PodRefresher } from './pod-refresh.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
@@ -64,7 +66,7 @@ export class Agent {
   readonly #refresher: PodRefresher
   readonly #cniServer: CniServer
   readonly #cniInstaller: CniInstaller | undefined
-  readonly #nodeCondition: NodeCondition
+  readonly #nodePatchers: readonly NodePatcher[]
   readonly #recorder: EventRecorder
   readonly #nodeEvents: NodeEvents
   readonly #metrics: AgentMetrics
@@ -137,7 +139,10 @@ export class Agent {
       { handle: async (request) => this.#count(request, handler), log },
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
-    this.#nodeCondition = new NodeCondition({ client, node, trouble: () => this.#trouble(), log })
+    this.#nodePatchers = [
+      nodeCondition({ client, node, trouble: () => this.#trouble(), log }),
+      ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
+    ]
     this.#recorder = new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log })
     this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder: this.#recorder })
     this.#cniInstaller =
@@ -257,7 +262,7 @@ export class Agent {
   /** What a pass found is told to those who use this node. */
   #tellNode(): void {
     this.#cniInstaller?.notice()
-    this.#nodeCondition.notice()
+    for (const patcher of this.#nodePatchers) patcher.notice()
     const failures = this.#failures().map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
     this.#nodeEvents.update([...this.#keeper.problems, ...failures])
   }
@@ -329,7 +334,7 @@ export class Agent {
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()
     await this.#nodes[Symbol.asyncDispose]()
-    await this.#nodeCondition[Symbol.asyncDispose]()
+    for (const patcher of this.#nodePatchers) await patcher[Symbol.asyncDispose]()
     await this.#recorder[Symbol.asyncDispose]()
     await this.#client[Symbol.asyncDispose]()
     await this.#api[Symbol.asyncDispose]()

@@ -4,7 +4,8 @@ import { ApiUnreachable } from '#/cluster/errors.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
-import { NodeCondition } from './node-condition.ts'
+import { nodeCondition } from './node-condition.ts'
+import { type NodePatcher } from './node-patcher.ts'
 import { NodeEvents } from './node-events.ts'
 
 type Written = Readonly<Record<string, unknown>>
@@ -12,13 +13,13 @@ type Written = Readonly<Record<string, unknown>>
 class Scene {
   readonly clock = new ManualClock()
   readonly written: Written[] = []
-  readonly condition: NodeCondition
+  readonly condition: NodePatcher
   node: KubeNode | undefined = { metadata: { name: 'node-1', uid: 'u1' } }
   trouble: string | undefined
   error: Error | undefined
 
   constructor() {
-    this.condition = new NodeCondition({
+    this.condition = nodeCondition({
       client: {
         patch: async <T extends KubeObject>(path: string, body: unknown): Promise<T> => {
           await Promise.resolve()
