@@ -8,7 +8,8 @@ import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
 import { SysError } from '#/sys/libc.ts'
 import { attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
 import { resultOf } from './cni-result.ts'
-import { type Claim, type Endpoint, type EndpointStore, type Reservation, StateError } from './endpoints.ts'
+import { type Claim, type Endpoint, type EndpointStore, type Reservation } from './endpoints.ts'
+import { StateError } from './state-file.ts'
 import { namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { faultsOf } from './pod-check.ts'
 import { hasDevice, hostDeviceOf, type PodNetwork, PodNetworkError, unwirePod, wirePod } from './pod-network.ts'
@@ -124,9 +125,9 @@ export class CniHandler {
       return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${request.netns} is the node's own namespace`)
     const asked = readPodRequest(request, network.podCIDRs)
     if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
-    // what a first attempt of this very attachment left goes first: it may hold the interface's name in the namespace
-    const before = this.#store.find(request)
-    if (before) unwirePod(this.#netlink, before)
+    // what a first attempt of this very attachment left goes first, whether the store knows of it or has been lost since:
+    // it may hold the interface's name in the namespace
+    unwirePod(this.#netlink, { hostDevice: hostDeviceOf(request) })
     if (this.#isTaken(request)) {
       this.#store.release(request)
       return failure(

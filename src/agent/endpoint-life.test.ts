@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type Endpoint, EndpointStore, type Reservation, StateError } from './endpoints.ts'
+import { type Endpoint, EndpointStore, type Reservation } from './endpoints.ts'
+import { StateError } from './state-file.ts'
 
 class Machine implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'causeway-store-'))

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type Endpoint, EndpointStore, StateError } from './endpoints.ts'
+import { type Endpoint, EndpointStore } from './endpoints.ts'
+import { StateError } from './state-file.ts'
 
 const cidrs = ['10.0.0.0/29', 'fd00::/64'].map(Prefix.parse)
 

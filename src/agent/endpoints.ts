@@ -1,15 +1,16 @@
 // The pods of this node and their addresses, on disk. One SQLite file: each step below is one transaction, so a kill at any
 // line leaves either all of it or none. (The kernel keeps what was written; only a power loss could undo it, and with it
 // all pods.) An address row is the only claim on an address: while it stands, nobody else can have it.
-import { DatabaseSync } from 'node:sqlite'
+import { type DatabaseSync } from 'node:sqlite'
 import { Addr, type Prefix } from '#/lib/addr.ts'
+import { messageOf } from '#/lib/log.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
 import { type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
-import { prepareSchema } from './endpoint-schema.ts'
+import { openStateFile, StateError, transact } from './state-file.ts'
 
 export type { Attachment } from '#/wire/cni/index.ts'
 
@@ -66,10 +67,6 @@ export type StoreOptions = {
 
 export const defaultCoolDownMs = 30_000
 
-export class StateError extends Error {
-  override name = 'StateError'
-}
-
 /** Carries the refusal out of the transaction that it undoes. */
 class Refused extends Error {
   readonly reservation: Reservation
@@ -85,6 +82,7 @@ export class EndpointStore {
   readonly #path: string
   readonly #coolDownMs: number
   readonly #clock: BootClock
+  readonly #mayLack: boolean
   /** Attachments that were released while the file could not be written: gone for everybody, their addresses still claimed. */
   readonly #owed = new Map<string, Attachment>()
   /** Why the last write failed. */
@@ -93,16 +91,38 @@ export class EndpointStore {
   #lacks: string | undefined
 
   /** Throws StateError when the file cannot be opened or is not ours. */
-  constructor(path: string, { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack }: StoreOptions = {}) {
+  constructor(
+    path: string,
+    { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack = false }: StoreOptions = {},
+  ) {
     this.#path = path
     this.#coolDownMs = coolDownMs
     this.#clock = clock
+    this.#mayLack = mayLack
     try {
-      this.#db = openFile(path, clock)
+      this.#db = openStateFile(path, clock)
     } catch (error) {
-      if (mayLack !== true || !(error instanceof StateError)) throw error
-      this.#lacks = error.message
-      this.#db = openFile(':memory:', clock)
+      this.#db = this.#standIn(error)
+    }
+  }
+
+  /** An empty database to go on with. */
+  #standIn(error: unknown): DatabaseSync {
+    if (!this.#mayLack || !(error instanceof StateError)) throw error
+    this.#lacks = error.message
+    return openStateFile(':memory:', this.#clock)
+  }
+
+  /** A file that was fine when it was opened can be damaged later: then it is as if it had been so from the start. */
+  #read<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      const damaged = this.#db
+      const what = `cannot read the state file ${this.#path}: ${messageOf(error)}; mend the disk, or move the file away`
+      this.#db = this.#standIn(new StateError(what))
+      damaged.close()
+      return work()
     }
   }
 
@@ -115,15 +135,16 @@ export class EndpointStore {
   #write<T>(work: () => T): T {
     try {
       const result = transact(this.#db, () => {
-        for (const attachment of this.#owed.values()) this.#giveBack(attachment)
+        // the stand-in is not whom they are owed to
+        if (this.#lacks === undefined) for (const attachment of this.#owed.values()) this.#giveBack(attachment)
         return work()
       })
-      this.#owed.clear()
+      if (this.#lacks === undefined) this.#owed.clear()
       this.#trouble = undefined
       return result
     } catch (error) {
       if (error instanceof Refused) throw error
-      this.#trouble = `cannot write the state file ${this.#path}: ${reasonOf(error)}`
+      this.#trouble = `cannot write the state file ${this.#path}: ${messageOf(error)}`
       throw new StateError(`${this.#trouble}; free space or mend the disk, the agent then goes on by itself`)
     }
   }
@@ -141,24 +162,25 @@ export class EndpointStore {
   }
 
   list(): Endpoint[] {
-    const rows = this.#db.prepare(`${selectEndpoints} ORDER BY e.pod, e.if_name`).all() as Row[]
+    const rows = this.#read(() => this.#db.prepare(`${selectEndpoints} ORDER BY e.pod, e.if_name`).all()) as Row[]
     return rows.map(toEndpoint).filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
   }
 
   find(attachment: Attachment): Endpoint | undefined {
     if (this.#owed.has(attachmentKey(attachment))) return undefined
-    const row = this.#db
-      .prepare(`${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`)
-      .get(attachment.containerId, attachment.ifName)
+    const { containerId, ifName } = attachment
+    const row = this.#read(() =>
+      this.#db.prepare(`${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`).get(containerId, ifName),
+    )
     return row === undefined ? undefined : toEndpoint(row as Row)
   }
 
   /** True for every device while there is no state: what nobody knows must not be removed. */
   hasDevice(hostDevice: string): boolean {
     if (this.#lacks !== undefined) return true
-    const row = this.#db
-      .prepare('SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?')
-      .get(hostDevice) as Attachment | undefined
+    const sql = 'SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?'
+    const row = this.#read(() => this.#db.prepare(sql).get(hostDevice)) as Attachment | undefined
+    if (this.#lacks !== undefined) return true
     return row !== undefined && !this.#owed.has(attachmentKey(row))
   }
 
@@ -245,7 +267,7 @@ export class EndpointStore {
 
   /** The addresses that cool down, the one that has rested longest first. */
   resting(): Resting[] {
-    const rows = this.#db.prepare('SELECT * FROM resting').all() as {
+    const rows = this.#read(() => this.#db.prepare('SELECT * FROM resting').all()) as {
       addr: string
       pod: string
       boot_id: string
@@ -265,7 +287,7 @@ export class EndpointStore {
 
   /** How many addresses of the CIDR are in use. */
   usedIn(cidr: Prefix): number {
-    const rows = this.#db.prepare('SELECT addr FROM address').all() as { addr: string }[]
+    const rows = this.#read(() => this.#db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
   }
 
@@ -290,7 +312,7 @@ export class EndpointStore {
   /** Opens a file that could not be opened, writes releases that could not be written. Throws StateError when it still cannot. */
   settle(): void {
     if (this.#lacks !== undefined) {
-      const db = openFile(this.#path, this.#clock)
+      const db = openStateFile(this.#path, this.#clock)
       this.#db.close()
       this.#db = db
       this.#lacks = undefined
@@ -329,8 +351,8 @@ export class EndpointStore {
   }
 
   setting(name: string): string | undefined {
-    return (this.#db.prepare('SELECT value FROM setting WHERE name = ?').get(name) as { value: string } | undefined)
-      ?.value
+    const row = this.#read(() => this.#db.prepare('SELECT value FROM setting WHERE name = ?').get(name))
+    return (row as { value: string } | undefined)?.value
   }
 
   setSetting(name: string, value: string): void {
@@ -340,39 +362,4 @@ export class EndpointStore {
   [Symbol.dispose](): void {
     this.#db.close()
   }
-}
-
-function transact<T>(db: DatabaseSync, work: () => T): T {
-  db.exec('BEGIN IMMEDIATE')
-  try {
-    const result = work()
-    db.exec('COMMIT')
-    return result
-  } catch (error) {
-    // a full disk has SQLite roll back by itself
-    if (db.isTransaction) db.exec('ROLLBACK')
-    throw error
-  }
-}
-
-function openFile(path: string, clock: BootClock): DatabaseSync {
-  let db: DatabaseSync | undefined
-  try {
-    db = new DatabaseSync(path)
-    db.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
-    )
-    const opened = db
-    transact(opened, () => prepareSchema(opened, clock.nowMs()))
-    return opened
-  } catch (error) {
-    db?.close()
-    throw new StateError(
-      `cannot use the state file ${path}: ${reasonOf(error)}; check disk and permissions, or move the file away (then pods must be re-created)`,
-    )
-  }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -14,7 +14,7 @@ import { type CniInterface, type CniResult } from '#/wire/cni/index.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type Endpoint } from './endpoints.ts'
-import { hostMacOf, type PodNetwork, podRoutes } from './pod-network.ts'
+import { type PodNetwork, podRoutes } from './pod-network.ts'
 
 /** The kernel keeps a burst in ticks, which rounds it. */
 const burstTolerance = 0.01
@@ -33,10 +33,10 @@ function addrText({ addr, prefixLength }: Pick<DeviceAddress, 'addr' | 'prefixLe
   return `${addr}/${prefixLength}`
 }
 
-/** `mac` counts where prevResult tells none. An MTU that it does not tell (none does before 1.1.0) may be a later plugin's. */
-function deviceFaults(link: Link, told: CniInterface, mac: string, { deviceMtuBytes }: PodNetwork): string[] {
+/** An MTU that prevResult does not tell (none does before 1.1.0) may be a later plugin's. */
+function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNetwork): string[] {
   const faults: string[] = []
-  const wantedMac = (told.mac ?? mac).toLowerCase()
+  const wantedMac = told.mac?.toLowerCase() ?? link.mac
   if (link.mac !== wantedMac) faults.push(`${link.name} has MAC ${link.mac} instead of ${wantedMac}`)
   // the agent brings living pods to a changed MTU, which prevResult cannot know of
   if (told.mtu !== undefined && link.mtuBytes !== told.mtu && link.mtuBytes !== deviceMtuBytes)
@@ -49,7 +49,7 @@ function hostFaults(netlink: Netlink, endpoint: Endpoint, told: CniInterface, ne
   const host = findLink(netlink, endpoint.hostDevice)
   if (host === undefined) return [`host device ${endpoint.hostDevice} is gone`]
   const { ingress } = podLimits(endpoint.bandwidth)
-  const faults = [...deviceFaults(host, told, hostMacOf(endpoint), network), ...limitFaults(netlink, host, ingress)]
+  const faults = [...deviceFaults(host, told, network), ...limitFaults(netlink, host, ingress)]
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [...faults, `bridge ${bridgeName} is gone`]
   if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
@@ -92,7 +92,7 @@ function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network
   const pod = findLink(inside, ifName)
   if (pod === undefined) return [`${ifName} is gone from ${endpoint.netns}`]
   const { egress } = podLimits(endpoint.bandwidth)
-  const faults = [...deviceFaults(pod, told.device, endpoint.mac, network), ...limitFaults(inside, pod, egress)]
+  const faults = [...deviceFaults(pod, told.device, network), ...limitFaults(inside, pod, egress)]
   const present = new Set(listAddresses(inside).flatMap((each) => (each.index === pod.index ? [addrText(each)] : [])))
   const wanted = new Set([...addrs.map(({ addr, cidr }) => `${addr}/${cidr.length}`), ...told.addrs])
   for (const addr of wanted) if (!present.has(addr)) faults.push(`address ${addr} is gone from ${ifName}`)
@@ -120,7 +120,7 @@ export function faultsOf(netlink: Netlink, endpoint: Endpoint, network: PodNetwo
   using netns = new Netns(endpoint.netns)
   using inside = new Netlink(NETLINK_ROUTE, netns)
   const ofPod: ToldOfPod = {
-    device: interfaces[podIndex] ?? { name: endpoint.ifName },
+    device: { name: endpoint.ifName, mac: endpoint.mac, ...interfaces[podIndex] },
     addrs: toldAddrs,
     // the MTUs told then may be others now, and routes of other tables belong to the plugin that made them
     routes: routes.flatMap(({ dst, gw, table = RT_TABLE_MAIN }) =>

@@ -1,10 +1,12 @@
 // CNI calls when the state file cannot be used: pods cannot be made, they can be deleted, and what forwards is left alone.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { EndpointStore, StateError } from '#/agent/endpoints.ts'
+import { EndpointStore } from '#/agent/endpoints.ts'
+import { StateError } from '#/agent/state-file.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, podNetwork, PodNode } from './pod-node.ts'
 
@@ -127,3 +129,25 @@ for (const [what, spoil, mend] of [
     assert.equal(store.hasDevice('cwv0123456789a'), false)
   })
 }
+
+test('a file that is damaged while it is in use: the store goes on without it, and takes up the next one', () => {
+  using disk = new Disk()
+  using node = new PodNode({ stateDir: disk.folder, mayLack: true })
+  using pod = new TestNetns()
+  const { store } = node
+  node.add('pod', pod.path)
+  // another's write makes the store's own pages in memory stale, so that it has to read the file
+  const other = new DatabaseSync(disk.stateFile)
+  other.exec("INSERT INTO setting VALUES ('other', ''); PRAGMA wal_checkpoint(TRUNCATE)")
+  writeFileSync(disk.stateFile, 'garbage '.repeat(3000))
+  other.close()
+  assert.deepEqual(store.list(), [])
+  assert.match(store.lacks ?? '', /^cannot read the state file \S+endpoints\.sqlite: [^\n]+; mend the disk/)
+  assert.equal(store.hasDevice('cwv0123456789a'), true)
+  assert.equal(store.setting('self'), undefined)
+  assert.throws(() => new EndpointStore(disk.stateFile), StateError)
+  for (const end of ['', '-wal', '-shm']) rmSync(`${disk.stateFile}${end}`, { force: true })
+  store.settle()
+  assert.equal(store.lacks, undefined)
+  node.add('pod', pod.path)
+})
