@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { wirePod } from '#/agent/pod-network.ts'
+import { KernelError } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, podNetwork, PodNode, prevResultOf } from './pod-node.ts'
@@ -194,18 +195,34 @@ test('DEL: while the veth cannot be deleted the address stays claimed; without a
   assert.deepEqual(node.call('DEL', 'pod', '', { env: { CNI_NETNS: '' } }), { kind: 'ok' })
 })
 
-test('a wiring that fails half-way and cannot be undone keeps its claim', () => {
+test('a wiring that fails half-way is undone; when that fails too, the claim stays until DEL', () => {
   using node = new PodNode()
   using pod = new TestNetns()
-  node.add('pod', pod.path)
-  const { hostDevice } = node.store.list()[0]!
-  node.call('DEL', 'pod', pod.path)
-  node.host.sh(`ip link set lo name ${hostDevice}`)
-  const reply = node.call('ADD', 'pod', pod.path)
-  assert.equal(codeOf(reply), 5)
-  assert.match(messageIn(reply), /cannot set up the network of pod default\/pod: .*EOPNOTSUPP/)
-  assert.equal(node.store.list().length, 1)
+  const { netlink } = node
+  const executeAll = netlink.executeAll.bind(netlink)
+  const refuse = new Map<string, number>([['type bridge_slave', 12]])
+  netlink.executeAll = (operations) => {
+    const isRefused = (what: string) => [...refuse].find(([words]) => what.includes(words))
+    return operations.map((operation) => {
+      const refusal = isRefused(operation.what)
+      return refusal ? new KernelError(operation.what, refusal[1]) : executeAll([operation])[0]
+    })
+  }
+  const add = () => messageIn(node.call('ADD', 'pod', pod.path))
+  assert.match(add(), /^cannot set up the network of pod default\/pod: ip link set .* hairpin on: ENOMEM$/)
+  assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
+  // from the creation of the veth on it cannot be deleted either
+  netlink.execute = (operation) => {
+    const [error] = netlink.executeAll([operation])
+    if (error) throw error
+    if (operation.what.startsWith('ip link add')) refuse.set('ip link delete', 16)
+  }
+  assert.match(add(), /hairpin on: ENOMEM; and what was made of it stays: ip link delete dev cwv\w+: EBUSY/)
+  assert.equal(codeOf(node.call('DEL', 'pod', pod.path)), 5)
   assert.equal(node.store.list()[0]!.isReady, false)
+  refuse.clear()
+  assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
+  assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
 })
 
 test('GC removes what is not listed under either key, and nothing when there is no list', () => {
