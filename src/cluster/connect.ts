@@ -4,7 +4,6 @@ import { type Clock, systemClock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
 import { Credentials } from './credentials.ts'
 import { inClusterConfig } from './in-cluster.ts'
-import { loadKubeconfig } from './kubeconfig.ts'
 import { Transport } from './transport.ts'
 
 /**
@@ -14,8 +13,10 @@ import { Transport } from './transport.ts'
  */
 export async function connect(options: { readonly kubeconfig?: string }): Promise<ApiClient> {
   const { kubeconfig } = options
-  const config = kubeconfig === undefined ? inClusterConfig(process.env) : await loadKubeconfig(kubeconfig)
-  return clientFor(config)
+  if (kubeconfig === undefined) return clientFor(inClusterConfig(process.env))
+  // a pod has none, and is not to hold a parser of YAML in memory
+  const { loadKubeconfig } = await import('./kubeconfig.ts')
+  return clientFor(await loadKubeconfig(kubeconfig))
 }
 
 /** A client for a configuration that is already resolved. Throws ConfigError. */

@@ -40,7 +40,7 @@ test('an agent stays below 80 MiB and uses next to no processor time', async () 
   }
 })
 
-test('what an agent loads has nothing of the lab', () => {
+test('what an agent in a pod loads has nothing of the lab, and no package but the FFI', () => {
   must('sh', 'scripts/setup.sh', 'run')
   const folder = new URL('../../build/bundle/', import.meta.url).pathname
   const loaded = new Set<string>()
@@ -55,11 +55,13 @@ test('what an agent loads has nothing of the lab', () => {
   assert.ok(agentChunk, 'the chunk of the agent command')
   load(agentChunk)
   const sources = [...loaded].flatMap((name) =>
-    [...readFileSync(folder + name, 'utf8').matchAll(/^\/\/ (src\/\S+)/gm)].map(([, source]) => source!),
+    [...readFileSync(folder + name, 'utf8').matchAll(/^\/\/ ((?:src|node_modules)\/\S+)/gm)].map(
+      ([, source]) => source!,
+    ),
   )
   assert.ok(sources.includes('src/agent/agent.ts'))
   assert.deepEqual(
-    sources.filter((source) => /^src\/(lab|controller)\//.test(source)),
+    sources.filter((source) => /^src\/(lab|controller)\/|^node_modules/.test(source)),
     [],
   )
   assert.ok(readdirSync(folder).length > loaded.size)
