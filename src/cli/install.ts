@@ -7,7 +7,7 @@ import { isApiError } from '#/cluster/errors.ts'
 import { parseCIDRs } from '#/agent/config.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { applyAll, removeAll } from '#/install/apply.ts'
-import { cleanNodes } from '#/install/clean-up.ts'
+import { cleanNodes, endCleaning } from '#/install/clean-up.ts'
 import { allIdentities, keyOf, manifests } from '#/install/manifests.ts'
 import { defaultSettings, type InstallSettings, type Manifest } from '#/install/settings.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -149,6 +149,7 @@ ${clusterHelp}`,
       return 0
     }
     await using client = await connectTo(values.kubeconfig)
+    if (!isDryRun) await endCleaning(client, settings.namespace)
     await applyAll(client, wanted, { isDryRun, say: print })
     // what an earlier installation had and this one has not
     const kept = new Set(wanted.map(keyOf))

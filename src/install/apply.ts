@@ -1,7 +1,6 @@
 // Brings manifests to a cluster and takes them away again, through server-side apply: what others have set on the objects stays.
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { type KubeObject } from '#/model/kubernetes.ts'
 import { keyOf } from './manifests.ts'
 import { type Manifest } from './settings.ts'
 
@@ -32,17 +31,12 @@ export type ApplyOptions = {
   readonly say: (line: string) => void
 }
 
-/** Applies one object and gives it as it is then. */
-export async function applyOne(client: ApiClient, manifest: Manifest, isDryRun: boolean): Promise<KubeObject> {
-  const query = { fieldManager, force: 'true', ...(isDryRun && { dryRun: 'All' }) }
-  return client.patch(pathOf(manifest), manifest, 'apply', query)
-}
-
 /** Applies all in order; throws the API's error at the first that it does not take. */
 export async function applyAll(client: ApiClient, wanted: readonly Manifest[], options: ApplyOptions): Promise<void> {
+  const query = { fieldManager, force: 'true', ...(options.isDryRun && { dryRun: 'All' }) }
   for (const manifest of wanted) {
     try {
-      await applyOne(client, manifest, options.isDryRun)
+      await client.patch(pathOf(manifest), manifest, 'apply', query)
       options.say(`${keyOf(manifest)} ${options.isDryRun ? 'would be applied' : 'applied'}`)
     } catch (error) {
       if (!options.isDryRun || !isApiError(error, 404)) throw error

@@ -2,57 +2,51 @@
 // the same DaemonSet, so on no node do both run at once.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock, sleep } from '#/cluster/clock.ts'
+import { isApiError } from '#/cluster/errors.ts'
 import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
-import { applyOne, pathOf } from './apply.ts'
-import { agentName, type Manifest } from './settings.ts'
+import { pathOf } from './apply.ts'
+import { agentName } from './settings.ts'
 
 const pollMs = 1000
+const agentContainer = 'agent'
+const cleaner = 'clean'
 
-const cleanerName = 'clean'
+export type DaemonSet = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
 
-type DaemonSet = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
-
-function podOf(daemonSet: DaemonSet): Readonly<Record<string, unknown>> {
-  return fieldsOf(fieldsOf(fieldsOf(daemonSet.spec)['template'])['spec'])
+function daemonSetPath(namespace: string): string {
+  return pathOf({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: agentName, namespace } })
 }
 
-function containersIn(pod: Readonly<Record<string, unknown>>, field: 'containers' | 'initContainers') {
+function containerOf(daemonSet: DaemonSet, field: 'containers' | 'initContainers', name: string) {
+  const pod = fieldsOf(fieldsOf(fieldsOf(daemonSet.spec)['template'])['spec'])
   const containers = pod[field]
-  return Array.isArray(containers) ? containers.map(fieldsOf) : []
+  return Array.isArray(containers) ? containers.map(fieldsOf).find((each) => each['name'] === name) : undefined
 }
 
-/** The agents' DaemonSet as it is in the cluster, made to clean: its containers, mounts and rights are the agent's own. */
-export function cleaningDaemonSet(live: DaemonSet): Manifest {
-  const spec = fieldsOf(live.spec)
-  const template = fieldsOf(spec['template'])
-  const pod = podOf(live)
-  const agent = containersIn(pod, 'containers').find(({ name }) => name === 'agent')
+function isCleaning(daemonSet: DaemonSet): boolean {
+  return containerOf(daemonSet, 'initContainers', cleaner) !== undefined
+}
+
+/**
+ * A strategic merge patch that makes the agents' DaemonSet clean, with the mounts and rights that agents have. It is no
+ * server-side apply, because the agent's container must go whoever else has set fields of it ("kubectl set env").
+ */
+export function cleaningPatch(live: DaemonSet) {
+  const agent = containerOf(live, 'containers', agentContainer)
   if (agent === undefined) throw new Error(`DaemonSet ${live.metadata.name} has no container "agent": it is no agent's`)
-  const { livenessProbe: _liveness, readinessProbe: _readiness, ...container } = agent
+  const { livenessProbe: _liveness, readinessProbe: _readiness, ...own } = agent
   const done = {
     name: 'done',
-    image: container['image'],
+    image: agent['image'],
     command: ['sleep', 'infinity'],
     securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
   }
-  const { name, namespace = '', labels } = live.metadata
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'DaemonSet',
-    metadata: { name, namespace, labels: { ...fieldsOf(labels) } as Record<string, string> },
-    spec: {
-      selector: spec['selector'],
-      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } },
-      template: {
-        metadata: { labels: fieldsOf(fieldsOf(template['metadata'])['labels']) },
-        spec: {
-          ...pod,
-          initContainers: [{ ...container, name: cleanerName, args: ['clean', '--files'] }],
-          containers: [done],
-        },
-      },
-    },
+  const pod = {
+    initContainers: [{ ...own, name: cleaner, args: ['clean', '--files'] }],
+    containers: [{ name: agentContainer, $patch: 'delete' }, done],
   }
+  const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } }
+  return { spec: { updateStrategy, template: { spec: pod } } }
 }
 
 type Progress = { readonly wanted: number; readonly done: number; readonly isCurrent: boolean }
@@ -77,11 +71,10 @@ export async function cleanNodes(
   namespace: string,
   options: { readonly timeoutMs: number; readonly clock: Clock },
 ): Promise<number> {
-  const path = pathOf({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: agentName, namespace } })
+  const path = daemonSetPath(namespace)
   const live = await client.get<DaemonSet>(path)
   // an earlier try may have begun
-  const isCleaning = containersIn(podOf(live), 'initContainers').some(({ name }) => name === cleanerName)
-  if (!isCleaning) await applyOne(client, cleaningDaemonSet(live), false)
+  if (!isCleaning(live)) await client.patch(path, cleaningPatch(live), 'strategic')
   const { clock, timeoutMs } = options
   const deadlineMs = clock.monotonicMs() + timeoutMs
   const { signal } = new AbortController()
@@ -95,5 +88,15 @@ export async function cleanNodes(
       )
     }
     await sleep(clock, pollMs, signal)
+  }
+}
+
+/** Deletes a DaemonSet that an uninstall left cleaning, so that one with agents can be applied: on its nodes no agent runs. */
+export async function endCleaning(client: ApiClient, namespace: string): Promise<void> {
+  const path = daemonSetPath(namespace)
+  try {
+    if (isCleaning(await client.get<DaemonSet>(path))) await client.delete(path)
+  } catch (error) {
+    if (!isApiError(error, 404)) throw error
   }
 }

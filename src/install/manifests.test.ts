@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fieldsOf } from '#/model/kubernetes.ts'
-import { cleaningDaemonSet } from './clean-up.ts'
+import { cleaningPatch } from './clean-up.ts'
 import { allIdentities, keyOf, manifests } from './manifests.ts'
 import { defaultSettings, type InstallSettings, type Manifest } from './settings.ts'
 
@@ -165,16 +165,13 @@ test('bindings give each role to the account of its own name', () => {
   }
 })
 
-test('the clean-up runs where the agent ran, with its rights, and then waits', () => {
+test('the clean-up runs with all that the agent has, but for its probes, and then waits', () => {
   const agent = find(manifests(settings), 'DaemonSet causeway-system/causeway-agent')
-  const cleaning = cleaningDaemonSet(agent)
-  const { initContainers, containers, ...pod } = podOf(cleaning)
-  const { containers: agents, ...agentPod } = podOf(agent)
-  assert.deepEqual(pod, agentPod)
-  const { livenessProbe: _live, readinessProbe: _ready, ...own } = fieldsOf((agents as unknown[])[0])
+  const { livenessProbe: _live, readinessProbe: _ready, ...own } = containerOf(agent)
+  const { initContainers, containers } = cleaningPatch(agent).spec.template.spec
   assert.deepEqual(initContainers, [{ ...own, name: 'clean', args: ['clean', '--files'] }])
-  const [done] = containers as unknown[]
-  const { name, image, command } = fieldsOf(done)
-  assert.deepEqual([name, image, command], ['done', 'example/causeway:1', ['sleep', 'infinity']])
-  assert.throws(() => cleaningDaemonSet({ metadata: { name: 'x' } }), /has no container "agent"/)
+  const [gone, done] = containers.map(fieldsOf)
+  assert.deepEqual(gone, { name: 'agent', $patch: 'delete' })
+  assert.deepEqual([done?.['image'], done?.['command']], ['example/causeway:1', ['sleep', 'infinity']])
+  assert.throws(() => cleaningPatch({ metadata: { name: 'x' } }), /has no container "agent"/)
 })

@@ -108,15 +108,26 @@ suite('install', () => {
   test('uninstall cleans every node, waits for them, and deletes everything', async () => {
     assert.match(await ok(causeway, ['uninstall', '--dry-run']), /DaemonSet .*would be deleted/)
     assert.equal((await ours()).length > 0, true)
+    // a field of the container has another owner
+    await ok('kubectl', ['-n', 'causeway-system', 'set', 'env', 'daemonset/causeway-agent', 'NOTE=mine'])
     const { status, stderr } = await run(causeway, ['uninstall', '--apply', '--timeout', '1'])
     assert.equal(status, 1)
     assert.match(stderr, /after 1 s the DaemonSet controller has not acted; nothing was deleted/)
     assert.equal((await ours()).length > 0, true, 'nothing goes before the nodes are clean')
 
+    await ok(causeway, ['install', ...required, '--apply'])
+    const reinstalled = (await server.call(daemonSetPath)).text
+    assert.ok(reinstalled.includes('"name":"agent"') && !reinstalled.includes('"clean"'), 'there is a way back')
+
     const uninstalled = ok(causeway, ['uninstall', '--apply'])
     // in the place of the DaemonSet controller: three nodes, one after the other
+    let live = await server.call(daemonSetPath)
+    while (!live.text.includes('"clean"')) {
+      await sleep(50)
+      live = await server.call(daemonSetPath)
+    }
     for (let ready = 0; ready <= 3; ready++) {
-      const live = await server.call(daemonSetPath)
+      live = await server.call(daemonSetPath)
       const observedGeneration = Number(at(live, 'metadata', 'generation'))
       const counts = { desiredNumberScheduled: 3, updatedNumberScheduled: ready, numberReady: ready }
       const { code, text } = await server.call(`${daemonSetPath}/status`, {
