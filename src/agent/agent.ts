@@ -48,6 +48,8 @@ export const stateFileName = 'endpoints.sqlite'
 const nodesPerPage = 100
 /** What takes longer hangs: 10,000 nodes at once are a second's work. */
 const longestPassMs = 120_000
+/** Kinds of objects that are about one other node each, or about another's firewall. */
+const peerKinds: readonly string[] = ['route', 'neighbour', 'forward']
 
 export class Agent {
   readonly #config: AgentConfig
@@ -140,7 +142,7 @@ export class Agent {
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodePatchers = [
-      nodeCondition({ client, node, trouble: () => this.#trouble(), log }),
+      nodeCondition({ client, node, trouble: () => this.#unreadiness(), log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]
     this.#recorder = new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log })
@@ -280,13 +282,16 @@ export class Agent {
     return this.#keeper.failures.filter(({ kind }) => kind !== 'port')
   }
 
-  /** Why this node's network is not as it should be, a line for each reason; undefined when it is. */
+  /** Why pods of this node may not reach all others, a line for each reason; undefined when nothing is known to be wrong. */
   #trouble(): string | undefined {
+    return reasonsOf(this.#failures())
+  }
+
+  /** Why this node is not ready for pods. That it cannot reach one peer is no reason to keep pods away from it. */
+  #unreadiness(): string | undefined {
     const podNetwork = this.#podNetwork
     if (typeof podNetwork === 'string') return podNetwork
-    const failed = this.#failures()
-    if (failed.length === 0) return undefined
-    return failed.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
+    return reasonsOf(this.#failures().filter(({ kind }) => !peerKinds.includes(kind)))
   }
 
   /** Whether this process still does its work; what it finds in the kernel is readiness. */
@@ -297,8 +302,8 @@ export class Agent {
   }
 
   #readiness(): Answer {
-    const trouble = this.#trouble()
-    return trouble === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${trouble}\n` }
+    const why = this.#unreadiness()
+    return why === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${why}\n` }
   }
 
   status(): AgentStatus {
@@ -349,6 +354,11 @@ export class Agent {
 
 function addrText({ addr }: PodAddress): string {
   return String(addr)
+}
+
+function reasonsOf(failures: readonly ObjectStatus[]): string | undefined {
+  if (failures.length === 0) return undefined
+  return failures.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
 }
 
 function toPort({ hostDevice, pod, addrs }: Endpoint): PortState {

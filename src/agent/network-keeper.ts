@@ -137,12 +137,13 @@ export class NetworkKeeper implements Disposable {
       return { failed: 0 }
     }
     const plan = this.#plan(peers)
-    this.#podNetwork = podNetworkOf(plan, this.#config)
     this.#tell([...this.#view.problems, ...this.#underlay.problems, ...plan.problems])
     const { failed, failedKinds } = await this.#reconciler.apply(plan.network, {
       isComplete: this.#isComplete,
       ...(!isWhole && { kinds }),
     })
+    // only now: a pod that is wired needs the bridge, and expects to reach all others
+    this.#podNetwork = podNetworkOf(plan, this.#config)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }

@@ -7,12 +7,9 @@ import { countPackets, eventually, must, run, TestLab } from './harness.ts'
 
 /** What the machine itself looks like outside of the lab's namespaces. */
 function machine(): string {
-  return [
-    must('ip', '-br', 'link'),
-    must('ip', 'route', 'show', 'table', 'all'),
-    must('nft', 'list', 'ruleset'),
-    must('ip', 'netns'),
-  ].join('\n--\n')
+  return [must('ip', '-br', 'link'), must('ip', 'route', 'show', 'table', 'all'), must('nft', 'list', 'ruleset')].join(
+    '\n--\n',
+  )
 }
 
 test('up connects every pod with every pod, twice, and down leaves nothing', async () => {
@@ -29,6 +26,7 @@ test('up connects every pod with every pod, twice, and down leaves nothing', asy
     assert.equal(lab.pids('').length, 6)
   }
   assert.equal(machine(), before)
+  assert.doesNotMatch(must('ip', 'netns'), new RegExp(`cw-${lab.name}-`))
   assert.deepEqual(lab.pids('').length, 0)
   assert.ok(!existsSync(`/run/causeway-lab/${lab.name}`))
   must('./causeway', 'lab', 'down', '--name', lab.name)

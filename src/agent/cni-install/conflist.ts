@@ -21,7 +21,13 @@ const chainedEntries: Readonly<Record<Chained, object>> = {
 export function renderConflist(chain: readonly Chained[]): string {
   const own = {
     type: pluginName,
-    capabilities: { ips: true, mac: true, 'io.kubernetes.cri.pod-annotations': true },
+    capabilities: {
+      ips: true,
+      mac: true,
+      // one of the two limits a pod, not both
+      ...(!chain.includes('bandwidth') && { bandwidth: true }),
+      'io.kubernetes.cri.pod-annotations': true,
+    },
   }
   const list = {
     cniVersion: '1.0.0',

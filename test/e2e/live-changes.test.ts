@@ -1,0 +1,163 @@
+// What happens to a node while it runs: another address, other pod CIDRs, a network card that goes down, a cut-off API. And who
+// may bring packets through its tunnel.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentStatus } from '#/agent/status.ts'
+import { causeway, eventually, must, run, TestLab, type UpReport } from './harness.ts'
+
+type LabPod = UpReport['pods'][number]
+
+function reaches(lab: TestLab, from: LabPod, to: LabPod): boolean {
+  return to.addrs.every((addr) => lab.inside(`pod-default-${from.name}`, 'ping', '-c1', '-W1', addr).status === 0)
+}
+
+function statusOf(lab: TestLab, node: string): AgentStatus {
+  const { stdout } = run(causeway, ['status', '--lab', lab.name, '--node', node, '--json'])
+  return (JSON.parse(stdout) as { value: AgentStatus }[])[0]!.value
+}
+
+test('a node that gets another address is reached at it, from all nodes, soon', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '1')
+  const patch = (addresses: string[]) =>
+    lab.kubectl(
+      ...['patch', 'node', 'node-2', '--subresource=status', '--type=merge', '-p'],
+      JSON.stringify({ status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) } }),
+    )
+  // or the kernel takes the new address away along with the old one
+  lab.mustInside('node-2', 'sysctl', '-qw', 'net.ipv4.conf.eth0.promote_secondaries=1')
+  lab.mustInside('node-2', 'ip', 'addr', 'add', '172.30.1.112/24', 'dev', 'eth0')
+  patch(['172.30.1.112', 'fd30:0:0:1::c'])
+  for (const node of ['node-1', 'node-3']) {
+    await eventually(`the route of ${node}`, () =>
+      lab.mustInside(node, 'ip', 'route', 'show', '10.244.1.0/24').includes('dst 172.30.1.112'),
+    )
+  }
+  lab.mustInside('node-2', 'ip', 'addr', 'del', '172.30.1.12/24', 'dev', 'eth0')
+  for (const [from, to] of [
+    [0, 1],
+    [1, 0],
+    [2, 1],
+  ] as const)
+    await eventually(`${pods[from]!.name} reaches ${pods[to]!.name}`, () => reaches(lab, pods[from]!, pods[to]!))
+  assert.match(lab.mustInside('node-2', 'ip', 'route', 'show', '10.244.0.0/24'), /src 172\.30\.1\.112/)
+})
+
+test('a node that is given other pod CIDRs keeps its pods going, and gives new ones addresses of the new', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '2', '--nodes', '2')
+  const [first, second] = pods.filter(({ node }) => node === 'node-2') as [LabPod, LabPod]
+  // pods are left as they are by whoever looks after Pod objects
+  lab.kill('kubelet')
+  const node = JSON.parse(lab.kubectl('get', 'node', 'node-2', '-o', 'json')) as {
+    metadata: Record<string, unknown>
+    spec: Record<string, unknown>
+    status: { addresses: unknown }
+  }
+  lab.kubectl('delete', 'node', 'node-2')
+  const again = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'node-2', labels: node.metadata['labels'] },
+    spec: { podCIDR: '10.244.77.0/24', podCIDRs: ['10.244.77.0/24', 'fd10:244:0:77::/64'] },
+  }
+  must('sh', '-c', `printf '%s' '${JSON.stringify(again)}' | kubectl --kubeconfig ${lab.kubeconfig} create -f -`)
+  lab.kubectl(
+    ...['patch', 'node', 'node-2', '--subresource=status', '--type=merge', '-p'],
+    JSON.stringify({ status: { addresses: node.status.addresses } }),
+  )
+  await eventually('the new route on node-1', () =>
+    lab.mustInside('node-1', 'ip', 'route').includes('10.244.77.0/24  encap'),
+  )
+  assert.doesNotMatch(lab.mustInside('node-1', 'ip', 'route'), /10\.244\.1\.0\/24/)
+  await eventually('the new gateway', () => statusOf(lab, 'node-2').podCIDRs.includes('10.244.77.0/24'))
+  // those that run keep their gateway and each other
+  assert.ok(reaches(lab, first, second))
+  lab.mustInside(`pod-default-${first.name}`, 'ping', '-c1', '-W2', '10.244.1.1')
+  const gateways = lab.mustInside('node-2', 'ip', '-br', 'addr', 'show', 'cw-br0')
+  assert.match(gateways, /10\.244\.77\.1\/24/)
+  assert.match(gateways, /10\.244\.1\.1\/24/)
+})
+
+test('a network card that goes down and comes up again is all that pods notice', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '1', '--nodes', '2', '--families', 'ipv4')
+  lab.mustInside('node-1', 'ip', 'link', 'set', 'eth0', 'down')
+  await sleep(500)
+  assert.ok(!reaches(lab, pods[0]!, pods[1]!))
+  lab.mustInside('node-1', 'ip', 'link', 'set', 'eth0', 'up')
+  await eventually('the pods reach each other again', () => reaches(lab, pods[0]!, pods[1]!))
+  assert.equal(run(causeway, ['status', '--lab', lab.name]).status, 0)
+})
+
+test('an underlay address that is taken away and given back is told, and then not any more', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '1', '--nodes', '2', '--families', 'ipv4')
+  lab.mustInside('node-1', 'ip', 'addr', 'del', '172.30.1.11/24', 'dev', 'eth0')
+  const problem = /no device of this node has its address 172\.30\.1\.11/
+  await eventually('the problem', () => statusOf(lab, 'node-1').problems.some(({ message }) => problem.test(message)))
+  lab.mustInside('node-1', 'ip', 'addr', 'add', '172.30.1.11/24', 'dev', 'eth0')
+  await eventually('the end of the problem', () => statusOf(lab, 'node-1').problems.length === 0)
+  await eventually('the pods reach each other again', () => reaches(lab, pods[0]!, pods[1]!))
+})
+
+test('VXLAN is taken from nodes alone: not from whoever else is on the underlay, and not from pods', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '1', '--nodes', '2', '--families', 'ipv4')
+  const dropped = (node: string, rule: string): number => {
+    const table = lab.mustInside(node, 'nft', 'list', 'chain', 'inet', 'causeway', 'tunnel-in')
+    const line = table.split('\n').find((each) => each.includes(rule)) ?? ''
+    return Number(/packets (\d+)/.exec(line)?.[1] ?? Number.NaN)
+  }
+  // somebody on the underlay who knows it all: VNI, port, addresses of pods
+  const [pod] = pods
+  const script = `ip link add intruder address 02:00:00:00:00:66 type vxlan id 1 remote 172.30.1.11 dstport 8472 dev br1
+    ip link set intruder up; ip addr add 10.244.1.77/16 dev intruder
+    ip neigh add ${pod!.addrs[0]} lladdr 02:43:57:ff:ff:ff dev intruder nud permanent`
+  const underlay = lab.mustInside('router', 'ip', '-br', 'link', 'show', 'type', 'bridge').split(/\s/)[0]!
+  lab.mustInside('router', 'sh', '-ec', script.replace('br1', underlay))
+  const before = dropped('node-1', 'whoever is no node')
+  assert.notEqual(lab.inside('router', 'ping', '-c2', '-W1', '-i', '0.2', pod!.addrs[0]!).status, 0)
+  assert.ok(dropped('node-1', 'whoever is no node') >= before + 2)
+  // a pod, whose packets masquerade would make the node's
+  lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'for i in 1 2 3; do echo x >/dev/udp/172.30.1.12/8472; done')
+  lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/8472')
+  assert.ok(dropped('node-1', 'pods may not send VXLAN (IPv4)') >= 4)
+  assert.equal(dropped('node-2', 'whoever is no node'), 0)
+  assert.ok(reaches(lab, pods[0]!, pods[1]!))
+})
+
+test('another process on the VXLAN port is named as what is in the way, and the node comes up when it is gone', async () => {
+  using lab = new TestLab()
+  lab.up('--pods', '1', '--nodes', '2', '--families', 'ipv4')
+  const [agent] = lab.pids('agent-node-1') as [number]
+  // or the agent is faster
+  process.kill(agent, 'SIGSTOP')
+  const steal = 'ip link del cw-vxlan; ip link add other type vxlan id 9 dstport 8472; ip link set other up'
+  lab.mustInside('node-1', 'sh', '-ec', steal)
+  process.kill(agent, 'SIGCONT')
+  const failure = () => statusOf(lab, 'node-1').objects.find(({ kind, key }) => kind === 'link' && key === 'cw-vxlan')
+  await eventually('the failure', () => failure()?.state === 'error')
+  assert.match(
+    failure()!.message!,
+    /EADDRINUSE.*UDP port 8472 is taken by another process or VXLAN device: find it with/,
+  )
+  assert.equal(
+    lab.inside(
+      'node-1',
+      'curl',
+      '-s',
+      '--unix-socket',
+      `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`,
+      '-o',
+      '/dev/null',
+      '-w',
+      '%{http_code}',
+      'http://agent/readyz',
+    ).stdout,
+    '503',
+  )
+  lab.mustInside('node-1', 'ip', 'link', 'del', 'other')
+  await eventually('the device', () => failure()?.state === 'done', 40_000)
+})
