@@ -99,7 +99,10 @@ export class Agent {
           .list()
           .filter(({ isReady }) => isReady)
           .map(toPort),
-      pods: { isInUse: (port) => store.hasDevice(port), rewire: (port) => this.#rewire(port) },
+      pods: {
+        isInUse: (port) => store.hasDevice(port) || this.#removal.has(port),
+        rewire: (port) => this.#rewire(port),
+      },
       otherProblems: () => this.#cniInstaller?.problems ?? [],
       onChanges: (...change) => this.#metrics.changesMade(...change),
       onNodes: (durationMs) => this.#metrics.nodesChanged(durationMs),

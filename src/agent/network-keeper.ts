@@ -19,7 +19,7 @@ import { type PodNetwork } from './pod-network.ts'
 import { readUnderlay, type Underlay } from './underlay.ts'
 
 /** Nodes that are planned, and routes that are written, before others on the event loop get their turn. */
-const nodesPerTurn = 100
+const nodesPerTurn = 50
 
 export type NetworkKeeperDeps = {
   readonly view: ClusterView

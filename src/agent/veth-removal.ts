@@ -1,6 +1,6 @@
 // How the veths of deleted pods go. To delete a device takes the kernel some 20 ms, in which it waits for every processor to let go
 // of it, but many at once take no longer than one. So DEL only unplugs: the device is down and out of the bridge when it is
-// answered, and a moment later all that are unplugged are deleted together, aside of the event loop. What a kill leaves behind
+// answered, and a second later all that are unplugged are deleted together, aside of the event loop. What a kill leaves behind
 // is a veth that no pod has, which the next pass sweeps.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { groupDelete, linkUnplug } from '#/kernel/links.ts'
@@ -8,8 +8,11 @@ import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { unpluggedGroup } from '#/model/names.ts'
 
-/** DELs that come within this time share one deletion. */
-const gatherMs = 20
+/**
+ * DELs that come within this time share one deletion. While that waits nobody can change devices, so it is to be rare; and mostly
+ * there is nothing left to delete, because the runtime has removed the pod's namespace meanwhile, and the kernel the veth with it.
+ */
+const gatherMs = 1000
 
 function unlessGone(error: unknown): void {
   if (!(error instanceof KernelError) || error.code !== 'ENODEV') throw error
@@ -19,7 +22,10 @@ export class VethRemoval implements AsyncDisposable {
   readonly #netlink: Netlink
   readonly #aside: Netlink
   readonly #log: Logger
-  #isWaiting = false
+  /** Unplugged and not deleted yet. */
+  #waiting = new Set<string>()
+  #deleting: ReadonlySet<string> = new Set()
+  readonly #stop = new AbortController()
   #running: Promise<void> | undefined
 
   /** `aside` is a client for this alone: it is busy for as long as a deletion takes. It is closed along with this. */
@@ -41,8 +47,13 @@ export class VethRemoval implements AsyncDisposable {
       unlessGone(error)
       return
     }
-    this.#isWaiting = true
+    this.#waiting.add(hostDevice)
     this.#running ??= this.#deleteSoon()
+  }
+
+  /** Whether a device is on its way out, and nobody else need care. */
+  has(hostDevice: string): boolean {
+    return this.#waiting.has(hostDevice) || this.#deleting.has(hostDevice)
   }
 
   /** Deletes now what is unplugged: somebody needs the name inside of a namespace. Throws KernelError. */
@@ -56,21 +67,27 @@ export class VethRemoval implements AsyncDisposable {
 
   /** Never rejects. */
   async #deleteSoon(): Promise<void> {
-    while (this.#isWaiting) {
-      await sleep(gatherMs)
-      this.#isWaiting = false
+    while (this.#waiting.size > 0) {
+      await sleep(gatherMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      const deleted = this.#waiting
+      this.#waiting = new Set()
+      this.#deleting = deleted
       try {
         await this.#aside.executeAside(groupDelete(unpluggedGroup))
       } catch (error) {
         // the next pass of the reconciler finds them, as veths that no pod has
         if (!(error instanceof KernelError) || error.code !== 'ENODEV')
           this.#log.error('unplugged veths stay for now', { error: messageOf(error) })
+      } finally {
+        this.#deleting = new Set()
       }
     }
     this.#running = undefined
   }
 
+  /** Deletes what waits, and resolves when it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
     await this.#running
     this.#aside[Symbol.dispose]()
   }

@@ -51,7 +51,7 @@ const saysNothingOfVersions = [401, 403, 429, 503]
 /** The most a Retry-After can hold us off. */
 const longestAskedMs = 60_000
 /** How many objects are taken over before others on the event loop get their turn. */
-const objectsPerTurn = 200
+const objectsPerTurn = 50
 
 export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #options: ReflectorOptions

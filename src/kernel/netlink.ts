@@ -52,6 +52,8 @@ const NFNL_MSG_BATCH_END = 0x11
 
 export class Netlink {
   readonly #socket: RequestSocket
+  /** Room for requests, kept from one to the next. */
+  readonly #into = new Writer(4096)
   #sequence = 0
   /** What is going on across turns of the event loop: any other request would take its answers. */
   #busyWith: string | undefined
@@ -234,14 +236,14 @@ export class Netlink {
   }
 
   #send(requests: readonly Request[]): void {
-    const into = new Writer(4096)
-    for (const request of requests) encodeMessage(request, ++this.#sequence, into)
-    this.#write(into)
+    this.#into.clear()
+    for (const request of requests) encodeMessage(request, ++this.#sequence, this.#into)
+    this.#write(this.#into)
   }
 
   #write(into: Writer): void {
     if (this.#busyWith !== undefined) throw new Error(`this netlink client is still busy with: ${this.#busyWith}`)
-    this.#socket.send(into.toBytes())
+    this.#socket.send(into.view())
   }
 
   [Symbol.dispose](): void {

@@ -40,6 +40,8 @@ export type Notification =
   /** The kernel had more to tell than the socket held (ENOBUFS): anything may have changed. */
   | { readonly kind: 'lost' }
 
+const datagramsPerTurn = 200
+
 /** Undefined for what is no news: other families, cached copies, generations of rulesets. */
 function decodeRouteNotification(message: Message): Notification | undefined {
   const { type, payload } = message
@@ -81,22 +83,27 @@ export function watchKernel(
 ): Disposable {
   const routes = new NotificationSocket(NETLINK_ROUTE, routeGroups)
   const tables = new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES])
+  const take = (datagram: Uint8Array | 'overflow', decode: (message: Message) => Notification | undefined): void => {
+    if (datagram === 'overflow') return onChange({ kind: 'lost' })
+    for (const message of decodeMessages(datagram)) {
+      if (ownPortIds.has(message.portId)) continue
+      const notification = decode(message)
+      if (notification) onChange(notification)
+    }
+  }
   const follow = async (
     socket: NotificationSocket,
     decode: (message: Message) => Notification | undefined,
   ): Promise<void> => {
     for (;;) {
-      const datagram = await socket.receive()
+      let datagram = await socket.receive()
       if (datagram === undefined) return
-      if (datagram === 'overflow') {
-        onChange({ kind: 'lost' })
-        continue
+      // bursts come by the thousand, most of them our own: others on the event loop get their turn in between
+      for (let turn = 0; datagram !== undefined && turn < datagramsPerTurn; turn++) {
+        take(datagram, decode)
+        datagram = socket.receiveNow()
       }
-      for (const message of decodeMessages(datagram)) {
-        if (ownPortIds.has(message.portId)) continue
-        const notification = decode(message)
-        if (notification) onChange(notification)
-      }
+      if (datagram !== undefined) take(datagram, decode)
     }
   }
   follow(routes, decodeRouteNotification).catch(onError)

@@ -70,10 +70,14 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
   return words.filter(Boolean).join(' ')
 }
 
+// What an operation means is told as a command. Of thousands of routes hardly one is ever told of, so the text is made when it is.
+
 /** EEXIST when there is a route of that prefix and metric, whoever made it. */
 export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
   return {
-    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route add ${routeText(route, deviceName)}`,
+    get what() {
+      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route add ${routeText(route, deviceName)}`
+    },
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: encodeRoute(route),
@@ -83,7 +87,9 @@ export function routeAdd(route: Route, deviceName: (index: number) => string): O
 /** Takes the place of the route of that prefix and metric, whoever made it. */
 export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
   return {
-    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`,
+    get what() {
+      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`
+    },
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
     payload: encodeRoute(route),
@@ -93,7 +99,9 @@ export function routeReplace(route: Route, deviceName: (index: number) => string
 /** Names protocol and metric too, so that another's route to the same prefix stays. */
 export function routeDelete(route: Route, deviceName: (index: number) => string): Operation {
   return {
-    what: `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`,
+    get what() {
+      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`
+    },
     type: RTM_DELROUTE,
     payload: encodeRoute(route),
   }

@@ -2,6 +2,8 @@
 // Text is read strictly (RFC 4291 section 2.2; dotted quads without leading zeros) and written canonically (RFC 5952),
 // so the canonical text serves as a map key.
 
+import { viewOf } from './bytes.ts'
+
 export type Family = 4 | 6
 
 export class AddrError extends Error {
@@ -9,16 +11,17 @@ export class AddrError extends Error {
 }
 
 const widthBits = { 4: 32, 6: 128 } as const
+const lastValue = { 4: (1n << 32n) - 1n, 6: (1n << 128n) - 1n } as const
 
 function parse4(text: string): bigint | undefined {
   const parts = text.split('.')
   if (parts.length !== 4) return undefined
-  let value = 0n
+  let value = 0
   for (const part of parts) {
     if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
-    value = (value << 8n) | BigInt(part)
+    value = value * 256 + Number(part)
   }
-  return value
+  return BigInt(value)
 }
 
 function parse6(text: string): bigint | undefined {
@@ -46,6 +49,10 @@ function parse6(text: string): bigint | undefined {
   return value
 }
 
+function format4(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 0xff}.${(value >>> 8) & 0xff}.${value & 0xff}`
+}
+
 function format6(value: bigint): string {
   const groups = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
   // RFC 5952 section 4.2: the longest run of two or more zero groups, the first one of equals, becomes "::"
@@ -67,8 +74,7 @@ export class Addr {
   #text: string | undefined
 
   constructor(family: Family, value: bigint) {
-    if (value < 0n || value >> BigInt(widthBits[family]) !== 0n)
-      throw new AddrError(`no IPv${family} address: ${value}`)
+    if (value < 0n || value > lastValue[family]) throw new AddrError(`no IPv${family} address: ${value}`)
     this.family = family
     this.value = value
   }
@@ -90,16 +96,20 @@ export class Addr {
   static fromBytes(bytes: Uint8Array): Addr {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new AddrError(`an address has 4 or 16 bytes, not ${bytes.length}`)
-    let value = 0n
-    for (const byte of bytes) value = (value << 8n) | BigInt(byte)
-    return new Addr(bytes.length === 4 ? 4 : 6, value)
+    const view = viewOf(bytes)
+    if (bytes.length === 4) return new Addr(4, BigInt(view.getUint32(0)))
+    return new Addr(6, (view.getBigUint64(0) << 64n) | view.getBigUint64(8))
   }
 
   /** 4 or 16 bytes in network order. */
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(widthBits[this.family] / 8)
-    let rest = this.value
-    for (let index = bytes.length - 1; index >= 0; index--, rest >>= 8n) bytes[index] = Number(rest & 0xffn)
+    const view = viewOf(bytes)
+    if (this.family === 4) view.setUint32(0, Number(this.value))
+    else {
+      view.setBigUint64(0, this.value >> 64n)
+      view.setBigUint64(8, this.value)
+    }
     return bytes
   }
 
@@ -139,10 +149,7 @@ export class Addr {
   }
 
   toString(): string {
-    this.#text ??=
-      this.family === 4
-        ? [24n, 16n, 8n, 0n].map((shift) => (this.value >> shift) & 0xffn).join('.')
-        : format6(this.value)
+    this.#text ??= this.family === 4 ? format4(Number(this.value)) : format6(this.value)
     return this.#text
   }
 
@@ -155,6 +162,7 @@ export class Addr {
 export class Prefix {
   readonly addr: Addr
   readonly length: number
+  #text: string | undefined
 
   /** Clears host bits; throws AddrError when `length` does not fit the family. */
   constructor(addr: Addr, length: number) {
@@ -232,7 +240,8 @@ export class Prefix {
   }
 
   toString(): string {
-    return `${this.addr}/${this.length}`
+    this.#text ??= `${this.addr}/${this.length}`
+    return this.#text
   }
 
   toJSON(): string {

@@ -87,6 +87,32 @@ export class Writer {
   toBytes(): Uint8Array {
     return this.#buffer.slice(0, this.length)
   }
+
+  /** What was written, without copying it: valid until something else is. */
+  view(): Uint8Array {
+    return this.#buffer.subarray(0, this.length)
+  }
+
+  /** Begins anew, keeping the room. */
+  clear(): void {
+    this.#buffer.fill(0, 0, this.length)
+    this.length = 0
+  }
+}
+
+/** Writers that nobody writes into: messages are made by the ten thousand, and a buffer each would be garbage at once. */
+const spare: Writer[] = []
+
+/** The bytes that `write` writes. */
+export function written(write: (into: Writer) => void): Uint8Array {
+  const into = spare.pop() ?? new Writer()
+  try {
+    write(into)
+    return into.toBytes()
+  } finally {
+    into.clear()
+    spare.push(into)
+  }
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

@@ -6,26 +6,26 @@ import { type NodeState, type Problem } from '#/model/network.ts'
 /** A node without what another node has the better claim to, and what was taken from it. */
 export type Settled = { readonly node: NodeState; readonly problems: readonly Problem[] }
 
-/** Values by key, several to a key; a key without values is no key. */
+const nobody: readonly string[] = []
+
+/** Names by key; a key without names is no key. Nearly always there is one name to a key. */
 class Holders {
-  readonly #names = new Map<string, Set<string>>()
+  readonly #names = new Map<string, readonly string[]>()
 
   add(key: string, name: string): void {
-    const names = this.#names.get(key)
-    if (names) names.add(name)
-    else this.#names.set(key, new Set([name]))
+    const names = this.of(key)
+    if (!names.includes(name)) this.#names.set(key, names.length === 0 ? [name] : [...names, name].sort())
   }
 
   remove(key: string, name: string): void {
-    const names = this.#names.get(key)
-    if (names?.delete(name) && names.size === 0) this.#names.delete(key)
+    const left = this.of(key).filter((each) => each !== name)
+    if (left.length > 0) this.#names.set(key, left)
+    else this.#names.delete(key)
   }
 
-  /** In the order of their names. */
+  /** In their order. */
   of(key: string): readonly string[] {
-    const names = this.#names.get(key)
-    if (names === undefined) return []
-    return names.size === 1 ? [...names] : [...names].sort()
+    return this.#names.get(key) ?? nobody
   }
 }
 
@@ -123,7 +123,7 @@ export class ClaimIndex {
     const lengths = [...this.#lengths[cidr.family].keys()]
     const around = lengths
       .filter((length) => length <= cidr.length)
-      .flatMap((length) => this.#claims.of(String(new Prefix(cidr.addr, length))))
+      .flatMap((length) => this.#claims.of(String(length === cidr.length ? cidr : new Prefix(cidr.addr, length))))
     if (!lengths.some((length) => length > cidr.length)) return around
     const inside = [...this.#nodes.values()].filter(({ podCIDRs }) => podCIDRs.some((other) => cidr.contains(other)))
     return [...around, ...inside.map(({ name }) => name)]

@@ -67,8 +67,22 @@ export type Shape<D, A> = {
   readonly explain?: (desired: D, error: KernelError) => string | undefined
 }
 
-export function changeOf(verb: Change['verb'], key: string, operations: readonly Operation[]): Change {
-  return { verb, key, commands: operations.map(({ what }) => what), work: { operations } }
+export function changeOf(
+  verb: Change['verb'],
+  key: string,
+  operations: readonly Operation[],
+  more: Pick<Change, 'done' | 'explain'> = {},
+): Change {
+  return {
+    verb,
+    key,
+    // hardly ever asked for when there are many
+    get commands() {
+      return operations.map(({ what }) => what)
+    },
+    work: { operations },
+    ...more,
+  }
 }
 
 export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
@@ -83,11 +97,12 @@ export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
       failures.set(key, obstacle)
       continue
     }
-    const change =
+    const more = explain ? { explain: (error: KernelError) => explain(desired, error) } : {}
+    changes.push(
       actual === undefined
-        ? changeOf('add', key, shape.add(desired))
-        : changeOf('change', key, shape.change?.(desired, actual) ?? shape.add(desired))
-    changes.push(explain ? { ...change, explain: (error) => explain(desired, error) } : change)
+        ? changeOf('add', key, shape.add(desired), more)
+        : changeOf('change', key, shape.change?.(desired, actual) ?? shape.add(desired), more),
+    )
   }
   const leftovers = [...shape.actual]
     .filter(([key]) => !shape.desired.has(key))

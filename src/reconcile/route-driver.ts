@@ -98,7 +98,7 @@ export class RouteDriver implements Driver {
       if (each === undefined) leftovers.push(this.#forget(key))
       else {
         const verb = this.#held.has(key) ? 'change' : 'add'
-        changes.push({ ...changeOf(verb, key, [this.#make(each)]), done: () => this.#held.add(key) })
+        changes.push(changeOf(verb, key, [this.#make(each)], { done: () => this.#held.add(key) }))
       }
     }
     return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }

@@ -1,9 +1,10 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
 import { close, closeSync, read } from 'node:fs'
-import { libc, libcAside } from './libc.ts'
+import { libc, libcAside, SysError } from './libc.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
+const MSG_DONTWAIT = 0x40
 const SOCK_CLOEXEC = 0x80000
 const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
@@ -97,6 +98,7 @@ export class NotificationSocket {
   readonly #fd: number
   readonly #wake: number
   readonly #portId: number
+  readonly #buffer = new Uint8Array(datagramBytes)
   #closed = false
 
   constructor(protocol: number, groups: readonly number[]) {
@@ -108,10 +110,13 @@ export class NotificationSocket {
     this.#portId = portIdOf(this.#fd)
   }
 
-  /** The next datagram, 'overflow' when the kernel dropped some (ENOBUFS), or undefined once closed. */
+  /**
+   * The next datagram, 'overflow' when the kernel dropped some (ENOBUFS), or undefined once closed. A datagram is valid until the
+   * next one is asked for.
+   */
   async receive(): Promise<Uint8Array | 'overflow' | undefined> {
     if (this.#closed) return undefined
-    const buffer = new Uint8Array(datagramBytes)
+    const buffer = this.#buffer
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | 'overflow' | undefined>()
     read(this.#fd, buffer, 0, buffer.length, null, (error, count) => {
       if (this.#closed) {
@@ -122,6 +127,19 @@ export class NotificationSocket {
       else resolve(buffer.subarray(0, count))
     })
     return promise
+  }
+
+  /** One that is there already, as receive() gives them, without the way through another thread; undefined when there is none. */
+  receiveNow(): Uint8Array | 'overflow' | undefined {
+    if (this.#closed) return undefined
+    try {
+      const count = libc('recv', [this.#fd, this.#buffer, this.#buffer.length, MSG_DONTWAIT], 'netlink')
+      return this.#buffer.subarray(0, count)
+    } catch (error) {
+      if (error instanceof SysError && error.code === 'EAGAIN') return undefined
+      if (error instanceof SysError && error.code === 'ENOBUFS') return 'overflow'
+      throw error
+    }
   }
 
   /** Ends a pending receive: a blocked thread wakes only by a message, so we send it one (a netlink no-op). */

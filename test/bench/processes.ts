@@ -21,7 +21,7 @@ const stopGraceMs = 5000
 const createConcurrency = 16
 
 /** How `./causeway` runs the command line. */
-export const causeway = [process.execPath, '--disable-warning=ExperimentalWarning', join(repository, 'src/cli/main.ts')]
+export const causeway = ['sh', join(repository, 'scripts/run.sh'), 'build/bundle/causeway.cjs']
 export const causewayPlugin = join(repository, 'build/causeway-cni')
 
 /** Ends a process that this one started. */
@@ -100,14 +100,14 @@ export class CausewayProcess implements AsyncDisposable {
     const { args, env, logFile, netns } = options
     this.logFile = logFile
     const log = openSync(logFile, 'w')
-    const flags = process.env['CAUSEWAY_BENCH_NODE_FLAGS']?.split(' ') ?? []
-    const command = ['--pdeathsig', 'KILL', '--', causeway[0]!, ...flags, ...causeway.slice(1), ...args]
+    const command = ['--pdeathsig', 'KILL', '--', ...causeway, ...args]
     // a process group of its own: Ctrl-C reaches only this process, which then ends the others in order
     const launch = () =>
       spawn('setpriv', command, {
         detached: true,
         stdio: ['ignore', log, log],
-        env: { ...process.env, NODE_COMPILE_CACHE: join(repository, 'build/compile-cache'), ...env },
+        // for profiles: CAUSEWAY_BENCH_NODE_OPTIONS="--cpu-prof --cpu-prof-dir=…"
+        env: { ...process.env, NODE_OPTIONS: process.env['CAUSEWAY_BENCH_NODE_OPTIONS'] ?? '', ...env },
       })
     this.#child = netns ? netns.run(launch) : launch()
     closeSync(log)

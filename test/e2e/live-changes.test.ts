@@ -22,7 +22,12 @@ test('a node that gets another address is reached at it, from all nodes, soon', 
   const { pods } = lab.up('--pods', '1')
   const patch = (addresses: string[]) =>
     lab.kubectl(
-      ...['patch', 'node', 'node-2', '--subresource=status', '--type=merge', '-p'],
+      'patch',
+      'node',
+      'node-2',
+      '--subresource=status',
+      '--type=merge',
+      '-p',
       JSON.stringify({ status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) } }),
     )
   // or the kernel takes the new address away along with the old one
@@ -64,7 +69,12 @@ test('a node that is given other pod CIDRs keeps its pods going, and gives new o
   }
   must('sh', '-c', `printf '%s' '${JSON.stringify(again)}' | kubectl --kubeconfig ${lab.kubeconfig} create -f -`)
   lab.kubectl(
-    ...['patch', 'node', 'node-2', '--subresource=status', '--type=merge', '-p'],
+    'patch',
+    'node',
+    'node-2',
+    '--subresource=status',
+    '--type=merge',
+    '-p',
     JSON.stringify({ status: { addresses: node.status.addresses } }),
   )
   await eventually('the new route on node-1', () =>

@@ -2,7 +2,7 @@
 // A table of names, types and codecs describes a nest of attributes and gives decoding, encoding and the TypeScript type.
 // Attributes that a table does not name are left out when decoding: the kernel gains new ones with every release.
 import { Addr } from '#/lib/addr.ts'
-import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
 
 /** How one value stands in bytes. */
 export interface Codec<T> {
@@ -167,7 +167,5 @@ export const mac: Codec<string> = {
 
 /** The bytes of a value by itself, for attributes whose codec depends on another attribute (IFLA_INFO_DATA). */
 export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
-  const into = new Writer()
-  codec.encode(value, into)
-  return into.toBytes()
+  return written((into) => codec.encode(value, into))
 }

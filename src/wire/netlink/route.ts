@@ -1,6 +1,6 @@
 // Routes: struct rtmsg and RTA_* (include/uapi/linux/rtnetlink.h), light-weight tunnels (include/uapi/linux/lwtunnel.h).
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
-import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
 import { addr, be16, be64, bytesOf, nest, raw, u16, u32, u8 } from './attr.ts'
 import { afOf, familyOf } from './family.ts'
 
@@ -88,20 +88,23 @@ function encodeEncap(encap: Encap): { encapType: number; encap: Uint8Array } {
 }
 
 function encodeMultipath(nextHops: readonly NextHop[]): Uint8Array {
-  const into = new Writer()
-  for (const hop of nextHops) {
-    const start = into.reserve(2)
-    into.u8(hop.onlink ? RTNH_F_ONLINK : 0)
-    into.u8(0)
-    into.u32le(hop.oif ?? 0)
-    if (hop.gateway) routeAttrs.encode({ gateway: hop.gateway }, into)
-    into.patchU16le(start, into.length - start)
-  }
-  return into.toBytes()
+  return written((into) => {
+    for (const hop of nextHops) {
+      const start = into.reserve(2)
+      into.u8(hop.onlink ? RTNH_F_ONLINK : 0)
+      into.u8(0)
+      into.u32le(hop.oif ?? 0)
+      if (hop.gateway) routeAttrs.encode({ gateway: hop.gateway }, into)
+      into.patchU16le(start, into.length - start)
+    }
+  })
 }
 
 export function encodeRoute(route: Route): Uint8Array {
-  const into = new Writer()
+  return written((into) => putRoute(route, into))
+}
+
+function putRoute(route: Route, into: Writer): void {
   const [first] = route.nextHops
   const single = route.nextHops.length === 1 ? first : undefined
   into.u8(afOf(route.dst.family))
@@ -127,7 +130,6 @@ export function encodeRoute(route: Route): Uint8Array {
     },
     into,
   )
-  return into.toBytes()
 }
 
 function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {

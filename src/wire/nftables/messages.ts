@@ -1,6 +1,6 @@
 // The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes.
 // What stands here is what tables, chains, rules and sets of ours need; the kernel's further attributes are left out.
-import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
 import { type Attrs, be32, be64, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
 
 /** The subsystem's number, and the high byte of its message types. */
@@ -35,15 +35,13 @@ export function isNftFamilyName(name: string): name is NftFamilyName {
 const familyNames = new Map(Object.entries(familyNumbers).map(([name, number]) => [number as number, name]))
 
 const headerBytes = 4
-/** Room for one attribute of full length, which is what the largest messages have: elements of sets. */
-const largestBytes = 64 << 10
 
 /** struct nfgenmsg and attributes; without a family, for what belongs to none or to dump all. */
 export function encodeNft<T>(family: NftFamilyName | undefined, codec: Codec<T>, attrs: T): Uint8Array {
-  const into = new Writer(largestBytes)
-  putHeader(into, family === undefined ? 0 : familyNumbers[family], 0)
-  codec.encode(attrs, into)
-  return into.toBytes()
+  return written((into) => {
+    putHeader(into, family === undefined ? 0 : familyNumbers[family], 0)
+    codec.encode(attrs, into)
+  })
 }
 
 function putHeader(into: Writer, family: number, resource: number): void {
@@ -54,9 +52,7 @@ function putHeader(into: Writer, family: number, resource: number): void {
 
 /** The header of the messages that enclose a batch: it names the subsystem. */
 export function encodeBatchHeader(subsystem: number): Uint8Array {
-  const into = new Writer(headerBytes)
-  putHeader(into, 0, subsystem)
-  return into.toBytes()
+  return written((into) => putHeader(into, 0, subsystem))
 }
 
 /** The attributes of an answer or a notification. Throws WireError. */
