@@ -204,7 +204,8 @@ export class CniHandler {
    * later, and after a restart by comparing with the live namespaces.
    */
   #del(request: Of<'del'>): CniReply {
-    this.#removal.unplug(hostDeviceOf(request))
+    const { netns, ifName } = request
+    this.#removal.unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
     try {
       this.#store.release(request)
     } catch (error) {
@@ -249,7 +250,7 @@ export class CniHandler {
     const failures: string[] = []
     for (const endpoint of stale) {
       try {
-        this.#removal.unplug(endpoint.hostDevice)
+        this.#removal.unplug(endpoint)
         this.#store.release(endpoint)
       } catch (error) {
         failures.push(`${endpoint.pod}: ${messageOf(error)}`)

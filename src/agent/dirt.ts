@@ -50,6 +50,8 @@ export class NotificationReader {
   readonly #knowledge: Knowledge
   /** Our devices as last told: a bridge speaks up with every port, mostly to say that nothing changed. */
   readonly #ours = new Map<string, Link>()
+  /** Indexes of pod veths: they get a link-local address each, which is no news. */
+  readonly #ports = new Set<number>()
 
   constructor(dirt: Dirt, knowledge: Knowledge) {
     this.#dirt = dirt
@@ -58,7 +60,10 @@ export class NotificationReader {
 
   /** The devices there are before the first notification. */
   learn(links: readonly Link[]): void {
-    for (const link of links) if (isOurDevice(link.name)) this.#ours.set(link.name, link)
+    for (const link of links) {
+      if (isOurDevice(link.name)) this.#ours.set(link.name, link)
+      else if (link.name.startsWith(portPrefix)) this.#ports.add(link.index)
+    }
   }
 
   /** How soon it matters; undefined when not at all. */
@@ -70,13 +75,15 @@ export class NotificationReader {
       case 'link':
         return this.#readLink(notification.link, notification.isGone)
       case 'address':
+        if (this.#ports.has(notification.deviceIndex)) return undefined
         // also another device's: it may be the underlay's
         this.#dirt.markUnderlay()
         this.#dirt.mark('address')
         return 'soon'
       case 'netconf':
+        // every new device brings some
         this.#dirt.mark('sysctl')
-        return 'soon'
+        return 'later'
       case 'neighbour':
         return this.#markIf(notification.neighbour.index === this.#ours.get(vxlanName)?.index, 'neighbour')
       case 'route': {
@@ -101,7 +108,13 @@ export class NotificationReader {
 
   #readLink(link: Link, isGone: boolean): Urgency | undefined {
     const { name } = link
-    if (name.startsWith(portPrefix)) return this.#markIf(true, 'port')
+    if (name.startsWith(portPrefix)) {
+      if (isGone) this.#ports.delete(link.index)
+      else this.#ports.add(link.index)
+      // each pod that comes or goes brings several, and the store knows of it
+      this.#dirt.mark('port')
+      return 'later'
+    }
     if (isOurDevice(name)) {
       const before = this.#ours.get(name)
       if (isGone) this.#ours.delete(name)

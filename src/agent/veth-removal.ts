@@ -2,17 +2,24 @@
 // of it, but many at once take no longer than one. So DEL only unplugs: the device is down and out of the bridge when it is
 // answered, and a second later all that are unplugged are deleted together, aside of the event loop. What a kill leaves behind
 // is a veth that no pod has, which the next pass sweeps.
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { groupDelete, linkUnplug } from '#/kernel/links.ts'
-import { KernelError, type Netlink } from '#/kernel/netlink.ts'
+import { findLink, groupDelete, type Link, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
+import { KernelError, Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { unpluggedGroup } from '#/model/names.ts'
+import { portPrefix, unpluggedGroup } from '#/model/names.ts'
+import { Netns } from '#/sys/netns.ts'
+import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
+import { namespaceAt } from './namespaces.ts'
 
 /**
  * DELs that come within this time share one deletion. While that waits nobody can change devices, so it is to be rare; and mostly
  * there is nothing left to delete, because the runtime has removed the pod's namespace meanwhile, and the kernel the veth with it.
  */
 const gatherMs = 1000
+
+/** What is cut off: the veth's end here, and where known its end in the pod. */
+export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
 
 function unlessGone(error: unknown): void {
   if (!(error instanceof KernelError) || error.code !== 'ENODEV') throw error
@@ -39,16 +46,32 @@ export class VethRemoval implements AsyncDisposable {
     return this.#aside.portId
   }
 
-  /** The pod is cut off when this returns; its device goes soon after. No error when there is none. Throws KernelError. */
-  unplug(hostDevice: string): void {
-    try {
-      this.#netlink.execute(linkUnplug(hostDevice, unpluggedGroup))
-    } catch (error) {
-      unlessGone(error)
-      return
-    }
-    this.#waiting.add(hostDevice)
+  /**
+   * The pod is cut off when this returns, and the names of both ends are free; the device goes soon after. No error when there is
+   * none. Throws KernelError.
+   */
+  unplug({ hostDevice, netns, ifName }: Unplugged): void {
+    const host = findLink(this.#netlink, hostDevice)
+    if (host === undefined) return
+    const name = portPrefix + randomBytes(6).toString('hex').slice(0, 11)
+    const operations = [linkUnplug(hostDevice, unpluggedGroup), linkRename(host, name)]
+    const [failed, kept] = this.#netlink.executeAll(operations)
+    if (failed) return unlessGone(failed)
+    if (netns !== undefined) this.#freeName(netns, ifName, host, name)
+    this.#waiting.add(kept ? hostDevice : name)
     this.#running ??= this.#deleteSoon()
+  }
+
+  /** Another plugin may want the name of the pod's interface at once. */
+  #freeName(path: string, ifName: string, host: Link, name: string): void {
+    if (namespaceAt(path).kind !== 'there') return
+    using netns = new Netns(path)
+    using inside = new Netlink(NETLINK_ROUTE, netns)
+    const link = findLink(inside, ifName)
+    // it is our own only if it is the other end of ours
+    if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
+    const failed = inside.executeAll([linkSet(ifName, { isUp: false }), linkRename(link, name)]).find(Boolean)
+    if (failed) this.#log.warn('the interface of a deleted pod keeps its name for now', { error: failed.message })
   }
 
   /** Whether a device is on its way out, and nobody else need care. */

@@ -23,6 +23,8 @@ export type Link = {
   readonly mac: string
   readonly mtuBytes: number
   readonly isUp: boolean
+  /** IFLA_LINK: of a veth, the index of its other end in that one's namespace. */
+  readonly peerIndex?: number
   /** The index of the bridge it is a port of. */
   readonly master?: number
   readonly alias?: string
@@ -42,6 +44,7 @@ export function toLink(payload: Uint8Array): Link {
     mac: attrs.mac ?? '',
     mtuBytes: attrs.mtu ?? 0,
     isUp: (flags & IFF_UP) !== 0,
+    ...(attrs.link !== undefined && { peerIndex: attrs.link }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
@@ -185,6 +188,15 @@ export function linkUnplug(name: string, group: number): Operation {
     change: IFF_UP,
     attrs: { master: 0, group },
   })
+}
+
+/** Gives a device another name. It must be down: before 6.2 kernels do not rename one that is up. */
+export function linkRename(device: { index: number; name: string }, name: string): Operation {
+  return {
+    what: `ip link set dev ${device.name} name ${name}`,
+    type: RTM_NEWLINK,
+    payload: encodeLink({ index: device.index, attrs: { name } }),
+  }
 }
 
 /** Deletes all devices of a group at the cost of one: most of a deletion is waiting for others to let go of the device. */

@@ -23,7 +23,7 @@ export const podNetwork: PodNetwork = {
 /** Deletes veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
 export function atOnce(netlink: Netlink): CniHandlerDeps['removal'] {
   const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
-  return { unplug: (hostDevice) => unwirePod(netlink, { hostDevice }), flush: () => removal.flush() }
+  return { unplug: (pod) => unwirePod(netlink, pod), flush: () => removal.flush() }
 }
 
 export type RequestOptions = {

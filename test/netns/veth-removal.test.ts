@@ -10,6 +10,8 @@ import { TestNetns } from './namespace.ts'
 const veths = 40
 const names = Array.from({ length: veths }, (_, index) => `cwv${String(index).padStart(11, '0')}`)
 
+const unplugged = (hostDevice: string) => ({ hostDevice, netns: undefined, ifName: 'eth0' })
+
 class Host implements Disposable {
   readonly netns = new TestNetns()
   readonly pods = new TestNetns()
@@ -42,13 +44,14 @@ class Host implements Disposable {
 test('a veth is cut off at once, and all that are go together, with their far ends and nothing else', async () => {
   using host = new Host()
   const started = performance.now()
-  for (const name of names) host.removal.unplug(name)
+  for (const name of names) host.removal.unplug(unplugged(name))
   // one such deletion alone takes some 20 ms
   assert.ok(performance.now() - started < 20 * veths)
-  assert.match(host.netns.sh(`ip -br link show ${names[0]}`), /DOWN/)
+  assert.doesNotMatch(host.netns.sh('ip -br link show type veth'), /cwv00/)
+  assert.equal(host.netns.sh('ip -br link show group 25463').match(/ DOWN /g)?.length, veths)
   assert.deepEqual(host.netns.ip('link show master br0'), [])
-  host.removal.unplug(names[0]!)
-  host.removal.unplug('cwvffffffffff')
+  host.removal.unplug(unplugged(names[0]!))
+  host.removal.unplug(unplugged('cwvffffffffff'))
   await host.removal[Symbol.asyncDispose]()
   assert.equal(host.count(), 2, 'those of somebody else')
   assert.deepEqual(host.pods.ip('link show type veth'), [])
@@ -56,7 +59,7 @@ test('a veth is cut off at once, and all that are go together, with their far en
 
 test('the event loop turns while the kernel waits, and other requests are served', async () => {
   using host = new Host()
-  for (const name of names) host.removal.unplug(name)
+  for (const name of names) host.removal.unplug(unplugged(name))
   let turns = 0
   const timer = setInterval(() => {
     turns++
@@ -70,9 +73,24 @@ test('the event loop turns while the kernel waits, and other requests are served
 
 test('a name inside of a namespace that is needed again is free after a flush', async () => {
   using host = new Host()
-  host.removal.unplug(names[0]!)
+  host.removal.unplug(unplugged(names[0]!))
   host.removal.flush()
   assert.equal(host.count(), veths - 1 + 2)
   host.removal.flush()
   await host.removal[Symbol.asyncDispose]()
+})
+
+test('the name of the interface is free at once, if the interface is the other end of ours', async () => {
+  using host = new Host()
+  using other = new TestNetns()
+  other.sh('ip link add p1 type veth peer name far')
+  host.removal.unplug({ hostDevice: names[0]!, netns: host.pods.path, ifName: 'p0' })
+  host.removal.unplug({ hostDevice: names[1]!, netns: other.path, ifName: 'p1' })
+  host.removal.unplug({ hostDevice: names[2]!, netns: '/run/netns/gone', ifName: 'p2' })
+  const inside = host.pods.sh('ip -br link')
+  assert.doesNotMatch(inside, /^p0@/m)
+  assert.match(inside, /^cwv[0-9a-f]{11}@\S+ +DOWN/m)
+  assert.match(other.sh('ip -br link'), /^p1@/m)
+  await host.removal[Symbol.asyncDispose]()
+  assert.doesNotMatch(host.pods.sh('ip -br link'), /^cwv/m)
 })

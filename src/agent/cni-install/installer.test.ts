@@ -90,7 +90,10 @@ test('plugin and configuration are installed, for root to run and to read, and n
     cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
     name: 'causeway',
     plugins: [
-      { type: 'causeway-cni', capabilities: { ips: true, mac: true, 'io.kubernetes.cri.pod-annotations': true } },
+      {
+        type: 'causeway-cni',
+        capabilities: { ips: true, mac: true, bandwidth: true, 'io.kubernetes.cri.pod-annotations': true },
+      },
     ],
   })
   assert.deepEqual(readdirSync(scene.config.binDir), ['causeway-cni'])
