@@ -4,12 +4,12 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { parseCIDRs } from '#/agent/config.ts'
+import { parseCIDRs, readConfig } from '#/agent/config.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { applyAll, removeAll } from '#/install/apply.ts'
 import { cleanNodes, endCleaning } from '#/install/clean-up.ts'
 import { allIdentities, keyOf, manifests } from '#/install/manifests.ts'
-import { defaultSettings, type InstallSettings, type Manifest } from '#/install/settings.ts'
+import { agentSettingNames, defaultSettings, type InstallSettings, type Manifest } from '#/install/settings.ts'
 import { messageOf } from '#/lib/log.ts'
 import { noMore, options, UsageError, wholeNumber } from './args.ts'
 import { type Command, print } from './command.ts'
@@ -35,11 +35,13 @@ const installOptions = {
   'cni-bin-dir': { type: 'string', default: defaultSettings.cniBinDir },
   'cni-conf-dir': { type: 'string', default: defaultSettings.cniConfDir },
   'cni-chain': { type: 'string' },
+  set: { type: 'string', multiple: true },
 } as const
 
+/** kubectl reads YAML 1.1, in which on, off, yes and no are no texts. */
 function toYaml(objects: readonly Manifest[]): string {
   return objects
-    .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
+    .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' }))
     .join('---\n')
     .trimEnd()
 }
@@ -53,6 +55,19 @@ function within(option: string, text: string, max: number): number {
   const value = wholeNumber(option, text)
   if (value < 1 || value > max) throw new UsageError(`--${option} "${text}": expected a number from 1 to ${max}`)
   return value
+}
+
+/** NAME=VALUE of the agent's settings that have no option; what the agent would refuse is refused here. */
+function agentSettingsIn(texts: readonly string[], clusterCIDRs: string): Record<string, string> {
+  const settings = Object.fromEntries(
+    texts.map((text) => {
+      const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+      if (agentSettingNames.includes(name)) return [name, value]
+      throw new UsageError(`--set "${text}": expected NAME=VALUE with one of ${agentSettingNames.join(', ')}`)
+    }),
+  )
+  checked(() => readConfig({ CAUSEWAY_NODE_NAME: 'any', CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs, ...settings }))
+  return settings
 }
 
 function apiServerIn(text: string | undefined): InstallSettings['apiServer'] {
@@ -101,6 +116,7 @@ function readSettings(args: readonly string[]) {
     cniBinDir: values['cni-bin-dir'],
     cniConfDir: values['cni-conf-dir'],
     cniChain: values['cni-chain'],
+    agentSettings: agentSettingsIn(values.set ?? [], clusterCIDRs.join(',')),
     hasController: controller === 'yes',
     nodeMaskSizes: { 4: maskSizeIn('node-mask-size-ipv4', 32), 6: maskSizeIn('node-mask-size-ipv6', 128) },
     apiServer: apiServerIn(values['api-server']),
@@ -139,6 +155,9 @@ controller. docs/install.md says what a cluster must have. With --apply again, i
   --cni-bin-dir DIR     the runtime's folder of CNI plugins                    (${defaultSettings.cniBinDir})
   --cni-conf-dir DIR    the runtime's folder of CNI configurations             (${defaultSettings.cniConfDir})
   --cni-chain LIST      plugins to run after it: portmap, bandwidth, tuning    (portmap, if it is installed)
+  --set NAME=VALUE      another setting of the agent ("causeway help agent"), again for more:
+                        ${agentSettingNames.slice(0, 3).join(', ')},
+                        ${agentSettingNames.slice(3).join(', ')}
 ${clusterHelp}`,
   run: async (args) => {
     const { settings, values } = readSettings(args)

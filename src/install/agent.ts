@@ -41,6 +41,7 @@ function environmentOf(settings: InstallSettings): object[] {
     CAUSEWAY_CNI_CONF_DIR: settings.cniConfDir,
     ...(cniChain !== undefined && { CAUSEWAY_CNI_CHAIN: cniChain }),
     CAUSEWAY_PROC_SYS: procSys,
+    ...settings.agentSettings,
     ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
   }
   return [

@@ -10,6 +10,7 @@ const settings: InstallSettings = {
   image: 'example/causeway:1',
   clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
   cniChain: undefined,
+  agentSettings: {},
   hasController: true,
   nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,
@@ -128,12 +129,14 @@ test('settings reach agent and controller', () => {
     ...settings,
     nodeMaskSizes: { 4: '26', 6: undefined },
     cniChain: 'tuning',
+    agentSettings: { CAUSEWAY_MTU: '1400' },
     apiServer: { host: 'fd00::1', port: '6443' },
     vxlanPort: 4789,
   })
   const agent = environmentOf(find(all, 'DaemonSet causeway-system/causeway-agent'))
   assert.equal(agent['CAUSEWAY_CNI_CHAIN'], 'tuning')
   assert.equal(agent['CAUSEWAY_VXLAN_PORT'], '4789')
+  assert.equal(agent['CAUSEWAY_MTU'], '1400')
   assert.equal(agent['KUBERNETES_SERVICE_HOST'], 'fd00::1')
   assert.deepEqual(environmentOf(find(all, 'Deployment causeway-system/causeway-controller')), {
     CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',

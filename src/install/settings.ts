@@ -14,6 +14,8 @@ export type InstallSettings = {
   readonly cniConfDir: string
   /** Absent: the agent's own choice. */
   readonly cniChain: string | undefined
+  /** Settings of the agent that have no option of their own, by their variables. */
+  readonly agentSettings: Readonly<Record<string, string>>
   /** Whether our controller gives nodes their pod CIDRs; only where kube-controller-manager does not. */
   readonly hasController: boolean
   /** Lengths of a node's CIDRs; absent: the controller's own defaults. */
@@ -21,6 +23,15 @@ export type InstallSettings = {
   /** Absent: the cluster's own service, which needs a service proxy. */
   readonly apiServer: { readonly host: string; readonly port: string } | undefined
 }
+
+/** What `--set` takes. */
+export const agentSettingNames: readonly string[] = [
+  'CAUSEWAY_MTU',
+  'CAUSEWAY_FORWARD_CHAINS',
+  'CAUSEWAY_FLANNEL_INTEROP',
+  'CAUSEWAY_ADDRESS_COOLDOWN_S',
+  'CAUSEWAY_LOG_LEVEL',
+]
 
 export const defaultSettings = {
   namespace: 'causeway-system',

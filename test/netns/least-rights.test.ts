@@ -30,6 +30,7 @@ const settings = {
   image: 'example/causeway',
   clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
   cniChain: undefined,
+  agentSettings: {},
   hasController: true,
   nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,
