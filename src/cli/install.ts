@@ -36,6 +36,7 @@ const installOptions = {
   'cni-conf-dir': { type: 'string', default: defaultSettings.cniConfDir },
   'cni-chain': { type: 'string' },
   set: { type: 'string', multiple: true },
+  'node-selector': { type: 'string' },
 } as const
 
 /** kubectl reads YAML 1.1, in which on, off, yes and no are no texts. */
@@ -55,6 +56,18 @@ function within(option: string, text: string, max: number): number {
   const value = wholeNumber(option, text)
   if (value < 1 || value > max) throw new UsageError(`--${option} "${text}": expected a number from 1 to ${max}`)
   return value
+}
+
+/** KEY=VALUE,KEY=VALUE */
+function labelsIn(text: string): Record<string, string> {
+  const pairs = text.split(',').filter(Boolean)
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, key, value] = /^([\w./-]+)=([\w.-]*)$/.exec(pair) ?? []
+      if (key !== undefined && value !== undefined) return [key, value]
+      throw new UsageError(`--node-selector "${pair}": expected KEY=VALUE, such as network=causeway`)
+    }),
+  )
 }
 
 /** NAME=VALUE of the agent's settings that have no option; what the agent would refuse is refused here. */
@@ -116,6 +129,7 @@ function readSettings(args: readonly string[]) {
     cniBinDir: values['cni-bin-dir'],
     cniConfDir: values['cni-conf-dir'],
     cniChain: values['cni-chain'],
+    nodeSelector: labelsIn(values['node-selector'] ?? ''),
     agentSettings: agentSettingsIn(values.set ?? [], clusterCIDRs.join(',')),
     hasController: controller === 'yes',
     nodeMaskSizes: { 4: maskSizeIn('node-mask-size-ipv4', 32), 6: maskSizeIn('node-mask-size-ipv6', 128) },
@@ -155,6 +169,7 @@ controller. docs/install.md says what a cluster must have. With --apply again, i
   --cni-bin-dir DIR     the runtime's folder of CNI plugins                    (${defaultSettings.cniBinDir})
   --cni-conf-dir DIR    the runtime's folder of CNI configurations             (${defaultSettings.cniConfDir})
   --cni-chain LIST      plugins to run after it: portmap, bandwidth, tuning    (portmap, if it is installed)
+  --node-selector LIST  KEY=VALUE labels of the nodes that get an agent        (all)
   --set NAME=VALUE      another setting of the agent ("causeway help agent"), again for more:
                         ${agentSettingNames.slice(0, 3).join(', ')},
                         ${agentSettingNames.slice(3).join(', ')}

@@ -102,7 +102,7 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
           priorityClassName: 'system-node-critical',
           // a node is not ready before its agent runs
           tolerations: [{ operator: 'Exists' }],
-          nodeSelector: { 'kubernetes.io/os': 'linux' },
+          nodeSelector: { 'kubernetes.io/os': 'linux', ...settings.nodeSelector },
           terminationGracePeriodSeconds: 30,
           containers: [container],
           volumes: hostPaths.map(({ name, path, type }) => ({ name, hostPath: { path, type } })),

@@ -11,6 +11,7 @@ const settings: InstallSettings = {
   clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
   cniChain: undefined,
   agentSettings: {},
+  nodeSelector: {},
   hasController: true,
   nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,

@@ -16,6 +16,8 @@ export type InstallSettings = {
   readonly cniChain: string | undefined
   /** Settings of the agent that have no option of their own, by their variables. */
   readonly agentSettings: Readonly<Record<string, string>>
+  /** Labels of the nodes that get an agent, beside that they run Linux. */
+  readonly nodeSelector: Readonly<Record<string, string>>
   /** Whether our controller gives nodes their pod CIDRs; only where kube-controller-manager does not. */
   readonly hasController: boolean
   /** Lengths of a node's CIDRs; absent: the controller's own defaults. */

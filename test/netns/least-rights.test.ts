@@ -31,6 +31,7 @@ const settings = {
   clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
   cniChain: undefined,
   agentSettings: {},
+  nodeSelector: {},
   hasController: true,
   nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,
