@@ -139,6 +139,11 @@ test('what somebody deletes or changes is back within a second', async () => {
   const { pods } = lab.up('--pods', '1')
   const sabotage = [
     'ip route del 10.244.1.0/24',
+    // systemd-networkd takes routes that it does not know when it starts (ManageForeignRoutes)
+    'ip route flush proto 67',
+    'ip -6 route flush proto 67',
+    // udev gives devices the address that it thinks best (MACAddressPolicy)
+    'ip link set cw-vxlan address 9a:00:00:00:00:01',
     'ip -6 route replace fd10:244:0:1::/64 dev lo',
     'ip link del cw-vxlan',
     'ip link del cw-br0',
