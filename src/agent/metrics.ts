@@ -29,7 +29,7 @@ const cniBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const passBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const nanosecondsPerSecond = 1e9
 /** The timer whose lateness is measured comes so often; Node counts its period in. */
-const delayResolutionMs = 20
+const delayResolutionMs = 50
 const families = [4, 6] as const
 const directions = [
   { name: 'receive', setOf: (family: 4 | 6) => tunnelEndSets(family)[0], words: 'received from' },

@@ -9,7 +9,7 @@ import {
 import { compileRule } from './compile.ts'
 import { fingerprint } from './expressions.ts'
 import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
-import { compareRanges, type Range, rangesOf, rangeText } from './ranges.ts'
+import { compareAddresses, compareRanges, type Range, rangesOf, rangeText } from './ranges.ts'
 import { commentOf } from './render.ts'
 import { type NftChain, type NftFamily, type NftSet, type NftTable } from './ruleset.ts'
 
@@ -88,7 +88,8 @@ function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
   return desired.sets.flatMap((set) => {
     const other = actual.sets.find(({ name }) => name === set.name)
     if (other?.ranges === undefined || setDifferences(set, other).length > 0) return []
-    return [{ set, ...compareRanges(rangesOf(set), other.ranges) }]
+    const { ranges } = other
+    return [{ set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }]
   })
 }
 

@@ -35,7 +35,7 @@ function lastAddr(family: Family): Addr {
 type Bound = { readonly addr: Addr; readonly isEnd: boolean }
 
 /**
- * What the kernel dumps of a set, sorted. Undefined when there is something in it that is no address or range: elements
+ * What the kernel dumps of a set, sorted if it has ranges. Undefined when there is something in it that is no address or range: elements
  * that expire, that match everything, that do more than count, or keys of another length.
  */
 export function decodeRanges(
@@ -50,9 +50,12 @@ export function decodeRanges(
     if (bytes?.length !== (family === 4 ? 4 : 16) || isOdd) return undefined
     bounds.push({ addr: Addr.fromBytes(bytes), isEnd: flags === INTERVAL_END })
   }
+  if (!interval) return bounds.map(({ addr }) => ({ first: addr, last: addr }))
   // where one range ends and the next starts at the same address, the end comes first
-  bounds.sort((a, b) => a.addr.compare(b.addr) || Number(b.isEnd) - Number(a.isEnd))
-  return interval ? pair(bounds, family) : bounds.map(({ addr }) => ({ first: addr, last: addr }))
+  return pair(
+    bounds.toSorted((a, b) => a.addr.compare(b.addr) || Number(b.isEnd) - Number(a.isEnd)),
+    family,
+  )
 }
 
 function pair(bounds: readonly Bound[], family: Family): Range[] {

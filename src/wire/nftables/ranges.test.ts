@@ -74,7 +74,9 @@ describe('elements of sets', () => {
         const elements = interval ? prefixes : prefixes.map(({ addr }) => addr)
         const ranges = rangesOf({ name: 's', type: 'ipv6_addr', interval, elements })
         const dumped = encodeRanges(ranges, interval).flat().toReversed()
-        assert.deepEqual(decodeRanges(dumped, 6, interval)?.map(rangeText), ranges.map(rangeText))
+        const read = decodeRanges(dumped, 6, interval)
+        // single addresses come as they are dumped
+        assert.deepEqual((interval ? read : read?.toReversed())?.map(rangeText), ranges.map(rangeText))
       }),
     )
   })

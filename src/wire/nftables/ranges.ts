@@ -48,6 +48,25 @@ function prefixOf({ first, last }: Range): Prefix | undefined {
   return prefix.addr.equals(first) && prefix.last.equals(last) ? prefix : undefined
 }
 
+/**
+ * What a set without `interval` lacks of its addresses, and has beyond them. Such sets may hold an address of every node, and need
+ * no sorting to be compared.
+ */
+export function compareAddresses(
+  set: NftSet,
+  actual: readonly Range[],
+): { readonly missing: Range[]; readonly extra: Range[] } {
+  const wanted = new Map<string, Range>()
+  for (const element of set.elements) {
+    const range = rangeOf(element)
+    checkElement(set, range)
+    wanted.set(range.first.toString(), range)
+  }
+  const extra: Range[] = []
+  for (const range of actual) if (!wanted.delete(range.first.toString())) extra.push(range)
+  return { missing: [...wanted.values()], extra }
+}
+
 /** What of `desired` is not in `actual`, and the other way round, each range taken as a whole. */
 export function compareRanges(
   desired: readonly Range[],
