@@ -30,11 +30,16 @@ export class FakeApi implements AsyncDisposable {
     this.#server = tls === undefined ? http.createServer(listener) : https.createServer(tls, listener)
   }
 
-  static async start(handler: Handler, options: { tls?: https.ServerOptions; port?: number } = {}): Promise<FakeApi> {
+  /** `fd` is a socket that listens already, of whichever namespace. */
+  static async start(
+    handler: Handler,
+    options: { tls?: https.ServerOptions; port?: number; fd?: number } = {},
+  ): Promise<FakeApi> {
     const api = new FakeApi(handler, options.tls)
+    const { fd } = options
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     api.#server.once('error', reject)
-    api.#server.listen(options.port ?? 0, '127.0.0.1', resolve)
+    api.#server.listen(fd === undefined ? { port: options.port ?? 0, host: '127.0.0.1' } : { fd }, resolve)
     await promise
     return api
   }
