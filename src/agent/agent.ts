@@ -13,10 +13,9 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { type PodAddress, type PortState } from '#/model/network.ts'
+import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
-import { type CniOperation, type CniReply } from '#/wire/cni/index.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniInstaller } from './cni-install/installer.ts'
@@ -48,6 +47,7 @@ export const stateFileName = 'endpoints.sqlite'
 const nodesPerPage = 100
 /** What takes longer hangs: 10,000 nodes at once are a second's work. */
 const longestPassMs = 120_000
+const httpRetryMs = 10_000
 /** Kinds of objects that are about one other node each, or about another's firewall. */
 const peerKinds: readonly string[] = ['route', 'neighbour', 'forward']
 
@@ -76,6 +76,8 @@ export class Agent {
   readonly #counters = new NftClient()
   readonly #api: AgentApi
   readonly #httpApi: AgentApi | undefined
+  #httpProblem: Problem | undefined
+  #httpRetry: NodeJS.Timeout | undefined
   #kernelWatch: Disposable | undefined
 
   private constructor(config: AgentConfig, client: ApiClient, store: EndpointStore, log: Logger) {
@@ -103,7 +105,7 @@ export class Agent {
         isInUse: (port) => store.hasDevice(port) || this.#removal.has(port),
         rewire: (port) => this.#rewire(port),
       },
-      otherProblems: () => this.#cniInstaller?.problems ?? [],
+      otherProblems: () => [...(this.#cniInstaller?.problems ?? []), ...(this.#httpProblem ? [this.#httpProblem] : [])],
       onChanges: (...change) => this.#metrics.changesMade(...change),
       onNodes: (durationMs) => this.#metrics.nodesChanged(durationMs),
       log,
@@ -136,12 +138,17 @@ export class Agent {
       netlink: this.#netlink,
       podCIDRs: () => (typeof this.#podNetwork === 'string' ? [] : this.#podNetwork.podCIDRs),
       leaksReleased: () => this.#gc.released,
+      isLeaving: (hostDevice) => this.#removal.has(hostDevice),
       onChange: () => this.#podsChanged(),
       log,
     })
     this.#cniServer = new CniServer(
       { socketPath: join(config.runDir, cniSocketName), spoolDir: join(config.stateDir, spoolFolderName) },
-      { handle: async (request) => this.#count(request, handler), log },
+      {
+        handle: async (request) => handler.handle(request),
+        onAnswer: (...answer) => this.#metrics.answered(...answer),
+        log,
+      },
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodePatchers = [
@@ -214,7 +221,7 @@ export class Agent {
   async start(): Promise<void> {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
-    await this.#httpApi?.start()
+    await this.#listenForHttp()
     const reader = new NotificationReader(this.#dirt, { wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix) })
     this.#kernelWatch = watchKernel(
       new Set([this.#netlink.portId, this.#removal.portId, ...this.#keeper.portIds]),
@@ -239,16 +246,22 @@ export class Agent {
     return this.#store.lacks ?? this.#keeper.podNetwork
   }
 
+  /** Forwarding and pods do not wait for a port that somebody else has; whoever probes it learns that nobody is there. */
+  async #listenForHttp(): Promise<void> {
+    try {
+      await this.#httpApi?.start()
+      this.#httpProblem = undefined
+    } catch (error) {
+      if (this.#httpProblem === undefined)
+        this.#log.error('no health and metrics over TCP', { error: messageOf(error) })
+      this.#httpProblem = { object: `port/${this.#config.httpPort}`, message: messageOf(error) }
+      this.#httpRetry = setTimeout(() => void this.#listenForHttp(), httpRetryMs)
+    }
+  }
+
   #podsChanged(): void {
     this.#dirt.mark('port')
     this.#loop.trigger('later')
-  }
-
-  #count(request: CniOperation, handler: CniHandler): CniReply {
-    const startedMs = performance.now()
-    const reply = handler.handle(request)
-    this.#metrics.called(request, reply, performance.now() - startedMs)
-    return reply
   }
 
   async #pass(): Promise<{ failed: number }> {
@@ -346,6 +359,7 @@ export class Agent {
     await this.#recorder[Symbol.asyncDispose]()
     await this.#client[Symbol.asyncDispose]()
     await this.#api[Symbol.asyncDispose]()
+    clearTimeout(this.#httpRetry)
     await this.#httpApi?.[Symbol.asyncDispose]()
     this.#metrics[Symbol.dispose]()
     this.#counters[Symbol.dispose]()

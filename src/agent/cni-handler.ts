@@ -135,10 +135,11 @@ export class CniHandler {
         `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
       )
     }
-    const { containerId, ifName, netns, runtimeConfig } = request
+    const { containerId, ifName, network: networkName, netns, runtimeConfig } = request
     const claim: Claim = {
       containerId,
       ifName,
+      network: networkName,
       netns,
       netnsId: namespace.id,
       pod: podNameOf(request),
@@ -242,11 +243,14 @@ export class CniHandler {
     )
   }
 
-  #collectGarbage({ validAttachments }: Of<'gc'>): CniReply {
+  #collectGarbage({ network, validAttachments }: Of<'gc'>): CniReply {
     // an absent list says nothing about what is valid
     if (validAttachments === undefined) return ok
     const valid = new Set(validAttachments.map(attachmentKey))
-    const stale = this.#store.list().filter((endpoint) => !valid.has(attachmentKey(endpoint)))
+    // and one network's list nothing about another's attachments
+    const stale = this.#store
+      .list()
+      .filter((endpoint) => endpoint.network === network && !valid.has(attachmentKey(endpoint)))
     const failures: string[] = []
     for (const endpoint of stale) {
       try {

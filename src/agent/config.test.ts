@@ -26,7 +26,7 @@ test('each wrong setting is named with what was expected', () => {
     [{ CAUSEWAY_CLUSTER_CIDRS: '10.0.0.0/8,10.1.0.0/16' }, /10\.1\.0\.0\/16 overlaps 10\.0\.0\.0\/8/],
     [{ CAUSEWAY_VNI: '16777216' }, /CAUSEWAY_VNI="16777216": expected a number from 1 to 16777215/],
     [{ CAUSEWAY_VXLAN_PORT: '80x' }, /CAUSEWAY_VXLAN_PORT="80x"/],
-    [{ CAUSEWAY_MTU: '70000' }, /CAUSEWAY_MTU="70000": expected a number from 1 to 65535/],
+    [{ CAUSEWAY_MTU: '70000' }, /CAUSEWAY_MTU="70000": expected a number from 576 to 65535/],
     [{ CAUSEWAY_FORWARD_CHAINS: 'yes' }, /CAUSEWAY_FORWARD_CHAINS="yes": expected one of open, leave/],
     [{ CAUSEWAY_FLANNEL_INTEROP: '1' }, /CAUSEWAY_FLANNEL_INTEROP="1": expected one of off, on/],
     [{ CAUSEWAY_HTTP_PORT: '0' }, /CAUSEWAY_HTTP_PORT="0"/],

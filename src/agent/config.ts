@@ -35,6 +35,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 const defaultVni = 1
 /** The Linux kernel's own default; 4789 is IANA's. */
 const defaultVxlanPort = 8472
+/** RFC 791 section 3.1: what every host must take; with less than that, nothing is left in the tunnel. */
+const minMtuBytes = 576
 /** Linux devices go up to 65535 and a few more; an IP packet cannot be larger. */
 const maxMtuBytes = 65_535
 const levels: readonly string[] = ['debug', 'info', 'warn', 'error']
@@ -104,7 +106,7 @@ export function readConfig(env: Environment): AgentConfig {
       clusterCIDRs,
       vni: numberIn(env, 'CAUSEWAY_VNI', defaultVni, (1 << 24) - 1),
       vxlanPort: numberIn(env, 'CAUSEWAY_VXLAN_PORT', defaultVxlanPort, 65_535),
-      ...(env['CAUSEWAY_MTU'] && { underlayMtuBytes: numberIn(env, 'CAUSEWAY_MTU', 0, maxMtuBytes) }),
+      ...(env['CAUSEWAY_MTU'] && { underlayMtuBytes: numberIn(env, 'CAUSEWAY_MTU', 0, maxMtuBytes, minMtuBytes) }),
       opensForwardChains: choiceIn(env, 'CAUSEWAY_FORWARD_CHAINS', ['open', 'leave']) === 'open',
     },
     flannelInterop: choiceIn(env, 'CAUSEWAY_FLANNEL_INTEROP', ['off', 'on']) === 'on',

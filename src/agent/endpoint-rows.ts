@@ -7,6 +7,7 @@ import { type Endpoint } from './endpoints.ts'
 export type Row = {
   container_id: string
   if_name: string
+  network: string
   netns: string
   netns_id: string
   boot_id: string
@@ -33,6 +34,7 @@ export function toEndpoint(row: Row): Endpoint {
   return {
     containerId: row.container_id,
     ifName: row.if_name,
+    network: row.network,
     netns: row.netns,
     netnsId: row.netns_id,
     bootId: row.boot_id,

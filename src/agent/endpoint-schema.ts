@@ -9,8 +9,8 @@ export const schemaVersion = 2
 
 const schema = `
   CREATE TABLE endpoint (
-    container_id TEXT NOT NULL, if_name TEXT NOT NULL, netns TEXT NOT NULL, netns_id TEXT NOT NULL, boot_id TEXT NOT NULL,
-    pod TEXT NOT NULL, host_device TEXT NOT NULL UNIQUE, mac TEXT NOT NULL, bandwidth TEXT NOT NULL,
+    container_id TEXT NOT NULL, if_name TEXT NOT NULL, network TEXT NOT NULL, netns TEXT NOT NULL, netns_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL, pod TEXT NOT NULL, host_device TEXT NOT NULL UNIQUE, mac TEXT NOT NULL, bandwidth TEXT NOT NULL,
     created_ms INTEGER NOT NULL, is_ready INTEGER NOT NULL,
     PRIMARY KEY (container_id, if_name)
   ) STRICT;
@@ -51,9 +51,10 @@ function migrateFrom1(db: DatabaseSync, nowMs: number): void {
   for (const { container_id, if_name, netns, pod, host_device, is_ready } of endpoints) {
     const own = addresses.filter((each) => each.container_id === container_id && each.if_name === if_name)
     const [first] = own
-    db.prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+    db.prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
       container_id,
       if_name,
+      '',
       netns,
       '',
       '',

@@ -15,6 +15,8 @@ import { openStateFile, StateError, transact } from './state-file.ts'
 export type { Attachment } from '#/wire/cni/index.ts'
 
 export type Endpoint = Attachment & {
+  /** The name of the CNI configuration by which it was attached; '' when that was not noted. */
+  readonly network: string
   readonly netns: string
   /** Which namespace was at that path at the ADD (see namespaces.ts); '' when that was not noted. */
   readonly netnsId: string
@@ -37,6 +39,7 @@ export type Endpoint = Attachment & {
 
 /** What an ADD asks the store for. */
 export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice'> & {
+  readonly network?: string
   readonly netnsId?: string
   /** Instead of the one that follows from the address. */
   readonly mac?: string
@@ -212,6 +215,7 @@ export class EndpointStore {
     const endpoint: Endpoint = {
       containerId: claim.containerId,
       ifName: claim.ifName,
+      network: claim.network ?? '',
       netns: claim.netns,
       netnsId: claim.netnsId ?? '',
       bootId: this.#clock.bootId,
@@ -228,10 +232,23 @@ export class EndpointStore {
   }
 
   #insert(endpoint: Endpoint): void {
-    const { containerId, ifName, netns, netnsId, bootId, pod, hostDevice, mac, bandwidth, createdMs } = endpoint
+    const { containerId, ifName, network, netns, netnsId, bootId, pod, hostDevice, mac, bandwidth, createdMs } =
+      endpoint
     this.#db
-      .prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)')
-      .run(containerId, ifName, netns, netnsId, bootId, pod, hostDevice, mac, JSON.stringify(bandwidth), createdMs)
+      .prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)')
+      .run(
+        containerId,
+        ifName,
+        network,
+        netns,
+        netnsId,
+        bootId,
+        pod,
+        hostDevice,
+        mac,
+        JSON.stringify(bandwidth),
+        createdMs,
+      )
     for (const [position, { addr, cidr }] of endpoint.addrs.entries()) {
       this.#db
         .prepare('INSERT INTO address VALUES (?, ?, ?, ?, ?)')

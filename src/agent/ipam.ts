@@ -60,6 +60,8 @@ export type IpamDeps = {
   /** What new pods get addresses from now. */
   readonly podCIDRs: () => readonly Prefix[]
   readonly leaksReleased: () => number
+  /** Whether a veth is that of a deleted pod, and on its way out. */
+  readonly isLeaving: (hostDevice: string) => boolean
   readonly onChange: () => void
   readonly log: Logger
 }
@@ -131,7 +133,7 @@ export class Ipam {
     if (trouble !== undefined)
       findings.push({ object: 'state file', message: `${trouble}; free space or mend the disk` })
     for (const { name, kind } of listLinks(netlink)) {
-      if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name)) continue
+      if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
       const message = `no pod has this veth: the agent removes it with its next pass; if it stays, ip link del ${name}`
       findings.push({ object: `device ${name}`, message })
     }

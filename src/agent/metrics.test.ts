@@ -31,11 +31,7 @@ function metrics(): AgentMetrics {
 test('every value is told by a conventional name, in the unit of the name', async () => {
   using all = metrics()
   all.changesMade('route', 'add', 5, 1)
-  all.called(
-    { kind: 'status', cniVersion: '1.1.0', network: 'n' },
-    { kind: 'error', error: { code: 50, msg: '', details: '' } },
-    1.5,
-  )
+  all.answered('STATUS', 50, 1.5)
   all.nodesChanged(30)
   all.passEnded(4)
   const text = await all.registry.render()

@@ -8,7 +8,6 @@ import { type Problem } from '#/model/network.ts'
 import { type PeerPlan } from '#/plan/overlay.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
-import { type CniOperation, type CniReply } from '#/wire/cni/index.ts'
 import { type CidrRow } from './ipam.ts'
 
 /** Where the values are that nobody counts here. */
@@ -30,6 +29,9 @@ const passBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const nanosecondsPerSecond = 1e9
 /** The timer whose lateness is measured comes so often; Node counts its period in. */
 const delayResolutionMs = 50
+const delayPeriodMs = 20_000
+const keptDelayPeriods = 3
+const delayQuantiles = [0.5, 0.99, 1] as const
 const families = [4, 6] as const
 const directions = [
   { name: 'receive', setOf: (family: 4 | 6) => tunnelEndSets(family)[0], words: 'received from' },
@@ -41,6 +43,8 @@ const alone = (value: number): Sample[] => [{ labels: {}, value }]
 export class AgentMetrics implements Disposable {
   readonly registry = new Registry()
   readonly #delay = monitorEventLoopDelay({ resolution: delayResolutionMs })
+  readonly #delayPeriod = setInterval(() => this.#beginDelayPeriod(), delayPeriodMs).unref()
+  readonly #pastDelays: ReadonlyMap<number, number>[] = []
   readonly #operations: Counter
   readonly #passes: Histogram
   readonly #nodeChanges: Histogram
@@ -66,11 +70,11 @@ export class AgentMetrics implements Disposable {
     )
     this.#calls = registry.counter(
       'causeway_cni_requests_total',
-      'CNI calls, by command and error code (0 is success).',
+      'CNI calls, by command (INVALID where it cannot be read) and error code (0 is success).',
     )
     this.#callTimes = registry.histogram(
       'causeway_cni_request_duration_seconds',
-      'How long CNI calls took in the agent, by command.',
+      'How long CNI calls took in the agent, waiting included, by command.',
       cniBounds,
     )
     this.#gaugesOf(sources)
@@ -92,9 +96,9 @@ export class AgentMetrics implements Disposable {
     this.#nodeChanges.observe({}, durationMs / 1000)
   }
 
-  called({ kind }: CniOperation, reply: CniReply, durationMs: number): void {
-    this.#calls.add({ command: kind.toUpperCase(), code: String(reply.kind === 'error' ? reply.error.code : 0) })
-    this.#callTimes.observe({ command: kind.toUpperCase() }, durationMs / 1000)
+  answered(command: string, code: number, durationMs: number): void {
+    this.#calls.add({ command, code: String(code) })
+    this.#callTimes.observe({ command }, durationMs / 1000)
   }
 
   #gaugesOf(sources: MetricSources): void {
@@ -182,15 +186,12 @@ export class AgentMetrics implements Disposable {
     const { registry } = this
     registry.gauge(
       'causeway_event_loop_delay_seconds',
-      'How long the event loop was held up, since the last reading: quantiles and the longest (quantile 1).',
-      () => {
-        const samples = ([0.5, 0.99, 1] as const).map((quantile) => ({
+      'How long the event loop was held up, in the last minute and more: quantiles and the longest (quantile 1).',
+      () =>
+        delayQuantiles.map((quantile) => ({
           labels: { quantile: String(quantile) },
-          value: this.#delaySeconds(quantile),
-        }))
-        this.#delay.reset()
-        return samples
-      },
+          value: this.#worstDelay(quantile),
+        })),
     )
     registry.gauge('process_resident_memory_bytes', 'Resident memory.', () => alone(process.memoryUsage.rss()))
     registry.counterFrom('process_cpu_seconds_total', 'Processor time, user and system.', () => {
@@ -202,13 +203,25 @@ export class AgentMetrics implements Disposable {
     )
   }
 
+  /** Over several periods, so that one reader takes nothing from another. */
+  #worstDelay(quantile: number): number {
+    return Math.max(this.#delaySeconds(quantile), ...this.#pastDelays.map((past) => past.get(quantile) ?? 0))
+  }
+
   #delaySeconds(quantile: number): number {
     const found = quantile === 1 ? this.#delay.max : this.#delay.percentile(quantile * 100)
     return Math.max(0, found / nanosecondsPerSecond - delayResolutionMs / 1000)
   }
 
+  #beginDelayPeriod(): void {
+    this.#pastDelays.push(new Map(delayQuantiles.map((quantile) => [quantile, this.#delaySeconds(quantile)])))
+    if (this.#pastDelays.length > keptDelayPeriods) this.#pastDelays.shift()
+    this.#delay.reset()
+  }
+
   [Symbol.dispose](): void {
     this.#delay.disable()
+    clearInterval(this.#delayPeriod)
   }
 }
 

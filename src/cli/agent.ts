@@ -44,9 +44,13 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
       process.exit(70)
     })
     const agent = await Agent.create(config, log.with({ node: config.nodeName }))
-    await agent.start()
-    log.info('stopping', { signal: await stopRequested() })
-    await agent[Symbol.asyncDispose]()
+    try {
+      await agent.start()
+      log.info('stopping', { signal: await stopRequested() })
+    } finally {
+      // also when it could not start: what it has begun would keep the process
+      await agent[Symbol.asyncDispose]()
+    }
     return 0
   },
 }

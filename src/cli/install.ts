@@ -10,9 +10,13 @@ import { applyAll, removeAll } from '#/install/apply.ts'
 import { cleanNodes, endCleaning } from '#/install/clean-up.ts'
 import { allIdentities, keyOf, manifests } from '#/install/manifests.ts'
 import { agentSettingNames, defaultSettings, type InstallSettings, type Manifest } from '#/install/settings.ts'
+import { type Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { noMore, options, UsageError, wholeNumber } from './args.ts'
 import { type Command, print } from './command.ts'
+
+/** The controller's own. */
+const defaultMaskSizes = { 4: 24, 6: 64 } as const
 
 const commonOptions = {
   namespace: { type: 'string', default: defaultSettings.namespace },
@@ -99,12 +103,24 @@ function checked<T>(read: () => T): T {
   }
 }
 
+/** What the controller would refuse on the cluster is refused here. */
+function requireRoom(clusterCIDRs: readonly Prefix[], sizes: InstallSettings['nodeMaskSizes']): void {
+  for (const cidr of clusterCIDRs) {
+    const size = Number(sizes[cidr.family] ?? defaultMaskSizes[cidr.family])
+    if (size < cidr.length)
+      throw new UsageError(
+        `--cluster-cidrs ${cidr} has no room for a node's /${size}: use a larger one, or --node-mask-size-ipv${cidr.family}`,
+      )
+  }
+}
+
 /** Throws UsageError naming the option. */
 function readSettings(args: readonly string[]) {
   const { values, positionals } = options(args, installOptions)
   noMore(positionals)
   const { image, controller } = values
   if (image === undefined || image === '') throw new UsageError('--image is missing: the image that nodes run')
+  if (!/^[\w./:@-]+$/.test(image)) throw new UsageError(`--image "${image}": expected the name of an image`)
   const clusterCIDRs = checked(() => parseCIDRs(values['cluster-cidrs'] ?? '', '--cluster-cidrs'))
   if (clusterCIDRs.length === 0)
     throw new UsageError('--cluster-cidrs is missing: the CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48')
@@ -119,6 +135,8 @@ function readSettings(args: readonly string[]) {
     throw new UsageError('--cni-bin-dir and --cni-conf-dir are empty: expected the folders of the container runtime')
   const maskSizeIn = (option: 'node-mask-size-ipv4' | 'node-mask-size-ipv6', max: number): string | undefined =>
     values[option] === undefined ? undefined : String(within(option, values[option], max))
+  const nodeMaskSizes = { 4: maskSizeIn('node-mask-size-ipv4', 32), 6: maskSizeIn('node-mask-size-ipv6', 128) }
+  if (controller === 'yes') requireRoom(clusterCIDRs, nodeMaskSizes)
   const settings: InstallSettings = {
     namespace: namespaceIn(values.namespace),
     image,
@@ -132,7 +150,7 @@ function readSettings(args: readonly string[]) {
     nodeSelector: labelsIn(values['node-selector'] ?? ''),
     agentSettings: agentSettingsIn(values.set ?? [], clusterCIDRs.join(',')),
     hasController: controller === 'yes',
-    nodeMaskSizes: { 4: maskSizeIn('node-mask-size-ipv4', 32), 6: maskSizeIn('node-mask-size-ipv6', 128) },
+    nodeMaskSizes,
     apiServer: apiServerIn(values['api-server']),
   }
   return { settings, values }

@@ -168,6 +168,12 @@ export function linkSet(name: string, wanted: LinkChange, masterIndex = 0): Oper
   })
 }
 
+/** IFALIASZ is 256 with the NUL, and names of pods are as long; what is told is the beginning. */
+function shortAlias(alias: string): string {
+  const bytes = new TextEncoder().encode(alias)
+  return bytes.length < 256 ? alias : `${new TextDecoder().decode(bytes.subarray(0, 250)).replace(/\uFFFD$/, '')}…`
+}
+
 /**
  * Makes a device a port of the bridge, up, with an alias that names its pod. Hairpin lets the bridge send a packet out of
  * the port it came in by: a pod that reaches itself through a service needs that.
@@ -177,7 +183,7 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
   return [
     linkSet(name, { master: bridge.name, isUp: true }, bridge.index),
     change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
-    change(`ip link set dev ${name} alias "${alias}"`, name, { attrs: { alias } }),
+    change(`ip link set dev ${name} alias "${shortAlias(alias)}"`, name, { attrs: { alias: shortAlias(alias) } }),
   ]
 }
 

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from '#/cluster/connect.ts'
+import { nodeStatusPath } from '#/cluster/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 
 export const causeway = new URL('../../causeway', import.meta.url).pathname
@@ -54,6 +56,12 @@ export class TestLab implements Disposable {
 
   kubectl(...args: readonly string[]): string {
     return must('kubectl', '--kubeconfig', this.kubeconfig, ...args)
+  }
+
+  /** A node's status.addresses, which Debian's kubectl of 1.20 cannot write. */
+  async patchAddresses(node: string, addresses: unknown): Promise<void> {
+    await using client = await connect({ kubeconfig: this.kubeconfig })
+    await client.patch(nodeStatusPath(node), { status: { addresses } }, 'merge')
   }
 
   /** A command inside of a node or, with "pod-default-web-1", of a pod. */

@@ -47,6 +47,26 @@ test('forwarding goes on, without a lost packet, while every agent is dead', asy
   for (const flow of restarted) assert.deepEqual(await flow.finish(), { sent: 300, lost: 0 })
 })
 
+test('SIGTERM ends an agent soon and leaves all that it made: no packet is lost, a pod that comes meanwhile waits', async () => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--pods', '1', '--nodes', '2')
+  const [from, to] = [pods[0]!, pods[1]!]
+  const kernel = () =>
+    lab.mustInside(
+      'node-1',
+      'sh',
+      '-c',
+      'ip route; ip -6 route; ip -br link; nft list ruleset | grep -v "counter packets"',
+    )
+  const before = kernel()
+  const running = to.addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-${from.name}`, addr, 200, 0.01))
+  for (const pid of lab.pids('agent')) process.kill(pid, 'SIGTERM')
+  await eventually('the end of the agents', () => lab.pids('agent').length === 0)
+  for (const flow of running) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
+  assert.equal(kernel(), before)
+  lab.up('--pods', '1', '--nodes', '2')
+})
+
 test('pods are wired and removed while the API is down, also after the agent restarts', async () => {
   using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')

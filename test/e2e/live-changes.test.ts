@@ -20,20 +20,14 @@ function statusOf(lab: TestLab, node: string): AgentStatus {
 test('a node that gets another address is reached at it, from all nodes, soon', async () => {
   using lab = new TestLab()
   const { pods } = lab.up('--pods', '1')
-  const patch = (addresses: string[]) =>
-    lab.kubectl(
-      'patch',
-      'node',
-      'node-2',
-      '--subresource=status',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) } }),
-    )
   // or the kernel takes the new address away along with the old one
   lab.mustInside('node-2', 'sysctl', '-qw', 'net.ipv4.conf.eth0.promote_secondaries=1')
   lab.mustInside('node-2', 'ip', 'addr', 'add', '172.30.1.112/24', 'dev', 'eth0')
-  patch(['172.30.1.112', 'fd30:0:0:1::c'])
+  const addresses = ['172.30.1.112', 'fd30:0:0:1::c']
+  await lab.patchAddresses(
+    'node-2',
+    addresses.map((address) => ({ type: 'InternalIP', address })),
+  )
   for (const node of ['node-1', 'node-3']) {
     await eventually(`the route of ${node}`, () =>
       lab.mustInside(node, 'ip', 'route', 'show', '10.244.1.0/24').includes('dst 172.30.1.112'),
@@ -68,15 +62,7 @@ test('a node that is given other pod CIDRs keeps its pods going, and gives new o
     spec: { podCIDR: '10.244.77.0/24', podCIDRs: ['10.244.77.0/24', 'fd10:244:0:77::/64'] },
   }
   must('sh', '-c', `printf '%s' '${JSON.stringify(again)}' | kubectl --kubeconfig ${lab.kubeconfig} create -f -`)
-  lab.kubectl(
-    'patch',
-    'node',
-    'node-2',
-    '--subresource=status',
-    '--type=merge',
-    '-p',
-    JSON.stringify({ status: { addresses: node.status.addresses } }),
-  )
+  await lab.patchAddresses('node-2', node.status.addresses)
   await eventually('the new route on node-1', () =>
     lab.mustInside('node-1', 'ip', 'route').includes('10.244.77.0/24  encap'),
   )

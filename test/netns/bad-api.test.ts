@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,7 +76,7 @@ class Scene implements AsyncDisposable {
   }
 
   /** Gone when the scene is. */
-  agent(): ReturnType<typeof spawn> {
+  agent(more: Record<string, string> = {}): ReturnType<typeof spawn> {
     return this.host.netns.run(() =>
       spawn(causeway, ['agent'], {
         stdio: 'ignore',
@@ -87,6 +87,7 @@ class Scene implements AsyncDisposable {
           CAUSEWAY_STATE_DIR: join(this.folder, 'state'),
           CAUSEWAY_RUN_DIR: join(this.folder, 'run'),
           CAUSEWAY_KUBECONFIG: join(this.folder, 'kubeconfig'),
+          ...more,
         },
       }),
     )
@@ -187,5 +188,48 @@ test('an agent that starts while the API is bad leaves the kernel as it is until
   } finally {
     second.kill('SIGTERM')
     if (second.exitCode === null) await once(second, 'exit')
+  }
+})
+
+test('a port for metrics that another process has is told, and taken when it is free; pods do not wait for it', async () => {
+  await using scene = new Scene()
+  await using _api = await FakeApi.start(good([1, 2]), { fd: scene.host.netns.run(() => tcpListener(4, port)) })
+  const taken = scene.host.netns.run(() => tcpListener(6, 9474))
+  const agent = scene.agent({ CAUSEWAY_HTTP_PORT: '9474' })
+  try {
+    await until('the agent', async () => (await scene.status()).isReady)
+    using pod = new TestNetns()
+    const added = scene.cni('ADD', 'pod', pod.path)
+    assert.equal(added.status, 0, added.stdout)
+    const problem =
+      /TCP port 9474 \(CAUSEWAY_HTTP_PORT\) cannot be used: .*EADDRINUSE.*"ss -ltnp sport = :9474" tells who has it/
+    await until('the problem', async () => (await scene.status()).problems.some(({ message }) => problem.test(message)))
+    closeSync(taken)
+    const health = () => scene.host.sh('curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:9474/healthz || true')
+    await until('health over TCP', () => health() === '200', 20_000)
+    assert.match(
+      scene.host.sh('curl -s http://127.0.0.1:9474/metrics'),
+      /causeway_cni_requests_total\{command="ADD",code="0"\} 1/,
+    )
+  } finally {
+    agent.kill('SIGTERM')
+    if (agent.exitCode === null) await once(agent, 'exit')
+  }
+})
+
+test('a second agent for the same node ends with one line, and the first serves on', async () => {
+  await using scene = new Scene()
+  await using _api = await FakeApi.start(good([1]), { fd: scene.host.netns.run(() => tcpListener(4, port)) })
+  const first = scene.agent()
+  try {
+    await until('the first agent', async () => (await scene.status()).isReady)
+    const { pid } = await scene.status()
+    const second = scene.agent()
+    const [code] = (await once(second, 'exit')) as [number]
+    assert.equal(code, 1)
+    assert.equal((await scene.status()).pid, pid)
+  } finally {
+    first.kill('SIGTERM')
+    if (first.exitCode === null) await once(first, 'exit')
   }
 })

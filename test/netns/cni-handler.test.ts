@@ -253,6 +253,25 @@ test('GC removes what is not listed under either key, and nothing when there is 
   assert.deepEqual(ids(), ['keep'])
 })
 
+test("GC of another network, or of one that was renamed, leaves this network's pods alone", () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('lives', pod.path)
+  const everything = { name: 'another', 'cni.dev/valid-attachments': [] }
+  assert.deepEqual(node.call('GC', 'x', '/x', { config: everything }), { kind: 'ok' })
+  assert.equal(node.store.list().length, 1)
+  assert.equal(node.host.ip('link show type veth').length, 1)
+})
+
+test('a pod whose name is as long as Kubernetes allows is wired', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${'n'.repeat(63)};K8S_POD_NAME=${'p'.repeat(253)}`
+  const reply = node.call('ADD', 'long', pod.path, { env: { CNI_ARGS: args } })
+  assert.equal(reply.kind, 'result', JSON.stringify(reply))
+  assert.match(node.host.sh('ip link show type veth'), new RegExp(`alias ${'n'.repeat(63)}/p{100,}…`))
+})
+
 test('ADD after other plugins: ours is appended, indices point to ours, dns stays', () => {
   using node = new PodNode()
   using pod = new TestNetns()

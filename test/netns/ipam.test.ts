@@ -17,6 +17,7 @@ class Watched implements Disposable {
     store: this.node.store,
     netlink: this.node.netlink,
     podCIDRs: () => this.podCIDRs,
+    isLeaving: () => false,
     leaksReleased: () => 3,
     onChange: () => this.changes++,
     log: silent,

@@ -47,6 +47,11 @@ export type CniServerDeps = {
    * left, and DEL is idempotent.
    */
   readonly handle: (request: CniOperation, signal: AbortSignal) => Promise<CniReply>
+  /**
+   * Told of every answer: the command (INVALID for a call that cannot be read), its error code (0 for success), and the time since
+   * the call was there, its wait for others included.
+   */
+  readonly onAnswer?: (command: string, code: number, durationMs: number) => void
   readonly log: Logger
 }
 
@@ -148,10 +153,21 @@ export class CniServer {
     const request = await this.#receive(socket)
     // From here on nothing is expected but the end of the connection, which must be noticed.
     socket.resume()
-    if (request.kind === 'version') return { status: 0, stdout: encodeVersions(request.cniVersion) }
-    if (request.kind !== 'error') return encodeReply(await this.#operate(request, signal), request.cniVersion)
-    this.#deps.log.warn('cni request refused', { ...request.error })
-    return encodeReply(request, request.cniVersion)
+    const startedMs = performance.now()
+    const tell = (command: string, code: number): void =>
+      this.#deps.onAnswer?.(command, code, performance.now() - startedMs)
+    if (request.kind === 'version') {
+      tell('VERSION', 0)
+      return { status: 0, stdout: encodeVersions(request.cniVersion) }
+    }
+    if (request.kind === 'error') {
+      this.#deps.log.warn('cni request refused', { ...request.error })
+      tell('INVALID', request.error.code)
+      return encodeReply(request, request.cniVersion)
+    }
+    const reply = await this.#operate(request, signal)
+    tell(request.kind.toUpperCase(), reply.kind === 'error' ? reply.error.code : 0)
+    return encodeReply(reply, request.cniVersion)
   }
 
   async #receive(socket: Socket): Promise<CniRequest | CniRefusal> {

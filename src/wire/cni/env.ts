@@ -42,11 +42,18 @@ export function isCniName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)
 }
 
+/** It becomes part of a file's name, together with an interface's; runtimes give 64 characters. */
+const maxContainerIdLength = 200
+/** Entries of /proc/sys/net/ipv4/conf that are no interfaces. */
+const reservedIfNames = ['all', 'default']
+
 function ifNameFault(name: string): string | undefined {
   if (name === '') return 'missing'
   if (new TextEncoder().encode(name).length > 15) return `"${name}" is longer than 15 bytes`
-  if (name === '.' || name === '..') return `"${name}" is no interface name`
-  return /[/:\s\p{Cc}]/u.test(name) ? `"${name}" holds a slash, a colon, white space or a control character` : undefined
+  if (name === '.' || name === '..' || reservedIfNames.includes(name)) return `"${name}" is no interface name`
+  return /[/:%\s\p{Cc}]/u.test(name)
+    ? `"${name}" holds a slash, a colon, a percent sign, white space or a control character`
+    : undefined
 }
 
 /** Which part of an attachment is missing or malformed, and why. */
@@ -54,7 +61,9 @@ export function attachmentFault({
   containerId,
   ifName,
 }: Attachment): [part: keyof Attachment, why: string] | undefined {
-  if (!isCniName(containerId)) return ['containerId', containerId === '' ? 'missing' : `"${containerId}"`]
+  if (!isCniName(containerId)) return ['containerId', containerId === '' ? 'missing' : `"${containerId.slice(0, 80)}"`]
+  if (containerId.length > maxContainerIdLength)
+    return ['containerId', `"${containerId.slice(0, 40)}…" is longer than ${maxContainerIdLength} characters`]
   const why = ifNameFault(ifName)
   return why === undefined ? undefined : ['ifName', why]
 }

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { WireError } from '#/lib/bytes.ts'
+import { silent } from '#/lib/log.ts'
+import { emptyNetwork } from '#/model/network.ts'
+import { decodeMessages } from '#/wire/netlink/message.ts'
+import { type Comparison, type Driver, nothingToDo } from './driver.ts'
+import { Reconciler } from './reconciler.ts'
+
+/** Nothing here writes. */
+const netlink = { executeMany: async () => [] } as unknown as Netlink
+
+function driver(kind: string, compare: () => Comparison): Driver {
+  return { kind, compare }
+}
+
+function reconcilerOf(drivers: readonly Driver[]): Reconciler {
+  return new Reconciler({ netlink, drivers, log: silent, nowMs: () => 0, onChanges() {} })
+}
+
+/** An acknowledgement of 36 bytes that was cut off. */
+function truncatedAnswer(): never {
+  const header = new Uint8Array(20)
+  new DataView(header.buffer).setUint32(0, 36, true)
+  decodeMessages(header)
+  throw new Error('it should have been refused')
+}
+
+test('a truncated answer costs its kind one pass, no other kind anything, and is told until it is read whole', async () => {
+  let isTruncated = false
+  const routes = driver('route', () => (isTruncated ? truncatedAnswer() : { ...nothingToDo, keys: ['10.244.2.0/24'] }))
+  const links = driver('link', () => ({ ...nothingToDo, keys: ['cw-br0'] }))
+  const reconciler = reconcilerOf([routes, links])
+  const stateOf = (key: string) => reconciler.status.find((object) => object.key === key)
+  await reconciler.apply(emptyNetwork, { isComplete: true })
+  isTruncated = true
+  const report = await reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.deepEqual([...report.failedKinds], ['route'])
+  assert.equal(stateOf('10.244.2.0/24')?.state, 'error')
+  assert.match(stateOf('10.244.2.0/24')!.message!, /netlink message of length 36/)
+  assert.equal(stateOf('cw-br0')?.state, 'done')
+  isTruncated = false
+  assert.equal((await reconciler.apply(emptyNetwork, { isComplete: true })).failed, 0)
+  assert.equal(stateOf('10.244.2.0/24')?.state, 'done')
+  assert.throws(truncatedAnswer, WireError)
+})
+
+test('passes and previews take turns: drivers serve one at a time', async () => {
+  let running = 0
+  const slow: Driver = {
+    kind: 'slow',
+    compare: async () => {
+      assert.equal(++running, 1)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      running--
+      return nothingToDo
+    },
+  }
+  const reconciler = reconcilerOf([slow])
+  const options = { isComplete: true }
+  await Promise.all([
+    reconciler.apply(emptyNetwork, options),
+    reconciler.preview(emptyNetwork, options),
+    reconciler.apply(emptyNetwork, options),
+  ])
+})
+
+test('a delta that a driver cannot tell from is a reason to read that kind', async () => {
+  const delta = { routes: new Map(), neighbours: new Map(), tunnelEnds: new Map() }
+  const blind: Driver = { kind: 'table', compare: () => nothingToDo, fromDelta: () => undefined }
+  const { failedKinds } = await reconcilerOf([blind]).applyDelta(delta, { isComplete: true })
+  assert.deepEqual([...failedKinds], ['table'])
+})
