@@ -1,7 +1,7 @@
 // The nftables tables of a node: masquerade for what leaves the cluster, and who may bring packets through the tunnel.
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { bridgeName, kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
-import { type NftChain, type NftMatch, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
 const srcnatPriority = 100
@@ -66,15 +66,35 @@ function tunnelSets(ends: readonly Addr[]): NftSet[] {
  * (To pods' own addresses they may: nobody decapsulates there.) Rules that let through count by peer.
  */
 function tunnelChains(port: number): NftChain[] {
-  const vxlan: NftMatch[] = [
-    { kind: 'l4proto', protocol: 'udp' },
-    { kind: 'dport', port },
-  ]
   const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
+  // every packet of the node comes by, and hardly one is of the tunnel's outside
+  const others: NftRule[] = [
+    {
+      comment: 'not the tunnel',
+      match: [{ kind: 'l4proto', protocol: 'udp', not: true }],
+      action: { kind: 'accept' },
+    },
+    {
+      comment: 'not the tunnel either',
+      match: [
+        { kind: 'l4proto', protocol: 'udp' },
+        { kind: 'dport', port, not: true },
+      ],
+      action: { kind: 'accept' },
+    },
+  ]
   const known = (family: Family, field: 'saddr' | 'daddr', set: string, what: string): NftRule => ({
     comment: `${what}, untracked`,
-    match: [...vxlan, { kind: 'addrSet', field, family, set }],
+    match: [{ kind: 'addrSet', field, family, set }],
     action: { kind: 'notrack' },
+  })
+  const fromPods = (family: Family): NftRule => ({
+    comment: `pods may not send VXLAN (IPv${family})`,
+    match: [
+      { kind: 'device', field: 'iifname', name: bridgeName },
+      { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
+    ],
+    action: { kind: 'drop', counter: true },
   })
   return [
     {
@@ -82,21 +102,14 @@ function tunnelChains(port: number): NftChain[] {
       hook: hook('prerouting'),
       policy: 'accept',
       rules: [
-        ...families.map((family): NftRule => ({
-          comment: `pods may not send VXLAN (IPv${family})`,
-          match: [
-            ...vxlan,
-            { kind: 'device', field: 'iifname', name: bridgeName },
-            { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
-          ],
-          action: { kind: 'drop', counter: true },
-        })),
+        ...others,
+        ...families.map(fromPods),
         ...families.map((family) =>
           known(family, 'saddr', tunnelEndSets(family)[0], `VXLAN from a node (IPv${family})`),
         ),
         {
           comment: 'VXLAN from whoever is no node',
-          match: [...vxlan, { kind: 'daddrLocal' }],
+          match: [{ kind: 'daddrLocal' }],
           action: { kind: 'drop', counter: true },
         },
       ],
@@ -105,9 +118,10 @@ function tunnelChains(port: number): NftChain[] {
       name: 'tunnel-out',
       hook: hook('output'),
       policy: 'accept',
-      rules: families.map((family) =>
-        known(family, 'daddr', tunnelEndSets(family)[1], `VXLAN to a node (IPv${family})`),
-      ),
+      rules: [
+        ...others,
+        ...families.map((family) => known(family, 'daddr', tunnelEndSets(family)[1], `VXLAN to a node (IPv${family})`)),
+      ],
     },
   ]
 }

@@ -205,6 +205,8 @@ function changes(
   const ingress = shellIn(node, 'nft list table netdev causeway')
   const restore = (text: string): string => `nft -f - <<'EOF'\n${text}\nEOF`
   const [route] = shellIn(node, 'ip route show proto 67').trim().split('\n')
+  // of the same metric, or it stands beside ours
+  const metric = /metric (\d+)/.exec(route!)?.[1] ?? '0'
   const peer = peerOf(number)
   const hasBridgeNetfilter = '[ ! -e /proc/sys/net/bridge ] ||'
   return {
@@ -221,7 +223,7 @@ function changes(
       `ip neigh replace 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent; ${restore(ingress)}`,
     ],
     tunnel: [
-      `ip route replace ${route!.split(' ')[0]} via 172.30.1.1${peer} dev eth0 proto 67`,
+      `ip route replace ${route!.split(' ')[0]} via 172.30.1.1${peer} dev eth0 proto 67 metric ${metric}`,
       `ip route replace ${route}`,
     ],
   }

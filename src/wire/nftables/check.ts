@@ -102,7 +102,8 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], sets: readonly
 }
 
 function protocolOf(matches: readonly NftMatch[]): string | undefined {
-  return matches.find((match) => match.kind === 'l4proto')?.protocol
+  const found = matches.find((match) => match.kind === 'l4proto')
+  return found?.not ? undefined : found?.protocol
 }
 
 function checkSetReference(match: NftMatch & { kind: 'addrSet' }, sets: readonly NftSet[]): void {

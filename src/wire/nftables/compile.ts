@@ -111,7 +111,7 @@ function compileMatch(match: NftMatch): Expression[] {
         compare(deviceBytes(match.name), match.not),
       ]
     case 'l4proto':
-      return [loadMeta(META_L4PROTO), compare(Uint8Array.of(ipProtocols[match.protocol]))]
+      return [loadMeta(META_L4PROTO), compare(Uint8Array.of(ipProtocols[match.protocol]), match.not)]
     case 'dport':
       return [loadPayload(BASE_TRANSPORT, portAt, 2), compare(network16(match.port), match.not)]
     case 'vni':

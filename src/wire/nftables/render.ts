@@ -65,7 +65,7 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
     case 'device':
       return `${match.field} ${not}"${match.name}"`
     case 'l4proto':
-      return `meta l4proto ${match.protocol}`
+      return `meta l4proto ${not}${match.protocol}`
     case 'dport':
       return `th dport ${not}${match.port}`
     case 'daddrLocal':

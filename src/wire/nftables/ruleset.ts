@@ -63,7 +63,7 @@ export type NftMatch =
     }
   /** A device by name; one ending in `*` stands for all that begin so. */
   | { readonly kind: 'device'; readonly field: 'iifname' | 'oifname'; readonly name: string; readonly not?: boolean }
-  | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp' }
+  | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp'; readonly not?: boolean }
   /** Needs an `l4proto` match before it. */
   | { readonly kind: 'dport'; readonly port: number; readonly not?: boolean }
   /** Whether the destination is one of this host's own addresses. */
