@@ -28,6 +28,7 @@ import { flannelPublisher } from './flannel-publisher.ts'
 import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { AgentMetrics } from './metrics.ts'
+import { namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { nodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
@@ -290,6 +291,13 @@ export class Agent {
     if (endpoint === undefined) return
     const podNetwork = this.#podNetwork
     if (typeof podNetwork === 'string') throw new PodNetworkError(podNetwork)
+    const namespace = namespaceAt(endpoint.netns)
+    // the path may be another's by now, or the node's own
+    const isItsOwn =
+      namespace.kind === 'there' &&
+      namespace.id !== ownNamespaceId() &&
+      (endpoint.netnsId === '' || namespace.id === endpoint.netnsId)
+    if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
     wirePod(this.#netlink, endpoint, podNetwork)
   }
 

@@ -15,6 +15,7 @@ import {
 import { type NodeState, type Problem } from '#/model/network.ts'
 import { type NodeChange } from '#/plan/peers.ts'
 import { type EndpointStore } from './endpoints.ts'
+import { StateError } from './state-file.ts'
 
 const settingName = 'self'
 const keptAnnotations = [extraPodCIDRsAnnotation, ...flannelAnnotations]
@@ -118,16 +119,32 @@ export class ClusterView {
 
   /** A Node object that is gone or has lost its CIDRs does not end the pods that run here. */
   #takeSelf(state: NodeState | undefined): void {
-    if (state === undefined || state.podCIDRs.length === 0) return
-    this.#self = state
-    this.#store.setSetting(settingName, JSON.stringify(state))
+    if (state !== undefined && state.podCIDRs.length > 0) this.#self = state
+  }
+
+  /** Remembers this node's part for a start without the API. A disk that cannot be written now is tried at the next call. */
+  save(): void {
+    if (this.#self === undefined) return
+    const text = JSON.stringify(this.#self)
+    if (this.#store.setting(settingName) === text) return
+    try {
+      this.#store.setSetting(settingName, text)
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+      // the store tells of its trouble itself
+    }
   }
 
   #remembered(): NodeState | undefined {
     const text = this.#store.setting(settingName)
     if (text === undefined) return undefined
-    const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[] }
-    if (saved.name !== this.#nodeName) return undefined
-    return { name: saved.name, podCIDRs: saved.podCIDRs.map(Prefix.parse), addrs: saved.addrs.map(Addr.parse) }
+    try {
+      const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[] }
+      if (saved.name !== this.#nodeName) return undefined
+      return { name: saved.name, podCIDRs: saved.podCIDRs.map(Prefix.parse), addrs: saved.addrs.map(Addr.parse) }
+    } catch {
+      // not worth an agent that cannot start: the API knows it too
+      return undefined
+    }
   }
 }

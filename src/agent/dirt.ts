@@ -123,6 +123,14 @@ export class NotificationReader {
       this.#dirt.markEverything()
       return 'soon'
     }
+    // one of ours under another name is not there any more
+    const renamed = [...this.#ours].find(([, { index }]) => index === link.index)
+    if (renamed) {
+      this.#ours.delete(renamed[0])
+      this.#dirt.markEverything()
+      return 'soon'
+    }
+    if (this.#ports.delete(link.index)) this.#dirt.mark('port')
     this.#dirt.markUnderlay()
     return 'soon'
   }

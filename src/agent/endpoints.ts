@@ -321,7 +321,8 @@ export class EndpointStore {
    * written: the endpoint is gone then all the same, and its addresses go with the next write that succeeds.
    */
   release(attachment: Attachment): void {
-    if (this.find(attachment) === undefined) return
+    // without the file nobody knows what is in it
+    if (this.#lacks === undefined && this.find(attachment) === undefined) return
     this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
     this.settle()
   }

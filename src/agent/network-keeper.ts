@@ -3,8 +3,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
+import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
-import { type NodeState, type PortState, type Problem } from '#/model/network.ts'
+import { type NetworkDelta, type NodeState, type PortState, type Problem } from '#/model/network.ts'
 import { type PeerContext } from '#/plan/overlay.ts'
 import { type NodeChange, PeerTable } from '#/plan/peers.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
@@ -103,6 +104,7 @@ export class NetworkKeeper implements Disposable {
 
   /** Brings the kernel up to date once; says how many objects failed, which then are dirty again. */
   async pass(): Promise<{ failed: number }> {
+    this.#view.save()
     const taken = this.#dirt.take()
     try {
       return await this.#passOver(taken)
@@ -189,15 +191,20 @@ export class NetworkKeeper implements Disposable {
     isWhole: boolean,
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<string> }> {
     const failedKinds = new Set<string>()
+    const former = formerCIDRs(this.#ports(), peers.self)
     let isWholesale = false
+    const deltas: NetworkDelta[] = []
+    // all of them into the table first: whatever fails afterwards, a whole pass then plans from all that is known
     for (let start = 0; start < changes.length; start += nodesPerTurn) {
-      const portion = changes.slice(start, start + nodesPerTurn)
-      const delta = peers.update(portion)
-      isWholesale ||= delta.isWholesale
-      if (!isWhole && !isWholesale) {
-        const report = await this.#reconciler.applyDelta(delta, { isComplete: this.#isComplete })
-        for (const kind of report.failedKinds) failedKinds.add(kind)
-      }
+      const delta = peers.update(changes.slice(start, start + nodesPerTurn))
+      deltas.push(delta)
+      isWholesale ||= delta.isWholesale || touches(delta, former)
+      await setImmediate()
+    }
+    if (isWhole || isWholesale) return { isWholesale, failedKinds }
+    for (const delta of deltas) {
+      const report = await this.#reconciler.applyDelta(delta, { isComplete: this.#isComplete })
+      for (const kind of report.failedKinds) failedKinds.add(kind)
       await setImmediate()
     }
     return { isWholesale, failedKinds }
@@ -219,6 +226,17 @@ export class NetworkKeeper implements Disposable {
     this.#netlink[Symbol.dispose]()
     this.#nftables[Symbol.dispose]()
   }
+}
+
+/** CIDRs of pods that this node has no more: whether they are served depends on who has them now. */
+function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
+  const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
+  return held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
+}
+
+function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
+  if (cidrs.length === 0) return false
+  return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
 }
 
 function sameMtu(a: Underlay, b: Underlay): boolean {

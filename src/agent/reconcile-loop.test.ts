@@ -75,3 +75,22 @@ test('failures are tried again with a growing pause, up to a bound', async () =>
     mock.timers.reset()
   }
 })
+
+test('neither changes that come all the time nor passes that fail put the resync off', async () => {
+  for (const failed of [0, 1]) {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    try {
+      const { loop, after, resyncs } = loopWith(() => failed)
+      loop.trigger('soon')
+      await after(20)
+      for (let turn = 0; turn < 30; turn++) {
+        await after(10_000)
+        loop.trigger('later')
+      }
+      assert.ok(resyncs() >= 4, `${resyncs()} in 300 s`)
+      await loop[Symbol.asyncDispose]()
+    } finally {
+      mock.timers.reset()
+    }
+  }
+})

@@ -30,6 +30,7 @@ export class ReconcileLoop {
   readonly #onResync: () => void
   readonly #log: Logger
   #timer: NodeJS.Timeout | undefined
+  #resyncTimer: NodeJS.Timeout | undefined
   #dueMs = Infinity
   #running: Promise<void> | undefined
   #beganMs = 0
@@ -67,15 +68,12 @@ export class ReconcileLoop {
     await this.#running
   }
 
-  #schedule(delayMs: number, isResync = false): void {
+  #schedule(delayMs: number): void {
     const dueMs = performance.now() + delayMs
     if (this.#isStopped || dueMs >= this.#dueMs) return
     clearTimeout(this.#timer)
     this.#dueMs = dueMs
-    this.#timer = setTimeout(() => {
-      if (isResync) this.#onResync()
-      this.#begin()
-    }, delayMs)
+    this.#timer = setTimeout(() => this.#begin(), delayMs)
   }
 
   #begin(): void {
@@ -100,18 +98,32 @@ export class ReconcileLoop {
   }
 
   #next(): void {
-    const { gatherMs, retryMs, maxRetryMs, resyncMs } = this.#times
-    const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
-    // our own changes come back as notifications: while passes fail, they must not turn the backoff into a busy loop
-    if (this.#failures > 0) this.#schedule(Math.max(backoffMs, gatherMs))
-    else if (this.#isDirty) this.#schedule(this.#gatherMs(this.#isDirty))
-    else this.#schedule(resyncMs, true)
+    const { retryMs, maxRetryMs } = this.#times
+    this.#resyncLater()
+    const dirtyMs = this.#isDirty && this.#gatherMs(this.#isDirty)
+    // a failing pass changes devices and so causes notifications: they must not turn the backoff into a busy loop
+    if (this.#failures > 0) {
+      const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
+      this.#schedule(dirtyMs === undefined ? backoffMs : Math.min(backoffMs, Math.max(dirtyMs, retryMs)))
+    } else if (dirtyMs !== undefined) this.#schedule(dirtyMs)
+  }
+
+  /** By a timer of its own: no number of changes, and no failure, puts it off. */
+  #resyncLater(): void {
+    if (this.#isStopped) return
+    this.#resyncTimer ??= setTimeout(() => {
+      this.#resyncTimer = undefined
+      this.#onResync()
+      if (this.#running) this.#isDirty ??= 'later'
+      else this.#begin()
+    }, this.#times.resyncMs)
   }
 
   /** Waits for the pass that runs; none begins afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#resyncTimer)
     await this.#running
   }
 }

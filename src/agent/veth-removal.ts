@@ -57,21 +57,26 @@ export class VethRemoval implements AsyncDisposable {
     const operations = [linkUnplug(hostDevice, unpluggedGroup), linkRename(host, name)]
     const [failed, kept] = this.#netlink.executeAll(operations)
     if (failed) return unlessGone(failed)
-    if (netns !== undefined) this.#freeName(netns, ifName, host, name)
     this.#waiting.add(kept ? hostDevice : name)
     this.#running ??= this.#deleteSoon()
+    if (netns !== undefined) this.#freeName(netns, ifName, host, name)
   }
 
   /** Another plugin may want the name of the pod's interface at once. */
   #freeName(path: string, ifName: string, host: Link, name: string): void {
     if (namespaceAt(path).kind !== 'there') return
-    using netns = new Netns(path)
-    using inside = new Netlink(NETLINK_ROUTE, netns)
-    const link = findLink(inside, ifName)
-    // it is our own only if it is the other end of ours
-    if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
-    const failed = inside.executeAll([linkSet(ifName, { isUp: false }), linkRename(link, name)]).find(Boolean)
-    if (failed) this.#log.warn('the interface of a deleted pod keeps its name for now', { error: failed.message })
+    try {
+      using netns = new Netns(path)
+      using inside = new Netlink(NETLINK_ROUTE, netns)
+      const link = findLink(inside, ifName)
+      // it is our own only if it is the other end of ours
+      if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
+      const failed = inside.executeAll([linkSet(ifName, { isUp: false }), linkRename(link, name)]).find(Boolean)
+      if (failed) throw failed
+    } catch (error) {
+      // the pod is cut off, and the device goes; the namespace may have ended in between
+      this.#log.warn('the interface of a deleted pod keeps its name for now', { error: messageOf(error) })
+    }
   }
 
   /** Whether a device is on its way out, and nobody else need care. */

@@ -111,7 +111,6 @@ export class RouteDriver implements Driver {
 
   /** What is ours at that key, gone. No more of it is needed to delete it, and another's route to the prefix stays. */
   #forget(key: string): Change {
-    this.#held.delete(key)
     const dst = Prefix.parse(key)
     const route: Route = {
       dst,
@@ -122,6 +121,6 @@ export class RouteDriver implements Driver {
       scope: RT_SCOPE_UNIVERSE,
       nextHops: [],
     }
-    return changeOf('delete', key, [routeDelete(route, String)])
+    return changeOf('delete', key, [routeDelete(route, String)], { done: () => this.#held.delete(key) })
   }
 }

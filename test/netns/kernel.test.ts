@@ -225,7 +225,9 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     act()
     await sleep(100)
     const { everything, underlay, kinds } = dirt.take()
-    return [everything && 'everything', !everything && underlay && 'underlay', ...kinds].filter(Boolean).join(' ')
+    return [everything && 'everything', !everything && underlay && 'underlay', ...[...kinds].toSorted()]
+      .filter(Boolean)
+      .join(' ')
   }
   const cases: [command: string, dirty: string][] = [
     ['ip route add 10.2.0.0/24 dev lo proto 67', 'route'],
@@ -237,10 +239,13 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev lo nud permanent', ''],
     ['ip link set cw-vxlan mtu 1300', 'everything'],
     ['ip addr add 10.9.0.1/24 dev lo', 'underlay address'],
-    ['ip link add cwv0123456789a type veth peer name far', 'underlay sysctl port'],
+    ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
+    ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
     ['sysctl -qw net.ipv4.ip_forward=1', 'sysctl'],
     ['nft add table inet causeway', 'table'],
     ['nft add table inet other', 'forward'],
+    ['ip link set cw-vxlan down', 'everything'],
+    ['ip link set cw-vxlan name foo', 'everything sysctl'],
   ]
   for (const [command, dirty] of cases) assert.equal(await marks(() => host.sh(command)), dirty, command)
   const route = routeTo('10.2.0.0/24', { oif: 1 })

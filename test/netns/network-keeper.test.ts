@@ -1,0 +1,136 @@
+// The keeper of a node's network, where something goes wrong in the middle of a pass.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { mock, test } from 'node:test'
+import { type Listener } from '#/cluster/store.ts'
+import { type Reflector } from '#/cluster/reflector.ts'
+import { ClusterView } from '#/agent/cluster-view.ts'
+import { readConfig } from '#/agent/config.ts'
+import { Dirt } from '#/agent/dirt.ts'
+import { EndpointStore } from '#/agent/endpoints.ts'
+import { NetworkKeeper } from '#/agent/network-keeper.ts'
+import { StateError } from '#/agent/state-file.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { Prefix } from '#/lib/addr.ts'
+import { silent } from '#/lib/log.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
+import { type PortState } from '#/model/network.ts'
+import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
+import { nothingToDo } from '#/reconcile/driver.ts'
+import { TestNetns } from './namespace.ts'
+
+function node(number: number, podCIDR = `10.244.${number}.0/24`): KubeNode {
+  return {
+    metadata: { name: `node-${number}`, uid: `u${number}` },
+    spec: { podCIDRs: [podCIDR] },
+    status: { addresses: [{ type: 'InternalIP', address: `172.30.1.${number}` }] },
+  }
+}
+
+class Scene implements Disposable {
+  readonly host = new TestNetns()
+  readonly folder = mkdtempSync(join(tmpdir(), 'causeway-keeper-'))
+  readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
+  ports: PortState[] = []
+  triggers = 0
+  readonly view: ClusterView
+  readonly keeper: NetworkKeeper
+  #tell: Listener<KubeNode> = () => {}
+
+  constructor() {
+    this.host.sh('ip link set lo up; ip link add u type bridge; ip addr add 172.30.1.1/16 dev u; ip link set u up')
+    // sysctls belong to the namespace of the calling thread, which here is the machine's
+    mock.method(SysctlDriver.prototype, 'compare', () => nothingToDo)
+    const reflector = {
+      inSync: true,
+      subscribe: (listener: Listener<KubeNode>) => {
+        this.#tell = listener
+        return () => {}
+      },
+    } as unknown as Reflector<KubeNode>
+    this.view = new ClusterView(
+      { nodeName: 'node-1' },
+      { reflector, store: this.store, onChange: () => this.triggers++ },
+    )
+    const config = readConfig({ CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16' })
+    this.keeper = this.host.netns.run(
+      () =>
+        new NetworkKeeper(config, {
+          view: this.view,
+          dirt: new Dirt(),
+          ports: () => this.ports,
+          pods: { isInUse: () => true, rewire() {} },
+          otherProblems: () => [],
+          log: silent,
+          onChanges() {},
+          onNodes() {},
+        }),
+    )
+  }
+
+  add(...nodes: readonly KubeNode[]): void {
+    for (const object of nodes) this.#tell({ kind: 'added', key: object.metadata.name, object })
+  }
+
+  routes(): string[] {
+    return this.host.sh('ip route show proto 67').trim().split('\n').filter(Boolean)
+  }
+
+  [Symbol.dispose](): void {
+    mock.restoreAll()
+    this.keeper[Symbol.dispose]()
+    this.store[Symbol.dispose]()
+    this.host[Symbol.dispose]()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+test('nodes whose arrival is interrupted by a failure are all reached after the next pass', async () => {
+  using scene = new Scene()
+  scene.add(node(1), node(2))
+  await scene.keeper.pass()
+  await scene.keeper.pass()
+  assert.equal(scene.routes().length, 1)
+  scene.add(...Array.from({ length: 120 }, (_, index) => node(index + 3)))
+  const original = Netlink.prototype.executeMany
+  const failing = mock.method(Netlink.prototype, 'executeMany', async function (this: Netlink, operations: never[]) {
+    if (operations.length > 10) throw new Error('recv: EAGAIN')
+    return original.call(this, operations)
+  })
+  await assert.rejects(scene.keeper.pass(), /EAGAIN/)
+  failing.mock.restore()
+  assert.equal((await scene.keeper.pass()).failed, 0)
+  assert.equal(scene.routes().length, 121)
+})
+
+test('a former pod CIDR that another node is given leaves this one at once', async () => {
+  using scene = new Scene()
+  scene.ports = [{ name: 'cwv00000000001', pod: 'default/old', podCIDRs: [Prefix.parse('10.244.9.0/24')] }]
+  scene.add(node(1), node(2))
+  await scene.keeper.pass()
+  assert.match(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  scene.add(node(3, '10.244.9.0/24'))
+  await scene.keeper.pass()
+  assert.doesNotMatch(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  assert.match(scene.routes().join('\n'), /10\.244\.9\.0\/24.*dst 172\.30\.1\.3/)
+  assert.match(
+    scene.keeper.problems.map(({ message }) => message).join('\n'),
+    /cut off, because it belongs to node node-3/,
+  )
+})
+
+test('a disk that cannot be written keeps no change of the own node from being planned; it is remembered later', async () => {
+  using scene = new Scene()
+  const full = mock.method(scene.store, 'setSetting', () => {
+    throw new StateError('the disk is full')
+  })
+  scene.add(node(1))
+  assert.equal(scene.triggers, 1)
+  await scene.keeper.pass()
+  assert.equal(typeof scene.keeper.podNetwork, 'object')
+  full.mock.restore()
+  await scene.keeper.pass()
+  assert.match(scene.store.setting('self') ?? '', /10\.244\.1\.0\/24/)
+})
