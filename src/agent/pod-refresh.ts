@@ -23,7 +23,8 @@ export function refreshPod(netlink: Netlink, endpoint: Endpoint, network: PodNet
   using inside = new Netlink(NETLINK_ROUTE, netns)
   const host = findLink(netlink, hostDevice)
   const pod = findLink(inside, ifName)
-  if (host === undefined || pod === undefined) return false
+  // what is not the other end of ours is another pod's, where the path was used again
+  if (host === undefined || pod?.peerIndex !== host.index) return false
   const isOurs = pod.mtuBytes === host.mtuBytes
   const podChanges = isOurs && pod.mtuBytes !== wanted.mtuBytes ? [linkSet(ifName, wanted)] : []
   const routes = listRoutes(inside)
