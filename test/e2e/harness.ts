@@ -1,6 +1,6 @@
 // Labs for tests: each has a name of its own, is used through the command line as a user would, and is always taken down.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '#/cluster/connect.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
@@ -83,6 +83,24 @@ export class TestLab implements Disposable {
     const pids = this.pids(role)
     assert.ok(pids.length > 0, `no process of role ${role}`)
     for (const pid of pids) process.kill(pid, 'SIGKILL')
+  }
+
+  /** Starts a node's agent alone, without what else the lab would bring back; the caller ends it. */
+  startAgent(node: string): ChildProcess {
+    const dir = `/run/causeway-lab/${this.name}/nodes/${node}`
+    return spawn('ip', ['netns', 'exec', `cw-${this.name}-${node}`, causeway, 'agent'], {
+      stdio: 'ignore',
+      env: {
+        ...process.env,
+        CAUSEWAY_LAB: this.name,
+        CAUSEWAY_LAB_ROLE: `agent-${node}`,
+        CAUSEWAY_NODE_NAME: node,
+        CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
+        CAUSEWAY_STATE_DIR: `${dir}/state`,
+        CAUSEWAY_RUN_DIR: `${dir}/run`,
+        CAUSEWAY_KUBECONFIG: `/run/causeway-lab/${this.name}/node.kubeconfig`,
+      },
+    })
   }
 
   /** An echo's answer on TCP 8080: who answered and which source it saw. */

@@ -87,20 +87,7 @@ test('pods are wired and removed while the API is down, also after the agent res
   const call = (command: string) =>
     run('sh', ['-c', `printf %s '${config}' | build/causeway-cni`], { ...env, CNI_COMMAND: command })
   // the agent alone comes back: the API stays away
-  const { spawn } = await import('node:child_process')
-  const agent = spawn('ip', ['netns', 'exec', `cw-${lab.name}-node-1`, './causeway', 'agent'], {
-    stdio: 'ignore',
-    env: {
-      ...process.env,
-      CAUSEWAY_LAB: lab.name,
-      CAUSEWAY_LAB_ROLE: 'agent-node-1',
-      CAUSEWAY_NODE_NAME: 'node-1',
-      CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
-      CAUSEWAY_STATE_DIR: `${dir}/state`,
-      CAUSEWAY_RUN_DIR: `${dir}/run`,
-      CAUSEWAY_KUBECONFIG: `/run/causeway-lab/${lab.name}/node.kubeconfig`,
-    },
-  })
+  const agent = lab.startAgent('node-1')
   must('ip', 'netns', 'add', netns)
   try {
     const added = call('ADD')

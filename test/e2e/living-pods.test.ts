@@ -1,6 +1,5 @@
 // What living pods get through: another MTU of the underlay, and an agent that has lost its state.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { type AgentStatus } from '#/agent/status.ts'
@@ -32,19 +31,7 @@ test('an agent with a garbled state file forwards, removes no pod, says why it w
   for (const end of ['', '-wal']) copyFileSync(`${file}${end}`, `${dir}/saved${end}`)
   for (const end of ['-wal', '-shm']) rmSync(`${file}${end}`, { force: true })
   writeFileSync(file, 'garbage '.repeat(1000))
-  const agent = spawn('ip', ['netns', 'exec', `cw-${lab.name}-node-1`, causeway, 'agent'], {
-    stdio: 'ignore',
-    env: {
-      ...process.env,
-      CAUSEWAY_LAB: lab.name,
-      CAUSEWAY_LAB_ROLE: 'agent-node-1',
-      CAUSEWAY_NODE_NAME: 'node-1',
-      CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
-      CAUSEWAY_STATE_DIR: `${dir}/state`,
-      CAUSEWAY_RUN_DIR: `${dir}/run`,
-      CAUSEWAY_KUBECONFIG: `/run/causeway-lab/${lab.name}/node.kubeconfig`,
-    },
-  })
+  const agent = lab.startAgent('node-1')
   try {
     // a route that somebody takes is back: the agent serves all but pods
     lab.mustInside('node-1', 'ip', 'route', 'del', '10.244.1.0/24')
