@@ -3,19 +3,8 @@ import { test } from 'node:test'
 import { fieldsOf } from '#/model/kubernetes.ts'
 import { cleaningPatch } from './clean-up.ts'
 import { allIdentities, keyOf, manifests } from './manifests.ts'
-import { defaultSettings, type InstallSettings, type Manifest } from './settings.ts'
-
-const settings: InstallSettings = {
-  ...defaultSettings,
-  image: 'example/causeway:1',
-  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
-  cniChain: undefined,
-  agentSettings: {},
-  nodeSelector: {},
-  hasController: true,
-  nodeMaskSizes: { 4: undefined, 6: undefined },
-  apiServer: undefined,
-}
+import { type Manifest } from './settings.ts'
+import { dualStack as settings } from './testing/settings.ts'
 
 function find(all: readonly Manifest[], key: string): Manifest {
   const found = all.find((each) => keyOf(each) === key)

@@ -15,7 +15,8 @@ import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { Transport } from '#/cluster/transport.ts'
 import { agentCapabilities } from '#/install/agent.ts'
 import { manifests } from '#/install/manifests.ts'
-import { agentName, controllerName, defaultSettings } from '#/install/settings.ts'
+import { agentName, controllerName } from '#/install/settings.ts'
+import { dualStack as settings } from '#/install/testing/settings.ts'
 import { silent } from '#/lib/log.ts'
 import { TestServer } from '#/lab/api/testing.ts'
 import { fieldsOf } from '#/model/kubernetes.ts'
@@ -25,18 +26,6 @@ import { type Asked, RecordingApi } from './recording-api.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const plugin = join(root, 'build/causeway-cni')
-const settings = {
-  ...defaultSettings,
-  image: 'example/causeway',
-  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
-  cniChain: undefined,
-  agentSettings: {},
-  nodeSelector: {},
-  hasController: true,
-  nodeMaskSizes: { 4: undefined, 6: undefined },
-  apiServer: undefined,
-}
-
 type Rule = {
   readonly namespace: string
   readonly groups: readonly string[]
