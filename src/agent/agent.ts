@@ -28,7 +28,7 @@ import { flannelPublisher } from './flannel-publisher.ts'
 import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { AgentMetrics } from './metrics.ts'
-import { namespaceAt, ownNamespaceId } from './namespaces.ts'
+import { isAnother, namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { nodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
@@ -294,9 +294,7 @@ export class Agent {
     const namespace = namespaceAt(endpoint.netns)
     // the path may be another's by now, or the node's own
     const isItsOwn =
-      namespace.kind === 'there' &&
-      namespace.id !== ownNamespaceId() &&
-      (endpoint.netnsId === '' || namespace.id === endpoint.netnsId)
+      namespace.kind === 'there' && namespace.id !== ownNamespaceId() && !isAnother(namespace.id, endpoint.netnsId)
     if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
     wirePod(this.#netlink, endpoint, podNetwork)
   }

@@ -46,9 +46,9 @@ function read(node: KubeNode): Known {
 
 /** This node's own state: where its tunnel ends is for its kubelet to say, not for annotations. */
 function readSelf(node: KubeNode): Known {
-  const { vtepMacs: _, ...state } = read(node).state
-  const { addrs } = internalAddressesOf(node)
-  return { ...read(node), state: { ...state, addrs } }
+  const known = read(node)
+  const { vtepMacs: _, ...state } = known.state
+  return { ...known, state: { ...state, addrs: internalAddressesOf(node).addrs } }
 }
 
 export class ClusterView {

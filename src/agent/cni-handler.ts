@@ -10,7 +10,7 @@ import { attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#
 import { resultOf } from './cni-result.ts'
 import { type Claim, type Endpoint, type EndpointStore, type Reservation } from './endpoints.ts'
 import { StateError } from './state-file.ts'
-import { namespaceAt, ownNamespaceId } from './namespaces.ts'
+import { isAnother, namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { faultsOf } from './pod-check.ts'
 import { hasDevice, hostDeviceOf, type PodNetwork, PodNetworkError, unwirePod, wirePod } from './pod-network.ts'
 import { readPodRequest } from './pod-request.ts'
@@ -200,7 +200,7 @@ export class CniHandler {
   }
 
   /**
-   * The veth is unplugged first: while it is not, so does the claim on its addresses, and the runtime comes again. A state file that
+   * The veth is unplugged first: while that fails its addresses stay claimed, and the runtime comes again. A state file that
    * cannot be written is no reason to keep the pod, whose files may be what fills the disk: the addresses are given back
    * later, and after a restart by comparing with the live namespaces.
    */
@@ -230,7 +230,7 @@ export class CniHandler {
     const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
-    const isOther = endpoint.netnsId !== '' && endpoint.netnsId !== namespace.id
+    const isOther = isAnother(namespace.id, endpoint.netnsId)
     const faults = [
       ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
       ...faultsOf(this.#netlink, { ...endpoint, netns: request.netns }, network, request.prevResult),

@@ -7,7 +7,7 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { type BootClock } from '#/sys/boot-clock.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
-import { namespaceAt } from './namespaces.ts'
+import { isAnother, namespaceAt } from './namespaces.ts'
 import { unwirePod } from './pod-network.ts'
 
 export type GcTimes = {
@@ -32,7 +32,7 @@ export function leakOf(netlink: Netlink, endpoint: Endpoint): string | undefined
   // an ADD runs from start to end within one turn of the event loop: whoever sees this sees a broken one
   if (!endpoint.isReady) return 'its ADD did not come to its end'
   const namespace = namespaceAt(endpoint.netns)
-  const isOther = namespace.kind === 'there' && endpoint.netnsId !== '' && namespace.id !== endpoint.netnsId
+  const isOther = namespace.kind === 'there' && isAnother(namespace.id, endpoint.netnsId)
   if (namespace.kind === 'unknown' || (namespace.kind === 'there' && !isOther)) return undefined
   // the two ends of a veth die together: while ours is here, its namespace lives, under whatever name
   if (findLink(netlink, endpoint.hostDevice) !== undefined) return undefined

@@ -14,7 +14,7 @@ import { Netns } from '#/sys/netns.ts'
 import { leakOf } from './endpoint-gc.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
 import { type Answer } from './http-api.ts'
-import { namespaceAt } from './namespaces.ts'
+import { isAnother, namespaceAt } from './namespaces.ts'
 import { unwirePod } from './pod-network.ts'
 
 export type AddressState = 'in use' | 'being set up' | 'cooling down' | 'leaked'
@@ -157,18 +157,16 @@ export class Ipam {
       ]
     const namespace = namespaceAt(endpoint.netns)
     const hasVeth = findLink(netlink, endpoint.hostDevice) !== undefined
-    if (namespace.kind !== 'there' || (endpoint.netnsId !== '' && endpoint.netnsId !== namespace.id)) {
+    if (namespace.kind !== 'there' || isAnother(namespace.id, endpoint.netnsId)) {
       const how = hasVeth ? 'its namespace lives on under another name or none' : 'nobody can tell whether it lives'
       return [
         `${endpoint.netns} is not its namespace, and ${how}: delete the pod, or causeway ipam release ${addr} --force`,
       ]
     }
-    const findings = hasVeth
-      ? []
-      : [
-          `its veth ${endpoint.hostDevice} is gone: the agent makes it anew with its next pass; causeway status says why when it cannot`,
-        ]
-    return [...findings, ...(hasVeth ? this.#insideOf(endpoint, holders) : [])]
+    if (hasVeth) return this.#insideOf(endpoint, holders)
+    return [
+      `its veth ${endpoint.hostDevice} is gone: the agent makes it anew with its next pass; causeway status says why when it cannot`,
+    ]
   }
 
   #insideOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): string[] {

@@ -19,6 +19,11 @@ function anchorOf(path: string): string {
   return path.startsWith('/proc/') ? '/proc/self' : dirname(path)
 }
 
+/** Whether a namespace is another than the one that was noted; '' is none noted, which any may be. */
+export function isAnother(id: string, notedId: string): boolean {
+  return notedId !== '' && id !== notedId
+}
+
 /** What stands at a path now. */
 export function namespaceAt(path: string): NamespaceState {
   try {

@@ -4,7 +4,7 @@ import { type Addr, Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgePortSet, findLink, linkDelete, linkSet, vethAdd } from '#/kernel/links.ts'
-import { KernelError, Netlink } from '#/kernel/netlink.ts'
+import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { routeReplace } from '#/kernel/routes.ts'
 import { bridgeName, deviceMac, portPrefix } from '#/model/names.ts'
@@ -85,16 +85,14 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
   const pod = findLink(netlink, ifName)
   if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
   const { egress } = podLimits(endpoint.bandwidth)
-  const operations = [
+  netlink.execute(
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),
     ...endpoint.addrs.map(({ addr, cidr }) => addressAdd(pod, addr, cidr.length)),
     ...podRoutes(endpoint.addrs, network).map((route) => routeReplace(kernelRoute(pod.index, route), () => ifName)),
     // in the pod, where a full queue makes its sockets wait; at the host's end packets could only be dropped
     ...(egress ? [tbfReplace(pod, egress)] : []),
-  ]
-  const failed = netlink.executeAll(operations).find((error) => error !== undefined)
-  if (failed) throw failed
+  )
 }
 
 /**
@@ -120,13 +118,10 @@ export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwor
     )
     const { ingress } = podLimits(endpoint.bandwidth)
     const host = ingress && findLink(netlink, endpoint.hostDevice)
-    const failed = netlink
-      .executeAll([
-        ...bridgePortSet(endpoint.hostDevice, endpoint.pod, bridge),
-        ...(host ? [tbfReplace(host, ingress)] : []),
-      ])
-      .find((error) => error !== undefined)
-    if (failed) throw failed
+    netlink.execute(
+      ...bridgePortSet(endpoint.hostDevice, endpoint.pod, bridge),
+      ...(host ? [tbfReplace(host, ingress)] : []),
+    )
     configurePod(netns, endpoint, network)
   } catch (error) {
     try {
@@ -143,7 +138,7 @@ export function unwirePod(netlink: Netlink, { hostDevice }: { hostDevice: string
   try {
     netlink.execute(linkDelete(hostDevice))
   } catch (error) {
-    if (!(error instanceof KernelError) || error.code !== 'ENODEV') throw error
+    if (!isNoDevice(error)) throw error
   }
 }
 

@@ -37,8 +37,7 @@ export function refreshPod(netlink: Netlink, endpoint: Endpoint, network: PodNet
     if (found && found.mtuBytes !== mtuBytes) podChanges.push(routeReplace({ ...found, mtuBytes }, () => ifName))
   }
   // the host's end last: until it has the new MTU, another attempt knows that this one was cut off
-  const failed = inside.executeAll(podChanges).find((error) => error !== undefined)
-  if (failed) throw failed
+  inside.execute(...podChanges)
   if (host.mtuBytes !== wanted.mtuBytes) netlink.execute(linkSet(hostDevice, wanted))
   return podChanges.length > 0 || host.mtuBytes !== wanted.mtuBytes
 }

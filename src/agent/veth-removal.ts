@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findLink, groupDelete, type Link, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
-import { KernelError, Netlink } from '#/kernel/netlink.ts'
+import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { portPrefix, unpluggedGroup } from '#/model/names.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -22,7 +22,7 @@ const gatherMs = 1000
 export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
 
 function unlessGone(error: unknown): void {
-  if (!(error instanceof KernelError) || error.code !== 'ENODEV') throw error
+  if (!isNoDevice(error)) throw error
 }
 
 export class VethRemoval implements AsyncDisposable {
@@ -71,8 +71,7 @@ export class VethRemoval implements AsyncDisposable {
       const link = findLink(inside, ifName)
       // it is our own only if it is the other end of ours
       if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
-      const failed = inside.executeAll([linkSet(ifName, { isUp: false }), linkRename(link, name)]).find(Boolean)
-      if (failed) throw failed
+      inside.execute(linkSet(ifName, { isUp: false }), linkRename(link, name))
     } catch (error) {
       // the pod is cut off, and the device goes; the namespace may have ended in between
       this.#log.warn('the interface of a deleted pod keeps its name for now', { error: messageOf(error) })
@@ -104,8 +103,7 @@ export class VethRemoval implements AsyncDisposable {
         await this.#aside.executeAside(groupDelete(unpluggedGroup))
       } catch (error) {
         // the next pass of the reconciler finds them, as veths that no pod has
-        if (!(error instanceof KernelError) || error.code !== 'ENODEV')
-          this.#log.error('unplugged veths stay for now', { error: messageOf(error) })
+        if (!isNoDevice(error)) this.#log.error('unplugged veths stay for now', { error: messageOf(error) })
       } finally {
         this.#deleting = new Set()
       }

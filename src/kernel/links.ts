@@ -13,7 +13,7 @@ import {
   vxlanData,
 } from '#/wire/netlink/link.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '#/wire/netlink/message.ts'
-import { type Netlink, type Operation } from './netlink.ts'
+import { isNoDevice, type Netlink, type Operation } from './netlink.ts'
 
 export type Link = {
   readonly index: number
@@ -66,7 +66,7 @@ export function findLink(netlink: Netlink, name: string): Link | undefined {
     const what = `ip link show dev ${name}`
     return toLink(netlink.get({ what, type: RTM_GETLINK, payload: encodeLink({ attrs: { name } }) }).payload)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENODEV') return undefined
+    if (isNoDevice(error)) return undefined
     throw error
   }
 }

@@ -34,6 +34,11 @@ export class KernelError extends Error {
   }
 }
 
+/** Whether the kernel refused because there is no such device (any more). */
+export function isNoDevice(error: unknown): boolean {
+  return error instanceof KernelError && error.code === 'ENODEV'
+}
+
 /** A request with what it means to a reader, for errors: "route add 10.244.2.0/24 via 10.244.2.0 dev cw-vxlan". */
 export type Operation = {
   readonly what: string
@@ -68,10 +73,10 @@ export class Netlink {
     return this.#socket.portId
   }
 
-  /** Carries out one operation; throws KernelError. */
-  execute(operation: Operation): void {
-    const [error] = this.executeAll([operation])
-    if (error) throw error
+  /** Carries out operations in order, going on after a failed one; throws the KernelError of the first that failed. */
+  execute(...operations: readonly Operation[]): void {
+    const failed = this.executeAll(operations).find((error) => error !== undefined)
+    if (failed) throw failed
   }
 
   /** Carries out operations in order, going on after a failed one. The result has an entry for each: undefined is success. */

@@ -212,10 +212,10 @@ test('a wiring that fails half-way is undone; when that fails too, the claim sta
   assert.match(add(), /^cannot set up the network of pod default\/pod: ip link set .* hairpin on: ENOMEM$/)
   assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
   // from the creation of the veth on it cannot be deleted either
-  netlink.execute = (operation) => {
-    const [error] = netlink.executeAll([operation])
-    if (error) throw error
-    if (operation.what.startsWith('ip link add')) refuse.set('ip link delete', 16)
+  netlink.execute = (...operations) => {
+    const failed = netlink.executeAll(operations).find((error) => error !== undefined)
+    if (failed) throw failed
+    if (operations.some(({ what }) => what.startsWith('ip link add'))) refuse.set('ip link delete', 16)
   }
   assert.match(add(), /hairpin on: ENOMEM; and what was made of it stays: ip link delete dev cwv\w+: EBUSY/)
   assert.equal(codeOf(node.call('DEL', 'pod', pod.path)), 5)
