@@ -39,10 +39,11 @@ async function assertConnected(cluster: RuntimeNodes, node: TestNode, ids: reado
 }
 
 /**
- * containerd forgets a namespace that it made just before it died, and keeps it for ever. No plugin has heard of such a one,
- * so it must be as empty as it was made.
+ * containerd forgets a namespace and a shim that it made just before it died, and keeps them for ever. No plugin has heard of such
+ * a namespace, so it must be as empty as it was made.
  */
-function releaseForgotten({ containerd }: TestNode): void {
+async function releaseForgotten({ containerd }: TestNode): Promise<void> {
+  await containerd.endForgottenShims()
   for (const netns of containerd.netnsPaths()) {
     assert.deepEqual(linksIn(netns), ['lo'])
     must('umount', netns)
@@ -100,7 +101,7 @@ test('a runtime killed amid many sandboxes: what ran runs on, the rest is remove
   await assertConnected(cluster, node, await Promise.all(startMany(node, 10).runs))
 
   await containerd.endAll()
-  releaseForgotten(node)
+  await releaseForgotten(node)
   await cluster.returnsTo(before, node)
 })
 
@@ -121,7 +122,7 @@ test('agent and runtime killed together: what is removed before the agent is bac
   await containerd.launch()
   await containerd.endAll()
   assert.notEqual(readdirSync(node.spool).length, 0, 'no DEL came while there was no agent')
-  releaseForgotten(node)
+  await releaseForgotten(node)
   cluster.ensureAgents()
   await cluster.returnsTo(before, node)
 })

@@ -13,7 +13,7 @@ import { Netns } from '#/sys/netns.ts'
 import { eventually, must } from '../harness.ts'
 import { installPlugins } from './conflist.ts'
 import { CriClient, type PortMapping } from './cri-client.ts'
-import { cgroupOf, cgroups, markOf, mounts, processes, sweep } from './leftovers.ts'
+import { cgroupOf, cgroups, markOf, mounts, processes, shims, sweep, sweepShims } from './leftovers.ts'
 import { buildPauseImage, pauseImage } from './pause-image.ts'
 
 export type ContainerdOptions = {
@@ -31,6 +31,7 @@ export type PodWishes = {
 
 const startTimeoutMs = 20_000
 const stopTimeoutMs = 10_000
+const shimsEndMs = 2_000
 /** They need devices or modules of the kernel. */
 const unusedPlugins = ['aufs', 'btrfs', 'devmapper', 'zfs'].map((name) => `io.containerd.snapshotter.v1.${name}`)
 
@@ -156,6 +157,22 @@ export class Containerd implements AsyncDisposable {
   /** The network namespaces of its sandboxes. */
   netnsPaths(): string[] {
     return mounts(join(this.dir, 'state/io.containerd.grpc.v1.cri/netns'))
+  }
+
+  /** Ends what it began just before it was killed and has forgotten; needs that it has no sandbox. */
+  async endForgottenShims(): Promise<void> {
+    assert.deepEqual(await this.cri.list(), [])
+    const isGone = () => {
+      const { pids, containers } = shims(this.dir)
+      return pids.length + containers.length === 0
+    }
+    // those of sandboxes that were just removed end by themselves
+    const deadlineMs = performance.now() + shimsEndMs
+    while (!isGone() && performance.now() < deadlineMs) await sleep(20)
+    await eventually('the forgotten shims are gone', () => {
+      sweepShims(this.dir)
+      return isGone()
+    })
   }
 
   /** SIGKILL to itself alone: its shims and containers live on. */

@@ -73,22 +73,44 @@ function filesOutside(dir: string): string[] {
   ]
 }
 
+/**
+ * Shims, and cgroups of containers. While a runtime knows of no sandbox they are those that it began just before it was killed:
+ * it forgets them, and keeps them for ever.
+ */
+export function shims(dir: string): { readonly pids: number[]; readonly containers: string[] } {
+  return {
+    pids: processes(dir).filter((pid) => textOf(`/proc/${pid}/comm`).startsWith('containerd-shim')),
+    containers: cgroups(dir).filter((path) => basename(path) !== basename(dir)),
+  }
+}
+
+/** Ends these shims, and the containers they were to have. */
+export function sweepShims(dir: string): void {
+  const { pids, containers } = shims(dir)
+  for (const pid of pids) endProcess(pid)
+  for (const path of containers) removeCgroup(path)
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // it ended by itself
+  }
+}
+
+function removeCgroup(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // its last process has not been reaped yet: the caller looks again
+  }
+}
+
 /** Takes all of it away. */
 export function sweep(dir: string): void {
   for (const path of filesOutside(dir)) rmSync(path, { force: true })
-  for (const pid of processes(dir)) {
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // it ended by itself
-    }
-  }
+  for (const pid of processes(dir)) endProcess(pid)
   for (const path of mounts(dir)) run('umount', ['--lazy', path])
-  for (const path of cgroups(dir)) {
-    try {
-      rmdirSync(path)
-    } catch {
-      // its last process has not been reaped yet: the caller looks again
-    }
-  }
+  for (const path of cgroups(dir)) removeCgroup(path)
 }
