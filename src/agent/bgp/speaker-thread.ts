@@ -1,0 +1,104 @@
+// The BGP speaker as the agent sees it: a thread of its own, so that keepalives and BFD packets never wait for what the agent does.
+import { Worker } from 'node:worker_threads'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
+import { bgpFromJson } from '#/model/bgp-json.ts'
+import { type FromSpeaker, type Question, type Questions, type StopKind, type ToSpeaker } from './thread-messages.ts'
+
+export type SpeakerThreadDeps = {
+  readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
+  readonly onReady: () => void
+  /** The thread ended by itself: none of its routes can be relied on to be kept up to date. */
+  readonly onFailure: (error: string) => void
+  readonly log: Logger
+}
+
+/** Beside the sources, or beside the bundle's chunks (scripts/bundle.ts). */
+const workerFile = import.meta.url.endsWith('.ts') ? './worker.ts' : './bgp-worker.cjs'
+const stopTimeoutMs = 2_000
+
+type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+
+export class SpeakerThread {
+  readonly #deps: SpeakerThreadDeps
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #stopped = Promise.withResolvers<void>()
+  #lastId = 0
+  #isStopping = false
+
+  constructor(deps: SpeakerThreadDeps) {
+    this.#deps = deps
+    this.#worker = new Worker(new URL(workerFile, import.meta.url))
+    this.#worker.on('message', (message: FromSpeaker) => this.#take(message))
+    this.#worker.on('error', (error) => this.#ended(messageOf(error)))
+    this.#worker.on('exit', (code) => this.#ended(`it ended with status ${code}`))
+  }
+
+  configure(config: SpeakerConfig): void {
+    this.#tell({ kind: 'configure', config: JSON.stringify(config) })
+  }
+
+  async ask<Q extends Question>(question: Q, argument: Questions[Q]['argument']): Promise<Questions[Q]['answer']> {
+    const id = ++this.#lastId
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#waiting.set(id, { resolve, reject })
+    this.#tell({ kind: 'ask', id, question, argument })
+    return promise
+  }
+
+  /** Ends the sessions, and the thread. */
+  async stop(how: StopKind, text: string): Promise<void> {
+    if (!this.#isStopping) {
+      this.#isStopping = true
+      this.#tell({ kind: 'stop', how, text })
+    }
+    const timer = setTimeout(() => this.#stopped.resolve(), stopTimeoutMs)
+    await this.#stopped.promise
+    clearTimeout(timer)
+    await this.#worker.terminate()
+  }
+
+  #tell(message: ToSpeaker): void {
+    this.#worker.postMessage(message)
+  }
+
+  #take(message: FromSpeaker): void {
+    switch (message.kind) {
+      case 'routes':
+        // what the other side wrote with JSON.stringify of just this type
+        this.#deps.onRoutes(bgpFromJson(message.changes) as readonly LearnedRouteChange[])
+        return
+      case 'ready':
+        this.#deps.onReady()
+        return
+      case 'answer': {
+        const waiting = this.#waiting.get(message.id)
+        this.#waiting.delete(message.id)
+        if (message.error === undefined) waiting?.resolve(message.value)
+        else waiting?.reject(new Error(message.error))
+        return
+      }
+      case 'log':
+        this.#deps.log[message.level](message.message, message.fields)
+        return
+      case 'failed':
+        this.#ended(message.error)
+        return
+      case 'stopped':
+        this.#stopped.resolve()
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  #ended(error: string): void {
+    this.#stopped.resolve()
+    for (const { reject } of this.#waiting.values()) reject(new Error(`the BGP speaker is gone: ${error}`))
+    this.#waiting.clear()
+    if (this.#isStopping) return
+    this.#isStopping = true
+    this.#deps.onFailure(error)
+  }
+}

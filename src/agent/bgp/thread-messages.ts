@@ -1,0 +1,36 @@
+// What the agent and its speaker's thread tell each other. Values with addresses travel as JSON (model/bgp-json.ts): a message port
+// takes an object's class away.
+import { type Level } from '#/lib/log.ts'
+import { type AdvertisedStatus, type PathStatus, type PeerStatus } from '#/model/bgp.ts'
+
+/** How a speaker ends: its neighbours are to wait for it, or not (RFC 4724, RFC 8538). */
+export type StopKind = 'restart' | 'shutdown'
+
+/** 'soft' asks the neighbour for its routes again, 'hard' ends the session. */
+export type ResetKind = 'soft' | 'hard'
+
+export type Questions = {
+  readonly peers: { readonly argument: undefined; readonly answer: readonly PeerStatus[] }
+  readonly paths: { readonly argument: undefined; readonly answer: readonly PathStatus[] }
+  readonly advertised: {
+    readonly argument: { readonly peer: string | undefined }
+    readonly answer: readonly AdvertisedStatus[]
+  }
+  readonly reset: { readonly argument: { readonly peer: string; readonly how: ResetKind }; readonly answer: boolean }
+}
+export type Question = keyof Questions
+
+export type ToSpeaker =
+  /** The first one starts it. */
+  | { readonly kind: 'configure'; readonly config: string }
+  | { readonly kind: 'ask'; readonly id: number; readonly question: Question; readonly argument: unknown }
+  | { readonly kind: 'stop'; readonly how: StopKind; readonly text: string }
+
+export type FromSpeaker =
+  | { readonly kind: 'routes'; readonly changes: string }
+  /** Every neighbour has sent its End-of-RIB, or has had its time (RFC 4724 section 4.1). */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string }
+  | { readonly kind: 'log'; readonly level: Level; readonly message: string; readonly fields: Record<string, unknown> }
+  | { readonly kind: 'failed'; readonly error: string }
+  | { readonly kind: 'stopped' }
