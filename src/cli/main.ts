@@ -8,6 +8,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   lab: async () => (await import('./lab.ts')).labCommand,
   status: async () => (await import('./status.ts')).statusCommand,
   plan: async () => (await import('./plan.ts')).planCommand,
+  bgp: async () => (await import('./bgp.ts')).bgpCommand,
   ipam: async () => (await import('./ipam.ts')).ipamCommand,
   clean: async () => (await import('./clean.ts')).cleanCommand,
   install: async () => (await import('./install.ts')).installCommand,

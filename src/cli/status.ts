@@ -1,6 +1,7 @@
 // `causeway status`: every object an agent keeps in its kernel, and how it is.
 import { type AgentStatus } from '#/agent/status.ts'
 import { table } from '#/lib/table.ts'
+import { ageSince } from './age.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
@@ -14,15 +15,6 @@ function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   )
 }
 
-function age(sinceMs: number): string {
-  const seconds = Math.max(0, Math.round((Date.now() - sinceMs) / 1000))
-  return seconds < 120
-    ? `${seconds}s`
-    : seconds < 7200
-      ? `${Math.round(seconds / 60)}m`
-      : `${Math.round(seconds / 3600)}h`
-}
-
 function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
   if (value === undefined) return `${node}: ${error}`
   const { api } = value
@@ -32,7 +24,13 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
     '',
     table(
       ['KIND', 'OBJECT', 'STATE', 'SINCE', 'MESSAGE'],
-      value.objects.map(({ kind, key, state, sinceMs, message }) => [kind, key, state, age(sinceMs), message ?? '']),
+      value.objects.map(({ kind, key, state, sinceMs, message }) => [
+        kind,
+        key,
+        state,
+        ageSince(sinceMs),
+        message ?? '',
+      ]),
     ),
   ]
   if (value.endpoints.length > 0) {

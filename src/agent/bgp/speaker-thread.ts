@@ -44,7 +44,8 @@ export class SpeakerThread {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, { resolve, reject })
     this.#tell({ kind: 'ask', id, question, argument })
-    return promise
+    // the thread answers with what the question is for
+    return promise as Promise<Questions[Q]['answer']>
   }
 
   /** Ends the sessions, and the thread. */
