@@ -49,6 +49,8 @@ export type PolicyRule = {
   readonly match: RouteMatch
   readonly action: 'accept' | 'reject'
   readonly set?: RouteChanges
+  /** Somebody named these prefixes: what it accepts may be what no neighbour may bring by chance (LearnedRoute.isAllowed). */
+  readonly isGrant?: boolean
 }
 
 /** Rules in order, the first that matches decides; no match: `otherwise`. */
@@ -118,6 +120,8 @@ export type SpeakerConfig = {
    * Whether the kernel kept forwarding over the restart of this speaker: its first OPENs then say so (R and F bits of RFC 4724).
    */
   readonly isRestarting: boolean
+  /** This node's addresses, the preferred one of a family first: next hops of routes of another family than their session's. */
+  readonly localAddrs?: readonly Addr[]
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
 }
@@ -130,7 +134,7 @@ export type LearnedRoute = {
   /** Sorted; several are equal paths. */
   readonly nextHops: readonly NextHop[]
   readonly peers: readonly string[]
-  /** An import policy's rule with a prefix list took it: what must never come from a peer by chance may. */
+  /** An import policy's rule that is a grant took it: what must never come from a peer by chance may. */
   readonly isAllowed: boolean
   /** Kept over a restart of the neighbour (RFC 4724). */
   readonly isStale: boolean

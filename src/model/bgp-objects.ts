@@ -1,0 +1,284 @@
+// The objects of the group causeway.dev, read into values: Routing, BGPConfiguration, BGPPeer and BGPNode. Readers take whatever the
+// API gives, say in words what cannot be used, and go on with the default; what would let more through than its author meant
+// blocks the neighbour instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
+import { type Addr, type Family } from '#/lib/addr.ts'
+import { type BfdSettings, type BgpGracefulRestart, type BgpTimers, type MaxPrefixes, type PeerConfig } from './bgp.ts'
+import {
+  bgpDefaults,
+  bgpRanges,
+  communityFault,
+  familyNames,
+  nodeMeshes,
+  type RoutingMode,
+  routingModes,
+  sessionModes,
+} from './bgp-limits.ts'
+import {
+  addrIn,
+  type PolicySpec,
+  present,
+  readAsn,
+  readBfd,
+  readGracefulRestart,
+  readPolicy,
+  readSecretRef,
+  readTimers,
+  type SecretRef,
+  type Switched,
+} from './bgp-sections.ts'
+import { fieldsOf, type KubeObject } from './kubernetes.ts'
+import { type LabelSelector, selectsNothing } from './label-selector.ts'
+import { type Problem } from './network.ts'
+import { SpecReader } from './spec-reader.ts'
+
+/** The name of the one object of a kind that there is one of. */
+export const singletonName = 'default'
+
+export type BgpConfiguration = {
+  readonly asn: number
+  /** Absent: no node listens. */
+  readonly listenPort?: number
+  readonly nodeMesh: (typeof nodeMeshes)[number]
+  readonly reflectors: {
+    /** Which nodes are reflectors; absent: they are chosen. */
+    readonly nodeSelector?: LabelSelector
+    readonly count: number
+    /** They are chosen in an AS of more nodes than this. */
+    readonly above: number
+    readonly topologyKey: string
+  }
+  /** The first that selects a node has its AS. */
+  readonly localAsns: readonly { readonly nodeSelector: LabelSelector; readonly asn: number }[]
+  readonly timers: Partial<BgpTimers>
+  readonly gracefulRestart: Switched<BgpGracefulRestart>
+  readonly bfd: Switched<BfdSettings>
+  readonly maxPaths: number
+  readonly multipathRelax: boolean
+  readonly communities: readonly string[]
+  readonly meshPassword?: SecretRef
+  /** Why the mesh must stay down. */
+  readonly meshBlockedBecause?: string
+}
+
+/** A neighbour of some nodes. Timers, graceful restart and BFD have what differs from the configuration. */
+export type BgpPeer = {
+  readonly name: string
+  /** Absent: all nodes. */
+  readonly nodeSelector?: LabelSelector
+  /** One of them is there. */
+  readonly addr?: Addr
+  readonly device?: string
+  readonly port: number
+  readonly asn: number | 'external'
+  readonly localAsn?: number
+  readonly families?: readonly Family[]
+  readonly mode: PeerConfig['mode']
+  readonly password?: SecretRef
+  readonly ttlSecurityHops?: number
+  readonly multihopTtl?: number
+  readonly timers: Partial<BgpTimers>
+  readonly gracefulRestart: Switched<BgpGracefulRestart>
+  readonly bfd: Switched<BfdSettings>
+  readonly maxPrefixes: MaxPrefixes
+  readonly isReflectorClient: boolean
+  readonly nextHopSelf: boolean
+  readonly allowOwnAsn: number
+  readonly importPolicy?: PolicySpec
+  readonly exportPolicy?: PolicySpec
+  /** A field that protects something cannot be used. */
+  readonly blockedBecause?: string
+}
+
+/** What a node has of its own. */
+export type BgpNode = { readonly asn?: number; readonly routerId?: Addr; readonly isDrained: boolean }
+
+type Read<T> = T & { readonly problems: readonly Problem[] }
+
+function problemsOf(kind: string, name: string, messages: readonly string[]): Problem[] {
+  return messages.map((message) => ({ object: `${kind}/${name}`, message }))
+}
+
+function specOf(object: KubeObject, problems: string[]): SpecReader {
+  return new SpecReader(fieldsOf(object)['spec'], 'spec', problems)
+}
+
+/** The object named "default"; others of the kind are told. */
+function onlyOne(kind: string, objects: Iterable<KubeObject>): Read<{ object?: KubeObject }> {
+  const all = [...objects]
+  const object = all.find(({ metadata }) => metadata.name === singletonName)
+  const problems = all
+    .filter(({ metadata }) => metadata.name !== singletonName)
+    .flatMap(({ metadata }) =>
+      problemsOf(kind, metadata.name, [`it is not looked at: the one that counts is named "${singletonName}"`]),
+    )
+  return { ...(object && { object }), problems }
+}
+
+export function routingFrom(objects: Iterable<KubeObject>): Read<{ mode?: RoutingMode }> {
+  const { object, problems } = onlyOne('routing', objects)
+  if (object === undefined) return { problems }
+  const messages: string[] = []
+  const mode = specOf(object, messages).choice('mode', routingModes)
+  return { ...(mode && { mode }), problems: [...problems, ...problemsOf('routing', singletonName, messages)] }
+}
+
+function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfiguration {
+  const reflectors = spec.inner('reflectors')
+  const listenPort = spec.number('listenPort', bgpRanges.listenPort) ?? bgpDefaults.port
+  const meshPassword = spec.has('meshPasswordSecretRef')
+    ? (readSecretRef(spec.inner('meshPasswordSecretRef'), installNamespace) ?? 'unreadable')
+    : undefined
+  return {
+    asn: readAsn(spec, 'asn') ?? bgpDefaults.asn,
+    ...(listenPort > 0 && { listenPort }),
+    nodeMesh: spec.choice('nodeMesh', nodeMeshes) ?? 'Auto',
+    reflectors: {
+      ...present({ nodeSelector: reflectors.selector('nodeSelector') }),
+      count: reflectors.number('count', bgpRanges.reflectorCount) ?? bgpDefaults.reflectorCount,
+      above: reflectors.number('above', bgpRanges.reflectorsAbove) ?? bgpDefaults.reflectorsAbove,
+      topologyKey: reflectors.text('topologyKey') ?? bgpDefaults.topologyKey,
+    },
+    localAsns: spec.each('localASNs').flatMap((entry) => {
+      const asn = readAsn(entry, 'asn')
+      const nodeSelector = entry.selector('nodeSelector') ?? selectsNothing
+      return asn === undefined ? [] : [{ nodeSelector, asn }]
+    }),
+    timers: readTimers(spec.inner('timers')),
+    gracefulRestart: readGracefulRestart(spec.inner('gracefulRestart')),
+    bfd: readBfd(spec.inner('bfd')),
+    maxPaths: spec.number('maxPaths', bgpRanges.maxPaths) ?? bgpDefaults.maxPaths,
+    multipathRelax: spec.flag('multipathRelax') ?? true,
+    communities: spec.texts('communities', communityFault),
+    ...(meshPassword === 'unreadable' && {
+      meshBlockedBecause: `BGPConfiguration ${singletonName}: spec.meshPasswordSecretRef names no Secret`,
+    }),
+    ...(typeof meshPassword === 'object' && { meshPassword }),
+  }
+}
+
+/** Absent: there is no object "default". */
+export function bgpConfigurationFrom(
+  objects: Iterable<KubeObject>,
+  installNamespace: string,
+): Read<{ configuration?: BgpConfiguration }> {
+  const { object, problems } = onlyOne('bgpconfiguration', objects)
+  if (object === undefined) return { problems }
+  const messages: string[] = []
+  const configuration = readConfiguration(specOf(object, messages), installNamespace)
+  return { configuration, problems: [...problems, ...problemsOf('bgpconfiguration', singletonName, messages)] }
+}
+
+function readFamilies(spec: SpecReader): Family[] | undefined {
+  const all: readonly string[] = familyNames
+  if (!spec.has('families')) return undefined
+  const names = spec.texts('families', (text) => (all.includes(text) ? undefined : `expected ${all.join(' or ')}`))
+  return names.length === 0 ? undefined : [...new Set(names.map((name): Family => (name === 'IPv4' ? 4 : 6)))]
+}
+
+function readPeerAsn(spec: SpecReader): number | 'external' | undefined {
+  if (spec.value('peerASN') === 'external') return 'external'
+  if (!spec.has('peerASN')) spec.refuse('peerASN', 'is missing: expected a number or "external"')
+  return readAsn(spec, 'peerASN')
+}
+
+function readMaxPrefixes(spec: SpecReader): MaxPrefixes {
+  const reader = spec.inner('maxPrefixes')
+  const { count, warningPercent, restartSeconds } = bgpDefaults.maxPrefixes
+  return {
+    count: reader.number('count', bgpRanges.maxPrefixesCount) ?? count,
+    warningPercent: reader.number('warningPercent', bgpRanges.warningPercent) ?? warningPercent,
+    restartSeconds: reader.number('restartSeconds', bgpRanges.maxPrefixesRestartSeconds) ?? restartSeconds,
+  }
+}
+
+/** Device names as the kernel takes them (dev_valid_name of net/core/dev.c). */
+function deviceFault(name: string): string | undefined {
+  return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..' ? undefined : 'is no name of a device'
+}
+
+/** Whom it is with: what nothing can be done without. */
+function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | undefined {
+  const addr = spec.parsed('peerAddress', addrIn)
+  const device = spec.text('device')
+  const fault = device === undefined ? undefined : deviceFault(device)
+  if (fault !== undefined) spec.refuse('device', `"${device}" ${fault}`)
+  const asn = readPeerAsn(spec)
+  if (!spec.has('peerAddress') && !spec.has('device'))
+    spec.refuse('peerAddress', 'is missing: expected an address, or a device for an unnumbered neighbour')
+  const isOfLink = addr?.family === 6 && addr.isLinkLocal
+  if (isOfLink && device === undefined) spec.refuse('device', `is missing: ${addr} is a link-local address`)
+  if (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
+    spec.refuse('peerAddress', `${addr} cannot be a neighbour's`)
+  const isUnusable =
+    asn === undefined ||
+    fault !== undefined ||
+    (addr === undefined && (device === undefined || spec.has('peerAddress'))) ||
+    (isOfLink && device === undefined) ||
+    (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
+  return isUnusable ? undefined : { ...present({ addr, device }), asn }
+}
+
+/** What protects: if any of it cannot be used, there is to be no session. */
+function readProtection(spec: SpecReader, installNamespace: string) {
+  const ttlSecurityHops = spec.number('ttlSecurityHops', bgpRanges.ttlSecurityHops)
+  const multihopTtl = spec.number('multihopTTL', bgpRanges.multihopTtl)
+  if (spec.has('ttlSecurityHops') && spec.has('multihopTTL'))
+    spec.refuse('multihopTTL', 'it cannot be together with ttlSecurityHops')
+  const policy = (field: 'importPolicy' | 'exportPolicy'): PolicySpec | undefined =>
+    spec.has(field) ? readPolicy(spec.inner(field)) : undefined
+  return present({
+    ttlSecurityHops,
+    multihopTtl,
+    password: spec.has('passwordSecretRef')
+      ? readSecretRef(spec.inner('passwordSecretRef'), installNamespace)
+      : undefined,
+    families: readFamilies(spec),
+    importPolicy: policy('importPolicy'),
+    exportPolicy: policy('exportPolicy'),
+  })
+}
+
+/** `peer` is absent when the object does not say with whom. */
+export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ peer?: BgpPeer }> {
+  const { name } = object.metadata
+  const grave: string[] = []
+  const messages: string[] = []
+  const spec = specOf(object, messages)
+  const end = readEnd(spec)
+  const nodeSelector = spec.selector('nodeSelector')
+  const protection = readProtection(specOf(object, grave), installNamespace)
+  const peer = end && {
+    name,
+    ...end,
+    ...present({ nodeSelector, localAsn: readAsn(spec, 'localASN') }),
+    port: spec.number('peerPort', bgpRanges.port) ?? bgpDefaults.port,
+    mode: spec.choice('mode', sessionModes) ?? 'both',
+    timers: readTimers(spec.inner('timers')),
+    gracefulRestart: readGracefulRestart(spec.inner('gracefulRestart')),
+    bfd: readBfd(spec.inner('bfd')),
+    maxPrefixes: readMaxPrefixes(spec),
+    isReflectorClient: spec.flag('reflectorClient') ?? false,
+    nextHopSelf: spec.flag('nextHopSelf') ?? false,
+    allowOwnAsn: spec.number('allowOwnASN', bgpRanges.allowOwnAsn) ?? 0,
+    ...protection,
+    ...(grave.length > 0 && { blockedBecause: `BGPPeer ${name}: ${grave[0]}` }),
+  }
+  return { ...(peer && { peer }), problems: problemsOf('bgppeer', name, [...new Set([...messages, ...grave])]) }
+}
+
+/** Router ids are any 32 bits but 0 (RFC 6286). */
+function routerIdIn(text: string): Addr | string {
+  const addr = addrIn(text)
+  if (typeof addr === 'string') return addr
+  return addr.family === 4 && !addr.isUnspecified ? addr : `${addr} is no router id: expected such as 192.0.2.1`
+}
+
+export function bgpNodeOf(object: KubeObject): Read<{ node: BgpNode }> {
+  const messages: string[] = []
+  const spec = specOf(object, messages)
+  const node = {
+    ...present({ asn: readAsn(spec, 'asn'), routerId: spec.parsed('routerID', routerIdIn) }),
+    isDrained: spec.flag('drained') ?? false,
+  }
+  return { node, problems: problemsOf('bgpnode', object.metadata.name, messages) }
+}
