@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle.
-# Quick when nothing is missing. Usage: setup.sh check|run|test|bench
+# Quick when nothing is missing. Usage: setup.sh check|run|test|bench|bird|frr
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:-run}
@@ -29,6 +29,12 @@ if [ "$job" = test ]; then
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi
+# routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
+daemons=
+need_daemon() { [ -x "$1" ] || { missing="$missing $2"; daemons="$daemons $3"; }; }
+case "$job" in bird | test) need_daemon /usr/sbin/bird bird2 bird ;; esac
+case "$job" in frr | test) need_daemon /usr/lib/frr/bgpd frr frr ;; esac
+case "$job" in test) need_daemon /usr/bin/gobgpd gobgpd gobgpd ;; esac
 # the tests run every benchmark once, at its smallest size
 if [ "$job" = test ] || [ "$job" = bench ]; then
   need nft nftables
@@ -38,19 +44,36 @@ if [ "$job" = test ] || [ "$job" = bench ]; then
   need iperf3 iperf3
   need_file /usr/lib/cni host-local containernetworking-plugins
 fi
+# Debian starts a daemon that it installs, unless this policy says no (invoke-rc.d(8)); none of ours runs as a service.
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  if [ -n "$daemons" ] && [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086  # a list of names
+  apt-get update && apt-get install -y --no-install-recommends $missing
+)
+
 if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] || fail "must run as root: these Debian packages are missing and have to be installed:$missing"
   command -v apt-get >/dev/null || fail "these packages are missing, and this is no Debian: install them by hand:$missing"
   say "installing Debian packages:$missing (once)"
   log=$(mktemp)
-  export DEBIAN_FRONTEND=noninteractive
-  # shellcheck disable=SC2086  # a list of names
-  { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || {
+  install_packages >"$log" 2>&1 || {
     tail -n 20 "$log" >&2
     rm -f "$log"
     fail "apt-get could not install$missing; see its message above"
   }
   rm -f "$log"
+  # nor at the next boot
+  for daemon in $daemons; do
+    update-rc.d "$daemon" disable >/dev/null 2>&1 || true
+    ! command -v systemctl >/dev/null || systemctl disable "$daemon" >/dev/null 2>&1 || true
+  done
 fi
 
 # npm packages: again whenever the lock file is newer than the last install.
