@@ -1,0 +1,46 @@
+// A speaker with real sockets, real time and its RIB: what the agent's thread runs, and a standalone speaker.
+import { BfdService } from '#/bgp/bfd/service.ts'
+import { Rib } from '#/bgp/rib/rib.ts'
+import { Speaker } from '#/bgp/speaker.ts'
+import { type Logger } from '#/lib/log.ts'
+import { type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
+import { UdpBfdTransport } from './bfd-transport.ts'
+import { Links } from './links.ts'
+import { systemClock } from './system-clock.ts'
+import { TcpTransport } from './transport.ts'
+
+export type LiveSpeakerDeps = {
+  readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
+  readonly onReady: () => void
+  readonly log: Logger
+}
+
+export type LiveSpeaker = AsyncDisposable & { readonly speaker: Speaker; readonly rib: Rib }
+
+/** It does nothing before `speaker.start()`. Disposing ends the sessions, if they were not stopped before. */
+export function composeSpeaker(config: SpeakerConfig, { onRoutes, onReady, log }: LiveSpeakerDeps): LiveSpeaker {
+  const defer = (work: () => void): void => void setImmediate(work)
+  const links = new Links({ log })
+  const rib = new Rib(config, { log, defer, onRoutes, nowMs: systemClock.nowMs })
+  const bfd = new BfdService({}, { transport: new UdpBfdTransport(), clock: systemClock, log })
+  const speaker = new Speaker(config, {
+    transport: new TcpTransport(),
+    clock: systemClock,
+    log,
+    rib,
+    bfd,
+    linkLocalOf: (device) => links.linkLocalOf(device),
+    localAddrsOf: (localAddr, device) => links.localAddrsOf(localAddr, device),
+    defer,
+    onReady,
+  })
+  return {
+    speaker,
+    rib,
+    [Symbol.asyncDispose]: async () => {
+      await speaker[Symbol.asyncDispose]()
+      bfd[Symbol.dispose]()
+      links[Symbol.dispose]()
+    },
+  }
+}

@@ -1,0 +1,42 @@
+// The routes that the speaker has chosen, as the network keeper takes them: what changed since it last looked.
+import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
+
+export class LearnedRouteStore {
+  readonly #routes = new Map<string, LearnedRoute>()
+  readonly #changed = new Map<string, LearnedRouteChange>()
+  #isReady = false
+
+  /** Whether these are all there are: before that, nothing may be swept that BGP could have made. */
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  get size(): number {
+    return this.#routes.size
+  }
+
+  take(changes: readonly LearnedRouteChange[]): void {
+    for (const change of changes) {
+      const key = String(change.prefix)
+      if (change.route) this.#routes.set(key, change.route)
+      else this.#routes.delete(key)
+      this.#changed.set(key, change)
+    }
+  }
+
+  becomeReady(): void {
+    this.#isReady = true
+  }
+
+  /** Nothing is learned any more, and nothing will be. */
+  clear(): void {
+    this.take([...this.#routes.values()].map(({ prefix }) => ({ prefix, route: undefined })))
+  }
+
+  /** The last change of each prefix since the last call. */
+  takeChanges(): readonly LearnedRouteChange[] {
+    const changes = [...this.#changed.values()]
+    this.#changed.clear()
+    return changes
+  }
+}

@@ -1,0 +1,38 @@
+// Who is at the other end of a link, for BGP neighbours without a configured address ("unnumbered"): the link-local address that
+// answers when all nodes of the link are asked (RFC 4443 section 4.2 lets a multicast echo be answered by each).
+import { randomBytes } from 'node:crypto'
+import { closeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Addr } from '#/lib/addr.ts'
+import { bindToDevice, icmpSocket, receiveFrom, sendTo } from '#/sys/socket.ts'
+
+const ECHO_REQUEST = 128
+const ECHO_REPLY = 129
+const allNodes = Addr.parse('ff02::1')
+const waitMs = 200
+const pollMs = 20
+
+/** Type, code, a checksum that the kernel fills in, and an identifier with a sequence number. */
+function echoRequest(): Uint8Array {
+  return Uint8Array.of(ECHO_REQUEST, 0, 0, 0, ...randomBytes(4))
+}
+
+/** The link-local address of another node on the device; undefined when nobody answers. Needs CAP_NET_RAW. */
+export async function findLinkLocal(device: string, own: readonly Addr[]): Promise<Addr | undefined> {
+  const fd = icmpSocket(6, [ECHO_REPLY])
+  try {
+    bindToDevice(fd, device)
+    sendTo(fd, echoRequest(), allNodes)
+    const buffer = new Uint8Array(256)
+    for (let waitedMs = 0; waitedMs < waitMs; waitedMs += pollMs) {
+      await sleep(pollMs)
+      for (let got = receiveFrom(fd, buffer); got !== undefined; got = receiveFrom(fd, buffer)) {
+        const { from } = got
+        if (from.isLinkLocal && !own.some((addr) => addr.equals(from))) return from
+      }
+    }
+    return undefined
+  } finally {
+    closeSync(fd)
+  }
+}
