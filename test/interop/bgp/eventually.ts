@@ -1,0 +1,32 @@
+// Waiting for what a router has no event for: asked again and again, and what was seen last is told when it never comes.
+import assert from 'node:assert/strict'
+import { inspect } from 'node:util'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const pollMs = 50
+const defaultTimeoutMs = 20_000
+
+/** The first value of `look` for which `isIt` holds; errors of `look` count as not yet. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T> | T,
+  isIt: (value: T) => boolean,
+  options: { readonly timeoutMs?: number; readonly explain?: () => string } = {},
+): Promise<T> {
+  const { timeoutMs = defaultTimeoutMs, explain = () => '' } = options
+  const deadlineMs = performance.now() + timeoutMs
+  let last: unknown
+  do {
+    try {
+      const value = await look()
+      if (isIt(value)) return value
+      last = value
+    } catch (error) {
+      last = error
+    }
+    await sleep(pollMs)
+  } while (performance.now() < deadlineMs)
+  return assert.fail(
+    `${what}: not within ${timeoutMs / 1000} s; last seen: ${inspect(last, { depth: 5, breakLength: 120 })}\n${explain()}`,
+  )
+}
