@@ -76,6 +76,9 @@ if [ -n "$missing" ]; then
   done
 fi
 
+# that was all: who asks for a routing daemon runs already
+case "$job" in bird | frr) exit 0 ;; esac
+
 # npm packages: again whenever the lock file is newer than the last install.
 stamp=node_modules/.package-lock.json
 if [ ! -x node_modules/.bin/node ] || [ ! -f "$stamp" ] || [ package-lock.json -nt "$stamp" ]; then

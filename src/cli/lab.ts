@@ -1,10 +1,10 @@
 // `causeway lab`: several nodes on this machine, each a network namespace with an agent of its own.
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
-import { createLogger, messageOf } from '#/lib/log.ts'
+import { createLogger } from '#/lib/log.ts'
 import { table } from '#/lib/table.ts'
-import { Prefix } from '#/lib/addr.ts'
 import { AgentApi } from '#/agent/http-api.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { labDown } from '#/lab/down.ts'
@@ -14,9 +14,9 @@ import { LabPaths } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { renderMatrix } from '#/lab/probe/render.ts'
 import { Sandboxes } from '#/lab/sandboxes.ts'
-import { checkSpec, defaultClusterCIDRs, familiesOf, type LabFamilies, LabError, type LabSpec } from '#/lab/spec.ts'
+import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
+import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
 import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp, readSpec } from '#/lab/up.ts'
-import { labNodes } from '#/lab/spec.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -27,61 +27,9 @@ import {
   podCIDRsOf,
   podPhaseOf,
 } from '#/model/kubernetes.ts'
-import { noMore, options, UsageError, wholeNumber } from './args.ts'
+import { noMore, options, UsageError } from './args.ts'
 import { type Command, print, printJson, stopRequested } from './command.ts'
-
-const upOptions = {
-  name: { type: 'string', default: 'lab' },
-  nodes: { type: 'string', default: '3' },
-  pods: { type: 'string', default: '2' },
-  families: { type: 'string', default: 'dual' },
-  'cluster-cidrs': { type: 'string' },
-  mtu: { type: 'string', default: '1500' },
-  subnets: { type: 'string', default: '1' },
-  foreground: { type: 'boolean' },
-  json: { type: 'boolean' },
-} as const
-
-const familyNames: readonly string[] = ['ipv4', 'ipv6', 'dual'] satisfies LabFamilies[]
-
-function cidrsOf(text: string | undefined, families: LabFamilies): Prefix[] {
-  const list =
-    text ??
-    familiesOf({ families })
-      .map((family) => defaultClusterCIDRs[family])
-      .join(',')
-  return list.split(',').map((each) => {
-    try {
-      return Prefix.parse(each.trim())
-    } catch (error) {
-      throw new UsageError(`--cluster-cidrs: ${messageOf(error)}`)
-    }
-  })
-}
-
-function readUpOptions(args: readonly string[]) {
-  const { values, positionals } = options(args, upOptions)
-  noMore(positionals)
-  if (!familyNames.includes(values.families)) {
-    throw new UsageError(`--families "${values.families}": expected ${familyNames.join(', ')}`)
-  }
-  const families = values.families as LabFamilies
-  const spec: LabSpec = {
-    name: values.name,
-    nodes: wholeNumber('nodes', values.nodes),
-    families,
-    clusterCIDRs: cidrsOf(values['cluster-cidrs'], families),
-    underlayMtuBytes: wholeNumber('mtu', values.mtu),
-    subnets: wholeNumber('subnets', values.subnets),
-    podsPerNode: wholeNumber('pods', values.pods),
-  }
-  try {
-    checkSpec(spec)
-  } catch (error) {
-    throw error instanceof LabError ? new UsageError(error.message) : error
-  }
-  return { spec, foreground: values.foreground === true, json: values.json === true }
-}
+import { readUpOptions } from './lab-options.ts'
 
 function renderNodes(nodes: readonly KubeNode[]): string {
   const rows = nodes.map((node) => [
@@ -124,7 +72,17 @@ async function showConnectivity(lab: string, { nodes, pods }: LabState, json: bo
   return results.every(({ ok }) => ok)
 }
 
-function hints({ name: lab }: LabSpec): string {
+/** What a router of the first rack knows, in the words of its own command line. */
+function routerHint(lab: string, { router }: LabRacks): [string, string] {
+  const folder = new LabPaths(lab).router('rack-1')
+  const command =
+    router === 'bird'
+      ? `birdc -s ${folder}/bird.ctl show route all`
+      : `vtysh --vty_socket ${folder} -c 'show bgp summary'`
+  return [command, "what a rack's router knows"]
+}
+
+function hints({ name: lab, racks }: LabSpec): string {
   const { kubeconfig } = new LabPaths(lab)
   const isDefault = lab === 'lab'
   const rows = [
@@ -132,6 +90,7 @@ function hints({ name: lab }: LabSpec): string {
     ['kubectl get pods -o wide', ''],
     ['kubectl run web-x --image=any', 'one more pod, wired on a node'],
     [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
+    ...(racks ? [routerHint(lab, racks)] : []),
     [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
     [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
     [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
@@ -146,8 +105,18 @@ function hints({ name: lab }: LabSpec): string {
     .join('\n')}`
 }
 
+/** Routing daemons are for labs with racks alone: they are installed when the first of these comes. */
+function installRouter(kind: RouterKind): void {
+  if (hasRouter(kind)) return
+  const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
+  const setup = spawnSync('sh', [script, kind], { stdio: ['ignore', 2, 2] })
+  if (setup.status !== 0 || !hasRouter(kind))
+    throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
+}
+
 async function up(args: readonly string[]): Promise<number> {
   const { spec, foreground, json } = readUpOptions(args)
+  if (spec.racks) installRouter(spec.racks.router)
   const plugin = new URL('../../build/causeway-cni', import.meta.url).pathname
   if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
   const startedMs = performance.now()
@@ -194,7 +163,8 @@ async function status(args: readonly string[]): Promise<number> {
   if (spec === undefined)
     throw new Error(`no lab "${values.name}" is up; bring one up: causeway lab up --name ${values.name}`)
   const running = new Set(labProcesses(values.name).map(({ role }) => role))
-  const wanted = [apiRole, controllerRole, kubeletRole, ...labNodes(spec).map(({ name }) => agentRole(name))]
+  const agents = labNodes(spec).map(({ name }) => agentRole(name))
+  const wanted = [...routerRoles(spec), apiRole, controllerRole, kubeletRole, ...agents]
   const missing = wanted.filter((role) => !running.has(role))
   if (!values.json)
     for (const role of missing) print(`! ${role} is not running; see ${paths.log(role)}, or run: causeway lab up`)
@@ -254,7 +224,7 @@ export const labCommand: Command = {
   help: `usage: causeway lab up [OPTIONS] | down [--name NAME] | status [--name NAME] [--json]
 
 Up makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; it probes every pair of pods and
-returns, leaving the lab running. Up again mends what is missing, or changes the number of nodes.
+returns, leaving the lab running. Up again mends what is missing, or changes the number of nodes, routing or mesh.
 Exit status 0 when every pod reaches every pod.
 
   --nodes N             how many nodes                                         (3)
@@ -263,6 +233,14 @@ Exit status 0 when every pod reaches every pod.
   --cluster-cidrs LIST  CIDRs of all pods     (10.244.0.0/16,fd10:244::/48)
   --mtu BYTES           MTU of the underlay                                    (1500)
   --subnets N           underlay subnets, joined by a router                   (1)
+  --routing MODE        vxlan, native or auto; a lab that is up can change     (vxlan)
+  --mesh M              BGP sessions between all nodes: full, none, or auto,
+                        which is full unless there are racks                   (auto)
+  --racks N             racks of nodes, each with a router that speaks BGP
+  --tors N              routers of each rack, 1 or 2                           (1)
+  --router KIND         the routers' daemon, bird or frr                       (bird)
+  --node-asns PLAN      one AS number for all nodes, or one for each rack      (one)
+  --bfd                 BFD between routers and nodes
   --name NAME           for more than one lab at a time                        (lab)
   --foreground          stay, and take the lab down at Ctrl-C
   --json                for programs`,

@@ -42,6 +42,9 @@ export function nodeStatus(node: LabNode, reason: string | undefined) {
   }
 }
 
+/** By which a node's rack is known: objects BGPPeer select nodes by it. */
+export const rackLabel = 'causeway.dev/rack'
+
 export function nodeObject(node: LabNode) {
   return {
     apiVersion: 'v1',
@@ -51,7 +54,8 @@ export function nodeObject(node: LabNode) {
       labels: {
         'kubernetes.io/hostname': node.name,
         'kubernetes.io/os': 'linux',
-        'topology.kubernetes.io/zone': `subnet-${node.subnet}`,
+        'topology.kubernetes.io/zone': node.rack === undefined ? `subnet-${node.subnet}` : `rack-${node.rack}`,
+        ...(node.rack !== undefined && { [rackLabel]: String(node.rack) }),
       },
     },
     status: nodeStatus(node, undefined),

@@ -9,7 +9,7 @@ import { ensureCertificates } from './api/certificates.ts'
 import { writeKubeconfig } from './api/kubeconfig.ts'
 import { ApiServer } from './api/server.ts'
 import { type LabPaths } from './paths.ts'
-import { apiAddr, apiPort, familiesOf, type LabSpec, routerAddr, routerNetns } from './spec.ts'
+import { apiAddrs, apiPort, familiesOf, type LabSpec, routerNetns } from './spec.ts'
 
 type Tokens = { readonly admin: string; readonly node: string }
 
@@ -38,10 +38,10 @@ function lastPort(paths: LabPaths): number {
 export async function serveLabApi(spec: LabSpec, paths: LabPaths, log: Logger): Promise<AsyncDisposable> {
   mkdirSync(paths.api, { recursive: true, mode: 0o700 })
   const tokens = ensureTokens(join(paths.api, 'tokens.json'))
-  const gateways = familiesOf(spec).map((family) => String(routerAddr(family, 1)))
+  const addresses = apiAddrs(spec).map(String)
   const certificates = ensureCertificates(join(paths.api, 'pki'), {
     dnsNames: ['localhost', 'kubernetes', 'kubernetes.default'],
-    addresses: ['127.0.0.1', ...gateways],
+    addresses: ['127.0.0.1', ...addresses],
   })
   const server = new ApiServer({
     stateDir: join(paths.api, 'store'),
@@ -63,7 +63,7 @@ export async function serveLabApi(spec: LabSpec, paths: LabPaths, log: Logger): 
     token,
     name: `causeway-${spec.name}`,
   })
-  writeKubeconfig(paths.nodeKubeconfig, kubeconfigOf(hostPort(String(apiAddr(spec)), apiPort), tokens.node))
+  writeKubeconfig(paths.nodeKubeconfig, kubeconfigOf(hostPort(String(apiAddrs(spec)[0]), apiPort), tokens.node))
   writeKubeconfig(paths.kubeconfig, kubeconfigOf(hostPort('127.0.0.1', port), tokens.admin))
   log.info('the lab API serves', { port })
   return server

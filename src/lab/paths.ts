@@ -45,6 +45,11 @@ export class LabPaths {
     return join(this.dir, 'logs', `${role}.log`)
   }
 
+  /** A router's configuration, sockets and pid files. */
+  router(name: string): string {
+    return join(this.dir, 'routers', name)
+  }
+
   /** Sockets of a node's agent. */
   nodeRun(node: string): string {
     return join(this.dir, 'nodes', node, 'run')

@@ -78,13 +78,18 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** Sends a signal to the lab's processes whose role `select` wants. */
+export function signalProcesses(lab: string, select: (role: string) => boolean, name: NodeJS.Signals): void {
+  for (const { pid, role } of labProcesses(lab)) if (select(role)) signal(pid, name)
+}
+
 /** Ends the lab's processes whose role `select` wants: SIGTERM, and SIGKILL for what is still there after `graceMs`. */
 export async function stopProcesses(lab: string, select: (role: string) => boolean, graceMs = 3000): Promise<void> {
   const wanted = () => labProcesses(lab).filter(({ role }) => select(role))
-  for (const { pid } of wanted()) signal(pid, 'SIGTERM')
+  signalProcesses(lab, select, 'SIGTERM')
   const deadlineMs = performance.now() + graceMs
   while (wanted().length > 0 && performance.now() < deadlineMs) await sleep(20)
-  for (const { pid } of wanted()) signal(pid, 'SIGKILL')
+  signalProcesses(lab, select, 'SIGKILL')
   while (wanted().length > 0) await sleep(10)
 }
 

@@ -3,6 +3,31 @@ import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
 
+/** How packets cross between nodes, as the agents' CAUSEWAY_ROUTING and the object Routing have it: docs/routing.md. */
+export const routings = ['vxlan', 'native', 'auto'] as const
+export type LabRouting = (typeof routings)[number]
+
+/** Whether every node peers with every other; 'auto': unless there are racks, whose routers tell everything. */
+export const meshes = ['auto', 'full', 'none'] as const
+export type LabMesh = (typeof meshes)[number]
+
+export const routerKinds = ['bird', 'frr'] as const
+export type RouterKind = (typeof routerKinds)[number]
+
+/** 'one': all nodes are in the same AS; 'rack': those of a rack are. */
+export const asnPlans = ['one', 'rack'] as const
+export type AsnPlan = (typeof asnPlans)[number]
+
+/** Racks with routers that speak BGP; what follows from these is in routers/fabric.ts. */
+export type LabRacks = {
+  readonly count: number
+  /** Top-of-rack routers of each. */
+  readonly tors: number
+  readonly router: RouterKind
+  readonly nodeAsns: AsnPlan
+  readonly bfd: boolean
+}
+
 export type LabSpec = {
   /** Part of every name that the lab makes; lower-case letters and digits. */
   readonly name: string
@@ -10,8 +35,11 @@ export type LabSpec = {
   readonly families: LabFamilies
   readonly clusterCIDRs: readonly Prefix[]
   readonly underlayMtuBytes: number
-  /** Underlay subnets; with more than one, packets between them cross the router. */
+  /** Underlay subnets; with more than one, packets between them cross the router. With racks: one for each. */
   readonly subnets: number
+  readonly racks?: LabRacks
+  readonly routing: LabRouting
+  readonly mesh: LabMesh
   readonly podsPerNode: number
 }
 
@@ -23,6 +51,7 @@ export const defaultClusterCIDRs = { 4: '10.244.0.0/16', 6: 'fd10:244::/48' } as
 export const nodeMaskSizes = { 4: 24, 6: 64 } as const
 const maxNodes = 200
 const maxSubnets = 50
+const maxTors = 2
 /** IPv6 needs 1280 bytes inside of the tunnel, and the tunnel 70 around them. */
 const minUnderlayMtuBytes = { ipv4: 576, ipv6: 1350, dual: 1350 } as const
 const maxUnderlayMtuBytes = 9216
@@ -43,6 +72,10 @@ export function checkSpec(spec: LabSpec): void {
     throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
   }
   within('--nodes', spec.nodes, 1, maxNodes)
+  if (spec.racks) {
+    within('--racks', spec.racks.count, 1, maxSubnets)
+    within('--tors', spec.racks.tors, 1, maxTors)
+  }
   within('--subnets', spec.subnets, 1, maxSubnets)
   within('--pods', spec.podsPerNode, 0, 20)
   within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
@@ -85,12 +118,23 @@ export function subnetCIDR(family: Family, subnet: number): Prefix {
     : new Prefix(underlays[6].addr.plus(BigInt(subnet) << 64n), 64)
 }
 
-/** The router's address in a subnet. */
-export function routerAddr(family: Family, subnet: number): Addr {
-  return subnetCIDR(family, subnet).at(1)
+/** The router's address in a subnet; where there are two, they are numbered from 1. */
+export function routerAddr(family: Family, subnet: number, router = 1): Addr {
+  return subnetCIDR(family, subnet).at(router)
 }
 
-export type LabNode = { readonly name: string; readonly subnet: number; readonly addrs: readonly Addr[] }
+/** What a node has as default gateways, by family. */
+export function gatewaysOf(spec: LabSpec, family: Family, subnet: number): Addr[] {
+  return Array.from({ length: spec.racks?.tors ?? 1 }, (_, index) => routerAddr(family, subnet, index + 1))
+}
+
+export type LabNode = {
+  readonly name: string
+  readonly subnet: number
+  /** Absent in a lab without racks; else the subnet's number. */
+  readonly rack?: number
+  readonly addrs: readonly Addr[]
+}
 
 const firstNodeHost = 11
 
@@ -99,13 +143,18 @@ export function labNodes(spec: LabSpec): LabNode[] {
   return Array.from({ length: spec.nodes }, (_, index) => {
     const subnet = (index % spec.subnets) + 1
     const addrs = familiesOf(spec).map((family) => subnetCIDR(family, subnet).at(firstNodeHost + index))
-    return { name: `node-${index + 1}`, subnet, addrs }
+    return { name: `node-${index + 1}`, subnet, addrs, ...(spec.racks && { rack: subnet }) }
   })
 }
 
-/** Where an API of the lab is reached from inside of its nodes. */
-export function apiAddr(spec: LabSpec): Addr {
-  return routerAddr(familiesOf(spec)[0]!, 1)
+const apiLoopbacks = { 4: underlays[4].addr.plus(255 * 256 + 1), 6: underlays[6].addr.plus((255n << 64n) + 1n) }
+
+/**
+ * Where the API of the lab is reached from inside of its nodes: at the router. With racks that is the spine, and these are
+ * addresses of its loopback device, which the racks learn by BGP.
+ */
+export function apiAddrs(spec: LabSpec): Addr[] {
+  return familiesOf(spec).map((family) => (spec.racks ? apiLoopbacks[family] : routerAddr(family, 1)))
 }
 
 export const apiPort = 6443
@@ -117,6 +166,11 @@ export function netnsPrefix(lab: string): string {
 
 export function routerNetns(lab: string): string {
   return `${netnsPrefix(lab)}router`
+}
+
+/** With racks: the switches to which nodes and routers of a rack are plugged. */
+export function switchesNetns(lab: string): string {
+  return `${netnsPrefix(lab)}switches`
 }
 
 export function nodeNetns(lab: string, node: string): string {

@@ -1,5 +1,7 @@
 // The machine room: a namespace per node, and one more that is switch and router for all underlay subnets.
 //
+// With racks the router is the spine, and the bridges, without addresses, are in a namespace of their own: routers/underlay.ts.
+//
 //   node-1 [eth0]───[node-1]┐                 ┌[node-2]───[eth0] node-2
 //                        bridge subnet-1   bridge subnet-2
 //                           └────── router ──────┘   .1 in every subnet; forwards between them
@@ -18,6 +20,7 @@ import { writeSysctl } from '#/sys/sysctl.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN } from '#/wire/netlink/route.ts'
 import {
   familiesOf,
+  gatewaysOf,
   type LabNode,
   type LabSpec,
   netnsPrefix,
@@ -25,6 +28,7 @@ import {
   routerAddr,
   routerNetns,
   subnetCIDR,
+  switchesNetns,
 } from './spec.ts'
 
 const RTPROT_BOOT = 3
@@ -62,7 +66,7 @@ export function ensureNetns(name: string): Netns {
   return made
 }
 
-function forwardIn(netns: Netns): void {
+export function forwardIn(netns: Netns): void {
   netns.run(() => {
     writeSysctl('net/ipv4/ip_forward', '1')
     writeSysctl('net/ipv6/conf/all/forwarding', '1')
@@ -70,8 +74,28 @@ function forwardIn(netns: Netns): void {
   })
 }
 
-function bridgeOf(subnet: number): string {
+export function bridgeOf(subnet: number): string {
   return `subnet-${subnet}`
+}
+
+/** One end of a cable: a device of that name in a namespace. */
+export type CableEnd = { readonly netns: Netns; readonly device: string; readonly owner: string }
+
+/** A veth from one namespace to another; the near end tells whether it is there. Both ends are set up by whoever owns them. */
+export function ensureCable(near: CableEnd, far: CableEnd, mtuBytes: number): void {
+  using netlink = new Netlink(NETLINK_ROUTE, near.netns)
+  if (findLink(netlink, near.device)) return
+  const ends = [
+    { name: near.device, netnsFd: near.netns.fd, mac: deviceMac(near.device, near.owner) },
+    { name: far.device, netnsFd: far.netns.fd },
+  ] as const
+  netlink.execute(cableAdd(ends, mtuBytes))
+}
+
+/** Plugs a device into the switch of a subnet. */
+export function ensurePort(netlink: Netlink, device: string, subnet: number, mtuBytes: number): void {
+  const bridge = findLink(netlink, bridgeOf(subnet))!
+  netlink.execute(linkSet(device, { master: bridge.name, mtuBytes, isUp: true }, bridge.index))
 }
 
 /** Namespace, bridges and gateway addresses of the router. */
@@ -94,28 +118,30 @@ const anywhere = { 4: Prefix.parse('0.0.0.0/0'), 6: Prefix.parse('::/0') } as co
 
 /** The node's namespace with its eth0 plugged into its subnet. */
 export function ensureNode(spec: LabSpec, node: LabNode): void {
-  using router = new Netns(netnsPath(routerNetns(spec.name)))
-  using routerLinks = new Netlink(NETLINK_ROUTE, router)
+  using switches = new Netns(netnsPath(spec.racks ? switchesNetns(spec.name) : routerNetns(spec.name)))
+  using switchLinks = new Netlink(NETLINK_ROUTE, switches)
   using netns = ensureNetns(nodeNetns(spec.name, node.name))
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   netns.run(() => writeSysctl('net/ipv6/conf/default/accept_dad', '0'))
-  if (!findLink(netlink, 'eth0')) {
-    const ends = [
-      { name: 'eth0', netnsFd: netns.fd, mac: deviceMac('eth0', node.name) },
-      { name: node.name, netnsFd: router.fd },
-    ] as const
-    routerLinks.execute(cableAdd(ends, spec.underlayMtuBytes))
-  }
-  const bridge = findLink(routerLinks, bridgeOf(node.subnet))!
-  routerLinks.execute(
-    linkSet(node.name, { master: bridge.name, mtuBytes: spec.underlayMtuBytes, isUp: true }, bridge.index),
+  const mtuBytes = spec.underlayMtuBytes
+  ensureCable(
+    { netns, device: 'eth0', owner: node.name },
+    { netns: switches, device: node.name, owner: node.name },
+    mtuBytes,
   )
+  ensurePort(switchLinks, node.name, node.subnet, mtuBytes)
   const eth0 = findLink(netlink, 'eth0')!
-  netlink.execute(linkSet('eth0', { mtuBytes: spec.underlayMtuBytes, isUp: true }))
-  for (const addr of node.addrs) configure(netlink, eth0, addr, node.subnet)
+  netlink.execute(linkSet('eth0', { mtuBytes, isUp: true }))
+  for (const addr of node.addrs) configure(netlink, eth0, addr, spec, node.subnet)
 }
 
-function configure(netlink: Netlink, eth0: { index: number; name: string }, addr: Addr, subnet: number): void {
+function configure(
+  netlink: Netlink,
+  eth0: { index: number; name: string },
+  addr: Addr,
+  spec: LabSpec,
+  subnet: number,
+): void {
   const family: Family = addr.family
   netlink.execute(addressAdd(eth0, addr, subnetCIDR(family, subnet).length))
   const route = {
@@ -125,7 +151,7 @@ function configure(netlink: Netlink, eth0: { index: number; name: string }, addr
     table: RT_TABLE_MAIN,
     metric: 0,
     scope: RT_SCOPE_UNIVERSE,
-    nextHops: [{ oif: eth0.index, gateway: routerAddr(family, subnet) }],
+    nextHops: gatewaysOf(spec, family, subnet).map((gateway) => ({ oif: eth0.index, gateway })),
   } as const
   netlink.execute(routeReplace(route, () => eth0.name))
 }

@@ -17,6 +17,9 @@ import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { agentSocketOf } from './sandboxes.ts'
 import { decodeSpec, encodeSpec, LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
+import { missingRoutes } from './routers/convergence.ts'
+import { ensureRouters, routerRoles } from './routers/daemons.ts'
+import { ensureRacks } from './routers/underlay.ts'
 import { ensureNode, ensureRouter } from './underlay.ts'
 import { removeNetns } from '#/sys/netns.ts'
 
@@ -42,7 +45,7 @@ export function agentRole(node: string): string {
 
 /** What may not change while a lab is up. */
 function settingsOf(spec: LabSpec): string {
-  return encodeSpec({ ...spec, nodes: 0, podsPerNode: 0 })
+  return encodeSpec({ ...spec, nodes: 0, podsPerNode: 0, routing: 'vxlan', mesh: 'auto' })
 }
 
 export function readSpec(paths: LabPaths): LabSpec | undefined {
@@ -108,8 +111,28 @@ class LabBuild {
   }
 
   underlay(): void {
-    ensureRouter(this.#spec)
+    if (this.#spec.racks) ensureRacks(this.#spec)
+    else ensureRouter(this.#spec)
     for (const node of labNodes(this.#spec)) ensureNode(this.#spec, node)
+    ensureRouters(this.#spec)
+  }
+
+  /** Until then, nodes of different racks do not reach each other, and most of them no API. */
+  async routersConverged(): Promise<void> {
+    let missing = ''
+    await waitFor(
+      'routes between the racks',
+      startTimeoutMs,
+      async () => {
+        const [first] = missingRoutes(this.#spec)
+        missing = first === undefined ? '' : `${first.router} has no route to ${first.prefix}`
+        return first === undefined ? true : undefined
+      },
+      () =>
+        ` (${missing})${routerRoles(this.#spec)
+          .map((role) => this.#tail(role))
+          .join('')}`,
+    )
   }
 
   async api(): Promise<ApiClient> {
@@ -161,6 +184,7 @@ class LabBuild {
         CAUSEWAY_STATE_DIR: this.#paths.nodeState(node.name),
         CAUSEWAY_RUN_DIR: this.#paths.nodeRun(node.name),
         CAUSEWAY_KUBECONFIG: this.#paths.nodeKubeconfig,
+        CAUSEWAY_ROUTING: this.#spec.routing,
       }
       this.#ensureProcess(agentRole(node.name), ['agent'], env, netns)
     }
@@ -246,6 +270,12 @@ async function shrink(before: LabSpec, spec: LabSpec, client: ApiClient): Promis
   }
 }
 
+function placesOf({ racks, subnets }: LabSpec): string {
+  if (racks === undefined) return `on ${subnets} subnet${subnets === 1 ? '' : 's'}`
+  const routers = `${racks.tors === 1 ? 'a router' : `${racks.tors} routers`} (${racks.router}) each`
+  return `in ${racks.count} rack${racks.count === 1 ? '' : 's'} with ${routers}`
+}
+
 export type LabState = { readonly nodes: readonly KubeNode[]; readonly pods: readonly Pod[] }
 
 async function build(spec: LabSpec, before: LabSpec | undefined, context: LabContext): Promise<LabState> {
@@ -253,10 +283,12 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   const paths = new LabPaths(spec.name)
   const lab = new LabBuild(spec, paths, context)
   writeSpec(paths, spec)
-  say(
-    `underlay: ${spec.nodes} nodes on ${spec.subnets} subnet${spec.subnets === 1 ? '' : 's'}, MTU ${spec.underlayMtuBytes}`,
-  )
+  say(`underlay: ${spec.nodes} nodes ${placesOf(spec)}, MTU ${spec.underlayMtuBytes}`)
   lab.underlay()
+  if (spec.racks) {
+    await lab.routersConverged()
+    say('the routers of all racks know each other')
+  }
   // the kubelet reads the lab's size when it starts
   if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   say('Kubernetes API, controller, agents')
@@ -278,7 +310,7 @@ export async function labUp(spec: LabSpec, context: LabContext): Promise<LabStat
   const before = readSpec(new LabPaths(spec.name))
   if (before && settingsOf(before) !== settingsOf(spec)) {
     throw new LabError(
-      `lab "${spec.name}" is up with other settings than these; only the number of nodes and pods can change: causeway lab down --name ${spec.name}`,
+      `lab "${spec.name}" is up with other settings than these; only the number of nodes and pods, --routing and --mesh can change: causeway lab down --name ${spec.name}`,
     )
   }
   try {

@@ -1,0 +1,70 @@
+// The configuration of FRR for one router, as text. Pure. bgpd(8), zebra(8); "BGP" of FRR's user guide.
+import { type Family } from '#/lib/addr.ts'
+import { type Router, type RouterNeighbour } from './fabric.ts'
+
+const group = 'nodes'
+
+function head(router: Router): string {
+  return `! Router ${router.name} of a Causeway lab, written by it: changes are lost.
+hostname ${router.name}
+log stdout informational
+`
+}
+
+/** zebra and bfdd need no more than a name. */
+export function zebraConfig(router: Router): string {
+  return head(router)
+}
+
+function neighbourLines({ name, addr, asn }: RouterNeighbour, bfd: boolean): string[] {
+  return [
+    ` neighbor ${addr} remote-as ${asn}`,
+    ` neighbor ${addr} description ${name}`,
+    ` neighbor ${addr} timers connect 2`,
+    ...(bfd ? [` neighbor ${addr} bfd`] : []),
+  ]
+}
+
+/** Nodes share an AS and would take each other's routes for loops of their own: theirs becomes the router's in what they are told. */
+function familyLines(router: Router, family: Family): string[] {
+  return [
+    ` address-family ipv${family} unicast`,
+    '  redistribute connected',
+    '  maximum-paths 16',
+    ...router.routers.map(({ addr }) => `  neighbor ${addr} activate`),
+    ...(router.rack ? [`  neighbor ${group} activate`, `  neighbor ${group} as-override`] : []),
+    ' exit-address-family',
+  ]
+}
+
+/** Nodes are taken by their subnet, whoever comes. */
+function rackLines(router: Router): string[] {
+  if (router.rack === undefined) return []
+  return [
+    ` neighbor ${group} peer-group`,
+    ` neighbor ${group} remote-as external`,
+    ...(router.bfd ? [` neighbor ${group} bfd`] : []),
+    ' bgp listen limit 1000',
+    ` bgp listen range ${router.rack.subnet} peer-group ${group}`,
+  ]
+}
+
+/** Whole and deterministic: equal routers have equal texts. */
+export function bgpdConfig(router: Router): string {
+  const lines = [
+    `router bgp ${router.asn}`,
+    ` bgp router-id ${router.id}`,
+    ' no bgp ebgp-requires-policy',
+    ' no bgp default ipv4-unicast',
+    ' bgp bestpath as-path multipath-relax',
+    ' bgp graceful-restart',
+    ' bgp graceful-restart preserve-fw-state',
+    ' bgp graceful-restart restart-time 120',
+    ' timers bgp 30 90',
+    ...router.routers.flatMap((each) => neighbourLines(each, router.bfd)),
+    ...rackLines(router),
+    ...router.families.flatMap((family) => familyLines(router, family)),
+    'exit',
+  ]
+  return `${head(router)}${lines.join('\n')}\n`
+}
