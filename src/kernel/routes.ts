@@ -1,5 +1,6 @@
 // Routes of the main table.
 import { setImmediate } from 'node:timers/promises'
+import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
   decodeRoute,
@@ -48,10 +49,14 @@ export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
   return routes
 }
 
+function viaText(gateway: Addr, family: Family): string {
+  return gateway.family === family ? `via ${gateway}` : `via inet6 ${gateway}`
+}
+
 /** The route in the words of ip-route(8); `deviceName` gives the name for an interface index. */
 export function routeText(route: Route, deviceName: (index: number) => string): string {
   const hop = ({ gateway, oif, onlink }: Route['nextHops'][number]): string =>
-    [gateway && `via ${gateway}`, oif !== undefined && `dev ${deviceName(oif)}`, onlink && 'onlink']
+    [gateway && viaText(gateway, route.dst.family), oif !== undefined && `dev ${deviceName(oif)}`, onlink && 'onlink']
       .filter(Boolean)
       .join(' ')
   const { encap } = route

@@ -9,7 +9,7 @@ import { eachAttr } from './attr.ts'
 import { decodeLink, encodeLink, vethData } from './link.ts'
 import { decodeAck, decodeMessages, encodeMessage, NLMSG_DONE, NLMSG_ERROR } from './message.ts'
 import { decodeNeigh, encodeNeigh, NUD_PERMANENT } from './neigh.ts'
-import { decodeRoute, encodeRoute, type Route } from './route.ts'
+import { decodeRoute, encodeRoute, type Route, sameRoute } from './route.ts'
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
 
@@ -58,6 +58,47 @@ const routes: { command: string; hex: string; route: Route }[] = [
         { oif: 2, gateway: Addr.parse('10.1.0.3') },
       ],
     },
+  },
+  {
+    command: 'ip route add 10.2.0.0/24 via inet6 fe80::2 dev v0 metric 7 proto 67',
+    hex: '02180000fe4300010000000008000f00fe000000080001000a0200000800060007000000160012000a00fe80000000000000000000000000000200000800040003000000',
+    route: {
+      ...base,
+      dst: Prefix.parse('10.2.0.0/24'),
+      metric: 7,
+      nextHops: [{ oif: 3, gateway: Addr.parse('fe80::2') }],
+    },
+  },
+  {
+    command: 'ip route add 10.3.0.0/24 metric 7 proto 67 nexthop via inet6 fd01::2 dev v0 nexthop via 10.1.0.3 dev v0',
+    hex: '02180000fe4300010000000008000f00fe000000080001000a0300000800060007000000340009002000000003000000160012000a00fd01000000000000000000000000000200001000000003000000080005000a010003',
+    route: {
+      ...base,
+      dst: Prefix.parse('10.3.0.0/24'),
+      metric: 7,
+      nextHops: [
+        { oif: 3, gateway: Addr.parse('fd01::2') },
+        { oif: 3, gateway: Addr.parse('10.1.0.3') },
+      ],
+    },
+  },
+  {
+    command: 'ip -6 route add fd02::/64 metric 512 proto 67 nexthop via fd01::2 dev v0 nexthop via fd01::3 dev v0',
+    hex: '0a400000fe4300010000000008000f00fe00000014000100fd02000000000000000000000000000008000600000200003c0009001c0000000300000014000500fd0100000000000000000000000000021c0000000300000014000500fd01000000000000000000000000000324000c0000000000000000000000000000000000000000000000000000000000000000000500140000000000',
+    route: {
+      ...base,
+      dst: Prefix.parse('fd02::/64'),
+      metric: 512,
+      nextHops: [
+        { oif: 3, gateway: Addr.parse('fd01::2') },
+        { oif: 3, gateway: Addr.parse('fd01::3') },
+      ],
+    },
+  },
+  {
+    command: 'ip -6 route add blackhole fd04::/64 metric 4294967295 proto 67',
+    hex: '0a400000fe4300060000000008000f00fe00000014000100fd04000000000000000000000000000008000600ffffffff080004000100000024000c0000000000000000000000000000000000000000000000000000000000000000000500140000000000',
+    route: { ...base, type: 'blackhole', dst: Prefix.parse('fd04::/64'), metric: 4_294_967_295, nextHops: [] },
   },
 ]
 
@@ -175,10 +216,14 @@ const anyRoute = fc.constantFrom(4 as const, 6 as const).chain((family) =>
     table: fc.integer({ min: 1, max: 100_000 }),
     metric: fc.nat(5000),
     scope: fc.constant(0),
-    nextHops: fc.array(fc.record({ oif: fc.integer({ min: 1, max: 9999 }), gateway: addrOf(family) }), {
-      minLength: 1,
-      maxLength: 4,
-    }),
+    nextHops: fc.array(
+      // an IPv4 route may go over IPv6
+      fc.record({
+        oif: fc.integer({ min: 1, max: 9999 }),
+        gateway: family === 4 ? fc.oneof(addrOf(4), addrOf(6)) : addrOf(6),
+      }),
+      { minLength: 1, maxLength: 4 },
+    ),
     preferredSource: addrOf(family),
     mtuBytes: fc.integer({ min: 68, max: 65_535 }),
     encap: fc
@@ -190,6 +235,20 @@ const anyRoute = fc.constantFrom(4 as const, 6 as const).chain((family) =>
 test('any route survives encoding and decoding', () => {
   const plain = (route: Route | undefined): unknown => JSON.parse(JSON.stringify(route))
   fc.assert(fc.property(anyRoute, (route) => assert.deepEqual(plain(decodeRoute(encodeRoute(route))), plain(route))))
+})
+
+test('equal paths are the same in any order, others are not', () => {
+  const hop = (oif: number) => ({ oif, gateway: Addr.parse('10.1.0.9') })
+  const route = (...hops: Route['nextHops']): Route => ({
+    ...base,
+    dst: Prefix.parse('10.3.0.0/16'),
+    metric: 0,
+    nextHops: hops,
+  })
+  assert.ok(sameRoute(route(hop(1), hop(2)), route(hop(2), hop(1))))
+  assert.ok(!sameRoute(route(hop(1), hop(2)), route(hop(1), hop(1))))
+  assert.ok(!sameRoute(route(hop(1), hop(1)), route(hop(1), hop(2))))
+  assert.ok(!sameRoute(route(hop(1)), route(hop(1), hop(2))))
 })
 
 test('a link message names device, peer and bridge port as the kernel reads them', () => {

@@ -1,7 +1,7 @@
 // Routes: struct rtmsg and RTA_* (include/uapi/linux/rtnetlink.h), light-weight tunnels (include/uapi/linux/lwtunnel.h).
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
-import { addr, be16, be64, bytesOf, nest, raw, u16, u32, u8 } from './attr.ts'
+import { addr, be16, be64, bytesOf, type Codec, nest, raw, u16, u32, u8 } from './attr.ts'
 import { afOf, familyOf } from './family.ts'
 
 export const RTM_NEWROUTE = 24
@@ -34,6 +34,17 @@ const tunnelAttrs = nest({
 
 const metricAttrs = nest({ mtu: [2, u32] })
 
+const viaFamilyBytes = 2
+
+/** struct rtvia: a next hop of another family than the route's (IPv4 over IPv6, RFC 8950). */
+const via: Codec<Addr> = {
+  decode: (bytes) => addr.decode(bytes.subarray(viaFamilyBytes)),
+  encode(value, into) {
+    into.u16le(afOf(value.family))
+    addr.encode(value, into)
+  },
+}
+
 const routeAttrs = nest({
   dst: [1, addr],
   oif: [4, u32],
@@ -43,6 +54,7 @@ const routeAttrs = nest({
   metrics: [8, metricAttrs],
   multipath: [9, raw],
   table: [15, u32],
+  via: [18, via],
   encapType: [21, u16],
   encap: [22, raw],
 })
@@ -50,7 +62,7 @@ const routeAttrs = nest({
 /** Encapsulation that the route itself carries; the device it leaves by must be in external mode. */
 export type Encap = { readonly vni: number; readonly src: Addr; readonly dst: Addr }
 
-/** One path of a route. */
+/** One path of a route. The gateway of an IPv4 route may be an IPv6 address. */
 export type NextHop = { readonly oif?: number; readonly gateway?: Addr; readonly onlink?: boolean }
 
 export type Route = {
@@ -87,14 +99,18 @@ function encodeEncap(encap: Encap): { encapType: number; encap: Uint8Array } {
   }
 }
 
-function encodeMultipath(nextHops: readonly NextHop[]): Uint8Array {
+function gatewayAttr(gateway: Addr, family: Family): { gateway: Addr } | { via: Addr } {
+  return gateway.family === family ? { gateway } : { via: gateway }
+}
+
+function encodeMultipath(nextHops: readonly NextHop[], family: Family): Uint8Array {
   return written((into) => {
     for (const hop of nextHops) {
       const start = into.reserve(2)
       into.u8(hop.onlink ? RTNH_F_ONLINK : 0)
       into.u8(0)
       into.u32le(hop.oif ?? 0)
-      if (hop.gateway) routeAttrs.encode({ gateway: hop.gateway }, into)
+      if (hop.gateway) routeAttrs.encode(gatewayAttr(hop.gateway, family), into)
       into.patchU16le(start, into.length - start)
     }
   })
@@ -120,11 +136,11 @@ function putRoute(route: Route, into: Writer): void {
     {
       ...(route.dst.length > 0 && { dst: route.dst.addr }),
       ...(single?.oif !== undefined && { oif: single.oif }),
-      ...(single?.gateway && { gateway: single.gateway }),
+      ...(single?.gateway && gatewayAttr(single.gateway, route.dst.family)),
       ...(route.metric > 0 && { priority: route.metric }),
       ...(route.preferredSource && { preferredSource: route.preferredSource }),
       ...(route.mtuBytes !== undefined && { metrics: { mtu: route.mtuBytes } }),
-      ...(route.nextHops.length > 1 && { multipath: encodeMultipath(route.nextHops) }),
+      ...(route.nextHops.length > 1 && { multipath: encodeMultipath(route.nextHops, route.dst.family) }),
       table: route.table,
       ...(route.encap && encodeEncap(route.encap)),
     },
@@ -136,10 +152,15 @@ function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && a.equals(b))
 }
 
-function sameHop(a: NextHop, b: NextHop | undefined): boolean {
-  return (
-    b !== undefined && a.oif === b.oif && (a.onlink ?? false) === (b.onlink ?? false) && sameAddr(a.gateway, b.gateway)
-  )
+function sameHop(a: NextHop, b: NextHop): boolean {
+  return a.oif === b.oif && (a.onlink ?? false) === (b.onlink ?? false) && sameAddr(a.gateway, b.gateway)
+}
+
+/** In whatever order: the kernel tells equal paths of an IPv6 route as it likes. */
+function sameHops(a: readonly NextHop[], b: readonly NextHop[]): boolean {
+  const areIn = (some: readonly NextHop[], all: readonly NextHop[]): boolean =>
+    some.every((hop) => all.some((other) => sameHop(hop, other)))
+  return a.length === b.length && areIn(a, b) && areIn(b, a)
 }
 
 /** Whether two routes forward alike and have the same owner and rank. */
@@ -155,8 +176,7 @@ export function sameRoute(a: Route, b: Route): boolean {
     a.encap?.vni === b.encap?.vni &&
     sameAddr(a.encap?.src, b.encap?.src) &&
     sameAddr(a.encap?.dst, b.encap?.dst) &&
-    a.nextHops.length === b.nextHops.length &&
-    a.nextHops.every((hop, index) => sameHop(hop, b.nextHops[index]))
+    sameHops(a.nextHops, b.nextHops)
   )
 }
 
@@ -168,8 +188,8 @@ function decodeMultipath(bytes: Uint8Array): NextHop[] {
     const length = view.getUint16(offset, true)
     if (length < nextHopBytes || offset + length > bytes.length)
       throw new WireError(`next hop of length ${length}`, offset)
-    const { gateway } = routeAttrs.decode(bytes.subarray(offset + nextHopBytes, offset + length))
-    hops.push(nextHop(view.getUint32(offset + 4, true), gateway, view.getUint8(offset + 2)))
+    const attrs = routeAttrs.decode(bytes.subarray(offset + nextHopBytes, offset + length))
+    hops.push(nextHop(view.getUint32(offset + 4, true), attrs.gateway ?? attrs.via, view.getUint8(offset + 2)))
     offset += (length + 3) & ~3
   }
   return hops
@@ -206,7 +226,9 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
   const dst = attrs.dst ?? new Addr(family, 0n)
   if (dst.family !== family || length > dst.bits) throw new WireError(`route to ${dst} with prefix length ${length}`, 1)
   const encap = decodeEncap(attrs.encapType, attrs.encap)
-  const hasPath = attrs.oif !== undefined || attrs.gateway !== undefined
+  const gateway = attrs.gateway ?? attrs.via
+  // the kernel has IPv6 routes that lead nowhere by way of lo
+  const hasPath = (type === 'unicast' || type === 'local') && (attrs.oif !== undefined || gateway !== undefined)
   return {
     dst: new Prefix(dst, length),
     type,
@@ -214,11 +236,7 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
     table: attrs.table ?? view.getUint8(4),
     metric: attrs.priority ?? 0,
     scope: view.getUint8(6),
-    nextHops: attrs.multipath
-      ? decodeMultipath(attrs.multipath)
-      : hasPath
-        ? [nextHop(attrs.oif, attrs.gateway, flags)]
-        : [],
+    nextHops: attrs.multipath ? decodeMultipath(attrs.multipath) : hasPath ? [nextHop(attrs.oif, gateway, flags)] : [],
     ...(attrs.preferredSource && { preferredSource: attrs.preferredSource }),
     ...(attrs.metrics?.mtu !== undefined && { mtuBytes: attrs.metrics.mtu }),
     ...(encap && { encap }),
