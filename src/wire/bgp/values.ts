@@ -12,7 +12,10 @@ export type Nlri = string & { readonly nlri: unique symbol }
 /** 0 IGP, 1 EGP, 2 INCOMPLETE. */
 export type Origin = 0 | 1 | 2
 
-export type AsSegment = { readonly kind: 'sequence' | 'set' | 'confedSequence' | 'confedSet'; readonly asns: readonly number[] }
+export type AsSegment = {
+  readonly kind: 'sequence' | 'set' | 'confedSequence' | 'confedSet'
+  readonly asns: readonly number[]
+}
 
 /** An optional transitive attribute that we do not know: it is passed on as it is, with the partial bit (RFC 4271 section 5). */
 export type UnknownAttribute = { readonly flags: number; readonly type: number; readonly value: Uint8Array }
