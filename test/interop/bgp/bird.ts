@@ -151,7 +151,7 @@ const states: Readonly<Record<string, SessionState>> = {
 export function parseNeighbours(text: string): NeighbourView[] {
   return text
     .split(/^(?=\S)/m)
-    .filter((part) => /^n_/.test(part))
+    .filter((part) => part.startsWith('n_'))
     .map((part) => ({
       name: /^n_(\S+)/.exec(part)![1]!,
       state: states[/BGP state:\s+(\S+)/.exec(part)?.[1] ?? ''] ?? 'Idle',

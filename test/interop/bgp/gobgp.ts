@@ -212,7 +212,12 @@ export class Gobgp implements Router {
     const standard = communities.filter((community) => community.split(':').length === 2)
     const large = communities.filter((community) => community.split(':').length === 3)
     await this.#gobgp(
-      ...['global', 'rib', 'add', prefix, '-a', prefix.includes(':') ? 'ipv6' : 'ipv4'],
+      'global',
+      'rib',
+      'add',
+      prefix,
+      '-a',
+      prefix.includes(':') ? 'ipv6' : 'ipv4',
       ...(standard.length === 0 ? [] : ['community', standard.join(',')]),
       ...(large.length === 0 ? [] : ['large-community', large.join(',')]),
     )

@@ -1,0 +1,111 @@
+// A speaker alone: configured by a file, asked over a unix socket as an agent is. It has no cluster, and leaves the kernel's routes
+// alone.
+import { readFile } from 'node:fs/promises'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type SpeakerConfig } from '#/model/bgp.ts'
+import { type Answer, AgentApi } from '../http-api.ts'
+import { composeSpeaker, type LiveSpeaker } from './compose.ts'
+import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from './reports.ts'
+import { readSpeakerFile } from './speaker-file.ts'
+import { type StopKind } from './thread-messages.ts'
+
+export type StandaloneOptions = {
+  readonly configFile: string
+  /** Where `causeway bgp` asks. */
+  readonly socketPath: string
+  /** Whether the kernel kept forwarding since an earlier speaker: neighbours are told so (RFC 4724). */
+  readonly isRestarting: boolean
+}
+
+export class StandaloneSpeaker implements AsyncDisposable {
+  readonly #options: StandaloneOptions
+  readonly #log: Logger
+  readonly #api: AgentApi
+  readonly #live: LiveSpeaker
+  #config: SpeakerConfig
+  #isReady = false
+
+  private constructor(options: StandaloneOptions, config: SpeakerConfig, log: Logger) {
+    this.#options = options
+    this.#config = config
+    this.#log = log
+    this.#live = composeSpeaker(config, { onRoutes: () => {}, onReady: () => (this.#isReady = true), log })
+    const answered = (body: () => unknown) => (): Answer => ({ status: 200, body: body() })
+    this.#api = new AgentApi(
+      { socketPath: options.socketPath },
+      {
+        log,
+        endpoints: {
+          '/bgp/peers': answered(() => this.#peers()),
+          '/bgp/routes': answered((): BgpRoutesReport => ({ routes: this.#live.rib.paths() })),
+          '/bgp/advertised': answered(() => this.#advertised()),
+        },
+        actions: { '/bgp/reset': (body) => this.#reset(body), '/bgp/reload': () => this.reload() },
+      },
+    )
+  }
+
+  /** Throws for a file that cannot be read or used, a port or a socket that is taken. */
+  static async start(options: StandaloneOptions, log: Logger): Promise<StandaloneSpeaker> {
+    const alone = new StandaloneSpeaker(options, await configOf(options), log)
+    try {
+      await alone.#api.start()
+      alone.#live.speaker.start()
+    } catch (error) {
+      await alone[Symbol.asyncDispose]()
+      throw error
+    }
+    return alone
+  }
+
+  /** Reads the file again; the old configuration stays where the new one cannot be used. */
+  async reload(): Promise<Answer> {
+    try {
+      this.#config = await configOf(this.#options)
+    } catch (error) {
+      this.#log.error('configuration refused', { error: messageOf(error) })
+      return { status: 400, body: `${messageOf(error)}\n` }
+    }
+    this.#live.speaker.configure(this.#config)
+    this.#log.info('configured anew')
+    return { status: 200, body: 'configured\n' }
+  }
+
+  async stop(how: StopKind): Promise<void> {
+    await this.#live.speaker.stop(how)
+  }
+
+  #peers(): BgpPeersReport {
+    const { asn, routerId } = this.#config
+    return { asn, routerId: String(routerId), isReady: this.#isReady, peers: this.#live.speaker.peers() }
+  }
+
+  #advertised(): BgpAdvertisedReport {
+    const { speaker, rib } = this.#live
+    return { routes: speaker.peers().flatMap(({ name }) => rib.advertised(name)) }
+  }
+
+  #reset(body: unknown): Answer {
+    const { peer, how } = (body ?? {}) as { readonly peer?: unknown; readonly how?: unknown }
+    const isKind = how === 'soft' || how === 'hard'
+    if (typeof peer !== 'string' || !isKind)
+      return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
+    if (this.#live.speaker.reset(peer, how)) return { status: 200, body: `${peer} reset\n` }
+    return { status: 404, body: `there is no peer "${peer}"\n` }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#api[Symbol.asyncDispose]()
+    await this.#live[Symbol.asyncDispose]()
+  }
+}
+
+async function configOf({ configFile, isRestarting }: StandaloneOptions): Promise<SpeakerConfig> {
+  const text = await readFile(configFile, 'utf8')
+  try {
+    const config = readSpeakerFile(text)
+    return { ...config, isRestarting: isRestarting || config.isRestarting }
+  } catch (error) {
+    throw new Error(`${configFile}: ${messageOf(error)}`, { cause: error })
+  }
+}
