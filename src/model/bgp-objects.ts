@@ -156,6 +156,12 @@ function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfi
   }
 }
 
+/** For BGPPeers where there is no BGPConfiguration: without one there is no mesh. */
+export const withoutConfiguration: BgpConfiguration = {
+  ...readConfiguration(new SpecReader({}, 'spec', []), ''),
+  nodeMesh: 'None',
+}
+
 /** Absent: there is no object "default". */
 export function bgpConfigurationFrom(
   objects: Iterable<KubeObject>,

@@ -5,16 +5,26 @@ import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 export const routeProtocol = 67
 
 /**
- * The metric of an overlay route. The kernel finds out whether an IPv4 route's path is one that it knows already in a hash over
- * metric, device and a few things more (fib_info_hashfn of net/ipv4/fib_semantics.c), but not over next hop or encapsulation.
- * With one metric all our paths would stand in one bucket, and 10,000 routes cost 4 s instead of 0.2 s. IPv6 has no such hash:
- * there it is the kernel's own default.
+ * Metrics tell our routes to one prefix apart, so that one can be made before the other goes. Of two that are there the lower one
+ * counts: native before overlay, both before nothing. The kernel finds out whether an IPv4 route's path is one that it knows
+ * already in a hash over metric, device and a few things more (fib_info_hashfn of net/ipv4/fib_semantics.c), but not over next hop
+ * or encapsulation. With one metric all our paths would stand in one bucket, and 10,000 routes cost 4 s instead of 0.2 s. IPv6 has
+ * no such hash.
  */
-export function overlayMetric(dst: Prefix): number {
-  return dst.family === 6 ? IP6_RT_PRIO_USER : 1 + (fnv1a(String(dst)) % overlayMetrics)
+export function nativeMetric(dst: Prefix): number {
+  return dst.family === 6 ? IP6_RT_PRIO_USER / 2 : 1 + (fnv1a(String(dst)) % metricSpread)
 }
+
+export function overlayMetric(dst: Prefix): number {
+  return dst.family === 6 ? IP6_RT_PRIO_USER : 1 + metricSpread + (fnv1a(String(dst)) % metricSpread)
+}
+
+/** The last of all that can be told. */
+export const blackholeMetric = 0xffff_ffff
+
+/** The kernel's own default. */
 const IP6_RT_PRIO_USER = 1024
-const overlayMetrics = 4096
+const metricSpread = 4096
 
 export const bridgeName = 'cw-br0'
 export const vxlanName = 'cw-vxlan'
@@ -46,8 +56,8 @@ export function isOurLink(name: string): boolean {
   )
 }
 
-/** FNV-1a, 32 bits: spreads names over MAC addresses; not a secret and not a checksum. */
-function fnv1a(text: string): number {
+/** FNV-1a, 32 bits: spreads names over MAC addresses and the like; not a secret and not a checksum. */
+export function fnv1a(text: string): number {
   let hash = 0x811c9dc5
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   return hash

@@ -1,0 +1,139 @@
+// The node mesh: sessions between nodes, all with all or through route reflectors (RFC 4456). Between nodes of different AS it is
+// always all with all, because whoever passes a route on over AS borders becomes its next hop.
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
+import { type BgpConfiguration } from '#/model/bgp-objects.ts'
+import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
+import { selects } from '#/model/label-selector.ts'
+import { addrOf, asnOf, type BgpMember } from './bgp-member.ts'
+import { type Password } from './bgp-passwords.ts'
+import { type CidrSets, only } from './bgp-policies.ts'
+import { reflectorsOf } from './bgp-reflectors.ts'
+
+export type BgpRole = 'mesh' | 'reflector' | 'client' | 'none'
+
+export type MeshContext = {
+  readonly self: BgpMember
+  readonly configuration: BgpConfiguration
+  readonly families: readonly Family[]
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly sets: CidrSets
+  readonly password: Password
+}
+
+export type Mesh = {
+  readonly role: BgpRole
+  readonly peers: readonly PeerConfig[]
+  readonly problems: readonly string[]
+}
+
+/** A node has a handful of prefixes, a reflector the cluster's. Neither is near these unless something is broken. */
+const fromNode: MaxPrefixes = { count: 10_000, warningPercent: 75, restartSeconds: 60 }
+const fromReflector: MaxPrefixes = { count: 1_000_000, warningPercent: 75, restartSeconds: 60 }
+/** Nodes of different AS need not be on one link. */
+const meshTtl = 64
+
+/**
+ * The two ends of a session, by the first family of the cluster CIDRs that both nodes have an address of: each side comes to the
+ * same, so a connection comes from the address that it is expected from.
+ */
+function endsOf(
+  self: BgpMember,
+  other: BgpMember,
+  clusterCIDRs: readonly Prefix[],
+): [own: Addr, its: Addr] | undefined {
+  const preferred = clusterCIDRs[0]?.family ?? 4
+  for (const family of [preferred, preferred === 4 ? 6 : 4] as const) {
+    const own = addrOf(self, family)
+    const its = addrOf(other, family)
+    if (own !== undefined && its !== undefined) return [own, its]
+  }
+  return undefined
+}
+
+/**
+ * Who connects. Mesh: both, so that a node that is back is back at once; a side that only waits would wait for the other's next
+ * attempt. What connections cross, collision detection ends (RFC 4271 section 6.8). Clients connect to reflectors: a reflector that
+ * is back would else connect to thousands in one go, while clients come spread over their retry timers.
+ */
+const modes = { mesh: 'both', toReflector: 'active', toClient: 'passive' } as const
+
+type Tie = keyof typeof modes
+
+/** The session that this node has with another; undefined: none. */
+function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other: string): Tie | undefined {
+  if (reflectors === undefined) return 'mesh'
+  const [isReflector, isWithReflector] = [reflectors.has(self), reflectors.has(other)]
+  if (isReflector) return isWithReflector ? 'mesh' : 'toClient'
+  return isWithReflector ? 'toReflector' : undefined
+}
+
+/** What of the configuration cannot be done with these nodes. */
+function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): string[] {
+  const { nodeMesh, reflectors, meshBlockedBecause } = configuration
+  const { nodeSelector } = reflectors
+  const problems: string[] = []
+  if (nodeSelector !== undefined && nodeMesh === 'Full')
+    problems.push('spec.reflectors.nodeSelector: with spec.nodeMesh Full there are no reflectors; use Auto')
+  if (nodeSelector !== undefined && nodeMesh === 'Auto' && !ofOwnAs.some(({ labels }) => selects(nodeSelector, labels)))
+    problems.push('spec.reflectors.nodeSelector: it selects no node of this AS: they are chosen as without it')
+  if (password.blockedBecause !== undefined && !password.isPending && meshBlockedBecause === undefined)
+    problems.push(`spec.meshPasswordSecretRef: ${password.blockedBecause}`)
+  return problems
+}
+
+/** `nodes` are the others, all of them with pod CIDRs. */
+export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mesh {
+  const { self, configuration, families, clusterCIDRs, sets, password } = context
+  const { timers, nodeMesh, listenPort: port } = configuration
+  if (nodeMesh === 'None') return { role: 'none', peers: [], problems: [] }
+  if (port === undefined)
+    return {
+      role: 'none',
+      peers: [],
+      problems: ['spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other'],
+    }
+  const localAsn = asnOf(self, configuration)
+  const ofOwnAs = nodes.filter((node) => asnOf(node, configuration) === localAsn)
+  const asMembers = [self, ...ofOwnAs]
+  const reflectors = reflectorsOf(asMembers, configuration)
+  const gracefulRestart = wholeGracefulRestart(configuration.gracefulRestart)
+  const common = {
+    port,
+    localAsn,
+    timers: wholeTimers(timers),
+    ...(gracefulRestart && { gracefulRestart }),
+    ...(password.password !== undefined && { password: password.password }),
+    ...(password.blockedBecause !== undefined && { blockedBecause: password.blockedBecause }),
+    importPolicy: only('cluster-cidrs', sets.ClusterCIDRs),
+    nextHopSelf: false,
+    allowOwnAsn: 0,
+  }
+  // what a node has from its own AS or from a router is not for it to pass on to another AS
+  const exportPolicy = only('own-pod-cidrs', sets.OwnPodCIDRs)
+  const peers: PeerConfig[] = []
+  for (const node of nodes) {
+    const remoteAsn = asnOf(node, configuration)
+    const isInternal = remoteAsn === localAsn
+    const tie = isInternal ? tieOf(reflectors, self.name, node.name) : 'mesh'
+    const ends = endsOf(self, node, clusterCIDRs)
+    if (tie === undefined || ends === undefined) continue
+    const [localAddr, addr] = ends
+    const isFromReflector = tie === 'toReflector' || (isInternal && reflectors?.has(node.name) === true)
+    peers.push({
+      ...common,
+      name: `node/${node.name}`,
+      addr,
+      localAddr,
+      remoteAsn,
+      families: families.filter((family) => addrOf(self, family) !== undefined),
+      mode: modes[tie],
+      isReflectorClient: tie === 'toClient',
+      maxPrefixes: isFromReflector ? fromReflector : fromNode,
+      ...(!isInternal && { multihopTtl: meshTtl, exportPolicy }),
+    })
+  }
+  const role = reflectors === undefined ? 'mesh' : reflectors.has(self.name) ? 'reflector' : 'client'
+  const problems = problemsIn(context, asMembers)
+  return { role, peers: peers.sort((a, b) => (a.name < b.name ? -1 : 1)), problems }
+}

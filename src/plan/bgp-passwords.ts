@@ -1,0 +1,34 @@
+// Passwords of sessions, out of Secrets. A session that is to have one and has none stays down: never is it tried without.
+import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
+
+/** What is known of a Secret, by "namespace/name". Nothing: nobody has looked yet. */
+export type Secrets = ReadonlyMap<string, SecretState>
+export type SecretState =
+  /** Decoded; values that are no text are left out. */
+  | { readonly kind: 'found'; readonly data: Readonly<Record<string, string>> }
+  /** It is not there, or may not be read; `why` has the API's words. */
+  | { readonly kind: 'missing'; readonly why: string }
+
+export type Password = { readonly password?: string; readonly blockedBecause?: string; readonly isPending?: boolean }
+
+/** TCP_MD5SIG_MAXKEYLEN of linux/tcp.h. */
+const maxPasswordBytes = 80
+
+/** Nothing without a reference. */
+export function passwordOf(ref: SecretRef | undefined, secrets: Secrets): Password {
+  if (ref === undefined) return {}
+  const secret = secrets.get(secretKey(ref))
+  const what = `Secret ${secretKey(ref)}`
+  if (secret === undefined) return { blockedBecause: `${what} has not been read yet`, isPending: true }
+  if (secret.kind === 'missing') return { blockedBecause: `${what}: ${secret.why}` }
+  // editors end files with a newline, which no router's password has
+  const text = Object.hasOwn(secret.data, ref.key) ? secret.data[ref.key]!.replace(/\r?\n$/, '') : undefined
+  if (text === undefined) return { blockedBecause: `${what} has no text under the key "${ref.key}"` }
+  if (text === '') return { blockedBecause: `${what}: the password under "${ref.key}" is empty` }
+  const bytes = new TextEncoder().encode(text).length
+  if (bytes > maxPasswordBytes)
+    return {
+      blockedBecause: `${what}: the password under "${ref.key}" has ${bytes} bytes; TCP takes ${maxPasswordBytes} (RFC 2385)`,
+    }
+  return { password: text }
+}

@@ -1,0 +1,123 @@
+// BGPPeers as neighbours of one node: which of them are its own, and what they do not say filled in from the BGPConfiguration.
+import { type Family } from '#/lib/addr.ts'
+import { type PeerConfig } from '#/model/bgp.ts'
+import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
+import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
+import { selects } from '#/model/label-selector.ts'
+import { type Problem } from '#/model/network.ts'
+import { addrOf, type BgpMember } from './bgp-member.ts'
+import { passwordOf, type Secrets } from './bgp-passwords.ts'
+import { type CidrSets, only, policyOf } from './bgp-policies.ts'
+
+export type PeerContext = {
+  readonly self: BgpMember
+  /** Of this node, where a BGPPeer has no other. */
+  readonly asn: number
+  readonly configuration: BgpConfiguration
+  readonly families: readonly Family[]
+  readonly sets: CidrSets
+  readonly secrets: Secrets
+}
+
+export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
+
+/** Whom it is with: two of one key would be one neighbour. */
+function endOf({ addr, device }: BgpPeer): string {
+  return addr === undefined || addr.isLinkLocal ? `${addr ?? ''}%${device ?? ''}` : String(addr)
+}
+
+/** BGPPeers for this node, sorted by name; one whose address is the node's own is for all nodes but this one. */
+export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
+  return peers
+    .filter(({ nodeSelector }) => nodeSelector === undefined || selects(nodeSelector, self.labels))
+    .filter(({ addr }) => addr === undefined || !self.addrs.some((own) => own.equals(addr)))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** A family needs a next hop of its own; at an unnumbered neighbour the link-local address is one of both (RFC 8950). */
+function familiesOf(peer: BgpPeer, { self, families }: PeerContext): Family[] {
+  const canHave = (family: Family): boolean =>
+    peer.addr === undefined || peer.addr.family === family || addrOf(self, family) !== undefined
+  return families.filter((family) => (peer.families ?? families).includes(family) && canHave(family))
+}
+
+/** Without policies: of the cluster in; to another AS nothing but what is of this node. RFC 8212 asks that somebody says so. */
+function policiesOf(
+  peer: BgpPeer,
+  isExternal: boolean,
+  sets: CidrSets,
+): Pick<PeerConfig, 'importPolicy' | 'exportPolicy'> {
+  const { importPolicy, exportPolicy } = peer
+  return {
+    importPolicy: importPolicy ? policyOf(importPolicy, sets) : only('cluster-cidrs', sets.ClusterCIDRs),
+    ...(exportPolicy && { exportPolicy: policyOf(exportPolicy, sets) }),
+    ...(!exportPolicy && isExternal && { exportPolicy: only('own-pod-cidrs', sets.OwnPodCIDRs) }),
+  }
+}
+
+function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: string[] } {
+  const { configuration, secrets, sets } = context
+  const { name, addr, device, port, asn: remoteAsn, localAsn = context.asn, mode, maxPrefixes } = peer
+  const { nextHopSelf, allowOwnAsn, ttlSecurityHops, multihopTtl } = peer
+  const problems: string[] = []
+  const isExternal = remoteAsn === 'external' || remoteAsn !== localAsn
+  const gracefulRestart = wholeGracefulRestart({ ...configuration.gracefulRestart, ...peer.gracefulRestart })
+  const bfd = wholeBfd({ ...configuration.bfd, ...peer.bfd })
+  const { password, isPending, ...secret } = passwordOf(peer.password, secrets)
+  if (secret.blockedBecause !== undefined && !isPending) problems.push(secret.blockedBecause)
+  if (peer.isReflectorClient && isExternal)
+    problems.push(`spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`)
+  const families = familiesOf(peer, context)
+  const noFamily = families.length === 0 ? 'spec.families: this node has none of them' : undefined
+  if (noFamily !== undefined) problems.push(noFamily)
+  if (mode === 'passive' && configuration.listenPort === undefined)
+    problems.push('spec.mode: it waits for connections, and spec.listenPort of the BGPConfiguration is 0')
+  const blockedBecause = peer.blockedBecause ?? secret.blockedBecause ?? noFamily
+  const config: PeerConfig = {
+    name,
+    ...(addr && { addr }),
+    ...(device !== undefined && { device }),
+    port,
+    localAsn,
+    remoteAsn,
+    families,
+    mode,
+    timers: wholeTimers({ ...configuration.timers, ...peer.timers }),
+    ...(gracefulRestart && { gracefulRestart }),
+    ...(bfd && { bfd }),
+    ...(password !== undefined && { password }),
+    ...(ttlSecurityHops !== undefined && { ttlSecurityHops }),
+    ...(multihopTtl !== undefined && { multihopTtl }),
+    maxPrefixes,
+    ...policiesOf(peer, isExternal, sets),
+    isReflectorClient: peer.isReflectorClient && !isExternal,
+    nextHopSelf,
+    allowOwnAsn,
+    ...(blockedBecause !== undefined && { blockedBecause }),
+  }
+  return { config, problems }
+}
+
+/** Of several BGPPeers with one neighbour the first by name is taken. */
+export function planPeers(own: readonly BgpPeer[], context: PeerContext): PlannedPeers {
+  const taken = new Map<string, string>()
+  const peers: PeerConfig[] = []
+  const problems: Problem[] = []
+  for (const peer of own) {
+    const object = `bgppeer/${peer.name}`
+    const end = endOf(peer)
+    const other = taken.get(end)
+    if (other !== undefined) {
+      problems.push({
+        object,
+        message: `BGPPeer ${other} is with the same neighbour on node ${context.self.name}: that one is taken`,
+      })
+      continue
+    }
+    taken.set(end, peer.name)
+    const planned = planPeer(peer, context)
+    peers.push(planned.config)
+    problems.push(...planned.problems.map((message) => ({ object, message })))
+  }
+  return { peers, problems }
+}

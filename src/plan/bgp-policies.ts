@@ -1,0 +1,35 @@
+// Policies as the speaker has them: what an object leaves open is filled in, and what it does not say is said.
+import { type Prefix } from '#/lib/addr.ts'
+import { type PolicyRule, type RouteMatch, type RoutePolicy } from '#/model/bgp.ts'
+import { type CidrSet } from '#/model/bgp-limits.ts'
+import { type PolicySpec } from '#/model/bgp-sections.ts'
+
+type Prefixes = NonNullable<RouteMatch['prefixes']>
+
+export type CidrSets = { readonly [S in CidrSet]: Prefixes }
+
+/** `cluster`: each and all within; `own`: just these. */
+export function cidrSetsOf(cluster: readonly Prefix[], own: readonly Prefix[]): CidrSets {
+  return {
+    ClusterCIDRs: cluster.map((prefix) => ({ prefix, minLength: prefix.length, maxLength: prefix.addr.bits })),
+    OwnPodCIDRs: own.map((prefix) => ({ prefix })),
+  }
+}
+
+export const nothing: RoutePolicy = { rules: [], otherwise: 'reject' }
+
+export function only(name: string, prefixes: Prefixes): RoutePolicy {
+  return { rules: [{ name, match: { prefixes }, action: 'accept' }], otherwise: 'reject' }
+}
+
+/** Prefixes that the object names are a grant; a set is none: that a route is of the cluster gives it no right to more. */
+export function policyOf({ rules, otherwise }: PolicySpec, sets: CidrSets): RoutePolicy {
+  return {
+    rules: rules.flatMap(({ cidrSet, match, ...rule }): PolicyRule[] => {
+      const bySet = cidrSet === undefined ? [] : [{ ...rule, match: { ...match, prefixes: sets[cidrSet] } }]
+      if (match.prefixes === undefined) return cidrSet === undefined ? [{ ...rule, match }] : bySet
+      return [...bySet, { ...rule, match, ...(rule.action === 'accept' && { isGrant: true }) }]
+    }),
+    otherwise,
+  }
+}

@@ -1,0 +1,107 @@
+// From the cluster's objects to what the speaker of one node is told. Pure: the same objects give the same configuration on every
+// run, and every node comes to the same view of who peers with whom.
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
+import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
+import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
+import { type Problem } from '#/model/network.ts'
+import { asnOf, type BgpMember, routerIdOf } from './bgp-member.ts'
+import { type BgpRole, planMesh } from './bgp-mesh.ts'
+import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
+import { peersOf, planPeers } from './bgp-peers.ts'
+import { cidrSetsOf, nothing } from './bgp-policies.ts'
+
+export type SpeakerInput = {
+  readonly self: BgpMember
+  /** All nodes; whether this one is among them makes no difference. */
+  readonly nodes: Iterable<BgpMember>
+  /** Absent: there is no mesh. */
+  readonly configuration: BgpConfiguration | undefined
+  readonly peers: readonly BgpPeer[]
+  /** Of this node. */
+  readonly bgpNode: BgpNode | undefined
+  readonly secrets: Secrets
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly isRestarting: boolean
+  /** Of the pods that this node has. */
+  readonly families: readonly Family[]
+}
+
+export type SpeakerPlan = {
+  /** Absent: nobody wants this node to speak BGP. */
+  readonly config?: SpeakerConfig
+  readonly role: BgpRole
+  /** Those that the plan depends on: what is not among `secrets` is to be read, and planned again. */
+  readonly wantedSecrets: readonly SecretRef[]
+  readonly problems: readonly Problem[]
+}
+
+function uniqueSecrets(refs: readonly (SecretRef | undefined)[]): SecretRef[] {
+  const byKey = new Map(refs.filter((ref) => ref !== undefined).map((ref) => [secretKey(ref), ref]))
+  return [...byKey.values()]
+}
+
+/** CIDRs of all pods: the cluster's, and what nodes have beside them. */
+function podCIDRsOf(clusterCIDRs: readonly Prefix[], members: readonly BgpMember[]): Prefix[] {
+  const isOutside = (cidr: Prefix): boolean => !clusterCIDRs.some((cluster) => cluster.contains(cidr))
+  const outside = members.flatMap(({ podCIDRs }) => podCIDRs.filter(isOutside))
+  return [...clusterCIDRs, ...outside.toSorted((a, b) => a.compare(b))]
+}
+
+function meshPasswordOf({ meshPassword, meshBlockedBecause }: BgpConfiguration, secrets: Secrets): Password {
+  return meshBlockedBecause === undefined ? passwordOf(meshPassword, secrets) : { blockedBecause: meshBlockedBecause }
+}
+
+/** Two of one id in an AS refuse each other (RFC 6286 section 2.2). */
+function twinsOf(routerId: Addr, others: readonly BgpMember[]): string[] {
+  return others
+    .filter((other) => routerIdOf(other).equals(routerId))
+    .map(({ name }) => `router id ${routerId} is also that of node ${name}: set spec.routerID of this node's BGPNode`)
+}
+
+export function planSpeaker(input: SpeakerInput): SpeakerPlan {
+  const { self, bgpNode, secrets, isRestarting } = input
+  const configuration = input.configuration ?? withoutConfiguration
+  const own = peersOf(self, input.peers)
+  const hasMesh = configuration.nodeMesh !== 'None'
+  if (input.configuration === undefined && own.length === 0) return { role: 'none', wantedSecrets: [], problems: [] }
+
+  const others = [...input.nodes].filter(({ name, podCIDRs }) => name !== self.name && podCIDRs.length > 0)
+  const sets = cidrSetsOf(podCIDRsOf(input.clusterCIDRs, [self, ...others]), self.podCIDRs)
+  const families = input.families.toSorted((a, b) => a - b)
+  const asn = bgpNode?.asn ?? asnOf(self, configuration)
+  const routerId = bgpNode?.routerId ?? routerIdOf(self)
+  const shared = { self, configuration, families, sets }
+  const password = meshPasswordOf(configuration, secrets)
+  const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
+  const planned = planPeers(own, { ...shared, asn, secrets })
+
+  // who named a node's address in a BGPPeer has said more of that neighbour than the mesh knows
+  const named = new Set(planned.peers.map(({ addr }) => String(addr)))
+  const peers = [...mesh.peers.filter(({ addr }) => !named.has(String(addr))), ...planned.peers]
+  const isDrained = bgpNode?.isDrained === true
+  const { listenPort, maxPaths, multipathRelax, communities } = configuration
+  const config: SpeakerConfig = {
+    routerId,
+    asn,
+    ...(listenPort !== undefined && { listenPort }),
+    maxPaths,
+    multipathRelax,
+    isRestarting,
+    localAddrs: self.addrs,
+    peers: isDrained ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: nothing })) : peers,
+    originated: isDrained
+      ? []
+      : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
+  }
+  const problems = [
+    ...mesh.problems.map((message) => ({ object: 'bgpconfiguration/default', message })),
+    ...planned.problems,
+    ...(hasMesh ? twinsOf(routerId, others).map((message) => ({ object: `node/${self.name}`, message })) : []),
+  ]
+  const wantedSecrets = uniqueSecrets([
+    hasMesh ? configuration.meshPassword : undefined,
+    ...own.map((peer) => peer.password),
+  ])
+  return { config, role: mesh.role, wantedSecrets, problems }
+}
