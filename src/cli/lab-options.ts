@@ -1,6 +1,7 @@
 // The options of `causeway lab up`, as the spec of a lab.
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
+import { routingModes } from '#/model/bgp-limits.ts'
 import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import {
   asnPlans,
@@ -13,7 +14,6 @@ import {
   type LabSpec,
   meshes,
   routerKinds,
-  routings,
 } from '#/lab/spec.ts'
 import { readSpec } from '#/lab/up.ts'
 import { noMore, options, UsageError, wholeNumber } from './args.ts'
@@ -86,6 +86,7 @@ export function readUpOptions(args: readonly string[]) {
   const families = oneOf('families', values.families, familyNames)
   const racks = racksOf(values)
   const before = existingLabs().includes(values.name) ? readSpec(new LabPaths(values.name)) : undefined
+  const mesh = values.mesh ?? before?.mesh
   const spec: LabSpec = {
     name: values.name,
     nodes: wholeNumber('nodes', values.nodes),
@@ -94,8 +95,8 @@ export function readUpOptions(args: readonly string[]) {
     underlayMtuBytes: wholeNumber('mtu', values.mtu),
     subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
     ...(racks && { racks }),
-    routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routings),
-    mesh: oneOf('mesh', values.mesh ?? before?.mesh ?? 'auto', meshes),
+    routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routingModes),
+    ...(mesh !== undefined && { mesh: oneOf('mesh', mesh, meshes) }),
     podsPerNode: wholeNumber('pods', values.pods),
   }
   try {

@@ -234,8 +234,8 @@ Exit status 0 when every pod reaches every pod.
   --mtu BYTES           MTU of the underlay                                    (1500)
   --subnets N           underlay subnets, joined by a router                   (1)
   --routing MODE        vxlan, native or auto; a lab that is up can change     (vxlan)
-  --mesh M              BGP sessions between all nodes: full, none, or auto,
-                        which is full unless there are racks                   (auto)
+  --mesh M              BGP sessions between nodes: full, none, or auto, through route
+                        reflectors where they are many       (none with VXLAN or racks, else auto)
   --racks N             racks of nodes, each with a router that speaks BGP
   --tors N              routers of each rack, 1 or 2                           (1)
   --router KIND         the routers' daemon, bird or frr                       (bird)

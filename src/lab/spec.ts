@@ -1,14 +1,11 @@
 // What a lab consists of: its size, families and CIDRs, and every name and address that follows from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type RoutingMode } from '#/model/bgp-limits.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
 
-/** How packets cross between nodes, as the agents' CAUSEWAY_ROUTING and the object Routing have it: docs/routing.md. */
-export const routings = ['vxlan', 'native', 'auto'] as const
-export type LabRouting = (typeof routings)[number]
-
-/** Whether every node peers with every other; 'auto': unless there are racks, whose routers tell everything. */
-export const meshes = ['auto', 'full', 'none'] as const
+/** nodeMesh of the object BGPConfiguration: sessions between all nodes, none, or what fits their number. */
+export const meshes = ['full', 'none', 'auto'] as const
 export type LabMesh = (typeof meshes)[number]
 
 export const routerKinds = ['bird', 'frr'] as const
@@ -38,13 +35,19 @@ export type LabSpec = {
   /** Underlay subnets; with more than one, packets between them cross the router. With racks: one for each. */
   readonly subnets: number
   readonly racks?: LabRacks
-  readonly routing: LabRouting
-  readonly mesh: LabMesh
+  readonly routing: RoutingMode
+  /** Absent: meshOf says. */
+  readonly mesh?: LabMesh
   readonly podsPerNode: number
 }
 
 export class LabError extends Error {
   override name = 'LabError'
+}
+
+/** Routers of racks tell all that a mesh would, and with VXLAN nobody needs one. */
+export function meshOf({ mesh, racks, routing }: LabSpec): LabMesh {
+  return mesh ?? (racks || routing === 'vxlan' ? 'none' : 'auto')
 }
 
 export const defaultClusterCIDRs = { 4: '10.244.0.0/16', 6: 'fd10:244::/48' } as const
@@ -77,6 +80,11 @@ export function checkSpec(spec: LabSpec): void {
     within('--tors', spec.racks.tors, 1, maxTors)
   }
   within('--subnets', spec.subnets, 1, maxSubnets)
+  if (spec.routing === 'native' && spec.subnets > 1 && !spec.racks) {
+    throw new LabError(
+      '--routing native with --subnets: the router between them knows no pods; try --routing auto, or --racks N',
+    )
+  }
   within('--pods', spec.podsPerNode, 0, 20)
   within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
   for (const family of familiesOf(spec)) {

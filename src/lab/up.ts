@@ -44,8 +44,8 @@ export function agentRole(node: string): string {
 }
 
 /** What may not change while a lab is up. */
-function settingsOf(spec: LabSpec): string {
-  return encodeSpec({ ...spec, nodes: 0, podsPerNode: 0, routing: 'vxlan', mesh: 'auto' })
+function settingsOf({ nodes: _nodes, podsPerNode: _pods, routing: _routing, mesh: _mesh, ...fixed }: LabSpec): string {
+  return JSON.stringify(fixed)
 }
 
 export function readSpec(paths: LabPaths): LabSpec | undefined {
