@@ -27,3 +27,14 @@ export const networkPoliciesPath = (namespace?: string): string =>
   namespace === undefined
     ? '/apis/networking.k8s.io/v1/networkpolicies'
     : `/apis/networking.k8s.io/v1/namespaces/${segment(namespace)}/networkpolicies`
+
+export const secretPath = (namespace: string, name: string): string =>
+  `${namespacePath(namespace)}/secrets/${segment(name)}`
+
+const causewayPath = '/apis/causeway.dev/v1alpha1'
+export const routingsPath = (): string => `${causewayPath}/routings`
+export const bgpConfigurationsPath = (): string => `${causewayPath}/bgpconfigurations`
+export const bgpPeersPath = (): string => `${causewayPath}/bgppeers`
+export const bgpNodesPath = (): string => `${causewayPath}/bgpnodes`
+export const bgpNodePath = (name: string): string => `${bgpNodesPath()}/${segment(name)}`
+export const bgpNodeStatusPath = (name: string): string => `${bgpNodePath(name)}/status`

@@ -1,4 +1,5 @@
 // Identities, and the least rights with which agent and controller work. A test records what they really ask for.
+import { group } from './definitions/definition.ts'
 import { agentName, controllerName, labelsOf, type Manifest } from './settings.ts'
 
 const rbac = 'rbac.authorization.k8s.io'
@@ -36,15 +37,30 @@ function account(name: string, namespace: string): Manifest {
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace, labels: labelsOf(name) } }
 }
 
+/**
+ * Passwords of BGP sessions: which Secrets they are in is for BGPPeers to say. Agents get those that they are told of by name, and
+ * cannot list what others there are.
+ */
+const passwordRules: readonly Rule[] = [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]
+
 export function agentAccess(namespace: string): Manifest[] {
   const who = { name: agentName, namespace }
+  const own = { apiGroups: [group] }
+  const inNamespaces =
+    namespace === nodeEventsNamespace
+      ? grant(who, [...eventRules, ...passwordRules], namespace)
+      : [...grant(who, passwordRules, namespace), ...grant(who, eventRules, nodeEventsNamespace)]
   return [
     account(agentName, namespace),
     ...grant(who, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
       { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+      { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
+      // RBAC cannot narrow these to the agent's own node
+      { ...own, resources: ['bgpnodes'], verbs: ['create'] },
+      { ...own, resources: ['bgpnodes/status'], verbs: ['patch'] },
     ]),
-    ...grant(who, eventRules, nodeEventsNamespace),
+    ...inNamespaces,
   ]
 }
 

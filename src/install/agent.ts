@@ -3,9 +3,10 @@ import { agentName, type InstallSettings, labelsOf, type Manifest } from './sett
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
- * pods demands it; there is no smaller one.
+ * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: unnumbered BGP neighbours are found
+ * by an ICMPv6 echo.
  */
-export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN'] as const
+export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] as const
 
 /** Where the container has the node's /proc/sys/net: its own is read-only unless the container is privileged. */
 const procSys = '/host/proc/sys'
@@ -44,8 +45,10 @@ function environmentOf(settings: InstallSettings): object[] {
     ...settings.agentSettings,
     ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
   }
+  const fieldOf = (fieldPath: string) => ({ fieldRef: { apiVersion: 'v1', fieldPath } })
   return [
-    { name: 'CAUSEWAY_NODE_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } } },
+    { name: 'CAUSEWAY_NODE_NAME', valueFrom: fieldOf('spec.nodeName') },
+    { name: 'CAUSEWAY_NAMESPACE', valueFrom: fieldOf('metadata.namespace') },
     ...Object.entries(values).map(([name, value]) => ({ name, value })),
   ]
 }

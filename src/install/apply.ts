@@ -8,6 +8,7 @@ const fieldManager = 'causeway-install'
 
 /** Path segments of the kinds that an installation has. */
 const plurals: Readonly<Record<string, string>> = {
+  CustomResourceDefinition: 'customresourcedefinitions',
   Namespace: 'namespaces',
   ServiceAccount: 'serviceaccounts',
   ClusterRole: 'clusterroles',

@@ -29,10 +29,16 @@ function environmentOf(manifest: Manifest): Record<string, unknown> {
 
 test('an installation has these objects, in an order in which each finds what it needs', () => {
   assert.deepEqual(manifests(settings).map(keyOf), [
+    'CustomResourceDefinition routings.causeway.dev',
+    'CustomResourceDefinition bgpconfigurations.causeway.dev',
+    'CustomResourceDefinition bgppeers.causeway.dev',
+    'CustomResourceDefinition bgpnodes.causeway.dev',
     'Namespace causeway-system',
     'ServiceAccount causeway-system/causeway-agent',
     'ClusterRole causeway-agent',
     'ClusterRoleBinding causeway-agent',
+    'Role causeway-system/causeway-agent',
+    'RoleBinding causeway-system/causeway-agent',
     'Role default/causeway-agent',
     'RoleBinding default/causeway-agent',
     'ServiceAccount causeway-system/causeway-controller',
@@ -51,7 +57,8 @@ test('an installation has these objects, in an order in which each finds what it
 test('a namespace of the cluster is neither made nor deleted, and no object comes twice', () => {
   for (const namespace of ['kube-system', 'default']) {
     const keys = manifests({ ...settings, namespace }).map(keyOf)
-    assert.equal(keys[0], `ServiceAccount ${namespace}/causeway-agent`)
+    assert.ok(keys.includes(`ServiceAccount ${namespace}/causeway-agent`))
+    assert.ok(!keys.some((key) => key.startsWith('Namespace ')))
     assert.equal(new Set(keys).size, keys.length)
     assert.ok(!allIdentities(namespace).some(({ kind }) => kind === 'Namespace'))
   }
@@ -65,10 +72,11 @@ test('without the controller nothing of it is there', () => {
   )
 })
 
-test('the agent gets its settings, its node and the folders of the node, and no privilege but two', () => {
+test('the agent gets its settings, its node and the folders of the node, and no privilege but four', () => {
   const agent = find(manifests(settings), 'DaemonSet causeway-system/causeway-agent')
   assert.deepEqual(environmentOf(agent), {
     CAUSEWAY_NODE_NAME: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } },
+    CAUSEWAY_NAMESPACE: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } },
     CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
     CAUSEWAY_VNI: '1',
     CAUSEWAY_VXLAN_PORT: '8472',
@@ -87,7 +95,7 @@ test('the agent gets its settings, its node and the folders of the node, and no 
     privileged: false,
     runAsUser: 0,
     readOnlyRootFilesystem: true,
-    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN'] },
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] },
     seccompProfile: { type: 'RuntimeDefault' },
     seLinuxOptions: { level: 's0', type: 'spc_t' },
   })

@@ -2,6 +2,7 @@
 import { agentAccess, controllerAccess } from './access.ts'
 import { agentDaemonSet } from './agent.ts'
 import { controllerDeployment } from './controller.ts'
+import { definitions } from './definitions/index.ts'
 import { type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /** Namespaces that are the cluster's own: never made, and never deleted. */
@@ -20,6 +21,7 @@ function namespaceOf(name: string): Manifest[] {
 export function manifests(settings: InstallSettings): Manifest[] {
   const { namespace, hasController } = settings
   return [
+    ...definitions,
     ...namespaceOf(namespace),
     ...agentAccess(namespace),
     ...(hasController ? controllerAccess(namespace) : []),

@@ -1,0 +1,119 @@
+// The definition of BGPPeer: a neighbour of some nodes.
+import { asnRange, bgpDefaults, bgpRanges, familyNames, sessionModes } from '#/model/bgp-limits.ts'
+import { definition } from './definition.ts'
+import {
+  addressPattern,
+  asn,
+  choice,
+  defaulted,
+  flag,
+  list,
+  mapping,
+  nodeSelector,
+  type Schema,
+  secretRef,
+  text,
+  whole,
+} from './schema.ts'
+import { bfd, gracefulRestart, policy, timers } from './sections.ts'
+
+const peerASN: Schema = {
+  description: 'AS number of the neighbour, or "external" for any but the own.',
+  'x-kubernetes-int-or-string': true,
+  anyOf: [{ type: 'integer' }, { type: 'string' }],
+  pattern: '^external$',
+  minimum: asnRange.min,
+  maximum: asnRange.max,
+}
+
+const maxPrefixes = mapping(
+  'How many prefixes it may send. With more the session ends: a router that sends the whole internet must not fill a node.',
+  {
+    count: whole('The limit.', bgpRanges.maxPrefixesCount, { default: bgpDefaults.maxPrefixes.count }),
+    warningPercent: whole('From there on it is told.', bgpRanges.warningPercent, {
+      default: bgpDefaults.maxPrefixes.warningPercent,
+    }),
+    restartSeconds: whole('How long the session then stays down.', bgpRanges.maxPrefixesRestartSeconds, {
+      default: bgpDefaults.maxPrefixes.restartSeconds,
+    }),
+  },
+  defaulted,
+)
+
+const spec: Schema = {
+  ...mapping('What is wanted.', {
+    nodeSelector: nodeSelector('The nodes that have this neighbour. Absent: all.'),
+    peerAddress: text('Address of the neighbour. A link-local one needs a device.', {
+      pattern: addressPattern,
+      maxLength: 45,
+    }),
+    device: text(
+      'Device to the neighbour. Without an address the neighbour is found there by its link-local address (unnumbered).',
+      { pattern: '^[^\\s/:]{1,15}$' },
+    ),
+    peerPort: whole('Its TCP port.', bgpRanges.port, { default: bgpDefaults.port }),
+    peerASN,
+    localASN: asn('AS number of the node towards it. Absent: that of the node.'),
+    families: list(
+      'Families of the routes. Absent: those that the node has pods of.',
+      { type: 'string', enum: familyNames },
+      { minItems: 1, maxItems: 2 },
+    ),
+    mode: choice('Who connects. passive: the neighbour. active: the node. both: either.', sessionModes, {
+      default: 'both',
+    }),
+    passwordSecretRef: secretRef(
+      'Password of the session (TCP MD5, RFC 2385). While it cannot be read the session stays down.',
+      bgpDefaults.passwordKey,
+    ),
+    ttlSecurityHops: whole(
+      'TTL security (RFC 5082): how many links away the neighbour is at most. It must send with TTL 255.',
+      bgpRanges.ttlSecurityHops,
+    ),
+    multihopTTL: whole(
+      'TTL of packets to a neighbour of another AS that is not on a link of the node.',
+      bgpRanges.multihopTtl,
+    ),
+    timers: timers('Timers, where they differ from those of the BGPConfiguration.', 'without defaults'),
+    gracefulRestart: gracefulRestart(
+      'Graceful restart, where it differs from that of the BGPConfiguration.',
+      'without defaults',
+    ),
+    bfd: bfd('BFD, where it differs from that of the BGPConfiguration.', 'without defaults'),
+    maxPrefixes,
+    reflectorClient: flag('Whether the node reflects routes to and from it (RFC 4456); of the own AS only.', {
+      default: false,
+    }),
+    nextHopSelf: flag('Whether a neighbour of the own AS gets the node as next hop of all routes.', { default: false }),
+    allowOwnASN: whole(
+      'How often the own AS may be in a path that it sends; for nodes that share an AS behind routers.',
+      bgpRanges.allowOwnAsn,
+      {
+        default: 0,
+      },
+    ),
+    importPolicy: policy('Which routes are taken. Absent: those in the cluster CIDRs.'),
+    exportPolicy: policy(
+      'Which routes are given. Absent: to another AS the pod CIDRs of the node, to the own AS what BGP gives there.',
+    ),
+  }),
+  required: ['peerASN'],
+  anyOf: [{ required: ['peerAddress'] }, { required: ['device'] }],
+  not: { required: ['ttlSecurityHops', 'multihopTTL'] },
+}
+
+export const peerDefinition = definition({
+  kind: 'BGPPeer',
+  plural: 'bgppeers',
+  shortName: 'bgpp',
+  description:
+    'A BGP neighbour of some nodes, such as the router on top of a rack. Its sessions are in the BGPNode of each node.',
+  spec,
+  isSpecRequired: true,
+  columns: [
+    { name: 'Address', type: 'string', jsonPath: '.spec.peerAddress', description: 'Address of the neighbour.' },
+    { name: 'Device', type: 'string', jsonPath: '.spec.device', description: 'Device to the neighbour.' },
+    { name: 'ASN', type: 'string', jsonPath: '.spec.peerASN', description: 'AS number of the neighbour.' },
+    { name: 'BFD', type: 'boolean', jsonPath: '.spec.bfd.enabled', description: 'BFD, where it is told.', priority: 1 },
+  ],
+})

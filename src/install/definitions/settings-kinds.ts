@@ -1,0 +1,109 @@
+// The definitions of what there is one object of in a cluster: Routing and BGPConfiguration.
+import { bgpDefaults, bgpRanges, nodeMeshes, routingModes } from '#/model/bgp-limits.ts'
+import { singletonName } from '#/model/bgp-objects.ts'
+import { definition } from './definition.ts'
+import {
+  asn,
+  choice,
+  communities,
+  defaulted,
+  flag,
+  list,
+  mapping,
+  nodeSelector,
+  secretRef,
+  text,
+  whole,
+} from './schema.ts'
+import { bfd, gracefulRestart, timers } from './sections.ts'
+
+export const routingDefinition = definition({
+  kind: 'Routing',
+  plural: 'routings',
+  shortName: 'cwr',
+  description: 'How packets cross between nodes. There is one, named "default".',
+  onlyName: singletonName,
+  spec: mapping('What is wanted.', {
+    mode: choice(
+      'vxlan: in a tunnel. native: as they are, by routes of BGP, and straight to nodes of the same subnet. auto: native where that is possible, else vxlan. Absent: as agents are set.',
+      routingModes,
+    ),
+  }),
+  columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'vxlan, native or auto.' }],
+})
+
+const reflectors = mapping(
+  'Route reflectors (RFC 4456), with nodeMesh Auto.',
+  {
+    nodeSelector: nodeSelector(
+      'The nodes that are reflectors. Absent, or where it selects none: they are chosen in an AS of more than "above" nodes.',
+    ),
+    count: whole('How many are chosen.', bgpRanges.reflectorCount, { default: bgpDefaults.reflectorCount }),
+    above: whole('Up to this many nodes of an AS peer each with each other.', bgpRanges.reflectorsAbove, {
+      default: bgpDefaults.reflectorsAbove,
+    }),
+    topologyKey: text('Label of nodes by which those that are chosen are spread: a zone, a rack.', {
+      minLength: 1,
+      maxLength: 317,
+      default: bgpDefaults.topologyKey,
+    }),
+  },
+  defaulted,
+)
+
+export const configurationDefinition = definition({
+  kind: 'BGPConfiguration',
+  plural: 'bgpconfigurations',
+  shortName: 'bgpconf',
+  description:
+    'What the BGP speakers of all nodes have in common. There is one, named "default"; without it there is no mesh.',
+  onlyName: singletonName,
+  spec: mapping('What is wanted.', {
+    asn: asn('AS number of nodes that localASNs does not select.', { default: bgpDefaults.asn }),
+    localASNs: list(
+      'AS numbers of some nodes, such as of each rack; the first that selects a node counts. Nodes of different AS peer by eBGP.',
+      {
+        ...mapping('Nodes and their AS.', {
+          nodeSelector: nodeSelector('The nodes.'),
+          asn: asn('Their AS number.'),
+        }),
+        required: ['nodeSelector', 'asn'],
+      },
+      { maxItems: 4096 },
+    ),
+    listenPort: whole(
+      'TCP port on which every node listens; 0: none does, and there is no mesh.',
+      bgpRanges.listenPort,
+      {
+        default: bgpDefaults.port,
+      },
+    ),
+    nodeMesh: choice(
+      'Sessions between nodes. Full: each with each. Auto: through route reflectors where they are named or an AS is large, else each with each. None: only BGPPeers.',
+      nodeMeshes,
+      { default: 'Auto' },
+    ),
+    reflectors,
+    meshPasswordSecretRef: secretRef(
+      'Password of all sessions between nodes (TCP MD5, RFC 2385). While it cannot be read they stay down.',
+      bgpDefaults.passwordKey,
+    ),
+    timers: timers('Timers of all sessions.', 'with defaults'),
+    gracefulRestart: gracefulRestart('Graceful restart (RFC 4724) of all sessions.', 'with defaults'),
+    bfd: bfd(
+      'BFD (RFC 5880) with BGPPeers. Sessions between nodes have none: they may cross routers, and a node that is gone takes its pods with it.',
+      'with defaults',
+    ),
+    maxPaths: whole('How many equal paths to a prefix are used.', bgpRanges.maxPaths, {
+      default: bgpDefaults.maxPaths,
+    }),
+    multipathRelax: flag('Whether paths by different neighbouring AS can be equal.', { default: true }),
+    communities: communities('Communities of the pod CIDRs that nodes advertise: 65000:1, 65000:1:2, or a name.'),
+  }),
+  columns: [
+    { name: 'ASN', type: 'integer', jsonPath: '.spec.asn', description: 'AS number of most nodes.' },
+    { name: 'Mesh', type: 'string', jsonPath: '.spec.nodeMesh', description: 'Sessions between nodes.' },
+    { name: 'Port', type: 'integer', jsonPath: '.spec.listenPort', description: 'TCP port of the nodes.', priority: 1 },
+    { name: 'BFD', type: 'boolean', jsonPath: '.spec.bfd.enabled', description: 'BFD with BGPPeers.', priority: 1 },
+  ],
+})
