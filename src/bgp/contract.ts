@@ -64,6 +64,8 @@ export interface Connection {
   /** Stops and goes on reading: a neighbour must not send faster than we take. */
   pause(): void
   resume(): void
+  /** Of one that was accepted: connections that we make have it from ConnectOptions. */
+  setTtl(options: Pick<SocketOptions, 'ttl' | 'minTtl'>): void
   handlers: ConnectionHandlers
 }
 
