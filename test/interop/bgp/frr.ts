@@ -101,7 +101,10 @@ function configOf(host: Host, settings: RouterSettings, routes: readonly RouterR
     ...(settings.clusterId === undefined ? [] : [`bgp cluster-id ${settings.clusterId}`]),
     'no bgp ebgp-requires-policy',
     'no bgp network import-check',
+    // it waits seconds for further changes of the configuration, else
+    'bgp route-map delay-timer 0',
     'no bgp default ipv4-unicast',
+    'coalesce-time 10',
     'bgp bestpath as-path multipath-relax',
     ...(restart
       ? [

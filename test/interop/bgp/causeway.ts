@@ -1,0 +1,181 @@
+// Our own speaker as a router of a test: a process, so that it can be killed like the others.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { agentSocketName } from '#/agent/agent.ts'
+import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/agent/bgp/reports.ts'
+import { askAgent } from '#/agent/client.ts'
+import { type Family } from '#/lib/addr.ts'
+import { type PathStatus } from '#/model/bgp.ts'
+import { DaemonProcess } from './daemon-process.ts'
+import { eventually } from './eventually.ts'
+import { type Host } from './lan.ts'
+import {
+  type NeighbourView,
+  type Router,
+  type RouterNeighbour,
+  type RouterRoute,
+  type RouterSettings,
+  type RouteView,
+} from './router.ts'
+
+const main = new URL('../../../src/cli/main.ts', import.meta.url).pathname
+
+/** Fields of the speaker's file that are put into its own in place of what RouterNeighbour would give. */
+export type SpeakerExtras = {
+  readonly speaker?: Readonly<Record<string, unknown>>
+  readonly peer?: Readonly<Record<string, unknown>>
+}
+
+function peerOf(neighbour: RouterNeighbour, extras: SpeakerExtras): unknown {
+  const { name, addr, device, asn, families, mode, holdTimeSeconds, password, ttlSecurityHops, multihopTtl } = neighbour
+  const { bfd, gracefulRestart, isReflectorClient, nextHopSelf, maxPrefixes } = neighbour
+  return {
+    name,
+    addr,
+    device,
+    families,
+    mode,
+    password,
+    ttlSecurityHops,
+    multihopTtl,
+    isReflectorClient,
+    nextHopSelf,
+    remoteAsn: asn,
+    timers: { holdTimeSeconds: holdTimeSeconds ?? 90, connectRetrySeconds: 1 },
+    importPolicy: { rules: [], otherwise: 'accept' },
+    exportPolicy: { rules: [], otherwise: 'accept' },
+    ...(bfd && { bfd: { intervalMs: bfd.intervalMs, detectMultiplier: bfd.multiplier } }),
+    ...(gracefulRestart && { gracefulRestart }),
+    ...(maxPrefixes !== undefined && { maxPrefixes: { count: maxPrefixes } }),
+    ...extras.peer,
+  }
+}
+
+export class Causeway implements Router {
+  readonly kind = 'causeway'
+  readonly host: Host
+  readonly #settings: RouterSettings
+  readonly #extras: SpeakerExtras
+  readonly #routes: Map<string, RouterRoute>
+  readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-speaker-'))
+  readonly #process: DaemonProcess
+
+  constructor(host: Host, settings: RouterSettings, extras: SpeakerExtras = {}) {
+    this.host = host
+    this.#settings = settings
+    this.#extras = extras
+    this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning']
+    const env = ['env', `CAUSEWAY_RUN_DIR=${this.#folder}`]
+    const command = [...env, ...node, main, 'bgp', 'speak', '--log-level', 'debug', this.#path('speaker.json')]
+    this.#process = new DaemonProcess(host, command, this.#path('log'))
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name)
+  }
+
+  #writeConfig(): void {
+    const { asn, routerId, clusterId, maxPaths, neighbours } = this.#settings
+    const config = {
+      asn,
+      clusterId,
+      maxPaths,
+      routerId: routerId ?? this.host.addr4,
+      multipathRelax: true,
+      peers: neighbours.map((neighbour) => peerOf(neighbour, this.#extras)),
+      originated: [...this.#routes.values()],
+      ...this.#extras.speaker,
+    }
+    writeFileSync(this.#path('speaker.json'), JSON.stringify(config))
+  }
+
+  async #ask<T>(path: string, body?: unknown): Promise<T> {
+    this.#process.mustRun()
+    const { status, text } = await askAgent(this.#path(agentSocketName), path, body)
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
+    return JSON.parse(text.startsWith('{') ? text : JSON.stringify(text)) as T
+  }
+
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  async start({ isRestarting } = { isRestarting: false }): Promise<void> {
+    this.#writeConfig()
+    this.#process.start(isRestarting ? ['--restarting'] : [])
+    const explain = (): string => this.logTail()
+    const answers = (): Promise<unknown> =>
+      this.#ask('/bgp/peers').catch((error: unknown) => this.#process.mustRun() ?? error)
+    await eventually('the speaker answers', answers, (answer) => !(answer instanceof Error), { explain })
+  }
+
+  async kill(): Promise<void> {
+    await this.#process.end('SIGKILL')
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.end('SIGTERM')
+  }
+
+  async report(): Promise<BgpPeersReport> {
+    return this.#ask<BgpPeersReport>('/bgp/peers')
+  }
+
+  async neighbours(): Promise<readonly NeighbourView[]> {
+    const { peers } = await this.report()
+    return peers.map(({ name, state, received, lastError = '' }) => ({ name, state, received, lastError }))
+  }
+
+  async paths(): Promise<readonly PathStatus[]> {
+    return (await this.#ask<BgpRoutesReport>('/bgp/routes')).routes
+  }
+
+  async routes(family: Family): Promise<readonly RouteView[]> {
+    const names = new Set(this.#settings.neighbours.map(({ name }) => name))
+    return (await this.paths())
+      .filter(({ prefix, peer, isRefused }) => prefix.includes(':') === (family === 6) && names.has(peer) && !isRefused)
+      .map(({ prefix, peer: from, nextHops, asPath, isBest, communities, isStale }) => ({
+        prefix,
+        from,
+        nextHops,
+        asPath,
+        isBest,
+        communities: communities.toSorted(),
+        isStale,
+      }))
+  }
+
+  async advertised(): Promise<BgpAdvertisedReport['routes']> {
+    return (await this.#ask<BgpAdvertisedReport>('/bgp/advertised')).routes
+  }
+
+  async #reload(): Promise<void> {
+    this.#writeConfig()
+    await this.#ask('/bgp/reload', {})
+  }
+
+  async announce(route: RouterRoute): Promise<void> {
+    this.#routes.set(route.prefix, route)
+    await this.#reload()
+  }
+
+  async withdraw(prefix: string): Promise<void> {
+    this.#routes.delete(prefix)
+    await this.#reload()
+  }
+
+  async askRefresh(peer: string): Promise<void> {
+    await this.#ask('/bgp/reset', { peer, how: 'soft' })
+  }
+
+  logTail(): string {
+    return this.#process.logTail()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}

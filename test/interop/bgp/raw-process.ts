@@ -1,0 +1,79 @@
+// TCP connections of a namespace for a test that runs outside of it: a process in there that does as it is told over its IPC
+// channel, and ends with that. Raw bytes go in and out.
+import { connect, createServer, type Socket } from 'node:net'
+
+export type RawCommand =
+  | {
+      readonly op: 'connect'
+      readonly id: number
+      readonly local?: string
+      readonly remote: string
+      readonly port: number
+    }
+  | { readonly op: 'listen'; readonly id: number; readonly addr: string; readonly port: number }
+  | { readonly op: 'send'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly op: 'end' | 'destroy' | 'pause' | 'resume'; readonly id: number }
+
+/** Connections that are accepted get negative numbers. */
+export type RawEvent =
+  | { readonly event: 'ready' }
+  | { readonly event: 'listening'; readonly id: number }
+  | { readonly event: 'opened'; readonly id: number; readonly listener?: number; readonly remote: string }
+  | { readonly event: 'data'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly event: 'closed'; readonly id: number; readonly error?: string }
+
+const sockets = new Map<number, Socket>()
+let accepted = 0
+
+function tell(event: RawEvent): void {
+  process.send!(event)
+}
+
+function take(id: number, socket: Socket): void {
+  sockets.set(id, socket)
+  let error: string | undefined
+  socket.setNoDelay(true)
+  socket.on('data', (bytes: Buffer) => tell({ event: 'data', id, bytes }))
+  socket.on('error', ({ message }) => (error = message))
+  socket.on('close', () => {
+    sockets.delete(id)
+    tell({ event: 'closed', id, ...(error !== undefined && { error }) })
+  })
+}
+
+function obey(command: RawCommand): void {
+  const { id } = command
+  switch (command.op) {
+    case 'connect': {
+      const { remote, port, local } = command
+      const socket = connect({ host: remote, port, ...(local !== undefined && { localAddress: local }) })
+      socket.on('connect', () => tell({ event: 'opened', id, remote }))
+      take(id, socket)
+      return
+    }
+    case 'listen': {
+      const server = createServer((socket) => {
+        const number = -++accepted
+        tell({ event: 'opened', id: number, listener: id, remote: socket.remoteAddress ?? '' })
+        take(number, socket)
+      })
+      server.listen({ host: command.addr, port: command.port }, () => tell({ event: 'listening', id }))
+      return
+    }
+    case 'send':
+      sockets.get(id)?.write(command.bytes)
+      return
+    case 'end':
+    case 'destroy':
+    case 'pause':
+    case 'resume':
+      sockets.get(id)?.[command.op]()
+      return
+    default:
+      command satisfies never
+  }
+}
+
+process.on('message', (command: RawCommand) => obey(command))
+process.on('disconnect', () => process.exit())
+tell({ event: 'ready' })
