@@ -3,16 +3,7 @@
 // blocks the neighbour instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type BfdSettings, type BgpGracefulRestart, type BgpTimers, type MaxPrefixes, type PeerConfig } from './bgp.ts'
-import {
-  bgpDefaults,
-  bgpRanges,
-  communityFault,
-  familyNames,
-  nodeMeshes,
-  type RoutingMode,
-  routingModes,
-  sessionModes,
-} from './bgp-limits.ts'
+import { bgpDefaults, bgpRanges, communityFault, familyNames, nodeMeshes, sessionModes } from './bgp-limits.ts'
 import {
   addrIn,
   type PolicySpec,
@@ -29,6 +20,7 @@ import {
 import { fieldsOf, type KubeObject } from './kubernetes.ts'
 import { type LabelSelector, selectsNothing } from './label-selector.ts'
 import { type Problem } from './network.ts'
+import { type Routing, routings } from './routing.ts'
 import { SpecReader } from './spec-reader.ts'
 
 /** The name of the one object of a kind that there is one of. */
@@ -114,11 +106,11 @@ function onlyOne(kind: string, objects: Iterable<KubeObject>): Read<{ object?: K
   return { ...(object && { object }), problems }
 }
 
-export function routingFrom(objects: Iterable<KubeObject>): Read<{ mode?: RoutingMode }> {
+export function routingFrom(objects: Iterable<KubeObject>): Read<{ mode?: Routing }> {
   const { object, problems } = onlyOne('routing', objects)
   if (object === undefined) return { problems }
   const messages: string[] = []
-  const mode = specOf(object, messages).choice('mode', routingModes)
+  const mode = specOf(object, messages).choice('mode', routings)
   return { ...(mode && { mode }), problems: [...problems, ...problemsOf('routing', singletonName, messages)] }
 }
 
@@ -161,6 +153,9 @@ export const withoutConfiguration: BgpConfiguration = {
   ...readConfiguration(new SpecReader({}, 'spec', []), ''),
   nodeMesh: 'None',
 }
+
+/** Where routing needs BGP and nobody has configured it: all nodes with each other. */
+export const meshByDefault: BgpConfiguration = { ...withoutConfiguration, nodeMesh: 'Auto' }
 
 /** Absent: there is no object "default". */
 export function bgpConfigurationFrom(

@@ -1,0 +1,287 @@
+// Keeps this node's BGP as the cluster wants it: plans the speaker's configuration whenever an object that it depends on changes,
+// runs the speaker's thread, and holds what it learns for the network keeper.
+import { type ApiClient } from '#/cluster/client.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import { meshByDefault } from '#/model/bgp-objects.ts'
+import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
+import { type Routing } from '#/model/routing.ts'
+import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
+import { type BgpMember } from '#/plan/bgp-member.ts'
+import { LearnedRouteStore } from './learned-routes.ts'
+import { BgpObjects } from './objects.ts'
+import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoute, type BgpRoutesReport } from './reports.ts'
+import { SavedConfig } from './saved-config.ts'
+import { SpeakerThread } from './speaker-thread.ts'
+import { type ResetKind, type StopKind } from './thread-messages.ts'
+
+/** Objects change in bursts. */
+const settleMs = 100
+/** With an API that is away, neighbours must not wait longer for what the last agent knew. */
+const savedAfterMs = 3_000
+const restartThreadMs = 5_000
+
+export type BgpKeeperConfig = {
+  readonly nodeName: string
+  /** Where Causeway is installed. */
+  readonly namespace: string
+  readonly runDir: string
+  readonly settings: NetworkSettings
+}
+
+export type BgpKeeperDeps = {
+  readonly client: ApiClient
+  /** This node, once it has pod CIDRs. */
+  readonly self: () => NodeState | undefined
+  readonly members: () => readonly BgpMember[]
+  readonly routing: () => Routing
+  /** Whether all nodes have been seen once. */
+  readonly isComplete: () => boolean
+  /** Whether the kernel has routes of an earlier agent: neighbours are told that packets kept flowing. */
+  readonly keptForwarding: () => boolean
+  /** Why a learned route is not in the kernel; undefined: it is. */
+  readonly whyNotInstalled: (prefix: string) => string | undefined
+  /** Something was learned, or all has been. */
+  readonly onLearned: () => void
+  /** What `routing` depends on, or the problems, may be different. */
+  readonly onChange: () => void
+  readonly log: Logger
+}
+
+const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
+
+export class BgpKeeper implements AsyncDisposable {
+  readonly #config: BgpKeeperConfig
+  readonly #deps: BgpKeeperDeps
+  readonly #log: Logger
+  readonly #objects: BgpObjects
+  readonly #saved: SavedConfig
+  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly learned = new LearnedRouteStore()
+  #plan: SpeakerPlan = noRoutes
+  /** What the speaker was told last, as JSON; undefined: there is none. */
+  #told: string | undefined
+  #thread: SpeakerThread | undefined
+  #failure: string | undefined
+  #settling: NodeJS.Timeout | undefined
+  #hasPlanned = false
+  #isStopped = false
+  /** Only the first speaker of this process comes after one that left routes. */
+  #isRestarting: boolean
+
+  constructor(config: BgpKeeperConfig, deps: BgpKeeperDeps) {
+    this.#config = config
+    this.#deps = deps
+    this.#log = deps.log.with({ part: 'bgp' })
+    this.#saved = new SavedConfig(config.runDir)
+    this.#isRestarting = deps.keptForwarding()
+    this.#objects = new BgpObjects(
+      { nodeName: config.nodeName, namespace: config.namespace },
+      { client: deps.client, onChange: () => this.#objectsChanged(), log: deps.log },
+    )
+  }
+
+  start(): void {
+    this.#objects.start()
+    this.#after(savedAfterMs, () => this.#startFromSaved())
+  }
+
+  /** What the cluster's object says; undefined: nothing. */
+  get clusterRouting(): Routing | undefined {
+    return this.#objects.snapshot.routing
+  }
+
+  get objects(): BgpObjects {
+    return this.#objects
+  }
+
+  get role(): SpeakerPlan['role'] {
+    return this.#plan.role
+  }
+
+  get problems(): readonly Problem[] {
+    const failure =
+      this.#failure === undefined ? [] : [{ object: `node/${this.#config.nodeName}`, message: this.#failure }]
+    return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
+  }
+
+  /** A node, or this node's routing, may be different. */
+  notice(): void {
+    if (this.#isStopped || this.#settling !== undefined) return
+    this.#settling = setTimeout(() => {
+      this.#settling = undefined
+      this.#replan()
+    }, settleMs)
+  }
+
+  #objectsChanged(): void {
+    this.#deps.onChange()
+    this.notice()
+  }
+
+  #replan(): void {
+    const self = this.#deps.self()
+    // half of the objects would end sessions that the other half wants
+    if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete) return
+    const snapshot = this.#objects.snapshot
+    const routing = this.#deps.routing()
+    const members = this.#deps.members()
+    const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
+    this.#plan = planSpeaker({
+      self: members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true },
+      nodes: members,
+      // nodes that send through the tunnel need no routes of each other
+      configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
+      peers: snapshot.peers,
+      bgpNode: snapshot.bgpNode,
+      secrets: snapshot.secrets,
+      clusterCIDRs: this.#config.settings.clusterCIDRs,
+      isRestarting: this.#isRestarting,
+      families: ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family)),
+    })
+    this.#hasPlanned = true
+    this.#objects.want(this.#plan.wantedSecrets)
+    const { config } = this.#plan
+    this.#apply(config && (config.peers.length > 0 || snapshot.configuration) ? config : undefined)
+    this.#deps.onChange()
+  }
+
+  #startFromSaved(): void {
+    if (this.#hasPlanned || this.#thread) return
+    const config = this.#saved.read()
+    if (config === undefined) return
+    this.#log.info('the API has not answered yet: BGP goes on as the last agent left it')
+    this.#apply({ ...config, isRestarting: this.#isRestarting })
+  }
+
+  #apply(config: SpeakerConfig | undefined): void {
+    try {
+      this.#saved.write(config)
+    } catch (error) {
+      this.#log.warn('the configuration of BGP cannot be saved', { error: messageOf(error) })
+    }
+    if (config === undefined) {
+      this.#told = undefined
+      void this.#endThread('shutdown', 'no BGP is configured on this node')
+      this.learned.clear()
+      this.#becomeReady()
+      return
+    }
+    const text = JSON.stringify(config)
+    if (text === this.#told && this.#thread) return
+    this.#told = text
+    if (this.#failure !== undefined && !this.#thread) return
+    this.#thread ??= this.#startThread()
+    this.#thread.configure(config)
+  }
+
+  #startThread(): SpeakerThread {
+    return new SpeakerThread({
+      onRoutes: (changes) => this.#learn(changes),
+      onReady: () => this.#becomeReady(),
+      onFailure: (error) => this.#threadFailed(error),
+      log: this.#log,
+    })
+  }
+
+  #learn(changes: readonly LearnedRouteChange[]): void {
+    this.learned.take(changes)
+    this.#deps.onLearned()
+  }
+
+  #becomeReady(): void {
+    this.#isRestarting = false
+    this.learned.becomeReady()
+    this.#deps.onLearned()
+  }
+
+  /** What was learned stays: packets flow on, and the next thread asks its neighbours to wait for it. */
+  #threadFailed(error: string): void {
+    this.#thread = undefined
+    this.#failure = `the BGP speaker ended: ${error}; it is started again every ${restartThreadMs / 1000} s`
+    this.#log.error('the BGP speaker ended', { error })
+    this.#deps.onChange()
+    this.#after(restartThreadMs, () => this.#tryAgain())
+  }
+
+  #tryAgain(): void {
+    if (this.#told === undefined) return
+    this.#failure = undefined
+    const config = this.#plan.config ?? this.#saved.read()
+    if (config === undefined) return
+    this.#told = JSON.stringify(config)
+    this.#thread = this.#startThread()
+    this.#thread.configure({ ...config, isRestarting: true })
+  }
+
+  #after(delayMs: number, call: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      if (!this.#isStopped) call()
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+
+  async #endThread(how: StopKind, text: string): Promise<void> {
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.stop(how, text)
+  }
+
+  /** Why there is nothing to tell. */
+  get #silentBecause(): string | undefined {
+    if (this.#thread) return undefined
+    if (this.#failure !== undefined) return this.#failure
+    if (!this.#hasPlanned) return 'the Kubernetes API has not told yet whether it is wanted'
+    return 'the routing is vxlan, and no BGPPeer selects this node'
+  }
+
+  async peerStatuses(): Promise<readonly PeerStatus[]> {
+    return this.#thread ? this.#thread.ask('peers', undefined) : []
+  }
+
+  async peers(): Promise<BgpPeersReport> {
+    const silentBecause = this.#silentBecause
+    if (silentBecause !== undefined) return { silentBecause, isReady: this.learned.isReady, peers: [] }
+    const { config, role } = this.#plan
+    return {
+      ...(config && { asn: config.asn, routerId: String(config.routerId) }),
+      role,
+      isReady: this.learned.isReady,
+      peers: await this.peerStatuses(),
+    }
+  }
+
+  async routes(): Promise<BgpRoutesReport> {
+    const silentBecause = this.#silentBecause
+    if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
+    const paths = await this.#thread.ask('paths', undefined)
+    return {
+      routes: paths.map((path): BgpRoute => {
+        if (!path.isBest && !path.isMultipath) return path
+        const reason = this.#deps.whyNotInstalled(path.prefix)
+        return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
+      }),
+    }
+  }
+
+  async advertised(): Promise<BgpAdvertisedReport> {
+    const silentBecause = this.#silentBecause
+    if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
+    return { routes: await this.#thread.ask('advertised', { peer: undefined }) }
+  }
+
+  /** False: there is no such peer. */
+  async reset(peer: string, how: ResetKind): Promise<boolean> {
+    return this.#thread ? this.#thread.ask('reset', { peer, how }) : false
+  }
+
+  /** Neighbours that can are to wait for the next agent: packets flow on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#settling)
+    for (const timer of this.#timers) clearTimeout(timer)
+    await this.#endThread('restart', 'the agent of this node restarts')
+    await this.#objects[Symbol.asyncDispose]()
+  }
+}
