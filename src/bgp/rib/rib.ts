@@ -1,9 +1,22 @@
-// The routing information base: all routes of all neighbours, what is chosen of them, and who is told (RFC 4271 section 3.2).
-import { type Family } from '#/lib/addr.ts'
+// The routing information base (RFC 4271 section 3.2): all routes of all neighbours, what is chosen of them, and who is told.
+//
+//   UPDATE -> Inbound (import policy, Adj-RIB-In) -> LocRib (decision) -> Outbound (export policy, update groups) -> outlets
+//                                                          \-> onRoutes
+//
+// Calls only note what has changed; deciding and writing follow on later turns of the event loop, in portions.
+import { type Family, Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type AdvertisedStatus, type LearnedRouteChange, type PathStatus, type SpeakerConfig } from '#/model/bgp.ts'
-import { type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
+import { nlriOf, prefixOf } from '#/wire/bgp/index.ts'
+import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type RouteSink, type SessionEnd } from '../contract.ts'
+import { Inbound } from './inbound.ts'
+import { LocRib } from './loc-rib.ts'
+import { Outbound } from './outbound.ts'
+import { OwnRoutes } from './own-routes.ts'
+import { type Forwarding, type Path } from './path.ts'
+import { advertisedStatuses, pathStatuses } from './status.ts'
+import { type Job, Jobs, Turns } from './turns.ts'
 
 export type RibDeps = {
   readonly log: Logger
@@ -18,43 +31,155 @@ export type RibDeps = {
 /** What is absent matches everything. `prefix` is in canonical text. */
 export type PathFilter = { readonly prefix?: string; readonly family?: Family; readonly peer?: string }
 
+const families = [4, 6] as const
+
 export class Rib implements RouteSink {
   readonly #deps: RibDeps
-  #config: SpeakerConfig
+  readonly #jobs = new Jobs()
+  readonly #locRib: LocRib
+  readonly #own: OwnRoutes
+  readonly #inbound: Inbound
+  readonly #outbound: Outbound
+  readonly #turns: Turns
+  #changes: LearnedRouteChange[] = []
 
   constructor(config: SpeakerConfig, deps: RibDeps) {
-    this.#config = config
     this.#deps = deps
+    this.#turns = new Turns(
+      [this.#jobs.work, (isOver) => this.#decide(isOver), (isOver) => this.#outbound.write(isOver)],
+      deps,
+    )
+    this.#locRib = new LocRib(config, {
+      onBest: (family, nlri, best) => this.#outbound.offer(family, nlri, best),
+      onForwarding: (family, nlri, forwarding) => this.#noteForwarding(family, nlri, forwarding),
+    })
+    const addJob = (job: Job): void => {
+      this.#jobs.add(job)
+      this.#turns.request()
+    }
+    this.#own = new OwnRoutes(this.#locRib)
+    this.#inbound = new Inbound(config, { locRib: this.#locRib, addJob })
+    this.#outbound = new Outbound(config, {
+      locRib: this.#locRib,
+      log: deps.log,
+      addJob,
+      onWork: () => this.#turns.request(),
+    })
+    this.#own.set(config.originated)
+    this.#turns.request()
   }
 
+  /** Nothing is asked of neighbours again: what they sent is judged anew, and told to them anew where that makes a difference. */
   configure(config: SpeakerConfig): void {
-    this.#config = config
+    const { maxPaths, multipathRelax } = this.#locRib.options
+    this.#locRib.options = config
+    if (maxPaths !== config.maxPaths || multipathRelax !== config.multipathRelax) {
+      for (const family of families) this.#jobs.add(this.#decideAgain(family))
+    }
+    this.#inbound.configure(config)
+    this.#outbound.configure(config)
+    this.#own.set(config.originated)
+    this.#turns.request()
   }
 
-  up(_neighbour: Neighbour, _outlet: Outlet): { readonly onDrain: () => void } {
-    this.#deps.log.debug('up', { asn: this.#config.asn })
-    return { onDrain: () => {} }
+  up(neighbour: Neighbour, outlet: Outlet): { readonly onDrain: () => void } {
+    const { tables } = this.#inbound.up(neighbour)
+    return this.#outbound.up(neighbour, outlet, tables)
   }
 
-  down(_neighbour: Neighbour, _end: SessionEnd): void {}
+  down(neighbour: Neighbour, end: SessionEnd): void {
+    this.#outbound.down(neighbour)
+    this.#inbound.down(neighbour, end)
+    this.#turns.request()
+  }
 
-  update(_neighbour: Neighbour, _update: Update): void {}
+  update(neighbour: Neighbour, update: Update): void {
+    this.#inbound.update(neighbour, update)
+    this.#turns.request()
+  }
 
-  refresh(_neighbour: Neighbour, _refresh: RouteRefresh): void {}
+  refresh(neighbour: Neighbour, refresh: RouteRefresh): void {
+    if (refresh.kind === 'request') this.#outbound.refresh(neighbour, refresh.family)
+    else this.#inbound.bracket(neighbour, refresh)
+  }
 
-  sweepStale(_peer: string, _family: Family, _options?: { readonly toLongLived: boolean }): void {}
+  sweepStale(peer: string, family: Family, options?: { readonly toLongLived: boolean }): void {
+    this.#inbound.sweepStale(peer, family, options?.toLongLived)
+  }
 
-  counts(_peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
-    return { received: 0, accepted: 0, advertised: 0 }
+  counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
+    let [received, accepted, advertised] = [0, 0, 0]
+    for (const table of Object.values(this.#inbound.get(peer)?.tables ?? {})) {
+      received += table.received
+      accepted += table.accepted
+    }
+    for (const { group, source } of this.#outbound.groupsOf(peer)) advertised += group.countFor(source)
+    return { received, accepted, advertised }
+  }
+
+  #decide(isOver: () => boolean): boolean {
+    const hasMore = this.#locRib.decide(isOver)
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) this.#deps.onRoutes(changes)
+    return hasMore
+  }
+
+  #noteForwarding(family: Family, nlri: Nlri, forwarding: Forwarding | undefined): void {
+    const prefix = prefixOf(nlri, family)
+    this.#changes.push({ prefix, route: forwarding && { prefix, ...forwarding } })
+  }
+
+  *#decideAgain(family: Family): Job {
+    let steps = 0
+    for (const destination of this.#locRib.destinations(family)) {
+      this.#locRib.enter(destination)
+      if (++steps % 64 === 0) yield
+    }
   }
 
   /** Every path that is held, also refused ones, with the reason for its place. */
-  paths(_filter: PathFilter = {}): PathStatus[] {
-    return []
+  paths(filter: PathFilter = {}): PathStatus[] {
+    return families
+      .filter((family) => filter.family === undefined || filter.family === family)
+      .flatMap((family) => this.#pathsOf(family, filter))
+  }
+
+  #pathsOf(family: Family, filter: PathFilter): PathStatus[] {
+    const wanted = filter.prefix === undefined ? undefined : Prefix.tryParse(filter.prefix)
+    if (filter.prefix !== undefined && wanted?.family !== family) return []
+    const nlri = wanted && nlriOf(wanted)
+    const refused = this.#refused(family, nlri)
+    const prefixes = new Set<Nlri>()
+    if (nlri !== undefined) prefixes.add(nlri)
+    else {
+      for (const destination of this.#locRib.destinations(family)) prefixes.add(destination.nlri)
+      for (const prefix of refused.keys()) prefixes.add(prefix)
+    }
+    const statuses: PathStatus[] = []
+    for (const prefix of prefixes) {
+      const candidates = this.#locRib.get(family, prefix)?.paths ?? []
+      const paths = { candidates, refused: refused.get(prefix) ?? [] }
+      statuses.push(...pathStatuses(prefix, family, paths, this.#locRib.options))
+    }
+    return filter.peer === undefined ? statuses : statuses.filter(({ peer }) => peer === filter.peer)
+  }
+
+  #refused(family: Family, wanted: Nlri | undefined): Map<Nlri, Path[]> {
+    const found = new Map<Nlri, Path[]>()
+    for (const { tables } of this.#inbound.peers) {
+      const table = tables[family]
+      const only = wanted && table.get(wanted)
+      const entries = wanted === undefined ? table.entries() : only === undefined ? [] : [[wanted, only] as const]
+      for (const [nlri, path] of entries) {
+        if (path.refusal !== undefined) found.set(nlri, [...(found.get(nlri) ?? []), path])
+      }
+    }
+    return found
   }
 
   /** What a neighbour has been told, or is being told. */
-  advertised(_peer: string): AdvertisedStatus[] {
-    return []
+  advertised(peer: string): AdvertisedStatus[] {
+    return [...this.#outbound.groupsOf(peer)].flatMap(({ group, source }) => advertisedStatuses(peer, group, source))
   }
 }

@@ -1,0 +1,221 @@
+// From chosen paths to neighbours: which of them are told the same, who joins them, who leaves, who asks for everything again.
+import { type Family } from '#/lib/addr.ts'
+import { type Logger } from '#/lib/log.ts'
+import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
+import { encodeEndOfRib, encodeRefresh } from '#/wire/bgp/index.ts'
+import { type Nlri } from '#/wire/bgp/values.ts'
+import { type Neighbour, type Outlet } from '../contract.ts'
+import { ExportRules, type ExportSettings, exportSettings } from './export.ts'
+import { type LocRib } from './loc-rib.ts'
+import { type Path, type PathSource } from './path.ts'
+import { type Job } from './turns.ts'
+import { type Link, Member, UpdateGroup } from './update-group.ts'
+
+const routesPerStep = 64
+
+type Membership = { key: string; group: UpdateGroup; readonly member: Member }
+
+type Session = {
+  readonly neighbour: Neighbour
+  readonly link: Link
+  readonly memberships: Map<Family, Membership>
+  /** Families that it asked for again while it was behind. */
+  readonly wanted: Set<Family>
+}
+
+export type OutboundDeps = {
+  readonly locRib: LocRib
+  readonly log: Logger
+  readonly addJob: (job: Job) => void
+  /** There is something to write. */
+  readonly onWork: () => void
+}
+
+/** Of whom this is the reflector: it concerns all groups to whom routes of these are advertised. */
+function clientsKey({ peers }: SpeakerConfig): string {
+  return JSON.stringify(peers.filter((peer) => peer.isReflectorClient).map(({ name }) => name))
+}
+
+export class Outbound {
+  readonly #deps: OutboundDeps
+  #config: SpeakerConfig
+  #peers: ReadonlyMap<string, PeerConfig>
+  #clientsKey: string
+  /** Groups of an earlier one have told what is no longer so. */
+  #generation = 0
+  readonly #groups = new Map<string, UpdateGroup>()
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(config: SpeakerConfig, deps: OutboundDeps) {
+    this.#config = config
+    this.#deps = deps
+    this.#peers = new Map(config.peers.map((peer) => [peer.name, peer]))
+    this.#clientsKey = clientsKey(config)
+  }
+
+  up(neighbour: Neighbour, outlet: Outlet, sources: Readonly<Record<Family, PathSource>>): { onDrain: () => void } {
+    const { name } = neighbour.config
+    const before = this.#sessions.get(name)
+    if (before !== undefined) this.down(before.neighbour)
+    const session: Session = {
+      neighbour,
+      link: { outlet, isBehind: false },
+      memberships: new Map(),
+      wanted: new Set(),
+    }
+    this.#sessions.set(name, session)
+    for (const family of neighbour.wire.families) {
+      const key = this.#keyOf(neighbour, family)
+      const membership = {
+        key,
+        group: this.#groupOf(key, neighbour, family),
+        member: new Member(sources[family], session.link),
+      }
+      session.memberships.set(family, membership)
+      membership.group.join(membership.member, { bytes: encodeEndOfRib(family), entered: this.#deps.locRib.entered })
+    }
+    this.#deps.onWork()
+    return { onDrain: () => this.#onDrain(session) }
+  }
+
+  down(neighbour: Neighbour): void {
+    const session = this.#sessions.get(neighbour.config.name)
+    if (session?.neighbour !== neighbour) return
+    this.#sessions.delete(neighbour.config.name)
+    for (const { key, group, member } of session.memberships.values()) this.#leave(key, group, member)
+  }
+
+  #leave(key: string, group: UpdateGroup, member: Member): void {
+    group.leave(member)
+    if (group.isEmpty) this.#groups.delete(key)
+  }
+
+  #onDrain(session: Session): void {
+    session.link.isBehind = false
+    const wanted = [...session.wanted]
+    session.wanted.clear()
+    for (const family of wanted) this.refresh(session.neighbour, family)
+    this.#deps.onWork()
+  }
+
+  /** RFC 2918: everything again, between brackets where both sides know them (RFC 7313). */
+  refresh(neighbour: Neighbour, family: Family): void {
+    const session = this.#sessions.get(neighbour.config.name)
+    const membership = session?.memberships.get(family)
+    if (session?.neighbour !== neighbour || membership === undefined) return
+    if (session.link.isBehind) {
+      session.wanted.add(family)
+      return
+    }
+    const { group, member } = membership
+    const isEnhanced = neighbour.remote.enhancedRouteRefresh
+    if (isEnhanced) member.write(encodeRefresh({ family, kind: 'begin' }))
+    const bytes = isEnhanced ? encodeRefresh({ family, kind: 'end' }) : new Uint8Array(0)
+    group.leave(member)
+    group.join(member, { bytes, entered: this.#deps.locRib.entered })
+    this.#deps.onWork()
+  }
+
+  configure(config: SpeakerConfig): void {
+    this.#config = config
+    this.#peers = new Map(config.peers.map((peer) => [peer.name, peer]))
+    if (clientsKey(config) !== this.#clientsKey) this.#generation++
+    this.#clientsKey = clientsKey(config)
+    const moves = new Map<UpdateGroup, Set<UpdateGroup>>()
+    for (const { neighbour, memberships } of this.#sessions.values()) {
+      for (const [family, membership] of memberships) {
+        const key = this.#keyOf(neighbour, family)
+        if (key === membership.key) continue
+        const { group: from, member } = membership
+        const into = this.#groupOf(key, neighbour, family)
+        const known = moves.get(from) ?? new Set<UpdateGroup>()
+        moves.set(from, known)
+        if (!known.has(into)) {
+          known.add(into)
+          this.#deps.addJob(this.#move(from, into))
+        }
+        this.#leave(membership.key, from, member)
+        into.join(member)
+        membership.key = key
+        membership.group = into
+      }
+    }
+    if (moves.size > 0) this.#deps.onWork()
+  }
+
+  #keyOf(neighbour: Neighbour, family: Family): string {
+    return `${this.#generation} ${JSON.stringify(this.#settingsOf(neighbour, family))}`
+  }
+
+  #settingsOf(neighbour: Neighbour, family: Family): ExportSettings {
+    const own = this.#peers.get(neighbour.config.name) ?? neighbour.config
+    return exportSettings(this.#config, own, neighbour, family)
+  }
+
+  #groupOf(key: string, neighbour: Neighbour, family: Family): UpdateGroup {
+    const known = this.#groups.get(key)
+    if (known !== undefined) return known
+    const rules = new ExportRules(this.#settingsOf(neighbour, family))
+    const group = new UpdateGroup(rules, (error, prefix, count) =>
+      this.#deps.log.warn('cannot advertise', { prefix: String(prefix), count, error }),
+    )
+    this.#groups.set(key, group)
+    this.#deps.addJob(this.#fill(group))
+    return group
+  }
+
+  *#fill(group: UpdateGroup): Job {
+    let steps = 0
+    for (const { nlri, paths, isWaiting } of this.#deps.locRib.destinations(group.rules.settings.family)) {
+      // those in line are offered when they are decided
+      if (!isWaiting) group.offer(nlri, paths[0])
+      if (++steps % routesPerStep !== 0) continue
+      if (group.isEmpty) break
+      yield
+    }
+    group.isFilling = false
+  }
+
+  /**
+   * Members of one group have become members of another: what they were told there, and are not here, is withdrawn. From now on
+   * nothing is forgotten there until that is done.
+   */
+  #move(from: UpdateGroup, into: UpdateGroup): Job {
+    const pinned = from.log.readFromStart()
+    const earlier = [...from.arrivals]
+    const arrival = Symbol('arrival')
+    into.arrivals.add(arrival)
+    function* move(): Job {
+      while (into.isFilling || earlier.some((one) => from.arrivals.has(one))) yield
+      let steps = 0
+      for (const [nlri] of from.log.entries()) {
+        into.withdrawUnlessThere(nlri)
+        if (++steps % routesPerStep === 0) yield
+      }
+      into.arrivals.delete(arrival)
+      from.log.close(pinned)
+    }
+    return move()
+  }
+
+  /** What has been decided on a prefix. */
+  offer(family: Family, nlri: Nlri, best: Path | undefined): void {
+    for (const group of this.#groups.values()) if (group.rules.settings.family === family) group.offer(nlri, best)
+  }
+
+  /** Returns whether there is more that somebody could take. */
+  write(isOver: () => boolean): boolean {
+    let hasMore = false
+    for (const group of this.#groups.values()) {
+      if (group.write(this.#deps.locRib.decidedUpTo, isOver)) hasMore = true
+    }
+    return hasMore
+  }
+
+  /** The groups that a neighbour is in, and whose routes it is not told there. */
+  *groupsOf(peer: string): Iterable<{ readonly group: UpdateGroup; readonly source: PathSource }> {
+    for (const { group, member } of this.#sessions.get(peer)?.memberships.values() ?? []) {
+      yield { group, source: member.source }
+    }
+  }
+}

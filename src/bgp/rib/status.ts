@@ -1,0 +1,72 @@
+// What the RIB tells people of paths, with the reason for each one's place.
+import { type Family } from '#/lib/addr.ts'
+import { type AdvertisedStatus, type PathStatus } from '#/model/bgp.ts'
+import { asPathText, communityText, prefixOf } from '#/wire/bgp/index.ts'
+import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
+import { explain, type MultipathOptions, select } from './decision.ts'
+import { type Path, type PathSource } from './path.ts'
+import { type UpdateGroup } from './update-group.ts'
+
+/** Stands for a peer's name on our own routes, and for the next hop that each neighbour gets an own one of. */
+const own = 'self'
+const origins = ['igp', 'egp', 'incomplete'] as const
+
+function communitiesOf({ communities = [], largeCommunities = [] }: PathAttributes): readonly string[] {
+  return [...communities, ...largeCommunities].map(communityText)
+}
+
+function nextHopTexts({ nextHop: { addr, linkLocal } }: { readonly nextHop: PathNextHop }): readonly string[] {
+  return linkLocal === undefined ? [`${addr}`] : [`${addr}`, `${linkLocal}`]
+}
+
+/** All paths to a prefix: candidates with the best one first, then those that were refused. */
+export function pathStatuses(
+  nlri: Nlri,
+  family: Family,
+  { candidates, refused }: { readonly candidates: readonly Path[]; readonly refused: readonly Path[] },
+  options: MultipathOptions,
+): PathStatus[] {
+  const prefix = prefixOf(nlri, family).toString()
+  const selection = candidates.length === 0 ? undefined : select(candidates, options)
+  const reasons = candidates.length === 0 ? undefined : explain(candidates, options)
+  const { best } = selection ?? {}
+  const sorted = candidates.toSorted((one, other) => Number(other === best) - Number(one === best))
+  return [...sorted, ...refused].map((path) => {
+    const { attributes, received } = path
+    const { localPreference, med } = attributes
+    return {
+      prefix,
+      peer: path.source?.peer ?? own,
+      nextHops: received === undefined ? [own] : nextHopTexts(received),
+      asPath: asPathText(attributes.asPath),
+      origin: origins[attributes.origin],
+      ...(localPreference !== undefined && { localPreference }),
+      ...(med !== undefined && { med }),
+      communities: communitiesOf(attributes),
+      isBest: path === best,
+      isMultipath: selection?.multipath.includes(path) === true,
+      isStale: path.isStale,
+      reason: path.refusal ?? reasons?.get(path) ?? '',
+      isRefused: path.refusal !== undefined,
+    }
+  })
+}
+
+/** What a member of a group is told, but for its own routes. */
+export function advertisedStatuses(peer: string, { rules, log }: UpdateGroup, source: PathSource): AdvertisedStatus[] {
+  const statuses: AdvertisedStatus[] = []
+  for (const [nlri, { path }] of log.entries()) {
+    if (path === undefined || path.source === source) continue
+    const outcome = rules.decide(path, nlri)
+    if (outcome === undefined) continue
+    const attributes = rules.attributesOf(path, outcome)
+    statuses.push({
+      prefix: prefixOf(nlri, rules.settings.family).toString(),
+      peer,
+      nextHop: `${rules.nextHopOf(path)?.addr}`,
+      asPath: asPathText(attributes.asPath),
+      communities: communitiesOf(attributes),
+    })
+  }
+  return statuses
+}
