@@ -1,8 +1,18 @@
 // A BGP speaker: peers by name, one listener for all of them, and the routes they bring. It composes; sessions are in session/, routes
 // in rib/, sockets behind the Transport.
-import { type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
-import { type RouteSink } from './contract.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { type PeerConfig, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import { CeaseSubcode, ErrorCode, notificationOf, shutdownNotification } from '#/wire/bgp/index.ts'
+import { type Connection, type Listener, type RouteSink, type Timer } from './contract.ts'
 import { type SessionDeps } from './session/deps.ts'
+import { Passwords } from './session/passwords.ts'
+import { Peer, type SpeakerIdentity } from './session/peer.ts'
+import { Turns } from './session/turns.ts'
+
+/** How long all peers together may hold up the event loop at a time. */
+const roundMs = 5
+/** RFC 4724 section 4.1: peers that do not come back are not waited for longer than this, or than the longest restart time. */
+const leastDeferralSeconds = 60
 
 /** The RIB as a speaker needs it: what is not of sessions in a configuration is told to it. */
 export interface ConfigurableRoutes extends RouteSink {
@@ -13,45 +23,160 @@ export type SpeakerDeps = Omit<SessionDeps, 'routes' | 'random' | 'defer'> & {
   readonly rib: ConfigurableRoutes
   readonly random?: SessionDeps['random']
   readonly defer?: SessionDeps['defer']
-  /** Once: every peer has sent End-of-RIB, or the deferral time of RFC 4724 section 4.1 is over. */
+  /** Once, on a later turn: every peer has sent End-of-RIB, or the deferral time is over. */
   readonly onReady?: () => void
 }
 
 export class Speaker implements AsyncDisposable {
-  readonly #config: SpeakerConfig
-  readonly #deps: SpeakerDeps
+  readonly #deps: SpeakerDeps & Pick<SessionDeps, 'random' | 'defer'>
+  readonly #turns: Turns
+  readonly #isRestarting: boolean
+  readonly #peers = new Map<string, Peer>()
+  /** Peers that are no more, with connections that still are. */
+  readonly #leaving = new Set<Peer>()
+  #config: SpeakerConfig
+  #listener: Listener | undefined
+  #passwords: Passwords | undefined
+  #state: 'new' | 'running' | 'stopped' = 'new'
+  #isReady = false
+  #deferral: Timer | undefined
 
   constructor(config: SpeakerConfig, deps: SpeakerDeps) {
     this.#config = config
-    this.#deps = deps
+    this.#isRestarting = config.isRestarting
+    this.#deps = { random: Math.random, defer: (call) => void setImmediate(call), ...deps }
+    this.#turns = new Turns({ roundMs }, { defer: this.#deps.defer, nowMs: () => deps.clock.nowMs() })
   }
 
   /** Listens and lets sessions begin. Throws when the port is taken. */
   start(): void {
-    this.#deps.rib.configure(this.#config)
+    if (this.#state !== 'new') return
+    this.#listen(this.#config.listenPort)
+    this.#state = 'running'
+    this.configure(this.#config)
+    const restartTimes = this.#config.peers.map(({ gracefulRestart }) => gracefulRestart?.restartTimeSeconds ?? 0)
+    const deferralMs = Math.max(leastDeferralSeconds, ...restartTimes) * 1000
+    this.#deferral = this.#deps.clock.after(deferralMs, () => this.#ready())
   }
 
-  /** Applies what is different: only sessions whose own settings changed are reset. */
+  /** Applies what is different: only sessions whose own settings changed are reset. Throws when a new port is taken. */
   configure(config: SpeakerConfig): void {
+    const { listenPort } = this.#config
+    this.#config = config
+    if (this.#state !== 'running') return
+    // new policies are there before the first route of a new session
     this.#deps.rib.configure(config)
+    const wanted = new Set(config.peers.map(({ name }) => name))
+    for (const [name, peer] of this.#peers) if (!wanted.has(name)) this.#remove(name, peer)
+    const fresh = config.peers.filter(({ name }) => !this.#peers.has(name))
+    for (const peer of config.peers) this.#peers.get(peer.name)?.configure(peer, this.#identity())
+    for (const peer of fresh) this.#peers.set(peer.name, this.#peerOf(peer))
+    if (config.listenPort !== listenPort) this.#listen(config.listenPort)
+    this.#setPasswords()
+    for (const { name } of fresh) this.#peers.get(name)?.start()
+    this.#checkReady()
   }
 
   peers(): readonly PeerStatus[] {
-    return []
+    return [...this.#peers.values()].map((peer) => peer.status())
   }
 
   /** `hard`: ends the session and begins anew. `soft`: asks for all routes again (RFC 2918). False: there is no such peer. */
-  reset(_peer: string, _how: 'hard' | 'soft'): boolean {
-    return false
+  reset(peer: string, how: 'hard' | 'soft'): boolean {
+    const found = this.#peers.get(peer)
+    found?.reset(how)
+    return found !== undefined
   }
 
   /**
-   * `restart`: this node goes on forwarding, neighbours with graceful restart keep its routes (RFC 4724). `shutdown`: they are told
-   * to let go of them, with `text` for their operators (RFC 9003). Resolves when all connections are closed.
+   * `restart`: this node goes on forwarding, neighbours with graceful restart keep its routes (RFC 4724), and routes learned from them
+   * stay as they are here. `shutdown`: they are told to let go of them, with `text` for their operators (RFC 9003). Resolves when all
+   * connections are closed.
    */
-  async stop(_how: 'restart' | 'shutdown', _text?: string): Promise<void> {}
+  async stop(how: 'restart' | 'shutdown', text = ''): Promise<void> {
+    if (this.#state === 'running') {
+      for (const peer of this.#peers.values()) {
+        if (how === 'restart') peer.suspend(text)
+        else peer.close(shutdownNotification(CeaseSubcode.shutdown, text))
+      }
+    }
+    this.#state = 'stopped'
+    this.#deferral?.cancel()
+    this.#listener?.close()
+    this.#listener = undefined
+    await Promise.all([...this.#peers.values(), ...this.#leaving].map((peer) => peer.closed()))
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop('shutdown')
   }
+
+  #identity(): SpeakerIdentity {
+    const { routerId, localAddrs = [] } = this.#config
+    return { routerId, localAddrs }
+  }
+
+  #peerOf(config: PeerConfig): Peer {
+    const { rib, onReady: _, ...deps } = this.#deps
+    return new Peer(config, this.#identity(), {
+      ...deps,
+      routes: rib,
+      turns: this.#turns,
+      isRestarting: () => this.#isRestarting && !this.#isReady,
+      onComplete: () => this.#checkReady(),
+      onAddr: () => this.#setPasswords(),
+    })
+  }
+
+  #remove(name: string, peer: Peer): void {
+    this.#peers.delete(name)
+    this.#leaving.add(peer)
+    peer.close(notificationOf(ErrorCode.cease, CeaseSubcode.deconfigured))
+    void peer.closed().then(() => this.#leaving.delete(peer))
+  }
+
+  #listen(port: number | undefined): void {
+    this.#listener?.close()
+    this.#listener = undefined
+    if (port === undefined) return
+    const listener = this.#deps.transport.listen(port, (connection) => this.#onConnection(connection))
+    this.#listener = listener
+    this.#passwords = new Passwords({ listener, log: this.#deps.log })
+  }
+
+  #setPasswords(): void {
+    if (this.#listener === undefined) return
+    this.#passwords?.set(
+      [...this.#peers.values()].flatMap(({ addr, config }) => {
+        const isTaken = config.mode !== 'active' && config.password !== undefined
+        return addr !== undefined && isTaken ? [{ addr, password: config.password }] : []
+      }),
+    )
+  }
+
+  #onConnection(connection: Connection): void {
+    const { remoteAddr, device } = connection
+    const peer = [...this.#peers.values()].find((each) => isFrom(each.config, remoteAddr, device))
+    if (peer !== undefined) return peer.accept(connection)
+    this.#deps.log.debug('refused a connection of no peer', { addr: remoteAddr, device })
+    connection.destroy()
+  }
+
+  #checkReady(): void {
+    if ([...this.#peers.values()].every(({ isComplete }) => isComplete)) this.#ready()
+  }
+
+  #ready(): void {
+    if (this.#isReady || this.#state !== 'running') return
+    this.#isReady = true
+    this.#deferral?.cancel()
+    const { defer, onReady } = this.#deps
+    if (onReady !== undefined) defer(onReady)
+  }
+}
+
+/** An unnumbered peer is whoever is at the other end of its device. */
+function isFrom(config: PeerConfig, remoteAddr: Addr, device: string | undefined): boolean {
+  if (config.addr === undefined) return remoteAddr.isLinkLocal && device === config.device
+  return config.addr.equals(remoteAddr) && (!remoteAddr.isLinkLocal || device === config.device)
 }

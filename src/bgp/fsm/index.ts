@@ -1,13 +1,4 @@
 // The state machine of a BGP peer: RFC 4271 section 8.
-export { openHoldSeconds, step } from './machine.ts'
-export {
-  type Agreed,
-  type DownCause,
-  type FsmAction,
-  type FsmEvent,
-  type FsmSettings,
-  type FsmState,
-  initialState,
-  nameOf,
-  type Phase,
-} from './state.ts'
+export { isCollision } from './notices.ts'
+export { FsmRunner } from './runner.ts'
+export { type DownCause, type FsmAction, type FsmSettings, nameOf, type Phase } from './state.ts'

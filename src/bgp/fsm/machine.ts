@@ -99,7 +99,9 @@ function accepted(state: FsmState, id: number): FsmStep {
   if (!state.isRunning) return stay(state, { kind: 'drop', id })
   // who connects again has given up what it began before
   const earlier = state.connections.filter(({ isOurs, phase }) => !isOurs && phase === 'OpenSent')
-  const actions = earlier.flatMap((connection) => end(connection, { kind: 'replaced' }, { notification: collisionResolved }))
+  const actions = earlier.flatMap((connection) =>
+    end(connection, { kind: 'replaced' }, { notification: collisionResolved }),
+  )
   // a peer that died without a FIN answers this with RST, and is back at once instead of after the hold time
   const established = state.connections.find(({ phase }) => phase === 'Established')
   if (established !== undefined) actions.push({ kind: 'sendKeepalive', id: established.id })
@@ -163,7 +165,13 @@ function onConnection(
 /** Its OPEN was good: collisions are resolved now (section 6.8). */
 function opened(settings: FsmSettings, state: FsmState, connection: ConnectionState, agreed: Agreed): FsmStep {
   const lost = (): FsmStep =>
-    lose(settings, state, connection, { kind: 'sent', notification: collisionResolved }, { notification: collisionResolved })
+    lose(
+      settings,
+      state,
+      connection,
+      { kind: 'sent', notification: collisionResolved },
+      { notification: collisionResolved },
+    )
   const rival = state.connections.find(({ id, phase }) => id !== connection.id && phase !== 'OpenSent')
   const actions: FsmAction[] = []
   if (rival?.phase === 'Established') {

@@ -3,6 +3,7 @@
 import { BgpError, MessageReader } from '#/wire/bgp/index.ts'
 import { type BgpMessage, type WireSettings } from '#/wire/bgp/values.ts'
 import { type Clock, type Connection, type Outlet, type Timer } from '../contract.ts'
+import { type Negotiated } from './open.ts'
 import { type Turn, type Turns } from './turns.ts'
 
 /** Messages of one turn. */
@@ -41,8 +42,8 @@ type Deps = {
 export class Link implements Turn, Outlet {
   readonly id: number
   readonly connection: Connection
-  /** What both sides agreed on; to be set before the next message is read. */
-  wire: WireSettings = initialWire
+  /** What both sides' OPENs came to; to be set before the next message is read. */
+  negotiated: Negotiated | undefined
 
   readonly #deps: Deps
   readonly #reader = new MessageReader()
@@ -72,10 +73,6 @@ export class Link implements Turn, Outlet {
       onDrain: () => this.#drained(),
       onClose: (error) => this.#ended(error),
     }
-  }
-
-  get isDropped(): boolean {
-    return this.#isDropped
   }
 
   write(bytes: Uint8Array): boolean {
@@ -170,7 +167,7 @@ export class Link implements Turn, Outlet {
 
   #next(): BgpMessage | undefined {
     try {
-      return this.#reader.next(this.wire)
+      return this.#reader.next(this.negotiated?.wire ?? initialWire)
     } catch (error) {
       if (!(error instanceof BgpError)) throw error
       this.#deps.handlers.onMalformed(this, error)
@@ -217,7 +214,7 @@ export class Link implements Turn, Outlet {
 
   #checkHold(): void {
     // the peer has sent something, it is we who are late to read it
-    if (this.#isQueued || this.#isPaused) this.touchHold()
+    if (this.#isQueued) this.touchHold()
     const leftMs = this.#heardMs + this.#holdMs - this.#deps.clock.nowMs()
     if (leftMs > 0) this.#hold = this.#deps.clock.after(leftMs, () => this.#checkHold())
     else this.#deps.handlers.onTimer(this, 'holdExpired')

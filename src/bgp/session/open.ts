@@ -63,7 +63,12 @@ export function openOf(config: PeerConfig, terms: OpenTerms): Open {
     }),
     unknown: [],
   }
-  return { asn: config.localAsn, holdTimeSeconds: config.timers.holdTimeSeconds, routerId: terms.routerId, capabilities }
+  return {
+    asn: config.localAsn,
+    holdTimeSeconds: config.timers.holdTimeSeconds,
+    routerId: terms.routerId,
+    capabilities,
+  }
 }
 
 function offersExtendedNextHop(config: PeerConfig, { isOverIpv6 }: Pick<OpenTerms, 'isOverIpv6'>): boolean {
@@ -92,7 +97,11 @@ export function judgeOpen(
     const theirs = offered.families.map((family) => `IPv${family}`).join(', ') || 'none that we know'
     const ours = config.families.map((family) => `IPv${family}`).join(', ')
     const data = multiprotocolCapabilities(config.families)
-    return refused(OpenSubcode.unsupportedCapability, `no common address family: ours ${ours}; the peer's ${theirs}`, data)
+    return refused(
+      OpenSubcode.unsupportedCapability,
+      `no common address family: ours ${ours}; the peer's ${theirs}`,
+      data,
+    )
   }
   return { kind: 'agreed', negotiated: negotiate(config, terms, remote, families) }
 }

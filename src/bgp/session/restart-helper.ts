@@ -40,7 +40,8 @@ export class RestartHelper {
       ({ family, keptForwarding }) => keptForwarding && families.includes(family),
     )
     for (const family of this.#stale.keys()) {
-      if (kept.some((each) => each.family === family)) this.#wait(family, stalePathTimeSeconds, () => this.#sweep(family))
+      if (kept.some((each) => each.family === family))
+        this.#wait(family, stalePathTimeSeconds, () => this.#sweep(family))
       else this.#sweep(family)
     }
   }

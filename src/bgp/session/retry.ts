@@ -1,7 +1,7 @@
 // How long to wait before another attempt to connect (ConnectRetryTimer, RFC 4271 section 8.1.1; jitter: section 10).
 import { type FsmAction } from '../fsm/index.ts'
 
-type Reason = Extract<FsmAction, { kind: 'startRetry' }>['after']
+export type RetryReason = Extract<FsmAction, { kind: 'startRetry' }>['after']
 
 /** A peer whose OPENs are refused is asked at least so often: somebody may have mended it. */
 const longestBackOffMs = 120_000
@@ -17,7 +17,7 @@ export class Retry {
   }
 
   /** `lastedMs`: of the session that was lost. */
-  delayMs(after: Reason, connectRetrySeconds: number, lastedMs = 0): number {
+  delayMs(after: RetryReason, connectRetrySeconds: number, lastedMs = 0): number {
     const usualMs = Math.max(1, connectRetrySeconds) * 1000
     const jitter = 1 + this.#random() / 4
     if (after === 'lost') return Math.min(usualMs, lastedMs > usualMs ? soonMs : usualMs) * jitter

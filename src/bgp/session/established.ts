@@ -1,0 +1,118 @@
+// An established session: what its routes are told, BFD beside it, and how far the peer is with sending what it has.
+import { type Addr, type Family } from '#/lib/addr.ts'
+import { type Logger } from '#/lib/log.ts'
+import { type BfdSettings, type PeerConfig } from '#/model/bgp.ts'
+import { type BgpMessage } from '#/wire/bgp/index.ts'
+import { type Neighbour, type RouteSink } from '../contract.ts'
+import { type BfdService, type BfdState, type BfdWatch } from './deps.ts'
+import { type Link } from './link.ts'
+import { type Negotiated } from './open.ts'
+
+export type EstablishedOptions = {
+  readonly config: PeerConfig
+  readonly link: Link
+  readonly negotiated: Negotiated
+  readonly localAddrs: readonly Addr[]
+}
+
+export type EstablishedDeps = {
+  readonly routes: RouteSink
+  readonly bfd: BfdService | undefined
+  readonly log: Logger
+  readonly nowMs: () => number
+  /** BFD was up and is down. */
+  readonly onBfdDown: () => void
+  readonly onEndOfRib: (family: Family) => void
+}
+
+/** Faults of a peer's UPDATEs are logged at most so often. */
+const faultPauseMs = 10_000
+
+export class EstablishedSession implements Disposable {
+  readonly link: Link
+  readonly negotiated: Negotiated
+  readonly neighbour: Neighbour
+  readonly sinceMs: number
+  readonly #deps: EstablishedDeps
+  readonly #drain: () => void
+  readonly #awaited: Set<Family>
+  #bfd: BfdWatch | undefined
+  #faultsQuietUntilMs = 0
+
+  constructor(options: EstablishedOptions, deps: EstablishedDeps) {
+    const { config, link, negotiated } = options
+    const { localAddr, remoteAddr, device } = link.connection
+    this.link = link
+    this.negotiated = negotiated
+    this.#deps = deps
+    this.sinceMs = deps.nowMs()
+    this.#awaited = new Set(negotiated.wire.families)
+    this.neighbour = {
+      config,
+      remoteAddr,
+      localAddr,
+      localAddrs: options.localAddrs,
+      ...(device !== undefined && { device }),
+      remoteAsn: negotiated.remote.asn,
+      remoteRouterId: negotiated.remote.routerId,
+      isInternal: negotiated.isInternal,
+      wire: negotiated.wire,
+      remote: negotiated.remote.capabilities,
+    }
+    this.#drain = deps.routes.up(this.neighbour, link).onDrain
+    this.watch(config.bfd)
+  }
+
+  /** Every family's End-of-RIB has come. */
+  get hasEverything(): boolean {
+    return this.#awaited.size === 0
+  }
+
+  get bfdState(): BfdState | undefined {
+    return this.#bfd?.state
+  }
+
+  drained(): void {
+    this.#drain()
+  }
+
+  deliver(message: BgpMessage): void {
+    const { routes } = this.#deps
+    if (message.kind === 'refresh' && message.refresh !== undefined) routes.refresh(this.neighbour, message.refresh)
+    if (message.kind !== 'update') return
+    const { update } = message
+    if (update.faults.length > 0) this.#logFaults(update.faults)
+    routes.update(this.neighbour, update)
+    if (update.endOfRib === undefined) return
+    this.#awaited.delete(update.endOfRib)
+    this.#deps.onEndOfRib(update.endOfRib)
+  }
+
+  /** A BFD session that never comes up holds nothing down (RFC 5882 section 3.2). */
+  watch(settings: BfdSettings | undefined): void {
+    this.#bfd?.[Symbol.dispose]()
+    this.#bfd = undefined
+    if (settings === undefined || this.#deps.bfd === undefined) return
+    const { remoteAddr: addr, localAddr, device } = this.neighbour
+    let wasUp = false
+    this.#bfd = this.#deps.bfd.watch(
+      { addr, localAddr, ...(device !== undefined && { device }) },
+      settings,
+      (state) => {
+        if (state === 'Up') wasUp = true
+        else if (state === 'Down' && wasUp) this.#deps.onBfdDown()
+      },
+    )
+  }
+
+  [Symbol.dispose](): void {
+    this.#bfd?.[Symbol.dispose]()
+  }
+
+  #logFaults(faults: readonly string[]): void {
+    const nowMs = this.#deps.nowMs()
+    if (nowMs < this.#faultsQuietUntilMs) return
+    this.#faultsQuietUntilMs = nowMs + faultPauseMs
+    this.#deps.log.warn('the peer sent a faulty UPDATE (RFC 7606)', { faults })
+  }
+}
