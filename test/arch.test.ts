@@ -19,7 +19,7 @@ const mayImport: Record<string, string[]> = {
   reconcile: ['kernel', 'sys', 'wire', 'model', 'lib'],
   trace: ['wire', 'kernel', 'policy', 'model', 'lib'],
   agent: ['bgp', 'cluster', 'kernel', 'lib', 'model', 'plan', 'policy', 'reconcile', 'sys', 'trace', 'wire'],
-  lab: ['agent', 'cluster', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'sys', 'wire'],
+  lab: ['agent', 'cluster', 'install', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'sys', 'wire'],
   install: ['cluster', 'model', 'lib'],
   cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'model', 'lib'],
 }

@@ -10,7 +10,7 @@ import type { KubeObject } from '#/model/kubernetes.ts'
 import { Backoff } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { type Clock, sleep, systemClock } from './clock.ts'
-import { ApiError, describe } from './errors.ts'
+import { ApiError, describe, isApiError } from './errors.ts'
 import { type Keep, lean, type Listener, ObjectStore, type Unsubscribe } from './store.ts'
 import { type WatchEvent, watchEvents } from './watch.ts'
 
@@ -19,6 +19,8 @@ export type ReflectorOptions = {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   readonly pageSize?: number
+  /** The kind may not be defined in the cluster: then there are no objects of it, and it is looked for again. */
+  readonly mayBeUndefined?: boolean
 }
 
 export type ReflectorDeps<T extends KubeObject> = {
@@ -50,6 +52,8 @@ const maxFailedResumes = 3
 const saysNothingOfVersions = [401, 403, 429, 503]
 /** The most a Retry-After can hold us off. */
 const longestAskedMs = 60_000
+/** An API server that starts may not know all kinds yet: what is known is given up only when it has denied one for this long. */
+const undefinedAfterMs = 30_000
 /** How many objects are taken over before others on the event loop get their turn. */
 const objectsPerTurn = 50
 
@@ -71,6 +75,8 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #resourceVersion: string | undefined
   #failedResumes = 0
   #attempts = 0
+  /** Since when the server has said that there is no such kind. */
+  #undefinedSinceMs: number | undefined
 
   constructor(options: ReflectorOptions, deps: ReflectorDeps<T>) {
     this.#options = options
@@ -142,10 +148,15 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       signal: this.#stop.signal,
     })
     this.#stop.signal.throwIfAborted()
-    let taken = 0
-    for (const _ of this.#store.replaceAll(items)) if (++taken % objectsPerTurn === 0) await immediate()
+    this.#undefinedSinceMs = undefined
+    await this.#replaceAll(items)
     this.#log.debug('listed', { objects: items.length, resourceVersion })
     return resourceVersion
+  }
+
+  async #replaceAll(items: readonly T[]): Promise<void> {
+    let taken = 0
+    for (const _ of this.#store.replaceAll(items)) if (++taken % objectsPerTurn === 0) await immediate()
   }
 
   async #watch(resourceVersion: string): Promise<void> {
@@ -197,15 +208,25 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   async #recover(error: unknown): Promise<void> {
     const message = describe(error)
-    if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
+    const isUndefined = this.#options.mayBeUndefined === true && isApiError(error, 404)
+    if (isUndefined) await this.#takeUndefined()
+    else if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
     const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0
     const delayMs = Math.max(askedMs, this.#backoff.next())
     // a failure is news, its repetition is not
-    const level = message === this.#lastError ? 'debug' : 'warn'
+    const level = isUndefined || message === this.#lastError ? 'debug' : 'warn'
     this.#log[level]('lost the API, keeping what is known', { error: message, retryInMs: Math.round(delayMs) })
     this.#phase = 'backoff'
     this.#lastError = message
     await sleep(this.#clock, delayMs, this.#stop.signal)
+  }
+
+  async #takeUndefined(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs()
+    this.#undefinedSinceMs ??= nowMs
+    if (this.inSync && nowMs - this.#undefinedSinceMs < undefinedAfterMs) return
+    this.#resourceVersion = undefined
+    if (!this.inSync || this.objects.size > 0) await this.#replaceAll([])
   }
 
   /** 410: the version is compacted away. 400: it is no version to this server. Others get a few tries to serve it. */

@@ -53,8 +53,6 @@ export const bgpDefaults = {
   maxPrefixes: { count: 100_000, warningPercent: 75, restartSeconds: 300 },
 } as const
 
-export const routingModes = ['vxlan', 'native', 'auto'] as const
-export type RoutingMode = (typeof routingModes)[number]
 export const nodeMeshes = ['Full', 'None', 'Auto'] as const
 export const sessionModes = ['both', 'passive', 'active'] as const
 export const familyNames = ['IPv4', 'IPv6'] as const

@@ -16,7 +16,7 @@ import { type SpecReader } from './spec-reader.ts'
 /** Where a password is. */
 export type SecretRef = { readonly namespace: string; readonly name: string; readonly key: string }
 
-export function secretKey({ namespace, name }: SecretRef): string {
+export function secretKey({ namespace, name }: Pick<SecretRef, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`
 }
 

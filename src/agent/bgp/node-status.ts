@@ -1,0 +1,117 @@
+// The status of a BGPNode: what a node's speaker says of itself, as the object has it (src/install/definitions/node-kind.ts). Pure.
+import { type PeerStatus } from '#/model/bgp.ts'
+import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { type BgpRole } from '#/plan/bgp-mesh.ts'
+
+/** What there is to tell of a speaker. */
+export type SpeakerReport = {
+  readonly routerId: string
+  readonly asn: number
+  readonly role: BgpRole
+  readonly peers: readonly PeerStatus[]
+  readonly routes: { readonly learned: number; readonly installed: number }
+}
+
+type Session = {
+  readonly peer: string
+  readonly address?: string
+  readonly asn?: number
+  readonly state: PeerStatus['state']
+  readonly since: string
+  readonly received: number
+  readonly accepted: number
+  readonly advertised: number
+  readonly lastError?: string
+}
+
+export type BgpNodeStatus = {
+  readonly routerID?: string
+  readonly asn?: number
+  readonly role: BgpRole
+  readonly established: number
+  readonly configured: number
+  readonly sessions: readonly Session[]
+  readonly routes: SpeakerReport['routes']
+  readonly conditions: readonly object[]
+}
+
+/** An object of the API must stay small: a mesh may have a thousand sessions. */
+const maxSessions = 100
+/** As much as describe shows whole on a screen. */
+const maxMessageLength = 512
+const conditionType = 'Established'
+
+const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+const isUp = ({ state }: PeerStatus): boolean => state === 'Established'
+const isOfMesh = ({ name }: PeerStatus): boolean => name.startsWith('node/')
+
+/** BGPPeers, then nodes; of these those that are down first. */
+function inOrder(peers: readonly PeerStatus[]): PeerStatus[] {
+  const rank = (peer: PeerStatus): number => (isOfMesh(peer) ? (isUp(peer) ? 2 : 1) : 0)
+  return peers.toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+}
+
+function sessionOf(peer: PeerStatus): Session {
+  const { name, addr, remoteAsn, state, sinceMs, received, accepted, advertised, lastError } = peer
+  return {
+    peer: name,
+    ...(addr !== undefined && { address: addr }),
+    ...(remoteAsn !== undefined && { asn: remoteAsn }),
+    state,
+    since: timeOf(sinceMs),
+    received,
+    accepted,
+    advertised,
+    ...(lastError !== undefined && { lastError: lastError.slice(0, maxMessageLength) }),
+  }
+}
+
+/** Since when the condition has this status: conditions are written whole. */
+function transitionOf(live: KubeObject | undefined, status: string): string | undefined {
+  const conditions = fieldsOf(fieldsOf(live)['status'])['conditions']
+  const before = Array.isArray(conditions) ? conditions.map(fieldsOf).find(({ type }) => type === conditionType) : {}
+  const time = before?.['lastTransitionTime']
+  return before?.['status'] === status && typeof time === 'string' ? time : undefined
+}
+
+function conditionFor(peers: readonly PeerStatus[], live: KubeObject | undefined, nowMs: number): object {
+  const down = inOrder(peers).filter((peer) => !isUp(peer))
+  const [status, reason] = down.length === 0 ? ['True', 'AllEstablished'] : ['False', 'SessionsDown']
+  const reasons = down.map(({ name, state, lastError }) => `${name}: ${lastError ?? state}`).join('; ')
+  const message = down.length === 0 ? `all of ${peers.length} sessions are established` : reasons
+  return {
+    type: conditionType,
+    status,
+    reason,
+    message: message.slice(0, maxMessageLength),
+    lastTransitionTime: transitionOf(live, status) ?? timeOf(nowMs),
+  }
+}
+
+/** `live` is the object as it is. No report: the node speaks no BGP. */
+export function bgpNodeStatus(
+  report: SpeakerReport | undefined,
+  live: KubeObject | undefined,
+  nowMs: number,
+): BgpNodeStatus {
+  const peers = report?.peers ?? []
+  return {
+    ...(report && { routerID: report.routerId, asn: report.asn }),
+    role: report?.role ?? 'none',
+    established: peers.filter(isUp).length,
+    configured: peers.length,
+    sessions: inOrder(peers).slice(0, maxSessions).map(sessionOf),
+    routes: report?.routes ?? { learned: 0, installed: 0 },
+    conditions: report === undefined ? [] : [conditionFor(peers, live, nowMs)],
+  }
+}
+
+/** The status without what changes with every route. */
+export function withoutCounts({ routes: _routes, sessions, ...status }: BgpNodeStatus): object {
+  return {
+    ...status,
+    sessions: sessions.map(
+      ({ received: _received, accepted: _accepted, advertised: _advertised, ...session }) => session,
+    ),
+  }
+}
