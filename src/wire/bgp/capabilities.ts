@@ -9,7 +9,7 @@ import {
 } from './values.ts'
 
 /** IANA registry "Capability Codes". */
-export const CapabilityCode = {
+const CapabilityCode = {
   multiprotocol: 1,
   routeRefresh: 2,
   extendedNextHop: 5,

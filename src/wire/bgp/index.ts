@@ -1,6 +1,5 @@
 // The door of wire/bgp: BGP-4 messages as values (RFC 4271 and what extends it), and their text for people.
 export { asPathLength, asPathText } from './as-path.ts'
-export { CapabilityCode } from './capabilities.ts'
 export { type Community, communityText, parseCommunity, WellKnownCommunity } from './communities.ts'
 export { nlriOf, prefixOf } from './nlri.ts'
 export {
