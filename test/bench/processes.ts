@@ -25,7 +25,7 @@ export const causeway = ['sh', join(repository, 'scripts/run.sh'), 'build/bundle
 export const causewayPlugin = join(repository, 'build/causeway-cni')
 
 /** Ends a process that this one started. */
-async function stop(child: ChildProcess): Promise<void> {
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
   child.kill('SIGTERM')
@@ -44,7 +44,7 @@ export type ProcessUse = {
 const ticksPerSecond = 100
 
 /** What a process has used so far: proc(5), stat and status. */
-function useOf(pid: number): ProcessUse {
+export function useOf(pid: number): ProcessUse {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -57,7 +57,7 @@ function useOf(pid: number): ProcessUse {
 }
 
 /** Starts a script of this folder that answers over its IPC channel, and waits until it says that it is ready. */
-async function forkReady(script: string, args: readonly string[]): Promise<ChildProcess> {
+export async function forkReady(script: string, args: readonly string[]): Promise<ChildProcess> {
   const child = fork(new URL(script, import.meta.url), args, {
     detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],

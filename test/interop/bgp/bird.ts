@@ -173,7 +173,7 @@ export class Bird implements Router {
     this.#settings = settings
     this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
     const args = ['-f', '-c', this.#path('conf'), '-s', this.#path('ctl')]
-    this.#process = new DaemonProcess(host, ['bird', ...args], this.#path('log'))
+    this.#process = new DaemonProcess(host.ns.netns, ['bird', ...args], this.#path('log'))
   }
 
   #path(name: string): string {

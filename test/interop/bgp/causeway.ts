@@ -69,7 +69,7 @@ export class Causeway implements Router {
     const node = [process.execPath, '--disable-warning=ExperimentalWarning']
     const env = ['env', `CAUSEWAY_RUN_DIR=${this.#folder}`]
     const command = [...env, ...node, main, 'bgp', 'speak', '--log-level', 'debug', this.#path('speaker.json')]
-    this.#process = new DaemonProcess(host, command, this.#path('log'))
+    this.#process = new DaemonProcess(host.ns.netns, command, this.#path('log'))
   }
 
   #path(name: string): string {

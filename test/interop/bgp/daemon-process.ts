@@ -1,8 +1,9 @@
-// One process of a router in its host's namespace: dies with the test's process, is asked with its own client, tells its log.
+// A process of a router in its host's namespace: dies with the test's process, is asked with its own client, tells its log.
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { type Netns } from '#/sys/netns.ts'
 import { type Host } from './lan.ts'
 
 const stopGraceMs = 5000
@@ -10,12 +11,12 @@ const tailBytes = 6000
 
 export class DaemonProcess implements AsyncDisposable {
   readonly #command: readonly string[]
-  readonly #host: Host
+  readonly #netns: Netns
   readonly #logFile: string
   #child: ChildProcess | undefined
 
-  constructor(host: Host, command: readonly string[], logFile: string) {
-    this.#host = host
+  constructor(netns: Netns, command: readonly string[], logFile: string) {
+    this.#netns = netns
     this.#command = command
     this.#logFile = logFile
   }
@@ -24,7 +25,7 @@ export class DaemonProcess implements AsyncDisposable {
     assert.equal(this.#child, undefined, `${this.#command[0]} runs already`)
     const log = openSync(this.#logFile, 'a')
     const args = ['--pdeathsig', 'KILL', '--', ...this.#command, ...extraArgs]
-    this.#child = this.#host.ns.netns.run(() => spawn('setpriv', args, { stdio: ['ignore', log, log] }))
+    this.#child = this.#netns.run(() => spawn('setpriv', args, { stdio: ['ignore', log, log] }))
     closeSync(log)
   }
 

@@ -96,13 +96,14 @@ function configOf(host: Host, settings: RouterSettings, routes: readonly RouterR
   const restart = settings.neighbours.find(({ gracefulRestart }) => gracefulRestart)?.gracefulRestart
   return [
     'frr defaults datacenter',
+    // before they are used: what uses one that changes is looked at again only seconds later
+    'bgp route-map delay-timer 1',
+    ...routes.flatMap(mapLines),
     `router bgp ${settings.asn}`,
     `bgp router-id ${settings.routerId ?? host.addr4}`,
     ...(settings.clusterId === undefined ? [] : [`bgp cluster-id ${settings.clusterId}`]),
     'no bgp ebgp-requires-policy',
     'no bgp network import-check',
-    // it waits seconds for further changes of the configuration, else
-    'bgp route-map delay-timer 0',
     'no bgp default ipv4-unicast',
     'coalesce-time 10',
     'bgp bestpath as-path multipath-relax',
@@ -117,7 +118,6 @@ function configOf(host: Host, settings: RouterSettings, routes: readonly RouterR
     ...familyLines(4, settings, routes),
     ...familyLines(6, settings, routes),
     'exit',
-    ...routes.flatMap(mapLines),
     // unnumbered neighbours find each other by router advertisements
     ...settings.neighbours.flatMap(({ device, addr }) =>
       device !== undefined && addr === undefined
@@ -172,7 +172,7 @@ export class Frr implements Router {
     const places = ['-i', this.#path(`${name}.pid`), '-z', this.#path('zserv.api'), '--vty_socket', this.#folder]
     const inOwnMounts = `mount --bind ${this.#path('group')} /etc/group; exec "$@"`
     const command = ['unshare', '-m', 'sh', '-c', inOwnMounts, 'sh', ...program, ...places, '--log', 'stdout', ...more]
-    return new DaemonProcess(this.host, command, this.#path(`${name}.log`))
+    return new DaemonProcess(this.host.ns.netns, command, this.#path(`${name}.log`))
   }
 
   async #vtysh(...commands: readonly string[]): Promise<string> {

@@ -128,7 +128,7 @@ export class Gobgp implements Router {
       '-l',
       'debug',
     ]
-    this.#process = new DaemonProcess(host, ['gobgpd', ...args], this.#path('log'))
+    this.#process = new DaemonProcess(host.ns.netns, ['gobgpd', ...args], this.#path('log'))
   }
 
   #path(name: string): string {
