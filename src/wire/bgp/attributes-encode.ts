@@ -1,8 +1,8 @@
 // Path attributes to bytes, in ascending order of their types (RFC 4271 section 5).
 import { type Addr } from '#/lib/addr.ts'
-import { as4PathOf, twoOctets, writeAsPath } from './as-path.ts'
+import { as4PathOf, isConfed, twoOctets, writeAsPath } from './as-path.ts'
 import { AttributeFlag, AttributeType, optionalNonTransitive, optionalTransitive, wellKnown } from './attributes.ts'
-import { type PathAttributes, type WireSettings } from './values.ts'
+import { type AsSegment, type PathAttributes, type WireSettings } from './values.ts'
 
 /** One attribute; its length takes two octets only where it must. */
 export function encodeAttribute(flags: number, type: number, value: Uint8Array): Buffer {
@@ -28,7 +28,9 @@ export function encodeAttributes(
     found.push([type, encodeAttribute(flags, type, value)])
   }
   put(wellKnown, AttributeType.origin, Uint8Array.of(attributes.origin))
-  put(wellKnown, AttributeType.asPath, writeAsPath(attributes.asPath, settings.fourOctetAsn ? 4 : 2))
+  // RFC 5065 section 4.1: of confederations nobody outside is told
+  const asPath = settings.isInternal ? attributes.asPath : attributes.asPath.filter((segment) => !isConfed(segment))
+  put(wellKnown, AttributeType.asPath, writeAsPath(asPath, settings.fourOctetAsn ? 4 : 2))
   if (nextHop !== undefined) put(wellKnown, AttributeType.nextHop, nextHop.toBytes())
   if (attributes.med !== undefined) put(optionalNonTransitive, AttributeType.med, numbers([attributes.med]))
   if (attributes.isAtomicAggregate) put(wellKnown, AttributeType.atomicAggregate, new Uint8Array(0))
@@ -42,7 +44,7 @@ export function encodeAttributes(
     put(optionalTransitive, AttributeType.largeCommunities, numbers(attributes.largeCommunities.flat()))
   }
   putAggregator(attributes, settings, put)
-  if (!settings.fourOctetAsn) putAs4Path(attributes, put)
+  if (!settings.fourOctetAsn) putAs4Path(asPath, put)
   if (settings.isInternal) putInternal(attributes, put)
   for (const { flags, type, value } of attributes.unknown ?? []) put(flags, type, value)
   return Buffer.concat(found.sort(([a], [b]) => a - b).map(([, encoded]) => encoded))
@@ -62,7 +64,7 @@ function putAggregator({ aggregator }: PathAttributes, settings: WireSettings, p
   if (asn > 0xffff) put(optionalTransitive, AttributeType.as4Aggregator, wide)
 }
 
-function putAs4Path({ asPath }: PathAttributes, put: Put): void {
+function putAs4Path(asPath: readonly AsSegment[], put: Put): void {
   const as4Path = as4PathOf(asPath)
   if (as4Path !== undefined) put(optionalTransitive, AttributeType.as4Path, writeAsPath(as4Path, 4))
 }

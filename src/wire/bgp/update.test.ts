@@ -110,6 +110,21 @@ test('external neighbours get no LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST', ()
   })
 })
 
+test('confederation segments stay with internal neighbours (RFC 5065)', () => {
+  const asPath = [
+    { kind: 'confedSequence', asns: [64512] },
+    { kind: 'sequence', asns: [65001, 70000] },
+  ] as const
+  const route = { family: 4, nextHop: { addr: addr('192.0.2.1') }, attributes: { origin: 0, asPath } } as const
+  for (const fourOctetAsn of [true, false]) {
+    for (const isInternal of [true, false]) {
+      const settings = { ...plainSettings, fourOctetAsn, isInternal }
+      const [update] = updatesOf(encodeAnnouncements(route, nlri('10.0.0.0/8'), settings), settings)
+      assert.deepEqual(update?.attributes?.asPath, isInternal ? asPath : [asPath[1]])
+    }
+  }
+})
+
 test('withdrawals of both families, octet by octet', () => {
   assert.deepEqual(Buffer.from(encodeWithdrawals(4, nlri('10.0.0.0/9'))), framed(2, bytesOf('0003 09 0a00 0000')))
   const expected = framed(2, bytesOf('0000 000b 80 0f 08 0002 01 20 20010db8'))
