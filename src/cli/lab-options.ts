@@ -1,7 +1,7 @@
 // The options of `causeway lab up`, as the spec of a lab.
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
-import { routingModes } from '#/model/bgp-limits.ts'
+import { routings } from '#/model/routing.ts'
 import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import {
   asnPlans,
@@ -95,7 +95,7 @@ export function readUpOptions(args: readonly string[]) {
     underlayMtuBytes: wholeNumber('mtu', values.mtu),
     subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
     ...(racks && { racks }),
-    routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routingModes),
+    routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routings),
     ...(mesh !== undefined && { mesh: oneOf('mesh', mesh, meshes) }),
     podsPerNode: wholeNumber('pods', values.pods),
   }

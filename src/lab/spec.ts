@@ -1,6 +1,6 @@
 // What a lab consists of: its size, families and CIDRs, and every name and address that follows from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
-import { type RoutingMode } from '#/model/bgp-limits.ts'
+import { type Routing } from '#/model/routing.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
 
@@ -35,7 +35,7 @@ export type LabSpec = {
   /** Underlay subnets; with more than one, packets between them cross the router. With racks: one for each. */
   readonly subnets: number
   readonly racks?: LabRacks
-  readonly routing: RoutingMode
+  readonly routing: Routing
   /** Absent: meshOf says. */
   readonly mesh?: LabMesh
   readonly podsPerNode: number

@@ -10,6 +10,8 @@ import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
+import { ensureClusterObjects } from './cluster-objects.ts'
+import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
@@ -17,7 +19,7 @@ import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { agentSocketOf } from './sandboxes.ts'
 import { decodeSpec, encodeSpec, LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
-import { missingRoutes } from './routers/convergence.ts'
+import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
 import { ensureNode, ensureRouter } from './underlay.ts'
@@ -117,22 +119,31 @@ class LabBuild {
     ensureRouters(this.#spec)
   }
 
-  /** Until then, nodes of different racks do not reach each other, and most of them no API. */
-  async routersConverged(): Promise<void> {
+  async #converged(what: string, role: string, missingRoutes: () => readonly MissingRoute[]): Promise<void> {
     let missing = ''
     await waitFor(
-      'routes between the racks',
+      what,
       startTimeoutMs,
       async () => {
-        const [first] = missingRoutes(this.#spec)
-        missing = first === undefined ? '' : `${first.router} has no route to ${first.prefix}`
+        const [first] = missingRoutes()
+        missing = first === undefined ? '' : `${first.place} has no route to ${first.prefix}`
         return first === undefined ? true : undefined
       },
-      () =>
-        ` (${missing})${routerRoles(this.#spec)
-          .map((role) => this.#tail(role))
-          .join('')}`,
+      () => ` (${missing})${this.#tail(role)}`,
     )
+  }
+
+  /** Until then, nodes of different racks do not reach each other, and most of them no API. */
+  underlayConverged(): Promise<void> {
+    return this.#converged('routes between the racks', routerRoles(this.#spec)[0] ?? '', () =>
+      missingUnderlayRoutes(this.#spec),
+    )
+  }
+
+  /** Until then, packets that are not encapsulated do not reach pods in other racks. */
+  podsConverged(nodes: readonly KubeNode[]): Promise<void> {
+    const podCIDRs = new Map(nodes.map((node) => [node.metadata.name, podCIDRsOf(node).prefixes]))
+    return this.#converged('routes to all pods', agentRole('node-1'), () => missingPodRoutes(this.#spec, podCIDRs))
   }
 
   async api(): Promise<ApiClient> {
@@ -286,18 +297,24 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   say(`underlay: ${spec.nodes} nodes ${placesOf(spec)}, MTU ${spec.underlayMtuBytes}`)
   lab.underlay()
   if (spec.racks) {
-    await lab.routersConverged()
+    await lab.underlayConverged()
     say('the routers of all racks know each other')
   }
   // the kubelet reads the lab's size when it starts
   if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   say('Kubernetes API, controller, agents')
   await using client = await lab.api()
+  await ensureDefinitions(client)
+  await ensureClusterObjects(spec, client)
   await lab.register(client)
   lab.processes()
   if (before && before.nodes > spec.nodes) await shrink(before, spec, client)
   const nodes = await lab.nodesReady(client)
   say(`${nodes.length} nodes ready`)
+  if (spec.racks && spec.routing !== 'vxlan') {
+    await lab.podsConverged(nodes)
+    say('the routers of all racks know all pods')
+  }
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)
   say(`${pods.length} pods running`)

@@ -48,21 +48,34 @@ for (const kind of routerKinds) {
     assert.doesNotMatch(must('ip', 'netns'), new RegExp(`cw-${lab.name}-`))
   })
 
-  test(`racks with ${kind}: no packet is lost while the daemon of a router is killed and comes back`, async () => {
+  test(`racks with ${kind}: no packet is lost while the daemon of a router is dead; up brings it back`, async () => {
     using lab = new TestLab()
     lab.up(...options)
-    const flows = ['172.30.2.12', 'fd30:0:0:2::c'].map((addr) => countPackets(`cw-${lab.name}-node-1`, addr, 600, 0.01))
+    const addrs = ['172.30.2.12', 'fd30:0:0:2::c']
+    const count = () => addrs.map((addr) => countPackets(`cw-${lab.name}-node-1`, addr, 200, 0.01))
+    const flows = count()
     const { speaker } = daemons[kind]('rack-1')
     lab.kill(speaker)
     await eventually('the end of the daemon', () => lab.pids(speaker).length === 0)
+    for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
     const status = run(causeway, ['lab', 'status', '--name', lab.name])
     assert.equal(status.status, 1)
     assert.match(status.stdout, new RegExp(`! ${speaker} is not running`))
     lab.up(...options)
     assert.equal(lab.pids(speaker).length, 1)
-    for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 600, lost: 0 })
+    for (const flow of count()) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
   })
 }
+
+test('BIRD comes back without the loss of a packet: its routes stay in the kernel until it knows them again', async () => {
+  using lab = new TestLab()
+  const options = ['--racks', '2', '--nodes', '2', '--pods', '1']
+  lab.up(...options)
+  const flows = ['172.30.2.12', 'fd30:0:0:2::c'].map((addr) => countPackets(`cw-${lab.name}-node-1`, addr, 1000, 0.01))
+  lab.kill('router-rack-1')
+  lab.up(...options)
+  for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 1000, lost: 0 })
+})
 
 test('a lab with racks grows and shrinks, and its routers know the new nodes', () => {
   using lab = new TestLab()

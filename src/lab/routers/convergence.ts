@@ -1,23 +1,40 @@
-// Whether the routers of a lab have told each other of their racks.
+// Whether routers and nodes of a lab know what BGP has to tell them.
 import { Prefix } from '#/lib/addr.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
-import { type LabSpec } from '../spec.ts'
+import { labNodes, type LabSpec, nodeNetns } from '../spec.ts'
 import { routersOf, underlayPrefixes } from './fabric.ts'
 
-export type MissingRoute = { readonly router: string; readonly prefix: Prefix }
+export type MissingRoute = { readonly place: string; readonly prefix: Prefix }
 
-/** What kernels of routers do not know yet of the others' subnets, and of the API. */
-export function missingRoutes(spec: LabSpec): MissingRoute[] {
+function missingIn(place: string, netnsName: string, wanted: readonly Prefix[]): MissingRoute[] {
+  using netns = new Netns(netnsPath(netnsName))
+  using netlink = new Netlink(NETLINK_ROUTE, netns)
+  const known = new Set(listRoutes(netlink).flatMap(({ dst, type }) => (type === 'unicast' ? [String(dst)] : [])))
+  return wanted.filter((prefix) => !known.has(String(prefix))).map((prefix) => ({ place, prefix }))
+}
+
+/** What kernels of routers do not know yet of racks and API. */
+export function missingUnderlayRoutes(spec: LabSpec): MissingRoute[] {
   const wanted = underlayPrefixes(spec)
-  return routersOf(spec).flatMap((router) => {
-    using netns = new Netns(netnsPath(router.netns))
-    using netlink = new Netlink(NETLINK_ROUTE, netns)
-    const known = [...router.loopbacks.map((addr) => Prefix.host(addr)), ...listRoutes(netlink).map(({ dst }) => dst)]
-    return wanted
-      .filter((prefix) => !known.some((each) => each.equals(prefix)))
-      .map((prefix) => ({ router: router.name, prefix }))
+  return routersOf(spec).flatMap(({ name, netns, loopbacks }) => {
+    const own = new Set(loopbacks.map((addr) => String(Prefix.host(addr))))
+    return missingIn(
+      name,
+      netns,
+      wanted.filter((prefix) => !own.has(String(prefix))),
+    )
   })
+}
+
+/** What kernels of routers and nodes do not know yet of pods. `podCIDRs` are those of each node by its name. */
+export function missingPodRoutes(spec: LabSpec, podCIDRs: ReadonlyMap<string, readonly Prefix[]>): MissingRoute[] {
+  const all = [...podCIDRs.values()].flat()
+  const others = (node: string) => [...podCIDRs].flatMap(([name, prefixes]) => (name === node ? [] : prefixes))
+  return [
+    ...routersOf(spec).flatMap(({ name, netns }) => missingIn(name, netns, all)),
+    ...labNodes(spec).flatMap(({ name }) => missingIn(name, nodeNetns(spec.name, name), others(name))),
+  ]
 }

@@ -23,7 +23,8 @@ import {
 
 /** Private AS numbers of RFC 6996. */
 const spineAsn = 65_000
-const nodesAsn = 64_512
+/** Of the nodes, unless each rack has an AS of its own. */
+export const clusterAsn = 64_512
 
 /** Devices of a top-of-rack router. */
 export const nodesDevice = 'nodes'
@@ -54,8 +55,9 @@ export type Router = {
   /** Absent: no nodes, which is the spine. */
   readonly rack?: {
     readonly number: number
-    /** Of the family that sessions run over. */
+    /** These two are of the family that sessions run over. */
     readonly subnet: Prefix
+    readonly routerAddr: Addr
     readonly nodesAsn: number
     readonly nodes: readonly RouterNeighbour[]
   }
@@ -63,10 +65,10 @@ export type Router = {
 }
 
 export function nodeAsn(racks: LabRacks, rack: number): number {
-  return racks.nodeAsns === 'one' ? nodesAsn : nodesAsn + rack
+  return racks.nodeAsns === 'one' ? clusterAsn : clusterAsn + rack
 }
 
-export function torAsn(rack: number): number {
+function torAsn(rack: number): number {
   return spineAsn + rack
 }
 
@@ -158,7 +160,13 @@ function torOf(spec: LabSpec, racks: LabRacks, rack: number, tor: number): Route
       },
     ],
     routers: [{ name: 'spine', addr: link.spine, localAddr: link.tor, asn: spineAsn, device: spineDevice }],
-    rack: { number: rack, subnet: subnetCIDR(family, rack), nodesAsn: nodeAsn(racks, rack), nodes },
+    rack: {
+      number: rack,
+      subnet: subnetCIDR(family, rack),
+      routerAddr: routerAddr(family, rack, tor),
+      nodesAsn: nodeAsn(racks, rack),
+      nodes,
+    },
     bfd: racks.bfd,
   }
 }

@@ -1,0 +1,69 @@
+// What a lab tells its agents of routing and BGP, as objects of the group causeway.dev: docs/routing.md, docs/bgp-objects.md.
+// Applied anew by every `lab up`; what others have added to them stays.
+import { type ApiClient } from '#/cluster/client.ts'
+import { bgpConfigurationsPath, bgpPeersPath, routingsPath } from '#/cluster/paths.ts'
+import { singletonName } from '#/model/bgp-objects.ts'
+import { rackLabel } from './kubelet-objects.ts'
+import { clusterAsn, nodeAsn, routersOf } from './routers/fabric.ts'
+import { type LabSpec, meshOf } from './spec.ts'
+
+const apiVersion = 'causeway.dev/v1alpha1'
+const fieldManager = 'causeway-lab'
+
+export type ClusterObject = {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: { readonly name: string }
+  readonly spec: Readonly<Record<string, unknown>>
+}
+
+function object(kind: string, name: string, spec: ClusterObject['spec']): ClusterObject {
+  return { apiVersion, kind, metadata: { name }, spec }
+}
+
+function ofRack(rack: number) {
+  return { matchLabels: { [rackLabel]: String(rack) } }
+}
+
+const nodeMeshes = { full: 'Full', none: 'None', auto: 'Auto' } as const
+
+function configurationOf(spec: LabSpec): ClusterObject {
+  const racks = spec.racks?.nodeAsns === 'rack' ? spec.racks : undefined
+  const localASNs = Array.from({ length: racks?.count ?? 0 }, (_, index) => ({
+    nodeSelector: ofRack(index + 1),
+    asn: nodeAsn(racks!, index + 1),
+  }))
+  return object('BGPConfiguration', singletonName, { asn: clusterAsn, nodeMesh: nodeMeshes[meshOf(spec)], localASNs })
+}
+
+/** The routers of each rack as neighbours of its nodes. One session carries the families that the nodes have. */
+function peersOf(spec: LabSpec): ClusterObject[] {
+  return routersOf(spec).flatMap(({ name, asn, rack, bfd }) => {
+    if (rack === undefined) return []
+    const peer = {
+      nodeSelector: ofRack(rack.number),
+      peerAddress: String(rack.routerAddr),
+      peerASN: asn,
+      ...(bfd && { bfd: { enabled: true } }),
+    }
+    return [object('BGPPeer', name, peer)]
+  })
+}
+
+export function clusterObjects(spec: LabSpec): ClusterObject[] {
+  return [object('Routing', singletonName, { mode: spec.routing }), configurationOf(spec), ...peersOf(spec)]
+}
+
+const paths: Readonly<Record<string, () => string>> = {
+  Routing: routingsPath,
+  BGPConfiguration: bgpConfigurationsPath,
+  BGPPeer: bgpPeersPath,
+}
+
+/** The API must serve the kinds. */
+export async function ensureClusterObjects(spec: LabSpec, client: ApiClient): Promise<void> {
+  for (const each of clusterObjects(spec)) {
+    const path = `${paths[each.kind]!()}/${each.metadata.name}`
+    await client.patch(path, each, 'apply', { fieldManager, force: 'true' })
+  }
+}
