@@ -6,19 +6,31 @@ import { type Reflector } from '#/cluster/reflector.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
 import {
+  annotationsOf,
+  conditionOf,
   extraPodCIDRsAnnotation,
   internalAddressesOf,
   type KubeNode,
+  networkUnavailable,
   podCIDRsOf,
   withAnnotationsOnly,
 } from '#/model/kubernetes.ts'
 import { type NodeState, type Problem } from '#/model/network.ts'
+import {
+  routingOf,
+  type RoutingState,
+  routings,
+  routingStateAnnotation,
+  routingStateOf,
+  routingStateText,
+} from '#/model/routing.ts'
 import { type NodeChange } from '#/plan/peers.ts'
 import { type EndpointStore } from './endpoints.ts'
+import { networkTroubleReason } from './node-condition.ts'
 import { StateError } from './state-file.ts'
 
 const settingName = 'self'
-const keptAnnotations = [extraPodCIDRsAnnotation, ...flannelAnnotations]
+const keptAnnotations = [extraPodCIDRsAnnotation, routingStateAnnotation, ...flannelAnnotations]
 
 /** What of Node objects is kept in memory: of others identity, pod CIDRs, addresses, and the annotations that are read. */
 export function keepOfNodes(ownName: string): Keep<KubeNode> {
@@ -31,6 +43,7 @@ function read(node: KubeNode): Known {
   const { prefixes: podCIDRs, problems: cidrProblems } = podCIDRsOf(node)
   const { addrs, problems: addressProblems } = internalAddressesOf(node)
   const flannel = flannelEndOf(node)
+  const routing = routingStateOf(node)
   const published = flannel?.end.publicAddrs ?? []
   const name = node.metadata.name
   const state: NodeState = {
@@ -38,17 +51,32 @@ function read(node: KubeNode): Known {
     podCIDRs,
     addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
     ...(flannel && { vtepMacs: flannel.end.vtepMacs }),
+    ...(routing.state && { routingState: routing.state }),
+    ...(flannel === undefined && isStarting(node) && { isStarting: true }),
   }
-  const messages = [...cidrProblems, ...addressProblems, ...(flannel?.problems ?? [])]
-  const problems = messages.map((message) => ({ object: `node/${name}`, message }))
+  const ofRouting = routing.problem === undefined ? [] : [routing.problem]
+  return knownOf(state, [...cidrProblems, ...addressProblems, ...(flannel?.problems ?? []), ...ofRouting])
+}
+
+/** Neither an agent has told of its network, nor anybody else: a controller of a cloud may have said that there is none. */
+function isStarting(node: KubeNode): boolean {
+  if (annotationsOf(node)[routingStateAnnotation] !== undefined) return false
+  const { status, reason } = conditionOf(node, networkUnavailable)
+  return status !== 'False' && reason !== networkTroubleReason
+}
+
+function knownOf(state: NodeState, messages: readonly string[]): Known {
+  const problems = messages.map((message) => ({ object: `node/${state.name}`, message }))
   return { state, problems, fingerprint: JSON.stringify([state, messages]) }
 }
 
-/** This node's own state: where its tunnel ends is for its kubelet to say, not for annotations. */
+/** This node's own state: where its tunnel ends is for its kubelet to say, and how it crosses for itself, not for annotations. */
 function readSelf(node: KubeNode): Known {
-  const known = read(node)
-  const { vtepMacs: _, ...state } = known.state
-  return { ...known, state: { ...state, addrs: internalAddressesOf(node).addrs } }
+  const { state, problems } = read(node)
+  const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
+  const { routing, problem } = routingOf(node)
+  const messages = [...problems.map(({ message }) => message), ...(problem === undefined ? [] : [problem])]
+  return knownOf({ ...own, addrs: internalAddressesOf(node).addrs, ...(routing && { routing }) }, messages)
 }
 
 export class ClusterView {
@@ -61,6 +89,7 @@ export class ClusterView {
   /** When the first of these changed, by the monotonic clock. */
   #changedAtMs = 0
   #self: NodeState | undefined
+  #published: RoutingState | undefined
 
   /** `onChange` is called when a node became different, and once when all are known. */
   constructor(
@@ -78,6 +107,11 @@ export class ClusterView {
   /** Undefined until this node's Node object has pod CIDRs, or ever had. */
   get self(): NodeState | undefined {
     return this.#self
+  }
+
+  /** What this node tells the others of how it crosses to them, as it stands on its Node object. */
+  get published(): RoutingState | undefined {
+    return this.#published
   }
 
   /** True once the whole list of nodes has been seen: only then may anything be swept. */
@@ -106,7 +140,8 @@ export class ClusterView {
     const name = change.key
     const known =
       change.kind === 'deleted' ? undefined : name === this.#nodeName ? readSelf(change.object) : read(change.object)
-    if (known?.fingerprint === this.#known.get(name)?.fingerprint) return
+    const isTold = name === this.#nodeName && this.#takePublished(change.kind === 'deleted' ? undefined : change.object)
+    if (known?.fingerprint === this.#known.get(name)?.fingerprint) return isTold ? this.#onChange() : undefined
     if (known) this.#known.set(name, known)
     else this.#known.delete(name)
     if (name === this.#nodeName) this.#takeSelf(known?.state)
@@ -115,6 +150,14 @@ export class ClusterView {
       this.#changed.add(name)
     }
     this.#onChange()
+  }
+
+  /** Whether it is another one than before. */
+  #takePublished(node: KubeNode | undefined): boolean {
+    const textOf = (state: RoutingState | undefined): string | undefined => state && routingStateText(state)
+    const before = textOf(this.#published)
+    this.#published = node && routingStateOf(node).state
+    return textOf(this.#published) !== before
   }
 
   /** A Node object that is gone or has lost its CIDRs does not end the pods that run here. */
@@ -139,9 +182,15 @@ export class ClusterView {
     const text = this.#store.setting(settingName)
     if (text === undefined) return undefined
     try {
-      const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[] }
+      const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[]; routing?: string }
       if (saved.name !== this.#nodeName) return undefined
-      return { name: saved.name, podCIDRs: saved.podCIDRs.map(Prefix.parse), addrs: saved.addrs.map(Addr.parse) }
+      const routing = routings.find((each) => each === saved.routing)
+      return {
+        name: saved.name,
+        podCIDRs: saved.podCIDRs.map(Prefix.parse),
+        addrs: saved.addrs.map(Addr.parse),
+        ...(routing && { routing }),
+      }
     } catch {
       // not worth an agent that cannot start: the API knows it too
       return undefined

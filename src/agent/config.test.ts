@@ -9,6 +9,7 @@ test('what is not set has a default', () => {
   const config = readConfig(good)
   assert.deepEqual(config.settings.clusterCIDRs.map(String), ['10.244.0.0/16', 'fd10:244::/48'])
   assert.deepEqual([config.settings.vni, config.settings.vxlanPort], [1, 8472])
+  assert.equal(config.settings.routing, 'vxlan')
   assert.deepEqual(
     [config.stateDir, config.runDir, config.kubeconfig],
     ['/var/lib/causeway', '/run/causeway', undefined],
@@ -28,6 +29,7 @@ test('each wrong setting is named with what was expected', () => {
     [{ CAUSEWAY_VXLAN_PORT: '80x' }, /CAUSEWAY_VXLAN_PORT="80x"/],
     [{ CAUSEWAY_MTU: '70000' }, /CAUSEWAY_MTU="70000": expected a number from 576 to 65535/],
     [{ CAUSEWAY_FORWARD_CHAINS: 'yes' }, /CAUSEWAY_FORWARD_CHAINS="yes": expected one of open, leave/],
+    [{ CAUSEWAY_ROUTING: 'bgp' }, /CAUSEWAY_ROUTING="bgp": expected one of vxlan, native, auto/],
     [{ CAUSEWAY_FLANNEL_INTEROP: '1' }, /CAUSEWAY_FLANNEL_INTEROP="1": expected one of off, on/],
     [{ CAUSEWAY_HTTP_PORT: '0' }, /CAUSEWAY_HTTP_PORT="0"/],
     [{ CAUSEWAY_ADDRESS_COOLDOWN_S: '-1' }, /CAUSEWAY_ADDRESS_COOLDOWN_S="-1": expected a number from 0 to 86400/],

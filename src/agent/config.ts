@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { Prefix } from '#/lib/addr.ts'
 import { type Level } from '#/lib/log.ts'
 import { type NetworkSettings } from '#/model/network.ts'
+import { routings } from '#/model/routing.ts'
 import { type CniInstallConfig } from './cni-install/config.ts'
 import { defaultCoolDownMs } from './endpoints.ts'
 
@@ -51,7 +52,7 @@ function numberIn(env: Environment, name: string, fallback: number, max: number,
 }
 
 /** The first of the choices is the default. */
-function choiceIn<const T extends string>(env: Environment, name: string, choices: readonly [T, ...T[]]): T {
+function choiceIn<const T extends string>(env: Environment, name: string, choices: readonly [T, ...(readonly T[])]): T {
   const text = env[name] || choices[0]
   const choice = choices.find((each) => each === text)
   if (choice === undefined) throw new ConfigError(`${name}="${text}": expected one of ${choices.join(', ')}`)
@@ -108,6 +109,7 @@ export function readConfig(env: Environment): AgentConfig {
       vxlanPort: numberIn(env, 'CAUSEWAY_VXLAN_PORT', defaultVxlanPort, 65_535),
       ...(env['CAUSEWAY_MTU'] && { underlayMtuBytes: numberIn(env, 'CAUSEWAY_MTU', 0, maxMtuBytes, minMtuBytes) }),
       opensForwardChains: choiceIn(env, 'CAUSEWAY_FORWARD_CHAINS', ['open', 'leave']) === 'open',
+      routing: choiceIn(env, 'CAUSEWAY_ROUTING', routings),
     },
     flannelInterop: choiceIn(env, 'CAUSEWAY_FLANNEL_INTEROP', ['off', 'on']) === 'on',
     httpPort: env['CAUSEWAY_HTTP_PORT'] ? numberIn(env, 'CAUSEWAY_HTTP_PORT', 0, 65_535) : undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
-import { noPeerPlan } from '#/plan/overlay.ts'
+import { noPeerPlan } from '#/plan/peer-plan.ts'
 import { AgentMetrics } from './metrics.ts'
 
 const peer = Addr.parse('172.30.1.12')

@@ -5,10 +5,15 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
+import { type LearnedRouteChange } from '#/model/bgp.ts'
 import { type NetworkDelta, type NodeState, type PortState, type Problem } from '#/model/network.ts'
-import { type PeerContext } from '#/plan/overlay.ts'
-import { type NodeChange, PeerTable } from '#/plan/peers.ts'
+import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
+import { type PeerContext } from '#/plan/peer-plan.ts'
+import { type NodeChange, type PeerDelta, PeerTable } from '#/plan/peers.ts'
+import { routingProblems } from '#/plan/routing-problems.ts'
+import { routingStateFor } from '#/plan/routing-state.ts'
+import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type PodPorts } from '#/reconcile/link-driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
@@ -16,8 +21,10 @@ import { type ClusterView } from './cluster-view.ts'
 import { type AgentConfig } from './config.ts'
 import { type Dirt, type Taken } from './dirt.ts'
 import { allDrivers } from './drivers.ts'
-import { type PodNetwork } from './pod-network.ts'
-import { readUnderlay, type Underlay } from './underlay.ts'
+import { type LearnedRoutes, nothingLearned } from './learned-routes.ts'
+import { OverlayLife } from './overlay-life.ts'
+import { isLower, type PodNetwork } from './pod-network.ts'
+import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
 
 /** Nodes that are planned, and routes that are written, before others on the event loop get their turn. */
 const nodesPerTurn = 50
@@ -28,6 +35,12 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
+  /** The cluster's routing; absent: that of the settings. The own Node object's annotation goes before either. */
+  readonly routing?: () => Routing
+  /** Absent: there is no BGP. */
+  readonly learned?: LearnedRoutes
+  /** Gives pods that run their MTU. It is awaited where the MTU sinks, before packets take the narrower way. */
+  readonly refreshPods?: (network: PodNetwork) => Promise<void>
   /** What others have to tell along with it. */
   readonly otherProblems: () => readonly Problem[]
   readonly log: Logger
@@ -35,6 +48,8 @@ export type NetworkKeeperDeps = {
   readonly onChanges: OnChanges
   /** Told when the kernel has what changed nodes ask for, with the time since the first of them changed. */
   readonly onNodes: (durationMs: number) => void
+  /** Monotonic. */
+  readonly nowMs?: () => number
 }
 
 export class NetworkKeeper implements Disposable {
@@ -42,16 +57,24 @@ export class NetworkKeeper implements Disposable {
   readonly #view: ClusterView
   readonly #dirt: Dirt
   readonly #ports: () => readonly PortState[]
+  readonly #routing: () => Routing
+  readonly #learned: LearnedRoutes
+  readonly #refreshPods: (network: PodNetwork) => Promise<void>
+  readonly #overlayLife: OverlayLife
   readonly #otherProblems: () => readonly Problem[]
   readonly #log: Logger
   readonly #onNodes: (durationMs: number) => void
   readonly #netlink = new Netlink()
   readonly #nftables = new NftClient()
   readonly #reconciler: Reconciler
-  #underlay: Underlay = { mtuBytes: {}, problems: [] }
+  #underlay: Underlay = unknownUnderlay
   #self: NodeState | undefined
   #peers: PeerTable | undefined
   #isComplete = false
+  #isLearned = false
+  #isOverlayDue = true
+  #hasOverlay = false
+  #routingState: RoutingState | undefined
   #problems: readonly Problem[] = []
   /** What pods get, once a pass has made it; until then why there is nothing. */
   #podNetwork: PodNetwork | string = 'the agent has just started'
@@ -61,6 +84,10 @@ export class NetworkKeeper implements Disposable {
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
+    this.#routing = deps.routing ?? (() => config.settings.routing)
+    this.#learned = deps.learned ?? nothingLearned
+    this.#refreshPods = deps.refreshPods ?? (async () => {})
+    this.#overlayLife = new OverlayLife({ nowMs: deps.nowMs ?? (() => performance.now()) })
     this.#otherProblems = deps.otherProblems
     this.#log = deps.log
     this.#onNodes = deps.onNodes
@@ -98,6 +125,12 @@ export class NetworkKeeper implements Disposable {
     return this.#peers
   }
 
+  /** How this node crosses to others, as it is in the kernel; undefined while that is not known well enough to be told. */
+  get routingState(): RoutingState | undefined {
+    // a restarted agent does not tell the others of ways that it has only until BGP has told its own
+    return this.#isLearned || this.#view.published === undefined ? this.#routingState : undefined
+  }
+
   wantsRoute(prefix: string): boolean {
     return this.#peers?.wantsRoute(prefix) ?? false
   }
@@ -128,34 +161,78 @@ export class NetworkKeeper implements Disposable {
     const { peers, isNewContext } = await this.#contextFor(self, taken.underlay)
     const isNewlyComplete = this.#view.isComplete && !this.#isComplete
     this.#isComplete = this.#view.isComplete
-    const first = taken.everything || isNewContext || isNewlyComplete
+    const isNewlyLearned = this.#learned.isReady && !this.#isLearned
+    this.#isLearned = this.#learned.isReady
+    const first = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned
     const { changes, sinceMs } = this.#view.takeChanges()
-    const delta = await this.#takeNodes(peers, changes, first)
-    const isWhole = first || delta.isWholesale
+    const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), first)
+    const isOverlayDue = this.#overlayLife.isDue({
+      isNeeded: peers.needsOverlay,
+      isComplete: this.#isComplete,
+      hasDevice: this.#hasOverlay || this.#underlay.hasTunnel,
+      published: this.#view.published,
+    })
+    const isWhole = first || delta.isWholesale || isOverlayDue !== this.#isOverlayDue
+    this.#isOverlayDue = isOverlayDue
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
     if (!isWhole && kinds.size === 0) {
-      this.#tell([...this.#view.problems, ...this.#underlay.problems, ...peers.problems])
+      this.#settleRouting(peers, delta.failedKinds)
+      this.#tell([...this.#ownProblems(peers), ...peers.problems])
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: 0 }
     }
     const plan = this.#plan(peers)
-    this.#tell([...this.#view.problems, ...this.#underlay.problems, ...plan.problems])
+    const podNetwork = podNetworkOf(plan, this.#config)
+    this.#tell([...this.#ownProblems(peers), ...plan.problems])
+    await this.#lowerPods(podNetwork)
     const { failed, failedKinds } = await this.#reconciler.apply(plan.network, {
-      isComplete: this.#isComplete,
+      ...this.#compareOptions,
       ...(!isWhole && { kinds }),
     })
     // only now: a pod that is wired needs the bridge, and expects to reach all others
-    this.#podNetwork = podNetworkOf(plan, this.#config)
+    this.#podNetwork = podNetwork
+    this.#hasOverlay = plan.hasOverlay
+    this.#settleRouting(peers, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }
+  }
+
+  get #compareOptions(): CompareOptions {
+    return { isComplete: this.#isComplete, keepsLearned: !this.#isLearned }
+  }
+
+  /** Where a narrower way is to come, pods must know before the first packet takes it; those that are wired meanwhile too. */
+  async #lowerPods(podNetwork: PodNetwork | string): Promise<void> {
+    const before = this.#podNetwork
+    if (typeof before === 'string' || typeof podNetwork === 'string' || !isLower(podNetwork, before)) return
+    this.#podNetwork = podNetwork
+    await this.#refreshPods(podNetwork)
+  }
+
+  #settleRouting(peers: PeerTable, failedKinds: ReadonlySet<string>): void {
+    if (!this.#isComplete) return
+    this.#routingState = routingStateFor({
+      mode: peers.routing,
+      counts: peers.wayCounts,
+      needsOverlay: peers.needsOverlay,
+      hasOverlay: this.#hasOverlay,
+      failedKinds,
+      before: this.#routingState,
+    })
+  }
+
+  #ownProblems(peers: PeerTable): Problem[] {
+    const { problems, strictDevices } = this.#underlay
+    const isSettled = this.#isComplete && this.#isLearned
+    return [...this.#view.problems, ...problems, ...routingProblems(peers, { strictDevices, isSettled })]
   }
 
   /** What a whole pass would change now. */
   async preview(): Promise<{ changes: PlannedChange[]; problems: readonly Problem[] }> {
     if (this.#peers === undefined) return { changes: [], problems: this.#problems }
     const plan = this.#plan(this.#peers)
-    const changes = await this.#reconciler.preview(plan.network, { isComplete: this.#isComplete })
+    const changes = await this.#reconciler.preview(plan.network, this.#compareOptions)
     return { changes, problems: this.#problems }
   }
 
@@ -163,6 +240,7 @@ export class NetworkKeeper implements Disposable {
     return planNetwork({
       peers,
       isComplete: this.#isComplete,
+      keepsOverlay: this.#isOverlayDue,
       underlay: this.#underlay.mtuBytes,
       ports: this.#ports(),
       settings: this.#config.settings,
@@ -175,8 +253,10 @@ export class NetworkKeeper implements Disposable {
     if (isUnderlayDirty || self !== this.#self) {
       this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#config.settings)
     }
-    const context: PeerContext = { self, underlay: this.#underlay.mtuBytes, settings: this.#config.settings }
-    const isSame = self === this.#self && sameMtu(before, this.#underlay)
+    const { mtuBytes, connected } = this.#underlay
+    const routing = self.routing ?? this.#routing()
+    const context: PeerContext = { self, underlay: mtuBytes, connected, routing, settings: this.#config.settings }
+    const isSame = self === this.#self && routing === this.#peers?.routing && isSameUnderlay(before, this.#underlay)
     this.#self = self
     if (this.#peers && isSame) return { peers: this.#peers, isNewContext: false }
     if (this.#peers === undefined) this.#peers = new PeerTable(context)
@@ -184,10 +264,11 @@ export class NetworkKeeper implements Disposable {
     return { peers: this.#peers, isNewContext: true }
   }
 
-  /** Takes over changed nodes, and unless all is to be looked at anyway writes what they make different at once. */
-  async #takeNodes(
+  /** Takes over changed nodes and routes, and unless all is to be looked at anyway writes what they make different at once. */
+  async #takeChanges(
     peers: PeerTable,
-    changes: readonly NodeChange[],
+    nodes: readonly NodeChange[],
+    learned: readonly LearnedRouteChange[],
     isWhole: boolean,
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<string> }> {
     const failedKinds = new Set<string>()
@@ -195,15 +276,19 @@ export class NetworkKeeper implements Disposable {
     let isWholesale = false
     const deltas: NetworkDelta[] = []
     // all of them into the table first: whatever fails afterwards, a whole pass then plans from all that is known
-    for (let start = 0; start < changes.length; start += nodesPerTurn) {
-      const delta = peers.update(changes.slice(start, start + nodesPerTurn))
-      deltas.push(delta)
+    const portions = [
+      ...portionsOf(nodes).map((portion) => () => peers.update(portion)),
+      ...portionsOf(learned).map((portion) => () => peers.updateLearned(portion)),
+    ]
+    for (const takeOver of portions) {
+      const delta = takeOver()
+      deltas.push(this.#hasOverlay ? delta : withoutTunnel(delta))
       isWholesale ||= delta.isWholesale || touches(delta, former)
       await setImmediate()
     }
     if (isWhole || isWholesale) return { isWholesale, failedKinds }
     for (const delta of deltas) {
-      const report = await this.#reconciler.applyDelta(delta, { isComplete: this.#isComplete })
+      const report = await this.#reconciler.applyDelta(delta, this.#compareOptions)
       for (const kind of report.failedKinds) failedKinds.add(kind)
       await setImmediate()
     }
@@ -234,22 +319,36 @@ function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
   return held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
 }
 
+function portionsOf<T>(changes: readonly T[]): T[][] {
+  const count = Math.ceil(changes.length / nodesPerTurn)
+  return Array.from({ length: count }, (_, index) => changes.slice(index * nodesPerTurn, (index + 1) * nodesPerTurn))
+}
+
+/** Where there is no tunnel, nothing is to be changed about it. */
+function withoutTunnel(delta: PeerDelta): NetworkDelta {
+  return { routes: delta.routes, neighbours: new Map(), tunnelEnds: new Map() }
+}
+
 function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
   if (cidrs.length === 0) return false
   return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
 }
 
-function sameMtu(a: Underlay, b: Underlay): boolean {
-  return a.mtuBytes[4] === b.mtuBytes[4] && a.mtuBytes[6] === b.mtuBytes[6]
+function isSameUnderlay(a: Underlay, b: Underlay): boolean {
+  return a.mtuBytes[4] === b.mtuBytes[4] && a.mtuBytes[6] === b.mtuBytes[6] && isSameText(a.connected, b.connected)
 }
 
-/** Pods get the underlay's MTU on their device and the tunnel's on the routes that lead through it. */
+function isSameText(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** Pods get the underlay's MTU on their device and the tunnel's, as long as there is one, on the routes to other pods. */
 function podNetworkOf(plan: Plan, { settings }: AgentConfig): PodNetwork | string {
   if (plan.podCIDRs.length === 0) return 'no pod CIDR of this node can be used: "causeway status" says why'
   return {
     podCIDRs: plan.podCIDRs,
     overlay: settings.clusterCIDRs.flatMap((dst) => {
-      const mtuBytes = plan.overlayMtuBytes[dst.family]
+      const mtuBytes = plan.podMtuBytes[dst.family]
       return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
     }),
     deviceMtuBytes: plan.deviceMtuBytes,

@@ -2,10 +2,11 @@
 // node lifecycle controller keep new pods away (https://kubernetes.io/docs/reference/node/node-status/#condition).
 import { systemClock } from '#/cluster/clock.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
-import { type Condition, conditionOf, type KubeNode } from '#/model/kubernetes.ts'
+import { type Condition, conditionOf, type KubeNode, networkUnavailable } from '#/model/kubernetes.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
-const conditionType = 'NetworkUnavailable'
+/** Of the condition while the network was set up and is not as it should be. */
+export const networkTroubleReason = 'CausewayIsNotReady'
 /** A node is called unavailable only after this time: a pass that fails and succeeds half a second later is no news. */
 const unavailableAfterMs = 10_000
 /** As long as describe shows it whole on a screen. */
@@ -25,7 +26,7 @@ export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
     const trouble = deps.trouble()
     troubledSinceMs = trouble === undefined ? undefined : (troubledSinceMs ?? nowMs)
     const wanted = wantedCondition(trouble)
-    const live = conditionOf(node, conditionType)
+    const live = conditionOf(node, networkUnavailable)
     if (live.status === wanted.status && live.reason === wanted.reason && live.message === wanted.message)
       return undefined
     const at = new Date(clock.wallMs()).toISOString().replace(/\.\d+Z$/, 'Z')
@@ -37,7 +38,7 @@ export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
       type: 'strategic',
       body: { status: { conditions: [condition] } },
       afterMs: troubledSinceMs === undefined ? 0 : troubledSinceMs + unavailableAfterMs - nowMs,
-      fields: { [conditionType]: wanted.status, reason: wanted.reason },
+      fields: { [networkUnavailable]: wanted.status, reason: wanted.reason },
     }
   }
   return new NodePatcher('the node condition', patchFor, deps)
@@ -46,10 +47,15 @@ export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
 function wantedCondition(trouble: string | undefined): Condition {
   return trouble === undefined
     ? {
-        type: conditionType,
+        type: networkUnavailable,
         status: 'False',
         reason: 'CausewayIsUp',
         message: 'Causeway has set up the network of this node',
       }
-    : { type: conditionType, status: 'True', reason: 'CausewayIsNotReady', message: trouble.slice(0, maxMessageLength) }
+    : {
+        type: networkUnavailable,
+        status: 'True',
+        reason: networkTroubleReason,
+        message: trouble.slice(0, maxMessageLength),
+      }
 }

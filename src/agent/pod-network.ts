@@ -19,9 +19,16 @@ import { type Attachment, type Endpoint } from './endpoints.ts'
 /** What is the same for all pods of the node at one time. */
 export type PodNetwork = {
   readonly podCIDRs: readonly Prefix[]
-  /** Routes besides the default one, which lower the MTU for what goes through the tunnel. */
+  /** Routes besides the default one, which lower the MTU for what may go through the tunnel. */
   readonly overlay: readonly { readonly dst: Prefix; readonly mtuBytes: number }[]
   readonly deviceMtuBytes: number
+}
+
+/** Whether packets that fitted before may not any more. */
+export function isLower(network: PodNetwork, before: PodNetwork): boolean {
+  const isNarrower = ({ dst, mtuBytes }: PodNetwork['overlay'][number]): boolean =>
+    before.overlay.some((other) => other.dst.equals(dst) && mtuBytes < other.mtuBytes)
+  return network.deviceMtuBytes < before.deviceMtuBytes || network.overlay.some(isNarrower)
 }
 
 export class PodNetworkError extends Error {

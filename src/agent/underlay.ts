@@ -1,11 +1,30 @@
-// The underlay as this node has it: which devices carry the node's own addresses, and their MTU.
-import { type Addr, type Family } from '#/lib/addr.ts'
-import { listAddresses } from '#/kernel/addresses.ts'
-import { listLinks } from '#/kernel/links.ts'
+// The underlay as this node has it: which devices carry the node's own addresses, their MTU, and what else is connected to it.
+import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
+import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type NetworkSettings, type Problem, type UnderlayMtu } from '#/model/network.ts'
+import { isOurLink, vxlanName } from '#/model/names.ts'
+import { type ConnectedSubnet, type NetworkSettings, type Problem, type UnderlayMtu } from '#/model/network.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
 
-export type Underlay = { readonly mtuBytes: UnderlayMtu; readonly problems: readonly Problem[] }
+export type Underlay = {
+  readonly mtuBytes: UnderlayMtu
+  /** Without pods' networks and link-local ones, sorted. */
+  readonly connected: readonly ConnectedSubnet[]
+  /** Devices with addresses of the node on which packets are dropped whose way back is another device (RFC 3704 section 2.2). */
+  readonly strictDevices: readonly string[]
+  /** Whether the VXLAN device is there. */
+  readonly hasTunnel: boolean
+  readonly problems: readonly Problem[]
+}
+
+export const unknownUnderlay: Underlay = {
+  mtuBytes: {},
+  connected: [],
+  strictDevices: [],
+  hasTunnel: false,
+  problems: [],
+}
 
 /** `addrs` are the node's addresses as its Node object tells them. */
 export function readUnderlay(
@@ -15,7 +34,8 @@ export function readUnderlay(
   { underlayMtuBytes }: NetworkSettings,
 ): Underlay {
   const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
-  const deviceOf = new Map(listAddresses(netlink).map(({ addr, index }) => [String(addr), index]))
+  const addresses = listAddresses(netlink)
+  const deviceOf = new Map(addresses.map(({ addr, index }) => [String(addr), index]))
   const mtuBytes: { [F in Family]?: number } = {}
   const problems: Problem[] = []
   for (const addr of addrs) {
@@ -28,5 +48,35 @@ export function readUnderlay(
         message: `no device of this node has its address ${addr}: correct status.addresses of the Node object or the device`,
       })
   }
-  return { mtuBytes, problems }
+  const connected = connectedSubnets(addresses, links, addrs)
+  const nodeDevices = connected.flatMap(({ device, isNodeAddress, addr }) =>
+    isNodeAddress && addr.family === 4 ? [device] : [],
+  )
+  return {
+    mtuBytes,
+    connected,
+    strictDevices: [...new Set(nodeDevices)].filter(isStrict),
+    hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
+    problems,
+  }
+}
+
+function connectedSubnets(
+  addresses: readonly DeviceAddress[],
+  links: ReadonlyMap<number, Link>,
+  nodeAddrs: readonly Addr[],
+): ConnectedSubnet[] {
+  const subnets = addresses.flatMap(({ addr, index, prefixLength }): ConnectedSubnet[] => {
+    const link = links.get(index)
+    if (!link?.isUp || isOurLink(link.name) || addr.isLinkLocal || addr.isLoopback) return []
+    const isNodeAddress = nodeAddrs.some((each) => each.equals(addr))
+    return [{ device: link.name, addr, prefix: new Prefix(addr, prefixLength), isNodeAddress }]
+  })
+  return subnets.toSorted((a, b) => a.addr.compare(b.addr) || (a.device < b.device ? -1 : 1))
+}
+
+/** The stricter of both settings counts, but that 2 is the looser one and the larger number (ip-sysctl.rst, rp_filter). */
+function isStrict(device: string): boolean {
+  const values = ['all', device].map((each) => Number(readSysctl(`net/ipv4/conf/${each}/rp_filter`) ?? 0))
+  return Math.max(...values) === 1
 }

@@ -158,13 +158,17 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: stri
   return { prefixes, problems }
 }
 
-/** The node with its identity, pod CIDRs, addresses and these annotations, and nothing else. */
+/** Set to False by who has set up the network of a node (https://kubernetes.io/docs/reference/node/node-status/#condition). */
+export const networkUnavailable = 'NetworkUnavailable'
+
+/** The node with its identity, pod CIDRs, addresses, what is said of its network, and these annotations, and nothing else. */
 export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): KubeNode {
   const { name, uid, resourceVersion } = node.metadata
   const all = annotationsOf(node)
   const annotations = Object.fromEntries(names.flatMap((each) => (all[each] === undefined ? [] : [[each, all[each]]])))
   const { podCIDR, podCIDRs } = fieldsOf(node.spec)
   const { addresses } = fieldsOf(node.status)
+  const { type, status, reason } = conditionOf(node, networkUnavailable)
   return {
     metadata: {
       name,
@@ -173,7 +177,10 @@ export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): K
       ...(Object.keys(annotations).length > 0 && { annotations }),
     },
     spec: { ...(podCIDR !== undefined && { podCIDR }), ...(podCIDRs !== undefined && { podCIDRs }) },
-    status: { ...(addresses !== undefined && { addresses }) },
+    status: {
+      ...(addresses !== undefined && { addresses }),
+      ...(status !== 'Unknown' && { conditions: [{ type, status, reason }] }),
+    },
   }
 }
 

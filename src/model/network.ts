@@ -2,6 +2,7 @@
 // Devices are named, never numbered: an index is the kernel's business and changes when a device is made again.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type Routing, type RoutingState } from './routing.ts'
 
 /** One node of the cluster as its Node object tells it. */
 export type NodeState = {
@@ -11,6 +12,12 @@ export type NodeState = {
   readonly addrs: readonly Addr[]
   /** The MACs of its VTEPs, by the family of the pods, where flannel's annotations tell some (model/flannel.ts). */
   readonly vtepMacs?: { readonly [F in Family]?: string }
+  /** Of this node alone: what its own Node object demands. */
+  readonly routing?: Routing
+  /** Of other nodes; absent: plain VXLAN. */
+  readonly routingState?: RoutingState
+  /** Nothing tells that its network has ever been set up. */
+  readonly isStarting?: boolean
 }
 
 /** An address of a pod and the pod CIDR it is from, which tells its gateway and prefix length for as long as the pod lives. */
@@ -33,10 +40,21 @@ export type NetworkSettings = {
   readonly underlayMtuBytes?: number
   /** Whether others' forward chains that drop by policy are told to let pods' packets pass. */
   readonly opensForwardChains: boolean
+  /** Where neither the cluster nor the node says another one. */
+  readonly routing: Routing
 }
 
 /** The underlay's MTU by family, as far as this node has an address of that family. */
 export type UnderlayMtu = { readonly [F in Family]?: number }
+
+/** A subnet that a device of this node is on. */
+export type ConnectedSubnet = {
+  readonly device: string
+  readonly addr: Addr
+  readonly prefix: Prefix
+  /** Whether `addr` is what the Node object tells: other nodes know it. */
+  readonly isNodeAddress: boolean
+}
 
 export type DesiredSysctl = { readonly path: string; readonly value: string }
 export type DesiredBridge = { readonly kind: 'bridge'; readonly name: string; readonly mac: string }
@@ -51,17 +69,38 @@ export type DesiredLink = DesiredBridge | DesiredVxlan
 export type DesiredPort = { readonly name: string; readonly pod: string; readonly bridge: string }
 export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
 export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
-export type DesiredRoute = {
+/** Through the tunnel to the node that owns `dst`. */
+export type OverlayRoute = {
+  readonly kind: 'overlay'
   readonly dst: Prefix
+  readonly metric: number
   readonly device: string
   readonly gateway: Addr
   readonly preferredSource?: Addr
   readonly mtuBytes: number
-  readonly metric: number
   readonly encap: { readonly vni: number; readonly src: Addr; readonly dst: Addr }
-  /** The node that owns `dst`. */
   readonly node: string
 }
+
+export type DesiredHop = { readonly device: string; readonly gateway: Addr }
+
+/** To `dst` as the packets are: what BGP says, or straight to the node. */
+export type NativeRoute = {
+  readonly kind: 'native'
+  readonly dst: Prefix
+  readonly metric: number
+  readonly origin: 'bgp' | 'direct'
+  /** Several are equal paths. The gateway of an IPv4 route may be an IPv6 address. */
+  readonly nextHops: readonly DesiredHop[]
+  readonly preferredSource?: Addr
+  /** The node that owns `dst`; absent: none does. */
+  readonly node?: string
+}
+
+/** Ends what nothing better leads on. */
+export type BlackholeRoute = { readonly kind: 'blackhole'; readonly dst: Prefix; readonly metric: number }
+
+export type DesiredRoute = OverlayRoute | NativeRoute | BlackholeRoute
 
 /** All kernel state of one node that is ours. An empty one asks for a node without us. */
 export type DesiredNetwork = {

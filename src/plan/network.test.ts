@@ -18,20 +18,22 @@ const settings = {
   vni: 1,
   vxlanPort: 8472,
   opensForwardChains: true,
+  routing: 'vxlan' as const,
 }
 
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const peers = new PeerTable({ self: nodes[0]!, underlay, settings })
+  const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.map((each) => [each.name, each]))
-  return planNetwork({ peers, isComplete: true, underlay, ports: [], settings, ...more })
+  return planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings, ...more })
 }
 
 const routesOf = ({ network }: Plan): string[] =>
-  network.routes.map(
-    ({ dst, encap, mtuBytes, preferredSource }) => `${dst} to ${encap.dst} mtu ${mtuBytes} src ${preferredSource}`,
-  )
+  network.routes.map((route) => {
+    assert.ok(route.kind === 'overlay')
+    return `${route.dst} to ${route.encap.dst} mtu ${route.mtuBytes} src ${route.preferredSource}`
+  })
 
 test('a remote node costs one route per family, in its own family of underlay', () => {
   const result = plan([one, two])
@@ -40,7 +42,7 @@ test('a remote node costs one route per family, in its own family of underlay', 
     'fd10:244:0:2::/64 to fd30::c mtu 1430 src fd10:244:0:1::1',
   ])
   assert.deepEqual(result.problems, [])
-  assert.deepEqual(result.overlayMtuBytes, { 4: 1450, 6: 1430 })
+  assert.deepEqual(result.podMtuBytes, { 4: 1450, 6: 1430 })
   assert.equal(result.deviceMtuBytes, 1500)
 })
 
@@ -132,10 +134,14 @@ test('any cluster: same plan in any order, no route into own CIDRs, never two ro
       const shuffled = plan([nodes[0]!, ...nodes.slice(1).toReversed()])
       assert.deepEqual(routesOf(shuffled), routesOf(result))
       const dsts = result.network.routes.map(({ dst }) => dst)
+      const nodeOf = (index: number) => {
+        const route = result.network.routes[index]!
+        return route.kind === 'overlay' ? route.node : undefined
+      }
       for (const [index, dst] of dsts.entries()) {
         assert.ok(!result.podCIDRs.some((own) => own.overlaps(dst)), `${dst} overlaps an own CIDR`)
         for (const [other, second] of dsts.entries()) {
-          const sameNode = result.network.routes[index]!.node === result.network.routes[other]!.node
+          const sameNode = nodeOf(index) === nodeOf(other)
           assert.ok(index === other || sameNode || !dst.overlaps(second), `${dst} overlaps ${second}`)
         }
       }

@@ -1,7 +1,8 @@
 // The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { bridgeName, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
+import { blackholeMetric, bridgeName, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import {
+  type BlackholeRoute,
   type DesiredAddress,
   type DesiredNetwork,
   type DesiredSysctl,
@@ -21,6 +22,8 @@ export type PlanInput = {
   readonly peers: PeerTable
   /** Whether these are all nodes there are; as long as they may not be, unknown ones must not be kept out. */
   readonly isComplete: boolean
+  /** The tunnel is kept though no node needs it that is known: some may not know yet that this one wants no VXLAN any more. */
+  readonly keepsOverlay: boolean
   readonly underlay: UnderlayMtu
   readonly ports: readonly PortState[]
   readonly settings: NetworkSettings
@@ -31,34 +34,46 @@ export type Plan = {
   readonly problems: readonly Problem[]
   /** Those of this node's pod CIDRs that are its alone and large enough: pods get addresses from them. */
   readonly podCIDRs: readonly Prefix[]
-  /** The largest packet of a family that reaches every node through the tunnel. */
-  readonly overlayMtuBytes: { readonly [F in Family]?: number }
+  readonly hasOverlay: boolean
+  /** The largest packet of a family that reaches every node, whether it crosses in the tunnel or natively. */
+  readonly podMtuBytes: { readonly [F in Family]?: number }
   /** For pods' devices: what the underlay carries without a tunnel. */
   readonly deviceMtuBytes: number
 }
 
+/** RFC 3704 section 2.4: there must be a route back, by whichever device. */
+const looseRpFilter = '2'
 /** What a pod's device gets while no underlay address is known. */
 const defaultMtuBytes = 1500
 
 const familiesOf = (cidrs: readonly Prefix[]): Family[] =>
   ([4, 6] as const).filter((family) => cidrs.some((cidr) => cidr.family === family))
 
-/** Without other nodes the family of the pods itself is what a tunnel will use. */
-function overlayMtu(self: NodeState, peers: PeerTable, underlay: UnderlayMtu): Plan['overlayMtuBytes'] {
-  const smallest = peers.overlayMtuBytes
+/**
+ * As long as there is the tunnel, its MTU is that of all routes in pods, so that the way to a node may change under a connection.
+ * Without other nodes the family of the pods itself is what a tunnel will use.
+ */
+function podMtu(self: NodeState, peers: PeerTable, underlay: UnderlayMtu, hasOverlay: boolean): Plan['podMtuBytes'] {
+  const smallest = hasOverlay ? peers.overlayMtuBytes : {}
   return Object.fromEntries(
     familiesOf(self.podCIDRs).flatMap((family) => {
-      const own = tunnelMtu(underlay, outerFamily(self, self, family) ?? family)
+      const own = hasOverlay
+        ? tunnelMtu(underlay, outerFamily(self, self, family) ?? family)
+        : Math.min(...Object.values(underlay))
       const mtuBytes = Math.min(smallest[family] ?? Infinity, own ?? Infinity)
       return Number.isFinite(mtuBytes) ? [[family, mtuBytes]] : []
     }),
   )
 }
 
-function sysctls(families: readonly Family[]): DesiredSysctl[] {
+function sysctls(families: readonly Family[], hasOverlay: boolean): DesiredSysctl[] {
   return families.flatMap((family) =>
     family === 4
-      ? [{ path: 'net/ipv4/ip_forward', value: '1' }]
+      ? [
+          { path: 'net/ipv4/ip_forward', value: '1' },
+          // what comes through the tunnel may be answered natively, and the other way round
+          ...(hasOverlay ? [{ path: `net/ipv4/conf/${vxlanName}/rp_filter`, value: looseRpFilter }] : []),
+        ]
       : [
           { path: 'net/ipv6/conf/all/forwarding', value: '1' },
           // without this the bridge's link-local address is tentative for a second and no pod can be resolved
@@ -69,6 +84,11 @@ function sysctls(families: readonly Family[]): DesiredSysctl[] {
 
 function gateways(cidrs: readonly Prefix[]): DesiredAddress[] {
   return cidrs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
+}
+
+/** Where others' routers send this node what is for its pods, what is for none must not go back to them. */
+function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
+  return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
 }
 
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
@@ -85,17 +105,17 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
   return [...clusterCIDRs, ...cidrs.filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))]
 }
 
-export function planNetwork({ peers, isComplete, underlay, ports, settings }: PlanInput): Plan {
+export function planNetwork({ peers, isComplete, keepsOverlay, underlay, ports, settings }: PlanInput): Plan {
   const self = peers.self
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
   const { podCIDRs, former, problems } = serveHeld(self, held, (cidr) => peers.ownerOf(cidr))
   const served = [...podCIDRs, ...former]
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
-  const hasOverlay = tunnelMtus.length > 0
+  const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || peers.needsOverlay)
   const plans = [...peers.plans].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plan]) => plan)
   const network: DesiredNetwork = {
-    sysctls: sysctls(families),
+    sysctls: sysctls(families, hasOverlay),
     links: [
       { kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, self.name) },
       ...(hasOverlay
@@ -119,7 +139,11 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
           ...plans.flatMap((plan) => plan.neighbours),
         ]
       : [],
-    routes: plans.flatMap((plan) => plan.routes),
+    routes: [
+      ...plans.flatMap((plan) => plan.routes),
+      ...peers.otherRoutes,
+      ...(peers.routing === 'vxlan' ? [] : blackholes(self)),
+    ],
     tables: [
       nodeTable({
         podCIDRs: served,
@@ -135,7 +159,8 @@ export function planNetwork({ peers, isComplete, underlay, ports, settings }: Pl
     network,
     problems: [...peers.problems, ...problems, ...outsideProblems(self, settings)],
     podCIDRs,
-    overlayMtuBytes: overlayMtu(self, peers, underlay),
-    deviceMtuBytes: Math.min(...Object.values(underlay), hasOverlay ? Infinity : defaultMtuBytes),
+    hasOverlay,
+    podMtuBytes: podMtu(self, peers, underlay, hasOverlay),
+    deviceMtuBytes: Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
   }
 }

@@ -1,9 +1,11 @@
-// The plan of all other nodes, kept up to date change by change. Pure: how a state came about makes no difference to it, which
-// its test compares with tables made from scratch.
-import { type Family, type Prefix } from '#/lib/addr.ts'
+// The plan of all other nodes and of BGP's routes, kept up to date change by change. Pure: how a state came about makes no
+// difference to it, which its test compares with tables made from scratch.
+import { type Prefix } from '#/lib/addr.ts'
+import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
   type DesiredNeighbour,
   type DesiredRoute,
+  type NativeRoute,
   type NetworkDelta,
   neighbourKey,
   type NodeState,
@@ -11,8 +13,12 @@ import {
   routeKey,
   type TunnelEndChange,
 } from '#/model/network.ts'
+import { nativeMetric } from '#/model/names.ts'
+import { type Routing } from '#/model/routing.ts'
 import { ClaimIndex } from './claims.ts'
-import { noPeerPlan, type PeerContext, type PeerPlan, planPeer } from './overlay.ts'
+import { type Admission, admitOther } from './guard.ts'
+import { noPeerPlan, type PeerContext, type PeerPlan, planPeer, sameDesired } from './peer-plan.ts'
+import { PeerTally, type WayCounts } from './peer-tally.ts'
 
 /** `isWholesale`: something that belongs to no single peer depends on it too, and the whole network must be planned anew. */
 export type PeerDelta = NetworkDelta & { readonly isWholesale: boolean }
@@ -23,11 +29,14 @@ export class PeerTable {
   readonly #claims = new ClaimIndex()
   readonly #plans = new Map<string, PeerPlan>()
   readonly #problems = new Map<string, readonly Problem[]>()
-  readonly #routes = new Set<string>()
-  /** Pod CIDRs outside of the cluster's: masquerade must know each. */
-  readonly #outside = new Map<string, Prefix>()
-  /** How many routes have which tunnel MTU for which family of pods: the smallest is every pod's. */
-  readonly #mtus = new Map<string, { readonly family: Family; readonly mtuBytes: number; count: number }>()
+  readonly #routes = new Map<string, DesiredRoute>()
+  /** By pod CIDR, the node whose it is. */
+  readonly #owners = new Map<string, string>()
+  readonly #learned = new Map<string, LearnedRoute>()
+  /** BGP's routes to what is no node's pod CIDR, as far as they are admitted. */
+  readonly #others = new Map<string, NativeRoute>()
+  readonly #notInstalled = new Map<string, string>()
+  readonly #tally = new PeerTally()
   #context: PeerContext
 
   /** `context.self` counts as a node, whether it is among the changes or not. */
@@ -41,6 +50,10 @@ export class PeerTable {
     return this.#claims.settled(this.#context.self.name)!.node
   }
 
+  get routing(): Routing {
+    return this.#context.routing
+  }
+
   get plans(): ReadonlyMap<string, PeerPlan> {
     return this.#plans
   }
@@ -51,14 +64,24 @@ export class PeerTable {
     return names.flatMap((name) => this.#problems.get(name)!)
   }
 
+  /** BGP's routes to what is no node's pod CIDR, sorted. */
+  get otherRoutes(): NativeRoute[] {
+    return [...this.#others.values()].toSorted((a, b) => a.dst.compare(b.dst))
+  }
+
+  /** By prefix, why a route of BGP is not in the kernel: continues "received, not installed, because". */
+  get notInstalled(): ReadonlyMap<string, string> {
+    return this.#notInstalled
+  }
+
   /** Pod CIDRs of other nodes outside of the cluster CIDRs, sorted. */
   get outsideCIDRs(): Prefix[] {
-    return [...this.#outside.values()].toSorted((a, b) => a.compare(b))
+    return this.#tally.outsideCIDRs
   }
 
   /** Whether there is to be a route to that prefix, by its text. */
   wantsRoute(prefix: string): boolean {
-    return this.#routes.has(prefix)
+    return this.#routes.has(prefix) || this.#others.has(prefix)
   }
 
   /** Another node that has pods in that CIDR, if there is one. */
@@ -67,12 +90,23 @@ export class PeerTable {
   }
 
   /** The smallest tunnel MTU by family of pods, as far as there are peers with pods of it. */
-  get overlayMtuBytes(): { readonly [F in Family]?: number } {
-    const smallest: { [F in Family]?: number } = {}
-    for (const { family, mtuBytes } of this.#mtus.values()) {
-      smallest[family] = Math.min(smallest[family] ?? Infinity, mtuBytes)
-    }
-    return smallest
+  get overlayMtuBytes(): PeerTally['overlayMtuBytes'] {
+    return this.#tally.overlayMtuBytes
+  }
+
+  /** Whether any node, this one included, may send VXLAN to or take it from this one. */
+  get needsOverlay(): boolean {
+    return this.#context.routing !== 'native' || this.#tally.wayCounts.vxlan > 0 || this.#tally.mayUseOverlay
+  }
+
+  /** Whether another node tells that it sends native packets. */
+  get hasNativeSenders(): boolean {
+    return this.#tally.hasNativeSenders
+  }
+
+  /** How many remote pod CIDRs are reached which way. */
+  get wayCounts(): WayCounts {
+    return this.#tally.wayCounts
   }
 
   /** Takes over changes of other nodes. */
@@ -82,10 +116,25 @@ export class PeerTable {
       if (name === this.#context.self.name) continue
       for (const other of this.#claims.update(name, node)) affected.add(other)
     }
-    return this.#replan(affected)
+    return this.#replan(affected, [])
   }
 
-  /** Another context: all peers are planned anew, a portion at each step, because there may be thousands. */
+  /** Takes over changes of BGP's routes. */
+  updateLearned(changes: Iterable<LearnedRouteChange>): PeerDelta {
+    const names = new Set<string>()
+    const prefixes: string[] = []
+    for (const { prefix, route } of changes) {
+      const key = String(prefix)
+      if (route) this.#learned.set(key, route)
+      else this.#learned.delete(key)
+      const owner = this.#owners.get(key)
+      if (owner === undefined) prefixes.push(key)
+      else names.add(owner)
+    }
+    return this.#replan(names, prefixes)
+  }
+
+  /** Another context: all is planned anew, a portion at each step, because there may be thousands. */
   *changeContext(context: PeerContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
     this.#claims.update(name, undefined)
@@ -94,58 +143,141 @@ export class PeerTable {
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
-      yield void this.#replan(names.slice(start, start + portion))
+      yield void this.#replan(names.slice(start, start + portion), [])
+    const prefixes = [...this.#learned.keys()]
+    for (let start = 0; start < prefixes.length; start += portion)
+      yield void this.#replan([], prefixes.slice(start, start + portion))
   }
 
-  #replan(names: Iterable<string>): PeerDelta {
-    const routes = new Map<string, DesiredRoute | undefined>()
+  /** `prefixes` are those of BGP's routes that nodes may have nothing to do with. */
+  #replan(names: Iterable<string>, prefixes: Iterable<string>): PeerDelta {
+    const routes = new RouteChanges()
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
-    const after: PeerPlan[] = []
-    let isWholesale = false
+    const others = new Set(prefixes)
+    const after: { name: string; node: NodeState | undefined; before: PeerPlan; plan: PeerPlan }[] = []
+    const neededOverlay = this.needsOverlay
+    this.#tally.begin()
+    let isSelfAffected = false
     for (const name of names) {
       const before = this.#plans.get(name) ?? noPeerPlan
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
-      const plan = settled === undefined || isSelf ? noPeerPlan : planPeer(settled.node, this.#context)
+      const node = isSelf ? undefined : settled?.node
+      const plan = node ? planPeer(node, this.#context, this.#learned) : noPeerPlan
       const problems = [...(settled?.problems ?? []), ...plan.problems]
-      if (isSelf) isWholesale = true
-      if (settled === undefined || isSelf) this.#plans.delete(name)
-      else this.#plans.set(name, plan)
+      if (isSelf) isSelfAffected = true
+      if (node) this.#plans.set(name, plan)
+      else this.#plans.delete(name)
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
-      for (const route of before.routes) {
-        routes.set(routeKey(route), undefined)
-        this.#routes.delete(routeKey(route))
-        if (this.#tally(route, -1)) isWholesale = true
-      }
+      this.#forget(name, before, routes, others)
+      this.#tally.remove(name, before)
       for (const neighbour of before.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
       for (const addr of before.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
-      after.push(plan)
+      after.push({ name, node, before, plan })
     }
     // what one node lost another may have won, so what is wanted comes after all that is not
-    for (const plan of after) {
-      for (const route of plan.routes) {
-        routes.set(routeKey(route), route)
-        this.#routes.add(routeKey(route))
-        if (this.#tally(route, 1)) isWholesale = true
-      }
+    for (const { name, node, before, plan } of after) {
+      this.#keep(name, plan, routes, others)
+      if (node) this.#tally.add(node, plan, this.#context.settings)
       for (const neighbour of plan.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
       for (const addr of plan.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
+      // nearly always a node's ends are what they were
+      if (isSameList(before.tunnelEnds, plan.tunnelEnds))
+        for (const addr of plan.tunnelEnds) tunnelEnds.delete(String(addr))
     }
-    return { routes, neighbours, tunnelEnds, isWholesale }
+    const tallied = this.#tally.end()
+    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#learned.keys()) others.add(key)
+    for (const key of others) this.#planOther(key, routes)
+    const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
+    return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
   }
 
-  /** Counts a route in or out; true when something changed that is shared by all. */
-  #tally({ dst, mtuBytes }: DesiredRoute, by: 1 | -1): boolean {
-    const key = `IPv${dst.family} ${mtuBytes}`
-    const use = this.#mtus.get(key) ?? { family: dst.family, mtuBytes, count: 0 }
-    use.count += by
-    if (use.count === 0) this.#mtus.delete(key)
-    else this.#mtus.set(key, use)
-    const isOutside = !this.#context.settings.clusterCIDRs.some((cidr) => cidr.contains(dst))
-    if (isOutside && by === 1) this.#outside.set(String(dst), dst)
-    else if (isOutside) this.#outside.delete(String(dst))
-    return isOutside || use.count === 0 || (by === 1 && use.count === 1)
+  /** While a context changes, a portion may forget what an earlier one gave to another node. */
+  #forget(name: string, plan: PeerPlan, routes: RouteChanges, others: Set<string>): void {
+    for (const route of plan.routes) {
+      routes.remove(route)
+      if (this.#routes.get(routeKey(route)) === route) this.#routes.delete(routeKey(route))
+    }
+    for (const cidr of plan.podCIDRs) {
+      const key = String(cidr)
+      if (this.#learned.has(key)) others.add(key)
+      if (this.#owners.get(key) !== name) continue
+      this.#owners.delete(key)
+      this.#notInstalled.delete(key)
+    }
   }
+
+  #keep(name: string, plan: PeerPlan, routes: RouteChanges, others: Set<string>): void {
+    for (const route of plan.routes) {
+      routes.add(route)
+      this.#routes.set(routeKey(route), route)
+    }
+    for (const cidr of plan.podCIDRs) {
+      const key = String(cidr)
+      const why = plan.unused.get(key)
+      this.#owners.set(key, name)
+      if (why === undefined) this.#notInstalled.delete(key)
+      else this.#notInstalled.set(key, why)
+      if (this.#learned.has(key)) others.add(key)
+    }
+  }
+
+  /** What is no node's pod CIDR, if it is: BGP's route to it is planned by itself. */
+  #planOther(key: string, routes: RouteChanges): void {
+    const before = this.#others.get(key)
+    const isOwned = this.#owners.has(key)
+    const learned = isOwned ? undefined : this.#learned.get(key)
+    const admission = learned && this.#admit(learned)
+    if (before) {
+      routes.removeUnlessAdded(before)
+      this.#others.delete(key)
+    }
+    if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
+    else if (!isOwned) this.#notInstalled.delete(key)
+    if (learned === undefined || admission?.kind !== 'admitted') return
+    const { prefix: dst } = learned
+    const { nextHops } = admission
+    const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
+    routes.add(route)
+    this.#others.set(key, route)
+  }
+
+  #admit(learned: LearnedRoute): Admission {
+    const { connected, settings } = this.#context
+    return admitOther(learned, {
+      ownCIDRs: this.self.podCIDRs,
+      clusterCIDRs: settings.clusterCIDRs,
+      connected,
+      nodeAddrs: this.#tally.insideAddrs,
+    })
+  }
+}
+
+/** Routes that came and went, less those that are what they were. */
+class RouteChanges {
+  readonly changed = new Map<string, DesiredRoute | undefined>()
+  readonly #before = new Map<string, DesiredRoute>()
+
+  remove(route: DesiredRoute): void {
+    const key = routeKey(route)
+    if (!this.#before.has(key)) this.#before.set(key, route)
+    this.changed.set(key, undefined)
+  }
+
+  removeUnlessAdded(route: DesiredRoute): void {
+    if (this.changed.get(routeKey(route)) === undefined) this.remove(route)
+  }
+
+  add(route: DesiredRoute): void {
+    const key = routeKey(route)
+    const before = this.#before.get(key)
+    if (before && sameDesired(before, route)) this.changed.delete(key)
+    else this.changed.set(key, route)
+  }
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
 }

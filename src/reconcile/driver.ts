@@ -34,6 +34,8 @@ export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], f
 export type CompareOptions = {
   /** Whether the cluster's whole state is known. Until then what is there may be right though it is not desired. */
   readonly isComplete: boolean
+  /** Whether BGP may not have told everything yet: routes that it may have made before stay, though they are not desired. */
+  readonly keepsLearned?: boolean
 }
 
 export interface Driver {
@@ -42,7 +44,7 @@ export interface Driver {
   /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
   compare(desired: DesiredNetwork, options: CompareOptions): Comparison | Promise<Comparison>
   /** What a difference means for the kernel, without reading it. Undefined: not known before the next comparison. */
-  fromDelta?(delta: NetworkDelta): Comparison | undefined
+  fromDelta?(delta: NetworkDelta, options: CompareOptions): Comparison | undefined
 }
 
 /** Errors that mean that what was to go is gone. */

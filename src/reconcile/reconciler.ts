@@ -117,13 +117,13 @@ export class Reconciler {
    * Applies a difference to what was desired before, without reading the kernel. A kind that does not know enough for that yet
    * counts as failed.
    */
-  async applyDelta(delta: NetworkDelta, { isComplete }: CompareOptions): Promise<Report> {
+  async applyDelta(delta: NetworkDelta, options: CompareOptions): Promise<Report> {
     return this.#alone(async () => {
       const totals = new Totals()
       const leftovers: { kind: string; changes: readonly Change[] }[] = []
       for (const driver of this.#drivers) {
         if (driver.fromDelta === undefined) continue
-        const comparison = driver.fromDelta(delta)
+        const comparison = driver.fromDelta(delta, options)
         if (comparison === undefined) {
           totals.add(driver.kind, 0, 1)
           continue
@@ -131,7 +131,8 @@ export class Reconciler {
         await this.#applyAdditions(driver.kind, comparison, totals)
         leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
       }
-      if (isComplete) for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
+      if (options.isComplete)
+        for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
       return totals
     })
   }

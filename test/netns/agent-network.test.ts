@@ -27,14 +27,15 @@ const settings = {
   vni: 1,
   vxlanPort: 8472,
   opensForwardChains: true,
+  routing: 'vxlan' as const,
 }
 
 function network(count: number): DesiredNetwork {
   const underlay = { 4: 1500 }
-  const peers = new PeerTable({ self: nodes[0]!, underlay, settings })
+  const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
-    ...planNetwork({ peers, isComplete: true, underlay, ports: [], settings }).network,
+    ...planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings }).network,
     // the sysctls belong to the namespace of the calling thread, which here is the machine's
     sysctls: [],
   }

@@ -20,6 +20,7 @@ const settings = {
   vni: 1,
   vxlanPort: 8472,
   opensForwardChains: true,
+  routing: 'vxlan' as const,
 }
 const flannelMac = (number: number): string => `9e:00:00:00:00:0${number}`
 
@@ -119,9 +120,9 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
   const number = Number(self.name.split('-')[1])
   const { netns } = underlay.nodes.get(number)!
   const mtus = { 4: 1500, 6: 1500 }
-  const peers = new PeerTable({ self, underlay: mtus, settings })
+  const peers = new PeerTable({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
   peers.update(others.map((other) => [other.name, other]))
-  const { network } = planNetwork({ peers, isComplete: true, underlay: mtus, ports: [], settings })
+  const { network } = planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay: mtus, ports: [], settings })
   using netlink = new Netlink(0, netns)
   using nftables = new NftClient(netns)
   const reconciler = new Reconciler({

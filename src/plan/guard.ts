@@ -1,0 +1,82 @@
+// Which of BGP's routes may come into the kernel. A peer can say anything; what it says must not take this node from its network,
+// its pods from it, or packets to where this node cannot send them. Pure.
+import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type LearnedRoute, type NextHop } from '#/model/bgp.ts'
+import { isOurLink } from '#/model/names.ts'
+import { type ConnectedSubnet, type DesiredHop } from '#/model/network.ts'
+
+export type GuardContext = {
+  readonly ownCIDRs: readonly Prefix[]
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly connected: readonly ConnectedSubnet[]
+  /** Addresses of other nodes, as far as they lie in cluster CIDRs. Elsewhere nothing is admitted that nobody allowed. */
+  readonly nodeAddrs: Iterable<Addr>
+}
+
+/** A refusal's reason continues "received, not installed, because". */
+export type Admission =
+  | { readonly kind: 'admitted'; readonly nextHops: readonly DesiredHop[] }
+  | { readonly kind: 'refused'; readonly reason: string }
+
+const howToAllow = 'an import policy whose rule names the prefix allows it'
+
+function refused(reason: string): Admission {
+  return { kind: 'refused', reason }
+}
+
+/** A route to what is no node's pod CIDR. */
+export function admitOther(route: LearnedRoute, context: GuardContext): Admission {
+  const { prefix, isAllowed } = route
+  for (const own of context.ownCIDRs) {
+    // what is wider takes nothing: this node's own routes are more specific
+    if (own.overlaps(prefix) && (!isAllowed || own.contains(prefix)))
+      return refused(`it overlaps ${own}, a pod CIDR of this node`)
+  }
+  const reason = isAllowed ? undefined : whyNotByChance(prefix, context)
+  return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
+}
+
+/** A route to another node's pod CIDR: there packets to it go in any case, if not natively then through the tunnel. */
+export function admitPodCIDR(route: LearnedRoute, context: Pick<GuardContext, 'connected'>): Admission {
+  const reason = route.isAllowed ? undefined : whyNotNodeNetwork(route.prefix, context)
+  return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
+}
+
+function whyNotByChance(prefix: Prefix, context: GuardContext): string | undefined {
+  if (prefix.length === 0) return 'it is a default route'
+  const reason = whyNotNodeNetwork(prefix, context)
+  if (reason !== undefined) return reason
+  if (!context.clusterCIDRs.some((cidr) => cidr.contains(prefix)))
+    return `it lies outside of the cluster CIDRs (${context.clusterCIDRs.join(', ')})`
+  for (const addr of context.nodeAddrs) if (prefix.contains(addr)) return `it covers ${addr}, the address of a node`
+  return undefined
+}
+
+function whyNotNodeNetwork(prefix: Prefix, { connected }: Pick<GuardContext, 'connected'>): string | undefined {
+  const hit = connected.find((subnet) => subnet.isNodeAddress && subnet.prefix.overlaps(prefix))
+  return hit && `it overlaps ${hit.prefix}, the network of the nodes on ${hit.device}`
+}
+
+/** With those of the next hops that this node can send to. */
+function resolve({ prefix, nextHops }: LearnedRoute, { connected }: Pick<GuardContext, 'connected'>): Admission {
+  const hops = nextHops.map((hop) => resolveHop(prefix, hop, connected))
+  const usable = hops.filter((hop) => typeof hop !== 'string')
+  if (usable.length > 0) return { kind: 'admitted', nextHops: usable }
+  return refused(hops.length === 0 ? 'it has no next hop' : hops.join(' and '))
+}
+
+function resolveHop(
+  prefix: Prefix,
+  { addr, device }: NextHop,
+  connected: readonly ConnectedSubnet[],
+): DesiredHop | string {
+  if (prefix.family === 6 && addr.family === 4) return `its next hop ${addr} is IPv4, over which IPv6 has no way`
+  if (addr.isUnspecified || addr.isMulticast || addr.isLoopback) return `its next hop ${addr} is no neighbour's address`
+  if (addr.isLinkLocal) {
+    if (device === undefined) return `its next hop ${addr} is link-local, and it is not known on which device`
+    return isOurLink(device) ? `its next hop ${addr} is on ${device}, where pods are` : { device, gateway: addr }
+  }
+  if (connected.some((subnet) => subnet.addr.equals(addr))) return `its next hop ${addr} is this node itself`
+  const subnet = connected.find((each) => each.prefix.contains(addr) && (device ?? each.device) === each.device)
+  return subnet ? { device: subnet.device, gateway: addr } : `its next hop ${addr} is on no subnet of this node`
+}

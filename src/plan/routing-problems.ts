@@ -1,0 +1,40 @@
+// What of a node's routing its operator should know: that it is not what was asked for, or that packets may be lost by it. Pure.
+import { type Problem } from '#/model/network.ts'
+import { type PeerTable } from './peers.ts'
+
+const toldCIDRs = 3
+
+export type RoutingCircumstances = {
+  /** Devices of the underlay with a strict rp_filter. */
+  readonly strictDevices: readonly string[]
+  /** Whether all nodes are known, and all that BGP has to tell. */
+  readonly isSettled: boolean
+}
+
+export function routingProblems(peers: PeerTable, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
+  const object = `node/${peers.self.name}`
+  const problems: Problem[] = []
+  if (peers.routing !== 'vxlan' || peers.hasNativeSenders) {
+    for (const device of strictDevices) {
+      problems.push({
+        object,
+        message: `rp_filter of ${device} is strict: packets of other nodes' pods are dropped where the way back is another device, as it is while the cluster's routing is switched: sysctl -w net.ipv4.conf.${device}.rp_filter=2`,
+      })
+    }
+  }
+  if (isSettled && peers.routing === 'native' && peers.wayCounts.vxlan > 0)
+    problems.push({ object, message: fallbackText(peers) })
+  return problems
+}
+
+/** The tunnel in place of a native way is one problem, however many nodes it is about. */
+function fallbackText({ plans, wayCounts }: PeerTable): string {
+  const some: string[] = []
+  for (const { routes } of plans.values()) {
+    for (const route of routes) if (route.kind === 'overlay') some.push(`${route.dst} of ${route.node}`)
+    if (some.length >= toldCIDRs) break
+  }
+  const told = some.slice(0, toldCIDRs)
+  const list = `${told.join(', ')}${wayCounts.vxlan > told.length ? ` and ${wayCounts.vxlan - told.length} more` : ''}`
+  return `routing is native, but VXLAN is used to ${list}, where BGP tells no way and no subnet is shared: let BGP tell these, or set routing to auto`
+}
