@@ -78,14 +78,17 @@ export class AdjRibIn implements PathSource {
     return this.#paths.get(nlri)
   }
 
-  set(nlri: Nlri, path: Path | undefined): void {
+  /** Returns what was there before. */
+  set(nlri: Nlri, path: Path | undefined): Path | undefined {
     const old = this.#paths.get(nlri)
+    if (old === path) return old
     if (old !== undefined && old.refusal === undefined) this.#accepted--
     if (path === undefined) this.#paths.delete(nlri)
     else {
       this.#paths.set(nlri, path)
       if (path.refusal === undefined) this.#accepted++
     }
+    return old
   }
 
   /** Goes on over changes: what is set or deleted meanwhile is met in its new state or not at all. */

@@ -171,9 +171,7 @@ export class Inbound {
   }
 
   #set(table: AdjRibIn, nlri: Nlri, path: Path | undefined): void {
-    const old = table.get(nlri)
-    if (old === path) return
-    table.set(nlri, path)
+    const old = table.set(nlri, path)
     const before = old?.refusal === undefined ? old : undefined
     const after = path?.refusal === undefined ? path : undefined
     if (before !== after) this.#deps.locRib.replace(table.family, nlri, before, after)

@@ -44,6 +44,7 @@ export class Outbound {
   /** Groups of an earlier one have told what is no longer so. */
   #generation = 0
   readonly #groups = new Map<string, UpdateGroup>()
+  #nextGroup = 0
   readonly #sessions = new Map<string, Session>()
 
   constructor(config: SpeakerConfig, deps: OutboundDeps) {
@@ -205,11 +206,20 @@ export class Outbound {
 
   /** Returns whether there is more that somebody could take. */
   write(isOver: () => boolean): boolean {
-    let hasMore = false
-    for (const group of this.#groups.values()) {
-      if (group.write(this.#deps.locRib.decidedUpTo, isOver)) hasMore = true
+    const groups = [...this.#groups.values()]
+    const first = this.#nextGroup
+    let isStopped = false
+    for (let count = 0; count < groups.length; count++) {
+      const at = (first + count) % groups.length
+      const group = groups[at]!
+      if (!group.prepare(this.#deps.locRib.decidedUpTo)) continue
+      if (isStopped) return true
+      // the others come first next time
+      this.#nextGroup = at + 1
+      if (group.write(isOver)) return true
+      isStopped = isOver()
     }
-    return hasMore
+    return false
   }
 
   /** The groups that a neighbour is in, and whose routes it is not told there. */

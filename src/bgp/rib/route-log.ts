@@ -56,16 +56,21 @@ export class RouteLog {
     return this.#entries.entries()
   }
 
-  /** undefined: it is withdrawn, also where it never was announced. */
-  put(nlri: Nlri, path: Path | undefined): void {
-    let entry = this.#entries.get(nlri)
-    if (entry === undefined) {
-      entry = new LogEntry(nlri)
-      this.#entries.set(nlri, entry)
-    } else {
-      unlink(entry)
-      if (entry.path?.source !== path?.source) entry.isMixed = true
-    }
+  /** Of a prefix that is not there: undefined when it is withdrawn. */
+  add(nlri: Nlri, path: Path | undefined): void {
+    const entry = new LogEntry(nlri)
+    this.#entries.set(nlri, entry)
+    this.#append(entry, path)
+  }
+
+  /** undefined: it is withdrawn. */
+  change(entry: LogEntry, path: Path | undefined): void {
+    unlink(entry)
+    if (entry.path?.source !== path?.source) entry.isMixed = true
+    this.#append(entry, path)
+  }
+
+  #append(entry: LogEntry, path: Path | undefined): void {
     entry.path = path
     entry.seq = ++this.#lastSeq
     linkAfter(this.#ring.prev, entry)

@@ -1,6 +1,6 @@
 // Long work in short portions: whatever bursts there are, the event loop gets to sockets and timers in between.
 
-/** Works until told to stop. Returns whether there is more to do. */
+/** Works until told to stop, but does something in any case. Returns whether there is more to do. */
 export type Phase = (isOver: () => boolean) => boolean
 
 /** How long one phase may take of a turn. A portion that has begun is finished, so that turns are somewhat longer than their phases. */
@@ -44,26 +44,19 @@ export type Job = Generator<void, void, void>
 const stepsInARow = 16
 
 export class Jobs {
-  #queue: Job[] = []
+  readonly #queue: Job[] = []
 
   add(job: Job): void {
     this.#queue.push(job)
   }
 
   readonly work: Phase = (isOver) => {
-    while (this.#queue.length > 0 && !isOver()) {
-      const round = this.#queue
-      this.#queue = []
-      for (const [index, job] of round.entries()) {
-        if (isOver()) {
-          // those that did not get their turn come first next time
-          this.#queue = [...round.slice(index), ...this.#queue]
-          return true
-        }
-        let steps = 0
-        while (steps < stepsInARow && job.next().done !== true) steps++
-        if (steps === stepsInARow) this.#queue.push(job)
-      }
+    // at least one of them gets on in each turn
+    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+      let steps = 0
+      while (steps < stepsInARow && job.next().done !== true) steps++
+      if (steps === stepsInARow) this.#queue.push(job)
+      if (isOver()) break
     }
     return this.#queue.length > 0
   }

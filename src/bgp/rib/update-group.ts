@@ -90,7 +90,8 @@ export class UpdateGroup {
     }
     if (old !== undefined) this.#counted(old.source, -1)
     if (path !== undefined) this.#counted(path.source, 1)
-    this.log.put(nlri, path)
+    if (entry === undefined) this.log.add(nlri, path)
+    else this.log.change(entry, path)
   }
 
   #counted(source: PathSource | undefined, difference: number): void {
@@ -102,7 +103,7 @@ export class UpdateGroup {
 
   /** Somebody who joins may have the prefix, and is told if it must not. */
   withdrawUnlessThere(nlri: Nlri): void {
-    if (this.log.get(nlri) === undefined) this.log.put(nlri, undefined)
+    if (this.log.get(nlri) === undefined) this.log.add(nlri, undefined)
   }
 
   /** Everything is told to it from the start, then `closing`; before that, what it would have been told where it was before. */
@@ -133,27 +134,44 @@ export class UpdateGroup {
   }
 
   /**
-   * Writes to all who can take it, until told to stop. `decided` is how far decisions have come (LocRib.decidedUpTo). Returns whether
-   * there is more that somebody could take.
+   * Goes before `write`: `decided` is how far decisions have come (LocRib.decidedUpTo). Returns whether there is something to write
+   * for somebody who can take it.
    */
-  write(decided: number, isOver: () => boolean): boolean {
+  prepare(decided: number): boolean {
     this.#timeClosings(decided)
     this.#sortOut()
-    let hasMore = false
-    for (const cohort of this.#cohorts) {
-      if (cohort.isBehind) continue
-      while (cohort.reader.seq < this.log.lastSeq && cohort.members.size > 0) {
-        if (isOver()) {
-          hasMore = true
-          break
-        }
-        this.#writePortion(cohort)
-        this.#part(cohort)
-      }
-    }
+    this.#close()
+    for (const cohort of this.#cohorts) if (this.#canGoOn(cohort)) return true
+    return false
+  }
+
+  /** Writes to all who can take it, until told to stop. Returns whether there is more. */
+  write(isOver: () => boolean): boolean {
+    const hasMore = this.#writeAll(isOver)
     this.#close()
     this.log.purge()
     return hasMore
+  }
+
+  #writeAll(isOver: () => boolean): boolean {
+    let isStopped = false
+    for (const cohort of this.#cohorts) {
+      if (!this.#canGoOn(cohort)) continue
+      if (isStopped) return true
+      // the others come first next time
+      this.#cohorts.delete(cohort)
+      this.#cohorts.add(cohort)
+      do {
+        this.#writePortion(cohort)
+        this.#part(cohort)
+        isStopped = isOver()
+      } while (!isStopped && this.#canGoOn(cohort))
+    }
+    return false
+  }
+
+  #canGoOn({ isBehind, reader, members }: Cohort): boolean {
+    return !isBehind && members.size > 0 && reader.seq < this.log.lastSeq
   }
 
   /** From when on all that there was when a member joined is in the log. */
