@@ -8,12 +8,15 @@ import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { listLinks } from '#/kernel/links.ts'
+import { listRoutes } from '#/kernel/routes.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
+import { routeProtocol } from '#/model/names.ts'
 import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
+import { type Routing } from '#/model/routing.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
@@ -27,12 +30,14 @@ import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { flannelPublisher } from './flannel-publisher.ts'
 import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
+import { BgpKeeper } from './bgp/bgp-keeper.ts'
 import { AgentMetrics } from './metrics.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { nodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
 import { type NodePatcher } from './node-patcher.ts'
+import { routingPublisher } from './routing-publisher.ts'
 import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
 import { PodRefresher } from './pod-refresh.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
@@ -63,6 +68,7 @@ export class Agent {
   readonly #view: ClusterView
   readonly #dirt = new Dirt()
   readonly #keeper: NetworkKeeper
+  readonly #bgp: BgpKeeper
   readonly #loop: ReconcileLoop
   readonly #gc: EndpointGc
   readonly #removal: VethRemoval
@@ -94,6 +100,19 @@ export class Agent {
       { nodeName: config.nodeName },
       { reflector: this.#nodes, store, onChange: () => this.#loop.trigger('soon') },
     )
+    this.#bgp = new BgpKeeper(config, {
+      client,
+      self: () => this.#view.self,
+      nodes: () => this.#nodes.objects,
+      routing: () => this.#routing,
+      isComplete: () => this.#view.isComplete,
+      keptForwarding: () => listRoutes(this.#netlink).some(({ protocol }) => protocol === routeProtocol),
+      notInstalled: () => this.#keeper.peers?.notInstalled ?? new Map(),
+      onLearned: () => this.#loop.trigger('soon'),
+      onChange: () => this.#loop.trigger('later'),
+      log,
+    })
+    this.#nodes.subscribe((change) => this.#bgp.takeNode(change))
     this.#keeper = new NetworkKeeper(config, {
       view: this.#view,
       dirt: this.#dirt,
@@ -106,7 +125,14 @@ export class Agent {
         isInUse: (port) => store.hasDevice(port) || this.#removal.has(port),
         rewire: (port) => this.#rewire(port),
       },
-      otherProblems: () => [...(this.#cniInstaller?.problems ?? []), ...(this.#httpProblem ? [this.#httpProblem] : [])],
+      routing: () => this.#bgp.clusterRouting ?? config.settings.routing,
+      learned: this.#bgp.learned,
+      refreshPods: async (network) => this.#refresher.refresh(network),
+      otherProblems: () => [
+        ...this.#bgp.problems,
+        ...(this.#cniInstaller?.problems ?? []),
+        ...(this.#httpProblem ? [this.#httpProblem] : []),
+      ],
       onChanges: (...change) => this.#metrics.changesMade(...change),
       onNodes: (durationMs) => this.#metrics.nodesChanged(durationMs),
       log,
@@ -154,6 +180,7 @@ export class Agent {
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodePatchers = [
       nodeCondition({ client, node, trouble: () => this.#unreadiness(), log }),
+      routingPublisher({ client, node, state: () => this.#keeper.routingState, log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]
     this.#recorder = new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log })
@@ -191,9 +218,10 @@ export class Agent {
           '/plan': async () => ({ status: 200, body: await this.plan() }),
           '/ipam': () => ({ status: 200, body: ipam.show() }),
           '/ipam/check': async () => ({ status: 200, body: await ipam.check() }),
+          ...this.#bgp.endpoints,
           ...health,
         },
-        actions: { '/ipam/release': (body) => ipam.release(body) },
+        actions: { ...this.#bgp.actions, '/ipam/release': (body) => ipam.release(body) },
         log,
       },
     )
@@ -234,12 +262,18 @@ export class Agent {
     )
     reader.learn(listLinks(this.#netlink))
     this.#nodes.start()
+    this.#bgp.start()
     // with what is on disk pods can be wired at once, whether the API answers or not
     await this.#loop.runNow()
     await this.#cniServer.start()
     this.#cniInstaller?.start()
     this.#gc.start()
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
+  }
+
+  /** How this node is to cross to others: its own Node object says, else the cluster's, else the settings. */
+  get #routing(): Routing {
+    return this.#view.self?.routing ?? this.#bgp.clusterRouting ?? this.#config.settings.routing
   }
 
   /** What pods get now, or why they get nothing. */
@@ -360,6 +394,7 @@ export class Agent {
     this.#gc[Symbol.dispose]()
     this.#kernelWatch?.[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()
+    await this.#bgp[Symbol.asyncDispose]()
     await this.#nodes[Symbol.asyncDispose]()
     for (const patcher of this.#nodePatchers) await patcher[Symbol.asyncDispose]()
     await this.#recorder[Symbol.asyncDispose]()

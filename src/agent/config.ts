@@ -13,6 +13,8 @@ export type AgentConfig = {
   readonly stateDir: string
   /** The CNI shim's and the command line's sockets. */
   readonly runDir: string
+  /** Where Causeway is installed: Secrets that BGP objects name are looked for there. */
+  readonly namespace: string
   /** Absent: the credentials of the pod it runs in. */
   readonly kubeconfig: string | undefined
   readonly settings: NetworkSettings
@@ -102,6 +104,7 @@ export function readConfig(env: Environment): AgentConfig {
     nodeName,
     stateDir: folderIn(env, 'CAUSEWAY_STATE_DIR', '/var/lib/causeway'),
     runDir: folderIn(env, 'CAUSEWAY_RUN_DIR', '/run/causeway'),
+    namespace: env['CAUSEWAY_NAMESPACE'] || 'causeway-system',
     kubeconfig: env['CAUSEWAY_KUBECONFIG'] || undefined,
     settings: {
       clusterCIDRs,

@@ -21,6 +21,8 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
   CAUSEWAY_VNI              VXLAN network identifier                  (1)
   CAUSEWAY_VXLAN_PORT       UDP port of the overlay                   (8472)
   CAUSEWAY_MTU              MTU of the underlay, where its devices promise too much (the device's)
+  CAUSEWAY_ROUTING          vxlan, native or auto, where neither the object Routing nor the Node says another  (vxlan)
+  CAUSEWAY_NAMESPACE        where Causeway is installed; Secrets of BGP are there  (causeway-system)
   CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
   CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
   CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set

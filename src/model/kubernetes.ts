@@ -161,25 +161,32 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: stri
 /** Set to False by who has set up the network of a node (https://kubernetes.io/docs/reference/node/node-status/#condition). */
 export const networkUnavailable = 'NetworkUnavailable'
 
-/** The node with its identity, pod CIDRs, addresses, what is said of its network, and these annotations, and nothing else. */
+/** Conditions of other nodes that are looked at. */
+const keptConditions = ['Ready', networkUnavailable]
+
+/** The node with its identity, labels, pod CIDRs, addresses, what is said of its network, and these annotations, and nothing else. */
 export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): KubeNode {
-  const { name, uid, resourceVersion } = node.metadata
+  const { name, uid, resourceVersion, labels } = node.metadata
   const all = annotationsOf(node)
   const annotations = Object.fromEntries(names.flatMap((each) => (all[each] === undefined ? [] : [[each, all[each]]])))
   const { podCIDR, podCIDRs } = fieldsOf(node.spec)
   const { addresses } = fieldsOf(node.status)
-  const { type, status, reason } = conditionOf(node, networkUnavailable)
+  const conditions = keptConditions.flatMap((wanted) => {
+    const { type, status, reason } = conditionOf(node, wanted)
+    return status === 'Unknown' ? [] : [{ type, status, reason }]
+  })
   return {
     metadata: {
       name,
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(labels !== undefined && { labels }),
       ...(Object.keys(annotations).length > 0 && { annotations }),
     },
     spec: { ...(podCIDR !== undefined && { podCIDR }), ...(podCIDRs !== undefined && { podCIDRs }) },
     status: {
       ...(addresses !== undefined && { addresses }),
-      ...(status !== 'Unknown' && { conditions: [{ type, status, reason }] }),
+      ...(conditions.length > 0 && { conditions }),
     },
   }
 }

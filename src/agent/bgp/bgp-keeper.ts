@@ -1,19 +1,25 @@
 // Keeps this node's BGP as the cluster wants it: plans the speaker's configuration whenever an object that it depends on changes,
 // runs the speaker's thread, and holds what it learns for the network keeper.
+import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
+import { type Change } from '#/cluster/store.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import { type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
-import { type BgpMember } from '#/plan/bgp-member.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-routes.ts'
+import { type Actions, type Answer, type Endpoints } from '../http-api.ts'
+import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
 import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoute, type BgpRoutesReport } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SpeakerThread } from './speaker-thread.ts'
-import { type ResetKind, type StopKind } from './thread-messages.ts'
+import { type SpeakerReport } from './node-status.ts'
+import { BgpStatusWriter } from './status-writer.ts'
+import { readReset, type StopKind } from './thread-messages.ts'
 
 /** Objects change in bursts. */
 const settleMs = 100
@@ -33,14 +39,15 @@ export type BgpKeeperDeps = {
   readonly client: ApiClient
   /** This node, once it has pod CIDRs. */
   readonly self: () => NodeState | undefined
-  readonly members: () => readonly BgpMember[]
+  readonly nodes: () => ReadonlyMap<string, KubeNode>
+  /** That of this node, as it is decided on now. */
   readonly routing: () => Routing
   /** Whether all nodes have been seen once. */
   readonly isComplete: () => boolean
   /** Whether the kernel has routes of an earlier agent: neighbours are told that packets kept flowing. */
   readonly keptForwarding: () => boolean
-  /** Why a learned route is not in the kernel; undefined: it is. */
-  readonly whyNotInstalled: (prefix: string) => string | undefined
+  /** By prefix, why a learned route is not in the kernel. */
+  readonly notInstalled: () => ReadonlyMap<string, string>
   /** Something was learned, or all has been. */
   readonly onLearned: () => void
   /** What `routing` depends on, or the problems, may be different. */
@@ -56,6 +63,7 @@ export class BgpKeeper implements AsyncDisposable {
   readonly #log: Logger
   readonly #objects: BgpObjects
   readonly #saved: SavedConfig
+  readonly #statusWriter: BgpStatusWriter
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly learned = new LearnedRouteStore()
   #plan: SpeakerPlan = noRoutes
@@ -79,6 +87,13 @@ export class BgpKeeper implements AsyncDisposable {
       { nodeName: config.nodeName, namespace: config.namespace },
       { client: deps.client, onChange: () => this.#objectsChanged(), log: deps.log },
     )
+    this.#statusWriter = new BgpStatusWriter({
+      client: deps.client,
+      live: () => this.#objects.ownObject,
+      node: () => deps.nodes().get(config.nodeName),
+      report: () => this.#report(),
+      log: this.#log,
+    })
   }
 
   start(): void {
@@ -91,22 +106,23 @@ export class BgpKeeper implements AsyncDisposable {
     return this.#objects.snapshot.routing
   }
 
-  get objects(): BgpObjects {
-    return this.#objects
-  }
-
-  get role(): SpeakerPlan['role'] {
-    return this.#plan.role
-  }
-
   get problems(): readonly Problem[] {
     const failure =
       this.#failure === undefined ? [] : [{ object: `node/${this.#config.nodeName}`, message: this.#failure }]
     return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
   }
 
-  /** A node, or this node's routing, may be different. */
-  notice(): void {
+  /** Node objects change with every heartbeat: what matters here is seldom another. */
+  takeNode(change: Change<KubeNode>): void {
+    const isNews =
+      change.kind !== 'modified' ||
+      change.key === this.#config.nodeName ||
+      !isDeepStrictEqual(memberOf(change.previous), memberOf(change.object))
+    if (isNews) this.#notice()
+  }
+
+  /** Something that the plan depends on may be different. */
+  #notice(): void {
     if (this.#isStopped || this.#settling !== undefined) return
     this.#settling = setTimeout(() => {
       this.#settling = undefined
@@ -116,7 +132,7 @@ export class BgpKeeper implements AsyncDisposable {
 
   #objectsChanged(): void {
     this.#deps.onChange()
-    this.notice()
+    this.#notice()
   }
 
   #replan(): void {
@@ -125,12 +141,12 @@ export class BgpKeeper implements AsyncDisposable {
     if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete) return
     const snapshot = this.#objects.snapshot
     const routing = this.#deps.routing()
-    const members = this.#deps.members()
+    const members = [...this.#deps.nodes().values()].map(memberOf)
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
     this.#plan = planSpeaker({
       self: members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true },
-      nodes: members,
-      // nodes that send through the tunnel need no routes of each other
+      // nodes that send through the tunnel alone speak to no other
+      nodes: members.filter((member) => member.routing !== 'vxlan'),
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
       bgpNode: snapshot.bgpNode,
@@ -140,6 +156,7 @@ export class BgpKeeper implements AsyncDisposable {
       families: ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family)),
     })
     this.#hasPlanned = true
+    this.#statusWriter.start()
     this.#objects.want(this.#plan.wantedSecrets)
     const { config } = this.#plan
     this.#apply(config && (config.peers.length > 0 || snapshot.configuration) ? config : undefined)
@@ -236,10 +253,6 @@ export class BgpKeeper implements AsyncDisposable {
     return 'the routing is vxlan, and no BGPPeer selects this node'
   }
 
-  async peerStatuses(): Promise<readonly PeerStatus[]> {
-    return this.#thread ? this.#thread.ask('peers', undefined) : []
-  }
-
   async peers(): Promise<BgpPeersReport> {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined) return { silentBecause, isReady: this.learned.isReady, peers: [] }
@@ -248,32 +261,65 @@ export class BgpKeeper implements AsyncDisposable {
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.learned.isReady,
-      peers: await this.peerStatuses(),
+      peers: this.#thread ? await this.#thread.ask('peers', undefined) : [],
     }
   }
 
-  async routes(): Promise<BgpRoutesReport> {
+  async #routes(): Promise<BgpRoutesReport> {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
     const paths = await this.#thread.ask('paths', undefined)
+    const notInstalled = this.#deps.notInstalled()
     return {
       routes: paths.map((path): BgpRoute => {
         if (!path.isBest && !path.isMultipath) return path
-        const reason = this.#deps.whyNotInstalled(path.prefix)
+        const reason = notInstalled.get(path.prefix)
         return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
       }),
     }
   }
 
-  async advertised(): Promise<BgpAdvertisedReport> {
+  async #advertised(): Promise<BgpAdvertisedReport> {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
     return { routes: await this.#thread.ask('advertised', { peer: undefined }) }
   }
 
-  /** False: there is no such peer. */
-  async reset(peer: string, how: ResetKind): Promise<boolean> {
-    return this.#thread ? this.#thread.ask('reset', { peer, how }) : false
+  async #reset(body: unknown): Promise<Answer> {
+    const wish = readReset(body)
+    if (wish === undefined) return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
+    const isThere = this.#thread !== undefined && (await this.#thread.ask('reset', wish))
+    if (!isThere) return { status: 404, body: `there is no peer "${wish.peer}"\n` }
+    return {
+      status: 200,
+      body: wish.how === 'hard' ? 'the session begins anew\n' : 'its routes were asked for again\n',
+    }
+  }
+
+  /** What the command line asks for. */
+  get endpoints(): Endpoints {
+    return {
+      '/bgp/peers': async () => ({ status: 200, body: await this.peers() }),
+      '/bgp/routes': async () => ({ status: 200, body: await this.#routes() }),
+      '/bgp/advertised': async () => ({ status: 200, body: await this.#advertised() }),
+    }
+  }
+
+  get actions(): Actions {
+    return { '/bgp/reset': (body) => this.#reset(body) }
+  }
+
+  async #report(): Promise<SpeakerReport | undefined> {
+    const { config, role } = this.#plan
+    if (!this.#thread || !config) return undefined
+    const learned = this.learned.size
+    return {
+      asn: config.asn,
+      routerId: String(config.routerId),
+      role,
+      peers: await this.#thread.ask('peers', undefined),
+      routes: { learned, installed: learned - this.#deps.notInstalled().size },
+    }
   }
 
   /** Neighbours that can are to wait for the next agent: packets flow on. */
@@ -281,6 +327,7 @@ export class BgpKeeper implements AsyncDisposable {
     this.#isStopped = true
     clearTimeout(this.#settling)
     for (const timer of this.#timers) clearTimeout(timer)
+    await this.#statusWriter[Symbol.asyncDispose]()
     await this.#endThread('restart', 'the agent of this node restarts')
     await this.#objects[Symbol.asyncDispose]()
   }

@@ -7,7 +7,7 @@ import { type Answer, AgentApi } from '../http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
 import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from './reports.ts'
 import { readSpeakerFile } from './speaker-file.ts'
-import { type StopKind } from './thread-messages.ts'
+import { readReset, type StopKind } from './thread-messages.ts'
 
 export type StandaloneOptions = {
   readonly configFile: string
@@ -86,10 +86,9 @@ export class StandaloneSpeaker implements AsyncDisposable {
   }
 
   #reset(body: unknown): Answer {
-    const { peer, how } = (body ?? {}) as { readonly peer?: unknown; readonly how?: unknown }
-    const isKind = how === 'soft' || how === 'hard'
-    if (typeof peer !== 'string' || !isKind)
-      return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
+    const wish = readReset(body)
+    if (wish === undefined) return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
+    const { peer, how } = wish
     if (this.#live.speaker.reset(peer, how)) return { status: 200, body: `${peer} reset\n` }
     return { status: 404, body: `there is no peer "${peer}"\n` }
   }
