@@ -15,7 +15,7 @@ export type SpeakerInput = {
   readonly self: BgpMember
   /** All nodes; whether this one is among them makes no difference. */
   readonly nodes: Iterable<BgpMember>
-  /** Absent: there is no mesh. */
+  /** Absent: there is no mesh, and BGPPeers have defaults. */
   readonly configuration: BgpConfiguration | undefined
   readonly peers: readonly BgpPeer[]
   /** Of this node. */

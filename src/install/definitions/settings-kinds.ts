@@ -1,6 +1,7 @@
 // The definitions of what there is one object of in a cluster: Routing and BGPConfiguration.
-import { bgpDefaults, bgpRanges, nodeMeshes, routingModes } from '#/model/bgp-limits.ts'
+import { bgpDefaults, bgpRanges, nodeMeshes } from '#/model/bgp-limits.ts'
 import { singletonName } from '#/model/bgp-objects.ts'
+import { routings } from '#/model/routing.ts'
 import { definition } from './definition.ts'
 import {
   asn,
@@ -26,7 +27,7 @@ export const routingDefinition = definition({
   spec: mapping('What is wanted.', {
     mode: choice(
       'vxlan: in a tunnel. native: as they are, by routes of BGP, and straight to nodes of the same subnet. auto: native where that is possible, else vxlan. Absent: as agents are set.',
-      routingModes,
+      routings,
     ),
   }),
   columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'vxlan, native or auto.' }],
@@ -56,7 +57,7 @@ export const configurationDefinition = definition({
   plural: 'bgpconfigurations',
   shortName: 'bgpconf',
   description:
-    'What the BGP speakers of all nodes have in common. There is one, named "default"; without it there is no mesh.',
+    'What the BGP speakers of all nodes have in common. There is one, named "default"; its defaults hold without it.',
   onlyName: singletonName,
   spec: mapping('What is wanted.', {
     asn: asn('AS number of nodes that localASNs does not select.', { default: bgpDefaults.asn }),
@@ -79,7 +80,7 @@ export const configurationDefinition = definition({
       },
     ),
     nodeMesh: choice(
-      'Sessions between nodes. Full: each with each. Auto: through route reflectors where they are named or an AS is large, else each with each. None: only BGPPeers.',
+      'Sessions between nodes, which are there unless the routing is vxlan. Full: each with each. Auto: through route reflectors where they are named or an AS is large, else each with each. None: only BGPPeers.',
       nodeMeshes,
       { default: 'Auto' },
     ),
