@@ -25,6 +25,7 @@ const prototypes = {
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   getsockname: 'int getsockname(int, void *, void *)',
+  getpeername: 'int getpeername(int, void *, void *)',
   poll: 'int poll(void *, ulong, int)',
   ioctl: 'int ioctl(int, ulong, void *)',
   clock_gettime: 'int clock_gettime(int, void *)',
@@ -64,6 +65,22 @@ export class SysError extends Error {
   constructor(call: string, errno: number, about?: string) {
     super(`${call}${about ? ` ${about}` : ''}: ${errnoName(errno)}`)
     this.code = errnoName(errno)
+  }
+}
+
+/** A C int in memory. */
+export function int32(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}
+
+/** Lends a copy of the bytes that stays where it is, for structures that hold a pointer; gone when `use` returns. */
+export function withPointer<T>(bytes: Uint8Array, use: (address: bigint) => T): T {
+  const memory: unknown = koffi.alloc('uint8', bytes.length)
+  try {
+    koffi.encode(memory, 'uint8', bytes, bytes.length)
+    return use(koffi.address(memory))
+  } finally {
+    koffi.free(memory)
   }
 }
 

@@ -1,6 +1,6 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
 import { close, closeSync, read } from 'node:fs'
-import { libc, libcAside, SysError } from './libc.ts'
+import { int32, libc, libcAside, SysError } from './libc.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
@@ -25,10 +25,6 @@ const sendBufferBytes = 16 << 20
 /** The kernel fills at most 32 KiB at once (NLMSG_GOODSIZE and min_dump_alloc); twice that is room for all. */
 const datagramBytes = 64 << 10
 const kernelTimeoutSeconds = 10
-
-function int32(value: number): Uint8Array {
-  return new Uint8Array(new Int32Array([value]).buffer)
-}
 
 function address(portId: number): Uint8Array {
   const bytes = new Uint8Array(12)

@@ -4,7 +4,7 @@
 import { closeSync } from 'node:fs'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
-import { errnoName, libc, SysError } from './libc.ts'
+import { errnoName, int32, libc, SysError } from './libc.ts'
 
 const AF_INET = 2
 const AF_INET6 = 10
@@ -15,6 +15,7 @@ const SOCK_CLOEXEC = 0x80000
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_ERROR = 4
+const SO_BINDTODEVICE = 25
 const IPPROTO_ICMP = 1
 const IPPROTO_TCP = 6
 const IPPROTO_IPV6 = 41
@@ -30,6 +31,8 @@ const MSG_NOSIGNAL = 0x4000
 const CLOCK_REALTIME = 0
 /** _IOR(0x89, 0x07, long long[2]), SIOCGSTAMPNS_NEW of linux/sockios.h. */
 const SIOCGSTAMPNS = 0x80108907
+const SIOCGIFNAME = 0x8910
+const IFNAMSIZ = 16
 const backlog = 511
 
 export const POLLIN = 1
@@ -37,10 +40,6 @@ export const POLLOUT = 4
 
 const inetFamily = { 4: AF_INET, 6: AF_INET6 } as const
 const sockaddrBytes = { 4: 16, 6: 28 } as const
-
-function int32(value: number): Uint8Array {
-  return new Uint8Array(new Int32Array([value]).buffer)
-}
 
 /** struct sockaddr_in or sockaddr_in6. */
 export function encodeSockaddr(addr: Addr, port: number): Uint8Array {
@@ -52,18 +51,30 @@ export function encodeSockaddr(addr: Addr, port: number): Uint8Array {
   return bytes
 }
 
+export type SocketAddress = {
+  readonly addr: Addr
+  readonly port: number
+  /** The interface's index, of link-local addresses only. */
+  readonly scopeId?: number
+}
+
 /** The address in a struct sockaddr; undefined when it is of another family or too short. */
-export function decodeSockaddr(bytes: Uint8Array): { readonly addr: Addr; readonly port: number } | undefined {
+export function decodeSockaddr(bytes: Uint8Array): SocketAddress | undefined {
   if (bytes.length < sockaddrBytes[4]) return undefined
   const view = viewOf(bytes)
   const family = view.getUint16(0, true)
   if (family === AF_INET) return { addr: Addr.fromBytes(bytes.subarray(4, 8)), port: view.getUint16(2) }
   if (family !== AF_INET6 || bytes.length < sockaddrBytes[6]) return undefined
-  return { addr: Addr.fromBytes(bytes.subarray(8, 24)), port: view.getUint16(2) }
+  const scopeId = view.getUint32(24, true)
+  return {
+    addr: Addr.fromBytes(bytes.subarray(8, 24)),
+    port: view.getUint16(2),
+    ...(scopeId !== 0 && { scopeId }),
+  }
 }
 
 /** Opens a socket and lets `prepare` set it up; it does not stay open when that throws. */
-function open(family: Family, type: number, protocol: number, prepare: (fd: number) => void): number {
+export function openSocket(family: Family, type: number, protocol: number, prepare: (fd: number) => void): number {
   const args = [inetFamily[family], type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol]
   const fd = libc('socket', args, `IPv${family}`)
   try {
@@ -75,8 +86,51 @@ function open(family: Family, type: number, protocol: number, prepare: (fd: numb
   }
 }
 
-function setOption(fd: number, level: number, option: number, value: Uint8Array, about: string): void {
+export function setOption(fd: number, level: number, option: number, value: Uint8Array, about: string): void {
   libc('setsockopt', [fd, level, option, value, value.length], about)
+}
+
+/** Gives a socket its own address; port 0: the kernel chooses. Throws EADDRINUSE, or EADDRNOTAVAIL for one that the node has not. */
+export function bindTo(fd: number, addr: Addr, port: number): void {
+  const address = encodeSockaddr(addr, port)
+  libc('bind', [fd, address, address.length], `${addr} port ${port}`)
+}
+
+/** Only what passes this device is received and sent; link-local addresses mean those on it. Throws ENODEV. */
+export function bindToDevice(fd: number, device: string): void {
+  setOption(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode(`${device}\0`), device)
+}
+
+/** The device that a socket is bound to, also by the kernel, as with accepted link-local connections; undefined: none. */
+export function boundDevice(fd: number): string | undefined {
+  const name = new Uint8Array(IFNAMSIZ)
+  const length = int32(name.length)
+  libc('getsockopt', [fd, SOL_SOCKET, SO_BINDTODEVICE, name, length], 'SO_BINDTODEVICE')
+  const count = viewOf(length).getInt32(0, true)
+  return count === 0 ? undefined : new TextDecoder().decode(name.subarray(0, count - 1))
+}
+
+/** The name of the interface with this index in the socket's namespace; undefined: there is none (any more). */
+export function deviceName(fd: number, index: number): string | undefined {
+  const request = new Uint8Array(40)
+  viewOf(request).setInt32(IFNAMSIZ, index, true)
+  try {
+    libc('ioctl', [fd, SIOCGIFNAME, request], `interface ${index}`)
+  } catch (error) {
+    if (error instanceof SysError && error.code === 'ENODEV') return undefined
+    throw error
+  }
+  return new TextDecoder().decode(request.subarray(0, request.indexOf(0)))
+}
+
+/** A connected socket's own address, or the other side's. Throws ENOTCONN when that has gone meanwhile. */
+export function socketAddress(fd: number, side: 'local' | 'remote'): SocketAddress {
+  const address = new Uint8Array(sockaddrBytes[6])
+  const length = int32(address.length)
+  libc(side === 'local' ? 'getsockname' : 'getpeername', [fd, address, length])
+  const decoded = decodeSockaddr(address.subarray(0, viewOf(length).getInt32(0, true)))
+  if (decoded === undefined) throw new Error(`socket ${fd} is none of IPv4 or IPv6`)
+  return decoded
 }
 
 /**
@@ -84,19 +138,18 @@ function setOption(fd: number, level: number, option: number, value: Uint8Array,
  * Throws EADDRINUSE, and EAFNOSUPPORT for family 6 on a kernel without IPv6.
  */
 export function tcpListener(family: Family, port: number): number {
-  return open(family, SOCK_STREAM, 0, (fd) => {
+  return openSocket(family, SOCK_STREAM, 0, (fd) => {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, int32(1), 'SO_REUSEADDR')
     // said explicitly, because net.ipv6.bindv6only may say otherwise
     if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(0), 'IPV6_V6ONLY')
-    const address = encodeSockaddr(new Addr(family, 0n), port)
-    libc('bind', [fd, address, address.length], `TCP port ${port}`)
+    bindTo(fd, new Addr(family, 0n), port)
     libc('listen', [fd, backlog], `TCP port ${port}`)
   })
 }
 
 /** A TCP socket that is not connected yet. */
 export function tcpSocket(family: Family): number {
-  return open(family, SOCK_STREAM, 0, () => {})
+  return openSocket(family, SOCK_STREAM, 0, () => {})
 }
 
 /** Starts the handshake; POLLOUT tells its end and socketError its outcome. Throws what the kernel knows at once. */
@@ -136,7 +189,7 @@ function icmpFilter(family: Family, types: readonly number[]): Uint8Array {
  * checksum to the sender; with v6 it gives none and fills it in (RFC 3542 section 3.1). Needs CAP_NET_RAW.
  */
 export function icmpSocket(family: Family, types: readonly number[]): number {
-  return open(family, SOCK_RAW, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (fd) => {
+  return openSocket(family, SOCK_RAW, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, (fd) => {
     const filter = icmpFilter(family, types)
     if (family === 4) setOption(fd, SOL_RAW, ICMP_FILTER, filter, 'ICMP_FILTER')
     else setOption(fd, IPPROTO_ICMPV6, ICMPV6_FILTER, filter, 'ICMPV6_FILTER')

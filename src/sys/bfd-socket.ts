@@ -1,0 +1,106 @@
+// UDP sockets of BFD (RFC 5881): one per family that receives, one per session that sends.
+import { Addr, type Family } from '#/lib/addr.ts'
+import { viewOf } from '#/lib/bytes.ts'
+import { setNetworkControl, setTtl } from './ip-options.ts'
+import { int32, SysError, withPointer } from './libc.ts'
+import { bindTo, bindToDevice, openSocket, setOption, startConnect } from './socket.ts'
+
+const SOCK_DGRAM = 2
+const SOL_SOCKET = 1
+const SO_RCVBUF = 8
+const SO_ATTACH_FILTER = 26
+const IPPROTO_IPV6 = 41
+const IPV6_V6ONLY = 26
+
+/** RFC 5881 section 4. */
+const controlPort = 3784
+const firstSourcePort = 49_152
+const sourcePorts = 65_536 - firstSourcePort
+const portTries = 64
+
+/** Room for what comes while a late event loop does not read. */
+const receiveBufferBytes = 1 << 20
+
+/** Classic BPF, linux/filter.h: loads relative to the network header (SKF_NET_OFF), where UDP's own filters start behind it. */
+const BPF_LD_B_ABS = 0x30
+const BPF_JEQ_K = 0x15
+const BPF_RET_K = 0x06
+const SKF_NET_OFF = 0xfff0_0000
+const ttlOffset = { 4: 8, 6: 7 } as const
+const instructionBytes = 8
+
+/** struct sock_filter of a program that drops what did not come with TTL 255: it was sent beyond the link (RFC 5881 section 5). */
+function onlyFromLink(family: Family): Uint8Array {
+  const program: readonly (readonly [code: number, ifTrue: number, ifFalse: number, k: number])[] = [
+    [BPF_LD_B_ABS, 0, 0, SKF_NET_OFF + ttlOffset[family]],
+    [BPF_JEQ_K, 0, 1, 255],
+    [BPF_RET_K, 0, 0, 0xffff_ffff],
+    [BPF_RET_K, 0, 0, 0],
+  ]
+  const bytes = new Uint8Array(program.length * instructionBytes)
+  const view = viewOf(bytes)
+  for (const [index, [code, ifTrue, ifFalse, k]] of program.entries()) {
+    view.setUint16(index * instructionBytes, code, true)
+    view.setUint8(index * instructionBytes + 2, ifTrue)
+    view.setUint8(index * instructionBytes + 3, ifFalse)
+    view.setUint32(index * instructionBytes + 4, k, true)
+  }
+  return bytes
+}
+
+function attachFilter(fd: number, program: Uint8Array): void {
+  withPointer(program, (address) => {
+    const value = new Uint8Array(16)
+    viewOf(value).setUint16(0, program.length / instructionBytes, true)
+    viewOf(value).setBigUint64(8, address, true)
+    setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, value, 'SO_ATTACH_FILTER')
+  })
+}
+
+/** Receives the packets of all sessions of a family, those with TTL 255 alone. Throws EADDRINUSE, EAFNOSUPPORT. */
+export function bfdReceiveSocket(family: Family): number {
+  return openSocket(family, SOCK_DGRAM, 0, (fd) => {
+    setOption(fd, SOL_SOCKET, SO_RCVBUF, int32(receiveBufferBytes), 'SO_RCVBUF')
+    if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(1), 'IPV6_V6ONLY')
+    // before it is bound, so that nothing comes in unfiltered
+    attachFilter(fd, onlyFromLink(family))
+    bindTo(fd, new Addr(family, 0n), controlPort)
+  })
+}
+
+export type BfdPathOptions = { readonly addr: Addr; readonly localAddr?: Addr; readonly device?: string }
+
+/** Binds to a free port of the range that RFC 5881 section 4 asks for, `startPort` if possible. */
+function bindSourcePort(fd: number, addr: Addr, startPort: number): number {
+  for (let tried = 0; ; tried++) {
+    const port = firstSourcePort + ((startPort - firstSourcePort + tried) % sourcePorts)
+    try {
+      bindTo(fd, addr, port)
+      return port
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== 'EADDRINUSE' || tried === portTries) throw error
+    }
+  }
+}
+
+/**
+ * A socket that sends to one neighbour, with a source port that no other session has: `port` if that is free. It must not change
+ * during a session. Throws ENODEV, EADDRNOTAVAIL, ENETUNREACH.
+ */
+export function bfdSendSocket(
+  path: BfdPathOptions,
+  startPort?: number,
+): { readonly fd: number; readonly port: number } {
+  const { addr, localAddr, device } = path
+  let port = startPort ?? firstSourcePort + Math.floor(Math.random() * sourcePorts)
+  const fd = openSocket(addr.family, SOCK_DGRAM, 0, (opened) => {
+    // nothing is ever read from it: the other side sends to the control port
+    setOption(opened, SOL_SOCKET, SO_RCVBUF, int32(0), 'SO_RCVBUF')
+    setNetworkControl(opened, addr.family)
+    setTtl(opened, addr.family, 255)
+    if (device !== undefined) bindToDevice(opened, device)
+    port = bindSourcePort(opened, localAddr ?? new Addr(addr.family, 0n), port)
+    startConnect(opened, addr, controlPort)
+  })
+  return { fd, port }
+}

@@ -1,0 +1,34 @@
+// What sockets of routing protocols tell IP: how far packets may have come, and how urgent they are. ip(7), ipv6(7).
+import { type Family } from '#/lib/addr.ts'
+import { int32 } from './libc.ts'
+import { setOption } from './socket.ts'
+
+const IPPROTO_IP = 0
+const IPPROTO_IPV6 = 41
+const IP_TOS = 1
+const IP_TTL = 2
+const IP_MINTTL = 21
+const IPV6_UNICAST_HOPS = 16
+const IPV6_TCLASS = 67
+const IPV6_MINHOPCOUNT = 73
+
+/** Class selector 6 (RFC 2474), "internetwork control": what routers send their own traffic with. */
+const networkControl = 0xc0
+
+export function setNetworkControl(fd: number, family: Family): void {
+  if (family === 4) setOption(fd, IPPROTO_IP, IP_TOS, int32(networkControl), 'IP_TOS')
+  else setOption(fd, IPPROTO_IPV6, IPV6_TCLASS, int32(networkControl), 'IPV6_TCLASS')
+}
+
+/** TTL or hop limit of what is sent; undefined: the system's. */
+export function setTtl(fd: number, family: Family, ttl: number | undefined): void {
+  const value = int32(ttl ?? -1)
+  if (family === 4) setOption(fd, IPPROTO_IP, IP_TTL, value, `TTL ${ttl}`)
+  else setOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value, `hop limit ${ttl}`)
+}
+
+/** TCP only: packets that arrive with less are dropped (RFC 5082); 0: all are taken. */
+export function setMinTtl(fd: number, family: Family, minTtl: number): void {
+  if (family === 4) setOption(fd, IPPROTO_IP, IP_MINTTL, int32(minTtl), `least TTL ${minTtl}`)
+  else setOption(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, int32(minTtl), `least hop limit ${minTtl}`)
+}
