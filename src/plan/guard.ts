@@ -27,6 +27,7 @@ function refused(reason: string): Admission {
 /** A route to what is no node's pod CIDR. */
 export function admitOther(route: LearnedRoute, context: GuardContext): Admission {
   const { prefix, isAllowed } = route
+  if (prefix.length === 0 && !isAllowed) return refused(`it is a default route; ${howToAllow}`)
   for (const own of context.ownCIDRs) {
     // what is wider takes nothing: this node's own routes are more specific
     if (own.overlaps(prefix) && (!isAllowed || own.contains(prefix)))
@@ -43,7 +44,6 @@ export function admitPodCIDR(route: LearnedRoute, context: Pick<GuardContext, 'c
 }
 
 function whyNotByChance(prefix: Prefix, context: GuardContext): string | undefined {
-  if (prefix.length === 0) return 'it is a default route'
   const reason = whyNotNodeNetwork(prefix, context)
   if (reason !== undefined) return reason
   if (!context.clusterCIDRs.some((cidr) => cidr.contains(prefix)))
