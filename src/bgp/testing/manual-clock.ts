@@ -36,7 +36,7 @@ export class ManualClock implements Clock {
   async settle(mostTurns = 100_000): Promise<void> {
     for (let turn = 0; turn < mostTurns; turn++) {
       // promises that were resolved go first, as they do between turns
-      for (let tick = 0; tick < 8; tick++) await null
+      for (let tick = 0; tick < 8; tick++) await Promise.resolve()
       const call = this.#turns.shift()
       if (call === undefined) return
       call()

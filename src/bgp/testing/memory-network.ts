@@ -94,7 +94,7 @@ export class MemoryConnection implements Connection {
 
   /** Lets what was sent arrive, one chunk a turn. */
   carry(): void {
-    if (this.#isCarried || this.other.#isPaused || this.#network.isCut) return
+    if (this.#isClosed || this.#isCarried || this.other.#isPaused || this.#network.isCut) return
     if (this.#sent.length === 0 && !this.#isEnding) return
     this.#isCarried = true
     this.#network.defer(() => {
@@ -197,7 +197,9 @@ export class MemoryNetwork {
     signal.addEventListener('abort', () => reject(new Error('ECANCELED: operation canceled')))
     this.defer(() => {
       if (signal.aborted || this.#isCut) return
-      const to = this.#hosts.find(({ addrs }) => addrs.some((addr) => addr.equals(options.addr)))
+      const to = this.#hosts.find(
+        ({ addrs, listener }) => listener !== undefined && addrs.some((addr) => addr.equals(options.addr)),
+      )
       const localAddr = options.localAddr ?? from.addrs.find(({ family }) => family === options.addr.family)
       if (localAddr === undefined) return reject(new Error('ENETUNREACH: network is unreachable'))
       if (to?.listener === undefined) return reject(new Error('ECONNREFUSED: connection refused'))

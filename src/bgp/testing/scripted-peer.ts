@@ -1,13 +1,15 @@
 // For tests: a neighbour that does what the test says, byte by byte, over one connection.
-import { type Family } from '#/lib/addr.ts'
-import { Addr } from '#/lib/addr.ts'
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import {
   BgpError,
   type BgpMessage,
+  encodeAnnouncements,
+  encodeEndOfRib,
   encodeKeepalive,
   encodeNotification,
   encodeOpen,
   MessageReader,
+  nlriOf,
   type Notification,
   notificationText,
   type Open,
@@ -78,6 +80,18 @@ export class ScriptedPeer {
 
   open(changes: Parameters<typeof openMessage>[0] = {}): void {
     this.send(encodeOpen(openMessage(changes)))
+  }
+
+  /** UPDATEs with so many prefixes, always the same ones. */
+  announce(count: number): void {
+    const nlri = Array.from({ length: count }, (_, index) => nlriOf(new Prefix(new Addr(4, BigInt(index) << 8n), 24)))
+    const asPath = [{ kind: 'sequence' as const, asns: [65002] }]
+    const nextHop = { addr: this.connection.localAddr }
+    this.send(encodeAnnouncements({ family: 4, nextHop, attributes: { origin: 0, asPath } }, nlri, wire))
+  }
+
+  endOfRib(): void {
+    this.send(encodeEndOfRib(4))
   }
 
   keepalive(): void {

@@ -105,11 +105,11 @@ export class Neighbouring {
 
   async connect(to = '10.0.0.1', device?: string): Promise<ScriptedPeer> {
     const options = { addr: Addr.parse(to), port: 179, ...(device !== undefined && { device }) }
-    const connecting = this.#transport.connect(options, new AbortController().signal)
+    const connecting = this.#transport
+      .connect(options, new AbortController().signal)
+      .then((connection) => new ScriptedPeer(connection))
     await this.#clock.settle()
-    const peer = new ScriptedPeer(await connecting)
-    await this.#clock.settle()
-    return peer
+    return await connecting
   }
 
   /** Connects and exchanges OPENs and keepalives until the session is established. */
