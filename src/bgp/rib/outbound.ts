@@ -122,19 +122,18 @@ export class Outbound {
     this.#peers = new Map(config.peers.map((peer) => [peer.name, peer]))
     if (clientsKey(config) !== this.#clientsKey) this.#generation++
     this.#clientsKey = clientsKey(config)
-    const moves = new Map<UpdateGroup, Set<UpdateGroup>>()
+    const moves = new Map<UpdateGroup, Map<UpdateGroup, Set<PathSource>>>()
     for (const { neighbour, memberships } of this.#sessions.values()) {
       for (const [family, membership] of memberships) {
         const key = this.#keyOf(neighbour, family)
         if (key === membership.key) continue
         const { group: from, member } = membership
         const into = this.#groupOf(key, neighbour, family)
-        const known = moves.get(from) ?? new Set<UpdateGroup>()
+        const known = moves.get(from) ?? new Map<UpdateGroup, Set<PathSource>>()
         moves.set(from, known)
-        if (!known.has(into)) {
-          known.add(into)
-          this.#deps.addJob(this.#move(from, into))
-        }
+        const joined = known.get(into) ?? new Set<PathSource>()
+        if (joined.size === 0) this.#deps.addJob(this.#move(from, into, joined))
+        known.set(into, joined.add(member.source))
         this.#leave(membership.key, from, member)
         into.join(member)
         membership.key = key
@@ -181,7 +180,7 @@ export class Outbound {
    * Members of one group have become members of another: what they were told there, and are not here, is withdrawn. From now on
    * nothing is forgotten there until that is done.
    */
-  #move(from: UpdateGroup, into: UpdateGroup): Job {
+  #move(from: UpdateGroup, into: UpdateGroup, joined: ReadonlySet<PathSource>): Job {
     const pinned = from.log.readFromStart()
     const earlier = [...from.arrivals]
     const arrival = Symbol('arrival')
@@ -189,8 +188,8 @@ export class Outbound {
     function* move(): Job {
       while (into.isFilling || earlier.some((one) => from.arrivals.has(one))) yield
       let steps = 0
-      for (const [nlri] of from.log.entries()) {
-        into.withdrawUnlessThere(nlri)
+      for (const [nlri, entry] of from.log.entries()) {
+        into.takeOver(nlri, entry, joined)
         if (++steps % routesPerStep === 0) yield
       }
       into.arrivals.delete(arrival)

@@ -5,7 +5,7 @@ import { type Outlet } from '../contract.ts'
 import { type ExportRules } from './export.ts'
 import { isAlike, type Path, type PathSource } from './path.ts'
 import { type Chunk, type EncodeFailure, Portion } from './portion.ts'
-import { type LogReader, RouteLog } from './route-log.ts'
+import { type LogEntry, type LogReader, RouteLog } from './route-log.ts'
 
 /** One session's outlet, shared by its families. */
 export type Link = { readonly outlet: Outlet; isBehind: boolean }
@@ -101,9 +101,17 @@ export class UpdateGroup {
     else this.#countBySource.set(source, count)
   }
 
-  /** Somebody who joins may have the prefix, and is told if it must not. */
-  withdrawUnlessThere(nlri: Nlri): void {
-    if (this.log.get(nlri) === undefined) this.log.add(nlri, undefined)
+  /**
+   * `joined` have come from another group, where they were told of a prefix, or of several paths to it in turn. Those to whom this
+   * group does not announce it get a withdrawal.
+   */
+  takeOver(nlri: Nlri, { path: told, isMixed }: LogEntry, joined: ReadonlySet<PathSource>): void {
+    const entry = this.log.get(nlri)
+    if (entry === undefined) return this.log.add(nlri, undefined)
+    const source = entry.path?.source
+    if (source === undefined || !joined.has(source) || (told?.source === source && !isMixed)) return undefined
+    this.log.change(entry, entry.path)
+    entry.isMixed = true
   }
 
   /** Everything is told to it from the start, then `closing`; before that, what it would have been told where it was before. */
