@@ -17,7 +17,6 @@ import { type KubeNode } from '#/model/kubernetes.ts'
 import { routeProtocol } from '#/model/names.ts'
 import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
-import { type ObjectStatus } from '#/reconcile/status.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
@@ -28,7 +27,8 @@ import { Dirt, NotificationReader } from './dirt.ts'
 import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { flannelPublisher } from './flannel-publisher.ts'
-import { AgentApi, type Answer, type Endpoints } from './http-api.ts'
+import { Health } from './health.ts'
+import { AgentApi, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { BgpKeeper } from './bgp/bgp-keeper.ts'
 import { AgentMetrics } from './metrics.ts'
@@ -51,11 +51,7 @@ export const stateFileName = 'endpoints.sqlite'
 
 /** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
 const nodesPerPage = 100
-/** What takes longer hangs: 10,000 nodes at once are a second's work. */
-const longestPassMs = 120_000
 const httpRetryMs = 10_000
-/** Kinds of objects that are about one other node each, or about another's firewall. */
-const peerKinds: readonly string[] = ['route', 'neighbour', 'forward']
 
 export class Agent {
   readonly #config: AgentConfig
@@ -71,6 +67,7 @@ export class Agent {
   readonly #bgp: BgpKeeper
   readonly #loop: ReconcileLoop
   readonly #gc: EndpointGc
+  readonly #health: Health
   readonly #removal: VethRemoval
   readonly #refresher: PodRefresher
   readonly #cniServer: CniServer
@@ -142,13 +139,18 @@ export class Agent {
       onResync: () => this.#dirt.markEverything(),
       log,
     })
+    this.#health = new Health({
+      failures: () => this.#keeper.failures,
+      podNetwork: () => this.#podNetwork,
+      passRunningMs: () => this.#loop.runningMs,
+    })
     this.#removal = new VethRemoval({ netlink: this.#netlink, aside: new Netlink(), log })
     const handler = new CniHandler({
       netlink: this.#netlink,
       store,
       removal: this.#removal,
       podNetwork: () => this.#podNetwork,
-      trouble: () => this.#trouble(),
+      trouble: () => this.#health.trouble,
       onChange: () => this.#podsChanged(),
       log,
     })
@@ -179,7 +181,7 @@ export class Agent {
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodePatchers = [
-      nodeCondition({ client, node, trouble: () => this.#unreadiness(), log }),
+      nodeCondition({ client, node, trouble: () => this.#health.unreadiness, log }),
       routingPublisher({ client, node, state: () => this.#keeper.routingState, log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]
@@ -204,8 +206,7 @@ export class Agent {
       nftables: this.#counters,
     })
     const health: Endpoints = {
-      '/healthz': () => this.#liveness(),
-      '/readyz': () => this.#readiness(),
+      ...this.#health.endpoints,
       '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
     }
     this.#httpApi =
@@ -316,7 +317,7 @@ export class Agent {
   #tellNode(): void {
     this.#cniInstaller?.notice()
     for (const patcher of this.#nodePatchers) patcher.notice()
-    const failures = this.#failures().map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
+    const failures = this.#health.failures.map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
     this.#nodeEvents.update([...this.#keeper.problems, ...failures])
   }
 
@@ -331,35 +332,6 @@ export class Agent {
       namespace.kind === 'there' && namespace.id !== ownNamespaceId() && !isAnother(namespace.id, endpoint.netnsId)
     if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
     wirePod(this.#netlink, endpoint, podNetwork)
-  }
-
-  /** Kernel objects that are not as they should be; a pod's own trouble (its namespace is gone) is no trouble of the node. */
-  #failures(): readonly ObjectStatus[] {
-    return this.#keeper.failures.filter(({ kind }) => kind !== 'port')
-  }
-
-  /** Why pods of this node may not reach all others, a line for each reason; undefined when nothing is known to be wrong. */
-  #trouble(): string | undefined {
-    return reasonsOf(this.#failures())
-  }
-
-  /** Why this node is not ready for pods. That it cannot reach one peer is no reason to keep pods away from it. */
-  #unreadiness(): string | undefined {
-    const podNetwork = this.#podNetwork
-    if (typeof podNetwork === 'string') return podNetwork
-    return reasonsOf(this.#failures().filter(({ kind }) => !peerKinds.includes(kind)))
-  }
-
-  /** Whether this process still does its work; what it finds in the kernel is readiness. */
-  #liveness(): Answer {
-    const stuckMs = this.#loop.runningMs
-    if (stuckMs < longestPassMs) return { status: 200, body: 'ok\n' }
-    return { status: 503, body: `a pass has been running for ${Math.round(stuckMs / 1000)} s\n` }
-  }
-
-  #readiness(): Answer {
-    const why = this.#unreadiness()
-    return why === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${why}\n` }
   }
 
   status(): AgentStatus {
@@ -412,11 +384,6 @@ export class Agent {
 
 function addrText({ addr }: PodAddress): string {
   return String(addr)
-}
-
-function reasonsOf(failures: readonly ObjectStatus[]): string | undefined {
-  if (failures.length === 0) return undefined
-  return failures.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
 }
 
 function toPort({ hostDevice, pod, addrs }: Endpoint): PortState {
