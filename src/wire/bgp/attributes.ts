@@ -266,7 +266,6 @@ export type AttributeSpan = {
 
 /** The attribute that starts at `at`; undefined when its header or its value goes over `limit` (RFC 7606 section 4). */
 export function attributeAt(bytes: Buffer, at: number, limit: number): AttributeSpan | undefined {
-  if (at + 3 > limit) return undefined
   const flags = bytes[at]!
   const isExtended = (flags & AttributeFlag.extendedLength) !== 0
   const valueAt = at + (isExtended ? 4 : 3)

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { BgpError, MessageReader, type PathAttributes, type Update, type WireSettings } from './index.ts'
+import { bytesOf, framed, plainSettings as settings } from './testing/messages.ts'
 
 type Outcome = 'accepted' | 'discard' | 'withdraw' | `reset ${number}/${number}`
 
@@ -163,6 +164,7 @@ const rows: readonly Row[] = [
   ['MP_REACH empty', '7606 5.3', '80 0e', optional, only6],
   ['MP_REACH of four octets', '7606 5.3', `${mp6} 00`, optional, only6],
   ['MP_REACH with next hop beyond its end', '7606 7.11', `${mp6} 20 ${global} 00`, optional, only6],
+  ['MP_REACH without its reserved octet', '7606 5.3', `${mp6} 10 ${global}`, optional, only6],
   ['MP_REACH without a next hop', '7606 7.11', `${mp6} 00 00 ${net}`, optional, only6],
   ['MP_REACH of IPv6 with an IPv4 next hop', '7606 7.11', `${mp6} 04 c0000201 00 ${net}`, optional, only6],
   ['MP_REACH with a VPN next hop', '7606 7.11', `${mp6} 18 0000000000000000${global} 00 ${net}`, optional, only6],
@@ -253,12 +255,6 @@ const rows: readonly Row[] = [
   ['MP_REACH without prefixes and a bad ORIGIN', '7606 5.2', `${mp6} 10 ${global} 00, 40 01 03`, origin, alone],
 ]
 
-const settings: WireSettings = { fourOctetAsn: true, families: [4, 6], extendedNextHop: true, isInternal: false }
-
-function bytesOf(hex: string): Buffer {
-  return Buffer.from(hex.replaceAll(' ', ''), 'hex')
-}
-
 function attribute(text: string): Buffer {
   const [flags, type, ...value] = text.trim().split(' ')
   const bytes = bytesOf(value.join(''))
@@ -277,8 +273,7 @@ function message(attributes: readonly Buffer[], shape: Shape): Buffer {
   const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length), bytes])
   const withdrawn = field(bytesOf(shape.withdrawn ?? ''))
   const list = field(Buffer.concat([...attributes, bytesOf(shape.tail ?? '')]))
-  const body = Buffer.concat([withdrawn, list, bytesOf(shape.nlri ?? '18c63364')])
-  return Buffer.concat([Buffer.alloc(16, 0xff), Buffer.of((19 + body.length) >> 8, 19 + body.length, 2), body])
+  return framed(2, Buffer.concat([withdrawn, list, bytesOf(shape.nlri ?? '18c63364')]))
 }
 
 function listOf(text: string, shape: Shape): Buffer[] {
@@ -384,6 +379,13 @@ test('routes of a family that was not agreed on are ignored, with the faults in 
     update?.announced.map(({ family }) => family),
     [4],
   )
+})
+
+test('prefixes of a family that is not ours are prefixes: a fault in their attributes does not end the session', () => {
+  const vpn = attribute(reach.replace(mp6, '80 0e 000280'))
+  const { update, outcome } = read(message([vpn, attribute('40 01 03')], alone), settings)
+  assert.equal(outcome, withdraw)
+  assert.deepEqual(update?.withdrawn, [])
 })
 
 test('the table has no two rows of the same name', () => {

@@ -295,6 +295,71 @@ test('optional attributes that are neither known nor transitive are dropped, oth
   assert.deepEqual(update?.attributes, { ...attributes, unknown })
 })
 
+/** What is read of an UPDATE for 0.0.0.0/0 with ORIGIN and NEXT_HOP, and these attributes. */
+function attributesOf(hex: string, settings: WireSettings): PathAttributes | undefined {
+  const list = bytesOf(`40010100 400304c0000201 ${hex}`)
+  const body = Buffer.concat([Buffer.of(0, 0, list.length >> 8, list.length), list, Buffer.of(0)])
+  const [update] = updatesOf(framed(2, body), settings)
+  assert.deepEqual(update?.faults, [])
+  return update?.attributes
+}
+
+test('communities are what they are once each, standard ones in order', () => {
+  const read = attributesOf(
+    `400200 c00810 fde90002 fde90001 fde90002 00000001
+      c01018 0002000000000002 0002000000000001 0002000000000002
+      c02024 000000020000000000000000 000000010000000000000000 000000020000000000000000`,
+    plainSettings,
+  )
+  assert.deepEqual(read?.communities, [1, 0xfde90001, 0xfde90002])
+  assert.deepEqual(read?.extendedCommunities, [0x0002000000000002n, 0x0002000000000001n])
+  assert.deepEqual(read?.largeCommunities, [
+    [2, 0, 0],
+    [1, 0, 0],
+  ])
+})
+
+test('what old speakers pass on of four-octet AS numbers (RFC 6793 section 4.2.3)', () => {
+  const narrow = { ...plainSettings, fourOctetAsn: false }
+  const of = (hex: string): PathAttributes | undefined => attributesOf(`400206 0202 fdea5ba0 ${hex}`, narrow)
+  const as4Path = 'c01106 0201 00011170'
+  const as4Aggregator = 'c01208 00011170 01010101'
+  const plain = [{ kind: 'sequence', asns: [65002, 23456] }]
+  const whole = [{ kind: 'sequence', asns: [65002, 70000] }]
+  assert.deepEqual(of(as4Path)?.asPath, whole)
+  const aggregated = of(`c00706 5ba0 02020202 ${as4Path} ${as4Aggregator}`)
+  assert.deepEqual(aggregated?.asPath, whole)
+  assert.deepEqual(aggregated?.aggregator, { asn: 70000, addr: addr('1.1.1.1') })
+  // One that is not AS_TRANS aggregated later than those who wrote the others
+  const later = of(`c00706 fdeb 02020202 ${as4Path} ${as4Aggregator}`)
+  assert.deepEqual(later?.asPath, plain)
+  assert.deepEqual(later?.aggregator, { asn: 65003, addr: addr('2.2.2.2') })
+  const alone = of(`${as4Path} ${as4Aggregator}`)
+  assert.deepEqual(alone?.asPath, whole)
+  assert.equal(alone?.aggregator, undefined)
+  assert.deepEqual(of('c0110c 0301 00000009 0201 00011170')?.asPath, whole)
+})
+
+test('an IPv6 next hop and the link-local one beside it, in the ways in which they are sent', () => {
+  const hopOf = (hex: string): unknown => {
+    const list = bytesOf(
+      `800e${(hex.length / 2 + 6).toString(16)} 000201 ${(hex.length / 2).toString(16)} ${hex} 00 00 40010100 400200`,
+    )
+    const body = Buffer.concat([Buffer.of(0, 0, 0, list.length), list])
+    return updatesOf(framed(2, body), plainSettings)[0]?.announced[0]?.nextHop
+  }
+  const global = '20010db8000000000000000000000001'
+  const local = 'fe800000000000000000000000000001'
+  const none = '00'.repeat(16)
+  assert.deepEqual(hopOf(global), { addr: addr('2001:db8::1') })
+  assert.deepEqual(hopOf(local), { addr: addr('fe80::1') })
+  assert.deepEqual(hopOf(global + local), { addr: addr('2001:db8::1'), linkLocal: addr('fe80::1') })
+  assert.deepEqual(hopOf(local + local), { addr: addr('fe80::1') })
+  assert.deepEqual(hopOf(none + local), { addr: addr('fe80::1') })
+  assert.deepEqual(hopOf(global + none), { addr: addr('2001:db8::1') })
+  assert.deepEqual(hopOf(global + global), { addr: addr('2001:db8::1') })
+})
+
 test('attributes of the same octets are one object, also when prefixes of RFC 4760 stand between', () => {
   const route = { family: 6, nextHop: { addr: addr('2001:db8::1') }, attributes } as const
   const bytes = Buffer.concat([
