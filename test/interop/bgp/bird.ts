@@ -217,16 +217,19 @@ export class Bird implements Router {
     return parseRoutes(await this.#birdc('show', 'route', 'table', `master${family}`, 'all'))
   }
 
+  async #reload(): Promise<void> {
+    this.#writeConfig()
+    if (this.#process.isStarted) await this.#birdc('configure')
+  }
+
   async announce(route: RouterRoute): Promise<void> {
     this.#routes.set(route.prefix, route)
-    this.#writeConfig()
-    await this.#birdc('configure')
+    await this.#reload()
   }
 
   async withdraw(prefix: string): Promise<void> {
     this.#routes.delete(prefix)
-    this.#writeConfig()
-    await this.#birdc('configure')
+    await this.#reload()
   }
 
   async askRefresh(neighbour: string): Promise<void> {

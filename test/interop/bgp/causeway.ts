@@ -55,8 +55,8 @@ function peerOf(neighbour: RouterNeighbour, extras: SpeakerExtras): unknown {
 export class Causeway implements Router {
   readonly kind = 'causeway'
   readonly host: Host
-  readonly #settings: RouterSettings
-  readonly #extras: SpeakerExtras
+  #settings: RouterSettings
+  #extras: SpeakerExtras
   readonly #routes: Map<string, RouterRoute>
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-speaker-'))
   readonly #process: DaemonProcess
@@ -153,7 +153,14 @@ export class Causeway implements Router {
 
   async #reload(): Promise<void> {
     this.#writeConfig()
-    await this.#ask('/bgp/reload', {})
+    if (this.#process.isStarted) await this.#ask('/bgp/reload', {})
+  }
+
+  /** Another configuration, with the routes as they are. */
+  async configure(settings: RouterSettings, extras: SpeakerExtras = {}): Promise<void> {
+    this.#settings = settings
+    this.#extras = extras
+    await this.#reload()
   }
 
   async announce(route: RouterRoute): Promise<void> {
@@ -166,8 +173,12 @@ export class Causeway implements Router {
     await this.#reload()
   }
 
+  async reset(peer: string, how: 'soft' | 'hard'): Promise<void> {
+    await this.#ask('/bgp/reset', { peer, how })
+  }
+
   async askRefresh(peer: string): Promise<void> {
-    await this.#ask('/bgp/reset', { peer, how: 'soft' })
+    await this.reset(peer, 'soft')
   }
 
   logTail(): string {

@@ -33,6 +33,10 @@ export class DaemonProcess implements AsyncDisposable {
     return this.#child!.pid!
   }
 
+  get isStarted(): boolean {
+    return this.#child !== undefined
+  }
+
   /** Fails the test when it has ended by itself. */
   mustRun(): void {
     assert.ok(

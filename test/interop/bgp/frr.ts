@@ -147,6 +147,7 @@ export class Frr implements Router {
   readonly kind = 'frr'
   readonly host: Host
   readonly #settings: RouterSettings
+  readonly #routes: Map<string, RouterRoute>
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-frr-'))
   readonly #bgpd: DaemonProcess
   readonly #helpers: readonly DaemonProcess[]
@@ -155,6 +156,7 @@ export class Frr implements Router {
   constructor(host: Host, settings: RouterSettings) {
     this.host = host
     this.#settings = settings
+    this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
     this.#bgpd = this.#daemon('bgpd')
     this.#helpers = [this.#daemon('zebra'), this.#daemon('bfdd', '--bfdctl', this.#path('bfdd.sock'))]
   }
@@ -183,7 +185,7 @@ export class Frr implements Router {
   async start(): Promise<void> {
     writeFileSync(this.#path('group'), readFileSync('/etc/group', 'utf8').replace(/^frrvty:.*:(.*)$/m, '$&,root'))
     for (const name of ['zebra', 'bfdd']) writeFileSync(this.#path(`${name}.conf`), '')
-    writeFileSync(this.#path('bgpd.conf'), configOf(this.host, this.#settings, this.#settings.originated ?? []))
+    writeFileSync(this.#path('bgpd.conf'), configOf(this.host, this.#settings, [...this.#routes.values()]))
     const explain = (): string => this.logTail()
     if (!this.#helpersRun) {
       for (const helper of this.#helpers) helper.start()
@@ -253,10 +255,12 @@ export class Frr implements Router {
   }
 
   async #configure(lines: readonly string[]): Promise<void> {
+    if (!this.#bgpd.isStarted) return
     await this.#vtysh('configure terminal', ...lines)
   }
 
   async announce(route: RouterRoute): Promise<void> {
+    this.#routes.set(route.prefix, route)
     const family = route.prefix.includes(':') ? 6 : 4
     await this.#configure([
       ...mapLines(route),
@@ -267,6 +271,7 @@ export class Frr implements Router {
   }
 
   async withdraw(prefix: string): Promise<void> {
+    this.#routes.delete(prefix)
     const family = prefix.includes(':') ? 6 : 4
     await this.#configure([
       `router bgp ${this.#settings.asn}`,

@@ -111,12 +111,14 @@ export class Gobgp implements Router {
   readonly kind = 'gobgp'
   readonly host: Host
   readonly #settings: RouterSettings
+  readonly #routes: Map<string, RouterRoute>
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-gobgp-'))
   readonly #process: DaemonProcess
 
   constructor(host: Host, settings: RouterSettings) {
     this.host = host
     this.#settings = settings
+    this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
     const args = [
       '-t',
       'yaml',
@@ -145,7 +147,7 @@ export class Gobgp implements Router {
   }
 
   async start({ isRestarting } = { isRestarting: false }): Promise<void> {
-    const { asn, routerId, maxPaths, neighbours, originated = [] } = this.#settings
+    const { asn, routerId, maxPaths, neighbours } = this.#settings
     const config = {
       global: {
         config: { as: asn, 'router-id': routerId ?? this.host.addr4, port: 179 },
@@ -162,7 +164,7 @@ export class Gobgp implements Router {
       (text) => text.startsWith('['),
       { explain },
     )
-    for (const route of originated) await this.announce(route)
+    for (const route of this.#routes.values()) await this.announce(route)
   }
 
   async kill(): Promise<void> {
@@ -208,7 +210,10 @@ export class Gobgp implements Router {
     )
   }
 
-  async announce({ prefix, communities = [] }: RouterRoute): Promise<void> {
+  async announce(route: RouterRoute): Promise<void> {
+    const { prefix, communities = [] } = route
+    this.#routes.set(prefix, route)
+    if (!this.#process.isStarted) return
     const standard = communities.filter((community) => community.split(':').length === 2)
     const large = communities.filter((community) => community.split(':').length === 3)
     await this.#gobgp(
@@ -224,6 +229,8 @@ export class Gobgp implements Router {
   }
 
   async withdraw(prefix: string): Promise<void> {
+    this.#routes.delete(prefix)
+    if (!this.#process.isStarted) return
     await this.#gobgp('global', 'rib', 'del', prefix, '-a', prefix.includes(':') ? 'ipv6' : 'ipv4')
   }
 

@@ -74,6 +74,7 @@ export interface Router extends AsyncDisposable {
   neighbours(): Promise<readonly NeighbourView[]>
   /** Routes that neighbours have sent and that it took, its own not among them. */
   routes(family: Family): Promise<readonly RouteView[]>
+  /** While it does not run: from the next start on. */
   announce(route: RouterRoute): Promise<void>
   withdraw(prefix: string): Promise<void>
   /** Asks a neighbour for all of its routes again (RFC 2918). */

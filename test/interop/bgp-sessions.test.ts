@@ -1,0 +1,135 @@
+// Our speaker with BIRD, FRR and GoBGP at once: each session's kind, routes both ways and through us, and withdrawals.
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { type Family } from '#/lib/addr.ts'
+import { Causeway } from './bgp/causeway.ts'
+import { bestRoute, established, foreignKinds, noRoute, routerOf } from './bgp/daemons.ts'
+import { type Host, Lan } from './bgp/lan.ts'
+import { type RouterKind, type RouterNeighbour } from './bgp/router.ts'
+
+type Variant = {
+  readonly title: string
+  readonly ourAsn: number
+  readonly asnOf: (index: number) => number
+  readonly transport: Family
+  readonly families: readonly Family[]
+}
+
+const variants: readonly Variant[] = [
+  { title: 'external, IPv4', ourAsn: 65_000, asnOf: (index) => 65_001 + index, transport: 4, families: [4] },
+  { title: 'external, IPv6', ourAsn: 65_000, asnOf: (index) => 65_001 + index, transport: 6, families: [6] },
+  {
+    title: 'external, AS numbers of four octets',
+    ourAsn: 4_200_000_000,
+    asnOf: (index) => 4_200_000_001 + index,
+    transport: 4,
+    families: [4],
+  },
+  { title: 'internal, IPv4', ourAsn: 65_000, asnOf: () => 65_000, transport: 4, families: [4] },
+  { title: 'internal, IPv6', ourAsn: 65_000, asnOf: () => 65_000, transport: 6, families: [6] },
+]
+
+function addrOf(host: Host, family: Family): string {
+  return family === 4 ? host.addr4 : host.addr6
+}
+
+function prefixOf(number: number, family: Family): string {
+  return family === 4 ? `10.244.${number}.0/24` : `fd10:244:${number}::/64`
+}
+
+suite('sessions', { concurrency: 2 }, () => {
+  for (const { title, ourAsn, asnOf, transport, families } of variants) {
+    test(`${title}: routes both ways, on to the others where they may, and away again`, async () => {
+      using lan = new Lan()
+      const home = lan.host()
+      const hosts = foreignKinds.map(() => lan.host())
+      const originated = (host: Host) =>
+        families.map((family) => ({ prefix: prefixOf(host.number, family), communities: ['65000:7'] }))
+      const us: RouterNeighbour = { name: 'us', addr: addrOf(home, transport), asn: ourAsn, families }
+      await using stack = new AsyncDisposableStack()
+      const others = foreignKinds.map((kind, index) =>
+        stack.use(
+          routerOf(kind, hosts[index]!, { asn: asnOf(index), neighbours: [us], originated: originated(hosts[index]!) }),
+        ),
+      )
+      const neighbours = foreignKinds.map((kind, index) => ({
+        name: kind,
+        addr: addrOf(hosts[index]!, transport),
+        asn: asnOf(index),
+        families,
+      }))
+      const ours = stack.use(new Causeway(home, { asn: ourAsn, neighbours, originated: originated(home) }))
+      await Promise.all([ours, ...others].map((router) => router.start()))
+      await established(ours, ...others)
+      const isInternal = asnOf(0) === ourAsn
+      for (const [index, other] of others.entries()) {
+        for (const family of families) {
+          const mine = await bestRoute(other, prefixOf(home.number, family), undefined, ours)
+          assert.equal(mine.asPath, isInternal ? '' : String(ourAsn), other.kind)
+          assert.equal(mine.nextHops[0], addrOf(home, family), other.kind)
+          if (mine.communities) assert.deepEqual(mine.communities, ['65000:7'], other.kind)
+          const theirs = await bestRoute(ours, prefixOf(other.host.number, family), undefined, other)
+          assert.equal(theirs.from, other.kind)
+          assert.equal(theirs.asPath, isInternal ? '' : String(asnOf(index)), other.kind)
+          assert.deepEqual(theirs.nextHops.slice(0, 1), [addrOf(other.host, family)], other.kind)
+          assert.deepEqual(theirs.communities, ['65000:7'], other.kind)
+        }
+      }
+      for (const [index, other] of others.entries()) {
+        const next = others[(index + 1) % others.length]!
+        for (const family of families) {
+          const prefix = prefixOf(next.host.number, family)
+          // internal routes are not passed on to internal neighbours (RFC 4271 section 9.2)
+          if (isInternal) await noRoute(other, prefix)
+          else {
+            const { asPath } = await bestRoute(other, prefix, undefined, ours)
+            assert.equal(asPath, `${ourAsn} ${asnOf((index + 1) % others.length)}`, `${other.kind} of ${next.kind}`)
+          }
+        }
+      }
+      for (const family of families) {
+        await ours.withdraw(prefixOf(home.number, family))
+        for (const other of others) await other.withdraw(prefixOf(other.host.number, family))
+      }
+      for (const family of families) {
+        for (const other of others) {
+          await noRoute(other, prefixOf(home.number, family), ours)
+          await noRoute(ours, prefixOf(other.host.number, family), other)
+        }
+      }
+    })
+  }
+
+  const dual: readonly { kind: RouterKind; transport: Family }[] = [
+    { kind: 'bird', transport: 4 },
+    { kind: 'bird', transport: 6 },
+    { kind: 'frr', transport: 4 },
+  ]
+  for (const { kind, transport } of dual) {
+    test(`both families in one session over IPv${transport} with ${kind}`, async () => {
+      using lan = new Lan()
+      const [home, host] = [lan.host(), lan.host()]
+      const families = transport === 4 ? ([4, 6] as const) : ([6, 4] as const)
+      const extendedNextHop = transport === 6
+      await using other = routerOf(kind, host, {
+        asn: 65_001,
+        neighbours: [{ name: 'us', addr: addrOf(home, transport), asn: 65_000, families, extendedNextHop }],
+        originated: families.map((family) => ({ prefix: prefixOf(2, family) })),
+      })
+      await using ours = new Causeway(home, {
+        asn: 65_000,
+        neighbours: [{ name: kind, addr: addrOf(host, transport), asn: 65_001, families, extendedNextHop }],
+        originated: families.map((family) => ({ prefix: prefixOf(1, family) })),
+      })
+      await Promise.all([ours.start(), other.start()])
+      // over IPv6 both kinds of routes have IPv6 next hops (RFC 8950)
+      const nextHop = (of: Host, family: Family): string => addrOf(of, transport === 6 ? 6 : family)
+      for (const family of families) {
+        const theirs = await bestRoute(ours, prefixOf(2, family), undefined, other)
+        assert.equal(theirs.nextHops[0], nextHop(host, family))
+        const mine = await bestRoute(other, prefixOf(1, family), undefined, ours)
+        assert.equal(mine.nextHops[0], nextHop(home, family))
+      }
+    })
+  }
+})
