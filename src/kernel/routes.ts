@@ -60,17 +60,20 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
       .filter(Boolean)
       .join(' ')
   const { encap } = route
+  const isSingle = route.nextHops.length === 1
   const words = [
     route.type === 'unicast' ? '' : route.type,
     route.dst.length === 0 ? 'default' : String(route.dst),
     encap &&
       `encap ${encap.dst.family === 6 ? 'ip6' : 'ip'} id ${encap.vni} src ${encap.src} dst ${encap.dst}` +
         (encap.dst.family === 6 ? ' hoplimit 64 csum' : ' ttl 64'),
-    ...(route.nextHops.length === 1 ? route.nextHops.map(hop) : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
+    ...(isSingle ? route.nextHops.map(hop) : []),
     route.preferredSource && `src ${route.preferredSource}`,
     route.mtuBytes !== undefined && `mtu ${route.mtuBytes}`,
     `proto ${route.protocol}`,
     route.metric > 0 && `metric ${route.metric}`,
+    // after several of them iproute2 reads nothing else
+    ...(isSingle ? [] : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
   ]
   return words.filter(Boolean).join(' ')
 }
