@@ -7,7 +7,7 @@ import type { KubeNode } from '#/model/kubernetes.ts'
 import type { ApiClient } from './client.ts'
 import { clientFor } from './connect.ts'
 import { nodesPath } from './paths.ts'
-import { Reflector } from './reflector.ts'
+import { Reflector, type ReflectorOptions } from './reflector.ts'
 import type { Change } from './store.ts'
 import { FakeApi, type FakeRequest, isWatch, sendJson, sendStatus } from './testing/fake-api.ts'
 import { eventually, ManualClock } from './testing/manual-clock.ts'
@@ -34,7 +34,7 @@ class WatchApi implements AsyncDisposable {
 
   private constructor(
     api: FakeApi,
-    options: { client: ApiClient; clock: ManualClock; pageSize?: number; labelSelector?: string },
+    options: { client: ApiClient; clock: ManualClock } & Omit<ReflectorOptions, 'path'>,
   ) {
     const { client, clock, ...rest } = options
     const log = createLogger({ level: 'warn', write: (line) => this.logged.push(line), now: () => '' })
@@ -45,7 +45,7 @@ class WatchApi implements AsyncDisposable {
     api.handler = (request, response) => this.#serve(request, response)
   }
 
-  static async start(options: { pageSize?: number; labelSelector?: string } = {}): Promise<WatchApi> {
+  static async start(options: Omit<ReflectorOptions, 'path'> = {}): Promise<WatchApi> {
     const api = await FakeApi.start(() => {})
     const clock = new ManualClock()
     const client = await clientFor(api.config, { clock, random: () => 0 })
@@ -331,6 +331,38 @@ test('Retry-After of a refused watch is waited out', async () => {
   api.reflector.start()
   await api.backoff(/429/)
   await eventually(() => api.clock.nextMs === 7_000, 'the wait of 7 s')
+})
+
+test('a kind that may be undefined has no objects; one that was there is given up only after half a minute', async () => {
+  await using api = await WatchApi.start({ mayBeUndefined: true })
+  let isUndefined = true
+  api.onList = (response) => {
+    if (isUndefined) sendStatus(response, 404, 'NotFound')
+    return isUndefined
+  }
+  api.onWatch = api.onList
+  api.reflector.start()
+  await api.backoff(/404 NotFound/)
+  assert.equal(api.reflector.inSync, true)
+  assert.equal(api.names, '')
+  isUndefined = false
+  api.items = [node('a', '3')]
+  await api.clock.advance(200)
+  await api.watching(1)
+  assert.equal(api.names, 'a@3')
+  // an API server that starts: it does not know the kind for a moment
+  isUndefined = true
+  api.cut()
+  await api.backoff(/./)
+  for (let second = 0; second < 20; second++) await api.clock.advance(1_000)
+  await api.backoff(/404 NotFound/)
+  assert.equal(api.names, 'a@3')
+  await eventually(() => {
+    void api.clock.advance(1_000)
+    return api.reflector.objects.size === 0
+  }, 'the end of the kind')
+  assert.deepEqual(api.told, ['synced', 'added a', 'synced', 'deleted a', 'synced'])
+  assert.ok(!api.logged.join().includes('404'), 'no news to anybody')
 })
 
 test('jumps of the wall clock change nothing', async () => {

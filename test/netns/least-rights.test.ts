@@ -8,18 +8,21 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askAgent } from '#/agent/client.ts'
-import { ApiClient } from '#/cluster/client.ts'
-import { systemClock } from '#/cluster/clock.ts'
-import { Credentials } from '#/cluster/credentials.ts'
+import { BgpObjects } from '#/agent/bgp/objects.ts'
+import { BgpStatusWriter } from '#/agent/bgp/status-writer.ts'
+import { type ApiClient } from '#/cluster/client.ts'
+import { clientFor } from '#/cluster/connect.ts'
+import { nodePath } from '#/cluster/paths.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { Transport } from '#/cluster/transport.ts'
 import { agentCapabilities } from '#/install/agent.ts'
+import { applyAll } from '#/install/apply.ts'
+import { definitions } from '#/install/definitions/index.ts'
 import { manifests } from '#/install/manifests.ts'
 import { agentName, controllerName } from '#/install/settings.ts'
 import { dualStack as settings } from '#/install/testing/settings.ts'
 import { silent } from '#/lib/log.ts'
 import { TestServer } from '#/lab/api/testing.ts'
-import { fieldsOf } from '#/model/kubernetes.ts'
+import { fieldsOf, type KubeNode } from '#/model/kubernetes.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 import { type Asked, RecordingApi } from './recording-api.ts'
@@ -73,12 +76,43 @@ async function eventually(what: string, probe: () => boolean | Promise<boolean>,
   }
 }
 
+async function clientOf(api: RecordingApi): Promise<ApiClient> {
+  const config = { server: new URL(`http://127.0.0.1:${api.port}`), insecure: false }
+  return clientFor(config)
+}
+
+/** What the agent asks for BGP: its objects, the password of a session, and a BGPNode with a status. */
+async function askedForBgp(server: TestServer): Promise<readonly Asked[]> {
+  await using api = await RecordingApi.start(server)
+  await using client = await clientOf(api)
+  await applyAll(client, definitions, { isDryRun: false, say: () => {} })
+  // not the agent's own node: that would have two writers
+  await createNode(server, 'node-2')
+  const node = await client.get<KubeNode>(nodePath('node-2'))
+  api.asked.length = 0
+  let changes = 0
+  const options = { nodeName: 'node-2', namespace: settings.namespace }
+  await using objects = new BgpObjects(options, { client, log: silent, onChange: () => (changes += 1) })
+  objects.start()
+  objects.want([{ namespace: settings.namespace, name: 'password', key: 'password' }])
+  await eventually('all objects', () => objects.isComplete && objects.snapshot.secrets.size === 1)
+  await using writer = new BgpStatusWriter({
+    client,
+    live: () => objects.ownObject,
+    node: () => node,
+    report: async () => ({ routerId: '', asn: 1, role: 'mesh', peers: [], routes: { learned: 0, installed: 0 } }),
+    log: silent,
+  })
+  writer.start()
+  await eventually('the status', () => fieldsOf(fieldsOf(objects.ownObject)['status'])['role'] === 'mesh')
+  assert.ok(changes > 0)
+  return api.asked
+}
+
 /** An event that comes again within an hour is raised in count, which takes longer than a test: so the recorder does it here. */
 async function askedForRepeatedEvent(server: TestServer): Promise<readonly Asked[]> {
   await using api = await RecordingApi.start(server)
-  const config = { server: new URL(`http://127.0.0.1:${api.port}`), insecure: false }
-  const transport = new Transport(config, { credentials: new Credentials(config, { clock: systemClock }) })
-  await using client = new ApiClient(config, { transport })
+  await using client = await clientOf(api)
   await using recorder = new EventRecorder({ component: 'test', instance: 'test' }, { client, log: silent })
   for (const count of [1, 2]) {
     recorder.record({ apiVersion: 'v1', kind: 'Node', name: 'node-1' }, 'Warning', 'Test', 'again')
@@ -182,7 +216,7 @@ test('the agent wires pods with its capabilities, a read-only /proc/sys and its 
 
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))
   await eventually('the condition', () => api.asked.some(({ resource }) => resource === 'nodes/status'))
-  assertJustEnough(agentName, [...api.asked, ...(await askedForRepeatedEvent(server))])
+  assertJustEnough(agentName, [...api.asked, ...(await askedForRepeatedEvent(server)), ...(await askedForBgp(server))])
 })
 
 test('the controller gives pod CIDRs with its roles', async (t) => {
