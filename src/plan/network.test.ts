@@ -29,6 +29,33 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   return planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings, ...more })
 }
 
+test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {
+  const connected = [
+    { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
+    { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
+  ]
+  const underlay = { 4: 9000, 6: 9000 }
+  const peers = new PeerTable({ self: one, underlay, connected, routing: 'native', settings })
+  const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
+  peers.update([['node-2', { ...two, routingState }]])
+  const input = { peers, isComplete: true, underlay, ports: [], settings }
+  const { network, hasOverlay, podMtuBytes, deviceMtuBytes } = planNetwork({ ...input, keepsOverlay: false })
+  assert.deepEqual(
+    network.routes.map(({ kind, dst }) => `${kind} ${dst}`),
+    ['native 10.244.2.0/24', 'native fd10:244:0:2::/64', 'blackhole 10.244.1.0/24', 'blackhole fd10:244:0:1::/64'],
+  )
+  assert.deepEqual([hasOverlay, network.links.length, network.tables.length], [false, 1, 1])
+  assert.deepEqual([podMtuBytes, deviceMtuBytes], [{ 4: 9000, 6: 9000 }, 9000])
+  assert.ok(!network.sysctls.some(({ path }) => path.includes('cw-vxlan')))
+  // kept for those who may not know yet, it holds pods to its MTU
+  const kept = planNetwork({ ...input, keepsOverlay: true })
+  assert.deepEqual([kept.hasOverlay, kept.network.links.length, kept.network.tables.length], [true, 2, 2])
+  assert.deepEqual(kept.podMtuBytes, { 4: 8950, 6: 8930 })
+  assert.ok(
+    kept.network.sysctls.some(({ path, value }) => path === 'net/ipv4/conf/cw-vxlan/rp_filter' && value === '2'),
+  )
+})
+
 const routesOf = ({ network }: Plan): string[] =>
   network.routes.map((route) => {
     assert.ok(route.kind === 'overlay')

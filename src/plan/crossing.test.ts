@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type ConnectedSubnet, type DesiredHop, type NodeState } from '#/model/network.ts'
+import { type Routing, routings } from '#/model/routing.ts'
+import { chooseCrossing, directHop } from './crossing.ts'
+
+const learned: readonly DesiredHop[] = [{ device: 'eth0', gateway: Addr.parse('172.30.1.101') }]
+const direct: DesiredHop = { device: 'eth0', gateway: Addr.parse('172.30.1.2') }
+
+/** Per combination of ways, what each routing chooses. "tunnel": one can be built, "taken": the other node takes VXLAN. */
+const table: readonly [ways: string, chosen: Record<Routing, string>][] = [
+  ['', { vxlan: 'none', native: 'none', auto: 'none' }],
+  ['tunnel', { vxlan: 'none', native: 'none', auto: 'none' }],
+  ['taken', { vxlan: 'none', native: 'none', auto: 'none' }],
+  ['tunnel taken', { vxlan: 'vxlan', native: 'vxlan', auto: 'vxlan' }],
+  ['direct', { vxlan: 'direct', native: 'direct', auto: 'direct' }],
+  ['direct tunnel', { vxlan: 'direct', native: 'direct', auto: 'direct' }],
+  ['direct taken', { vxlan: 'direct', native: 'direct', auto: 'direct' }],
+  ['direct tunnel taken', { vxlan: 'vxlan', native: 'direct', auto: 'direct' }],
+  ['learned', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned tunnel', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned taken', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned tunnel taken', { vxlan: 'vxlan', native: 'bgp', auto: 'bgp' }],
+  ['learned direct', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned direct tunnel', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned direct taken', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['learned direct tunnel taken', { vxlan: 'vxlan', native: 'bgp', auto: 'bgp' }],
+]
+
+for (const [ways, chosen] of table) {
+  test(`which way with: ${ways || 'nothing'}`, () => {
+    const has = new Set(ways.split(' '))
+    for (const routing of routings) {
+      const crossing = chooseCrossing(routing, {
+        learned: has.has('learned') ? learned : undefined,
+        direct: has.has('direct') ? direct : undefined,
+        canTunnel: has.has('tunnel'),
+        takesTunnel: has.has('taken'),
+      })
+      assert.equal(crossing.kind === 'native' ? crossing.origin : crossing.kind, chosen[routing], routing)
+      if (crossing.kind === 'native')
+        assert.deepEqual(crossing.nextHops, crossing.origin === 'bgp' ? learned : [direct])
+    }
+  })
+}
+
+function subnet(device: string, text: string, isNodeAddress = true): ConnectedSubnet {
+  const [addr, length] = text.split('/') as [string, string]
+  return { device, addr: Addr.parse(addr), prefix: new Prefix(Addr.parse(addr), Number(length)), isNodeAddress }
+}
+
+const connected = [subnet('eth0', '172.30.1.1/24'), subnet('eth1', '192.0.2.1/24', false), subnet('eth0', 'fd30::1/64')]
+
+const cases: readonly [what: string, addrs: string[], inner: Family, hop: string | undefined][] = [
+  ['a node of the same subnet', ['172.30.1.2'], 4, '172.30.1.2 dev eth0'],
+  ['one of several addresses that is', ['10.9.9.9', '172.30.1.2'], 4, '172.30.1.2 dev eth0'],
+  ['a node of another subnet', ['172.30.2.2'], 4, undefined],
+  ['a subnet that is not of the addresses that nodes know', ['192.0.2.2'], 4, undefined],
+  ['IPv4 pods over both families: that of the pods', ['fd30::2', '172.30.1.2'], 4, '172.30.1.2 dev eth0'],
+  ['IPv4 pods over IPv6 alone', ['fd30::2'], 4, 'fd30::2 dev eth0'],
+  ['IPv6 pods over IPv4 alone', ['172.30.1.2'], 6, undefined],
+  ['IPv6 pods over IPv6', ['fd30::2'], 6, 'fd30::2 dev eth0'],
+  ['this node’s own address', ['172.30.1.1'], 4, undefined],
+  ['a node without addresses', [], 4, undefined],
+]
+
+for (const [what, addrs, inner, wanted] of cases) {
+  test(`straight to ${what}: ${wanted ?? 'no way'}`, () => {
+    const peer: NodeState = { name: 'b', podCIDRs: [], addrs: addrs.map(Addr.parse) }
+    const hop = directHop(peer, inner, connected)
+    assert.equal(hop && `${hop.gateway} dev ${hop.device}`, wanted)
+  })
+}
