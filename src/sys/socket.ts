@@ -227,12 +227,14 @@ export function receive(fd: number, buffer: Uint8Array): number | undefined {
 export function receiveFrom(
   fd: number,
   buffer: Uint8Array,
-): { readonly bytes: Uint8Array; readonly from: Addr } | undefined {
+): { readonly bytes: Uint8Array; readonly from: Addr; readonly scopeId?: number } | undefined {
   const address = new Uint8Array(sockaddrBytes[6])
   const addressLength = int32(address.length)
   const count = unlessEmpty(() => libc('recvfrom', [fd, buffer, buffer.length, 0, address, addressLength]))
   const from = decodeSockaddr(address)
-  return count === undefined || from === undefined ? undefined : { bytes: buffer.subarray(0, count), from: from.addr }
+  if (count === undefined || from === undefined) return undefined
+  const { addr, scopeId } = from
+  return { bytes: buffer.subarray(0, count), from: addr, ...(scopeId !== undefined && { scopeId }) }
 }
 
 /** A struct timespec of two 64-bit numbers, in milliseconds. */

@@ -22,9 +22,9 @@ export function composeSpeaker(config: SpeakerConfig, { onRoutes, onReady, log }
   const defer = (work: () => void): void => void setImmediate(work)
   const links = new Links({ log })
   const rib = new Rib(config, { log, defer, onRoutes, nowMs: systemClock.nowMs })
-  const bfd = new BfdService({}, { transport: new UdpBfdTransport(), clock: systemClock, log })
+  const bfd = new BfdService({ transport: new UdpBfdTransport({ log }), clock: systemClock, log })
   const speaker = new Speaker(config, {
-    transport: new TcpTransport(),
+    transport: new TcpTransport({ log }),
     clock: systemClock,
     log,
     rib,

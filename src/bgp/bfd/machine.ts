@@ -1,0 +1,207 @@
+// A BFD session as a pure function: event in, state and what to send out. Asynchronous mode without echo and authentication.
+// RFC 5880 section 6.8; its state variables stand beside ours. Timers are whoever's runs it, their lengths follow from the state.
+import { type BfdSettings } from '#/model/bgp.ts'
+import { type BfdPacket, type BfdState, Diagnostic } from '#/wire/bfd/packet.ts'
+
+/** Section 6.8.3: what is the least while a session is not up. */
+const slowUs = 1_000_000
+
+export type BfdMachineState = {
+  readonly settings: BfdSettings
+  /** bfd.SessionState, bfd.RemoteSessionState, bfd.LocalDiag */
+  readonly local: BfdState
+  readonly remote: BfdState
+  readonly diagnostic: number
+  /** bfd.LocalDiscr, bfd.RemoteDiscr; 0: nothing was heard within the detection time. */
+  readonly localDiscriminator: number
+  readonly remoteDiscriminator: number
+  /** bfd.DesiredMinTxInterval and bfd.RequiredMinRxInterval, as they are sent. */
+  readonly desiredMinTxUs: number
+  readonly requiredMinRxUs: number
+  /** The same as they are acted on: what asks more of the other side than before waits for the end of the Poll Sequence. */
+  readonly usedMinTxUs: number
+  readonly usedMinRxUs: number
+  /** A Poll Sequence is going on (section 6.5). */
+  readonly isPolling: boolean
+  /** As received last: bfd.RemoteMinRxInterval, Desired Min TX Interval, Detect Mult, bfd.RemoteDemandMode. */
+  readonly remoteMinRxUs: number
+  readonly remoteDesiredMinTxUs: number
+  readonly remoteMultiplier: number
+  readonly remoteIsDemand: boolean
+}
+
+export type BfdEvent =
+  /** One that is this session's, by address or discriminator. */
+  | { readonly kind: 'packet'; readonly packet: BfdPacket }
+  /** Nothing was heard for `detectionTimeUs`. */
+  | { readonly kind: 'detectionExpired' }
+  | { readonly kind: 'configure'; readonly settings: BfdSettings }
+  | { readonly kind: 'disable' }
+  | { readonly kind: 'enable' }
+
+export type BfdStep = {
+  readonly state: BfdMachineState
+  /** To be sent at once: the answer to a Poll (section 6.8.7), or news. */
+  readonly send?: 'final' | 'news'
+}
+
+const nothingHeard = {
+  remoteDiscriminator: 0,
+  remoteMinRxUs: 1,
+  remoteDesiredMinTxUs: 0,
+  remoteMultiplier: 0,
+  remoteIsDemand: false,
+} as const
+
+export function initialBfdState(localDiscriminator: number, settings: BfdSettings): BfdMachineState {
+  const wanted = wantedIntervals(settings, 'Down')
+  return {
+    settings,
+    local: 'Down',
+    remote: 'Down',
+    diagnostic: Diagnostic.none,
+    localDiscriminator,
+    ...wanted,
+    usedMinTxUs: wanted.desiredMinTxUs,
+    usedMinRxUs: wanted.requiredMinRxUs,
+    isPolling: false,
+    ...nothingHeard,
+  }
+}
+
+export function bfdStep(state: BfdMachineState, event: BfdEvent): BfdStep {
+  switch (event.kind) {
+    case 'packet':
+      return received(state, event.packet)
+    case 'detectionExpired':
+      return expired(state)
+    case 'configure': {
+      const configured = { ...state, settings: event.settings }
+      // one Poll Sequence at a time: its end brings the next
+      return { state: state.local === 'Up' && state.isPolling ? configured : negotiate(configured) }
+    }
+    case 'disable':
+      if (state.local === 'AdminDown') return { state }
+      return { state: moved(state, 'AdminDown', Diagnostic.administrativelyDown), send: 'news' }
+    case 'enable':
+      if (state.local !== 'AdminDown') return { state }
+      return { state: moved(state, 'Down', Diagnostic.none), send: 'news' }
+    default:
+      return event satisfies never
+  }
+}
+
+/**
+ * As others are to see it. The other side's AdminDown is no failure of the path, and ours is Down then (RFC 5882 section 4.2): it is
+ * told apart until the session comes up again.
+ */
+export function reportedState({ local, remote }: BfdMachineState): BfdState {
+  return local === 'Down' && remote === 'AdminDown' ? 'AdminDown' : local
+}
+
+/** Between two packets of ours, before jitter; undefined: none are sent but answers (section 6.8.7). */
+export function transmitIntervalUs(state: BfdMachineState): number | undefined {
+  if (state.remoteMinRxUs === 0) return undefined
+  const isHeldBack = state.remoteIsDemand && state.local === 'Up' && state.remote === 'Up' && !state.isPolling
+  return isHeldBack ? undefined : Math.max(state.usedMinTxUs, state.remoteMinRxUs)
+}
+
+/** How long the other side may be silent; undefined: it was not heard at all (section 6.8.4). */
+export function detectionTimeUs(state: BfdMachineState): number | undefined {
+  if (state.remoteDiscriminator === 0) return undefined
+  return state.remoteMultiplier * Math.max(state.usedMinRxUs, state.remoteDesiredMinTxUs)
+}
+
+export function packetOf(state: BfdMachineState, isFinal: boolean): BfdPacket {
+  return {
+    state: state.local,
+    diagnostic: state.diagnostic,
+    // both at once are not allowed (section 4.1): an answer waits for nothing, the Poll goes with the next packet
+    isPoll: state.isPolling && !isFinal,
+    isFinal,
+    isControlPlaneIndependent: false,
+    isDemand: false,
+    detectMultiplier: state.settings.detectMultiplier,
+    myDiscriminator: state.localDiscriminator,
+    yourDiscriminator: state.remoteDiscriminator,
+    desiredMinTxUs: state.desiredMinTxUs,
+    requiredMinRxUs: state.requiredMinRxUs,
+    requiredMinEchoRxUs: 0,
+  }
+}
+
+function received(before: BfdMachineState, packet: BfdPacket): BfdStep {
+  const heard = {
+    ...before,
+    remoteDiscriminator: packet.myDiscriminator,
+    remote: packet.state,
+    remoteIsDemand: packet.isDemand,
+    remoteMinRxUs: packet.requiredMinRxUs,
+    remoteDesiredMinTxUs: packet.desiredMinTxUs,
+    remoteMultiplier: packet.detectMultiplier,
+  }
+  const polled = packet.isFinal && heard.isPolling ? pollEnded(heard) : heard
+  if (polled.local === 'AdminDown') return { state: polled }
+  const next = afterPacket(polled, packet.state)
+  // the answer to a Poll has all that news would have
+  if (packet.isPoll) return { state: next, send: 'final' }
+  return next.local === before.local ? { state: next } : { state: next, send: 'news' }
+}
+
+/** Section 6.8.6, from "If received state is AdminDown" on. */
+function afterPacket(state: BfdMachineState, remote: BfdState): BfdMachineState {
+  const { local } = state
+  if (remote === 'AdminDown') return local === 'Down' ? state : moved(state, 'Down', Diagnostic.neighbourSignalledDown)
+  if (local === 'Down' && remote !== 'Up') return moved(state, remote === 'Down' ? 'Init' : 'Up', Diagnostic.none)
+  if (local === 'Init' && remote !== 'Down') return moved(state, 'Up', Diagnostic.none)
+  if (local === 'Up' && remote === 'Down') return moved(state, 'Down', Diagnostic.neighbourSignalledDown)
+  return state
+}
+
+function expired(before: BfdMachineState): BfdStep {
+  // who took the session down on purpose may well go silent then: that is remembered until it is heard again
+  const state: BfdMachineState = {
+    ...before,
+    ...nothingHeard,
+    remote: before.remote === 'AdminDown' ? 'AdminDown' : 'Down',
+  }
+  if (state.local !== 'Init' && state.local !== 'Up') return { state }
+  return { state: moved(state, 'Down', Diagnostic.detectionTimeExpired), send: 'news' }
+}
+
+function moved(state: BfdMachineState, local: BfdState, diagnostic: number): BfdMachineState {
+  return negotiate({ ...state, local, diagnostic })
+}
+
+function wantedIntervals({ intervalMs }: BfdSettings, local: BfdState) {
+  const intervalUs = intervalMs * 1000
+  return {
+    desiredMinTxUs: local === 'Up' ? intervalUs : Math.max(slowUs, intervalUs),
+    requiredMinRxUs: intervalUs,
+  }
+}
+
+/** Brings what we send for intervals up to date, with a Poll Sequence where it changes. */
+function negotiate(state: BfdMachineState): BfdMachineState {
+  const wanted = wantedIntervals(state.settings, state.local)
+  const isUp = state.local === 'Up'
+  const isSame = wanted.desiredMinTxUs === state.desiredMinTxUs && wanted.requiredMinRxUs === state.requiredMinRxUs
+  if (isSame && isUp) return state
+  return {
+    ...state,
+    ...wanted,
+    // section 6.8.3: slower sending and faster detection wait until the other side is known to know
+    usedMinTxUs: isUp ? Math.min(state.usedMinTxUs, wanted.desiredMinTxUs) : wanted.desiredMinTxUs,
+    usedMinRxUs: isUp ? Math.max(state.usedMinRxUs, wanted.requiredMinRxUs) : wanted.requiredMinRxUs,
+    isPolling: state.isPolling || !isSame,
+  }
+}
+
+function pollEnded(state: BfdMachineState): BfdMachineState {
+  return negotiate({
+    ...state,
+    isPolling: false,
+    usedMinTxUs: state.desiredMinTxUs,
+    usedMinRxUs: state.requiredMinRxUs,
+  })
+}
