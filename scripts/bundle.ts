@@ -33,7 +33,8 @@ const name = `bundle.${process.pid}.${startedAt.getTime().toString(36)}`
 const dir = join(root, 'build', name)
 const build = await rolldown({
   cwd: root,
-  input: { causeway: 'src/cli/main.ts' },
+  // a thread starts with a file of its own
+  input: { causeway: 'src/cli/main.ts', 'bgp-worker': 'src/agent/bgp/worker.ts' },
   platform: 'node',
   // brings machine code of its own
   external: ['koffi'],
