@@ -122,13 +122,12 @@ suite('sessions', { concurrency: 2 }, () => {
         originated: families.map((family) => ({ prefix: prefixOf(1, family) })),
       })
       await Promise.all([ours.start(), other.start()])
-      // over IPv6 both kinds of routes have IPv6 next hops (RFC 8950)
-      const nextHop = (of: Host, family: Family): string => addrOf(of, transport === 6 ? 6 : family)
       for (const family of families) {
         const theirs = await bestRoute(ours, prefixOf(2, family), undefined, other)
-        assert.equal(theirs.nextHops[0], nextHop(host, family))
+        // over IPv6 IPv4 routes may have an IPv6 next hop (RFC 8950): BIRD gives its own, we one of IPv4 where the link has one
+        assert.equal(theirs.nextHops[0], addrOf(host, transport === 6 ? 6 : family))
         const mine = await bestRoute(other, prefixOf(1, family), undefined, ours)
-        assert.equal(mine.nextHops[0], nextHop(home, family))
+        assert.equal(mine.nextHops[0], addrOf(home, family))
       }
     })
   }
