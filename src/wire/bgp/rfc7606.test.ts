@@ -175,6 +175,7 @@ const rows: readonly Row[] = [
   ['MP_REACH with a prefix cut off', '7606 5.3', `${mp6} 10 ${global} 00 3020010db800`, optional, only6],
   ['MP_REACH without ORIGIN', '7606 3 (d)', reach, withdraw, { nlri: '', without: [1, 3] }],
   ['MP_REACH without AS_PATH', '7606 3 (d)', reach, withdraw, { nlri: '', without: [2, 3] }],
+  ['MP_REACH without anything else', '7606 3 (d)', reach, withdraw, alone],
   ['MP_REACH with a bad ORIGIN', '7606 7.1', `${reach}, 40 01 03`, withdraw, only6],
   ['MP_REACH of IPv4 with an IPv4 next hop', '4760 3', `${mp4} 04 c0000201 00 18c63364`, ok, only6],
   ['MP_REACH of IPv4 with an IPv6 next hop', '8950 3', `${mp4} 10 ${global} 00 18c63364`, ok, only6],

@@ -191,6 +191,7 @@ test('what is withdrawn comes out as it went in', () => {
         prefixes,
       )
       assert(updates.every(({ withdrawn }) => withdrawn.every((each) => each.family === family)))
+      assert(updates.every(({ endOfRib }) => endOfRib === undefined))
     }),
     { numRuns: 50 },
   )
