@@ -62,6 +62,7 @@ const name = fc.constantFrom(...names)
 const family = fc.constantFrom<Family>(4, 6)
 const some = fc.subarray(prefixes, { minLength: 1 })
 const credit = fc.constantFrom(1, 2, 3, Infinity)
+const restartFamilies = fc.constantFrom<readonly Family[]>([4, 6], [4, 6], [4], [])
 const maybe = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined })
 
 const attributes: fc.Arbitrary<PathAttributes> = fc
@@ -94,17 +95,17 @@ function fromPeer(peer: Name, given: PathAttributes): PathAttributes {
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   {
-    weight: 5,
-    arbitrary: fc.record({ kind: fc.constant('up'), peer: name, kept: fc.subarray<Family>([4, 6]), credit }),
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant('up'), peer: name, kept: restartFamilies, credit }),
   },
   {
-    weight: 2,
+    weight: 5,
     arbitrary: fc.record({
       kind: fc.constant('down'),
       peer: name,
       end: fc.oneof(
         fc.constant<SessionEnd>({ kind: 'gone' }),
-        fc.record({ kind: fc.constant('restarting'), families: fc.subarray<Family>([4, 6]) }),
+        fc.record({ kind: fc.constant('restarting'), families: restartFamilies }),
       ),
     }),
   },
@@ -130,7 +131,9 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       change: fc.oneof(
         fc.record({ importPolicy: fc.constantFrom(...policies) }),
         fc.record({ exportPolicy: fc.constantFrom(...policies) }),
-        fc.record({ isReflectorClient: fc.boolean(), nextHopSelf: fc.boolean(), allowOwnAsn: fc.constantFrom(0, 1) }),
+        fc.record({ isReflectorClient: fc.boolean() }),
+        fc.record({ nextHopSelf: fc.boolean() }),
+        fc.record({ allowOwnAsn: fc.constantFrom(0, 1) }),
       ),
     }),
   },
