@@ -115,6 +115,31 @@ test('stopping for a restart leaves routes on both sides, and coming back is wha
   assert.deepEqual(b.routes.neighbours.get('a')!.neighbour.remote.gracefulRestart, restartOf([4]))
 })
 
+test('only the first session with a peer after a restart says that this is one', async () => {
+  const world = new World()
+  const peers = [named('b', 2, { gracefulRestart: restart }), named('c', 3, { gracefulRestart: restart })]
+  const { speaker } = world.speaker(speakerConfig(peers, { isRestarting: true }))
+  speaker.start()
+  const bits = async (host: Neighbouring): Promise<unknown> => {
+    const peer = await host.establish()
+    const { isRestarting, families } = peer.openReceived!.capabilities.gracefulRestart!
+    peer.connection.destroy()
+    await world.clock.advance(1_000)
+    return [isRestarting, families[0]!.keptForwarding]
+  }
+  const [b, c] = [world.neighbour('10.0.0.2'), world.neighbour('10.0.0.3')]
+  assert.deepEqual(
+    [await bits(b), await bits(b)],
+    [
+      [true, true],
+      [false, true],
+    ],
+  )
+  // who comes when nobody is waited for any more is told of no restart
+  await world.clock.advance(120_000)
+  assert.deepEqual(await bits(c), [false, false])
+})
+
 test('a fresh speaker has kept nothing', async () => {
   const { b } = await established({ a: { gracefulRestart: restart }, b: { gracefulRestart: restart } })
   const { families, isRestarting } = b.routes.neighbours.get('a')!.neighbour.remote.gracefulRestart!

@@ -252,7 +252,19 @@ test('a connection of the peer that says nothing does not keep us from connectin
 
 /** What may come, in terms of the connections there are; ids beyond them are of connections that were. */
 const someEvent = fc.oneof(
-  fc.constantFrom<FsmEvent['kind']>('start', 'stop', 'retryDue', 'connected', 'connectFailed', 'accepted'),
+  fc.constantFrom<FsmEvent['kind']>(
+    ...([
+      'start',
+      'start',
+      'retryDue',
+      'connected',
+      'connected',
+      'accepted',
+      'accepted',
+      'connectFailed',
+      'stop',
+    ] as const),
+  ),
   fc.record({
     which: fc.nat(3),
     kind: fc.constantFrom<ConnectionEvent['kind']>(
@@ -277,20 +289,30 @@ const someEvent = fc.oneof(
 
 test('whatever comes in whatever order: one session at most, every connection ended, never stuck', () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.array(someEvent, { maxLength: 60 }), (connects, events) => {
+    fc.property(fc.boolean(), fc.array(someEvent, { maxLength: 60, size: 'max' }), (connects, events) => {
       let state = initialState
       let nextId = 1
       let established: number | undefined
       const open = new Set<number>()
       const used: number[] = []
+      let isAttempting = false
+      let isTimed = false
       for (const some of events) {
         const event = eventOf(some, () => nextId++, used)
         const phase = 'id' in event ? state.connections.find(({ id }) => id === event.id)?.phase : undefined
         if (event.kind === 'connected' || event.kind === 'accepted') open.add(event.id)
         if (event.kind === 'closed') open.delete(event.id)
         const result = step({ ...settings, connects }, state, event)
+        if (event.kind === 'connected' || event.kind === 'connectFailed') isAttempting = false
+        if (event.kind === 'retryDue') isTimed = false
         for (const action of result.actions) {
-          if (action.kind === 'established') {
+          if (action.kind === 'connect') {
+            assert.equal(isAttempting, false, 'two attempts')
+            isAttempting = true
+          } else if (action.kind === 'abortConnect') isAttempting = false
+          else if (action.kind === 'startRetry') isTimed = true
+          else if (action.kind === 'stopRetry') isTimed = false
+          else if (action.kind === 'established') {
             assert.equal(established, undefined, 'two established')
             established = action.id
           } else if (action.kind === 'down') {
@@ -304,6 +326,7 @@ test('whatever comes in whatever order: one session at most, every connection en
         }
         checkAnswer(event, phase, result.actions)
         state = result.state
+        assert.deepEqual([state.isConnecting, state.isWaiting], [isAttempting, isTimed])
         assert.deepEqual(new Set(state.connections.map(({ id }) => id)), open, 'connections that nobody knows of')
         assert.equal(state.connections.find((each) => each.phase === 'Established')?.id, established)
         assert.ok(state.connections.filter((each) => each.phase !== 'OpenSent').length <= 1, 'two past their OPEN')
