@@ -46,6 +46,8 @@ export function isTunnelEndSet(name: string): boolean {
   return tunnelEndSets(4).includes(name) || tunnelEndSets(6).includes(name)
 }
 
+/** Of the VXLAN device itself, on every node the same: nobody sends to it. */
+export const vxlanAddr = '169.254.42.2'
 /** The next hop of every overlay route: one made-up VTEP whose frames every node takes as its own. */
 export const vtepGateways = { 4: '169.254.42.1', 6: 'fe80::4243' } as const
 export const vtepMac = '02:43:57:ff:ff:ff'

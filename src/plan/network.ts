@@ -1,6 +1,6 @@
 // The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { blackholeMetric, bridgeName, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
+import { blackholeMetric, bridgeName, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
 import {
   type BlackholeRoute,
   type DesiredAddress,
@@ -86,6 +86,12 @@ function gateways(cidrs: readonly Prefix[]): DesiredAddress[] {
   return cidrs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
 }
 
+/**
+ * On a device without an address even a loose rp_filter drops what has its way back over another one (__fib_validate_source of
+ * net/ipv4/fib_frontend.c), as packets have while nodes are switched.
+ */
+const tunnelAddress: DesiredAddress = { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }
+
 /** Where others' routers send this node what is for its pods, what is for none must not go back to them. */
 function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
   return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
@@ -132,7 +138,7 @@ export function planNetwork({ peers, isComplete, keepsOverlay, underlay, ports, 
         : []),
     ],
     ports: ports.map(({ name, pod }) => ({ name, pod, bridge: bridgeName })),
-    addresses: gateways(served),
+    addresses: [...gateways(served), ...(hasOverlay && families.includes(4) ? [tunnelAddress] : [])],
     neighbours: hasOverlay
       ? [
           ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),

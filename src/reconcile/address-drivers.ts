@@ -1,18 +1,26 @@
-// Gateway addresses on the bridge, and the made-up VTEP's neighbour entries. Ownership: the device they are on.
+// Addresses of our devices, and the made-up VTEP's neighbour entries. Ownership: the device they are on.
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { listPermanentNeighbours, neighbourDelete, neighbourReplace } from '#/kernel/neighbours.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { bridgeName, vxlanName } from '#/model/names.ts'
-import { type DesiredNetwork, type NetworkDelta, addrOfNeighbourKey, neighbourKey } from '#/model/network.ts'
+import {
+  addrOfNeighbourKey,
+  type DesiredAddress,
+  type DesiredNetwork,
+  neighbourKey,
+  type NetworkDelta,
+} from '#/model/network.ts'
 import { type Change, changeOf, compareByKey, type Comparison, type Driver, nothingToDo } from './driver.ts'
 
-/** The device's index and name; index 0 is "not there (yet)". */
-export function deviceOf(netlink: Netlink, name: string): { index: number; name: string } {
+/** Index 0 is "not there (yet)". */
+type Place = { readonly index: number; readonly name: string }
+
+export function deviceOf(netlink: Netlink, name: string): Place {
   return { index: listLinks(netlink).find((link) => link.name === name)?.index ?? 0, name }
 }
 
-export function missing(device: { index: number; name: string }): string | undefined {
+export function missing(device: Place): string | undefined {
   return device.index === 0 ? `device ${device.name} is missing` : undefined
 }
 
@@ -25,24 +33,35 @@ export class AddressDriver implements Driver {
   }
 
   compare({ addresses }: DesiredNetwork): Comparison {
-    const bridge = deviceOf(this.#netlink, bridgeName)
-    const actual = listAddresses(this.#netlink).filter(({ index, addr }) => index === bridge.index && !addr.isLinkLocal)
+    const devices = [bridgeName, vxlanName].map((name) => deviceOf(this.#netlink, name))
+    const placeOf = ({ device }: DesiredAddress): Place => devices.find(({ name }) => name === device)!
+    const actual = listAddresses(this.#netlink).flatMap(({ index, addr, prefixLength }): DesiredAddress[] => {
+      const device = devices.find((each) => each.index === index)
+      // the kernel gives link-local ones itself (RFC 4862 section 5.3)
+      const isAutomatic = addr.family === 6 && addr.isLinkLocal
+      return device === undefined || isAutomatic ? [] : [{ device: device.name, addr, prefixLength }]
+    })
     return compareByKey({
-      desired: new Map(addresses.map((each) => [`${each.addr}/${each.prefixLength}`, each])),
-      actual: new Map(actual.map((each) => [`${each.addr}/${each.prefixLength}`, each])),
+      desired: new Map(addresses.map((each) => [addressKey(each), each])),
+      actual: new Map(actual.map((each) => [addressKey(each), each])),
       same: () => true,
-      add: ({ addr, prefixLength }) => [addressAdd(bridge, addr, prefixLength)],
-      remove: ({ addr, prefixLength }) => [addressDelete(bridge, addr, prefixLength)],
-      obstacle: () => missing(bridge),
+      add: (each) => [addressAdd(placeOf(each), each.addr, each.prefixLength)],
+      remove: (each) => [addressDelete(placeOf(each), each.addr, each.prefixLength)],
+      obstacle: (each) => missing(placeOf(each)),
     })
   }
+}
+
+/** On the bridge, where nearly all are, the address alone says it. */
+function addressKey({ device, addr, prefixLength }: DesiredAddress): string {
+  return `${addr}/${prefixLength}${device === bridgeName ? '' : ` dev ${device}`}`
 }
 
 export class NeighbourDriver implements Driver {
   readonly kind = 'neighbour'
   readonly #netlink: Netlink
   /** As of the last comparison; a device that is made anew causes another one. */
-  #vxlan: { index: number; name: string } | undefined
+  #vxlan: Place | undefined
 
   constructor(netlink: Netlink) {
     this.#netlink = netlink
