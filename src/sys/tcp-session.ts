@@ -20,7 +20,7 @@ const keyOffset = 136
 const maxKeyBytes = 80
 const backlog = 511
 /** So that an address where nobody is fails by itself within some seconds, and says so, before the next attempt is due. */
-const synRetries = 3
+const synRetries = 2
 
 export type TcpSessionOptions = {
   readonly localAddr?: Addr

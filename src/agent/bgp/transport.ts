@@ -1,27 +1,31 @@
 // TCP for the speaker: sockets prepared as BGP needs them (sys/tcp-session.ts), run by Node's event loop.
 import { closeSync } from 'node:fs'
-import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net'
+import { createServer, type Server, Socket } from 'node:net'
 import { type Connection, type ConnectOptions, type Listener, type Transport } from '#/bgp/contract.ts'
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
+import { startConnect } from '#/sys/socket.ts'
 import { setMd5Key, tcpSessionListener, tcpSessionSocket } from '#/sys/tcp-session.ts'
 import { connectError, isNoSuchFamily, kernelWords, listenError, silenceHint } from './socket-errors.ts'
 import { TcpConnection } from './tcp-connection.ts'
 
-/** Without `manualStart` Node would read from a socket that it did not connect itself at once. It is not documented. */
-type PreparedSocket = SocketConstructorOpts & { readonly manualStart: true }
+type FamilyListener = { readonly family: Family; readonly fd: number; readonly server: Server }
 
-function wrap(fd: number): Socket {
+/** A socket that is connecting, and not read from. */
+function begin(options: ConnectOptions): Socket {
   try {
-    const options: PreparedSocket = { fd, manualStart: true }
-    return new Socket(options)
+    const fd = tcpSessionSocket(options.addr, options)
+    try {
+      startConnect(fd, options.addr, options.port)
+      return new Socket({ fd, readable: true, writable: true }).pause()
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
   } catch (error) {
-    closeSync(fd)
-    throw error
+    throw connectError(error, options)
   }
 }
-
-type FamilyListener = { readonly family: Family; readonly fd: number; readonly server: Server }
 
 export class TcpTransport implements Transport {
   readonly #log: Logger
@@ -32,7 +36,7 @@ export class TcpTransport implements Transport {
 
   async connect(options: ConnectOptions, signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted()
-    const socket = this.#prepare(options)
+    const socket = begin(options)
     const { promise, resolve, reject } = Promise.withResolvers<Connection>()
     const giveUp = (): void => {
       socket.destroy()
@@ -41,8 +45,9 @@ export class TcpTransport implements Transport {
     const fail = (error: unknown): void => reject(connectError(error, options))
     signal.addEventListener('abort', giveUp)
     socket.on('error', fail)
-    socket.pause()
-    socket.connect({ host: String(options.addr), port: options.port }, () => {
+    // the kernel takes nothing, not even of nothing, before the handshake is over: then it takes this, or tells why not
+    socket.write(new Uint8Array(0), (failure) => {
+      if (failure) return
       try {
         resolve(new TcpConnection(socket))
       } catch (error) {
@@ -54,14 +59,6 @@ export class TcpTransport implements Transport {
       return await promise
     } finally {
       signal.removeEventListener('abort', giveUp)
-    }
-  }
-
-  #prepare(options: ConnectOptions): Socket {
-    try {
-      return wrap(tcpSessionSocket(options.addr, options))
-    } catch (error) {
-      throw connectError(error, options)
     }
   }
 
