@@ -24,6 +24,7 @@ import { RawHost, type RawPeer } from './bgp/raw-peer.ts'
 import { type RouterNeighbour } from './bgp/router.ts'
 
 const families = [4] as const
+const holdTimeSeconds = 9
 const pathOf = (host: Host, asn = 65_001) => [
   attributes.origin(0),
   attributes.asPath([asn]),
@@ -52,7 +53,7 @@ function manyPrefixes(count: number): string[] {
   })
 }
 
-/** Ours with a bad neighbour and a good one that watches; `good` keeps its session with a hold time of 3 s. */
+/** Ours with a bad neighbour and a good one that watches, and is never left without a sign of life for its hold time. */
 async function withGoodNeighbour(
   run: (set: { ours: Causeway; bad: RawHost; badHost: Host; home: Host; good: RawPeer }) => Promise<void>,
   more: Partial<RouterNeighbour> = {},
@@ -61,14 +62,15 @@ async function withGoodNeighbour(
   const [home, badHost, goodHost] = [lan.host(), lan.host(), lan.host()]
   await using ours = new Causeway(home, {
     asn: 65_000,
-    neighbours: [passive('bad', badHost, 65_001, more), passive('good', goodHost, 65_002, { holdTimeSeconds: 3 })],
+    neighbours: [passive('bad', badHost, 65_001, more), passive('good', goodHost, 65_002, { holdTimeSeconds })],
   })
   await using bad = await RawHost.start(badHost)
   await using quiet = await RawHost.start(goodHost)
   await ours.start()
-  const good = await quiet.session(home.addr4, { asn: 65_002, routerId: goodHost.addr4, holdTimeSeconds: 3 })
+  const good = await quiet.session(home.addr4, { asn: 65_002, routerId: goodHost.addr4, holdTimeSeconds })
   await run({ ours, bad, badHost, home, good })
   assert.equal(good.isClosed, false, good.story())
+  assert.ok(good.longestSilenceMs < holdTimeSeconds * 1000, `${good.longestSilenceMs} ms without a word`)
   const { peers } = await ours.report()
   assert.equal(peers.find(({ name }) => name === 'good')!.flaps, 0)
 }
@@ -237,15 +239,17 @@ suite('hostile neighbours', { concurrency: 2 }, () => {
 
   test('a million prefixes where a thousand are allowed: the session ends at once', async () => {
     await withGoodNeighbour(
-      async ({ ours, bad, badHost, home }) => {
-        const peer = await bad.session(home.addr4, { asn: 65_001, routerId: badHost.addr4 })
+      async ({ ours, bad: raw, badHost, home }) => {
+        const peer = await raw.session(home.addr4, { asn: 65_001, routerId: badHost.addr4 })
         peer.send(...announcements(manyPrefixes(1_000_000), pathOf(badHost)))
         await peer.closed
-        const { peers } = await ours.report()
-        const status = peers.find(({ name }) => name === 'bad')!
-        assert.equal(status.state, 'Idle')
-        assert.match(status.lastError!, /prefixes where at most 1000 are allowed/)
-        assert.equal(status.received, 0)
+        const [status] = await eventually(
+          'nothing left of it',
+          () => ours.neighbours(),
+          ([bad]) => bad!.received === 0,
+        )
+        assert.equal(status!.state, 'Idle')
+        assert.match(status!.lastError, /prefixes where at most 1000 are allowed/)
       },
       { maxPrefixes: 1000 },
     )
@@ -275,9 +279,14 @@ suite('hostile neighbours', { concurrency: 2 }, () => {
 
   test('connections that say nothing, many at a time, keep nobody out', async () => {
     await withGoodNeighbour(async ({ bad, badHost, home, ours }) => {
-      const silent = await Promise.all(Array.from({ length: 50 }, () => bad.connect(home.addr4)))
-      await Promise.all(silent.slice(1).map((peer) => peer.closed))
-      silent[0]!.destroy()
+      const tries = await Promise.allSettled(Array.from({ length: 50 }, () => bad.connect(home.addr4)))
+      const silent = tries.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+      await eventually(
+        'all but the first refused',
+        () => silent.filter(({ isClosed }) => !isClosed).length,
+        (left) => left <= 1,
+      )
+      for (const peer of silent) peer.destroy()
       await bad.session(home.addr4, { asn: 65_001, routerId: badHost.addr4 })
       await established(ours)
     })

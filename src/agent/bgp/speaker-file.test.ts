@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readSpeakerFile } from './speaker-file.ts'
 
+const read = (value: unknown) => readSpeakerFile(JSON.stringify(value), 'speaker.json')
 const least = { routerId: '10.0.0.1', asn: 65001 }
 
 test('what a file does not say has the defaults of the objects', () => {
@@ -10,7 +11,7 @@ test('what a file does not say has the defaults of the objects', () => {
     { name: 'tor', addr: 'fd00::2', remoteAsn: 65002 },
     { name: 'rack', device: 'eth1', remoteAsn: 'external', families: [4, 6], timers: { holdTimeSeconds: 9 } },
   ]
-  const config = readSpeakerFile(JSON.stringify({ ...least, peers }))
+  const config = read({ ...least, peers })
   assert.equal(config.listenPort, 179)
   const [tor, rack] = config.peers
   assert.deepEqual(tor!.families, [6])
@@ -35,7 +36,7 @@ test('a policy, limits and originated routes come through whole', () => {
   }
   const peer = { name: 'a', addr: '10.0.0.2', remoteAsn: 65002, importPolicy, maxPrefixes: { count: 10 } }
   const originated = [{ prefix: '10.1.0.0/24', communities: ['65000:1:2'] }]
-  const config = readSpeakerFile(JSON.stringify({ ...least, listenPort: 0, peers: [peer], originated }))
+  const config = read({ ...least, listenPort: 0, peers: [peer], originated })
   assert.equal(config.listenPort, undefined)
   assert.deepEqual(JSON.parse(JSON.stringify(config.peers[0]!.importPolicy)), importPolicy)
   assert.deepEqual(config.peers[0]!.maxPrefixes, { count: 10, warningPercent: 75 })
@@ -47,7 +48,7 @@ test('all that is wrong is told, with the way to it', () => {
     { name: 'a', addr: '10.0.0.300', remoteAsn: 0, families: [5] },
     { name: 'a', remoteASN: 65002, importPolicy: { rules: [{ match: { prefixes: [{}] } }] } },
   ]
-  const text = JSON.stringify({ asn: 65001, routerId: 'fd00::1', peers, clusterId: 7, wrong: true })
+  const file = { asn: 65001, routerId: 'fd00::1', peers, clusterId: 7, wrong: true }
   const parts = [
     'speaker.wrong: there is no such field',
     'speaker.routerId: "fd00::1": expected four octets',
@@ -63,13 +64,13 @@ test('all that is wrong is told, with the way to it', () => {
     'two are named "a"',
   ]
   assert.throws(
-    () => readSpeakerFile(text),
+    () => read(file),
     (error: Error) => {
       for (const part of parts) assert.ok(error.message.includes(part), `${part} in ${error.message}`)
       return true
     },
   )
-  assert.throws(() => readSpeakerFile('{'), /is no JSON/)
+  assert.throws(() => readSpeakerFile('{', 'speaker.json'), /is no JSON/)
 })
 
 test('whatever the file has, it is read or refused with an Error that says why', () => {
@@ -77,9 +78,9 @@ test('whatever the file has, it is read or refused with an Error that says why',
   fc.assert(
     fc.property(anything, (value) => {
       try {
-        readSpeakerFile(JSON.stringify(value))
+        read(value)
       } catch (error) {
-        assert.match((error as Error).message, /speaker/)
+        assert.match((error as Error).message, /^speaker\.json: /)
       }
     }),
   )

@@ -1,7 +1,6 @@
 // The configuration file of a standalone speaker: SpeakerConfig (model/bgp.ts) as JSON, addresses and prefixes as text. What is not
 // said has the default that the cluster's objects have. A file is written by a person: anything wrong refuses it whole.
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
-import { messageOf } from '#/lib/log.ts'
 import {
   type OriginatedRoute,
   type PeerConfig,
@@ -186,13 +185,13 @@ function routerIdIn(text: string): Addr | string {
   return typeof addr === 'string' || addr.family === 4 ? addr : `"${text}": expected four octets, such as 192.0.2.1`
 }
 
-/** Throws an error that names every field that cannot be used. */
-export function readSpeakerFile(text: string): SpeakerConfig {
+/** Throws an error that names the file and every field that cannot be used. */
+export function readSpeakerFile(text: string, fileName: string): SpeakerConfig {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new Error(`is no JSON: ${messageOf(error)}`, { cause: error })
+    throw new Error(`${fileName} is no JSON`, { cause: error })
   }
   const problems: string[] = []
   const speaker = new Section(value, 'speaker', problems, speakerFields)
@@ -212,6 +211,6 @@ export function readSpeakerFile(text: string): SpeakerConfig {
   const names = config.peers.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) problems.push(`speaker.peers: two are named "${twice}"`)
-  if (problems.length > 0) throw new Error(problems.join('; '))
+  if (problems.length > 0) throw new Error(`${fileName}: ${problems.join('; ')}`)
   return config
 }

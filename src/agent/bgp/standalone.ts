@@ -100,11 +100,6 @@ export class StandaloneSpeaker implements AsyncDisposable {
 }
 
 async function configOf({ configFile, isRestarting }: StandaloneOptions): Promise<SpeakerConfig> {
-  const text = await readFile(configFile, 'utf8')
-  try {
-    const config = readSpeakerFile(text)
-    return { ...config, isRestarting: isRestarting || config.isRestarting }
-  } catch (error) {
-    throw new Error(`${configFile}: ${messageOf(error)}`, { cause: error })
-  }
+  const config = readSpeakerFile(await readFile(configFile, 'utf8'), configFile)
+  return { ...config, isRestarting: isRestarting || config.isRestarting }
 }

@@ -21,6 +21,9 @@ import {
 
 const main = new URL('../../../src/cli/main.ts', import.meta.url).pathname
 
+const compileCache = join(tmpdir(), 'causeway-compile-cache')
+const startTimeoutMs = 60_000
+
 /** Fields of the speaker's file that are put into its own in place of what RouterNeighbour would give. */
 export type SpeakerExtras = {
   readonly speaker?: Readonly<Record<string, unknown>>
@@ -67,7 +70,8 @@ export class Causeway implements Router {
     this.#extras = extras
     this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
     const node = [process.execPath, '--disable-warning=ExperimentalWarning']
-    const env = ['env', `CAUSEWAY_RUN_DIR=${this.#folder}`]
+    // a test starts many: the sources are read once
+    const env = ['env', `CAUSEWAY_RUN_DIR=${this.#folder}`, `NODE_COMPILE_CACHE=${compileCache}`]
     const command = [...env, ...node, main, 'bgp', 'speak', '--log-level', 'debug', this.#path('speaker.json')]
     this.#process = new DaemonProcess(host.ns.netns, command, this.#path('log'))
   }
@@ -108,7 +112,10 @@ export class Causeway implements Router {
     const explain = (): string => this.logTail()
     const answers = (): Promise<unknown> =>
       this.#ask('/bgp/peers').catch((error: unknown) => this.#process.mustRun() ?? error)
-    await eventually('the speaker answers', answers, (answer) => !(answer instanceof Error), { explain })
+    await eventually('the speaker answers', answers, (answer) => !(answer instanceof Error), {
+      explain,
+      timeoutMs: startTimeoutMs,
+    })
   }
 
   async kill(): Promise<void> {

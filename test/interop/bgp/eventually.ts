@@ -4,7 +4,8 @@ import { inspect } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const pollMs = 50
-const defaultTimeoutMs = 20_000
+/** Only failures take so long; machines may be slow. */
+const defaultTimeoutMs = 30_000
 
 /** The first value of `look` for which `isIt` holds; errors of `look` count as not yet. */
 export async function eventually<T>(

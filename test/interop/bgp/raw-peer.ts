@@ -33,8 +33,8 @@ export class RawPeer {
   isClosed = false
   /** Of AS numbers in AS_PATH; 2 on a session with an old speaker. */
   asnOctets: 2 | 4 = 4
-  /** Answers each KEEPALIVE with one: any hold time is kept while the other side keeps it. */
-  answersKeepalives = true
+  /** How long it once got nothing at all: to be held against a hold time. */
+  longestSilenceMs = 0
 
   readonly #id: number
   readonly #tell: (command: RawCommand) => void
@@ -75,6 +75,10 @@ export class RawPeer {
     const theirs = await this.first(openType)
     this.send(keepalive)
     await this.first(keepaliveType)
+    const holdTimeSeconds = mine.holdTimeSeconds ?? 90
+    // by the process itself: the test may be busy
+    if (holdTimeSeconds > 0)
+      this.#tell({ op: 'repeat', id: this.#id, bytes: keepalive, everyMs: (holdTimeSeconds * 1000) / 3 })
     return theirs
   }
 
@@ -106,7 +110,10 @@ export class RawPeer {
 
   /** What the process has got. */
   take(event: RawEvent): void {
-    if (event.event === 'data') for (const message of this.#splitter.push(event.bytes)) this.#read(message)
+    if (event.event === 'data') {
+      this.longestSilenceMs = Math.max(this.longestSilenceMs, event.silentMs)
+      for (const message of this.#splitter.push(event.bytes)) this.#read(message)
+    }
     if (event.event === 'closed') {
       this.closeError = event.error
       this.isClosed = true
@@ -116,7 +123,6 @@ export class RawPeer {
 
   #read(message: RawMessage): void {
     this.messages.push(message)
-    if (message.type === keepaliveType && this.answersKeepalives) this.send(keepalive)
     if (message.type !== updateType) return
     const { withdrawn, announced, path, endOfRib } = readUpdate(message.body, this.asnOctets)
     if (endOfRib !== undefined) this.endOfRibs.add(endOfRib)

@@ -12,6 +12,8 @@ export type RawCommand =
     }
   | { readonly op: 'listen'; readonly id: number; readonly addr: string; readonly port: number }
   | { readonly op: 'send'; readonly id: number; readonly bytes: Uint8Array }
+  /** Sends these bytes again and again. */
+  | { readonly op: 'repeat'; readonly id: number; readonly bytes: Uint8Array; readonly everyMs: number }
   | { readonly op: 'end' | 'destroy' | 'pause' | 'resume'; readonly id: number }
 
 /** Connections that are accepted get negative numbers. */
@@ -19,7 +21,8 @@ export type RawEvent =
   | { readonly event: 'ready' }
   | { readonly event: 'listening'; readonly id: number }
   | { readonly event: 'opened'; readonly id: number; readonly listener?: number; readonly remote: string }
-  | { readonly event: 'data'; readonly id: number; readonly bytes: Uint8Array }
+  /** `silentMs`: how long nothing had come before. */
+  | { readonly event: 'data'; readonly id: number; readonly bytes: Uint8Array; readonly silentMs: number }
   | { readonly event: 'closed'; readonly id: number; readonly error?: string }
 
 const sockets = new Map<number, Socket>()
@@ -33,7 +36,12 @@ function take(id: number, socket: Socket): void {
   sockets.set(id, socket)
   let error: string | undefined
   socket.setNoDelay(true)
-  socket.on('data', (bytes: Buffer) => tell({ event: 'data', id, bytes }))
+  let lastMs = performance.now()
+  socket.on('data', (bytes: Buffer) => {
+    const nowMs = performance.now()
+    tell({ event: 'data', id, bytes, silentMs: nowMs - lastMs })
+    lastMs = nowMs
+  })
   socket.on('error', ({ message }) => (error = message))
   socket.on('close', () => {
     sockets.delete(id)
@@ -63,6 +71,11 @@ function obey(command: RawCommand): void {
     case 'send':
       sockets.get(id)?.write(command.bytes)
       return
+    case 'repeat': {
+      const timer = setInterval(() => sockets.get(id)?.write(command.bytes), command.everyMs)
+      sockets.get(id)?.on('close', () => clearInterval(timer))
+      return
+    }
     case 'end':
     case 'destroy':
     case 'pause':
