@@ -41,7 +41,7 @@ function path(given: Given = {}): Path {
     epoch: 1,
     decided: undefined,
   }
-  const outcome = { isAccepted: true, hasPrefixes: isAllowed, text: '', set: undefined }
+  const outcome = { isAccepted: true, hasPrefixes: isAllowed, isGrant: isAllowed, text: '', set: undefined }
   return new Path(received.attributes, { received, outcome })
 }
 

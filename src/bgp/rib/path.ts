@@ -76,9 +76,9 @@ export class Path {
     return hasCommunity(this.attributes, WellKnownCommunity['llgr-stale'])
   }
 
-  /** An import policy's rule with a list of prefixes took it. */
+  /** An import policy's rule that is a grant took it. */
   get isAllowed(): boolean {
-    return this.outcome?.hasPrefixes === true
+    return this.outcome?.isGrant === true
   }
 }
 

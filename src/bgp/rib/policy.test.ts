@@ -29,6 +29,7 @@ test('the first rule that matches decides', () => {
   assert.deepEqual(decided(plain), {
     isAccepted: true,
     hasPrefixes: false,
+    isGrant: false,
     text: 'rule "ours" accepts it',
     set: { med: 1 },
   })

@@ -11,12 +11,14 @@ export type Outcome = {
   readonly isAccepted: boolean
   /** The rule that decided has a list of prefixes. */
   readonly hasPrefixes: boolean
+  /** PolicyRule.isGrant. */
+  readonly isGrant: boolean
   /** Which rule it was, in words. */
   readonly text: string
   readonly set: RouteChanges | undefined
 }
 
-const acceptAll: Outcome = { isAccepted: true, hasPrefixes: false, text: 'no policy', set: undefined }
+const acceptAll: Outcome = { isAccepted: true, hasPrefixes: false, isGrant: false, text: 'no policy', set: undefined }
 
 type Matcher = (nlri: Nlri, attributes: PathAttributes) => boolean
 type Rule = { readonly matches: Matcher; readonly outcome: Outcome }
@@ -49,6 +51,7 @@ function ruleOf(rule: PolicyRule, index: number, family: Family): Rule {
   const outcome = {
     isAccepted,
     hasPrefixes: rule.match.prefixes !== undefined,
+    isGrant: rule.isGrant === true,
     text: `${name} ${isAccepted ? 'accepts' : 'rejects'} it`,
     set: rule.set,
   }
@@ -68,7 +71,8 @@ export class Policy {
     this.#dependsOnPrefix = this.#rules.some(({ outcome }) => outcome.hasPrefixes)
     const isAccepted = policy?.otherwise === 'accept'
     const text = `no rule matches, and others are ${isAccepted ? 'accepted' : 'rejected'}`
-    this.#otherwise = policy === undefined ? acceptAll : { isAccepted, hasPrefixes: false, text, set: undefined }
+    this.#otherwise =
+      policy === undefined ? acceptAll : { isAccepted, hasPrefixes: false, isGrant: false, text, set: undefined }
   }
 
   decide(nlri: Nlri, attributes: PathAttributes): Outcome {

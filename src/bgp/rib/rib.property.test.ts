@@ -31,7 +31,11 @@ const policies: readonly (RoutePolicy | undefined)[] = [
   { rules: [{ match: { communities: ['65000:1'] }, action: 'reject' }], otherwise: 'accept' },
   {
     rules: [
-      { match: { prefixes: [{ prefix: Prefix.parse('10.1.0.0/16'), maxLength: 24 }] }, action: 'accept' },
+      {
+        match: { prefixes: [{ prefix: Prefix.parse('10.1.0.0/16'), maxLength: 24 }] },
+        action: 'accept',
+        isGrant: true,
+      },
       {
         match: {},
         action: 'accept',

@@ -30,7 +30,7 @@ const numberOf = (text: string): number => Number(text.split(':')[0]) * 65_536 +
 function judged(policy: RoutePolicy | undefined, prefix: string, attributes: PathAttributes, asn: number) {
   if (policy === undefined) return { attributes, isAllowed: false }
   const one = Prefix.parse(prefix)
-  for (const { match, action, set = {} } of policy.rules) {
+  for (const { match, action, set = {}, isGrant = false } of policy.rules) {
     const fitsPrefix = match.prefixes?.some(
       ({ prefix: listed, minLength = listed.length, maxLength = listed.length }) =>
         listed.contains(one) && one.length >= minLength && one.length <= maxLength,
@@ -48,7 +48,7 @@ function judged(policy: RoutePolicy | undefined, prefix: string, attributes: Pat
         ...(set.med !== undefined && { med: set.med }),
         ...(set.prependTimes !== undefined && { asPath: prepended(attributes.asPath, asn, set.prependTimes) }),
       },
-      isAllowed: match.prefixes !== undefined,
+      isAllowed: isGrant,
     }
   }
   return policy.otherwise === 'accept' ? { attributes, isAllowed: false } : undefined
