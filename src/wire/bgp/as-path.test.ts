@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { asPathLength, asPathText, mergeAs4Path } from './as-path.ts'
+import { as4PathOf, asPathLength, asPathText, mergeAs4Path } from './as-path.ts'
 import { type AsSegment } from './values.ts'
 
 const sequence = (...asns: number[]): AsSegment => ({ kind: 'sequence', asns })
@@ -42,3 +42,18 @@ for (const [name, path, as4Path, expected] of merged) {
     assert.deepEqual(mergeAs4Path(path, as4Path), expected)
   })
 }
+
+test('a sequence that was cut is put together unless no segment can hold it', () => {
+  const long = Array.from({ length: 254 }, (_, index) => index + 1)
+  assert.deepEqual(mergeAs4Path([sequence(9, ...long)], [sequence(...long)]), [sequence(9, ...long)])
+  const full = [...long, 255]
+  assert.deepEqual(mergeAs4Path([sequence(9), sequence(...full)], [sequence(...full)]), [
+    sequence(9),
+    sequence(...full),
+  ])
+})
+
+test('AS4_PATH is written only where it says more, without confederations (RFC 6793 section 4.2.2)', () => {
+  assert.equal(as4PathOf([sequence(1, 65535)]), undefined)
+  assert.deepEqual(as4PathOf([confed(64512), sequence(1, 65536)]), [sequence(1, 65536)])
+})
