@@ -31,6 +31,7 @@ import { Health } from './health.ts'
 import { AgentApi, type Endpoints } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { BgpKeeper } from './bgp/bgp-keeper.ts'
+import { registerBgpMetrics } from './bgp-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from './namespaces.ts'
 import { NetworkKeeper } from './network-keeper.ts'
@@ -204,6 +205,11 @@ export class Agent {
       api: () => ({ ...this.#nodes.status, inSync: this.#nodes.inSync }),
       peers: () => this.#keeper.peers?.plans ?? new Map(),
       nftables: this.#counters,
+    })
+    registerBgpMetrics(this.#metrics.registry, {
+      sessions: async () => this.#bgp.sessions(),
+      learned: () => this.#bgp.learned.size,
+      notInstalled: () => this.#keeper.peers?.notInstalled.size ?? 0,
     })
     const health: Endpoints = {
       ...this.#health.endpoints,

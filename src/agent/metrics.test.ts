@@ -3,12 +3,26 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { noPeerPlan } from '#/plan/peer-plan.ts'
+import { type PeerStatus } from '#/model/bgp.ts'
+import { registerBgpMetrics } from './bgp-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
 
 const peer = Addr.parse('172.30.1.12')
 
+const session: PeerStatus = {
+  name: 'node/node-2',
+  localAsn: 64_512,
+  state: 'Established',
+  sinceMs: 1_700_000_000_000,
+  families: [4],
+  received: 5,
+  accepted: 4,
+  advertised: 2,
+  flaps: 1,
+}
+
 function metrics(): AgentMetrics {
-  return new AgentMetrics({
+  const all = new AgentMetrics({
     objects: () => [
       { kind: 'route', key: 'a', state: 'done', sinceMs: 0, attempts: 0 },
       { kind: 'route', key: 'b', state: 'done', sinceMs: 0, attempts: 0 },
@@ -26,6 +40,12 @@ function metrics(): AgentMetrics {
         set.endsWith('4') ? [{ addr: peer, traffic: { packets: 7, bytes: 700 } }] : [],
     },
   })
+  registerBgpMetrics(all.registry, {
+    sessions: async () => [session, { ...session, name: 'tor', state: 'Idle', bfd: 'Down' }],
+    learned: () => 9,
+    notInstalled: () => 3,
+  })
+  return all
 }
 
 test('every value is told by a conventional name, in the unit of the name', async () => {
@@ -50,6 +70,14 @@ test('every value is told by a conventional name, in the unit of the name', asyn
     'causeway_watch_up 0',
     'causeway_watch_restarts_total 4',
     'causeway_watch_last_event_timestamp_seconds 1700000000',
+    'causeway_bgp_session_established{peer="node/node-2"} 1',
+    'causeway_bgp_session_established{peer="tor"} 0',
+    'causeway_bgp_session_since_timestamp_seconds{peer="tor"} 1700000000',
+    'causeway_bgp_bfd_up{peer="tor"} 0',
+    'causeway_bgp_prefixes_accepted{peer="node/node-2"} 4',
+    'causeway_bgp_session_flaps_total{peer="node/node-2"} 1',
+    'causeway_bgp_routes_learned 9',
+    'causeway_bgp_routes_not_installed 3',
     'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',
     'causeway_peer_transmit_packets_total{node="node-2",address="172.30.1.12"} 7',
   ]) {

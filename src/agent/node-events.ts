@@ -22,18 +22,22 @@ export class NodeEvents {
   }
 
   /**
-   * `problems` are all that there are now. Those of other nodes are left out: every agent sees them, and a cluster would
-   * have as many events as nodes for one mistake.
+   * `problems` are all that there are now. Those of other nodes, and of objects that are for all nodes, are left out: every
+   * agent sees them, and a cluster would have as many events as nodes for one mistake.
    */
   update(problems: readonly Problem[]): void {
     const node = this.#node()
     // nothing to hang an event on yet
     if (node === undefined) return
     const texts = problems
-      .filter(({ object }) => !object.startsWith('node/') || object === `node/${this.#nodeName}`)
+      .filter(({ object }) => object === `node/${this.#nodeName}` || !isForAll(object))
       .map(({ object, message }) => `${object}: ${message}`)
     for (const text of new Set(texts).difference(this.#told))
       this.#recorder.record(referenceTo('v1', 'Node', node), 'Warning', reason, text)
     this.#told = new Set(texts)
   }
+}
+
+function isForAll(object: string): boolean {
+  return ['node/', 'routing/', 'bgpconfiguration/', 'bgppeer/'].some((kind) => object.startsWith(kind))
 }

@@ -6,6 +6,7 @@ import {
   type BgpRoutesReport,
 } from '#/agent/bgp/reports.ts'
 import { askAgent } from '#/agent/client.ts'
+import { Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, type AgentPlace, askAll, findAgents } from './agents.ts'
@@ -49,7 +50,7 @@ function useOf({ isRefused, isBest, isMultipath, isStale, kernel }: BgpRoute): s
 }
 
 function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolean): string {
-  const rows = report.routes.map((route) => [
+  const rows = byPrefix(report.routes).map((route) => [
     route.prefix,
     route.nextHops.join(' '),
     route.peer,
@@ -63,12 +64,18 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
   return `${node}\n${table(columns, rows)}`
 }
 
+/** Paths to one prefix stay in their order, which is that of their rank. */
+function byPrefix<T extends { readonly prefix: string }>(routes: readonly T[]): T[] {
+  const keyed = routes.map((route) => ({ route, prefix: Prefix.parse(route.prefix) }))
+  return keyed.toSorted((a, b) => a.prefix.compare(b.prefix)).map(({ route }) => route)
+}
+
 function whyOf({ reason, kernel }: BgpRoute): string {
   return kernel?.reason === undefined ? reason : `received, not installed, because ${kernel.reason}`
 }
 
 function renderAdvertised(node: string, report: BgpAdvertisedReport): string {
-  const rows = report.routes.map(({ prefix, peer, nextHop, asPath, communities }) => [
+  const rows = byPrefix(report.routes).map(({ prefix, peer, nextHop, asPath, communities }) => [
     prefix,
     peer,
     nextHop,

@@ -167,6 +167,9 @@ export type PeerStatus = {
   readonly lastError?: string
 }
 
+/** Stands for a peer's name on the speaker's own routes. */
+export const ownPathPeer = '(own)'
+
 /** One path to a prefix as the RIB has it, with the reason for its place. */
 export type PathStatus = {
   readonly prefix: string

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Change } from '#/cluster/store.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
+import { type LearnedRouteChange, ownPathPeer, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
@@ -261,7 +261,7 @@ export class BgpKeeper implements AsyncDisposable {
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.learned.isReady,
-      peers: this.#thread ? await this.#thread.ask('peers', undefined) : [],
+      peers: await this.sessions(),
     }
   }
 
@@ -272,7 +272,8 @@ export class BgpKeeper implements AsyncDisposable {
     const notInstalled = this.#deps.notInstalled()
     return {
       routes: paths.map((path): BgpRoute => {
-        if (!path.isBest && !path.isMultipath) return path
+        // what is this node's own is in the kernel as its bridge
+        if (path.peer === ownPathPeer || (!path.isBest && !path.isMultipath)) return path
         const reason = notInstalled.get(path.prefix)
         return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
       }),
@@ -283,6 +284,11 @@ export class BgpKeeper implements AsyncDisposable {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
     return { routes: await this.#thread.ask('advertised', { peer: undefined }) }
+  }
+
+  /** For the metrics; empty while there is no speaker. */
+  async sessions(): Promise<readonly PeerStatus[]> {
+    return this.#thread ? this.#thread.ask('peers', undefined) : []
   }
 
   async #reset(body: unknown): Promise<Answer> {
@@ -317,7 +323,7 @@ export class BgpKeeper implements AsyncDisposable {
       asn: config.asn,
       routerId: String(config.routerId),
       role,
-      peers: await this.#thread.ask('peers', undefined),
+      peers: await this.sessions(),
       routes: { learned, installed: learned - this.#deps.notInstalled().size },
     }
   }

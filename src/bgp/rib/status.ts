@@ -1,14 +1,14 @@
 // What the RIB tells people of paths, with the reason for each one's place.
 import { type Family } from '#/lib/addr.ts'
-import { type AdvertisedStatus, type PathStatus } from '#/model/bgp.ts'
+import { type AdvertisedStatus, ownPathPeer, type PathStatus } from '#/model/bgp.ts'
 import { asPathText, communityText, prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { explain, type MultipathOptions, select } from './decision.ts'
 import { type Path, type PathSource } from './path.ts'
 import { type UpdateGroup } from './update-group.ts'
 
-/** Stands for a peer's name on our own routes, and for the next hop that each neighbour gets an own one of. */
-const own = 'self'
+/** Each neighbour gets a next hop of its own. */
+const ownNextHop = 'self'
 const origins = ['igp', 'egp', 'incomplete'] as const
 
 function communitiesOf({ communities = [], largeCommunities = [] }: PathAttributes): readonly string[] {
@@ -36,8 +36,8 @@ export function pathStatuses(
     const { localPreference, med } = attributes
     return {
       prefix,
-      peer: path.source?.peer ?? own,
-      nextHops: received === undefined ? [own] : nextHopTexts(received),
+      peer: path.source?.peer ?? ownPathPeer,
+      nextHops: received === undefined ? [ownNextHop] : nextHopTexts(received),
       asPath: asPathText(attributes.asPath),
       origin: origins[attributes.origin],
       ...(localPreference !== undefined && { localPreference }),
