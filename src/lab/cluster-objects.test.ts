@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bgpConfigurationFrom, bgpPeerOf, routingFrom } from '#/model/bgp-objects.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
-import { clusterObjects } from './cluster-objects.ts'
+import { bgpObjects, routingObject } from './cluster-objects.ts'
 import { rackedLab } from './routers/testing.ts'
 import { type LabSpec } from './spec.ts'
 
 const namespace = 'causeway-system'
 
 function objectsOf(spec: LabSpec, kind: string): KubeObject[] {
-  return clusterObjects(spec).filter((each) => each.kind === kind)
+  return [routingObject(spec), ...bgpObjects(spec)].filter((each) => each.kind === kind)
 }
 
 test('agents read in the objects what the spec says, without a problem', () => {

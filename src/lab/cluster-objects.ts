@@ -50,8 +50,14 @@ function peersOf(spec: LabSpec): ClusterObject[] {
   })
 }
 
-export function clusterObjects(spec: LabSpec): ClusterObject[] {
-  return [object('Routing', singletonName, { mode: spec.routing }), configurationOf(spec), ...peersOf(spec)]
+/** How packets are to cross. */
+export function routingObject(spec: LabSpec): ClusterObject {
+  return object('Routing', singletonName, { mode: spec.routing })
+}
+
+/** Who tells whom of pods. */
+export function bgpObjects(spec: LabSpec): ClusterObject[] {
+  return [configurationOf(spec), ...peersOf(spec)]
 }
 
 const paths: Readonly<Record<string, () => string>> = {
@@ -61,8 +67,8 @@ const paths: Readonly<Record<string, () => string>> = {
 }
 
 /** The API must serve the kinds. */
-export async function ensureClusterObjects(spec: LabSpec, client: ApiClient): Promise<void> {
-  for (const each of clusterObjects(spec)) {
+export async function applyObjects(client: ApiClient, objects: readonly ClusterObject[]): Promise<void> {
+  for (const each of objects) {
     const path = `${paths[each.kind]!()}/${each.metadata.name}`
     await client.patch(path, each, 'apply', { fieldManager, force: 'true' })
   }

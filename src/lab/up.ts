@@ -10,7 +10,7 @@ import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
-import { ensureClusterObjects } from './cluster-objects.ts'
+import { applyObjects, bgpObjects, routingObject } from './cluster-objects.ts'
 import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
@@ -305,16 +305,20 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   say('Kubernetes API, controller, agents')
   await using client = await lab.api()
   await ensureDefinitions(client)
-  await ensureClusterObjects(spec, client)
+  await applyObjects(client, bgpObjects(spec))
+  // where packets flow already, native routing needs that all pods are known to the routers
+  const isSwitchedLast = before !== undefined && spec.routing === 'native'
+  if (!isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.register(client)
   lab.processes()
   if (before && before.nodes > spec.nodes) await shrink(before, spec, client)
   const nodes = await lab.nodesReady(client)
   say(`${nodes.length} nodes ready`)
-  if (spec.racks && spec.routing !== 'vxlan') {
+  if (spec.racks) {
     await lab.podsConverged(nodes)
     say('the routers of all racks know all pods')
   }
+  if (isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)
   say(`${pods.length} pods running`)
