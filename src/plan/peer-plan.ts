@@ -4,7 +4,6 @@ import { type LearnedRoute } from '#/model/bgp.ts'
 import {
   type ConnectedSubnet,
   type DesiredNeighbour,
-  type DesiredRoute,
   type NativeRoute,
   type NetworkSettings,
   type NodeState,
@@ -119,9 +118,4 @@ function whyNone(peer: NodeState, { self, routing }: PeerContext, { canTunnel }:
     return `it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it: let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`
   const tunnel = `${peer.addrs.length === 0 ? 'the node has no InternalIP address' : `no address family that both it and ${self.name} have`}; its kubelet sets status.addresses`
   return routing === 'vxlan' ? tunnel : `BGP tells no way to it, and for another ${tunnel}`
-}
-
-/** Whether two desired routes ask the kernel for the same. */
-export function sameDesired(a: DesiredRoute, b: DesiredRoute): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

@@ -17,8 +17,9 @@ import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
-import { noPeerPlan, type PeerContext, type PeerPlan, planPeer, sameDesired } from './peer-plan.ts'
+import { noPeerPlan, type PeerContext, type PeerPlan, planPeer } from './peer-plan.ts'
 import { PeerTally, type WayCounts } from './peer-tally.ts'
+import { RouteChanges } from './route-changes.ts'
 
 /** `isWholesale`: something that belongs to no single peer depends on it too, and the whole network must be planned anew. */
 export type PeerDelta = NetworkDelta & { readonly isWholesale: boolean }
@@ -252,29 +253,6 @@ export class PeerTable {
       connected,
       nodeAddrs: this.#tally.insideAddrs,
     })
-  }
-}
-
-/** Routes that came and went, less those that are what they were. */
-class RouteChanges {
-  readonly changed = new Map<string, DesiredRoute | undefined>()
-  readonly #before = new Map<string, DesiredRoute>()
-
-  remove(route: DesiredRoute): void {
-    const key = routeKey(route)
-    if (!this.#before.has(key)) this.#before.set(key, route)
-    this.changed.set(key, undefined)
-  }
-
-  removeUnlessAdded(route: DesiredRoute): void {
-    if (this.changed.get(routeKey(route)) === undefined) this.remove(route)
-  }
-
-  add(route: DesiredRoute): void {
-    const key = routeKey(route)
-    const before = this.#before.get(key)
-    if (before && sameDesired(before, route)) this.changed.delete(key)
-    else this.changed.set(key, route)
   }
 }
 
