@@ -63,7 +63,6 @@ export class BfdService implements Disposable {
    * the neighbour's own wish and no failure of the path. The first watcher of a neighbour says from where it is watched.
    */
   watch(path: BfdPath, settings: BfdSettings, onState: OnState): BfdWatch {
-    this.#listen()
     const key = keyOf(path.addr, path.device)
     const watched = this.#sessionOf(key, path, settings)
     const watcher: Watcher = { settings, onState, told: 'Down' }
@@ -107,6 +106,7 @@ export class BfdService implements Disposable {
   }
 
   #begin(key: string, path: BfdPath, settings: BfdSettings): Watched {
+    this.#listen()
     const { transport, clock } = this.#deps
     const log = this.#deps.log.with({ neighbour: key })
     const watchers = new Set<Watcher>()

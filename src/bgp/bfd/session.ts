@@ -158,7 +158,8 @@ export class BfdSession implements Disposable {
     this.#detectTimer?.cancel()
     this.#detectTimer = undefined
     if (this.#detectUs === undefined) return
-    this.#detectTimer = this.#after(this.#heardMs + this.#detectUs / 1000, () => this.#detect())
+    // whole milliseconds, so that it is not due a little before the time is over
+    this.#detectTimer = this.#after(Math.ceil(this.#heardMs + this.#detectUs / 1000), () => this.#detect())
   }
 
   /** A packet does not move the timer: it finds out when it is due whether one has come. */
