@@ -7,7 +7,16 @@ import { existingLabs } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { nodeNetns, podNetns, routerNetns } from '#/lab/spec.ts'
 import { createNetns, Netns, netnsPath } from '#/sys/netns.ts'
-import { type Benchmark, figure, ratioText, type Effort, type Result, settingsOf, type Table } from './benchmark.ts'
+import {
+  type Benchmark,
+  type Effort,
+  figure,
+  type Goal,
+  ratioText,
+  type Result,
+  settingsOf,
+  type Table,
+} from './benchmark.ts'
 import { type Flow, measureFlow, type Path } from './flows.ts'
 import { RigError, shellIn } from './netns.ts'
 import { causeway } from './processes.ts'
@@ -16,8 +25,8 @@ import { median, roundRatios, spread } from './stats.ts'
 
 /** `paths` and `parts`: how many of the cases are measured, counted from the last. */
 const sizes = {
-  smoke: { rounds: 1, seconds: 1, paths: 2, parts: 1 },
-  full: { rounds: 7, seconds: 2, paths: 4, parts: 7 },
+  smoke: { rounds: 1, seconds: 1, paths: 3, parts: 1 },
+  full: { rounds: 7, seconds: 2, paths: 5, parts: 7 },
 }
 
 type UpReport = {
@@ -28,27 +37,29 @@ type UpReport = {
 type Case = { readonly name: string; readonly path: Path; readonly before?: () => void; readonly after?: () => void }
 type Measured = { readonly name: string; readonly flows: Flow[] }
 
-const labPrefix = 'bench'
+/** With the process id behind them they are the labs' names. */
+const labPrefixes = { vxlan: 'bench', native: 'bnat' } as const
 
 /** Labs of runs that were killed. */
 async function removeLeftLabs(): Promise<void> {
   for (const lab of existingLabs()) {
-    const pid = lab.startsWith(labPrefix) ? lab.slice(labPrefix.length) : ''
-    if (/^\d+$/.test(pid) && !existsSync(`/proc/${pid}`)) await labDown(lab)
+    const pid = /^(?:bench|bnat)(\d+)$/.exec(lab)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await labDown(lab)
   }
 }
 
 class DatapathLab {
-  readonly name = `${labPrefix}${process.pid}`
+  readonly name: string
   readonly #open: Netns[] = []
   readonly pods: UpReport['pods']
 
-  constructor(rig: Rig) {
+  constructor(rig: Rig, routing: keyof typeof labPrefixes) {
+    this.name = `${labPrefixes[routing]}${process.pid}`
     rig.defer(() => {
       for (const netns of this.#open) netns[Symbol.dispose]()
       this.#causeway('down')
     })
-    const options = ['--nodes', '2', '--pods', '1', '--families', 'ipv4', '--json']
+    const options = ['--nodes', '2', '--pods', '1', '--families', 'ipv4', '--routing', routing, '--json']
     this.pods = (JSON.parse(this.#causeway('up', ...options)) as UpReport).pods
   }
 
@@ -71,6 +82,12 @@ class DatapathLab {
 
   pod(name: string): Netns {
     return this.#opened(podNetns(this.name, 'default', name))
+  }
+
+  /** From the pod of one node to that of the other. */
+  podPath(): Path {
+    const [from, to] = this.pods
+    return { from: this.pod(from!.name), to: this.pod(to!.name), addr: to!.addrs[0]! }
   }
 
   /** A namespace that goes with the lab, with a cable from its eth0 to the lab's underlay. */
@@ -253,29 +270,53 @@ function partCases(path: Path, nodes: readonly Netns[]): Case[] {
   ]
 }
 
+const nodeName = 'node to node'
+const nativeName = 'pod to pod, Causeway, native routing'
+
+/** What bridge and routing leave, measured with neither netfilter nor an agent. */
+const nativeShareGoal = 0.72
+
+function nativeGoal(paths: readonly Measured[]): Goal[] {
+  const tripUs = (wanted: string): number | undefined => {
+    const flows = paths.find(({ name }) => name === wanted)?.flows
+    return flows && median(flows.map(({ roundTripUs }) => roundTripUs))
+  }
+  const [nodeUs, ownUs] = [tripUs(nodeName), tripUs(nativeName)]
+  if (nodeUs === undefined || ownUs === undefined) return []
+  const share = nodeUs / ownUs
+  return [
+    {
+      text: `natively, request and answer at least ${nativeShareGoal} times as often as between nodes`,
+      measured: `share ${share.toFixed(2)}`,
+      isReached: share >= nativeShareGoal,
+    },
+  ]
+}
+
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const { rounds, seconds, paths: pathCount, parts: partCount } = settingsOf(sizes, effort)
   await using rig = new Rig()
   await removeLeftLabs()
-  const lab = new DatapathLab(rig)
-  const [from, to] = lab.pods
+  const lab = new DatapathLab(rig, 'vxlan')
+  const native = new DatapathLab(rig, 'native').podPath()
   const nodes = [lab.node(1), lab.node(2)]
-  const overlay: Path = { from: lab.pod(from!.name), to: lab.pod(to!.name), addr: to!.addrs[0]! }
+  const overlay = lab.podPath()
   const flannel = flannelPath(lab)
   const inFlannel = (command: string) => () => {
     for (const node of flannel.nodes) shellIn(node, command)
   }
   const paths = await measureAll(
     [
-      { name: 'node to node', path: { from: nodes[0]!, to: nodes[1]!, addr: '172.30.1.12' } },
+      { name: nodeName, path: { from: nodes[0]!, to: nodes[1]!, addr: '172.30.1.12' } },
       { name: "pod to pod, flannel's VXLAN, without its masquerade", path: flannel.path },
+      { name: nativeName, path: native },
       {
         name: "pod to pod, flannel's VXLAN",
         path: flannel.path,
         before: inFlannel(flannelMasquerade),
         after: inFlannel('nft delete table ip flannel'),
       },
-      { name: 'pod to pod, Causeway', path: overlay },
+      { name: 'pod to pod, Causeway, VXLAN', path: overlay },
     ].slice(-pathCount),
     rounds,
     seconds,
@@ -297,6 +338,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
         measured: `ratio ${ratio.toFixed(2)}`,
         isReached: ratio >= 0.97,
       },
+      ...nativeGoal(paths),
     ],
     notes: [
       `${rounds} rounds, all paths in turn, ${seconds} s for each measurement. IPv4, two nodes on one subnet of a lab, MTU 1500.`,
