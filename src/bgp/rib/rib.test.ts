@@ -43,9 +43,9 @@ test('End-of-RIB comes after all that there was, also when that is nothing', () 
   const a = rig.up('a', { families: [4] })
   // by the smallest portions
   rig.msPerLook = 4
-  rig.announce(a, prefixes.slice(0, 2500))
+  rig.announce(a, prefixes.slice(0, 2990))
   rig.settle()
-  rig.announce(a, prefixes.slice(2500))
+  rig.announce(a, prefixes.slice(2990))
   const b = rig.up('b', { asn: 65_002, addr: '10.0.0.3', localAddr: '10.0.0.99', localAddrs: ['2001:db8::1'] })
   const c = rig.up('c', { asn: 65_003, addr: '10.0.0.4' })
   rig.settle()
@@ -225,9 +225,11 @@ test('a policy that changes withdraws what it rejects, and nothing else for a mo
   const prefixes = many(3000)
   const from = rig.up('from')
   const to = rig.up('to', { asn: 65_002, addr: '10.0.0.3' })
-  rig.announce(from, prefixes)
+  // in another order than the table has them
+  rig.announce(from, prefixes.slice(0, 2000), { communities: [0xffff_ff01] })
+  rig.announce(from, prefixes.slice(2000))
   rig.settle()
-  rig.announce(from, prefixes.slice(0, 2000), { med: 1 })
+  rig.announce(from, prefixes.slice(0, 2000))
   rig.settle()
   to.events.length = 0
   rig.msPerLook = 4
