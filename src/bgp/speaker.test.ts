@@ -268,6 +268,20 @@ test('a session that is configured anew keeps its routes meanwhile where both ha
   }
 })
 
+test('routes that are kept for a peer go when it is configured away, or is another router', async () => {
+  for (const peers of [[], [named('b', 9, { gracefulRestart: restart })]]) {
+    const world = new World()
+    const { speaker, routes, status } = world.speaker(speakerConfig([named('b', 2, { gracefulRestart: restart })]))
+    speaker.start()
+    const peer = await world.neighbour().establish({ capabilities: { gracefulRestart: restartOf([4]) } })
+    peer.connection.destroy()
+    await world.clock.settle()
+    assert.deepEqual([routes.told.at(-1), status().gracefulRestart], ['down b restarting 4', 'helping'])
+    speaker.configure(speakerConfig(peers))
+    assert.equal(routes.told.at(-1), 'sweep b 4')
+  }
+})
+
 test('passwords follow the peers', () => {
   const world = new World()
   const { speaker } = world.speaker(speakerConfig([named('b', 2, { password: 'one' }), named('c', 3)]))

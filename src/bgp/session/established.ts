@@ -99,8 +99,9 @@ export class EstablishedSession implements Disposable {
       { addr, localAddr, ...(device !== undefined && { device }) },
       settings,
       (state) => {
-        if (state === 'Up') wasUp = true
-        else if (state === 'Down' && wasUp) this.#deps.onBfdDown()
+        if (state === 'Down' && wasUp) this.#deps.onBfdDown()
+        // whoever turns BFD off says so before falling silent: that is no failure (RFC 5882 section 3.2)
+        if (state !== 'Init') wasUp = state === 'Up'
       },
     )
   }

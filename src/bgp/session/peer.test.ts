@@ -290,6 +290,18 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.equal(neighbour.accepted.length, 1)
 })
 
+test('a peer that is configured away meanwhile does not come back', async () => {
+  const maxPrefixes = { count: 10, warningPercent: 75, restartSeconds: 60 }
+  const { neighbour, advance, speaker } = await scene({ maxPrefixes })
+  const peer = await neighbour.establish()
+  peer.announce(11)
+  await advance(0)
+  speaker.configure(speakerConfig([]))
+  neighbour.listen()
+  await advance(1_000)
+  assert.equal(neighbour.accepted.length, 0)
+})
+
 test('without such a time it stays down until it is reset', async () => {
   const { neighbour, advance, status, routes, speaker } = await scene({
     maxPrefixes: { count: 10, warningPercent: 75 },
@@ -438,7 +450,7 @@ test('what the peer asks for reaches the routes', async () => {
 })
 
 test('BFD that was up and is down ends the session at once; one that never came up holds nothing down', async () => {
-  const watches: { tell(state: 'Up' | 'Down'): void; disposed: boolean; localAddr: string }[] = []
+  const watches: { tell(state: 'Up' | 'Down' | 'AdminDown'): void; disposed: boolean; localAddr: string }[] = []
   const bfd: NonNullable<SpeakerDeps['bfd']> = {
     watch({ localAddr }, _settings, onState) {
       const watch = { tell: onState, disposed: false, localAddr: String(localAddr) }
@@ -456,6 +468,9 @@ test('BFD that was up and is down ends the session at once; one that never came 
   const peer = await neighbour.establish({ capabilities: { gracefulRestart: restartOf([4]) } })
   assert.deepEqual([watches.length, watches[0]!.localAddr, status().bfd], [1, '10.0.0.1', 'Down'])
   watches[0]!.tell('Down')
+  await advance(0)
+  assert.equal(status().state, 'Established')
+  for (const state of ['Up', 'AdminDown', 'Down'] as const) watches[0]!.tell(state)
   await advance(0)
   assert.equal(status().state, 'Established')
   watches[0]!.tell('Up')
