@@ -182,8 +182,9 @@ export class Agent {
     )
     const node = (): KubeNode | undefined => this.#nodes.objects.get(config.nodeName)
     this.#nodePatchers = [
-      nodeCondition({ client, node, trouble: () => this.#health.unreadiness, log }),
       routingPublisher({ client, node, state: () => this.#keeper.routingState, log }),
+      // a node that is ready and tells nothing of its routing counts as one with plain VXLAN, for which all others make a tunnel
+      nodeCondition({ client, node, trouble: () => this.#health.unreadiness ?? this.#keeper.untoldRouting, log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]
     this.#recorder = new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log })
@@ -258,7 +259,10 @@ export class Agent {
     // the own API first: it refuses when another agent serves this node, before anything is touched
     await this.#api.start()
     await this.#listenForHttp()
-    const reader = new NotificationReader(this.#dirt, { wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix) })
+    const reader = new NotificationReader(this.#dirt, {
+      wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
+      leadsOver: (device) => this.#keeper.leadsOver(device),
+    })
     this.#kernelWatch = watchKernel(
       new Set([this.#netlink.portId, this.#removal.portId, ...this.#keeper.portIds]),
       (notification) => {

@@ -42,6 +42,8 @@ export class Dirt {
 type Knowledge = {
   /** Whether we want a route to that prefix, by its text. */
   readonly wantsRoute: (prefix: string) => boolean
+  /** Whether routes of ours lead over that device beside those through the tunnel. */
+  readonly leadsOver: (device: string) => boolean
 }
 
 /** Reads notifications: what each of them makes dirty. Neighbours come with every packet, routes by the thousand on a router. */
@@ -50,6 +52,8 @@ export class NotificationReader {
   readonly #knowledge: Knowledge
   /** Our devices as last told: a bridge speaks up with every port, mostly to say that nothing changed. */
   readonly #ours = new Map<string, Link>()
+  /** Names by index of devices that are neither. */
+  readonly #others = new Map<number, string>()
   /** Indexes of pod veths: they get a link-local address each, which is no news. */
   readonly #ports = new Set<number>()
 
@@ -63,6 +67,7 @@ export class NotificationReader {
     for (const link of links) {
       if (isOurDevice(link.name)) this.#ours.set(link.name, link)
       else if (link.name.startsWith(portPrefix)) this.#ports.add(link.index)
+      else this.#others.set(link.index, link.name)
     }
   }
 
@@ -79,6 +84,7 @@ export class NotificationReader {
         // also another device's: it may be the underlay's
         this.#dirt.markUnderlay()
         this.#dirt.mark('address')
+        this.#markRoutesOver(this.#others.get(notification.deviceIndex))
         return 'soon'
       case 'netconf':
         // every new device brings some
@@ -131,8 +137,19 @@ export class NotificationReader {
       return 'soon'
     }
     if (this.#ports.delete(link.index)) this.#dirt.mark('port')
+    if (isGone) this.#others.delete(link.index)
+    else this.#others.set(link.index, name)
     this.#dirt.markUnderlay()
+    this.#markRoutesOver(name)
     return 'soon'
+  }
+
+  /**
+   * A device that goes down, or loses its last address, loses its IPv4 routes, and of that nobody is told (fib_table_flush of
+   * net/ipv4/fib_trie.c). When it is back as it was, nothing else tells that they are missing.
+   */
+  #markRoutesOver(device: string | undefined): void {
+    if (device !== undefined && this.#knowledge.leadsOver(device)) this.#dirt.mark('route')
   }
 }
 

@@ -131,8 +131,20 @@ export class NetworkKeeper implements Disposable {
     return this.#isLearned || this.#view.published === undefined ? this.#routingState : undefined
   }
 
+  /** Why others may take this node for another than it is; undefined when they do not. */
+  get untoldRouting(): string | undefined {
+    const routing = this.#peers?.routing ?? 'vxlan'
+    if (routing === 'vxlan' || this.#view.published !== undefined) return undefined
+    return `its Node object does not say yet that its routing is ${routing}`
+  }
+
   wantsRoute(prefix: string): boolean {
     return this.#peers?.wantsRoute(prefix) ?? false
+  }
+
+  /** Whether routes of ours lead over the device that the kernel drops, without a word, when it goes down. */
+  leadsOver(device: string): boolean {
+    return this.#peers?.leadsOver(device) ?? false
   }
 
   /** Brings the kernel up to date once; says how many objects failed, which then are dirty again. */

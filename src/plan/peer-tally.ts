@@ -1,6 +1,6 @@
 // What many peers have a part in: counted in and out with each of them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type NetworkSettings, type NodeState } from '#/model/network.ts'
+import { type DesiredRoute, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { plainVxlan } from '#/model/routing.ts'
 import { type PeerPlan } from './peer-plan.ts'
 
@@ -33,6 +33,10 @@ class Shared<T> {
     if (--use.count === 0) this.#counts.delete(key)
   }
 
+  has(key: string): boolean {
+    return this.#counts.has(key)
+  }
+
   #touch(key: string): void {
     if (!this.#before.has(key)) this.#before.set(key, this.#counts.has(key))
   }
@@ -49,6 +53,8 @@ export class PeerTally {
   readonly #inside = new Shared<Addr>()
   /** Which tunnel MTUs there are for which family of pods: the smallest is every pod's. */
   readonly #mtus = new Shared<{ readonly family: Family; readonly mtuBytes: number }>()
+  /** Devices of native routes' next hops. */
+  readonly #devices = new Shared<string>()
   readonly #overlayUsers = new Set<string>()
   readonly #nativeSenders = new Set<string>()
   readonly #ways = { vxlan: 0, native: 0 }
@@ -82,9 +88,14 @@ export class PeerTally {
     return this.#nativeSenders.size > 0
   }
 
+  /** Whether a native route leads over the device. */
+  leadsOver(device: string): boolean {
+    return this.#devices.has(device)
+  }
+
   /** Begins to watch for changes. */
   begin(): void {
-    for (const shared of [this.#outside, this.#inside, this.#mtus]) shared.begin()
+    for (const shared of [this.#outside, this.#inside, this.#mtus, this.#devices]) shared.begin()
   }
 
   /** What is different since. */
@@ -97,8 +108,10 @@ export class PeerTally {
   }
 
   add(node: NodeState, plan: PeerPlan, { clusterCIDRs }: NetworkSettings): void {
-    for (const { dst, kind } of plan.routes) {
-      this.#ways[kind === 'overlay' ? 'vxlan' : 'native']++
+    for (const route of plan.routes) {
+      const { dst } = route
+      this.addRoute(route)
+      this.#ways[route.kind === 'overlay' ? 'vxlan' : 'native']++
       if (!clusterCIDRs.some((cidr) => cidr.contains(dst))) this.#outside.add(String(dst), dst)
     }
     for (const each of plan.tunnels) this.#mtus.add(mtuKey(each), each)
@@ -114,14 +127,24 @@ export class PeerTally {
 
   /** The same plan that was added. */
   remove(name: string, plan: PeerPlan): void {
-    for (const { dst, kind } of plan.routes) {
-      this.#ways[kind === 'overlay' ? 'vxlan' : 'native']--
-      this.#outside.remove(String(dst))
+    for (const route of plan.routes) {
+      this.removeRoute(route)
+      this.#ways[route.kind === 'overlay' ? 'vxlan' : 'native']--
+      this.#outside.remove(String(route.dst))
     }
     for (const each of plan.tunnels) this.#mtus.remove(mtuKey(each))
     for (const addr of plan.tunnelEnds) this.#inside.remove(String(addr))
     this.#overlayUsers.delete(name)
     this.#nativeSenders.delete(name)
+  }
+
+  /** A route that belongs to no node. */
+  addRoute(route: DesiredRoute): void {
+    if (route.kind === 'native') for (const { device } of route.nextHops) this.#devices.add(device, device)
+  }
+
+  removeRoute(route: DesiredRoute): void {
+    if (route.kind === 'native') for (const { device } of route.nextHops) this.#devices.remove(device)
   }
 }
 

@@ -124,7 +124,7 @@ function contentOf(table: PeerTable): unknown {
       others: table.otherRoutes,
       notInstalled: [...table.notInstalled].toSorted(byName),
       ways: table.wayCounts,
-      needs: [table.needsOverlay, table.hasNativeSenders],
+      needs: [table.needsOverlay, table.hasNativeSenders, table.leadsOver('eth0')],
       problems: table.problems,
       outside: table.outsideCIDRs,
       mtus: table.overlayMtuBytes,

@@ -105,6 +105,11 @@ export class PeerTable {
     return this.#tally.hasNativeSenders
   }
 
+  /** Whether a native route leads over the device. */
+  leadsOver(device: string): boolean {
+    return this.#tally.leadsOver(device)
+  }
+
   /** How many remote pod CIDRs are reached which way. */
   get wayCounts(): WayCounts {
     return this.#tally.wayCounts
@@ -233,6 +238,7 @@ export class PeerTable {
     const admission = learned && this.#admit(learned)
     if (before) {
       routes.removeUnlessAdded(before)
+      this.#tally.removeRoute(before)
       this.#others.delete(key)
     }
     if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
@@ -242,6 +248,7 @@ export class PeerTable {
     const { nextHops } = admission
     const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
     routes.add(route)
+    this.#tally.addRoute(route)
     this.#others.set(key, route)
   }
 

@@ -210,7 +210,10 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
   host.sh('ip link add cw-vxlan type vxlan external dstport 8472; ip link set cw-vxlan up')
   using netlink = new Netlink(0, host.netns)
   const dirt = new Dirt()
-  const reader = new NotificationReader(dirt, { wantsRoute: (prefix) => prefix === '10.3.0.0/24' })
+  const reader = new NotificationReader(dirt, {
+    wantsRoute: (prefix) => prefix === '10.3.0.0/24',
+    leadsOver: (device) => device === 'u0',
+  })
   reader.learn(listLinks(netlink))
   using _watch = host.netns.run(() =>
     watchKernel(
@@ -241,6 +244,11 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip addr add 10.9.0.1/24 dev lo', 'underlay address'],
     ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
     ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
+    // the kernel tells nothing of the routes that go with these
+    ['ip link add u0 up type veth peer name u1', 'underlay route sysctl'],
+    ['ip link set u0 down; ip link set u0 up', 'underlay route'],
+    ['ip addr add 10.8.0.1/24 dev u0', 'underlay address route'],
+    ['ip addr flush dev u0', 'underlay address route'],
     ['sysctl -qw net.ipv4.ip_forward=1', 'sysctl'],
     ['nft add table inet causeway', 'table'],
     ['nft add table inet other', 'forward'],
