@@ -14,8 +14,8 @@ export function encodeAttribute(flags: number, type: number, value: Uint8Array):
 }
 
 /**
- * All of them but those of RFC 4760. `nextHop`: of IPv4 routes whose prefixes stand in the body. Throws RangeError when one is longer
- * than a length can tell.
+ * All of them but those of RFC 4760. `nextHop`: of IPv4 routes whose prefixes stand in the body. One that is longer than a
+ * length can tell is so much longer than a message that its caller finds out.
  */
 export function encodeAttributes(
   attributes: PathAttributes,
@@ -24,7 +24,6 @@ export function encodeAttributes(
 ): Uint8Array {
   const found: [type: number, encoded: Buffer][] = []
   const put = (flags: number, type: number, value: Uint8Array): void => {
-    if (value.length > 0xffff) throw new RangeError(`path attributes too large: ${value.length} octets of type ${type}`)
     found.push([type, encodeAttribute(flags, type, value)])
   }
   put(wellKnown, AttributeType.origin, Uint8Array.of(attributes.origin))

@@ -49,6 +49,7 @@ test('the reason of a shutdown is read and written (RFC 9003)', () => {
 test('a reason that is no text does no harm', () => {
   assert.equal(notificationText(of(6, 2, '')), 'Cease/Administrative Shutdown')
   assert.equal(notificationText(of(6, 2, '00')), 'Cease/Administrative Shutdown')
+  assert.equal(notificationText(of(6, 2, '03 6865')), 'Cease/Administrative Shutdown')
   assert.equal(notificationText(of(6, 2, '05 6865')), 'Cease/Administrative Shutdown')
   assert.equal(notificationText(of(6, 2, '04 ff0a1b22')), 'Cease/Administrative Shutdown: "\uFFFD\uFFFD\uFFFD\uFFFD"')
 })

@@ -88,6 +88,12 @@ test('families that are not ours do not make it IPv4 unicast', () => {
   assert.deepEqual(openOf('04 fde9 005a 01020304 08 02 06 01 04 0002 00 02').capabilities.families, [])
 })
 
+test('extended next hops of other families, and of other next hops, are not ours (RFC 8950 section 4)', () => {
+  const hex = '0001 0101 0002  0001 0002 0002  0001 0001 0001  0019 0001 0002'
+  assert.deepEqual(openOf(`04 fde9 005a 01020304 1c 02 1a 05 18 ${hex}`).capabilities.extendedNextHop, [])
+  assert.deepEqual(openOf(`04 fde9 005a 01020304 0a 02 08 05 06 0001 0001 0002`).capabilities.extendedNextHop, [4])
+})
+
 test('extended optional parameters (RFC 9072), whatever the short length says', () => {
   for (const short of ['ff', '0b']) {
     const { capabilities } = openOf(`04 fde9 005a 01020304 ${short} ff 000b 02 0008 01 04 0002 00 01 02 00`)
@@ -130,6 +136,7 @@ const refused: [name: string, hex: string, subcode: number, data?: string][] = [
   ['an unknown parameter', '04 fde9 005a 01020304 02 07 00', 4],
   ['parameters beyond the message', '04 fde9 005a 01020304 03 02 00', 0],
   ['octets behind the parameters', '04 fde9 005a 01020304 00 00', 0],
+  ['extended parameters of no length', '04 fde9 005a 01020304 00 ff 0000', 0],
   ['a parameter beyond the others', '04 fde9 005a 01020304 02 02 01', 0],
   ['a parameter of one octet', '04 fde9 005a 01020304 01 02', 0],
   ['a capability beyond its parameter', '04 fde9 005a 01020304 04 02 02 02 01', 0],

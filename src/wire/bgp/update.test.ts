@@ -9,7 +9,6 @@ import {
   type Nlri,
   nlriOf,
   type PathAttributes,
-  prefixOf,
   type Update,
   type WireSettings,
 } from './index.ts'
@@ -233,6 +232,17 @@ test('next hops that the neighbour cannot take are a RangeError', () => {
   )
 })
 
+test('a length takes two octets only where it must', () => {
+  const headerOf = (length: number): string => {
+    const unknown = [{ flags: 0xe0, type: 99, value: new Uint8Array(length) }]
+    const route = { family: 4, nextHop: { addr: addr('192.0.2.1') }, attributes: { ...attributes, unknown } } as const
+    const bytes = Buffer.from(encodeAnnouncements(route, nlri('0.0.0.0/0'), plainSettings))
+    return bytes.subarray(19 + 4 + 20, -length - 1).toString('hex')
+  }
+  assert.equal(headerOf(255), 'e063ff')
+  assert.equal(headerOf(256), 'f0630100')
+})
+
 test('a path of more than 255 ASes takes several segments', () => {
   const asns = Array.from({ length: 300 }, (_, index) => index + 1)
   const route = {
@@ -370,20 +380,4 @@ test('attributes of the same octets are one object, also when prefixes of RFC 47
   const [first, second] = updatesOf(bytes, plainSettings)
   assert.equal(first?.attributes, second?.attributes)
   assert.notDeepEqual(first?.announced, second?.announced)
-})
-
-test('a prefix is the same after it was an Nlri', () => {
-  fc.assert(
-    fc.property(
-      anyFamily.chain((family) => fc.tuple(fc.constant(family), anyNlri(family))),
-      ([family, one]) => {
-        const prefix = prefixOf(one, family)
-        assert.equal(nlriOf(prefix), one)
-        assert.equal(prefix.family, family)
-        assert.equal(one.charCodeAt(0), prefix.length)
-      },
-    ),
-  )
-  assert.equal(nlriOf(Prefix.parse('10.128.0.0/9')), '\x09\x0a\x80')
-  assert.equal(String(prefixOf('\x30\x20\x01\x0d\xb8\x00\x01' as Nlri, 6)), '2001:db8:1::/48')
 })
