@@ -10,6 +10,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askAgent } from '#/agent/client.ts'
 import { type AgentStatus } from '#/agent/status.ts'
+import { nodesPath } from '#/cluster/paths.ts'
 import { FakeApi, type FakeRequest, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
@@ -37,10 +38,11 @@ function good(nodes: readonly number[]) {
     } else if (request.method !== 'GET') sendJson(response, node(1))
     else
       sendJson(response, {
-        kind: 'NodeList',
+        kind: 'List',
         apiVersion: 'v1',
         metadata: { resourceVersion: '100' },
-        items: nodes.map(node),
+        // there is nothing else in it
+        items: request.path === nodesPath() ? nodes.map(node) : [],
       })
   }
 }
