@@ -11,6 +11,7 @@ import {
   notificationOf,
   shutdownNotification,
 } from '#/wire/bgp/index.ts'
+import { type ConnectOptions } from '../contract.ts'
 import { type SpeakerDeps } from '../speaker.ts'
 import { type MemoryConnection } from '../testing/memory-network.ts'
 import { restartOf, type ScriptedPeer } from '../testing/scripted-peer.ts'
@@ -118,6 +119,42 @@ test('a wrong AS is answered with Bad Peer AS, and asked again ever more seldom'
   assert.deepEqual(gaps.slice(1), [10, 20, 40, 80, 120])
 })
 
+test('a session that came about makes refusals of before forgotten', async () => {
+  const { neighbour, advance } = await scene()
+  neighbour.listen()
+  const next = async (changes: Parameters<ScriptedPeer['open']>[0]): Promise<number> => {
+    const count = neighbour.accepted.length
+    let seconds = 0
+    for (; neighbour.accepted.length === count; seconds++) await advance(1)
+    const newest = neighbour.accepted.at(-1)!
+    newest.open(changes)
+    newest.keepalive()
+    await advance(0)
+    if (newest.notified === undefined) newest.connection.destroy()
+    return seconds
+  }
+  const wrong = { asn: 65009 }
+  assert.deepEqual([await next(wrong), await next(wrong), await next(wrong), await next({})], [10, 10, 20, 40])
+  assert.deepEqual([await next(wrong), await next(wrong), await next(wrong)], [10, 10, 20])
+})
+
+test('a connection that is made in the moment in which it is given up is not kept', async () => {
+  const world = new World()
+  const theirs = world.neighbour()
+  theirs.listen()
+  // a kernel that had connected before it heard of the end
+  const host = world.network.host(Addr.parse('10.0.0.1'))
+  const transport = {
+    ...host,
+    connect: (options: ConnectOptions) => host.connect(options, new AbortController().signal),
+  }
+  const { speaker } = world.speaker(speakerConfig([peerConfig()]), { deps: { transport } })
+  speaker.start()
+  speaker.configure(speakerConfig([]))
+  await world.clock.settle()
+  assert.deepEqual([theirs.accepted.length, theirs.accepted[0]?.isClosed, theirs.accepted[0]?.kinds], [1, true, []])
+})
+
 test('a peer whose OPENs are refused does not get us to work by connecting again at once', async () => {
   const { neighbour, advance } = await scene(passive)
   for (let attempt = 0; attempt < 5; attempt++) {
@@ -185,6 +222,20 @@ test('UPDATEs hold a session as keepalives do', async () => {
     await advance(6)
   }
   assert.equal(status().state, 'Established')
+})
+
+test('attempts that come to nothing do not hide why the last session ended', async () => {
+  const { neighbour, advance, status } = await scene()
+  const peer = await neighbour.establish()
+  peer.notify(notificationOf(ErrorCode.cease, CeaseSubcode.maxPrefixes))
+  await advance(0)
+  const why = status().lastError
+  assert.match(why!, /^the peer sent Cease\//)
+  await advance(30)
+  assert.match(status().lastError!, /^connecting to .* failed: /)
+  assert.ok(status().lastError!.endsWith(`; the session before it ended because ${why}`))
+  await neighbour.establish()
+  assert.doesNotMatch(status().lastError!, /session before/)
 })
 
 test("a peer's own words of farewell are what an operator reads, also when it closes right behind them", async () => {
@@ -255,6 +306,20 @@ test('an unnumbered peer is found by its link, at both ends', async () => {
   await world.clock.settle()
   assert.equal(status().state, 'Established')
   assert.ok(routes.neighbours.get('b')!.neighbour.wire.extendedNextHop)
+})
+
+test('a link-local address is of one link only', async () => {
+  const world = new World()
+  const linkLocal = peerConfig({ addr: Addr.parse('fe80::2'), device: 'uplink0', families: [6], mode: 'passive' })
+  const { speaker } = world.speaker(speakerConfig([linkLocal]))
+  speaker.start()
+  const neighbour = world.neighbour('fe80::2')
+  const [there, elsewhere] = [
+    await neighbour.connect('fe80::1', 'uplink0'),
+    await neighbour.connect('fe80::1', 'uplink1'),
+  ]
+  assert.deepEqual([there.isClosed, elsewhere.isClosed], [false, true])
+  assert.deepEqual(elsewhere.messages, [])
 })
 
 test('TTLs protect both ends (RFC 5082), else keep external sessions on the link', async () => {

@@ -31,7 +31,7 @@ import { PrefixLimit } from './prefix-limit.ts'
 import { RestartHelper } from './restart-helper.ts'
 import { statusOf } from './status.ts'
 import { type Turns } from './turns.ts'
-import { closeOf } from './words.ts'
+import { closeOf, errorsOf } from './words.ts'
 
 /** RFC 9687 section 3.2: the greater of eight minutes and twice the hold time. */
 const leastSendHoldSeconds = 480
@@ -86,6 +86,8 @@ export class Peer {
   /** The notification that is about to be sent, when there is more to say of it than its name. */
   #sent: string | undefined
   #lastError: string | undefined
+  /** Of the last session, until there is another: attempts that fail since do not hide it. */
+  #endedBecause: string | undefined
   readonly #whenClosed: (() => void)[] = []
 
   constructor(config: PeerConfig, identity: SpeakerIdentity, deps: PeerDeps) {
@@ -112,6 +114,8 @@ export class Peer {
       onDone: (before, after) => {
         this.#sent = undefined
         if (before === after) return
+        if (before === 'Established') this.#endedBecause = this.#lastError
+        if (after === 'Established') this.#endedBecause = undefined
         this.#sinceMs = deps.clock.wallMs()
         log.debug('session state', { from: before, to: after })
       },
@@ -122,9 +126,7 @@ export class Peer {
       onClosed: (link, error) => this.#onClosed(link, error),
       onTimer: (link, kind) => this.#fsm.handle({ kind, id: link.id }),
       onTurnEnd: (link) => this.#checkLimit(link),
-      onDrain: (link) => {
-        if (this.#session?.link === link) this.#session.drained()
-      },
+      onDrain: () => this.#session?.drained(),
       onGone: (link) => this.#onGone(link),
     }
   }
@@ -225,7 +227,7 @@ export class Peer {
       isRestarting: this.#deps.isRestarting() && !this.#isComplete,
       counts: this.#deps.routes.counts(this.#config.name),
       flaps: this.#flaps,
-      lastError: this.#lastError,
+      lastError: errorsOf(this.#lastError, this.#endedBecause),
     })
   }
 

@@ -19,3 +19,9 @@ export function closeOf(config: PeerConfig, phase: Phase | undefined, error: Err
   if (phase !== 'OpenSent') return how
   return `${how}, before its OPEN: does it have a neighbour with our address and AS ${config.localAsn}?`
 }
+
+/** What is wrong now, and what ended the last session, where that was something else. */
+export function errorsOf(lastError: string | undefined, endedBecause: string | undefined): string | undefined {
+  if (lastError === undefined || endedBecause === undefined || lastError === endedBecause) return lastError
+  return `${lastError}; the session before it ended because ${endedBecause}`
+}
