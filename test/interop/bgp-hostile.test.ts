@@ -55,20 +55,32 @@ function manyPrefixes(count: number): string[] {
 
 /** Ours with a bad neighbour and a good one that watches, and is never left without a sign of life for its hold time. */
 async function withGoodNeighbour(
-  run: (set: { ours: Causeway; bad: RawHost; badHost: Host; home: Host; good: RawPeer }) => Promise<void>,
+  run: (set: {
+    ours: Causeway
+    bad: RawHost
+    badHost: Host
+    home: Host
+    good: RawPeer
+    /** A third one, with AS 65003: whoever needs it starts it. */
+    thirdHost: Host
+  }) => Promise<void>,
   more: Partial<RouterNeighbour> = {},
 ): Promise<void> {
   using lan = new Lan()
-  const [home, badHost, goodHost] = [lan.host(), lan.host(), lan.host()]
+  const [home, badHost, goodHost, thirdHost] = [lan.host(), lan.host(), lan.host(), lan.host()]
   await using ours = new Causeway(home, {
     asn: 65_000,
-    neighbours: [passive('bad', badHost, 65_001, more), passive('good', goodHost, 65_002, { holdTimeSeconds })],
+    neighbours: [
+      passive('bad', badHost, 65_001, more),
+      passive('good', goodHost, 65_002, { holdTimeSeconds }),
+      passive('third', thirdHost, 65_003),
+    ],
   })
   await using bad = await RawHost.start(badHost)
   await using quiet = await RawHost.start(goodHost)
   await ours.start()
   const good = await quiet.session(home.addr4, { asn: 65_002, routerId: goodHost.addr4, holdTimeSeconds })
-  await run({ ours, bad, badHost, home, good })
+  await run({ ours, bad, badHost, home, good, thirdHost })
   assert.equal(good.isClosed, false, good.story())
   assert.ok(good.longestSilenceMs < holdTimeSeconds * 1000, `${good.longestSilenceMs} ms without a word`)
   const { peers } = await ours.report()
@@ -201,39 +213,39 @@ suite('hostile neighbours', { concurrency: 2 }, () => {
   })
 
   test('a neighbour that stops reading: others get everything, and it is told the rest when it goes on', async () => {
-    await withGoodNeighbour(async ({ ours, bad, badHost, home, good }) => {
+    await withGoodNeighbour(async ({ ours, bad, badHost, home, good, thirdHost }) => {
       const peer = await bad.session(home.addr4, { asn: 65_001, routerId: badHost.addr4 })
       peer.pause()
+      await using third = await RawHost.start(thirdHost)
+      const sender = await third.session(home.addr4, { asn: 65_003, routerId: thirdHost.addr4 })
       const prefixes = manyPrefixes(100_000)
-      good.send(
-        ...announcements(prefixes, [attributes.origin(0), attributes.asPath([65_002]), attributes.nextHop('10.0.0.3')]),
-      )
-      await eventually(
-        'all routes taken',
-        () => ours.neighbours(),
-        (neighbours) => neighbours.find(({ name }) => name === 'good')!.received === prefixes.length,
-      )
+      const last = prefixes.at(-1)!
+      const tell = async (turn: number): Promise<void> => {
+        const path = [attributes.origin(0), attributes.asPath([65_003, turn]), attributes.nextHop(thirdHost.addr4)]
+        sender.send(...announcements(prefixes, path))
+        await eventually(
+          `round ${turn} at the good one`,
+          () => good.rib.get(last)?.asPath,
+          (asPath) => asPath === `65000 65003 ${turn}`,
+        )
+      }
+      await tell(1)
       const before = memoryOf(ours.pid)
       // what changes meanwhile is not heaped up for it
-      for (let turn = 0; turn < 5; turn++) {
-        const path = [attributes.origin(0), attributes.asPath([65_002, 100 + turn]), attributes.nextHop('10.0.0.3')]
-        good.send(...announcements(prefixes, path))
-        await bestRoute(ours, prefixes.at(-1)!, ({ asPath }) => asPath.endsWith(String(100 + turn)))
-      }
+      for (let turn = 2; turn <= 6; turn++) await tell(turn)
       const grownMiB = memoryOf(ours.pid) - before
       assert.ok(grownMiB < 60, `it grew by ${grownMiB} MiB`)
       peer.resume()
       await eventually(
         'the last state at the slow one',
-        () => peer.rib.get(prefixes.at(-1)!)?.asPath,
-        (path) => path === '65000 65002 104',
+        () => peer.rib.get(last)?.asPath,
+        (asPath) => asPath === '65000 65003 6',
       )
       await eventually(
         'all of it',
-        () => peer.rib.size,
-        (size) => size === prefixes.length,
+        () => [...peer.rib.values()].filter(({ asPath }) => asPath === '65000 65003 6').length,
+        (count) => count === prefixes.length,
       )
-      assert.equal([...peer.rib.values()].filter(({ asPath }) => asPath !== '65000 65002 104').length, 0)
     })
   })
 
