@@ -17,9 +17,17 @@ export function nlriOf(prefix: Prefix): Nlri {
 
 /** The prefix of an Nlri of that family; throws AddrError when it is of none. */
 export function prefixOf(nlri: Nlri, family: Family): Prefix {
+  if (family === 4) return new Prefix(new Addr(4, BigInt(value4(nlri))), nlri.charCodeAt(0))
   const bytes = new Uint8Array(maxLength[family] / 8)
   for (let index = 1; index < nlri.length; index++) bytes[index - 1] = nlri.charCodeAt(index)
   return new Prefix(Addr.fromBytes(bytes), nlri.charCodeAt(0))
+}
+
+/** Whole tables are read this way: several times as fast as by bytes. */
+function value4(nlri: Nlri): number {
+  let value = 0
+  for (let index = 1; index <= 4; index++) value = value * 256 + (index < nlri.length ? nlri.charCodeAt(index) : 0)
+  return value
 }
 
 /**
