@@ -58,7 +58,7 @@ function setUp(): Scene {
         onClosed: (_, error) => told.push(`closed ${error?.message}`),
         onTimer: (_, kind) => told.push(kind),
         onTurnEnd() {},
-        onDrain: () => told.push('drain'),
+        onDrain() {},
         onGone: () => told.push('gone'),
       },
     },

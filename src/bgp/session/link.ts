@@ -26,8 +26,8 @@ export interface LinkHandlers {
   onTimer(link: Link, timer: 'holdExpired' | 'keepaliveDue' | 'sendHoldExpired'): void
   /** Some messages have been told: a time for what need not be looked at after each. */
   onTurnEnd(link: Link): void
-  /** Routes may be written again. */
-  onDrain(link: Link): void
+  /** Routes may be written again. Only an established session's connection is ever so far behind. */
+  onDrain(): void
   /** After `drop`: nothing is left of it. */
   onGone(link: Link): void
 }
@@ -209,7 +209,7 @@ export class Link implements Turn, Outlet {
     this.#sendHold = undefined
     if (!this.#isBehind || this.#isDropped) return
     this.#isBehind = false
-    this.#deps.handlers.onDrain(this)
+    this.#deps.handlers.onDrain()
   }
 
   #checkHold(): void {
