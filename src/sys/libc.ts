@@ -24,6 +24,7 @@ const prototypes = {
   recvfrom: 'long recvfrom(int, void *, size_t, int, void *, void *)',
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  close: 'int close(int)',
   getsockname: 'int getsockname(int, void *, void *)',
   getpeername: 'int getpeername(int, void *, void *)',
   poll: 'int poll(void *, ulong, int)',
@@ -95,7 +96,15 @@ export function libc(name: LibcName, args: readonly unknown[], about?: string): 
   }
 }
 
-/** The same on a thread of libuv's pool, for calls in which the kernel takes its time. Which errno it was is not known then. */
+/**
+ * Closes a descriptor that a C function gave; node:fs warns in a thread of those that it did not open itself. Never tried again: Linux
+ * has closed it also when it answers EINTR, and the number may be another's by then.
+ */
+export function closeFd(fd: number): void {
+  resolve('close')(fd)
+}
+
+/** The same as `libc` on a thread of libuv's pool, for calls in which the kernel takes its time. Which errno it was is not known then. */
 export async function libcAside(name: LibcName, args: readonly unknown[], about?: string): Promise<number> {
   const { promise, resolve: done, reject } = Promise.withResolvers<number>()
   resolve(name).async(...args, (error: Error | null, result: number) => {

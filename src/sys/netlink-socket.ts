@@ -1,6 +1,6 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
-import { close, closeSync, read } from 'node:fs'
-import { int32, libc, libcAside, SysError } from './libc.ts'
+import { close, read } from 'node:fs'
+import { closeFd, int32, libc, libcAside, SysError } from './libc.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
@@ -45,7 +45,7 @@ function open(protocol: number): number {
     libc('bind', [fd, address(0), 12], 'AF_NETLINK')
     return fd
   } catch (error) {
-    closeSync(fd)
+    closeFd(fd)
     throw error
   }
 }
@@ -85,7 +85,7 @@ export class RequestSocket {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd)
+    closeFd(this.#fd)
   }
 }
 
@@ -146,6 +146,6 @@ export class NotificationSocket {
     new DataView(noop.buffer).setUint32(0, 16, true)
     new DataView(noop.buffer).setUint16(4, 1, true)
     libc('sendto', [this.#wake, noop, noop.length, 0, address(this.#portId), 12], 'netlink')
-    closeSync(this.#wake)
+    closeFd(this.#wake)
   }
 }

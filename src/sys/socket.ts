@@ -1,10 +1,9 @@
 // TCP and ICMP sockets, plain: a file descriptor goes in and out, nothing blocks. Call the functions that open one inside
 // Netns.run: the socket then belongs to that namespace for ever and is used from anywhere.
 // ip(7), ipv6(7), tcp(7), raw(7); numbers of include/uapi/linux.
-import { closeSync } from 'node:fs'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
-import { errnoName, int32, libc, SysError } from './libc.ts'
+import { closeFd, errnoName, int32, libc, SysError } from './libc.ts'
 
 const AF_INET = 2
 const AF_INET6 = 10
@@ -81,7 +80,7 @@ export function openSocket(family: Family, type: number, protocol: number, prepa
     prepare(fd)
     return fd
   } catch (error) {
-    closeSync(fd)
+    closeFd(fd)
     throw error
   }
 }

@@ -1,7 +1,6 @@
 // UDP for BFD sessions: sockets prepared as RFC 5881 asks for (sys/bfd-socket.ts). Receiving is driven by Node's event loop; sending is
 // a system call.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
-import { closeSync } from 'node:fs'
 import {
   type BfdDatagram,
   type BfdPath,
@@ -12,6 +11,7 @@ import {
 import { Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { bfdReceiveSocket, bfdSendSocket } from '#/sys/bfd-socket.ts'
+import { closeFd } from '#/sys/libc.ts'
 import { deviceName, receiveFrom, send } from '#/sys/socket.ts'
 import { isNoSuchFamily, kernelWords, listenError } from './socket-errors.ts'
 
@@ -141,7 +141,7 @@ class UdpBfdSender implements BfdSender {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd)
+    if (this.#fd !== undefined) closeFd(this.#fd)
     this.#fd = undefined
   }
 }

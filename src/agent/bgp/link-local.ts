@@ -1,9 +1,9 @@
 // Who is at the other end of a link, for BGP neighbours without a configured address ("unnumbered"): the link-local address that
 // answers when all nodes of the link are asked (RFC 4443 section 4.2 lets a multicast echo be answered by each).
 import { randomBytes } from 'node:crypto'
-import { closeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Addr } from '#/lib/addr.ts'
+import { closeFd } from '#/sys/libc.ts'
 import { bindToDevice, icmpSocket, receiveFrom, sendTo } from '#/sys/socket.ts'
 
 const ECHO_REQUEST = 128
@@ -33,6 +33,6 @@ export async function findLinkLocal(device: string, own: readonly Addr[]): Promi
     }
     return undefined
   } finally {
-    closeSync(fd)
+    closeFd(fd)
   }
 }

@@ -1,9 +1,9 @@
 // TCP for the speaker: sockets prepared as BGP needs them (sys/tcp-session.ts), run by Node's event loop.
-import { closeSync } from 'node:fs'
 import { createServer, type Server, Socket } from 'node:net'
 import { type Connection, type ConnectOptions, type Listener, type Transport } from '#/bgp/contract.ts'
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
+import { closeFd } from '#/sys/libc.ts'
 import { startConnect } from '#/sys/socket.ts'
 import { setMd5Key, tcpSessionListener, tcpSessionSocket } from '#/sys/tcp-session.ts'
 import { connectError, isNoSuchFamily, kernelWords, listenError, silenceHint } from './socket-errors.ts'
@@ -19,7 +19,7 @@ function begin(options: ConnectOptions): Socket {
       startConnect(fd, options.addr, options.port)
       return new Socket({ fd, readable: true, writable: true }).pause()
     } catch (error) {
-      closeSync(fd)
+      closeFd(fd)
       throw error
     }
   } catch (error) {
