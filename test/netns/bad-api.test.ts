@@ -29,12 +29,15 @@ function node(number: number): Record<string, unknown> {
   }
 }
 
-/** Answers as an API server with these nodes does; watches stay open. */
-function good(nodes: readonly number[]) {
+/** Answers as an API server with these nodes does; watches stay open, and begin with the nodes that are new to the first list. */
+function good(nodes: readonly number[], known = nodes) {
   return (request: FakeRequest, response: http.ServerResponse): void => {
     if (isWatch(request)) {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.flushHeaders()
+      if (request.path !== nodesPath()) return
+      for (const number of nodes)
+        if (!known.includes(number)) response.write(`${JSON.stringify({ type: 'ADDED', object: node(number) })}\n`)
     } else if (request.method !== 'GET') sendJson(response, node(1))
     else
       sendJson(response, {
@@ -158,7 +161,7 @@ test('whatever the API answers, forwarding stays, pods are wired, and a new node
       assert.ok((await scene.status()).api.inSync, 'what is known is known')
     }
     assert.ok((await scene.status()).api.lastError, 'it is told')
-    api.handler = good([1, 2, 3, 4])
+    api.handler = good([1, 2, 3, 4], [1, 2, 3])
     api.cut()
     // the pauses between its tries have grown
     await until('the route to the new node', () => scene.kernel().includes('10.244.4.0/24'), 60_000)
