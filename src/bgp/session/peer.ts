@@ -147,8 +147,10 @@ export class Peer {
 
   start(): void {
     const { blockedBecause } = this.#config
-    if (blockedBecause === undefined) this.#fsm.handle({ kind: 'start' })
-    else this.#lastError = blockedBecause
+    if (blockedBecause === undefined) return this.#fsm.handle({ kind: 'start' })
+    // that it ended the session too is no news
+    this.#endedBecause = undefined
+    this.#lastError = blockedBecause
   }
 
   /** A connection from its address: refused, or the peer's from here on. */
