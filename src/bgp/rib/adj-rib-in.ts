@@ -7,6 +7,7 @@ import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/val
 import { type Neighbour } from '../contract.ts'
 import { attributesKey } from './attributes.ts'
 import { type Importer } from './import.ts'
+import { NlriMap } from './nlri-map.ts'
 import { type Path, type PathSource, type Received } from './path.ts'
 
 /** Sets of attributes of the current epoch that are known again when they come again in another UPDATE. */
@@ -22,7 +23,7 @@ export class AdjRibIn implements PathSource {
   refreshFrom: number | undefined
   #epoch = 1
   #accepted = 0
-  readonly #paths = new Map<Nlri, Path>()
+  readonly #paths = new NlriMap<Path>()
   readonly #recent = new Map<string, Received>()
   #last: Received | undefined
 
@@ -91,7 +92,7 @@ export class AdjRibIn implements PathSource {
     return old
   }
 
-  /** Goes on over changes: what is set or deleted meanwhile is met in its new state or not at all. */
+  /** See NlriMap. */
   entries(): IterableIterator<[Nlri, Path]> {
     return this.#paths.entries()
   }

@@ -3,6 +3,7 @@ import { type Family } from '#/lib/addr.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
 import { type MultipathOptions, select } from './decision.ts'
 import { forwardingOf, sameForwarding } from './forwarding.ts'
+import { NlriMap } from './nlri-map.ts'
 import { type Forwarding, type Path } from './path.ts'
 
 export class Destination {
@@ -29,7 +30,7 @@ export type Decided = {
 export class LocRib {
   options: MultipathOptions
   readonly #decided: Decided
-  readonly #tables = { 4: new Map<Nlri, Destination>(), 6: new Map<Nlri, Destination>() }
+  readonly #tables = { 4: new NlriMap<Destination>(), 6: new NlriMap<Destination>() }
   #waiting: Destination[] = []
   #next = 0
   #entered = 0
@@ -52,9 +53,9 @@ export class LocRib {
     return this.#tables[family].get(nlri)
   }
 
-  /** Goes on over changes. */
-  destinations(family: Family): IterableIterator<Destination> {
-    return this.#tables[family].values()
+  /** See NlriMap. */
+  destinations(family: Family): IterableIterator<[Nlri, Destination]> {
+    return this.#tables[family].entries()
   }
 
   /** Puts a candidate into another's place; either may be none. */

@@ -166,7 +166,7 @@ export class Outbound {
 
   *#fill(group: UpdateGroup): Job {
     let steps = 0
-    for (const { nlri, paths, isWaiting } of this.#deps.locRib.destinations(group.rules.settings.family)) {
+    for (const [nlri, { paths, isWaiting }] of this.#deps.locRib.destinations(group.rules.settings.family)) {
       // those in line are offered when they are decided
       if (!isWaiting) group.offer(nlri, paths[0])
       if (++steps % routesPerStep !== 0) continue

@@ -132,7 +132,7 @@ export class Rib implements RouteSink {
 
   *#decideAgain(family: Family): Job {
     let steps = 0
-    for (const destination of this.#locRib.destinations(family)) {
+    for (const [, destination] of this.#locRib.destinations(family)) {
       this.#locRib.enter(destination)
       if (++steps % 64 === 0) yield
     }
@@ -153,7 +153,7 @@ export class Rib implements RouteSink {
     const prefixes = new Set<Nlri>()
     if (nlri !== undefined) prefixes.add(nlri)
     else {
-      for (const destination of this.#locRib.destinations(family)) prefixes.add(destination.nlri)
+      for (const [prefix] of this.#locRib.destinations(family)) prefixes.add(prefix)
       for (const prefix of refused.keys()) prefixes.add(prefix)
     }
     const statuses: PathStatus[] = []

@@ -2,6 +2,7 @@
 // point knows everything before it, and has to be told what comes after it. So a reader is a position, be it new, slow or up to date,
 // and nothing needs to be remembered of what a slow one misses.
 import { type Nlri } from '#/wire/bgp/values.ts'
+import { NlriMap } from './nlri-map.ts'
 import { type Path } from './path.ts'
 
 /** A node of the list: a prefix, or a reader's position. */
@@ -34,7 +35,7 @@ function linkAfter(place: LogEntry, entry: LogEntry): void {
 }
 
 export class RouteLog {
-  readonly #entries = new Map<Nlri, LogEntry>()
+  readonly #entries = new NlriMap<LogEntry>()
   /** The list is a ring; this is where it begins and ends. */
   readonly #ring = new LogEntry()
   readonly #readers = new Set<LogReader>()
@@ -51,7 +52,7 @@ export class RouteLog {
     return this.#entries.get(nlri)
   }
 
-  /** Goes on over changes. */
+  /** See NlriMap. */
   entries(): IterableIterator<[Nlri, LogEntry]> {
     return this.#entries.entries()
   }
