@@ -1,11 +1,9 @@
 // FRR as a router: zebra, bfdd and bgpd, their configuration, and what vtysh prints.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Family } from '#/lib/addr.ts'
 import { type SessionState } from '#/model/bgp.ts'
-import { ask, DaemonProcess } from './daemon-process.ts'
+import { type DaemonProcess } from './daemon-process.ts'
 import { eventually } from './eventually.ts'
+import { FrrFolder } from './frr-folder.ts'
 import { type Host } from './lan.ts'
 import {
   type NeighbourView,
@@ -15,8 +13,6 @@ import {
   type RouterSettings,
   type RouteView,
 } from './router.ts'
-
-const daemons = '/usr/lib/frr'
 
 /** What FRR calls a neighbour. */
 function idOf({ addr, device }: RouterNeighbour): string {
@@ -148,7 +144,7 @@ export class Frr implements Router {
   readonly host: Host
   readonly #settings: RouterSettings
   readonly #routes: Map<string, RouterRoute>
-  readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-frr-'))
+  readonly #folder: FrrFolder
   readonly #bgpd: DaemonProcess
   readonly #helpers: readonly DaemonProcess[]
   #helpersRun = false
@@ -157,51 +153,26 @@ export class Frr implements Router {
     this.host = host
     this.#settings = settings
     this.#routes = new Map((settings.originated ?? []).map((route) => [route.prefix, route]))
-    this.#bgpd = this.#daemon('bgpd')
-    this.#helpers = [this.#daemon('zebra'), this.#daemon('bfdd', '--bfdctl', this.#path('bfdd.sock'))]
-  }
-
-  #path(name: string): string {
-    return join(this.#folder, name)
-  }
-
-  /**
-   * As root, although they want root to be of the group of FRR's consoles: a process that changes its user would lose the
-   * parent-death signal, and outlive a test that is killed.
-   */
-  #daemon(name: string, ...more: readonly string[]): DaemonProcess {
-    const program = [`${daemons}/${name}`, '-u', 'root', '-g', 'root', '-f', this.#path(`${name}.conf`)]
-    const places = ['-i', this.#path(`${name}.pid`), '-z', this.#path('zserv.api'), '--vty_socket', this.#folder]
-    const inOwnMounts = `mount --bind ${this.#path('group')} /etc/group; exec "$@"`
-    const command = ['unshare', '-m', 'sh', '-c', inOwnMounts, 'sh', ...program, ...places, '--log', 'stdout', ...more]
-    return new DaemonProcess(this.host.ns.netns, command, this.#path(`${name}.log`))
+    this.#folder = new FrrFolder(host)
+    this.#bgpd = this.#folder.daemon('bgpd')
+    this.#helpers = [this.#folder.daemon('zebra'), this.#folder.daemon('bfdd')]
   }
 
   async #vtysh(...commands: readonly string[]): Promise<string> {
     this.#bgpd.mustRun()
-    return ask(this.host, ['vtysh', '--vty_socket', this.#folder, ...commands.flatMap((command) => ['-c', command])])
+    return this.#folder.vtysh(...commands)
   }
 
   async start(): Promise<void> {
-    writeFileSync(this.#path('group'), readFileSync('/etc/group', 'utf8').replace(/^frrvty:.*:(.*)$/m, '$&,root'))
-    for (const name of ['zebra', 'bfdd']) writeFileSync(this.#path(`${name}.conf`), '')
-    writeFileSync(this.#path('bgpd.conf'), configOf(this.host, this.#settings, [...this.#routes.values()]))
+    for (const name of ['zebra', 'bfdd']) this.#folder.write(`${name}.conf`, '')
+    this.#folder.write('bgpd.conf', configOf(this.host, this.#settings, [...this.#routes.values()]))
     const explain = (): string => this.logTail()
     if (!this.#helpersRun) {
       for (const helper of this.#helpers) helper.start()
       this.#helpersRun = true
       await eventually(
         'zebra and bfdd answer',
-        () =>
-          ask(this.host, [
-            'vtysh',
-            '--vty_socket',
-            this.#folder,
-            '-c',
-            'show bfd peers json',
-            '-c',
-            'show interface brief',
-          ]),
+        () => this.#folder.vtysh('show bfd peers json', 'show interface brief'),
         (text) => text.includes('eth0'),
         { explain },
       )
@@ -291,6 +262,6 @@ export class Frr implements Router {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const each of [this.#bgpd, ...this.#helpers]) await each[Symbol.asyncDispose]()
-    rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder[Symbol.dispose]()
   }
 }
