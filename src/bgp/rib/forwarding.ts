@@ -17,7 +17,12 @@ function compare(one: NextHop, other: NextHop): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function make(paths: readonly Path[]): Forwarding {
+function ofOne(path: Path, received: Received): Forwarding {
+  const { isAllowed, isStale } = path
+  return { nextHops: [nextHopOf(received)], peers: [received.source.peer], isAllowed, isStale }
+}
+
+function ofSeveral(paths: readonly Path[]): Forwarding {
   const received = paths.map((path) => path.received).filter((from) => from !== undefined)
   const sorted = received.map(nextHopOf).sort(compare)
   return {
@@ -32,8 +37,8 @@ function make(paths: readonly Path[]): Forwarding {
 export function forwardingOf(paths: readonly Path[]): Forwarding | undefined {
   const first = paths[0]!
   if (first.received === undefined) return undefined
-  if (paths.length > 1) return make(paths)
-  if (first.forwarding?.isStale !== first.isStale) first.forwarding = make(paths)
+  if (paths.length > 1) return ofSeveral(paths)
+  if (first.forwarding?.isStale !== first.isStale) first.forwarding = ofOne(first, first.received)
   return first.forwarding
 }
 

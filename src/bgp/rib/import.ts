@@ -33,7 +33,7 @@ export class Importer {
     const outcome = decided.refusal === undefined ? this.#policy.decide(nlri, received.attributes) : undefined
     for (const path of decided.paths) if (path.outcome === outcome) return path
     const path = this.#make(received, decided.refusal, outcome)
-    decided.paths = [...decided.paths, path]
+    decided.paths = decided.paths.length === 0 ? path.alone : [...decided.paths, path]
     return path
   }
 

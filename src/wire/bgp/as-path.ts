@@ -37,10 +37,11 @@ export function readAsPath(value: Buffer, width: AsnWidth): AsSegment[] | string
       if (asn === 0) return 'AS 0'
       asns.push(asn)
     }
-    segments.push({ kind, asns })
+    segments.push({ kind, asns: asns.slice() })
     at = end
   }
-  return segments
+  // kept as long as the route is: copies have no room to spare
+  return segments.slice()
 }
 
 /** Segments of more AS numbers than their count can tell become several. */
