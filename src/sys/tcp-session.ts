@@ -12,15 +12,15 @@ const SO_REUSEADDR = 2
 const IPPROTO_TCP = 6
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
-const TCP_SYNCNT = 7
 const TCP_MD5SIG = 14
+const TCP_USER_TIMEOUT = 18
 const md5SigBytes = 216
 const keyLengthOffset = 130
 const keyOffset = 136
 const maxKeyBytes = 80
 const backlog = 511
-/** So that an address where nobody is fails by itself within some seconds, and says so, before the next attempt is due. */
-const synRetries = 2
+/** So that an address where nobody answers fails by itself, and says so, before the next attempt is due (five seconds by default). */
+const connectTimeoutMs = 4_000
 
 export type TcpSessionOptions = {
   readonly localAddr?: Addr
@@ -57,12 +57,22 @@ export function setTcpTtl(fd: number, family: Family, options: Pick<TcpSessionOp
   setMinTtl(fd, family, options.minTtl ?? 0)
 }
 
+/** ETIMEDOUT when nothing is acknowledged for so long; 0: as the system has it. */
+function setUserTimeout(fd: number, timeoutMs: number): void {
+  setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, int32(timeoutMs), 'TCP_USER_TIMEOUT')
+}
+
+/** Of a socket that is connected: how long the other side may be silent is the session's business from now on. */
+export function endConnectTimeout(fd: number): void {
+  setUserTimeout(fd, 0)
+}
+
 /** A socket that is ready to be connected to `addr`. Throws ENODEV, EADDRNOTAVAIL, ENOPROTOOPT. */
 export function tcpSessionSocket(addr: Addr, options: TcpSessionOptions): number {
   const { family } = addr
   const { device, localAddr, password } = options
   return openSocket(family, SOCK_STREAM, 0, (fd) => {
-    setOption(fd, IPPROTO_TCP, TCP_SYNCNT, int32(synRetries), 'TCP_SYNCNT')
+    setUserTimeout(fd, connectTimeoutMs)
     setNetworkControl(fd, family)
     setTcpTtl(fd, family, options)
     if (device !== undefined) bindToDevice(fd, device)

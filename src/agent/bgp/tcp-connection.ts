@@ -3,7 +3,7 @@ import { type Socket } from 'node:net'
 import { type Connection, type ConnectionHandlers, type SocketOptions } from '#/bgp/contract.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { boundDevice, socketAddress } from '#/sys/socket.ts'
-import { setTcpTtl } from '#/sys/tcp-session.ts'
+import { endConnectTimeout, setTcpTtl } from '#/sys/tcp-session.ts'
 import { kernelWords } from './socket-errors.ts'
 
 /** What Node keeps to itself; undefined once the socket is closed, when the number may mean another file already. */
@@ -32,6 +32,7 @@ export class TcpConnection implements Connection {
     this.remoteAddr = socketAddress(fd, 'remote').addr
     const device = this.remoteAddr.isLinkLocal && this.remoteAddr.family === 6 ? boundDevice(fd) : undefined
     if (device !== undefined) this.device = device
+    endConnectTimeout(fd)
     socket.setNoDelay(true)
     socket.on('data', (bytes: Buffer) => {
       if (!this.#isEnding) this.#handlers?.onData(bytes)
