@@ -1,8 +1,9 @@
 // Native routing across racks: routers that know of pods by BGP alone, and no packet in VXLAN.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type RouterKind, routerKinds } from '#/lab/spec.ts'
+import { routerKinds } from '#/lab/spec.ts'
 import { countPackets, eventually, TestLab } from './harness.ts'
+import { daemons, recovered } from './lab-routers.ts'
 
 /** Counts VXLAN packets that cross the spine, by which all packets between racks go. */
 function countVxlan(lab: TestLab): { readonly packets: () => number } {
@@ -18,8 +19,6 @@ function flowsBetweenRacks(lab: TestLab, addrs: readonly string[], packets: numb
   return addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, packets, 0.01))
 }
 
-const speakers: Readonly<Record<RouterKind, string>> = { bird: 'router-rack-1', frr: 'router-rack-1-bgpd' }
-
 for (const kind of routerKinds) {
   test(`native routing through ${kind}: pods of different racks reach each other unencapsulated, also while the router's daemon is dead`, async () => {
     using lab = new TestLab()
@@ -30,10 +29,12 @@ for (const kind of routerKinds) {
     assert.match(lab.mustInside('node-1', 'ip', 'route', 'show', cidr!), /via 172\.30\.1\.1 dev eth0/)
     const { addrs } = pods.find(({ name }) => name === 'web-2')!
     const flows = flowsBetweenRacks(lab, addrs, 300)
-    lab.kill(speakers[kind])
-    await eventually("the end of the router's daemon", () => lab.pids(speakers[kind]).length === 0)
+    const { speaker } = daemons[kind]('rack-1')
+    lab.kill(speaker)
+    await eventually("the end of the router's daemon", () => lab.pids(speaker).length === 0)
     for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 300, lost: 0 })
     lab.up(...options)
+    await recovered(lab, kind, 3, 'pod-default-web-1', addrs)
     for (const flow of flowsBetweenRacks(lab, addrs, 100)) assert.deepEqual(await flow.finish(), { sent: 100, lost: 0 })
     assert.equal(vxlan.packets(), 0)
     await eventually(

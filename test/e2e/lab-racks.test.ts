@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { labProcesses } from '#/lab/processes.ts'
-import { type RouterKind, routerKinds } from '#/lab/spec.ts'
+import { routerKinds } from '#/lab/spec.ts'
 import { causeway, countPackets, eventually, must, run, TestLab } from './harness.ts'
+import { birdc, daemons, recovered } from './lab-routers.ts'
 
 /** What a router's kernel knows of a prefix; '' when it knows nothing. */
 function routeOn(lab: TestLab, router: string, prefix: string): string {
@@ -15,12 +16,6 @@ function roles(lab: TestLab): string[] {
     .map(({ role }) => role)
     .filter((role) => role.startsWith('router-'))
     .toSorted()
-}
-
-/** Roles of a router's processes, and who of them speaks BGP. */
-const daemons: Readonly<Record<RouterKind, (router: string) => { all: string[]; speaker: string }>> = {
-  bird: (router) => ({ all: [`router-${router}`], speaker: `router-${router}` }),
-  frr: (router) => ({ all: [`router-${router}-bgpd`, `router-${router}-zebra`], speaker: `router-${router}-bgpd` }),
 }
 
 for (const kind of routerKinds) {
@@ -63,6 +58,7 @@ for (const kind of routerKinds) {
     assert.match(status.stdout, new RegExp(`! ${speaker} is not running`))
     lab.up(...options)
     assert.equal(lab.pids(speaker).length, 1)
+    await recovered(lab, kind, 3, 'node-1', addrs)
     for (const flow of count()) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
   })
 }
@@ -81,14 +77,7 @@ test('a lab with racks grows and shrinks, and its routers know the new nodes', (
   using lab = new TestLab()
   const options = ['--racks', '2', '--pods', '1', '--families', 'ipv4']
   const neighbours = (): string[] => {
-    const protocols = lab.mustInside(
-      'rack-1',
-      'birdc',
-      '-s',
-      `/run/causeway-lab/${lab.name}/routers/rack-1/bird.ctl`,
-      'show',
-      'protocols',
-    )
+    const protocols = birdc(lab, 'rack-1', 'show', 'protocols')
     return [...protocols.matchAll(/^(node_\d+) /gm)].map(([, name]) => name!)
   }
   lab.up(...options, '--nodes', '2')

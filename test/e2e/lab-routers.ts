@@ -1,0 +1,41 @@
+// What tests ask the routers of a lab with racks.
+import { type RouterKind } from '#/lab/spec.ts'
+import { eventually, must, type TestLab } from './harness.ts'
+
+/** Roles of a router's processes, and who of them speaks BGP. */
+export const daemons: Readonly<Record<RouterKind, (router: string) => { all: string[]; speaker: string }>> = {
+  bird: (router) => ({ all: [`router-${router}`], speaker: `router-${router}` }),
+  frr: (router) => ({ all: [`router-${router}-bgpd`, `router-${router}-zebra`], speaker: `router-${router}-bgpd` }),
+}
+
+function folderOf(lab: TestLab, router: string): string {
+  return `/run/causeway-lab/${lab.name}/routers/${router}`
+}
+
+export function birdc(lab: TestLab, router: string, ...command: readonly string[]): string {
+  return must('birdc', '-s', `${folderOf(lab, router)}/bird.ctl`, ...command)
+}
+
+function establishedSessions(lab: TestLab, kind: RouterKind, router: string): number {
+  if (kind === 'bird') return birdc(lab, router, 'show', 'protocols').match(/ Established\b/g)?.length ?? 0
+  const text = must('vtysh', '--vty_socket', folderOf(lab, router), '-c', 'show bgp ipv4 unicast summary json')
+  const { peers = {} } = JSON.parse(text) as { peers?: Record<string, { state: string }> }
+  return Object.values(peers).filter(({ state }) => state === 'Established').length
+}
+
+/**
+ * Until the daemon of rack-1, which was killed and is back, speaks with `count` neighbours again, and a pod or node at `place` reaches
+ * all of `addrs`: FRR may have dropped its predecessor's routes meanwhile (docs/lab.md).
+ */
+export async function recovered(
+  lab: TestLab,
+  kind: RouterKind,
+  count: number,
+  place: string,
+  addrs: readonly string[],
+): Promise<void> {
+  const isUp = () => establishedSessions(lab, kind, 'rack-1') === count
+  await eventually('the sessions of rack-1', isUp, 30_000)
+  for (const addr of addrs)
+    await eventually(`${addr} from ${place}`, () => lab.inside(place, 'ping', '-c1', '-W1', addr).status === 0, 30_000)
+}
