@@ -19,6 +19,8 @@ export class AdjRibIn implements PathSource {
   importer: Importer
   isClient: boolean
   staleBefore = 0
+  /** What is older is being removed; undefined when that is done. */
+  removing: number | undefined
   /** Since when a refresh of the peer is under way. */
   refreshFrom: number | undefined
   #epoch = 1

@@ -173,6 +173,39 @@ test('who asks while it is behind gets it when it has caught up', () => {
   assert.deepEqual(watcher.events, ['withdraw 4 10.1.0.0/24', 'begin 4', 'announce 4 10.2.0.0/24', 'end 4'])
 })
 
+test('however often it asks while it is being answered, it is answered once more', () => {
+  const { rig, watcher } = pair()
+  for (let count = 0; count < 5; count++) rig.refresh(watcher, 'request')
+  rig.msPerLook = 4
+  rig.turn()
+  for (let count = 0; count < 5; count++) rig.refresh(watcher, 'request')
+  rig.settle()
+  const brackets = watcher.events.filter((event) => !event.startsWith('announce'))
+  assert.deepEqual(brackets, ['begin 4', 'end 4', 'begin 4', 'end 4'])
+})
+
+test('a neighbour that says the same over and over makes no more work than once', () => {
+  const turnsFor = (count: number): number => {
+    const { rig, node } = pair()
+    rig.announce(
+      node,
+      Array.from({ length: 5000 }, (_, index) => `10.${100 + (index >> 8)}.${index & 255}.0/24`),
+    )
+    rig.settle()
+    rig.msPerLook = 4
+    const { turns } = rig
+    for (let done = 0; done < count; done++) {
+      rig.refresh(node, 'begin')
+      rig.refresh(node, 'end')
+      rig.endOfRib(node, 4)
+    }
+    rig.settle()
+    assert.deepEqual(known(rig), ['2001:db8:1::/64'])
+    return rig.turns - turns
+  }
+  assert.equal(turnsFor(1000), turnsFor(1))
+})
+
 test('what an earlier session of the same peer says counts no more', () => {
   const { rig, node } = pair()
   const next = rig.up('node', kept(4, 6))

@@ -126,7 +126,7 @@ export class Inbound {
         continue
       }
       // stale routes of the restart before are not kept for another (RFC 4724 section 4.2), but long-lived ones are (RFC 9494)
-      this.#sweep(table, before, (path) => path.isLongLivedStale)
+      if (before > 0) this.#deps.addJob(this.#removeStale(table, before))
       table.staleBefore = epoch
       this.#deps.addJob(this.#reconsider(table))
     }
@@ -166,8 +166,12 @@ export class Inbound {
   sweepStale(name: string, family: Family, toLongLived = false): void {
     const table = this.#peers.get(name)?.tables[family]
     if (table === undefined || table.staleBefore === 0) return
-    if (toLongLived) this.#deps.addJob(this.#makeLongLived(table, table.staleBefore))
-    else this.#sweep(table, table.staleBefore)
+    if (toLongLived) {
+      this.#deps.addJob(this.#makeLongLived(table, table.staleBefore))
+      return
+    }
+    this.#sweep(table, table.staleBefore)
+    table.staleBefore = 0
   }
 
   #set(table: AdjRibIn, nlri: Nlri, path: Path | undefined): void {
@@ -177,14 +181,30 @@ export class Inbound {
     if (before !== after) this.#deps.locRib.replace(table.family, nlri, before, after)
   }
 
-  #sweep(table: AdjRibIn, before: number, isKept: (path: Path) => boolean = () => false): void {
-    if (table.received > 0) this.#deps.addJob(this.#remove(table, before, isKept))
+  /** Removes what is older than an epoch. However often that is asked for, it is one job. */
+  #sweep(table: AdjRibIn, before: number): void {
+    if (table.received === 0) return
+    const isRunning = table.removing !== undefined
+    table.removing = Math.max(table.removing ?? 0, before)
+    if (!isRunning) this.#deps.addJob(this.#remove(table))
   }
 
-  *#remove(table: AdjRibIn, before: number, isKept: (path: Path) => boolean): Job {
+  *#remove(table: AdjRibIn): Job {
+    let steps = 0
+    for (let done = 0; done !== table.removing;) {
+      done = table.removing!
+      for (const [nlri, path] of table.entries()) {
+        if (path.received!.epoch < done) this.#set(table, nlri, undefined)
+        if (++steps % routesPerStep === 0) yield
+      }
+    }
+    table.removing = undefined
+  }
+
+  *#removeStale(table: AdjRibIn, before: number): Job {
     let steps = 0
     for (const [nlri, path] of table.entries()) {
-      if (path.received!.epoch < before && !isKept(path)) this.#set(table, nlri, undefined)
+      if (path.received!.epoch < before && !path.isLongLivedStale) this.#set(table, nlri, undefined)
       if (++steps % routesPerStep === 0) yield
     }
   }

@@ -19,7 +19,7 @@ type Session = {
   readonly neighbour: Neighbour
   readonly link: Link
   readonly memberships: Map<Family, Membership>
-  /** Families that it asked for again while it was behind. */
+  /** Families that it asked for again, and has not been sent again yet. */
   readonly wanted: Set<Family>
 }
 
@@ -46,6 +46,7 @@ export class Outbound {
   readonly #groups = new Map<string, UpdateGroup>()
   #nextGroup = 0
   readonly #sessions = new Map<string, Session>()
+  readonly #wanting = new Set<Session>()
 
   constructor(config: SpeakerConfig, deps: OutboundDeps) {
     this.#config = config
@@ -83,6 +84,7 @@ export class Outbound {
     const session = this.#sessions.get(neighbour.config.name)
     if (session?.neighbour !== neighbour) return
     this.#sessions.delete(neighbour.config.name)
+    this.#wanting.delete(session)
     for (const { key, group, member } of session.memberships.values()) this.#leave(key, group, member)
   }
 
@@ -93,28 +95,33 @@ export class Outbound {
 
   #onDrain(session: Session): void {
     session.link.isBehind = false
-    const wanted = [...session.wanted]
-    session.wanted.clear()
-    for (const family of wanted) this.refresh(session.neighbour, family)
     this.#deps.onWork()
   }
 
-  /** RFC 2918: everything again, between brackets where both sides know them (RFC 7313). */
+  /** RFC 2918: everything again, once it has what it was to be sent so far. However often it asks meanwhile, it is once. */
   refresh(neighbour: Neighbour, family: Family): void {
     const session = this.#sessions.get(neighbour.config.name)
-    const membership = session?.memberships.get(family)
-    if (session?.neighbour !== neighbour || membership === undefined) return
-    if (session.link.isBehind) {
-      session.wanted.add(family)
-      return
-    }
-    const { group, member } = membership
-    const isEnhanced = neighbour.remote.enhancedRouteRefresh
-    if (isEnhanced) member.write(encodeRefresh({ family, kind: 'begin' }))
-    const bytes = isEnhanced ? encodeRefresh({ family, kind: 'end' }) : new Uint8Array(0)
-    group.leave(member)
-    group.join(member, { bytes, entered: this.#deps.locRib.entered })
+    if (session?.neighbour !== neighbour || !session.memberships.has(family)) return
+    session.wanted.add(family)
+    this.#wanting.add(session)
     this.#deps.onWork()
+  }
+
+  /** Between brackets where both sides know them (RFC 7313). */
+  #beginRefreshes(): void {
+    for (const session of this.#wanting) {
+      for (const family of session.wanted) {
+        const { group, member } = session.memberships.get(family)!
+        if (session.link.isBehind || member.closing !== undefined) continue
+        session.wanted.delete(family)
+        const isEnhanced = session.neighbour.remote.enhancedRouteRefresh
+        if (isEnhanced) member.write(encodeRefresh({ family, kind: 'begin' }))
+        const bytes = isEnhanced ? encodeRefresh({ family, kind: 'end' }) : new Uint8Array(0)
+        group.leave(member)
+        group.join(member, { bytes, entered: this.#deps.locRib.entered })
+      }
+      if (session.wanted.size === 0) this.#wanting.delete(session)
+    }
   }
 
   configure(config: SpeakerConfig): void {
@@ -205,6 +212,18 @@ export class Outbound {
 
   /** Returns whether there is more that somebody could take. */
   write(isOver: () => boolean): boolean {
+    this.#beginRefreshes()
+    const hasMore = this.#writeGroups(isOver)
+    // what was just closed may have been asked for again
+    const isClosed = [...this.#wanting].some((session) => this.#canRefresh(session))
+    return hasMore || isClosed
+  }
+
+  #canRefresh({ link, wanted, memberships }: Session): boolean {
+    return !link.isBehind && [...wanted].some((family) => memberships.get(family)?.member.closing === undefined)
+  }
+
+  #writeGroups(isOver: () => boolean): boolean {
     const groups = [...this.#groups.values()]
     const first = this.#nextGroup
     let isStopped = false

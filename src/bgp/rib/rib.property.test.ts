@@ -286,6 +286,6 @@ test('everybody knows what a computation from scratch says', () => {
       for (const one of actions) pair.do(one)
       pair.check()
     }),
-    { numRuns: 1500 },
+    { numRuns: 600 },
   )
 })

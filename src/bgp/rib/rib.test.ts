@@ -220,6 +220,22 @@ test('a slow member misses nothing and holds up nobody', () => {
   assert.equal(fast.events.filter((event) => event === 'announce 4 10.100.0.0/24').length, 3)
 })
 
+test('a burst is worked off in portions', () => {
+  const rig = rigOf([peerConfig('from'), peerConfig('to')])
+  const from = rig.up('from')
+  const to = rig.up('to', { asn: 65_002, addr: '10.0.0.3' })
+  rig.settle()
+  rig.msPerLook = 4
+  rig.announce(from, many(3000))
+  rig.settle()
+  rig.down(from)
+  rig.settle()
+  assert.ok(rig.batches.length > 80)
+  assert.equal(Math.max(...rig.batches.map(({ length }) => length)) <= 64, true)
+  assert.equal(to.events.length, 6002)
+  assert.deepEqual(to.prefixes, [])
+})
+
 test('a policy that changes withdraws what it rejects, and nothing else for a moment', () => {
   const rig = rigOf([peerConfig('from'), peerConfig('to')], { originated: own })
   const prefixes = many(3000)

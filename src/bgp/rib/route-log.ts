@@ -75,7 +75,13 @@ export class RouteLog {
     entry.path = path
     entry.seq = ++this.#lastSeq
     linkAfter(this.#ring.prev, entry)
-    if (path === undefined) this.#withdrawn.push({ entry, seq: entry.seq })
+    if (path !== undefined) return
+    this.#withdrawn.push({ entry, seq: entry.seq })
+    // while a reader is behind prefixes may come and go any number of times
+    if (this.#withdrawn.length > 1024 && this.#withdrawn.length > 2 * this.#entries.size) {
+      this.#withdrawn = this.#withdrawn.slice(this.#purged).filter((one) => one.entry.seq === one.seq)
+      this.#purged = 0
+    }
   }
 
   /** A reader that has everything before it. */
