@@ -18,6 +18,16 @@ export class Links implements Disposable {
 
   /** The other addresses of the device that has `localAddr`, or of `device`: link-local ones belong to no one device. */
   localAddrsOf(localAddr: Addr, device: string | undefined): readonly Addr[] {
+    try {
+      return this.#addrsBeside(localAddr, device)
+    } catch (error) {
+      // a session without them has next hops of its own family alone
+      this.#log.warn('the addresses of this node cannot be read', { error: messageOf(error) })
+      return []
+    }
+  }
+
+  #addrsBeside(localAddr: Addr, device: string | undefined): readonly Addr[] {
     const all = listAddresses(this.#netlink)
     const index =
       device === undefined
