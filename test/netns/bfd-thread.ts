@@ -67,7 +67,6 @@ export class BfdThread implements AsyncDisposable {
   }
 
   #tell(message: ToBfdThread): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#worker.postMessage(message)
   }
 
