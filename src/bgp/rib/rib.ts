@@ -6,7 +6,13 @@
 // Calls only note what has changed; deciding and writing follow on later turns of the event loop, in portions.
 import { type Family, Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
-import { type AdvertisedStatus, type LearnedRouteChange, type PathStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import {
+  type AdvertisedStatus,
+  type LearnedRoute,
+  type LearnedRouteChange,
+  type PathStatus,
+  type SpeakerConfig,
+} from '#/model/bgp.ts'
 import { nlriOf, prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type RouteSink, type SessionEnd } from '../contract.ts'
@@ -32,6 +38,11 @@ export type RibDeps = {
 export type PathFilter = { readonly prefix?: string; readonly family?: Family; readonly peer?: string }
 
 const families = [4, 6] as const
+
+/** Not by spreading: a table is many of them. */
+function routeOf(prefix: Prefix, { nextHops, peers, isAllowed, isStale }: Forwarding): LearnedRoute {
+  return { prefix, nextHops, peers, isAllowed, isStale }
+}
 
 export class Rib implements RouteSink {
   readonly #deps: RibDeps
@@ -127,7 +138,7 @@ export class Rib implements RouteSink {
 
   #noteForwarding(family: Family, nlri: Nlri, forwarding: Forwarding | undefined): void {
     const prefix = prefixOf(nlri, family)
-    this.#changes.push({ prefix, route: forwarding && { prefix, ...forwarding } })
+    this.#changes.push({ prefix, route: forwarding && routeOf(prefix, forwarding) })
   }
 
   *#decideAgain(family: Family): Job {
