@@ -39,10 +39,6 @@ export class Portion {
     this.#onFailure = onFailure
   }
 
-  get isEmpty(): boolean {
-    return this.#bytes === 0
-  }
-
   /** Returns whether there is room for more. */
   add({ path, nlri, isMixed }: LogEntry): boolean {
     if (nlri === undefined) return true
