@@ -5,6 +5,7 @@ import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Causeway } from './bgp/causeway.ts'
 import { bestRoute, established, foreignKinds, noRoute, routerOf } from './bgp/daemons.ts'
+import { eventually } from './bgp/eventually.ts'
 import { Lan } from './bgp/lan.ts'
 import { type Router } from './bgp/router.ts'
 
@@ -45,7 +46,12 @@ async function killAndRestart(killed: Router, helper: Router): Promise<void> {
   const watched = watching(helper, staying)
   await killed.kill()
   await killed.withdraw(leaving)
-  await bestRoute(helper, staying, ({ isStale }) => isStale === true)
+  await eventually(
+    'the session gone',
+    () => helper.neighbours(),
+    ([neighbour]) => neighbour!.state !== 'Established',
+  )
+  await bestRoute(helper, staying, ({ isStale = true }) => isStale)
   await killed.start({ isRestarting: true })
   await established(helper, killed)
   await noRoute(helper, leaving, killed)

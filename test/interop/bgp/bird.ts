@@ -105,7 +105,7 @@ function communitiesOf(attributes: ReadonlyMap<string, string>): string[] {
 export function parseRoutes(text: string): RouteView[] {
   const views: RouteView[] = []
   let prefix = ''
-  let head: { from: string; isBest: boolean; isStale: boolean } | undefined
+  let head: { from: string; isBest: boolean } | undefined
   let attributes = new Map<string, string>()
   const finish = (): void => {
     const nextHop = attributes.get('BGP.next_hop')
@@ -123,12 +123,11 @@ export function parseRoutes(text: string): RouteView[] {
     attributes = new Map()
   }
   for (const line of text.split('\n')) {
-    const route =
-      /^(\S+)?\s+(?:unicast|blackhole|unreachable|prohibit)\s+\[(\S+) [^\]]*\]( \*)? \((\d+)(\/\S+)?(s?)\)/.exec(line)
+    const route = /^(\S+)?\s+(?:unicast|blackhole|unreachable|prohibit)\s+\[(\S+) [^\]]*\]( \*)? \(/.exec(line)
     if (route) {
       finish()
       prefix = route[1] ?? prefix
-      head = { from: route[2]!, isBest: route[3] !== undefined, isStale: route[6] === 's' }
+      head = { from: route[2]!, isBest: route[3] !== undefined }
       continue
     }
     const attribute = /^\t(BGP\.[a-z_]+): ?(.*)$/.exec(line)

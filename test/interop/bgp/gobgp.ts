@@ -27,6 +27,9 @@ function neighbourConfig(neighbour: RouterNeighbour, { clusterId }: RouterSettin
     config: {
       ...(addr === undefined ? { 'neighbor-interface': device } : { 'neighbor-address': addr }),
       'peer-as': asn,
+      // until all of its own routes are there, which it cannot read from its configuration: after a restart it would say that it has
+      // none
+      'admin-down': true,
       ...(password !== undefined && { 'auth-password': password }),
     },
     // it would try only after several seconds; the other side is quicker
@@ -165,6 +168,7 @@ export class Gobgp implements Router {
       { explain },
     )
     for (const route of this.#routes.values()) await this.announce(route)
+    for (const { addr, device } of neighbours) await this.#gobgp('neighbor', addr ?? device!, 'enable')
   }
 
   async kill(): Promise<void> {

@@ -57,6 +57,7 @@ export type RouteView = {
   readonly isBest: boolean
   /** "65000:1" and "65000:1:2", sorted; undefined where the router does not tell. */
   readonly communities?: readonly string[]
+  /** Undefined where the router does not tell. */
   readonly isStale?: boolean
 }
 
