@@ -1,12 +1,8 @@
 // The datapath: pod to pod across nodes over the overlay, against node to node over the underlay beneath it and against
 // flannel's VXLAN made by hand on the same underlay. Then what parts of the way cost, by taking them out one at a time.
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { labDown } from '#/lab/down.ts'
-import { existingLabs } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
-import { nodeNetns, podNetns, routerNetns } from '#/lab/spec.ts'
-import { createNetns, Netns, netnsPath } from '#/sys/netns.ts'
+import { nodeNetns, routerNetns } from '#/lab/spec.ts'
+import { type Netns } from '#/sys/netns.ts'
 import {
   type Benchmark,
   type Effort,
@@ -18,8 +14,8 @@ import {
   type Table,
 } from './benchmark.ts'
 import { type Flow, measureFlow, type Path } from './flows.ts'
-import { RigError, shellIn } from './netns.ts'
-import { causeway } from './processes.ts'
+import { BenchLab } from './lab.ts'
+import { shellIn } from './netns.ts'
 import { Rig } from './rig.ts'
 import { median, roundRatios, spread } from './stats.ts'
 
@@ -29,101 +25,43 @@ const sizes = {
   full: { rounds: 7, seconds: 2, paths: 5, parts: 7 },
 }
 
-type UpReport = {
-  readonly pods: readonly { readonly name: string; readonly node: string; readonly addrs: readonly string[] }[]
-}
-
 /** A way from one end to the other, and what to change about it before and after it is measured. */
 type Case = { readonly name: string; readonly path: Path; readonly before?: () => void; readonly after?: () => void }
 type Measured = { readonly name: string; readonly flows: Flow[] }
 
-/** With the process id behind them they are the labs' names. */
-const labPrefixes = { vxlan: 'bench', native: 'bnat' } as const
-
-/** Labs of runs that were killed. */
-async function removeLeftLabs(): Promise<void> {
-  for (const lab of existingLabs()) {
-    const pid = /^(?:bench|bnat)(\d+)$/.exec(lab)?.[1]
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await labDown(lab)
-  }
+/** A namespace that goes with the lab, with a cable from its eth0 to the lab's underlay. */
+function beside(lab: BenchLab, name: string, addr: string): Netns {
+  const netns = lab.made(name)
+  const router = lab.opened(routerNetns(lab.name))
+  shellIn(
+    router,
+    `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(lab.name, name)}
+    ip link set ${name} master subnet-1 up`,
+  )
+  shellIn(netns, `ip link set lo up; ip link set eth0 up; ip addr add ${addr} dev eth0`)
+  return netns
 }
 
-class DatapathLab {
-  readonly name: string
-  readonly #open: Netns[] = []
-  readonly pods: UpReport['pods']
+/** A pod of a namespace made with `beside`. */
+function podBeside(lab: BenchLab, node: Netns, name: string): Netns {
+  const pod = lab.made(name)
+  shellIn(
+    node,
+    `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(lab.name, name)}
+    ip link set ${name} master cni0 up`,
+  )
+  return pod
+}
 
-  constructor(rig: Rig, routing: keyof typeof labPrefixes) {
-    this.name = `${labPrefixes[routing]}${process.pid}`
-    rig.defer(() => {
-      for (const netns of this.#open) netns[Symbol.dispose]()
-      this.#causeway('down')
-    })
-    const options = ['--nodes', '2', '--pods', '1', '--families', 'ipv4', '--routing', routing, '--json']
-    this.pods = (JSON.parse(this.#causeway('up', ...options)) as UpReport).pods
-  }
+/** kill -9: packets go on, and what is changed by hand stays changed. */
+function killAgents(lab: BenchLab): void {
+  for (const { pid, role } of labProcesses(lab.name)) if (role.startsWith('agent-')) process.kill(pid, 'SIGKILL')
+}
 
-  #causeway(action: string, ...options: readonly string[]): string {
-    const command = [...causeway.slice(1), 'lab', action, '--name', this.name, ...options]
-    const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8' })
-    if (status !== 0) throw new RigError(`causeway lab ${action}: ${stderr}`)
-    return stdout
-  }
-
-  #opened(name: string): Netns {
-    const netns = new Netns(netnsPath(name))
-    this.#open.push(netns)
-    return netns
-  }
-
-  node(number: number): Netns {
-    return this.#opened(nodeNetns(this.name, `node-${number}`))
-  }
-
-  pod(name: string): Netns {
-    return this.#opened(podNetns(this.name, 'default', name))
-  }
-
-  /** From the pod of one node to that of the other. */
-  podPath(): Path {
-    const [from, to] = this.pods
-    return { from: this.pod(from!.name), to: this.pod(to!.name), addr: to!.addrs[0]! }
-  }
-
-  /** A namespace that goes with the lab, with a cable from its eth0 to the lab's underlay. */
-  beside(name: string, addr: string): Netns {
-    const netns = this.#made(name)
-    const router = this.#opened(routerNetns(this.name))
-    shellIn(
-      router,
-      `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(this.name, name)}
-      ip link set ${name} master subnet-1 up`,
-    )
-    shellIn(netns, `ip link set lo up; ip link set eth0 up; ip addr add ${addr} dev eth0`)
-    return netns
-  }
-
-  #made(name: string): Netns {
-    const netns = createNetns(nodeNetns(this.name, name))
-    this.#open.push(netns)
-    return netns
-  }
-
-  /** A pod of a namespace made with `beside`. */
-  podBeside(node: Netns, name: string): Netns {
-    const pod = this.#made(name)
-    shellIn(
-      node,
-      `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(this.name, name)}
-      ip link set ${name} master cni0 up`,
-    )
-    return pod
-  }
-
-  /** kill -9: packets go on, and what is changed by hand stays changed. */
-  killAgents(): void {
-    for (const { pid, role } of labProcesses(this.name)) if (role.startsWith('agent-')) process.kill(pid, 'SIGKILL')
-  }
+/** From the pod of one node to that of the other. */
+function podPath(lab: BenchLab): Path {
+  const [from, to] = lab.pods
+  return { from: lab.pod(from!.name), to: lab.pod(to!.name), addr: to!.addrs[0]! }
 }
 
 const flannelHosts = ['172.30.1.101', '172.30.1.102'] as const
@@ -135,10 +73,10 @@ function peerOf(number: number): number {
 }
 
 /** Two nodes with a pod each, as flannel makes them. Returns the way between the pods and the nodes. */
-function flannelPath(lab: DatapathLab): { path: Path; nodes: readonly Netns[] } {
+function flannelPath(lab: BenchLab): { path: Path; nodes: readonly Netns[] } {
   const made = [1, 2].map((number) => {
     const name = `flannel-${number}`
-    const node = lab.beside(name, `${flannelHosts[number - 1]}/24`)
+    const node = beside(lab, name, `${flannelHosts[number - 1]}/24`)
     const peer = peerOf(number)
     shellIn(
       node,
@@ -150,7 +88,7 @@ function flannelPath(lab: DatapathLab): { path: Path; nodes: readonly Netns[] } 
       bridge fdb append ${flannelMac(peer)} dev flannel.1 dst ${flannelHosts[peer - 1]} self permanent
       ip route replace 10.99.${peer}.0/24 via 10.99.${peer}.0 dev flannel.1 onlink`,
     )
-    const pod = lab.podBeside(node, `flannel-pod-${number}`)
+    const pod = podBeside(lab, node, `flannel-pod-${number}`)
     shellIn(
       pod,
       `ip link set lo up; ip link set eth0 mtu 1450 up; ip addr add 10.99.${number}.2/24 dev eth0
@@ -296,11 +234,11 @@ function nativeGoal(paths: readonly Measured[]): Goal[] {
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const { rounds, seconds, paths: pathCount, parts: partCount } = settingsOf(sizes, effort)
   await using rig = new Rig()
-  await removeLeftLabs()
-  const lab = new DatapathLab(rig, 'vxlan')
-  const native = new DatapathLab(rig, 'native').podPath()
+  const options = ['--nodes', '2', '--pods', '1', '--families', 'ipv4']
+  const lab = await BenchLab.up(rig, options)
+  const native = podPath(await BenchLab.up(rig, [...options, '--routing', 'native']))
   const nodes = [lab.node(1), lab.node(2)]
-  const overlay = lab.podPath()
+  const overlay = podPath(lab)
   const flannel = flannelPath(lab)
   const inFlannel = (command: string) => () => {
     for (const node of flannel.nodes) shellIn(node, command)
@@ -322,7 +260,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     seconds,
     (line) => say(`paths, ${line}`),
   )
-  lab.killAgents()
+  killAgents(lab)
   const cases = partCases(overlay, nodes).slice(-partCount)
   const parts = await measureAll(cases, rounds, seconds, (line) => say(`parts, ${line}`))
   const [flannelUs, ownUs] = paths.slice(-2).map(({ flows }) => median(flows.map(({ roundTripUs }) => roundTripUs)))

@@ -6,12 +6,19 @@ import { messageOf } from '#/lib/log.ts'
 import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
 import { controllerBenchmark } from './controller.ts'
 import { datapathBenchmark } from './datapath.ts'
+import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 
-const benchmarks: readonly Benchmark[] = [podsBenchmark, datapathBenchmark, nodesBenchmark, controllerBenchmark]
+const benchmarks: readonly Benchmark[] = [
+  podsBenchmark,
+  datapathBenchmark,
+  failoverBenchmark,
+  nodesBenchmark,
+  controllerBenchmark,
+]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
 const { values, positionals } = parseArgs({

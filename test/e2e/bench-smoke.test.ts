@@ -35,14 +35,13 @@ async function smoke(name: string): Promise<void> {
     for (const value of [samples].flat())
       assert.ok(Number.isFinite(value) && value >= 0 && value < 1e6, `${figure}: ${value}`)
   }
-  const left = readdirSync(netnsFolder).filter(
-    (each) => each.includes(`-${child.pid}-`) || each.includes(`-bench${child.pid}-`),
-  )
+  const own = new RegExp(`-(b[a-z])?${child.pid}-`)
+  const left = readdirSync(netnsFolder).filter((each) => own.test(each))
   assert.deepEqual(left, [])
 }
 
 suite('benchmarks', { concurrency: true }, () => {
-  for (const name of ['pods', 'datapath', 'nodes', 'controller']) {
+  for (const name of ['pods', 'datapath', 'failover', 'nodes', 'controller']) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))
   }
 })
