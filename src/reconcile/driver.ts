@@ -12,6 +12,8 @@ export type Change = {
   /** The same as commands of ip, bridge and nft. */
   readonly commands: readonly string[]
   readonly work: Work
+  /** The key of the object that takes the place of this one, which therefore stays when that one could not be made. */
+  readonly successor?: string
   /** Told when it has been carried out. */
   readonly done?: () => void
   /** What a refusal means and what to do, in one line; without it, or when it has nothing to say, the kernel's words are told. */
@@ -73,7 +75,7 @@ export function changeOf(
   verb: Change['verb'],
   key: string,
   operations: readonly Operation[],
-  more: Pick<Change, 'done' | 'explain'> = {},
+  more: Pick<Change, 'successor' | 'done' | 'explain'> = {},
 ): Change {
   return {
     verb,

@@ -103,8 +103,7 @@ export class Reconciler {
           continue
         }
         this.#status.retain(driver.kind, new Set(comparison.keys))
-        await this.#applyAdditions(driver.kind, comparison, totals)
-        leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
+        leftovers.unshift({ kind: driver.kind, changes: await this.#applyAdditions(driver.kind, comparison, totals) })
         await setImmediate()
       }
       if (options.isComplete)
@@ -128,8 +127,7 @@ export class Reconciler {
           totals.add(driver.kind, 0, 1)
           continue
         }
-        await this.#applyAdditions(driver.kind, comparison, totals)
-        leftovers.unshift({ kind: driver.kind, changes: comparison.leftovers })
+        leftovers.unshift({ kind: driver.kind, changes: await this.#applyAdditions(driver.kind, comparison, totals) })
       }
       if (options.isComplete)
         for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
@@ -165,7 +163,8 @@ export class Reconciler {
     }
   }
 
-  async #applyAdditions(kind: string, comparison: Comparison, totals: Totals): Promise<void> {
+  /** Returns what may be deleted afterwards. */
+  async #applyAdditions(kind: string, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
     for (const key of comparison.keys) {
@@ -174,6 +173,10 @@ export class Reconciler {
     }
     // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
     for (const [key, message] of failures) this.#log.error(`${kind} ${key} failed`, { message })
+    const { leftovers } = comparison
+    return failures.size === 0
+      ? leftovers
+      : leftovers.filter(({ successor }) => successor === undefined || !failures.has(successor))
   }
 
   async #applyDeletions(kind: string, changes: readonly Change[], totals: Totals): Promise<void> {

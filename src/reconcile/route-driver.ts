@@ -81,7 +81,11 @@ export class RouteDriver implements Driver {
       // thousands that are as they should be are passed over in portions; what is left is nearly always little
       if (++seen % comparedPerTurn === 0) await setImmediate()
       const found = actual.get(key)
-      if (found && sameRoute(toRoute(each, names), found)) continue
+      if (found && sameRoute(toRoute(each, names), found)) {
+        // from now on it is there because it is wanted, and goes when it is not any more
+        this.#hold(key, each.metric, 'made')
+        continue
+      }
       // BGP's is better, and will be told again
       const isDirect = each.kind === 'native' && each.origin === 'direct'
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
@@ -93,6 +97,7 @@ export class RouteDriver implements Driver {
       .filter(([key, found]) => !desired.has(key) && !(keepsLearned && this.#mayBeLearned(found)))
       .map(([key, found]) =>
         changeOf('delete', key, [routeDelete(found, names.nameOf)], {
+          successor: String(found.dst),
           done: () => this.#forget(String(found.dst), found.metric),
         }),
       )
@@ -181,7 +186,10 @@ export class RouteDriver implements Driver {
       nextHops: [],
     }
     const key = isLast ? prefix : `${prefix} metric ${metric}`
-    return changeOf('delete', key, [routeDelete(route, String)], { done: () => this.#forget(prefix, metric) })
+    return changeOf('delete', key, [routeDelete(route, String)], {
+      successor: prefix,
+      done: () => this.#forget(prefix, metric),
+    })
   }
 
   #hold(prefix: string, metric: number, origin: Origin): void {

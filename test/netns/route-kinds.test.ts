@@ -133,3 +133,50 @@ test("another's route of our metric stays; where it took the place of ours, ours
   assert.equal((await apply()).failed, 0)
   assert.match(host.netns.sh('ip route show 10.244.2.0/24'), /via 172\.30\.1\.3 dev eth0 proto 67/)
 })
+
+for (const way of ['compare', 'difference'] as const) {
+  test(`a way that cannot be made takes the former one from nobody: ${way}`, async () => {
+    using host = new Host()
+    await host.compare('overlay')
+    // the kernel takes no broadcast address for a gateway, and no address of its own
+    const refused = { 4: '172.30.1.255', 6: 'fd30::1' } as const
+    const routes = ([4, 6] as const).map((family): DesiredRoute => {
+      const nextHops = [{ device: 'eth0', gateway: Addr.parse(refused[family]) }]
+      const dst = prefixes[family]
+      return { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
+    })
+    const { failed } =
+      way === 'compare'
+        ? await host.reconciler.apply({ ...emptyNetwork, routes }, { isComplete: true })
+        : await host.reconciler.applyDelta(
+            {
+              routes: new Map(routes.map((route) => [String(route.dst), route])),
+              neighbours: new Map(),
+              tunnelEnds: new Map(),
+            },
+            { isComplete: true },
+          )
+    assert.equal(failed, 2)
+    assert.equal(host.netns.sh('ip route show proto 67; ip -6 route show proto 67').match(/dev cw-vxlan/g)?.length, 2)
+    await host.compare('one')
+    assert.equal(host.count(), 2)
+  })
+}
+
+test('what was found and is told, and then withdrawn, goes at once, though BGP has not told everything yet', async () => {
+  using host = new Host()
+  await host.compare('one')
+  const restarted = new Reconciler({
+    netlink: host.netlink,
+    drivers: [new RouteDriver(host.netlink)],
+    log: silent,
+    nowMs: Date.now,
+  })
+  const options = { isComplete: true, keepsLearned: true }
+  await restarted.apply(emptyNetwork, options)
+  assert.equal(host.count(), 2, 'nothing told yet')
+  await restarted.apply({ ...emptyNetwork, routes: [routeOf('one', 4)!] }, options)
+  await restarted.apply(emptyNetwork, options)
+  assert.equal(host.netns.sh('ip route show proto 67'), '')
+  assert.match(host.netns.sh('ip -6 route show proto 67'), /^fd10/)
+})
