@@ -65,6 +65,17 @@ export function exportSettings(
   }
 }
 
+/** RFC 4360 section 3.1: the T bit, set on extended communities that stay within an AS (section 6). */
+const nonTransitive = 1n << 62n
+
+/** As they leave the AS. */
+function crossing(attributes: PathAttributes): PathAttributes {
+  if (attributes.extendedCommunities === undefined) return attributes
+  const { extendedCommunities, ...others } = attributes
+  const kept = extendedCommunities.filter((community) => (community & nonTransitive) === 0n)
+  return kept.length === 0 ? others : { ...others, extendedCommunities: kept }
+}
+
 export class ExportRules {
   readonly settings: ExportSettings
   readonly wire: WireSettings
@@ -114,7 +125,7 @@ export class ExportRules {
     const { isInternal, localAsn, routerId, clusterId } = this.settings
     const { localPreference: _, med, originatorId, clusterList, ...kept } = path.attributes
     if (!isInternal) {
-      const { localPreference: __, ...changed } = applyChanges(kept, outcome.set, localAsn)
+      const { localPreference: __, ...changed } = applyChanges(crossing(kept), outcome.set, localAsn)
       return { ...changed, asPath: prepend(changed.asPath, localAsn, 1) }
     }
     const isReflected = path.isInternal

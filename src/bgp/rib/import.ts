@@ -1,5 +1,5 @@
-// What becomes of a received route: loop checks of RFC 4271 section 9.1.2 and RFC 4456 section 8, next hops that cannot be, the
-// default of RFC 8212, and policy. Refused routes are kept with the reason: a policy that changes needs no refresh.
+// What becomes of a received route: paths that are not their neighbour's (RFC 4271 section 6.3), loop checks of section 9.1.2 and RFC
+// 4456 section 8, next hops that cannot be, the default of RFC 8212, and policy. Refused routes are kept with the reason: a policy that changes needs no refresh.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type Nlri, type PathAttributes } from '#/wire/bgp/values.ts'
@@ -48,6 +48,7 @@ export class Importer {
 
   #refusalOf({ neighbour, attributes, nextHop }: Received): string | undefined {
     return (
+      refusedFirstAsn(attributes, neighbour) ??
       this.#loopOf(attributes, neighbour.isInternal) ??
       refusedNextHop(nextHop, neighbour) ??
       (!neighbour.isInternal && this.#peer.importPolicy === undefined
@@ -73,13 +74,26 @@ export class Importer {
   }
 }
 
+/**
+ * RFC 4271 section 6.3: the path of an external neighbour begins with its own AS. RFC 7606 section 7.2 makes a withdrawal of what was
+ * an error there.
+ */
+function refusedFirstAsn(
+  { asPath }: PathAttributes,
+  { isInternal, remoteAsn }: Received['neighbour'],
+): string | undefined {
+  const first = firstAsnOf(asPath)
+  if (isInternal || first === remoteAsn) return undefined
+  return `the AS path begins with ${first ?? 'no AS'}, not with the peer's AS ${remoteAsn} (RFC 4271 section 6.3)`
+}
+
 /** What can be told without asking the kernel. */
 function refusedNextHop(
   { addr, linkLocal }: Received['nextHop'],
   neighbour: Received['neighbour'],
 ): string | undefined {
   const used: Addr = addr.isUnspecified && linkLocal !== undefined ? linkLocal : addr
-  if (used.isUnspecified || used.isMulticast) return `next hop ${used} is no host's address`
+  if (used.isUnspecified || used.isMulticast || used.isLoopback) return `next hop ${used} is no host's address`
   const isOwn = used.equals(neighbour.localAddr) || neighbour.localAddrs.some((local) => local.equals(used))
   if (isOwn) return `next hop ${used} is this node's own address`
   if (used.family === 6 && used.isLinkLocal && neighbour.device === undefined) {
