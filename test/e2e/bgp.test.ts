@@ -1,0 +1,149 @@
+// BGP between a lab's nodes, as their users see it: sessions, routes, passwords, drains, and restarts that lose nothing.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/agent/bgp/reports.ts'
+import { type PeerStatus } from '#/model/bgp.ts'
+import { causeway, countPackets, eventually, must, run, TestLab } from './harness.ts'
+
+const options = ['--nodes', '3', '--pods', '1', '--routing', 'native']
+const afterRestartMs = 20_000
+
+/** What one node's agent answers to `causeway bgp VERB`. */
+function ask<T>(lab: TestLab, node: string, verb: string): T {
+  const { stdout, stderr } = run(causeway, ['bgp', verb, '--json', '--lab', lab.name, '--node', node])
+  const [answer] = JSON.parse(stdout) as { value?: T; error?: string }[]
+  assert.ok(answer?.value, `${node}: ${answer?.error}${stderr}`)
+  return answer.value
+}
+
+function peers(lab: TestLab, node: string): readonly PeerStatus[] {
+  return ask<BgpPeersReport>(lab, node, 'peers').peers
+}
+
+function areUp(lab: TestLab, node: string, count: number): boolean {
+  const all = peers(lab, node)
+  return all.length === count && all.every(({ state }) => state === 'Established')
+}
+
+async function up(lab: TestLab) {
+  const report = lab.up(...options)
+  for (const { name } of report.nodes) await eventually(`sessions of ${name}`, () => areUp(lab, name, 2))
+  return report
+}
+
+function cidrsOf(nodes: { name: string; podCIDRs: string[] }[], name: string): string[] {
+  return nodes.find((node) => node.name === name)!.podCIDRs
+}
+
+/** The prefixes that a node has learned from another. */
+function learned(lab: TestLab, node: string, from: string): string[] {
+  const { routes } = ask<BgpRoutesReport>(lab, node, 'routes')
+  return routes.flatMap(({ peer, prefix }) => (peer === `node/${from}` ? [prefix] : [])).sort()
+}
+
+test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked at', async () => {
+  using lab = new TestLab()
+  const { nodes } = await up(lab)
+  const cidrs = cidrsOf(nodes, 'node-2').sort()
+  await eventually("node-2's pod CIDRs at node-1", () => learned(lab, 'node-1', 'node-2').join() === cidrs.join())
+  const { routes } = ask<BgpRoutesReport>(lab, 'node-1', 'routes')
+  for (const { prefix, kernel } of routes.filter(({ peer }) => peer !== '(own)'))
+    assert.deepEqual(kernel, { isInstalled: true }, prefix)
+  const { routes: advertised } = ask<BgpAdvertisedReport>(lab, 'node-1', 'advertised')
+  assert.deepEqual(
+    advertised.map(({ prefix, peer }) => `${prefix} ${peer}`).sort(),
+    cidrsOf(nodes, 'node-1')
+      .flatMap((cidr) => [`${cidr} node/node-2`, `${cidr} node/node-3`])
+      .sort(),
+  )
+  const text = must(causeway, 'bgp', 'routes', '--explain', '--lab', lab.name, '--node', 'node-1')
+  assert.match(text, /10\.244\.1\.0\/24 +172\.30\.1\.12 +node\/node-2 .*best, installed +the only path/)
+  await eventually(
+    'the BGPNode of node-1',
+    () => lab.kubectl('get', 'bgpnode', 'node-1', '-o', 'jsonpath={.status.established}') === '2',
+    afterRestartMs,
+  )
+  const metrics = lab.mustInside(
+    'node-1',
+    ...['curl', '-sf', '--unix-socket', `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`],
+    'http://agent/metrics',
+  )
+  assert.match(metrics, /causeway_bgp_session_established\{peer="node\/node-2"\} 1/)
+  assert.match(metrics, /causeway_bgp_routes_learned 4/)
+})
+
+test('a node that is drained withdraws all at once, and a node that goes is no neighbour any more', async () => {
+  using lab = new TestLab()
+  const { nodes } = await up(lab)
+  await eventually('the BGPNode', () => lab.kubectl('get', 'bgpnodes', '-o', 'name').includes('node-2'), afterRestartMs)
+  const drain = (isDrained: boolean) =>
+    lab.kubectl('patch', 'bgpnode', 'node-2', '--type', 'merge', '-p', JSON.stringify({ spec: { drained: isDrained } }))
+  drain(true)
+  await eventually('nothing of node-2', () => learned(lab, 'node-1', 'node-2').length === 0)
+  assert.ok(areUp(lab, 'node-2', 2), 'a drain ends no session')
+  drain(false)
+  await eventually('all of node-2', () => learned(lab, 'node-1', 'node-2').length === cidrsOf(nodes, 'node-2').length)
+  lab.kubectl('delete', 'node', 'node-3', '--wait=false')
+  await eventually('no neighbour node-3', () => peers(lab, 'node-1').every(({ name }) => name !== 'node/node-3'))
+  assert.deepEqual(learned(lab, 'node-1', 'node-3'), [])
+})
+
+test('a mesh with a password has no session without its Secret, and comes up with it', async () => {
+  using lab = new TestLab()
+  await up(lab)
+  const meshPasswordSecretRef = { name: 'bgp' }
+  lab.kubectl(
+    'patch',
+    'bgpconfiguration',
+    'default',
+    '--type',
+    'merge',
+    '-p',
+    JSON.stringify({ spec: { meshPasswordSecretRef } }),
+  )
+  await eventually('sessions that are kept down', () =>
+    peers(lab, 'node-1').every(
+      ({ state, lastError = '' }) => state === 'Idle' && lastError.includes('causeway-system/bgp'),
+    ),
+  )
+  lab.kubectl('create', 'namespace', 'causeway-system')
+  lab.kubectl('create', 'secret', 'generic', 'bgp', '-n', 'causeway-system', '--from-literal=password=')
+  // whoever changes a Secret says so by touching an object: else it is read again in some seconds
+  const touch = (value: string) =>
+    lab.kubectl('annotate', 'bgpconfiguration', 'default', `touched=${value}`, '--overwrite')
+  touch('1')
+  await eventually('an empty password is none', () =>
+    peers(lab, 'node-1').every(({ state, lastError = '' }) => state === 'Idle' && lastError.includes('empty')),
+  )
+  const data = { password: Buffer.from('secret').toString('base64') }
+  lab.kubectl('patch', 'secret', 'bgp', '-n', 'causeway-system', '--type', 'merge', '-p', JSON.stringify({ data }))
+  touch('2')
+  for (const node of ['node-1', 'node-2', 'node-3'])
+    await eventually(`sessions of ${node}`, () => areUp(lab, node, 2), afterRestartMs)
+})
+
+test('an agent that is stopped or killed and started again loses no packet and no route', async () => {
+  using lab = new TestLab()
+  const { pods, nodes } = await up(lab)
+  const { addrs } = pods.find(({ node }) => node === 'node-2')!
+  const flows = addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, 1500, 0.01))
+  const cidr = cidrsOf(nodes, 'node-2')[0]!
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const pid of lab.pids('agent-node-2')) process.kill(pid, signal)
+    await eventually('the end of the agent', () => lab.pids('agent-node-2').length === 0)
+    await eventually('its neighbour knows', () =>
+      peers(lab, 'node-1').some(({ name, gracefulRestart }) => name === 'node/node-2' && gracefulRestart === 'helping'),
+    )
+    const { routes } = ask<BgpRoutesReport>(lab, 'node-1', 'routes')
+    assert.ok(
+      routes.some(({ prefix, isStale, isBest }) => prefix === cidr && isStale && isBest),
+      `${cidr} is not kept`,
+    )
+    lab.up(...options)
+    await eventually('sessions', () => areUp(lab, 'node-2', 2), afterRestartMs)
+    await eventually('no stale route', () =>
+      ask<BgpRoutesReport>(lab, 'node-1', 'routes').routes.every(({ isStale }) => !isStale),
+    )
+  }
+  for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 1500, lost: 0 })
+})
