@@ -17,13 +17,15 @@ const leastDeferralSeconds = 60
 /** The RIB as a speaker needs it: what is not of sessions in a configuration is told to it. */
 export interface ConfigurableRoutes extends RouteSink {
   configure(config: SpeakerConfig): void
+  /** Calls back, on a later turn, once all that it was told so far is decided on, and told further. */
+  whenDecided(call: () => void): void
 }
 
 export type SpeakerDeps = Omit<SessionDeps, 'routes' | 'random' | 'defer'> & {
   readonly rib: ConfigurableRoutes
   readonly random?: SessionDeps['random']
   readonly defer?: SessionDeps['defer']
-  /** Once, on a later turn: every peer has sent End-of-RIB, or the deferral time is over. */
+  /** Once, on a later turn: every peer has sent End-of-RIB, or the deferral time is over, and what they sent is decided on. */
   readonly onReady?: () => void
 }
 
@@ -170,8 +172,8 @@ export class Speaker implements AsyncDisposable {
     if (this.#isReady || this.#state !== 'running') return
     this.#isReady = true
     this.#deferral?.cancel()
-    const { defer, onReady } = this.#deps
-    if (onReady !== undefined) defer(onReady)
+    const { rib, onReady } = this.#deps
+    if (onReady !== undefined) rib.whenDecided(onReady)
   }
 }
 

@@ -53,6 +53,7 @@ export class Rib implements RouteSink {
   readonly #outbound: Outbound
   readonly #turns: Turns
   #changes: LearnedRouteChange[] = []
+  #whenDecided: { readonly entered: number; readonly call: () => void }[] = []
 
   constructor(config: SpeakerConfig, deps: RibDeps) {
     this.#deps = deps
@@ -133,7 +134,17 @@ export class Rib implements RouteSink {
     const changes = this.#changes
     this.#changes = []
     if (changes.length > 0) this.#deps.onRoutes(changes)
+    const isDecided = ({ entered }: { readonly entered: number }): boolean => entered <= this.#locRib.decidedUpTo
+    const due = this.#whenDecided.filter(isDecided)
+    if (due.length > 0) this.#whenDecided = this.#whenDecided.filter((one) => !isDecided(one))
+    for (const { call } of due) call()
     return hasMore
+  }
+
+  /** Calls back, on a later turn, once `onRoutes` has been told of everything that has come so far. */
+  whenDecided(call: () => void): void {
+    this.#whenDecided.push({ entered: this.#locRib.entered, call })
+    this.#turns.request()
   }
 
   #noteForwarding(family: Family, nlri: Nlri, forwarding: Forwarding | undefined): void {

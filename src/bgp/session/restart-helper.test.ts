@@ -19,7 +19,7 @@ const restarting = { kind: 'restarting', families: [4, 6] } as const
 
 function setUp(): { clock: ManualClock; told: string[]; helper: RestartHelper } {
   const clock = new ManualClock()
-  const routes = new FakeRoutes()
+  const routes = new FakeRoutes({ defer: clock.defer })
   return { clock, told: routes.told, helper: new RestartHelper({ peer: 'b' }, { clock, routes, log: silent }) }
 }
 

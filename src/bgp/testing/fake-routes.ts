@@ -12,7 +12,16 @@ export class FakeRoutes implements RouteSink {
   readonly received = new Map<string, number>()
   readonly updates: Update[] = []
   drains = 0
+  readonly #defer: (call: () => void) => void
   #config: SpeakerConfig | undefined
+
+  constructor(deps: { readonly defer: (call: () => void) => void }) {
+    this.#defer = deps.defer
+  }
+
+  whenDecided(call: () => void): void {
+    this.#defer(call)
+  }
 
   configure(config: SpeakerConfig): void {
     this.#config = config

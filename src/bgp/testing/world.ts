@@ -64,7 +64,7 @@ export class World {
     config: SpeakerConfig,
     options: { readonly addrs?: readonly string[]; readonly deps?: Partial<SpeakerDeps> } = {},
   ): TestSpeaker {
-    const routes = new FakeRoutes()
+    const routes = new FakeRoutes({ defer: this.clock.defer })
     const addrs = (options.addrs ?? ['10.0.0.1', 'fe80::1']).map((text) => Addr.parse(text))
     const speaker = new Speaker(config, {
       transport: this.network.host(...addrs),
