@@ -28,6 +28,7 @@ export type InstallSettings = {
 
 /** What `--set` takes. */
 export const agentSettingNames: readonly string[] = [
+  'CAUSEWAY_ROUTING',
   'CAUSEWAY_MTU',
   'CAUSEWAY_FORWARD_CHAINS',
   'CAUSEWAY_FLANNEL_INTEROP',

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { messageOf } from '#/lib/log.ts'
 import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
+import { bgpBenchmark } from './bgp.ts'
 import { controllerBenchmark } from './controller.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { failoverBenchmark } from './failover.ts'
@@ -15,6 +16,7 @@ import { endAll } from './rig.ts'
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
   datapathBenchmark,
+  bgpBenchmark,
   failoverBenchmark,
   nodesBenchmark,
   controllerBenchmark,
