@@ -4,7 +4,7 @@ import { type Logger, type Level, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
-import { type FromSpeaker, type Question, type Questions, type ToSpeaker } from './thread-messages.ts'
+import { type FromSpeaker, type Question, type Questions, type StopKind, type ToSpeaker } from './thread-messages.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this file runs in a thread of the agent')
@@ -69,6 +69,12 @@ function answer(id: number, question: Question, argument: unknown): void {
   }
 }
 
+/** Closes everything: what C functions opened would outlive the thread. */
+async function end(how: StopKind, text: string): Promise<void> {
+  await live?.speaker.stop(how, text)
+  await live?.[Symbol.asyncDispose]()
+}
+
 function take(message: ToSpeaker): void {
   switch (message.kind) {
     case 'configure':
@@ -78,7 +84,7 @@ function take(message: ToSpeaker): void {
       answer(message.id, message.question, message.argument)
       return
     case 'stop':
-      void (live?.speaker.stop(message.how, message.text) ?? Promise.resolve()).finally(() => tell({ kind: 'stopped' }))
+      void end(message.how, message.text).finally(() => tell({ kind: 'stopped' }))
       return
     default:
       message satisfies never
@@ -89,6 +95,8 @@ port.on('message', (message: ToSpeaker) => {
   try {
     take(message)
   } catch (error) {
-    tell({ kind: 'failed', error: messageOf(error) })
+    // neighbours are to wait for the next thread
+    const because = messageOf(error)
+    void end('restart', because).finally(() => tell({ kind: 'failed', error: because }))
   }
 })
