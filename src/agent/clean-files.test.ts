@@ -15,6 +15,7 @@ test('the files of an agent go, the CNI configuration first, and nothing beside 
     'state/endpoints.sqlite-wal',
     'state/cni-spool',
     'run/cni.sock',
+    'run/bgp-speaker.json',
   ]
   const others = ['net.d/99-loopback.conf', 'state/notes', 'run/other.sock']
   for (const name of [...ours.filter((each) => !each.endsWith('spool')), 'state/cni-spool/c1:eth0', ...others])

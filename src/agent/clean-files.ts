@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from './agent.ts'
+import { savedConfigName } from './bgp/saved-config.ts'
 import { conflistName } from './cni-install/conflist.ts'
 
 /** Those that are there, in the order in which they are to go. Without `confDir` the CNI configuration is left alone. */
@@ -19,6 +20,8 @@ export function filesToClean(folders: {
     join(stateDir, spoolFolderName),
     join(runDir, agentSocketName),
     join(runDir, cniSocketName),
+    // it has passwords
+    join(runDir, savedConfigName),
   ].filter((path) => existsSync(path))
 }
 

@@ -23,6 +23,9 @@ import { readReset, type StopKind } from './thread-messages.ts'
 
 /** Objects change in bursts. */
 const settleMs = 100
+/** With thousands of nodes a plan takes long, and something always changes: it gets no more than this part of the agent's time. */
+const planShare = 0.1
+const longestSettleMs = 5_000
 /** With an API that is away, neighbours must not wait longer for what the last agent knew. */
 const savedAfterMs = 3_000
 const restartThreadMs = 5_000
@@ -73,6 +76,8 @@ export class BgpKeeper implements AsyncDisposable {
   #failure: string | undefined
   #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
+  /** How long the last plan took. */
+  #planMs = 0
   #isStopped = false
   /** Only the first speaker of this process comes after one that left routes. */
   #isRestarting: boolean
@@ -124,10 +129,13 @@ export class BgpKeeper implements AsyncDisposable {
   /** Something that the plan depends on may be different. */
   #notice(): void {
     if (this.#isStopped || this.#settling !== undefined) return
+    const delayMs = Math.min(Math.max(settleMs, this.#planMs / planShare), longestSettleMs)
     this.#settling = setTimeout(() => {
       this.#settling = undefined
+      const startedMs = performance.now()
       this.#replan()
-    }, settleMs)
+      this.#planMs = performance.now() - startedMs
+    }, delayMs)
   }
 
   #objectsChanged(): void {
@@ -168,28 +176,32 @@ export class BgpKeeper implements AsyncDisposable {
     const config = this.#saved.read()
     if (config === undefined) return
     this.#log.info('the API has not answered yet: BGP goes on as the last agent left it')
-    this.#apply({ ...config, isRestarting: this.#isRestarting })
+    const again = { ...config, isRestarting: this.#isRestarting }
+    this.#plan = { ...this.#plan, config: again }
+    this.#apply(again)
   }
 
   #apply(config: SpeakerConfig | undefined): void {
+    const text = config && JSON.stringify(config)
     try {
-      this.#saved.write(config)
+      this.#saved.write(text)
     } catch (error) {
       this.#log.warn('the configuration of BGP cannot be saved', { error: messageOf(error) })
     }
-    if (config === undefined) {
+    if (text === undefined) {
       this.#told = undefined
+      this.#failure = undefined
       void this.#endThread('shutdown', 'no BGP is configured on this node')
       this.learned.clear()
       this.#becomeReady()
       return
     }
-    const text = JSON.stringify(config)
     if (text === this.#told && this.#thread) return
     this.#told = text
-    if (this.#failure !== undefined && !this.#thread) return
+    // it is started in a while
+    if (this.#failure !== undefined) return
     this.#thread ??= this.#startThread()
-    this.#thread.configure(config)
+    this.#thread.configure(text)
   }
 
   #startThread(): SpeakerThread {
@@ -222,13 +234,15 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   #tryAgain(): void {
-    if (this.#told === undefined) return
+    const { config } = this.#plan
+    // meanwhile nobody may want it any more, or somebody have wanted it anew
+    if (this.#failure === undefined || config === undefined) return
     this.#failure = undefined
-    const config = this.#plan.config ?? this.#saved.read()
-    if (config === undefined) return
-    this.#told = JSON.stringify(config)
+    this.learned.beginAnew()
     this.#thread = this.#startThread()
-    this.#thread.configure({ ...config, isRestarting: true })
+    this.#told = JSON.stringify({ ...config, isRestarting: true })
+    this.#thread.configure(this.#told)
+    this.#deps.onChange()
   }
 
   #after(delayMs: number, call: () => void): void {

@@ -4,6 +4,8 @@ import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 export class LearnedRouteStore {
   readonly #routes = new Map<string, LearnedRoute>()
   readonly #changed = new Map<string, LearnedRouteChange>()
+  /** Told by a speaker that is gone, and not yet by the one that came after it. */
+  #unconfirmed = new Set<string>()
   #isReady = false
 
   /** Whether these are all there are: before that, nothing may be swept that BGP could have made. */
@@ -21,11 +23,19 @@ export class LearnedRouteStore {
       if (change.route) this.#routes.set(key, change.route)
       else this.#routes.delete(key)
       this.#changed.set(key, change)
+      this.#unconfirmed.delete(key)
     }
+  }
+
+  /** Another speaker begins from nothing: what there is stays until that one has told all that it learns. */
+  beginAnew(): void {
+    this.#unconfirmed = new Set(this.#routes.keys())
   }
 
   becomeReady(): void {
     this.#isReady = true
+    const lost = [...this.#unconfirmed].map((key) => this.#routes.get(key)!)
+    this.take(lost.map(({ prefix }) => ({ prefix, route: undefined })))
   }
 
   /** Nothing is learned any more, and nothing will be. */

@@ -10,7 +10,8 @@ export const savedConfigName = 'bgp-speaker.json'
 
 export class SavedConfig {
   readonly #path: string
-  #text: string | undefined
+  /** What is known to stand there, undefined where nothing does; absent: it may be an earlier agent's. */
+  #written: { readonly text: string | undefined } | undefined
 
   constructor(runDir: string) {
     this.#path = join(runDir, savedConfigName)
@@ -28,12 +29,11 @@ export class SavedConfig {
     }
   }
 
-  /** `undefined`: no speaker is wanted. Throws the system's error. */
-  write(config: SpeakerConfig | undefined): void {
-    const text = config && JSON.stringify(config)
-    if (text === this.#text) return
+  /** `text` is a configuration as JSON; undefined: no speaker is wanted. Throws the system's error. */
+  write(text: string | undefined): void {
+    if (this.#written !== undefined && text === this.#written.text) return
     if (text === undefined) removeFile(this.#path)
     else writeWholeFile(this.#path, Buffer.from(text), 0o600)
-    this.#text = text
+    this.#written = { text }
   }
 }

@@ -1,7 +1,7 @@
 // The BGP speaker as the agent sees it: a thread of its own, so that keepalives and BFD packets never wait for what the agent does.
 import { Worker } from 'node:worker_threads'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
+import { type LearnedRouteChange } from '#/model/bgp.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
 import { type FromSpeaker, type Question, type Questions, type StopKind, type ToSpeaker } from './thread-messages.ts'
 
@@ -35,8 +35,9 @@ export class SpeakerThread {
     this.#worker.on('exit', (code) => this.#ended(`it ended with status ${code}`))
   }
 
-  configure(config: SpeakerConfig): void {
-    this.#tell({ kind: 'configure', config: JSON.stringify(config) })
+  /** `config` is a SpeakerConfig as JSON. */
+  configure(config: string): void {
+    this.#tell({ kind: 'configure', config })
   }
 
   async ask<Q extends Question>(question: Q, argument: Questions[Q]['argument']): Promise<Questions[Q]['answer']> {
@@ -65,6 +66,8 @@ export class SpeakerThread {
   }
 
   #take(message: FromSpeaker): void {
+    // whoever has ended it has let go of its routes
+    if (this.#isStopping && (message.kind === 'routes' || message.kind === 'ready')) return
     switch (message.kind) {
       case 'routes':
         // what the other side wrote with JSON.stringify of just this type
@@ -100,6 +103,8 @@ export class SpeakerThread {
     this.#waiting.clear()
     if (this.#isStopping) return
     this.#isStopping = true
+    // what is left of it has sessions, and the port that the next one needs
+    void this.#worker.terminate()
     this.#deps.onFailure(error)
   }
 }

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type ServerResponse } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { clientFor } from '#/cluster/connect.ts'
+import { FakeApi, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
+import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { silent } from '#/lib/log.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
+import { BgpKeeper } from './bgp-keeper.ts'
+
+/** A node without neighbours in a cluster whose BGPConfiguration has this port to listen on. */
+async function keeperOn(port: number) {
+  let configurations: ServerResponse | undefined
+  const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port } }
+  const api = await FakeApi.start((request, response) => {
+    const isConfiguration = request.path.endsWith('/bgpconfigurations')
+    if (!request.path.startsWith('/apis/causeway.dev/')) return sendStatus(response, 404, 'NotFound')
+    if (!isWatch(request))
+      return sendJson(response, { metadata: { resourceVersion: '1' }, items: isConfiguration ? [configuration] : [] })
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
+    if (isConfiguration) configurations = response
+  })
+  const runDir = mkdtempSync(join(tmpdir(), 'bgp-keeper-'))
+  const node: KubeNode = {
+    metadata: { name: 'n1' },
+    spec: { podCIDRs: ['10.244.1.0/24'] },
+    status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
+  }
+  const nodes = new Map([['n1', node]])
+  const podCIDRs = [Prefix.parse('10.244.1.0/24')]
+  const settings = {
+    clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
+    vni: 1,
+    vxlanPort: 8472,
+    opensForwardChains: true,
+    routing: 'vxlan',
+  } as const
+  const keeper = new BgpKeeper(
+    { nodeName: 'n1', namespace: 'causeway-system', runDir, settings },
+    {
+      client: await clientFor(api.config),
+      self: () => ({ name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }),
+      nodes: () => nodes,
+      routing: () => 'vxlan',
+      isComplete: () => true,
+      keptForwarding: () => false,
+      notInstalled: () => new Map(),
+      onLearned() {},
+      onChange() {},
+      log: silent,
+    },
+  )
+  return {
+    keeper,
+    tell: (type: 'ADDED' | 'DELETED') => configurations!.write(`${JSON.stringify({ type, object: configuration })}\n`),
+    async [Symbol.asyncDispose]() {
+      await keeper[Symbol.asyncDispose]()
+      await api[Symbol.asyncDispose]()
+      rmSync(runDir, { recursive: true })
+    },
+  }
+}
+
+async function takenPort() {
+  const server = createServer().listen(0)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { port, [Symbol.dispose]: () => void server.close() }
+}
+
+const isFailed = ({ problems }: BgpKeeper): boolean => problems.some(({ message }) => message.includes('EADDRINUSE'))
+
+test('a speaker that failed is started again, and its problem goes with it', async () => {
+  const taken = await takenPort()
+  await using scene = await keeperOn(taken.port)
+  const { keeper } = scene
+  keeper.start()
+  await eventually(() => isFailed(keeper), 'a problem')
+  taken[Symbol.dispose]()
+  await eventually(() => keeper.problems.length === 0, 'started again', 10_000)
+  assert.equal((await keeper.peers()).asn, 64_512)
+})
+
+test('a speaker that failed, is not wanted any more, and is wanted again, is there again', async () => {
+  using taken = await takenPort()
+  await using scene = await keeperOn(taken.port)
+  const { keeper } = scene
+  keeper.start()
+  await eventually(() => isFailed(keeper), 'a problem')
+  scene.tell('DELETED')
+  await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
+  taken[Symbol.dispose]()
+  scene.tell('ADDED')
+  let asn: number | undefined
+  await eventually(() => {
+    void keeper.peers().then((report) => (asn = report.asn))
+    return asn !== undefined
+  }, 'a speaker')
+  assert.equal(asn, 64_512)
+})
