@@ -17,6 +17,8 @@ const leastDeferralSeconds = 60
 /** The RIB as a speaker needs it: what is not of sessions in a configuration is told to it. */
 export interface ConfigurableRoutes extends RouteSink {
   configure(config: SpeakerConfig): void
+  /** RFC 4724 section 4.1: when the first configuration `isRestarting`, no End-of-RIB is sent before. */
+  endDeferral(): void
   /** Calls back, on a later turn, once all that it was told so far is decided on, and told further. */
   whenDecided(call: () => void): void
 }
@@ -125,7 +127,7 @@ export class Speaker implements AsyncDisposable {
       routes: rib,
       turns: this.#turns,
       isRestarting: () => this.#isRestarting && !this.#isReady,
-      onComplete: () => this.#checkReady(),
+      onProgress: () => this.#checkReady(),
       onAddr: () => this.#setPasswords(),
     })
   }
@@ -165,7 +167,9 @@ export class Speaker implements AsyncDisposable {
   }
 
   #checkReady(): void {
-    if ([...this.#peers.values()].every(({ isComplete }) => isComplete)) this.#ready()
+    const peers = [...this.#peers.values()]
+    if (!peers.some(({ isAwaited }) => isAwaited)) this.#deps.rib.endDeferral()
+    if (peers.every(({ isComplete }) => isComplete)) this.#ready()
   }
 
   #ready(): void {
@@ -173,6 +177,7 @@ export class Speaker implements AsyncDisposable {
     this.#isReady = true
     this.#deferral?.cancel()
     const { rib, onReady } = this.#deps
+    rib.endDeferral()
     if (onReady !== undefined) rib.whenDecided(onReady)
   }
 }

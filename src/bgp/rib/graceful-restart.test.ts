@@ -215,3 +215,23 @@ test('what an earlier session of the same peer says counts no more', () => {
   rig.settle()
   assert.deepEqual(known(rig), ['10.1.0.0/24'])
 })
+
+test('after an own restart End-of-RIB waits until neighbours have told theirs (RFC 4724 section 4.1)', () => {
+  const peers = [peerConfig('node', { remoteAsn: 65_000, isReflectorClient: true }), peerConfig('watcher')]
+  const rig = new RibRig(speakerConfig({ isRestarting: true, peers }))
+  const watcher = rig.up('watcher', { asn: 65_002, addr: '10.0.0.3', families: [4] })
+  rig.settle()
+  const node = rig.up('node', { asn: 65_000 })
+  rig.announce(node, ['10.1.0.0/24'])
+  rig.settle()
+  assert.deepEqual(watcher.events, ['announce 4 10.1.0.0/24'])
+  // what is in line is told before
+  rig.announce(node, ['10.2.0.0/24'])
+  rig.rib.endDeferral()
+  rig.settle()
+  assert.deepEqual(watcher.events, ['announce 4 10.1.0.0/24', 'announce 4 10.2.0.0/24', 'end-of-rib 4'])
+  assert.deepEqual(node.events.toSorted(), ['end-of-rib 4', 'end-of-rib 6'])
+  const later = rig.up('watcher', { asn: 65_002, addr: '10.0.0.3', families: [4] })
+  rig.settle()
+  assert.equal(later.events.at(-1), 'end-of-rib 4')
+})

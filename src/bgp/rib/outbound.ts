@@ -47,12 +47,15 @@ export class Outbound {
   #nextGroup = 0
   readonly #sessions = new Map<string, Session>()
   readonly #wanting = new Set<Session>()
+  /** RFC 4724 section 4.1: what neighbours kept over our restart may be there again, but has not been told to us yet. */
+  #isDeferring: boolean
 
   constructor(config: SpeakerConfig, deps: OutboundDeps) {
     this.#config = config
     this.#deps = deps
     this.#peers = new Map(config.peers.map((peer) => [peer.name, peer]))
     this.#clientsKey = clientsKey(config)
+    this.#isDeferring = config.isRestarting
   }
 
   up(neighbour: Neighbour, outlet: Outlet, sources: Readonly<Record<Family, PathSource>>): { onDrain: () => void } {
@@ -74,10 +77,23 @@ export class Outbound {
         member: new Member(sources[family], session.link),
       }
       session.memberships.set(family, membership)
-      membership.group.join(membership.member, { bytes: encodeEndOfRib(family), entered: this.#deps.locRib.entered })
+      membership.group.join(membership.member, this.#isDeferring ? undefined : this.#endOfRib(family))
     }
     this.#deps.onWork()
     return { onDrain: () => this.#onDrain(session) }
+  }
+
+  #endOfRib(family: Family): { readonly bytes: Uint8Array; readonly entered: number } {
+    return { bytes: encodeEndOfRib(family), entered: this.#deps.locRib.entered }
+  }
+
+  /** After a restart: everything is here that is to be told before End-of-RIB. */
+  endDeferral(): void {
+    if (!this.#isDeferring) return
+    this.#isDeferring = false
+    for (const { memberships } of this.#sessions.values())
+      for (const [family, { group, member }] of memberships) group.conclude(member, this.#endOfRib(family))
+    this.#deps.onWork()
   }
 
   down(neighbour: Neighbour): void {

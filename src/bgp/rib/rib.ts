@@ -141,6 +141,11 @@ export class Rib implements RouteSink {
     return hasMore
   }
 
+  /** A RIB whose configuration says that it restarts sends no End-of-RIB before. */
+  endDeferral(): void {
+    this.#outbound.endDeferral()
+  }
+
   /** Calls back, on a later turn, once `onRoutes` has been told of everything that has come so far. */
   whenDecided(call: () => void): void {
     this.#whenDecided.push({ entered: this.#locRib.entered, call })

@@ -117,8 +117,12 @@ export class UpdateGroup {
   /** Everything is told to it from the start, then `closing`; before that, what it would have been told where it was before. */
   join(member: Member, closing?: { readonly bytes: Uint8Array; readonly entered: number }): void {
     this.#cohorts.add({ reader: this.log.readFromStart(), members: new Set([member]), isBehind: false })
+    if (member.closing !== undefined || closing !== undefined) this.conclude(member, closing)
+  }
+
+  /** A member is told `closing` after all that there is now, and after what else it was to be told so. */
+  conclude(member: Member, closing?: { readonly bytes: Uint8Array; readonly entered: number }): void {
     const before = member.closing
-    if (before === undefined && closing === undefined) return
     member.closing = {
       bytes: Buffer.concat([before?.bytes ?? none, closing?.bytes ?? none]),
       entered: Math.max(before?.entered ?? 0, closing?.entered ?? 0),

@@ -48,8 +48,8 @@ export type PeerDeps = SessionDeps & {
   readonly turns: Turns
   /** This speaker has restarted, the kernel kept forwarding meanwhile, and peers may still wait for it (RFC 4724). */
   readonly isRestarting: () => boolean
-  /** End-of-RIB has come for all families of a session. */
-  readonly onComplete: () => void
+  /** `isComplete` or `isAwaited` may be different. */
+  readonly onProgress: () => void
   /** The address of a peer that has none configured was found. */
   readonly onAddr: () => void
 }
@@ -143,6 +143,16 @@ export class Peer {
   /** Nothing is to be waited for: it has sent all it has, or there can be no session. */
   get isComplete(): boolean {
     return this.#isComplete || this.#config.blockedBecause !== undefined
+  }
+
+  /**
+   * RFC 4724 section 4.1: our own End-of-RIB waits for its. Those that restart as well, or know nothing of End-of-RIB, are not
+   * waited for: else two that restart wait for each other.
+   */
+  get isAwaited(): boolean {
+    const theirs = this.#session?.negotiated.remote.capabilities
+    const isExempt = theirs !== undefined && theirs.gracefulRestart?.isRestarting !== false
+    return !this.isComplete && !isExempt
   }
 
   start(): void {
@@ -341,12 +351,13 @@ export class Peer {
         },
       },
     )
+    this.#deps.onProgress()
   }
 
   #checkComplete(): void {
     if (this.#isComplete || this.#session?.hasEverything !== true) return
     this.#isComplete = true
-    this.#deps.onComplete()
+    this.#deps.onProgress()
   }
 
   #down(cause: DownCause): void {

@@ -19,6 +19,13 @@ export class FakeRoutes implements RouteSink {
     this.#defer = deps.defer
   }
 
+  /** Whether End-of-RIB may be sent. */
+  isDeferralOver = false
+
+  endDeferral(): void {
+    this.isDeferralOver = true
+  }
+
   whenDecided(call: () => void): void {
     this.#defer(call)
   }
