@@ -35,7 +35,7 @@ import { closeOf, errorsOf } from './words.ts'
 
 /** RFC 9687 section 3.2: the greater of eight minutes and twice the hold time. */
 const leastSendHoldSeconds = 480
-/** A peer whose connections come to nothing may begin one so often. */
+/** A peer whose connections come to nothing, or to sessions that are over at once, may begin one so often. */
 const acceptPauseMs = 1_000
 
 /** What is the speaker's own, the same for all peers. */
@@ -157,6 +157,7 @@ export class Peer {
 
   start(): void {
     const { blockedBecause } = this.#config
+    this.#restartTimer?.cancel()
     if (blockedBecause === undefined) return this.#fsm.handle({ kind: 'start' })
     // that it ended the session too is no news
     this.#endedBecause = undefined
@@ -183,10 +184,9 @@ export class Peer {
     const before = this.#config
     const goesOn = sameSession(before, config) && identity.routerId.equals(this.#identity.routerId)
     if (!goesOn) {
-      const isOther = !sameNeighbour(before, config)
-      const isHard = isOther || config.blockedBecause !== undefined
+      const keepsRoutes = config.gracefulRestart !== undefined && config.blockedBecause === undefined
+      const isHard = !keepsRoutes || !sameNeighbour(before, config)
       this.#end(notificationOf(ErrorCode.cease, CeaseSubcode.otherChange), isHard)
-      if (isOther) this.#helper.clear()
     }
     this.#config = config
     this.#identity = identity
@@ -209,7 +209,6 @@ export class Peer {
   /** For good: it is told so, and its routes go. */
   close(notification: Notification): void {
     this.#end(notification, true)
-    this.#helper.clear()
   }
 
   /**
@@ -243,9 +242,11 @@ export class Peer {
     })
   }
 
+  /** `isHard`: no routes are kept, neither of this session nor of one before. */
   #end(notification: Notification | undefined, isHard: boolean): void {
     this.#restartTimer?.cancel()
     this.#fsm.handle({ kind: 'stop', ...(notification && { notification }), isHard })
+    if (isHard) this.#helper.clear()
   }
 
   #fsmSettings(): FsmSettings {
@@ -368,7 +369,9 @@ export class Peer {
     session[Symbol.dispose]()
     this.#session = undefined
     this.#flaps++
-    this.#lastedMs = clock.nowMs() - session.sinceMs
+    const nowMs = clock.nowMs()
+    this.#lastedMs = nowMs - session.sinceMs
+    if (this.#lastedMs < acceptPauseMs) this.#acceptFromMs = nowMs + acceptPauseMs
     if (this.#isSuspended) return routes.down(session.neighbour, { kind: 'restarting', families: wire.families })
     const end = endOf(cause, restart)
     this.#helper.sessionDown(end, restart)
