@@ -45,6 +45,7 @@ function neighbourText(neighbour: RouterNeighbour, { asn, clusterId }: RouterSet
     `local as ${asn}`,
     `neighbor ${addr ?? ''}${device === undefined || addr === undefined ? '' : `%'${device}'`} as ${neighbour.asn}`,
     `hold time ${neighbour.holdTimeSeconds ?? 90}`,
+    'deterministic med on',
     ...(mode === 'passive' ? ['passive on'] : []),
     ...(password === undefined ? [] : [`password "${password}"`]),
     ...(ttlSecurityHops === undefined ? [] : ['ttl security on']),

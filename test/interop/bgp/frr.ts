@@ -103,6 +103,9 @@ function configOf(host: Host, settings: RouterSettings, routes: readonly RouterR
     'no bgp default ipv4-unicast',
     'coalesce-time 10',
     'bgp bestpath as-path multipath-relax',
+    // else the older one of two equal external paths is the better one
+    'bgp bestpath compare-routerid',
+    'bgp deterministic-med',
     ...(restart
       ? [
           'bgp graceful-restart',

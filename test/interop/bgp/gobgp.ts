@@ -154,6 +154,8 @@ export class Gobgp implements Router {
     const config = {
       global: {
         config: { as: asn, 'router-id': routerId ?? this.host.addr4, port: 179 },
+        // else the older one of two equal external paths is the better one
+        'route-selection-options': { config: { 'external-compare-router-id': true } },
         ...(maxPaths !== undefined && { 'use-multiple-paths': { config: { enabled: true } } }),
       },
       neighbors: neighbours.map((neighbour) => neighbourConfig(neighbour, this.#settings)),

@@ -75,7 +75,7 @@ export class RawPeer {
     const theirs = await this.first(openType)
     this.send(keepalive)
     await this.first(keepaliveType)
-    const holdTimeSeconds = mine.holdTimeSeconds ?? 90
+    const holdTimeSeconds = Math.min(mine.holdTimeSeconds ?? 90, theirs.body.readUInt16BE(3))
     // by the process itself: the test may be busy
     if (holdTimeSeconds > 0)
       this.#tell({ op: 'repeat', id: this.#id, bytes: keepalive, everyMs: (holdTimeSeconds * 1000) / 3 })
