@@ -1,6 +1,7 @@
 // What the border of an AS lets in and out.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { silent } from '#/lib/log.ts'
 import { peerConfig, RibRig, speakerConfig } from './testing/rib-rig.ts'
 
 test("an external neighbour's paths begin with its AS (RFC 4271 section 6.3); an internal one's may begin with any", () => {
@@ -46,4 +47,25 @@ test('non-transitive extended communities stay in the AS (RFC 4360 section 6)', 
   assert.deepEqual(outside.belief('10.1.0.0/24')?.attributes.extendedCommunities, [routeTarget])
   assert.equal(outside.belief('10.2.0.0/24')?.attributes.extendedCommunities, undefined)
   assert.deepEqual(inside.belief('10.1.0.0/24')?.attributes.extendedCommunities, [routeTarget, linkBandwidth])
+})
+
+test('a neighbour whose attributes leave no room for more does not fill the log with it', () => {
+  let warnings = 0
+  const peers = [peerConfig('from'), peerConfig('outside')]
+  const rig = new RibRig(speakerConfig({ peers }), { ...silent, warn: () => warnings++ })
+  const from = rig.up('from')
+  const outside = rig.up('outside', { asn: 65_002, addr: '10.0.0.3' })
+  const large = { type: 99, flags: 0xe0, value: new Uint8Array(4_060) }
+  const send = (count: number): void => {
+    for (let med = 0; med < count; med++) {
+      rig.announce(from, ['10.1.0.0/24'], { med, unknown: [large] })
+      rig.settle()
+    }
+  }
+  send(50)
+  assert.equal(outside.belief('10.1.0.0/24'), undefined)
+  assert.equal(warnings, 1)
+  rig.msPerLook = 10_000
+  send(1)
+  assert.equal(warnings, 2)
 })

@@ -8,10 +8,13 @@ import { type Neighbour, type Outlet } from '../contract.ts'
 import { ExportRules, type ExportSettings, exportSettings } from './export.ts'
 import { type LocRib } from './loc-rib.ts'
 import { type Path, type PathSource } from './path.ts'
+import { type EncodeFailure } from './portion.ts'
 import { type Job } from './turns.ts'
 import { type Link, Member, UpdateGroup } from './update-group.ts'
 
 const routesPerStep = 64
+/** A neighbour's routes that can be told to nobody are logged at most so often: it may send them again and again. */
+const failurePauseMs = 10_000
 
 type Membership = { key: string; group: UpdateGroup; readonly member: Member }
 
@@ -29,6 +32,7 @@ export type OutboundDeps = {
   readonly addJob: (job: Job) => void
   /** There is something to write. */
   readonly onWork: () => void
+  readonly nowMs: () => number
 }
 
 /** Of whom this is the reflector: it concerns all groups to whom routes of these are advertised. */
@@ -49,6 +53,7 @@ export class Outbound {
   readonly #wanting = new Set<Session>()
   /** RFC 4724 section 4.1: what neighbours kept over our restart may be there again, but has not been told to us yet. */
   #isDeferring: boolean
+  #failuresQuietUntilMs = 0
 
   constructor(config: SpeakerConfig, deps: OutboundDeps) {
     this.#config = config
@@ -179,12 +184,17 @@ export class Outbound {
     const known = this.#groups.get(key)
     if (known !== undefined) return known
     const rules = new ExportRules(this.#settingsOf(neighbour, family))
-    const group = new UpdateGroup(rules, (error, prefix, count) =>
-      this.#deps.log.warn('cannot advertise', { prefix: String(prefix), count, error }),
-    )
+    const group = new UpdateGroup(rules, (...failure) => this.#logFailure(...failure))
     this.#groups.set(key, group)
     this.#deps.addJob(this.#fill(group))
     return group
+  }
+
+  #logFailure(...[error, prefix, count]: Parameters<EncodeFailure>): void {
+    const nowMs = this.#deps.nowMs()
+    if (nowMs < this.#failuresQuietUntilMs) return
+    this.#failuresQuietUntilMs = nowMs + failurePauseMs
+    this.#deps.log.warn('cannot advertise', { prefix: String(prefix), count, error })
   }
 
   *#fill(group: UpdateGroup): Job {

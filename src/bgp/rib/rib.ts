@@ -76,6 +76,7 @@ export class Rib implements RouteSink {
       log: deps.log,
       addJob,
       onWork: () => this.#turns.request(),
+      nowMs: deps.nowMs,
     })
     this.#own.set(config.originated)
     this.#turns.request()

@@ -2,7 +2,7 @@
 // happen when a test says so.
 import assert from 'node:assert/strict'
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
-import { silent } from '#/lib/log.ts'
+import { type Logger, silent } from '#/lib/log.ts'
 import { type LearnedRoute, type LearnedRouteChange, type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { MessageReader, nlriOf, prefixOf } from '#/wire/bgp/index.ts'
 import {
@@ -152,10 +152,10 @@ export class RibRig {
   turns = 0
   readonly #deferred: (() => void)[] = []
 
-  constructor(config: SpeakerConfig) {
+  constructor(config: SpeakerConfig, log: Logger = silent) {
     this.config = config
     this.rib = new Rib(config, {
-      log: silent,
+      log,
       defer: (work) => this.#deferred.push(work),
       onRoutes: (changes) => this.#onRoutes(changes),
       nowMs: () => (this.#nowMs += this.msPerLook),
