@@ -4,7 +4,10 @@ import { suite, test } from 'node:test'
 import { type Family } from '#/lib/addr.ts'
 import { Causeway } from './bgp/causeway.ts'
 import { bestRoute, established, foreignKinds, noRoute, routerOf } from './bgp/daemons.ts'
+import { eventually } from './bgp/eventually.ts'
 import { type Host, Lan } from './bgp/lan.ts'
+import { attributes, update } from './bgp/raw-messages.ts'
+import { RawHost } from './bgp/raw-peer.ts'
 import { type RouterKind, type RouterNeighbour } from './bgp/router.ts'
 
 type Variant = {
@@ -99,6 +102,36 @@ suite('sessions', { concurrency: 2 }, () => {
       }
     })
   }
+
+  test('an old speaker that knows AS numbers of two octets only (RFC 6793)', async () => {
+    using lan = new Lan()
+    const [home, host, beyond] = [lan.host(), lan.host(), lan.host()]
+    const ourAsn = 4_200_000_000
+    const neighbour = (name: string, addr: string, asn: number) =>
+      ({ name, addr, asn, families: [4], mode: 'passive' }) as const
+    await using ours = new Causeway(home, {
+      asn: ourAsn,
+      neighbours: [neighbour('old', host.addr4, 65_001), neighbour('new', beyond.addr4, 4_200_000_009)],
+      originated: [{ prefix: '10.244.1.0/24' }],
+    })
+    await using oldHost = await RawHost.start(host)
+    await using newHost = await RawHost.start(beyond)
+    await ours.start()
+    const old = await oldHost.session(home.addr4, { asn: 65_001, routerId: host.addr4, isOld: true })
+    const fresh = await newHost.session(home.addr4, { asn: 4_200_000_009, routerId: beyond.addr4 })
+    // AS_TRANS stands for what does not fit, and AS4_PATH says what it stands for
+    const asTrans = 23_456
+    const told = await eventually('our route at the old one', () => old.rib.get('10.244.1.0/24'), Boolean)
+    assert.equal(told!.asPath, String(asTrans))
+    assert.deepEqual(told!.as4Path, String(ourAsn))
+    const path = [attributes.origin(0), attributes.asPath([65_001, asTrans, 65_007], 2), attributes.nextHop(host.addr4)]
+    old.send(update({ attributes: [...path, attributes.as4Path([4_200_000_005, 65_007])], announced: ['10.7.0.0/16'] }))
+    const route = await bestRoute(ours, '10.7.0.0/16')
+    assert.equal(route.asPath, '65001 4200000005 65007')
+    const passed = await eventually('its route at the new one', () => fresh.rib.get('10.7.0.0/16'), Boolean)
+    assert.equal(passed!.asPath, `${ourAsn} 65001 4200000005 65007`)
+    assert.equal(passed!.as4Path, undefined)
+  })
 
   const dual: readonly { kind: RouterKind; transport: Family }[] = [
     { kind: 'bird', transport: 4 },

@@ -211,6 +211,7 @@ export type RawPath = {
   readonly origin: number
   /** "65001 65002 {65003,65004}" */
   readonly asPath: string
+  readonly as4Path?: string
   readonly med?: number
   readonly localPreference?: number
   readonly communities: readonly string[]
@@ -311,6 +312,7 @@ export function readUpdate(body: Buffer, octets: 2 | 4 = 4): RawUpdate {
     ...(nextHops[1] !== undefined && { linkLocal: nextHops[1] }),
     origin: found.get(1)?.[0] ?? -1,
     asPath: asPathIn(found.get(2) ?? Buffer.alloc(0), octets),
+    ...(found.has(17) && { as4Path: asPathIn(found.get(17)!, 4) }),
     ...(med !== undefined && { med }),
     ...(localPreference !== undefined && { localPreference }),
     communities: [

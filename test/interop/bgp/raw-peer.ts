@@ -32,7 +32,7 @@ export class RawPeer {
   closeError: string | undefined
   isClosed = false
   /** Of AS numbers in AS_PATH; 2 on a session with an old speaker. */
-  asnOctets: 2 | 4 = 4
+  #asnOctets: 2 | 4 = 4
   /** How long it once got nothing at all: to be held against a hold time. */
   longestSilenceMs = 0
 
@@ -71,6 +71,7 @@ export class RawPeer {
 
   /** Exchanges OPEN and KEEPALIVE; fails when the other side does not want it. */
   async establish(mine: RawOpen): Promise<RawMessage> {
+    if (mine.isOld === true) this.#asnOctets = 2
     this.send(open(mine))
     const theirs = await this.first(openType)
     this.send(keepalive)
@@ -124,7 +125,7 @@ export class RawPeer {
   #read(message: RawMessage): void {
     this.messages.push(message)
     if (message.type !== updateType) return
-    const { withdrawn, announced, path, endOfRib } = readUpdate(message.body, this.asnOctets)
+    const { withdrawn, announced, path, endOfRib } = readUpdate(message.body, this.#asnOctets)
     if (endOfRib !== undefined) this.endOfRibs.add(endOfRib)
     for (const prefix of withdrawn) this.rib.delete(prefix)
     for (const prefix of announced) this.rib.set(prefix, path!)
@@ -176,14 +177,13 @@ export class RawHost implements AsyncDisposable {
   }
 
   /** Connects; rejects with the kernel's words. */
-  async connect(remote: string, options: { readonly local?: string; readonly port?: number } = {}): Promise<RawPeer> {
+  async connect(remote: string): Promise<RawPeer> {
     const id = ++this.#lastId
     const peer = new RawPeer(id, remote, this.#tell)
     this.#peers.set(id, peer)
     const opened = Promise.withResolvers<void>()
     this.#opened.set(id, opened)
-    const { local, port = 179 } = options
-    this.#tell({ op: 'connect', id, remote, port, ...(local !== undefined && { local }) })
+    this.#tell({ op: 'connect', id, remote })
     await opened.promise
     return peer
   }
@@ -194,17 +194,16 @@ export class RawHost implements AsyncDisposable {
     const listening = Promise.withResolvers<void>()
     this.#opened.set(id, listening)
     this.#accepted.set(id, onPeer)
-    this.#tell({ op: 'listen', id, addr, port: 179 })
+    this.#tell({ op: 'listen', id, addr })
     await listening.promise
   }
 
   /** Connects again and again until the router is there, and establishes the session. */
-  async session(remote: string, mine: RawOpen, local?: string): Promise<RawPeer> {
-    const options = { ...(local !== undefined && { local }) }
+  async session(remote: string, mine: RawOpen): Promise<RawPeer> {
     return eventually(
       `session of ${mine.asn} with ${remote}`,
       async () => {
-        const peer = await this.connect(remote, options)
+        const peer = await this.connect(remote)
         await peer.establish(mine)
         return peer
       },

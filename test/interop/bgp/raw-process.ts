@@ -3,14 +3,8 @@
 import { connect, createServer, type Socket } from 'node:net'
 
 export type RawCommand =
-  | {
-      readonly op: 'connect'
-      readonly id: number
-      readonly local?: string
-      readonly remote: string
-      readonly port: number
-    }
-  | { readonly op: 'listen'; readonly id: number; readonly addr: string; readonly port: number }
+  | { readonly op: 'connect'; readonly id: number; readonly remote: string }
+  | { readonly op: 'listen'; readonly id: number; readonly addr: string }
   | { readonly op: 'send'; readonly id: number; readonly bytes: Uint8Array }
   /** Sends these bytes again and again. */
   | { readonly op: 'repeat'; readonly id: number; readonly bytes: Uint8Array; readonly everyMs: number }
@@ -25,6 +19,7 @@ export type RawEvent =
   | { readonly event: 'data'; readonly id: number; readonly bytes: Uint8Array; readonly silentMs: number }
   | { readonly event: 'closed'; readonly id: number; readonly error?: string }
 
+const bgpPort = 179
 const sockets = new Map<number, Socket>()
 let accepted = 0
 
@@ -53,8 +48,8 @@ function obey(command: RawCommand): void {
   const { id } = command
   switch (command.op) {
     case 'connect': {
-      const { remote, port, local } = command
-      const socket = connect({ host: remote, port, ...(local !== undefined && { localAddress: local }) })
+      const { remote } = command
+      const socket = connect({ host: remote, port: bgpPort })
       socket.on('connect', () => tell({ event: 'opened', id, remote }))
       take(id, socket)
       return
@@ -65,7 +60,7 @@ function obey(command: RawCommand): void {
         tell({ event: 'opened', id: number, listener: id, remote: socket.remoteAddress ?? '' })
         take(number, socket)
       })
-      server.listen({ host: command.addr, port: command.port }, () => tell({ event: 'listening', id }))
+      server.listen({ host: command.addr, port: bgpPort }, () => tell({ event: 'listening', id }))
       return
     }
     case 'send':
