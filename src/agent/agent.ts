@@ -123,7 +123,7 @@ export class Agent {
         isInUse: (port) => store.hasDevice(port) || this.#removal.has(port),
         rewire: (port) => this.#rewire(port),
       },
-      routing: () => this.#bgp.clusterRouting ?? config.settings.routing,
+      routing: () => this.#clusterRouting,
       learned: this.#bgp.learned,
       refreshPods: async (network) => this.#refresher.refresh(network),
       otherProblems: () => [
@@ -284,7 +284,13 @@ export class Agent {
 
   /** How this node is to cross to others: its own Node object says, else the cluster's, else the settings. */
   get #routing(): Routing {
-    return this.#view.self?.routing ?? this.#bgp.clusterRouting ?? this.#config.settings.routing
+    return this.#view.self?.routing ?? this.#clusterRouting
+  }
+
+  /** A start changes nothing of what the last agent did before it is known that something is to be changed. */
+  get #clusterRouting(): Routing {
+    const fallback = this.#config.settings.routing
+    return this.#bgp.clusterRouting ?? (this.#bgp.knowsObjects ? fallback : (this.#view.toldRouting ?? fallback))
   }
 
   /** What pods get now, or why they get nothing. */

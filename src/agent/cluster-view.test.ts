@@ -86,6 +86,19 @@ test('what this node tells is no change of its own; it is known, and a change of
   assert.equal(scene.changes, 2)
 })
 
+test('the routing that was told last is known after a restart, until the own Node object says another one', () => {
+  using scene = new Scene()
+  assert.equal(scene.view.toldRouting, undefined)
+  scene.take(node('node-1', { [routingStateAnnotation]: native }))
+  assert.equal(scene.view.toldRouting, 'native')
+  scene.view.save()
+  assert.equal(scene.restarted().toldRouting, 'native')
+  scene.view.save()
+  assert.equal(scene.restarted().toldRouting, 'native')
+  scene.take(node('node-1'))
+  assert.equal(scene.view.toldRouting, undefined)
+})
+
 test("another node's state is known; a bad one is a problem, and the node counts as one that tells nothing", () => {
   using scene = new Scene()
   scene.take(node('node-2', { [routingStateAnnotation]: native }))

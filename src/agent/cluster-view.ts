@@ -17,6 +17,7 @@ import {
 } from '#/model/kubernetes.ts'
 import { type NodeState, type Problem } from '#/model/network.ts'
 import {
+  type Routing,
   routingOf,
   type RoutingState,
   routings,
@@ -90,6 +91,7 @@ export class ClusterView {
   #changedAtMs = 0
   #self: NodeState | undefined
   #published: RoutingState | undefined
+  #toldRouting: Routing | undefined
 
   /** `onChange` is called when a node became different, and once when all are known. */
   constructor(
@@ -100,7 +102,9 @@ export class ClusterView {
     this.#reflector = deps.reflector
     this.#store = deps.store
     this.#onChange = deps.onChange
-    this.#self = this.#remembered()
+    const { self, toldRouting } = this.#remembered()
+    this.#self = self
+    this.#toldRouting = toldRouting
     this.#reflector.subscribe((change) => this.#take(change))
   }
 
@@ -112,6 +116,11 @@ export class ClusterView {
   /** What this node tells the others of how it crosses to them, as it stands on its Node object. */
   get published(): RoutingState | undefined {
     return this.#published
+  }
+
+  /** The routing that this node had when it told the others last: it holds for a start until all is known that decides. */
+  get toldRouting(): Routing | undefined {
+    return this.#toldRouting
   }
 
   /** True once the whole list of nodes has been seen: only then may anything be swept. */
@@ -157,6 +166,7 @@ export class ClusterView {
     const textOf = (state: RoutingState | undefined): string | undefined => state && routingStateText(state)
     const before = textOf(this.#published)
     this.#published = node && routingStateOf(node).state
+    if (node) this.#toldRouting = this.#published?.mode
     return textOf(this.#published) !== before
   }
 
@@ -168,7 +178,7 @@ export class ClusterView {
   /** Remembers this node's part for a start without the API. A disk that cannot be written now is tried at the next call. */
   save(): void {
     if (this.#self === undefined) return
-    const text = JSON.stringify(this.#self)
+    const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting })
     if (this.#store.setting(settingName) === text) return
     try {
       this.#store.setSetting(settingName, text)
@@ -178,22 +188,30 @@ export class ClusterView {
     }
   }
 
-  #remembered(): NodeState | undefined {
+  #remembered(): { readonly self?: NodeState; readonly toldRouting?: Routing } {
     const text = this.#store.setting(settingName)
-    if (text === undefined) return undefined
+    if (text === undefined) return {}
     try {
-      const saved = JSON.parse(text) as { name: string; podCIDRs: string[]; addrs: string[]; routing?: string }
-      if (saved.name !== this.#nodeName) return undefined
+      const saved = JSON.parse(text) as {
+        name: string
+        podCIDRs: string[]
+        addrs: string[]
+        routing?: string
+        toldRouting?: string
+      }
+      if (saved.name !== this.#nodeName) return {}
       const routing = routings.find((each) => each === saved.routing)
-      return {
+      const toldRouting = routings.find((each) => each === saved.toldRouting)
+      const self = {
         name: saved.name,
         podCIDRs: saved.podCIDRs.map(Prefix.parse),
         addrs: saved.addrs.map(Addr.parse),
         ...(routing && { routing }),
       }
+      return { self, ...(toldRouting && { toldRouting }) }
     } catch {
       // not worth an agent that cannot start: the API knows it too
-      return undefined
+      return {}
     }
   }
 }

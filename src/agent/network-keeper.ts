@@ -179,7 +179,8 @@ export class NetworkKeeper implements Disposable {
     const { changes, sinceMs } = this.#view.takeChanges()
     const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), first)
     const isOverlayDue = this.#overlayLife.isDue({
-      isNeeded: peers.needsOverlay,
+      // a route that could not be changed still leads through it
+      isNeeded: peers.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
       isComplete: this.#isComplete,
       hasDevice: this.#hasOverlay || this.#underlay.hasTunnel,
       published: this.#view.published,
@@ -217,7 +218,10 @@ export class NetworkKeeper implements Disposable {
   /** Where a narrower way is to come, pods must know before the first packet takes it; those that are wired meanwhile too. */
   async #lowerPods(podNetwork: PodNetwork | string): Promise<void> {
     const before = this.#podNetwork
-    if (typeof before === 'string' || typeof podNetwork === 'string' || !isLower(podNetwork, before)) return
+    if (typeof podNetwork === 'string') return
+    // what an earlier agent gave them is not known; to be wired, pods still have to wait for the bridge
+    if (typeof before === 'string') return this.#refreshPods(podNetwork)
+    if (!isLower(podNetwork, before)) return
     this.#podNetwork = podNetwork
     await this.#refreshPods(podNetwork)
   }
@@ -230,7 +234,7 @@ export class NetworkKeeper implements Disposable {
       needsOverlay: peers.needsOverlay,
       hasOverlay: this.#hasOverlay,
       failedKinds,
-      before: this.#routingState,
+      before: this.#routingState ?? this.#view.published,
     })
   }
 

@@ -411,6 +411,42 @@ test('a cluster is switched to native and back, node by node or by all at once, 
   assert.equal(cluster.stateOf(one), '{"mode":"vxlan","sends":["vxlan"],"accepts":["vxlan","native"]}')
 })
 
+test('where a native route cannot be made the tunnel stays, and is told of by an agent that has just started, too', async () => {
+  using cluster = await clusterOf(2)
+  const [one, two] = cluster.nodes as [Node, Node]
+  const running = flow(one, two)
+  // the kernel takes no broadcast address for a gateway
+  one.bgp.learn('10.244.2.0/24', '172.30.1.255')
+  cluster.routing = 'native'
+  const passBoth = async (): Promise<void> => {
+    const { failed } = await one.keeper.pass()
+    assert.equal(failed, 1)
+    await cluster.pass(two)
+  }
+  await passBoth()
+  await passBoth()
+  const state = '{"mode":"native","sends":["vxlan","native"],"accepts":["native"]}'
+  assert.equal(JSON.stringify(one.keeper.routingState), state)
+  cluster.annotate(one, { 'causeway.dev/routing-state': state })
+  cluster.restart(one)
+  one.bgp.learn('10.244.2.0/24', '172.30.1.255')
+  await passBoth()
+  assert.equal(JSON.stringify(one.keeper.routingState), state)
+  cluster.nowMs += overlayLingerMs
+  await passBoth()
+  cluster.nowMs += overlayLingerMs
+  await passBoth()
+  assert.match(one.routes('10.244.2.0/24'), /encap/)
+  assert.deepEqual([one.hasTunnel, two.hasTunnel], [true, true])
+  one.bgp.learn('10.244.2.0/24')
+  await cluster.settle()
+  assert.equal(one.routes('10.244.2.0/24').includes('encap'), false)
+  cluster.nowMs += overlayLingerMs
+  await cluster.settle()
+  assert.deepEqual([one.hasTunnel, two.hasTunnel], [false, false])
+  await running.end()
+})
+
 test('a node of another subnet is reached through the tunnel until BGP tells a way, and again when it does not any more', async () => {
   using cluster = await clusterOf(2)
   const [one, two] = cluster.nodes as [Node, Node]

@@ -2,6 +2,7 @@
 // runs the speaker's thread, and holds what it learns for the network keeper.
 import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
+import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type LearnedRouteChange, ownPathPeer, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
@@ -16,6 +17,7 @@ import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
 import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoute, type BgpRoutesReport } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
+import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
 import { type SpeakerReport } from './node-status.ts'
 import { BgpStatusWriter } from './status-writer.ts'
@@ -67,6 +69,7 @@ export class BgpKeeper implements AsyncDisposable {
   readonly #objects: BgpObjects
   readonly #saved: SavedConfig
   readonly #statusWriter: BgpStatusWriter
+  readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#notice() })
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly learned = new LearnedRouteStore()
   #plan: SpeakerPlan = noRoutes
@@ -111,6 +114,11 @@ export class BgpKeeper implements AsyncDisposable {
     return this.#objects.snapshot.routing
   }
 
+  /** Whether that is known: all objects have been seen once. */
+  get knowsObjects(): boolean {
+    return this.#objects.isComplete
+  }
+
   get problems(): readonly Problem[] {
     const failure =
       this.#failure === undefined ? [] : [{ object: `node/${this.#config.nodeName}`, message: this.#failure }]
@@ -151,7 +159,7 @@ export class BgpKeeper implements AsyncDisposable {
     const routing = this.#deps.routing()
     const members = [...this.#deps.nodes().values()].map(memberOf)
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
-    this.#plan = planSpeaker({
+    const plan = planSpeaker({
       self: members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true },
       // nodes that send through the tunnel alone speak to no other
       nodes: members.filter((member) => member.routing !== 'vxlan'),
@@ -163,9 +171,11 @@ export class BgpKeeper implements AsyncDisposable {
       isRestarting: this.#isRestarting,
       families: ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family)),
     })
+    this.#objects.want(plan.wantedSecrets)
+    if (this.#secretsWait.isOn(plan.wantedSecrets, snapshot.secrets)) return
+    this.#plan = plan
     this.#hasPlanned = true
     this.#statusWriter.start()
-    this.#objects.want(this.#plan.wantedSecrets)
     const { config } = this.#plan
     this.#apply(config && (config.peers.length > 0 || snapshot.configuration) ? config : undefined)
     this.#deps.onChange()
@@ -346,6 +356,7 @@ export class BgpKeeper implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#settling)
+    this.#secretsWait.cancel()
     for (const timer of this.#timers) clearTimeout(timer)
     await this.#statusWriter[Symbol.asyncDispose]()
     await this.#endThread('restart', 'the agent of this node restarts')
