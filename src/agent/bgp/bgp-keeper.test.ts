@@ -12,14 +12,22 @@ import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
+import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
 
 /** A node without neighbours in a cluster whose BGPConfiguration has this port to listen on. */
-async function keeperOn(port: number) {
+async function keeperOn(
+  port: number,
+  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan' as Routing } = {},
+) {
   let configurations: ServerResponse | undefined
-  const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port } }
+  const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port, ...spec } }
   const api = await FakeApi.start((request, response) => {
     const isConfiguration = request.path.endsWith('/bgpconfigurations')
+    if (request.path.includes('/secrets/'))
+      return void secretRead.then(() =>
+        sendJson(response, { metadata: { name: 's' }, data: { password: btoa('secret') } }),
+      )
     if (!request.path.startsWith('/apis/causeway.dev/')) return sendStatus(response, 404, 'NotFound')
     if (!isWatch(request))
       return sendJson(response, { metadata: { resourceVersion: '1' }, items: isConfiguration ? [configuration] : [] })
@@ -47,7 +55,7 @@ async function keeperOn(port: number) {
       client: await clientFor(api.config),
       self: () => ({ name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }),
       nodes: () => nodes,
-      routing: () => 'vxlan',
+      routing: () => routing,
       isComplete: () => true,
       keptForwarding: () => false,
       notInstalled: () => new Map(),
@@ -58,6 +66,9 @@ async function keeperOn(port: number) {
   )
   return {
     keeper,
+    get secretsAsked() {
+      return api.requests.filter(({ path }) => path.includes('/secrets/')).length
+    },
     tell: (type: 'ADDED' | 'DELETED') => configurations!.write(`${JSON.stringify({ type, object: configuration })}\n`),
     async [Symbol.asyncDispose]() {
       await keeper[Symbol.asyncDispose]()
@@ -72,6 +83,11 @@ async function takenPort() {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return { port, [Symbol.dispose]: () => void server.close() }
+}
+
+async function freePort(): Promise<number> {
+  using taken = await takenPort()
+  return taken.port
 }
 
 const isFailed = ({ problems }: BgpKeeper): boolean => problems.some(({ message }) => message.includes('EADDRINUSE'))
@@ -103,4 +119,20 @@ test('a speaker that failed, is not wanted any more, and is wanted again, is the
     return asn !== undefined
   }, 'a speaker')
   assert.equal(asn, 64_512)
+})
+
+test('a speaker does not begin before the passwords of its sessions are read', async () => {
+  const port = await freePort()
+  const secret = Promise.withResolvers<void>()
+  const spec = { meshPasswordSecretRef: { name: 's', key: 'password' } }
+  await using scene = await keeperOn(port, { spec, secretRead: secret.promise, routing: 'native' })
+  const { keeper } = scene
+  keeper.start()
+  await eventually(() => scene.secretsAsked > 0, 'the Secret is asked for')
+  const { silentBecause } = await keeper.peers()
+  assert.equal(silentBecause, 'the Kubernetes API has not told yet whether it is wanted')
+  assert.equal(keeper.learned.isReady, false)
+  secret.resolve()
+  await eventually(() => keeper.learned.isReady, 'a speaker')
+  assert.equal((await keeper.peers()).asn, 64_512)
 })
