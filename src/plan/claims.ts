@@ -137,3 +137,17 @@ export class ClaimIndex {
     return names
   }
 }
+
+type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'>
+
+/** The pod CIDRs of `self` without those that another node has the better claim to; nearly always nobody claims any of them. */
+export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
+  const isContested = others.some(
+    ({ name, podCIDRs }) =>
+      name !== self.name && podCIDRs.some((cidr) => self.podCIDRs.some((own) => own.overlaps(cidr))),
+  )
+  if (!isContested) return self.podCIDRs
+  const claims = new ClaimIndex()
+  for (const each of [...others, self]) claims.update(each.name, each)
+  return claims.settled(self.name)!.node.podCIDRs
+}

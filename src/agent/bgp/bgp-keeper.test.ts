@@ -14,11 +14,12 @@ import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
+import { type BgpRoutesReport } from './reports.ts'
 
 /** A node without neighbours in a cluster whose BGPConfiguration has this port to listen on. */
 async function keeperOn(
   port: number,
-  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan' as Routing } = {},
+  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan' as Routing, others = [] as KubeNode[] } = {},
 ) {
   let configurations: ServerResponse | undefined
   const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port, ...spec } }
@@ -40,7 +41,7 @@ async function keeperOn(
     spec: { podCIDRs: ['10.244.1.0/24'] },
     status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
   }
-  const nodes = new Map([['n1', node]])
+  const nodes = new Map([node, ...others].map((each) => [each.metadata.name, each]))
   const podCIDRs = [Prefix.parse('10.244.1.0/24')]
   const settings = {
     clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
@@ -136,3 +137,25 @@ test('a speaker does not begin before the passwords of its sessions are read', a
   await eventually(() => keeper.learned.isReady, 'a speaker')
   assert.equal((await keeper.peers()).asn, 64_512)
 })
+
+for (const [others, told] of [
+  [[], ['10.244.1.0/24']],
+  [[{ metadata: { name: 'n0' }, spec: { podCIDRs: ['10.244.1.0/24'] } }], []],
+] as const) {
+  test(`a pod CIDR is told unless another node has the better claim to it: ${others.length} others`, async () => {
+    const port = await takenPort()
+    port[Symbol.dispose]()
+    await using scene = await keeperOn(port.port, { others: [...others] })
+    scene.keeper.start()
+    const look = async () => (await scene.keeper.endpoints['/bgp/routes']!()).body as BgpRoutesReport
+    let report: BgpRoutesReport | undefined
+    await eventually(() => {
+      void look().then((seen) => (report = seen.silentBecause === undefined ? seen : undefined))
+      return report !== undefined
+    }, 'a speaker')
+    assert.deepEqual(
+      report?.routes.map(({ prefix }) => prefix),
+      told,
+    )
+  })
+}

@@ -10,6 +10,7 @@ import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
+import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-routes.ts'
 import { type Actions, type Answer, type Endpoints } from '../http-api.ts'
@@ -159,8 +160,10 @@ export class BgpKeeper implements AsyncDisposable {
     const routing = this.#deps.routing()
     const members = [...this.#deps.nodes().values()].map(memberOf)
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
+    const own = members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true }
     const plan = planSpeaker({
-      self: members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true },
+      // all others route to the one whose claim stands; what BGP told would go before that
+      self: { ...own, podCIDRs: standingCIDRs(own, members) },
       // nodes that send through the tunnel alone speak to no other
       nodes: members.filter((member) => member.routing !== 'vxlan'),
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
