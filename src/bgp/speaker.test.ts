@@ -296,6 +296,18 @@ test('passwords follow the peers', () => {
   assert.deepEqual(world.network.passwords.splice(0), [['10.0.0.2', undefined]])
 })
 
+test('a peer with a password is never let in without, be it that the kernel refuses keys', async () => {
+  for (const refusesPasswords of [false, true]) {
+    const world = new World()
+    world.network.refusesPasswords = refusesPasswords
+    const { speaker } = world.speaker(speakerConfig([named('b', 2, { password: 'one', mode: 'passive' })]))
+    speaker.start()
+    const connected = await world.neighbour().connect()
+    await world.clock.settle()
+    assert.equal(connected.isClosed, refusesPasswords)
+  }
+})
+
 test('a port that is taken is told when starting', () => {
   const world = new World()
   const transport = world.network.host(Addr.parse('10.0.0.1'))

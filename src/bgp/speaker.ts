@@ -161,9 +161,14 @@ export class Speaker implements AsyncDisposable {
   #onConnection(connection: Connection): void {
     const { remoteAddr, device } = connection
     const peer = [...this.#peers.values()].find((each) => isFrom(each.config, remoteAddr, device))
-    if (peer !== undefined) return peer.accept(connection)
+    if (peer !== undefined && this.#isSigned(peer.config, remoteAddr)) return peer.accept(connection)
     this.#deps.log.debug('refused a connection of no peer', { addr: remoteAddr, device })
     connection.destroy()
+  }
+
+  /** Where the kernel has no key, be it that it refused it or that an unnumbered peer was not found there, it takes anybody. */
+  #isSigned({ password }: PeerConfig, remoteAddr: Addr): boolean {
+    return password === undefined || this.#passwords?.guards(remoteAddr, password) === true
   }
 
   #checkReady(): void {

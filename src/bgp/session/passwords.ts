@@ -28,6 +28,11 @@ export class Passwords {
     }
   }
 
+  /** Whether connections from there are taken with that password alone. */
+  guards(addr: Addr, password: string): boolean {
+    return this.#set.get(String(addr))?.password === password
+  }
+
   /** One that the kernel refuses is tried again with the next change, and keeps no other from being set. */
   #tell(addr: Addr, password: string | undefined): boolean {
     try {

@@ -300,6 +300,9 @@ test('an unnumbered peer is found by its link, at both ends', async () => {
 
   const elsewhere = await neighbour.connect('fe80::1', 'uplink1')
   assert.ok(elsewhere.isClosed)
+  // from where it was not found the kernel takes segments without the password
+  const stranger = await world.neighbour('fe80::66').connect('fe80::1', 'uplink0')
+  assert.ok(stranger.isClosed)
   const peer = await neighbour.connect('fe80::1', 'uplink0')
   peer.open({ capabilities: { families: [4], extendedNextHop: [4] } })
   peer.keepalive()

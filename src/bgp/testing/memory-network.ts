@@ -139,6 +139,8 @@ export class MemoryNetwork {
   readonly connections: MemoryConnection[] = []
   /** What listeners were told: address, password. */
   readonly passwords: [string, string | undefined][] = []
+  /** As a kernel without CONFIG_TCP_MD5SIG. */
+  refusesPasswords = false
   #isCut = false
 
   constructor(deps: { readonly defer: Defer }) {
@@ -183,7 +185,10 @@ export class MemoryNetwork {
         if (host.listener !== undefined) throw new Error('EADDRINUSE: address already in use')
         host.listener = onConnection
         return {
-          setPassword: (addr, password) => this.passwords.push([String(addr), password]),
+          setPassword: (addr, password) => {
+            if (this.refusesPasswords) throw new Error('ENOPROTOOPT: protocol not available')
+            this.passwords.push([String(addr), password])
+          },
           close: () => {
             host.listener = undefined
           },
