@@ -35,6 +35,7 @@ function fallbackText({ plans, wayCounts }: PeerTable): string {
     if (some.length >= toldCIDRs) break
   }
   const told = some.slice(0, toldCIDRs)
-  const list = `${told.join(', ')}${wayCounts.vxlan > told.length ? ` and ${wayCounts.vxlan - told.length} more` : ''}`
+  // how many they are changes with every node that comes or goes, and each would be another problem
+  const list = `${told.join(', ')}${wayCounts.vxlan > told.length ? ' and others' : ''}`
   return `routing is native, but VXLAN is used to ${list}, where BGP tells no way and no subnet is shared: let BGP tell these, or set routing to auto`
 }
