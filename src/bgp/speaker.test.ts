@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
+import { silent } from '#/lib/log.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { restartOf, type ScriptedPeer } from './testing/scripted-peer.ts'
 import { type Neighbouring, peerConfig, restart, speakerConfig, type TestSpeaker, World } from './testing/world.ts'
@@ -306,6 +307,20 @@ test('a peer with a password is never let in without, be it that the kernel refu
     await world.clock.settle()
     assert.equal(connected.isClosed, refusesPasswords)
   }
+})
+
+test('strangers that connect again and again are a line of the log a second', async () => {
+  const world = new World()
+  let lines = 0
+  const log = { ...silent, debug: () => lines++ }
+  const { speaker } = world.speaker(speakerConfig([]), { deps: { log } })
+  speaker.start()
+  for (let count = 0; count < 20; count++) {
+    const stranger = await world.neighbour('10.0.0.66').connect()
+    await world.clock.advance(100)
+    assert.ok(stranger.isClosed)
+  }
+  assert.equal(lines, 2)
 })
 
 test('a port that is taken is told when starting', () => {

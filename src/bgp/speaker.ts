@@ -11,6 +11,8 @@ import { Turns } from './session/turns.ts'
 
 /** How long all peers together may hold up the event loop at a time. */
 const roundMs = 5
+/** Anybody can connect, as often as he likes: a line of the log is a message to another thread. */
+const refusalPauseMs = 1_000
 /** RFC 4724 section 4.1: peers that do not come back are not waited for longer than this, or than the longest restart time. */
 const leastDeferralSeconds = 60
 
@@ -43,6 +45,7 @@ export class Speaker implements AsyncDisposable {
   #passwords: Passwords | undefined
   #state: 'new' | 'running' | 'stopped' = 'new'
   #isReady = false
+  #refusalsQuietUntilMs = 0
   #deferral: Timer | undefined
 
   constructor(config: SpeakerConfig, deps: SpeakerDeps) {
@@ -162,8 +165,12 @@ export class Speaker implements AsyncDisposable {
     const { remoteAddr, device } = connection
     const peer = [...this.#peers.values()].find((each) => isFrom(each.config, remoteAddr, device))
     if (peer !== undefined && this.#isSigned(peer.config, remoteAddr)) return peer.accept(connection)
-    this.#deps.log.debug('refused a connection of no peer', { addr: remoteAddr, device })
     connection.destroy()
+    const { clock, log } = this.#deps
+    const nowMs = clock.nowMs()
+    if (nowMs < this.#refusalsQuietUntilMs) return
+    this.#refusalsQuietUntilMs = nowMs + refusalPauseMs
+    log.debug('refused a connection of no peer', { addr: remoteAddr, device })
   }
 
   /** Where the kernel has no key, be it that it refused it or that an unnumbered peer was not found there, it takes anybody. */
