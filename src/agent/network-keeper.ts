@@ -69,6 +69,7 @@ export class NetworkKeeper implements Disposable {
   readonly #reconciler: Reconciler
   #underlay: Underlay = unknownUnderlay
   #self: NodeState | undefined
+  #former: readonly Prefix[] = []
   #peers: PeerTable | undefined
   #isComplete = false
   #isLearned = false
@@ -271,9 +272,16 @@ export class NetworkKeeper implements Disposable {
     }
     const { mtuBytes, connected } = this.#underlay
     const routing = self.routing ?? this.#routing()
-    const context: PeerContext = { self, underlay: mtuBytes, connected, routing, settings: this.#config.settings }
-    const isSame = self === this.#self && routing === this.#peers?.routing && isSameUnderlay(before, this.#underlay)
+    const former = formerCIDRs(this.#ports(), self)
+    const { settings } = this.#config
+    const context: PeerContext = { self, underlay: mtuBytes, connected, routing, settings, formerCIDRs: former }
+    const isSame =
+      self === this.#self &&
+      routing === this.#peers?.routing &&
+      isSameText(former, this.#former) &&
+      isSameUnderlay(before, this.#underlay)
     this.#self = self
+    this.#former = former
     if (this.#peers && isSame) return { peers: this.#peers, isNewContext: false }
     if (this.#peers === undefined) this.#peers = new PeerTable(context)
     else for (const _ of this.#peers.changeContext(context, nodesPerTurn)) await setImmediate()
@@ -332,7 +340,8 @@ export class NetworkKeeper implements Disposable {
 /** CIDRs of pods that this node has no more: whether they are served depends on who has them now. */
 function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
-  return held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
+  const former = held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
+  return [...new Map(former.map((cidr) => [String(cidr), cidr])).values()].toSorted((a, b) => a.compare(b))
 }
 
 function portionsOf<T>(changes: readonly T[]): T[][] {

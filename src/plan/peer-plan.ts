@@ -26,6 +26,8 @@ export type PeerContext = {
   readonly connected: readonly ConnectedSubnet[]
   readonly routing: Routing
   readonly settings: NetworkSettings
+  /** Former pod CIDRs of this node that its pods still have addresses of. */
+  readonly formerCIDRs?: readonly Prefix[]
 }
 
 export type TunnelMtu = { readonly family: Family; readonly mtuBytes: number }

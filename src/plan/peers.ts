@@ -253,9 +253,9 @@ export class PeerTable {
   }
 
   #admit(learned: LearnedRoute): Admission {
-    const { connected, settings } = this.#context
+    const { connected, settings, formerCIDRs = [] } = this.#context
     return admitOther(learned, {
-      ownCIDRs: this.self.podCIDRs,
+      ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
       clusterCIDRs: settings.clusterCIDRs,
       connected,
       nodeAddrs: this.#tally.insideAddrs,

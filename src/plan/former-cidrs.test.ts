@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { type PeerContext } from './peer-plan.ts'
+import { PeerTable } from './peers.ts'
+
+test('no neighbour takes pods from this node that still have addresses of its former pod CIDR', () => {
+  const context: PeerContext = {
+    self: { name: 'node-1', podCIDRs: [Prefix.parse('10.244.1.0/24')], addrs: [Addr.parse('172.30.1.1')] },
+    underlay: { 4: 1500 },
+    connected: [
+      { device: 'eth0', addr: Addr.parse('172.30.1.1'), prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
+    ],
+    routing: 'native',
+    settings: {
+      clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
+      vni: 1,
+      vxlanPort: 8472,
+      opensForwardChains: true,
+      routing: 'native',
+    },
+    formerCIDRs: [Prefix.parse('10.244.9.0/24')],
+  }
+  const peers = new PeerTable(context)
+  const prefix = Prefix.parse('10.244.9.128/25')
+  const nextHops = [{ addr: Addr.parse('172.30.1.9') }]
+  peers.updateLearned([{ prefix, route: { prefix, nextHops, peers: ['tor'], isAllowed: false, isStale: false } }])
+  assert.deepEqual(peers.otherRoutes, [])
+  assert.match(peers.notInstalled.get('10.244.9.128/25')!, /^it overlaps 10\.244\.9\.0\/24, a pod CIDR of this node/)
+  // its last pod is gone
+  const { formerCIDRs: _, ...without } = context
+  for (const step of peers.changeContext(without, 50)) void step
+  assert.equal(peers.otherRoutes.length, 1)
+})
