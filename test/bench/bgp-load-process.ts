@@ -29,6 +29,8 @@ const prefixLength = 24
 const headerBytes = 19
 const perMessage = 500
 const retryMs = 20
+/** BIRD listens with a backlog of 8: what goes beyond waits for the kernel's retransmissions. */
+const connectConcurrency = 8
 
 /** Number of the prefix that 'change' is about: beyond all others. */
 const changing = 0xf_fff0
@@ -110,9 +112,17 @@ class Load {
   #changed: { readonly isThere: boolean; readonly waiting: Set<Session> } | undefined
 
   async establish(target: string, peers: readonly LoadPeer[]): Promise<void> {
-    const opened = peers.map((peer) => new Session(target, peer, this.#onPrefix))
-    this.#sessions.push(...opened)
-    await Promise.all(opened.map(({ established }) => established.promise))
+    const queue = peers.values()
+    const worker = async (): Promise<void> => {
+      for (const peer of queue) {
+        const session = new Session(target, peer, this.#onPrefix)
+        this.#sessions.push(session)
+        await session.established.promise
+      }
+    }
+    await Promise.all(Array.from({ length: connectConcurrency }, worker))
+    // the order in which they came up is not that of their numbers
+    this.#sessions.sort((a, b) => a.peer.asn - b.peer.asn)
   }
 
   readonly #onPrefix = (session: Session, number: number, isThere: boolean): void => {

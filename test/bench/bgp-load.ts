@@ -8,9 +8,11 @@ import { forkReady, stop } from './processes.ts'
 
 export class BgpLoad implements AsyncDisposable {
   readonly #child: ChildProcess
+  readonly #ended: Promise<undefined>
 
   private constructor(child: ChildProcess) {
     this.#child = child
+    this.#ended = once(child, 'exit').then(() => undefined)
   }
 
   static async start(host: BenchNetns): Promise<BgpLoad> {
@@ -20,10 +22,10 @@ export class BgpLoad implements AsyncDisposable {
   /** Undefined: not within that time; it is then of no use any more. */
   async run(command: LoadCommand, timeoutMs: number): Promise<LoadAnswer | undefined> {
     this.#child.send(command)
-    const { signal, ended } = { signal: AbortSignal.timeout(timeoutMs), ended: once(this.#child, 'exit') }
+    const signal = AbortSignal.timeout(timeoutMs)
     try {
       const answered = once(this.#child, 'message', { signal }) as Promise<[LoadAnswer]>
-      const first = await Promise.race([answered, ended.then(() => undefined)])
+      const first = await Promise.race([answered, this.#ended])
       if (first === undefined) throw new RigError('the load generator has ended by itself')
       return first[0]
     } catch (error) {
