@@ -28,8 +28,8 @@ Removes Causeway's routes, neighbour entries, devices and nftables tables from t
 them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they
 are. Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".
 
-  --files       also the agent's files: the CNI configuration (in CAUSEWAY_CNI_CONF_DIR), the addresses in use, the sockets, what BGP saved. The
-                CNI plugin stays, because runtimes call it when they remove the pods that are left
+  --files       also the agent's files: the CNI configuration (in CAUSEWAY_CNI_CONF_DIR), the addresses in use, the sockets, what
+                BGP saved. The CNI plugin stays, because runtimes call it when they remove the pods that are left
   --dry-run     show the commands, do nothing
   --json        for programs`,
   run: async (args) => {
