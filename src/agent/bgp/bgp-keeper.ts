@@ -361,8 +361,9 @@ export class BgpKeeper implements AsyncDisposable {
     clearTimeout(this.#settling)
     this.#secretsWait.cancel()
     for (const timer of this.#timers) clearTimeout(timer)
-    await this.#statusWriter[Symbol.asyncDispose]()
+    // the thread first: a question that a hung one does not answer ends with it
     await this.#endThread('restart', 'the agent of this node restarts')
+    await this.#statusWriter[Symbol.asyncDispose]()
     await this.#objects[Symbol.asyncDispose]()
   }
 }
