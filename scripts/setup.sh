@@ -32,9 +32,9 @@ fi
 # routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
 daemons=
 need_daemon() { [ -x "$1" ] || { missing="$missing $2"; daemons="$daemons $3"; }; }
-case "$job" in bird | test) need_daemon /usr/sbin/bird bird2 bird ;; esac
-case "$job" in frr | test) need_daemon /usr/lib/frr/bgpd frr frr ;; esac
-case "$job" in test) need_daemon /usr/bin/gobgpd gobgpd gobgpd ;; esac
+case "$job" in bird | test | bench) need_daemon /usr/sbin/bird bird2 bird ;; esac
+case "$job" in frr | test | bench) need_daemon /usr/lib/frr/bgpd frr frr ;; esac
+case "$job" in test | bench) need_daemon /usr/bin/gobgpd gobgpd gobgpd ;; esac
 # the tests run every benchmark once, at its smallest size
 if [ "$job" = test ] || [ "$job" = bench ]; then
   need nft nftables

@@ -12,7 +12,7 @@ export const bgpSpeakCommand: Command = {
   summary: 'run a BGP speaker alone',
   help: `usage: causeway bgp speak [--restarting] [--stop-as KIND] [--log-level LEVEL] CONFIG.json
 
-Runs until SIGTERM or SIGINT; SIGHUP has it read its file again. The file is described in docs/bgp.md. "causeway bgp peers"
+Runs until SIGTERM or SIGINT; SIGHUP has it read its file again. The file is described in docs/bgp-speak.md. "causeway bgp peers"
 and the like ask it, where no agent runs on this node; CAUSEWAY_RUN_DIR says where its socket is (/run/causeway).
 
   --restarting        tell neighbours that the kernel kept forwarding while there was no speaker (RFC 4724)

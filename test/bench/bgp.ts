@@ -115,7 +115,7 @@ function tableOf(scenario: Scenario, bySpeaker: ReadonlyMap<string, readonly Out
       cell(({ speakerCpuMs }) => speakerCpuMs, 1000),
       cell(({ loadCpuMs }) => loadCpuMs, 1000),
       cell(({ peakMiB }) => peakMiB),
-      ...(scenario.each === 0
+      ...(scenario.receivers === 'senders'
         ? []
         : [
             cell(
@@ -137,7 +137,7 @@ function tableOf(scenario: Scenario, bySpeaker: ReadonlyMap<string, readonly Out
     'CPU s',
     'CPU s of the load',
     'peak MiB',
-    ...(scenario.each === 0 ? [] : ['MiB per 100,000 routes']),
+    ...(scenario.receivers === 'senders' ? [] : ['MiB per 100,000 routes']),
     ...(scenario.changes === 0 ? [] : ['one change, ms', 'longest']),
   ]
   return { title: scenario.title, columns, rows }
