@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { readSpeakerFile } from './speaker-file.ts'
@@ -71,6 +72,12 @@ test('all that is wrong is told, with the way to it', () => {
     },
   )
   assert.throws(() => readSpeakerFile('{', 'speaker.json'), /is no JSON/)
+})
+
+test('the example of the documentation can be used', () => {
+  const page = readFileSync(new URL('../../../docs/bgp-speak.md', import.meta.url), 'utf8')
+  const example = /```json\n(.*?)```/s.exec(page)![1]!
+  assert.equal(readSpeakerFile(example, 'example').peers[0]!.name, 'tor')
 })
 
 test('whatever the file has, it is read or refused with an Error that says why', () => {
