@@ -62,7 +62,8 @@ function resolve({ prefix, nextHops }: LearnedRoute, { connected }: Pick<GuardCo
   const hops = nextHops.map((hop) => resolveHop(prefix, hop, connected))
   const usable = hops.filter((hop) => typeof hop !== 'string')
   if (usable.length > 0) return { kind: 'admitted', nextHops: usable }
-  return refused(hops.length === 0 ? 'it has no next hop' : hops.join(' and '))
+  const reasons = hops.filter((hop) => typeof hop === 'string')
+  return refused(reasons.length === 0 ? 'it has no next hop' : reasons.join(' and '))
 }
 
 function resolveHop(

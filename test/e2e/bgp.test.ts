@@ -9,15 +9,19 @@ const options = ['--nodes', '3', '--pods', '1', '--routing', 'native']
 const afterRestartMs = 20_000
 
 /** What one node's agent answers to `causeway bgp VERB`. */
-function ask<T>(lab: TestLab, node: string, verb: string): T {
+function ask(lab: TestLab, node: string, verb: 'peers' | 'routes' | 'advertised'): unknown {
   const { stdout, stderr } = run(causeway, ['bgp', verb, '--json', '--lab', lab.name, '--node', node])
-  const [answer] = JSON.parse(stdout) as { value?: T; error?: string }[]
+  const [answer] = JSON.parse(stdout) as { value?: unknown; error?: string }[]
   assert.ok(answer?.value, `${node}: ${answer?.error}${stderr}`)
   return answer.value
 }
 
 function peers(lab: TestLab, node: string): readonly PeerStatus[] {
-  return ask<BgpPeersReport>(lab, node, 'peers').peers
+  return (ask(lab, node, 'peers') as BgpPeersReport).peers
+}
+
+function routesOf(lab: TestLab, node: string): BgpRoutesReport['routes'] {
+  return (ask(lab, node, 'routes') as BgpRoutesReport).routes
 }
 
 function areUp(lab: TestLab, node: string, count: number): boolean {
@@ -37,8 +41,9 @@ function cidrsOf(nodes: { name: string; podCIDRs: string[] }[], name: string): s
 
 /** The prefixes that a node has learned from another. */
 function learned(lab: TestLab, node: string, from: string): string[] {
-  const { routes } = ask<BgpRoutesReport>(lab, node, 'routes')
-  return routes.flatMap(({ peer, prefix }) => (peer === `node/${from}` ? [prefix] : [])).sort()
+  return routesOf(lab, node)
+    .flatMap(({ peer, prefix }) => (peer === `node/${from}` ? [prefix] : []))
+    .sort()
 }
 
 test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked at', async () => {
@@ -46,10 +51,10 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
   const { nodes } = await up(lab)
   const cidrs = cidrsOf(nodes, 'node-2').sort()
   await eventually("node-2's pod CIDRs at node-1", () => learned(lab, 'node-1', 'node-2').join() === cidrs.join())
-  const { routes } = ask<BgpRoutesReport>(lab, 'node-1', 'routes')
+  const routes = routesOf(lab, 'node-1')
   for (const { prefix, kernel } of routes.filter(({ peer }) => peer !== '(own)'))
     assert.deepEqual(kernel, { isInstalled: true }, prefix)
-  const { routes: advertised } = ask<BgpAdvertisedReport>(lab, 'node-1', 'advertised')
+  const { routes: advertised } = ask(lab, 'node-1', 'advertised') as BgpAdvertisedReport
   assert.deepEqual(
     advertised.map(({ prefix, peer }) => `${prefix} ${peer}`).sort(),
     cidrsOf(nodes, 'node-1')
@@ -65,7 +70,10 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
   )
   const metrics = lab.mustInside(
     'node-1',
-    ...['curl', '-sf', '--unix-socket', `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`],
+    'curl',
+    '-sf',
+    '--unix-socket',
+    `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`,
     'http://agent/metrics',
   )
   assert.match(metrics, /causeway_bgp_session_established\{peer="node\/node-2"\} 1/)
@@ -134,16 +142,13 @@ test('an agent that is stopped or killed and started again loses no packet and n
     await eventually('its neighbour knows', () =>
       peers(lab, 'node-1').some(({ name, gracefulRestart }) => name === 'node/node-2' && gracefulRestart === 'helping'),
     )
-    const { routes } = ask<BgpRoutesReport>(lab, 'node-1', 'routes')
     assert.ok(
-      routes.some(({ prefix, isStale, isBest }) => prefix === cidr && isStale && isBest),
+      routesOf(lab, 'node-1').some(({ prefix, isStale, isBest }) => prefix === cidr && isStale && isBest),
       `${cidr} is not kept`,
     )
     lab.up(...options)
     await eventually('sessions', () => areUp(lab, 'node-2', 2), afterRestartMs)
-    await eventually('no stale route', () =>
-      ask<BgpRoutesReport>(lab, 'node-1', 'routes').routes.every(({ isStale }) => !isStale),
-    )
+    await eventually('no stale route', () => routesOf(lab, 'node-1').every(({ isStale }) => !isStale))
   }
   for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 1500, lost: 0 })
 })

@@ -143,8 +143,8 @@ test('a password must be the same on both sides, and one that is not is hinted a
     failure(a, { addr: b.addr4, localAddr: Addr.parse('10.0.0.101'), password: 'secret' }),
   ])
   for (const message of [wrong4, wrong6, unexpected])
-    assert.match(message!, /^ETIMEDOUT: [a-z ]+: nobody answers.*does the other side have the same password/)
-  assert.match(missing!, /^ETIMEDOUT.*does the other side want a password/)
+    assert.match(message, /^ETIMEDOUT: [a-z ]+: nobody answers.*does the other side have the same password/)
+  assert.match(missing, /^ETIMEDOUT.*does the other side want a password/)
   // before a session's next attempt, five seconds later by default, would take the place of this one
   const tookMs = performance.now() - beganMs
   assert.ok(tookMs < 5_000, `told after ${tookMs} ms`)

@@ -16,10 +16,17 @@ import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
 import { type BgpRoutesReport } from './reports.ts'
 
+type Situation = {
+  readonly spec?: object
+  readonly secretRead?: Promise<void>
+  readonly routing?: Routing
+  readonly others?: readonly KubeNode[]
+}
+
 /** A node without neighbours in a cluster whose BGPConfiguration has this port to listen on. */
 async function keeperOn(
   port: number,
-  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan' as Routing, others = [] as KubeNode[] } = {},
+  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan', others = [] }: Situation = {},
 ) {
   let configurations: ServerResponse | undefined
   const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port, ...spec } }

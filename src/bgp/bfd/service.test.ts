@@ -95,7 +95,7 @@ function twoSides(settings = { intervalMs: 100, detectMultiplier: 3 }, device?: 
     const path = { addr: Addr.parse(other), ...(device !== undefined && { device }) }
     return { udp, service, states, watch: () => service.watch(path, settings, (state) => states.push(state)) }
   }
-  return { clock, hosts, a: side(addrA!, addrB!, 11), b: side(addrB!, addrA!, 22) }
+  return { clock, hosts, a: side(addrA, addrB, 11), b: side(addrB, addrA, 22) }
 }
 
 async function bothUp(sides: ReturnType<typeof twoSides>): Promise<{ watchA: BfdWatch; watchB: BfdWatch }> {
