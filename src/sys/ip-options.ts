@@ -9,6 +9,7 @@ const IP_TOS = 1
 const IP_TTL = 2
 const IP_MINTTL = 21
 const IPV6_UNICAST_HOPS = 16
+const IPV6_MULTICAST_HOPS = 18
 const IPV6_TCLASS = 67
 const IPV6_MINHOPCOUNT = 73
 
@@ -25,6 +26,11 @@ export function setTtl(fd: number, family: Family, ttl: number | undefined): voi
   const value = int32(ttl ?? -1)
   if (family === 4) setOption(fd, IPPROTO_IP, IP_TTL, value, `TTL ${ttl}`)
   else setOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value, `hop limit ${ttl}`)
+}
+
+/** Hop limit of what is sent to groups of IPv6. */
+export function setMulticastHops(fd: number, hops: number): void {
+  setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int32(hops), `multicast hop limit ${hops}`)
 }
 
 /** TCP only: packets that arrive with less are dropped (RFC 5082); 0: all are taken. */

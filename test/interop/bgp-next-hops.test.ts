@@ -25,41 +25,46 @@ suite('next hops', { concurrency: 2 }, () => {
         originated: [{ prefix: '10.244.1.0/24' }, { prefix: 'fd10:1::/64' }],
       })
       await Promise.all([ours.start(), other.start()])
-      for (const family of ['10.244.2.0/24', 'fd10:2::/64']) {
-        const { nextHops } = await bestRoute(ours, family, undefined, other)
+      for (const prefix of ['10.244.2.0/24', 'fd10:2::/64']) {
+        const { nextHops } = await bestRoute(ours, prefix, undefined, other)
         assert.ok(
           nextHops.some((nextHop) => nextHop.startsWith(host.linkLocal)),
-          `${family} over ${nextHops.join(' ')}`,
+          `${prefix} over ${nextHops.join(' ')}`,
         )
       }
-      for (const family of ['10.244.1.0/24', 'fd10:1::/64']) {
-        const { nextHops } = await bestRoute(other, family, undefined, ours)
-        assert.ok(nextHops.includes(home.linkLocal), `${kind}: ${family} over ${nextHops.join(' ')}`)
+      for (const prefix of ['10.244.1.0/24', 'fd10:1::/64']) {
+        const { nextHops } = await bestRoute(other, prefix, undefined, ours)
+        assert.ok(nextHops.includes(home.linkLocal), `${kind}: ${prefix} over ${nextHops.join(' ')}`)
       }
     })
   }
 
-  test('bird is found at the other end of an unnumbered link', async () => {
-    using lan = new Lan()
-    const [home, host] = [lan.host(), lan.host()]
-    const device = lan.cable(home, host)
-    const families = [4] as const
-    await using other = routerOf('bird', host, {
-      asn: 65_001,
-      neighbours: [
-        { name: 'us', addr: home.linkLocal, device, asn: 65_000, families, extendedNextHop: true, mode: 'passive' },
-      ],
-      originated: [{ prefix: '10.244.2.0/24' }],
+  for (const kind of ['bird', 'frr'] as const) {
+    test(`${kind} is found at the other end of an unnumbered link`, async () => {
+      using lan = new Lan()
+      const [home, host] = [lan.host(), lan.host()]
+      const device = lan.cable(home, host)
+      const families = [4, 6] as const
+      // FRR finds us just as we find it; BIRD can be told only of an address
+      const us = kind === 'frr' ? {} : { addr: home.linkLocal, mode: 'passive' as const }
+      await using other = routerOf(kind, host, {
+        asn: 65_001,
+        neighbours: [{ name: 'us', device, asn: 65_000, families, extendedNextHop: true, ...us }],
+        originated: [{ prefix: '10.244.2.0/24' }, { prefix: 'fd10:2::/64' }],
+      })
+      await using ours = new Causeway(home, {
+        asn: 65_000,
+        neighbours: [{ name: kind, device, asn: 65_001, families }],
+        originated: [{ prefix: '10.244.1.0/24' }, { prefix: 'fd10:1::/64' }],
+      })
+      await Promise.all([ours.start(), other.start()])
+      for (const prefix of ['10.244.2.0/24', 'fd10:2::/64']) await bestRoute(ours, prefix, undefined, other)
+      for (const prefix of ['10.244.1.0/24', 'fd10:1::/64']) {
+        const { nextHops } = await bestRoute(other, prefix, undefined, ours)
+        assert.ok(nextHops.includes(home.linkLocal), `${kind}: ${prefix} over ${nextHops.join(' ')}`)
+      }
     })
-    await using ours = new Causeway(home, {
-      asn: 65_000,
-      neighbours: [{ name: 'bird', device, asn: 65_001, families }],
-      originated: [{ prefix: '10.244.1.0/24' }],
-    })
-    await Promise.all([ours.start(), other.start()])
-    await bestRoute(ours, '10.244.2.0/24', undefined, other)
-    await bestRoute(other, '10.244.1.0/24', undefined, ours)
-  })
+  }
 
   test('equal paths of three neighbours are used together, one after the other is taken away', async () => {
     using lan = new Lan()

@@ -117,12 +117,6 @@ function configOf(host: Host, settings: RouterSettings, routes: readonly RouterR
     ...familyLines(4, settings, routes),
     ...familyLines(6, settings, routes),
     'exit',
-    // unnumbered neighbours find each other by router advertisements
-    ...settings.neighbours.flatMap(({ device, addr }) =>
-      device !== undefined && addr === undefined
-        ? [`interface ${device}`, 'no ipv6 nd suppress-ra', 'ipv6 nd ra-interval 1', 'exit']
-        : [],
-    ),
     '',
   ].join('\n')
 }
