@@ -30,7 +30,8 @@ export type Outcome = {
   readonly fullMiB: number
 }
 
-const limitMs = 300_000
+/** GoBGP would take minutes. */
+export const limitMs = 120_000
 /** So long nothing happens between the last session and the first route: FRR waits a second before it tells a new neighbour anything. */
 const settleMs = 1500
 const changeLimitMs = 10_000

@@ -1,6 +1,6 @@
 // The speaker under load, against BIRD, FRR and GoBGP: how fast routes come through, what they cost, how fast one change spreads.
 import { type Benchmark, type Effort, figure, type Goal, type Result, type Size, type Table } from './benchmark.ts'
-import { type Outcome, runScenario, type Scenario } from './bgp-scenarios.ts'
+import { limitMs, type Outcome, runScenario, type Scenario } from './bgp-scenarios.ts'
 import { speakerKinds } from './bgp-speakers.ts'
 import { median } from './stats.ts'
 
@@ -91,7 +91,7 @@ function medianOf(outcomes: readonly Outcome[], pick: (outcome: Outcome) => numb
 }
 
 function seconds(valueMs: number | undefined): string {
-  return valueMs === undefined ? 'over 300' : figure(valueMs / 1000)
+  return valueMs === undefined ? `over ${limitMs / 1000}` : figure(valueMs / 1000)
 }
 
 const timeOf =
