@@ -90,9 +90,9 @@ export function setOption(fd: number, level: number, option: number, value: Uint
 }
 
 /** Gives a socket its own address; port 0: the kernel chooses. Throws EADDRINUSE, or EADDRNOTAVAIL for one that the node has not. */
-export function bindTo(fd: number, addr: Addr, port: number): void {
+export function bindTo(fd: number, addr: Addr, port: number, about = `${addr} port ${port}`): void {
   const address = encodeSockaddr(addr, port)
-  libc('bind', [fd, address, address.length], `${addr} port ${port}`)
+  libc('bind', [fd, address, address.length], about)
 }
 
 /** Only what passes this device is received and sent; link-local addresses mean those on it. Throws ENODEV. */
@@ -141,8 +141,9 @@ export function tcpListener(family: Family, port: number): number {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, int32(1), 'SO_REUSEADDR')
     // said explicitly, because net.ipv6.bindv6only may say otherwise
     if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(0), 'IPV6_V6ONLY')
-    bindTo(fd, new Addr(family, 0n), port)
-    libc('listen', [fd, backlog], `TCP port ${port}`)
+    const about = `TCP port ${port}`
+    bindTo(fd, new Addr(family, 0n), port, about)
+    libc('listen', [fd, backlog], about)
   })
 }
 
