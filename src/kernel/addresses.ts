@@ -11,6 +11,7 @@ import {
   RTM_NEWADDR,
 } from '#/wire/netlink/addr.ts'
 import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
+import { RT_SCOPE_LINK } from '#/wire/netlink/route.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
 export type DeviceAddress = {
@@ -40,15 +41,21 @@ function payloadOf(device: Place, addr: Addr, prefixLength: number, flags?: numb
   return encodeAddr({
     prefixLength,
     index: device.index,
+    ...(isOfLink(addr) && { scope: RT_SCOPE_LINK }),
     attrs: { address: addr, local: addr, ...(flags !== undefined && { flags }) },
   })
+}
+
+/** Not the source of what goes elsewhere, nor what it is masqueraded to (inet_select_addr of net/ipv4/devinet.c). */
+function isOfLink(addr: Addr): boolean {
+  return addr.family === 4 && addr.isLinkLocal
 }
 
 /** Without duplicate address detection: the address is ours by allocation, and detection would hold up a pod for a second. */
 export function addressAdd(device: Place, addr: Addr, prefixLength: number): Operation {
   const isV6 = addr.family === 6
   return {
-    what: `ip addr replace ${addr}/${prefixLength} dev ${device.name}${isV6 ? ' nodad' : ''}`,
+    what: `ip addr replace ${addr}/${prefixLength} dev ${device.name}${isV6 ? ' nodad' : ''}${isOfLink(addr) ? ' scope link' : ''}`,
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
     payload: payloadOf(device, addr, prefixLength, isV6 ? IFA_F_NODAD : undefined),
