@@ -23,24 +23,29 @@ type Situation = {
   readonly others?: readonly KubeNode[]
 }
 
-/** A node without neighbours in a cluster whose BGPConfiguration has this port to listen on. */
+const neighbour = {
+  metadata: { name: 'tor', resourceVersion: '1' },
+  spec: { peerAddress: '192.0.2.9', peerASN: 65_001, mode: 'passive' },
+}
+
+/** A node with a neighbour that never comes, in a cluster whose BGPConfiguration has this port to listen on. */
 async function keeperOn(
   port: number,
   { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan', others = [] }: Situation = {},
 ) {
-  let configurations: ServerResponse | undefined
+  let neighbours: ServerResponse | undefined
   const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port, ...spec } }
   const api = await FakeApi.start((request, response) => {
-    const isConfiguration = request.path.endsWith('/bgpconfigurations')
+    const isOfNeighbours = request.path.endsWith('/bgppeers')
+    const items = isOfNeighbours ? [neighbour] : request.path.endsWith('/bgpconfigurations') ? [configuration] : []
     if (request.path.includes('/secrets/'))
       return void secretRead.then(() =>
         sendJson(response, { metadata: { name: 's' }, data: { password: btoa('secret') } }),
       )
     if (!request.path.startsWith('/apis/causeway.dev/')) return sendStatus(response, 404, 'NotFound')
-    if (!isWatch(request))
-      return sendJson(response, { metadata: { resourceVersion: '1' }, items: isConfiguration ? [configuration] : [] })
+    if (!isWatch(request)) return sendJson(response, { metadata: { resourceVersion: '1' }, items })
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
-    if (isConfiguration) configurations = response
+    if (isOfNeighbours) neighbours = response
   })
   const runDir = mkdtempSync(join(tmpdir(), 'bgp-keeper-'))
   const node: KubeNode = {
@@ -77,7 +82,7 @@ async function keeperOn(
     get secretsAsked() {
       return api.requests.filter(({ path }) => path.includes('/secrets/')).length
     },
-    tell: (type: 'ADDED' | 'DELETED') => configurations!.write(`${JSON.stringify({ type, object: configuration })}\n`),
+    tell: (type: 'ADDED' | 'DELETED') => neighbours!.write(`${JSON.stringify({ type, object: neighbour })}\n`),
     async [Symbol.asyncDispose]() {
       await keeper[Symbol.asyncDispose]()
       await api[Symbol.asyncDispose]()
@@ -96,6 +101,15 @@ async function takenPort() {
 async function freePort(): Promise<number> {
   using taken = await takenPort()
   return taken.port
+}
+
+async function speaks(keeper: BgpKeeper): Promise<void> {
+  let asn: number | undefined
+  await eventually(() => {
+    void keeper.peers().then((report) => (asn = report.asn))
+    return asn !== undefined
+  }, 'a speaker')
+  assert.equal(asn, 64_512)
 }
 
 const isFailed = ({ problems }: BgpKeeper): boolean => problems.some(({ message }) => message.includes('EADDRINUSE'))
@@ -121,12 +135,7 @@ test('a speaker that failed, is not wanted any more, and is wanted again, is the
   await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
   taken[Symbol.dispose]()
   scene.tell('ADDED')
-  let asn: number | undefined
-  await eventually(() => {
-    void keeper.peers().then((report) => (asn = report.asn))
-    return asn !== undefined
-  }, 'a speaker')
-  assert.equal(asn, 64_512)
+  await speaks(keeper)
 })
 
 test('a speaker does not begin before the passwords of its sessions are read', async () => {
@@ -141,8 +150,7 @@ test('a speaker does not begin before the passwords of its sessions are read', a
   assert.equal(silentBecause, 'the Kubernetes API has not told yet whether it is wanted')
   assert.equal(keeper.learned.isReady, false)
   secret.resolve()
-  await eventually(() => keeper.learned.isReady, 'a speaker')
-  assert.equal((await keeper.peers()).asn, 64_512)
+  await speaks(keeper)
 })
 
 for (const [others, told] of [

@@ -180,7 +180,8 @@ export class BgpKeeper implements AsyncDisposable {
     this.#hasPlanned = true
     this.#statusWriter.start()
     const { config } = this.#plan
-    this.#apply(config && (config.peers.length > 0 || snapshot.configuration) ? config : undefined)
+    // to listen for nobody would cost a thread
+    this.#apply(config && config.peers.length > 0 ? config : undefined)
     this.#deps.onChange()
   }
 
