@@ -299,7 +299,7 @@ test('whatever comes in whatever order: one session at most, every connection en
       let isTimed = false
       for (const some of events) {
         const event = eventOf(some, () => nextId++, used)
-        const phase = 'id' in event ? state.connections.find(({ id }) => id === event.id)?.phase : undefined
+        const before = 'id' in event ? state.connections.find(({ id }) => id === event.id) : undefined
         if (event.kind === 'connected' || event.kind === 'accepted') open.add(event.id)
         if (event.kind === 'closed') open.delete(event.id)
         const result = step({ ...settings, connects }, state, event)
@@ -324,7 +324,9 @@ test('whatever comes in whatever order: one session at most, every connection en
             if (event.kind === 'notified') assert.equal(action.notification, undefined)
           } else if ('id' in action) assert.ok(open.has(action.id), `${action.kind} on a connection that is no more`)
         }
-        checkAnswer(event, phase, result.actions)
+        // one that waits for another to come to nothing goes on then
+        const hasWaited = before?.isWithheld === true && event.kind === 'holdExpired'
+        if (!hasWaited) checkAnswer(event, before?.phase, result.actions)
         state = result.state
         assert.deepEqual([state.isConnecting, state.isWaiting], [isAttempting, isTimed])
         assert.deepEqual(new Set(state.connections.map(({ id }) => id)), open, 'connections that nobody knows of')

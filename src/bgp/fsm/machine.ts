@@ -27,6 +27,9 @@ import {
 /** How long an OPEN may take: the "large value" that the RFC suggests. */
 export const openHoldSeconds = 240
 
+/** How long a connection waits for the OPEN of the one that would win over it. */
+export const collisionWaitSeconds = 1
+
 const stay = (state: FsmState, ...actions: FsmAction[]): FsmStep => ({ state, actions })
 
 /** Every event has an answer in every state; what cannot be then changes nothing. */
@@ -139,6 +142,7 @@ function onConnection(
       return lose(settings, state, connection, { kind: 'received', notification: event.notification }, {})
     case 'keepalive':
       if (phase === 'OpenSent') return fail(unexpectedMessage(phase))
+      if (connection.isWithheld === true) return stay(withConnection(state, { ...connection, isConfirmed: true }))
       return phase === 'OpenConfirm' ? establish(state, connection) : stay(state, { kind: 'touchHold', id })
     case 'update':
       if (phase !== 'Established') return fail(unexpectedMessage(phase))
@@ -146,7 +150,7 @@ function onConnection(
     case 'refresh':
       return phase === 'Established' ? stay(state, { kind: 'deliver', id }) : fail(unexpectedMessage(phase))
     case 'holdExpired':
-      return fail(holdTimerExpired)
+      return connection.isWithheld === true ? release(state, connection) : fail(holdTimerExpired)
     case 'keepaliveDue':
       return phase === 'OpenSent' ? stay(state) : stay(state, { kind: 'sendKeepalive', id })
     case 'sendHoldExpired':
@@ -184,15 +188,41 @@ function opened(settings: FsmSettings, state: FsmState, connection: ConnectionSt
   }
   const { id } = connection
   if (state.isConnecting) actions.push({ kind: 'abortConnect' })
-  actions.push(
-    { kind: 'stopRetry' },
+  actions.push({ kind: 'stopRetry' })
+  const connections = state.connections.filter((other) => other.id !== rival?.id)
+  const next = { ...state, isConnecting: false, isWaiting: false, isHeld: false, connections }
+  const confirmed = { ...connection, phase: 'OpenConfirm' as const, agreed }
+  const isWithheld = connections.some(
+    (other) => other.id !== id && other.phase === 'OpenSent' && other.isOurs === winsOver(settings, agreed),
+  )
+  if (!isWithheld) return { state: withConnection(next, confirmed), actions: [...actions, ...confirmation(confirmed)] }
+  actions.push({ kind: 'setHold', id, seconds: collisionWaitSeconds })
+  return { state: withConnection(next, { ...confirmed, isWithheld }), actions }
+}
+
+function withConnection(state: FsmState, connection: ConnectionState): FsmState {
+  return { ...state, connections: state.connections.map((each) => (each.id === connection.id ? connection : each)) }
+}
+
+function confirmation({ id, agreed }: ConnectionState): FsmAction[] {
+  if (agreed === undefined) return []
+  return [
     { kind: 'sendKeepalive', id },
     { kind: 'setHold', id, seconds: agreed.holdTimeSeconds },
     { kind: 'setKeepalive', id, seconds: agreed.keepaliveSeconds },
-  )
-  const others = state.connections.filter((other) => other.id !== id && other.id !== rival?.id)
-  const connections = [...others, { ...connection, phase: 'OpenConfirm' as const, agreed }]
-  return { state: { ...state, isConnecting: false, isWaiting: false, isHeld: false, connections }, actions }
+  ]
+}
+
+/**
+ * The one that would have won has come to nothing. If both sides answered the OPEN that each sees first, each could find a connection
+ * established that the other one, seeing the collision, has just closed.
+ */
+function release(state: FsmState, withheld: ConnectionState): FsmStep {
+  const { isWithheld: _, isConfirmed, ...connection } = withheld
+  const actions = confirmation(connection)
+  if (isConfirmed !== true) return { state: withConnection(state, connection), actions }
+  const established = establish(state, connection)
+  return { state: established.state, actions: [...actions, ...established.actions] }
 }
 
 /** Whether the connection that we began is the one to keep. Two ASes may use one router id (RFC 6286 section 2.3). */
@@ -243,6 +273,11 @@ function lose(
 ): FsmStep {
   const connections = state.connections.filter(({ id }) => id !== connection.id)
   const actions = end(connection, cause, farewell)
+  const withheld = connections.find(({ isWithheld }) => isWithheld === true)
+  if (withheld !== undefined) {
+    const released = release({ ...state, connections }, withheld)
+    return { state: released.state, actions: [...actions, ...released.actions] }
+  }
   if (!settings.connects || state.isWaiting || hasHope(connections))
     return { state: { ...state, connections }, actions }
   const after = retryAfter(connection, cause)

@@ -26,6 +26,10 @@ export type ConnectionState = {
   readonly phase: Phase
   /** From OpenConfirm on. */
   readonly agreed?: Agreed
+  /** Its OPEN is not answered yet: another connection, whose OPEN may be on its way, would win over it. */
+  readonly isWithheld?: boolean
+  /** The peer's KEEPALIVE came to it meanwhile. */
+  readonly isConfirmed?: boolean
 }
 
 export type FsmState = {

@@ -467,6 +467,7 @@ test('a peer that restarted comes back on a new connection, and its routes becom
   const { neighbour, advance, routes, status } = await scene({ ...passive, gracefulRestart: restart })
   const withRestart = { capabilities: { gracefulRestart: restartOf([4]) } }
   const old = await neighbour.establish(withRestart)
+  await advance(3)
   routes.told.length = 0
   const again = await neighbour.connect()
   await advance(0)
@@ -479,6 +480,17 @@ test('a peer that restarted comes back on a new connection, and its routes becom
   again.endOfRib()
   await advance(0)
   assert.deepEqual(routes.told, ['down b restarting 4', 'up b', 'end-of-rib b 4', 'sweep b 4'])
+})
+
+test('a connection that was on its way when the session began is no restart', async () => {
+  const { neighbour, advance, routes, status } = await scene({ gracefulRestart: restart })
+  const withRestart = { capabilities: { gracefulRestart: restartOf([4]) } }
+  const peer = await neighbour.establish(withRestart)
+  const late = await neighbour.connect()
+  late.open(withRestart)
+  await advance(0)
+  assert.deepEqual([late.isClosed, peer.isClosed, status().state], [true, false, 'Established'])
+  assert.deepEqual(routes.told, ['up b'])
 })
 
 test('without graceful restart the second connection is the one that goes', async () => {

@@ -37,6 +37,8 @@ import { closeOf, errorsOf } from './words.ts'
 const leastSendHoldSeconds = 480
 /** A peer whose connections come to nothing, or to sessions that are over at once, may begin one so often. */
 const acceptPauseMs = 1_000
+/** A connection that comes so soon after a session began was on its way before. */
+const lateCollisionMs = 2_000
 
 /** What is the speaker's own, the same for all peers. */
 export type SpeakerIdentity = {
@@ -168,7 +170,10 @@ export class Peer {
   accept(connection: Connection): void {
     const nowMs = this.#deps.clock.nowMs()
     const isWanted = this.#config.mode !== 'active' && this.#fsm.state.isRunning && nowMs >= this.#acceptFromMs
-    if (!isWanted) return connection.destroy()
+    // else it would be taken for the restart of a peer that did no more than to connect when we did (RFC 4271 section 6.8)
+    const { negotiated, sinceMs = 0 } = this.#session ?? {}
+    const isLate = negotiated?.restart !== undefined && nowMs - sinceMs < lateCollisionMs
+    if (!isWanted || isLate) return connection.destroy()
     this.#acceptFromMs = nowMs + acceptPauseMs
     try {
       connection.setTtl(ttlOptions(this.#config))
