@@ -16,14 +16,14 @@ const leaving = '10.244.2.0/24'
 const pollMs = 20
 
 /** Looks all the time whether a router has a route, until stopped; fails if it ever had not. */
-function watching(router: Router, prefix: string): { stop: () => Promise<void> } {
+function watching(router: Router, prefix: string, other: Router): { stop: () => Promise<void> } {
   const stopped = new AbortController()
   const look = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       const routes = await router.routes(4)
       assert.ok(
         routes.some((route) => route.prefix === prefix && route.isBest),
-        `${router.kind} had no route to ${prefix} for a moment`,
+        `${router.kind} had no route to ${prefix} for a moment:\n${router.logTail()}\n${other.logTail()}`,
       )
       await sleep(pollMs)
     }
@@ -43,7 +43,7 @@ function watching(router: Router, prefix: string): { stop: () => Promise<void> }
 async function killAndRestart(killed: Router, helper: Router): Promise<void> {
   await bestRoute(helper, staying, undefined, killed)
   await bestRoute(helper, leaving, undefined, killed)
-  const watched = watching(helper, staying)
+  const watched = watching(helper, staying, killed)
   await killed.kill()
   await killed.withdraw(leaving)
   await eventually(
