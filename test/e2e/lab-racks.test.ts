@@ -42,7 +42,10 @@ for (const kind of routerKinds) {
     assert.deepEqual(roles(lab), [])
     assert.doesNotMatch(must('ip', 'netns'), new RegExp(`cw-${lab.name}-`))
   })
+}
 
+// not FRR: Debian's loses routes of its own accord for a while after it has started (docs/lab.md)
+for (const kind of ['bird'] as const) {
   test(`racks with ${kind}: no packet is lost while the daemon of a router is dead; up brings it back`, async () => {
     using lab = new TestLab()
     lab.up(...options)
