@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { labProcesses } from '#/lab/processes.ts'
-import { routerKinds } from '#/lab/spec.ts'
+import { type RouterKind, routerKinds } from '#/lab/spec.ts'
 import { causeway, countPackets, eventually, must, run, TestLab } from './harness.ts'
 import { birdc, daemons, recovered } from './lab-routers.ts'
 
@@ -18,8 +18,12 @@ function roles(lab: TestLab): string[] {
     .toSorted()
 }
 
+function optionsFor(kind: RouterKind): string[] {
+  return ['--racks', '2', '--router', kind, '--nodes', '4', '--pods', '1']
+}
+
 for (const kind of routerKinds) {
-  const options = ['--racks', '2', '--router', kind, '--nodes', '4', '--pods', '1']
+  const options = optionsFor(kind)
 
   test(`racks with ${kind}: nodes of different racks reach each other over what the routers learned; down leaves nothing`, () => {
     const lab = new TestLab()
@@ -46,6 +50,8 @@ for (const kind of routerKinds) {
 
 // not FRR: Debian's loses routes of its own accord for a while after it has started (docs/lab.md)
 for (const kind of ['bird'] as const) {
+  const options = optionsFor(kind)
+
   test(`racks with ${kind}: no packet is lost while the daemon of a router is dead; up brings it back`, async () => {
     using lab = new TestLab()
     lab.up(...options)
