@@ -29,7 +29,7 @@ export class BfdHistory {
     return this.changes.at(-1)?.state ?? 'Down'
   }
 
-  async reaches(state: BfdState, timeoutMs = 10_000): Promise<BfdChange> {
+  async reaches(state: BfdState, timeoutMs = 30_000): Promise<BfdChange> {
     await eventually(
       `BFD with ${this.#name} is ${state}`,
       () => this.changes,
