@@ -51,16 +51,20 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
   const { nodes } = await up(lab)
   const cidrs = cidrsOf(nodes, 'node-2').sort()
   await eventually("node-2's pod CIDRs at node-1", () => learned(lab, 'node-1', 'node-2').join() === cidrs.join())
-  const routes = routesOf(lab, 'node-1')
-  for (const { prefix, kernel } of routes.filter(({ peer }) => peer !== '(own)'))
-    assert.deepEqual(kernel, { isInstalled: true }, prefix)
-  const { routes: advertised } = ask(lab, 'node-1', 'advertised') as BgpAdvertisedReport
-  assert.deepEqual(
-    advertised.map(({ prefix, peer }) => `${prefix} ${peer}`).sort(),
-    cidrsOf(nodes, 'node-1')
-      .flatMap((cidr) => [`${cidr} node/node-2`, `${cidr} node/node-3`])
-      .sort(),
-  )
+  await eventually('every route in the kernel', () => {
+    const others = routesOf(lab, 'node-1').filter(({ peer }) => peer !== '(own)')
+    return others.length === 4 && others.every(({ kernel }) => kernel?.isInstalled === true)
+  })
+  const wanted = cidrsOf(nodes, 'node-1').flatMap((cidr) => [`${cidr} node/node-2`, `${cidr} node/node-3`])
+  await eventually("node-1's pod CIDRs told to both", () => {
+    const { routes } = ask(lab, 'node-1', 'advertised') as BgpAdvertisedReport
+    return (
+      routes
+        .map(({ prefix, peer }) => `${prefix} ${peer}`)
+        .sort()
+        .join() === wanted.sort().join()
+    )
+  })
   const text = must(causeway, 'bgp', 'routes', '--explain', '--lab', lab.name, '--node', 'node-1')
   assert.match(text, /10\.244\.1\.0\/24 +172\.30\.1\.12 +node\/node-2 .*best, installed +the only path/)
   await eventually(
