@@ -45,6 +45,9 @@ const runtimeService = definitions['runtime.v1.RuntimeService'] as ServiceDefini
 const imageService = definitions['runtime.v1.ImageService'] as ServiceDefinition
 const deadlineMs = 90_000
 
+/** UNAVAILABLE of gRPC's status codes. */
+const unavailable = 14
+
 export class CriClient implements Disposable {
   readonly #client: Client
 
@@ -88,11 +91,22 @@ export class CriClient implements Disposable {
   }
 
   async stop(podSandboxId: string): Promise<void> {
-    await this.#call(runtimeService, 'StopPodSandbox', { podSandboxId })
+    await this.#callAgain('StopPodSandbox', { podSandboxId })
   }
 
   async remove(podSandboxId: string): Promise<void> {
-    await this.#call(runtimeService, 'RemovePodSandbox', { podSandboxId })
+    await this.#callAgain('RemovePodSandbox', { podSandboxId })
+  }
+
+  /** What may be asked twice is asked again when the connection was lost, as kubelet does. */
+  async #callAgain(method: string, request: object): Promise<void> {
+    try {
+      await this.#call(runtimeService, method, request)
+    } catch (error) {
+      const isLost = error instanceof Error && 'code' in error && error.code === unavailable
+      if (!isLost) throw error
+      await this.#call(runtimeService, method, request)
+    }
   }
 
   async list(): Promise<readonly SandboxItem[]> {
