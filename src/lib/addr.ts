@@ -248,3 +248,8 @@ export class Prefix {
     return this.toString()
   }
 }
+
+/** Those that some of the prefixes are of, IPv4 first. */
+export function familiesOf(prefixes: readonly Prefix[]): Family[] {
+  return ([4, 6] as const).filter((family) => prefixes.some((prefix) => prefix.family === family))
+}

@@ -1,5 +1,5 @@
 // The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
-import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
 import { blackholeMetric, bridgeName, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
 import {
   type BlackholeRoute,
@@ -45,9 +45,6 @@ export type Plan = {
 const looseRpFilter = '2'
 /** What a pod's device gets while no underlay address is known. */
 const defaultMtuBytes = 1500
-
-const familiesOf = (cidrs: readonly Prefix[]): Family[] =>
-  ([4, 6] as const).filter((family) => cidrs.some((cidr) => cidr.family === family))
 
 /**
  * As long as there is the tunnel, its MTU is that of all routes in pods, so that the way to a node may change under a connection.

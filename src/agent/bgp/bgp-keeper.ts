@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
+import { familiesOf } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type LearnedRouteChange, ownPathPeer, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
@@ -172,7 +173,7 @@ export class BgpKeeper implements AsyncDisposable {
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
       isRestarting: this.#isRestarting,
-      families: ([4, 6] as const).filter((family) => self.podCIDRs.some((cidr) => cidr.family === family)),
+      families: familiesOf(self.podCIDRs),
     })
     this.#objects.want(plan.wantedSecrets)
     if (this.#secretsWait.isOn(plan.wantedSecrets, snapshot.secrets)) return
