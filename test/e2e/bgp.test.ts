@@ -69,7 +69,7 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
   assert.match(text, /10\.244\.1\.0\/24 +172\.30\.1\.12 +node\/node-2 .*best, installed +the only path/)
   await eventually(
     'the BGPNode of node-1',
-    () => lab.kubectl('get', 'bgpnode', 'node-1', '-o', 'jsonpath={.status.established}') === '2',
+    () => lab.kubectl('get', 'bgpnode', 'node-1', '--ignore-not-found', '-o', 'jsonpath={.status.established}') === '2',
     afterRestartMs,
   )
   const metrics = lab.mustInside(
