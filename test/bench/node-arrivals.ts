@@ -61,7 +61,7 @@ async function settle(agent: BenchAgent, quietMs: number): Promise<void> {
 
 /**
  * All nodes up to number `last` arrive at once; resolves to the milliseconds until the last of their routes is in the kernel.
- * `meanwhile` runs again and again until then.
+ * `meanwhile` runs again and again until then, once at least.
  */
 async function arriveAtOnce({ host, api }: Site, last: number, meanwhile: () => Promise<void>): Promise<number> {
   const arriving = numbers(fewNodes + 1, last)
@@ -71,11 +71,12 @@ async function arriveAtOnce({ host, api }: Site, last: number, meanwhile: () => 
   using routes = new KernelRoutes(host)
   const releasedMs = await api.release()
   for (;;) {
+    // first of all, so that there is one however fast they are
+    await meanwhile()
     const askedMs = monotonicMs()
     if (routes.hasAll(prefixes)) return askedMs - releasedMs
     if (askedMs - releasedMs > arrivalTimeoutMs)
       throw new RigError(`not all of ${prefixes.length} routes are in the kernel after ${arrivalTimeoutMs / 1000} s`)
-    await meanwhile()
   }
 }
 

@@ -26,10 +26,18 @@ test('both families over one session, several paths, and no loops of the AS that
       '  redistribute connected',
       '  maximum-paths 16',
       '  neighbor 172.30.0.0 activate',
+      ...(family === 6 ? ['  neighbor 172.30.0.0 route-map to-spine out'] : []),
       '  neighbor nodes activate',
       '  neighbor nodes as-override',
     ])
   }
+})
+
+test('routers say which IPv6 address of theirs is the next hop', () => {
+  const [spine, tor] = routersOf(rackedLab({}, { router: 'frr' }))
+  assert.match(bgpdConfig(tor!), /^route-map to-spine permit 10\n set ipv6 next-hop global fd30::1$/m)
+  assert.match(bgpdConfig(spine!), /^route-map to-rack-1 permit 10\n set ipv6 next-hop global fd30::$/m)
+  assert.doesNotMatch(bgpdConfig(routersOf(rackedLab({ families: 'ipv4' }, { router: 'frr' }))[1]!), /route-map/)
 })
 
 test('IPv6 alone runs over IPv6; the spine has no nodes; BFD is where it is asked for', () => {

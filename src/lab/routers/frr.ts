@@ -25,13 +25,33 @@ function neighbourLines({ name, addr, asn }: RouterNeighbour, bfd: boolean): str
   ]
 }
 
+/** The name of what is done to IPv6 routes for the neighbour on a device. */
+function mapOf(device: string): string {
+  return `to-${device}`
+}
+
+/**
+ * bgpd looks for its own IPv6 address when a session over IPv4 comes up. One that comes up before zebra has told of addresses has
+ * ::ffff: and the IPv4 address for a next hop, by which nobody can go. So routers say which.
+ */
+function nextHopLines(router: Router): string[] {
+  return router.routers.flatMap(({ device }) => {
+    const link = router.links.find((each) => each.device === device)
+    const own = link?.addrs.find(({ addr }) => addr.family === 6)
+    return own === undefined ? [] : [`route-map ${mapOf(device)} permit 10`, ` set ipv6 next-hop global ${own.addr}`, 'exit']
+  })
+}
+
 /** Nodes share an AS and would take each other's routes for loops of their own: theirs becomes the router's in what they are told. */
 function familyLines(router: Router, family: Family): string[] {
   return [
     ` address-family ipv${family} unicast`,
     '  redistribute connected',
     '  maximum-paths 16',
-    ...router.routers.map(({ addr }) => `  neighbor ${addr} activate`),
+    ...router.routers.flatMap(({ addr, device }) => [
+      `  neighbor ${addr} activate`,
+      ...(family === 6 ? [`  neighbor ${addr} route-map ${mapOf(device)} out`] : []),
+    ]),
     ...(router.rack ? [`  neighbor ${group} activate`, `  neighbor ${group} as-override`] : []),
     ' exit-address-family',
   ]
@@ -65,6 +85,7 @@ export function bgpdConfig(router: Router): string {
     ...rackLines(router),
     ...router.families.flatMap((family) => familyLines(router, family)),
     'exit',
+    ...nextHopLines(router),
   ]
   return `${head(router)}${lines.join('\n')}\n`
 }

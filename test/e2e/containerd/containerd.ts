@@ -98,6 +98,8 @@ export class Containerd implements AsyncDisposable {
       ...markOf(this.dir),
       CAUSEWAY_CNI_SOCKET: cniSocket,
       CAUSEWAY_CNI_SPOOL: cniSpool,
+      // nobody tries again here as kubelet would, and on a busy machine an agent that was killed may take that long to be back
+      CAUSEWAY_CNI_WAIT_MS: '60000',
     }
     this.#process = netns.run(() =>
       spawn('containerd', ['--config', join(this.dir, 'config.toml')], { stdio: ['ignore', log, log], env }),
