@@ -38,7 +38,9 @@ function nextHopLines(router: Router): string[] {
   return router.routers.flatMap(({ device }) => {
     const link = router.links.find((each) => each.device === device)
     const own = link?.addrs.find(({ addr }) => addr.family === 6)
-    return own === undefined ? [] : [`route-map ${mapOf(device)} permit 10`, ` set ipv6 next-hop global ${own.addr}`, 'exit']
+    return own === undefined
+      ? []
+      : [`route-map ${mapOf(device)} permit 10`, ` set ipv6 next-hop global ${own.addr}`, 'exit']
   })
 }
 
@@ -57,15 +59,21 @@ function familyLines(router: Router, family: Family): string[] {
   ]
 }
 
-/** Nodes are taken by their subnet, whoever comes. */
+/**
+ * Nodes that come later are taken by their subnet, since bgpd does not read its configuration again. Those that are there have lines of
+ * their own: a bgpd that restarts takes up their sessions at once, and its predecessor's routes are swept when the first neighbours
+ * have told all of theirs.
+ */
 function rackLines(router: Router): string[] {
   if (router.rack === undefined) return []
   return [
     ` neighbor ${group} peer-group`,
     ` neighbor ${group} remote-as external`,
+    ` neighbor ${group} timers connect 2`,
     ...(router.bfd ? [` neighbor ${group} bfd`] : []),
     ' bgp listen limit 1000',
     ` bgp listen range ${router.rack.subnet} peer-group ${group}`,
+    ...router.rack.nodes.map(({ addr }) => ` neighbor ${addr} peer-group ${group}`),
   ]
 }
 
