@@ -327,7 +327,8 @@ export class NetworkKeeper implements Disposable {
     const now = new Set(problems.map(text))
     for (const problem of problems)
       if (!before.has(text(problem))) this.#log.warn(problem.message, { object: problem.object })
-    for (const problem of this.#problems) if (!now.has(text(problem))) this.#log.info('problem gone', { ...problem })
+    for (const { object, message } of this.#problems)
+      if (!now.has(text({ object, message }))) this.#log.info('problem gone', { object, problem: message })
     this.#problems = problems
   }
 

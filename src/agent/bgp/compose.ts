@@ -10,7 +10,8 @@ import { systemClock } from './system-clock.ts'
 import { TcpTransport } from './transport.ts'
 
 export type LiveSpeakerDeps = {
-  readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
+  /** Absent: nobody wants to know. */
+  readonly onRoutes?: (changes: readonly LearnedRouteChange[]) => void
   readonly onReady: () => void
   readonly log: Logger
 }

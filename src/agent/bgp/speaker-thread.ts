@@ -1,4 +1,5 @@
 // The BGP speaker as the agent sees it: a thread of its own, so that keepalives and BFD packets never wait for what the agent does.
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
@@ -16,6 +17,8 @@ export type SpeakerThreadDeps = {
 /** Beside the sources, or beside the bundle's chunks (scripts/bundle.ts). */
 const workerFile = import.meta.url.endsWith('.ts') ? './worker.ts' : './bgp-worker.cjs'
 const stopTimeoutMs = 2_000
+/** Of the thread: much of what a burst of routes makes lives just long enough to be copied again and again in the agent's 1 MiB. */
+const youngGenerationMiB = 8
 
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
 
@@ -29,6 +32,8 @@ export class SpeakerThread {
 
   constructor(deps: SpeakerThreadDeps) {
     this.#deps = deps
+    // the agent's own heap has its size already
+    setFlagsFromString(`--max-semi-space-size=${youngGenerationMiB}`)
     this.#worker = new Worker(new URL(workerFile, import.meta.url))
     this.#worker.on('message', (message: FromSpeaker) => this.#take(message))
     this.#worker.on('error', (error) => this.#ended(messageOf(error)))

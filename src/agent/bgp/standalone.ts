@@ -29,7 +29,7 @@ export class StandaloneSpeaker implements AsyncDisposable {
     this.#options = options
     this.#config = config
     this.#log = log
-    this.#live = composeSpeaker(config, { onRoutes: () => {}, onReady: () => (this.#isReady = true), log })
+    this.#live = composeSpeaker(config, { onReady: () => (this.#isReady = true), log })
     const answered = (body: () => unknown) => (): Answer => ({ status: 200, body: body() })
     this.#api = new AgentApi(
       { socketPath: options.socketPath },

@@ -28,8 +28,8 @@ export type RibDeps = {
   readonly log: Logger
   /** Calls back on a later turn of the event loop, after I/O. */
   readonly defer: (work: () => void) => void
-  /** What is chosen for prefixes that are not our own: only what differs from what was told before. */
-  readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
+  /** What is chosen for prefixes that are not our own: only what differs from what was told before. Absent: nobody wants to know. */
+  readonly onRoutes?: ((changes: readonly LearnedRouteChange[]) => void) | undefined
   /** Monotonic. */
   readonly nowMs: () => number
 }
@@ -134,7 +134,7 @@ export class Rib implements RouteSink {
     const hasMore = this.#locRib.decide(isOver)
     const changes = this.#changes
     this.#changes = []
-    if (changes.length > 0) this.#deps.onRoutes(changes)
+    if (changes.length > 0) this.#deps.onRoutes?.(changes)
     const isDecided = ({ entered }: { readonly entered: number }): boolean => entered <= this.#locRib.decidedUpTo
     const due = this.#whenDecided.filter(isDecided)
     if (due.length > 0) this.#whenDecided = this.#whenDecided.filter((one) => !isDecided(one))
@@ -154,6 +154,7 @@ export class Rib implements RouteSink {
   }
 
   #noteForwarding(family: Family, nlri: Nlri, forwarding: Forwarding | undefined): void {
+    if (this.#deps.onRoutes === undefined) return
     const prefix = prefixOf(nlri, family)
     this.#changes.push({ prefix, route: forwarding && routeOf(prefix, forwarding) })
   }
