@@ -20,11 +20,19 @@ const api = new AgentApi(
       '/broken': () => {
         throw new Error('out of order')
       },
+      '/long': (query) => ({ status: 200, json: pieces(Number(query.get('pieces')), false) }),
+      '/cut': () => ({ status: 200, json: pieces(3, true) }),
     },
     actions: { '/do': (body) => ({ status: 200, body: { did: body } }) },
     log: silent,
   },
 )
+
+async function* pieces(count: number, isCut: boolean) {
+  for (let piece = 0; piece < count; piece++) yield `${piece},`.padEnd(1000)
+  if (isCut) throw new Error('there is no more')
+}
+
 before(() => api.start())
 after(async () => {
   await api[Symbol.asyncDispose]()
@@ -35,7 +43,17 @@ test('paths are answered as text or JSON, at once or later; what fails is 500 wi
   assert.deepEqual(await askAgent(socketPath, '/text'), { status: 200, text: 'ok\n' })
   assert.deepEqual(await askAgent(socketPath, '/late?x=1'), { status: 200, text: '{"late":true}\n' })
   assert.deepEqual(await askAgent(socketPath, '/broken'), { status: 500, text: 'out of order\n' })
-  assert.deepEqual(await askAgent(socketPath, '/none'), { status: 404, text: 'there is /text, /late, /broken, /do\n' })
+  assert.deepEqual(await askAgent(socketPath, '/none'), {
+    status: 404,
+    text: 'there is /text, /late, /broken, /long, /cut, /do\n',
+  })
+})
+
+test('what is long is sent piece by piece; half of it is no answer', async () => {
+  const { status, text: long } = await askAgent(socketPath, '/long?pieces=1000')
+  assert.deepEqual([status, long.length], [200, 1_000_000])
+  await assert.rejects(askAgent(socketPath, '/cut'), /aborted/)
+  assert.deepEqual(await askAgent(socketPath, '/text'), { status: 200, text: 'ok\n' })
 })
 
 test('an action takes a JSON body by POST, and nothing else', async () => {

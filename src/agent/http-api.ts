@@ -1,13 +1,17 @@
 // The agent's own HTTP interface, on a unix socket beside the CNI socket: what the command line and probes read, and the
 // few things that the command line has the agent do.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { listenOn } from './cni/listen.ts'
 
 export type Answer = { readonly status: number; readonly body: unknown }
+/** JSON that is too long to be made at once: sent piece by piece, as fast as it is read. */
+export type LongAnswer = { readonly status: number; readonly json: AsyncIterable<string> }
 
 /** Path -> what to answer; a text is sent as plain text, anything else as JSON. */
-export type Endpoints = Readonly<Record<string, () => Answer | Promise<Answer>>>
+export type Endpoints = Readonly<Record<string, (query: URLSearchParams) => Answer | LongAnswer | Promise<Answer>>>
 /** Path -> what to do with the JSON of a POST, and what to answer. */
 export type Actions = Readonly<Record<string, (body: unknown) => Answer | Promise<Answer>>>
 
@@ -33,7 +37,14 @@ async function readJson(request: IncomingMessage): Promise<{ readonly value: unk
   }
 }
 
-function send(response: ServerResponse, { status, body }: Answer): void {
+async function send(response: ServerResponse, answer: Answer | LongAnswer): Promise<void> {
+  const { status } = answer
+  if ('json' in answer) {
+    response.writeHead(status, { 'content-type': 'application/json' })
+    await pipeline(Readable.from(answer.json), response)
+    return
+  }
+  const { body } = answer
   const isText = typeof body === 'string'
   response.writeHead(status, { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json' })
   response.end(isText ? body : `${JSON.stringify(body)}\n`)
@@ -78,21 +89,23 @@ export class AgentApi {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      send(response, await this.#answer(request))
+      await send(response, await this.#answer(request))
     } catch (error) {
       this.#deps.log.error('request failed', { url: request.url, error: messageOf(error) })
-      send(response, { status: 500, body: `${messageOf(error)}\n` })
+      // half an answer is cut off, so that nobody takes it for all of it
+      if (response.headersSent) response.destroy()
+      else await send(response, { status: 500, body: `${messageOf(error)}\n` })
     }
   }
 
-  async #answer(request: IncomingMessage): Promise<Answer> {
+  async #answer(request: IncomingMessage): Promise<Answer | LongAnswer> {
     const { endpoints, actions = {} } = this.#deps
-    const path = new URL(request.url ?? '/', 'http://agent').pathname
+    const { pathname: path, searchParams } = new URL(request.url ?? '/', 'http://agent')
     const [endpoint, action] = [endpoints[path], actions[path]]
     if (endpoint === undefined && action === undefined) {
       return { status: 404, body: `there is ${Object.keys({ ...endpoints, ...actions }).join(', ')}\n` }
     }
-    if (endpoint !== undefined && request.method === 'GET') return endpoint()
+    if (endpoint !== undefined && request.method === 'GET') return endpoint(searchParams)
     if (action === undefined || request.method !== 'POST')
       return { status: 405, body: `only ${endpoint === undefined ? 'POST' : 'GET'} is served\n` }
     const body = await readJson(request)

@@ -6,6 +6,7 @@ import {
   type BgpRoutesReport,
 } from '#/agent/bgp/reports.ts'
 import { askAgent } from '#/agent/client.ts'
+import { type RouteFilter } from '#/model/bgp.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -85,37 +86,34 @@ function renderAdvertised(node: string, report: BgpAdvertisedReport): string {
   return `${node}\n${table(['PREFIX', 'TO', 'NEXT HOP', 'AS PATH', 'COMMUNITIES'], rows)}`
 }
 
-type Wishes = {
-  readonly peer?: string | undefined
-  readonly prefix?: string | undefined
-  readonly isExplained: boolean
+/** The path with what it is about; throws UsageError for a prefix that is none. */
+function withFilter(path: string, { peer, prefix }: RouteFilter): string {
+  const query = new URLSearchParams()
+  if (peer !== undefined) query.set('peer', peer)
+  if (prefix !== undefined) query.set('prefix', canonical(prefix))
+  return query.size === 0 ? path : `${path}?${query}`
 }
 
-function of<T extends { readonly peer: string; readonly prefix: string }>(routes: readonly T[], wishes: Wishes): T[] {
-  return routes.filter(
-    ({ peer, prefix }) =>
-      (wishes.peer === undefined || wishes.peer === peer) && (wishes.prefix === undefined || wishes.prefix === prefix),
-  )
+function canonical(prefix: string): string {
+  try {
+    return String(Prefix.parse(prefix))
+  } catch (error) {
+    throw new UsageError(`--prefix: ${messageOf(error)}`)
+  }
 }
 
 /** What to ask for, and how its answer reads. */
 const verbs: Readonly<
-  Record<string, { path: string; render: (node: string, value: unknown, wishes: Wishes) => string }>
+  Record<string, { path: string; render: (node: string, value: unknown, isExplained: boolean) => string }>
 > = {
   peers: { path: '/bgp/peers', render: (node, value) => renderPeers(node, value as BgpPeersReport) },
   routes: {
     path: '/bgp/routes',
-    render: (node, value, wishes) => {
-      const report = value as BgpRoutesReport
-      return renderRoutes(node, { ...report, routes: of(report.routes, wishes) }, wishes.isExplained)
-    },
+    render: (node, value, isExplained) => renderRoutes(node, value as BgpRoutesReport, isExplained),
   },
   advertised: {
     path: '/bgp/advertised',
-    render: (node, value, wishes) => {
-      const report = value as BgpAdvertisedReport
-      return renderAdvertised(node, { ...report, routes: of(report.routes, wishes) })
-    },
+    render: (node, value) => renderAdvertised(node, value as BgpAdvertisedReport),
   },
 }
 
@@ -171,19 +169,18 @@ ${agentOptionsHelp}`,
     const wanted = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
     if (wanted === undefined)
       throw new UsageError(`expected ${Object.keys(verbs).join(', ')}, reset or speak, not "${verb}"`)
-    const answers = await askAll<AnyReport>(findAgents(values), wanted.path)
-    const wishes: Wishes = { peer: values.peer, prefix: values.prefix, isExplained: values.explain === true }
+    const answers = await askAll<AnyReport>(findAgents(values), withFilter(wanted.path, values))
+    const render = (node: string, value: unknown): string => wanted.render(node, value, values.explain === true)
     if (values.json) printJson(answers)
-    else print(answers.map((answer) => renderAnswer(answer, wanted.render, wishes)).join('\n\n'))
+    else print(answers.map((answer) => renderAnswer(answer, render)).join('\n\n'))
     return answers.every(isFine) ? 0 : 1
   },
 }
 
 function renderAnswer(
   { node, value, error }: AgentAnswer<AnyReport>,
-  render: (node: string, value: unknown, wishes: Wishes) => string,
-  wishes: Wishes,
+  render: (node: string, value: unknown) => string,
 ): string {
   if (value === undefined) return `${node}: ${error}`
-  return value.silentBecause === undefined ? render(node, value, wishes) : `${node}: no BGP: ${value.silentBecause}`
+  return value.silentBecause === undefined ? render(node, value) : `${node}: no BGP: ${value.silentBecause}`
 }

@@ -189,6 +189,14 @@ export type PathStatus = {
   readonly isRefused: boolean
 }
 
+/** Of what to show: what is absent matches everything. */
+export type RouteFilter = {
+  /** In CIDR notation. */
+  readonly prefix?: string | undefined
+  /** A neighbour's name. */
+  readonly peer?: string | undefined
+}
+
 export type AdvertisedStatus = {
   readonly prefix: string
   readonly peer: string

@@ -6,7 +6,13 @@ import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
 import { familiesOf } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, ownPathPeer, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import {
+  type LearnedRouteChange,
+  ownPathPeer,
+  type PeerStatus,
+  type RouteFilter,
+  type SpeakerConfig,
+} from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
@@ -14,10 +20,10 @@ import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-routes.ts'
-import { type Actions, type Answer, type Endpoints } from '../http-api.ts'
+import { type Actions, type Answer, type Endpoints, type LongAnswer } from '../http-api.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
-import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoute, type BgpRoutesReport } from './reports.ts'
+import { type BgpPeersReport, type BgpRoute, filterOf, routesAnswer } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -294,25 +300,22 @@ export class BgpKeeper implements AsyncDisposable {
     }
   }
 
-  async #routes(): Promise<BgpRoutesReport> {
+  #list(answerOf: (thread: SpeakerThread) => LongAnswer): Answer | LongAnswer {
     const silentBecause = this.#silentBecause
-    if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
-    const paths = await this.#thread.ask('paths', undefined)
+    if (silentBecause === undefined && this.#thread) return answerOf(this.#thread)
+    return { status: 200, body: { silentBecause, routes: [] } }
+  }
+
+  async *#routes(thread: SpeakerThread, filter: RouteFilter): AsyncGenerator<readonly BgpRoute[], void, void> {
     const notInstalled = this.#deps.notInstalled()
-    return {
-      routes: paths.map((path): BgpRoute => {
+    for await (const paths of thread.list('paths', filter)) {
+      yield paths.map((path) => {
         // what is this node's own is in the kernel as its bridge
         if (path.peer === ownPathPeer || (!path.isBest && !path.isMultipath)) return path
         const reason = notInstalled.get(path.prefix)
         return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
-      }),
+      })
     }
-  }
-
-  async #advertised(): Promise<BgpAdvertisedReport> {
-    const silentBecause = this.#silentBecause
-    if (silentBecause !== undefined || !this.#thread) return { silentBecause: silentBecause ?? '', routes: [] }
-    return { routes: await this.#thread.ask('advertised', { peer: undefined }) }
   }
 
   /** For the metrics; empty while there is no speaker. */
@@ -335,8 +338,8 @@ export class BgpKeeper implements AsyncDisposable {
   get endpoints(): Endpoints {
     return {
       '/bgp/peers': async () => ({ status: 200, body: await this.peers() }),
-      '/bgp/routes': async () => ({ status: 200, body: await this.#routes() }),
-      '/bgp/advertised': async () => ({ status: 200, body: await this.#advertised() }),
+      '/bgp/routes': (query) => this.#list((thread) => routesAnswer(this.#routes(thread, filterOf(query)))),
+      '/bgp/advertised': (query) => this.#list((thread) => routesAnswer(thread.list('advertised', filterOf(query)))),
     }
   }
 

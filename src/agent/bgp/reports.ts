@@ -1,5 +1,6 @@
 // What an agent tells of BGP: the answers of /bgp/peers, /bgp/routes and /bgp/advertised.
-import { type AdvertisedStatus, type PathStatus, type PeerStatus } from '#/model/bgp.ts'
+import { type AdvertisedStatus, type PathStatus, type PeerStatus, type RouteFilter } from '#/model/bgp.ts'
+import { type LongAnswer } from '../http-api.ts'
 
 export type BgpPeersReport = {
   /** Why this node speaks no BGP; then there is nothing else. */
@@ -20,3 +21,24 @@ export type BgpRoute = PathStatus & {
 export type BgpRoutesReport = { readonly silentBecause?: string; readonly routes: readonly BgpRoute[] }
 
 export type BgpAdvertisedReport = { readonly silentBecause?: string; readonly routes: readonly AdvertisedStatus[] }
+
+/** What a question for routes is about. */
+export function filterOf(query: URLSearchParams): RouteFilter {
+  return { prefix: query.get('prefix') ?? undefined, peer: query.get('peer') ?? undefined }
+}
+
+/** A BgpRoutesReport or BgpAdvertisedReport, written as its routes come. */
+export function routesAnswer(slices: AsyncIterable<readonly (BgpRoute | AdvertisedStatus)[]>): LongAnswer {
+  return { status: 200, json: routesJson(slices) }
+}
+
+async function* routesJson(slices: AsyncIterable<readonly unknown[]>): AsyncGenerator<string, void, void> {
+  yield '{"routes":['
+  let separator = ''
+  for await (const items of slices) {
+    if (items.length === 0) continue
+    yield separator + items.map((item) => JSON.stringify(item)).join(',')
+    separator = ','
+  }
+  yield ']}\n'
+}

@@ -2,9 +2,18 @@
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange } from '#/model/bgp.ts'
+import { type LearnedRouteChange, type RouteFilter } from '#/model/bgp.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
-import { type FromSpeaker, type Question, type Questions, type StopKind, type ToSpeaker } from './thread-messages.ts'
+import {
+  type FromSpeaker,
+  type ListName,
+  type Lists,
+  type Question,
+  type Questions,
+  type Slice,
+  type StopKind,
+  type ToSpeaker,
+} from './thread-messages.ts'
 
 export type SpeakerThreadDeps = {
   readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
@@ -47,11 +56,31 @@ export class SpeakerThread {
 
   async ask<Q extends Question>(question: Q, argument: Questions[Q]['argument']): Promise<Questions[Q]['answer']> {
     const id = ++this.#lastId
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
-    this.#waiting.set(id, { resolve, reject })
-    this.#tell({ kind: 'ask', id, question, argument })
     // the thread answers with what the question is for
-    return promise as Promise<Questions[Q]['answer']>
+    return this.#request({ kind: 'ask', id, question, argument }) as Promise<Questions[Q]['answer']>
+  }
+
+  /** In slices, each made when it is wanted. Rejects when the thread ends meanwhile. */
+  async *list<L extends ListName>(list: L, filter: RouteFilter): AsyncGenerator<readonly Lists[L][], void, void> {
+    const id = ++this.#lastId
+    this.#tell({ kind: 'list', id, list, filter })
+    try {
+      for (;;) {
+        const { items, isLast } = (await this.#request({ kind: 'more', id })) as Slice<Lists[L]>
+        yield items
+        if (isLast) return
+      }
+    } finally {
+      this.#tell({ kind: 'enough', id })
+    }
+  }
+
+  async #request(message: ToSpeaker & { readonly id: number }): Promise<unknown> {
+    if (this.#isStopping) throw new Error('the BGP speaker is gone')
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#waiting.set(message.id, { resolve, reject })
+    this.#tell(message)
+    return promise
   }
 
   /** Ends the sessions, and the thread. */

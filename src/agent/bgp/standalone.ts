@@ -5,7 +5,8 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { type Answer, AgentApi } from '../http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
-import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from './reports.ts'
+import { type BgpPeersReport, filterOf, routesAnswer } from './reports.ts'
+import { inTurns } from './slices.ts'
 import { readSpeakerFile } from './speaker-file.ts'
 import { readReset, type StopKind } from './thread-messages.ts'
 
@@ -30,15 +31,14 @@ export class StandaloneSpeaker implements AsyncDisposable {
     this.#config = config
     this.#log = log
     this.#live = composeSpeaker(config, { onReady: () => (this.#isReady = true), log })
-    const answered = (body: () => unknown) => (): Answer => ({ status: 200, body: body() })
     this.#api = new AgentApi(
       { socketPath: options.socketPath },
       {
         log,
         endpoints: {
-          '/bgp/peers': answered(() => this.#peers()),
-          '/bgp/routes': answered((): BgpRoutesReport => ({ routes: this.#live.rib.paths() })),
-          '/bgp/advertised': answered(() => this.#advertised()),
+          '/bgp/peers': () => ({ status: 200, body: this.#peers() }),
+          '/bgp/routes': (query) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(query)))),
+          '/bgp/advertised': (query) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(query)))),
         },
         actions: { '/bgp/reset': (body) => this.#reset(body), '/bgp/reload': () => this.reload() },
       },
@@ -78,11 +78,6 @@ export class StandaloneSpeaker implements AsyncDisposable {
   #peers(): BgpPeersReport {
     const { asn, routerId } = this.#config
     return { asn, routerId: String(routerId), isReady: this.#isReady, peers: this.#live.speaker.peers() }
-  }
-
-  #advertised(): BgpAdvertisedReport {
-    const { speaker, rib } = this.#live
-    return { routes: speaker.peers().flatMap(({ name }) => rib.advertised(name)) }
   }
 
   #reset(body: unknown): Answer {

@@ -1,7 +1,7 @@
 // What the agent and its speaker's thread tell each other. Values with addresses travel as JSON (model/bgp-json.ts): a message port
 // takes an object's class away.
 import { type Level } from '#/lib/log.ts'
-import { type AdvertisedStatus, type PathStatus, type PeerStatus } from '#/model/bgp.ts'
+import { type AdvertisedStatus, type PathStatus, type PeerStatus, type RouteFilter } from '#/model/bgp.ts'
 
 /** How a speaker ends: its neighbours are to wait for it, or not (RFC 4724, RFC 8538). */
 export type StopKind = 'restart' | 'shutdown'
@@ -11,19 +11,25 @@ export type ResetKind = 'soft' | 'hard'
 
 export type Questions = {
   readonly peers: { readonly argument: undefined; readonly answer: readonly PeerStatus[] }
-  readonly paths: { readonly argument: undefined; readonly answer: readonly PathStatus[] }
-  readonly advertised: {
-    readonly argument: { readonly peer: string | undefined }
-    readonly answer: readonly AdvertisedStatus[]
-  }
   readonly reset: { readonly argument: { readonly peer: string; readonly how: ResetKind }; readonly answer: boolean }
 }
 export type Question = keyof Questions
+
+/** What comes in slices, each when it is asked for: a thread that makes a long list at once would be late for its neighbours. */
+export type Lists = { readonly paths: PathStatus; readonly advertised: AdvertisedStatus }
+export type ListName = keyof Lists
+
+export type Slice<Item> = { readonly items: readonly Item[]; readonly isLast: boolean }
 
 export type ToSpeaker =
   /** The first one starts it. */
   | { readonly kind: 'configure'; readonly config: string }
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question; readonly argument: unknown }
+  | { readonly kind: 'list'; readonly id: number; readonly list: ListName; readonly filter: RouteFilter }
+  /** Answered with a Slice. */
+  | { readonly kind: 'more'; readonly id: number }
+  /** Nobody wants the rest of the list. */
+  | { readonly kind: 'enough'; readonly id: number }
   | { readonly kind: 'stop'; readonly how: StopKind; readonly text: string }
 
 export type FromSpeaker =

@@ -2,9 +2,18 @@
 import { parentPort } from 'node:worker_threads'
 import { type Logger, type Level, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
+import { type Pieces } from '#/bgp/rib/listing.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
-import { type FromSpeaker, type Question, type Questions, type StopKind, type ToSpeaker } from './thread-messages.ts'
+import { takeSlice } from './slices.ts'
+import {
+  type FromSpeaker,
+  type Question,
+  type Questions,
+  type Slice,
+  type StopKind,
+  type ToSpeaker,
+} from './thread-messages.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this file runs in a thread of the agent')
@@ -52,18 +61,28 @@ const answers: {
   readonly [Q in Question]: (live: LiveSpeaker, argument: Questions[Q]['argument']) => Questions[Q]['answer']
 } = {
   peers: ({ speaker }) => speaker.peers(),
-  paths: ({ rib }) => rib.paths(),
-  advertised: ({ speaker, rib }, { peer }) =>
-    (peer === undefined ? speaker.peers().map(({ name }) => name) : [peer]).flatMap((name) => rib.advertised(name)),
   reset: ({ speaker }, { peer, how }) => speaker.reset(peer, how),
 }
 
-function answer(id: number, question: Question, argument: unknown): void {
+/** Lists that are being told, by the number of their question. */
+const lists = new Map<number, Pieces<unknown>>()
+
+function begun(): LiveSpeaker {
+  if (live === undefined) throw new Error('it has not begun')
+  return live
+}
+
+function sliceOf(id: number): Slice<unknown> {
+  const pieces = lists.get(id)
+  if (pieces === undefined) throw new Error('there is no such list')
+  const slice = takeSlice(pieces)
+  if (slice.isLast) lists.delete(id)
+  return slice
+}
+
+function answer(id: number, reply: () => unknown): void {
   try {
-    if (live === undefined) throw new Error('it has not begun')
-    // each question comes with its own argument (Questions)
-    const reply = answers[question] as (live: LiveSpeaker, argument: unknown) => unknown
-    tell({ kind: 'answer', id, value: JSON.parse(JSON.stringify(reply(live, argument))) as unknown })
+    tell({ kind: 'answer', id, value: JSON.parse(JSON.stringify(reply())) as unknown })
   } catch (error) {
     tell({ kind: 'answer', id, error: messageOf(error) })
   }
@@ -81,7 +100,19 @@ function take(message: ToSpeaker): void {
       configure(message.config)
       return
     case 'ask':
-      answer(message.id, message.question, message.argument)
+      // each question comes with its own argument (Questions)
+      answer(message.id, () =>
+        (answers[message.question] as (live: LiveSpeaker, argument: unknown) => unknown)(begun(), message.argument),
+      )
+      return
+    case 'list':
+      if (live !== undefined) lists.set(message.id, live.rib.listing[message.list](message.filter))
+      return
+    case 'more':
+      answer(message.id, () => sliceOf(message.id))
+      return
+    case 'enough':
+      lists.delete(message.id)
       return
     case 'stop':
       void end(message.how, message.text).finally(() => tell({ kind: 'stopped' }))

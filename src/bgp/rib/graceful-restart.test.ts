@@ -47,7 +47,7 @@ test('routes of a neighbour that restarts are kept, as stale ones, and nobody el
   rig.settle()
   assert.deepEqual(stale(rig).sort(), ['10.1.0.0/24', '10.2.0.0/24', '2001:db8:1::/64'])
   assert.deepEqual(
-    rig.rib.paths({ prefix: '10.1.0.0/24' }).map(({ isStale }) => isStale),
+    rig.paths({ prefix: '10.1.0.0/24' }).map(({ isStale }) => isStale),
     [true],
   )
   assert.deepEqual(watcher.events, [])

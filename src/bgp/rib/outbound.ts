@@ -266,6 +266,11 @@ export class Outbound {
     return false
   }
 
+  /** By name. */
+  get neighbours(): Iterable<string> {
+    return this.#sessions.keys()
+  }
+
   /** The groups that a neighbour is in, and whose routes it is not told there. */
   *groupsOf(peer: string): Iterable<{ readonly group: UpdateGroup; readonly source: PathSource }> {
     for (const { group, member } of this.#sessions.get(peer)?.memberships.values() ?? []) {

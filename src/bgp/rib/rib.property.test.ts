@@ -264,7 +264,7 @@ class Pair {
       const believed = new Map([...session.beliefs[4], ...session.beliefs[6]])
       assert.deepEqual(believed, new Map(naive.beliefs(peer)), `what ${peer} believes`)
       assert.equal(rig.rib.counts(peer).advertised, believed.size, `the count of what ${peer} is told`)
-      assert.equal(rig.rib.advertised(peer).length, believed.size)
+      assert.equal(rig.advertised({ peer: peer }).length, believed.size)
       for (const one of [4, 6]) {
         assert.equal(
           session.events.filter((event) => event === `end-of-rib ${one}`).length,

@@ -186,7 +186,7 @@ test('several equal paths, and what the kernel is told when one goes', () => {
   )
   assert.deepEqual(route?.peers, ['b', 'c'])
   assert.deepEqual(
-    rig.rib.paths({ prefix: '10.1.0.0/24' }).map(({ peer, isBest, isMultipath }) => [peer, isBest, isMultipath]),
+    rig.paths({ prefix: '10.1.0.0/24' }).map(({ peer, isBest, isMultipath }) => [peer, isBest, isMultipath]),
     [
       ['c', true, true],
       ['a', false, false],
@@ -230,7 +230,7 @@ test('a peer that is removed loses its stale routes', () => {
   rig.configure({ peers: [] })
   rig.settle()
   assert.equal(rig.routes.size, 0)
-  assert.deepEqual(rig.rib.paths(), [])
+  assert.deepEqual(rig.paths(), [])
 })
 
 test('attributes that fit into no message are withdrawn, and only they', () => {
@@ -258,7 +258,7 @@ test('what is advertised, as text', () => {
   rig.up('b', { asn: 65_002, addr: '10.0.0.3' })
   rig.announce(a, ['10.1.0.0/24'], { communities: [0xfde8_0001], largeCommunities: [[65_000, 1, 2]] })
   rig.settle()
-  assert.deepEqual(rig.rib.advertised('b'), [
+  assert.deepEqual(rig.advertised({ peer: 'b' }), [
     { prefix: '10.9.0.0/24', peer: 'b', nextHop: '10.0.0.1', asPath: '65000', communities: [] },
     {
       prefix: '10.1.0.0/24',
@@ -268,9 +268,9 @@ test('what is advertised, as text', () => {
       communities: ['65000:1', '65000:1:2'],
     },
   ])
-  assert.equal(rig.rib.advertised('a').length, 1)
-  assert.deepEqual(rig.rib.advertised('nobody'), [])
-  assert.deepEqual(rig.rib.paths({ peer: 'a' }), [
+  assert.equal(rig.advertised({ peer: 'a' }).length, 1)
+  assert.deepEqual(rig.advertised({ peer: 'nobody' }), [])
+  assert.deepEqual(rig.paths({ peer: 'a' }), [
     {
       prefix: '10.1.0.0/24',
       peer: 'a',
@@ -286,9 +286,8 @@ test('what is advertised, as text', () => {
     },
   ])
   assert.deepEqual(
-    rig.rib.paths({ prefix: '10.9.0.0/24' }).map(({ peer, nextHops }) => [peer, nextHops]),
+    rig.paths({ prefix: '10.9.0.0/24' }).map(({ peer, nextHops }) => [peer, nextHops]),
     [['(own)', ['self']]],
   )
-  assert.deepEqual(rig.rib.paths({ prefix: 'none' }), [])
-  assert.deepEqual(rig.rib.paths({ family: 6 }), [])
+  assert.deepEqual(rig.paths({ prefix: 'none' }), [])
 })

@@ -4,24 +4,18 @@
 //                                                          \-> onRoutes
 //
 // Calls only note what has changed; deciding and writing follow on later turns of the event loop, in portions.
-import { type Family, Prefix } from '#/lib/addr.ts'
+import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
-import {
-  type AdvertisedStatus,
-  type LearnedRoute,
-  type LearnedRouteChange,
-  type PathStatus,
-  type SpeakerConfig,
-} from '#/model/bgp.ts'
-import { nlriOf, prefixOf } from '#/wire/bgp/index.ts'
+import { type LearnedRoute, type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
+import { prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type RouteSink, type SessionEnd } from '../contract.ts'
 import { Inbound } from './inbound.ts'
+import { Listing } from './listing.ts'
 import { LocRib } from './loc-rib.ts'
 import { Outbound } from './outbound.ts'
 import { OwnRoutes } from './own-routes.ts'
-import { type Forwarding, type Path } from './path.ts'
-import { advertisedStatuses, pathStatuses } from './status.ts'
+import { type Forwarding } from './path.ts'
 import { type Job, Jobs, Turns } from './turns.ts'
 
 export type RibDeps = {
@@ -33,9 +27,6 @@ export type RibDeps = {
   /** Monotonic. */
   readonly nowMs: () => number
 }
-
-/** What is absent matches everything. `prefix` is in canonical text. */
-export type PathFilter = { readonly prefix?: string; readonly family?: Family; readonly peer?: string }
 
 const families = [4, 6] as const
 
@@ -167,48 +158,8 @@ export class Rib implements RouteSink {
     }
   }
 
-  /** Every path that is held, also refused ones, with the reason for its place. */
-  paths(filter: PathFilter = {}): PathStatus[] {
-    return families
-      .filter((family) => filter.family === undefined || filter.family === family)
-      .flatMap((family) => this.#pathsOf(family, filter))
-  }
-
-  #pathsOf(family: Family, filter: PathFilter): PathStatus[] {
-    const wanted = filter.prefix === undefined ? undefined : Prefix.tryParse(filter.prefix)
-    if (filter.prefix !== undefined && wanted?.family !== family) return []
-    const nlri = wanted && nlriOf(wanted)
-    const refused = this.#refused(family, nlri)
-    const prefixes = new Set<Nlri>()
-    if (nlri !== undefined) prefixes.add(nlri)
-    else {
-      for (const [prefix] of this.#locRib.destinations(family)) prefixes.add(prefix)
-      for (const prefix of refused.keys()) prefixes.add(prefix)
-    }
-    const statuses: PathStatus[] = []
-    for (const prefix of prefixes) {
-      const candidates = this.#locRib.get(family, prefix)?.paths ?? []
-      const paths = { candidates, refused: refused.get(prefix) ?? [] }
-      statuses.push(...pathStatuses(prefix, family, paths, this.#locRib.options))
-    }
-    return filter.peer === undefined ? statuses : statuses.filter(({ peer }) => peer === filter.peer)
-  }
-
-  #refused(family: Family, wanted: Nlri | undefined): Map<Nlri, Path[]> {
-    const found = new Map<Nlri, Path[]>()
-    for (const { tables } of this.#inbound.peers) {
-      const table = tables[family]
-      const only = wanted && table.get(wanted)
-      const entries = wanted === undefined ? table.entries() : only === undefined ? [] : [[wanted, only] as const]
-      for (const [nlri, path] of entries) {
-        if (path.refusal !== undefined) found.set(nlri, [...(found.get(nlri) ?? []), path])
-      }
-    }
-    return found
-  }
-
-  /** What a neighbour has been told, or is being told. */
-  advertised(peer: string): AdvertisedStatus[] {
-    return [...this.#outbound.groupsOf(peer)].flatMap(({ group, source }) => advertisedStatuses(peer, group, source))
+  /** What is held and what is told, for people. */
+  get listing(): Listing {
+    return new Listing({ locRib: this.#locRib, inbound: this.#inbound, outbound: this.#outbound })
   }
 }

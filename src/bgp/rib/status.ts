@@ -4,7 +4,7 @@ import { type AdvertisedStatus, ownPathPeer, type PathStatus } from '#/model/bgp
 import { asPathText, communityText, prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { explain, type MultipathOptions, select } from './decision.ts'
-import { type Path, type PathSource } from './path.ts'
+import { type Path } from './path.ts'
 import { type UpdateGroup } from './update-group.ts'
 
 /** Each neighbour gets a next hop of its own. */
@@ -52,21 +52,19 @@ export function pathStatuses(
   })
 }
 
-/** What a member of a group is told, but for its own routes. */
-export function advertisedStatuses(peer: string, { rules, log }: UpdateGroup, source: PathSource): AdvertisedStatus[] {
-  const statuses: AdvertisedStatus[] = []
-  for (const [nlri, { path }] of log.entries()) {
-    if (path === undefined || path.source === source) continue
-    const outcome = rules.decide(path, nlri)
-    if (outcome === undefined) continue
-    const attributes = rules.attributesOf(path, outcome)
-    statuses.push({
-      prefix: prefixOf(nlri, rules.settings.family).toString(),
-      peer,
-      nextHop: `${rules.nextHopOf(path)?.addr}`,
-      asPath: asPathText(attributes.asPath),
-      communities: communitiesOf(attributes),
-    })
+/** What members of a group are told of a path, but for whom; undefined when policy keeps it from them. */
+export function advertisedStatus(
+  { rules }: UpdateGroup,
+  nlri: Nlri,
+  path: Path,
+): Omit<AdvertisedStatus, 'peer'> | undefined {
+  const outcome = rules.decide(path, nlri)
+  if (outcome === undefined) return undefined
+  const attributes = rules.attributesOf(path, outcome)
+  return {
+    prefix: prefixOf(nlri, rules.settings.family).toString(),
+    nextHop: `${rules.nextHopOf(path)?.addr}`,
+    asPath: asPathText(attributes.asPath),
+    communities: communitiesOf(attributes),
   }
-  return statuses
 }

@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict'
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type Logger, silent } from '#/lib/log.ts'
-import { type LearnedRoute, type LearnedRouteChange, type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
+import {
+  type AdvertisedStatus,
+  type LearnedRoute,
+  type LearnedRouteChange,
+  type PathStatus,
+  type PeerConfig,
+  type RouteFilter,
+  type SpeakerConfig,
+} from '#/model/bgp.ts'
 import { MessageReader, nlriOf, prefixOf } from '#/wire/bgp/index.ts'
 import {
   type Capabilities,
@@ -13,7 +21,7 @@ import {
   type Update,
 } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type SessionEnd } from '../../contract.ts'
-import { type PathFilter, Rib } from '../rib.ts'
+import { Rib } from '../rib.ts'
 
 export const acceptEverything = { rules: [], otherwise: 'accept' } as const
 
@@ -266,8 +274,16 @@ export class RibRig {
     this.rib.refresh(neighbour, { family, kind })
   }
 
+  paths(filter: RouteFilter = {}): PathStatus[] {
+    return [...this.rib.listing.paths(filter)].flat()
+  }
+
+  advertised(filter: RouteFilter): AdvertisedStatus[] {
+    return [...this.rib.listing.advertised(filter)].flat()
+  }
+
   /** Of one prefix, "peer: reason" in order. */
-  reasons(filter: PathFilter): string[] {
-    return this.rib.paths(filter).map(({ peer, reason }) => `${peer}: ${reason}`)
+  reasons(filter: RouteFilter): string[] {
+    return this.paths(filter).map(({ peer, reason }) => `${peer}: ${reason}`)
   }
 }

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { acceptEverything, peerConfig, RibRig, speakerConfig } from './testing/rib-rig.ts'
+
+const nobody = { rules: [], otherwise: 'reject' } as const
+
+function rigOf() {
+  const refusing = (name: string) => peerConfig(name, { importPolicy: nobody })
+  const peers = [peerConfig('a', { importPolicy: acceptEverything }), refusing('b'), refusing('c')]
+  const rig = new RibRig(speakerConfig({ peers }))
+  const [a, b, c] = ['a', 'b', 'c'].map((name, index) =>
+    rig.up(name, { asn: 65_001 + index, addr: `10.0.0.${2 + index}` }),
+  )
+  return { rig, a: a!, b: b!, c: c! }
+}
+
+function many(count: number, second: number): string[] {
+  return Array.from({ length: count }, (_, index) => `10.${second + (index >> 8)}.${index & 255}.0/24`)
+}
+
+test('a prefix that was only refused is there once, with all who sent it; one that was taken too', () => {
+  const { rig, a, b, c } = rigOf()
+  rig.announce(a, ['10.1.0.0/24'])
+  for (const session of [b, c]) rig.announce(session, ['10.1.0.0/24', '10.2.0.0/24'])
+  rig.announce(c, ['10.3.0.0/24', '2001:db8::/32'])
+  rig.settle()
+  const all = rig.paths().map(({ prefix, peer, isRefused }) => `${prefix} ${peer}${isRefused ? ' refused' : ''}`)
+  assert.deepEqual(all, [
+    '10.1.0.0/24 a',
+    '10.1.0.0/24 b refused',
+    '10.1.0.0/24 c refused',
+    '10.2.0.0/24 b refused',
+    '10.2.0.0/24 c refused',
+    '10.3.0.0/24 c refused',
+    '2001:db8::/32 c refused',
+  ])
+  assert.deepEqual(
+    rig.paths({ prefix: '10.2.0.0/24', peer: 'c' }).map(({ prefix, peer }) => [prefix, peer]),
+    [['10.2.0.0/24', 'c']],
+  )
+  assert.deepEqual(rig.advertised({ peer: 'b' }).length, 1)
+  assert.deepEqual(
+    rig.advertised({ prefix: '10.1.0.0/24' }).map(({ peer }) => peer),
+    ['b', 'c'],
+  )
+  assert.deepEqual(rig.advertised({ prefix: '10.2.0.0/24' }), [])
+})
+
+test('long lists come in short pieces, and go on over whatever changes meanwhile', () => {
+  const { rig, a, b } = rigOf()
+  rig.announce(a, many(2000, 1))
+  rig.announce(b, many(2000, 100))
+  rig.settle()
+  const met = new Set<string>()
+  let pieces = 0
+  for (const piece of rig.rib.listing.paths({})) {
+    assert.ok(piece.length <= 16)
+    for (const { prefix } of piece) met.add(prefix)
+    if (++pieces !== 10) continue
+    rig.withdraw(a, many(1000, 1))
+    rig.announce(a, many(9000, 20))
+    rig.settle()
+  }
+  for (const prefix of [...many(2000, 1).slice(1000), ...many(2000, 100)]) assert.ok(met.has(prefix), prefix)
+  assert.ok(pieces > 200)
+})
