@@ -153,6 +153,7 @@ advertised   what is told to whom
 reset        asks the neighbour for its routes again, or with --hard ends the session and lets it come back
 speak        runs a speaker alone, without a cluster and without touching the kernel's routes
 
+  --prefix CIDR, --peer NAME   only what is about them
   --explain     why a route was chosen, why another was not, why one was received and not installed
 ${agentOptionsHelp}`,
   run: async (args) => {

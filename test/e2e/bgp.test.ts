@@ -67,6 +67,12 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
   })
   const text = must(causeway, 'bgp', 'routes', '--explain', '--lab', lab.name, '--node', 'node-1')
   assert.match(text, /10\.244\.1\.0\/24 +172\.30\.1\.12 +node\/node-2 .*best, installed +the only path/)
+  const one = must(causeway, 'bgp', 'routes', '--lab', lab.name, '--node', 'node-1', '--prefix', '10.244.1.0/24')
+  assert.equal(one.trim().split('\n').length, 3)
+  assert.match(
+    run(causeway, ['bgp', 'routes', '--lab', lab.name, '--prefix', '10.244.1.7/24']).stderr,
+    /--prefix: "10\.244\.1\.7\/24" has host bits set; did you mean 10\.244\.1\.0\/24\?/,
+  )
   await eventually(
     'the BGPNode of node-1',
     () => lab.kubectl('get', 'bgpnode', 'node-1', '--ignore-not-found', '-o', 'jsonpath={.status.established}') === '2',

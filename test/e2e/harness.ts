@@ -149,7 +149,7 @@ export function countPackets(netns: string, addr: string, packets: number, inter
 export async function eventually(
   what: string,
   probe: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await probe())) {
