@@ -7,7 +7,7 @@ import { isApiError } from '#/cluster/errors.ts'
 import { parseCIDRs, readConfig } from '#/agent/config.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { applyAll, removeAll } from '#/install/apply.ts'
-import { cleanNodes, endCleaning } from '#/install/clean-up.ts'
+import { cleanNodes, endCleaning, forgetRouting } from '#/install/clean-up.ts'
 import { allIdentities, keyOf, manifests } from '#/install/manifests.ts'
 import { agentSettingNames, defaultSettings, type InstallSettings, type Manifest } from '#/install/settings.ts'
 import { type Prefix } from '#/lib/addr.ts'
@@ -242,6 +242,7 @@ ${clusterHelp}`,
     if (!isDryRun && !values['keep-nodes']) {
       try {
         const nodes = await cleanNodes(client, namespace, { timeoutMs, clock: systemClock })
+        await forgetRouting(client)
         print(`${nodes} nodes cleaned`)
       } catch (error) {
         // there is no DaemonSet: nothing runs on the nodes, and the rest can go

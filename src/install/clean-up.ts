@@ -3,7 +3,9 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock, sleep } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { annotationsOf, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { nodePath, nodesPath } from '#/cluster/paths.ts'
+import { routingStateAnnotation } from '#/model/routing.ts'
 import { pathOf } from './apply.ts'
 import { agentName } from './settings.ts'
 
@@ -88,6 +90,21 @@ export async function cleanNodes(
       )
     }
     await sleep(clock, pollMs, signal)
+  }
+}
+
+/** Takes back what agents told of their nodes: a later installation would take it for how these nodes send and receive. */
+export async function forgetRouting(client: ApiClient): Promise<void> {
+  const { items } = await client.list<KubeObject>(nodesPath())
+  const told = items.filter((node) => routingStateAnnotation in annotationsOf(node))
+  const patch = { metadata: { annotations: { [routingStateAnnotation]: null } } }
+  for (const { metadata } of told) {
+    try {
+      await client.patch(nodePath(metadata.name), patch, 'merge')
+    } catch (error) {
+      // a node that is gone meanwhile
+      if (!isApiError(error, 404)) throw error
+    }
   }
 }
 

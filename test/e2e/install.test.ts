@@ -119,6 +119,9 @@ suite('install', () => {
     const reinstalled = (await server.call(daemonSetPath)).text
     assert.ok(reinstalled.includes('"name":"agent"') && !reinstalled.includes('"clean"'), 'there is a way back')
 
+    const annotations = { 'causeway.dev/routing-state': '{}', mine: 'stays' }
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', annotations } }
+    await ok('kubectl', ['create', '-f', '-'], JSON.stringify(node))
     const uninstalled = ok(causeway, ['uninstall', '--apply'])
     // in the place of the DaemonSet controller: three nodes, one after the other
     let live = await server.call(daemonSetPath)
@@ -141,6 +144,9 @@ suite('install', () => {
       await sleep(300)
     }
     assert.match(await uninstalled, /^3 nodes cleaned\n/)
+    const nodes = await ok('kubectl', ['get', 'nodes', '-o', 'jsonpath={.items[*].metadata.annotations}'])
+    assert.match(nodes, /mine/)
+    assert.doesNotMatch(nodes, /routing-state/)
     assert.deepEqual(await ours(), [])
     assert.match(await ok(causeway, ['uninstall', '--apply']), /no agents in namespace causeway-system/)
   })
