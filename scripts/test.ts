@@ -11,7 +11,7 @@ const suites: Suite[] = [
   { name: 'unit', glob: 'src/**/*.test.ts', concurrency: 2, timeoutMs: 60_000 },
   { name: 'netns', glob: 'test/{arch,netns/*}.test.ts', concurrency: 2, timeoutMs: 120_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 300_000 },
-  { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
+  { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
 ]
 
 const totals = { passed: 0, failed: 0, skipped: 0 }

@@ -1,6 +1,8 @@
 // Speaks the Container Runtime Interface (runtime.v1 over gRPC on a unix socket), as kubelet does.
 import { type ChannelCredentials, Client, credentials, type ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '#/lib/log.ts'
 
 export type PortMapping = { readonly containerPort: number; readonly hostPort: number }
 
@@ -44,6 +46,9 @@ const definitions = loadSync(new URL('cri.proto', import.meta.url).pathname, { d
 const runtimeService = definitions['runtime.v1.RuntimeService'] as ServiceDefinition
 const imageService = definitions['runtime.v1.ImageService'] as ServiceDefinition
 const deadlineMs = 90_000
+
+const againMs = 1000
+const foreignFailure = /plugin type="(?!causeway)/
 
 /** UNAVAILABLE of gRPC's status codes. */
 const unavailable = 14
@@ -98,13 +103,17 @@ export class CriClient implements Disposable {
     await this.#callAgain('RemovePodSandbox', { podSandboxId })
   }
 
-  /** What may be asked twice is asked again when the connection was lost, as kubelet does. */
+  /**
+   * What may be asked twice is asked again, as kubelet does: when the connection was lost, and when a plugin of others fails, whose
+   * ADD of a runtime that was killed may still be at work.
+   */
   async #callAgain(method: string, request: object): Promise<void> {
     try {
       await this.#call(runtimeService, method, request)
     } catch (error) {
       const isLost = error instanceof Error && 'code' in error && error.code === unavailable
-      if (!isLost) throw error
+      if (!isLost && !foreignFailure.test(messageOf(error))) throw error
+      await sleep(againMs)
       await this.#call(runtimeService, method, request)
     }
   }
