@@ -22,6 +22,7 @@ const api = new AgentApi(
       },
       '/long': (query) => ({ status: 200, json: pieces(Number(query.get('pieces')), false) }),
       '/cut': () => ({ status: 200, json: pieces(3, true) }),
+      '/none-at-all': () => ({ status: 200, json: pieces(0, true) }),
     },
     actions: { '/do': (body) => ({ status: 200, body: { did: body } }) },
     log: silent,
@@ -45,7 +46,7 @@ test('paths are answered as text or JSON, at once or later; what fails is 500 wi
   assert.deepEqual(await askAgent(socketPath, '/broken'), { status: 500, text: 'out of order\n' })
   assert.deepEqual(await askAgent(socketPath, '/none'), {
     status: 404,
-    text: 'there is /text, /late, /broken, /long, /cut, /do\n',
+    text: 'there is /text, /late, /broken, /long, /cut, /none-at-all, /do\n',
   })
 })
 
@@ -53,6 +54,7 @@ test('what is long is sent piece by piece; half of it is no answer', async () =>
   const { status, text: long } = await askAgent(socketPath, '/long?pieces=1000')
   assert.deepEqual([status, long.length], [200, 1_000_000])
   await assert.rejects(askAgent(socketPath, '/cut'), /aborted/)
+  assert.deepEqual(await askAgent(socketPath, '/none-at-all'), { status: 500, text: 'there is no more\n' })
   assert.deepEqual(await askAgent(socketPath, '/text'), { status: 200, text: 'ok\n' })
 })
 

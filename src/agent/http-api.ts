@@ -19,6 +19,8 @@ export type AgentApiDeps = { readonly endpoints: Endpoints; readonly actions?: A
 
 /** An action says what to do in a few words; more than this is no request of ours. */
 const bodyLimitBytes = 64 << 10
+/** A long answer that nobody reads on for so long is dropped. */
+const stalledMs = 60_000
 
 /** The parsed body, or the answer to one that cannot be read. */
 async function readJson(request: IncomingMessage): Promise<{ readonly value: unknown } | { readonly refusal: Answer }> {
@@ -37,11 +39,29 @@ async function readJson(request: IncomingMessage): Promise<{ readonly value: unk
   }
 }
 
+async function* continued<Item>(
+  first: IteratorResult<Item>,
+  rest: AsyncIterator<Item>,
+): AsyncGenerator<Item, void, void> {
+  if (first.done === true) return
+  yield first.value
+  yield* { [Symbol.asyncIterator]: () => rest }
+}
+
+/** Whoever asked does not want to know any more. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+}
+
 async function send(response: ServerResponse, answer: Answer | LongAnswer): Promise<void> {
   const { status } = answer
   if ('json' in answer) {
+    const pieces = answer.json[Symbol.asyncIterator]()
+    // what fails before there is anything can still be told
+    const first = await pieces.next()
     response.writeHead(status, { 'content-type': 'application/json' })
-    await pipeline(Readable.from(answer.json), response)
+    response.setTimeout(stalledMs, () => response.destroy())
+    await pipeline(Readable.from(continued(first, pieces)), response)
     return
   }
   const { body } = answer
@@ -91,6 +111,7 @@ export class AgentApi {
     try {
       await send(response, await this.#answer(request))
     } catch (error) {
+      if (isGone(error)) return
       this.#deps.log.error('request failed', { url: request.url, error: messageOf(error) })
       // half an answer is cut off, so that nobody takes it for all of it
       if (response.headersSent) response.destroy()

@@ -242,13 +242,13 @@ ${clusterHelp}`,
     if (!isDryRun && !values['keep-nodes']) {
       try {
         const nodes = await cleanNodes(client, namespace, { timeoutMs, clock: systemClock })
-        await forgetRouting(client)
         print(`${nodes} nodes cleaned`)
       } catch (error) {
         // there is no DaemonSet: nothing runs on the nodes, and the rest can go
         if (!isApiError(error, 404)) throw error
         print(`no agents in namespace ${namespace}: no node was cleaned`)
       }
+      await forgetRouting(client)
     }
     await removeAll(client, gone, { isDryRun, say: print })
     return 0

@@ -95,7 +95,7 @@ export async function cleanNodes(
 
 /** Takes back what agents told of their nodes: a later installation would take it for how these nodes send and receive. */
 export async function forgetRouting(client: ApiClient): Promise<void> {
-  const { items } = await client.list<KubeObject>(nodesPath())
+  const { items } = await client.list<KubeObject>(nodesPath(), { keep: ({ metadata }) => ({ metadata }) })
   const told = items.filter((node) => routingStateAnnotation in annotationsOf(node))
   const patch = { metadata: { annotations: { [routingStateAnnotation]: null } } }
   for (const { metadata } of told) {

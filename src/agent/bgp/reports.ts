@@ -33,12 +33,12 @@ export function routesAnswer(slices: AsyncIterable<readonly (BgpRoute | Advertis
 }
 
 async function* routesJson(slices: AsyncIterable<readonly unknown[]>): AsyncGenerator<string, void, void> {
-  yield '{"routes":['
-  let separator = ''
+  // nothing before the first of them: who cannot tell them says why instead
+  let before = '{"routes":['
   for await (const items of slices) {
     if (items.length === 0) continue
-    yield separator + items.map((item) => JSON.stringify(item)).join(',')
-    separator = ','
+    yield before + items.map((item) => JSON.stringify(item)).join(',')
+    before = ','
   }
-  yield ']}\n'
+  yield before === ',' ? ']}\n' : `${before}]}\n`
 }

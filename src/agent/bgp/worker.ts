@@ -109,7 +109,8 @@ function take(message: ToSpeaker): void {
       if (live !== undefined) lists.set(message.id, live.rib.listing[message.list](message.filter))
       return
     case 'more':
-      answer(message.id, () => sliceOf(message.id))
+      // several lists at once: the sockets have their turn after a slice of each
+      setImmediate(() => answer(message.id, () => sliceOf(message.id)))
       return
     case 'enough':
       lists.delete(message.id)

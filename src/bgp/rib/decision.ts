@@ -152,10 +152,11 @@ export function explain(paths: readonly Path[], options: MultipathOptions): Read
   let last = 'the only path'
   for (const step of allSteps) {
     const left = passing(rest, step)
+    const isLeft = new Set(left)
     for (const path of rest) {
-      if (left.includes(path)) continue
+      if (isLeft.has(path)) continue
       const winner = left.find((other) => step.group === undefined || step.group(other) === step.group(path))!
-      const reason = step.reason(step.group === undefined && left.includes(chosen) ? chosen : winner, path)
+      const reason = step.reason(step.group === undefined && isLeft.has(chosen) ? chosen : winner, path)
       reasons.set(path, `not as good: the best has ${reason}`)
       last = reason
     }

@@ -2,17 +2,17 @@
 // some of them empty, each made in far less than a millisecond, and whoever takes them does other things in between. What changes
 // meanwhile is shown as it was or as it is.
 import { type Family, Prefix } from '#/lib/addr.ts'
-import { type AdvertisedStatus, type PathStatus, type RouteFilter } from '#/model/bgp.ts'
+import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter } from '#/model/bgp.ts'
 import { nlriOf } from '#/wire/bgp/index.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
-import { type AdjRibIn } from './adj-rib-in.ts'
 import { type Inbound } from './inbound.ts'
 import { type LocRib } from './loc-rib.ts'
+import { NlriMap } from './nlri-map.ts'
 import { type Outbound } from './outbound.ts'
 import { advertisedStatus, pathStatuses } from './status.ts'
 
-/** So many prefixes are looked at for a piece. */
-const piecePrefixes = 16
+/** So many prefixes are looked at, or paths found, for a piece. */
+const pieceSize = 16
 
 /** Pieces of a list. */
 export type Pieces<Item> = Iterator<readonly Item[], void, void>
@@ -36,23 +36,23 @@ export class Listing {
       return
     }
     for (const family of families) {
-      yield* pieces(this.#prefixes(family), (nlri) => this.#pathsTo(nlri, family, peer))
+      yield* pieces(this.#prefixes(family, peer), (nlri) => this.#pathsTo(nlri, family, peer))
     }
   }
 
-  /** Each prefix once; undefined where there was one that has its turn elsewhere. */
-  *#prefixes(family: Family): Generator<Nlri | undefined, void, void> {
+  /** Each prefix that there are paths to, of a neighbour or of all, once; undefined where one has had its turn. */
+  *#prefixes(family: Family, peer: string | undefined): Generator<Nlri | undefined, void, void> {
     const { locRib, inbound } = this.#deps
-    for (const [nlri] of locRib.destinations(family)) yield nlri
-    const earlier: AdjRibIn[] = []
-    for (const { tables } of inbound.peers) {
-      const table = tables[family]
-      for (const [nlri, { refusal }] of table.entries()) {
-        const isHere = refusal !== undefined && locRib.get(family, nlri) === undefined
-        yield isHere && earlier.every((other) => other.get(nlri) === undefined) ? nlri : undefined
-      }
-      earlier.push(table)
-    }
+    // of a neighbour all is in its own table, of our own routes nothing in any
+    const tables = [...inbound.peers].filter(({ name }) => peer === undefined || name === peer)
+    const hasOthers = peer === undefined || peer === ownPathPeer
+    // what is taken or refused, comes or goes meanwhile may stand in several of them
+    const seen = new NlriMap<object>()
+    const sources = [
+      ...(hasOthers ? [locRib.destinations(family)] : []),
+      ...tables.map((each) => each.tables[family].entries()),
+    ]
+    for (const source of sources) for (const [nlri] of source) yield isNew(seen, nlri) ? nlri : undefined
   }
 
   #pathsTo(nlri: Nlri, family: Family, peer: string | undefined): readonly PathStatus[] {
@@ -71,7 +71,7 @@ export class Listing {
     const wanted = prefix === undefined ? undefined : Prefix.tryParse(prefix)
     if (prefix !== undefined && wanted === undefined) return
     const { outbound } = this.#deps
-    for (const name of peer === undefined ? outbound.neighbours : [peer]) {
+    for (const name of peer === undefined ? [...outbound.neighbours] : [peer]) {
       for (const { group, source } of outbound.groupsOf(name)) {
         const { family } = group.rules.settings
         if (wanted !== undefined && wanted.family !== family) continue
@@ -87,6 +87,12 @@ export class Listing {
   }
 }
 
+function isNew(seen: NlriMap<object>, nlri: Nlri): boolean {
+  if (seen.get(nlri) !== undefined) return false
+  seen.set(nlri, seen)
+  return true
+}
+
 function* pieces<From, Item>(
   all: Iterable<From | undefined>,
   itemsOf: (one: From) => readonly Item[],
@@ -94,10 +100,11 @@ function* pieces<From, Item>(
   let piece: Item[] = []
   let count = 0
   for (const one of all) {
-    if (one !== undefined) piece.push(...itemsOf(one))
-    if (++count % piecePrefixes !== 0) continue
+    if (one !== undefined) for (const item of itemsOf(one)) piece.push(item)
+    if (++count < pieceSize && piece.length < pieceSize) continue
     yield piece
     piece = []
+    count = 0
   }
   yield piece
 }

@@ -80,6 +80,8 @@ function rackLines(router: Router): string[] {
 /** Whole and deterministic: equal routers have equal texts. */
 export function bgpdConfig(router: Router): string {
   const lines = [
+    // first of all: a neighbour whose map is not there yet is told nothing until bgpd looks for it again, seconds later
+    ...nextHopLines(router),
     `router bgp ${router.asn}`,
     ` bgp router-id ${router.id}`,
     ' no bgp ebgp-requires-policy',
@@ -93,7 +95,6 @@ export function bgpdConfig(router: Router): string {
     ...rackLines(router),
     ...router.families.flatMap((family) => familyLines(router, family)),
     'exit',
-    ...nextHopLines(router),
   ]
   return `${head(router)}${lines.join('\n')}\n`
 }
