@@ -6,7 +6,7 @@ import { spec } from 'node:test/reporters'
 
 type Suite = { name: string; glob: string; concurrency: number; timeoutMs: number }
 
-// Kernel tests make their own namespaces and can overlap; whole labs take the machine one at a time.
+// Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting.
 const suites: Suite[] = [
   { name: 'unit', glob: 'src/**/*.test.ts', concurrency: 2, timeoutMs: 60_000 },
   { name: 'netns', glob: 'test/{arch,netns/*}.test.ts', concurrency: 2, timeoutMs: 120_000 },

@@ -60,6 +60,9 @@ function writeSpec(paths: LabPaths, spec: LabSpec): void {
   renameSync(`${paths.spec}.new`, paths.spec)
 }
 
+/** When a bgpd that was started again has swept the routes before it, and has all of them again (docs/lab.md). */
+const sweepMs = 4000
+
 /** Polls until `probe` gives something; throws LabError saying what was waited for and, from `why`, what is known. */
 async function waitFor<T>(
   what: string,
@@ -87,6 +90,8 @@ class LabBuild {
   readonly #spec: LabSpec
   readonly #paths: LabPaths
   readonly #context: LabContext
+  /** For how long routes have to be there. */
+  #calmMs = 0
 
   constructor(spec: LabSpec, paths: LabPaths, context: LabContext) {
     this.#spec = spec
@@ -116,18 +121,20 @@ class LabBuild {
     if (this.#spec.racks) ensureRacks(this.#spec)
     else ensureRouter(this.#spec)
     for (const node of labNodes(this.#spec)) ensureNode(this.#spec, node)
-    ensureRouters(this.#spec)
+    if (ensureRouters(this.#spec)) this.#calmMs = sweepMs
   }
 
   async #converged(what: string, role: string, missingRoutes: () => readonly MissingRoute[]): Promise<void> {
     let missing = ''
+    let sinceMs: number | undefined
     await waitFor(
       what,
       startTimeoutMs,
       async () => {
         const [first] = missingRoutes()
         missing = first === undefined ? '' : `${first.place} has no route to ${first.prefix}`
-        return first === undefined ? true : undefined
+        sinceMs = first === undefined ? (sinceMs ?? performance.now()) : undefined
+        return sinceMs !== undefined && performance.now() - sinceMs >= this.#calmMs ? true : undefined
       },
       () => ` (${missing})${this.#tail(role)}`,
     )

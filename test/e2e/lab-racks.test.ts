@@ -48,29 +48,25 @@ for (const kind of routerKinds) {
   })
 }
 
-// not FRR: Debian's loses routes of its own accord for a while after it has started (docs/lab.md)
-for (const kind of ['bird'] as const) {
-  const options = optionsFor(kind)
-
-  test(`racks with ${kind}: no packet is lost while the daemon of a router is dead; up brings it back`, async () => {
-    using lab = new TestLab()
-    lab.up(...options)
-    const addrs = ['172.30.2.12', 'fd30:0:0:2::c']
-    const count = () => addrs.map((addr) => countPackets(`cw-${lab.name}-node-1`, addr, 200, 0.01))
-    const flows = count()
-    const { speaker } = daemons[kind]('rack-1')
-    lab.kill(speaker)
-    await eventually('the end of the daemon', () => lab.pids(speaker).length === 0)
-    for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
-    const status = run(causeway, ['lab', 'status', '--name', lab.name])
-    assert.equal(status.status, 1)
-    assert.match(status.stdout, new RegExp(`! ${speaker} is not running`))
-    lab.up(...options)
-    assert.equal(lab.pids(speaker).length, 1)
-    await recovered(lab, kind, 3, 'node-1', addrs)
-    for (const flow of count()) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
-  })
-}
+test('no packet is lost while the daemon of a router is dead; up brings it back', async () => {
+  using lab = new TestLab()
+  const options = optionsFor('bird')
+  lab.up(...options)
+  const addrs = ['172.30.2.12', 'fd30:0:0:2::c']
+  const count = () => addrs.map((addr) => countPackets(`cw-${lab.name}-node-1`, addr, 200, 0.01))
+  const flows = count()
+  const { speaker } = daemons.bird('rack-1')
+  lab.kill(speaker)
+  await eventually('the end of the daemon', () => lab.pids(speaker).length === 0)
+  for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
+  const status = run(causeway, ['lab', 'status', '--name', lab.name])
+  assert.equal(status.status, 1)
+  assert.match(status.stdout, new RegExp(`! ${speaker} is not running`))
+  lab.up(...options)
+  assert.equal(lab.pids(speaker).length, 1)
+  await recovered(lab, 'bird', 3, 'node-1', addrs)
+  for (const flow of count()) assert.deepEqual(await flow.finish(), { sent: 200, lost: 0 })
+})
 
 test('BIRD comes back without the loss of a packet: its routes stay in the kernel until it knows them again', async () => {
   using lab = new TestLab()

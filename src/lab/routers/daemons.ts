@@ -15,8 +15,8 @@ import { bgpdConfig, zebraConfig } from './frr.ts'
 
 const birdProgram = '/usr/sbin/bird'
 const frrFolder = '/usr/lib/frr'
-/** RTPROT_BIRD of include/uapi/linux/rtnetlink.h. */
-const birdProtocol = 12
+/** RTPROT_BIRD and RTPROT_BGP of include/uapi/linux/rtnetlink.h. */
+const protocols: Readonly<Record<RouterKind, number>> = { bird: 12, frr: 186 }
 /** How long zebra leaves routes of its predecessor in the kernel. */
 const zebraSweepSeconds = 60
 
@@ -107,14 +107,18 @@ export function hasRouter(kind: RouterKind): boolean {
   return isExecutable(kind === 'bird' ? birdProgram : join(frrFolder, 'bgpd'))
 }
 
-/** A BIRD that died left its routes in the kernel: the next one tells its neighbours that it goes on forwarding (RFC 4724). */
-function recovers(netns: Netns): boolean {
+/** Whether a daemon that died left its routes in the kernel. */
+function hasRoutesOf(kind: RouterKind, netns: Netns): boolean {
   using netlink = new Netlink(NETLINK_ROUTE, netns)
-  return listRoutes(netlink).some(({ protocol }) => protocol === birdProtocol)
+  return listRoutes(netlink).some(({ protocol }) => protocol === protocols[kind])
 }
 
-/** Every daemon runs, with the configuration that follows from the spec. */
-export function ensureRouters(spec: LabSpec): void {
+/**
+ * Every daemon runs, with the configuration that follows from the spec. Returns whether one will first sweep the routes that its
+ * predecessor left: FRR does.
+ */
+export function ensureRouters(spec: LabSpec): boolean {
+  let willSweep = false
   const paths = new LabPaths(spec.name)
   if (spec.racks?.router === 'frr')
     for (const each of [frrRunFolder, frrLogFolder]) mkdirSync(each, { recursive: true })
@@ -129,7 +133,11 @@ export function ensureRouters(spec: LabSpec): void {
         if (isNew && rereads) signalProcesses(spec.name, (each) => each === role, 'SIGHUP')
         continue
       }
-      const options = spec.racks!.router === 'bird' && recovers(netns) ? ['-R'] : []
+      const kind = spec.racks!.router
+      const isAgain = hasRoutesOf(kind, netns)
+      willSweep ||= isAgain && kind === 'frr'
+      // then BIRD tells its neighbours that it goes on forwarding (RFC 4724); FRR is configured to
+      const options = isAgain && kind === 'bird' ? ['-R'] : []
       startProcess({
         lab: spec.name,
         role,
@@ -140,4 +148,5 @@ export function ensureRouters(spec: LabSpec): void {
       })
     }
   }
+  return willSweep
 }
