@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
+import { families } from '#/lib/addr.ts'
 import { type Counter, type Histogram, Registry, type Sample } from '#/lib/metrics.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
 import { type Problem } from '#/model/network.ts'
@@ -32,7 +33,6 @@ const delayResolutionMs = 50
 const delayPeriodMs = 20_000
 const keptDelayPeriods = 3
 const delayQuantiles = [0.5, 0.99, 1] as const
-const families = [4, 6] as const
 const directions = [
   { name: 'receive', setOf: (family: 4 | 6) => tunnelEndSets(family)[0], words: 'received from' },
   { name: 'transmit', setOf: (family: 4 | 6) => tunnelEndSets(family)[1], words: 'sent to' },

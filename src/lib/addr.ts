@@ -5,6 +5,7 @@
 import { viewOf } from './bytes.ts'
 
 export type Family = 4 | 6
+export const families: readonly Family[] = [4, 6]
 
 export class AddrError extends Error {
   override name = 'AddrError'
@@ -251,5 +252,5 @@ export class Prefix {
 
 /** Those that some of the prefixes are of, IPv4 first. */
 export function familiesOf(prefixes: readonly Prefix[]): Family[] {
-  return ([4, 6] as const).filter((family) => prefixes.some((prefix) => prefix.family === family))
+  return families.filter((family) => prefixes.some((prefix) => prefix.family === family))
 }

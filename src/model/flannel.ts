@@ -1,6 +1,6 @@
 // flannel's annotations of Node objects: how its nodes tell each other where their VXLAN tunnels end. Read to reach flannel
 // nodes, written to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
-import { Addr, type Family } from '#/lib/addr.ts'
+import { Addr, type Family, families } from '#/lib/addr.ts'
 import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
 
 const prefix = 'flannel.alpha.coreos.com/'
@@ -10,8 +10,6 @@ const annotationNames = {
   4: { data: `${prefix}backend-data`, addr: `${prefix}public-ip` },
   6: { data: `${prefix}backend-v6-data`, addr: `${prefix}public-ipv6` },
 } as const
-const families = [4, 6] as const
-
 /** Every annotation that is read here. */
 export const flannelAnnotations: readonly string[] = [
   annotationNames.managed,

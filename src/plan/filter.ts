@@ -1,5 +1,5 @@
 // The nftables tables of a node: masquerade for what leaves the cluster, and who may bring packets through the tunnel.
-import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
 import { bridgeName, kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
@@ -8,8 +8,6 @@ const srcnatPriority = 100
 /** NF_IP_PRI_RAW: before conntrack, which is to be spared the tunnel's packets. */
 const rawPriority = -300
 const multicast = { 4: Prefix.parse('224.0.0.0/4'), 6: Prefix.parse('ff00::/8') } as const
-const families = [4, 6] as const
-
 export type NodeTableInput = {
   /** From which this node's pods have addresses. */
   readonly podCIDRs: readonly Prefix[]

@@ -1,6 +1,6 @@
 // From what neighbours send to candidates in the Loc-RIB: sessions that come and go, graceful restart as the helper (RFC 4724 section
 // 4.2, RFC 9494 section 4.3), refreshes (RFC 7313 section 4), and import settings that change.
-import { type Family } from '#/lib/addr.ts'
+import { type Family, families } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { WellKnownCommunity } from '#/wire/bgp/index.ts'
 import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
@@ -11,8 +11,6 @@ import { Importer, importKey } from './import.ts'
 import { type LocRib } from './loc-rib.ts'
 import { type Path, type Received } from './path.ts'
 import { type Job } from './turns.ts'
-
-const families = [4, 6] as const
 
 /** A step of a job is so many routes. */
 const routesPerStep = 64

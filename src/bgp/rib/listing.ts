@@ -1,7 +1,7 @@
 // Lists for people of what the RIB holds and of what it tells. A table is long, and keepalives do not wait: so lists come in pieces,
 // some of them empty, each made in far less than a millisecond, and whoever takes them does other things in between. What changes
 // meanwhile is shown as it was or as it is.
-import { type Family, Prefix } from '#/lib/addr.ts'
+import { type Family, Prefix, families } from '#/lib/addr.ts'
 import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter } from '#/model/bgp.ts'
 import { nlriOf } from '#/wire/bgp/index.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
@@ -18,8 +18,6 @@ const pieceSize = 16
 export type Pieces<Item> = Iterator<readonly Item[], void, void>
 
 export type ListingDeps = { readonly locRib: LocRib; readonly inbound: Inbound; readonly outbound: Outbound }
-
-const families = [4, 6] as const
 
 export class Listing {
   readonly #deps: ListingDeps

@@ -4,7 +4,7 @@
 //                                                          \-> onRoutes
 //
 // Calls only note what has changed; deciding and writing follow on later turns of the event loop, in portions.
-import { type Family, type Prefix } from '#/lib/addr.ts'
+import { type Family, type Prefix, families } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type LearnedRoute, type LearnedRouteChange, type SpeakerConfig } from '#/model/bgp.ts'
 import { prefixOf } from '#/wire/bgp/index.ts'
@@ -27,8 +27,6 @@ export type RibDeps = {
   /** Monotonic. */
   readonly nowMs: () => number
 }
-
-const families = [4, 6] as const
 
 /** Not by spreading: a table is many of them. */
 function routeOf(prefix: Prefix, { nextHops, peers, isAllowed, isStale }: Forwarding): LearnedRoute {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { families } from '#/lib/addr.ts'
 import { encodeEchoRequest, icmpTypes, internetChecksum, parseIcmp } from './icmp-packet.ts'
 
 const cookie = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])
-const families = [4, 6] as const
 const u16 = fc.nat(0xffff)
 
 function hex(text: string): Uint8Array {
