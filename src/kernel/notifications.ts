@@ -1,4 +1,5 @@
 // Tells what somebody else changed in the kernel. It says what it was about, not how it is now: that is read anew.
+import { WireError } from '#/lib/bytes.ts'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
 import { decodeAddr, RTM_DELADDR, RTM_NEWADDR } from '#/wire/netlink/addr.ts'
 import { RTM_DELLINK, RTM_NEWLINK } from '#/wire/netlink/link.ts'
@@ -37,13 +38,15 @@ export type Notification =
   /** Forwarding and its like, of some device or all. */
   | { readonly kind: 'netconf' }
   | { readonly kind: 'table'; readonly family: string; readonly name: string }
-  /** The kernel had more to tell than the socket held (ENOBUFS): anything may have changed. */
+  /** The kernel had more to tell than the socket held (ENOBUFS), or tells what nobody can read: anything may have changed. */
   | { readonly kind: 'lost' }
 
 const datagramsPerTurn = 200
 
 /** Undefined for what is no news: other families, cached copies, generations of rulesets. */
-function decodeRouteNotification(message: Message): Notification | undefined {
+type Decoder = (message: Message) => Notification | undefined
+
+export function decodeRouteNotification(message: Message): Notification | undefined {
   const { type, payload } = message
   switch (type) {
     case RTM_NEWLINK:
@@ -72,6 +75,22 @@ function decodeTableNotification(message: Message): Notification | undefined {
   return table && { kind: 'table', ...table }
 }
 
+/** What a datagram tells, but for what was done through the sockets with these port ids. */
+export function readNotifications(
+  datagram: Uint8Array,
+  decode: Decoder,
+  ownPortIds: ReadonlySet<number>,
+): Notification[] {
+  try {
+    return decodeMessages(datagram)
+      .filter(({ portId }) => !ownPortIds.has(portId))
+      .flatMap((message) => decode(message) ?? [])
+  } catch (error) {
+    if (error instanceof WireError) return [{ kind: 'lost' }]
+    throw error
+  }
+}
+
 /**
  * Calls `onChange` for every change to devices, addresses, neighbours, routes, forwarding and nftables in the calling thread's
  * namespace, but for those made through the sockets with these port ids. `onError` gets what ends the watching.
@@ -83,18 +102,11 @@ export function watchKernel(
 ): Disposable {
   const routes = new NotificationSocket(NETLINK_ROUTE, routeGroups)
   const tables = new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES])
-  const take = (datagram: Uint8Array | 'overflow', decode: (message: Message) => Notification | undefined): void => {
+  const take = (datagram: Uint8Array | 'overflow', decode: Decoder): void => {
     if (datagram === 'overflow') return onChange({ kind: 'lost' })
-    for (const message of decodeMessages(datagram)) {
-      if (ownPortIds.has(message.portId)) continue
-      const notification = decode(message)
-      if (notification) onChange(notification)
-    }
+    for (const notification of readNotifications(datagram, decode, ownPortIds)) onChange(notification)
   }
-  const follow = async (
-    socket: NotificationSocket,
-    decode: (message: Message) => Notification | undefined,
-  ): Promise<void> => {
+  const follow = async (socket: NotificationSocket, decode: Decoder): Promise<void> => {
     for (;;) {
       let datagram = await socket.receive()
       if (datagram === undefined) return

@@ -34,7 +34,7 @@ export type LabContext = {
   readonly say: (line: string) => void
 }
 
-const startTimeoutMs = 30_000
+const startTimeoutMs = 90_000
 const readyTimeoutMs = 120_000
 const pollMs = 50
 

@@ -6,7 +6,7 @@ import { type PeerStatus } from '#/model/bgp.ts'
 import { causeway, countPackets, eventually, must, run, TestLab } from './harness.ts'
 
 const options = ['--nodes', '3', '--pods', '1', '--routing', 'native']
-const afterRestartMs = 20_000
+const afterRestartMs = 90_000
 
 /** What one node's agent answers to `causeway bgp VERB`. */
 function ask(lab: TestLab, node: string, verb: 'peers' | 'routes' | 'advertised'): unknown {

@@ -80,7 +80,8 @@ test('two routers in each rack, with BFD: nodes use both, and go on with one whe
   await eventually(
     'the route by the first router alone',
     () => /via 172\.30\.1\.1 dev eth0/.test(route()) && !route().includes('172.30.1.2'),
-    3000,
+    // without BFD it takes the hold time of 90 s
+    30_000,
   )
   const { addrs } = pods.find(({ name }) => name === 'web-2')!
   for (const addr of addrs) assert.equal(lab.ask('pod-default-web-1', addr).pod, 'web-2')

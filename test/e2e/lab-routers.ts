@@ -32,7 +32,7 @@ export async function recovered(
   addrs: readonly string[],
 ): Promise<void> {
   const isUp = () => establishedSessions(lab, kind, 'rack-1') === count
-  await eventually('the sessions of rack-1', isUp, 30_000)
+  await eventually('the sessions of rack-1', isUp)
   for (const addr of addrs)
     await eventually(`${addr} from ${place}`, () => lab.inside(place, 'ping', '-c1', '-W1', addr).status === 0)
 }

@@ -44,7 +44,7 @@ test('the CNI configuration, the condition of the node and its events follow the
   process.kill(agent, 'SIGSTOP')
   lab.mustInside('node-1', 'sh', '-c', 'ip link del cw-vxlan; ip link add cw-vxlan type bridge')
   process.kill(agent, 'SIGCONT')
-  await eventually('the condition', () => conditionOf(lab, 'NetworkUnavailable').startsWith('True'), 25_000)
+  await eventually('the condition', () => conditionOf(lab, 'NetworkUnavailable').startsWith('True'), 60_000)
   assert.match(conditionOf(lab, 'NetworkUnavailable'), /^True CausewayIsNotReady: .*cw-vxlan/)
   await eventually('the event', () => /Warning\s+CausewayProblem.*cw-vxlan/.test(lab.kubectl('get', 'events')))
   assert.ok(existsSync(conflist), 'pods can still be wired')

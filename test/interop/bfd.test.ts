@@ -10,15 +10,16 @@ import { eventually } from './bgp/eventually.ts'
 import { FrrFolder } from './bgp/frr-folder.ts'
 import { type Host, Lan } from './bgp/lan.ts'
 
-const settings = { intervalMs: 100, detectMultiplier: 3 }
-const detectMs = 300
+/** A silence of two seconds is one of the network and not of a busy machine. */
+const settings = { intervalMs: 100, detectMultiplier: 20 }
+const detectMs = settings.intervalMs * settings.detectMultiplier
 /** What a machine that does much else may add. */
-const slackMs = 1_000
+const slackMs = 8_000
 
 /** A daemon's view of a neighbour; how long it waits for us before it takes us for gone. */
 type View = { readonly isUp: boolean; readonly detectMs: number }
 
-/** A daemon with a BFD session to each of a host's addresses, at 3 times 100 ms. */
+/** A daemon with a BFD session to each of a host's addresses, at 20 times 100 ms. */
 interface Daemon extends AsyncDisposable {
   start(): Promise<void>
   views(): Promise<ReadonlyMap<string, View>>
@@ -41,7 +42,7 @@ class Bird implements Daemon {
 router id ${host.addr4};
 protocol device {}
 protocol bfd {
-  interface "*" { min rx interval 100 ms; min tx interval 100 ms; multiplier 3; };
+  interface "*" { min rx interval 100 ms; min tx interval 100 ms; multiplier ${settings.detectMultiplier}; };
   neighbor ${neighbour.addr4};
   neighbor ${neighbour.addr6};
   neighbor ${neighbour.linkLocal} dev "eth0";
@@ -108,7 +109,7 @@ class Frr implements Daemon {
     const peers = [neighbour.addr4, neighbour.addr6, `${neighbour.linkLocal} interface eth0`]
     const lines = peers.flatMap((peer) => [
       `peer ${peer}`,
-      'detect-multiplier 3',
+      `detect-multiplier ${settings.detectMultiplier}`,
       'receive-interval 100',
       'transmit-interval 100',
       'exit',
@@ -184,7 +185,7 @@ for (const [name, make] of Object.entries(daemons)) {
 
     await weAllSee('Up')
     // also what was agreed on by the Poll Sequence that follows
-    await theyAllSee('up at 3 times 100 ms', (view) => view.isUp && view.detectMs === detectMs)
+    await theyAllSee('up at 20 times 100 ms', (view) => view.isUp && view.detectMs === detectMs)
 
     const cutMs = Date.now()
     lan.plug(them, 'down')

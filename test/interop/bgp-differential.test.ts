@@ -172,7 +172,7 @@ class Field implements AsyncDisposable {
         `best paths of ${router.kind} like BIRD's in round ${number}`,
         () => bestOf(router),
         (best) => JSON.stringify(best) === JSON.stringify(wanted),
-        { timeoutMs: 5000 },
+        { timeoutMs: 30_000 },
       ).catch(async () => assert.deepEqual(await bestOf(router), wanted, `${router.kind}, round ${number}`))
     }
     for (const [observers, isInternal] of [
@@ -185,7 +185,7 @@ class Field implements AsyncDisposable {
           `advertisements of ${kind}`,
           () => JSON.stringify(of(kind)) === JSON.stringify(of('bird')),
           (isSame) => isSame,
-          { timeoutMs: 5000 },
+          { timeoutMs: 30_000 },
         ).catch(() =>
           assert.deepEqual(of(kind), of('bird'), `${kind}, ${isInternal ? 'internal' : 'external'}, round ${number}`),
         )

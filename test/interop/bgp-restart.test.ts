@@ -10,7 +10,7 @@ import { Lan } from './bgp/lan.ts'
 import { type Router } from './bgp/router.ts'
 
 const families = [4] as const
-const gracefulRestart = { restartTimeSeconds: 30 }
+const gracefulRestart = { restartTimeSeconds: 120 }
 const staying = '10.244.1.0/24'
 const leaving = '10.244.2.0/24'
 const pollMs = 20
@@ -115,7 +115,7 @@ suite('graceful restart', { concurrency: 2 }, () => {
   test('a neighbour that does not come back: its routes go after the restart time', async () => {
     using lan = new Lan()
     const [home, host] = [lan.host(), lan.host()]
-    const short = { restartTimeSeconds: 2 }
+    const short = { restartTimeSeconds: 10 }
     await using other = routerOf('bird', host, {
       asn: 65_001,
       neighbours: [{ name: 'us', addr: home.addr4, asn: 65_000, families, gracefulRestart: short }],

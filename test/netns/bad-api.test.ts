@@ -130,7 +130,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-async function until(what: string, probe: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
+async function until(what: string, probe: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await Promise.resolve(probe()).catch(() => false))) {
     assert.ok(performance.now() < deadlineMs, `${what}: not within ${timeoutMs} ms`)
@@ -211,7 +211,7 @@ test('a port for metrics that another process has is told, and taken when it is 
     await until('the problem', async () => (await scene.status()).problems.some(({ message }) => problem.test(message)))
     closeSync(taken)
     const health = () => scene.host.sh('curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:9474/healthz || true')
-    await until('health over TCP', () => health() === '200', 20_000)
+    await until('health over TCP', () => health() === '200')
     assert.match(
       scene.host.sh('curl -s http://127.0.0.1:9474/metrics'),
       /causeway_cni_requests_total\{command="ADD",code="0"\} 1/,

@@ -73,9 +73,23 @@ async function throughput(from: TestNetns, to: TestNetns, addr: string): Promise
   }
 }
 
-function isAbout(measured: number, wanted: number): void {
-  // headers and retransmissions take a part; the burst and a busy machine's timers give and take a little
-  assert.ok(measured > wanted * 0.75 && measured < wanted * 1.08, `${measured} bit/s where ${wanted} was to be held`)
+const mostAttempts = 5
+
+/** A busy machine's clock may spoil a measurement; one that is as wanted is enough, since a rate that is not held never is. */
+async function comesTo(isWanted: (measured: number) => boolean, what: string, measure: () => Promise<number>) {
+  const seen: number[] = []
+  while (seen.length < mostAttempts) {
+    const measured = await measure()
+    if (isWanted(measured)) return
+    seen.push(measured)
+  }
+  assert.fail(`${seen.join(', ')} bit/s where ${what}`)
+}
+
+async function isHeldAt(wanted: number, measure: () => Promise<number>) {
+  // headers and retransmissions take a part; the burst gives a little
+  const isAbout = (measured: number) => measured > wanted * 0.75 && measured < wanted * 1.08
+  await comesTo(isAbout, `${wanted} was to be held`, measure)
 }
 
 test('traffic to and from a pod is held at its rates, and its neighbour’s is not', async () => {
@@ -84,8 +98,11 @@ test('traffic to and from a pod is held at its rates, and its neighbour’s is n
   using other = new TestNetns()
   node.add('pod', pod.path, { config })
   node.add('other', other.path)
-  isAbout(await throughput(other, pod, '10.244.1.2'), bandwidth.ingressRate)
-  isAbout(await throughput(pod, other, '10.244.1.3'), bandwidth.egressRate)
-  const free = await throughput(node.host, other, '10.244.1.3')
-  assert.ok(free > bandwidth.ingressRate * 2, `a pod without limits gets ${free} bit/s`)
+  await isHeldAt(bandwidth.ingressRate, () => throughput(other, pod, '10.244.1.2'))
+  await isHeldAt(bandwidth.egressRate, () => throughput(pod, other, '10.244.1.3'))
+  await comesTo(
+    (measured) => measured > bandwidth.ingressRate * 2,
+    'the pod has no limit',
+    () => throughput(node.host, other, '10.244.1.3'),
+  )
 })

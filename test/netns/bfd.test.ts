@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Host, Lan } from '../interop/bgp/lan.ts'
 import { type BfdHistory, BfdThread } from './bfd-thread.ts'
 
-const settings = { intervalMs: 100, detectMultiplier: 3 }
-const patience = { timeout: 60_000 }
+/** A silence of two seconds is one of the network and not of a busy machine. */
+const settings = { intervalMs: 100, detectMultiplier: 20 }
+const detectionMs = settings.intervalMs * settings.detectMultiplier
+const patience = { timeout: 180_000 }
 
 /** What a packet must be like (RFC 5881); everything else to the port is dropped. */
 function takeOnlyGoodPackets(host: Host): void {
@@ -46,7 +48,7 @@ test('sessions of both families and of link-local addresses come up, see a cut, 
   await reach(pairs, 'Up')
   for (const each of [onCable.left, onCable.right]) await each.reaches('Up')
 
-  // from here on packets come at the quick interval, and a cut is seen within three of them
+  // from here on packets come at the quick interval, and a cut is seen when so many of them are missing
   await sleep(500)
   const cutMs = Date.now()
   lan.plug(b, 'down')
@@ -55,7 +57,7 @@ test('sessions of both families and of link-local addresses come up, see a cut, 
     for (const { changes } of [one, other]) {
       const { atMs, diagnostic } = changes.at(-1)!
       assert.equal(diagnostic, 1)
-      assert.ok(atMs - cutMs < 1_000, `noticed after ${atMs - cutMs} ms`)
+      assert.ok(atMs - cutMs < 5 * detectionMs, `noticed after ${atMs - cutMs} ms`)
     }
   for (const each of [onCable.left, onCable.right]) assert.equal(each.state, 'Up')
 
@@ -87,14 +89,14 @@ test('an event loop that is late takes nobody down who has sent in time', patien
   await using left = new BfdThread(a.ns.path)
   await using right = new BfdThread(b.ns.path)
   // the other side forgives us a long silence, we none
-  const mine = left.watch({ addr: b.addr4 }, { ...settings, detectMultiplier: 100 }).history
+  const mine = left.watch({ addr: b.addr4 }, { ...settings, detectMultiplier: 200 }).history
   const others = right.watch({ addr: a.addr4 }, settings).history
   await mine.reaches('Up')
   await others.reaches('Up')
   await sleep(500)
   for (let round = 0; round < 3; round++) {
-    left.stall(1_000)
-    await sleep(1_500)
+    left.stall(detectionMs + 500)
+    await sleep(detectionMs + 1_000)
   }
   assert.deepEqual(
     [mine, others].map(({ changes }) => changes.filter(({ state }) => state === 'Down')),
@@ -102,7 +104,7 @@ test('an event loop that is late takes nobody down who has sent in time', patien
   )
   // and it is not deaf: a cut is still a cut
   lan.plug(b, 'down')
-  await mine.reaches('Down', 2_000)
+  await mine.reaches('Down', 5 * detectionMs)
 })
 
 test('who stops watching is no failure for the other side', patience, async () => {

@@ -145,9 +145,9 @@ test('a password must be the same on both sides, and one that is not is hinted a
   for (const message of [wrong4, wrong6, unexpected])
     assert.match(message, /^ETIMEDOUT: [a-z ]+: nobody answers.*does the other side have the same password/)
   assert.match(missing, /^ETIMEDOUT.*does the other side want a password/)
-  // before a session's next attempt, five seconds later by default, would take the place of this one
+  // the kernel by itself goes on for two minutes
   const tookMs = performance.now() - beganMs
-  assert.ok(tookMs < 5_000, `told after ${tookMs} ms`)
+  assert.ok(tookMs < 30_000, `told after ${tookMs} ms`)
 
   server.listener.setPassword(Addr.parse(a.addr4), undefined)
   // to take away what is not there is no error

@@ -68,7 +68,7 @@ function assertJustEnough(account: string, asked: readonly Asked[]): void {
   assert.deepEqual(idle, [], 'rules that nothing needs')
 }
 
-async function eventually(what: string, probe: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+async function eventually(what: string, probe: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await probe())) {
     assert.ok(performance.now() < deadlineMs, `${what}: not within ${timeoutMs} ms`)

@@ -336,8 +336,8 @@ test('no packet passes between the old table and the new one', async () => {
   assert.ok(replaced > 1)
   client.deleteTable('inet', closed.name)
   assert.match(
-    ns.run(() => execFileSync('ping', ping, { encoding: 'utf8' })),
-    /60 received/,
+    ns.run(() => execFileSync('ping', ['-c', '5', '-i', '0.2', '-W', '5', '127.0.0.1'], { encoding: 'utf8' })),
+    / 5 received/,
   )
 })
 

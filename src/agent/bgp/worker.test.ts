@@ -1,10 +1,9 @@
 // The thread's own side: what it leaves behind. Threads come and go, and what C functions opened in one outlives it.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { freePort, takenPort } from '#/bgp/testing/taken-port.ts'
 import { type FromSpeaker, type ToSpeaker } from './thread-messages.ts'
 
 function sockets(): number {
@@ -40,15 +39,8 @@ function configure(listenPort: number): ToSpeaker {
   return { kind: 'configure', config: JSON.stringify(config) }
 }
 
-async function takenPort() {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => void server.close() }
-}
-
 test('a thread that is stopped leaves no sockets', async () => {
-  const { port, [Symbol.dispose]: free } = await takenPort()
-  free()
+  const port = await freePort()
   const stop = { kind: 'stop', how: 'shutdown', text: '' } as const
   assert.equal(await leftAfter([configure(port), stop], 'stopped'), 0)
 })
@@ -57,7 +49,6 @@ test('a thread that cannot listen leaves none either, be it at its start or late
   using first = await takenPort()
   assert.equal(await leftAfter([configure(first.port)], 'failed'), 0)
   using second = await takenPort()
-  const { port, [Symbol.dispose]: free } = await takenPort()
-  free()
+  const port = await freePort()
   assert.equal(await leftAfter([configure(port), configure(second.port)], 'failed'), 0)
 })

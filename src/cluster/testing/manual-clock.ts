@@ -63,7 +63,7 @@ async function settle(): Promise<void> {
 }
 
 /** Waits, in real time, until the condition holds; fails after `limitMs`. */
-export async function eventually(condition: () => boolean, what: string, limitMs = 5_000): Promise<void> {
+export async function eventually(condition: () => boolean, what: string, limitMs = 60_000): Promise<void> {
   const startedMs = performance.now()
   while (!condition()) {
     assert.ok(performance.now() - startedMs < limitMs, `still not: ${what}`)

@@ -29,8 +29,8 @@ export type PodWishes = {
   readonly annotations?: Readonly<Record<string, string>>
 }
 
-const startTimeoutMs = 20_000
-const stopTimeoutMs = 10_000
+const startTimeoutMs = 90_000
+const stopTimeoutMs = 30_000
 const shimsEndMs = 2_000
 /** They need devices or modules of the kernel. */
 const unusedPlugins = ['aufs', 'btrfs', 'devmapper', 'zfs'].map((name) => `io.containerd.snapshotter.v1.${name}`)
@@ -43,6 +43,10 @@ state = "${dir}/state"
 disabled_plugins = ${JSON.stringify(unusedPlugins)}
 [grpc]
 address = "${dir}/containerd.sock"
+[timeouts]
+"io.containerd.timeout.shim.load" = "60s"
+"io.containerd.timeout.shim.cleanup" = "60s"
+"io.containerd.timeout.task.state" = "60s"
 [plugins."io.containerd.internal.v1.opt"]
 path = "${dir}/opt"
 [${cri}]

@@ -45,9 +45,10 @@ type SandboxInfo = { runtimeSpec: { linux: { namespaces: { type: string; path?: 
 const definitions = loadSync(new URL('cri.proto', import.meta.url).pathname, { defaults: true, enums: String })
 const runtimeService = definitions['runtime.v1.RuntimeService'] as ServiceDefinition
 const imageService = definitions['runtime.v1.ImageService'] as ServiceDefinition
-const deadlineMs = 90_000
+const deadlineMs = 300_000
 
 const againMs = 1000
+const againForMs = 60_000
 const foreignFailure = /plugin type="(?!causeway)/
 
 /** UNAVAILABLE of gRPC's status codes. */
@@ -108,13 +109,17 @@ export class CriClient implements Disposable {
    * ADD of a runtime that was killed may still be at work.
    */
   async #callAgain(method: string, request: object): Promise<void> {
-    try {
-      await this.#call(runtimeService, method, request)
-    } catch (error) {
-      const isLost = error instanceof Error && 'code' in error && error.code === unavailable
-      if (!isLost && !foreignFailure.test(messageOf(error))) throw error
-      await sleep(againMs)
-      await this.#call(runtimeService, method, request)
+    const lastMs = performance.now() + againForMs
+    for (;;) {
+      const isLast = performance.now() > lastMs
+      try {
+        await this.#call(runtimeService, method, request)
+        return
+      } catch (error) {
+        const isLost = error instanceof Error && 'code' in error && error.code === unavailable
+        if (isLast || (!isLost && !foreignFailure.test(messageOf(error)))) throw error
+        await sleep(againMs)
+      }
     }
   }
 

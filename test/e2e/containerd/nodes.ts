@@ -16,6 +16,7 @@ import { eventually, must, TestLab } from '../harness.ts'
 import { Containerd } from './containerd.ts'
 import { addressesIn } from './sandbox.ts'
 import { type KernelState, kernelState, runtimeState } from './kernel-state.ts'
+import { shims } from './leftovers.ts'
 
 export type TestNode = {
   readonly name: string
@@ -25,7 +26,7 @@ export type TestNode = {
   readonly containerd: Containerd
 }
 
-const settleTimeoutMs = 10_000
+const settleTimeoutMs = 90_000
 
 export class RuntimeNodes implements AsyncDisposable {
   readonly nodes: TestNode[] = []
@@ -83,6 +84,11 @@ export class RuntimeNodes implements AsyncDisposable {
     await eventually('the bridge has no port', () =>
       must('ip', '-n', node.netnsName, 'link', 'show', bridgeName).includes('NO-CARRIER'),
     )
+    await eventually('nothing of the first sandbox is left', async () => {
+      const { pids, containers } = shims(node.containerd.dir)
+      const left = [pids, containers, await this.endpoints(node), readdirSync(node.spool)]
+      return left.every(({ length }) => length === 0)
+    })
     return this.#stateOf(node)
   }
 

@@ -78,7 +78,7 @@ function configOf(host: Host, settings: RouterSettings, routes: ReadonlyMap<stri
   return [
     'log stderr all;',
     `router id ${settings.routerId ?? host.addr4};`,
-    'graceful restart wait 20;',
+    'graceful restart wait 60;',
     'protocol device { scan time 60; }',
     'protocol bfd { accept direct; }',
     ...([4, 6] as const).map(

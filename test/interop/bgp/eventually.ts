@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const pollMs = 50
 /** Only failures take so long; machines may be slow. */
-const defaultTimeoutMs = 30_000
+const defaultTimeoutMs = 90_000
 
 /** The first value of `look` for which `isIt` holds; errors of `look` count as not yet. */
 export async function eventually<T>(
@@ -17,7 +17,8 @@ export async function eventually<T>(
   const { timeoutMs = defaultTimeoutMs, explain = () => '' } = options
   const deadlineMs = performance.now() + timeoutMs
   let last: unknown
-  do {
+  for (;;) {
+    const isLast = performance.now() > deadlineMs
     try {
       const value = await look()
       if (isIt(value)) return value
@@ -25,8 +26,9 @@ export async function eventually<T>(
     } catch (error) {
       last = error
     }
+    if (isLast) break
     await sleep(pollMs)
-  } while (performance.now() < deadlineMs)
+  }
   return assert.fail(
     `${what}: not within ${timeoutMs / 1000} s; last seen: ${inspect(last, { depth: 5, breakLength: 120 })}\n${explain()}`,
   )
