@@ -270,9 +270,10 @@ int main(void)
 		return fail(INVALID_ENVIRONMENT, "CNI_COMMAND missing", "causeway-cni",
 			    "a CNI plugin, to be executed by a container runtime");
 	int is_version = strcmp(verb, "VERSION") == 0, is_status = strcmp(verb, "STATUS") == 0;
-	int waits = strcmp(verb, "ADD") == 0 || strcmp(verb, "CHECK") == 0;
+	/* STATUS too: a runtime that hears of an agent's restart calls the node not ready */
+	int waits = is_status || strcmp(verb, "ADD") == 0 || strcmp(verb, "CHECK") == 0;
 	long wait_ms = atol(env("CAUSEWAY_CNI_WAIT_MS", "10000"));
-	long timeout_ms = atol(env("CAUSEWAY_CNI_TIMEOUT_MS", is_version || is_status ? "5000" : "60000"));
+	long timeout_ms = atol(env("CAUSEWAY_CNI_TIMEOUT_MS", is_version ? "5000" : is_status ? "15000" : "60000"));
 
 	word_failure(is_status ? NOT_AVAILABLE : TRY_AGAIN_LATER, "agent did not answer in time", socket_path,
 		     "the causeway agent hangs or is overloaded; see its log");

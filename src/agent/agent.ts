@@ -250,8 +250,7 @@ export class Agent {
       mayLack: true,
     })
     if (store.lacks !== undefined) log.error('no pod can be wired', { error: store.lacks })
-    for (const { pod, addrs } of store.releaseEarlierBoots())
-      log.warn('pod of an earlier boot released: its namespace ended with it', { pod, addrs: addrs.map(addrText) })
+    releaseEarlierBoots(store, log)
     return new Agent(config, client, store, log)
   }
 
@@ -395,6 +394,16 @@ export class Agent {
     this.#store[Symbol.dispose]()
     this.#netlink[Symbol.dispose]()
     this.#keeper[Symbol.dispose]()
+  }
+}
+
+/** A disk that takes no writes is no reason not to forward: then they are found to be leaked once it does. */
+function releaseEarlierBoots(store: EndpointStore, log: Logger): void {
+  try {
+    for (const { pod, addrs } of store.releaseEarlierBoots())
+      log.warn('pod of an earlier boot released: its namespace ended with it', { pod, addrs: addrs.map(addrText) })
+  } catch (error) {
+    log.error('pods of an earlier boot stay for now', { error: messageOf(error) })
   }
 }
 

@@ -2,6 +2,7 @@
 // Order matters for a kill at any line: an address is claimed on disk before it is used and given back only after the
 // device that used it is unplugged.
 import { type Prefix } from '#/lib/addr.ts'
+import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
@@ -44,7 +45,7 @@ function podNameOf({ args, containerId }: Of<'add'>): string {
 
 /** What the outside can do to us; anything else is a bug. */
 function isExpected(error: unknown): boolean {
-  const expected = [StateError, KernelError, SysError, PodNetworkError]
+  const expected = [StateError, KernelError, SysError, PodNetworkError, WireError]
   return expected.some((type) => error instanceof type) || (error instanceof Error && 'errno' in error)
 }
 
@@ -266,19 +267,25 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
+  /** A runtime that asks takes any error for a node without network, and drives its pods away: so it is ADD alone that counts. */
   #status(): CniReply {
-    const network = this.#podNetwork()
-    if (typeof network === 'string')
-      return failure(CniErrorCode.notAvailable, 'the node has no pod network yet', network)
-    const unwritable = this.#store.trouble()
-    if (unwritable !== undefined) return failure(CniErrorCode.notAvailable, 'no address can be given', unwritable)
-    for (const [, cidrs] of byFamily(network.podCIDRs)) {
-      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count))
-        return failure(CniErrorCode.notAvailable, ...exhaustion(cidrs))
-    }
+    const why = this.#whyNoAdd()
+    if (why === undefined) return ok
     const trouble = this.#trouble()
+    const [msg, details] = why
     return trouble === undefined
-      ? ok
-      : failure(CniErrorCode.limitedConnectivity, 'pods may not reach all others', trouble)
+      ? failure(CniErrorCode.notAvailable, msg, details)
+      : failure(CniErrorCode.limitedConnectivity, `${msg}, and pods may not reach all others`, `${details}\n${trouble}`)
+  }
+
+  #whyNoAdd(): [msg: string, details: string] | undefined {
+    const network = this.#podNetwork()
+    if (typeof network === 'string') return ['the node has no pod network yet', network]
+    const unwritable = this.#store.trouble()
+    if (unwritable !== undefined) return ['no address can be given', unwritable]
+    for (const [, cidrs] of byFamily(network.podCIDRs)) {
+      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
+    }
+    return undefined
   }
 }

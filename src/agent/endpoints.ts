@@ -165,17 +165,19 @@ export class EndpointStore {
   }
 
   list(): Endpoint[] {
-    const rows = this.#read(() => this.#db.prepare(`${selectEndpoints} ORDER BY e.pod, e.if_name`).all()) as Row[]
-    return rows.map(toEndpoint).filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
+    const sql = `${selectEndpoints} ORDER BY e.pod, e.if_name`
+    const endpoints = this.#read(() => (this.#db.prepare(sql).all() as Row[]).map(toEndpoint))
+    return endpoints.filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
   }
 
   find(attachment: Attachment): Endpoint | undefined {
     if (this.#owed.has(attachmentKey(attachment))) return undefined
     const { containerId, ifName } = attachment
-    const row = this.#read(() =>
-      this.#db.prepare(`${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`).get(containerId, ifName),
-    )
-    return row === undefined ? undefined : toEndpoint(row as Row)
+    return this.#read(() => {
+      const sql = `${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`
+      const row = this.#db.prepare(sql).get(containerId, ifName) as Row | undefined
+      return row && toEndpoint(row)
+    })
   }
 
   /** True for every device while there is no state: what nobody knows must not be removed. */

@@ -97,8 +97,11 @@ function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network
   const wanted = new Set([...addrs.map(({ addr, cidr }) => `${addr}/${cidr.length}`), ...told.addrs])
   for (const addr of wanted) if (!present.has(addr)) faults.push(`address ${addr} is gone from ${ifName}`)
   const routes = listRoutes(inside)
-  const wantedRoutes: WantedRoute[] = [...podRoutes(addrs, network), ...told.routes]
-  const missing = wantedRoutes.filter((route) => !hasRoute(routes, route)).map(routeWords)
+  const overPod = routes.filter(({ nextHops }) => nextHops.some(({ oif }) => oif === pod.index))
+  const missing = [
+    ...podRoutes(addrs, network).filter((route) => !hasRoute(overPod, route)),
+    ...told.routes.filter((route) => !hasRoute(routes, route)),
+  ].map(routeWords)
   return [...faults, ...new Set(missing)]
 }
 

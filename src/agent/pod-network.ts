@@ -6,7 +6,7 @@ import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgePortSet, findLink, linkDelete, linkSet, vethAdd } from '#/kernel/links.ts'
 import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
-import { routeReplace } from '#/kernel/routes.ts'
+import { listRoutes, routeReplace } from '#/kernel/routes.ts'
 import { bridgeName, deviceMac, portPrefix } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
@@ -63,14 +63,19 @@ export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork)
 
 const RTPROT_BOOT = 3
 
+/** Behind all that lead there already: those of the sandbox's first network stay in use when it is given a second one. */
+function metricAfter(routes: readonly Route[], { dst }: PodRoute): number {
+  return Math.max(-1, ...routes.filter((route) => route.dst.equals(dst)).map(({ metric }) => metric)) + 1
+}
+
 /** The route in the pod's namespace, where its interface has this index. */
-function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute): Route {
+function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric: number): Route {
   return {
     dst,
     type: 'unicast',
     protocol: RTPROT_BOOT,
     table: RT_TABLE_MAIN,
-    metric: 0,
+    metric,
     scope: RT_SCOPE_UNIVERSE,
     nextHops: [{ oif: index, gateway }],
     ...(mtuBytes !== undefined && { mtuBytes }),
@@ -92,11 +97,14 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
   const pod = findLink(netlink, ifName)
   if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
   const { egress } = podLimits(endpoint.bandwidth)
+  const before = listRoutes(netlink)
   netlink.execute(
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),
     ...endpoint.addrs.map(({ addr, cidr }) => addressAdd(pod, addr, cidr.length)),
-    ...podRoutes(endpoint.addrs, network).map((route) => routeReplace(kernelRoute(pod.index, route), () => ifName)),
+    ...podRoutes(endpoint.addrs, network).map((route) =>
+      routeReplace(kernelRoute(pod.index, route, metricAfter(before, route)), () => ifName),
+    ),
     // in the pod, where a full queue makes its sockets wait; at the host's end packets could only be dropped
     ...(egress ? [tbfReplace(pod, egress)] : []),
   )
@@ -108,7 +116,7 @@ function configurePod(netns: Netns, endpoint: Endpoint, network: PodNetwork): vo
  */
 export function wirePod(netlink: Netlink, endpoint: Endpoint, network: PodNetwork): void {
   const bridge = findLink(netlink, bridgeName)
-  if (bridge === undefined) throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
+  if (bridge?.kind !== 'bridge') throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
   unwirePod(netlink, endpoint)
   using netns = new Netns(endpoint.netns)
   try {

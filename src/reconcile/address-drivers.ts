@@ -16,11 +16,15 @@ import { type Change, changeOf, compareByKey, type Comparison, type Driver, noth
 /** Index 0 is "not there (yet)". */
 type Place = { readonly index: number; readonly name: string }
 
-export function deviceOf(netlink: Netlink, name: string): Place {
-  return { index: listLinks(netlink).find((link) => link.name === name)?.index ?? 0, name }
+const kindOf: Readonly<Record<string, string>> = { [bridgeName]: 'bridge', [vxlanName]: 'vxlan' }
+
+/** One of our devices. Another kind of device by that name is somebody else's, and so is what is on it. */
+function deviceOf(netlink: Netlink, name: string): Place {
+  const ours = listLinks(netlink).find((link) => link.name === name && link.kind === kindOf[name])
+  return { index: ours?.index ?? 0, name }
 }
 
-export function missing(device: Place): string | undefined {
+function missing(device: Place): string | undefined {
   return device.index === 0 ? `device ${device.name} is missing` : undefined
 }
 

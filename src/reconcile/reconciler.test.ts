@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Netlink } from '#/kernel/netlink.ts'
+import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { silent } from '#/lib/log.ts'
 import { emptyNetwork } from '#/model/network.ts'
 import { decodeMessages } from '#/wire/netlink/message.ts'
-import { type Comparison, type Driver, nothingToDo } from './driver.ts'
+import { type Change, type Comparison, type Driver, nothingToDo } from './driver.ts'
 import { Reconciler } from './reconciler.ts'
 
-/** Nothing here writes. */
-const netlink = { executeMany: async () => [] } as unknown as Netlink
+const silentNetlink = { executeMany: async () => [] } as unknown as Netlink
 
 function driver(kind: string, compare: () => Comparison): Driver {
   return { kind, compare }
 }
 
-function reconcilerOf(drivers: readonly Driver[]): Reconciler {
+function reconcilerOf(drivers: readonly Driver[], netlink = silentNetlink): Reconciler {
   return new Reconciler({ netlink, drivers, log: silent, nowMs: () => 0, onChanges() {} })
 }
+
+const routeAddition: Operation = { type: 24, payload: new Uint8Array(), what: 'ip route add 10.244.2.0/24' }
 
 /** An acknowledgement of 36 bytes that was cut off. */
 function truncatedAnswer(): never {
@@ -44,6 +45,20 @@ test('a truncated answer costs its kind one pass, no other kind anything, and is
   assert.equal((await reconciler.apply(emptyNetwork, { isComplete: true })).failed, 0)
   assert.equal(stateOf('10.244.2.0/24')?.state, 'done')
   assert.throws(truncatedAnswer, WireError)
+})
+
+test('a truncated answer to a change is told of what was to be changed, and no other kind waits', async () => {
+  const answers = {
+    executeMany: async (operations: readonly Operation[]) => (operations.length > 0 ? truncatedAnswer() : []),
+  }
+  const change: Change = { verb: 'add', key: '10.244.2.0/24', commands: [], work: { operations: [routeAddition] } }
+  const routes = driver('route', () => ({ ...nothingToDo, keys: [change.key], changes: [change] }))
+  const tables = driver('table', () => ({ ...nothingToDo, keys: ['causeway'] }))
+  const reconciler = reconcilerOf([routes, tables], answers as unknown as Netlink)
+  const report = await reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.deepEqual([...report.failedKinds], ['route'])
+  assert.match(reconciler.status.find(({ key }) => key === change.key)!.message!, /netlink message of length 36/)
+  assert.equal(reconciler.status.find(({ key }) => key === 'causeway')?.state, 'done')
 })
 
 test('passes and previews take turns: drivers serve one at a time', async () => {

@@ -2,7 +2,8 @@
 // What others refer to comes first when adding and last when deleting; a failed object holds up no other; everything is
 // added before anything is deleted, so that no packet falls between.
 import { setImmediate } from 'node:timers/promises'
-import { KernelError, type Netlink } from '#/kernel/netlink.ts'
+import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
@@ -199,7 +200,7 @@ export class Reconciler {
     const batch = changes.flatMap((change) =>
       'operations' in change.work ? change.work.operations.map((operation) => ({ change, operation })) : [],
     )
-    const results = await this.#netlink.executeMany(batch.map(({ operation }) => operation))
+    const results = await this.#outcomesOf(batch.map(({ operation }) => operation))
     for (const [index, error] of results.entries()) if (error) refuse(batch[index]!.change, error)
     for (const change of changes) {
       if (!('call' in change.work)) continue
@@ -212,6 +213,16 @@ export class Reconciler {
     for (const { key, done } of changes) if (!failures.has(key)) done?.()
     this.#tell(kind, changes, failures)
     return failures
+  }
+
+  /** An answer that nobody can read leaves open what became of all of them: each is looked at again. */
+  async #outcomesOf(operations: readonly Operation[]): Promise<(Error | undefined)[]> {
+    try {
+      return await this.#netlink.executeMany(operations)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      return operations.map(() => error)
+    }
   }
 
   #tell(kind: string, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {

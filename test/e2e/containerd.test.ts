@@ -92,3 +92,20 @@ test('the plugins after ours do their part: hostPort, bandwidth, sysctl', async 
   await containerd.endAll()
   await cluster.returnsTo(before, node)
 })
+
+test('without a plugin for it, limits of bandwidth are ours; addresses that a pod asks for reach us', async () => {
+  await using cluster = await RuntimeNodes.up(1, ['portmap'])
+  const node = cluster.nodes[0]!
+  const { containerd } = node
+  const before = await cluster.emptyState(node)
+  const addr = '10.244.0.77'
+  const id = await containerd.run('web', {
+    annotations: { 'kubernetes.io/ingress-bandwidth': '10M', 'causeway.dev/ips': addr },
+  })
+  assert.equal((await containerd.cri.status(id)).addrs[0], addr)
+  const [{ hostDevice } = { hostDevice: '' }] = await cluster.endpoints(node)
+  const qdiscs = must('ip', 'netns', 'exec', node.netnsName, 'tc', 'qdisc', 'show', 'dev', hostDevice)
+  assert.match(qdiscs, /tbf .* rate 10Mbit/)
+  await containerd.endAll()
+  await cluster.returnsTo(before, node)
+})

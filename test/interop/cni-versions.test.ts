@@ -79,12 +79,29 @@ test('two attachments of one sandbox have addresses of their own, and DEL of one
     [0, 0],
     outcomes[1]!.output,
   )
+  const ways = () => pod.sh('ip route show default').match(/dev \w+/g)
+  // two ADDs at once: whichever came first
+  assert.deepEqual(ways()?.toSorted(), ['dev eth0', 'dev net1'])
   await runner.exec('causeway-cni', 'DEL', pods[0]!, config('1.1.0'))
   assert.deepEqual(
     runner.node.store.list().map(({ ifName }) => ifName),
     ['net1'],
   )
   assert.match(pod.sh('ip -br addr show net1'), /10\.244\.1\.[23]\/29/)
+  assert.deepEqual(ways(), ['dev net1'])
+  const added = await runner.exec('causeway-cni', 'ADD', pods[0]!, config('1.1.0'))
+  assert.equal(added.status, 0, added.output)
+  assert.deepEqual(ways(), ['dev net1', 'dev eth0'], 'the first network stays the one in use')
+  const prevResult = JSON.parse(added.output) as object
+  const checked = await runner.exec('causeway-cni', 'CHECK', pods[0]!, { ...config('1.1.0'), prevResult })
+  assert.equal(checked.status, 0, checked.output)
+  pod.sh('ip route del default dev eth0')
+  assert.match(
+    (await runner.exec('causeway-cni', 'CHECK', pods[0]!, { ...config('1.1.0'), prevResult })).output,
+    /route to 0/,
+  )
+  await runner.exec('causeway-cni', 'DEL', pods[0]!, config('1.1.0'))
+  assert.deepEqual(ways(), ['dev net1'])
 })
 
 test('what cannot be is an error with its code, and leaves nothing', async () => {

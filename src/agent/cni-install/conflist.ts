@@ -1,5 +1,7 @@
 // The network configuration that container runtimes read ("Network configuration format" of the CNI specification). Pure.
 
+import { type CniVersion, cniVersions, isAtLeast } from '#/wire/cni/index.ts'
+
 /** The first of the folder's files in the order of names is the one that a runtime uses. */
 export const conflistName = '10-causeway.conflist'
 export const pluginName = 'causeway-cni'
@@ -14,11 +16,27 @@ const chainedEntries: Readonly<Record<Chained, object>> = {
   tuning: { type: 'tuning' },
 }
 
+/** A plugin that runs after ours, and the versions that it speaks. */
+export type ChainedPlugin = { readonly name: Chained; readonly versions: readonly string[] }
+
+/** For runtimes that go by `cniVersion`: all of them know it. */
+const commonVersion: CniVersion = '1.0.0'
+
+/** The versions that all of them speak, and we. */
+export function versionsOfAll(chain: readonly ChainedPlugin[]): CniVersion[] {
+  return cniVersions.filter((version) => chain.every(({ versions }) => versions.includes(version)))
+}
+
 /**
  * The plugin finds the agent by itself (docs/cni.md), so its entry has nothing but what it wants to be told. `cniVersions` is
- * read by runtimes that know 1.1, which then send GC and STATUS; others go by `cniVersion`.
+ * read by runtimes that know 1.1, which then send GC and STATUS, and send the highest to the whole chain; others go by
+ * `cniVersion`. Throws RangeError when the plugins of the chain have no version in common with us.
  */
-export function renderConflist(chain: readonly Chained[]): string {
+export function renderConflist(plugins: readonly ChainedPlugin[]): string {
+  const versions = versionsOfAll(plugins)
+  const cniVersion = versions.findLast((version) => isAtLeast(commonVersion, version)) ?? versions[0]
+  if (cniVersion === undefined) throw new RangeError('no CNI version that all plugins of the chain speak')
+  const chain = plugins.map(({ name }) => name)
   const own = {
     type: pluginName,
     capabilities: {
@@ -30,8 +48,8 @@ export function renderConflist(chain: readonly Chained[]): string {
     },
   }
   const list = {
-    cniVersion: '1.0.0',
-    cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
+    cniVersion,
+    cniVersions: versions,
     name: 'causeway',
     plugins: [own, ...chain.map((name) => chainedEntries[name])],
   }

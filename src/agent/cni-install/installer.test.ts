@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { eventually, ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { type CniInstallConfig } from './config.ts'
 import { CniInstaller } from './installer.ts'
@@ -54,6 +54,12 @@ class Scene implements Disposable {
     return join(this.config.confDir, '10-causeway.conflist')
   }
 
+  /** A plugin that speaks these versions. */
+  putPlugin(name: string, ...versions: readonly string[]): void {
+    const answer = JSON.stringify({ cniVersion: '1.0.0', supportedVersions: versions })
+    this.putBin(name, `#!/bin/sh\n[ "$CNI_COMMAND" = VERSION ] && echo '${answer}'\n`)
+  }
+
   putBin(name: string, content = 'x'): void {
     mkdirSync(this.config.binDir, { recursive: true })
     writeFileSync(join(this.config.binDir, name), content, { mode: 0o755 })
@@ -64,9 +70,18 @@ class Scene implements Disposable {
     writeFileSync(join(this.config.confDir, name), '{}')
   }
 
+  get list(): { cniVersion: string; cniVersions: string[]; plugins: { type: string }[] } {
+    return JSON.parse(readFileSync(this.conflist, 'utf8')) as Scene['list']
+  }
+
   types(): string[] {
-    const { plugins } = JSON.parse(readFileSync(this.conflist, 'utf8')) as { plugins: { type: string }[] }
-    return plugins.map(({ type }) => type)
+    return this.list.plugins.map(({ type }) => type)
+  }
+
+  /** Plugins take a moment to answer which versions they speak. */
+  async chains(...types: readonly string[]): Promise<void> {
+    const isSo = (): boolean => existsSync(this.conflist) && this.types().join() === ['causeway-cni', ...types].join()
+    await eventually(isSo, `a chain of ${types.join(', ')}`)
   }
 
   problems(): string[] {
@@ -196,32 +211,71 @@ test('an end of the agent leaves everything as it is', async () => {
   assert.equal(scene.clock.nextMs, undefined)
 })
 
+const all = ['0.3.1', '0.4.0', '1.0.0', '1.1.0']
+
 test('portmap is chained when it is there, and others when asked for', async () => {
   using scene = new Scene()
   scene.installer.start()
   assert.deepEqual(scene.types(), ['causeway-cni'])
-  scene.putBin('portmap')
-  scene.putBin('bandwidth')
+  scene.putPlugin('portmap', ...all)
+  scene.putPlugin('bandwidth', ...all)
   await scene.clock.advance(10_000)
-  assert.deepEqual(scene.types(), ['causeway-cni', 'portmap'])
+  await scene.chains('portmap')
 
   using asked = new Scene({ chain: ['bandwidth', 'portmap'] })
-  asked.putBin('bandwidth')
+  asked.putPlugin('bandwidth', ...all)
   asked.installer.start()
-  assert.deepEqual(asked.types(), ['causeway-cni', 'bandwidth'])
+  assert.ok(!existsSync(asked.conflist), 'not before it is known what it must say')
+  await asked.chains('bandwidth')
   assert.deepEqual(asked.problems(), [
-    'file/opt/cni/bin/portmap: CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out: install the CNI reference plugins',
+    'file/opt/cni/bin/portmap: CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out of the chain: install the CNI reference plugins',
   ])
-  asked.putBin('portmap')
+  asked.putPlugin('portmap', ...all)
   await asked.clock.advance(10_000)
-  assert.deepEqual(asked.types(), ['causeway-cni', 'bandwidth', 'portmap'])
+  await asked.chains('bandwidth', 'portmap')
   assert.deepEqual(asked.problems(), [])
   assert.equal(asked.changes, 2)
 
   using none = new Scene({ chain: [] })
-  none.putBin('portmap')
+  none.putPlugin('portmap', ...all)
   none.installer.start()
   assert.deepEqual(none.types(), ['causeway-cni'])
+})
+
+test('the configuration offers the versions that the whole chain speaks, and follows a plugin that is replaced', async () => {
+  using scene = new Scene()
+  const offer = () => [scene.list.cniVersion, ...scene.list.cniVersions]
+  scene.putPlugin('portmap', '0.3.1', '0.4.0', '1.0.0')
+  scene.installer.start()
+  await scene.chains('portmap')
+  assert.deepEqual(offer(), ['1.0.0', '0.3.1', '0.4.0', '1.0.0'])
+  scene.putPlugin('portmap', '0.1.0', '0.4.0')
+  await scene.clock.advance(10_000)
+  await eventually(() => offer().join() === '0.4.0,0.4.0', 'the offer of an old plugin')
+  scene.putPlugin('portmap', ...all)
+  await scene.clock.advance(10_000)
+  await eventually(() => offer().join() === `1.0.0,${all.join()}`, 'the offer of a new plugin')
+  assert.deepEqual(scene.problems(), [])
+})
+
+test('a chained plugin that cannot be used is left out, and told', async () => {
+  const why: [put: (scene: Scene) => void, words: RegExp][] = [
+    [
+      (scene) => scene.putPlugin('portmap', '0.2.0'),
+      /it speaks CNI 0\.2\.0, and no version that all others speak; it is left out/,
+    ],
+    [(scene) => scene.putPlugin('portmap'), /it speaks CNI in no version/],
+    [(scene) => scene.putBin('portmap', '#!/bin/sh\necho {}\n'), /its answer has no supportedVersions/],
+    [(scene) => scene.putBin('portmap', '#!/bin/sh\nexit 3\n'), /Command failed/],
+    [(scene) => scene.putBin('portmap', '\x7fELF of another machine'), /does not tell which CNI versions it speaks/],
+  ]
+  for (const [put, words] of why) {
+    using scene = new Scene()
+    put(scene)
+    scene.installer.start()
+    await scene.chains()
+    assert.match(scene.problems().join(), words)
+  }
 })
 
 test('a configuration that runtimes take before ours is named, for as long as it is there', async () => {

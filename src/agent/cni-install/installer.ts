@@ -10,7 +10,16 @@ import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Problem } from '#/model/network.ts'
 import { type CniInstallConfig } from './config.ts'
-import { type Chained, conflistName, namesBefore, pluginName, renderConflist } from './conflist.ts'
+import {
+  type Chained,
+  type ChainedPlugin,
+  conflistName,
+  namesBefore,
+  pluginName,
+  renderConflist,
+  versionsOfAll,
+} from './conflist.ts'
+import { PluginVersions } from './plugin-versions.ts'
 import { isAsWanted, removeFile, writeWholeFile } from './whole-file.ts'
 
 const checkMs = 10_000
@@ -35,6 +44,7 @@ export class CniInstaller implements Disposable {
   readonly #onChange: () => void
   readonly #log: Logger
   readonly #clock: Clock
+  readonly #versions = new PluginVersions(() => this.#lookAgain())
   #problems: readonly Problem[] = []
   /** What the installed plugin looked like when its content was last found right. */
   #seenPlugin = ''
@@ -61,7 +71,11 @@ export class CniInstaller implements Disposable {
 
   /** Whether ADD can be served may have changed. */
   notice(): void {
-    if (this.#cancel !== undefined && this.#couldServe !== this.#canServe()) this.#turn()
+    if (this.#couldServe !== this.#canServe()) this.#lookAgain()
+  }
+
+  #lookAgain(): void {
+    if (this.#cancel !== undefined) this.#turn()
   }
 
   /** Looks at everything, and again after a while: files that somebody takes away or changes come back. */
@@ -93,7 +107,7 @@ export class CniInstaller implements Disposable {
       this.#unservedSinceMs = undefined
       const chain = this.#chain(problems)
       // an older plugin in place serves as well; without any, the configuration would make every pod fail
-      if (existsSync(plugin)) {
+      if (chain !== undefined && existsSync(plugin)) {
         attempt(conflist, 'the CNI configuration cannot be written', () => this.#writeConflist(conflist, chain))
       }
     } else {
@@ -118,27 +132,40 @@ export class CniInstaller implements Disposable {
     this.#seenPlugin = look()
   }
 
-  /** The chained plugins that are there; a runtime fails every pod for one that is not. */
-  #chain(problems: Problem[]): Chained[] {
+  /** The chained plugins that can be used: a runtime fails every pod for one that cannot. Undefined while one is still being asked. */
+  #chain(problems: Problem[]): ChainedPlugin[] | undefined {
     const { binDir, chain } = this.#config
     const wanted: readonly Chained[] = chain ?? ['portmap']
-    return wanted.filter((name) => {
+    const usable: ChainedPlugin[] = []
+    let isWhole = true
+    for (const name of wanted) {
       const path = join(binDir, name)
-      if (existsSync(path)) return true
-      if (chain !== undefined) {
-        const message = `CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out: install the CNI reference plugins`
+      const leaveOut = (why: string): void => {
+        const message = `${why}; it is left out of the chain: install the CNI reference plugins`
         problems.push({ object: `file${path}`, message })
       }
-      return false
-    })
+      const spoken = this.#versions.of(path)
+      if (spoken === undefined) {
+        if (chain !== undefined) leaveOut('CAUSEWAY_CNI_CHAIN wants it, and it is not there')
+      } else if (spoken.kind === 'asked') isWhole = false
+      else if (spoken.kind === 'unusable') leaveOut(spoken.why)
+      else if (versionsOfAll([...usable, { name, versions: spoken.versions }]).length === 0)
+        leaveOut(`it speaks CNI ${spoken.versions.join(', ') || 'in no version'}, and no version that all others speak`)
+      else usable.push({ name, versions: spoken.versions })
+    }
+    return isWhole ? usable : undefined
   }
 
-  #writeConflist(path: string, chain: readonly Chained[]): void {
+  #writeConflist(path: string, chain: readonly ChainedPlugin[]): void {
     const content = Buffer.from(renderConflist(chain))
     mkdirSync(this.#config.confDir, { recursive: true })
     if (isAsWanted(path, content, conflistMode)) return
     writeWholeFile(path, content, conflistMode)
-    this.#log.info('wrote the CNI configuration', { path, chain })
+    this.#log.info('wrote the CNI configuration', {
+      path,
+      chain: chain.map(({ name }) => name),
+      versions: versionsOfAll(chain),
+    })
   }
 
   #removeWhenLong(path: string): void {

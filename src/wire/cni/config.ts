@@ -5,6 +5,7 @@ import { type Attachment, attachmentFault, isCniName } from './env.ts'
 import { CniErrorCode, CniProtocolError } from './error.ts'
 import {
   addr,
+  fieldsOf,
   type IpRequest,
   type JsonObject,
   list,
@@ -108,36 +109,36 @@ export function readArgsIps(config: JsonObject): readonly IpRequest[] {
 }
 
 function readPortMapping(value: unknown, path: string): PortMapping {
-  const source = object(value, path)
-  const protocol = text(source['protocol'] ?? 'tcp', `${path}.protocol`).toLowerCase()
+  const field = fieldsOf(value, path)
+  const protocol = text(field('protocol') ?? 'tcp', `${path}.protocol`).toLowerCase()
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
     const why = `"${protocol}" is none of tcp, udp, sctp`
     throw new CniProtocolError(CniErrorCode.invalidConfig, `invalid ${path}.protocol`, why)
   }
   return {
-    hostPort: port(source['hostPort'], `${path}.hostPort`),
-    containerPort: port(source['containerPort'], `${path}.containerPort`),
+    hostPort: port(field('hostPort'), `${path}.hostPort`),
+    containerPort: port(field('containerPort'), `${path}.containerPort`),
     protocol,
-    ...optional('hostIP', source['hostIP'], `${path}.hostIP`, addr),
+    ...optional('hostIP', field('hostIP'), `${path}.hostIP`, addr),
   }
 }
 
 function readBandwidth(value: unknown, path: string): Bandwidth {
-  const source = object(value, path)
+  const field = fieldsOf(value, path)
   return {
-    ...optional('ingressRate', source['ingressRate'], `${path}.ingressRate`, uint),
-    ...optional('ingressBurst', source['ingressBurst'], `${path}.ingressBurst`, uint),
-    ...optional('egressRate', source['egressRate'], `${path}.egressRate`, uint),
-    ...optional('egressBurst', source['egressBurst'], `${path}.egressBurst`, uint),
+    ...optional('ingressRate', field('ingressRate'), `${path}.ingressRate`, uint),
+    ...optional('ingressBurst', field('ingressBurst'), `${path}.ingressBurst`, uint),
+    ...optional('egressRate', field('egressRate'), `${path}.egressRate`, uint),
+    ...optional('egressBurst', field('egressBurst'), `${path}.egressBurst`, uint),
   }
 }
 
 function readDns(value: unknown, path: string): NonNullable<RuntimeConfig['dns']> {
-  const source = object(value, path)
+  const field = fieldsOf(value, path)
   return {
-    servers: list(source['servers'], `${path}.servers`, text),
-    searches: list(source['searches'], `${path}.searches`, text),
-    options: list(source['options'], `${path}.options`, text),
+    servers: list(field('servers'), `${path}.servers`, text),
+    searches: list(field('searches'), `${path}.searches`, text),
+    options: list(field('options'), `${path}.options`, text),
   }
 }
 

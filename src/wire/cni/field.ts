@@ -21,6 +21,16 @@ export function object(value: unknown, path: string): JsonObject {
   return isObject(value) ? value : refuse(value, path, 'an object')
 }
 
+/**
+ * The fields of an object by their names in any case, as Go's encoding/json takes them: containerd sends ports, bandwidth and DNS
+ * with names such as "IngressRate" (github.com/containerd/go-cni, types.go). An exact name goes before others.
+ */
+export function fieldsOf(value: unknown, path: string): (name: string) => unknown {
+  const source = object(value, path)
+  const loose = new Map(Object.entries(source).map(([name, each]) => [name.toLowerCase(), each]))
+  return (name) => source[name] ?? loose.get(name.toLowerCase())
+}
+
 export function text(value: unknown, path: string): string {
   return typeof value === 'string' ? value : refuse(value, path, 'a string')
 }

@@ -46,12 +46,12 @@ test('ADD as containerd calls it', () => {
       mtu: 1400,
       runtimeConfig: {
         portMappings: [
-          { hostPort: 8080, containerPort: 80, protocol: 'TCP', hostIP: '' },
-          { hostPort: 53, containerPort: 53, protocol: 'udp', hostIP: '192.0.2.1' },
+          { HostPort: 8080, ContainerPort: 80, Protocol: 'TCP', HostIP: '' },
+          { HostPort: 53, ContainerPort: 53, Protocol: 'udp', HostIP: '192.0.2.1' },
         ],
-        bandwidth: { ingressRate: 1000, ingressBurst: 2147483647 },
+        bandwidth: { IngressRate: 1000, IngressBurst: 4294967295, EgressRate: 0, EgressBurst: 0 },
         mac: 'C2-11-22-33-44-55',
-        dns: { servers: ['10.96.0.10'], searches: ['svc.cluster.local'], options: ['ndots:5'] },
+        dns: { Servers: ['10.96.0.10'], Searches: ['svc.cluster.local'], Options: ['ndots:5'] },
         'io.kubernetes.cri.pod-annotations': { 'example.com/a': 'b', ['__proto__']: 'c' },
       },
     },
@@ -70,10 +70,23 @@ test('ADD as containerd calls it', () => {
   const { portMappings, bandwidth, mac, dns, podAnnotations } = add.runtimeConfig
   assert.deepEqual(portMappings[0], { hostPort: 8080, containerPort: 80, protocol: 'tcp' })
   assert.equal(String(portMappings[1]?.hostIP), '192.0.2.1')
-  assert.deepEqual(bandwidth, { ingressRate: 1000, ingressBurst: 2147483647 })
+  assert.deepEqual(bandwidth, { ingressRate: 1000, ingressBurst: 4294967295, egressRate: 0, egressBurst: 0 })
   assert.equal(mac, 'c2:11:22:33:44:55')
   assert.deepEqual(dns?.searches, ['svc.cluster.local'])
   assert.equal(podAnnotations.get('example.com/a'), 'b')
+})
+
+test('names as the conventions write them, and as CRI-O sends them', () => {
+  const { portMappings, bandwidth } = request('add', 'ADD', {
+    config: {
+      runtimeConfig: {
+        portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: '' }],
+        bandwidth: { ingressRate: 1000, IngressRate: 1, ingressBurst: 2147483647 },
+      },
+    },
+  }).runtimeConfig
+  assert.deepEqual(portMappings, [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }])
+  assert.deepEqual(bandwidth, { ingressRate: 1000, ingressBurst: 2147483647 })
 })
 
 describe('requested addresses', () => {

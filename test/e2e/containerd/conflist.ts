@@ -1,27 +1,29 @@
 // What a node's container runtime finds in its CNI folders: the plugins, and the chain that is executed for each sandbox.
 import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Chained, renderConflist } from '#/agent/cni-install/conflist.ts'
 
 const debianPlugins = '/usr/lib/cni'
 const ownPlugin = new URL('../../../build/causeway-cni', import.meta.url).pathname
 
-/** The newest version that containerd 1.6 speaks is 1.0.0. */
-const conflist = {
-  cniVersion: '1.0.0',
-  name: 'causeway',
-  plugins: [
-    { type: 'causeway-cni' },
-    { type: 'portmap', capabilities: { portMappings: true } },
-    { type: 'bandwidth', capabilities: { bandwidth: true } },
-    { type: 'tuning', sysctl: { 'net.ipv4.conf.IFNAME.accept_redirects': '0' } },
-  ],
+/** What Debian's plugins speak. */
+const versions = ['0.3.1', '0.4.0', '1.0.0']
+
+/** As an agent writes it, but for a sysctl that tuning is to set. */
+function conflist(chain: readonly Chained[]): string {
+  const list = JSON.parse(renderConflist(chain.map((name) => ({ name, versions })))) as { plugins: { type: string }[] }
+  const sysctl = { 'net.ipv4.conf.IFNAME.accept_redirects': '0' }
+  return JSON.stringify({
+    ...list,
+    plugins: list.plugins.map((each) => (each.type === 'tuning' ? { ...each, sysctl } : each)),
+  })
 }
 
 /** Fills both folders. */
-export function installPlugins(binDir: string, confDir: string): void {
+export function installPlugins(binDir: string, confDir: string, chain: readonly Chained[]): void {
   mkdirSync(binDir, { recursive: true })
   mkdirSync(confDir, { recursive: true })
   for (const name of readdirSync(debianPlugins)) symlinkSync(join(debianPlugins, name), join(binDir, name))
   copyFileSync(ownPlugin, join(binDir, 'causeway-cni'))
-  writeFileSync(join(confDir, '10-causeway.conflist'), JSON.stringify(conflist))
+  writeFileSync(join(confDir, '10-causeway.conflist'), conflist(chain))
 }

@@ -7,6 +7,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Chained } from '#/agent/cni-install/conflist.ts'
 import { messageOf } from '#/lib/log.ts'
 import { tailOf } from '#/lab/processes.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -22,6 +23,8 @@ export type ContainerdOptions = {
   /** Where the CNI plugin finds the node's agent. */
   readonly cniSocket: string
   readonly cniSpool: string
+  /** The plugins after ours. */
+  readonly chain: readonly Chained[]
 }
 
 export type PodWishes = {
@@ -75,7 +78,7 @@ export class Containerd implements AsyncDisposable {
   private constructor(options: ContainerdOptions) {
     this.#options = options
     writeFileSync(join(this.dir, 'config.toml'), configOf(this.dir))
-    installPlugins(join(this.dir, 'cni/bin'), join(this.dir, 'cni/net.d'))
+    installPlugins(join(this.dir, 'cni/bin'), join(this.dir, 'cni/net.d'), options.chain)
   }
 
   /** Starts one that is ready and has the image of the sandboxes. */

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Chained, chainable } from '#/agent/cni-install/conflist.ts'
 import { askAgent } from '#/agent/client.ts'
 import { cniSocketName, spoolFolderName } from '#/agent/agent.ts'
 import { type AgentStatus, type EndpointStatus } from '#/agent/status.ts'
@@ -35,11 +36,11 @@ export class RuntimeNodes implements AsyncDisposable {
   readonly #paths = new LabPaths(this.lab.name)
 
   /** Brings up a lab of two nodes without pods, and a containerd on as many of them as wanted. */
-  static async up(runtimes: 1 | 2): Promise<RuntimeNodes> {
+  static async up(runtimes: 1 | 2, chain: readonly Chained[] = chainable): Promise<RuntimeNodes> {
     await using failure = new AsyncDisposableStack()
     const made = failure.use(new RuntimeNodes())
     made.ensureAgents()
-    for (let index = 1; index <= runtimes; index++) made.nodes.push(await made.#startRuntime(`node-${index}`))
+    for (let index = 1; index <= runtimes; index++) made.nodes.push(await made.#startRuntime(`node-${index}`, chain))
     failure.move()
     return made
   }
@@ -49,11 +50,11 @@ export class RuntimeNodes implements AsyncDisposable {
     this.lab.up('--nodes', '2', '--pods', '0')
   }
 
-  async #startRuntime(name: string): Promise<TestNode> {
+  async #startRuntime(name: string, chain: readonly Chained[]): Promise<TestNode> {
     const netnsName = nodeNetns(this.lab.name, name)
     const spool = join(this.#paths.nodeState(name), spoolFolderName)
     const cniSocket = join(this.#paths.nodeRun(name), cniSocketName)
-    const options = { netns: netnsPath(netnsName), cniSocket, cniSpool: spool }
+    const options = { netns: netnsPath(netnsName), cniSocket, cniSpool: spool, chain }
     const containerd = this.#resources.use(await Containerd.start(options))
     return { name, addrs: addressesIn(netnsPath(netnsName)), netnsName, spool, containerd }
   }
