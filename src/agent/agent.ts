@@ -142,6 +142,7 @@ export class Agent {
     })
     this.#health = new Health({
       failures: () => this.#keeper.failures,
+      isolation: () => this.#keeper.isolation,
       podNetwork: () => this.#podNetwork,
       passRunningMs: () => this.#loop.runningMs,
     })

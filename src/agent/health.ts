@@ -10,6 +10,8 @@ const peerKinds: readonly string[] = ['route', 'neighbour', 'forward']
 
 export type HealthDeps = {
   readonly failures: () => readonly ObjectStatus[]
+  /** Why no other node is reached from here. */
+  readonly isolation: () => string | undefined
   /** What pods get, or why they get nothing. */
   readonly podNetwork: () => PodNetwork | string
   /** For how long the pass that runs has been running; 0 when none does. */
@@ -33,11 +35,14 @@ export class Health {
     return reasonsOf(this.failures)
   }
 
-  /** Why this node is not ready for pods. That it cannot reach one peer is no reason to keep pods away from it. */
+  /**
+   * Why this node is not ready for pods. That it cannot reach one peer is no reason to keep pods away from it, that it can reach
+   * none is.
+   */
   get unreadiness(): string | undefined {
     const podNetwork = this.#deps.podNetwork()
     if (typeof podNetwork === 'string') return podNetwork
-    return reasonsOf(this.failures.filter(({ kind }) => !peerKinds.includes(kind)))
+    return reasonsOf(this.failures.filter(({ kind }) => !peerKinds.includes(kind))) ?? this.#deps.isolation()
   }
 
   get endpoints(): Endpoints {

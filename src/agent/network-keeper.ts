@@ -6,6 +6,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
+import { bridgeName, vxlanName } from '#/model/names.ts'
 import { type NetworkDelta, type NodeState, type PortState, type Problem } from '#/model/network.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
@@ -21,6 +22,7 @@ import { type ClusterView } from './cluster-view.ts'
 import { type AgentConfig } from './config.ts'
 import { type Dirt, type Taken } from './dirt.ts'
 import { allDrivers } from './drivers.ts'
+import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-routes.ts'
 import { OverlayLife } from './overlay-life.ts'
 import { isLower, type PodNetwork } from './pod-network.ts'
@@ -122,6 +124,16 @@ export class NetworkKeeper implements Disposable {
     return this.#reconciler.failures
   }
 
+  /** Why no other node is reached from here; undefined when one may be, or there is none. */
+  get isolation(): string | undefined {
+    return isolationOf({
+      plans: this.#peers?.plans ?? new Map(),
+      hasUnderlay: Object.keys(this.#underlay.mtuBytes).length > 0,
+      problems: this.#underlay.problems,
+      failures: this.failures,
+    })
+  }
+
   get peers(): PeerTable | undefined {
     return this.#peers
   }
@@ -204,12 +216,20 @@ export class NetworkKeeper implements Disposable {
       ...(!isWhole && { kinds }),
     })
     // only now: a pod that is wired needs the bridge, and expects to reach all others
-    this.#podNetwork = podNetwork
+    this.#podNetwork = this.#bridgeFault ?? podNetwork
     this.#hasOverlay = plan.hasOverlay
     this.#settleRouting(peers, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }
+  }
+
+  /** Why pods have nothing to be wired to. */
+  get #bridgeFault(): string | undefined {
+    const isNeeded = ({ kind, key }: ObjectStatus): boolean =>
+      (kind === 'link' && key === bridgeName) || (kind === 'address' && !key.endsWith(` dev ${vxlanName}`))
+    const failed = this.failures.find(isNeeded)
+    return failed && `${failed.kind} ${failed.key}: ${failed.message ?? ''}`
   }
 
   get #compareOptions(): CompareOptions {
@@ -259,6 +279,7 @@ export class NetworkKeeper implements Disposable {
       isComplete: this.#isComplete,
       keepsOverlay: this.#isOverlayDue,
       underlay: this.#underlay.mtuBytes,
+      raDevices: this.#underlay.raDevices,
       ports: this.#ports(),
       settings: this.#config.settings,
     })

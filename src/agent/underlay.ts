@@ -13,6 +13,8 @@ export type Underlay = {
   readonly connected: readonly ConnectedSubnet[]
   /** Devices with addresses of the node on which packets are dropped whose way back is another device (RFC 3704 section 2.2). */
   readonly strictDevices: readonly string[]
+  /** Devices whose router advertisements a node that does not forward yet takes, and that forwards does not (ip-sysctl.rst, accept_ra). */
+  readonly raDevices: readonly string[]
   /** Whether the VXLAN device is there. */
   readonly hasTunnel: boolean
   readonly problems: readonly Problem[]
@@ -22,6 +24,7 @@ export const unknownUnderlay: Underlay = {
   mtuBytes: {},
   connected: [],
   strictDevices: [],
+  raDevices: [],
   hasTunnel: false,
   problems: [],
 }
@@ -56,6 +59,7 @@ export function readUnderlay(
     mtuBytes,
     connected,
     strictDevices: [...new Set(nodeDevices)].filter(isStrict),
+    raDevices: raDevices([...links.values()]),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
   }
@@ -79,4 +83,12 @@ function connectedSubnets(
 function isStrict(device: string): boolean {
   const values = ['all', device].map((each) => Number(readSysctl(`net/ipv4/conf/${each}/rp_filter`) ?? 0))
   return Math.max(...values) === 1
+}
+
+function raDevices(links: readonly Link[]): string[] {
+  if (readSysctl('net/ipv6/conf/all/forwarding') !== '0') return []
+  return links
+    .map(({ name }) => name)
+    .filter((name) => name !== 'lo' && !isOurLink(name) && readSysctl(`net/ipv6/conf/${name}/accept_ra`) === '1')
+    .toSorted()
 }

@@ -25,6 +25,8 @@ export type PlanInput = {
   /** The tunnel is kept though no node needs it that is known: some may not know yet that this one wants no VXLAN any more. */
   readonly keepsOverlay: boolean
   readonly underlay: UnderlayMtu
+  /** Devices that would not take router advertisements any more once this node forwards. */
+  readonly raDevices?: readonly string[]
   readonly ports: readonly PortState[]
   readonly settings: NetworkSettings
 }
@@ -40,6 +42,9 @@ export type Plan = {
   /** For pods' devices: what the underlay carries without a tunnel. */
   readonly deviceMtuBytes: number
 }
+
+/** Taken also by who forwards. */
+const acceptRaOfRouters = '2'
 
 /** RFC 3704 section 2.4: there must be a route back, by whichever device. */
 const looseRpFilter = '2'
@@ -63,7 +68,7 @@ function podMtu(self: NodeState, peers: PeerTable, underlay: UnderlayMtu, hasOve
   )
 }
 
-function sysctls(families: readonly Family[], hasOverlay: boolean): DesiredSysctl[] {
+function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: readonly string[]): DesiredSysctl[] {
   return families.flatMap((family) =>
     family === 4
       ? [
@@ -72,6 +77,8 @@ function sysctls(families: readonly Family[], hasOverlay: boolean): DesiredSysct
           ...(hasOverlay ? [{ path: `net/ipv4/conf/${vxlanName}/rp_filter`, value: looseRpFilter }] : []),
         ]
       : [
+          // before forwarding, with which the kernel gives up the default routes that it learned from routers
+          ...raDevices.map((device) => ({ path: `net/ipv6/conf/${device}/accept_ra`, value: acceptRaOfRouters })),
           { path: 'net/ipv6/conf/all/forwarding', value: '1' },
           // without this the bridge's link-local address is tentative for a second and no pod can be resolved
           { path: `net/ipv6/conf/${bridgeName}/accept_dad`, value: '0' },
@@ -108,7 +115,15 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
   return [...clusterCIDRs, ...cidrs.filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))]
 }
 
-export function planNetwork({ peers, isComplete, keepsOverlay, underlay, ports, settings }: PlanInput): Plan {
+export function planNetwork({
+  peers,
+  isComplete,
+  keepsOverlay,
+  underlay,
+  raDevices = [],
+  ports,
+  settings,
+}: PlanInput): Plan {
   const self = peers.self
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
   const { podCIDRs, former, problems } = serveHeld(self, held, (cidr) => peers.ownerOf(cidr))
@@ -118,7 +133,7 @@ export function planNetwork({ peers, isComplete, keepsOverlay, underlay, ports, 
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || peers.needsOverlay)
   const plans = [...peers.plans].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plan]) => plan)
   const network: DesiredNetwork = {
-    sysctls: sysctls(families, hasOverlay),
+    sysctls: sysctls(families, hasOverlay, raDevices),
     links: [
       { kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, self.name) },
       ...(hasOverlay

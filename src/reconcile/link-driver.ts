@@ -80,7 +80,7 @@ export class PortDriver implements Driver {
 
   compare({ ports }: DesiredNetwork): Comparison {
     const links = listLinks(this.#netlink)
-    const actual = links.filter(({ name, kind }) => kind === 'veth' && isOurLink(name))
+    const actual = links.filter(({ name, kind }) => kind === 'veth' && isOurLink(name) && name.startsWith(portPrefix))
     const present = new Set(actual.map(({ name }) => name))
     const indexOf = new Map(links.map(({ name, index }) => [name, index]))
     const desired = ports.filter(({ name }) => this.#pods.isInUse(name))

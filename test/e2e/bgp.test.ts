@@ -78,14 +78,7 @@ test('nodes of a mesh tell each other their pod CIDRs; all of it can be looked a
     () => lab.kubectl('get', 'bgpnode', 'node-1', '--ignore-not-found', '-o', 'jsonpath={.status.established}') === '2',
     afterRestartMs,
   )
-  const metrics = lab.mustInside(
-    'node-1',
-    'curl',
-    '-sf',
-    '--unix-socket',
-    `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`,
-    'http://agent/metrics',
-  )
+  const metrics = lab.askAgent('node-1', '/metrics')
   assert.match(metrics, /causeway_bgp_session_established\{peer="node\/node-2"\} 1/)
   assert.match(metrics, /causeway_bgp_routes_learned 4/)
 })

@@ -104,6 +104,12 @@ export class TestLab implements Disposable {
     })
   }
 
+  /** What a node's agent answers on its socket, whatever the status. */
+  askAgent(node: string, path: string): string {
+    const socket = `/run/causeway-lab/${this.name}/nodes/${node}/run/agent.sock`
+    return this.mustInside(node, 'curl', '-s', '--unix-socket', socket, `http://agent${path}`)
+  }
+
   /** An echo's answer on TCP 8080: who answered and which source it saw. */
   ask(place: string, addr: string): { pod: string; source: string } {
     const script = `exec 3<>/dev/tcp/${addr}/8080; echo probe >&3; head -n 1 <&3`

@@ -1,6 +1,10 @@
 // What happens to a node while it runs: another address, other pod CIDRs, a network card that goes down, a cut-off API. And who
 // may bring packets through its tunnel.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentStatus } from '#/agent/status.ts'
@@ -93,8 +97,11 @@ test('an underlay address that is taken away and given back is told, and then no
   lab.mustInside('node-1', 'ip', 'addr', 'del', '172.30.1.11/24', 'dev', 'eth0')
   const problem = /no device of this node has its address 172\.30\.1\.11/
   await eventually('the problem', () => statusOf(lab, 'node-1').problems.some(({ message }) => problem.test(message)))
+  await eventually('a node that is not ready for pods', () => problem.test(lab.askAgent('node-1', '/readyz')))
+  assert.equal(lab.askAgent('node-2', '/readyz'), 'ok\n', 'the other one only misses a peer')
   lab.mustInside('node-1', 'ip', 'addr', 'add', '172.30.1.11/24', 'dev', 'eth0')
   await eventually('the end of the problem', () => statusOf(lab, 'node-1').problems.length === 0)
+  await eventually('a node that is ready', () => lab.askAgent('node-1', '/readyz') === 'ok\n')
   await eventually('the pods reach each other again', () => reaches(lab, pods[0]!, pods[1]!))
 })
 
@@ -139,21 +146,34 @@ test('another process on the VXLAN port is named as what is in the way, and the 
     failure()!.message!,
     /EADDRINUSE.*UDP port 8472 is taken by another process or VXLAN device: find it with/,
   )
-  assert.equal(
-    lab.inside(
-      'node-1',
-      'curl',
-      '-s',
-      '--unix-socket',
-      `/run/causeway-lab/${lab.name}/nodes/node-1/run/agent.sock`,
-      '-o',
-      '/dev/null',
-      '-w',
-      '%{http_code}',
-      'http://agent/readyz',
-    ).stdout,
-    '503',
-  )
+  assert.match(lab.askAgent('node-1', '/readyz'), /^link cw-vxlan: /)
   lab.mustInside('node-1', 'ip', 'link', 'del', 'other')
   await eventually('the device', () => failure()?.state === 'done', 40_000)
+})
+
+test('a node that learned its IPv6 default route from a router keeps it when it becomes one itself', async (t) => {
+  using lab = new TestLab()
+  lab.up('--pods', '1', '--nodes', '2')
+  const sysctl = (name: string) => lab.mustInside('node-1', 'sysctl', '-n', `net.ipv6.conf.${name}`).trim()
+  const learned = () => lab.mustInside('node-1', 'ip', '-6', 'route', 'show', 'default', 'proto', 'ra')
+  // as a node is before its first agent
+  lab.kill('agent-node-1')
+  lab.mustInside('node-1', 'sysctl', '-qw', 'net.ipv6.conf.all.forwarding=0', 'net.ipv6.conf.eth0.accept_ra=1')
+  const folder = mkdtempSync(join(tmpdir(), 'radv-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const config = join(folder, 'bird.conf')
+  writeFileSync(
+    config,
+    `protocol device {}
+protocol radv { interface "*" { min ra interval 3; max ra interval 4; }; }
+`,
+  )
+  const router = ['netns', 'exec', `cw-${lab.name}-router`, 'bird', '-f', '-c', config, '-s', join(folder, 'ctl')]
+  const bird = spawn('ip', router, { stdio: 'ignore' })
+  t.after(() => bird.kill('SIGTERM'))
+  await eventually('the default route', () => learned().includes('default via fe80'))
+  lab.up('--pods', '1', '--nodes', '2')
+  assert.equal(sysctl('all.forwarding'), '1')
+  assert.equal(sysctl('eth0.accept_ra'), '2')
+  assert.match(learned(), /default via fe80/)
 })

@@ -51,6 +51,20 @@ test('the CNI configuration, the condition of the node and its events follow the
   lab.mustInside('node-1', 'ip', 'link', 'del', 'cw-vxlan')
   await eventually('the end of it', () => conditionOf(lab, 'NetworkUnavailable').startsWith('False'), 40_000)
 
+  // the same of the bridge: no pod can be wired, and what is on the other device is its owner's
+  process.kill(agent, 'SIGSTOP')
+  const other = 'ip link del cw-br0; ip link add cw-br0 type veth peer name other0; ip addr add 192.0.2.7/24 dev cw-br0'
+  lab.mustInside('node-1', 'sh', '-c', other)
+  process.kill(agent, 'SIGCONT')
+  const readiness = () => lab.askAgent('node-1', '/readyz')
+  await eventually('a node without a bridge', () =>
+    readiness().startsWith('link cw-br0: a device cw-br0 of kind "veth"'),
+  )
+  assert.match(lab.mustInside('node-1', 'ip', 'addr', 'show', 'cw-br0'), /192\.0\.2\.7/)
+  assert.doesNotMatch(lab.mustInside('node-1', 'ip', 'addr', 'show', 'cw-br0'), /10\.244\./)
+  lab.mustInside('node-1', 'ip', 'link', 'del', 'cw-br0')
+  await eventually('a bridge', () => readiness() === 'ok\n')
+
   const { ino } = statSync(conflist)
   lab.kill('agent')
   assert.equal(statSync(conflist).ino, ino, 'the configuration outlives the agent')

@@ -295,6 +295,20 @@ describe('the spool', () => {
     assert.deepEqual(seen, ['c3', 'c1', 'c2'])
   })
 
+  test('what a shim leaves while the agent lives is found too', async () => {
+    const seen = Promise.withResolvers<string>()
+    await serve(
+      async (request) => {
+        seen.resolve(request.kind)
+        return { kind: 'ok' }
+      },
+      { lookMs: 20 },
+    )
+    await spoolFile('c1')
+    assert.equal(await seen.promise, 'del')
+    await until(isEmpty)
+  })
+
   test('a DEL that fails stays and is tried again', async () => {
     await spoolFile('c1')
     await spoolFile('c2')

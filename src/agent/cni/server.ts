@@ -36,6 +36,8 @@ export type CniServerOptions = {
   readonly receiveTimeoutMs?: number
   /** First pause after a spooled DEL failed; it doubles up to a minute. */
   readonly retryMs?: number
+  /** How often an empty spool is looked at again. */
+  readonly lookMs?: number
   /** How long calls that run at the end may take to finish. */
   readonly graceMs?: number
 }
@@ -76,7 +78,14 @@ export class CniServer {
   #removeSocket: (() => Promise<void>) | undefined
 
   constructor(options: CniServerOptions, deps: CniServerDeps) {
-    this.#options = { maxConcurrent: 16, receiveTimeoutMs: 5000, retryMs: 1000, graceMs: 10_000, ...options }
+    this.#options = {
+      maxConcurrent: 16,
+      receiveTimeoutMs: 5000,
+      retryMs: 1000,
+      lookMs: 30_000,
+      graceMs: 10_000,
+      ...options,
+    }
     this.#deps = deps
     this.#spool = new Spool(options.spoolDir)
     this.#gate = new Gate({ limit: this.#options.maxConcurrent })
@@ -212,12 +221,16 @@ export class CniServer {
     }
   }
 
-  /** Carries out the spooled DELs until there are none, or the server stops. Never rejects. */
+  /**
+   * Carries out the spooled DELs until the server stops: also a shim whose call was cut off while this agent lived leaves one. Never
+   * rejects.
+   */
   async #drain(): Promise<void> {
     const { signal } = this.#stopping
-    for (let pauseMs = this.#options.retryMs; !signal.aborted; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
-      if (await this.#drainOnce(signal)) return
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    for (let pauseMs = this.#options.retryMs; !signal.aborted;) {
+      const isEmpty = await this.#drainOnce(signal)
+      await sleep(isEmpty ? this.#options.lookMs : pauseMs, undefined, { signal }).catch(() => undefined)
+      pauseMs = isEmpty ? this.#options.retryMs : Math.min(pauseMs * 2, maxRetryMs)
     }
   }
 
