@@ -125,6 +125,7 @@ export class Agent {
       },
       routing: () => this.#clusterRouting,
       learned: this.#bgp.learned,
+      isAdvertised: () => this.#bgp.isAdvertising,
       refreshPods: async (network) => this.#refresher.refresh(network),
       otherProblems: () => [
         ...this.#bgp.problems,
@@ -320,6 +321,7 @@ export class Agent {
     const startedMs = performance.now()
     try {
       const report = await this.#keeper.pass()
+      this.#bgp.takeSubnets(this.#keeper.subnets)
       const podNetwork = this.#podNetwork
       if (typeof podNetwork !== 'string') await this.#refresher.refresh(podNetwork)
       return report

@@ -41,6 +41,8 @@ export type NetworkKeeperDeps = {
   readonly routing?: () => Routing
   /** Absent: there is no BGP. */
   readonly learned?: LearnedRoutes
+  /** Whether routers are told of this node's pod CIDRs. */
+  readonly isAdvertised?: () => boolean
   /** Gives pods that run their MTU. It is awaited where the MTU sinks, before packets take the narrower way. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
   /** What others have to tell along with it. */
@@ -61,6 +63,7 @@ export class NetworkKeeper implements Disposable {
   readonly #ports: () => readonly PortState[]
   readonly #routing: () => Routing
   readonly #learned: LearnedRoutes
+  readonly #advertises: () => boolean
   readonly #refreshPods: (network: PodNetwork) => Promise<void>
   readonly #overlayLife: OverlayLife
   readonly #otherProblems: () => readonly Problem[]
@@ -75,6 +78,7 @@ export class NetworkKeeper implements Disposable {
   #peers: PeerTable | undefined
   #isComplete = false
   #isLearned = false
+  #isAdvertised = false
   #isOverlayDue = true
   #hasOverlay = false
   #routingState: RoutingState | undefined
@@ -89,6 +93,7 @@ export class NetworkKeeper implements Disposable {
     this.#ports = deps.ports
     this.#routing = deps.routing ?? (() => config.settings.routing)
     this.#learned = deps.learned ?? nothingLearned
+    this.#advertises = deps.isAdvertised ?? (() => false)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
     this.#overlayLife = new OverlayLife({ nowMs: deps.nowMs ?? (() => performance.now()) })
     this.#otherProblems = deps.otherProblems
@@ -122,6 +127,12 @@ export class NetworkKeeper implements Disposable {
 
   get failures(): ObjectStatus[] {
     return this.#reconciler.failures
+  }
+
+  /** Networks of this node's devices, without pods'; sorted, each once. */
+  get subnets(): readonly Prefix[] {
+    const byText = new Map(this.#underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
+    return [...byText.values()].toSorted((a, b) => a.compare(b))
   }
 
   /** Why no other node is reached from here; undefined when one may be, or there is none. */
@@ -188,7 +199,9 @@ export class NetworkKeeper implements Disposable {
     this.#isComplete = this.#view.isComplete
     const isNewlyLearned = this.#learned.isReady && !this.#isLearned
     this.#isLearned = this.#learned.isReady
-    const first = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned
+    const isOtherwiseAdvertised = this.#advertises() !== this.#isAdvertised
+    this.#isAdvertised = this.#advertises()
+    const first = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
     const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), first)
     const isOverlayDue = this.#overlayLife.isDue({
@@ -280,6 +293,7 @@ export class NetworkKeeper implements Disposable {
       keepsOverlay: this.#isOverlayDue,
       underlay: this.#underlay.mtuBytes,
       raDevices: this.#underlay.raDevices,
+      isAdvertised: this.#isAdvertised,
       ports: this.#ports(),
       settings: this.#config.settings,
     })

@@ -122,6 +122,8 @@ export type SpeakerConfig = {
   readonly isRestarting: boolean
   /** This node's addresses, the preferred one of a family first: next hops of routes of another family than their session's. */
   readonly localAddrs?: readonly Addr[]
+  /** What this node is connected to, sorted: next hops are looked for there. Absent: it is not known. */
+  readonly subnets?: readonly Prefix[]
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
 }

@@ -16,11 +16,19 @@ export function asnOf({ labels }: Pick<BgpMember, 'labels'>, { asn, localAsns }:
   return localAsns.find(({ nodeSelector }) => selects(nodeSelector, labels))?.asn ?? asn
 }
 
-export function addrOf({ addrs }: BgpMember, family: Family): Addr | undefined {
+export function addrOf({ addrs }: Pick<BgpMember, 'addrs'>, family: Family): Addr | undefined {
   return addrs.find((addr) => addr.family === family)
 }
 
 /** RFC 6286: any 32 bits but 0 that no other of the AS has. */
 export function routerIdOf(member: BgpMember): Addr {
   return addrOf(member, 4) ?? new Addr(4, BigInt(fnv1a(`router id ${member.name}`) || 1))
+}
+
+/**
+ * Whether this node has an address to be the next hop of a family's routes in a session over one of `over`. That of IPv4 routes can be
+ * an IPv6 one (RFC 8950), never the other way round.
+ */
+export function hasNextHop(self: Pick<BgpMember, 'addrs'>, family: Family, over: Family): boolean {
+  return family === over || family === 4 || addrOf(self, family) !== undefined
 }

@@ -5,7 +5,7 @@ import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
 import { type BgpConfiguration } from '#/model/bgp-objects.ts'
 import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
-import { addrOf, asnOf, type BgpMember } from './bgp-member.ts'
+import { addrOf, asnOf, type BgpMember, hasNextHop } from './bgp-member.ts'
 import { type Password } from './bgp-passwords.ts'
 import { type CidrSets, only } from './bgp-policies.ts'
 import { reflectorsOf } from './bgp-reflectors.ts'
@@ -126,7 +126,7 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       addr,
       localAddr,
       remoteAsn,
-      families: families.filter((family) => addrOf(self, family) !== undefined),
+      families: families.filter((family) => hasNextHop(self, family, localAddr.family)),
       mode: modes[tie],
       isReflectorClient: tie === 'toClient',
       maxPrefixes: isFromReflector ? fromReflector : fromNode,

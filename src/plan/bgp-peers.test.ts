@@ -112,6 +112,23 @@ test('an unnumbered neighbour has both families whatever addresses the node has'
     peers: [peer('far', { peerAddress: '192.0.2.1', peerASN: 1, families: ['IPv6'] })],
   })
   assert.match(peerIn(only6, 'far').blockedBecause ?? '', /this node has none of them/)
+  const both = planFor(node, [], {
+    peers: [peer('far', { peerAddress: '192.0.2.1', peerASN: 1, families: ['IPv4', 'IPv6'] })],
+  })
+  assert.deepEqual(both.problems, [
+    {
+      object: 'bgppeer/far',
+      message: 'spec.families: IPv6 is left out: this node has no IPv6 address to be its next hop',
+    },
+  ])
+})
+
+test('IPv4 crosses an underlay of IPv6 alone: its next hops are IPv6 then (RFC 8950)', () => {
+  const nodes = [1, 2].map((number) => ({ ...member(number), addrs: [Addr.parse(`fd30::${number}`)] }))
+  const peers = [peer('tor', { peerAddress: 'fd30::ff', peerASN: 1 })]
+  const plan = planFor(nodes[0]!, nodes, { peers })
+  for (const name of ['tor', 'node/node-2']) assert.deepEqual(peerIn(plan, name).families, [4, 6])
+  assert.deepEqual(plan.problems, [])
 })
 
 test('a password that is missing, empty or too long keeps the session down, and is told once it is known', () => {

@@ -5,7 +5,7 @@ import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
 import { type Problem } from '#/model/network.ts'
-import { addrOf, type BgpMember } from './bgp-member.ts'
+import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
 import { type CidrSets, only, policyOf } from './bgp-policies.ts'
 
@@ -34,11 +34,10 @@ export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** A family needs a next hop of its own; at an unnumbered neighbour the link-local address is one of both (RFC 8950). */
+/** With which a session can be had, of those that it is to have. */
 function familiesOf(peer: BgpPeer, { self, families }: PeerContext): Family[] {
-  const canHave = (family: Family): boolean =>
-    peer.addr === undefined || peer.addr.family === family || addrOf(self, family) !== undefined
-  return families.filter((family) => (peer.families ?? families).includes(family) && canHave(family))
+  const over = peer.addr?.family ?? 6
+  return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))
 }
 
 /** Without policies: of the cluster in; to another AS nothing but what is of this node. RFC 8212 asks that somebody says so. */
@@ -68,6 +67,9 @@ function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; pr
   if (peer.isReflectorClient && isExternal)
     problems.push(`spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`)
   const families = familiesOf(peer, context)
+  for (const family of peer.families ?? [])
+    if (context.families.includes(family) && !families.includes(family))
+      problems.push(`spec.families: IPv${family} is left out: this node has no IPv${family} address to be its next hop`)
   const noFamily = families.length === 0 ? 'spec.families: this node has none of them' : undefined
   if (noFamily !== undefined) problems.push(noFamily)
   if (mode === 'passive' && configuration.listenPort === undefined)

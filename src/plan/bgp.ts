@@ -22,6 +22,8 @@ export type SpeakerInput = {
   readonly bgpNode: BgpNode | undefined
   readonly secrets: Secrets
   readonly clusterCIDRs: readonly Prefix[]
+  /** What this node is connected to; undefined while that is not known. */
+  readonly subnets?: readonly Prefix[] | undefined
   readonly isRestarting: boolean
   /** Of the pods that this node has. */
   readonly families: readonly Family[]
@@ -89,6 +91,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
     multipathRelax,
     isRestarting,
     localAddrs: self.addrs,
+    ...(input.subnets && { subnets: input.subnets }),
     peers: isDrained ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: nothing })) : peers,
     originated: isDrained
       ? []

@@ -1,4 +1,5 @@
-// The nftables tables of a node: masquerade for what leaves the cluster, and who may bring packets through the tunnel.
+// The nftables tables of a node: masquerade for what leaves the cluster, who may bring packets through the tunnel, and
+// what pods may not send to the node.
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
 import { bridgeName, kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
@@ -124,6 +125,32 @@ function tunnelChains(port: number): NftChain[] {
   ]
 }
 
+/** UDP port of BFD's control packets, RFC 5881 section 4. */
+const bfdPort = 3784
+/** NF_IP_PRI_FILTER */
+const filterPriority = 0
+
+/**
+ * A BFD packet takes a BGP session down when it comes from where the neighbour is, by its source address; and pods can write any source
+ * address. Pods are nobody's routers.
+ */
+const podsIn: NftChain = {
+  name: 'pods-in',
+  hook: { type: 'filter', hook: 'input', priority: filterPriority },
+  policy: 'accept',
+  rules: [
+    {
+      comment: 'pods may not send BFD to this node',
+      match: [
+        { kind: 'device', field: 'iifname', name: bridgeName },
+        { kind: 'l4proto', protocol: 'udp' },
+        { kind: 'dport', port: bfdPort },
+      ],
+      action: { kind: 'drop', counter: true },
+    },
+  ],
+}
+
 export function nodeTable({ podCIDRs, clusterCIDRs, tunnel }: NodeTableInput): NftTable {
   const postrouting: NftChain = {
     name: 'postrouting',
@@ -135,7 +162,7 @@ export function nodeTable({ podCIDRs, clusterCIDRs, tunnel }: NodeTableInput): N
     family: 'inet',
     name: tableName,
     sets: [...families.map((family) => clusterSet(family, clusterCIDRs)), ...(tunnel ? tunnelSets(tunnel.ends) : [])],
-    chains: [postrouting, ...(tunnel ? tunnelChains(tunnel.port) : [])],
+    chains: [postrouting, podsIn, ...(tunnel ? tunnelChains(tunnel.port) : [])],
   }
 }
 

@@ -29,6 +29,13 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   return planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings, ...more })
 }
 
+test('a node whose pod CIDRs routers are told of has the blackholes with VXLAN too', () => {
+  const blackholes = ({ network }: Plan) =>
+    network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
+  assert.deepEqual(blackholes(plan([one, two])), [])
+  assert.deepEqual(blackholes(plan([one, two], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+})
+
 test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {
   const connected = [
     { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },

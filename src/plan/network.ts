@@ -27,6 +27,8 @@ export type PlanInput = {
   readonly underlay: UnderlayMtu
   /** Devices that would not take router advertisements any more once this node forwards. */
   readonly raDevices?: readonly string[]
+  /** Routers are told of this node's pod CIDRs, whatever the routing. */
+  readonly isAdvertised?: boolean
   readonly ports: readonly PortState[]
   readonly settings: NetworkSettings
 }
@@ -121,6 +123,7 @@ export function planNetwork({
   keepsOverlay,
   underlay,
   raDevices = [],
+  isAdvertised = false,
   ports,
   settings,
 }: PlanInput): Plan {
@@ -160,7 +163,7 @@ export function planNetwork({
     routes: [
       ...plans.flatMap((plan) => plan.routes),
       ...peers.otherRoutes,
-      ...(peers.routing === 'vxlan' ? [] : blackholes(self)),
+      ...(peers.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
     ],
     tables: [
       nodeTable({

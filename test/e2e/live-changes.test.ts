@@ -109,7 +109,7 @@ test('VXLAN is taken from nodes alone: not from whoever else is on the underlay,
   using lab = new TestLab()
   const { pods } = lab.up('--pods', '1', '--nodes', '2', '--families', 'ipv4')
   const dropped = (node: string, rule: string): number => {
-    const table = lab.mustInside(node, 'nft', 'list', 'chain', 'inet', 'causeway', 'tunnel-in')
+    const table = lab.mustInside(node, 'nft', 'list', 'table', 'inet', 'causeway')
     const line = table.split('\n').find((each) => each.includes(rule)) ?? ''
     return Number(/packets (\d+)/.exec(line)?.[1] ?? Number.NaN)
   }
@@ -128,6 +128,9 @@ test('VXLAN is taken from nodes alone: not from whoever else is on the underlay,
   lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/8472')
   assert.ok(dropped('node-1', 'pods may not send VXLAN (IPv4)') >= 4)
   assert.equal(dropped('node-2', 'whoever is no node'), 0)
+  // nor may it end a router's session with the node, which takes a source address that can be made up
+  lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/3784')
+  assert.equal(dropped('node-1', 'pods may not send BFD to this node'), 1)
   assert.ok(reaches(lab, pods[0]!, pods[1]!))
 })
 

@@ -21,6 +21,8 @@ type Situation = {
   readonly secretRead?: Promise<void>
   readonly routing?: Routing
   readonly others?: readonly KubeNode[]
+  /** Its Node object was deleted. */
+  readonly isGone?: boolean
 }
 
 const neighbour = {
@@ -31,7 +33,7 @@ const neighbour = {
 /** A node with a neighbour that never comes, in a cluster whose BGPConfiguration has this port to listen on. */
 async function keeperOn(
   port: number,
-  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan', others = [] }: Situation = {},
+  { spec = {}, secretRead = Promise.resolve(), routing = 'vxlan', others = [], isGone = false }: Situation = {},
 ) {
   let neighbours: ServerResponse | undefined
   const configuration = { metadata: { name: 'default', resourceVersion: '1' }, spec: { listenPort: port, ...spec } }
@@ -53,7 +55,7 @@ async function keeperOn(
     spec: { podCIDRs: ['10.244.1.0/24'] },
     status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
   }
-  const nodes = new Map([node, ...others].map((each) => [each.metadata.name, each]))
+  const nodes = new Map([...(isGone ? [] : [node]), ...others].map((each) => [each.metadata.name, each]))
   const podCIDRs = [Prefix.parse('10.244.1.0/24')]
   const settings = {
     clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
@@ -145,14 +147,14 @@ test('a speaker does not begin before the passwords of its sessions are read', a
   await speaks(keeper)
 })
 
-for (const [others, told] of [
-  [[], ['10.244.1.0/24']],
-  [[{ metadata: { name: 'n0' }, spec: { podCIDRs: ['10.244.1.0/24'] } }], []],
-] as const) {
-  test(`a pod CIDR is told unless another node has the better claim to it: ${others.length} others`, async () => {
-    const port = await takenPort()
-    port[Symbol.dispose]()
-    await using scene = await keeperOn(port.port, { others: [...others] })
+const rival: KubeNode = { metadata: { name: 'n0' }, spec: { podCIDRs: ['10.244.1.0/24'] } }
+for (const { what, told, ...situation } of [
+  { what: 'is told', told: ['10.244.1.0/24'] },
+  { what: 'to which another node has the better claim is not', told: [], others: [rival] },
+  { what: 'of a node that was deleted is not', told: [], isGone: true },
+]) {
+  test(`a pod CIDR ${what}`, async () => {
+    await using scene = await keeperOn(await freePort(), situation)
     scene.keeper.start()
     const look = async () => {
       const answer = await scene.keeper.endpoints['/bgp/routes']!(new URLSearchParams())

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
-import { familiesOf } from '#/lib/addr.ts'
+import { familiesOf, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import {
   type LearnedRouteChange,
@@ -85,6 +85,7 @@ export class BgpKeeper implements AsyncDisposable {
   #told: string | undefined
   #thread: SpeakerThread | undefined
   #failure: string | undefined
+  #subnets: readonly Prefix[] | undefined
   #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
   /** How long the last plan took. */
@@ -122,6 +123,11 @@ export class BgpKeeper implements AsyncDisposable {
     return this.#objects.snapshot.routing
   }
 
+  /** Whether neighbours are told of routes of this node's own. */
+  get isAdvertising(): boolean {
+    return (this.#plan.config?.originated.length ?? 0) > 0 && this.#plan.config!.peers.length > 0
+  }
+
   /** Whether that is known: all objects have been seen once. */
   get knowsObjects(): boolean {
     return this.#objects.isComplete
@@ -140,6 +146,13 @@ export class BgpKeeper implements AsyncDisposable {
       change.key === this.#config.nodeName ||
       !isDeepStrictEqual(memberOf(change.previous), memberOf(change.object))
     if (isNews) this.#notice()
+  }
+
+  /** What this node is connected to: where next hops can be. */
+  takeSubnets(subnets: readonly Prefix[]): void {
+    if (String(this.#subnets) === String(subnets)) return
+    this.#subnets = subnets
+    this.#notice()
   }
 
   /** Something that the plan depends on may be different. */
@@ -167,7 +180,8 @@ export class BgpKeeper implements AsyncDisposable {
     const routing = this.#deps.routing()
     const members = [...this.#deps.nodes().values()].map(memberOf)
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
-    const own = members.find(({ name }) => name === self.name) ?? { ...self, labels: {}, isReady: true }
+    const known = members.find(({ name }) => name === self.name)
+    const own = known ?? { ...self, labels: {}, isReady: true }
     const plan = planSpeaker({
       // all others route to the one whose claim stands; what BGP told would go before that
       self: { ...own, podCIDRs: standingCIDRs(own, members) },
@@ -175,9 +189,11 @@ export class BgpKeeper implements AsyncDisposable {
       nodes: members.filter((member) => member.routing !== 'vxlan'),
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
-      bgpNode: snapshot.bgpNode,
+      // what belonged to a node that was deleted may be another's any moment: no router is told of it any more
+      bgpNode: known ? snapshot.bgpNode : { ...snapshot.bgpNode, isDrained: true },
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
+      subnets: this.#subnets,
       isRestarting: this.#isRestarting,
       families: familiesOf(self.podCIDRs),
     })

@@ -69,7 +69,15 @@ export class AdjRibIn implements PathSource {
     const key = `${nextHop.addr} ${nextHop.linkLocal ?? ''} ${attributesKey(attributes)}`
     let received = this.#recent.get(key)
     if (received === undefined) {
-      received = { source: this, neighbour, attributes, nextHop, epoch: this.#epoch, decided: undefined }
+      received = {
+        source: this,
+        neighbour,
+        attributes,
+        nextHop,
+        epoch: this.#epoch,
+        reach: undefined,
+        decided: undefined,
+      }
       if (this.#recent.size >= maxRecent) this.#recent.clear()
       this.#recent.set(key, received)
     }

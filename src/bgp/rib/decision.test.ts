@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Addr } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { type PathAttributes } from '#/wire/bgp/values.ts'
-import { explain, type MultipathOptions, select } from './decision.ts'
+import { explain, type DecisionOptions, select } from './decision.ts'
 import { Path, type Received } from './path.ts'
 import { peerConfig } from './testing/rib-rig.ts'
 
@@ -39,13 +39,14 @@ function path(given: Given = {}): Path {
     attributes: { origin: 0, asPath: asns.length === 0 ? [] : [{ kind: 'sequence', asns }], ...attributes },
     nextHop: { addr: Addr.parse(nextHop) },
     epoch: 1,
+    reach: undefined,
     decided: undefined,
   }
   const outcome = { isAccepted: true, hasPrefixes: isAllowed, isGrant: isAllowed, text: '', set: undefined }
   return new Path(received.attributes, { received, outcome })
 }
 
-const one: MultipathOptions = { maxPaths: 1, multipathRelax: false }
+const one: DecisionOptions = { maxPaths: 1, multipathRelax: false }
 
 /** The better one has what `reason` says ahead, wherever it stands in the list. */
 function beats(better: Path, other: Path, reason: string): void {
@@ -59,6 +60,25 @@ function beats(better: Path, other: Path, reason: string): void {
     assert.equal(reasons.get(other), `not as good: the best has ${reason}`)
   }
 }
+
+test('a next hop on no subnet of this node stands behind all that can be reached, and alone is better than none', () => {
+  const subnets = [Prefix.parse('10.0.0.0/24'), Prefix.parse('fd00::/64')]
+  const near = path({ nextHop: '10.0.0.7', path: [65_001, 65_002], localPreference: 1 })
+  const linkLocal = path({ nextHop: 'fe80::7', path: [65_001, 65_002, 65_003], localPreference: 1 })
+  const far = path({ nextHop: '10.0.9.7', path: [], isInternal: true, localPreference: 500 })
+  const farther = path({ nextHop: 'fd00:0:0:9::7', path: [], isInternal: true })
+  const options = { maxPaths: 4, multipathRelax: true, subnets }
+  assert.deepEqual(select([far, near, linkLocal, farther], options), { best: near, multipath: [near] })
+  const reasons = explain([far, near, farther], options)
+  assert.equal(reasons.get(near), 'the only next hop that can be reached')
+  assert.equal(reasons.get(far), 'not as good: its next hop 10.0.9.7 is on no subnet of this node')
+  assert.equal(select([far, farther], options).best, far)
+  const own = new Path({ origin: 0, asPath: [] })
+  assert.equal(explain([far, own], options).get(own), 'own route')
+  assert.equal(select([far, near], { ...options, subnets: [] }).best, far)
+  // not known which there are
+  assert.equal(select([far, near], one).best, far)
+})
 
 test('an own route before all others', () => {
   beats(new Path({ origin: 0, asPath: [] }), path({ localPreference: 1000, path: [] }), 'own route')

@@ -1,8 +1,11 @@
 // The decision process of RFC 4271 section 9.1.2.2 with the additions of RFC 4456 section 9 and RFC 9494 section 4.3: step after
 // step, those that are not as good as the best are out. The outcome depends on the set of paths alone, not on who came first.
+import { type SpeakerConfig } from '#/model/bgp.ts'
 import { asPathLength } from '#/wire/bgp/index.ts'
 import { firstAsnOf } from './attributes.ts'
+import { nextHopOf } from './forwarding.ts'
 import { type Path } from './path.ts'
+import { reachableOf } from './reachability.ts'
 
 type Rank = number | bigint | string
 
@@ -118,15 +121,15 @@ export type Selection = {
   readonly best: Path
   /** With `best`, which is the first. */ readonly multipath: readonly Path[]
 }
-export type MultipathOptions = { readonly maxPaths: number; readonly multipathRelax: boolean }
+export type DecisionOptions = Pick<SpeakerConfig, 'maxPaths' | 'multipathRelax' | 'subnets'>
 
 const sameAsPath = (one: Path, other: Path): boolean =>
   JSON.stringify(one.attributes.asPath) === JSON.stringify(other.attributes.asPath)
 
 /** Of at least one path. */
-export function select(paths: readonly Path[], options: MultipathOptions): Selection {
+export function select(paths: readonly Path[], options: DecisionOptions): Selection {
   if (paths.length === 1) return { best: paths[0]!, multipath: paths }
-  const equal = qualities.reduce(passing, paths)
+  const equal = qualities.reduce(passing, reachableOf(paths, options.subnets))
   const first = best(equal)
   const multipath = [first]
   // one that would be allowed only by chance must not get into the way of one that is
@@ -145,11 +148,17 @@ export function select(paths: readonly Path[], options: MultipathOptions): Selec
 }
 
 /** For each path why it has its place. */
-export function explain(paths: readonly Path[], options: MultipathOptions): ReadonlyMap<Path, string> {
+export function explain(paths: readonly Path[], options: DecisionOptions): ReadonlyMap<Path, string> {
   const reasons = new Map<Path, string>()
   const { best: chosen, multipath } = select(paths, options)
-  let rest = paths
-  let last = 'the only path'
+  let rest = reachableOf(paths, options.subnets)
+  const alone = chosen.received === undefined ? 'own route' : 'the only next hop that can be reached'
+  let last = rest.length === paths.length ? 'the only path' : alone
+  for (const path of paths) {
+    const { received } = path
+    if (received === undefined || rest.includes(path)) continue
+    reasons.set(path, `not as good: its next hop ${nextHopOf(received).addr} is on no subnet of this node`)
+  }
   for (const step of allSteps) {
     const left = passing(rest, step)
     const isLeft = new Set(left)

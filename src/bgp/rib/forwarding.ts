@@ -3,7 +3,7 @@ import { type NextHop } from '#/model/bgp.ts'
 import { type Forwarding, type Path, type Received } from './path.ts'
 
 /** RFC 2545 section 3: neighbours on one link use link-local addresses between them. */
-function nextHopOf({ nextHop: { addr, linkLocal }, neighbour }: Received): NextHop {
+export function nextHopOf({ nextHop: { addr, linkLocal }, neighbour }: Received): NextHop {
   const { device, remoteAddr } = neighbour
   if (device === undefined) return { addr }
   const isOverLink = remoteAddr.isLinkLocal || addr.isUnspecified

@@ -1,7 +1,7 @@
 // Loc-RIB (RFC 4271 section 3.2): for each prefix its candidates, the best one first. What changed waits in line until it is decided.
 import { type Family } from '#/lib/addr.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
-import { type MultipathOptions, select } from './decision.ts'
+import { type DecisionOptions, select } from './decision.ts'
 import { forwardingOf, sameForwarding } from './forwarding.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Forwarding, type Path } from './path.ts'
@@ -28,14 +28,14 @@ export type Decided = {
 }
 
 export class LocRib {
-  options: MultipathOptions
+  options: DecisionOptions
   readonly #decided: Decided
   readonly #tables = { 4: new NlriMap<Destination>(), 6: new NlriMap<Destination>() }
   #waiting: Destination[] = []
   #next = 0
   #entered = 0
 
-  constructor(options: MultipathOptions, decided: Decided) {
+  constructor(options: DecisionOptions, decided: Decided) {
     this.options = options
     this.#decided = decided
   }

@@ -10,6 +10,7 @@ import { type LearnedRoute, type LearnedRouteChange, type SpeakerConfig } from '
 import { prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type RouteSink, type SessionEnd } from '../contract.ts'
+import { type DecisionOptions } from './decision.ts'
 import { Inbound } from './inbound.ts'
 import { Listing } from './listing.ts'
 import { LocRib } from './loc-rib.ts'
@@ -31,6 +32,14 @@ export type RibDeps = {
 /** Not by spreading: a table is many of them. */
 function routeOf(prefix: Prefix, { nextHops, peers, isAllowed, isStale }: Forwarding): LearnedRoute {
   return { prefix, nextHops, peers, isAllowed, isStale }
+}
+
+function decidesAlike(one: DecisionOptions, other: DecisionOptions): boolean {
+  return (
+    one.maxPaths === other.maxPaths &&
+    one.multipathRelax === other.multipathRelax &&
+    String(one.subnets) === String(other.subnets)
+  )
 }
 
 export class Rib implements RouteSink {
@@ -73,9 +82,9 @@ export class Rib implements RouteSink {
 
   /** Nothing is asked of neighbours again: what they sent is judged anew, and told to them anew where that makes a difference. */
   configure(config: SpeakerConfig): void {
-    const { maxPaths, multipathRelax } = this.#locRib.options
+    const before = this.#locRib.options
     this.#locRib.options = config
-    if (maxPaths !== config.maxPaths || multipathRelax !== config.multipathRelax) {
+    if (!decidesAlike(before, config)) {
       for (const family of families) this.#jobs.add(this.#decideAgain(family))
     }
     this.#inbound.configure(config)

@@ -3,7 +3,7 @@ import { type Family } from '#/lib/addr.ts'
 import { type AdvertisedStatus, ownPathPeer, type PathStatus } from '#/model/bgp.ts'
 import { asPathText, communityText, prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
-import { explain, type MultipathOptions, select } from './decision.ts'
+import { explain, type DecisionOptions, select } from './decision.ts'
 import { type Path } from './path.ts'
 import { type UpdateGroup } from './update-group.ts'
 
@@ -24,7 +24,7 @@ export function pathStatuses(
   nlri: Nlri,
   family: Family,
   { candidates, refused }: { readonly candidates: readonly Path[]; readonly refused: readonly Path[] },
-  options: MultipathOptions,
+  options: DecisionOptions,
 ): PathStatus[] {
   const prefix = prefixOf(nlri, family).toString()
   const selection = candidates.length === 0 ? undefined : select(candidates, options)
