@@ -61,9 +61,13 @@ export class Speaker implements AsyncDisposable {
     this.#listen(this.#config.listenPort)
     this.#state = 'running'
     this.configure(this.#config)
+    this.#deferral = this.#deps.clock.after(this.#restartMs, () => this.#ready())
+  }
+
+  /** How long a restart may take, of this speaker or of a neighbour. */
+  get #restartMs(): number {
     const restartTimes = this.#config.peers.map(({ gracefulRestart }) => gracefulRestart?.restartTimeSeconds ?? 0)
-    const deferralMs = Math.max(leastDeferralSeconds, ...restartTimes) * 1000
-    this.#deferral = this.#deps.clock.after(deferralMs, () => this.#ready())
+    return Math.max(leastDeferralSeconds, ...restartTimes) * 1000
   }
 
   /** Applies what is different: only sessions whose own settings changed are reset. Throws when a new port is taken. */
@@ -102,6 +106,7 @@ export class Speaker implements AsyncDisposable {
    */
   async stop(how: 'restart' | 'shutdown', text = ''): Promise<void> {
     if (this.#state === 'running') {
+      if (how === 'restart') this.#deps.bfd?.rest(this.#restartMs)
       for (const peer of this.#peers.values()) {
         if (how === 'restart') peer.suspend(text)
         else peer.close(shutdownNotification(CeaseSubcode.shutdown, text))

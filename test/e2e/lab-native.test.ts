@@ -1,9 +1,8 @@
 // Native routing across racks: routers that know of pods by BGP alone, and no packet in VXLAN.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type BgpPeersReport } from '#/agent/bgp/reports.ts'
-import { causeway, countPackets, eventually, run, TestLab } from './harness.ts'
-import { daemons, recovered } from './lab-routers.ts'
+import { eventually, TestLab } from './harness.ts'
+import { daemons, flowsBetweenRacks, recovered } from './lab-routers.ts'
 
 /** Counts VXLAN packets that cross the spine, by which all packets between racks go. */
 function countVxlan(lab: TestLab): { readonly packets: () => number } {
@@ -14,13 +13,8 @@ function countVxlan(lab: TestLab): { readonly packets: () => number } {
   }
 }
 
-/** From the pod of node-1 to that of node-2, which are of different racks, over each family. */
-function flowsBetweenRacks(lab: TestLab, addrs: readonly string[], packets: number) {
-  return addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, packets, 0.01))
-}
-
 for (const kind of ['bird', 'frr'] as const) {
-  test(`native routing through ${kind}: pods of different racks reach each other unencapsulated, also while the router's daemon is dead`, async () => {
+  test(`native routing through ${kind}: pods of different racks reach each other unencapsulated, also while the router's daemon or an agent is dead`, async () => {
     using lab = new TestLab()
     const options = ['--racks', '2', '--router', kind, '--nodes', '4', '--pods', '1', '--routing', 'native']
     const { pods, nodes } = lab.up(...options)
@@ -35,7 +29,11 @@ for (const kind of ['bird', 'frr'] as const) {
     for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 300, lost: 0 })
     lab.up(...options)
     await recovered(lab, kind, 3, 'pod-default-web-1', addrs)
-    for (const flow of flowsBetweenRacks(lab, addrs, 100)) assert.deepEqual(await flow.finish(), { sent: 100, lost: 0 })
+    const again = flowsBetweenRacks(lab, addrs, 800)
+    lab.kill('agent-node-2')
+    lab.up(...options)
+    await recovered(lab, kind, 3, 'pod-default-web-1', addrs)
+    for (const flow of again) assert.deepEqual(await flow.finish(), { sent: 800, lost: 0 })
     assert.equal(vxlan.packets(), 0)
   })
 }
@@ -60,31 +58,6 @@ test('BIRD on a rack restarts without the loss of a packet between pods; when no
     const ping = ['ping', '-M', 'do', '-c1', '-W3', '-s', String(bytes), addr]
     await eventually(`${bytes} bytes to ${addr}`, () => lab.inside('pod-default-web-1', ...ping).status === 0)
   }
-})
-
-test('two routers in each rack, with BFD: nodes use both, and go on with one when the other is cut off', async () => {
-  using lab = new TestLab()
-  const options = ['--racks', '2', '--tors', '2', '--bfd', '--nodes', '2', '--pods', '1', '--routing', 'native']
-  const { pods, nodes } = lab.up(...options)
-  const [cidr] = nodes.find(({ name }) => name === 'node-2')!.podCIDRs
-  const route = () => lab.mustInside('node-1', 'ip', 'route', 'show', cidr!)
-  for (const hop of [/nexthop via 172\.30\.1\.1 dev eth0/, /nexthop via 172\.30\.1\.2 dev eth0/])
-    await eventually(`${hop}`, () => hop.test(route()))
-  await eventually('BFD with both routers', () => {
-    const { stdout } = run(causeway, ['bgp', 'peers', '--json', '--lab', lab.name, '--node', 'node-1'])
-    const [answer] = JSON.parse(stdout) as { value?: BgpPeersReport }[]
-    return answer?.value?.peers.length === 2 && answer.value.peers.every(({ bfd }) => bfd === 'Up')
-  })
-  // the link to the nodes, at the switch's end: the router itself sees nothing of it
-  lab.mustInside('switches', 'ip', 'link', 'set', 'rack-1b', 'down')
-  await eventually(
-    'the route by the first router alone',
-    () => /via 172\.30\.1\.1 dev eth0/.test(route()) && !route().includes('172.30.1.2'),
-    // without BFD it takes the hold time of 90 s
-    30_000,
-  )
-  const { addrs } = pods.find(({ name }) => name === 'web-2')!
-  for (const addr of addrs) assert.equal(lab.ask('pod-default-web-1', addr).pod, 'web-2')
 })
 
 test('the routing of a running lab changes there and back, and no packet is lost', async () => {

@@ -1,6 +1,6 @@
 // What tests ask the routers of a lab with racks.
 import { type RouterKind } from '#/lab/spec.ts'
-import { eventually, must, type TestLab } from './harness.ts'
+import { countPackets, eventually, must, type TestLab } from './harness.ts'
 
 /** Roles of a router's processes, and who of them speaks BGP. */
 export const daemons: Readonly<Record<RouterKind, (router: string) => { all: string[]; speaker: string }>> = {
@@ -35,4 +35,9 @@ export async function recovered(
   await eventually('the sessions of rack-1', isUp)
   for (const addr of addrs)
     await eventually(`${addr} from ${place}`, () => lab.inside(place, 'ping', '-c1', '-W1', addr).status === 0)
+}
+
+/** From the pod of node-1 to that of node-2, which are of different racks, over each family. */
+export function flowsBetweenRacks(lab: TestLab, addrs: readonly string[], packets: number) {
+  return addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, packets, 0.01))
 }

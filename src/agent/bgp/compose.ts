@@ -23,7 +23,8 @@ export function composeSpeaker(config: SpeakerConfig, { onRoutes, onReady, log }
   const defer = (work: () => void): void => void setImmediate(work)
   const links = new Links({ log })
   const rib = new Rib(config, { log, defer, onRoutes, nowMs: systemClock.nowMs })
-  const bfd = new BfdService({ transport: new UdpBfdTransport({ log }), clock: systemClock, log })
+  const { isRestarting } = config
+  const bfd = new BfdService({ transport: new UdpBfdTransport({ log }), clock: systemClock, log, isRestarting })
   const speaker = new Speaker(config, {
     transport: new TcpTransport({ log }),
     clock: systemClock,

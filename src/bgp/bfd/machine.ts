@@ -5,6 +5,10 @@ import { type BfdPacket, type BfdState, Diagnostic } from '#/wire/bfd/packet.ts'
 
 /** Section 6.8.3: what is the least while a session is not up. */
 const slowUs = 1_000_000
+/** Detect Mult is an octet. */
+const mostMultiplier = 255
+/** More than anybody is told in practice. */
+const unknownMinRxUs = 2_000_000
 
 export type BfdMachineState = {
   readonly settings: BfdSettings
@@ -35,6 +39,9 @@ export type BfdEvent =
   | { readonly kind: 'packet'; readonly packet: BfdPacket }
   /** Nothing was heard for `detectionTimeUs`. */
   | { readonly kind: 'detectionExpired' }
+  /** One for the session as it was before this end of it was started again: see `adopted`. */
+  | { readonly kind: 'adopt'; readonly packet: BfdPacket }
+  | { readonly kind: 'rest'; readonly restartMs: number }
   | { readonly kind: 'configure'; readonly settings: BfdSettings }
   | { readonly kind: 'disable' }
   | { readonly kind: 'enable' }
@@ -73,6 +80,10 @@ export function bfdStep(state: BfdMachineState, event: BfdEvent): BfdStep {
   switch (event.kind) {
     case 'packet':
       return received(state, event.packet)
+    case 'adopt':
+      return adopted(state, event.packet)
+    case 'rest':
+      return rested(state, event.restartMs)
     case 'detectionExpired':
       return expired(state)
     case 'configure': {
@@ -128,6 +139,44 @@ export function packetOf(state: BfdMachineState, isFinal: boolean): BfdPacket {
     requiredMinRxUs: state.requiredMinRxUs,
     requiredMinEchoRxUs: 0,
   }
+}
+
+/** Whether the other side takes the session for one that is up, from before this end of it was started again. */
+export function isOfBefore({ state, yourDiscriminator }: BfdPacket): boolean {
+  return state === 'Up' && yourDiscriminator !== 0
+}
+
+/**
+ * Before a restart: the other side is told of packets so rare that it takes us for alive for so long without any. Of a session that is
+ * not up nothing need be said.
+ */
+function rested(state: BfdMachineState, restartMs: number): BfdStep {
+  if (state.local !== 'Up') return { state }
+  const intervalUs = Math.ceil((restartMs * 1000) / mostMultiplier)
+  const settings = { ...state.settings, detectMultiplier: mostMultiplier }
+  const desiredMinTxUs = Math.max(state.desiredMinTxUs, intervalUs)
+  return { state: { ...state, settings, desiredMinTxUs, isPolling: true }, send: 'news' }
+}
+
+/**
+ * The session goes on under the discriminator that it had, and the other side sees no end of it. How quickly that was told to send is
+ * not known before the end of the Poll Sequence.
+ */
+function adopted(before: BfdMachineState, packet: BfdPacket): BfdStep {
+  const wanted = wantedIntervals(before.settings, 'Up')
+  const { state } = received(
+    {
+      ...before,
+      local: 'Up',
+      localDiscriminator: packet.yourDiscriminator,
+      ...wanted,
+      usedMinTxUs: wanted.desiredMinTxUs,
+      usedMinRxUs: Math.max(wanted.requiredMinRxUs, unknownMinRxUs),
+      isPolling: true,
+    },
+    packet,
+  )
+  return { state, send: packet.isPoll ? 'final' : 'news' }
 }
 
 function received(before: BfdMachineState, packet: BfdPacket): BfdStep {

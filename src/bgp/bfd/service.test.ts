@@ -76,7 +76,14 @@ class MemoryUdp implements BfdTransport {
   }
 }
 
-type Side = { readonly udp: MemoryUdp; readonly service: BfdService; readonly states: BfdState[]; watch(): BfdWatch }
+type Side = {
+  readonly udp: MemoryUdp
+  readonly service: BfdService
+  readonly states: BfdState[]
+  watch(): BfdWatch
+  /** Another process in its place. */
+  restarted(): BfdService
+}
 
 /** Numbers that are the same each time. */
 function randomFrom(seed: number): () => number {
@@ -90,10 +97,17 @@ function twoSides(settings = { intervalMs: 100, detectMultiplier: 3 }, device?: 
   const [addrA, addrB] = device === undefined ? ['10.0.0.1', '10.0.0.2'] : ['fe80::1', 'fe80::2']
   const side = (own: string, other: string, seed: number): Side => {
     const udp = new MemoryUdp(own, device, { clock, hosts })
-    const service = new BfdService({ transport: udp, clock, log: silent, random: randomFrom(seed) })
+    const deps = { transport: udp, clock, log: silent }
+    let service = new BfdService({ ...deps, random: randomFrom(seed) })
     const states: BfdState[] = []
     const path = { addr: Addr.parse(other), ...(device !== undefined && { device }) }
-    return { udp, service, states, watch: () => service.watch(path, settings, (state) => states.push(state)) }
+    return {
+      udp,
+      service,
+      states,
+      watch: () => service.watch(path, settings, (state) => states.push(state)),
+      restarted: () => (service = new BfdService({ ...deps, random: randomFrom(seed + 1), isRestarting: true })),
+    }
   }
   return { clock, hosts, a: side(addrA, addrB, 11), b: side(addrB, addrA, 22) }
 }
@@ -162,6 +176,60 @@ test('packets that wait to be read are no silence', async () => {
   sides.a.udp.isLate = true
   await sides.clock.advance(10_000)
   assert.deepEqual([watchA.state, sides.a.states.includes('Down')], ['Up', false])
+})
+
+test('a restart is no failure when it is announced: the session is taken up as it was', async () => {
+  for (const device of [undefined, 'eth0']) {
+    const sides = twoSides(undefined, device)
+    const { clock, a, b } = sides
+    const { watchA, watchB } = await bothUp(sides)
+    a.service.rest(60_000)
+    watchA[Symbol.dispose]()
+    assert.deepEqual([a.udp.openSenders, a.udp.isListening], [0, false])
+    await clock.advance(59_000)
+    const silentFrom = a.udp.sent.length
+    a.restarted()
+    const again = a.watch()
+    await clock.advance(1_000)
+    assert.deepEqual([again.state, watchB.state, b.states.includes('Down')], ['Up', 'Up', false])
+    assert.equal(a.udp.sent[silentFrom]!.packet.state, 'Up', 'a packet that says Down would end it')
+    // and it is as quick as before
+    a.udp.isCut = true
+    await clock.advance(301)
+    assert.equal(watchB.state, 'Down')
+    a.udp.isCut = false
+    await clock.advance(3_000)
+    assert.deepEqual([again.state, watchB.state], ['Up', 'Up'])
+  }
+})
+
+test('whoever does not come back in the time that was announced is gone', async () => {
+  const sides = twoSides()
+  const { watchB } = await bothUp(sides)
+  sides.a.service.rest(60_000)
+  await sides.clock.advance(59_000)
+  assert.equal(watchB.state, 'Up')
+  await sides.clock.advance(2_000)
+  assert.equal(watchB.state, 'Down')
+})
+
+test('after a restart sessions that are over begin anew, those of silent neighbours too', async () => {
+  const { clock, a, b } = twoSides()
+  a.restarted()
+  const watchA = a.watch()
+  await clock.advance(10_000)
+  assert.equal(watchA.state, 'Down')
+  const watchB = b.watch()
+  await clock.advance(3_000)
+  assert.deepEqual([watchA.state, watchB.state], ['Up', 'Up'])
+  // of a session that is not up nothing is announced, and one that was not announced is lost
+  watchB[Symbol.dispose]()
+  a.service.rest(60_000)
+  a.restarted()
+  const again = a.watch()
+  b.watch()
+  await clock.advance(6_000)
+  assert.equal(again.state, 'Up')
 })
 
 test('who stops watching says so, and that is no failure', async () => {

@@ -2,7 +2,7 @@
 import { type Addr } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type BfdSettings } from '#/model/bgp.ts'
-import { type BfdState, decodeBfdPacket } from '#/wire/bfd/packet.ts'
+import { type BfdPacket, type BfdState, decodeBfdPacket } from '#/wire/bfd/packet.ts'
 import { type Clock, type Timer } from '../contract.ts'
 import { BfdSession } from './session.ts'
 import { type BfdDatagram, type BfdPath, type BfdReceiver, type BfdTransport } from './transport.ts'
@@ -18,6 +18,8 @@ export type BfdServiceDeps = {
   readonly transport: BfdTransport
   readonly clock: Clock
   readonly log: Logger
+  /** Neighbours may still have sessions with whoever was here before. */
+  readonly isRestarting?: boolean
   /** Gives a number in [0, 1). */
   readonly random?: () => number
 }
@@ -50,6 +52,8 @@ export class BfdService implements Disposable {
   readonly #random: () => number
   readonly #watched = new Map<string, Watched>()
   readonly #byDiscriminator = new Map<number, Watched>()
+  /** Neighbours that were watched once: what was before is over. */
+  readonly #known = new Set<string>()
   #receiver: BfdReceiver | undefined
   #listenTimer: Timer | undefined
 
@@ -78,13 +82,26 @@ export class BfdService implements Disposable {
     }
   }
 
+  /**
+   * Before a restart: neighbours are to see no failure for so long, until whoever comes next takes the sessions up (`isRestarting`).
+   * From here on nothing is watched.
+   */
+  rest(restartMs: number): void {
+    for (const { session } of this.#watched.values()) if (!session.isEnding) session.rest(restartMs)
+    this.#close()
+  }
+
   /** All neighbours are told that nobody watches any more. */
   [Symbol.dispose](): void {
-    for (const { session, watchers } of this.#watched.values()) {
-      watchers.clear()
+    for (const { session } of this.#watched.values()) {
       if (!session.isEnding) session.end(() => {})
       session[Symbol.dispose]()
     }
+    this.#close()
+  }
+
+  #close(): void {
+    for (const { watchers } of this.#watched.values()) watchers.clear()
     this.#watched.clear()
     this.#byDiscriminator.clear()
     this.#listenTimer?.cancel()
@@ -110,8 +127,10 @@ export class BfdService implements Disposable {
     const { transport, clock } = this.#deps
     const log = this.#deps.log.with({ neighbour: key })
     const watchers = new Set<Watcher>()
+    const isExpecting = this.#deps.isRestarting === true && !this.#known.has(key)
+    this.#known.add(key)
     const session = new BfdSession(
-      { discriminator: this.#newDiscriminator(), settings },
+      { discriminator: this.#newDiscriminator(), settings, isExpecting },
       {
         sender: transport.sender(path),
         drain: () => this.#receiver?.drain(),
@@ -177,8 +196,19 @@ export class BfdService implements Disposable {
     const packet = decodeBfdPacket(bytes)
     if (typeof packet === 'string') return
     const bySource = this.#watched.get(keyOf(from, device))
+    if (bySource?.session.isExpecting === true) return this.#takeUp(bySource, packet)
     const watched = packet.yourDiscriminator === 0 ? bySource : this.#byDiscriminator.get(packet.yourDiscriminator)
     // somebody else on the link who has seen or guessed a discriminator is not the neighbour
     if (watched !== undefined && watched === bySource) watched.session.received(packet)
+  }
+
+  /** Its first packet, perhaps of a session of before, which then goes on under its discriminator. */
+  #takeUp(watched: Watched, packet: BfdPacket): void {
+    const { session } = watched
+    const other = this.#byDiscriminator.get(packet.yourDiscriminator)
+    if (other !== undefined && other !== watched) return
+    this.#byDiscriminator.delete(session.discriminator)
+    session.received(packet)
+    this.#byDiscriminator.set(session.discriminator, watched)
   }
 }

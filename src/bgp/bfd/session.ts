@@ -9,6 +9,7 @@ import {
   bfdStep,
   detectionTimeUs,
   initialBfdState,
+  isOfBefore,
   packetOf,
   reportedState,
   transmitIntervalUs,
@@ -19,6 +20,10 @@ import { type BfdSender } from './transport.ts'
 const longestTimerMs = 2 ** 31 - 1
 /** How long AdminDown is sent, so that one packet that is lost does not make a failure of it (RFC 5880 section 6.8.16). */
 const farewellMs = 3_000
+/** How long a session of before is waited for: less than a neighbour that knows of none would wait for us to begin. */
+const expectMs = 2_000
+/** Before a restart, so that one that is lost does not make a failure of it. */
+const restPackets = 3
 
 export type BfdSessionDeps = {
   readonly sender: BfdSender
@@ -41,15 +46,38 @@ export class BfdSession implements Disposable {
   #heardMs = 0
   #detectUs: number | undefined
   #farewell: Timer | undefined
+  #expectation: Timer | undefined
   #isDisposed = false
 
-  /** Sends its first packet at once. */
-  constructor(options: { readonly discriminator: number; readonly settings: BfdSettings }, deps: BfdSessionDeps) {
+  /**
+   * Sends its first packet at once. With `isExpecting` it listens for a while first: whoever is told that a session is down takes it
+   * down, and the neighbour may still have one that is up, from before a restart.
+   */
+  constructor(
+    options: { readonly discriminator: number; readonly settings: BfdSettings; readonly isExpecting: boolean },
+    deps: BfdSessionDeps,
+  ) {
     this.#deps = deps
     this.#state = initialBfdState(options.discriminator, options.settings)
     this.#sentMs = deps.clock.nowMs()
-    this.#send(false)
+    if (options.isExpecting) this.#expectation = deps.clock.after(expectMs, () => this.#begin())
+    else this.#begin()
+  }
+
+  #endExpectation(): void {
+    this.#expectation?.cancel()
+    this.#expectation = undefined
+  }
+
+  #begin(): void {
+    this.#endExpectation()
+    this.#transmit()
     this.#schedule()
+  }
+
+  /** Whether it takes up a session that was there before: the next packet is then this session's whatever its discriminator. */
+  get isExpecting(): boolean {
+    return this.#expectation !== undefined
   }
 
   get state(): BfdState {
@@ -70,6 +98,10 @@ export class BfdSession implements Disposable {
 
   received(packet: BfdPacket): void {
     this.#heardMs = this.#deps.clock.nowMs()
+    if (!this.isExpecting) return this.#handle({ kind: 'packet', packet })
+    this.#endExpectation()
+    if (isOfBefore(packet)) return this.#handle({ kind: 'adopt', packet })
+    this.#begin()
     this.#handle({ kind: 'packet', packet })
   }
 
@@ -77,8 +109,19 @@ export class BfdSession implements Disposable {
     this.#handle({ kind: 'configure', settings })
   }
 
+  /**
+   * Before a restart: the other side is to take this end for alive for so long, without a packet from it. Then nothing is sent any
+   * more; of a session that is not up nothing is said.
+   */
+  rest(restartMs: number): void {
+    this.#handle({ kind: 'rest', restartMs })
+    if (this.#state.local === 'Up') for (let sent = 1; sent < restPackets; sent++) this.#send(false)
+    this[Symbol.dispose]()
+  }
+
   /** Tells the other side that nobody needs it any more; `onGone` is called when that has been said often enough. */
   end(onGone: () => void): void {
+    this.#endExpectation()
     this.#handle({ kind: 'disable' })
     this.#farewell = this.#deps.clock.after(farewellMs, onGone)
   }
@@ -94,7 +137,7 @@ export class BfdSession implements Disposable {
   /** Without AdminDown, the other side has to find out. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
-    for (const timer of [this.#transmitTimer, this.#detectTimer, this.#farewell]) timer?.cancel()
+    for (const timer of [this.#transmitTimer, this.#detectTimer, this.#farewell, this.#expectation]) timer?.cancel()
     this.#deps.sender[Symbol.dispose]()
   }
 
@@ -128,6 +171,7 @@ export class BfdSession implements Disposable {
 
   /** Timers follow what the other side asks for and what we are configured for. */
   #schedule(): void {
+    if (this.isExpecting) return
     const intervalUs = transmitIntervalUs(this.#state)
     if (intervalUs !== this.#intervalUs) {
       this.#intervalUs = intervalUs

@@ -12,6 +12,8 @@ export interface BfdWatch extends Disposable {
 
 /** Watches over paths to neighbours (RFC 5880). */
 export interface BfdService {
+  /** Before a restart: see bfd/service.ts. */
+  rest(restartMs: number): void
   /** `onState` is called on later turns, never from within the call, and no more after the watch was disposed of. */
   watch(
     peer: { readonly addr: Addr; readonly localAddr: Addr; readonly device?: string },

@@ -532,6 +532,7 @@ test('what the peer asks for reaches the routes', async () => {
 test('BFD that was up and is down ends the session at once; one that never came up holds nothing down', async () => {
   const watches: { tell(state: 'Up' | 'Down' | 'AdminDown'): void; disposed: boolean; localAddr: string }[] = []
   const bfd: NonNullable<SpeakerDeps['bfd']> = {
+    rest() {},
     watch({ localAddr }, _settings, onState) {
       const watch = { tell: onState, disposed: false, localAddr: String(localAddr) }
       watches.push(watch)
