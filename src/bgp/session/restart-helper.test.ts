@@ -91,6 +91,48 @@ test('routes do not live on from restart to restart', () => {
   assert.deepEqual(told, ['sweep b 4', 'sweep b 6'])
 })
 
+test('routes of last resort have their time once: neither a session without End-of-RIB nor its end prolongs it', async () => {
+  const { clock, told, helper } = setUp()
+  const longLived = { ...terms, longLivedSeconds: new Map<Family, number>([[4, 1000]]) }
+  const of4 = { kind: 'restarting', families: [4] } as const
+  helper.sessionDown(of4, longLived)
+  await clock.advance(120_000)
+  assert.deepEqual(told, ['long-lived b 4'])
+  // 900 of 1,000 seconds are left, however often it comes and goes
+  await clock.advance(100_000)
+  helper.sessionUp(back([4]), [4], 300)
+  await clock.advance(400_000)
+  helper.sessionDown(of4, longLived)
+  assert.deepEqual([told, helper.isHelping], [['long-lived b 4'], true])
+  await clock.advance(120_000)
+  assert.deepEqual(told, ['long-lived b 4', 'long-lived b 4'], 'what came meanwhile is a last resort now, too')
+  helper.sessionUp(back([4]), [4], 300)
+  await clock.advance(379_000)
+  assert.equal(told.length, 2)
+  await clock.advance(1_000)
+  assert.deepEqual([told.at(-1), helper.isHelping], ['sweep b 4', false])
+})
+
+test('routes of last resort go with an end for good, and with a session that keeps nothing', () => {
+  for (const isDown of [true, false]) {
+    const { clock, told, helper } = setUp()
+    helper.sessionDown(restarting, {
+      ...terms,
+      longLivedSeconds: new Map<Family, number>([
+        [4, 1000],
+        [6, 1000],
+      ]),
+    })
+    void clock.advance(120_000)
+    if (isDown) helper.sessionDown({ kind: 'gone' }, terms)
+    else helper.sessionUp(openMessage().capabilities, [4, 6], 300)
+    assert.deepEqual(
+      [told.filter((each) => each.startsWith('sweep')), helper.isHelping],
+      [['sweep b 4', 'sweep b 6'], false],
+    )
+  }
+})
+
 test('frozen, nothing more is told', async () => {
   const { clock, told, helper } = setUp()
   helper.sessionDown(restarting, terms)

@@ -8,11 +8,20 @@ import { type RestartTerms } from './open.ts'
 
 type Deps = { readonly clock: Clock; readonly routes: Pick<RouteSink, 'sweepStale'>; readonly log: Logger }
 
+/** What ends the time of a family's stale routes: the restart time, the long-lived one, or that for End-of-RIB. */
+type Stale = {
+  readonly timer: Timer
+  /**
+   * When the time of routes of last resort is over, where there are such. Nothing prolongs it but End-of-RIB, which ends it (RFC 9494
+   * section 4.2).
+   */
+  readonly longLivedUntilMs: number | undefined
+}
+
 export class RestartHelper {
   readonly #peer: string
   readonly #deps: Deps
-  /** Families with stale routes, and what ends their time: the restart time, the long-lived one, or that for End-of-RIB. */
-  readonly #stale = new Map<Family, Timer>()
+  readonly #stale = new Map<Family, Stale>()
 
   constructor(options: { readonly peer: string }, deps: Deps) {
     this.#peer = options.peer
@@ -23,15 +32,25 @@ export class RestartHelper {
     return this.#stale.size > 0
   }
 
-  /** Before the routes hear of it: what is stale from the time before goes, so that it does not live on from restart to restart. */
+  /**
+   * Before the routes hear of it: what is stale from the time before goes, so that it does not live on from restart to restart. What
+   * stays as a last resort has its own time.
+   */
   sessionDown(end: SessionEnd, terms: RestartTerms | undefined): void {
-    this.clear()
-    if (end.kind === 'gone' || terms === undefined) return
+    const kept = end.kind === 'gone' || terms === undefined ? [] : end.families
+    for (const [family, { longLivedUntilMs }] of this.#stale)
+      if (longLivedUntilMs === undefined || !kept.includes(family)) this.#sweep(family)
+    if (terms === undefined || kept.length === 0) return
     this.#deps.log.info('the peer may be restarting: its routes are kept for a while', {
       restartTimeSeconds: terms.restartTimeSeconds,
     })
-    for (const family of end.families)
-      this.#wait(family, terms.restartTimeSeconds, () => this.#notBack(family, terms.longLivedSeconds.get(family) ?? 0))
+    const nowMs = this.#deps.clock.nowMs()
+    for (const family of kept) {
+      const untilMs = this.#stale.get(family)?.longLivedUntilMs
+      const restartMs = terms.restartTimeSeconds * 1000
+      const delayMs = untilMs === undefined ? restartMs : Math.min(restartMs, Math.max(0, untilMs - nowMs))
+      this.#wait(family, delayMs, () => this.#notBack(family, terms.longLivedSeconds.get(family) ?? 0), untilMs)
+    }
   }
 
   /** It is back: what its OPEN says it did not keep forwarding goes now, the rest until its End-of-RIB at most. */
@@ -39,9 +58,11 @@ export class RestartHelper {
     const kept = [...(remote.gracefulRestart?.families ?? []), ...(remote.longLivedRestart ?? [])].filter(
       ({ family, keptForwarding }) => keptForwarding && families.includes(family),
     )
-    for (const family of this.#stale.keys()) {
+    const nowMs = this.#deps.clock.nowMs()
+    for (const [family, { longLivedUntilMs }] of this.#stale) {
+      const delayMs = longLivedUntilMs === undefined ? stalePathTimeSeconds * 1000 : longLivedUntilMs - nowMs
       if (kept.some((each) => each.family === family))
-        this.#wait(family, stalePathTimeSeconds, () => this.#sweep(family))
+        this.#wait(family, delayMs, () => this.#sweep(family), longLivedUntilMs)
       else this.#sweep(family)
     }
   }
@@ -58,24 +79,28 @@ export class RestartHelper {
 
   /** Leaves everything as it is. */
   freeze(): void {
-    for (const timer of this.#stale.values()) timer.cancel()
+    for (const { timer } of this.#stale.values()) timer.cancel()
     this.#stale.clear()
   }
 
-  #wait(family: Family, seconds: number, call: () => void): void {
-    this.#stale.get(family)?.cancel()
-    this.#stale.set(family, this.#deps.clock.after(seconds * 1000, call))
+  #wait(family: Family, delayMs: number, call: () => void, longLivedUntilMs?: number): void {
+    this.#stale.get(family)?.timer.cancel()
+    const timer = this.#deps.clock.after(Math.max(0, delayMs), call)
+    this.#stale.set(family, { timer, longLivedUntilMs })
   }
 
   #notBack(family: Family, longLivedSeconds: number): void {
-    if (longLivedSeconds === 0) return this.#sweep(family)
-    this.#deps.log.warn('the peer is not back; its routes stay as a last resort', { family, longLivedSeconds })
+    const nowMs = this.#deps.clock.nowMs()
+    const untilMs = Math.min(this.#stale.get(family)?.longLivedUntilMs ?? Infinity, nowMs + longLivedSeconds * 1000)
+    if (untilMs <= nowMs) return this.#sweep(family)
+    const leftSeconds = Math.round((untilMs - nowMs) / 1000)
+    this.#deps.log.warn('the peer is not back; its routes stay as a last resort', { family, leftSeconds })
     this.#deps.routes.sweepStale(this.#peer, family, { toLongLived: true })
-    this.#wait(family, longLivedSeconds, () => this.#sweep(family))
+    this.#wait(family, untilMs - nowMs, () => this.#sweep(family), untilMs)
   }
 
   #sweep(family: Family): void {
-    this.#stale.get(family)?.cancel()
+    this.#stale.get(family)?.timer.cancel()
     this.#stale.delete(family)
     this.#deps.routes.sweepStale(this.#peer, family)
   }
