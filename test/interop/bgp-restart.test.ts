@@ -7,13 +7,15 @@ import { Causeway } from './bgp/causeway.ts'
 import { bestRoute, established, foreignKinds, noRoute, routerOf } from './bgp/daemons.ts'
 import { eventually } from './bgp/eventually.ts'
 import { Lan } from './bgp/lan.ts'
-import { type Router } from './bgp/router.ts'
+import { type Router, type RouteView } from './bgp/router.ts'
 
 const families = [4] as const
 const gracefulRestart = { restartTimeSeconds: 120 }
 const staying = '10.244.1.0/24'
 const leaving = '10.244.2.0/24'
 const pollMs = 20
+/** LLGR_STALE, 0xffff0006, as BIRD tells it and as we do. */
+const longLivedStale = ['65535:6', 'llgr-stale']
 
 /** Looks all the time whether a router has a route, until stopped; fails if it ever had not. */
 function watching(router: Router, prefix: string, other: Router): { stop: () => Promise<void> } {
@@ -131,4 +133,38 @@ suite('graceful restart', { concurrency: 2 }, () => {
     await bestRoute(ours, staying, ({ isStale }) => isStale === true)
     await noRoute(ours, staying)
   })
+
+  for (const isOurs of [false, true]) {
+    const what = isOurs ? 'we do not come back: bird keeps our routes' : 'bird does not come back: we keep its routes'
+    test(`long-lived (RFC 9494), ${what} as a last resort, until we speak again`, async () => {
+      using lan = new Lan()
+      const [home, host] = [lan.host(), lan.host()]
+      const longLived = { restartTimeSeconds: 2, longLivedStaleTimeSeconds: 600 }
+      const common = { families, gracefulRestart: longLived }
+      const originated = [{ prefix: staying }, { prefix: leaving }]
+      await using bird = routerOf('bird', host, {
+        asn: 65_001,
+        neighbours: [{ name: 'us', addr: home.addr4, asn: 65_000, ...common }],
+        ...(!isOurs && { originated }),
+      })
+      await using ours = new Causeway(home, {
+        asn: 65_000,
+        neighbours: [{ name: 'bird', addr: host.addr4, asn: 65_001, ...common }],
+        ...(isOurs && { originated }),
+      })
+      const [killed, helper] = isOurs ? [ours, bird] : [bird, ours]
+      await Promise.all([ours.start(), bird.start()])
+      await bestRoute(helper, leaving, undefined, killed)
+      await bestRoute(helper, staying, undefined, killed)
+      await killed.kill()
+      await killed.withdraw(leaving)
+      const isLastResort = ({ communities = [] }: RouteView): boolean =>
+        longLivedStale.some((each) => communities.includes(each))
+      await bestRoute(helper, staying, isLastResort, killed)
+      await bestRoute(helper, leaving, isLastResort, killed)
+      await killed.start({ isRestarting: true })
+      await noRoute(helper, leaving, killed)
+      await bestRoute(helper, staying, (route) => !isLastResort(route), killed)
+    })
+  }
 })

@@ -34,6 +34,7 @@ function channel(family: Family, { extendedNextHop, maxPrefixes, nextHopSelf, gr
     ...(maxPrefixes === undefined ? [] : [`receive limit ${maxPrefixes} action disable`]),
     ...(nextHopSelf ? ['next hop self on'] : []),
     ...(gracefulRestart ? ['graceful restart on'] : []),
+    ...(gracefulRestart?.longLivedStaleTimeSeconds === undefined ? [] : ['long lived graceful restart on']),
   ]
   return `ipv${family} { ${lines.join('; ')}; };`
 }
@@ -56,7 +57,13 @@ function neighbourText(neighbour: RouterNeighbour, { asn, clusterId }: RouterSet
         ]
       : []),
     ...(gracefulRestart
-      ? ['graceful restart on', `graceful restart time ${gracefulRestart.restartTimeSeconds}`]
+      ? [
+          'graceful restart on',
+          `graceful restart time ${gracefulRestart.restartTimeSeconds}`,
+          ...(gracefulRestart.longLivedStaleTimeSeconds === undefined
+            ? []
+            : ['long lived graceful restart on', `long lived stale time ${gracefulRestart.longLivedStaleTimeSeconds}`]),
+        ]
       : ['graceful restart off', 'long lived graceful restart off']),
     ...(neighbour.isReflectorClient ? ['rr client'] : []),
     ...(clusterId !== undefined && isInternal ? [`rr cluster id ${clusterId}`] : []),

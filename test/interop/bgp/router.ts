@@ -18,7 +18,8 @@ export type RouterNeighbour = {
   readonly ttlSecurityHops?: number
   readonly multihopTtl?: number
   readonly bfd?: { readonly intervalMs: number; readonly multiplier: number }
-  readonly gracefulRestart?: { readonly restartTimeSeconds: number }
+  /** With `longLivedStaleTimeSeconds`, RFC 9494: BIRD and ours alone. */
+  readonly gracefulRestart?: { readonly restartTimeSeconds: number; readonly longLivedStaleTimeSeconds?: number }
   readonly isReflectorClient?: boolean
   readonly nextHopSelf?: boolean
   readonly maxPrefixes?: number
