@@ -88,8 +88,9 @@ export class Speaker implements AsyncDisposable {
     this.#checkReady()
   }
 
+  /** In the order of the configuration. */
   peers(): readonly PeerStatus[] {
-    return [...this.#peers.values()].map((peer) => peer.status())
+    return this.#config.peers.flatMap(({ name }) => this.#peers.get(name)?.status() ?? [])
   }
 
   /** `hard`: ends the session and begins anew. `soft`: asks for all routes again (RFC 2918). False: there is no such peer. */

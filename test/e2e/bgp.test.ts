@@ -155,3 +155,40 @@ test('an agent that is stopped or killed and started again loses no packet and n
   }
   for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 1500, lost: 0 })
 })
+
+test('route reflectors by label: one that dies and one that is taken back cost no packet', async (t) => {
+  using lab = new TestLab()
+  const { pods } = lab.up('--nodes', '4', '--pods', '1', '--routing', 'native')
+  const label = 'causeway.dev/route-reflector'
+  const isReflector = (node: string, is: boolean) => lab.kubectl('label', 'node', node, is ? `${label}=` : `${label}-`)
+  isReflector('node-1', true)
+  isReflector('node-2', true)
+  const reflectors = { nodeSelector: { matchLabels: { [label]: '' } } }
+  const patch = JSON.stringify({ spec: { nodeMesh: 'Auto', reflectors } })
+  lab.kubectl('patch', 'bgpconfiguration', 'default', '--type', 'merge', '-p', patch)
+  const clientsHave = async (...names: readonly string[]) => {
+    for (const client of ['node-3', 'node-4'])
+      await eventually(`${client} speaks with ${names.join(' and ')} alone`, () => {
+        const all = peers(lab, client)
+        const wanted = names.map((name) => `node/${name}`).join()
+        return all.map(({ name }) => name).join() === wanted && all.every(({ state }) => state === 'Established')
+      })
+  }
+  await clientsHave('node-1', 'node-2')
+  const { addrs } = pods.find(({ node }) => node === 'node-4')!
+  const flows = addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-3`, addr, Infinity, 0.01))
+  const toNode4 = () => routesOf(lab, 'node-3').filter(({ prefix, isBest }) => prefix === '10.244.3.0/24' && isBest)
+  await eventually('the way to node-4', () => toNode4().some(({ nextHops }) => nextHops.includes('172.30.1.14')))
+  lab.kill('agent-node-1')
+  await eventually('node-3 knows', () => peers(lab, 'node-3').some(({ state }) => state !== 'Established'))
+  assert.equal(toNode4().length, 1)
+  // not by "lab up", which has a mesh of all again
+  const agent = lab.startAgent('node-1')
+  t.after(() => agent.kill('SIGTERM'))
+  await clientsHave('node-1', 'node-2')
+  isReflector('node-2', false)
+  await clientsHave('node-1')
+  isReflector('node-3', true)
+  await eventually('node-4 has another one', () => areUp(lab, 'node-4', 2))
+  for (const flow of flows) assert.equal((await flow.stop()).lost, 0)
+})

@@ -117,29 +117,49 @@ export class TestLab implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const ping of pings) ping.kill('SIGKILL')
     must(causeway, 'lab', 'down', '--name', this.name)
   }
 }
 
+/** Pings that run: also of a test that fails none is left. */
+const pings = new Set<ChildProcess>()
+
 /** After the last packet ping waits for hardly longer than the time between two: that many more are sent, and not judged. */
 const notJudged = 50
 
-/** Pings in the background; `finish` tells how many of the packets were lost. */
+/** Pings in the background; `finish` tells how many of the packets were lost, `stop` also of so many as there were until then. */
 export function countPackets(netns: string, addr: string, packets: number, intervalSeconds: number) {
-  const options = ['-n', '-W', '1', '-i', String(intervalSeconds), '-c', String(packets + notJudged)]
+  const limit = Number.isFinite(packets) ? ['-c', String(packets + notJudged)] : []
+  const options = ['-n', '-W', '1', '-i', String(intervalSeconds), ...limit]
   const child = spawn('ip', ['netns', 'exec', netns, 'ping', ...options, addr])
+  pings.add(child)
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const { promise, resolve } = Promise.withResolvers<void>()
-  child.on('close', () => resolve())
+  child.on('close', () => {
+    pings.delete(child)
+    resolve()
+  })
+  const sentPackets = async (): Promise<number> => {
+    await promise
+    const [, sent] = /(\d+) packets transmitted/.exec(output) ?? []
+    assert.ok(sent, `ping told nothing: ${output}`)
+    return Number(sent) - notJudged
+  }
+  const judge = (sent: number): { sent: number; lost: number } => {
+    const answered = new Set(Array.from(output.matchAll(/ bytes from .* icmp_seq=(\d+) /g), ([, seq]) => Number(seq)))
+    const judged = Array.from({ length: sent }, (_, index) => index + 1)
+    return { sent, lost: judged.filter((seq) => !answered.has(seq)).length }
+  }
   return {
     async finish(): Promise<{ sent: number; lost: number }> {
-      await promise
-      const [, sent] = /(\d+) packets transmitted/.exec(output) ?? []
-      assert.equal(sent, String(packets + notJudged), `ping ended early: ${output}`)
-      const answered = new Set(Array.from(output.matchAll(/ bytes from .* icmp_seq=(\d+) /g), ([, seq]) => Number(seq)))
-      const judged = Array.from({ length: packets }, (_, index) => index + 1)
-      return { sent: packets, lost: judged.filter((seq) => !answered.has(seq)).length }
+      assert.equal(await sentPackets(), packets, `ping ended early: ${output}`)
+      return judge(packets)
+    },
+    async stop(): Promise<{ sent: number; lost: number }> {
+      child.kill('SIGINT')
+      return judge(await sentPackets())
     },
   }
 }
