@@ -75,22 +75,25 @@ function whyOf({ reason, kernel }: BgpRoute): string {
   return kernel?.reason === undefined ? reason : `received, not installed, because ${kernel.reason}`
 }
 
-function renderAdvertised(node: string, report: BgpAdvertisedReport): string {
-  const rows = byPrefix(report.routes).map(({ prefix, peer, nextHop, asPath, communities }) => [
+function renderAdvertised(node: string, report: BgpAdvertisedReport, isExplained: boolean): string {
+  const rows = byPrefix(report.routes).map(({ prefix, peer, nextHop, asPath, communities, notBecause }) => [
     prefix,
     peer,
     nextHop,
     asPath === '' ? '-' : asPath,
     communities.join(' '),
+    ...(isExplained ? [notBecause === undefined ? '' : `not told, because ${notBecause}`] : []),
   ])
-  return `${node}\n${table(['PREFIX', 'TO', 'NEXT HOP', 'AS PATH', 'COMMUNITIES'], rows)}`
+  const columns = ['PREFIX', 'TO', 'NEXT HOP', 'AS PATH', 'COMMUNITIES', ...(isExplained ? ['WHY NOT'] : [])]
+  return `${node}\n${table(columns, rows)}`
 }
 
 /** The path with what it is about; throws UsageError for a prefix that is none. */
-function withFilter(path: string, { peer, prefix }: RouteFilter): string {
+function withFilter(path: string, { peer, prefix, isExplained = false }: RouteFilter): string {
   const query = new URLSearchParams()
   if (peer !== undefined) query.set('peer', peer)
   if (prefix !== undefined) query.set('prefix', canonical(prefix))
+  if (isExplained) query.set('explain', '')
   return query.size === 0 ? path : `${path}?${query}`
 }
 
@@ -113,7 +116,7 @@ const verbs: Readonly<
   },
   advertised: {
     path: '/bgp/advertised',
-    render: (node, value) => renderAdvertised(node, value as BgpAdvertisedReport),
+    render: (node, value, isExplained) => renderAdvertised(node, value as BgpAdvertisedReport, isExplained),
   },
 }
 
@@ -143,7 +146,7 @@ export const bgpCommand: Command = {
   summary: 'show BGP sessions, learned and advertised routes, and why',
   help: `usage: causeway bgp peers [OPTIONS]
        causeway bgp routes [--explain] [--peer NAME] [--prefix CIDR] [OPTIONS]
-       causeway bgp advertised [--peer NAME] [--prefix CIDR] [OPTIONS]
+       causeway bgp advertised [--explain] [--peer NAME] [--prefix CIDR] [OPTIONS]
        causeway bgp reset PEER [--hard] [OPTIONS]
        causeway bgp speak CONFIG.json
 
@@ -154,7 +157,8 @@ reset        asks the neighbour for its routes again, or with --hard ends the se
 speak        runs a speaker alone, without a cluster and without touching the kernel's routes
 
   --prefix CIDR, --peer NAME   only what is about them
-  --explain     why a route was chosen, why another was not, why one was received and not installed
+  --explain     why a route was chosen, why another was not, why one was received and not installed;
+                of what is advertised: also what is not told to whom, and why
 ${agentOptionsHelp}`,
   run: async (args) => {
     if (args[0] === 'speak') return (await import('./bgp-speak.ts')).bgpSpeakCommand.run(args.slice(1))
@@ -170,8 +174,9 @@ ${agentOptionsHelp}`,
     const wanted = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
     if (wanted === undefined)
       throw new UsageError(`expected ${Object.keys(verbs).join(', ')}, reset or speak, not "${verb}"`)
-    const answers = await askAll<AnyReport>(findAgents(values), withFilter(wanted.path, values))
-    const render = (node: string, value: unknown): string => wanted.render(node, value, values.explain === true)
+    const isExplained = values.explain === true
+    const answers = await askAll<AnyReport>(findAgents(values), withFilter(wanted.path, { ...values, isExplained }))
+    const render = (node: string, value: unknown): string => wanted.render(node, value, isExplained)
     if (values.json) printJson(answers)
     else print(answers.map((answer) => renderAnswer(answer, render)).join('\n\n'))
     return answers.every(isFine) ? 0 : 1

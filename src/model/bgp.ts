@@ -197,6 +197,8 @@ export type RouteFilter = {
   readonly prefix?: string | undefined
   /** A neighbour's name. */
   readonly peer?: string | undefined
+  /** Of what is advertised: also what is not. */
+  readonly isExplained?: boolean
 }
 
 export type AdvertisedStatus = {
@@ -205,4 +207,6 @@ export type AdvertisedStatus = {
   readonly nextHop: string
   readonly asPath: string
   readonly communities: readonly string[]
+  /** It is not told, and this is why; only where that was asked for. */
+  readonly notBecause?: string
 }

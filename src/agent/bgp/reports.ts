@@ -24,7 +24,11 @@ export type BgpAdvertisedReport = { readonly silentBecause?: string; readonly ro
 
 /** What a question for routes is about. */
 export function filterOf(query: URLSearchParams): RouteFilter {
-  return { prefix: query.get('prefix') ?? undefined, peer: query.get('peer') ?? undefined }
+  return {
+    prefix: query.get('prefix') ?? undefined,
+    peer: query.get('peer') ?? undefined,
+    isExplained: query.has('explain'),
+  }
 }
 
 /** A BgpRoutesReport or BgpAdvertisedReport, written as its routes come. */

@@ -90,25 +90,35 @@ export class ExportRules {
 
   /** What the policy says of a path that may be advertised; undefined: it is not. */
   decide(path: Path, nlri: Nlri): Outcome | undefined {
-    if (!this.#isEligible(path)) return undefined
+    if (this.#refusal(path) !== undefined) return undefined
     const outcome = this.#policy.decide(nlri, path.attributes)
     return outcome.isAccepted ? outcome : undefined
   }
 
-  #isEligible(path: Path): boolean {
+  /** Why a path is not advertised; undefined: it is. */
+  whyNot(path: Path, nlri: Nlri): string | undefined {
+    const refusal = this.#refusal(path)
+    if (refusal !== undefined) return refusal
+    const outcome = this.#policy.decide(nlri, path.attributes)
+    return outcome.isAccepted ? undefined : `export policy: ${outcome.text}`
+  }
+
+  #refusal(path: Path): string | undefined {
     const { isInternal, isClient, hasLongLived, policy } = this.settings
     const { attributes } = path
-    if (!isInternal && policy === undefined) return false
-    if (isInternal && path.isInternal && !isClient && path.source?.isClient !== true) return false
+    if (!isInternal && policy === undefined) return 'there is no export policy for this external peer (RFC 8212)'
+    if (isInternal && path.isInternal && !isClient && path.source?.isClient !== true)
+      return 'an internal peer told it, and only reflectors pass that on to others (RFC 4456)'
     if (attributes.communities !== undefined) {
-      if (hasCommunity(attributes, WellKnownCommunity['no-advertise'])) return false
+      if (hasCommunity(attributes, WellKnownCommunity['no-advertise'])) return 'its community no-advertise'
       const isKeptIn =
         hasCommunity(attributes, WellKnownCommunity['no-export']) ||
         hasCommunity(attributes, WellKnownCommunity['no-export-subconfed'])
-      if (!isInternal && isKeptIn) return false
-      if (!hasLongLived && path.isLongLivedStale) return false
+      if (!isInternal && isKeptIn) return 'its community no-export'
+      if (!hasLongLived && path.isLongLivedStale)
+        return 'it is long-lived stale, of which the peer knows nothing (RFC 9494)'
     }
-    return this.nextHopOf(path) !== undefined
+    return this.nextHopOf(path) === undefined ? 'there is no next hop of its family' : undefined
   }
 
   nextHopOf(path: Path): PathNextHop | undefined {

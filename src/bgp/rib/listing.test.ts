@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Prefix } from '#/lib/addr.ts'
 import { acceptEverything, peerConfig, RibRig, speakerConfig } from './testing/rib-rig.ts'
 
 const nobody = { rules: [], otherwise: 'reject' } as const
@@ -44,6 +45,38 @@ test('a prefix that was only refused is there once, with all who sent it; one th
     ['b', 'c'],
   )
   assert.deepEqual(rig.advertised({ prefix: '10.2.0.0/24' }), [])
+})
+
+test('of what is not told to whom it says why', () => {
+  const only = (prefix: string) => ({
+    rules: [{ match: { prefixes: [{ prefix: Prefix.parse(prefix) }] }, action: 'accept' as const }],
+    otherwise: 'reject' as const,
+  })
+  const peers = [
+    peerConfig('a', { importPolicy: acceptEverything }),
+    peerConfig('internal', { importPolicy: acceptEverything }),
+    peerConfig('other', { importPolicy: acceptEverything, exportPolicy: only('10.1.0.0/24') }),
+  ]
+  const config = speakerConfig({ peers })
+  const rig = new RibRig(config)
+  const a = rig.up('a', { asn: config.asn, addr: '10.0.0.2' })
+  rig.up('internal', { asn: config.asn, addr: '10.0.0.3' })
+  rig.up('other', { asn: 65_009, addr: '10.0.0.4' })
+  rig.announce(a, ['10.1.0.0/24', '10.2.0.0/24'])
+  rig.settle()
+  const told = (peer: string) =>
+    rig.advertised({ peer, isExplained: true }).map(({ prefix, notBecause = 'told' }) => `${prefix} ${notBecause}`)
+  assert.deepEqual(told('a'), ['10.1.0.0/24 it is the peer that told it', '10.2.0.0/24 it is the peer that told it'])
+  const reflectorsOnly = 'an internal peer told it, and only reflectors pass that on to others (RFC 4456)'
+  assert.deepEqual(told('internal'), [`10.1.0.0/24 ${reflectorsOnly}`, `10.2.0.0/24 ${reflectorsOnly}`])
+  assert.deepEqual(told('other'), [
+    '10.1.0.0/24 told',
+    '10.2.0.0/24 export policy: no rule matches, and others are rejected',
+  ])
+  assert.deepEqual(
+    rig.advertised({ peer: 'other' }).map(({ prefix }) => prefix),
+    ['10.1.0.0/24'],
+  )
 })
 
 test('long lists come in short pieces, and go on over whatever changes meanwhile', () => {

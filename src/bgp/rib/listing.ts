@@ -9,7 +9,7 @@ import { type Inbound } from './inbound.ts'
 import { type LocRib } from './loc-rib.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Outbound } from './outbound.ts'
-import { advertisedStatus, pathStatuses } from './status.ts'
+import { advertisedStatus, notAdvertised, pathStatuses } from './status.ts'
 
 /** So many prefixes are looked at, or paths found, for a piece. */
 const pieceSize = 16
@@ -64,21 +64,35 @@ export class Listing {
     return peer === undefined ? statuses : statuses.filter((status) => status.peer === peer)
   }
 
-  /** What neighbours have been told, or are being told. */
-  *advertised({ prefix, peer }: RouteFilter): Generator<readonly AdvertisedStatus[], void, void> {
+  /** What neighbours have been told, or are being told; with `isExplained` also what is chosen and not told to them. */
+  *advertised({ prefix, peer, isExplained = false }: RouteFilter): Generator<readonly AdvertisedStatus[], void, void> {
     const wanted = prefix === undefined ? undefined : Prefix.tryParse(prefix)
     if (prefix !== undefined && wanted === undefined) return
-    const { outbound } = this.#deps
+    const { outbound, locRib } = this.#deps
     for (const name of peer === undefined ? [...outbound.neighbours] : [peer]) {
       for (const { group, source } of outbound.groupsOf(name)) {
         const { family } = group.rules.settings
         if (wanted !== undefined && wanted.family !== family) continue
         const own = wanted && nlriOf(wanted)
+        if (isExplained) {
+          const chosen = own === undefined ? locRib.destinations(family) : [[own, locRib.get(family, own)] as const]
+          yield* pieces(chosen, ([nlri, destination]) => {
+            const path = destination?.paths[0]
+            if (path === undefined) return []
+            const status =
+              path.source === source
+                ? notAdvertised(family, nlri, path, 'it is the peer that told it')
+                : advertisedStatus(group, nlri, path)
+            return [{ ...status, peer: name }]
+          })
+          continue
+        }
         const entries = own === undefined ? group.log.entries() : [[own, group.log.get(own)] as const]
         yield* pieces(entries, ([nlri, entry]) => {
           const path = entry?.path
-          const status = path === undefined || path.source === source ? undefined : advertisedStatus(group, nlri, path)
-          return status === undefined ? [] : [{ ...status, peer: name }]
+          return path === undefined || path.source === source
+            ? []
+            : [{ ...advertisedStatus(group, nlri, path), peer: name }]
         })
       }
     }

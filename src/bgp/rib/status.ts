@@ -52,19 +52,30 @@ export function pathStatuses(
   })
 }
 
-/** What members of a group are told of a path, but for whom; undefined when policy keeps it from them. */
-export function advertisedStatus(
-  { rules }: UpdateGroup,
-  nlri: Nlri,
-  path: Path,
-): Omit<AdvertisedStatus, 'peer'> | undefined {
+/** What members of a group are told of a path, but for whom; or why they are not. */
+export function advertisedStatus({ rules }: UpdateGroup, nlri: Nlri, path: Path): Omit<AdvertisedStatus, 'peer'> {
   const outcome = rules.decide(path, nlri)
-  if (outcome === undefined) return undefined
+  if (outcome === undefined) return notAdvertised(rules.settings.family, nlri, path, rules.whyNot(path, nlri) ?? '')
   const attributes = rules.attributesOf(path, outcome)
   return {
     prefix: prefixOf(nlri, rules.settings.family).toString(),
     nextHop: `${rules.nextHopOf(path)?.addr}`,
     asPath: asPathText(attributes.asPath),
     communities: communitiesOf(attributes),
+  }
+}
+
+export function notAdvertised(
+  family: Family,
+  nlri: Nlri,
+  { attributes, received }: Path,
+  notBecause: string,
+): Omit<AdvertisedStatus, 'peer'> {
+  return {
+    prefix: prefixOf(nlri, family).toString(),
+    nextHop: received === undefined ? ownNextHop : nextHopTexts(received).join(' '),
+    asPath: asPathText(attributes.asPath),
+    communities: communitiesOf(attributes),
+    notBecause,
   }
 }
