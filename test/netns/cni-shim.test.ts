@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, afterEach, beforeEach, describe, test } from 'node:test'
+import fc from 'fast-check'
 import { CniServer, type CniServerDeps } from '#/agent/cni/server.ts'
 import { silent } from '#/lib/log.ts'
 import { type CniOperation, type CniReply, cniVersions, decodeRequest, parseCniRequest } from '#/wire/cni/index.ts'
@@ -374,6 +375,24 @@ describe('an agent that breaks off', () => {
       assert.deepEqual(await spooled(), ['c1:eth0'])
     })
   }
+  test('or says anything at all: the shim tells the runtime what the agent said, or that it broke off', async () => {
+    const anything = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      // a whole one with some bytes cut out, and others put there
+      fc
+        .tuple(fc.nat(whole.length), fc.nat(8), fc.string({ unit: 'binary', maxLength: 8 }))
+        .map(([at, removed, put]) => whole.slice(0, at) + put + whole.slice(at + removed)),
+    )
+    const check = async (answer: string): Promise<void> => {
+      await using _ = await serveRaw((socket) => cut(socket, answer))
+      const { status, stdout } = await exec('GC')
+      const said = /^causeway-cni 1 0000000([01]) (\d{8})\n([^]*)$/.exec(answer)
+      const isWhole = said !== null && Number(said[2]) === Buffer.byteLength(said[3]!)
+      if (isWhole) assert.deepEqual([status, stdout], [Number(said[1]), said[3]])
+      else assert.deepEqual([status, (JSON.parse(stdout) as { code: number }).code], [1, 11])
+    }
+    await fc.assert(fc.asyncProperty(anything, check), { numRuns: 100 })
+  })
   test('gets an ADD three times at most', async () => {
     await using server = await serveRaw((socket) => cut(socket, whole.slice(0, -1)))
     fails(await exec('ADD'), 11, /agent broke off/)
