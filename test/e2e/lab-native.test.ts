@@ -29,11 +29,11 @@ for (const kind of ['bird', 'frr'] as const) {
     for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 300, lost: 0 })
     lab.up(...options)
     await recovered(lab, kind, 3, 'pod-default-web-1', addrs)
-    const again = flowsBetweenRacks(lab, addrs, 800)
+    const again = flowsBetweenRacks(lab, addrs, 600)
     lab.kill('agent-node-2')
     lab.up(...options)
     await recovered(lab, kind, 3, 'pod-default-web-1', addrs)
-    for (const flow of again) assert.deepEqual(await flow.finish(), { sent: 800, lost: 0 })
+    for (const flow of again) assert.deepEqual(await flow.finish(), { sent: 600, lost: 0 })
     assert.equal(vxlan.packets(), 0)
   })
 }
