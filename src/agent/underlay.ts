@@ -13,7 +13,10 @@ export type Underlay = {
   readonly connected: readonly ConnectedSubnet[]
   /** Devices with addresses of the node on which packets are dropped whose way back is another device (RFC 3704 section 2.2). */
   readonly strictDevices: readonly string[]
-  /** Devices whose router advertisements a node that does not forward yet takes, and that forwards does not (ip-sysctl.rst, accept_ra). */
+  /**
+   * Devices with addresses of the node whose router advertisements it takes as long as it does not forward, and then not any more
+   * (ip-sysctl.rst, accept_ra). Of others, such as bridges of containers, none should be taken.
+   */
   readonly raDevices: readonly string[]
   /** Whether the VXLAN device is there. */
   readonly hasTunnel: boolean
@@ -59,7 +62,7 @@ export function readUnderlay(
     mtuBytes,
     connected,
     strictDevices: [...new Set(nodeDevices)].filter(isStrict),
-    raDevices: raDevices([...links.values()]),
+    raDevices: raDevices(connected),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
   }
@@ -85,10 +88,8 @@ function isStrict(device: string): boolean {
   return Math.max(...values) === 1
 }
 
-function raDevices(links: readonly Link[]): string[] {
+function raDevices(connected: readonly ConnectedSubnet[]): string[] {
   if (readSysctl('net/ipv6/conf/all/forwarding') !== '0') return []
-  return links
-    .map(({ name }) => name)
-    .filter((name) => name !== 'lo' && !isOurLink(name) && readSysctl(`net/ipv6/conf/${name}/accept_ra`) === '1')
-    .toSorted()
+  const devices = new Set(connected.flatMap(({ device, isNodeAddress }) => (isNodeAddress ? [device] : [])))
+  return [...devices].filter((device) => readSysctl(`net/ipv6/conf/${device}/accept_ra`) === '1').toSorted()
 }

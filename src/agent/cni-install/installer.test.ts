@@ -3,14 +3,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -265,9 +268,6 @@ test('a chained plugin that cannot be used is left out, and told', async () => {
       /it speaks CNI 0\.2\.0, and no version that all others speak; it is left out/,
     ],
     [(scene) => scene.putPlugin('portmap'), /it speaks CNI in no version/],
-    [(scene) => scene.putBin('portmap', '#!/bin/sh\necho {}\n'), /its answer has no supportedVersions/],
-    [(scene) => scene.putBin('portmap', '#!/bin/sh\nexit 3\n'), /Command failed/],
-    [(scene) => scene.putBin('portmap', '\x7fELF of another machine'), /does not tell which CNI versions it speaks/],
   ]
   for (const [put, words] of why) {
     using scene = new Scene()
@@ -276,6 +276,32 @@ test('a chained plugin that cannot be used is left out, and told', async () => {
     await scene.chains()
     assert.match(scene.problems().join(), words)
   }
+})
+
+test('a chained plugin that does not answer stays, with the versions that all have, and is told', async () => {
+  const put: [put: (scene: Scene) => void, words: RegExp][] = [
+    [(scene) => scene.putBin('portmap', '#!/bin/sh\nexit 3\n'), /Command failed/],
+    [(scene) => scene.putBin('portmap', '#!/bin/sh\necho {}\n'), /its answer has no supportedVersions/],
+    [(scene) => scene.putBin('portmap', '\x7fELF of another machine'), /does not tell which CNI versions it speaks/],
+    [(scene) => symlinkSync('portmap', join(scene.config.binDir, 'portmap')), /ELOOP/],
+  ]
+  for (const [make, words] of put) {
+    using scene = new Scene()
+    mkdirSync(scene.config.binDir, { recursive: true })
+    make(scene)
+    scene.installer.start()
+    await scene.chains('portmap')
+    assert.match(scene.problems().join(), words)
+    assert.deepEqual(scene.list.cniVersions, ['0.3.1', '0.4.0', '1.0.0'])
+  }
+  // one that somebody is writing just now
+  using scene = new Scene()
+  scene.putPlugin('portmap', ...all)
+  const held = openSync(join(scene.config.binDir, 'portmap'), 'r+')
+  scene.installer.start()
+  await scene.chains('portmap')
+  assert.match(scene.problems().join(), /ETXTBSY/)
+  closeSync(held)
 })
 
 test('a configuration that runtimes take before ours is named, for as long as it is there', async () => {

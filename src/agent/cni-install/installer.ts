@@ -28,6 +28,8 @@ const graceMs = 60_000
 const pluginMode = 0o755
 /** Runtimes run as root; others have no business with it. */
 const conflistMode = 0o600
+/** Of a chained plugin that does not say: all reference plugins of the last years do. */
+const assumedVersions = ['0.3.1', '0.4.0', '1.0.0']
 
 export type CniInstallerDeps = {
   /** Whether an ADD would be served now. */
@@ -148,8 +150,11 @@ export class CniInstaller implements Disposable {
       if (spoken === undefined) {
         if (chain !== undefined) leaveOut('CAUSEWAY_CNI_CHAIN wants it, and it is not there')
       } else if (spoken.kind === 'asked') isWhole = false
-      else if (spoken.kind === 'unusable') leaveOut(spoken.why)
-      else if (versionsOfAll([...usable, { name, versions: spoken.versions }]).length === 0)
+      else if (spoken.kind === 'unknown') {
+        const message = `${spoken.why}; it is taken for one that speaks ${assumedVersions.join(', ')}`
+        problems.push({ object: `file${path}`, message })
+        usable.push({ name, versions: assumedVersions })
+      } else if (versionsOfAll([...usable, { name, versions: spoken.versions }]).length === 0)
         leaveOut(`it speaks CNI ${spoken.versions.join(', ') || 'in no version'}, and no version that all others speak`)
       else usable.push({ name, versions: spoken.versions })
     }

@@ -87,7 +87,10 @@ export class BfdService implements Disposable {
    * From here on nothing is watched.
    */
   rest(restartMs: number): void {
-    for (const { session } of this.#watched.values()) if (!session.isEnding) session.rest(restartMs)
+    for (const { session } of this.#watched.values()) {
+      if (session.isEnding) session[Symbol.dispose]()
+      else session.rest(restartMs)
+    }
     this.#close()
   }
 

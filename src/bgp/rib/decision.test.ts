@@ -76,6 +76,12 @@ test('a next hop on no subnet of this node stands behind all that can be reached
   const own = new Path({ origin: 0, asPath: [] })
   assert.equal(explain([far, own], options).get(own), 'own route')
   assert.equal(select([far, near], { ...options, subnets: [] }).best, far)
+  const lastResort = path({ nextHop: '10.0.0.8', communities: [0xffff_0006] })
+  assert.equal(select([lastResort, far], options).best, far, 'a last resort goes before nothing')
+  assert.equal(
+    explain([lastResort, far, near], options).get(lastResort),
+    'not as good: the best has not long-lived stale (RFC 9494)',
+  )
   // not known which there are
   assert.equal(select([far, near], one).best, far)
 })

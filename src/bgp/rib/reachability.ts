@@ -18,10 +18,14 @@ export function isReachable({ received }: Path, subnets: readonly Prefix[] | und
 
 /**
  * Those that can be used, if there are any. Section 9.1.2 has the others out of the decision altogether; but where there are only
- * such, as on a reflector that is in no path, the best of them is still what others are to be told.
+ * such, as on a reflector that is in no path, the best of them is still what others are to be told. Routes of last resort
+ * (RFC 9494) stay behind all others, whether these can be reached or not.
  */
 export function reachableOf(paths: readonly Path[], subnets: readonly Prefix[] | undefined): readonly Path[] {
   if (paths.length === 1 || subnets === undefined) return paths
-  const reachable = paths.filter((path) => isReachable(path, subnets))
-  return reachable.length === 0 ? paths : reachable
+  const fresh = paths.filter((path) => !path.isLongLivedStale)
+  const candidates = fresh.length === 0 ? paths : fresh
+  const reachable = new Set(candidates.filter((path) => isReachable(path, subnets)))
+  if (reachable.size === 0) return paths
+  return paths.filter((path) => reachable.has(path) || !candidates.includes(path))
 }

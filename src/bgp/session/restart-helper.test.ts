@@ -113,7 +113,7 @@ test('routes of last resort have their time once: neither a session without End-
   assert.deepEqual([told.at(-1), helper.isHelping], ['sweep b 4', false])
 })
 
-test('routes of last resort go with an end for good, and with a session that keeps nothing', () => {
+test('routes of last resort go with an end for good, and with a session that keeps nothing', async () => {
   for (const isDown of [true, false]) {
     const { clock, told, helper } = setUp()
     helper.sessionDown(restarting, {
@@ -123,7 +123,8 @@ test('routes of last resort go with an end for good, and with a session that kee
         [6, 1000],
       ]),
     })
-    void clock.advance(120_000)
+    await clock.advance(120_000)
+    assert.deepEqual(told, ['long-lived b 4', 'long-lived b 6'])
     if (isDown) helper.sessionDown({ kind: 'gone' }, terms)
     else helper.sessionUp(openMessage().capabilities, [4, 6], 300)
     assert.deepEqual(
