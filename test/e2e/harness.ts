@@ -6,6 +6,7 @@ import { connect } from '#/cluster/connect.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
 import { messageOf } from '#/lib/log.ts'
 import { labProcesses } from '#/lab/processes.ts'
+import { lostIn, sentIn } from '../ping-output.ts'
 
 export const causeway = new URL('../../causeway', import.meta.url).pathname
 
@@ -143,15 +144,11 @@ export function countPackets(netns: string, addr: string, packets: number, inter
   })
   const sentPackets = async (): Promise<number> => {
     await promise
-    const [, sent] = /(\d+) packets transmitted/.exec(output) ?? []
-    assert.ok(sent, `ping told nothing: ${output}`)
-    return Number(sent) - notJudged
+    const sent = sentIn(output)
+    assert.ok(sent !== undefined && sent > notJudged, `ping told nothing, or too little: ${output}`)
+    return sent - notJudged
   }
-  const judge = (sent: number): { sent: number; lost: number } => {
-    const answered = new Set(Array.from(output.matchAll(/ bytes from .* icmp_seq=(\d+) /g), ([, seq]) => Number(seq)))
-    const judged = Array.from({ length: sent }, (_, index) => index + 1)
-    return { sent, lost: judged.filter((seq) => !answered.has(seq)).length }
-  }
+  const judge = (sent: number) => ({ sent, lost: lostIn(output, sent).length })
   return {
     async finish(): Promise<{ sent: number; lost: number }> {
       assert.equal(await sentPackets(), packets, `ping ended early: ${output}`)

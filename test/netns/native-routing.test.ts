@@ -23,6 +23,7 @@ import { annotationsOf, type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing, routingStateAnnotation } from '#/model/routing.ts'
 import { nothingToDo } from '#/reconcile/driver.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
+import { lostIn, sentIn } from '../ping-output.ts'
 import { TestNetns } from './namespace.ts'
 
 // sysctls belong to the namespace of the calling thread, which here is the machine's
@@ -253,14 +254,13 @@ function flow(from: Node, to: Node): { end(): Promise<number> } {
   )
   return {
     async end() {
-      from.pod.sh(`kill -INT $(cat ${pid}); rm ${pid}`)
+      // until there are so many more: what was sent before is all judged
+      from.pod.sh(`sleep 0.5; kill -INT $(cat ${pid}); rm ${pid}`)
       const output = await running
-      const sent = Number(/(\d+) packets transmitted/.exec(output)?.[1])
-      const answered = new Set(Array.from(output.matchAll(/ bytes from .* icmp_seq=(\d+) /g), ([, seq]) => Number(seq)))
-      const judged = Array.from({ length: sent - underWay }, (_, index) => index + 1)
-      const lost = judged.filter((seq) => !answered.has(seq))
-      assert.deepEqual(lost, [], `${from.name} to ${to.name}`)
-      return judged.length
+      const judged = (sentIn(output) ?? 0) - underWay
+      assert.ok(judged > 0, `too few packets: ${output}`)
+      assert.deepEqual(lostIn(output, judged), [], `${from.name} to ${to.name}`)
+      return judged
     },
   }
 }

@@ -125,7 +125,8 @@ export class BgpKeeper implements AsyncDisposable {
 
   /** Whether neighbours are told of routes of this node's own. */
   get isAdvertising(): boolean {
-    return (this.#plan.config?.originated.length ?? 0) > 0 && this.#plan.config!.peers.length > 0
+    const { config } = this.#plan
+    return config !== undefined && config.originated.length > 0 && config.peers.length > 0
   }
 
   /** Whether that is known: all objects have been seen once. */

@@ -23,6 +23,8 @@ export function isReachable({ received }: Path, subnets: readonly Prefix[] | und
  */
 export function reachableOf(paths: readonly Path[], subnets: readonly Prefix[] | undefined): readonly Path[] {
   if (paths.length === 1 || subnets === undefined) return paths
+  // nearly always
+  if (paths.every((path) => isReachable(path, subnets))) return paths
   const fresh = paths.filter((path) => !path.isLongLivedStale)
   const candidates = fresh.length === 0 ? paths : fresh
   const reachable = new Set(candidates.filter((path) => isReachable(path, subnets)))
