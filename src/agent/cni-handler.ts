@@ -4,32 +4,37 @@
 import { type Prefix } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { KernelError, type Netlink } from '#/kernel/netlink.ts'
+import { type Datapath, type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
+import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
+import { type VethRemoval } from '#/datapath/veth-removal.ts'
+import { KernelError } from '#/kernel/netlink.ts'
+import { type DatapathName } from '#/model/datapath.ts'
 import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
 import { SysError } from '#/sys/libc.ts'
-import { attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
+import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
 import { resultOf } from './cni-result.ts'
 import { type Claim, type Endpoint, type EndpointStore, type Reservation } from './endpoints.ts'
 import { StateError } from './state-file.ts'
-import { isAnother, namespaceAt, ownNamespaceId } from './namespaces.ts'
-import { faultsOf } from './pod-check.ts'
-import { hasDevice, hostDeviceOf, type PodNetwork, PodNetworkError, unwirePod, wirePod } from './pod-network.ts'
+import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { readPodRequest } from './pod-request.ts'
-import { type VethRemoval } from './veth-removal.ts'
+import { type Refusal } from './readiness.ts'
 
 export type CniHandlerDeps = {
-  readonly netlink: Netlink
   readonly store: EndpointStore
-  /** What pods get now; a text saying why not, while the node has no network yet. */
-  readonly podNetwork: () => PodNetwork | string
-  /** Cuts a deleted pod off; its device may take a moment longer. */
-  readonly removal: Pick<VethRemoval, 'unplug' | 'flush'>
-  /** Why pods that run may not reach all others; undefined when nothing is known to be wrong. */
-  readonly trouble: () => string | undefined
+  readonly datapaths: Datapaths
+  /** By which one new pods are wired. */
+  readonly datapath: () => DatapathName
+  /** What pods get now. */
+  readonly podNetwork: () => PodNetworkState
+  readonly removal: Pick<VethRemoval, 'flush'>
   /** Called after pods came or went. */
   readonly onChange: () => void
   readonly log: Logger
 }
+
+/** Every operation but STATUS, which is about the node (cni-status.ts). */
+export type PodOperation = Exclude<CniOperation, { kind: 'status' }>
 
 type Of<K extends CniOperation['kind']> = Extract<CniOperation, { kind: K }>
 
@@ -37,6 +42,10 @@ const ok: CniReply = { kind: 'ok' }
 
 function failure(code: number, msg: string, details = ''): CniReply {
   return { kind: 'error', error: { code, msg, details } }
+}
+
+function noPodNetwork(why: string): CniReply {
+  return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', why)
 }
 
 function podNameOf({ args, containerId }: Of<'add'>): string {
@@ -50,51 +59,39 @@ function isExpected(error: unknown): boolean {
 }
 
 /** Why the CIDRs of a family have no address left, and what to do. */
-function exhaustion(cidrs: readonly Prefix[]): [msg: string, details: string] {
+function exhaustion(cidrs: readonly Prefix[]): Refusal {
   const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
-  if (small.length === cidrs.length) return [small.join('; '), '']
+  if (small.length === cidrs.length) return { msg: small.join('; '), details: '' }
   const which =
     cidrs.length === 1 ? `pod CIDR ${cidrs[0]} of this node is` : `pod CIDRs ${cidrs.join(', ')} of this node are`
   const count = cidrs.reduce((sum, cidr) => sum + poolOf(cidr).count, 0n)
-  return [
-    `${which} exhausted: all ${count} addresses are in use`,
-    'delete pods from this node, or give it a larger pod CIDR; causeway ipam show lists who has them',
-  ]
+  return {
+    msg: `${which} exhausted: all ${count} addresses are in use`,
+    details: 'delete pods from this node, or give it a larger pod CIDR; causeway ipam show lists who has them',
+  }
 }
 
 export class CniHandler {
-  readonly #netlink: Netlink
   readonly #store: EndpointStore
-  readonly #podNetwork: () => PodNetwork | string
+  readonly #datapaths: Datapaths
+  readonly #datapath: () => DatapathName
+  readonly #podNetwork: () => PodNetworkState
   readonly #removal: CniHandlerDeps['removal']
-  readonly #trouble: () => string | undefined
   readonly #onChange: () => void
   readonly #log: Logger
 
   constructor(deps: CniHandlerDeps) {
-    this.#netlink = deps.netlink
     this.#store = deps.store
+    this.#datapaths = deps.datapaths
+    this.#datapath = deps.datapath
     this.#podNetwork = deps.podNetwork
     this.#removal = deps.removal
-    this.#trouble = deps.trouble
     this.#onChange = deps.onChange
     this.#log = deps.log
   }
 
   /** Runs to its end without giving up control: calls cannot interleave, and a pass of the reconciler sees all or nothing. */
-  handle(request: CniOperation): CniReply {
-    const started = performance.now()
-    const reply = this.#dispatch(request)
-    const about = 'containerId' in request ? { containerId: request.containerId, ifName: request.ifName } : {}
-    this.#log.info(`CNI ${request.kind}`, {
-      ...about,
-      durationMs: Math.round((performance.now() - started) * 10) / 10,
-      result: reply.kind === 'error' ? `${reply.error.code}: ${reply.error.msg}` : 'ok',
-    })
-    return reply
-  }
-
-  #dispatch(request: CniOperation): CniReply {
+  handle(request: PodOperation): CniReply {
     try {
       switch (request.kind) {
         case 'add':
@@ -105,8 +102,6 @@ export class CniHandler {
           return this.#check(request)
         case 'gc':
           return this.#collectGarbage(request)
-        case 'status':
-          return this.#status()
       }
     } catch (error) {
       if (!isExpected(error)) throw error
@@ -115,10 +110,15 @@ export class CniHandler {
     }
   }
 
+  /** The one that wired the attachment; of one that is not known the one that new pods get, as all of them make veths of one name. */
+  #datapathOf(attachment: Attachment): Datapath {
+    return this.#datapaths[this.#store.find(attachment)?.datapath ?? this.#datapath()]
+  }
+
   #add(request: Of<'add'>): CniReply {
-    const network = this.#podNetwork()
-    if (typeof network === 'string')
-      return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', network)
+    const state = this.#podNetwork()
+    if (state.kind === 'absent') return noPodNetwork(state.why)
+    const { network } = state
     const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
@@ -128,7 +128,7 @@ export class CniHandler {
     if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
     // what a first attempt of this very attachment left goes first, whether the store knows of it or has been lost since:
     // it may hold the interface's name in the namespace
-    unwirePod(this.#netlink, { hostDevice: hostDeviceOf(request) })
+    this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
     if (this.#isTaken(request)) {
       this.#store.release(request)
       return failure(
@@ -164,7 +164,7 @@ export class CniHandler {
 
   #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
     try {
-      wirePod(this.#netlink, endpoint, network)
+      this.#datapaths[endpoint.datapath].wire(endpoint, network)
       this.#store.markReady(endpoint)
     } catch (error) {
       if (!isExpected(error)) throw error
@@ -178,7 +178,7 @@ export class CniHandler {
   /** Takes back what a failed ADD made; says what it could not. The address stays claimed while a device may have it. */
   #undo(endpoint: Endpoint): string[] {
     try {
-      unwirePod(this.#netlink, endpoint)
+      this.#datapaths[endpoint.datapath].unwire(endpoint)
       this.#store.release(endpoint)
       return []
     } catch (error) {
@@ -197,7 +197,8 @@ export class CniHandler {
         `the ${reservation.what} that pod ${pod} requests belongs to pod ${reservation.pod}`,
       )
     }
-    return failure(CniErrorCode.tryAgainLater, ...exhaustion(reservation.cidrs))
+    const { msg, details } = exhaustion(reservation.cidrs)
+    return failure(CniErrorCode.tryAgainLater, msg, details)
   }
 
   /**
@@ -207,7 +208,7 @@ export class CniHandler {
    */
   #del(request: Of<'del'>): CniReply {
     const { netns, ifName } = request
-    this.#removal.unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
+    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
     try {
       this.#store.release(request)
     } catch (error) {
@@ -222,9 +223,9 @@ export class CniHandler {
   }
 
   #check(request: Of<'check'>): CniReply {
-    const network = this.#podNetwork()
-    if (typeof network === 'string')
-      return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', network)
+    const state = this.#podNetwork()
+    if (state.kind === 'absent') return noPodNetwork(state.why)
+    const { network } = state
     const endpoint = this.#store.find(request)
     if (endpoint === undefined)
       return failure(CniErrorCode.unknownContainer, `${attachmentKey(request)} is not known on this node`)
@@ -234,7 +235,7 @@ export class CniHandler {
     const isOther = isAnother(namespace.id, endpoint.netnsId)
     const faults = [
       ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
-      ...faultsOf(this.#netlink, { ...endpoint, netns: request.netns }, network, request.prevResult),
+      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: request.netns }, network, request.prevResult),
     ]
     if (faults.length === 0) return ok
     return failure(
@@ -255,7 +256,7 @@ export class CniHandler {
     const failures: string[] = []
     for (const endpoint of stale) {
       try {
-        this.#removal.unplug(endpoint)
+        this.#datapaths[endpoint.datapath].unplug(endpoint)
         this.#store.release(endpoint)
       } catch (error) {
         failures.push(`${endpoint.pod}: ${messageOf(error)}`)
@@ -267,25 +268,12 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
-  /** A runtime that asks takes any error for a node without network, and drives its pods away: so it is ADD alone that counts. */
-  #status(): CniReply {
-    const why = this.#whyNoAdd()
-    if (why === undefined) return ok
-    const trouble = this.#trouble()
-    const [msg, details] = why
-    return trouble === undefined
-      ? failure(CniErrorCode.notAvailable, msg, details)
-      : failure(CniErrorCode.limitedConnectivity, `${msg}, and pods may not reach all others`, `${details}\n${trouble}`)
-  }
-
-  #whyNoAdd(): [msg: string, details: string] | undefined {
-    const network = this.#podNetwork()
-    if (typeof network === 'string') return ['the node has no pod network yet', network]
+  /** Why no ADD can be given an address, though there is a pod network; undefined when one can. */
+  shortage({ podCIDRs }: PodNetwork): Refusal | undefined {
     const unwritable = this.#store.trouble()
-    if (unwritable !== undefined) return ['no address can be given', unwritable]
-    for (const [, cidrs] of byFamily(network.podCIDRs)) {
+    if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
+    for (const [, cidrs] of byFamily(podCIDRs))
       if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
-    }
     return undefined
   }
 }

@@ -1,5 +1,7 @@
 // What an ADD answers: our interfaces, addresses and routes, after those of the plugins that ran before us.
-import { hostMacOf, type PodNetwork, podRoutes } from './pod-network.ts'
+import { type PodNetwork } from '#/datapath/datapath.ts'
+import { podRoutes } from '#/datapath/pod-side.ts'
+import { hostMacOf } from '#/datapath/veth.ts'
 import { type Endpoint } from './endpoints.ts'
 import { type CniResult } from '#/wire/cni/index.ts'
 

@@ -2,20 +2,21 @@
 // the next pass takes it.
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
-import { bridgeName, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
+import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
 /** `everything` includes kinds that are not named here. */
 export type Taken = {
   readonly everything: boolean
   readonly underlay: boolean
-  readonly kinds: ReadonlySet<string>
+  readonly kinds: ReadonlySet<ObjectKind>
 }
 
 export class Dirt {
   #everything = true
   #underlay = true
-  #kinds = new Set<string>()
+  #kinds = new Set<ObjectKind>()
 
   markEverything(): void {
     this.#everything = true
@@ -26,7 +27,7 @@ export class Dirt {
     this.#underlay = true
   }
 
-  mark(...kinds: readonly string[]): void {
+  mark(...kinds: readonly ObjectKind[]): void {
     for (const kind of kinds) this.#kinds.add(kind)
   }
 
@@ -107,7 +108,7 @@ export class NotificationReader {
     }
   }
 
-  #markIf(matters: boolean, kind: string): Urgency | undefined {
+  #markIf(matters: boolean, kind: ObjectKind): Urgency | undefined {
     if (matters) this.#dirt.mark(kind)
     return matters ? 'soon' : undefined
   }
@@ -151,10 +152,6 @@ export class NotificationReader {
   #markRoutesOver(device: string | undefined): void {
     if (device !== undefined && this.#knowledge.leadsOver(device)) this.#dirt.mark('route')
   }
-}
-
-function isOurDevice(name: string): boolean {
-  return name === bridgeName || name === vxlanName
 }
 
 function isUnchanged(a: Link, b: Link): boolean {

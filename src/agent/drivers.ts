@@ -1,15 +1,18 @@
 // The order in which kernel objects are made; they are deleted in the opposite one. Each line comes after what it refers to.
+import { PortDriver, type PodPorts } from '#/datapath/port-driver.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { AddressDriver, NeighbourDriver } from '#/reconcile/address-drivers.ts'
 import { type Driver } from '#/reconcile/driver.ts'
-import { LinkDriver, type PodPorts, PortDriver } from '#/reconcile/link-driver.ts'
+import { LinkDriver } from '#/reconcile/link-driver.ts'
 import { ForwardDriver } from '#/reconcile/forward-driver.ts'
 import { RouteDriver } from '#/reconcile/route-driver.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { TableDriver } from '#/reconcile/table-driver.ts'
 
 export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts): Driver[] {
+  const podDevices = Object.values(datapathKinds).map(({ podDevice }) => podDevice)
   return [
     new LinkDriver(netlink),
     // after the links: some sysctls belong to a device
@@ -19,7 +22,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new NeighbourDriver(netlink),
     // the overlay's door before the routes that lead others to use it, masquerade before pods can send
     new TableDriver(nftables),
-    new ForwardDriver(nftables),
+    new ForwardDriver(nftables, podDevices),
     new RouteDriver(netlink),
   ]
 }

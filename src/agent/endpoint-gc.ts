@@ -2,13 +2,13 @@
 // Runtimes lose pods when they are killed or their own state is removed, and most never call GC; each lost pod would cost
 // an address for ever. What is not known for sure counts as alive.
 import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
 import { findLink } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type BootClock } from '#/sys/boot-clock.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
-import { isAnother, namespaceAt } from './namespaces.ts'
-import { unwirePod } from './pod-network.ts'
+import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
 
 export type GcTimes = {
   readonly intervalMs: number
@@ -21,6 +21,7 @@ export const defaultGcTimes: GcTimes = { intervalMs: 30_000, graceMs: 60_000 }
 export type GcDeps = {
   readonly netlink: Netlink
   readonly store: EndpointStore
+  readonly datapaths: Datapaths
   readonly clock: Pick<BootClock, 'sinceBootMs'>
   /** Called after endpoints were released. */
   readonly onChange: () => void
@@ -105,10 +106,10 @@ export class EndpointGc implements Disposable {
   }
 
   #release(endpoint: Endpoint, why: string): boolean {
-    const { store, netlink, log } = this.#deps
+    const { store, datapaths, log } = this.#deps
     const addrs = endpoint.addrs.map(({ addr }) => String(addr))
     try {
-      unwirePod(netlink, endpoint)
+      datapaths[endpoint.datapath].unwire(endpoint)
       store.release(endpoint)
     } catch (error) {
       log.error('a leaked address could not be released', { pod: endpoint.pod, addrs, error: messageOf(error) })

@@ -45,5 +45,6 @@ export function toEndpoint(row: Row): Endpoint {
     bandwidth: JSON.parse(row.bandwidth) as Bandwidth,
     createdMs: row.created_ms,
     isReady: row.is_ready === 1,
+    datapath: 'bridge',
   }
 }

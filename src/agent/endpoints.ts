@@ -4,6 +4,7 @@
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
+import { type DatapathName } from '#/model/datapath.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
@@ -35,6 +36,8 @@ export type Endpoint = Attachment & {
   readonly createdMs: number
   /** False from reservation until the pod is wired. */
   readonly isReady: boolean
+  /** Which datapath wired it. */
+  readonly datapath: DatapathName
 }
 
 /** What an ADD asks the store for. */
@@ -228,6 +231,7 @@ export class EndpointStore {
       bandwidth: claim.bandwidth ?? {},
       createdMs: this.#clock.nowMs(),
       isReady: false,
+      datapath: 'bridge',
     }
     this.#insert(endpoint)
     return endpoint

@@ -7,34 +7,31 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { silent } from '#/lib/log.ts'
 import { askAgent } from './client.ts'
-import { AgentApi } from './http-api.ts'
+import { AgentApi, type Served } from './http-api.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'causeway-api-'))
 const socketPath = join(folder, 'agent.sock')
-const api = new AgentApi(
-  { socketPath },
-  {
-    endpoints: {
-      '/text': () => ({ status: 200, body: 'ok\n' }),
-      '/late': async () => ({ status: 200, body: { late: true } }),
-      '/broken': () => {
-        throw new Error('out of order')
-      },
-      '/long': (query) => ({ status: 200, json: pieces(Number(query.get('pieces')), false) }),
-      '/cut': () => ({ status: 200, json: pieces(3, true) }),
-      '/none-at-all': () => ({ status: 200, json: pieces(0, true) }),
+const api = new AgentApi({ socketPath }, silent)
+const served: Served = {
+  endpoints: {
+    '/text': () => ({ status: 200, body: 'ok\n' }),
+    '/late': async () => ({ status: 200, body: { late: true } }),
+    '/broken': () => {
+      throw new Error('out of order')
     },
-    actions: { '/do': (body) => ({ status: 200, body: { did: body } }) },
-    log: silent,
+    '/long': (query) => ({ status: 200, json: pieces(Number(query.get('pieces')), false) }),
+    '/cut': () => ({ status: 200, json: pieces(3, true) }),
+    '/none-at-all': () => ({ status: 200, json: pieces(0, true) }),
   },
-)
+  actions: { '/do': (body) => ({ status: 200, body: { did: body } }) },
+}
 
 async function* pieces(count: number, isCut: boolean) {
   for (let piece = 0; piece < count; piece++) yield `${piece},`.padEnd(1000)
   if (isCut) throw new Error('there is no more')
 }
 
-before(() => api.start())
+before(() => api.start(served))
 after(async () => {
   await api[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })

@@ -15,7 +15,8 @@ export type Endpoints = Readonly<Record<string, (query: URLSearchParams) => Answ
 /** Path -> what to do with the JSON of a POST, and what to answer. */
 export type Actions = Readonly<Record<string, (body: unknown) => Answer | Promise<Answer>>>
 
-export type AgentApiDeps = { readonly endpoints: Endpoints; readonly actions?: Actions; readonly log: Logger }
+/** What there is to ask for. */
+export type Served = { readonly endpoints: Endpoints; readonly actions?: Actions }
 
 /** An action says what to do in a few words; more than this is no request of ours. */
 const bodyLimitBytes = 64 << 10
@@ -96,14 +97,15 @@ async function listenOnPort(server: Server, port: number): Promise<void> {
 export type Place = { readonly socketPath: string } | { readonly port: number }
 
 export class AgentApi {
-  readonly #deps: AgentApiDeps
+  readonly #log: Logger
+  #served: Served = { endpoints: {} }
   readonly #server: Server
   readonly #place: Place
   #removeSocket: (() => Promise<void>) | undefined
 
-  constructor(place: Place, deps: AgentApiDeps) {
+  constructor(place: Place, log: Logger) {
     this.#place = place
-    this.#deps = deps
+    this.#log = log
     this.#server = createServer((request, response) => void this.#serve(request, response))
   }
 
@@ -112,7 +114,7 @@ export class AgentApi {
       await send(response, await this.#answer(request))
     } catch (error) {
       if (isGone(error)) return
-      this.#deps.log.error('request failed', { url: request.url, error: messageOf(error) })
+      this.#log.error('request failed', { url: request.url, error: messageOf(error) })
       // half an answer is cut off, so that nobody takes it for all of it
       if (response.headersSent) response.destroy()
       else await send(response, { status: 500, body: `${messageOf(error)}\n` })
@@ -120,7 +122,7 @@ export class AgentApi {
   }
 
   async #answer(request: IncomingMessage): Promise<Answer | LongAnswer> {
-    const { endpoints, actions = {} } = this.#deps
+    const { endpoints, actions = {} } = this.#served
     const { pathname: path, searchParams } = new URL(request.url ?? '/', 'http://agent')
     const [endpoint, action] = [endpoints[path], actions[path]]
     if (endpoint === undefined && action === undefined) {
@@ -134,7 +136,8 @@ export class AgentApi {
   }
 
   /** Throws when another live agent has the socket, or another process the port. */
-  async start(): Promise<void> {
+  async start(served: Served): Promise<void> {
+    this.#served = served
     if ('socketPath' in this.#place) this.#removeSocket = await listenOn(this.#server, this.#place.socketPath)
     else await listenOnPort(this.#server, this.#place.port)
   }

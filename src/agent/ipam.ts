@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { findLink, listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
@@ -14,8 +15,7 @@ import { Netns } from '#/sys/netns.ts'
 import { leakOf } from './endpoint-gc.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
 import { type Answer } from './http-api.ts'
-import { isAnother, namespaceAt } from './namespaces.ts'
-import { unwirePod } from './pod-network.ts'
+import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
 
 export type AddressState = 'in use' | 'being set up' | 'cooling down' | 'leaked'
 
@@ -57,6 +57,7 @@ export type ReleaseReport = { readonly pod: string; readonly addrs: readonly str
 export type IpamDeps = {
   readonly store: EndpointStore
   readonly netlink: Netlink
+  readonly datapaths: Datapaths
   /** What new pods get addresses from now. */
   readonly podCIDRs: () => readonly Prefix[]
   readonly leaksReleased: () => number
@@ -192,7 +193,7 @@ export class Ipam {
     const { addr: text, force } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
     const addr = typeof text === 'string' ? Addr.tryParse(text) : undefined
     if (addr === undefined) return { status: 400, body: `"${String(text)}" is no IP address\n` }
-    const { store, netlink, onChange, log } = this.#deps
+    const { store, netlink, datapaths, onChange, log } = this.#deps
     const endpoint = store.list().find((each) => addrsOf(each).includes(String(addr)))
     if (endpoint === undefined) {
       const rests = store.resting().some((each) => each.addr.equals(addr))
@@ -203,7 +204,7 @@ export class Ipam {
       const why = `${addr} is in use: the namespace of pod ${endpoint.pod} lives; delete the pod, or take its network away with --force`
       return { status: 409, body: `${why}\n` }
     }
-    unwirePod(netlink, endpoint)
+    datapaths[endpoint.datapath].unwire(endpoint)
     store.release(endpoint)
     onChange()
     const addrs = addrsOf(endpoint)

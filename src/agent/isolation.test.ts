@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 import { isolationOf, type Surroundings } from './isolation.ts'
 
 const routesTo = (...prefixes: readonly string[]) => ({
-  routes: prefixes.map((text) => ({ kind: 'blackhole' as const, dst: Prefix.parse(text), metric: 0 })),
+  verdicts: prefixes.map((text) => ({
+    way: 'native' as const,
+    origin: 'direct' as const,
+    nextHops: [],
+    dst: Prefix.parse(text),
+    node: 'other',
+    reason: '',
+  })),
 })
-const failed = (kind: string, key: string) => ({
+const failed = (kind: ObjectKind, key: string) => ({
   kind,
   key,
   state: 'error' as const,

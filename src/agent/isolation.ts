@@ -1,10 +1,11 @@
 // Whether this node can reach any other one. One that is out of reach is that node's trouble; all of them are this one's. Pure.
-import { type DesiredRoute, type Problem, routeKey } from '#/model/network.ts'
+import { type Problem } from '#/model/network.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 
 export type Surroundings = {
   /** By the name of each other node, what leads there. */
-  readonly plans: ReadonlyMap<string, { readonly routes: readonly DesiredRoute[] }>
+  readonly plans: ReadonlyMap<string, { readonly verdicts: readonly Verdict[] }>
   /** Whether a device has an address of this node. */
   readonly hasUnderlay: boolean
   readonly problems: readonly Problem[]
@@ -21,9 +22,10 @@ export function isolationOf({ plans, hasUnderlay, problems, failures }: Surround
   if (!hasUnderlay) return problems[0]?.message ?? 'the Node object of this node has no address'
   const failed = new Map(failures.flatMap(({ kind, key, message }) => (kind === 'route' ? [[key, message]] : [])))
   let first: string | undefined
-  for (const { routes } of plans.values())
-    for (const route of routes) {
-      const key = routeKey(route)
+  for (const { verdicts } of plans.values())
+    for (const verdict of verdicts) {
+      if (verdict.way === 'none') continue
+      const key = verdictKey(verdict)
       if (!failed.has(key)) return undefined
       first ??= `no route to another node can be made: ${key}: ${failed.get(key) ?? ''}`
     }

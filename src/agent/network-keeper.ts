@@ -5,31 +5,28 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
+import { isLower, type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
+import { type PodPorts } from '#/datapath/port-driver.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
-import { bridgeName, vxlanName } from '#/model/names.ts'
-import { type NetworkDelta, type NodeState, type PortState, type Problem } from '#/model/network.ts'
+import { type NetworkDelta, type NetworkSettings, type PortState, type Problem } from '#/model/network.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { type PlanDatapath } from '#/plan/datapath-plan.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
-import { type PeerContext } from '#/plan/peer-plan.ts'
-import { type NodeChange, type PeerDelta, PeerTable } from '#/plan/peers.ts'
+import { type NodeChange, type PeerTable } from '#/plan/peers.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
 import { routingStateFor } from '#/plan/routing-state.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
-import { type PodPorts } from '#/reconcile/link-driver.ts'
-import { type OnChanges, type PlannedChange, Reconciler } from '#/reconcile/reconciler.ts'
+import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { type ClusterView } from './cluster-view.ts'
-import { type AgentConfig } from './config.ts'
 import { type Dirt, type Taken } from './dirt.ts'
 import { allDrivers } from './drivers.ts'
 import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-routes.ts'
 import { OverlayLife } from './overlay-life.ts'
-import { isLower, type PodNetwork } from './pod-network.ts'
-import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
-
-/** Nodes that are planned, and routes that are written, before others on the event loop get their turn. */
-const nodesPerTurn = 50
+import { NetworkContext, nodesPerTurn } from './network-context.ts'
 
 export type NetworkKeeperDeps = {
   readonly view: ClusterView
@@ -37,16 +34,18 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
-  /** The cluster's routing; absent: that of the settings. The own Node object's annotation goes before either. */
-  readonly routing?: () => Routing
+  /** The datapaths that pods of this node have, or get. */
+  readonly datapaths: () => readonly PlanDatapath[]
+  /** The routing that is asked for, whoever asks. */
+  readonly routing: () => Routing
   /** Absent: there is no BGP. */
   readonly learned?: LearnedRoutes
   /** Whether routers are told of this node's pod CIDRs. */
   readonly isAdvertised?: () => boolean
   /** Gives pods that run their MTU. It is awaited where the MTU sinks, before packets take the narrower way. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
-  /** What others have to tell along with it. */
-  readonly otherProblems: () => readonly Problem[]
+  /** Told what pods get whenever that is decided, before any pod is told of it. */
+  readonly onPodNetwork?: (state: PodNetworkState) => void
   readonly log: Logger
   /** Told of everything that is written to the kernel. */
   readonly onChanges: OnChanges
@@ -56,8 +55,11 @@ export type NetworkKeeperDeps = {
   readonly nowMs?: () => number
 }
 
+export type NetworkKeeperConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
+
 export class NetworkKeeper implements Disposable {
-  readonly #config: AgentConfig
+  readonly #config: NetworkKeeperConfig
+  readonly #datapaths: () => readonly PlanDatapath[]
   readonly #view: ClusterView
   readonly #dirt: Dirt
   readonly #ports: () => readonly PortState[]
@@ -66,16 +68,12 @@ export class NetworkKeeper implements Disposable {
   readonly #advertises: () => boolean
   readonly #refreshPods: (network: PodNetwork) => Promise<void>
   readonly #overlayLife: OverlayLife
-  readonly #otherProblems: () => readonly Problem[]
-  readonly #log: Logger
+  readonly #onPodNetwork: (state: PodNetworkState) => void
   readonly #onNodes: (durationMs: number) => void
   readonly #netlink = new Netlink()
   readonly #nftables = new NftClient()
   readonly #reconciler: Reconciler
-  #underlay: Underlay = unknownUnderlay
-  #self: NodeState | undefined
-  #former: readonly Prefix[] = []
-  #peers: PeerTable | undefined
+  readonly #context: NetworkContext
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
@@ -84,20 +82,21 @@ export class NetworkKeeper implements Disposable {
   #routingState: RoutingState | undefined
   #problems: readonly Problem[] = []
   /** What pods get, once a pass has made it; until then why there is nothing. */
-  #podNetwork: PodNetwork | string = 'the agent has just started'
+  #podNetwork: PodNetworkState = { kind: 'absent', why: 'the agent has just started' }
 
-  constructor(config: AgentConfig, deps: NetworkKeeperDeps) {
+  constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
     this.#config = config
+    this.#datapaths = deps.datapaths
+    this.#context = new NetworkContext(this.#netlink, config.settings)
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
-    this.#routing = deps.routing ?? (() => config.settings.routing)
+    this.#routing = deps.routing
     this.#learned = deps.learned ?? nothingLearned
     this.#advertises = deps.isAdvertised ?? (() => false)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
     this.#overlayLife = new OverlayLife({ nowMs: deps.nowMs ?? (() => performance.now()) })
-    this.#otherProblems = deps.otherProblems
-    this.#log = deps.log
+    this.#onPodNetwork = deps.onPodNetwork ?? (() => {})
     this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
       netlink: this.#netlink,
@@ -113,7 +112,7 @@ export class NetworkKeeper implements Disposable {
     return [this.#netlink.portId, this.#nftables.portId]
   }
 
-  get podNetwork(): PodNetwork | string {
+  get podNetwork(): PodNetworkState {
     return this.#podNetwork
   }
 
@@ -131,22 +130,28 @@ export class NetworkKeeper implements Disposable {
 
   /** Networks of this node's devices, without pods'; sorted, each once. */
   get subnets(): readonly Prefix[] {
-    const byText = new Map(this.#underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
+    const byText = new Map(this.#context.underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
     return [...byText.values()].toSorted((a, b) => a.compare(b))
   }
 
   /** Why no other node is reached from here; undefined when one may be, or there is none. */
   get isolation(): string | undefined {
+    const { mtuBytes, problems } = this.#context.underlay
     return isolationOf({
-      plans: this.#peers?.plans ?? new Map(),
-      hasUnderlay: Object.keys(this.#underlay.mtuBytes).length > 0,
-      problems: this.#underlay.problems,
+      plans: this.peers?.plans ?? new Map(),
+      hasUnderlay: Object.keys(mtuBytes).length > 0,
+      problems,
       failures: this.failures,
     })
   }
 
   get peers(): PeerTable | undefined {
-    return this.#peers
+    return this.#context.peers
+  }
+
+  /** Which way packets go to each pod CIDR of another node, and why; sorted by CIDR. */
+  get verdicts(): readonly Verdict[] {
+    return [...(this.peers?.verdicts ?? [])].toSorted((a, b) => a.dst.compare(b.dst))
   }
 
   /** How this node crosses to others, as it is in the kernel; undefined while that is not known well enough to be told. */
@@ -157,18 +162,19 @@ export class NetworkKeeper implements Disposable {
 
   /** Why others may take this node for another than it is; undefined when they do not. */
   get untoldRouting(): string | undefined {
-    const routing = this.#peers?.routing ?? 'vxlan'
-    if (routing === 'vxlan' || this.#view.published !== undefined) return undefined
+    const routing = this.peers?.routing ?? 'vxlan'
+    // without the API nothing can be told, and what stood there before still stands
+    if (routing === 'vxlan' || this.#view.published !== undefined || !this.#isComplete) return undefined
     return `its Node object does not say yet that its routing is ${routing}`
   }
 
   wantsRoute(prefix: string): boolean {
-    return this.#peers?.wantsRoute(prefix) ?? false
+    return this.peers?.wantsRoute(prefix) ?? false
   }
 
   /** Whether routes of ours lead over the device that the kernel drops, without a word, when it goes down. */
   leadsOver(device: string): boolean {
-    return this.#peers?.leadsOver(device) ?? false
+    return this.peers?.leadsOver(device) ?? false
   }
 
   /** Brings the kernel up to date once; says how many objects failed, which then are dirty again. */
@@ -186,50 +192,58 @@ export class NetworkKeeper implements Disposable {
   async #passOver(taken: Taken): Promise<{ failed: number }> {
     const self = this.#view.self
     if (self === undefined) {
-      this.#podNetwork = this.#view.isComplete
+      const why = this.#view.isComplete
         ? `node ${this.#config.nodeName} has no pod CIDR yet`
         : 'the Kubernetes API has not answered yet'
-      this.#tell(this.#view.problems)
+      this.#setPodNetwork({ kind: 'absent', why })
+      this.#problems = this.#view.problems
       // whatever it was about, it is all to be done once there is something to do
       this.#dirt.markEverything()
       return { failed: 0 }
     }
-    const { peers, isNewContext } = await this.#contextFor(self, taken.underlay)
+    const routing = this.#routing()
+    const { peers, isNew: isNewContext } = await this.#context.update({
+      self,
+      routing,
+      ports: this.#ports(),
+      isUnderlayDirty: taken.underlay,
+    })
     const isNewlyComplete = this.#view.isComplete && !this.#isComplete
     this.#isComplete = this.#view.isComplete
     const isNewlyLearned = this.#learned.isReady && !this.#isLearned
     this.#isLearned = this.#learned.isReady
     const isOtherwiseAdvertised = this.#advertises() !== this.#isAdvertised
     this.#isAdvertised = this.#advertises()
-    const first = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
+    const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
-    const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), first)
+    const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), isAllDue)
     const isOverlayDue = this.#overlayLife.isDue({
       // a route that could not be changed still leads through it
       isNeeded: peers.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
       isComplete: this.#isComplete,
-      hasDevice: this.#hasOverlay || this.#underlay.hasTunnel,
+      hasDevice: this.#hasOverlay || this.#context.underlay.hasTunnel,
       published: this.#view.published,
     })
-    const isWhole = first || delta.isWholesale || isOverlayDue !== this.#isOverlayDue
+    const isWhole = isAllDue || delta.isWholesale || isOverlayDue !== this.#isOverlayDue
     this.#isOverlayDue = isOverlayDue
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
     if (!isWhole && kinds.size === 0) {
       this.#settleRouting(peers, delta.failedKinds)
-      this.#tell([...this.#ownProblems(peers), ...peers.problems])
+      this.#problems = [...this.#ownProblems(peers), ...peers.problems]
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: 0 }
     }
     const plan = this.#plan(peers)
-    const podNetwork = podNetworkOf(plan, this.#config)
-    this.#tell([...this.#ownProblems(peers), ...plan.problems])
+    const podNetwork = podNetworkOf(plan, this.#config.settings)
+    this.#problems = [...this.#ownProblems(peers), ...plan.problems]
     await this.#lowerPods(podNetwork)
     const { failed, failedKinds } = await this.#reconciler.apply(plan.network, {
       ...this.#compareOptions,
       ...(!isWhole && { kinds }),
     })
-    // only now: a pod that is wired needs the bridge, and expects to reach all others
-    this.#podNetwork = this.#bridgeFault ?? podNetwork
+    // only now: a pod that is wired needs the devices of its datapath, and expects to reach all others
+    const fault = this.#faultFor(plan)
+    this.#setPodNetwork(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
     this.#hasOverlay = plan.hasOverlay
     this.#settleRouting(peers, failedKinds)
     this.#dirt.mark(...failedKinds)
@@ -238,10 +252,10 @@ export class NetworkKeeper implements Disposable {
   }
 
   /** Why pods have nothing to be wired to. */
-  get #bridgeFault(): string | undefined {
-    const isNeeded = ({ kind, key }: ObjectStatus): boolean =>
-      (kind === 'link' && key === bridgeName) || (kind === 'address' && !key.endsWith(` dev ${vxlanName}`))
-    const failed = this.failures.find(isNeeded)
+  #faultFor({ neededByPods }: Plan): string | undefined {
+    const failed = this.failures.find(({ kind, key }) =>
+      neededByPods.some((needed) => needed.kind === kind && (needed.key === key || key === unreadKey)),
+    )
     return failed && `${failed.kind} ${failed.key}: ${failed.message ?? ''}`
   }
 
@@ -250,17 +264,18 @@ export class NetworkKeeper implements Disposable {
   }
 
   /** Where a narrower way is to come, pods must know before the first packet takes it; those that are wired meanwhile too. */
-  async #lowerPods(podNetwork: PodNetwork | string): Promise<void> {
+  async #lowerPods(podNetwork: PodNetworkState): Promise<void> {
     const before = this.#podNetwork
-    if (typeof podNetwork === 'string') return
-    // what an earlier agent gave them is not known; to be wired, pods still have to wait for the bridge
-    if (typeof before === 'string') return this.#refreshPods(podNetwork)
-    if (!isLower(podNetwork, before)) return
-    this.#podNetwork = podNetwork
-    await this.#refreshPods(podNetwork)
+    if (podNetwork.kind === 'absent') return
+    const { network } = podNetwork
+    // what an earlier agent gave them is not known; to be wired, pods still have to wait for their datapath's devices
+    if (before.kind === 'absent') return this.#refreshPods(network)
+    if (!isLower(network, before.network)) return
+    this.#setPodNetwork(podNetwork)
+    await this.#refreshPods(network)
   }
 
-  #settleRouting(peers: PeerTable, failedKinds: ReadonlySet<string>): void {
+  #settleRouting(peers: PeerTable, failedKinds: ReadonlySet<ObjectKind>): void {
     if (!this.#isComplete) return
     this.#routingState = routingStateFor({
       mode: peers.routing,
@@ -273,17 +288,15 @@ export class NetworkKeeper implements Disposable {
   }
 
   #ownProblems(peers: PeerTable): Problem[] {
-    const { problems, strictDevices } = this.#underlay
+    const { problems, strictDevices } = this.#context.underlay
     const isSettled = this.#isComplete && this.#isLearned
     return [...this.#view.problems, ...problems, ...routingProblems(peers, { strictDevices, isSettled })]
   }
 
   /** What a whole pass would change now. */
-  async preview(): Promise<{ changes: PlannedChange[]; problems: readonly Problem[] }> {
-    if (this.#peers === undefined) return { changes: [], problems: this.#problems }
-    const plan = this.#plan(this.#peers)
-    const changes = await this.#reconciler.preview(plan.network, this.#compareOptions)
-    return { changes, problems: this.#problems }
+  async preview(): Promise<PlannedChange[]> {
+    if (this.peers === undefined) return []
+    return this.#reconciler.preview(this.#plan(this.peers).network, this.#compareOptions)
   }
 
   #plan(peers: PeerTable): Plan {
@@ -291,36 +304,13 @@ export class NetworkKeeper implements Disposable {
       peers,
       isComplete: this.#isComplete,
       keepsOverlay: this.#isOverlayDue,
-      underlay: this.#underlay.mtuBytes,
-      raDevices: this.#underlay.raDevices,
+      underlay: this.#context.underlay.mtuBytes,
+      raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
       ports: this.#ports(),
+      datapaths: this.#datapaths(),
       settings: this.#config.settings,
     })
-  }
-
-  /** The peers as seen from this node as it is now. */
-  async #contextFor(self: NodeState, isUnderlayDirty: boolean): Promise<{ peers: PeerTable; isNewContext: boolean }> {
-    const before = this.#underlay
-    if (isUnderlayDirty || self !== this.#self) {
-      this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#config.settings)
-    }
-    const { mtuBytes, connected } = this.#underlay
-    const routing = self.routing ?? this.#routing()
-    const former = formerCIDRs(this.#ports(), self)
-    const { settings } = this.#config
-    const context: PeerContext = { self, underlay: mtuBytes, connected, routing, settings, formerCIDRs: former }
-    const isSame =
-      self === this.#self &&
-      routing === this.#peers?.routing &&
-      isSameText(former, this.#former) &&
-      isSameUnderlay(before, this.#underlay)
-    this.#self = self
-    this.#former = former
-    if (this.#peers && isSame) return { peers: this.#peers, isNewContext: false }
-    if (this.#peers === undefined) this.#peers = new PeerTable(context)
-    else for (const _ of this.#peers.changeContext(context, nodesPerTurn)) await setImmediate()
-    return { peers: this.#peers, isNewContext: true }
   }
 
   /** Takes over changed nodes and routes, and unless all is to be looked at anyway writes what they make different at once. */
@@ -329,19 +319,19 @@ export class NetworkKeeper implements Disposable {
     nodes: readonly NodeChange[],
     learned: readonly LearnedRouteChange[],
     isWhole: boolean,
-  ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<string> }> {
-    const failedKinds = new Set<string>()
-    const former = formerCIDRs(this.#ports(), peers.self)
+  ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<ObjectKind> }> {
+    const failedKinds = new Set<ObjectKind>()
+    const former = this.#context.formerCIDRs
     let isWholesale = false
     const deltas: NetworkDelta[] = []
     // all of them into the table first: whatever fails afterwards, a whole pass then plans from all that is known
     const portions = [
-      ...portionsOf(nodes).map((portion) => () => peers.update(portion)),
-      ...portionsOf(learned).map((portion) => () => peers.updateLearned(portion)),
+      ...portionsOf(nodes).map((portion) => () => peers.update(portion, this.#hasOverlay)),
+      ...portionsOf(learned).map((portion) => () => peers.updateLearned(portion, this.#hasOverlay)),
     ]
     for (const takeOver of portions) {
       const delta = takeOver()
-      deltas.push(this.#hasOverlay ? delta : withoutTunnel(delta))
+      deltas.push(delta)
       isWholesale ||= delta.isWholesale || touches(delta, former)
       await setImmediate()
     }
@@ -354,17 +344,9 @@ export class NetworkKeeper implements Disposable {
     return { isWholesale, failedKinds }
   }
 
-  /** Logs each problem when it appears and when it goes. */
-  #tell(ofNetwork: readonly Problem[]): void {
-    const problems = [...ofNetwork, ...this.#otherProblems()]
-    const text = ({ object, message }: Problem): string => `${object}: ${message}`
-    const before = new Set(this.#problems.map(text))
-    const now = new Set(problems.map(text))
-    for (const problem of problems)
-      if (!before.has(text(problem))) this.#log.warn(problem.message, { object: problem.object })
-    for (const { object, message } of this.#problems)
-      if (!now.has(text({ object, message }))) this.#log.info('problem gone', { object, problem: message })
-    this.#problems = problems
+  #setPodNetwork(state: PodNetworkState): void {
+    this.#podNetwork = state
+    this.#onPodNetwork(state)
   }
 
   [Symbol.dispose](): void {
@@ -373,21 +355,9 @@ export class NetworkKeeper implements Disposable {
   }
 }
 
-/** CIDRs of pods that this node has no more: whether they are served depends on who has them now. */
-function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
-  const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
-  const former = held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
-  return [...new Map(former.map((cidr) => [String(cidr), cidr])).values()].toSorted((a, b) => a.compare(b))
-}
-
 function portionsOf<T>(changes: readonly T[]): T[][] {
   const count = Math.ceil(changes.length / nodesPerTurn)
   return Array.from({ length: count }, (_, index) => changes.slice(index * nodesPerTurn, (index + 1) * nodesPerTurn))
-}
-
-/** Where there is no tunnel, nothing is to be changed about it. */
-function withoutTunnel(delta: PeerDelta): NetworkDelta {
-  return { routes: delta.routes, neighbours: new Map(), tunnelEnds: new Map() }
 }
 
 function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
@@ -395,23 +365,14 @@ function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
   return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
 }
 
-function isSameUnderlay(a: Underlay, b: Underlay): boolean {
-  return a.mtuBytes[4] === b.mtuBytes[4] && a.mtuBytes[6] === b.mtuBytes[6] && isSameText(a.connected, b.connected)
-}
-
-function isSameText(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
-}
-
 /** Pods get the underlay's MTU on their device and the tunnel's, as long as there is one, on the routes to other pods. */
-function podNetworkOf(plan: Plan, { settings }: AgentConfig): PodNetwork | string {
-  if (plan.podCIDRs.length === 0) return 'no pod CIDR of this node can be used: "causeway status" says why'
-  return {
-    podCIDRs: plan.podCIDRs,
-    overlay: settings.clusterCIDRs.flatMap((dst) => {
-      const mtuBytes = plan.podMtuBytes[dst.family]
-      return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
-    }),
-    deviceMtuBytes: plan.deviceMtuBytes,
-  }
+function podNetworkOf(plan: Plan, settings: NetworkSettings): PodNetworkState {
+  const { podCIDRs, podMtuBytes, deviceMtuBytes } = plan
+  if (podCIDRs.length === 0)
+    return { kind: 'absent', why: 'no pod CIDR of this node can be used: "causeway status" says why' }
+  const overlay = settings.clusterCIDRs.flatMap((dst) => {
+    const mtuBytes = podMtuBytes[dst.family]
+    return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
+  })
+  return { kind: 'there', network: { podCIDRs, overlay, deviceMtuBytes } }
 }

@@ -1,48 +1,12 @@
 // Brings pods that run already to another MTU: a changed underlay or another overlay needs no new pods.
 import { setImmediate } from 'node:timers/promises'
+import { type PodNetwork } from '#/datapath/datapath.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { findLink, linkSet } from '#/kernel/links.ts'
-import { Netlink } from '#/kernel/netlink.ts'
-import { listRoutes, routeReplace } from '#/kernel/routes.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
-import { Netns } from '#/sys/netns.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
-import { type PodNetwork, podRoutes } from './pod-network.ts'
 
-/**
- * Sets the MTU of a pod's device and of the routes that lead through the tunnel, where they differ; returns whether anything
- * did. The veth's host end has the MTU that was given last: a pod whose own end differs from it was changed by a later
- * plugin, and its device stays so; a route that is not there any more stays away. Throws KernelError, and the errno of
- * open(2) when the namespace is gone.
- */
-export function refreshPod(netlink: Netlink, endpoint: Endpoint, network: PodNetwork): boolean {
-  const { ifName, hostDevice } = endpoint
-  const wanted = { mtuBytes: network.deviceMtuBytes }
-  using netns = new Netns(endpoint.netns)
-  using inside = new Netlink(NETLINK_ROUTE, netns)
-  const host = findLink(netlink, hostDevice)
-  const pod = findLink(inside, ifName)
-  // what is not the other end of ours is another pod's, where the path was used again
-  if (host === undefined || pod?.peerIndex !== host.index) return false
-  const isOurs = pod.mtuBytes === host.mtuBytes
-  const podChanges = isOurs && pod.mtuBytes !== wanted.mtuBytes ? [linkSet(ifName, wanted)] : []
-  const routes = listRoutes(inside)
-  for (const { dst, gateway, mtuBytes } of podRoutes(endpoint.addrs, network)) {
-    if (mtuBytes === undefined) continue
-    const found = routes.find(
-      (route) =>
-        route.dst.equals(dst) && route.nextHops.some((hop) => hop.oif === pod.index && hop.gateway?.equals(gateway)),
-    )
-    if (found && found.mtuBytes !== mtuBytes) podChanges.push(routeReplace({ ...found, mtuBytes }, () => ifName))
-  }
-  // the host's end last: until it has the new MTU, another attempt knows that this one was cut off
-  inside.execute(...podChanges)
-  if (host.mtuBytes !== wanted.mtuBytes) netlink.execute(linkSet(hostDevice, wanted))
-  return podChanges.length > 0 || host.mtuBytes !== wanted.mtuBytes
-}
-
-export type PodRefresherDeps = { readonly netlink: Netlink; readonly store: EndpointStore; readonly log: Logger }
+export type PodRefresherDeps = { readonly datapaths: Datapaths; readonly store: EndpointStore; readonly log: Logger }
 
 export class PodRefresher {
   readonly #deps: PodRefresherDeps
@@ -75,10 +39,10 @@ export class PodRefresher {
   }
 
   #refreshOne(endpoint: Endpoint, network: PodNetwork): void {
-    const { netlink, log } = this.#deps
+    const { datapaths, log } = this.#deps
     try {
       const { pod } = endpoint
-      if (refreshPod(netlink, endpoint, network))
+      if (datapaths[endpoint.datapath].refresh(endpoint, network))
         log.info('pod has another MTU now', { pod, mtu: network.deviceMtuBytes })
     } catch (error) {
       this.#failed.add(attachmentKey(endpoint))

@@ -1,6 +1,6 @@
 // Which agents a command is about: this node's, one node's of a lab, or all of a lab.
 import { askAgent } from '#/agent/client.ts'
-import { agentSocketName } from '#/agent/agent.ts'
+import { agentSocketName } from '#/agent/places.ts'
 import { messageOf } from '#/lib/log.ts'
 import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import { agentSocketOf } from '#/lab/sandboxes.ts'

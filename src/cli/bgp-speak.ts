@@ -1,5 +1,5 @@
 // `causeway bgp speak`: a BGP speaker as a process of its own.
-import { agentSocketName } from '#/agent/agent.ts'
+import { agentSocketName } from '#/agent/places.ts'
 import { StandaloneSpeaker } from '#/agent/bgp/standalone.ts'
 import { createLogger, type Level } from '#/lib/log.ts'
 import { noMore, options, UsageError } from './args.ts'

@@ -1,6 +1,6 @@
 // `causeway clean`: removes everything of Causeway's from this node's kernel.
 import { askAgent } from '#/agent/client.ts'
-import { agentSocketName } from '#/agent/agent.ts'
+import { agentSocketName } from '#/agent/places.ts'
 import { clean } from '#/agent/clean.ts'
 import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'

@@ -200,11 +200,8 @@ async function servePods(args: readonly string[]): Promise<number> {
   const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
   await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
   kubelet.start()
-  await using api = new AgentApi(
-    { socketPath: paths.kubeletSocket },
-    { endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) }, log },
-  )
-  await api.start()
+  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, log)
+  await api.start({ endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) } })
   log.info('stopping', { signal: await stopRequested() })
   return 0
 }

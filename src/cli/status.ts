@@ -9,17 +9,21 @@ import { type Command, print, printJson } from './command.ts'
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   return (
     value !== undefined &&
-    value.isReady &&
+    value.readiness.state === 'ready' &&
     value.objects.every(({ state }) => state === 'done') &&
     value.problems.length === 0
   )
+}
+
+function readinessText({ readiness: { state, reasons } }: AgentStatus): string {
+  return reasons.length === 0 ? state : `${state}: ${reasons.map(({ message }) => message).join('; ')}`
 }
 
 function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
   if (value === undefined) return `${node}: ${error}`
   const { api } = value
   const lines = [
-    `${value.node}: ${value.isReady ? 'ready' : `not ready: ${value.reason}`}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
+    `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
     `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
     '',
     table(

@@ -1,12 +1,13 @@
 // Whether this machine can run a lab (or an agent) at all: tried out in a namespace of its own, not guessed from versions.
 import { Addr, Prefix } from '#/lib/addr.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
 import { messageOf } from '#/lib/log.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
-import { bridgeAdd, findLink, vxlanAdd } from '#/kernel/links.ts'
+import { findLink, vxlanAdd } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { routeAdd } from '#/kernel/routes.ts'
-import { bridgeName, deviceMac, routeProtocol, vtepGateways, vxlanName } from '#/model/names.ts'
+import { deviceMac, routeProtocol, vtepGateways, vxlanName } from '#/model/names.ts'
 import { takeInTable } from '#/plan/filter.ts'
 import { createNetns, type Netns, removeNetns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
@@ -23,7 +24,7 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
     {
       what: 'a bridge',
       needs: 'CONFIG_BRIDGE',
-      run: () => netlink.execute(bridgeAdd(bridgeName, deviceMac('a', 'a'))),
+      run: () => datapathKinds.bridge.tryOut(netlink),
     },
     {
       what: 'a VXLAN device in external mode',
@@ -35,7 +36,7 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
       needs: 'CONFIG_LWTUNNEL and CONFIG_NET_IP_TUNNEL',
       run: () => {
         const { index } = findLink(netlink, vxlanName)!
-        netlink.execute(addressAdd(findLink(netlink, bridgeName)!, Addr.parse('10.244.1.1'), 24))
+        netlink.execute(addressAdd(findLink(netlink, datapathKinds.bridge.podDevice)!, Addr.parse('10.244.1.1'), 24))
         const route = {
           dst: Prefix.parse('10.244.2.0/24'),
           type: 'unicast',

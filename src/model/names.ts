@@ -26,8 +26,9 @@ export const blackholeMetric = 0xffff_ffff
 const IP6_RT_PRIO_USER = 1024
 const metricSpread = 4096
 
-export const bridgeName = 'cw-br0'
 export const vxlanName = 'cw-vxlan'
+/** The node's devices that are ours, each with the kind of link that it is. One of another kind by that name is somebody else's. */
+export const ourDevices: Readonly<Record<string, 'bridge' | 'vxlan'>> = { 'cw-br0': 'bridge', [vxlanName]: 'vxlan' }
 /** Host ends of pod veths: this and eleven hexadecimal digits. */
 export const portPrefix = 'cwv'
 /** Device group (IFLA_GROUP) of pod veths that are unplugged and only wait for their deletion. */
@@ -52,10 +53,18 @@ export const vxlanAddr = '169.254.42.2'
 export const vtepGateways = { 4: '169.254.42.1', 6: 'fe80::4243' } as const
 export const vtepMac = '02:43:57:ff:ff:ff'
 
+/** Whether it is one of the node's own devices, by its name alone. */
+export function isOurDevice(name: string): boolean {
+  return Object.hasOwn(ourDevices, name)
+}
+
+/** Whether it is the host's end of a pod's veth, by its name alone. */
+export function isPodDevice(name: string): boolean {
+  return name.startsWith(portPrefix) && /^[0-9a-f]{11}$/.test(name.slice(portPrefix.length))
+}
+
 export function isOurLink(name: string): boolean {
-  return (
-    name === bridgeName || name === vxlanName || (name.startsWith(portPrefix) && /^[0-9a-f]{11}$/.test(name.slice(3)))
-  )
+  return isOurDevice(name) || isPodDevice(name)
 }
 
 /** FNV-1a, 32 bits: spreads names over MAC addresses and the like; not a secret and not a checksum. */

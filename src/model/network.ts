@@ -2,6 +2,8 @@
 // Devices are named, never numbered: an index is the kernel's business and changes when a device is made again.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type DatapathName } from './datapath.ts'
+import { vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
 
 /** One node of the cluster as its Node object tells it. */
@@ -27,6 +29,7 @@ export type PodAddress = { readonly addr: Addr; readonly cidr: Prefix }
 export type PortState = {
   readonly name: string
   readonly pod: string
+  readonly datapath: DatapathName
   /** Those that its addresses are from: a pod keeps them, and its gateway, when the node is given others. */
   readonly podCIDRs: readonly Prefix[]
 }
@@ -66,7 +69,7 @@ export type DesiredVxlan = {
   readonly port: number
 }
 export type DesiredLink = DesiredBridge | DesiredVxlan
-export type DesiredPort = { readonly name: string; readonly pod: string; readonly bridge: string }
+export type DesiredPort = { readonly name: string; readonly pod: string; readonly datapath: DatapathName }
 export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
 export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
 /** Through the tunnel to the node that owns `dst`. */
@@ -126,6 +129,9 @@ export const emptyNetwork: DesiredNetwork = {
   forwardFor: [],
 }
 
+/** Nearly all addresses are gateways of pods, of which the address alone says which is meant. */
+export const addressKey = ({ device, addr, prefixLength }: DesiredAddress): string =>
+  `${addr}/${prefixLength}${device === vxlanName ? ` dev ${device}` : ''}`
 export const routeKey = ({ dst }: DesiredRoute): string => String(dst)
 export const neighbourKey = ({ addr, device }: Omit<DesiredNeighbour, 'mac'>): string => `${addr} dev ${device}`
 export const addrOfNeighbourKey = (key: string): Addr => Addr.parse(key.split(' ')[0]!)

@@ -33,6 +33,24 @@ export function chooseCrossing(routing: Routing, { learned, direct, canTunnel, t
   return (routing === 'vxlan' ? (tunnel ?? native) : (native ?? tunnel)) ?? { kind: 'none' }
 }
 
+/** The reason of a choice in words, which the verdict keeps. `none` has no way to give a reason for: who asks knows what is missing. */
+export function reasonFor(
+  routing: Routing,
+  { learned, direct, canTunnel, takesTunnel }: Ways,
+  kind: 'native' | 'vxlan',
+): string {
+  const hasTunnel = canTunnel && takesTunnel
+  if (kind === 'vxlan') {
+    if (learned === undefined && direct === undefined) return 'BGP tells no way, and no subnet is shared with the node'
+    return 'routing is vxlan, and the node takes VXLAN'
+  }
+  const native = learned ? 'BGP tells this way' : 'a subnet is shared with the node'
+  if (routing !== 'vxlan') return native
+  return hasTunnel
+    ? native
+    : `${native}, and ${canTunnel ? 'the node takes no VXLAN' : 'no tunnel to the node can be built'}`
+}
+
 /** The other node's address on a subnet that both are on; IPv4 pods may go over IPv6 (RFC 8950), the other way round is none. */
 export function directHop(
   peer: NodeState,

@@ -1,7 +1,7 @@
 // The nftables tables of a node: masquerade for what leaves the cluster, who may bring packets through the tunnel, and
 // what pods may not send to the node.
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
-import { bridgeName, kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
+import { kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
@@ -14,6 +14,8 @@ export type NodeTableInput = {
   readonly podCIDRs: readonly Prefix[]
   /** Everything that is a pod, here or elsewhere. */
   readonly clusterCIDRs: readonly Prefix[]
+  /** The devices by which pods' packets come into the node's own stack. */
+  readonly podDevices: readonly string[]
   /** Absent: whoever sends VXLAN is let in. */
   readonly tunnel?: { readonly port: number; readonly ends: readonly Addr[] }
 }
@@ -64,7 +66,7 @@ function tunnelSets(ends: readonly Addr[]): NftSet[] {
  * cluster: only nodes may send it to this one, and pods may not send it at all, as masquerade would make it come from here.
  * (To pods' own addresses they may: nobody decapsulates there.) Rules that let through count by peer.
  */
-function tunnelChains(port: number): NftChain[] {
+function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
   const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
   // every packet of the node comes by, and hardly one is of the tunnel's outside
   const others: NftRule[] = [
@@ -87,10 +89,10 @@ function tunnelChains(port: number): NftChain[] {
     match: [{ kind: 'addrSet', field, family, set }],
     action: { kind: 'notrack' },
   })
-  const fromPods = (family: Family): NftRule => ({
+  const fromPods = (device: string, family: Family): NftRule => ({
     comment: `pods may not send VXLAN (IPv${family})`,
     match: [
-      { kind: 'device', field: 'iifname', name: bridgeName },
+      { kind: 'device', field: 'iifname', name: device },
       { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
     ],
     action: { kind: 'drop', counter: true },
@@ -102,7 +104,7 @@ function tunnelChains(port: number): NftChain[] {
       policy: 'accept',
       rules: [
         ...others,
-        ...families.map(fromPods),
+        ...podDevices.flatMap((device) => families.map((family) => fromPods(device, family))),
         ...families.map((family) =>
           known(family, 'saddr', tunnelEndSets(family)[0], `VXLAN from a node (IPv${family})`),
         ),
@@ -134,24 +136,24 @@ const filterPriority = 0
  * A BFD packet takes a BGP session down when it comes from where the neighbour is, by its source address; and pods can write any source
  * address. Pods are nobody's routers.
  */
-const podsIn: NftChain = {
-  name: 'pods-in',
-  hook: { type: 'filter', hook: 'input', priority: filterPriority },
-  policy: 'accept',
-  rules: [
-    {
+function podsIn(podDevices: readonly string[]): NftChain {
+  return {
+    name: 'pods-in',
+    hook: { type: 'filter', hook: 'input', priority: filterPriority },
+    policy: 'accept',
+    rules: podDevices.map((name) => ({
       comment: 'pods may not send BFD to this node',
       match: [
-        { kind: 'device', field: 'iifname', name: bridgeName },
+        { kind: 'device', field: 'iifname', name },
         { kind: 'l4proto', protocol: 'udp' },
         { kind: 'dport', port: bfdPort },
       ],
       action: { kind: 'drop', counter: true },
-    },
-  ],
+    })),
+  }
 }
 
-export function nodeTable({ podCIDRs, clusterCIDRs, tunnel }: NodeTableInput): NftTable {
+export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, tunnel }: NodeTableInput): NftTable {
   const postrouting: NftChain = {
     name: 'postrouting',
     hook: { type: 'nat', hook: 'postrouting', priority: srcnatPriority },
@@ -162,7 +164,7 @@ export function nodeTable({ podCIDRs, clusterCIDRs, tunnel }: NodeTableInput): N
     family: 'inet',
     name: tableName,
     sets: [...families.map((family) => clusterSet(family, clusterCIDRs)), ...(tunnel ? tunnelSets(tunnel.ends) : [])],
-    chains: [postrouting, podsIn, ...(tunnel ? tunnelChains(tunnel.port) : [])],
+    chains: [postrouting, podsIn(podDevices), ...(tunnel ? tunnelChains(tunnel.port, podDevices) : [])],
   }
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
+import { type PlanDatapath } from './datapath-plan.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
 import { PeerTable } from './peers.ts'
 
@@ -21,12 +22,29 @@ const settings = {
   routing: 'vxlan' as const,
 }
 
+/** A datapath with one device. */
+const planPods: PlanDatapath = ({ served }) => ({
+  sysctls: [],
+  links: [{ kind: 'bridge', name: 'pods0', mac: '02:00:00:00:00:01' }],
+  addresses: served.map((cidr) => ({ device: 'pods0', addr: cidr.at(1), prefixLength: cidr.length })),
+  podDevice: 'pods0',
+})
+
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
   const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.map((each) => [each.name, each]))
-  return planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings, ...more })
+  return planNetwork({
+    peers,
+    isComplete: true,
+    keepsOverlay: false,
+    underlay,
+    ports: [],
+    datapaths: [planPods],
+    settings,
+    ...more,
+  })
 }
 
 test('a node whose pod CIDRs routers are told of has the blackholes with VXLAN too', () => {
@@ -45,7 +63,7 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
   const peers = new PeerTable({ self: one, underlay, connected, routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   peers.update([['node-2', { ...two, routingState }]])
-  const input = { peers, isComplete: true, underlay, ports: [], settings }
+  const input = { peers, isComplete: true, underlay, ports: [], datapaths: [planPods], settings }
   const { network, hasOverlay, podMtuBytes, deviceMtuBytes } = planNetwork({ ...input, keepsOverlay: false })
   assert.deepEqual(
     network.routes.map(({ kind, dst }) => `${kind} ${dst}`),

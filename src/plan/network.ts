@@ -1,7 +1,8 @@
 // The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
-import { blackholeMetric, bridgeName, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
+import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
 import {
+  addressKey,
   type BlackholeRoute,
   type DesiredAddress,
   type DesiredNetwork,
@@ -12,6 +13,8 @@ import {
   type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
+import { type ObjectName } from '#/model/object-kinds.ts'
+import { type PlanDatapath } from './datapath-plan.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveHeld } from './held-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
@@ -30,6 +33,8 @@ export type PlanInput = {
   /** Routers are told of this node's pod CIDRs, whatever the routing. */
   readonly isAdvertised?: boolean
   readonly ports: readonly PortState[]
+  /** The datapaths that pods of this node have, or get. */
+  readonly datapaths: readonly PlanDatapath[]
   readonly settings: NetworkSettings
 }
 
@@ -39,6 +44,8 @@ export type Plan = {
   /** Those of this node's pod CIDRs that are its alone and large enough: pods get addresses from them. */
   readonly podCIDRs: readonly Prefix[]
   readonly hasOverlay: boolean
+  /** Devices and addresses without which no pod can be wired, by kind and key. */
+  readonly neededByPods: readonly ObjectName[]
   /** The largest packet of a family that reaches every node, whether it crosses in the tunnel or natively. */
   readonly podMtuBytes: { readonly [F in Family]?: number }
   /** For pods' devices: what the underlay carries without a tunnel. */
@@ -82,14 +89,8 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
           // before forwarding, with which the kernel gives up the default routes that it learned from routers
           ...raDevices.map((device) => ({ path: `net/ipv6/conf/${device}/accept_ra`, value: acceptRaOfRouters })),
           { path: 'net/ipv6/conf/all/forwarding', value: '1' },
-          // without this the bridge's link-local address is tentative for a second and no pod can be resolved
-          { path: `net/ipv6/conf/${bridgeName}/accept_dad`, value: '0' },
         ],
   )
-}
-
-function gateways(cidrs: readonly Prefix[]): DesiredAddress[] {
-  return cidrs.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length }))
 }
 
 /**
@@ -125,6 +126,7 @@ export function planNetwork({
   raDevices = [],
   isAdvertised = false,
   ports,
+  datapaths,
   settings,
 }: PlanInput): Plan {
   const self = peers.self
@@ -134,11 +136,13 @@ export function planNetwork({
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || peers.needsOverlay)
-  const plans = [...peers.plans].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plan]) => plan)
+  const ofPods = datapaths.map((plan) => plan({ nodeName: self.name, families, served }))
+  const podDevices = ofPods.map(({ podDevice }) => podDevice)
+  const remote = peers.objects(hasOverlay)
   const network: DesiredNetwork = {
-    sysctls: sysctls(families, hasOverlay, raDevices),
+    sysctls: [...sysctls(families, hasOverlay, raDevices), ...ofPods.flatMap((objects) => objects.sysctls)],
     links: [
-      { kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, self.name) },
+      ...ofPods.flatMap((objects) => objects.links),
       ...(hasOverlay
         ? [
             {
@@ -152,35 +156,42 @@ export function planNetwork({
           ]
         : []),
     ],
-    ports: ports.map(({ name, pod }) => ({ name, pod, bridge: bridgeName })),
-    addresses: [...gateways(served), ...(hasOverlay && families.includes(4) ? [tunnelAddress] : [])],
+    ports: ports.map(({ name, pod, datapath }) => ({ name, pod, datapath })),
+    addresses: [
+      ...ofPods.flatMap((objects) => objects.addresses),
+      ...(hasOverlay && families.includes(4) ? [tunnelAddress] : []),
+    ],
     neighbours: hasOverlay
       ? [
           ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),
-          ...plans.flatMap((plan) => plan.neighbours),
+          ...remote.neighbours,
         ]
       : [],
     routes: [
-      ...plans.flatMap((plan) => plan.routes),
+      ...remote.routes,
       ...peers.otherRoutes,
       ...(peers.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
     ],
     tables: [
       nodeTable({
         podCIDRs: served,
+        podDevices,
         clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...peers.outsideCIDRs], settings),
-        ...(hasOverlay &&
-          isComplete && { tunnel: { port: settings.vxlanPort, ends: plans.flatMap((plan) => plan.tunnelEnds) } }),
+        ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote.tunnelEnds } }),
       }),
       ...(hasOverlay ? [takeInTable] : []),
     ],
-    forwardFor: settings.opensForwardChains ? [bridgeName] : [],
+    forwardFor: settings.opensForwardChains ? podDevices : [],
   }
   return {
     network,
     problems: [...peers.problems, ...problems, ...outsideProblems(self, settings)],
     podCIDRs,
     hasOverlay,
+    neededByPods: ofPods.flatMap(({ links, addresses }): ObjectName[] => [
+      ...links.map(({ name }) => ({ kind: 'link', key: name }) as const),
+      ...addresses.map((address) => ({ kind: 'address', key: addressKey(address) }) as const),
+    ]),
     podMtuBytes: podMtu(self, peers, underlay, hasOverlay),
     deviceMtuBytes: Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
   }

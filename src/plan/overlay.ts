@@ -1,7 +1,8 @@
 // The tunnel to another node: a route per remote pod CIDR, which carries the tunnel's ends itself.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type DesiredNeighbour, type NodeState, type OverlayRoute, type UnderlayMtu } from '#/model/network.ts'
-import { overlayMetric, vtepGateways, vxlanName } from '#/model/names.ts'
+import { type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import { vtepGateways } from '#/model/names.ts'
+import { type VerdictTunnel } from '#/model/verdict.ts'
 
 /** Outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
 export const overheadBytes = { 4: 50, 6: 70 } as const
@@ -38,29 +39,10 @@ export function tunnelBetween(
   return { outer, src: addrOf(self, outer)!, dst: addrOf(peer, outer)!, mtuBytes }
 }
 
-/** Only where the peer is a flannel node there is a neighbour: its VTEP has an address and a MAC of its own. */
-export function overlayRoute(
-  peer: NodeState,
-  dst: Prefix,
-  { src, dst: end, mtuBytes }: Tunnel,
-  options: { readonly vni: number; readonly preferredSource: Addr | undefined },
-): { readonly route: OverlayRoute; readonly neighbour?: DesiredNeighbour } {
-  const { vni, preferredSource } = options
+/** Where the tunnel's frames are sent to: flannel's own convention is that a VTEP answers to the network address of its pod CIDR. */
+export function vtepOf(peer: NodeState, dst: Prefix): Pick<VerdictTunnel, 'gateway' | 'vtepMac'> {
   const vtepMac = peer.vtepMacs?.[dst.family]
-  // flannel's own convention: the VTEP answers to the network address of its pod CIDR
-  const gateway = vtepMac === undefined ? sharedGateways[dst.family] : dst.addr
-  const route: OverlayRoute = {
-    kind: 'overlay',
-    dst,
-    device: vxlanName,
-    gateway,
-    ...(preferredSource && { preferredSource }),
-    mtuBytes,
-    metric: overlayMetric(dst),
-    encap: { vni, src, dst: end },
-    node: peer.name,
-  }
-  return { route, ...(vtepMac !== undefined && { neighbour: { device: vxlanName, addr: gateway, mac: vtepMac } }) }
+  return vtepMac === undefined ? { gateway: sharedGateways[dst.family] } : { gateway: dst.addr, vtepMac }
 }
 
 const sharedGateways = { 4: Addr.parse(vtepGateways[4]), 6: Addr.parse(vtepGateways[6]) } as const

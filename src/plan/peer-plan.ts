@@ -1,21 +1,18 @@
-// What one other node costs in this node's kernel: which way packets cross to each of its pod CIDRs, and what that takes. Pure.
+// What is planned about one other node: the verdict of each of its pod CIDRs, and what follows for the node as a whole. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute } from '#/model/bgp.ts'
 import {
   type ConnectedSubnet,
-  type DesiredNeighbour,
-  type NativeRoute,
   type NetworkSettings,
   type NodeState,
-  type OverlayRoute,
   type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
-import { nativeMetric } from '#/model/names.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
-import { chooseCrossing, directHop } from './crossing.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
-import { overheadBytes, overlayRoute, tunnelBetween } from './overlay.ts'
+import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 const minimumMtuV6Bytes = 1280
 
@@ -35,9 +32,8 @@ export type TunnelMtu = { readonly family: Family; readonly mtuBytes: number }
 export type PeerPlan = {
   /** The pod CIDRs that are its alone. */
   readonly podCIDRs: readonly Prefix[]
-  readonly routes: readonly (OverlayRoute | NativeRoute)[]
-  /** Only where the peer is a flannel node: its VTEP has an address and a MAC of its own. */
-  readonly neighbours: readonly DesiredNeighbour[]
+  /** One of each of them. */
+  readonly verdicts: readonly Verdict[]
   /** The addresses that its tunnel packets come from and go to. */
   readonly tunnelEnds: readonly Addr[]
   /** What fits through the tunnel by family of pods, whether packets take it now or not. */
@@ -51,24 +47,24 @@ const nothing: ReadonlyMap<string, string> = new Map()
 
 export const noPeerPlan: PeerPlan = {
   podCIDRs: [],
-  routes: [],
-  neighbours: [],
+  verdicts: [],
   tunnelEnds: [],
   tunnels: [],
   unused: nothing,
   problems: [],
 }
 
-/** The gateway of a pod CIDR: its first address, on the node's bridge. */
-function gatewayOf(node: NodeState, family: Family): Addr | undefined {
-  return node.podCIDRs.find((cidr) => cidr.family === family)?.at(1)
+/** This node's gateways: the first address of its first pod CIDR of each family. */
+export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
+  const gateways: { [F in Family]?: Addr } = {}
+  for (const cidr of node.podCIDRs) gateways[cidr.family] ??= cidr.at(1)
+  return gateways
 }
 
 /** `learned` has BGP's routes by prefix. In the plan's `problems` is why packets cannot cross. */
 export function planPeer(peer: NodeState, context: PeerContext, learned: ReadonlyMap<string, LearnedRoute>): PeerPlan {
-  const { self, underlay, connected, routing, settings } = context
-  const routes: (OverlayRoute | NativeRoute)[] = []
-  const neighbours: DesiredNeighbour[] = []
+  const { self, underlay, connected, routing } = context
+  const verdicts: Verdict[] = []
   const tunnels: TunnelMtu[] = []
   const problems: Problem[] = []
   const unused = new Map<string, string>()
@@ -81,25 +77,19 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
     const told = learned.get(String(dst))
     const admission = told && admitPodCIDR(told, context)
     if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
-    const crossing = chooseCrossing(routing, {
+    const ways: Ways = {
       learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
       direct: directHop(peer, dst.family, connected),
       canTunnel: tunnel !== undefined,
       takesTunnel,
-    })
-    const preferredSource = gatewayOf(self, dst.family)
+    }
+    const crossing = chooseCrossing(routing, ways)
+    const about = { dst, node: peer.name }
     if (crossing.kind === 'native') {
       const { origin, nextHops } = crossing
-      routes.push({
-        kind: 'native',
-        dst,
-        metric: nativeMetric(dst),
-        origin,
-        nextHops,
-        // the same as through the tunnel: a connection of the node's own outlives a change of the way
-        ...(preferredSource && { preferredSource }),
-        node: peer.name,
-      })
+      const mtuBytes = underlay[nextHops[0]?.gateway.family ?? dst.family]
+      const reason = reasonFor(routing, ways, 'native')
+      verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
     } else if (crossing.kind === 'vxlan' && tunnel) {
       if (admission?.kind === 'admitted')
         unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${peer.name} takes VXLAN`)
@@ -107,12 +97,16 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
         tell(
           `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}: raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}`,
         )
-      const { route, neighbour } = overlayRoute(peer, dst, tunnel, { vni: settings.vni, preferredSource })
-      routes.push(route)
-      if (neighbour) neighbours.push(neighbour)
-    } else if (!isAwaited) tell(`no route to ${dst}: ${whyNone(peer, context, { canTunnel: tunnel !== undefined })}`)
+      const { mtuBytes, ...ends } = tunnel
+      const reason = reasonFor(routing, ways, 'vxlan')
+      verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(peer, dst) }, mtuBytes, reason })
+    } else {
+      const why = whyNone(peer, context, { canTunnel: tunnel !== undefined })
+      verdicts.push({ way: 'none', ...about, reason: isAwaited ? 'its network is being set up' : why })
+      if (!isAwaited) tell(`no route to ${dst}: ${why}`)
+    }
   }
-  return { podCIDRs: peer.podCIDRs, routes, neighbours, tunnelEnds: peer.addrs, tunnels, unused, problems }
+  return { podCIDRs: peer.podCIDRs, verdicts, tunnelEnds: peer.addrs, tunnels, unused, problems }
 }
 
 function whyNone(peer: NodeState, { self, routing }: PeerContext, { canTunnel }: { canTunnel: boolean }): string {

@@ -1,6 +1,6 @@
 // What many peers have a part in: counted in and out with each of them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type DesiredRoute, type NetworkSettings, type NodeState } from '#/model/network.ts'
+import { type DesiredHop, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { plainVxlan } from '#/model/routing.ts'
 import { type PeerPlan } from './peer-plan.ts'
 
@@ -108,10 +108,11 @@ export class PeerTally {
   }
 
   add(node: NodeState, plan: PeerPlan, { clusterCIDRs }: NetworkSettings): void {
-    for (const route of plan.routes) {
-      const { dst } = route
-      this.addRoute(route)
-      this.#ways[route.kind === 'overlay' ? 'vxlan' : 'native']++
+    for (const verdict of plan.verdicts) {
+      if (verdict.way === 'none') continue
+      const { dst, way } = verdict
+      this.#ways[way]++
+      if (verdict.way === 'native') this.addHops(verdict.nextHops)
       if (!clusterCIDRs.some((cidr) => cidr.contains(dst))) this.#outside.add(String(dst), dst)
     }
     for (const each of plan.tunnels) this.#mtus.add(mtuKey(each), each)
@@ -127,10 +128,11 @@ export class PeerTally {
 
   /** The same plan that was added. */
   remove(name: string, plan: PeerPlan): void {
-    for (const route of plan.routes) {
-      this.removeRoute(route)
-      this.#ways[route.kind === 'overlay' ? 'vxlan' : 'native']--
-      this.#outside.remove(String(route.dst))
+    for (const verdict of plan.verdicts) {
+      if (verdict.way === 'none') continue
+      this.#ways[verdict.way]--
+      if (verdict.way === 'native') this.removeHops(verdict.nextHops)
+      this.#outside.remove(String(verdict.dst))
     }
     for (const each of plan.tunnels) this.#mtus.remove(mtuKey(each))
     for (const addr of plan.tunnelEnds) this.#inside.remove(String(addr))
@@ -138,13 +140,13 @@ export class PeerTally {
     this.#nativeSenders.delete(name)
   }
 
-  /** A route that belongs to no node. */
-  addRoute(route: DesiredRoute): void {
-    if (route.kind === 'native') for (const { device } of route.nextHops) this.#devices.add(device, device)
+  /** Next hops of a native route, also of one that belongs to no node. */
+  addHops(nextHops: readonly DesiredHop[]): void {
+    for (const { device } of nextHops) this.#devices.add(device, device)
   }
 
-  removeRoute(route: DesiredRoute): void {
-    if (route.kind === 'native') for (const { device } of route.nextHops) this.#devices.remove(device)
+  removeHops(nextHops: readonly DesiredHop[]): void {
+    for (const { device } of nextHops) this.#devices.remove(device)
   }
 }
 

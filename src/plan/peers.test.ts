@@ -120,7 +120,7 @@ const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 function contentOf(table: PeerTable): unknown {
   return JSON.parse(
     JSON.stringify({
-      plans: [...table.plans].filter(([, plan]) => plan.routes.length + plan.tunnelEnds.length > 0).toSorted(byName),
+      plans: [...table.plans].filter(([, plan]) => plan.verdicts.length + plan.tunnelEnds.length > 0).toSorted(byName),
       others: table.otherRoutes,
       notInstalled: [...table.notInstalled].toSorted(byName),
       ways: table.wayCounts,
@@ -175,12 +175,11 @@ class Follower {
 }
 
 function wantedBy(table: PeerTable): unknown {
-  const plans = [...table.plans.values()]
-  const routes = [...plans.flatMap((plan) => plan.routes), ...table.otherRoutes]
+  const { routes, neighbours, tunnelEnds } = table.objects(true)
   return {
-    routes: routes.map((route) => JSON.stringify(route)).toSorted(),
-    neighbours: plans.flatMap(({ neighbours }) => neighbours.map((each) => JSON.stringify(each))).toSorted(),
-    tunnelEnds: [...new Set(plans.flatMap(({ tunnelEnds }) => tunnelEnds.map(String)))].toSorted(),
+    routes: [...routes, ...table.otherRoutes].map((route) => JSON.stringify(route)).toSorted(),
+    neighbours: neighbours.map((each) => JSON.stringify(each)).toSorted(),
+    tunnelEnds: [...new Set(tunnelEnds.map(String))].toSorted(),
   }
 }
 
@@ -240,9 +239,7 @@ test('another context plans everything anew, a portion at a time', () => {
 })
 
 function wantedPrefixes(table: PeerTable): string[] {
-  return [...[...table.plans.values()].flatMap(({ routes }) => routes), ...table.otherRoutes].map(({ dst }) =>
-    String(dst),
-  )
+  return [...table.objects(true).routes, ...table.otherRoutes].map(({ dst }) => String(dst))
 }
 
 test('a change of a learned route touches its prefix alone', () => {
@@ -297,15 +294,16 @@ test('a flannel node is reached at its own VTEP, others at the shared one', () =
     ['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'], 'aa:bb:cc:00:00:01')],
     ['b', node('b', ['10.244.2.0/24'], ['172.30.1.3'])],
   ])
-  const [flannel, ours] = ['a', 'b'].map((name) => table.plans.get(name)!)
-  assert.deepEqual(JSON.parse(JSON.stringify(flannel!.neighbours)), [
+  const { routes, neighbours } = table.objects(true)
+  // the flannel node's alone: others have none
+  assert.deepEqual(JSON.parse(JSON.stringify(neighbours)), [
     { device: 'cw-vxlan', addr: '10.244.1.0', mac: 'aa:bb:cc:00:00:01' },
   ])
-  const gatewayOf = ([route]: readonly DesiredRoute[]): string => {
+  const gatewayOf = (name: string): string => {
+    const route = routes.find((each) => each.node === name)
     assert.ok(route?.kind === 'overlay')
     return String(route.gateway)
   }
-  assert.equal(gatewayOf(flannel!.routes), '10.244.1.0')
-  assert.deepEqual(ours!.neighbours, [])
-  assert.equal(gatewayOf(ours!.routes), '169.254.42.1')
+  assert.equal(gatewayOf('a'), '10.244.1.0')
+  assert.equal(gatewayOf('b'), '169.254.42.1')
 })

@@ -1,24 +1,24 @@
 // The plan of all other nodes and of BGP's routes, kept up to date change by change. Pure: how a state came about makes no
 // difference to it, which its test compares with tables made from scratch.
-import { type Prefix } from '#/lib/addr.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
   type DesiredNeighbour,
-  type DesiredRoute,
   type NativeRoute,
   type NetworkDelta,
   neighbourKey,
   type NodeState,
   type Problem,
-  routeKey,
   type TunnelEndChange,
 } from '#/model/network.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
-import { noPeerPlan, type PeerContext, type PeerPlan, planPeer } from './peer-plan.ts'
+import { gatewaysOf, noPeerPlan, type PeerContext, type PeerPlan, planPeer } from './peer-plan.ts'
 import { PeerTally, type WayCounts } from './peer-tally.ts'
+import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
 import { RouteChanges } from './route-changes.ts'
 
 /** `isWholesale`: something that belongs to no single peer depends on it too, and the whole network must be planned anew. */
@@ -30,7 +30,8 @@ export class PeerTable {
   readonly #claims = new ClaimIndex()
   readonly #plans = new Map<string, PeerPlan>()
   readonly #problems = new Map<string, readonly Problem[]>()
-  readonly #routes = new Map<string, DesiredRoute>()
+  /** By the text of its pod CIDR. */
+  readonly #verdicts = new Map<string, Verdict>()
   /** By pod CIDR, the node whose it is. */
   readonly #owners = new Map<string, string>()
   readonly #learned = new Map<string, LearnedRoute>()
@@ -39,10 +40,12 @@ export class PeerTable {
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new PeerTally()
   #context: PeerContext
+  #lowering: Lowering
 
   /** `context.self` counts as a node, whether it is among the changes or not. */
   constructor(context: PeerContext) {
     this.#context = context
+    this.#lowering = loweringFor(context)
     this.#claims.update(context.self.name, context.self)
   }
 
@@ -82,7 +85,24 @@ export class PeerTable {
 
   /** Whether there is to be a route to that prefix, by its text. */
   wantsRoute(prefix: string): boolean {
-    return this.#routes.has(prefix) || this.#others.has(prefix)
+    const verdict = this.#verdicts.get(prefix)
+    return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
+  }
+
+  /** Which way packets go to each pod CIDR of another node, and why; in no order. */
+  get verdicts(): Iterable<Verdict> {
+    return this.#verdicts.values()
+  }
+
+  /** What all other nodes ask of this node's kernel, in the order of their names; `update` tells the differences of the same. */
+  objects(hasOverlay: boolean): RemoteObjects {
+    const sorted = [...this.#plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
+    const all = sorted.map(([, plan]) => objectsOf(plan, this.#lowering, hasOverlay))
+    return {
+      routes: all.flatMap(({ routes }) => routes),
+      neighbours: all.flatMap(({ neighbours }) => neighbours),
+      tunnelEnds: all.flatMap(({ tunnelEnds }) => tunnelEnds),
+    }
   }
 
   /** Another node that has pods in that CIDR, if there is one. */
@@ -115,18 +135,18 @@ export class PeerTable {
     return this.#tally.wayCounts
   }
 
-  /** Takes over changes of other nodes. */
-  update(changes: Iterable<NodeChange>): PeerDelta {
+  /** Takes over changes of other nodes. `hasOverlay`: whether there is a tunnel, of whose objects the difference is told too. */
+  update(changes: Iterable<NodeChange>, hasOverlay = true): PeerDelta {
     const affected = new Set<string>()
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
       for (const other of this.#claims.update(name, node)) affected.add(other)
     }
-    return this.#replan(affected, [])
+    return this.#replan(affected, [], hasOverlay)
   }
 
   /** Takes over changes of BGP's routes. */
-  updateLearned(changes: Iterable<LearnedRouteChange>): PeerDelta {
+  updateLearned(changes: Iterable<LearnedRouteChange>, hasOverlay = true): PeerDelta {
     const names = new Set<string>()
     const prefixes: string[] = []
     for (const { prefix, route } of changes) {
@@ -137,7 +157,7 @@ export class PeerTable {
       if (owner === undefined) prefixes.push(key)
       else names.add(owner)
     }
-    return this.#replan(names, prefixes)
+    return this.#replan(names, prefixes, hasOverlay)
   }
 
   /** Another context: all is planned anew, a portion at each step, because there may be thousands. */
@@ -145,23 +165,24 @@ export class PeerTable {
     const { name } = this.#context.self
     this.#claims.update(name, undefined)
     this.#context = context
+    this.#lowering = loweringFor(context)
     const affected = this.#claims.update(context.self.name, context.self)
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
-      yield void this.#replan(names.slice(start, start + portion), [])
+      yield void this.#replan(names.slice(start, start + portion), [], true)
     const prefixes = [...this.#learned.keys()]
     for (let start = 0; start < prefixes.length; start += portion)
-      yield void this.#replan([], prefixes.slice(start, start + portion))
+      yield void this.#replan([], prefixes.slice(start, start + portion), true)
   }
 
   /** `prefixes` are those of BGP's routes that nodes may have nothing to do with. */
-  #replan(names: Iterable<string>, prefixes: Iterable<string>): PeerDelta {
+  #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): PeerDelta {
     const routes = new RouteChanges()
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
-    const after: { name: string; node: NodeState | undefined; before: PeerPlan; plan: PeerPlan }[] = []
+    const after: { name: string; node: NodeState | undefined; plan: PeerPlan; formerEnds: readonly Addr[] }[] = []
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
     let isSelfAffected = false
@@ -177,21 +198,25 @@ export class PeerTable {
       else this.#plans.delete(name)
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
-      this.#forget(name, before, routes, others)
+      this.#forget(name, before, others)
       this.#tally.remove(name, before)
-      for (const neighbour of before.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
-      for (const addr of before.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
-      after.push({ name, node, before, plan })
+      const gone = objectsOf(before, this.#lowering, hasOverlay)
+      for (const route of gone.routes) routes.remove(route)
+      for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
+      for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
+      after.push({ name, node, plan, formerEnds: gone.tunnelEnds })
     }
     // what one node lost another may have won, so what is wanted comes after all that is not
-    for (const { name, node, before, plan } of after) {
-      this.#keep(name, plan, routes, others)
+    for (const { name, node, plan, formerEnds } of after) {
+      this.#keep(name, plan, others)
       if (node) this.#tally.add(node, plan, this.#context.settings)
-      for (const neighbour of plan.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
-      for (const addr of plan.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
+      const wanted = objectsOf(plan, this.#lowering, hasOverlay)
+      for (const route of wanted.routes) routes.add(route)
+      for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
+      for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
       // nearly always a node's ends are what they were
-      if (isSameList(before.tunnelEnds, plan.tunnelEnds))
-        for (const addr of plan.tunnelEnds) tunnelEnds.delete(String(addr))
+      if (isSameList(formerEnds, wanted.tunnelEnds))
+        for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
     }
     const tallied = this.#tally.end()
     if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#learned.keys()) others.add(key)
@@ -201,10 +226,9 @@ export class PeerTable {
   }
 
   /** While a context changes, a portion may forget what an earlier one gave to another node. */
-  #forget(name: string, plan: PeerPlan, routes: RouteChanges, others: Set<string>): void {
-    for (const route of plan.routes) {
-      routes.remove(route)
-      if (this.#routes.get(routeKey(route)) === route) this.#routes.delete(routeKey(route))
+  #forget(name: string, plan: PeerPlan, others: Set<string>): void {
+    for (const verdict of plan.verdicts) {
+      if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
@@ -215,11 +239,8 @@ export class PeerTable {
     }
   }
 
-  #keep(name: string, plan: PeerPlan, routes: RouteChanges, others: Set<string>): void {
-    for (const route of plan.routes) {
-      routes.add(route)
-      this.#routes.set(routeKey(route), route)
-    }
+  #keep(name: string, plan: PeerPlan, others: Set<string>): void {
+    for (const verdict of plan.verdicts) this.#verdicts.set(verdictKey(verdict), verdict)
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
       const why = plan.unused.get(key)
@@ -238,7 +259,7 @@ export class PeerTable {
     const admission = learned && this.#admit(learned)
     if (before) {
       routes.removeUnlessAdded(before)
-      this.#tally.removeRoute(before)
+      this.#tally.removeHops(before.nextHops)
       this.#others.delete(key)
     }
     if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
@@ -248,7 +269,7 @@ export class PeerTable {
     const { nextHops } = admission
     const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
     routes.add(route)
-    this.#tally.addRoute(route)
+    this.#tally.addHops(nextHops)
     this.#others.set(key, route)
   }
 
@@ -261,6 +282,10 @@ export class PeerTable {
       nodeAddrs: this.#tally.insideAddrs,
     })
   }
+}
+
+function loweringFor({ self, settings }: PeerContext): Lowering {
+  return { vni: settings.vni, sources: gatewaysOf(self) }
 }
 
 function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {

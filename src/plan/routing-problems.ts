@@ -30,8 +30,8 @@ export function routingProblems(peers: PeerTable, { strictDevices, isSettled }: 
 /** The tunnel in place of a native way is one problem, however many nodes it is about. */
 function fallbackText({ plans, wayCounts }: PeerTable): string {
   const some: string[] = []
-  for (const { routes } of plans.values()) {
-    for (const route of routes) if (route.kind === 'overlay') some.push(`${route.dst} of ${route.node}`)
+  for (const { verdicts } of plans.values()) {
+    for (const { way, dst, node } of verdicts) if (way === 'vxlan') some.push(`${dst} of ${node}`)
     if (some.length >= toldCIDRs) break
   }
   const told = some.slice(0, toldCIDRs)

@@ -37,7 +37,7 @@ test('VXLAN is accepted once the tunnel is there, and not when it could not be m
   assert.match(state({ ...native, hasOverlay: false }), /"accepts":\["native"\]/)
   assert.match(state({ ...native }), /"accepts":\["vxlan","native"\]/)
   const before = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
-  for (const kind of ['link', 'neighbour', 'table'])
+  for (const kind of ['link', 'neighbour', 'table'] as const)
     assert.match(state({ ...native, before, failedKinds: new Set([kind]) }), /"accepts":\["native"\]/)
   assert.match(state({ ...native, before, failedKinds: new Set(['port']) }), /"accepts":\["vxlan","native"\]/)
   // one that was accepted is not refused because of something that failed later

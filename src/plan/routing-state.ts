@@ -1,4 +1,5 @@
 // What a node tells the others of how it crosses to them. Pure.
+import { type ObjectKind, someMean } from '#/model/object-kinds.ts'
 import { type Routing, type RoutingState, type Way, ways } from '#/model/routing.ts'
 import { type WayCounts } from './peer-tally.ts'
 
@@ -10,24 +11,22 @@ export type RoutingFacts = {
   readonly needsOverlay: boolean
   readonly hasOverlay: boolean
   /** Kinds of kernel objects that are not all as they should be. */
-  readonly failedKinds: ReadonlySet<string>
+  readonly failedKinds: ReadonlySet<ObjectKind>
   readonly before: RoutingState | undefined
 }
-
-/** Of the kernel objects that a tunnel needs to take packets in. */
-const receivingKinds = ['link', 'neighbour', 'table'] as const
 
 /** True of the kernel: what failed to be changed is as it was before. */
 export function routingStateFor(facts: RoutingFacts): RoutingState {
   const { mode, counts, needsOverlay, hasOverlay, failedKinds, before } = facts
-  const isStillSent = (way: Way): boolean => failedKinds.has('route') && before?.sends.includes(way) === true
+  const mayStillSend = someMean(failedKinds, ({ keepsFormerWay }) => keepsFormerWay)
+  const isStillSent = (way: Way): boolean => mayStillSend && before?.sends.includes(way) === true
   const sends = {
     vxlan: counts.vxlan > 0 || mode === 'vxlan',
     native: counts.native > 0 || mode === 'native',
   }
   // a node with plain VXLAN and no underlay tells nothing of it: it can take nothing in any case
   const canTake = hasOverlay || mode === 'vxlan'
-  const isInDoubt = receivingKinds.some((kind) => failedKinds.has(kind))
+  const isInDoubt = someMean(failedKinds, ({ isTunnelInDoubt }) => isTunnelInDoubt)
   const isTaken = needsOverlay && canTake && (!isInDoubt || before === undefined || before.accepts.includes('vxlan'))
   return {
     mode,

@@ -3,8 +3,9 @@ import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { listPermanentNeighbours, neighbourDelete, neighbourReplace } from '#/kernel/neighbours.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { bridgeName, vxlanName } from '#/model/names.ts'
+import { ourDevices, vxlanName } from '#/model/names.ts'
 import {
+  addressKey,
   addrOfNeighbourKey,
   type DesiredAddress,
   type DesiredNetwork,
@@ -16,11 +17,9 @@ import { type Change, changeOf, compareByKey, type Comparison, type Driver, noth
 /** Index 0 is "not there (yet)". */
 type Place = { readonly index: number; readonly name: string }
 
-const kindOf: Readonly<Record<string, string>> = { [bridgeName]: 'bridge', [vxlanName]: 'vxlan' }
-
 /** One of our devices. Another kind of device by that name is somebody else's, and so is what is on it. */
 function deviceOf(netlink: Netlink, name: string): Place {
-  const ours = listLinks(netlink).find((link) => link.name === name && link.kind === kindOf[name])
+  const ours = listLinks(netlink).find((link) => link.name === name && link.kind === ourDevices[name])
   return { index: ours?.index ?? 0, name }
 }
 
@@ -37,7 +36,7 @@ export class AddressDriver implements Driver {
   }
 
   compare({ addresses }: DesiredNetwork): Comparison {
-    const devices = [bridgeName, vxlanName].map((name) => deviceOf(this.#netlink, name))
+    const devices = Object.keys(ourDevices).map((name) => deviceOf(this.#netlink, name))
     const placeOf = ({ device }: DesiredAddress): Place => devices.find(({ name }) => name === device)!
     const actual = listAddresses(this.#netlink).flatMap(({ index, addr, prefixLength }): DesiredAddress[] => {
       const device = devices.find((each) => each.index === index)
@@ -54,11 +53,6 @@ export class AddressDriver implements Driver {
       obstacle: (each) => missing(placeOf(each)),
     })
   }
-}
-
-/** On the bridge, where nearly all are, the address alone says it. */
-function addressKey({ device, addr, prefixLength }: DesiredAddress): string {
-  return `${addr}/${prefixLength}${device === bridgeName ? '' : ` dev ${device}`}`
 }
 
 export class NeighbourDriver implements Driver {

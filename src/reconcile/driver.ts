@@ -1,9 +1,13 @@
 // What a driver does: compare one class of kernel objects with what is desired, and say how to get from one to the other.
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 
-/** How a change is carried out: netlink operations, which go in batches, or a call of its own. */
-export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void }
+/**
+ * How a change is carried out: netlink operations, which go in batches, or a call of its own, which may take its time (to verify a
+ * program takes the kernel milliseconds) as long as it leaves the event loop alone meanwhile.
+ */
+export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void | Promise<void> }
 
 export type Change = {
   readonly verb: 'add' | 'change' | 'delete'
@@ -23,7 +27,7 @@ export type Change = {
 export type Comparison = {
   /** Every desired object that was looked at, whether it is there as desired or not. */
   readonly keys: readonly string[]
-  /** Additions and changes, in order. */
+  /** Additions and changes, in the order in which they are carried out, netlink operations and calls alike. */
   readonly changes: readonly Change[]
   /** Ours and not desired, in the order in which to delete. */
   readonly leftovers: readonly Change[]
@@ -41,8 +45,7 @@ export type CompareOptions = {
 }
 
 export interface Driver {
-  /** "route", "link": what the objects are called towards users. */
-  readonly kind: string
+  readonly kind: ObjectKind
   /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
   compare(desired: DesiredNetwork, options: CompareOptions): Comparison | Promise<Comparison>
   /** What a difference means for the kernel, without reading it. Undefined: not known before the next comparison. */

@@ -1,8 +1,8 @@
 // Others' chains on the forward hook that drop what no rule accepts (Docker's, ufw's, an administrator's firewall). An accept in our
 // own table cannot overrule them, so two rules at the head of each let packets from and to pods pass. Ownership: the comment, or
-// that a rule does nothing but accept what comes from or goes to our bridge.
+// that a rule does nothing but accept what comes from or goes to a device of ours.
 import { type NftClient } from '#/kernel/nftables.ts'
-import { bridgeName, tableName } from '#/model/names.ts'
+import { tableName } from '#/model/names.ts'
 import { type DesiredNetwork } from '#/model/network.ts'
 import { compileRule } from '#/wire/nftables/compile.ts'
 import { fingerprint } from '#/wire/nftables/expressions.ts'
@@ -12,12 +12,12 @@ import { type NftRule } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace } from '#/wire/nftables/transaction.ts'
 import { type Change, type Comparison, type Driver } from './driver.ts'
 
-const comment = `causeway: forward pods of ${bridgeName}`
+const commentPrefix = 'causeway: forward pods of '
 
 function rulesFor(devices: readonly string[]): NftRule[] {
   return devices.flatMap((name) =>
     (['iifname', 'oifname'] as const).map((field): NftRule => ({
-      comment,
+      comment: `${commentPrefix}${name}`,
       match: [{ kind: 'device', field, name }],
       action: { kind: 'accept' },
     })),
@@ -28,18 +28,21 @@ function rulesFor(devices: readonly string[]): NftRule[] {
  * iptables-restore gives back what iptables-save wrote: our rules with a counter, the comment as a match (xt_comment), and the
  * device's name with less padding. They do the same.
  */
-const asXtables = new RegExp(`match [0-9a-f]*${Buffer.from(comment).toString('hex')}[0-9a-f]*; |counter; `, 'g')
+const asXtables = new RegExp(`match [0-9a-f]*${Buffer.from(commentPrefix).toString('hex')}[0-9a-f]*; |counter; `, 'g')
 const essence = (does: string): string => does.replaceAll(asXtables, '').replaceAll(/(00)+\)/g, ')')
 
 const essenceOf = (rule: NftRule): string => essence(fingerprint(compileRule(rule, 'inet')))
-const everMade = new Set(rulesFor([bridgeName]).map(essenceOf))
 
 export class ForwardDriver implements Driver {
   readonly kind = 'forward'
   readonly #client: NftClient
+  /** What rules of ours do, of whatever datapath. */
+  readonly #everMade: ReadonlySet<string>
 
-  constructor(client: NftClient) {
+  /** `podDevices` are those of all datapaths: rules for them are taken back also when another one is in use. */
+  constructor(client: NftClient, podDevices: readonly string[]) {
     this.#client = client
+    this.#everMade = new Set(rulesFor(podDevices).map(essenceOf))
   }
 
   compare({ forwardFor }: DesiredNetwork): Comparison {
@@ -64,7 +67,9 @@ export class ForwardDriver implements Driver {
 
   #change(place: ChainPlace, wanted: readonly NftRule[]): Change | undefined {
     const rules = this.#client.listRules(place)
-    const ours = rules.filter((rule) => rule.comment === comment || everMade.has(essence(rule.does)))
+    const ours = rules.filter(
+      (rule) => rule.comment?.startsWith(commentPrefix) || this.#everMade.has(essence(rule.does)),
+    )
     const isRight =
       ours.length === wanted.length &&
       wanted.every((rule, index) => essence(rules[index]?.does ?? '') === essenceOf(rule))
@@ -78,7 +83,7 @@ export class ForwardDriver implements Driver {
         ...edit.remove.map((handle) => `nft delete rule ${chain} handle ${handle}`),
         ...wanted
           .toReversed()
-          .map((rule) => `nft insert rule ${chain} ${renderRule(rule, 'inet')} comment '"${comment}"'`),
+          .map((rule) => `nft insert rule ${chain} ${renderRule(rule, 'inet')} comment '"${rule.comment}"'`),
       ],
       work: { call: () => this.#client.editChain(place, edit) },
     }

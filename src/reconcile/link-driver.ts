@@ -1,9 +1,9 @@
-// Bridge and VXLAN device, and the veths of pods as ports of the bridge. Ownership: the names (model/names.ts).
-import { bridgeAdd, bridgePortSet, type Link, linkDelete, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
+// The node's own devices: the tunnel's, and what the datapath of pods wants. Ownership: their names (model/names.ts).
+import { bridgeAdd, type Link, linkDelete, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
-import { isOurLink, portPrefix } from '#/model/names.ts'
-import { type DesiredLink, type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
-import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
+import { isOurDevice } from '#/model/names.ts'
+import { type DesiredLink, type DesiredNetwork } from '#/model/network.ts'
+import { compareByKey, type Comparison, type Driver } from './driver.ts'
 
 function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
   return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
@@ -27,7 +27,6 @@ function change(desired: DesiredLink, actual: Link): Operation[] {
   return [linkSet(desired.name, { mac: desired.mac, ...mtu, isUp: true })]
 }
 
-/** Bridge and VXLAN device. */
 export class LinkDriver implements Driver {
   readonly kind = 'link'
   readonly #netlink: Netlink
@@ -37,7 +36,7 @@ export class LinkDriver implements Driver {
   }
 
   compare({ links }: DesiredNetwork): Comparison {
-    const actual = listLinks(this.#netlink).filter(({ name }) => isOurLink(name) && !name.startsWith(portPrefix))
+    const actual = listLinks(this.#netlink).filter(({ name }) => isOurDevice(name))
     const kinds = new Map(actual.map(({ name, kind }) => [name, kind]))
     return compareByKey({
       desired: new Map(links.map((link) => [link.name, link])),
@@ -57,61 +56,5 @@ export class LinkDriver implements Driver {
           : `a device ${name} of kind "${found || 'hardware'}" is there already and is not ours; rename it: ip link set dev ${name} name other0`
       },
     })
-  }
-}
-
-/** What the driver asks about pods, at the very moment: an ADD or DEL may have come since the plan was drawn. */
-export type PodPorts = {
-  readonly isInUse: (port: string) => boolean
-  /** Makes the veth of a pod anew that somebody deleted; throws what keeps it from that. */
-  readonly rewire: (port: string) => void
-}
-
-/** Pod veths. They are made by CNI ADD; here they are kept in the bridge, and those of no pod are removed. */
-export class PortDriver implements Driver {
-  readonly kind = 'port'
-  readonly #netlink: Netlink
-  readonly #pods: PodPorts
-
-  constructor(netlink: Netlink, pods: PodPorts) {
-    this.#netlink = netlink
-    this.#pods = pods
-  }
-
-  compare({ ports }: DesiredNetwork): Comparison {
-    const links = listLinks(this.#netlink)
-    const actual = links.filter(({ name, kind }) => kind === 'veth' && isOurLink(name) && name.startsWith(portPrefix))
-    const present = new Set(actual.map(({ name }) => name))
-    const indexOf = new Map(links.map(({ name, index }) => [name, index]))
-    const desired = ports.filter(({ name }) => this.#pods.isInUse(name))
-    const set = ({ name, bridge, pod }: DesiredPort) =>
-      bridgePortSet(name, pod, { name: bridge, index: indexOf.get(bridge) ?? 0 })
-    const lost = desired.filter(({ name }) => !present.has(name))
-    const comparison = compareByKey({
-      desired: new Map(desired.filter(({ name }) => present.has(name)).map((port) => [port.name, port])),
-      actual: new Map(actual.map((link) => [link.name, link])),
-      same: ({ bridge }, link) => link.isUp && link.hairpin === true && link.master === indexOf.get(bridge),
-      add: set,
-      remove: ({ name }) => [linkDelete(name)],
-      obstacle: ({ bridge }) => (indexOf.has(bridge) ? undefined : `bridge ${bridge} is missing`),
-    })
-    const rewired = lost.map(({ name, pod }): Change => ({
-      verb: 'add',
-      key: name,
-      commands: [`# make ${name}, the veth of pod ${pod}, anew`],
-      work: { call: () => this.#pods.rewire(name) },
-    }))
-    return {
-      ...comparison,
-      keys: desired.map(({ name }) => name),
-      changes: [...comparison.changes, ...rewired],
-      leftovers: comparison.leftovers
-        .filter(({ key }) => !this.#pods.isInUse(key))
-        // an ADD may have made it a pod's between now and then
-        .map((removal) => ({ ...removal, work: { call: () => this.#removeUnused(removal.key) } })),
-    }
-  }
-  #removeUnused(port: string): void {
-    if (!this.#pods.isInUse(port)) this.#netlink.execute(linkDelete(port))
   }
 }

@@ -4,13 +4,14 @@ import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { silent } from '#/lib/log.ts'
 import { emptyNetwork } from '#/model/network.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 import { decodeMessages } from '#/wire/netlink/message.ts'
 import { type Change, type Comparison, type Driver, nothingToDo } from './driver.ts'
 import { Reconciler } from './reconciler.ts'
 
 const silentNetlink = { executeMany: async () => [] } as unknown as Netlink
 
-function driver(kind: string, compare: () => Comparison): Driver {
+function driver(kind: ObjectKind, compare: () => Comparison): Driver {
   return { kind, compare }
 }
 
@@ -64,7 +65,7 @@ test('a truncated answer to a change is told of what was to be changed, and no o
 test('passes and previews take turns: drivers serve one at a time', async () => {
   let running = 0
   const slow: Driver = {
-    kind: 'slow',
+    kind: 'table',
     compare: async () => {
       assert.equal(++running, 1)
       await new Promise((resolve) => setTimeout(resolve, 5))

@@ -6,23 +6,24 @@ import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
+import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
 import { type ObjectStatus, StatusTable } from './status.ts'
 
 /** Which kinds to look at; all when absent. */
-export type Options = CompareOptions & { readonly kinds?: ReadonlySet<string> }
+export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
 
-export type PlannedChange = Change & { readonly kind: string }
+export type PlannedChange = Change & { readonly kind: ObjectKind }
 
 export type Report = {
   readonly changed: number
   readonly failed: number
   /** The kinds of which something failed: they are to be read and compared again. */
-  readonly failedKinds: ReadonlySet<string>
+  readonly failedKinds: ReadonlySet<ObjectKind>
 }
 
 /** Told of everything that was tried, for whoever counts. */
-export type OnChanges = (kind: string, verb: Change['verb'], succeeded: number, failed: number) => void
+export type OnChanges = (kind: ObjectKind, verb: Change['verb'], succeeded: number, failed: number) => void
 
 export type ReconcilerDeps = {
   readonly netlink: Netlink
@@ -33,15 +34,17 @@ export type ReconcilerDeps = {
   readonly onChanges?: OnChanges
 }
 
+/** The object of a kind of which the kernel's state cannot be read: a comparison that succeeds forgets it. */
+export const unreadKey = '(all)'
 /** So many changes of one kind are told one by one, more of them in one line. */
 const toldOneByOne = 16
 
 class Totals implements Report {
   changed = 0
   failed = 0
-  readonly failedKinds = new Set<string>()
+  readonly failedKinds = new Set<ObjectKind>()
 
-  add(kind: string, changed: number, failed: number): void {
+  add(kind: ObjectKind, changed: number, failed: number): void {
     this.changed += changed
     this.failed += failed
     if (failed > 0) this.failedKinds.add(kind)
@@ -78,7 +81,7 @@ export class Reconciler {
   /** What `apply` would do now; changes nothing. */
   async preview(desired: DesiredNetwork, options: Options): Promise<PlannedChange[]> {
     return this.#alone(async () => {
-      const comparisons: (Comparison & { kind: string })[] = []
+      const comparisons: (Comparison & { kind: ObjectKind })[] = []
       for (const driver of this.#selected(options)) {
         comparisons.push({ kind: driver.kind, ...(await driver.compare(desired, options)) })
       }
@@ -95,7 +98,7 @@ export class Reconciler {
   async apply(desired: DesiredNetwork, options: Options): Promise<Report> {
     return this.#alone(async () => {
       const totals = new Totals()
-      const leftovers: { kind: string; changes: readonly Change[] }[] = []
+      const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#selected(options)) {
         // each kind is read only now: what was made before it (a new device) decides what is missing
         const comparison = await this.#compare(driver, desired, options)
@@ -120,7 +123,7 @@ export class Reconciler {
   async applyDelta(delta: NetworkDelta, options: CompareOptions): Promise<Report> {
     return this.#alone(async () => {
       const totals = new Totals()
-      const leftovers: { kind: string; changes: readonly Change[] }[] = []
+      const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#drivers) {
         if (driver.fromDelta === undefined) continue
         const comparison = driver.fromDelta(delta, options)
@@ -157,15 +160,16 @@ export class Reconciler {
       return await driver.compare(desired, options)
     } catch (error) {
       this.#log.error('cannot read kernel state', { kind: driver.kind, error: messageOf(error) })
-      for (const { kind, key } of this.status) {
-        if (kind === driver.kind) this.#status.set(kind, key, 'error', this.#nowMs(), messageOf(error))
-      }
+      // also when nothing of the kind is known yet: what could not be read is not as it should be
+      const known = this.status.flatMap(({ kind, key }) => (kind === driver.kind ? [key] : []))
+      for (const key of new Set([...known, unreadKey]))
+        this.#status.set(driver.kind, key, 'error', this.#nowMs(), messageOf(error))
       return undefined
     }
   }
 
   /** Returns what may be deleted afterwards. */
-  async #applyAdditions(kind: string, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
+  async #applyAdditions(kind: ObjectKind, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
     for (const key of comparison.keys) {
@@ -180,7 +184,7 @@ export class Reconciler {
       : leftovers.filter(({ successor }) => successor === undefined || !failures.has(successor))
   }
 
-  async #applyDeletions(kind: string, changes: readonly Change[], totals: Totals): Promise<void> {
+  async #applyDeletions(kind: ObjectKind, changes: readonly Change[], totals: Totals): Promise<void> {
     const failures = await this.#carryOut(kind, changes)
     totals.add(kind, changes.length, failures.size)
     for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
@@ -190,24 +194,18 @@ export class Reconciler {
     }
   }
 
-  /** Runs all changes; returns the message of each that failed. */
-  async #carryOut(kind: string, changes: readonly Change[]): Promise<Map<string, string>> {
+  /** Carries out all changes in their order; returns the message of each that failed. */
+  async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, string>> {
     const failures = new Map<string, string>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
       failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? messageOf(error))
     }
-    const batch = changes.flatMap((change) =>
-      'operations' in change.work ? change.work.operations.map((operation) => ({ change, operation })) : [],
-    )
-    const results = await this.#outcomesOf(batch.map(({ operation }) => operation))
-    for (const [index, error] of results.entries()) if (error) refuse(batch[index]!.change, error)
-    for (const change of changes) {
-      if (!('call' in change.work)) continue
-      try {
-        change.work.call()
-      } catch (error) {
-        refuse(change, error)
+    for (const run of runsOf(changes)) {
+      if (run.kind === 'call') await run.call().catch((error: unknown) => refuse(run.change, error))
+      else {
+        const results = await this.#outcomesOf(run.batch.map(({ operation }) => operation))
+        for (const [index, error] of results.entries()) if (error) refuse(run.batch[index]!.change, error)
       }
     }
     for (const { key, done } of changes) if (!failures.has(key)) done?.()
@@ -225,7 +223,7 @@ export class Reconciler {
     }
   }
 
-  #tell(kind: string, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
+  #tell(kind: ObjectKind, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
     for (const verb of ['add', 'change', 'delete'] as const) {
       const ofVerb = changes.filter((change) => change.verb === verb)
       if (ofVerb.length === 0) continue
@@ -235,4 +233,24 @@ export class Reconciler {
       else for (const { key, commands } of done) this.#log.info(`${kind} ${verb}`, { key, commands })
     }
   }
+}
+
+type Run =
+  | { readonly kind: 'call'; readonly change: Change; readonly call: () => Promise<void> }
+  | { readonly kind: 'batch'; readonly batch: { readonly change: Change; readonly operation: Operation }[] }
+
+/** The changes in their order, with netlink operations that follow each other as one batch. */
+function runsOf(changes: readonly Change[]): Run[] {
+  const runs: Run[] = []
+  for (const change of changes) {
+    const { work } = change
+    if ('call' in work) {
+      runs.push({ kind: 'call', change, call: async () => work.call() })
+      continue
+    }
+    let last = runs.at(-1)
+    if (last?.kind !== 'batch') runs.push((last = { kind: 'batch', batch: [] }))
+    for (const operation of work.operations) last.batch.push({ change, operation })
+  }
+  return runs
 }

@@ -1,9 +1,11 @@
 // The state of every object we want in the kernel. CLI, web page and metrics read only this.
 
-export type ObjectState = 'done' | 'pending' | 'error'
+import { type ObjectKind } from '#/model/object-kinds.ts'
+
+export type ObjectState = 'done' | 'error'
 
 export type ObjectStatus = {
-  readonly kind: string
+  readonly kind: ObjectKind
   readonly key: string
   readonly state: ObjectState
   /** The kernel's words, when state is 'error'. */
@@ -17,7 +19,7 @@ export type ObjectStatus = {
 export class StatusTable {
   readonly #objects = new Map<string, ObjectStatus>()
 
-  set(kind: string, key: string, state: ObjectState, nowMs: number, message?: string): void {
+  set(kind: ObjectKind, key: string, state: ObjectState, nowMs: number, message?: string): void {
     const id = `${kind} ${key}`
     const before = this.#objects.get(id)
     if (state === 'done' && before?.state === 'done') return
@@ -27,12 +29,12 @@ export class StatusTable {
   }
 
   /** Forgets all objects of a kind but these: the others are no longer wanted. */
-  retain(kind: string, keys: ReadonlySet<string>): void {
+  retain(kind: ObjectKind, keys: ReadonlySet<string>): void {
     for (const [id, object] of this.#objects)
       if (object.kind === kind && !keys.has(object.key)) this.#objects.delete(id)
   }
 
-  forget(kind: string, key: string): void {
+  forget(kind: ObjectKind, key: string): void {
     this.#objects.delete(`${kind} ${key}`)
   }
 

@@ -38,10 +38,13 @@ test('an agent with a garbled state file forwards, removes no pod, says why it w
     const answers = () =>
       pods[1]!.addrs.every((addr) => lab.inside('pod-default-web-1', 'ping', '-c1', '-W1', addr).status === 0)
     await eventually('the pods reach each other', answers)
-    assert.match(statusOf(lab)?.reason ?? '', /^cannot use the state file \S+endpoints\.sqlite: file is not a database/)
+    assert.match(
+      statusOf(lab)?.readiness.reasons[0]?.message ?? '',
+      /^the node has no pod network yet: cannot use the state file \S+endpoints\.sqlite: file is not a database/,
+    )
     rmSync(file)
     for (const end of ['-wal', '']) copyFileSync(`${dir}/saved${end}`, `${file}${end}`)
-    await eventually('the agent takes its state up again', () => statusOf(lab)?.isReady === true, 60_000)
+    await eventually('the agent takes its state up again', () => statusOf(lab)?.readiness.state === 'ready', 60_000)
     assert.deepEqual(
       statusOf(lab)!.endpoints.map(({ pod }) => pod),
       ['default/web-1'],

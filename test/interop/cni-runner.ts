@@ -26,7 +26,11 @@ export class CniNode implements AsyncDisposable {
   readonly #spoolDir = join(this.node.folder, 'spool')
   readonly #server = new CniServer(
     { socketPath: this.#socketPath, spoolDir: this.#spoolDir },
-    { handle: async (request) => this.node.handler.handle(request), log: silent },
+    {
+      handle: async (request) =>
+        request.kind === 'status' ? this.node.status.reply() : this.node.handler.handle(request),
+      log: silent,
+    },
   )
 
   static async start(): Promise<CniNode> {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { allDrivers } from '#/agent/drivers.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
+import { planBridge } from '#/datapath/bridge/plan.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -35,7 +36,15 @@ function network(count: number): DesiredNetwork {
   const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
-    ...planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay, ports: [], settings }).network,
+    ...planNetwork({
+      peers,
+      isComplete: true,
+      keepsOverlay: false,
+      underlay,
+      ports: [],
+      datapaths: [planBridge],
+      settings,
+    }).network,
     // the sysctls belong to the namespace of the calling thread, which here is the machine's
     sysctls: [],
   }

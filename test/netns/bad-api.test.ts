@@ -184,7 +184,7 @@ test('an agent that starts while the API is bad leaves the kernel as it is until
   api.handler = bad['500']!
   const second = scene.agent()
   try {
-    await until('the second agent', async () => (await scene.status()).isReady)
+    await until('the second agent', async () => (await scene.status()).readiness.state !== 'not ready')
     await sleep(500)
     assert.equal(scene.kernel(), before)
     api.handler = good([1, 3])
@@ -202,7 +202,7 @@ test('a port for metrics that another process has is told, and taken when it is 
   const taken = scene.host.netns.run(() => tcpListener(6, 9474))
   const agent = scene.agent({ CAUSEWAY_HTTP_PORT: '9474' })
   try {
-    await until('the agent', async () => (await scene.status()).isReady)
+    await until('the agent', async () => (await scene.status()).readiness.state !== 'not ready')
     using pod = new TestNetns()
     const added = scene.cni('ADD', 'pod', pod.path)
     assert.equal(added.status, 0, added.stdout)
@@ -227,7 +227,7 @@ test('a second agent for the same node ends with one line, and the first serves 
   await using _api = await FakeApi.start(good([1]), { fd: scene.host.netns.run(() => tcpListener(4, port)) })
   const first = scene.agent()
   try {
-    await until('the first agent', async () => (await scene.status()).isReady)
+    await until('the first agent', async () => (await scene.status()).readiness.state !== 'not ready')
     const { pid } = await scene.status()
     const second = scene.agent()
     const [code] = (await once(second, 'exit')) as [number]

@@ -5,11 +5,12 @@ import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { basename } from 'node:path'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { CniHandler } from '#/agent/cni-handler.ts'
-import { VethRemoval } from '#/agent/veth-removal.ts'
+import { openDatapaths } from '#/datapath/registry.ts'
+import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { Netns } from '#/sys/netns.ts'
-import { podNetwork, request } from './pod-node.ts'
+import { podNetwork, request, thereIs } from './pod-node.ts'
 
 const [hostPath = '', stateFile = '', ...podPaths] = process.argv.slice(2)
 const crashAt = Number(process.env['CRASH_AT'] ?? 0)
@@ -47,12 +48,13 @@ function countSteps(): void {
 
 const host = new Netns(hostPath)
 const netlink = new Netlink(0, host)
+const removal = new VethRemoval({ netlink, aside: new Netlink(0, host), log: silent })
 const handler = new CniHandler({
-  netlink,
-  removal: new VethRemoval({ netlink, aside: new Netlink(0, host), log: silent }),
+  removal,
+  datapaths: openDatapaths({ netlink, removal }),
+  datapath: () => 'bridge',
   store: new EndpointStore(stateFile, { coolDownMs: 0 }),
-  podNetwork: () => podNetwork,
-  trouble: () => undefined,
+  podNetwork: () => thereIs(podNetwork),
   onChange() {},
   log: silent,
 })

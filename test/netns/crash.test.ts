@@ -7,14 +7,14 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CniHandler } from '#/agent/cni-handler.ts'
-import { VethRemoval } from '#/agent/veth-removal.ts'
+import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { unpluggedGroup } from '#/model/names.ts'
 import { EndpointGc } from '#/agent/endpoint-gc.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
-import { atOnce, messageIn, podNetwork, PodNode, request } from './pod-node.ts'
+import { atOnce, messageIn, podNetwork, PodNode, request, thereIs } from './pod-node.ts'
 
 const childFile = new URL('./crash-child.ts', import.meta.url).pathname
 
@@ -62,13 +62,8 @@ class Crashing implements Disposable {
     using store = new EndpointStore(this.stateFile, { coolDownMs: 0 })
     using netlink = new Netlink(0, this.node.host.netns)
     let nowMs = 0
-    const deps = { netlink, store, onChange() {}, log: silent }
-    const handler = new CniHandler({
-      ...deps,
-      removal: atOnce(netlink),
-      podNetwork: () => podNetwork,
-      trouble: () => undefined,
-    })
+    const deps = { netlink, store, onChange() {}, log: silent, ...atOnce(netlink) }
+    const handler = new CniHandler({ ...deps, datapath: () => 'bridge', podNetwork: () => thereIs(podNetwork) })
     const clock = { sinceBootMs: () => nowMs }
     const gc = new EndpointGc({ intervalMs: 1, graceMs: 1 }, { ...deps, clock })
     return work({ handler, gc, advance: (ms) => (nowMs += ms) })

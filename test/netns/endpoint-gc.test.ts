@@ -18,6 +18,7 @@ class Watched implements Disposable {
     { intervalMs: 30_000, graceMs: 60_000 },
     {
       netlink: this.node.netlink,
+      datapaths: this.node.datapaths,
       store: this.node.store,
       clock: { sinceBootMs: () => this.nowMs },
       onChange() {},

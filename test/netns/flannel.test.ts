@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allDrivers } from '#/agent/drivers.ts'
+import { planBridge } from '#/datapath/bridge/plan.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -122,7 +123,15 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
   const mtus = { 4: 1500, 6: 1500 }
   const peers = new PeerTable({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
   peers.update(others.map((other) => [other.name, other]))
-  const { network } = planNetwork({ peers, isComplete: true, keepsOverlay: false, underlay: mtus, ports: [], settings })
+  const { network } = planNetwork({
+    peers,
+    isComplete: true,
+    keepsOverlay: false,
+    underlay: mtus,
+    ports: [],
+    datapaths: [planBridge],
+    settings,
+  })
   using netlink = new Netlink(0, netns)
   using nftables = new NftClient(netns)
   const reconciler = new Reconciler({

@@ -16,6 +16,7 @@ class Watched implements Disposable {
   readonly ipam = new Ipam({
     store: this.node.store,
     netlink: this.node.netlink,
+    datapaths: this.node.datapaths,
     podCIDRs: () => this.podCIDRs,
     isLeaving: () => false,
     leaksReleased: () => 3,

@@ -12,7 +12,8 @@ import { Dirt } from '#/agent/dirt.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { NetworkKeeper } from '#/agent/network-keeper.ts'
 import { overlayLingerMs } from '#/agent/overlay-life.ts'
-import { type PodNetwork } from '#/agent/pod-network.ts'
+import { type PodNetwork } from '#/datapath/datapath.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
 import { routingPublisher } from '#/agent/routing-publisher.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
@@ -101,13 +102,13 @@ class Node implements Disposable {
           dirt: new Dirt(),
           ports: () => [],
           pods: { isInUse: () => true, rewire() {} },
-          routing: () => this.#cluster.routing,
+          routing: () => view.self?.routing ?? this.#cluster.routing,
           learned: this.bgp,
           refreshPods: async (network) => {
             this.refreshed.push(network)
             this.onRefresh(network)
           },
-          otherProblems: () => [],
+          datapaths: () => [datapathKinds.bridge.plan],
           log: silent,
           onChanges() {},
           onNodes() {},
@@ -301,9 +302,9 @@ test('without a tunnel no VXLAN is accepted, and pods have the full MTU', async 
     [false, false],
   )
   const { podNetwork } = one.keeper
-  assert.ok(typeof podNetwork !== 'string')
+  assert.ok(podNetwork.kind === 'there')
   assert.deepEqual(
-    podNetwork.overlay.map(({ mtuBytes }) => mtuBytes),
+    podNetwork.network.overlay.map(({ mtuBytes }) => mtuBytes),
     [1500],
   )
   ping(one, cluster.nodes[1]!)

@@ -18,7 +18,7 @@ class Host implements Disposable {
   readonly nftables = new NftClient(this.netns.netns)
   readonly reconciler = new Reconciler({
     netlink: this.netlink,
-    drivers: [new ForwardDriver(this.nftables)],
+    drivers: [new ForwardDriver(this.nftables, ['cw-br0'])],
     log: silent,
     nowMs: Date.now,
   });

@@ -12,6 +12,7 @@ import { Dirt } from '#/agent/dirt.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { NetworkKeeper } from '#/agent/network-keeper.ts'
 import { StateError } from '#/agent/state-file.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
@@ -62,7 +63,8 @@ class Scene implements Disposable {
           dirt: new Dirt(),
           ports: () => this.ports,
           pods: { isInUse: () => true, rewire() {} },
-          otherProblems: () => [],
+          datapaths: () => [datapathKinds.bridge.plan],
+          routing: () => 'vxlan',
           log: silent,
           onChanges() {},
           onNodes() {},
@@ -107,7 +109,9 @@ test('nodes whose arrival is interrupted by a failure are all reached after the 
 
 test('a former pod CIDR that another node is given leaves this one at once', async () => {
   using scene = new Scene()
-  scene.ports = [{ name: 'cwv00000000001', pod: 'default/old', podCIDRs: [Prefix.parse('10.244.9.0/24')] }]
+  scene.ports = [
+    { name: 'cwv00000000001', pod: 'default/old', datapath: 'bridge', podCIDRs: [Prefix.parse('10.244.9.0/24')] },
+  ]
   scene.add(node(1), node(2))
   await scene.keeper.pass()
   assert.match(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
@@ -129,7 +133,7 @@ test('a disk that cannot be written keeps no change of the own node from being p
   scene.add(node(1))
   assert.equal(scene.triggers, 1)
   await scene.keeper.pass()
-  assert.equal(typeof scene.keeper.podNetwork, 'object')
+  assert.equal(scene.keeper.podNetwork.kind, 'there')
   full.mock.restore()
   await scene.keeper.pass()
   assert.match(scene.store.setting('self') ?? '', /10\.244\.1\.0\/24/)

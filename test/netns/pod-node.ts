@@ -3,14 +3,18 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CniHandler, type CniHandlerDeps } from '#/agent/cni-handler.ts'
+import { CniHandler, type PodOperation } from '#/agent/cni-handler.ts'
+import { CniStatus } from '#/agent/cni-status.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
-import { type PodNetwork, unwirePod } from '#/agent/pod-network.ts'
-import { VethRemoval } from '#/agent/veth-removal.ts'
+import { readinessOf } from '#/agent/readiness.ts'
+import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
+import { type Datapaths, openDatapaths } from '#/datapath/registry.ts'
+import { unwirePod } from '#/datapath/veth.ts'
+import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
-import { type CniOperation, type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
+import { type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
 import { TestNetns } from './namespace.ts'
 
 /** A /29 has room for five pods. */
@@ -20,24 +24,29 @@ export const podNetwork: PodNetwork = {
   deviceMtuBytes: 1500,
 }
 
-/** Deletes veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
-export function atOnce(netlink: Netlink): CniHandlerDeps['removal'] {
+/** Datapaths that delete veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
+export function atOnce(netlink: Netlink): {
+  readonly datapaths: Datapaths
+  readonly removal: Pick<VethRemoval, 'flush'>
+} {
   const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
-  return { unplug: (pod) => unwirePod(netlink, pod), flush: () => removal.flush() }
+  return { datapaths: openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } }), removal }
 }
+
+export const thereIs = (network: PodNetwork): PodNetworkState => ({ kind: 'there', network })
 
 export type RequestOptions = {
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** One CNI call about the interface eth0, as the shim brings it. */
+/** One CNI call about the interface eth0, as the shim brings it; any but STATUS. */
 export function request(
   command: string,
   id: string,
   netns: string,
   { config, env }: RequestOptions = {},
-): CniOperation {
+): PodOperation {
   const all = {
     CNI_COMMAND: command,
     CNI_CONTAINERID: id,
@@ -49,7 +58,7 @@ export function request(
   }
   const stdin = { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni', ...config }
   const parsed = parseCniRequest(new Map(Object.entries(all)), new TextEncoder().encode(JSON.stringify(stdin)))
-  assert.ok(parsed.kind !== 'error' && parsed.kind !== 'version', JSON.stringify(parsed))
+  assert.ok(parsed.kind !== 'error' && parsed.kind !== 'version' && parsed.kind !== 'status', JSON.stringify(parsed))
   return parsed
 }
 
@@ -73,25 +82,61 @@ export class PodNode implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-node-'))
   readonly store: EndpointStore
   network: PodNetwork | string = podNetwork
+  /** What ails a route of this node. */
   trouble: string | undefined
+  nowMs = 0
+  readonly datapaths: Datapaths
   readonly handler: CniHandler
+  readonly status: CniStatus
 
   constructor({ stateDir = this.folder, mayLack = false }: { stateDir?: string; mayLack?: boolean } = {}) {
     this.store = new EndpointStore(join(stateDir, 'endpoints.sqlite'), { coolDownMs: 0, mayLack })
+    const { datapaths, removal } = atOnce(this.netlink)
+    this.datapaths = datapaths
     this.handler = new CniHandler({
-      netlink: this.netlink,
       store: this.store,
-      podNetwork: () => this.network,
-      removal: atOnce(this.netlink),
-      trouble: () => this.trouble,
+      datapaths,
+      datapath: () => 'bridge',
+      podNetwork: () => this.state,
+      removal,
       onChange() {},
       log: silent,
     })
+    this.status = new CniStatus(
+      () =>
+        readinessOf({
+          nodeName: 'node-1',
+          podNetwork: this.state,
+          shortage: this.state.kind === 'there' ? this.handler.shortage(this.state.network) : undefined,
+          failures:
+            this.trouble === undefined
+              ? []
+              : [
+                  {
+                    kind: 'route',
+                    key: '10.244.2.0/24',
+                    state: 'error',
+                    message: this.trouble,
+                    sinceMs: 0,
+                    attempts: 1,
+                  },
+                ],
+          isolation: undefined,
+          untoldRouting: undefined,
+          problems: [],
+        }),
+      () => this.nowMs,
+    )
     this.host.sh(`ip link add name cw-br0 type bridge; ip link set cw-br0 up
       ip addr add 10.244.1.1/29 dev cw-br0; ip addr add fd10:244:0:1::1/64 dev cw-br0 nodad`)
   }
 
+  get state(): PodNetworkState {
+    return typeof this.network === 'string' ? { kind: 'absent', why: this.network } : thereIs(this.network)
+  }
+
   call(command: string, id: string, netns: string, options: RequestOptions = {}): CniReply {
+    if (command === 'STATUS') return this.status.reply()
     return this.handler.handle(request(command, id, netns, options))
   }
 

@@ -1,8 +1,9 @@
 // Pods that run get a changed MTU, each once, and nothing else of theirs is touched.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type PodNetwork } from '#/agent/pod-network.ts'
-import { PodRefresher, refreshPod } from '#/agent/pod-refresh.ts'
+import { type PodNetwork } from '#/datapath/datapath.ts'
+import { PodRefresher } from '#/agent/pod-refresh.ts'
+import { refreshPod } from '#/datapath/refresh.ts'
 import { silent } from '#/lib/log.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { TestNetns } from './namespace.ts'
@@ -73,7 +74,7 @@ test('all pods follow once, at the first call and when the MTUs are others; one 
   const logged: string[] = []
   const say = (message: string, fields: unknown): void => void logged.push(`${message} ${JSON.stringify(fields)}`)
   const refresher = new PodRefresher({
-    netlink: node.netlink,
+    datapaths: node.datapaths,
     store: node.store,
     log: { ...silent, info: say, warn: say },
   })

@@ -1,7 +1,7 @@
 // How the veths of deleted pods go, on the real kernel.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VethRemoval } from '#/agent/veth-removal.ts'
+import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'

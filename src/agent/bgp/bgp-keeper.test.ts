@@ -14,6 +14,7 @@ import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
+import { LearnedRouteStore } from './learned-routes.ts'
 import { type BgpRoutesReport } from './reports.ts'
 
 type Situation = {
@@ -64,6 +65,7 @@ async function keeperOn(
     opensForwardChains: true,
     routing: 'vxlan',
   } as const
+  const learned = new LearnedRouteStore()
   const keeper = new BgpKeeper(
     { nodeName: 'n1', namespace: 'causeway-system', runDir, settings },
     {
@@ -71,6 +73,7 @@ async function keeperOn(
       self: () => ({ name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }),
       nodes: () => nodes,
       routing: () => routing,
+      learned,
       isComplete: () => true,
       keptForwarding: () => false,
       notInstalled: () => new Map(),
@@ -81,6 +84,7 @@ async function keeperOn(
   )
   return {
     keeper,
+    learned,
     get secretsAsked() {
       return api.requests.filter(({ path }) => path.includes('/secrets/')).length
     },
@@ -137,12 +141,12 @@ test('a speaker does not begin before the passwords of its sessions are read', a
   const secret = Promise.withResolvers<void>()
   const spec = { meshPasswordSecretRef: { name: 's', key: 'password' } }
   await using scene = await keeperOn(port, { spec, secretRead: secret.promise, routing: 'native' })
-  const { keeper } = scene
+  const { keeper, learned } = scene
   keeper.start()
   await eventually(() => scene.secretsAsked > 0, 'the Secret is asked for')
   const { silentBecause } = await keeper.peers()
   assert.equal(silentBecause, 'the Kubernetes API has not told yet whether it is wanted')
-  assert.equal(keeper.learned.isReady, false)
+  assert.equal(learned.isReady, false)
   secret.resolve()
   await speaks(keeper)
 })

@@ -55,7 +55,7 @@ export type BgpKeeperDeps = {
   readonly nodes: () => ReadonlyMap<string, KubeNode>
   /** That of this node, as it is decided on now. */
   readonly routing: () => Routing
-  /** Whether all nodes have been seen once. */
+  /** Whether all nodes, and what the cluster says of routing, have been seen once. */
   readonly isComplete: () => boolean
   /** Whether the kernel has routes of an earlier agent: neighbours are told that packets kept flowing. */
   readonly keptForwarding: () => boolean
@@ -63,7 +63,9 @@ export type BgpKeeperDeps = {
   readonly notInstalled: () => ReadonlyMap<string, string>
   /** Something was learned, or all has been. */
   readonly onLearned: () => void
-  /** What `routing` depends on, or the problems, may be different. */
+  /** Where what is learned is kept for the network keeper. */
+  readonly learned: LearnedRouteStore
+  /** The problems, or whether anything is advertised, may be different. */
   readonly onChange: () => void
   readonly log: Logger
 }
@@ -79,7 +81,7 @@ export class BgpKeeper implements AsyncDisposable {
   readonly #statusWriter: BgpStatusWriter
   readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#notice() })
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly learned = new LearnedRouteStore()
+  readonly #learned: LearnedRouteStore
   #plan: SpeakerPlan = noRoutes
   /** What the speaker was told last, as JSON; undefined: there is none. */
   #told: string | undefined
@@ -97,6 +99,7 @@ export class BgpKeeper implements AsyncDisposable {
   constructor(config: BgpKeeperConfig, deps: BgpKeeperDeps) {
     this.#config = config
     this.#deps = deps
+    this.#learned = deps.learned
     this.#log = deps.log.with({ part: 'bgp' })
     this.#saved = new SavedConfig(config.runDir)
     this.#isRestarting = deps.keptForwarding()
@@ -118,20 +121,10 @@ export class BgpKeeper implements AsyncDisposable {
     this.#after(savedAfterMs, () => this.#startFromSaved())
   }
 
-  /** What the cluster's object says; undefined: nothing. */
-  get clusterRouting(): Routing | undefined {
-    return this.#objects.snapshot.routing
-  }
-
   /** Whether neighbours are told of routes of this node's own. */
   get isAdvertising(): boolean {
     const { config } = this.#plan
     return config !== undefined && config.originated.length > 0 && config.peers.length > 0
-  }
-
-  /** Whether that is known: all objects have been seen once. */
-  get knowsObjects(): boolean {
-    return this.#objects.isComplete
   }
 
   get problems(): readonly Problem[] {
@@ -147,6 +140,11 @@ export class BgpKeeper implements AsyncDisposable {
       change.key === this.#config.nodeName ||
       !isDeepStrictEqual(memberOf(change.previous), memberOf(change.object))
     if (isNews) this.#notice()
+  }
+
+  /** The cluster says something else of routing, or is known to say nothing. */
+  noticeSettings(): void {
+    this.#notice()
   }
 
   /** What this node is connected to: where next hops can be. */
@@ -230,7 +228,7 @@ export class BgpKeeper implements AsyncDisposable {
       this.#told = undefined
       this.#failure = undefined
       void this.#endThread('shutdown', 'no BGP is configured on this node')
-      this.learned.clear()
+      this.#learned.clear()
       this.#becomeReady()
       return
     }
@@ -252,13 +250,13 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   #learn(changes: readonly LearnedRouteChange[]): void {
-    this.learned.take(changes)
+    this.#learned.take(changes)
     this.#deps.onLearned()
   }
 
   #becomeReady(): void {
     this.#isRestarting = false
-    this.learned.becomeReady()
+    this.#learned.becomeReady()
     this.#deps.onLearned()
   }
 
@@ -276,7 +274,7 @@ export class BgpKeeper implements AsyncDisposable {
     // meanwhile nobody may want it any more, or somebody have wanted it anew
     if (this.#failure === undefined || config === undefined) return
     this.#failure = undefined
-    this.learned.beginAnew()
+    this.#learned.beginAnew()
     this.#thread = this.#startThread()
     this.#told = JSON.stringify({ ...config, isRestarting: true })
     this.#thread.configure(this.#told)
@@ -307,12 +305,12 @@ export class BgpKeeper implements AsyncDisposable {
 
   async peers(): Promise<BgpPeersReport> {
     const silentBecause = this.#silentBecause
-    if (silentBecause !== undefined) return { silentBecause, isReady: this.learned.isReady, peers: [] }
+    if (silentBecause !== undefined) return { silentBecause, isReady: this.#learned.isReady, peers: [] }
     const { config, role } = this.#plan
     return {
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
-      isReady: this.learned.isReady,
+      isReady: this.#learned.isReady,
       peers: await this.sessions(),
     }
   }
@@ -367,7 +365,7 @@ export class BgpKeeper implements AsyncDisposable {
   async #report(): Promise<SpeakerReport | undefined> {
     const { config, role } = this.#plan
     if (!this.#thread || !config) return undefined
-    const learned = this.learned.size
+    const learned = this.#learned.size
     return {
       asn: config.asn,
       routerId: String(config.routerId),

@@ -8,7 +8,7 @@ import { silent } from '#/lib/log.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
 import { BgpObjects } from './objects.ts'
 
-const kinds = ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'] as const
+const kinds = ['bgpconfigurations', 'bgppeers', 'bgpnodes'] as const
 type Plural = (typeof kinds)[number]
 type Given = { readonly spec?: unknown; readonly status?: unknown; readonly annotations?: unknown }
 
@@ -85,14 +85,13 @@ test('a cluster without our kinds has none of our objects', async () => {
 
 test('objects are read, with what is wrong with them, and changes are told', async () => {
   await using api = await CausewayApi.start()
-  api.put('routings', 'default', { spec: { mode: 'auto' } })
   api.put('bgpconfigurations', 'default', { spec: { asn: 65_001 } })
   api.put('bgppeers', 'tor', { spec: { peerAddress: '192.0.2.1', peerASN: 1 } })
   api.put('bgppeers', 'odd', { spec: { peerAddress: 'x', peerASN: 1 } })
   api.put('bgpnodes', 'n1', { spec: { drained: true } })
   await api.synced()
-  const { routing, configuration, peers, bgpNode, problems } = api.objects.snapshot
-  assert.deepEqual([routing, configuration?.asn, bgpNode], ['auto', 65_001, { isDrained: true }])
+  const { configuration, peers, bgpNode, problems } = api.objects.snapshot
+  assert.deepEqual([configuration?.asn, bgpNode], [65_001, { isDrained: true }])
   assert.deepEqual(
     peers.map(({ name }) => name),
     ['tor'],

@@ -2,7 +2,7 @@
 // none. The status of BGPNodes is no news to anybody here.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock } from '#/cluster/clock.ts'
-import { bgpConfigurationsPath, bgpNodesPath, bgpPeersPath, routingsPath } from '#/cluster/paths.ts'
+import { bgpConfigurationsPath, bgpNodesPath, bgpPeersPath } from '#/cluster/paths.ts'
 import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type Change } from '#/cluster/store.ts'
 import { type Logger } from '#/lib/log.ts'
@@ -13,18 +13,14 @@ import {
   bgpNodeOf,
   type BgpPeer,
   bgpPeerOf,
-  routingFrom,
 } from '#/model/bgp-objects.ts'
 import { type SecretRef } from '#/model/bgp-sections.ts'
 import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type Problem } from '#/model/network.ts'
-import { type Routing } from '#/model/routing.ts'
 import { type Secrets } from '#/plan/bgp-passwords.ts'
 import { SecretReader } from './secret-reader.ts'
 
 export type BgpSnapshot = {
-  /** Absent: the object "default" does not say. */
-  readonly routing?: Routing
   readonly configuration?: BgpConfiguration
   /** Of all nodes, in no order. */
   readonly peers: readonly BgpPeer[]
@@ -47,7 +43,6 @@ export type BgpObjectsDeps = {
 export class BgpObjects implements AsyncDisposable {
   readonly #options: { readonly nodeName: string; readonly namespace: string }
   readonly #onChange: () => void
-  readonly #routings: Reflector<KubeObject>
   readonly #configurations: Reflector<KubeObject>
   readonly #peers: Reflector<KubeObject>
   readonly #nodes: Reflector<KubeObject>
@@ -64,7 +59,6 @@ export class BgpObjects implements AsyncDisposable {
       reflector.subscribe((change) => this.#take(change))
       return reflector
     }
-    this.#routings = reflect(routingsPath())
     this.#configurations = reflect(bgpConfigurationsPath())
     this.#peers = reflect(bgpPeersPath())
     // the status of every other node's is written again and again
@@ -101,7 +95,7 @@ export class BgpObjects implements AsyncDisposable {
   }
 
   get #reflectors(): readonly Reflector<KubeObject>[] {
-    return [this.#routings, this.#configurations, this.#peers, this.#nodes]
+    return [this.#configurations, this.#peers, this.#nodes]
   }
 
   #take(change: Change<KubeObject>): void {
@@ -119,22 +113,15 @@ export class BgpObjects implements AsyncDisposable {
 
   #read(): Omit<BgpSnapshot, 'secrets'> {
     const { nodeName, namespace } = this.#options
-    const { mode: routing, problems: routingProblems } = routingFrom(this.#routings.objects.values())
     const { configuration, problems } = bgpConfigurationFrom(this.#configurations.objects.values(), namespace)
     const peers = [...this.#peers.objects.values()].map((object) => bgpPeerOf(object, namespace))
     const own = this.#nodes.objects.get(nodeName)
     const bgpNode = own && bgpNodeOf(own)
     return {
-      ...(routing && { routing }),
       ...(configuration && { configuration }),
       peers: peers.flatMap(({ peer }) => peer ?? []),
       ...(bgpNode && { bgpNode: bgpNode.node }),
-      problems: [
-        ...routingProblems,
-        ...problems,
-        ...peers.flatMap((peer) => peer.problems),
-        ...(bgpNode?.problems ?? []),
-      ],
+      problems: [...problems, ...peers.flatMap((peer) => peer.problems), ...(bgpNode?.problems ?? [])],
     }
   }
 

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
-import { type Answer, AgentApi } from '../http-api.ts'
+import { type Answer, AgentApi, type Served } from '../http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
 import { type BgpPeersReport, filterOf, routesAnswer } from './reports.ts'
 import { inTurns } from './slices.ts'
@@ -31,25 +31,25 @@ export class StandaloneSpeaker implements AsyncDisposable {
     this.#config = config
     this.#log = log
     this.#live = composeSpeaker(config, { onReady: () => (this.#isReady = true), log })
-    this.#api = new AgentApi(
-      { socketPath: options.socketPath },
-      {
-        log,
-        endpoints: {
-          '/bgp/peers': () => ({ status: 200, body: this.#peers() }),
-          '/bgp/routes': (query) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(query)))),
-          '/bgp/advertised': (query) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(query)))),
-        },
-        actions: { '/bgp/reset': (body) => this.#reset(body), '/bgp/reload': () => this.reload() },
+    this.#api = new AgentApi({ socketPath: options.socketPath }, log)
+  }
+
+  get #served(): Served {
+    return {
+      endpoints: {
+        '/bgp/peers': () => ({ status: 200, body: this.#peers() }),
+        '/bgp/routes': (query) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(query)))),
+        '/bgp/advertised': (query) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(query)))),
       },
-    )
+      actions: { '/bgp/reset': (body) => this.#reset(body), '/bgp/reload': () => this.reload() },
+    }
   }
 
   /** Throws for a file that cannot be read or used, a port or a socket that is taken. */
   static async start(options: StandaloneOptions, log: Logger): Promise<StandaloneSpeaker> {
     const alone = new StandaloneSpeaker(options, await configOf(options), log)
     try {
-      await alone.#api.start()
+      await alone.#api.start(alone.#served)
       alone.#live.speaker.start()
     } catch (error) {
       await alone[Symbol.asyncDispose]()

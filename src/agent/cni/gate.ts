@@ -1,5 +1,5 @@
-// Order among CNI calls. Calls for one attachment run one after the other, in the order they came; calls for different
-// ones run side by side up to a limit; an exclusive call (GC) runs alone. The specification puts the same duties on the
+// Order among CNI calls. Calls for one sandbox run one after the other, in the order they came, whichever of its interfaces they are
+// about: an ADD may wait for something, and no other call may see its pod half done. Calls for different ones run side by side up to a limit; an exclusive call (GC) runs alone. The specification puts the same duties on the
 // runtime (SPEC section 3, "Lifecycle & Ordering"), but a runtime that was restarted forgets the calls it left behind.
 
 type Waiter = {

@@ -42,6 +42,8 @@ export type CniServerOptions = {
   readonly graceMs?: number
 }
 
+export type OnAnswer = (command: string, code: number, durationMs: number) => void
+
 export type CniServerDeps = {
   /**
    * Carries out one call. `signal` fires when nobody waits for the answer any more: the runtime gave up, or the agent must
@@ -53,7 +55,7 @@ export type CniServerDeps = {
    * Told of every answer: the command (INVALID for a call that cannot be read), its error code (0 for success), and the time since
    * the call was there, its wait for others included.
    */
-  readonly onAnswer?: (command: string, code: number, durationMs: number) => void
+  readonly onAnswer?: OnAnswer
   readonly log: Logger
 }
 
@@ -195,13 +197,13 @@ export class CniServer {
       case 'gc':
         return this.#gate.runAlone(signal, () => this.#handle(request, signal))
       case 'add':
-        return this.#gate.run(attachmentKey(request), signal, async () => {
+        return this.#gate.run(request.containerId, signal, async () => {
           // An earlier DEL of the same attachment that ran after this ADD would take the pod's network away.
           const error = await this.#replay(attachmentKey(request), signal)
           return error === undefined ? this.#handle(request, signal) : { kind: 'error', error: earlierDel(error) }
         })
       default:
-        return this.#gate.run(attachmentKey(request), signal, () => this.#handle(request, signal))
+        return this.#gate.run(request.containerId, signal, () => this.#handle(request, signal))
     }
   }
 
@@ -240,7 +242,7 @@ export class CniServer {
     try {
       for (const key of await this.#spool.keys()) {
         const inTime = AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(replayTimeoutMs)])
-        const error = await this.#gate.run(key, stopping, () => this.#replay(key, inTime))
+        const error = await this.#gate.run(sandboxOf(key), stopping, () => this.#replay(key, inTime))
         if (error !== undefined) isEmpty = false
       }
       return isEmpty
@@ -270,6 +272,11 @@ export class CniServer {
       return { code: CniErrorCode.ioFailure, msg: `cannot use spooled request ${key}`, details: messageOf(error) }
     }
   }
+}
+
+/** The container of an attachment's key, which is what calls take turns by. */
+function sandboxOf(key: string): string {
+  return key.slice(0, key.indexOf(':'))
 }
 
 /** Throws CniProtocolError when the frame is malformed; a malformed call inside of it is a CniRefusal. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { agentSocketName } from '#/agent/agent.ts'
+import { agentSocketName } from '#/agent/places.ts'
 import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/agent/bgp/reports.ts'
 import { askAgent } from '#/agent/client.ts'
 import { type Family } from '#/lib/addr.ts'

@@ -10,7 +10,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { portPrefix, unpluggedGroup } from '#/model/names.ts'
 import { Netns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
-import { namespaceAt } from './namespaces.ts'
+import { namespaceAt } from '#/sys/namespaces.ts'
 
 /**
  * DELs that come within this time share one deletion. While that waits nobody can change devices, so it is to be rare; and mostly

@@ -6,15 +6,14 @@ import { findLink, type Link } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { listRootTbfs } from '#/kernel/qdiscs.ts'
 import { listRoutes } from '#/kernel/routes.ts'
-import { bridgeName } from '#/model/names.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type CniInterface, type CniResult } from '#/wire/cni/index.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
-import { type Endpoint } from './endpoints.ts'
-import { type PodNetwork, podRoutes } from './pod-network.ts'
+import { type PodInterface, type PodNetwork } from './datapath.ts'
+import { podRoutes } from './pod-side.ts'
 
 /** The kernel keeps a burst in ticks, which rounds it. */
 const burstTolerance = 0.01
@@ -45,23 +44,8 @@ function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNet
   return faults
 }
 
-function hostFaults(netlink: Netlink, endpoint: Endpoint, told: CniInterface, network: PodNetwork): string[] {
-  const host = findLink(netlink, endpoint.hostDevice)
-  if (host === undefined) return [`host device ${endpoint.hostDevice} is gone`]
-  const { ingress } = podLimits(endpoint.bandwidth)
-  const faults = [...deviceFaults(host, told, network), ...limitFaults(netlink, host, ingress)]
-  const bridge = findLink(netlink, bridgeName)
-  if (bridge === undefined) return [...faults, `bridge ${bridgeName} is gone`]
-  if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
-  if (!bridge.isUp) faults.push(`bridge ${bridgeName} is down`)
-  const present = new Set(
-    listAddresses(netlink).flatMap(({ index, addr }) => (index === bridge.index ? [String(addr)] : [])),
-  )
-  for (const { cidr } of endpoint.addrs) {
-    if (!present.has(String(cidr.at(1)))) faults.push(`gateway ${cidr.at(1)} is not on ${bridgeName}`)
-  }
-  return faults
-}
+/** What is wrong with a pod's veth on the host beyond what is checked of every one: the datapath's own part. */
+type HostFaults = (netlink: Netlink, host: Link, pod: PodInterface) => string[]
 
 /** Without a gateway or an MTU any will do. */
 type WantedRoute = { readonly dst: Prefix; readonly gateway?: Addr; readonly mtuBytes?: number }
@@ -87,17 +71,19 @@ type ToldOfPod = {
   readonly routes: readonly WantedRoute[]
 }
 
-function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network: PodNetwork): string[] {
-  const { ifName, addrs } = endpoint
-  const pod = findLink(inside, ifName)
-  if (pod === undefined) return [`${ifName} is gone from ${endpoint.netns}`]
-  const { egress } = podLimits(endpoint.bandwidth)
-  const faults = [...deviceFaults(pod, told.device, network), ...limitFaults(inside, pod, egress)]
-  const present = new Set(listAddresses(inside).flatMap((each) => (each.index === pod.index ? [addrText(each)] : [])))
+function podFaults(inside: Netlink, pod: PodInterface, told: ToldOfPod, network: PodNetwork): string[] {
+  const { ifName, addrs } = pod
+  const device = findLink(inside, ifName)
+  if (device === undefined) return [`${ifName} is gone from ${pod.netns}`]
+  const { egress } = podLimits(pod.bandwidth)
+  const faults = [...deviceFaults(device, told.device, network), ...limitFaults(inside, device, egress)]
+  const present = new Set(
+    listAddresses(inside).flatMap((each) => (each.index === device.index ? [addrText(each)] : [])),
+  )
   const wanted = new Set([...addrs.map(({ addr, cidr }) => `${addr}/${cidr.length}`), ...told.addrs])
   for (const addr of wanted) if (!present.has(addr)) faults.push(`address ${addr} is gone from ${ifName}`)
   const routes = listRoutes(inside)
-  const overPod = routes.filter(({ nextHops }) => nextHops.some(({ oif }) => oif === pod.index))
+  const overPod = routes.filter(({ nextHops }) => nextHops.some(({ oif }) => oif === device.index))
   const missing = [
     ...podRoutes(addrs, network).filter((route) => !hasRoute(overPod, route)),
     ...told.routes.filter((route) => !hasRoute(routes, route)),
@@ -105,30 +91,43 @@ function podFaults(inside: Netlink, endpoint: Endpoint, told: ToldOfPod, network
   return [...faults, ...new Set(missing)]
 }
 
+export type CheckInput = {
+  readonly pod: PodInterface
+  readonly network: PodNetwork
+  /** prevResult. */
+  readonly told: CniResult
+  readonly ofHost: HostFaults
+}
+
 /** What is wrong, each fault one phrase; none when all is well. Throws when the namespace cannot be entered. */
-export function faultsOf(netlink: Netlink, endpoint: Endpoint, network: PodNetwork, prevResult: CniResult): string[] {
-  const { interfaces, ips, routes } = prevResult
+export function faultsOf(netlink: Netlink, { pod, network, told, ofHost }: CheckInput): string[] {
+  const { interfaces, ips, routes } = told
   const faults: string[] = []
-  const hostIndex = interfaces.findIndex(({ name, sandbox }) => name === endpoint.hostDevice && !sandbox)
-  const podIndex = interfaces.findIndex(({ name, sandbox }) => name === endpoint.ifName && sandbox)
-  if (hostIndex < 0) faults.push(`prevResult lacks the interface ${endpoint.hostDevice}`)
-  if (podIndex < 0) faults.push(`prevResult lacks the interface ${endpoint.ifName}`)
-  const told = ips.filter(({ interface: index }) => index === undefined || index === podIndex)
-  const toldAddrs = told.map(({ address, prefixLength }) => `${address}/${prefixLength}`)
-  for (const { addr, cidr } of endpoint.addrs) {
+  const hostIndex = interfaces.findIndex(({ name, sandbox }) => name === pod.hostDevice && !sandbox)
+  const podIndex = interfaces.findIndex(({ name, sandbox }) => name === pod.ifName && sandbox)
+  if (hostIndex < 0) faults.push(`prevResult lacks the interface ${pod.hostDevice}`)
+  if (podIndex < 0) faults.push(`prevResult lacks the interface ${pod.ifName}`)
+  const toldIps = ips.filter(({ interface: index }) => index === undefined || index === podIndex)
+  const toldAddrs = toldIps.map(({ address, prefixLength }) => `${address}/${prefixLength}`)
+  for (const { addr, cidr } of pod.addrs) {
     if (!toldAddrs.includes(`${addr}/${cidr.length}`))
       faults.push(`prevResult lacks the address ${addr}/${cidr.length}`)
   }
-  faults.push(...hostFaults(netlink, endpoint, interfaces[hostIndex] ?? { name: endpoint.hostDevice }, network))
-  using netns = new Netns(endpoint.netns)
+  const host = findLink(netlink, pod.hostDevice)
+  if (host === undefined) faults.push(`host device ${pod.hostDevice} is gone`)
+  else {
+    faults.push(...deviceFaults(host, interfaces[hostIndex] ?? { name: pod.hostDevice }, network))
+    faults.push(...limitFaults(netlink, host, podLimits(pod.bandwidth).ingress), ...ofHost(netlink, host, pod))
+  }
+  using netns = new Netns(pod.netns)
   using inside = new Netlink(NETLINK_ROUTE, netns)
   const ofPod: ToldOfPod = {
-    device: { name: endpoint.ifName, mac: endpoint.mac, ...interfaces[podIndex] },
+    device: { name: pod.ifName, mac: pod.mac, ...interfaces[podIndex] },
     addrs: toldAddrs,
     // the MTUs told then may be others now, and routes of other tables belong to the plugin that made them
     routes: routes.flatMap(({ dst, gw, table = RT_TABLE_MAIN }) =>
       table === RT_TABLE_MAIN ? [{ dst, ...(gw && { gateway: gw }) }] : [],
     ),
   }
-  return [...faults, ...podFaults(inside, endpoint, ofPod, network)]
+  return [...faults, ...podFaults(inside, pod, ofPod, network)]
 }

@@ -1,0 +1,52 @@
+// BGP on this node: the keeper of its speaker, and what that learned.
+import { type ApiClient } from '#/cluster/client.ts'
+import { listRoutes } from '#/kernel/routes.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { type Latest, type Signal } from '#/lib/signal.ts'
+import { type Logger } from '#/lib/log.ts'
+import { routeProtocol } from '#/model/names.ts'
+import { BgpKeeper, type BgpKeeperConfig } from './bgp/bgp-keeper.ts'
+import { LearnedRouteStore } from './bgp/learned-routes.ts'
+import { type ClusterPart } from './cluster-part.ts'
+import { type Urgency } from './reconcile-loop.ts'
+
+export type BgpPartDeps = {
+  readonly client: ApiClient
+  readonly netlink: Netlink
+  readonly cluster: ClusterPart
+  /** By prefix, why a learned route is not in the kernel; the network part keeps it. */
+  readonly notInstalled: Latest<ReadonlyMap<string, string>>
+  readonly wake: Signal<Urgency>
+  readonly log: Logger
+}
+
+export class BgpPart implements AsyncDisposable {
+  readonly learned = new LearnedRouteStore()
+  readonly keeper: BgpKeeper
+
+  constructor(config: BgpKeeperConfig, { client, netlink, cluster, notInstalled, wake, log }: BgpPartDeps) {
+    this.keeper = new BgpKeeper(config, {
+      client,
+      self: () => cluster.view.self,
+      nodes: () => cluster.nodes.objects,
+      routing: () => cluster.routing,
+      isComplete: () => cluster.isKnown,
+      keptForwarding: () => listRoutes(netlink).some(({ protocol }) => protocol === routeProtocol),
+      notInstalled: () => notInstalled.value,
+      learned: this.learned,
+      onLearned: () => wake.emit('soon'),
+      onChange: () => wake.emit('later'),
+      log,
+    })
+    cluster.nodes.subscribe((change) => this.keeper.takeNode(change))
+    cluster.settingsChanged.subscribe(() => this.keeper.noticeSettings())
+  }
+
+  start(): void {
+    this.keeper.start()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.keeper[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,94 @@
+// What the agent knows of the cluster: its nodes, and the settings that the cluster's own objects hold.
+import { type ApiClient } from '#/cluster/client.ts'
+import { nodesPath } from '#/cluster/paths.ts'
+import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
+import { type Logger } from '#/lib/log.ts'
+import { Signal } from '#/lib/signal.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
+import { type Problem } from '#/model/network.ts'
+import { type Routing } from '#/model/routing.ts'
+import { ClusterSettings, effectiveRouting } from '#/settings/cluster-settings.ts'
+import { ClusterView, keepOfNodes } from './cluster-view.ts'
+import { type EndpointStore } from './endpoints.ts'
+import { type Urgency } from './reconcile-loop.ts'
+
+/** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
+const nodesPerPage = 100
+
+export type ClusterPartDeps = {
+  readonly client: ApiClient
+  readonly store: EndpointStore
+  readonly wake: Signal<Urgency>
+  readonly log: Logger
+}
+
+export type ClusterPartConfig = { readonly nodeName: string; readonly settings: { readonly routing: Routing } }
+
+export class ClusterPart implements AsyncDisposable {
+  readonly #config: ClusterPartConfig
+  readonly nodes: Reflector<KubeNode>
+  readonly view: ClusterView
+  readonly #settings: ClusterSettings
+  /** The cluster's objects say something else, or are known to say nothing. */
+  readonly settingsChanged = new Signal<void>()
+
+  constructor(config: ClusterPartConfig, { client, store, wake, log }: ClusterPartDeps) {
+    this.#config = config
+    this.nodes = new Reflector<KubeNode>(
+      { path: nodesPath(), pageSize: nodesPerPage },
+      { client, log: log.with({ watch: 'nodes' }), keep: keepOfNodes(config.nodeName) },
+    )
+    this.view = new ClusterView(
+      { nodeName: config.nodeName },
+      { reflector: this.nodes, store, onChange: () => wake.emit('soon') },
+    )
+    this.#settings = new ClusterSettings({
+      client,
+      onChange: () => {
+        wake.emit('later')
+        this.settingsChanged.emit()
+      },
+      log,
+    })
+  }
+
+  start(): void {
+    this.nodes.start()
+    this.#settings.start()
+  }
+
+  /** Whether all nodes, and what the cluster says of how they work, have been seen once. */
+  get isKnown(): boolean {
+    return this.view.isComplete && this.#settings.isKnown
+  }
+
+  /** How this node is to cross to others. */
+  get routing(): Routing {
+    return effectiveRouting({
+      node: this.view.self?.routing,
+      cluster: this.#settings.routing,
+      isClusterKnown: this.#settings.isKnown,
+      told: this.view.toldRouting,
+      agent: this.#config.settings.routing,
+    })
+  }
+
+  /** What in the cluster's settings cannot be used; the view tells of nodes itself. */
+  get problems(): readonly Problem[] {
+    return this.#settings.problems
+  }
+
+  /** This node's Node object as it was last seen. */
+  get ownNode(): KubeNode | undefined {
+    return this.nodes.objects.get(this.#config.nodeName)
+  }
+
+  get apiStatus(): ReflectorStatus & { readonly inSync: boolean; readonly nodes: number } {
+    return { ...this.nodes.status, inSync: this.nodes.inSync, nodes: this.nodes.objects.size }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#settings[Symbol.asyncDispose]()
+    await this.nodes[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,119 @@
+// The network of this node: when it is brought up to date, from what, and who is told afterwards.
+import { type PodNetworkState } from '#/datapath/datapath.ts'
+import { listLinks } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { watchKernel } from '#/kernel/notifications.ts'
+import { type Latest, Signal } from '#/lib/signal.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type NetworkSettings } from '#/model/network.ts'
+import { type OnChanges } from '#/reconcile/reconciler.ts'
+import { type BgpPart } from './bgp-part.ts'
+import { type ClusterPart } from './cluster-part.ts'
+import { type Dirt, NotificationReader } from './dirt.ts'
+import { NetworkKeeper } from './network-keeper.ts'
+import { type PodsPart } from './pods-part.ts'
+import { defaultTimes, ReconcileLoop, type Urgency } from './reconcile-loop.ts'
+
+export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
+
+export type NetworkPartDeps = {
+  readonly netlink: Netlink
+  readonly cluster: ClusterPart
+  readonly pods: PodsPart
+  readonly bgp: BgpPart
+  readonly dirt: Dirt
+  readonly wake: Signal<Urgency>
+  /** What pods get: kept up to date here. */
+  readonly podNetwork: Latest<PodNetworkState>
+  /** By prefix, why a learned route is not in the kernel: kept up to date here. */
+  readonly notInstalled: Latest<ReadonlyMap<string, string>>
+  readonly log: Logger
+}
+
+export class NetworkPart implements AsyncDisposable {
+  readonly #deps: NetworkPartDeps
+  readonly #loop: ReconcileLoop
+  readonly keeper: NetworkKeeper
+  /** A pass is over, whatever came of it, and took so long. */
+  readonly passEnded = new Signal<{ readonly durationMs: number }>()
+  /** Something was written to the kernel. */
+  readonly changed = new Signal<Parameters<OnChanges>>()
+  /** The kernel has what changed nodes ask for, so long after the first of them changed. */
+  readonly nodesDone = new Signal<{ readonly durationMs: number }>()
+  #kernelWatch: Disposable | undefined
+
+  constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
+    this.#deps = deps
+    const { cluster, pods, bgp, dirt, wake, podNetwork, log } = deps
+    this.keeper = new NetworkKeeper(config, {
+      view: cluster.view,
+      dirt,
+      ports: () => pods.ports,
+      pods: pods.portCalls,
+      datapaths: () => pods.plans,
+      routing: () => cluster.routing,
+      learned: bgp.learned,
+      isAdvertised: () => bgp.keeper.isAdvertising,
+      refreshPods: (network) => pods.refresh(network),
+      onPodNetwork: (state) => podNetwork.set(state),
+      onChanges: (...change) => this.changed.emit(change),
+      onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),
+      log,
+    })
+    this.#loop = new ReconcileLoop(defaultTimes, {
+      pass: () => this.#pass(),
+      onResync: () => dirt.markEverything(),
+      log,
+    })
+    wake.subscribe((urgency) => this.#loop.trigger(urgency))
+  }
+
+  /** From now on what changes in the kernel causes passes. */
+  watch(): void {
+    const { dirt, netlink, pods, log } = this.#deps
+    const reader = new NotificationReader(dirt, {
+      wantsRoute: (prefix) => this.keeper.wantsRoute(prefix),
+      leadsOver: (device) => this.keeper.leadsOver(device),
+    })
+    this.#kernelWatch = watchKernel(
+      new Set([...pods.portIds, ...this.keeper.portIds]),
+      (notification) => {
+        const urgency = reader.read(notification)
+        if (urgency) this.#loop.trigger(urgency)
+      },
+      (error) => log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
+    )
+    reader.learn(listLinks(netlink))
+  }
+
+  /** A pass at once; resolves when it is over, whatever came of it. */
+  passNow(): Promise<void> {
+    return this.#loop.runNow()
+  }
+
+  /** For how long the pass that runs has been running; 0 when none does. */
+  get passRunningMs(): number {
+    return this.#loop.runningMs
+  }
+
+  async #pass(): Promise<{ failed: number }> {
+    const startedMs = performance.now()
+    try {
+      const report = await this.keeper.pass()
+      const { pods, bgp, notInstalled } = this.#deps
+      notInstalled.set(this.keeper.peers?.notInstalled ?? new Map())
+      bgp.keeper.takeSubnets(this.keeper.subnets)
+      const state = pods.network
+      if (state.kind === 'there') await pods.refresh(state.network)
+      return report
+    } finally {
+      this.passEnded.emit({ durationMs: performance.now() - startedMs })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#kernelWatch?.[Symbol.dispose]()
+    await this.#loop[Symbol.asyncDispose]()
+    this.keeper[Symbol.dispose]()
+  }
+}

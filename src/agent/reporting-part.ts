@@ -1,0 +1,234 @@
+// What this agent tells: its API, its Node object, events, metrics, and the container runtime's configuration. It reads the other
+// parts and changes nothing of them.
+import { type ApiClient } from '#/cluster/client.ts'
+import { EventRecorder } from '#/cluster/event-recorder.ts'
+import { NftClient } from '#/kernel/nftables.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Signal } from '#/lib/signal.ts'
+import { type PodAddress, type Problem } from '#/model/network.ts'
+import { objectKinds } from '#/model/object-kinds.ts'
+import { registerBgpMetrics } from './bgp-metrics.ts'
+import { type BgpPart } from './bgp-part.ts'
+import { type ClusterPart } from './cluster-part.ts'
+import { CniInstaller } from './cni-install/installer.ts'
+import { type AgentConfig } from './config.ts'
+import { flannelPublisher } from './flannel-publisher.ts'
+import { type Actions, AgentApi, type Endpoints } from './http-api.ts'
+import { AgentMetrics } from './metrics.ts'
+import { type NetworkPart } from './network-part.ts'
+import { nodeCondition } from './node-condition.ts'
+import { NodeEvents } from './node-events.ts'
+import { type NodePatcher } from './node-patcher.ts'
+import { type PodsPart } from './pods-part.ts'
+import { probeEndpoints } from './probes.ts'
+import { ProblemLog } from './problem-log.ts'
+import { type Readiness, readinessOf, unreadiness } from './readiness.ts'
+import { type Urgency } from './reconcile-loop.ts'
+import { routingPublisher } from './routing-publisher.ts'
+import { type AgentPlan, type AgentStatus, verdictStatus } from './status.ts'
+
+const httpRetryMs = 10_000
+
+export type ReportingPartDeps = {
+  readonly client: ApiClient
+  readonly cluster: ClusterPart
+  readonly pods: PodsPart
+  readonly network: NetworkPart
+  readonly bgp: BgpPart
+  readonly wake: Signal<Urgency>
+  readonly log: Logger
+}
+
+export class ReportingPart implements AsyncDisposable {
+  readonly #config: AgentConfig
+  readonly #deps: ReportingPartDeps
+  readonly #stack = new AsyncDisposableStack()
+  readonly #metrics: AgentMetrics
+  readonly #patchers: readonly NodePatcher[]
+  readonly #nodeEvents: NodeEvents
+  readonly #problemLog: ProblemLog
+  readonly #cniInstaller: CniInstaller | undefined
+  readonly #httpApi: AgentApi | undefined
+  #httpProblem: Problem | undefined
+  #httpRetry: NodeJS.Timeout | undefined
+
+  constructor(config: AgentConfig, deps: ReportingPartDeps) {
+    this.#config = config
+    this.#deps = deps
+    const { client, cluster, network, pods, wake, log } = deps
+    this.#problemLog = new ProblemLog(log)
+    this.#metrics = this.#stack.use(this.#makeMetrics())
+    this.#httpApi =
+      config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, log))
+    this.#stack.defer(() => clearTimeout(this.#httpRetry))
+    const recorder = this.#stack.use(
+      new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log }),
+    )
+    const node = () => cluster.ownNode
+    this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder })
+    this.#patchers = [
+      routingPublisher({ client, node, state: () => network.keeper.routingState, log }),
+      nodeCondition({ client, node, trouble: () => unreadiness(this.readiness), log }),
+      ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
+    ]
+    for (const patcher of this.#patchers) this.#stack.use(patcher)
+    this.#cniInstaller =
+      config.cniInstall &&
+      this.#stack.use(
+        new CniInstaller(config.cniInstall, {
+          canServe: () => pods.network.kind === 'there',
+          onChange: () => wake.emit('later'),
+          log,
+        }),
+      )
+    network.passEnded.subscribe(({ durationMs }) => {
+      this.#metrics.passEnded(durationMs)
+      this.#tell()
+    })
+    network.changed.subscribe((change) => this.#metrics.changesMade(...change))
+    network.nodesDone.subscribe(({ durationMs }) => this.#metrics.nodesChanged(durationMs))
+  }
+
+  /** Counts a CNI call. */
+  countAnswer(command: string, code: number, durationMs: number): void {
+    this.#metrics.answered(command, code, durationMs)
+  }
+
+  /** Whether this node is ready for pods: everything that speaks of readiness reads this. */
+  get readiness(): Readiness {
+    const { pods, network } = this.#deps
+    const { failures, isolation, untoldRouting } = network.keeper
+    return readinessOf({
+      nodeName: this.#config.nodeName,
+      podNetwork: pods.network,
+      shortage: pods.shortage,
+      failures,
+      isolation,
+      untoldRouting,
+      problems: this.problems,
+    })
+  }
+
+  /** What every part has to tell. */
+  get problems(): readonly Problem[] {
+    const { cluster, network, bgp } = this.#deps
+    return [
+      ...network.keeper.problems,
+      ...cluster.problems,
+      ...bgp.keeper.problems,
+      ...(this.#cniInstaller?.problems ?? []),
+      ...(this.#httpProblem ? [this.#httpProblem] : []),
+    ]
+  }
+
+  /** What the agent answers on its socket. */
+  get endpoints(): Endpoints {
+    const { pods, bgp } = this.#deps
+    return {
+      '/status': () => ({ status: 200, body: this.#status() }),
+      '/plan': async () => ({ status: 200, body: await this.#plan() }),
+      '/ipam': () => ({ status: 200, body: pods.ipam.show() }),
+      '/ipam/check': async () => ({ status: 200, body: await pods.ipam.check() }),
+      ...bgp.keeper.endpoints,
+      ...this.#publicEndpoints,
+    }
+  }
+
+  get actions(): Actions {
+    const { pods, bgp } = this.#deps
+    return { ...bgp.keeper.actions, '/ipam/release': (body) => pods.ipam.release(body) }
+  }
+
+  /** What is answered over TCP too. */
+  get #publicEndpoints(): Endpoints {
+    return {
+      ...probeEndpoints({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
+      '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
+    }
+  }
+
+  /** Forwarding and pods do not wait for a port that somebody else has; whoever probes it learns that nobody is there. */
+  async listenForHttp(): Promise<void> {
+    try {
+      await this.#httpApi?.start({ endpoints: this.#publicEndpoints })
+      this.#httpProblem = undefined
+    } catch (error) {
+      if (this.#httpProblem === undefined)
+        this.#deps.log.error('no health and metrics over TCP', { error: messageOf(error) })
+      this.#httpProblem = { object: `port/${this.#config.httpPort}`, message: messageOf(error) }
+      this.#httpRetry = setTimeout(() => void this.listenForHttp(), httpRetryMs)
+    }
+  }
+
+  /** From now on the node's container runtime is shown the way to this agent. */
+  start(): void {
+    this.#cniInstaller?.start()
+  }
+
+  /** What a pass found is told to those who use this node. */
+  #tell(): void {
+    const { problems } = this
+    this.#problemLog.update(problems)
+    this.#cniInstaller?.notice()
+    for (const patcher of this.#patchers) patcher.notice()
+    const failures = this.#deps.network.keeper.failures
+      .filter(({ kind }) => objectKinds[kind].node !== 'pod')
+      .map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
+    this.#nodeEvents.update([...problems, ...failures])
+  }
+
+  #status(): AgentStatus {
+    const { cluster, pods, network } = this.#deps
+    const { state, reasons } = this.readiness
+    return {
+      node: this.#config.nodeName,
+      pid: process.pid,
+      podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
+      readiness: { state, reasons },
+      api: cluster.apiStatus,
+      objects: network.keeper.objects,
+      verdicts: network.keeper.verdicts.map(verdictStatus),
+      endpoints: pods.endpoints.map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
+      problems: this.problems,
+    }
+  }
+
+  async #plan(): Promise<AgentPlan> {
+    const changes = await this.#deps.network.keeper.preview()
+    return {
+      node: this.#config.nodeName,
+      changes: changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })),
+      problems: this.problems,
+    }
+  }
+
+  #makeMetrics(): AgentMetrics {
+    const { cluster, pods, network, bgp } = this.#deps
+    const metrics = new AgentMetrics({
+      objects: () => network.keeper.objects,
+      problems: () => this.problems,
+      pools: () => pods.ipam.show().cidrs,
+      endpoints: () => pods.endpoints.length,
+      leaksReleased: () => pods.leaksReleased,
+      nodes: () => cluster.nodes.objects.size,
+      api: () => cluster.apiStatus,
+      peers: () => network.keeper.peers?.plans ?? new Map(),
+      // for the reading of counters alone, which takes several turns of the event loop
+      nftables: this.#stack.use(new NftClient()),
+    })
+    registerBgpMetrics(metrics.registry, {
+      sessions: () => bgp.keeper.sessions(),
+      learned: () => bgp.learned.size,
+      notInstalled: () => network.keeper.peers?.notInstalled.size ?? 0,
+    })
+    return metrics
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync()
+  }
+}
+
+function addrText({ addr }: PodAddress): string {
+  return String(addr)
+}

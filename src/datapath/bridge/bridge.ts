@@ -1,0 +1,99 @@
+// The bridge datapath: each pod's veth is a port of one bridge, and everything else is the host's own forwarding.
+import { listAddresses } from '#/kernel/addresses.ts'
+import { bridgeAdd, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { tbfReplace } from '#/kernel/qdiscs.ts'
+import { messageOf } from '#/lib/log.ts'
+import { deviceMac } from '#/model/names.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
+import { Netns } from '#/sys/netns.ts'
+import { faultsOf } from '../check.ts'
+import {
+  type Datapath,
+  type DatapathDeps,
+  type DatapathKind,
+  type HostSide,
+  type PodInterface,
+  type PodNetwork,
+  PodNetworkError,
+} from '../datapath.ts'
+import { configurePod } from '../pod-side.ts'
+import { refreshPod } from '../refresh.ts'
+import { hostMacOf, unwirePod } from '../veth.ts'
+import { bridgeName, planBridge } from './plan.ts'
+
+/** A veth whose host end is a port of the bridge. */
+function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): void {
+  const bridge = findLink(netlink, bridgeName)
+  if (bridge?.kind !== 'bridge') throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
+  unwirePod(netlink, pod)
+  using netns = new Netns(pod.netns)
+  try {
+    netlink.execute(
+      vethAdd({
+        name: pod.hostDevice,
+        mac: hostMacOf(pod),
+        bridgeIndex: bridge.index,
+        peerName: pod.ifName,
+        peerMac: pod.mac,
+        peerNetnsFd: netns.fd,
+        mtuBytes: network.deviceMtuBytes,
+      }),
+    )
+    const { ingress } = podLimits(pod.bandwidth)
+    const host = ingress && findLink(netlink, pod.hostDevice)
+    netlink.execute(...bridgePortSet(pod.hostDevice, pod.pod, bridge), ...(host ? [tbfReplace(host, ingress)] : []))
+    configurePod(netns, pod, network)
+  } catch (error) {
+    try {
+      unwirePod(netlink, pod)
+    } catch (second) {
+      throw new PodNetworkError(`${messageOf(error)}; and what was made of it stays: ${messageOf(second)}`)
+    }
+    throw error
+  }
+}
+
+/** What is wrong with the port beyond what is checked of every veth. */
+function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
+  const bridge = findLink(netlink, bridgeName)
+  if (bridge === undefined) return [`bridge ${bridgeName} is gone`]
+  const faults: string[] = []
+  if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
+  if (!bridge.isUp) faults.push(`bridge ${bridgeName} is down`)
+  const present = new Set(
+    listAddresses(netlink).flatMap(({ index, addr }) => (index === bridge.index ? [String(addr)] : [])),
+  )
+  for (const { cidr } of pod.addrs) {
+    if (!present.has(String(cidr.at(1)))) faults.push(`gateway ${cidr.at(1)} is not on ${bridgeName}`)
+  }
+  return faults
+}
+
+const hostSide: HostSide = {
+  obstacle: (links) => (links.has(bridgeName) ? undefined : `bridge ${bridgeName} is missing`),
+  isAttached: (device, links) =>
+    device.isUp && device.hairpin === true && device.master === links.get(bridgeName)?.index,
+  attach: ({ name, pod }, links) =>
+    bridgePortSet(name, pod, { name: bridgeName, index: links.get(bridgeName)?.index ?? 0 }),
+}
+
+function openBridge({ netlink, removal }: DatapathDeps): Datapath {
+  return {
+    name: 'bridge',
+    wire: (pod, network) => wirePort(netlink, pod, network),
+    check: (pod, network, told) => faultsOf(netlink, { pod, network, told, ofHost: portFaults }),
+    refresh: (pod, network) => refreshPod(netlink, pod, network),
+    unplug: (pod) => removal.unplug(pod),
+    unwire: (pod) => unwirePod(netlink, pod),
+  }
+}
+
+export const bridgeDatapath: DatapathKind = {
+  name: 'bridge',
+  podDevice: bridgeName,
+  plan: planBridge,
+  hostSide,
+  tryOut: (netlink) => netlink.execute(bridgeAdd(bridgeName, deviceMac('a', 'a'))),
+  open: openBridge,
+}

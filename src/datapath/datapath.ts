@@ -1,0 +1,96 @@
+// What a datapath of pods does: the one seam between "a pod has these addresses" and the devices that carry its packets.
+// docs/datapath.md tells how a datapath is added, and how one is changed under pods that run.
+import { type Link } from '#/kernel/links.ts'
+import { type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { type Prefix } from '#/lib/addr.ts'
+import { type DatapathName } from '#/model/datapath.ts'
+import { type PodAddress } from '#/model/network.ts'
+import { type PlanDatapath } from '#/plan/datapath-plan.ts'
+import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
+import { type VethRemoval } from './veth-removal.ts'
+
+/** What is the same for all pods of the node at one time. */
+export type PodNetwork = {
+  readonly podCIDRs: readonly Prefix[]
+  /** Routes besides the default one, which lower the MTU for what may go through the tunnel. */
+  readonly overlay: readonly { readonly dst: Prefix; readonly mtuBytes: number }[]
+  readonly deviceMtuBytes: number
+}
+
+/** What pods get now, or why they get nothing. */
+export type PodNetworkState =
+  | { readonly kind: 'there'; readonly network: PodNetwork }
+  | { readonly kind: 'absent'; readonly why: string }
+
+/** Whether packets that fitted before may not any more. */
+export function isLower(network: PodNetwork, before: PodNetwork): boolean {
+  const isNarrower = ({ dst, mtuBytes }: PodNetwork['overlay'][number]): boolean =>
+    before.overlay.some((other) => other.dst.equals(dst) && mtuBytes < other.mtuBytes)
+  return network.deviceMtuBytes < before.deviceMtuBytes || network.overlay.some(isNarrower)
+}
+
+/** What a datapath needs to know of one pod's interface; an endpoint of the agent's store has all of it. */
+export type PodInterface = Attachment & {
+  readonly netns: string
+  /** "namespace/name", or the container's id where the runtime told no pod. */
+  readonly pod: string
+  /** Name of the veth's end on the host. */
+  readonly hostDevice: string
+  readonly addrs: readonly PodAddress[]
+  /** Of the pod's end. */
+  readonly mac: string
+  readonly bandwidth: Bandwidth
+}
+
+/** A pod's network cannot be made, changed or read; the message says why. */
+export class PodNetworkError extends Error {
+  override name = 'PodNetworkError'
+}
+
+/** How the host's end of a pod's veth hangs on the node, which the reconciler keeps that way. All of it is about devices by name. */
+export type HostSide = {
+  /** Why no pod's device can be brought into order now; undefined when it can. */
+  obstacle(links: ReadonlyMap<string, Link>): string | undefined
+  isAttached(device: Link, links: ReadonlyMap<string, Link>): boolean
+  attach(
+    device: { readonly name: string; readonly pod: string },
+    links: ReadonlyMap<string, Link>,
+  ): readonly Operation[]
+}
+
+/** One datapath at work on this node. Each call is about one pod and runs from start to end within one turn of the event loop. */
+export interface Datapath {
+  readonly name: DatapathName
+  /**
+   * Makes the pod's network; whatever an earlier attempt left is replaced. Throws PodNetworkError when the namespace is gone or the
+   * interface exists already, KernelError when the kernel refuses; then nothing of it stays.
+   */
+  wire(pod: PodInterface, network: PodNetwork): void
+  /** What is not as `wire` made it and as `told` says, each fault one phrase. Throws when the namespace cannot be entered. */
+  check(pod: PodInterface, network: PodNetwork, told: CniResult): string[]
+  /** Brings a pod that runs to the MTUs of `network`; true when any was another. Throws KernelError, and errno when the namespace is gone. */
+  refresh(pod: PodInterface, network: PodNetwork): boolean
+  /** Cuts the pod off within the call; its devices go soon after. No error when there are none. Throws KernelError. */
+  unplug(pod: Pick<PodInterface, 'hostDevice' | 'ifName'> & { readonly netns: string | undefined }): void
+  /** Removes the pod's devices within the call. No error when there are none. Throws KernelError. */
+  unwire(pod: Pick<PodInterface, 'hostDevice'>): void
+}
+
+export type DatapathDeps = {
+  /** For synchronous calls. */
+  readonly netlink: Netlink
+  readonly removal: Pick<VethRemoval, 'unplug'>
+}
+
+/** A datapath as the registry knows it: nothing is open yet. */
+export type DatapathKind = {
+  readonly name: DatapathName
+  /** By which device pods' packets come into the node's own stack, and leave it towards pods. */
+  readonly podDevice: string
+  /** The kernel objects that it wants. Pure. */
+  readonly plan: PlanDatapath
+  readonly hostSide: HostSide
+  /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
+  readonly tryOut: (netlink: Netlink) => void
+  readonly open: (deps: DatapathDeps) => Datapath
+}

@@ -1,0 +1,80 @@
+// What a pod's own namespace looks like, the same in every datapath: addresses, routes, sysctls, the limit of what it sends.
+import { findLink, linkSet } from '#/kernel/links.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { addressAdd } from '#/kernel/addresses.ts'
+import { tbfReplace } from '#/kernel/qdiscs.ts'
+import { listRoutes, routeReplace } from '#/kernel/routes.ts'
+import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type PodAddress } from '#/model/network.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
+import { Netns } from '#/sys/netns.ts'
+import { writeSysctl } from '#/sys/sysctl.ts'
+import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { type PodInterface, type PodNetwork, PodNetworkError } from './datapath.ts'
+
+export type PodRoute = { readonly dst: Prefix; readonly gateway: Addr; readonly mtuBytes?: number }
+
+/** What a pod needs to reach everything by way of the gateway, per family of its addresses. */
+export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork): PodRoute[] {
+  return addrs.flatMap(({ addr, cidr }) => {
+    const gateway = cidr.at(1)
+    const anywhere = Prefix.parse(addr.family === 4 ? '0.0.0.0/0' : '::/0')
+    return [
+      { dst: anywhere, gateway },
+      ...overlay
+        .filter(({ dst }) => dst.family === addr.family)
+        .map(({ dst, mtuBytes }) => ({ dst, gateway, mtuBytes })),
+    ]
+  })
+}
+
+const RTPROT_BOOT = 3
+
+/** Behind all that lead there already: those of the sandbox's first network stay in use when it is given a second one. */
+function metricAfter(routes: readonly Route[], { dst }: PodRoute): number {
+  return Math.max(-1, ...routes.filter((route) => route.dst.equals(dst)).map(({ metric }) => metric)) + 1
+}
+
+/** The route in the pod's namespace, where its interface has this index. */
+function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric: number): Route {
+  return {
+    dst,
+    type: 'unicast',
+    protocol: RTPROT_BOOT,
+    table: RT_TABLE_MAIN,
+    metric,
+    scope: RT_SCOPE_UNIVERSE,
+    nextHops: [{ oif: index, gateway }],
+    ...(mtuBytes !== undefined && { mtuBytes }),
+  }
+}
+
+/** Brings the pod's end of a veth, which is in the namespace already, to life. Throws PodNetworkError and KernelError. */
+export function configurePod(netns: Netns, podInterface: PodInterface, network: PodNetwork): void {
+  const { ifName } = podInterface
+  const hasV6 = podInterface.addrs.some(({ addr }) => addr.family === 6)
+  if (hasV6) {
+    netns.run(() => {
+      // runtimes switch IPv6 off in new namespaces; router advertisements of a neighbour pod must not count (CVE-2020-10749)
+      writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
+      writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
+      writeSysctl(`net/ipv6/conf/${ifName}/accept_ra`, '0')
+    })
+  }
+  using netlink = new Netlink(NETLINK_ROUTE, netns)
+  const pod = findLink(netlink, ifName)
+  if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
+  const { egress } = podLimits(podInterface.bandwidth)
+  const before = listRoutes(netlink)
+  netlink.execute(
+    linkSet(ifName, { isUp: true }),
+    linkSet('lo', { isUp: true }),
+    ...podInterface.addrs.map(({ addr, cidr }) => addressAdd(pod, addr, cidr.length)),
+    ...podRoutes(podInterface.addrs, network).map((route) =>
+      routeReplace(kernelRoute(pod.index, route, metricAfter(before, route)), () => ifName),
+    ),
+    // in the pod, where a full queue makes its sockets wait; at the host's end packets could only be dropped
+    ...(egress ? [tbfReplace(pod, egress)] : []),
+  )
+}

@@ -1,0 +1,16 @@
+// All datapaths there are. To add one: a folder beside bridge/, a line here, and its name in model/datapath.ts.
+import { type DatapathName } from '#/model/datapath.ts'
+import { bridgeDatapath } from './bridge/bridge.ts'
+import { type Datapath, type DatapathDeps, type DatapathKind } from './datapath.ts'
+
+export const datapathKinds: Readonly<Record<DatapathName, DatapathKind>> = {
+  bridge: bridgeDatapath,
+}
+
+export type Datapaths = Readonly<Record<DatapathName, Datapath>>
+
+/** Each of them, ready for pods: which one a pod is wired by is written in its row. */
+export function openDatapaths(deps: DatapathDeps): Datapaths {
+  const opened = Object.entries(datapathKinds).map(([name, kind]) => [name, kind.open(deps)] as const)
+  return Object.fromEntries(opened) as Record<DatapathName, Datapath>
+}

@@ -1,0 +1,34 @@
+// The veth of a pod, whichever datapath its host end hangs on: how it is named, and how it goes.
+import { createHash } from 'node:crypto'
+import { findLink, linkDelete } from '#/kernel/links.ts'
+import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
+import { deviceMac, portPrefix } from '#/model/names.ts'
+import { Netns } from '#/sys/netns.ts'
+import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
+import { type Attachment } from '#/wire/cni/index.ts'
+
+/** The host's end of an attachment's veth: the same on every attempt, so that a half-done one is found again. */
+export function hostDeviceOf({ containerId, ifName }: Attachment): string {
+  return portPrefix + createHash('sha1').update(`${containerId} ${ifName}`).digest('hex').slice(0, 11)
+}
+
+/** Derived, so that a veth made anew has the MAC that the ADD told. */
+export function hostMacOf({ hostDevice, containerId }: { hostDevice: string; containerId: string }): string {
+  return deviceMac(hostDevice, containerId)
+}
+
+/** Removes the veth, and with it the pod's end, wherever that is. No error when it is gone already. Throws KernelError. */
+export function unwirePod(netlink: Netlink, { hostDevice }: { hostDevice: string }): void {
+  try {
+    netlink.execute(linkDelete(hostDevice))
+  } catch (error) {
+    if (!isNoDevice(error)) throw error
+  }
+}
+
+/** Whether the namespace has a device of that name. */
+export function hasDevice(netnsPath: string, name: string): boolean {
+  using netns = new Netns(netnsPath)
+  using netlink = new Netlink(NETLINK_ROUTE, netns)
+  return findLink(netlink, name) !== undefined
+}

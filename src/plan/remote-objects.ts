@@ -1,0 +1,58 @@
+// From verdicts to kernel objects: the only place where a route to another node's pod CIDR is made up, for a whole pass and for the
+// difference that one changed node makes. Pure.
+import { type Addr, type Family } from '#/lib/addr.ts'
+import { nativeMetric, overlayMetric, vxlanName } from '#/model/names.ts'
+import { type DesiredNeighbour, type NativeRoute, type OverlayRoute } from '#/model/network.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { type PeerPlan } from './peer-plan.ts'
+
+export type Lowering = {
+  readonly vni: number
+  /** This node's gateway by family: what the node itself sends to pods has it as its source, by whichever way. */
+  readonly sources: { readonly [F in Family]?: Addr }
+}
+
+/** Undefined where there is no way. */
+export function routeOf(verdict: Verdict, { vni, sources }: Lowering): OverlayRoute | NativeRoute | undefined {
+  if (verdict.way === 'none') return undefined
+  const { dst, node } = verdict
+  const source = sources[dst.family]
+  const common = { dst, node, ...(source && { preferredSource: source }) }
+  if (verdict.way === 'native') {
+    const { origin, nextHops } = verdict
+    return { kind: 'native', ...common, metric: nativeMetric(dst), origin, nextHops }
+  }
+  const { tunnel, mtuBytes } = verdict
+  return {
+    kind: 'overlay',
+    ...common,
+    device: vxlanName,
+    gateway: tunnel.gateway,
+    mtuBytes,
+    metric: overlayMetric(dst),
+    encap: { vni, src: tunnel.src, dst: tunnel.dst },
+  }
+}
+
+/** Only of a flannel node: its VTEP has an address and a MAC of its own. */
+function neighbourOf(verdict: Verdict): DesiredNeighbour | undefined {
+  const mac = verdict.way === 'vxlan' ? verdict.tunnel.vtepMac : undefined
+  return verdict.way === 'vxlan' && mac !== undefined
+    ? { device: vxlanName, addr: verdict.tunnel.gateway, mac }
+    : undefined
+}
+
+export type RemoteObjects = {
+  readonly routes: readonly (OverlayRoute | NativeRoute)[]
+  readonly neighbours: readonly DesiredNeighbour[]
+  /** The addresses that the node's tunnel packets come from and go to. */
+  readonly tunnelEnds: readonly Addr[]
+}
+
+/** What one other node asks of this node's kernel. Where there is no tunnel nothing is to be made for it. */
+export function objectsOf(plan: PeerPlan, lowering: Lowering, hasOverlay: boolean): RemoteObjects {
+  const { verdicts, tunnelEnds } = plan
+  const routes = verdicts.flatMap((verdict) => routeOf(verdict, lowering) ?? [])
+  if (!hasOverlay) return { routes, neighbours: [], tunnelEnds: [] }
+  return { routes, neighbours: verdicts.flatMap((verdict) => neighbourOf(verdict) ?? []), tunnelEnds }
+}
