@@ -11,6 +11,7 @@ const mayImport: Record<string, string[]> = {
   sys: ['lib'],
   kernel: ['wire', 'sys', 'lib'],
   model: ['wire', 'lib'],
+  settings: ['model', 'lib'],
   cluster: ['model', 'lib'],
   controller: ['cluster', 'plan', 'model', 'lib'],
   policy: ['model', 'lib'],
@@ -18,14 +19,27 @@ const mayImport: Record<string, string[]> = {
   bgp: ['wire', 'model', 'lib'],
   reconcile: ['kernel', 'sys', 'wire', 'model', 'lib'],
   trace: ['wire', 'kernel', 'policy', 'model', 'lib'],
-  agent: ['bgp', 'cluster', 'kernel', 'lib', 'model', 'plan', 'policy', 'reconcile', 'sys', 'trace', 'wire'],
-  lab: ['agent', 'cluster', 'install', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'sys', 'wire'],
-  install: ['cluster', 'model', 'lib'],
-  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'model', 'lib'],
+  agent: [
+    'bgp',
+    'cluster',
+    'kernel',
+    'lib',
+    'model',
+    'plan',
+    'policy',
+    'reconcile',
+    'settings',
+    'sys',
+    'trace',
+    'wire',
+  ],
+  lab: ['agent', 'cluster', 'install', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'settings', 'sys', 'wire'],
+  install: ['cluster', 'settings', 'model', 'lib'],
+  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'settings', 'model', 'lib'],
 }
 
 /** Pure rooms: same input, same output. No I/O, no clock. */
-const pure = ['lib', 'wire', 'model', 'plan', 'policy']
+const pure = ['lib', 'wire', 'model', 'plan', 'policy', 'settings']
 const impureModules = /^node:(fs|net|http|https|tls|dgram|child_process|worker_threads|timers|os|sqlite)/
 
 type Import = { file: string; folder: string; target: string }

@@ -18,11 +18,12 @@ import { routeProtocol } from '#/model/names.ts'
 import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
+import { useProcSys } from '#/sys/sysctl.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { CniHandler } from './cni-handler.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { CniServer } from './cni/server.ts'
-import { type AgentConfig } from './config.ts'
+import { type AgentConfig, settingProblems } from './config.ts'
 import { Dirt, NotificationReader } from './dirt.ts'
 import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
@@ -128,6 +129,7 @@ export class Agent {
       isAdvertised: () => this.#bgp.isAdvertising,
       refreshPods: async (network) => this.#refresher.refresh(network),
       otherProblems: () => [
+        ...settingProblems(config),
         ...this.#bgp.problems,
         ...(this.#cniInstaller?.problems ?? []),
         ...(this.#httpProblem ? [this.#httpProblem] : []),
@@ -239,6 +241,8 @@ export class Agent {
 
   /** Opens the state and connects; throws one clear error when something it cannot do without is missing. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
+    for (const { message } of settingProblems(config)) log.warn(message)
+    useProcSys(config.procSys)
     try {
       mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
     } catch (error) {

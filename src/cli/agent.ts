@@ -3,6 +3,8 @@ import { Agent } from '#/agent/agent.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { readConfig } from '#/agent/config.ts'
 import { createLogger, messageOf } from '#/lib/log.ts'
+import { agentGroups } from '#/settings/agent-settings.ts'
+import { settingsHelp } from '#/settings/help.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, stopRequested } from './command.ts'
 
@@ -11,30 +13,11 @@ export const agentCommand: Command = {
   summary: 'run the node agent (one per node)',
   help: `usage: causeway agent
 
-Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking. Settings come from the environment:
+Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
+Settings come from the environment; a variable that is empty counts as not set.
+In parentheses is what holds when a variable is not set.
 
-  CAUSEWAY_NODE_NAME        name of this node's Node object (required)
-  CAUSEWAY_CLUSTER_CIDRS    CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48 (required)
-  CAUSEWAY_KUBECONFIG       kubeconfig file; without it, the credentials of the pod it runs in
-  CAUSEWAY_STATE_DIR        addresses in use; survives reboots        (/var/lib/causeway)
-  CAUSEWAY_RUN_DIR          sockets of the CNI plugin and the CLI     (/run/causeway)
-  CAUSEWAY_VNI              VXLAN network identifier                  (1)
-  CAUSEWAY_VXLAN_PORT       UDP port of the overlay                   (8472)
-  CAUSEWAY_MTU              MTU of the underlay, where its devices promise too much (the device's)
-  CAUSEWAY_ROUTING          vxlan, native or auto, where neither the object Routing nor the Node says another  (vxlan)
-  CAUSEWAY_NAMESPACE        where Causeway is installed; Secrets of BGP are there  (causeway-system)
-  CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
-  CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
-  CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set
-  CAUSEWAY_ADDRESS_COOLDOWN_S
-                            seconds before an address that was given back
-                            goes to another pod                       (30)
-  CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)
-  CAUSEWAY_PROC_SYS         sysctls of the network, in a container      (/proc/sys)
-  CAUSEWAY_CNI_BIN_DIR      where to install the CNI plugin, such as /opt/cni/bin; with the next, or neither
-  CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d
-  CAUSEWAY_CNI_PLUGIN       the plugin to install                     (the one built with this program)
-  CAUSEWAY_CNI_CHAIN        plugins to run after it: portmap, bandwidth, tuning   (portmap, if it is installed)`,
+${settingsHelp(agentGroups)}`,
   run: async (args) => {
     noMore(options(args, {}).positionals)
     const cniInstall = readCniInstall(process.env, new URL('../../build', import.meta.url).pathname)
