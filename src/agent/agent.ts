@@ -241,7 +241,6 @@ export class Agent {
 
   /** Opens the state and connects; throws one clear error when something it cannot do without is missing. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
-    for (const { message } of settingProblems(config)) log.warn(message)
     useProcSys(config.procSys)
     try {
       mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })

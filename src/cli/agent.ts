@@ -1,12 +1,32 @@
 // `causeway agent`: the node agent as a process.
 import { Agent } from '#/agent/agent.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
-import { readConfig } from '#/agent/config.ts'
-import { createLogger, messageOf } from '#/lib/log.ts'
+import { type AgentConfig, readConfig } from '#/agent/config.ts'
+import { createLogger, type Level, type Logger, messageOf } from '#/lib/log.ts'
 import { agentGroups } from '#/settings/agent-settings.ts'
 import { settingsHelp } from '#/settings/help.ts'
+import { tellUnknown, unknownSettings } from '#/settings/unknown.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, stopRequested } from './command.ts'
+
+/** Throws SettingError. */
+function readSettings(): AgentConfig {
+  try {
+    return {
+      ...readConfig(process.env),
+      cniInstall: readCniInstall(process.env, new URL('../../build', import.meta.url).pathname),
+    }
+  } catch (error) {
+    // what is missing may be there under a mistyped name, which an agent that does not start cannot tell as a problem
+    const log = logAt('warn')
+    for (const unknown of unknownSettings(process.env, 'agent')) log.warn(tellUnknown(unknown, 'agent'))
+    throw error
+  }
+}
+
+function logAt(level: Level): Logger {
+  return createLogger({ level, write: print, now: () => new Date().toISOString() })
+}
 
 export const agentCommand: Command = {
   name: 'agent',
@@ -20,9 +40,8 @@ In parentheses is what holds when a variable is not set.
 ${settingsHelp(agentGroups)}`,
   run: async (args) => {
     noMore(options(args, {}).positionals)
-    const cniInstall = readCniInstall(process.env, new URL('../../build', import.meta.url).pathname)
-    const config = { ...readConfig(process.env), cniInstall }
-    const log = createLogger({ level: config.logLevel, write: print, now: () => new Date().toISOString() })
+    const config = readSettings()
+    const log = logAt(config.logLevel)
     process.on('unhandledRejection', (error) => {
       // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
       log.error('unexpected failure; the agent ends', { error: messageOf(error) })

@@ -25,11 +25,11 @@ ${settingsHelp(controllerGroups)}`,
   run: async (args) => {
     noMore(options(args, {}).positionals)
     const log = createLogger({ level: 'info', write: print, now: () => new Date().toISOString() })
+    for (const unknown of unknownSettings(process.env, 'controller')) log.warn(tellUnknown(unknown, 'controller'))
     const { clusterCIDRs, ipv4MaskSize, ipv6MaskSize, kubeconfig, leaseNamespace } = readSettings(
       controllerSettings,
       process.env,
     )
-    for (const unknown of unknownSettings(process.env, 'controller')) log.warn(tellUnknown(unknown, 'controller'))
     await using client = await connect(kubeconfig ? { kubeconfig } : {})
     // two replicas in one node's network have its name and, in their containers, the same process id
     const identity = `${hostname()}-${randomUUID()}`

@@ -13,7 +13,7 @@ Agent and controller read their settings from the environment when they start.
 - A variable that is empty counts as not set.
 - A value that cannot be used is told, with what was expected, and the program ends.
 - A variable that begins with \`CAUSEWAY_\` and is none of these is told in the log, with the name that was probably meant, and has no other
-  effect; the agent also shows it as a problem in \`causeway status\`. Variables that Kubernetes makes for Services named \`causeway-…\`
+  effect; the agent also shows it as a problem of the node in \`causeway status\`. Variables that Kubernetes makes for Services named \`causeway-…\`
   (\`CAUSEWAY_METRICS_SERVICE_HOST\`, \`CAUSEWAY_METRICS_PORT=tcp://…\`) are passed over.
 
 The last column says how \`causeway install\` passes a setting on. What is not passed on has its default on a cluster.`
