@@ -11,6 +11,7 @@ const mayImport: Record<string, string[]> = {
   sys: ['lib'],
   kernel: ['wire', 'sys', 'lib'],
   model: ['wire', 'lib'],
+  settings: ['model', 'lib'],
   cluster: ['model', 'lib'],
   controller: ['cluster', 'plan', 'model', 'lib'],
   policy: ['model', 'lib'],
@@ -18,7 +19,6 @@ const mayImport: Record<string, string[]> = {
   bgp: ['wire', 'model', 'lib'],
   reconcile: ['kernel', 'sys', 'wire', 'model', 'lib'],
   datapath: ['reconcile', 'kernel', 'sys', 'plan', 'wire', 'model', 'lib'],
-  settings: ['cluster', 'model', 'lib'],
   trace: ['wire', 'kernel', 'policy', 'model', 'lib'],
   agent: [
     'bgp',
@@ -35,13 +35,26 @@ const mayImport: Record<string, string[]> = {
     'trace',
     'wire',
   ],
-  lab: ['agent', 'cluster', 'datapath', 'install', 'kernel', 'lib', 'model', 'plan', 'reconcile', 'sys', 'wire'],
-  install: ['cluster', 'model', 'lib'],
-  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'model', 'lib'],
+  lab: [
+    'agent',
+    'cluster',
+    'datapath',
+    'install',
+    'kernel',
+    'lib',
+    'model',
+    'plan',
+    'reconcile',
+    'settings',
+    'sys',
+    'wire',
+  ],
+  install: ['cluster', 'settings', 'model', 'lib'],
+  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'settings', 'model', 'lib'],
 }
 
 /** Pure rooms: same input, same output. No I/O, no clock. */
-const pure = ['lib', 'wire', 'model', 'plan', 'policy']
+const pure = ['lib', 'wire', 'model', 'plan', 'policy', 'settings']
 const impureModules = /^node:(fs|net|http|https|tls|dgram|child_process|worker_threads|timers|os|sqlite)/
 
 type Import = { file: string; folder: string; target: string }

@@ -9,6 +9,7 @@ import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
+import { useProcSys } from '#/sys/sysctl.ts'
 import { BgpPart } from './bgp-part.ts'
 import { ClusterPart } from './cluster-part.ts'
 import { type AgentConfig } from './config.ts'
@@ -40,6 +41,7 @@ export class Agent implements AsyncDisposable {
   /** Opens the state and connects; throws one clear error when something it cannot do without is missing. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
     await using made = new AsyncDisposableStack()
+    useProcSys(config.procSys)
     try {
       mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
     } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
-import { ConfigError, parseCIDRs, readConfig } from './config.ts'
+import { SettingError } from '#/settings/setting.ts'
+import { readConfig, settingProblems } from './config.ts'
 
 const good = { CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48' }
 
@@ -39,22 +39,24 @@ test('each wrong setting is named with what was expected', () => {
   for (const [wrong, message] of cases) {
     assert.throws(
       () => readConfig({ ...good, ...wrong }),
-      (error: unknown) => error instanceof ConfigError && message.test(error.message),
+      (error: unknown) => error instanceof SettingError && message.test(error.message),
       JSON.stringify(wrong),
     )
   }
 })
 
-test('any text is a list of CIDRs that do not overlap, or a ConfigError', () => {
-  const text = fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-f.:/,]{0,40}$/))
-  fc.assert(
-    fc.property(text, (list) => {
-      try {
-        const prefixes = parseCIDRs(list, 'list')
-        assert.ok(prefixes.every((prefix, index) => !prefixes.slice(0, index).some((other) => other.overlaps(prefix))))
-      } catch (error) {
-        assert.ok(error instanceof ConfigError)
-      }
-    }),
-  )
+test('a variable that is no setting is a problem of the node, and no reason not to start', () => {
+  const config = readConfig({
+    ...good,
+    CAUSEWAY_ROUTNG: 'native',
+    CAUSEWAY_LAB: 'a',
+    CAUSEWAY_METRICS_PORT: 'tcp://10.96.0.7:1',
+  })
+  assert.equal(config.settings.routing, 'vxlan')
+  assert.deepEqual(settingProblems(config), [
+    {
+      object: 'setting/CAUSEWAY_ROUTNG',
+      message: 'CAUSEWAY_ROUTNG is no setting of the agent; did you mean CAUSEWAY_ROUTING?',
+    },
+  ])
 })

@@ -8,6 +8,8 @@ import { type DatapathName } from '#/model/datapath.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
 import { type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
@@ -71,7 +73,7 @@ export type StoreOptions = {
   readonly mayLack?: boolean
 }
 
-export const defaultCoolDownMs = 30_000
+const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
 /** Carries the refusal out of the transaction that it undoes. */
 class Refused extends Error {

@@ -11,7 +11,7 @@ import { registerBgpMetrics } from './bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
-import { type AgentConfig } from './config.ts'
+import { type AgentConfig, settingProblems } from './config.ts'
 import { flannelPublisher } from './flannel-publisher.ts'
 import { type Actions, AgentApi, type Endpoints } from './http-api.ts'
 import { AgentMetrics } from './metrics.ts'
@@ -113,6 +113,7 @@ export class ReportingPart implements AsyncDisposable {
   get problems(): readonly Problem[] {
     const { cluster, network, bgp } = this.#deps
     return [
+      ...settingProblems(this.#config),
       ...network.keeper.problems,
       ...cluster.problems,
       ...bgp.keeper.problems,

@@ -1,45 +1,47 @@
 // `causeway agent`: the node agent as a process.
 import { Agent } from '#/agent/agent.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
-import { readConfig } from '#/agent/config.ts'
-import { createLogger, messageOf } from '#/lib/log.ts'
+import { type AgentConfig, readConfig } from '#/agent/config.ts'
+import { createLogger, type Level, type Logger, messageOf } from '#/lib/log.ts'
+import { agentGroups } from '#/settings/agent-settings.ts'
+import { settingsHelp } from '#/settings/help.ts'
+import { tellUnknown, unknownSettings } from '#/settings/unknown.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, stopRequested } from './command.ts'
+
+/** Throws SettingError. */
+function readSettings(): AgentConfig {
+  try {
+    return {
+      ...readConfig(process.env),
+      cniInstall: readCniInstall(process.env, new URL('../../build', import.meta.url).pathname),
+    }
+  } catch (error) {
+    // what is missing may be there under a mistyped name, which an agent that does not start cannot tell as a problem
+    const log = logAt('warn')
+    for (const unknown of unknownSettings(process.env, 'agent')) log.warn(tellUnknown(unknown, 'agent'))
+    throw error
+  }
+}
+
+function logAt(level: Level): Logger {
+  return createLogger({ level, write: print, now: () => new Date().toISOString() })
+}
 
 export const agentCommand: Command = {
   name: 'agent',
   summary: 'run the node agent (one per node)',
   help: `usage: causeway agent
 
-Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking. Settings come from the environment:
+Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
+Settings come from the environment; a variable that is empty counts as not set.
+In parentheses is what holds when a variable is not set.
 
-  CAUSEWAY_NODE_NAME        name of this node's Node object (required)
-  CAUSEWAY_CLUSTER_CIDRS    CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48 (required)
-  CAUSEWAY_KUBECONFIG       kubeconfig file; without it, the credentials of the pod it runs in
-  CAUSEWAY_STATE_DIR        addresses in use; survives reboots        (/var/lib/causeway)
-  CAUSEWAY_RUN_DIR          sockets of the CNI plugin and the CLI     (/run/causeway)
-  CAUSEWAY_VNI              VXLAN network identifier                  (1)
-  CAUSEWAY_VXLAN_PORT       UDP port of the overlay                   (8472)
-  CAUSEWAY_MTU              MTU of the underlay, where its devices promise too much (the device's)
-  CAUSEWAY_ROUTING          vxlan, native or auto, where neither the object Routing nor the Node says another  (vxlan)
-  CAUSEWAY_NAMESPACE        where Causeway is installed; Secrets of BGP are there  (causeway-system)
-  CAUSEWAY_FORWARD_CHAINS   open: others' forward chains that drop by policy let pods pass; leave  (open)
-  CAUSEWAY_FLANNEL_INTEROP  on: flannel nodes reach this one by flannel's annotations; off         (off)
-  CAUSEWAY_HTTP_PORT        TCP port of /healthz, /readyz and /metrics; none when not set
-  CAUSEWAY_ADDRESS_COOLDOWN_S
-                            seconds before an address that was given back
-                            goes to another pod                       (30)
-  CAUSEWAY_LOG_LEVEL        debug, info, warn or error                (info)
-  CAUSEWAY_PROC_SYS         sysctls of the network, in a container      (/proc/sys)
-  CAUSEWAY_CNI_BIN_DIR      where to install the CNI plugin, such as /opt/cni/bin; with the next, or neither
-  CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d
-  CAUSEWAY_CNI_PLUGIN       the plugin to install                     (the one built with this program)
-  CAUSEWAY_CNI_CHAIN        plugins to run after it: portmap, bandwidth, tuning   (portmap, if it is installed)`,
+${settingsHelp(agentGroups)}`,
   run: async (args) => {
     noMore(options(args, {}).positionals)
-    const cniInstall = readCniInstall(process.env, new URL('../../build', import.meta.url).pathname)
-    const config = { ...readConfig(process.env), cniInstall }
-    const log = createLogger({ level: config.logLevel, write: print, now: () => new Date().toISOString() })
+    const config = readSettings()
+    const log = logAt(config.logLevel)
     process.on('unhandledRejection', (error) => {
       // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
       log.error('unexpected failure; the agent ends', { error: messageOf(error) })

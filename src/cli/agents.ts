@@ -6,6 +6,8 @@ import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import { agentSocketOf } from '#/lab/sandboxes.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { readSpec } from '#/lab/up.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { readSetting } from '#/settings/setting.ts'
 import { UsageError } from './args.ts'
 
 export const agentOptions = {
@@ -28,9 +30,8 @@ export function findAgents({ lab, node }: { lab?: string | undefined; node?: str
   const name = lab ?? labs[0]
   if (name === undefined) {
     if (node !== undefined) throw new UsageError(`--node ${node}: no lab is up; bring one up: causeway lab up`)
-    return [
-      { node: 'this node', socketPath: `${process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'}/${agentSocketName}` },
-    ]
+    const runDir = readSetting(nodeSettings.runDir, process.env)
+    return [{ node: 'this node', socketPath: `${runDir}/${agentSocketName}` }]
   }
   if (lab === undefined && labs.length > 1)
     throw new UsageError(`several labs are up (${labs.join(', ')}): say which, with --lab`)

@@ -5,13 +5,12 @@ import { clean } from '#/agent/clean.ts'
 import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { createLogger } from '#/lib/log.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { readSetting } from '#/settings/setting.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
-const runDir = process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'
-const stateDir = process.env['CAUSEWAY_STATE_DIR'] ?? '/var/lib/causeway'
-
-async function isAgentRunning(): Promise<boolean> {
+async function isAgentRunning(runDir: string): Promise<boolean> {
   const socketPath = `${runDir}/${agentSocketName}`
   return askAgent(socketPath, '/healthz').then(
     () => true,
@@ -40,8 +39,10 @@ are. Stop the agent before: it would make everything again. To take a lab down, 
     } as const)
     noMore(positionals)
     const dryRun = values['dry-run'] === true
+    const runDir = readSetting(nodeSettings.runDir, process.env)
+    const stateDir = readSetting(nodeSettings.stateDir, process.env)
     if (process.getuid?.() !== 0) throw new Error('must run as root: it changes the kernel; try again with sudo')
-    if (!dryRun && (await isAgentRunning()))
+    if (!dryRun && (await isAgentRunning(runDir)))
       throw new Error('the agent of this node is running and would make everything again; stop it first')
     const log = createLogger({
       level: 'error',

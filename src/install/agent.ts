@@ -1,5 +1,7 @@
 // The agent on every node. It is not privileged: what it needs of the node is listed here, with the reason.
-import { agentName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
+import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
+import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
@@ -19,38 +21,26 @@ type HostPath = {
   readonly propagates?: true
 }
 
-function hostPathsOf({ cniBinDir, cniConfDir }: InstallSettings): HostPath[] {
+function hostPathsOf({ given }: InstallSettings): HostPath[] {
   return [
-    { name: 'state', path: '/var/lib/causeway', type: 'DirectoryOrCreate' },
-    { name: 'run', path: '/run/causeway', type: 'DirectoryOrCreate' },
-    { name: 'cni-bin', path: cniBinDir, type: 'DirectoryOrCreate' },
-    { name: 'cni-conf', path: cniConfDir, type: 'DirectoryOrCreate' },
+    { name: 'state', path: nodeSettings.stateDir.default, type: 'DirectoryOrCreate' },
+    { name: 'run', path: nodeSettings.runDir.default, type: 'DirectoryOrCreate' },
+    { name: 'cni-bin', path: passedOn(cniSettings.binDir, given), type: 'DirectoryOrCreate' },
+    { name: 'cni-conf', path: passedOn(cniSettings.confDir, given), type: 'DirectoryOrCreate' },
     // namespaces of pods that are made after the agent's start must appear in here
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
   ]
 }
 
-function environmentOf(settings: InstallSettings): object[] {
-  const { apiServer, cniChain } = settings
-  const values: Record<string, string> = {
-    CAUSEWAY_CLUSTER_CIDRS: settings.clusterCIDRs.join(','),
-    CAUSEWAY_VNI: String(settings.vni),
-    CAUSEWAY_VXLAN_PORT: String(settings.vxlanPort),
-    CAUSEWAY_HTTP_PORT: String(settings.httpPort),
-    CAUSEWAY_CNI_BIN_DIR: settings.cniBinDir,
-    CAUSEWAY_CNI_CONF_DIR: settings.cniConfDir,
-    ...(cniChain !== undefined && { CAUSEWAY_CNI_CHAIN: cniChain }),
-    CAUSEWAY_PROC_SYS: procSys,
-    ...settings.agentSettings,
-    ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
+function environmentOf(settings: InstallSettings): ContainerVariable[] {
+  const fieldOf = (fieldPath: string) => ({ valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } })
+  const own = {
+    [nodeSettings.nodeName.variable]: fieldOf('spec.nodeName'),
+    [nodeSettings.namespace.variable]: fieldOf('metadata.namespace'),
+    [nodeSettings.procSys.variable]: { value: procSys },
   }
-  const fieldOf = (fieldPath: string) => ({ fieldRef: { apiVersion: 'v1', fieldPath } })
-  return [
-    { name: 'CAUSEWAY_NODE_NAME', valueFrom: fieldOf('spec.nodeName') },
-    { name: 'CAUSEWAY_NAMESPACE', valueFrom: fieldOf('metadata.namespace') },
-    ...Object.entries(values).map(([name, value]) => ({ name, value })),
-  ]
+  return [...passedEnvironment(agentGroups, settings.given, own), ...apiServerVariables(settings)]
 }
 
 function probe(path: string, httpPort: number, failureThreshold: number): object {
@@ -63,7 +53,8 @@ function probe(path: string, httpPort: number, failureThreshold: number): object
 }
 
 export function agentDaemonSet(settings: InstallSettings): Manifest {
-  const { namespace, image, httpPort } = settings
+  const { namespace, image, given } = settings
+  const httpPort = Number(passedOn(nodeSettings.httpPort, given))
   const labels = labelsOf(agentName)
   const hostPaths = hostPathsOf(settings)
   const container = {

@@ -1,21 +1,17 @@
 // The controller: two replicas, of which a lease chooses one. It runs in its node's network, since without it there is no other.
-import { controllerName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
+import { passedEnvironment } from '#/settings/passing.ts'
+import { apiServerVariables, controllerName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 export function controllerDeployment(settings: InstallSettings): Manifest {
-  const { namespace, image, clusterCIDRs, nodeMaskSizes, apiServer } = settings
+  const { namespace, image, given } = settings
   const labels = labelsOf(controllerName)
-  const values: Record<string, string> = {
-    CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs.join(','),
-    CAUSEWAY_LEASE_NAMESPACE: namespace,
-    ...(nodeMaskSizes[4] !== undefined && { CAUSEWAY_NODE_MASK_SIZE_IPV4: nodeMaskSizes[4] }),
-    ...(nodeMaskSizes[6] !== undefined && { CAUSEWAY_NODE_MASK_SIZE_IPV6: nodeMaskSizes[6] }),
-    ...(apiServer && { KUBERNETES_SERVICE_HOST: apiServer.host, KUBERNETES_SERVICE_PORT: apiServer.port }),
-  }
+  const own = { [controllerSettings.leaseNamespace.variable]: { value: namespace } }
   const container = {
     name: 'controller',
     image,
     args: ['controller'],
-    env: Object.entries(values).map(([name, value]) => ({ name, value })),
+    env: [...passedEnvironment(controllerGroups, given, own), ...apiServerVariables(settings)],
     resources: { requests: { cpu: '20m', memory: '80Mi' }, limits: { memory: '512Mi' } },
     securityContext: {
       allowPrivilegeEscalation: false,

@@ -125,11 +125,14 @@ test('the agent gets its settings, its node and the folders of the node, and no 
 test('settings reach agent and controller', () => {
   const all = manifests({
     ...settings,
-    nodeMaskSizes: { 4: '26', 6: undefined },
-    cniChain: 'tuning',
-    agentSettings: { CAUSEWAY_MTU: '1400' },
+    given: {
+      ...settings.given,
+      CAUSEWAY_NODE_MASK_SIZE_IPV4: '26',
+      CAUSEWAY_CNI_CHAIN: 'tuning',
+      CAUSEWAY_MTU: '1400',
+      CAUSEWAY_VXLAN_PORT: '4789',
+    },
     apiServer: { host: 'fd00::1', port: '6443' },
-    vxlanPort: 4789,
   })
   const agent = environmentOf(find(all, 'DaemonSet causeway-system/causeway-agent'))
   assert.equal(agent['CAUSEWAY_CNI_CHAIN'], 'tuning')

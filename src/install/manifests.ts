@@ -32,17 +32,8 @@ export function manifests(settings: InstallSettings): Manifest[] {
 
 /** What identifies all that an installation in this namespace may consist of; just that is in them. */
 export function allIdentities(namespace: string): Manifest[] {
-  const settings = { namespace, image: '', clusterCIDRs: [], vni: 1, vxlanPort: 1, httpPort: 1 }
-  const folders = {
-    cniBinDir: '',
-    cniConfDir: '',
-    cniChain: undefined,
-    apiServer: undefined,
-    agentSettings: {},
-    nodeSelector: {},
-  }
-  const nodeMaskSizes = { 4: undefined, 6: undefined }
-  return manifests({ ...settings, ...folders, nodeMaskSizes, hasController: true }).map(
+  const nothingGiven = { image: '', given: {}, nodeSelector: {}, apiServer: undefined }
+  return manifests({ namespace, ...nothingGiven, hasController: true }).map(
     ({ apiVersion, kind, metadata: { name, namespace: where } }) => ({
       apiVersion,
       kind,

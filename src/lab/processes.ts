@@ -4,10 +4,8 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, openSync, closeSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { labRoleVariable as roleVariable, labVariable } from '#/settings/unknown.ts'
 import { type Netns } from '#/sys/netns.ts'
-
-const labVariable = 'CAUSEWAY_LAB'
-const roleVariable = 'CAUSEWAY_LAB_ROLE'
 
 export type LabProcess = { readonly pid: number; readonly role: string }
 

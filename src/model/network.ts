@@ -40,7 +40,7 @@ export type NetworkSettings = {
   readonly vni: number
   readonly vxlanPort: number
   /** What the underlay carries, where its devices promise more than the network between them keeps. */
-  readonly underlayMtuBytes?: number
+  readonly underlayMtuBytes?: number | undefined
   /** Whether others' forward chains that drop by policy are told to let pods' packets pass. */
   readonly opensForwardChains: boolean
   /** Where neither the cluster nor the node says another one. */

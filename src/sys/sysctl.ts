@@ -1,8 +1,15 @@
 // Sysctls of the calling thread's network namespace: /proc/sys/net shows those of whoever opens it.
 import { readFileSync, writeFileSync } from 'node:fs'
 
-/** Elsewhere in a container, whose own /proc/sys is read-only (src/install/agent.ts). */
-const root = process.env['CAUSEWAY_PROC_SYS'] || '/proc/sys'
+let root = '/proc/sys'
+
+/**
+ * Where sysctls are from now on, for all of this process. In a container that is elsewhere: its own /proc/sys is read-only
+ * (src/install/agent.ts). The composition root calls this once, before anything reads a sysctl.
+ */
+export function useProcSys(path: string): void {
+  root = path
+}
 
 /** The value without its line break; undefined when there is no such sysctl. */
 export function readSysctl(path: string): string | undefined {

@@ -19,7 +19,7 @@ import { applyAll } from '#/install/apply.ts'
 import { definitions } from '#/install/definitions/index.ts'
 import { manifests } from '#/install/manifests.ts'
 import { agentName, controllerName } from '#/install/settings.ts'
-import { dualStack as settings } from '#/install/testing/settings.ts'
+import { clusterCIDRs, dualStack as settings } from '#/install/testing/settings.ts'
 import { silent } from '#/lib/log.ts'
 import { TestServer } from '#/lab/api/testing.ts'
 import { fieldsOf, type KubeNode } from '#/model/kubernetes.ts'
@@ -176,7 +176,7 @@ test('the agent wires pods with its capabilities, a read-only /proc/sys and its 
   const run = join(folder, 'run')
   start(t, 'ip', ['netns', 'exec', host.name, 'sh', '-c', script, process.execPath], {
     CAUSEWAY_NODE_NAME: 'node-1',
-    CAUSEWAY_CLUSTER_CIDRS: settings.clusterCIDRs.join(','),
+    CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs,
     CAUSEWAY_STATE_DIR: join(folder, 'state'),
     CAUSEWAY_RUN_DIR: run,
     CAUSEWAY_KUBECONFIG: kubeconfigIn(folder, 8080),

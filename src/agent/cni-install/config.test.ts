@@ -20,10 +20,11 @@ test('nothing is installed unless both folders are given', () => {
 test('paths are absolute, and the chain has known plugins, each once', () => {
   const chainOf = (chain: string) => readCniInstall({ ...folders, CAUSEWAY_CNI_CHAIN: chain }, '/app')?.chain
   assert.deepEqual(chainOf('tuning, portmap'), ['tuning', 'portmap'])
-  assert.deepEqual(chainOf(''), [])
-  for (const wrong of ['firewall', 'portmap,portmap']) {
+  assert.deepEqual(chainOf('none'), [])
+  assert.equal(chainOf(''), undefined, 'an empty variable counts as not set')
+  for (const wrong of ['firewall', 'portmap,portmap', 'portmap,none', ',']) {
     assert.throws(() => chainOf(wrong), {
-      message: `CAUSEWAY_CNI_CHAIN="${wrong}": expected some of portmap, bandwidth, tuning, each once`,
+      message: `CAUSEWAY_CNI_CHAIN="${wrong}": expected some of portmap, bandwidth, tuning, each once, or none`,
     })
   }
   assert.throws(() => readCniInstall({ ...folders, CAUSEWAY_CNI_PLUGIN: 'causeway-cni' }, '/app'), {

@@ -1,14 +1,11 @@
 // The network configuration that container runtimes read ("Network configuration format" of the CNI specification). Pure.
 
+import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniVersion, cniVersions, isAtLeast } from '#/wire/cni/index.ts'
 
 /** The first of the folder's files in the order of names is the one that a runtime uses. */
 export const conflistName = '10-causeway.conflist'
 export const pluginName = 'causeway-cni'
-
-/** What may run after our own plugin; each is one of the reference plugins (github.com/containernetworking/plugins). */
-export const chainable = ['portmap', 'bandwidth', 'tuning'] as const
-export type Chained = (typeof chainable)[number]
 
 const chainedEntries: Readonly<Record<Chained, object>> = {
   portmap: { type: 'portmap', capabilities: { portMappings: true }, snat: true },

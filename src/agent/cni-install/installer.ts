@@ -9,16 +9,9 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Problem } from '#/model/network.ts'
+import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniInstallConfig } from './config.ts'
-import {
-  type Chained,
-  type ChainedPlugin,
-  conflistName,
-  namesBefore,
-  pluginName,
-  renderConflist,
-  versionsOfAll,
-} from './conflist.ts'
+import { type ChainedPlugin, conflistName, namesBefore, pluginName, renderConflist, versionsOfAll } from './conflist.ts'
 import { PluginVersions } from './plugin-versions.ts'
 import { isAsWanted, removeFile, writeWholeFile } from './whole-file.ts'
 

@@ -1,14 +1,14 @@
 // For tests: an installation of both families as most clusters have it.
-import { defaultSettings, type InstallSettings } from '../settings.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { type InstallSettings } from '../settings.ts'
+
+export const clusterCIDRs = '10.244.0.0/16,fd10:244::/48'
 
 export const dualStack: InstallSettings = {
-  ...defaultSettings,
+  namespace: nodeSettings.namespace.default,
   image: 'example/causeway:1',
-  clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'],
-  cniChain: undefined,
-  agentSettings: {},
+  given: { CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs },
   nodeSelector: {},
   hasController: true,
-  nodeMaskSizes: { 4: undefined, 6: undefined },
   apiServer: undefined,
 }

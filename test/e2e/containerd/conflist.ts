@@ -1,7 +1,8 @@
 // What a node's container runtime finds in its CNI folders: the plugins, and the chain that is executed for each sandbox.
 import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Chained, renderConflist } from '#/agent/cni-install/conflist.ts'
+import { renderConflist } from '#/agent/cni-install/conflist.ts'
+import { type Chained } from '#/settings/cni-chain.ts'
 
 const debianPlugins = '/usr/lib/cni'
 const ownPlugin = new URL('../../../build/causeway-cni', import.meta.url).pathname

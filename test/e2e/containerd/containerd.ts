@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Chained } from '#/agent/cni-install/conflist.ts'
+import { type Chained } from '#/settings/cni-chain.ts'
 import { messageOf } from '#/lib/log.ts'
 import { tailOf } from '#/lab/processes.ts'
 import { Netns } from '#/sys/netns.ts'

@@ -1,5 +1,5 @@
 // What the cluster's own objects say of how Causeway is to work (kind Routing, docs/routing.md), for all who need it: routing, BGP, and
-// whatever asks for a setting of the cluster later. Which of several sayings counts is decided here, and nowhere else.
+// whatever asks for a setting of the cluster later. Which of several sayings counts is decided in src/settings/precedence.ts.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock } from '#/cluster/clock.ts'
 import { routingsPath } from '#/cluster/paths.ts'
@@ -9,23 +9,6 @@ import { routingFrom } from '#/model/bgp-objects.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
 import { type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
-
-export type RoutingSayings = {
-  /** This node's own Node object. */
-  readonly node: Routing | undefined
-  /** The cluster's object; undefined: it says nothing, or is not known yet. */
-  readonly cluster: Routing | undefined
-  readonly isClusterKnown: boolean
-  /** What this node told the others last: it holds until all is known that decides, so that a start changes nothing. */
-  readonly told: Routing | undefined
-  /** The agent's own setting. */
-  readonly agent: Routing
-}
-
-/** Node before cluster before agent. */
-export function effectiveRouting({ node, cluster, isClusterKnown, told, agent }: RoutingSayings): Routing {
-  return node ?? cluster ?? (isClusterKnown ? agent : (told ?? agent))
-}
 
 export type ClusterSettingsDeps = {
   readonly client: ApiClient
