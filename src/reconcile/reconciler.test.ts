@@ -7,7 +7,7 @@ import { emptyNetwork } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { decodeMessages } from '#/wire/netlink/message.ts'
 import { type Change, type Comparison, type Driver, nothingToDo } from './driver.ts'
-import { Reconciler } from './reconciler.ts'
+import { Reconciler, unreadKey } from './reconciler.ts'
 
 const silentNetlink = { executeMany: async () => [] } as unknown as Netlink
 
@@ -87,4 +87,72 @@ test('a delta that a driver cannot tell from is a reason to read that kind', asy
   const blind: Driver = { kind: 'table', compare: () => nothingToDo, fromDelta: () => undefined }
   const { failedKinds } = await reconcilerOf([blind]).applyDelta(delta, { isComplete: true })
   assert.deepEqual([...failedKinds], ['table'])
+})
+
+test('calls and netlink operations of one kind are carried out in the order that the driver says', async () => {
+  const order: string[] = []
+  const netlink = {
+    executeMany: async (operations: readonly Operation[]) => {
+      order.push(...operations.map(({ what }) => what))
+      return operations.map(() => undefined)
+    },
+  } as unknown as Netlink
+  const operation = (what: string): Change => ({
+    verb: 'add',
+    key: what,
+    commands: [],
+    work: { operations: [{ ...routeAddition, what }] },
+  })
+  const call = (key: string): Change => ({
+    verb: 'add',
+    key,
+    commands: [],
+    work: {
+      call: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        order.push(key)
+      },
+    },
+  })
+  const changes = [call('load'), operation('attach 1'), operation('attach 2'), call('verify'), operation('delete')]
+  const keys = changes.map(({ key }) => key)
+  const reconciler = reconcilerOf([driver('table', () => ({ ...nothingToDo, keys, changes }))], netlink)
+  assert.equal((await reconciler.apply(emptyNetwork, { isComplete: true })).failed, 0)
+  assert.deepEqual(order, keys)
+})
+
+test('a call that takes its time and fails is told of its object, and the others are carried out', async () => {
+  const failing: Change = {
+    verb: 'add',
+    key: 'program',
+    commands: [],
+    work: { call: () => Promise.reject(new Error('the verifier refuses it')) },
+  }
+  const fine: Change = { verb: 'add', key: 'map', commands: [], work: { call: async () => {} } }
+  const comparison = { ...nothingToDo, keys: ['program', 'map'], changes: [failing, fine] }
+  const reconciler = reconcilerOf([driver('table', () => comparison)])
+  const report = await reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.equal(report.failed, 1)
+  const told = reconciler.status.map(({ key, state: is, message = '' }) => `${key} ${is} ${message}`.trim())
+  assert.deepEqual(told, ['program error the verifier refuses it', 'map done'])
+})
+
+test('a kind that cannot be read at the first look is an object in error, until it is read', async () => {
+  let canRead = false
+  const routes = driver('route', () => {
+    if (!canRead) throw new Error('cut off')
+    return { ...nothingToDo, keys: ['10.244.2.0/24'] }
+  })
+  const reconciler = reconcilerOf([routes])
+  await reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.deepEqual(
+    reconciler.failures.map(({ kind, key, message }) => [kind, key, message]),
+    [['route', unreadKey, 'cut off']],
+  )
+  canRead = true
+  await reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.deepEqual(
+    reconciler.status.map(({ key, state: is }) => [key, is]),
+    [['10.244.2.0/24', 'done']],
+  )
 })

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { type ServerResponse } from 'node:http'
+import { test } from 'node:test'
+import { clientFor } from '#/cluster/connect.ts'
+import { FakeApi, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
+import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { silent } from '#/lib/log.ts'
+import { ClusterSettings } from './cluster-settings.ts'
+
+const routing = (mode: string, resourceVersion = '1') => ({
+  metadata: { name: 'default', uid: 'u', resourceVersion },
+  spec: { mode },
+})
+
+test('what the cluster says of routing is known once it was listed, and follows the object', async () => {
+  let watch: ServerResponse | undefined
+  await using api = await FakeApi.start((request, response) => {
+    if (!isWatch(request)) return sendJson(response, { metadata: { resourceVersion: '1' }, items: [routing('auto')] })
+    watch = response.writeHead(200, { 'content-type': 'application/json' })
+    response.flushHeaders()
+  })
+  let changes = 0
+  const client = await clientFor(api.config)
+  await using settings = new ClusterSettings({ client, onChange: () => changes++, log: silent })
+  assert.deepEqual([settings.isKnown, settings.routing], [false, undefined])
+  settings.start()
+  await eventually(() => settings.isKnown && watch !== undefined, 'in sync')
+  assert.equal(settings.routing, 'auto')
+  const before = changes
+  assert.ok(before > 0)
+  watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('native', '2') })}\n`)
+  await eventually(() => settings.routing === 'native', 'the other mode')
+  assert.ok(changes > before)
+  watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('sideways', '3') })}\n`)
+  await eventually(() => settings.problems.length === 1, 'the problem')
+  assert.equal(settings.routing, undefined)
+  await client[Symbol.asyncDispose]()
+})
+
+test('a cluster without the kind says nothing, and that is known', async () => {
+  await using api = await FakeApi.start((_request, response) => sendStatus(response, 404, 'NotFound'))
+  const client = await clientFor(api.config)
+  await using settings = new ClusterSettings({ client, onChange() {}, log: silent })
+  settings.start()
+  await eventually(() => settings.isKnown, 'known')
+  assert.deepEqual([settings.routing, settings.problems], [undefined, []])
+  await client[Symbol.asyncDispose]()
+})
