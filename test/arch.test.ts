@@ -4,57 +4,18 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { test } from 'node:test'
 
-/** Folder of src -> folders it may import besides itself. A key with a slash is a folder inside a folder. */
-const mayImport: Record<string, string[]> = {
-  lib: [],
-  wire: ['lib'],
-  sys: ['lib'],
-  kernel: ['wire', 'sys', 'lib'],
-  model: ['wire', 'lib'],
-  settings: ['model', 'lib'],
-  cluster: ['model', 'lib'],
-  controller: ['cluster', 'plan', 'model', 'lib'],
-  policy: ['model', 'lib'],
-  plan: ['wire', 'model', 'lib', 'policy'],
-  bgp: ['wire', 'model', 'lib'],
-  reconcile: ['kernel', 'sys', 'wire', 'model', 'lib'],
-  datapath: ['reconcile', 'kernel', 'sys', 'plan', 'wire', 'model', 'lib'],
-  trace: ['wire', 'kernel', 'policy', 'model', 'lib'],
-  agent: [
-    'bgp',
-    'cluster',
-    'datapath',
-    'kernel',
-    'lib',
-    'model',
-    'plan',
-    'policy',
-    'reconcile',
-    'settings',
-    'sys',
-    'trace',
-    'wire',
-  ],
-  lab: [
-    'agent',
-    'cluster',
-    'datapath',
-    'install',
-    'kernel',
-    'lib',
-    'model',
-    'plan',
-    'reconcile',
-    'settings',
-    'sys',
-    'wire',
-  ],
-  install: ['cluster', 'settings', 'model', 'lib'],
-  cli: ['lab', 'install', 'controller', 'agent', 'cluster', 'settings', 'model', 'lib'],
+type Room = { readonly folder: string; readonly isPure: boolean; readonly mayImport: readonly string[] }
+
+/** A row: | `src/plan` | what | yes | wire model lib | */
+function roomOf(line: string): Room[] {
+  const [, folder, pure, imports] = /^\| `src\/([\w-]+)` \|[^|]*\|([^|]*)\|([^|]*)\|$/.exec(line) ?? []
+  if (folder === undefined) return []
+  return [{ folder, isPure: pure?.trim() === 'yes', mayImport: imports!.split(' ').filter(Boolean) }]
 }
 
-/** Pure rooms: same input, same output. No I/O, no clock. */
-const pure = ['lib', 'wire', 'model', 'plan', 'policy', 'settings']
+const page = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8')
+const rooms = page.split('\n').flatMap(roomOf)
+const mayImport = new Map(rooms.map((room) => [room.folder, room.mayImport]))
 const impureModules = /^node:(fs|net|http|https|tls|dgram|child_process|worker_threads|timers|os|sqlite)/
 
 type Import = { file: string; folder: string; target: string }
@@ -84,7 +45,8 @@ test('every folder imports only what the table allows', () => {
     if (to === folder) {
       if (target.startsWith('#/')) wrong.push(`${file}: inside its own folder use a relative path, not ${target}`)
     } else if (!target.startsWith('#/')) wrong.push(`${file}: across folders use #/, not ${target}`)
-    else if (!(mayImport[folder] ?? []).includes(to)) wrong.push(`${file}: ${folder} may not import ${to} (${target})`)
+    else if (!(mayImport.get(folder) ?? []).includes(to))
+      wrong.push(`${file}: ${folder} may not import ${to} (${target})`)
   }
   assert.deepEqual(wrong, [])
 })
@@ -96,16 +58,32 @@ test('only src/sys imports the FFI', () => {
   )
 })
 
+const isPure = (folder: string): boolean => rooms.some((room) => room.folder === folder && room.isPure)
+
 test('pure folders import no module that does I/O', () => {
   const wrong = imports.filter(
-    ({ file, folder, target }) => !file.endsWith('.test.ts') && pure.includes(folder) && impureModules.test(target),
+    ({ file, folder, target }) => !file.endsWith('.test.ts') && isPure(folder) && impureModules.test(target),
   )
   assert.deepEqual(wrong, [])
 })
 
-test('every folder of src stands in the table', () => {
+test('the folders of src and the table of docs/architecture.md are the same', () => {
+  const folders = new Set(files.map((file) => file.split('/')[1]!))
+  assert.ok(rooms.length > 10)
   assert.deepEqual(
-    [...new Set(files.map((file) => file.split('/')[1]!))].filter((folder) => !(folder in mayImport)),
+    rooms.map(({ folder }) => folder).filter((folder) => !folders.has(folder)),
     [],
   )
+  assert.deepEqual(
+    [...new Set(files.map((file) => file.split('/')[1]!))].filter((folder) => !mayImport.has(folder)),
+    [],
+  )
+})
+
+test('only the registry knows what pods hang on: nothing else reaches into the folder of one datapath', () => {
+  const wrong = imports.filter(
+    ({ file, target }) =>
+      !file.startsWith('src/datapath/') && /^#\/datapath\/[\w-]+\//.test(target) && !file.endsWith('.test.ts'),
+  )
+  assert.deepEqual(wrong, [])
 })

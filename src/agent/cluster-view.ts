@@ -9,10 +9,8 @@ import {
   annotationsOf,
   conditionOf,
   extraPodCIDRsAnnotation,
-  internalAddressesOf,
   type KubeNode,
   networkUnavailable,
-  podCIDRsOf,
   withAnnotationsOnly,
 } from '#/model/kubernetes.ts'
 import { type NodeState, type Problem } from '#/model/network.ts'
@@ -22,12 +20,12 @@ import {
   type RoutingState,
   routings,
   routingStateAnnotation,
-  routingStateOf,
   routingStateText,
 } from '#/model/routing.ts'
 import { type NodeChange } from '#/plan/peers.ts'
 import { type EndpointStore } from './endpoints.ts'
 import { networkTroubleReason } from './node-condition.ts'
+import { factsOf } from './node-facts.ts'
 import { StateError } from './state-file.ts'
 
 const settingName = 'self'
@@ -41,10 +39,8 @@ export function keepOfNodes(ownName: string): Keep<KubeNode> {
 type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
 
 function read(node: KubeNode): Known {
-  const { prefixes: podCIDRs, problems: cidrProblems } = podCIDRsOf(node)
-  const { addrs, problems: addressProblems } = internalAddressesOf(node)
+  const { podCIDRs, addrs, routingState, faults, routingFault } = factsOf(node)
   const flannel = flannelEndOf(node)
-  const routing = routingStateOf(node)
   const published = flannel?.end.publicAddrs ?? []
   const name = node.metadata.name
   const state: NodeState = {
@@ -52,11 +48,11 @@ function read(node: KubeNode): Known {
     podCIDRs,
     addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
     ...(flannel && { vtepMacs: flannel.end.vtepMacs }),
-    ...(routing.state && { routingState: routing.state }),
+    ...(routingState && { routingState }),
     ...(flannel === undefined && isStarting(node) && { isStarting: true }),
   }
-  const ofRouting = routing.problem === undefined ? [] : [routing.problem]
-  return knownOf(state, [...cidrProblems, ...addressProblems, ...(flannel?.problems ?? []), ...ofRouting])
+  const ofRouting = routingFault === undefined ? [] : [routingFault]
+  return knownOf(state, [...faults, ...(flannel?.problems ?? []), ...ofRouting])
 }
 
 /** Neither an agent has told of its network, nor anybody else: a controller of a cloud may have said that there is none. */
@@ -77,7 +73,7 @@ function readSelf(node: KubeNode): Known {
   const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
   const { routing, problem } = routingOf(node)
   const messages = [...problems.map(({ message }) => message), ...(problem === undefined ? [] : [problem])]
-  return knownOf({ ...own, addrs: internalAddressesOf(node).addrs, ...(routing && { routing }) }, messages)
+  return knownOf({ ...own, addrs: factsOf(node).addrs, ...(routing && { routing }) }, messages)
 }
 
 export class ClusterView {
@@ -165,7 +161,7 @@ export class ClusterView {
   #takePublished(node: KubeNode | undefined): boolean {
     const textOf = (state: RoutingState | undefined): string | undefined => state && routingStateText(state)
     const before = textOf(this.#published)
-    this.#published = node && routingStateOf(node).state
+    this.#published = node && factsOf(node).routingState
     if (node) this.#toldRouting = this.#published?.mode
     return textOf(this.#published) !== before
   }

@@ -92,5 +92,7 @@ export type DatapathKind = {
   readonly hostSide: HostSide
   /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
   readonly tryOut: (netlink: Netlink) => void
+  /** What a kernel that cannot lacks, by the names of its configuration. */
+  readonly kernelConfig: string
   readonly open: (deps: DatapathDeps) => Datapath
 }

@@ -7,6 +7,7 @@ import { findLink, vxlanAdd } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { routeAdd } from '#/kernel/routes.ts'
+import { datapathNames } from '#/model/datapath.ts'
 import { deviceMac, routeProtocol, vtepGateways, vxlanName } from '#/model/names.ts'
 import { takeInTable } from '#/plan/filter.ts'
 import { createNetns, type Netns, removeNetns } from '#/sys/netns.ts'
@@ -17,14 +18,16 @@ import { LabError } from './spec.ts'
 type Check = { readonly what: string; readonly needs: string; readonly run: () => void }
 
 const anyMtuBytes = 1400
+/** The one that nodes have unless they are told otherwise. */
+const datapath = datapathKinds[datapathNames[0]]
 const loopback = Addr.parse('127.0.0.1')
 
 function checks(netns: Netns, netlink: Netlink): Check[] {
   return [
     {
-      what: 'a bridge',
-      needs: 'CONFIG_BRIDGE',
-      run: () => datapathKinds.bridge.tryOut(netlink),
+      what: `what the datapath ${datapath.name} needs`,
+      needs: datapath.kernelConfig,
+      run: () => datapath.tryOut(netlink),
     },
     {
       what: 'a VXLAN device in external mode',
@@ -36,7 +39,7 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
       needs: 'CONFIG_LWTUNNEL and CONFIG_NET_IP_TUNNEL',
       run: () => {
         const { index } = findLink(netlink, vxlanName)!
-        netlink.execute(addressAdd(findLink(netlink, datapathKinds.bridge.podDevice)!, Addr.parse('10.244.1.1'), 24))
+        netlink.execute(addressAdd(findLink(netlink, datapath.podDevice)!, Addr.parse('10.244.1.1'), 24))
         const route = {
           dst: Prefix.parse('10.244.2.0/24'),
           type: 'unicast',

@@ -94,6 +94,7 @@ export const bridgeDatapath: DatapathKind = {
   podDevice: bridgeName,
   plan: planBridge,
   hostSide,
+  kernelConfig: 'CONFIG_BRIDGE',
   tryOut: (netlink) => netlink.execute(bridgeAdd(bridgeName, deviceMac('a', 'a'))),
   open: openBridge,
 }
