@@ -1,6 +1,7 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
 // Usage: test.ts [unit|netns|interop|e2e]...   (default: all of them)
 import { globSync } from 'node:fs'
+import { relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
@@ -16,28 +17,65 @@ const suites: Suite[] = [
 ]
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
+const flaky: string[] = []
 
 /** Types are stripped once, not by each of some hundred processes. Labs run what is shipped, as it is shipped: without. */
 const compileCache = new URL('../build/compile-cache', import.meta.url).pathname
 
-async function runSuite(suite: Suite): Promise<void> {
-  if (suite.name === 'e2e') delete process.env['NODE_COMPILE_CACHE']
-  else process.env['NODE_COMPILE_CACHE'] = compileCache
-  const files = globSync(suite.glob).sort()
-  if (files.length === 0) return
-  process.stdout.write(`\n# ${suite.name}: ${files.length} files\n`)
-  const stream = run({ files, concurrency: suite.concurrency, timeout: suite.timeoutMs })
+type Failure = { readonly file: string; readonly name: string }
+
+/** Runs files and shows them; returns what failed. */
+async function runFiles(
+  files: readonly string[],
+  { concurrency, timeoutMs, only }: { concurrency: number; timeoutMs: number; only?: string },
+): Promise<{ readonly failures: Failure[]; readonly passed: number; readonly skipped: number }> {
+  const stream = run({
+    files: [...files],
+    concurrency,
+    timeout: timeoutMs,
+    ...(only !== undefined && { testNamePatterns: [new RegExp(`(^| )${RegExp.escape(only)}$`)] }),
+  })
+  const failures: Failure[] = []
+  let passed = 0
+  let skipped = 0
   stream.on('test:pass', (test) => {
     if (test.details.type === 'suite') return
-    if (test.skip !== undefined || test.todo !== undefined) totals.skipped++
-    else totals.passed++
+    if (test.skip !== undefined || test.todo !== undefined) skipped++
+    else passed++
   })
   stream.on('test:fail', (test) => {
-    if (test.details.type !== 'suite') totals.failed++
+    if (test.details.type !== 'suite') failures.push({ file: test.file ?? test.name, name: test.name })
   })
   const { promise, resolve } = Promise.withResolvers<void>()
   stream.compose(spec).on('end', resolve).pipe(process.stdout, { end: false })
   await promise
+  return { failures, passed, skipped }
+}
+
+/** A test that fails runs once more, alone: what passes then is told as flaky, and is to be mended before new work. */
+async function passesAlone({ file, name }: Failure, timeoutMs: number): Promise<boolean> {
+  process.stdout.write(`\n# once more, alone: ${name}\n`)
+  // a file that ended before its tests did fails under its own name: then all of it runs
+  const isFile = file.endsWith(name)
+  const { failures, passed } = await runFiles([file], { concurrency: 1, timeoutMs, ...(!isFile && { only: name }) })
+  return failures.length === 0 && passed > 0
+}
+
+async function runSuite({ name, glob, concurrency, timeoutMs }: Suite): Promise<void> {
+  if (name === 'e2e') delete process.env['NODE_COMPILE_CACHE']
+  else process.env['NODE_COMPILE_CACHE'] = compileCache
+  const files = globSync(glob).sort()
+  if (files.length === 0) return
+  process.stdout.write(`\n# ${name}: ${files.length} files\n`)
+  const { failures, passed, skipped } = await runFiles(files, { concurrency, timeoutMs })
+  totals.passed += passed
+  totals.skipped += skipped
+  for (const failure of failures) {
+    if (await passesAlone(failure, timeoutMs)) {
+      totals.passed++
+      flaky.push(`${failure.name} (${relative(process.cwd(), failure.file)})`)
+    } else totals.failed++
+  }
 }
 
 const wanted = process.argv.slice(2)
@@ -48,5 +86,6 @@ if (unknown.length > 0) {
 }
 for (const suite of suites) if (wanted.length === 0 || wanted.includes(suite.name)) await runSuite(suite)
 if (totals.skipped > 0) console.error(`${totals.skipped} tests were skipped: a skipped test counts as a failure`)
+if (flaky.length > 0) console.log(`\nflaky, passed when run alone:\n${flaky.map((each) => `  ${each}`).join('\n')}`)
 console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exit(totals.failed > 0 || totals.skipped > 0 || totals.passed === 0 ? 1 : 0)
