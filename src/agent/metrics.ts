@@ -105,7 +105,7 @@ export class AgentMetrics implements Disposable {
     const { registry } = this
     registry.gauge(
       'causeway_objects',
-      'Kernel objects that are wanted, by kind and state (done, pending, error).',
+      'Kernel objects that are wanted, by kind and state (done, error).',
       () => {
         const counts = new Map<string, { labels: { kind: string; state: string }; value: number }>()
         for (const { kind, state } of sources.objects()) {
