@@ -103,19 +103,15 @@ export class AgentMetrics implements Disposable {
 
   #gaugesOf(sources: MetricSources): void {
     const { registry } = this
-    registry.gauge(
-      'causeway_objects',
-      'Kernel objects that are wanted, by kind and state (done, error).',
-      () => {
-        const counts = new Map<string, { labels: { kind: string; state: string }; value: number }>()
-        for (const { kind, state } of sources.objects()) {
-          const count = counts.get(`${kind} ${state}`) ?? { labels: { kind, state }, value: 0 }
-          count.value++
-          counts.set(`${kind} ${state}`, count)
-        }
-        return counts.values()
-      },
-    )
+    registry.gauge('causeway_objects', 'Kernel objects that are wanted, by kind and state (done, error).', () => {
+      const counts = new Map<string, { labels: { kind: string; state: string }; value: number }>()
+      for (const { kind, state } of sources.objects()) {
+        const count = counts.get(`${kind} ${state}`) ?? { labels: { kind, state }, value: 0 }
+        count.value++
+        counts.set(`${kind} ${state}`, count)
+      }
+      return counts.values()
+    })
     registry.gauge('causeway_problems', 'Problems that "causeway status" tells.', () =>
       alone(sources.problems().length),
     )

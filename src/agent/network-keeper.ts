@@ -34,8 +34,8 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
-  /** The datapaths that pods of this node have, or get. */
-  readonly datapaths: () => readonly PlanDatapath[]
+  /** The datapaths that these pods of this node have, and the one that new pods get. */
+  readonly datapaths: (ports: readonly PortState[]) => readonly PlanDatapath[]
   /** The routing that is asked for, whoever asks. */
   readonly routing: () => Routing
   /** Absent: there is no BGP. */
@@ -59,7 +59,7 @@ export type NetworkKeeperConfig = { readonly nodeName: string; readonly settings
 
 export class NetworkKeeper implements Disposable {
   readonly #config: NetworkKeeperConfig
-  readonly #datapaths: () => readonly PlanDatapath[]
+  readonly #datapaths: NetworkKeeperDeps['datapaths']
   readonly #view: ClusterView
   readonly #dirt: Dirt
   readonly #ports: () => readonly PortState[]
@@ -300,6 +300,7 @@ export class NetworkKeeper implements Disposable {
   }
 
   #plan(peers: PeerTable): Plan {
+    const ports = this.#ports()
     return planNetwork({
       peers,
       isComplete: this.#isComplete,
@@ -307,8 +308,8 @@ export class NetworkKeeper implements Disposable {
       underlay: this.#context.underlay.mtuBytes,
       raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
-      ports: this.#ports(),
-      datapaths: this.#datapaths(),
+      ports,
+      datapaths: this.#datapaths(ports),
       settings: this.#config.settings,
     })
   }

@@ -50,7 +50,7 @@ export class NetworkPart implements AsyncDisposable {
       dirt,
       ports: () => pods.ports,
       pods: pods.portCalls,
-      datapaths: () => pods.plans,
+      datapaths: (ports) => pods.plansFor(ports),
       routing: () => cluster.routing,
       learned: bgp.learned,
       isAdvertised: () => bgp.keeper.isAdvertising,

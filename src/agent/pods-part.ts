@@ -134,9 +134,9 @@ export class PodsPart implements AsyncDisposable {
     }
   }
 
-  /** What the datapaths want that pods have, or get. */
-  get plans(): readonly PlanDatapath[] {
-    const used = new Set<DatapathName>([this.#datapath, ...this.ports.map(({ datapath }) => datapath)])
+  /** What the datapaths want that these pods have, and the one that new pods get. */
+  plansFor(ports: readonly PortState[]): readonly PlanDatapath[] {
+    const used = new Set<DatapathName>([this.#datapath, ...ports.map(({ datapath }) => datapath)])
     return datapathNames.filter((name) => used.has(name)).map((name) => datapathKinds[name].plan)
   }
 
