@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises'
 import { Writer } from '#/lib/bytes.ts'
 import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
 import { type Netns } from '#/sys/netns.ts'
-import { errnoName, SysError } from '#/sys/libc.ts'
+import { errnoName } from '#/sys/errno.ts'
+import { SysError } from '#/sys/libc.ts'
 import {
   type Ack,
   decodeAck,
