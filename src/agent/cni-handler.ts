@@ -86,7 +86,8 @@ export class CniHandler {
     const started = performance.now()
     const reply = this.#dispatch(request)
     const about = 'containerId' in request ? { containerId: request.containerId, ifName: request.ifName } : {}
-    this.#log.info(`CNI ${request.kind}`, {
+    this.#log.info('CNI call', {
+      operation: request.kind,
       ...about,
       durationMs: Math.round((performance.now() - started) * 10) / 10,
       result: reply.kind === 'error' ? `${reply.error.code}: ${reply.error.msg}` : 'ok',
