@@ -9,6 +9,7 @@ import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { listRoutes } from '#/kernel/routes.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
@@ -147,7 +148,7 @@ export class Agent {
       podNetwork: () => this.#podNetwork,
       passRunningMs: () => this.#loop.runningMs,
     })
-    this.#removal = new VethRemoval({ netlink: this.#netlink, aside: new Netlink(), log })
+    this.#removal = new VethRemoval({ netlink: this.#netlink, aside: new AsyncNetlink(), log })
     const handler = new CniHandler({
       netlink: this.#netlink,
       store,

@@ -1,6 +1,7 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
 import { POLLIN, watchFd } from './fd-watcher.ts'
 import { closeFd, int32, libc, libcAside, SysError } from './libc.ts'
+import { runInNetnsOf } from './netns.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
@@ -60,14 +61,21 @@ function portIdOf(fd: number): number {
 export class RequestSocket {
   /** The kernel's number for this socket. */
   readonly portId: number
+  readonly #protocol: number
   readonly #fd: number
   readonly #buffer = new Uint8Array(datagramBytes)
 
   constructor(protocol: number) {
+    this.#protocol = protocol
     this.#fd = open(protocol)
     this.portId = portIdOf(this.#fd)
     const timeout = new Uint8Array(new BigInt64Array([BigInt(kernelTimeoutSeconds), 0n]).buffer)
     libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
+  }
+
+  /** Another one of the same protocol, in the same namespace, wherever the calling thread is. */
+  sibling(): RequestSocket {
+    return runInNetnsOf(this.#fd, () => new RequestSocket(this.#protocol))
   }
 
   send(bytes: Uint8Array): void {

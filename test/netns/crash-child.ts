@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { CniHandler } from '#/agent/cni-handler.ts'
 import { VethRemoval } from '#/agent/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -49,7 +50,7 @@ const host = new Netns(hostPath)
 const netlink = new Netlink(0, host)
 const handler = new CniHandler({
   netlink,
-  removal: new VethRemoval({ netlink, aside: new Netlink(0, host), log: silent }),
+  removal: new VethRemoval({ netlink, aside: new AsyncNetlink(host), log: silent }),
   store: new EndpointStore(stateFile, { coolDownMs: 0 }),
   podNetwork: () => podNetwork,
   trouble: () => undefined,

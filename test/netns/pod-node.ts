@@ -7,6 +7,7 @@ import { CniHandler, type CniHandlerDeps } from '#/agent/cni-handler.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
 import { type PodNetwork, unwirePod } from '#/agent/pod-network.ts'
 import { VethRemoval } from '#/agent/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
@@ -22,8 +23,11 @@ export const podNetwork: PodNetwork = {
 
 /** Deletes veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
 export function atOnce(netlink: Netlink): CniHandlerDeps['removal'] {
-  const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
-  return { unplug: (pod) => unwirePod(netlink, pod), flush: () => removal.flush() }
+  const flush = (): void => {
+    using aside = new AsyncNetlink()
+    new VethRemoval({ netlink, aside, log: silent }).flush()
+  }
+  return { unplug: (pod) => unwirePod(netlink, pod), flush }
 }
 
 export type RequestOptions = {
