@@ -4,7 +4,8 @@ import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapa
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
-import { Netlink } from '#/kernel/netlink.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
@@ -55,7 +56,7 @@ export class PodsPart implements AsyncDisposable {
     this.#config = config
     this.#deps = deps
     const { netlink, store, log } = deps
-    this.#removal = new VethRemoval({ netlink, aside: new Netlink(), log })
+    this.#removal = new VethRemoval({ netlink, aside: new AsyncNetlink(), log })
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
     const onChange = (): void => this.#changed()
     const datapaths = this.#datapaths

@@ -177,7 +177,7 @@ export class Reconciler {
       this.#status.set(kind, key, message === undefined ? 'done' : 'error', this.#nowMs(), message)
     }
     // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
-    for (const [key, message] of failures) this.#log.error(`${kind} ${key} failed`, { message })
+    for (const [key, error] of failures) this.#log.error('object failed', { kind, key, error })
     const { leftovers } = comparison
     return failures.size === 0
       ? leftovers
@@ -189,7 +189,7 @@ export class Reconciler {
     totals.add(kind, changes.length, failures.size)
     for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
     for (const [key, message] of failures) {
-      this.#log.error(`${kind} ${key} could not be deleted`, { message })
+      this.#log.error('object could not be deleted', { kind, key, error: message })
       this.#status.set(kind, key, 'error', this.#nowMs(), `to be deleted: ${message}`)
     }
   }
@@ -229,8 +229,8 @@ export class Reconciler {
       if (ofVerb.length === 0) continue
       const done = ofVerb.filter(({ key }) => !failures.has(key))
       this.#onChanges(kind, verb, done.length, ofVerb.length - done.length)
-      if (done.length > toldOneByOne) this.#log.info(`${kind} ${verb}`, { objects: done.length })
-      else for (const { key, commands } of done) this.#log.info(`${kind} ${verb}`, { key, commands })
+      if (done.length > toldOneByOne) this.#log.info('objects changed', { kind, verb, objects: done.length })
+      else for (const { key, commands } of done) this.#log.info('object changed', { kind, verb, key, commands })
     }
   }
 }

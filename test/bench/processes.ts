@@ -57,9 +57,14 @@ export function useOf(pid: number): ProcessUse {
 }
 
 /** Starts a script of this folder that answers over its IPC channel, and waits until it says that it is ready. */
-export async function forkReady(script: string, args: readonly string[]): Promise<ChildProcess> {
+export async function forkReady(
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const child = fork(new URL(script, import.meta.url), args, {
     detached: true,
+    env: { ...process.env, ...env },
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
   const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as unknown[]

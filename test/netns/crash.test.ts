@@ -11,6 +11,7 @@ import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { unpluggedGroup } from '#/model/names.ts'
 import { EndpointGc } from '#/agent/endpoint-gc.ts'
 import { EndpointStore } from '#/agent/endpoints.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
@@ -122,7 +123,8 @@ class Crashing implements Disposable {
   verifyEmpty(): void {
     assert.deepEqual(this.verify(), [])
     using netlink = new Netlink(0, this.node.host.netns)
-    new VethRemoval({ netlink, aside: netlink, log: silent }).flush()
+    using aside = new AsyncNetlink(this.node.host.netns)
+    new VethRemoval({ netlink, aside, log: silent }).flush()
     assert.deepEqual(this.node.host.ip('link show type veth'), [])
     assert.deepEqual(this.veths(), [])
   }

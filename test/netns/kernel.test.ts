@@ -203,6 +203,20 @@ test('a notification socket tells, and wakes when it is closed', async () => {
   await waiting
 })
 
+test('a notification socket that was told more than it holds says so, and goes on', async () => {
+  using host = new TestNetns()
+  host.sh('ip link set lo up')
+  using socket = host.netns.run(() => new NotificationSocket(0, [7]))
+  using netlink = new Netlink(0, host.netns)
+  const routes = Array.from({ length: 30_000 }, (_, index) =>
+    routeTo(`10.${index >> 8}.${index & 255}.0/24`, { oif: 1 }),
+  )
+  // in one turn of the event loop, so that nobody reads meanwhile
+  netlink.execute(...routes.map((route) => routeAdd(route, () => 'lo')))
+  assert.equal(await socket.receive(), 'overflow')
+  assert.ok((await socket.receive()) instanceof Uint8Array)
+})
+
 test('watchKernel tells of what others change; of that, what concerns us makes something dirty', async () => {
   using host = new TestNetns()
   // without IPv6: the end of duplicate address detection is an event at a time of its own

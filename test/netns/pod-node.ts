@@ -11,6 +11,7 @@ import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
@@ -29,8 +30,12 @@ export function atOnce(netlink: Netlink): {
   readonly datapaths: Datapaths
   readonly removal: Pick<VethRemoval, 'flush'>
 } {
-  const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
-  return { datapaths: openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } }), removal }
+  const flush = (): void => {
+    using aside = new AsyncNetlink()
+    new VethRemoval({ netlink, aside, log: silent }).flush()
+  }
+  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } })
+  return { datapaths, removal: { flush } }
 }
 
 export const thereIs = (network: PodNetwork): PodNetworkState => ({ kind: 'there', network })
