@@ -2,6 +2,8 @@
 //   Node objects, endpoints ─► plan ─► reconciler ─► kernel, and kernel notifications only cause another pass.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
@@ -15,6 +17,7 @@ import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { routeProtocol } from '#/model/names.ts'
+import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from '#/model/node-files.ts'
 import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
@@ -28,7 +31,7 @@ import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
 import { type Endpoint, EndpointStore } from './endpoints.ts'
 import { flannelPublisher } from './flannel-publisher.ts'
 import { Health } from './health.ts'
-import { AgentApi, type Endpoints } from './http-api.ts'
+import { AgentApi, type Handlers } from './http-api.ts'
 import { Ipam } from './ipam.ts'
 import { BgpKeeper } from './bgp/bgp-keeper.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
@@ -42,13 +45,7 @@ import { routingPublisher } from './routing-publisher.ts'
 import { type PodNetwork, PodNetworkError, wirePod } from './pod-network.ts'
 import { PodRefresher } from './pod-refresh.ts'
 import { defaultTimes, ReconcileLoop } from './reconcile-loop.ts'
-import { type AgentPlan, type AgentStatus } from './status.ts'
 import { VethRemoval } from './veth-removal.ts'
-
-export const agentSocketName = 'agent.sock'
-export const cniSocketName = 'cni.sock'
-export const spoolFolderName = 'cni-spool'
-export const stateFileName = 'endpoints.sqlite'
 
 /** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
 const nodesPerPage = 100
@@ -214,24 +211,24 @@ export class Agent {
       learned: () => this.#bgp.learned.size,
       notInstalled: () => this.#keeper.peers?.notInstalled.size ?? 0,
     })
-    const health: Endpoints = {
-      ...this.#health.endpoints,
-      '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
+    const health: Handlers = {
+      ...this.#health.handlers,
+      metrics: async () => ({ status: 200, body: await this.#metrics.registry.render() }),
     }
     this.#httpApi =
-      config.httpPort === undefined ? undefined : new AgentApi({ port: config.httpPort }, { endpoints: health, log })
+      config.httpPort === undefined ? undefined : new AgentApi({ port: config.httpPort }, { handlers: health, log })
     this.#api = new AgentApi(
       { socketPath: join(config.runDir, agentSocketName) },
       {
-        endpoints: {
-          '/status': () => ({ status: 200, body: this.status() }),
-          '/plan': async () => ({ status: 200, body: await this.plan() }),
-          '/ipam': () => ({ status: 200, body: ipam.show() }),
-          '/ipam/check': async () => ({ status: 200, body: await ipam.check() }),
-          ...this.#bgp.endpoints,
+        handlers: {
+          status: () => ({ status: 200, body: this.status() }),
+          plan: async () => ({ status: 200, body: await this.plan() }),
+          ipam: () => ({ status: 200, body: ipam.show() }),
+          ipamCheck: async () => ({ status: 200, body: await ipam.check() }),
+          ipamRelease: (wish) => ipam.release(wish),
+          ...this.#bgp.handlers,
           ...health,
         },
-        actions: { ...this.#bgp.actions, '/ipam/release': (body) => ipam.release(body) },
         log,
       },
     )

@@ -5,7 +5,6 @@ import { type Level } from '#/lib/log.ts'
 import { type NetworkSettings } from '#/model/network.ts'
 import { routings } from '#/model/routing.ts'
 import { type CniInstallConfig } from './cni-install/config.ts'
-import { defaultCoolDownMs } from './endpoints.ts'
 
 export type AgentConfig = {
   readonly nodeName: string
@@ -28,6 +27,9 @@ export type AgentConfig = {
   /** Absent: the container runtime's files are left alone. */
   readonly cniInstall?: CniInstallConfig | undefined
 }
+
+/** For how long an address that was given back is given to no other pod. */
+export const defaultCoolDownMs = 30_000
 
 export class ConfigError extends Error {
   override name = 'ConfigError'

@@ -9,6 +9,7 @@ import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
+import { defaultCoolDownMs } from './config.ts'
 import { type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
 import { openStateFile, StateError, transact } from './state-file.ts'
 
@@ -67,8 +68,6 @@ export type StoreOptions = {
    */
   readonly mayLack?: boolean
 }
-
-export const defaultCoolDownMs = 30_000
 
 /** Carries the refusal out of the transaction that it undoes. */
 class Refused extends Error {

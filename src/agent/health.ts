@@ -1,6 +1,6 @@
 // Whether this agent is alive, and whether its node is ready for pods: what probes ask, and what the Node object tells.
 import { type ObjectStatus } from '#/reconcile/status.ts'
-import { type Answer, type Endpoints } from './http-api.ts'
+import { type Answer, type Handlers } from './http-api.ts'
 import { type PodNetwork } from './pod-network.ts'
 
 /** What takes longer hangs: 10,000 nodes at once are a second's work. */
@@ -45,18 +45,18 @@ export class Health {
     return reasonsOf(this.failures.filter(({ kind }) => !peerKinds.includes(kind))) ?? this.#deps.isolation()
   }
 
-  get endpoints(): Endpoints {
-    return { '/healthz': () => this.#liveness(), '/readyz': () => this.#readiness() }
+  get handlers(): Handlers {
+    return { healthz: () => this.#liveness(), readyz: () => this.#readiness() }
   }
 
   /** Whether this process still does its work; what it finds in the kernel is readiness. */
-  #liveness(): Answer {
+  #liveness(): Answer<string> {
     const stuckMs = this.#deps.passRunningMs()
     if (stuckMs < longestPassMs) return { status: 200, body: 'ok\n' }
     return { status: 503, body: `a pass has been running for ${Math.round(stuckMs / 1000)} s\n` }
   }
 
-  #readiness(): Answer {
+  #readiness(): Answer<string> {
     const why = this.unreadiness
     return why === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${why}\n` }
   }

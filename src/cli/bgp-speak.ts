@@ -1,7 +1,7 @@
 // `causeway bgp speak`: a BGP speaker as a process of its own.
-import { agentSocketName } from '#/agent/agent.ts'
 import { StandaloneSpeaker } from '#/agent/bgp/standalone.ts'
 import { createLogger, type Level } from '#/lib/log.ts'
+import { agentSocketIn } from '#/model/node-files.ts'
 import { noMore, options, UsageError } from './args.ts'
 import { type Command, print, stopRequested } from './command.ts'
 
@@ -33,7 +33,7 @@ and the like ask it, where no agent runs on this node; CAUSEWAY_RUN_DIR says whe
     const level = levels.find((each) => each === (values['log-level'] ?? 'info'))
     if (level === undefined) throw new UsageError(`--log-level "${values['log-level']}": expected ${levels.join(', ')}`)
     const log = createLogger({ level, write: print, now: () => new Date().toISOString() })
-    const socketPath = `${process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'}/${agentSocketName}`
+    const socketPath = agentSocketIn(process.env)
     const isRestarting = values.restarting === true
     await using speaker = await StandaloneSpeaker.start({ configFile, socketPath, isRestarting }, log)
     process.on('SIGHUP', () => void speaker.reload())

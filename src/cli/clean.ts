@@ -1,10 +1,11 @@
 // `causeway clean`: removes everything of Causeway's from this node's kernel.
-import { askAgent } from '#/agent/client.ts'
-import { agentSocketName } from '#/agent/agent.ts'
 import { clean } from '#/agent/clean.ts'
 import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
+import { askAgent } from '#/api/client.ts'
+import { socketTransport } from '#/api/socket-transport.ts'
 import { createLogger } from '#/lib/log.ts'
+import { agentSocketIn } from '#/model/node-files.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
@@ -12,11 +13,8 @@ const runDir = process.env['CAUSEWAY_RUN_DIR'] ?? '/run/causeway'
 const stateDir = process.env['CAUSEWAY_STATE_DIR'] ?? '/var/lib/causeway'
 
 async function isAgentRunning(): Promise<boolean> {
-  const socketPath = `${runDir}/${agentSocketName}`
-  return askAgent(socketPath, '/healthz').then(
-    () => true,
-    () => false,
-  )
+  // whatever it says: one of another version runs too
+  return (await askAgent(socketTransport(agentSocketIn(process.env)), 'healthz')).kind !== 'silence'
 }
 
 export const cleanCommand: Command = {

@@ -16,7 +16,8 @@ import { renderMatrix } from '#/lab/probe/render.ts'
 import { Sandboxes } from '#/lab/sandboxes.ts'
 import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
-import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp, readSpec } from '#/lab/up.ts'
+import { readSpec } from '#/lab/spec-file.ts'
+import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp } from '#/lab/up.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -202,7 +203,15 @@ async function servePods(args: readonly string[]): Promise<number> {
   kubelet.start()
   await using api = new AgentApi(
     { socketPath: paths.kubeletSocket },
-    { endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) }, log },
+    {
+      handlers: {
+        readyz: () =>
+          kubelet.isSettled
+            ? { status: 200, body: 'ok\n' }
+            : { status: 503, body: 'not all pods run as they should\n' },
+      },
+      log,
+    },
   )
   await api.start()
   log.info('stopping', { signal: await stopRequested() })
