@@ -359,7 +359,9 @@ export class Agent {
       ...(typeof podNetwork === 'string' && { reason: podNetwork }),
       api: { ...this.#nodes.status, inSync: this.#nodes.inSync, nodes: this.#nodes.objects.size },
       objects: this.#keeper.objects,
-      endpoints: this.#store.list().map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
+      endpoints: this.#store.list().map(({ pod, containerId, ifName, hostDevice, addrs, isReady }) => {
+        return { pod, containerId, ifName, hostDevice, addrs: addrs.map(addrText), isReady }
+      }),
       problems: this.#keeper.problems,
     }
   }
