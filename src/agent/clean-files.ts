@@ -1,7 +1,7 @@
 // The files that an agent keeps on its node, for when it is to leave nothing behind.
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from './places.ts'
+import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from '#/model/node-files.ts'
 import { savedConfigName } from './bgp/saved-config.ts'
 import { conflistName } from './cni-install/conflist.ts'
 

@@ -1,6 +1,14 @@
 // What `causeway ipam` shows and does: who holds which address and why, where store and kernel disagree, and the release
 // of an address by hand. Served by the agent, because it alone may write the store.
 import { setImmediate } from 'node:timers/promises'
+import {
+  type AddressRow,
+  type CidrRow,
+  type IpamFindings,
+  type IpamReport,
+  type ReleaseReport,
+  type ReleaseRequest,
+} from '#/api/schemas/ipam.ts'
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
@@ -16,43 +24,6 @@ import { leakOf } from './endpoint-gc.ts'
 import { type Endpoint, type EndpointStore } from './endpoints.ts'
 import { type Answer } from './http-api.ts'
 import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
-
-export type AddressState = 'in use' | 'being set up' | 'cooling down' | 'leaked'
-
-export type AddressRow = {
-  readonly addr: string
-  readonly state: AddressState
-  /** Who has it, or had it last. */
-  readonly pod: string
-  /** These are absent while it cools down. */
-  readonly cidr?: string
-  readonly containerId?: string
-  readonly ifName?: string
-  readonly netns?: string
-  /** When it was given, ISO 8601. */
-  readonly since?: string
-  /** What a reader could not tell from the rest. */
-  readonly why?: string
-}
-
-/** Counts are texts: an IPv6 CIDR has more addresses than a JSON number can tell. */
-export type CidrRow = {
-  readonly cidr: string
-  readonly total: string
-  readonly used: string
-  readonly coolingDown: string
-  readonly free: string
-}
-
-export type IpamReport = {
-  readonly cidrs: readonly CidrRow[]
-  readonly addresses: readonly AddressRow[]
-  /** How many endpoints the agent released by itself since it started, because nobody else would have. */
-  readonly leaksReleased: number
-}
-
-export type IpamFindings = { readonly endpoints: number; readonly findings: readonly Problem[] }
-export type ReleaseReport = { readonly pod: string; readonly addrs: readonly string[]; readonly message: string }
 
 export type IpamDeps = {
   readonly store: EndpointStore
@@ -188,11 +159,9 @@ export class Ipam {
     }
   }
 
-  /** Gives an address back by hand, together with the others of its pod. `body` is `{ addr, force? }`. */
-  release(body: unknown): Answer {
-    const { addr: text, force } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
-    const addr = typeof text === 'string' ? Addr.tryParse(text) : undefined
-    if (addr === undefined) return { status: 400, body: `"${String(text)}" is no IP address\n` }
+  /** Gives an address back by hand, together with the others of its pod. */
+  release({ addr: text, force }: ReleaseRequest): Answer<ReleaseReport> {
+    const addr = Addr.parse(text)
     const { store, netlink, datapaths, onChange, log } = this.#deps
     const endpoint = store.list().find((each) => addrsOf(each).includes(String(addr)))
     if (endpoint === undefined) {
@@ -210,6 +179,6 @@ export class Ipam {
     const addrs = addrsOf(endpoint)
     const message = `${leak ?? 'taken by force from a pod that lives, which has no network now'}; its veth is gone, its addresses cool down`
     log.warn('address released by hand', { pod: endpoint.pod, addrs, why: message })
-    return { status: 200, body: { pod: endpoint.pod, addrs, message } satisfies ReleaseReport }
+    return { status: 200, body: { pod: endpoint.pod, addrs, message } }
   }
 }

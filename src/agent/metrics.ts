@@ -9,7 +9,7 @@ import { type Problem } from '#/model/network.ts'
 import { type PeerPlan } from '#/plan/peer-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
-import { type CidrRow } from './ipam.ts'
+import { type CidrRow } from '#/api/schemas/ipam.ts'
 
 /** Where the values are that nobody counts here. */
 export type MetricSources = {

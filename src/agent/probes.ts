@@ -1,5 +1,5 @@
 // What probes ask: whether this process still does its work, and whether its node is ready (readiness.ts).
-import { type Answer, type Endpoints } from './http-api.ts'
+import { type Answer, type Handlers } from './http-api.ts'
 import { type Readiness, unreadiness } from './readiness.ts'
 
 /** What takes longer hangs: 10,000 nodes at once are a second's work. */
@@ -11,14 +11,14 @@ export type ProbeSources = {
   readonly passRunningMs: () => number
 }
 
-export function probeEndpoints({ readiness, passRunningMs }: ProbeSources): Endpoints {
-  const answer = (why: string | undefined): Answer =>
+export function probeHandlers({ readiness, passRunningMs }: ProbeSources): Handlers {
+  const answer = (why: string | undefined): Answer<string> =>
     why === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${why}\n` }
   return {
-    '/healthz': () => {
+    healthz: () => {
       const stuckMs = passRunningMs()
       return answer(stuckMs < longestPassMs ? undefined : `a pass has been running for ${Math.round(stuckMs / 1000)} s`)
     },
-    '/readyz': () => answer(unreadiness(readiness())),
+    readyz: () => answer(unreadiness(readiness())),
   }
 }

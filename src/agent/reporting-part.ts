@@ -1,31 +1,34 @@
 // What this agent tells: its API, its Node object, events, metrics, and the container runtime's configuration. It reads the other
 // parts and changes nothing of them.
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
-import { type PodAddress, type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/network.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
+import { type Endpoint } from './endpoints.ts'
 import { flannelPublisher } from './flannel-publisher.ts'
-import { type Actions, AgentApi, type Endpoints } from './http-api.ts'
+import { AgentApi, type Handlers } from './http-api.ts'
 import { AgentMetrics } from './metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './node-condition.ts'
 import { NodeEvents } from './node-events.ts'
 import { type NodePatcher } from './node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
-import { probeEndpoints } from './probes.ts'
+import { probeHandlers } from './probes.ts'
 import { ProblemLog } from './problem-log.ts'
 import { type Readiness, readinessOf, unreadiness } from './readiness.ts'
 import { type Urgency } from './reconcile-loop.ts'
 import { routingPublisher } from './routing-publisher.ts'
-import { type AgentPlan, type AgentStatus, verdictStatus } from './status.ts'
+import { verdictStatus } from './verdict-status.ts'
 
 const httpRetryMs = 10_000
 
@@ -59,7 +62,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog = new ProblemLog(log)
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
-      config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, log))
+      config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
     this.#stack.defer(() => clearTimeout(this.#httpRetry))
     const recorder = this.#stack.use(
       new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log }),
@@ -123,35 +126,31 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   /** What the agent answers on its socket. */
-  get endpoints(): Endpoints {
+  get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
-      '/status': () => ({ status: 200, body: this.#status() }),
-      '/plan': async () => ({ status: 200, body: await this.#plan() }),
-      '/ipam': () => ({ status: 200, body: pods.ipam.show() }),
-      '/ipam/check': async () => ({ status: 200, body: await pods.ipam.check() }),
-      ...bgp.keeper.endpoints,
-      ...this.#publicEndpoints,
+      status: () => ({ status: 200, body: this.#status() }),
+      plan: async () => ({ status: 200, body: await this.#plan() }),
+      ipam: () => ({ status: 200, body: pods.ipam.show() }),
+      ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
+      ipamRelease: (wish) => pods.ipam.release(wish),
+      ...bgp.keeper.handlers,
+      ...this.#publicHandlers,
     }
   }
 
-  get actions(): Actions {
-    const { pods, bgp } = this.#deps
-    return { ...bgp.keeper.actions, '/ipam/release': (body) => pods.ipam.release(body) }
-  }
-
   /** What is answered over TCP too. */
-  get #publicEndpoints(): Endpoints {
+  get #publicHandlers(): Handlers {
     return {
-      ...probeEndpoints({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
-      '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
+      ...probeHandlers({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
+      metrics: async () => ({ status: 200, body: await this.#metrics.registry.render() }),
     }
   }
 
   /** Forwarding and pods do not wait for a port that somebody else has; whoever probes it learns that nobody is there. */
   async listenForHttp(): Promise<void> {
     try {
-      await this.#httpApi?.start({ endpoints: this.#publicEndpoints })
+      await this.#httpApi?.start(this.#publicHandlers)
       this.#httpProblem = undefined
     } catch (error) {
       if (this.#httpProblem === undefined)
@@ -189,7 +188,7 @@ export class ReportingPart implements AsyncDisposable {
       api: cluster.apiStatus,
       objects: network.keeper.objects,
       verdicts: network.keeper.verdicts.map(verdictStatus),
-      endpoints: pods.endpoints.map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
+      endpoints: pods.endpoints.map(endpointStatus),
       problems: this.problems,
     }
   }
@@ -230,6 +229,6 @@ export class ReportingPart implements AsyncDisposable {
   }
 }
 
-function addrText({ addr }: PodAddress): string {
-  return String(addr)
+function endpointStatus({ pod, containerId, ifName, hostDevice, addrs, isReady }: Endpoint): EndpointStatus {
+  return { pod, containerId, ifName, hostDevice, addrs: addrs.map(({ addr }) => String(addr)), isReady }
 }

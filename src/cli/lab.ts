@@ -16,7 +16,8 @@ import { renderMatrix } from '#/lab/probe/render.ts'
 import { Sandboxes } from '#/lab/sandboxes.ts'
 import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
-import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp, readSpec } from '#/lab/up.ts'
+import { readSpec } from '#/lab/spec-file.ts'
+import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp } from '#/lab/up.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -200,8 +201,11 @@ async function servePods(args: readonly string[]): Promise<number> {
   const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
   await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
   kubelet.start()
-  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, log)
-  await api.start({ endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) } })
+  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, { log })
+  await api.start({
+    readyz: () =>
+      kubelet.isSettled ? { status: 200, body: 'ok\n' } : { status: 503, body: 'not all pods run as they should\n' },
+  })
   log.info('stopping', { signal: await stopRequested() })
   return 0
 }

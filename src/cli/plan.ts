@@ -1,6 +1,6 @@
 // `causeway plan`: what the agents would change in their kernels now, as commands.
-import { type AgentPlan } from '#/agent/status.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
@@ -24,7 +24,7 @@ ${agentOptionsHelp}`,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
-    const answers = await askAll<AgentPlan>(findAgents(values), '/plan')
+    const answers = await answersOf(values, 'plan')
     if (values.json) printJson(answers)
     else print(answers.map(render).join('\n\n'))
     return answers.every(({ value }) => value !== undefined && value.changes.length === 0) ? 0 : 1

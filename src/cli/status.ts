@@ -1,8 +1,8 @@
 // `causeway status`: every object an agent keeps in its kernel, and how it is.
-import { type AgentStatus } from '#/agent/status.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
@@ -62,7 +62,7 @@ ${agentOptionsHelp}`,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
-    const answers = await askAll<AgentStatus>(findAgents(values), '/status')
+    const answers = await answersOf(values, 'status')
     if (values.json) printJson(answers)
     else print(answers.map(render).join('\n\n'))
     return answers.every(isFine) ? 0 : 1

@@ -3,8 +3,8 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { agentSocketName, cniSocketName, spoolFolderName } from '#/agent/places.ts'
-import { askAgent } from '#/agent/client.ts'
+import { agentSocketName, cniSocketName, spoolFolderName } from '#/model/node-files.ts'
+import { isReady } from '../ask.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath } from '#/cluster/paths.ts'
@@ -174,10 +174,7 @@ export class BenchAgent extends CausewayProcess {
   async ready(): Promise<void> {
     await waitUntil('a ready agent', async () => {
       this.mustRun()
-      return askAgent(this.socketPath, '/readyz').then(
-        ({ status }) => status === 200,
-        () => false,
-      )
+      return isReady(this.socketPath)
     })
   }
 }

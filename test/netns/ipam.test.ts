@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { symlinkSync, unlinkSync } from 'node:fs'
 import { test } from 'node:test'
-import { Ipam, type ReleaseReport } from '#/agent/ipam.ts'
+import { Ipam } from '#/agent/ipam.ts'
+import { readParams } from '#/api/message.ts'
+import { operations } from '#/api/operations.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
@@ -113,21 +115,24 @@ test('release gives back what is leaked, what lives only by force, and says what
   const link = join(node.folder, 'netns')
   symlinkSync(pod.path, link)
   node.add('web', link)
-  assert.match(String(ipam.release({ addr: '10.244.1.9' }).body), /^no pod of this node has 10\.244\.1\.9/)
-  for (const body of [undefined, 7, {}, { addr: 7 }, { addr: 'web' }]) assert.equal(ipam.release(body).status, 400)
+  assert.match(JSON.stringify(ipam.release({ addr: '10.244.1.9' }).body), /^"no pod of this node has 10\.244\.1\.9/)
+  for (const body of [undefined, 7, {}, { addr: 7 }, { addr: 'web' }]) {
+    const read = readParams(operations.ipamRelease, new URLSearchParams(), JSON.stringify(body) ?? '')
+    assert.ok('mismatch' in read, 'which the server answers with 400')
+  }
   const refused = ipam.release({ addr: '10.244.1.2' })
   assert.equal(refused.status, 409)
-  assert.match(String(refused.body), /in use: the namespace of pod default\/web lives; .* --force/)
+  assert.match(refused.body, /in use: the namespace of pod default\/web lives; .* --force/)
   const forced = ipam.release({ addr: 'fd10:244:0:1::2', force: true })
   assert.equal(forced.status, 200)
-  assert.match((forced.body as ReleaseReport).message, /^taken by force from a pod that lives/)
+  assert.match(forced.body.message, /^taken by force from a pod that lives/)
   assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
   node.add('web', link)
   node.host.sh(`ip link del ${watched.deviceOf('web')}`)
   unlinkSync(link)
   const { status, body } = ipam.release({ addr: '10.244.1.3' })
   assert.equal(status, 200)
-  const { pod: holder, addrs, message } = body as ReleaseReport
+  const { pod: holder, addrs, message } = body
   assert.deepEqual([holder, addrs], ['default/web', ['10.244.1.3', 'fd10:244:0:1::3']])
   assert.match(message, /is not there; its veth is gone, its addresses cool down$/)
   assert.equal(watched.changes, 2)
