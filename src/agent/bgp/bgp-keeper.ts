@@ -186,8 +186,7 @@ export class BgpKeeper implements AsyncDisposable {
     const plan = planSpeaker({
       // all others route to the one whose claim stands; what BGP told would go before that
       self: { ...own, podCIDRs: standingCIDRs(own, members) },
-      // nodes that send through the tunnel alone speak to no other
-      nodes: members.filter((member) => member.routing !== 'vxlan'),
+      nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
       // what belonged to a node that was deleted may be another's any moment: no router is told of it any more
