@@ -3,7 +3,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type BfdSettings } from '#/model/bgp.ts'
 import { type BfdPacket, type BfdState, decodeBfdPacket } from '#/wire/bfd/packet.ts'
-import { type Clock, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Timer } from '../contract.ts'
 import { BfdSession } from './session.ts'
 import { type BfdDatagram, type BfdPath, type BfdReceiver, type BfdTransport } from './transport.ts'
 
@@ -16,7 +16,7 @@ export interface BfdWatch extends Disposable {
 
 export type BfdServiceDeps = {
   readonly transport: BfdTransport
-  readonly clock: Clock
+  readonly clock: SpeakerClock
   readonly log: Logger
   /** Neighbours may still have sessions with whoever was here before. */
   readonly isRestarting?: boolean

@@ -1,6 +1,6 @@
 // Everything that reaches a peer from outside (bytes, timers, connections, BFD, routes to write) goes through here, so that a fault in
 // this program costs that peer's session and no other: an exception that left the event loop's callback would end the whole speaker.
-import { type Clock, type Outlet } from '../contract.ts'
+import { type SpeakerClock, type Outlet } from '../contract.ts'
 import { type BfdService } from './deps.ts'
 import { type RoundRobin } from './round-robin.ts'
 
@@ -21,7 +21,7 @@ export class Containment {
     }
   }
 
-  clock(clock: Clock): Clock {
+  clock(clock: SpeakerClock): SpeakerClock {
     return {
       nowMs: () => clock.nowMs(),
       wallMs: () => clock.wallMs(),

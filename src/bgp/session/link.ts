@@ -2,7 +2,7 @@
 // to the peer, which knows what it means.
 import { BgpError, MessageReader } from '#/wire/bgp/index.ts'
 import { type BgpMessage, type WireSettings } from '#/wire/bgp/values.ts'
-import { type Clock, type Connection, type Outlet, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Connection, type Outlet, type Timer } from '../contract.ts'
 import { type Negotiated } from './open.ts'
 import { type RoundRobin, type Turn } from './round-robin.ts'
 
@@ -33,7 +33,7 @@ export interface LinkHandlers {
 }
 
 type Deps = {
-  readonly clock: Clock
+  readonly clock: SpeakerClock
   readonly turns: Pick<RoundRobin, 'add'>
   /** Calls, and keeps what is thrown from the event loop. */
   readonly contain: (call: () => void) => void
