@@ -7,7 +7,7 @@ import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
 import { addrOf, asnOf, type BgpMember, hasNextHop } from './bgp-member.ts'
 import { type Password } from './bgp-passwords.ts'
-import { type CidrSets, only } from './bgp-policies.ts'
+import { type CidrSets, only, onlyOfNode } from './bgp-policies.ts'
 import { reflectorsOf } from './bgp-reflectors.ts'
 
 export type BgpRole = 'mesh' | 'reflector' | 'client' | 'none'
@@ -18,11 +18,15 @@ export type MeshContext = {
   readonly families: readonly Family[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly sets: CidrSets
+  /** Pod CIDRs by name of node, those that another node has the better claim to left out. */
+  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
   readonly password: Password
 }
 
 export type Mesh = {
   readonly role: BgpRole
+  /** The names of the reflectors of this node's AS. */
+  readonly reflectors: ReadonlySet<string>
   readonly peers: readonly PeerConfig[]
   readonly problems: readonly string[]
 }
@@ -30,6 +34,7 @@ export type Mesh = {
 /** A node has a handful of prefixes, a reflector the cluster's. Neither is near these unless something is broken. */
 const fromNode: MaxPrefixes = { count: 10_000, warningPercent: 75, restartSeconds: 60 }
 const fromReflector: MaxPrefixes = { count: 1_000_000, warningPercent: 75, restartSeconds: 60 }
+const noReflectors: ReadonlySet<string> = new Set()
 /** Nodes of different AS need not be on one link. */
 const meshTtl = 64
 
@@ -84,12 +89,13 @@ function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly 
 
 /** `nodes` are the others, all of them with pod CIDRs. */
 export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mesh {
-  const { self, configuration, families, clusterCIDRs, sets, password } = context
+  const { self, configuration, families, clusterCIDRs, sets, standingCIDRs, password } = context
   const { timers, nodeMesh, listenPort: port } = configuration
-  if (nodeMesh === 'None') return { role: 'none', peers: [], problems: [] }
+  if (nodeMesh === 'None') return { role: 'none', reflectors: noReflectors, peers: [], problems: [] }
   if (port === undefined)
     return {
       role: 'none',
+      reflectors: noReflectors,
       peers: [],
       problems: ['spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other'],
     }
@@ -105,7 +111,6 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
     ...(gracefulRestart && { gracefulRestart }),
     ...(password.password !== undefined && { password: password.password }),
     ...(password.blockedBecause !== undefined && { blockedBecause: password.blockedBecause }),
-    importPolicy: only('cluster-cidrs', sets.ClusterCIDRs),
     nextHopSelf: false,
     allowOwnAsn: 0,
   }
@@ -129,11 +134,19 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       families: families.filter((family) => hasNextHop(self, family, localAddr.family)),
       mode: modes[tie],
       isReflectorClient: tie === 'toClient',
+      importPolicy: isFromReflector
+        ? only('cluster-cidrs', sets.ClusterCIDRs)
+        : onlyOfNode(node.name, standingCIDRs.get(node.name) ?? []),
       maxPrefixes: isFromReflector ? fromReflector : fromNode,
       ...(!isInternal && { multihopTtl: meshTtl, exportPolicy }),
     })
   }
   const role = reflectors === undefined ? 'mesh' : reflectors.has(self.name) ? 'reflector' : 'client'
   const problems = problemsIn(context, asMembers)
-  return { role, peers: peers.sort((a, b) => (a.name < b.name ? -1 : 1)), problems }
+  return {
+    role,
+    reflectors: reflectors ?? noReflectors,
+    peers: peers.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    problems,
+  }
 }

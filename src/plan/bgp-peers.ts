@@ -1,13 +1,13 @@
 // BGPPeers as neighbours of one node: which of them are its own, and what they do not say filled in from the BGPConfiguration.
-import { type Family } from '#/lib/addr.ts'
-import { type PeerConfig } from '#/model/bgp.ts'
+import { type Family, type Prefix } from '#/lib/addr.ts'
+import { type PeerConfig, type RoutePolicy } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
 import { type Problem } from '#/model/network.ts'
 import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
-import { type CidrSets, only, policyOf } from './bgp-policies.ts'
+import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
 export type PeerContext = {
   readonly self: BgpMember
@@ -17,6 +17,12 @@ export type PeerContext = {
   readonly families: readonly Family[]
   readonly sets: CidrSets
   readonly secrets: Secrets
+  /** Nodes other than this one, by address. */
+  readonly nodesByAddr: ReadonlyMap<string, BgpMember>
+  /** See MeshContext. */
+  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
+  /** Whether a node reflects routes of others to its clients, in the mesh or because a BGPPeer says so. */
+  readonly isReflector: (node: BgpMember) => boolean
 }
 
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
@@ -40,22 +46,31 @@ function familiesOf(peer: BgpPeer, { self, families }: PeerContext): Family[] {
   return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))
 }
 
-/** Without policies: of the cluster in; to another AS nothing but what is of this node. RFC 8212 asks that somebody says so. */
+/** What is taken from a neighbour whose BGPPeer does not say it: a node is held to its own pod CIDRs as it is in the mesh. */
+function defaultImport({ addr }: BgpPeer, context: PeerContext): RoutePolicy {
+  const node = addr && context.nodesByAddr.get(String(addr))
+  return node === undefined || context.isReflector(node)
+    ? only('cluster-cidrs', context.sets.ClusterCIDRs)
+    : onlyOfNode(node.name, context.standingCIDRs.get(node.name) ?? [])
+}
+
+/** RFC 8212 asks that somebody says what an external neighbour gives and gets: without a policy it gets this node's own pod CIDRs. */
 function policiesOf(
   peer: BgpPeer,
   isExternal: boolean,
-  sets: CidrSets,
+  context: PeerContext,
 ): Pick<PeerConfig, 'importPolicy' | 'exportPolicy'> {
   const { importPolicy, exportPolicy } = peer
+  const { sets } = context
   return {
-    importPolicy: importPolicy ? policyOf(importPolicy, sets) : only('cluster-cidrs', sets.ClusterCIDRs),
+    importPolicy: importPolicy ? policyOf(importPolicy, sets) : defaultImport(peer, context),
     ...(exportPolicy && { exportPolicy: policyOf(exportPolicy, sets) }),
     ...(!exportPolicy && isExternal && { exportPolicy: only('own-pod-cidrs', sets.OwnPodCIDRs) }),
   }
 }
 
 function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: string[] } {
-  const { configuration, secrets, sets } = context
+  const { configuration, secrets } = context
   const { name, addr, device, port, asn: remoteAsn, localAsn = context.asn, mode, maxPrefixes } = peer
   const { nextHopSelf, allowOwnAsn, ttlSecurityHops, multihopTtl } = peer
   const problems: string[] = []
@@ -91,7 +106,7 @@ function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; pr
     ...(ttlSecurityHops !== undefined && { ttlSecurityHops }),
     ...(multihopTtl !== undefined && { multihopTtl }),
     maxPrefixes,
-    ...policiesOf(peer, isExternal, sets),
+    ...policiesOf(peer, isExternal, context),
     isReflectorClient: peer.isReflectorClient && !isExternal,
     nextHopSelf,
     allowOwnAsn,

@@ -10,6 +10,7 @@ import { type BgpRole, planMesh } from './bgp-mesh.ts'
 import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
 import { peersOf, planPeers } from './bgp-peers.ts'
 import { cidrSetsOf, nothing } from './bgp-policies.ts'
+import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
   readonly self: BgpMember
@@ -68,15 +69,24 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   const hasMesh = configuration.nodeMesh !== 'None'
   if (input.configuration === undefined && own.length === 0) return { role: 'none', wantedSecrets: [], problems: [] }
 
-  const others = [...input.nodes].filter(({ name, podCIDRs }) => name !== self.name && podCIDRs.length > 0)
+  const nodes = [...input.nodes].filter(({ name }) => name !== self.name)
+  const others = nodes.filter(({ podCIDRs, isTunnelOnly }) => podCIDRs.length > 0 && isTunnelOnly !== true)
+  const standingCIDRs = allStandingCIDRs([...nodes, self])
   const sets = cidrSetsOf(podCIDRsOf(input.clusterCIDRs, [self, ...others]), self.podCIDRs)
   const families = input.families.toSorted((a, b) => a - b)
   const asn = bgpNode?.asn ?? asnOf(self, configuration)
   const routerId = bgpNode?.routerId ?? routerIdOf(self)
-  const shared = { self, configuration, families, sets }
+  const shared = { self, configuration, families, sets, standingCIDRs }
   const password = meshPasswordOf(configuration, secrets)
   const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
-  const planned = planPeers(own, { ...shared, asn, secrets })
+  const planned = planPeers(own, {
+    ...shared,
+    asn,
+    secrets,
+    nodesByAddr: new Map(nodes.flatMap((node) => node.addrs.map((addr) => [String(addr), node]))),
+    isReflector: (node) =>
+      mesh.reflectors.has(node.name) || peersOf(node, input.peers).some(({ isReflectorClient }) => isReflectorClient),
+  })
 
   // who named a node's address in a BGPPeer has said more of that neighbour than the mesh knows
   const named = new Set(planned.peers.map(({ addr }) => String(addr)))

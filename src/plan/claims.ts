@@ -140,6 +140,29 @@ export class ClaimIndex {
 
 type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'>
 
+/** The pod CIDRs by name of each node, without those that another node has the better claim to. */
+export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
+  const standing = new Map(nodes.map(({ name, podCIDRs }) => [name, podCIDRs]))
+  const contested = contestedIn(nodes)
+  if (contested.size === 0) return standing
+  const claims = new ClaimIndex()
+  for (const node of nodes) if (contested.has(node.name)) claims.update(node.name, node)
+  for (const name of contested) standing.set(name, claims.settled(name)!.node.podCIDRs)
+  return standing
+}
+
+/** The nodes whose pod CIDRs overlap others. Of two CIDRs that overlap one contains the other, and sorted it comes first. */
+function contestedIn(nodes: readonly Claimant[]): Set<string> {
+  const claims = nodes.flatMap(({ name, podCIDRs }) => podCIDRs.map((cidr) => ({ name, cidr })))
+  const contested = new Set<string>()
+  let outer: (typeof claims)[number] | undefined
+  for (const claim of claims.toSorted((a, b) => a.cidr.compare(b.cidr))) {
+    if (outer?.cidr.contains(claim.cidr) !== true) outer = claim
+    else if (outer.name !== claim.name) for (const { name } of [outer, claim]) contested.add(name)
+  }
+  return contested
+}
+
 /** The pod CIDRs of `self` without those that another node has the better claim to; nearly always nobody claims any of them. */
 export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
   const isContested = others.some(

@@ -14,7 +14,7 @@ import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
-import { LearnedRouteStore } from './learned-routes.ts'
+import { LearnedRouteStore } from './learned-route-store.ts'
 import { type BgpRoutesReport } from '#/api/schemas/bgp.ts'
 
 type Situation = {

@@ -20,7 +20,7 @@ import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { LearnedRouteStore } from './learned-routes.ts'
+import { LearnedRouteStore } from './learned-route-store.ts'
 import { type Answer, type Handlers, type LongAnswer } from '../http-api.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
@@ -185,8 +185,7 @@ export class BgpKeeper implements AsyncDisposable {
     const plan = planSpeaker({
       // all others route to the one whose claim stands; what BGP told would go before that
       self: { ...own, podCIDRs: standingCIDRs(own, members) },
-      // nodes that send through the tunnel alone speak to no other
-      nodes: members.filter((member) => member.routing !== 'vxlan'),
+      nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
       // what belonged to a node that was deleted may be another's any moment: no router is told of it any more

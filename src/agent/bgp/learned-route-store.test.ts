@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
-import { LearnedRouteStore } from './learned-routes.ts'
+import { LearnedRouteStore } from './learned-route-store.ts'
 
 function told(text: string, nextHop = '172.30.1.101'): LearnedRouteChange {
   const prefix = Prefix.parse(text)

@@ -6,7 +6,7 @@ export interface Turn {
   run(untilMs: number): boolean
 }
 
-export class Turns {
+export class RoundRobin {
   readonly #roundMs: number
   readonly #deps: { readonly defer: (call: () => void) => void; readonly nowMs: () => number }
   /** In order of arrival: sets iterate so. */

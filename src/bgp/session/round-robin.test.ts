@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Turns } from './turns.ts'
+import { RoundRobin } from './round-robin.ts'
 
-function setUp(): { turns: Turns; order: string[]; round(): void; pass(ms: number): void; rounds(): number } {
+function setUp(): { turns: RoundRobin; order: string[]; round(): void; pass(ms: number): void; rounds(): number } {
   const deferred: (() => void)[] = []
   let nowMs = 0
-  const turns = new Turns({ roundMs: 5 }, { defer: (call) => deferred.push(call), nowMs: () => nowMs })
+  const turns = new RoundRobin({ roundMs: 5 }, { defer: (call) => deferred.push(call), nowMs: () => nowMs })
   return {
     turns,
     order: [],

@@ -6,7 +6,7 @@ export type Phase = (isOver: () => boolean) => boolean
 /** How long one phase may take of a turn. A portion that has begun is finished, so that turns are somewhat longer than their phases. */
 const phaseMs = 3
 
-export class Turns {
+export class PhaseLoop {
   readonly #phases: readonly Phase[]
   readonly #defer: (work: () => void) => void
   readonly #nowMs: () => number
