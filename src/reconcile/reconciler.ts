@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
+import { InOrder } from '#/lib/in-order.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
@@ -59,7 +60,7 @@ export class Reconciler {
   readonly #onChanges: OnChanges
   readonly #status = new StatusTable()
   /** Who reads or writes now; the next one waits, since drivers and their netlink client serve one at a time. */
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #order = new InOrder()
 
   constructor({ netlink, drivers, log, nowMs, onChanges }: ReconcilerDeps) {
     this.#netlink = netlink
@@ -80,7 +81,7 @@ export class Reconciler {
 
   /** What `apply` would do now; changes nothing. */
   async preview(desired: DesiredNetwork, options: Options): Promise<PlannedChange[]> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const comparisons: (Comparison & { kind: ObjectKind })[] = []
       for (const driver of this.#selected(options)) {
         comparisons.push({ kind: driver.kind, ...(await driver.compare(desired, options)) })
@@ -96,7 +97,7 @@ export class Reconciler {
 
   /** Reads, compares and applies. */
   async apply(desired: DesiredNetwork, options: Options): Promise<Report> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#selected(options)) {
@@ -121,7 +122,7 @@ export class Reconciler {
    * counts as failed.
    */
   async applyDelta(delta: NetworkDelta, options: CompareOptions): Promise<Report> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#drivers) {
@@ -137,18 +138,6 @@ export class Reconciler {
         for (const { kind, changes } of leftovers) await this.#applyDeletions(kind, changes, totals)
       return totals
     })
-  }
-
-  async #alone<T>(task: () => Promise<T>): Promise<T> {
-    const before = this.#turn
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#turn = promise
-    await before
-    try {
-      return await task()
-    } finally {
-      resolve()
-    }
   }
 
   #selected({ kinds }: Options): readonly Driver[] {
