@@ -144,7 +144,9 @@ export class CniHandler {
       netns,
       netnsId: namespace.id,
       pod: podNameOf(request),
+      podUid: request.args.podUid ?? '',
       hostDevice: hostDeviceOf(request),
+      datapath: this.#datapath(),
       bandwidth: runtimeConfig.bandwidth ?? {},
       requested: asked.addrs,
       ...(asked.mac !== undefined && { mac: asked.mac }),
@@ -165,7 +167,7 @@ export class CniHandler {
   #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
     try {
       this.#datapaths[endpoint.datapath].wire(endpoint, network)
-      this.#store.markReady(endpoint)
+      this.#store.setState(endpoint, 'ready')
     } catch (error) {
       if (!isExpected(error)) throw error
       const details = [messageOf(error), ...this.#undo(endpoint)].join('; ')

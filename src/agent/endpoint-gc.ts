@@ -30,8 +30,9 @@ export type GcDeps = {
 
 /** Why an endpoint is leaked, or undefined when it is in use or nobody can tell. */
 export function leakOf(netlink: Netlink, endpoint: Endpoint): string | undefined {
-  // an ADD runs from start to end within one turn of the event loop: whoever sees this sees a broken one
-  if (!endpoint.isReady) return 'its ADD did not come to its end'
+  // ADD and DEL run from start to end within one turn of the event loop: an endpoint on the way in or out is one whose call broke off
+  if (endpoint.state === 'leaving') return 'its DEL did not come to its end'
+  if (endpoint.state !== 'ready') return 'its ADD did not come to its end'
   const namespace = namespaceAt(endpoint.netns)
   const isOther = namespace.kind === 'there' && isAnother(namespace.id, endpoint.netnsId)
   if (namespace.kind === 'unknown' || (namespace.kind === 'there' && !isOther)) return undefined

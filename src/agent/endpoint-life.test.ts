@@ -1,13 +1,11 @@
-// How long a claim on an address holds: several CIDRs, cool-down, reboots, files of an earlier version.
+// How long a claim on an address holds: several CIDRs, cool-down, reboots.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type Endpoint, EndpointStore, type Reservation } from './endpoints.ts'
-import { StateError } from './state-file.ts'
+import { type Claim, type Endpoint, EndpointStore, type Reservation } from './endpoints.ts'
 
 class Machine implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'causeway-store-'))
@@ -27,8 +25,15 @@ class Machine implements Disposable {
   }
 }
 
-function claim(number: number) {
-  return { containerId: `c${number}`, ifName: 'eth0', netns: '/x', pod: `p${number}`, hostDevice: `cwv${number}` }
+function claim(number: number): Claim {
+  return {
+    containerId: `c${number}`,
+    ifName: 'eth0',
+    netns: '/x',
+    pod: `p${number}`,
+    hostDevice: `cwv${number}`,
+    datapath: 'bridge',
+  }
 }
 
 function prefixes(...texts: string[]): Prefix[] {
@@ -163,57 +168,4 @@ test('a second try of one attachment gets the same addresses', () => {
   assert.deepEqual(store.resting(), [])
   // and others once those do not fit any more
   assert.equal(given(store.reserve(claim(1), prefixes('10.3.0.0/24'))), '10.3.0.2@10.3.0.0/24')
-})
-
-const version1 = `
-  CREATE TABLE endpoint (
-    container_id TEXT NOT NULL, if_name TEXT NOT NULL, netns TEXT NOT NULL, pod TEXT NOT NULL,
-    host_device TEXT NOT NULL UNIQUE, is_ready INTEGER NOT NULL,
-    PRIMARY KEY (container_id, if_name)
-  ) STRICT;
-  CREATE TABLE address (
-    addr TEXT PRIMARY KEY, container_id TEXT NOT NULL, if_name TEXT NOT NULL, position INTEGER NOT NULL,
-    FOREIGN KEY (container_id, if_name) REFERENCES endpoint ON DELETE CASCADE
-  ) STRICT;
-  CREATE INDEX address_of ON address (container_id, if_name);
-  CREATE TABLE cursor (cidr TEXT PRIMARY KEY, last TEXT NOT NULL) STRICT;
-  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-  PRAGMA user_version = 1;
-  INSERT INTO endpoint VALUES ('c1', 'eth0', '/run/netns/x', 'default/web', 'cwv1', 1);
-  INSERT INTO endpoint VALUES ('c2', 'eth0', '/run/netns/y', 'default/half', 'cwv2', 0);
-  INSERT INTO address VALUES ('10.0.0.9', 'c1', 'eth0', 0), ('fd00::9', 'c1', 'eth0', 1), ('10.7.0.3', 'c2', 'eth0', 0);
-  INSERT INTO cursor VALUES ('10.0.0.0/25', '10.0.0.9'), ('fd00::/80', 'fd00::9');
-  INSERT INTO setting VALUES ('self', '{}');`
-
-test('a file of version 1 is taken over: nothing that is in use becomes free', () => {
-  using machine = new Machine()
-  {
-    const db = new DatabaseSync(machine.file)
-    db.exec(version1)
-    db.close()
-  }
-  for (let turn = 0; turn < 2; turn++) {
-    using store = machine.open()
-    assert.deepEqual(store.releaseEarlierBoots(), [])
-    const [half, web] = store.list()
-    assert.equal(textOf(web!), '10.0.0.9@10.0.0.0/25 fd00::9@fd00::/80')
-    assert.deepEqual([web!.mac, web!.isReady, web!.netns], ['0a:58:0a:00:00:09', true, '/run/netns/x'])
-    // a CIDR that left no trace is taken for one of the usual size
-    assert.deepEqual([textOf(half!), half!.isReady], ['10.7.0.3@10.7.0.0/24', false])
-    assert.equal(store.setting('self'), '{}')
-  }
-  using store = machine.open()
-  assert.equal(given(store.reserve(claim(3), prefixes('10.0.0.0/25'))), '10.0.0.10@10.0.0.0/25')
-})
-
-test('a file of a newer version stays as it is', () => {
-  using machine = new Machine()
-  const db = new DatabaseSync(machine.file)
-  db.exec('PRAGMA user_version = 99')
-  db.close()
-  assert.throws(
-    () => machine.open(),
-    (error: unknown) =>
-      error instanceof StateError && /version 99, this agent knows 2: a newer agent/.test(error.message),
-  )
 })

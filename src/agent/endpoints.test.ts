@@ -31,7 +31,8 @@ function wanted(number: number) {
     netns: '/run/netns/x',
     pod: `default/p${number}`,
     hostDevice: `cwv${number}`,
-  }
+    datapath: 'bridge',
+  } as const
 }
 
 test('a pod gets an address of each family, keeps it over a restart, and gives it back', () => {
@@ -40,16 +41,39 @@ test('a pod gets an address of each family, keeps it over a restart, and gives i
     using store = new EndpointStore(folder.file)
     const reservation = store.reserve(wanted(1), cidrs)
     assert.equal(reservation.kind, 'reserved')
-    store.markReady({ containerId: 'c1', ifName: 'eth0' })
+    store.setState({ containerId: 'c1', ifName: 'eth0' }, 'ready')
   }
   using store = new EndpointStore(folder.file)
   const [endpoint] = store.list()
   assert.deepEqual(textOf(endpoint!), ['10.0.0.2 10.0.0.0/29', 'fd00::2 fd00::/64'])
-  assert.equal(endpoint!.isReady, true)
+  assert.equal(endpoint!.state, 'ready')
   assert.equal(store.hasDevice('cwv1'), true)
   store.release(endpoint!)
   store.release(endpoint!)
   assert.deepEqual(store.list(), [])
+})
+
+test('an endpoint keeps what its ADD noted, and its state only goes forward', () => {
+  using folder = new Folder()
+  using store = new EndpointStore(folder.file)
+  const id = { containerId: 'c1', ifName: 'eth0' }
+  const missing = /^Error: no endpoint c1:eth0 that could become ready$/
+  assert.throws(() => store.setState(id, 'ready'), missing)
+  store.reserve({ ...wanted(1), podUid: 'b5a1' }, cidrs)
+  const told = store.find(id)!
+  assert.deepEqual([told.podUid, told.datapath, told.state], ['b5a1', 'bridge', 'reserved'])
+  for (const state of ['wired', 'policed', 'ready'] as const) {
+    store.setState(id, state)
+    assert.deepEqual(store.find(id), { ...told, state })
+  }
+  assert.throws(() => store.setState(id, 'ready'), missing)
+  store.setState(id, 'leaving')
+  assert.throws(() => store.setState(id, 'ready'), missing)
+  assert.equal(store.find(id)!.state, 'leaving')
+  assert.equal(store.trouble(), undefined)
+  // a second ADD begins anew
+  assert.equal(store.reserve(wanted(1), cidrs).kind, 'reserved')
+  assert.deepEqual([store.find(id)!.state, store.find(id)!.podUid], ['reserved', ''])
 })
 
 test('both families or none: an exhausted one leaves nothing behind', () => {
@@ -101,8 +125,8 @@ const churn = `
     const id = { containerId: 'c' + (turn * 7 % 40), ifName: 'eth0' }
     if (store.find(id)) store.release(id)
     else {
-      store.reserve({ ...id, netns: '/x', pod: 'p', hostDevice: 'cwv' + id.containerId }, cidrs)
-      store.markReady(id)
+      store.reserve({ ...id, netns: '/x', pod: 'p', hostDevice: 'cwv' + id.containerId, datapath: 'bridge' }, cidrs)
+      store.setState(id, 'ready')
     }
   }`
 

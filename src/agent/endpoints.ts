@@ -1,19 +1,19 @@
-// The pods of this node and their addresses, on disk. One SQLite file: each step below is one transaction, so a kill at any
-// line leaves either all of it or none. (The kernel keeps what was written; only a power loss could undo it, and with it
-// all pods.) An address row is the only claim on an address: while it stands, nobody else can have it.
+// The pods of this node and their addresses, in the state file. Each method that writes is one transaction, so an agent that is
+// killed at any line has written either all of it or nothing. (The kernel keeps what was written; only a power loss could undo it,
+// and that ends all pods too.) A row of the table address is the only claim on an address: while it stands, no other pod gets the
+// address.
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, type Prefix } from '#/lib/addr.ts'
-import { messageOf } from '#/lib/log.ts'
 import { type DatapathName } from '#/model/datapath.ts'
-import { podMac } from '#/model/names.ts'
+import { type EndpointState, endpointStates, mayFollow } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
-import { byFamily, chooseAddress, isInPool } from '#/plan/allocate.ts'
+import { byFamily, chooseAddress, chooseMac, isInPool } from '#/plan/allocate.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
-import { type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
-import { openStateFile, StateError, transact } from './state-file.ts'
+import { insertEndpoint, type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
+import { StateError, StateFile, Undone } from './state-file.ts'
 
 export type { Attachment } from '#/wire/cni/index.ts'
 
@@ -23,33 +23,35 @@ export type Endpoint = Attachment & {
   readonly netns: string
   /** Which namespace was at that path at the ADD (see namespaces.ts); '' when that was not noted. */
   readonly netnsId: string
-  /** The boot in which it was made; '' when that was not noted. */
+  /** The boot in which the endpoint was made; '' when that was not noted. */
   readonly bootId: string
   /** "namespace/name", or the container's id where the runtime told no pod. */
   readonly pod: string
+  /** metadata.uid of the pod; '' where the runtime did not tell it, or an earlier agent did not note it. */
+  readonly podUid: string
   /** Name of the veth's end on the host. */
   readonly hostDevice: string
   readonly addrs: readonly PodAddress[]
-  /** Of the pod's interface. */
+  /** Of the pod's interface, as the ADD told it. */
   readonly mac: string
-  /** Limits of its traffic; empty for none. */
+  /** Limits of the pod's traffic; empty for none. */
   readonly bandwidth: Bandwidth
-  /** When it was made, by the wall clock: for people. */
+  /** When the endpoint was made, by the wall clock: for people. */
   readonly createdMs: number
-  /** False from reservation until the pod is wired. */
-  readonly isReady: boolean
-  /** Which datapath wired it. */
+  readonly state: EndpointState
+  /** Which datapath wires the pod. */
   readonly datapath: DatapathName
 }
 
 /** What an ADD asks the store for. */
-export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice'> & {
+export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice' | 'datapath'> & {
   readonly network?: string
   readonly netnsId?: string
-  /** Instead of the one that follows from the address. */
+  readonly podUid?: string
+  /** The MAC that the pod requests; without it the pod gets one that is derived from its first address. */
   readonly mac?: string
   readonly bandwidth?: Bandwidth
-  /** At most one of each family; whether a pod may have them at all is for the caller to check. */
+  /** Addresses that the pod requests, at most one of each family. The caller has checked that a pod of this node may have them. */
   readonly requested?: readonly Addr[]
 }
 
@@ -67,141 +69,116 @@ export type StoreOptions = {
   readonly coolDownMs?: number
   readonly clock?: BootClock
   /**
-   * Go on without the file when it cannot be used: no address can be reserved then, every device counts as in use, and
-   * `settle` tries the file again. Without this the constructor throws.
+   * Go on without the file when it cannot be used: then no address can be reserved, every device counts as in use, and `settle`
+   * tries the file again. Without this option the constructor throws.
    */
   readonly mayLack?: boolean
 }
 
 const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
-/** Carries the refusal out of the transaction that it undoes. */
-class Refused extends Error {
+/** Carries a refusal out of the transaction that it undoes. */
+class Refused extends Undone {
   readonly reservation: Reservation
 
   constructor(reservation: Reservation) {
-    super('rolled back')
+    super(reservation.kind)
     this.reservation = reservation
   }
 }
 
+/** When an address was given back, as the table resting has it. */
+type RestingRow = {
+  readonly addr: string
+  readonly pod: string
+  readonly boot_id: string
+  readonly since_boot_ms: number
+}
+
 export class EndpointStore {
-  #db: DatabaseSync
-  readonly #path: string
+  readonly #file: StateFile
   readonly #coolDownMs: number
   readonly #clock: BootClock
-  readonly #mayLack: boolean
-  /** Attachments that were released while the file could not be written: gone for everybody, their addresses still claimed. */
+  /**
+   * Attachments that were released while the file could not be written. Nobody sees them any more; their addresses stay claimed until
+   * the next write, which removes them.
+   */
   readonly #owed = new Map<string, Attachment>()
-  /** Why the last write failed. */
-  #trouble: string | undefined
-  /** Why the file cannot even be opened; #db is an empty stand-in then. */
-  #lacks: string | undefined
 
-  /** Throws StateError when the file cannot be opened or is not ours. */
+  /** Throws StateError when the file cannot be used and may not be lacking. */
   constructor(
     path: string,
     { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack = false }: StoreOptions = {},
   ) {
-    this.#path = path
     this.#coolDownMs = coolDownMs
     this.#clock = clock
-    this.#mayLack = mayLack
-    try {
-      this.#db = openStateFile(path, clock)
-    } catch (error) {
-      this.#db = this.#standIn(error)
-    }
-  }
-
-  /** An empty database to go on with. */
-  #standIn(error: unknown): DatabaseSync {
-    if (!this.#mayLack || !(error instanceof StateError)) throw error
-    this.#lacks = error.message
-    return openStateFile(':memory:', this.#clock)
-  }
-
-  /** A file that was fine when it was opened can be damaged later: then it is as if it had been so from the start. */
-  #read<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      const damaged = this.#db
-      const what = `cannot read the state file ${this.#path}: ${messageOf(error)}; mend the disk, or move the file away`
-      this.#db = this.#standIn(new StateError(what))
-      damaged.close()
-      return work()
-    }
+    this.#file = new StateFile(path, { clock, mayLack })
   }
 
   /** Why there is no state to work with, and what to do; undefined when there is. */
   get lacks(): string | undefined {
-    return this.#lacks
+    return this.#file.lacks
   }
 
-  /** A transaction, along with what is owed. Throws StateError when the file cannot be written; then nothing was. */
-  #write<T>(work: () => T): T {
-    try {
-      const result = transact(this.#db, () => {
-        // the stand-in is not whom they are owed to
-        if (this.#lacks === undefined) for (const attachment of this.#owed.values()) this.#giveBack(attachment)
-        return work()
-      })
-      if (this.#lacks === undefined) this.#owed.clear()
-      this.#trouble = undefined
-      return result
-    } catch (error) {
-      if (error instanceof Refused) throw error
-      this.#trouble = `cannot write the state file ${this.#path}: ${messageOf(error)}`
-      throw new StateError(`${this.#trouble}; free space or mend the disk, the agent then goes on by itself`)
-    }
+  /** One transaction, in which the releases that could not be written go first. Throws StateError when the file cannot be written. */
+  #write<T>(work: (db: DatabaseSync) => T): T {
+    // while the file is lacking, what is in it is not known: its releases wait for it
+    const owed = this.lacks === undefined ? [...this.#owed.values()] : []
+    const result = this.#file.write((db) => {
+      for (const attachment of owed) this.#giveBack(db, attachment)
+      return work(db)
+    })
+    for (const attachment of owed) this.#owed.delete(attachmentKey(attachment))
+    return result
   }
 
-  /** Why the file cannot be written; undefined when it can. After a failed write it is tried again here. */
+  /** Why the file cannot be written; undefined when it can. A file whose last write failed is tried again here. */
   trouble(): string | undefined {
-    if (this.#lacks !== undefined) return this.#lacks
-    if (this.#trouble === undefined) return undefined
+    if (this.lacks !== undefined) return this.lacks
+    if (this.#file.writeFault === undefined) return undefined
     try {
       this.setSetting('probe', String(this.#clock.nowMs()))
     } catch (error) {
       if (!(error instanceof StateError)) throw error
     }
-    return this.#trouble
+    return this.#file.writeFault
   }
 
+  /** All endpoints, by pod and interface. */
   list(): Endpoint[] {
     const sql = `${selectEndpoints} ORDER BY e.pod, e.if_name`
-    const endpoints = this.#read(() => (this.#db.prepare(sql).all() as Row[]).map(toEndpoint))
+    const endpoints = this.#file.read((db) => (db.prepare(sql).all() as Row[]).map(toEndpoint))
     return endpoints.filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
   }
 
   find(attachment: Attachment): Endpoint | undefined {
     if (this.#owed.has(attachmentKey(attachment))) return undefined
     const { containerId, ifName } = attachment
-    return this.#read(() => {
+    return this.#file.read((db) => {
       const sql = `${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`
-      const row = this.#db.prepare(sql).get(containerId, ifName) as Row | undefined
+      const row = db.prepare(sql).get(containerId, ifName) as Row | undefined
       return row && toEndpoint(row)
     })
   }
 
-  /** True for every device while there is no state: what nobody knows must not be removed. */
+  /** Whether an endpoint has this host device. True for every device while there is no state: no unknown device may be removed. */
   hasDevice(hostDevice: string): boolean {
-    if (this.#lacks !== undefined) return true
+    if (this.lacks !== undefined) return true
     const sql = 'SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?'
-    const row = this.#read(() => this.#db.prepare(sql).get(hostDevice)) as Attachment | undefined
-    if (this.#lacks !== undefined) return true
+    const row = this.#file.read((db) => db.prepare(sql).get(hostDevice)) as Attachment | undefined
+    // reading may have found the file damaged
+    if (this.lacks !== undefined) return true
     return row !== undefined && !this.#owed.has(attachmentKey(row))
   }
 
   /**
-   * Takes an address of each family for the endpoint, or none at all. One that the same attachment left half done keeps its
-   * addresses when they still fit.
+   * Makes an endpoint with an address of each family, or none at all. When the same attachment has one already, the new one takes
+   * its place, and keeps its addresses where they still fit.
    */
   reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
-    if (this.#lacks !== undefined) throw new StateError(this.#lacks)
+    if (this.lacks !== undefined) throw new StateError(this.lacks)
     try {
-      const endpoint = this.#write(() => this.#claim(claim, cidrs))
+      const endpoint = this.#write((db) => this.#claim(db, claim, cidrs))
       return { kind: 'reserved', endpoint }
     } catch (error) {
       if (error instanceof Refused) return error.reservation
@@ -209,16 +186,13 @@ export class EndpointStore {
     }
   }
 
-  #claim(claim: Claim, cidrs: readonly Prefix[]): Endpoint {
+  #claim(db: DatabaseSync, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
     const former = this.find(claim)?.addrs ?? []
-    this.#giveBack(claim)
+    this.#giveBack(db, claim)
     const addrs = byFamily(cidrs).map(([family, ranges]) => {
       const requested = claim.requested?.find((addr) => addr.family === family)
-      return this.#choose(ranges, requested, former)
+      return this.#chooseAddress(db, ranges, requested, former)
     })
-    const mac = claim.mac ?? (addrs[0] ? podMac(addrs[0].addr) : '')
-    const holder = this.#db.prepare('SELECT pod FROM endpoint WHERE mac = ?').get(mac) as { pod: string } | undefined
-    if (holder && claim.mac !== undefined) throw new Refused({ kind: 'taken', what: `MAC ${mac}`, pod: holder.pod })
     const endpoint: Endpoint = {
       containerId: claim.containerId,
       ifName: claim.ifName,
@@ -227,57 +201,34 @@ export class EndpointStore {
       netnsId: claim.netnsId ?? '',
       bootId: this.#clock.bootId,
       pod: claim.pod,
+      podUid: claim.podUid ?? '',
       hostDevice: claim.hostDevice,
       addrs,
-      mac,
+      mac: this.#chooseMac(db, claim.mac, addrs[0]?.addr),
       bandwidth: claim.bandwidth ?? {},
       createdMs: this.#clock.nowMs(),
-      isReady: false,
-      datapath: 'bridge',
+      datapath: claim.datapath,
+      state: 'reserved',
     }
-    this.#insert(endpoint)
+    insertEndpoint(db, endpoint)
     return endpoint
   }
 
-  #insert(endpoint: Endpoint): void {
-    const { containerId, ifName, network, netns, netnsId, bootId, pod, hostDevice, mac, bandwidth, createdMs } =
-      endpoint
-    this.#db
-      .prepare('INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)')
-      .run(
-        containerId,
-        ifName,
-        network,
-        netns,
-        netnsId,
-        bootId,
-        pod,
-        hostDevice,
-        mac,
-        JSON.stringify(bandwidth),
-        createdMs,
-      )
-    for (const [position, { addr, cidr }] of endpoint.addrs.entries()) {
-      this.#db
-        .prepare('INSERT INTO address VALUES (?, ?, ?, ?, ?)')
-        .run(String(addr), String(cidr), containerId, ifName, position)
-      this.#db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
-      this.#db.prepare('DELETE FROM resting WHERE addr = ?').run(String(addr))
-    }
-  }
-
-  #choose(ranges: readonly Prefix[], requested: Addr | undefined, former: readonly PodAddress[]): PodAddress {
-    const holder = this.#db.prepare(
-      'SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?',
-    )
+  #chooseAddress(
+    db: DatabaseSync,
+    ranges: readonly Prefix[],
+    requested: Addr | undefined,
+    former: readonly PodAddress[],
+  ): PodAddress {
+    const holder = db.prepare('SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?')
     const holderOf = (addr: Addr) => holder.get(String(addr)) as { pod: string } | undefined
-    // its own former address does not have to rest for the same pod; nor has one that somebody asks for by name
+    // cool-down does not hold for a pod's own former address, nor for one that a pod requests
     const wanted = requested ?? former.find(({ addr }) => ranges.some((cidr) => isInPool(cidr, addr)))?.addr
     const range = wanted && ranges.find((cidr) => isInPool(cidr, wanted))
     const taken = wanted && holderOf(wanted)
     if (requested && taken) throw new Refused({ kind: 'taken', what: `address ${requested}`, pod: taken.pod })
     if (wanted && range && !taken) return { addr: wanted, cidr: range }
-    const cursor = this.#db.prepare('SELECT last FROM cursor WHERE cidr = ?')
+    const cursor = db.prepare('SELECT last FROM cursor WHERE cidr = ?')
     const found = chooseAddress(ranges, {
       isUsed: (addr) => holderOf(addr) !== undefined,
       resting: this.resting().map(({ addr }) => addr),
@@ -290,102 +241,113 @@ export class EndpointStore {
     throw new Refused({ kind: 'exhausted', cidrs: ranges })
   }
 
+  /** The requested MAC, else one derived from the pod's first address; '' for a pod without addresses. No other pod has it. */
+  #chooseMac(db: DatabaseSync, requested: string | undefined, first: Addr | undefined): string {
+    const holder = db.prepare('SELECT pod FROM endpoint WHERE mac = ?')
+    const holderOf = (mac: string) => holder.get(mac) as { pod: string } | undefined
+    if (requested === undefined) return first ? chooseMac(first, (mac) => holderOf(mac) !== undefined) : ''
+    const taken = holderOf(requested)
+    if (taken) throw new Refused({ kind: 'taken', what: `MAC ${requested}`, pod: taken.pod })
+    return requested
+  }
+
   /** The addresses that cool down, the one that has rested longest first. */
   resting(): Resting[] {
-    const rows = this.#read(() => this.#db.prepare('SELECT * FROM resting').all()) as {
-      addr: string
-      pod: string
-      boot_id: string
-      since_boot_ms: number
-    }[]
+    const rows = this.#file.read((db) => db.prepare('SELECT * FROM resting').all()) as RestingRow[]
     return rows
       .map((row) => ({ addr: Addr.parse(row.addr), pod: row.pod, restedMs: this.#restedMs(row) }))
       .filter(({ restedMs }) => restedMs < this.#coolDownMs)
       .toSorted((a, b) => b.restedMs - a.restedMs)
   }
 
-  /** Of an earlier boot is known only that it ended before this one began. */
-  #restedMs({ boot_id, since_boot_ms }: { boot_id: string; since_boot_ms: number }): number {
+  /** Of an address that was given back in an earlier boot is known only that it has rested since this boot began. */
+  #restedMs({ boot_id, since_boot_ms }: RestingRow): number {
     const nowMs = this.#clock.sinceBootMs()
     return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
   }
 
   /** How many addresses of the CIDR are in use. */
   usedIn(cidr: Prefix): number {
-    const rows = this.#read(() => this.#db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
+    const rows = this.#file.read((db) => db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
   }
 
-  markReady({ containerId, ifName }: Attachment): void {
-    this.#write(() =>
-      this.#db
-        .prepare('UPDATE endpoint SET is_ready = 1 WHERE container_id = ? AND if_name = ?')
-        .run(containerId, ifName),
+  /** Puts an endpoint into a later state. Throws when there is no such endpoint, or none that may go there (see mayFollow). */
+  setState({ containerId, ifName }: Attachment, state: EndpointState): void {
+    const from = endpointStates.filter((each) => mayFollow(each, state))
+    const { changes } = this.#write((db) =>
+      db
+        .prepare(
+          `UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ? AND state IN (SELECT value FROM json_each(?))`,
+        )
+        .run(state, containerId, ifName, JSON.stringify(from)),
     )
+    if (changes === 0)
+      throw new Error(`no endpoint ${attachmentKey({ containerId, ifName })} that could become ${state}`)
   }
 
   /**
    * Gives the endpoint's addresses back; no error when there is no such endpoint. Throws StateError when the file cannot be
-   * written: the endpoint is gone then all the same, and its addresses go with the next write that succeeds.
+   * written: then the endpoint is gone for everybody all the same, and its addresses are given back by the next write that succeeds.
    */
   release(attachment: Attachment): void {
-    // without the file nobody knows what is in it
-    if (this.#lacks === undefined && this.find(attachment) === undefined) return
+    // while the file is lacking, nobody knows whether the endpoint is in it
+    if (this.lacks === undefined && this.find(attachment) === undefined) return
     this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
     this.settle()
   }
 
-  /** Opens a file that could not be opened, writes releases that could not be written. Throws StateError when it still cannot. */
+  /** Opens a file that was lacking, and writes releases that could not be written. Throws StateError when it still cannot. */
   settle(): void {
-    if (this.#lacks !== undefined) {
-      const db = openStateFile(this.#path, this.#clock)
-      this.#db.close()
-      this.#db = db
-      this.#lacks = undefined
-    }
+    this.#file.takeUp()
     if (this.#owed.size > 0) this.#write(() => {})
   }
 
-  #giveBack({ containerId, ifName }: Attachment, sinceBootMs = this.#clock.sinceBootMs()): void {
-    this.#db
-      .prepare(
-        `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
-         WHERE container_id = ? AND if_name = ?`,
-      )
-      .run(this.#clock.bootId, sinceBootMs, containerId, ifName)
-    this.#db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
-    // what has rested enough needs no row; with a large CIDR they would never end
+  #giveBack(
+    db: DatabaseSync,
+    { containerId, ifName }: Attachment,
+    sinceBootMs: number = this.#clock.sinceBootMs(),
+  ): void {
+    db.prepare(
+      `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
+       WHERE container_id = ? AND if_name = ?`,
+    ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
+    db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
+    // a row of an address that has rested long enough says nothing any more; in a large CIDR such rows would only grow in number
     const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs
-    this.#db
-      .prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)')
-      .run(limitMs, this.#clock.bootId, limitMs)
+    db.prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)').run(
+      limitMs,
+      this.#clock.bootId,
+      limitMs,
+    )
   }
 
   /**
-   * Gives back the addresses of all endpoints of earlier boots, whose namespaces ended with it and which no runtime may ever
-   * DEL. Returns them. An endpoint whose boot was not noted stays.
+   * Releases all endpoints of earlier boots, whose namespaces ended with the boot and which no runtime may ever DEL. Returns them.
+   * An endpoint whose boot was not noted stays.
    */
   releaseEarlierBoots(): Endpoint[] {
     const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
     if (stale.length > 0) {
-      this.#write(() => {
-        // they have rested since before this boot
-        for (const endpoint of stale) this.#giveBack(endpoint, 0)
+      this.#write((db) => {
+        // their addresses have rested since before this boot
+        for (const endpoint of stale) this.#giveBack(db, endpoint, 0)
       })
     }
     return stale
   }
 
+  /** What else must survive a restart, by name; undefined when it was never set. */
   setting(name: string): string | undefined {
-    const row = this.#read(() => this.#db.prepare('SELECT value FROM setting WHERE name = ?').get(name))
+    const row = this.#file.read((db) => db.prepare('SELECT value FROM setting WHERE name = ?').get(name))
     return (row as { value: string } | undefined)?.value
   }
 
   setSetting(name: string, value: string): void {
-    this.#write(() => this.#db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value))
+    this.#write((db) => db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value))
   }
 
   [Symbol.dispose](): void {
-    this.#db.close()
+    this.#file[Symbol.dispose]()
   }
 }

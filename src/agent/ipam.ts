@@ -75,9 +75,10 @@ export class Ipam {
   }
 
   #rowsOf(endpoint: Endpoint): AddressRow[] {
-    const { containerId, ifName, netns, pod, createdMs, isReady } = endpoint
+    const { containerId, ifName, netns, pod, createdMs } = endpoint
     const leak = leakOf(this.#deps.netlink, endpoint)
-    const state = !isReady ? 'being set up' : leak === undefined ? 'in use' : 'leaked'
+    const isDone = endpoint.state === 'ready' || endpoint.state === 'leaving'
+    const state = !isDone ? 'being set up' : leak === undefined ? 'in use' : 'leaked'
     const current = this.#deps.podCIDRs()
     return endpoint.addrs.map(({ addr, cidr }) => {
       const isFormer = !current.some((each) => each.equals(cidr))

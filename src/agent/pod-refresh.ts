@@ -32,7 +32,7 @@ export class PodRefresher {
     for (const { containerId, ifName } of due) {
       // it may be gone by now, or not be whole yet
       const endpoint = store.find({ containerId, ifName })
-      if (endpoint?.isReady) this.#refreshOne(endpoint, network)
+      if (endpoint?.state === 'ready') this.#refreshOne(endpoint, network)
       await setImmediate()
     }
     this.#done = mtus

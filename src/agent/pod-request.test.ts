@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type AddRequest } from '#/wire/cni/index.ts'
+import { deviceMac } from '#/model/names.ts'
 import { isInPool } from '#/plan/allocate.ts'
 import { readPodRequest } from './pod-request.ts'
 
@@ -53,6 +54,20 @@ test('any annotation is addresses for pods, at most one of each family, or one l
       assert.ok(read.addrs.every((addr) => cidrs.some((cidr) => isInPool(cidr, addr))))
       assert.equal(new Set(read.addrs.map(({ family }) => family)).size, read.addrs.length)
       assert.match(read.mac ?? '', /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/)
+    }),
+  )
+})
+
+test("no pod gets a MAC that the node's bridge or a host end may have", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (device, owner) => {
+      const mac = deviceMac(device, owner)
+      for (const text of [mac, mac.toUpperCase().replaceAll(':', '-')]) {
+        assert.equal(
+          outcome(request({}, [], text)),
+          `the requested MAC ${mac} may be that of one of the node's devices, whose MACs begin with 02:43: request another one`,
+        )
+      }
     }),
   )
 })

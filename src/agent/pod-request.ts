@@ -1,5 +1,6 @@
 // What a pod asks for: addresses and a MAC of its own. Several places can say so; docs/ipam.md has which one counts.
 import { Addr, type Prefix } from '#/lib/addr.ts'
+import { deviceMacStart, isDeviceMac } from '#/model/names.ts'
 import { requestFault } from '#/plan/allocate.ts'
 import { type AddRequest } from '#/wire/cni/index.ts'
 
@@ -66,5 +67,10 @@ export function readPodRequest(request: AddRequest, cidrs: readonly Prefix[]): P
   const mac = macText === undefined ? undefined : unicastMac(macText)
   if (macText !== undefined && mac === undefined)
     return fault(`the requested MAC "${macText}" is no unicast address such as 0a:58:0a:f4:01:09`)
+  // a pod with the MAC of the bridge, or of another pod's host end, would draw frames that are for the node
+  if (mac !== undefined && isDeviceMac(mac))
+    return fault(
+      `the requested MAC ${mac} may be that of one of the node's devices, whose MACs begin with ${deviceMacStart}: request another one`,
+    )
   return { kind: 'request', addrs: wishes.map(({ addr }) => addr), ...(mac !== undefined && { mac }) }
 }

@@ -116,7 +116,7 @@ export class PodsPart implements AsyncDisposable {
 
   /** The pods that are wired. */
   get ports(): readonly PortState[] {
-    return this.endpoints.filter(({ isReady }) => isReady).map(toPort)
+    return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
   }
 
   get endpoints(): readonly Endpoint[] {

@@ -229,6 +229,13 @@ export class ReportingPart implements AsyncDisposable {
   }
 }
 
-function endpointStatus({ pod, containerId, ifName, hostDevice, addrs, isReady }: Endpoint): EndpointStatus {
-  return { pod, containerId, ifName, hostDevice, addrs: addrs.map(({ addr }) => String(addr)), isReady }
+function endpointStatus({ pod, containerId, ifName, hostDevice, addrs, state }: Endpoint): EndpointStatus {
+  return {
+    pod,
+    containerId,
+    ifName,
+    hostDevice,
+    addrs: addrs.map(({ addr }) => String(addr)),
+    isReady: state === 'ready',
+  }
 }

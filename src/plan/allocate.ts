@@ -1,5 +1,6 @@
-// Which address of a pod CIDR the next pod gets. Pure; the store (src/agent/endpoints.ts) keeps what is in use.
+// Which address of a pod CIDR the next pod gets, and which MAC. Pure; the store (src/agent/endpoints.ts) keeps what is in use.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 
 /** Not for pods: the network address, the gateway after it and, for IPv4, the broadcast address. */
@@ -65,6 +66,14 @@ export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last 
     if (cidr && !isUsed(addr)) return { addr, cidr }
   }
   return undefined
+}
+
+/** The MAC of a pod that requests none: the first one derived from its address which no other pod has. */
+export function chooseMac(addr: Addr, isUsed: (mac: string) => boolean): string {
+  for (let attempt = 0; ; attempt++) {
+    const mac = podMac(addr, attempt)
+    if (!isUsed(mac)) return mac
+  }
 }
 
 /** Why a pod may not have the address that it asks for; undefined when it may, as far as the CIDRs go. */

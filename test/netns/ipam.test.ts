@@ -47,7 +47,7 @@ test('show tells who holds what, since when and why, and what is free', () => {
   const startedMs = Date.now()
   node.add('web', pod.path)
   node.store.reserve(
-    { containerId: 'half', ifName: 'eth0', netns: '/x/y', pod: 'default/half', hostDevice: 'cwv0' },
+    { containerId: 'half', ifName: 'eth0', netns: '/x/y', pod: 'default/half', hostDevice: 'cwv0', datapath: 'bridge' },
     watched.podCIDRs,
   )
   watched.podCIDRs = [...podNetwork.podCIDRs.slice(0, 1), Prefix.parse('fd10:244:0:9::/64')]
