@@ -15,7 +15,9 @@ import { watchKernel } from '#/kernel/notifications.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { routeProtocol } from '#/model/names.ts'
-import { type PodAddress, type PortState, type Problem } from '#/model/network.ts'
+import { type PodAddress, type PortState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
+import { problemOfObject } from '#/reconcile/object-problem.ts'
 import { type Routing } from '#/model/routing.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
@@ -307,7 +309,7 @@ export class Agent {
     } catch (error) {
       if (this.#httpProblem === undefined)
         this.#log.error('no health and metrics over TCP', { error: messageOf(error) })
-      this.#httpProblem = { object: `port/${this.#config.httpPort}`, message: messageOf(error) }
+      this.#httpProblem = problem('CW9001', `port/${this.#config.httpPort}`, messageOf(error))
       this.#httpRetry = setTimeout(() => void this.#listenForHttp(), httpRetryMs)
     }
   }
@@ -335,8 +337,10 @@ export class Agent {
   #tellNode(): void {
     this.#cniInstaller?.notice()
     for (const patcher of this.#nodePatchers) patcher.notice()
-    const failures = this.#health.failures.map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
-    this.#nodeEvents.update([...this.#keeper.problems, ...failures])
+    this.#nodeEvents.update([
+      ...this.#keeper.problems,
+      ...this.#health.failures.flatMap((each) => problemOfObject(each) ?? []),
+    ])
   }
 
   #rewire(port: string): void {
@@ -363,7 +367,7 @@ export class Agent {
       api: { ...this.#nodes.status, inSync: this.#nodes.inSync, nodes: this.#nodes.objects.size },
       objects: this.#keeper.objects,
       endpoints: this.#store.list().map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
-      problems: this.#keeper.problems,
+      problems: [...this.#keeper.problems, ...this.#keeper.failures.flatMap((each) => problemOfObject(each) ?? [])],
     }
   }
 

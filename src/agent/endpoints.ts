@@ -122,7 +122,7 @@ export class EndpointStore {
       return work()
     } catch (error) {
       const damaged = this.#db
-      const what = `cannot read the state file ${this.#path}: ${messageOf(error)}; mend the disk, or move the file away`
+      const what = `cannot read the state file ${this.#path}: ${messageOf(error)}; mend the disk, or move the file away (then every pod of this node loses its network and must be re-created)`
       this.#db = this.#standIn(new StateError(what))
       damaged.close()
       return work()

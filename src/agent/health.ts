@@ -64,5 +64,9 @@ export class Health {
 
 function reasonsOf(failures: readonly ObjectStatus[]): string | undefined {
   if (failures.length === 0) return undefined
-  return failures.map(({ kind, key, message }) => `${kind} ${key}: ${message ?? ''}`).join('\n')
+  return failures
+    .map(({ kind, key, message = '', remedy }) =>
+      [`${kind} ${key}: ${message}`, remedy].filter(Boolean).join('; remedy: '),
+    )
+    .join('\n')
 }

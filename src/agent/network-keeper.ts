@@ -7,7 +7,8 @@ import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
 import { bridgeName, vxlanName } from '#/model/names.ts'
-import { type NetworkDelta, type NodeState, type PortState, type Problem } from '#/model/network.ts'
+import { type NetworkDelta, type NodeState, type PortState } from '#/model/network.ts'
+import { oneOfEach, type Problem, problemNews } from '#/model/problems.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type PeerContext } from '#/plan/peer-plan.ts'
@@ -356,14 +357,11 @@ export class NetworkKeeper implements Disposable {
 
   /** Logs each problem when it appears and when it goes. */
   #tell(ofNetwork: readonly Problem[]): void {
-    const problems = [...ofNetwork, ...this.#otherProblems()]
-    const text = ({ object, message }: Problem): string => `${object}: ${message}`
-    const before = new Set(this.#problems.map(text))
-    const now = new Set(problems.map(text))
-    for (const problem of problems)
-      if (!before.has(text(problem))) this.#log.warn(problem.message, { object: problem.object })
-    for (const { object, message } of this.#problems)
-      if (!now.has(text({ object, message }))) this.#log.info('problem gone', { object, problem: message })
+    const problems = oneOfEach([...ofNetwork, ...this.#otherProblems()])
+    const { appeared, gone } = problemNews(this.#problems, problems)
+    for (const { code, object, message, how, remedy } of appeared)
+      this.#log.warn('problem', { code, object, problem: message, how, remedy })
+    for (const { code, object, message } of gone) this.#log.info('problem gone', { code, object, problem: message })
     this.#problems = problems
   }
 

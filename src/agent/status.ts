@@ -1,6 +1,6 @@
 // What an agent tells about itself: the answer of /status, which CLI and web page show.
 import { type ReflectorStatus } from '#/cluster/reflector.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 
 export type EndpointStatus = {

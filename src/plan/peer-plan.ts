@@ -8,9 +8,9 @@ import {
   type NetworkSettings,
   type NodeState,
   type OverlayRoute,
-  type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { chooseCrossing, directHop } from './crossing.ts'
@@ -74,7 +74,7 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
   const unused = new Map<string, string>()
   const isAwaited = routing === 'native' && peer.isStarting === true
   const takesTunnel = !isAwaited && (peer.routingState ?? plainVxlan).accepts.includes('vxlan')
-  const tell = (message: string): number => problems.push({ object: `node/${peer.name}`, message })
+  const object = `node/${peer.name}`
   for (const dst of peer.podCIDRs) {
     const tunnel = tunnelBetween(self, peer, dst.family, underlay)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
@@ -104,20 +104,38 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
       if (admission?.kind === 'admitted')
         unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${peer.name} takes VXLAN`)
       if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
-        tell(
-          `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}: raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}`,
+        problems.push(
+          problem(
+            'CW1202',
+            object,
+            `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}`,
+            { remedy: `raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}` },
+          ),
         )
       const { route, neighbour } = overlayRoute(peer, dst, tunnel, { vni: settings.vni, preferredSource })
       routes.push(route)
       if (neighbour) neighbours.push(neighbour)
-    } else if (!isAwaited) tell(`no route to ${dst}: ${whyNone(peer, context, { canTunnel: tunnel !== undefined })}`)
+    } else if (!isAwaited) problems.push(noWayProblem(peer, dst, context, { canTunnel: tunnel !== undefined }))
   }
   return { podCIDRs: peer.podCIDRs, routes, neighbours, tunnelEnds: peer.addrs, tunnels, unused, problems }
 }
 
-function whyNone(peer: NodeState, { self, routing }: PeerContext, { canTunnel }: { canTunnel: boolean }): string {
+function noWayProblem(
+  peer: NodeState,
+  dst: Prefix,
+  { self, routing }: PeerContext,
+  { canTunnel }: { readonly canTunnel: boolean },
+): Problem {
+  const told = (why: string, remedy?: string): Problem =>
+    problem('CW1201', `node/${peer.name}`, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy })
   if (canTunnel)
-    return `it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it: let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`
-  const tunnel = `${peer.addrs.length === 0 ? 'the node has no InternalIP address' : `no address family that both it and ${self.name} have`}; its kubelet sets status.addresses`
-  return routing === 'vxlan' ? tunnel : `BGP tells no way to it, and for another ${tunnel}`
+    return told(
+      'it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it',
+      `let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`,
+    )
+  const why =
+    peer.addrs.length === 0
+      ? 'the node has no InternalIP address'
+      : `no address family that both it and ${self.name} have`
+  return told(routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}`)
 }

@@ -9,10 +9,10 @@ import {
   type NetworkDelta,
   neighbourKey,
   type NodeState,
-  type Problem,
   routeKey,
   type TunnelEndChange,
 } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { ClaimIndex } from './claims.ts'

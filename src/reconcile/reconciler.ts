@@ -7,7 +7,7 @@ import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
-import { type ObjectStatus, StatusTable } from './status.ts'
+import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** Which kinds to look at; all when absent. */
 export type Options = CompareOptions & { readonly kinds?: ReadonlySet<string> }
@@ -158,7 +158,7 @@ export class Reconciler {
     } catch (error) {
       this.#log.error('cannot read kernel state', { kind: driver.kind, error: messageOf(error) })
       for (const { kind, key } of this.status) {
-        if (kind === driver.kind) this.#status.set(kind, key, 'error', this.#nowMs(), messageOf(error))
+        if (kind === driver.kind) this.#status.set(kind, key, 'error', this.#nowMs(), { message: messageOf(error) })
       }
       return undefined
     }
@@ -169,11 +169,12 @@ export class Reconciler {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
     for (const key of comparison.keys) {
-      const message = failures.get(key)
-      this.#status.set(kind, key, message === undefined ? 'done' : 'error', this.#nowMs(), message)
+      const failure = failures.get(key)
+      this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)
     }
     // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
-    for (const [key, message] of failures) this.#log.error(`${kind} ${key} failed`, { message })
+    for (const [key, { message, remedy }] of failures)
+      this.#log.error(`${kind} ${key} failed`, { message, ...(remedy !== undefined && { remedy }) })
     const { leftovers } = comparison
     return failures.size === 0
       ? leftovers
@@ -184,18 +185,18 @@ export class Reconciler {
     const failures = await this.#carryOut(kind, changes)
     totals.add(kind, changes.length, failures.size)
     for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
-    for (const [key, message] of failures) {
+    for (const [key, { message }] of failures) {
       this.#log.error(`${kind} ${key} could not be deleted`, { message })
-      this.#status.set(kind, key, 'error', this.#nowMs(), `to be deleted: ${message}`)
+      this.#status.set(kind, key, 'error', this.#nowMs(), { message: `to be deleted: ${message}` })
     }
   }
 
-  /** Runs all changes; returns the message of each that failed. */
-  async #carryOut(kind: string, changes: readonly Change[]): Promise<Map<string, string>> {
-    const failures = new Map<string, string>()
+  /** Runs all changes; returns why each failed that did. */
+  async #carryOut(kind: string, changes: readonly Change[]): Promise<Map<string, Failure>> {
+    const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
-      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? messageOf(error))
+      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? { message: messageOf(error) })
     }
     const batch = changes.flatMap((change) =>
       'operations' in change.work ? change.work.operations.map((operation) => ({ change, operation })) : [],
@@ -225,7 +226,7 @@ export class Reconciler {
     }
   }
 
-  #tell(kind: string, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
+  #tell(kind: string, changes: readonly Change[], failures: ReadonlyMap<string, Failure>): void {
     for (const verb of ['add', 'change', 'delete'] as const) {
       const ofVerb = changes.filter((change) => change.verb === verb)
       if (ofVerb.length === 0) continue
