@@ -7,7 +7,7 @@ import { Reflector } from '#/cluster/reflector.ts'
 import { type Logger } from '#/lib/log.ts'
 import { routingFrom } from '#/model/bgp-objects.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 
 export type ClusterSettingsDeps = {

@@ -13,7 +13,8 @@ import {
   networkUnavailable,
   withAnnotationsOnly,
 } from '#/model/kubernetes.ts'
-import { type NodeState, type Problem } from '#/model/network.ts'
+import { type NodeState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import {
   type Routing,
   routingOf,
@@ -39,7 +40,7 @@ export function keepOfNodes(ownName: string): Keep<KubeNode> {
 type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
 
 function read(node: KubeNode): Known {
-  const { podCIDRs, addrs, routingState, faults, routingFault } = factsOf(node)
+  const { podCIDRs, addrs, routingState, problems, routingProblem } = factsOf(node)
   const flannel = flannelEndOf(node)
   const published = flannel?.end.publicAddrs ?? []
   const name = node.metadata.name
@@ -51,8 +52,8 @@ function read(node: KubeNode): Known {
     ...(routingState && { routingState }),
     ...(flannel === undefined && isStarting(node) && { isStarting: true }),
   }
-  const ofRouting = routingFault === undefined ? [] : [routingFault]
-  return knownOf(state, [...faults, ...(flannel?.problems ?? []), ...ofRouting])
+  const ofRouting = routingProblem === undefined ? [] : [routingProblem]
+  return knownOf(state, [...problems, ...(flannel?.problems ?? []), ...ofRouting])
 }
 
 /** Neither an agent has told of its network, nor anybody else: a controller of a cloud may have said that there is none. */
@@ -62,18 +63,17 @@ function isStarting(node: KubeNode): boolean {
   return status !== 'False' && reason !== networkTroubleReason
 }
 
-function knownOf(state: NodeState, messages: readonly string[]): Known {
-  const problems = messages.map((message) => ({ object: `node/${state.name}`, message }))
-  return { state, problems, fingerprint: JSON.stringify([state, messages]) }
+function knownOf(state: NodeState, problems: readonly Problem[]): Known {
+  return { state, problems, fingerprint: JSON.stringify([state, problems]) }
 }
 
 /** This node's own state: where its tunnel ends is for its kubelet to say, and how it crosses for itself, not for annotations. */
 function readSelf(node: KubeNode): Known {
   const { state, problems } = read(node)
   const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
-  const { routing, problem } = routingOf(node)
-  const messages = [...problems.map(({ message }) => message), ...(problem === undefined ? [] : [problem])]
-  return knownOf({ ...own, addrs: factsOf(node).addrs, ...(routing && { routing }) }, messages)
+  const { routing, problem: ofRouting } = routingOf(node)
+  const all = ofRouting === undefined ? problems : [...problems, ofRouting]
+  return knownOf({ ...own, addrs: factsOf(node).addrs, ...(routing && { routing }) }, all)
 }
 
 export class ClusterView {
@@ -129,8 +129,11 @@ export class ClusterView {
     if (!this.isComplete) return problems
     const own = this.#known.get(this.#nodeName)?.state
     if (own && own.podCIDRs.length > 0) return problems
-    const message = own ? 'it has no pod CIDR yet: the controller gives it one' : 'there is no Node object of this name'
-    return [...problems, { object: `node/${this.#nodeName}`, message }]
+    const object = `node/${this.#nodeName}`
+    const lack = own
+      ? problem('CW1002', object, 'it has no pod CIDR yet')
+      : problem('CW1001', object, 'there is no Node object of this name')
+    return [...problems, lack]
   }
 
   /** The other nodes that are different since the last call, and since when the first of them is. */

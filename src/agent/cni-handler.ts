@@ -61,7 +61,8 @@ function isExpected(error: unknown): boolean {
 /** Why the CIDRs of a family have no address left, and what to do. */
 function exhaustion(cidrs: readonly Prefix[]): Refusal {
   const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
-  if (small.length === cidrs.length) return { msg: small.join('; '), details: '' }
+  if (small.length === cidrs.length)
+    return { msg: small.map(({ message, remedy }) => `${message}; ${remedy}`).join('; '), details: '' }
   const which =
     cidrs.length === 1 ? `pod CIDR ${cidrs[0]} of this node is` : `pod CIDRs ${cidrs.join(', ')} of this node are`
   const count = cidrs.reduce((sum, cidr) => sum + poolOf(cidr).count, 0n)

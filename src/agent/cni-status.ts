@@ -1,5 +1,6 @@
 // What STATUS of CNI answers: this node's readiness (readiness.ts), in CNI's codes. A runtime that is told an error calls the node not
 // ready, and its pods are driven away after some minutes.
+import { problemText } from '#/model/problems.ts'
 import { type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
 import { type Readiness } from './readiness.ts'
 
@@ -39,7 +40,7 @@ export class CniStatus {
     }
     this.#troubledSinceMs ??= this.#nowMs()
     if (this.#nowMs() - this.#troubledSinceMs < lastingMs) return ok
-    const details = reasons.map(({ message }) => message).join('\n')
+    const details = reasons.map(problemText).join('\n')
     return error(CniErrorCode.limitedConnectivity, 'pods of this node may not reach all others', details)
   }
 }

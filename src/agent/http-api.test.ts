@@ -111,7 +111,8 @@ test('a body that is too large or no JSON is refused', async () => {
 
 test('in tests an answer that is not as declared is an error of the server', async () => {
   const sound = plan
-  plan = { node: 'n1', changes: [], problems: [{ object: 'x', message: 'y', hint: 'z' } as AgentPlan['problems'][0]] }
+  const told = { code: 'CW1001', object: 'x', message: 'y', how: 'h', remedy: 'r', hint: 'z' }
+  plan = { node: 'n1', changes: [], problems: [told] }
   assert.deepEqual(await send('/v1/plan'), {
     status: 500,
     text: 'the answer to /v1/plan is not as declared: problems[0].hint: the schema does not declare it\n',

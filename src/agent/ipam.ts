@@ -16,7 +16,8 @@ import { listAddresses } from '#/kernel/addresses.ts'
 import { findLink, listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { isOurLink } from '#/model/names.ts'
-import { type Problem } from '#/model/network.ts'
+import { type ProblemCode } from '#/model/problem-catalogue.ts'
+import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { isInPool, poolOf } from '#/plan/allocate.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -103,46 +104,48 @@ export class Ipam {
     const endpoints = store.list()
     const findings: Problem[] = []
     const trouble = store.trouble()
-    if (trouble !== undefined)
-      findings.push({ object: 'state file', message: `${trouble}; free space or mend the disk` })
+    if (trouble !== undefined) findings.push(problem('CW3101', 'file/endpoints.sqlite', trouble))
     for (const { name, kind } of listLinks(netlink)) {
       if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
-      const message = `no pod has this veth: the agent removes it with its next pass; if it stays, ip link del ${name}`
-      findings.push({ object: `device ${name}`, message })
+      findings.push(problem('CW3102', `device/${name}`, 'no pod has this veth'))
     }
     const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint.pod])))
     for (const endpoint of endpoints) {
-      findings.push(
-        ...this.#findingsOf(endpoint, holders).map((message) => ({ object: `pod ${endpoint.pod}`, message })),
-      )
+      findings.push(...this.#findingsOf(endpoint, holders))
       await setImmediate()
     }
-    return { endpoints: endpoints.length, findings }
+    return { endpoints: endpoints.length, findings: oneOfEach(findings) }
   }
 
-  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): string[] {
+  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
     const { netlink } = this.#deps
+    const found = (code: ProblemCode, message: string, remedy?: string): Problem[] => [
+      problem(code, `pod/${endpoint.pod}`, message, remedy === undefined ? {} : { remedy }),
+    ]
     const [addr] = addrsOf(endpoint)
     const leak = leakOf(netlink, endpoint)
     if (leak !== undefined)
-      return [
-        `${addrsOf(endpoint).join(' ')} leaked, ${leak}: the agent releases it within two minutes, or do it now: causeway ipam release ${addr}`,
-      ]
+      return found(
+        'CW3103',
+        `${addrsOf(endpoint).join(' ')} leaked, ${leak}`,
+        `wait, as the agent releases it within two minutes, or do it now: causeway ipam release ${addr}`,
+      )
     const namespace = namespaceAt(endpoint.netns)
     const hasVeth = findLink(netlink, endpoint.hostDevice) !== undefined
     if (namespace.kind !== 'there' || isAnother(namespace.id, endpoint.netnsId)) {
       const how = hasVeth ? 'its namespace lives on under another name or none' : 'nobody can tell whether it lives'
-      return [
-        `${endpoint.netns} is not its namespace, and ${how}: delete the pod, or causeway ipam release ${addr} --force`,
-      ]
+      return found(
+        'CW3104',
+        `${endpoint.netns} is not its namespace, and ${how}`,
+        `delete the pod; if there is none of that name any more, causeway ipam release ${addr} --force, which takes the network from it should it live`,
+      )
     }
     if (hasVeth) return this.#insideOf(endpoint, holders)
-    return [
-      `its veth ${endpoint.hostDevice} is gone: the agent makes it anew with its next pass; causeway status says why when it cannot`,
-    ]
+    return found('CW3105', `its veth ${endpoint.hostDevice} is gone`)
   }
 
-  #insideOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): string[] {
+  #insideOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
+    const object = `pod/${endpoint.pod}`
     try {
       using netns = new Netns(endpoint.netns)
       using inside = new Netlink(NETLINK_ROUTE, netns)
@@ -150,13 +153,15 @@ export class Ipam {
       const missing = addrsOf(endpoint).filter((addr) => !present.has(addr))
       const foreign = [...present].filter((addr) => (holders.get(addr) ?? endpoint.pod) !== endpoint.pod)
       return [
-        ...missing.map((addr) => `${addr} is not on its ${endpoint.ifName}: somebody removed it; delete the pod`),
-        ...foreign.map(
-          (addr) => `it has ${addr}, which belongs to pod ${holders.get(addr)}: delete the pod that should not have it`,
+        ...missing.map((addr) =>
+          problem('CW3106', object, `${addr} is not on its ${endpoint.ifName}: somebody removed it`),
+        ),
+        ...foreign.map((addr) =>
+          problem('CW3107', object, `it has ${addr}, which belongs to pod ${holders.get(addr)}`),
         ),
       ]
     } catch (error) {
-      return [`its namespace cannot be read: ${messageOf(error)}`]
+      return [problem('CW3108', object, `its namespace cannot be read: ${messageOf(error)}`)]
     }
   }
 

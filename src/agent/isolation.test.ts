@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
+import { problem } from '#/model/problems.ts'
 import { isolationOf, type Surroundings } from './isolation.ts'
 
 const routesTo = (...prefixes: readonly string[]) => ({
@@ -45,8 +46,11 @@ test('a node that reaches one other is not alone, nor is one without others', ()
 })
 
 test('without an address on any device, or any route that the kernel takes, it is', () => {
-  const problems = [{ object: 'node/node-1', message: 'no device of this node has its address 192.0.2.1' }]
-  assert.match(isolationOf(surroundings({ hasUnderlay: false, problems }))!, /no device of this node has its address/)
+  const problems = [problem('CW1108', 'node/node-1', 'no device of this node has its address 192.0.2.1')]
+  assert.match(
+    isolationOf(surroundings({ hasUnderlay: false, problems }))!,
+    /no device of this node has its address .* correct status\.addresses/,
+  )
   const failures = ['10.244.2.0/24', '10.244.3.0/24', 'fd10::/64'].map((key) => failed('route', key))
   assert.equal(isolationOf(surroundings({ failures })), 'no route to another node can be made: 10.244.2.0/24: EPERM')
 })

@@ -1,5 +1,5 @@
 // Whether this node can reach any other one. One that is out of reach is that node's trouble; all of them are this one's. Pure.
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problemText } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 
@@ -19,7 +19,7 @@ export type Surroundings = {
  */
 export function isolationOf({ plans, hasUnderlay, problems, failures }: Surroundings): string | undefined {
   if (plans.size === 0) return undefined
-  if (!hasUnderlay) return problems[0]?.message ?? 'the Node object of this node has no address'
+  if (!hasUnderlay) return problems[0] ? problemText(problems[0]) : 'the Node object of this node has no address'
   const failed = new Map(failures.flatMap(({ kind, key, message }) => (kind === 'route' ? [[key, message]] : [])))
   let first: string | undefined
   for (const { verdicts } of plans.values())

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { noPeerPlan } from '#/plan/peer-plan.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
+import { problem } from '#/model/problems.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
 
@@ -28,7 +29,7 @@ function metrics(): AgentMetrics {
       { kind: 'route', key: 'b', state: 'done', sinceMs: 0, attempts: 0 },
       { kind: 'link', key: 'c', state: 'error', message: 'no', sinceMs: 0, attempts: 1 },
     ],
-    problems: () => [{ object: 'node/a', message: 'm' }],
+    problems: () => [problem('CW1002', 'node/a', 'm')],
     pools: () => [{ cidr: '10.244.1.0/24', total: '253', used: '3', coolingDown: '1', free: '249' }],
     endpoints: () => 3,
     leaksReleased: () => 2,
@@ -65,7 +66,7 @@ test('every value is told by a conventional name, in the unit of the name', asyn
     'causeway_reconcile_pass_duration_seconds_count 1',
     'causeway_objects{kind="route",state="done"} 2',
     'causeway_objects{kind="link",state="error"} 1',
-    'causeway_problems 1',
+    'causeway_problems{code="CW1002"} 1',
     'causeway_addresses{cidr="10.244.1.0/24",state="cooling"} 1',
     'causeway_watch_up 0',
     'causeway_watch_restarts_total 4',

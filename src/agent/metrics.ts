@@ -5,7 +5,7 @@ import { type NftClient } from '#/kernel/nftables.ts'
 import { families } from '#/lib/addr.ts'
 import { type Counter, type Histogram, Registry, type Sample } from '#/lib/metrics.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type PeerPlan } from '#/plan/peer-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
@@ -112,8 +112,14 @@ export class AgentMetrics implements Disposable {
       }
       return counts.values()
     })
-    registry.gauge('causeway_problems', 'Problems that "causeway status" tells.', () =>
-      alone(sources.problems().length),
+    registry.gauge(
+      'causeway_problems',
+      'Problems that "causeway status" tells, by code (docs/problems.md). A code without a problem is absent.',
+      () =>
+        [...Map.groupBy(sources.problems(), ({ code }) => code)].map(([code, same]) => ({
+          labels: { code },
+          value: same.length,
+        })),
     )
     registry.gauge(
       'causeway_addresses',

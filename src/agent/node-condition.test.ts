@@ -4,6 +4,7 @@ import { ApiUnreachable } from '#/cluster/errors.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
+import { problem } from '#/model/problems.ts'
 import { nodeCondition } from './node-condition.ts'
 import { type NodePatcher } from './node-patcher.ts'
 import { NodeEvents } from './node-events.ts'
@@ -150,17 +151,20 @@ test('a problem of this node is one event for as long as it lasts', () => {
       record: ({ name, uid }, type, reason, message) => told.push([name, uid, type, reason, message].join(' ')),
     },
   })
-  const mine = { object: 'node/node-1', message: 'it has no pod CIDR yet' }
-  const file = { object: 'file/etc/cni/net.d', message: 'EROFS' }
+  const mine = problem('CW1002', 'node/node-1', 'it has no pod CIDR yet')
+  const file = problem('CW3004', 'file/etc/cni/net.d', 'EROFS', { remedy: 'mount it writable' })
   events.update([mine])
   assert.deepEqual(told, [], 'no node to hang it on')
   node = { metadata: { name: 'node-1', uid: 'u1' } }
-  events.update([mine, { object: 'node/node-2', message: 'it has no address' }])
+  events.update([mine, problem('CW1102', 'node/node-2', 'it has no address')])
+  // a mistake in an object that holds for all nodes is told by all agents' status, and by no event of each
+  events.update([mine, problem('CW4002', 'bgppeer/tor', 'spec.mode: 7')])
+  events.update([{ ...mine, message: 'it still has no pod CIDR' }])
   events.update([mine, file])
   events.update([file])
   assert.deepEqual(told, [
-    'node-1 u1 Warning CausewayProblem node/node-1: it has no pod CIDR yet',
-    'node-1 u1 Warning CausewayProblem file/etc/cni/net.d: EROFS',
+    `node-1 u1 Warning CausewayProblem CW1002 node/node-1: it has no pod CIDR yet; remedy: ${mine.remedy}`,
+    'node-1 u1 Warning CausewayProblem CW3004 file/etc/cni/net.d: EROFS; remedy: mount it writable',
   ])
   events.update([file, mine])
   assert.equal(told.length, 3, 'what comes back is told again')

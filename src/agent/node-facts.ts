@@ -1,6 +1,7 @@
 // What Node objects say of the network, read once for all who need it: an object is replaced when it changes.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { internalAddressesOf, type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type RoutingState, routingStateOf } from '#/model/routing.ts'
 
 export type NodeFacts = {
@@ -10,8 +11,8 @@ export type NodeFacts = {
   /** What the node tells the others of how it crosses to them; undefined: nothing. */
   readonly routingState: RoutingState | undefined
   /** What of it cannot be used. */
-  readonly faults: readonly string[]
-  readonly routingFault: string | undefined
+  readonly problems: readonly Problem[]
+  readonly routingProblem: Problem | undefined
 }
 
 const known = new WeakMap<KubeNode, NodeFacts>()
@@ -26,8 +27,8 @@ export function factsOf(node: KubeNode): NodeFacts {
     podCIDRs: cidrs.prefixes,
     addrs: addresses.addrs,
     routingState: routing.state,
-    faults: [...cidrs.problems, ...addresses.problems],
-    routingFault: routing.problem,
+    problems: [...cidrs.problems, ...addresses.problems],
+    routingProblem: routing.problem,
   }
   known.set(node, facts)
   return facts

@@ -1,23 +1,21 @@
-// Logs each problem once when it appears and once when it goes.
+// Logs each problem once when it appears and once when it goes; another message of the same problem is no news.
 import { type Logger } from '#/lib/log.ts'
-import { type Problem } from '#/model/network.ts'
-
-const identity = ({ object, message }: Problem): string => `${object}: ${message}`
+import { type Problem, problemNews } from '#/model/problems.ts'
 
 export class ProblemLog {
   readonly #log: Logger
-  #told = new Map<string, Problem>()
+  #told: readonly Problem[] = []
 
   constructor(log: Logger) {
     this.#log = log
   }
 
-  /** `problems` are all that there are now. */
+  /** `problems` are all that there are now, each once. */
   update(problems: readonly Problem[]): void {
-    const now = new Map(problems.map((problem) => [identity(problem), problem]))
-    for (const [key, { object, message }] of now) if (!this.#told.has(key)) this.#log.warn(message, { object })
-    for (const [key, { object, message }] of this.#told)
-      if (!now.has(key)) this.#log.info('problem gone', { object, problem: message })
-    this.#told = now
+    const { appeared, gone } = problemNews(this.#told, problems)
+    for (const { code, object, message, how, remedy } of appeared)
+      this.#log.warn('problem', { code, object, problem: message, how, remedy })
+    for (const { code, object, message } of gone) this.#log.info('problem gone', { code, object, problem: message })
+    this.#told = problems
   }
 }

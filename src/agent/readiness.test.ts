@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ObjectKind, objectKinds } from '#/model/object-kinds.ts'
+import { problem } from '#/model/problems.ts'
 import { unreadKey } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { CniStatus } from './cni-status.ts'
@@ -41,12 +42,12 @@ test('a kind that could not be read is not ready, whatever kind it is', () => {
 })
 
 test('a problem leaves the node ready, a node that is cut off or has no addresses is not', () => {
-  assert.equal(stateWith({ problems: [{ object: 'node/node-2', message: 'no address' }] }), 'ready with problems')
+  assert.equal(stateWith({ problems: [problem('CW1201', 'node/node-2', 'no address')] }), 'ready with problems')
   assert.equal(stateWith({ isolation: 'no route to another node can be made' }), 'not ready')
   assert.equal(stateWith({ untoldRouting: 'its Node object does not say yet' }), 'not ready')
   const readiness = readinessOf(facts({ shortage: { msg: 'exhausted', details: 'delete pods' } }))
   assert.equal(readiness.state, 'not ready')
-  assert.equal(unreadiness(readiness), 'exhausted: delete pods')
+  assert.match(unreadiness(readiness) ?? '', /^CW3110 node\/node-1: exhausted: delete pods; remedy: /)
   assert.equal(unreadiness(readinessOf(facts())), undefined)
 })
 

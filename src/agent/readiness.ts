@@ -2,7 +2,8 @@
 // `lab up` all say what stands here. Pure.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problem, problemText } from '#/model/problems.ts'
+import { problemOfObject } from '#/reconcile/object-problem.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { unreadKey } from '#/reconcile/reconciler.ts'
 
@@ -44,8 +45,8 @@ function isOfNode({ kind, key }: ObjectStatus): boolean {
   return objectKinds[kind].node === 'unready' || key === unreadKey
 }
 
-function lineOf({ kind, key, message = '' }: ObjectStatus): string {
-  return `${kind} ${key}: ${message}`
+function lineOf({ kind, key, message = '', remedy }: ObjectStatus): string {
+  return [`${kind} ${key}: ${message}`, remedy].filter(Boolean).join('; remedy: ')
 }
 
 function textOf({ msg, details }: Refusal): string {
@@ -58,9 +59,12 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   const refusal =
     podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage
   const reasons: Problem[] = [
-    ...(refusal === undefined ? [] : [{ object, message: textOf(refusal) }]),
-    ...failures.filter(isOfNode).map((status) => ({ object: `${status.kind}/${status.key}`, message: lineOf(status) })),
-    ...[isolation, untoldRouting].flatMap((message) => (message === undefined ? [] : [{ object, message }])),
+    ...(refusal === undefined
+      ? []
+      : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
+    ...failures.filter(isOfNode).flatMap((status) => problemOfObject(status) ?? []),
+    ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
+    ...(untoldRouting === undefined ? [] : [problem('CW1206', object, untoldRouting)]),
   ]
   const lines = failures.filter(({ kind }) => objectKinds[kind].node !== 'pod').map(lineOf)
   const isTroubled = problems.length > 0 || lines.length > 0
@@ -70,5 +74,5 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
 
 /** The reasons as text, a line each; undefined when the node is ready. */
 export function unreadiness({ reasons }: Readiness): string | undefined {
-  return reasons.length === 0 ? undefined : reasons.map(({ message }) => message).join('\n')
+  return reasons.length === 0 ? undefined : reasons.map(problemText).join('\n')
 }

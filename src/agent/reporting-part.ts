@@ -7,8 +7,9 @@ import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
-import { type Problem } from '#/model/network.ts'
+import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
+import { problemOfObject } from '#/reconcile/object-problem.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
@@ -115,14 +116,14 @@ export class ReportingPart implements AsyncDisposable {
   /** What every part has to tell. */
   get problems(): readonly Problem[] {
     const { cluster, network, bgp } = this.#deps
-    return [
+    return oneOfEach([
       ...settingProblems(this.#config),
       ...network.keeper.problems,
       ...cluster.problems,
       ...bgp.keeper.problems,
       ...(this.#cniInstaller?.problems ?? []),
       ...(this.#httpProblem ? [this.#httpProblem] : []),
-    ]
+    ])
   }
 
   /** What the agent answers on its socket. */
@@ -155,7 +156,7 @@ export class ReportingPart implements AsyncDisposable {
     } catch (error) {
       if (this.#httpProblem === undefined)
         this.#deps.log.error('no health and metrics over TCP', { error: messageOf(error) })
-      this.#httpProblem = { object: `port/${this.#config.httpPort}`, message: messageOf(error) }
+      this.#httpProblem = problem('CW9001', `port/${this.#config.httpPort}`, messageOf(error))
       this.#httpRetry = setTimeout(() => void this.listenForHttp(), httpRetryMs)
     }
   }
@@ -171,10 +172,8 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog.update(problems)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
-    const failures = this.#deps.network.keeper.failures
-      .filter(({ kind }) => objectKinds[kind].node !== 'pod')
-      .map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
-    this.#nodeEvents.update([...problems, ...failures])
+    const ofNode = this.#deps.network.keeper.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    this.#nodeEvents.update([...problems, ...ofNode.flatMap((each) => problemOfObject(each) ?? [])])
   }
 
   #status(): AgentStatus {
@@ -189,7 +188,7 @@ export class ReportingPart implements AsyncDisposable {
       objects: network.keeper.objects,
       verdicts: network.keeper.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: this.problems,
+      problems: [...this.problems, ...network.keeper.failures.flatMap((each) => problemOfObject(each) ?? [])],
     }
   }
 

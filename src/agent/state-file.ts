@@ -45,7 +45,7 @@ function openDatabase(path: string, clock: BootClock): DatabaseSync {
   } catch (error) {
     db?.close()
     throw new StateError(
-      `cannot use the state file ${path}: ${messageOf(error)}; check disk and permissions, or move the file away (then pods must be re-created)`,
+      `cannot use the state file ${path}: ${messageOf(error)}; check disk and permissions, or move the file away (then every pod of this node loses its network and must be re-created)`,
     )
   }
 }

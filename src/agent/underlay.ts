@@ -4,7 +4,8 @@ import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
 import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { isOurLink, vxlanName } from '#/model/names.ts'
-import { type ConnectedSubnet, type NetworkSettings, type Problem, type UnderlayMtu } from '#/model/network.ts'
+import { type ConnectedSubnet, type NetworkSettings, type UnderlayMtu } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
 
 export type Underlay = {
@@ -48,11 +49,7 @@ export function readUnderlay(
     if (mtuBytes[addr.family] !== undefined) continue
     const link = links.get(deviceOf.get(String(addr)) ?? 0)
     if (link) mtuBytes[addr.family] = underlayMtuBytes ?? link.mtuBytes
-    else
-      problems.push({
-        object: `node/${nodeName}`,
-        message: `no device of this node has its address ${addr}: correct status.addresses of the Node object or the device`,
-      })
+    else problems.push(problem('CW1108', `node/${nodeName}`, `no device of this node has its address ${addr}`))
   }
   const connected = connectedSubnets(addresses, links, addrs)
   const nodeDevices = connected.flatMap(({ device, isNodeAddress, addr }) =>

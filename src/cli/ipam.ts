@@ -6,6 +6,7 @@ import { table } from '#/lib/table.ts'
 import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf, findAgents } from './agents.ts'
 import { noMore, options, UsageError } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 const ipamOptions = { ...agentOptions, force: { type: 'boolean' } } as const
 
@@ -34,7 +35,7 @@ function renderCheck({ node, value, error }: AgentAnswer<IpamFindings>): string 
   if (value === undefined) return `${node}: ${error}`
   const { endpoints, findings } = value
   const verdict = findings.length === 0 ? 'agree' : 'disagree'
-  const lines = findings.map(({ object, message }) => `! ${object}: ${message}`)
+  const lines = problemLines(findings, '!')
   return [`${node}: store and kernel ${verdict} on ${endpoints} pod interfaces`, ...lines].join('\n')
 }
 

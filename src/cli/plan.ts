@@ -3,11 +3,12 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 function render({ node, value, error }: AgentAnswer<AgentPlan>): string {
   if (value === undefined) return `# ${node}: ${error}`
   const lines = value.changes.flatMap(({ commands }) => commands)
-  const problems = value.problems.map(({ object, message }) => `# ${object}: ${message}`)
+  const problems = problemLines(value.problems, '#')
   const title = `# ${value.node}: ${lines.length === 0 ? 'the kernel is as it should be' : `${value.changes.length} changes`}`
   return [title, ...problems, ...lines].join('\n')
 }

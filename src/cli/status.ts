@@ -5,6 +5,7 @@ import { ageSince } from './age.ts'
 import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   return (
@@ -46,8 +47,7 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
     ])
     lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows))
   }
-  if (value.problems.length > 0)
-    lines.push('', ...value.problems.map(({ object, message }) => `! ${object}: ${message}`))
+  if (value.problems.length > 0) lines.push('', ...problemLines(value.problems, '!'))
   return lines.join('\n')
 }
 
@@ -56,7 +56,8 @@ export const statusCommand: Command = {
   summary: 'show every kernel object that Causeway keeps, and its state',
   help: `usage: causeway status [--node NAME] [--lab NAME] [--json]
 
-Exit status 0 when all agents are ready and every object is as it should be.
+Exit status 0 when all agents are ready and every object is as it should be. A problem has a code, such as CW1103, of which
+docs/problems.md tells more.
 
 ${agentOptionsHelp}`,
   run: async (args) => {

@@ -16,11 +16,14 @@ export function isInPool(cidr: Prefix, addr: Addr): boolean {
 }
 
 /** Why no pod can have an address of this CIDR, and what to do; undefined when it has room for one. */
-export function tooSmall(cidr: Prefix): string | undefined {
+export function tooSmall(cidr: Prefix): { readonly message: string; readonly remedy: string } | undefined {
   if (poolOf(cidr).count > 0n) return undefined
   const [least, taken] =
     cidr.family === 4 ? ['/30', 'network, gateway and broadcast address'] : ['/126', 'network address and gateway']
-  return `pod CIDR ${cidr} is too small for pods: ${taken} take all of it; give the node one of ${least} or larger`
+  return {
+    message: `pod CIDR ${cidr} is too small for pods: ${taken} take all of it`,
+    remedy: `give the node one of ${least} or larger`,
+  }
 }
 
 /** The CIDRs by family, families in the order of their first one: a pod gets one address of each group. */
@@ -80,7 +83,8 @@ export function chooseMac(addr: Addr, isUsed: (mac: string) => boolean): string 
 export function requestFault(addr: Addr, cidrs: readonly Prefix[]): string | undefined {
   const cidr = cidrs.find((each) => each.contains(addr))
   if (cidr === undefined) return `is in no pod CIDR of this node (${cidrs.join(', ')})`
-  if (tooSmall(cidr) !== undefined) return `cannot be given: ${tooSmall(cidr)}`
+  const small = tooSmall(cidr)
+  if (small !== undefined) return `cannot be given: ${small.message}; ${small.remedy}`
   if (isInPool(cidr, addr)) return undefined
   const role = addr.equals(cidr.addr) ? 'network address' : addr.equals(cidr.at(1)) ? 'gateway' : 'broadcast address'
   return `is the ${role} of pod CIDR ${cidr}`

@@ -2,9 +2,10 @@
 // always all with all, because whoever passes a route on over AS borders becomes its next hop.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
-import { type BgpConfiguration } from '#/model/bgp-objects.ts'
+import { type BgpConfiguration, singletonName } from '#/model/bgp-objects.ts'
 import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { addrOf, asnOf, type BgpMember, hasNextHop } from './bgp-member.ts'
 import { type Password } from './bgp-passwords.ts'
 import { type CidrSets, only, onlyOfNode } from './bgp-policies.ts'
@@ -28,7 +29,7 @@ export type Mesh = {
   /** The names of the reflectors of this node's AS. */
   readonly reflectors: ReadonlySet<string>
   readonly peers: readonly PeerConfig[]
-  readonly problems: readonly string[]
+  readonly problems: readonly Problem[]
 }
 
 /** A node has a handful of prefixes, a reflector the cluster's. Neither is near these unless something is broken. */
@@ -73,17 +74,30 @@ function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other:
   return isWithReflector ? 'toReflector' : undefined
 }
 
+const configured = `bgpconfiguration/${singletonName}`
+
 /** What of the configuration cannot be done with these nodes. */
-function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): string[] {
+function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): Problem[] {
   const { nodeMesh, reflectors, meshBlockedBecause } = configuration
   const { nodeSelector } = reflectors
-  const problems: string[] = []
+  const problems: Problem[] = []
   if (nodeSelector !== undefined && nodeMesh === 'Full')
-    problems.push('spec.reflectors.nodeSelector: with spec.nodeMesh Full there are no reflectors; use Auto')
+    problems.push(
+      problem('CW4106', configured, 'spec.reflectors.nodeSelector: with spec.nodeMesh Full there are no reflectors', {
+        remedy: 'set spec.nodeMesh to Auto, or remove spec.reflectors.nodeSelector',
+      }),
+    )
   if (nodeSelector !== undefined && nodeMesh === 'Auto' && !ofOwnAs.some(({ labels }) => selects(nodeSelector, labels)))
-    problems.push('spec.reflectors.nodeSelector: it selects no node of this AS: they are chosen as without it')
+    problems.push(
+      problem(
+        'CW4106',
+        configured,
+        'spec.reflectors.nodeSelector: it selects no node of this AS: they are chosen as without it',
+        { remedy: 'label the nodes that are to be reflectors, or correct spec.reflectors.nodeSelector' },
+      ),
+    )
   if (password.blockedBecause !== undefined && !password.isPending && meshBlockedBecause === undefined)
-    problems.push(`spec.meshPasswordSecretRef: ${password.blockedBecause}`)
+    problems.push(problem('CW4102', configured, `spec.meshPasswordSecretRef: ${password.blockedBecause}`))
   return problems
 }
 
@@ -97,7 +111,11 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       role: 'none',
       reflectors: noReflectors,
       peers: [],
-      problems: ['spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other'],
+      problems: [
+        problem('CW4106', configured, 'spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other', {
+          remedy: 'set spec.listenPort, or set spec.nodeMesh to None',
+        }),
+      ],
     }
   const localAsn = asnOf(self, configuration)
   const ofOwnAs = nodes.filter((node) => asnOf(node, configuration) === localAsn)

@@ -4,7 +4,7 @@ import { type PeerConfig, type RoutePolicy } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
 import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
@@ -69,26 +69,49 @@ function policiesOf(
   }
 }
 
-function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: string[] } {
+function objectOf({ name }: BgpPeer): string {
+  return `bgppeer/${name}`
+}
+
+function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: Problem[] } {
   const { configuration, secrets } = context
   const { name, addr, device, port, asn: remoteAsn, localAsn = context.asn, mode, maxPrefixes } = peer
   const { nextHopSelf, allowOwnAsn, ttlSecurityHops, multihopTtl } = peer
-  const problems: string[] = []
+  const problems: Problem[] = []
+  const object = objectOf(peer)
   const isExternal = remoteAsn === 'external' || remoteAsn !== localAsn
   const gracefulRestart = wholeGracefulRestart({ ...configuration.gracefulRestart, ...peer.gracefulRestart })
   const bfd = wholeBfd({ ...configuration.bfd, ...peer.bfd })
   const { password, isPending, ...secret } = passwordOf(peer.password, secrets)
-  if (secret.blockedBecause !== undefined && !isPending) problems.push(secret.blockedBecause)
+  if (secret.blockedBecause !== undefined && !isPending) problems.push(problem('CW4102', object, secret.blockedBecause))
   if (peer.isReflectorClient && isExternal)
-    problems.push(`spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`)
+    problems.push(
+      problem(
+        'CW4103',
+        object,
+        `spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`,
+      ),
+    )
   const families = familiesOf(peer, context)
   for (const family of peer.families ?? [])
     if (context.families.includes(family) && !families.includes(family))
-      problems.push(`spec.families: IPv${family} is left out: this node has no IPv${family} address to be its next hop`)
+      problems.push(
+        problem(
+          'CW4104',
+          object,
+          `spec.families: IPv${family} is left out: this node has no IPv${family} address to be its next hop`,
+        ),
+      )
   const noFamily = families.length === 0 ? 'spec.families: this node has none of them' : undefined
-  if (noFamily !== undefined) problems.push(noFamily)
+  if (noFamily !== undefined) problems.push(problem('CW4104', object, noFamily))
   if (mode === 'passive' && configuration.listenPort === undefined)
-    problems.push('spec.mode: it waits for connections, and spec.listenPort of the BGPConfiguration is 0')
+    problems.push(
+      problem(
+        'CW4105',
+        object,
+        'spec.mode: it waits for connections, and spec.listenPort of the BGPConfiguration is 0',
+      ),
+    )
   const blockedBecause = peer.blockedBecause ?? secret.blockedBecause ?? noFamily
   const config: PeerConfig = {
     name,
@@ -121,20 +144,17 @@ export function planPeers(own: readonly BgpPeer[], context: PeerContext): Planne
   const peers: PeerConfig[] = []
   const problems: Problem[] = []
   for (const peer of own) {
-    const object = `bgppeer/${peer.name}`
     const end = endOf(peer)
     const other = taken.get(end)
     if (other !== undefined) {
-      problems.push({
-        object,
-        message: `BGPPeer ${other} is with the same neighbour on node ${context.self.name}: that one is taken`,
-      })
+      const message = `BGPPeer ${other} is with the same neighbour on node ${context.self.name}: that one is taken`
+      problems.push(problem('CW4101', objectOf(peer), message))
       continue
     }
     taken.set(end, peer.name)
     const planned = planPeer(peer, context)
     peers.push(planned.config)
-    problems.push(...planned.problems.map((message) => ({ object, message })))
+    problems.push(...planned.problems)
   }
   return { peers, problems }
 }

@@ -4,7 +4,7 @@ import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { asnOf, type BgpMember, routerIdOf } from './bgp-member.ts'
 import { type BgpRole, planMesh } from './bgp-mesh.ts'
 import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
@@ -56,10 +56,10 @@ function meshPasswordOf({ meshPassword, meshBlockedBecause }: BgpConfiguration, 
 }
 
 /** Two of one id in an AS refuse each other (RFC 6286 section 2.2). */
-function twinsOf(routerId: Addr, others: readonly BgpMember[]): string[] {
+function twinsOf(self: BgpMember, routerId: Addr, others: readonly BgpMember[]): Problem[] {
   return others
     .filter((other) => routerIdOf(other).equals(routerId))
-    .map(({ name }) => `router id ${routerId} is also that of node ${name}: set spec.routerID of this node's BGPNode`)
+    .map(({ name }) => problem('CW4107', `node/${self.name}`, `router id ${routerId} is also that of node ${name}`))
 }
 
 export function planSpeaker(input: SpeakerInput): SpeakerPlan {
@@ -107,11 +107,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
       ? []
       : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
   }
-  const problems = [
-    ...mesh.problems.map((message) => ({ object: 'bgpconfiguration/default', message })),
-    ...planned.problems,
-    ...(hasMesh ? twinsOf(routerId, others).map((message) => ({ object: `node/${self.name}`, message })) : []),
-  ]
+  const problems = [...mesh.problems, ...planned.problems, ...(hasMesh ? twinsOf(self, routerId, others) : [])]
   const wantedSecrets = uniqueSecrets([
     hasMesh ? configuration.meshPassword : undefined,
     ...own.map((peer) => peer.password),

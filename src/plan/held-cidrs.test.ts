@@ -15,7 +15,7 @@ function served(self: NodeState, others: NodeState[], ...held: string[]) {
   return {
     planned: [...podCIDRs, ...former].map(String),
     forPods: podCIDRs.map(String),
-    problems: problems.map(({ object, message }) => `${object}: ${message}`),
+    problems: problems.map(({ object, message, remedy }) => `${object}: ${message}; ${remedy}`),
   }
 }
 
@@ -32,7 +32,7 @@ test('a former CIDR that another node has now is told with who is cut off', () =
   assert.deepEqual(planned, ['10.0.2.0/24'])
   assert.match(
     problems[0]!,
-    /^node\/a: pods .* former pod CIDR 10\.0\.1\.0\/24 are cut off, .* node b now: delete them/,
+    /^node\/a: pods .* former pod CIDR 10\.0\.1\.0\/24 are cut off, .* node b now; delete these pods/,
   )
 })
 

@@ -1,7 +1,9 @@
 // What this node serves: the pod CIDRs it has, as far as they can be used, and those it had when its pods were made.
 // A Node object can get other CIDRs while its pods live on; they keep their addresses, gateway and masquerade.
 import { type Prefix } from '#/lib/addr.ts'
-import { type NodeState, type Problem } from '#/model/network.ts'
+import { type NodeState } from '#/model/network.ts'
+import { problemCatalogue } from '#/model/problem-catalogue.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { tooSmall } from './allocate.ts'
 
 export type ServedCIDRs = {
@@ -21,9 +23,11 @@ export function serveHeld(
   const object = `node/${node.name}`
   const problems: Problem[] = []
   const podCIDRs = node.podCIDRs.filter((cidr) => {
-    const message = tooSmall(cidr)
-    if (message !== undefined) problems.push({ object, message })
-    return message === undefined
+    const small = tooSmall(cidr)
+    if (small === undefined) return true
+    const remedy = `${small.remedy}; ${problemCatalogue.CW1106.remedy}`
+    problems.push(problem('CW1106', object, small.message, { remedy }))
+    return false
   })
   const others = new Map(held.map((cidr) => [String(cidr), cidr]))
   for (const cidr of node.podCIDRs) others.delete(String(cidr))
@@ -34,10 +38,8 @@ export function serveHeld(
     if (!owner && sibling?.at(1).equals(cidr.at(1))) return false
     const why = owner ? `belongs to node ${owner} now` : sibling && `overlaps its pod CIDR ${sibling}`
     if (why === undefined) return true
-    problems.push({
-      object,
-      message: `pods with addresses of its former pod CIDR ${cidr} are cut off, because it ${why}: delete them, so that they are made anew (causeway ipam show lists them)`,
-    })
+    const message = `pods with addresses of its former pod CIDR ${cidr} are cut off, because it ${why}`
+    problems.push(problem('CW1107', object, message))
     return false
   })
   return { podCIDRs, former: former.toSorted((a, b) => a.compare(b)), problems }

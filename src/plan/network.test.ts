@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type PlanDatapath } from './datapath-plan.ts'
+import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
 import { PeerTable } from './peers.ts'
 
@@ -109,19 +110,20 @@ test('pods of both families travel in the one family that two nodes share', () =
 test('a node without address gets no route, and its problem says why', () => {
   const result = plan([one, node('node-4', ['10.244.4.0/24'], [])])
   assert.deepEqual(result.network.routes, [])
-  assert.deepEqual(result.problems, [
-    {
-      object: 'node/node-4',
-      message: 'no route to 10.244.4.0/24: the node has no InternalIP address; its kubelet sets status.addresses',
-    },
-  ])
+  assert.equal(result.problems.length, 1)
+  const { code, object, message, remedy } = result.problems[0]!
+  assert.deepEqual(
+    [code, object, message],
+    ['CW1201', 'node/node-4', 'no route to 10.244.4.0/24: the node has no InternalIP address'],
+  )
+  assert.match(remedy, /its kubelet set status\.addresses/)
 })
 
 test('an underlay too narrow for IPv6 is told', () => {
   const { problems } = plan([one, two], { underlay: { 4: 1300, 6: 1300 } })
   assert.match(
-    problems[0]!.message,
-    /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280: raise .* at least 1350/,
+    problemText(problems[0]!),
+    /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280; remedy: raise .* at least 1350/,
   )
 })
 

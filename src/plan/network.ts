@@ -10,10 +10,10 @@ import {
   type NetworkSettings,
   type NodeState,
   type PortState,
-  type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type PlanDatapath } from './datapath-plan.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveHeld } from './held-cidrs.ts'
@@ -107,10 +107,13 @@ function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
   return podCIDRs
     .filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))
-    .map((cidr) => ({
-      object: `node/${name}`,
-      message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached, but correct CAUSEWAY_CLUSTER_CIDRS or the node`,
-    }))
+    .map((cidr) =>
+      problem(
+        'CW1105',
+        `node/${name}`,
+        `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached all the same`,
+      ),
+    )
 }
 
 /** The cluster's CIDRs, and of these what lies outside of them. */

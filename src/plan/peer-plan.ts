@@ -1,13 +1,8 @@
 // What is planned about one other node: the verdict of each of its pod CIDRs, and what follows for the node as a whole. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute } from '#/model/bgp.ts'
-import {
-  type ConnectedSubnet,
-  type NetworkSettings,
-  type NodeState,
-  type Problem,
-  type UnderlayMtu,
-} from '#/model/network.ts'
+import { type ConnectedSubnet, type NetworkSettings, type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
@@ -70,7 +65,7 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
   const unused = new Map<string, string>()
   const isAwaited = routing === 'native' && peer.isStarting === true
   const takesTunnel = !isAwaited && (peer.routingState ?? plainVxlan).accepts.includes('vxlan')
-  const tell = (message: string): number => problems.push({ object: `node/${peer.name}`, message })
+  const object = `node/${peer.name}`
   for (const dst of peer.podCIDRs) {
     const tunnel = tunnelBetween(self, peer, dst.family, underlay)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
@@ -94,24 +89,41 @@ export function planPeer(peer: NodeState, context: PeerContext, learned: Readonl
       if (admission?.kind === 'admitted')
         unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${peer.name} takes VXLAN`)
       if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
-        tell(
-          `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}: raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}`,
+        problems.push(
+          problem(
+            'CW1202',
+            object,
+            `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}`,
+            { remedy: `raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}` },
+          ),
         )
       const { mtuBytes, ...ends } = tunnel
       const reason = reasonFor(routing, ways, 'vxlan')
       verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(peer, dst) }, mtuBytes, reason })
     } else {
-      const why = whyNone(peer, context, { canTunnel: tunnel !== undefined })
+      const { why, remedy } = noWay(peer, context, { canTunnel: tunnel !== undefined })
       verdicts.push({ way: 'none', ...about, reason: isAwaited ? 'its network is being set up' : why })
-      if (!isAwaited) tell(`no route to ${dst}: ${why}`)
+      if (!isAwaited)
+        problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
     }
   }
   return { podCIDRs: peer.podCIDRs, verdicts, tunnelEnds: peer.addrs, tunnels, unused, problems }
 }
 
-function whyNone(peer: NodeState, { self, routing }: PeerContext, { canTunnel }: { canTunnel: boolean }): string {
+/** Why there is no way to the node, and what to do where that is not the usual. */
+function noWay(
+  peer: NodeState,
+  { self, routing }: PeerContext,
+  { canTunnel }: { readonly canTunnel: boolean },
+): { readonly why: string; readonly remedy?: string } {
   if (canTunnel)
-    return `it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it: let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`
-  const tunnel = `${peer.addrs.length === 0 ? 'the node has no InternalIP address' : `no address family that both it and ${self.name} have`}; its kubelet sets status.addresses`
-  return routing === 'vxlan' ? tunnel : `BGP tells no way to it, and for another ${tunnel}`
+    return {
+      why: 'it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it',
+      remedy: `let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`,
+    }
+  const why =
+    peer.addrs.length === 0
+      ? 'the node has no InternalIP address'
+      : `no address family that both it and ${self.name} have`
+  return { why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}` }
 }

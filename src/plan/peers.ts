@@ -8,9 +8,9 @@ import {
   type NetworkDelta,
   neighbourKey,
   type NodeState,
-  type Problem,
   type TunnelEndChange,
 } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'

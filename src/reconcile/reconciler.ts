@@ -9,7 +9,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
-import { type ObjectStatus, StatusTable } from './status.ts'
+import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** Which kinds to look at; all when absent. */
 export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
@@ -152,7 +152,7 @@ export class Reconciler {
       // also when nothing of the kind is known yet: what could not be read is not as it should be
       const known = this.status.flatMap(({ kind, key }) => (kind === driver.kind ? [key] : []))
       for (const key of new Set([...known, unreadKey]))
-        this.#status.set(driver.kind, key, 'error', this.#nowMs(), messageOf(error))
+        this.#status.set(driver.kind, key, 'error', this.#nowMs(), { message: messageOf(error) })
       return undefined
     }
   }
@@ -162,11 +162,12 @@ export class Reconciler {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
     for (const key of comparison.keys) {
-      const message = failures.get(key)
-      this.#status.set(kind, key, message === undefined ? 'done' : 'error', this.#nowMs(), message)
+      const failure = failures.get(key)
+      this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)
     }
     // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
-    for (const [key, error] of failures) this.#log.error('object failed', { kind, key, error })
+    for (const [key, { message, remedy }] of failures)
+      this.#log.error('object failed', { kind, key, error: message, ...(remedy !== undefined && { remedy }) })
     const { leftovers } = comparison
     return failures.size === 0
       ? leftovers
@@ -177,18 +178,18 @@ export class Reconciler {
     const failures = await this.#carryOut(kind, changes)
     totals.add(kind, changes.length, failures.size)
     for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
-    for (const [key, message] of failures) {
+    for (const [key, { message }] of failures) {
       this.#log.error('object could not be deleted', { kind, key, error: message })
-      this.#status.set(kind, key, 'error', this.#nowMs(), `to be deleted: ${message}`)
+      this.#status.set(kind, key, 'error', this.#nowMs(), { message: `to be deleted: ${message}` })
     }
   }
 
-  /** Carries out all changes in their order; returns the message of each that failed. */
-  async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, string>> {
-    const failures = new Map<string, string>()
+  /** Carries out all changes in their order; returns why each failed that did. */
+  async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, Failure>> {
+    const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
-      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? messageOf(error))
+      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? { message: messageOf(error) })
     }
     for (const run of runsOf(changes)) {
       if (run.kind === 'call') await run.call().catch((error: unknown) => refuse(run.change, error))
@@ -212,7 +213,7 @@ export class Reconciler {
     }
   }
 
-  #tell(kind: ObjectKind, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
+  #tell(kind: ObjectKind, changes: readonly Change[], failures: ReadonlyMap<string, Failure>): void {
     for (const verb of ['add', 'change', 'delete'] as const) {
       const ofVerb = changes.filter((change) => change.verb === verb)
       if (ofVerb.length === 0) continue

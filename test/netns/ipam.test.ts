@@ -28,7 +28,9 @@ class Watched implements Disposable {
 
   async findings(): Promise<string[]> {
     const { findings } = await this.ipam.check()
-    return findings.map(({ object, message }) => `${object}: ${message}`.replaceAll(/cwv\w+/g, 'VETH'))
+    return findings.map(({ object, message, remedy }) =>
+      `${object}: ${message}; ${remedy}`.replaceAll(/cwv\w+/g, 'VETH'),
+    )
   }
 
   deviceOf(id: string): string {
@@ -88,23 +90,23 @@ test('check names each disagreement with what to do, and is silent when there is
   first.sh('ip addr del 10.244.1.2/29 dev eth0')
   second.sh('ip addr add 10.244.1.2/32 dev eth0')
   assert.deepEqual(await watched.findings(), [
-    'pod default/one: 10.244.1.2 is not on its eth0: somebody removed it; delete the pod',
-    'pod default/two: it has 10.244.1.2, which belongs to pod default/one: delete the pod that should not have it',
+    'pod/default/one: 10.244.1.2 is not on its eth0: somebody removed it; delete the pod, so that it is made anew',
+    'pod/default/two: it has 10.244.1.2, which belongs to pod default/one; delete the pod that should not have it, so that it is made anew',
   ])
   second.sh('ip addr del 10.244.1.2/32 dev eth0')
   first.sh('ip addr add 10.244.1.2/29 dev eth0')
   node.host.sh('ip link add name cwv0123456789a type veth peer name x')
   unlinkSync(link)
   assert.deepEqual(await watched.findings(), [
-    'device VETH: no pod has this veth: the agent removes it with its next pass; if it stays, ip link del VETH',
-    `pod default/two: ${link} is not its namespace, and its namespace lives on under another name or none: delete the pod, or causeway ipam release 10.244.1.3 --force`,
+    'device/VETH: no pod has this veth; wait for the next pass of the agent, which removes it; if it stays, causeway status tells why',
+    `pod/default/two: ${link} is not its namespace, and its namespace lives on under another name or none; delete the pod; if there is none of that name any more, causeway ipam release 10.244.1.3 --force, which takes the network from it should it live`,
   ])
   node.host.sh(
     `ip link del cwv0123456789a; ip link del ${watched.deviceOf('two')}; ip link del ${watched.deviceOf('one')}`,
   )
   assert.deepEqual(await watched.findings(), [
-    'pod default/one: its veth VETH is gone: the agent makes it anew with its next pass; causeway status says why when it cannot',
-    `pod default/two: 10.244.1.3 fd10:244:0:1::3 leaked, ${link} is not there: the agent releases it within two minutes, or do it now: causeway ipam release 10.244.1.3`,
+    'pod/default/one: its veth VETH is gone; wait for the next pass of the agent, which makes it anew; causeway status tells why when it cannot',
+    `pod/default/two: 10.244.1.3 fd10:244:0:1::3 leaked, ${link} is not there; wait, as the agent releases it within two minutes, or do it now: causeway ipam release 10.244.1.3`,
   ])
 })
 

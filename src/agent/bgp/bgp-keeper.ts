@@ -15,7 +15,8 @@ import {
   type SpeakerConfig,
 } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
-import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
+import { type NetworkSettings, type NodeState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
@@ -130,7 +131,7 @@ export class BgpKeeper implements AsyncDisposable {
 
   get problems(): readonly Problem[] {
     const failure =
-      this.#failure === undefined ? [] : [{ object: `node/${this.#config.nodeName}`, message: this.#failure }]
+      this.#failure === undefined ? [] : [problem('CW9002', `speaker/${this.#config.nodeName}`, this.#failure)]
     return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
   }
 

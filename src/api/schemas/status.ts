@@ -17,6 +17,7 @@ const objectStatus = object({
   key: string(),
   state: picklist(['done', 'error']),
   message: exactOptional(about(string(), "the kernel's words, when state is error")),
+  remedy: exactOptional(about(string(), 'what to do, where that is known; safe to follow')),
   sinceMs: about(number(), 'since when it is in this state, ms since 1970'),
   attempts: about(number(), 'how often it failed in a row'),
 })
