@@ -14,12 +14,12 @@ import { useProcSys } from '#/sys/sysctl.ts'
 import { BgpPart } from './bgp-part.ts'
 import { ClusterPart } from './cluster-part.ts'
 import { type AgentConfig } from './config.ts'
-import { Dirt } from './dirt.ts'
-import { EndpointStore } from './endpoints.ts'
-import { AgentApi } from './http-api.ts'
+import { DirtySet } from './network/dirty-set.ts'
+import { EndpointStore } from './endpoints/endpoint-store.ts'
+import { AgentApi } from './report/http-api.ts'
 import { NetworkPart } from './network-part.ts'
 import { PodsPart } from './pods-part.ts'
-import { type Urgency } from './reconcile-loop.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
 import { ReportingPart } from './reporting-part.ts'
 
 export class Agent implements AsyncDisposable {
@@ -101,7 +101,7 @@ type Ground = {
 function compose(config: AgentConfig, { client, store, log }: Ground, made: AsyncDisposableStack): Parts {
   /** Says how soon a pass is due. */
   const wake = new Signal<Urgency>()
-  const dirt = new Dirt()
+  const dirt = new DirtySet()
   const podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'the agent has just started' })
   const notInstalled = new Latest<ReadonlyMap<string, string>>(new Map())
   /** For what is answered within the call, so that nobody else's request is under way on it. */

@@ -14,16 +14,16 @@ import { type PortState } from '#/model/network.ts'
 import { type PlanDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
-import { CniHandler } from './cni-handler.ts'
-import { CniStatus } from './cni-status.ts'
+import { CniHandler } from './pods/cni-handler.ts'
+import { CniStatus } from './pods/cni-status.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
-import { type Dirt } from './dirt.ts'
-import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
-import { type Endpoint, type EndpointStore } from './endpoints.ts'
-import { Ipam } from './ipam.ts'
-import { PodRefresher } from './pod-refresh.ts'
-import { type Urgency } from './reconcile-loop.ts'
-import { type Readiness, type Refusal } from './readiness.ts'
+import { type DirtySet } from './network/dirty-set.ts'
+import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
+import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts'
+import { Ipam } from './endpoints/ipam.ts'
+import { PodRefresher } from './pods/pod-refresh.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
+import { type Readiness, type Refusal } from './report/readiness.ts'
 
 export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
 
@@ -33,7 +33,7 @@ export type PodsPartDeps = {
   readonly store: EndpointStore
   /** What pods get now; the network part keeps it. */
   readonly podNetwork: Latest<PodNetworkState>
-  readonly dirt: Dirt
+  readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
 }

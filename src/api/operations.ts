@@ -1,4 +1,4 @@
-// The agent's API: every operation there is. The server (src/agent/http-api.ts), the client (client.ts) and docs/agent-api.md are made
+// The agent's API: every operation there is. The server (src/agent/report/http-api.ts), the client (client.ts) and docs/agent-api.md are made
 // from this table. The paths' version changes when a client of before could no longer understand an answer; a field may be
 // added without that, since clients pass over fields that they do not know.
 import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'

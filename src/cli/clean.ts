@@ -1,6 +1,6 @@
 // `causeway clean`: removes everything of Causeway's from this node's kernel.
-import { clean } from '#/agent/clean.ts'
-import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
+import { clean } from '#/agent/clean/clean.ts'
+import { filesToClean, removeFiles } from '#/agent/clean/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { askAgent } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'

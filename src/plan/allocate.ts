@@ -1,4 +1,4 @@
-// Which address of a pod CIDR the next pod gets, and which MAC. Pure; the store (src/agent/endpoints.ts) keeps what is in use.
+// Which address of a pod CIDR the next pod gets, and which MAC. Pure; the store (src/agent/endpoints/endpoint-store.ts) keeps what is in use.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'

@@ -9,7 +9,7 @@ import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
 import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
-export type PeerContext = {
+export type RemoteContext = {
   readonly self: BgpMember
   /** Of this node, where a BGPPeer has no other. */
   readonly asn: number
@@ -41,13 +41,13 @@ export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
 }
 
 /** With which a session can be had, of those that it is to have. */
-function familiesOf(peer: BgpPeer, { self, families }: PeerContext): Family[] {
+function familiesOf(peer: BgpPeer, { self, families }: RemoteContext): Family[] {
   const over = peer.addr?.family ?? 6
   return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))
 }
 
 /** What is taken from a neighbour whose BGPPeer does not say it: a node is held to its own pod CIDRs as it is in the mesh. */
-function defaultImport({ addr }: BgpPeer, context: PeerContext): RoutePolicy {
+function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
   const node = addr && context.nodesByAddr.get(String(addr))
   return node === undefined || context.isReflector(node)
     ? only('cluster-cidrs', context.sets.ClusterCIDRs)
@@ -58,7 +58,7 @@ function defaultImport({ addr }: BgpPeer, context: PeerContext): RoutePolicy {
 function policiesOf(
   peer: BgpPeer,
   isExternal: boolean,
-  context: PeerContext,
+  context: RemoteContext,
 ): Pick<PeerConfig, 'importPolicy' | 'exportPolicy'> {
   const { importPolicy, exportPolicy } = peer
   const { sets } = context
@@ -73,7 +73,7 @@ function objectOf({ name }: BgpPeer): string {
   return `bgppeer/${name}`
 }
 
-function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: Problem[] } {
+function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig; problems: Problem[] } {
   const { configuration, secrets } = context
   const { name, addr, device, port, asn: remoteAsn, localAsn = context.asn, mode, maxPrefixes } = peer
   const { nextHopSelf, allowOwnAsn, ttlSecurityHops, multihopTtl } = peer
@@ -139,7 +139,7 @@ function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; pr
 }
 
 /** Of several BGPPeers with one neighbour the first by name is taken. */
-export function planPeers(own: readonly BgpPeer[], context: PeerContext): PlannedPeers {
+export function planPeers(own: readonly BgpPeer[], context: RemoteContext): PlannedPeers {
   const taken = new Map<string, string>()
   const peers: PeerConfig[] = []
   const problems: Problem[] = []
@@ -152,7 +152,7 @@ export function planPeers(own: readonly BgpPeer[], context: PeerContext): Planne
       continue
     }
     taken.set(end, peer.name)
-    const planned = planPeer(peer, context)
+    const planned = planRemote(peer, context)
     peers.push(planned.config)
     problems.push(...planned.problems)
   }

@@ -6,7 +6,7 @@ import { type NodeState } from '#/model/network.ts'
 import { type PlanDatapath } from './datapath-plan.ts'
 import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
-import { PeerTable } from './peers.ts'
+import { RemoteNodes } from './remote-nodes.ts'
 
 function node(name: string, podCIDRs: string[], addrs: string[]): NodeState {
   return { name, podCIDRs: podCIDRs.map(Prefix.parse), addrs: addrs.map(Addr.parse) }
@@ -34,7 +34,7 @@ const planPods: PlanDatapath = ({ served }) => ({
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const peers = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.map((each) => [each.name, each]))
   return planNetwork({
     peers,
@@ -61,7 +61,7 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
     { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
   ]
   const underlay = { 4: 9000, 6: 9000 }
-  const peers = new PeerTable({ self: one, underlay, connected, routing: 'native', settings })
+  const peers = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   peers.update([['node-2', { ...two, routingState }]])
   const input = { peers, isComplete: true, underlay, ports: [], datapaths: [planPods], settings }

@@ -1,6 +1,6 @@
 // What of a node's routing its operator should know: that it is not what was asked for, or that packets may be lost by it. Pure.
 import { type Problem, problem } from '#/model/problems.ts'
-import { type PeerTable } from './peers.ts'
+import { type RemoteNodes } from './remote-nodes.ts'
 
 const toldCIDRs = 3
 
@@ -11,7 +11,7 @@ export type RoutingCircumstances = {
   readonly isSettled: boolean
 }
 
-export function routingProblems(peers: PeerTable, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
+export function routingProblems(peers: RemoteNodes, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
   const problems: Problem[] = []
   if (peers.routing !== 'vxlan' || peers.hasNativeSenders) {
     for (const device of strictDevices) {
@@ -33,7 +33,7 @@ export function routingProblems(peers: PeerTable, { strictDevices, isSettled }: 
 }
 
 /** The tunnel in place of a native way is one problem, however many nodes it is about. */
-function fallbackText({ plans, wayCounts }: PeerTable): string {
+function fallbackText({ plans, wayCounts }: RemoteNodes): string {
   const some: string[] = []
   for (const { verdicts } of plans.values()) {
     for (const { way, dst, node } of verdicts) if (way === 'vxlan') some.push(`${dst} of ${node}`)

@@ -3,8 +3,8 @@
 // step is anything that changes disk or kernel: each SQL statement and each netlink operation, just before and after.
 import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { basename } from 'node:path'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { CniHandler } from '#/agent/cni-handler.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { CniHandler } from '#/agent/pods/cni-handler.ts'
 import { openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'

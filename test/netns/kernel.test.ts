@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Dirt, NotificationReader } from '#/agent/dirt.ts'
+import { DirtySet } from '#/agent/network/dirty-set.ts'
+import { NotificationReader } from '#/agent/network/notification-reader.ts'
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
@@ -223,7 +224,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
   host.sh('sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link set lo up')
   host.sh('ip link add cw-vxlan type vxlan external dstport 8472; ip link set cw-vxlan up')
   using netlink = new Netlink(0, host.netns)
-  const dirt = new Dirt()
+  const dirt = new DirtySet()
   const heard = new Set<string>()
   const reader = new NotificationReader(dirt, {
     wantsRoute: (prefix) => prefix === '10.3.0.0/24',

@@ -7,12 +7,12 @@ import { mock, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { type Listener } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
-import { ClusterView } from '#/agent/cluster-view.ts'
+import { ClusterView } from '#/agent/cluster/cluster-view.ts'
 import { readConfig } from '#/agent/config.ts'
-import { Dirt } from '#/agent/dirt.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { NetworkKeeper } from '#/agent/network-keeper.ts'
-import { StateError } from '#/agent/state-file.ts'
+import { DirtySet } from '#/agent/network/dirty-set.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
+import { StateError } from '#/agent/endpoints/state-file.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
@@ -35,7 +35,7 @@ class Scene implements Disposable {
   readonly host = new TestNetns()
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-keeper-'))
   readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
-  readonly dirt = new Dirt()
+  readonly dirt = new DirtySet()
   ports: PortState[] = []
   triggers = 0
   readonly view: ClusterView

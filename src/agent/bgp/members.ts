@@ -1,7 +1,7 @@
 // The cluster's nodes as BGP's plan needs them.
 import { conditionOf, type KubeNode, labelsOf } from '#/model/kubernetes.ts'
 import { type BgpMember } from '#/plan/bgp-member.ts'
-import { factsOf } from '../node-facts.ts'
+import { factsOf } from '../cluster/node-facts.ts'
 
 /** Made once for each Node object: objects are replaced when they change. */
 const known = new WeakMap<KubeNode, BgpMember>()

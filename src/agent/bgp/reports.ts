@@ -1,7 +1,7 @@
 // How the agent's API tells of BGP's routes: which are asked for, and the long answers in which they stand.
 import { type BgpRoute, type RoutesRequest } from '#/api/schemas/bgp.ts'
 import { type AdvertisedStatus, type RouteFilter } from '#/model/bgp.ts'
-import { type LongAnswer } from '../http-api.ts'
+import { type LongAnswer } from '../report/http-api.ts'
 
 /** What a question for routes is about. */
 export function filterOf({ prefix, peer, explain = false }: RoutesRequest): RouteFilter {

@@ -14,7 +14,7 @@ import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniInstallConfig } from './config.ts'
 import { type ChainedPlugin, conflistName, namesBefore, pluginName, renderConflist, versionsOfAll } from './conflist.ts'
 import { PluginVersions } from './plugin-versions.ts'
-import { isAsWanted, removeFile, writeWholeFile } from './whole-file.ts'
+import { isAsWanted, removeFile, writeWholeFile } from '../whole-file.ts'
 
 const checkMs = 10_000
 /** How long a node may be without a pod network before its configuration goes. */
