@@ -4,9 +4,12 @@ import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { readConfig } from '#/agent/config.ts'
 import { createLogger, messageOf } from '#/lib/log.ts'
 import { noMore, options } from './args.ts'
-import { type Command, print, stopRequested } from './command.ts'
+import { checked } from './checked.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+import { stopRequested, until } from './signals.ts'
 
-export const agentCommand: Command = {
+export const agentCommand: Action = {
   name: 'agent',
   summary: 'run the node agent (one per node)',
   help: `usage: causeway agent
@@ -35,10 +38,13 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
   CAUSEWAY_CNI_CONF_DIR     where to write the CNI configuration, such as /etc/cni/net.d
   CAUSEWAY_CNI_PLUGIN       the plugin to install                     (the one built with this program)
   CAUSEWAY_CNI_CHAIN        plugins to run after it: portmap, bandwidth, tuning   (portmap, if it is installed)`,
+  options: {},
   run: async (args) => {
+    // from now on a signal ends what has been begun, in order
+    const stop = stopRequested()
     noMore(options(args, {}).positionals)
-    const cniInstall = readCniInstall(process.env, new URL('../../build', import.meta.url).pathname)
-    const config = { ...readConfig(process.env), cniInstall }
+    const build = new URL('../../build', import.meta.url).pathname
+    const config = checked(() => ({ ...readConfig(process.env), cniInstall: readCniInstall(process.env, build) }))
     const log = createLogger({ level: config.logLevel, write: print, now: () => new Date().toISOString() })
     process.on('unhandledRejection', (error) => {
       // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
@@ -48,7 +54,7 @@ Runs until SIGTERM or SIGINT, and leaves the kernel as it is: pods keep talking.
     const agent = await Agent.create(config, log.with({ node: config.nodeName }))
     try {
       await agent.start()
-      log.info('stopping', { signal: await stopRequested() })
+      log.info('stopping', { signal: await until(stop) })
     } finally {
       // also when it could not start: what it has begun would keep the process
       await agent[Symbol.asyncDispose]()

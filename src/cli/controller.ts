@@ -7,7 +7,10 @@ import { parseCIDRs } from '#/agent/config.ts'
 import { PodCidrController } from '#/controller/pod-cidr-controller.ts'
 import { createLogger } from '#/lib/log.ts'
 import { noMore, options, UsageError } from './args.ts'
-import { type Command, print, stopRequested } from './command.ts'
+import { checked } from './checked.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+import { stopRequested, until } from './signals.ts'
 
 function maskSize(variable: string, fallback: number, max: number): number {
   const text = process.env[variable] ?? String(fallback)
@@ -17,7 +20,7 @@ function maskSize(variable: string, fallback: number, max: number): number {
   return value
 }
 
-export const controllerCommand: Command = {
+export const controllerCommand: Action = {
   name: 'controller',
   summary: 'give each node its pod CIDRs (where kube-controller-manager does not)',
   help: `usage: causeway controller
@@ -29,11 +32,16 @@ Runs until SIGTERM or SIGINT. Several may run: a Lease decides which one works. 
   CAUSEWAY_NODE_MASK_SIZE_IPV6   length of a node's IPv6 CIDR    (64)
   CAUSEWAY_KUBECONFIG            kubeconfig file; without it, the credentials of the pod it runs in
   CAUSEWAY_LEASE_NAMESPACE       where the Lease is kept         (kube-system)`,
+  options: {},
   run: async (args) => {
+    // from now on a signal ends what has been begun, in order
+    const stop = stopRequested()
     noMore(options(args, {}).positionals)
     const log = createLogger({ level: 'info', write: print, now: () => new Date().toISOString() })
     const kubeconfig = process.env['CAUSEWAY_KUBECONFIG']
-    const clusterCIDRs = parseCIDRs(process.env['CAUSEWAY_CLUSTER_CIDRS'] ?? '', 'CAUSEWAY_CLUSTER_CIDRS')
+    const clusterCIDRs = checked(() =>
+      parseCIDRs(process.env['CAUSEWAY_CLUSTER_CIDRS'] ?? '', 'CAUSEWAY_CLUSTER_CIDRS'),
+    )
     const nodeMaskSizes = {
       4: maskSize('CAUSEWAY_NODE_MASK_SIZE_IPV4', 24, 32),
       6: maskSize('CAUSEWAY_NODE_MASK_SIZE_IPV6', 64, 128),
@@ -49,7 +57,7 @@ Runs until SIGTERM or SIGINT. Several may run: a Lease decides which one works. 
     )
     controller.start()
     log.info('controller started', { identity })
-    log.info('stopping', { signal: await stopRequested() })
+    log.info('stopping', { signal: await until(stop) })
     return 0
   },
 }

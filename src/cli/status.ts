@@ -2,9 +2,11 @@
 import { type AgentStatus } from '#/agent/status.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { agentOptions, agentOptionsNote, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { renderAnswers } from './answers.ts'
 import { noMore, options } from './args.ts'
-import { type Command, print, printJson } from './command.ts'
+import { type Action } from './command.ts'
+import { print, printJson, tableWidth } from './output.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   return (
@@ -15,8 +17,7 @@ function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   )
 }
 
-function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
-  if (value === undefined) return `${node}: ${error}`
+function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
     `${value.node}: ${value.isReady ? 'ready' : `not ready: ${value.reason}`}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
@@ -31,6 +32,7 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
         ageSince(sinceMs),
         message ?? '',
       ]),
+      { width: tableWidth(), labelledBy: [0, 1] },
     ),
   ]
   if (value.endpoints.length > 0) {
@@ -40,27 +42,26 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
       each.hostDevice,
       each.isReady ? 'ready' : 'being set up',
     ])
-    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows))
+    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows, { width: tableWidth() }))
   }
   if (value.problems.length > 0)
     lines.push('', ...value.problems.map(({ object, message }) => `! ${object}: ${message}`))
   return lines.join('\n')
 }
 
-export const statusCommand: Command = {
+export const statusCommand: Action = {
   name: 'status',
   summary: 'show every kernel object that Causeway keeps, and its state',
-  help: `usage: causeway status [--node NAME] [--lab NAME] [--json]
+  about: `Exit status 0 when all agents are ready and every object is as it should be.
 
-Exit status 0 when all agents are ready and every object is as it should be.
-
-${agentOptionsHelp}`,
+${agentOptionsNote}`,
+  options: agentOptions,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
     const answers = await askAll<AgentStatus>(findAgents(values), '/status')
     if (values.json) printJson(answers)
-    else print(answers.map(render).join('\n\n'))
+    else print(renderAnswers(answers, (_node, value) => render(value)))
     return answers.every(isFine) ? 0 : 1
   },
 }
