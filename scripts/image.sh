@@ -11,6 +11,7 @@ cp scripts/run.sh "$out/scripts/"
 # without symbols it is a fifth smaller
 strip -o "$out/node_modules/.bin/node" "$(readlink -f node_modules/.bin/node)"
 cp -r node_modules/koffi node_modules/@koromix "$out/node_modules/"
-cp LICENSE "$out/"
+# package.json says which version it is
+cp LICENSE package.json "$out/"
 printf '#!/bin/sh\nexec sh /causeway/scripts/run.sh build/bundle/causeway.cjs "$@"\n' >"$1/usr/local/bin/causeway"
 chmod +x "$1/usr/local/bin/causeway"

@@ -7,7 +7,10 @@ import { agentGroups } from '#/settings/agent-settings.ts'
 import { settingsHelp } from '#/settings/help.ts'
 import { tellUnknown, unknownSettings } from '#/settings/unknown.ts'
 import { noMore, options } from './args.ts'
-import { type Command, print, stopRequested } from './command.ts'
+import { checked } from './checked.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+import { stopRequested, until } from './signals.ts'
 
 /** Throws SettingError. */
 function readSettings(): AgentConfig {
@@ -28,7 +31,7 @@ function logAt(level: Level): Logger {
   return createLogger({ level, write: print, now: () => new Date().toISOString() })
 }
 
-export const agentCommand: Command = {
+export const agentCommand: Action = {
   name: 'agent',
   summary: 'run the node agent (one per node)',
   help: `usage: causeway agent
@@ -38,9 +41,12 @@ Settings come from the environment; a variable that is empty counts as not set.
 In parentheses is what holds when a variable is not set.
 
 ${settingsHelp(agentGroups)}`,
+  options: {},
   run: async (args) => {
+    // from now on a signal ends what has been begun, in order
+    const stop = stopRequested()
     noMore(options(args, {}).positionals)
-    const config = readSettings()
+    const config = checked(readSettings)
     const log = logAt(config.logLevel)
     process.on('unhandledRejection', (error) => {
       // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
@@ -50,7 +56,7 @@ ${settingsHelp(agentGroups)}`,
     const agent = await Agent.create(config, log.with({ node: config.nodeName }))
     try {
       await agent.start()
-      log.info('stopping', { signal: await stopRequested() })
+      log.info('stopping', { signal: await until(stop) })
     } finally {
       // also when it could not start: what it has begun would keep the process
       await agent[Symbol.asyncDispose]()

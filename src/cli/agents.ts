@@ -6,19 +6,16 @@ import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { agentSocketIn } from '#/settings/agent-socket.ts'
-import { UsageError } from './args.ts'
+import { type OptionTable, UsageError } from './args.ts'
 
 export const agentOptions = {
-  lab: { type: 'string' },
-  node: { type: 'string' },
-  json: { type: 'boolean' },
-} as const
+  node: { type: 'string', value: 'NAME', help: 'one node of the lab', shownDefault: 'all of them' },
+  lab: { type: 'string', alias: 'name', value: 'NAME', help: 'which lab, when several are up' },
+  json: { type: 'boolean', help: 'for programs' },
+} as const satisfies OptionTable
 
-export const agentOptionsHelp = `  --node NAME   one node of the lab (default: all of them)
-  --lab NAME    which lab, when several are up
-  --json        for programs
-
-On a node of a real cluster, where no lab is up, it asks this node's own agent.`
+/** The end of every text about a command with these options. */
+export const agentOptionsNote = "On a node of a real cluster, where no lab is up, it asks this node's own agent."
 
 /** The values of agentOptions. */
 export type AgentChoice = { readonly lab?: string | undefined; readonly node?: string | undefined }

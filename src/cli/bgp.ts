@@ -10,18 +10,24 @@ import {
 import { Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
-import { type AgentAnswer, type AgentChoice, agentOptions, agentOptionsHelp, answersOf, findAgents } from './agents.ts'
-import { noMore, options, UsageError } from './args.ts'
-import { type Command, print, printJson } from './command.ts'
+import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
+import { renderAnswers } from './answers.ts'
+import { noMore, options, type OptionTable, UsageError, type Values } from './args.ts'
+import { type Action, type Group } from './command.ts'
+import { print, printJson, tableWidth } from './output.ts'
 import { ageSince } from './age.ts'
 
-const bgpOptions = {
+const routeOptions = {
+  explain: { type: 'boolean', help: 'also why' },
+  peer: { type: 'string', value: 'NAME', help: 'only what is from or for this neighbour' },
+  prefix: { type: 'string', value: 'CIDR', help: 'only what is about this prefix' },
   ...agentOptions,
-  explain: { type: 'boolean' },
-  peer: { type: 'string' },
-  prefix: { type: 'string' },
-  hard: { type: 'boolean' },
-} as const
+} as const satisfies OptionTable
+
+const resetOptions = {
+  hard: { type: 'boolean', help: 'end the session, and let it come back' },
+  ...agentOptions,
+} as const satisfies OptionTable
 
 function renderPeers(node: string, report: BgpPeersReport): string {
   const rows = report.peers.map((peer) => [
@@ -39,7 +45,10 @@ function renderPeers(node: string, report: BgpPeersReport): string {
   const role = report.role === undefined ? '' : `, ${report.role}`
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
-    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows),
+    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
+      width: tableWidth(),
+      labelledBy: [0],
+    }),
   ].join('\n')
 }
 
@@ -62,7 +71,7 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
     ...(isExplained ? [whyOf(route)] : []),
   ])
   const columns = ['PREFIX', 'NEXT HOP', 'PEER', 'AS PATH', 'PREFERENCE', 'MED', 'USE', ...(isExplained ? ['WHY'] : [])]
-  return `${node}\n${table(columns, rows)}`
+  return `${node}\n${table(columns, rows, { width: tableWidth(), ...(isExplained && { labelledBy: [0, 2] }) })}`
 }
 
 /** Paths to one prefix stay in their order, which is that of their rank. */
@@ -85,11 +94,11 @@ function renderAdvertised(node: string, report: BgpAdvertisedReport, isExplained
     ...(isExplained ? [notBecause === undefined ? '' : `not told, because ${notBecause}`] : []),
   ])
   const columns = ['PREFIX', 'TO', 'NEXT HOP', 'AS PATH', 'COMMUNITIES', ...(isExplained ? ['WHY NOT'] : [])]
-  return `${node}\n${table(columns, rows)}`
+  return `${node}\n${table(columns, rows, { width: tableWidth(), ...(isExplained && { labelledBy: [0, 1] }) })}`
 }
 
 /** What routes a command is about; throws UsageError for a prefix that is none. */
-function wishOf({ peer, prefix, explain }: { peer?: string; prefix?: string; explain?: boolean }): RoutesRequest {
+function wishOf({ peer, prefix, explain }: Values<typeof routeOptions>): RoutesRequest {
   return {
     ...(peer !== undefined && { peer }),
     ...(prefix !== undefined && { prefix: canonical(prefix) }),
@@ -106,25 +115,6 @@ function canonical(prefix: string): string {
 }
 
 type AnyReport = { readonly silentBecause?: string; readonly peers?: BgpPeersReport['peers'] }
-type Shown = { readonly answers: readonly AgentAnswer<AnyReport>[]; readonly text: string }
-
-function shown<T extends AnyReport>(
-  answers: readonly AgentAnswer<T>[],
-  render: (node: string, report: T) => string,
-): Shown {
-  return { answers, text: answers.map((answer) => renderAnswer(answer, render)).join('\n\n') }
-}
-
-/** What to ask for, and how its answer reads. */
-const verbs: Readonly<Record<string, (choice: AgentChoice, wish: RoutesRequest) => Promise<Shown>>> = {
-  peers: async (choice) => shown(await answersOf(choice, 'bgpPeers'), renderPeers),
-  routes: async (choice, wish) =>
-    shown(await answersOf(choice, 'bgpRoutes', wish), (...answer) => renderRoutes(...answer, wish.explain === true)),
-  advertised: async (choice, wish) =>
-    shown(await answersOf(choice, 'bgpAdvertised', wish), (...answer) =>
-      renderAdvertised(...answer, wish.explain === true),
-    ),
-}
 
 function isFine({ value }: AgentAnswer<AnyReport>): boolean {
   return value !== undefined && (value.peers ?? []).every(({ state }) => state === 'Established')
@@ -137,50 +127,89 @@ async function reset(agents: readonly AgentOfNode[], peer: string, isHard: boole
   return answers.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
 }
 
-export const bgpCommand: Command = {
-  name: 'bgp',
-  summary: 'show BGP sessions, learned and advertised routes, and why',
-  help: `usage: causeway bgp peers [OPTIONS]
-       causeway bgp routes [--explain] [--peer NAME] [--prefix CIDR] [OPTIONS]
-       causeway bgp advertised [--explain] [--peer NAME] [--prefix CIDR] [OPTIONS]
-       causeway bgp reset PEER [--hard] [OPTIONS]
-       causeway bgp speak CONFIG.json
+/** Shows what `render` makes of each answer, unless the node does not speak BGP. */
+function show<T extends AnyReport>(
+  answers: readonly AgentAnswer<T>[],
+  isJson: boolean,
+  render: (node: string, report: T) => string,
+): number {
+  const renderOne = (node: string, value: T): string =>
+    value.silentBecause === undefined ? render(node, value) : `${node}: no BGP: ${value.silentBecause}`
+  if (isJson) printJson(answers)
+  else print(renderAnswers(answers, renderOne))
+  return answers.every(isFine) ? 0 : 1
+}
 
-peers        every neighbour, the state of its session and why it is down; exit status 1 unless all are established
-routes       every path received, which of them is used, and whether the kernel has it
-advertised   what is told to whom
-reset        asks the neighbour for its routes again, or with --hard ends the session and lets it come back
-speak        runs a speaker alone, without a cluster and without touching the kernel's routes
+const peersCommand: Action = {
+  name: 'peers',
+  summary: 'every neighbour, the state of its session, and why it is down',
+  about: `Exit status 0 when all sessions are established.
 
-  --prefix CIDR, --peer NAME   only what is about them
-  --explain     why a route was chosen, why another was not, why one was received and not installed;
-                of what is advertised: also what is not told to whom, and why
-${agentOptionsHelp}`,
+${agentOptionsNote}`,
+  options: agentOptions,
   run: async (args) => {
-    if (args[0] === 'speak') return (await import('./bgp-speak.ts')).bgpSpeakCommand.run(args.slice(1))
-    const { values, positionals } = options(args, bgpOptions)
-    const [verb = '', ...rest] = positionals
-    if (verb === 'reset') {
-      const [peer, ...more] = rest
-      if (peer === undefined) throw new UsageError('reset needs a peer: causeway bgp reset node/node-2')
-      noMore(more)
-      return reset(findAgents(values), peer, values.hard === true)
-    }
-    noMore(rest)
-    const wanted = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-    if (wanted === undefined)
-      throw new UsageError(`expected ${Object.keys(verbs).join(', ')}, reset or speak, not "${verb}"`)
-    const { answers, text } = await wanted(values, wishOf(values))
-    if (values.json) printJson(answers)
-    else print(text)
-    return answers.every(isFine) ? 0 : 1
+    const { values, positionals } = options(args, agentOptions)
+    noMore(positionals)
+    return show(await answersOf(values, 'bgpPeers'), values.json === true, renderPeers)
   },
 }
 
-function renderAnswer<T extends AnyReport>(
-  { node, value, error }: AgentAnswer<T>,
-  render: (node: string, report: T) => string,
-): string {
-  if (value === undefined) return `${node}: ${error}`
-  return value.silentBecause === undefined ? render(node, value) : `${node}: no BGP: ${value.silentBecause}`
+const routesCommand: Action = {
+  name: 'routes',
+  summary: 'every path received, which is used, and whether the kernel has it',
+  about: `With --explain, why a route was chosen, why another was not, and why one was received and not installed.
+
+${agentOptionsNote}`,
+  options: routeOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, routeOptions)
+    noMore(positionals)
+    const isExplained = values.explain === true
+    return show(await answersOf(values, 'bgpRoutes', wishOf(values)), values.json === true, (node, report) =>
+      renderRoutes(node, report, isExplained),
+    )
+  },
+}
+
+const advertisedCommand: Action = {
+  name: 'advertised',
+  summary: 'what is told to whom',
+  about: `With --explain, also what is not told to whom, and why.
+
+${agentOptionsNote}`,
+  options: routeOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, routeOptions)
+    noMore(positionals)
+    const isExplained = values.explain === true
+    return show(await answersOf(values, 'bgpAdvertised', wishOf(values)), values.json === true, (node, report) =>
+      renderAdvertised(node, report, isExplained),
+    )
+  },
+}
+
+const resetCommand: Action = {
+  name: 'reset',
+  summary: 'ask a neighbour for its routes again, or begin its session anew',
+  operands: 'PEER',
+  options: resetOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, resetOptions)
+    const [peer, ...more] = positionals
+    if (peer === undefined) throw new UsageError('reset needs a peer: causeway bgp reset node/node-2')
+    noMore(more)
+    return reset(findAgents(values), peer, values.hard === true)
+  },
+}
+
+export const bgpCommand: Group = {
+  name: 'bgp',
+  summary: 'show BGP sessions, learned and advertised routes, and why',
+  verbs: {
+    peers: async () => peersCommand,
+    routes: async () => routesCommand,
+    advertised: async () => advertisedCommand,
+    reset: async () => resetCommand,
+    speak: async () => (await import('./bgp-speak.ts')).bgpSpeakCommand,
+  },
 }

@@ -8,33 +8,33 @@ import { createLogger } from '#/lib/log.ts'
 import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
-import { noMore, options } from './args.ts'
-import { type Command, print, printJson } from './command.ts'
+import { noMore, options, type OptionTable } from './args.ts'
+import { type Action } from './command.ts'
+import { print, printJson } from './output.ts'
 
 async function isAgentRunning(): Promise<boolean> {
   // whatever it says: one of another version runs too
   return (await askAgent(socketTransport(agentSocketIn(process.env)), 'healthz')).kind !== 'silence'
 }
 
-export const cleanCommand: Command = {
+const cleanOptions = {
+  files: {
+    type: 'boolean',
+    help: "also the agent's files: the CNI configuration (in CAUSEWAY_CNI_CONF_DIR), the addresses in use, the sockets, what BGP saved. The CNI plugin stays, because runtimes call it when they remove the pods that are left",
+  },
+  'dry-run': { type: 'boolean', help: 'show the commands, do nothing' },
+  json: { type: 'boolean', help: 'for programs' },
+} as const satisfies OptionTable
+
+export const cleanCommand: Action = {
   name: 'clean',
   summary: 'remove everything of Causeway from this node',
-  help: `usage: causeway clean [--files] [--dry-run] [--json]
+  about: `Removes Causeway's routes, neighbour entries, devices and nftables tables from the network namespace it runs in; it knows them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they are.
 
-Removes Causeway's routes, neighbour entries, devices and nftables tables from the network namespace it runs in; it knows
-them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they
-are. Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".
-
-  --files       also the agent's files: the CNI configuration (in CAUSEWAY_CNI_CONF_DIR), the addresses in use, the sockets, what
-                BGP saved. The CNI plugin stays, because runtimes call it when they remove the pods that are left
-  --dry-run     show the commands, do nothing
-  --json        for programs`,
+Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".`,
+  options: cleanOptions,
   run: async (args) => {
-    const { values, positionals } = options(args, {
-      files: { type: 'boolean' },
-      'dry-run': { type: 'boolean' },
-      json: { type: 'boolean' },
-    } as const)
+    const { values, positionals } = options(args, cleanOptions)
     noMore(positionals)
     const dryRun = values['dry-run'] === true
     if (process.getuid?.() !== 0) throw new Error('must run as root: it changes the kernel; try again with sudo')

@@ -1,27 +1,32 @@
-// What a command is. The table of all of them is in main.ts.
+// What a command is: one declaration of its name, its options and its actions, which parsing, help and completion read.
+import { type OptionTable } from './args.ts'
 
-export type Command = {
+export type Loaders = Readonly<Record<string, () => Promise<Command>>>
+
+type Described = {
   readonly name: string
+  /** One line for the list of commands. */
   readonly summary: string
-  /** The text of `causeway help NAME`, beginning with a usage line. */
-  readonly help: string
+  /** Paragraphs for `causeway help NAME`; lines are wrapped when they are shown. */
+  readonly about?: string
+  /** Works, and is shown nowhere: the lab's own background processes. */
+  readonly isHidden?: true
+}
+
+/** A command that does something. */
+export type Action = Described & {
+  readonly options: OptionTable
+  /** What stands behind the options, as help writes it: "CONFIG.json". */
+  readonly operands?: string
+  /** Options that are needed, for the usage line. */
+  readonly needs?: string
+  /** The whole help text, where it does not follow from the above. */
+  readonly help?: string
   /** Returns the exit status: 0 is yes, 1 is no. Throws for what went wrong. */
   readonly run: (args: readonly string[]) => Promise<number>
 }
 
-export function print(text: string): void {
-  process.stdout.write(`${text}\n`)
-}
+/** A command whose first argument says what to do. The code of each action is read when it is asked for. */
+export type Group = Described & { readonly verbs: Loaders }
 
-export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2))
-}
-
-/** Resolves when the process is asked to end. */
-export async function stopRequested(): Promise<NodeJS.Signals> {
-  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
-  // a signal handler alone does not keep the process
-  const alive = setInterval(() => {}, 1 << 30)
-  return promise.finally(() => clearInterval(alive))
-}
+export type Command = Action | Group

@@ -10,9 +10,12 @@ import { settingsHelp } from '#/settings/help.ts'
 import { readSettings } from '#/settings/setting.ts'
 import { tellUnknown, unknownSettings } from '#/settings/unknown.ts'
 import { noMore, options } from './args.ts'
-import { type Command, print, stopRequested } from './command.ts'
+import { checked } from './checked.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+import { stopRequested, until } from './signals.ts'
 
-export const controllerCommand: Command = {
+export const controllerCommand: Action = {
   name: 'controller',
   summary: 'give each node its pod CIDRs (where kube-controller-manager does not)',
   help: `usage: causeway controller
@@ -22,13 +25,15 @@ Settings come from the environment; a variable that is empty counts as not set.
 In parentheses is what holds when a variable is not set.
 
 ${settingsHelp(controllerGroups)}`,
+  options: {},
   run: async (args) => {
+    // from now on a signal ends what has been begun, in order
+    const stop = stopRequested()
     noMore(options(args, {}).positionals)
     const log = createLogger({ level: 'info', write: print, now: () => new Date().toISOString() })
     for (const unknown of unknownSettings(process.env, 'controller')) log.warn(tellUnknown(unknown, 'controller'))
-    const { clusterCIDRs, ipv4MaskSize, ipv6MaskSize, kubeconfig, leaseNamespace } = readSettings(
-      controllerSettings,
-      process.env,
+    const { clusterCIDRs, ipv4MaskSize, ipv6MaskSize, kubeconfig, leaseNamespace } = checked(() =>
+      readSettings(controllerSettings, process.env),
     )
     await using client = await connect(kubeconfig ? { kubeconfig } : {})
     // two replicas in one node's network have its name and, in their containers, the same process id
@@ -40,7 +45,7 @@ ${settingsHelp(controllerGroups)}`,
     )
     controller.start()
     log.info('controller started', { identity })
-    log.info('stopping', { signal: await stopRequested() })
+    log.info('stopping', { signal: await until(stop) })
     return 0
   },
 }

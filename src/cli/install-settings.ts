@@ -1,6 +1,5 @@
 // The settings of agent and controller as `causeway install` takes them: an option each, or `--set NAME=VALUE`. What a program would
 // refuse on the cluster is refused here.
-import { messageOf } from '#/lib/log.ts'
 import { agentGroups, cniSettings, networkSettings } from '#/settings/agent-settings.ts'
 import { noChain } from '#/settings/cni-chain.ts'
 import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
@@ -8,7 +7,8 @@ import { withoutIt } from '#/settings/help.ts'
 import { optionSettings, setSettings } from '#/settings/passing.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { nearestSetting } from '#/settings/unknown.ts'
-import { UsageError } from './args.ts'
+import { type OptionDeclaration, type OptionTable, UsageError } from './args.ts'
+import { checked } from './checked.ts'
 
 /** An option that both programs' settings have is taken once, as the agent has it. */
 const withOption = optionSettings([...agentGroups, ...controllerGroups]).filter(
@@ -17,29 +17,19 @@ const withOption = optionSettings([...agentGroups, ...controllerGroups]).filter(
 
 const bySet = setSettings(agentGroups)
 
-/** For the command line's parser. */
-export const settingOptions: Readonly<Record<string, { readonly type: 'string' }>> = Object.fromEntries(
-  withOption.map(({ install }) => [install.option, { type: 'string' }]),
+/** An option for each of them; those that are required come first. */
+export const settingOptions: OptionTable = Object.fromEntries(
+  withOption
+    .toSorted((one, other) => Number(other.isRequired ?? false) - Number(one.isRequired ?? false))
+    .map((setting): [string, OptionDeclaration] => {
+      const { option, operand, default: fallback } = setting.install
+      const shownDefault = fallback ?? withoutIt(setting)
+      return [option, { type: 'string', value: operand, help: setting.help, shownDefault }]
+    }),
 )
-
-/** For the command's help: those that are required come first. */
-export const settingRows: readonly (readonly [term: string, text: string])[] = withOption
-  .toSorted((one, other) => Number(other.isRequired ?? false) - Number(one.isRequired ?? false))
-  .map((setting) => {
-    const { option, operand, default: fallback } = setting.install
-    return [`--${option} ${operand}`, `${setting.help} (${fallback ?? withoutIt(setting)})`]
-  })
 
 /** What `--set` takes. */
 export const setVariables: readonly string[] = bySet.map(({ variable }) => variable)
-
-function checked<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    throw new UsageError(messageOf(error))
-  }
-}
 
 /** NAME=VALUE of a setting that has no option. */
 function readSet(text: string): [variable: string, value: string] {

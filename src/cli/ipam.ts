@@ -3,15 +3,20 @@ import { type AgentOfNode, askAll } from '#/api/client.ts'
 import { type IpamFindings, type IpamReport } from '#/api/schemas/ipam.ts'
 import { Addr } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
-import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf, findAgents } from './agents.ts'
-import { noMore, options, UsageError } from './args.ts'
-import { type Command, print, printJson } from './command.ts'
+import { agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
+import { renderAnswers } from './answers.ts'
+import { noMore, options, type OptionTable, UsageError } from './args.ts'
+import { type Action, type Group } from './command.ts'
+import { print, printJson, tableWidth } from './output.ts'
 import { problemLines } from './problem-lines.ts'
 
-const ipamOptions = { ...agentOptions, force: { type: 'boolean' } } as const
+const releaseOptions = {
+  force: { type: 'boolean', help: 'release it although its pod lives, which loses its network' },
+  ...agentOptions,
+} as const satisfies OptionTable
 
-function renderShow({ node, value, error }: AgentAnswer<IpamReport>): string {
-  if (value === undefined) return `${node}: ${error}`
+function renderShow(node: string, value: IpamReport): string {
+  const width = tableWidth()
   const cidrs = value.cidrs.map(({ cidr, total, used, coolingDown, free }) => [cidr, total, used, coolingDown, free])
   const addresses = value.addresses.map((row) => [
     row.addr,
@@ -25,15 +30,13 @@ function renderShow({ node, value, error }: AgentAnswer<IpamReport>): string {
   const leaks = value.leaksReleased === 0 ? '' : `, ${value.leaksReleased} leaked endpoints released since it started`
   return [
     `${node}${leaks}`,
-    table(['POD CIDR', 'ADDRESSES', 'USED', 'COOLING DOWN', 'FREE'], cidrs),
+    table(['POD CIDR', 'ADDRESSES', 'USED', 'COOLING DOWN', 'FREE'], cidrs, { width }),
     '',
-    table(['ADDRESS', 'STATE', 'POD', 'CONTAINER', 'SINCE', 'NAMESPACE', 'WHY'], addresses),
+    table(['ADDRESS', 'STATE', 'POD', 'CONTAINER', 'SINCE', 'NAMESPACE', 'WHY'], addresses, { width, labelledBy: [0] }),
   ].join('\n')
 }
 
-function renderCheck({ node, value, error }: AgentAnswer<IpamFindings>): string {
-  if (value === undefined) return `${node}: ${error}`
-  const { endpoints, findings } = value
+function renderCheck(node: string, { endpoints, findings }: IpamFindings): string {
   const verdict = findings.length === 0 ? 'agree' : 'disagree'
   const lines = problemLines(findings, '!')
   return [`${node}: store and kernel ${verdict} on ${endpoints} pod interfaces`, ...lines].join('\n')
@@ -58,42 +61,64 @@ async function release(agents: readonly AgentOfNode[], addr: string, force: bool
   return answers.some(({ report }) => report !== undefined) ? 0 : 1
 }
 
-export const ipamCommand: Command = {
+const showCommand: Action = {
+  name: 'show',
+  summary: 'every address that is held, by which pod, since when, and why',
+  about: `Shows every address that is held, by which pod, since when and why, and how many are free.
+
+${agentOptionsNote}`,
+  options: agentOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, agentOptions)
+    noMore(positionals)
+    const answers = await answersOf(values, 'ipam')
+    if (values.json) printJson(answers)
+    else print(renderAnswers(answers, renderShow))
+    return answers.every(({ value }) => value !== undefined) ? 0 : 1
+  },
+}
+
+const checkCommand: Action = {
+  name: 'check',
+  summary: 'whether store and kernel agree on the pods',
+  about: `Compares the store with veths and namespaces; exit status 1 when they disagree anywhere.
+
+${agentOptionsNote}`,
+  options: agentOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, agentOptions)
+    noMore(positionals)
+    const answers = await answersOf(values, 'ipamCheck')
+    if (values.json) printJson(answers)
+    else print(renderAnswers(answers, renderCheck))
+    return answers.every(({ value }) => value !== undefined && value.findings.length === 0) ? 0 : 1
+  },
+}
+
+const releaseCommand: Action = {
+  name: 'release',
+  summary: 'give back a leaked address',
+  operands: 'ADDRESS',
+  about: `Gives back a leaked address together with the others of its pod; refuses while the pod's namespace lives.
+
+${agentOptionsNote}`,
+  options: releaseOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, releaseOptions)
+    const [addr, ...more] = positionals
+    if (addr === undefined) throw new UsageError('release needs an address: causeway ipam release 10.244.1.9')
+    if (Addr.tryParse(addr) === undefined) throw new UsageError(`"${addr}" is no IP address`)
+    noMore(more)
+    return release(findAgents(values), addr, values.force === true, values.json === true)
+  },
+}
+
+export const ipamCommand: Group = {
   name: 'ipam',
   summary: 'show who holds which pod address; check and release addresses',
-  help: `usage: causeway ipam show [OPTIONS]
-       causeway ipam check [OPTIONS]
-       causeway ipam release ADDRESS [--force] [OPTIONS]
-
-show      every address that is held, by which pod, since when and why, and how many are free
-check     compares the store with veths and namespaces; exit status 1 when they disagree anywhere
-release   gives back a leaked address together with the others of its pod; refuses while the pod's namespace lives
-
-  --force       release it although its pod lives, which loses its network
-${agentOptionsHelp}`,
-  run: async (args) => {
-    const { values, positionals } = options(args, ipamOptions)
-    const [verb, ...rest] = positionals
-    const isJson = values.json === true
-    if (values.force === true && verb !== 'release') throw new UsageError('--force goes with release')
-    if (verb === 'release') {
-      const [addr, ...more] = rest
-      if (addr === undefined) throw new UsageError('release needs an address: causeway ipam release 10.244.1.9')
-      if (Addr.tryParse(addr) === undefined) throw new UsageError(`"${addr}" is no IP address`)
-      noMore(more)
-      return release(findAgents(values), addr, values.force === true, isJson)
-    }
-    noMore(rest)
-    if (verb === 'show') {
-      const answers = await answersOf(values, 'ipam')
-      if (isJson) printJson(answers)
-      else print(answers.map(renderShow).join('\n\n'))
-      return answers.every(({ value }) => value !== undefined) ? 0 : 1
-    }
-    if (verb !== 'check') throw new UsageError(`expected show, check or release, not "${verb ?? ''}"`)
-    const answers = await answersOf(values, 'ipamCheck')
-    if (isJson) printJson(answers)
-    else print(answers.map(renderCheck).join('\n'))
-    return answers.every(({ value }) => value !== undefined && value.findings.length === 0) ? 0 : 1
+  verbs: {
+    show: async () => showCommand,
+    check: async () => checkCommand,
+    release: async () => releaseCommand,
   },
 }

@@ -16,34 +16,63 @@ import {
   routerKinds,
 } from '#/lab/spec.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { noMore, options, UsageError, wholeNumber } from './args.ts'
+import { noMore, options, type OptionTable, UsageError, type Values, wholeNumber } from './args.ts'
 
-const upOptions = {
-  name: { type: 'string', default: 'lab' },
-  nodes: { type: 'string', default: '3' },
-  pods: { type: 'string', default: '2' },
-  families: { type: 'string', default: 'dual' },
-  'cluster-cidrs': { type: 'string' },
-  mtu: { type: 'string', default: '1500' },
-  subnets: { type: 'string' },
-  racks: { type: 'string' },
-  tors: { type: 'string' },
-  router: { type: 'string' },
-  'node-asns': { type: 'string' },
-  bfd: { type: 'boolean' },
-  routing: { type: 'string' },
-  mesh: { type: 'string' },
-  foreground: { type: 'boolean' },
-  json: { type: 'boolean' },
-} as const
+/** Which lab a command is about. */
+export const labNameOption = {
+  name: { type: 'string', alias: 'lab', value: 'NAME', default: 'lab', help: 'which lab, of several' },
+} as const satisfies OptionTable
 
-const familyNames = ['ipv4', 'ipv6', 'dual'] as const satisfies LabFamilies[]
+// Defaults are those of a lab that is made: one that is there keeps what it was made with, so none is a default of the parser.
+export const upOptions = {
+  nodes: { type: 'string', value: 'N', help: 'how many nodes', shownDefault: '3' },
+  pods: { type: 'string', value: 'N', help: 'how many pods on each', shownDefault: '2' },
+  families: {
+    type: 'string',
+    value: 'F',
+    help: 'address families of nodes and pods',
+    choices: ['ipv4', 'ipv6', 'dual'] satisfies LabFamilies[],
+    shownDefault: 'dual',
+  },
+  'cluster-cidrs': {
+    type: 'string',
+    value: 'LIST',
+    help: 'CIDRs of all pods',
+    shownDefault: Object.values(defaultClusterCIDRs).join(','),
+  },
+  mtu: { type: 'string', value: 'BYTES', help: 'MTU of the underlay', shownDefault: '1500' },
+  subnets: { type: 'string', value: 'N', help: 'underlay subnets, joined by a router', shownDefault: '1' },
+  routing: {
+    type: 'string',
+    value: 'MODE',
+    help: 'how packets cross; a lab that is up can change',
+    choices: routings,
+    shownDefault: 'vxlan',
+  },
+  mesh: {
+    type: 'string',
+    value: 'M',
+    help: 'BGP sessions between nodes; auto is through route reflectors where they are many',
+    choices: meshes,
+    shownDefault: 'none with VXLAN or racks, else auto',
+  },
+  racks: { type: 'string', value: 'N', help: 'racks of nodes, each with a router that speaks BGP' },
+  tors: { type: 'string', value: 'N', help: 'routers of each rack, 1 or 2', shownDefault: '1' },
+  router: { type: 'string', value: 'KIND', help: "the routers' daemon", choices: routerKinds, shownDefault: 'bird' },
+  'node-asns': {
+    type: 'string',
+    value: 'PLAN',
+    help: 'one AS number for all nodes, or one for each rack',
+    choices: asnPlans,
+    shownDefault: 'one',
+  },
+  bfd: { type: 'boolean', help: 'BFD between routers and nodes' },
+  ...labNameOption,
+  foreground: { type: 'boolean', help: 'stay, and take the lab down at Ctrl-C' },
+  json: { type: 'boolean', help: 'for programs' },
+} as const satisfies OptionTable
 
-function oneOf<const T extends string>(option: string, text: string, choices: readonly T[]): T {
-  const choice = choices.find((each) => each === text)
-  if (choice === undefined) throw new UsageError(`--${option} "${text}": expected ${choices.join(', ')}`)
-  return choice
-}
+type UpValues = Values<typeof upOptions>
 
 function cidrsOf(text: string | undefined, families: LabFamilies): Prefix[] {
   const list =
@@ -60,9 +89,7 @@ function cidrsOf(text: string | undefined, families: LabFamilies): Prefix[] {
   })
 }
 
-type Values = ReturnType<typeof options<typeof upOptions>>['values']
-
-function racksOf(values: Values): LabRacks | undefined {
+function racksOf(values: UpValues): LabRacks | undefined {
   if (values.racks === undefined) {
     const stray = (['tors', 'router', 'node-asns', 'bfd'] as const).find((each) => values[each] !== undefined)
     if (stray) throw new UsageError(`--${stray} is for a lab with racks: add --racks N`)
@@ -73,32 +100,94 @@ function racksOf(values: Values): LabRacks | undefined {
   return {
     count: wholeNumber('racks', values.racks),
     tors: wholeNumber('tors', values.tors ?? '1'),
-    router: oneOf('router', values.router ?? 'bird', routerKinds),
-    nodeAsns: oneOf('node-asns', values['node-asns'] ?? 'one', asnPlans),
+    router: values.router ?? 'bird',
+    nodeAsns: values['node-asns'] ?? 'one',
     bfd: values.bfd === true,
   }
 }
 
-/** Throws UsageError. What can change while a lab is up stays as it is when nothing is said of it. */
+function newSpec(values: UpValues): LabSpec {
+  const racks = racksOf(values)
+  const families = values.families ?? 'dual'
+  return {
+    name: values.name,
+    nodes: wholeNumber('nodes', values.nodes ?? '3'),
+    families,
+    clusterCIDRs: cidrsOf(values['cluster-cidrs'], families),
+    underlayMtuBytes: wholeNumber('mtu', values.mtu ?? '1500'),
+    subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
+    ...(racks && { racks }),
+    routing: values.routing ?? 'vxlan',
+    ...(values.mesh !== undefined && { mesh: values.mesh }),
+    podsPerNode: wholeNumber('pods', values.pods ?? '2'),
+  }
+}
+
+/** What cannot change while a lab is up, in the words of its options; undefined where the lab has none of it. */
+function fixedIn(spec: LabSpec): Readonly<Record<string, string | undefined>> {
+  const { racks } = spec
+  return {
+    families: spec.families,
+    'cluster-cidrs': spec.clusterCIDRs.join(','),
+    mtu: String(spec.underlayMtuBytes),
+    subnets: racks ? undefined : String(spec.subnets),
+    racks: racks && String(racks.count),
+    tors: racks && String(racks.tors),
+    router: racks?.router,
+    'node-asns': racks?.nodeAsns,
+    bfd: racks?.bfd ? 'on' : 'off',
+  }
+}
+
+/** The options as the lab that is up would write them: "10.0.0.0/16, fd00::/48" is what it has already. */
+function fixedOf(values: UpValues): Readonly<Record<string, string | undefined>> {
+  const number = (option: 'mtu' | 'subnets' | 'racks' | 'tors'): string | undefined =>
+    values[option] === undefined ? undefined : String(wholeNumber(option, values[option]))
+  const families = values.families ?? 'dual'
+  return {
+    families: values.families,
+    'cluster-cidrs': values['cluster-cidrs'] && cidrsOf(values['cluster-cidrs'], families).join(','),
+    mtu: number('mtu'),
+    subnets: number('subnets'),
+    racks: number('racks'),
+    tors: number('tors'),
+    router: values.router,
+    'node-asns': values['node-asns'],
+    bfd: values.bfd === undefined ? undefined : 'on',
+  }
+}
+
+/**
+ * The lab that is asked for: one that is there keeps what it was made with, but for what is asked to change and can.
+ * Throws UsageError naming the first option that cannot.
+ */
+export function specOf(values: UpValues, before: LabSpec | undefined): LabSpec {
+  if (before === undefined) return newSpec(values)
+  const has = fixedIn(before)
+  for (const [option, wanted] of Object.entries(fixedOf(values))) {
+    const is = has[option]
+    if (wanted === undefined || wanted === is) continue
+    const state = is === undefined ? 'it has none' : `it is ${is}`
+    throw new UsageError(
+      `--${option} cannot change while the lab is up: ${state}; for another lab, use --name, or first: causeway lab down --name ${before.name}`,
+    )
+  }
+  const mesh = values.mesh ?? before.mesh
+  return {
+    ...before,
+    nodes: values.nodes === undefined ? before.nodes : wholeNumber('nodes', values.nodes),
+    podsPerNode: values.pods === undefined ? before.podsPerNode : wholeNumber('pods', values.pods),
+    routing: values.routing ?? before.routing,
+    ...(mesh !== undefined && { mesh }),
+  }
+}
+
+/** Throws UsageError. */
 export function readUpOptions(args: readonly string[]) {
   const { values, positionals } = options(args, upOptions)
   noMore(positionals)
-  const families = oneOf('families', values.families, familyNames)
-  const racks = racksOf(values)
   const before = existingLabs().includes(values.name) ? readSpec(new LabPaths(values.name)) : undefined
-  const mesh = values.mesh ?? before?.mesh
-  const spec: LabSpec = {
-    name: values.name,
-    nodes: wholeNumber('nodes', values.nodes),
-    families,
-    clusterCIDRs: cidrsOf(values['cluster-cidrs'], families),
-    underlayMtuBytes: wholeNumber('mtu', values.mtu),
-    subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
-    ...(racks && { racks }),
-    routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routings),
-    ...(mesh !== undefined && { mesh: oneOf('mesh', mesh, meshes) }),
-    podsPerNode: wholeNumber('pods', values.pods),
-  }
+  const spec = specOf(values, before)
   try {
     checkSpec(spec)
   } catch (error) {

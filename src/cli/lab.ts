@@ -1,147 +1,24 @@
 // `causeway lab`: several nodes on this machine, each a network namespace with an agent of its own.
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
-import { createLogger } from '#/lib/log.ts'
-import { table } from '#/lib/table.ts'
-import { AgentApi } from '#/agent/report/http-api.ts'
-import { probeLab, probePods } from '#/lab/connectivity.ts'
+import { someOf } from '#/lib/some-of.ts'
+import { wrapText } from '#/lib/wrap.ts'
 import { labDown } from '#/lab/down.ts'
-import { LabKubelet } from '#/lab/kubelet.ts'
-import { serveLabApi } from '#/lab/lab-api.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
-import { renderMatrix } from '#/lab/probe/render.ts'
-import { Sandboxes } from '#/lab/sandboxes.ts'
-import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
-import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
+import { routerRoles } from '#/lab/routers/daemons.ts'
+import { labNodes } from '#/lab/spec.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp } from '#/lab/up.ts'
-import {
-  conditionOf,
-  internalAddressesOf,
-  type KubeNode,
-  nodeNameOf,
-  type Pod,
-  podAddressesOf,
-  podCIDRsOf,
-  podPhaseOf,
-} from '#/model/kubernetes.ts'
-import { noMore, options, UsageError } from './args.ts'
-import { type Command, print, printJson, stopRequested } from './command.ts'
-import { readUpOptions } from './lab-options.ts'
-
-function renderNodes(nodes: readonly KubeNode[]): string {
-  const rows = nodes.map((node) => [
-    node.metadata.name,
-    conditionOf(node, 'Ready').status === 'True' ? 'ready' : conditionOf(node, 'Ready').message,
-    internalAddressesOf(node).addrs.join(' '),
-    podCIDRsOf(node).prefixes.join(' '),
-  ])
-  return table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS'], byName(rows))
-}
-
-function renderPods(pods: readonly Pod[]): string {
-  const rows = pods.map((pod) => [
-    pod.metadata.namespace === 'default' ? pod.metadata.name : `${pod.metadata.namespace}/${pod.metadata.name}`,
-    nodeNameOf(pod),
-    podPhaseOf(pod).toLowerCase(),
-    podAddressesOf(pod).addrs.join(' '),
-  ])
-  return table(['POD', 'NODE', 'STATE', 'ADDRESSES'], byName(rows))
-}
-
-function byName(rows: string[][]): string[][] {
-  return rows.toSorted((a, b) => a[0]!.localeCompare(b[0]!, 'en', { numeric: true }))
-}
-
-/** Probes all pairs and shows the outcome; true when every probe arrived. */
-async function showConnectivity(lab: string, { nodes, pods }: LabState, json: boolean): Promise<boolean> {
-  const probed = probePods(lab, pods)
-  const results = await probeLab(probed)
-  if (json) {
-    printJson({
-      nodes: nodes.map((node) => ({ name: node.metadata.name, podCIDRs: podCIDRsOf(node).prefixes })),
-      pods: probed.map(({ name, node, addrs }) => ({ name, node, addrs })),
-      probes: results,
-    })
-  } else {
-    print(`\n${renderNodes(nodes)}\n\n${renderPods(pods)}\n`)
-    if (probed.length > 1) print(renderMatrix(probed, results))
-  }
-  return results.every(({ ok }) => ok)
-}
-
-/** What a router of the first rack knows, in the words of its own command line. */
-function routerHint(lab: string, { router }: LabRacks): [string, string] {
-  const folder = new LabPaths(lab).router('rack-1')
-  const command =
-    router === 'bird'
-      ? `birdc -s ${folder}/bird.ctl show route all`
-      : `vtysh --vty_socket ${folder} -c 'show bgp summary'`
-  return [command, "what a rack's router knows"]
-}
-
-function hints({ name: lab, racks }: LabSpec): string {
-  const { kubeconfig } = new LabPaths(lab)
-  const isDefault = lab === 'lab'
-  const rows = [
-    [`export KUBECONFIG=${kubeconfig}`, "the lab's Kubernetes API, for kubectl (Debian package kubernetes-client)"],
-    ['kubectl get pods -o wide', ''],
-    ['kubectl run web-x --image=any', 'one more pod, wired on a node'],
-    [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
-    ...(racks ? [routerHint(lab, racks)] : []),
-    [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
-    [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
-    [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
-    [`./causeway lab down${isDefault ? '' : ` --name ${lab}`}`, 'take it all away'],
-  ]
-  return `\nWhat to try next:\n${table(
-    ['', ''],
-    rows.map(([command = '', why = '']) => [`  ${command}`, why]),
-  )
-    .split('\n')
-    .slice(1)
-    .join('\n')}`
-}
-
-/** Routing daemons are for labs with racks alone: they are installed when the first of these comes. */
-function installRouter(kind: RouterKind): void {
-  if (hasRouter(kind)) return
-  const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
-  const setup = spawnSync('sh', [script, kind], { stdio: ['ignore', 2, 2] })
-  if (setup.status !== 0 || !hasRouter(kind))
-    throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
-}
-
-async function up(args: readonly string[]): Promise<number> {
-  const { spec, foreground, json } = readUpOptions(args)
-  if (spec.racks) installRouter(spec.racks.router)
-  const plugin = new URL('../../build/causeway-cni', import.meta.url).pathname
-  if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
-  const startedMs = performance.now()
-  const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)}s`.padStart(6)
-  const context = {
-    causeway: [process.execPath, ...process.execArgv, process.argv[1]!],
-    plugin,
-    say: (line: string) => process.stderr.write(`${seconds()}  ${line}\n`),
-  }
-  const stopped = foreground ? stopRequested() : undefined
-  const state = await labUp(spec, context)
-  const isConnected = await showConnectivity(spec.name, state, json)
-  context.say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
-  if (!json) print(hints(spec))
-  if (stopped) {
-    context.say('Ctrl-C takes the lab down')
-    await stopped
-    await labDown(spec.name)
-  }
-  return isConnected ? 0 : 1
-}
+import { agentRole, apiRole, controllerRole, kubeletRole } from '#/lab/up.ts'
+import { type KubeNode, type Pod } from '#/model/kubernetes.ts'
+import { noMore, options, type OptionTable } from './args.ts'
+import { type Action, type Group } from './command.ts'
+import { labNameOption } from './lab-options.ts'
+import { showConnectivity } from './lab-report.ts'
+import { print, tableWidth } from './output.ts'
 
 async function down(args: readonly string[]): Promise<number> {
-  const { values, positionals } = options(args, { name: { type: 'string', default: 'lab' } } as const)
+  const { values, positionals } = options(args, labNameOption)
   noMore(positionals)
   if (process.getuid?.() !== 0) throw new Error('must run as root: it removes network namespaces; try again with sudo')
   const { processes, namespaces } = await labDown(values.name)
@@ -153,11 +30,19 @@ async function down(args: readonly string[]): Promise<number> {
   return 0
 }
 
+const statusOptions = {
+  ...labNameOption,
+  json: { type: 'boolean', help: 'for programs' },
+} as const satisfies OptionTable
+
+/** One line, however many processes are gone. */
+export function missingText(roles: readonly string[], paths: LabPaths): string {
+  const are = roles.length === 1 ? 'is' : 'are'
+  return `! ${someOf(roles)} ${are} not running; see ${paths.log(roles[0]!)}, or run: causeway lab up --name ${paths.lab}`
+}
+
 async function status(args: readonly string[]): Promise<number> {
-  const { values, positionals } = options(args, {
-    name: { type: 'string', default: 'lab' },
-    json: { type: 'boolean' },
-  } as const)
+  const { values, positionals } = options(args, statusOptions)
   noMore(positionals)
   const paths = new LabPaths(values.name)
   const spec = readSpec(paths)
@@ -167,8 +52,7 @@ async function status(args: readonly string[]): Promise<number> {
   const agents = labNodes(spec).map(({ name }) => agentRole(name))
   const wanted = [...routerRoles(spec), apiRole, controllerRole, kubeletRole, ...agents]
   const missing = wanted.filter((role) => !running.has(role))
-  if (!values.json)
-    for (const role of missing) print(`! ${role} is not running; see ${paths.log(role)}, or run: causeway lab up`)
+  if (!values.json && missing.length > 0) print(wrapText(missingText(missing, paths), tableWidth()))
   if (missing.includes(apiRole)) return 1
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const { items: nodes } = await client.list<KubeNode>(nodesPath())
@@ -177,77 +61,29 @@ async function status(args: readonly string[]): Promise<number> {
   return isConnected && missing.length === 0 ? 0 : 1
 }
 
-/** What a background process of the lab needs to know: it reads the rest from the lab's own files. */
-function labOf(args: readonly string[]) {
-  const { values } = options(args, { name: { type: 'string', default: 'lab' } } as const)
-  const paths = new LabPaths(values.name)
-  const spec = readSpec(paths)
-  if (spec === undefined) throw new Error(`no lab "${values.name}" is up`)
-  const log = createLogger({ level: 'info', write: print, now: () => new Date().toISOString() })
-  return { spec, paths, log }
+const downCommand: Action = {
+  name: 'down',
+  summary: 'take a lab away, whatever is left of it',
+  options: labNameOption,
+  run: down,
 }
 
-async function serveApi(args: readonly string[]): Promise<number> {
-  const { spec, paths, log } = labOf(args)
-  const server = await serveLabApi(spec, paths, log)
-  log.info('stopping', { signal: await stopRequested() })
-  await server[Symbol.asyncDispose]()
-  return 0
+const statusCommand: Action = {
+  name: 'status',
+  summary: 'show nodes and pods of a lab, and probe every pair of pods',
+  about: 'Exit status 0 when all runs, and every pod reaches every pod.',
+  options: statusOptions,
+  run: status,
 }
 
-async function servePods(args: readonly string[]): Promise<number> {
-  const { spec, paths, log } = labOf(args)
-  await using client = await connect({ kubeconfig: paths.kubeconfig })
-  const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
-  await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
-  kubelet.start()
-  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, { log })
-  await api.start({
-    readyz: () =>
-      kubelet.isSettled ? { status: 200, body: 'ok\n' } : { status: 503, body: 'not all pods run as they should\n' },
-  })
-  log.info('stopping', { signal: await stopRequested() })
-  return 0
-}
-
-/** The last two are the lab's own background processes. */
-const actions: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  up,
-  down,
-  status,
-  'serve-api': serveApi,
-  'serve-pods': servePods,
-}
-
-export const labCommand: Command = {
+export const labCommand: Group = {
   name: 'lab',
   summary: 'several nodes on this machine: up, down, status',
-  help: `usage: causeway lab up [OPTIONS] | down [--name NAME] | status [--name NAME] [--json]
-
-Up makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; it probes every pair of pods and
-returns, leaving the lab running. Up again mends what is missing, or changes the number of nodes, routing or mesh.
-Exit status 0 when every pod reaches every pod.
-
-  --nodes N             how many nodes                                         (3)
-  --pods N              how many pods on each                                  (2)
-  --families F          ipv4, ipv6 or dual                                     (dual)
-  --cluster-cidrs LIST  CIDRs of all pods     (10.244.0.0/16,fd10:244::/48)
-  --mtu BYTES           MTU of the underlay                                    (1500)
-  --subnets N           underlay subnets, joined by a router                   (1)
-  --routing MODE        vxlan, native or auto; a lab that is up can change     (vxlan)
-  --mesh M              BGP sessions between nodes: full, none, or auto, through route
-                        reflectors where they are many       (none with VXLAN or racks, else auto)
-  --racks N             racks of nodes, each with a router that speaks BGP
-  --tors N              routers of each rack, 1 or 2                           (1)
-  --router KIND         the routers' daemon, bird or frr                       (bird)
-  --node-asns PLAN      one AS number for all nodes, or one for each rack      (one)
-  --bfd                 BFD between routers and nodes
-  --name NAME           for more than one lab at a time                        (lab)
-  --foreground          stay, and take the lab down at Ctrl-C
-  --json                for programs`,
-  run: async ([action, ...args]) => {
-    const run = action === undefined ? undefined : actions[action]
-    if (run === undefined) throw new UsageError(`lab ${action ?? ''}: expected up, down or status`)
-    return run(args)
+  verbs: {
+    up: async () => (await import('./lab-up.ts')).labUpCommand,
+    down: async () => downCommand,
+    status: async () => statusCommand,
+    'serve-api': async () => (await import('./lab-serve.ts')).serveApiCommand,
+    'serve-pods': async () => (await import('./lab-serve.ts')).servePodsCommand,
   },
 }

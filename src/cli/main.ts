@@ -1,59 +1,44 @@
-// The command line: a table of commands, and what every one of them shares: help, errors, exit status.
+// The command line: what every command shares: signals, output, help, errors, exit status.
+// first, so that no signal is lost while the rest is read
+import './signals.ts'
 import { messageOf } from '#/lib/log.ts'
 import { UsageError } from './args.ts'
-import { type Command, print } from './command.ts'
+import { rootCommand } from './commands.ts'
+import { find, findAction } from './dispatch.ts'
+import { helpOf } from './help.ts'
+import { guardOutput, isOutputLost, print } from './output.ts'
 
-/** Each command's code is read when it is asked for: an agent is to hold nothing of the lab in memory. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  lab: async () => (await import('./lab.ts')).labCommand,
-  status: async () => (await import('./status.ts')).statusCommand,
-  plan: async () => (await import('./plan.ts')).planCommand,
-  bgp: async () => (await import('./bgp.ts')).bgpCommand,
-  ipam: async () => (await import('./ipam.ts')).ipamCommand,
-  clean: async () => (await import('./clean.ts')).cleanCommand,
-  install: async () => (await import('./install.ts')).installCommand,
-  uninstall: async () => (await import('./install.ts')).uninstallCommand,
-  agent: async () => (await import('./agent.ts')).agentCommand,
-  controller: async () => (await import('./controller.ts')).controllerCommand,
+function wantsHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '--help' || arg === '-h')
 }
 
-async function help(): Promise<string> {
-  const all = await Promise.all(Object.values(commands).map(async (load) => load()))
-  return `causeway: node-to-node networking for Kubernetes that shows its work
-
-usage: causeway COMMAND [OPTIONS]
-
-${all.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
-  ${'help'.padEnd(12)}help on a command: causeway help lab
-
-Exit status: 0 yes, 1 no or failed, 2 wrong use.`
-}
-
-async function main([name, ...args]: readonly string[]): Promise<number> {
-  if (name === undefined || name === '-h' || name === '--help' || (name === 'help' && args.length === 0)) {
-    print(await help())
-    return name === undefined ? 2 : 0
+async function main(args: readonly string[]): Promise<number> {
+  if (args.length === 0) {
+    print(await helpOf('causeway', rootCommand))
+    return 2
   }
-  const wanted = name === 'help' ? args[0]! : name
-  const load = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined
-  if (load === undefined) {
-    throw new UsageError(`there is no command "${wanted}"; there are ${Object.keys(commands).join(', ')}`)
-  }
-  const command = await load()
-  if (name === 'help' || args.includes('--help') || args.includes('-h')) {
-    print(command.help)
+  const words = args[0] === '--version' ? ['version', ...args.slice(1)] : args
+  if (wantsHelp(words)) {
+    const { path, command } = await find('causeway', rootCommand, words)
+    print(await helpOf(path, command))
     return 0
   }
-  return command.run(args)
+  const action = await findAction('causeway', rootCommand, words)
+  return action.command.run(action.args)
 }
 
+guardOutput()
 // no await at the top level: the bundle is CommonJS (docs/decisions/0004-bundle.md)
-void main(process.argv.slice(2)).then(
-  (status) => {
+void main(process.argv.slice(2))
+  .catch((error: unknown) => {
+    process.stderr.write(`causeway: ${messageOf(error)}\n`)
+    return error instanceof UsageError ? 2 : 1
+  })
+  .then((status) => {
     process.exitCode = status
-  },
-  (error: unknown) => {
-    console.error(`causeway: ${messageOf(error)}`)
-    process.exitCode = error instanceof UsageError ? 2 : 1
-  },
-)
+    // a write that failed is known a moment later
+    process.on('exit', () => {
+      if (isOutputLost() && status === 0) process.exitCode = 1
+    })
+  })

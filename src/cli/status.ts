@@ -2,9 +2,11 @@
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
+import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf } from './agents.ts'
+import { renderAnswers } from './answers.ts'
 import { noMore, options } from './args.ts'
-import { type Command, print, printJson } from './command.ts'
+import { type Action } from './command.ts'
+import { print, printJson, tableWidth } from './output.ts'
 import { problemLines } from './problem-lines.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
@@ -20,8 +22,7 @@ function readinessText({ readiness: { state, reasons } }: AgentStatus): string {
   return reasons.length === 0 ? state : `${state}: ${reasons.map(({ message }) => message).join('; ')}`
 }
 
-function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
-  if (value === undefined) return `${node}: ${error}`
+function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
     `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
@@ -36,6 +37,7 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
         ageSince(sinceMs),
         message ?? '',
       ]),
+      { width: tableWidth(), labelledBy: [0, 1] },
     ),
   ]
   if (value.endpoints.length > 0) {
@@ -45,27 +47,25 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
       each.hostDevice,
       each.isReady ? 'ready' : 'being set up',
     ])
-    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows))
+    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows, { width: tableWidth() }))
   }
   if (value.problems.length > 0) lines.push('', ...problemLines(value.problems, '!'))
   return lines.join('\n')
 }
 
-export const statusCommand: Command = {
+export const statusCommand: Action = {
   name: 'status',
   summary: 'show every kernel object that Causeway keeps, and its state',
-  help: `usage: causeway status [--node NAME] [--lab NAME] [--json]
+  about: `Exit status 0 when all agents are ready and every object is as it should be. A problem has a code, such as CW1103, of which docs/problems.md tells more.
 
-Exit status 0 when all agents are ready and every object is as it should be. A problem has a code, such as CW1103, of which
-docs/problems.md tells more.
-
-${agentOptionsHelp}`,
+${agentOptionsNote}`,
+  options: agentOptions,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
     const answers = await answersOf(values, 'status')
     if (values.json) printJson(answers)
-    else print(answers.map(render).join('\n\n'))
+    else print(renderAnswers(answers, (_node, value) => render(value)))
     return answers.every(isFine) ? 0 : 1
   },
 }

@@ -1,41 +1,40 @@
-// What somebody may have meant by a word that is not known: the known word that the fewest slips of the hand lead to.
+// The name that a mistyped one most likely stands for.
 
-/**
- * Optimal string alignment distance: how many characters to insert, delete, replace, or swap with their neighbour, to get from one
- * word to the other.
- */
-function distance(from: string, to: string): number {
+/** How many letters have to be added, left out, changed or swapped with their neighbour to make `b` of `a`. */
+function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
-  let last = Array.from({ length: to.length + 1 }, (_, column) => column)
-  for (let row = 1; row <= from.length; row += 1) {
-    const current = [row]
-    for (let column = 1; column <= to.length; column += 1) {
-      const isSame = from[row - 1] === to[column - 1]
-      let least = Math.min(last[column]! + 1, current[column - 1]! + 1, last[column - 1]! + (isSame ? 0 : 1))
-      const isSwap = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]
-      if (isSwap) least = Math.min(least, beforeLast[column - 2]! + 1)
-      current.push(least)
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1
+      let cost = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + change)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        cost = Math.min(cost, beforeLast[j - 2]! + 1)
+      row.push(cost)
     }
     beforeLast = last
-    last = current
+    last = row
   }
-  return last[to.length]!
+  return last[b.length]!
 }
 
-/**
- * The known word that is most like `word`, whatever the case of its letters; the first of several that are equally like it.
- * undefined when more than a third of the letters differ: a guess would then mislead.
- */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const lower = word.toLowerCase()
-  let best: string | undefined
-  let leastDistance = Infinity
-  for (const candidate of known) {
-    const slips = distance(lower, candidate.toLowerCase())
-    const mostSlips = Math.max(lower.length, candidate.length) / 3
-    if (slips > mostSlips || slips >= leastDistance) continue
-    best = candidate
-    leastDistance = slips
-  }
-  return best
+/** The one of `names` that is like `text`; undefined when none is. A third of the letters may differ. */
+export function nearest(text: string, names: readonly string[]): string | undefined {
+  const wanted = text.toLowerCase()
+  const close = names
+    .map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))
+    .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(Math.max(name.length, wanted.length) / 3)))
+    .toSorted((a, b) => a.distance - b.distance)
+  const [best] = close
+  if (best !== undefined) return best.name
+  // the beginning of one name alone is as good as the name
+  const begun = names.filter((name) => wanted.length > 1 && name.toLowerCase().startsWith(wanted))
+  return begun.length === 1 ? begun[0] : undefined
+}
+
+/** `; did you mean NAME?`, or nothing. For the end of an error message. */
+export function didYouMean(text: string, names: readonly string[]): string {
+  const name = nearest(text, names)
+  return name === undefined ? '' : `; did you mean ${name}?`
 }

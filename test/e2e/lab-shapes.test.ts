@@ -82,7 +82,7 @@ test('wrong input gets one clear line, the right exit status, and nothing half d
     [['lab', 'status', '--name', 'absent'], 1, /no lab "absent" is up/],
     [['frobnicate'], 2, /there is no command "frobnicate"/],
     [['status', '--lab', 'absent'], 2, /there is no lab "absent"/],
-    [['agent'], 1, /CAUSEWAY_NODE_NAME="": expected the name/],
+    [['agent'], 2, /CAUSEWAY_NODE_NAME="": expected the name/],
     [['controller'], 1, /.+/],
   ]
   // the default name of a lab, and the one that is asked for

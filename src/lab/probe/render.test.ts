@@ -62,17 +62,63 @@ test('a cell says which of its probes failed, as short as it goes', () => {
   }
 })
 
-test('failures are listed, the first twenty of them', () => {
+test('one cause of failures is one line, with where and an example', () => {
   const pods = podsOf(4)
-  const rendered = renderMatrix(
-    pods,
-    resultsOf(pods, (probe) => probe.includes('v6')),
+  const rendered = (isBroken: (probe: string) => boolean): string[] => {
+    const lines = renderMatrix(pods, resultsOf(pods, isBroken)).split('\n')
+    return lines.slice(lines.findIndex((line) => line.startsWith('12 pairs, 48 probes: ')))
+  }
+  const [summary, ...all] = rendered((probe) => probe.includes('v6'))
+  assert.match(summary!, /^12 pairs, 48 probes: 24 ok, 24 failed/)
+  assert.deepEqual(all, ['24 probes: no reply within 100 ms; such as web-1 → web-2 icmp v6'])
+  // web-1 and web-3 are on node-1
+  assert.deepEqual(rendered((probe) => /^web-[13] web-[24]/.test(probe)).slice(1), [
+    '16 probes from node-1: no reply within 100 ms; such as web-1 → web-2 icmp v4',
+  ])
+  assert.deepEqual(rendered((probe) => probe === 'web-1 web-2 tcp v4').slice(1), [
+    'web-1 → web-2 tcp v4: no reply within 100 ms',
+  ])
+})
+
+/** Twenty nodes with two pods each. */
+const twenty = Array.from({ length: 40 }, (_, index) => ({
+  ...podsOf(40)[index]!,
+  node: `node-${Math.floor(index / 2) + 1}`,
+}))
+
+test('twenty nodes fit 80 columns: those that are not ok, and with whom', () => {
+  const render = (isBroken: (probe: string) => boolean): string[] => {
+    const lines = renderMatrix(twenty, resultsOf(twenty, isBroken), { width: 80 }).split('\n')
+    for (const line of lines) assert.ok(line.length <= 80, line)
+    return lines
+  }
+  assert.equal(render(() => false)[0], '20 nodes of 20: ok to and from all others')
+  assert.deepEqual(render((probe) => probe.startsWith('web-1 web-3 ')).slice(0, 4), [
+    'NODE    OK TO    OK FROM  NOT OK WITH',
+    'node-1  308/312  312/312  node-2',
+    'node-2  312/312  308/312  node-1',
+    '18 nodes of 20: ok to and from all but these',
+  ])
+  // node-3 is gone
+  const gone = render((probe) => /\bweb-[56] /.test(probe))
+  assert.deepEqual(gone.slice(1, 3), [
+    'node-3  0/312  0/312    node-1, node-2, node-3 and 17 more',
+    '19 nodes of 20: ok to and from all but these',
+  ])
+  assert.match(gone.join('\n'), /^\d+ probes from and to node-3: no reply/m)
+})
+
+test('there is a whole matrix where there is room', () => {
+  const results = resultsOf(twenty, () => false)
+  assert.equal(renderMatrix(twenty, results, { width: 300 }), renderMatrix(twenty, results))
+  assert.match(
+    renderMatrix(
+      podsOf(12),
+      resultsOf(podsOf(12), () => false),
+      { width: 80 },
+    ),
+    /^from . to  pods  node-1/,
   )
-  const lines = rendered.split('\n')
-  const summary = lines.findIndex((line) => line.startsWith('12 pairs, 48 probes: 24 ok, 24 failed'))
-  assert.equal(lines[summary + 1], 'web-1 → web-2 icmp v6: no reply within 100 ms')
-  assert.equal(lines[summary + 20]?.startsWith('web-4 → '), true)
-  assert.deepEqual(lines.slice(summary + 21), ['and 4 more'])
 })
 
 test('many pods are shown by node', () => {

@@ -1,12 +1,13 @@
 // The connectivity matrix as text that a person reads at once. Pure.
 import { styleText } from 'node:util'
 import type { Family } from '#/lib/addr.ts'
-import { table } from '#/lib/table.ts'
+import { someOf } from '#/lib/some-of.ts'
+import { table, widthOf } from '#/lib/table.ts'
+import { wrapText } from '#/lib/wrap.ts'
 import type { ProbePod, ProbeResult, Protocol } from './types.ts'
 
 /** With more pods than this the matrix is one of nodes. */
 const podsShown = 12
-const failuresShown = 20
 const nothingHere = '-'
 
 type Paint = (colour: 'green' | 'red', text: string) => string
@@ -72,6 +73,40 @@ function nodeMatrix(pods: readonly ProbePod[], results: readonly ProbeResult[], 
   )
 }
 
+/** For as many nodes as there may be: those with a failed probe, and with whom. */
+function nodeList(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint): string {
+  const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
+  const nodes = [...new Set(pods.map(({ node }) => node))]
+  const cellOf = cellsOf(results, (pod) => nodeOf.get(pod) ?? nothingHere)
+  const outcome = (cells: readonly Cell[]): string => nodeCell(cells.flat(), paint)
+  const isBad = (cell: Cell): boolean => cell.some(({ ok }) => !ok)
+  const badWith = new Map(
+    nodes.map((node) => [node, nodes.filter((other) => isBad(cellOf(node, other)) || isBad(cellOf(other, node)))]),
+  )
+  // where a node is gone, all others fail with it: that is told of the one
+  const isGone = (node: string): boolean => badWith.get(node)!.length > nodes.length / 2
+  const isShown = (node: string): boolean => isGone(node) || badWith.get(node)!.some((other) => !isGone(other))
+  const rows = nodes.filter(isShown).map((node) => {
+    const to = nodes.map((other) => cellOf(node, other))
+    const from = nodes.map((other) => cellOf(other, node))
+    return [node, outcome(to), outcome(from), someOf(badWith.get(node)!)]
+  })
+  const good = nodes.length - rows.length
+  const rest = `${count(good, 'node', 'nodes')} of ${nodes.length}: ${paint('green', 'ok')} to and from all ${rows.length === 0 ? 'others' : 'but these'}`
+  if (rows.length === 0) return rest
+  return [table(['NODE', 'OK TO', 'OK FROM', 'NOT OK WITH'], rows), ...(good === 0 ? [] : [rest])].join('\n')
+}
+
+/** The most telling form that fits. */
+function matrixOf(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint, width: number): string {
+  const forms = [...(pods.length > podsShown ? [] : [podMatrix]), nodeMatrix]
+  for (const form of forms) {
+    const text = form(pods, results, paint)
+    if (text.split('\n').every((line) => widthOf(line) <= width)) return text
+  }
+  return nodeList(pods, results, paint)
+}
+
 /** The value that this share of the (sorted) values does not exceed. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
@@ -95,25 +130,48 @@ function summary(results: readonly ProbeResult[]): string {
   return `${counts}: ${good} ok, ${results.length - good} failed${end}`
 }
 
-function failures(results: readonly ProbeResult[]): string[] {
-  const lines = results
-    .filter(({ ok }) => !ok)
-    .map(({ from, to, protocol, family, problem }) => `${from} → ${to} ${protocol} v${family}: ${problem ?? 'failed'}`)
-  const more = lines.length - failuresShown
-  return more > 0 ? [...lines.slice(0, failuresShown), `and ${more} more`] : lines
+/** What all of these failures have to do with: one node, if there is one. */
+function placeOf(failed: readonly ProbeResult[], nodeOf: ReadonlyMap<string, string>): string {
+  const ends = failed.map(({ from, to }) => [nodeOf.get(from), nodeOf.get(to)] as const)
+  for (const node of new Set(ends.flat())) {
+    if (node === undefined) continue
+    if (ends.every(([from, to]) => from === node && to === node)) return ` within ${node}`
+    if (ends.every(([from]) => from === node)) return ` from ${node}`
+    if (ends.every(([, to]) => to === node)) return ` to ${node}`
+    if (ends.every((both) => both.includes(node))) return ` from and to ${node}`
+  }
+  return ''
+}
+
+/** A line for each cause, which is what the kernel said: how often, where, and an example. */
+function failures(pods: readonly ProbePod[], results: readonly ProbeResult[]): string[] {
+  const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
+  const groups = Map.groupBy(
+    results.filter(({ ok }) => !ok),
+    ({ problem }) => problem ?? 'failed',
+  )
+  return [...groups]
+    .toSorted(([, a], [, b]) => b.length - a.length)
+    .map(([problem, failed]) => {
+      const { from, to, protocol, family } = failed[0]!
+      const example = `${from} → ${to} ${protocol} v${family}`
+      if (failed.length === 1) return `${example}: ${problem}`
+      return `${failed.length} probes${placeOf(failed, nodeOf)}: ${problem}; such as ${example}`
+    })
 }
 
 /**
- * The matrix (rows try columns; "ok", or what failed), a summary line, and a line for each of the first failures.
- * With many pods it is a matrix of nodes, whose cells say how many probes of how many were ok.
+ * The matrix (rows try columns; "ok", or what failed), a summary line, and a line for each cause of failures.
+ * With many pods it is a matrix of nodes, whose cells say how many probes of how many were ok; where that is wider than
+ * `width`, a list of the nodes that are not ok with all others.
  */
 export function renderMatrix(
   pods: readonly ProbePod[],
   results: readonly ProbeResult[],
-  { color = false }: { readonly color?: boolean } = {},
+  { color = false, width = Infinity }: { readonly color?: boolean; readonly width?: number } = {},
 ): string {
   // whether colours are wanted is the caller's decision, not that of the stream that styleText would look at
   const paint: Paint = (colour, text) => (color ? styleText(colour, text, { validateStream: false }) : text)
-  const matrix = (pods.length > podsShown ? nodeMatrix : podMatrix)(pods, results, paint)
-  return [matrix, '', summary(results), ...failures(results)].join('\n')
+  const lines = [summary(results), ...failures(pods, results)].map((line) => wrapText(line, width))
+  return [matrixOf(pods, results, paint, width), '', ...lines].join('\n')
 }

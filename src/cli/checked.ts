@@ -1,0 +1,12 @@
+// Settings that cannot be are wrong use, whether an option gives them or the environment.
+import { messageOf } from '#/lib/log.ts'
+import { UsageError } from './args.ts'
+
+/** What `read` returns; what it throws becomes a UsageError, exit status 2. */
+export function checked<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new UsageError(messageOf(error))
+  }
+}

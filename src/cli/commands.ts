@@ -1,0 +1,23 @@
+// All commands. Each one's code is read when it is asked for: an agent is to hold nothing of the lab in memory.
+import { type Group } from './command.ts'
+
+export const rootCommand: Group = {
+  name: 'causeway',
+  summary: 'node-to-node networking for Kubernetes',
+  about: 'causeway: node-to-node networking for Kubernetes that shows its work',
+  verbs: {
+    lab: async () => (await import('./lab.ts')).labCommand,
+    status: async () => (await import('./status.ts')).statusCommand,
+    plan: async () => (await import('./plan.ts')).planCommand,
+    bgp: async () => (await import('./bgp.ts')).bgpCommand,
+    ipam: async () => (await import('./ipam.ts')).ipamCommand,
+    clean: async () => (await import('./clean.ts')).cleanCommand,
+    install: async () => (await import('./install.ts')).installCommand,
+    uninstall: async () => (await import('./uninstall.ts')).uninstallCommand,
+    agent: async () => (await import('./agent.ts')).agentCommand,
+    controller: async () => (await import('./controller.ts')).controllerCommand,
+    completion: async () => (await import('./completion.ts')).completionCommand(rootCommand),
+    version: async () => (await import('./version.ts')).versionCommand,
+    help: async () => (await import('./help-command.ts')).helpCommand(rootCommand),
+  },
+}

@@ -1,0 +1,57 @@
+// What `lab up` and `lab status` show of a lab: nodes, pods, and whether every pod reaches every other.
+import { table } from '#/lib/table.ts'
+import { probeLab, probePods } from '#/lab/connectivity.ts'
+import { renderMatrix } from '#/lab/probe/render.ts'
+import { type LabState } from '#/lab/up.ts'
+import {
+  conditionOf,
+  internalAddressesOf,
+  type KubeNode,
+  nodeNameOf,
+  type Pod,
+  podAddressesOf,
+  podCIDRsOf,
+  podPhaseOf,
+} from '#/model/kubernetes.ts'
+import { print, printJson, tableWidth } from './output.ts'
+
+function renderNodes(nodes: readonly KubeNode[]): string {
+  const rows = nodes.map((node) => [
+    node.metadata.name,
+    conditionOf(node, 'Ready').status === 'True' ? 'ready' : conditionOf(node, 'Ready').message,
+    internalAddressesOf(node).addrs.join(' '),
+    podCIDRsOf(node).prefixes.join(' '),
+  ])
+  return table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS'], byName(rows), { width: tableWidth() })
+}
+
+function renderPods(pods: readonly Pod[]): string {
+  const rows = pods.map((pod) => [
+    pod.metadata.namespace === 'default' ? pod.metadata.name : `${pod.metadata.namespace}/${pod.metadata.name}`,
+    nodeNameOf(pod),
+    podPhaseOf(pod).toLowerCase(),
+    podAddressesOf(pod).addrs.join(' '),
+  ])
+  return table(['POD', 'NODE', 'STATE', 'ADDRESSES'], byName(rows), { width: tableWidth() })
+}
+
+function byName(rows: string[][]): string[][] {
+  return rows.toSorted((a, b) => a[0]!.localeCompare(b[0]!, 'en', { numeric: true }))
+}
+
+/** Probes all pairs and shows the outcome; true when every probe arrived. */
+export async function showConnectivity(lab: string, { nodes, pods }: LabState, json: boolean): Promise<boolean> {
+  const probed = probePods(lab, pods)
+  const results = await probeLab(probed)
+  if (json) {
+    printJson({
+      nodes: nodes.map((node) => ({ name: node.metadata.name, podCIDRs: podCIDRsOf(node).prefixes })),
+      pods: probed.map(({ name, node, addrs }) => ({ name, node, addrs })),
+      probes: results,
+    })
+  } else {
+    print(`\n${renderNodes(nodes)}\n\n${renderPods(pods)}\n`)
+    if (probed.length > 1) print(renderMatrix(probed, results, { width: tableWidth() }))
+  }
+  return results.every(({ ok }) => ok)
+}

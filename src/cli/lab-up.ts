@@ -1,0 +1,114 @@
+// `causeway lab up`.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { table } from '#/lib/table.ts'
+import { labDown } from '#/lab/down.ts'
+import { LabPaths } from '#/lab/paths.ts'
+import { hasRouter } from '#/lab/routers/daemons.ts'
+import { type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
+import { labUp } from '#/lab/up.ts'
+import { type Action } from './command.ts'
+import { readUpOptions, upOptions } from './lab-options.ts'
+import { showConnectivity } from './lab-report.ts'
+import { print, tableWidth } from './output.ts'
+import { statusOfSignal, stopRequested, until } from './signals.ts'
+
+/** What a router of the first rack knows, in the words of its own command line. */
+function routerHint(lab: string, { router }: LabRacks): [string, string] {
+  const folder = new LabPaths(lab).router('rack-1')
+  const command =
+    router === 'bird'
+      ? `birdc -s ${folder}/bird.ctl show route all`
+      : `vtysh --vty_socket ${folder} -c 'show bgp summary'`
+  return [command, "what a rack's router knows"]
+}
+
+function hints({ name: lab, racks }: LabSpec): string {
+  const { kubeconfig } = new LabPaths(lab)
+  const isDefault = lab === 'lab'
+  const rows = [
+    [`export KUBECONFIG=${kubeconfig}`, "the lab's Kubernetes API, for kubectl (Debian package kubernetes-client)"],
+    ['kubectl get pods -o wide', ''],
+    ['kubectl run web-x --image=any', 'one more pod, wired on a node'],
+    [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
+    ...(racks ? [routerHint(lab, racks)] : []),
+    [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
+    [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
+    [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
+    [`./causeway lab down${isDefault ? '' : ` --name ${lab}`}`, 'take it all away'],
+  ]
+  const isNarrow = table(['', ''], rows)
+    .split('\n')
+    .some((line) => line.length + 2 > tableWidth())
+  const lines = isNarrow
+    ? // a command stays in one line, to be copied
+      rows.flatMap(([command = '', why = '']) => [...(why === '' ? [] : [`  # ${why}`]), `  ${command}`])
+    : table(
+        ['', ''],
+        rows.map(([command = '', why = '']) => [`  ${command}`, why]),
+      )
+        .split('\n')
+        .slice(1)
+  return ['\nWhat to try next:', ...lines].join('\n')
+}
+
+/** Routing daemons are for labs with racks alone: they are installed when the first of these comes. */
+function installRouter(kind: RouterKind): void {
+  if (hasRouter(kind)) return
+  const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
+  const setup = spawnSync('sh', [script, kind], { stdio: ['ignore', 2, 2] })
+  if (setup.status !== 0 || !hasRouter(kind))
+    throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
+}
+
+/** What is left of a lab when its making was broken off. Every step makes sure of a state, so it can go on at any. */
+export function interruptedText(lab: string): string {
+  return [
+    `interrupted: lab "${lab}" is there in part, and its processes go on`,
+    `  to go on:      causeway lab up --name ${lab}`,
+    `  to remove it:  causeway lab down --name ${lab}`,
+  ].join('\n')
+}
+
+async function up(args: readonly string[]): Promise<number> {
+  const { spec, foreground, json } = readUpOptions(args)
+  if (spec.racks) installRouter(spec.racks.router)
+  const plugin = new URL('../../build/causeway-cni', import.meta.url).pathname
+  if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
+  const startedMs = performance.now()
+  const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)}s`.padStart(6)
+  const context = {
+    causeway: [process.execPath, ...process.execArgv, process.argv[1]!],
+    plugin,
+    say: (line: string) => process.stderr.write(`${seconds()}  ${line}\n`),
+  }
+  const stopped = stopRequested()
+  let isUp = false
+  void stopped.then((signal) => {
+    if (isUp && foreground) return
+    process.stderr.write(`${interruptedText(spec.name)}\n`)
+    // between two steps: what is written is written whole, and nothing more is begun
+    process.exit(statusOfSignal(signal))
+  })
+  const state = await labUp(spec, context)
+  const isConnected = await showConnectivity(spec.name, state, json)
+  context.say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
+  if (!json) print(hints(spec))
+  isUp = true
+  if (foreground) {
+    context.say('Ctrl-C takes the lab down')
+    await until(stopped)
+    await labDown(spec.name)
+  }
+  return isConnected ? 0 : 1
+}
+
+export const labUpCommand: Action = {
+  name: 'up',
+  summary: 'make a lab, or mend or change the one that is there',
+  about: `Makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; probes every pair of pods and returns, leaving the lab running.
+
+Up again mends what is missing. A lab that is there keeps the options it was made with; --nodes, --pods, --routing and --mesh can change it. Exit status 0 when every pod reaches every pod.`,
+  options: upOptions,
+  run: up,
+}

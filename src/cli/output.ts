@@ -1,0 +1,45 @@
+// What commands print, and where it goes when nobody reads it any more.
+let isStdoutLost = false
+
+/**
+ * A reader that is gone (`causeway … | head`) is no error, and ends no command half-way: output is dropped, work goes on.
+ * Anything else that goes wrong with stdout, such as a full disk, is told once.
+ */
+export function guardOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || isStdoutLost) return
+    isStdoutLost = true
+    process.stderr.write(`causeway: the output could not be written: ${error.message}\n`)
+  })
+  // there is nobody left to tell
+  process.stderr.on('error', () => {})
+}
+
+/** Whether output was lost for another reason than that its reader went away. */
+export function isOutputLost(): boolean {
+  return isStdoutLost
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, 2))
+}
+
+/** Help is never wider, so that it can be read anywhere. */
+export const helpWidth = 80
+
+export type Terminal = { readonly isTTY?: boolean; readonly columns?: number }
+
+/** Columns that tables may take: those of the terminal, else what COLUMNS says, else any number. */
+export function outputWidth(terminal: Terminal, env: Readonly<Record<string, string | undefined>>): number {
+  const asked = Number(env['COLUMNS'])
+  if (terminal.isTTY && terminal.columns) return terminal.columns
+  return Number.isInteger(asked) && asked > 0 ? asked : Infinity
+}
+
+export function tableWidth(): number {
+  return outputWidth(process.stdout, process.env)
+}

@@ -1,0 +1,49 @@
+// `causeway uninstall`: the objects of an installation, printed or deleted, and the nodes cleaned.
+import { systemClock } from '#/cluster/clock.ts'
+import { isApiError } from '#/cluster/errors.ts'
+import { removeAll } from '#/install/apply.ts'
+import { cleanNodes, forgetRouting } from '#/install/clean-up.ts'
+import { allIdentities } from '#/install/manifests.ts'
+import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
+import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+
+const uninstallOptions = {
+  'keep-nodes': { type: 'boolean', help: 'only delete the objects: forwarding on the nodes goes on' },
+  timeout: { type: 'string', value: 'SECONDS', default: '300', help: 'how long to wait for the nodes' },
+  ...clusterOptions,
+} as const satisfies OptionTable
+
+export const uninstallCommand: Action = {
+  name: 'uninstall',
+  summary: 'print what to delete from a cluster, or delete it and clean the nodes',
+  about: `Prints the objects of an installation, for "kubectl delete -f -", which leaves the nodes as they are. With --apply it first runs "causeway clean --files" on every node in place of the agent, waits for all, and then deletes the objects. Pods that run then lose their network: drain the nodes before, or delete the pods once another network is there.`,
+  options: uninstallOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, uninstallOptions)
+    noMore(positionals)
+    const namespace = namespaceIn(values.namespace)
+    const timeoutMs = wholeNumber('timeout', values.timeout) * 1000
+    const isDryRun = values['dry-run'] === true
+    const gone = allIdentities(namespace)
+    if (!values.apply && !isDryRun) {
+      print(toYaml(gone.toReversed()))
+      return 0
+    }
+    await using client = await connectTo(values.kubeconfig)
+    if (!isDryRun && !values['keep-nodes']) {
+      try {
+        const nodes = await cleanNodes(client, namespace, { timeoutMs, clock: systemClock })
+        print(`${nodes} nodes cleaned`)
+      } catch (error) {
+        // there is no DaemonSet: nothing runs on the nodes, and the rest can go
+        if (!isApiError(error, 404)) throw error
+        print(`no agents in namespace ${namespace}: no node was cleaned`)
+      }
+      await forgetRouting(client)
+    }
+    await removeAll(client, gone, { isDryRun, say: print })
+    return 0
+  },
+}
