@@ -5,31 +5,11 @@
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    90xx the agent itself
 
-/** What the object of a problem is, which decides whose trouble it is. */
-export type Concern =
-  /** A Node object, of this node or of another one: all agents see it. */
-  | 'node'
-  /** An object that holds for all nodes: all agents see it. */
-  | 'cluster object'
-  /** An object of the cluster that is of this node alone. */
-  | 'own object'
-  | 'kernel'
-  | 'file'
-  | 'pod'
-  | 'agent'
-
-type Entry = {
-  readonly title: string
-  readonly about: Concern
-  /** How Causeway knows: continues "known from". */
-  readonly how: string
-  /** What to do, as a command to the reader. Safe to follow as it stands. */
-  readonly remedy: string
-}
+import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
+import { type ProblemEntry } from './problem-entry.ts'
 
 const registerAnew =
   'drain the node, so that its pods are made anew elsewhere, then delete its Node object and restart its kubelet, which registers it anew; deleted without a drain, its pods end with it'
-const fromDefinition = 'the spec of the object, compared with what docs/bgp-objects.md says that its fields may be'
 const fromKernel = "the kernel's answer when the agent read or changed the object"
 const seeKernel = 'make what the kernel asks for in its words; the agent tries again by itself'
 const fromStore = "the agent's state file, compared with the veths and namespaces of this node"
@@ -338,74 +318,7 @@ export const problemCatalogue = {
     how: 'the addresses that pods of this node have, and whether the state file can be written',
     remedy: 'delete pods from this node, or give it a larger pod CIDR; free space where the disk is full',
   },
-  CW4001: {
-    title: 'An object is not looked at',
-    about: 'cluster object',
-    how: 'the name of the object: of its kind only one counts',
-    remedy: 'write what it says into the object named "default", then delete it',
-  },
-  CW4002: {
-    title: 'A field of an object cannot be used',
-    about: 'cluster object',
-    how: fromDefinition,
-    remedy: 'correct the field; until then its default holds',
-  },
-  CW4003: {
-    title: "A field of this node's BGPNode cannot be used",
-    about: 'own object',
-    how: fromDefinition,
-    remedy: 'correct the field; until then its default holds',
-  },
-  CW4004: {
-    title: 'A BGPPeer is kept down: a field that protects it cannot be used',
-    about: 'cluster object',
-    how: fromDefinition,
-    remedy:
-      'correct the field; until then there is no session, because one without that protection is not what was asked for',
-  },
-  CW4101: {
-    title: 'Two BGPPeers are with one neighbour',
-    about: 'cluster object',
-    how: 'spec.peerAddress and spec.device of the BGPPeers that select this node; the one whose name sorts first is taken',
-    remedy: 'delete one of the two, or let their spec.nodeSelector select different nodes',
-  },
-  CW4102: {
-    title: 'A password of BGP cannot be used',
-    about: 'cluster object',
-    how: 'what the API tells of the Secret',
-    remedy:
-      'correct the Secret, the reference to it, or the right to read it; until then there is no session, because none is tried without its password',
-  },
-  CW4103: {
-    title: 'A reflector client is of another AS',
-    about: 'cluster object',
-    how: 'spec.peerASN and the AS of this node',
-    remedy: 'remove spec.reflectorClient, or correct spec.peerASN',
-  },
-  CW4104: {
-    title: 'A family of a BGPPeer is left out',
-    about: 'cluster object',
-    how: 'spec.families of the BGPPeer, and the addresses and pod CIDRs of this node',
-    remedy: 'give the node an address of that family, or take it out of spec.families',
-  },
-  CW4105: {
-    title: 'A passive BGPPeer waits for connections that cannot come',
-    about: 'cluster object',
-    how: 'spec.mode of the BGPPeer and spec.listenPort of the BGPConfiguration',
-    remedy: 'set spec.listenPort of the BGPConfiguration, or another spec.mode',
-  },
-  CW4106: {
-    title: 'The node mesh cannot be as it is configured',
-    about: 'cluster object',
-    how: 'the spec of the BGPConfiguration and the labels of all nodes',
-    remedy: 'correct the field',
-  },
-  CW4107: {
-    title: 'Two nodes have one router id',
-    about: 'node',
-    how: 'the addresses of all nodes, of which the router ids are made',
-    remedy: "set spec.routerID of this node's BGPNode",
-  },
+  ...bgpProblemCatalogue,
   CW5001: {
     title: 'A variable is no setting',
     about: 'agent',
@@ -424,6 +337,6 @@ export const problemCatalogue = {
     how: 'the error with which its thread ended',
     remedy: 'mend what the error names; if it names nothing outside of Causeway, report it',
   },
-} as const satisfies Readonly<Record<`CW${number}`, Entry>>
+} as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>
 
 export type ProblemCode = keyof typeof problemCatalogue

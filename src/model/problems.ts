@@ -1,6 +1,7 @@
 // A problem: something that keeps Causeway from doing its work, or that its operator should know. Code, object, what is known, how it
 // is known and what to do stand apart. Pure.
-import { type Concern, problemCatalogue, type ProblemCode } from './problem-catalogue.ts'
+import { problemCatalogue, type ProblemCode } from './problem-catalogue.ts'
+import { type Concern } from './problem-entry.ts'
 
 export type Problem = {
   readonly code: ProblemCode
