@@ -11,7 +11,7 @@ import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
-import { type PlanDatapath } from '#/plan/datapath-plan.ts'
+import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
@@ -136,9 +136,9 @@ export class PodsPart implements AsyncDisposable {
   }
 
   /** What the datapaths want that these pods have, and the one that new pods get. */
-  plansFor(ports: readonly PortState[]): readonly PlanDatapath[] {
+  plansFor(ports: readonly PortState[]): readonly PlannedDatapath[] {
     const used = new Set<DatapathName>([this.#datapath, ...ports.map(({ datapath }) => datapath)])
-    return datapathNames.filter((name) => used.has(name)).map((name) => datapathKinds[name].plan)
+    return datapathNames.filter((name) => used.has(name)).map((name) => datapathKinds[name])
   }
 
   /** Changes made through this are our own. */

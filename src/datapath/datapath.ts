@@ -5,7 +5,7 @@ import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type PodAddress } from '#/model/network.ts'
-import { type PlanDatapath } from '#/plan/datapath-plan.ts'
+import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
@@ -83,12 +83,8 @@ export type DatapathDeps = {
 }
 
 /** A datapath as the registry knows it: nothing is open yet. */
-export type DatapathKind = {
+export type DatapathKind = PlannedDatapath & {
   readonly name: DatapathName
-  /** By which device pods' packets come into the node's own stack, and leave it towards pods. */
-  readonly podDevice: string
-  /** The kernel objects that it wants. Pure. */
-  readonly plan: PlanDatapath
   readonly hostSide: HostSide
   /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
   readonly tryOut: (netlink: Netlink) => void

@@ -15,8 +15,10 @@ export type DatapathObjects = {
   readonly sysctls: readonly DesiredSysctl[]
   readonly links: readonly DesiredLink[]
   readonly addresses: readonly DesiredAddress[]
-  /** By which device pods' packets come into the node's own stack, and leave it towards pods. */
-  readonly podDevice: string
 }
 
-export type PlanDatapath = (input: DatapathInput) => DatapathObjects
+export type PlannedDatapath = {
+  /** By which device pods' packets come into the node's own stack, and leave it towards pods. */
+  readonly podDevice: string
+  readonly plan: (input: DatapathInput) => DatapathObjects
+}

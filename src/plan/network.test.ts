@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
-import { type PlanDatapath } from './datapath-plan.ts'
+import { type PlannedDatapath } from './datapath-plan.ts'
 import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
 import { RemoteNodes } from './remote-nodes.ts'
@@ -24,12 +24,14 @@ const settings = {
 }
 
 /** A datapath with one device. */
-const planPods: PlanDatapath = ({ served }) => ({
-  sysctls: [],
-  links: [{ kind: 'bridge', name: 'pods0', mac: '02:00:00:00:00:01' }],
-  addresses: served.map((cidr) => ({ device: 'pods0', addr: cidr.at(1), prefixLength: cidr.length })),
+const pods: PlannedDatapath = {
   podDevice: 'pods0',
-})
+  plan: ({ served }) => ({
+    sysctls: [],
+    links: [{ kind: 'bridge', name: 'pods0', mac: '02:00:00:00:00:01' }],
+    addresses: served.map((cidr) => ({ device: 'pods0', addr: cidr.at(1), prefixLength: cidr.length })),
+  }),
+}
 
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
@@ -42,7 +44,7 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
     keepsOverlay: false,
     underlay,
     ports: [],
-    datapaths: [planPods],
+    datapaths: [pods],
     settings,
     ...more,
   })
@@ -64,7 +66,7 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
   const peers = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   peers.update([['node-2', { ...two, routingState }]])
-  const input = { peers, isComplete: true, underlay, ports: [], datapaths: [planPods], settings }
+  const input = { peers, isComplete: true, underlay, ports: [], datapaths: [pods], settings }
   const { network, hasOverlay, podMtuBytes, deviceMtuBytes } = planNetwork({ ...input, keepsOverlay: false })
   assert.deepEqual(
     network.routes.map(({ kind, dst }) => `${kind} ${dst}`),

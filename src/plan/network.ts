@@ -14,7 +14,7 @@ import {
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type PlanDatapath } from './datapath-plan.ts'
+import { type PlannedDatapath } from './datapath-plan.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
@@ -34,7 +34,7 @@ export type PlanInput = {
   readonly isAdvertised?: boolean
   readonly ports: readonly PortState[]
   /** The datapaths that pods of this node have, or get. */
-  readonly datapaths: readonly PlanDatapath[]
+  readonly datapaths: readonly PlannedDatapath[]
   readonly settings: NetworkSettings
 }
 
@@ -139,8 +139,8 @@ export function planNetwork({
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || peers.needsOverlay)
-  const ofPods = datapaths.map((plan) => plan({ nodeName: self.name, families, served }))
-  const podDevices = ofPods.map(({ podDevice }) => podDevice)
+  const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
+  const podDevices = datapaths.map(({ podDevice }) => podDevice)
   const remote = peers.objects(hasOverlay)
   const network: DesiredNetwork = {
     sysctls: [...sysctls(families, hasOverlay, raDevices), ...ofPods.flatMap((objects) => objects.sysctls)],

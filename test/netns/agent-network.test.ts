@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { allDrivers } from '#/agent/network/drivers.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
-import { planBridge } from '#/datapath/bridge/plan.ts'
+import { bridgeDatapath } from '#/datapath/bridge/bridge.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -42,7 +42,7 @@ function network(count: number): DesiredNetwork {
       keepsOverlay: false,
       underlay,
       ports: [],
-      datapaths: [planBridge],
+      datapaths: [bridgeDatapath],
       settings,
     }).network,
     // the sysctls belong to the namespace of the calling thread, which here is the machine's

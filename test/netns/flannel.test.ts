@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allDrivers } from '#/agent/network/drivers.ts'
-import { planBridge } from '#/datapath/bridge/plan.ts'
+import { bridgeDatapath } from '#/datapath/bridge/bridge.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -129,7 +129,7 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
     keepsOverlay: false,
     underlay: mtus,
     ports: [],
-    datapaths: [planBridge],
+    datapaths: [bridgeDatapath],
     settings,
   })
   using netlink = new Netlink(0, netns)

@@ -108,7 +108,7 @@ class Node implements Disposable {
             this.refreshed.push(network)
             this.onRefresh(network)
           },
-          datapaths: () => [datapathKinds.bridge.plan],
+          datapaths: () => [datapathKinds.bridge],
           log: silent,
           onChanges() {},
           onNodes() {},

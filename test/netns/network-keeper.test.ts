@@ -65,7 +65,7 @@ class Scene implements Disposable {
           dirt: this.dirt,
           ports: () => this.ports,
           pods: { isInUse: () => true, rewire() {} },
-          datapaths: () => [datapathKinds.bridge.plan],
+          datapaths: () => [datapathKinds.bridge],
           routing: () => 'vxlan',
           log: silent,
           onChanges() {},

@@ -13,7 +13,7 @@ import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type PlanDatapath } from '#/plan/datapath-plan.ts'
+import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type NodeChange, type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
@@ -36,7 +36,7 @@ export type NetworkKeeperDeps = {
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
   /** The datapaths that these pods of this node have, and the one that new pods get. */
-  readonly datapaths: (ports: readonly PortState[]) => readonly PlanDatapath[]
+  readonly datapaths: (ports: readonly PortState[]) => readonly PlannedDatapath[]
   /** The routing that is asked for, whoever asks. */
   readonly routing: () => Routing
   /** Absent: there is no BGP. */

@@ -13,6 +13,5 @@ export function planBridge({ nodeName, families, served }: DatapathInput): Datap
       : [],
     links: [{ kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, nodeName) }],
     addresses: served.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length })),
-    podDevice: bridgeName,
   }
 }
