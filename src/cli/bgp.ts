@@ -11,7 +11,9 @@ import { Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, type AgentPlace, askAll, findAgents } from './agents.ts'
+import { renderAnswers } from './answers.ts'
 import { noMore, options, UsageError } from './args.ts'
+import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
 import { ageSince } from './age.ts'
 
@@ -39,7 +41,10 @@ function renderPeers(node: string, report: BgpPeersReport): string {
   const role = report.role === undefined ? '' : `, ${report.role}`
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
-    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows),
+    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
+      columns: outputColumns(),
+      hasNotes: true,
+    }),
   ].join('\n')
 }
 
@@ -62,7 +67,7 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
     ...(isExplained ? [whyOf(route)] : []),
   ])
   const columns = ['PREFIX', 'NEXT HOP', 'PEER', 'AS PATH', 'PREFERENCE', 'MED', 'USE', ...(isExplained ? ['WHY'] : [])]
-  return `${node}\n${table(columns, rows)}`
+  return `${node}\n${table(columns, rows, { columns: outputColumns(), hasNotes: isExplained })}`
 }
 
 /** Paths to one prefix stay in their order, which is that of their rank. */
@@ -85,7 +90,7 @@ function renderAdvertised(node: string, report: BgpAdvertisedReport, isExplained
     ...(isExplained ? [notBecause === undefined ? '' : `not told, because ${notBecause}`] : []),
   ])
   const columns = ['PREFIX', 'TO', 'NEXT HOP', 'AS PATH', 'COMMUNITIES', ...(isExplained ? ['WHY NOT'] : [])]
-  return `${node}\n${table(columns, rows)}`
+  return `${node}\n${table(columns, rows, { columns: outputColumns(), hasNotes: isExplained })}`
 }
 
 /** The path with what it is about; throws UsageError for a prefix that is none. */
@@ -124,6 +129,15 @@ type AnyReport = { readonly silentBecause?: string; readonly peers?: BgpPeersRep
 
 function isFine({ value }: AgentAnswer<AnyReport>): boolean {
   return value !== undefined && (value.peers ?? []).every(({ state }) => state === 'Established')
+}
+
+/** Each speaker's answer; nodes without one are told of together. */
+function renderBgp(
+  answers: readonly AgentAnswer<AnyReport>[],
+  render: (node: string, value: unknown) => string,
+): string {
+  const silentBecause = ({ silentBecause: why }: AnyReport) => (why === undefined ? undefined : `no BGP: ${why}`)
+  return renderAnswers(answers, ({ node, value }) => render(node, value), { silentBecause })
 }
 
 async function reset(agents: readonly AgentPlace[], peer: string, isHard: boolean): Promise<number> {
@@ -178,15 +192,7 @@ ${agentOptionsHelp}`,
     const answers = await askAll<AnyReport>(findAgents(values), withFilter(wanted.path, { ...values, isExplained }))
     const render = (node: string, value: unknown): string => wanted.render(node, value, isExplained)
     if (values.json) printJson(answers)
-    else print(answers.map((answer) => renderAnswer(answer, render)).join('\n\n'))
+    else print(renderBgp(answers, render))
     return answers.every(isFine) ? 0 : 1
   },
-}
-
-function renderAnswer(
-  { node, value, error }: AgentAnswer<AnyReport>,
-  render: (node: string, value: unknown) => string,
-): string {
-  if (value === undefined) return `${node}: ${error}`
-  return value.silentBecause === undefined ? render(node, value) : `${node}: no BGP: ${value.silentBecause}`
 }

@@ -4,38 +4,42 @@ import { type IpamFindings, type IpamReport, type ReleaseReport } from '#/agent/
 import { Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { table } from '#/lib/table.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, type AgentPlace, askAll, findAgents } from './agents.ts'
+import { ageSince } from './age.ts'
+import { agentOptions, agentOptionsHelp, type AgentPlace, askAll, findAgents } from './agents.ts'
+import { problemLines, renderAnswers, type Told } from './answers.ts'
 import { noMore, options, UsageError } from './args.ts'
+import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
 
 const ipamOptions = { ...agentOptions, force: { type: 'boolean' } } as const
 
-function renderShow({ node, value, error }: AgentAnswer<IpamReport>): string {
-  if (value === undefined) return `${node}: ${error}`
+function renderShow({ node, value }: Told<IpamReport>, columns: number): string {
   const cidrs = value.cidrs.map(({ cidr, total, used, coolingDown, free }) => [cidr, total, used, coolingDown, free])
   const addresses = value.addresses.map((row) => [
     row.addr,
     row.state,
     row.pod,
     row.containerId?.slice(0, 13) ?? '',
-    row.since ?? '',
+    row.since === undefined ? '' : ageSince(Date.parse(row.since)),
     row.netns ?? '',
     row.why ?? '',
   ])
   const leaks = value.leaksReleased === 0 ? '' : `, ${value.leaksReleased} leaked endpoints released since it started`
   return [
     `${node}${leaks}`,
-    table(['POD CIDR', 'ADDRESSES', 'USED', 'COOLING DOWN', 'FREE'], cidrs),
+    table(['POD CIDR', 'ADDRESSES', 'USED', 'COOLING DOWN', 'FREE'], cidrs, { columns }),
     '',
-    table(['ADDRESS', 'STATE', 'POD', 'CONTAINER', 'SINCE', 'NAMESPACE', 'WHY'], addresses),
+    table(['ADDRESS', 'STATE', 'POD', 'CONTAINER', 'SINCE', 'NAMESPACE', 'WHY'], addresses, {
+      columns,
+      hasNotes: true,
+    }),
   ].join('\n')
 }
 
-function renderCheck({ node, value, error }: AgentAnswer<IpamFindings>): string {
-  if (value === undefined) return `${node}: ${error}`
+function renderCheck({ node, value }: Told<IpamFindings>): string {
   const { endpoints, findings } = value
   const verdict = findings.length === 0 ? 'agree' : 'disagree'
-  const lines = findings.map(({ object, message }) => `! ${object}: ${message}`)
+  const lines = problemLines(findings).map((line) => `! ${line}`)
   return [`${node}: store and kernel ${verdict} on ${endpoints} pod interfaces`, ...lines].join('\n')
 }
 
@@ -100,13 +104,13 @@ ${agentOptionsHelp}`,
     if (verb === 'show') {
       const answers = await askAll<IpamReport>(findAgents(values), '/ipam')
       if (isJson) printJson(answers)
-      else print(answers.map(renderShow).join('\n\n'))
+      else print(renderAnswers(answers, (told) => renderShow(told, outputColumns())))
       return answers.every(({ value }) => value !== undefined) ? 0 : 1
     }
     if (verb !== 'check') throw new UsageError(`expected show, check or release, not "${verb ?? ''}"`)
     const answers = await askAll<IpamFindings>(findAgents(values), '/ipam/check')
     if (isJson) printJson(answers)
-    else print(answers.map(renderCheck).join('\n'))
+    else print(renderAnswers(answers, renderCheck, { separator: '\n' }))
     return answers.every(({ value }) => value !== undefined && value.findings.length === 0) ? 0 : 1
   },
 }

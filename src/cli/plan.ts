@@ -1,15 +1,20 @@
 // `causeway plan`: what the agents would change in their kernels now, as commands.
 import { type AgentPlan } from '#/agent/status.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { problemLines, renderAnswers, type Told } from './answers.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
-function render({ node, value, error }: AgentAnswer<AgentPlan>): string {
-  if (value === undefined) return `# ${node}: ${error}`
+function renderOne({ value }: Told<AgentPlan>): string {
   const lines = value.changes.flatMap(({ commands }) => commands)
-  const problems = value.problems.map(({ object, message }) => `# ${object}: ${message}`)
+  const problems = problemLines(value.problems).map((line) => `# ${line}`)
   const title = `# ${value.node}: ${lines.length === 0 ? 'the kernel is as it should be' : `${value.changes.length} changes`}`
   return [title, ...problems, ...lines].join('\n')
+}
+
+/** Commands that a shell takes: all else is a comment. */
+export function renderPlan(answers: readonly AgentAnswer<AgentPlan>[]): string {
+  return renderAnswers(answers, renderOne, { lineStart: '# ' })
 }
 
 export const planCommand: Command = {
@@ -26,7 +31,7 @@ ${agentOptionsHelp}`,
     noMore(positionals)
     const answers = await askAll<AgentPlan>(findAgents(values), '/plan')
     if (values.json) printJson(answers)
-    else print(answers.map(render).join('\n\n'))
+    else print(renderPlan(answers))
     return answers.every(({ value }) => value !== undefined && value.changes.length === 0) ? 0 : 1
   },
 }

@@ -1,9 +1,12 @@
 // `causeway status`: every object an agent keeps in its kernel, and how it is.
 import { type AgentStatus } from '#/agent/status.ts'
-import { table } from '#/lib/table.ts'
+import { causeLines } from '#/lib/causes.ts'
+import { table, wrap } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
+import { problemLines, renderAnswers, type Told } from './answers.ts'
 import { noMore, options } from './args.ts'
+import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
@@ -15,16 +18,20 @@ function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   )
 }
 
-function readinessText({ readiness: { state, reasons } }: AgentStatus): string {
-  return reasons.length === 0 ? state : `${state}: ${reasons.map(({ message }) => message).join('; ')}`
+/** What is wrong with an agent as a whole: why it is not ready, the API, and problems, each with the words of its cause. */
+function troublesOf({ readiness, api, problems }: AgentStatus): string[] {
+  return [
+    ...readiness.reasons.map(({ message }) => `${readiness.state}: ${message}`),
+    ...(api.lastError ? [`API: last error: ${api.lastError}`] : []),
+    ...problemLines(problems),
+  ]
 }
 
-function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
-  if (value === undefined) return `${node}: ${error}`
+function renderOne({ value }: Told<AgentStatus>, columns: number): string {
   const { api } = value
   const lines = [
-    `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
-    `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
+    `${value.node}: ${value.readiness.state}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
+    `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}`,
     '',
     table(
       ['KIND', 'OBJECT', 'STATE', 'SINCE', 'MESSAGE'],
@@ -35,6 +42,7 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
         ageSince(sinceMs),
         message ?? '',
       ]),
+      { columns, hasNotes: true },
     ),
   ]
   if (value.endpoints.length > 0) {
@@ -44,11 +52,19 @@ function render({ node, value, error }: AgentAnswer<AgentStatus>): string {
       each.hostDevice,
       each.isReady ? 'ready' : 'being set up',
     ])
-    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows))
+    lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows, { columns }))
   }
-  if (value.problems.length > 0)
-    lines.push('', ...value.problems.map(({ object, message }) => `! ${object}: ${message}`))
   return lines.join('\n')
+}
+
+/** Every agent's objects; below all of them a line for each trouble, however many agents have it. */
+export function renderStatus(answers: readonly AgentAnswer<AgentStatus>[], columns: number): string {
+  const troubles = answers.flatMap(({ node, value }) =>
+    value === undefined ? [] : troublesOf(value).map((text) => ({ subject: node, text })),
+  )
+  const lines = causeLines(troubles, 'nodes').map((line) => wrap(`! ${line}`, columns))
+  const text = renderAnswers(answers, (told) => renderOne(told, columns))
+  return lines.length === 0 ? text : `${text}\n\n${lines.join('\n')}`
 }
 
 export const statusCommand: Command = {
@@ -64,7 +80,7 @@ ${agentOptionsHelp}`,
     noMore(positionals)
     const answers = await askAll<AgentStatus>(findAgents(values), '/status')
     if (values.json) printJson(answers)
-    else print(answers.map(render).join('\n\n'))
+    else print(renderStatus(answers, outputColumns()))
     return answers.every(isFine) ? 0 : 1
   },
 }

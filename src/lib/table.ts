@@ -1,16 +1,125 @@
-// A table as plain text, as commands print it.
+// A table as plain text, as commands print it: in its natural width where there is room, else folded to the room there is.
 import { stripVTControlCharacters } from 'node:util'
 
 const gap = '  '
+const indent = '    '
 
-function widthOf(cell: string): number {
-  return stripVTControlCharacters(cell).length
+export type TableOptions = {
+  /** The room there is; without limit when not given. */
+  readonly columns?: number
+  /**
+   * The last column holds free text, such as reasons. Where there is no room for it, its cells are numbers in brackets, and each
+   * different text stands once below the table.
+   */
+  readonly hasNotes?: boolean
 }
 
-/** Lines of left-aligned columns, two spaces between them, no spaces at the ends. Colour codes take no room. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** How many columns of a terminal the text takes: those of its longest line. Colour codes take none. */
+export function textWidth(text: string): number {
+  return Math.max(...text.split('\n').map((line) => stripVTControlCharacters(line).length))
+}
+
+/** Breaks a line at spaces; `columns` is exceeded only by what has no space in it. Later lines begin with `start`. */
+export function wrap(line: string, columns: number, start: string = indent): string {
+  if (textWidth(line) <= columns) return line
+  const lines = ['']
+  for (const word of line.split(' ')) {
+    const last = lines.at(-1)!
+    const longer = last === '' ? word : `${last} ${word}`
+    if (last === '' || textWidth(longer) <= columns) lines[lines.length - 1] = longer
+    else lines.push(start + word)
+  }
+  return lines.join('\n')
+}
+
+function longestWord(cells: readonly string[]): number {
+  return Math.max(0, ...cells.flatMap((cell) => cell.split(' ').map(textWidth)))
+}
+
+function sum(widths: readonly number[]): number {
+  return widths.reduce((total, width) => total + width, 0) + gap.length * Math.max(0, widths.length - 1)
+}
+
+function columnOf(lines: readonly (readonly string[])[], column: number): string[] {
+  return lines.map((cells) => cells[column] ?? '')
+}
+
+/** A line of the table, as several where a cell is wider than its column. */
+function lineOf(cells: readonly string[], widths: readonly number[]): string {
+  const wrapped = cells.map((cell, column) => wrap(cell, widths[column]!, '').split('\n'))
+  const height = Math.max(1, ...wrapped.map(({ length }) => length))
+  const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - textWidth(text)))
+  return Array.from({ length: height }, (_, row) =>
+    widths
+      .map((width, column) => pad(wrapped[column]?.[row] ?? '', width))
+      .join(gap)
+      .trimEnd(),
+  ).join('\n')
+}
+
+/** The widths of columns that together fit, taken from the widest first; none gets narrower than its longest word. */
+function narrowed(widths: readonly number[], minima: readonly number[], columns: number): number[] {
+  const result = [...widths]
+  while (sum(result) > columns) {
+    const [widest] = result
+      .map((width, column) => ({ width, column }))
+      .filter(({ width, column }) => width > minima[column]!)
+      .toSorted((a, b) => b.width - a.width)
+    if (widest === undefined) return result
+    result[widest.column]! -= 1
+  }
+  return result
+}
+
+type Content = { readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] }
+
+/** Every different text of the last column is a numbered note. */
+function withNotes({ header, rows }: Content): Content & { readonly notes: readonly string[] } {
+  const last = header.length - 1
+  const notes = [...new Set(columnOf(rows, last))].filter((text) => text !== '')
+  const marked = rows.map((row) => {
+    const text = row[last] ?? ''
+    return [...row.slice(0, last), text === '' ? '' : `[${notes.indexOf(text) + 1}]`]
+  })
+  return { header, rows: marked, notes }
+}
+
+/** Columns that do not fit even when cells are wrapped go under their row, with their names, those on the right first. */
+function fold({ header, rows }: Content, columns: number, keepsLast: boolean): string[] {
   const lines = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))))
-  const pad = (cell: string, column: number): string => cell + ' '.repeat(widths[column]! - widthOf(cell))
-  return lines.map((cells) => cells.map(pad).join(gap).trimEnd()).join('\n')
+  const widths = header.map((_, column) => Math.max(...columnOf(lines, column).map(textWidth)))
+  const minima = header.map((_, column) => longestWord(columnOf(lines, column)))
+  const kept = header.map((_, column) => column)
+  const below: number[] = []
+  const pick = (values: readonly number[]): number[] => kept.map((column) => values[column]!)
+  while (sum(pick(minima)) > columns && kept.length > (keepsLast ? 2 : 1))
+    below.unshift(...kept.splice(keepsLast ? -2 : -1, 1))
+  const fitting = narrowed(pick(widths), pick(minima), columns)
+  const cellsOf = (cells: readonly string[]): string[] => kept.map((column) => cells[column] ?? '')
+  const under = (cells: readonly string[]): string[] => {
+    const texts = below.flatMap((column) => (cells[column] ? [`${header[column]} ${cells[column]}`] : []))
+    return texts.length === 0 ? [] : [wrap(texts.join(', '), columns - indent.length, '').replaceAll(/^/gm, indent)]
+  }
+  return [
+    lineOf(cellsOf(header), fitting),
+    ...rows.flatMap((cells) => [lineOf(cellsOf(cells), fitting), ...under(cells)]),
+  ]
+}
+
+/**
+ * Lines of left-aligned columns, two spaces between them, no spaces at the ends. Colour codes take no room. A table wider than
+ * `columns` is folded: notes go below it, cells are wrapped at spaces, and at last columns go under their row.
+ */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  { columns = Infinity, hasNotes = false }: TableOptions = {},
+): string {
+  const natural = fold({ header, rows }, Infinity, false)
+  if (textWidth(natural.join('\n')) <= columns) return natural.join('\n')
+  if (!hasNotes) return fold({ header, rows }, columns, false).join('\n')
+  const { notes, ...marked } = withNotes({ header, rows })
+  return [...fold(marked, columns, true), ...notes.map((text, index) => wrap(`[${index + 1}] ${text}`, columns))].join(
+    '\n',
+  )
 }

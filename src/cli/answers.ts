@@ -1,0 +1,45 @@
+// What several agents told, as text. Pure.
+import { causeLines } from '#/lib/causes.ts'
+import { type AgentAnswer } from './agents.ts'
+
+/** An agent's answer that has come. */
+export type Told<T> = { readonly node: string; readonly value: T }
+
+/** What a problem is about, and the kernel's or the API's words for it. */
+type Problem = { readonly object: string; readonly message: string }
+
+/**
+ * What each agent told, then a line for each cause why others told nothing: `silentBecause` says why what was told is not worth
+ * rendering, `lineStart` stands before each of these lines.
+ */
+export function renderAnswers<T>(
+  answers: readonly AgentAnswer<T>[],
+  render: (told: Told<T>) => string,
+  {
+    separator = '\n\n',
+    lineStart = '',
+    silentBecause = () => undefined,
+  }: {
+    readonly separator?: string
+    readonly lineStart?: string
+    readonly silentBecause?: (value: T) => string | undefined
+  } = {},
+): string {
+  const texts: string[] = []
+  const silent: { subject: string; text: string }[] = []
+  for (const { node, value, error } of answers) {
+    const why = value === undefined ? (error ?? 'no answer') : silentBecause(value)
+    if (why !== undefined) silent.push({ subject: node, text: why })
+    else if (value !== undefined) texts.push(render({ node, value }))
+  }
+  const lines = causeLines(silent, 'nodes').map((line) => lineStart + line)
+  return [...texts, ...(lines.length === 0 ? [] : [lines.join('\n')])].join(separator)
+}
+
+/** A line for each cause: how many objects have the problem, and the words of the first. */
+export function problemLines(problems: readonly Problem[]): string[] {
+  return causeLines(
+    problems.map(({ object, message }) => ({ subject: object, text: message })),
+    'objects',
+  )
+}
