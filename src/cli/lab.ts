@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { createLogger } from '#/lib/log.ts'
-import { table } from '#/lib/table.ts'
+import { causeLines, namesOf } from '#/lib/causes.ts'
+import { table, textWidth, wrap } from '#/lib/table.ts'
 import { AgentApi } from '#/agent/http-api.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { labDown } from '#/lab/down.ts'
@@ -28,27 +29,35 @@ import {
   podPhaseOf,
 } from '#/model/kubernetes.ts'
 import { noMore, options, UsageError } from './args.ts'
+import { outputColumns } from './columns.ts'
 import { type Command, print, printJson, stopRequested } from './command.ts'
 import { readUpOptions } from './lab-options.ts'
 
-function renderNodes(nodes: readonly KubeNode[]): string {
+function renderNodes(nodes: readonly KubeNode[], columns: number): string {
   const rows = nodes.map((node) => [
     node.metadata.name,
-    conditionOf(node, 'Ready').status === 'True' ? 'ready' : conditionOf(node, 'Ready').message,
+    conditionOf(node, 'Ready').status === 'True' ? 'ready' : 'not ready',
     internalAddressesOf(node).addrs.join(' '),
     podCIDRsOf(node).prefixes.join(' '),
   ])
-  return table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS'], byName(rows))
+  const troubles = nodes.flatMap((node) => {
+    const { status: ready, message } = conditionOf(node, 'Ready')
+    return ready === 'True' ? [] : [{ subject: node.metadata.name, text: message }]
+  })
+  return [
+    table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS'], byName(rows), { columns }),
+    ...causeLines(troubles, 'nodes').map((line) => wrap(`! ${line}`, columns)),
+  ].join('\n')
 }
 
-function renderPods(pods: readonly Pod[]): string {
+function renderPods(pods: readonly Pod[], columns: number): string {
   const rows = pods.map((pod) => [
     pod.metadata.namespace === 'default' ? pod.metadata.name : `${pod.metadata.namespace}/${pod.metadata.name}`,
     nodeNameOf(pod),
     podPhaseOf(pod).toLowerCase(),
     podAddressesOf(pod).addrs.join(' '),
   ])
-  return table(['POD', 'NODE', 'STATE', 'ADDRESSES'], byName(rows))
+  return table(['POD', 'NODE', 'STATE', 'ADDRESSES'], byName(rows), { columns })
 }
 
 function byName(rows: string[][]): string[][] {
@@ -66,8 +75,9 @@ async function showConnectivity(lab: string, { nodes, pods }: LabState, json: bo
       probes: results,
     })
   } else {
-    print(`\n${renderNodes(nodes)}\n\n${renderPods(pods)}\n`)
-    if (probed.length > 1) print(renderMatrix(probed, results))
+    const columns = outputColumns()
+    print(`\n${renderNodes(nodes, columns)}\n\n${renderPods(pods, columns)}\n`)
+    if (probed.length > 1) print(renderMatrix(probed, results, { columns }))
   }
   return results.every(({ ok }) => ok)
 }
@@ -82,7 +92,7 @@ function routerHint(lab: string, { router }: LabRacks): [string, string] {
   return [command, "what a rack's router knows"]
 }
 
-function hints({ name: lab, racks }: LabSpec): string {
+function hints({ name: lab, racks }: LabSpec, columns: number): string {
   const { kubeconfig } = new LabPaths(lab)
   const isDefault = lab === 'lab'
   const rows = [
@@ -96,13 +106,19 @@ function hints({ name: lab, racks }: LabSpec): string {
     [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
     [`./causeway lab down${isDefault ? '' : ` --name ${lab}`}`, 'take it all away'],
   ]
-  return `\nWhat to try next:\n${table(
+  const lines = table(
     ['', ''],
     rows.map(([command = '', why = '']) => [`  ${command}`, why]),
-  )
-    .split('\n')
-    .slice(1)
-    .join('\n')}`
+  ).replace(/^.*\n/, '')
+  // a command is never broken: it is there to be copied
+  const narrow = (): string =>
+    rows
+      .flatMap(([command = '', why = '']) => [
+        ...(why === '' ? [] : [wrap(`  # ${why}`, columns, '  # ')]),
+        `  ${command}`,
+      ])
+      .join('\n')
+  return `\nWhat to try next:\n${textWidth(lines) <= columns ? lines : narrow()}`
 }
 
 /** Routing daemons are for labs with racks alone: they are installed when the first of these comes. */
@@ -130,7 +146,7 @@ async function up(args: readonly string[]): Promise<number> {
   const state = await labUp(spec, context)
   const isConnected = await showConnectivity(spec.name, state, json)
   context.say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
-  if (!json) print(hints(spec))
+  if (!json) print(hints(spec, outputColumns()))
   if (stopped) {
     context.say('Ctrl-C takes the lab down')
     await stopped
@@ -152,6 +168,13 @@ async function down(args: readonly string[]): Promise<number> {
   return 0
 }
 
+/** The lab's processes that should run and do not; `roles` has at least one. */
+function notRunning(lab: string, roles: readonly string[]): string {
+  const are = roles.length === 1 ? 'is' : 'are'
+  const log = new LabPaths(lab).log(roles[0]!)
+  return `${namesOf(roles, 'processes')} ${are} not running; see ${log}, or run: causeway lab up --name ${lab}`
+}
+
 async function status(args: readonly string[]): Promise<number> {
   const { values, positionals } = options(args, {
     name: { type: 'string', default: 'lab' },
@@ -166,8 +189,7 @@ async function status(args: readonly string[]): Promise<number> {
   const agents = labNodes(spec).map(({ name }) => agentRole(name))
   const wanted = [...routerRoles(spec), apiRole, controllerRole, kubeletRole, ...agents]
   const missing = wanted.filter((role) => !running.has(role))
-  if (!values.json)
-    for (const role of missing) print(`! ${role} is not running; see ${paths.log(role)}, or run: causeway lab up`)
+  if (!values.json && missing.length > 0) print(wrap(`! ${notRunning(values.name, missing)}`, outputColumns()))
   if (missing.includes(apiRole)) return 1
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const { items: nodes } = await client.list<KubeNode>(nodesPath())

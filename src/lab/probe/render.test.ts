@@ -62,17 +62,72 @@ test('a cell says which of its probes failed, as short as it goes', () => {
   }
 })
 
-test('failures are listed, the first twenty of them', () => {
+test('failures are told by cause, with their count and an example; single ones by themselves, the first twenty of them', () => {
   const pods = podsOf(4)
-  const rendered = renderMatrix(
-    pods,
-    resultsOf(pods, (probe) => probe.includes('v6')),
-  )
+  const results = resultsOf(pods, (probe) => probe.includes('v6'))
+  const rendered = renderMatrix(pods, results)
   const lines = rendered.split('\n')
   const summary = lines.findIndex((line) => line.startsWith('12 pairs, 48 probes: 24 ok, 24 failed'))
-  assert.equal(lines[summary + 1], 'web-1 → web-2 icmp v6: no reply within 100 ms')
-  assert.equal(lines[summary + 20]?.startsWith('web-4 → '), true)
-  assert.deepEqual(lines.slice(summary + 21), ['and 4 more'])
+  assert.deepEqual(lines.slice(summary + 1), ['24 probes: no reply within 100 ms; for example web-1 → web-2 icmp v6'])
+  const different = results.map((each, index) => (each.ok ? each : { ...each, problem: `problem ${index}` }))
+  const single = renderMatrix(pods, different)
+    .split('\n')
+    .slice(summary + 1)
+  assert.equal(single[0], 'web-1 → web-2 icmp v6: problem 2')
+  assert.equal(single[19]?.startsWith('web-4 → '), true)
+  assert.deepEqual(single.slice(20), ['and 4 more'])
+})
+
+test('failures that have a pod or a node in common name it', () => {
+  const pods = podsOf(4)
+  for (const [broken, line] of [
+    [/web-\d web-3/, '12 probes to web-3: no reply within 100 ms; for example web-1 → web-3 icmp v4'],
+    [/web-3 web-\d/, '12 probes from web-3: no reply within 100 ms; for example web-3 → web-1 icmp v4'],
+    [/web-3/, '24 probes from or to web-3: no reply within 100 ms; for example web-1 → web-3 icmp v4'],
+    [
+      /web-[13] web-[24] tcp/,
+      '8 probes from pods of node-1 to pods of node-2: no reply within 100 ms; for example web-1 → web-2 tcp v4',
+    ],
+    [/web-1 web-2 icmp v6/, 'web-1 → web-2 icmp v6: no reply within 100 ms'],
+  ] as const) {
+    const results = resultsOf(pods, (probe) => broken.test(probe))
+    assert.equal(renderMatrix(pods, results).split('\n').at(-1), line)
+  }
+})
+
+/** As a lab of 20 nodes and 40 pods has them. */
+function bigLab(): ProbePod[] {
+  return podsOf(40).map((pod, index) => ({ ...pod, node: `node-${Math.floor(index / 2) + 1}` }))
+}
+
+test('the matrix of a big lab fits 80 columns, and is whole where there is room', () => {
+  const pods = bigLab()
+  const good = resultsOf(pods, () => false)
+  assert.deepEqual(renderMatrix(pods, good, { columns: 80 }).split('\n'), [
+    '20 nodes with 40 pods: ok from every pod to every pod',
+    '',
+    '1560 pairs, 6240 probes: 6240 ok, 0 failed (icmp p50 0.08 ms p99 0.08 ms, tcp',
+    '    p50 0.10 ms p99 0.10 ms)',
+  ])
+  assert.equal(renderMatrix(pods, good, { columns: 300 }), renderMatrix(pods, good))
+  assert.match(renderMatrix(pods, good), /^node-20 +2( +\d+\/\d+){20}$/m)
+})
+
+test('a node that is gone is one row of a big lab, and one line of its failures', () => {
+  const pods = bigLab()
+  // web-13 and web-14 are on node-7, web-39 on node-20 and web-3 on node-2
+  const results = resultsOf(pods, (probe) => /web-1[34]\b/.test(probe) || /web-39 web-3 tcp v6/.test(probe))
+  const lines = renderMatrix(pods, results, { columns: 80 }).split('\n')
+  assert.deepEqual(lines.slice(0, 6), [
+    '20 nodes with 40 pods; probes that were ok, of nodes where some were not:',
+    'node     from it  to it    fails with',
+    'node-7   0/312    0/312    itself, every other node',
+    'node-20  295/296  296/296  node-2',
+    '18 other nodes: all ok between them',
+    '',
+  ])
+  for (const line of lines) assert.ok(line.length <= 80, line)
+  assert.ok(lines.length < 14, lines.join('\n'))
 })
 
 test('many pods are shown by node', () => {

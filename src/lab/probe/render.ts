@@ -1,12 +1,12 @@
 // The connectivity matrix as text that a person reads at once. Pure.
 import { styleText } from 'node:util'
 import type { Family } from '#/lib/addr.ts'
-import { table } from '#/lib/table.ts'
+import { table, textWidth, wrap } from '#/lib/table.ts'
+import { failureLines, type NodeOf, troubledNodes } from './failures.ts'
 import type { ProbePod, ProbeResult, Protocol } from './types.ts'
 
 /** With more pods than this the matrix is one of nodes. */
 const podsShown = 12
-const failuresShown = 20
 const nothingHere = '-'
 
 type Paint = (colour: 'green' | 'red', text: string) => string
@@ -61,15 +61,53 @@ function podMatrix(pods: readonly ProbePod[], results: readonly ProbeResult[], p
   )
 }
 
+function nodeLookup(pods: readonly ProbePod[]): NodeOf {
+  const nodes = new Map(pods.map(({ name, node }) => [name, node]))
+  return (pod) => nodes.get(pod) ?? nothingHere
+}
+
 function nodeMatrix(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint): string {
-  const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
   const nodes = [...new Set(pods.map(({ node }) => node))]
   const podsOn = (node: string): number => pods.filter((pod) => pod.node === node).length
-  const cellOf = cellsOf(results, (pod) => nodeOf.get(pod) ?? nothingHere)
+  const cellOf = cellsOf(results, nodeLookup(pods))
   return table(
     ['from \\ to', 'pods', ...nodes],
     nodes.map((from) => [from, String(podsOn(from)), ...nodes.map((to) => nodeCell(cellOf(from, to), paint))]),
   )
+}
+
+/** Where a matrix finds no room: only what is not ok, by node. */
+function troubles(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint, columns: number): string {
+  const nodeOf = nodeLookup(pods)
+  const nodes = new Set(pods.map(({ node }) => node))
+  const all = `${count(nodes.size, 'node', 'nodes')} with ${count(pods.length, 'pod', 'pods')}`
+  const found = troubledNodes(results, nodeOf)
+  if (found.length === 0) return `${all}: ${paint('green', 'ok')} from every pod to every pod`
+  const rows = found.map(({ node, peers }, index) => {
+    // what failed with a node that has a row already counts there
+    const before = new Set(found.slice(0, index).map((each) => each.node))
+    const rest = results.filter(({ from, to }) => !before.has(nodeOf(from)) && !before.has(nodeOf(to)))
+    const others = peers.filter((peer) => peer !== node)
+    const names = others.length > 1 && others.length === nodes.size - 1 ? ['every other node'] : others
+    return [
+      node,
+      nodeCell(
+        rest.filter(({ from }) => nodeOf(from) === node),
+        paint,
+      ),
+      nodeCell(
+        rest.filter(({ to }) => nodeOf(to) === node),
+        paint,
+      ),
+      [...(peers.includes(node) ? ['itself'] : []), ...names].join(', '),
+    ]
+  })
+  const others = nodes.size - found.length
+  return [
+    `${all}; probes that were ok, of nodes where some were not:`,
+    table(['node', 'from it', 'to it', 'fails with'], rows, { columns }),
+    ...(others > 0 ? [`${count(others, 'other node', 'other nodes')}: all ok between them`] : []),
+  ].join('\n')
 }
 
 /** The value that this share of the (sorted) values does not exceed. */
@@ -95,25 +133,26 @@ function summary(results: readonly ProbeResult[]): string {
   return `${counts}: ${good} ok, ${results.length - good} failed${end}`
 }
 
-function failures(results: readonly ProbeResult[]): string[] {
-  const lines = results
-    .filter(({ ok }) => !ok)
-    .map(({ from, to, protocol, family, problem }) => `${from} → ${to} ${protocol} v${family}: ${problem ?? 'failed'}`)
-  const more = lines.length - failuresShown
-  return more > 0 ? [...lines.slice(0, failuresShown), `and ${more} more`] : lines
+export type MatrixStyle = {
+  readonly color?: boolean
+  /** The room there is; without limit when not given. */
+  readonly columns?: number
 }
 
 /**
- * The matrix (rows try columns; "ok", or what failed), a summary line, and a line for each of the first failures.
- * With many pods it is a matrix of nodes, whose cells say how many probes of how many were ok.
+ * The matrix (rows try columns; "ok", or what failed), a summary line, and a line for each cause of failures. With many pods it
+ * is a matrix of nodes, whose cells say how many probes of how many were ok; where that is too wide it tells only of nodes with
+ * failures.
  */
 export function renderMatrix(
   pods: readonly ProbePod[],
   results: readonly ProbeResult[],
-  { color = false }: { readonly color?: boolean } = {},
+  { color = false, columns = Infinity }: MatrixStyle = {},
 ): string {
   // whether colours are wanted is the caller's decision, not that of the stream that styleText would look at
   const paint: Paint = (colour, text) => (color ? styleText(colour, text, { validateStream: false }) : text)
-  const matrix = (pods.length > podsShown ? nodeMatrix : podMatrix)(pods, results, paint)
-  return [matrix, '', summary(results), ...failures(results)].join('\n')
+  const forms = pods.length > podsShown ? [nodeMatrix] : [podMatrix, nodeMatrix]
+  const matrix = forms.map((form) => form(pods, results, paint)).find((text) => textWidth(text) <= columns)
+  const lines = [summary(results), ...failureLines(results, nodeLookup(pods))]
+  return [matrix ?? troubles(pods, results, paint, columns), '', ...lines.map((line) => wrap(line, columns))].join('\n')
 }
