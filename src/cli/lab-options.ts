@@ -2,12 +2,14 @@
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { routings } from '#/model/routing.ts'
-import { existingLabs, LabPaths } from '#/lab/paths.ts'
+import { LabPaths } from '#/lab/paths.ts'
 import {
   asnPlans,
+  checkChange,
   checkSpec,
   defaultClusterCIDRs,
   familiesOf,
+  isLabName,
   LabError,
   type LabFamilies,
   type LabRacks,
@@ -20,11 +22,11 @@ import { noMore, options, UsageError, wholeNumber } from './args.ts'
 
 const upOptions = {
   name: { type: 'string', default: 'lab' },
-  nodes: { type: 'string', default: '3' },
-  pods: { type: 'string', default: '2' },
-  families: { type: 'string', default: 'dual' },
+  nodes: { type: 'string' },
+  pods: { type: 'string' },
+  families: { type: 'string' },
   'cluster-cidrs': { type: 'string' },
-  mtu: { type: 'string', default: '1500' },
+  mtu: { type: 'string' },
   subnets: { type: 'string' },
   racks: { type: 'string' },
   tors: { type: 'string' },
@@ -60,46 +62,69 @@ function cidrsOf(text: string | undefined, families: LabFamilies): Prefix[] {
   })
 }
 
+const defaultRacks: LabRacks = {
+  count: 1,
+  tors: 1,
+  router: 'bird',
+  nodeAsns: 'one',
+  bfd: false,
+}
+
 type Values = ReturnType<typeof options<typeof upOptions>>['values']
 
-function racksOf(values: Values): LabRacks | undefined {
-  if (values.racks === undefined) {
+function racksOf(values: Values, before: LabSpec | undefined): LabRacks | undefined {
+  if (values.racks === undefined && before?.racks === undefined) {
     const stray = (['tors', 'router', 'node-asns', 'bfd'] as const).find((each) => values[each] !== undefined)
     if (stray) throw new UsageError(`--${stray} is for a lab with racks: add --racks N`)
     return undefined
   }
   if (values.subnets !== undefined)
     throw new UsageError('--racks and --subnets exclude each other: each rack has a subnet of its own')
+  const { count, tors, router, nodeAsns, bfd } = { ...defaultRacks, ...before?.racks }
   return {
-    count: wholeNumber('racks', values.racks),
-    tors: wholeNumber('tors', values.tors ?? '1'),
-    router: oneOf('router', values.router ?? 'bird', routerKinds),
-    nodeAsns: oneOf('node-asns', values['node-asns'] ?? 'one', asnPlans),
-    bfd: values.bfd === true,
+    count: values.racks === undefined ? count : wholeNumber('racks', values.racks),
+    tors: values.tors === undefined ? tors : wholeNumber('tors', values.tors),
+    router: oneOf('router', values.router ?? router, routerKinds),
+    nodeAsns: oneOf('node-asns', values['node-asns'] ?? nodeAsns, asnPlans),
+    bfd: values.bfd ?? bfd,
   }
 }
 
-/** Throws UsageError. What can change while a lab is up stays as it is when nothing is said of it. */
-export function readUpOptions(args: readonly string[]) {
-  const { values, positionals } = options(args, upOptions)
-  noMore(positionals)
-  const families = oneOf('families', values.families, familyNames)
-  const racks = racksOf(values)
-  const before = existingLabs().includes(values.name) ? readSpec(new LabPaths(values.name)) : undefined
+/** The spec that the options ask for; what they say nothing of is as the lab had it, or its default. Throws UsageError. */
+function specOf(values: Values, before: LabSpec | undefined): LabSpec {
+  const families = oneOf('families', values.families ?? before?.families ?? 'dual', familyNames)
+  const racks = racksOf(values, before)
   const mesh = values.mesh ?? before?.mesh
-  const spec: LabSpec = {
+  const number = (option: 'nodes' | 'pods' | 'mtu', known: number | undefined, byDefault: number): number =>
+    values[option] === undefined ? (known ?? byDefault) : wholeNumber(option, values[option])
+  const keepsCIDRs = before !== undefined && values['cluster-cidrs'] === undefined
+  return {
     name: values.name,
-    nodes: wholeNumber('nodes', values.nodes),
+    nodes: number('nodes', before?.nodes, 3),
     families,
-    clusterCIDRs: cidrsOf(values['cluster-cidrs'], families),
-    underlayMtuBytes: wholeNumber('mtu', values.mtu),
-    subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
+    clusterCIDRs: keepsCIDRs ? before.clusterCIDRs : cidrsOf(values['cluster-cidrs'], families),
+    underlayMtuBytes: number('mtu', before?.underlayMtuBytes, 1500),
+    subnets:
+      racks?.count ?? (values.subnets === undefined ? (before?.subnets ?? 1) : wholeNumber('subnets', values.subnets)),
     ...(racks && { racks }),
     routing: oneOf('routing', values.routing ?? before?.routing ?? 'vxlan', routings),
     ...(mesh !== undefined && { mesh: oneOf('mesh', mesh, meshes) }),
-    podsPerNode: wholeNumber('pods', values.pods),
+    podsPerNode: number('pods', before?.podsPerNode, 2),
   }
+}
+
+/** Reads the options of `lab up`. Throws UsageError, also for what cannot change while the lab is up. */
+export function readUpOptions(
+  args: readonly string[],
+  specBefore: (lab: string) => LabSpec | undefined = (lab) => readSpec(new LabPaths(lab)),
+) {
+  const { values, positionals } = options(args, upOptions)
+  noMore(positionals)
+  // a name that is none is a name of no file
+  const before = isLabName(values.name) ? specBefore(values.name) : undefined
+  const spec = specOf(values, before)
   try {
+    if (before) checkChange(before, spec)
     checkSpec(spec)
   } catch (error) {
     throw error instanceof LabError ? new UsageError(error.message) : error

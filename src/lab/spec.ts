@@ -69,9 +69,39 @@ function within(what: string, value: number, min: number, max: number): void {
   }
 }
 
+export function isLabName(name: string): boolean {
+  return /^[a-z0-9]{1,12}$/.test(name)
+}
+
+/** Each option that is fixed while a lab is up, with its value as a user gives it. */
+function fixedOptions({ families, clusterCIDRs, underlayMtuBytes, subnets, racks }: LabSpec): [string, string][] {
+  return [
+    ['--racks', racks ? String(racks.count) : 'none'],
+    ...(racks ? [] : [['--subnets', String(subnets)] satisfies [string, string]]),
+    ['--families', families],
+    ['--cluster-cidrs', clusterCIDRs.join(',')],
+    ['--mtu', String(underlayMtuBytes)],
+    ['--tors', String(racks?.tors)],
+    ['--router', String(racks?.router)],
+    ['--node-asns', String(racks?.nodeAsns)],
+    ['--bfd', racks?.bfd ? 'on' : 'off'],
+  ]
+}
+
+/** Throws LabError about the first option that is to change although it cannot while the lab is up. */
+export function checkChange(before: LabSpec, spec: LabSpec): void {
+  const now = new Map(fixedOptions(before))
+  const changed = fixedOptions(spec).find(([option, value]) => now.has(option) && now.get(option) !== value)
+  if (changed === undefined) return
+  const [option, value] = changed
+  throw new LabError(
+    `${option} cannot become ${value} while lab "${spec.name}" is up: it is ${now.get(option)}; first take the lab down: causeway lab down --name ${spec.name}`,
+  )
+}
+
 /** Throws LabError with one line about the first thing that cannot be. */
 export function checkSpec(spec: LabSpec): void {
-  if (!/^[a-z0-9]{1,12}$/.test(spec.name)) {
+  if (!isLabName(spec.name)) {
     throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
   }
   within('--nodes', spec.nodes, 1, maxNodes)

@@ -18,7 +18,16 @@ import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { agentSocketOf } from './sandboxes.ts'
-import { decodeSpec, encodeSpec, LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
+import {
+  checkChange,
+  decodeSpec,
+  encodeSpec,
+  LabError,
+  labNodes,
+  type LabSpec,
+  nodeMaskSizes,
+  nodeNetns,
+} from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
@@ -43,11 +52,6 @@ export const kubeletRole = 'kubelet'
 export const controllerRole = 'controller'
 export function agentRole(node: string): string {
   return `agent-${node}`
-}
-
-/** What may not change while a lab is up. */
-function settingsOf({ nodes: _nodes, podsPerNode: _pods, routing: _routing, mesh: _mesh, ...fixed }: LabSpec): string {
-  return JSON.stringify(fixed)
 }
 
 export function readSpec(paths: LabPaths): LabSpec | undefined {
@@ -336,11 +340,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
   preflight()
   const before = readSpec(new LabPaths(spec.name))
-  if (before && settingsOf(before) !== settingsOf(spec)) {
-    throw new LabError(
-      `lab "${spec.name}" is up with other settings than these; only the number of nodes and pods, --routing and --mesh can change: causeway lab down --name ${spec.name}`,
-    )
-  }
+  if (before) checkChange(before, spec)
   try {
     return await build(spec, before, context)
   } catch (error) {
