@@ -14,9 +14,11 @@ import { serveLabApi } from '#/lab/lab-api.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { renderMatrix } from '#/lab/probe/render.ts'
+import { type ProbePod, type ProbeResult } from '#/lab/probe/types.ts'
 import { Sandboxes } from '#/lab/sandboxes.ts'
 import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
+import { labNetns } from '#/lab/underlay.ts'
 import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp, readSpec } from '#/lab/up.ts'
 import {
   conditionOf,
@@ -31,6 +33,7 @@ import {
 import { noMore, options, UsageError } from './args.ts'
 import { outputColumns } from './columns.ts'
 import { type Command, print, printJson, stopRequested } from './command.ts'
+import { Interrupted, Interruption } from './interruption.ts'
 import { readUpOptions } from './lab-options.ts'
 
 function renderNodes(nodes: readonly KubeNode[], columns: number): string {
@@ -64,10 +67,15 @@ function byName(rows: string[][]): string[][] {
   return rows.toSorted((a, b) => a[0]!.localeCompare(b[0]!, 'en', { numeric: true }))
 }
 
-/** Probes all pairs and shows the outcome; true when every probe arrived. */
-async function showConnectivity(lab: string, { nodes, pods }: LabState, json: boolean): Promise<boolean> {
+type Connectivity = { readonly pods: readonly ProbePod[]; readonly results: readonly ProbeResult[] }
+
+async function probe(lab: string, { pods }: LabState): Promise<Connectivity> {
   const probed = probePods(lab, pods)
-  const results = await probeLab(probed)
+  return { pods: probed, results: await probeLab(probed) }
+}
+
+/** Shows the lab and its matrix; true when every probe arrived. */
+function show({ nodes, pods }: LabState, { pods: probed, results }: Connectivity, json: boolean): boolean {
   if (json) {
     printJson({
       nodes: nodes.map((node) => ({ name: node.metadata.name, podCIDRs: podCIDRsOf(node).prefixes })),
@@ -130,6 +138,18 @@ function installRouter(kind: RouterKind): void {
     throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
 }
 
+/** What there is of a lab whose `up` was interrupted, and what to do with it. */
+function leftOf(lab: string): string {
+  const processes = labProcesses(lab).length
+  const namespaces = labNetns(lab).length
+  if (processes + namespaces === 0) return `nothing is left of lab "${lab}"`
+  return [
+    `lab "${lab}" has ${processes} processes and ${namespaces} namespaces so far`,
+    `  go on:      causeway lab up --name ${lab}`,
+    `  remove it:  causeway lab down --name ${lab}`,
+  ].join('\n')
+}
+
 async function up(args: readonly string[]): Promise<number> {
   const { spec, foreground, json } = readUpOptions(args)
   if (spec.racks) installRouter(spec.racks.router)
@@ -137,22 +157,29 @@ async function up(args: readonly string[]): Promise<number> {
   if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
   const startedMs = performance.now()
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)}s`.padStart(6)
-  const context = {
-    causeway: [process.execPath, ...process.execArgv, process.argv[1]!],
-    plugin,
-    say: (line: string) => process.stderr.write(`${seconds()}  ${line}\n`),
+  const say = (line: string): void => void process.stderr.write(`${seconds()}  ${line}\n`)
+  const causeway = [process.execPath, ...process.execArgv, process.argv[1]!]
+  using interruption = new Interruption()
+  try {
+    const state = await labUp(spec, { causeway, plugin, say, stop: interruption.signal })
+    const isConnected = show(state, await interruption.orStopped(probe(spec.name, state)), json)
+    say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
+    if (!json) print(hints(spec, outputColumns()))
+    if (foreground) {
+      say('Ctrl-C takes the lab down')
+      const stopped = stopRequested()
+      interruption[Symbol.dispose]()
+      await stopped
+      await labDown(spec.name)
+    }
+    return isConnected ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
+    say(error.message)
+    if (foreground) await labDown(spec.name)
+    process.stderr.write(`${leftOf(spec.name)}\n`)
+    return error.exitStatus
   }
-  const stopped = foreground ? stopRequested() : undefined
-  const state = await labUp(spec, context)
-  const isConnected = await showConnectivity(spec.name, state, json)
-  context.say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
-  if (!json) print(hints(spec, outputColumns()))
-  if (stopped) {
-    context.say('Ctrl-C takes the lab down')
-    await stopped
-    await labDown(spec.name)
-  }
-  return isConnected ? 0 : 1
 }
 
 async function down(args: readonly string[]): Promise<number> {
@@ -194,7 +221,8 @@ async function status(args: readonly string[]): Promise<number> {
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const { items: nodes } = await client.list<KubeNode>(nodesPath())
   const { items: pods } = await client.list<Pod>(podsPath())
-  const isConnected = await showConnectivity(values.name, { nodes, pods }, values.json === true)
+  const state = { nodes, pods }
+  const isConnected = show(state, await probe(values.name, state), values.json === true)
   return isConnected && missing.length === 0 ? 0 : 1
 }
 

@@ -1,0 +1,44 @@
+// Ctrl-C, or SIGTERM, during work that can be gone on with later.
+import { constants } from 'node:os'
+
+/** Why the work ended before it was done. */
+export class Interrupted extends Error {
+  override name = 'Interrupted'
+  /** As shells have it for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM. */
+  readonly exitStatus: number
+
+  constructor(signal: NodeJS.Signals) {
+    super(`interrupted (${signal})`)
+    this.exitStatus = 128 + constants.signals[signal]
+  }
+}
+
+/** Its signal is aborted with Interrupted when the process is asked to end; the second request ends the process at once. */
+export class Interruption implements Disposable {
+  readonly #controller = new AbortController()
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    this[Symbol.dispose]()
+    this.#controller.abort(new Interrupted(signal))
+  }
+
+  constructor() {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#onSignal)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** The outcome of `work`; rejects with Interrupted when the request comes first. */
+  async orStopped<T>(work: Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const stop = (): void => reject(this.signal.reason as Interrupted)
+    this.signal.addEventListener('abort', stop, { once: true })
+    if (this.signal.aborted) stop()
+    return Promise.race([work, promise]).finally(() => this.signal.removeEventListener('abort', stop))
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal)
+  }
+}
