@@ -1,5 +1,6 @@
 // What several agents told, as text. Pure.
 import { causeLines } from '#/lib/causes.ts'
+import { wrap } from '#/lib/table.ts'
 import { type AgentAnswer } from './agents.ts'
 
 /** An agent's answer that has come. */
@@ -18,10 +19,12 @@ export function renderAnswers<T>(
   {
     separator = '\n\n',
     lineStart = '',
+    columns = Infinity,
     silentBecause = () => undefined,
   }: {
     readonly separator?: string
     readonly lineStart?: string
+    readonly columns?: number
     readonly silentBecause?: (value: T) => string | undefined
   } = {},
 ): string {
@@ -32,7 +35,7 @@ export function renderAnswers<T>(
     if (why !== undefined) silent.push({ subject: node, text: why })
     else if (value !== undefined) texts.push(render({ node, value }))
   }
-  const lines = causeLines(silent, 'nodes').map((line) => lineStart + line)
+  const lines = causeLines(silent, 'nodes').map((line) => wrap(lineStart + line, columns, `${lineStart}    `))
   return [...texts, ...(lines.length === 0 ? [] : [lines.join('\n')])].join(separator)
 }
 

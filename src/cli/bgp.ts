@@ -137,7 +137,7 @@ function renderBgp(
   render: (node: string, value: unknown) => string,
 ): string {
   const silentBecause = ({ silentBecause: why }: AnyReport) => (why === undefined ? undefined : `no BGP: ${why}`)
-  return renderAnswers(answers, ({ node, value }) => render(node, value), { silentBecause })
+  return renderAnswers(answers, ({ node, value }) => render(node, value), { silentBecause, columns: outputColumns() })
 }
 
 async function reset(agents: readonly AgentPlace[], peer: string, isHard: boolean): Promise<number> {

@@ -92,6 +92,7 @@ ${agentOptionsHelp}`,
     const { values, positionals } = options(args, ipamOptions)
     const [verb, ...rest] = positionals
     const isJson = values.json === true
+    const columns = outputColumns()
     if (values.force === true && verb !== 'release') throw new UsageError('--force goes with release')
     if (verb === 'release') {
       const [addr, ...more] = rest
@@ -104,13 +105,13 @@ ${agentOptionsHelp}`,
     if (verb === 'show') {
       const answers = await askAll<IpamReport>(findAgents(values), '/ipam')
       if (isJson) printJson(answers)
-      else print(renderAnswers(answers, (told) => renderShow(told, outputColumns())))
+      else print(renderAnswers(answers, (told) => renderShow(told, columns), { columns }))
       return answers.every(({ value }) => value !== undefined) ? 0 : 1
     }
     if (verb !== 'check') throw new UsageError(`expected show, check or release, not "${verb ?? ''}"`)
     const answers = await askAll<IpamFindings>(findAgents(values), '/ipam/check')
     if (isJson) printJson(answers)
-    else print(renderAnswers(answers, renderCheck, { separator: '\n' }))
+    else print(renderAnswers(answers, renderCheck, { separator: '\n', columns }))
     return answers.every(({ value }) => value !== undefined && value.findings.length === 0) ? 0 : 1
   },
 }

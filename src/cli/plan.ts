@@ -1,20 +1,22 @@
 // `causeway plan`: what the agents would change in their kernels now, as commands.
 import { type AgentPlan } from '#/agent/status.ts'
+import { wrap } from '#/lib/table.ts'
 import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
 import { problemLines, renderAnswers, type Told } from './answers.ts'
 import { noMore, options } from './args.ts'
+import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
 
-function renderOne({ value }: Told<AgentPlan>): string {
+function renderOne({ value }: Told<AgentPlan>, columns: number): string {
   const lines = value.changes.flatMap(({ commands }) => commands)
-  const problems = problemLines(value.problems).map((line) => `# ${line}`)
+  const problems = problemLines(value.problems).map((line) => wrap(`# ${line}`, columns, '#     '))
   const title = `# ${value.node}: ${lines.length === 0 ? 'the kernel is as it should be' : `${value.changes.length} changes`}`
   return [title, ...problems, ...lines].join('\n')
 }
 
 /** Commands that a shell takes: all else is a comment. */
-export function renderPlan(answers: readonly AgentAnswer<AgentPlan>[]): string {
-  return renderAnswers(answers, renderOne, { lineStart: '# ' })
+export function renderPlan(answers: readonly AgentAnswer<AgentPlan>[], columns: number): string {
+  return renderAnswers(answers, (told) => renderOne(told, columns), { lineStart: '# ', columns })
 }
 
 export const planCommand: Command = {
@@ -31,7 +33,7 @@ ${agentOptionsHelp}`,
     noMore(positionals)
     const answers = await askAll<AgentPlan>(findAgents(values), '/plan')
     if (values.json) printJson(answers)
-    else print(renderPlan(answers))
+    else print(renderPlan(answers, outputColumns()))
     return answers.every(({ value }) => value !== undefined && value.changes.length === 0) ? 0 : 1
   },
 }

@@ -32,7 +32,9 @@ test('agents that do not answer for one reason are one line', () => {
   const answers = nodes.map((node) => ({ node, error: `no agent answers on /run/${node}/agent.sock: ENOENT` }))
   const line = '20 nodes (node-1, node-2, node-3 and 17 more): no agent answers on /run/node-1/agent.sock: ENOENT'
   assert.equal(renderStatus(answers, Infinity), line)
-  assert.equal(renderPlan(answers), `# ${line}`)
+  assert.equal(renderPlan(answers, Infinity), `# ${line}`)
+  // a plan stays one that a shell takes
+  for (const each of renderPlan(answers, 40).split('\n')) assert.match(each, /^#/)
 })
 
 test('an API that no agent reaches is told of once; what one agent alone has keeps its line', () => {
@@ -54,7 +56,7 @@ test('an API that no agent reaches is told of once; what one agent alone has kee
 test('one cause of many objects of a plan is one comment', () => {
   const problems = nodes.map((node) => ({ object: `node ${node}`, message: 'no InternalIP' }))
   const value = { node: 'node-1', changes: [], problems } as AgentPlan
-  assert.deepEqual(renderPlan([{ node: 'node-1', value }]).split('\n'), [
+  assert.deepEqual(renderPlan([{ node: 'node-1', value }], Infinity).split('\n'), [
     '# node-1: the kernel is as it should be',
     '# 20 objects (node node-1, node node-2, node node-3 and 17 more): no InternalIP',
   ])

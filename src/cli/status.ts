@@ -63,7 +63,7 @@ export function renderStatus(answers: readonly AgentAnswer<AgentStatus>[], colum
     value === undefined ? [] : troublesOf(value).map((text) => ({ subject: node, text })),
   )
   const lines = causeLines(troubles, 'nodes').map((line) => wrap(`! ${line}`, columns))
-  const text = renderAnswers(answers, (told) => renderOne(told, columns))
+  const text = renderAnswers(answers, (told) => renderOne(told, columns), { columns })
   return lines.length === 0 ? text : `${text}\n\n${lines.join('\n')}`
 }
 

@@ -38,3 +38,21 @@ test('a subject that fails twice for one reason counts once', () => {
     ['cw-br0: no such device'],
   )
 })
+
+test('texts that differ in an address alone have one cause', () => {
+  const noRoute = (prefix: string) => `no route to ${prefix}: no address family in common`
+  const failures = [
+    { subject: 'node/node-5', text: noRoute('10.244.1.0/24') },
+    { subject: 'node/node-5', text: noRoute('fd10:244:0:f::/64') },
+    { subject: 'node/node-6', text: noRoute('::/0') },
+    { subject: 'node/node-7', text: 'connect ECONNREFUSED 172.30.1.1:6443' },
+    { subject: 'node/node-8', text: 'connect ECONNREFUSED [fd30::1]:6443' },
+    { subject: 'node/node-9', text: 'connect ETIMEDOUT 172.30.1.1:6443' },
+  ]
+  assert.deepEqual(causeLines(failures, 'objects'), [
+    '2 objects (node/node-5, node/node-6): no route to 10.244.1.0/24: no address family in common',
+    'node/node-7: connect ECONNREFUSED 172.30.1.1:6443',
+    'node/node-8: connect ECONNREFUSED [fd30::1]:6443',
+    'node/node-9: connect ETIMEDOUT 172.30.1.1:6443',
+  ])
+})

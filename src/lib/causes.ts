@@ -10,12 +10,17 @@ export type Failure = {
 
 const namesShown = 3
 
-/** The text without the names, which is the same for all that the cause concerns. */
+const address = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
+
+/** The text without the names and without addresses, which is the same for all that the cause concerns. */
 function causeOf({ subject, text, names = [subject] }: Failure): string {
   return names
     .filter((name) => name !== '')
     .toSorted((a, b) => b.length - a.length)
-    .reduce((rest, name) => rest.replaceAll(new RegExp(`(?<![\\w-])${RegExp.escape(name)}(?![\\w-])`, 'g'), '\0'), text)
+    .reduce(
+      (rest, name) => rest.replaceAll(new RegExp(`(?<![\\w-])${RegExp.escape(name)}(?![\\w-])`, 'g'), '\0'),
+      text.replaceAll(address, '\0'),
+    )
 }
 
 /** Failures with the same cause, those that came first at the front. */
