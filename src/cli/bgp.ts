@@ -41,7 +41,7 @@ function renderPeers(node: string, report: BgpPeersReport): string {
   const role = report.role === undefined ? '' : `, ${report.role}`
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
-    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
+    table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RCVD', 'ACC', 'ADV', 'BFD', 'WHY NOT'], rows, {
       columns: outputColumns(),
       hasNotes: true,
     }),
@@ -66,7 +66,7 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
     useOf(route),
     ...(isExplained ? [whyOf(route)] : []),
   ])
-  const columns = ['PREFIX', 'NEXT HOP', 'PEER', 'AS PATH', 'PREFERENCE', 'MED', 'USE', ...(isExplained ? ['WHY'] : [])]
+  const columns = ['PREFIX', 'NEXT HOP', 'PEER', 'AS PATH', 'PREF', 'MED', 'USE', ...(isExplained ? ['WHY'] : [])]
   return `${node}\n${table(columns, rows, { columns: outputColumns(), hasNotes: isExplained })}`
 }
 
@@ -164,7 +164,8 @@ export const bgpCommand: Command = {
        causeway bgp reset PEER [--hard] [OPTIONS]
        causeway bgp speak CONFIG.json
 
-peers        every neighbour, the state of its session and why it is down; exit status 1 unless all are established
+peers        every neighbour, the state of its session and why it is down; exit status 1 unless all are established;
+             RCVD, ACC, ADV: how many routes were received, accepted, advertised
 routes       every path received, which of them is used, and whether the kernel has it
 advertised   what is told to whom
 reset        asks the neighbour for its routes again, or with --hard ends the session and lets it come back

@@ -271,7 +271,8 @@ export const labCommand: Command = {
   help: `usage: causeway lab up [OPTIONS] | down [--name NAME] | status [--name NAME] [--json]
 
 Up makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; it probes every pair of pods and
-returns, leaving the lab running. Up again mends what is missing, or changes the number of nodes, routing or mesh.
+returns, leaving the lab running. Up again, which needs no options but the name, mends what is missing, or changes the
+number of nodes and pods, routing or mesh.
 Exit status 0 when every pod reaches every pod.
 
   --nodes N             how many nodes                                         (3)

@@ -57,6 +57,9 @@ test('notes that find no room stand below the table, each different one once, wr
       '[2] busy',
     ].join('\n'),
   )
+  // without notes their column is none
+  const silent = rows.map((row) => row.toSpliced(2, 1, ''))
+  assert.equal(table(header, silent, { columns: 27, hasNotes: true }).split('\n')[0], 'KIND   OBJECT')
   // where there is room, a row tells all about itself
   assert.equal(table(header, rows, { columns: 100, hasNotes: true }), table(header, rows))
 })
@@ -90,4 +93,10 @@ test('a table of any width fits, as long as its words do, and loses none of them
       assert.ok(textWidth(text) <= columns, `${columns}: ${text}`)
       for (let column = 0; column < 8; column += 1) assert.ok(text.includes(`c${column}`))
     }
+})
+
+test('a table may have more rows, and more notes, than a call takes arguments', () => {
+  const rows = Array.from({ length: 300_000 }, (_, row) => [`10.0.0.0/${row}`, 'one two three', `because of ${row}`])
+  const lines = table(['PREFIX', 'PATH', 'WHY'], rows, { columns: 30, hasNotes: true }).split('\n')
+  assert.equal(lines.at(-1), '[300000] because of 299999')
 })

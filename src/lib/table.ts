@@ -14,9 +14,14 @@ export type TableOptions = {
   readonly hasNotes?: boolean
 }
 
+/** Not Math.max(...): a table may have more rows than a call takes arguments. */
+function largest(numbers: readonly number[]): number {
+  return numbers.reduce((most, each) => Math.max(most, each), 0)
+}
+
 /** How many columns of a terminal the text takes: those of its longest line. Colour codes take none. */
 export function textWidth(text: string): number {
-  return Math.max(...text.split('\n').map((line) => stripVTControlCharacters(line).length))
+  return largest(text.split('\n').map((line) => stripVTControlCharacters(line).length))
 }
 
 /** Breaks a line at spaces; `columns` is exceeded only by what has no space in it. Later lines begin with `start`. */
@@ -33,7 +38,7 @@ export function wrap(line: string, columns: number, start: string = indent): str
 }
 
 function longestWord(cells: readonly string[]): number {
-  return Math.max(0, ...cells.flatMap((cell) => cell.split(' ').map(textWidth)))
+  return largest(cells.flatMap((cell) => cell.split(' ').map(textWidth)))
 }
 
 function sum(widths: readonly number[]): number {
@@ -73,21 +78,20 @@ function narrowed(widths: readonly number[], minima: readonly number[], columns:
 
 type Content = { readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] }
 
-/** Every different text of the last column is a numbered note. */
+/** Every different text of the last column is a numbered note; the column goes when there is none. */
 function withNotes({ header, rows }: Content): Content & { readonly notes: readonly string[] } {
   const last = header.length - 1
   const notes = [...new Set(columnOf(rows, last))].filter((text) => text !== '')
-  const marked = rows.map((row) => {
-    const text = row[last] ?? ''
-    return [...row.slice(0, last), text === '' ? '' : `[${notes.indexOf(text) + 1}]`]
-  })
+  const marks = new Map(notes.map((text, index) => [text, `[${index + 1}]`]))
+  if (notes.length === 0) return { header: header.slice(0, last), rows: rows.map((row) => row.slice(0, last)), notes }
+  const marked = rows.map((row) => [...row.slice(0, last), marks.get(row[last] ?? '') ?? ''])
   return { header, rows: marked, notes }
 }
 
 /** Columns that do not fit even when cells are wrapped go under their row, with their names, those on the right first. */
 function fold({ header, rows }: Content, columns: number, keepsLast: boolean): string[] {
   const lines = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...columnOf(lines, column).map(textWidth)))
+  const widths = header.map((_, column) => largest(columnOf(lines, column).map(textWidth)))
   const minima = header.map((_, column) => longestWord(columnOf(lines, column)))
   const kept = header.map((_, column) => column)
   const below: number[] = []
