@@ -96,7 +96,7 @@ test('a table of any width fits, as long as its words do, and loses none of them
 })
 
 test('a table may have more rows, and more notes, than a call takes arguments', () => {
-  const rows = Array.from({ length: 300_000 }, (_, row) => [`10.0.0.0/${row}`, 'one two three', `because of ${row}`])
+  const rows = Array.from({ length: 150_000 }, (_, row) => [`10.0.0.0/${row}`, 'one two three', `because of ${row}`])
   const lines = table(['PREFIX', 'PATH', 'WHY'], rows, { columns: 30, hasNotes: true }).split('\n')
-  assert.equal(lines.at(-1), '[300000] because of 299999')
+  assert.equal(lines.at(-1), '[150000] because of 149999')
 })

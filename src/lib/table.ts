@@ -19,9 +19,14 @@ function largest(numbers: readonly number[]): number {
   return numbers.reduce((most, each) => Math.max(most, each), 0)
 }
 
+/** Most text has no colour codes, and a table may be long. */
+function lineWidth(line: string): number {
+  return line.includes('\u001B') ? stripVTControlCharacters(line).length : line.length
+}
+
 /** How many columns of a terminal the text takes: those of its longest line. Colour codes take none. */
 export function textWidth(text: string): number {
-  return largest(text.split('\n').map((line) => stripVTControlCharacters(line).length))
+  return largest(text.split('\n').map(lineWidth))
 }
 
 /** Breaks a line at spaces; `columns` is exceeded only by what has no space in it. Later lines begin with `start`. */
