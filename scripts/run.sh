@@ -10,5 +10,8 @@ case "${1:-} ${2:-}" in
   *) young=1 ;;
 esac
 memory="--max-semi-space-size=$young --no-turbofan"
+# Threads for files, DNS, slow system calls and the one that waits for descriptors (docs/decisions/0009-one-watcher-of-descriptors.md):
+# DNS takes up to half of them, and the rest must do for an ADD that comes meanwhile.
+export UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-8}"
 # shellcheck disable=SC2086  # a list of options
 exec "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning $memory "$root/$program" "$@"

@@ -16,6 +16,9 @@ const suites: Suite[] = [
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
 ]
 
+// agents compare what they answer with its schema (docs/decisions/0010-agent-api.md)
+process.env['NODE_ENV'] = 'test'
+
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const flaky: string[] = []
 

@@ -9,17 +9,17 @@ import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
+import { agentSocketName, stateFileName } from '#/model/node-files.ts'
 import { useProcSys } from '#/sys/sysctl.ts'
 import { BgpPart } from './bgp-part.ts'
 import { ClusterPart } from './cluster-part.ts'
 import { type AgentConfig } from './config.ts'
-import { Dirt } from './dirt.ts'
-import { EndpointStore } from './endpoints.ts'
-import { AgentApi } from './http-api.ts'
+import { DirtySet } from './network/dirty-set.ts'
+import { EndpointStore } from './endpoints/endpoint-store.ts'
+import { AgentApi } from './report/http-api.ts'
 import { NetworkPart } from './network-part.ts'
-import { agentSocketName, stateFileName } from './places.ts'
 import { PodsPart } from './pods-part.ts'
-import { type Urgency } from './reconcile-loop.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
 import { ReportingPart } from './reporting-part.ts'
 
 export class Agent implements AsyncDisposable {
@@ -49,7 +49,7 @@ export class Agent implements AsyncDisposable {
     }
     mkdirSync(config.runDir, { recursive: true })
     // the last that goes: as long as it answers, no other agent serves this node
-    const api = made.use(new AgentApi({ socketPath: join(config.runDir, agentSocketName) }, log))
+    const api = made.use(new AgentApi({ socketPath: join(config.runDir, agentSocketName) }, { log }))
     const client = made.use(await connect(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {}))
     // forwarding must go on, whatever became of the state of pods
     const path = join(config.stateDir, stateFileName)
@@ -63,7 +63,7 @@ export class Agent implements AsyncDisposable {
   async start(): Promise<void> {
     const { cluster, pods, bgp, network, reporting } = this.#parts
     // the own API first: it refuses when another agent serves this node, before anything is touched
-    await this.#api.start({ endpoints: reporting.endpoints, actions: reporting.actions })
+    await this.#api.start(reporting.handlers)
     await reporting.listenForHttp()
     network.watch()
     cluster.start()
@@ -101,7 +101,7 @@ type Ground = {
 function compose(config: AgentConfig, { client, store, log }: Ground, made: AsyncDisposableStack): Parts {
   /** Says how soon a pass is due. */
   const wake = new Signal<Urgency>()
-  const dirt = new Dirt()
+  const dirt = new DirtySet()
   const podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'the agent has just started' })
   const notInstalled = new Latest<ReadonlyMap<string, string>>(new Map())
   /** For what is answered within the call, so that nobody else's request is under way on it. */

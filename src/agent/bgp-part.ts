@@ -6,9 +6,9 @@ import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { routeProtocol } from '#/model/names.ts'
 import { BgpKeeper, type BgpKeeperConfig } from './bgp/bgp-keeper.ts'
-import { LearnedRouteStore } from './bgp/learned-routes.ts'
+import { LearnedRouteStore } from './bgp/learned-route-store.ts'
 import { type ClusterPart } from './cluster-part.ts'
-import { type Urgency } from './reconcile-loop.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
 
 export type BgpPartDeps = {
   readonly client: ApiClient

@@ -5,13 +5,13 @@ import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type Logger } from '#/lib/log.ts'
 import { Signal } from '#/lib/signal.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { effectiveRouting } from '#/settings/precedence.ts'
-import { ClusterSettings } from './cluster-settings.ts'
-import { ClusterView, keepOfNodes } from './cluster-view.ts'
-import { type EndpointStore } from './endpoints.ts'
-import { type Urgency } from './reconcile-loop.ts'
+import { ClusterSettings } from './cluster/cluster-settings.ts'
+import { ClusterView, keepOfNodes } from './cluster/cluster-view.ts'
+import { type EndpointStore } from './endpoints/endpoint-store.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
 
 /** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
 const nodesPerPage = 100

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { problem } from '#/model/problems.ts'
 import { SettingError } from '#/settings/setting.ts'
 import { readConfig, settingProblems } from './config.ts'
 
@@ -54,9 +55,10 @@ test('a variable that is no setting is a problem of the node, and no reason not 
   })
   assert.equal(config.settings.routing, 'vxlan')
   assert.deepEqual(settingProblems(config), [
-    {
-      object: 'setting/CAUSEWAY_ROUTNG',
-      message: 'CAUSEWAY_ROUTNG is no setting of the agent; did you mean CAUSEWAY_ROUTING?',
-    },
+    problem(
+      'CW5001',
+      'setting/CAUSEWAY_ROUTNG',
+      'CAUSEWAY_ROUTNG is no setting of the agent; did you mean CAUSEWAY_ROUTING?',
+    ),
   ])
 })

@@ -1,6 +1,7 @@
 // The agent's settings as its parts take them. They are declared in src/settings; a DaemonSet's fields and the lab's launcher set the
 // same variables.
-import { type NetworkSettings, type Problem } from '#/model/network.ts'
+import { type NetworkSettings } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { networkSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type Environment, readSettings, type SettingValues } from '#/settings/setting.ts'
 import { tellUnknown, type UnknownSetting, unknownSettings } from '#/settings/unknown.ts'
@@ -25,5 +26,5 @@ export function readConfig(env: Environment): AgentConfig {
 
 /** A mistyped variable as a problem of the node. */
 export function settingProblems({ unknownSettings: unknown }: AgentConfig): Problem[] {
-  return unknown.map((each) => ({ object: `setting/${each.name}`, message: tellUnknown(each, 'agent') }))
+  return unknown.map((each) => problem('CW5001', `setting/${each.name}`, tellUnknown(each, 'agent')))
 }

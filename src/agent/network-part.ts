@@ -9,10 +9,11 @@ import { type NetworkSettings } from '#/model/network.ts'
 import { type OnChanges } from '#/reconcile/reconciler.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
-import { type Dirt, NotificationReader } from './dirt.ts'
-import { NetworkKeeper } from './network-keeper.ts'
+import { type DirtySet } from './network/dirty-set.ts'
+import { NotificationReader } from './network/notification-reader.ts'
+import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
-import { defaultTimes, ReconcileLoop, type Urgency } from './reconcile-loop.ts'
+import { defaultTimes, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
 export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
 
@@ -21,7 +22,7 @@ export type NetworkPartDeps = {
   readonly cluster: ClusterPart
   readonly pods: PodsPart
   readonly bgp: BgpPart
-  readonly dirt: Dirt
+  readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   /** What pods get: kept up to date here. */
   readonly podNetwork: Latest<PodNetworkState>

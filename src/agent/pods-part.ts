@@ -4,25 +4,26 @@ import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapa
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
-import { Netlink } from '#/kernel/netlink.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
+import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
 import { type PlanDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
-import { CniHandler } from './cni-handler.ts'
-import { CniStatus } from './cni-status.ts'
+import { CniHandler } from './pods/cni-handler.ts'
+import { CniStatus } from './pods/cni-status.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
-import { type Dirt } from './dirt.ts'
-import { defaultGcTimes, EndpointGc } from './endpoint-gc.ts'
-import { type Endpoint, type EndpointStore } from './endpoints.ts'
-import { Ipam } from './ipam.ts'
-import { PodRefresher } from './pod-refresh.ts'
-import { cniSocketName, spoolFolderName } from './places.ts'
-import { type Urgency } from './reconcile-loop.ts'
-import { type Readiness, type Refusal } from './readiness.ts'
+import { type DirtySet } from './network/dirty-set.ts'
+import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
+import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts'
+import { Ipam } from './endpoints/ipam.ts'
+import { PodRefresher } from './pods/pod-refresh.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
+import { type Readiness, type Refusal } from './report/readiness.ts'
 
 export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
 
@@ -32,7 +33,7 @@ export type PodsPartDeps = {
   readonly store: EndpointStore
   /** What pods get now; the network part keeps it. */
   readonly podNetwork: Latest<PodNetworkState>
-  readonly dirt: Dirt
+  readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
 }
@@ -55,7 +56,7 @@ export class PodsPart implements AsyncDisposable {
     this.#config = config
     this.#deps = deps
     const { netlink, store, log } = deps
-    this.#removal = new VethRemoval({ netlink, aside: new Netlink(), log })
+    this.#removal = new VethRemoval({ netlink, aside: new AsyncNetlink(), log })
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
     const onChange = (): void => this.#changed()
     const datapaths = this.#datapaths
@@ -115,7 +116,7 @@ export class PodsPart implements AsyncDisposable {
 
   /** The pods that are wired. */
   get ports(): readonly PortState[] {
-    return this.endpoints.filter(({ isReady }) => isReady).map(toPort)
+    return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
   }
 
   get endpoints(): readonly Endpoint[] {

@@ -1,31 +1,35 @@
 // What this agent tells: its API, its Node object, events, metrics, and the container runtime's configuration. It reads the other
 // parts and changes nothing of them.
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
-import { type PodAddress, type Problem } from '#/model/network.ts'
+import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
-import { registerBgpMetrics } from './bgp-metrics.ts'
+import { problemOfObject } from '#/reconcile/object-problem.ts'
+import { registerBgpMetrics } from './report/bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
-import { flannelPublisher } from './flannel-publisher.ts'
-import { type Actions, AgentApi, type Endpoints } from './http-api.ts'
-import { AgentMetrics } from './metrics.ts'
+import { type Endpoint } from './endpoints/endpoint-store.ts'
+import { flannelPublisher } from './report/flannel-publisher.ts'
+import { AgentApi, type Handlers } from './report/http-api.ts'
+import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
-import { nodeCondition } from './node-condition.ts'
-import { NodeEvents } from './node-events.ts'
-import { type NodePatcher } from './node-patcher.ts'
+import { nodeCondition } from './report/node-condition.ts'
+import { NodeEvents } from './report/node-events.ts'
+import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
-import { probeEndpoints } from './probes.ts'
-import { ProblemLog } from './problem-log.ts'
-import { type Readiness, readinessOf, unreadiness } from './readiness.ts'
-import { type Urgency } from './reconcile-loop.ts'
-import { routingPublisher } from './routing-publisher.ts'
-import { type AgentPlan, type AgentStatus, verdictStatus } from './status.ts'
+import { probeHandlers } from './report/probes.ts'
+import { ProblemLog } from './report/problem-log.ts'
+import { type Readiness, readinessOf, unreadiness } from './report/readiness.ts'
+import { type Urgency } from './network/reconcile-loop.ts'
+import { routingPublisher } from './report/routing-publisher.ts'
+import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
 
@@ -59,7 +63,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog = new ProblemLog(log)
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
-      config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, log))
+      config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
     this.#stack.defer(() => clearTimeout(this.#httpRetry))
     const recorder = this.#stack.use(
       new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log }),
@@ -112,51 +116,47 @@ export class ReportingPart implements AsyncDisposable {
   /** What every part has to tell. */
   get problems(): readonly Problem[] {
     const { cluster, network, bgp } = this.#deps
-    return [
+    return oneOfEach([
       ...settingProblems(this.#config),
       ...network.keeper.problems,
       ...cluster.problems,
       ...bgp.keeper.problems,
       ...(this.#cniInstaller?.problems ?? []),
       ...(this.#httpProblem ? [this.#httpProblem] : []),
-    ]
+    ])
   }
 
   /** What the agent answers on its socket. */
-  get endpoints(): Endpoints {
+  get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
-      '/status': () => ({ status: 200, body: this.#status() }),
-      '/plan': async () => ({ status: 200, body: await this.#plan() }),
-      '/ipam': () => ({ status: 200, body: pods.ipam.show() }),
-      '/ipam/check': async () => ({ status: 200, body: await pods.ipam.check() }),
-      ...bgp.keeper.endpoints,
-      ...this.#publicEndpoints,
+      status: () => ({ status: 200, body: this.#status() }),
+      plan: async () => ({ status: 200, body: await this.#plan() }),
+      ipam: () => ({ status: 200, body: pods.ipam.show() }),
+      ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
+      ipamRelease: (wish) => pods.ipam.release(wish),
+      ...bgp.keeper.handlers,
+      ...this.#publicHandlers,
     }
   }
 
-  get actions(): Actions {
-    const { pods, bgp } = this.#deps
-    return { ...bgp.keeper.actions, '/ipam/release': (body) => pods.ipam.release(body) }
-  }
-
   /** What is answered over TCP too. */
-  get #publicEndpoints(): Endpoints {
+  get #publicHandlers(): Handlers {
     return {
-      ...probeEndpoints({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
-      '/metrics': async () => ({ status: 200, body: await this.#metrics.registry.render() }),
+      ...probeHandlers({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
+      metrics: async () => ({ status: 200, body: await this.#metrics.registry.render() }),
     }
   }
 
   /** Forwarding and pods do not wait for a port that somebody else has; whoever probes it learns that nobody is there. */
   async listenForHttp(): Promise<void> {
     try {
-      await this.#httpApi?.start({ endpoints: this.#publicEndpoints })
+      await this.#httpApi?.start(this.#publicHandlers)
       this.#httpProblem = undefined
     } catch (error) {
       if (this.#httpProblem === undefined)
         this.#deps.log.error('no health and metrics over TCP', { error: messageOf(error) })
-      this.#httpProblem = { object: `port/${this.#config.httpPort}`, message: messageOf(error) }
+      this.#httpProblem = problem('CW9001', `port/${this.#config.httpPort}`, messageOf(error))
       this.#httpRetry = setTimeout(() => void this.listenForHttp(), httpRetryMs)
     }
   }
@@ -172,10 +172,8 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog.update(problems)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
-    const failures = this.#deps.network.keeper.failures
-      .filter(({ kind }) => objectKinds[kind].node !== 'pod')
-      .map(({ kind, key, message = '' }) => ({ object: `${kind}/${key}`, message }))
-    this.#nodeEvents.update([...problems, ...failures])
+    const ofNode = this.#deps.network.keeper.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    this.#nodeEvents.update([...problems, ...ofNode.flatMap((each) => problemOfObject(each) ?? [])])
   }
 
   #status(): AgentStatus {
@@ -189,8 +187,8 @@ export class ReportingPart implements AsyncDisposable {
       api: cluster.apiStatus,
       objects: network.keeper.objects,
       verdicts: network.keeper.verdicts.map(verdictStatus),
-      endpoints: pods.endpoints.map((endpoint) => ({ ...endpoint, addrs: endpoint.addrs.map(addrText) })),
-      problems: this.problems,
+      endpoints: pods.endpoints.map(endpointStatus),
+      problems: [...this.problems, ...network.keeper.failures.flatMap((each) => problemOfObject(each) ?? [])],
     }
   }
 
@@ -230,6 +228,13 @@ export class ReportingPart implements AsyncDisposable {
   }
 }
 
-function addrText({ addr }: PodAddress): string {
-  return String(addr)
+function endpointStatus({ pod, containerId, ifName, hostDevice, addrs, state }: Endpoint): EndpointStatus {
+  return {
+    pod,
+    containerId,
+    ifName,
+    hostDevice,
+    addrs: addrs.map(({ addr }) => String(addr)),
+    isReady: state === 'ready',
+  }
 }

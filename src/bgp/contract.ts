@@ -104,8 +104,8 @@ export interface Listener {
   close(): void
 }
 
-/** Time, so that tests can make it pass. */
-export interface Clock {
+/** Time as the speaker and BFD need it: tests replace it and make it pass. */
+export interface SpeakerClock {
   /** Monotonic. */
   nowMs(): number
   wallMs(): number

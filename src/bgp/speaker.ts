@@ -7,7 +7,7 @@ import { type Connection, type Listener, type RouteSink, type Timer } from './co
 import { type SessionDeps } from './session/deps.ts'
 import { Passwords } from './session/passwords.ts'
 import { Peer, type SpeakerIdentity } from './session/peer.ts'
-import { Turns } from './session/turns.ts'
+import { RoundRobin } from './session/round-robin.ts'
 
 /** How long all peers together may hold up the event loop at a time. */
 const roundMs = 5
@@ -35,7 +35,7 @@ export type SpeakerDeps = Omit<SessionDeps, 'routes' | 'random' | 'defer'> & {
 
 export class Speaker implements AsyncDisposable {
   readonly #deps: SpeakerDeps & Pick<SessionDeps, 'random' | 'defer'>
-  readonly #turns: Turns
+  readonly #turns: RoundRobin
   readonly #isRestarting: boolean
   readonly #peers = new Map<string, Peer>()
   /** Peers that are no more, with connections that still are. */
@@ -52,7 +52,7 @@ export class Speaker implements AsyncDisposable {
     this.#config = config
     this.#isRestarting = config.isRestarting
     this.#deps = { random: Math.random, defer: (call) => void setImmediate(call), ...deps }
-    this.#turns = new Turns({ roundMs }, { defer: this.#deps.defer, nowMs: () => deps.clock.nowMs() })
+    this.#turns = new RoundRobin({ roundMs }, { defer: this.#deps.defer, nowMs: () => deps.clock.nowMs() })
   }
 
   /** Listens and lets sessions begin. Throws when the port is taken. */

@@ -1,13 +1,11 @@
-// Which agents a command is about: this node's, one node's of a lab, or all of a lab.
-import { askAgent } from '#/agent/client.ts'
-import { agentSocketName } from '#/agent/places.ts'
-import { messageOf } from '#/lib/log.ts'
+// Which agents a command is about: this node's, one node's of a lab, or all of a lab. How they are asked is src/api's.
+import { type AgentOfNode, askAll, type NodeOutcome, type Outcome, type ParamsArgument } from '#/api/client.ts'
+import { type AnswerOf, type OperationName } from '#/api/operations.ts'
+import { socketTransport } from '#/api/socket-transport.ts'
 import { existingLabs, LabPaths } from '#/lab/paths.ts'
-import { agentSocketOf } from '#/lab/sandboxes.ts'
+import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
-import { readSpec } from '#/lab/up.ts'
-import { nodeSettings } from '#/settings/agent-settings.ts'
-import { readSetting } from '#/settings/setting.ts'
+import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { UsageError } from './args.ts'
 
 export const agentOptions = {
@@ -22,16 +20,16 @@ export const agentOptionsHelp = `  --node NAME   one node of the lab (default: a
 
 On a node of a real cluster, where no lab is up, it asks this node's own agent.`
 
-export type AgentPlace = { readonly node: string; readonly socketPath: string }
+/** The values of agentOptions. */
+export type AgentChoice = { readonly lab?: string | undefined; readonly node?: string | undefined }
 
 /** Throws UsageError when there is no such lab or node. */
-export function findAgents({ lab, node }: { lab?: string | undefined; node?: string | undefined }): AgentPlace[] {
+export function findAgents({ lab, node }: AgentChoice): AgentOfNode[] {
   const labs = existingLabs()
   const name = lab ?? labs[0]
   if (name === undefined) {
     if (node !== undefined) throw new UsageError(`--node ${node}: no lab is up; bring one up: causeway lab up`)
-    const runDir = readSetting(nodeSettings.runDir, process.env)
-    return [{ node: 'this node', socketPath: `${runDir}/${agentSocketName}` }]
+    return [{ node: 'this node', transport: socketTransport(agentSocketIn(process.env)) }]
   }
   if (lab === undefined && labs.length > 1)
     throw new UsageError(`several labs are up (${labs.join(', ')}): say which, with --lab`)
@@ -43,22 +41,26 @@ export function findAgents({ lab, node }: { lab?: string | undefined; node?: str
     throw new UsageError(`--node ${node}: lab "${name}" has ${names.join(', ')}`)
   return names
     .filter((each) => node === undefined || each === node)
-    .map((each) => ({ node: each, socketPath: agentSocketOf(paths, each) }))
+    .map((each) => ({ node: each, transport: socketTransport(paths.agentSocket(each)) }))
 }
 
+/** As --json shows it. */
 export type AgentAnswer<T> = { readonly node: string; readonly value?: T; readonly error?: string }
 
-/** Asks each agent; one that does not answer has `error`. */
-export async function askAll<T>(agents: readonly AgentPlace[], path: string): Promise<AgentAnswer<T>[]> {
-  return Promise.all(
-    agents.map(async ({ node, socketPath }) => {
-      try {
-        const { status, text } = await askAgent(socketPath, path)
-        if (status !== 200) return { node, error: `the agent answers ${status}: ${text.trim()}` }
-        return { node, value: JSON.parse(text) as T }
-      } catch (error) {
-        return { node, error: `no agent answers on ${socketPath}: ${messageOf(error)}; is it running?` }
-      }
-    }),
-  )
+function answerOf<T>({ node, outcome }: NodeOutcome<T>): AgentAnswer<T> {
+  return outcome.kind === 'answer' ? { node, value: outcome.value } : { node, error: errorOf(outcome) }
+}
+
+/** Why there is no answer, in one line where the agent says no more. */
+function errorOf(outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): string {
+  return outcome.kind === 'refusal' ? `the agent answers ${outcome.status}: ${outcome.message}` : outcome.message
+}
+
+/** What the agents answer that the options choose; one that does not answer has `error`. */
+export async function answersOf<Name extends OperationName>(
+  choice: AgentChoice,
+  name: Name,
+  ...params: ParamsArgument<Name>
+): Promise<AgentAnswer<AnswerOf<Name>>[]> {
+  return (await askAll(findAgents(choice), name, ...params)).map(answerOf)
 }

@@ -6,9 +6,6 @@ import { type AgentAnswer } from './agents.ts'
 /** An agent's answer that has come. */
 export type Told<T> = { readonly node: string; readonly value: T }
 
-/** What a problem is about, and the kernel's or the API's words for it. */
-type Problem = { readonly object: string; readonly message: string }
-
 /**
  * What each agent told, then a line for each cause why others told nothing: `silentBecause` says why what was told is not worth
  * rendering, `lineStart` stands before each of these lines.
@@ -37,12 +34,4 @@ export function renderAnswers<T>(
   }
   const lines = causeLines(silent, 'nodes').map((line) => wrap(lineStart + line, columns, `${lineStart}    `))
   return [...texts, ...(lines.length === 0 ? [] : [lines.join('\n')])].join(separator)
-}
-
-/** A line for each cause: how many objects have the problem, and the words of the first. */
-export function problemLines(problems: readonly Problem[]): string[] {
-  return causeLines(
-    problems.map(({ object, message }) => ({ subject: object, text: message })),
-    'objects',
-  )
 }

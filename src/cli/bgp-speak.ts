@@ -1,9 +1,7 @@
 // `causeway bgp speak`: a BGP speaker as a process of its own.
-import { agentSocketName } from '#/agent/places.ts'
 import { StandaloneSpeaker } from '#/agent/bgp/standalone.ts'
 import { createLogger, type Level } from '#/lib/log.ts'
-import { nodeSettings } from '#/settings/agent-settings.ts'
-import { readSetting } from '#/settings/setting.ts'
+import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { noMore, options, UsageError } from './args.ts'
 import { type Command, print, stopRequested } from './command.ts'
 
@@ -35,7 +33,7 @@ and the like ask it, where no agent runs on this node; CAUSEWAY_RUN_DIR says whe
     const level = levels.find((each) => each === (values['log-level'] ?? 'info'))
     if (level === undefined) throw new UsageError(`--log-level "${values['log-level']}": expected ${levels.join(', ')}`)
     const log = createLogger({ level, write: print, now: () => new Date().toISOString() })
-    const socketPath = `${readSetting(nodeSettings.runDir, process.env)}/${agentSocketName}`
+    const socketPath = agentSocketIn(process.env)
     const isRestarting = values.restarting === true
     await using speaker = await StandaloneSpeaker.start({ configFile, socketPath, isRestarting }, log)
     process.on('SIGHUP', () => void speaker.reload())

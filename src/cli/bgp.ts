@@ -1,16 +1,16 @@
 // `causeway bgp`: the sessions of a node, the routes it has learned and why each was chosen or not, and what it tells to whom.
+import { type AgentOfNode, askAll } from '#/api/client.ts'
 import {
   type BgpAdvertisedReport,
   type BgpPeersReport,
   type BgpRoute,
   type BgpRoutesReport,
-} from '#/agent/bgp/reports.ts'
-import { askAgent } from '#/agent/client.ts'
-import { type RouteFilter } from '#/model/bgp.ts'
+  type RoutesRequest,
+} from '#/api/schemas/bgp.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, type AgentPlace, askAll, findAgents } from './agents.ts'
+import { type AgentAnswer, type AgentChoice, agentOptions, agentOptionsHelp, answersOf, findAgents } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options, UsageError } from './args.ts'
 import { outputColumns } from './columns.ts'
@@ -93,13 +93,13 @@ function renderAdvertised(node: string, report: BgpAdvertisedReport, isExplained
   return `${node}\n${table(columns, rows, { columns: outputColumns(), hasNotes: isExplained })}`
 }
 
-/** The path with what it is about; throws UsageError for a prefix that is none. */
-function withFilter(path: string, { peer, prefix, isExplained = false }: RouteFilter): string {
-  const query = new URLSearchParams()
-  if (peer !== undefined) query.set('peer', peer)
-  if (prefix !== undefined) query.set('prefix', canonical(prefix))
-  if (isExplained) query.set('explain', '')
-  return query.size === 0 ? path : `${path}?${query}`
+/** What routes a command is about; throws UsageError for a prefix that is none. */
+function wishOf({ peer, prefix, explain }: { peer?: string; prefix?: string; explain?: boolean }): RoutesRequest {
+  return {
+    ...(peer !== undefined && { peer }),
+    ...(prefix !== undefined && { prefix: canonical(prefix) }),
+    ...(explain === true && { explain }),
+  }
 }
 
 function canonical(prefix: string): string {
@@ -110,49 +110,38 @@ function canonical(prefix: string): string {
   }
 }
 
-/** What to ask for, and how its answer reads. */
-const verbs: Readonly<
-  Record<string, { path: string; render: (node: string, value: unknown, isExplained: boolean) => string }>
-> = {
-  peers: { path: '/bgp/peers', render: (node, value) => renderPeers(node, value as BgpPeersReport) },
-  routes: {
-    path: '/bgp/routes',
-    render: (node, value, isExplained) => renderRoutes(node, value as BgpRoutesReport, isExplained),
-  },
-  advertised: {
-    path: '/bgp/advertised',
-    render: (node, value, isExplained) => renderAdvertised(node, value as BgpAdvertisedReport, isExplained),
-  },
+type AnyReport = { readonly silentBecause?: string; readonly peers?: BgpPeersReport['peers'] }
+type Shown = { readonly answers: readonly AgentAnswer<AnyReport>[]; readonly text: string }
+
+function shown<T extends AnyReport>(
+  answers: readonly AgentAnswer<T>[],
+  render: (node: string, report: T) => string,
+): Shown {
+  const silentBecause = ({ silentBecause: why }: T) => (why === undefined ? undefined : `no BGP: ${why}`)
+  const style = { silentBecause, columns: outputColumns() }
+  return { answers, text: renderAnswers(answers, ({ node, value }) => render(node, value), style) }
 }
 
-type AnyReport = { readonly silentBecause?: string; readonly peers?: BgpPeersReport['peers'] }
+/** What to ask for, and how its answer reads. */
+const verbs: Readonly<Record<string, (choice: AgentChoice, wish: RoutesRequest) => Promise<Shown>>> = {
+  peers: async (choice) => shown(await answersOf(choice, 'bgpPeers'), renderPeers),
+  routes: async (choice, wish) =>
+    shown(await answersOf(choice, 'bgpRoutes', wish), (...answer) => renderRoutes(...answer, wish.explain === true)),
+  advertised: async (choice, wish) =>
+    shown(await answersOf(choice, 'bgpAdvertised', wish), (...answer) =>
+      renderAdvertised(...answer, wish.explain === true),
+    ),
+}
 
 function isFine({ value }: AgentAnswer<AnyReport>): boolean {
   return value !== undefined && (value.peers ?? []).every(({ state }) => state === 'Established')
 }
 
-/** Each speaker's answer; nodes without one are told of together. */
-function renderBgp(
-  answers: readonly AgentAnswer<AnyReport>[],
-  render: (node: string, value: unknown) => string,
-): string {
-  const silentBecause = ({ silentBecause: why }: AnyReport) => (why === undefined ? undefined : `no BGP: ${why}`)
-  return renderAnswers(answers, ({ node, value }) => render(node, value), { silentBecause, columns: outputColumns() })
-}
-
-async function reset(agents: readonly AgentPlace[], peer: string, isHard: boolean): Promise<number> {
-  const answers = await Promise.all(
-    agents.map(async ({ node, socketPath }) => {
-      try {
-        const { status, text } = await askAgent(socketPath, '/bgp/reset', { peer, how: isHard ? 'hard' : 'soft' })
-        return { node, isDone: status === 200, text: text.trim() }
-      } catch (error) {
-        return { node, isDone: false, text: `no agent answers on ${socketPath}: ${messageOf(error)}; is it running?` }
-      }
-    }),
-  )
-  for (const { node, text } of answers) print(`${node}: ${text}`)
-  return answers.some(({ isDone }) => isDone) ? 0 : 1
+async function reset(agents: readonly AgentOfNode[], peer: string, isHard: boolean): Promise<number> {
+  const answers = await askAll(agents, 'bgpReset', { peer, how: isHard ? 'hard' : 'soft' })
+  for (const { node, outcome } of answers)
+    print(`${node}: ${outcome.kind === 'answer' ? outcome.value.trim() : outcome.message}`)
+  return answers.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
 }
 
 export const bgpCommand: Command = {
@@ -189,11 +178,9 @@ ${agentOptionsHelp}`,
     const wanted = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
     if (wanted === undefined)
       throw new UsageError(`expected ${Object.keys(verbs).join(', ')}, reset or speak, not "${verb}"`)
-    const isExplained = values.explain === true
-    const answers = await askAll<AnyReport>(findAgents(values), withFilter(wanted.path, { ...values, isExplained }))
-    const render = (node: string, value: unknown): string => wanted.render(node, value, isExplained)
+    const { answers, text } = await wanted(values, wishOf(values))
     if (values.json) printJson(answers)
-    else print(renderBgp(answers, render))
+    else print(text)
     return answers.every(isFine) ? 0 : 1
   },
 }

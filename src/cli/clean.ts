@@ -1,21 +1,19 @@
 // `causeway clean`: removes everything of Causeway's from this node's kernel.
-import { askAgent } from '#/agent/client.ts'
-import { agentSocketName } from '#/agent/places.ts'
-import { clean } from '#/agent/clean.ts'
-import { filesToClean, removeFiles } from '#/agent/clean-files.ts'
+import { clean } from '#/agent/clean/clean.ts'
+import { filesToClean, removeFiles } from '#/agent/clean/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
+import { askAgent } from '#/api/client.ts'
+import { socketTransport } from '#/api/socket-transport.ts'
 import { createLogger } from '#/lib/log.ts'
+import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { noMore, options } from './args.ts'
 import { type Command, print, printJson } from './command.ts'
 
-async function isAgentRunning(runDir: string): Promise<boolean> {
-  const socketPath = `${runDir}/${agentSocketName}`
-  return askAgent(socketPath, '/healthz').then(
-    () => true,
-    () => false,
-  )
+async function isAgentRunning(): Promise<boolean> {
+  // whatever it says: one of another version runs too
+  return (await askAgent(socketTransport(agentSocketIn(process.env)), 'healthz')).kind !== 'silence'
 }
 
 export const cleanCommand: Command = {
@@ -39,10 +37,8 @@ are. Stop the agent before: it would make everything again. To take a lab down, 
     } as const)
     noMore(positionals)
     const dryRun = values['dry-run'] === true
-    const runDir = readSetting(nodeSettings.runDir, process.env)
-    const stateDir = readSetting(nodeSettings.stateDir, process.env)
     if (process.getuid?.() !== 0) throw new Error('must run as root: it changes the kernel; try again with sudo')
-    if (!dryRun && (await isAgentRunning(runDir)))
+    if (!dryRun && (await isAgentRunning()))
       throw new Error('the agent of this node is running and would make everything again; stop it first')
     const log = createLogger({
       level: 'error',
@@ -50,6 +46,8 @@ are. Stop the agent before: it would make everything again. To take a lab down, 
       now: () => new Date().toISOString(),
     })
     const cniInstall = readCniInstall(process.env, '')
+    const stateDir = readSetting(nodeSettings.stateDir, process.env)
+    const runDir = readSetting(nodeSettings.runDir, process.env)
     const files = values.files ? filesToClean({ stateDir, runDir, confDir: cniInstall?.confDir }) : []
     // first the CNI configuration is gone: a runtime is not to send pods to a network that is taken down
     if (!dryRun) removeFiles(files)

@@ -1,15 +1,15 @@
 // `causeway ipam`: which pod holds which address, whether store and kernel agree, and the release of a leaked address.
-import { askAgent } from '#/agent/client.ts'
-import { type IpamFindings, type IpamReport, type ReleaseReport } from '#/agent/ipam.ts'
+import { type AgentOfNode, askAll } from '#/api/client.ts'
+import { type IpamFindings, type IpamReport } from '#/api/schemas/ipam.ts'
 import { Addr } from '#/lib/addr.ts'
-import { messageOf } from '#/lib/log.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { agentOptions, agentOptionsHelp, type AgentPlace, askAll, findAgents } from './agents.ts'
-import { problemLines, renderAnswers, type Told } from './answers.ts'
+import { agentOptions, agentOptionsHelp, answersOf, findAgents } from './agents.ts'
+import { renderAnswers, type Told } from './answers.ts'
 import { noMore, options, UsageError } from './args.ts'
 import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 const ipamOptions = { ...agentOptions, force: { type: 'boolean' } } as const
 
@@ -36,33 +36,20 @@ function renderShow({ node, value }: Told<IpamReport>, columns: number): string 
   ].join('\n')
 }
 
-function renderCheck({ node, value }: Told<IpamFindings>): string {
+function renderCheck({ node, value }: Told<IpamFindings>, columns: number): string {
   const { endpoints, findings } = value
   const verdict = findings.length === 0 ? 'agree' : 'disagree'
-  const lines = problemLines(findings).map((line) => `! ${line}`)
+  const lines = problemLines(findings, '!', columns)
   return [`${node}: store and kernel ${verdict} on ${endpoints} pod interfaces`, ...lines].join('\n')
 }
 
-type Released = { readonly node: string; readonly report?: ReleaseReport; readonly error?: string }
-
-/** Asks one agent; undefined when no pod of its node has the address. */
-async function releaseAt(
-  { node, socketPath }: AgentPlace,
-  body: { addr: string; force: boolean },
-): Promise<Released | undefined> {
-  try {
-    const { status, text } = await askAgent(socketPath, '/ipam/release', body)
-    if (status === 200) return { node, report: JSON.parse(text) as ReleaseReport }
-    return status === 404 ? undefined : { node, error: text.trim() }
-  } catch (error) {
-    return { node, error: `no agent answers on ${socketPath}: ${messageOf(error)}; is it running?` }
-  }
-}
-
-async function release(agents: readonly AgentPlace[], addr: string, force: boolean, isJson: boolean): Promise<number> {
-  const answers = (await Promise.all(agents.map((agent) => releaseAt(agent, { addr, force })))).flatMap(
-    (answer) => answer ?? [],
-  )
+async function release(agents: readonly AgentOfNode[], addr: string, force: boolean, isJson: boolean): Promise<number> {
+  const outcomes = await askAll(agents, 'ipamRelease', { addr, force })
+  const answers = outcomes.flatMap(({ node, outcome }) => {
+    if (outcome.kind === 'answer') return { node, report: outcome.value }
+    // no pod of that node has the address
+    return outcome.kind === 'refusal' && outcome.status === 404 ? [] : { node, error: outcome.message }
+  })
   if (isJson) printJson(answers)
   else if (answers.length === 0) print(`no pod of ${agents.map(({ node }) => node).join(', ')} has ${addr}`)
   for (const { node, report, error } of isJson ? [] : answers) {
@@ -103,15 +90,15 @@ ${agentOptionsHelp}`,
     }
     noMore(rest)
     if (verb === 'show') {
-      const answers = await askAll<IpamReport>(findAgents(values), '/ipam')
+      const answers = await answersOf(values, 'ipam')
       if (isJson) printJson(answers)
       else print(renderAnswers(answers, (told) => renderShow(told, columns), { columns }))
       return answers.every(({ value }) => value !== undefined) ? 0 : 1
     }
     if (verb !== 'check') throw new UsageError(`expected show, check or release, not "${verb ?? ''}"`)
-    const answers = await askAll<IpamFindings>(findAgents(values), '/ipam/check')
+    const answers = await answersOf(values, 'ipamCheck')
     if (isJson) printJson(answers)
-    else print(renderAnswers(answers, renderCheck, { separator: '\n', columns }))
+    else print(renderAnswers(answers, (told) => renderCheck(told, columns), { separator: '\n', columns }))
     return answers.every(({ value }) => value !== undefined && value.findings.length === 0) ? 0 : 1
   },
 }

@@ -17,7 +17,7 @@ import {
   meshes,
   routerKinds,
 } from '#/lab/spec.ts'
-import { readSpec } from '#/lab/up.ts'
+import { readSpec } from '#/lab/spec-file.ts'
 import { noMore, options, UsageError, wholeNumber } from './args.ts'
 
 const upOptions = {

@@ -6,7 +6,7 @@ import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { createLogger } from '#/lib/log.ts'
 import { causeLines, namesOf } from '#/lib/causes.ts'
 import { table, textWidth, wrap } from '#/lib/table.ts'
-import { AgentApi } from '#/agent/http-api.ts'
+import { AgentApi } from '#/agent/report/http-api.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { labDown } from '#/lab/down.ts'
 import { LabKubelet } from '#/lab/kubelet.ts'
@@ -18,8 +18,9 @@ import { type ProbePod, type ProbeResult } from '#/lab/probe/types.ts'
 import { Sandboxes } from '#/lab/sandboxes.ts'
 import { hasRouter, routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes, type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
+import { readSpec } from '#/lab/spec-file.ts'
 import { labNetns } from '#/lab/underlay.ts'
-import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp, readSpec } from '#/lab/up.ts'
+import { agentRole, apiRole, controllerRole, kubeletRole, type LabState, labUp } from '#/lab/up.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -250,8 +251,11 @@ async function servePods(args: readonly string[]): Promise<number> {
   const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
   await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
   kubelet.start()
-  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, log)
-  await api.start({ endpoints: { '/readyz': () => ({ status: kubelet.isSettled ? 200 : 503, body: '' }) } })
+  await using api = new AgentApi({ socketPath: paths.kubeletSocket }, { log })
+  await api.start({
+    readyz: () =>
+      kubelet.isSettled ? { status: 200, body: 'ok\n' } : { status: 503, body: 'not all pods run as they should\n' },
+  })
   log.info('stopping', { signal: await stopRequested() })
   return 0
 }

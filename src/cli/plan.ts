@@ -1,15 +1,15 @@
 // `causeway plan`: what the agents would change in their kernels now, as commands.
-import { type AgentPlan } from '#/agent/status.ts'
-import { wrap } from '#/lib/table.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
-import { problemLines, renderAnswers, type Told } from './answers.ts'
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
+import { renderAnswers, type Told } from './answers.ts'
 import { noMore, options } from './args.ts'
 import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 function renderOne({ value }: Told<AgentPlan>, columns: number): string {
   const lines = value.changes.flatMap(({ commands }) => commands)
-  const problems = problemLines(value.problems).map((line) => wrap(`# ${line}`, columns, '#     '))
+  const problems = problemLines(value.problems, '#', columns)
   const title = `# ${value.node}: ${lines.length === 0 ? 'the kernel is as it should be' : `${value.changes.length} changes`}`
   return [title, ...problems, ...lines].join('\n')
 }
@@ -31,7 +31,7 @@ ${agentOptionsHelp}`,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
-    const answers = await askAll<AgentPlan>(findAgents(values), '/plan')
+    const answers = await answersOf(values, 'plan')
     if (values.json) printJson(answers)
     else print(renderPlan(answers, outputColumns()))
     return answers.every(({ value }) => value !== undefined && value.changes.length === 0) ? 0 : 1

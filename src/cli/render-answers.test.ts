@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type AgentPlan, type AgentStatus } from '#/agent/status.ts'
+import { type AgentPlan } from '#/api/schemas/plan.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
+import { problem } from '#/model/problems.ts'
 import { textWidth } from '#/lib/table.ts'
 import { renderPlan } from './plan.ts'
 import { renderStatus } from './status.ts'
@@ -43,23 +45,28 @@ test('an API that no agent reaches is told of once; what one agent alone has kee
     node,
     value: statusOf(node, {
       api,
-      ...(node === 'node-7' && { problems: [{ object: 'node node-9', message: 'no InternalIP' }] }),
+      ...(node === 'node-7' && { problems: [problem('CW1104', 'node/node-9', 'no InternalIP')] }),
     }),
   }))
   const text = renderStatus(answers, Infinity)
   assert.equal(occurrences(text, 'ECONNREFUSED'), 1)
   assert.match(text, /^! 20 nodes \(node-1, node-2, node-3 and 17 more\): API: last error: GET/m)
-  assert.match(text, /^! node-7: node node-9: no InternalIP$/m)
+  assert.match(text, /^! CW1104 node-7 node\/node-9: no InternalIP$/m)
   for (const node of nodes) assert.match(text, new RegExp(`^${node}: ready`, 'm'))
 })
 
 test('one cause of many objects of a plan is one comment', () => {
-  const problems = nodes.map((node) => ({ object: `node ${node}`, message: 'no InternalIP' }))
+  const problems = nodes.map((node) => problem('CW1104', `node/${node}`, 'no InternalIP'))
   const value = { node: 'node-1', changes: [], problems } as AgentPlan
-  assert.deepEqual(renderPlan([{ node: 'node-1', value }], Infinity).split('\n'), [
-    '# node-1: the kernel is as it should be',
-    '# 20 objects (node node-1, node node-2, node node-3 and 17 more): no InternalIP',
-  ])
+  assert.deepEqual(
+    renderPlan([{ node: 'node-1', value }], Infinity)
+      .split('\n')
+      .slice(0, 2),
+    [
+      '# node-1: the kernel is as it should be',
+      '# CW1104 20 objects (node/node-1, node/node-2, node/node-3 and 17 more): no InternalIP',
+    ],
+  )
 })
 
 test('a status in trouble fits 80 columns', () => {

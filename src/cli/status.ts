@@ -1,13 +1,14 @@
 // `causeway status`: every object an agent keeps in its kernel, and how it is.
-import { type AgentStatus } from '#/agent/status.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
 import { causeLines } from '#/lib/causes.ts'
 import { table, wrap } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { agentOptions, agentOptionsHelp, type AgentAnswer, askAll, findAgents } from './agents.ts'
-import { problemLines, renderAnswers, type Told } from './answers.ts'
+import { type AgentAnswer, agentOptions, agentOptionsHelp, answersOf } from './agents.ts'
+import { renderAnswers, type Told } from './answers.ts'
 import { noMore, options } from './args.ts'
 import { outputColumns } from './columns.ts'
 import { type Command, print, printJson } from './command.ts'
+import { problemLines } from './problem-lines.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   return (
@@ -18,12 +19,11 @@ function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   )
 }
 
-/** What is wrong with an agent as a whole: why it is not ready, the API, and problems, each with the words of its cause. */
-function troublesOf({ readiness, api, problems }: AgentStatus): string[] {
+/** What is wrong with an agent as a whole: why it is not ready, and the API, each with the words of its cause. */
+function troublesOf({ readiness, api }: AgentStatus): string[] {
   return [
     ...readiness.reasons.map(({ message }) => `${readiness.state}: ${message}`),
     ...(api.lastError ? [`API: last error: ${api.lastError}`] : []),
-    ...problemLines(problems),
   ]
 }
 
@@ -62,7 +62,14 @@ export function renderStatus(answers: readonly AgentAnswer<AgentStatus>[], colum
   const troubles = answers.flatMap(({ node, value }) =>
     value === undefined ? [] : troublesOf(value).map((text) => ({ subject: node, text })),
   )
-  const lines = causeLines(troubles, 'nodes').map((line) => wrap(`! ${line}`, columns))
+  const isOne = answers.length === 1
+  const problems = answers.flatMap(({ node, value }) =>
+    (value?.problems ?? []).map((each) => (isOne ? each : { ...each, node })),
+  )
+  const lines = [
+    ...causeLines(troubles, 'nodes').map((line) => wrap(`! ${line}`, columns)),
+    ...problemLines(problems, '!', columns),
+  ]
   const text = renderAnswers(answers, (told) => renderOne(told, columns), { columns })
   return lines.length === 0 ? text : `${text}\n\n${lines.join('\n')}`
 }
@@ -72,13 +79,14 @@ export const statusCommand: Command = {
   summary: 'show every kernel object that Causeway keeps, and its state',
   help: `usage: causeway status [--node NAME] [--lab NAME] [--json]
 
-Exit status 0 when all agents are ready and every object is as it should be.
+Exit status 0 when all agents are ready and every object is as it should be. A problem has a code, such as CW1103, of which
+docs/problems.md tells more.
 
 ${agentOptionsHelp}`,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
-    const answers = await askAll<AgentStatus>(findAgents(values), '/status')
+    const answers = await answersOf(values, 'status')
     if (values.json) printJson(answers)
     else print(renderStatus(answers, outputColumns()))
     return answers.every(isFine) ? 0 : 1

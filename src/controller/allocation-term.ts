@@ -10,6 +10,7 @@ import type { Change } from '#/cluster/store.ts'
 import type { Prefix } from '#/lib/addr.ts'
 import type { Logger } from '#/lib/log.ts'
 import { hasPodCIDRs, type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Cursors, type HolderNode, planPodCidrs, type PodCidrConfig, type PoolUse } from '#/plan/pod-cidrs.ts'
 import { ProblemReports, type Recorder } from './problem-reports.ts'
 import { WorkQueue } from './work-queue.ts'
@@ -35,7 +36,7 @@ export type TermStatus = {
     readonly unassigned: number
   }
   readonly pools: readonly PoolUse[]
-  readonly problems: readonly string[]
+  readonly problems: readonly Problem[]
   readonly watch: ReflectorStatus
   readonly lastError?: string
 }
@@ -137,7 +138,7 @@ export class AllocationTerm implements AsyncDisposable {
       this.#queue.add(node)
     }
     const unreadable = nodes.flatMap((node) =>
-      podCIDRsOf(node).problems.map((message) => ({ node: node.metadata.name, message })),
+      podCIDRsOf(node).problems.map((problem) => ({ node: node.metadata.name, problem })),
     )
     this.#reports.update(problems, unreadable, this.#reflector.objects)
   }

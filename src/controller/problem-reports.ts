@@ -1,13 +1,16 @@
 // Tells problems of the allocation: each once when it comes up, in the log and as a Warning event on every node concerned.
 import type { Logger } from '#/lib/log.ts'
 import { type EventType, type KubeNode, type ObjectReference, referenceTo } from '#/model/kubernetes.ts'
+import type { ProblemCode } from '#/model/problem-catalogue.ts'
+import { oneOfEach, type Problem, problem, problemId, problemText } from '#/model/problems.ts'
 import type { PodCidrProblem } from '#/plan/pod-cidrs.ts'
 
 export type Recorder = {
   record(regarding: ObjectReference, type: EventType, reason: string, message: string): void
 }
 
-type Report = { readonly reason: string; readonly message: string; readonly nodes: readonly string[] }
+/** `nodes` are those whose Node objects get the event. */
+type Report = { readonly reason: string; readonly problem: Problem; readonly nodes: readonly string[] }
 
 export class ProblemReports {
   readonly #log: Logger
@@ -19,73 +22,82 @@ export class ProblemReports {
     this.#recorder = deps.recorder
   }
 
-  /** What is wrong now, one line each. */
-  get current(): readonly string[] {
-    return [...this.#current.values()].map(({ message }) => message)
+  /** What is wrong now, each once. */
+  get current(): readonly Problem[] {
+    return [...this.#current.values()].map(({ problem: each }) => each)
   }
 
   /** `unreadable` are the pod CIDRs on nodes that are none. A problem that went away and comes back is told again. */
   update(
     problems: readonly PodCidrProblem[],
-    unreadable: readonly { readonly node: string; readonly message: string }[],
+    unreadable: readonly { readonly node: string; readonly problem: Problem }[],
     nodes: ReadonlyMap<string, KubeNode>,
   ): void {
     const reports = [
       ...problems.map(reportOf),
-      ...unreadable.map(({ node, message }) => ({ reason: 'PodCIDRInvalid', message, nodes: [node] })),
+      ...unreadable.map((each): Report => ({ reason: 'PodCIDRInvalid', problem: each.problem, nodes: [each.node] })),
     ]
     const previous = this.#current
-    this.#current = new Map(reports.map((report) => [`${report.reason} ${report.message}`, report]))
-    for (const [key, report] of this.#current) if (!previous.has(key)) this.#tell(report, nodes)
+    const groups = Map.groupBy(reports, (report) => problemId(report.problem))
+    this.#current = new Map([...groups].map(([id, same]) => [id, joined(same)]))
+    for (const [id, report] of this.#current) if (!previous.has(id)) this.#tell(report, nodes)
   }
 
   writeFailed(node: KubeNode, error: string): void {
     this.#recorder.record(referenceTo('v1', 'Node', node), 'Warning', 'CIDRAssignmentFailed', error)
   }
 
-  #tell({ reason, message, nodes: names }: Report, nodes: ReadonlyMap<string, KubeNode>): void {
-    this.#log.warn('pod CIDR problem', { reason, problem: message })
+  #tell({ reason, problem: told, nodes: names }: Report, nodes: ReadonlyMap<string, KubeNode>): void {
+    const { code, object, message, how, remedy } = told
+    this.#log.warn('pod CIDR problem', { reason, code, object, problem: message, how, remedy })
     for (const name of new Set(names)) {
       const node = nodes.get(name)
-      if (node !== undefined) this.#recorder.record(referenceTo('v1', 'Node', node), 'Warning', reason, message)
+      if (node !== undefined)
+        this.#recorder.record(referenceTo('v1', 'Node', node), 'Warning', reason, problemText(told))
     }
   }
 }
 
+/** Reports of one problem as one. */
+function joined(same: readonly Report[]): Report {
+  const [told] = oneOfEach(same.map((report) => report.problem))
+  return { ...same[0]!, problem: told!, nodes: same.flatMap(({ nodes }) => nodes) }
+}
+
 /** CIDRNotAvailable is the reason kube-controller-manager uses; the others have no model there. */
-function reportOf(problem: PodCidrProblem): Report {
-  switch (problem.kind) {
+function reportOf(found: PodCidrProblem): Report {
+  switch (found.kind) {
     case 'exhausted':
-      return {
-        reason: 'CIDRNotAvailable',
-        message: `node ${problem.node} gets no pod CIDRs: every IPv${problem.family} cluster CIDR is used up; add one or remove nodes`,
-        nodes: [problem.node],
-      }
+      return reportAt(
+        'CIDRNotAvailable',
+        'CW1109',
+        found.node,
+        `the node gets no pod CIDRs: every IPv${found.family} cluster CIDR is used up`,
+      )
     case 'outside':
-      return {
-        reason: 'PodCIDROutsideClusterCIDR',
-        message: `node ${problem.node} has pod CIDR ${problem.prefix}, which is in no cluster CIDR; it is left as it is`,
-        nodes: [problem.node],
-      }
+      return reportAt(
+        'PodCIDROutsideClusterCIDR',
+        'CW1105',
+        found.node,
+        `pod CIDR ${found.prefix} is in no cluster CIDR; it is left as it is`,
+      )
     case 'crossing':
-      return {
-        reason: 'PodCIDROutsideClusterCIDR',
-        message: `node ${problem.node} has pod CIDR ${problem.prefix}, which holds all of cluster CIDR ${problem.clusterCIDR}; it is left as it is, and nothing of that can be given to others`,
-        nodes: [problem.node],
-      }
+      return reportAt(
+        'PodCIDROutsideClusterCIDR',
+        'CW1110',
+        found.node,
+        `pod CIDR ${found.prefix} holds all of cluster CIDR ${found.clusterCIDR}; it is left as it is, and nothing of that can be given to others`,
+      )
     case 'overlap': {
-      const [first, second] = problem.nodes
-      return {
-        reason: 'PodCIDRConflict',
-        message: `pod CIDR ${problem.prefixes[0]} of node ${first} overlaps ${problem.prefixes[1]} of node ${second}; delete one of the nodes and let it register again`,
-        nodes: problem.nodes,
-      }
+      const [first, second] = found.nodes
+      const message = `pod CIDR ${found.prefixes[1]} overlaps ${found.prefixes[0]} of node ${first}`
+      return { ...reportAt('PodCIDRConflict', 'CW1103', second, message), nodes: found.nodes }
     }
     case 'family-missing':
   }
-  return {
-    reason: 'PodCIDRFamilyMissing',
-    message: `node ${problem.node} has pod CIDRs but none of IPv${problem.family}; the API lets nobody add one, so delete the node and let it register again`,
-    nodes: [problem.node],
-  }
+  return reportAt('PodCIDRFamilyMissing', 'CW1111', found.node, `it has pod CIDRs but none of IPv${found.family}`)
+}
+
+function reportAt(reason: string, code: ProblemCode, node: string, message: string): Report {
+  return { reason, problem: problem(code, `node/${node}`, message), nodes: [node] }
 }

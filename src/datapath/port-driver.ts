@@ -36,7 +36,10 @@ export class PortDriver implements Driver {
       same: ({ datapath }, link: Link) => datapathKinds[datapath].hostSide.isAttached(link, links),
       add: (port) => datapathKinds[port.datapath].hostSide.attach(port, links),
       remove: ({ name }) => [linkDelete(name)],
-      obstacle: ({ datapath }) => datapathKinds[datapath].hostSide.obstacle(links),
+      obstacle: ({ datapath }) => {
+        const message = datapathKinds[datapath].hostSide.obstacle(links)
+        return message === undefined ? undefined : { message }
+      },
     })
     const rewired = desired
       .filter((port) => !isPresent(port))

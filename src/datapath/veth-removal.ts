@@ -4,6 +4,7 @@
 // is a veth that no pod has, which the next pass sweeps.
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { findLink, groupDelete, type Link, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
 import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -27,7 +28,7 @@ function unlessGone(error: unknown): void {
 
 export class VethRemoval implements AsyncDisposable {
   readonly #netlink: Netlink
-  readonly #aside: Netlink
+  readonly #aside: AsyncNetlink
   readonly #log: Logger
   /** Unplugged and not deleted yet. */
   #waiting = new Set<string>()
@@ -35,8 +36,8 @@ export class VethRemoval implements AsyncDisposable {
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
 
-  /** `aside` is a client for this alone: it is busy for as long as a deletion takes. It is closed along with this. */
-  constructor(deps: { netlink: Netlink; aside: Netlink; log: Logger }) {
+  /** `aside` is closed along with this. */
+  constructor(deps: { netlink: Netlink; aside: AsyncNetlink; log: Logger }) {
     this.#netlink = deps.netlink
     this.#aside = deps.aside
     this.#log = deps.log
@@ -100,7 +101,7 @@ export class VethRemoval implements AsyncDisposable {
       this.#waiting = new Set()
       this.#deleting = deleted
       try {
-        await this.#aside.executeAside(groupDelete(unpluggedGroup))
+        await this.#aside.execute(groupDelete(unpluggedGroup))
       } catch (error) {
         // the next pass of the reconciler finds them, as veths that no pod has
         if (!isNoDevice(error)) this.#log.error('unplugged veths stay for now', { error: messageOf(error) })

@@ -1,9 +1,11 @@
-// A netlink client: requests, batches and dumps over one socket, with the kernel's own words in every error.
+// A netlink client: requests, batches and dumps, with the kernel's own words in every error.
 import { setImmediate } from 'node:timers/promises'
 import { Writer } from '#/lib/bytes.ts'
+import { InOrder } from '#/lib/in-order.ts'
 import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
 import { type Netns } from '#/sys/netns.ts'
-import { errnoName, SysError } from '#/sys/libc.ts'
+import { errnoName } from '#/sys/errno.ts'
+import { SysError } from '#/sys/libc.ts'
 import {
   type Ack,
   decodeAck,
@@ -55,22 +57,94 @@ const dumpAttempts = 10
 const NFNL_MSG_BATCH_BEGIN = 0x10
 const NFNL_MSG_BATCH_END = 0x11
 
-export class Netlink {
+/** One socket, with the numbers by which answers are told from those to earlier requests. Takes one request at a time. */
+export class Channel implements Disposable {
   readonly #socket: RequestSocket
   /** Room for requests, kept from one to the next. */
   readonly #into = new Writer(4096)
   #sequence = 0
-  /** What is going on across turns of the event loop: any other request would take its answers. */
-  #busyWith: string | undefined
+
+  constructor(socket: RequestSocket) {
+    this.#socket = socket
+  }
+
+  get portId(): number {
+    return this.#socket.portId
+  }
+
+  /** Another one in the same namespace. */
+  sibling(): Channel {
+    return new Channel(this.#socket.sibling())
+  }
+
+  /** Returns the sequence number of the first request. `into` is room of the caller's, for what is unusually large. */
+  send(requests: readonly Request[], into: Writer = this.#into): number {
+    const first = this.#encode(requests, into)
+    this.#socket.send(into.view())
+    return first
+  }
+
+  /** The same on another thread, for what the kernel does within the call and takes its time for. */
+  async sendAside(requests: readonly Request[]): Promise<number> {
+    const first = this.#encode(requests, this.#into)
+    await this.#socket.sendAside(this.#into.toBytes())
+    return first
+  }
+
+  #encode(requests: readonly Request[], into: Writer): number {
+    const first = this.#sequence + 1
+    into.clear()
+    for (const request of requests) encodeMessage(request, ++this.#sequence, into)
+    return first
+  }
+
+  receive(): Iterable<Message> {
+    return decodeMessages(this.#socket.receive())
+  }
+
+  /** The outcomes of operations that were sent with sequence numbers from `first` on. */
+  acknowledgements(operations: readonly Operation[], first: number): (KernelError | undefined)[] {
+    const results: (KernelError | undefined)[] = Array.from({ length: operations.length })
+    let open = operations.length
+    while (open > 0) {
+      for (const message of this.receive()) {
+        const index = message.sequence - first
+        const operation = operations[index]
+        // answers to an earlier request that was given up are none of ours
+        if (message.type !== NLMSG_ERROR || operation === undefined) continue
+        const { errno, explanation } = decodeAck(message)
+        if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
+        open--
+      }
+    }
+    return results
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]()
+  }
+}
+
+/**
+ * A client that may be asked anything at any time. What is read in turns has a socket of its own, which is opened for the first of them,
+ * and waits for what is read in turns already; so synchronous requests in between find no answers but their own.
+ */
+export class Netlink implements Disposable {
+  readonly #channel: Channel
+  /** Only reads: notifications never tell of its port id. */
+  #dumps: Channel | undefined
+  readonly #dumpOrder = new InOrder()
+  #isClosed = false
 
   /** In the namespace of the calling thread, or in the one given. */
   constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
-    this.#socket = netns ? netns.run(() => new RequestSocket(protocol)) : new RequestSocket(protocol)
+    const open = (): RequestSocket => new RequestSocket(protocol)
+    this.#channel = new Channel(netns ? netns.run(open) : open())
   }
 
   /** By this the kernel's notifications tell who made the change. */
   get portId(): number {
-    return this.#socket.portId
+    return this.#channel.portId
   }
 
   /** Carries out operations in order, going on after a failed one; throws the KernelError of the first that failed. */
@@ -98,46 +172,8 @@ export class Netlink {
     return results
   }
 
-  /**
-   * Carries out one operation in which the kernel takes its time, without holding up the event loop. Until it is over this client
-   * takes no other request. Throws KernelError.
-   */
-  async executeAside(operation: Operation): Promise<void> {
-    const into = new Writer(4096)
-    encodeMessage(acknowledged(operation), ++this.#sequence, into)
-    if (this.#busyWith !== undefined) throw new Error(`this netlink client is still busy with: ${this.#busyWith}`)
-    this.#busyWith = operation.what
-    try {
-      await this.#socket.sendAside(into.toBytes())
-    } finally {
-      this.#busyWith = undefined
-    }
-    const [error] = this.#acknowledgements([operation], this.#sequence)
-    if (error) throw error
-  }
-
   #batch(operations: readonly Operation[]): (KernelError | undefined)[] {
-    const first = this.#sequence + 1
-    this.#send(operations.map(acknowledged))
-    return this.#acknowledgements(operations, first)
-  }
-
-  /** The outcomes of operations that were sent with sequence numbers from `first` on. */
-  #acknowledgements(operations: readonly Operation[], first: number): (KernelError | undefined)[] {
-    const results: (KernelError | undefined)[] = Array.from({ length: operations.length })
-    let open = operations.length
-    while (open > 0) {
-      for (const message of decodeMessages(this.#socket.receive())) {
-        const index = message.sequence - first
-        const operation = operations[index]
-        // answers to an earlier request that was given up are none of ours
-        if (message.type !== NLMSG_ERROR || operation === undefined) continue
-        const { errno, explanation } = decodeAck(message)
-        if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
-        open--
-      }
-    }
-    return results
+    return this.#channel.acknowledgements(operations, this.#channel.send(operations.map(acknowledged)))
   }
 
   /**
@@ -145,31 +181,28 @@ export class Netlink {
    * of the first one that failed. `enclosing` is the payload of the messages around them, which names the subsystem.
    */
   transact(what: string, enclosing: Uint8Array, operations: readonly Operation[]): void {
-    const first = this.#sequence + 2
-    const bytes = operations.reduce((sum, { payload }) => sum + headerBytes + payload.length + 3, 64)
-    const into = new Writer(bytes)
-    const enclose = (type: number): void =>
-      encodeMessage({ type, flags: NLM_F_REQUEST, payload: enclosing }, ++this.#sequence, into)
-    enclose(NFNL_MSG_BATCH_BEGIN)
-    for (const { type, flags = 0, payload } of operations) {
-      encodeMessage({ type, flags: flags | NLM_F_REQUEST, payload }, ++this.#sequence, into)
-    }
-    enclose(NFNL_MSG_BATCH_END)
-    this.#write(into)
+    const enclose = (type: number): Request => ({ type, flags: NLM_F_REQUEST, payload: enclosing })
+    const requests = [
+      enclose(NFNL_MSG_BATCH_BEGIN),
+      ...operations.map(({ type, flags = 0, payload }) => ({ type, flags: flags | NLM_F_REQUEST, payload })),
+      enclose(NFNL_MSG_BATCH_END),
+    ]
+    const bytes = requests.reduce((sum, { payload }) => sum + headerBytes + payload.length + 3, 0)
+    const begin = this.#channel.send(requests, new Writer(bytes))
     // The kernel answers failed messages only, in any number, and is done when send returns. The answer to a message that
     // does nothing comes after all of these: whatever happened, nothing is left over in the socket then.
-    this.#send([{ type: NLMSG_NOOP, flags: NLM_F_REQUEST | NLM_F_ACK, payload: new Uint8Array() }])
-    const failures = this.#failuresBetween(first - 1, this.#sequence).sort((a, b) => a.sequence - b.sequence)
+    const last = this.#channel.send([{ type: NLMSG_NOOP, flags: NLM_F_REQUEST | NLM_F_ACK, payload: new Uint8Array() }])
+    const failures = this.#failuresBetween(begin, last).sort((a, b) => a.sequence - b.sequence)
     // what concerns the transaction as a whole is said of the message that begins it; a cause in detail is worth more
-    const failure = failures.find(({ sequence }) => sequence >= first) ?? failures[0]
+    const failure = failures.find(({ sequence }) => sequence > begin) ?? failures[0]
     if (failure === undefined) return
-    throw new KernelError(operations[failure.sequence - first]?.what ?? what, failure.errno, failure.explanation)
+    throw new KernelError(operations[failure.sequence - begin - 1]?.what ?? what, failure.errno, failure.explanation)
   }
 
   #failuresBetween(begin: number, last: number): (Ack & { readonly sequence: number })[] {
     const failures: (Ack & { readonly sequence: number })[] = []
     for (;;) {
-      for (const message of decodeMessages(this.#socket.receive())) {
+      for (const message of this.#channel.receive()) {
         // answers to an earlier request that was given up are none of ours
         if (message.type !== NLMSG_ERROR || message.sequence < begin) continue
         const ack = decodeAck(message)
@@ -181,7 +214,10 @@ export class Netlink {
 
   /** Asks for one object; throws KernelError. */
   get(operation: Operation): Message {
-    const [reply] = this.#collect(operation, NLM_F_REQUEST)
+    const answer = ask(this.#channel, operation, NLM_F_REQUEST)
+    let isWhole = false
+    while (!isWhole && answer.messages.length === 0) isWhole = answer.take(this.#channel.receive())
+    const [reply] = answer.messages
     if (reply === undefined) throw new KernelError(operation.what, 0, 'no answer')
     return reply
   }
@@ -193,70 +229,58 @@ export class Netlink {
   dump(operation: Operation): Message[] {
     for (let attempt = 1; ; attempt++) {
       try {
-        return this.#collect(operation, NLM_F_REQUEST | NLM_F_DUMP)
+        const answer = ask(this.#channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
+        while (!answer.take(this.#channel.receive()));
+        return answer.messages
       } catch (error) {
         if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
       }
     }
   }
 
-  /**
-   * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. Until it is
-   * over this client takes no other request.
-   */
+  /** As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. */
   async dumpInTurns(operation: Operation): Promise<Message[]> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#collectInTurns(operation)
-      } catch (error) {
-        if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
+    return this.#dumpOrder.run(async () => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#dumpOnceInTurns(operation)
+        } catch (error) {
+          if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
+        }
       }
+    })
+  }
+
+  async #dumpOnceInTurns(operation: Operation): Promise<Message[]> {
+    this.#mustBeOpen(operation)
+    const channel = (this.#dumps ??= this.#channel.sibling())
+    const answer = ask(channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
+    while (!answer.take(channel.receive())) {
+      await setImmediate()
+      this.#mustBeOpen(operation)
     }
+    return answer.messages
   }
 
-  async #collectInTurns(operation: Operation): Promise<Message[]> {
-    this.#ask(operation, NLM_F_REQUEST | NLM_F_DUMP)
-    const answer = new Answer(operation, this.#sequence)
-    this.#busyWith = operation.what
-    try {
-      while (!answer.take(this.#socket.receive())) await setImmediate()
-      return answer.messages
-    } finally {
-      this.#busyWith = undefined
-    }
+  #mustBeOpen({ what }: Operation): void {
+    if (this.#isClosed) throw new Error(`${what}: the netlink client was closed before it was done`)
   }
 
-  #collect(operation: Operation, flags: number): Message[] {
-    this.#ask(operation, flags)
-    const answer = new Answer(operation, this.#sequence)
-    const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP
-    for (;;) {
-      const isWhole = answer.take(this.#socket.receive())
-      if (isWhole || (!isDump && answer.messages.length > 0)) return answer.messages
-    }
-  }
-
-  #ask({ type, flags = 0, payload }: Operation, requestFlags: number): void {
-    this.#send([{ type, flags: flags | requestFlags, payload }])
-  }
-
-  #send(requests: readonly Request[]): void {
-    this.#into.clear()
-    for (const request of requests) encodeMessage(request, ++this.#sequence, this.#into)
-    this.#write(this.#into)
-  }
-
-  #write(into: Writer): void {
-    if (this.#busyWith !== undefined) throw new Error(`this netlink client is still busy with: ${this.#busyWith}`)
-    this.#socket.send(into.view())
-  }
-
+  /** What is being read in turns fails. */
   [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]()
+    this.#isClosed = true
+    this.#channel[Symbol.dispose]()
+    void this.#dumpOrder.run(async () => this.#dumps?.[Symbol.dispose]())
   }
 }
 
-function acknowledged({ type, flags = 0, payload }: Operation): Request {
+function ask(channel: Channel, operation: Operation, requestFlags: number): Answer {
+  const { type, flags = 0, payload } = operation
+  return new Answer(operation, channel.send([{ type, flags: flags | requestFlags, payload }]))
+}
+
+/** The request of an operation that the kernel is to tell the outcome of. */
+export function acknowledged({ type, flags = 0, payload }: Operation): Request {
   return { type, flags: flags | NLM_F_REQUEST | NLM_F_ACK, payload }
 }
 
@@ -273,8 +297,8 @@ class Answer {
   }
 
   /** True when it is whole. Throws KernelError when it is a refusal, or changed while it was read. */
-  take(datagram: Uint8Array): boolean {
-    for (const message of decodeMessages(datagram)) {
+  take(messages: Iterable<Message>): boolean {
+    for (const message of messages) {
       // answers to an earlier request that was given up are none of ours
       if (message.sequence !== this.#sequence) continue
       if (message.flags & NLM_F_DUMP_INTR) this.#isInterrupted = true

@@ -15,13 +15,14 @@ import {
   podAddressesOf,
   podPhaseOf,
 } from '#/model/kubernetes.ts'
-import { askAgent } from '#/agent/client.ts'
+import { askAgent } from '#/api/client.ts'
+import { socketTransport } from '#/api/socket-transport.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { referenceTo } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { type EchoServer, serveEcho } from './probe/echo.ts'
 import { type LabPaths } from './paths.ts'
-import { agentSocketOf, type Sandbox, type Sandboxes } from './sandboxes.ts'
+import { type Sandbox, type Sandboxes } from './sandboxes.ts'
 import { chooseNode } from './schedule.ts'
 import { labNodes, type LabNode, type LabSpec } from './spec.ts'
 import { nodeStatus, runningStatus } from './kubelet-objects.ts'
@@ -98,11 +99,8 @@ export class LabKubelet {
     const node = this.#nodes.find(({ name }) => name === object.metadata.name)
     if (!node) return
     this.#work(`node ${node.name}`, async () => {
-      const answer = await askAgent(agentSocketOf(this.#paths, node.name), '/readyz').catch((error: unknown) => ({
-        status: 0,
-        text: `the agent does not answer: ${messageOf(error)}`,
-      }))
-      const reason = answer.status === 200 ? undefined : answer.text.trim()
+      const outcome = await askAgent(socketTransport(this.#paths.agentSocket(node.name)), 'readyz')
+      const reason = outcome.kind === 'answer' ? undefined : outcome.message
       const ready = conditionOf(object, 'Ready')
       if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
         return

@@ -1,6 +1,7 @@
 // Where a lab keeps its files. All of it is below one folder, which `lab down` removes.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { agentSocketName } from '#/model/node-files.ts'
 
 const root = '/run/causeway-lab'
 
@@ -53,6 +54,11 @@ export class LabPaths {
   /** Sockets of a node's agent. */
   nodeRun(node: string): string {
     return join(this.dir, 'nodes', node, 'run')
+  }
+
+  /** Where a node's agent answers. */
+  agentSocket(node: string): string {
+    return join(this.nodeRun(node), agentSocketName)
   }
 
   nodeState(node: string): string {

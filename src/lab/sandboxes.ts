@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Addr } from '#/lib/addr.ts'
 import { netnsPath, removeNetns } from '#/sys/netns.ts'
 import { decodeResult, latestCniVersion } from '#/wire/cni/index.ts'
-import { agentSocketName, cniSocketName, spoolFolderName } from '#/agent/places.ts'
+import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { type LabPaths } from './paths.ts'
 import { podNetns } from './spec.ts'
 import { ensureNetns } from './underlay.ts'
@@ -106,11 +106,6 @@ export class Sandboxes {
     child.stdin?.end(JSON.stringify(networkConfig))
     return promise
   }
-}
-
-/** The agent's own socket of a lab node. */
-export function agentSocketOf(paths: LabPaths, node: string): string {
-  return join(paths.nodeRun(node), agentSocketName)
 }
 
 export function addrsOf(sandbox: Sandbox): Addr[] {

@@ -1,6 +1,7 @@
 // Brings a lab up, or a lab that is partly there to its whole: every step makes sure of a state and may find it done.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { askAgent } from '#/agent/client.ts'
+import { existsSync, rmSync } from 'node:fs'
+import { askAgent } from '#/api/client.ts'
+import { socketTransport } from '#/api/socket-transport.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
@@ -17,18 +18,8 @@ import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
-import { agentSocketOf } from './sandboxes.ts'
-import {
-  checkChange,
-  decodeSpec,
-  encodeSpec,
-  LabError,
-  labNodes,
-  type LabSpec,
-  netnsPrefix,
-  nodeMaskSizes,
-  nodeNetns,
-} from './spec.ts'
+import { readSpec, writeSpec } from './spec-file.ts'
+import { checkChange, LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
@@ -57,24 +48,11 @@ export function agentRole(node: string): string {
   return `agent-${node}`
 }
 
-export function readSpec(paths: LabPaths): LabSpec | undefined {
-  return existsSync(paths.spec) ? decodeSpec(readFileSync(paths.spec, 'utf8')) : undefined
-}
-
-function writeSpec(paths: LabPaths, spec: LabSpec): void {
-  mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
-  writeFileSync(`${paths.spec}.new`, encodeSpec(spec))
-  renameSync(`${paths.spec}.new`, paths.spec)
-}
-
 /** When a bgpd that was started again has swept the routes before it, and has all of them again (docs/lab.md). */
 const sweepMs = 4000
 
 async function isReady(socketPath: string): Promise<boolean> {
-  return askAgent(socketPath, '/readyz').then(
-    ({ status }) => status === 200,
-    () => false,
-  )
+  return (await askAgent(socketTransport(socketPath), 'readyz')).kind === 'answer'
 }
 
 class LabBuild {
@@ -198,7 +176,7 @@ class LabBuild {
     return waitFor({ what: 'ready nodes', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
       const { items } = await client.list<KubeNode>(nodesPath())
       // the conditions of a lab that was killed are old news: the agents are asked themselves
-      const answers = await Promise.all(wanted.map((name) => isReady(agentSocketOf(this.#paths, name))))
+      const answers = await Promise.all(wanted.map((name) => isReady(this.#paths.agentSocket(name))))
       const ready = items.filter(
         (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
       )

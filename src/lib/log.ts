@@ -23,7 +23,10 @@ export function messageOf(error: unknown): string {
   return error.cause === undefined ? own : `${own}: ${messageOf(error.cause)}`
 }
 
-/** `write` gets each line without its line break; `now` gives the time as ISO 8601 text. */
+/**
+ * `write` gets each line without its line break; `now` gives the time as ISO 8601 text. A field called `time`, `level` or `message`
+ * stands in the line with a "_" before its name.
+ */
 export function createLogger(options: {
   level: Level
   write: (line: string) => void
@@ -33,11 +36,18 @@ export function createLogger(options: {
   const { level, write, now, fields = {} } = options
   const emit = (lineLevel: Level, message: string, extra: Fields = {}): void => {
     if (rank[lineLevel] < rank[level]) return
-    const shown = Object.entries({ ...fields, ...extra }).map(([key, value]) => [
-      key,
-      value instanceof Error ? messageOf(value) : value,
+    const line = new Map<string, unknown>([
+      ['time', now()],
+      ['level', lineLevel],
+      ['message', message],
     ])
-    write(JSON.stringify({ time: now(), level: lineLevel, message, ...Object.fromEntries(shown) }))
+    for (const [key, value] of Object.entries({ ...fields, ...extra })) {
+      // what a line itself says is not to be lost, nor a field that has the same name
+      let name = key
+      while (line.has(name)) name = `_${name}`
+      line.set(name, value instanceof Error ? messageOf(value) : value)
+    }
+    write(JSON.stringify(Object.fromEntries(line)))
   }
   return {
     debug: (message, extra) => emit('debug', message, extra),

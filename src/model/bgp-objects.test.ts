@@ -11,7 +11,7 @@ import {
 } from './bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from './bgp-sections.ts'
 import { type KubeObject } from './kubernetes.ts'
-import { type Problem } from './network.ts'
+import { type Problem } from './problems.ts'
 
 const namespace = 'causeway-system'
 const object = (name: string, spec: unknown): KubeObject => ({ metadata: { name }, spec }) as KubeObject

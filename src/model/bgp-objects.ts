@@ -19,7 +19,7 @@ import {
 } from './bgp-sections.ts'
 import { fieldsOf, type KubeObject } from './kubernetes.ts'
 import { type LabelSelector, selectsNothing } from './label-selector.ts'
-import { type Problem } from './network.ts'
+import { type Problem, problem } from './problems.ts'
 import { type Routing, routings } from './routing.ts'
 import { SpecReader } from './spec-reader.ts'
 
@@ -86,8 +86,12 @@ export type BgpNode = { readonly asn?: number; readonly routerId?: Addr; readonl
 
 type Read<T> = T & { readonly problems: readonly Problem[] }
 
-function problemsOf(kind: string, name: string, messages: readonly string[]): Problem[] {
-  return messages.map((message) => ({ object: `${kind}/${name}`, message }))
+function fieldProblems(
+  kind: 'routing' | 'bgpconfiguration' | 'bgppeer',
+  name: string,
+  messages: Iterable<string>,
+): Problem[] {
+  return Array.from(messages, (message) => problem('CW4002', `${kind}/${name}`, message))
 }
 
 function specOf(object: KubeObject, problems: string[]): SpecReader {
@@ -100,8 +104,12 @@ function onlyOne(kind: string, objects: Iterable<KubeObject>): Read<{ object?: K
   const object = all.find(({ metadata }) => metadata.name === singletonName)
   const problems = all
     .filter(({ metadata }) => metadata.name !== singletonName)
-    .flatMap(({ metadata }) =>
-      problemsOf(kind, metadata.name, [`it is not looked at: the one that counts is named "${singletonName}"`]),
+    .map(({ metadata }) =>
+      problem(
+        'CW4001',
+        `${kind}/${metadata.name}`,
+        `it is not looked at: the one that counts is named "${singletonName}"`,
+      ),
     )
   return { ...(object && { object }), problems }
 }
@@ -111,7 +119,7 @@ export function routingFrom(objects: Iterable<KubeObject>): Read<{ mode?: Routin
   if (object === undefined) return { problems }
   const messages: string[] = []
   const mode = specOf(object, messages).choice('mode', routings)
-  return { ...(mode && { mode }), problems: [...problems, ...problemsOf('routing', singletonName, messages)] }
+  return { ...(mode && { mode }), problems: [...problems, ...fieldProblems('routing', singletonName, messages)] }
 }
 
 function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfiguration {
@@ -166,7 +174,7 @@ export function bgpConfigurationFrom(
   if (object === undefined) return { problems }
   const messages: string[] = []
   const configuration = readConfiguration(specOf(object, messages), installNamespace)
-  return { configuration, problems: [...problems, ...problemsOf('bgpconfiguration', singletonName, messages)] }
+  return { configuration, problems: [...problems, ...fieldProblems('bgpconfiguration', singletonName, messages)] }
 }
 
 function readFamilies(spec: SpecReader): Family[] | undefined {
@@ -264,7 +272,9 @@ export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ 
     ...protection,
     ...(grave.length > 0 && { blockedBecause: `BGPPeer ${name}: ${grave[0]}` }),
   }
-  return { ...(peer && { peer }), problems: problemsOf('bgppeer', name, [...new Set([...messages, ...grave])]) }
+  const keptDown = [...new Set(grave)].map((message) => problem('CW4004', `bgppeer/${name}`, message))
+  const mild = new Set(messages).difference(new Set(grave))
+  return { ...(peer && { peer }), problems: [...fieldProblems('bgppeer', name, mild), ...keptDown] }
 }
 
 /** Router ids are any 32 bits but 0 (RFC 6286). */
@@ -281,5 +291,5 @@ export function bgpNodeOf(object: KubeObject): Read<{ node: BgpNode }> {
     ...present({ asn: readAsn(spec, 'asn'), routerId: spec.parsed('routerID', routerIdIn) }),
     isDrained: spec.flag('drained') ?? false,
   }
-  return { node, problems: problemsOf('bgpnode', object.metadata.name, messages) }
+  return { node, problems: messages.map((message) => problem('CW4003', `bgpnode/${object.metadata.name}`, message)) }
 }

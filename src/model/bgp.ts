@@ -54,7 +54,12 @@ export type PolicyRule = {
 }
 
 /** Rules in order, the first that matches decides; no match: `otherwise`. */
-export type RoutePolicy = { readonly rules: readonly PolicyRule[]; readonly otherwise: 'accept' | 'reject' }
+export type RoutePolicy = {
+  readonly rules: readonly PolicyRule[]
+  readonly otherwise: 'accept' | 'reject'
+  /** Why routes that no rule matches are rejected, for people; absent: because no rule matches. */
+  readonly otherwiseBecause?: string
+}
 
 export type MaxPrefixes = {
   readonly count: number

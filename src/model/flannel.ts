@@ -2,6 +2,7 @@
 // nodes, written to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
 import { Addr, type Family, families } from '#/lib/addr.ts'
 import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
+import { type Problem, problem } from './problems.ts'
 
 const prefix = 'flannel.alpha.coreos.com/'
 const annotationNames = {
@@ -24,26 +25,25 @@ export type FlannelEnd = {
 }
 
 /** Undefined for a node that says nothing of flannel's VXLAN. What cannot be used is left out and told in `problems`. */
-export function flannelEndOf(node: KubeNode): { end: FlannelEnd; problems: string[] } | undefined {
+export function flannelEndOf(node: KubeNode): { end: FlannelEnd; problems: Problem[] } | undefined {
   const annotations = annotationsOf(node)
   if (annotations[annotationNames.backendType] !== 'vxlan') return undefined
   const vtepMacs: { [F in Family]?: string } = {}
   const publicAddrs: Addr[] = []
-  const problems: string[] = []
+  const problems: Problem[] = []
+  const refuse = (annotation: string, why: string): number =>
+    problems.push(problem('CW1005', `node/${node.metadata.name}`, `annotation ${annotation}: ${why}`))
   for (const family of families) {
     const { data, addr } = annotationNames[family]
     const text = annotations[data]
     const mac = text === undefined ? undefined : vtepMacOf(text)
     if (mac !== undefined) vtepMacs[family] = mac
-    else if (text !== undefined && text !== 'null' && text !== '')
-      problems.push(`node ${node.metadata.name}: annotation ${data}: ${text.slice(0, 80)} has no VtepMAC`)
+    else if (text !== undefined && text !== 'null' && text !== '') refuse(data, `${text.slice(0, 80)} has no VtepMAC`)
     const published = annotations[addr]
     const publicAddr = published === undefined ? undefined : Addr.tryParse(published)
     if (publicAddr?.family === family) publicAddrs.push(publicAddr)
     else if (published !== undefined && published !== '')
-      problems.push(
-        `node ${node.metadata.name}: annotation ${addr}: "${published.slice(0, 80)}" is no IPv${family} address`,
-      )
+      refuse(addr, `"${published.slice(0, 80)}" is no IPv${family} address`)
   }
   return Object.keys(vtepMacs).length === 0 ? undefined : { end: { vtepMacs, publicAddrs }, problems }
 }

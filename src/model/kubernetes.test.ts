@@ -21,6 +21,7 @@ import {
   podPhaseOf,
   referenceTo,
 } from './kubernetes.ts'
+import { problemText } from './problems.ts'
 
 const node = (spec: unknown, status: unknown = {}): KubeNode => ({ metadata: { name: 'n' }, spec, status })
 
@@ -38,9 +39,12 @@ test('pod CIDRs that cannot be used are told with node and field', () => {
   const { prefixes, problems } = podCIDRsOf(node({ podCIDRs: ['10.0.0.5/24', 7, '10.0.0.0/24', '10.0.1.0/24'] }))
   assert.deepEqual(prefixes.map(String), ['10.0.0.0/24'])
   assert.equal(problems.length, 3)
-  assert.match(problems[0]!, /^node n: spec\.podCIDRs: "10\.0\.0\.5\/24" has host bits set; did you mean/)
-  assert.match(problems[1]!, /7 is no CIDR/)
-  assert.match(problems[2]!, /10\.0\.1\.0\/24 is a second one of IPv4/)
+  assert.match(
+    problemText(problems[0]!),
+    /^CW1101 node\/n: spec\.podCIDRs: "10\.0\.0\.5\/24" has host bits set; did you mean/,
+  )
+  assert.match(problems[1]!.message, /7 is no CIDR/)
+  assert.match(problems[2]!.message, /10\.0\.1\.0\/24 is a second one of IPv4/)
   assert.equal(hasPodCIDRs(node({ podCIDRs: ['x'] })), true)
   assert.equal(hasPodCIDRs(node({ podCIDRs: [] })), false)
 })
@@ -59,10 +63,13 @@ test('internal addresses keep their order; others and the unreachable are left o
   ]
   const { addrs, problems } = internalAddressesOf(node({}, { addresses }))
   assert.deepEqual(addrs.map(String), ['fd00::5', '10.0.0.5'])
-  assert.deepEqual(problems, [
-    'node n: status.addresses: InternalIP "127.0.0.1" cannot be reached from another node',
-    'node n: status.addresses: InternalIP "n.example" is no IP address',
-  ])
+  assert.deepEqual(
+    problems.map(({ object, message }) => `${object}: ${message}`),
+    [
+      'node/n: status.addresses: InternalIP "127.0.0.1" cannot be reached from another node',
+      'node/n: status.addresses: InternalIP "n.example" is no IP address',
+    ],
+  )
   assert.equal(String(firstOf(addrs, 4)), '10.0.0.5')
 })
 

@@ -3,6 +3,7 @@
 // everything below `metadata` is typed `unknown` and read by the functions here, which default and report, never throw.
 // Shapes follow https://kubernetes.io/docs/reference/kubernetes-api/ (core/v1, coordination.k8s.io/v1).
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type Problem, problem } from './problems.ts'
 
 export type ObjectMeta = {
   readonly name: string
@@ -131,14 +132,15 @@ export const extraPodCIDRsAnnotation = 'causeway.dev/extra-pod-cidrs'
  * The pod CIDRs of a node: spec.podCIDRs, or spec.podCIDR where only that is set, of which the API demands at most one per
  * family, then those of the annotation. What cannot be used is left out and told in `problems`.
  */
-export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: string[] } {
+export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Problem[] } {
   const spec = fieldsOf(node.spec)
   const several = listOf(spec['podCIDRs'])
   const single = spec['podCIDR']
   const texts = several.length > 0 ? several : single === undefined || single === '' ? [] : [single]
   const prefixes: Prefix[] = []
-  const problems: string[] = []
-  const refuse = (where: string, why: string): number => problems.push(`node ${node.metadata.name}: ${where}: ${why}`)
+  const problems: Problem[] = []
+  const refuse = (where: string, why: string): number =>
+    problems.push(problem('CW1101', `node/${node.metadata.name}`, `${where}: ${why}`))
   for (const text of texts) {
     const result = readPrefix(text)
     if (typeof result === 'string') refuse('spec.podCIDRs', result)
@@ -218,20 +220,22 @@ export function nodeAddressesOf(node: KubeNode): readonly NodeAddress[] {
  * The InternalIP addresses of a node in the order of the API, which is the order of preference. A second address of a
  * family is kept: who needs one per family takes the first. Addresses no other node can reach are left out and told.
  */
-export function internalAddressesOf(node: KubeNode): { addrs: Addr[]; problems: string[] } {
+export function internalAddressesOf(node: KubeNode): { addrs: Addr[]; problems: Problem[] } {
   const addrs: Addr[] = []
-  const problems: string[] = []
+  const problems: Problem[] = []
   for (const { type, address } of nodeAddressesOf(node)) {
     if (type !== 'InternalIP') continue
     const addr = Addr.tryParse(address)
-    const problem =
+    const fault =
       addr === undefined
         ? 'is no IP address'
         : addr.isUnspecified || addr.isLoopback || addr.isMulticast
           ? 'cannot be reached from another node'
           : undefined
-    if (problem !== undefined)
-      problems.push(`node ${node.metadata.name}: status.addresses: InternalIP "${address}" ${problem}`)
+    if (fault !== undefined)
+      problems.push(
+        problem('CW1102', `node/${node.metadata.name}`, `status.addresses: InternalIP "${address}" ${fault}`),
+      )
     else if (addr !== undefined && !addrs.some((known) => known.equals(addr))) addrs.push(addr)
   }
   return { addrs, problems }

@@ -79,12 +79,25 @@ function macOf(first: string, value: number): string {
   return `${first}:${bytes.join(':')}`
 }
 
+/** How the MAC of every device of the node begins that Causeway makes, the host's ends of pod veths included. */
+export const deviceMacStart = '02:43'
+
 /** Derived from the node's name, so that it stays when the device is made again and no node has to tell it to another. */
 export function deviceMac(device: string, node: string): string {
-  return macOf('02:43', fnv1a(`${device} ${node}`))
+  return macOf(deviceMacStart, fnv1a(`${device} ${node}`))
 }
 
-/** Derived from the pod's address: who gets the address later gets the MAC, so no neighbour's cache goes stale. */
-export function podMac(addr: Addr): string {
-  return macOf('0a:58', addr.family === 4 ? Number(addr.value) : fnv1a(addr.toString()))
+/** Whether a MAC (lower case, with colons) may be that of one of the node's devices; no pod may have such a one. */
+export function isDeviceMac(mac: string): boolean {
+  return mac.startsWith(`${deviceMacStart}:`)
+}
+
+/**
+ * The MACs that a pod with this address may get, in the order in which they are tried: `attempt` counts from 0, and no two below
+ * 2^32 give the same. The first follows from the address alone: the pod that gets the address later gets that MAC too, and what
+ * neighbours have in their caches stays right. The others are for when another pod has it.
+ */
+export function podMac(addr: Addr, attempt = 0): string {
+  const value = addr.family === 4 ? Number(addr.value) : fnv1a(addr.toString())
+  return attempt === 0 ? macOf('0a:58', value) : macOf('0a:59', (value + attempt - 1) >>> 0)
 }

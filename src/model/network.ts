@@ -145,6 +145,3 @@ export type NetworkDelta = {
   readonly neighbours: ReadonlyMap<string, DesiredNeighbour | undefined>
   readonly tunnelEnds: ReadonlyMap<string, TunnelEndChange>
 }
-
-/** Something about an object of the cluster that keeps us from serving it, and what to do. */
-export type Problem = { readonly object: string; readonly message: string }

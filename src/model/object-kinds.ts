@@ -1,7 +1,10 @@
 // The kinds of kernel object that Causeway keeps, and what it means that one of a kind is not as it should be: for this node, for
 // the other nodes and for pods. Whoever judges by a failure reads it here.
+import { type ProblemCode } from './problem-catalogue.ts'
 
 export type FailureMeaning = {
+  /** By which it is told. */
+  readonly code: ProblemCode
   /**
    * For this node: `unready` is that its pods may not have the network they were promised; `degraded` is that some other node, or
    * somebody else's firewall, is in the way; `pod` is one pod's own trouble (its namespace is gone).
@@ -13,18 +16,18 @@ export type FailureMeaning = {
   readonly keepsFormerWay: boolean
 }
 
-const ofNode: FailureMeaning = { node: 'unready', isTunnelInDoubt: false, keepsFormerWay: false }
+const ofNode = { node: 'unready', isTunnelInDoubt: false, keepsFormerWay: false } as const
 
 /** A new kind is a line here, and a section of docs/problems.md. */
 export const objectKinds = {
-  link: { ...ofNode, isTunnelInDoubt: true },
-  sysctl: ofNode,
-  port: { ...ofNode, node: 'pod' },
-  address: ofNode,
-  neighbour: { node: 'degraded', isTunnelInDoubt: true, keepsFormerWay: false },
-  table: { ...ofNode, isTunnelInDoubt: true },
-  forward: { ...ofNode, node: 'degraded' },
-  route: { node: 'degraded', isTunnelInDoubt: false, keepsFormerWay: true },
+  link: { ...ofNode, code: 'CW2001', isTunnelInDoubt: true },
+  sysctl: { ...ofNode, code: 'CW2002' },
+  port: { ...ofNode, code: 'CW2003', node: 'pod' },
+  address: { ...ofNode, code: 'CW2004' },
+  neighbour: { ...ofNode, code: 'CW2005', node: 'degraded', isTunnelInDoubt: true },
+  table: { ...ofNode, code: 'CW2006', isTunnelInDoubt: true },
+  forward: { ...ofNode, code: 'CW2007', node: 'degraded' },
+  route: { ...ofNode, code: 'CW2008', node: 'degraded', keepsFormerWay: true },
 } as const satisfies Readonly<Record<string, FailureMeaning>>
 
 export type ObjectKind = keyof typeof objectKinds

@@ -11,6 +11,7 @@ import {
   routingStateText,
   ways,
 } from './routing.ts'
+import { problemText } from './problems.ts'
 
 function nodeWith(annotations: Record<string, unknown>): KubeNode {
   return { metadata: { name: 'node-1', annotations } }
@@ -23,8 +24,8 @@ test('the routing of a node is one of three, none, or a problem', () => {
     const { routing, problem } = routingOf(nodeWith({ [routingAnnotation]: bad }))
     assert.equal(routing, undefined)
     assert.match(
-      problem!,
-      /annotation causeway\.dev\/routing: ".*" is none of vxlan, native, auto: correct or remove it/,
+      problemText(problem!),
+      /annotation causeway\.dev\/routing: ".*" is none of vxlan, native, auto; remedy: correct or remove the annotation/,
     )
   }
 })
@@ -53,8 +54,8 @@ test('ways of a later version are none; what is no state is a problem', () => {
   for (const text of [...bad, '{"mode":"native","sends":"vxlan","accepts":["vxlan"]}', 'x'.repeat(10_000)]) {
     const { state, problem } = read(text)
     assert.equal(state, undefined, text)
-    assert.match(problem!, /annotation causeway\.dev\/routing-state: ".*" cannot be read/)
-    assert.ok(problem!.length < 300)
+    assert.match(problem!.message, /annotation causeway\.dev\/routing-state: ".*" cannot be read/)
+    assert.ok(problemText(problem!).length < 300)
   }
 })
 

@@ -1,6 +1,7 @@
 // How a node's packets cross to others, as its Node object tells it in annotations: what it is told to do, and what it does.
 // Nodes switch one by one, and each reads from the others' states what it may still send and must still take (docs/routing.md).
 import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
+import { type Problem, problem } from './problems.ts'
 
 export const routings = ['vxlan', 'native', 'auto'] as const
 export type Routing = (typeof routings)[number]
@@ -33,13 +34,12 @@ function isOneOf<T extends string>(choices: readonly T[], value: unknown): value
 }
 
 /** The annotation `causeway.dev/routing`; a bad one is told in `problem` and counts as none. */
-export function routingOf(node: KubeNode): { readonly routing?: Routing; readonly problem?: string } {
+export function routingOf(node: KubeNode): { readonly routing?: Routing; readonly problem?: Problem } {
   const text = annotationsOf(node)[routingAnnotation]
   if (text === undefined) return {}
   if (isOneOf(routings, text)) return { routing: text }
-  return {
-    problem: `annotation ${routingAnnotation}: "${text.slice(0, toldLength)}" is none of ${routings.join(', ')}: correct or remove it`,
-  }
+  const message = `annotation ${routingAnnotation}: "${text.slice(0, toldLength)}" is none of ${routings.join(', ')}`
+  return { problem: problem('CW1003', `node/${node.metadata.name}`, message) }
 }
 
 function waysIn(value: unknown): Way[] | undefined {
@@ -57,15 +57,14 @@ function parse(text: string): unknown {
 }
 
 /** The annotation `causeway.dev/routing-state`; a bad one is told in `problem` and counts as none. */
-export function routingStateOf(node: KubeNode): { readonly state?: RoutingState; readonly problem?: string } {
+export function routingStateOf(node: KubeNode): { readonly state?: RoutingState; readonly problem?: Problem } {
   const text = annotationsOf(node)[routingStateAnnotation]
   if (text === undefined) return {}
   const { mode, sends, accepts } = fieldsOf(parse(text))
   const [sent, accepted] = [waysIn(sends), waysIn(accepts)]
   if (isOneOf(routings, mode) && sent && accepted) return { state: { mode, sends: sent, accepts: accepted } }
-  return {
-    problem: `annotation ${routingStateAnnotation}: "${text.slice(0, toldLength)}" cannot be read; the node counts as one with plain VXLAN: its agent writes the annotation again when it is removed`,
-  }
+  const message = `annotation ${routingStateAnnotation}: "${text.slice(0, toldLength)}" cannot be read; the node counts as one with plain VXLAN`
+  return { problem: problem('CW1004', `node/${node.metadata.name}`, message) }
 }
 
 /** The annotation's value; equal states have equal texts. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { byFamily, chooseAddress, isInPool, nextFree, poolOf } from './allocate.ts'
+import { isDeviceMac, podMac } from '#/model/names.ts'
+import { byFamily, chooseAddress, chooseMac, isInPool, nextFree, poolOf } from './allocate.ts'
 
 test('a /29 has five addresses for pods; a /30 one, a /31 none', () => {
   assert.deepEqual(
@@ -69,5 +70,23 @@ test('CIDRs are grouped by family, in the order of their first', () => {
   assert.deepEqual(
     groups.map(([family, cidrs]) => `${family}: ${cidrs.join(' ')}`),
     ['6: fd00::/64 fd01::/64', '4: 10.0.0.0/24'],
+  )
+})
+
+test('a derived MAC is the usual one of the address, or the next of its series that nobody has', () => {
+  const any = fc.oneof(
+    fc.ipV4().map((text) => Addr.parse(text)),
+    fc.ipV6().map((text) => Addr.parse(text)),
+  )
+  fc.assert(
+    fc.property(any, fc.uniqueArray(fc.nat(9)), (addr, attempts) => {
+      const used = new Set(attempts.map((attempt) => podMac(addr, attempt)))
+      assert.equal(used.size, attempts.length)
+      const mac = chooseMac(addr, (each) => used.has(each))
+      assert.ok(!used.has(mac))
+      assert.equal(mac === podMac(addr), !attempts.includes(0))
+      assert.match(mac, /^0a:5[89](:[0-9a-f]{2}){4}$/)
+      assert.ok(!isDeviceMac(mac))
+    }),
   )
 })

@@ -1,5 +1,6 @@
-// Which address of a pod CIDR the next pod gets. Pure; the store (src/agent/endpoints.ts) keeps what is in use.
+// Which address of a pod CIDR the next pod gets, and which MAC. Pure; the store (src/agent/endpoints/endpoint-store.ts) keeps what is in use.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 
 /** Not for pods: the network address, the gateway after it and, for IPv4, the broadcast address. */
@@ -15,11 +16,14 @@ export function isInPool(cidr: Prefix, addr: Addr): boolean {
 }
 
 /** Why no pod can have an address of this CIDR, and what to do; undefined when it has room for one. */
-export function tooSmall(cidr: Prefix): string | undefined {
+export function tooSmall(cidr: Prefix): { readonly message: string; readonly remedy: string } | undefined {
   if (poolOf(cidr).count > 0n) return undefined
   const [least, taken] =
     cidr.family === 4 ? ['/30', 'network, gateway and broadcast address'] : ['/126', 'network address and gateway']
-  return `pod CIDR ${cidr} is too small for pods: ${taken} take all of it; give the node one of ${least} or larger`
+  return {
+    message: `pod CIDR ${cidr} is too small for pods: ${taken} take all of it`,
+    remedy: `give the node one of ${least} or larger`,
+  }
 }
 
 /** The CIDRs by family, families in the order of their first one: a pod gets one address of each group. */
@@ -67,11 +71,20 @@ export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last 
   return undefined
 }
 
+/** The MAC of a pod that requests none: the first one derived from its address which no other pod has. */
+export function chooseMac(addr: Addr, isUsed: (mac: string) => boolean): string {
+  for (let attempt = 0; ; attempt++) {
+    const mac = podMac(addr, attempt)
+    if (!isUsed(mac)) return mac
+  }
+}
+
 /** Why a pod may not have the address that it asks for; undefined when it may, as far as the CIDRs go. */
 export function requestFault(addr: Addr, cidrs: readonly Prefix[]): string | undefined {
   const cidr = cidrs.find((each) => each.contains(addr))
   if (cidr === undefined) return `is in no pod CIDR of this node (${cidrs.join(', ')})`
-  if (tooSmall(cidr) !== undefined) return `cannot be given: ${tooSmall(cidr)}`
+  const small = tooSmall(cidr)
+  if (small !== undefined) return `cannot be given: ${small.message}; ${small.remedy}`
   if (isInPool(cidr, addr)) return undefined
   const role = addr.equals(cidr.addr) ? 'network address' : addr.equals(cidr.at(1)) ? 'gateway' : 'broadcast address'
   return `is the ${role} of pod CIDR ${cidr}`

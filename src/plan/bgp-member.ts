@@ -9,6 +9,8 @@ export type BgpMember = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'> & {
   readonly labels: Readonly<Record<string, string>>
   /** Its Ready condition is True. */
   readonly isReady: boolean
+  /** It sends to other nodes through the tunnel alone: it has no session of the mesh. */
+  readonly isTunnelOnly?: boolean
 }
 
 /** The AS of a node in the mesh. */

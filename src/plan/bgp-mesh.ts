@@ -2,12 +2,13 @@
 // always all with all, because whoever passes a route on over AS borders becomes its next hop.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
-import { type BgpConfiguration } from '#/model/bgp-objects.ts'
+import { type BgpConfiguration, singletonName } from '#/model/bgp-objects.ts'
 import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { addrOf, asnOf, type BgpMember, hasNextHop } from './bgp-member.ts'
 import { type Password } from './bgp-passwords.ts'
-import { type CidrSets, only } from './bgp-policies.ts'
+import { type CidrSets, only, onlyOfNode } from './bgp-policies.ts'
 import { reflectorsOf } from './bgp-reflectors.ts'
 
 export type BgpRole = 'mesh' | 'reflector' | 'client' | 'none'
@@ -18,18 +19,23 @@ export type MeshContext = {
   readonly families: readonly Family[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly sets: CidrSets
+  /** Pod CIDRs by name of node, those that another node has the better claim to left out. */
+  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
   readonly password: Password
 }
 
 export type Mesh = {
   readonly role: BgpRole
+  /** The names of the reflectors of this node's AS. */
+  readonly reflectors: ReadonlySet<string>
   readonly peers: readonly PeerConfig[]
-  readonly problems: readonly string[]
+  readonly problems: readonly Problem[]
 }
 
 /** A node has a handful of prefixes, a reflector the cluster's. Neither is near these unless something is broken. */
 const fromNode: MaxPrefixes = { count: 10_000, warningPercent: 75, restartSeconds: 60 }
 const fromReflector: MaxPrefixes = { count: 1_000_000, warningPercent: 75, restartSeconds: 60 }
+const noReflectors: ReadonlySet<string> = new Set()
 /** Nodes of different AS need not be on one link. */
 const meshTtl = 64
 
@@ -68,30 +74,48 @@ function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other:
   return isWithReflector ? 'toReflector' : undefined
 }
 
+const configured = `bgpconfiguration/${singletonName}`
+
 /** What of the configuration cannot be done with these nodes. */
-function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): string[] {
+function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): Problem[] {
   const { nodeMesh, reflectors, meshBlockedBecause } = configuration
   const { nodeSelector } = reflectors
-  const problems: string[] = []
+  const problems: Problem[] = []
   if (nodeSelector !== undefined && nodeMesh === 'Full')
-    problems.push('spec.reflectors.nodeSelector: with spec.nodeMesh Full there are no reflectors; use Auto')
+    problems.push(
+      problem('CW4106', configured, 'spec.reflectors.nodeSelector: with spec.nodeMesh Full there are no reflectors', {
+        remedy: 'set spec.nodeMesh to Auto, or remove spec.reflectors.nodeSelector',
+      }),
+    )
   if (nodeSelector !== undefined && nodeMesh === 'Auto' && !ofOwnAs.some(({ labels }) => selects(nodeSelector, labels)))
-    problems.push('spec.reflectors.nodeSelector: it selects no node of this AS: they are chosen as without it')
+    problems.push(
+      problem(
+        'CW4106',
+        configured,
+        'spec.reflectors.nodeSelector: it selects no node of this AS: they are chosen as without it',
+        { remedy: 'label the nodes that are to be reflectors, or correct spec.reflectors.nodeSelector' },
+      ),
+    )
   if (password.blockedBecause !== undefined && !password.isPending && meshBlockedBecause === undefined)
-    problems.push(`spec.meshPasswordSecretRef: ${password.blockedBecause}`)
+    problems.push(problem('CW4102', configured, `spec.meshPasswordSecretRef: ${password.blockedBecause}`))
   return problems
 }
 
 /** `nodes` are the others, all of them with pod CIDRs. */
 export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mesh {
-  const { self, configuration, families, clusterCIDRs, sets, password } = context
+  const { self, configuration, families, clusterCIDRs, sets, standingCIDRs, password } = context
   const { timers, nodeMesh, listenPort: port } = configuration
-  if (nodeMesh === 'None') return { role: 'none', peers: [], problems: [] }
+  if (nodeMesh === 'None') return { role: 'none', reflectors: noReflectors, peers: [], problems: [] }
   if (port === undefined)
     return {
       role: 'none',
+      reflectors: noReflectors,
       peers: [],
-      problems: ['spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other'],
+      problems: [
+        problem('CW4106', configured, 'spec.nodeMesh: with spec.listenPort 0 nodes cannot connect to each other', {
+          remedy: 'set spec.listenPort, or set spec.nodeMesh to None',
+        }),
+      ],
     }
   const localAsn = asnOf(self, configuration)
   const ofOwnAs = nodes.filter((node) => asnOf(node, configuration) === localAsn)
@@ -105,7 +129,6 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
     ...(gracefulRestart && { gracefulRestart }),
     ...(password.password !== undefined && { password: password.password }),
     ...(password.blockedBecause !== undefined && { blockedBecause: password.blockedBecause }),
-    importPolicy: only('cluster-cidrs', sets.ClusterCIDRs),
     nextHopSelf: false,
     allowOwnAsn: 0,
   }
@@ -129,11 +152,19 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       families: families.filter((family) => hasNextHop(self, family, localAddr.family)),
       mode: modes[tie],
       isReflectorClient: tie === 'toClient',
+      importPolicy: isFromReflector
+        ? only('cluster-cidrs', sets.ClusterCIDRs)
+        : onlyOfNode(node.name, standingCIDRs.get(node.name) ?? []),
       maxPrefixes: isFromReflector ? fromReflector : fromNode,
       ...(!isInternal && { multihopTtl: meshTtl, exportPolicy }),
     })
   }
   const role = reflectors === undefined ? 'mesh' : reflectors.has(self.name) ? 'reflector' : 'client'
   const problems = problemsIn(context, asMembers)
-  return { role, peers: peers.sort((a, b) => (a.name < b.name ? -1 : 1)), problems }
+  return {
+    role,
+    reflectors: reflectors ?? noReflectors,
+    peers: peers.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    problems,
+  }
 }

@@ -1,15 +1,15 @@
 // BGPPeers as neighbours of one node: which of them are its own, and what they do not say filled in from the BGPConfiguration.
-import { type Family } from '#/lib/addr.ts'
-import { type PeerConfig } from '#/model/bgp.ts'
+import { type Family, type Prefix } from '#/lib/addr.ts'
+import { type PeerConfig, type RoutePolicy } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
-import { type CidrSets, only, policyOf } from './bgp-policies.ts'
+import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
-export type PeerContext = {
+export type RemoteContext = {
   readonly self: BgpMember
   /** Of this node, where a BGPPeer has no other. */
   readonly asn: number
@@ -17,6 +17,12 @@ export type PeerContext = {
   readonly families: readonly Family[]
   readonly sets: CidrSets
   readonly secrets: Secrets
+  /** Nodes other than this one, by address. */
+  readonly nodesByAddr: ReadonlyMap<string, BgpMember>
+  /** See MeshContext. */
+  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
+  /** Whether a node reflects routes of others to its clients, in the mesh or because a BGPPeer says so. */
+  readonly isReflector: (node: BgpMember) => boolean
 }
 
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
@@ -35,45 +41,77 @@ export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
 }
 
 /** With which a session can be had, of those that it is to have. */
-function familiesOf(peer: BgpPeer, { self, families }: PeerContext): Family[] {
+function familiesOf(peer: BgpPeer, { self, families }: RemoteContext): Family[] {
   const over = peer.addr?.family ?? 6
   return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))
 }
 
-/** Without policies: of the cluster in; to another AS nothing but what is of this node. RFC 8212 asks that somebody says so. */
+/** What is taken from a neighbour whose BGPPeer does not say it: a node is held to its own pod CIDRs as it is in the mesh. */
+function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
+  const node = addr && context.nodesByAddr.get(String(addr))
+  return node === undefined || context.isReflector(node)
+    ? only('cluster-cidrs', context.sets.ClusterCIDRs)
+    : onlyOfNode(node.name, context.standingCIDRs.get(node.name) ?? [])
+}
+
+/** RFC 8212 asks that somebody says what an external neighbour gives and gets: without a policy it gets this node's own pod CIDRs. */
 function policiesOf(
   peer: BgpPeer,
   isExternal: boolean,
-  sets: CidrSets,
+  context: RemoteContext,
 ): Pick<PeerConfig, 'importPolicy' | 'exportPolicy'> {
   const { importPolicy, exportPolicy } = peer
+  const { sets } = context
   return {
-    importPolicy: importPolicy ? policyOf(importPolicy, sets) : only('cluster-cidrs', sets.ClusterCIDRs),
+    importPolicy: importPolicy ? policyOf(importPolicy, sets) : defaultImport(peer, context),
     ...(exportPolicy && { exportPolicy: policyOf(exportPolicy, sets) }),
     ...(!exportPolicy && isExternal && { exportPolicy: only('own-pod-cidrs', sets.OwnPodCIDRs) }),
   }
 }
 
-function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; problems: string[] } {
-  const { configuration, secrets, sets } = context
+function objectOf({ name }: BgpPeer): string {
+  return `bgppeer/${name}`
+}
+
+function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig; problems: Problem[] } {
+  const { configuration, secrets } = context
   const { name, addr, device, port, asn: remoteAsn, localAsn = context.asn, mode, maxPrefixes } = peer
   const { nextHopSelf, allowOwnAsn, ttlSecurityHops, multihopTtl } = peer
-  const problems: string[] = []
+  const problems: Problem[] = []
+  const object = objectOf(peer)
   const isExternal = remoteAsn === 'external' || remoteAsn !== localAsn
   const gracefulRestart = wholeGracefulRestart({ ...configuration.gracefulRestart, ...peer.gracefulRestart })
   const bfd = wholeBfd({ ...configuration.bfd, ...peer.bfd })
   const { password, isPending, ...secret } = passwordOf(peer.password, secrets)
-  if (secret.blockedBecause !== undefined && !isPending) problems.push(secret.blockedBecause)
+  if (secret.blockedBecause !== undefined && !isPending) problems.push(problem('CW4102', object, secret.blockedBecause))
   if (peer.isReflectorClient && isExternal)
-    problems.push(`spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`)
+    problems.push(
+      problem(
+        'CW4103',
+        object,
+        `spec.reflectorClient: a client is of the reflector's own AS, and this is AS ${remoteAsn}`,
+      ),
+    )
   const families = familiesOf(peer, context)
   for (const family of peer.families ?? [])
     if (context.families.includes(family) && !families.includes(family))
-      problems.push(`spec.families: IPv${family} is left out: this node has no IPv${family} address to be its next hop`)
+      problems.push(
+        problem(
+          'CW4104',
+          object,
+          `spec.families: IPv${family} is left out: this node has no IPv${family} address to be its next hop`,
+        ),
+      )
   const noFamily = families.length === 0 ? 'spec.families: this node has none of them' : undefined
-  if (noFamily !== undefined) problems.push(noFamily)
+  if (noFamily !== undefined) problems.push(problem('CW4104', object, noFamily))
   if (mode === 'passive' && configuration.listenPort === undefined)
-    problems.push('spec.mode: it waits for connections, and spec.listenPort of the BGPConfiguration is 0')
+    problems.push(
+      problem(
+        'CW4105',
+        object,
+        'spec.mode: it waits for connections, and spec.listenPort of the BGPConfiguration is 0',
+      ),
+    )
   const blockedBecause = peer.blockedBecause ?? secret.blockedBecause ?? noFamily
   const config: PeerConfig = {
     name,
@@ -91,7 +129,7 @@ function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; pr
     ...(ttlSecurityHops !== undefined && { ttlSecurityHops }),
     ...(multihopTtl !== undefined && { multihopTtl }),
     maxPrefixes,
-    ...policiesOf(peer, isExternal, sets),
+    ...policiesOf(peer, isExternal, context),
     isReflectorClient: peer.isReflectorClient && !isExternal,
     nextHopSelf,
     allowOwnAsn,
@@ -101,25 +139,22 @@ function planPeer(peer: BgpPeer, context: PeerContext): { config: PeerConfig; pr
 }
 
 /** Of several BGPPeers with one neighbour the first by name is taken. */
-export function planPeers(own: readonly BgpPeer[], context: PeerContext): PlannedPeers {
+export function planPeers(own: readonly BgpPeer[], context: RemoteContext): PlannedPeers {
   const taken = new Map<string, string>()
   const peers: PeerConfig[] = []
   const problems: Problem[] = []
   for (const peer of own) {
-    const object = `bgppeer/${peer.name}`
     const end = endOf(peer)
     const other = taken.get(end)
     if (other !== undefined) {
-      problems.push({
-        object,
-        message: `BGPPeer ${other} is with the same neighbour on node ${context.self.name}: that one is taken`,
-      })
+      const message = `BGPPeer ${other} is with the same neighbour on node ${context.self.name}: that one is taken`
+      problems.push(problem('CW4101', objectOf(peer), message))
       continue
     }
     taken.set(end, peer.name)
-    const planned = planPeer(peer, context)
+    const planned = planRemote(peer, context)
     peers.push(planned.config)
-    problems.push(...planned.problems.map((message) => ({ object, message })))
+    problems.push(...planned.problems)
   }
   return { peers, problems }
 }

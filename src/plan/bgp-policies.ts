@@ -22,6 +22,20 @@ export function only(name: string, prefixes: Prefixes): RoutePolicy {
   return { rules: [{ name, match: { prefixes }, action: 'accept' }], otherwise: 'reject' }
 }
 
+/**
+ * From a node that reflects no other node's routes: its own pod CIDRs, each exactly, and nothing else. Otherwise one node could draw the
+ * packets of all pods to itself. `podCIDRs` are those of its Node object that no other node has the better claim to.
+ */
+export function onlyOfNode(node: string, podCIDRs: readonly Prefix[]): RoutePolicy {
+  return {
+    ...only(
+      'pod-cidrs-of-node',
+      podCIDRs.map((prefix) => ({ prefix })),
+    ),
+    otherwiseBecause: `it is no pod CIDR that the Node object of ${node} owns, and ${node} is no route reflector of this node`,
+  }
+}
+
 /** Prefixes that the object names are a grant; a set is none: that a route is of the cluster gives it no right to more. */
 export function policyOf({ rules, otherwise }: PolicySpec, sets: CidrSets): RoutePolicy {
   return {

@@ -4,12 +4,13 @@ import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { asnOf, type BgpMember, routerIdOf } from './bgp-member.ts'
 import { type BgpRole, planMesh } from './bgp-mesh.ts'
 import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
 import { peersOf, planPeers } from './bgp-peers.ts'
 import { cidrSetsOf, nothing } from './bgp-policies.ts'
+import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
   readonly self: BgpMember
@@ -55,10 +56,10 @@ function meshPasswordOf({ meshPassword, meshBlockedBecause }: BgpConfiguration, 
 }
 
 /** Two of one id in an AS refuse each other (RFC 6286 section 2.2). */
-function twinsOf(routerId: Addr, others: readonly BgpMember[]): string[] {
+function twinsOf(self: BgpMember, routerId: Addr, others: readonly BgpMember[]): Problem[] {
   return others
     .filter((other) => routerIdOf(other).equals(routerId))
-    .map(({ name }) => `router id ${routerId} is also that of node ${name}: set spec.routerID of this node's BGPNode`)
+    .map(({ name }) => problem('CW4107', `node/${self.name}`, `router id ${routerId} is also that of node ${name}`))
 }
 
 export function planSpeaker(input: SpeakerInput): SpeakerPlan {
@@ -68,15 +69,24 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   const hasMesh = configuration.nodeMesh !== 'None'
   if (input.configuration === undefined && own.length === 0) return { role: 'none', wantedSecrets: [], problems: [] }
 
-  const others = [...input.nodes].filter(({ name, podCIDRs }) => name !== self.name && podCIDRs.length > 0)
+  const nodes = [...input.nodes].filter(({ name }) => name !== self.name)
+  const others = nodes.filter(({ podCIDRs, isTunnelOnly }) => podCIDRs.length > 0 && isTunnelOnly !== true)
+  const standingCIDRs = allStandingCIDRs([...nodes, self])
   const sets = cidrSetsOf(podCIDRsOf(input.clusterCIDRs, [self, ...others]), self.podCIDRs)
   const families = input.families.toSorted((a, b) => a - b)
   const asn = bgpNode?.asn ?? asnOf(self, configuration)
   const routerId = bgpNode?.routerId ?? routerIdOf(self)
-  const shared = { self, configuration, families, sets }
+  const shared = { self, configuration, families, sets, standingCIDRs }
   const password = meshPasswordOf(configuration, secrets)
   const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
-  const planned = planPeers(own, { ...shared, asn, secrets })
+  const planned = planPeers(own, {
+    ...shared,
+    asn,
+    secrets,
+    nodesByAddr: new Map(nodes.flatMap((node) => node.addrs.map((addr) => [String(addr), node]))),
+    isReflector: (node) =>
+      mesh.reflectors.has(node.name) || peersOf(node, input.peers).some(({ isReflectorClient }) => isReflectorClient),
+  })
 
   // who named a node's address in a BGPPeer has said more of that neighbour than the mesh knows
   const named = new Set(planned.peers.map(({ addr }) => String(addr)))
@@ -97,11 +107,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
       ? []
       : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
   }
-  const problems = [
-    ...mesh.problems.map((message) => ({ object: 'bgpconfiguration/default', message })),
-    ...planned.problems,
-    ...(hasMesh ? twinsOf(routerId, others).map((message) => ({ object: `node/${self.name}`, message })) : []),
-  ]
+  const problems = [...mesh.problems, ...planned.problems, ...(hasMesh ? twinsOf(self, routerId, others) : [])]
   const wantedSecrets = uniqueSecrets([
     hasMesh ? configuration.meshPassword : undefined,
     ...own.map((peer) => peer.password),

@@ -1,7 +1,8 @@
 // Who owns which pod CIDR and which address, when Node objects contradict each other. An index over all nodes, so that a
 // change costs what it touches: nearly always nothing but the one node.
 import { type Family, Prefix } from '#/lib/addr.ts'
-import { type NodeState, type Problem } from '#/model/network.ts'
+import { type NodeState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 
 /** A node without what another node has the better claim to, and what was taken from it. */
 export type Settled = { readonly node: NodeState; readonly problems: readonly Problem[] }
@@ -58,26 +59,21 @@ export class ClaimIndex {
     const node = this.#nodes.get(name)
     if (node === undefined) return undefined
     const problems: Problem[] = []
-    const refuse = (message: string): false => {
-      problems.push({ object: `node/${name}`, message })
+    const refuse = (code: 'CW1103' | 'CW1104', message: string): false => {
+      problems.push(problem(code, `node/${name}`, message))
       return false
     }
     const podCIDRs = node.podCIDRs.filter((cidr) => {
       const holder = this.#betterClaim(cidr, name)
       return (
         holder === undefined ||
-        refuse(
-          `pod CIDR ${cidr} overlaps ${holder.cidr} of node ${holder.name}; it is not routed: delete and re-create one of the two Node objects`,
-        )
+        refuse('CW1103', `pod CIDR ${cidr} overlaps ${holder.cidr} of node ${holder.name}; it is not routed`)
       )
     })
     const addrs = node.addrs.filter((addr) => {
       const [owner] = this.#addrs.of(String(addr))
       return (
-        owner === name ||
-        refuse(
-          `address ${addr} is also that of node ${owner}; it is not used for ${name}: correct status.addresses of one of them`,
-        )
+        owner === name || refuse('CW1104', `address ${addr} is also that of node ${owner}; it is not used for ${name}`)
       )
     })
     return { node: problems.length === 0 ? node : { ...node, podCIDRs, addrs }, problems }
@@ -139,6 +135,29 @@ export class ClaimIndex {
 }
 
 type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'>
+
+/** The pod CIDRs by name of each node, without those that another node has the better claim to. */
+export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
+  const standing = new Map(nodes.map(({ name, podCIDRs }) => [name, podCIDRs]))
+  const contested = contestedIn(nodes)
+  if (contested.size === 0) return standing
+  const claims = new ClaimIndex()
+  for (const node of nodes) if (contested.has(node.name)) claims.update(node.name, node)
+  for (const name of contested) standing.set(name, claims.settled(name)!.node.podCIDRs)
+  return standing
+}
+
+/** The nodes whose pod CIDRs overlap others. Of two CIDRs that overlap one contains the other, and sorted it comes first. */
+function contestedIn(nodes: readonly Claimant[]): Set<string> {
+  const claims = nodes.flatMap(({ name, podCIDRs }) => podCIDRs.map((cidr) => ({ name, cidr })))
+  const contested = new Set<string>()
+  let outer: (typeof claims)[number] | undefined
+  for (const claim of claims.toSorted((a, b) => a.cidr.compare(b.cidr))) {
+    if (outer?.cidr.contains(claim.cidr) !== true) outer = claim
+    else if (outer.name !== claim.name) for (const { name } of [outer, claim]) contested.add(name)
+  }
+  return contested
+}
 
 /** The pod CIDRs of `self` without those that another node has the better claim to; nearly always nobody claims any of them. */
 export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type PeerContext } from './peer-plan.ts'
-import { PeerTable } from './peers.ts'
+import { type RemoteContext } from './remote-plan.ts'
+import { RemoteNodes } from './remote-nodes.ts'
 
 test('no neighbour takes pods from this node that still have addresses of its former pod CIDR', () => {
-  const context: PeerContext = {
+  const context: RemoteContext = {
     self: { name: 'node-1', podCIDRs: [Prefix.parse('10.244.1.0/24')], addrs: [Addr.parse('172.30.1.1')] },
     underlay: { 4: 1500 },
     connected: [
@@ -21,7 +21,7 @@ test('no neighbour takes pods from this node that still have addresses of its fo
     },
     formerCIDRs: [Prefix.parse('10.244.9.0/24')],
   }
-  const peers = new PeerTable(context)
+  const peers = new RemoteNodes(context)
   const prefix = Prefix.parse('10.244.9.128/25')
   const nextHops = [{ addr: Addr.parse('172.30.1.9') }]
   peers.updateLearned([{ prefix, route: { prefix, nextHops, peers: ['tor'], isAllowed: false, isStale: false } }])

@@ -4,8 +4,9 @@ import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type PlanDatapath } from './datapath-plan.ts'
+import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
-import { PeerTable } from './peers.ts'
+import { RemoteNodes } from './remote-nodes.ts'
 
 function node(name: string, podCIDRs: string[], addrs: string[]): NodeState {
   return { name, podCIDRs: podCIDRs.map(Prefix.parse), addrs: addrs.map(Addr.parse) }
@@ -33,7 +34,7 @@ const planPods: PlanDatapath = ({ served }) => ({
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const peers = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.map((each) => [each.name, each]))
   return planNetwork({
     peers,
@@ -60,7 +61,7 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
     { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
   ]
   const underlay = { 4: 9000, 6: 9000 }
-  const peers = new PeerTable({ self: one, underlay, connected, routing: 'native', settings })
+  const peers = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   peers.update([['node-2', { ...two, routingState }]])
   const input = { peers, isComplete: true, underlay, ports: [], datapaths: [planPods], settings }
@@ -109,19 +110,20 @@ test('pods of both families travel in the one family that two nodes share', () =
 test('a node without address gets no route, and its problem says why', () => {
   const result = plan([one, node('node-4', ['10.244.4.0/24'], [])])
   assert.deepEqual(result.network.routes, [])
-  assert.deepEqual(result.problems, [
-    {
-      object: 'node/node-4',
-      message: 'no route to 10.244.4.0/24: the node has no InternalIP address; its kubelet sets status.addresses',
-    },
-  ])
+  assert.equal(result.problems.length, 1)
+  const { code, object, message, remedy } = result.problems[0]!
+  assert.deepEqual(
+    [code, object, message],
+    ['CW1201', 'node/node-4', 'no route to 10.244.4.0/24: the node has no InternalIP address'],
+  )
+  assert.match(remedy, /its kubelet set status\.addresses/)
 })
 
 test('an underlay too narrow for IPv6 is told', () => {
   const { problems } = plan([one, two], { underlay: { 4: 1300, 6: 1300 } })
   assert.match(
-    problems[0]!.message,
-    /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280: raise .* at least 1350/,
+    problemText(problems[0]!),
+    /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280; remedy: raise .* at least 1350/,
   )
 })
 

@@ -10,19 +10,19 @@ import {
   type NetworkSettings,
   type NodeState,
   type PortState,
-  type Problem,
   type UnderlayMtu,
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type PlanDatapath } from './datapath-plan.ts'
 import { nodeTable, takeInTable } from './filter.ts'
-import { serveHeld } from './held-cidrs.ts'
+import { serveCIDRs } from './served-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
-import { type PeerTable } from './peers.ts'
+import { type RemoteNodes } from './remote-nodes.ts'
 
 export type PlanInput = {
   /** All other nodes, and this one as they leave it. */
-  readonly peers: PeerTable
+  readonly peers: RemoteNodes
   /** Whether these are all nodes there are; as long as they may not be, unknown ones must not be kept out. */
   readonly isComplete: boolean
   /** The tunnel is kept though no node needs it that is known: some may not know yet that this one wants no VXLAN any more. */
@@ -64,7 +64,7 @@ const defaultMtuBytes = 1500
  * As long as there is the tunnel, its MTU is that of all routes in pods, so that the way to a node may change under a connection.
  * Without other nodes the family of the pods itself is what a tunnel will use.
  */
-function podMtu(self: NodeState, peers: PeerTable, underlay: UnderlayMtu, hasOverlay: boolean): Plan['podMtuBytes'] {
+function podMtu(self: NodeState, peers: RemoteNodes, underlay: UnderlayMtu, hasOverlay: boolean): Plan['podMtuBytes'] {
   const smallest = hasOverlay ? peers.overlayMtuBytes : {}
   return Object.fromEntries(
     familiesOf(self.podCIDRs).flatMap((family) => {
@@ -107,10 +107,13 @@ function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
   return podCIDRs
     .filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))
-    .map((cidr) => ({
-      object: `node/${name}`,
-      message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached, but correct CAUSEWAY_CLUSTER_CIDRS or the node`,
-    }))
+    .map((cidr) =>
+      problem(
+        'CW1105',
+        `node/${name}`,
+        `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached all the same`,
+      ),
+    )
 }
 
 /** The cluster's CIDRs, and of these what lies outside of them. */
@@ -131,7 +134,7 @@ export function planNetwork({
 }: PlanInput): Plan {
   const self = peers.self
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
-  const { podCIDRs, former, problems } = serveHeld(self, held, (cidr) => peers.ownerOf(cidr))
+  const { podCIDRs, former, problems } = serveCIDRs(self, held, (cidr) => peers.ownerOf(cidr))
   const served = [...podCIDRs, ...former]
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])

@@ -4,7 +4,7 @@ import { type Addr, type Family } from '#/lib/addr.ts'
 import { nativeMetric, overlayMetric, vxlanName } from '#/model/names.ts'
 import { type DesiredNeighbour, type NativeRoute, type OverlayRoute } from '#/model/network.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type PeerPlan } from './peer-plan.ts'
+import { type RemotePlan } from './remote-plan.ts'
 
 export type Lowering = {
   readonly vni: number
@@ -50,7 +50,7 @@ export type RemoteObjects = {
 }
 
 /** What one other node asks of this node's kernel. Where there is no tunnel nothing is to be made for it. */
-export function objectsOf(plan: PeerPlan, lowering: Lowering, hasOverlay: boolean): RemoteObjects {
+export function objectsOf(plan: RemotePlan, lowering: Lowering, hasOverlay: boolean): RemoteObjects {
   const { verdicts, tunnelEnds } = plan
   const routes = verdicts.flatMap((verdict) => routeOf(verdict, lowering) ?? [])
   if (!hasOverlay) return { routes, neighbours: [], tunnelEnds: [] }

@@ -1,6 +1,6 @@
 // What of a node's routing its operator should know: that it is not what was asked for, or that packets may be lost by it. Pure.
-import { type Problem } from '#/model/network.ts'
-import { type PeerTable } from './peers.ts'
+import { type Problem, problem } from '#/model/problems.ts'
+import { type RemoteNodes } from './remote-nodes.ts'
 
 const toldCIDRs = 3
 
@@ -11,31 +11,35 @@ export type RoutingCircumstances = {
   readonly isSettled: boolean
 }
 
-export function routingProblems(peers: PeerTable, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
-  const object = `node/${peers.self.name}`
+export function routingProblems(peers: RemoteNodes, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
   const problems: Problem[] = []
   if (peers.routing !== 'vxlan' || peers.hasNativeSenders) {
     for (const device of strictDevices) {
-      problems.push({
-        object,
-        message: `rp_filter of ${device} is strict: packets of other nodes' pods are dropped where the way back is another device, as it is while the cluster's routing is switched: sysctl -w net.ipv4.conf.${device}.rp_filter=2`,
-      })
+      // a device name may hold dots, which sysctl(8) writes as slashes then
+      const key = `net/ipv4/conf/${device}/rp_filter`
+      problems.push(
+        problem(
+          'CW1203',
+          `sysctl/${key}`,
+          `rp_filter of ${device} is strict: packets of other nodes' pods are dropped where the way back is another device, as it is while the cluster's routing is switched`,
+          { remedy: `sysctl -w ${key}=2, and the same in /etc/sysctl.d, or the next boot brings the strict one back` },
+        ),
+      )
     }
   }
   if (isSettled && peers.routing === 'native' && peers.wayCounts.vxlan > 0)
-    problems.push({ object, message: fallbackText(peers) })
+    problems.push(problem('CW1204', `node/${peers.self.name}`, fallbackText(peers)))
   return problems
 }
 
 /** The tunnel in place of a native way is one problem, however many nodes it is about. */
-function fallbackText({ plans, wayCounts }: PeerTable): string {
+function fallbackText({ plans, wayCounts }: RemoteNodes): string {
   const some: string[] = []
   for (const { verdicts } of plans.values()) {
     for (const { way, dst, node } of verdicts) if (way === 'vxlan') some.push(`${dst} of ${node}`)
     if (some.length >= toldCIDRs) break
   }
   const told = some.slice(0, toldCIDRs)
-  // how many they are changes with every node that comes or goes, and each would be another problem
   const list = `${told.join(', ')}${wayCounts.vxlan > told.length ? ' and others' : ''}`
-  return `routing is native, but VXLAN is used to ${list}, where BGP tells no way and no subnet is shared: let BGP tell these, or set routing to auto`
+  return `routing is native, but VXLAN is used to ${list}, where BGP tells no way and no subnet is shared`
 }

@@ -1,7 +1,7 @@
 // What a node tells the others of how it crosses to them. Pure.
 import { type ObjectKind, someMean } from '#/model/object-kinds.ts'
 import { type Routing, type RoutingState, type Way, ways } from '#/model/routing.ts'
-import { type WayCounts } from './peer-tally.ts'
+import { type WayCounts } from './remote-tally.ts'
 
 export type RoutingFacts = {
   readonly mode: Routing

@@ -13,6 +13,7 @@ import {
   type NetworkDelta,
 } from '#/model/network.ts'
 import { type Change, changeOf, compareByKey, type Comparison, type Driver, nothingToDo } from './driver.ts'
+import { type Failure } from './status.ts'
 
 /** Index 0 is "not there (yet)". */
 type Place = { readonly index: number; readonly name: string }
@@ -23,8 +24,8 @@ function deviceOf(netlink: Netlink, name: string): Place {
   return { index: ours?.index ?? 0, name }
 }
 
-function missing(device: Place): string | undefined {
-  return device.index === 0 ? `device ${device.name} is missing` : undefined
+function missing(device: Place): Failure | undefined {
+  return device.index === 0 ? { message: `device ${device.name} is missing` } : undefined
 }
 
 export class AddressDriver implements Driver {

@@ -2,6 +2,7 @@
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
+import { type Failure } from './status.ts'
 
 /**
  * How a change is carried out: netlink operations, which go in batches, or a call of its own, which may take its time (to verify a
@@ -20,8 +21,8 @@ export type Change = {
   readonly successor?: string
   /** Told when it has been carried out. */
   readonly done?: () => void
-  /** What a refusal means and what to do, in one line; without it, or when it has nothing to say, the kernel's words are told. */
-  readonly explain?: (error: KernelError) => string | undefined
+  /** What a refusal means and what to do; without it, or when it has nothing to say, the kernel's words are told. */
+  readonly explain?: (error: KernelError) => Failure | undefined
 }
 
 export type Comparison = {
@@ -32,7 +33,7 @@ export type Comparison = {
   /** Ours and not desired, in the order in which to delete. */
   readonly leftovers: readonly Change[]
   /** Desired objects that cannot be made, and why. */
-  readonly failures: ReadonlyMap<string, string>
+  readonly failures: ReadonlyMap<string, Failure>
 }
 
 export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
@@ -70,8 +71,8 @@ export type Shape<D, A> = {
   readonly change?: (desired: D, actual: A) => readonly Operation[]
   readonly remove: (actual: A) => readonly Operation[]
   /** Why an object cannot be made now, or undefined. */
-  readonly obstacle?: (desired: D) => string | undefined
-  readonly explain?: (desired: D, error: KernelError) => string | undefined
+  readonly obstacle?: (desired: D) => Failure | undefined
+  readonly explain?: (desired: D, error: KernelError) => Failure | undefined
 }
 
 export function changeOf(
@@ -95,7 +96,7 @@ export function changeOf(
 export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
   const { explain } = shape
   const changes: Change[] = []
-  const failures = new Map<string, string>()
+  const failures = new Map<string, Failure>()
   for (const [key, desired] of shape.desired) {
     const actual = shape.actual.get(key)
     if (actual !== undefined && shape.same(desired, actual)) continue

@@ -47,13 +47,19 @@ export class LinkDriver implements Driver {
       remove: ({ name }) => [linkDelete(name)],
       explain: (desired, error) =>
         desired.kind === 'vxlan' && error.code === 'EADDRINUSE'
-          ? `${error.message}: UDP port ${desired.port} is taken by another process or VXLAN device: find it with "ss -ulpn sport = :${desired.port}" and "ip -d link show type vxlan", end it, or set CAUSEWAY_VXLAN_PORT on all nodes`
+          ? {
+              message: `${error.message}: UDP port ${desired.port} is taken by another process or VXLAN device`,
+              remedy: `find it with "ss -ulpn sport = :${desired.port}" and "ip -d link show type vxlan"; if nothing needs it, end it, else set CAUSEWAY_VXLAN_PORT to another port on all nodes, which reach each other only by the same one`,
+            }
           : undefined,
       obstacle: ({ name, kind }) => {
         const found = kinds.get(name) ?? kind
         return found === kind
           ? undefined
-          : `a device ${name} of kind "${found || 'hardware'}" is there already and is not ours; rename it: ip link set dev ${name} name other0`
+          : {
+              message: `a device ${name} of kind "${found || 'hardware'}" is there already and is not ours`,
+              remedy: `rename it where it is configured, along with all that names it, or for now: ip link set dev ${name} name other0 (before Linux 6.2 only while it is down)`,
+            }
       },
     })
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
-import { silent } from '#/lib/log.ts'
+import { createLogger, type Logger, silent } from '#/lib/log.ts'
 import { emptyNetwork } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { decodeMessages } from '#/wire/netlink/message.ts'
@@ -15,8 +15,8 @@ function driver(kind: ObjectKind, compare: () => Comparison): Driver {
   return { kind, compare }
 }
 
-function reconcilerOf(drivers: readonly Driver[], netlink = silentNetlink): Reconciler {
-  return new Reconciler({ netlink, drivers, log: silent, nowMs: () => 0, onChanges() {} })
+function reconcilerOf(drivers: readonly Driver[], netlink = silentNetlink, log: Logger = silent): Reconciler {
+  return new Reconciler({ netlink, drivers, log, nowMs: () => 0, onChanges() {} })
 }
 
 const routeAddition: Operation = { type: 24, payload: new Uint8Array(), what: 'ip route add 10.244.2.0/24' }
@@ -60,6 +60,35 @@ test('a truncated answer to a change is told of what was to be changed, and no o
   assert.deepEqual([...report.failedKinds], ['route'])
   assert.match(reconciler.status.find(({ key }) => key === change.key)!.message!, /netlink message of length 36/)
   assert.equal(reconciler.status.find(({ key }) => key === 'causeway')?.state, 'done')
+})
+
+test('the log names each object that was changed or failed, under a message that is always the same', async () => {
+  const lines: unknown[] = []
+  const write = (line: string): void => void lines.push(JSON.parse(line))
+  const log = createLogger({ level: 'info', write, now: () => '' })
+  const change = (verb: Change['verb'], key: string, why?: string): Change => ({
+    verb,
+    key,
+    commands: [],
+    work: {
+      call: () => {
+        if (why !== undefined) throw new Error(why)
+      },
+    },
+  })
+  const routes = driver('route', () => ({
+    ...nothingToDo,
+    keys: ['a', 'b'],
+    changes: [change('add', 'a'), change('add', 'b', 'no room')],
+    leftovers: [change('delete', 'c', 'busy')],
+  }))
+  await reconcilerOf([routes], silentNetlink, log).apply(emptyNetwork, { isComplete: true })
+  const at = { time: '', kind: 'route' }
+  assert.deepEqual(lines, [
+    { ...at, level: 'info', message: 'object changed', verb: 'add', key: 'a', commands: [] },
+    { ...at, level: 'error', message: 'object failed', key: 'b', error: 'no room' },
+    { ...at, level: 'error', message: 'object could not be deleted', key: 'c', error: 'busy' },
+  ])
 })
 
 test('passes and previews take turns: drivers serve one at a time', async () => {

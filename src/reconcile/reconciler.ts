@@ -4,11 +4,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
+import { InOrder } from '#/lib/in-order.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
-import { type ObjectStatus, StatusTable } from './status.ts'
+import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** Which kinds to look at; all when absent. */
 export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
@@ -59,7 +60,7 @@ export class Reconciler {
   readonly #onChanges: OnChanges
   readonly #status = new StatusTable()
   /** Who reads or writes now; the next one waits, since drivers and their netlink client serve one at a time. */
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #order = new InOrder()
 
   constructor({ netlink, drivers, log, nowMs, onChanges }: ReconcilerDeps) {
     this.#netlink = netlink
@@ -80,7 +81,7 @@ export class Reconciler {
 
   /** What `apply` would do now; changes nothing. */
   async preview(desired: DesiredNetwork, options: Options): Promise<PlannedChange[]> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const comparisons: (Comparison & { kind: ObjectKind })[] = []
       for (const driver of this.#selected(options)) {
         comparisons.push({ kind: driver.kind, ...(await driver.compare(desired, options)) })
@@ -96,7 +97,7 @@ export class Reconciler {
 
   /** Reads, compares and applies. */
   async apply(desired: DesiredNetwork, options: Options): Promise<Report> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#selected(options)) {
@@ -121,7 +122,7 @@ export class Reconciler {
    * counts as failed.
    */
   async applyDelta(delta: NetworkDelta, options: CompareOptions): Promise<Report> {
-    return this.#alone(async () => {
+    return this.#order.run(async () => {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#drivers) {
@@ -139,18 +140,6 @@ export class Reconciler {
     })
   }
 
-  async #alone<T>(task: () => Promise<T>): Promise<T> {
-    const before = this.#turn
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#turn = promise
-    await before
-    try {
-      return await task()
-    } finally {
-      resolve()
-    }
-  }
-
   #selected({ kinds }: Options): readonly Driver[] {
     return kinds === undefined ? this.#drivers : this.#drivers.filter(({ kind }) => kinds.has(kind))
   }
@@ -163,7 +152,7 @@ export class Reconciler {
       // also when nothing of the kind is known yet: what could not be read is not as it should be
       const known = this.status.flatMap(({ kind, key }) => (kind === driver.kind ? [key] : []))
       for (const key of new Set([...known, unreadKey]))
-        this.#status.set(driver.kind, key, 'error', this.#nowMs(), messageOf(error))
+        this.#status.set(driver.kind, key, 'error', this.#nowMs(), { message: messageOf(error) })
       return undefined
     }
   }
@@ -173,11 +162,12 @@ export class Reconciler {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
     for (const key of comparison.keys) {
-      const message = failures.get(key)
-      this.#status.set(kind, key, message === undefined ? 'done' : 'error', this.#nowMs(), message)
+      const failure = failures.get(key)
+      this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)
     }
     // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
-    for (const [key, message] of failures) this.#log.error(`${kind} ${key} failed`, { message })
+    for (const [key, { message, remedy }] of failures)
+      this.#log.error('object failed', { kind, key, error: message, ...(remedy !== undefined && { remedy }) })
     const { leftovers } = comparison
     return failures.size === 0
       ? leftovers
@@ -188,18 +178,18 @@ export class Reconciler {
     const failures = await this.#carryOut(kind, changes)
     totals.add(kind, changes.length, failures.size)
     for (const { verb, key } of changes) if (verb === 'delete' && !failures.has(key)) this.#status.forget(kind, key)
-    for (const [key, message] of failures) {
-      this.#log.error(`${kind} ${key} could not be deleted`, { message })
-      this.#status.set(kind, key, 'error', this.#nowMs(), `to be deleted: ${message}`)
+    for (const [key, { message }] of failures) {
+      this.#log.error('object could not be deleted', { kind, key, error: message })
+      this.#status.set(kind, key, 'error', this.#nowMs(), { message: `to be deleted: ${message}` })
     }
   }
 
-  /** Carries out all changes in their order; returns the message of each that failed. */
-  async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, string>> {
-    const failures = new Map<string, string>()
+  /** Carries out all changes in their order; returns why each failed that did. */
+  async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, Failure>> {
+    const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
-      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? messageOf(error))
+      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? { message: messageOf(error) })
     }
     for (const run of runsOf(changes)) {
       if (run.kind === 'call') await run.call().catch((error: unknown) => refuse(run.change, error))
@@ -223,14 +213,14 @@ export class Reconciler {
     }
   }
 
-  #tell(kind: ObjectKind, changes: readonly Change[], failures: ReadonlyMap<string, string>): void {
+  #tell(kind: ObjectKind, changes: readonly Change[], failures: ReadonlyMap<string, Failure>): void {
     for (const verb of ['add', 'change', 'delete'] as const) {
       const ofVerb = changes.filter((change) => change.verb === verb)
       if (ofVerb.length === 0) continue
       const done = ofVerb.filter(({ key }) => !failures.has(key))
       this.#onChanges(kind, verb, done.length, ofVerb.length - done.length)
-      if (done.length > toldOneByOne) this.#log.info(`${kind} ${verb}`, { objects: done.length })
-      else for (const { key, commands } of done) this.#log.info(`${kind} ${verb}`, { key, commands })
+      if (done.length > toldOneByOne) this.#log.info('objects changed', { kind, verb, objects: done.length })
+      else for (const { key, commands } of done) this.#log.info('object changed', { kind, verb, key, commands })
     }
   }
 }

@@ -1,14 +1,17 @@
 // Routes to remote pod CIDRs and whatever else BGP tells. Ownership: rtm_protocol (model/names.ts), in the main table. At one prefix
 // there may be several of ours for a moment, told apart by their metrics: another way is made before the former one goes.
 import { setImmediate } from 'node:timers/promises'
-import { Prefix } from '#/lib/addr.ts'
+import { type Addr, Prefix } from '#/lib/addr.ts'
+import { listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { listRoutesInTurns, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
-import { blackholeMetric, nativeMetric, routeProtocol } from '#/model/names.ts'
+import { blackholeMetric, isOurDevice, nativeMetric, routeProtocol } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey } from '#/model/network.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
+import { nodeAddrsIn, routeInTheWay } from './route-in-the-way.ts'
+import { type Failure } from './status.ts'
 
 const comparedPerTurn = 500
 
@@ -75,7 +78,7 @@ export class RouteDriver implements Driver {
     const desired = new Map(routes.map((each) => [routeKey(each), each]))
     const { actual, inTheWay } = await this.#read(desired, names)
     const changes: Change[] = []
-    const failures = new Map([...inTheWay].map(([key, { message }]) => [key, message]))
+    const failures = new Map([...inTheWay].map(([key, { failure }]) => [key, failure]))
     let seen = 0
     for (const [key, each] of desired) {
       // thousands that are as they should be are passed over in portions; what is left is nearly always little
@@ -90,7 +93,7 @@ export class RouteDriver implements Driver {
       const isDirect = each.kind === 'native' && each.origin === 'direct'
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
       const missing = devicesOf(each).find((device) => !names.indexOf.has(device))
-      if (missing !== undefined) failures.set(key, `device ${missing} is missing`)
+      if (missing !== undefined) failures.set(key, { message: `device ${missing} is missing` })
       else if (!inTheWay.get(key)?.isSameMetric) changes.push(this.#change(found ? 'change' : 'add', each, names))
     }
     const leftovers = [...actual]
@@ -133,8 +136,9 @@ export class RouteDriver implements Driver {
 
   /** Ours by key, and what of others keeps a desired route from its work, or from being made at all. */
   async #read(desired: ReadonlyMap<string, DesiredRoute>, { nameOf }: Names) {
+    let lifelines: { readonly nodes: readonly Addr[]; readonly own: readonly Addr[] } | undefined
     const actual = new Map<string, Route>()
-    const inTheWay = new Map<string, { readonly message: string; readonly isSameMetric: boolean }>()
+    const inTheWay = new Map<string, { readonly failure: Failure; readonly isSameMetric: boolean }>()
     const routes = await listRoutesInTurns(this.#netlink)
     const before = new Map(this.#held)
     this.#held.clear()
@@ -150,9 +154,9 @@ export class RouteDriver implements Driver {
         const isSameMetric = found.metric === wanted.metric
         const isBetter = found.metric < wanted.metric && wanted.metric !== blackholeMetric
         if (isSameMetric ? before.get(prefix)?.has(found.metric) : !isBetter) continue
-        const text = routeText(found, nameOf)
-        const message = `another's route stands in the way: ${text}; remove it: ip route del ${text}`
-        inTheWay.set(prefix, { message, isSameMetric: isSameMetric || inTheWay.get(prefix)?.isSameMetric === true })
+        lifelines ??= { nodes: nodeAddrsIn(desired.values()), own: this.#ownAddrs(nameOf) }
+        const failure = routeInTheWay(found, wanted, { ...lifelines, text: routeText(found, nameOf) })
+        inTheWay.set(prefix, { failure, isSameMetric: isSameMetric || inTheWay.get(prefix)?.isSameMetric === true })
       }
     }
     // where another's took the place of ours, it is ours to take
@@ -162,6 +166,13 @@ export class RouteDriver implements Driver {
       if (metric !== undefined && origin !== undefined) this.#hold(prefix, metric, origin)
     }
     return { actual, inTheWay }
+  }
+
+  /** Addresses of this node's devices, without those that Causeway gave. */
+  #ownAddrs(nameOf: Names['nameOf']): Addr[] {
+    return listAddresses(this.#netlink)
+      .filter(({ index }) => !isOurDevice(nameOf(index)))
+      .map(({ addr }) => addr)
   }
 
   #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names): Change {

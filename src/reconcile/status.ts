@@ -4,12 +4,17 @@ import { type ObjectKind } from '#/model/object-kinds.ts'
 
 export type ObjectState = 'done' | 'error'
 
+/** Why an object cannot be made. `remedy` is what to do, where that can be told; it is safe to follow. */
+export type Failure = { readonly message: string; readonly remedy?: string }
+
 export type ObjectStatus = {
   readonly kind: ObjectKind
   readonly key: string
   readonly state: ObjectState
   /** The kernel's words, when state is 'error'. */
   readonly message?: string
+  /** What to do about it, where more can be told than the message says. */
+  readonly remedy?: string
   /** Since when it is in this state, by the wall clock. */
   readonly sinceMs: number
   /** How often it failed in a row. */
@@ -19,13 +24,13 @@ export type ObjectStatus = {
 export class StatusTable {
   readonly #objects = new Map<string, ObjectStatus>()
 
-  set(kind: ObjectKind, key: string, state: ObjectState, nowMs: number, message?: string): void {
+  set(kind: ObjectKind, key: string, state: ObjectState, nowMs: number, failure?: Failure): void {
     const id = `${kind} ${key}`
     const before = this.#objects.get(id)
     if (state === 'done' && before?.state === 'done') return
     const attempts = state === 'error' ? (before?.attempts ?? 0) + 1 : 0
     const sinceMs = before?.state === state ? before.sinceMs : nowMs
-    this.#objects.set(id, { kind, key, state, sinceMs, attempts, ...(message !== undefined && { message }) })
+    this.#objects.set(id, { kind, key, state, sinceMs, attempts, ...failure })
   }
 
   /** Forgets all objects of a kind but these: the others are no longer wanted. */

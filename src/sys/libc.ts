@@ -2,6 +2,7 @@
 // calls each). Only src/sys imports this.
 import { constants } from 'node:os'
 import koffi from 'koffi'
+import { errnoName } from './errno.ts'
 
 const lib = koffi.load('libc.so.6')
 
@@ -27,7 +28,10 @@ const prototypes = {
   close: 'int close(int)',
   getsockname: 'int getsockname(int, void *, void *)',
   getpeername: 'int getpeername(int, void *, void *)',
-  poll: 'int poll(void *, ulong, int)',
+  epoll_create1: 'int epoll_create1(int)',
+  epoll_ctl: 'int epoll_ctl(int, int, int, const void *)',
+  epoll_wait: 'int epoll_wait(int, void *, int, int)',
+  pipe2: 'int pipe2(void *, int)',
   ioctl: 'int ioctl(int, ulong, void *)',
   clock_gettime: 'int clock_gettime(int, void *)',
   setns: 'int setns(int, int)',
@@ -47,15 +51,6 @@ function resolve(name: LibcName): CFunction {
     functions.set(name, call)
   }
   return call
-}
-
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
-// the same number as EWOULDBLOCK, and the name that man pages and Node use for it
-errnoNames.set(constants.errno.EAGAIN, 'EAGAIN')
-
-/** "EEXIST" for 17; "errno 999" for what this platform does not name. */
-export function errnoName(errno: number): string {
-  return errnoNames.get(errno) ?? `errno ${errno}`
 }
 
 /** A system call failed. `code` is the errno's name, as in Node's own errors. */
@@ -104,13 +99,28 @@ export function closeFd(fd: number): void {
   resolve('close')(fd)
 }
 
-/** The same as `libc` on a thread of libuv's pool, for calls in which the kernel takes its time. Which errno it was is not known then. */
-export async function libcAside(name: LibcName, args: readonly unknown[], about?: string): Promise<number> {
-  const { promise, resolve: done, reject } = Promise.withResolvers<number>()
+/** What calls on other threads read or write: the FFI holds no reference to it, and it must not be collected meanwhile. */
+const lent = new Set<readonly unknown[]>()
+
+/** One call on a thread of libuv's pool: its result, or what it failed with. */
+async function callAside(name: LibcName, args: readonly unknown[]): Promise<{ result: number; errno: number }> {
+  const { promise, resolve: done, reject } = Promise.withResolvers<{ result: number; errno: number }>()
+  lent.add(args)
   resolve(name).async(...args, (error: Error | null, result: number) => {
+    // errno is that of the other thread's call in here alone
+    const errno = koffi.errno()
+    lent.delete(args)
     if (error) reject(error)
-    else if (result < 0) reject(new SysError(name, constants.errno.EIO, about))
-    else done(result)
+    else done({ result, errno })
   })
   return promise
+}
+
+/** The same as `libc` on a thread of libuv's pool, for calls in which the kernel takes its time. */
+export async function libcAside(name: LibcName, args: readonly unknown[], about?: string): Promise<number> {
+  for (;;) {
+    const { result, errno } = await callAside(name, args)
+    if (result >= 0) return result
+    if (errno !== constants.errno.EINTR) throw new SysError(name, errno, about)
+  }
 }

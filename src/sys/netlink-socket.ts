@@ -1,6 +1,7 @@
 // AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
-import { close, read } from 'node:fs'
+import { POLLIN, watchFd } from './fd-watcher.ts'
 import { closeFd, int32, libc, libcAside, SysError } from './libc.ts'
+import { runInNetnsOf } from './netns.ts'
 
 const AF_NETLINK = 16
 const SOCK_RAW = 3
@@ -60,14 +61,21 @@ function portIdOf(fd: number): number {
 export class RequestSocket {
   /** The kernel's number for this socket. */
   readonly portId: number
+  readonly #protocol: number
   readonly #fd: number
   readonly #buffer = new Uint8Array(datagramBytes)
 
   constructor(protocol: number) {
+    this.#protocol = protocol
     this.#fd = open(protocol)
     this.portId = portIdOf(this.#fd)
     const timeout = new Uint8Array(new BigInt64Array([BigInt(kernelTimeoutSeconds), 0n]).buffer)
     libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
+  }
+
+  /** Another one of the same protocol, in the same namespace, wherever the calling thread is. */
+  sibling(): RequestSocket {
+    return runInNetnsOf(this.#fd, () => new RequestSocket(this.#protocol))
   }
 
   send(bytes: Uint8Array): void {
@@ -89,45 +97,36 @@ export class RequestSocket {
   }
 }
 
-/** A socket that listens to multicast groups. Reading blocks one thread of libuv's pool, never the event loop. */
+/** A socket that listens to multicast groups. Reading never blocks. */
 export class NotificationSocket {
   readonly #fd: number
-  readonly #wake: number
-  readonly #portId: number
   readonly #buffer = new Uint8Array(datagramBytes)
-  #closed = false
+  #isClosed = false
+  #endWait: (() => void) | undefined
 
   constructor(protocol: number, groups: readonly number[]) {
     this.#fd = open(protocol)
-    this.#wake = open(protocol)
     for (const group of groups) {
       libc('setsockopt', [this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int32(group), 4], `netlink group ${group}`)
     }
-    this.#portId = portIdOf(this.#fd)
   }
 
   /**
    * The next datagram, 'overflow' when the kernel dropped some (ENOBUFS), or undefined once closed. A datagram is valid until the
-   * next one is asked for.
+   * next one is asked for, and one is asked for at a time.
    */
   async receive(): Promise<Uint8Array | 'overflow' | undefined> {
-    if (this.#closed) return undefined
-    const buffer = this.#buffer
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | 'overflow' | undefined>()
-    read(this.#fd, buffer, 0, buffer.length, null, (error, count) => {
-      if (this.#closed) {
-        close(this.#fd, () => {})
-        resolve(undefined)
-      } else if (error?.code === 'ENOBUFS') resolve('overflow')
-      else if (error) reject(error)
-      else resolve(buffer.subarray(0, count))
-    })
-    return promise
+    while (!this.#isClosed) {
+      await this.#readable()
+      const datagram = this.receiveNow()
+      if (datagram !== undefined) return datagram
+    }
+    return undefined
   }
 
-  /** One that is there already, as receive() gives them, without the way through another thread; undefined when there is none. */
+  /** One that is there already, as receive() gives them; undefined when there is none. */
   receiveNow(): Uint8Array | 'overflow' | undefined {
-    if (this.#closed) return undefined
+    if (this.#isClosed) return undefined
     try {
       const count = libc('recv', [this.#fd, this.#buffer, this.#buffer.length, MSG_DONTWAIT], 'netlink')
       return this.#buffer.subarray(0, count)
@@ -138,14 +137,24 @@ export class NotificationSocket {
     }
   }
 
-  /** Ends a pending receive: a blocked thread wakes only by a message, so we send it one (a netlink no-op). */
+  /** Resolves when there is something to receive, or the socket is closed. */
+  async #readable(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const end = (): void => {
+      watch[Symbol.dispose]()
+      this.#endWait = undefined
+      resolve()
+    }
+    const watch = watchFd(this.#fd, POLLIN, end)
+    this.#endWait = end
+    return promise
+  }
+
+  /** Ends a pending receive. */
   [Symbol.dispose](): void {
-    if (this.#closed) return
-    this.#closed = true
-    const noop = new Uint8Array(16)
-    new DataView(noop.buffer).setUint32(0, 16, true)
-    new DataView(noop.buffer).setUint16(4, 1, true)
-    libc('sendto', [this.#wake, noop, noop.length, 0, address(this.#portId), 12], 'netlink')
-    closeFd(this.#wake)
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#endWait?.()
+    closeFd(this.#fd)
   }
 }

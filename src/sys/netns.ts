@@ -1,14 +1,15 @@
 // Network namespaces: entering, making and removing them.
 // A socket belongs for ever to the namespace in which it was made, and setns(2) moves only the calling thread. So the main
 // thread steps into a namespace, opens what it needs, and steps back, all without giving up control: no worker, no child.
-import { closeSync, fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
-import { libc, SysError } from './libc.ts'
+import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeFd, libc, SysError } from './libc.ts'
 
 const CLONE_NEWNET = 0x40000000
 const MS_BIND = 0x1000
 const MS_REC = 0x4000
 const MS_SHARED = 0x100000
 const MNT_DETACH = 2
+const SIOCGSKNS = 0x894c
 
 /** Where named namespaces are kept; the same place as iproute2's, so that `ip netns` shows them. */
 export const netnsFolder = '/run/netns'
@@ -16,6 +17,34 @@ const ownNetns = '/proc/thread-self/ns/net'
 
 export function netnsPath(name: string): string {
   return `${netnsFolder}/${name}`
+}
+
+function runInside<T>(netnsFd: number, about: string, work: () => T): T {
+  const home = openSync(ownNetns, 'r')
+  try {
+    libc('setns', [netnsFd, CLONE_NEWNET], about)
+    try {
+      return work()
+    } finally {
+      // not to get home would put every later call into the wrong namespace: that may only end the process
+      libc('setns', [home, CLONE_NEWNET], 'back home')
+    }
+  } finally {
+    closeSync(home)
+  }
+}
+
+/** Runs `work`, as Netns.run does, in the namespace that a socket belongs to. Needs CAP_NET_ADMIN in there. */
+export function runInNetnsOf<T>(socket: number, work: () => T): T {
+  const about = 'the namespace of a socket'
+  const netnsFd = libc('ioctl', [socket, SIOCGSKNS, null], about)
+  try {
+    // where this thread is already no further rights are needed
+    const isHome = fstatSync(netnsFd).ino === statSync(ownNetns).ino
+    return isHome ? work() : runInside(netnsFd, about, work)
+  } finally {
+    closeFd(netnsFd)
+  }
 }
 
 /** An open network namespace. It lives on while this is open, also when its name is gone. */
@@ -34,18 +63,7 @@ export class Netns {
    * `work` must be synchronous and must not start asynchronous file or DNS calls: libuv's threads would be born in here.
    */
   run<T>(work: () => T): T {
-    const home = openSync(ownNetns, 'r')
-    try {
-      libc('setns', [this.fd, CLONE_NEWNET], this.path)
-      try {
-        return work()
-      } finally {
-        // not to get home would put every later call into the wrong namespace: that may only end the process
-        libc('setns', [home, CLONE_NEWNET], 'back home')
-      }
-    } finally {
-      closeSync(home)
-    }
+    return runInside(this.fd, this.path, work)
   }
 
   /** The inode number: what tells two namespaces apart. */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { closeSync } from 'node:fs'
-import { setTimeout } from 'node:timers/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr } from '#/lib/addr.ts'
@@ -8,9 +7,6 @@ import {
   decodeSockaddr,
   encodeSockaddr,
   icmpSocket,
-  POLLIN,
-  POLLOUT,
-  pollNow,
   realtimeMs,
   receive,
   receivedAtMs,
@@ -23,7 +19,9 @@ import {
   tcpRttMs,
   tcpSocket,
 } from './socket.ts'
+import { POLLIN, POLLOUT } from './fd-watcher.ts'
 import { libc } from './libc.ts'
+import { untilReady } from './readiness.ts'
 
 const loopback = { 4: Addr.parse('127.0.0.1'), 6: Addr.parse('::1') } as const
 
@@ -34,10 +32,7 @@ function portOf(fd: number): number {
 }
 
 async function ready(fd: number, events: number): Promise<void> {
-  for (let tries = 0; pollNow([{ fd, events }]).length === 0; tries++) {
-    assert.ok(tries < 2000, 'the socket does not become ready')
-    await setTimeout(1)
-  }
+  assert.ok(await untilReady(fd, events, performance.now() + 5000), 'the socket does not become ready')
 }
 
 const anyAddr = fc.oneof(

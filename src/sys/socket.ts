@@ -3,7 +3,8 @@
 // ip(7), ipv6(7), tcp(7), raw(7); numbers of include/uapi/linux.
 import { Addr, type Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
-import { closeFd, errnoName, int32, libc, SysError } from './libc.ts'
+import { errnoName } from './errno.ts'
+import { closeFd, int32, libc, SysError } from './libc.ts'
 
 const AF_INET = 2
 const AF_INET6 = 10
@@ -33,9 +34,6 @@ const SIOCGSTAMPNS = 0x80108907
 const SIOCGIFNAME = 0x8910
 const IFNAMSIZ = 16
 const backlog = 511
-
-export const POLLIN = 1
-export const POLLOUT = 4
 
 const inetFamily = { 4: AF_INET, 6: AF_INET6 } as const
 const sockaddrBytes = { 4: 16, 6: 28 } as const
@@ -260,18 +258,4 @@ export function receivedAtMs(fd: number): number | undefined {
     if (error instanceof SysError && error.code === 'ENOENT') return undefined
     throw error
   }
-}
-
-export type Interest = { readonly fd: number; readonly events: number }
-
-/** Those of the descriptors that are ready now, or broken (POLLERR, POLLHUP), which the next call on them tells. */
-export function pollNow<T extends Interest>(interests: readonly T[]): T[] {
-  const bytes = new Uint8Array(interests.length * 8)
-  const view = viewOf(bytes)
-  for (const [index, { fd, events }] of interests.entries()) {
-    view.setInt32(index * 8, fd, true)
-    view.setInt16(index * 8 + 4, events, true)
-  }
-  if (libc('poll', [bytes, interests.length, 0]) === 0) return []
-  return interests.filter((_, index) => view.getInt16(index * 8 + 6, true) !== 0)
 }

@@ -7,6 +7,7 @@ import { type Benchmark, type Effort, type Result, type Size } from './benchmark
 import { bgpBenchmark } from './bgp.ts'
 import { controllerBenchmark } from './controller.ts'
 import { datapathBenchmark } from './datapath.ts'
+import { descriptorsBenchmark } from './descriptors.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
@@ -20,6 +21,7 @@ const benchmarks: readonly Benchmark[] = [
   failoverBenchmark,
   nodesBenchmark,
   controllerBenchmark,
+  descriptorsBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

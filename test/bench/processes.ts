@@ -3,8 +3,8 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { agentSocketName, cniSocketName, spoolFolderName } from '#/agent/places.ts'
-import { askAgent } from '#/agent/client.ts'
+import { agentSocketName, cniSocketName, spoolFolderName } from '#/model/node-files.ts'
+import { isReady } from '../ask.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath } from '#/cluster/paths.ts'
@@ -57,9 +57,14 @@ export function useOf(pid: number): ProcessUse {
 }
 
 /** Starts a script of this folder that answers over its IPC channel, and waits until it says that it is ready. */
-export async function forkReady(script: string, args: readonly string[]): Promise<ChildProcess> {
+export async function forkReady(
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const child = fork(new URL(script, import.meta.url), args, {
     detached: true,
+    env: { ...process.env, ...env },
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
   const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as unknown[]
@@ -169,10 +174,7 @@ export class BenchAgent extends CausewayProcess {
   async ready(): Promise<void> {
     await waitUntil('a ready agent', async () => {
       this.mustRun()
-      return askAgent(this.socketPath, '/readyz').then(
-        ({ status }) => status === 200,
-        () => false,
-      )
+      return isReady(this.socketPath)
     })
   }
 }

@@ -1,7 +1,7 @@
 // BGP between a lab's nodes, as their users see it: sessions, routes, passwords, drains, and restarts that lose nothing.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/agent/bgp/reports.ts'
+import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/api/schemas/bgp.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { causeway, countPackets, eventually, must, run, TestLab } from './harness.ts'
 

@@ -1,7 +1,7 @@
 // `causeway ipam` on a lab, as a user would use it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type IpamReport } from '#/agent/ipam.ts'
+import { type IpamReport } from '#/api/schemas/ipam.ts'
 import { causeway, must, run, TestLab } from './harness.ts'
 
 type Answers = { node: string; value: IpamReport }[]

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type BgpPeersReport } from '#/agent/bgp/reports.ts'
+import { type BgpPeersReport } from '#/api/schemas/bgp.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { causeway, eventually, run, TestLab } from './harness.ts'
 import { flowsBetweenRacks } from './lab-routers.ts'

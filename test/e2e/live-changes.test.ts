@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type AgentStatus } from '#/agent/status.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
 import { causeway, eventually, must, run, TestLab, type UpReport } from './harness.ts'
 
 type LabPod = UpReport['pods'][number]

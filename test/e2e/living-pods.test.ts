@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { type AgentStatus } from '#/agent/status.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
 import { causeway, eventually, run, TestLab } from './harness.ts'
 
 function statusOf(lab: TestLab): AgentStatus | undefined {

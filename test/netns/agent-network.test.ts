@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { allDrivers } from '#/agent/drivers.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
+import { allDrivers } from '#/agent/network/drivers.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { planBridge } from '#/datapath/bridge/plan.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -13,7 +13,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
 import { planNetwork } from '#/plan/network.ts'
-import { PeerTable } from '#/plan/peers.ts'
+import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -33,7 +33,7 @@ const settings = {
 
 function network(count: number): DesiredNetwork {
   const underlay = { 4: 1500 }
-  const peers = new PeerTable({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const peers = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
   peers.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
     ...planNetwork({

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askAgent } from '#/agent/client.ts'
-import { type AgentStatus } from '#/agent/status.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
+import { mustAnswer } from '../ask.ts'
 import { nodesPath } from '#/cluster/paths.ts'
 import { FakeApi, type FakeRequest, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
 import { tcpListener } from '#/sys/socket.ts'
@@ -99,7 +99,7 @@ class Scene implements AsyncDisposable {
   }
 
   async status(): Promise<AgentStatus> {
-    return JSON.parse((await askAgent(this.socket, '/status')).text) as AgentStatus
+    return mustAnswer(this.socket, 'status')
   }
 
   cni(command: string, id: string, netns: string): { status: number | null; stdout: string } {

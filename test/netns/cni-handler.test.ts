@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KernelError } from '#/kernel/netlink.ts'
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { podMac } from '#/model/names.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, podNetwork, PodNode, prevResultOf } from './pod-node.ts'
 
@@ -60,7 +61,14 @@ test('exhaustion and CIDRs that are too small are told, with what to do', () => 
   const fill = (count: number) => {
     for (let number = 0; number < count; number++) {
       node.store.reserve(
-        { containerId: `c${number}`, ifName: 'eth0', netns: '/x', pod: `p${number}`, hostDevice: `cwv${number}` },
+        {
+          containerId: `c${number}`,
+          ifName: 'eth0',
+          netns: '/x',
+          pod: `p${number}`,
+          hostDevice: `cwv${number}`,
+          datapath: 'bridge',
+        },
         podNetwork.podCIDRs,
       )
     }
@@ -179,6 +187,24 @@ test('a requested MAC is on the interface, in the result and in CHECK; a wrong o
   assert.equal(node.add('late', other.path, { config: runtimes }).interfaces[1]!.mac, '02:bb:00:00:00:02')
 })
 
+test('a pod whose usual MAC another one requested has its own, also when its veth is made anew', () => {
+  using node = new PodNode()
+  using first = new TestNetns()
+  using second = new TestNetns()
+  const mac = podMac(Addr.parse('10.244.1.3'))
+  node.add('first', first.path, { config: { runtimeConfig: { mac } } })
+  const result = node.add('second', second.path)
+  assert.equal(String(result.ips[0]!.address), '10.244.1.3')
+  const told = result.interfaces[1]!.mac
+  assert.notEqual(told, mac)
+  const endpoint = node.store.find({ containerId: 'second', ifName: 'eth0' })!
+  node.host.sh(`ip link del ${endpoint.hostDevice}`)
+  node.datapaths[endpoint.datapath].wire(endpoint, podNetwork)
+  assert.match(second.sh('ip -br link show eth0'), new RegExp(`${told}`))
+  const prevResult = prevResultOf(result)
+  assert.equal(messageIn(node.call('CHECK', 'second', second.path, { config: { prevResult } })), '')
+})
+
 test('DEL: while the veth cannot be deleted the address stays claimed; without a namespace it succeeds', () => {
   using node = new PodNode()
   using pod = new TestNetns()
@@ -220,7 +246,7 @@ test('a wiring that fails half-way is undone; when that fails too, the claim sta
   }
   assert.match(add(), /hairpin on: ENOMEM; and what was made of it stays: ip link delete dev cwv\w+: EBUSY/)
   assert.equal(codeOf(node.call('DEL', 'pod', pod.path)), 5)
-  assert.equal(node.store.list()[0]!.isReady, false)
+  assert.equal(node.store.list()[0]!.state, 'reserved')
   refuse.clear()
   assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
   assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])

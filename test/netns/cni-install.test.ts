@@ -25,7 +25,7 @@ console.log(JSON.stringify({ problems, files: readdirSync(config.binDir), plugin
 
 /** Replaces `path` for ever, by one content and the other. */
 const replaceForEver = (path: string): string => `
-import { writeWholeFile } from '#/agent/cni-install/whole-file.ts'
+import { writeWholeFile } from '#/agent/whole-file.ts'
 const contents = ['a', 'b'].map((letter) => Buffer.from(letter.repeat(300_000)))
 writeWholeFile('${path}', contents[0], 0o600)
 console.log('started')

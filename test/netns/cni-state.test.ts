@@ -1,14 +1,15 @@
-// CNI calls when the state file cannot be used: pods cannot be made, they can be deleted, and what forwards is left alone.
+// CNI calls and the state file: what an ADD notes, and what is done while the file cannot be used: no pod can be made, pods can be
+// deleted, and what forwards is left alone.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { StateError } from '#/agent/state-file.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { StateError } from '#/agent/endpoints/state-file.ts'
 import { TestNetns } from './namespace.ts'
-import { codeOf, messageIn, podNetwork, PodNode } from './pod-node.ts'
+import { codeOf, messageIn, podNetwork, PodNode, prevResultOf } from './pod-node.ts'
 
 /** A small file system of its own. */
 class Disk implements Disposable {
@@ -150,4 +151,23 @@ test('a file that is damaged while it is in use: the store goes on without it, a
   store.settle()
   assert.equal(store.lacks, undefined)
   node.add('pod', pod.path)
+})
+
+test('an ADD notes the datapath, the state and the UID of the pod', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path, { env: { CNI_ARGS: 'K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_UID=6d3c-11' } })
+  const [{ datapath, state, podUid } = {}] = node.store.list()
+  assert.deepEqual({ datapath, state, podUid }, { datapath: 'bridge', state: 'ready', podUid: '6d3c-11' })
+})
+
+test('a pod of a datapath that this agent does not know is checked and deleted as one of its own', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  const prevResult = prevResultOf(node.add('pod', pod.path))
+  using file = new DatabaseSync(join(node.folder, 'endpoints.sqlite'))
+  file.exec("UPDATE endpoint SET datapath = 'programs'")
+  assert.equal(messageIn(node.call('CHECK', 'pod', pod.path, { config: { prevResult } })), '')
+  assert.deepEqual(node.call('DEL', 'pod', pod.path), { kind: 'ok' })
+  assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
 })

@@ -3,10 +3,11 @@
 // step is anything that changes disk or kernel: each SQL statement and each netlink operation, just before and after.
 import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { basename } from 'node:path'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { CniHandler } from '#/agent/cni-handler.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { CniHandler } from '#/agent/pods/cni-handler.ts'
 import { openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -48,7 +49,7 @@ function countSteps(): void {
 
 const host = new Netns(hostPath)
 const netlink = new Netlink(0, host)
-const removal = new VethRemoval({ netlink, aside: new Netlink(0, host), log: silent })
+const removal = new VethRemoval({ netlink, aside: new AsyncNetlink(host), log: silent })
 const handler = new CniHandler({
   removal,
   datapaths: openDatapaths({ netlink, removal }),

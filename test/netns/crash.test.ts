@@ -6,19 +6,21 @@ import { basename, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CniHandler } from '#/agent/cni-handler.ts'
+import { CniHandler } from '#/agent/pods/cni-handler.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { unpluggedGroup } from '#/model/names.ts'
-import { EndpointGc } from '#/agent/endpoint-gc.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
+import { EndpointGc } from '#/agent/endpoints/endpoint-gc.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
+import { type EndpointState } from '#/model/endpoint.ts'
 import { TestNetns } from './namespace.ts'
 import { atOnce, messageIn, podNetwork, PodNode, request, thereIs } from './pod-node.ts'
 
 const childFile = new URL('./crash-child.ts', import.meta.url).pathname
 
-type EndpointRow = { container_id: string; host_device: string; is_ready: number; addrs: string }
+type EndpointRow = { container_id: string; host_device: string; state: EndpointState; addrs: string }
 type IpAddress = { ifname: string; addr_info: { local: string; scope: string }[] }
 
 /** A node whose agent lives and dies in other processes, or in this one for as long as a callback takes. */
@@ -87,7 +89,7 @@ class Crashing implements Disposable {
       )
       assert.deepEqual(db.prepare('PRAGMA foreign_key_check').all(), [])
       const rows = db.prepare(
-        `SELECT container_id, host_device, is_ready, (SELECT group_concat(addr, ' ') FROM address a
+        `SELECT container_id, host_device, state, (SELECT group_concat(addr, ' ') FROM address a
          WHERE a.container_id = e.container_id) AS addrs FROM endpoint e`,
       )
       return rows.all() as EndpointRow[]
@@ -105,7 +107,7 @@ class Crashing implements Disposable {
       assert.equal(addrs.split(' ').length, 2, `${container_id}: ${addrs}`)
     const devices = new Set(endpoints.map(({ host_device }) => host_device))
     for (const veth of this.veths()) assert.ok(devices.has(veth), `veth ${veth} is nobody's`)
-    for (const { host_device, is_ready, addrs, container_id } of endpoints) {
+    for (const { host_device, state, addrs, container_id } of endpoints) {
       const pod = this.pods.find(({ path }) => basename(path) === container_id)!
       const interfaces = JSON.parse(pod.sh('ip -j addr show')) as IpAddress[]
       const present = interfaces
@@ -113,7 +115,7 @@ class Crashing implements Disposable {
         .flatMap((link) => link.addr_info.filter(({ scope }) => scope === 'global').map(({ local }) => local))
       for (const addr of present)
         assert.ok(addrs.split(' ').includes(addr), `${addr} in ${container_id} is not claimed for it`)
-      if (is_ready === 1 && this.veths().includes(host_device))
+      if (state === 'ready' && this.veths().includes(host_device))
         assert.equal(present.length, 2, `${container_id} is not whole`)
     }
     return endpoints
@@ -122,7 +124,8 @@ class Crashing implements Disposable {
   verifyEmpty(): void {
     assert.deepEqual(this.verify(), [])
     using netlink = new Netlink(0, this.node.host.netns)
-    new VethRemoval({ netlink, aside: netlink, log: silent }).flush()
+    using aside = new AsyncNetlink(this.node.host.netns)
+    new VethRemoval({ netlink, aside, log: silent }).flush()
     assert.deepEqual(this.node.host.ip('link show type veth'), [])
     assert.deepEqual(this.veths(), [])
   }
@@ -140,7 +143,7 @@ const aftermaths: ((crashing: Crashing) => void)[] = [
     crashing.restarted(({ handler }) => {
       assert.equal(messageIn(handler.handle(request('ADD', basename(path), path))), '')
     })
-    assert.equal(crashing.verify().filter(({ is_ready }) => is_ready === 1).length, 1)
+    assert.equal(crashing.verify().filter(({ state }) => state === 'ready').length, 1)
     crashing.restarted(({ handler }) => handler.handle(request('DEL', basename(path), path)))
   },
   (crashing) => {
@@ -157,7 +160,7 @@ const aftermaths: ((crashing: Crashing) => void)[] = [
       gc.sweep()
     })
     const left = crashing.verify()
-    assert.ok(left.every(({ is_ready }) => is_ready === 1))
+    assert.ok(left.every(({ state }) => state === 'ready'))
     crashing.restarted(({ handler }) => {
       for (const { container_id } of left) handler.handle(request('DEL', container_id, ''))
     })

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { EndpointGc } from '#/agent/endpoint-gc.ts'
+import { EndpointGc } from '#/agent/endpoints/endpoint-gc.ts'
 import { silent } from '#/lib/log.ts'
 import { removeNetns } from '#/sys/netns.ts'
 import { TestNetns } from './namespace.ts'
@@ -153,14 +153,25 @@ test('what cannot be seen is not gone: a folder that is not there at all', () =>
   assert.deepEqual(watched.look(600_000), [])
 })
 
+test('a DEL that was cut off is brought to its end, although the namespace of its pod lives', () => {
+  using watched = new Watched()
+  using pod = new TestNetns()
+  const { node } = watched
+  node.add('pod', pod.path)
+  node.store.setState(node.store.list()[0]!, 'leaving')
+  assert.deepEqual(watched.look(0), [])
+  assert.deepEqual(watched.look(60_000), ['pod'])
+  assert.equal(node.host.sh('ip -br link show type veth'), '')
+})
+
 test('an ADD that was cut off is taken back, device and address, although its namespace lives', () => {
   using watched = new Watched()
   using pod = new TestNetns()
   const { node } = watched
   node.add('pod', pod.path)
-  const { containerId, ifName, netns, hostDevice } = node.store.list()[0]!
+  const { containerId, ifName, netns, hostDevice, datapath } = node.store.list()[0]!
   // as it was before the last step of the ADD
-  node.store.reserve({ containerId, ifName, netns, hostDevice, pod: 'default/pod' }, podNetwork.podCIDRs)
+  node.store.reserve({ containerId, ifName, netns, hostDevice, datapath, pod: 'default/pod' }, podNetwork.podCIDRs)
   assert.deepEqual(watched.look(0), [])
   assert.deepEqual(watched.look(60_000), ['pod'])
   assert.equal(node.host.sh('ip -br link show type veth'), '')

@@ -2,7 +2,7 @@
 // (flannel: pkg/backend/vxlan). Both sides know of each other by flannel's annotations alone.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { allDrivers } from '#/agent/drivers.ts'
+import { allDrivers } from '#/agent/network/drivers.ts'
 import { planBridge } from '#/datapath/bridge/plan.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
@@ -12,7 +12,7 @@ import { flannelAnnotationsFor, flannelEndOf } from '#/model/flannel.ts'
 import { deviceMac, vxlanName } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
 import { planNetwork } from '#/plan/network.ts'
-import { PeerTable } from '#/plan/peers.ts'
+import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -121,7 +121,7 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
   const number = Number(self.name.split('-')[1])
   const { netns } = underlay.nodes.get(number)!
   const mtus = { 4: 1500, 6: 1500 }
-  const peers = new PeerTable({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
+  const peers = new RemoteNodes({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
   peers.update(others.map((other) => [other.name, other]))
   const { network } = planNetwork({
     peers,

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { symlinkSync, unlinkSync } from 'node:fs'
 import { test } from 'node:test'
-import { Ipam, type ReleaseReport } from '#/agent/ipam.ts'
+import { Ipam } from '#/agent/endpoints/ipam.ts'
+import { readParams } from '#/api/message.ts'
+import { operations } from '#/api/operations.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
@@ -26,7 +28,9 @@ class Watched implements Disposable {
 
   async findings(): Promise<string[]> {
     const { findings } = await this.ipam.check()
-    return findings.map(({ object, message }) => `${object}: ${message}`.replaceAll(/cwv\w+/g, 'VETH'))
+    return findings.map(({ object, message, remedy }) =>
+      `${object}: ${message}; ${remedy}`.replaceAll(/cwv\w+/g, 'VETH'),
+    )
   }
 
   deviceOf(id: string): string {
@@ -45,7 +49,7 @@ test('show tells who holds what, since when and why, and what is free', () => {
   const startedMs = Date.now()
   node.add('web', pod.path)
   node.store.reserve(
-    { containerId: 'half', ifName: 'eth0', netns: '/x/y', pod: 'default/half', hostDevice: 'cwv0' },
+    { containerId: 'half', ifName: 'eth0', netns: '/x/y', pod: 'default/half', hostDevice: 'cwv0', datapath: 'bridge' },
     watched.podCIDRs,
   )
   watched.podCIDRs = [...podNetwork.podCIDRs.slice(0, 1), Prefix.parse('fd10:244:0:9::/64')]
@@ -86,23 +90,23 @@ test('check names each disagreement with what to do, and is silent when there is
   first.sh('ip addr del 10.244.1.2/29 dev eth0')
   second.sh('ip addr add 10.244.1.2/32 dev eth0')
   assert.deepEqual(await watched.findings(), [
-    'pod default/one: 10.244.1.2 is not on its eth0: somebody removed it; delete the pod',
-    'pod default/two: it has 10.244.1.2, which belongs to pod default/one: delete the pod that should not have it',
+    'pod/default/one: 10.244.1.2 is not on its eth0: somebody removed it; delete the pod, so that it is made anew',
+    'pod/default/two: it has 10.244.1.2, which belongs to pod default/one; delete the pod that should not have it, so that it is made anew',
   ])
   second.sh('ip addr del 10.244.1.2/32 dev eth0')
   first.sh('ip addr add 10.244.1.2/29 dev eth0')
   node.host.sh('ip link add name cwv0123456789a type veth peer name x')
   unlinkSync(link)
   assert.deepEqual(await watched.findings(), [
-    'device VETH: no pod has this veth: the agent removes it with its next pass; if it stays, ip link del VETH',
-    `pod default/two: ${link} is not its namespace, and its namespace lives on under another name or none: delete the pod, or causeway ipam release 10.244.1.3 --force`,
+    'device/VETH: no pod has this veth; wait for the next pass of the agent, which removes it; if it stays, causeway status tells why',
+    `pod/default/two: ${link} is not its namespace, and its namespace lives on under another name or none; delete the pod; if there is none of that name any more, causeway ipam release 10.244.1.3 --force, which takes the network from it should it live`,
   ])
   node.host.sh(
     `ip link del cwv0123456789a; ip link del ${watched.deviceOf('two')}; ip link del ${watched.deviceOf('one')}`,
   )
   assert.deepEqual(await watched.findings(), [
-    'pod default/one: its veth VETH is gone: the agent makes it anew with its next pass; causeway status says why when it cannot',
-    `pod default/two: 10.244.1.3 fd10:244:0:1::3 leaked, ${link} is not there: the agent releases it within two minutes, or do it now: causeway ipam release 10.244.1.3`,
+    'pod/default/one: its veth VETH is gone; wait for the next pass of the agent, which makes it anew; causeway status tells why when it cannot',
+    `pod/default/two: 10.244.1.3 fd10:244:0:1::3 leaked, ${link} is not there; wait, as the agent releases it within two minutes, or do it now: causeway ipam release 10.244.1.3`,
   ])
 })
 
@@ -113,21 +117,24 @@ test('release gives back what is leaked, what lives only by force, and says what
   const link = join(node.folder, 'netns')
   symlinkSync(pod.path, link)
   node.add('web', link)
-  assert.match(String(ipam.release({ addr: '10.244.1.9' }).body), /^no pod of this node has 10\.244\.1\.9/)
-  for (const body of [undefined, 7, {}, { addr: 7 }, { addr: 'web' }]) assert.equal(ipam.release(body).status, 400)
+  assert.match(JSON.stringify(ipam.release({ addr: '10.244.1.9' }).body), /^"no pod of this node has 10\.244\.1\.9/)
+  for (const body of [undefined, 7, {}, { addr: 7 }, { addr: 'web' }]) {
+    const read = readParams(operations.ipamRelease, new URLSearchParams(), JSON.stringify(body) ?? '')
+    assert.ok('mismatch' in read, 'which the server answers with 400')
+  }
   const refused = ipam.release({ addr: '10.244.1.2' })
   assert.equal(refused.status, 409)
-  assert.match(String(refused.body), /in use: the namespace of pod default\/web lives; .* --force/)
+  assert.match(refused.body, /in use: the namespace of pod default\/web lives; .* --force/)
   const forced = ipam.release({ addr: 'fd10:244:0:1::2', force: true })
   assert.equal(forced.status, 200)
-  assert.match((forced.body as ReleaseReport).message, /^taken by force from a pod that lives/)
+  assert.match(forced.body.message, /^taken by force from a pod that lives/)
   assert.deepEqual([node.store.list(), node.host.sh('ip -br link show type veth')], [[], ''])
   node.add('web', link)
   node.host.sh(`ip link del ${watched.deviceOf('web')}`)
   unlinkSync(link)
   const { status, body } = ipam.release({ addr: '10.244.1.3' })
   assert.equal(status, 200)
-  const { pod: holder, addrs, message } = body as ReleaseReport
+  const { pod: holder, addrs, message } = body
   assert.deepEqual([holder, addrs], ['default/web', ['10.244.1.3', 'fd10:244:0:1::3']])
   assert.match(message, /is not there; its veth is gone, its addresses cool down$/)
   assert.equal(watched.changes, 2)

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Dirt, NotificationReader } from '#/agent/dirt.ts'
+import { DirtySet } from '#/agent/network/dirty-set.ts'
+import { NotificationReader } from '#/agent/network/notification-reader.ts'
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
@@ -203,13 +204,27 @@ test('a notification socket tells, and wakes when it is closed', async () => {
   await waiting
 })
 
+test('a notification socket that was told more than it holds says so, and goes on', async () => {
+  using host = new TestNetns()
+  host.sh('ip link set lo up')
+  using socket = host.netns.run(() => new NotificationSocket(0, [7]))
+  using netlink = new Netlink(0, host.netns)
+  const routes = Array.from({ length: 30_000 }, (_, index) =>
+    routeTo(`10.${index >> 8}.${index & 255}.0/24`, { oif: 1 }),
+  )
+  // in one turn of the event loop, so that nobody reads meanwhile
+  netlink.execute(...routes.map((route) => routeAdd(route, () => 'lo')))
+  assert.equal(await socket.receive(), 'overflow')
+  assert.ok((await socket.receive()) instanceof Uint8Array)
+})
+
 test('watchKernel tells of what others change; of that, what concerns us makes something dirty', async () => {
   using host = new TestNetns()
   // without IPv6: the end of duplicate address detection is an event at a time of its own
   host.sh('sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link set lo up')
   host.sh('ip link add cw-vxlan type vxlan external dstport 8472; ip link set cw-vxlan up')
   using netlink = new Netlink(0, host.netns)
-  const dirt = new Dirt()
+  const dirt = new DirtySet()
   const heard = new Set<string>()
   const reader = new NotificationReader(dirt, {
     wantsRoute: (prefix) => prefix === '10.3.0.0/24',

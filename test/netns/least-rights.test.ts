@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askAgent } from '#/agent/client.ts'
+import { isReady } from '../ask.ts'
 import { BgpObjects } from '#/agent/bgp/objects.ts'
 import { BgpStatusWriter } from '#/agent/bgp/status-writer.ts'
 import { type ApiClient } from '#/cluster/client.ts'
@@ -187,10 +187,7 @@ test('the agent wires pods with its capabilities, a read-only /proc/sys and its 
     // missing, for the sake of an event
     CAUSEWAY_CNI_CHAIN: 'tuning',
   })
-  await eventually('readiness', async () => {
-    const answer = await askAgent(join(run, 'agent.sock'), '/readyz').catch(() => undefined)
-    return answer?.status === 200
-  })
+  await eventually('readiness', async () => isReady(join(run, 'agent.sock')))
   await eventually('forwarding', () => host.sh('cat /proc/sys/net/ipv4/ip_forward').trim() === '1')
 
   // the namespace of a pod that comes after the agent

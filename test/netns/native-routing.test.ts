@@ -6,15 +6,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, mock, test } from 'node:test'
-import { ClusterView } from '#/agent/cluster-view.ts'
+import { ClusterView } from '#/agent/cluster/cluster-view.ts'
 import { readConfig } from '#/agent/config.ts'
-import { Dirt } from '#/agent/dirt.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { NetworkKeeper } from '#/agent/network-keeper.ts'
-import { overlayLingerMs } from '#/agent/overlay-life.ts'
+import { DirtySet } from '#/agent/network/dirty-set.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
+import { tunnelLingerMs } from '#/agent/network/tunnel-lifetime.ts'
 import { type PodNetwork } from '#/datapath/datapath.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
-import { routingPublisher } from '#/agent/routing-publisher.ts'
+import { routingPublisher } from '#/agent/report/routing-publisher.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -99,7 +99,7 @@ class Node implements Disposable {
       () =>
         new NetworkKeeper(config, {
           view,
-          dirt: new Dirt(),
+          dirt: new DirtySet(),
           ports: () => [],
           pods: { isInUse: () => true, rewire() {} },
           routing: () => view.self?.routing ?? this.#cluster.routing,
@@ -295,7 +295,7 @@ test('without a tunnel no VXLAN is accepted, and pods have the full MTU', async 
   )
   // nobody can have missed it by then
   assert.equal(one.hasTunnel, true)
-  cluster.nowMs += overlayLingerMs
+  cluster.nowMs += tunnelLingerMs
   await cluster.settle()
   assert.deepEqual(
     cluster.nodes.map(({ hasTunnel }) => hasTunnel),
@@ -386,7 +386,7 @@ test('a cluster is switched to native and back, node by node or by all at once, 
     assert.ok(cluster.nodes.every(({ hasTunnel }) => hasTunnel))
     assert.equal(wayOf(node, node === one ? two : one), 'native')
   }
-  cluster.nowMs += overlayLingerMs
+  cluster.nowMs += tunnelLingerMs
   await cluster.settle()
   assert.ok(cluster.nodes.every(({ hasTunnel }) => !hasTunnel))
   // back, one after the other: the first makes a tunnel, and uses it only when the others have theirs
@@ -412,7 +412,7 @@ test('a cluster is switched to native and back, node by node or by all at once, 
     for (const node of cluster.nodes) cluster.annotate(node, { 'causeway.dev/routing': routing })
     await cluster.settle()
     assert.equal(wayOf(one, three), routing === 'vxlan' ? 'vxlan' : 'native')
-    cluster.nowMs += overlayLingerMs
+    cluster.nowMs += tunnelLingerMs
     await cluster.settle()
   }
   for (const each of flows) assert.ok((await each.end()) > 20)
@@ -440,16 +440,16 @@ test('where a native route cannot be made the tunnel stays, and is told of by an
   one.bgp.learn('10.244.2.0/24', '172.30.1.255')
   await passBoth()
   assert.equal(JSON.stringify(one.keeper.routingState), state)
-  cluster.nowMs += overlayLingerMs
+  cluster.nowMs += tunnelLingerMs
   await passBoth()
-  cluster.nowMs += overlayLingerMs
+  cluster.nowMs += tunnelLingerMs
   await passBoth()
   assert.match(one.routes('10.244.2.0/24'), /encap/)
   assert.deepEqual([one.hasTunnel, two.hasTunnel], [true, true])
   one.bgp.learn('10.244.2.0/24')
   await cluster.settle()
   assert.equal(one.routes('10.244.2.0/24').includes('encap'), false)
-  cluster.nowMs += overlayLingerMs
+  cluster.nowMs += tunnelLingerMs
   await cluster.settle()
   assert.deepEqual([one.hasTunnel, two.hasTunnel], [false, false])
   await running.end()

@@ -4,14 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mock, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { type Listener } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
-import { ClusterView } from '#/agent/cluster-view.ts'
+import { ClusterView } from '#/agent/cluster/cluster-view.ts'
 import { readConfig } from '#/agent/config.ts'
-import { Dirt } from '#/agent/dirt.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { NetworkKeeper } from '#/agent/network-keeper.ts'
-import { StateError } from '#/agent/state-file.ts'
+import { DirtySet } from '#/agent/network/dirty-set.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
+import { StateError } from '#/agent/endpoints/state-file.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
@@ -34,6 +35,7 @@ class Scene implements Disposable {
   readonly host = new TestNetns()
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-keeper-'))
   readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
+  readonly dirt = new DirtySet()
   ports: PortState[] = []
   triggers = 0
   readonly view: ClusterView
@@ -60,7 +62,7 @@ class Scene implements Disposable {
       () =>
         new NetworkKeeper(config, {
           view: this.view,
-          dirt: new Dirt(),
+          dirt: this.dirt,
           ports: () => this.ports,
           pods: { isInUse: () => true, rewire() {} },
           datapaths: () => [datapathKinds.bridge.plan],
@@ -137,4 +139,24 @@ test('a disk that cannot be written keeps no change of the own node from being p
   full.mock.restore()
   await scene.keeper.pass()
   assert.match(scene.store.setting('self') ?? '', /10\.244\.1\.0\/24/)
+})
+
+test('what a pass would change can be asked at any time, also while one runs', async () => {
+  using scene = new Scene()
+  scene.add(node(1), node(2))
+  await scene.keeper.pass()
+  // routes of others, so many that the kernel gives them in many pieces
+  const routes = Array.from(
+    { length: 3000 },
+    (_, index) => `route add 10.${index >> 8}.${index & 255}.0/24 dev u proto static`,
+  )
+  scene.host.sh(`ip -batch - <<EOF\n${routes.join('\n')}\nEOF`)
+  // a pass that begins while the answer is being read, wherever that has got to
+  for (let turns = 0; turns < 40; turns += 3) {
+    scene.dirt.markEverything()
+    const asked = scene.keeper.preview()
+    for (let turn = 0; turn < turns; turn++) await setImmediate()
+    assert.equal((await scene.keeper.pass()).failed, 0)
+    assert.deepEqual(await asked, [])
+  }
 })

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CniHandler, type PodOperation } from '#/agent/cni-handler.ts'
-import { CniStatus } from '#/agent/cni-status.ts'
-import { EndpointStore } from '#/agent/endpoints.ts'
-import { readinessOf } from '#/agent/readiness.ts'
+import { CniHandler, type PodOperation } from '#/agent/pods/cni-handler.ts'
+import { CniStatus } from '#/agent/pods/cni-status.ts'
+import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { readinessOf } from '#/agent/report/readiness.ts'
 import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
@@ -29,8 +30,12 @@ export function atOnce(netlink: Netlink): {
   readonly datapaths: Datapaths
   readonly removal: Pick<VethRemoval, 'flush'>
 } {
-  const removal = new VethRemoval({ netlink, aside: netlink, log: silent })
-  return { datapaths: openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } }), removal }
+  const flush = (): void => {
+    using aside = new AsyncNetlink()
+    new VethRemoval({ netlink, aside, log: silent }).flush()
+  }
+  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } })
+  return { datapaths, removal: { flush } }
 }
 
 export const thereIs = (network: PodNetwork): PodNetworkState => ({ kind: 'there', network })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PodNetwork } from '#/datapath/datapath.ts'
-import { PodRefresher } from '#/agent/pod-refresh.ts'
+import { PodRefresher } from '#/agent/pods/pod-refresh.ts'
 import { refreshPod } from '#/datapath/refresh.ts'
 import { silent } from '#/lib/log.ts'
 import { Prefix } from '#/lib/addr.ts'

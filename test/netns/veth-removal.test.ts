@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
@@ -17,7 +18,7 @@ class Host implements Disposable {
   readonly netlink = new Netlink(0, this.netns.netns)
   readonly removal = new VethRemoval({
     netlink: this.netlink,
-    aside: new Netlink(0, this.netns.netns),
+    aside: new AsyncNetlink(this.netns.netns),
     log: silent,
   })
 

@@ -14,8 +14,8 @@ import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
-import { LearnedRouteStore } from './learned-routes.ts'
-import { type BgpRoutesReport } from './reports.ts'
+import { LearnedRouteStore } from './learned-route-store.ts'
+import { type BgpRoutesReport } from '#/api/schemas/bgp.ts'
 
 type Situation = {
   readonly spec?: object
@@ -161,7 +161,7 @@ for (const { what, told, ...situation } of [
     await using scene = await keeperOn(await freePort(), situation)
     scene.keeper.start()
     const look = async () => {
-      const answer = await scene.keeper.endpoints['/bgp/routes']!(new URLSearchParams())
+      const answer = await scene.keeper.handlers.bgpRoutes!({})
       return ('json' in answer ? JSON.parse(await text(answer.json)) : answer.body) as BgpRoutesReport
     }
     let report: BgpRoutesReport | undefined

@@ -1,6 +1,7 @@
 // Keeps this node's BGP as the cluster wants it: plans the speaker's configuration whenever an object that it depends on changes,
 // runs the speaker's thread, and holds what it learns for the network keeper.
 import { isDeepStrictEqual } from 'node:util'
+import { type BgpPeersReport, type BgpRoute, type ResetRequest } from '#/api/schemas/bgp.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
@@ -14,22 +15,23 @@ import {
   type SpeakerConfig,
 } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
-import { type NetworkSettings, type NodeState, type Problem } from '#/model/network.ts'
+import { type NetworkSettings, type NodeState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
-import { LearnedRouteStore } from './learned-routes.ts'
-import { type Actions, type Answer, type Endpoints, type LongAnswer } from '../http-api.ts'
+import { LearnedRouteStore } from './learned-route-store.ts'
+import { type Answer, type Handlers, type LongAnswer } from '../report/http-api.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
-import { type BgpPeersReport, type BgpRoute, filterOf, routesAnswer } from './reports.ts'
+import { filterOf, routesAnswer } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
 import { type SpeakerReport } from './node-status.ts'
 import { BgpStatusWriter } from './status-writer.ts'
-import { readReset, type StopKind } from './thread-messages.ts'
+import { type StopKind } from './thread-messages.ts'
 
 /** Objects change in bursts. */
 const settleMs = 100
@@ -129,7 +131,7 @@ export class BgpKeeper implements AsyncDisposable {
 
   get problems(): readonly Problem[] {
     const failure =
-      this.#failure === undefined ? [] : [{ object: `node/${this.#config.nodeName}`, message: this.#failure }]
+      this.#failure === undefined ? [] : [problem('CW9002', `speaker/${this.#config.nodeName}`, this.#failure)]
     return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
   }
 
@@ -184,8 +186,7 @@ export class BgpKeeper implements AsyncDisposable {
     const plan = planSpeaker({
       // all others route to the one whose claim stands; what BGP told would go before that
       self: { ...own, podCIDRs: standingCIDRs(own, members) },
-      // nodes that send through the tunnel alone speak to no other
-      nodes: members.filter((member) => member.routing !== 'vxlan'),
+      nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
       // what belonged to a node that was deleted may be another's any moment: no router is told of it any more
@@ -315,10 +316,10 @@ export class BgpKeeper implements AsyncDisposable {
     }
   }
 
-  #list(answerOf: (thread: SpeakerThread) => LongAnswer): Answer | LongAnswer {
+  #list(answerOf: (thread: SpeakerThread) => LongAnswer): Answer<{ silentBecause?: string; routes: [] }> | LongAnswer {
     const silentBecause = this.#silentBecause
     if (silentBecause === undefined && this.#thread) return answerOf(this.#thread)
-    return { status: 200, body: { silentBecause, routes: [] } }
+    return { status: 200, body: { ...(silentBecause !== undefined && { silentBecause }), routes: [] } }
   }
 
   async *#routes(thread: SpeakerThread, filter: RouteFilter): AsyncGenerator<readonly BgpRoute[], void, void> {
@@ -338,9 +339,7 @@ export class BgpKeeper implements AsyncDisposable {
     return this.#thread ? this.#thread.ask('peers', undefined) : []
   }
 
-  async #reset(body: unknown): Promise<Answer> {
-    const wish = readReset(body)
-    if (wish === undefined) return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
+  async #reset(wish: ResetRequest): Promise<Answer<string>> {
     const isThere = this.#thread !== undefined && (await this.#thread.ask('reset', wish))
     if (!isThere) return { status: 404, body: `there is no peer "${wish.peer}"\n` }
     return {
@@ -350,16 +349,13 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   /** What the command line asks for. */
-  get endpoints(): Endpoints {
+  get handlers(): Handlers {
     return {
-      '/bgp/peers': async () => ({ status: 200, body: await this.peers() }),
-      '/bgp/routes': (query) => this.#list((thread) => routesAnswer(this.#routes(thread, filterOf(query)))),
-      '/bgp/advertised': (query) => this.#list((thread) => routesAnswer(thread.list('advertised', filterOf(query)))),
+      bgpPeers: async () => ({ status: 200, body: await this.peers() }),
+      bgpRoutes: (wish) => this.#list((thread) => routesAnswer(this.#routes(thread, filterOf(wish)))),
+      bgpAdvertised: (wish) => this.#list((thread) => routesAnswer(thread.list('advertised', filterOf(wish)))),
+      bgpReset: (wish) => this.#reset(wish),
     }
-  }
-
-  get actions(): Actions {
-    return { '/bgp/reset': (body) => this.#reset(body) }
   }
 
   async #report(): Promise<SpeakerReport | undefined> {

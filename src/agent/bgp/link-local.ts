@@ -2,10 +2,11 @@
 // answers when all nodes of the link are asked (RFC 4443 section 4.2 lets a multicast echo be answered by each). Routers such as FRR know
 // us the same way only by router advertisements (RFC 4861 section 4.2), so one goes with the question.
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Addr } from '#/lib/addr.ts'
+import { POLLIN } from '#/sys/fd-watcher.ts'
 import { setMulticastHops } from '#/sys/ip-options.ts'
 import { closeFd } from '#/sys/libc.ts'
+import { untilReady } from '#/sys/readiness.ts'
 import { bindToDevice, icmpSocket, receiveFrom, sendTo } from '#/sys/socket.ts'
 
 const ROUTER_ADVERTISEMENT = 134
@@ -13,7 +14,6 @@ const ECHO_REQUEST = 128
 const ECHO_REPLY = 129
 const allNodes = Addr.parse('ff02::1')
 const waitMs = 200
-const pollMs = 20
 
 /** Type, code, a checksum that the kernel fills in, and an identifier with a sequence number. */
 function echoRequest(): Uint8Array {
@@ -37,8 +37,8 @@ export async function findLinkLocal(device: string, own: readonly Addr[]): Promi
     sendTo(fd, routerAdvertisement(), allNodes)
     sendTo(fd, echoRequest(), allNodes)
     const buffer = new Uint8Array(256)
-    for (let waitedMs = 0; waitedMs < waitMs; waitedMs += pollMs) {
-      await sleep(pollMs)
+    const deadlineMs = performance.now() + waitMs
+    while (await untilReady(fd, POLLIN, deadlineMs)) {
       for (let got = receiveFrom(fd, buffer); got !== undefined; got = receiveFrom(fd, buffer)) {
         const { from } = got
         if (from.isLinkLocal && !own.some((addr) => addr.equals(from))) return from

@@ -16,7 +16,7 @@ import {
 } from '#/model/bgp-objects.ts'
 import { type SecretRef } from '#/model/bgp-sections.ts'
 import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
-import { type Problem } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Secrets } from '#/plan/bgp-passwords.ts'
 import { SecretReader } from './secret-reader.ts'
 

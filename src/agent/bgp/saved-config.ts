@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
-import { removeFile, writeWholeFile } from '../cni-install/whole-file.ts'
+import { removeFile, writeWholeFile } from '../whole-file.ts'
 
 export const savedConfigName = 'bgp-speaker.json'
 

@@ -1,14 +1,15 @@
 // A speaker alone: configured by a file, asked over a unix socket as an agent is. It has no cluster, and leaves the kernel's routes
 // alone.
 import { readFile } from 'node:fs/promises'
+import { type BgpPeersReport, type ResetRequest } from '#/api/schemas/bgp.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
-import { type Answer, AgentApi, type Served } from '../http-api.ts'
+import { type Answer, AgentApi, type Handlers } from '../report/http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
-import { type BgpPeersReport, filterOf, routesAnswer } from './reports.ts'
+import { filterOf, routesAnswer } from './reports.ts'
 import { inTurns } from './slices.ts'
 import { readSpeakerFile } from './speaker-file.ts'
-import { readReset, type StopKind } from './thread-messages.ts'
+import { type StopKind } from './thread-messages.ts'
 
 export type StandaloneOptions = {
   readonly configFile: string
@@ -31,17 +32,16 @@ export class StandaloneSpeaker implements AsyncDisposable {
     this.#config = config
     this.#log = log
     this.#live = composeSpeaker(config, { onReady: () => (this.#isReady = true), log })
-    this.#api = new AgentApi({ socketPath: options.socketPath }, log)
+    this.#api = new AgentApi({ socketPath: options.socketPath }, { log })
   }
 
-  get #served(): Served {
+  get #handlers(): Handlers {
     return {
-      endpoints: {
-        '/bgp/peers': () => ({ status: 200, body: this.#peers() }),
-        '/bgp/routes': (query) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(query)))),
-        '/bgp/advertised': (query) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(query)))),
-      },
-      actions: { '/bgp/reset': (body) => this.#reset(body), '/bgp/reload': () => this.reload() },
+      bgpPeers: () => ({ status: 200, body: this.#peers() }),
+      bgpRoutes: (wish) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(wish)))),
+      bgpAdvertised: (wish) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(wish)))),
+      bgpReset: (wish) => this.#reset(wish),
+      bgpReload: () => this.reload(),
     }
   }
 
@@ -49,7 +49,7 @@ export class StandaloneSpeaker implements AsyncDisposable {
   static async start(options: StandaloneOptions, log: Logger): Promise<StandaloneSpeaker> {
     const alone = new StandaloneSpeaker(options, await configOf(options), log)
     try {
-      await alone.#api.start(alone.#served)
+      await alone.#api.start(alone.#handlers)
       alone.#live.speaker.start()
     } catch (error) {
       await alone[Symbol.asyncDispose]()
@@ -59,7 +59,7 @@ export class StandaloneSpeaker implements AsyncDisposable {
   }
 
   /** Reads the file again; the old configuration stays where the new one cannot be used. */
-  async reload(): Promise<Answer> {
+  async reload(): Promise<Answer<string>> {
     try {
       this.#config = await configOf(this.#options)
     } catch (error) {
@@ -80,10 +80,7 @@ export class StandaloneSpeaker implements AsyncDisposable {
     return { asn, routerId: String(routerId), isReady: this.#isReady, peers: this.#live.speaker.peers() }
   }
 
-  #reset(body: unknown): Answer {
-    const wish = readReset(body)
-    if (wish === undefined) return { status: 400, body: 'expected {"peer": NAME, "how": "soft" or "hard"}\n' }
-    const { peer, how } = wish
+  #reset({ peer, how }: ResetRequest): Answer<string> {
     if (this.#live.speaker.reset(peer, how)) return { status: 200, body: `${peer} reset\n` }
     return { status: 404, body: `there is no peer "${peer}"\n` }
   }

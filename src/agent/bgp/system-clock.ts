@@ -1,7 +1,7 @@
 // The speaker's clock in a running process.
-import { type Clock } from '#/bgp/contract.ts'
+import { type SpeakerClock } from '#/bgp/contract.ts'
 
-export const systemClock: Clock = {
+export const systemClock: SpeakerClock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after: (delayMs, call) => {

@@ -40,11 +40,3 @@ export type FromSpeaker =
   | { readonly kind: 'log'; readonly level: Level; readonly message: string; readonly fields: Record<string, unknown> }
   | { readonly kind: 'failed'; readonly error: string }
   | { readonly kind: 'stopped' }
-
-export type Reset = Questions['reset']['argument']
-
-/** The body of /bgp/reset; undefined when it is none. */
-export function readReset(body: unknown): Reset | undefined {
-  const { peer, how } = (body ?? {}) as { readonly peer?: unknown; readonly how?: unknown }
-  return typeof peer === 'string' && (how === 'soft' || how === 'hard') ? { peer, how } : undefined
-}

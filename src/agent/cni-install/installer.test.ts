@@ -231,8 +231,9 @@ test('portmap is chained when it is there, and others when asked for', async () 
   assert.ok(!existsSync(asked.conflist), 'not before it is known what it must say')
   await asked.chains('bandwidth')
   assert.deepEqual(asked.problems(), [
-    'file/opt/cni/bin/portmap: CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out of the chain: install the CNI reference plugins',
+    'file/opt/cni/bin/portmap: CAUSEWAY_CNI_CHAIN wants it, and it is not there; it is left out of the chain',
   ])
+  assert.match(asked.installer.problems[0]!.remedy, /install the CNI reference plugins/)
   asked.putPlugin('portmap', ...all)
   await asked.clock.advance(10_000)
   await asked.chains('bandwidth', 'portmap')
@@ -310,8 +311,9 @@ test('a configuration that runtimes take before ours is named, for as long as it
     scene.putConf(name)
   scene.installer.start()
   assert.deepEqual(scene.problems(), [
-    "file/etc/cni/net.d/05-other.conf: container runtimes use this CNI configuration instead of 10-causeway.conflist: remove it, or pods do not get Causeway's network",
+    "file/etc/cni/net.d/05-other.conf: container runtimes use this CNI configuration instead of 10-causeway.conflist: pods do not get Causeway's network",
   ])
+  assert.match(scene.installer.problems[0]!.remedy, /drain the node, move the file out of the folder/)
   assert.equal(scene.changes, 1)
   rmSync(join(scene.config.confDir, '05-other.conf'))
   await scene.clock.advance(10_000)

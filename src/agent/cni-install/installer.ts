@@ -8,12 +8,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type Problem } from '#/model/network.ts'
+import { type ProblemCode } from '#/model/problem-catalogue.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniInstallConfig } from './config.ts'
 import { type ChainedPlugin, conflistName, namesBefore, pluginName, renderConflist, versionsOfAll } from './conflist.ts'
 import { PluginVersions } from './plugin-versions.ts'
-import { isAsWanted, removeFile, writeWholeFile } from './whole-file.ts'
+import { isAsWanted, removeFile, writeWholeFile } from '../whole-file.ts'
 
 const checkMs = 10_000
 /** How long a node may be without a pod network before its configuration goes. */
@@ -85,30 +86,32 @@ export class CniInstaller implements Disposable {
   #tend(): Problem[] {
     const { binDir, confDir } = this.#config
     const problems: Problem[] = []
-    const attempt = (path: string, what: string, action: () => void): boolean => {
+    const attempt = (code: ProblemCode, path: string, what: string, action: () => void): boolean => {
       try {
         action()
         return true
       } catch (error) {
-        problems.push({ object: `file${path}`, message: `${what}: ${messageOf(error)}` })
+        problems.push(problem(code, `file${path}`, `${what}: ${messageOf(error)}`))
         return false
       }
     }
     const plugin = join(binDir, pluginName)
     const conflist = join(confDir, conflistName)
-    attempt(plugin, 'the CNI plugin cannot be installed', () => this.#installPlugin(plugin))
+    attempt('CW3001', plugin, 'the CNI plugin cannot be installed', () => this.#installPlugin(plugin))
     this.#couldServe = this.#canServe()
     if (this.#couldServe) {
       this.#unservedSinceMs = undefined
       const chain = this.#chain(problems)
       // an older plugin in place serves as well; without any, the configuration would make every pod fail
       if (chain !== undefined && existsSync(plugin)) {
-        attempt(conflist, 'the CNI configuration cannot be written', () => this.#writeConflist(conflist, chain))
+        attempt('CW3002', conflist, 'the CNI configuration cannot be written', () =>
+          this.#writeConflist(conflist, chain),
+        )
       }
     } else {
-      attempt(conflist, 'the CNI configuration cannot be removed', () => this.#removeWhenLong(conflist))
+      attempt('CW3003', conflist, 'the CNI configuration cannot be removed', () => this.#removeWhenLong(conflist))
     }
-    attempt(confDir, 'the folder of CNI configurations cannot be read', () => this.#lookForOthers(problems))
+    attempt('CW3004', confDir, 'the folder of CNI configurations cannot be read', () => this.#lookForOthers(problems))
     return problems
   }
 
@@ -135,20 +138,22 @@ export class CniInstaller implements Disposable {
     let isWhole = true
     for (const name of wanted) {
       const path = join(binDir, name)
-      const leaveOut = (why: string): void => {
-        const message = `${why}; it is left out of the chain: install the CNI reference plugins`
-        problems.push({ object: `file${path}`, message })
+      const leaveOut = (code: 'CW3005' | 'CW3007', why: string): void => {
+        problems.push(problem(code, `file${path}`, `${why}; it is left out of the chain`))
       }
       const spoken = this.#versions.of(path)
       if (spoken === undefined) {
-        if (chain !== undefined) leaveOut('CAUSEWAY_CNI_CHAIN wants it, and it is not there')
+        if (chain !== undefined) leaveOut('CW3005', 'CAUSEWAY_CNI_CHAIN wants it, and it is not there')
       } else if (spoken.kind === 'asked') isWhole = false
       else if (spoken.kind === 'unknown') {
         const message = `${spoken.why}; it is taken for one that speaks ${assumedVersions.join(', ')}`
-        problems.push({ object: `file${path}`, message })
+        problems.push(problem('CW3006', `file${path}`, message))
         usable.push({ name, versions: assumedVersions })
       } else if (versionsOfAll([...usable, { name, versions: spoken.versions }]).length === 0)
-        leaveOut(`it speaks CNI ${spoken.versions.join(', ') || 'in no version'}, and no version that all others speak`)
+        leaveOut(
+          'CW3007',
+          `it speaks CNI ${spoken.versions.join(', ') || 'in no version'}, and no version that all others speak`,
+        )
       else usable.push({ name, versions: spoken.versions })
     }
     return isWhole ? usable : undefined
@@ -179,8 +184,8 @@ export class CniInstaller implements Disposable {
     if (!existsSync(confDir)) return
     for (const name of namesBefore(readdirSync(confDir))) {
       const path = join(confDir, name)
-      const message = `container runtimes use this CNI configuration instead of ${conflistName}: remove it, or pods do not get Causeway's network`
-      problems.push({ object: `file${path}`, message })
+      const message = `container runtimes use this CNI configuration instead of ${conflistName}: pods do not get Causeway's network`
+      problems.push(problem('CW3008', `file${path}`, message))
     }
   }
 

@@ -23,7 +23,7 @@ import {
   parseCniRequest,
 } from '#/wire/cni/index.ts'
 import { Gate } from './gate.ts'
-import { listenOn } from './listen.ts'
+import { listenOn } from '../unix-socket.ts'
 import { receiveRequest } from './receive.ts'
 import { Spool } from './spool.ts'
 

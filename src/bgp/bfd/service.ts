@@ -3,7 +3,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type BfdSettings } from '#/model/bgp.ts'
 import { type BfdPacket, type BfdState, decodeBfdPacket } from '#/wire/bfd/packet.ts'
-import { type Clock, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Timer } from '../contract.ts'
 import { BfdSession } from './session.ts'
 import { type BfdDatagram, type BfdPath, type BfdReceiver, type BfdTransport } from './transport.ts'
 
@@ -16,7 +16,7 @@ export interface BfdWatch extends Disposable {
 
 export type BfdServiceDeps = {
   readonly transport: BfdTransport
-  readonly clock: Clock
+  readonly clock: SpeakerClock
   readonly log: Logger
   /** Neighbours may still have sessions with whoever was here before. */
   readonly isRestarting?: boolean
@@ -137,7 +137,11 @@ export class BfdService implements Disposable {
       {
         sender: transport.sender(path),
         drain: () => this.#receiver?.drain(),
-        clock,
+        clock: {
+          nowMs: () => clock.nowMs(),
+          wallMs: () => clock.wallMs(),
+          after: (delayMs, call) => clock.after(delayMs, () => this.#contain(path.addr, call)),
+        },
         random: this.#random,
         log,
         onState: () => {
@@ -188,10 +192,21 @@ export class BfdService implements Disposable {
     if (this.#receiver !== undefined) return
     this.#listenTimer?.cancel()
     try {
-      this.#receiver = this.#deps.transport.listen((datagram) => this.#received(datagram))
+      this.#receiver = this.#deps.transport.listen((datagram) =>
+        this.#contain(datagram.from, () => this.#received(datagram)),
+      )
     } catch (error) {
       this.#deps.log.error('BFD cannot receive', { error: messageOf(error), againInSeconds: listenRetryMs / 1000 })
       this.#listenTimer = this.#deps.clock.after(listenRetryMs, () => this.#listen())
+    }
+  }
+
+  /** A fault in this program costs the packet or the timer of one neighbour: its session goes down when that happens again and again. */
+  #contain(neighbour: Addr, call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#deps.log.error('a fault in BFD with a neighbour', { neighbour, error: messageOf(error) })
     }
   }
 

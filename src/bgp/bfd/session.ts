@@ -2,7 +2,7 @@
 import { type Logger } from '#/lib/log.ts'
 import { type BfdSettings } from '#/model/bgp.ts'
 import { type BfdPacket, type BfdState, diagnosticText, encodeBfdPacket } from '#/wire/bfd/packet.ts'
-import { type Clock, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Timer } from '../contract.ts'
 import {
   type BfdEvent,
   type BfdMachineState,
@@ -29,7 +29,7 @@ export type BfdSessionDeps = {
   readonly sender: BfdSender
   /** Hands over packets that have come and wait to be read. */
   readonly drain: () => void
-  readonly clock: Clock
+  readonly clock: SpeakerClock
   /** Gives a number in [0, 1). */
   readonly random: () => number
   readonly log: Logger

@@ -146,9 +146,9 @@ function onConnection(
       return phase === 'OpenConfirm' ? establish(state, connection) : stay(state, { kind: 'touchHold', id })
     case 'update':
       if (phase !== 'Established') return fail(unexpectedMessage(phase))
-      return stay(state, { kind: 'touchHold', id }, { kind: 'deliver', id })
+      return stay(state, { kind: 'touchHold', id })
     case 'refresh':
-      return phase === 'Established' ? stay(state, { kind: 'deliver', id }) : fail(unexpectedMessage(phase))
+      return phase === 'Established' ? stay(state) : fail(unexpectedMessage(phase))
     case 'holdExpired':
       return connection.isWithheld === true ? release(state, connection) : fail(holdTimerExpired)
     case 'keepaliveDue':

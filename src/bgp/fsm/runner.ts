@@ -1,22 +1,22 @@
 // A state machine at work: keeps its state and has its actions done one after the other, also when doing one of them causes another
-// event. `M` is what comes with an event for its actions, a message.
+// event.
 import { step } from './machine.ts'
 import { type FsmAction, type FsmEvent, type FsmSettings, type FsmState, initialState, nameOf } from './state.ts'
 
-type Deps<M> = {
+type Deps = {
   readonly settings: () => FsmSettings
-  readonly perform: (action: FsmAction, message: M | undefined) => void
+  readonly perform: (action: FsmAction) => void
   /** Everything that belongs to an event is done. */
   readonly onDone: (before: ReturnType<typeof nameOf>, after: ReturnType<typeof nameOf>) => void
 }
 
-export class FsmRunner<M> {
-  readonly #deps: Deps<M>
-  readonly #events: { readonly event: FsmEvent; readonly message: M | undefined }[] = []
+export class FsmRunner {
+  readonly #deps: Deps
+  readonly #events: FsmEvent[] = []
   #state: FsmState = initialState
   #isBusy = false
 
-  constructor(deps: Deps<M>) {
+  constructor(deps: Deps) {
     this.#deps = deps
   }
 
@@ -24,25 +24,30 @@ export class FsmRunner<M> {
     return this.#state
   }
 
-  /** Events that come up while another is handled wait for it. */
-  handle(event: FsmEvent, message?: M): void {
-    this.#events.push({ event, message })
+  /** Events that come up while another is handled wait for it. When an action throws, so does this, and those that wait are dropped. */
+  handle(event: FsmEvent): void {
+    this.#events.push(event)
     if (this.#isBusy) return
     this.#isBusy = true
     try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift())
-        this.#advance(next.event, next.message)
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#advance(next)
     } finally {
+      this.#events.length = 0
       this.#isBusy = false
     }
   }
 
-  #advance(event: FsmEvent, message: M | undefined): void {
+  /** Back to the beginning, without actions: for a machine whose actions throw. */
+  reset(): void {
+    this.#state = initialState
+  }
+
+  #advance(event: FsmEvent): void {
     const { settings, perform, onDone } = this.#deps
     const before = nameOf(this.#state)
     const { state, actions } = step(settings(), this.#state, event)
     this.#state = state
-    for (const action of actions) perform(action, message)
+    for (const action of actions) perform(action)
     onDone(before, nameOf(state))
   }
 }

@@ -87,8 +87,6 @@ export type FsmAction =
   | { readonly kind: 'setHold' | 'setKeepalive'; readonly id: number; readonly seconds: number }
   /** A message of the peer has come that keeps the session alive. */
   | { readonly kind: 'touchHold'; readonly id: number }
-  /** The message is for the routes. */
-  | { readonly kind: 'deliver'; readonly id: number }
   /**
    * Sends the notification and closes. `isHard`: as Hard Reset, where the peer would keep routes over a notification (RFC 8538
    * section 3).

@@ -10,7 +10,7 @@ import { hasCommunity, withCommunity } from './attributes.ts'
 import { Importer, importKey } from './import.ts'
 import { type LocRib } from './loc-rib.ts'
 import { type Path, type Received } from './path.ts'
-import { type Job } from './turns.ts'
+import { type Job } from './phases.ts'
 
 /** A step of a job is so many routes. */
 const routesPerStep = 64

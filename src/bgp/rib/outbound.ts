@@ -9,7 +9,7 @@ import { ExportRules, type ExportSettings, exportSettings } from './export.ts'
 import { type LocRib } from './loc-rib.ts'
 import { type Path, type PathSource } from './path.ts'
 import { type EncodeFailure } from './portion.ts'
-import { type Job } from './turns.ts'
+import { type Job } from './phases.ts'
 import { type Link, Member, UpdateGroup } from './update-group.ts'
 
 const routesPerStep = 64

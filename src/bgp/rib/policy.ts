@@ -70,7 +70,7 @@ export class Policy {
     this.#rules = (policy?.rules ?? []).map((rule, index) => ruleOf(rule, index, family))
     this.#dependsOnPrefix = this.#rules.some(({ outcome }) => outcome.hasPrefixes)
     const isAccepted = policy?.otherwise === 'accept'
-    const text = `no rule matches, and others are ${isAccepted ? 'accepted' : 'rejected'}`
+    const text = policy?.otherwiseBecause ?? `no rule matches, and others are ${isAccepted ? 'accepted' : 'rejected'}`
     this.#otherwise =
       policy === undefined ? acceptAll : { isAccepted, hasPrefixes: false, isGrant: false, text, set: undefined }
   }

@@ -51,6 +51,27 @@ test('RFC 8212: without policies an external peer gives nothing and gets nothing
   assert.equal(session.belief('10.9.0.0/24') !== undefined, true)
 })
 
+test('what a neighbour may bring follows its policy while the session is up, and what is refused says why', () => {
+  const only = (...prefixes: string[]): PeerConfig =>
+    peerConfig('node/node-2', {
+      importPolicy: {
+        rules: [{ match: { prefixes: prefixes.map((text) => ({ prefix: Prefix.parse(text) })) }, action: 'accept' }],
+        otherwise: 'reject',
+        otherwiseBecause: 'it is not its own',
+      },
+    })
+  const rig = rigOf([only('10.1.0.0/24')])
+  const session = rig.up('node/node-2')
+  rig.announce(session, ['10.1.0.0/24', '10.2.0.0/24'])
+  rig.settle()
+  assert.deepEqual([...rig.routes.keys()], ['10.1.0.0/24'])
+  assert.deepEqual(rig.reasons({ prefix: '10.2.0.0/24' }), ['node/node-2: import policy: it is not its own'])
+  rig.configure({ peers: [only('10.2.0.0/24')] })
+  rig.settle()
+  assert.deepEqual([...rig.routes.keys()], ['10.2.0.0/24'])
+  assert.deepEqual(rig.reasons({ prefix: '10.1.0.0/24' }), ['node/node-2: import policy: it is not its own'])
+})
+
 test('refused routes say why', () => {
   const rejecting: RoutePolicy = {
     rules: [{ name: 'theirs', match: { prefixes: [{ prefix: Prefix.parse('10.1.0.0/24') }] }, action: 'reject' }],

@@ -17,7 +17,7 @@ import { LocRib } from './loc-rib.ts'
 import { Outbound } from './outbound.ts'
 import { OwnRoutes } from './own-routes.ts'
 import { type Forwarding } from './path.ts'
-import { type Job, Jobs, Turns } from './turns.ts'
+import { type Job, Jobs, PhaseLoop } from './phases.ts'
 
 export type RibDeps = {
   readonly log: Logger
@@ -49,13 +49,13 @@ export class Rib implements RouteSink {
   readonly #own: OwnRoutes
   readonly #inbound: Inbound
   readonly #outbound: Outbound
-  readonly #turns: Turns
+  readonly #turns: PhaseLoop
   #changes: LearnedRouteChange[] = []
   #whenDecided: { readonly entered: number; readonly call: () => void }[] = []
 
   constructor(config: SpeakerConfig, deps: RibDeps) {
     this.#deps = deps
-    this.#turns = new Turns(
+    this.#turns = new PhaseLoop(
       [this.#jobs.work, (isOver) => this.#decide(isOver), (isOver) => this.#outbound.write(isOver)],
       deps,
     )

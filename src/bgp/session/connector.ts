@@ -12,6 +12,8 @@ type Deps = Pick<SessionDeps, 'transport' | 'clock' | 'random' | 'linkLocalOf'> 
   /** Why, in words. Never from within `connect`. */
   readonly onFailed: (why: string) => void
   readonly onRetryDue: () => void
+  /** What was thrown by one of these, or by this program's own code. */
+  readonly onFault: (error: unknown) => void
   /** The address of a peer that has none configured, when it is found or is another one. */
   readonly onAddr: () => void
 }
@@ -36,7 +38,7 @@ export class Connector {
   connect(config: PeerConfig): void {
     const attempt = new AbortController()
     this.#attempt = attempt
-    void this.#try(config, attempt)
+    this.#try(config, attempt).catch(this.#deps.onFault)
   }
 
   abort(): void {

@@ -2,7 +2,7 @@
 import { type Addr } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type BfdSettings, type PeerStatus } from '#/model/bgp.ts'
-import { type Clock, type RouteSink, type Transport } from '../contract.ts'
+import { type SpeakerClock, type RouteSink, type Transport } from '../contract.ts'
 
 export type BfdState = NonNullable<PeerStatus['bfd']>
 
@@ -24,7 +24,7 @@ export interface BfdService {
 
 export type SessionDeps = {
   readonly transport: Transport
-  readonly clock: Clock
+  readonly clock: SpeakerClock
   readonly log: Logger
   readonly routes: RouteSink
   readonly bfd?: BfdService

@@ -3,7 +3,7 @@ import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type BfdSettings, type PeerConfig } from '#/model/bgp.ts'
 import { type BgpMessage } from '#/wire/bgp/index.ts'
-import { type Neighbour, type RouteSink } from '../contract.ts'
+import { type Neighbour, type Outlet, type RouteSink } from '../contract.ts'
 import { type BfdService, type BfdState, type BfdWatch } from './deps.ts'
 import { type Link } from './link.ts'
 import { type Negotiated } from './open.ts'
@@ -11,6 +11,8 @@ import { type Negotiated } from './open.ts'
 export type EstablishedOptions = {
   readonly config: PeerConfig
   readonly link: Link
+  /** Where the RIB writes: the link, with faults contained. */
+  readonly outlet: Outlet
   readonly negotiated: Negotiated
   readonly localAddrs: readonly Addr[]
 }
@@ -59,7 +61,7 @@ export class EstablishedSession implements Disposable {
       wire: negotiated.wire,
       remote: negotiated.remote.capabilities,
     }
-    this.#drain = deps.routes.up(this.neighbour, link).onDrain
+    this.#drain = deps.routes.up(this.neighbour, options.outlet).onDrain
     this.watch(config.bfd)
   }
 

@@ -5,7 +5,7 @@ import { encodeKeepalive, encodeNotification, notificationOf } from '#/wire/bgp/
 import { type Connection, type ConnectionHandlers } from '../contract.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { Link } from './link.ts'
-import { Turns } from './turns.ts'
+import { RoundRobin } from './round-robin.ts'
 
 /** A connection that only writes down what is done with it. */
 class FakeConnection implements Connection {
@@ -42,13 +42,14 @@ function setUp(): Scene {
   const connection = new FakeConnection()
   const told: string[] = []
   const rounds: (() => void)[] = []
-  const turns = new Turns({ roundMs: 5 }, { defer: (call) => rounds.push(call), nowMs: () => clock.nowMs() })
+  const turns = new RoundRobin({ roundMs: 5 }, { defer: (call) => rounds.push(call), nowMs: () => clock.nowMs() })
   const link = new Link(
     { id: 1, connection },
     {
       clock,
       turns,
       random: () => 0,
+      contain: (call) => call(),
       handlers: {
         onMessage: (of, { kind }) => {
           told.push(kind)

@@ -2,9 +2,9 @@
 // to the peer, which knows what it means.
 import { BgpError, MessageReader } from '#/wire/bgp/index.ts'
 import { type BgpMessage, type WireSettings } from '#/wire/bgp/values.ts'
-import { type Clock, type Connection, type Outlet, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Connection, type Outlet, type Timer } from '../contract.ts'
 import { type Negotiated } from './open.ts'
-import { type Turn, type Turns } from './turns.ts'
+import { type RoundRobin, type Turn } from './round-robin.ts'
 
 /** Messages of one turn. */
 const turnMessages = 64
@@ -33,8 +33,10 @@ export interface LinkHandlers {
 }
 
 type Deps = {
-  readonly clock: Clock
-  readonly turns: Turns
+  readonly clock: SpeakerClock
+  readonly turns: Pick<RoundRobin, 'add'>
+  /** Calls, and keeps what is thrown from the event loop. */
+  readonly contain: (call: () => void) => void
   readonly random: () => number
   readonly handlers: LinkHandlers
 }
@@ -69,9 +71,9 @@ export class Link implements Turn, Outlet {
     this.connection = options.connection
     this.#deps = deps
     this.connection.handlers = {
-      onData: (bytes) => this.#received(bytes),
-      onDrain: () => this.#drained(),
-      onClose: (error) => this.#ended(error),
+      onData: (bytes) => deps.contain(() => this.#received(bytes)),
+      onDrain: () => deps.contain(() => this.#drained()),
+      onClose: (error) => deps.contain(() => this.#ended(error)),
     }
   }
 
@@ -127,6 +129,14 @@ export class Link implements Turn, Outlet {
       this.connection.destroy()
       this.#gone()
     })
+  }
+
+  /** RST at once, whatever state it is in; nothing is told any more. */
+  destroy(): void {
+    this.#isDropped = true
+    for (const timer of [this.#hold, this.#keepalive, this.#sendHold, this.#linger]) timer?.cancel()
+    this.#closed ??= { error: undefined }
+    this.connection.destroy()
   }
 
   run(untilMs: number): boolean {

@@ -20,6 +20,7 @@ import {
 } from '#/wire/bgp/index.ts'
 import { type Connection, type Timer } from '../contract.ts'
 import { type DownCause, type FsmAction, FsmRunner, type FsmSettings, isCollision, nameOf } from '../fsm/index.ts'
+import { Containment } from './containment.ts'
 import { Connector } from './connector.ts'
 import { type SessionDeps } from './deps.ts'
 import { endOf } from './end.ts'
@@ -29,8 +30,9 @@ import { judgeOpen, openOf } from './open.ts'
 import { sameNeighbour, sameSession, sameValue, ttlOptions } from './peer-settings.ts'
 import { PrefixLimit } from './prefix-limit.ts'
 import { RestartHelper } from './restart-helper.ts'
+import { Retry } from './retry.ts'
 import { statusOf } from './status.ts'
-import { type Turns } from './turns.ts'
+import { type RoundRobin } from './round-robin.ts'
 import { closeOf, errorsOf } from './words.ts'
 
 /** RFC 9687 section 3.2: the greater of eight minutes and twice the hold time. */
@@ -40,6 +42,9 @@ const acceptPauseMs = 1_000
 /** A connection that comes so soon after a session began was on its way before. */
 const lateCollisionMs = 2_000
 
+/** After a session of this length faults are counted anew. */
+const faultFreeMs = 600_000
+
 /** What is the speaker's own, the same for all peers. */
 export type SpeakerIdentity = {
   readonly routerId: Addr
@@ -47,7 +52,7 @@ export type SpeakerIdentity = {
 }
 
 export type PeerDeps = SessionDeps & {
-  readonly turns: Turns
+  readonly turns: Pick<RoundRobin, 'add'>
   /** This speaker has restarted, the kernel kept forwarding meanwhile, and peers may still wait for it (RFC 4724). */
   readonly isRestarting: () => boolean
   /** `isComplete` or `isAwaited` may be different. */
@@ -60,6 +65,8 @@ type LinkAction = Extract<FsmAction, { id: number; kind: `s${string}` | 'touchHo
 
 export class Peer {
   readonly #deps: PeerDeps
+  readonly #containment: Containment
+  readonly #faultRetry: Retry
   readonly #log: Logger
   readonly #helper: RestartHelper
   readonly #limit: PrefixLimit
@@ -68,7 +75,7 @@ export class Peer {
   #config: PeerConfig
   #identity: SpeakerIdentity
 
-  readonly #fsm: FsmRunner<BgpMessage>
+  readonly #fsm: FsmRunner
   #sinceMs: number
 
   /** Also those that are being closed. */
@@ -85,6 +92,7 @@ export class Peer {
   #wasEstablished = false
   #isComplete = false
   #isSuspended = false
+  #isClosed = false
   /** The notification that is about to be sent, when there is more to say of it than its name. */
   #sent: string | undefined
   #lastError: string | undefined
@@ -95,7 +103,16 @@ export class Peer {
   constructor(config: PeerConfig, identity: SpeakerIdentity, deps: PeerDeps) {
     this.#config = config
     this.#identity = identity
+    const containment = new Containment((error) => this.#fault(error))
+    this.#containment = containment
+    deps = {
+      ...deps,
+      clock: containment.clock(deps.clock),
+      turns: containment.turns(deps.turns),
+      ...(deps.bfd && { bfd: containment.bfd(deps.bfd) }),
+    }
     this.#deps = deps
+    this.#faultRetry = new Retry(deps)
     const log = deps.log.with({ peer: config.name })
     this.#log = log
     this.#sinceMs = deps.clock.wallMs()
@@ -109,10 +126,11 @@ export class Peer {
         this.#fsm.handle({ kind: 'connectFailed' })
       },
       onRetryDue: () => this.#fsm.handle({ kind: 'retryDue' }),
+      onFault: (error) => this.#fault(error),
     })
     this.#fsm = new FsmRunner({
       settings: () => this.#fsmSettings(),
-      perform: (action, message) => this.#perform(action, message),
+      perform: (action) => this.#perform(action),
       onDone: (before, after) => {
         this.#sent = undefined
         if (before === after) return
@@ -158,6 +176,10 @@ export class Peer {
   }
 
   start(): void {
+    this.#containment.run(() => this.#start())
+  }
+
+  #start(): void {
     const { blockedBecause } = this.#config
     this.#restartTimer?.cancel()
     if (blockedBecause === undefined) return this.#fsm.handle({ kind: 'start' })
@@ -168,6 +190,10 @@ export class Peer {
 
   /** A connection from its address: refused, or the peer's from here on. */
   accept(connection: Connection): void {
+    this.#containment.run(() => this.#accept(connection))
+  }
+
+  #accept(connection: Connection): void {
     const nowMs = this.#deps.clock.nowMs()
     const isWanted = this.#config.mode !== 'active' && this.#fsm.state.isRunning && nowMs >= this.#acceptFromMs
     // else it would be taken for the restart of a peer that did no more than to connect when we did (RFC 4271 section 6.8)
@@ -186,6 +212,10 @@ export class Peer {
 
   /** Ends the session only where it cannot go on under the new configuration. */
   configure(config: PeerConfig, identity: SpeakerIdentity): void {
+    this.#containment.run(() => this.#configure(config, identity))
+  }
+
+  #configure(config: PeerConfig, identity: SpeakerIdentity): void {
     const before = this.#config
     const goesOn = sameSession(before, config) && identity.routerId.equals(this.#identity.routerId)
     if (!goesOn) {
@@ -201,6 +231,10 @@ export class Peer {
 
   /** `soft` does nothing where the peer cannot, or is not there. */
   reset(how: 'hard' | 'soft'): void {
+    this.#containment.run(() => this.#reset(how))
+  }
+
+  #reset(how: 'hard' | 'soft'): void {
     if (how === 'hard') {
       this.#end(notificationOf(ErrorCode.cease, CeaseSubcode.reset), true)
       return this.start()
@@ -213,7 +247,10 @@ export class Peer {
 
   /** For good: it is told so, and its routes go. */
   close(notification: Notification): void {
-    this.#end(notification, true)
+    this.#isClosed = true
+    this.#containment.run(() => this.#end(notification, true))
+    // a fault on the way must not bring it back
+    this.#restartTimer?.cancel()
   }
 
   /**
@@ -221,6 +258,11 @@ export class Peer {
    * routes are left here as they are.
    */
   suspend(text: string): void {
+    this.#containment.run(() => this.#suspend(text))
+    this.#restartTimer?.cancel()
+  }
+
+  #suspend(text: string): void {
     this.#isSuspended = true
     this.#helper.freeze()
     const isKept = this.#session?.negotiated.restart !== undefined
@@ -254,12 +296,55 @@ export class Peer {
     if (isHard) this.#helper.clear()
   }
 
+  /**
+   * A fault in this program, met on behalf of this peer: its session ends with Cease, and another is tried after a pause that grows with
+   * each fault in a row. No routes are kept, because nobody knows how far the work on them had come.
+   */
+  #fault(error: unknown): void {
+    const why = `a fault in this speaker ended the session: ${messageOf(error)}`
+    this.#log.error('a fault in this speaker ended the session with a peer', { error: messageOf(error) })
+    const sinceMs = this.#session?.sinceMs
+    const lastedMs = sinceMs === undefined ? 0 : this.#deps.clock.nowMs() - sinceMs
+    if (lastedMs > faultFreeMs) this.#faultRetry.reset()
+    try {
+      const cease = notificationOf(ErrorCode.cease)
+      this.#end(cease, true)
+      // the fault may have come between the end of a session and that of its connection
+      for (const link of this.#links.values()) link.drop(encodeNotification(cease))
+    } catch (another) {
+      this.#log.error('and so did ending it', { error: messageOf(another) })
+      this.#abandon()
+    }
+    this.#lastError = why
+    this.#endedBecause = undefined
+    if (this.#isSuspended || this.#isClosed) return
+    const pauseMs = this.#faultRetry.delayMs('refused', this.#config.timers.connectRetrySeconds)
+    this.#restartTimer = this.#deps.clock.after(pauseMs, () => this.#start())
+  }
+
+  /** Leaves everything that a session in order would have ended step by step. */
+  #abandon(): void {
+    this.#fsm.reset()
+    this.#connector.abort()
+    this.#connector.stopRetry()
+    this.#session?.[Symbol.dispose]()
+    this.#session = undefined
+    for (const link of this.#links.values()) {
+      try {
+        link.destroy()
+      } catch (error) {
+        this.#log.error('a connection cannot be closed', { error: messageOf(error) })
+      }
+      this.#onGone(link)
+    }
+  }
+
   #fsmSettings(): FsmSettings {
     const { localAsn: asn, mode } = this.#config
     return { routerId: this.#identity.routerId, asn, connects: mode !== 'passive' }
   }
 
-  #perform(action: FsmAction, message: BgpMessage | undefined): void {
+  #perform(action: FsmAction): void {
     switch (action.kind) {
       case 'connect':
         return this.#connector.connect(this.#config)
@@ -273,9 +358,6 @@ export class Peer {
         return this.#established(action.id)
       case 'down':
         return this.#down(action.cause)
-      case 'deliver':
-        if (message !== undefined) this.#session?.deliver(message)
-        return
       default: {
         const link = this.#links.get(action.id)
         if (link !== undefined) this.#performOn(link, action)
@@ -331,7 +413,7 @@ export class Peer {
     const link = this.#links.get(id)
     const negotiated = link?.negotiated
     if (link === undefined || negotiated === undefined) return
-    const { clock, routes, bfd, localAddrsOf } = this.#deps
+    const { clock, routes, bfd, defer, localAddrsOf } = this.#deps
     const { restart, remote, wire } = negotiated
     const { localAddr, device } = link.connection
     this.#acceptFromMs = 0
@@ -344,7 +426,7 @@ export class Peer {
     this.#log.info('session established', { addr: link.connection.remoteAddr, families: wire.families })
     this.#wasEstablished = true
     this.#session = new EstablishedSession(
-      { config: this.#config, link, negotiated, localAddrs },
+      { config: this.#config, link, outlet: this.#containment.outlet(link, defer), negotiated, localAddrs },
       {
         routes,
         bfd,
@@ -389,7 +471,11 @@ export class Peer {
 
   #adopt(connection: Connection): Link {
     const { clock, turns, random } = this.#deps
-    const link = new Link({ id: this.#nextId++, connection }, { clock, turns, random, handlers: this.#handlers })
+    const contain = (call: () => void): void => this.#containment.run(call)
+    const link = new Link(
+      { id: this.#nextId++, connection },
+      { clock, turns, random, contain, handlers: this.#handlers },
+    )
     this.#links.set(link.id, link)
     return link
   }
@@ -405,7 +491,9 @@ export class Peer {
         return this.#fsm.handle({ kind: 'notified', id, notification })
       }
       default:
-        return this.#fsm.handle({ kind: message.kind, id }, message)
+        this.#fsm.handle({ kind: message.kind, id })
+        // a message that has no place in the state has ended the session
+        if (this.#session?.link === link) this.#session.deliver(message)
     }
   }
 

@@ -3,10 +3,10 @@
 import { type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type Capabilities } from '#/wire/bgp/values.ts'
-import { type Clock, type RouteSink, type SessionEnd, type Timer } from '../contract.ts'
+import { type SpeakerClock, type RouteSink, type SessionEnd, type Timer } from '../contract.ts'
 import { type RestartTerms } from './open.ts'
 
-type Deps = { readonly clock: Clock; readonly routes: Pick<RouteSink, 'sweepStale'>; readonly log: Logger }
+type Deps = { readonly clock: SpeakerClock; readonly routes: Pick<RouteSink, 'sweepStale'>; readonly log: Logger }
 
 /** What ends the time of a family's stale routes: the restart time, the long-lived one, or that for End-of-RIB. */
 type Stale = {

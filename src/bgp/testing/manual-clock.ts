@@ -1,9 +1,9 @@
 // For tests: time that stands still until told to go on, and a queue in place of the event loop, so that a run is the same each time.
-import { type Clock, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Timer } from '../contract.ts'
 
 type Waiting = { readonly atMs: number; readonly order: number; readonly call: () => void }
 
-export class ManualClock implements Clock {
+export class ManualClock implements SpeakerClock {
   #nowMs = 1_000
   #order = 0
   readonly #timers = new Set<Waiting>()

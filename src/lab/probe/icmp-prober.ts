@@ -5,13 +5,14 @@ import { closeSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import type { Addr, Family } from '#/lib/addr.ts'
 import { equalBytes } from '#/lib/bytes.ts'
+import { POLLIN } from '#/sys/fd-watcher.ts'
 import { SysError } from '#/sys/libc.ts'
 import type { Netns } from '#/sys/netns.ts'
-import { icmpSocket, POLLIN, realtimeMs, receivedAtMs, receiveFrom, sendTo } from '#/sys/socket.ts'
+import { untilReady } from '#/sys/readiness.ts'
+import { icmpSocket, realtimeMs, receivedAtMs, receiveFrom, sendTo } from '#/sys/socket.ts'
 import { cookieBytes, encodeEchoRequest, type IcmpPacket, icmpTypes, parseIcmp } from './icmp-packet.ts'
 import type { Pair } from './pairs.ts'
 import { failed, problemOf } from './problem.ts'
-import type { Readiness } from './readiness.ts'
 import type { Outcome } from './types.ts'
 
 /** Rounds in which the targets that are still silent are asked; one lost packet is no failure. */
@@ -30,7 +31,6 @@ export class IcmpProber {
   readonly #family: Family
   readonly #pairs: readonly Pair[]
   readonly #timeoutMs: number
-  readonly #readiness: Readiness
   readonly #fd: number
   readonly #id = nextId()
   /** In every request and reply, because a prober in another process may have the same identifier. */
@@ -44,14 +44,10 @@ export class IcmpProber {
   readonly #requests: { readonly pair: Pair; readonly sentMs: number }[] = []
 
   /** All of `pairs` have the same source and family. Throws when the socket cannot be made. */
-  constructor(
-    options: { family: Family; pairs: readonly Pair[]; timeoutMs: number },
-    deps: { netns: Netns; readiness: Readiness },
-  ) {
+  constructor(options: { family: Family; pairs: readonly Pair[]; timeoutMs: number }, deps: { netns: Netns }) {
     this.#family = options.family
     this.#pairs = options.pairs
     this.#timeoutMs = options.timeoutMs
-    this.#readiness = deps.readiness
     this.#fd = deps.netns.run(() => icmpSocket(options.family, icmpTypes(options.family)))
   }
 
@@ -102,7 +98,7 @@ export class IcmpProber {
   /** Takes replies until all have one or it is `untilMs`. */
   async #listen(untilMs: number): Promise<void> {
     while (this.#open().length > 0) {
-      if (!(await this.#readiness.until(this.#fd, POLLIN, untilMs))) return
+      if (!(await untilReady(this.#fd, POLLIN, untilMs))) return
       this.#drain()
     }
   }

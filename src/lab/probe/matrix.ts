@@ -4,7 +4,6 @@ import { Netns } from '#/sys/netns.ts'
 import { IcmpProber } from './icmp-prober.ts'
 import { eachOf, type Pair, pairsOf } from './pairs.ts'
 import { failed, problemOf } from './problem.ts'
-import { Readiness } from './readiness.ts'
 import { probeTcp } from './tcp-prober.ts'
 import type { Outcome, ProbePod, ProbeResult, Protocol } from './types.ts'
 
@@ -44,7 +43,6 @@ class Matrix {
   readonly #pairs: readonly Pair[]
   readonly #options: MatrixOptions
   readonly #sources: Sources
-  readonly #readiness = new Readiness()
 
   constructor(pairs: readonly Pair[], options: MatrixOptions, sources: Sources) {
     this.#pairs = pairs
@@ -64,7 +62,7 @@ class Matrix {
     const options = { port: this.#options.tcpPort ?? 8080, timeoutMs: this.#options.timeoutMs }
     return eachOf(this.#pairs, connectionsAtOnce, async (pair) => {
       const source = this.#sources.get(pair.from)!
-      return source instanceof Error ? failed(problemOf(source)) : probeTcp(source, pair, options, this.#readiness)
+      return source instanceof Error ? failed(problemOf(source)) : probeTcp(source, pair, options)
     })
   }
 
@@ -80,10 +78,7 @@ class Matrix {
     try {
       const netns = this.#sources.get(from)!
       if (netns instanceof Error) throw netns
-      using prober = new IcmpProber(
-        { family, pairs, timeoutMs: this.#options.timeoutMs },
-        { netns, readiness: this.#readiness },
-      )
+      using prober = new IcmpProber({ family, pairs, timeoutMs: this.#options.timeoutMs }, { netns })
       return await prober.run()
     } catch (error) {
       return new Map(pairs.map((pair) => [pair, failed(problemOf(error))]))

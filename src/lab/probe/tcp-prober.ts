@@ -1,11 +1,12 @@
 // One TCP probe: connect from the source pod's namespace, greet, read the echo's line, and hold it against what was expected.
 import { closeSync } from 'node:fs'
+import { POLLIN, POLLOUT } from '#/sys/fd-watcher.ts'
 import type { Netns } from '#/sys/netns.ts'
-import { POLLIN, POLLOUT, receive, send, socketError, startConnect, tcpRttMs, tcpSocket } from '#/sys/socket.ts'
+import { untilReady } from '#/sys/readiness.ts'
+import { receive, send, socketError, startConnect, tcpRttMs, tcpSocket } from '#/sys/socket.ts'
 import { answerLimitBytes, greeting, parseAnswer } from './answer.ts'
 import type { Pair } from './pairs.ts'
 import { errnoWords, failed, problemOf } from './problem.ts'
-import type { Readiness } from './readiness.ts'
 import type { Outcome } from './types.ts'
 
 export type TcpProbeOptions = { readonly port: number; readonly timeoutMs: number }
@@ -57,14 +58,14 @@ function judge(line: string, pair: Pair, rttMs: number): Outcome {
 
 type Deadlines = { readonly connectMs: number; readonly answerMs: number }
 
-async function attempt(netns: Netns, pair: Pair, port: number, until: Deadlines, readiness: Readiness): Promise<Try> {
+async function attempt(netns: Netns, pair: Pair, port: number, until: Deadlines): Promise<Try> {
   const fd = netns.run(() => tcpSocket(pair.family))
   try {
-    const outcome = await connect(fd, pair, port, async (events) => readiness.until(fd, events, until.connectMs))
+    const outcome = await connect(fd, pair, port, async (events) => untilReady(fd, events, until.connectMs))
     if (outcome.kind === 'late') return outcome
     if (outcome.kind === 'failed') return { kind: 'done', outcome: failed(outcome.problem) }
     send(fd, greeting)
-    const line = await readLine(fd, async (events) => readiness.until(fd, events, until.answerMs))
+    const line = await readLine(fd, async (events) => untilReady(fd, events, until.answerMs))
     return {
       kind: 'done',
       outcome: line === undefined ? failed('connected, but no answer came') : judge(line, pair, outcome.rttMs),
@@ -75,17 +76,12 @@ async function attempt(netns: Netns, pair: Pair, port: number, until: Deadlines,
 }
 
 /** Never throws: what goes wrong is the outcome. */
-export async function probeTcp(
-  netns: Netns,
-  pair: Pair,
-  { port, timeoutMs }: TcpProbeOptions,
-  readiness: Readiness,
-): Promise<Outcome> {
+export async function probeTcp(netns: Netns, pair: Pair, { port, timeoutMs }: TcpProbeOptions): Promise<Outcome> {
   const startMs = performance.now()
   try {
     for (let number = 1; number <= attempts; number++) {
       const until = { connectMs: startMs + (timeoutMs * number) / attempts, answerMs: startMs + timeoutMs }
-      const result = await attempt(netns, pair, port, until, readiness)
+      const result = await attempt(netns, pair, port, until)
       if (result.kind === 'done') return result.outcome
     }
     return failed(`no answer to the SYN within ${timeoutMs} ms`)

@@ -80,6 +80,18 @@ export const clusterOnly = {
   ],
   otherwise: 'reject',
 }
+/** The import policy of a session with node n, which is no reflector, as JSON has it. */
+export const onlyOf = (n: number): unknown => ({
+  rules: [
+    {
+      name: 'pod-cidrs-of-node',
+      match: { prefixes: member(n).podCIDRs.map((prefix) => ({ prefix: String(prefix) })) },
+      action: 'accept',
+    },
+  ],
+  otherwise: 'reject',
+  otherwiseBecause: `it is no pod CIDR that the Node object of node-${n} owns, and node-${n} is no route reflector of this node`,
+})
 /** The default export policy of node 1 towards another AS. */
 export const ownOnly = {
   rules: [

@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Chained, chainable } from '#/settings/cni-chain.ts'
-import { askAgent } from '#/agent/client.ts'
-import { cniSocketName, spoolFolderName } from '#/agent/places.ts'
-import { type AgentStatus, type EndpointStatus } from '#/agent/status.ts'
+import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
+import { mustAnswer } from '../../ask.ts'
+import { type EndpointStatus } from '#/api/schemas/status.ts'
 import { LabPaths } from '#/lab/paths.ts'
-import { agentSocketOf } from '#/lab/sandboxes.ts'
 import { nodeNetns } from '#/lab/spec.ts'
 import { bridgeName } from '#/datapath/bridge/plan.ts'
 import { netnsPath } from '#/sys/netns.ts'
@@ -60,8 +59,7 @@ export class RuntimeNodes implements AsyncDisposable {
   }
 
   async endpoints({ name }: TestNode): Promise<readonly EndpointStatus[]> {
-    const { text } = await askAgent(agentSocketOf(this.#paths, name), '/status')
-    return (JSON.parse(text) as AgentStatus).endpoints
+    return (await mustAnswer(this.#paths.agentSocket(name), 'status')).endpoints
   }
 
   /** All that a node has, of each kind: the kernel's, the runtime's, the agent's. */

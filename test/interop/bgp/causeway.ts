@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { agentSocketName } from '#/agent/places.ts'
-import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoutesReport } from '#/agent/bgp/reports.ts'
-import { askAgent } from '#/agent/client.ts'
+import { type BgpAdvertisedReport, type BgpPeersReport } from '#/api/schemas/bgp.ts'
+import { type ParamsArgument } from '#/api/client.ts'
+import { type AnswerOf, type OperationName } from '#/api/operations.ts'
+import { agentSocketName } from '#/model/node-files.ts'
+import { mustAnswer } from '../../ask.ts'
 import { type Family } from '#/lib/addr.ts'
 import { type PathStatus } from '#/model/bgp.ts'
 import { DaemonProcess } from './daemon-process.ts'
@@ -95,11 +97,9 @@ export class Causeway implements Router {
     writeFileSync(this.#path('speaker.json'), JSON.stringify(config))
   }
 
-  async #ask<T>(path: string, body?: unknown): Promise<T> {
+  async #ask<Name extends OperationName>(name: Name, ...params: ParamsArgument<Name>): Promise<AnswerOf<Name>> {
     this.#process.mustRun()
-    const { status, text } = await askAgent(this.#path(agentSocketName), path, body)
-    if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
-    return JSON.parse(text.startsWith('{') ? text : JSON.stringify(text)) as T
+    return mustAnswer(this.#path(agentSocketName), name, ...params)
   }
 
   get pid(): number {
@@ -111,7 +111,7 @@ export class Causeway implements Router {
     this.#process.start(isRestarting ? ['--restarting'] : [])
     const explain = (): string => this.logTail()
     const answers = (): Promise<unknown> =>
-      this.#ask('/bgp/peers').catch((error: unknown) => this.#process.mustRun() ?? error)
+      this.#ask('bgpPeers').catch((error: unknown) => this.#process.mustRun() ?? error)
     await eventually('the speaker answers', answers, (answer) => !(answer instanceof Error), {
       explain,
       timeoutMs: startTimeoutMs,
@@ -127,7 +127,7 @@ export class Causeway implements Router {
   }
 
   async report(): Promise<BgpPeersReport> {
-    return this.#ask<BgpPeersReport>('/bgp/peers')
+    return this.#ask('bgpPeers')
   }
 
   async neighbours(): Promise<readonly NeighbourView[]> {
@@ -136,7 +136,7 @@ export class Causeway implements Router {
   }
 
   async paths(): Promise<readonly PathStatus[]> {
-    return (await this.#ask<BgpRoutesReport>('/bgp/routes')).routes
+    return (await this.#ask('bgpRoutes')).routes
   }
 
   async routes(family: Family): Promise<readonly RouteView[]> {
@@ -155,12 +155,12 @@ export class Causeway implements Router {
   }
 
   async advertised(): Promise<BgpAdvertisedReport['routes']> {
-    return (await this.#ask<BgpAdvertisedReport>('/bgp/advertised')).routes
+    return (await this.#ask('bgpAdvertised')).routes
   }
 
   async #reload(): Promise<void> {
     this.#writeConfig()
-    if (this.#process.isStarted) await this.#ask('/bgp/reload', {})
+    if (this.#process.isStarted) await this.#ask('bgpReload')
   }
 
   /** Another configuration, with the routes as they are. */
@@ -181,7 +181,7 @@ export class Causeway implements Router {
   }
 
   async reset(peer: string, how: 'soft' | 'hard'): Promise<void> {
-    await this.#ask('/bgp/reset', { peer, how })
+    await this.#ask('bgpReset', { peer, how })
   }
 
   async askRefresh(peer: string): Promise<void> {

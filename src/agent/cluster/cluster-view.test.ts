@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { type Reflector } from '#/cluster/reflector.ts'
+import { type Listener } from '#/cluster/store.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
+import { type NodeState } from '#/model/network.ts'
+import { routingAnnotation, routingStateAnnotation } from '#/model/routing.ts'
+import { ClusterView, keepOfNodes } from './cluster-view.ts'
+import { EndpointStore } from '../endpoints/endpoint-store.ts'
+
+type Condition = { readonly type: string; readonly status: string; readonly reason?: string }
+
+function node(name: string, annotations: Record<string, string> = {}, conditions: readonly Condition[] = []): KubeNode {
+  return {
+    metadata: { name, uid: name, annotations },
+    spec: { podCIDRs: ['10.244.1.0/24'] },
+    status: { addresses: [{ type: 'InternalIP', address: '172.30.1.1' }], conditions },
+  }
+}
+
+class Scene implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-view-'))
+  readonly #store = new EndpointStore(join(this.#folder, 'endpoints.sqlite'))
+  #tell: Listener<KubeNode> = () => {}
+  changes = 0
+  view = this.restarted()
+
+  restarted(): ClusterView {
+    const reflector = {
+      inSync: true,
+      subscribe: (listener: Listener<KubeNode>) => void (this.#tell = listener),
+    } as unknown as Reflector<KubeNode>
+    this.view = new ClusterView(
+      { nodeName: 'node-1' },
+      { reflector, store: this.#store, onChange: () => this.changes++ },
+    )
+    return this.view
+  }
+
+  /** As the reflector has it: without what is not kept. */
+  take(object: KubeNode): void {
+    this.#tell({ kind: 'added', key: object.metadata.name, object: keepOfNodes('node-1')(object) })
+  }
+
+  get other(): NodeState | undefined {
+    return this.view.takeChanges().changes.find(([name]) => name === 'node-2')?.[1]
+  }
+
+  get problems(): string {
+    return this.view.problems.map(({ object, message }) => `${object}: ${message}`).join('\n')
+  }
+
+  [Symbol.dispose](): void {
+    this.#store[Symbol.dispose]()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+const native = '{"mode":"native","sends":["native"],"accepts":["native"]}'
+
+test('the own annotation is the routing, also after a restart without the API; a bad one is a problem and none', () => {
+  using scene = new Scene()
+  scene.take(node('node-1', { [routingAnnotation]: 'native' }))
+  assert.equal(scene.view.self?.routing, 'native')
+  scene.view.save()
+  assert.equal(scene.restarted().self?.routing, 'native')
+  scene.take(node('node-1', { [routingAnnotation]: 'fast' }))
+  assert.equal(scene.view.self?.routing, undefined)
+  assert.match(
+    scene.problems,
+    /^node\/node-1: annotation causeway\.dev\/routing: "fast" is none of vxlan, native, auto/,
+  )
+})
+
+test('what this node tells is no change of its own; it is known, and a change of it causes a pass', () => {
+  using scene = new Scene()
+  scene.take(node('node-1'))
+  const { self } = scene.view
+  assert.deepEqual([scene.view.published, scene.changes], [undefined, 1])
+  scene.take(node('node-1', { [routingStateAnnotation]: native }))
+  assert.deepEqual([scene.view.self === self, scene.view.published?.mode, scene.changes], [true, 'native', 2])
+  scene.take(node('node-1', { [routingStateAnnotation]: native, other: 'thing' }))
+  assert.equal(scene.changes, 2)
+})
+
+test('the routing that was told last is known after a restart, until the own Node object says another one', () => {
+  using scene = new Scene()
+  assert.equal(scene.view.toldRouting, undefined)
+  scene.take(node('node-1', { [routingStateAnnotation]: native }))
+  assert.equal(scene.view.toldRouting, 'native')
+  scene.view.save()
+  assert.equal(scene.restarted().toldRouting, 'native')
+  scene.view.save()
+  assert.equal(scene.restarted().toldRouting, 'native')
+  scene.take(node('node-1'))
+  assert.equal(scene.view.toldRouting, undefined)
+})
+
+test("another node's state is known; a bad one is a problem, and the node counts as one that tells nothing", () => {
+  using scene = new Scene()
+  scene.take(node('node-2', { [routingStateAnnotation]: native }))
+  assert.deepEqual(scene.other?.routingState, { mode: 'native', sends: ['native'], accepts: ['native'] })
+  scene.take(node('node-2', { [routingStateAnnotation]: '{"mode":7}' }))
+  assert.equal(scene.other?.routingState, undefined)
+  assert.match(scene.problems, /node\/node-2: annotation causeway\.dev\/routing-state: .* cannot be read/)
+})
+
+test('a node is starting until anybody tells of its network', () => {
+  const unavailable = (status: string, reason: string): Condition => ({ type: 'NetworkUnavailable', status, reason })
+  const cases: [annotations: Record<string, string>, conditions: Condition[], isStarting: boolean][] = [
+    [{}, [], true],
+    [{}, [{ type: 'Ready', status: 'True' }], true],
+    [{}, [unavailable('True', 'NoRouteCreated')], true],
+    [{}, [unavailable('False', 'FlannelIsUp')], false],
+    [{}, [unavailable('True', 'CausewayIsNotReady')], false],
+    [{ [routingStateAnnotation]: native }, [], false],
+  ]
+  for (const [annotations, conditions, isStarting] of cases) {
+    using scene = new Scene()
+    scene.take(node('node-2', annotations, conditions))
+    assert.equal(scene.other!.isStarting ?? false, isStarting, JSON.stringify([annotations, conditions]))
+  }
+})

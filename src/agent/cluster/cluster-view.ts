@@ -1,0 +1,216 @@
+// What the agent knows of the cluster's nodes: the API's Node objects while it has them, and of its own node also what it
+// knew last, from disk, so that pods are wired after a restart with the API away. A Node object changes with every heartbeat;
+// here a change is one of what the network is made of.
+import { type Change, type Keep, lean } from '#/cluster/store.ts'
+import { type Reflector } from '#/cluster/reflector.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
+import {
+  annotationsOf,
+  conditionOf,
+  extraPodCIDRsAnnotation,
+  type KubeNode,
+  networkUnavailable,
+  withAnnotationsOnly,
+} from '#/model/kubernetes.ts'
+import { type NodeState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
+import {
+  type Routing,
+  routingOf,
+  type RoutingState,
+  routings,
+  routingStateAnnotation,
+  routingStateText,
+} from '#/model/routing.ts'
+import { type NodeChange } from '#/plan/remote-nodes.ts'
+import { type EndpointStore } from '../endpoints/endpoint-store.ts'
+import { networkTroubleReason } from '../report/node-condition.ts'
+import { factsOf } from './node-facts.ts'
+import { StateError } from '../endpoints/state-file.ts'
+
+const settingName = 'self'
+const keptAnnotations = [extraPodCIDRsAnnotation, routingStateAnnotation, ...flannelAnnotations]
+
+/** What of Node objects is kept in memory: of others identity, pod CIDRs, addresses, and the annotations that are read. */
+export function keepOfNodes(ownName: string): Keep<KubeNode> {
+  return (node) => (node.metadata.name === ownName ? lean(node) : withAnnotationsOnly(node, keptAnnotations))
+}
+
+type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
+
+function read(node: KubeNode): Known {
+  const { podCIDRs, addrs, routingState, problems, routingProblem } = factsOf(node)
+  const flannel = flannelEndOf(node)
+  const published = flannel?.end.publicAddrs ?? []
+  const name = node.metadata.name
+  const state: NodeState = {
+    name,
+    podCIDRs,
+    addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
+    ...(flannel && { vtepMacs: flannel.end.vtepMacs }),
+    ...(routingState && { routingState }),
+    ...(flannel === undefined && isStarting(node) && { isStarting: true }),
+  }
+  const ofRouting = routingProblem === undefined ? [] : [routingProblem]
+  return knownOf(state, [...problems, ...(flannel?.problems ?? []), ...ofRouting])
+}
+
+/** Neither an agent has told of its network, nor anybody else: a controller of a cloud may have said that there is none. */
+function isStarting(node: KubeNode): boolean {
+  if (annotationsOf(node)[routingStateAnnotation] !== undefined) return false
+  const { status, reason } = conditionOf(node, networkUnavailable)
+  return status !== 'False' && reason !== networkTroubleReason
+}
+
+function knownOf(state: NodeState, problems: readonly Problem[]): Known {
+  return { state, problems, fingerprint: JSON.stringify([state, problems]) }
+}
+
+/** This node's own state: where its tunnel ends is for its kubelet to say, and how it crosses for itself, not for annotations. */
+function readSelf(node: KubeNode): Known {
+  const { state, problems } = read(node)
+  const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
+  const { routing, problem: ofRouting } = routingOf(node)
+  const all = ofRouting === undefined ? problems : [...problems, ofRouting]
+  return knownOf({ ...own, addrs: factsOf(node).addrs, ...(routing && { routing }) }, all)
+}
+
+export class ClusterView {
+  readonly #nodeName: string
+  readonly #reflector: Reflector<KubeNode>
+  readonly #store: EndpointStore
+  readonly #onChange: () => void
+  readonly #known = new Map<string, Known>()
+  readonly #changed = new Set<string>()
+  /** When the first of these changed, by the monotonic clock. */
+  #changedAtMs = 0
+  #self: NodeState | undefined
+  #published: RoutingState | undefined
+  #toldRouting: Routing | undefined
+
+  /** `onChange` is called when a node became different, and once when all are known. */
+  constructor(
+    options: { nodeName: string },
+    deps: { reflector: Reflector<KubeNode>; store: EndpointStore; onChange: () => void },
+  ) {
+    this.#nodeName = options.nodeName
+    this.#reflector = deps.reflector
+    this.#store = deps.store
+    this.#onChange = deps.onChange
+    const { self, toldRouting } = this.#remembered()
+    this.#self = self
+    this.#toldRouting = toldRouting
+    this.#reflector.subscribe((change) => this.#take(change))
+  }
+
+  /** Undefined until this node's Node object has pod CIDRs, or ever had. */
+  get self(): NodeState | undefined {
+    return this.#self
+  }
+
+  /** What this node tells the others of how it crosses to them, as it stands on its Node object. */
+  get published(): RoutingState | undefined {
+    return this.#published
+  }
+
+  /** The routing that this node had when it told the others last: it holds for a start until all is known that decides. */
+  get toldRouting(): Routing | undefined {
+    return this.#toldRouting
+  }
+
+  /** True once the whole list of nodes has been seen: only then may anything be swept. */
+  get isComplete(): boolean {
+    return this.#reflector.inSync
+  }
+
+  get problems(): Problem[] {
+    const problems = [...this.#known.values()].flatMap((known) => known.problems)
+    if (!this.isComplete) return problems
+    const own = this.#known.get(this.#nodeName)?.state
+    if (own && own.podCIDRs.length > 0) return problems
+    const object = `node/${this.#nodeName}`
+    const lack = own
+      ? problem('CW1002', object, 'it has no pod CIDR yet')
+      : problem('CW1001', object, 'there is no Node object of this name')
+    return [...problems, lack]
+  }
+
+  /** The other nodes that are different since the last call, and since when the first of them is. */
+  takeChanges(): { readonly changes: readonly NodeChange[]; readonly sinceMs: number } {
+    const changes = [...this.#changed].map((name): NodeChange => [name, this.#known.get(name)?.state])
+    this.#changed.clear()
+    return { changes, sinceMs: this.#changedAtMs }
+  }
+
+  #take(change: Change<KubeNode>): void {
+    if (change.kind === 'synced') return this.#onChange()
+    const name = change.key
+    const known =
+      change.kind === 'deleted' ? undefined : name === this.#nodeName ? readSelf(change.object) : read(change.object)
+    const isTold = name === this.#nodeName && this.#takePublished(change.kind === 'deleted' ? undefined : change.object)
+    if (known?.fingerprint === this.#known.get(name)?.fingerprint) return isTold ? this.#onChange() : undefined
+    if (known) this.#known.set(name, known)
+    else this.#known.delete(name)
+    if (name === this.#nodeName) this.#takeSelf(known?.state)
+    else {
+      if (this.#changed.size === 0) this.#changedAtMs = performance.now()
+      this.#changed.add(name)
+    }
+    this.#onChange()
+  }
+
+  /** Whether it is another one than before. */
+  #takePublished(node: KubeNode | undefined): boolean {
+    const textOf = (state: RoutingState | undefined): string | undefined => state && routingStateText(state)
+    const before = textOf(this.#published)
+    this.#published = node && factsOf(node).routingState
+    if (node) this.#toldRouting = this.#published?.mode
+    return textOf(this.#published) !== before
+  }
+
+  /** A Node object that is gone or has lost its CIDRs does not end the pods that run here. */
+  #takeSelf(state: NodeState | undefined): void {
+    if (state !== undefined && state.podCIDRs.length > 0) this.#self = state
+  }
+
+  /** Remembers this node's part for a start without the API. A disk that cannot be written now is tried at the next call. */
+  save(): void {
+    if (this.#self === undefined) return
+    const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting })
+    if (this.#store.setting(settingName) === text) return
+    try {
+      this.#store.setSetting(settingName, text)
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+      // the store tells of its trouble itself
+    }
+  }
+
+  #remembered(): { readonly self?: NodeState; readonly toldRouting?: Routing } {
+    const text = this.#store.setting(settingName)
+    if (text === undefined) return {}
+    try {
+      const saved = JSON.parse(text) as {
+        name: string
+        podCIDRs: string[]
+        addrs: string[]
+        routing?: string
+        toldRouting?: string
+      }
+      if (saved.name !== this.#nodeName) return {}
+      const routing = routings.find((each) => each === saved.routing)
+      const toldRouting = routings.find((each) => each === saved.toldRouting)
+      const self = {
+        name: saved.name,
+        podCIDRs: saved.podCIDRs.map(Prefix.parse),
+        addrs: saved.addrs.map(Addr.parse),
+        ...(routing && { routing }),
+      }
+      return { self, ...(toldRouting && { toldRouting }) }
+    } catch {
+      // not worth an agent that cannot start: the API knows it too
+      return {}
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// Endpoints as rows of the state file (its tables are made in endpoint-schema.ts).
+import { type DatabaseSync } from 'node:sqlite'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { datapathNames, isDatapathName } from '#/model/datapath.ts'
+import { type EndpointState } from '#/model/endpoint.ts'
+import { type PodAddress } from '#/model/network.ts'
+import { type Bandwidth } from '#/wire/cni/index.ts'
+import { type Endpoint } from './endpoint-store.ts'
+
+export type Row = {
+  container_id: string
+  if_name: string
+  network: string
+  netns: string
+  netns_id: string
+  boot_id: string
+  pod: string
+  host_device: string
+  mac: string
+  bandwidth: string
+  created_ms: number
+  datapath: string
+  pod_uid: string
+  state: EndpointState
+  addrs: string | null
+}
+
+export const selectEndpoints = `
+  SELECT e.*, (SELECT group_concat(addr || ' ' || cidr, ',') FROM (SELECT addr, cidr FROM address a
+    WHERE a.container_id = e.container_id AND a.if_name = e.if_name ORDER BY position)) AS addrs
+  FROM endpoint e`
+
+function toPodAddress(text: string): PodAddress {
+  const [addr = '', cidr = ''] = text.split(' ')
+  return { addr: Addr.parse(addr), cidr: Prefix.parse(cidr) }
+}
+
+/**
+ * Throws for an address, a CIDR or limits that are none. A datapath that this agent does not know was wired by a newer agent that was
+ * rolled back. This agent takes such a pod for one of its own default datapath: every datapath gives a pod's host device the same name
+ * and the pod the same inside, so the host device can be attached to this one, and the pod has a network that somebody looks after
+ * and that a DEL removes. The row keeps the name: the newer agent, once it is back, takes the pod to where it was.
+ */
+export function toEndpoint(row: Row): Endpoint {
+  return {
+    containerId: row.container_id,
+    ifName: row.if_name,
+    network: row.network,
+    netns: row.netns,
+    netnsId: row.netns_id,
+    bootId: row.boot_id,
+    pod: row.pod,
+    hostDevice: row.host_device,
+    addrs: row.addrs === null ? [] : row.addrs.split(',').map(toPodAddress),
+    mac: row.mac,
+    bandwidth: JSON.parse(row.bandwidth) as Bandwidth,
+    createdMs: row.created_ms,
+    datapath: isDatapathName(row.datapath) ? row.datapath : datapathNames[0],
+    podUid: row.pod_uid,
+    state: row.state,
+  }
+}
+
+/** Writes an endpoint and the claims on its addresses, which thereby rest no longer; for a transaction of the caller. */
+export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
+  const { containerId, ifName } = endpoint
+  db.prepare(
+    `INSERT INTO endpoint (container_id, if_name, network, netns, netns_id, boot_id, pod, pod_uid, host_device, mac, bandwidth,
+       created_ms, datapath, state)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ).run(
+    containerId,
+    ifName,
+    endpoint.network,
+    endpoint.netns,
+    endpoint.netnsId,
+    endpoint.bootId,
+    endpoint.pod,
+    endpoint.podUid,
+    endpoint.hostDevice,
+    endpoint.mac,
+    JSON.stringify(endpoint.bandwidth),
+    endpoint.createdMs,
+    endpoint.datapath,
+    endpoint.state,
+  )
+  for (const [position, { addr, cidr }] of endpoint.addrs.entries()) {
+    db.prepare('INSERT INTO address VALUES (?, ?, ?, ?, ?)').run(
+      String(addr),
+      String(cidr),
+      containerId,
+      ifName,
+      position,
+    )
+    db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
+    db.prepare('DELETE FROM resting WHERE addr = ?').run(String(addr))
+  }
+}

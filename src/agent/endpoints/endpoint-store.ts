@@ -1,0 +1,353 @@
+// The pods of this node and their addresses, in the state file. Each method that writes is one transaction, so an agent that is
+// killed at any line has written either all of it or nothing. (The kernel keeps what was written; only a power loss could undo it,
+// and that ends all pods too.) A row of the table address is the only claim on an address: while it stands, no other pod gets the
+// address.
+import { type DatabaseSync } from 'node:sqlite'
+import { Addr, type Prefix } from '#/lib/addr.ts'
+import { type DatapathName } from '#/model/datapath.ts'
+import { type EndpointState, endpointStates, mayFollow } from '#/model/endpoint.ts'
+import { type PodAddress } from '#/model/network.ts'
+import { byFamily, chooseAddress, chooseMac, isInPool } from '#/plan/allocate.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { readSetting } from '#/settings/setting.ts'
+import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
+import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
+import { insertEndpoint, type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
+import { StateError, StateFile, Undone } from './state-file.ts'
+
+export type { Attachment } from '#/wire/cni/index.ts'
+
+export type Endpoint = Attachment & {
+  /** The name of the CNI configuration by which it was attached; '' when that was not noted. */
+  readonly network: string
+  readonly netns: string
+  /** Which namespace was at that path at the ADD (see namespaces.ts); '' when that was not noted. */
+  readonly netnsId: string
+  /** The boot in which the endpoint was made; '' when that was not noted. */
+  readonly bootId: string
+  /** "namespace/name", or the container's id where the runtime told no pod. */
+  readonly pod: string
+  /** metadata.uid of the pod; '' where the runtime did not tell it, or an earlier agent did not note it. */
+  readonly podUid: string
+  /** Name of the veth's end on the host. */
+  readonly hostDevice: string
+  readonly addrs: readonly PodAddress[]
+  /** Of the pod's interface, as the ADD told it. */
+  readonly mac: string
+  /** Limits of the pod's traffic; empty for none. */
+  readonly bandwidth: Bandwidth
+  /** When the endpoint was made, by the wall clock: for people. */
+  readonly createdMs: number
+  readonly state: EndpointState
+  /** Which datapath wires the pod. */
+  readonly datapath: DatapathName
+}
+
+/** What an ADD asks the store for. */
+export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice' | 'datapath'> & {
+  readonly network?: string
+  readonly netnsId?: string
+  readonly podUid?: string
+  /** The MAC that the pod requests; without it the pod gets one that is derived from its first address. */
+  readonly mac?: string
+  readonly bandwidth?: Bandwidth
+  /** Addresses that the pod requests, at most one of each family. The caller has checked that a pod of this node may have them. */
+  readonly requested?: readonly Addr[]
+}
+
+export type Reservation =
+  | { readonly kind: 'reserved'; readonly endpoint: Endpoint }
+  /** All addresses of the only CIDRs of a family are in use. */
+  | { readonly kind: 'exhausted'; readonly cidrs: readonly Prefix[] }
+  /** `what` is a requested address or MAC that another pod has. */
+  | { readonly kind: 'taken'; readonly what: string; readonly pod: string }
+
+export type Resting = { readonly addr: Addr; readonly pod: string; readonly restedMs: number }
+
+export type StoreOptions = {
+  /** How long an address is not given again after it was given back. */
+  readonly coolDownMs?: number
+  readonly clock?: BootClock
+  /**
+   * Go on without the file when it cannot be used: then no address can be reserved, every device counts as in use, and `settle`
+   * tries the file again. Without this option the constructor throws.
+   */
+  readonly mayLack?: boolean
+}
+
+const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
+
+/** Carries a refusal out of the transaction that it undoes. */
+class Refused extends Undone {
+  readonly reservation: Reservation
+
+  constructor(reservation: Reservation) {
+    super(reservation.kind)
+    this.reservation = reservation
+  }
+}
+
+/** When an address was given back, as the table resting has it. */
+type RestingRow = {
+  readonly addr: string
+  readonly pod: string
+  readonly boot_id: string
+  readonly since_boot_ms: number
+}
+
+export class EndpointStore {
+  readonly #file: StateFile
+  readonly #coolDownMs: number
+  readonly #clock: BootClock
+  /**
+   * Attachments that were released while the file could not be written. Nobody sees them any more; their addresses stay claimed until
+   * the next write, which removes them.
+   */
+  readonly #owed = new Map<string, Attachment>()
+
+  /** Throws StateError when the file cannot be used and may not be lacking. */
+  constructor(
+    path: string,
+    { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack = false }: StoreOptions = {},
+  ) {
+    this.#coolDownMs = coolDownMs
+    this.#clock = clock
+    this.#file = new StateFile(path, { clock, mayLack })
+  }
+
+  /** Why there is no state to work with, and what to do; undefined when there is. */
+  get lacks(): string | undefined {
+    return this.#file.lacks
+  }
+
+  /** One transaction, in which the releases that could not be written go first. Throws StateError when the file cannot be written. */
+  #write<T>(work: (db: DatabaseSync) => T): T {
+    // while the file is lacking, what is in it is not known: its releases wait for it
+    const owed = this.lacks === undefined ? [...this.#owed.values()] : []
+    const result = this.#file.write((db) => {
+      for (const attachment of owed) this.#giveBack(db, attachment)
+      return work(db)
+    })
+    for (const attachment of owed) this.#owed.delete(attachmentKey(attachment))
+    return result
+  }
+
+  /** Why the file cannot be written; undefined when it can. A file whose last write failed is tried again here. */
+  trouble(): string | undefined {
+    if (this.lacks !== undefined) return this.lacks
+    if (this.#file.writeFault === undefined) return undefined
+    try {
+      this.setSetting('probe', String(this.#clock.nowMs()))
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+    }
+    return this.#file.writeFault
+  }
+
+  /** All endpoints, by pod and interface. */
+  list(): Endpoint[] {
+    const sql = `${selectEndpoints} ORDER BY e.pod, e.if_name`
+    const endpoints = this.#file.read((db) => (db.prepare(sql).all() as Row[]).map(toEndpoint))
+    return endpoints.filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
+  }
+
+  find(attachment: Attachment): Endpoint | undefined {
+    if (this.#owed.has(attachmentKey(attachment))) return undefined
+    const { containerId, ifName } = attachment
+    return this.#file.read((db) => {
+      const sql = `${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`
+      const row = db.prepare(sql).get(containerId, ifName) as Row | undefined
+      return row && toEndpoint(row)
+    })
+  }
+
+  /** Whether an endpoint has this host device. True for every device while there is no state: no unknown device may be removed. */
+  hasDevice(hostDevice: string): boolean {
+    if (this.lacks !== undefined) return true
+    const sql = 'SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?'
+    const row = this.#file.read((db) => db.prepare(sql).get(hostDevice)) as Attachment | undefined
+    // reading may have found the file damaged
+    if (this.lacks !== undefined) return true
+    return row !== undefined && !this.#owed.has(attachmentKey(row))
+  }
+
+  /**
+   * Makes an endpoint with an address of each family, or none at all. When the same attachment has one already, the new one takes
+   * its place, and keeps its addresses where they still fit.
+   */
+  reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
+    if (this.lacks !== undefined) throw new StateError(this.lacks)
+    try {
+      const endpoint = this.#write((db) => this.#claim(db, claim, cidrs))
+      return { kind: 'reserved', endpoint }
+    } catch (error) {
+      if (error instanceof Refused) return error.reservation
+      throw error
+    }
+  }
+
+  #claim(db: DatabaseSync, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
+    const former = this.find(claim)?.addrs ?? []
+    this.#giveBack(db, claim)
+    const addrs = byFamily(cidrs).map(([family, ranges]) => {
+      const requested = claim.requested?.find((addr) => addr.family === family)
+      return this.#chooseAddress(db, ranges, requested, former)
+    })
+    const endpoint: Endpoint = {
+      containerId: claim.containerId,
+      ifName: claim.ifName,
+      network: claim.network ?? '',
+      netns: claim.netns,
+      netnsId: claim.netnsId ?? '',
+      bootId: this.#clock.bootId,
+      pod: claim.pod,
+      podUid: claim.podUid ?? '',
+      hostDevice: claim.hostDevice,
+      addrs,
+      mac: this.#chooseMac(db, claim.mac, addrs[0]?.addr),
+      bandwidth: claim.bandwidth ?? {},
+      createdMs: this.#clock.nowMs(),
+      datapath: claim.datapath,
+      state: 'reserved',
+    }
+    insertEndpoint(db, endpoint)
+    return endpoint
+  }
+
+  #chooseAddress(
+    db: DatabaseSync,
+    ranges: readonly Prefix[],
+    requested: Addr | undefined,
+    former: readonly PodAddress[],
+  ): PodAddress {
+    const holder = db.prepare('SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?')
+    const holderOf = (addr: Addr) => holder.get(String(addr)) as { pod: string } | undefined
+    // cool-down does not hold for a pod's own former address, nor for one that a pod requests
+    const wanted = requested ?? former.find(({ addr }) => ranges.some((cidr) => isInPool(cidr, addr)))?.addr
+    const range = wanted && ranges.find((cidr) => isInPool(cidr, wanted))
+    const taken = wanted && holderOf(wanted)
+    if (requested && taken) throw new Refused({ kind: 'taken', what: `address ${requested}`, pod: taken.pod })
+    if (wanted && range && !taken) return { addr: wanted, cidr: range }
+    const cursor = db.prepare('SELECT last FROM cursor WHERE cidr = ?')
+    const found = chooseAddress(ranges, {
+      isUsed: (addr) => holderOf(addr) !== undefined,
+      resting: this.resting().map(({ addr }) => addr),
+      last: (cidr) => {
+        const row = cursor.get(String(cidr)) as { last: string } | undefined
+        return row && Addr.parse(row.last)
+      },
+    })
+    if (found) return found
+    throw new Refused({ kind: 'exhausted', cidrs: ranges })
+  }
+
+  /** The requested MAC, else one derived from the pod's first address; '' for a pod without addresses. No other pod has it. */
+  #chooseMac(db: DatabaseSync, requested: string | undefined, first: Addr | undefined): string {
+    const holder = db.prepare('SELECT pod FROM endpoint WHERE mac = ?')
+    const holderOf = (mac: string) => holder.get(mac) as { pod: string } | undefined
+    if (requested === undefined) return first ? chooseMac(first, (mac) => holderOf(mac) !== undefined) : ''
+    const taken = holderOf(requested)
+    if (taken) throw new Refused({ kind: 'taken', what: `MAC ${requested}`, pod: taken.pod })
+    return requested
+  }
+
+  /** The addresses that cool down, the one that has rested longest first. */
+  resting(): Resting[] {
+    const rows = this.#file.read((db) => db.prepare('SELECT * FROM resting').all()) as RestingRow[]
+    return rows
+      .map((row) => ({ addr: Addr.parse(row.addr), pod: row.pod, restedMs: this.#restedMs(row) }))
+      .filter(({ restedMs }) => restedMs < this.#coolDownMs)
+      .toSorted((a, b) => b.restedMs - a.restedMs)
+  }
+
+  /** Of an address that was given back in an earlier boot is known only that it has rested since this boot began. */
+  #restedMs({ boot_id, since_boot_ms }: RestingRow): number {
+    const nowMs = this.#clock.sinceBootMs()
+    return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
+  }
+
+  /** How many addresses of the CIDR are in use. */
+  usedIn(cidr: Prefix): number {
+    const rows = this.#file.read((db) => db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
+    return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
+  }
+
+  /** Puts an endpoint into a later state. Throws when there is no such endpoint, or none that may go there (see mayFollow). */
+  setState({ containerId, ifName }: Attachment, state: EndpointState): void {
+    const from = endpointStates.filter((each) => mayFollow(each, state))
+    const { changes } = this.#write((db) =>
+      db
+        .prepare(
+          `UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ? AND state IN (SELECT value FROM json_each(?))`,
+        )
+        .run(state, containerId, ifName, JSON.stringify(from)),
+    )
+    if (changes === 0)
+      throw new Error(`no endpoint ${attachmentKey({ containerId, ifName })} that could become ${state}`)
+  }
+
+  /**
+   * Gives the endpoint's addresses back; no error when there is no such endpoint. Throws StateError when the file cannot be
+   * written: then the endpoint is gone for everybody all the same, and its addresses are given back by the next write that succeeds.
+   */
+  release(attachment: Attachment): void {
+    // while the file is lacking, nobody knows whether the endpoint is in it
+    if (this.lacks === undefined && this.find(attachment) === undefined) return
+    this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
+    this.settle()
+  }
+
+  /** Opens a file that was lacking, and writes releases that could not be written. Throws StateError when it still cannot. */
+  settle(): void {
+    this.#file.takeUp()
+    if (this.#owed.size > 0) this.#write(() => {})
+  }
+
+  #giveBack(
+    db: DatabaseSync,
+    { containerId, ifName }: Attachment,
+    sinceBootMs: number = this.#clock.sinceBootMs(),
+  ): void {
+    db.prepare(
+      `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
+       WHERE container_id = ? AND if_name = ?`,
+    ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
+    db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
+    // a row of an address that has rested long enough says nothing any more; in a large CIDR such rows would only grow in number
+    const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs
+    db.prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)').run(
+      limitMs,
+      this.#clock.bootId,
+      limitMs,
+    )
+  }
+
+  /**
+   * Releases all endpoints of earlier boots, whose namespaces ended with the boot and which no runtime may ever DEL. Returns them.
+   * An endpoint whose boot was not noted stays.
+   */
+  releaseEarlierBoots(): Endpoint[] {
+    const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
+    if (stale.length > 0) {
+      this.#write((db) => {
+        // their addresses have rested since before this boot
+        for (const endpoint of stale) this.#giveBack(db, endpoint, 0)
+      })
+    }
+    return stale
+  }
+
+  /** What else must survive a restart, by name; undefined when it was never set. */
+  setting(name: string): string | undefined {
+    const row = this.#file.read((db) => db.prepare('SELECT value FROM setting WHERE name = ?').get(name))
+    return (row as { value: string } | undefined)?.value
+  }
+
+  setSetting(name: string, value: string): void {
+    this.#write((db) => db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value))
+  }
+
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]()
+  }
+}

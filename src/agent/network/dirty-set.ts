@@ -1,0 +1,37 @@
+// What must be looked at again: which kinds of kernel objects, and the underlay. Everything that happens marks something here, and
+// the next pass takes it.
+import { type ObjectKind } from '#/model/object-kinds.ts'
+
+/** `everything` includes kinds that are not named here. */
+export type Taken = {
+  readonly everything: boolean
+  readonly underlay: boolean
+  readonly kinds: ReadonlySet<ObjectKind>
+}
+
+export class DirtySet {
+  #everything = true
+  #underlay = true
+  #kinds = new Set<ObjectKind>()
+
+  markEverything(): void {
+    this.#everything = true
+    this.#underlay = true
+  }
+
+  markUnderlay(): void {
+    this.#underlay = true
+  }
+
+  mark(...kinds: readonly ObjectKind[]): void {
+    for (const kind of kinds) this.#kinds.add(kind)
+  }
+
+  take(): Taken {
+    const taken = { everything: this.#everything, underlay: this.#underlay, kinds: this.#kinds }
+    this.#everything = false
+    this.#underlay = false
+    this.#kinds = new Set()
+    return taken
+  }
+}

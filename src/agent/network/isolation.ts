@@ -1,0 +1,33 @@
+// Whether this node can reach any other one. One that is out of reach is that node's trouble; all of them are this one's. Pure.
+import { type Problem, problemText } from '#/model/problems.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+
+export type Surroundings = {
+  /** By the name of each other node, what leads there. */
+  readonly plans: ReadonlyMap<string, { readonly verdicts: readonly Verdict[] }>
+  /** Whether a device has an address of this node. */
+  readonly hasUnderlay: boolean
+  readonly problems: readonly Problem[]
+  /** Kernel objects that could not be made. */
+  readonly failures: readonly ObjectStatus[]
+}
+
+/**
+ * Why no other node is reached from here; undefined when one may be, or there is none. That nobody has told of a way there, as when
+ * the others are down or drained, is not this node's fault.
+ */
+export function isolationOf({ plans, hasUnderlay, problems, failures }: Surroundings): string | undefined {
+  if (plans.size === 0) return undefined
+  if (!hasUnderlay) return problems[0] ? problemText(problems[0]) : 'the Node object of this node has no address'
+  const failed = new Map(failures.flatMap(({ kind, key, message }) => (kind === 'route' ? [[key, message]] : [])))
+  let first: string | undefined
+  for (const { verdicts } of plans.values())
+    for (const verdict of verdicts) {
+      if (verdict.way === 'none') continue
+      const key = verdictKey(verdict)
+      if (!failed.has(key)) return undefined
+      first ??= `no route to another node can be made: ${key}: ${failed.get(key) ?? ''}`
+    }
+  return first
+}

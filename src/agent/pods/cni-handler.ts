@@ -1,0 +1,282 @@
+// What a CNI call does: addresses from the store, the pod's network in the kernel, and the answer.
+// Order matters for a kill at any line: an address is claimed on disk before it is used and given back only after the
+// device that used it is unplugged.
+import { type Prefix } from '#/lib/addr.ts'
+import { WireError } from '#/lib/bytes.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Datapath, type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
+import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
+import { type VethRemoval } from '#/datapath/veth-removal.ts'
+import { KernelError } from '#/kernel/netlink.ts'
+import { type DatapathName } from '#/model/datapath.ts'
+import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
+import { SysError } from '#/sys/libc.ts'
+import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
+import { resultOf } from './cni-result.ts'
+import { type Claim, type Endpoint, type EndpointStore, type Reservation } from '../endpoints/endpoint-store.ts'
+import { StateError } from '../endpoints/state-file.ts'
+import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
+import { readPodRequest } from './pod-request.ts'
+import { type Refusal } from '../report/readiness.ts'
+
+export type CniHandlerDeps = {
+  readonly store: EndpointStore
+  readonly datapaths: Datapaths
+  /** By which one new pods are wired. */
+  readonly datapath: () => DatapathName
+  /** What pods get now. */
+  readonly podNetwork: () => PodNetworkState
+  readonly removal: Pick<VethRemoval, 'flush'>
+  /** Called after pods came or went. */
+  readonly onChange: () => void
+  readonly log: Logger
+}
+
+/** Every operation but STATUS, which is about the node (cni-status.ts). */
+export type PodOperation = Exclude<CniOperation, { kind: 'status' }>
+
+type Of<K extends CniOperation['kind']> = Extract<CniOperation, { kind: K }>
+
+const ok: CniReply = { kind: 'ok' }
+
+function failure(code: number, msg: string, details = ''): CniReply {
+  return { kind: 'error', error: { code, msg, details } }
+}
+
+function noPodNetwork(why: string): CniReply {
+  return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', why)
+}
+
+function podNameOf({ args, containerId }: Of<'add'>): string {
+  return args.podName ? `${args.podNamespace ?? 'default'}/${args.podName}` : containerId
+}
+
+/** What the outside can do to us; anything else is a bug. */
+function isExpected(error: unknown): boolean {
+  const expected = [StateError, KernelError, SysError, PodNetworkError, WireError]
+  return expected.some((type) => error instanceof type) || (error instanceof Error && 'errno' in error)
+}
+
+/** Why the CIDRs of a family have no address left, and what to do. */
+function exhaustion(cidrs: readonly Prefix[]): Refusal {
+  const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
+  if (small.length === cidrs.length)
+    return { msg: small.map(({ message, remedy }) => `${message}; ${remedy}`).join('; '), details: '' }
+  const which =
+    cidrs.length === 1 ? `pod CIDR ${cidrs[0]} of this node is` : `pod CIDRs ${cidrs.join(', ')} of this node are`
+  const count = cidrs.reduce((sum, cidr) => sum + poolOf(cidr).count, 0n)
+  return {
+    msg: `${which} exhausted: all ${count} addresses are in use`,
+    details: 'delete pods from this node, or give it a larger pod CIDR; causeway ipam show lists who has them',
+  }
+}
+
+export class CniHandler {
+  readonly #store: EndpointStore
+  readonly #datapaths: Datapaths
+  readonly #datapath: () => DatapathName
+  readonly #podNetwork: () => PodNetworkState
+  readonly #removal: CniHandlerDeps['removal']
+  readonly #onChange: () => void
+  readonly #log: Logger
+
+  constructor(deps: CniHandlerDeps) {
+    this.#store = deps.store
+    this.#datapaths = deps.datapaths
+    this.#datapath = deps.datapath
+    this.#podNetwork = deps.podNetwork
+    this.#removal = deps.removal
+    this.#onChange = deps.onChange
+    this.#log = deps.log
+  }
+
+  /** Runs to its end without giving up control: calls cannot interleave, and a pass of the reconciler sees all or nothing. */
+  handle(request: PodOperation): CniReply {
+    try {
+      switch (request.kind) {
+        case 'add':
+          return this.#add(request)
+        case 'del':
+          return this.#del(request)
+        case 'check':
+          return this.#check(request)
+        case 'gc':
+          return this.#collectGarbage(request)
+      }
+    } catch (error) {
+      if (!isExpected(error)) throw error
+      const about = 'containerId' in request ? `${request.kind} of ${attachmentKey(request)}` : request.kind
+      return failure(CniErrorCode.ioFailure, `${about} failed`, messageOf(error))
+    }
+  }
+
+  /** The one that wired the attachment; of one that is not known the one that new pods get, as all of them make veths of one name. */
+  #datapathOf(attachment: Attachment): Datapath {
+    return this.#datapaths[this.#store.find(attachment)?.datapath ?? this.#datapath()]
+  }
+
+  #add(request: Of<'add'>): CniReply {
+    const state = this.#podNetwork()
+    if (state.kind === 'absent') return noPodNetwork(state.why)
+    const { network } = state
+    const namespace = namespaceAt(request.netns)
+    if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
+    if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
+    if (namespace.id === ownNamespaceId())
+      return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${request.netns} is the node's own namespace`)
+    const asked = readPodRequest(request, network.podCIDRs)
+    if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
+    // what a first attempt of this very attachment left goes first, whether the store knows of it or has been lost since:
+    // it may hold the interface's name in the namespace
+    this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
+    if (this.#isTaken(request)) {
+      this.#store.release(request)
+      return failure(
+        CniErrorCode.invalidEnvironment,
+        `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
+      )
+    }
+    const { containerId, ifName, network: networkName, netns, runtimeConfig } = request
+    const claim: Claim = {
+      containerId,
+      ifName,
+      network: networkName,
+      netns,
+      netnsId: namespace.id,
+      pod: podNameOf(request),
+      podUid: request.args.podUid ?? '',
+      hostDevice: hostDeviceOf(request),
+      datapath: this.#datapath(),
+      bandwidth: runtimeConfig.bandwidth ?? {},
+      requested: asked.addrs,
+      ...(asked.mac !== undefined && { mac: asked.mac }),
+    }
+    const reservation = this.#store.reserve(claim, network.podCIDRs)
+    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
+    this.#store.release(request)
+    return this.#refuse(reservation, claim.pod)
+  }
+
+  /** Whether the namespace has an interface of that name. That of a pod which was just deleted is on its way out. */
+  #isTaken({ netns, ifName }: Of<'add'>): boolean {
+    if (!hasDevice(netns, ifName)) return false
+    this.#removal.flush()
+    return hasDevice(netns, ifName)
+  }
+
+  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
+    try {
+      this.#datapaths[endpoint.datapath].wire(endpoint, network)
+      this.#store.setState(endpoint, 'ready')
+    } catch (error) {
+      if (!isExpected(error)) throw error
+      const details = [messageOf(error), ...this.#undo(endpoint)].join('; ')
+      return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${endpoint.pod}`, details)
+    }
+    this.#onChange()
+    return { kind: 'result', result: resultOf(endpoint, network, request.prevResult) }
+  }
+
+  /** Takes back what a failed ADD made; says what it could not. The address stays claimed while a device may have it. */
+  #undo(endpoint: Endpoint): string[] {
+    try {
+      this.#datapaths[endpoint.datapath].unwire(endpoint)
+      this.#store.release(endpoint)
+      return []
+    } catch (error) {
+      return [messageOf(error)]
+    }
+  }
+
+  #noNamespace(path: string): CniReply {
+    return failure(CniErrorCode.unknownContainer, `network namespace ${path} is not there`)
+  }
+
+  #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): CniReply {
+    if (reservation.kind === 'taken') {
+      return failure(
+        CniErrorCode.invalidConfig,
+        `the ${reservation.what} that pod ${pod} requests belongs to pod ${reservation.pod}`,
+      )
+    }
+    const { msg, details } = exhaustion(reservation.cidrs)
+    return failure(CniErrorCode.tryAgainLater, msg, details)
+  }
+
+  /**
+   * The veth is unplugged first: while that fails its addresses stay claimed, and the runtime comes again. A state file that
+   * cannot be written is no reason to keep the pod, whose files may be what fills the disk: the addresses are given back
+   * later, and after a restart by comparing with the live namespaces.
+   */
+  #del(request: Of<'del'>): CniReply {
+    const { netns, ifName } = request
+    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
+    try {
+      this.#store.release(request)
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+      this.#log.error('addresses of a deleted pod stay claimed for now', {
+        containerId: request.containerId,
+        error: messageOf(error),
+      })
+    }
+    this.#onChange()
+    return ok
+  }
+
+  #check(request: Of<'check'>): CniReply {
+    const state = this.#podNetwork()
+    if (state.kind === 'absent') return noPodNetwork(state.why)
+    const { network } = state
+    const endpoint = this.#store.find(request)
+    if (endpoint === undefined)
+      return failure(CniErrorCode.unknownContainer, `${attachmentKey(request)} is not known on this node`)
+    const namespace = namespaceAt(request.netns)
+    if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
+    if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
+    const isOther = isAnother(namespace.id, endpoint.netnsId)
+    const faults = [
+      ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
+      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: request.netns }, network, request.prevResult),
+    ]
+    if (faults.length === 0) return ok
+    return failure(
+      CniErrorCode.ioFailure,
+      `the network of pod ${endpoint.pod} is not as it was made`,
+      faults.join('; '),
+    )
+  }
+
+  #collectGarbage({ network, validAttachments }: Of<'gc'>): CniReply {
+    // an absent list says nothing about what is valid
+    if (validAttachments === undefined) return ok
+    const valid = new Set(validAttachments.map(attachmentKey))
+    // and one network's list nothing about another's attachments
+    const stale = this.#store
+      .list()
+      .filter((endpoint) => endpoint.network === network && !valid.has(attachmentKey(endpoint)))
+    const failures: string[] = []
+    for (const endpoint of stale) {
+      try {
+        this.#datapaths[endpoint.datapath].unplug(endpoint)
+        this.#store.release(endpoint)
+      } catch (error) {
+        failures.push(`${endpoint.pod}: ${messageOf(error)}`)
+      }
+    }
+    if (stale.length > 0) this.#onChange()
+    return failures.length === 0
+      ? ok
+      : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
+  }
+
+  /** Why no ADD can be given an address, though there is a pod network; undefined when one can. */
+  shortage({ podCIDRs }: PodNetwork): Refusal | undefined {
+    const unwritable = this.#store.trouble()
+    if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
+    for (const [, cidrs] of byFamily(podCIDRs))
+      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
+    return undefined
+  }
+}

@@ -1,0 +1,52 @@
+// Brings pods that run already to another MTU: a changed underlay or another overlay needs no new pods.
+import { setImmediate } from 'node:timers/promises'
+import { type PodNetwork } from '#/datapath/datapath.ts'
+import { type Datapaths } from '#/datapath/registry.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { attachmentKey } from '#/wire/cni/index.ts'
+import { type Endpoint, type EndpointStore } from '../endpoints/endpoint-store.ts'
+
+export type PodRefresherDeps = { readonly datapaths: Datapaths; readonly store: EndpointStore; readonly log: Logger }
+
+export class PodRefresher {
+  readonly #deps: PodRefresherDeps
+  /** The MTUs that all pods have but for the failed ones. */
+  #done: string | undefined
+  readonly #failed = new Set<string>()
+
+  constructor(deps: PodRefresherDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Refreshes all pods when the MTUs are others than at the last call (and at the first one), else those that failed then.
+   * Gives the event loop a turn after each pod. Never rejects for a pod's sake.
+   */
+  async refresh(network: PodNetwork): Promise<void> {
+    const { store } = this.#deps
+    const mtus = JSON.stringify([network.deviceMtuBytes, network.overlay])
+    const isNew = mtus !== this.#done
+    if (!isNew && this.#failed.size === 0) return
+    const due = store.list().filter((endpoint) => isNew || this.#failed.has(attachmentKey(endpoint)))
+    this.#failed.clear()
+    for (const { containerId, ifName } of due) {
+      // it may be gone by now, or not be whole yet
+      const endpoint = store.find({ containerId, ifName })
+      if (endpoint?.state === 'ready') this.#refreshOne(endpoint, network)
+      await setImmediate()
+    }
+    this.#done = mtus
+  }
+
+  #refreshOne(endpoint: Endpoint, network: PodNetwork): void {
+    const { datapaths, log } = this.#deps
+    try {
+      const { pod } = endpoint
+      if (datapaths[endpoint.datapath].refresh(endpoint, network))
+        log.info('pod has another MTU now', { pod, mtu: network.deviceMtuBytes })
+    } catch (error) {
+      this.#failed.add(attachmentKey(endpoint))
+      log.warn('the MTU of a pod could not be changed', { pod: endpoint.pod, error: messageOf(error) })
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { Addr } from '#/lib/addr.ts'
+import { noRemotePlan } from '#/plan/remote-plan.ts'
+import { type PeerStatus } from '#/model/bgp.ts'
+import { problem } from '#/model/problems.ts'
+import { registerBgpMetrics } from './bgp-metrics.ts'
+import { AgentMetrics } from './metrics.ts'
+
+const peer = Addr.parse('172.30.1.12')
+
+const session: PeerStatus = {
+  name: 'node/node-2',
+  localAsn: 64_512,
+  state: 'Established',
+  sinceMs: 1_700_000_000_000,
+  families: [4],
+  received: 5,
+  accepted: 4,
+  advertised: 2,
+  flaps: 1,
+}
+
+function metrics(): AgentMetrics {
+  const all = new AgentMetrics({
+    objects: () => [
+      { kind: 'route', key: 'a', state: 'done', sinceMs: 0, attempts: 0 },
+      { kind: 'route', key: 'b', state: 'done', sinceMs: 0, attempts: 0 },
+      { kind: 'link', key: 'c', state: 'error', message: 'no', sinceMs: 0, attempts: 1 },
+    ],
+    problems: () => [problem('CW1002', 'node/a', 'm')],
+    pools: () => [{ cidr: '10.244.1.0/24', total: '253', used: '3', coolingDown: '1', free: '249' }],
+    endpoints: () => 3,
+    leaksReleased: () => 2,
+    nodes: () => 3,
+    api: () => ({ phase: 'backoff', restarts: 4, inSync: true, lastEventAtMs: 1_700_000_000_000 }),
+    peers: () => new Map([['node-2', { ...noRemotePlan, tunnelEnds: [peer] }]]),
+    nftables: {
+      readTraffic: async (_family, _table, set) =>
+        set.endsWith('4') ? [{ addr: peer, traffic: { packets: 7, bytes: 700 } }] : [],
+    },
+  })
+  registerBgpMetrics(all.registry, {
+    sessions: async () => [session, { ...session, name: 'tor', state: 'Idle', bfd: 'Down' }],
+    learned: () => 9,
+    notInstalled: () => 3,
+  })
+  return all
+}
+
+test('every value is told by a conventional name, in the unit of the name', async () => {
+  using all = metrics()
+  all.changesMade('route', 'add', 5, 1)
+  all.answered('STATUS', 50, 1.5)
+  all.nodesChanged(30)
+  all.passEnded(4)
+  const text = await all.registry.render()
+  for (const line of [
+    'causeway_reconcile_operations_total{kind="route",verb="add",result="ok"} 5',
+    'causeway_reconcile_operations_total{kind="route",verb="add",result="error"} 1',
+    'causeway_cni_requests_total{command="STATUS",code="50"} 1',
+    'causeway_cni_request_duration_seconds_bucket{command="STATUS",le="0.001"} 0',
+    'causeway_cni_request_duration_seconds_bucket{command="STATUS",le="0.002"} 1',
+    'causeway_node_change_duration_seconds_sum 0.03',
+    'causeway_reconcile_pass_duration_seconds_count 1',
+    'causeway_objects{kind="route",state="done"} 2',
+    'causeway_objects{kind="link",state="error"} 1',
+    'causeway_problems{code="CW1002"} 1',
+    'causeway_addresses{cidr="10.244.1.0/24",state="cooling"} 1',
+    'causeway_watch_up 0',
+    'causeway_watch_restarts_total 4',
+    'causeway_watch_last_event_timestamp_seconds 1700000000',
+    'causeway_bgp_session_established{peer="node/node-2"} 1',
+    'causeway_bgp_session_established{peer="tor"} 0',
+    'causeway_bgp_session_since_timestamp_seconds{peer="tor"} 1700000000',
+    'causeway_bgp_bfd_up{peer="tor"} 0',
+    'causeway_bgp_prefixes_accepted{peer="node/node-2"} 4',
+    'causeway_bgp_session_flaps_total{peer="node/node-2"} 1',
+    'causeway_bgp_routes_learned 9',
+    'causeway_bgp_routes_not_installed 3',
+    'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',
+    'causeway_peer_transmit_packets_total{node="node-2",address="172.30.1.12"} 7',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`)
+  }
+  for (const { name, kind } of all.registry.catalogue) {
+    assert.match(name, /^(causeway|process)_[a-z_]+$/)
+    assert.equal(name.endsWith('_total'), kind === 'counter', name)
+  }
+})
+
+test('docs/metrics.md names them all with what they mean', () => {
+  using all = metrics()
+  const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8')
+  const rows = all.registry.catalogue.map(({ name, kind, help }) => `| \`${name}\` | ${kind} | ${help} |`)
+  assert.deepEqual(
+    page.split('\n').filter((line) => line.startsWith('| `')),
+    rows,
+  )
+})

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ApiUnreachable } from '#/cluster/errors.ts'
+import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { silent } from '#/lib/log.ts'
+import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
+import { problem } from '#/model/problems.ts'
+import { nodeCondition } from './node-condition.ts'
+import { type NodePatcher } from './node-patcher.ts'
+import { NodeEvents } from './node-events.ts'
+
+type Written = Readonly<Record<string, unknown>>
+
+class Scene {
+  readonly clock = new ManualClock()
+  readonly written: Written[] = []
+  readonly condition: NodePatcher
+  node: KubeNode | undefined = { metadata: { name: 'node-1', uid: 'u1' } }
+  trouble: string | undefined
+  error: Error | undefined
+
+  constructor() {
+    this.condition = nodeCondition({
+      client: {
+        patch: async <T extends KubeObject>(path: string, body: unknown): Promise<T> => {
+          await Promise.resolve()
+          assert.equal(path, '/api/v1/nodes/node-1/status')
+          const [condition] = fieldsOf(fieldsOf(body)['status'])['conditions'] as Written[]
+          this.written.push(condition!)
+          if (this.error) throw this.error
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as the client does
+          return {} as T
+        },
+      },
+      node: () => this.node,
+      trouble: () => this.trouble,
+      log: silent,
+      clock: this.clock,
+      random: () => 1,
+    })
+  }
+
+  /** What the API shows from now on. */
+  show(condition: Written): void {
+    this.node = { metadata: { name: 'node-1', uid: 'u1' }, status: { conditions: [condition] } }
+  }
+
+  async notice(trouble: string | undefined, ms = 0): Promise<void> {
+    this.trouble = trouble
+    this.condition.notice()
+    await this.clock.advance(ms)
+  }
+
+  summary(): string[] {
+    return this.written.map(({ status, reason, message }) => `${status} ${reason}: ${message}`)
+  }
+}
+
+const up = 'False CausewayIsUp: Causeway has set up the network of this node'
+
+test('a network that is set up is told at once, and once', async () => {
+  const scene = new Scene()
+  await scene.notice(undefined)
+  assert.deepEqual(scene.written, [
+    {
+      type: 'NetworkUnavailable',
+      status: 'False',
+      reason: 'CausewayIsUp',
+      message: 'Causeway has set up the network of this node',
+      lastHeartbeatTime: '2024-05-01T12:00:00Z',
+      lastTransitionTime: '2024-05-01T12:00:00Z',
+    },
+  ])
+  scene.show(scene.written[0]!)
+  for (let turn = 0; turn < 20; turn++) await scene.notice(undefined, 60_000)
+  assert.deepEqual(scene.summary(), [up])
+})
+
+test('trouble is told when it has lasted, in its own words, and its end at once', async () => {
+  const scene = new Scene()
+  await scene.notice(undefined)
+  scene.show(scene.written[0]!)
+  await scene.notice('route 10.244.1.0/24: EEXIST', 9_000)
+  await scene.notice(undefined, 1_000)
+  await scene.notice('route 10.244.1.0/24: EEXIST', 9_000)
+  assert.equal(scene.written.length, 1, 'a hiccup is no news')
+  await scene.clock.advance(2_000)
+  assert.deepEqual(scene.summary().slice(1), ['True CausewayIsNotReady: route 10.244.1.0/24: EEXIST'])
+  scene.show(scene.written[1]!)
+  await scene.clock.advance(5_000)
+  await scene.notice(undefined)
+  assert.deepEqual(scene.summary().slice(2), [up])
+})
+
+test('another reason is no transition', async () => {
+  const scene = new Scene()
+  scene.show({ type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated', message: 'x' })
+  await scene.notice('no pod CIDR', 10_000)
+  assert.deepEqual(scene.summary(), ['True CausewayIsNotReady: no pod CIDR'])
+  assert.equal('lastTransitionTime' in scene.written[0]!, false)
+})
+
+test('a write that fails is tried again, later each time, and nobody waits for it', async () => {
+  const scene = new Scene()
+  scene.error = new ApiUnreachable('PATCH', new Error('connection refused'))
+  await scene.notice(undefined, 500)
+  assert.equal(scene.written.length, 1)
+  await scene.clock.advance(600)
+  assert.equal(scene.written.length, 2)
+  // however often passes end
+  for (let turn = 0; turn < 100; turn++) await scene.notice(undefined, 10)
+  assert.equal(scene.written.length, 2)
+  await scene.clock.advance(3_600_000)
+  const tries = scene.written.length
+  assert.ok(tries > 60 && tries < 80, `${tries} tries in an hour`)
+  scene.error = undefined
+  await scene.clock.advance(60_000)
+  scene.show(scene.written.at(-1)!)
+  const done = scene.written.length
+  await scene.clock.advance(600_000)
+  assert.equal(scene.written.length, done)
+})
+
+test('whoever else writes the condition is answered, in no hurry', async () => {
+  const scene = new Scene()
+  await scene.notice(undefined)
+  for (let second = 0; second < 60; second++) {
+    scene.show({ type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated', message: 'x' })
+    await scene.notice(undefined, 1_000)
+  }
+  assert.ok(scene.written.length <= 13, `${scene.written.length} writes in a minute`)
+})
+
+test('there is nothing to write to before the node is seen, and nothing after the end', async () => {
+  const scene = new Scene()
+  scene.node = undefined
+  await scene.notice(undefined, 60_000)
+  await scene.condition[Symbol.asyncDispose]()
+  scene.node = { metadata: { name: 'node-1' } }
+  await scene.notice(undefined, 60_000)
+  assert.deepEqual(scene.written, [])
+  assert.equal(scene.clock.nextMs, undefined)
+})
+
+test('a problem of this node is one event for as long as it lasts', () => {
+  const told: string[] = []
+  let node: KubeNode | undefined
+  const events = new NodeEvents('node-1', {
+    node: () => node,
+    recorder: {
+      record: ({ name, uid }, type, reason, message) => told.push([name, uid, type, reason, message].join(' ')),
+    },
+  })
+  const mine = problem('CW1002', 'node/node-1', 'it has no pod CIDR yet')
+  const file = problem('CW3004', 'file/etc/cni/net.d', 'EROFS', { remedy: 'mount it writable' })
+  events.update([mine])
+  assert.deepEqual(told, [], 'no node to hang it on')
+  node = { metadata: { name: 'node-1', uid: 'u1' } }
+  events.update([mine, problem('CW1102', 'node/node-2', 'it has no address')])
+  // a mistake in an object that holds for all nodes is told by all agents' status, and by no event of each
+  events.update([mine, problem('CW4002', 'bgppeer/tor', 'spec.mode: 7')])
+  events.update([{ ...mine, message: 'it still has no pod CIDR' }])
+  events.update([mine, file])
+  events.update([file])
+  assert.deepEqual(told, [
+    `node-1 u1 Warning CausewayProblem CW1002 node/node-1: it has no pod CIDR yet; remedy: ${mine.remedy}`,
+    'node-1 u1 Warning CausewayProblem CW3004 file/etc/cni/net.d: EROFS; remedy: mount it writable',
+  ])
+  events.update([file, mine])
+  assert.equal(told.length, 3, 'what comes back is told again')
+})

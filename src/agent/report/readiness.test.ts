@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type ObjectKind, objectKinds } from '#/model/object-kinds.ts'
+import { problem } from '#/model/problems.ts'
+import { unreadKey } from '#/reconcile/reconciler.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { CniStatus } from '../pods/cni-status.ts'
+import { type ReadinessFacts, readinessOf, unreadiness } from './readiness.ts'
+
+const network = { podCIDRs: [], overlay: [], deviceMtuBytes: 1500 }
+const facts = (more: Partial<ReadinessFacts> = {}): ReadinessFacts => ({
+  nodeName: 'node-1',
+  podNetwork: { kind: 'there', network },
+  shortage: undefined,
+  failures: [],
+  isolation: undefined,
+  untoldRouting: undefined,
+  problems: [],
+  ...more,
+})
+const failed = (kind: ObjectKind, key = 'x'): ObjectStatus => ({
+  kind,
+  key,
+  state: 'error',
+  message: 'EPERM',
+  sinceMs: 0,
+  attempts: 1,
+})
+const stateWith = (more: Partial<ReadinessFacts>) => readinessOf(facts(more)).state
+
+test('a failed object counts as its kind says', () => {
+  assert.equal(stateWith({}), 'ready')
+  for (const kind of Object.keys(objectKinds) as ObjectKind[]) {
+    const expected = { unready: 'not ready', degraded: 'ready with problems', pod: 'ready' }[objectKinds[kind].node]
+    assert.equal(stateWith({ failures: [failed(kind)] }), expected, kind)
+  }
+})
+
+test('a kind that could not be read is not ready, whatever kind it is', () => {
+  for (const kind of Object.keys(objectKinds) as ObjectKind[])
+    assert.equal(stateWith({ failures: [failed(kind, unreadKey)] }), 'not ready', kind)
+})
+
+test('a problem leaves the node ready, a node that is cut off or has no addresses is not', () => {
+  assert.equal(stateWith({ problems: [problem('CW1201', 'node/node-2', 'no address')] }), 'ready with problems')
+  assert.equal(stateWith({ isolation: 'no route to another node can be made' }), 'not ready')
+  assert.equal(stateWith({ untoldRouting: 'its Node object does not say yet' }), 'not ready')
+  const readiness = readinessOf(facts({ shortage: { msg: 'exhausted', details: 'delete pods' } }))
+  assert.equal(readiness.state, 'not ready')
+  assert.match(unreadiness(readiness) ?? '', /^CW3110 node\/node-1: exhausted: delete pods; remedy: /)
+  assert.equal(unreadiness(readinessOf(facts())), undefined)
+})
+
+test('STATUS tells at once what keeps ADD from being served, and other trouble once it lasts', () => {
+  let now = facts({ failures: [failed('sysctl')] })
+  let nowMs = 0
+  const status = new CniStatus(
+    () => readinessOf(now),
+    () => nowMs,
+  )
+  const code = (): number => {
+    const reply = status.reply()
+    return reply.kind === 'error' ? reply.error.code : 0
+  }
+  assert.equal(code(), 0)
+  nowMs = 9_999
+  assert.equal(code(), 0)
+  nowMs = 10_000
+  assert.equal(code(), 51)
+  now = facts()
+  assert.equal(code(), 0)
+  now = facts({ isolation: 'cut off' })
+  assert.equal(code(), 0, 'it begins anew')
+  now = facts({ podNetwork: { kind: 'absent', why: 'no pod CIDR yet' } })
+  assert.equal(code(), 50)
+  now = facts({ podNetwork: { kind: 'absent', why: 'no pod CIDR yet' }, failures: [failed('route')] })
+  assert.equal(code(), 51)
+})

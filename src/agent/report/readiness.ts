@@ -1,0 +1,78 @@
+// Whether this node is ready for pods. The one definition: /readyz, the condition of the Node object, status, STATUS of CNI and
+// `lab up` all say what stands here. Pure.
+import { type PodNetworkState } from '#/datapath/datapath.ts'
+import { objectKinds } from '#/model/object-kinds.ts'
+import { type Problem, problem, problemText } from '#/model/problems.ts'
+import { problemOfObject } from '#/reconcile/object-problem.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { unreadKey } from '#/reconcile/reconciler.ts'
+
+/**
+ * `not ready`: a new pod gets no network, or pods of this node may not have the network they were promised. `ready with problems`:
+ * pods can be sent here, and something is told that an operator should see to.
+ */
+export type ReadinessState = 'not ready' | 'ready with problems' | 'ready'
+
+export type Readiness = {
+  readonly state: ReadinessState
+  /** Why it is not ready; none when it is. */
+  readonly reasons: readonly Problem[]
+  /** Why an ADD is refused now, and what to do; undefined when one is served. It is among the reasons. */
+  readonly refusal: Refusal | undefined
+  /** Kernel objects that are not as they should be, but for a pod's own, a line each: pods may not reach all others. */
+  readonly failures: readonly string[]
+}
+
+export type Refusal = { readonly msg: string; readonly details: string }
+
+export type ReadinessFacts = {
+  readonly nodeName: string
+  readonly podNetwork: PodNetworkState
+  /** Why no address can be given though there is a pod network. */
+  readonly shortage: Refusal | undefined
+  /** Kernel objects in error. */
+  readonly failures: readonly ObjectStatus[]
+  /** Why no other node is reached from here. */
+  readonly isolation: string | undefined
+  /** Why others may take this node for another than it is. */
+  readonly untoldRouting: string | undefined
+  /** All that is told, of whatever part. */
+  readonly problems: readonly Problem[]
+}
+
+/** What is not known counts like what is wrong: of a kind that cannot be read nobody knows how it is. */
+function isOfNode({ kind, key }: ObjectStatus): boolean {
+  return objectKinds[kind].node === 'unready' || key === unreadKey
+}
+
+function lineOf({ kind, key, message = '', remedy }: ObjectStatus): string {
+  return [`${kind} ${key}: ${message}`, remedy].filter(Boolean).join('; remedy: ')
+}
+
+function textOf({ msg, details }: Refusal): string {
+  return [msg, details].filter(Boolean).join(': ')
+}
+
+export function readinessOf(facts: ReadinessFacts): Readiness {
+  const { nodeName, podNetwork, shortage, failures, isolation, untoldRouting, problems } = facts
+  const object = `node/${nodeName}`
+  const refusal =
+    podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage
+  const reasons: Problem[] = [
+    ...(refusal === undefined
+      ? []
+      : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
+    ...failures.filter(isOfNode).flatMap((status) => problemOfObject(status) ?? []),
+    ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
+    ...(untoldRouting === undefined ? [] : [problem('CW1206', object, untoldRouting)]),
+  ]
+  const lines = failures.filter(({ kind }) => objectKinds[kind].node !== 'pod').map(lineOf)
+  const isTroubled = problems.length > 0 || lines.length > 0
+  const state = reasons.length > 0 ? 'not ready' : isTroubled ? 'ready with problems' : 'ready'
+  return { state, reasons, refusal, failures: lines }
+}
+
+/** The reasons as text, a line each; undefined when the node is ready. */
+export function unreadiness({ reasons }: Readiness): string | undefined {
+  return reasons.length === 0 ? undefined : reasons.map(problemText).join('\n')
+}

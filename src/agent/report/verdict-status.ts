@@ -1,0 +1,23 @@
+// A verdict of the plan as the agent's API tells it.
+import { type VerdictStatus } from '#/api/schemas/status.ts'
+import { type Verdict } from '#/model/verdict.ts'
+
+export function verdictStatus(verdict: Verdict): VerdictStatus {
+  const { dst, node, way, reason } = verdict
+  const common = { podCIDR: String(dst), node, way, reason }
+  switch (verdict.way) {
+    case 'vxlan': {
+      const { tunnel, mtuBytes } = verdict
+      return { ...common, mtuBytes, tunnel: { src: String(tunnel.src), dst: String(tunnel.dst) } }
+    }
+    case 'native': {
+      const { origin, nextHops, mtuBytes } = verdict
+      const hops = nextHops.map(({ device, gateway }) => ({ device, gateway: String(gateway) }))
+      return { ...common, ...(mtuBytes !== undefined && { mtuBytes }), origin, nextHops: hops }
+    }
+    case 'none':
+      return common
+    default:
+      return verdict satisfies never
+  }
+}

@@ -1,0 +1,152 @@
+// The agent's API: every operation there is. The server (src/agent/report/http-api.ts), the client (client.ts) and docs/agent-api.md are made
+// from this table. The paths' version changes when a client of before could no longer understand an answer; a field may be
+// added without that, since clients pass over fields that they do not know.
+import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'
+import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, routesRequest } from './schemas/bgp.ts'
+import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
+import { agentPlan } from './schemas/plan.ts'
+import { agentStatus } from './schemas/status.ts'
+import { type ValueOf } from './value.ts'
+
+export type ParamsSchema = ObjectSchema<ObjectEntries, undefined>
+
+export type Operation = {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly summary: string
+  /** What may be asked: behind the "?" of a GET, as the JSON body of a POST. Absent: nothing. */
+  readonly params?: ParamsSchema
+  /** Of the answer with status 200; 'text' is plain text. All other answers are plain text that says why. */
+  readonly answer: 'text' | GenericSchema
+  /** The answer may have hundreds of thousands of rows: it is written and sent piece by piece. */
+  readonly isLong?: true
+  /** Who answers: an agent on its socket, an agent also over TCP, a speaker alone (`causeway bgp speak`). */
+  readonly servedBy: readonly ('agent' | 'agent over TCP' | 'speaker')[]
+}
+
+export const operations = {
+  status: {
+    method: 'GET',
+    path: '/v1/status',
+    summary: 'The node, every object that the agent keeps in the kernel, and the pods it has wired.',
+    answer: agentStatus,
+    servedBy: ['agent'],
+  },
+  plan: {
+    method: 'GET',
+    path: '/v1/plan',
+    summary: 'What the agent would change in the kernel now.',
+    answer: agentPlan,
+    servedBy: ['agent'],
+  },
+  ipam: {
+    method: 'GET',
+    path: '/v1/ipam',
+    summary: 'Who holds which pod address, and how many are free.',
+    answer: ipamReport,
+    servedBy: ['agent'],
+  },
+  ipamCheck: {
+    method: 'GET',
+    path: '/v1/ipam/check',
+    summary: "Compares the store of addresses with the kernel's veths and namespaces.",
+    answer: ipamFindings,
+    servedBy: ['agent'],
+  },
+  ipamRelease: {
+    method: 'POST',
+    path: '/v1/ipam/release',
+    summary:
+      'Gives an address back, together with the others of its pod. 404: no pod of this node has it; 409: the pod lives.',
+    params: releaseRequest,
+    answer: releaseReport,
+    servedBy: ['agent'],
+  },
+  bgpPeers: {
+    method: 'GET',
+    path: '/v1/bgp/peers',
+    summary: 'Every BGP neighbour and its session.',
+    answer: bgpPeersReport,
+    servedBy: ['agent', 'speaker'],
+  },
+  bgpRoutes: {
+    method: 'GET',
+    path: '/v1/bgp/routes',
+    summary: 'Every path that was received, and why it is used or not.',
+    params: routesRequest,
+    answer: bgpRoutesReport,
+    isLong: true,
+    servedBy: ['agent', 'speaker'],
+  },
+  bgpAdvertised: {
+    method: 'GET',
+    path: '/v1/bgp/advertised',
+    summary: 'What is told to whom.',
+    params: routesRequest,
+    answer: bgpAdvertisedReport,
+    isLong: true,
+    servedBy: ['agent', 'speaker'],
+  },
+  bgpReset: {
+    method: 'POST',
+    path: '/v1/bgp/reset',
+    summary:
+      'Asks a neighbour for its routes again, or ends its session and lets it come back. 404: no such neighbour.',
+    params: resetRequest,
+    answer: 'text',
+    servedBy: ['agent', 'speaker'],
+  },
+  bgpReload: {
+    method: 'POST',
+    path: '/v1/bgp/reload',
+    summary: 'Has a speaker read its file again. 400: the file cannot be used, and the configuration of before stays.',
+    answer: 'text',
+    servedBy: ['speaker'],
+  },
+  healthz: {
+    method: 'GET',
+    path: '/healthz',
+    summary: 'Whether the agent does its work. 503: it does not, and why.',
+    answer: 'text',
+    servedBy: ['agent', 'agent over TCP'],
+  },
+  readyz: {
+    method: 'GET',
+    path: '/readyz',
+    summary: 'Whether the node is ready for pods. 503: it is not, and why.',
+    answer: 'text',
+    servedBy: ['agent', 'agent over TCP'],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Metrics in the text format of Prometheus (docs/metrics.md).',
+    answer: 'text',
+    servedBy: ['agent', 'agent over TCP'],
+  },
+} as const satisfies Record<string, Operation>
+
+export type OperationName = keyof typeof operations
+
+type ParamsSchemaOf<Name extends OperationName> = (typeof operations)[Name] extends {
+  readonly params: infer Schema extends GenericSchema
+}
+  ? Schema
+  : undefined
+
+/** What is asked with an operation; an empty object where nothing can be. */
+export type ParamsOf<Name extends OperationName> =
+  ParamsSchemaOf<Name> extends infer Schema extends GenericSchema ? ValueOf<Schema> : { readonly [key: string]: never }
+
+/** What an operation answers with status 200. */
+export type AnswerOf<Name extends OperationName> = (typeof operations)[Name]['answer'] extends infer Schema extends
+  GenericSchema
+  ? ValueOf<Schema>
+  : string
+
+export const operationNames = Object.keys(operations) as readonly OperationName[]
+
+/** The same row, typed for who treats all operations alike. */
+export function operationOf(name: OperationName): Operation {
+  return operations[name]
+}

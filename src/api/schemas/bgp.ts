@@ -1,0 +1,98 @@
+// What an agent, or a speaker alone, tells of BGP.
+import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
+import { Prefix } from '#/lib/addr.ts'
+import { about, type ValueOf } from '../value.ts'
+import { flag } from '../flag.ts'
+
+const peerStatus = object({
+  name: string(),
+  addr: exactOptional(string()),
+  localAsn: number(),
+  remoteAsn: exactOptional(number()),
+  state: picklist(['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established']),
+  sinceMs: about(number(), 'since when it is in that state, ms since 1970'),
+  routerId: exactOptional(about(string(), "the neighbour's router id, once known")),
+  holdTimeSeconds: exactOptional(number()),
+  families: array(picklist([4, 6])),
+  bfd: exactOptional(picklist(['AdminDown', 'Down', 'Init', 'Up'])),
+  gracefulRestart: exactOptional(picklist(['helping', 'restarting', 'negotiated'])),
+  received: about(number(), 'routes'),
+  accepted: about(number(), 'routes'),
+  advertised: about(number(), 'routes'),
+  flaps: number(),
+  lastError: exactOptional(about(string(), 'why it is down, or went down last')),
+})
+
+const route = object({
+  prefix: string(),
+  peer: about(string(), "(own): the speaker's own route"),
+  nextHops: array(string()),
+  asPath: string(),
+  origin: picklist(['igp', 'egp', 'incomplete']),
+  localPreference: exactOptional(number()),
+  med: exactOptional(number()),
+  communities: array(string()),
+  isBest: boolean(),
+  isMultipath: boolean(),
+  isStale: boolean(),
+  reason: about(string(), 'why it was chosen, or what the better one has ahead; why it was refused'),
+  isRefused: about(boolean(), 'by loop check, policy or RFC 7606: never a candidate'),
+  kernel: exactOptional(
+    about(
+      object({ isInstalled: boolean(), reason: exactOptional(string()) }),
+      'of a path that was chosen: whether the kernel has it, and if not, why',
+    ),
+  ),
+})
+
+const advertisedRoute = object({
+  prefix: string(),
+  peer: string(),
+  nextHop: string(),
+  asPath: string(),
+  communities: array(string()),
+  notBecause: exactOptional(about(string(), 'it is not told, and this is why; only where explain asks for that')),
+})
+
+const silentBecause = exactOptional(about(string(), 'why this node speaks no BGP; then there is nothing else'))
+
+export const bgpPeersReport = object({
+  silentBecause,
+  asn: exactOptional(number()),
+  routerId: exactOptional(string()),
+  role: exactOptional(string()),
+  isReady: about(boolean(), 'whether every neighbour has told all that it has, since the agent started'),
+  peers: array(peerStatus),
+})
+
+export const bgpRoutesReport = object({ silentBecause, routes: array(route) })
+export const bgpAdvertisedReport = object({ silentBecause, routes: array(advertisedRoute) })
+
+const cidr = pipe(
+  string(),
+  check((text) => Prefix.tryParse(text) !== undefined, 'is no CIDR, such as 10.244.1.0/24'),
+)
+
+export const routesRequest = object({
+  prefix: exactOptional(about(cidr, 'only routes to it')),
+  peer: exactOptional(about(string(), 'only routes of or to this neighbour')),
+  explain: exactOptional(about(flag, 'of what is advertised, also what is not told to whom, and why')),
+})
+
+export const resetRequest = object({
+  peer: about(
+    pipe(
+      string(),
+      check((text) => text !== '', 'names no neighbour'),
+    ),
+    "the neighbour's name",
+  ),
+  how: about(picklist(['soft', 'hard']), 'soft asks for its routes again, hard ends the session'),
+})
+
+export type BgpPeersReport = ValueOf<typeof bgpPeersReport>
+export type BgpRoutesReport = ValueOf<typeof bgpRoutesReport>
+export type BgpRoute = BgpRoutesReport['routes'][number]
+export type BgpAdvertisedReport = ValueOf<typeof bgpAdvertisedReport>
+export type RoutesRequest = ValueOf<typeof routesRequest>
+export type ResetRequest = ValueOf<typeof resetRequest>

@@ -1,0 +1,75 @@
+// What an agent tells about itself and about every object that it keeps in its kernel.
+import { array, boolean, exactOptional, number, object, picklist, string } from 'valibot'
+import { about, type ValueOf } from '../value.ts'
+import { problem } from './problem.ts'
+
+const endpointStatus = object({
+  pod: about(string(), 'NAMESPACE/NAME'),
+  containerId: string(),
+  ifName: about(string(), "the device in the pod's namespace"),
+  hostDevice: about(string(), "the device's other end, on the node"),
+  addrs: array(string()),
+  isReady: about(boolean(), 'false while it is being set up'),
+})
+
+const objectStatus = object({
+  kind: string(),
+  key: string(),
+  state: picklist(['done', 'error']),
+  message: exactOptional(about(string(), "the kernel's words, when state is error")),
+  remedy: exactOptional(about(string(), 'what to do, where that is known; safe to follow')),
+  sinceMs: about(number(), 'since when it is in this state, ms since 1970'),
+  attempts: about(number(), 'how often it failed in a row'),
+})
+
+/** The one definition of ready: /readyz, the condition of the Node object and STATUS of CNI say the same. */
+const readiness = object({
+  state: about(
+    picklist(['not ready', 'ready with problems', 'ready']),
+    'with problems: pods can be sent here, and something is to be seen to',
+  ),
+  reasons: about(array(problem), 'why it is not ready; none when it is'),
+})
+
+/** The plan's verdict about one pod CIDR of another node. */
+const verdict = object({
+  podCIDR: string(),
+  node: about(string(), 'whose it is'),
+  way: picklist(['vxlan', 'native', 'none']),
+  reason: about(string(), 'why this way and no other'),
+  mtuBytes: exactOptional(about(number(), 'the largest packet that goes this way whole')),
+  tunnel: exactOptional(about(object({ src: string(), dst: string() }), 'the ends, when way is vxlan')),
+  origin: exactOptional(about(picklist(['bgp', 'direct']), 'who tells of a native way')),
+  nextHops: exactOptional(
+    about(array(object({ device: string(), gateway: string() })), 'equal paths, when way is native'),
+  ),
+})
+
+/** The watch of Node objects. */
+const clusterWatch = object({
+  phase: picklist(['listing', 'watching', 'backoff']),
+  lastError: exactOptional(
+    about(string(), 'why it is in backoff, or was last; absent once a watch has proven healthy'),
+  ),
+  lastEventAtMs: exactOptional(about(number(), 'when the last event came, bookmarks included, ms since 1970')),
+  resourceVersion: exactOptional(string()),
+  restarts: about(number(), 'how often a watch or list was begun anew after the first'),
+  inSync: about(boolean(), 'whether all nodes have been seen once'),
+  nodes: about(number(), 'how many nodes are known'),
+})
+
+export const agentStatus = object({
+  node: string(),
+  pid: number(),
+  podCIDRs: array(string()),
+  readiness: about(readiness, 'whether the node is ready for pods'),
+  api: about(clusterWatch, 'the watch of the Kubernetes API'),
+  objects: about(array(objectStatus), 'every object that is wanted in the kernel'),
+  verdicts: about(array(verdict), 'which way packets go to each pod CIDR of another node, and why; sorted'),
+  endpoints: about(array(endpointStatus), 'the interfaces of the pods of this node'),
+  problems: array(problem),
+})
+
+export type AgentStatus = ValueOf<typeof agentStatus>
+export type VerdictStatus = AgentStatus['verdicts'][number]
+export type EndpointStatus = AgentStatus['endpoints'][number]

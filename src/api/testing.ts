@@ -1,0 +1,46 @@
+// Values that match a schema, for tests of the table of operations.
+import fc from 'fast-check'
+import { type GenericSchema } from 'valibot'
+
+/** What of a schema tells its values. */
+type Parts = {
+  readonly type: string
+  readonly entries?: Readonly<Record<string, GenericSchema>>
+  readonly item?: GenericSchema
+  readonly wrapped?: GenericSchema
+  readonly options?: readonly unknown[]
+  readonly pipe?: readonly { readonly type: string }[]
+}
+
+function partsOf(schema: GenericSchema): Parts {
+  return schema
+}
+
+/** Texts that no schema can tell the form of, by the name of their field. */
+const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  addr: fc.oneof(fc.ipV4(), fc.constantFrom('fd00::1', '::ffff:10.0.0.1')),
+  prefix: fc.constantFrom('10.244.1.0/24', 'fd10:244::/48', '0.0.0.0/0', '::/0'),
+  peer: fc.string({ minLength: 1, unit: 'grapheme' }),
+}
+
+/** Any value that matches `schema`; `params` tells that it is one of a request, where a text may have to be of some form. */
+export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Arbitrary<unknown> {
+  const { type, entries = {}, item, wrapped, options = [], pipe = [] } = partsOf(schema)
+  if (type === 'object') {
+    const fields = Object.entries(entries).map(([key, field]) => [key, valueOf(field, params, key)] as const)
+    const requiredKeys = Object.keys(entries).filter((key) => partsOf(entries[key]!).type !== 'exact_optional')
+    return fc.record(Object.fromEntries(fields), { requiredKeys })
+  }
+  if (type === 'exact_optional') return valueOf(wrapped!, params, name)
+  if (type === 'array') return fc.array(valueOf(item!, params), { maxLength: 3 })
+  if (type === 'boolean' || hasFlag(pipe)) return fc.boolean()
+  if (type === 'picklist') return fc.constantFrom(...options)
+  if (type === 'number') return fc.double({ noNaN: true, noDefaultInfinity: true }).map((each) => each + 0 || 0)
+  if (type === 'string') return (params && formed[name]) || fc.string({ unit: 'grapheme' })
+  throw new Error(`no values are known of the schema type ${type}`)
+}
+
+/** A yes or no that travels as a text is one once it is read. */
+function hasFlag(pipe: readonly { readonly type: string }[]): boolean {
+  return pipe.some((each) => each.type === 'transform' || hasFlag(partsOf(each as unknown as GenericSchema).pipe ?? []))
+}

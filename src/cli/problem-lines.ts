@@ -1,0 +1,45 @@
+// Problems as commands print them: what is known in one line, and below it, indented, how it is known and what to do.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { groupByCause, namesOf } from '#/lib/causes.ts'
+import { wrap } from '#/lib/table.ts'
+
+/** `node`: whose agent tells it, where there are several. */
+type Told = ToldProblem & { readonly node?: string }
+
+/** What is told once: it says the same of everything it is about. */
+type Cause = { readonly first: Told; readonly subjects: readonly string[] }
+
+function subjectOf({ node, object }: Told): string {
+  return node === undefined ? object : `${node} ${object}`
+}
+
+function causesOf(problems: readonly Told[]): Cause[] {
+  const alike = Map.groupBy(problems, ({ code, how, remedy }) => JSON.stringify([code, how, remedy]))
+  return [...alike.values()].flatMap((group) =>
+    groupByCause(
+      group.map((each) => ({
+        problem: each,
+        subject: subjectOf(each),
+        text: each.message,
+        names: [each.node ?? '', each.object, each.object.slice(each.object.indexOf('/') + 1)],
+      })),
+    ).map((same) => ({ first: same[0]!.problem, subjects: same.map(({ subject }) => subject) })),
+  )
+}
+
+/**
+ * A line for each cause, with how many objects it concerns and the words for the first. Of neighbours with one way to be known and
+ * one remedy these are told once, below the last of them.
+ */
+export function problemLines(problems: readonly Told[], mark: string, columns = Infinity): string[] {
+  const causes = causesOf(problems)
+  return causes
+    .flatMap(({ first, subjects }, index) => {
+      const next = causes[index + 1]?.first
+      const line = `${mark} ${first.code} ${namesOf(subjects, 'objects')}: ${first.message}`
+      if (next !== undefined && next.code === first.code && next.how === first.how && next.remedy === first.remedy)
+        return [line]
+      return [line, `${mark}     known from: ${first.how}`, `${mark}     remedy: ${first.remedy}`]
+    })
+    .map((line) => wrap(line, columns, `${mark}         `))
+}

@@ -1,0 +1,35 @@
+// A netlink client for changes in which the kernel takes its time, as when it deletes devices: the event loop goes on meanwhile.
+import { InOrder } from '#/lib/in-order.ts'
+import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { acknowledged, Channel, type Operation } from './netlink.ts'
+
+export class AsyncNetlink implements Disposable {
+  readonly #channel: Channel
+  readonly #order = new InOrder()
+
+  /** In the namespace of the calling thread, or in the one given. */
+  constructor(netns?: Netns) {
+    const open = (): RequestSocket => new RequestSocket(NETLINK_ROUTE)
+    this.#channel = new Channel(netns ? netns.run(open) : open())
+  }
+
+  /** By this the kernel's notifications tell who made the change. */
+  get portId(): number {
+    return this.#channel.portId
+  }
+
+  /** Carries out one operation on a thread of libuv's pool, after those that it was given before. Throws KernelError. */
+  async execute(operation: Operation): Promise<void> {
+    return this.#order.run(async () => {
+      const first = await this.#channel.sendAside([acknowledged(operation)])
+      const [error] = this.#channel.acknowledgements([operation], first)
+      if (error) throw error
+    })
+  }
+
+  /** After what it was given is done. */
+  [Symbol.dispose](): void {
+    void this.#order.run(async () => this.#channel[Symbol.dispose]())
+  }
+}

@@ -1,0 +1,429 @@
+// Every problem that Causeway tells, by its code. A code is stable for ever: it is never given another meaning, and one that is no
+// longer told is not used again. docs/problems.md has a section for each, and a test holds the two together.
+//
+//   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
+//   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
+//   12xx routing between nodes     31xx pods' addresses (causeway ipam)    90xx the agent itself
+
+/** What the object of a problem is, which decides whose trouble it is. */
+export type Concern =
+  /** A Node object, of this node or of another one: all agents see it. */
+  | 'node'
+  /** An object that holds for all nodes: all agents see it. */
+  | 'cluster object'
+  /** An object of the cluster that is of this node alone. */
+  | 'own object'
+  | 'kernel'
+  | 'file'
+  | 'pod'
+  | 'agent'
+
+type Entry = {
+  readonly title: string
+  readonly about: Concern
+  /** How Causeway knows: continues "known from". */
+  readonly how: string
+  /** What to do, as a command to the reader. Safe to follow as it stands. */
+  readonly remedy: string
+}
+
+const registerAnew =
+  'drain the node, so that its pods are made anew elsewhere, then delete its Node object and restart its kubelet, which registers it anew; deleted without a drain, its pods end with it'
+const fromDefinition = 'the spec of the object, compared with what docs/bgp-objects.md says that its fields may be'
+const fromKernel = "the kernel's answer when the agent read or changed the object"
+const seeKernel = 'make what the kernel asks for in its words; the agent tries again by itself'
+const fromStore = "the agent's state file, compared with the veths and namespaces of this node"
+
+export const problemCatalogue = {
+  CW1001: {
+    title: 'The Node object is missing',
+    about: 'node',
+    how: 'the whole list of Node objects of the API',
+    remedy: 'let the kubelet register this node, or set CAUSEWAY_NODE_NAME to the name of its Node object',
+  },
+  CW1002: {
+    title: 'The node has no pod CIDR',
+    about: 'node',
+    how: 'spec.podCIDRs and the annotation causeway.dev/extra-pod-cidrs of its Node object',
+    remedy:
+      'wait a moment, as a controller gives it one: that of Causeway, or kube-controller-manager with --allocate-node-cidrs; if none comes, see whether one of them runs, and its log',
+  },
+  CW1003: {
+    title: 'The routing of the node cannot be read',
+    about: 'node',
+    how: 'the annotation causeway.dev/routing of its Node object',
+    remedy: 'correct or remove the annotation; until then the routing of the cluster holds',
+  },
+  CW1004: {
+    title: 'The routing state of the node cannot be read',
+    about: 'node',
+    how: 'the annotation causeway.dev/routing-state of its Node object',
+    remedy: 'remove the annotation: the agent of that node writes it again',
+  },
+  CW1005: {
+    title: 'A flannel annotation cannot be read',
+    about: 'node',
+    how: 'the flannel annotations of its Node object',
+    remedy: 'restart the agent of that node, Causeway or flannel, which writes the annotation again',
+  },
+  CW1101: {
+    title: 'A pod CIDR cannot be used',
+    about: 'node',
+    how: 'spec.podCIDRs and the annotation causeway.dev/extra-pod-cidrs of the Node object',
+    remedy: `correct the annotation; spec.podCIDRs the API lets nobody change: ${registerAnew}`,
+  },
+  CW1102: {
+    title: 'An address of the node cannot be used',
+    about: 'node',
+    how: 'status.addresses of the Node object',
+    remedy: 'have its kubelet tell another address: --node-ip, or the cloud provider that sets it',
+  },
+  CW1103: {
+    title: 'Pod CIDRs of two nodes overlap',
+    about: 'node',
+    how: 'the pod CIDRs of all Node objects; of two that overlap the larger one holds, of equal ones that of the node whose name sorts first',
+    remedy: `give the node named here, whose pods are not reached, other pod CIDRs: ${registerAnew}`,
+  },
+  CW1104: {
+    title: 'Two nodes have one address',
+    about: 'node',
+    how: 'status.addresses of all Node objects; the node whose name sorts first has it',
+    remedy:
+      'correct status.addresses of the node whose address it is not: its kubelet (--node-ip) or the cloud provider sets it',
+  },
+  CW1105: {
+    title: 'A pod CIDR is outside of the cluster CIDRs',
+    about: 'node',
+    how: 'the pod CIDRs of the Node object, compared with the setting CAUSEWAY_CLUSTER_CIDRS',
+    remedy:
+      'add the CIDR to CAUSEWAY_CLUSTER_CIDRS of all agents and the controller; its pods are reached as it is, but what is set for the cluster CIDRs (routes that BGP may tell) does not hold for them',
+  },
+  CW1106: {
+    title: 'A pod CIDR is too small for pods',
+    about: 'node',
+    how: 'the pod CIDRs of the Node object',
+    remedy: `make the nodes' pod CIDRs larger (CAUSEWAY_NODE_MASK_SIZE_IPV4 and _IPV6 of the controller), then ${registerAnew}`,
+  },
+  CW1107: {
+    title: 'Pods with addresses of a former pod CIDR are cut off',
+    about: 'node',
+    how: 'the addresses that pods of this node hold, compared with the pod CIDRs of all Node objects now',
+    remedy: 'delete these pods, so that they are made anew with addresses of today; causeway ipam show lists them',
+  },
+  CW1108: {
+    title: 'An address of the node is on no device',
+    about: 'node',
+    how: "status.addresses of the Node object, compared with the addresses of this node's devices",
+    remedy:
+      'correct status.addresses of the Node object (its kubelet sets it, --node-ip), or give a device that address',
+  },
+  CW1109: {
+    title: 'The cluster CIDRs are used up',
+    about: 'node',
+    how: 'the pod CIDRs that all Node objects hold, compared with CAUSEWAY_CLUSTER_CIDRS of the controller',
+    remedy:
+      'add a cluster CIDR (CAUSEWAY_CLUSTER_CIDRS of the controller and all agents), or remove Node objects of machines that are gone',
+  },
+  CW1110: {
+    title: 'A pod CIDR holds a whole cluster CIDR',
+    about: 'node',
+    how: 'the pod CIDRs of the Node object, compared with CAUSEWAY_CLUSTER_CIDRS of the controller',
+    remedy: `give the node a smaller one: ${registerAnew}; or add another cluster CIDR for the other nodes`,
+  },
+  CW1111: {
+    title: 'The node has no pod CIDR of one family',
+    about: 'node',
+    how: 'the pod CIDRs of the Node object, compared with the families of CAUSEWAY_CLUSTER_CIDRS of the controller',
+    remedy: `the API lets nobody add one: ${registerAnew}`,
+  },
+  CW1201: {
+    title: 'No way leads to pods of a node',
+    about: 'node',
+    how: "the addresses, pod CIDRs and routing of both nodes' Node objects, and what BGP has told",
+    remedy: 'have its kubelet set status.addresses, with an address of a family that this node has too',
+  },
+  CW1202: {
+    title: 'The underlay is too narrow for IPv6',
+    about: 'node',
+    how: 'the MTU of the device with the address of this node, or CAUSEWAY_MTU, without what the tunnel takes of it',
+    remedy: 'raise the MTU of the underlay',
+  },
+  CW1203: {
+    title: 'rp_filter is strict',
+    about: 'kernel',
+    how: 'the sysctl rp_filter of the device and of "all", and the routing that nodes tell',
+    remedy: 'set rp_filter of the device to 2, and keep it so in /etc/sysctl.d',
+  },
+  CW1204: {
+    title: 'VXLAN is used where routing is native',
+    about: 'node',
+    how: 'the way that this node has chosen to each pod CIDR, once all nodes and all of BGP were known',
+    remedy: 'let BGP tell these pod CIDRs, or set the routing to auto',
+  },
+  CW1205: {
+    title: 'No other node is reached',
+    about: 'node',
+    how: "the ways that the plan has to all other nodes, and the kernel's answers to their routes",
+    remedy: 'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes',
+  },
+  CW1206: {
+    title: 'The routing of the node is not told yet',
+    about: 'node',
+    how: 'the annotation causeway.dev/routing-state of its Node object, which the agent writes',
+    remedy:
+      "see why the agent cannot write status of its Node object: its log has the API's words, docs/install.md the rights",
+  },
+  CW2001: {
+    title: 'A device cannot be made',
+    about: 'kernel',
+    how: fromKernel,
+    remedy: seeKernel,
+  },
+  CW2002: {
+    title: 'A sysctl cannot be set',
+    about: 'kernel',
+    how: fromKernel,
+    remedy:
+      'let the agent write /proc/sys of the node (it is read-only in a container without privileges), or set the value there',
+  },
+  CW2003: {
+    title: "A pod's veth cannot be set up",
+    about: 'kernel',
+    how: fromKernel,
+    remedy:
+      'if the pod is gone, wait until its addresses are released (causeway ipam check); if it runs, delete it, so that it is made anew',
+  },
+  CW2004: {
+    title: 'An address cannot be set',
+    about: 'kernel',
+    how: fromKernel,
+    remedy: seeKernel,
+  },
+  CW2005: {
+    title: 'A neighbour entry cannot be set',
+    about: 'kernel',
+    how: fromKernel,
+    remedy: seeKernel,
+  },
+  CW2006: {
+    title: 'An nftables table cannot be written',
+    about: 'kernel',
+    how: fromKernel,
+    remedy:
+      'see that the kernel has nftables (modules nf_tables, nft_chain_nat, nft_masq); the agent tries again by itself',
+  },
+  CW2007: {
+    title: "A firewall's chain cannot be opened for pods",
+    about: 'kernel',
+    how: fromKernel,
+    remedy:
+      'let the firewall that owns the chain accept what is forwarded from and to the device of pods (causeway plan shows the rules)',
+  },
+  CW2008: {
+    title: 'A route cannot be made',
+    about: 'kernel',
+    how: fromKernel,
+    remedy: seeKernel,
+  },
+  CW3001: {
+    title: 'The CNI plugin cannot be installed',
+    about: 'file',
+    how: 'the error of the write',
+    remedy: 'let the agent write the folder, which CAUSEWAY_CNI_BIN_DIR names and where the runtime looks for plugins',
+  },
+  CW3002: {
+    title: 'The CNI configuration cannot be written',
+    about: 'file',
+    how: 'the error of the write',
+    remedy:
+      'let the agent write the folder, which CAUSEWAY_CNI_CONF_DIR names and where the runtime looks for configurations',
+  },
+  CW3003: {
+    title: 'The CNI configuration cannot be removed',
+    about: 'file',
+    how: 'the error of the removal, which is due because this node has had no network for pods for a minute',
+    remedy:
+      'let the agent write the folder; until then the runtime calls the network ready though pods cannot be wired',
+  },
+  CW3004: {
+    title: 'The folder of CNI configurations cannot be read',
+    about: 'file',
+    how: 'the error of the read',
+    remedy: 'let the agent read the folder, which CAUSEWAY_CNI_CONF_DIR names',
+  },
+  CW3005: {
+    title: 'A chained CNI plugin is missing',
+    about: 'file',
+    how: 'the folder of plugins, and the setting CAUSEWAY_CNI_CHAIN',
+    remedy: 'install the CNI reference plugins there, or take the name out of CAUSEWAY_CNI_CHAIN',
+  },
+  CW3006: {
+    title: 'A chained CNI plugin does not tell its versions',
+    about: 'file',
+    how: 'its answer to VERSION',
+    remedy: 'if pods fail with it, install the CNI reference plugins there; if they do not, nothing is to be done',
+  },
+  CW3007: {
+    title: 'A chained CNI plugin speaks no version that all others speak',
+    about: 'file',
+    how: 'its answer to VERSION, and those of the other plugins of the chain',
+    remedy: 'install the CNI reference plugins of one release',
+  },
+  CW3008: {
+    title: 'Another CNI configuration comes first',
+    about: 'file',
+    how: 'the names in the folder of CNI configurations, of which container runtimes take the first',
+    remedy:
+      'if Causeway is to be the network of this node: drain the node, move the file out of the folder, uncordon it, so that no pod keeps half a network of each; if the other one is to stay, run no agent here',
+  },
+  CW3101: {
+    title: 'The state file cannot be used',
+    about: 'file',
+    how: 'the error of the last read or write',
+    remedy:
+      'free space or mend the disk, the agent then goes on by itself; do not move the file away while pods run: all of them would lose their network',
+  },
+  CW3102: {
+    title: 'A veth belongs to no pod',
+    about: 'kernel',
+    how: fromStore,
+    remedy: 'wait for the next pass of the agent, which removes it; if it stays, causeway status tells why',
+  },
+  CW3103: {
+    title: 'An address is leaked',
+    about: 'pod',
+    how: fromStore,
+    remedy: 'wait: the agent releases it within two minutes',
+  },
+  CW3104: {
+    title: "A pod's namespace is another one, or gone",
+    about: 'pod',
+    how: fromStore,
+    remedy: 'delete the pod',
+  },
+  CW3105: {
+    title: "A pod's veth is gone",
+    about: 'pod',
+    how: fromStore,
+    remedy: 'wait for the next pass of the agent, which makes it anew; causeway status tells why when it cannot',
+  },
+  CW3106: {
+    title: 'An address is missing in its pod',
+    about: 'pod',
+    how: "the addresses in the pod's namespace, compared with the agent's state file",
+    remedy: 'delete the pod, so that it is made anew',
+  },
+  CW3107: {
+    title: 'A pod has an address of another one',
+    about: 'pod',
+    how: "the addresses in the pod's namespace, compared with the agent's state file",
+    remedy: 'delete the pod that should not have it, so that it is made anew',
+  },
+  CW3108: {
+    title: "A pod's namespace cannot be read",
+    about: 'pod',
+    how: 'the error of the read',
+    remedy:
+      'let the agent enter namespaces (CAP_SYS_ADMIN); a pod that was deleted meanwhile is gone at the next check',
+  },
+  CW3109: {
+    title: 'Pods get no network',
+    about: 'node',
+    how: 'what the last pass of the agent had, and its state file',
+    remedy: 'mend what the message names; the agent goes on by itself',
+  },
+  CW3110: {
+    title: 'No pod address can be given',
+    about: 'node',
+    how: 'the addresses that pods of this node have, and whether the state file can be written',
+    remedy: 'delete pods from this node, or give it a larger pod CIDR; free space where the disk is full',
+  },
+  CW4001: {
+    title: 'An object is not looked at',
+    about: 'cluster object',
+    how: 'the name of the object: of its kind only one counts',
+    remedy: 'write what it says into the object named "default", then delete it',
+  },
+  CW4002: {
+    title: 'A field of an object cannot be used',
+    about: 'cluster object',
+    how: fromDefinition,
+    remedy: 'correct the field; until then its default holds',
+  },
+  CW4003: {
+    title: "A field of this node's BGPNode cannot be used",
+    about: 'own object',
+    how: fromDefinition,
+    remedy: 'correct the field; until then its default holds',
+  },
+  CW4004: {
+    title: 'A BGPPeer is kept down: a field that protects it cannot be used',
+    about: 'cluster object',
+    how: fromDefinition,
+    remedy:
+      'correct the field; until then there is no session, because one without that protection is not what was asked for',
+  },
+  CW4101: {
+    title: 'Two BGPPeers are with one neighbour',
+    about: 'cluster object',
+    how: 'spec.peerAddress and spec.device of the BGPPeers that select this node; the one whose name sorts first is taken',
+    remedy: 'delete one of the two, or let their spec.nodeSelector select different nodes',
+  },
+  CW4102: {
+    title: 'A password of BGP cannot be used',
+    about: 'cluster object',
+    how: 'what the API tells of the Secret',
+    remedy:
+      'correct the Secret, the reference to it, or the right to read it; until then there is no session, because none is tried without its password',
+  },
+  CW4103: {
+    title: 'A reflector client is of another AS',
+    about: 'cluster object',
+    how: 'spec.peerASN and the AS of this node',
+    remedy: 'remove spec.reflectorClient, or correct spec.peerASN',
+  },
+  CW4104: {
+    title: 'A family of a BGPPeer is left out',
+    about: 'cluster object',
+    how: 'spec.families of the BGPPeer, and the addresses and pod CIDRs of this node',
+    remedy: 'give the node an address of that family, or take it out of spec.families',
+  },
+  CW4105: {
+    title: 'A passive BGPPeer waits for connections that cannot come',
+    about: 'cluster object',
+    how: 'spec.mode of the BGPPeer and spec.listenPort of the BGPConfiguration',
+    remedy: 'set spec.listenPort of the BGPConfiguration, or another spec.mode',
+  },
+  CW4106: {
+    title: 'The node mesh cannot be as it is configured',
+    about: 'cluster object',
+    how: 'the spec of the BGPConfiguration and the labels of all nodes',
+    remedy: 'correct the field',
+  },
+  CW4107: {
+    title: 'Two nodes have one router id',
+    about: 'node',
+    how: 'the addresses of all nodes, of which the router ids are made',
+    remedy: "set spec.routerID of this node's BGPNode",
+  },
+  CW5001: {
+    title: 'A variable is no setting',
+    about: 'agent',
+    how: "the agent's environment, compared with the settings that there are",
+    remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
+  },
+  CW9001: {
+    title: 'Health and metrics are not served over TCP',
+    about: 'agent',
+    how: "the kernel's answer when the agent listened on the port",
+    remedy: 'free the port, or set CAUSEWAY_HTTP_PORT to another one; the agent tries again by itself',
+  },
+  CW9002: {
+    title: 'The BGP speaker ended',
+    about: 'agent',
+    how: 'the error with which its thread ended',
+    remedy: 'mend what the error names; if it names nothing outside of Causeway, report it',
+  },
+} as const satisfies Readonly<Record<`CW${number}`, Entry>>
+
+export type ProblemCode = keyof typeof problemCatalogue

@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
+import {
+  type ConnectedSubnet,
+  type DesiredNeighbour,
+  type DesiredRoute,
+  type NetworkSettings,
+  type NodeState,
+} from '#/model/network.ts'
+import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
+import { type RemoteContext } from './remote-plan.ts'
+import { type NodeChange, type RemoteDelta, RemoteNodes } from './remote-nodes.ts'
+
+const settings: NetworkSettings = {
+  clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
+  vni: 1,
+  vxlanPort: 8472,
+  opensForwardChains: true,
+  routing: 'vxlan',
+}
+/** Half of the nodes that tests have are on it. */
+const subnet: ConnectedSubnet = {
+  device: 'eth0',
+  addr: Addr.parse('172.30.1.1'),
+  prefix: Prefix.parse('172.30.1.0/30'),
+  isNodeAddress: true,
+}
+
+function contextOf(self: NodeState, routing: Routing = 'vxlan', mtuBytes = 1500): RemoteContext {
+  return { self, underlay: { 4: mtuBytes }, connected: [subnet], routing, settings }
+}
+
+type More = Pick<NodeState, 'routingState' | 'isStarting'>
+
+function node(name: string, podCIDRs: string[], addrs: string[], vtepMac?: string, more: More = {}): NodeState {
+  return {
+    name,
+    podCIDRs: podCIDRs.map(Prefix.parse),
+    addrs: addrs.map(Addr.parse),
+    ...(vtepMac && { vtepMacs: { 4: vtepMac } }),
+    ...more,
+  }
+}
+
+const self = node('node-m', ['10.244.0.0/24'], ['172.30.1.1'])
+
+function stateOf(mode: Routing, sends: RoutingState['sends'], accepts: RoutingState['accepts']): RoutingState {
+  return { mode, sends, accepts }
+}
+
+/** Few names, CIDRs and addresses, so that claims contradict each other all the time. */
+const anyNode = fc.record({
+  name: fc.integer({ min: 1, max: 6 }).map((number) => (number === 6 ? 'node-z' : `node-${number}`)),
+  podCIDRs: fc.uniqueArray(
+    fc
+      .tuple(fc.nat(6), fc.constantFrom(22, 23, 24, 24, 24, 25))
+      .map(([third, length]) => String(new Prefix(Addr.parse(`10.244.${third}.0`), length))),
+    { maxLength: 2 },
+  ),
+  addrs: fc.uniqueArray(
+    fc.nat(7).map((host) => `172.30.1.${host + 1}`),
+    { maxLength: 2 },
+  ),
+  more: fc.constantFrom<More>(
+    {},
+    { isStarting: true },
+    { routingState: stateOf('native', ['native'], ['native']) },
+    { routingState: stateOf('native', ['vxlan', 'native'], ['vxlan', 'native']) },
+    { routingState: stateOf('auto', ['native'], ['vxlan', 'native']) },
+  ),
+  mac: fc.option(fc.constantFrom('02:00:00:00:00:01', '02:00:00:00:00:02'), { nil: undefined }),
+})
+const anyChange = fc
+  .tuple(anyNode, fc.boolean())
+  // of one node's own CIDRs none overlaps another: who reads Node objects sees to that
+  .filter(
+    ([
+      {
+        podCIDRs: [one, two],
+      },
+    ]) => !one || !two || !Prefix.parse(one).overlaps(Prefix.parse(two)),
+  )
+  .map(([{ name, podCIDRs, addrs, mac, more }, isGone]): NodeChange => [
+    name,
+    isGone ? undefined : node(name, podCIDRs, addrs, mac, more),
+  ])
+
+/** Pod CIDRs of these nodes, aggregates, what is elsewhere, and what no node may have. */
+const anyLearned = fc
+  .record({
+    prefix: fc.constantFrom(
+      ...[0, 1, 2, 3, 4, 5, 6].map((third) => `10.244.${third}.0/24`),
+      '10.244.4.0/22',
+      '10.244.0.0/16',
+      '10.244.0.128/25',
+      '10.244.99.0/24',
+      '192.168.0.0/16',
+      '172.30.1.0/24',
+      '0.0.0.0/0',
+    ),
+    nextHops: fc.uniqueArray(fc.constantFrom('172.30.1.2', '172.30.1.3', '192.0.2.1'), { minLength: 1, maxLength: 2 }),
+    isAllowed: fc.boolean(),
+    isGone: fc.boolean(),
+  })
+  .map(({ prefix, nextHops, isAllowed, isGone }): LearnedRouteChange => {
+    const route = learned(prefix, nextHops, isAllowed)
+    return { prefix: route.prefix, route: isGone ? undefined : route }
+  })
+
+function learned(prefix: string, nextHops: string[], isAllowed = false): LearnedRoute {
+  const hops = nextHops.map((addr) => ({ addr: Addr.parse(addr) }))
+  return { prefix: Prefix.parse(prefix), nextHops: hops, peers: ['tor'], isAllowed, isStale: false }
+}
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
+
+function contentOf(table: RemoteNodes): unknown {
+  return JSON.parse(
+    JSON.stringify({
+      plans: [...table.plans].filter(([, plan]) => plan.verdicts.length + plan.tunnelEnds.length > 0).toSorted(byName),
+      others: table.otherRoutes,
+      notInstalled: [...table.notInstalled].toSorted(byName),
+      ways: table.wayCounts,
+      needs: [table.needsOverlay, table.hasNativeSenders, table.leadsOver('eth0')],
+      problems: table.problems,
+      outside: table.outsideCIDRs,
+      mtus: table.overlayMtuBytes,
+      self: table.self,
+    }),
+  )
+}
+
+/** What is known at one time. */
+class Known {
+  readonly nodes = new Map<string, NodeState>()
+  readonly learned = new Map<string, LearnedRoute>()
+
+  table(context: RemoteContext): RemoteNodes {
+    const table = new RemoteNodes(context)
+    table.update([...this.nodes].toSorted(byName))
+    table.updateLearned([...this.learned.values()].map((route) => ({ prefix: route.prefix, route })))
+    return table
+  }
+}
+
+function take<T>(changes: ReadonlyMap<string, T | undefined>, into: Map<string, T>): void {
+  for (const [key, value] of changes) {
+    if (value === undefined) into.delete(key)
+    else into.set(key, value)
+  }
+}
+
+/** What is in the kernel of somebody who does nothing but what the deltas say. */
+class Follower {
+  readonly routes = new Map<string, DesiredRoute>()
+  readonly neighbours = new Map<string, DesiredNeighbour>()
+  readonly tunnelEnds = new Set<string>()
+
+  follow({ routes, neighbours, tunnelEnds }: ReturnType<RemoteNodes['update']>): void {
+    take(routes, this.routes)
+    take(neighbours, this.neighbours)
+    for (const [key, { isWanted }] of tunnelEnds) this.tunnelEnds[isWanted ? 'add' : 'delete'](key)
+  }
+
+  content(): unknown {
+    return {
+      routes: [...this.routes.values()].map((route) => JSON.stringify(route)).toSorted(),
+      neighbours: [...this.neighbours.values()].map((each) => JSON.stringify(each)).toSorted(),
+      tunnelEnds: [...this.tunnelEnds].toSorted(),
+    }
+  }
+}
+
+function wantedBy(table: RemoteNodes): unknown {
+  const { routes, neighbours, tunnelEnds } = table.objects(true)
+  return {
+    routes: [...routes, ...table.otherRoutes].map((route) => JSON.stringify(route)).toSorted(),
+    neighbours: neighbours.map((each) => JSON.stringify(each)).toSorted(),
+    tunnelEnds: [...new Set(tunnelEnds.map(String))].toSorted(),
+  }
+}
+
+type Step = { readonly nodes: readonly NodeChange[] } | { readonly learned: readonly LearnedRouteChange[] }
+const anySteps = fc.array(
+  fc.oneof(
+    fc.array(anyChange, { maxLength: 4 }).map((nodes): Step => ({ nodes })),
+    fc.array(anyLearned, { maxLength: 4 }).map((each): Step => ({ learned: each })),
+  ),
+  { maxLength: 12 },
+)
+
+function takeStep(step: Step, table: RemoteNodes, known: Known): RemoteDelta {
+  if ('nodes' in step) {
+    take(new Map(step.nodes), known.nodes)
+    return table.update(step.nodes)
+  }
+  take(new Map(step.learned.map(({ prefix, route }) => [String(prefix), route])), known.learned)
+  return table.updateLearned(step.learned)
+}
+
+test('whatever changed in whatever order, the table is as if made from scratch, and who follows the deltas has it all', () => {
+  fc.assert(
+    fc.property(anySteps, fc.constantFrom(...routings), (steps, routing) => {
+      const context = contextOf(self, routing)
+      const table = new RemoteNodes(context)
+      const follower = new Follower()
+      const known = new Known()
+      for (const step of steps) {
+        const before = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
+        const delta = takeStep(step, table, known)
+        follower.follow(delta)
+        assert.deepEqual(contentOf(table), contentOf(known.table(context)))
+        assert.deepEqual(follower.content(), wantedBy(table))
+        const after = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
+        if (before.some((each, index) => each !== after[index])) assert.ok(delta.isWholesale)
+      }
+    }),
+    { numRuns: 600 },
+  )
+})
+
+test('another context plans everything anew, a portion at a time', () => {
+  const anyContext = fc.tuple(anyNode, fc.constantFrom(...routings), fc.constantFrom(1500, 9000))
+  fc.assert(
+    fc.property(anySteps, anyContext, (steps, [{ podCIDRs, addrs }, routing, mtuBytes]) => {
+      const table = new RemoteNodes(contextOf(self))
+      const known = new Known()
+      for (const step of steps) takeStep(step, table, known)
+      const other = contextOf(node(self.name, podCIDRs, addrs), routing, mtuBytes)
+      for (const _ of table.changeContext(other, 2));
+      assert.deepEqual(contentOf(table), contentOf(known.table(other)))
+      for (const prefix of wantedPrefixes(table)) assert.ok(table.wantsRoute(prefix))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+function wantedPrefixes(table: RemoteNodes): string[] {
+  return [...table.objects(true).routes, ...table.otherRoutes].map(({ dst }) => String(dst))
+}
+
+test('a change of a learned route touches its prefix alone', () => {
+  const table = new RemoteNodes(contextOf(self, 'auto'))
+  table.update([
+    ['a', node('a', ['10.244.1.0/24', '10.244.2.0/24'], ['172.30.1.9'])],
+    ['b', node('b', ['10.244.3.0/24'], ['172.30.1.10'])],
+  ])
+  const told = (route: LearnedRoute): RemoteDelta => table.updateLearned([{ prefix: route.prefix, route }])
+  const first = told(learned('10.244.2.0/24', ['172.30.1.2']))
+  assert.deepEqual([...first.routes.keys()], ['10.244.2.0/24'])
+  assert.deepEqual([first.tunnelEnds.size, first.isWholesale], [0, false])
+  assert.equal(told(learned('10.244.2.0/24', ['172.30.1.2'])).routes.size, 0)
+  assert.deepEqual([...told(learned('10.244.64.0/20', ['172.30.1.2'])).routes.keys()], ['10.244.64.0/20'])
+  const gone = table.updateLearned([{ prefix: Prefix.parse('10.244.2.0/24'), route: undefined }])
+  assert.deepEqual(
+    [...gone.routes].map(([key, route]) => [key, route?.kind]),
+    [['10.244.2.0/24', 'overlay']],
+  )
+})
+
+test('the tunnel is needed until no node may use it; one that has only just joined does not bring it back', () => {
+  const table = new RemoteNodes(contextOf(self, 'native'))
+  const join = (more: More) => table.update([['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'], undefined, more)]])
+  assert.equal(table.needsOverlay, false)
+  join({ isStarting: true })
+  assert.equal(table.needsOverlay, false)
+  const wanted: readonly [More, boolean][] = [
+    [{}, true],
+    [{ routingState: stateOf('auto', ['native'], ['vxlan', 'native']) }, true],
+    [{ routingState: stateOf('native', ['vxlan', 'native'], ['vxlan', 'native']) }, true],
+    [{ routingState: stateOf('native', ['native'], ['vxlan', 'native']) }, false],
+  ]
+  for (const [more, isNeeded] of wanted) {
+    join(more)
+    assert.equal(table.needsOverlay, isNeeded, JSON.stringify(more))
+  }
+})
+
+test('a node that comes touches nothing but itself; the first with another tunnel MTU touches all', () => {
+  const table = new RemoteNodes(contextOf(self))
+  assert.equal(table.update([['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'])]]).isWholesale, true)
+  const second = table.update([['b', node('b', ['10.244.2.0/24'], ['172.30.1.3'])]])
+  assert.deepEqual([...second.routes.keys()], ['10.244.2.0/24'])
+  assert.deepEqual([...second.tunnelEnds.keys()], ['172.30.1.3'])
+  assert.equal(second.isWholesale, false)
+})
+
+test('a flannel node is reached at its own VTEP, others at the shared one', () => {
+  const table = new RemoteNodes(contextOf(self))
+  table.update([
+    ['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'], 'aa:bb:cc:00:00:01')],
+    ['b', node('b', ['10.244.2.0/24'], ['172.30.1.3'])],
+  ])
+  const { routes, neighbours } = table.objects(true)
+  // the flannel node's alone: others have none
+  assert.deepEqual(JSON.parse(JSON.stringify(neighbours)), [
+    { device: 'cw-vxlan', addr: '10.244.1.0', mac: 'aa:bb:cc:00:00:01' },
+  ])
+  const gatewayOf = (name: string): string => {
+    const route = routes.find((each) => each.node === name)
+    assert.ok(route?.kind === 'overlay')
+    return String(route.gateway)
+  }
+  assert.equal(gatewayOf('a'), '10.244.1.0')
+  assert.equal(gatewayOf('b'), '169.254.42.1')
+})

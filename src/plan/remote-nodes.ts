@@ -1,0 +1,293 @@
+// The plan of all other nodes and of BGP's routes, kept up to date change by change. Pure: how a state came about makes no
+// difference to it, which its test compares with tables made from scratch.
+import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
+import {
+  type DesiredNeighbour,
+  type NativeRoute,
+  type NetworkDelta,
+  neighbourKey,
+  type NodeState,
+  type TunnelEndChange,
+} from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
+import { nativeMetric } from '#/model/names.ts'
+import { type Routing } from '#/model/routing.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { ClaimIndex } from './claims.ts'
+import { type Admission, admitOther } from './guard.ts'
+import { gatewaysOf, noRemotePlan, type RemoteContext, type RemotePlan, planRemote } from './remote-plan.ts'
+import { RemoteTally, type WayCounts } from './remote-tally.ts'
+import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
+import { RouteChanges } from './route-changes.ts'
+
+/** `isWholesale`: something that belongs to no single peer depends on it too, and the whole network must be planned anew. */
+export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
+
+export type NodeChange = readonly [name: string, node: NodeState | undefined]
+
+export class RemoteNodes {
+  readonly #claims = new ClaimIndex()
+  readonly #plans = new Map<string, RemotePlan>()
+  readonly #problems = new Map<string, readonly Problem[]>()
+  /** By the text of its pod CIDR. */
+  readonly #verdicts = new Map<string, Verdict>()
+  /** By pod CIDR, the node whose it is. */
+  readonly #owners = new Map<string, string>()
+  readonly #learned = new Map<string, LearnedRoute>()
+  /** BGP's routes to what is no node's pod CIDR, as far as they are admitted. */
+  readonly #others = new Map<string, NativeRoute>()
+  readonly #notInstalled = new Map<string, string>()
+  readonly #tally = new RemoteTally()
+  #context: RemoteContext
+  #lowering: Lowering
+
+  /** `context.self` counts as a node, whether it is among the changes or not. */
+  constructor(context: RemoteContext) {
+    this.#context = context
+    this.#lowering = loweringFor(context)
+    this.#claims.update(context.self.name, context.self)
+  }
+
+  /** This node, without what another node has the better claim to. */
+  get self(): NodeState {
+    return this.#claims.settled(this.#context.self.name)!.node
+  }
+
+  get routing(): Routing {
+    return this.#context.routing
+  }
+
+  get plans(): ReadonlyMap<string, RemotePlan> {
+    return this.#plans
+  }
+
+  /** In the order of the nodes' names, those about this node among them. */
+  get problems(): Problem[] {
+    const names = [...this.#problems.keys()].sort()
+    return names.flatMap((name) => this.#problems.get(name)!)
+  }
+
+  /** BGP's routes to what is no node's pod CIDR, sorted. */
+  get otherRoutes(): NativeRoute[] {
+    return [...this.#others.values()].toSorted((a, b) => a.dst.compare(b.dst))
+  }
+
+  /** By prefix, why a route of BGP is not in the kernel: continues "received, not installed, because". */
+  get notInstalled(): ReadonlyMap<string, string> {
+    return this.#notInstalled
+  }
+
+  /** Pod CIDRs of other nodes outside of the cluster CIDRs, sorted. */
+  get outsideCIDRs(): Prefix[] {
+    return this.#tally.outsideCIDRs
+  }
+
+  /** Whether there is to be a route to that prefix, by its text. */
+  wantsRoute(prefix: string): boolean {
+    const verdict = this.#verdicts.get(prefix)
+    return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
+  }
+
+  /** Which way packets go to each pod CIDR of another node, and why; in no order. */
+  get verdicts(): Iterable<Verdict> {
+    return this.#verdicts.values()
+  }
+
+  /** What all other nodes ask of this node's kernel, in the order of their names; `update` tells the differences of the same. */
+  objects(hasOverlay: boolean): RemoteObjects {
+    const sorted = [...this.#plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
+    const all = sorted.map(([, plan]) => objectsOf(plan, this.#lowering, hasOverlay))
+    return {
+      routes: all.flatMap(({ routes }) => routes),
+      neighbours: all.flatMap(({ neighbours }) => neighbours),
+      tunnelEnds: all.flatMap(({ tunnelEnds }) => tunnelEnds),
+    }
+  }
+
+  /** Another node that has pods in that CIDR, if there is one. */
+  ownerOf(cidr: Prefix): string | undefined {
+    return this.#claims.overlapping(cidr).find((name) => name !== this.#context.self.name)
+  }
+
+  /** The smallest tunnel MTU by family of pods, as far as there are peers with pods of it. */
+  get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
+    return this.#tally.overlayMtuBytes
+  }
+
+  /** Whether any node, this one included, may send VXLAN to or take it from this one. */
+  get needsOverlay(): boolean {
+    return this.#context.routing !== 'native' || this.#tally.wayCounts.vxlan > 0 || this.#tally.mayUseOverlay
+  }
+
+  /** Whether another node tells that it sends native packets. */
+  get hasNativeSenders(): boolean {
+    return this.#tally.hasNativeSenders
+  }
+
+  /** Whether a native route leads over the device. */
+  leadsOver(device: string): boolean {
+    return this.#tally.leadsOver(device)
+  }
+
+  /** How many remote pod CIDRs are reached which way. */
+  get wayCounts(): WayCounts {
+    return this.#tally.wayCounts
+  }
+
+  /** Takes over changes of other nodes. `hasOverlay`: whether there is a tunnel, of whose objects the difference is told too. */
+  update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
+    const affected = new Set<string>()
+    for (const [name, node] of changes) {
+      if (name === this.#context.self.name) continue
+      for (const other of this.#claims.update(name, node)) affected.add(other)
+    }
+    return this.#replan(affected, [], hasOverlay)
+  }
+
+  /** Takes over changes of BGP's routes. */
+  updateLearned(changes: Iterable<LearnedRouteChange>, hasOverlay = true): RemoteDelta {
+    const names = new Set<string>()
+    const prefixes: string[] = []
+    for (const { prefix, route } of changes) {
+      const key = String(prefix)
+      if (route) this.#learned.set(key, route)
+      else this.#learned.delete(key)
+      const owner = this.#owners.get(key)
+      if (owner === undefined) prefixes.push(key)
+      else names.add(owner)
+    }
+    return this.#replan(names, prefixes, hasOverlay)
+  }
+
+  /** Another context: all is planned anew, a portion at each step, because there may be thousands. */
+  *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
+    const { name } = this.#context.self
+    this.#claims.update(name, undefined)
+    this.#context = context
+    this.#lowering = loweringFor(context)
+    const affected = this.#claims.update(context.self.name, context.self)
+    for (const other of this.#plans.keys()) affected.add(other)
+    const names = [...affected]
+    for (let start = 0; start < names.length; start += portion)
+      yield void this.#replan(names.slice(start, start + portion), [], true)
+    const prefixes = [...this.#learned.keys()]
+    for (let start = 0; start < prefixes.length; start += portion)
+      yield void this.#replan([], prefixes.slice(start, start + portion), true)
+  }
+
+  /** `prefixes` are those of BGP's routes that nodes may have nothing to do with. */
+  #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
+    const routes = new RouteChanges()
+    const neighbours = new Map<string, DesiredNeighbour | undefined>()
+    const tunnelEnds = new Map<string, TunnelEndChange>()
+    const others = new Set(prefixes)
+    const after: { name: string; node: NodeState | undefined; plan: RemotePlan; formerEnds: readonly Addr[] }[] = []
+    const neededOverlay = this.needsOverlay
+    this.#tally.begin()
+    let isSelfAffected = false
+    for (const name of names) {
+      const before = this.#plans.get(name) ?? noRemotePlan
+      const settled = this.#claims.settled(name)
+      const isSelf = name === this.#context.self.name
+      const node = isSelf ? undefined : settled?.node
+      const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
+      const problems = [...(settled?.problems ?? []), ...plan.problems]
+      if (isSelf) isSelfAffected = true
+      if (node) this.#plans.set(name, plan)
+      else this.#plans.delete(name)
+      if (problems.length > 0) this.#problems.set(name, problems)
+      else this.#problems.delete(name)
+      this.#forget(name, before, others)
+      this.#tally.remove(name, before)
+      const gone = objectsOf(before, this.#lowering, hasOverlay)
+      for (const route of gone.routes) routes.remove(route)
+      for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
+      for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
+      after.push({ name, node, plan, formerEnds: gone.tunnelEnds })
+    }
+    // what one node lost another may have won, so what is wanted comes after all that is not
+    for (const { name, node, plan, formerEnds } of after) {
+      this.#keep(name, plan, others)
+      if (node) this.#tally.add(node, plan, this.#context.settings)
+      const wanted = objectsOf(plan, this.#lowering, hasOverlay)
+      for (const route of wanted.routes) routes.add(route)
+      for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
+      for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
+      // nearly always a node's ends are what they were
+      if (isSameList(formerEnds, wanted.tunnelEnds))
+        for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
+    }
+    const tallied = this.#tally.end()
+    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#learned.keys()) others.add(key)
+    for (const key of others) this.#planOther(key, routes)
+    const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
+    return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
+  }
+
+  /** While a context changes, a portion may forget what an earlier one gave to another node. */
+  #forget(name: string, plan: RemotePlan, others: Set<string>): void {
+    for (const verdict of plan.verdicts) {
+      if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
+    }
+    for (const cidr of plan.podCIDRs) {
+      const key = String(cidr)
+      if (this.#learned.has(key)) others.add(key)
+      if (this.#owners.get(key) !== name) continue
+      this.#owners.delete(key)
+      this.#notInstalled.delete(key)
+    }
+  }
+
+  #keep(name: string, plan: RemotePlan, others: Set<string>): void {
+    for (const verdict of plan.verdicts) this.#verdicts.set(verdictKey(verdict), verdict)
+    for (const cidr of plan.podCIDRs) {
+      const key = String(cidr)
+      const why = plan.unused.get(key)
+      this.#owners.set(key, name)
+      if (why === undefined) this.#notInstalled.delete(key)
+      else this.#notInstalled.set(key, why)
+      if (this.#learned.has(key)) others.add(key)
+    }
+  }
+
+  /** What is no node's pod CIDR, if it is: BGP's route to it is planned by itself. */
+  #planOther(key: string, routes: RouteChanges): void {
+    const before = this.#others.get(key)
+    const isOwned = this.#owners.has(key)
+    const learned = isOwned ? undefined : this.#learned.get(key)
+    const admission = learned && this.#admit(learned)
+    if (before) {
+      routes.removeUnlessAdded(before)
+      this.#tally.removeHops(before.nextHops)
+      this.#others.delete(key)
+    }
+    if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
+    else if (!isOwned) this.#notInstalled.delete(key)
+    if (learned === undefined || admission?.kind !== 'admitted') return
+    const { prefix: dst } = learned
+    const { nextHops } = admission
+    const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
+    routes.add(route)
+    this.#tally.addHops(nextHops)
+    this.#others.set(key, route)
+  }
+
+  #admit(learned: LearnedRoute): Admission {
+    const { connected, settings, formerCIDRs = [] } = this.#context
+    return admitOther(learned, {
+      ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
+      clusterCIDRs: settings.clusterCIDRs,
+      connected,
+      nodeAddrs: this.#tally.insideAddrs,
+    })
+  }
+}
+
+function loweringFor({ self, settings }: RemoteContext): Lowering {
+  return { vni: settings.vni, sources: gatewaysOf(self) }
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
+}

@@ -1,0 +1,133 @@
+// What is planned about one other node: the verdict of each of its pod CIDRs, and what follows for the node as a whole. Pure.
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type LearnedRoute } from '#/model/bgp.ts'
+import { type ConnectedSubnet, type NetworkSettings, type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
+import { plainVxlan, type Routing } from '#/model/routing.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
+import { admitPodCIDR } from './guard.ts'
+import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
+
+const minimumMtuV6Bytes = 1280
+
+/** From where the plan of a peer is drawn: this node and what it stands on. */
+export type RemoteContext = {
+  readonly self: NodeState
+  readonly underlay: UnderlayMtu
+  readonly connected: readonly ConnectedSubnet[]
+  readonly routing: Routing
+  readonly settings: NetworkSettings
+  /** Former pod CIDRs of this node that its pods still have addresses of. */
+  readonly formerCIDRs?: readonly Prefix[]
+}
+
+export type TunnelMtu = { readonly family: Family; readonly mtuBytes: number }
+
+export type RemotePlan = {
+  /** The pod CIDRs that are its alone. */
+  readonly podCIDRs: readonly Prefix[]
+  /** One of each of them. */
+  readonly verdicts: readonly Verdict[]
+  /** The addresses that its tunnel packets come from and go to. */
+  readonly tunnelEnds: readonly Addr[]
+  /** What fits through the tunnel by family of pods, whether packets take it now or not. */
+  readonly tunnels: readonly TunnelMtu[]
+  /** BGP's routes that are not used, by prefix, and why. */
+  readonly unused: ReadonlyMap<string, string>
+  readonly problems: readonly Problem[]
+}
+
+const nothing: ReadonlyMap<string, string> = new Map()
+
+export const noRemotePlan: RemotePlan = {
+  podCIDRs: [],
+  verdicts: [],
+  tunnelEnds: [],
+  tunnels: [],
+  unused: nothing,
+  problems: [],
+}
+
+/** This node's gateways: the first address of its first pod CIDR of each family. */
+export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
+  const gateways: { [F in Family]?: Addr } = {}
+  for (const cidr of node.podCIDRs) gateways[cidr.family] ??= cidr.at(1)
+  return gateways
+}
+
+/** `learned` has BGP's routes by prefix. In the plan's `problems` is why packets cannot cross. */
+export function planRemote(
+  peer: NodeState,
+  context: RemoteContext,
+  learned: ReadonlyMap<string, LearnedRoute>,
+): RemotePlan {
+  const { self, underlay, connected, routing } = context
+  const verdicts: Verdict[] = []
+  const tunnels: TunnelMtu[] = []
+  const problems: Problem[] = []
+  const unused = new Map<string, string>()
+  const isAwaited = routing === 'native' && peer.isStarting === true
+  const takesTunnel = !isAwaited && (peer.routingState ?? plainVxlan).accepts.includes('vxlan')
+  const object = `node/${peer.name}`
+  for (const dst of peer.podCIDRs) {
+    const tunnel = tunnelBetween(self, peer, dst.family, underlay)
+    if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
+    const told = learned.get(String(dst))
+    const admission = told && admitPodCIDR(told, context)
+    if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
+    const ways: Ways = {
+      learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
+      direct: directHop(peer, dst.family, connected),
+      canTunnel: tunnel !== undefined,
+      takesTunnel,
+    }
+    const crossing = chooseCrossing(routing, ways)
+    const about = { dst, node: peer.name }
+    if (crossing.kind === 'native') {
+      const { origin, nextHops } = crossing
+      const mtuBytes = underlay[nextHops[0]?.gateway.family ?? dst.family]
+      const reason = reasonFor(routing, ways, 'native')
+      verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
+    } else if (crossing.kind === 'vxlan' && tunnel) {
+      if (admission?.kind === 'admitted')
+        unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${peer.name} takes VXLAN`)
+      if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
+        problems.push(
+          problem(
+            'CW1202',
+            object,
+            `the underlay's MTU leaves ${tunnel.mtuBytes} bytes for ${dst}; IPv6 needs ${minimumMtuV6Bytes}`,
+            { remedy: `raise the underlay's MTU to at least ${minimumMtuV6Bytes + overheadBytes[tunnel.outer]}` },
+          ),
+        )
+      const { mtuBytes, ...ends } = tunnel
+      const reason = reasonFor(routing, ways, 'vxlan')
+      verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(peer, dst) }, mtuBytes, reason })
+    } else {
+      const { why, remedy } = noWay(peer, context, { canTunnel: tunnel !== undefined })
+      verdicts.push({ way: 'none', ...about, reason: isAwaited ? 'its network is being set up' : why })
+      if (!isAwaited)
+        problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
+    }
+  }
+  return { podCIDRs: peer.podCIDRs, verdicts, tunnelEnds: peer.addrs, tunnels, unused, problems }
+}
+
+/** Why there is no way to the node, and what to do where that is not the usual. */
+function noWay(
+  peer: NodeState,
+  { self, routing }: RemoteContext,
+  { canTunnel }: { readonly canTunnel: boolean },
+): { readonly why: string; readonly remedy?: string } {
+  if (canTunnel)
+    return {
+      why: 'it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it',
+      remedy: `let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`,
+    }
+  const why =
+    peer.addrs.length === 0
+      ? 'the node has no InternalIP address'
+      : `no address family that both it and ${self.name} have`
+  return { why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}` }
+}

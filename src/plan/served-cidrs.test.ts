@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Prefix } from '#/lib/addr.ts'
+import { type NodeState } from '#/model/network.ts'
+import { serveCIDRs } from './served-cidrs.ts'
+
+function node(name: string, ...podCIDRs: string[]): NodeState {
+  return { name, podCIDRs: podCIDRs.map(Prefix.parse), addrs: [] }
+}
+
+function served(self: NodeState, others: NodeState[], ...held: string[]) {
+  const ownerOf = (cidr: Prefix) =>
+    others.find(({ podCIDRs: theirs }) => theirs.some((each) => each.overlaps(cidr)))?.name
+  const { podCIDRs, former, problems } = serveCIDRs(self, held.map(Prefix.parse), ownerOf)
+  return {
+    planned: [...podCIDRs, ...former].map(String),
+    forPods: podCIDRs.map(String),
+    problems: problems.map(({ object, message, remedy }) => `${object}: ${message}; ${remedy}`),
+  }
+}
+
+test('a former CIDR is served on, for the pods that have addresses of it, and gives none', () => {
+  assert.deepEqual(served(node('a', '10.0.2.0/24'), [node('b', '10.0.3.0/24')], '10.0.1.0/24', '10.0.2.0/24'), {
+    planned: ['10.0.2.0/24', '10.0.1.0/24'],
+    forPods: ['10.0.2.0/24'],
+    problems: [],
+  })
+})
+
+test('a former CIDR that another node has now is told with who is cut off', () => {
+  const { planned, problems } = served(node('a', '10.0.2.0/24'), [node('b', '10.0.0.0/23')], '10.0.1.0/24')
+  assert.deepEqual(planned, ['10.0.2.0/24'])
+  assert.match(
+    problems[0]!,
+    /^node\/a: pods .* former pod CIDR 10\.0\.1\.0\/24 are cut off, .* node b now; delete these pods/,
+  )
+})
+
+test('a CIDR that grew serves its old pods by the same gateway; one that was cut from another place does not', () => {
+  assert.deepEqual(served(node('a', '10.0.0.0/23'), [], '10.0.0.0/24').problems, [])
+  assert.match(
+    served(node('a', '10.0.0.0/23'), [], '10.0.1.0/24').problems[0]!,
+    /overlaps its pod CIDR 10\.0\.0\.0\/23/,
+  )
+})
+
+test('CIDRs without an address for a pod are left out and told, not thrown over', () => {
+  for (const cidr of ['10.0.0.0/31', '10.0.0.0/32', 'fd00::/127', 'fd00::/128']) {
+    const { planned, problems } = served(node('a', cidr, '10.1.0.0/24'), [])
+    assert.deepEqual(planned, ['10.1.0.0/24'])
+    assert.match(
+      problems[0]!,
+      /^node\/a: pod CIDR \S+ is too small for pods: .* give the node one of \/(30|126) or larger/,
+    )
+  }
+})

@@ -1,0 +1,40 @@
+// Waits once for one descriptor, until a time.
+import { watchFd } from './fd-watcher.ts'
+import { SysError } from './libc.ts'
+
+/** In one turn of the event loop: each makes work for its owner, which the rest of the process should not have to wait for. */
+const settledAtOnce = 32
+
+/** Those whose time is over. Many begin to wait at the same time, and would all be late in the same turn. */
+const late: (() => void)[] = []
+
+function settleLate(): void {
+  for (const settle of late.splice(0, settledAtOnce)) settle()
+  if (late.length > 0) setImmediate(settleLate)
+}
+
+/**
+ * Resolves with true when the descriptor is ready for one of `events` (POLLIN, POLLOUT) or has failed, and with false when
+ * performance.now() has passed `deadlineMs` before that. The descriptor must stay open until then.
+ */
+export async function untilReady(fd: number, events: number, deadlineMs: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const settle = (isReady: boolean): void => {
+    watch[Symbol.dispose]()
+    clearTimeout(timer)
+    resolve(isReady)
+  }
+  let watch: Disposable
+  try {
+    watch = watchFd(fd, events, () => settle(true))
+  } catch (error) {
+    // one that is closed counts as ready: the next call on it tells
+    if (error instanceof SysError && error.code === 'EBADF') return true
+    throw error
+  }
+  const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
+  const timer = setTimeout(() => {
+    if (late.push(() => settle(false)) === 1) setImmediate(settleLate)
+  }, waitMs)
+  return promise
+}
