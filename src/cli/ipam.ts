@@ -38,7 +38,7 @@ function renderShow(node: string, value: IpamReport): string {
 
 function renderCheck(node: string, { endpoints, findings }: IpamFindings): string {
   const verdict = findings.length === 0 ? 'agree' : 'disagree'
-  const lines = problemLines(findings, '!')
+  const lines = problemLines(findings, '!', tableWidth())
   return [`${node}: store and kernel ${verdict} on ${endpoints} pod interfaces`, ...lines].join('\n')
 }
 

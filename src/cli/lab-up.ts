@@ -3,15 +3,18 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { table } from '#/lib/table.ts'
 import { labDown } from '#/lab/down.ts'
+import { labProcesses } from '#/lab/processes.ts'
+import { labNetns } from '#/lab/underlay.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { hasRouter } from '#/lab/routers/daemons.ts'
 import { type LabRacks, type LabSpec, type RouterKind } from '#/lab/spec.ts'
 import { labUp } from '#/lab/up.ts'
 import { type Action } from './command.ts'
+import { Interrupted, Interruption } from './interruption.ts'
 import { readUpOptions, upOptions } from './lab-options.ts'
 import { showConnectivity } from './lab-report.ts'
 import { print, tableWidth } from './output.ts'
-import { statusOfSignal, stopRequested, until } from './signals.ts'
+import { stopRequested, until } from './signals.ts'
 
 /** What a router of the first rack knows, in the words of its own command line. */
 function routerHint(lab: string, { router }: LabRacks): [string, string] {
@@ -61,12 +64,15 @@ function installRouter(kind: RouterKind): void {
     throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
 }
 
-/** What is left of a lab when its making was broken off. Every step makes sure of a state, so it can go on at any. */
-export function interruptedText(lab: string): string {
+/** What there is of a lab whose `up` was interrupted, and what to do with it. */
+function leftOf(lab: string): string {
+  const processes = labProcesses(lab).length
+  const namespaces = labNetns(lab).length
+  if (processes + namespaces === 0) return `nothing is left of lab "${lab}"`
   return [
-    `interrupted: lab "${lab}" is there in part, and its processes go on`,
-    `  to go on:      causeway lab up --name ${lab}`,
-    `  to remove it:  causeway lab down --name ${lab}`,
+    `lab "${lab}" has ${processes} processes and ${namespaces} namespaces so far`,
+    `  go on:      causeway lab up --name ${lab}`,
+    `  remove it:  causeway lab down --name ${lab}`,
   ].join('\n')
 }
 
@@ -77,30 +83,28 @@ async function up(args: readonly string[]): Promise<number> {
   if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
   const startedMs = performance.now()
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)}s`.padStart(6)
-  const context = {
-    causeway: [process.execPath, ...process.execArgv, process.argv[1]!],
-    plugin,
-    say: (line: string) => process.stderr.write(`${seconds()}  ${line}\n`),
-  }
+  const say = (line: string): void => void process.stderr.write(`${seconds()}  ${line}\n`)
+  const causeway = [process.execPath, ...process.execArgv, process.argv[1]!]
   const stopped = stopRequested()
-  let isUp = false
-  void stopped.then((signal) => {
-    if (isUp && foreground) return
-    process.stderr.write(`${interruptedText(spec.name)}\n`)
-    // between two steps: what is written is written whole, and nothing more is begun
-    process.exit(statusOfSignal(signal))
-  })
-  const state = await labUp(spec, context)
-  const isConnected = await showConnectivity(spec.name, state, json)
-  context.say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
-  if (!json) print(hints(spec))
-  isUp = true
-  if (foreground) {
-    context.say('Ctrl-C takes the lab down')
-    await until(stopped)
-    await labDown(spec.name)
+  const interruption = new Interruption(stopped)
+  try {
+    const state = await labUp(spec, { causeway, plugin, say, stop: interruption.signal })
+    const isConnected = await interruption.orStopped(showConnectivity(spec.name, state, json))
+    say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
+    if (!json) print(hints(spec))
+    if (foreground) {
+      say('Ctrl-C takes the lab down')
+      await until(stopped)
+      await labDown(spec.name)
+    }
+    return isConnected ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
+    say(error.message)
+    if (foreground) await labDown(spec.name)
+    process.stderr.write(`${leftOf(spec.name)}\n`)
+    return error.exitStatus
   }
-  return isConnected ? 0 : 1
 }
 
 export const labUpCommand: Action = {

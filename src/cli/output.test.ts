@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { causes, renderAnswers } from './answers.ts'
+import { renderAnswers } from './answers.ts'
 import { outputWidth } from './output.ts'
 
 test('tables are as wide as the terminal, else as COLUMNS says, else as they need', () => {
@@ -14,9 +14,10 @@ test('one cause is one line, whoever it happened to', () => {
     node: `node-${index + 1}`,
     error: `no agent answers on /run/node-${index + 1}/agent.sock`,
   }))
-  assert.deepEqual(causes([...failures, { node: 'node-21', error: 'the agent answers 500' }]), [
-    '20 nodes (node-1, node-2, node-3 and 17 more): no agent answers on /run/node-1/agent.sock (of node-1)',
-    'node-21: the agent answers 500',
+  const answers = [...failures, { node: 'node-21', error: 'the agent answers 500' }]
+  assert.deepEqual(renderAnswers(answers, () => '', '# ').split('\n'), [
+    '# 20 nodes (node-1, node-2, node-3 and 17 more): no agent answers on /run/node-1/agent.sock',
+    '# node-21: the agent answers 500',
   ])
 })
 

@@ -8,11 +8,12 @@ test('what is known stands first, how and what to do below it, once for neighbou
   const problems = [
     problem('CW2008', 'route/10.244.2.0/24', 'EPERM', more),
     problem('CW2008', 'route/10.244.3.0/24', 'EPERM', more),
+    problem('CW2008', 'link/cw-vxlan', 'EBUSY', more),
     problem('CW1104', 'node/node-2', 'twice', more),
   ]
   assert.deepEqual(problemLines(problems, '!'), [
-    '! CW2008 route/10.244.2.0/24: EPERM',
-    '! CW2008 route/10.244.3.0/24: EPERM',
+    '! CW2008 2 objects (route/10.244.2.0/24, route/10.244.3.0/24): EPERM',
+    '! CW2008 link/cw-vxlan: EBUSY',
     '!     known from: h',
     '!     remedy: r',
     '! CW1104 node/node-2: twice',

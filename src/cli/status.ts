@@ -49,7 +49,7 @@ function render(value: AgentStatus): string {
     ])
     lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows, { width: tableWidth() }))
   }
-  if (value.problems.length > 0) lines.push('', ...problemLines(value.problems, '!'))
+  if (value.problems.length > 0) lines.push('', ...problemLines(value.problems, '!', tableWidth()))
   return lines.join('\n')
 }
 

@@ -1,12 +1,12 @@
 // Brings a lab up, or a lab that is partly there to its whole: every step makes sure of a state and may find it done.
 import { existsSync, rmSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { askAgent } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
+import { namesOf } from '#/lib/causes.ts'
 import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
@@ -19,11 +19,12 @@ import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
-import { LabError, labNodes, type LabSpec, nodeMaskSizes, nodeNetns } from './spec.ts'
+import { LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
-import { ensureNode, ensureRouter } from './underlay.ts'
+import { ensureNode, ensureRouter, labNetns } from './underlay.ts'
+import { waitFor } from './wait.ts'
 import { removeNetns } from '#/sys/netns.ts'
 
 export type LabContext = {
@@ -33,11 +34,12 @@ export type LabContext = {
   readonly plugin: string
   /** Progress, a line at a time. */
   readonly say: (line: string) => void
+  /** Ends it as soon as what is being made is whole: what is there stays, for the next `up` or for `down`. */
+  readonly stop: AbortSignal
 }
 
 const startTimeoutMs = 90_000
 const readyTimeoutMs = 120_000
-const pollMs = 50
 
 export const apiRole = 'api'
 export const kubeletRole = 'kubelet'
@@ -46,29 +48,8 @@ export function agentRole(node: string): string {
   return `agent-${node}`
 }
 
-/** What may not change while a lab is up. */
-function settingsOf({ nodes: _nodes, podsPerNode: _pods, routing: _routing, mesh: _mesh, ...fixed }: LabSpec): string {
-  return JSON.stringify(fixed)
-}
-
 /** When a bgpd that was started again has swept the routes before it, and has all of them again (docs/lab.md). */
 const sweepMs = 4000
-
-/** Polls until `probe` gives something; throws LabError saying what was waited for and, from `why`, what is known. */
-async function waitFor<T>(
-  what: string,
-  timeoutMs: number,
-  probe: () => Promise<T | undefined>,
-  why: () => string,
-): Promise<T> {
-  const deadlineMs = performance.now() + timeoutMs
-  for (;;) {
-    const found = await probe()
-    if (found !== undefined) return found
-    if (performance.now() > deadlineMs) throw new LabError(`${what}: not there after ${timeoutMs / 1000} s${why()}`)
-    await sleep(pollMs)
-  }
-}
 
 async function isReady(socketPath: string): Promise<boolean> {
   return (await askAgent(socketTransport(socketPath), 'readyz')).kind === 'answer'
@@ -115,17 +96,13 @@ class LabBuild {
   async #converged(what: string, role: string, missingRoutes: () => readonly MissingRoute[]): Promise<void> {
     let missing = ''
     let sinceMs: number | undefined
-    await waitFor(
-      what,
-      startTimeoutMs,
-      async () => {
-        const [first] = missingRoutes()
-        missing = first === undefined ? '' : `${first.place} has no route to ${first.prefix}`
-        sinceMs = first === undefined ? (sinceMs ?? performance.now()) : undefined
-        return sinceMs !== undefined && performance.now() - sinceMs >= this.#calmMs ? true : undefined
-      },
-      () => ` (${missing})${this.#tail(role)}`,
-    )
+    const why = (): string => ` (${missing})${this.#tail(role)}`
+    await waitFor({ what, timeoutMs: startTimeoutMs, why, stop: this.#context.stop }, async () => {
+      const [first] = missingRoutes()
+      missing = first === undefined ? '' : `${first.place} has no route to ${first.prefix}`
+      sinceMs = first === undefined ? (sinceMs ?? performance.now()) : undefined
+      return sinceMs !== undefined && performance.now() - sinceMs >= this.#calmMs ? true : undefined
+    })
   }
 
   /** Until then, nodes of different racks do not reach each other, and most of them no API. */
@@ -143,22 +120,18 @@ class LabBuild {
 
   async api(): Promise<ApiClient> {
     this.#ensureProcess(apiRole, ['lab', 'serve-api', '--name', this.#spec.name], {})
-    return waitFor(
-      'the lab API',
-      startTimeoutMs,
-      async () => {
-        if (!existsSync(this.#paths.kubeconfig)) return undefined
-        const client = await connect({ kubeconfig: this.#paths.kubeconfig })
-        try {
-          await client.list(nodesPath(), { timeoutMs: 1000 })
-          return client
-        } catch {
-          await client[Symbol.asyncDispose]()
-          return undefined
-        }
-      },
-      () => this.#tail(apiRole),
-    )
+    const why = (): string => this.#tail(apiRole)
+    return waitFor({ what: 'the lab API', timeoutMs: startTimeoutMs, why, stop: this.#context.stop }, async () => {
+      if (!existsSync(this.#paths.kubeconfig)) return undefined
+      const client = await connect({ kubeconfig: this.#paths.kubeconfig })
+      try {
+        await client.list(nodesPath(), { timeoutMs: 1000 })
+        return client
+      } catch {
+        await client[Symbol.asyncDispose]()
+        return undefined
+      }
+    })
   }
 
   /** As kubelets do when they start. A Node object that was deleted stays deleted until the next `lab up`. */
@@ -199,23 +172,17 @@ class LabBuild {
   async nodesReady(client: ApiClient): Promise<KubeNode[]> {
     const wanted = labNodes(this.#spec).map(({ name }) => name)
     let missing: string[] = wanted
-    return waitFor(
-      'ready nodes',
-      readyTimeoutMs,
-      async () => {
-        const { items } = await client.list<KubeNode>(nodesPath())
-        // the conditions of a lab that was killed are old news: the agents are asked themselves
-        const answers = await Promise.all(wanted.map((name) => isReady(this.#paths.agentSocket(name))))
-        const ready = items.filter(
-          (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
-        )
-        missing = wanted.filter(
-          (name, index) => !answers[index] || !ready.some(({ metadata }) => metadata.name === name),
-        )
-        return missing.length === 0 ? items.filter(({ metadata }) => wanted.includes(metadata.name)) : undefined
-      },
-      () => ` (missing: ${missing.join(', ')})${this.#tail(agentRole(missing[0] ?? ''))}`,
-    )
+    const why = (): string => ` (missing: ${namesOf(missing, 'nodes')})${this.#tail(agentRole(missing[0] ?? ''))}`
+    return waitFor({ what: 'ready nodes', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
+      const { items } = await client.list<KubeNode>(nodesPath())
+      // the conditions of a lab that was killed are old news: the agents are asked themselves
+      const answers = await Promise.all(wanted.map((name) => isReady(this.#paths.agentSocket(name))))
+      const ready = items.filter(
+        (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
+      )
+      missing = wanted.filter((name, index) => !answers[index] || !ready.some(({ metadata }) => metadata.name === name))
+      return missing.length === 0 ? items.filter(({ metadata }) => wanted.includes(metadata.name)) : undefined
+    })
   }
 
   async demoPods(client: ApiClient): Promise<void> {
@@ -235,24 +202,26 @@ class LabBuild {
   async podsRunning(client: ApiClient): Promise<Pod[]> {
     let waiting: string[] = []
     const nodes = new Set(labNodes(this.#spec).map(({ name }) => name))
-    return waitFor(
-      'running pods',
-      readyTimeoutMs,
-      async () => {
-        const { items } = await client.list<Pod>(podsPath())
-        const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
-        waiting = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
-        return waiting.length === 0 && (await isReady(this.#paths.kubeletSocket)) ? ours : undefined
-      },
-      () => ` (waiting for: ${waiting.join(', ')})${this.#tail(kubeletRole)}`,
-    )
+    const why = (): string => ` (waiting for: ${namesOf(waiting, 'pods')})${this.#tail(kubeletRole)}`
+    return waitFor({ what: 'running pods', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
+      const { items } = await client.list<Pod>(podsPath())
+      const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
+      waiting = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
+      return waiting.length === 0 && (await isReady(this.#paths.kubeletSocket)) ? ours : undefined
+    })
   }
 }
 
-/** Removes the nodes that a smaller lab no longer has. */
-async function shrink(before: LabSpec, spec: LabSpec, client: ApiClient): Promise<void> {
-  const kept = new Set(labNodes(spec).map(({ name }) => name))
-  for (const { name } of labNodes(before).filter((node) => !kept.has(node.name))) {
+/**
+ * Removes the nodes that the lab no longer has: those whose namespaces are there, which go last, so that an `up` after one that
+ * was interrupted finds them again.
+ */
+async function shrink(spec: LabSpec, client: ApiClient, stop: AbortSignal): Promise<void> {
+  const kept = new Set(labNodes(spec).map(({ name }) => nodeNetns(spec.name, name)))
+  const gone = labNetns(spec.name).filter(
+    (netns) => netns.startsWith(nodeNetns(spec.name, 'node-')) && !kept.has(netns),
+  )
+  for (const name of gone.map((netns) => netns.slice(netnsPrefix(spec.name).length))) {
     try {
       await client.delete(nodePath(name))
     } catch (error) {
@@ -260,19 +229,17 @@ async function shrink(before: LabSpec, spec: LabSpec, client: ApiClient): Promis
     }
     // its pods go with it: the kubelet, which knows the new size, removes their sandboxes
     await waitFor(
-      `the end of the pods of ${name}`,
-      readyTimeoutMs,
+      { what: `the end of the pods of ${name}`, timeoutMs: readyTimeoutMs, why: () => '', stop },
       async () => {
         const { items } = await client.list<Pod>(podsPath(), { fieldSelector: `spec.nodeName=${name}` })
         return items.length === 0 ? true : undefined
       },
-      () => '',
     )
     await stopProcesses(spec.name, (role) => role === agentRole(name))
-    removeNetns(nodeNetns(spec.name, name))
     const paths = new LabPaths(spec.name)
     rmSync(paths.nodeRun(name), { recursive: true, force: true })
     rmSync(paths.nodeState(name), { recursive: true, force: true })
+    removeNetns(nodeNetns(spec.name, name))
   }
 }
 
@@ -288,6 +255,8 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   const { say } = context
   const paths = new LabPaths(spec.name)
   const lab = new LabBuild(spec, paths, context)
+  // the kubelet reads the lab's size when it starts: none that knows the old one may run on beside the new spec
+  if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   writeSpec(paths, spec)
   say(`underlay: ${spec.nodes} nodes ${placesOf(spec)}, MTU ${spec.underlayMtuBytes}`)
   lab.underlay()
@@ -295,8 +264,6 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
     await lab.underlayConverged()
     say('the routers of all racks know each other')
   }
-  // the kubelet reads the lab's size when it starts
-  if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   say('Kubernetes API, controller, agents')
   await using client = await lab.api()
   await ensureDefinitions(client)
@@ -306,7 +273,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   if (!isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.register(client)
   lab.processes()
-  if (before && before.nodes > spec.nodes) await shrink(before, spec, client)
+  await shrink(spec, client, context.stop)
   const nodes = await lab.nodesReady(client)
   say(`${nodes.length} nodes ready`)
   if (spec.racks) {
@@ -320,19 +287,17 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   return { nodes, pods }
 }
 
-/** Throws LabError in one line; a lab that was not there before is then taken down again. */
+/**
+ * Throws LabError in one line; a lab that was not there before is then taken down again. Throws the reason of `context.stop` when
+ * that ends it; then nothing is taken down.
+ */
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
   preflight()
   const before = readSpec(new LabPaths(spec.name))
-  if (before && settingsOf(before) !== settingsOf(spec)) {
-    throw new LabError(
-      `lab "${spec.name}" is up with other settings than these; only the number of nodes and pods, --routing and --mesh can change: causeway lab down --name ${spec.name}`,
-    )
-  }
   try {
     return await build(spec, before, context)
   } catch (error) {
-    if (before) throw error
+    if (before || context.stop.aborted) throw error
     await labDown(spec.name)
     throw new LabError(`${messageOf(error)}\n(everything was taken down again)`)
   }

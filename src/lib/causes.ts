@@ -1,0 +1,45 @@
+// One cause that shows in many places, told once.
+
+export type Failure = {
+  /** Where it shows. */
+  readonly subject: string
+  readonly text: string
+  /** Names in the text that differ from subject to subject; the subject's own when not given. */
+  readonly names?: readonly string[]
+}
+
+const namesShown = 3
+
+const address = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
+
+/** The text without the names and without addresses, which is the same for all that the cause concerns. */
+function causeOf({ subject, text, names = [subject] }: Failure): string {
+  return names
+    .filter((name) => name !== '')
+    .toSorted((a, b) => b.length - a.length)
+    .reduce(
+      (rest, name) => rest.replaceAll(new RegExp(`(?<![\\w-])${RegExp.escape(name)}(?![\\w-])`, 'g'), '\0'),
+      text.replaceAll(address, '\0'),
+    )
+}
+
+/** Failures with the same cause, those that came first at the front. */
+export function groupByCause<F extends Failure>(failures: readonly F[]): F[][] {
+  return [...Map.groupBy(failures, causeOf).values()]
+}
+
+/** "node-1", or "20 nodes (node-1, node-2, node-3 and 17 more)". `noun` is in the plural. */
+export function namesOf(subjects: readonly string[], noun: string): string {
+  if (subjects.length === 1) return subjects[0]!
+  const more = subjects.length - namesShown
+  const shown = subjects.slice(0, namesShown).join(', ')
+  return `${subjects.length} ${noun} (${shown}${more > 0 ? ` and ${more} more` : ''})`
+}
+
+/** A line for each cause: how many subjects it concerns, and the text of the first. */
+export function causeLines(failures: readonly Failure[], noun: string): string[] {
+  return groupByCause(failures).map((group) => {
+    const subjects = [...new Set(group.map(({ subject }) => subject))]
+    return `${namesOf(subjects, noun)}: ${group[0]!.text}`
+  })
+}
