@@ -51,13 +51,18 @@ test('table of a narrow terminal: text goes below, cells have several lines, not
 test('table says once what many rows share, and keeps the lines of a text', () => {
   const rows = ['a', 'b', 'c', 'd'].map((name) => [name, 'no route to host'])
   assert.equal(
-    table(['NAME', 'WHY'], rows, { labelledBy: [0] }),
-    ['NAME', 'a', 'b', 'c', 'd', '! a, b and 2 more: no route to host'].join('\n'),
+    table(['NAME', 'WHY'], rows, { width: 20, labelledBy: [0] }),
+    ['NAME', 'a', 'b', 'c', 'd', '! a, b and 2 more:', '  no route to host'].join('\n'),
   )
   assert.equal(
     table(['NAME', 'WHY'], [['a', 'first\nsecond']], { labelledBy: [0] }),
     ['NAME', 'a', '! a: first', '  second'].join('\n'),
   )
+})
+
+test('table takes as many rows as a router of the Internet has routes', () => {
+  const rows = Array.from({ length: 150_000 }, (_, index) => [String(index), 'best'])
+  assert.equal(table(['PREFIX', 'USE'], rows).split('\n').length, 150_001)
 })
 
 test('table keeps to any width that leaves each column a little', () => {

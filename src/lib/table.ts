@@ -11,8 +11,8 @@ export type TableOptions = {
   /** Columns of the terminal; without it, lines are as long as they need to be. */
   readonly width?: number
   /**
-   * The last column is free text. Where it does not fit, has several lines, or is the same for many rows, it goes below the
-   * table; each text then begins with the cells of these columns.
+   * The last column is free text. Where it does not fit, or has several lines, it goes below the table; each text then begins
+   * with the cells of these columns, and one that many rows share is said once.
    */
   readonly labelledBy?: readonly number[]
 }
@@ -24,7 +24,10 @@ export function widthOf(cell: string): number {
 }
 
 function widthsOf(lines: readonly Cells[], columns: number): number[] {
-  return Array.from({ length: columns }, (_, column) => Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))))
+  const widths = Array.from({ length: columns }, () => 0)
+  for (const cells of lines)
+    for (const [column, width] of widths.entries()) widths[column] = Math.max(width, widthOf(cells[column] ?? ''))
+  return widths
 }
 
 function totalOf(widths: readonly number[], gap: number): number {
@@ -85,7 +88,6 @@ function below(rows: readonly Cells[], labelledBy: readonly number[], width: num
 function isTextBelow(header: Cells, rows: readonly Cells[], width: number): boolean {
   const texts = rows.map((row) => row.at(-1) ?? '').filter(Boolean)
   if (texts.some((text) => text.includes('\n'))) return true
-  if ([...Map.groupBy(texts, (text) => text).values()].some(({ length }) => length >= sharedBy)) return true
   return texts.length > 0 && totalOf(widthsOf([header, ...rows], header.length), 2) > width
 }
 

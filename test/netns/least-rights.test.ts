@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isReady } from '../ask.ts'
+import { ClusterSettings } from '#/agent/cluster/cluster-settings.ts'
 import { BgpObjects } from '#/agent/bgp/objects.ts'
 import { BgpStatusWriter } from '#/agent/bgp/status-writer.ts'
 import { type ApiClient } from '#/cluster/client.ts'
@@ -94,8 +95,12 @@ async function askedForBgp(server: TestServer): Promise<readonly Asked[]> {
   const options = { nodeName: 'node-2', namespace: settings.namespace }
   await using objects = new BgpObjects(options, { client, log: silent, onChange: () => (changes += 1) })
   objects.start()
+  await using clusterSettings = new ClusterSettings({ client, log: silent, onChange: () => (changes += 1) })
+  clusterSettings.start()
   objects.want([{ namespace: settings.namespace, name: 'password', key: 'password' }])
   await eventually('all objects', () => objects.isComplete && objects.snapshot.secrets.size === 1)
+  const watched = () => api.asked.some(({ verb, resource }) => verb === 'watch' && resource === 'routings')
+  await eventually('the watch of the settings', watched)
   await using writer = new BgpStatusWriter({
     client,
     live: () => objects.ownObject,
