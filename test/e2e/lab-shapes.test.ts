@@ -83,7 +83,7 @@ test('wrong input gets one clear line, the right exit status, and nothing half d
     [['frobnicate'], 2, /there is no command "frobnicate"/],
     [['status', '--lab', 'absent'], 2, /there is no lab "absent"/],
     [['agent'], 2, /CAUSEWAY_NODE_NAME="": expected the name/],
-    [['controller'], 1, /.+/],
+    [['controller'], 2, /CAUSEWAY_CLUSTER_CIDRS is empty: expected/],
   ]
   // the default name of a lab, and the one that is asked for
   const made = (): string[] => must('ip', 'netns').match(/cw-(lab|absent)-\S+/g) ?? []
