@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { labRoleVariable as roleVariable, labVariable } from '#/settings/unknown.ts'
 import { type Netns } from '#/sys/netns.ts'
+import { errorCode } from '#/lib/error-code.ts'
 
 export type LabProcess = { readonly pid: number; readonly role: string }
 
@@ -72,7 +73,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ESRCH') throw error
+    if (errorCode(error) !== 'ESRCH') throw error
   }
 }
 

@@ -30,6 +30,7 @@ import {
   subnetCIDR,
   switchesNetns,
 } from './spec.ts'
+import { errorCode } from '#/lib/error-code.ts'
 
 const RTPROT_BOOT = 3
 
@@ -58,7 +59,7 @@ export function ensureNetns(name: string): Netns {
       removeNetns(name)
     }
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+    if (errorCode(error) !== 'ENOENT') throw error
   }
   const made = createNetns(name)
   using netlink = new Netlink(NETLINK_ROUTE, made)

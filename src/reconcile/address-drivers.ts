@@ -13,6 +13,7 @@ import {
   type NetworkDelta,
 } from '#/model/network.ts'
 import { type Change, changeOf, compareByKey, type Comparison, type Driver, nothingToDo } from './driver.ts'
+import { missingDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
 /** Index 0 is "not there (yet)". */
@@ -25,7 +26,7 @@ function deviceOf(netlink: Netlink, name: string): Place {
 }
 
 function missing(device: Place): Failure | undefined {
-  return device.index === 0 ? { message: `device ${device.name} is missing` } : undefined
+  return device.index === 0 ? missingDevice(device.name) : undefined
 }
 
 export class AddressDriver implements Driver {

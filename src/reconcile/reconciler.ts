@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
+import { errorCode } from '#/lib/error-code.ts'
 import { InOrder } from '#/lib/in-order.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
@@ -189,7 +190,8 @@ export class Reconciler {
     const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
-      failures.set(key, (error instanceof KernelError ? explain?.(error) : undefined) ?? { message: messageOf(error) })
+      const refusal = { code: errorCode(error), message: messageOf(error) }
+      failures.set(key, explain?.(refusal) ?? { message: refusal.message })
     }
     for (const run of runsOf(changes)) {
       if (run.kind === 'call') await run.call().catch((error: unknown) => refuse(run.change, error))

@@ -11,6 +11,7 @@ import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey } f
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
 import { nodeAddrsIn, routeInTheWay } from './route-in-the-way.ts'
+import { missingDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
 const comparedPerTurn = 500
@@ -93,7 +94,7 @@ export class RouteDriver implements Driver {
       const isDirect = each.kind === 'native' && each.origin === 'direct'
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
       const missing = devicesOf(each).find((device) => !names.indexOf.has(device))
-      if (missing !== undefined) failures.set(key, { message: `device ${missing} is missing` })
+      if (missing !== undefined) failures.set(key, missingDevice(missing))
       else if (!inTheWay.get(key)?.isSameMetric) changes.push(this.#change(found ? 'change' : 'add', each, names))
     }
     const leftovers = [...actual]

@@ -2,6 +2,14 @@
 import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
 import { type DesiredNetwork } from '#/model/network.ts'
 import { type Change, type Comparison, type Driver } from './driver.ts'
+import { missingDevice } from './missing-device.ts'
+import { type Failure } from './status.ts'
+
+/** The settings of a device stand in a folder named for it; "all" and "default" are always there. */
+function missingDeviceOf(path: string): Failure | undefined {
+  const device = /^net\/ipv[46]\/(?:conf|neigh)\/([^/]+)\//.exec(path)?.[1]
+  return device === undefined || device === 'all' || device === 'default' ? undefined : missingDevice(device)
+}
 
 export class SysctlDriver implements Driver {
   readonly kind = 'sysctl'
@@ -15,6 +23,7 @@ export class SysctlDriver implements Driver {
         key: path,
         commands: [`sysctl -w ${path.replaceAll('/', '.')}=${value}`],
         work: { call: () => writeSysctl(path, value) },
+        explain: ({ code }) => (code === 'ENOENT' ? missingDeviceOf(path) : undefined),
       }))
     return { keys: sysctls.map(({ path }) => path), changes, leftovers: [], failures: new Map() }
   }

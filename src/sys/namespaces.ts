@@ -1,6 +1,7 @@
 // Network namespaces by path, as runtimes name them: whether one is there, and whether it is still the same.
 import { existsSync, statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { errorCode } from '#/lib/error-code.ts'
 
 /** NSFS_MAGIC of include/uapi/linux/magic.h: the file system of namespaces. */
 const nsfsMagic = 0x6e736673
@@ -31,7 +32,7 @@ export function namespaceAt(path: string): NamespaceState {
     if (statfsSync(path).type !== nsfsMagic) return { kind: 'other', why: `${path} is no namespace` }
     return { kind: 'there', id: `${dev}:${ino}` }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    const code = errorCode(error) ?? String(error)
     if (code !== 'ENOENT' && code !== 'ENOTDIR') return { kind: 'unknown', why: `${path} cannot be read: ${code}` }
     if (existsSync(anchorOf(path))) return { kind: 'absent', why: `${path} is not there` }
     return { kind: 'unknown', why: `${anchorOf(path)} is not there` }

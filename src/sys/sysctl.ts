@@ -1,5 +1,6 @@
 // Sysctls of the calling thread's network namespace: /proc/sys/net shows those of whoever opens it.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { errorCode } from '#/lib/error-code.ts'
 
 let root = '/proc/sys'
 
@@ -16,7 +17,7 @@ export function readSysctl(path: string): string | undefined {
   try {
     return readFileSync(`${root}/${path}`, 'utf8').trim()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }

@@ -145,11 +145,16 @@ test('another process on the VXLAN port is named as what is in the way, and the 
   process.kill(agent, 'SIGCONT')
   const failure = () => statusOf(lab, 'node-1').objects.find(({ kind, key }) => kind === 'link' && key === 'cw-vxlan')
   await eventually('the failure', () => failure()?.state === 'error')
-  assert.match(
-    failure()!.message!,
-    /EADDRINUSE.*UDP port 8472 is taken by another process or VXLAN device: find it with/,
-  )
-  assert.match(lab.askAgent('node-1', '/readyz'), /^link cw-vxlan: /)
+  assert.match(failure()!.message!, /EADDRINUSE.*UDP port 8472 is taken by another process or VXLAN device/)
+  assert.match(failure()!.remedy!, /^find it with "ss -ulpn sport = :8472"/)
+  assert.match(lab.askAgent('node-1', '/readyz'), /^CW2001 link\/cw-vxlan: .*EADDRINUSE/)
+  // what has no device because of it points there, and has no remedy of its own
+  const followers = statusOf(lab, 'node-1').objects.filter(({ state }) => state === 'error')
+  for (const { kind, message, remedy } of followers.filter((object) => object.kind !== 'link')) {
+    assert.equal(message, 'device cw-vxlan is missing', kind)
+    assert.match(remedy!, /^mend what is told of link\/cw-vxlan/, kind)
+  }
+  assert.ok(followers.some(({ kind }) => kind === 'sysctl'))
   lab.mustInside('node-1', 'ip', 'link', 'del', 'other')
   await eventually('the device', () => failure()?.state === 'done', 40_000)
 })

@@ -2,17 +2,14 @@
 import { constants } from 'node:os'
 import { getSystemErrorMessage } from 'node:util'
 import { type ConnectOptions } from '#/bgp/contract.ts'
+import { errorCode } from '#/lib/error-code.ts'
 import { messageOf } from '#/lib/log.ts'
 
 const errnos: Readonly<Record<string, number>> = constants.errno
 
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
 /** "ECONNREFUSED: connection refused"; what is no error of the kernel tells itself. */
 export function kernelWords(error: unknown): string {
-  const code = codeOf(error)
+  const code = errorCode(error)
   const errno = code === undefined ? undefined : errnos[code]
   return errno === undefined ? messageOf(error) : `${code}: ${getSystemErrorMessage(-errno)}`
 }
@@ -52,17 +49,17 @@ function hintOf(code: string | undefined, options: ConnectOptions): string | und
 }
 
 export function connectError(error: unknown, options: ConnectOptions): Error {
-  const hint = hintOf(codeOf(error), options)
+  const hint = hintOf(errorCode(error), options)
   return new Error(`${kernelWords(error)}${hint === undefined ? '' : `: ${hint}`}`)
 }
 
 export function listenError(error: unknown, what: string, hint: string): Error {
   return new Error(
-    `cannot listen on ${what}: ${kernelWords(error)}${codeOf(error) === 'EADDRINUSE' ? `: ${hint}` : ''}`,
+    `cannot listen on ${what}: ${kernelWords(error)}${errorCode(error) === 'EADDRINUSE' ? `: ${hint}` : ''}`,
     { cause: error },
   )
 }
 
 export function isNoSuchFamily(error: unknown): boolean {
-  return codeOf(error) === 'EAFNOSUPPORT'
+  return errorCode(error) === 'EAFNOSUPPORT'
 }

@@ -2,6 +2,7 @@
 // attachment, named by its key. Names that start with a dot are files still being written.
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errorCode } from '#/lib/error-code.ts'
 
 /** A shim finishes a file in milliseconds; one that is this old has lost its writer. */
 const abandonedAfterMs = 600_000
@@ -48,7 +49,7 @@ async function unlessGone<T>(promise: Promise<T>): Promise<T | undefined> {
   try {
     return await promise
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }

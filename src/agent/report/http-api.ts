@@ -18,6 +18,7 @@ import { serverHeader } from '#/api/transport.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { version } from '#/model/version.ts'
 import { listenOn } from '../unix-socket.ts'
+import { errorCode } from '#/lib/error-code.ts'
 
 /** Why there is no answer, as plain text that ends with a newline. */
 export type Refusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 500 | 503; readonly body: string }
@@ -75,7 +76,7 @@ async function* continued<Item>(
 
 /** Whoever asked does not want to know any more. */
 function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+  return errorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
 async function send(response: ServerResponse, answer: AnyAnswer): Promise<void> {
@@ -105,7 +106,7 @@ async function listenOnPort(server: Server, port: number): Promise<void> {
       await promise
       return
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      const code = errorCode(error)
       if (code === 'EAFNOSUPPORT' && host === '::') continue
       const why = `TCP port ${port} (CAUSEWAY_HTTP_PORT) cannot be used: ${messageOf(error)}`
       throw new Error(code === 'EADDRINUSE' ? `${why}; "ss -ltnp sport = :${port}" tells who has it` : why, {

@@ -1,0 +1,13 @@
+// What is told of an object whose device is not there. Pure.
+import { isOurDevice } from '#/model/names.ts'
+import { type Failure } from './status.ts'
+
+/** A device of ours has a problem of its own then, which says what to do; this object follows by itself. */
+export function missingDevice(name: string): Failure {
+  return {
+    message: `device ${name} is missing`,
+    remedy: isOurDevice(name)
+      ? `mend what is told of link/${name}; nothing else is to be done here`
+      : `bring the device back ("ip link show dev ${name}"), or name another one where it is configured`,
+  }
+}
