@@ -6,7 +6,8 @@ import { CeaseSubcode, ErrorCode, notificationOf, shutdownNotification } from '#
 import { type Connection, type Listener, type RouteSink, type Timer } from './contract.ts'
 import { type SessionDeps } from './session/deps.ts'
 import { Passwords } from './session/passwords.ts'
-import { Peer, type SpeakerIdentity } from './session/peer.ts'
+import { Peer } from './session/peer.ts'
+import { type SpeakerIdentity } from './session/session-driver.ts'
 import { RoundRobin } from './session/round-robin.ts'
 
 /** How long all peers together may hold up the event loop at a time. */
