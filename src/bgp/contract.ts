@@ -18,10 +18,12 @@ export type Neighbour = {
   readonly remote: Capabilities
 }
 
-/** Where messages for one neighbour go. */
+/** Where messages for one neighbour go. No method throws. */
 export interface Outlet {
   /** Takes whole messages. False: the neighbour is behind, and `onDrain` of RouteSink.up is called when it has caught up. */
   write(bytes: Uint8Array): boolean
+  /** Work on this neighbour's routes has thrown: its session is to end, on a later turn. */
+  fail(error: unknown): void
 }
 
 /** How a session ended, for its routes: whether they are to be kept a while. */

@@ -7,7 +7,7 @@ import { type Connection, type Listener, type RouteSink, type Timer } from './co
 import { type SessionDeps } from './session/deps.ts'
 import { Passwords } from './session/passwords.ts'
 import { Peer } from './session/peer.ts'
-import { type SpeakerIdentity } from './session/session-driver.ts'
+import { type SpeakerIdentity } from './session/deps.ts'
 import { RoundRobin } from './session/round-robin.ts'
 
 /** How long all peers together may hold up the event loop at a time. */

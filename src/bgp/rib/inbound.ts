@@ -1,10 +1,11 @@
 // From what neighbours send to candidates in the Loc-RIB: sessions that come and go, graceful restart as the helper (RFC 4724 section
 // 4.2, RFC 9494 section 4.3), refreshes (RFC 7313 section 4), and import settings that change.
 import { type Family, families } from '#/lib/addr.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { WellKnownCommunity } from '#/wire/bgp/index.ts'
 import { type Nlri, type RouteRefresh, type Update } from '#/wire/bgp/values.ts'
-import { type Neighbour, type SessionEnd } from '../contract.ts'
+import { type Neighbour, type Outlet, type SessionEnd } from '../contract.ts'
 import { AdjRibIn } from './adj-rib-in.ts'
 import { hasCommunity, withCommunity } from './attributes.ts'
 import { Importer, importKey } from './import.ts'
@@ -20,12 +21,15 @@ export type InboundPeer = {
   readonly tables: Readonly<Record<Family, AdjRibIn>>
   importKey: string
   neighbour: Neighbour | undefined
+  /** The session's, while there is one. */
+  outlet: Pick<Outlet, 'fail'> | undefined
 }
 
 export type InboundDeps = {
   readonly locRib: LocRib
   /** Long work, in steps. */
   readonly addJob: (job: Job) => void
+  readonly log: Logger
 }
 
 export class Inbound {
@@ -39,7 +43,7 @@ export class Inbound {
     this.configure(config)
   }
 
-  /** All that have, had or may have routes. */
+  /** Peers that are configured, and others whose session has not ended yet. */
   get peers(): Iterable<InboundPeer> {
     return this.#peers.values()
   }
@@ -68,6 +72,7 @@ export class Inbound {
       tables: { 4: table(4), 6: table(6) },
       importKey: key,
       neighbour: undefined,
+      outlet: undefined,
     }
     this.#peers.set(config.name, peer)
     return peer
@@ -82,7 +87,7 @@ export class Inbound {
       table.isClient = config.isReflectorClient
       if (isSame) continue
       table.importer = new Importer(this.#config, config, family)
-      this.#deps.addJob(this.#importAgain(table))
+      this.#addJob(table, this.#importAgain(table))
     }
   }
 
@@ -91,17 +96,18 @@ export class Inbound {
     for (const family of families) this.#sweep(peer.tables[family], peer.tables[family].nextEpoch())
   }
 
-  up(neighbour: Neighbour): InboundPeer {
+  up(neighbour: Neighbour, outlet: Pick<Outlet, 'fail'>): InboundPeer {
     const peer = this.#peers.get(neighbour.config.name) ?? this.#add(neighbour.config)
-    // a session that nobody has said is over leaves nothing
+    // a session before it, of whose end the RIB was not told, leaves no routes
     if (peer.neighbour !== undefined) this.down(peer.neighbour, { kind: 'gone' })
     peer.neighbour = neighbour
+    peer.outlet = outlet
     const { gracefulRestart, longLivedRestart = [] } = neighbour.remote
     for (const family of families) {
       const table = peer.tables[family]
       table.nextEpoch()
       table.refreshFrom = undefined
-      // RFC 4724 section 4.2: what it did not go on forwarding goes at once
+      // RFC 4724 section 4.2: routes of families that it did not go on forwarding go at once
       const flags = [...(gracefulRestart?.families ?? []), ...longLivedRestart]
       const isKept = flags.some((one) => one.family === family && one.keptForwarding)
       if (table.received > 0 && !(isKept && neighbour.wire.families.includes(family))) {
@@ -115,6 +121,7 @@ export class Inbound {
     const peer = this.#peers.get(neighbour.config.name)
     if (peer === undefined || peer.neighbour !== neighbour) return
     peer.neighbour = undefined
+    peer.outlet = undefined
     for (const family of families) {
       const table = peer.tables[family]
       const before = table.staleBefore
@@ -124,9 +131,9 @@ export class Inbound {
         continue
       }
       // stale routes of the restart before are not kept for another (RFC 4724 section 4.2), but long-lived ones are (RFC 9494)
-      if (before > 0) this.#deps.addJob(this.#removeStale(table, before))
+      if (before > 0) this.#addJob(table, this.#removeStale(table, before))
       table.staleBefore = epoch
-      this.#deps.addJob(this.#reconsider(table))
+      this.#addJob(table, this.#reconsider(table))
     }
     if (!this.#config.peers.some(({ name }) => name === peer.name)) this.#forget(peer)
   }
@@ -165,7 +172,7 @@ export class Inbound {
     const table = this.#peers.get(name)?.tables[family]
     if (table === undefined || table.staleBefore === 0) return
     if (toLongLived) {
-      this.#deps.addJob(this.#makeLongLived(table, table.staleBefore))
+      this.#addJob(table, this.#makeLongLived(table, table.staleBefore))
       return
     }
     this.#sweep(table, table.staleBefore)
@@ -179,12 +186,32 @@ export class Inbound {
     if (before !== after) this.#deps.locRib.replace(table.family, nlri, before, after)
   }
 
-  /** Removes what is older than an epoch. However often that is asked for, it is one job. */
+  /** Removes routes that are older than an epoch. A job that already does so goes on with the newer epoch; no second one begins. */
   #sweep(table: AdjRibIn, before: number): void {
     if (table.received === 0) return
     const isRunning = table.removing !== undefined
     table.removing = Math.max(table.removing ?? 0, before)
-    if (!isRunning) this.#deps.addJob(this.#remove(table))
+    if (!isRunning) this.#addJob(table, this.#remove(table))
+  }
+
+  #addJob(table: AdjRibIn, job: Job): void {
+    this.#deps.addJob(this.#contained(table, job))
+  }
+
+  /** Work on the routes of one peer: an exception in it ends that peer's session, and all other work goes on. */
+  *#contained(table: AdjRibIn, job: Job): Job {
+    try {
+      yield* job
+    } catch (error) {
+      table.removing = undefined
+      const outlet = this.#peers.get(table.peer)?.outlet
+      if (outlet !== undefined) outlet.fail(error)
+      else
+        this.#deps.log.error('a fault in this speaker stopped work on the routes of a peer without a session', {
+          peer: table.peer,
+          error: messageOf(error),
+        })
+    }
   }
 
   *#remove(table: AdjRibIn): Job {
@@ -218,7 +245,7 @@ export class Inbound {
     }
   }
 
-  /** That routes are stale is told on. */
+  /** Has the routes of a table decided on again: that they have become stale makes a difference. */
   *#reconsider(table: AdjRibIn): Job {
     let steps = 0
     for (const [nlri, path] of table.entries()) {

@@ -29,7 +29,7 @@ export type RibDeps = {
   readonly nowMs: () => number
 }
 
-/** Not by spreading: a table is many of them. */
+/** Field by field: spreading an object is slower, and a table has hundreds of thousands of them. */
 function routeOf(prefix: Prefix, { nextHops, peers, isAllowed, isStale }: Forwarding): LearnedRoute {
   return { prefix, nextHops, peers, isAllowed, isStale }
 }
@@ -68,7 +68,7 @@ export class Rib implements RouteSink {
       this.#turns.request()
     }
     this.#own = new OwnRoutes(this.#locRib)
-    this.#inbound = new Inbound(config, { locRib: this.#locRib, addJob })
+    this.#inbound = new Inbound(config, { locRib: this.#locRib, addJob, log: deps.log })
     this.#outbound = new Outbound(config, {
       locRib: this.#locRib,
       log: deps.log,
@@ -80,7 +80,7 @@ export class Rib implements RouteSink {
     this.#turns.request()
   }
 
-  /** Nothing is asked of neighbours again: what they sent is judged anew, and told to them anew where that makes a difference. */
+  /** Does not ask neighbours for their routes again: what they sent is decided on anew, and they are told what is different. */
   configure(config: SpeakerConfig): void {
     const before = this.#locRib.options
     this.#locRib.options = config
@@ -94,7 +94,7 @@ export class Rib implements RouteSink {
   }
 
   up(neighbour: Neighbour, outlet: Outlet): { readonly onDrain: () => void } {
-    const { tables } = this.#inbound.up(neighbour)
+    const { tables } = this.#inbound.up(neighbour, outlet)
     return this.#outbound.up(neighbour, outlet, tables)
   }
 

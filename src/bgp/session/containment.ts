@@ -50,16 +50,21 @@ export class Containment {
     }
   }
 
-  /** The RIB writes while it walks through the peers: a fault is reported on a later turn, because it takes this peer out of them. */
-  outlet(outlet: Outlet, defer: (call: () => void) => void): Outlet {
-    let isReported = false
+  /** What the RIB writes to. It works on many peers' routes at once and must not be told of a session's end meanwhile: faults wait. */
+  outlet(link: Pick<Outlet, 'write'>, defer: (call: () => void) => void): Outlet {
+    let isBroken = false
+    const fail = (error: unknown): void => {
+      if (!isBroken) defer(() => this.#onFault(error))
+      isBroken = true
+    }
     return {
+      fail,
       write: (bytes) => {
+        if (isBroken) return false
         try {
-          return outlet.write(bytes)
+          return link.write(bytes)
         } catch (error) {
-          if (!isReported) defer(() => this.#onFault(error))
-          isReported = true
+          fail(error)
           return false
         }
       },

@@ -22,6 +22,12 @@ export interface BfdService {
   ): BfdWatch
 }
 
+/** What is the speaker's own, the same for all peers. */
+export type SpeakerIdentity = {
+  readonly routerId: Addr
+  readonly localAddrs: readonly Addr[]
+}
+
 export type SessionDeps = {
   readonly transport: Transport
   readonly clock: SpeakerClock

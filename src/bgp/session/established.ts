@@ -12,7 +12,6 @@ export type EstablishedOptions = {
   readonly config: PeerConfig
   readonly link: Link
   /** Where the RIB writes: the link, with faults contained. */
-  readonly outlet: Outlet
   readonly negotiated: Negotiated
   readonly localAddrs: readonly Addr[]
 }
@@ -36,7 +35,7 @@ export class EstablishedSession implements Disposable {
   readonly neighbour: Neighbour
   readonly sinceMs: number
   readonly #deps: EstablishedDeps
-  readonly #drain: () => void
+  #drain: () => void = () => {}
   readonly #awaited: Set<Family>
   #bfd: BfdWatch | undefined
   #faultsQuietUntilMs = 0
@@ -61,8 +60,12 @@ export class EstablishedSession implements Disposable {
       wire: negotiated.wire,
       remote: negotiated.remote.capabilities,
     }
-    this.#drain = deps.routes.up(this.neighbour, options.outlet).onDrain
-    this.watch(config.bfd)
+  }
+
+  /** Routes go both ways from here on. Apart from the constructor, so that a session whose start throws can still be ended. */
+  start(outlet: Outlet): void {
+    this.#drain = this.#deps.routes.up(this.neighbour, outlet).onDrain
+    this.watch(this.neighbour.config.bfd)
   }
 
   /** Every family's End-of-RIB has come. */

@@ -2,7 +2,7 @@
 // to the peer, which knows what it means.
 import { BgpError, MessageReader } from '#/wire/bgp/index.ts'
 import { type BgpMessage, type WireSettings } from '#/wire/bgp/values.ts'
-import { type SpeakerClock, type Connection, type Outlet, type Timer } from '../contract.ts'
+import { type SpeakerClock, type Connection, type Timer } from '../contract.ts'
 import { type Negotiated } from './open.ts'
 import { type RoundRobin, type Turn } from './round-robin.ts'
 
@@ -41,7 +41,7 @@ type Deps = {
   readonly handlers: LinkHandlers
 }
 
-export class Link implements Turn, Outlet {
+export class Link implements Turn {
   readonly id: number
   readonly connection: Connection
   /** What both sides' OPENs came to; to be set before the next message is read. */

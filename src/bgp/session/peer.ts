@@ -7,11 +7,11 @@ import { CeaseSubcode, encodeRefresh, ErrorCode, type Notification, notification
 import { type Connection, type Timer } from '../contract.ts'
 import { type DownCause } from '../fsm/index.ts'
 import { Containment } from './containment.ts'
-import { type SessionDeps } from './deps.ts'
+import { type SessionDeps, type SpeakerIdentity } from './deps.ts'
 import { History } from './history.ts'
 import { sameNeighbour, sameSession, sameValue, ttlOptions } from './peer-settings.ts'
 import { Retry } from './retry.ts'
-import { SessionDriver, type SessionDriverDeps, type SpeakerIdentity } from './session-driver.ts'
+import { SessionDriver, type SessionDriverDeps } from './session-driver.ts'
 import { statusOf } from './status.ts'
 
 /** A peer whose connections come to nothing, or to sessions that are over at once, may begin one so often. */

@@ -20,7 +20,7 @@ import { type Connection } from '../contract.ts'
 import { type DownCause, type FsmAction, FsmRunner, isCollision, nameOf } from '../fsm/index.ts'
 import { Connector } from './connector.ts'
 import { type Containment } from './containment.ts'
-import { type SessionDeps } from './deps.ts'
+import { type SessionDeps, type SpeakerIdentity } from './deps.ts'
 import { endOf } from './end.ts'
 import { EstablishedSession } from './established.ts'
 import { type History } from './history.ts'
@@ -34,12 +34,6 @@ import { closeOf } from './words.ts'
 
 /** RFC 9687 section 3.2: the greater of eight minutes and twice the hold time. */
 const leastSendHoldSeconds = 480
-
-/** What is the speaker's own, the same for all peers. */
-export type SpeakerIdentity = {
-  readonly routerId: Addr
-  readonly localAddrs: readonly Addr[]
-}
 
 /** `clock`, `turns` and `bfd` are those of `containment`. */
 export type SessionDriverDeps = SessionDeps & {
@@ -177,29 +171,40 @@ export class SessionDriver {
       this.stop(notification, true)
       // the fault may have come between the end of a session and that of its connection
       for (const link of this.#links) link.drop(encodeNotification(notification))
+      if (this.#session === undefined) return
     } catch (error) {
-      this.#deps.log.error('ending the session after a fault failed too: its connections are cut', {
-        error: messageOf(error),
-      })
-      this.#abandon()
+      this.#logAnother(error)
+    }
+    this.#abandon()
+  }
+
+  /** Does by itself each thing that ends a session in order: the state machine may take it for ended, or ending it throws. */
+  #abandon(): void {
+    const session = this.#session
+    this.#session = undefined
+    this.#fsm.reset()
+    const calls = [
+      () => this.#connector.abort(),
+      () => this.#connector.stopRetry(),
+      () => session?.[Symbol.dispose](),
+      () => session && this.#deps.routes.down(session.neighbour, { kind: 'gone' }),
+      () => this.#helper.clear(),
+      ...[...this.#links].map((link) => () => {
+        this.#links.remove(link)
+        link.destroy()
+      }),
+    ]
+    for (const call of calls) {
+      try {
+        call()
+      } catch (error) {
+        this.#logAnother(error)
+      }
     }
   }
 
-  /** Leaves everything that a session in order would have ended step by step. */
-  #abandon(): void {
-    this.#fsm.reset()
-    this.#connector.abort()
-    this.#connector.stopRetry()
-    this.#session?.[Symbol.dispose]()
-    this.#session = undefined
-    for (const link of this.#links) {
-      try {
-        link.destroy()
-      } catch (error) {
-        this.#deps.log.error('a connection cannot be closed', { error: messageOf(error) })
-      }
-      this.#links.remove(link)
-    }
+  #logAnother(error: unknown): void {
+    this.#deps.log.error('another fault while a session was ended because of one', { error: messageOf(error) })
   }
 
   /** The established session is watched with other settings from here on. */
@@ -290,7 +295,7 @@ export class SessionDriver {
     log.info('session established', { addr: link.connection.remoteAddr, families: wire.families })
     this.#wasEstablished = true
     this.#session = new EstablishedSession(
-      { config, link, outlet: containment.outlet(link, defer), negotiated, localAddrs },
+      { config, link, negotiated, localAddrs },
       {
         routes,
         bfd,
@@ -303,6 +308,7 @@ export class SessionDriver {
         },
       },
     )
+    this.#session.start(containment.outlet(link, defer))
     this.#deps.onProgress()
   }
 
@@ -318,15 +324,18 @@ export class SessionDriver {
     const { routes, clock } = this.#deps
     const { restart, wire } = session.negotiated
     session[Symbol.dispose]()
-    this.#session = undefined
     this.#history.flapped()
     this.#lastedMs = clock.nowMs() - session.sinceMs
     this.#deps.onDown(cause, this.#lastedMs)
-    if (this.#isSuspended) return routes.down(session.neighbour, { kind: 'restarting', families: wire.families })
-    const end = endOf(cause, restart)
-    this.#helper.sessionDown(end, restart)
-    routes.down(session.neighbour, end)
-    if (cause.kind === 'replaced') this.#history.ended('the peer came back on a new connection: it has restarted')
+    if (this.#isSuspended) routes.down(session.neighbour, { kind: 'restarting', families: wire.families })
+    else {
+      const end = endOf(cause, restart)
+      this.#helper.sessionDown(end, restart)
+      routes.down(session.neighbour, end)
+      if (cause.kind === 'replaced') this.#history.ended('the peer came back on a new connection: it has restarted')
+    }
+    // the last step: what throws before leaves a session that breakOff ends
+    this.#session = undefined
   }
 
   #onMessage(link: Link, message: BgpMessage): void {

@@ -81,6 +81,8 @@ export class TestSession implements Outlet {
   writes = 0
   bytes = 0
   onDrain: () => void = () => {}
+  /** Faults of the RIB's that are to end this session. */
+  readonly failures: unknown[] = []
   readonly #reader = new MessageReader()
   readonly #rig: RibRig
   #behindSince: number | undefined
@@ -105,6 +107,10 @@ export class TestSession implements Outlet {
     }
     if (--this.credit <= 0) this.#behindSince ??= this.#rig.turns
     return this.#behindSince === undefined
+  }
+
+  fail(error: unknown): void {
+    this.failures.push(error)
   }
 
   #take({ withdrawn, announced, attributes, endOfRib, faults }: Update): void {
