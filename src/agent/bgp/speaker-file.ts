@@ -105,7 +105,8 @@ function readRule(rule: Section): PolicyRule {
 
 function readPolicy(policy: Section): RoutePolicy {
   const rules = policy.sections('rules', ['name', 'match', 'action', 'set'], readRule)
-  return { rules, otherwise: policy.choice('otherwise', actions) ?? 'reject' }
+  const otherwise = policy.choice('otherwise', actions) ?? 'reject'
+  return { rules, otherwise, ...present({ otherwiseBecause: policy.text('otherwiseBecause') }) }
 }
 
 const peerFields = (
@@ -143,7 +144,7 @@ function readPeer(peer: Section, asn: number): PeerConfig {
     warningPercent: limit.number('warningPercent', bgpRanges.warningPercent) ?? warningPercent,
     ...present({ restartSeconds: limit.number('restartSeconds', bgpRanges.maxPrefixesRestartSeconds) }),
   }))
-  const policyFields = ['rules', 'otherwise']
+  const policyFields = ['rules', 'otherwise', 'otherwiseBecause']
   return {
     name: peer.required('name', peer.text('name'), ''),
     port: peer.number('port', bgpRanges.port) ?? bgpDefaults.port,

@@ -30,6 +30,8 @@ const startTimeoutMs = 60_000
 export type SpeakerExtras = {
   readonly speaker?: Readonly<Record<string, unknown>>
   readonly peer?: Readonly<Record<string, unknown>>
+  /** In place of taking everything, by the neighbour's name. */
+  readonly importPolicies?: ReadonlyMap<string, unknown>
 }
 
 function peerOf(neighbour: RouterNeighbour, extras: SpeakerExtras): unknown {
@@ -48,7 +50,7 @@ function peerOf(neighbour: RouterNeighbour, extras: SpeakerExtras): unknown {
     nextHopSelf,
     remoteAsn: asn,
     timers: { holdTimeSeconds: holdTimeSeconds ?? 90, connectRetrySeconds: 1 },
-    importPolicy: { rules: [], otherwise: 'accept' },
+    importPolicy: extras.importPolicies?.get(name) ?? { rules: [], otherwise: 'accept' },
     exportPolicy: { rules: [], otherwise: 'accept' },
     ...(bfd && { bfd: { intervalMs: bfd.intervalMs, detectMultiplier: bfd.multiplier } }),
     ...(gracefulRestart && { gracefulRestart }),
