@@ -12,12 +12,12 @@ import { RoundRobin } from './session/round-robin.ts'
 
 /** How long all peers together may hold up the event loop at a time. */
 const roundMs = 5
-/** Anybody can connect, as often as he likes: a line of the log is a message to another thread. */
+/** Strangers' connections are logged at most so often: anybody can make many, and a line of the log is a message to another thread. */
 const refusalPauseMs = 1_000
 /** RFC 4724 section 4.1: peers that do not come back are not waited for longer than this, or than the longest restart time. */
 const leastDeferralSeconds = 60
 
-/** The RIB as a speaker needs it: what is not of sessions in a configuration is told to it. */
+/** The RIB as a speaker needs it: sessions tell it of routes, and it gets the parts of the configuration that are about routes. */
 export interface ConfigurableRoutes extends RouteSink {
   configure(config: SpeakerConfig): void
   /** RFC 4724 section 4.1: when the first configuration `isRestarting`, no End-of-RIB is sent before. */
@@ -39,7 +39,7 @@ export class Speaker implements AsyncDisposable {
   readonly #turns: RoundRobin
   readonly #isRestarting: boolean
   readonly #peers = new Map<string, Peer>()
-  /** Peers that are no more, with connections that still are. */
+  /** Peers that are not configured any more, and whose connections are still being closed. */
   readonly #leaving = new Set<Peer>()
   #config: SpeakerConfig
   #listener: Listener | undefined
@@ -180,7 +180,10 @@ export class Speaker implements AsyncDisposable {
     log.debug('refused a connection of no peer', { addr: remoteAddr, device })
   }
 
-  /** Where the kernel has no key, be it that it refused it or that an unnumbered peer was not found there, it takes anybody. */
+  /**
+   * Whether the kernel has checked the signature that the peer's password asks for. It takes unsigned connections from an address that it
+   * has no key for: it refused the key, or the address of an unnumbered peer was not known.
+   */
   #isSigned({ password }: PeerConfig, remoteAddr: Addr): boolean {
     return password === undefined || this.#passwords?.guards(remoteAddr, password) === true
   }

@@ -81,7 +81,7 @@ export type BgpPeer = {
   readonly blockedBecause?: string
 }
 
-/** What a node has of its own. */
+/** What a BGPNode says of its node. */
 export type BgpNode = { readonly asn?: number; readonly routerId?: Addr; readonly isDrained: boolean }
 
 type Read<T> = T & { readonly problems: readonly Problem[] }
@@ -205,7 +205,7 @@ function deviceFault(name: string): string | undefined {
   return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..' ? undefined : 'is no name of a device'
 }
 
-/** Whom it is with: what nothing can be done without. */
+/** The neighbour's address or device, and its AS: without these nothing can be done. */
 function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | undefined {
   const addr = spec.parsed('peerAddress', addrIn)
   const device = spec.text('device')
@@ -227,7 +227,7 @@ function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | u
   return isUnusable ? undefined : { ...present({ addr, device }), asn }
 }
 
-/** What protects: if any of it cannot be used, there is to be no session. */
+/** The fields that protect something: when one of them is given and cannot be used, there is to be no session. */
 function readProtection(spec: SpecReader, installNamespace: string) {
   const ttlSecurityHops = spec.number('ttlSecurityHops', bgpRanges.ttlSecurityHops)
   const multihopTtl = spec.number('multihopTTL', bgpRanges.multihopTtl)

@@ -27,7 +27,7 @@ export type RemoteContext = {
 
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
 
-/** Whom it is with: two of one key would be one neighbour. */
+/** The neighbour that a BGPPeer is about, as a key: two BGPPeers with one key are about the same neighbour. */
 function endOf({ addr, device }: BgpPeer): string {
   return addr === undefined || addr.isLinkLocal ? `${addr ?? ''}%${device ?? ''}` : String(addr)
 }
@@ -40,7 +40,7 @@ export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** With which a session can be had, of those that it is to have. */
+/** The families of the session: of those that it is to carry, the ones for which this node has a next hop. */
 function familiesOf(peer: BgpPeer, { self, families }: RemoteContext): Family[] {
   const over = peer.addr?.family ?? 6
   return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))

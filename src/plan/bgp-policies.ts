@@ -1,4 +1,4 @@
-// Policies as the speaker has them: what an object leaves open is filled in, and what it does not say is said.
+// The speaker's policies: those of objects with prefixes in place of their sets of CIDRs, and the ones that hold where an object has none.
 import { type Prefix } from '#/lib/addr.ts'
 import { type PolicyRule, type RouteMatch, type RoutePolicy } from '#/model/bgp.ts'
 import { type CidrSet } from '#/model/bgp-limits.ts'
@@ -36,7 +36,10 @@ export function onlyOfNode(node: string, podCIDRs: readonly Prefix[]): RoutePoli
   }
 }
 
-/** Prefixes that the object names are a grant; a set is none: that a route is of the cluster gives it no right to more. */
+/**
+ * An accepting rule that names prefixes is a grant (PolicyRule.isGrant): somebody wants just these routes. A rule with a set of CIDRs is
+ * none: that a prefix is in the cluster CIDRs does not let it take packets from the node's own network.
+ */
 export function policyOf({ rules, otherwise }: PolicySpec, sets: CidrSets): RoutePolicy {
   return {
     rules: rules.flatMap(({ cidrSet, match, ...rule }): PolicyRule[] => {

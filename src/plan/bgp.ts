@@ -34,7 +34,7 @@ export type SpeakerPlan = {
   /** Absent: nobody wants this node to speak BGP. */
   readonly config?: SpeakerConfig
   readonly role: BgpRole
-  /** Those that the plan depends on: what is not among `secrets` is to be read, and planned again. */
+  /** The Secrets that the plan depends on: those that are missing in `secrets` have to be read, and the plan made again. */
   readonly wantedSecrets: readonly SecretRef[]
   readonly problems: readonly Problem[]
 }
@@ -55,7 +55,7 @@ function meshPasswordOf({ meshPassword, meshBlockedBecause }: BgpConfiguration, 
   return meshBlockedBecause === undefined ? passwordOf(meshPassword, secrets) : { blockedBecause: meshBlockedBecause }
 }
 
-/** Two of one id in an AS refuse each other (RFC 6286 section 2.2). */
+/** A problem for each node with the same router id: two routers of one AS with one id refuse each other (RFC 6286 section 2.2). */
 function twinsOf(self: BgpMember, routerId: Addr, others: readonly BgpMember[]): Problem[] {
   return others
     .filter((other) => routerIdOf(other).equals(routerId))
@@ -88,7 +88,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
       mesh.reflectors.has(node.name) || peersOf(node, input.peers).some(({ isReflectorClient }) => isReflectorClient),
   })
 
-  // who named a node's address in a BGPPeer has said more of that neighbour than the mesh knows
+  // a BGPPeer with the address of a node stands in place of the mesh's session with that node
   const named = new Set(planned.peers.map(({ addr }) => String(addr)))
   const peers = [...mesh.peers.filter(({ addr }) => !named.has(String(addr))), ...planned.peers]
   const isDrained = bgpNode?.isDrained === true

@@ -29,7 +29,7 @@ export function admitOther(route: LearnedRoute, context: GuardContext): Admissio
   const { prefix, isAllowed } = route
   if (prefix.length === 0 && !isAllowed) return refused(`it is a default route; ${howToAllow}`)
   for (const own of context.ownCIDRs) {
-    // what is wider takes nothing: this node's own routes are more specific
+    // a wider prefix takes no packets away: this node's own routes are more specific
     if (own.overlaps(prefix) && (!isAllowed || own.contains(prefix)))
       return refused(`it overlaps ${own}, a pod CIDR of this node`)
   }
@@ -37,7 +37,7 @@ export function admitOther(route: LearnedRoute, context: GuardContext): Admissio
   return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
 }
 
-/** A route to another node's pod CIDR: there packets to it go in any case, if not natively then through the tunnel. */
+/** A route to another node's pod CIDR, which need not lie in the cluster CIDRs: packets to it leave this node in any case. */
 export function admitPodCIDR(route: LearnedRoute, context: Pick<GuardContext, 'connected'>): Admission {
   const reason = route.isAllowed ? undefined : whyNotNodeNetwork(route.prefix, context)
   return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
@@ -57,7 +57,7 @@ function whyNotNodeNetwork(prefix: Prefix, { connected }: Pick<GuardContext, 'co
   return hit && `it overlaps ${hit.prefix}, the network of the nodes on ${hit.device}`
 }
 
-/** With those of the next hops that this node can send to. */
+/** Admits the route with those of its next hops that this node can send to; refuses it when there are none. */
 function resolve({ prefix, nextHops }: LearnedRoute, { connected }: Pick<GuardContext, 'connected'>): Admission {
   const hops = nextHops.map((hop) => resolveHop(prefix, hop, connected))
   const usable = hops.filter((hop) => typeof hop !== 'string')

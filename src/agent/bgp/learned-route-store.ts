@@ -4,11 +4,11 @@ import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 export class LearnedRouteStore {
   readonly #routes = new Map<string, LearnedRoute>()
   readonly #changed = new Map<string, LearnedRouteChange>()
-  /** Told by a speaker that is gone, and not yet by the one that came after it. */
+  /** Prefixes of routes that an earlier speaker told of, and the present one has not told of yet. */
   #unconfirmed = new Set<string>()
   #isReady = false
 
-  /** Whether these are all there are: before that, nothing may be swept that BGP could have made. */
+  /** Whether the speaker has told all that its neighbours have. Before that, no route that BGP could have made may leave the kernel. */
   get isReady(): boolean {
     return this.#isReady
   }
@@ -27,7 +27,7 @@ export class LearnedRouteStore {
     }
   }
 
-  /** Another speaker begins from nothing: what there is stays until that one has told all that it learns. */
+  /** A new speaker starts, and knows no routes yet: those that are held here stay until it has told all that it learns. */
   beginAnew(): void {
     this.#unconfirmed = new Set(this.#routes.keys())
   }
@@ -38,7 +38,7 @@ export class LearnedRouteStore {
     this.take(lost.map(({ prefix }) => ({ prefix, route: undefined })))
   }
 
-  /** Nothing is learned any more, and nothing will be. */
+  /** This node speaks no BGP any more: all routes go. */
   clear(): void {
     this.take([...this.#routes.values()].map(({ prefix }) => ({ prefix, route: undefined })))
   }

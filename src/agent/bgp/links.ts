@@ -21,7 +21,7 @@ export class Links implements Disposable {
     try {
       return this.#addrsBeside(localAddr, device)
     } catch (error) {
-      // a session without them has next hops of its own family alone
+      // without these addresses the session can still tell of routes of its own address family
       this.#log.warn('the addresses of this node cannot be read', { error: messageOf(error) })
       return []
     }

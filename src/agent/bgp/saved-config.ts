@@ -10,7 +10,7 @@ export const savedConfigName = 'bgp-speaker.json'
 
 export class SavedConfig {
   readonly #path: string
-  /** What is known to stand there, undefined where nothing does; absent: it may be an earlier agent's. */
+  /** What this process wrote last; `text` undefined: it removed the file. Absent: the file is as an earlier agent left it. */
   #written: { readonly text: string | undefined } | undefined
 
   constructor(runDir: string) {

@@ -10,11 +10,11 @@ import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type Secrets, type SecretState } from '#/plan/bgp-passwords.ts'
 
-/** Thousands of agents read the same Secret. */
+/** How often a Secret that was found is read again; not more often, because thousands of agents read the same one. */
 const rereadMs = 300_000
-/** What keeps a session down is wanted sooner. */
+/** How often one that was not found is: it keeps a session down. */
 const retryMs = 15_000
-/** Both are stretched by up to this part of them. */
+/** Both times are made longer by up to this part of them, at random, so that agents do not read at the same moment. */
 const jitter = 0.2
 
 export type SecretReaderDeps = {

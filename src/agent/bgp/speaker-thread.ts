@@ -100,7 +100,7 @@ export class SpeakerThread {
   }
 
   #take(message: FromSpeaker): void {
-    // whoever has ended it has let go of its routes
+    // whoever ended the thread does not hold its routes any more
     if (this.#isStopping && (message.kind === 'routes' || message.kind === 'ready')) return
     switch (message.kind) {
       case 'routes':
@@ -137,7 +137,7 @@ export class SpeakerThread {
     this.#waiting.clear()
     if (this.#isStopping) return
     this.#isStopping = true
-    // what is left of it has sessions, and the port that the next one needs
+    // a thread that failed may still have sessions, and the port that the next one needs
     void this.#worker.terminate()
     this.#deps.onFailure(error)
   }

@@ -10,7 +10,7 @@ import { type Importer } from './import.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Path, type PathSource, type Received } from './path.ts'
 
-/** Sets of attributes of the current epoch that are known again when they come again in another UPDATE. */
+/** How many sets of attributes are remembered, so that another UPDATE with the same ones shares their object. */
 const maxRecent = 512
 
 export class AdjRibIn implements PathSource {
@@ -19,9 +19,9 @@ export class AdjRibIn implements PathSource {
   importer: Importer
   isClient: boolean
   staleBefore = 0
-  /** What is older is being removed; undefined when that is done. */
+  /** Routes of earlier epochs than this are being removed; undefined: none are. */
   removing: number | undefined
-  /** Since when a refresh of the peer is under way. */
+  /** The epoch in which the peer began to answer a refresh; undefined: it answers none. */
   refreshFrom: number | undefined
   #epoch = 1
   #accepted = 0
@@ -55,7 +55,7 @@ export class AdjRibIn implements PathSource {
     return ++this.#epoch
   }
 
-  /** The same object for the same attributes, mostly. */
+  /** What came with these attributes: the same object as for an UPDATE before with the same ones, while that is remembered. */
   receivedOf(neighbour: Neighbour, attributes: PathAttributes, nextHop: PathNextHop): Received {
     const last = this.#last
     if (

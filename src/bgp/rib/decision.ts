@@ -132,7 +132,7 @@ export function select(paths: readonly Path[], options: DecisionOptions): Select
   const equal = qualities.reduce(passing, reachableOf(paths, options.subnets))
   const first = best(equal)
   const multipath = [first]
-  // one that would be allowed only by chance must not get into the way of one that is
+  // one route has one isAllowed: a path that a policy grants is not used together with one that no policy grants
   let others = equal.filter(
     (path) =>
       path !== first && path.isAllowed === first.isAllowed && (options.multipathRelax || sameAsPath(path, first)),

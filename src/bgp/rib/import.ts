@@ -87,7 +87,7 @@ function refusedFirstAsn(
   return `the AS path begins with ${first ?? 'no AS'}, not with the peer's AS ${remoteAsn} (RFC 4271 section 6.3)`
 }
 
-/** What can be told without asking the kernel. */
+/** Next hops that cannot be used, as far as that shows without asking the kernel. */
 function refusedNextHop(
   { addr, linkLocal }: Received['nextHop'],
   neighbour: Received['neighbour'],

@@ -11,7 +11,7 @@ import { NlriMap } from './nlri-map.ts'
 import { type Outbound } from './outbound.ts'
 import { advertisedStatus, notAdvertised, pathStatuses } from './status.ts'
 
-/** So many prefixes are looked at, or paths found, for a piece. */
+/** A piece ends when so many prefixes were looked at, or so many paths found. */
 const pieceSize = 16
 
 /** Pieces of a list. */
@@ -41,10 +41,10 @@ export class Listing {
   /** Each prefix that there are paths to, of a neighbour or of all, once; undefined where one has had its turn. */
   *#prefixes(family: Family, peer: string | undefined): Generator<Nlri | undefined, void, void> {
     const { locRib, inbound } = this.#deps
-    // of a neighbour all is in its own table, of our own routes nothing in any
+    // a neighbour's paths are all in its own table; our own routes are in no table but the Loc-RIB
     const tables = [...inbound.peers].filter(({ name }) => peer === undefined || name === peer)
     const hasOthers = peer === undefined || peer === ownPathPeer
-    // what is taken or refused, comes or goes meanwhile may stand in several of them
+    // a prefix can be in several of these sources, and must be told once
     const seen = new NlriMap<object>()
     const sources = [
       ...(hasOthers ? [locRib.destinations(family)] : []),

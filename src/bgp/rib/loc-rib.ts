@@ -9,7 +9,7 @@ import { type Forwarding, type Path } from './path.ts'
 export class Destination {
   readonly nlri: Nlri
   readonly family: Family
-  /** Never changed in place: destinations with one path share the list. */
+  /** A new list for each change: destinations with one path share theirs. */
   paths: readonly Path[] = []
   /** What the kernel's side was told. */
   told: Forwarding | undefined

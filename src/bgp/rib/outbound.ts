@@ -35,7 +35,7 @@ export type OutboundDeps = {
   readonly nowMs: () => number
 }
 
-/** Of whom this is the reflector: it concerns all groups to whom routes of these are advertised. */
+/** The clients of this reflector, as a key. Their routes are told to clients and others alike, so a change concerns all groups. */
 function clientsKey({ peers }: SpeakerConfig): string {
   return JSON.stringify(peers.filter((peer) => peer.isReflectorClient).map(({ name }) => name))
 }
@@ -45,7 +45,7 @@ export class Outbound {
   #config: SpeakerConfig
   #peers: ReadonlyMap<string, PeerConfig>
   #clientsKey: string
-  /** Groups of an earlier one have told what is no longer so. */
+  /** Counts changes of who is a client: groups made before such a change have told by other rules, and are left for new ones. */
   #generation = 0
   readonly #groups = new Map<string, UpdateGroup>()
   #nextGroup = 0
@@ -231,12 +231,12 @@ export class Outbound {
     return move()
   }
 
-  /** What has been decided on a prefix. */
+  /** A prefix was decided on; `best` undefined: there is no path to it any more. */
   offer(family: Family, nlri: Nlri, best: Path | undefined): void {
     for (const group of this.#groups.values()) if (group.rules.settings.family === family) group.offer(nlri, best)
   }
 
-  /** Returns whether there is more that somebody could take. */
+  /** Returns whether there is more to write to a neighbour that is not behind. */
   write(isOver: () => boolean): boolean {
     this.#beginRefreshes()
     const hasMore = this.#writeGroups(isOver)

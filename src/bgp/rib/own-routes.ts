@@ -19,7 +19,7 @@ export class OwnRoutes {
     this.#locRib = locRib
   }
 
-  /** These and no others. */
+  /** Makes these the routes of our own; others that were are so no more. */
   set(originated: readonly OriginatedRoute[]): void {
     const paths = new Map<string, Path>()
     const routes = new Map<string, Own>()

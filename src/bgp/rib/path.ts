@@ -92,7 +92,7 @@ function sameNextHop(one: PathNextHop, other: PathNextHop): boolean {
     : one.linkLocal.equals(other.linkLocal)
 }
 
-/** Whether whoever is told of one would be told the same of the other: a session that came back brings what was there before. */
+/** Whether neighbours would be told the same of both: when a session comes back with the paths of before, nobody is told again. */
 export function isAlike(one: Path, other: Path): boolean {
   if (one === other) return true
   const [a, b] = [one.received, other.received]

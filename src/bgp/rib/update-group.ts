@@ -21,7 +21,7 @@ type Closing = {
 const none = new Uint8Array(0)
 
 export class Member {
-  /** Whose routes it does not get: its own. */
+  /** The member's own routes: these it is not told. */
   readonly source: PathSource
   readonly link: Link
   closing: Closing | undefined

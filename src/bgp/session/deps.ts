@@ -1,4 +1,4 @@
-// What a speaker's sessions need from outside, and nothing of it is bound to sockets, real time or a node.
+// What a speaker's sessions need from outside: interfaces, so that tests run them without sockets, real time or a node.
 import { type Addr } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type BfdSettings, type PeerStatus } from '#/model/bgp.ts'

@@ -5,7 +5,7 @@ export type RetryReason = Extract<FsmAction, { kind: 'startRetry' }>['after']
 
 /** A peer whose OPENs are refused is asked at least so often: somebody may have mended it. */
 const longestBackOffMs = 120_000
-/** After a session that had lasted. */
+/** The pause after a session that had lasted longer than the usual pause. */
 const soonMs = 1_000
 
 export class Retry {
