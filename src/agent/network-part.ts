@@ -6,10 +6,12 @@ import { watchKernel } from '#/kernel/notifications.ts'
 import { type Latest, Signal } from '#/lib/signal.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type NetworkSettings } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type OnChanges } from '#/reconcile/reconciler.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { type DirtySet } from './network/dirty-set.ts'
+import { KernelWatch } from './network/kernel-watch.ts'
 import { NotificationReader } from './network/notification-reader.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
@@ -41,7 +43,8 @@ export class NetworkPart implements AsyncDisposable {
   readonly changed = new Signal<Parameters<OnChanges>>()
   /** The kernel has what changed nodes ask for, so long after the first of them changed. */
   readonly nodesDone = new Signal<{ readonly durationMs: number }>()
-  #kernelWatch: Disposable | undefined
+  readonly #kernelWatch: KernelWatch
+  #passError: string | undefined
 
   constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
     this.#deps = deps
@@ -66,25 +69,51 @@ export class NetworkPart implements AsyncDisposable {
       onResync: () => dirt.markEverything(),
       log,
     })
+    this.#kernelWatch = new KernelWatch({
+      open: (onEnd) => this.#openWatch(onEnd),
+      onReopened: () => {
+        dirt.markEverything()
+        this.#loop.trigger('soon')
+      },
+      log,
+    })
     wake.subscribe((urgency) => this.#loop.trigger(urgency))
   }
 
   /** From now on what changes in the kernel causes passes. */
   watch(): void {
-    const { dirt, netlink, pods, log } = this.#deps
+    this.#kernelWatch.start()
+  }
+
+  #openWatch(onEnd: (error: unknown) => void): Disposable {
+    const { dirt, netlink, pods } = this.#deps
     const reader = new NotificationReader(dirt, {
       wantsRoute: (prefix) => this.keeper.wantsRoute(prefix),
       leadsOver: (device) => this.keeper.leadsOver(device),
     })
-    this.#kernelWatch = watchKernel(
+    const watch = watchKernel(
       new Set([...pods.portIds, ...this.keeper.portIds]),
       (notification) => {
         const urgency = reader.read(notification)
         if (urgency) this.#loop.trigger(urgency)
       },
-      (error) => log.error('kernel notifications ended; the resync timer goes on', { error: messageOf(error) }),
+      onEnd,
     )
     reader.learn(listLinks(netlink))
+    return watch
+  }
+
+  /** Why the last pass ended before it had looked at everything; undefined when it did not. What was found before may be old then. */
+  get passError(): string | undefined {
+    return this.#passError
+  }
+
+  /** What is wrong with the network of this node, and with this agent's view of it. */
+  get problems(): readonly Problem[] {
+    const { lost } = this.#kernelWatch
+    return lost === undefined
+      ? this.keeper.problems
+      : [...this.keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
   }
 
   /** A pass at once; resolves when it is over, whatever came of it. */
@@ -106,14 +135,18 @@ export class NetworkPart implements AsyncDisposable {
       bgp.keeper.takeSubnets(this.keeper.subnets)
       const state = pods.network
       if (state.kind === 'there') await pods.refresh(state.network)
+      this.#passError = undefined
       return report
+    } catch (error) {
+      this.#passError = messageOf(error)
+      throw error
     } finally {
       this.passEnded.emit({ durationMs: performance.now() - startedMs })
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#kernelWatch?.[Symbol.dispose]()
+    this.#kernelWatch[Symbol.dispose]()
     await this.#loop[Symbol.asyncDispose]()
     this.keeper[Symbol.dispose]()
   }

@@ -23,7 +23,7 @@ import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts
 import { Ipam } from './endpoints/ipam.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
-import { type Readiness, type Refusal } from './report/readiness.ts'
+import { type Readiness, type AddRefusal } from './report/readiness.ts'
 
 export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
 
@@ -109,7 +109,7 @@ export class PodsPart implements AsyncDisposable {
   }
 
   /** Why an ADD would be refused now for want of addresses or of a place to note them. */
-  get shortage(): Refusal | undefined {
+  get shortage(): AddRefusal | undefined {
     const state = this.network
     return state.kind === 'there' ? this.#handler.shortage(state.network) : undefined
   }

@@ -109,6 +109,7 @@ export class ReportingPart implements AsyncDisposable {
       failures,
       isolation,
       untoldRouting,
+      passError: network.passError,
       problems: this.problems,
     })
   }
@@ -118,7 +119,7 @@ export class ReportingPart implements AsyncDisposable {
     const { cluster, network, bgp } = this.#deps
     return oneOfEach([
       ...settingProblems(this.#config),
-      ...network.keeper.problems,
+      ...network.problems,
       ...cluster.problems,
       ...bgp.keeper.problems,
       ...(this.#cniInstaller?.problems ?? []),

@@ -10,12 +10,7 @@ import { print, printJson, tableWidth } from './output.ts'
 import { problemLines } from './problem-lines.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
-  return (
-    value !== undefined &&
-    value.readiness.state === 'ready' &&
-    value.objects.every(({ state }) => state === 'done') &&
-    value.problems.length === 0
-  )
+  return value?.readiness.state === 'ready'
 }
 
 function readinessText({ readiness: { state, reasons } }: AgentStatus): string {

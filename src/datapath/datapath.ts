@@ -1,11 +1,12 @@
 // What a datapath of pods does: the one seam between "a pod has these addresses" and the devices that carry its packets.
 // docs/datapath.md tells how a datapath is added, and how one is changed under pods that run.
 import { type Link } from '#/kernel/links.ts'
-import { type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
+import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
@@ -47,15 +48,13 @@ export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
 }
 
-/** How the host's end of a pod's veth hangs on the node, which the reconciler keeps that way. All of it is about devices by name. */
+/** How the host ends of pods' veths hang on the node now, and how one is brought to hang as it should. */
 export type HostSide = {
   /** Why no pod's device can be brought into order now; undefined when it can. */
-  obstacle(links: ReadonlyMap<string, Link>): string | undefined
-  isAttached(device: Link, links: ReadonlyMap<string, Link>): boolean
-  attach(
-    device: { readonly name: string; readonly pod: string },
-    links: ReadonlyMap<string, Link>,
-  ): readonly Operation[]
+  readonly obstacle: string | undefined
+  isAttached(device: Link): boolean
+  /** The change whose key is the device; its work may be a call, such as to load a program. `pod` is "namespace/name". */
+  attach(device: { readonly name: string; readonly pod: string }): Change
 }
 
 /** One datapath at work on this node. Each call is about one pod and runs from start to end within one turn of the event loop. */
@@ -85,7 +84,8 @@ export type DatapathDeps = {
 /** A datapath as the registry knows it: nothing is open yet. */
 export type DatapathKind = PlannedDatapath & {
   readonly name: DatapathName
-  readonly hostSide: HostSide
+  /** Reads from the kernel, once for all pods, what the host side of its pods depends on. `links` are all devices by name. */
+  readonly hostSide: (netlink: Netlink, links: ReadonlyMap<string, Link>) => HostSide | Promise<HostSide>
   /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
   readonly tryOut: (netlink: Netlink) => void
   /** What a kernel that cannot lacks, by the names of its configuration. */

@@ -1,17 +1,20 @@
 // Pod veths on the host, whichever datapath they hang on. CNI ADD makes them; here they are kept attached, made anew when somebody
 // deleted them, and those of no pod are removed. Ownership: their names (model/names.ts).
-import { type Link, linkDelete, listLinks } from '#/kernel/links.ts'
+import { linkDelete, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { isPodDevice } from '#/model/names.ts'
-import { type DesiredNetwork } from '#/model/network.ts'
-import { type Change, compareByKey, type Comparison, type Driver } from '#/reconcile/driver.ts'
+import { type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
+import { type Change, changeOf, type Comparison, type Driver } from '#/reconcile/driver.ts'
+import { type Failure } from '#/reconcile/status.ts'
+import { type DatapathName } from '#/model/datapath.ts'
+import { type HostSide } from './datapath.ts'
 import { datapathKinds } from './registry.ts'
 
 /** What the driver asks about pods, at the very moment: an ADD or DEL may have come since the plan was drawn. */
 export type PodPorts = {
   readonly isInUse: (port: string) => boolean
   /** Makes the veth of a pod anew that somebody deleted; throws what keeps it from that. */
-  readonly rewire: (port: string) => void
+  readonly rewire: (port: string) => void | Promise<void>
 }
 
 export class PortDriver implements Driver {
@@ -24,40 +27,38 @@ export class PortDriver implements Driver {
     this.#pods = pods
   }
 
-  compare({ ports }: DesiredNetwork): Comparison {
+  async compare({ ports }: DesiredNetwork): Promise<Comparison> {
+    // pods and devices of one moment: an ADD that comes later is not judged by devices of before
+    const desired = ports.filter(({ name }) => this.#pods.isInUse(name))
     const all = listLinks(this.#netlink)
     const links = new Map(all.map((link) => [link.name, link]))
-    const actual = all.filter(({ name, kind }) => kind === 'veth' && isPodDevice(name))
-    const desired = ports.filter(({ name }) => this.#pods.isInUse(name))
-    const isPresent = ({ name }: { name: string }): boolean => links.get(name)?.kind === 'veth'
-    const comparison = compareByKey({
-      desired: new Map(desired.filter(isPresent).map((port) => [port.name, port])),
-      actual: new Map(actual.map((link) => [link.name, link])),
-      same: ({ datapath }, link: Link) => datapathKinds[datapath].hostSide.isAttached(link, links),
-      add: (port) => datapathKinds[port.datapath].hostSide.attach(port, links),
-      remove: ({ name }) => [linkDelete(name)],
-      obstacle: ({ datapath }) => {
-        const message = datapathKinds[datapath].hostSide.obstacle(links)
-        return message === undefined ? undefined : { message }
-      },
-    })
-    const rewired = desired
-      .filter((port) => !isPresent(port))
-      .map(({ name, pod }): Change => ({
-        verb: 'add',
-        key: name,
-        commands: [`# make ${name}, the veth of pod ${pod}, anew`],
-        work: { call: () => this.#pods.rewire(name) },
-      }))
-    return {
-      ...comparison,
-      keys: desired.map(({ name }) => name),
-      changes: [...comparison.changes, ...rewired],
-      leftovers: comparison.leftovers
-        .filter(({ key }) => !this.#pods.isInUse(key))
-        // an ADD may have made it a pod's between now and then
-        .map((removal) => ({ ...removal, work: { call: () => this.#removeUnused(removal.key) } })),
+    const sides = new Map<DatapathName, HostSide>()
+    for (const name of new Set(desired.map(({ datapath }) => datapath)))
+      sides.set(name, await datapathKinds[name].hostSide(this.#netlink, links))
+    const changes: Change[] = []
+    const failures = new Map<string, Failure>()
+    for (const port of desired) {
+      const side = sides.get(port.datapath)!
+      const device = links.get(port.name)
+      if (device?.kind !== 'veth') changes.push(this.#rewiring(port))
+      else if (side.isAttached(device)) continue
+      else if (side.obstacle !== undefined) failures.set(port.name, { message: side.obstacle })
+      else changes.push(side.attach(port))
     }
+    const leftovers = all
+      .filter(({ name, kind }) => kind === 'veth' && isPodDevice(name) && !this.#pods.isInUse(name))
+      .map(({ name }) => this.#removal(name))
+    return { keys: desired.map(({ name }) => name), changes, leftovers, failures }
+  }
+
+  #rewiring({ name, pod }: DesiredPort): Change {
+    const commands = [`# make ${name}, the veth of pod ${pod}, anew`]
+    return { verb: 'add', key: name, commands, work: { call: () => this.#pods.rewire(name) } }
+  }
+
+  #removal(name: string): Change {
+    // an ADD may have made it a pod's between now and then
+    return { ...changeOf('delete', name, [linkDelete(name)]), work: { call: () => this.#removeUnused(name) } }
   }
 
   #removeUnused(port: string): void {

@@ -337,6 +337,20 @@ export const problemCatalogue = {
     how: 'the error with which its thread ended',
     remedy: 'mend what the error names; if it names nothing outside of Causeway, report it',
   },
+  CW9003: {
+    title: 'The agent cannot bring the network up to date',
+    about: 'node',
+    how: 'the error with which the last pass over the network ended',
+    remedy:
+      'mend what the error names (memory, file descriptors, what the kernel refused to read); the agent tries again by itself, and the node forwards as it did before',
+  },
+  CW9004: {
+    title: "The kernel's changes are not told",
+    about: 'agent',
+    how: "the error with which the agent's watch on kernel notifications ended",
+    remedy:
+      'mend what the error names (memory, file descriptors); the agent opens the watch again by itself, and compares everything once a minute meanwhile',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>
 
 export type ProblemCode = keyof typeof problemCatalogue

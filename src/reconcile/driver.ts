@@ -11,7 +11,7 @@ import { type Failure } from './status.ts'
 export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void | Promise<void> }
 
 /** The errno's name and the words of the kernel. */
-export type Refusal = { readonly code: string | undefined; readonly message: string }
+export type KernelRefusal = { readonly code: string | undefined; readonly message: string }
 
 export type Change = {
   readonly verb: 'add' | 'change' | 'delete'
@@ -25,7 +25,7 @@ export type Change = {
   /** Told when it has been carried out. */
   readonly done?: () => void
   /** What a refusal means and what to do; without it, or when it has nothing to say, the kernel's words are told. */
-  readonly explain?: (error: Refusal) => Failure | undefined
+  readonly explain?: (error: KernelRefusal) => Failure | undefined
 }
 
 export type Comparison = {
@@ -75,7 +75,7 @@ export type Shape<D, A> = {
   readonly remove: (actual: A) => readonly Operation[]
   /** Why an object cannot be made now, or undefined. */
   readonly obstacle?: (desired: D) => Failure | undefined
-  readonly explain?: (desired: D, error: Refusal) => Failure | undefined
+  readonly explain?: (desired: D, error: KernelRefusal) => Failure | undefined
 }
 
 export function changeOf(
@@ -108,7 +108,7 @@ export function compareByKey<D, A>(shape: Shape<D, A>): Comparison {
       failures.set(key, obstacle)
       continue
     }
-    const more = explain ? { explain: (error: Refusal) => explain(desired, error) } : {}
+    const more = explain ? { explain: (error: KernelRefusal) => explain(desired, error) } : {}
     changes.push(
       actual === undefined
         ? changeOf('add', key, shape.add(desired), more)

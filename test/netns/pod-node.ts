@@ -128,6 +128,7 @@ export class PodNode implements Disposable {
                 ],
           isolation: undefined,
           untoldRouting: undefined,
+          passError: undefined,
           problems: [],
         }),
       () => this.nowMs,

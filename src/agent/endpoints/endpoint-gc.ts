@@ -12,11 +12,11 @@ import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
 
 export type GcTimes = {
   readonly intervalMs: number
-  /** From the first sight of a leaked endpoint to its release. No less than the time the CNI plugin waits for an answer. */
+  /** From the first sight of a leaked endpoint to its release. Longer than the CNI plugin waits for an answer to ADD (60 s). */
   readonly graceMs: number
 }
 
-export const defaultGcTimes: GcTimes = { intervalMs: 30_000, graceMs: 60_000 }
+export const defaultGcTimes: GcTimes = { intervalMs: 30_000, graceMs: 90_000 }
 
 export type GcDeps = {
   readonly netlink: Netlink

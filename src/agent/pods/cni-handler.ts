@@ -18,7 +18,7 @@ import { type Claim, type Endpoint, type EndpointStore, type Reservation } from 
 import { StateError } from '../endpoints/state-file.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { readPodRequest } from './pod-request.ts'
-import { type Refusal } from '../report/readiness.ts'
+import { type AddRefusal } from '../report/readiness.ts'
 
 export type CniHandlerDeps = {
   readonly store: EndpointStore
@@ -59,7 +59,7 @@ function isExpected(error: unknown): boolean {
 }
 
 /** Why the CIDRs of a family have no address left, and what to do. */
-function exhaustion(cidrs: readonly Prefix[]): Refusal {
+function exhaustion(cidrs: readonly Prefix[]): AddRefusal {
   const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
   if (small.length === cidrs.length)
     return { msg: small.map(({ message, remedy }) => `${message}; ${remedy}`).join('; '), details: '' }
@@ -272,7 +272,7 @@ export class CniHandler {
   }
 
   /** Why no ADD can be given an address, though there is a pod network; undefined when one can. */
-  shortage({ podCIDRs }: PodNetwork): Refusal | undefined {
+  shortage({ podCIDRs }: PodNetwork): AddRefusal | undefined {
     const unwritable = this.#store.trouble()
     if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
     for (const [, cidrs] of byFamily(podCIDRs))

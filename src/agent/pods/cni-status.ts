@@ -2,10 +2,7 @@
 // ready, and its pods are driven away after some minutes.
 import { problemText } from '#/model/problems.ts'
 import { type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
-import { type Readiness } from '../report/readiness.ts'
-
-/** A pass that fails and succeeds half a second later is no news; what keeps ADD from being served is told at once. */
-const lastingMs = 10_000
+import { lastingTroubleMs, type Readiness } from '../report/readiness.ts'
 
 const ok: CniReply = { kind: 'ok' }
 
@@ -39,7 +36,7 @@ export class CniStatus {
       return ok
     }
     this.#troubledSinceMs ??= this.#nowMs()
-    if (this.#nowMs() - this.#troubledSinceMs < lastingMs) return ok
+    if (this.#nowMs() - this.#troubledSinceMs < lastingTroubleMs) return ok
     const details = reasons.map(problemText).join('\n')
     return error(CniErrorCode.limitedConnectivity, 'pods of this node may not reach all others', details)
   }

@@ -21,9 +21,9 @@ import { listenOn } from '../unix-socket.ts'
 import { errorCode } from '#/lib/error-code.ts'
 
 /** Why there is no answer, as plain text that ends with a newline. */
-export type Refusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 500 | 503; readonly body: string }
+export type HttpRefusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 500 | 503; readonly body: string }
 /** A text is sent as plain text, anything else as JSON. */
-export type Answer<T> = { readonly status: 200; readonly body: T } | Refusal
+export type Answer<T> = { readonly status: 200; readonly body: T } | HttpRefusal
 /** JSON that is too long to be made at once: sent piece by piece, as fast as it is read. */
 export type LongAnswer = { readonly status: 200; readonly json: AsyncIterable<string> }
 
@@ -54,7 +54,7 @@ const bodyLimitBytes = 64 << 10
 const stalledMs = 60_000
 
 /** The body, or the answer to one that is too long. */
-async function readBody(request: IncomingMessage): Promise<string | Refusal> {
+async function readBody(request: IncomingMessage): Promise<string | HttpRefusal> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -165,7 +165,7 @@ export class AgentApi {
     return this.#checked(operation, await handler(params.value))
   }
 
-  #unknown(path: string): Refusal {
+  #unknown(path: string): HttpRefusal {
     const there = operationNames.filter((name) => this.#handlers[name]).map((name) => operationOf(name).path)
     return { status: 404, body: `${unknownOperation}${path}; there is ${there.join(', ')}\n` }
   }

@@ -3,12 +3,11 @@
 import { systemClock } from '#/cluster/clock.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
 import { type Condition, conditionOf, type KubeNode, networkUnavailable } from '#/model/kubernetes.ts'
+import { lastingTroubleMs } from './readiness.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
 /** Of the condition while the network was set up and is not as it should be. */
 export const networkTroubleReason = 'CausewayIsNotReady'
-/** A node is called unavailable only after this time: a pass that fails and succeeds half a second later is no news. */
-const unavailableAfterMs = 10_000
 /** As long as describe shows it whole on a screen. */
 const maxMessageLength = 512
 
@@ -37,7 +36,7 @@ export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
       // a strategic patch merges conditions by type: those of the kubelet stay as they are
       type: 'strategic',
       body: { status: { conditions: [condition] } },
-      afterMs: troubledSinceMs === undefined ? 0 : troubledSinceMs + unavailableAfterMs - nowMs,
+      afterMs: troubledSinceMs === undefined ? 0 : troubledSinceMs + lastingTroubleMs - nowMs,
       fields: { [networkUnavailable]: wanted.status, reason: wanted.reason },
     }
   }

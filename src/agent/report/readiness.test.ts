@@ -15,6 +15,7 @@ const facts = (more: Partial<ReadinessFacts> = {}): ReadinessFacts => ({
   failures: [],
   isolation: undefined,
   untoldRouting: undefined,
+  passError: undefined,
   problems: [],
   ...more,
 })
@@ -31,8 +32,11 @@ const stateWith = (more: Partial<ReadinessFacts>) => readinessOf(facts(more)).st
 test('a failed object counts as its kind says', () => {
   assert.equal(stateWith({}), 'ready')
   for (const kind of Object.keys(objectKinds) as ObjectKind[]) {
-    const expected = { unready: 'not ready', degraded: 'ready with problems', pod: 'ready' }[objectKinds[kind].node]
-    assert.equal(stateWith({ failures: [failed(kind)] }), expected, kind)
+    const expected = objectKinds[kind].node === 'unready' ? 'not ready' : 'ready with problems'
+    const readiness = readinessOf(facts({ failures: [failed(kind)] }))
+    assert.equal(readiness.state, expected, kind)
+    // a pod's own trouble is no reason to send none to this node
+    assert.equal(readiness.failures.length, objectKinds[kind].node === 'pod' ? 0 : 1, kind)
   }
 })
 
@@ -45,6 +49,7 @@ test('a problem leaves the node ready, a node that is cut off or has no addresse
   assert.equal(stateWith({ problems: [problem('CW1201', 'node/node-2', 'no address')] }), 'ready with problems')
   assert.equal(stateWith({ isolation: 'no route to another node can be made' }), 'not ready')
   assert.equal(stateWith({ untoldRouting: 'its Node object does not say yet' }), 'not ready')
+  assert.match(unreadiness(readinessOf(facts({ passError: 'ENOMEM' }))) ?? '', /^CW9003 node\/node-1: ENOMEM; remedy: /)
   const readiness = readinessOf(facts({ shortage: { msg: 'exhausted', details: 'delete pods' } }))
   assert.equal(readiness.state, 'not ready')
   assert.match(unreadiness(readiness) ?? '', /^CW3110 node\/node-1: exhausted: delete pods; remedy: /)

@@ -18,24 +18,32 @@ export type Readiness = {
   /** Why it is not ready; none when it is. */
   readonly reasons: readonly Problem[]
   /** Why an ADD is refused now, and what to do; undefined when one is served. It is among the reasons. */
-  readonly refusal: Refusal | undefined
+  readonly refusal: AddRefusal | undefined
   /** Kernel objects that are not as they should be, but for a pod's own, a line each: pods may not reach all others. */
   readonly failures: readonly string[]
 }
 
-export type Refusal = { readonly msg: string; readonly details: string }
+export type AddRefusal = { readonly msg: string; readonly details: string }
+
+/**
+ * The Node condition and STATUS of CNI, by which nodes are emptied, tell trouble only when it has lasted so long: a pass that fails and
+ * succeeds half a second later is no news.
+ */
+export const lastingTroubleMs = 10_000
 
 export type ReadinessFacts = {
   readonly nodeName: string
   readonly podNetwork: PodNetworkState
   /** Why no address can be given though there is a pod network. */
-  readonly shortage: Refusal | undefined
+  readonly shortage: AddRefusal | undefined
   /** Kernel objects in error. */
   readonly failures: readonly ObjectStatus[]
   /** Why no other node is reached from here. */
   readonly isolation: string | undefined
   /** Why others may take this node for another than it is. */
   readonly untoldRouting: string | undefined
+  /** Why the last pass over the network ended early: what is known of the kernel then is what an earlier pass found. */
+  readonly passError: string | undefined
   /** All that is told, of whatever part. */
   readonly problems: readonly Problem[]
 }
@@ -49,12 +57,12 @@ function lineOf({ kind, key, message = '', remedy }: ObjectStatus): string {
   return [`${kind} ${key}: ${message}`, remedy].filter(Boolean).join('; remedy: ')
 }
 
-function textOf({ msg, details }: Refusal): string {
+function textOf({ msg, details }: AddRefusal): string {
   return [msg, details].filter(Boolean).join(': ')
 }
 
 export function readinessOf(facts: ReadinessFacts): Readiness {
-  const { nodeName, podNetwork, shortage, failures, isolation, untoldRouting, problems } = facts
+  const { nodeName, podNetwork, shortage, failures, isolation, untoldRouting, passError, problems } = facts
   const object = `node/${nodeName}`
   const refusal =
     podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage
@@ -64,10 +72,11 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
       : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
     ...failures.filter(isOfNode).flatMap((status) => problemOfObject(status) ?? []),
     ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
+    ...(passError === undefined ? [] : [problem('CW9003', object, passError)]),
     ...(untoldRouting === undefined ? [] : [problem('CW1206', object, untoldRouting)]),
   ]
   const lines = failures.filter(({ kind }) => objectKinds[kind].node !== 'pod').map(lineOf)
-  const isTroubled = problems.length > 0 || lines.length > 0
+  const isTroubled = problems.length > 0 || failures.length > 0
   const state = reasons.length > 0 ? 'not ready' : isTroubled ? 'ready with problems' : 'ready'
   return { state, reasons, refusal, failures: lines }
 }

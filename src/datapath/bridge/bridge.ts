@@ -6,6 +6,7 @@ import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
 import { deviceMac } from '#/model/names.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
+import { changeOf } from '#/reconcile/driver.ts'
 import { Netns } from '#/sys/netns.ts'
 import { faultsOf } from '../check.ts'
 import {
@@ -70,12 +71,14 @@ function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
   return faults
 }
 
-const hostSide: HostSide = {
-  obstacle: (links) => (links.has(bridgeName) ? undefined : `bridge ${bridgeName} is missing`),
-  isAttached: (device, links) =>
-    device.isUp && device.hairpin === true && device.master === links.get(bridgeName)?.index,
-  attach: ({ name, pod }, links) =>
-    bridgePortSet(name, pod, { name: bridgeName, index: links.get(bridgeName)?.index ?? 0 }),
+/** What a port is attached to can be seen on the devices themselves. */
+function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
+  const index = links.get(bridgeName)?.index ?? 0
+  return {
+    obstacle: links.has(bridgeName) ? undefined : `bridge ${bridgeName} is missing`,
+    isAttached: (device) => device.isUp && device.hairpin === true && device.master === index,
+    attach: ({ name, pod }) => changeOf('change', name, bridgePortSet(name, pod, { name: bridgeName, index })),
+  }
 }
 
 function openBridge({ netlink, removal }: DatapathDeps): Datapath {

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Latest, Signal } from '#/lib/signal.ts'
+import { DirtySet } from './network/dirty-set.ts'
+import { NetworkPart, type NetworkPartDeps } from './network-part.ts'
+
+const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => log }
+
+test('a pass that throws is told until one goes through, and whoever tells the state learns of it', async () => {
+  let failure: Error | undefined = new Error('RTM_GETADDR: ENOMEM')
+  const view = {
+    self: undefined,
+    isComplete: true,
+    problems: [],
+    save: () => {
+      if (failure) throw failure
+    },
+  }
+  const deps = {
+    cluster: { view, routing: 'vxlan' },
+    pods: { ports: [], portCalls: {}, network: { kind: 'absent', why: 'nothing yet' } },
+    bgp: { learned: {}, keeper: { takeSubnets: () => {} } },
+    dirt: new DirtySet(),
+    wake: new Signal(),
+    podNetwork: new Latest({ kind: 'absent', why: 'nothing yet' }),
+    notInstalled: new Latest(new Map()),
+    log,
+  } as unknown as NetworkPartDeps
+  const settings = { vni: 1, port: 8472, clusterCIDRs: [], masquerade: false } as never
+  await using network = new NetworkPart({ nodeName: 'node-1', settings }, deps)
+  const told: (string | undefined)[] = []
+  network.passEnded.subscribe(() => told.push(network.passError))
+  assert.equal(network.passError, undefined)
+  await network.passNow()
+  failure = undefined
+  await network.passNow()
+  assert.deepEqual(told, ['RTM_GETADDR: ENOMEM', undefined])
+})
