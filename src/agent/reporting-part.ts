@@ -229,13 +229,16 @@ export class ReportingPart implements AsyncDisposable {
   }
 }
 
-function endpointStatus({ pod, containerId, ifName, hostDevice, addrs, state }: Endpoint): EndpointStatus {
+function endpointStatus(endpoint: Endpoint): EndpointStatus {
+  const { pod, podUid, containerId, ifName, hostDevice, addrs, state, datapath } = endpoint
   return {
     pod,
     containerId,
     ifName,
     hostDevice,
     addrs: addrs.map(({ addr }) => String(addr)),
-    isReady: state === 'ready',
+    state,
+    datapath,
+    ...(podUid !== '' && { podUid }),
   }
 }

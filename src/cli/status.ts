@@ -36,12 +36,7 @@ function render(value: AgentStatus): string {
     ),
   ]
   if (value.endpoints.length > 0) {
-    const rows = value.endpoints.map((each) => [
-      each.pod,
-      each.addrs.join(' '),
-      each.hostDevice,
-      each.isReady ? 'ready' : 'being set up',
-    ])
+    const rows = value.endpoints.map((each) => [each.pod, each.addrs.join(' '), each.hostDevice, each.state])
     lines.push('', table(['POD', 'ADDRESSES', 'HOST DEVICE', 'STATE'], rows, { width: tableWidth() }))
   }
   if (value.problems.length > 0) lines.push('', ...problemLines(value.problems, '!', tableWidth()))

@@ -8,7 +8,9 @@ export function verdictStatus(verdict: Verdict): VerdictStatus {
   switch (verdict.way) {
     case 'vxlan': {
       const { tunnel, mtuBytes } = verdict
-      return { ...common, mtuBytes, tunnel: { src: String(tunnel.src), dst: String(tunnel.dst) } }
+      const { src, dst: remote, gateway, vtepMac } = tunnel
+      const ends = { src: String(src), dst: String(remote), gateway: String(gateway) }
+      return { ...common, mtuBytes, tunnel: { ...ends, ...(vtepMac !== undefined && { vtepMac }) } }
     }
     case 'native': {
       const { origin, nextHops, mtuBytes } = verdict

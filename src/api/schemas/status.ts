@@ -1,5 +1,6 @@
 // What an agent tells about itself and about every object that it keeps in its kernel.
 import { array, boolean, exactOptional, number, object, picklist, string } from 'valibot'
+import { endpointStates } from '#/model/endpoint.ts'
 import { about, type ValueOf } from '../value.ts'
 import { problem } from './problem.ts'
 
@@ -9,7 +10,9 @@ const endpointStatus = object({
   ifName: about(string(), "the device in the pod's namespace"),
   hostDevice: about(string(), "the device's other end, on the node"),
   addrs: array(string()),
-  isReady: about(boolean(), 'false while it is being set up'),
+  state: about(picklist(endpointStates), 'ready once its ADD is answered, leaving once its DEL has begun'),
+  datapath: about(string(), 'by which it is wired'),
+  podUid: exactOptional(about(string(), 'where the runtime told it')),
 })
 
 const objectStatus = object({
@@ -31,6 +34,13 @@ const readiness = object({
   reasons: about(array(problem), 'why it is not ready; none when it is'),
 })
 
+const tunnel = object({
+  src: about(string(), 'the end on this node'),
+  dst: about(string(), 'the end on the other node'),
+  gateway: about(string(), 'the next hop of the route, which stands for the other end'),
+  vtepMac: exactOptional(about(string(), 'of the other end, where it has one of its own')),
+})
+
 /** The plan's verdict about one pod CIDR of another node. */
 const verdict = object({
   podCIDR: string(),
@@ -38,7 +48,7 @@ const verdict = object({
   way: picklist(['vxlan', 'native', 'none']),
   reason: about(string(), 'why this way and no other'),
   mtuBytes: exactOptional(about(number(), 'the largest packet that goes this way whole')),
-  tunnel: exactOptional(about(object({ src: string(), dst: string() }), 'the ends, when way is vxlan')),
+  tunnel: exactOptional(about(tunnel, 'when way is vxlan')),
   origin: exactOptional(about(picklist(['bgp', 'direct']), 'who tells of a native way')),
   nextHops: exactOptional(
     about(array(object({ device: string(), gateway: string() })), 'equal paths, when way is native'),
