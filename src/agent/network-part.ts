@@ -131,7 +131,7 @@ export class NetworkPart implements AsyncDisposable {
     try {
       const report = await this.keeper.pass()
       const { pods, bgp, notInstalled } = this.#deps
-      notInstalled.set(this.keeper.peers?.notInstalled ?? new Map())
+      notInstalled.set(this.keeper.remoteNodes?.notInstalled ?? new Map())
       bgp.keeper.takeSubnets(this.keeper.subnets)
       const state = pods.network
       if (state.kind === 'there') await pods.refresh(state.network)

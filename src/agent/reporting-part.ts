@@ -212,14 +212,14 @@ export class ReportingPart implements AsyncDisposable {
       leaksReleased: () => pods.leaksReleased,
       nodes: () => cluster.nodes.objects.size,
       api: () => cluster.apiStatus,
-      peers: () => network.keeper.peers?.plans ?? new Map(),
+      remotePlans: () => network.keeper.remoteNodes?.plans ?? new Map(),
       // for the reading of counters alone, which takes several turns of the event loop
       nftables: this.#stack.use(new NftClient()),
     })
     registerBgpMetrics(metrics.registry, {
       sessions: () => bgp.keeper.sessions(),
       learned: () => bgp.learned.size,
-      notInstalled: () => network.keeper.peers?.notInstalled.size ?? 0,
+      notInstalled: () => network.keeper.remoteNodes?.notInstalled.size ?? 0,
     })
     return metrics
   }

@@ -36,10 +36,10 @@ const pods: PlannedDatapath = {
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const peers = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
-  peers.update(nodes.map((each) => [each.name, each]))
+  const remoteNodes = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  remoteNodes.update(nodes.map((each) => [each.name, each]))
   return planNetwork({
-    peers,
+    remoteNodes,
     isComplete: true,
     keepsOverlay: false,
     underlay,
@@ -63,10 +63,10 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
     { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
   ]
   const underlay = { 4: 9000, 6: 9000 }
-  const peers = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
+  const remoteNodes = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
-  peers.update([['node-2', { ...two, routingState }]])
-  const input = { peers, isComplete: true, underlay, ports: [], datapaths: [pods], settings }
+  remoteNodes.update([['node-2', { ...two, routingState }]])
+  const input = { remoteNodes, isComplete: true, underlay, ports: [], datapaths: [pods], settings }
   const { network, hasOverlay, podMtuBytes, deviceMtuBytes } = planNetwork({ ...input, keepsOverlay: false })
   assert.deepEqual(
     network.routes.map(({ kind, dst }) => `${kind} ${dst}`),

@@ -22,7 +22,7 @@ import { type RemoteNodes } from './remote-nodes.ts'
 
 export type PlanInput = {
   /** All other nodes, and this one as they leave it. */
-  readonly peers: RemoteNodes
+  readonly remoteNodes: RemoteNodes
   /** Whether these are all nodes there are; as long as they may not be, unknown ones must not be kept out. */
   readonly isComplete: boolean
   /** The tunnel is kept though no node needs it that is known: some may not know yet that this one wants no VXLAN any more. */
@@ -64,8 +64,13 @@ const defaultMtuBytes = 1500
  * As long as there is the tunnel, its MTU is that of all routes in pods, so that the way to a node may change under a connection.
  * Without other nodes the family of the pods itself is what a tunnel will use.
  */
-function podMtu(self: NodeState, peers: RemoteNodes, underlay: UnderlayMtu, hasOverlay: boolean): Plan['podMtuBytes'] {
-  const smallest = hasOverlay ? peers.overlayMtuBytes : {}
+function podMtu(
+  self: NodeState,
+  remoteNodes: RemoteNodes,
+  underlay: UnderlayMtu,
+  hasOverlay: boolean,
+): Plan['podMtuBytes'] {
+  const smallest = hasOverlay ? remoteNodes.overlayMtuBytes : {}
   return Object.fromEntries(
     familiesOf(self.podCIDRs).flatMap((family) => {
       const own = hasOverlay
@@ -122,7 +127,7 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
 }
 
 export function planNetwork({
-  peers,
+  remoteNodes,
   isComplete,
   keepsOverlay,
   underlay,
@@ -132,16 +137,16 @@ export function planNetwork({
   datapaths,
   settings,
 }: PlanInput): Plan {
-  const self = peers.self
+  const self = remoteNodes.self
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
-  const { podCIDRs, former, problems } = serveCIDRs(self, held, (cidr) => peers.ownerOf(cidr))
+  const { podCIDRs, former, problems } = serveCIDRs(self, held, (cidr) => remoteNodes.ownerOf(cidr))
   const served = [...podCIDRs, ...former]
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
-  const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || peers.needsOverlay)
+  const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
   const podDevices = datapaths.map(({ podDevice }) => podDevice)
-  const remote = peers.objects(hasOverlay)
+  const remote = remoteNodes.objects(hasOverlay)
   const network: DesiredNetwork = {
     sysctls: [...sysctls(families, hasOverlay, raDevices), ...ofPods.flatMap((objects) => objects.sysctls)],
     links: [
@@ -172,14 +177,14 @@ export function planNetwork({
       : [],
     routes: [
       ...remote.routes,
-      ...peers.otherRoutes,
-      ...(peers.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
+      ...remoteNodes.otherRoutes,
+      ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
     ],
     tables: [
       nodeTable({
         podCIDRs: served,
         podDevices,
-        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...peers.outsideCIDRs], settings),
+        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...remoteNodes.outsideCIDRs], settings),
         ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote.tunnelEnds } }),
       }),
       ...(hasOverlay ? [takeInTable] : []),
@@ -188,14 +193,14 @@ export function planNetwork({
   }
   return {
     network,
-    problems: [...peers.problems, ...problems, ...outsideProblems(self, settings)],
+    problems: [...remoteNodes.problems, ...problems, ...outsideProblems(self, settings)],
     podCIDRs,
     hasOverlay,
     neededByPods: ofPods.flatMap(({ links, addresses }): ObjectName[] => [
       ...links.map(({ name }) => ({ kind: 'link', key: name }) as const),
       ...addresses.map((address) => ({ kind: 'address', key: addressKey(address) }) as const),
     ]),
-    podMtuBytes: podMtu(self, peers, underlay, hasOverlay),
+    podMtuBytes: podMtu(self, remoteNodes, underlay, hasOverlay),
     deviceMtuBytes: Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
   }
 }

@@ -21,7 +21,7 @@ import { RemoteTally, type WayCounts } from './remote-tally.ts'
 import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
 import { RouteChanges } from './route-changes.ts'
 
-/** `isWholesale`: something that belongs to no single peer depends on it too, and the whole network must be planned anew. */
+/** `isWholesale`: something that belongs to no single node depends on it too, and the whole network must be planned anew. */
 export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
 
 export type NodeChange = readonly [name: string, node: NodeState | undefined]
@@ -110,7 +110,7 @@ export class RemoteNodes {
     return this.#claims.overlapping(cidr).find((name) => name !== this.#context.self.name)
   }
 
-  /** The smallest tunnel MTU by family of pods, as far as there are peers with pods of it. */
+  /** The smallest tunnel MTU by family of pods, as far as there are nodes with pods of it. */
   get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
     return this.#tally.overlayMtuBytes
   }

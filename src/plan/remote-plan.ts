@@ -11,7 +11,7 @@ import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 const minimumMtuV6Bytes = 1280
 
-/** From where the plan of a peer is drawn: this node and what it stands on. */
+/** From where the plan of a remote node is drawn: this node and what it stands on. */
 export type RemoteContext = {
   readonly self: NodeState
   readonly underlay: UnderlayMtu
@@ -58,7 +58,7 @@ export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
 
 /** `learned` has BGP's routes by prefix. In the plan's `problems` is why packets cannot cross. */
 export function planRemote(
-  peer: NodeState,
+  node: NodeState,
   context: RemoteContext,
   learned: ReadonlyMap<string, LearnedRoute>,
 ): RemotePlan {
@@ -67,23 +67,23 @@ export function planRemote(
   const tunnels: TunnelMtu[] = []
   const problems: Problem[] = []
   const unused = new Map<string, string>()
-  const isAwaited = routing === 'native' && peer.isStarting === true
-  const takesTunnel = !isAwaited && (peer.routingState ?? plainVxlan).accepts.includes('vxlan')
-  const object = `node/${peer.name}`
-  for (const dst of peer.podCIDRs) {
-    const tunnel = tunnelBetween(self, peer, dst.family, underlay)
+  const isAwaited = routing === 'native' && node.isStarting === true
+  const takesTunnel = !isAwaited && (node.routingState ?? plainVxlan).accepts.includes('vxlan')
+  const object = `node/${node.name}`
+  for (const dst of node.podCIDRs) {
+    const tunnel = tunnelBetween(self, node, dst.family, underlay)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
     const told = learned.get(String(dst))
     const admission = told && admitPodCIDR(told, context)
     if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
     const ways: Ways = {
       learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
-      direct: directHop(peer, dst.family, connected),
+      direct: directHop(node, dst.family, connected),
       canTunnel: tunnel !== undefined,
       takesTunnel,
     }
     const crossing = chooseCrossing(routing, ways)
-    const about = { dst, node: peer.name }
+    const about = { dst, node: node.name }
     if (crossing.kind === 'native') {
       const { origin, nextHops } = crossing
       const mtuBytes = underlay[nextHops[0]?.gateway.family ?? dst.family]
@@ -91,7 +91,7 @@ export function planRemote(
       verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
     } else if (crossing.kind === 'vxlan' && tunnel) {
       if (admission?.kind === 'admitted')
-        unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${peer.name} takes VXLAN`)
+        unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${node.name} takes VXLAN`)
       if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
         problems.push(
           problem(
@@ -103,20 +103,20 @@ export function planRemote(
         )
       const { mtuBytes, ...ends } = tunnel
       const reason = reasonFor(routing, ways, 'vxlan')
-      verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(peer, dst) }, mtuBytes, reason })
+      verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(node, dst) }, mtuBytes, reason })
     } else {
-      const { why, remedy } = noWay(peer, context, { canTunnel: tunnel !== undefined })
+      const { why, remedy } = noWay(node, context, { canTunnel: tunnel !== undefined })
       verdicts.push({ way: 'none', ...about, reason: isAwaited ? 'its network is being set up' : why })
       if (!isAwaited)
         problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
     }
   }
-  return { podCIDRs: peer.podCIDRs, verdicts, tunnelEnds: peer.addrs, tunnels, unused, problems }
+  return { podCIDRs: node.podCIDRs, verdicts, tunnelEnds: node.addrs, tunnels, unused, problems }
 }
 
 /** Why there is no way to the node, and what to do where that is not the usual. */
 function noWay(
-  peer: NodeState,
+  node: NodeState,
   { self, routing }: RemoteContext,
   { canTunnel }: { readonly canTunnel: boolean },
 ): { readonly why: string; readonly remedy?: string } {
@@ -126,7 +126,7 @@ function noWay(
       remedy: `let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`,
     }
   const why =
-    peer.addrs.length === 0
+    node.addrs.length === 0
       ? 'the node has no InternalIP address'
       : `no address family that both it and ${self.name} have`
   return { why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}` }

@@ -1,4 +1,4 @@
-// What many peers have a part in: counted in and out with each of them. Pure.
+// What many nodes have a part in: counted in and out with each of them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type DesiredHop, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { plainVxlan } from '#/model/routing.ts'
@@ -6,7 +6,7 @@ import { type RemotePlan } from './remote-plan.ts'
 
 export type WayCounts = { readonly vxlan: number; readonly native: number }
 
-/** Things that are there as long as at least one peer has them, and which of them came or went since `begin`. */
+/** Things that are there as long as at least one node has them, and which of them came or went since `begin`. */
 class Shared<T> {
   readonly #counts = new Map<string, { readonly value: T; count: number }>()
   readonly #before = new Map<string, boolean>()

@@ -33,11 +33,11 @@ const settings = {
 
 function network(count: number): DesiredNetwork {
   const underlay = { 4: 1500 }
-  const peers = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
-  peers.update(nodes.slice(0, count).map((node) => [node.name, node]))
+  const remoteNodes = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  remoteNodes.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
     ...planNetwork({
-      peers,
+      remoteNodes,
       isComplete: true,
       keepsOverlay: false,
       underlay,

@@ -121,10 +121,10 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
   const number = Number(self.name.split('-')[1])
   const { netns } = underlay.nodes.get(number)!
   const mtus = { 4: 1500, 6: 1500 }
-  const peers = new RemoteNodes({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
-  peers.update(others.map((other) => [other.name, other]))
+  const remoteNodes = new RemoteNodes({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
+  remoteNodes.update(others.map((other) => [other.name, other]))
   const { network } = planNetwork({
-    peers,
+    remoteNodes,
     isComplete: true,
     keepsOverlay: false,
     underlay: mtus,

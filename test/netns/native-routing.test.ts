@@ -332,7 +332,7 @@ test('equal paths that BGP tells are one route; what it tells else is admitted o
   )
   assert.match(one.routes('10.244.64.0/18'), /via 172\.30\.1\.101 dev eth0/)
   assert.deepEqual(
-    [...one.keeper.peers!.notInstalled],
+    [...one.keeper.remoteNodes!.notInstalled],
     [
       ['10.244.65.0/24', 'its next hop 192.0.2.1 is on no subnet of this node'],
       ['0.0.0.0/0', 'it is a default route; an import policy whose rule names the prefix allows it'],

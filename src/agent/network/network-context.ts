@@ -26,7 +26,7 @@ export class NetworkContext {
   #underlay: Underlay = unknownUnderlay
   #self: NodeState | undefined
   #former: readonly Prefix[] = []
-  #peers: RemoteNodes | undefined
+  #remoteNodes: RemoteNodes | undefined
 
   constructor(netlink: Netlink, settings: NetworkSettings) {
     this.#netlink = netlink
@@ -38,8 +38,8 @@ export class NetworkContext {
   }
 
   /** All other nodes; undefined until there was a first context. */
-  get peers(): RemoteNodes | undefined {
-    return this.#peers
+  get remoteNodes(): RemoteNodes | undefined {
+    return this.#remoteNodes
   }
 
   /** CIDRs of pods that this node has no more: whether they are served depends on who has them now. */
@@ -48,7 +48,7 @@ export class NetworkContext {
   }
 
   /** The table of other nodes as seen from this node as it is now. Throws KernelError when the underlay cannot be read. */
-  async update(input: ContextInput): Promise<{ readonly peers: RemoteNodes; readonly isNew: boolean }> {
+  async update(input: ContextInput): Promise<{ readonly remoteNodes: RemoteNodes; readonly isNew: boolean }> {
     const { self, routing, ports, isUnderlayDirty } = input
     const before = this.#underlay
     if (isUnderlayDirty || self !== this.#self)
@@ -57,17 +57,17 @@ export class NetworkContext {
     const former = formerCIDRs(ports, self)
     const isSame =
       self === this.#self &&
-      routing === this.#peers?.routing &&
+      routing === this.#remoteNodes?.routing &&
       isSameText(former, this.#former) &&
       isSameUnderlay(before, this.#underlay)
     this.#self = self
     this.#former = former
-    if (this.#peers && isSame) return { peers: this.#peers, isNew: false }
+    if (this.#remoteNodes && isSame) return { remoteNodes: this.#remoteNodes, isNew: false }
     const settings = this.#settings
     const context: RemoteContext = { self, underlay: mtuBytes, connected, routing, settings, formerCIDRs: former }
-    if (this.#peers === undefined) this.#peers = new RemoteNodes(context)
-    else for (const _ of this.#peers.changeContext(context, nodesPerTurn)) await setImmediate()
-    return { peers: this.#peers, isNew: true }
+    if (this.#remoteNodes === undefined) this.#remoteNodes = new RemoteNodes(context)
+    else for (const _ of this.#remoteNodes.changeContext(context, nodesPerTurn)) await setImmediate()
+    return { remoteNodes: this.#remoteNodes, isNew: true }
   }
 }
 

@@ -139,20 +139,20 @@ export class NetworkKeeper implements Disposable {
   get isolation(): string | undefined {
     const { mtuBytes, problems } = this.#context.underlay
     return isolationOf({
-      plans: this.peers?.plans ?? new Map(),
+      plans: this.remoteNodes?.plans ?? new Map(),
       hasUnderlay: Object.keys(mtuBytes).length > 0,
       problems,
       failures: this.failures,
     })
   }
 
-  get peers(): RemoteNodes | undefined {
-    return this.#context.peers
+  get remoteNodes(): RemoteNodes | undefined {
+    return this.#context.remoteNodes
   }
 
   /** Which way packets go to each pod CIDR of another node, and why; sorted by CIDR. */
   get verdicts(): readonly Verdict[] {
-    return [...(this.peers?.verdicts ?? [])].toSorted((a, b) => a.dst.compare(b.dst))
+    return [...(this.remoteNodes?.verdicts ?? [])].toSorted((a, b) => a.dst.compare(b.dst))
   }
 
   /** How this node crosses to others, as it is in the kernel; undefined while that is not known well enough to be told. */
@@ -163,19 +163,19 @@ export class NetworkKeeper implements Disposable {
 
   /** Why others may take this node for another than it is; undefined when they do not. */
   get untoldRouting(): string | undefined {
-    const routing = this.peers?.routing ?? 'vxlan'
+    const routing = this.remoteNodes?.routing ?? 'vxlan'
     // without the API nothing can be told, and what stood there before still stands
     if (routing === 'vxlan' || this.#view.published !== undefined || !this.#isComplete) return undefined
     return `its Node object does not say yet that its routing is ${routing}`
   }
 
   wantsRoute(prefix: string): boolean {
-    return this.peers?.wantsRoute(prefix) ?? false
+    return this.remoteNodes?.wantsRoute(prefix) ?? false
   }
 
   /** Whether routes of ours lead over the device that the kernel drops, without a word, when it goes down. */
   leadsOver(device: string): boolean {
-    return this.peers?.leadsOver(device) ?? false
+    return this.remoteNodes?.leadsOver(device) ?? false
   }
 
   /** Brings the kernel up to date once; says how many objects failed, which then are dirty again. */
@@ -203,7 +203,7 @@ export class NetworkKeeper implements Disposable {
       return { failed: 0 }
     }
     const routing = this.#routing()
-    const { peers, isNew: isNewContext } = await this.#context.update({
+    const { remoteNodes, isNew: isNewContext } = await this.#context.update({
       self,
       routing,
       ports: this.#ports(),
@@ -217,10 +217,10 @@ export class NetworkKeeper implements Disposable {
     this.#isAdvertised = this.#advertises()
     const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
-    const delta = await this.#takeChanges(peers, changes, this.#learned.takeChanges(), isAllDue)
+    const delta = await this.#takeChanges(remoteNodes, changes, this.#learned.takeChanges(), isAllDue)
     const isOverlayDue = this.#overlayLife.isDue({
       // a route that could not be changed still leads through it
-      isNeeded: peers.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
+      isNeeded: remoteNodes.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
       isComplete: this.#isComplete,
       hasDevice: this.#hasOverlay || this.#context.underlay.hasTunnel,
       published: this.#view.published,
@@ -229,14 +229,14 @@ export class NetworkKeeper implements Disposable {
     this.#isOverlayDue = isOverlayDue
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
     if (!isWhole && kinds.size === 0) {
-      this.#settleRouting(peers, delta.failedKinds)
-      this.#problems = [...this.#ownProblems(peers), ...peers.problems]
+      this.#settleRouting(remoteNodes, delta.failedKinds)
+      this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: 0 }
     }
-    const plan = this.#plan(peers)
+    const plan = this.#plan(remoteNodes)
     const podNetwork = podNetworkOf(plan, this.#config.settings)
-    this.#problems = [...this.#ownProblems(peers), ...plan.problems]
+    this.#problems = [...this.#ownProblems(remoteNodes), ...plan.problems]
     await this.#lowerPods(podNetwork)
     const { failed, failedKinds } = await this.#reconciler.apply(plan.network, {
       ...this.#compareOptions,
@@ -246,7 +246,7 @@ export class NetworkKeeper implements Disposable {
     const fault = this.#faultFor(plan)
     this.#setPodNetwork(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
     this.#hasOverlay = plan.hasOverlay
-    this.#settleRouting(peers, failedKinds)
+    this.#settleRouting(remoteNodes, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }
@@ -276,34 +276,34 @@ export class NetworkKeeper implements Disposable {
     await this.#refreshPods(network)
   }
 
-  #settleRouting(peers: RemoteNodes, failedKinds: ReadonlySet<ObjectKind>): void {
+  #settleRouting(remoteNodes: RemoteNodes, failedKinds: ReadonlySet<ObjectKind>): void {
     if (!this.#isComplete) return
     this.#routingState = routingStateFor({
-      mode: peers.routing,
-      counts: peers.wayCounts,
-      needsOverlay: peers.needsOverlay,
+      mode: remoteNodes.routing,
+      counts: remoteNodes.wayCounts,
+      needsOverlay: remoteNodes.needsOverlay,
       hasOverlay: this.#hasOverlay,
       failedKinds,
       before: this.#routingState ?? this.#view.published,
     })
   }
 
-  #ownProblems(peers: RemoteNodes): Problem[] {
+  #ownProblems(remoteNodes: RemoteNodes): Problem[] {
     const { problems, strictDevices } = this.#context.underlay
     const isSettled = this.#isComplete && this.#isLearned
-    return [...this.#view.problems, ...problems, ...routingProblems(peers, { strictDevices, isSettled })]
+    return [...this.#view.problems, ...problems, ...routingProblems(remoteNodes, { strictDevices, isSettled })]
   }
 
   /** What a whole pass would change now. */
   async preview(): Promise<PlannedChange[]> {
-    if (this.peers === undefined) return []
-    return this.#reconciler.preview(this.#plan(this.peers).network, this.#compareOptions)
+    if (this.remoteNodes === undefined) return []
+    return this.#reconciler.preview(this.#plan(this.remoteNodes).network, this.#compareOptions)
   }
 
-  #plan(peers: RemoteNodes): Plan {
+  #plan(remoteNodes: RemoteNodes): Plan {
     const ports = this.#ports()
     return planNetwork({
-      peers,
+      remoteNodes,
       isComplete: this.#isComplete,
       keepsOverlay: this.#isOverlayDue,
       underlay: this.#context.underlay.mtuBytes,
@@ -317,7 +317,7 @@ export class NetworkKeeper implements Disposable {
 
   /** Takes over changed nodes and routes, and unless all is to be looked at anyway writes what they make different at once. */
   async #takeChanges(
-    peers: RemoteNodes,
+    remoteNodes: RemoteNodes,
     nodes: readonly NodeChange[],
     learned: readonly LearnedRouteChange[],
     isWhole: boolean,
@@ -328,8 +328,8 @@ export class NetworkKeeper implements Disposable {
     const deltas: NetworkDelta[] = []
     // all of them into the table first: whatever fails afterwards, a whole pass then plans from all that is known
     const portions = [
-      ...batchesOf(nodes).map((portion) => () => peers.update(portion, this.#hasOverlay)),
-      ...batchesOf(learned).map((portion) => () => peers.updateLearned(portion, this.#hasOverlay)),
+      ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, this.#hasOverlay)),
+      ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, this.#hasOverlay)),
     ]
     for (const takeOver of portions) {
       const delta = takeOver()

@@ -35,7 +35,7 @@ function metrics(): AgentMetrics {
     leaksReleased: () => 2,
     nodes: () => 3,
     api: () => ({ phase: 'backoff', restarts: 4, inSync: true, lastEventAtMs: 1_700_000_000_000 }),
-    peers: () => new Map([['node-2', { ...noRemotePlan, tunnelEnds: [peer] }]]),
+    remotePlans: () => new Map([['node-2', { ...noRemotePlan, tunnelEnds: [peer] }]]),
     nftables: {
       readTraffic: async (_family, _table, set) =>
         set.endsWith('4') ? [{ addr: peer, traffic: { packets: 7, bytes: 700 } }] : [],

@@ -20,8 +20,8 @@ export type MetricSources = {
   readonly leaksReleased: () => number
   readonly nodes: () => number
   readonly api: () => ReflectorStatus & { readonly inSync: boolean }
-  readonly peers: () => ReadonlyMap<string, RemotePlan>
-  /** For reading the traffic by peer alone: that may take several turns of the event loop. */
+  readonly remotePlans: () => ReadonlyMap<string, RemotePlan>
+  /** For reading the traffic by remote node alone: that may take several turns of the event loop. */
   readonly nftables: Pick<NftClient, 'readTraffic'>
 }
 
@@ -160,14 +160,14 @@ export class AgentMetrics implements Disposable {
     )
   }
 
-  #trafficOf({ peers, nftables }: MetricSources): void {
+  #trafficOf({ remotePlans, nftables }: MetricSources): void {
     for (const { name, setOf, words } of directions) {
       for (const unit of ['bytes', 'packets'] as const) {
         this.registry.counterFrom(
           `causeway_peer_${name}_${unit}_total`,
           `Outer ${unit} of the tunnel ${words} a node. Begins anew when the table is made anew.`,
           async () => {
-            const nodeOf = nodesByAddr(peers())
+            const nodeOf = nodesByAddr(remotePlans())
             const samples: Sample[] = []
             for (const family of families) {
               for (const { addr, traffic } of await nftables.readTraffic('inet', tableName, setOf(family))) {
@@ -227,8 +227,8 @@ export class AgentMetrics implements Disposable {
   }
 }
 
-function nodesByAddr(peers: ReadonlyMap<string, RemotePlan>): ReadonlyMap<string, string> {
+function nodesByAddr(remotePlans: ReadonlyMap<string, RemotePlan>): ReadonlyMap<string, string> {
   return new Map(
-    [...peers].flatMap(([name, { tunnelEnds }]) => tunnelEnds.map((addr) => [String(addr), name] as const)),
+    [...remotePlans].flatMap(([name, { tunnelEnds }]) => tunnelEnds.map((addr) => [String(addr), name] as const)),
   )
 }
