@@ -125,7 +125,7 @@ export class ClusterView {
     return this.#toldRouting
   }
 
-  /** True once the whole list of nodes has been seen: only then may objects of unknown nodes be removed from the kernel. */
+  /** True once the whole list of nodes has been seen: only then may objects that no node needs be removed from the kernel. */
   get isComplete(): boolean {
     return this.#reflector.inSync
   }

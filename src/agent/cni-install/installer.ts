@@ -1,7 +1,7 @@
 // Connects the node's container runtime with the agent: installs the plugin in the runtime's folder of plugins, and then, once pods can
 // be wired, writes the network configuration that names the plugin. With the configuration, a runtime reports the network as ready.
 //
-// The configuration stays when the agent ends: while no agent runs, the plugin waits with an ADD and spools a DEL (docs/cni.md), and
+// The configuration stays when the agent ends: while no agent runs, the plugin lets calls wait or spools them (docs/cni.md), and
 // without the configuration the kubelet would report the node as not ready at each restart of the agent, which can evict pods. It is
 // removed only after a minute without a pod network, so that short failures do not remove it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
