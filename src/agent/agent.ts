@@ -99,7 +99,7 @@ type Ground = {
 }
 
 function compose(config: AgentConfig, { client, store, log }: Ground, made: AsyncDisposableStack): Parts {
-  /** Says how soon a pass is due. */
+  /** Tells the network part that a pass is due, and how soon. */
   const wake = new Signal<Urgency>()
   const dirt = new DirtySet()
   const podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'the agent has just started' })

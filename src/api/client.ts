@@ -5,7 +5,7 @@ import { readAnswer, requestOf, unknownOperation } from './message.ts'
 import { type AnswerOf, operationOf, type OperationName, type ParamsOf } from './operations.ts'
 import { type AgentReply, type AgentTransport } from './transport.ts'
 
-/** Time limit for an answer, and for an operation with isLong; in addition the transport limits the time between two pieces. */
+/** Time limits of a call, the second for an operation with isLong; the transport also limits the silence between two pieces. */
 const answerMs = 10_000
 const longAnswerMs = 120_000
 

@@ -31,7 +31,7 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   }
 }
 
-/** One of two words; true for `yes`, which is one of them. */
+/** Parses one of two words; the value is true for the word `yes`, which is one of the two. */
 export function either(words: readonly [string, string], yes: string): Parser<boolean> {
   const word = oneOf(...words)
   return (text, name) => word(text, name) === yes

@@ -18,7 +18,7 @@ export type Parser<T> = (text: string, name: string) => T
 export type Passing =
   /** By an option of `causeway install`, such as `--vni N`. Without the option, `default` is passed on; if that is absent, nothing is. */
   | { readonly by: 'option'; readonly option: string; readonly operand: string; readonly default?: string }
-  /** By `causeway install --set NAME=VALUE`. */
+  /** By the option `--set NAME=VALUE` of `causeway install`. */
   | { readonly by: 'set' }
   /** The installation determines the value itself; `value` describes it in words. */
   | { readonly by: 'installation'; readonly value: string }
@@ -32,14 +32,14 @@ export type Setting = {
   readonly default?: string
   /** Set when the program does not start without the setting. */
   readonly isRequired?: true
-  /** For a setting without a default: in words, what happens when it is not set. */
+  /** For a setting without a default: a description of what happens when it is not set. */
   readonly unset?: string
   /** What the setting is for, in the words of help and documentation. */
   readonly help: string
   readonly install: Passing
 }
 
-/** Settings by the names that their values have in the program. */
+/** Settings, each under the key that its value has in the program. */
 export type Settings = Readonly<Record<string, Setting>>
 
 /** Settings that help and documentation list together. */

@@ -23,7 +23,7 @@ export type GcDeps = {
   readonly store: EndpointStore
   readonly datapaths: Datapaths
   readonly clock: Pick<BootClock, 'sinceBootMs'>
-  /** Called after endpoints were released. */
+  /** Called after endpoints were released, and when a state file that could not be used is in use again. */
   readonly onChange: () => void
   readonly log: Logger
 }

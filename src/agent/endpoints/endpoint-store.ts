@@ -43,7 +43,7 @@ export type Endpoint = Attachment & {
   readonly datapath: DatapathName
 }
 
-/** What an ADD asks the store for. */
+/** The endpoint that an ADD asks the store to make. */
 export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice' | 'datapath'> & {
   readonly network?: string
   readonly netnsId?: string
@@ -57,7 +57,7 @@ export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 
 
 export type Reservation =
   | { readonly kind: 'reserved'; readonly endpoint: Endpoint }
-  /** All addresses of the only CIDRs of a family are in use. */
+  /** All addresses of one family are in use; `cidrs` are the pod CIDRs of that family. */
   | { readonly kind: 'exhausted'; readonly cidrs: readonly Prefix[] }
   /** Another pod has the requested address or MAC; `what` names it. */
   | { readonly kind: 'taken'; readonly what: string; readonly pod: string }
@@ -77,7 +77,7 @@ export type StoreOptions = {
 
 const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
-/** Carries a refusal out of the transaction that it undoes. */
+/** Undoes the transaction and carries the refusal, which `reserve` then returns. */
 class Refused extends Undone {
   readonly reservation: Reservation
 
