@@ -1,7 +1,7 @@
-// The node agent: where its parts meet. Data flows one way:
+// The node agent, made of its parts. Data flows one way:
 //   Node objects, endpoints ─► plan ─► reconciler ─► kernel, and kernel notifications only cause another pass.
-// Each part is made of those before it. What has to go the other way (a pod came, a route was learned) goes by `wake`, which says
-// that a pass is due and nothing else, and by two values that the network keeps for the others.
+// Each part gets the earlier parts when it is made. Only two things go the other way: `wake`, by which a part says that a pass is due
+// (a pod was added, a route was learned), and two values that the network part keeps up to date for the earlier ones.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '#/cluster/connect.ts'
@@ -25,7 +25,7 @@ import { ReportingPart } from './reporting-part.ts'
 export class Agent implements AsyncDisposable {
   readonly #config: AgentConfig
   readonly #log: Logger
-  /** Everything that was made, to be ended in the opposite order. */
+  /** Everything that was made; it is disposed of in the opposite order. */
   readonly #made: AsyncDisposableStack
   readonly #api: AgentApi
   readonly #parts: Parts
@@ -38,7 +38,7 @@ export class Agent implements AsyncDisposable {
     this.#parts = parts
   }
 
-  /** Opens the state and connects; throws one clear error when something it cannot do without is missing. */
+  /** Opens the state file and connects to the API; throws one clear error when something indispensable is missing. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
     await using made = new AsyncDisposableStack()
     useProcSys(config.procSys)
@@ -48,10 +48,10 @@ export class Agent implements AsyncDisposable {
       log.error('the state directory cannot be made', { dir: config.stateDir, error: messageOf(error) })
     }
     mkdirSync(config.runDir, { recursive: true })
-    // the last that goes: as long as it answers, no other agent serves this node
+    // made first, so that it is disposed of last: as long as it answers, no other agent serves this node
     const api = made.use(new AgentApi({ socketPath: join(config.runDir, agentSocketName) }, { log }))
     const client = made.use(await connect(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {}))
-    // forwarding must go on, whatever became of the state of pods
+    // mayLack: forwarding must go on even when the state file cannot be used
     const path = join(config.stateDir, stateFileName)
     const store = made.use(new EndpointStore(path, { coolDownMs: config.coolDownMs, mayLack: true }))
     if (store.lacks !== undefined) log.error('no pod can be wired', { error: store.lacks })
@@ -62,13 +62,13 @@ export class Agent implements AsyncDisposable {
 
   async start(): Promise<void> {
     const { cluster, pods, bgp, network, reporting } = this.#parts
-    // the own API first: it refuses when another agent serves this node, before anything is touched
+    // the agent's API starts first: it throws when another agent serves this node, before anything is changed
     await this.#api.start(reporting.handlers)
     await reporting.listenForHttp()
     network.watch()
     cluster.start()
     bgp.start()
-    // with what is on disk pods can be wired at once, whether the API answers or not
+    // this first pass works with the state on disk, so that pods can be wired even when the Kubernetes API does not answer
     await network.passNow()
     await pods.start({
       readiness: () => reporting.readiness,
@@ -78,7 +78,7 @@ export class Agent implements AsyncDisposable {
     this.#log.info('agent started', { node: this.#config.nodeName, pid: process.pid })
   }
 
-  /** Ends the agent and leaves the kernel as it is: pods keep talking. */
+  /** Ends the agent and leaves the kernel as it is: pods keep their network. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#made.disposeAsync()
   }
@@ -99,12 +99,12 @@ type Ground = {
 }
 
 function compose(config: AgentConfig, { client, store, log }: Ground, made: AsyncDisposableStack): Parts {
-  /** Says how soon a pass is due. */
+  /** Tells the network part that a pass is due, and how soon. */
   const wake = new Signal<Urgency>()
   const dirt = new DirtySet()
   const podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'the agent has just started' })
   const notInstalled = new Latest<ReadonlyMap<string, string>>(new Map())
-  /** For what is answered within the call, so that nobody else's request is under way on it. */
+  /** The socket for synchronous requests only: an asynchronous request would still be under way on it when the next one starts. */
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
   const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, dirt, wake, log }))
@@ -116,7 +116,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   return { cluster, pods, bgp, network, reporting }
 }
 
-/** A disk that takes no writes is no reason not to forward: then they are found to be leaked once it does. */
+/** Goes on when the disk cannot be written, so that the agent still forwards. EndpointGc then finds the pods leaked later. */
 function releaseEarlierBoots(store: EndpointStore, log: Logger): void {
   try {
     for (const { pod, addrs } of store.releaseEarlierBoots())

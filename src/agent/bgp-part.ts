@@ -1,4 +1,4 @@
-// BGP on this node: the keeper of its speaker, and what that learned.
+// BGP on this node: the keeper of its speaker, and the routes that the speaker has learned.
 import { type ApiClient } from '#/cluster/client.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -14,7 +14,7 @@ export type BgpPartDeps = {
   readonly client: ApiClient
   readonly netlink: Netlink
   readonly cluster: ClusterPart
-  /** By prefix, why a learned route is not in the kernel; the network part keeps it. */
+  /** Why a learned route is not in the kernel, by prefix. The network part keeps this up to date. */
   readonly notInstalled: Latest<ReadonlyMap<string, string>>
   readonly wake: Signal<Urgency>
   readonly log: Logger

@@ -13,7 +13,7 @@ import { ClusterView, keepOfNodes } from './cluster/cluster-view.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 
-/** Real Node objects have some 10 KiB: reading a page of them holds up the event loop for milliseconds. */
+/** Node objects of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
 const nodesPerPage = 100
 
 export type ClusterPartDeps = {
@@ -30,7 +30,7 @@ export class ClusterPart implements AsyncDisposable {
   readonly nodes: Reflector<KubeNode>
   readonly view: ClusterView
   readonly #settings: ClusterSettings
-  /** The cluster's objects say something else, or are known to say nothing. */
+  /** Emitted when the settings in the cluster's objects have changed, or are known for the first time. */
   readonly settingsChanged = new Signal<void>()
 
   constructor(config: ClusterPartConfig, { client, store, wake, log }: ClusterPartDeps) {
@@ -58,12 +58,12 @@ export class ClusterPart implements AsyncDisposable {
     this.#settings.start()
   }
 
-  /** Whether all nodes, and what the cluster says of how they work, have been seen once. */
+  /** Whether all nodes and the cluster's settings have been seen once. */
   get isKnown(): boolean {
     return this.view.isComplete && this.#settings.isKnown
   }
 
-  /** How this node is to cross to others. */
+  /** The routing by which this node is to reach other nodes. */
   get routing(): Routing {
     return effectiveRouting({
       node: this.view.self?.routing,
@@ -74,7 +74,7 @@ export class ClusterPart implements AsyncDisposable {
     })
   }
 
-  /** What in the cluster's settings cannot be used; the view tells of nodes itself. */
+  /** Problems of the cluster's settings. Problems of nodes are in `view.problems`. */
   get problems(): readonly Problem[] {
     return this.#settings.problems
   }

@@ -1,5 +1,5 @@
-// The agent's settings as its parts take them. They are declared in src/settings; a DaemonSet's fields and the lab's launcher set the
-// same variables.
+// Reads the agent's settings, which src/settings declares, into the form that its parts take. A DaemonSet and the lab's launcher
+// set the same variables.
 import { type NetworkSettings } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { networkSettings, nodeSettings } from '#/settings/agent-settings.ts'
@@ -9,13 +9,13 @@ import { type CniInstallConfig } from './cni-install/config.ts'
 
 export type AgentConfig = SettingValues<typeof nodeSettings> & {
   readonly settings: NetworkSettings
-  /** Variables that look like settings and are none; the agent runs all the same. */
+  /** Variables that look like settings but are none; the agent runs all the same. */
   readonly unknownSettings: readonly UnknownSetting[]
-  /** Absent: the container runtime's files are left alone. */
+  /** How to install the CNI plugin; absent: the agent leaves the container runtime's files alone. */
   readonly cniInstall?: CniInstallConfig | undefined
 }
 
-/** Throws SettingError. What the runtime needs is read apart, by readCniInstall. */
+/** Reads all settings except those of the CNI installation, which readCniInstall reads. Throws SettingError. */
 export function readConfig(env: Environment): AgentConfig {
   return {
     ...readSettings(nodeSettings, env),
@@ -24,7 +24,7 @@ export function readConfig(env: Environment): AgentConfig {
   }
 }
 
-/** A mistyped variable as a problem of the node. */
+/** The unknown variables as problems of the node. */
 export function settingProblems({ unknownSettings: unknown }: AgentConfig): Problem[] {
   return unknown.map((each) => problem('CW5001', `setting/${each.name}`, tellUnknown(each, 'agent')))
 }

@@ -1,4 +1,4 @@
-// The network of this node: when it is brought up to date, from what, and who is told afterwards.
+// The network of this node: starts the passes that bring it up to date, gives them their input, and tells other parts the outcome.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -26,9 +26,9 @@ export type NetworkPartDeps = {
   readonly bgp: BgpPart
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
-  /** What pods get: kept up to date here. */
+  /** The network that pods get. This part keeps it up to date. */
   readonly podNetwork: Latest<PodNetworkState>
-  /** By prefix, why a learned route is not in the kernel: kept up to date here. */
+  /** Why a learned route is not in the kernel, by prefix. This part keeps it up to date. */
   readonly notInstalled: Latest<ReadonlyMap<string, string>>
   readonly log: Logger
 }
@@ -37,11 +37,11 @@ export class NetworkPart implements AsyncDisposable {
   readonly #deps: NetworkPartDeps
   readonly #loop: ReconcileLoop
   readonly keeper: NetworkKeeper
-  /** A pass is over, whatever came of it, and took so long. */
+  /** Emitted after each pass, also a failed one, with its duration. */
   readonly passEnded = new Signal<{ readonly durationMs: number }>()
-  /** Something was written to the kernel. */
+  /** Emitted when changes were written to the kernel. */
   readonly changed = new Signal<Parameters<OnChanges>>()
-  /** The kernel has what changed nodes ask for, so long after the first of them changed. */
+  /** Emitted when the kernel has what changed nodes require, with the time since the first of them changed. */
   readonly nodesDone = new Signal<{ readonly durationMs: number }>()
   readonly #kernelWatch: KernelWatch
   #passError: string | undefined
@@ -80,7 +80,7 @@ export class NetworkPart implements AsyncDisposable {
     wake.subscribe((urgency) => this.#loop.trigger(urgency))
   }
 
-  /** From now on what changes in the kernel causes passes. */
+  /** Starts to watch the kernel: from now on its changes cause passes. */
   watch(): void {
     this.#kernelWatch.start()
   }
@@ -116,12 +116,12 @@ export class NetworkPart implements AsyncDisposable {
       : [...this.keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
   }
 
-  /** A pass at once; resolves when it is over, whatever came of it. */
+  /** Runs a pass at once; resolves when it is over, even if it failed. */
   passNow(): Promise<void> {
     return this.#loop.runNow()
   }
 
-  /** For how long the pass that runs has been running; 0 when none does. */
+  /** How long the current pass has been running; 0 when none runs. */
   get passRunningMs(): number {
     return this.#loop.runningMs
   }

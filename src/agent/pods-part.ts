@@ -1,4 +1,4 @@
-// The pods of this node: who has which address, how their network is made and goes, and the socket by which runtimes ask for it.
+// The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
@@ -28,17 +28,17 @@ import { type Readiness, type AddRefusal } from './report/readiness.ts'
 export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
 
 export type PodsPartDeps = {
-  /** For CNI calls alone: they are synchronous, and others read large tables in turns. */
+  /** For synchronous requests only; large tables are read over several turns, on another socket. */
   readonly netlink: Netlink
   readonly store: EndpointStore
-  /** What pods get now; the network part keeps it. */
+  /** The network that pods get now. The network part keeps it up to date. */
   readonly podNetwork: Latest<PodNetworkState>
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
 }
 
-/** What pods' calls need of those who know more. */
+/** What the CNI server needs of the reporting part, which is made later than this one. */
 export type PodsStart = { readonly readiness: () => Readiness; readonly onAnswer: OnAnswer }
 
 export class PodsPart implements AsyncDisposable {
@@ -86,7 +86,7 @@ export class PodsPart implements AsyncDisposable {
     })
   }
 
-  /** From now on calls of the CNI plugin are answered. Throws when another process answers them. */
+  /** Starts to answer calls of the CNI plugin. Throws when another process answers on the socket. */
   async start({ readiness, onAnswer }: PodsStart): Promise<void> {
     const { runDir, stateDir } = this.#config
     const status = new CniStatus(readiness)
@@ -102,19 +102,19 @@ export class PodsPart implements AsyncDisposable {
     this.#gc.start()
   }
 
-  /** What pods get now, or why they get nothing. */
+  /** The network that pods get now, or why there is none. */
   get network(): PodNetworkState {
     const { lacks } = this.#deps.store
     return lacks === undefined ? this.#deps.podNetwork.value : { kind: 'absent', why: lacks }
   }
 
-  /** Why an ADD would be refused now for want of addresses or of a place to note them. */
+  /** Why an ADD would be refused now because no address is free or the state file cannot be written; undefined when it would not. */
   get shortage(): AddRefusal | undefined {
     const state = this.network
     return state.kind === 'there' ? this.#handler.shortage(state.network) : undefined
   }
 
-  /** The pods that are wired. */
+  /** The wired pods, each as the reconciler takes it. */
   get ports(): readonly PortState[] {
     return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
   }
@@ -127,7 +127,7 @@ export class PodsPart implements AsyncDisposable {
     return this.#gc.released
   }
 
-  /** What the reconciler asks about single pods. */
+  /** The functions by which the reconciler asks about a pod's host device and wires it again. */
   get portCalls(): PodPorts {
     return {
       isInUse: (port) => this.#deps.store.hasDevice(port) || this.#removal.has(port),
@@ -135,23 +135,23 @@ export class PodsPart implements AsyncDisposable {
     }
   }
 
-  /** What the datapaths want that these pods have, and the one that new pods get. */
+  /** The plans of the datapaths that these pods use and of the one that new pods get. */
   plansFor(ports: readonly PortState[]): readonly PlannedDatapath[] {
     const used = new Set<DatapathName>([this.#datapath, ...ports.map(({ datapath }) => datapath)])
     return datapathNames.filter((name) => used.has(name)).map((name) => datapathKinds[name])
   }
 
-  /** Changes made through this are our own. */
+  /** The netlink ports through which this part changes the kernel: notifications about such changes cause no pass. */
   get portIds(): readonly number[] {
     return [this.#deps.netlink.portId, this.#removal.portId]
   }
 
-  /** Brings pods that run to their MTU; never rejects for a pod's sake. */
+  /** Gives running pods their current MTU; does not reject when a pod cannot be changed. */
   refresh(network: PodNetwork): Promise<void> {
     return this.#refresher.refresh(network)
   }
 
-  /** By which one new pods are wired. */
+  /** The datapath that wires new pods. */
   get #datapath(): DatapathName {
     return datapathNames[0]
   }
@@ -167,7 +167,7 @@ export class PodsPart implements AsyncDisposable {
     const state = this.network
     if (state.kind === 'absent') throw new PodNetworkError(state.why)
     const namespace = namespaceAt(endpoint.netns)
-    // the path may be another's by now, or the node's own
+    // by now the path may name another namespace, or the node's own
     const isItsOwn =
       namespace.kind === 'there' && namespace.id !== ownNamespaceId() && !isAnother(namespace.id, endpoint.netnsId)
     if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)

@@ -1,5 +1,5 @@
-// What this agent tells: its API, its Node object, events, metrics, and the container runtime's configuration. It reads the other
-// parts and changes nothing of them.
+// Everything that this agent reports: its API, its Node object, Events, metrics, and the container runtime's configuration. It reads
+// the other parts and changes nothing in them.
 import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
@@ -98,7 +98,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#metrics.answered(command, code, durationMs)
   }
 
-  /** Whether this node is ready for pods: everything that speaks of readiness reads this. */
+  /** Whether this node is ready for pods. Everything that reports readiness reads this. */
   get readiness(): Readiness {
     const { pods, network } = this.#deps
     const { failures, isolation, untoldRouting } = network.keeper
@@ -114,7 +114,7 @@ export class ReportingPart implements AsyncDisposable {
     })
   }
 
-  /** What every part has to tell. */
+  /** The problems of all parts. */
   get problems(): readonly Problem[] {
     const { cluster, network, bgp } = this.#deps
     return oneOfEach([
@@ -127,7 +127,7 @@ export class ReportingPart implements AsyncDisposable {
     ])
   }
 
-  /** What the agent answers on its socket. */
+  /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
@@ -141,7 +141,7 @@ export class ReportingPart implements AsyncDisposable {
     }
   }
 
-  /** What is answered over TCP too. */
+  /** The operations that the agent also serves over TCP. */
   get #publicHandlers(): Handlers {
     return {
       ...probeHandlers({ readiness: () => this.readiness, passRunningMs: () => this.#deps.network.passRunningMs }),
@@ -149,7 +149,10 @@ export class ReportingPart implements AsyncDisposable {
     }
   }
 
-  /** Forwarding and pods do not wait for a port that somebody else has; whoever probes it learns that nobody is there. */
+  /**
+   * Listens on the TCP port for health and metrics. When another process has the port, the agent starts all the same and tries again
+   * later; until then probes of the port get no answer.
+   */
   async listenForHttp(): Promise<void> {
     try {
       await this.#httpApi?.start(this.#publicHandlers)
@@ -162,12 +165,12 @@ export class ReportingPart implements AsyncDisposable {
     }
   }
 
-  /** From now on the node's container runtime is shown the way to this agent. */
+  /** Starts to install the CNI plugin and its configuration for the node's container runtime. */
   start(): void {
     this.#cniInstaller?.start()
   }
 
-  /** What a pass found is told to those who use this node. */
+  /** Reports the result of a pass: to the log, the container runtime's configuration, the Node object, and Events. */
   #tell(): void {
     const { problems } = this
     this.#problemLog.update(problems)
@@ -213,7 +216,7 @@ export class ReportingPart implements AsyncDisposable {
       nodes: () => cluster.nodes.objects.size,
       api: () => cluster.apiStatus,
       remotePlans: () => network.keeper.remoteNodes?.plans ?? new Map(),
-      // for the reading of counters alone, which takes several turns of the event loop
+      // a client used only for reading counters, which takes several turns of the event loop
       nftables: this.#stack.use(new NftClient()),
     })
     registerBgpMetrics(metrics.registry, {

@@ -1,4 +1,4 @@
-// Takes a unix socket path over from a dead agent, and never from a living one.
+// Listens on a unix socket, replacing the socket file of a dead agent but never that of a living one.
 import { chmod, lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -7,14 +7,14 @@ import { dirname, join } from 'node:path'
 const maxSocketPathBytes = 107
 
 /**
- * Makes `server` listen on `path`, for root alone. Throws when another process answers on that path, or when something
- * else than a socket stands there. Returns a function that removes the path, unless somebody else has taken it meanwhile.
+ * Makes `server` listen on `path`, for root alone. Throws when another process answers on that path, or when the path is not a
+ * socket. Returns a function that removes the path, unless another process has replaced it meanwhile.
  */
 export async function listenOn(server: Server, path: string): Promise<() => Promise<void>> {
   await mkdir(dirname(path), { recursive: true })
   await refuseUnlessFree(path)
-  // The socket is made in a directory nobody else can enter and moved when its mode is right: there is no moment at
-  // which others may connect, and none without a socket when a stale one is replaced.
+  // The socket is made in a directory that only root can enter, and moved to its path once its mode is right: so other users can never
+  // connect to it, and while a stale socket is replaced there is always one at the path.
   const nursery = await mkdtemp(join(dirname(path), '.cni-'))
   try {
     const cradle = join(nursery, 's')
@@ -57,7 +57,7 @@ async function isAnswered(path: string): Promise<boolean> {
   socket.once('connect', () => resolve(true))
   socket.once('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false)
-    // A listener whose backlog is full is alive.
+    // EAGAIN: the listener's backlog is full, so the listener is alive.
     else if (error.code === 'EAGAIN') resolve(true)
     else reject(new Error(`${path}: cannot tell whether another agent uses it`, { cause: error }))
   })

@@ -1,4 +1,5 @@
-// Files that others read at any moment: they see the old content or the new one, never a part, whatever is killed when.
+// Writes files that other programs may read at any moment: they see the old content or the new one, never a part of it, even when
+// the agent is killed while it writes.
 import {
   closeSync,
   fchmodSync,
@@ -13,21 +14,21 @@ import {
 import { basename, dirname, join } from 'node:path'
 
 /**
- * The one name that unfinished content of `path` has, so that what a kill left is overwritten by the next try. Runtimes read
- * .conf, .conflist and .json only.
+ * The name under which new content of `path` is written before it is moved into place. It is always the same, so that the next try
+ * overwrites what a killed agent left. Runtimes ignore it, as they read only .conf, .conflist and .json.
  */
 export function unfinishedNameOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.new`)
 }
 
-/** True when the file is there with just this content and mode. */
+/** Whether the file exists with exactly this content and mode. */
 export function isAsWanted(path: string, content: Uint8Array, mode: number): boolean {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined || stats.size !== content.length || (stats.mode & 0o7777) !== mode) return false
   return readFileSync(path).equals(content)
 }
 
-/** The folder's entries are on the disk: without it, a power cut may bring the old name back, or none. */
+/** Writes the folder's entries to the disk: otherwise, after a power cut, the old file may be back, or no file be there. */
 function syncFolder(path: string): void {
   const folder = openSync(path, 'r')
   try {
@@ -38,8 +39,8 @@ function syncFolder(path: string): void {
 }
 
 /**
- * Puts the content in place by renaming. A program that runs from the old file keeps that one, so "text file busy" cannot
- * happen. Throws the system's error; the old file is then as it was.
+ * Writes the content to a new file and renames that to `path`. A program that runs from the old file keeps it, so "text file busy"
+ * cannot happen. Throws the system's error and then leaves the old file as it was.
  */
 export function writeWholeFile(path: string, content: Uint8Array, mode: number): void {
   const unfinished = unfinishedNameOf(path)
@@ -60,7 +61,7 @@ export function writeWholeFile(path: string, content: Uint8Array, mode: number):
   syncFolder(dirname(path))
 }
 
-/** Throws the system's error; that it is not there is none. */
+/** Removes the file if it exists. Throws the system's error. */
 export function removeFile(path: string): void {
   rmSync(path, { force: true })
   syncFolder(dirname(path))

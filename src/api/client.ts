@@ -1,40 +1,40 @@
-// Asks agents, and takes nothing for an answer that the table of operations does not say is one.
+// Asks agents, and accepts only answers that match the table of operations.
 import { messageOf } from '#/lib/log.ts'
 import { version } from '#/model/version.ts'
 import { readAnswer, requestOf, unknownOperation } from './message.ts'
 import { type AnswerOf, operationOf, type OperationName, type ParamsOf } from './operations.ts'
 import { type AgentReply, type AgentTransport } from './transport.ts'
 
-/** An answer takes no longer; a long one is many pieces, each of which may take the transport's time. */
+/** Time limits of a call, the second for an operation with isLong; the transport also limits the silence between two pieces. */
 const answerMs = 10_000
 const longAnswerMs = 120_000
 
 export type Outcome<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  /** The agent understood, and says no with an HTTP status: 404, 409, 503 … */
+  /** The agent understood the request and refuses it with an HTTP status: 404, 409, 503 … */
   | { readonly kind: 'refusal'; readonly status: number; readonly message: string }
-  /** Nobody answers. */
+  /** No agent answers. */
   | { readonly kind: 'silence'; readonly message: string }
-  /** Somebody does, and not as this version of the API has it. */
+  /** The answer does not match this program's version of the API. */
   | { readonly kind: 'mismatch'; readonly message: string }
 
-/** The parameters as an argument, which may be absent where all of them may be. */
+/** The parameters as an argument, which is optional where every parameter is. */
 export type ParamsArgument<Name extends OperationName> =
   {} extends ParamsOf<Name> ? [params?: ParamsOf<Name>] : [ParamsOf<Name>]
 
-/** Where the agent is of another version, both. */
+/** Names the versions of agent and command when they differ; '' when they are the same. */
 function versionsOf(reply: AgentReply): string {
   if (reply.version === version) return ''
   const theirs = reply.version === undefined ? 'of a version that it does not tell' : `version ${reply.version}`
   return `; that agent is ${theirs}, this command is version ${version}`
 }
 
-/** Whether an agent has no such operation: those before the API had versions say nothing of their own. */
+/** Whether the agent lacks the operation. Agents from before the API had versions send no version, so any 404 of theirs says so. */
 function isUnknown({ status, text, version: theirs }: AgentReply): boolean {
   return status === 404 && (theirs === undefined || text.startsWith(unknownOperation))
 }
 
-/** Asks one agent; never rejects. */
+/** Calls an operation of one agent; never rejects. */
 export async function askAgent<Name extends OperationName>(
   transport: AgentTransport,
   name: Name,
@@ -61,12 +61,12 @@ export async function askAgent<Name extends OperationName>(
   return { kind: 'mismatch', message: `${what}: ${read.mismatch}${versionsOf(reply)}` }
 }
 
-/** A node and the way to its agent. */
+/** A node and the transport to its agent. */
 export type AgentOfNode = { readonly node: string; readonly transport: AgentTransport }
 
 export type NodeOutcome<T> = { readonly node: string; readonly outcome: Outcome<T> }
 
-/** Asks all of them at once, in their order; each has its own time. */
+/** Asks all agents at once, each with its own time limit; the outcomes are in the order of `agents`. */
 export async function askAll<Name extends OperationName>(
   agents: readonly AgentOfNode[],
   name: Name,

@@ -1,4 +1,4 @@
-// A yes or no behind the "?" of a path, where all values are texts.
+// The schema of a yes or no in a query, where all values are strings.
 import { picklist, pipe, transform } from 'valibot'
 
 export const flag = pipe(

@@ -1,13 +1,13 @@
-// Requests and answers as they travel, and back: both sides of the API use the same functions.
+// Writes and reads the requests and answers of the API; client and server use the same functions.
 import { messageOf } from '#/lib/log.ts'
 import { type AnswerOf, type Operation, operationOf, type OperationName, type ParamsOf } from './operations.ts'
 import { type Read, readWith } from './read.ts'
 import { type AgentRequest } from './transport.ts'
 
-/** How the text of a 404 begins when the operation is unknown; without it, what the operation is about is. */
+/** The beginning of a 404's text when the operation is unknown; any other 404 means that the object asked for does not exist. */
 export const unknownOperation = 'no such operation: '
 
-/** What to send. */
+/** The request that calls an operation with these parameters. */
 export function requestOf<Name extends OperationName>(name: Name, params: ParamsOf<Name>): AgentRequest {
   const { method, path, params: schema } = operationOf(name)
   if (schema === undefined) return { method, path }
@@ -32,7 +32,7 @@ function readQuery(operation: Operation, query: URLSearchParams): Read<unknown> 
 }
 
 function readBody(operation: Operation, body: string): Read<unknown> {
-  // an operation that asks for nothing needs no body
+  // an operation without parameters needs no body
   if (body === '' && operation.params === undefined) return { value: {} }
   try {
     const given = JSON.parse(body) as unknown
@@ -43,7 +43,7 @@ function readBody(operation: Operation, body: string): Read<unknown> {
   }
 }
 
-/** The parameters of a request that came, as the operation's ParamsOf; `mismatch` names the field that is wrong. */
+/** Reads the parameters of a received request into the operation's ParamsOf; `mismatch` names the field that is wrong. */
 export function readParams(operation: Operation, query: URLSearchParams, body: string): Read<unknown> {
   if (operation.method === 'GET') return readQuery(operation, query)
   const [given] = query.keys()
@@ -51,7 +51,7 @@ export function readParams(operation: Operation, query: URLSearchParams, body: s
   return readBody(operation, body)
 }
 
-/** The text of an answer with status 200. Fields that the schema does not declare stay: they are of a newer agent. */
+/** Reads the text of an answer with status 200. Fields that the schema does not declare are kept: they come from a newer agent. */
 export function readAnswer<Name extends OperationName>(name: Name, text: string): Read<AnswerOf<Name>> {
   const { answer: schema } = operationOf(name)
   if (schema === 'text') return { value: text as AnswerOf<Name> }

@@ -1,6 +1,6 @@
-// The agent's API: every operation there is. The server (src/agent/report/http-api.ts), the client (client.ts) and docs/agent-api.md are made
-// from this table. The paths' version changes when a client of before could no longer understand an answer; a field may be
-// added without that, since clients pass over fields that they do not know.
+// Every operation of the agent's API. The server (src/agent/report/http-api.ts), the client (client.ts) and docs/agent-api.md are made
+// from this table. The version in the paths must change when an older client could no longer understand an answer; a field may be added
+// without that, since clients ignore fields that they do not know.
 import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'
 import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, routesRequest } from './schemas/bgp.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
@@ -14,13 +14,13 @@ export type Operation = {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly summary: string
-  /** What may be asked: behind the "?" of a GET, as the JSON body of a POST. Absent: nothing. */
+  /** The parameters: behind the "?" of a GET, or in the JSON body of a POST. Absent when the operation has none. */
   readonly params?: ParamsSchema
-  /** Of the answer with status 200; 'text' is plain text. All other answers are plain text that says why. */
+  /** The schema of an answer with status 200, or 'text' for plain text. All other answers are plain text that says why. */
   readonly answer: 'text' | GenericSchema
   /** The answer may have hundreds of thousands of rows: it is written and sent piece by piece. */
   readonly isLong?: true
-  /** Who answers: an agent on its socket, an agent also over TCP, a speaker alone (`causeway bgp speak`). */
+  /** Which servers have the operation: an agent on its socket, an agent over TCP, a standalone speaker (`causeway bgp speak`). */
   readonly servedBy: readonly ('agent' | 'agent over TCP' | 'speaker')[]
 }
 
@@ -134,11 +134,11 @@ type ParamsSchemaOf<Name extends OperationName> = (typeof operations)[Name] exte
   ? Schema
   : undefined
 
-/** What is asked with an operation; an empty object where nothing can be. */
+/** The parameters of an operation; an empty object where it has none. */
 export type ParamsOf<Name extends OperationName> =
   ParamsSchemaOf<Name> extends infer Schema extends GenericSchema ? ValueOf<Schema> : { readonly [key: string]: never }
 
-/** What an operation answers with status 200. */
+/** The body of an operation's answer with status 200. */
 export type AnswerOf<Name extends OperationName> = (typeof operations)[Name]['answer'] extends infer Schema extends
   GenericSchema
   ? ValueOf<Schema>
@@ -146,7 +146,7 @@ export type AnswerOf<Name extends OperationName> = (typeof operations)[Name]['an
 
 export const operationNames = Object.keys(operations) as readonly OperationName[]
 
-/** The same row, typed for who treats all operations alike. */
+/** The operation of this name, with the type that all operations have in common. */
 export function operationOf(name: OperationName): Operation {
   return operations[name]
 }

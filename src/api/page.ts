@@ -4,7 +4,7 @@ import { type Operation, operationNames, operationOf } from './operations.ts'
 
 type Action = { readonly type: string; readonly description?: string }
 
-/** What of a schema the page tells. */
+/** The parts of a schema that the page shows. */
 type Parts = {
   readonly type: string
   readonly entries?: Readonly<Record<string, GenericSchema>>
@@ -35,7 +35,7 @@ function partsOf(schema: GenericSchema): Parts {
   return schema
 }
 
-/** The description given to a schema or to what it wraps. */
+/** The description of a schema, or of the schema that it wraps. */
 function descriptionOf(schema: GenericSchema): string | undefined {
   const { pipe = [], wrapped } = partsOf(schema)
   if (wrapped) return descriptionOf(wrapped)
@@ -76,7 +76,7 @@ function sectionOf({ method, path, summary, params, answer, isLong, servedBy }: 
   return parts.join('\n\n')
 }
 
-/** The page as it is committed. */
+/** The whole text of docs/agent-api.md. */
 export function agentApiPage(): string {
   return `${[intro.trim(), ...operationNames.map((name) => sectionOf(operationOf(name)))].join('\n\n')}\n`
 }

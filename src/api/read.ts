@@ -1,7 +1,7 @@
-// Reads values by their schemas, and tells in words what does not match.
+// Reads values by their schemas, and describes what does not match.
 import { type BaseIssue, type GenericSchema, safeParse } from 'valibot'
 
-/** Such as `objects[3].state`; '' for the value itself. */
+/** The path of the field that is wrong, such as `objects[3].state`; '' for the value itself. */
 function placeOf({ path }: BaseIssue<unknown>): string {
   return (path ?? [])
     .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
@@ -9,20 +9,20 @@ function placeOf({ path }: BaseIssue<unknown>): string {
     .replace(/^\./, '')
 }
 
-/** Names the field, what is wrong with it and what was expected. */
+/** Describes the issue: the field, what is wrong with it and what was expected. */
 function textOf(issue: BaseIssue<unknown>): string {
   const place = placeOf(issue)
   const field = place === '' ? '' : `${place}: `
   if (issue.kind === 'validation') return `${field}${issue.received} ${issue.message}`
-  // of a missing field the issue tells the field's name as what was expected
+  // for a missing field, `issue.expected` would be the field's name
   if (issue.received === 'undefined') return `${field}is missing`
   return `${field}expected ${issue.expected}, not ${issue.received}`
 }
 
-/** What came, or what is wrong with it. */
+/** The value that was read, or what is wrong with it. */
 export type Read<T> = { readonly value: T } | { readonly mismatch: string }
 
-/** The value as its schema reads it, or the first thing that is wrong with it. */
+/** Reads a value by its schema; returns the first mismatch if there is one. */
 export function readWith(schema: GenericSchema, value: unknown): Read<unknown> {
   const { issues, output } = safeParse(schema, value, { abortEarly: true })
   return issues ? { mismatch: textOf(issues[0]) } : { value: output }
@@ -32,7 +32,7 @@ function undeclaredIn(declared: unknown, value: unknown, place: string): string 
   if (typeof value !== 'object' || value === null) return undefined
   for (const [key, inner] of Object.entries(value)) {
     const at = Array.isArray(value) ? `${place}[${key}]` : place === '' ? key : `${place}.${key}`
-    // JSON leaves such a field out
+    // JSON.stringify leaves out a field whose value is undefined
     if (inner === undefined) continue
     if (!Object.hasOwn(declared as object, key)) return `${at}: the schema does not declare it`
     const found = undeclaredIn((declared as Record<string, unknown>)[key], inner, at)
@@ -41,9 +41,9 @@ function undeclaredIn(declared: unknown, value: unknown, place: string): string 
   return undefined
 }
 
-/** What is wrong with a value of our own making: a field that its schema does not declare is wrong too. */
+/** What is wrong with a value that this program made: here an undeclared field counts as a mismatch too. */
 export function strictMismatchOf(schema: GenericSchema, value: unknown): string | undefined {
   const read = readWith(schema, value)
-  // what a schema reads has the declared fields alone
+  // `read.value` has only the fields that the schema declares
   return 'mismatch' in read ? read.mismatch : undeclaredIn(read.value, value, '')
 }

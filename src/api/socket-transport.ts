@@ -1,14 +1,14 @@
-// Asks an agent over its unix socket.
+// The transport over an agent's unix socket.
 import { request as httpRequest } from 'node:http'
 import { type AgentReply, type AgentRequest, type AgentTransport, versionIn } from './transport.ts'
 
-/** For so long an agent may be silent before its answer and within it. */
+/** How long an agent may send nothing, before its answer and within it. */
 const silenceMs = 5000
 
 async function send(socketPath: string, request: AgentRequest, signal: AbortSignal): Promise<AgentReply> {
   const { method, path, body } = request
   const { promise, resolve, reject } = Promise.withResolvers<AgentReply>()
-  // a connection for each question: a kept one may be that of an agent which has been killed since
+  // a new connection for each request: a kept connection may lead to an agent that has been killed since
   const options = { socketPath, path, method, signal, timeout: silenceMs, agent: false } as const
   const call = httpRequest(options, (response) => {
     const chunks: Buffer[] = []

@@ -1,8 +1,8 @@
-// Values that match a schema, for tests of the table of operations.
+// Generates values that match a schema, for tests of the table of operations.
 import fc from 'fast-check'
 import { type GenericSchema } from 'valibot'
 
-/** What of a schema tells its values. */
+/** The parts of a schema that determine its values. */
 type Parts = {
   readonly type: string
   readonly entries?: Readonly<Record<string, GenericSchema>>
@@ -16,14 +16,14 @@ function partsOf(schema: GenericSchema): Parts {
   return schema
 }
 
-/** Texts that no schema can tell the form of, by the name of their field. */
+/** Generators for strings whose form the schema does not show, by the name of their field. */
 const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
   addr: fc.oneof(fc.ipV4(), fc.constantFrom('fd00::1', '::ffff:10.0.0.1')),
   prefix: fc.constantFrom('10.244.1.0/24', 'fd10:244::/48', '0.0.0.0/0', '::/0'),
   peer: fc.string({ minLength: 1, unit: 'grapheme' }),
 }
 
-/** Any value that matches `schema`; `params` tells that it is one of a request, where a text may have to be of some form. */
+/** Any value that matches `schema`; `params` is true for a value of a request, where strings may need a certain form (`formed`). */
 export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Arbitrary<unknown> {
   const { type, entries = {}, item, wrapped, options = [], pipe = [] } = partsOf(schema)
   if (type === 'object') {
@@ -40,7 +40,7 @@ export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Ar
   throw new Error(`no values are known of the schema type ${type}`)
 }
 
-/** A yes or no that travels as a text is one once it is read. */
+/** Whether the schema is the one of flag.ts, which turns a string into a boolean. */
 function hasFlag(pipe: readonly { readonly type: string }[]): boolean {
   return pipe.some((each) => each.type === 'transform' || hasFlag(partsOf(each as unknown as GenericSchema).pipe ?? []))
 }

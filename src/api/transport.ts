@@ -1,30 +1,31 @@
-// How a request gets to an agent, whatever the way: a socket of this node, or later through the Kubernetes API server.
+// The interface of a transport, which takes a request to an agent: now over a unix socket of this node; a way through the Kubernetes
+// API server can be added.
 
 export type AgentRequest = {
   readonly method: 'GET' | 'POST'
-  /** With what stands behind "?". */
+  /** The path, with the query behind "?". */
   readonly path: string
-  /** JSON. */
+  /** The JSON body of a POST. */
   readonly body?: string
 }
 
 export type AgentReply = {
   readonly status: number
   readonly text: string
-  /** The agent's version, such as 0.1.0; absent: it tells none. */
+  /** The agent's version, such as 0.1.0; absent when the reply does not give one. */
   readonly version?: string
 }
 
 export type AgentTransport = {
-  /** Where it leads, for messages. */
+  /** Names the other end in messages, such as the path of a socket. */
   readonly place: string
-  /** Rejects when nobody answers there, when half an answer comes, and when `signal` aborts. */
+  /** Rejects when no agent answers, when the answer is cut off, and when `signal` aborts. */
   readonly send: (request: AgentRequest, signal: AbortSignal) => Promise<AgentReply>
 }
 
 const product = 'causeway/'
 
-/** The agent's version in an HTTP header `server`, and back. */
+/** The HTTP header `server` with the agent's version; `versionIn` reads it back. */
 export function serverHeader(version: string): string {
   return `${product}${version}`
 }

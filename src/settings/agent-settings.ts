@@ -1,22 +1,22 @@
 // Every setting of the agent.
 //
-// To add one, add an entry here, in the group where a reader looks for it. Nothing else is to be edited: its value is then in
-// AgentConfig under the entry's key (of `networkSettings` in its `settings`, where model/network.ts says what the plan must be
-// told), and it is in `causeway help agent`. `install: { by: 'set' }` lets `causeway install --set` take it, `by: 'option'` gives it an
-// option there. Then run scripts/settings-page.ts, which writes docs/settings.md anew.
+// To add a setting, add an entry to the group where a reader looks for it. AgentConfig then has the value under the entry's key (those of
+// `networkSettings` in its field `settings`, whose type NetworkSettings in model/network.ts must have the key too), and `causeway help
+// agent` lists it. With `install: { by: 'set' }`, `causeway install --set` accepts it; with `by: 'option'`, it gets an option of
+// `causeway install`. Then run scripts/settings-page.ts, which rewrites docs/settings.md.
 import { routings } from '#/model/routing.ts'
 import { chainable, cniChain, noChain } from './cni-chain.ts'
 import { absolutePath, anyText, either, nodeName, numberFrom, oneOf, podCIDRs, secondsFrom } from './parsers.ts'
 import { type SettingGroup, type Settings } from './setting.ts'
 
 const defaultVni = '1'
-/** The Linux kernel's own default; 4789 is IANA's. */
+/** The Linux kernel's default port for VXLAN; IANA's is 4789. */
 const defaultVxlanPort = '8472'
 const maxPort = 65_535
 const maxVni = (1 << 24) - 1
-/** RFC 791 section 3.1: what every host must take; with less than that, nothing is left in the tunnel. */
+/** RFC 791 section 3.1: the packet size that every host must accept; a smaller MTU would leave too little room in the tunnel. */
 const minMtuBytes = 576
-/** Linux devices go up to 65535 and a few more; an IP packet cannot be larger. */
+/** The largest possible IP packet; some Linux devices allow an MTU that is slightly larger. */
 const maxMtuBytes = 65_535
 
 export const nodeSettings = {
@@ -27,7 +27,7 @@ export const nodeSettings = {
     help: "name of this node's Node object",
     install: { by: 'installation', value: "the pod's `spec.nodeName`" },
   },
-  /** Absent: the credentials of the pod it runs in. */
+  /** The kubeconfig file; absent: the agent uses the credentials of the pod that it runs in. */
   kubeconfig: {
     variable: 'CAUSEWAY_KUBECONFIG',
     parse: anyText,
@@ -35,7 +35,7 @@ export const nodeSettings = {
     help: 'kubeconfig file',
     install: { by: 'nobody' },
   },
-  /** Where Causeway is installed: Secrets that BGP objects name are looked for there. */
+  /** The namespace in which Causeway is installed, and in which the Secrets that BGP objects name are looked up. */
   namespace: {
     variable: 'CAUSEWAY_NAMESPACE',
     parse: anyText,
@@ -43,7 +43,7 @@ export const nodeSettings = {
     help: 'where Causeway is installed; Secrets of BGP are there',
     install: { by: 'installation', value: 'the namespace of `--namespace`' },
   },
-  /** Survives restarts and reboots: addresses in use. */
+  /** The directory of the state file, which records the addresses in use and survives restarts and reboots. */
   stateDir: {
     variable: 'CAUSEWAY_STATE_DIR',
     parse: absolutePath,
@@ -51,7 +51,7 @@ export const nodeSettings = {
     help: 'addresses in use; survives reboots',
     install: { by: 'nobody' },
   },
-  /** The CNI shim's and the command line's sockets. */
+  /** The directory of the sockets for the CNI shim and the command line. */
   runDir: {
     variable: 'CAUSEWAY_RUN_DIR',
     parse: absolutePath,
@@ -59,7 +59,7 @@ export const nodeSettings = {
     help: 'sockets of the CNI plugin and the command line',
     install: { by: 'nobody' },
   },
-  /** Where the node's sysctls are. */
+  /** The directory of the node's sysctls. */
   procSys: {
     variable: 'CAUSEWAY_PROC_SYS',
     parse: absolutePath,
@@ -67,7 +67,7 @@ export const nodeSettings = {
     help: "the node's sysctls; elsewhere in a container, whose own /proc/sys is read-only",
     install: { by: 'installation', value: 'where the container has them' },
   },
-  /** Where health and metrics are served over TCP, on all addresses of the node; absent: nowhere. */
+  /** The TCP port that serves health and metrics on all addresses of the node; absent: none does. */
   httpPort: {
     variable: 'CAUSEWAY_HTTP_PORT',
     parse: numberFrom(1, maxPort),
@@ -83,7 +83,7 @@ export const nodeSettings = {
     help: 'seconds before an address that was given back goes to another pod',
     install: { by: 'set' },
   },
-  /** Whether this node's tunnel end is published in flannel's annotations. */
+  /** Whether the agent publishes this node's tunnel end in flannel's annotations. */
   flannelInterop: {
     variable: 'CAUSEWAY_FLANNEL_INTEROP',
     parse: either(['off', 'on'], 'on'),
@@ -100,7 +100,7 @@ export const nodeSettings = {
   },
 } as const satisfies Settings
 
-/** The values are a NetworkSettings. */
+/** The settings whose values make up NetworkSettings. */
 export const networkSettings = {
   clusterCIDRs: {
     variable: 'CAUSEWAY_CLUSTER_CIDRS',
@@ -114,7 +114,7 @@ export const networkSettings = {
     parse: numberFrom(1, maxVni),
     default: defaultVni,
     help: 'VXLAN network identifier',
-    // all nodes must agree: an upgrade that brings another default must not change it node by node
+    // passed on even when not given: all nodes must agree, and a new default in a later version must not spread node by node in an upgrade
     install: { by: 'option', option: 'vni', operand: 'N', default: defaultVni },
   },
   vxlanPort: {

@@ -1,9 +1,9 @@
-// Where the agent of a node that is no lab's answers.
+// Finds the agent's socket on a real node; labs have sockets of their own.
 import { agentSocketName } from '#/model/node-files.ts'
 import { nodeSettings } from './agent-settings.ts'
 import { readSetting } from './setting.ts'
 
-/** The path of its socket; `env` is that of this process. Throws SettingError. */
+/** The path of the agent's socket, from the environment of this process. Throws SettingError. */
 export function agentSocketIn(env: NodeJS.ProcessEnv): string {
   return `${readSetting(nodeSettings.runDir, env)}/${agentSocketName}`
 }

@@ -1,8 +1,8 @@
-// CNI plugins that may run after our own.
+// The CNI plugins that may run after our own.
 import { wrongValue } from './parsers.ts'
 import { type Parser } from './setting.ts'
 
-/** Each is one of the reference plugins (github.com/containernetworking/plugins). */
+/** The names of reference plugins that may be chained (github.com/containernetworking/plugins). */
 export const chainable = ['portmap', 'bandwidth', 'tuning'] as const
 export type Chained = (typeof chainable)[number]
 
@@ -13,7 +13,7 @@ function isChained(name: string): name is Chained {
   return (chainable as readonly string[]).includes(name)
 }
 
-/** Names separated by commas, in the order in which they run; `none` is none of them. */
+/** Plugin names separated by commas, in the order in which they run; `none` stands for an empty list. */
 export const cniChain: Parser<readonly Chained[]> = (text, name) => {
   if (text === noChain) return []
   const names = text

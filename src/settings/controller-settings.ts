@@ -1,4 +1,4 @@
-// Every setting of the controller. One is added as one of the agent is (agent-settings.ts); src/cli/controller.ts hands it on.
+// Every setting of the controller. To add one, see agent-settings.ts; src/cli/controller.ts must also pass the value on.
 import { networkSettings, nodeSettings } from './agent-settings.ts'
 import { anyText, numberFrom } from './parsers.ts'
 import { type SettingGroup, type Settings } from './setting.ts'

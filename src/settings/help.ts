@@ -1,15 +1,15 @@
-// Settings as the help of a command lists them.
+// Lists settings for the help of a command.
 import { definitionList } from '#/lib/definition-list.ts'
 import { type Setting, type SettingGroup } from './setting.ts'
 
 const variableWidth = 27
 
-/** What goes without the setting: its default, or words. */
+/** What applies when the setting is not set: its default, or a description in words. */
 export function withoutIt({ isRequired, default: fallback, unset }: Setting): string {
   return isRequired ? 'required' : (fallback ?? unset ?? '')
 }
 
-/** The variables of a program, for `causeway help agent`. */
+/** The list of a program's variables, as in `causeway help agent`. */
 export function settingsHelp(groups: readonly SettingGroup[]): string {
   return groups
     .map(({ title, settings }) => {

@@ -1,4 +1,4 @@
-// The page docs/settings.md, which scripts/settings-page.ts writes and a test compares.
+// Makes the page docs/settings.md. scripts/settings-page.ts writes it, and a test checks that the committed page is up to date.
 import { agentGroups } from './agent-settings.ts'
 import { controllerGroups } from './controller-settings.ts'
 import { withoutIt } from './help.ts'
@@ -18,7 +18,7 @@ Agent and controller read their settings from the environment when they start.
 
 The last column says how \`causeway install\` passes a setting on. What is not passed on has its default on a cluster.`
 
-/** A text in a cell of a table. */
+/** Escapes a text for a cell of a table. */
 function cell(text: string): string {
   return text.replaceAll('|', '\\|')
 }

@@ -1,10 +1,10 @@
-// Readers of values, for settings and for the options of the command line that stand for settings.
+// Parsers of values, for settings and for the command-line options that give settings.
 import { isAbsolute } from 'node:path'
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type Parser, SettingError } from './setting.ts'
 
-/** `name` is a variable, or an option with its dashes. */
+/** The error for a value that cannot be used; `name` is a variable, or an option with its dashes. */
 export function wrongValue(name: string, text: string, expected: string): SettingError {
   return new SettingError(`${name}${name.startsWith('--') ? ' ' : '='}"${text}": expected ${expected}`)
 }
@@ -17,7 +17,7 @@ export function numberFrom(min: number, max: number): Parser<number> {
   }
 }
 
-/** Seconds in the text, milliseconds in the program. */
+/** Parses a number of seconds; the value is in milliseconds. */
 export function secondsFrom(min: number, max: number): Parser<number> {
   const seconds = numberFrom(min, max)
   return (text, name) => seconds(text, name) * 1000
@@ -31,7 +31,7 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   }
 }
 
-/** One of two words; true for `yes`, which is one of them. */
+/** Parses one of two words; the value is true for the word `yes`, which is one of the two. */
 export function either(words: readonly [string, string], yes: string): Parser<boolean> {
   const word = oneOf(...words)
   return (text, name) => word(text, name) === yes

@@ -1,4 +1,4 @@
-// How an installation on a cluster passes settings on: which of them it takes, and what it gives to the programs.
+// How an installation on a cluster passes settings on: which settings it accepts, and which variables it gives to the programs.
 import { type Environment, type Passing, type Setting, type SettingGroup, textOf } from './setting.ts'
 
 export type OptionSetting = Setting & { readonly install: Extract<Passing, { readonly by: 'option' }> }
@@ -7,17 +7,17 @@ function allOf(groups: readonly SettingGroup[]): Setting[] {
   return groups.flatMap(({ settings }) => Object.values(settings))
 }
 
-/** Those that have an option of `causeway install`. */
+/** The settings that have an option of `causeway install`. */
 export function optionSettings(groups: readonly SettingGroup[]): OptionSetting[] {
   return allOf(groups).filter((setting): setting is OptionSetting => setting.install.by === 'option')
 }
 
-/** Those that `causeway install --set` takes. */
+/** The settings that `causeway install --set` accepts. */
 export function setSettings(groups: readonly SettingGroup[]): Setting[] {
   return allOf(groups).filter(({ install }) => install.by === 'set')
 }
 
-/** A setting as it is passed on: what was given, or what an installation passes on without; undefined is the program's default. */
+/** The text that is passed on: the given one, else the installation's default; undefined leaves the program its own default. */
 export function passedOn(
   setting: Setting & { readonly install: { readonly default: string } },
   given: Environment,
@@ -27,12 +27,12 @@ export function passedOn({ variable, install }: Setting, given: Environment): st
   return textOf(given, variable) ?? (install.by === 'option' ? install.default : undefined)
 }
 
-/** A variable of a container, as Kubernetes has it. */
+/** An environment variable of a container, in the form of the Kubernetes API. */
 export type ContainerVariable = { readonly name: string; readonly value?: string; readonly valueFrom?: object }
 
 /**
- * The environment that an installation gives to a program. `given` are the texts that it was told, by their variables; `own` what it
- * has itself, for each setting that is passed on `by: 'installation'`.
+ * The environment that an installation gives to a program. `given` has the texts that the user gave, by variable; `own` has the values
+ * that the installation determines itself, for each setting that is passed on `by: 'installation'`.
  */
 export function passedEnvironment(
   groups: readonly SettingGroup[],

@@ -1,20 +1,20 @@
-// Whose word counts, where a node's own object, the cluster's objects and the agent's environment each may set something. For every
-// setting that has several places this is the only one that decides. Pure.
+// Decides which value counts for a setting that a node's own object, the cluster's objects and the agent's environment can all set.
+// No other module decides this. Pure.
 import { type Routing } from '#/model/routing.ts'
 
 export type RoutingSayings = {
-  /** This node's own Node object. */
+  /** The routing that this node's own Node object sets. */
   readonly node: Routing | undefined
-  /** The cluster's object; undefined: it says nothing, or is not known yet. */
+  /** The routing that the cluster's object sets; undefined when it sets none or is not known yet. */
   readonly cluster: Routing | undefined
   readonly isClusterKnown: boolean
-  /** What this node told the others last: it holds until all is known that decides, so that a start changes nothing. */
+  /** The routing that this node last told the others: it counts until the cluster's object is known, so that a start changes nothing. */
   readonly told: Routing | undefined
-  /** The agent's own setting. */
+  /** The routing that the agent's environment sets. */
   readonly agent: Routing
 }
 
-/** Node before cluster before agent. */
+/** The node's object counts first, then the cluster's, then the agent's environment. */
 export function effectiveRouting({ node, cluster, isClusterKnown, told, agent }: RoutingSayings): Routing {
   return node ?? cluster ?? (isClusterKnown ? agent : (told ?? agent))
 }

@@ -1,4 +1,4 @@
-// Variables of the environment that look like settings and are none: a mistyped name would otherwise be ignored without a word.
+// Finds environment variables that look like settings but are none: otherwise a mistyped name would be ignored silently.
 import { nearest } from '#/lib/nearest.ts'
 import { agentGroups } from './agent-settings.ts'
 import { controllerGroups } from './controller-settings.ts'
@@ -7,20 +7,20 @@ import { type Environment, type SettingGroup } from './setting.ts'
 
 const prefix = 'CAUSEWAY_'
 
-/** Which lab a process is of, and as what: src/lab/processes.ts finds it by them. */
+/** These two variables say which lab a process belongs to, and in which role: src/lab/processes.ts finds the process by them. */
 export const labVariable = 'CAUSEWAY_LAB'
 export const labRoleVariable = 'CAUSEWAY_LAB_ROLE'
 
-/** What else than agent and controller reads variables: an agent of a lab or a test inherits them. */
+/** Variables that other programs read; an agent in a lab or a test inherits them, so they do not count as unknown. */
 const otherVariables: readonly string[] = [
   labVariable,
   labRoleVariable,
-  // the CNI plugin, native/cni-shim.c
+  // read by the CNI plugin, native/cni-shim.c
   'CAUSEWAY_CNI_SOCKET',
   'CAUSEWAY_CNI_SPOOL',
   'CAUSEWAY_CNI_WAIT_MS',
   'CAUSEWAY_CNI_TIMEOUT_MS',
-  // tests and benchmarks
+  // read by tests and benchmarks
   'CAUSEWAY_KUBECTL',
   'CAUSEWAY_TEST_RUNTIME',
   'CAUSEWAY_BENCH_NODE_OPTIONS',
@@ -41,21 +41,21 @@ const known = new Set([...variables.agent, ...variables.controller, ...otherVari
 
 export type UnknownSetting = {
   readonly name: string
-  /** The setting that was probably meant, if one is like it. */
+  /** The setting that was probably meant; undefined when none is similar. */
   readonly nearest: string | undefined
 }
 
-/** The setting of the program whose variable is most like `name`, if one is. */
+/** The variable of the program that is most similar to `name`; undefined when none is similar enough. */
 export function nearestSetting(name: string, program: Program): string | undefined {
-  // without what all of them begin with, which would make all of them alike
+  // compares without the common prefix, which would make all names similar
   const words = variables[program].map((variable) => variable.slice(prefix.length))
   const word = nearest(name.startsWith(prefix) ? name.slice(prefix.length) : name, words)
   return word === undefined ? undefined : `${prefix}${word}`
 }
 
 /**
- * The variables that begin with CAUSEWAY_ and that nothing of Causeway reads, in the order of their names. Settings of the other
- * program are not among them: in a lab, both programs have one environment.
+ * The variables that begin with CAUSEWAY_ and that no program of Causeway reads, sorted by name. Settings of the other program do not
+ * count as unknown: in a lab, both programs have the same environment.
  */
 export function unknownSettings(env: Environment, program: Program): UnknownSetting[] {
   return Object.entries(env)
@@ -64,7 +64,7 @@ export function unknownSettings(env: Environment, program: Program): UnknownSett
     .toSorted((one, other) => (one.name < other.name ? -1 : 1))
 }
 
-/** One sentence for logs and problems. */
+/** Describes an unknown setting in one sentence, for logs and problems. */
 export function tellUnknown({ name, nearest: meant }: UnknownSetting, program: Program): string {
   const hint = meant === undefined ? `"causeway help ${program}" lists them` : `did you mean ${meant}?`
   return `${name} is no setting of the ${program}; ${hint}`

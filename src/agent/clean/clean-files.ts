@@ -1,11 +1,11 @@
-// The files that an agent keeps on its node, for when it is to leave nothing behind.
+// Finds and removes the files that an agent keeps on its node, for `causeway clean`.
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from '#/model/node-files.ts'
 import { savedConfigName } from '../bgp/saved-config.ts'
 import { conflistName } from '../cni-install/conflist.ts'
 
-/** Those that are there, in the order in which they are to go. Without `confDir` the CNI configuration is left alone. */
+/** The existing files, in the order in which to remove them. Without `confDir` the CNI configuration is not among them. */
 export function filesToClean(folders: {
   readonly stateDir: string
   readonly runDir: string
@@ -15,17 +15,17 @@ export function filesToClean(folders: {
   const database = join(stateDir, stateFileName)
   return [
     ...(confDir === undefined ? [] : [join(confDir, conflistName)]),
-    // SQLite's journals beside it
+    // the database, and the journals that SQLite keeps beside it
     ...['', '-wal', '-shm'].map((suffix) => `${database}${suffix}`),
     join(stateDir, spoolFolderName),
     join(runDir, agentSocketName),
     join(runDir, cniSocketName),
-    // it has passwords
+    // the saved BGP configuration contains passwords
     join(runDir, savedConfigName),
   ].filter((path) => existsSync(path))
 }
 
-/** Throws the system's error. */
+/** Removes the files and folders. Throws the system's error. */
 export function removeFiles(paths: readonly string[]): void {
   for (const path of paths) rmSync(path, { recursive: true, force: true })
 }

@@ -1,4 +1,4 @@
-// Removes everything of Causeway's from a namespace's kernel, with no state but the marks of ownership.
+// Removes all of Causeway's objects from a network namespace. It recognises them by their marks of ownership, without the state file.
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger } from '#/lib/log.ts'
@@ -6,14 +6,16 @@ import { emptyNetwork } from '#/model/network.ts'
 import { type PlannedChange, Reconciler } from '#/reconcile/reconciler.ts'
 import { allDrivers } from '../network/drivers.ts'
 
-/** In the calling thread's namespace. Returns what was, or with `dryRun` would be, removed, and how much failed. */
+/**
+ * Cleans the calling thread's namespace. Returns the changes that were made, or with `dryRun` would be made, and how many failed.
+ */
 export async function clean(
   options: { dryRun: boolean },
   log: Logger,
 ): Promise<{ changes: PlannedChange[]; failed: number }> {
   using netlink = new Netlink()
   using nftables = new NftClient()
-  // nothing is in use: every pod veth is to go
+  // no veth counts as in use, so every pod's veth is removed
   const drivers = allDrivers(netlink, nftables, { isInUse: () => false, rewire() {} })
   const reconciler = new Reconciler({ netlink, drivers, log, nowMs: Date.now })
   const changes = await reconciler.preview(emptyNetwork, { isComplete: true })

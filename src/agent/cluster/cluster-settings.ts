@@ -1,5 +1,5 @@
-// What the cluster's own objects say of how Causeway is to work (kind Routing, docs/routing.md), for all who need it: routing, BGP, and
-// whatever asks for a setting of the cluster later. Which of several sayings counts is decided in src/settings/precedence.ts.
+// Reads the settings that objects of the cluster hold (kind Routing, docs/routing.md). src/settings/precedence.ts decides which setting
+// counts when a node's object, the cluster's objects and the agent's environment disagree.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock } from '#/cluster/clock.ts'
 import { routingsPath } from '#/cluster/paths.ts'
@@ -12,7 +12,7 @@ import { type Routing } from '#/model/routing.ts'
 
 export type ClusterSettingsDeps = {
   readonly client: ApiClient
-  /** What the objects say is another, or is known for the first time. */
+  /** Called when the objects have changed, and when they are known for the first time. */
   readonly onChange: () => void
   readonly log: Logger
   readonly clock?: Clock
@@ -27,7 +27,7 @@ export class ClusterSettings implements AsyncDisposable {
   }
 
   constructor(deps: ClusterSettingsDeps) {
-    // where the kind is not defined there are no objects of it
+    // a cluster whose API does not define the kind has no such objects
     this.#routings = new Reflector<KubeObject>({ path: routingsPath(), mayBeUndefined: true }, deps)
     this.#routings.subscribe(() => {
       const { mode, problems } = routingFrom(this.#routings.objects.values())
@@ -40,17 +40,17 @@ export class ClusterSettings implements AsyncDisposable {
     this.#routings.start()
   }
 
-  /** Whether the objects have been seen once. Never goes back. */
+  /** Whether the objects have been listed once; stays true from then on. */
   get isKnown(): boolean {
     return this.#routings.inSync
   }
 
-  /** Undefined: the cluster does not say, or is not known. */
+  /** The cluster's routing; undefined when no object sets it, or the objects are not known yet. */
   get routing(): Routing | undefined {
     return this.#read.routing
   }
 
-  /** What in the objects cannot be used. */
+  /** Problems of the objects: values that cannot be used. */
   get problems(): readonly Problem[] {
     return this.#read.problems
   }

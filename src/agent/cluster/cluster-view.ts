@@ -1,6 +1,6 @@
-// What the agent knows of the cluster's nodes: the API's Node objects while it has them, and of its own node also what it
-// knew last, from disk, so that pods are wired after a restart with the API away. A Node object changes with every heartbeat;
-// here a change is one of what the network is made of.
+// What the agent knows of the cluster's nodes. It comes from the API's Node objects; the last known state of the agent's own node is
+// also on disk, so that pods are wired after a restart while the API cannot be reached. A Node object changes with every heartbeat;
+// this view reports a change only when something that matters to the network is different.
 import { type Change, type Keep, lean } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
@@ -32,7 +32,7 @@ import { StateError } from '../endpoints/state-file.ts'
 const settingName = 'self'
 const keptAnnotations = [extraPodCIDRsAnnotation, routingStateAnnotation, ...flannelAnnotations]
 
-/** What of Node objects is kept in memory: of others identity, pod CIDRs, addresses, and the annotations that are read. */
+/** The part of Node objects that stays in memory: of other nodes only identity, pod CIDRs, addresses, and the annotations that are read. */
 export function keepOfNodes(ownName: string): Keep<KubeNode> {
   return (node) => (node.metadata.name === ownName ? lean(node) : withAnnotationsOnly(node, keptAnnotations))
 }
@@ -56,7 +56,10 @@ function read(node: KubeNode): Known {
   return knownOf(state, [...problems, ...(flannel?.problems ?? []), ...ofRouting])
 }
 
-/** Neither an agent has told of its network, nor anybody else: a controller of a cloud may have said that there is none. */
+/**
+ * Whether the node's network has not been set up yet: no agent has written its routing, and NetworkUnavailable is not False. A cloud's
+ * controller may have set that condition to True; an agent of Causeway that did has run already, so the node is not starting.
+ */
 function isStarting(node: KubeNode): boolean {
   if (annotationsOf(node)[routingStateAnnotation] !== undefined) return false
   const { status, reason } = conditionOf(node, networkUnavailable)
@@ -67,7 +70,10 @@ function knownOf(state: NodeState, problems: readonly Problem[]): Known {
   return { state, problems, fingerprint: JSON.stringify([state, problems]) }
 }
 
-/** This node's own state: where its tunnel ends is for its kubelet to say, and how it crosses for itself, not for annotations. */
+/**
+ * This node's own state. Its tunnel ends at the addresses that its kubelet reports, not at those of flannel's annotations, and it
+ * decides its routing itself instead of reading its own routing-state annotation.
+ */
 function readSelf(node: KubeNode): Known {
   const { state, problems } = read(node)
   const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
@@ -83,13 +89,13 @@ export class ClusterView {
   readonly #onChange: () => void
   readonly #known = new Map<string, Known>()
   readonly #changed = new Set<string>()
-  /** When the first of these changed, by the monotonic clock. */
+  /** When the first of the nodes in `#changed` changed, by the monotonic clock. */
   #changedAtMs = 0
   #self: NodeState | undefined
   #published: RoutingState | undefined
   #toldRouting: Routing | undefined
 
-  /** `onChange` is called when a node became different, and once when all are known. */
+  /** `onChange` is called when a node has changed, and when the whole list of nodes has been seen. */
   constructor(
     options: { nodeName: string },
     deps: { reflector: Reflector<KubeNode>; store: EndpointStore; onChange: () => void },
@@ -104,22 +110,22 @@ export class ClusterView {
     this.#reflector.subscribe((change) => this.#take(change))
   }
 
-  /** Undefined until this node's Node object has pod CIDRs, or ever had. */
+  /** This node's last state with pod CIDRs; undefined until its Node object first has some. */
   get self(): NodeState | undefined {
     return this.#self
   }
 
-  /** What this node tells the others of how it crosses to them, as it stands on its Node object. */
+  /** The routing state that this node's Node object shows to the other nodes. */
   get published(): RoutingState | undefined {
     return this.#published
   }
 
-  /** The routing that this node had when it told the others last: it holds for a start until all is known that decides. */
+  /** The routing that this node last wrote to its Node object. After a start it counts until the cluster's settings are known. */
   get toldRouting(): Routing | undefined {
     return this.#toldRouting
   }
 
-  /** True once the whole list of nodes has been seen: only then may anything be swept. */
+  /** True once the whole list of nodes has been seen: only then may objects that no node needs be removed from the kernel. */
   get isComplete(): boolean {
     return this.#reflector.inSync
   }
@@ -136,7 +142,7 @@ export class ClusterView {
     return [...problems, lack]
   }
 
-  /** The other nodes that are different since the last call, and since when the first of them is. */
+  /** The other nodes that have changed since the last call, and when the first of them did. */
   takeChanges(): { readonly changes: readonly NodeChange[]; readonly sinceMs: number } {
     const changes = [...this.#changed].map((name): NodeChange => [name, this.#known.get(name)?.state])
     this.#changed.clear()
@@ -160,7 +166,7 @@ export class ClusterView {
     this.#onChange()
   }
 
-  /** Whether it is another one than before. */
+  /** Reads the published routing state from this node's Node object; returns whether it has changed. */
   #takePublished(node: KubeNode | undefined): boolean {
     const textOf = (state: RoutingState | undefined): string | undefined => state && routingStateText(state)
     const before = textOf(this.#published)
@@ -169,12 +175,12 @@ export class ClusterView {
     return textOf(this.#published) !== before
   }
 
-  /** A Node object that is gone or has lost its CIDRs does not end the pods that run here. */
+  /** Keeps the former state when the Node object is gone or has lost its CIDRs: the pods that run here still need it. */
   #takeSelf(state: NodeState | undefined): void {
     if (state !== undefined && state.podCIDRs.length > 0) this.#self = state
   }
 
-  /** Remembers this node's part for a start without the API. A disk that cannot be written now is tried at the next call. */
+  /** Saves this node's state for a start without the API. When the disk cannot be written, the next call tries again. */
   save(): void {
     if (this.#self === undefined) return
     const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting })
@@ -183,7 +189,7 @@ export class ClusterView {
       this.#store.setSetting(settingName, text)
     } catch (error) {
       if (!(error instanceof StateError)) throw error
-      // the store tells of its trouble itself
+      // the store reports this problem itself (EndpointStore.trouble)
     }
   }
 
@@ -209,7 +215,7 @@ export class ClusterView {
       }
       return { self, ...(toldRouting && { toldRouting }) }
     } catch {
-      // not worth an agent that cannot start: the API knows it too
+      // a damaged value must not keep the agent from starting: the API has this node's state too
       return {}
     }
   }

@@ -1,4 +1,4 @@
-// What Node objects say of the network, read once for all who need it: an object is replaced when it changes.
+// Reads what Node objects say about the network. Each object is read once and the result kept: a changed node is a new object.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { internalAddressesOf, type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
 import { type Problem } from '#/model/problems.ts'
@@ -6,11 +6,11 @@ import { type RoutingState, routingStateOf } from '#/model/routing.ts'
 
 export type NodeFacts = {
   readonly podCIDRs: readonly Prefix[]
-  /** InternalIP addresses, in their order. */
+  /** The node's InternalIP addresses, in the order of its status. */
   readonly addrs: readonly Addr[]
-  /** What the node tells the others of how it crosses to them; undefined: nothing. */
+  /** The ways that packets take to and from the node, as its annotation says; undefined without a valid annotation. */
   readonly routingState: RoutingState | undefined
-  /** What of it cannot be used. */
+  /** Problems of the node's pod CIDRs and addresses: values that cannot be used. */
   readonly problems: readonly Problem[]
   readonly routingProblem: Problem | undefined
 }

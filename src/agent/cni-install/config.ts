@@ -1,4 +1,4 @@
-// Settings of the CNI installer. It works only where it is told the folders: in a lab, or under tests, there is no runtime.
+// Settings of the CNI installer. Without the runtime's folders it installs nothing, as in labs and tests, which have no runtime.
 import { cniSettings } from '#/settings/agent-settings.ts'
 import { type Chained } from '#/settings/cni-chain.ts'
 import { type Environment, readSettings, SettingError } from '#/settings/setting.ts'
@@ -9,14 +9,15 @@ export type CniInstallConfig = {
   readonly binDir: string
   /** Where the runtime looks for configurations, such as /etc/cni/net.d. */
   readonly confDir: string
-  /** The plugin's executable that is put there. */
+  /** The plugin's executable that is copied to `binDir`. */
   readonly plugin: string
-  /** Absent: portmap, when it is in `binDir`. */
+  /** The plugins that run after ours; absent: portmap, if it is in `binDir`. */
   readonly chain: readonly Chained[] | undefined
 }
 
 /**
- * undefined when the agent is to install nothing. `folder` has the plugin that was built with this program. Throws SettingError.
+ * Reads the settings; undefined when nothing is to be installed. `folder` contains the plugin that was built with this program.
+ * Throws SettingError.
  */
 export function readCniInstall(env: Environment, folder: string): CniInstallConfig | undefined {
   const { binDir, confDir, plugin = `${folder}/${pluginName}`, chain } = readSettings(cniSettings, env)

@@ -1,9 +1,9 @@
-// The network configuration that container runtimes read ("Network configuration format" of the CNI specification). Pure.
+// Makes the network configuration that container runtimes read ("Network configuration format" of the CNI specification). Pure.
 
 import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniVersion, cniVersions, isAtLeast } from '#/wire/cni/index.ts'
 
-/** The first of the folder's files in the order of names is the one that a runtime uses. */
+/** The name begins with a low number because a runtime uses only the first file of the folder in the order of names. */
 export const conflistName = '10-causeway.conflist'
 export const pluginName = 'causeway-cni'
 
@@ -16,18 +16,18 @@ const chainedEntries: Readonly<Record<Chained, object>> = {
 /** A plugin that runs after ours, and the versions that it speaks. */
 export type ChainedPlugin = { readonly name: Chained; readonly versions: readonly string[] }
 
-/** For runtimes that go by `cniVersion`: all of them know it. */
+/** The highest version for runtimes that read only `cniVersion`: all of them know it. */
 const commonVersion: CniVersion = '1.0.0'
 
-/** The versions that all of them speak, and we. */
+/** The versions that both our plugin and all plugins of the chain speak. */
 export function versionsOfAll(chain: readonly ChainedPlugin[]): CniVersion[] {
   return cniVersions.filter((version) => chain.every(({ versions }) => versions.includes(version)))
 }
 
 /**
- * The plugin finds the agent by itself (docs/cni.md), so its entry has nothing but what it wants to be told. `cniVersions` is
- * read by runtimes that know 1.1, which then send GC and STATUS, and send the highest to the whole chain; others go by
- * `cniVersion`. Throws RangeError when the plugins of the chain have no version in common with us.
+ * Our plugin finds the agent by itself (docs/cni.md), so its entry only lists the capabilities that it wants to be passed. Runtimes that
+ * know CNI 1.1 read `cniVersions`, use its highest version for the whole chain, and with 1.1 send GC and STATUS; others read `cniVersion`.
+ * Throws RangeError when the plugins of the chain have no version in common with ours.
  */
 export function renderConflist(plugins: readonly ChainedPlugin[]): string {
   const versions = versionsOfAll(plugins)
@@ -39,7 +39,7 @@ export function renderConflist(plugins: readonly ChainedPlugin[]): string {
     capabilities: {
       ips: true,
       mac: true,
-      // one of the two limits a pod, not both
+      // either our plugin or the plugin bandwidth limits a pod's traffic, not both
       ...(!chain.includes('bandwidth') && { bandwidth: true }),
       'io.kubernetes.cri.pod-annotations': true,
     },
@@ -53,7 +53,7 @@ export function renderConflist(plugins: readonly ChainedPlugin[]): string {
   return `${JSON.stringify(list, undefined, 2)}\n`
 }
 
-/** Names of files that a runtime takes before ours: what libcni reads (.conf, .conflist, .json), in its order. */
+/** The configuration files that a runtime prefers to ours: libcni reads .conf, .conflist and .json, in the order of their names. */
 export function namesBefore(names: readonly string[]): string[] {
   return names.filter((name) => /\.(conf|conflist|json)$/.test(name) && name < conflistName).toSorted()
 }

@@ -1,9 +1,9 @@
-// Shows the node's container runtime the way to the agent: the plugin in its folder of plugins, and, last and only while pods
-// can be wired, the network configuration that names it. A runtime with the configuration calls a node's network ready.
+// Connects the node's container runtime with the agent: installs the plugin in the runtime's folder of plugins, and then, once pods can
+// be wired, writes the network configuration that names the plugin. With the configuration, a runtime reports the network as ready.
 //
-// The configuration outlives the agent: calls that come while none runs are waited for, or kept, by the plugin (docs/cni.md),
-// and a kubelet that calls the node not ready for each restart would drive pods away. It is taken back only when the node has
-// had no pod network for a minute, so that it does not come and go with every hiccup.
+// The configuration stays when the agent ends: while no agent runs, the plugin lets calls wait or spools them (docs/cni.md), and
+// without the configuration the kubelet would report the node as not ready at each restart of the agent, which can evict pods. It is
+// removed only after a minute without a pod network, so that short failures do not remove it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
@@ -17,18 +17,18 @@ import { PluginVersions } from './plugin-versions.ts'
 import { isAsWanted, removeFile, writeWholeFile } from '../whole-file.ts'
 
 const checkMs = 10_000
-/** How long a node may be without a pod network before its configuration goes. */
+/** How long a node may be without a pod network before its configuration is removed. */
 const graceMs = 60_000
 const pluginMode = 0o755
-/** Runtimes run as root; others have no business with it. */
+/** Runtimes run as root, and no other user needs to read the configuration. */
 const conflistMode = 0o600
-/** Of a chained plugin that does not say: all reference plugins of the last years do. */
+/** The versions assumed of a chained plugin that does not tell its own: all reference plugins of the last years speak these. */
 const assumedVersions = ['0.3.1', '0.4.0', '1.0.0']
 
 export type CniInstallerDeps = {
   /** Whether an ADD would be served now. */
   readonly canServe: () => boolean
-  /** Called when `problems` changed. */
+  /** Called when `problems` has changed. */
   readonly onChange: () => void
   readonly log: Logger
   readonly clock?: Clock
@@ -42,7 +42,7 @@ export class CniInstaller implements Disposable {
   readonly #clock: Clock
   readonly #versions = new PluginVersions(() => this.#lookAgain())
   #problems: readonly Problem[] = []
-  /** What the installed plugin looked like when its content was last found right. */
+  /** The attributes that the installed plugin's file had when its content was last found right; '' before that. */
   #seenPlugin = ''
   #couldServe: boolean | undefined
   #unservedSinceMs: number | undefined
@@ -60,12 +60,12 @@ export class CniInstaller implements Disposable {
     return this.#problems
   }
 
-  /** From now on calls of the plugin are answered. */
+  /** Starts installing; to be called once the agent answers calls of the plugin. */
   start(): void {
     this.#turn()
   }
 
-  /** Whether ADD can be served may have changed. */
+  /** To be called when `canServe` may have changed. */
   notice(): void {
     if (this.#couldServe !== this.#canServe()) this.#lookAgain()
   }
@@ -74,7 +74,7 @@ export class CniInstaller implements Disposable {
     if (this.#cancel !== undefined) this.#turn()
   }
 
-  /** Looks at everything, and again after a while: files that somebody takes away or changes come back. */
+  /** Installs what is missing, now and every `checkMs`, so that files which somebody removes or changes are restored. */
   #turn(): void {
     this.#cancel?.()
     this.#cancel = this.#clock.after(checkMs, () => this.#turn())
@@ -102,7 +102,7 @@ export class CniInstaller implements Disposable {
     if (this.#couldServe) {
       this.#unservedSinceMs = undefined
       const chain = this.#chain(problems)
-      // an older plugin in place serves as well; without any, the configuration would make every pod fail
+      // when this plugin could not be installed, an older one in its place will do; with no plugin, the configuration would fail every pod
       if (chain !== undefined && existsSync(plugin)) {
         attempt('CW3002', conflist, 'the CNI configuration cannot be written', () =>
           this.#writeConflist(conflist, chain),
@@ -130,7 +130,7 @@ export class CniInstaller implements Disposable {
     this.#seenPlugin = look()
   }
 
-  /** The chained plugins that can be used: a runtime fails every pod for one that cannot. Undefined while one is still being asked. */
+  /** The chained plugins that can be used: one that cannot would fail every pod. Undefined while a plugin's answer is awaited. */
   #chain(problems: Problem[]): ChainedPlugin[] | undefined {
     const { binDir, chain } = this.#config
     const wanted: readonly Chained[] = chain ?? ['portmap']

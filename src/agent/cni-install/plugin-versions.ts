@@ -1,15 +1,15 @@
-// Which versions of the CNI specification other plugins speak: each is asked (VERSION of the specification), once for as long as its
-// file stays the same. A runtime sends the highest version of the configuration to all plugins of the chain, and fails every pod
-// when one of them does not know it.
+// Finds out which versions of the CNI specification other plugins speak. Each plugin is asked once (CNI command VERSION), and again
+// when its file changes. A runtime sends the highest version of the configuration to all plugins of the chain, and every pod fails
+// when one of them does not know that version.
 import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { messageOf } from '#/lib/log.ts'
 
 const timeoutMs = 10_000
-/** Before one that did not answer is asked again. */
+/** Time before a plugin that gave no answer is asked again. */
 const retryMs = 60_000
 
-/** `unknown` says nothing of the plugin: this process may not be able to run what the runtime can, now or ever. */
+/** `unknown` does not mean that the plugin is bad: the runtime may be able to run it even when this process cannot. */
 export type Spoken =
   | { readonly kind: 'asked' }
   | { readonly kind: 'known'; readonly versions: readonly string[] }
@@ -25,7 +25,7 @@ function unknown(error: unknown): Spoken {
   return { kind: 'unknown', why: `it does not tell which CNI versions it speaks: ${messageOf(error)}` }
 }
 
-/** Throws what execve(2) says of a file that cannot be executed just now. */
+/** Asks the plugin for its versions. Throws the error of execve(2) for a file that cannot be executed now. */
 function ask(path: string, onAnswer: (spoken: Spoken) => void): void {
   const env = { CNI_COMMAND: 'VERSION', CNI_PATH: '/' }
   const child = execFile(path, { env, timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
@@ -36,7 +36,7 @@ function ask(path: string, onAnswer: (spoken: Spoken) => void): void {
       onAnswer(unknown(cause))
     }
   })
-  // one that ends without reading is heard all the same
+  // a plugin may end without reading its input: the failed write does not matter, its answer counts
   child.stdin?.on('error', () => {})
   child.stdin?.end('{"cniVersion":"1.0.0"}')
 }
@@ -45,15 +45,15 @@ type Entry = { readonly look: string; readonly askedMs: number; spoken: Spoken }
 
 export class PluginVersions {
   readonly #onAnswer: () => void
-  /** By path, each with what the file looked like when it was asked. */
+  /** The answers by path, each with the attributes that the plugin's file had when it was asked. */
   readonly #known = new Map<string, Entry>()
 
-  /** `onAnswer` is called when one that was asked has answered, or will not. */
+  /** `onAnswer` is called when a plugin has answered, or has failed to. */
   constructor(onAnswer: () => void) {
     this.#onAnswer = onAnswer
   }
 
-  /** What the plugin of that path speaks, as far as it is known; undefined when it is not there. Never throws. */
+  /** The versions that the plugin at `path` speaks, as far as they are known; undefined when there is no such file. Never throws. */
   of(path: string): Spoken | undefined {
     try {
       const stats = statSync(path, { throwIfNoEntry: false, bigint: true })

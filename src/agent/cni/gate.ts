@@ -1,9 +1,10 @@
-// Order among CNI calls. Calls for one sandbox run one after the other, in the order they came, whichever of its interfaces they are
-// about: an ADD may wait for something, and no other call may see its pod half done. Calls for different ones run side by side up to a limit; an exclusive call (GC) runs alone. The specification puts the same duties on the
-// runtime (SPEC section 3, "Lifecycle & Ordering"), but a runtime that was restarted forgets the calls it left behind.
+// Orders CNI calls. Calls for one sandbox run one after the other in order of arrival, whichever of its interfaces they are about:
+// an ADD may have to wait, and no other call may see its pod half done. Calls for different sandboxes run concurrently up to a limit.
+// An exclusive call (GC) runs alone. The specification demands the same of the runtime (SPEC section 3, "Lifecycle & Ordering"), but a
+// runtime that was restarted does not know which of its earlier calls still run.
 
 type Waiter = {
-  /** Undefined: exclusive. */
+  /** The sandbox of the call; undefined for an exclusive call. */
   readonly key: string | undefined
   readonly start: () => void
   readonly drop: (reason: unknown) => void
@@ -20,17 +21,17 @@ export class Gate {
     this.#limit = options.limit
   }
 
-  /** Runs `task` when it is its turn. Rejects with the signal's reason when that fires before `task` has started. */
+  /** Runs `task` when its turn comes. Rejects with the signal's reason when the signal fires before `task` has started. */
   run<T>(key: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     return this.#enter(key, signal, task)
   }
 
-  /** Runs `task` while nothing else runs; whatever came later waits for it. */
+  /** Runs `task` while no other call runs; later calls wait for it. */
   runAlone<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     return this.#enter(undefined, signal, task)
   }
 
-  /** Turns away what waits and what comes; what runs is not touched. */
+  /** Rejects all waiting and future calls; running calls go on. */
   close(reason: Error): void {
     this.#isClosed = true
     for (const waiter of this.#waiting.splice(0)) waiter.drop(reason)
@@ -81,7 +82,7 @@ export class Gate {
       if (this.#isExclusive || this.#runningKeys.size >= this.#limit) return
       const { key } = waiter
       if (key === undefined) {
-        // Nobody overtakes an exclusive call, or a busy node would never get to it.
+        // No call overtakes an exclusive one: on a busy node it would never run.
         if (this.#runningKeys.size > 0 || passedOver.size > 0) return
         this.#isExclusive = true
       } else if (this.#runningKeys.has(key) || passedOver.has(key)) {

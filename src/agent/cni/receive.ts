@@ -3,8 +3,8 @@ import type { Socket } from 'node:net'
 import { decodeRequestHeader, frameHeaderBytes } from '#/wire/cni/index.ts'
 
 /**
- * The bytes of one whole request frame. Throws CniProtocolError when the header is wrong or announces too much (nothing
- * more is read then), Error when the client goes away or takes longer than `timeoutMs`, the signal's reason when it fires.
+ * Returns the bytes of one whole request frame. Throws CniProtocolError when the header is wrong or announces too many bytes (it
+ * then stops reading), Error when the client goes away or takes longer than `timeoutMs`, the signal's reason when the signal fires.
  */
 export async function receiveRequest(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
   signal.throwIfAborted()

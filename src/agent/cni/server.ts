@@ -1,6 +1,6 @@
-// The agent's CNI door: a unix socket on which the shim (native/cni-shim.c) brings one CNI call per connection, and the
-// spool in which it leaves DELs while no agent runs. Parsing, order, deadlines and framing are here; what a call means
-// for addresses and kernel is `deps.handle`. docs/cni.md is the specification of the protocol.
+// The agent's CNI server: a unix socket on which the shim (native/cni-shim.c) sends one CNI call per connection, and the spool in
+// which the shim leaves DELs while no agent runs. Parsing, order, deadlines and framing are here; `deps.handle` does what a call
+// asks of addresses and kernel. docs/cni.md specifies the protocol.
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -30,15 +30,15 @@ import { Spool } from './spool.ts'
 export type CniServerOptions = {
   readonly socketPath: string
   readonly spoolDir: string
-  /** Calls that run at the same time; more wait. STATUS and VERSION never wait. */
+  /** How many calls may run at the same time; others wait. STATUS and VERSION never wait. */
   readonly maxConcurrent?: number
   /** How long a client may take to send its request. */
   readonly receiveTimeoutMs?: number
-  /** First pause after a spooled DEL failed; it doubles up to a minute. */
+  /** The first pause after a spooled DEL has failed; the pause doubles up to a minute. */
   readonly retryMs?: number
   /** How often an empty spool is looked at again. */
   readonly lookMs?: number
-  /** How long calls that run at the end may take to finish. */
+  /** How long running calls may take to finish after the server was told to stop. */
   readonly graceMs?: number
 }
 
@@ -46,23 +46,23 @@ export type OnAnswer = (command: string, code: number, durationMs: number) => vo
 
 export type CniServerDeps = {
   /**
-   * Carries out one call. `signal` fires when nobody waits for the answer any more: the runtime gave up, or the agent must
-   * stop now. A call may come again when an agent died in the middle of it, so an ADD replaces what a first half of it
-   * left, and DEL is idempotent.
+   * Carries out one call. `signal` fires when the answer has become useless: the runtime gave up, or the agent must stop now.
+   * A call may come again after an agent died in the middle of it: an ADD must replace what the first attempt left, and a DEL must
+   * be idempotent.
    */
   readonly handle: (request: CniOperation, signal: AbortSignal) => Promise<CniReply>
   /**
-   * Told of every answer: the command (INVALID for a call that cannot be read), its error code (0 for success), and the time since
-   * the call was there, its wait for others included.
+   * Called for every answer with the command (INVALID for a call that cannot be read), the error code (0 for success), and the time
+   * since the call was received, including its wait for other calls.
    */
   readonly onAnswer?: OnAnswer
   readonly log: Logger
 }
 
 const maxRetryMs = 60_000
-/** As long as the shim would wait for the same DEL. */
+/** The time limit of a spooled DEL: as long as the shim would wait for the same DEL. */
 const replayTimeoutMs = 60_000
-/** For what does not end within the grace, after its signal fired. */
+/** How long calls that outlived the grace may take to finish once their signal has fired. */
 const abortedTimeoutMs = 1000
 
 export class CniServer {
@@ -71,9 +71,9 @@ export class CniServer {
   readonly #server: Server
   readonly #spool: Spool
   readonly #gate: Gate
-  /** Fires when the server is to stop: nothing new begins. */
+  /** Fires when the server is to stop: no new call starts. */
   readonly #stopping = new AbortController()
-  /** Fires when the grace is over as well: what still runs is to stop. */
+  /** Fires when the grace is over: calls that still run are to stop. */
   readonly #aborting = new AbortController()
   readonly #sockets = new Set<Socket>()
   readonly #running = new Set<Promise<void>>()
@@ -95,14 +95,15 @@ export class CniServer {
   }
 
   /**
-   * Listens, then begins with the spooled DELs. In this order a shim that finds nobody listening, spools, and tries the
-   * socket once more is seen either in the spool or on the socket. Throws when another agent answers on the socket.
+   * Listens, then starts with the spooled DELs. A shim that finds no listener writes its DEL to the spool and tries the socket once
+   * more; with this order the server finds the DEL either in the spool or on the socket. Throws when another agent answers on the
+   * socket.
    */
   async start(): Promise<void> {
     try {
       await this.#spool.prepare()
     } catch (error) {
-      // a disk that cannot be written is no reason to answer nobody
+      // without the spool the agent still answers live calls
       const { spoolDir } = this.#options
       this.#deps.log.error('cni spool cannot be made: a DEL without an agent will fail', { dir: spoolDir, error })
     }
@@ -117,7 +118,7 @@ export class CniServer {
     await this.#removeSocket?.()
     this.#stopping.abort(reason)
     this.#server.close()
-    // No answer at all makes the shim wait for the next agent, where an error would make the runtime start over.
+    // A waiting call gets no answer: its shim then waits for the next agent, whereas an error would make the runtime start over.
     this.#gate.close(reason)
     if (await this.#isIdleWithin(this.#options.graceMs)) return
     this.#deps.log.warn('cni calls still run at the end of the grace', { calls: this.#running.size })
@@ -140,7 +141,7 @@ export class CniServer {
     return isIdle
   }
 
-  /** One connection, one call. Never rejects. */
+  /** Serves the one call of a connection. Never rejects. */
   async #serve(socket: Socket): Promise<void> {
     const hangUp = new AbortController()
     this.#sockets.add(socket)
@@ -162,7 +163,7 @@ export class CniServer {
 
   async #answer(socket: Socket, signal: AbortSignal): Promise<CniOutput> {
     const request = await this.#receive(socket)
-    // From here on nothing is expected but the end of the connection, which must be noticed.
+    // The client sends nothing more. Reading on is what makes the end of the connection known.
     socket.resume()
     const startedMs = performance.now()
     const tell = (command: string, code: number): void =>
@@ -198,7 +199,7 @@ export class CniServer {
         return this.#gate.runAlone(signal, () => this.#handle(request, signal))
       case 'add':
         return this.#gate.run(request.containerId, signal, async () => {
-          // An earlier DEL of the same attachment that ran after this ADD would take the pod's network away.
+          // A spooled DEL of this attachment is older than this ADD. Run it first: after the ADD it would remove the new pod's network.
           const error = await this.#replay(attachmentKey(request), signal)
           return error === undefined ? this.#handle(request, signal) : { kind: 'error', error: earlierDel(error) }
         })
@@ -224,8 +225,8 @@ export class CniServer {
   }
 
   /**
-   * Carries out the spooled DELs until the server stops: also a shim whose call was cut off while this agent lived leaves one. Never
-   * rejects.
+   * Carries out spooled DELs until the server stops, not only at the start: a shim also spools a DEL when its connection to this agent
+   * is cut. Never rejects.
    */
   async #drain(): Promise<void> {
     const { signal } = this.#stopping
@@ -236,7 +237,7 @@ export class CniServer {
     }
   }
 
-  /** True when nothing is left. One after the other, so that live calls get their turns in between. */
+  /** True when the spool is empty at the end. The DELs run one after the other, so that live calls get turns in between. */
   async #drainOnce(stopping: AbortSignal): Promise<boolean> {
     let isEmpty = true
     try {
@@ -252,13 +253,13 @@ export class CniServer {
     }
   }
 
-  /** Carries out the spooled DEL of one attachment, if there is one; returns why it failed. Its turn must have come. */
+  /** Carries out the spooled DEL of one attachment, if there is one; returns why it failed. To be called within the sandbox's turn. */
   async #replay(key: string, signal: AbortSignal): Promise<CniError | undefined> {
     try {
       const frame = await this.#spool.read(key)
       if (frame === undefined) return undefined
       const request = parseSpooled(frame, key)
-      // What is refused once would be each time. What it was to remove is found by comparing with the live namespaces.
+      // A malformed request would be refused each time. EndpointGc finds the endpoint that it was to remove when its namespace is gone.
       if (request.kind === 'error')
         this.#deps.log.error('cni spooled request removed unread', { key, ...request.error })
       else {
@@ -274,12 +275,12 @@ export class CniServer {
   }
 }
 
-/** The container of an attachment's key, which is what calls take turns by. */
+/** The container ID in an attachment's key: calls for one container run one after the other. */
 function sandboxOf(key: string): string {
   return key.slice(0, key.indexOf(':'))
 }
 
-/** Throws CniProtocolError when the frame is malformed; a malformed call inside of it is a CniRefusal. */
+/** Throws CniProtocolError when the frame is malformed; returns a CniRefusal when the call inside it is. */
 function parseFrame(frame: Uint8Array): CniRequest | CniRefusal {
   const { env, stdin } = decodeRequest(frame)
   return parseCniRequest(env, stdin)

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
 
-/** A shim finishes a file in milliseconds; one that is this old has lost its writer. */
+/** A shim finishes a file in milliseconds; when an unfinished file is this old, its writer has died. */
 const abandonedAfterMs = 600_000
 
 export class Spool {
@@ -30,7 +30,7 @@ export class Spool {
     return found.toSorted((a, b) => a.mtimeMs - b.mtimeMs).map(({ name }) => name)
   }
 
-  /** The request frame under `key`; undefined when there is none. */
+  /** The spooled request frame of the attachment `key`; undefined when there is none. */
   async read(key: string): Promise<Uint8Array | undefined> {
     return await unlessGone(readFile(join(this.#dir, key)))
   }
@@ -44,7 +44,7 @@ export class Spool {
   }
 }
 
-/** A shim takes its file back when an agent answered it after all, so a file may go at any moment. */
+/** undefined when the file does not exist: a shim removes its file at any moment, when an agent answers it after all. */
 async function unlessGone<T>(promise: Promise<T>): Promise<T | undefined> {
   try {
     return await promise

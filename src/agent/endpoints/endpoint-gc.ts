@@ -1,6 +1,6 @@
-// Releases endpoints that no runtime will ever DEL: their namespace is gone, or their ADD never came to its end.
-// Runtimes lose pods when they are killed or their own state is removed, and most never call GC; each lost pod would cost
-// an address for ever. What is not known for sure counts as alive.
+// Releases endpoints that no runtime will ever DEL: their namespace is gone, or their ADD or DEL was never finished.
+// Runtimes lose pods when they are killed or their own state is removed, and most never call GC; each lost pod would occupy an
+// address for ever. In case of doubt an endpoint counts as alive.
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
 import { findLink } from '#/kernel/links.ts'
@@ -23,20 +23,20 @@ export type GcDeps = {
   readonly store: EndpointStore
   readonly datapaths: Datapaths
   readonly clock: Pick<BootClock, 'sinceBootMs'>
-  /** Called after endpoints were released. */
+  /** Called after endpoints were released, and when a state file that could not be used is in use again. */
   readonly onChange: () => void
   readonly log: Logger
 }
 
-/** Why an endpoint is leaked, or undefined when it is in use or nobody can tell. */
+/** Why an endpoint is leaked; undefined when it is in use or that cannot be determined. */
 export function leakOf(netlink: Netlink, endpoint: Endpoint): string | undefined {
-  // ADD and DEL run from start to end within one turn of the event loop: an endpoint on the way in or out is one whose call broke off
+  // ADD and DEL each run within one turn of the event loop, so an endpoint that is not ready is left over from a call that broke off
   if (endpoint.state === 'leaving') return 'its DEL did not come to its end'
   if (endpoint.state !== 'ready') return 'its ADD did not come to its end'
   const namespace = namespaceAt(endpoint.netns)
   const isOther = namespace.kind === 'there' && isAnother(namespace.id, endpoint.netnsId)
   if (namespace.kind === 'unknown' || (namespace.kind === 'there' && !isOther)) return undefined
-  // the two ends of a veth die together: while ours is here, its namespace lives, under whatever name
+  // the kernel deletes both ends of a veth together: while the host's end exists, the pod's namespace does too, perhaps under another name
   if (findLink(netlink, endpoint.hostDevice) !== undefined) return undefined
   return namespace.kind === 'there' ? `${endpoint.netns} is another namespace now` : namespace.why
 }
@@ -59,7 +59,7 @@ export class EndpointGc implements Disposable {
     this.#timer = setInterval(() => this.#tick(), this.#times.intervalMs)
   }
 
-  /** How many endpoints it has released since the agent started. */
+  /** How many leaked endpoints were released since the agent started. */
   get released(): number {
     return this.#released
   }
@@ -73,8 +73,8 @@ export class EndpointGc implements Disposable {
   }
 
   /**
-   * Looks at all endpoints once, and releases those that were leaked at an earlier look too, the grace ago or longer. Also
-   * takes up again a state file that could not be used. Returns what was released.
+   * Checks all endpoints once, and releases those that were first found leaked `graceMs` ago or longer. Also opens a state file again
+   * that could not be used. Returns the released endpoints.
    */
   sweep(): Endpoint[] {
     const { store, netlink, clock, onChange } = this.#deps
@@ -95,7 +95,7 @@ export class EndpointGc implements Disposable {
     return released
   }
 
-  /** Whether the very same endpoint was seen leaked long enough ago; notes the first sight. */
+  /** Whether this same endpoint was first found leaked long enough ago; records the time when this is the first find. */
   #isDue(endpoint: Endpoint, nowMs: number): boolean {
     const key = attachmentKey(endpoint)
     const { createdMs, netnsId } = endpoint

@@ -1,4 +1,4 @@
-// Endpoints as rows of the state file (its tables are made in endpoint-schema.ts).
+// Converts endpoints to and from rows of the state file (endpoint-schema.ts makes its tables).
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { datapathNames, isDatapathName } from '#/model/datapath.ts'
@@ -36,10 +36,10 @@ function toPodAddress(text: string): PodAddress {
 }
 
 /**
- * Throws for an address, a CIDR or limits that are none. A datapath that this agent does not know was wired by a newer agent that was
- * rolled back. This agent takes such a pod for one of its own default datapath: every datapath gives a pod's host device the same name
- * and the pod the same inside, so the host device can be attached to this one, and the pod has a network that somebody looks after
- * and that a DEL removes. The row keeps the name: the newer agent, once it is back, takes the pod to where it was.
+ * Throws when an address, a CIDR or the limits cannot be parsed. A row may name a datapath that this agent does not know, when a newer
+ * agent wired the pod and was rolled back. This agent then treats the pod as one of its own default datapath: all datapaths name a pod's
+ * host device alike and set up the pod's side alike, so this one can attach the device, keep it in order, and remove it at a DEL. The
+ * row keeps the unknown name, so that the newer agent, once it is back, returns the pod to its datapath.
  */
 export function toEndpoint(row: Row): Endpoint {
   return {
@@ -61,7 +61,7 @@ export function toEndpoint(row: Row): Endpoint {
   }
 }
 
-/** Writes an endpoint and the claims on its addresses, which thereby rest no longer; for a transaction of the caller. */
+/** Writes an endpoint and the claims on its addresses, and ends their cool-down. The caller runs the transaction. */
 export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
   const { containerId, ifName } = endpoint
   db.prepare(

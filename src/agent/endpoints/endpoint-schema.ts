@@ -1,9 +1,9 @@
-// The tables of the node's state file, as a list of steps from each version to the next. A file of any earlier version goes through
-// the steps that it lacks, a new one through all of them, so that both have the same tables. A step is never changed once an agent
-// with it was released: what was wrong in it is mended by another step.
+// The tables of the node's state file, as a list of steps from each version to the next. A file of an earlier version goes through
+// the steps that it lacks, a new file through all of them, so that both have the same tables. A step is never changed once an agent
+// with it was released: another step corrects its mistakes.
 //
-// What is in the file survives reboots, while namespaces, devices and the kernel's clocks do not: boot_id says of which boot a row
-// is. An empty text means "not known": the version that wrote the row did not note it.
+// The file survives reboots, while namespaces, devices and the kernel's clocks do not: boot_id says in which boot a row was written.
+// An empty text means "not known": the version that wrote the row did not record it.
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { podMac } from '#/model/names.ts'
@@ -11,7 +11,7 @@ import { podMac } from '#/model/names.ts'
 /** `nowMs` is the time of the migration, by the wall clock. */
 type Step = (db: DatabaseSync, nowMs: number) => void
 
-/** A new file has version 0 and no tables. */
+/** Makes the first tables: a new file has version 0 and no tables. */
 function makeTables(db: DatabaseSync): void {
   db.exec(`
     CREATE TABLE endpoint (
@@ -38,12 +38,12 @@ type Endpoint1 = {
 }
 type Address1 = { addr: string; container_id: string; if_name: string; position: number }
 
-/** The length of the CIDR that Kubernetes gives a node when nobody says otherwise; for an address whose cursor is missing. */
+/** Kubernetes' default length of a node's pod CIDR; assumed for an address that no CIDR in the table cursor contains. */
 const usualLength = { 4: 24, 6: 64 } as const
 
 /**
  * Version 2 keeps the CIDR of each address, the MAC, network, namespace and boot of each endpoint, and which addresses rest. Version 1
- * did not note the CIDRs of addresses, but each CIDR that ever gave an address has a row in the table cursor.
+ * did not record the CIDRs of addresses, but each CIDR from which an address was ever given has a row in the table cursor.
  */
 function keepCidrs(db: DatabaseSync, nowMs: number): void {
   const endpoints = db.prepare('SELECT * FROM endpoint').all() as Endpoint1[]
@@ -82,7 +82,7 @@ function keepCidrs(db: DatabaseSync, nowMs: number): void {
   }
 }
 
-/** Version 3 keeps the datapath and the pod's UID of each endpoint, and its state instead of whether it is ready. */
+/** Version 3 keeps the datapath and the pod's UID of each endpoint, and its state instead of the flag is_ready. */
 function keepStates(db: DatabaseSync): void {
   db.exec(`
     ALTER TABLE endpoint ADD COLUMN datapath TEXT NOT NULL DEFAULT 'bridge';
@@ -99,8 +99,8 @@ const steps: readonly Step[] = [makeTables, keepCidrs, keepStates]
 export const schemaVersion = steps.length
 
 /**
- * Brings the file to the newest version; its caller puts all steps into one transaction. Throws for a file that a newer agent wrote,
- * and for one whose rows cannot be read.
+ * Brings the file to the newest version; the caller runs it in one transaction. Throws for a file that a newer agent wrote, and for
+ * one whose rows cannot be read.
  */
 export function prepareSchema(db: DatabaseSync, nowMs: number): void {
   const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }

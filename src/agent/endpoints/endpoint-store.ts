@@ -1,7 +1,7 @@
-// The pods of this node and their addresses, in the state file. Each method that writes is one transaction, so an agent that is
-// killed at any line has written either all of it or nothing. (The kernel keeps what was written; only a power loss could undo it,
-// and that ends all pods too.) A row of the table address is the only claim on an address: while it stands, no other pod gets the
-// address.
+// Keeps the pods of this node and their addresses in the state file. Each method that writes is one transaction, so an agent that is
+// killed at any line has written either all of a change or nothing. (The kernel keeps what was written; only a power loss could undo
+// it, and that ends all pods too.) A row of the table address is the only claim on an address: while the row exists, no other pod gets
+// the address.
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
@@ -18,32 +18,32 @@ import { StateError, StateFile, Undone } from './state-file.ts'
 export type { Attachment } from '#/wire/cni/index.ts'
 
 export type Endpoint = Attachment & {
-  /** The name of the CNI configuration by which it was attached; '' when that was not noted. */
+  /** The name of the CNI network configuration that attached the endpoint; '' when an earlier agent did not record it. */
   readonly network: string
   readonly netns: string
-  /** Which namespace was at that path at the ADD (see namespaces.ts); '' when that was not noted. */
+  /** Identifies the namespace that `netns` named at the ADD (see namespaces.ts); '' when an earlier agent did not record it. */
   readonly netnsId: string
-  /** The boot in which the endpoint was made; '' when that was not noted. */
+  /** The boot in which the endpoint was made; '' when an earlier agent did not record it. */
   readonly bootId: string
-  /** "namespace/name", or the container's id where the runtime told no pod. */
+  /** "namespace/name", or the container's ID where the runtime did not name the pod. */
   readonly pod: string
-  /** metadata.uid of the pod; '' where the runtime did not tell it, or an earlier agent did not note it. */
+  /** metadata.uid of the pod; '' where the runtime did not pass it, or an earlier agent did not record it. */
   readonly podUid: string
   /** Name of the veth's end on the host. */
   readonly hostDevice: string
   readonly addrs: readonly PodAddress[]
-  /** Of the pod's interface, as the ADD told it. */
+  /** The MAC of the pod's interface, as the result of the ADD gave it. */
   readonly mac: string
-  /** Limits of the pod's traffic; empty for none. */
+  /** Limits of the pod's traffic; empty when there are none. */
   readonly bandwidth: Bandwidth
-  /** When the endpoint was made, by the wall clock: for people. */
+  /** When the endpoint was made, by the wall clock: only for display. */
   readonly createdMs: number
   readonly state: EndpointState
-  /** Which datapath wires the pod. */
+  /** The datapath that wires the pod. */
   readonly datapath: DatapathName
 }
 
-/** What an ADD asks the store for. */
+/** The endpoint that an ADD asks the store to make. */
 export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 'hostDevice' | 'datapath'> & {
   readonly network?: string
   readonly netnsId?: string
@@ -51,33 +51,33 @@ export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 
   /** The MAC that the pod requests; without it the pod gets one that is derived from its first address. */
   readonly mac?: string
   readonly bandwidth?: Bandwidth
-  /** Addresses that the pod requests, at most one of each family. The caller has checked that a pod of this node may have them. */
+  /** The addresses that the pod requests, at most one of each family. The caller has checked that a pod of this node may have them. */
   readonly requested?: readonly Addr[]
 }
 
 export type Reservation =
   | { readonly kind: 'reserved'; readonly endpoint: Endpoint }
-  /** All addresses of the only CIDRs of a family are in use. */
+  /** All addresses of one family are in use; `cidrs` are the pod CIDRs of that family. */
   | { readonly kind: 'exhausted'; readonly cidrs: readonly Prefix[] }
-  /** `what` is a requested address or MAC that another pod has. */
+  /** Another pod has the requested address or MAC; `what` names it. */
   | { readonly kind: 'taken'; readonly what: string; readonly pod: string }
 
 export type Resting = { readonly addr: Addr; readonly pod: string; readonly restedMs: number }
 
 export type StoreOptions = {
-  /** How long an address is not given again after it was given back. */
+  /** How long an address rests after it was given back, before another pod may get it. */
   readonly coolDownMs?: number
   readonly clock?: BootClock
   /**
-   * Go on without the file when it cannot be used: then no address can be reserved, every device counts as in use, and `settle`
-   * tries the file again. Without this option the constructor throws.
+   * Whether the store goes on without a file that cannot be used: then no address can be reserved, every device counts as in use, and
+   * `settle` tries the file again. Without this option the constructor throws.
    */
   readonly mayLack?: boolean
 }
 
 const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
-/** Carries a refusal out of the transaction that it undoes. */
+/** Undoes the transaction and carries the refusal, which `reserve` then returns. */
 class Refused extends Undone {
   readonly reservation: Reservation
 
@@ -87,7 +87,7 @@ class Refused extends Undone {
   }
 }
 
-/** When an address was given back, as the table resting has it. */
+/** A row of the table resting: when an address was given back. */
 type RestingRow = {
   readonly addr: string
   readonly pod: string
@@ -100,12 +100,12 @@ export class EndpointStore {
   readonly #coolDownMs: number
   readonly #clock: BootClock
   /**
-   * Attachments that were released while the file could not be written. Nobody sees them any more; their addresses stay claimed until
-   * the next write, which removes them.
+   * Attachments that were released while the file could not be written. No method returns them; their addresses stay claimed until
+   * the next successful write, which removes them.
    */
   readonly #owed = new Map<string, Attachment>()
 
-  /** Throws StateError when the file cannot be used and may not be lacking. */
+  /** Throws StateError when the file cannot be used and `mayLack` is false. */
   constructor(
     path: string,
     { coolDownMs = defaultCoolDownMs, clock = bootClock(), mayLack = false }: StoreOptions = {},
@@ -115,14 +115,14 @@ export class EndpointStore {
     this.#file = new StateFile(path, { clock, mayLack })
   }
 
-  /** Why there is no state to work with, and what to do; undefined when there is. */
+  /** Why the state file cannot be used, and what to do; undefined when it is in use. */
   get lacks(): string | undefined {
     return this.#file.lacks
   }
 
-  /** One transaction, in which the releases that could not be written go first. Throws StateError when the file cannot be written. */
+  /** Runs `work` in one transaction, after the releases that could not be written before. Throws StateError when the write fails. */
   #write<T>(work: (db: DatabaseSync) => T): T {
-    // while the file is lacking, what is in it is not known: its releases wait for it
+    // while the file is lacking, its content is not known: the releases wait until it can be used
     const owed = this.lacks === undefined ? [...this.#owed.values()] : []
     const result = this.#file.write((db) => {
       for (const attachment of owed) this.#giveBack(db, attachment)
@@ -132,7 +132,7 @@ export class EndpointStore {
     return result
   }
 
-  /** Why the file cannot be written; undefined when it can. A file whose last write failed is tried again here. */
+  /** Why the file cannot be written; undefined when it can. When the last write failed, tries another one. */
   trouble(): string | undefined {
     if (this.lacks !== undefined) return this.lacks
     if (this.#file.writeFault === undefined) return undefined
@@ -144,7 +144,7 @@ export class EndpointStore {
     return this.#file.writeFault
   }
 
-  /** All endpoints, by pod and interface. */
+  /** All endpoints, sorted by pod and interface. */
   list(): Endpoint[] {
     const sql = `${selectEndpoints} ORDER BY e.pod, e.if_name`
     const endpoints = this.#file.read((db) => (db.prepare(sql).all() as Row[]).map(toEndpoint))
@@ -161,19 +161,19 @@ export class EndpointStore {
     })
   }
 
-  /** Whether an endpoint has this host device. True for every device while there is no state: no unknown device may be removed. */
+  /** Whether an endpoint has this host device. True for every device while the file is lacking, so that no pod's device is removed. */
   hasDevice(hostDevice: string): boolean {
     if (this.lacks !== undefined) return true
     const sql = 'SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?'
     const row = this.#file.read((db) => db.prepare(sql).get(hostDevice)) as Attachment | undefined
-    // reading may have found the file damaged
+    // the read itself may have found the file damaged
     if (this.lacks !== undefined) return true
     return row !== undefined && !this.#owed.has(attachmentKey(row))
   }
 
   /**
-   * Makes an endpoint with an address of each family, or none at all. When the same attachment has one already, the new one takes
-   * its place, and keeps its addresses where they still fit.
+   * Makes an endpoint with an address of each family, or makes no endpoint. When the attachment has an endpoint already, the new one
+   * replaces it, and keeps its addresses where they still fit.
    */
   reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
     if (this.lacks !== undefined) throw new StateError(this.lacks)
@@ -222,7 +222,7 @@ export class EndpointStore {
   ): PodAddress {
     const holder = db.prepare('SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?')
     const holderOf = (addr: Addr) => holder.get(String(addr)) as { pod: string } | undefined
-    // cool-down does not hold for a pod's own former address, nor for one that a pod requests
+    // a pod's own former address, or one that it requests, need not have cooled down
     const wanted = requested ?? former.find(({ addr }) => ranges.some((cidr) => isInPool(cidr, addr)))?.addr
     const range = wanted && ranges.find((cidr) => isInPool(cidr, wanted))
     const taken = wanted && holderOf(wanted)
@@ -241,7 +241,7 @@ export class EndpointStore {
     throw new Refused({ kind: 'exhausted', cidrs: ranges })
   }
 
-  /** The requested MAC, else one derived from the pod's first address; '' for a pod without addresses. No other pod has it. */
+  /** The requested MAC, else an unused one derived from the pod's first address; '' for a pod without addresses. Throws Refused. */
   #chooseMac(db: DatabaseSync, requested: string | undefined, first: Addr | undefined): string {
     const holder = db.prepare('SELECT pod FROM endpoint WHERE mac = ?')
     const holderOf = (mac: string) => holder.get(mac) as { pod: string } | undefined
@@ -251,7 +251,7 @@ export class EndpointStore {
     return requested
   }
 
-  /** The addresses that cool down, the one that has rested longest first. */
+  /** The addresses that cool down, longest rested first. */
   resting(): Resting[] {
     const rows = this.#file.read((db) => db.prepare('SELECT * FROM resting').all()) as RestingRow[]
     return rows
@@ -260,7 +260,7 @@ export class EndpointStore {
       .toSorted((a, b) => b.restedMs - a.restedMs)
   }
 
-  /** Of an address that was given back in an earlier boot is known only that it has rested since this boot began. */
+  /** How long an address has rested. One that was given back in an earlier boot counts as resting since this boot began. */
   #restedMs({ boot_id, since_boot_ms }: RestingRow): number {
     const nowMs = this.#clock.sinceBootMs()
     return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
@@ -272,7 +272,7 @@ export class EndpointStore {
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
   }
 
-  /** Puts an endpoint into a later state. Throws when there is no such endpoint, or none that may go there (see mayFollow). */
+  /** Puts an endpoint into a later state. Throws when there is no such endpoint, or its state may not become that one (see mayFollow). */
   setState({ containerId, ifName }: Attachment, state: EndpointState): void {
     const from = endpointStates.filter((each) => mayFollow(each, state))
     const { changes } = this.#write((db) =>
@@ -287,17 +287,17 @@ export class EndpointStore {
   }
 
   /**
-   * Gives the endpoint's addresses back; no error when there is no such endpoint. Throws StateError when the file cannot be
-   * written: then the endpoint is gone for everybody all the same, and its addresses are given back by the next write that succeeds.
+   * Removes the endpoint and gives its addresses back; does nothing when there is no such endpoint. Throws StateError when the file
+   * cannot be written: no method returns the endpoint from then on, and the next write that succeeds gives its addresses back.
    */
   release(attachment: Attachment): void {
-    // while the file is lacking, nobody knows whether the endpoint is in it
+    // while the file is lacking, the endpoint may be in it or not: the release is noted for later
     if (this.lacks === undefined && this.find(attachment) === undefined) return
     this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
     this.settle()
   }
 
-  /** Opens a file that was lacking, and writes releases that could not be written. Throws StateError when it still cannot. */
+  /** Opens a file that was lacking, and writes the releases that could not be written. Throws StateError when either fails again. */
   settle(): void {
     this.#file.takeUp()
     if (this.#owed.size > 0) this.#write(() => {})
@@ -313,7 +313,7 @@ export class EndpointStore {
        WHERE container_id = ? AND if_name = ?`,
     ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
     db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
-    // a row of an address that has rested long enough says nothing any more; in a large CIDR such rows would only grow in number
+    // rows of addresses that have rested long enough have no further use, and in a large CIDR their number would only grow
     const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs
     db.prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)').run(
       limitMs,
@@ -323,21 +323,21 @@ export class EndpointStore {
   }
 
   /**
-   * Releases all endpoints of earlier boots, whose namespaces ended with the boot and which no runtime may ever DEL. Returns them.
-   * An endpoint whose boot was not noted stays.
+   * Releases all endpoints of earlier boots and returns them: their namespaces ended with the boot, and the runtime may never send a
+   * DEL for them. An endpoint whose boot was not recorded stays.
    */
   releaseEarlierBoots(): Endpoint[] {
     const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
     if (stale.length > 0) {
       this.#write((db) => {
-        // their addresses have rested since before this boot
+        // 0: their addresses were in use before this boot, and have rested since it began
         for (const endpoint of stale) this.#giveBack(db, endpoint, 0)
       })
     }
     return stale
   }
 
-  /** What else must survive a restart, by name; undefined when it was never set. */
+  /** A named value that survives restarts of the agent; undefined when it was never set. */
   setting(name: string): string | undefined {
     const row = this.#file.read((db) => db.prepare('SELECT value FROM setting WHERE name = ?').get(name))
     return (row as { value: string } | undefined)?.value

@@ -1,5 +1,5 @@
-// What `causeway ipam` shows and does: who holds which address and why, where store and kernel disagree, and the release
-// of an address by hand. Served by the agent, because it alone may write the store.
+// Serves `causeway ipam`: which pod holds which address and why, where store and kernel disagree, and the release of an address
+// by hand. It is part of the agent, because only the agent may write the store.
 import { setImmediate } from 'node:timers/promises'
 import {
   type AddressRow,
@@ -30,10 +30,10 @@ export type IpamDeps = {
   readonly store: EndpointStore
   readonly netlink: Netlink
   readonly datapaths: Datapaths
-  /** What new pods get addresses from now. */
+  /** The pod CIDRs that new pods get addresses from now. */
   readonly podCIDRs: () => readonly Prefix[]
   readonly leaksReleased: () => number
-  /** Whether a veth is that of a deleted pod, and on its way out. */
+  /** Whether a veth belongs to a deleted pod and will be deleted soon. */
   readonly isLeaving: (hostDevice: string) => boolean
   readonly onChange: () => void
   readonly log: Logger
@@ -50,7 +50,7 @@ export class Ipam {
     this.#deps = deps
   }
 
-  /** Who holds what. */
+  /** Lists the pod CIDRs, and each address with the pod that holds it. */
   show(): IpamReport {
     const { store, leaksReleased } = this.#deps
     const endpoints = store.list()
@@ -98,7 +98,7 @@ export class Ipam {
     })
   }
 
-  /** Where store and kernel disagree, each with what to do. Gives the event loop a turn after every pod. */
+  /** Finds where store and kernel disagree, each with a remedy. Yields to the event loop after every pod. */
   async check(): Promise<IpamFindings> {
     const { store, netlink } = this.#deps
     const endpoints = store.list()
@@ -165,7 +165,7 @@ export class Ipam {
     }
   }
 
-  /** Gives an address back by hand, together with the others of its pod. */
+  /** Releases an address at an operator's request, together with the other addresses of its pod. */
   release({ addr: text, force }: ReleaseRequest): Answer<ReleaseReport> {
     const addr = Addr.parse(text)
     const { store, netlink, datapaths, onChange, log } = this.#deps

@@ -1,5 +1,5 @@
-// The node's state file, an SQLite database: how it is opened, read and written, what is wrong with it, and how the agent goes on
-// when it cannot be used. What stands in its tables is the business of endpoints.ts.
+// The node's state file, an SQLite database: opens, reads and writes it, says what is wrong with it, and stands in for it when it
+// cannot be used. endpoint-store.ts decides what its tables hold.
 import { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '#/lib/log.ts'
 import { type BootClock } from '#/sys/boot-clock.ts'
@@ -10,12 +10,12 @@ export class StateError extends Error {
   override name = 'StateError'
 }
 
-/** Thrown by the work of a transaction to undo it. It says nothing about the file, and reaches the caller as it is. */
+/** A transaction's work throws it to undo the transaction. It does not count as a fault of the file; the caller gets it unchanged. */
 export class Undone extends Error {
   override name = 'Undone'
 }
 
-/** Runs `work` in one transaction: all of it or, when it throws, nothing. */
+/** Runs `work` in one transaction, and rolls it back when `work` throws. */
 function transact<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE')
   try {
@@ -23,13 +23,13 @@ function transact<T>(db: DatabaseSync, work: () => T): T {
     db.exec('COMMIT')
     return result
   } catch (error) {
-    // SQLite has rolled back by itself when the disk is full
+    // when the disk is full, SQLite has already rolled back
     if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
 }
 
-/** Opens the file; makes it where it is missing, migrates it where it is older. Throws StateError when it cannot be used. */
+/** Opens the file; creates a missing one, migrates an older one. Throws StateError when it cannot be used. */
 function openDatabase(path: string, clock: BootClock): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
@@ -52,7 +52,7 @@ function openDatabase(path: string, clock: BootClock): DatabaseSync {
 
 export type StateFileOptions = {
   readonly clock: BootClock
-  /** Go on without the file when it cannot be used, now or later: an empty database in memory takes its place. */
+  /** Whether an empty database in memory takes the file's place when the file cannot be used, now or later. */
   readonly mayLack: boolean
 }
 
@@ -60,12 +60,12 @@ export class StateFile implements Disposable {
   readonly #path: string
   readonly #clock: BootClock
   readonly #mayLack: boolean
-  /** The file, or the empty database that takes its place. */
+  /** The database in the file, or the empty one in memory that takes its place. */
   #db: DatabaseSync
   #lacks: string | undefined
   #writeFault: string | undefined
 
-  /** Throws StateError when the file cannot be used and may not be lacking. */
+  /** Throws StateError when the file cannot be used and `mayLack` is false. */
   constructor(path: string, { clock, mayLack }: StateFileOptions) {
     this.#path = path
     this.#clock = clock
@@ -88,14 +88,14 @@ export class StateFile implements Disposable {
     return this.#lacks
   }
 
-  /** Why the last write failed; undefined when it did not. */
+  /** Why the last write failed; undefined when it succeeded. */
   get writeFault(): string | undefined {
     return this.#writeFault
   }
 
   /**
-   * A file that turns out to be damaged now counts as one that could not be opened: `work` runs again on the empty database. Throws
-   * StateError when the file may not be lacking.
+   * Runs `work` on the database. When that fails, the file counts as damaged: the empty database takes its place, and `work` runs again
+   * on that one. Throws StateError when `mayLack` is false.
    */
   read<T>(work: (db: DatabaseSync) => T): T {
     try {
@@ -109,7 +109,7 @@ export class StateFile implements Disposable {
     }
   }
 
-  /** Runs `work` in one transaction. Throws StateError when the file cannot be written, and Undone from `work`; then nothing was written. */
+  /** Runs `work` in one transaction. Writes nothing when it throws: StateError when the file cannot be written, or Undone from `work`. */
   write<T>(work: (db: DatabaseSync) => T): T {
     try {
       const db = this.#db
@@ -123,7 +123,7 @@ export class StateFile implements Disposable {
     }
   }
 
-  /** Opens a file that is lacking; nothing happens to one that is in use. Throws StateError when it still cannot be used. */
+  /** Opens the file if it is lacking; does nothing if it is in use. Throws StateError when it still cannot be used. */
   takeUp(): void {
     if (this.#lacks === undefined) return
     const db = openDatabase(this.#path, this.#clock)

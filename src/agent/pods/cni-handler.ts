@@ -1,6 +1,6 @@
-// What a CNI call does: addresses from the store, the pod's network in the kernel, and the answer.
-// Order matters for a kill at any line: an address is claimed on disk before it is used and given back only after the
-// device that used it is unplugged.
+// Carries out CNI calls: takes addresses from the store, makes the pod's network in the kernel, and answers.
+// The agent may be killed at any line, so the order matters: an address is claimed on disk before it is used, and given back only
+// after the device that used it is unplugged.
 import { type Prefix } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -23,17 +23,17 @@ import { type AddRefusal } from '../report/readiness.ts'
 export type CniHandlerDeps = {
   readonly store: EndpointStore
   readonly datapaths: Datapaths
-  /** By which one new pods are wired. */
+  /** The datapath that wires new pods. */
   readonly datapath: () => DatapathName
-  /** What pods get now. */
+  /** The network that pods get now, or why there is none. */
   readonly podNetwork: () => PodNetworkState
   readonly removal: Pick<VethRemoval, 'flush'>
-  /** Called after pods came or went. */
+  /** Called after pods were added or removed. */
   readonly onChange: () => void
   readonly log: Logger
 }
 
-/** Every operation but STATUS, which is about the node (cni-status.ts). */
+/** Every operation except STATUS, which is about the node (cni-status.ts). */
 export type PodOperation = Exclude<CniOperation, { kind: 'status' }>
 
 type Of<K extends CniOperation['kind']> = Extract<CniOperation, { kind: K }>
@@ -52,13 +52,13 @@ function podNameOf({ args, containerId }: Of<'add'>): string {
   return args.podName ? `${args.podNamespace ?? 'default'}/${args.podName}` : containerId
 }
 
-/** What the outside can do to us; anything else is a bug. */
+/** Whether kernel, disk or input caused the error; any other error is a bug in the agent. */
 function isExpected(error: unknown): boolean {
   const expected = [StateError, KernelError, SysError, PodNetworkError, WireError]
   return expected.some((type) => error instanceof type) || (error instanceof Error && 'errno' in error)
 }
 
-/** Why the CIDRs of a family have no address left, and what to do. */
+/** Explains why the CIDRs of a family have no free address, and what to do. */
 function exhaustion(cidrs: readonly Prefix[]): AddRefusal {
   const small = cidrs.flatMap((cidr) => tooSmall(cidr) ?? [])
   if (small.length === cidrs.length)
@@ -91,7 +91,7 @@ export class CniHandler {
     this.#log = deps.log
   }
 
-  /** Runs to its end without giving up control: calls cannot interleave, and a pass of the reconciler sees all or nothing. */
+  /** Runs synchronously: calls cannot interleave, and a pass of the reconciler sees either all of a call's changes or none. */
   handle(request: PodOperation): CniReply {
     try {
       switch (request.kind) {
@@ -111,7 +111,7 @@ export class CniHandler {
     }
   }
 
-  /** The one that wired the attachment; of one that is not known the one that new pods get, as all of them make veths of one name. */
+  /** The datapath that wired the attachment; for an unknown attachment, that of new pods, since all datapaths name veths alike. */
   #datapathOf(attachment: Attachment): Datapath {
     return this.#datapaths[this.#store.find(attachment)?.datapath ?? this.#datapath()]
   }
@@ -127,8 +127,8 @@ export class CniHandler {
       return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${request.netns} is the node's own namespace`)
     const asked = readPodRequest(request, network.podCIDRs)
     if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
-    // what a first attempt of this very attachment left goes first, whether the store knows of it or has been lost since:
-    // it may hold the interface's name in the namespace
+    // an earlier ADD of this attachment may have left a veth that occupies the interface's name in the namespace: remove it first,
+    // even when the store does not know it, since the state file may have been lost
     this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
     if (this.#isTaken(request)) {
       this.#store.release(request)
@@ -158,7 +158,7 @@ export class CniHandler {
     return this.#refuse(reservation, claim.pod)
   }
 
-  /** Whether the namespace has an interface of that name. That of a pod which was just deleted is on its way out. */
+  /** Whether the namespace has an interface of that name. One whose deletion is pending is deleted first and does not count. */
   #isTaken({ netns, ifName }: Of<'add'>): boolean {
     if (!hasDevice(netns, ifName)) return false
     this.#removal.flush()
@@ -178,7 +178,7 @@ export class CniHandler {
     return { kind: 'result', result: resultOf(endpoint, network, request.prevResult) }
   }
 
-  /** Takes back what a failed ADD made; says what it could not. The address stays claimed while a device may have it. */
+  /** Undoes a failed ADD; returns the errors of doing so. The address stays claimed while a device may still have it. */
   #undo(endpoint: Endpoint): string[] {
     try {
       this.#datapaths[endpoint.datapath].unwire(endpoint)
@@ -205,9 +205,9 @@ export class CniHandler {
   }
 
   /**
-   * The veth is unplugged first: while that fails its addresses stay claimed, and the runtime comes again. A state file that
-   * cannot be written is no reason to keep the pod, whose files may be what fills the disk: the addresses are given back
-   * later, and after a restart by comparing with the live namespaces.
+   * The veth is unplugged first: when that fails, its addresses stay claimed and the runtime repeats the DEL. When the state file
+   * cannot be written, the DEL succeeds all the same, as the pod's own files may be what fills the disk. Its addresses are then given
+   * back by a later write, or after a restart by the search for leaked endpoints (endpoint-gc.ts).
    */
   #del(request: Of<'del'>): CniReply {
     const { netns, ifName } = request
@@ -249,10 +249,10 @@ export class CniHandler {
   }
 
   #collectGarbage({ network, validAttachments }: Of<'gc'>): CniReply {
-    // an absent list says nothing about what is valid
+    // without the list, every attachment counts as valid
     if (validAttachments === undefined) return ok
     const valid = new Set(validAttachments.map(attachmentKey))
-    // and one network's list nothing about another's attachments
+    // the list covers only the attachments of its own network
     const stale = this.#store
       .list()
       .filter((endpoint) => endpoint.network === network && !valid.has(attachmentKey(endpoint)))
@@ -271,7 +271,7 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
-  /** Why no ADD can be given an address, though there is a pod network; undefined when one can. */
+  /** Why an ADD would get no address although there is a pod network; undefined when it would get one. */
   shortage({ podCIDRs }: PodNetwork): AddRefusal | undefined {
     const unwritable = this.#store.trouble()
     if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }

@@ -1,4 +1,4 @@
-// What an ADD answers: our interfaces, addresses and routes, after those of the plugins that ran before us.
+// The result of an ADD: our interfaces, addresses and routes, after those of the plugins that ran before us.
 import { type PodNetwork } from '#/datapath/datapath.ts'
 import { podRoutes } from '#/datapath/pod-side.ts'
 import { hostMacOf } from '#/datapath/veth.ts'
@@ -9,7 +9,7 @@ const nothing: CniResult = { interfaces: [], ips: [], routes: [] }
 
 export function resultOf(endpoint: Endpoint, network: PodNetwork, before: CniResult = nothing): CniResult {
   const mtu = network.deviceMtuBytes
-  // plugins that follow find the pod's interface by the index of our addresses, and the veth by being in no sandbox
+  // later plugins find the pod's interface by the index in our addresses, and the veth as the interface without a sandbox
   const podIndex = before.interfaces.length + 1
   return {
     ...before,

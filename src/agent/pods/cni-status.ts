@@ -1,5 +1,5 @@
-// What STATUS of CNI answers: this node's readiness (readiness.ts), in CNI's codes. A runtime that is told an error calls the node not
-// ready, and its pods are driven away after some minutes.
+// Answers the CNI command STATUS with this node's readiness (readiness.ts) in CNI's error codes. A runtime that gets an error reports
+// the node as not ready, and Kubernetes evicts its pods after some minutes.
 import { problemText } from '#/model/problems.ts'
 import { type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
 import { lastingTroubleMs, type Readiness } from '../report/readiness.ts'
@@ -9,7 +9,7 @@ const ok: CniReply = { kind: 'ok' }
 export class CniStatus {
   readonly #readiness: () => Readiness
   readonly #nowMs: () => number
-  /** Since when the node is not ready though ADD is served, as far as STATUS was asked. */
+  /** When STATUS first found the node not ready although ADD is served; undefined while it is ready. */
   #troubledSinceMs: number | undefined
 
   /** `nowMs` is a monotonic clock. */
@@ -18,7 +18,7 @@ export class CniStatus {
     this.#nowMs = nowMs
   }
 
-  /** 50: no ADD is served. 51: pods that run may lack something too, or do so though an ADD is served. */
+  /** Error 50: ADD is refused. Error 51: running pods may not reach all others, whether or not ADD is refused too. */
   reply(): CniReply {
     const { state, refusal, reasons, failures } = this.#readiness()
     const error = (code: number, msg: string, details: string): CniReply => ({

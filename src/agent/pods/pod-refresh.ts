@@ -1,4 +1,4 @@
-// Brings pods that run already to another MTU: a changed underlay or another overlay needs no new pods.
+// Gives running pods a new MTU, so that a change of underlay or overlay does not require new pods.
 import { setImmediate } from 'node:timers/promises'
 import { type PodNetwork } from '#/datapath/datapath.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
@@ -10,7 +10,7 @@ export type PodRefresherDeps = { readonly datapaths: Datapaths; readonly store: 
 
 export class PodRefresher {
   readonly #deps: PodRefresherDeps
-  /** The MTUs that all pods have but for the failed ones. */
+  /** The MTUs of the last refresh, as JSON: all pods have them except those in `#failed`. */
   #done: string | undefined
   readonly #failed = new Set<string>()
 
@@ -19,8 +19,8 @@ export class PodRefresher {
   }
 
   /**
-   * Refreshes all pods when the MTUs are others than at the last call (and at the first one), else those that failed then.
-   * Gives the event loop a turn after each pod. Never rejects for a pod's sake.
+   * Refreshes all pods when the MTUs have changed since the last call (and at the first call), otherwise only those that failed in the
+   * last call. Yields to the event loop after each pod. Does not reject when a pod cannot be changed.
    */
   async refresh(network: PodNetwork): Promise<void> {
     const { store } = this.#deps
@@ -30,7 +30,7 @@ export class PodRefresher {
     const due = store.list().filter((endpoint) => isNew || this.#failed.has(attachmentKey(endpoint)))
     this.#failed.clear()
     for (const { containerId, ifName } of due) {
-      // it may be gone by now, or not be whole yet
+      // the pod may have been deleted since `due` was made, or its ADD may not be finished
       const endpoint = store.find({ containerId, ifName })
       if (endpoint?.state === 'ready') this.#refreshOne(endpoint, network)
       await setImmediate()

@@ -1,20 +1,20 @@
-// What a pod asks for: addresses and a MAC of its own. Several places can say so; docs/ipam.md has which one counts.
+// The addresses and the MAC that a pod requests. A request can stand in several places; docs/ipam.md says which one counts.
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { deviceMacStart, isDeviceMac } from '#/model/names.ts'
 import { requestFault } from '#/plan/allocate.ts'
 import { type AddRequest } from '#/wire/cni/index.ts'
 
-/** Pod annotations, as runtimes pass them on by the capability io.kubernetes.cri.pod-annotations. */
+/** Annotations of the pod; runtimes pass them on through the capability io.kubernetes.cri.pod-annotations. */
 export const annotations = { ips: 'causeway.dev/ips', mac: 'causeway.dev/mac' } as const
 
 export type PodRequest =
   | { readonly kind: 'request'; readonly addrs: readonly Addr[]; readonly mac?: string }
-  /** It cannot be had; `message` says what and why. */
+  /** The request cannot be granted; `message` says what is wrong with it. */
   | { readonly kind: 'fault'; readonly message: string }
 
 type Wish = { readonly addr: Addr; readonly prefixLength?: number }
 
-/** "10.244.1.9, fd10::9": the addresses, or the part that is none. */
+/** Reads a list such as "10.244.1.9, fd10::9"; `wrong` is the first part that is not an address. */
 function parseAddrs(text: string): Addr[] | { readonly wrong: string } {
   const addrs: Addr[] = []
   for (const part of text.split(',')) {
@@ -25,11 +25,11 @@ function parseAddrs(text: string): Addr[] | { readonly wrong: string } {
   return addrs
 }
 
-/** Lower case with colons; undefined for what no single interface can have: groups, and all zeros. */
+/** The MAC in lower case with colons; undefined when it is malformed, a group address or all zeros. */
 function unicastMac(text: string): string | undefined {
   const mac = text.trim().toLowerCase().replaceAll('-', ':')
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac) || mac === '00:00:00:00:00:00') return undefined
-  // IEEE 802 section 8.2.2: the lowest bit of the first byte says group
+  // IEEE 802 section 8.2.2: the lowest bit of the first byte marks a group address
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 ? mac : undefined
 }
 
@@ -45,8 +45,8 @@ function addrFault({ addr, prefixLength }: Wish, index: number, all: readonly Wi
 }
 
 /**
- * Runtime's `ips` and `mac`, then network configuration and CNI_ARGS (the wire knows their order), then the annotations:
- * the first three speak of this interface, an annotation of the pod as a whole.
+ * The runtime's `ips` and `mac` count first, then network configuration and CNI_ARGS (wire/cni puts these in order), then the
+ * annotations: an annotation is about the pod as a whole, the others are about this interface.
  */
 export function readPodRequest(request: AddRequest, cidrs: readonly Prefix[]): PodRequest {
   const { runtimeConfig, requestedIps } = request
@@ -67,7 +67,7 @@ export function readPodRequest(request: AddRequest, cidrs: readonly Prefix[]): P
   const mac = macText === undefined ? undefined : unicastMac(macText)
   if (macText !== undefined && mac === undefined)
     return fault(`the requested MAC "${macText}" is no unicast address such as 0a:58:0a:f4:01:09`)
-  // a pod with the MAC of the bridge, or of another pod's host end, would draw frames that are for the node
+  // a pod with the MAC of the bridge, or of a pod's host end, would receive frames that are meant for the node
   if (mac !== undefined && isDeviceMac(mac))
     return fault(
       `the requested MAC ${mac} may be that of one of the node's devices, whose MACs begin with ${deviceMacStart}: request another one`,

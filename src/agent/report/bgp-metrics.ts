@@ -1,10 +1,10 @@
-// What an agent tells of BGP in /metrics. Sessions are told one by one: whoever watches them wants to know which one is down.
+// The agent's BGP metrics in /metrics. Each session has its own samples, so that an operator sees which one is down.
 import { type Registry, type Sample } from '#/lib/metrics.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 
 export type BgpMetricSources = {
   readonly sessions: () => Promise<readonly PeerStatus[]>
-  /** Prefixes learned, and those of them that are not in the kernel. */
+  /** The number of prefixes learned; `notInstalled` is how many of them are not in the kernel. */
   readonly learned: () => number
   readonly notInstalled: () => number
 }

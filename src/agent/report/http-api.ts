@@ -1,5 +1,5 @@
-// The agent's own HTTP server, on a unix socket beside the CNI socket: what the command line and probes read, and the few things
-// that the command line has the agent do. What can be asked, and how, is the table src/api/operations.ts.
+// The agent's HTTP server, on a unix socket beside the CNI socket and optionally on a TCP port. It serves the command line and probes.
+// The table src/api/operations.ts lists its operations.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -20,40 +20,40 @@ import { version } from '#/model/version.ts'
 import { listenOn } from '../unix-socket.ts'
 import { errorCode } from '#/lib/error-code.ts'
 
-/** Why there is no answer, as plain text that ends with a newline. */
+/** `body` says why there is no answer, as plain text that ends with a newline. */
 export type HttpRefusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 500 | 503; readonly body: string }
-/** A text is sent as plain text, anything else as JSON. */
+/** A string is sent as plain text, any other value as JSON. */
 export type Answer<T> = { readonly status: 200; readonly body: T } | HttpRefusal
-/** JSON that is too long to be made at once: sent piece by piece, as fast as it is read. */
+/** JSON that is too long to be made at once: it is sent piece by piece, as fast as the client reads it. */
 export type LongAnswer = { readonly status: 200; readonly json: AsyncIterable<string> }
 
 type AnyAnswer = Answer<unknown> | LongAnswer
 
-/** What an operation's handler may answer. */
+/** The answers that an operation's handler may give. */
 type HandlerAnswer<Name extends OperationName> =
   | Answer<AnswerOf<Name>>
   | Promise<Answer<AnswerOf<Name>>>
   | ((typeof operations)[Name] extends { readonly isLong: true } ? LongAnswer : never)
 
-/** What this server does for which operation, with parameters that match the operation's schema. */
+/** The handlers of the operations that a server serves. The server calls them with parameters that match the operation's schema. */
 export type Handlers = { readonly [Name in OperationName]?: (params: ParamsOf<Name>) => HandlerAnswer<Name> }
 type AnyHandler = (params: unknown) => AnyAnswer | Promise<AnyAnswer>
 
 export type AgentApiDeps = {
   readonly log: Logger
   /**
-   * Whether answers are compared with their schemas before they are sent, which is for tests: a status of a large cluster would
-   * hold up the event loop for it. Long answers never are. Clients compare all that they get. Default: NODE_ENV is test.
+   * Whether answers are compared with their schemas before they are sent. This is for tests (the default is true when NODE_ENV is test):
+   * comparing the status of a large cluster would block the event loop. Long answers are never compared. Clients compare every answer.
    */
   readonly checksAnswers?: boolean
 }
 
-/** A request says what it wants in a few words; more than this is none of ours. */
+/** The largest request body that is read: the parameters of every operation are far smaller. */
 const bodyLimitBytes = 64 << 10
-/** A long answer that nobody reads on for so long is dropped. */
+/** A long answer is dropped when the client has read nothing of it for this long. */
 const stalledMs = 60_000
 
-/** The body, or the answer to one that is too long. */
+/** Reads the request's body; returns a refusal when it is too long. */
 async function readBody(request: IncomingMessage): Promise<string | HttpRefusal> {
   const chunks: Buffer[] = []
   let bytes = 0
@@ -74,7 +74,7 @@ async function* continued<Item>(
   yield* { [Symbol.asyncIterator]: () => rest }
 }
 
-/** Whoever asked does not want to know any more. */
+/** Whether the client has closed the connection before the end of the answer. */
 function isGone(error: unknown): boolean {
   return errorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE'
 }
@@ -83,7 +83,7 @@ async function send(response: ServerResponse, answer: AnyAnswer): Promise<void> 
   const { status } = answer
   if ('json' in answer) {
     const pieces = answer.json[Symbol.asyncIterator]()
-    // what fails before there is anything can still be told
+    // an error before the first piece can still be answered with status 500
     const first = await pieces.next()
     response.writeHead(status, { 'content-type': 'application/json' })
     response.setTimeout(stalledMs, () => response.destroy())
@@ -96,7 +96,7 @@ async function send(response: ServerResponse, answer: AnyAnswer): Promise<void> 
   response.end(isText ? body : `${JSON.stringify(body)}\n`)
 }
 
-/** On IPv6 and IPv4, or on a kernel without IPv6 on IPv4 alone. */
+/** Listens on IPv6 and IPv4, or on IPv4 alone where the kernel has no IPv6. */
 async function listenOnPort(server: Server, port: number): Promise<void> {
   for (const host of ['::', '0.0.0.0']) {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -145,7 +145,7 @@ export class AgentApi {
     } catch (error) {
       if (isGone(error)) return
       this.#deps.log.error('request failed', { url: request.url, error: messageOf(error) })
-      // half an answer is cut off, so that nobody takes it for all of it
+      // cuts the connection, so that the client does not take half an answer for a whole one
       if (response.headersSent) response.destroy()
       else await send(response, { status: 500, body: `${messageOf(error)}\n` })
     }
@@ -178,7 +178,7 @@ export class AgentApi {
       : { status: 500, body: `the answer to ${path} is not as declared: ${mismatch}\n` }
   }
 
-  /** Serves these operations. Throws when another live agent has the socket, or another process the port. */
+  /** Starts serving these operations. Throws when another live agent answers on the socket, or another process uses the port. */
   async start(handlers: Handlers): Promise<void> {
     this.#handlers = handlers
     if ('socketPath' in this.#place) this.#removeSocket = await listenOn(this.#server, this.#place.socketPath)

@@ -1,4 +1,4 @@
-// What an agent counts and tells: /metrics. docs/metrics.md is made from the catalogue.
+// The metrics that an agent serves at /metrics. docs/metrics.md is made from this catalogue.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
@@ -11,7 +11,7 @@ import { type Change } from '#/reconcile/driver.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { type CidrRow } from '#/api/schemas/ipam.ts'
 
-/** Where the values are that nobody counts here. */
+/** Where the values come from that this class does not count itself. */
 export type MetricSources = {
   readonly objects: () => readonly ObjectStatus[]
   readonly problems: () => readonly Problem[]
@@ -21,14 +21,14 @@ export type MetricSources = {
   readonly nodes: () => number
   readonly api: () => ReflectorStatus & { readonly inSync: boolean }
   readonly remotePlans: () => ReadonlyMap<string, RemotePlan>
-  /** For reading the traffic by remote node alone: that may take several turns of the event loop. */
+  /** A client used only for reading the traffic of remote nodes, which may take several turns of the event loop. */
   readonly nftables: Pick<NftClient, 'readTraffic'>
 }
 
 const cniBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const passBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const nanosecondsPerSecond = 1e9
-/** The timer whose lateness is measured comes so often; Node counts its period in. */
+/** The period of the timer whose delay is measured. Node's figures include this period. */
 const delayResolutionMs = 50
 const delayPeriodMs = 20_000
 const keptDelayPeriods = 3
@@ -91,7 +91,7 @@ export class AgentMetrics implements Disposable {
     this.#passes.observe({}, durationMs / 1000)
   }
 
-  /** `durationMs` since the earliest of the events that the pass took up. */
+  /** `durationMs` is the time since the earliest of the events that the pass handled. */
   nodesChanged(durationMs: number): void {
     this.#nodeChanges.observe({}, durationMs / 1000)
   }
@@ -205,7 +205,7 @@ export class AgentMetrics implements Disposable {
     )
   }
 
-  /** Over several periods, so that one reader takes nothing from another. */
+  /** The longest delay over several periods: they are reset by a timer, not by reading, so that readers do not disturb each other. */
   #worstDelay(quantile: number): number {
     return Math.max(this.#delaySeconds(quantile), ...this.#pastDelays.map((past) => past.get(quantile) ?? 0))
   }

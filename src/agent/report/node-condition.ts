@@ -1,22 +1,22 @@
-// The NetworkUnavailable condition of this node's Node object: what `kubectl describe node` shows, and what makes the
-// node lifecycle controller keep new pods away (https://kubernetes.io/docs/reference/node/node-status/#condition).
+// Keeps the NetworkUnavailable condition of this node's Node object. `kubectl describe node` shows it, and because of it the node
+// lifecycle controller keeps new pods away (https://kubernetes.io/docs/reference/node/node-status/#condition).
 import { systemClock } from '#/cluster/clock.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
 import { type Condition, conditionOf, type KubeNode, networkUnavailable } from '#/model/kubernetes.ts'
 import { lastingTroubleMs } from './readiness.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
-/** Of the condition while the network was set up and is not as it should be. */
+/** The condition's reason while this node's network is not ready. Other agents see by it that this node's agent has run. */
 export const networkTroubleReason = 'CausewayIsNotReady'
-/** As long as describe shows it whole on a screen. */
+/** The length of a message that `kubectl describe` still shows whole on one screen. */
 const maxMessageLength = 512
 
 export type NodeConditionDeps = NodePatcherDeps & {
-  /** Why the network of this node is not as it should be; undefined when it is. */
+  /** Why the network of this node is not ready; undefined when it is. */
   readonly trouble: () => string | undefined
 }
 
-/** Keeps the condition. */
+/** Makes the patcher that keeps the condition up to date. */
 export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
   const clock = deps.clock ?? systemClock
   let troubledSinceMs: number | undefined
@@ -33,7 +33,7 @@ export function nodeCondition(deps: NodeConditionDeps): NodePatcher {
     const condition = { ...wanted, lastHeartbeatTime: at, ...(isTransition && { lastTransitionTime: at }) }
     return {
       path: nodeStatusPath(node.metadata.name),
-      // a strategic patch merges conditions by type: those of the kubelet stay as they are
+      // a strategic patch merges conditions by type, so the kubelet's conditions stay as they are
       type: 'strategic',
       body: { status: { conditions: [condition] } },
       afterMs: troubledSinceMs === undefined ? 0 : troubledSinceMs + lastingTroubleMs - nowMs,

@@ -1,4 +1,4 @@
-// News of this node's network as Events on its Node object: a Warning when a problem comes up, once for as long as it lasts.
+// Records an Event of type Warning on this node's Node object when a problem appears, once for as long as the problem lasts.
 import { type EventType, type KubeNode, type ObjectReference, referenceTo } from '#/model/kubernetes.ts'
 import { concernOf, type Problem, problemNews, problemText } from '#/model/problems.ts'
 
@@ -14,7 +14,7 @@ export class NodeEvents {
   readonly #recorder: Recorder
   #told: readonly Problem[] = []
 
-  /** `node` gives the Node object as it was last seen. */
+  /** `node` returns this node's Node object as it was last seen. */
   constructor(nodeName: string, deps: { readonly node: () => KubeNode | undefined; readonly recorder: Recorder }) {
     this.#nodeName = nodeName
     this.#node = deps.node
@@ -22,12 +22,12 @@ export class NodeEvents {
   }
 
   /**
-   * `problems` are all that there are now, each once. Those of other nodes, and of objects that are for all nodes, are left out: every
-   * agent sees them, and a cluster would have as many events as nodes for one mistake.
+   * `problems` are all current problems, each once. Problems of other nodes, and of objects that concern all nodes, are left out: every
+   * agent sees them, so one mistake would produce as many Events as the cluster has nodes.
    */
   update(problems: readonly Problem[]): void {
     const node = this.#node()
-    // nothing to hang an event on yet
+    // an Event needs a Node object to refer to
     if (node === undefined) return
     const own = problems.filter((each) => this.#isOwn(each))
     for (const each of problemNews(this.#told, own).appeared)

@@ -1,5 +1,5 @@
-// Keeps a part of this node's Node object as it should be. Level-triggered: what should stand there is compared with what does, and
-// written when it differs. Nobody waits for it.
+// Keeps a part of this node's Node object as it should be. It compares the wanted content with the live one (level-triggered), and
+// writes the difference in the background.
 import { Backoff } from '#/cluster/backoff.ts'
 import { type ApiClient, type PatchType } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
@@ -7,16 +7,16 @@ import { describe } from '#/cluster/errors.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 
-/** Between two writes: a watch is given time to show the first, and whoever else writes the same part is not raced. */
+/** The pause after a write: it gives the watch time to show that write, and avoids a race with another writer of the same part. */
 const settleMs = 5_000
 
 export type NodePatch = {
   readonly path: string
   readonly type: PatchType
   readonly body: unknown
-  /** It is written only if it is still due after this time. */
+  /** The patch is written only if it is still needed after this time. */
   readonly afterMs: number
-  /** What is logged when it has been written. */
+  /** Fields of the log line about the write. */
   readonly fields: Readonly<Record<string, unknown>>
 }
 
@@ -38,13 +38,16 @@ export class NodePatcher implements AsyncDisposable {
   readonly #clock: Clock
   readonly #backoff: Backoff
   readonly #stop = new AbortController()
-  /** No write before this time. */
+  /** Nothing is written before this time, by the monotonic clock. */
   #restUntilMs = 0
   #writing: Promise<void> | undefined
   #cancel: (() => void) | undefined
   #lastError = ''
 
-  /** `what` is for the log: "the node condition". `patchFor` says what is to be written on the node as it is. */
+  /**
+   * `what` names the part in the log, such as "the node condition". `patchFor` returns what to write to this Node object, or undefined
+   * when it is as it should be.
+   */
   constructor(what: string, patchFor: (node: KubeNode) => NodePatch | undefined, deps: NodePatcherDeps) {
     this.#what = what
     this.#patchFor = patchFor
@@ -55,7 +58,7 @@ export class NodePatcher implements AsyncDisposable {
     this.#backoff = new Backoff({ firstMs: 1000, maxMs: 60_000 }, { random: deps.random ?? Math.random })
   }
 
-  /** The node, or what should stand on it, may have changed. Returns at once. */
+  /** To be called when the Node object, or what should stand on it, may have changed. Returns at once. */
   notice(): void {
     this.#cancel?.()
     this.#cancel = undefined
@@ -84,12 +87,12 @@ export class NodePatcher implements AsyncDisposable {
     }
     this.#restUntilMs = this.#clock.monotonicMs() + restMs
     this.#writing = undefined
-    // what changed meanwhile, and another try after a failure
+    // look again: something may have changed during the write, and a failed write must be tried again
     this.#cancel?.()
     if (!signal.aborted) this.#cancel = this.#clock.after(restMs, () => this.notice())
   }
 
-  /** Leaves on the node what stands there: its network works on without an agent. */
+  /** Leaves the Node object as it is: the node's network goes on working without an agent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('stopped'))
     this.#cancel?.()

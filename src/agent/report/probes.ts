@@ -1,13 +1,13 @@
-// What probes ask: whether this process still does its work, and whether its node is ready (readiness.ts).
+// Answers probes: /healthz says whether this process still does its work, /readyz whether its node is ready (readiness.ts).
 import { type Answer, type Handlers } from './http-api.ts'
 import { type Readiness, unreadiness } from './readiness.ts'
 
-/** What takes longer hangs: 10,000 nodes at once are a second's work. */
+/** A pass that takes longer counts as hung: even 10,000 new nodes at once take about a second. */
 const longestPassMs = 120_000
 
 export type ProbeSources = {
   readonly readiness: () => Readiness
-  /** For how long the pass that runs has been running; 0 when none does. */
+  /** How long the current pass has been running; 0 when none runs. */
   readonly passRunningMs: () => number
 }
 

@@ -1,4 +1,4 @@
-// Logs each problem once when it appears and once when it goes; another message of the same problem is no news.
+// Logs each problem once when it appears and once when it is gone; a changed message of the same problem is not logged.
 import { type Logger } from '#/lib/log.ts'
 import { type Problem, problemNews } from '#/model/problems.ts'
 
@@ -10,7 +10,7 @@ export class ProblemLog {
     this.#log = log
   }
 
-  /** `problems` are all that there are now, each once. */
+  /** `problems` are all current problems, each once. */
   update(problems: readonly Problem[]): void {
     const { appeared, gone } = problemNews(this.#told, problems)
     for (const { code, object, message, how, remedy } of appeared)

@@ -1,5 +1,5 @@
-// Whether this node is ready for pods. The one definition: /readyz, the condition of the Node object, status, STATUS of CNI and
-// `lab up` all say what stands here. Pure.
+// Decides whether this node is ready for pods. This is the only definition: /readyz, the condition of the Node object, `causeway
+// status`, the CNI command STATUS and `lab up` all use it. Pure.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { type Problem, problem, problemText } from '#/model/problems.ts'
@@ -9,17 +9,17 @@ import { unreadKey } from '#/reconcile/reconciler.ts'
 
 /**
  * `not ready`: a new pod gets no network, or pods of this node may not have the network they were promised. `ready with problems`:
- * pods can be sent here, and something is told that an operator should see to.
+ * pods can run here, but an operator should look at the problems.
  */
 export type ReadinessState = 'not ready' | 'ready with problems' | 'ready'
 
 export type Readiness = {
   readonly state: ReadinessState
-  /** Why it is not ready; none when it is. */
+  /** Why the node is not ready; empty when it is. */
   readonly reasons: readonly Problem[]
-  /** Why an ADD is refused now, and what to do; undefined when one is served. It is among the reasons. */
+  /** Why an ADD is refused now, and what to do; undefined when ADD is served. `reasons` contains it too. */
   readonly refusal: AddRefusal | undefined
-  /** Kernel objects that are not as they should be, but for a pod's own, a line each: pods may not reach all others. */
+  /** One line for each kernel object in error, except single pods' own objects: because of these, pods may not reach all others. */
   readonly failures: readonly string[]
 }
 
@@ -34,21 +34,21 @@ export const lastingTroubleMs = 10_000
 export type ReadinessFacts = {
   readonly nodeName: string
   readonly podNetwork: PodNetworkState
-  /** Why no address can be given though there is a pod network. */
+  /** Why no address can be given although there is a pod network. */
   readonly shortage: AddRefusal | undefined
   /** Kernel objects in error. */
   readonly failures: readonly ObjectStatus[]
-  /** Why no other node is reached from here. */
+  /** Why this node reaches no other node. */
   readonly isolation: string | undefined
-  /** Why others may take this node for another than it is. */
+  /** Why other nodes may assume another routing of this node than it has. */
   readonly untoldRouting: string | undefined
   /** Why the last pass over the network ended early: what is known of the kernel then is what an earlier pass found. */
   readonly passError: string | undefined
-  /** All that is told, of whatever part. */
+  /** The problems of all parts of the agent. */
   readonly problems: readonly Problem[]
 }
 
-/** What is not known counts like what is wrong: of a kind that cannot be read nobody knows how it is. */
+/** Whether this failure makes the node not ready. A kind that could not be read does: its objects may be wrong. */
 function isOfNode({ kind, key }: ObjectStatus): boolean {
   return objectKinds[kind].node === 'unready' || key === unreadKey
 }
@@ -81,7 +81,7 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   return { state, reasons, refusal, failures: lines }
 }
 
-/** The reasons as text, a line each; undefined when the node is ready. */
+/** The reasons as text, one per line; undefined when the node is ready. */
 export function unreadiness({ reasons }: Readiness): string | undefined {
   return reasons.length === 0 ? undefined : reasons.map(problemText).join('\n')
 }

@@ -1,16 +1,16 @@
-// Tells the other nodes by which ways this one sends and takes packets (model/routing.ts). What crosses in VXLAN alone, as nodes
-// without the annotation are thought to, tells nothing; once there is an annotation, it is kept up to date.
+// Tells the other nodes, in an annotation, by which ways this one sends and takes packets (model/routing.ts). A node with plain VXLAN
+// gets no annotation, since the others assume that of a node without one; an existing annotation is kept up to date.
 import { nodeStatusPath } from '#/cluster/paths.ts'
 import { annotationsOf, type KubeNode } from '#/model/kubernetes.ts'
 import { plainVxlan, type RoutingState, routingStateAnnotation, routingStateText } from '#/model/routing.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
 export type RoutingPublisherDeps = NodePatcherDeps & {
-  /** Undefined while it is not known: then what stands there stays. */
+  /** This node's routing state; undefined while it is not known: the annotation then stays as it is. */
   readonly state: () => RoutingState | undefined
 }
 
-/** Keeps the annotation. */
+/** Makes the patcher that keeps the annotation up to date. */
 export function routingPublisher(deps: RoutingPublisherDeps): NodePatcher {
   const patchFor = (node: KubeNode): NodePatch | undefined => {
     const state = deps.state()

@@ -1,4 +1,4 @@
-// A verdict of the plan as the agent's API tells it.
+// Converts a verdict of the plan to the form in which the agent's API returns it.
 import { type VerdictStatus } from '#/api/schemas/status.ts'
 import { type Verdict } from '#/model/verdict.ts'
 

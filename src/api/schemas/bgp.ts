@@ -1,4 +1,4 @@
-// What an agent, or a speaker alone, tells of BGP.
+// The schemas of the BGP operations, which an agent or a standalone speaker serves.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { Prefix } from '#/lib/addr.ts'
 import { about, type ValueOf } from '../value.ts'

@@ -1,4 +1,5 @@
-// Who holds which address of a node, where its store and its kernel disagree, and the release of an address by hand.
+// The schemas of the IPAM operations: which pod holds which address of a node, where the node's store and kernel disagree, and the
+// release of an address by hand.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { Addr } from '#/lib/addr.ts'
 import { about, type ValueOf } from '../value.ts'

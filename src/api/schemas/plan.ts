@@ -1,4 +1,4 @@
-// What an agent would change in its kernel now.
+// The schema of the changes that an agent would make in its kernel now.
 import { array, object, string } from 'valibot'
 import { about, type ValueOf } from '../value.ts'
 import { problem } from './problem.ts'

@@ -1,4 +1,4 @@
-// Something that keeps Causeway from serving an object, as answers tell it.
+// The schema of a problem in answers: something that keeps Causeway from serving an object.
 import { object, string } from 'valibot'
 import { about, type ValueOf } from '../value.ts'
 
@@ -10,5 +10,5 @@ export const problem = object({
   remedy: about(string(), 'what to do; safe to follow'),
 })
 
-/** As an agent tells it: one of another version may have codes that this one does not know. */
+/** A problem as an agent reports it. An agent of another version may use codes that this program does not know. */
 export type ToldProblem = ValueOf<typeof problem>

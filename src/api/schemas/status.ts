@@ -1,4 +1,4 @@
-// What an agent tells about itself and about every object that it keeps in its kernel.
+// The schema of an agent's status: itself, and every object that it keeps in its kernel.
 import { array, boolean, exactOptional, number, object, picklist, string } from 'valibot'
 import { endpointStates } from '#/model/endpoint.ts'
 import { about, type ValueOf } from '../value.ts'
@@ -25,7 +25,7 @@ const objectStatus = object({
   attempts: about(number(), 'how often it failed in a row'),
 })
 
-/** The one definition of ready: /readyz, the condition of the Node object and STATUS of CNI say the same. */
+/** Whether the node is ready: /readyz, the condition of the Node object and the CNI command STATUS say the same. */
 const readiness = object({
   state: about(
     picklist(['not ready', 'ready with problems', 'ready']),
@@ -55,7 +55,7 @@ const verdict = object({
   ),
 })
 
-/** The watch of Node objects. */
+/** The state of the agent's watch of Node objects. */
 const clusterWatch = object({
   phase: picklist(['listing', 'watching', 'backoff']),
   lastError: exactOptional(
