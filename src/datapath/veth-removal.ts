@@ -30,7 +30,7 @@ export class VethRemoval implements AsyncDisposable {
   readonly #netlink: Netlink
   readonly #aside: AsyncNetlink
   readonly #log: Logger
-  /** Unplugged and not deleted yet. */
+  /** Veths that are unplugged and not deleted yet. */
   #waiting = new Set<string>()
   #deleting: ReadonlySet<string> = new Set()
   readonly #stop = new AbortController()

@@ -7,9 +7,9 @@ import { type NodeState } from '#/model/network.ts'
 
 export type BgpMember = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'> & {
   readonly labels: Readonly<Record<string, string>>
-  /** Its Ready condition is True. */
+  /** Whether the node's Ready condition is True. */
   readonly isReady: boolean
-  /** It sends to other nodes through the tunnel alone: it has no session of the mesh. */
+  /** Whether the node sends to other nodes through the tunnel alone, and so has no session of the mesh. */
   readonly isTunnelOnly?: boolean
 }
 

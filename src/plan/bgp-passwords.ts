@@ -1,4 +1,5 @@
-// Passwords of sessions, out of Secrets. A session that is to have one and has none stays down: never is it tried without.
+// Passwords of BGP sessions, read from Secrets. A session that should have a password and has none stays down; it is never tried
+// without.
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 
 /** What is known of a Secret, by "namespace/name". Nothing: nobody has looked yet. */
@@ -14,7 +15,7 @@ export type Password = { readonly password?: string; readonly blockedBecause?: s
 /** TCP_MD5SIG_MAXKEYLEN of linux/tcp.h. */
 const maxPasswordBytes = 80
 
-/** Nothing without a reference. */
+/** Undefined when the reference is undefined. */
 export function passwordOf(ref: SecretRef | undefined, secrets: Secrets): Password {
   if (ref === undefined) return {}
   const secret = secrets.get(secretKey(ref))

@@ -16,7 +16,7 @@ export type SpeakerInput = {
   readonly self: BgpMember
   /** All nodes; whether this one is among them makes no difference. */
   readonly nodes: Iterable<BgpMember>
-  /** Absent: there is no mesh, and BGPPeers have defaults. */
+  /** Absent when there is no BGPConfiguration: no mesh, and defaults for BGPPeers. */
   readonly configuration: BgpConfiguration | undefined
   readonly peers: readonly BgpPeer[]
   /** Of this node. */
@@ -31,7 +31,7 @@ export type SpeakerInput = {
 }
 
 export type SpeakerPlan = {
-  /** Absent: nobody wants this node to speak BGP. */
+  /** Absent when neither mesh nor BGPPeer asks this node to speak BGP. */
   readonly config?: SpeakerConfig
   readonly role: BgpRole
   /** The Secrets that the plan depends on: those that are missing in `secrets` have to be read, and the plan made again. */

@@ -52,12 +52,12 @@ export type Plan = {
   readonly deviceMtuBytes: number
 }
 
-/** Taken also by who forwards. */
+/** accept_ra=2: router advertisements are accepted although this node forwards packets (ip-sysctl.rst). */
 const acceptRaOfRouters = '2'
 
 /** RFC 3704 section 2.4: there must be a route back, by whichever device. */
 const looseRpFilter = '2'
-/** What a pod's device gets while no underlay address is known. */
+/** The MTU of a pod's device while no underlay address is known. */
 const defaultMtuBytes = 1500
 
 /**

@@ -251,7 +251,7 @@ export class RemoteNodes {
     }
   }
 
-  /** What is no node's pod CIDR, if it is: BGP's route to it is planned by itself. */
+  /** Plans BGP's route to a prefix that is no node's pod CIDR; one that a node owns is planned with that node. */
   #planOther(key: string, routes: RouteChanges): void {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)

@@ -1,10 +1,10 @@
-// Whether this node can reach any other one. One that is out of reach is that node's trouble; all of them are this one's. Pure.
+// Whether this node can reach any other node. If one is out of reach, that node is in trouble; if all are, this node is. Pure.
 import { type Problem, problemText } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 
 export type Surroundings = {
-  /** By the name of each other node, what leads there. */
+  /** The plan for each other node, by the node's name. */
   readonly plans: ReadonlyMap<string, { readonly verdicts: readonly Verdict[] }>
   /** Whether a device has an address of this node. */
   readonly hasUnderlay: boolean

@@ -8,5 +8,5 @@ export interface LearnedRoutes {
   readonly isReady: boolean
 }
 
-/** Of a node without BGP. */
+/** The source of routes of a node without BGP: there are none. */
 export const nothingLearned: LearnedRoutes = { takeChanges: () => [], isReady: true }

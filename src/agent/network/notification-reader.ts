@@ -19,7 +19,7 @@ export class NotificationReader {
   readonly #knowledge: Knowledge
   /** Our devices as last told: a bridge speaks up with every port, mostly to say that nothing changed. */
   readonly #ours = new Map<string, Link>()
-  /** Names by index of devices that are neither. */
+  /** The names, by index, of devices that are neither ours nor pods'. */
   readonly #others = new Map<number, string>()
   /** Indexes of pod veths: they get a link-local address each, which is no news. */
   readonly #ports = new Set<number>()

@@ -9,10 +9,10 @@ export type LoopTimes = {
   readonly gatherMs: number
   /** The same for changes that only bring the books up to date. */
   readonly gatherLaterMs: number
-  /** After a pass with failures, doubling up to `maxRetryMs`. */
+  /** The wait after a pass with failures; it doubles with each up to `maxRetryMs`. */
   readonly retryMs: number
   readonly maxRetryMs: number
-  /** Even when nothing is known to have changed. */
+  /** A full pass comes this often even when nothing is known to have changed. */
   readonly resyncMs: number
 }
 
@@ -108,7 +108,7 @@ export class ReconcileLoop {
     } else if (dirtyMs !== undefined) this.#schedule(dirtyMs)
   }
 
-  /** By a timer of its own: no number of changes, and no failure, puts it off. */
+  /** Resyncs have a timer of their own, so that neither changes nor failures put them off. */
   #resyncLater(): void {
     if (this.#isStopped) return
     this.#resyncTimer ??= setTimeout(() => {
