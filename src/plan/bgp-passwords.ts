@@ -15,7 +15,7 @@ export type Password = { readonly password?: string; readonly blockedBecause?: s
 /** TCP_MD5SIG_MAXKEYLEN of linux/tcp.h. */
 const maxPasswordBytes = 80
 
-/** Undefined when the reference is undefined. */
+/** The password that `ref` names, or why it cannot be had; an empty value when there is no reference. */
 export function passwordOf(ref: SecretRef | undefined, secrets: Secrets): Password {
   if (ref === undefined) return {}
   const secret = secrets.get(secretKey(ref))
