@@ -1,6 +1,6 @@
-// The datapaths of pods by name: what `datapath` may be set to, and what an endpoint's row says of who wired it.
+// The names of the datapaths of pods: the values of the setting `datapath` and of the column of an endpoint that says which one wired it.
 
-/** The first is the default. What each of them does is in a folder of its own in src/datapath. */
+/** The first one is the default. Each has its implementation in a folder of its own in src/datapath. */
 export const datapathNames = ['bridge'] as const
 export type DatapathName = (typeof datapathNames)[number]
 

@@ -37,7 +37,7 @@ export class Database implements Disposable {
     this.#revision = this.#database.prepare("UPDATE counters SET value = ? WHERE name = 'revision'")
   }
 
-  /** The last revision that was given out. */
+  /** The last revision that was assigned. */
   get revision(): number {
     return this.#guard('read', () => {
       const row = this.#database.prepare("SELECT value FROM counters WHERE name = 'revision'").get()
@@ -57,7 +57,7 @@ export class Database implements Disposable {
     })
   }
 
-  /** Writes or, without `json`, removes one object, and keeps the revision that was given out for it. */
+  /** Writes one object, or removes it when `json` is absent, and stores the revision that was assigned to the write. */
   write(bucket: string, key: string, revision: number, json: string | undefined): void {
     this.#guard('write', () => {
       this.#database.exec('BEGIN IMMEDIATE')
