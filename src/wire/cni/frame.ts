@@ -10,7 +10,7 @@ import type { CniEnv } from './env.ts'
 import type { CniOutput } from './reply.ts'
 
 export const frameHeaderBytes = 33
-/** The shim's own limits; a frame that announces more is refused before it is read. */
+/** The shim's own limits; a frame that announces more is refused before its contents are read. */
 export const maxEnvBytes = 256 << 10
 export const maxStdinBytes = 1 << 20
 
@@ -52,7 +52,7 @@ function decodeEnv(block: Uint8Array): CniEnv {
     const at = entry.indexOf('=')
     const name = entry.slice(0, Math.max(at, 0))
     if (name === '') throw framingError('an environment entry is no NAME=value')
-    // The shim takes the first of two, the last may be meant: neither is safe to act on.
+    // The shim uses the first of two, and the last may be meant: neither is safe to act on.
     if (env.has(name)) throw framingError(`${name} is set twice`)
     env.set(name, entry.slice(at + 1))
   }
