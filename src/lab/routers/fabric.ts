@@ -23,10 +23,10 @@ import {
 
 /** Private AS numbers of RFC 6996. */
 const spineAsn = 65_000
-/** Of the nodes, unless each rack has an AS of its own. */
+/** The AS number of the nodes, unless each rack has its own. */
 export const clusterAsn = 64_512
 
-/** Devices of a top-of-rack router. */
+/** The devices of a top-of-rack router: this one leads to its nodes, `spineDevice` to the spine. */
 export const nodesDevice = 'nodes'
 export const spineDevice = 'spine'
 
@@ -46,16 +46,16 @@ export type Router = {
   readonly name: string
   readonly netns: string
   readonly asn: number
-  /** Also in a lab of IPv6: four bytes in the form of an IPv4 address (RFC 6286). */
+  /** The router id, also in an IPv6 lab: four bytes in the form of an IPv4 address (RFC 6286). */
   readonly id: Addr
   readonly families: readonly Family[]
   readonly loopbacks: readonly Addr[]
   readonly links: readonly RouterLink[]
   readonly routers: readonly RouterNeighbour[]
-  /** Absent: no nodes, which is the spine. */
+  /** Absent on the spine, which has no nodes. */
   readonly rack?: {
     readonly number: number
-    /** These two are of the family that sessions run over. */
+    /** `subnet` and `routerAddr` are of the family that sessions run over. */
     readonly subnet: Prefix
     readonly routerAddr: Addr
     readonly nodesAsn: number
@@ -87,7 +87,7 @@ function linkLength(family: Family): number {
   return family === 4 ? 31 : 127
 }
 
-/** The spine, then the top-of-rack routers; none without racks. */
+/** The spine, then the top-of-rack routers; empty without racks. */
 export function routersOf(spec: LabSpec): Router[] {
   const { racks } = spec
   if (racks === undefined) return []
@@ -171,7 +171,7 @@ function torOf(spec: LabSpec, racks: LabRacks, rack: number, tor: number): Route
   }
 }
 
-/** What a router knows from others once all of them are up, apart from pods: the racks' subnets and the API's address. */
+/** The prefixes that a router learns once all routers are up, apart from pods: the racks' subnets and the API's address. */
 export function underlayPrefixes(spec: LabSpec): Prefix[] {
   const racks = Array.from({ length: spec.racks?.count ?? 0 }, (_, index) => index + 1)
   return [

@@ -1,18 +1,18 @@
-// Where FRR's daemons of one router live, and when they start.
+// The folders of FRR's daemons of one router, and the order of their starts.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** FRR's own folders. Its daemons look there for one another, and leave crash logs in the second (lib/zlog.c). */
+/** FRR's own folders. Its daemons look for each other in the first, and leave crash logs in the second (lib/zlog.c). */
 const runFolder = '/run/frr'
 const logFolder = '/var/tmp/frr'
-/** Where zebra answers the other daemons. */
+/** The name of the socket on which zebra answers the other daemons. */
 const zebraSocket = 'zserv.api'
 
 export function ensureFrrFolders(): void {
   for (const each of [runFolder, logFolder]) mkdirSync(each, { recursive: true })
 }
 
-/** The socket of the zebra whose folder that is. One that is killed leaves it. */
+/** The socket of the zebra in `folder`. A killed zebra leaves it behind. */
 export function zebraSocketIn(folder: string): string {
   return join(folder, zebraSocket)
 }

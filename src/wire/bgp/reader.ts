@@ -9,7 +9,7 @@ import { decodeUpdate } from './update.ts'
 import { type BgpMessage, type WireSettings } from './values.ts'
 
 export class MessageReader {
-  /** The chunks that are not read yet; `#offset` bytes of the first one are. */
+  /** The chunks that were pushed; reading continues in chunk `#chunk` at `#offset`. */
   #chunks: Buffer[] = []
   #chunk = 0
   #offset = 0

@@ -227,7 +227,7 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
   if (dst.family !== family || length > dst.bits) throw new WireError(`route to ${dst} with prefix length ${length}`, 1)
   const encap = decodeEncap(attrs.encapType, attrs.encap)
   const gateway = attrs.gateway ?? attrs.via
-  // for IPv6 the kernel also gives routes that lead nowhere a path, through lo
+  // in the kernel IPv6 routes that lead nowhere, such as blackholes, have the device lo, which is not a path
   const hasPath = (type === 'unicast' || type === 'local') && (attrs.oif !== undefined || gateway !== undefined)
   return {
     dst: new Prefix(dst, length),

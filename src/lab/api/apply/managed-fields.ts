@@ -202,7 +202,7 @@ function describe(entry: Owned['entry']): string {
   return `"${entry.manager}"${entry.subresource === undefined ? '' : ` with subresource "${entry.subresource}"`}${using}`
 }
 
-/** Whether two versions are equal apart from managedFields: a write that changes nothing is not stored. */
+/** Whether two versions are equal apart from resourceVersion and the times in managedFields: a write that changes nothing is not stored. */
 export function isSameContent(left: KubeObject, right: KubeObject): boolean {
   return deepEqual(content(left), content(right)) && deepEqual(ownership(left), ownership(right))
 }
