@@ -1,4 +1,4 @@
-// The machine room: a namespace per node, and one more that is switch and router for all underlay subnets.
+// The underlay of a lab: a namespace per node, and one more that is switch and router for all underlay subnets.
 //
 // With racks the router is the spine, and the bridges, without addresses, are in a namespace of their own: routers/underlay.ts.
 //
@@ -6,7 +6,7 @@
 //                        bridge subnet-1   bridge subnet-2
 //                           └────── router ──────┘   .1 in every subnet; forwards between them
 //
-// Every function brings about a state and may find any part of it there already.
+// Every function makes sure of a state, any part of which may exist already.
 import { readdirSync } from 'node:fs'
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { addressAdd } from '#/kernel/addresses.ts'

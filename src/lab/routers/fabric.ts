@@ -1,4 +1,4 @@
-// Routers of a lab with racks, and every address, AS number and session that follows from its spec. Pure.
+// The routers of a lab with racks: every address, AS number and session derived from its spec. Pure.
 //
 //   node-1 node-3          node-2 node-4
 //      └──┬──┘ nodes          └──┬──┘ nodes     a subnet per rack, 172.30.N.0/24: the switches' namespace joins them
@@ -6,8 +6,8 @@
 //         └ spine ┐        ┌─ spine ┘           a link each, 172.30.0.2i/31
 //                  spine  AS 65000              in the router's namespace, with the API on its loopback device
 //
-// One session carries both families, over IPv4 when the lab has it. Every router speaks with its neighbours alone (eBGP), and
-// nobody has a route to elsewhere but from these.
+// One session carries both families, over IPv4 when the lab has it. Every router has sessions with its direct neighbours only (eBGP),
+// and all its routes to other networks come from these sessions.
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import {
   apiAddrs,

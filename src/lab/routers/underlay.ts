@@ -1,8 +1,8 @@
-// Namespaces, cables and addresses of a lab with racks. Routes are the routing daemons' work; there is none here.
+// Namespaces, cables and addresses of a lab with racks. The routing daemons set up routes, this code sets up none.
 //
 //   switches: [subnet-1]──[rack-1]═══[nodes] rack-1 [spine]═══[rack-1] router (the spine)
 //
-// Every function brings about a state and may find any part of it there already.
+// Every function makes sure of a state, any part of which may exist already.
 import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgeAdd, findLink, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'

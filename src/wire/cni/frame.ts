@@ -1,10 +1,10 @@
-// What travels between the shim (native/cni-shim.c) and the agent; docs/cni.md is the specification.
+// The frames between the shim (native/cni-shim.c) and the agent; docs/cni.md is the specification.
 //
 //   request   header(environment bytes, stdin bytes)   NAME=value NUL, NAME=value NUL, …   stdin
 //   answer    header(exit status, stdout bytes)         stdout
 //   header    "causeway-cni 1 00000123 00000456\n": 33 bytes, so that it can be read before anything is known
 //
-// Lengths stand in front, so an answer or a spooled request that breaks off never passes for a whole one.
+// The lengths come first, so a truncated answer or spooled request is never taken for a complete one.
 import { CniErrorCode, CniProtocolError } from './error.ts'
 import type { CniEnv } from './env.ts'
 import type { CniOutput } from './reply.ts'

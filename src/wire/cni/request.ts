@@ -1,8 +1,8 @@
 // A CNI call as a value: environment and standard input in, request or error out (SPEC section 2, "CNI operations").
 //
-// ADD and CHECK are read strictly. DEL is "best-effort": a DEL that can never succeed keeps a pod from being deleted for
-// ever, so besides the attachment and the version everything in it may be missing or malformed.
-// CNI_PATH is not looked at: no plugin is delegated to.
+// ADD and CHECK are read strictly. DEL is "best-effort": a DEL that can never succeed would keep its pod from ever being
+// deleted, so everything in it except the attachment and the version may be missing or malformed.
+// CNI_PATH is ignored, because Causeway delegates to no other plugin.
 import {
   noRuntimeConfig,
   parseConfigJson,

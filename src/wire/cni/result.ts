@@ -1,4 +1,4 @@
-// The CNI success result (SPEC section 5): one form inside, the JSON of each version outside.
+// The CNI success result (SPEC section 5): one form as a value, and the JSON of each version.
 //
 //   0.3.1, 0.4.0   ips[].version ("4" or "6"); interfaces {name, mac, sandbox}; routes {dst, gw}
 //   1.0.0          the same without ips[].version

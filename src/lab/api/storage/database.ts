@@ -1,7 +1,7 @@
-// The objects on disk: one SQLite file, one row an object, one transaction a write.
+// The objects on disk: one SQLite file with a row per object and a transaction per write.
 //
-// WAL with synchronous=NORMAL: a commit is in the kernel's page cache when the client gets its answer, so nothing
-// acknowledged is lost when this process dies; only a power cut may take the last commits, never the file's consistency.
+// WAL with synchronous=NORMAL: a commit is in the kernel's page cache when the client gets its answer, so no acknowledged
+// write is lost when this process dies. A power cut may lose the last commits, but leaves the file consistent.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
