@@ -1,5 +1,5 @@
-// What a lab tells its agents of routing and BGP, as objects of the group causeway.dev: docs/routing.md, docs/bgp-objects.md.
-// Applied anew by every `lab up`; what others have added to them stays.
+// The objects of the group causeway.dev that configure a lab's agents for routing and BGP: docs/routing.md, docs/bgp-objects.md. Every `lab
+// up` applies them again; fields that others have added stay.
 import { type ApiClient } from '#/cluster/client.ts'
 import { bgpConfigurationsPath, bgpPeersPath, routingsPath } from '#/cluster/paths.ts'
 import { singletonName } from '#/model/bgp-objects.ts'
@@ -36,7 +36,7 @@ function configurationOf(spec: LabSpec): ClusterObject {
   return object('BGPConfiguration', singletonName, { asn: clusterAsn, nodeMesh: nodeMeshes[meshOf(spec)], localASNs })
 }
 
-/** The routers of each rack as neighbours of its nodes. One session carries the families that the nodes have. */
+/** BGPPeers that make the routers of each rack neighbours of its nodes. One session carries the families that the nodes have. */
 function peersOf(spec: LabSpec): ClusterObject[] {
   return routersOf(spec).flatMap(({ name, asn, rack, bfd }) => {
     if (rack === undefined) return []
@@ -50,12 +50,12 @@ function peersOf(spec: LabSpec): ClusterObject[] {
   })
 }
 
-/** How packets are to cross. */
+/** The Routing object: how packets cross between nodes. */
 export function routingObject(spec: LabSpec): ClusterObject {
   return object('Routing', singletonName, { mode: spec.routing })
 }
 
-/** Who tells whom of pods. */
+/** The objects that configure BGP: which speakers tell each other of pods. */
 export function bgpObjects(spec: LabSpec): ClusterObject[] {
   return [configurationOf(spec), ...peersOf(spec)]
 }
@@ -66,7 +66,7 @@ const paths: Readonly<Record<string, () => string>> = {
   BGPPeer: bgpPeersPath,
 }
 
-/** The API must serve the kinds. */
+/** Applies the objects; the API must serve their kinds already. */
 export async function applyObjects(client: ApiClient, objects: readonly ClusterObject[]): Promise<void> {
   for (const each of objects) {
     const path = `${paths[each.kind]!()}/${each.metadata.name}`

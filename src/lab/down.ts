@@ -1,5 +1,5 @@
-// Takes a lab down, whatever is left of it: processes by their environment, namespaces by their names, files by their folder.
-// Devices, routes and rules all live in the namespaces and end with them.
+// Takes a lab down, whatever is left of it: it finds processes by their environment, namespaces by their names, files by their folder.
+// Devices, routes and rules are all in the namespaces and end with them.
 import { rmSync } from 'node:fs'
 import { removeNetns } from '#/sys/netns.ts'
 import { LabPaths } from './paths.ts'
@@ -10,7 +10,7 @@ export type Removed = { readonly processes: number; readonly namespaces: number 
 
 export async function labDown(lab: string): Promise<Removed> {
   const processes = labProcesses(lab).length
-  // those that start or serve others first, so that nothing is made anew meanwhile
+  // processes that start or serve others are stopped first, so that they make nothing anew meanwhile
   await stopProcesses(lab, (role) => role === 'kubelet')
   await stopProcesses(lab, () => true)
   const namespaces = labNetns(lab)

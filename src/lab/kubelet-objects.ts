@@ -1,4 +1,4 @@
-// The API objects that the lab's kubelet writes: nodes as they register, pods as they run. Pure but for the time of day.
+// The API objects that the lab's kubelet writes: registered nodes and running pods. Pure, except that it reads the time of day.
 import { fieldsOf, type Pod } from '#/model/kubernetes.ts'
 import { type Sandbox } from './sandboxes.ts'
 import { type LabNode } from './spec.ts'
@@ -9,7 +9,7 @@ function now(): string {
   return new Date().toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-/** `reason` is why the node is not ready: '' when it is, undefined while nothing is known. */
+/** The status of a node. `reason` says why the node is not ready: '' when it is ready, undefined while unknown. */
 export function nodeStatus(node: LabNode, reason: string | undefined) {
   const ready = reason === undefined ? 'Unknown' : reason === '' ? 'True' : 'False'
   return {
@@ -42,7 +42,7 @@ export function nodeStatus(node: LabNode, reason: string | undefined) {
   }
 }
 
-/** By which a node's rack is known: objects BGPPeer select nodes by it. */
+/** The label with a node's rack, by which BGPPeers select nodes. */
 export const rackLabel = 'causeway.dev/rack'
 
 export function nodeObject(node: LabNode) {
@@ -96,7 +96,7 @@ export function runningStatus(pod: Pod, sandbox: Sandbox, node: LabNode) {
   }
 }
 
-/** A pod of the lab's own: it answers on TCP port 8080 with its name and the address it sees. */
+/** A pod that the lab makes: it answers on TCP port 8080 with its name and the client's address as it sees it. */
 export function demoPod(name: string, nodeName: string) {
   return {
     apiVersion: 'v1',

@@ -1,5 +1,5 @@
-// What the kubelets, the scheduler and the pod garbage collector of a cluster do, as far as the lab's pods need it, for all
-// nodes in one process. Level-triggered: it compares what the API says with what runs, and works on the difference.
+// Does the work of a cluster's kubelets, scheduler and pod garbage collector, as far as the lab's pods need it, for all nodes in one
+// process. It is level-triggered: it compares the API's objects with what runs, and works on the difference.
 import { existsSync } from 'node:fs'
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
@@ -28,7 +28,7 @@ import { labNodes, type LabNode, type LabSpec } from './spec.ts'
 import { nodeStatus, runningStatus } from './kubelet-objects.ts'
 
 const tickMs = 1000
-/** After a failed CNI call; kubelet's own back-off begins at the same order. */
+/** The pause after a failed CNI call; kubelet's own back-off begins with about the same time. */
 const retryMs = 1000
 
 function isToldRunning(pod: Pod, sandbox: Sandbox): boolean {
@@ -47,7 +47,7 @@ export class LabKubelet {
   readonly #nodeWatch: Reflector<KubeNode>
   readonly #podWatch: Reflector<Pod>
   readonly #echoes = new Map<string, EchoServer>()
-  /** Work under way or put off, by pod uid: one thing at a time for each pod. */
+  /** The uids of pods with work under way or postponed: each pod has one task at a time. */
   readonly #busy = new Set<string>()
   readonly #tasks = new Set<Promise<void>>()
   #timer: NodeJS.Timeout | undefined
@@ -94,7 +94,7 @@ export class LabKubelet {
     }
   }
 
-  /** Readiness of a node is its agent's readiness. */
+  /** Reports a node's readiness, which is its agent's readiness. */
   #report(object: KubeNode): void {
     const node = this.#nodes.find(({ name }) => name === object.metadata.name)
     if (!node) return
@@ -104,7 +104,7 @@ export class LabKubelet {
       const ready = conditionOf(object, 'Ready')
       if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
         return
-      // not the addresses: a strategic patch merges them by type, and two InternalIPs would become one
+      // without the addresses: a strategic patch merges them by type, so two InternalIPs would become one
       const { conditions } = nodeStatus(node, reason ?? '')
       await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
     })
@@ -128,7 +128,7 @@ export class LabKubelet {
       })
     }
     if (!nodes.some(({ metadata }) => metadata.name === nodeName)) {
-      // the pod garbage collector's part: pods of a node that is gone
+      // deletes the pods of a missing node, as the pod garbage collector does
       return this.#step(uid, () =>
         this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
       )
@@ -136,7 +136,7 @@ export class LabKubelet {
     if (!this.#nodes.some((node) => node.name === nodeName) || isHostNetwork(pod)) return
     if (sandbox === undefined || sandbox.addrs.length === 0) this.#step(uid, () => this.#run(pod, nodeName))
     else if (!this.#echoes.has(uid)) this.#step(uid, () => this.#resume(sandbox))
-    // somebody took the namespace away: the sandbox is made anew at the next turn
+    // the namespace is missing: the next turn makes the sandbox anew
     else if (!existsSync(netnsPath(sandbox.netns))) this.#step(uid, () => this.#tearDown(sandbox))
     else if (!isToldRunning(pod, sandbox)) this.#step(uid, () => this.#tellRunning(pod, sandbox))
   }
@@ -161,7 +161,7 @@ export class LabKubelet {
       .every(isLive)
   }
 
-  /** As #work, and looks at everything again afterwards: one step of a pod's life leads to the next. */
+  /** Runs a task like #work, then compares everything again, because one step of a pod's life leads to the next. */
   #step(uid: string, task: () => Promise<void>): void {
     this.#work(uid, async () => {
       await task()
@@ -169,7 +169,7 @@ export class LabKubelet {
     })
   }
 
-  /** Does one thing for `key`; while it is under way, and for a while after it failed, nothing else for the same key. */
+  /** Runs one task for `key`. While it runs, and for a while after it failed, no other task for the same key starts. */
   #work(key: string, task: () => Promise<void>): void {
     if (this.#busy.has(key)) return
     this.#busy.add(key)
@@ -213,7 +213,7 @@ export class LabKubelet {
     this.#echoes.set(sandbox.uid, await serveEcho(netns, sandbox.name))
   }
 
-  /** Takes up a sandbox that an earlier kubelet made, or removes it when it is not whole any more. */
+  /** Takes over a sandbox that an earlier kubelet made, or removes it when it is no longer complete. */
   async #resume(sandbox: Sandbox): Promise<void> {
     try {
       await this.#serve(sandbox)
@@ -229,7 +229,7 @@ export class LabKubelet {
     await this.#sandboxes.remove(sandbox)
   }
 
-  /** The end of a pod that is being deleted: first the network, then the object. */
+  /** Ends a pod that is being deleted: first its network, then its object. */
   async #finish(pod: Pod, sandbox: Sandbox | undefined): Promise<void> {
     const { namespace = 'default', name } = pod.metadata
     if (sandbox) await this.#tearDown(sandbox)

@@ -1,4 +1,4 @@
-// The process that serves the lab's Kubernetes API: to kubectl on the machine's loopback, to the nodes on the underlay.
+// The process that serves the lab's Kubernetes API: to kubectl on the machine's loopback address, to the nodes on the underlay.
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,10 @@ import { apiAddrs, apiPort, familiesOf, type LabSpec, routerNetns } from './spec
 
 type Tokens = { readonly admin: string; readonly node: string }
 
-/** Written whole or not at all, and kept: kubeconfig files in use must stay valid when the process starts again. */
+/**
+ * Reads the tokens or makes them. The file is written atomically and kept, because kubeconfig files in use must stay valid when the process
+ * starts again.
+ */
 function ensureTokens(path: string): Tokens {
   if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as Tokens
   const tokens = { admin: randomBytes(24).toString('hex'), node: randomBytes(24).toString('hex') }
@@ -26,7 +29,7 @@ function hostPort(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-/** The port on which the API was last served on loopback, so that a kubeconfig in use stays valid; 0 for none. */
+/** The loopback port on which the API was served last, so that a kubeconfig in use stays valid; 0 for none. */
 function lastPort(paths: LabPaths): number {
   const match =
     existsSync(paths.kubeconfig) &&

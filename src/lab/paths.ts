@@ -1,4 +1,4 @@
-// Where a lab keeps its files. All of it is below one folder, which `lab down` removes.
+// The places of a lab's files. All of them are below one folder, which `lab down` removes.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentSocketName } from '#/model/node-files.ts'
@@ -22,22 +22,22 @@ export class LabPaths {
     return join(this.dir, 'api')
   }
 
-  /** For kubectl on this machine, and for the lab's own processes. */
+  /** The kubeconfig for kubectl on this machine and for the lab's own processes. */
   get kubeconfig(): string {
     return join(this.dir, 'kubeconfig')
   }
 
-  /** For agents: the API's address on the underlay. */
+  /** The kubeconfig for agents, with the API's address on the underlay. */
   get nodeKubeconfig(): string {
     return join(this.dir, 'node.kubeconfig')
   }
 
-  /** What is known of the pods that run: one file each. */
+  /** The folder with one file for each pod that runs. */
   get sandboxes(): string {
     return join(this.dir, 'sandboxes')
   }
 
-  /** Where the lab's kubelet tells whether all pods run. */
+  /** The socket on which the lab's kubelet says whether all pods run. */
   get kubeletSocket(): string {
     return join(this.dir, 'kubelet.sock')
   }
@@ -46,17 +46,17 @@ export class LabPaths {
     return join(this.dir, 'logs', `${role}.log`)
   }
 
-  /** A router's configuration, sockets and pid files. */
+  /** The folder of a router's configuration, sockets and pid files. */
   router(name: string): string {
     return join(this.dir, 'routers', name)
   }
 
-  /** Sockets of a node's agent. */
+  /** The folder of the sockets of a node's agent. */
   nodeRun(node: string): string {
     return join(this.dir, 'nodes', node, 'run')
   }
 
-  /** Where a node's agent answers. */
+  /** The socket of a node's agent. */
   agentSocket(node: string): string {
     return join(this.nodeRun(node), agentSocketName)
   }

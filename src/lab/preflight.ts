@@ -1,4 +1,4 @@
-// Whether this machine can run a lab (or an agent) at all: tried out in a namespace of its own, not guessed from versions.
+// Checks whether this machine can run a lab (or an agent) by trying in a namespace of its own, not by guessing from versions.
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -18,7 +18,7 @@ import { LabError } from './spec.ts'
 type Check = { readonly what: string; readonly needs: string; readonly run: () => void }
 
 const anyMtuBytes = 1400
-/** The one that nodes have unless they are told otherwise. */
+/** The default datapath of nodes. */
 const datapath = datapathKinds[datapathNames[0]]
 const loopback = Addr.parse('127.0.0.1')
 
@@ -64,7 +64,7 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
   ]
 }
 
-/** Throws LabError with one line about the first thing that is missing. */
+/** Throws LabError with one line about the first missing feature. */
 export function preflight(): void {
   if (process.getuid?.() !== 0) throw new LabError('must run as root: it makes network namespaces; try again with sudo')
   const name = `cw-preflight-${process.pid}`

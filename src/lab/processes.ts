@@ -1,5 +1,5 @@
-// The lab's background processes. There are no pid files to go stale: a process is the lab's when its environment says so,
-// which only whoever started it can have set, so a lab is found and ended whatever was killed before.
+// The lab's background processes. A process belongs to the lab if its environment says so, which only the process that started it can have
+// set. So there are no pid files to go stale, and a lab's processes are found and ended whatever was killed before.
 import { spawn } from 'node:child_process'
 import { mkdirSync, openSync, closeSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -14,7 +14,7 @@ function environmentOf(pid: string): string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
   } catch {
-    // it ended meanwhile
+    // the process has ended meanwhile
     return []
   }
 }
@@ -50,7 +50,7 @@ export type Start = {
   readonly netns?: Netns
 }
 
-/** Starts a process that outlives this one, its output appended to the log file. */
+/** Starts a process that outlives this one; its output is appended to the log file. */
 export function startProcess({ lab, role, command, env, logFile, netns }: Start): void {
   mkdirSync(dirname(logFile), { recursive: true })
   const log = openSync(logFile, 'a')
@@ -61,7 +61,7 @@ export function startProcess({ lab, role, command, env, logFile, netns }: Start)
         stdio: ['ignore', log, log],
         env: { ...process.env, ...env, [labVariable]: lab, [roleVariable]: role },
       })
-    // a child is born in the namespace of the thread that forks it
+    // a child starts in the namespace of the thread that forks it
     const child = netns ? netns.run(launch) : launch()
     child.unref()
   } finally {
@@ -77,12 +77,12 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Sends a signal to the lab's processes whose role `select` wants. */
+/** Sends a signal to the lab's processes whose role `select` accepts. */
 export function signalProcesses(lab: string, select: (role: string) => boolean, name: NodeJS.Signals): void {
   for (const { pid, role } of labProcesses(lab)) if (select(role)) signal(pid, name)
 }
 
-/** Ends the lab's processes whose role `select` wants: SIGTERM, and SIGKILL for what is still there after `graceMs`. */
+/** Ends the lab's processes whose role `select` accepts: SIGTERM, then SIGKILL for those that remain after `graceMs`. */
 export async function stopProcesses(lab: string, select: (role: string) => boolean, graceMs = 3000): Promise<void> {
   const wanted = () => labProcesses(lab).filter(({ role }) => select(role))
   signalProcesses(lab, select, 'SIGTERM')

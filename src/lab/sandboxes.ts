@@ -1,6 +1,5 @@
-// The lab's container runtime, without containers: a sandbox is a network namespace whose network the CNI plugin makes,
-// executed as containerd does it. What runs is kept in one file per sandbox, so that it can be taken up again and removed
-// after any crash.
+// The lab's container runtime, without containers: a sandbox is a network namespace whose network the CNI plugin makes; the plugin is
+// executed as containerd does it. Each sandbox is noted in a file, so that it can be taken up again and removed after any crash.
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -61,10 +60,10 @@ export class Sandboxes {
     return sandbox
   }
 
-  /** Makes the namespace and has its network set up; throws CniCallError with the plugin's message. */
+  /** Makes the namespace and its network; throws CniCallError with the plugin's message. */
   async run(pod: Pick<Sandbox, 'uid' | 'namespace' | 'name' | 'node'>): Promise<Sandbox> {
     const netns = podNetns(this.#paths.lab, pod.namespace, pod.name)
-    // noted first: a crash from here on leaves something that `remove` finds
+    // saved first, so that after a crash from here on `remove` finds the sandbox
     const sandbox = this.#save({ ...pod, netns, addrs: [] })
     ensureNetns(netns)[Symbol.dispose]()
     const output = await this.#call('ADD', sandbox)
@@ -72,7 +71,7 @@ export class Sandboxes {
     return this.#save({ ...sandbox, addrs: result.ips.map(({ address }) => String(address)) })
   }
 
-  /** Takes the network and the namespace away. Throws CniCallError and keeps the note when the plugin fails. */
+  /** Removes the network and the namespace. When the plugin fails, throws CniCallError and keeps the file. */
   async remove(sandbox: Sandbox): Promise<void> {
     await this.#call('DEL', sandbox)
     removeNetns(sandbox.netns)

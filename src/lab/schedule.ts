@@ -1,4 +1,4 @@
-// On which node a pod runs when it does not say: the ready one with the fewest pods. Pure.
+// Chooses a node for a pod that names none: the ready node with the fewest pods. Pure.
 import { conditionOf, type KubeNode, labelsOf, nodeNameOf, type Pod, fieldsOf } from '#/model/kubernetes.ts'
 
 function selectorOf(pod: Pod): Record<string, unknown> {

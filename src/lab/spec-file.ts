@@ -1,9 +1,9 @@
-// The file that tells what a lab consists of.
+// The file with a lab's spec.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type LabPaths } from './paths.ts'
 import { decodeSpec, encodeSpec, type LabSpec } from './spec.ts'
 
-/** Undefined: there is no such lab. */
+/** Reads the spec; undefined when there is no such lab. */
 export function readSpec(paths: LabPaths): LabSpec | undefined {
   return existsSync(paths.spec) ? decodeSpec(readFileSync(paths.spec, 'utf8')) : undefined
 }

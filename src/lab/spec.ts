@@ -1,24 +1,24 @@
-// What a lab consists of: its size, families and CIDRs, and every name and address that follows from them. Pure.
+// The spec of a lab: its size, families and CIDRs, and every name and address derived from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type Routing } from '#/model/routing.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
 
-/** nodeMesh of the object BGPConfiguration: sessions between all nodes, none, or what fits their number. */
+/** nodeMesh of the object BGPConfiguration: sessions between all nodes, none, or chosen by the number of nodes. */
 export const meshes = ['full', 'none', 'auto'] as const
 export type LabMesh = (typeof meshes)[number]
 
 export const routerKinds = ['bird', 'frr'] as const
 export type RouterKind = (typeof routerKinds)[number]
 
-/** 'one': all nodes are in the same AS; 'rack': those of a rack are. */
+/** 'one': all nodes are in the same AS; 'rack': each rack has its own. */
 export const asnPlans = ['one', 'rack'] as const
 export type AsnPlan = (typeof asnPlans)[number]
 
-/** Racks with routers that speak BGP; what follows from these is in routers/fabric.ts. */
+/** Racks with routers that speak BGP; routers/fabric.ts derives the rest from these. */
 export type LabRacks = {
   readonly count: number
-  /** Top-of-rack routers of each. */
+  /** The number of top-of-rack routers in each rack. */
   readonly tors: number
   readonly router: RouterKind
   readonly nodeAsns: AsnPlan
@@ -26,17 +26,17 @@ export type LabRacks = {
 }
 
 export type LabSpec = {
-  /** Part of every name that the lab makes; lower-case letters and digits. */
+  /** A part of every name that the lab makes: lower-case letters and digits. */
   readonly name: string
   readonly nodes: number
   readonly families: LabFamilies
   readonly clusterCIDRs: readonly Prefix[]
   readonly underlayMtuBytes: number
-  /** Underlay subnets; with more than one, packets between them cross the router. With racks: one for each. */
+  /** The number of underlay subnets; with several, packets between them cross the router. With racks: one for each. */
   readonly subnets: number
   readonly racks?: LabRacks
   readonly routing: Routing
-  /** Absent: meshOf says. */
+  /** Absent: meshOf decides. */
   readonly mesh?: LabMesh
   readonly podsPerNode: number
 }
@@ -45,7 +45,7 @@ export class LabError extends Error {
   override name = 'LabError'
 }
 
-/** Routers of racks tell all that a mesh would, and with VXLAN nobody needs one. */
+/** The mesh of a lab. It is 'none' by default where the racks' routers distribute all routes, or where VXLAN needs no BGP. */
 export function meshOf({ mesh, racks, routing }: LabSpec): LabMesh {
   return mesh ?? (racks || routing === 'vxlan' ? 'none' : 'auto')
 }
@@ -55,7 +55,7 @@ export const nodeMaskSizes = { 4: 24, 6: 64 } as const
 const maxNodes = 200
 const maxSubnets = 50
 const maxTors = 2
-/** IPv6 needs 1280 bytes inside of the tunnel, and the tunnel 70 around them. */
+/** The least underlay MTU: IPv6 needs 1280 bytes inside the tunnel, and the tunnel adds 70. */
 const minUnderlayMtuBytes = { ipv4: 576, ipv6: 1350, dual: 1350 } as const
 const maxUnderlayMtuBytes = 9216
 
@@ -69,7 +69,7 @@ function within(what: string, value: number, min: number, max: number): void {
   }
 }
 
-/** Throws LabError with one line about the first thing that cannot be. */
+/** Throws LabError with one line about the first impossible value. */
 export function checkSpec(spec: LabSpec): void {
   if (!/^[a-z0-9]{1,12}$/.test(spec.name)) {
     throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
@@ -119,19 +119,19 @@ function underlayCIDR(family: Family): Prefix {
   return underlays[family]
 }
 
-/** Subnets are numbered from 1. */
+/** The CIDR of a subnet; subnets are numbered from 1. */
 export function subnetCIDR(family: Family, subnet: number): Prefix {
   return family === 4
     ? new Prefix(underlays[4].addr.plus(subnet << 8), 24)
     : new Prefix(underlays[6].addr.plus(BigInt(subnet) << 64n), 64)
 }
 
-/** The router's address in a subnet; where there are two, they are numbered from 1. */
+/** The router's address in a subnet; two routers are numbered from 1. */
 export function routerAddr(family: Family, subnet: number, router = 1): Addr {
   return subnetCIDR(family, subnet).at(router)
 }
 
-/** What a node has as default gateways, by family. */
+/** A node's default gateways of a family. */
 export function gatewaysOf(spec: LabSpec, family: Family, subnet: number): Addr[] {
   return Array.from({ length: spec.racks?.tors ?? 1 }, (_, index) => routerAddr(family, subnet, index + 1))
 }
@@ -139,14 +139,14 @@ export function gatewaysOf(spec: LabSpec, family: Family, subnet: number): Addr[
 export type LabNode = {
   readonly name: string
   readonly subnet: number
-  /** Absent in a lab without racks; else the subnet's number. */
+  /** The number of the node's subnet; absent in a lab without racks. */
   readonly rack?: number
   readonly addrs: readonly Addr[]
 }
 
 const firstNodeHost = 11
 
-/** Node names count from 1, in a fixed order: node n is the same one in a lab of any size. */
+/** The nodes of a lab. Names count from 1 in a fixed order: node n is the same one in a lab of any size. */
 export function labNodes(spec: LabSpec): LabNode[] {
   return Array.from({ length: spec.nodes }, (_, index) => {
     const subnet = (index % spec.subnets) + 1
@@ -158,8 +158,8 @@ export function labNodes(spec: LabSpec): LabNode[] {
 const apiLoopbacks = { 4: underlays[4].addr.plus(255 * 256 + 1), 6: underlays[6].addr.plus((255n << 64n) + 1n) }
 
 /**
- * Where the API of the lab is reached from inside of its nodes: at the router. With racks that is the spine, and these are
- * addresses of its loopback device, which the racks learn by BGP.
+ * The addresses at which nodes reach the lab's API: the router's. With racks these are addresses of the spine's loopback device, which the
+ * racks learn by BGP.
  */
 export function apiAddrs(spec: LabSpec): Addr[] {
   return familiesOf(spec).map((family) => (spec.racks ? apiLoopbacks[family] : routerAddr(family, 1)))
@@ -167,7 +167,7 @@ export function apiAddrs(spec: LabSpec): Addr[] {
 
 export const apiPort = 6443
 
-/** All namespaces of a lab begin with this. */
+/** The prefix of the names of all namespaces of a lab. */
 export function netnsPrefix(lab: string): string {
   return `cw-${lab}-`
 }
@@ -176,7 +176,7 @@ export function routerNetns(lab: string): string {
   return `${netnsPrefix(lab)}router`
 }
 
-/** With racks: the switches to which nodes and routers of a rack are plugged. */
+/** With racks: the namespace of the switches that connect nodes and routers of a rack. */
 export function switchesNetns(lab: string): string {
   return `${netnsPrefix(lab)}switches`
 }

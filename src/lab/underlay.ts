@@ -1,4 +1,4 @@
-// The machine room: a namespace per node, and one more that is switch and router for all underlay subnets.
+// The underlay of a lab: a namespace per node, and one more that is switch and router for all underlay subnets.
 //
 // With racks the router is the spine, and the bridges, without addresses, are in a namespace of their own: routers/underlay.ts.
 //
@@ -6,7 +6,7 @@
 //                        bridge subnet-1   bridge subnet-2
 //                           └────── router ──────┘   .1 in every subnet; forwards between them
 //
-// Every function brings about a state and may find any part of it there already.
+// Every function makes sure of a state, any part of which may exist already.
 import { readdirSync } from 'node:fs'
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
@@ -42,12 +42,12 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** All namespaces of a lab, of nodes and pods alike. */
+/** The names of all namespaces of a lab, of nodes and pods alike. */
 export function labNetns(lab: string): string[] {
   return namesIn(netnsFolder).filter((name) => name.startsWith(netnsPrefix(lab)))
 }
 
-/** Opens the namespace; makes it when it is missing, or when a mere file of that name is left of one. */
+/** Opens a namespace; makes it when it is missing, or when only a plain file with its name is left. */
 export function ensureNetns(name: string): Netns {
   try {
     const netns = new Netns(netnsPath(name))
@@ -82,7 +82,7 @@ export function bridgeOf(subnet: number): string {
 /** One end of a cable: a device of that name in a namespace. */
 export type CableEnd = { readonly netns: Netns; readonly device: string; readonly owner: string }
 
-/** A veth from one namespace to another; the near end tells whether it is there. Both ends are set up by whoever owns them. */
+/** Makes a veth from one namespace to another if the near end is missing. The owner of each end configures it. */
 export function ensureCable(near: CableEnd, far: CableEnd, mtuBytes: number): void {
   using netlink = new Netlink(NETLINK_ROUTE, near.netns)
   if (findLink(netlink, near.device)) return
@@ -93,13 +93,13 @@ export function ensureCable(near: CableEnd, far: CableEnd, mtuBytes: number): vo
   netlink.execute(cableAdd(ends, mtuBytes))
 }
 
-/** Plugs a device into the switch of a subnet. */
+/** Connects a device to the switch of a subnet. */
 export function ensurePort(netlink: Netlink, device: string, subnet: number, mtuBytes: number): void {
   const bridge = findLink(netlink, bridgeOf(subnet))!
   netlink.execute(linkSet(device, { master: bridge.name, mtuBytes, isUp: true }, bridge.index))
 }
 
-/** Namespace, bridges and gateway addresses of the router. */
+/** Makes the router's namespace, bridges and gateway addresses. */
 export function ensureRouter(spec: LabSpec): void {
   using netns = ensureNetns(routerNetns(spec.name))
   forwardIn(netns)
@@ -117,7 +117,7 @@ export function ensureRouter(spec: LabSpec): void {
 
 const anywhere = { 4: Prefix.parse('0.0.0.0/0'), 6: Prefix.parse('::/0') } as const
 
-/** The node's namespace with its eth0 plugged into its subnet. */
+/** Makes the node's namespace with its eth0 connected to its subnet. */
 export function ensureNode(spec: LabSpec, node: LabNode): void {
   using switches = new Netns(netnsPath(spec.racks ? switchesNetns(spec.name) : routerNetns(spec.name)))
   using switchLinks = new Netlink(NETLINK_ROUTE, switches)

@@ -1,4 +1,4 @@
-// Brings a lab up, or a lab that is partly there to its whole: every step makes sure of a state and may find it done.
+// Brings a lab up, or completes a partial one: every step makes sure of a state that may exist already.
 import { existsSync, rmSync } from 'node:fs'
 import { askAgent } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
@@ -28,13 +28,13 @@ import { waitFor } from './wait.ts'
 import { removeNetns } from '#/sys/netns.ts'
 
 export type LabContext = {
-  /** How to run the command line: the interpreter and the script. */
+  /** The command line's interpreter and script. */
   readonly causeway: readonly string[]
   /** The CNI plugin's executable. */
   readonly plugin: string
-  /** Progress, a line at a time. */
+  /** Receives progress messages, a line at a time. */
   readonly say: (line: string) => void
-  /** Ends it as soon as what is being made is whole: what is there stays, for the next `up` or for `down`. */
+  /** Stops `up` once the current step is complete: finished parts stay, for the next `up` or for `down`. */
   readonly stop: AbortSignal
 }
 
@@ -48,7 +48,7 @@ export function agentRole(node: string): string {
   return `agent-${node}`
 }
 
-/** When a bgpd that was started again has swept the routes before it, and has all of them again (docs/lab.md). */
+/** The time in which a restarted bgpd sweeps its predecessor's routes and has learned all of them again (docs/lab.md). */
 const sweepMs = 4000
 
 async function isReady(socketPath: string): Promise<boolean> {
@@ -59,7 +59,7 @@ class LabBuild {
   readonly #spec: LabSpec
   readonly #paths: LabPaths
   readonly #context: LabContext
-  /** For how long routes have to be there. */
+  /** For how long routes must be complete without a break. */
   #calmMs = 0
 
   constructor(spec: LabSpec, paths: LabPaths, context: LabContext) {
@@ -105,14 +105,14 @@ class LabBuild {
     })
   }
 
-  /** Until then, nodes of different racks do not reach each other, and most of them no API. */
+  /** Waits for the underlay's routes. Before, nodes of different racks do not reach each other, and most do not reach the API. */
   underlayConverged(): Promise<void> {
     return this.#converged('routes between the racks', routerRoles(this.#spec)[0] ?? '', () =>
       missingUnderlayRoutes(this.#spec),
     )
   }
 
-  /** Until then, packets that are not encapsulated do not reach pods in other racks. */
+  /** Waits for the routes to pods. Before, packets without encapsulation do not reach pods in other racks. */
   podsConverged(nodes: readonly KubeNode[]): Promise<void> {
     const podCIDRs = new Map(nodes.map((node) => [node.metadata.name, podCIDRsOf(node).prefixes]))
     return this.#converged('routes to all pods', agentRole('node-1'), () => missingPodRoutes(this.#spec, podCIDRs))
@@ -134,7 +134,7 @@ class LabBuild {
     })
   }
 
-  /** As kubelets do when they start. A Node object that was deleted stays deleted until the next `lab up`. */
+  /** Registers the nodes, as kubelets do when they start. A deleted Node object stays deleted until the next `lab up`. */
   async register(client: ApiClient): Promise<void> {
     for (const node of labNodes(this.#spec)) {
       try {
@@ -175,7 +175,7 @@ class LabBuild {
     const why = (): string => ` (missing: ${namesOf(missing, 'nodes')})${this.#tail(agentRole(missing[0] ?? ''))}`
     return waitFor({ what: 'ready nodes', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
       const { items } = await client.list<KubeNode>(nodesPath())
-      // the conditions of a lab that was killed are old news: the agents are asked themselves
+      // conditions from a killed lab are out of date, so the agents themselves are asked
       const answers = await Promise.all(wanted.map((name) => isReady(this.#paths.agentSocket(name))))
       const ready = items.filter(
         (node) => conditionOf(node, 'Ready').status === 'True' && podCIDRsOf(node).prefixes.length > 0,
@@ -213,8 +213,8 @@ class LabBuild {
 }
 
 /**
- * Removes the nodes that the lab no longer has: those whose namespaces are there, which go last, so that an `up` after one that
- * was interrupted finds them again.
+ * Removes the nodes that the lab no longer has. It finds them by their namespaces, which it removes last, so that an `up` after an
+ * interrupted one finds them again.
  */
 async function shrink(spec: LabSpec, client: ApiClient, stop: AbortSignal): Promise<void> {
   const kept = new Set(labNodes(spec).map(({ name }) => nodeNetns(spec.name, name)))
@@ -227,7 +227,7 @@ async function shrink(spec: LabSpec, client: ApiClient, stop: AbortSignal): Prom
     } catch (error) {
       if (!isApiError(error, 404)) throw error
     }
-    // its pods go with it: the kubelet, which knows the new size, removes their sandboxes
+    // the node's pods go too: the kubelet, which knows the new size, removes their sandboxes
     await waitFor(
       { what: `the end of the pods of ${name}`, timeoutMs: readyTimeoutMs, why: () => '', stop },
       async () => {
@@ -255,7 +255,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   const { say } = context
   const paths = new LabPaths(spec.name)
   const lab = new LabBuild(spec, paths, context)
-  // the kubelet reads the lab's size when it starts: none that knows the old one may run on beside the new spec
+  // the kubelet reads the lab's size when it starts, so one that knows the old size must not run on with the new spec
   if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   writeSpec(paths, spec)
   say(`underlay: ${spec.nodes} nodes ${placesOf(spec)}, MTU ${spec.underlayMtuBytes}`)
@@ -268,7 +268,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   await using client = await lab.api()
   await ensureDefinitions(client)
   await applyObjects(client, bgpObjects(spec))
-  // where packets flow already, native routing needs that all pods are known to the routers
+  // with traffic under way, native routing needs routers that know all pods already
   const isSwitchedLast = before !== undefined && spec.routing === 'native'
   if (!isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.register(client)
@@ -288,8 +288,8 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
 }
 
 /**
- * Throws LabError in one line; a lab that was not there before is then taken down again. Throws the reason of `context.stop` when
- * that ends it; then nothing is taken down.
+ * Throws LabError with one line; a lab that did not exist before is then taken down again. Throws the reason of `context.stop` when that
+ * stops it; then nothing is taken down.
  */
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
   preflight()

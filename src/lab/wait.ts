@@ -7,13 +7,13 @@ const pollMs = 50
 export type Wait = {
   readonly what: string
   readonly timeoutMs: number
-  /** What is known of why it is not there, to be put after the message. */
+  /** The known reason why the result is missing, appended to the message. */
   readonly why: () => string
-  /** Ends the wait, throwing its reason. */
+  /** Ends the wait by throwing its reason. */
   readonly stop: AbortSignal
 }
 
-/** Polls until `probe` gives something; throws LabError saying what was waited for, and why it is not there. */
+/** Polls until `probe` returns a value; throws LabError that says what was waited for, and why it is missing. */
 export async function waitFor<T>(
   { what, timeoutMs, why, stop }: Wait,
   probe: () => Promise<T | undefined>,

@@ -1,5 +1,5 @@
-// BGP values as JSON: between the agent and its speaker's thread, and in a standalone speaker's configuration file. Addresses and
-// prefixes write themselves as text (toJSON); here they become values again, by the names of their fields.
+// BGP values from JSON, as exchanged between the agent and its speaker's thread and as in a standalone speaker's configuration file. toJSON
+// writes addresses and prefixes as text; here the fields with known names become addresses and prefixes again.
 import { Addr, Prefix } from '#/lib/addr.ts'
 
 const addrFields = new Set(['addr', 'localAddr', 'routerId', 'clusterId'])
@@ -14,7 +14,7 @@ function revive(key: string, value: unknown): unknown {
   return value
 }
 
-/** Throws AddrError for what should be an address or a prefix and is not, SyntaxError for what is no JSON. */
+/** Parses `text`. Throws AddrError for a malformed address or prefix and SyntaxError for malformed JSON. */
 export function bgpFromJson(text: string): unknown {
   return JSON.parse(text, revive) as unknown
 }

@@ -1,24 +1,23 @@
-// What fields of BGP objects may be, and what they are where nothing is said: the schemas of the definitions and the readers have
-// both from here.
+// The ranges and defaults of the fields of BGP objects, shared by the schemas of the definitions and by the readers.
 import { type NumberRange } from './spec-reader.ts'
 
-/** AS numbers (RFC 6793); 0 (RFC 7607) and the last (RFC 7300) are no AS's. */
+/** AS numbers (RFC 6793), without 0 (RFC 7607) and the last one (RFC 7300), which no AS may have. */
 export const asnRange: NumberRange = { min: 1, max: 4_294_967_294 }
-/** AS_TRANS (RFC 6793) and the last of two octets (RFC 7300) are no AS's either. */
+/** AS numbers inside the range that no AS may have: AS_TRANS (RFC 6793) and the last of two octets (RFC 7300). */
 export const reservedAsns: readonly number[] = [23_456, 65_535]
 
 export const bgpRanges = {
   port: { min: 1, max: 65_535 },
-  /** 0: does not listen. */
+  /** 0: the node does not listen. */
   listenPort: { min: 0, max: 65_535 },
-  /** 1 and 2 are no hold times (RFC 4271 section 4.2), which is checked beside. */
+  /** 1 and 2 are not valid hold times (RFC 4271 section 4.2); the reader checks that separately. */
   holdTimeSeconds: { min: 0, max: 65_535 },
   keepaliveSeconds: { min: 1, max: 21_845 },
   connectRetrySeconds: { min: 1, max: 65_535 },
-  /** Twelve bits (RFC 4724 section 3). */
+  /** The field has twelve bits (RFC 4724 section 3). */
   restartTimeSeconds: { min: 1, max: 4_095 },
   stalePathTimeSeconds: { min: 1, max: 86_400 },
-  /** 24 bits (RFC 9494 section 3). */
+  /** The field has 24 bits (RFC 9494 section 3). */
   longLivedStaleTimeSeconds: { min: 1, max: 16_777_215 },
   bfdIntervalMs: { min: 50, max: 60_000 },
   bfdDetectMultiplier: { min: 2, max: 255 },
@@ -57,11 +56,11 @@ export const nodeMeshes = ['Full', 'None', 'Auto'] as const
 export const sessionModes = ['both', 'passive', 'active'] as const
 export const familyNames = ['IPv4', 'IPv6'] as const
 export const policyActions = ['Accept', 'Reject'] as const
-/** Prefixes of a policy's rule that depend on node and cluster. */
+/** Names that stand for prefixes in a policy's rule; the prefixes depend on node and cluster. */
 export const cidrSets = ['OwnPodCIDRs', 'ClusterCIDRs'] as const
 export type CidrSet = (typeof cidrSets)[number]
 
-/** RFC 1997, 3765, 7999, 8326. */
+/** The names of well-known communities of RFC 1997, 3765, 7999 and 8326. */
 export const communityNames = [
   'no-export',
   'no-advertise',
@@ -71,7 +70,7 @@ export const communityNames = [
   'graceful-shutdown',
 ] as const
 
-/** Undefined: it is a community (RFC 1997), a large community (RFC 8092) or the name of one. */
+/** What is wrong with a text as a community; undefined when it is one (RFC 1997), a large one (RFC 8092) or the name of one. */
 export function communityFault(text: string): string | undefined {
   if (communityNames.some((name) => name === text)) return undefined
   const parts = text.split(':')

@@ -1,6 +1,6 @@
-// The objects of the group causeway.dev, read into values: Routing, BGPConfiguration, BGPPeer and BGPNode. Readers take whatever the
-// API gives, say in words what cannot be used, and go on with the default; what would let more through than its author meant
-// blocks the neighbour instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
+// Reads the objects of the group causeway.dev into values: Routing, BGPConfiguration, BGPPeer and BGPNode. Readers accept whatever the API
+// gives, report in words the fields that cannot be used, and use their defaults. Where a default would let more through than the author
+// meant, the neighbour is blocked instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type BfdSettings, type BgpGracefulRestart, type BgpTimers, type MaxPrefixes, type PeerConfig } from './bgp.ts'
 import { bgpDefaults, bgpRanges, communityFault, familyNames, nodeMeshes, sessionModes } from './bgp-limits.ts'
@@ -23,23 +23,23 @@ import { type Problem, problem } from './problems.ts'
 import { type Routing, routings } from './routing.ts'
 import { SpecReader } from './spec-reader.ts'
 
-/** The name of the one object of a kind that there is one of. */
+/** The name of the object of a kind that may have only one. */
 export const singletonName = 'default'
 
 export type BgpConfiguration = {
   readonly asn: number
-  /** Absent: no node listens. */
+  /** Absent: the nodes do not listen. */
   readonly listenPort?: number
   readonly nodeMesh: (typeof nodeMeshes)[number]
   readonly reflectors: {
-    /** Which nodes are reflectors; absent: they are chosen. */
+    /** The nodes that are route reflectors; absent: reflectors are chosen automatically. */
     readonly nodeSelector?: LabelSelector
     readonly count: number
-    /** They are chosen in an AS of more nodes than this. */
+    /** Reflectors are chosen only in an AS with more nodes than this. */
     readonly above: number
     readonly topologyKey: string
   }
-  /** The first that selects a node has its AS. */
+  /** The first entry whose selector matches a node gives its AS number. */
   readonly localAsns: readonly { readonly nodeSelector: LabelSelector; readonly asn: number }[]
   readonly timers: Partial<BgpTimers>
   readonly gracefulRestart: Switched<BgpGracefulRestart>
@@ -48,16 +48,16 @@ export type BgpConfiguration = {
   readonly multipathRelax: boolean
   readonly communities: readonly string[]
   readonly meshPassword?: SecretRef
-  /** Why the mesh must stay down. */
+  /** Why the mesh must stay down; absent when it need not. */
   readonly meshBlockedBecause?: string
 }
 
-/** A neighbour of some nodes. Timers, graceful restart and BFD have what differs from the configuration. */
+/** A neighbour of some nodes. Its timers, graceful restart and BFD hold only the fields that differ from the configuration. */
 export type BgpPeer = {
   readonly name: string
-  /** Absent: all nodes. */
+  /** The nodes that have this neighbour; absent: all nodes. */
   readonly nodeSelector?: LabelSelector
-  /** One of them is there. */
+  /** At least one of `addr` and `device` is present. */
   readonly addr?: Addr
   readonly device?: string
   readonly port: number
@@ -77,11 +77,11 @@ export type BgpPeer = {
   readonly allowOwnAsn: number
   readonly importPolicy?: PolicySpec
   readonly exportPolicy?: PolicySpec
-  /** A field that protects something cannot be used. */
+  /** Why there is to be no session: a field that protects it cannot be used. */
   readonly blockedBecause?: string
 }
 
-/** What a BGPNode says of its node. */
+/** The fields of a BGPNode, which apply to the node of that name. */
 export type BgpNode = { readonly asn?: number; readonly routerId?: Addr; readonly isDrained: boolean }
 
 type Read<T> = T & { readonly problems: readonly Problem[] }
@@ -98,7 +98,7 @@ function specOf(object: KubeObject, problems: string[]): SpecReader {
   return new SpecReader(fieldsOf(object)['spec'], 'spec', problems)
 }
 
-/** The object named "default"; others of the kind are told. */
+/** The object named "default"; other objects of the kind are reported as problems. */
 function onlyOne(kind: string, objects: Iterable<KubeObject>): Read<{ object?: KubeObject }> {
   const all = [...objects]
   const object = all.find(({ metadata }) => metadata.name === singletonName)
@@ -156,16 +156,16 @@ function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfi
   }
 }
 
-/** For BGPPeers where there is no BGPConfiguration: without one there is no mesh. */
+/** The configuration for BGPPeers when there is no BGPConfiguration: it has no mesh. */
 export const withoutConfiguration: BgpConfiguration = {
   ...readConfiguration(new SpecReader({}, 'spec', []), ''),
   nodeMesh: 'None',
 }
 
-/** Where routing needs BGP and nobody has configured it: all nodes with each other. */
+/** The configuration when routing needs BGP and no object configures it: a mesh of all nodes. */
 export const meshByDefault: BgpConfiguration = { ...withoutConfiguration, nodeMesh: 'Auto' }
 
-/** Absent: there is no object "default". */
+/** Reads the object "default"; `configuration` is absent when there is none. */
 export function bgpConfigurationFrom(
   objects: Iterable<KubeObject>,
   installNamespace: string,
@@ -205,7 +205,10 @@ function deviceFault(name: string): string | undefined {
   return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..' ? undefined : 'is no name of a device'
 }
 
-/** The neighbour's address or device, and its AS: without these nothing can be done. */
+/**
+ * The neighbour's address or device, and its AS; undefined when one of these is missing or wrong, because no session is possible without
+ * them.
+ */
 function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | undefined {
   const addr = spec.parsed('peerAddress', addrIn)
   const device = spec.text('device')
@@ -227,7 +230,7 @@ function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | u
   return isUnusable ? undefined : { ...present({ addr, device }), asn }
 }
 
-/** The fields that protect something: when one of them is given and cannot be used, there is to be no session. */
+/** Reads the fields that protect a session: when one of them is given and cannot be used, the session is blocked. */
 function readProtection(spec: SpecReader, installNamespace: string) {
   const ttlSecurityHops = spec.number('ttlSecurityHops', bgpRanges.ttlSecurityHops)
   const multihopTtl = spec.number('multihopTTL', bgpRanges.multihopTtl)
@@ -247,7 +250,7 @@ function readProtection(spec: SpecReader, installNamespace: string) {
   })
 }
 
-/** `peer` is absent when the object does not say with whom. */
+/** Reads a BGPPeer. `peer` is absent when the object does not name a usable neighbour. */
 export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ peer?: BgpPeer }> {
   const { name } = object.metadata
   const grave: string[] = []
@@ -277,7 +280,7 @@ export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ 
   return { ...(peer && { peer }), problems: [...fieldProblems('bgppeer', name, mild), ...keptDown] }
 }
 
-/** Router ids are any 32 bits but 0 (RFC 6286). */
+/** Reads a router id; it may be any 32 bits but 0 (RFC 6286). */
 function routerIdIn(text: string): Addr | string {
   const addr = addrIn(text)
   if (typeof addr === 'string') return addr

@@ -1,4 +1,4 @@
-// The problems of BGP's objects (40xx) and sessions (41xx): a part of problem-catalogue.ts.
+// The problems of BGP's objects (40xx) and sessions (41xx), a part of problem-catalogue.ts.
 import { type ProblemEntry } from './problem-entry.ts'
 
 const fromDefinition = 'the spec of the object, compared with what docs/bgp-objects.md says that its fields may be'

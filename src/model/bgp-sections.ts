@@ -13,17 +13,17 @@ import {
 } from './bgp-limits.ts'
 import { type SpecReader } from './spec-reader.ts'
 
-/** Where a password is. */
+/** The place of a password: one key of a Secret. */
 export type SecretRef = { readonly namespace: string; readonly name: string; readonly key: string }
 
 export function secretKey({ namespace, name }: Pick<SecretRef, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`
 }
 
-/** What an object says of a feature that is on or off as a whole; what it does not say is said elsewhere. */
+/** What an object says of a feature that can be switched off as a whole; absent fields are taken from other objects or defaults. */
 export type Switched<T> = Partial<T> & { readonly isEnabled?: boolean }
 
-/** A policy as it is written: what depends on node and cluster is not filled in yet. */
+/** A policy as an object has it: the names for prefixes of node and cluster are not resolved yet. */
 export type PolicySpec = { readonly rules: readonly PolicyRuleSpec[]; readonly otherwise: 'accept' | 'reject' }
 export type PolicyRuleSpec = {
   readonly name?: string
@@ -33,7 +33,7 @@ export type PolicyRuleSpec = {
   readonly set?: RouteChanges
 }
 
-/** Without the fields that have no value. */
+/** A copy of `fields` without those that are undefined. */
 export function present<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
 }
@@ -67,7 +67,7 @@ export function readTimers(reader: SpecReader): Partial<BgpTimers> {
   })
 }
 
-/** All timers: keepalives default to a third of the hold time, and are never further apart (RFC 4271 section 4.4). */
+/** Fills in all timers: the keepalive defaults to a third of the hold time and is never longer than that (RFC 4271 section 4.4). */
 export function wholeTimers(given: Partial<BgpTimers>): BgpTimers {
   const { holdTimeSeconds = bgpDefaults.holdTimeSeconds, connectRetrySeconds = bgpDefaults.connectRetrySeconds } = given
   const third = Math.max(holdTimeSeconds === 0 ? 0 : 1, Math.floor(holdTimeSeconds / 3))
@@ -83,7 +83,7 @@ export function readGracefulRestart(reader: SpecReader): Switched<BgpGracefulRes
   })
 }
 
-/** On unless switched off. */
+/** Fills in graceful restart, which is on unless switched off; undefined when off. */
 export function wholeGracefulRestart(given: Switched<BgpGracefulRestart>): BgpGracefulRestart | undefined {
   const { isEnabled = true, ...times } = given
   const { restartTimeSeconds, stalePathTimeSeconds } = bgpDefaults
@@ -98,14 +98,14 @@ export function readBfd(reader: SpecReader): Switched<BfdSettings> {
   })
 }
 
-/** Off unless switched on. */
+/** Fills in BFD, which is off unless switched on; undefined when off. */
 export function wholeBfd(given: Switched<BfdSettings>): BfdSettings | undefined {
   const { isEnabled = false, ...settings } = given
   const { bfdIntervalMs: intervalMs, bfdDetectMultiplier: detectMultiplier } = bgpDefaults
   return isEnabled ? { intervalMs, detectMultiplier, ...settings } : undefined
 }
 
-/** Undefined, with a problem told, when it is there and names no Secret. */
+/** Reads a reference to a Secret; undefined when it is absent, or, with a problem, when it names no Secret. */
 export function readSecretRef(reader: SpecReader, installNamespace: string): SecretRef | undefined {
   const name = reader.text('name')
   const key = reader.text('key') ?? bgpDefaults.passwordKey
@@ -158,7 +158,7 @@ function readRule(reader: SpecReader): PolicyRuleSpec {
   }
 }
 
-/** What no rule matches is rejected unless the policy says otherwise (RFC 8212). */
+/** Reads a policy. A route that no rule matches is rejected unless the policy says otherwise (RFC 8212). */
 export function readPolicy(reader: SpecReader): PolicySpec {
   const otherwise = reader.choice('otherwise', policyActions) === 'Accept' ? 'accept' : 'reject'
   return { rules: reader.each('rules').map(readRule), otherwise }

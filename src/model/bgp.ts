@@ -1,37 +1,37 @@
-// BGP as values: what a speaker is told to do, and what it tells of itself. Objects of the cluster become these (plan/bgp.ts), the
-// speaker (src/bgp) takes and gives nothing else, so either side can be run without the other.
+// BGP as values: a speaker's configuration and its status. plan/bgp.ts makes the configuration from objects of the cluster, and the speaker
+// (src/bgp) uses nothing else, so either side can run without the other.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 
-/** Seconds stand in the names; 0 in `holdTimeSeconds` asks for a session without keepalives (RFC 4271 section 4.2). */
+/** All times are in seconds; 0 in `holdTimeSeconds` asks for a session without keepalives (RFC 4271 section 4.2). */
 export type BgpTimers = {
   readonly holdTimeSeconds: number
   readonly keepaliveSeconds: number
-  /** Pause before another attempt to connect; each is stretched by up to a quarter (RFC 4271 section 10). */
+  /** The pause before the next attempt to connect; each pause is stretched by up to a quarter (RFC 4271 section 10). */
   readonly connectRetrySeconds: number
 }
 
 export type BgpGracefulRestart = {
-  /** Restart time of RFC 4724: how long the other side waits for us to come back. 0 to 4095. */
+  /** The restart time of RFC 4724: how long the neighbour waits for us to come back. 0 to 4095. */
   readonly restartTimeSeconds: number
-  /** How long routes of a neighbour that restarts are kept after it is back, at most, until its End-of-RIB. */
+  /** How long at most the routes of a neighbour that restarted are kept after it is back, until its End-of-RIB. */
   readonly stalePathTimeSeconds: number
-  /** Long-lived stale time of RFC 9494; absent: none. */
+  /** The long-lived stale time of RFC 9494; absent: routes are not kept that long. */
   readonly longLivedStaleTimeSeconds?: number
 }
 
 export type BfdSettings = {
-  /** Desired min TX and required min RX interval. */
+  /** Both the desired min TX and the required min RX interval. */
   readonly intervalMs: number
   readonly detectMultiplier: number
 }
 
-/** One condition of a policy: what is absent matches everything. */
+/** The condition of a policy's rule; an absent field matches everything. */
 export type RouteMatch = {
-  /** Any of them; `minLength` and `maxLength` default to the prefix's own length: exactly that prefix. */
+  /** The route's prefix must match one of these; `minLength` and `maxLength` default to the prefix's own length: exactly that prefix. */
   readonly prefixes?: readonly { readonly prefix: Prefix; readonly minLength?: number; readonly maxLength?: number }[]
-  /** All of them: "65000:1" (RFC 1997), "65000:1:2" (RFC 8092), or a name such as "no-export". */
+  /** The route must have all of these: "65000:1" (RFC 1997), "65000:1:2" (RFC 8092), or a name such as "no-export". */
   readonly communities?: readonly string[]
-  /** The AS that the path must begin with (the neighbour) or end with (the origin). */
+  /** The AS that the path must begin with (`firstAsn`, the neighbour) or end with (the origin). */
   readonly firstAsn?: number
   readonly originAsn?: number
 }
@@ -49,30 +49,33 @@ export type PolicyRule = {
   readonly match: RouteMatch
   readonly action: 'accept' | 'reject'
   readonly set?: RouteChanges
-  /** Somebody named these prefixes: what it accepts may be what no neighbour may bring by chance (LearnedRoute.isAllowed). */
+  /**
+   * The rule's author named these prefixes explicitly, so it may accept routes that are otherwise never accepted from a neighbour
+   * (LearnedRoute.isAllowed).
+   */
   readonly isGrant?: boolean
 }
 
-/** Rules in order, the first that matches decides; no match: `otherwise`. */
+/** The first rule that matches decides; `otherwise` applies when none does. */
 export type RoutePolicy = {
   readonly rules: readonly PolicyRule[]
   readonly otherwise: 'accept' | 'reject'
-  /** Why routes that no rule matches are rejected, for people; absent: because no rule matches. */
+  /** The reason to show for routes that no rule matches; absent: "no rule matches" is the reason. */
   readonly otherwiseBecause?: string
 }
 
 export type MaxPrefixes = {
   readonly count: number
-  /** A warning is logged from there on. */
+  /** A warning is logged from this share of the limit on. */
   readonly warningPercent: number
-  /** How long the session stays down after it went over; absent: until somebody resets it. */
+  /** How long the session stays down after it exceeded the limit; absent: until it is reset by hand. */
   readonly restartSeconds?: number
 }
 
-/** One neighbour. `name` is unique among a speaker's neighbours and stays the same while it is the same neighbour. */
+/** One neighbour. `name` is unique among a speaker's neighbours and does not change as long as it is the same neighbour. */
 export type PeerConfig = {
   readonly name: string
-  /** Absent: the peer is at the other end of `device` and is found by its link-local address (unnumbered, RFC 8950 with 4861). */
+  /** Absent: the peer is at the other end of `device` and is found by its link-local address (unnumbered; RFC 8950 with RFC 4861). */
   readonly addr?: Addr
   readonly device?: string
   readonly port: number
@@ -81,73 +84,74 @@ export type PeerConfig = {
   /** 'external': any AS but the local one. */
   readonly remoteAsn: number | 'external'
   readonly families: readonly Family[]
-  /** Never connects (passive), never accepts (active), or either. */
+  /** 'passive' never connects, 'active' never accepts, 'both' does both. */
   readonly mode: 'both' | 'passive' | 'active'
   readonly timers: BgpTimers
-  /** Absent: no graceful restart with this one. */
+  /** Absent: no graceful restart with this peer. */
   readonly gracefulRestart?: BgpGracefulRestart
   readonly bfd?: BfdSettings
-  /** RFC 2385. Absent: none. Never empty. */
+  /** The TCP MD5 password (RFC 2385); never empty. Absent: none. */
   readonly password?: string
-  /** RFC 5082: packets are sent with TTL 255 and taken only if they crossed at most `hops` links. Else: TTL 1 for external peers. */
+  /**
+   * TTL security (RFC 5082): packets are sent with TTL 255 and accepted only if they crossed at most this many links. Absent: TTL 1 for
+   * external peers.
+   */
   readonly ttlSecurityHops?: number
-  /** External peers that are not on a connected link: the TTL that is sent. */
+  /** The TTL to send to external peers that are not on a connected link. */
   readonly multihopTtl?: number
   readonly maxPrefixes?: MaxPrefixes
-  /** Absent on an external peer: nothing is taken or given (RFC 8212); on an internal one: everything. */
+  /** When a policy is absent, an external peer gets and gives no routes (RFC 8212), an internal one all. */
   readonly importPolicy?: RoutePolicy
   readonly exportPolicy?: RoutePolicy
-  /** RFC 4456: the peer is a client of this route reflector. */
+  /** The peer is a client of this route reflector (RFC 4456). */
   readonly isReflectorClient: boolean
-  /** Advertised routes get this speaker as next hop; external peers always, internal ones when set. */
+  /** Advertised routes get this speaker as next hop. External peers always get it, internal ones when this is set. */
   readonly nextHopSelf: boolean
-  /** How often the own AS may be in a received path. 0: never (RFC 4271 section 9.1.2). */
+  /** How often our own AS may be in a received path; 0: never (RFC 4271 section 9.1.2). */
   readonly allowOwnAsn: number
-  /** Why there can be no session, such as a Secret that is missing: it is kept down and says so. */
+  /** Why there can be no session, such as a missing Secret: the peer is kept down and shows this reason. */
   readonly blockedBecause?: string
 }
 
-/** A route of our own. Its next hop is this speaker's address towards each peer. */
+/** A route that this speaker originates. Its next hop is this speaker's address towards each peer. */
 export type OriginatedRoute = { readonly prefix: Prefix; readonly communities?: readonly string[] }
 
 export type SpeakerConfig = {
   readonly routerId: Addr
   readonly asn: number
-  /** Absent: does not listen. */
+  /** Absent: the speaker does not listen. */
   readonly listenPort?: number
-  /** RFC 4456; absent: the router id. */
+  /** The cluster id of a route reflector (RFC 4456); absent: the router id. */
   readonly clusterId?: Addr
-  /** ECMP: how many equal paths of a prefix are used. */
+  /** How many equal paths of a prefix are used (ECMP). */
   readonly maxPaths: number
-  /** Whether paths of different neighbouring ASes can be equal ("multipath-relax"). */
+  /** Whether paths through different neighbouring ASes can be equal ("multipath-relax"). */
   readonly multipathRelax: boolean
-  /**
-   * Whether the kernel kept forwarding over the restart of this speaker: its first OPENs then say so (R and F bits of RFC 4724).
-   */
+  /** Whether the kernel kept forwarding while this speaker restarted: its first OPENs then say so (R and F bits of RFC 4724). */
   readonly isRestarting: boolean
-  /** This node's addresses, the preferred one of a family first: next hops of routes of another family than their session's. */
+  /** This node's addresses, the preferred one of a family first: the next hops for routes whose family is not that of their session. */
   readonly localAddrs?: readonly Addr[]
-  /** What this node is connected to, sorted: next hops are looked for there. Absent: it is not known. */
+  /** The subnets that this node is connected to, sorted; next hops are looked up in them. Absent: not known. */
   readonly subnets?: readonly Prefix[]
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
 }
 
-export type NextHop = { readonly addr: Addr; /** For link-local addresses. */ readonly device?: string }
+export type NextHop = { readonly addr: Addr; /** The device, for link-local addresses. */ readonly device?: string }
 
-/** What the speaker has chosen for a prefix that is not its own. */
+/** The route that the speaker has chosen for a prefix that it does not originate. */
 export type LearnedRoute = {
   readonly prefix: Prefix
-  /** Sorted; several are equal paths. */
+  /** Sorted; several next hops are equal paths. */
   readonly nextHops: readonly NextHop[]
   readonly peers: readonly string[]
-  /** An import policy's rule that is a grant took it: what must never come from a peer by chance may. */
+  /** A grant in an import policy accepted the route, so it may cover prefixes that are otherwise never accepted from a peer. */
   readonly isAllowed: boolean
-  /** Kept over a restart of the neighbour (RFC 4724). */
+  /** The route is kept over a restart of the neighbour (RFC 4724). */
   readonly isStale: boolean
 }
 
-/** undefined: there is no route to the prefix any more. */
+/** `route` is undefined when there is no route to the prefix any more. */
 export type LearnedRouteChange = { readonly prefix: Prefix; readonly route: LearnedRoute | undefined }
 
 export type SessionState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established'
@@ -158,9 +162,9 @@ export type PeerStatus = {
   readonly localAsn: number
   readonly remoteAsn?: number
   readonly state: SessionState
-  /** Wall clock, ms since 1970, since when it is in that state. */
+  /** The wall clock, in ms since 1970, when the session entered its state. */
   readonly sinceMs: number
-  /** The remote router id, once known. */
+  /** The neighbour's router id, once known. */
   readonly routerId?: string
   readonly holdTimeSeconds?: number
   readonly families: readonly Family[]
@@ -170,14 +174,14 @@ export type PeerStatus = {
   readonly accepted: number
   readonly advertised: number
   readonly flaps: number
-  /** Why it is down, or went down last, in words for the one who has to mend it. */
+  /** Why the session is or last went down, in words for the operator. */
   readonly lastError?: string
 }
 
-/** Stands for a peer's name on the speaker's own routes. */
+/** The name in the place of a peer's on the speaker's own routes. */
 export const ownPathPeer = '(own)'
 
-/** One path to a prefix as the RIB has it, with the reason for its place. */
+/** One path to a prefix as the RIB has it, with the reason for its rank. */
 export type PathStatus = {
   readonly prefix: string
   readonly peer: string
@@ -190,19 +194,19 @@ export type PathStatus = {
   readonly isBest: boolean
   readonly isMultipath: boolean
   readonly isStale: boolean
-  /** Why it was chosen, or what the better one has ahead; why it was refused. */
+  /** Why the path was chosen, what makes the better one better, or why it was refused. */
   readonly reason: string
-  /** Refused by loop check, policy or RFC 7606: never a candidate. */
+  /** A loop check, a policy or RFC 7606 refused the path: it is never a candidate. */
   readonly isRefused: boolean
 }
 
-/** Of what to show: what is absent matches everything. */
+/** Which routes to show; an absent field matches all. */
 export type RouteFilter = {
-  /** In CIDR notation. */
+  /** A prefix in CIDR notation. */
   readonly prefix?: string | undefined
   /** A neighbour's name. */
   readonly peer?: string | undefined
-  /** Of what is advertised: also what is not. */
+  /** For advertised routes: also show those that are not advertised, with the reason. */
   readonly isExplained?: boolean
 }
 
@@ -212,6 +216,6 @@ export type AdvertisedStatus = {
   readonly nextHop: string
   readonly asPath: string
   readonly communities: readonly string[]
-  /** It is not told, and this is why; only where that was asked for. */
+  /** Why the route is not advertised; present only with `isExplained`. */
   readonly notBecause?: string
 }

@@ -1,5 +1,5 @@
-// flannel's annotations of Node objects: how its nodes tell each other where their VXLAN tunnels end. Read to reach flannel
-// nodes, written to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
+// flannel's annotations of Node objects, which say where a node's VXLAN tunnel ends. This node reads them to reach flannel nodes and writes
+// its own to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
 import { Addr, type Family, families } from '#/lib/addr.ts'
 import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
 import { type Problem, problem } from './problems.ts'
@@ -11,7 +11,7 @@ const annotationNames = {
   4: { data: `${prefix}backend-data`, addr: `${prefix}public-ip` },
   6: { data: `${prefix}backend-v6-data`, addr: `${prefix}public-ipv6` },
 } as const
-/** Every annotation that is read here. */
+/** All annotations that are read here. */
 export const flannelAnnotations: readonly string[] = [
   annotationNames.managed,
   annotationNames.backendType,
@@ -19,12 +19,15 @@ export const flannelAnnotations: readonly string[] = [
 ]
 
 export type FlannelEnd = {
-  /** The MAC of the VTEP, by family of pods. */
+  /** The MACs of the VTEPs, by the family of pods. */
   readonly vtepMacs: { readonly [F in Family]?: string }
   readonly publicAddrs: readonly Addr[]
 }
 
-/** Undefined for a node that says nothing of flannel's VXLAN. What cannot be used is left out and told in `problems`. */
+/**
+ * Reads a node's flannel annotations; undefined for a node without those of flannel's VXLAN. Malformed ones are left out and reported in
+ * `problems`.
+ */
 export function flannelEndOf(node: KubeNode): { end: FlannelEnd; problems: Problem[] } | undefined {
   const annotations = annotationsOf(node)
   if (annotations[annotationNames.backendType] !== 'vxlan') return undefined
@@ -59,7 +62,7 @@ function vtepMacOf(text: string): string | undefined {
   return typeof mac === 'string' && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : undefined
 }
 
-/** The annotations by which flannel nodes reach a node with this one VTEP for both families. */
+/** The annotations that let flannel nodes reach a node whose one VTEP serves both families. */
 export function flannelAnnotationsFor(end: {
   readonly vni: number
   readonly mac: string

@@ -1,7 +1,7 @@
-// The few fields of Kubernetes objects that Causeway uses, and readers that turn them into our values.
-// What comes from the wire is never trusted to have the shape of its API type: `isKubeObject` is the gate for identity,
-// everything below `metadata` is typed `unknown` and read by the functions here, which default and report, never throw.
-// Shapes follow https://kubernetes.io/docs/reference/kubernetes-api/ (core/v1, coordination.k8s.io/v1).
+// The few fields of Kubernetes objects that Causeway uses, and the readers that turn them into our values. Objects from the wire are never
+// trusted to have the shape of their API type: `isKubeObject` checks identity, everything below `metadata` is typed `unknown`, and the
+// functions here read it. They use defaults and report problems; they never throw. Shapes follow
+// https://kubernetes.io/docs/reference/kubernetes-api/ (core/v1, coordination.k8s.io/v1).
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type Problem, problem } from './problems.ts'
 
@@ -16,7 +16,7 @@ export type ObjectMeta = {
   readonly annotations?: unknown
 }
 
-/** Any object of the API. Its own sections (spec, status, …) are unknown until a reader has looked at them. */
+/** Any object of the API. Its own sections (spec, status, …) are `unknown` until a reader checks them. */
 export type KubeObject = {
   readonly apiVersion?: string
   readonly kind?: string
@@ -27,7 +27,7 @@ export type KubeNode = KubeObject & { readonly spec?: unknown; readonly status?:
 export type Pod = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
 export type Lease = KubeObject & { readonly spec?: unknown }
 
-/** What an Event or an error points at (core/v1 ObjectReference). */
+/** The object that an Event or an error is about (core/v1 ObjectReference). */
 export type ObjectReference = {
   readonly apiVersion: string
   readonly kind: string
@@ -38,7 +38,7 @@ export type ObjectReference = {
 
 export type EventType = 'Normal' | 'Warning'
 
-/** The reference to an object; kind and version come from the caller, as the items of a list do not carry them. */
+/** A reference to an object. The caller gives kind and version, because the items of a list do not carry them. */
 export function referenceTo(apiVersion: string, kind: string, object: KubeObject): ObjectReference {
   const { name, namespace, uid } = object.metadata
   return {
@@ -129,8 +129,8 @@ export function annotationsOf(object: KubeObject): Readonly<Record<string, strin
 export const extraPodCIDRsAnnotation = 'causeway.dev/extra-pod-cidrs'
 
 /**
- * The pod CIDRs of a node: spec.podCIDRs, or spec.podCIDR where only that is set, of which the API demands at most one per
- * family, then those of the annotation. What cannot be used is left out and told in `problems`.
+ * The pod CIDRs of a node: spec.podCIDRs (or spec.podCIDR if only that is set), at most one per family by the API's rules, then those of
+ * the annotation. Malformed ones are left out and reported in `problems`.
  */
 export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Problem[] } {
   const spec = fieldsOf(node.spec)
@@ -160,13 +160,16 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Prob
   return { prefixes, problems }
 }
 
-/** Set to False by who has set up the network of a node (https://kubernetes.io/docs/reference/node/node-status/#condition). */
+/**
+ * The condition that a network plugin sets to False once it has set up the node's network
+ * (https://kubernetes.io/docs/reference/node/node-status/#condition).
+ */
 export const networkUnavailable = 'NetworkUnavailable'
 
-/** Conditions of other nodes that are looked at. */
+/** The conditions of other nodes that Causeway reads. */
 const keptConditions = ['Ready', networkUnavailable]
 
-/** The node with its identity, labels, pod CIDRs, addresses, what is said of its network, and these annotations, and nothing else. */
+/** A copy of the node with only its identity, labels, pod CIDRs, addresses, kept conditions, and the annotations in `names`. */
 export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): KubeNode {
   const { name, uid, resourceVersion, labels } = node.metadata
   const all = annotationsOf(node)
@@ -193,7 +196,7 @@ export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): K
   }
 }
 
-/** Whether any pod CIDR is written on the node, readable or not: the API lets them be set only once. */
+/** Whether the node has any pod CIDR, readable or not: the API lets them be set only once. */
 export function hasPodCIDRs(node: KubeNode): boolean {
   const spec = fieldsOf(node.spec)
   return listOf(spec['podCIDRs']).length > 0 || textOf(spec['podCIDR']) !== ''
@@ -208,7 +211,7 @@ function readPrefix(value: unknown): Prefix | string {
   }
 }
 
-/** status.addresses, entries without a type or an address left out. */
+/** status.addresses without entries that lack a type or an address. */
 export function nodeAddressesOf(node: KubeNode): readonly NodeAddress[] {
   return listOf(fieldsOf(node.status)['addresses'])
     .map(fieldsOf)
@@ -217,8 +220,8 @@ export function nodeAddressesOf(node: KubeNode): readonly NodeAddress[] {
 }
 
 /**
- * The InternalIP addresses of a node in the order of the API, which is the order of preference. A second address of a
- * family is kept: who needs one per family takes the first. Addresses no other node can reach are left out and told.
+ * The InternalIP addresses of a node in the order of the API, which is the order of preference. All addresses of a family are kept; callers
+ * that need one per family take the first. Addresses that no other node can reach are left out and reported.
  */
 export function internalAddressesOf(node: KubeNode): { addrs: Addr[]; problems: Problem[] } {
   const addrs: Addr[] = []
@@ -246,7 +249,7 @@ export function firstOf(addrs: readonly Addr[], family: Family): Addr | undefine
   return addrs.find((addr) => addr.family === family)
 }
 
-/** status.conditions[type]; status Unknown where it is absent or no condition status. */
+/** status.conditions[type]; its status is Unknown when the condition is absent or malformed. */
 export function conditionOf(object: KubeNode | Pod, type: string): Condition {
   const entry = listOf(fieldsOf(object.status)['conditions'])
     .map(fieldsOf)

@@ -5,10 +5,10 @@ type Operator = 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
 
 type Requirement = { readonly key: string; readonly operator: Operator; readonly values: readonly string[] }
 
-/** All of it must hold; an empty one selects everything. */
+/** All requirements must hold; an empty list selects everything. */
 export type LabelSelector = readonly Requirement[]
 
-/** What a selector that cannot be read is taken for: it must not select more than its author meant. */
+/** Takes the place of a malformed selector, which must not select more than its author meant. */
 export const selectsNothing: LabelSelector = [{ key: '', operator: 'In', values: [] }]
 
 const operators: readonly string[] = ['In', 'NotIn', 'Exists', 'DoesNotExist'] satisfies Operator[]
@@ -17,7 +17,7 @@ function isOperator(value: unknown): value is Operator {
   return typeof value === 'string' && operators.includes(value)
 }
 
-/** Reads matchLabels and matchExpressions; a text says what is wrong. */
+/** Reads matchLabels and matchExpressions; returns a text that says what is wrong when they are malformed. */
 export function labelSelectorOf(value: unknown): LabelSelector | string {
   if (!isFields(value)) return 'is no selector: expected matchLabels or matchExpressions'
   const { matchLabels = {}, matchExpressions = [] } = value

@@ -1,11 +1,11 @@
-// The names of the files and sockets that an agent keeps on its node. They stand apart, because commands that only ask an agent
-// need them too.
+// The names of the files and sockets that an agent keeps on its node. They are in a module of their own, because commands that only ask an
+// agent need them too.
 
-/** In the run directory: the agent's API. */
+/** The socket of the agent's API, in the run directory. */
 export const agentSocketName = 'agent.sock'
-/** In the run directory: where the CNI plugin calls. */
+/** The socket that the CNI plugin calls, in the run directory. */
 export const cniSocketName = 'cni.sock'
-/** In the state directory: DEL calls that came while no agent ran. */
+/** The folder, in the state directory, of DEL calls that came while no agent ran. */
 export const spoolFolderName = 'cni-spool'
-/** In the state directory: the endpoints of this node. */
+/** The database of this node's endpoints, in the state directory. */
 export const stateFileName = 'endpoints.sqlite'

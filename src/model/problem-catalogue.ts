@@ -1,5 +1,5 @@
-// Every problem that Causeway tells, by its code. A code is stable for ever: it is never given another meaning, and one that is no
-// longer told is not used again. docs/problems.md has a section for each, and a test holds the two together.
+// Every problem that Causeway reports, by its code. A code never gets another meaning, and the code of a problem that is no longer
+// reported is not used again. docs/problems.md has a section for each code, and a test compares the two.
 //
 //   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings

@@ -1,12 +1,12 @@
-// What the catalogue of problems (problem-catalogue.ts) says of each code.
+// The form of an entry in the catalogue of problems (problem-catalogue.ts).
 
-/** What the object of a problem is, which decides whose trouble it is. */
+/** What kind of object a problem is about, which decides whom it concerns. */
 export type Concern =
-  /** A Node object, of this node or of another one: all agents see it. */
+  /** A Node object, of this node or another: all agents see the problem. */
   | 'node'
-  /** An object that holds for all nodes: all agents see it. */
+  /** An object that applies to all nodes: all agents see the problem. */
   | 'cluster object'
-  /** An object of the cluster that is of this node alone. */
+  /** An object of the cluster that concerns this node alone. */
   | 'own object'
   | 'kernel'
   | 'file'
@@ -16,8 +16,8 @@ export type Concern =
 export type ProblemEntry = {
   readonly title: string
   readonly about: Concern
-  /** How Causeway knows: continues "known from". */
+  /** How Causeway knows the problem: continues "known from". */
   readonly how: string
-  /** What to do, as a command to the reader. Safe to follow as it stands. */
+  /** The remedy, as an instruction to the reader. It must be safe to follow literally. */
   readonly remedy: string
 }

@@ -1,24 +1,24 @@
-// A problem: something that keeps Causeway from doing its work, or that its operator should know. Code, object, what is known, how it
-// is known and what to do stand apart. Pure.
+// A problem: something that keeps Causeway from doing its work, or that its operator should know. Its code, object, fact, source and remedy
+// are separate fields. Pure.
 import { problemCatalogue, type ProblemCode } from './problem-catalogue.ts'
 import { type Concern } from './problem-entry.ts'
 
 export type Problem = {
   readonly code: ProblemCode
-  /** What it is about, as "kind/name": "node/node-2", "route/10.244.2.0/24", "file/etc/cni/net.d". */
+  /** The object of the problem, as "kind/name": "node/node-2", "route/10.244.2.0/24", "file/etc/cni/net.d". */
   readonly object: string
-  /** What is known. */
+  /** The fact. */
   readonly message: string
-  /** How it is known. */
+  /** How the fact is known. */
   readonly how: string
-  /** What to do; safe to follow. */
+  /** The remedy, safe to follow. */
   readonly remedy: string
 }
 
-/** Of facts that are one problem, so many are told. */
+/** When several facts make one problem, only this many are listed. */
 const toldFacts = 5
 
-/** `how` and `remedy` where there is more to say than the catalogue has. */
+/** Makes a problem. `how` and `remedy` replace the catalogue's texts where a caller can say more. */
 export function problem(
   code: ProblemCode,
   object: string,
@@ -28,7 +28,9 @@ export function problem(
   return { code, object, message, how, remedy }
 }
 
-/** Two with the same id are the same problem, whatever else they say: its message may change while it lasts. */
+/**
+ * The id of a problem. Problems with the same id are the same, whatever their messages say: a message may change while the problem lasts.
+ */
 export function problemId({ code, object }: { readonly code: string; readonly object: string }): string {
   return `${code} ${object}`
 }
@@ -37,7 +39,7 @@ export function concernOf({ code }: Problem): Concern {
   return problemCatalogue[code].about
 }
 
-/** All of a problem that fits in one line of text. */
+/** The whole problem in one line of text. */
 export function problemText(each: Problem): string {
   return `${problemId(each)}: ${each.message}; remedy: ${each.remedy}`
 }
@@ -63,12 +65,12 @@ function joined(same: readonly Problem[]): Problem {
   }
 }
 
-/** Each problem once, in the order of their first facts: several facts of one code and object become a list in its message. */
+/** Merges facts of one code and object into one problem whose message lists them, in the order of their first facts. */
 export function oneOfEach(problems: Iterable<Problem>): Problem[] {
   return [...Map.groupBy(problems, problemId).values()].map(joined)
 }
 
-/** What came and what went between two sets of problems; another message of the same problem is neither. */
+/** The problems that came and went between two sets; a problem whose message changed is neither. */
 export function problemNews(
   before: readonly Problem[],
   now: readonly Problem[],

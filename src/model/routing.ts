@@ -1,5 +1,5 @@
-// How a node's packets cross to others, as its Node object tells it in annotations: what it is told to do, and what it does.
-// Nodes switch one by one, and each reads from the others' states what it may still send and must still take (docs/routing.md).
+// How a node's packets cross to others, as annotations of its Node object say: the routing it is told to use, and the routing it uses.
+// Nodes switch one by one, and each reads from the others' states what it may still send and must still accept (docs/routing.md).
 import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
 import { type Problem, problem } from './problems.ts'
 
@@ -7,33 +7,33 @@ export const routings = ['vxlan', 'native', 'auto'] as const
 export type Routing = (typeof routings)[number]
 
 export const ways = ['vxlan', 'native'] as const
-/** How a packet crosses: in VXLAN, or as it is. */
+/** How a packet crosses: in VXLAN, or without encapsulation. */
 export type Way = (typeof ways)[number]
 
 export type RoutingState = {
   readonly mode: Routing
-  /** The ways that its packets take. */
+  /** The ways by which the node sends packets. */
   readonly sends: readonly Way[]
-  /** The ways by which it takes packets. */
+  /** The ways by which the node accepts packets. */
   readonly accepts: readonly Way[]
 }
 
-/** Of a node that tells nothing. Whoever has an address takes native packets; nothing must be made for them. */
+/** The state of a node that announces none. Any node with an address accepts native packets without further set-up. */
 export const plainVxlan: RoutingState = { mode: 'vxlan', sends: ['vxlan'], accepts: ['vxlan', 'native'] }
 
-/** The routing of one node, before that of the cluster. */
+/** The annotation with one node's routing, which takes precedence over the cluster's. */
 export const routingAnnotation = 'causeway.dev/routing'
-/** A RoutingState as JSON. */
+/** The annotation with a node's RoutingState as JSON. */
 export const routingStateAnnotation = 'causeway.dev/routing-state'
 
-/** As much of a bad value as is told. */
+/** How many characters of a malformed value a problem shows. */
 const toldLength = 80
 
 function isOneOf<T extends string>(choices: readonly T[], value: unknown): value is T {
   return (choices as readonly unknown[]).includes(value)
 }
 
-/** The annotation `causeway.dev/routing`; a bad one is told in `problem` and counts as none. */
+/** Reads the annotation `causeway.dev/routing`; a malformed one counts as absent and is reported in `problem`. */
 export function routingOf(node: KubeNode): { readonly routing?: Routing; readonly problem?: Problem } {
   const text = annotationsOf(node)[routingAnnotation]
   if (text === undefined) return {}
@@ -44,7 +44,7 @@ export function routingOf(node: KubeNode): { readonly routing?: Routing; readonl
 
 function waysIn(value: unknown): Way[] | undefined {
   if (!Array.isArray(value)) return undefined
-  // what a later version may have is no way for us
+  // Unknown ways, which a later version may add, are ignored.
   return ways.filter((way) => value.includes(way))
 }
 
@@ -56,7 +56,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The annotation `causeway.dev/routing-state`; a bad one is told in `problem` and counts as none. */
+/** Reads the annotation `causeway.dev/routing-state`; a malformed one counts as absent and is reported in `problem`. */
 export function routingStateOf(node: KubeNode): { readonly state?: RoutingState; readonly problem?: Problem } {
   const text = annotationsOf(node)[routingStateAnnotation]
   if (text === undefined) return {}
@@ -67,7 +67,7 @@ export function routingStateOf(node: KubeNode): { readonly state?: RoutingState;
   return { problem: problem('CW1004', `node/${node.metadata.name}`, message) }
 }
 
-/** The annotation's value; equal states have equal texts. */
+/** The text of the annotation; equal states have equal texts. */
 export function routingStateText({ mode, sends, accepts }: RoutingState): string {
   const sorted = (some: readonly Way[]): Way[] => ways.filter((way) => some.includes(way))
   return JSON.stringify({ mode, sends: sorted(sends), accepts: sorted(accepts) })

@@ -1,17 +1,16 @@
-// Reads the fields of an object's spec that may be anything: what cannot be used is told with the way to it, and the default is
-// taken. Never throws.
+// Reads the untrusted fields of an object's spec: a malformed field is reported with its path, and its default is used. Never throws.
 import { fieldsOf, isFields } from './kubernetes.ts'
 import { type LabelSelector, labelSelectorOf, selectsNothing } from './label-selector.ts'
 
 export type NumberRange = { readonly min: number; readonly max: number }
 
-/** One mapping of the object and where it stands. null counts as absent, as the API server has it. */
+/** One mapping of the object and its path. null counts as absent, as in the API server. */
 export class SpecReader {
   readonly #fields: Readonly<Record<string, unknown>>
   readonly #at: string
   readonly #problems: string[]
 
-  /** `problems` is added to. */
+  /** Problems are appended to `problems`. */
   constructor(fields: unknown, at: string, problems: string[]) {
     this.#fields = fieldsOf(fields)
     this.#at = at
@@ -54,7 +53,7 @@ export class SpecReader {
     return choice
   }
 
-  /** A text that is not empty. */
+  /** The field as a text; undefined when it is absent or empty. */
   text(field: string): string | undefined {
     const value = this.value(field)
     if (value === undefined || (typeof value === 'string' && value !== '')) return value
@@ -62,7 +61,7 @@ export class SpecReader {
     return undefined
   }
 
-  /** `read` gives the value, or says in words why a text is none. */
+  /** The field as parsed by `read`, which returns the value or says in words what is wrong with the text. */
   parsed<T extends object>(field: string, read: (text: string) => T | string): T | undefined {
     const text = this.text(field)
     const value = text === undefined ? undefined : read(text)
@@ -71,7 +70,7 @@ export class SpecReader {
     return undefined
   }
 
-  /** Those elements that are texts and that `fault` finds nothing wrong with. */
+  /** The texts of a list in which `fault` finds nothing wrong. */
   texts(field: string, fault: (text: string) => string | undefined): string[] {
     const texts: string[] = []
     for (const [index, value] of this.#list(field).entries()) {
@@ -82,7 +81,7 @@ export class SpecReader {
     return texts
   }
 
-  /** Absent without the field; one that cannot be read selects nothing. */
+  /** The field as a label selector. Undefined when absent; a malformed one selects nothing. */
   selector(field: string): LabelSelector | undefined {
     const value = this.value(field)
     if (value === undefined) return undefined
@@ -92,12 +91,12 @@ export class SpecReader {
     return selectsNothing
   }
 
-  /** The mapping under a field, an empty one where there is none. */
+  /** The mapping in a field; an empty one when the field is absent. */
   inner(field: string): SpecReader {
     return new SpecReader(this.value(field), `${this.#at}.${field}`, this.#problems)
   }
 
-  /** The mappings of a list. */
+  /** The mappings in a list. */
   each(field: string): SpecReader[] {
     return this.#list(field).map(
       (value, index) => new SpecReader(value, `${this.#at}.${field}[${index}]`, this.#problems),
@@ -114,7 +113,7 @@ export class SpecReader {
 
 const shownCharacters = 60
 
-/** What was written there, cut so that no object fills a log. */
+/** A value as messages show it, cut so that no object fills a log. */
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value)
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text

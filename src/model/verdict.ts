@@ -1,18 +1,18 @@
-// The verdict about one pod CIDR of another node: which way packets go there from this node, and why. The plan keeps it; kernel
-// routes, status, and whoever predicts a packet's way read it, and nobody derives it a second time.
+// The verdict about one pod CIDR of another node: which way packets go there from this node, and why. Only the plan derives it; kernel
+// routes, status, and the prediction of a packet's way read it.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type DesiredHop } from './network.ts'
 
 export type NativeOrigin = 'bgp' | 'direct'
 
-/** The tunnel's ends and where its frames are sent to. */
+/** The tunnel's ends and the destination of its frames. */
 export type VerdictTunnel = {
   readonly outer: Family
   readonly src: Addr
   readonly dst: Addr
-  /** The VTEP as next hop of the route: made up, and the same for all nodes, but for flannel nodes, which have one of their own. */
+  /** The VTEP that is the route's next hop: an invented one, the same for all nodes, except that flannel nodes each have their own. */
   readonly gateway: Addr
-  /** The MAC of that VTEP where it has one of its own. */
+  /** The MAC of that VTEP, for nodes that have their own. */
   readonly vtepMac?: string
 }
 
@@ -21,7 +21,7 @@ type Way =
   | {
       readonly way: 'native'
       readonly origin: NativeOrigin
-      /** Several are equal paths. The gateway of an IPv4 CIDR may be an IPv6 address (RFC 8950). */
+      /** Several next hops are equal paths. The gateway of an IPv4 CIDR may be an IPv6 address (RFC 8950). */
       readonly nextHops: readonly DesiredHop[]
       /** The largest packet that the underlay carries; absent: not known. */
       readonly mtuBytes?: number
@@ -31,9 +31,9 @@ type Way =
 export type Verdict = Way & {
   readonly dst: Prefix
   readonly node: string
-  /** Why it is this way and no other, or why there is none. */
+  /** Why this way was chosen, or why there is none. */
   readonly reason: string
 }
 
-/** The same key as that of the kernel route: a node has at most one way to a CIDR. */
+/** The key of a verdict, the same as that of its kernel route: a node has at most one way to a CIDR. */
 export const verdictKey = ({ dst }: Verdict): string => String(dst)

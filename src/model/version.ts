@@ -1,5 +1,5 @@
-// Which version of Causeway this is.
+// The version of Causeway.
 import packageFile from '../../package.json' with { type: 'json' }
 
-/** As in package.json, such as 0.1.0. */
+/** The version in package.json, such as 0.1.0. */
 export const version: string = packageFile.version

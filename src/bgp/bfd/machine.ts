@@ -1,13 +1,16 @@
-// A BFD session as a pure function: event in, state and what to send out. Asynchronous mode without echo and authentication.
-// RFC 5880 section 6.8; its state variables stand beside ours. Timers are whoever's runs it, their lengths follow from the state.
+// A BFD session as a pure function: event in, state and what to send out. It does asynchronous mode without echo and authentication (RFC
+// 5880 section 6.8). The RFC's state variables are named beside ours. The caller runs the timers; their lengths follow from the state.
 import { type BfdSettings } from '#/model/bgp.ts'
 import { type BfdPacket, type BfdState, Diagnostic } from '#/wire/bfd/packet.ts'
 
-/** Section 6.8.3: what is the least while a session is not up. */
+/** The shortest transmit interval of a session that is not up (section 6.8.3). */
 const slowUs = 1_000_000
-/** Detect Mult is an octet. */
+/** The greatest detection multiplier: Detect Mult is an octet. */
 const mostMultiplier = 255
-/** More than anybody is told in practice. */
+/**
+ * The Required Min RX assumed when a session is taken up: what the neighbour was told before the restart is not known, but is less in
+ * practice.
+ */
 const unknownMinRxUs = 2_000_000
 
 export type BfdMachineState = {
@@ -19,15 +22,17 @@ export type BfdMachineState = {
   /** bfd.LocalDiscr, bfd.RemoteDiscr; 0: nothing was heard within the detection time. */
   readonly localDiscriminator: number
   readonly remoteDiscriminator: number
-  /** bfd.DesiredMinTxInterval and bfd.RequiredMinRxInterval, as they are sent. */
+  /** bfd.DesiredMinTxInterval and bfd.RequiredMinRxInterval, as packets carry them. */
   readonly desiredMinTxUs: number
   readonly requiredMinRxUs: number
-  /** The same as they are acted on: what asks more of the other side than before waits for the end of the Poll Sequence. */
+  /**
+   * The same intervals as this session acts on them: a slower transmission or a faster detection waits for the end of the Poll Sequence.
+   */
   readonly usedMinTxUs: number
   readonly usedMinRxUs: number
   /** A Poll Sequence is going on (section 6.5). */
   readonly isPolling: boolean
-  /** As received last: bfd.RemoteMinRxInterval, Desired Min TX Interval, Detect Mult, bfd.RemoteDemandMode. */
+  /** From the last packet received: bfd.RemoteMinRxInterval, Desired Min TX Interval, Detect Mult, bfd.RemoteDemandMode. */
   readonly remoteMinRxUs: number
   readonly remoteDesiredMinTxUs: number
   readonly remoteMultiplier: number
@@ -35,11 +40,11 @@ export type BfdMachineState = {
 }
 
 export type BfdEvent =
-  /** One that is this session's, by address or discriminator. */
+  /** A packet that belongs to this session, by its address or discriminator. */
   | { readonly kind: 'packet'; readonly packet: BfdPacket }
   /** Nothing was heard for `detectionTimeUs`. */
   | { readonly kind: 'detectionExpired' }
-  /** One for the session as it was before this end of it was started again: see `adopted`. */
+  /** A packet for the session as it was before this end restarted: see `adopted`. */
   | { readonly kind: 'adopt'; readonly packet: BfdPacket }
   | { readonly kind: 'rest'; readonly restartMs: number }
   | { readonly kind: 'configure'; readonly settings: BfdSettings }
@@ -48,7 +53,7 @@ export type BfdEvent =
 
 export type BfdStep = {
   readonly state: BfdMachineState
-  /** To be sent at once: the answer to a Poll (section 6.8.7), or news. */
+  /** What to send at once: 'final' answers a Poll (section 6.8.7), 'news' tells of a change. */
   readonly send?: 'final' | 'news'
 }
 
@@ -88,7 +93,7 @@ export function bfdStep(state: BfdMachineState, event: BfdEvent): BfdStep {
       return expired(state)
     case 'configure': {
       const configured = { ...state, settings: event.settings }
-      // one Poll Sequence at a time: its end brings the next
+      // Only one Poll Sequence runs at a time: its end starts the next one.
       return { state: state.local === 'Up' && state.isPolling ? configured : negotiate(configured) }
     }
     case 'disable':
@@ -103,21 +108,21 @@ export function bfdStep(state: BfdMachineState, event: BfdEvent): BfdStep {
 }
 
 /**
- * As others are to see it. The other side's AdminDown is no failure of the path, and ours is Down then (RFC 5882 section 4.2): it is
- * told apart until the session comes up again.
+ * The state to report to watchers. The neighbour's AdminDown is not a failure of the path, and our own state is Down then (RFC 5882 section
+ * 4.2), so AdminDown is reported instead of Down until the session comes up again.
  */
 export function reportedState({ local, remote }: BfdMachineState): BfdState {
   return local === 'Down' && remote === 'AdminDown' ? 'AdminDown' : local
 }
 
-/** Between two packets of ours, before jitter; undefined: none are sent but answers (section 6.8.7). */
+/** The time between two of our packets, before jitter; undefined when only answers to Polls are sent (section 6.8.7). */
 export function transmitIntervalUs(state: BfdMachineState): number | undefined {
   if (state.remoteMinRxUs === 0) return undefined
   const isHeldBack = state.remoteIsDemand && state.local === 'Up' && state.remote === 'Up' && !state.isPolling
   return isHeldBack ? undefined : Math.max(state.usedMinTxUs, state.remoteMinRxUs)
 }
 
-/** How long the other side may be silent; undefined: it was not heard at all (section 6.8.4). */
+/** How long the neighbour may be silent; undefined when it was never heard (section 6.8.4). */
 export function detectionTimeUs(state: BfdMachineState): number | undefined {
   if (state.remoteDiscriminator === 0) return undefined
   return state.remoteMultiplier * Math.max(state.usedMinRxUs, state.remoteDesiredMinTxUs)
@@ -127,7 +132,7 @@ export function packetOf(state: BfdMachineState, isFinal: boolean): BfdPacket {
   return {
     state: state.local,
     diagnostic: state.diagnostic,
-    // both at once are not allowed (section 4.1): an answer waits for nothing, the Poll goes with the next packet
+    // A packet may not carry both bits (section 4.1): a Final is sent at once, so the Poll goes with the next packet.
     isPoll: state.isPolling && !isFinal,
     isFinal,
     isControlPlaneIndependent: false,
@@ -141,14 +146,14 @@ export function packetOf(state: BfdMachineState, isFinal: boolean): BfdPacket {
   }
 }
 
-/** Whether the other side takes the session for one that is up, from before this end of it was started again. */
+/** Whether the packet belongs to a session that the neighbour still has up from before this end restarted. */
 export function isOfBefore({ state, yourDiscriminator }: BfdPacket): boolean {
   return state === 'Up' && yourDiscriminator !== 0
 }
 
 /**
- * Before a restart: the other side is told of packets so rare that it takes us for alive for so long without any. Of a session that is
- * not up nothing need be said.
+ * Before a restart: announces a transmit interval so long that the neighbour counts this end as alive for the whole restart without a
+ * packet. A session that is not up needs no announcement.
  */
 function rested(state: BfdMachineState, restartMs: number): BfdStep {
   if (state.local !== 'Up') return { state }
@@ -159,8 +164,8 @@ function rested(state: BfdMachineState, restartMs: number): BfdStep {
 }
 
 /**
- * The session goes on under the discriminator that it had, and the other side sees no end of it. How quickly that was told to send is
- * not known before the end of the Poll Sequence.
+ * Takes up the session under the discriminator that it had, so that the neighbour sees no break. Which Required Min RX the neighbour still
+ * obeys is not known before the end of the Poll Sequence.
  */
 function adopted(before: BfdMachineState, packet: BfdPacket): BfdStep {
   const wanted = wantedIntervals(before.settings, 'Up')
@@ -192,7 +197,7 @@ function received(before: BfdMachineState, packet: BfdPacket): BfdStep {
   const polled = packet.isFinal && heard.isPolling ? pollEnded(heard) : heard
   if (polled.local === 'AdminDown') return { state: polled }
   const next = afterPacket(polled, packet.state)
-  // the answer to a Poll has all that news would have
+  // The Final carries everything that a packet with news would carry.
   if (packet.isPoll) return { state: next, send: 'final' }
   return next.local === before.local ? { state: next } : { state: next, send: 'news' }
 }
@@ -208,7 +213,7 @@ function afterPacket(state: BfdMachineState, remote: BfdState): BfdMachineState 
 }
 
 function expired(before: BfdMachineState): BfdStep {
-  // who took the session down on purpose may well go silent then: that is remembered until it is heard again
+  // A neighbour that took the session down on purpose may go silent: its AdminDown is remembered until the next packet from it.
   const state: BfdMachineState = {
     ...before,
     ...nothingHeard,
@@ -230,7 +235,7 @@ function wantedIntervals({ intervalMs }: BfdSettings, local: BfdState) {
   }
 }
 
-/** Brings what we send for intervals up to date, with a Poll Sequence where it changes. */
+/** Updates the intervals that our packets carry, with a Poll Sequence when they change. */
 function negotiate(state: BfdMachineState): BfdMachineState {
   const wanted = wantedIntervals(state.settings, state.local)
   const isUp = state.local === 'Up'
@@ -239,7 +244,7 @@ function negotiate(state: BfdMachineState): BfdMachineState {
   return {
     ...state,
     ...wanted,
-    // section 6.8.3: slower sending and faster detection wait until the other side is known to know
+    // Section 6.8.3: slower sending and faster detection wait until the neighbour has confirmed them (the end of the Poll Sequence).
     usedMinTxUs: isUp ? Math.min(state.usedMinTxUs, wanted.desiredMinTxUs) : wanted.desiredMinTxUs,
     usedMinRxUs: isUp ? Math.max(state.usedMinRxUs, wanted.requiredMinRxUs) : wanted.requiredMinRxUs,
     isPolling: state.isPolling || !isSame,

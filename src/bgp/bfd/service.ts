@@ -1,4 +1,4 @@
-// BFD for whoever wants to know of a path (RFC 5880, 5881): one session per neighbour, however many watch it.
+// BFD for every part of the agent that watches a path (RFC 5880, 5881): one session per neighbour, however many watchers it has.
 import { type Addr } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type BfdSettings } from '#/model/bgp.ts'
@@ -7,7 +7,7 @@ import { type SpeakerClock, type Timer } from '../contract.ts'
 import { BfdSession } from './session.ts'
 import { type BfdDatagram, type BfdPath, type BfdReceiver, type BfdTransport } from './transport.ts'
 
-/** Before the port is tried again that another program had. */
+/** The pause before listening is tried again when another program has the port. */
 const listenRetryMs = 10_000
 
 export interface BfdWatch extends Disposable {
@@ -18,7 +18,7 @@ export type BfdServiceDeps = {
   readonly transport: BfdTransport
   readonly clock: SpeakerClock
   readonly log: Logger
-  /** Neighbours may still have sessions with whoever was here before. */
+  /** Set when neighbours may still have sessions with the process that ran here before. */
   readonly isRestarting?: boolean
   /** Gives a number in [0, 1). */
   readonly random?: () => number
@@ -30,7 +30,9 @@ type Watcher = { readonly settings: BfdSettings; readonly onState: OnState; told
 
 type Watched = { readonly path: BfdPath; readonly session: BfdSession; readonly watchers: Set<Watcher> }
 
-/** Of a link-local address the device is part, of others it is not: they are the same wherever their packets come in. */
+/**
+ * The key of a session. It includes the device only for link-local addresses: other addresses are the same wherever their packets arrive.
+ */
 function keyOf(addr: Addr, device: string | undefined): string {
   return addr.isLinkLocal && addr.family === 6 ? `${addr}%${device}` : String(addr)
 }
@@ -39,7 +41,7 @@ function isSamePath(one: BfdPath, other: BfdPath): boolean {
   return String(one.localAddr) === String(other.localAddr) && one.device === other.device
 }
 
-/** The quickest detection that any of them asks for. */
+/** The settings with the quickest detection that any watcher asks for. */
 function strictest(watchers: Iterable<Watcher>): BfdSettings {
   const detectMs = ({ intervalMs, detectMultiplier }: BfdSettings): number => intervalMs * detectMultiplier
   return [...watchers]
@@ -52,7 +54,7 @@ export class BfdService implements Disposable {
   readonly #random: () => number
   readonly #watched = new Map<string, Watched>()
   readonly #byDiscriminator = new Map<number, Watched>()
-  /** Neighbours that were watched once: what was before is over. */
+  /** Neighbours that were watched at least once: no session from before a restart is expected from them any more. */
   readonly #known = new Set<string>()
   #receiver: BfdReceiver | undefined
   #listenTimer: Timer | undefined
@@ -63,8 +65,9 @@ export class BfdService implements Disposable {
   }
 
   /**
-   * Watches over the path to a neighbour until disposed of. `onState` tells each change from 'Down', on later turns; 'AdminDown' is
-   * the neighbour's own wish and no failure of the path. The first watcher of a neighbour says from where it is watched.
+   * Watches the path to a neighbour until disposed of. `onState` is called for each change, starting from 'Down', in later turns of the
+   * event loop. 'AdminDown' is the neighbour's own wish and not a failure of the path. The first watcher of a neighbour decides the local
+   * address and device.
    */
   watch(path: BfdPath, settings: BfdSettings, onState: OnState): BfdWatch {
     const key = keyOf(path.addr, path.device)
@@ -72,7 +75,7 @@ export class BfdService implements Disposable {
     const watcher: Watcher = { settings, onState, told: 'Down' }
     watched.watchers.add(watcher)
     watched.session.configure(strictest(watched.watchers))
-    // a session that others watch may be up already
+    // The session may be up already because of other watchers.
     this.#deps.clock.after(0, () => this.#tell(watched, watcher))
     return {
       get state() {
@@ -83,8 +86,8 @@ export class BfdService implements Disposable {
   }
 
   /**
-   * Before a restart: neighbours are to see no failure for so long, until whoever comes next takes the sessions up (`isRestarting`).
-   * From here on nothing is watched.
+   * Before a restart: keeps neighbours from seeing a failure for `restartMs`, until the next process takes up the sessions
+   * (`isRestarting`). From here on nothing is watched.
    */
   rest(restartMs: number): void {
     for (const { session } of this.#watched.values()) {
@@ -94,7 +97,7 @@ export class BfdService implements Disposable {
     this.#close()
   }
 
-  /** All neighbours are told that nobody watches any more. */
+  /** Tells all neighbours that this node watches no more. */
   [Symbol.dispose](): void {
     for (const { session } of this.#watched.values()) {
       if (!session.isEnding) session.end(() => {})
@@ -155,7 +158,7 @@ export class BfdService implements Disposable {
     return watched
   }
 
-  /** Not 0, and of no other session (RFC 5880 section 6.8.1). */
+  /** A discriminator that is not 0 and that no other session has (RFC 5880 section 6.8.1). */
   #newDiscriminator(): number {
     const count = 2 ** 32 - 1
     let discriminator = 1 + Math.floor(this.#random() * count)
@@ -187,7 +190,7 @@ export class BfdService implements Disposable {
     this.#receiver = undefined
   }
 
-  /** Sessions stay down as long as the port is another's. */
+  /** Listens for packets. Sessions stay down as long as another program has the port. */
   #listen(): void {
     if (this.#receiver !== undefined) return
     this.#listenTimer?.cancel()
@@ -201,7 +204,7 @@ export class BfdService implements Disposable {
     }
   }
 
-  /** A fault in this program costs the packet or the timer of one neighbour: its session goes down when that happens again and again. */
+  /** Contains a fault in this program: it costs one neighbour's packet or timer. When faults repeat, that neighbour's session goes down. */
   #contain(neighbour: Addr, call: () => void): void {
     try {
       call()
@@ -216,11 +219,13 @@ export class BfdService implements Disposable {
     const bySource = this.#watched.get(keyOf(from, device))
     if (bySource?.session.isExpecting === true) return this.#takeUp(bySource, packet)
     const watched = packet.yourDiscriminator === 0 ? bySource : this.#byDiscriminator.get(packet.yourDiscriminator)
-    // somebody else on the link who has seen or guessed a discriminator is not the neighbour
+    // Another host on the link may have seen or guessed a discriminator, so the source must match as well.
     if (watched !== undefined && watched === bySource) watched.session.received(packet)
   }
 
-  /** Its first packet, perhaps of a session of before, which then goes on under its discriminator. */
+  /**
+   * Handles a neighbour's first packet. It may belong to a session from before the restart, which then continues under its discriminator.
+   */
   #takeUp(watched: Watched, packet: BfdPacket): void {
     const { session } = watched
     const other = this.#byDiscriminator.get(packet.yourDiscriminator)

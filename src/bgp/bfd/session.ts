@@ -16,18 +16,21 @@ import {
 } from './machine.ts'
 import { type BfdSender } from './transport.ts'
 
-/** The longest that a timer takes; a neighbour can ask for more. */
+/** The longest delay that a timer can have; a neighbour can ask for more. */
 const longestTimerMs = 2 ** 31 - 1
-/** How long AdminDown is sent, so that one packet that is lost does not make a failure of it (RFC 5880 section 6.8.16). */
+/** How long AdminDown is sent, so that one lost packet does not turn it into a failure (RFC 5880 section 6.8.16). */
 const farewellMs = 3_000
-/** How long a session of before is waited for: less than a neighbour that knows of none would wait for us to begin. */
+/**
+ * How long to wait for a packet of the session from before a restart. A neighbour without such a session waits longer than this for us to
+ * begin.
+ */
 const expectMs = 2_000
-/** Before a restart, so that one that is lost does not make a failure of it. */
+/** The number of packets sent before a restart, so that one lost packet does not cause a failure. */
 const restPackets = 3
 
 export type BfdSessionDeps = {
   readonly sender: BfdSender
-  /** Hands over packets that have come and wait to be read. */
+  /** Hands over packets that have arrived and wait to be read. */
   readonly drain: () => void
   readonly clock: SpeakerClock
   /** Gives a number in [0, 1). */
@@ -50,8 +53,8 @@ export class BfdSession implements Disposable {
   #isDisposed = false
 
   /**
-   * Sends its first packet at once. With `isExpecting` it listens for a while first: whoever is told that a session is down takes it
-   * down, and the neighbour may still have one that is up, from before a restart.
+   * Sends the first packet at once. With `isExpecting` it first listens for a while: a packet that says Down would take the neighbour's
+   * session down, and the neighbour may still have one that is up from before a restart.
    */
   constructor(
     options: { readonly discriminator: number; readonly settings: BfdSettings; readonly isExpecting: boolean },
@@ -75,7 +78,7 @@ export class BfdSession implements Disposable {
     this.#schedule()
   }
 
-  /** Whether it takes up a session that was there before: the next packet is then this session's whatever its discriminator. */
+  /** Whether the session waits to take up one from before a restart: the next packet is then this session's, whatever its discriminator. */
   get isExpecting(): boolean {
     return this.#expectation !== undefined
   }
@@ -110,8 +113,8 @@ export class BfdSession implements Disposable {
   }
 
   /**
-   * Before a restart: the other side is to take this end for alive for so long, without a packet from it. Then nothing is sent any
-   * more; of a session that is not up nothing is said.
+   * Before a restart: makes the neighbour count this end as alive for `restartMs` without a packet. Then nothing is sent any more. A
+   * session that is not up sends nothing at all.
    */
   rest(restartMs: number): void {
     this.#handle({ kind: 'rest', restartMs })
@@ -119,14 +122,14 @@ export class BfdSession implements Disposable {
     this[Symbol.dispose]()
   }
 
-  /** Tells the other side that nobody needs it any more; `onGone` is called when that has been said often enough. */
+  /** Tells the neighbour with AdminDown that the session is no longer needed; calls `onGone` after `farewellMs`. */
   end(onGone: () => void): void {
     this.#endExpectation()
     this.#handle({ kind: 'disable' })
     this.#farewell = this.#deps.clock.after(farewellMs, onGone)
   }
 
-  /** Takes `end` back. */
+  /** Undoes `end`. */
   revive(settings: BfdSettings): void {
     this.#farewell?.cancel()
     this.#farewell = undefined
@@ -134,7 +137,7 @@ export class BfdSession implements Disposable {
     this.#handle({ kind: 'enable' })
   }
 
-  /** Without AdminDown, the other side has to find out. */
+  /** Stops without sending AdminDown: the neighbour notices only by its detection time. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     for (const timer of [this.#transmitTimer, this.#detectTimer, this.#farewell, this.#expectation]) timer?.cancel()
@@ -162,14 +165,14 @@ export class BfdSession implements Disposable {
     this.#deps.sender.send(encodeBfdPacket(packetOf(this.#state, isFinal)))
   }
 
-  /** The next packet of the row, whether it is due or not. */
+  /** Sends the next periodic packet now, whether it is due or not. */
   #transmit(): void {
     this.#sentMs = this.#deps.clock.nowMs()
     this.#send(false)
     this.#scheduleTransmit()
   }
 
-  /** Timers follow what the other side asks for and what we are configured for. */
+  /** Sets the timers to the intervals that follow from the neighbour's packets and our own settings. */
   #schedule(): void {
     if (this.isExpecting) return
     const intervalUs = transmitIntervalUs(this.#state)
@@ -192,7 +195,10 @@ export class BfdSession implements Disposable {
     this.#transmitTimer = this.#after(dueMs, () => this.#transmit())
   }
 
-  /** Up to a quarter less, so that sessions do not fall into step; with multiplier 1 never all of the interval. */
+  /**
+   * The share of the interval to wait: up to a quarter less, so that sessions do not fall into step; with multiplier 1 always less than the
+   * whole (section 6.8.7).
+   */
   #jitter(): number {
     const most = this.#state.settings.detectMultiplier === 1 ? 0.9 : 1
     return most - this.#deps.random() * (most - 0.75)
@@ -202,13 +208,13 @@ export class BfdSession implements Disposable {
     this.#detectTimer?.cancel()
     this.#detectTimer = undefined
     if (this.#detectUs === undefined) return
-    // whole milliseconds, so that it is not due a little before the time is over
+    // Rounded up to whole milliseconds, so that the timer is not due a little before the detection time is over.
     this.#detectTimer = this.#after(Math.ceil(this.#heardMs + this.#detectUs / 1000), () => this.#detect())
   }
 
-  /** A packet does not move the timer: it finds out when it is due whether one has come. */
+  /** Runs when the timer is due. Packets do not move the timer; this checks whether one has arrived and sets the timer again if so. */
   #detect(): void {
-    // a late event loop has not read yet what came in time
+    // When the event loop is late, packets that arrived in time may not be read yet.
     if (!this.#isSilent()) return this.#scheduleDetect()
     this.#deps.drain()
     if (this.#isDisposed || this.#detectUs === undefined) return

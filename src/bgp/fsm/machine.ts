@@ -1,6 +1,6 @@
-// The state machine of RFC 4271 section 8 as a pure function: event in, next state and actions out. It knows no time and no sockets.
-// With it: FSM error subcodes (RFC 6608), the send hold timer (RFC 9687), router ids that are the same in two ASes (RFC 6286), and
-// connections of a peer that restarted (RFC 4724 section 5).
+// The state machine of RFC 4271 section 8 as a pure function: event in, next state and actions out. It knows neither time nor sockets. It
+// includes FSM error subcodes (RFC 6608), the send hold timer (RFC 9687), equal router ids in two ASes (RFC 6286), and connections of a
+// peer that restarted (RFC 4724 section 5).
 import { type Notification } from '#/wire/bgp/values.ts'
 import {
   bfdWentDown,
@@ -24,15 +24,15 @@ import {
   initialState,
 } from './state.ts'
 
-/** How long an OPEN may take: the "large value" that the RFC suggests. */
+/** How long to wait for an OPEN: the "large value" that the RFC suggests. */
 export const openHoldSeconds = 240
 
-/** How long a connection waits for the OPEN of the one that would win over it. */
+/** How long a connection waits for the OPEN of another connection that would win the collision. */
 export const collisionWaitSeconds = 1
 
 const stay = (state: FsmState, ...actions: FsmAction[]): FsmStep => ({ state, actions })
 
-/** Every event has an answer in every state; what cannot be then changes nothing. */
+/** Handles every event in every state; an event that does not fit the state changes nothing. */
 export function step(settings: FsmSettings, state: FsmState, event: FsmEvent): FsmStep {
   switch (event.kind) {
     case 'start':
@@ -87,7 +87,10 @@ function retry(settings: FsmSettings, state: FsmState): FsmStep {
   return isOurTurn ? connect(state) : stay({ ...state, isWaiting: false, isHeld: false })
 }
 
-/** One that the peer began and whose OPEN has not come may be dead: it keeps us from nothing. */
+/**
+ * Whether any connection may still be established. A connection that the peer began and that has sent no OPEN may be dead, so it does not
+ * count.
+ */
 function hasHope(connections: readonly ConnectionState[]): boolean {
   return connections.some(({ isOurs, phase }) => isOurs || phase !== 'OpenSent')
 }
@@ -100,12 +103,12 @@ function connected(state: FsmState, id: number): FsmStep {
 
 function accepted(state: FsmState, id: number): FsmStep {
   if (!state.isRunning) return stay(state, { kind: 'drop', id })
-  // who connects again has given up what it began before
+  // A peer that connects again has given up its earlier connection.
   const earlier = state.connections.filter(({ isOurs, phase }) => !isOurs && phase === 'OpenSent')
   const actions = earlier.flatMap((connection) =>
     end(connection, { kind: 'replaced' }, { notification: collisionResolved }),
   )
-  // a peer that died without a FIN answers this with RST, and is back at once instead of after the hold time
+  // A peer that died without a FIN answers this KEEPALIVE with RST, so it is back at once instead of after the hold time.
   const established = state.connections.find(({ phase }) => phase === 'Established')
   if (established !== undefined) actions.push({ kind: 'sendKeepalive', id: established.id })
   const others = state.connections.filter((connection) => !earlier.includes(connection))
@@ -138,7 +141,7 @@ function onConnection(
     case 'malformed':
       return fail(event.notification)
     case 'notified':
-      // never answered by another one (section 6.4), though section 8.2.2 lists it with FSM errors of OpenSent
+      // A NOTIFICATION is never answered by another one (section 6.4), though section 8.2.2 lists it with FSM errors of OpenSent.
       return lose(settings, state, connection, { kind: 'received', notification: event.notification }, {})
     case 'keepalive':
       if (phase === 'OpenSent') return fail(unexpectedMessage(phase))
@@ -166,7 +169,7 @@ function onConnection(
   }
 }
 
-/** Its OPEN was good: collisions are resolved now (section 6.8). */
+/** Handles a good OPEN: collisions are resolved now (section 6.8). */
 function opened(settings: FsmSettings, state: FsmState, connection: ConnectionState, agreed: Agreed): FsmStep {
   const lost = (): FsmStep =>
     lose(
@@ -214,8 +217,8 @@ function confirmation({ id, agreed }: ConnectionState): FsmAction[] {
 }
 
 /**
- * The one that would have won has come to nothing. If both sides answered the OPEN that each sees first, each could find a connection
- * established that the other one, seeing the collision, has just closed.
+ * Answers the OPEN of a connection that was withheld, because the connection that would have won has ended. If both sides answered the OPEN
+ * that each sees first, each could find a connection established that the other one, seeing the collision, has just closed.
  */
 function release(state: FsmState, withheld: ConnectionState): FsmStep {
   const { isWithheld: _, isConfirmed, ...connection } = withheld
@@ -239,7 +242,10 @@ function establish(state: FsmState, connection: ConnectionState): FsmStep {
   return { state: { ...state, connections: [{ ...connection, phase: 'Established' }] }, actions }
 }
 
-/** It stays down until somebody starts it again: else it would be over the limit again in a moment. */
+/**
+ * The peer sent more prefixes than its limit. The session stays down until it is started again, else it would be over the limit again in a
+ * moment.
+ */
 function overLimit(state: FsmState, connection: ConnectionState): FsmStep {
   const others = state.connections.filter(({ id }) => id !== connection.id)
   return {
@@ -254,7 +260,7 @@ function overLimit(state: FsmState, connection: ConnectionState): FsmStep {
 
 type Farewell = { readonly notification?: Notification; readonly isHard?: boolean }
 
-/** `farewell` undefined: TCP has closed it already. */
+/** Ends a connection. `farewell` is undefined when TCP has closed it already. */
 function end(connection: ConnectionState, cause: DownCause, farewell: Farewell | undefined): FsmAction[] {
   const { id } = connection
   const actions: FsmAction[] = []
@@ -263,7 +269,7 @@ function end(connection: ConnectionState, cause: DownCause, farewell: Farewell |
   return actions
 }
 
-/** The connection ends; when no other may come to something, the wait for another attempt begins. */
+/** Ends a connection; when no other one may still be established, starts the wait for another attempt. */
 function lose(
   settings: FsmSettings,
   state: FsmState,

@@ -15,7 +15,7 @@ const unexpected = {
   Established: notificationOf(ErrorCode.fsm, FsmSubcode.unexpectedInEstablished),
 }
 
-/** A message that has no place in that state. */
+/** The notification for a message that is not allowed in that state. */
 export function unexpectedMessage(phase: Phase): Notification {
   return unexpected[phase]
 }

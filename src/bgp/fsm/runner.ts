@@ -1,12 +1,11 @@
-// A state machine at work: keeps its state and has its actions done one after the other, also when doing one of them causes another
-// event.
+// Runs a state machine: keeps its state and executes its actions one after the other, also when an action causes another event.
 import { step } from './machine.ts'
 import { type FsmAction, type FsmEvent, type FsmSettings, type FsmState, initialState, nameOf } from './state.ts'
 
 type Deps = {
   readonly settings: () => FsmSettings
   readonly perform: (action: FsmAction) => void
-  /** Everything that belongs to an event is done. */
+  /** Called when all actions of an event are done. */
   readonly onDone: (before: ReturnType<typeof nameOf>, after: ReturnType<typeof nameOf>) => void
 }
 
@@ -24,7 +23,7 @@ export class FsmRunner {
     return this.#state
   }
 
-  /** Events that come up while another is handled wait for it. When an action throws, so does this, and those that wait are dropped. */
+  /** Handles an event. Events that arise meanwhile wait for it. When an action throws, so does this, and the waiting events are dropped. */
   handle(event: FsmEvent): void {
     this.#events.push(event)
     if (this.#isBusy) return
@@ -37,7 +36,7 @@ export class FsmRunner {
     }
   }
 
-  /** Back to the beginning, without actions: for a machine whose actions throw. */
+  /** Goes back to the initial state without actions, for a machine whose actions throw. */
   reset(): void {
     this.#state = initialState
   }

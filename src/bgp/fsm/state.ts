@@ -1,59 +1,62 @@
-// The values of the state machine: what it is in, what happens to it, what it wants done.
-// RFC 4271 section 8 has one machine for each connection and says when two of them collide. Here a peer's connections are one state, so
-// that "never two established" can be read from it, and ConnectRetryTimer, which is the peer's, is not there twice.
+// The values of the state machine: its states, its events and its actions. RFC 4271 section 8 has one machine for each connection and says
+// when two of them collide. Here all connections of a peer are in one state, so that "never two established" can be read from it, and
+// ConnectRetryTimer, which belongs to the peer, exists once.
 import { type Addr } from '#/lib/addr.ts'
 import { type SessionState } from '#/model/bgp.ts'
 import { type Notification } from '#/wire/bgp/values.ts'
 
-/** States of a connection that TCP has made. */
+/** The states of a connection after TCP has established it. */
 export type Phase = Extract<SessionState, 'OpenSent' | 'OpenConfirm' | 'Established'>
 
-/** What the peer's OPEN, which was found good, has for the machine. */
+/** What the machine needs from the peer's OPEN, after it was found good. */
 export type Agreed = {
   readonly routerId: Addr
   readonly asn: number
-  /** Negotiated; 0: neither timer runs. */
+  /** The negotiated hold time; 0: neither the hold nor the keepalive timer runs. */
   readonly holdTimeSeconds: number
   readonly keepaliveSeconds: number
-  /** RFC 4724 was agreed on: routes outlive the connection. */
+  /** Graceful restart (RFC 4724) was agreed on: routes outlive the connection. */
   readonly keepsRoutes: boolean
 }
 
 export type ConnectionState = {
   readonly id: number
-  /** We connected, not the peer. */
+  /** This side connected, not the peer. */
   readonly isOurs: boolean
   readonly phase: Phase
-  /** From OpenConfirm on. */
+  /** Set from OpenConfirm on. */
   readonly agreed?: Agreed
-  /** Its OPEN is not answered yet: another connection, whose OPEN may be on its way, would win over it. */
+  /**
+   * The peer's OPEN on this connection is not answered yet, because another connection, whose OPEN may be on its way, would win the
+   * collision.
+   */
   readonly isWithheld?: boolean
-  /** The peer's KEEPALIVE came to it meanwhile. */
+  /** The peer's KEEPALIVE arrived while this connection was withheld. */
   readonly isConfirmed?: boolean
 }
 
 export type FsmState = {
-  /** Between start and stop. */
+  /** True between the start and stop events. */
   readonly isRunning: boolean
   readonly isConnecting: boolean
-  /** ConnectRetryTimer runs; always while it connects. */
+  /** ConnectRetryTimer runs. It always runs while a connection attempt is under way. */
   readonly isWaiting: boolean
-  /** An OPEN was refused, here or there: nothing is tried before the retry timer is due. */
+  /** An OPEN was refused by one side: there is no new attempt before the retry timer is due. */
   readonly isHeld: boolean
-  /** At most one of ours, one of the peer's that is not yet established, and one established. */
+  /** At most one connection of ours, one of the peer's that is not yet established, and one established. */
   readonly connections: readonly ConnectionState[]
 }
 
 export type FsmSettings = {
   readonly routerId: Addr
   readonly asn: number
-  /** False for a passive peer. */
+  /** Whether this side connects; false for a passive peer. */
   readonly connects: boolean
 }
 
 export type FsmEvent =
   | { readonly kind: 'start' }
-  /** Without a notification connections just end, as a restart ends them. `isHard`: see `drop`. */
+  /** Without a notification the connections just close, as in a restart. `isHard`: see `drop`. */
   | { readonly kind: 'stop'; readonly notification?: Notification; readonly isHard?: boolean }
   | { readonly kind: 'retryDue' }
   | { readonly kind: 'connected'; readonly id: number }
@@ -61,7 +64,7 @@ export type FsmEvent =
   | { readonly kind: 'accepted'; readonly id: number }
   | ConnectionEvent
 
-/** Of one connection; of one that is no more they are ignored. */
+/** An event of one connection; ignored when that connection no longer exists. */
 export type ConnectionEvent = { readonly id: number } & (
   | { readonly kind: 'opened'; readonly agreed: Agreed }
   | { readonly kind: 'openRefused' | 'malformed'; readonly notification: Notification }
@@ -73,27 +76,27 @@ export type ConnectionEvent = { readonly id: number } & (
 /** How an established session ended. */
 export type DownCause =
   | { readonly kind: 'closed' }
-  /** A connection of the peer's, which restarted, has taken its place (RFC 4724 section 4.2). */
+  /** The session was replaced by a new connection of the peer, which restarted (RFC 4724 section 4.2). */
   | { readonly kind: 'replaced' }
   | { readonly kind: 'stopped' | 'bfdDown' | 'maxPrefixes' }
   | { readonly kind: 'sent' | 'received'; readonly notification: Notification }
 
 export type FsmAction =
   | { readonly kind: 'connect' | 'abortConnect' | 'stopRetry' }
-  /** Why tells how long: it was not reached, an OPEN was refused here or there, or an established session was lost. */
+  /** `after` decides the length: the peer was not reached, an OPEN was refused by one side, or an established session was lost. */
   | { readonly kind: 'startRetry'; readonly after: 'failed' | 'refused' | 'lost' }
   | { readonly kind: 'sendOpen' | 'sendKeepalive'; readonly id: number }
-  /** Starts it, or starts it anew. 0: it is not to run. */
+  /** Starts the timer, or starts it anew; 0 stops it. */
   | { readonly kind: 'setHold' | 'setKeepalive'; readonly id: number; readonly seconds: number }
-  /** A message of the peer has come that keeps the session alive. */
+  /** Restarts the hold timer, because a message of the peer arrived that keeps the session alive. */
   | { readonly kind: 'touchHold'; readonly id: number }
   /**
-   * Sends the notification and closes. `isHard`: as Hard Reset, where the peer would keep routes over a notification (RFC 8538
-   * section 3).
+   * Sends the notification and closes. `isHard`: sends it as Hard Reset, for a peer that would otherwise keep routes over a notification
+   * (RFC 8538 section 3).
    */
   | { readonly kind: 'drop'; readonly id: number; readonly notification?: Notification; readonly isHard?: boolean }
   | { readonly kind: 'established'; readonly id: number }
-  /** Before it is dropped. */
+  /** Sent before the connection is dropped. */
   | { readonly kind: 'down'; readonly id: number; readonly cause: DownCause }
 
 export type FsmStep = { readonly state: FsmState; readonly actions: readonly FsmAction[] }
@@ -106,7 +109,7 @@ export const initialState: FsmState = {
   connections: [],
 }
 
-/** The state's name in the RFC: of the connection that has come furthest. */
+/** The RFC's name for the state of the connection that has come furthest. */
 export function nameOf(state: FsmState): SessionState {
   for (const phase of ['Established', 'OpenConfirm', 'OpenSent'] as const)
     if (state.connections.some((connection) => connection.phase === phase)) return phase

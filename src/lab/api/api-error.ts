@@ -53,7 +53,7 @@ export class ApiError extends Error {
   }
 }
 
-/** "nodes" or "leases.coordination.k8s.io". */
+/** The name as messages have it: "nodes" or "leases.coordination.k8s.io". */
 export function qualified(subject: { readonly group: string; readonly resource: string }): string {
   return subject.group === '' ? subject.resource : `${subject.resource}.${subject.group}`
 }
@@ -69,7 +69,7 @@ export const unauthorized = (): ApiError => new ApiError(401, 'Unauthorized', 'U
 export const forbidden = (subject: Subject, name: string, why: string): ApiError =>
   new ApiError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, about(subject, name))
 
-/** A path that leads nowhere, as opposed to a missing object. */
+/** The error for a path that the server does not have, as opposed to a missing object. */
 export const noSuchPath = (): ApiError =>
   new ApiError(404, 'NotFound', 'the server could not find the requested resource', {})
 
@@ -108,7 +108,7 @@ export const unsupportedMediaType = (types: readonly string[]): ApiError =>
     `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
   )
 
-/** 422 with one cause per wrong field; `name` may be empty when the object has none yet. */
+/** A 422 with one cause per wrong field; `name` may be empty when the object has none yet. */
 export function invalid(subject: Subject, name: string, causes: readonly Cause[]): ApiError {
   const lines = causes.map(({ field, message }) => (field === undefined ? message : `${field}: ${message}`))
   const all = lines.length === 1 ? lines[0]! : `[${lines.join(', ')}]`

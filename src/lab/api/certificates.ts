@@ -20,8 +20,8 @@ const servingDays = 365
 const renewBeforeMs = 24 * 60 * 60 * 1000
 
 /**
- * The certificates in `directory`, made or made anew where they are missing, about to expire, or do not cover all names.
- * The authority stays as long as it is valid, so that clients go on trusting it. Throws CertificateError.
+ * The certificates in `directory`. Missing ones, those about to expire, and those that do not cover all names are made anew. The authority
+ * stays as long as it is valid, so that clients go on trusting it. Throws CertificateError.
  */
 export function ensureCertificates(directory: string, names: Names): Certificates {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -47,7 +47,7 @@ function load(path: string): X509Certificate | undefined {
   try {
     return new X509Certificate(readFileSync(path))
   } catch {
-    // missing or damaged: it is made anew
+    // a missing or damaged certificate is made anew
     return undefined
   }
 }
@@ -74,11 +74,11 @@ function openssl(...args: readonly string[]): void {
   if (status !== 0) throw new CertificateError(`openssl ${args[0]} failed: ${stderr.trim()}`)
 }
 
-/** Written beside and renamed: a crash leaves no half a file. */
+/** Writes to a temporary file and renames it, so that a crash leaves no partial file. */
 function place(path: string, make: (temporary: string) => void): void {
   const temporary = `${path}.new`
   try {
-    // made with its mode before a secret is in it
+    // the file gets its mode before a secret is written to it
     writeFileSync(temporary, '', { mode: path.endsWith('.key') ? 0o600 : 0o644 })
     make(temporary)
     chmodSync(temporary, path.endsWith('.key') ? 0o600 : 0o644)
@@ -147,7 +147,7 @@ function makeServing({ caKey, ca, key, cert }: Paths, { dnsNames, addresses }: N
   )
 }
 
-/** Names go into openssl's configuration syntax, where commas and colons mean something. */
+/** Checks a name for openssl's configuration syntax, in which commas and colons have a meaning. */
 function checkedName(name: string): string {
   if (/^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$/.test(name)) return name
   throw new CertificateError(`"${name}" is no DNS name for a certificate`)

@@ -1,9 +1,9 @@
-// Discovery: which groups, versions and resources there are (apiserver pkg/endpoints/discovery).
+// Discovery: the list of groups, versions and resources served (apiserver pkg/endpoints/discovery).
 import type { JsonObject } from './json.ts'
 import type { Registry } from './kinds/registry.ts'
 import { apiVersionOf, type Resource } from './kinds/resource.ts'
 
-/** The Kubernetes version whose behaviour is followed. */
+/** The Kubernetes version whose behaviour this server follows. */
 export const serverVersion: JsonObject = {
   major: '1',
   minor: '33',

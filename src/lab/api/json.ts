@@ -1,5 +1,5 @@
-// JSON values as immutable data: every change makes a new value that shares what did not change.
-// Values come from outside, so property access goes through own properties only.
+// JSON values as immutable data: a change makes a new value that shares the unchanged parts. Values come from outside, so only own
+// properties are read.
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export type JsonObject = { readonly [key: string]: Json | undefined }
@@ -42,7 +42,7 @@ export function objects(value: Json | undefined): readonly JsonObject[] {
   return list(value).filter(isObject)
 }
 
-/** A copy without `key`; the same value when it has none. */
+/** A copy without `keys`; the same value when it has none of them. */
 export function without(value: JsonObject, ...keys: readonly string[]): JsonObject {
   if (!keys.some((key) => Object.hasOwn(value, key))) return value
   return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)))
@@ -74,7 +74,7 @@ export function canonical(value: Json): string {
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key]!)}`).join(',')}}`
 }
 
-/** What makes a value from outside unsafe to work on; undefined when nothing does. */
+/** Why a value from outside is unsafe to work on; undefined when it is safe. */
 export function hostility(value: Json | undefined, maxDepth = 500): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if (maxDepth === 0) return 'it is nested too deeply'

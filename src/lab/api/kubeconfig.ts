@@ -1,4 +1,4 @@
-// kubeconfig files: how kubectl and other clients find and trust the lab's API server.
+// kubeconfig files, by which kubectl and other clients find and trust the lab's API server.
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { stringify } from 'yaml'
@@ -13,7 +13,7 @@ export type KubeconfigOptions = {
   readonly name: string
 }
 
-/** The text of a kubeconfig with everything in it. */
+/** The text of a kubeconfig that needs no other files. */
 export function kubeconfig({ server, ca, token, name }: KubeconfigOptions): string {
   return stringify({
     apiVersion: 'v1',
@@ -25,7 +25,7 @@ export function kubeconfig({ server, ca, token, name }: KubeconfigOptions): stri
   })
 }
 
-/** Writes it for its owner alone: it has a token in it. */
+/** Writes a kubeconfig readable only by its owner, because it contains a token. */
 export function writeKubeconfig(path: string, options: KubeconfigOptions): void {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(`${path}.new`, kubeconfig(options), { mode: 0o600 })

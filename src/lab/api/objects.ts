@@ -1,4 +1,4 @@
-// Kubernetes objects as the server holds them: plain immutable JSON with the metadata that every kind shares.
+// Kubernetes objects as the server stores them: immutable JSON with the metadata that every kind shares.
 import { isObject, type Json, type JsonObject } from './json.ts'
 
 export type OwnerReference = {
@@ -44,7 +44,7 @@ export type KubeObject = {
   readonly [key: string]: Json | undefined
 }
 
-/** `object` with some of its metadata replaced; members given as undefined are taken out. */
+/** `object` with some of its metadata replaced; members given as undefined are removed. */
 export function withMeta(
   object: KubeObject,
   changes: { readonly [K in keyof ObjectMeta]?: ObjectMeta[K] | undefined },
@@ -53,7 +53,7 @@ export function withMeta(
   return { ...object, metadata: Object.fromEntries(metadata) }
 }
 
-/** `object` without members that are given as undefined: what is stored has only what its JSON has. */
+/** `object` without undefined members, so that the stored object equals its JSON. */
 export function compact(object: KubeObject): KubeObject {
   const { apiVersion, kind, metadata } = object
   return {
@@ -64,17 +64,17 @@ export function compact(object: KubeObject): KubeObject {
   }
 }
 
-/** The key an object is stored under: "namespace/name", or "name" for kinds without namespace. */
+/** The key of a stored object: "namespace/name", or "name" for kinds without namespace. */
 export function keyOf(namespace: string | undefined, name: string): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-/** RFC 3339 in UTC with whole seconds, as metav1.Time is written. */
+/** A time as metav1.Time writes it: RFC 3339 in UTC with whole seconds. */
 export function timestamp(date: Date): string {
   return `${date.toISOString().slice(0, 19)}Z`
 }
 
-/** Whether a JSON value has the outline of an object: the rest is up to its schema. */
+/** Whether a JSON value has the outline of an object: its schema checks the rest. */
 export function isKubeObject(value: Json | undefined): value is JsonObject & KubeObject {
   return (
     isObject(value) &&
@@ -84,7 +84,7 @@ export function isKubeObject(value: Json | undefined): value is JsonObject & Kub
   )
 }
 
-/** `value` as an object; throws TypeError where something else got this far: a bug, or a damaged store. */
+/** `value` as an object; throws TypeError when it is none, which means a bug or a damaged store. */
 export function kubeObject(value: Json | undefined): KubeObject {
   if (isKubeObject(value)) return value
   throw new TypeError('a Kubernetes object needs apiVersion, kind and metadata')

@@ -8,7 +8,7 @@ export type LabelRequirement = {
 
 export type FieldRequirement = { readonly path: string; readonly isEqual: boolean; readonly value: string }
 
-/** Text that is no selector; the message goes to the client. */
+/** A malformed selector; the message goes to the client. */
 export class SelectorError extends Error {
   override name = 'SelectorError'
 }
@@ -93,7 +93,7 @@ class LabelParser {
     return token.text
   }
 
-  /** An empty value is legal: `a=` and `a in (,b)`. */
+  /** Reads a value, which may be empty: `a=` and `a in (,b)`. */
   #value(): string {
     const token = this.#tokens[this.#at]
     if (token === undefined || token.text === ',' || token.text === ')') return ''

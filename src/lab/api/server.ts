@@ -1,5 +1,5 @@
-// The embedded Kubernetes API server: the lab's stand-in for kube-apiserver and etcd. What it serves, and how far it is
-// true to the real one, is in docs/lab-api.md.
+// The embedded Kubernetes API server, which replaces kube-apiserver and etcd in the lab. docs/lab-api.md says what it serves and how it
+// differs from the real one.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -23,16 +23,16 @@ import type { Context } from './verbs/context.ts'
 export type User = { readonly user: string; readonly groups: readonly string[] }
 
 export type ApiServerOptions = {
-  /** Where the objects are kept; made when missing. One server at a time. */
+  /** The directory of the objects; made when missing. Only one server may use it at a time. */
   readonly stateDir: string
-  /** Bearer token -> who it is. Whoever is known may do everything. */
+  /** Bearer token -> user. A known user may do everything. */
   readonly tokens: ReadonlyMap<string, User>
   /** Key and certificate chain as PEM. */
   readonly tls: { readonly key: string; readonly cert: string }
   readonly log: Logger
 }
 
-/** An address to bind, or the descriptor of a socket that is bound and listening already. */
+/** An address to bind, or the descriptor of a socket that already listens. */
 export type ListenOn = { readonly host: string; readonly port: number } | { readonly fd: number }
 
 /** Clients ask for `spec.v2@v1.0`, but "@" is not allowed in an answer's media type (RFC 7231 section 3.1.1.1). */
@@ -47,7 +47,7 @@ export class ApiServer implements AsyncDisposable {
   readonly #servers: Server[] = []
   #openApi: { readonly edition: number; readonly json: string; readonly protobuf: Buffer } | undefined
 
-  /** Opens the state directory; throws StorageError. Nothing is served before `listen`. */
+  /** Opens the state directory; throws StorageError. It serves nothing before `listen`. */
   constructor(options: ApiServerOptions) {
     this.#options = options
     const definitions = builtinDefinitions()
@@ -65,7 +65,7 @@ export class ApiServer implements AsyncDisposable {
       { ...this.#options.tls, minVersion: 'TLSv1.2' },
       (request, response) => void this.#serve(request, response),
     )
-    // watches last long; requests in turn must be whole soon
+    // only watches last long: a request itself must arrive completely within this time
     server.requestTimeout = 60_000
     server.headersTimeout = 20_000
     server.on('tlsClientError', (error) => this.#options.log.debug('TLS handshake failed', { error: messageOf(error) }))
@@ -73,7 +73,7 @@ export class ApiServer implements AsyncDisposable {
     await once(server, 'listening')
     this.#servers.push(server)
     const address = server.address()
-    // null or a text only for what listens on no TCP port
+    // the address is null or a text only when the listener is not on a TCP port
     if (address === null || typeof address === 'string')
       throw new Error('the API server needs a TCP socket to listen on')
     return address
@@ -97,7 +97,7 @@ export class ApiServer implements AsyncDisposable {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = '/', search = ''] = (request.url ?? '/').split(/\?(.*)/s, 2)
     const isHealth = /^\/(healthz|livez|readyz)(\/ping)?$/.test(path)
-    // health and version are open to everybody, as the role system:public-info-viewer has it
+    // health and version need no token, as with the role system:public-info-viewer
     if (!isHealth && path !== '/version') this.#authenticate(request)
     if (isHealth) return sendText(response, 200, 'ok', 'text/plain; charset=utf-8')
     const info = resourceRequest(path, this.#context.registry)
@@ -137,7 +137,7 @@ export class ApiServer implements AsyncDisposable {
 
   #authenticate(request: IncomingMessage): User {
     const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
-    // digests have one length, and comparing them takes the same time for every token
+    // digests all have one length, and comparing them takes the same time for every token
     const given = digest(token ?? '')
     const found = token === undefined ? undefined : this.#tokens.find((known) => timingSafeEqual(known.digest, given))
     if (found === undefined) throw unauthorized()

@@ -1,4 +1,4 @@
-// For tests: an ApiServer on 127.0.0.1 in a temporary directory, and a client to talk to it.
+// For tests: an ApiServer on 127.0.0.1 in a temporary directory, and a client for it.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -80,7 +80,7 @@ export class TestServer implements AsyncDisposable {
     return promise
   }
 
-  /** The events of a watch until `enough` says so. */
+  /** The events of a watch until `enough` returns true. */
   async watch(
     path: string,
     enough: (events: readonly Json[]) => boolean,
@@ -141,7 +141,7 @@ function open(directory: string, { key, cert }: Certificates): ApiServer {
   })
 }
 
-/** What a Status or an object says at a path, as text. */
+/** The text at a path of a Status or an object. */
 export function at(answer: Answer, ...path: readonly string[]): string {
   const value = dig(answer.json, ...path)
   return typeof value === 'string' ? value : JSON.stringify(value)

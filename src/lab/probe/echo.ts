@@ -1,5 +1,5 @@
-// The server that a lab's pod runs: it tells each client which pod it reached and as whom it came. The socket is made in the
-// pod's namespace, the serving is done by the event loop of the caller.
+// The server in a lab's pod: it tells each client which pod it reached and from which address it came. The socket is made in the pod's
+// namespace; the caller's event loop serves it.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { SysError } from '#/sys/libc.ts'
@@ -7,17 +7,17 @@ import type { Netns } from '#/sys/netns.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { answerLimitBytes, formatAnswer, formatHttpAnswer, httpMethod, peerAddr } from './answer.ts'
 
-/** How long a silent client waits for its answer. */
+/** How long the server waits for a silent client before it answers. */
 const silenceMs = 50
 /** How long a client that has its answer may keep the connection open. */
 const lingerMs = 1000
 
-/** While it lives it holds the pod's namespace: dispose of it before the pod goes. */
+/** The server keeps the pod's namespace alive: dispose of it before the pod ends. */
 export interface EchoServer extends AsyncDisposable {
   readonly port: number
 }
 
-/** Both families on one socket; v4 alone where the kernel has no IPv6. */
+/** Makes one socket for both families, or for v4 alone when the kernel has no IPv6. */
 function listen(netns: Netns, port: number): number {
   return netns.run(() => {
     try {
@@ -29,16 +29,16 @@ function listen(netns: Netns, port: number): number {
   })
 }
 
-/** Answers once the client has said a whole line, has said too much, has ended, or was silent for long enough. */
+/** Answers once the client has sent a whole line, has sent too much, has ended, or was silent for long enough. */
 function answer(pod: string, socket: Socket): void {
   const source = peerAddr(socket.remoteAddress ?? '')
-  // no address: the client is gone already
+  // without an address the client is gone already
   if (source === undefined) return void socket.destroy()
   let heard = ''
   const reply = (): void => {
     clearTimeout(timer)
     timer = setTimeout(() => socket.destroy(), lingerMs)
-    // what the client still has to say is read: closing over unread bytes would reset the connection (RFC 2525 section 2.17)
+    // further bytes of the client are read: closing with unread bytes would reset the connection (RFC 2525 section 2.17)
     socket.off('data', onData).off('end', reply).resume()
     const method = httpMethod(heard)
     socket.end(method === undefined ? formatAnswer({ pod, source }) : formatHttpAnswer({ pod, source }, method))
@@ -80,7 +80,7 @@ export async function serveEcho(netns: Netns, podName: string, port = 8080): Pro
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket)
-    // clients that break off are none of our concern
+    // a client that breaks off does not matter to the server
     socket.on('error', () => {}).on('close', () => sockets.delete(socket))
     answer(podName, socket)
   })

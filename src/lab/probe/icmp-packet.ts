@@ -1,5 +1,5 @@
-// ICMP packets as the prober sends and receives them: echo (RFC 792, RFC 4443 section 4) and the errors that quote an echo
-// request of ours (RFC 792; RFC 4443 section 3). Pure.
+// The ICMP packets that the prober sends and receives: echo (RFC 792, RFC 4443 section 4), and the errors that quote one of our echo
+// requests (RFC 792; RFC 4443 section 3). Pure.
 import type { Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 
@@ -7,15 +7,15 @@ export type Echo = { readonly id: number; readonly seq: number }
 
 export type IcmpPacket =
   | ({ readonly kind: 'reply'; readonly cookie: Uint8Array } & Echo)
-  /** Somebody on the way gave up on the request; `words` say why. */
+  /** A router or host on the way rejected the request; `words` say why. */
   | ({ readonly kind: 'error'; readonly words: string } & Echo)
 
 const echoRequest = { 4: 8, 6: 128 } as const
 const echoReply = { 4: 0, 6: 129 } as const
 const echoHeaderBytes = 8
-/** As ping(8) sends: 56 bytes, so that a request has 64. */
+/** The payload size of ping(8): 56 bytes, so that a request has 64. */
 const payloadBytes = 56
-/** The first bytes of the payload, by which a sender knows its own. */
+/** The length of the cookie at the start of the payload, by which a sender recognises its own packets. */
 export const cookieBytes = 8
 const ipv6HeaderBytes = 40
 const protocolIcmp = { 4: 1, 6: 58 } as const
@@ -67,7 +67,7 @@ export function icmpTypes(family: Family): readonly number[] {
   return [echoReply[family], ...Object.keys(errors[family]).map(Number)]
 }
 
-/** RFC 1071: of bytes with a right checksum in them it is 0. */
+/** The checksum of RFC 1071; it is 0 for bytes that include their own right checksum. */
 export function internetChecksum(bytes: Uint8Array): number {
   const view = viewOf(bytes)
   let sum = 0
@@ -77,7 +77,7 @@ export function internetChecksum(bytes: Uint8Array): number {
   return ~sum & 0xffff
 }
 
-/** An echo request. The kernel fills in the checksum of v6, which covers addresses that are not known here. */
+/** An echo request. The kernel fills in the checksum of v6, which covers addresses that are unknown here. */
 export function encodeEchoRequest(family: Family, request: Echo & { readonly cookie: Uint8Array }): Uint8Array {
   const bytes = new Uint8Array(echoHeaderBytes + payloadBytes)
   const view = viewOf(bytes)
@@ -89,11 +89,11 @@ export function encodeEchoRequest(family: Family, request: Echo & { readonly coo
   return bytes
 }
 
-/** What an IP header carries when that is ICMP of its family and not a later fragment; undefined otherwise. */
+/** The payload of an IP packet if it is ICMP of its family and not a later fragment; undefined otherwise. */
 function icmpOf(family: Family, packet: Uint8Array): Uint8Array | undefined {
   if (packet[0] === undefined || packet[0] >> 4 !== family) return undefined
   if (family === 6) {
-    // requests of ours carry no extension headers
+    // our own requests have no extension headers
     return packet[6] === protocolIcmp[6] ? packet.subarray(ipv6HeaderBytes) : undefined
   }
   const isFirst = (((packet[6] ?? 0) & 0x1f) | (packet[7] ?? 0)) === 0
@@ -107,8 +107,8 @@ function echoOf(message: Uint8Array, type: number): Echo | undefined {
 }
 
 /**
- * Reads what a raw ICMP socket received: with the IP header for v4, without it for v6 (raw(7)). Undefined for what is neither
- * an echo reply nor an error about an echo request.
+ * Reads a packet from a raw ICMP socket, which includes the IP header for v4 but not for v6 (raw(7)). Undefined for anything but an echo
+ * reply or an error about an echo request.
  */
 export function parseIcmp(family: Family, bytes: Uint8Array): IcmpPacket | undefined {
   const message = family === 4 ? icmpOf(4, bytes) : bytes

@@ -1,5 +1,5 @@
-// The ICMP probes of one pod and family: one raw socket in the pod's namespace sends echo requests to all targets and sorts the
-// replies by identifier and sequence number. What stays without a reply is asked again.
+// The ICMP probes of one pod and family: one raw socket in the pod's namespace sends echo requests to all targets and sorts the replies by
+// identifier and sequence number. Targets that do not reply are asked again.
 import { randomBytes } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -15,9 +15,9 @@ import type { Pair } from './pairs.ts'
 import { failed, problemOf } from './problem.ts'
 import type { Outcome } from './types.ts'
 
-/** Rounds in which the targets that are still silent are asked; one lost packet is no failure. */
+/** How many rounds of requests silent targets get, so that one lost packet is not a failure. */
 const rounds = 3
-/** Between two looks at the replies, so that they do not overflow the socket's buffer. */
+/** How many requests are sent before replies are read, so that replies do not overflow the socket's buffer. */
 const sendsAtOnce = 16
 
 let lastId = process.pid & 0xffff
@@ -33,17 +33,17 @@ export class IcmpProber {
   readonly #timeoutMs: number
   readonly #fd: number
   readonly #id = nextId()
-  /** In every request and reply, because a prober in another process may have the same identifier. */
+  /** Sent in every request and returned in its reply, because a prober in another process may have the same identifier. */
   readonly #cookie = randomBytes(cookieBytes)
   readonly #buffer = new Uint8Array(2048)
-  /** By pair; what is not in here is still open. */
+  /** The outcomes by pair; a pair without one is still open. */
   readonly #outcomes = new Map<Pair, Outcome>()
-  /** What went wrong with sending, kept for those that stay silent. */
+  /** Errors of sending, kept for targets that stay silent. */
   readonly #sendProblems = new Map<Pair, string>()
-  /** By sequence number: whom the request was for and when it went. */
+  /** The requests by sequence number: their pair and the time of sending. */
   readonly #requests: { readonly pair: Pair; readonly sentMs: number }[] = []
 
-  /** All of `pairs` have the same source and family. Throws when the socket cannot be made. */
+  /** All `pairs` must have the same source and family. Throws when the socket cannot be made. */
   constructor(options: { family: Family; pairs: readonly Pair[]; timeoutMs: number }, deps: { netns: Netns }) {
     this.#family = options.family
     this.#pairs = options.pairs
@@ -55,7 +55,7 @@ export class IcmpProber {
     closeSync(this.#fd)
   }
 
-  /** Asks all, and again those who are silent; resolves when all have an outcome. */
+  /** Sends requests to all targets, and again to silent ones; resolves when all have an outcome. */
   async run(): Promise<ReadonlyMap<Pair, Outcome>> {
     const startMs = performance.now()
     for (let round = 1; round <= rounds && this.#open().length > 0; round++) {
@@ -95,7 +95,7 @@ export class IcmpProber {
     }
   }
 
-  /** Takes replies until all have one or it is `untilMs`. */
+  /** Reads replies until all pairs have an outcome or the time is `untilMs`. */
   async #listen(untilMs: number): Promise<void> {
     while (this.#open().length > 0) {
       if (!(await untilReady(this.#fd, POLLIN, untilMs))) return

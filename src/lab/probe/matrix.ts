@@ -8,17 +8,17 @@ import { probeTcp } from './tcp-prober.ts'
 import type { Outcome, ProbePod, ProbeResult, Protocol } from './types.ts'
 
 export type MatrixOptions = {
-  /** For each probe, its retries included. */
+  /** The timeout of each probe, its retries included. */
   readonly timeoutMs: number
-  /** Where the pods' echo servers listen; 8080 when not given. */
+  /** The port of the pods' echo servers; 8080 when absent. */
   readonly tcpPort?: number
-  /** Both when not given. */
+  /** Both families when absent. */
   readonly families?: readonly Family[]
 }
 
-/** Bounds the open descriptors, and what a matrix full of timeouts takes: pairs / limit × timeout. */
+/** Limits the open descriptors. A matrix full of timeouts takes pairs / limit × timeout. */
 const connectionsAtOnce = 512
-/** All of them together: a prober is one descriptor, and waits out one timeout however many pods are silent. */
+/** Enough for all probers to run together: a prober has one descriptor, and waits for one timeout however many pods are silent. */
 const probersAtOnce = 1024
 
 type Sources = ReadonlyMap<ProbePod, Netns | Error>
@@ -72,7 +72,7 @@ class Matrix {
     return new Map(found.flatMap((outcomes) => [...outcomes]))
   }
 
-  /** `pairs` have one source and family. */
+  /** Runs the ICMP probes of `pairs`, which have one source and family. */
   async #icmpFrom(pairs: readonly Pair[]): Promise<ReadonlyMap<Pair, Outcome>> {
     const { from, family } = pairs[0]!
     try {
@@ -87,9 +87,9 @@ class Matrix {
 }
 
 /**
- * Probes all ordered pairs of pods. TCP expects serveEcho in each pod, and also tells when another pod answers or when the
- * source address was changed on the way. Results stand in the order of `pods`: from, to, family, ICMP before TCP. Never
- * throws for what a probe finds; a pod whose namespace is gone fails all the probes that start in it.
+ * Probes all ordered pairs of pods. TCP needs serveEcho in each pod, and also detects an answer from another pod and a source address that
+ * was changed on the way. Results are in the order of `pods`: from, to, family, ICMP before TCP. A failed probe never throws; a pod whose
+ * namespace is gone fails all probes that start in it.
  */
 export async function probeMatrix(pods: readonly ProbePod[], options: MatrixOptions): Promise<ProbeResult[]> {
   using stack = new DisposableStack()

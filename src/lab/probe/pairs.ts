@@ -1,9 +1,9 @@
-// Which pods try which, and how much of that happens at the same time.
+// The pairs of pods that probe each other, and the limits on simultaneous probes.
 import { setImmediate } from 'node:timers/promises'
 import type { Addr, Family } from '#/lib/addr.ts'
 import type { ProbePod } from './types.ts'
 
-/** One pod tries another one's address. */
+/** A probe's source pod, target pod and target address. */
 export type Pair = {
   readonly from: ProbePod
   readonly to: ProbePod
@@ -11,7 +11,7 @@ export type Pair = {
   readonly target: Addr
 }
 
-/** All ordered pairs of different pods, once for each of the families that both have, in the order of `pods`. */
+/** All ordered pairs of different pods, once for each family that both have, in the order of `pods`. */
 export function pairsOf(pods: readonly ProbePod[], families: readonly Family[]): Pair[] {
   const has = (pod: ProbePod, family: Family): boolean => pod.addrs.some((addr) => addr.family === family)
   return pods.flatMap((from) =>
@@ -29,7 +29,7 @@ export function pairsOf(pods: readonly ProbePod[], families: readonly Family[]):
 /** How many tasks start in one turn of the event loop. */
 const startsAtOnce = 16
 
-/** Runs `task` for each item, never more than `limit` at a time; the results stand in the order of the items. */
+/** Runs `task` for each item, at most `limit` at a time; the results are in the order of the items. */
 export async function eachOf<T, R>(items: readonly T[], limit: number, task: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   const queue = items.entries()

@@ -1,4 +1,4 @@
-// What went wrong with a probe, in the kernel's words.
+// The kernel's words for a failed probe.
 import { constants } from 'node:os'
 import { getSystemErrorMessage } from 'node:util'
 import { messageOf } from '#/lib/log.ts'
@@ -7,7 +7,7 @@ import type { Outcome } from './types.ts'
 
 const errnos = new Map<string, number>(Object.entries(constants.errno))
 
-/** "connection refused (ECONNREFUSED)" for "ECONNREFUSED". */
+/** The words and the code for an errno: "connection refused (ECONNREFUSED)" for "ECONNREFUSED". */
 export function errnoWords(code: string): string {
   const errno = errnos.get(code)
   return errno === undefined ? code : `${getSystemErrorMessage(-errno)} (${code})`

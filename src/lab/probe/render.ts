@@ -1,4 +1,4 @@
-// The connectivity matrix as text that a person reads at once. Pure.
+// The connectivity matrix as text for a quick look. Pure.
 import { styleText } from 'node:util'
 import type { Family } from '#/lib/addr.ts'
 import { someOf } from '#/lib/some-of.ts'
@@ -6,7 +6,7 @@ import { table, widthOf } from '#/lib/table.ts'
 import { wrapText } from '#/lib/wrap.ts'
 import type { ProbePod, ProbeResult, Protocol } from './types.ts'
 
-/** With more pods than this the matrix is one of nodes. */
+/** With more pods than this the matrix shows nodes instead of pods. */
 const podsShown = 12
 const nothingHere = '-'
 
@@ -19,7 +19,7 @@ function count(number: number, one: string, many: string): string {
   return `${number} ${number === 1 ? one : many}`
 }
 
-/** Which of the probes failed, as short as it can be said: "all", "v6", "tcp", "tcp v6, icmp v4". */
+/** Which of the probes failed, in the shortest form: "all", "v6", "tcp", "tcp v6, icmp v4". */
 function failedPart(cell: Cell): string {
   const isFailedExactly = (part: (probe: ProbeResult) => boolean): boolean =>
     cell.some(part) && cell.every((probe) => probe.ok !== part(probe))
@@ -73,7 +73,7 @@ function nodeMatrix(pods: readonly ProbePod[], results: readonly ProbeResult[], 
   )
 }
 
-/** For as many nodes as there may be: those with a failed probe, and with whom. */
+/** The nodes with a failed probe, and their partners; used when the matrix would be too wide. */
 function nodeList(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint): string {
   const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
   const nodes = [...new Set(pods.map(({ node }) => node))]
@@ -83,7 +83,7 @@ function nodeList(pods: readonly ProbePod[], results: readonly ProbeResult[], pa
   const badWith = new Map(
     nodes.map((node) => [node, nodes.filter((other) => isBad(cellOf(node, other)) || isBad(cellOf(other, node)))]),
   )
-  // where a node is gone, all others fail with it: that is told of the one
+  // all others fail with a node that is gone: a node whose only failures are with gone nodes is not listed
   const isGone = (node: string): boolean => badWith.get(node)!.length > nodes.length / 2
   const isShown = (node: string): boolean => isGone(node) || badWith.get(node)!.some((other) => !isGone(other))
   const rows = nodes.filter(isShown).map((node) => {
@@ -97,7 +97,7 @@ function nodeList(pods: readonly ProbePod[], results: readonly ProbeResult[], pa
   return [table(['NODE', 'OK TO', 'OK FROM', 'NOT OK WITH'], rows), ...(good === 0 ? [] : [rest])].join('\n')
 }
 
-/** The most telling form that fits. */
+/** The most detailed form that fits. */
 function matrixOf(pods: readonly ProbePod[], results: readonly ProbeResult[], paint: Paint, width: number): string {
   const forms = [...(pods.length > podsShown ? [] : [podMatrix]), nodeMatrix]
   for (const form of forms) {
@@ -130,7 +130,7 @@ function summary(results: readonly ProbeResult[]): string {
   return `${counts}: ${good} ok, ${results.length - good} failed${end}`
 }
 
-/** What all of these failures have to do with: one node, if there is one. */
+/** The node that all of these failures have in common, if there is one. */
 function placeOf(failed: readonly ProbeResult[], nodeOf: ReadonlyMap<string, string>): string {
   const ends = failed.map(({ from, to }) => [nodeOf.get(from), nodeOf.get(to)] as const)
   for (const node of new Set(ends.flat())) {
@@ -143,7 +143,7 @@ function placeOf(failed: readonly ProbeResult[], nodeOf: ReadonlyMap<string, str
   return ''
 }
 
-/** A line for each cause, which is what the kernel said: how often, where, and an example. */
+/** A line for each cause, in the kernel's words: how often, where, and an example. */
 function failures(pods: readonly ProbePod[], results: readonly ProbeResult[]): string[] {
   const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
   const groups = Map.groupBy(
@@ -170,7 +170,7 @@ export function renderMatrix(
   results: readonly ProbeResult[],
   { color = false, width = Infinity }: { readonly color?: boolean; readonly width?: number } = {},
 ): string {
-  // whether colours are wanted is the caller's decision, not that of the stream that styleText would look at
+  // the caller decides about colours, not the stream that styleText would look at
   const paint: Paint = (colour, text) => (color ? styleText(colour, text, { validateStream: false }) : text)
   const lines = [summary(results), ...failures(pods, results)].map((line) => wrapText(line, width))
   return [matrixOf(pods, results, paint, width), '', ...lines].join('\n')

@@ -1,4 +1,5 @@
-// One TCP probe: connect from the source pod's namespace, greet, read the echo's line, and hold it against what was expected.
+// One TCP probe: connect from the source pod's namespace, send a line, read the echo server's line, and compare it with the expected
+// answer.
 import { closeSync } from 'node:fs'
 import { POLLIN, POLLOUT } from '#/sys/fd-watcher.ts'
 import type { Netns } from '#/sys/netns.ts'
@@ -11,7 +12,7 @@ import type { Outcome } from './types.ts'
 
 export type TcpProbeOptions = { readonly port: number; readonly timeoutMs: number }
 
-/** A lost first packet costs the first attempt, not the probe: the kernel sends a second SYN only after a second. */
+/** A second attempt, so that one lost packet does not fail the probe: the kernel itself sends a second SYN only after a second. */
 const attempts = 2
 
 type Connected = { readonly kind: 'connected'; readonly rttMs: number }
@@ -23,8 +24,8 @@ type Ready = (events: number) => Promise<boolean>
 
 async function connect(fd: number, pair: Pair, port: number, ready: Ready): Promise<Connected | Failed | Late> {
   startConnect(fd, pair.target, port)
-  // An ICMP error that is back before connect(2) lets go of the socket, as between veths, is only a soft one: it does not make
-  // the socket ready, but it is there to be asked for (tcp_v4_err in net/ipv4/tcp_ipv4.c).
+  // An ICMP error that arrives before connect(2) releases the socket, as between veths, is only a soft error: it does not make the socket
+  // ready, but the socket can be asked for it (tcp_v4_err in net/ipv4/tcp_ipv4.c).
   const softError = socketError(fd)
   if (softError !== undefined) return { kind: 'failed', problem: errnoWords(softError) }
   if (!(await ready(POLLOUT))) return { kind: 'late' }
@@ -34,7 +35,7 @@ async function connect(fd: number, pair: Pair, port: number, ready: Ready): Prom
     : { kind: 'failed', problem: errnoWords(error) }
 }
 
-/** The first line, or all there was when the server closed or said too much; undefined when it does not come in time. */
+/** The first line, or all data when the server closed or sent too much; undefined when it does not arrive in time. */
 async function readLine(fd: number, ready: Ready): Promise<string | undefined> {
   const buffer = new Uint8Array(answerLimitBytes)
   let length = 0
@@ -75,7 +76,7 @@ async function attempt(netns: Netns, pair: Pair, port: number, until: Deadlines)
   }
 }
 
-/** Never throws: what goes wrong is the outcome. */
+/** Never throws: an error is the probe's outcome. */
 export async function probeTcp(netns: Netns, pair: Pair, { port, timeoutMs }: TcpProbeOptions): Promise<Outcome> {
   const startMs = performance.now()
   try {

@@ -1,4 +1,4 @@
-// What a connectivity matrix asks and answers.
+// The input and output types of a connectivity matrix.
 import type { Addr, Family } from '#/lib/addr.ts'
 
 export type ProbePod = {
@@ -11,17 +11,17 @@ export type ProbePod = {
 export type Protocol = 'icmp' | 'tcp'
 
 export type ProbeResult = {
-  /** Names of pods. */
+  /** The names of the two pods. */
   readonly from: string
   readonly to: string
   readonly family: Family
   readonly protocol: Protocol
   readonly ok: boolean
-  /** As the kernel measured it: echo request to reply, or the TCP handshake. */
+  /** The round trip as the kernel measured it: echo request to reply, or the TCP handshake. */
   readonly rttMs?: number
-  /** Why it is not ok. */
+  /** Why the probe failed. */
   readonly problem?: string
 }
 
-/** What one probe found out. */
+/** The result of one probe. */
 export type Outcome = { readonly ok: true; readonly rttMs: number } | { readonly ok: false; readonly problem: string }

@@ -1,8 +1,8 @@
-// The configuration of BIRD 2 for one router, as text. Pure. bird(8), "Protocols" of BIRD's user's guide.
+// The configuration text of BIRD 2 for one router. Pure. bird(8), "Protocols" of BIRD's user's guide.
 import { type Family } from '#/lib/addr.ts'
 import { type Router, type RouterNeighbour } from './fabric.ts'
 
-/** Nodes come and go all the time in a lab: nobody is kept waiting long after an error. */
+/** Short timers, because nodes of a lab come and go often: a session is tried again soon after an error. */
 const sessionTimers = `  hold time 90;
   connect delay time 1;
   connect retry time 2;
@@ -21,12 +21,15 @@ function kernel(family: Family): string {
 }`
 }
 
-/** A name of BIRD's: letters, digits and underscores. */
+/** A valid name in BIRD: letters, digits and underscores. */
 function symbol(name: string): string {
   return name.replaceAll('-', '_')
 }
 
-/** Nodes share an AS and would take each other's routes for loops of their own: it is taken out of what they are told. */
+/**
+ * A session with a neighbour. Nodes share an AS and would reject each other's routes as loops, so their AS is removed from the paths that
+ * they are told.
+ */
 function session(router: Router, neighbour: RouterNeighbour, isNode: boolean): string {
   const exported = isNode ? 'filter to_nodes' : 'filter to_routers'
   const channels = router.families.map((family) => `  ipv${family} { import all; export ${exported}; };`)
@@ -46,7 +49,7 @@ function session(router: Router, neighbour: RouterNeighbour, isNode: boolean): s
   return lines.join('\n')
 }
 
-/** Announced are the router's own subnets and what others announced to it. */
+/** Filters that announce only the router's own subnets and routes that others announced to it. */
 function filters({ rack }: Router): string {
   const isPublic = 'source ~ [RTS_DEVICE, RTS_BGP]'
   const toRouters = `filter to_routers {\n  if ${isPublic} then accept;\n  reject;\n}`
@@ -60,7 +63,7 @@ filter to_nodes {
 }`
 }
 
-/** Whole and deterministic: equal routers have equal texts. */
+/** The complete configuration; equal routers have equal texts. */
 export function birdConfig(router: Router): string {
   const parts = [
     `# Router ${router.name} of a Causeway lab, written by it: changes are lost.`,

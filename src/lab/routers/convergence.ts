@@ -1,4 +1,4 @@
-// Whether routers and nodes of a lab know what BGP has to tell them.
+// Checks whether routers and nodes of a lab have learned their BGP routes.
 import { Prefix } from '#/lib/addr.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { listRoutes } from '#/kernel/routes.ts'
@@ -16,7 +16,7 @@ function missingIn(place: string, netnsName: string, wanted: readonly Prefix[]):
   return wanted.filter((prefix) => !known.has(String(prefix))).map((prefix) => ({ place, prefix }))
 }
 
-/** What kernels of routers do not know yet of racks and API. */
+/** The routes to racks and API that routers' kernels lack. */
 export function missingUnderlayRoutes(spec: LabSpec): MissingRoute[] {
   const wanted = underlayPrefixes(spec)
   return routersOf(spec).flatMap(({ name, netns, loopbacks }) => {
@@ -29,7 +29,7 @@ export function missingUnderlayRoutes(spec: LabSpec): MissingRoute[] {
   })
 }
 
-/** What kernels of routers and nodes do not know yet of pods. `podCIDRs` are those of each node by its name. */
+/** The routes to pods that kernels of routers and nodes lack. `podCIDRs` are the CIDRs of each node by its name. */
 export function missingPodRoutes(spec: LabSpec, podCIDRs: ReadonlyMap<string, readonly Prefix[]>): MissingRoute[] {
   const all = [...podCIDRs.values()].flat()
   const others = (node: string) => [...podCIDRs].flatMap(([name, prefixes]) => (name === node ? [] : prefixes))

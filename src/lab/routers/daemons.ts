@@ -1,5 +1,5 @@
-// The routing daemons of a lab's routers: which processes there are, with which files, and how they are started. What a daemon
-// keeps (configuration, sockets, pid files that nobody here reads) is in the lab's own folder.
+// The routing daemons of a lab's routers: their processes, files and commands. A daemon's files (configuration, sockets, pid files that
+// this code does not read) are in the lab's own folder.
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { listRoutes } from '#/kernel/routes.ts'
@@ -18,16 +18,16 @@ const birdProgram = '/usr/sbin/bird'
 const frrFolder = '/usr/lib/frr'
 /** RTPROT_BIRD and RTPROT_BGP of include/uapi/linux/rtnetlink.h. */
 const protocols: Readonly<Record<RouterKind, number>> = { bird: 12, frr: 186 }
-/** How long zebra leaves routes of its predecessor in the kernel. */
+/** How long zebra leaves its predecessor's routes in the kernel. */
 const zebraSweepSeconds = 60
 
 type Daemon = {
   readonly role: string
   readonly command: readonly string[]
   readonly config: { readonly path: string; readonly text: string }
-  /** Whether it reads its configuration again at SIGHUP. */
+  /** Whether the daemon reads its configuration again at SIGHUP. */
   readonly rereads: boolean
-  /** Where others wait for it. One that was killed leaves it. */
+  /** The socket by which others know that the daemon is ready. A killed daemon leaves it behind. */
   readonly socket?: string
 }
 
@@ -85,15 +85,15 @@ export function hasRouter(kind: RouterKind): boolean {
   return isExecutable(kind === 'bird' ? birdProgram : join(frrFolder, 'bgpd'))
 }
 
-/** Whether a daemon that died left its routes in the kernel. */
+/** Whether a dead daemon's routes are still in the kernel. */
 function hasRoutesOf(kind: RouterKind, netns: Netns): boolean {
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   return listRoutes(netlink).some(({ protocol }) => protocol === protocols[kind])
 }
 
 /**
- * Every daemon runs, with the configuration that follows from the spec. Returns whether one will first sweep the routes that its
- * predecessor left: FRR does.
+ * Makes sure that every daemon runs with the configuration that follows from the spec. Returns whether one will first sweep its
+ * predecessor's routes, as FRR does.
  */
 export function ensureRouters(spec: LabSpec): boolean {
   let willSweep = false
@@ -114,7 +114,7 @@ export function ensureRouters(spec: LabSpec): boolean {
       const kind = spec.racks!.router
       const isAgain = hasRoutesOf(kind, netns)
       willSweep ||= isAgain && kind === 'frr'
-      // then BIRD tells its neighbours that it goes on forwarding (RFC 4724); FRR is configured to
+      // with -R, BIRD tells its neighbours that it kept forwarding (RFC 4724); for FRR the configuration says so
       const options = isAgain && kind === 'bird' ? ['-R'] : []
       startProcess({
         lab: spec.name,

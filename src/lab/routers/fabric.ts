@@ -1,4 +1,4 @@
-// Routers of a lab with racks, and every address, AS number and session that follows from its spec. Pure.
+// The routers of a lab with racks: every address, AS number and session derived from its spec. Pure.
 //
 //   node-1 node-3          node-2 node-4
 //      └──┬──┘ nodes          └──┬──┘ nodes     a subnet per rack, 172.30.N.0/24: the switches' namespace joins them
@@ -6,8 +6,8 @@
 //         └ spine ┐        ┌─ spine ┘           a link each, 172.30.0.2i/31
 //                  spine  AS 65000              in the router's namespace, with the API on its loopback device
 //
-// One session carries both families, over IPv4 when the lab has it. Every router speaks with its neighbours alone (eBGP), and
-// nobody has a route to elsewhere but from these.
+// One session carries both families, over IPv4 when the lab has it. Every router has sessions with its direct neighbours only (eBGP),
+// and all its routes to other networks come from these sessions.
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import {
   apiAddrs,
@@ -23,10 +23,10 @@ import {
 
 /** Private AS numbers of RFC 6996. */
 const spineAsn = 65_000
-/** Of the nodes, unless each rack has an AS of its own. */
+/** The AS number of the nodes, unless each rack has its own. */
 export const clusterAsn = 64_512
 
-/** Devices of a top-of-rack router. */
+/** The devices of a top-of-rack router: this one leads to its nodes, `spineDevice` to the spine. */
 export const nodesDevice = 'nodes'
 export const spineDevice = 'spine'
 
@@ -46,16 +46,16 @@ export type Router = {
   readonly name: string
   readonly netns: string
   readonly asn: number
-  /** Also in a lab of IPv6: four bytes in the form of an IPv4 address (RFC 6286). */
+  /** The router id, also in an IPv6 lab: four bytes in the form of an IPv4 address (RFC 6286). */
   readonly id: Addr
   readonly families: readonly Family[]
   readonly loopbacks: readonly Addr[]
   readonly links: readonly RouterLink[]
   readonly routers: readonly RouterNeighbour[]
-  /** Absent: no nodes, which is the spine. */
+  /** Absent on the spine, which has no nodes. */
   readonly rack?: {
     readonly number: number
-    /** These two are of the family that sessions run over. */
+    /** `subnet` and `routerAddr` are of the family that sessions run over. */
     readonly subnet: Prefix
     readonly routerAddr: Addr
     readonly nodesAsn: number
@@ -87,7 +87,7 @@ function linkLength(family: Family): number {
   return family === 4 ? 31 : 127
 }
 
-/** The spine, then the top-of-rack routers; none without racks. */
+/** The spine, then the top-of-rack routers; empty without racks. */
 export function routersOf(spec: LabSpec): Router[] {
   const { racks } = spec
   if (racks === undefined) return []
@@ -171,7 +171,7 @@ function torOf(spec: LabSpec, racks: LabRacks, rack: number, tor: number): Route
   }
 }
 
-/** What a router knows from others once all of them are up, apart from pods: the racks' subnets and the API's address. */
+/** The prefixes that a router learns once all routers are up, apart from pods: the racks' subnets and the API's address. */
 export function underlayPrefixes(spec: LabSpec): Prefix[] {
   const racks = Array.from({ length: spec.racks?.count ?? 0 }, (_, index) => index + 1)
   return [

@@ -11,7 +11,7 @@ log stdout informational
 `
 }
 
-/** zebra and bfdd need no more than a name. */
+/** zebra's and bfdd's configuration needs no more than a name. */
 export function zebraConfig(router: Router): string {
   return head(router)
 }
@@ -25,14 +25,14 @@ function neighbourLines({ name, addr, asn }: RouterNeighbour, bfd: boolean): str
   ]
 }
 
-/** The name of what is done to IPv6 routes for the neighbour on a device. */
+/** The name of the route map for IPv6 routes to the neighbour on a device. */
 function mapOf(device: string): string {
   return `to-${device}`
 }
 
 /**
- * bgpd looks for its own IPv6 address when a session over IPv4 comes up. One that comes up before zebra has told of addresses has
- * ::ffff: and the IPv4 address for a next hop, by which nobody can go. So routers say which.
+ * Sets the IPv6 next hop in the routers' routes explicitly. bgpd looks for its own IPv6 address when a session over IPv4 comes up, and
+ * before zebra has reported addresses it uses ::ffff: and the IPv4 address, an unusable next hop.
  */
 function nextHopLines(router: Router): string[] {
   return router.routers.flatMap(({ device }) => {
@@ -44,7 +44,10 @@ function nextHopLines(router: Router): string[] {
   })
 }
 
-/** Nodes share an AS and would take each other's routes for loops of their own: theirs becomes the router's in what they are told. */
+/**
+ * The lines of a family. Nodes share an AS and would reject each other's routes as loops, so the router replaces it by its own in the paths
+ * that they are told.
+ */
 function familyLines(router: Router, family: Family): string[] {
   return [
     ` address-family ipv${family} unicast`,
@@ -60,9 +63,9 @@ function familyLines(router: Router, family: Family): string[] {
 }
 
 /**
- * Nodes that come later are taken by their subnet, since bgpd does not read its configuration again. Those that are there have lines of
- * their own: a bgpd that restarts takes up their sessions at once, and its predecessor's routes are swept when the first neighbours
- * have told all of theirs.
+ * The lines for a rack's nodes. Nodes that join later are accepted by their subnet, since bgpd does not read its configuration again.
+ * Existing nodes have lines of their own: a restarted bgpd takes up their sessions at once, and its predecessor's routes are swept when the
+ * first neighbours have sent all of theirs.
  */
 function rackLines(router: Router): string[] {
   if (router.rack === undefined) return []
@@ -77,10 +80,10 @@ function rackLines(router: Router): string[] {
   ]
 }
 
-/** Whole and deterministic: equal routers have equal texts. */
+/** The complete configuration; equal routers have equal texts. */
 export function bgpdConfig(router: Router): string {
   const lines = [
-    // first of all: a neighbour whose map is not there yet is told nothing until bgpd looks for it again, seconds later
+    // must come first: bgpd tells nothing to a neighbour whose route map is missing until it looks again, seconds later
     ...nextHopLines(router),
     `router bgp ${router.asn}`,
     ` bgp router-id ${router.id}`,

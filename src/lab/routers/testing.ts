@@ -1,4 +1,4 @@
-// A lab with racks for tests of what follows from its spec.
+// A lab with racks, for tests of values derived from its spec.
 import { Prefix } from '#/lib/addr.ts'
 import { defaultClusterCIDRs, familiesOf, type LabRacks, type LabSpec } from '../spec.ts'
 

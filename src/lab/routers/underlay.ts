@@ -1,8 +1,8 @@
-// Namespaces, cables and addresses of a lab with racks. Routes are the routing daemons' work; there is none here.
+// Namespaces, cables and addresses of a lab with racks. The routing daemons set up routes, this code sets up none.
 //
 //   switches: [subnet-1]──[rack-1]═══[nodes] rack-1 [spine]═══[rack-1] router (the spine)
 //
-// Every function brings about a state and may find any part of it there already.
+// Every function makes sure of a state, any part of which may exist already.
 import { addressAdd } from '#/kernel/addresses.ts'
 import { bridgeAdd, findLink, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
@@ -22,7 +22,7 @@ export function ensureRacks(spec: LabSpec): void {
   address(spine, spineNetns, spec.underlayMtuBytes)
 }
 
-/** Bridges that do nothing but switch. */
+/** Makes the bridges that only switch. */
 function ensureSwitches(spec: LabSpec): Netns {
   const netns = ensureNetns(switchesNetns(spec.name))
   netns.run(() => writeSysctl('net/ipv6/conf/default/disable_ipv6', '1'))
@@ -39,7 +39,7 @@ function ensureRouterNetns(router: Router): Netns {
   const netns = ensureNetns(router.netns)
   forwardIn(netns)
   netns.run(() => {
-    // ports too, else all flows between two nodes take the same of several paths
+    // hash ports too, else all flows between two nodes take the same one of several paths
     writeSysctl('net/ipv4/fib_multipath_hash_policy', '1')
     writeSysctl('net/ipv6/fib_multipath_hash_policy', '1')
   })

@@ -1,13 +1,13 @@
-// BFD control packets (RFC 5880 section 4.1). What does not pass the checks of section 6.8.6 that need no session is no packet.
+// BFD control packets (RFC 5880 section 4.1). Packets that fail a check of section 6.8.6 that needs no session are rejected.
 import { viewOf } from '#/lib/bytes.ts'
 
-/** In the order of their codes. */
+/** The states in the order of their codes. */
 const states = ['AdminDown', 'Down', 'Init', 'Up'] as const
 export type BfdState = (typeof states)[number]
 
 export type BfdPacket = {
   readonly state: BfdState
-  /** Of the sender's last change of state: RFC 5880 section 4.1, `diagnosticText`. */
+  /** Why the sender's state last changed (RFC 5880 section 4.1); see `diagnosticText`. */
   readonly diagnostic: number
   readonly isPoll: boolean
   readonly isFinal: boolean
@@ -15,7 +15,7 @@ export type BfdPacket = {
   readonly isDemand: boolean
   readonly detectMultiplier: number
   readonly myDiscriminator: number
-  /** 0: the sender has heard nothing yet. */
+  /** 0: the sender has received no packet yet. */
   readonly yourDiscriminator: number
   readonly desiredMinTxUs: number
   /** 0: the sender wants no periodic packets. */
@@ -54,12 +54,12 @@ const diagnosticTexts: readonly string[] = [
   'reverse concatenated path down',
 ]
 
-/** In the words of RFC 5880 section 4.1. */
+/** A diagnostic in the words of RFC 5880 section 4.1. */
 export function diagnosticText(diagnostic: number): string {
   return diagnosticTexts[diagnostic] ?? `diagnostic ${diagnostic}`
 }
 
-/** Without authentication. */
+/** Encodes a packet without authentication. */
 export function encodeBfdPacket(packet: BfdPacket): Uint8Array {
   const bytes = new Uint8Array(packetBytes)
   const view = viewOf(bytes)
@@ -82,7 +82,10 @@ export function encodeBfdPacket(packet: BfdPacket): Uint8Array {
   return bytes
 }
 
-/** The packet in a UDP payload, or why it must be discarded (RFC 5880 section 6.8.6). Authenticated ones are: no session uses it. */
+/**
+ * Decodes the packet in a UDP payload, or says why it must be discarded (RFC 5880 section 6.8.6). Authenticated packets are discarded,
+ * because no session uses authentication.
+ */
 export function decodeBfdPacket(bytes: Uint8Array): BfdPacket | string {
   if (bytes.length < packetBytes) return `${bytes.length} octets are too few`
   const view = viewOf(bytes)

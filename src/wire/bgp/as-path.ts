@@ -1,10 +1,10 @@
 // AS_PATH and AS4_PATH: segments of AS numbers (RFC 4271 sections 4.3 and 9.1.2.2, RFC 5065, RFC 6793).
 import { type AsSegment } from './values.ts'
 
-/** Stands in two octets for a number that needs four (RFC 6793 section 9). */
+/** The number in two octets for an AS number that needs four (RFC 6793 section 9). */
 export const AS_TRANS = 23456
 
-/** Octets that an AS number takes. */
+/** The octets of an AS number. */
 export type AsnWidth = 2 | 4
 
 const kinds = [undefined, 'set', 'sequence', 'confedSequence', 'confedSet'] as const
@@ -20,7 +20,7 @@ export function isConfed({ kind }: AsSegment): boolean {
   return kind === 'confedSequence' || kind === 'confedSet'
 }
 
-/** The segments, or in words what is malformed (RFC 7606 section 7.2, RFC 7607). */
+/** Reads the segments, or says in words what is malformed (RFC 7606 section 7.2, RFC 7607). */
 export function readAsPath(value: Buffer, width: AsnWidth): AsSegment[] | string {
   const segments: AsSegment[] = []
   for (let at = 0; at < value.length;) {
@@ -40,11 +40,11 @@ export function readAsPath(value: Buffer, width: AsnWidth): AsSegment[] | string
     segments.push({ kind, asns: asns.slice() })
     at = end
   }
-  // kept as long as the route is: copies have no room to spare
+  // A copy has no spare capacity; it is kept as long as the route.
   return segments.slice()
 }
 
-/** Segments of more AS numbers than their count can tell become several. */
+/** Writes the segments; one with more AS numbers than its count field can hold is split. */
 export function writeAsPath(path: readonly AsSegment[], width: AsnWidth): Buffer {
   const parts: Buffer[] = []
   for (const { kind, asns } of path) {
@@ -67,7 +67,7 @@ export function twoOctets(asn: number): number {
   return asn > 0xffff ? AS_TRANS : asn
 }
 
-/** What an old speaker must be told besides: undefined when two octets do for all of it (RFC 6793 section 4.2.2). */
+/** The AS4_PATH that an old speaker must get as well; undefined when two octets suffice for the whole path (RFC 6793 section 4.2.2). */
 export function as4PathOf(path: readonly AsSegment[]): readonly AsSegment[] | undefined {
   return path.some(({ asns }) => asns.some((asn) => asn > 0xffff))
     ? path.filter((segment) => !isConfed(segment))
@@ -75,15 +75,15 @@ export function as4PathOf(path: readonly AsSegment[]): readonly AsSegment[] | un
 }
 
 /**
- * The real path from what an old speaker sent (RFC 6793 section 4.2.3): the end of it is what new speakers wrote into AS4_PATH,
- * before that stand the ASes that old speakers added to AS_PATH alone.
+ * The real path from what an old speaker sent (RFC 6793 section 4.2.3): it ends with AS4_PATH, which new speakers wrote, and begins with
+ * the ASes that old speakers added to AS_PATH alone.
  */
 export function mergeAs4Path(path: readonly AsSegment[], as4Path: readonly AsSegment[]): readonly AsSegment[] {
   let missing = asPathLength(path) - asPathLength(as4Path)
   if (missing < 0) return path
   const leading: AsSegment[] = []
   for (const segment of path) {
-    // Confederation segments are never in AS4_PATH: those before or next to what is prepended belong to it.
+    // Confederation segments are never in AS4_PATH: those before or next to the prepended ASes belong to the leading part.
     if (isConfed(segment)) leading.push(segment)
     else if (missing === 0) break
     else if (segment.kind === 'set' || segment.asns.length <= missing) {
@@ -97,7 +97,7 @@ export function mergeAs4Path(path: readonly AsSegment[], as4Path: readonly AsSeg
   return join(leading, as4Path)
 }
 
-/** Without a seam where a sequence was cut in two. */
+/** Joins the two parts; a sequence that was cut in two becomes one again. */
 function join(leading: readonly AsSegment[], rest: readonly AsSegment[]): readonly AsSegment[] {
   const [last, first] = [leading.at(-1), rest[0]]
   const isSeam = last?.kind === 'sequence' && first?.kind === 'sequence'
@@ -109,7 +109,7 @@ function countOf(segment: AsSegment): number {
   return isConfed(segment) ? 0 : segment.kind === 'set' ? 1 : segment.asns.length
 }
 
-/** RFC 4271 section 9.1.2.2: a set counts as one, confederation segments not at all (RFC 5065 section 5.3). */
+/** The length of a path (RFC 4271 section 9.1.2.2): a set counts as one, confederation segments not at all (RFC 5065 section 5.3). */
 export function asPathLength(path: readonly AsSegment[]): number {
   return path.reduce((sum, segment) => sum + countOf(segment), 0)
 }
@@ -121,7 +121,7 @@ const brackets: Readonly<Record<AsSegment['kind'], readonly [open: string, betwe
   confedSet: ['[', ',', ']'],
 }
 
-/** "65001 65002 {65003,65004}", as routers write it. */
+/** A path as routers write it: "65001 65002 {65003,65004}". */
 export function asPathText(path: readonly AsSegment[]): string {
   return path
     .map(({ kind, asns }) => {

@@ -1,8 +1,9 @@
-// A neighbour sends the same attributes with prefix after prefix: they are read once, and routes share the objects.
+// A cache of decoded attributes. A neighbour sends the same attributes with many prefixes: they are decoded once, and routes share the
+// objects.
 import { type AttributeBlock, decodeAttributes } from './attributes.ts'
 import { type WireSettings } from './values.ts'
 
-/** Bounds what a neighbour can make us keep: two generations of so many blocks, each of at most so many octets. */
+/** Limits what a neighbour can make the cache hold: two generations of so many blocks, each of at most so many octets. */
 const generationBlocks = 512
 const longestBytes = 512
 
@@ -11,7 +12,10 @@ export class AttributeCache {
   #old = new Map<string, AttributeBlock>()
   #settings: WireSettings | undefined
 
-  /** As decodeAttributes, of octets as characters. What it was read with is known by identity: give the same settings again. */
+  /**
+   * Like decodeAttributes, for octets given as characters. Cached blocks are valid only for the same settings object: pass the same one
+   * each time.
+   */
   decode(octets: string, settings: WireSettings): AttributeBlock {
     if (octets.length > longestBytes) return decodeAttributes(Buffer.from(octets, 'latin1'), settings)
     if (settings !== this.#settings) {

@@ -1,10 +1,10 @@
-// Path attributes to bytes, in ascending order of their types (RFC 4271 section 5).
+// Encodes path attributes, in ascending order of their types (RFC 4271 section 5).
 import { type Addr } from '#/lib/addr.ts'
 import { as4PathOf, isConfed, twoOctets, writeAsPath } from './as-path.ts'
 import { AttributeFlag, AttributeType, optionalNonTransitive, optionalTransitive, wellKnown } from './attributes.ts'
 import { type AsSegment, type PathAttributes, type WireSettings } from './values.ts'
 
-/** One attribute; its length takes two octets only where it must. */
+/** Encodes one attribute; its length takes two octets only when it must. */
 export function encodeAttribute(flags: number, type: number, value: Uint8Array): Buffer {
   const isLong = value.length > 255
   const header = isLong
@@ -14,8 +14,8 @@ export function encodeAttribute(flags: number, type: number, value: Uint8Array):
 }
 
 /**
- * All of them but those of RFC 4760. `nextHop`: of IPv4 routes whose prefixes stand in the body. One that is longer than a
- * length can tell is so much longer than a message that its caller finds out.
+ * Encodes all attributes but those of RFC 4760. `nextHop` is for IPv4 routes whose prefixes are in the body. An attribute too long for its
+ * length field is not detected here: it is so much longer than a message that the caller rejects it.
  */
 export function encodeAttributes(
   attributes: PathAttributes,
@@ -27,7 +27,7 @@ export function encodeAttributes(
     found.push([type, encodeAttribute(flags, type, value)])
   }
   put(wellKnown, AttributeType.origin, Uint8Array.of(attributes.origin))
-  // RFC 5065 section 4.1: of confederations nobody outside is told
+  // RFC 5065 section 4.1: confederation segments are not sent outside.
   const asPath = settings.isInternal ? attributes.asPath : attributes.asPath.filter((segment) => !isConfed(segment))
   put(wellKnown, AttributeType.asPath, writeAsPath(asPath, settings.fourOctetAsn ? 4 : 2))
   if (nextHop !== undefined) put(wellKnown, AttributeType.nextHop, nextHop.toBytes())

@@ -1,5 +1,5 @@
-// Path attributes, but for those that carry prefixes: bytes to values, and per attribute what a fault costs. RFC 7606 sections 3, 4
-// and 7 say that; the strongest that is called for wins, and what ends the session is thrown at once.
+// Decodes path attributes, except those that carry prefixes, and says what each fault costs (RFC 7606 sections 3, 4 and 7). The strongest
+// consequence wins; a fault that ends the session is thrown at once.
 import { Addr } from '#/lib/addr.ts'
 import { AS_TRANS, isConfed, isSet, mergeAs4Path, readAsPath } from './as-path.ts'
 import { BgpError, ErrorCode, notificationOf, UpdateSubcode } from './notification.ts'
@@ -32,20 +32,20 @@ export const optionalNonTransitive = AttributeFlag.optional
 
 const kindMask = optionalTransitive
 
-/** What is wrong with an attribute, short of ending the session. */
+/** A fault of an attribute that does not by itself end the session. */
 export type Fault = {
   readonly approach: 'attribute discard' | 'treat as withdraw'
   readonly what: string
-  /** What ends the session after all when the prefixes to be withdrawn are not known (RFC 7606 section 5.2). */
+  /** The subcode for ending the session after all, when the prefixes to withdraw are not known (RFC 7606 section 5.2). */
   readonly subcode: number
   readonly data: Uint8Array
 }
 
-/** What an UPDATE says of all its prefixes. `attributes` is absent when ORIGIN or AS_PATH is. */
+/** The attributes of an UPDATE, which apply to all its prefixes. `attributes` is absent when ORIGIN or AS_PATH is. */
 export type AttributeBlock = {
   readonly attributes?: PathAttributes
   readonly nextHop?: Addr
-  /** Type of the mandatory attribute that is not there, NEXT_HOP aside (RFC 4760 section 3 needs it only for some). */
+  /** The type of a mandatory attribute that is missing, except NEXT_HOP (RFC 4760 section 3 requires it only for some prefixes). */
   readonly missing?: number
   readonly faults: readonly Fault[]
 }
@@ -63,9 +63,9 @@ type Draft = {
 type Rule = {
   readonly name: string
   readonly flags: number
-  /** RFC 7606 sections 7.5, 7.9, 7.10: from an external neighbour it is not looked at. */
+  /** RFC 7606 sections 7.5, 7.9, 7.10: the attribute is ignored when an external neighbour sends it. */
   readonly isInternalOnly?: true
-  /** RFC 6793 section 4.1: between speakers of four octets it is not looked at. */
+  /** RFC 6793 section 4.1: the attribute is ignored between speakers of four octets. */
   readonly isTwoOctetOnly?: true
   read(value: Buffer, into: Draft, settings: WireSettings): Problem | undefined
 }
@@ -82,7 +82,7 @@ function badLength(value: Buffer): Problem {
   return withdraw(`length ${value.length}`, UpdateSubcode.attributeLength)
 }
 
-/** Values of `size` octets each, at least one: undefined when the length is another. */
+/** Reads values of `size` octets each, at least one; undefined when the length does not fit. */
 function listOf<Value>(value: Buffer, size: number, read: (at: number) => Value): Value[] | undefined {
   if (value.length === 0 || value.length % size !== 0) return undefined
   return Array.from({ length: value.length / size }, (_, index) => read(index * size))
@@ -96,7 +96,7 @@ function readAggregator(value: Buffer, isWide: boolean): { asn: number; addr: Ad
   return { asn, addr: Addr.fromBytes(value.subarray(isWide ? 4 : 2)) }
 }
 
-/** RFC 9774 section 3: no set is taken, neither in AS_PATH nor in AS4_PATH. */
+/** RFC 9774 section 3: sets are refused, both in AS_PATH and in AS4_PATH. */
 function setProblem(path: readonly AsSegment[]): Problem | undefined {
   const set = path.find(isSet)
   if (set === undefined) return undefined
@@ -120,7 +120,7 @@ const rules: Readonly<Record<number, Rule | undefined>> = {
     read(value, into, settings) {
       const path = readAsPath(value, settings.fourOctetAsn ? 4 : 2)
       if (typeof path === 'string') return withdraw(path, UpdateSubcode.malformedAsPath)
-      // RFC 5065 section 5: an error from whoever is in no confederation with us
+      // RFC 5065 section 5: confederation segments are an error from a neighbour outside our confederation
       if (!settings.isInternal && path.some(isConfed)) {
         return withdraw('a confederation segment from an external neighbour', UpdateSubcode.malformedAsPath)
       }
@@ -221,7 +221,7 @@ const rules: Readonly<Record<number, Rule | undefined>> = {
     flags: optionalTransitive,
     isTwoOctetOnly: true,
     read(value, into) {
-      // RFC 6793 section 6: whatever is malformed costs the attribute, and so does AS 0 (RFC 7607 section 2)
+      // RFC 6793 section 6: a malformed AS4_PATH is discarded, and so is one with AS 0 (RFC 7607 section 2)
       const path = value.length < 6 ? `length ${value.length}` : readAsPath(value, 4)
       if (typeof path === 'string') return discard(path, UpdateSubcode.malformedAsPath)
       into.as4Path = path.filter((segment) => !isConfed(segment))
@@ -249,14 +249,14 @@ const rules: Readonly<Record<number, Rule | undefined>> = {
         (at) => [value.readUInt32BE(at), value.readUInt32BE(at + 4), value.readUInt32BE(at + 8)] as const,
       )
       if (communities === undefined) return badLength(value)
-      // RFC 8092 section 5: redundant values are removed without a word
+      // RFC 8092 section 5: redundant values are removed silently
       into.largeCommunities = [...new Map(communities.map((community) => [community.join(':'), community])).values()]
       return undefined
     },
   },
 }
 
-/** Where an attribute's parts are. */
+/** The offsets of an attribute's parts. */
 export type AttributeSpan = {
   readonly flags: number
   readonly type: number
@@ -264,7 +264,7 @@ export type AttributeSpan = {
   readonly end: number
 }
 
-/** The attribute that starts at `at`; undefined when its header or its value goes over `limit` (RFC 7606 section 4). */
+/** Finds the attribute that starts at `at`; undefined when its header or value exceeds `limit` (RFC 7606 section 4). */
 export function attributeAt(bytes: Buffer, at: number, limit: number): AttributeSpan | undefined {
   const flags = bytes[at]!
   const isExtended = (flags & AttributeFlag.extendedLength) !== 0
@@ -274,7 +274,9 @@ export function attributeAt(bytes: Buffer, at: number, limit: number): Attribute
   return end > limit ? undefined : { flags, type: bytes[at + 1]!, valueAt, end }
 }
 
-/** Reads a list of attributes without those of RFC 4760. Throws BgpError for an unknown well-known one. Keeps nothing of `block`. */
+/**
+ * Reads a list of attributes without those of RFC 4760. Throws BgpError for an unknown well-known attribute. Keeps no reference to `block`.
+ */
 export function decodeAttributes(block: Buffer, settings: WireSettings): AttributeBlock {
   const draft: Draft = {}
   const faults: Fault[] = []
@@ -330,7 +332,7 @@ function readAttribute(
   if (rule.isTwoOctetOnly && settings.fourOctetAsn) {
     return discard('from a speaker of four-octet AS numbers', UpdateSubcode.optionalAttribute)
   }
-  // RFC 7606 section 3 (c); the Partial bit is not judged
+  // RFC 7606 section 3 (c); the Partial bit is not checked
   if ((flags & kindMask) !== rule.flags) {
     return withdraw(`flags 0x${flags.toString(16)}`, UpdateSubcode.attributeFlags)
   }
@@ -352,7 +354,7 @@ function finish(
   }
   if (origin === undefined || asPath === undefined) return common
   const { aggregator } = others
-  // RFC 6793 section 4.2.3: an aggregator that is not AS_TRANS was written after AS4_PATH and AS4_AGGREGATOR, which it makes void
+  // RFC 6793 section 4.2.3: an AGGREGATOR other than AS_TRANS is newer than AS4_PATH and AS4_AGGREGATOR, so both are ignored
   const areVoid = aggregator !== undefined && as4Aggregator !== undefined && aggregator.asn !== AS_TRANS
   const attributes: PathAttributes = {
     origin,

@@ -1,4 +1,4 @@
-// Capabilities (RFC 5492): what a speaker offers in its OPEN. Each is a code, a length and a value.
+// Capabilities (RFC 5492): what a speaker offers in its OPEN. Each has a code, a length and a value.
 import { type Family } from '#/lib/addr.ts'
 import { afiOf, familyAt, writeFamily } from './family.ts'
 import {
@@ -23,7 +23,7 @@ const restarting = 0x80
 const onNotification = 0x40
 const forwarding = 0x80
 
-/** What one OPEN said, capability by capability. */
+/** Collects the capabilities of one OPEN. */
 export class CapabilityReader {
   #families: Family[] | undefined
   #routeRefresh = false
@@ -35,8 +35,8 @@ export class CapabilityReader {
   readonly #unknown: number[] = []
 
   /**
-   * Reads the capabilities of one optional parameter. Returns in words what is malformed: the list itself, or one of those without
-   * which the session's bytes cannot be understood. Others that are malformed count as unknown.
+   * Reads the capabilities of one optional parameter. Returns in words what is malformed: the list itself, or a capability without which
+   * the session's bytes cannot be understood. Other malformed capabilities count as unknown.
    */
   read(list: Buffer): string | undefined {
     for (let at = 0; at < list.length;) {
@@ -83,7 +83,7 @@ export class CapabilityReader {
       }
       case CapabilityCode.gracefulRestart: {
         if (value.length < 2 || value.length % 4 !== 2) break
-        // RFC 4724 section 3: of several the last one counts
+        // RFC 4724 section 3: the last one counts if there are several
         this.#gracefulRestart = readGracefulRestart(value)
         return undefined
       }
@@ -100,7 +100,7 @@ export class CapabilityReader {
 
   get capabilities(): Capabilities {
     return {
-      // RFC 4760 section 8: a speaker that says nothing of families speaks of IPv4 unicast
+      // RFC 4760 section 8: a speaker without this capability speaks IPv4 unicast
       families: this.#families ?? [4],
       routeRefresh: this.#routeRefresh,
       enhancedRouteRefresh: this.#enhancedRouteRefresh,
@@ -145,7 +145,7 @@ function readLongLived(value: Buffer): LongLivedFamily[] {
   return [...families.values()]
 }
 
-/** All of them, for one optional parameter (RFC 5492 section 4). Those in `unknown` are not written. */
+/** Encodes all capabilities for one optional parameter (RFC 5492 section 4), except those in `unknown`. */
 export function encodeCapabilities(capabilities: Capabilities): Buffer {
   const { gracefulRestart, longLivedRestart, extendedNextHop, asn } = capabilities
   const parts = capabilities.families.map((family) => {

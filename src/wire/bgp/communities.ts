@@ -1,6 +1,6 @@
 // Communities as text: "65000:1" (RFC 1997), "65000:1:2" (RFC 8092), and names of the IANA registry "BGP Well-known Communities".
 
-/** A standard community's four octets, or the three numbers of a large one. */
+/** The four octets of a standard community, or the three numbers of a large one. */
 export type Community = number | readonly [globalAdministrator: number, first: number, second: number]
 
 export const WellKnownCommunity = {
@@ -23,7 +23,7 @@ export function communityText(community: Community): string {
   return names.get(community) ?? `${community >>> 16}:${community & 0xffff}`
 }
 
-/** undefined: no community. */
+/** Reads a community; undefined when the text is none. */
 export function parseCommunity(text: string): Community | undefined {
   const known = values.get(text.toLowerCase())
   if (known !== undefined) return known

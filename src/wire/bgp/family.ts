@@ -1,4 +1,4 @@
-// Address families of RFC 4760: only unicast (SAFI 1) of IPv4 (AFI 1) and IPv6 (AFI 2) is ours.
+// Address families of RFC 4760: only unicast (SAFI 1) of IPv4 (AFI 1) and IPv6 (AFI 2) is supported.
 import { type Family } from '#/lib/addr.ts'
 
 const safiUnicast = 1
@@ -7,7 +7,7 @@ export function afiOf(family: Family): number {
   return family === 4 ? 1 : 2
 }
 
-/** AFI in two octets and SAFI in one, as most messages have it. */
+/** Reads AFI in two octets and SAFI in one, the form in most messages; undefined for an unsupported family. */
 export function familyAt(bytes: Buffer, at: number, safiAt = at + 2): Family | undefined {
   if (bytes[safiAt] !== safiUnicast) return undefined
   const afi = bytes.readUInt16BE(at)

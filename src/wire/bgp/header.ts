@@ -6,10 +6,13 @@ export const maxMessageBytes = 4096
 
 export const MessageType = { open: 1, update: 2, notification: 3, keepalive: 4, refresh: 5 } as const
 
-/** Least length by type (RFC 4271 section 6.1); of ROUTE-REFRESH its own decoder judges (RFC 7313 section 5). */
+/**
+ * The least length of a message by type (RFC 4271 section 6.1). ROUTE-REFRESH is absent, because its decoder checks its length (RFC 7313
+ * section 5).
+ */
 const leastBytes: readonly (number | undefined)[] = [undefined, 29, 23, 21, headerBytes, headerBytes]
 
-/** Checks the header that starts at `at`, which must be there whole, and returns the length of the message. */
+/** Checks the header that starts at `at`, which must be complete, and returns the length of the message. */
 export function checkHeader(bytes: Uint8Array, at: number): number {
   for (let index = at; index < at + 16; index++) {
     if (bytes[index] !== 0xff) {
@@ -29,12 +32,12 @@ export function checkHeader(bytes: Uint8Array, at: number): number {
   return length
 }
 
-/** RFC 4271 section 6.1: the data is the Length field. */
+/** The error for a bad length; its data is the Length field (RFC 4271 section 6.1). */
 export function badLength(bytes: Uint8Array, at: number, what: string): BgpError {
   return new BgpError(notificationOf(ErrorCode.header, HeaderSubcode.badLength, bytes.slice(at + 16, at + 18)), what)
 }
 
-/** Room for a message whose body has `bodyBytes`, with the header written. */
+/** Allocates a message with a body of `bodyBytes` and writes its header. */
 export function messageOf(type: number, bodyBytes: number): Buffer<ArrayBuffer> {
   const message = Buffer.alloc(headerBytes + bodyBytes)
   writeHeader(message, 0, type, message.length)

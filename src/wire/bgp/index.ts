@@ -1,4 +1,4 @@
-// The door of wire/bgp: BGP-4 messages as values (RFC 4271 and what extends it), and their text for people.
+// The public interface of wire/bgp: BGP-4 messages as values (RFC 4271 and its extensions), and their text for people.
 export { asPathLength, asPathText } from './as-path.ts'
 export { type Community, communityText, parseCommunity, WellKnownCommunity } from './communities.ts'
 export { nlriOf, prefixOf } from './nlri.ts'

@@ -1,5 +1,5 @@
-// MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760): prefixes that stand among the attributes. Whatever is wrong with these ends the
-// session, for then it is not known which prefixes were meant (RFC 7606 sections 3 (g), 3 (j), 5.3, 7.11).
+// MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760): prefixes inside attributes. Any fault in these ends the session, because the prefixes that
+// they carry are not known then (RFC 7606 sections 3 (g), 3 (j), 5.3, 7.11).
 import { attributeAt, AttributeType, optionalNonTransitive, optionalTransitive } from './attributes.ts'
 import { familyAt } from './family.ts'
 import { isNextHopLength, readNextHop } from './next-hop.ts'
@@ -8,7 +8,7 @@ import { BgpError, ErrorCode, notificationOf, UpdateSubcode } from './notificati
 import { type Announcement, type WireSettings, type Withdrawal } from './values.ts'
 
 export type Multiprotocol = {
-  /** `routes` is absent when they are of a family that is not ours. */
+  /** `routes` is absent for an unsupported family. */
   readonly reach?: { readonly hasPrefixes: boolean; readonly routes?: Announcement }
   readonly unreach?: { readonly routes?: Withdrawal }
   /** The octets of all other attributes, one after the other. */
@@ -34,7 +34,7 @@ export function readMultiprotocol(body: Buffer, start: number, end: number, sett
     const isOurs = type === AttributeType.mpReach || type === AttributeType.mpUnreach
     if (span === undefined) {
       if (isOurs) throw malformed(body.subarray(at, end), 'cut off')
-      // Another one that is cut off is for those who read the rest.
+      // Another attribute that is cut off is reported by the reader of `rest`.
       break
     }
     if (isOurs) {
@@ -61,7 +61,7 @@ export function readMultiprotocol(body: Buffer, start: number, end: number, sett
 }
 
 function readReach(value: Buffer, whole: Buffer, settings: WireSettings): NonNullable<Multiprotocol['reach']> {
-  // AFI, SAFI, length of the next hop, the next hop, an octet that means nothing any more
+  // AFI, SAFI, length of the next hop, the next hop, a reserved octet
   if (value.length < 5) throw malformed(whole, `length ${value.length}`)
   const nlriAt = 5 + value[3]!
   if (nlriAt > value.length) throw malformed(whole, 'next hop beyond the end')

@@ -1,7 +1,7 @@
-// NOTIFICATION: why a session ends (RFC 4271 sections 4.5 and 6), with the codes of later documents, and as text for people.
+// NOTIFICATION: why a session ends (RFC 4271 sections 4.5 and 6), with the codes of later RFCs, and as text for people.
 import { type Notification } from './values.ts'
 
-/** RFC 4271 section 4.5; 7: RFC 7313; 8: RFC 9687. */
+/** Error codes of RFC 4271 section 4.5; 7 is from RFC 7313, 8 from RFC 9687. */
 export const ErrorCode = {
   header: 1,
   open: 2,
@@ -15,7 +15,7 @@ export const ErrorCode = {
 
 export const HeaderSubcode = { notSynchronized: 1, badLength: 2, badType: 3 } as const
 
-/** 0: an optional parameter that is known and malformed (RFC 4271 section 6.2). */
+/** 0: a known optional parameter that is malformed (RFC 4271 section 6.2). */
 export const OpenSubcode = {
   unspecific: 0,
   unsupportedVersion: 1,
@@ -39,10 +39,10 @@ export const UpdateSubcode = {
   malformedAsPath: 11,
 } as const
 
-/** RFC 6608. */
+/** Subcodes of RFC 6608. */
 export const FsmSubcode = { unexpectedInOpenSent: 1, unexpectedInOpenConfirm: 2, unexpectedInEstablished: 3 } as const
 
-/** RFC 4486; 9: RFC 8538; 10: RFC 9384. */
+/** Subcodes of RFC 4486; 9 is from RFC 8538, 10 from RFC 9384. */
 export const CeaseSubcode = {
   maxPrefixes: 1,
   shutdown: 2,
@@ -56,15 +56,15 @@ export const CeaseSubcode = {
   bfdDown: 10,
 } as const
 
-/** RFC 7313 section 5. */
+/** Subcodes of RFC 7313 section 5. */
 export const RefreshSubcode = { badLength: 1 } as const
 
-/** The neighbour broke the protocol: the session is to be ended with `notification`. */
+/** The neighbour broke the protocol: the session must end with `notification`. */
 export class BgpError extends Error {
   override name = 'BgpError'
   readonly notification: Notification
 
-  /** `what`: what was wrong, for the log; the NOTIFICATION's name stands before it. */
+  /** `what` describes the fault for the log; the message begins with the NOTIFICATION's name. */
   constructor(notification: Notification, what: string) {
     super(`${notificationText(notification)}: ${what}`)
     this.notification = notification
@@ -145,13 +145,13 @@ function isHardReset({ code, subcode }: Notification): boolean {
   return code === ErrorCode.cease && subcode === CeaseSubcode.hardReset
 }
 
-/** "Cease/Administrative Shutdown" with what its data says, where that is known to be text or another NOTIFICATION. */
+/** The text of a notification: "Cease/Administrative Shutdown", then its data if that is known to be text or another NOTIFICATION. */
 export function notificationText(notification: Notification): string {
   const text = nameOf(notification)
   const { data } = notification
   if (isHardReset(notification) && data.length >= 2) {
     const inner = notificationOf(data[0]!, data[1], data.subarray(2))
-    // No neighbour has a reason for one in another; not descending further bounds the work.
+    // A Hard Reset inside another is not expanded, which bounds the work; no neighbour has a reason to send one.
     return `${text} (${isHardReset(inner) ? nameOf(inner) : notificationText(inner)})`
   }
   const communication = shutdownText(notification)
@@ -167,7 +167,10 @@ function nameOf({ code, subcode }: Notification): string {
   return subcode === 0 ? known.name : `${known.name}/${subcode}`
 }
 
-/** RFC 9003 section 2: an octet with the length, then UTF-8. The neighbour wrote it: what is no plain text is made visible. */
+/**
+ * The text of a shutdown (RFC 9003 section 2): an octet with the length, then UTF-8. The neighbour wrote it, so characters that are not
+ * plain text are made visible.
+ */
 function shutdownText({ code, subcode, data }: Notification): string | undefined {
   if (code !== ErrorCode.cease || (subcode !== CeaseSubcode.shutdown && subcode !== CeaseSubcode.reset))
     return undefined
@@ -177,7 +180,7 @@ function shutdownText({ code, subcode, data }: Notification): string | undefined
   return text.replace(/[\p{C}"\\\u2028\u2029]/gu, '\uFFFD')
 }
 
-/** Administrative Shutdown or Administrative Reset with the reason in words (RFC 9003), cut to the 255 octets that fit. */
+/** Makes an Administrative Shutdown or Administrative Reset with the reason in words (RFC 9003), cut to the 255 octets that fit. */
 export function shutdownNotification(subcode: 2 | 4, text: string): Notification {
   const room = new Uint8Array(255)
   // encodeInto writes whole characters only, so a long text is cut between two
@@ -188,7 +191,7 @@ export function shutdownNotification(subcode: 2 | 4, text: string): Notification
   return notificationOf(ErrorCode.cease, subcode, data)
 }
 
-/** RFC 8538 section 3: ends a session whose routes are not to be kept, for the reason that `inner` gives. */
+/** Makes a Hard Reset (RFC 8538 section 3), which ends a session without keeping its routes, for the reason in `inner`. */
 export function hardReset(inner: Notification): Notification {
   const data = new Uint8Array(2 + inner.data.length)
   data[0] = inner.code

@@ -1,4 +1,4 @@
-// OPEN (RFC 4271 section 4.2): who speaks, and what it offers. Read strictly after section 6.2.
+// OPEN (RFC 4271 section 4.2): the speaker's identity and what it offers. It is read strictly by section 6.2.
 import { Addr } from '#/lib/addr.ts'
 import { twoOctets } from './as-path.ts'
 import { CapabilityReader, encodeCapabilities } from './capabilities.ts'
@@ -9,7 +9,7 @@ import { type Open } from './values.ts'
 const version = 4
 const fixedBytes = 10
 const capabilitiesParameter = 2
-/** RFC 9072 section 2: as the first parameter's type it says that lengths have two octets. */
+/** As the type of the first parameter, this says that lengths have two octets (RFC 9072 section 2). */
 const extendedParameters = 255
 
 export function encodeOpen(open: Open): Uint8Array {
@@ -42,7 +42,7 @@ export function decodeOpen(body: Buffer): Open {
   readParameters(body, reader)
   const { capabilities } = reader
   const asn = capabilities.asn ?? shortAsn
-  // RFC 7607 section 2, in either field
+  // RFC 7607 section 2, for either field
   if (asn === 0 || shortAsn === 0) throw refused(OpenSubcode.badPeerAs, 'AS 0')
   if (routerId.isUnspecified) throw refused(OpenSubcode.badBgpId, 'BGP identifier 0.0.0.0')
   if (holdTimeSeconds === 1 || holdTimeSeconds === 2) {

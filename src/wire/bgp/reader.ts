@@ -1,5 +1,5 @@
-// Messages out of a byte stream (RFC 4271 section 4.1), in any chunks. A message that lies whole in a chunk is read where it lies;
-// only one that crosses chunks is put together, in a buffer of the greatest message's size.
+// Reads messages out of a byte stream in chunks of any size (RFC 4271 section 4.1). A message inside one chunk is read in place; one that
+// crosses chunks is assembled in a buffer of the greatest message's size.
 import { AttributeCache } from './attribute-cache.ts'
 import { checkHeader, headerBytes, maxMessageBytes, MessageType } from './header.ts'
 import { BgpError } from './notification.ts'
@@ -9,7 +9,7 @@ import { decodeUpdate } from './update.ts'
 import { type BgpMessage, type WireSettings } from './values.ts'
 
 export class MessageReader {
-  /** What was pushed and is not read yet, `#offset` of the first of them aside. */
+  /** The chunks that were pushed; reading continues in chunk `#chunk` at `#offset`. */
   #chunks: Buffer[] = []
   #chunk = 0
   #offset = 0
@@ -18,14 +18,14 @@ export class MessageReader {
   #failure: BgpError | undefined
   readonly #cache = new AttributeCache()
 
-  /** `bytes` must stay as they are until `next` has returned undefined; nothing refers to them then. */
+  /** Adds a chunk. `bytes` must not change until `next` has returned undefined; after that nothing refers to them. */
   push(bytes: Uint8Array): void {
     if (bytes.length > 0) this.#chunks.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
   }
 
   /**
-   * The next message, or undefined when more bytes are needed. Throws BgpError, and from then on the same again: the place where the
-   * next message would start is not known. UPDATEs are read fastest when `settings` is the same object each time.
+   * The next message, or undefined when more bytes are needed. Throws BgpError, and then the same error each time, because the start of the
+   * next message is not known. UPDATEs are read fastest when `settings` is the same object each time.
    */
   next(settings: WireSettings): BgpMessage | undefined {
     if (this.#failure !== undefined) throw this.#failure
@@ -55,7 +55,7 @@ export class MessageReader {
     }
   }
 
-  /** The message at the offset; when it goes on in a later chunk, what there is of it is set aside. */
+  /** The message at the offset; when it continues in a later chunk, its bytes so far are set aside. */
   #whole(chunk: Buffer): Buffer | undefined {
     const available = chunk.length - this.#offset
     if (available >= headerBytes) {

@@ -1,4 +1,4 @@
-// The messages without much in them: KEEPALIVE, NOTIFICATION (RFC 4271 sections 4.4, 4.5) and ROUTE-REFRESH (RFC 2918, RFC 7313).
+// The short messages: KEEPALIVE, NOTIFICATION (RFC 4271 sections 4.4, 4.5) and ROUTE-REFRESH (RFC 2918, RFC 7313).
 import { familyAt, writeFamily } from './family.ts'
 import { badLength, headerBytes, maxMessageBytes, messageOf, MessageType } from './header.ts'
 import { BgpError, ErrorCode, notificationOf, RefreshSubcode } from './notification.ts'
@@ -8,7 +8,7 @@ export function encodeKeepalive(): Uint8Array {
   return messageOf(MessageType.keepalive, 0)
 }
 
-/** Data that does not fit into a message is cut. */
+/** Encodes a NOTIFICATION; data that does not fit is cut off. */
 export function encodeNotification({ code, subcode, data }: Notification): Uint8Array {
   const fitting = data.subarray(0, maxMessageBytes - headerBytes - 2)
   const message = messageOf(MessageType.notification, 2 + fitting.length)
@@ -32,7 +32,7 @@ export function encodeRefresh({ family, kind }: RouteRefresh): Uint8Array {
   return message
 }
 
-/** undefined: of a family or a kind that we do not know, which is to be ignored (RFC 7313 section 5). */
+/** Decodes a ROUTE-REFRESH; undefined for an unknown family or kind, which must be ignored (RFC 7313 section 5). */
 export function decodeRefresh(message: Buffer): RouteRefresh | undefined {
   const kind = refreshKinds[message[headerBytes + 2]!]
   if (message.length !== refreshBytes) {

@@ -1,6 +1,6 @@
-// UPDATEs to send (RFC 4271 section 4.3): as many prefixes in each message as fit. IPv4 prefixes with an IPv4 next hop stand in the
-// body, all others in MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760, RFC 8950), which come first among the attributes (RFC 7606
-// section 5.1) so that a neighbour finds them whatever is wrong with others.
+// Encodes UPDATEs (RFC 4271 section 4.3) with as many prefixes in each message as fit. IPv4 prefixes with an IPv4 next hop are in the body,
+// all others in MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760, RFC 8950), which come first among the attributes (RFC 7606 section 5.1) so that
+// a neighbour finds them even if other attributes are faulty.
 import { type Family } from '#/lib/addr.ts'
 import { encodeAttribute, encodeAttributes } from './attributes-encode.ts'
 import { AttributeType, optionalNonTransitive } from './attributes.ts'
@@ -9,12 +9,12 @@ import { headerBytes, maxMessageBytes, MessageType, writeHeader } from './header
 import { writeNextHop } from './next-hop.ts'
 import { type Nlri, type PathAttributes, type PathNextHop, type WireSettings } from './values.ts'
 
-/** Octets of the longest prefix, with its length. */
+/** The octets of the longest prefix, with its length octet. */
 const longest = { 4: 5, 6: 17 } as const
 
-/** Lengths of withdrawn routes and of attributes. */
+/** The octets of the length fields of withdrawn routes and attributes. */
 const fieldBytes = 4
-/** Most of an attribute's header: flags, type, extended length. */
+/** The longest header of an attribute: flags, type, extended length. */
 const attributeHeaderBytes = 4
 
 export type AnnouncedRoute = {
@@ -24,9 +24,9 @@ export type AnnouncedRoute = {
 }
 
 /**
- * Whole messages, one after the other. LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST go to internal neighbours only (RFC 4271 section
- * 5.1.5, RFC 4456 section 8). Throws RangeError when the attributes leave no room for a prefix, or when the neighbour cannot take such
- * a next hop: it is to be withdrawn then.
+ * Encodes whole messages, one after the other. LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST go to internal neighbours only (RFC 4271 section
+ * 5.1.5, RFC 4456 section 8). Throws RangeError when the attributes leave no room for a prefix, or when the neighbour cannot handle the
+ * next hop: the caller must withdraw the routes then.
  */
 export function encodeAnnouncements(
   { family, nextHop, attributes }: AnnouncedRoute,
@@ -65,7 +65,7 @@ export function encodeWithdrawals(family: Family, nlri: readonly Nlri[]): Uint8A
   return messages(chunks, (prefixes) => update('', unreach(family, prefixes), ''))
 }
 
-/** RFC 4724 section 2. */
+/** The End-of-RIB marker of a family (RFC 4724 section 2). */
 export function encodeEndOfRib(family: Family): Uint8Array {
   return update('', family === 4 ? Buffer.alloc(0) : unreach(family, ''), '')
 }
@@ -77,7 +77,7 @@ function unreach(family: Family, prefixes: string): Buffer {
   return encodeAttribute(optionalNonTransitive, AttributeType.mpUnreach, value)
 }
 
-/** Prefixes as they stand in messages, cut into pieces of at most `room` octets. */
+/** Packs prefixes in their wire form into pieces of at most `room` octets. */
 function pack(nlri: readonly Nlri[], family: Family, room: number): string[] {
   if (room < longest[family]) {
     throw new RangeError(

@@ -1,5 +1,5 @@
-// UPDATE (RFC 4271 section 4.3), read after RFC 7606: withdrawn prefixes, attributes, announced prefixes. Those of IPv6, and IPv4
-// ones with an IPv6 next hop, stand in attributes of RFC 4760.
+// Decodes UPDATE (RFC 4271 section 4.3) by RFC 7606: withdrawn prefixes, attributes, announced prefixes. IPv6 prefixes, and IPv4 ones with
+// an IPv6 next hop, are in attributes of RFC 4760.
 import { type AttributeCache } from './attribute-cache.ts'
 import { type AttributeBlock, AttributeType, type Fault } from './attributes.ts'
 import { type Multiprotocol, readMultiprotocol } from './multiprotocol.ts'
@@ -15,7 +15,7 @@ import {
   type Withdrawal,
 } from './values.ts'
 
-/** Announced prefixes whose next hop may not have been sent. */
+/** Announced prefixes whose next hop may be missing. */
 type Reach = Omit<Announcement, 'nextHop'> & { readonly nextHop: PathNextHop | undefined }
 
 function refused(subcode: number, what: string, data?: Uint8Array): BgpError {
@@ -23,8 +23,8 @@ function refused(subcode: number, what: string, data?: Uint8Array): BgpError {
 }
 
 /**
- * `body`: a message without its header. What is both withdrawn and announced is announced: take the withdrawals first. Throws
- * BgpError for what ends the session. Keeps nothing of `body`.
+ * `body` is a message without its header. A prefix both withdrawn and announced is announced: apply the withdrawals first. Throws BgpError
+ * for a fault that ends the session. Keeps no reference to `body`.
  */
 export function decodeUpdate(body: Buffer, settings: WireSettings, cache: AttributeCache): Update {
   const withdrawnEnd = 2 + body.readUInt16BE(0)
@@ -65,7 +65,7 @@ function prefixes(body: Buffer, start: number, end: number, field: string): read
   return nlri
 }
 
-/** RFC 4724 section 2: of an UPDATE with nothing in it, or with nothing but an MP_UNREACH_NLRI without prefixes. */
+/** The family whose End-of-RIB this is (RFC 4724 section 2): an empty UPDATE, or one with only an MP_UNREACH_NLRI without prefixes. */
 function endOfRibOf(unreach: Multiprotocol['unreach'], isOurs: boolean): Update['endOfRib'] {
   if (unreach === undefined) return isOurs ? 4 : undefined
   return unreach.routes?.nlri.length === 0 ? unreach.routes.family : undefined
@@ -88,7 +88,7 @@ function judge(
     if (usable.length === 0 || attributes === undefined) return { withdrawn, announced: [], faults }
     return { withdrawn, announced: usable, attributes, faults }
   }
-  // RFC 7606 section 5.2: attributes of no prefixes; those that were meant may have been lost
+  // RFC 7606 section 5.2: there are attributes but no prefixes, so the prefixes they belong to may have been lost
   if (!hasReachable) throw refused(worst.subcode, `${worst.what}, with no prefixes to withdraw`, worst.data)
   return {
     withdrawn: [...withdrawn, ...announced.map(({ family, nlri }) => ({ family, nlri }))],
@@ -97,7 +97,7 @@ function judge(
   }
 }
 
-/** RFC 7606 section 3 (d): what is not there, and next hops that are nobody's. */
+/** Faults of the UPDATE as a whole (RFC 7606 section 3 (d)): missing attributes, and next hops that no host can have. */
 function absences(block: AttributeBlock, announced: readonly Reach[], settings: WireSettings): Fault[] {
   const approach = 'treat as withdraw'
   const missing = (type: number, name: string): Fault => ({
@@ -115,7 +115,7 @@ function absences(block: AttributeBlock, announced: readonly Reach[], settings: 
       found.push(missing(AttributeType.nextHop, 'NEXT_HOP'))
       continue
     }
-    // RFC 8950 section 4. The length tells where the prefixes start, so they can be withdrawn.
+    // RFC 8950 section 4. The length gives the start of the prefixes, so they can be withdrawn.
     const isUnexpected = family === 4 && nextHop.addr.family === 6 && !settings.extendedNextHop
     const what = isUnexpected ? `IPv6 next hop ${nextHop.addr} that was not agreed on` : nextHopProblem(nextHop)
     if (what !== undefined) {

@@ -2,10 +2,9 @@
 import { type Addr, type Family } from '#/lib/addr.ts'
 
 /**
- * A prefix in the very bytes that an UPDATE has for it (RFC 4271 section 4.3): a length octet and as many octets of the prefix as
- * that needs, bits beyond the length zero, each as a character of code 0 to 255. Speakers hold hundreds of thousands; as short
- * strings they are compared and hashed as they are, and copied into messages without being taken apart. Which family one is of is
- * told by where it stands.
+ * A prefix in the exact bytes of an UPDATE (RFC 4271 section 4.3): a length octet and as many octets of the prefix as it needs, with the
+ * bits beyond the length zero, each octet as a character of code 0 to 255. Speakers hold hundreds of thousands: short strings can be
+ * compared and hashed directly, and copied into messages without decoding. The context says which family an Nlri is of.
  */
 export type Nlri = string & { readonly nlri: unique symbol }
 
@@ -17,10 +16,10 @@ export type AsSegment = {
   readonly asns: readonly number[]
 }
 
-/** An optional transitive attribute that we do not know: it is passed on as it is, with the partial bit (RFC 4271 section 5). */
+/** An unknown optional transitive attribute: it is passed on unchanged, with the partial bit (RFC 4271 section 5). */
 export type UnknownAttribute = { readonly flags: number; readonly type: number; readonly value: Uint8Array }
 
-/** Path attributes but for next hops, which belong to each family's routes. Four-octet AS numbers throughout (RFC 6793). */
+/** All path attributes except next hops, which belong to each family's routes. AS numbers have four octets throughout (RFC 6793). */
 export type PathAttributes = {
   readonly origin: Origin
   readonly asPath: readonly AsSegment[]
@@ -28,19 +27,21 @@ export type PathAttributes = {
   readonly localPreference?: number
   readonly isAtomicAggregate?: boolean
   readonly aggregator?: { readonly asn: number; readonly addr: Addr }
-  /** RFC 1997: four octets each, sorted. */
+  /** Communities (RFC 1997) of four octets each, sorted. */
   readonly communities?: readonly number[]
-  /** RFC 4360, eight octets each. */
+  /** Extended communities (RFC 4360) of eight octets each. */
   readonly extendedCommunities?: readonly bigint[]
-  /** RFC 8092: global administrator and two parts. */
+  /** Large communities (RFC 8092): global administrator and two parts. */
   readonly largeCommunities?: readonly (readonly [number, number, number])[]
-  /** RFC 4456. */
+  /** ORIGINATOR_ID (RFC 4456). */
   readonly originatorId?: Addr
   readonly clusterList?: readonly Addr[]
   readonly unknown?: readonly UnknownAttribute[]
 }
 
-/** Where packets go. An IPv6 next hop may come with a link-local one (RFC 2545 section 3); IPv4 routes may have either (RFC 8950). */
+/**
+ * The destination of packets. An IPv6 next hop may come with a link-local one (RFC 2545 section 3); IPv4 routes may have either (RFC 8950).
+ */
 export type PathNextHop = { readonly addr: Addr; readonly linkLocal?: Addr }
 
 export type Announcement = { readonly family: Family; readonly nextHop: PathNextHop; readonly nlri: readonly Nlri[] }
@@ -49,42 +50,42 @@ export type Withdrawal = { readonly family: Family; readonly nlri: readonly Nlri
 export type Update = {
   readonly withdrawn: readonly Withdrawal[]
   readonly announced: readonly Announcement[]
-  /** There whenever `announced` is not empty. */
+  /** Present whenever `announced` is not empty. */
   readonly attributes?: PathAttributes
-  /** RFC 4724 section 2. */
+  /** The family of an End-of-RIB marker (RFC 4724 section 2). */
   readonly endOfRib?: Family
-  /** What RFC 7606 made of faults: "attribute discard" or "treat as withdraw", in words for the log. */
+  /** Faults handled by RFC 7606: "attribute discard" or "treat as withdraw", in words for the log. */
   readonly faults: readonly string[]
 }
 
-/** RFC 4724: the flags of one family, and whether the sender kept forwarding. */
+/** One family of the graceful restart capability (RFC 4724), and whether the sender kept forwarding for it. */
 export type RestartFamily = { readonly family: Family; readonly keptForwarding: boolean }
 export type GracefulRestartCapability = {
   readonly isRestarting: boolean
-  /** N bit of RFC 8538. */
+  /** The N bit of RFC 8538: graceful restart also applies after a NOTIFICATION. */
   readonly onNotification: boolean
   readonly restartTimeSeconds: number
   readonly families: readonly RestartFamily[]
 }
 export type LongLivedFamily = RestartFamily & { readonly staleTimeSeconds: number }
 
-/** What an OPEN offers. Capabilities that we do not know are ignored (RFC 5492 section 3). */
+/** The capabilities that an OPEN offers. Unknown ones are ignored (RFC 5492 section 3). */
 export type Capabilities = {
   readonly families: readonly Family[]
   readonly routeRefresh: boolean
   readonly enhancedRouteRefresh: boolean
-  /** RFC 6793: the real AS number; absent on an old speaker. */
+  /** The real AS number (RFC 6793); absent on an old speaker. */
   readonly asn?: number
-  /** RFC 8950: families whose routes may have an IPv6 next hop; only 4 makes sense. */
+  /** Families whose routes may have an IPv6 next hop (RFC 8950); only 4 makes sense. */
   readonly extendedNextHop: readonly Family[]
   readonly gracefulRestart?: GracefulRestartCapability
   readonly longLivedRestart?: readonly LongLivedFamily[]
-  /** Codes of the others, for the log. */
+  /** The codes of unknown capabilities, for the log. */
   readonly unknown: readonly number[]
 }
 
 export type Open = {
-  /** The real one: of the capability where there is one, else of the two-octet field. */
+  /** The real AS number: from the capability if present, else from the two-octet field. */
   readonly asn: number
   readonly holdTimeSeconds: number
   readonly routerId: Addr
@@ -93,7 +94,7 @@ export type Open = {
 
 export type Notification = { readonly code: number; readonly subcode: number; readonly data: Uint8Array }
 
-/** RFC 7313 section 3. */
+/** A ROUTE-REFRESH (RFC 7313 section 3). */
 export type RouteRefresh = { readonly family: Family; readonly kind: 'request' | 'begin' | 'end' }
 
 export type BgpMessage =
@@ -101,17 +102,17 @@ export type BgpMessage =
   | { readonly kind: 'update'; readonly update: Update }
   | { readonly kind: 'notification'; readonly notification: Notification }
   | { readonly kind: 'keepalive' }
-  /** `refresh` is absent for a family that we do not know. */
+  /** `refresh` is absent for an unknown family. */
   | { readonly kind: 'refresh'; readonly refresh?: RouteRefresh }
 
-/** What both sides agreed on, as far as bytes depend on it. */
+/** What both sides agreed on, as far as the encoding depends on it. */
 export type WireSettings = {
-  /** Four octets in AS_PATH and AGGREGATOR (RFC 6793); else two, with AS4_PATH. */
+  /** AS_PATH and AGGREGATOR have four octets per AS number (RFC 6793); else two, with AS4_PATH. */
   readonly fourOctetAsn: boolean
-  /** Families negotiated; an UPDATE of another is ignored. */
+  /** The negotiated families; an UPDATE of another family is ignored. */
   readonly families: readonly Family[]
-  /** Whether IPv4 routes may come with an IPv6 next hop (RFC 8950). */
+  /** Whether IPv4 routes may have an IPv6 next hop (RFC 8950). */
   readonly extendedNextHop: boolean
-  /** The neighbour is of our own AS: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST count (RFC 7606 section 7). */
+  /** The neighbour is in our own AS: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST count (RFC 7606 section 7). */
   readonly isInternal: boolean
 }

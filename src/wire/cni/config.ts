@@ -1,5 +1,5 @@
-// The network configuration on a CNI call's standard input (SPEC section 3, "Deriving request configuration") and the
-// capability arguments of CONVENTIONS.md that are understood here. Unknown keys are left alone.
+// The network configuration on a CNI call's standard input (SPEC section 3, "Deriving request configuration") and the capability arguments
+// of CONVENTIONS.md that this plugin supports. Unknown keys are ignored.
 import type { Addr } from '#/lib/addr.ts'
 import { type Attachment, attachmentFault, isCniName } from './env.ts'
 import { CniErrorCode, CniProtocolError } from './error.ts'
@@ -23,7 +23,7 @@ export type PortMapping = {
   readonly hostPort: number
   readonly containerPort: number
   readonly protocol: 'tcp' | 'udp' | 'sctp'
-  /** Absent: every address of the node. */
+  /** Absent: all addresses of the node. */
   readonly hostIP?: Addr
 }
 
@@ -48,14 +48,14 @@ export type RuntimeConfig = {
   }
 }
 
-/** The parts every call has. */
+/** The fields that every call has. */
 export type NetworkConfig = {
   readonly cniVersion: CniVersion
   /** The network's name, not the plugin's. */
   readonly network: string
 }
 
-/** Parses standard input; throws CniProtocolError (6 for no JSON). */
+/** Parses standard input; throws CniProtocolError (code 6 for malformed JSON). */
 export function parseConfigJson(stdin: Uint8Array): JsonObject {
   let json: unknown
   try {
@@ -67,7 +67,7 @@ export function parseConfigJson(stdin: Uint8Array): JsonObject {
   return object(json, 'network configuration')
 }
 
-/** The version comes first: an error about anything else is then written in the version of the request. */
+/** Reads the version. It is read first, so that an error about anything else is written in the version of the request. */
 export function readVersion(config: JsonObject): CniVersion {
   const version = config['cniVersion']
   if (isCniVersion(version)) return version
@@ -143,9 +143,9 @@ function readDns(value: unknown, path: string): NonNullable<RuntimeConfig['dns']
 }
 
 /**
- * The attachments that GC must leave alone. Undefined when the runtime sent no list (or null), which is not the empty
- * list: nothing may be removed then. libcni 1.1 sends the same list under a name from before the final text as well.
- * One malformed entry spoils the list, since an attachment that is misread would be swept.
+ * The attachments that GC must leave alone. Undefined when the runtime sent no list (or null): nothing may be removed then, unlike with an
+ * empty list. libcni 1.1 sends the same list also under a name from before the final text. One malformed entry makes the whole list
+ * invalid, since an attachment that is misread would be removed.
  */
 export function readValidAttachments(config: JsonObject): readonly Attachment[] | undefined {
   const key = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find((name) => (config[name] ?? null) !== null)

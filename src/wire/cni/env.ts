@@ -1,22 +1,22 @@
-// The environment of a CNI call (SPEC section 2, "Parameters"): the attachment it is about, CNI_ARGS, trace context.
+// The environment of a CNI call (SPEC section 2, "Parameters"): its attachment, CNI_ARGS and trace context.
 import { CniErrorCode, CniProtocolError } from './error.ts'
 import { type IpRequest, maybeHostAddr } from './field.ts'
 
 export type CniEnv = ReadonlyMap<string, string>
 
-/** What a runtime calls one interface of one container; the key of everything kept about it. */
+/** A runtime's name for one interface of one container; the key of everything stored about it. */
 export type Attachment = {
   /** CNI_CONTAINERID: for Kubernetes the id of the pod's sandbox. */
   readonly containerId: string
   readonly ifName: string
 }
 
-/** One text per attachment. Neither part can hold a colon, so it is unambiguous, and it is a safe file name. */
+/** The key of an attachment as text. Neither part can contain a colon, so the text is unambiguous, and it is a safe file name. */
 export function attachmentKey({ containerId, ifName }: Attachment): string {
   return `${containerId}:${ifName}`
 }
 
-/** What Kubernetes runtimes say about the pod in CNI_ARGS. */
+/** The arguments about the pod that Kubernetes runtimes pass in CNI_ARGS. */
 export type CniArgs = {
   readonly podNamespace?: string
   readonly podName?: string
@@ -26,7 +26,7 @@ export type CniArgs = {
   readonly ip?: IpRequest
 }
 
-/** W3C Trace Context as the runtime passes it on (OTEP 258). */
+/** W3C Trace Context as the runtime passes it (OTEP 258). */
 export type TraceContext = {
   readonly traceparent: string
   readonly tracestate?: string
@@ -42,9 +42,9 @@ export function isCniName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)
 }
 
-/** It becomes part of a file's name, together with an interface's; runtimes give 64 characters. */
+/** The id becomes part of a file's name, together with an interface's name; runtimes use 64 characters. */
 const maxContainerIdLength = 200
-/** Entries of /proc/sys/net/ipv4/conf that are no interfaces. */
+/** Entries of /proc/sys/net/ipv4/conf that are not interfaces. */
 const reservedIfNames = ['all', 'default']
 
 function ifNameFault(name: string): string | undefined {
@@ -56,7 +56,7 @@ function ifNameFault(name: string): string | undefined {
     : undefined
 }
 
-/** Which part of an attachment is missing or malformed, and why. */
+/** Says which part of an attachment is missing or malformed, and why. */
 export function attachmentFault({
   containerId,
   ifName,
@@ -75,10 +75,10 @@ export function readAttachment(env: CniEnv): Attachment {
   throw invalidEnv(fault[0] === 'containerId' ? 'CNI_CONTAINERID' : 'CNI_IFNAME', fault[1])
 }
 
-/** Linux PATH_MAX counts the ending NUL. */
+/** Linux's PATH_MAX includes the final NUL. */
 const maxPathBytes = 4095
 
-/** An absolute path; whether it is a namespace is for the kernel to say. */
+/** Reads CNI_NETNS, which must be an absolute path; the kernel later checks that it is a namespace. */
 export function readNetns(env: CniEnv): string {
   const path = env.get('CNI_NETNS') ?? ''
   if (path === '') throw invalidEnv('CNI_NETNS', 'missing')
@@ -95,8 +95,7 @@ const argNames: ReadonlyMap<string, keyof CniArgs> = new Map([
 ] as const)
 
 /**
- * Reads "FOO=BAR;ABC=123". As with libcni's LoadArgs an unknown key is an error unless IgnoreUnknown is set, which
- * Kubernetes runtimes do.
+ * Reads "FOO=BAR;ABC=123". As in libcni's LoadArgs an unknown key is an error unless IgnoreUnknown is set, which Kubernetes runtimes do.
  */
 export function readArgs(env: CniEnv): CniArgs {
   const pairs = splitArgs(env.get('CNI_ARGS') ?? '')
@@ -124,7 +123,9 @@ function splitArgs(text: string): ReadonlyMap<string, string> {
   return pairs
 }
 
-/** Undefined when there is none or it is malformed: W3C Trace Context section 3.2 says to go on as if there were none. */
+/**
+ * Reads the trace context. Undefined when it is absent or malformed: W3C Trace Context section 3.2 says to continue as if it were absent.
+ */
 export function readTrace(env: CniEnv): TraceContext | undefined {
   const traceparent = env.get('TRACEPARENT') ?? ''
   if (!/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) return undefined

@@ -1,10 +1,10 @@
-// CNI errors: the well-known codes (SPEC section 5, "Error"), ours from 100 on, and their JSON.
+// CNI errors: the well-known codes (SPEC section 5, "Error"), Causeway's own from 100 on, and their JSON.
 import type { CniVersion } from './version.ts'
 
 export const CniErrorCode = {
   incompatibleVersion: 1,
   unsupportedField: 2,
-  /** Tells the runtime that nothing is left to clean up: no DEL needed. */
+  /** Tells the runtime that nothing is left to clean up, so it need not call DEL. */
   unknownContainer: 3,
   /** The message must contain the names of the variables. */
   invalidEnvironment: 4,
@@ -12,25 +12,25 @@ export const CniErrorCode = {
   decodingFailure: 6,
   invalidConfig: 7,
   tryAgainLater: 11,
-  /** STATUS: no ADD can be served. */
+  /** STATUS: the plugin cannot serve ADD. */
   notAvailable: 50,
-  /** STATUS: no ADD can be served, and existing containers may have limited connectivity. */
+  /** STATUS: the plugin cannot serve ADD, and existing containers may have limited connectivity. */
   limitedConnectivity: 51,
-  /** Shim and agent do not understand each other. */
+  /** Shim and agent do not understand each other's frames. */
   framing: 100,
-  /** A bug here; the number libcni's own skeleton uses for the same. */
+  /** A bug in this program; libcni's own skeleton uses the same number. */
   internal: 999,
 } as const
 
 export type CniError = {
   readonly code: number
-  /** Short: what failed, on which object. */
+  /** A short text: what failed, on which object. */
   readonly msg: string
-  /** Longer: why, and what to do; may be empty. */
+  /** A longer text: why, and what to do; may be empty. */
   readonly details: string
 }
 
-/** What decoders throw; `error` is what the runtime is to be told. */
+/** The error that decoders throw; `error` is the answer to the runtime. */
 export class CniProtocolError extends Error {
   override name = 'CniProtocolError'
   readonly error: CniError

@@ -22,8 +22,8 @@ export function object(value: unknown, path: string): JsonObject {
 }
 
 /**
- * The fields of an object by their names in any case, as Go's encoding/json takes them: containerd sends ports, bandwidth and DNS
- * with names such as "IngressRate" (github.com/containerd/go-cni, types.go). An exact name goes before others.
+ * Returns a reader of an object's fields that ignores the case of names, like Go's encoding/json: containerd sends ports, bandwidth and DNS
+ * with names such as "IngressRate" (github.com/containerd/go-cni, types.go). An exact name takes precedence.
  */
 export function fieldsOf(value: unknown, path: string): (name: string) => unknown {
   const source = object(value, path)
@@ -35,7 +35,7 @@ export function text(value: unknown, path: string): string {
   return typeof value === 'string' ? value : refuse(value, path, 'a string')
 }
 
-/** An integer from 0 up. */
+/** Reads an integer from 0 up. */
 export function uint(value: unknown, path: string): number {
   return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : refuse(value, path, 'a number from 0 up')
 }
@@ -49,7 +49,7 @@ export function addr(value: unknown, path: string): Addr {
   return Addr.tryParse(text(value, path)) ?? refuse(value, path, 'an IP address')
 }
 
-/** Six bytes in hexadecimal, in lower case with colons. */
+/** Reads six bytes in hexadecimal; returns them in lower case with colons. */
 export function mac(value: unknown, path: string): string {
   const given = text(value, path).toLowerCase().replaceAll('-', ':')
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(given) ? given : refuse(value, path, 'a MAC address')
@@ -57,16 +57,16 @@ export function mac(value: unknown, path: string): string {
 
 export type HostAddr = { readonly address: Addr; readonly prefixLength: number }
 
-/** "10.1.2.3/24": an address that keeps its host bits, and the length of its network. */
+/** Reads "10.1.2.3/24": an address that keeps its host bits, and the length of its network. */
 export function hostAddr(value: unknown, path: string): HostAddr {
   const { address, prefixLength } = maybeHostAddr(value, path)
   return prefixLength === undefined ? refuse(value, path, 'address/length') : { address, prefixLength }
 }
 
-/** An address that somebody asks for; without a length it is in the network's own. */
+/** A requested address; without a prefix length, that of its network applies. */
 export type IpRequest = { readonly address: Addr; readonly prefixLength?: number }
 
-/** Like hostAddr; the length may be left out. */
+/** Like hostAddr, but the length may be absent. */
 export function maybeHostAddr(value: unknown, path: string): IpRequest {
   const [, host, length] = /^([^/]*)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text(value, path)) ?? []
   const address = Addr.tryParse(host ?? '')
@@ -75,20 +75,20 @@ export function maybeHostAddr(value: unknown, path: string): IpRequest {
   return length === undefined ? { address } : { address, prefixLength: Number(length) }
 }
 
-/** A network; host bits are cleared, because plugins of others write routes with them. */
+/** Reads a network and clears host bits, because other plugins write routes with them. */
 export function network(value: unknown, path: string): Prefix {
   const { address, prefixLength } = hostAddr(value, path)
   return new Prefix(address, prefixLength)
 }
 
-/** Absent is the empty list. */
+/** Reads a list; absent counts as empty. */
 export function list<T>(value: unknown, path: string, read: Reader<T>): readonly T[] {
   if (value === undefined || value === null) return []
   if (!Array.isArray(value)) return refuse(value, path, 'a list')
   return value.map((item: unknown, index) => read(item, `${path}[${index}]`))
 }
 
-/** `{ [key]: value }`, or `{}` when it is absent or an empty string (Go writes "" for what is not set). */
+/** `{ [key]: value }`, or `{}` when the value is absent or an empty string (Go writes "" for an unset field). */
 export function optional<K extends string, T>(
   key: K,
   value: unknown,

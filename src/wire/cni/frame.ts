@@ -1,16 +1,16 @@
-// What travels between the shim (native/cni-shim.c) and the agent; docs/cni.md is the specification.
+// The frames between the shim (native/cni-shim.c) and the agent; docs/cni.md is the specification.
 //
 //   request   header(environment bytes, stdin bytes)   NAME=value NUL, NAME=value NUL, …   stdin
 //   answer    header(exit status, stdout bytes)         stdout
 //   header    "causeway-cni 1 00000123 00000456\n": 33 bytes, so that it can be read before anything is known
 //
-// Lengths stand in front, so an answer or a spooled request that breaks off never passes for a whole one.
+// The lengths come first, so a truncated answer or spooled request is never taken for a complete one.
 import { CniErrorCode, CniProtocolError } from './error.ts'
 import type { CniEnv } from './env.ts'
 import type { CniOutput } from './reply.ts'
 
 export const frameHeaderBytes = 33
-/** The shim's own limits; a frame that announces more is refused before it is read. */
+/** The shim's own limits; a frame that announces more is refused before its contents are read. */
 export const maxEnvBytes = 256 << 10
 export const maxStdinBytes = 1 << 20
 
@@ -52,7 +52,7 @@ function decodeEnv(block: Uint8Array): CniEnv {
     const at = entry.indexOf('=')
     const name = entry.slice(0, Math.max(at, 0))
     if (name === '') throw framingError('an environment entry is no NAME=value')
-    // The shim takes the first of two, the last may be meant: neither is safe to act on.
+    // The shim uses the first of two, and the last may be meant: neither is safe to act on.
     if (env.has(name)) throw framingError(`${name} is set twice`)
     env.set(name, entry.slice(at + 1))
   }

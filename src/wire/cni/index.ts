@@ -1,4 +1,4 @@
-// The door of wire/cni: the Container Network Interface as values (SPEC 0.3.1 to 1.1.0), and the framing of the shim.
+// The public interface of wire/cni: the Container Network Interface as values (SPEC 0.3.1 to 1.1.0), and the framing of the shim.
 export type { Bandwidth, PortMapping, RuntimeConfig } from './config.ts'
 export { type Attachment, attachmentKey, type CniArgs, type TraceContext } from './env.ts'
 export { type CniError, CniErrorCode, CniProtocolError, encodeError } from './error.ts'

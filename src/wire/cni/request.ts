@@ -1,8 +1,8 @@
 // A CNI call as a value: environment and standard input in, request or error out (SPEC section 2, "CNI operations").
 //
-// ADD and CHECK are read strictly. DEL is "best-effort": a DEL that can never succeed keeps a pod from being deleted for
-// ever, so besides the attachment and the version everything in it may be missing or malformed.
-// CNI_PATH is not looked at: no plugin is delegated to.
+// ADD and CHECK are read strictly. DEL is "best-effort": a DEL that can never succeed would keep its pod from ever being
+// deleted, so everything in it except the attachment and the version may be missing or malformed.
+// CNI_PATH is ignored, because Causeway delegates to no other plugin.
 import {
   noRuntimeConfig,
   parseConfigJson,
@@ -35,14 +35,14 @@ type AttachmentParts = Common &
   Attachment & {
     readonly args: CniArgs
     readonly runtimeConfig: RuntimeConfig
-    /** From runtimeConfig.ips, else args.cni.ips, else IP of CNI_ARGS: "the plugin must ignore the CNI_ARGS field". */
+    /** The addresses from runtimeConfig.ips, else args.cni.ips, else IP of CNI_ARGS: "the plugin must ignore the CNI_ARGS field". */
     readonly requestedIps: readonly IpRequest[]
   }
 
 export type AddRequest = AttachmentParts & {
   readonly kind: 'add'
   readonly netns: string
-  /** Present when another plugin ran before in the chain. */
+  /** Present when another plugin ran earlier in the chain. */
   readonly prevResult?: CniResult
 }
 
@@ -61,23 +61,23 @@ export type DelRequest = AttachmentParts & {
 
 export type GcRequest = Common & {
   readonly kind: 'gc'
-  /** Absent is not empty: then nothing may be removed. */
+  /** Absent is different from empty: when absent, nothing may be removed. */
   readonly validAttachments?: readonly Attachment[]
 }
 
 export type StatusRequest = Common & { readonly kind: 'status' }
 
-/** `cniVersion` is as asked, not checked: the answer lists what is supported. */
+/** `cniVersion` is the requested one and is not checked: the answer lists the supported versions. */
 export type VersionRequest = { readonly kind: 'version'; readonly cniVersion: string }
 
-/** What is for the agent to do; VERSION is answered by the door itself. */
+/** The operations that the agent executes; the CNI server answers VERSION by itself. */
 export type CniOperation = AddRequest | DelRequest | CheckRequest | GcRequest | StatusRequest
 export type CniRequest = CniOperation | VersionRequest
 
-/** A request that cannot be served, and the version to say so in. */
+/** A request that cannot be served, and the version in which to write the error. */
 export type CniRefusal = { readonly kind: 'error'; readonly cniVersion: CniVersion; readonly error: CniError }
 
-/** Reads one call. Never throws: whatever is wrong with it comes back as the error to print. */
+/** Reads one call. Never throws: any fault of the call is returned as the error to print. */
 export function parseCniRequest(env: CniEnv, stdin: Uint8Array): CniRequest | CniRefusal {
   let cniVersion = latestCniVersion
   try {
@@ -109,7 +109,7 @@ const readers: ReadonlyMap<string, OperationReader> = new Map<string, OperationR
   ['STATUS', (_env, _config, common) => ({ ...common, kind: 'status' })],
 ])
 
-/** libcni sends `{"cniVersion": …}`; by hand there may be nothing. */
+/** The version in a VERSION call. libcni sends `{"cniVersion": …}`; a call by hand may send nothing. */
 function askedVersion(stdin: Uint8Array): string {
   return lenient(() => {
     const version = parseConfigJson(stdin)['cniVersion']

@@ -1,4 +1,4 @@
-// The CNI success result (SPEC section 5): one form inside, the JSON of each version outside.
+// The CNI success result (SPEC section 5): one form as a value, and the JSON of each version.
 //
 //   0.3.1, 0.4.0   ips[].version ("4" or "6"); interfaces {name, mac, sandbox}; routes {dst, gw}
 //   1.0.0          the same without ips[].version
@@ -10,7 +10,7 @@ import { type CniVersion, isAtLeast } from './version.ts'
 
 export type CniInterface = {
   readonly name: string
-  /** As the other side wrote it: foreign results may hold other than Ethernet addresses. */
+  /** A MAC as the other side wrote it: results of other plugins may have addresses that are not Ethernet's. */
   readonly mac?: string
   readonly mtu?: number
   /** Path of the network namespace; absent for an interface of the host. */
@@ -49,7 +49,7 @@ export type CniResult = {
   readonly dns?: CniDns
 }
 
-/** The JSON text of `result`; what `version` has no field for is left out. */
+/** The JSON text of `result`; fields that `version` does not have are left out. */
 export function encodeResult(result: CniResult, version: CniVersion): string {
   const { interfaces, ips, routes, dns } = result
   return `${JSON.stringify({
@@ -83,10 +83,7 @@ function encodeRoute(route: CniRoute, version: CniVersion): JsonObject {
   return { dst, gw }
 }
 
-/**
- * Reads a result out of parsed JSON, such as a `prevResult`. `version` is the one to assume when the result names none.
- * Throws CniProtocolError.
- */
+/** Reads a result out of parsed JSON, such as a `prevResult`. `version` applies when the result names none. Throws CniProtocolError. */
 export function decodeResult(json: unknown, version: CniVersion, path = 'result'): CniResult {
   const source = object(json, path)
   const is11 = (source['cniVersion'] ?? version) === '1.1.0'
@@ -122,7 +119,7 @@ function decodeInterface(value: unknown, path: string, is11: boolean): CniInterf
   }
 }
 
-/** `ips[].version` of the old versions is not read: the address says it, and libcni never checked that they agree. */
+/** `ips[].version` of the old versions is not read: the address shows its family, and libcni never checked that they agree. */
 function decodeIp(value: unknown, path: string): CniIp {
   const source = object(value, path)
   return {
@@ -145,7 +142,7 @@ function decodeRoute(value: unknown, path: string, is11: boolean): CniRoute {
   }
 }
 
-/** Go writes `"dns": {}` for none. */
+/** Reads DNS settings; Go writes `"dns": {}` when there are none. */
 function decodeDns(value: unknown, path: string): { readonly dns?: CniDns } {
   const source = object(value ?? {}, path)
   const dns: CniDns = {

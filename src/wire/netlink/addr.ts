@@ -52,7 +52,7 @@ export function decodeAddr(payload: Uint8Array): Required<AddrMessage> {
   }
 }
 
-/** The address itself: IFA_LOCAL where there is one (IPv4), else IFA_ADDRESS. */
+/** The address itself: IFA_LOCAL if present (IPv4), else IFA_ADDRESS. */
 export function ownAddress(message: AddrMessage): Addr | undefined {
   return message.attrs.local ?? message.attrs.address
 }

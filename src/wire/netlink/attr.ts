@@ -1,10 +1,10 @@
-// Netlink attributes (struct nlattr, include/uapi/linux/netlink.h): a length, a type, a value, padded to four bytes.
-// A table of names, types and codecs describes a nest of attributes and gives decoding, encoding and the TypeScript type.
-// Attributes that a table does not name are left out when decoding: the kernel gains new ones with every release.
+// Netlink attributes (struct nlattr, include/uapi/linux/netlink.h): a length, a type and a value, padded to four bytes. A table of names,
+// types and codecs describes a nest of attributes and provides decoding, encoding and the TypeScript type. Decoding skips attributes that
+// the table does not name, because the kernel adds new ones with every release.
 import { Addr } from '#/lib/addr.ts'
 import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
 
-/** How one value stands in bytes. */
+/** Converts one value to and from bytes. */
 export interface Codec<T> {
   decode(bytes: Uint8Array): T
   encode(value: T, into: Writer): void
@@ -16,10 +16,10 @@ export type Attrs<S extends AttrSpec> = { readonly [K in keyof S]?: ValueOf<S[K]
 
 const headerBytes = 4
 const NLA_F_NESTED = 0x8000
-/** Clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
+/** The mask that clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 const NLA_TYPE_MASK = 0x3fff
 
-/** Calls `visit` for each attribute; throws WireError when a length does not fit. */
+/** Calls `visit` for each attribute; throws WireError when a length exceeds the data. */
 export function eachAttr(bytes: Uint8Array, visit: (type: number, value: Uint8Array) => void): void {
   const view = viewOf(bytes)
   let offset = 0
@@ -128,7 +128,7 @@ export const be64 = fixed<bigint>(
   (value, into) => into.u64be(value),
 )
 
-/** Present or absent; no value. */
+/** An attribute without a value: present or absent. */
 export const flag: Codec<true> = { decode: () => true, encode: () => {} }
 
 export const raw: Codec<Uint8Array> = {
@@ -159,13 +159,13 @@ export const addr: Codec<Addr> = {
   encode: (value, into) => into.bytes(value.toBytes()),
 }
 
-/** A hardware address as "02:43:57:00:00:01"; other lengths than six (tunnels have them) are written likewise. */
+/** A hardware address as "02:43:57:00:00:01"; addresses of other lengths than six (tunnels have them) have the same form. */
 export const mac: Codec<string> = {
   decode: (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':'),
   encode: (value, into) => into.bytes(Uint8Array.from(value.split(':'), (part) => Number.parseInt(part, 16))),
 }
 
-/** The bytes of a value by itself, for attributes whose codec depends on another attribute (IFLA_INFO_DATA). */
+/** The bytes of a single value, for attributes whose codec depends on another attribute (IFLA_INFO_DATA). */
 export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
   return written((into) => codec.encode(value, into))
 }

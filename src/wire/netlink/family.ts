@@ -9,7 +9,7 @@ export function afOf(family: Family): number {
   return family === 4 ? AF_INET : AF_INET6
 }
 
-/** undefined for families other than IP. */
+/** The family of a kernel number; undefined for families other than IP. */
 export function familyOf(af: number): Family | undefined {
   return af === AF_INET ? 4 : af === AF_INET6 ? 6 : undefined
 }

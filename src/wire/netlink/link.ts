@@ -34,7 +34,7 @@ const linkAttrs = nest(spec)
 
 export type LinkAttrs = Attrs<typeof spec>
 
-/** One RTM_*LINK message. `change` is the mask of `flags` that the kernel is to take over. */
+/** One RTM_*LINK message. `change` is the mask of the `flags` that the kernel is to change. */
 export type LinkMessage = {
   readonly family?: number
   readonly index?: number
@@ -67,7 +67,7 @@ export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'cha
   }
 }
 
-/** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the tunnel's ends come from the route. */
+/** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the route provides the tunnel's ends. */
 export const vxlanData = nest({
   id: [1, u32],
   learning: [7, u8],
@@ -80,7 +80,7 @@ export const bridgePortData = nest({ hairpin: [4, u8] })
 
 const VETH_INFO_PEER = 1
 
-/** IFLA_INFO_DATA of a veth: its other end is a link message of its own. */
+/** IFLA_INFO_DATA of a veth: a link message that describes its other end. */
 export function vethData(peer: LinkMessage): Uint8Array {
   return bytesOf(nest({ peer: [VETH_INFO_PEER, raw] }), { peer: encodeLink(peer) })
 }

@@ -13,9 +13,9 @@ export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400
 export const NLM_F_APPEND = 0x800
 export const NLM_F_DUMP = 0x300
-/** In an acknowledgement: the message echoed back is cut to its header. */
+/** Flag of an acknowledgement: the echoed message is cut to its header. */
 const NLM_F_CAPPED = 0x100
-/** In an acknowledgement: attributes with the kernel's explanation follow. */
+/** Flag of an acknowledgement: attributes with the kernel's explanation follow. */
 const NLM_F_ACK_TLVS = 0x200
 
 export const NLMSG_NOOP = 1
@@ -30,7 +30,7 @@ export type Message = {
   readonly payload: Uint8Array
 }
 
-/** What a request consists of before a socket gives it a sequence number. */
+/** A request before a socket gives it a sequence number. */
 export type Request = { readonly type: number; readonly flags: number; readonly payload: Uint8Array }
 
 export function encodeMessage(request: Request, sequence: number, into: Writer): void {
@@ -43,7 +43,7 @@ export function encodeMessage(request: Request, sequence: number, into: Writer):
   into.bytes(request.payload)
 }
 
-/** All messages of one datagram; throws WireError when one is cut off. */
+/** Splits a datagram into messages; throws WireError when one is cut off. */
 export function decodeMessages(bytes: Uint8Array): Message[] {
   const view = viewOf(bytes)
   const messages: Message[] = []
@@ -68,10 +68,10 @@ export function decodeMessages(bytes: Uint8Array): Message[] {
 
 const extendedAck = nest({ message: [1, text], offset: [2, u32] })
 
-/** `errno` is positive, 0 for success; `explanation` is the kernel's own text, `offset` the byte it complains of. */
+/** `errno` is positive, 0 for success; `explanation` is the kernel's own text, `offset` the position of the byte that it refuses. */
 export type Ack = { readonly errno: number; readonly explanation?: string; readonly offset?: number }
 
-/** Reads an NLMSG_ERROR, or the end of a dump (NLMSG_DONE), which carries the same fields. */
+/** Reads an NLMSG_ERROR, or the end of a dump (NLMSG_DONE), which has the same fields. */
 export function decodeAck(message: Message): Ack {
   if (message.payload.length < 4) throw new WireError('netlink acknowledgement cut off', 0)
   const view = viewOf(message.payload)

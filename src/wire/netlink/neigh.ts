@@ -27,7 +27,7 @@ export function encodeNeigh(neighbour: Neighbour): Uint8Array {
   return into.toBytes()
 }
 
-/** undefined for entries of other families (FDB entries of bridges among them). */
+/** Decodes an entry; undefined for other families (FDB entries of bridges among them). */
 export function decodeNeigh(payload: Uint8Array): Neighbour | undefined {
   if (payload.length < headerBytes) throw new WireError('neighbour message cut off', payload.length)
   const view = viewOf(payload)

@@ -6,14 +6,14 @@ export const RTM_NEWQDISC = 36
 export const RTM_DELQDISC = 37
 export const RTM_GETQDISC = 38
 
-/** tcm_parent of the discipline that a device's packets come to first. */
+/** tcm_parent of a device's root discipline, which packets enter first. */
 export const TC_H_ROOT = 0xffff_ffff
 
 const qdiscAttrs = nest({ kind: [1, text], options: [2, raw] })
 
 export type QdiscMessage = {
   readonly index: number
-  /** Major number in the upper 16 bits: "1:" is 0x10000. */
+  /** The major number is in the upper 16 bits: "1:" is 0x10000. */
   readonly handle: number
   readonly parent: number
   readonly kind?: string
@@ -44,12 +44,12 @@ export function decodeQdisc(payload: Uint8Array): QdiscMessage {
   }
 }
 
-/** A token bucket: packets leave at this rate, after `burstBytes` at once; what would wait beyond `limitBytes` is dropped. */
+/** A token bucket: packets leave at this rate, after `burstBytes` at once; packets that would exceed `limitBytes` of queue are dropped. */
 export type Tbf = { readonly rateBytesPerSecond: number; readonly burstBytes: number; readonly limitBytes: number }
 
 const tbfAttrs = nest({ parms: [1, raw], rate64: [4, u64], burst: [6, u32] })
 
-/** The kernel counts the bucket in ticks of 64 ns (PSCHED_SHIFT). */
+/** The kernel measures the bucket in ticks of 64 ns (PSCHED_SHIFT). */
 const nsPerTick = 64
 const maxU32 = 0xffff_ffff
 const TC_LINKLAYER_ETHERNET = 1
@@ -57,8 +57,8 @@ const parmsBytes = 36
 const offsets = { rate: 8, limit: 24, buffer: 28 } as const
 
 /**
- * TCA_OPTIONS of a token bucket. With a known link layer and the burst in bytes the kernel needs none of the rate tables
- * that struct tc_ratespec was made for.
+ * TCA_OPTIONS of a token bucket. With a known link layer and the burst in bytes the kernel does not need the rate tables that struct
+ * tc_ratespec was made for.
  */
 export function encodeTbf({ rateBytesPerSecond, burstBytes, limitBytes }: Tbf): Uint8Array {
   const parms = new Uint8Array(parmsBytes)
@@ -75,7 +75,10 @@ export function encodeTbf({ rateBytesPerSecond, burstBytes, limitBytes }: Tbf): 
   })
 }
 
-/** The burst comes back by way of ticks: equal to what was set up to a rounding. Throws WireError when it is cut off. */
+/**
+ * Decodes a token bucket. The kernel returns the burst in ticks, so it equals the configured one only up to rounding. Throws WireError when
+ * the options are cut off.
+ */
 export function decodeTbf(options: Uint8Array): Tbf {
   const { parms, rate64 } = tbfAttrs.decode(options)
   if (parms === undefined || parms.length < parmsBytes) throw new WireError('token bucket without parameters', 0)

@@ -14,7 +14,7 @@ export const RT_SCOPE_LINK = 253
 const RTNH_F_ONLINK = 4
 const RTM_F_CLONED = 0x200
 
-/** `rtm_type`. */
+/** Values of `rtm_type`. */
 export const routeTypes = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const
 export type RouteType = keyof typeof routeTypes
 
@@ -59,7 +59,7 @@ const routeAttrs = nest({
   encap: [22, raw],
 })
 
-/** Encapsulation that the route itself carries; the device it leaves by must be in external mode. */
+/** Encapsulation by the route itself; its device must be in external mode. */
 export type Encap = { readonly vni: number; readonly src: Addr; readonly dst: Addr }
 
 /** One path of a route. The gateway of an IPv4 route may be an IPv6 address. */
@@ -68,10 +68,10 @@ export type NextHop = { readonly oif?: number; readonly gateway?: Addr; readonly
 export type Route = {
   readonly dst: Prefix
   readonly type: RouteType
-  /** rtm_protocol: who made it. */
+  /** rtm_protocol: the program that made the route. */
   readonly protocol: number
   readonly table: number
-  /** RTA_PRIORITY; the kernel makes 0 into 1024 for IPv6. */
+  /** RTA_PRIORITY; the kernel changes 0 to 1024 for IPv6. */
   readonly metric: number
   readonly scope: number
   readonly nextHops: readonly NextHop[]
@@ -156,14 +156,14 @@ function sameHop(a: NextHop, b: NextHop): boolean {
   return a.oif === b.oif && (a.onlink ?? false) === (b.onlink ?? false) && sameAddr(a.gateway, b.gateway)
 }
 
-/** In whatever order: the kernel tells equal paths of an IPv6 route as it likes. */
+/** Whether two routes have the same paths in any order: the kernel lists equal paths of an IPv6 route in no fixed order. */
 function sameHops(a: readonly NextHop[], b: readonly NextHop[]): boolean {
   const areIn = (some: readonly NextHop[], all: readonly NextHop[]): boolean =>
     some.every((hop) => all.some((other) => sameHop(hop, other)))
   return a.length === b.length && areIn(a, b) && areIn(b, a)
 }
 
-/** Whether two routes forward alike and have the same owner and rank. */
+/** Whether two routes forward alike and have the same owner and metric. */
 export function sameRoute(a: Route, b: Route): boolean {
   return (
     a.dst.equals(b.dst) &&
@@ -213,7 +213,7 @@ const typeNames = new Map<number, RouteType>(
   Object.entries(routeTypes).map(([name, number]) => [number, name as RouteType]),
 )
 
-/** undefined for what is no plain IP route: other families, cached clones, multicast and broadcast. */
+/** Decodes a route; undefined for other than plain IP routes: other families, cached clones, multicast and broadcast. */
 export function decodeRoute(payload: Uint8Array): Route | undefined {
   if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
   const view = viewOf(payload)
@@ -227,7 +227,7 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
   if (dst.family !== family || length > dst.bits) throw new WireError(`route to ${dst} with prefix length ${length}`, 1)
   const encap = decodeEncap(attrs.encapType, attrs.encap)
   const gateway = attrs.gateway ?? attrs.via
-  // the kernel has IPv6 routes that lead nowhere by way of lo
+  // in the kernel IPv6 routes that lead nowhere, such as blackholes, have the device lo, which is not a path
   const hasPath = (type === 'unicast' || type === 'local') && (attrs.oif !== undefined || gateway !== undefined)
   return {
     dst: new Prefix(dst, length),

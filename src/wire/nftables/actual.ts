@@ -1,4 +1,4 @@
-// A table as the kernel has it, read from the answers to dumps.
+// A table as it is in the kernel, read from the answers to dumps.
 import { decodeRanges } from './elements.ts'
 import { fingerprint } from './expressions.ts'
 import {
@@ -14,7 +14,7 @@ import { keyTypes, SET_INTERVAL } from './numbers.ts'
 import { familyOfSet, type Range } from './ranges.ts'
 import { type NftFamily } from './ruleset.ts'
 
-/** `flags` are the kernel's NFT_TABLE_F_*: a dormant table (1) is there without effect. */
+/** `flags` are the kernel's NFT_TABLE_F_*: a dormant table (1) exists without effect. */
 export type NftActual = {
   readonly family: NftFamily
   readonly name: string
@@ -23,7 +23,7 @@ export type NftActual = {
   readonly chains: readonly NftActualChain[]
 }
 
-/** `ranges` are missing when the set or its elements are of a kind that we never make. */
+/** `ranges` are absent when the set or its elements are of a kind that Causeway never makes. */
 export type NftActualSet = {
   readonly name: string
   readonly keyType: number
@@ -32,7 +32,7 @@ export type NftActualSet = {
   readonly ranges: readonly Range[] | undefined
 }
 
-/** Hook, type and policy in the kernel's numbers: others than we use may stand there. */
+/** Hook, type and policy as the kernel's numbers, because they may have values that Causeway does not use. */
 export type NftActualChain = {
   readonly name: string
   readonly hook: NftActualHook | undefined
@@ -55,7 +55,7 @@ export type NftActualRule = {
   readonly does: string
 }
 
-/** An NFT_MSG_NEWCHAIN, without its rules, and the name of its table. Throws WireError. */
+/** Decodes an NFT_MSG_NEWCHAIN, which does not contain its rules, and the name of its table. Throws WireError. */
 export function decodeChain(payload: Uint8Array): Omit<NftActualChain, 'rules'> & { readonly table: string } {
   const { table = '', name = '', hook, policy = 1, type = '' } = decodeNft(payload, chainCodec)
   if (hook === undefined) return { table, name, hook: undefined }
@@ -64,14 +64,14 @@ export function decodeChain(payload: Uint8Array): Omit<NftActualChain, 'rules'> 
   return { table, name, hook: { type, number, priority: priority | 0, policy, devices } }
 }
 
-/** An NFT_MSG_NEWRULE. Throws WireError. */
+/** Decodes an NFT_MSG_NEWRULE. Throws WireError. */
 export function decodeRule(payload: Uint8Array): NftActualRule {
   const { chain = '', handle = 0n, expressions = [], userdata } = decodeNft(payload, ruleCodec)
   const does = fingerprint(expressions.map(({ name = '', data = new Uint8Array() }) => ({ name, data })))
   return { chain, handle, comment: userdata && decodeComment(userdata), does }
 }
 
-/** An NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */
+/** Decodes an NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */
 export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]): NftActualSet {
   const { name = '', keyType = 0, flags = 0, expression } = decodeNft(payload, setCodec)
   const type = keyType === keyTypes.ipv4_addr ? 'ipv4_addr' : 'ipv6_addr'
@@ -85,7 +85,7 @@ export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]
   }
 }
 
-/** An NFT_MSG_NEWSETELEM. Throws WireError. */
+/** Decodes an NFT_MSG_NEWSETELEM. Throws WireError. */
 export function decodeElements(payload: Uint8Array): readonly ElementAttrs[] {
   return decodeNft(payload, elementsCodec).elements ?? []
 }

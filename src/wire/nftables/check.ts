@@ -10,14 +10,14 @@ import {
   RulesetError,
 } from './ruleset.ts'
 
-/** nft(8), "Lexical conventions"; the length is NFT_NAME_MAXLEN's, shortened to what stays readable. */
+/** A name of nft(8), "Lexical conventions", limited to a readable length below the kernel's NFT_NAME_MAXLEN. */
 const identifier = /^[A-Za-z][\w.-]{0,63}$/
-/** IFNAMSIZ is 16 with the NUL. */
+/** A device name or a prefix of one with `*`; IFNAMSIZ is 16 with the NUL. */
 const deviceName = /^[^\s/"*]{1,15}$|^[^\s/"*]{1,14}\*$/
-/** Printable ASCII that needs no escaping between quotes; with the hash it stays below nft's limit of 128. */
+/** Printable ASCII that needs no escaping between quotes; with the rule's hash it stays below nft's limit of 128. */
 const commentText = /^[ !#-[\]-~]{1,112}$/
 
-/** Throws RulesetError, naming the object. */
+/** Checks a table. Throws RulesetError, which names the object. */
 export function checkTable(table: NftTable): void {
   if (!identifier.test(table.name)) throw new RulesetError(`"${table.name}" is no name for a table`)
   checkNames(table, 'set', table.sets)

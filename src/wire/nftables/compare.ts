@@ -1,4 +1,4 @@
-// What is different between the table that should be and the one that is, and what makes them equal.
+// Compares the desired table with the kernel's, and finds the change that makes them equal.
 import {
   type NftActual,
   type NftActualChain,
@@ -13,14 +13,14 @@ import { compareAddresses, compareRanges, type Range, rangesOf, rangeText } from
 import { commentOf } from './render.ts'
 import { type NftChain, type NftFamily, type NftSet, type NftTable } from './ruleset.ts'
 
-/** Ranges to put into and take out of one set. */
+/** Ranges to add to and remove from one set. */
 export type NftSetChange = {
   readonly set: NftSet
   readonly missing: readonly Range[]
   readonly extra: readonly Range[]
 }
 
-/** What makes `actual` the table that is desired: nothing, other elements in its sets, or the table made anew. */
+/** The change that turns `actual` into the desired table: none, other elements in its sets, or a new table. */
 export type NftChange =
   | { readonly kind: 'none' }
   | { readonly kind: 'elements'; readonly sets: readonly NftSetChange[] }
@@ -30,14 +30,14 @@ export function sameTable(desired: NftTable, actual: NftActual | undefined): boo
   return nftChange(desired, actual).kind === 'none'
 }
 
-/** Rules are never edited one by one: in a table made anew their order and number are right by construction. */
+/** Finds the change. Rules are never edited one by one: in a table made anew their order and number are right by construction. */
 export function nftChange(desired: NftTable, actual: NftActual | undefined): NftChange {
   if (actual === undefined || structureDifferences(desired, actual).length > 0) return { kind: 'replace' }
   const sets = setChanges(desired, actual).filter(({ missing, extra }) => missing.length + extra.length > 0)
   return sets.length === 0 ? { kind: 'none' } : { kind: 'elements', sets }
 }
 
-/** A line for each difference, for people; none when the tables are the same. */
+/** A line for each difference, for people; none when the tables are equal. */
 export function differences(desired: NftTable, actual: NftActual | undefined): string[] {
   if (actual === undefined) return [`table ${desired.family} ${desired.name} missing`]
   return [...structureDifferences(desired, actual), ...setChanges(desired, actual).flatMap(elementLines)]
@@ -83,7 +83,7 @@ function setDifferences(set: NftSet, actual: NftActualSet): string[] {
   return actual.ranges === undefined ? [`set ${set.name} has elements of a kind that is not ours`] : []
 }
 
-/** Of the sets that are of the right kind. */
+/** The changes of sets that exist and are of the right kind. */
 function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
   return desired.sets.flatMap((set) => {
     const other = actual.sets.find(({ name }) => name === set.name)

@@ -1,9 +1,9 @@
-// A rule to the kernel's expressions, the same ones that `nft` makes of the rule's text (`nft --debug=netlink` shows them).
+// Compiles a rule to the kernel's expressions, the same ones that `nft` makes of the rule's text (`nft --debug=netlink` shows them).
 import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type Expression, expression } from './expressions.ts'
 import { ipFamilyOf, type NftAction, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
 
-/** Registers: 0 takes verdicts, 1 is the first of 16 bytes. One is enough: each match loads and compares at once. */
+/** Registers: 0 holds verdicts, 1 is the first of 16 bytes. One is enough, because each match loads and compares at once. */
 const verdictRegister = 0
 const register = 1
 
@@ -39,11 +39,11 @@ const ipProtocols = { tcp: 6, udp: 17 } as const
 const nfProtocols = { 4: 2, 6: 10 } as const
 const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
 
-/** Where the addresses stand in the IPv4 and IPv6 headers (RFC 791 section 3.1, RFC 8200 section 3). */
+/** The offsets of the addresses in the IPv4 and IPv6 headers (RFC 791 section 3.1, RFC 8200 section 3). */
 const addressAt = { 4: { saddr: 12, daddr: 16, bytes: 4 }, 6: { saddr: 8, daddr: 24, bytes: 16 } } as const
-/** The destination port of TCP and UDP alike. */
+/** The offset of the destination port in both TCP and UDP. */
 const portAt = 2
-/** UDP's header is 8 bytes; in VXLAN's the VNI follows after 4 (RFC 7348 section 5). */
+/** The offset of the VNI: UDP's header has 8 bytes, and VXLAN's VNI follows after 4 more (RFC 7348 section 5). */
 const vniAt = 12
 
 const native32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer)
@@ -70,13 +70,13 @@ const maskAndXor = (mask: Uint8Array, xor: Uint8Array): Expression =>
   })
 const maskOnly = (mask: Uint8Array): Expression => maskAndXor(mask, new Uint8Array(mask.length))
 
-/** What a rule of a table of `family` consists of in the kernel. */
+/** The expressions of a rule in a table of `family`. */
 export function compileRule(rule: NftRule, family: NftFamily): Expression[] {
   const expressions: Expression[] = []
   let ipFamily: Family | undefined
   for (const match of rule.match) {
     const needed = ipFamilyOf(match)
-    // an address can be read only from a packet that is known to have one there; to check once per rule is enough
+    // an address can be read only from a packet of a known IP family; one check per rule is enough
     if (needed !== undefined && needed !== ipFamily) expressions.push(...matchIpFamily(needed, family))
     ipFamily = needed ?? ipFamily
     expressions.push(...compileMatch(match))
@@ -85,7 +85,7 @@ export function compileRule(rule: NftRule, family: NftFamily): Expression[] {
 }
 
 function matchIpFamily(ip: Family, family: NftFamily): Expression[] {
-  // before a packet reaches the protocol families, in netdev, all that is known of it is its Ethernet type
+  // in netdev, where packets have not reached the protocol families, only the Ethernet type is known
   return family === 'netdev'
     ? [loadMeta(META_PROTOCOL), compare(network16(etherTypes[ip]))]
     : [loadMeta(META_NFPROTO), compare(Uint8Array.of(nfProtocols[ip]))]
@@ -132,7 +132,7 @@ function compileMatch(match: NftMatch): Expression[] {
   }
 }
 
-/** Loads just the bytes that the prefix covers where it ends at a byte, and masks the whole address elsewhere. */
+/** Loads only the bytes of the prefix when it ends at a byte; otherwise masks the whole address. */
 function matchPrefix(prefix: Prefix, field: 'saddr' | 'daddr', not = false): Expression[] {
   const at = addressAt[prefix.family]
   const value = prefix.addr.toBytes()
@@ -150,7 +150,7 @@ function maskBytes({ addr, length }: Prefix): Uint8Array {
   })
 }
 
-/** A whole name is compared with its padding, so that it is no prefix of a longer one. */
+/** The bytes to compare with. A complete name is compared with its padding, so that it does not match a longer name. */
 function deviceBytes(name: string): Uint8Array {
   const isPrefix = name.endsWith('*')
   const bytes = new TextEncoder().encode(isPrefix ? name.slice(0, -1) : name)

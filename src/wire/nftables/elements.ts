@@ -1,15 +1,15 @@
-// Ranges of addresses to set elements and back. An interval set keeps a range as two elements: where it starts, and, marked
-// NFT_SET_ELEM_INTERVAL_END, the first address after it. A range up to the last address there is has no end.
+// Converts ranges of addresses to set elements and back. An interval set keeps a range as two elements: its start, and, marked
+// NFT_SET_ELEM_INTERVAL_END, the first address after it. A range up to the last possible address has no end element.
 import { Addr, type Family } from '#/lib/addr.ts'
 import { type ElementAttrs } from './messages.ts'
 import { type Range } from './ranges.ts'
 
 const INTERVAL_END = 1
 
-/** An element takes at most 36 bytes, and the attribute with all of them at most 64 KiB. */
+/** The limit of ranges per message: an element has at most 36 bytes, and the attribute with all elements at most 64 KiB. */
 const rangesPerMessage = 512
 
-/** The elements for `ranges`, in portions that fit a message. */
+/** The elements for `ranges`, in portions that each fit a message. */
 export function encodeRanges(ranges: readonly Range[], interval: boolean): ElementAttrs[][] {
   const portions: ElementAttrs[][] = []
   for (let start = 0; start < ranges.length; start += rangesPerMessage) {
@@ -35,8 +35,8 @@ function lastAddr(family: Family): Addr {
 type Bound = { readonly addr: Addr; readonly isEnd: boolean }
 
 /**
- * What the kernel dumps of a set, sorted if it has ranges. Undefined when there is something in it that is no address or range: elements
- * that expire, that match everything, that do more than count, or keys of another length.
+ * The contents of a set from the kernel's dump, sorted if the set has ranges. Undefined when any element is not an address or range:
+ * elements that expire, that match everything, that do more than count, or keys of another length.
  */
 export function decodeRanges(
   elements: readonly ElementAttrs[],
@@ -51,7 +51,7 @@ export function decodeRanges(
     bounds.push({ addr: Addr.fromBytes(bytes), isEnd: flags === INTERVAL_END })
   }
   if (!interval) return bounds.map(({ addr }) => ({ first: addr, last: addr }))
-  // where one range ends and the next starts at the same address, the end comes first
+  // when one range ends at the address where the next starts, the end comes first
   return pair(
     bounds.toSorted((a, b) => a.addr.compare(b.addr) || Number(b.isEnd) - Number(a.isEnd)),
     family,
@@ -62,7 +62,7 @@ function pair(bounds: readonly Bound[], family: Family): Range[] {
   const ranges: Range[] = []
   let open: Addr | undefined
   for (const { addr, isEnd } of bounds) {
-    // `nft` writes an end at address zero before the first range, to say that nothing comes before: no range closes there
+    // `nft` writes an end at address zero before the first range, to say that no range covers the addresses before it: it closes no range
     if (open !== undefined) ranges.push({ first: open, last: addr.plus(-1) })
     open = isEnd ? undefined : addr
   }

@@ -1,9 +1,9 @@
-// Rule expressions (include/uapi/linux/netfilter/nf_tables.h): the small instructions of the kernel's nftables machine.
-// Each is a name and a nest of attributes. The same tables that encode ours also decode what the kernel dumps, and both
-// ways end in the same readable text, the fingerprint, which is how an edited rule is told from ours.
+// Rule expressions (include/uapi/linux/netfilter/nf_tables.h): the instructions of the kernel's nftables machine. Each is a name and a nest
+// of attributes. The same tables encode our expressions and decode those that the kernel dumps. Both ways give the same readable text, the
+// fingerprint, by which an edited rule is told from ours.
 import { type Attrs, be32, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
 
-/** NFTA_DATA_*: a value to compare with or to load, or a verdict. */
+/** NFTA_DATA_*: a value to compare or to load, or a verdict. */
 const data = nest({
   value: [1, raw],
   verdict: [2, nest({ code: [1, be32], chain: [2, text] })],
@@ -38,14 +38,14 @@ const specs = {
   fib: { dreg: [1, be32], result: [2, be32], flags: [3, be32] },
   notrack: {},
   ct: { dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] },
-  /** Its attributes are its values: the kernel's business. */
+  /** A counter's attributes are its counts, which only the kernel changes. */
   counter: {},
 } as const
 
 type Specs = typeof specs
 export type ExpressionName = keyof Specs
 
-/** An expression as it stands in a rule; `data` is the nest of its attributes. */
+/** An expression of a rule; `data` is the nest of its attributes. */
 export type Expression = { readonly name: string; readonly data: Uint8Array }
 
 export function expression<N extends ExpressionName>(name: N, attrs: Attrs<Specs[N]>): Expression {
@@ -59,9 +59,9 @@ function isKnown(name: string): name is ExpressionName {
 const decoders = new Map(Object.entries(specs).map(([name, spec]) => [name, nest(spec)]))
 
 /**
- * A rule's expressions as text that is equal when they do the same. Left out is what differs though nothing was changed:
- * the values of counters, attributes that are zero (for the kernel the same as absent), and attributes newer than these
- * tables. An expression that we never send is told by its bytes.
+ * The text of a rule's expressions, equal for rules that do the same. It leaves out differences that are no changes: the values of
+ * counters, attributes that are zero (which the kernel treats as absent), and attributes newer than these tables. An expression of a kind
+ * that Causeway never sends is shown by its bytes.
  */
 export function fingerprint(expressions: readonly Expression[]): string {
   return expressions.map(expressionText).join('; ')

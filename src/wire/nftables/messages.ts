@@ -1,11 +1,11 @@
-// The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes.
-// What stands here is what tables, chains, rules and sets of ours need; the kernel's further attributes are left out.
+// The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes. Only the attributes
+// that our tables, chains, rules and sets need are here.
 import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
 import { type Attrs, be32, be64, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
 
-/** The subsystem's number, and the high byte of its message types. */
+/** The subsystem's number, which is the high byte of its message types. */
 export const NFNL_SUBSYS_NFTABLES = 10
-/** The multicast group in which the kernel tells of changed tables. */
+/** The multicast group in which the kernel announces changed tables. */
 export const NFNLGRP_NFTABLES = 7
 
 const base = NFNL_SUBSYS_NFTABLES << 8
@@ -36,7 +36,7 @@ const familyNames = new Map(Object.entries(familyNumbers).map(([name, number]) =
 
 const headerBytes = 4
 
-/** struct nfgenmsg and attributes; without a family, for what belongs to none or to dump all. */
+/** Encodes struct nfgenmsg and attributes; without a family, for objects that have none or to dump all families. */
 export function encodeNft<T>(family: NftFamilyName | undefined, codec: Codec<T>, attrs: T): Uint8Array {
   return written((into) => {
     putHeader(into, family === undefined ? 0 : familyNumbers[family], 0)
@@ -50,18 +50,18 @@ function putHeader(into: Writer, family: number, resource: number): void {
   into.u16be(resource)
 }
 
-/** The header of the messages that enclose a batch: it names the subsystem. */
+/** The header of the messages that begin and end a batch: it names the subsystem. */
 export function encodeBatchHeader(subsystem: number): Uint8Array {
   return written((into) => putHeader(into, 0, subsystem))
 }
 
-/** The attributes of an answer or a notification. Throws WireError. */
+/** Decodes the attributes of an answer or a notification. Throws WireError. */
 export function decodeNft<T>(payload: Uint8Array, codec: Codec<T>): T {
   if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
   return codec.decode(payload.subarray(headerBytes))
 }
 
-/** "family 99" when it has no name. */
+/** The name of a message's family; "family 99" for an unknown number. */
 export function nftFamilyOf(payload: Uint8Array): string {
   if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
   const number = viewOf(payload).getUint8(0)
@@ -71,7 +71,7 @@ export function nftFamilyOf(payload: Uint8Array): string {
 const tableSpec = { name: [1, text], flags: [2, be32] } as const
 export const tableCodec = nest(tableSpec)
 
-/** The number of the ruleset's state: every transaction that changes anything gives it the next one. */
+/** The generation of the ruleset: every transaction that changes anything increments it. */
 export const generationCodec = nest({ id: [1, be32] })
 
 const hookSpec = {
@@ -90,7 +90,7 @@ const chainSpec = {
 export type ChainAttrs = Attrs<typeof chainSpec>
 export const chainCodec = nest(chainSpec)
 
-/** The attributes of an expression are a nest too, but which one depends on its name. */
+/** The attributes of an expression are a nest too, but its codec depends on the expression's name. */
 const expressionCodec = nest({ name: [1, text], data: [2, { ...raw, isNest: true }] })
 const ruleSpec = {
   table: [1, text],
@@ -107,9 +107,9 @@ const setSpec = {
   flags: [3, be32],
   keyType: [4, be32],
   keyLength: [5, be32],
-  /** Names the set within a transaction; the kernel insists on one. */
+  /** Identifies the set within a transaction; the kernel requires it. */
   id: [10, be32],
-  /** What each element does when it is found. */
+  /** The expression that each element runs when it matches. */
   expression: [17, expressionCodec],
 } as const
 export const setCodec = nest(setSpec)
@@ -126,7 +126,7 @@ const counterCodec = nest({ bytes: [1, be64], packets: [2, be64] })
 
 export type Traffic = { readonly packets: number; readonly bytes: number }
 
-/** What an element has counted; undefined when it does not count. */
+/** The counts of an element; undefined when it does not count. */
 export function trafficOf({ expression }: ElementAttrs): Traffic | undefined {
   if (expression?.name !== 'counter' || expression.data === undefined) return undefined
   const { packets = 0n, bytes = 0n } = counterCodec.decode(expression.data)
@@ -141,28 +141,28 @@ export const elementsCodec = nest({
 })
 
 /**
- * Which table a notification is about. All kinds of messages have its name in the same place, except those about a new
- * generation of all tables, and traces: undefined. Throws WireError.
+ * The table that a notification is about. All kinds of messages have its name in the same attribute, except messages about a new generation
+ * of all tables, and traces: undefined for these. Throws WireError.
  */
 export function nftTableOf(message: {
   readonly type: number
   readonly payload: Uint8Array
 }): { readonly family: string; readonly name: string } | undefined {
   if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined
-  // from NEWGEN to TRACE, attribute 1 is something else
+  // in messages from NEWGEN to TRACE, attribute 1 is not the table's name
   const kind = message.type & 0xff
   if (kind >= (NFT_MSG_NEWGEN & 0xff) && kind <= 17) return undefined
   const { name } = decodeNft(message.payload, tableCodec)
   return name === undefined ? undefined : { family: nftFamilyOf(message.payload), name }
 }
 
-/** A rule's comment in its user data as libnftnl writes it: type 0, length, text with its NUL. */
+/** Encodes a rule's comment as user data in libnftnl's format: type 0, length, text with its NUL. */
 export function encodeComment(comment: string): Uint8Array {
   const value = bytesOf(text, comment)
   return Uint8Array.of(0, value.length, ...value)
 }
 
-/** Undefined when there is none. User data may hold anything: what does not fit the format is no comment. */
+/** Decodes a rule's comment; undefined when there is none. User data may hold anything: data in another format counts as no comment. */
 export function decodeComment(userdata: Uint8Array): string | undefined {
   for (let offset = 0; offset + 2 <= userdata.length; offset += 2 + userdata[offset + 1]!) {
     const value = userdata.subarray(offset + 2, offset + 2 + userdata[offset + 1]!)

@@ -11,7 +11,7 @@ function rangeOf(element: Prefix | Addr): Range {
   return element instanceof Addr ? { first: element, last: element } : { first: element.addr, last: element.last }
 }
 
-/** What a set holds, sorted; with `interval` overlapping and adjacent ranges are one. Throws RulesetError. */
+/** The contents of a set, sorted; with `interval` overlapping and adjacent ranges are merged. Throws RulesetError. */
 export function rangesOf(set: NftSet): Range[] {
   const ranges = set.elements.map(rangeOf).sort((a, b) => a.first.compare(b.first))
   for (const range of ranges) checkElement(set, range)
@@ -35,7 +35,7 @@ function joins(before: Range, range: Range, adjacentToo: boolean): boolean {
   return range.first.value <= before.last.value + (adjacentToo ? 1n : 0n)
 }
 
-/** As `nft` writes an element: an address, a prefix, or "first-last" when the range is no prefix. */
+/** A range as `nft` writes it: an address, a prefix, or "first-last" when the range is not a prefix. */
 export function rangeText(range: Range): string {
   if (range.first.equals(range.last)) return range.first.toString()
   const prefix = prefixOf(range)
@@ -49,8 +49,8 @@ function prefixOf({ first, last }: Range): Prefix | undefined {
 }
 
 /**
- * What a set without `interval` lacks of its addresses, and has beyond them. Such sets may hold an address of every node, and need
- * no sorting to be compared.
+ * The addresses that a set without `interval` lacks, and those that it has in excess. Such sets may hold an address of every node, so this
+ * compares them without sorting.
  */
 export function compareAddresses(
   set: NftSet,
@@ -67,7 +67,7 @@ export function compareAddresses(
   return { missing: [...wanted.values()], extra }
 }
 
-/** What of `desired` is not in `actual`, and the other way round, each range taken as a whole. */
+/** The ranges of `desired` that are not in `actual`, and the other way round; each range is compared as a whole. */
 export function compareRanges(
   desired: readonly Range[],
   actual: readonly Range[],

@@ -1,11 +1,11 @@
-// The model as `nft` text: for reading, for `nft -f`, and as what a rule's hash is taken of.
+// The model as `nft` text: for reading, for `nft -f`, and as the input of a rule's hash.
 import { fnv1a } from './hash.ts'
 import { checkTable } from './check.ts'
 import { rangesOf, rangeText } from './ranges.ts'
 import { type NftAction, type NftChain, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
 import { type NftSet, type NftTable } from './ruleset.ts'
 
-/** A script that `nft -f` takes and that makes this very table. Throws RulesetError. */
+/** A script for `nft -f` that makes exactly this table. Throws RulesetError. */
 export function renderTable(table: NftTable): string {
   checkTable(table)
   const blocks = [...table.sets.map(renderSet), ...table.chains.map((chain) => renderChain(chain, table.family))]
@@ -38,8 +38,8 @@ function block(title: string, lines: readonly string[]): string {
 }
 
 /**
- * The comment that a rule carries in the kernel: the planner's words, and a hash of what the rule does. So a rule that
- * was made by another version of the plan is told from today's without any memory of it.
+ * The comment that a rule carries in the kernel: the planner's words, and a hash of what the rule does. The hash shows that a rule was made
+ * by another version of the plan, without any memory of that version.
  */
 export function commentOf(rule: NftRule, family: NftFamily): string {
   return `${rule.comment} [${fnv1a(renderRule(rule, family))}]`

@@ -1,4 +1,4 @@
-// A table to the messages that make it. They belong into one transaction, in this order.
+// Turns a table into the messages that make it. They must be sent in one transaction, in this order.
 import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import { checkTable } from './check.ts'
 import { compileRule } from './compile.ts'
@@ -27,7 +27,7 @@ import { commentOf, renderRule } from './render.ts'
 import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from './ruleset.ts'
 
-/** A netlink request with what it means to a reader. */
+/** A netlink request with a description for people. */
 export type NftRequest = {
   readonly what: string
   readonly type: number
@@ -36,8 +36,8 @@ export type NftRequest = {
 }
 
 /**
- * Makes the table what is asked for, whatever it was before or whether it was. Adding it first lets the deletion succeed
- * also where there is none: kernels before 6.3 have no message to delete what may be absent. Throws RulesetError.
+ * The requests that replace a table, whether it exists or not. Adding it first lets the deletion succeed also when it is absent: kernels
+ * before 6.3 have no message to delete an object that may be absent. Throws RulesetError.
  */
 export function replaceRequests(table: NftTable): NftRequest[] {
   checkTable(table)
@@ -56,7 +56,7 @@ export function deleteTableRequest(family: NftFamilyName, name: string): NftRequ
   return { what: `nft delete table ${family} ${name}`, type: NFT_MSG_DELTABLE, flags: 0, payload }
 }
 
-/** Takes ranges out of a set of the table, or puts them in. */
+/** The requests that remove ranges from a set of the table, or add them. */
 export function elementRequests(
   action: 'add' | 'delete',
   { family, name: table }: NftTable,
@@ -121,16 +121,16 @@ function addRule({ family, name: table }: NftTable, chain: NftChain, rule: NftRu
   }
 }
 
-/** A chain of a table that somebody else may own. */
+/** A chain of a table that another program may own. */
 export type ChainPlace = { readonly family: NftFamilyName; readonly table: string; readonly chain: string }
 
 function encodeRule({ family, table, chain }: ChainPlace, rule: NftRule, comment: string): Uint8Array {
-  // only netdev tables see packets whose IP family is not known yet
+  // only in netdev tables is the IP family of a packet not known yet
   const expressions = compileRule(rule, family === 'netdev' ? 'netdev' : 'inet')
   return encodeNft(family, ruleCodec, { table, chain, expressions, userdata: encodeComment(comment) })
 }
 
-/** Puts a rule before all others of a chain. */
+/** The request that inserts a rule before all others of a chain. */
 export function insertRuleRequest(place: ChainPlace, rule: NftRule): NftRequest {
   return {
     what: `nft insert rule ${place.family} ${place.table} ${place.chain} ${renderRule(rule, 'inet')} comment "${rule.comment}"`,

@@ -31,7 +31,7 @@ export const union = (left: FieldSet, right: FieldSet): FieldSet => combine(left
 export const difference = (left: FieldSet, right: FieldSet): FieldSet => combine(left, right, (a, b) => a && !b)
 export const intersection = (left: FieldSet, right: FieldSet): FieldSet => combine(left, right, (a, b) => a && b)
 
-/** `left` without what `right` holds and everything below it. */
+/** `left` without the members of `right` and everything below them. */
 export function differenceDeep(left: FieldSet, right: FieldSet): FieldSet {
   if (right.isMember) return emptySet
   return node(
@@ -46,7 +46,7 @@ export function* paths(set: FieldSet, prefix: readonly string[] = []): Generator
   for (const [name, child] of set.children) yield* paths(child, [...prefix, name])
 }
 
-/** Reads FieldsV1; whatever is malformed is left out, as a stored object must stay readable. */
+/** Reads FieldsV1; malformed parts are left out, because a stored object must stay readable. */
 export function fromFieldsV1(value: Json | undefined): FieldSet {
   if (!isObject(value)) return emptySet
   const names = Object.keys(value).filter((name) => name !== '.')

@@ -1,4 +1,4 @@
-// metadata.managedFields: who set which field, kept on every write, and server-side apply on top of it (KEP-555;
+// metadata.managedFields: which manager set which field, updated on every write, and the server-side apply that is based on it (KEP-555;
 // structured-merge-diff package merge, apiserver pkg/endpoints/handlers/fieldmanager).
 import { ApiError, type Cause } from '../api-error.ts'
 import { deepEqual, without, type Json, type JsonObject } from '../json.ts'
@@ -32,7 +32,7 @@ export type Manager = {
 
 type Owned = { readonly entry: Omit<ManagedFields, 'fieldsV1' | 'fieldsType'>; readonly fields: FieldSet }
 
-/** Nobody owns these: the server sets them, or they are the object's identity. */
+/** Fields that no manager owns: the server sets them, or they are the object's identity. */
 const unowned = node(false, [
   ['f:apiVersion', leaf],
   ['f:kind', leaf],
@@ -56,7 +56,7 @@ const unowned = node(false, [
   ],
 ])
 
-/** What managers may own: everything but the server's own metadata. */
+/** The fields that managers may own: everything but the server's own metadata. */
 function ownable(object: KubeObject, type: SchemaNode): FieldSet {
   return strip(fieldsOf(object, type))
 }
@@ -111,12 +111,12 @@ function claim(manager: Manager, fields: FieldSet): Owned {
   }
 }
 
-/** Takes what a write changed away from the others. */
+/** Takes the fields that a write changed away from the other managers. */
 function release(owners: readonly Owned[], changed: FieldSet, removed: FieldSet): Owned[] {
   return owners.map((owned) => ({ ...owned, fields: difference(difference(owned.fields, changed), removed) }))
 }
 
-/** Records a create or update. `live` is what was stored, undefined for a create; `next` may carry managedFields to reset to. */
+/** Records a create or update. `live` is the stored object, undefined for a create; `next` may carry managedFields to reset to. */
 export function trackUpdate(
   live: KubeObject | undefined,
   next: KubeObject,
@@ -141,8 +141,8 @@ export function trackUpdate(
 }
 
 /**
- * Server-side apply. Returns the new object; throws a 409 ApiError whose causes name the fields and their managers,
- * unless `force` takes them over.
+ * Server-side apply. Returns the new object. Without `force`, which takes fields over, throws a 409 ApiError whose causes name the
+ * conflicting fields and their managers.
  */
 export function applyConfiguration(
   live: KubeObject | undefined,
@@ -202,7 +202,7 @@ function describe(entry: Owned['entry']): string {
   return `"${entry.manager}"${entry.subresource === undefined ? '' : ` with subresource "${entry.subresource}"`}${using}`
 }
 
-/** Whether two versions differ in more than who manages what: a write that changes nothing is not stored. */
+/** Whether two versions are equal apart from resourceVersion and the times in managedFields: a write that changes nothing is not stored. */
 export function isSameContent(left: KubeObject, right: KubeObject): boolean {
   return deepEqual(content(left), content(right)) && deepEqual(ownership(left), ownership(right))
 }

@@ -41,7 +41,7 @@ function typeAt(type: Type, element: string): Type {
   return element.startsWith('f:') ? type?.member(element.slice(2)) : type?.items
 }
 
-/** Items of lists and of maps are fields themselves; a struct's members are only ways to their leaves. */
+/** Whether an element is itself a field: items of lists and of maps are, a struct's members only lead to their leaves. */
 function isItself(type: Type, element: string): boolean {
   return !element.startsWith('f:') || type?.property(element.slice(2)) === undefined
 }
@@ -62,7 +62,7 @@ export function fieldsOf(value: Json | undefined, type: Type): FieldSet {
 
 export type Difference = { readonly changed: FieldSet; readonly removed: FieldSet }
 
-/** What differs from `before` to `after`: fields added or modified, and fields removed. */
+/** The differences from `before` to `after`: fields added or modified, and fields removed. */
 export function compare(before: Json | undefined, after: Json | undefined, type: Type): Difference {
   if (deepEqual(before, after)) return { changed: emptySet, removed: emptySet }
   const left = childrenOf(before, type)
@@ -97,7 +97,7 @@ export function merge(live: Json | undefined, config: Json, type: Type): Json {
   return rebuild(merged, isArray(config))
 }
 
-/** Items in the order that was applied; those it does not name stay behind what stood before them. */
+/** Items in the order of the applied list; items that it does not name stay behind the item they followed. */
 function mergedOrder(live: readonly string[], applied: readonly string[]): string[] {
   const wanted = new Set(applied)
   const order: string[] = []
@@ -109,7 +109,7 @@ function mergedOrder(live: readonly string[], applied: readonly string[]): strin
   return [...order, ...applied.slice(next)]
 }
 
-/** `value` without the fields of `set`; items and members that `kept` still holds parts of stay. */
+/** `value` without the fields of `set`; items and members with parts in `kept` stay. */
 export function removeFields(value: Json, set: FieldSet, kept: FieldSet, type: Type): Json | undefined {
   if (isEmpty(set)) return value
   if (set.isMember && isEmpty(kept)) return undefined
@@ -125,7 +125,7 @@ export function removeFields(value: Json, set: FieldSet, kept: FieldSet, type: T
     )
     if (below !== undefined) left.set(element, below)
   }
-  // a struct or list that has lost its last field goes with it, unless somebody owns it as such
+  // a struct or list without fields left is removed too, unless a manager owns it as a whole
   if (left.size === 0 && children.size > 0 && isEmpty(kept)) return undefined
   return rebuild(left, isArray(value))
 }

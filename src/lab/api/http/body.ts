@@ -1,4 +1,4 @@
-// Request bodies: bounded, and JSON or YAML.
+// Request bodies: limited in size, JSON or YAML.
 import type { IncomingMessage } from 'node:http'
 import { parse as parseYaml } from 'yaml'
 import { messageOf } from '#/lib/log.ts'
@@ -7,7 +7,7 @@ import { parseJson, type Json } from '../json.ts'
 import type { Definitions } from '../schema/schema.ts'
 import { decodeProtobuf, protobufMediaType } from './protobuf-body.ts'
 
-/** As kube-apiserver's --max-request-body-bytes has it. */
+/** The limit of kube-apiserver (--max-request-body-bytes). */
 const limitBytes = 3 * 1024 * 1024
 
 export type Body = { readonly mediaType: string; readonly bytes: Buffer }
@@ -34,7 +34,7 @@ export function parseObject({ mediaType, bytes }: Body, definitions: Definitions
   throw unsupportedMediaType(['application/json', 'application/yaml'])
 }
 
-/** Patches of apply may be YAML, of which JSON is a part. */
+/** Parses a patch. Apply patches may be YAML, which includes JSON. */
 export function parsePatch({ mediaType, bytes }: Body): Json {
   const text = bytes.toString()
   return mediaType.endsWith('+yaml') && !text.trimStart().startsWith('{') ? yaml(text) : json(text)
@@ -52,7 +52,7 @@ function json(text: string): Json {
 
 function yaml(text: string): Json {
   try {
-    // aliases are bounded, so that a few bytes do not grow into gigabytes
+    // aliases are limited, so that a few bytes do not expand into gigabytes
     const value: Json | undefined = parseYaml(text, { schema: 'core', maxAliasCount: 100 })
     return value ?? null
   } catch (error) {

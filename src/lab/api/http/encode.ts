@@ -1,4 +1,4 @@
-// Changes as watch events: one line of JSON each. The common form is encoded once and shared by all watchers.
+// Changes as watch events, one line of JSON each. The common form is encoded once and shared by all watchers.
 import type { JsonObject } from '../json.ts'
 import { apiVersionOf, type Resource } from '../kinds/resource.ts'
 import { withMeta, type KubeObject } from '../objects.ts'
@@ -10,12 +10,12 @@ import { partialMetadata, table, type IncludeObject } from './table.ts'
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED'
 
-/** What a watcher gets to see, with the object as it then is. */
+/** The event that a watcher gets, with the object's state at that time. */
 export type Sight = { readonly type: EventType; readonly entry: Entry }
 
 /**
- * A change as a watcher with this predicate sees it: an object that begins to match is added, one that ceases to is
- * deleted. A deleted object shows its last matching state with the resourceVersion of the change.
+ * A change as a watcher with this predicate sees it: an object that begins to match is added, one that stops matching is deleted. A deleted
+ * object shows its last matching state with the resourceVersion of the change.
  */
 export function sightOf({ before, after }: Change, isMeant: (object: KubeObject) => boolean): Sight | undefined {
   const was = before !== undefined && isMeant(before.object)

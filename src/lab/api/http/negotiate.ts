@@ -1,4 +1,4 @@
-// Which form of an answer a client asks for: objects, tables (KEP-3157, "Receiving resources as Tables") or metadata only.
+// Selects the form of an answer that a client asks for: objects, tables (KEP-3157, "Receiving resources as Tables") or metadata only.
 import { notAcceptable } from '../api-error.ts'
 
 export type Form =

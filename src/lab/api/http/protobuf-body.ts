@@ -9,7 +9,7 @@ export const protobufMediaType = 'application/vnd.kubernetes.protobuf'
 
 const magic = Buffer.from('k8s\0')
 
-/** One field as it stands on the wire. */
+/** One field of a message on the wire. */
 type Field = { readonly number: number; readonly value: bigint | Buffer }
 
 class ProtobufError extends Error {
@@ -44,7 +44,7 @@ export function readFields(bytes: Buffer): Field[] {
   return fields
 }
 
-/** The object in a body; throws 400 for what is no such message and 415 for kinds that are only taken as JSON. */
+/** Decodes the object in a body; throws 400 for a malformed message and 415 for kinds that are accepted only as JSON. */
 export function decodeProtobuf(body: Buffer, definitions: Definitions): Json {
   if (!body.subarray(0, magic.length).equals(magic)) throw badRequest('the protobuf body does not begin with "k8s\\0"')
   try {
@@ -63,7 +63,7 @@ function bytesOf(fields: readonly Field[], number: number): Buffer {
   return Buffer.isBuffer(found) ? found : Buffer.alloc(0)
 }
 
-/** Options are no kind of their own: they have a schema only here. */
+/** Schemas of options, which are not kinds and so have no schema elsewhere. */
 const options: Readonly<Record<string, Schema>> = {
   DeleteOptions: {
     properties: {
@@ -103,7 +103,7 @@ function decodeMessage(bytes: Buffer, type: string, schema: Schema, definitions:
     if (known === undefined || property === undefined) continue
     const { name, omitsZero } = known
     const decoded = decodeValue(value, property, definitions, result.get(name))
-    // Go writes what is not set as zero values, which JSON leaves out
+    // Go writes unset fields as zero values, which JSON leaves out
     if (decoded !== '' && !(omitsZero && (decoded === 0 || decoded === false))) result.set(name, decoded)
   }
   return Object.fromEntries(result)

@@ -1,7 +1,7 @@
-// Field numbers of the types that clients send as protobuf (k8s.io/api and apimachinery, generated.proto): what
-// `kubectl create` and typed clients write. The types of the fields are those of the schema.
+// Field numbers of the types that `kubectl create` and typed clients send as protobuf (k8s.io/api and apimachinery, generated.proto). The
+// types of the fields are those of the schema.
 
-/** Type -> members in the form "number:name"; with "?" a zero stands for a member that is not there. */
+/** Type -> members in the form "number:name"; with "?" a zero value means that the member is absent. */
 const source: Readonly<Record<string, string>> = {
   ObjectMeta:
     '1:name 2:generateName 3:namespace 4:selfLink 5:uid 6:resourceVersion 7:generation? 8:creationTimestamp 9:deletionTimestamp 10:deletionGracePeriodSeconds 11:labels 12:annotations 13:ownerReferences 14:finalizers 17:managedFields',
@@ -28,7 +28,7 @@ const source: Readonly<Record<string, string>> = {
 
 export type FieldNames = ReadonlyMap<number, { readonly name: string; readonly omitsZero: boolean }>
 
-/** The field numbers of a type by its name without package; undefined for types that are only taken as JSON. */
+/** The field numbers of a type by its name without package; undefined for types that are accepted only as JSON. */
 export const protobufFields: ReadonlyMap<string, FieldNames> = new Map(
   Object.entries(source).map(([type, fields]) => [
     type,

@@ -1,5 +1,5 @@
-// What a request is about, from its path: /api/v1/namespaces/x/pods/y/status and the like
-// (apiserver pkg/endpoints/request/requestinfo.go).
+// Reads the subject of a request from its path: /api/v1/namespaces/x/pods/y/status and the like (apiserver
+// pkg/endpoints/request/requestinfo.go).
 import { noSuchPath } from '../api-error.ts'
 import type { Registry } from '../kinds/registry.ts'
 import type { Resource } from '../kinds/resource.ts'
@@ -8,11 +8,11 @@ import type { Target } from '../verbs/context.ts'
 export type ResourceRequest = {
   readonly target: Target
   readonly subresource: Resource['subresources'][number] | undefined
-  /** The old form /api/v1/watch/... */
+  /** The path has the old form /api/v1/watch/... */
   readonly isWatchPath: boolean
 }
 
-/** Undefined for paths outside of /api/<version>/ and /apis/<group>/<version>/; throws 404 for what is not served. */
+/** Reads a path. Undefined outside of /api/<version>/ and /apis/<group>/<version>/; throws 404 for a resource that is not served. */
 export function resourceRequest(path: string, registry: Registry): ResourceRequest | undefined {
   const parts = path.split('/').slice(1).map(decode)
   const isCore = parts[0] === 'api'
@@ -31,7 +31,7 @@ export function resourceRequest(path: string, registry: Registry): ResourceReque
   const resource = registry.find(group, version, plural)
   if (resource === undefined || extra.length > 0 || isInside !== (resource.namespaced && namespace !== undefined))
     throw noSuchPath()
-  // an object with a namespace is only found inside of it
+  // a namespaced object exists only under its namespace's path
   if (resource.namespaced && namespace === undefined && name !== '') throw noSuchPath()
   return { target: { resource, namespace, name }, subresource: knownSubresource(resource, subresource), isWatchPath }
 }

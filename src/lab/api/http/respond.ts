@@ -1,4 +1,4 @@
-// Whole answers.
+// Writes complete answers.
 import type { ServerResponse } from 'node:http'
 import type { ApiError } from '../api-error.ts'
 import type { JsonObject } from '../json.ts'
@@ -12,7 +12,7 @@ export function sendBytes(response: ServerResponse, code: number, contentType: s
   response.end(body)
 }
 
-/** `json` is JSON text. */
+/** Sends `json`, which is JSON text. */
 export function sendText(response: ServerResponse, code: number, json: string, contentType = 'application/json'): void {
   sendBytes(response, code, contentType, Buffer.from(json))
 }
@@ -26,7 +26,7 @@ export function sendError(response: ServerResponse, error: ApiError): void {
     response.destroy()
     return
   }
-  // what is left of a body that was not read cannot be told from the next request
+  // the rest of an unread body could not be told from the next request
   if (error.code === 413) response.setHeader('connection', 'close')
   if (error.details?.retryAfterSeconds !== undefined) response.setHeader('retry-after', error.details.retryAfterSeconds)
   if (error.code === 401) response.setHeader('www-authenticate', 'Bearer realm="kubernetes"')

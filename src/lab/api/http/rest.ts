@@ -1,4 +1,4 @@
-// The REST verbs: from a request for a resource to the verb's function and its answer in the form the client wants.
+// The REST verbs: calls the verb's function for a request and answers in the form that the client wants.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { badRequest, conflict, methodNotAllowed, unsupportedMediaType } from '../api-error.ts'
 import { dig, isObject, text, type Json, type JsonObject } from '../json.ts'
@@ -121,9 +121,9 @@ function watch(context: Context, { request, response, query, info: { target } }:
     )
   }
   const seconds = Number(query.get('timeoutSeconds') ?? 0)
-  // spread over half an hour to an hour like the real one, so that watchers do not all come back at once
+  // between half an hour and an hour, as in kube-apiserver, so that watchers do not all come back at once
   const defaultMs = longestWatchMs * (0.5 + Math.random() / 2)
-  // owned by the response: it ends with it
+  // the response owns the stream and ends it
   void new WatchStream(
     response,
     {
@@ -161,7 +161,7 @@ async function post(context: Context, exchange: Exchange): Promise<void> {
   answer(context, exchange, 201, stored(target.resource, object), warnings)
 }
 
-/** Sets a pod's node, once; the scheduler's way of placing pods. */
+/** Sets a pod's node, which is allowed once; schedulers place pods this way. */
 async function bind(context: Context, exchange: Exchange): Promise<void> {
   const {
     request,
@@ -215,7 +215,7 @@ async function patchOne(context: Context, exchange: Exchange): Promise<void> {
     force: query.get('force') === 'true',
     fieldValidation: readFieldValidation(query),
   }
-  // an apply without manager is refused rather than given to a default one
+  // an apply without a manager is refused instead of getting a default manager
   const manager = body.mediaType === patchTypes.apply ? (query.get('fieldManager') ?? '') : options.manager
   const warnings: string[] = []
   const { object, isNew } = patch(context, target, parsePatch(body), { ...options, manager }, warnings)
@@ -270,7 +270,7 @@ function writeOptions({ request, query, info }: Exchange): WriteOptions {
   const dryRun = query.getAll('dryRun')
   if (dryRun.some((value) => value !== 'All'))
     throw badRequest(`invalid dryRun value "${dryRun.join(',')}": supported values: "All"`)
-  // without a manager the client's program name, as in "kubectl/v1.33 (linux/amd64)"
+  // the default manager is the client's program name, as in "kubectl/v1.33 (linux/amd64)"
   const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0]!
   return {
     isDryRun: dryRun.length > 0,
@@ -294,7 +294,7 @@ function answer(
   warnings: readonly string[],
   form = negotiate(request.headers.accept),
 ): void {
-  // RFC 7234 section 5.5: code 299, no agent, quoted text
+  // a warning header (RFC 7234 section 5.5): code 299, no agent, quoted text
   if (warnings.length > 0)
     response.setHeader(
       'warning',

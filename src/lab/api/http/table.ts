@@ -1,4 +1,4 @@
-// meta.k8s.io Tables: what `kubectl get` prints.
+// meta.k8s.io Tables, which `kubectl get` prints.
 import { type KubeObject } from '../objects.ts'
 import type { JsonObject } from '../json.ts'
 import type { Resource } from '../kinds/resource.ts'
@@ -19,7 +19,7 @@ export function readInclude(query: URLSearchParams): IncludeObject {
   return value === 'None' || value === 'Object' ? value : 'Metadata'
 }
 
-/** `objects` are in stored form, which columns read; rows carry the served form. */
+/** Makes a table. `objects` are in stored form, which the columns read; rows carry the served form. */
 export function table(
   resource: Resource,
   rows: readonly { readonly stored: KubeObject; readonly served: KubeObject }[],

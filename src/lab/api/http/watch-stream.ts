@@ -1,4 +1,4 @@
-// One watch: a chunked answer that goes on until the client leaves, its time is up, or it reads too slowly.
+// One watch: a chunked answer that goes on until the client leaves, its time is up, or the client reads too slowly.
 import type { ServerResponse } from 'node:http'
 import { expired } from '../api-error.ts'
 import { apiVersionOf, type Resource } from '../kinds/resource.ts'
@@ -15,16 +15,16 @@ export type WatchOptions = {
   readonly isMeant: (object: KubeObject) => boolean
   readonly form: Form
   readonly include: IncludeObject
-  /** Events after this revision; 0 means: first everything there is. */
+  /** The watch sends events after this revision; 0 means: first all existing objects. */
   readonly revision: number
   readonly sendsInitial: boolean
-  /** Ends the initial events with a marked bookmark (KEP-3157). */
+  /** Whether a marked bookmark ends the initial events (KEP-3157). */
   readonly marksInitialEnd: boolean
   readonly allowsBookmarks: boolean
   readonly timeoutMs: number
 }
 
-/** A reader this far behind is cut off; it lists anew. */
+/** A client this far behind is disconnected and has to list again. */
 const backlogLimitBytes = 16 * 1024 * 1024
 const firstBookmarkMs = 1000
 const bookmarkIntervalMs = 15_000
@@ -72,7 +72,7 @@ export class WatchStream implements Disposable {
     }
   }
 
-  /** False when what was missed is forgotten: the client is told, and the stream is over. */
+  /** Sends the missed events. False when some are no longer kept: the client is told, and the stream ends. */
   #sendMissed(revision: number): boolean {
     const missed = this.#bucket.history.since(revision)
     if (missed === undefined) {

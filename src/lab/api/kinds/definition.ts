@@ -111,7 +111,7 @@ function validateUpdate(next: KubeObject, live: KubeObject): Cause[] {
   })
 }
 
-/** Definitions are accepted as soon as they are stored: there is only this one server. */
+/** A new definition starts with an empty status: the server itself decides it. */
 function prepareCreate(definition: KubeObject): KubeObject {
   return { ...definition, status: { conditions: [], storedVersions: [] } }
 }
@@ -143,7 +143,7 @@ export function establishedStatus(definition: KubeObject, now: string): JsonObje
   }
 }
 
-/** The resources a definition makes: one for each version served. */
+/** The resources of a definition: one for each version served. */
 export function resourcesOf(definition: KubeObject, definitions: Definitions): Resource[] {
   const versions = objects(dig(definition, 'spec', 'versions'))
   return versions
@@ -171,7 +171,7 @@ function customResource(definition: KubeObject, version: JsonObject, definitions
     categories: words('categories'),
     namespaced: dig(definition, 'spec', 'scope') === 'Namespaced',
     bucket: `${plural}.${group}`,
-    // as apiextensions-apiserver names them: the group reversed, as in com.example.v1.Widget
+    // named as by apiextensions-apiserver: the group reversed, as in com.example.v1.Widget
     definition: `${group.split('.').toReversed().join('.')}.${name}.${kind}`,
     schema: new SchemaNode(publishedSchema(version, { group, version: name, kind }), definitions),
     subresources: hasStatus ? ['status'] : [],

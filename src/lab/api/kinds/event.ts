@@ -1,5 +1,4 @@
-// Events, and their second spelling: core/v1 and events.k8s.io/v1 are two views of the same objects
-// (pkg/apis/events/v1/conversion.go).
+// Events in their two forms: core/v1 and events.k8s.io/v1 are two views of the same objects (pkg/apis/events/v1/conversion.go).
 import { invalidValue, type Cause } from '../api-error.ts'
 import { dig, text, type Json } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
@@ -40,7 +39,7 @@ export const eventsView: NonNullable<Resource['view']> = {
 
 function validate(event: KubeObject): Cause[] {
   const namespace = text(dig(event, 'involvedObject', 'namespace'))
-  // an object without namespace has its events in "default"
+  // the events of an object without namespace are in "default"
   const wanted = namespace === '' ? 'default' : namespace
   const actual = event.metadata.namespace ?? ''
   if (actual === wanted || (namespace === '' && actual === 'kube-system')) return []
@@ -87,7 +86,7 @@ export const eventColumns: readonly Column[] = [
   column('Name', (event) => event.metadata.name ?? '', { wide: true, format: 'name' }),
 ]
 
-/** Field selectors on core events; the other spelling has its own. */
+/** The fields for selectors on core events; events.k8s.io has others. */
 export const eventFields: Resource['selectableFields'] = {
   ...Object.fromEntries(
     ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((key) => [

@@ -10,7 +10,7 @@ type Step =
 const stepPattern =
   /\.([\w-]+(?:\\\.[\w-]+)*)|\[(\d{1,6})\]|\['([^']*)'\]|\[\?\(@\.([\w-]+)\s*==\s*(?:"([^"]*)"|'([^']*)'|(\d{1,15}|true|false))\)\]/y
 
-/** Undefined for what is no such path. */
+/** Parses a path; undefined when it is malformed. */
 export function parsePath(source: string): readonly Step[] | undefined {
   const steps: Step[] = []
   const pattern = new RegExp(stepPattern)
@@ -30,7 +30,7 @@ function literal(source: string): Json {
   return source === 'true' || (source !== 'false' && Number(source))
 }
 
-/** The value a path leads to; of a filter's matches the first. */
+/** The value at a path; with a filter, the first match. */
 export function evaluate(value: Json, steps: readonly Step[]): Json | undefined {
   let at: Json | undefined = value
   for (const step of steps) {

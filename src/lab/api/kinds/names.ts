@@ -88,7 +88,7 @@ function checkOwners(owners: NonNullable<KubeObject['metadata']['ownerReferences
   return causes
 }
 
-/** Metadata that an update may not change. */
+/** What is wrong with an update's metadata: some of it may not change. */
 export function checkMetaUpdate(next: KubeObject, live: KubeObject): Cause[] {
   const causes: Cause[] = []
   for (const key of ['name', 'namespace', 'uid', 'creationTimestamp'] as const) {

@@ -1,4 +1,4 @@
-// Nodes: what registry/core/node and its printer do.
+// Nodes: the behaviour of registry/core/node and its printer.
 import { isIP } from 'node:net'
 import { Prefix } from '#/lib/addr.ts'
 import { forbiddenField, invalidValue, type Cause } from '../api-error.ts'
@@ -45,7 +45,7 @@ export const nodeColumns: readonly Column[] = [
   column('Container-Runtime', (node) => info(node, 'containerRuntimeVersion'), { wide: true }),
 ]
 
-/** podCIDR and podCIDRs are two spellings: the list's first is the single one (pkg/apis/core/v1/conversion.go). */
+/** Keeps podCIDR equal to the first of podCIDRs: the two are forms of one field (pkg/apis/core/v1/conversion.go). */
 function complete(node: KubeObject): KubeObject {
   const spec = isObject(node['spec']) ? node['spec'] : {}
   const ranges = list(spec['podCIDRs'])

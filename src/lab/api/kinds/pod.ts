@@ -1,4 +1,4 @@
-// Pods: what registry/core/pod does.
+// Pods: the behaviour of registry/core/pod.
 import { forbiddenField, invalidValue, required, type Cause } from '../api-error.ts'
 import { deepEqual, dig, isArray, isObject, objects, text, without, type Json, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
@@ -16,7 +16,7 @@ const podDefaults: JsonObject = {
   enableServiceLinks: true,
 }
 
-/** SetDefaults_Container: an untagged or :latest image is pulled always. */
+/** SetDefaults_Container: an untagged or :latest image is always pulled. */
 function completeContainer(container: Json): Json {
   if (!isObject(container)) return container
   const image = text(container['image'])
@@ -122,7 +122,7 @@ function validate(pod: KubeObject): Cause[] {
 const immutableMessage =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)'
 
-/** The specification without what may change after creation (ValidatePodUpdate). */
+/** The specification without the fields that may change after creation (ValidatePodUpdate). */
 function frozen(spec: JsonObject): JsonObject {
   const bare = (value: Json | undefined): Json => objects(value).map((container) => without(container, 'image'))
   const rest = without(spec, 'activeDeadlineSeconds', 'tolerations', 'schedulingGates')
@@ -142,7 +142,7 @@ function validateUpdate(next: KubeObject, live: KubeObject): Cause[] {
   return causes
 }
 
-/** CheckGracefulDelete: a pod that never reached a node, or is over, goes at once. */
+/** CheckGracefulDelete: a pod that has no node or has ended is deleted at once. */
 function gracePeriodSeconds(pod: KubeObject, requestedSeconds: number | undefined): number {
   const phase = dig(pod, 'status', 'phase')
   if (text(specOf(pod)['nodeName']) === '' || phase === 'Failed' || phase === 'Succeeded') return 0
@@ -152,7 +152,7 @@ function gracePeriodSeconds(pod: KubeObject, requestedSeconds: number | undefine
 
 export const podStrategy: Strategy = { prepareCreate, complete, validate, validateUpdate, gracePeriodSeconds }
 
-/** The pod on `node`: what the binding subresource does. */
+/** The pod bound to `node`, as by the binding subresource. */
 export function bindPod(pod: KubeObject, node: string, now: string): KubeObject {
   const conditions = objects(dig(pod, 'status', 'conditions')).filter(({ type }) => type !== 'PodScheduled')
   const scheduled = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: now }

@@ -1,4 +1,4 @@
-// The table of the kinds served. Built-in kinds are there from the start, custom ones come and go with their definitions.
+// The table of the kinds served. Built-in kinds are always there; custom kinds come and go with their definitions.
 import type { Definitions } from '../schema/schema.ts'
 import type { Resource } from './resource.ts'
 
@@ -7,7 +7,7 @@ export type GroupVersion = { readonly group: string; readonly version: string }
 export class Registry {
   readonly #resources = new Map<string, Resource>()
   readonly #definitions: Definitions
-  /** Grows with every change, so that derived documents know when to be made anew. */
+  /** Increases with every change, so that documents derived from the table are made anew. */
   #edition = 0
 
   constructor(resources: readonly Resource[], definitions: Definitions) {
@@ -52,7 +52,7 @@ export class Registry {
     return this.all().filter((resource) => resource.group === group && resource.version === version)
   }
 
-  /** Takes out the resources of a definition and puts `resources` in their place. */
+  /** Replaces the resources of a definition with `resources`. */
   replace(group: string, plural: string, resources: readonly Resource[]): void {
     for (const [key, resource] of this.#resources) {
       if (resource.isCustom && resource.group === group && resource.plural === plural) this.#resources.delete(key)

@@ -1,11 +1,11 @@
-// What the server knows about a kind. One table (registry.ts) of these drives routing, discovery, validation, columns.
+// The description of a kind. One table (registry.ts) of these drives routing, discovery, validation and columns.
 import type { Cause, Subject } from '../api-error.ts'
 import type { Json } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import type { Indexes } from '../storage/bucket.ts'
 import type { SchemaNode } from '../schema/schema.ts'
 
-/** A column of `kubectl get`; priority 0 is always shown, 1 only with -o wide. */
+/** A column of `kubectl get`; with priority 0 it is always shown, with 1 only with -o wide. */
 export type Column = {
   readonly name: string
   readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date'
@@ -15,17 +15,17 @@ export type Column = {
   readonly cell: (object: KubeObject, now: Date) => Json
 }
 
-/** What distinguishes a kind's behaviour from that of any other object. */
+/** The behaviour of a kind that differs from that of other kinds. */
 export type Strategy = {
-  /** Fills in defaults and what the server decides; runs on create, and on update too when it is idempotent. */
+  /** Fills in defaults and fields that the server decides; runs on create, and on update too if it is idempotent. */
   readonly complete?: (object: KubeObject) => KubeObject
   /** Runs on create only, before `complete`. */
   readonly prepareCreate?: (object: KubeObject) => KubeObject
   readonly validate?: (object: KubeObject) => readonly Cause[]
   readonly validateUpdate?: (next: KubeObject, live: KubeObject) => readonly Cause[]
-  /** What is wrong with a name; RFC 1123 subdomains by default. */
+  /** What is wrong with a name; the default demands RFC 1123 subdomains. */
   readonly validateName?: (name: string) => string | undefined
-  /** Seconds an object lives on after its deletion was asked for; 0 deletes at once. */
+  /** How many seconds an object remains after a request to delete it; 0 deletes at once. */
   readonly gracePeriodSeconds?: (object: KubeObject, requested: number | undefined) => number
 }
 
@@ -38,28 +38,28 @@ export type Resource = {
   readonly shortNames: readonly string[]
   readonly categories: readonly string[]
   readonly namespaced: boolean
-  /** Where objects are stored; two resources with one bucket are two views of the same objects. */
+  /** Where the objects are stored; two resources with one bucket are two views of the same objects. */
   readonly bucket: string
   readonly schema: SchemaNode
   /** The name of the schema in the published OpenAPI documents. */
   readonly definition: string
   readonly subresources: readonly ('status' | 'binding' | 'finalize')[]
-  /** metadata.generation counts changes of the specification. */
+  /** Whether metadata.generation counts changes of the specification. */
   readonly countsGenerations: boolean
-  /** Only the status subresource writes the status. */
+  /** Whether only the status subresource writes the status. */
   readonly separatesStatus: boolean
-  /** Custom resources: updates must name a resourceVersion, status writes leave metadata alone. */
+  /** Set for custom resources: updates must name a resourceVersion, and status writes leave metadata alone. */
   readonly isCustom: boolean
-  /** PUT makes the object when there is none. */
+  /** Whether PUT creates a missing object. */
   readonly createsOnUpdate: boolean
-  /** DELETE answers with the object rather than with a Status. */
+  /** Whether DELETE answers with the object rather than with a Status. */
   readonly returnsDeleted: boolean
   readonly columns: readonly Column[]
   /** Fields besides metadata.name and metadata.namespace that field selectors may use. */
   readonly selectableFields: Readonly<Record<string, (object: KubeObject) => string>>
   readonly indexes: Indexes
   readonly strategy: Strategy
-  /** Between the stored form and the form this resource serves, where they differ. */
+  /** Converts between the stored form and the form that this resource serves; absent when they are the same. */
   readonly view?: {
     readonly fromStored: (object: KubeObject) => KubeObject
     readonly toStored: (object: KubeObject) => KubeObject

@@ -1,4 +1,4 @@
-// Makes the registry follow the CustomResourceDefinitions: they are served from the moment they are stored.
+// Keeps the registry in step with the CustomResourceDefinitions: they are served from the moment they are stored.
 import { deepEqual, dig, isObject, text } from '../json.ts'
 import { establishedStatus, resourcesOf } from '../kinds/definition.ts'
 import type { KubeObject } from '../objects.ts'
@@ -6,13 +6,13 @@ import { nowStamp, type Context } from '../verbs/context.ts'
 
 export const definitionsBucket = 'customresourcedefinitions.apiextensions.k8s.io'
 
-/** Puts what `definition` declares into the registry, in place of what it declared before. */
+/** Replaces the registry's resources of `definition` with those that it declares now. */
 export function serve(context: Context, definition: KubeObject): void {
   const { group, plural } = place(definition)
   context.registry.replace(group, plural, resourcesOf(definition, context.registry.definitions))
 }
 
-/** Ends serving a definition's resources, and removes their objects. */
+/** Stops serving a definition's resources, and removes their objects. */
 export function withdraw(context: Context, definition: KubeObject): void {
   const { group, plural } = place(definition)
   context.registry.replace(group, plural, [])
@@ -20,7 +20,7 @@ export function withdraw(context: Context, definition: KubeObject): void {
   for (const { key } of context.store.bucket(bucket).all()) context.store.remove(bucket, key)
 }
 
-/** Says in each definition's status that it is served. */
+/** Sets each definition's status to served. */
 export function establish(context: Context): void {
   for (const { key, object } of context.store.bucket(definitionsBucket).all()) {
     const conditions = dig(object, 'status', 'conditions')

@@ -1,5 +1,5 @@
-// Garbage collection: objects whose owners are all gone go too; foreground and orphaning deletions do what their
-// finalizers stand for (the garbage collector controller).
+// Garbage collection: deletes objects whose owners are all gone, and finishes foreground and orphaning deletions (the garbage collector
+// controller).
 import { withMeta, type KubeObject } from '../objects.ts'
 import type { Resource } from '../kinds/resource.ts'
 import type { Change } from '../storage/history.ts'
@@ -10,12 +10,12 @@ import { defaultDelete } from './namespaces.ts'
 
 type Place = { readonly bucket: string; readonly key: string }
 
-/** Who depends on whom, kept with every change. */
+/** The graph of owners and dependents, updated with every change. */
 export class GarbageCollector {
   readonly #context: Context
   readonly #uids = new Map<string, Place>()
   readonly #dependents = new Map<string, Map<string, Place>>()
-  /** Owners and dependents to look at again. */
+  /** The uids of owners and dependents to check again. */
   readonly #pending = new Set<string>()
 
   constructor(context: Context) {
@@ -26,7 +26,7 @@ export class GarbageCollector {
     }
   }
 
-  /** Takes in one change; cheap, so that it can run with every write. */
+  /** Records one change. It is cheap, because it runs with every write. */
   note(bucket: string, { before, after }: Change): void {
     if (before !== undefined) this.#forget(before.object, before.key, bucket)
     if (after !== undefined) this.#remember(after.object, after.key, bucket)
@@ -53,12 +53,12 @@ export class GarbageCollector {
       const dependents = this.#dependents.get(owner.uid)
       dependents?.delete(uid)
       if (dependents?.size === 0) this.#dependents.delete(owner.uid)
-      // a foreground deletion may have waited for this one
+      // a foreground deletion of the owner may have waited for this object
       if (this.#uids.has(owner.uid)) this.#pending.add(owner.uid)
     }
   }
 
-  /** Looks at everything that changed since the last time; more may come up by what it does. */
+  /** Checks everything that changed since the last call; its own changes may need another call. */
   collect(): void {
     const owners = [...this.#pending]
     this.#pending.clear()

@@ -1,5 +1,5 @@
-// What happens in the background after writes: definitions are served, namespaces end, garbage goes. Runs soon after a
-// write rather than in it, so that no write waits for its consequences.
+// Background work after writes: definitions are served, deleted namespaces are emptied, garbage is collected. It runs soon after a write
+// rather than in it, so that no write waits for its consequences.
 import { messageOf } from '#/lib/log.ts'
 import type { Change } from '../storage/history.ts'
 import type { Context } from '../verbs/context.ts'
@@ -24,7 +24,7 @@ export class Lifecycle implements Disposable {
 
   #note(bucket: string, change: Change): void {
     this.#garbage.note(bucket, change)
-    // at once: whoever has created a definition may create its objects with the next request
+    // at once, because a client that created a definition may create its objects with the next request
     if (bucket === definitionsBucket && change.after !== undefined) serve(this.#context, change.after.object)
     if (bucket === definitionsBucket && change.after === undefined)
       setImmediate(() => this.#attempt(() => withdraw(this.#context, change.before!.object)))

@@ -1,4 +1,4 @@
-// Namespaces: the ones every cluster has, and the end of those that are deleted (the namespace controller).
+// Namespaces: those that every cluster has, and the deletion of namespaces (the namespace controller).
 import { dig, isObject, list, type Json } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
 import type { Context } from '../verbs/context.ts'
@@ -15,7 +15,7 @@ export const defaultDelete: DeleteOptions = {
   resourceVersion: undefined,
 }
 
-/** Makes the namespaces that exist from the first start. */
+/** Makes the namespaces that every cluster has from the start. */
 export function ensureNamespaces(context: Context): void {
   const resource = context.registry.find('', 'v1', 'namespaces')!
   for (const name of initial) {
@@ -29,7 +29,7 @@ export function ensureNamespaces(context: Context): void {
   }
 }
 
-/** Empties the namespaces that are going, and lets those go that are empty. */
+/** Empties the namespaces that are being deleted, and removes the empty ones. */
 export function finishNamespaces(context: Context): void {
   for (const { key, object } of context.store.bucket('namespaces').all()) {
     if (object.metadata.deletionTimestamp === undefined) continue
@@ -47,7 +47,7 @@ function spec(object: KubeObject): { readonly [key: string]: Json | undefined } 
   return isObject(object['spec']) ? object['spec'] : {}
 }
 
-/** Deletes what is in a namespace; returns how many objects are still there, as those that end gracefully. */
+/** Deletes a namespace's objects; returns how many remain, such as those with a grace period. */
 function removeContent(context: Context, namespace: string): number {
   let left = 0
   for (const resource of context.registry.stored()) {

@@ -1,5 +1,5 @@
-// The published OpenAPI documents, v2 and v3: kubectl validates, merges and explains by them. Paths are listed as far as
-// clients look at them: a patch operation with its options says that dry run and field validation are supported.
+// The published OpenAPI documents, v2 and v3, which kubectl uses to validate, merge and explain. They list only the paths that clients look
+// at: a patch operation with its options announces dry run and field validation.
 import type { Json, JsonObject } from '../json.ts'
 import type { GroupVersion, Registry } from '../kinds/registry.ts'
 import type { Resource } from '../kinds/resource.ts'
@@ -109,7 +109,7 @@ function reachable(registry: Registry, resources: readonly Resource[]): [string,
   return [...found]
 }
 
-/** A schema as it is shown: OpenAPI v2 has no int-or-string, and siblings of a $ref go into allOf in v3. */
+/** A schema as published: OpenAPI v2 has no int-or-string, and in v3 the siblings of a $ref go into allOf. */
 function published(schema: Schema, prefix: string, isV3: boolean): JsonObject {
   const { $ref, properties, items, additionalProperties, allOf, anyOf, oneOf, not, ...rest } = schema
   const next = (inner: Schema): JsonObject => published(inner, prefix, isV3)
@@ -130,7 +130,7 @@ function published(schema: Schema, prefix: string, isV3: boolean): JsonObject {
     return isV3 ? { ...own, allOf: [{ $ref: target }] } : { ...own, $ref: target }
   }
   if (schema['x-kubernetes-int-or-string'] !== true) return { ...own, ...nested }
-  // kubectl's own validation takes any scalar for a string
+  // kubectl's own validation accepts any scalar as a string
   return isV3
     ? { ...own, oneOf: [{ type: 'integer' }, { type: 'number' }, { type: 'string' }] }
     : { ...own, type: 'string' }

@@ -53,7 +53,7 @@ const integers = {
   minProperties: 18,
 } as const
 
-/** The message Any: JSON is YAML too. */
+/** The message Any, which holds YAML; JSON is valid YAML. */
 const anyValue = (number: number, value: Json): Part => message(number, [string(2, JSON.stringify(value))])
 
 function named(number: number, name: string, value: readonly Part[]): Part {

@@ -1,10 +1,10 @@
 // JSON Patch, RFC 6902, over immutable values. Paths are JSON Pointers, RFC 6901.
 import { deepEqual, isArray, isObject, text, type Json, type JsonObject } from '../json.ts'
 
-/** The patch is malformed, or does not fit the document. */
+/** The patch is malformed or does not fit the document. */
 export class JsonPatchError extends Error {
   override name = 'JsonPatchError'
-  /** False when the patch itself is no JSON Patch, true when it does not fit this document. */
+  /** False when the patch itself is malformed, true when it does not fit this document. */
   readonly isDocumentFault: boolean
 
   constructor(message: string, isDocumentFault: boolean) {
@@ -13,13 +13,13 @@ export class JsonPatchError extends Error {
   }
 }
 
-/** As many operations as kube-apiserver takes. */
+/** The limit of kube-apiserver. */
 const maxOperations = 10_000
 
 const malformed = (message: string): JsonPatchError => new JsonPatchError(message, false)
 const misfit = (message: string): JsonPatchError => new JsonPatchError(message, true)
 
-/** Applies all operations in order, or throws JsonPatchError; the document stays as it was. */
+/** Applies all operations in order, or throws JsonPatchError; `document` is not changed. */
 export function jsonPatch(document: Json, patch: Json): Json {
   if (!isArray(patch)) throw malformed('a JSON Patch is an array of operations')
   if (patch.length > maxOperations) {
@@ -79,7 +79,7 @@ function pointer(operation: JsonObject, member: string): string[] {
 
 const missing = (path: readonly string[]): JsonPatchError => misfit(`the path "/${path.join('/')}" does not exist`)
 
-/** RFC 6901 section 4: digits without leading zeros; "-" is the place after the last. */
+/** The index that a key stands for (RFC 6901 section 4): digits without leading zeros; "-" is the place after the last. */
 function indexIn(array: readonly Json[], key: string, last: number): number {
   const index = key === '-' ? array.length : /^(0|[1-9]\d{0,8})$/.test(key) ? Number(key) : -1
   if (index < 0 || index > last) throw misfit(`"${key}" is no index of an array of ${array.length}`)
@@ -97,7 +97,7 @@ function read(document: Json, path: readonly string[]): Json {
   return path.reduce<Json>((value, key) => child(value, key, path), document)
 }
 
-/** Rebuilds the way down to the parent of the path's last key. */
+/** Applies `change` to the parent of the path's last key, and rebuilds the values above it. */
 function rewrite(document: Json, path: readonly string[], change: (parent: Json, key: string) => Json, at = 0): Json {
   const key = path[at]!
   if (at === path.length - 1) return change(document, key)

@@ -1,7 +1,7 @@
 // JSON Merge Patch, RFC 7396.
 import { isObject, type Json } from '../json.ts'
 
-/** MergePatch(Target, Patch) of RFC 7396 section 2; the target stays as it was. */
+/** MergePatch(Target, Patch) of RFC 7396 section 2; the target is not changed. */
 export function mergePatch(target: Json | undefined, patch: Json): Json {
   if (!isObject(patch)) return patch
   const result: Map<string, Json | undefined> = new Map(Object.entries(isObject(target) ? target : {}))

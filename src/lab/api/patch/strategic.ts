@@ -1,9 +1,9 @@
-// Strategic merge patch: JSON merge patch that knows from the schema which lists are merged, and by which key
-// (apimachinery pkg/util/strategicpatch; community/contributors/devel/sig-api-machinery/strategic-merge-patch.md).
+// Strategic merge patch: a JSON merge patch that takes from the schema which lists are merged, and by which key (apimachinery
+// pkg/util/strategicpatch; community/contributors/devel/sig-api-machinery/strategic-merge-patch.md).
 import { canonical, field, isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { SchemaNode } from '../schema/schema.ts'
 
-/** The patch uses a directive that does not exist or does not fit where it stands. */
+/** The patch uses a directive that does not exist or is not allowed in that place. */
 export class StrategicPatchError extends Error {
   override name = 'StrategicPatchError'
 }
@@ -20,7 +20,7 @@ export function strategicMerge(original: JsonObject, patch: JsonObject, type: Ty
   return mergeObject(original, patch, type) ?? {}
 }
 
-/** Undefined means that the patch deletes the object. */
+/** Merges two objects; undefined when the patch deletes the object. */
 function mergeObject(original: JsonObject, patch: JsonObject, type: Type): JsonObject | undefined {
   switch (patch[directive]) {
     case 'delete':
@@ -60,7 +60,7 @@ function asList(patch: JsonObject, key: string): readonly Json[] {
   return value
 }
 
-/** Order and deletion directives also work on lists that the patch does not mention otherwise. */
+/** Applies order and deletion directives to lists that the patch does not mention otherwise. */
 function applyLoneDirectives(result: Map<string, Json | undefined>, patch: JsonObject, type: Type): void {
   const named = Object.keys(patch).filter((key) => key.startsWith(orderPrefix) || key.startsWith(deletePrefix))
   for (const key of new Set(named.map((name) => name.slice(name.indexOf('/') + 1)))) {
@@ -84,7 +84,7 @@ function mergeValue(original: Json | undefined, patch: Json, type: Type, hints: 
   return mergeList(isArray(original) ? original : [], patch, type, hints)
 }
 
-/** A value that merges into nothing: without directives and nulls. */
+/** A patch value where the original has none: without directives and nulls. */
 function clean(value: Json): Json {
   if (isArray(value)) return value.map(clean)
   if (!isObject(value)) return value
@@ -103,7 +103,7 @@ function mergeList(original: readonly Json[], patch: readonly Json[], type: Type
   return ordered(merged, original, order, (item) => identity(item, mergeKey))
 }
 
-/** Objects are told apart by the text of their merge key; an item without it is a fault of the patch. */
+/** The text of an item's merge key, which identifies it; throws when the item has none. */
 function identity(item: Json, mergeKey: string): string {
   const key = field(item, mergeKey)
   if (key === undefined)
@@ -133,8 +133,8 @@ function mergeByKey(original: readonly Json[], patch: readonly Json[], mergeKey:
 }
 
 /**
- * Sorts by the order the client gave; items only the server knows keep their place relative to what stood around them
- * (normalizeElementOrder in strategicpatch).
+ * Sorts by the patch's order; items that only the server has keep their place relative to their neighbours (normalizeElementOrder in
+ * strategicpatch).
  */
 function ordered(
   items: readonly Json[],

@@ -1,10 +1,10 @@
-// Checks a value against a schema: the value validation of OpenAPI v3 in the words of kube-apiserver.
+// Checks a value against a schema: the validation of OpenAPI v3 with the messages of kube-apiserver.
 import { duplicate, invalidValue, required, unsupported, type Cause } from '../api-error.ts'
 import { canonical, deepEqual, field, isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { Schema, SchemaNode } from './schema.ts'
 import { SchemaNode as Node } from './schema.ts'
 
-/** Everything wrong with `value`; an empty list means that it fits. */
+/** All faults of `value`; an empty list when it fits. */
 export function check(value: Json, node: SchemaNode, path = ''): Cause[] {
   const { schema } = node
   if (value === null) return schema.nullable === true ? [] : [typeError(path, value, schema)]
@@ -67,7 +67,7 @@ function checkText(value: string, schema: Schema, path: string): Cause[] {
 
 const patterns = new Map<string, RegExp>()
 
-/** Patterns are RE2 in the real server; the common subset reads the same here. */
+/** Compiles a pattern. kube-apiserver uses RE2; the common subset has the same meaning here. */
 function patternOf(source: string): RegExp {
   let pattern = patterns.get(source)
   if (pattern === undefined) {

@@ -1,4 +1,4 @@
-// The types of io.k8s.api.core.v1 that are served, besides those of pods. Notation: notation.ts.
+// The types of io.k8s.api.core.v1 that are served, except those of pods. Notation: notation.ts.
 
 export const coreTypes = `
 Node v1 -- Node is a worker node of the cluster.

@@ -47,10 +47,10 @@ const shared = new Set([
   'Condition',
 ])
 
-/** Types of core/v1 that other packages contain. */
+/** Types of core/v1 that types of other packages contain. */
 const coreTypesOfOthers = new Set(['PodTemplateSpec', 'PodSpec'])
 
-/** The published name of a type: io.k8s.api.core.v1.Pod. */
+/** The published name of a type, such as io.k8s.api.core.v1.Pod. */
 export function definitionName(packageName: string, type: string): string {
   const home = shared.has(type)
     ? 'io.k8s.apimachinery.pkg.apis.meta.v1'
@@ -60,7 +60,7 @@ export function definitionName(packageName: string, type: string): string {
   return `${home}.${type}`
 }
 
-/** Reads the types of one API package, such as io.k8s.api.core.v1. Throws on a line it cannot read: a bug here. */
+/** Reads the types of one API package, such as io.k8s.api.core.v1. Throws on a malformed line, which is a bug in this program. */
 export function readTypes(packageName: string, source: string): Definitions {
   const drafts: Draft[] = []
   for (const line of source.split('\n')) {

@@ -1,5 +1,5 @@
-// The types of io.k8s.api.core.v1 that make up a pod. Notation: notation.ts. What a lab's users do not look into, such
-// as most volume sources, is taken as it comes.
+// The types of io.k8s.api.core.v1 that make up a pod. Notation: notation.ts. Parts that users of a lab do not need, such as most volume
+// sources, are accepted unchecked.
 
 export const podTypes = `
 Pod v1 -- Pod is a collection of containers that run on one node.

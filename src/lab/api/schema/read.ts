@@ -1,5 +1,4 @@
-// Schemas that come from outside, in CustomResourceDefinitions: every keyword must have its type before anything walks
-// through them.
+// Checks schemas from CustomResourceDefinitions: every keyword must have its type before other code walks through them.
 import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { Schema } from './schema.ts'
 
@@ -39,7 +38,7 @@ function each(shape: Shape, names: readonly string[]): Record<string, Shape> {
   return Object.fromEntries(names.map((name) => [name, shape]))
 }
 
-/** Whether a value is a schema as far as the types of its keywords go. */
+/** Whether a value is a schema, judged by the types of its keywords. */
 export function isSchemaValue(value: Json | undefined): value is JsonObject & Schema {
   if (!isObject(value)) return false
   return Object.entries(value).every(

@@ -50,7 +50,7 @@ export type Definitions = ReadonlyMap<string, Schema>
 
 export const refPrefix = '#/definitions/'
 
-/** A schema and the definitions its references lead to: one position in an object's type. */
+/** A schema with the definitions for its references: one position in an object's type. */
 export class SchemaNode {
   readonly schema: Schema
   readonly #definitions: Definitions
@@ -74,7 +74,7 @@ export class SchemaNode {
     return isSchema(additionalProperties) ? this.#at(additionalProperties) : undefined
   }
 
-  /** The type of a declared property, as opposed to a member of a map. */
+  /** The type of a declared property, but not of a map's member. */
   property(key: string): SchemaNode | undefined {
     const { properties } = this.schema
     return properties !== undefined && Object.hasOwn(properties, key) ? this.#at(properties[key]!) : undefined
@@ -84,7 +84,7 @@ export class SchemaNode {
     return this.schema.items === undefined ? undefined : this.#at(this.schema.items)
   }
 
-  /** Members that the schema does not name are kept rather than pruned. */
+  /** Whether members that the schema does not name are kept rather than pruned. */
   get keepsUnknown(): boolean {
     const { schema } = this
     if (schema['x-kubernetes-preserve-unknown-fields'] === true || schema.additionalProperties === true) return true

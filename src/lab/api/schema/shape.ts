@@ -1,8 +1,10 @@
-// Pruning and defaulting: an object takes the shape its schema gives it before it is validated.
+// Pruning and defaulting, which bring an object into the form of its schema before validation.
 import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { SchemaNode } from './schema.ts'
 
-/** `value` without what the schema does not know; `unknown` gets the paths of what was dropped, nulls go as in Go. */
+/**
+ * `value` without members that the schema does not know. The paths of dropped members are added to `unknown`; nulls are dropped as in Go.
+ */
 export function prune(value: Json, node: SchemaNode, unknown: string[] = [], path = ''): Json {
   if (isArray(value)) {
     const { items } = node
@@ -29,7 +31,7 @@ function isIdentity(key: string): boolean {
   return key === 'apiVersion' || key === 'kind' || key === 'metadata'
 }
 
-/** `value` with the schema's defaults where members are missing, or null and not nullable. */
+/** `value` with the schema's defaults for members that are missing, or that are null and not nullable. */
 export function applyDefaults(value: Json, node: SchemaNode): Json {
   if (isArray(value)) {
     const { items } = node

@@ -1,6 +1,6 @@
-// Kinds that the lab keeps and does not act on: what an installation consists of. Notation: notation.ts.
+// Kinds that the lab stores without acting on them, because an installation consists of them. Notation: notation.ts.
 
-/** The types of io.k8s.api.apps.v1, pod templates included as far as they are looked into. */
+/** The types of io.k8s.api.apps.v1, with pod templates as far as they are checked. */
 export const workloadTypes = `
 DaemonSet apps/v1 -- DaemonSet runs a pod on every node.
   metadata             ObjectMeta -- Standard object's metadata.

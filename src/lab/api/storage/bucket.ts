@@ -1,10 +1,10 @@
-// The objects of one kind in memory, with the indexes that hot lists need.
+// The objects of one kind in memory, with the indexes that frequent lists need.
 import type { KubeObject } from '../objects.ts'
 import { History } from './history.ts'
 import type { Change } from './history.ts'
 import type { Entry } from './store.ts'
 
-/** Name of an index -> the value of an object in it. */
+/** Name of an index -> the function that gives an object's value in it. */
 export type Indexes = Readonly<Record<string, (object: KubeObject) => string>>
 
 const historyLimit = 4096
@@ -51,7 +51,7 @@ export class Bucket {
     return values === undefined ? undefined : sortByKey([...(values.get(value)?.values() ?? [])])
   }
 
-  /** The entries as they were at `revision`; undefined when that is forgotten. */
+  /** The entries as they were at `revision`; undefined when that revision is no longer kept. */
   at(revision: number): readonly Entry[] | undefined {
     const changes = this.history.since(revision)
     if (changes === undefined) return undefined

@@ -1,7 +1,7 @@
-// The objects on disk: one SQLite file, one row an object, one transaction a write.
+// The objects on disk: one SQLite file with a row per object and a transaction per write.
 //
-// WAL with synchronous=NORMAL: a commit is in the kernel's page cache when the client gets its answer, so nothing
-// acknowledged is lost when this process dies; only a power cut may take the last commits, never the file's consistency.
+// WAL with synchronous=NORMAL: a commit is in the kernel's page cache when the client gets its answer, so no acknowledged
+// write is lost when this process dies. A power cut may lose the last commits, but leaves the file consistent.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
@@ -37,7 +37,7 @@ export class Database implements Disposable {
     this.#revision = this.#database.prepare("UPDATE counters SET value = ? WHERE name = 'revision'")
   }
 
-  /** The last revision that was given out. */
+  /** The last revision that was assigned. */
   get revision(): number {
     return this.#guard('read', () => {
       const row = this.#database.prepare("SELECT value FROM counters WHERE name = 'revision'").get()
@@ -57,7 +57,7 @@ export class Database implements Disposable {
     })
   }
 
-  /** Writes or, without `json`, removes one object, and keeps the revision that was given out for it. */
+  /** Writes one object, or removes it when `json` is absent, and stores the revision that was assigned to the write. */
   write(bucket: string, key: string, revision: number, json: string | undefined): void {
     this.#guard('write', () => {
       this.#database.exec('BEGIN IMMEDIATE')

@@ -1,4 +1,4 @@
-// What happened lately to the objects of one kind: the watch cache. Bounded; whoever asks for more gets told.
+// The recent changes of one kind's objects: the watch cache. It is limited; a request for older changes gets undefined.
 import type { Entry } from './store.ts'
 
 /** One change. A create has no `before`, a removal has no `after`. */
@@ -13,7 +13,7 @@ export type Change = {
 export class History {
   readonly #limit: number
   readonly #changes: Change[] = []
-  /** Everything after this revision is known. */
+  /** All changes after this revision are kept. */
   #floor: number
 
   constructor(floor: number, limit: number) {
@@ -27,13 +27,13 @@ export class History {
 
   push(change: Change): void {
     this.#changes.push(change)
-    // dropped in bulk: a shift for each change would move the whole array each time
+    // old changes are dropped in bulk: dropping each one separately would move the whole array every time
     if (this.#changes.length < 2 * this.#limit) return
     const dropped = this.#changes.splice(0, this.#limit)
     this.#floor = dropped.at(-1)!.revision
   }
 
-  /** Changes after `revision`, oldest first; undefined when some of them are forgotten. */
+  /** Changes after `revision`, oldest first; undefined when some of them are no longer kept. */
   since(revision: number): readonly Change[] | undefined {
     if (revision < this.#floor) return undefined
     let low = 0

@@ -1,6 +1,5 @@
-// All objects: in memory for reading, on disk before a write is acknowledged. Everything is synchronous, so a read and
-// the write that follows from it are one step and nothing comes between. One counter numbers all writes: it is the
-// resourceVersion of objects, lists and watches.
+// All objects: in memory for reading, and on disk before a write is acknowledged. Everything is synchronous, so nothing comes between a
+// read and the write that follows from it. One counter numbers all writes and gives the resourceVersion of objects, lists and watches.
 import { parseJson } from '../json.ts'
 import { kubeObject, withMeta, type KubeObject } from '../objects.ts'
 import { Bucket, type Indexes } from './bucket.ts'
@@ -15,7 +14,7 @@ export type Entry = {
   readonly json: string
 }
 
-/** What happened in which bucket, for whoever looks at all writes. */
+/** Called for every write, with its bucket. */
 export type StoreListener = (bucket: string, change: Change) => void
 
 export class Store implements Disposable {
@@ -26,7 +25,7 @@ export class Store implements Disposable {
   readonly #bootRevision: number
   #revision: number
 
-  /** `indexes`: for each bucket the indexes it keeps besides the one by namespace. Throws StorageError. */
+  /** `indexes` gives each bucket's indexes besides the one by namespace. Throws StorageError. */
   constructor(options: { stateDir: string; indexes: Readonly<Record<string, Indexes>> }) {
     this.#indexes = options.indexes
     this.#database = new Database(options.stateDir)
@@ -44,7 +43,7 @@ export class Store implements Disposable {
   bucket(name: string): Bucket {
     let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
-      // what happened before this process started is not remembered
+      // changes from before this process started are not kept
       bucket = new Bucket(this.#bootRevision, this.#indexes[name] ?? {})
       this.#buckets.set(name, bucket)
     }

@@ -1,4 +1,4 @@
-// What all verbs share: where objects are, what time it is, and how a stored object looks to a client.
+// The parts that all verbs share: the store, the clock, and the conversion of stored objects for clients.
 import type { Logger } from '#/lib/log.ts'
 import { notFound } from '../api-error.ts'
 import type { Registry } from '../kinds/registry.ts'
@@ -13,7 +13,7 @@ export type Context = {
   readonly log: Logger
 }
 
-/** An object, or all objects of a kind in a namespace (undefined: everywhere). */
+/** The target of a request: an object, or all objects of a kind in a namespace (undefined: in all). */
 export type Target = { readonly resource: Resource; readonly namespace: string | undefined; readonly name: string }
 
 export function keyFor({ resource, namespace, name }: Target): string {

@@ -1,4 +1,4 @@
-// From a request's JSON to an object of the kind it was sent to: identity, known fields, types.
+// Decodes a request's JSON into an object of the requested kind: checks identity, fields and types.
 import { badRequest, invalid, type Cause } from '../api-error.ts'
 import { hostility, isObject, type Json, type JsonObject } from '../json.ts'
 import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
@@ -6,18 +6,18 @@ import { isKubeObject, kubeObject, type KubeObject } from '../objects.ts'
 import { check } from '../schema/check.ts'
 import { applyDefaults, prune } from '../schema/shape.ts'
 
-/** What happens to fields that the kind does not have (KEP-2885). */
+/** How to treat fields that the kind does not have (KEP-2885). */
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
 
-/** Refuses values that would be dangerous to walk through; throws 400. */
+/** Refuses values that are dangerous to process; throws 400. */
 export function requireSane(value: Json): void {
   const fault = hostility(value)
   if (fault !== undefined) throw badRequest(`the object provided cannot be read: ${fault}`)
 }
 
 /**
- * The object in `body`, without unknown fields and with the schema's defaults. Throws 400 when it is no object of this
- * kind, 422 when a custom resource does not fit its schema.
+ * The object in `body`, without unknown fields and with the schema's defaults. Throws 400 when it is not an object of this kind, 422 when a
+ * custom resource does not fit its schema.
  */
 export function decode(
   resource: Resource,
@@ -36,7 +36,7 @@ export function decode(
   throw invalid(subjectOf(resource), pruned.metadata.name ?? '', causes)
 }
 
-/** The object in `body` without unknown fields, otherwise as it was written: an apply patch names only some fields. */
+/** The object in `body` without unknown fields, otherwise unchanged: an apply patch names only some fields. */
 export function decodePartial(
   resource: Resource,
   body: Json,

@@ -1,4 +1,4 @@
-// List: the objects that match, as of one revision, in pages on request (KEP-365, API concepts "Retrieving large results").
+// List: the matching objects as of one revision, in pages on request (KEP-365, API concepts "Retrieving large results").
 import { ApiError, badRequest, expired } from '../api-error.ts'
 import { field, parseJson } from '../json.ts'
 import { apiVersionOf } from '../kinds/resource.ts'
@@ -12,13 +12,13 @@ export type Listing = {
   readonly revision: number
   readonly entries: readonly Entry[]
   readonly continue: string | undefined
-  /** How many more there are; undefined when a selector makes that unknown, as the real one has it. */
+  /** How many objects follow this page; undefined when a selector makes that unknown, as in kube-apiserver. */
   readonly remaining: number | undefined
 }
 
 type Page = { readonly revision: number; readonly after: string }
 
-/** Throws 400 for wrong options, 410 for a page or version that is forgotten, 504 for one that is not there yet. */
+/** Lists objects. Throws 400 for wrong options, 410 for a page or revision that is no longer kept, 504 for a future revision. */
 export function listObjects(context: Context, target: Target, selection: Selection, query: URLSearchParams): Listing {
   const limit = readLimit(query)
   const page = readContinue(query)
@@ -39,7 +39,7 @@ export function listObjects(context: Context, target: Target, selection: Selecti
   }
 }
 
-/** The smallest indexed set that holds all matches. */
+/** Few entries that contain all matches: found by name or by an index where possible. */
 function hot(bucket: Bucket, { resource, namespace, name }: Target, { fields }: Selection): readonly Entry[] {
   const wantedName = name || fields.find(({ path, isEqual }) => path === 'metadata.name' && isEqual)?.value
   if (wantedName !== undefined && (namespace !== undefined || !resource.namespaced)) {
@@ -63,7 +63,7 @@ function past(bucket: Bucket, revision: number, page: Page | undefined): readonl
   )
 }
 
-/** The revision that must be served exactly; undefined when the present one will do. */
+/** The revision to serve exactly; undefined when the present one will do. */
 function exactRevision({ store }: Context, query: URLSearchParams): number | undefined {
   const match = query.get('resourceVersionMatch') ?? ''
   const revision = readRevision(query)
@@ -108,12 +108,12 @@ function readContinue(query: URLSearchParams): Page | undefined {
     const [rv, start] = [field(page, 'rv'), field(page, 'start')]
     if (typeof rv === 'number' && typeof start === 'string') return { revision: rv, after: start }
   } catch {
-    // falls through: no JSON is as wrong as wrong JSON
+    // malformed JSON is treated like JSON with wrong contents, below
   }
   throw badRequest('continue key is not valid')
 }
 
-/** The head of a list as JSON text up to its items. */
+/** The start of a list as JSON text, up to its items. */
 export function listHead({ resource }: Target, listing: Listing): string {
   const metadata = {
     resourceVersion: String(listing.revision),

@@ -1,4 +1,4 @@
-// Patch: the four kinds of patches, each ending in an update (or, for apply, a create).
+// Patch: the four kinds of patches, each of which ends in an update (or, for apply, a create).
 import { applyConfiguration } from '../apply/managed-fields.ts'
 import { ApiError, badRequest, forbidden, invalid, unsupportedMediaType } from '../api-error.ts'
 import { isObject, type Json, type JsonObject } from '../json.ts'
@@ -39,7 +39,7 @@ export function patch(
   const { resource } = target
   const live = served(resource, load(context, target).object)
   const changed = change(resource, live, body, options.type)
-  // a patch describes a change of whatever is there: it only fails on a version that it names itself
+  // a patch applies to any stored version: it conflicts only with a version that it names itself
   return {
     object: update(context, target, decode(resource, changed, options.fieldValidation, warnings), options),
     isNew: false,
@@ -105,7 +105,7 @@ function apply(context: Context, target: Target, body: Json, options: PatchOptio
   return { object: update(context, target, full, options, true), isNew: false }
 }
 
-/** An applied configuration is partial: only its identity and its unknown fields are checked before it is merged. */
+/** Decodes an applied configuration, which is partial: only its identity and its unknown fields are checked before the merge. */
 function configuration(resource: Resource, config: JsonObject, options: PatchOptions, warnings: string[]): KubeObject {
   const given = decodePartial(resource, config, options.fieldValidation, warnings)
   if ((given.metadata.managedFields ?? []).length > 0) throw badRequest('metadata.managedFields must be nil')

@@ -17,7 +17,7 @@ export type Selection = {
   readonly fields: readonly FieldRequirement[]
 }
 
-/** Reads labelSelector and fieldSelector; throws 400, also for fields that this kind cannot be selected by. */
+/** Reads labelSelector and fieldSelector; throws 400, also for fields that this kind has no selector for. */
 export function readSelection(resource: Resource, query: URLSearchParams): Selection {
   try {
     const selection = {
@@ -43,7 +43,7 @@ function fieldReader(resource: Resource, path: string): ((object: KubeObject) =>
   return Object.hasOwn(resource.selectableFields, path) ? resource.selectableFields[path] : undefined
 }
 
-/** Whether an object (in stored form) is meant by a target and a selection. */
+/** A predicate: whether an object (in stored form) matches a target and a selection. */
 export function matcher({ resource, namespace, name }: Target, selection: Selection): (object: KubeObject) => boolean {
   const fields = selection.fields.map((requirement) => ({
     ...requirement,
@@ -56,7 +56,7 @@ export function matcher({ resource, namespace, name }: Target, selection: Select
     (selection.labels.length === 0 || matchesLabels(selection.labels, object.metadata.labels))
 }
 
-/** A resourceVersion as number; throws 400. Empty and "0" mean "any". */
+/** Reads a resourceVersion as a number; throws 400. Empty and "0" mean "any". */
 export function readRevision(query: URLSearchParams): number {
   const value = query.get('resourceVersion') ?? ''
   if (value === '') return 0

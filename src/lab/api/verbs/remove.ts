@@ -45,7 +45,7 @@ function numberIn(query: URLSearchParams, name: string): number | undefined {
 
 export type Removal = { readonly object: KubeObject; readonly isGone: boolean }
 
-/** Deletes an object, or marks it so that its finalizers or its node can do their part. Throws 404 and 409. */
+/** Deletes an object, or marks it for its finalizers or its node to finish. Throws 404 and 409. */
 export function remove(context: Context, target: Target, options: DeleteOptions): Removal {
   const { resource } = target
   const live = served(resource, load(context, target).object)
@@ -70,7 +70,7 @@ function checkPreconditions(resource: Resource, live: KubeObject, { uid, resourc
     throw fail('ResourceVersion', resourceVersion, metadata.resourceVersion)
 }
 
-/** The object as it waits for its end; undefined when nothing keeps it. */
+/** The object marked for deletion; undefined when nothing delays the deletion. */
 function mark(
   context: Context,
   resource: Resource,

@@ -34,7 +34,7 @@ export function managerOf(
   return { name: manager, operation, apiVersion: apiVersionOf(resource), subresource, time: nowStamp(context) }
 }
 
-/** Stores a new object; throws 4xx. `isApply` says that managedFields are already kept. */
+/** Stores a new object; throws 4xx. With `isApply` managedFields are already up to date. */
 export function create(
   context: Context,
   target: Target,
@@ -56,7 +56,7 @@ export function create(
   const bare = resource.separatesStatus && resource.isCustom ? { ...identified, status: undefined } : identified
   const { prepareCreate, complete } = resource.strategy
   const completed = complete === undefined ? bare : complete(bare)
-  // before `prepareCreate`: what the server adds to a new object belongs to nobody
+  // before `prepareCreate`, because no manager owns the fields that the server adds
   const tracked = isApply
     ? completed
     : trackCreate(resource, completed, managerOf(context, resource, options, 'Update'))
@@ -68,7 +68,7 @@ export function create(
   return save(context, key, prepared, options.isDryRun)
 }
 
-/** The main resource does not write the status, so whoever makes an object does not own its status. */
+/** Tracks a create. The main resource does not write the status, so the creator does not own it. */
 function trackCreate(resource: Resource, object: KubeObject, manager: Manager): KubeObject {
   const owned = withMeta(resource.separatesStatus ? { ...object, status: undefined } : object, {
     managedFields: undefined,
@@ -85,7 +85,7 @@ function withName({ resource, namespace, name }: Target, given: KubeObject): Kub
   if (!resource.namespaced && inside !== undefined && inside !== '')
     throw badRequest('namespace may not be set on an object that has none')
   if (name !== '' && metadata.name !== undefined && metadata.name !== name) throw wrongName(metadata.name, name)
-  // like the real one: five characters without vowels, so that no words come out
+  // as in kube-apiserver: five characters without vowels, so that they form no words
   const suffix = (): string => Array.from({ length: 5 }, () => 'bcdfghjklmnpqrstvwxz2456789'[randomInt(27)]).join('')
   const own = metadata.name || name || (metadata.generateName ? metadata.generateName + suffix() : '')
   return withMeta(given, { name: own, namespace: resource.namespaced ? namespace : undefined })
@@ -100,7 +100,7 @@ function validate(resource: Resource, object: KubeObject): void {
   if (causes.length > 0) throw invalid(subjectOf(resource), object.metadata.name ?? '', causes)
 }
 
-/** The admission plugin NamespaceLifecycle: nothing is made in a namespace that is not there or is going. */
+/** The admission plugin NamespaceLifecycle: no object is created in a namespace that is missing or being deleted. */
 function requireNamespace(context: Context, { resource, namespace }: Target, name: string): void {
   if (!resource.namespaced || namespace === undefined) return
   const found = context.store.bucket('namespaces').get(namespace)
@@ -148,7 +148,7 @@ export function update(
     : save(context, target, counted, options.isDryRun)
 }
 
-/** Optimistic concurrency: a resourceVersion or uid that is given must be the stored one. */
+/** Optimistic concurrency: a given resourceVersion or uid must equal the stored one. */
 function requireCurrent(resource: Resource, { metadata }: KubeObject, live: KubeObject): void {
   const name = live.metadata.name ?? ''
   if (metadata.uid !== undefined && metadata.uid !== '' && metadata.uid !== live.metadata.uid) {
@@ -225,21 +225,21 @@ function desired(resource: Resource, object: KubeObject): JsonObject {
   return resource.separatesStatus ? without(object, 'metadata', 'status') : without(object, 'metadata')
 }
 
-/** An object whose deletion was asked for goes with its last finalizer. */
+/** Whether a deleted object has lost its last finalizer and is to be removed. */
 function isReleased(resource: Resource, { metadata, ...object }: KubeObject): boolean {
   if (metadata.deletionTimestamp === undefined || (metadata.finalizers ?? []).length > 0) return false
   if (resource.kind === 'Namespace') return list(dig(object, 'spec', 'finalizers')).length === 0
   return (metadata.deletionGracePeriodSeconds ?? 0) === 0
 }
 
-/** Writes to the store; a dry run goes all the way but for that. */
+/** Writes to the store; a dry run does everything except the write. */
 export function save(context: Context, target: Target, object: KubeObject, isDryRun: boolean): KubeObject {
   const { resource } = target
   if (isDryRun) return object
   return served(resource, context.store.put(resource.bucket, keyFor(target), stored(resource, compact(object))))
 }
 
-/** Removes from the store; `last` is what the client gets to see. */
+/** Removes from the store; `last` is the state that the client sees. */
 export function drop(context: Context, target: Target, last: KubeObject, isDryRun: boolean): KubeObject {
   if (isDryRun) return last
   const removed = context.store.remove(target.resource.bucket, keyFor(target))

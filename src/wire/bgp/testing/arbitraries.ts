@@ -1,4 +1,4 @@
-// Any values that messages can carry, for property tests of the codecs and of those who use them.
+// Arbitrary values that messages can carry, for property tests of the codecs and their users.
 import fc from 'fast-check'
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { nlriOf } from '../nlri.ts'
@@ -14,7 +14,7 @@ import {
   type WireSettings,
 } from '../values.ts'
 
-/** Objects as literals are, for comparison. */
+/** Makes objects with the prototype of literals, so that they can be compared. */
 const plain = { noNullPrototype: true } as const
 
 const last = { 4: 2n ** 32n - 1n, 6: 2n ** 128n - 1n } as const
@@ -45,7 +45,7 @@ export const anySettings: fc.Arbitrary<WireSettings> = fc.record(
   plain,
 )
 
-/** What comes back as it was sent: sequences, as no neighbour takes a set (RFC 9774). */
+/** Only sequences, which come back as they were sent: neighbours refuse sets (RFC 9774). */
 const anySegment: fc.Arbitrary<AsSegment> = fc.record(
   {
     kind: fc.constant('sequence' as const),
@@ -85,7 +85,7 @@ const anyInternal = {
   clusterList: fc.array(anyAddr(4), { minLength: 1, maxLength: 20 }),
 }
 
-/** Without what external neighbours are not sent, unless the neighbour is internal. */
+/** Any attributes; for an external neighbour without those that are not sent to it. */
 export function anyAttributes(isInternal: boolean): fc.Arbitrary<PathAttributes> {
   const mandatory = {
     origin: fc.constantFrom<Origin[]>(0, 1, 2),
@@ -110,7 +110,7 @@ const anyNextHop6: fc.Arbitrary<PathNextHop> = fc.oneof(
   fc.tuple(anyHost6, anyLinkLocal).map(([addr, linkLocal]) => (addr.isLinkLocal ? { addr } : { addr, linkLocal })),
 )
 
-/** One that routes of the family can have. */
+/** Any next hop that routes of the family can have. */
 export function anyNextHop(family: Family, { extendedNextHop }: WireSettings): fc.Arbitrary<PathNextHop> {
   if (family === 6) return anyNextHop6
   return extendedNextHop ? fc.oneof(anyNextHop4, anyNextHop6) : anyNextHop4
@@ -163,7 +163,7 @@ const anyCapabilities: fc.Arbitrary<Capabilities> = fc
       noNullPrototype: true,
     },
   )
-  // RFC 9494: nothing without the other one
+  // RFC 9494: long-lived restart only with graceful restart
   .map(({ longLivedRestart, ...others }) =>
     longLivedRestart === undefined || others.gracefulRestart === undefined ? others : { ...others, longLivedRestart },
   )

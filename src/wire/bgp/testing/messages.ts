@@ -1,4 +1,4 @@
-// Streams of messages for tests: as hexadecimal text, and read again.
+// Streams of messages for tests, from hexadecimal text and decoded again.
 import { BgpError, type BgpMessage, MessageReader, type Notification, type WireSettings } from '../index.ts'
 
 export const plainSettings: WireSettings = {
@@ -8,12 +8,12 @@ export const plainSettings: WireSettings = {
   isInternal: false,
 }
 
-/** Blanks are for the eye. */
+/** Bytes from hexadecimal text; blanks are ignored. */
 export function bytesOf(hex: string): Buffer {
   return Buffer.from(hex.replaceAll(/\s/g, ''), 'hex')
 }
 
-/** A message of that type with a right header. */
+/** A message of that type with a valid header. */
 export function framed(type: number, body: Uint8Array): Buffer {
   const length = 19 + body.length
   return Buffer.concat([Buffer.alloc(16, 0xff), Buffer.of(length >> 8, length, type), body])
@@ -21,7 +21,7 @@ export function framed(type: number, body: Uint8Array): Buffer {
 
 export type Reading = { readonly messages: readonly BgpMessage[]; readonly failure?: Notification }
 
-/** What a reader makes of chunks. Each chunk is overwritten once it has been read. */
+/** What a reader returns for chunks. Each chunk is overwritten once it has been read. */
 export function readChunks(chunks: readonly Uint8Array[], settings: WireSettings): Reading {
   const reader = new MessageReader()
   const messages: BgpMessage[] = []

@@ -24,7 +24,7 @@ export const sets: NftSet[] = [
   { name: 'every6', type: 'ipv6_addr', interval: true, elements: [prefix('::/0')] },
 ]
 
-/** All kinds of matches. Each is a rule's whole condition. */
+/** All kinds of matches; each entry is the whole condition of one rule. */
 const matches: NftMatch[][] = [
   [],
   [{ kind: 'family', family: 4 }],
