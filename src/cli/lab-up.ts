@@ -44,7 +44,7 @@ function hints({ name: lab, racks }: LabSpec): string {
     .split('\n')
     .some((line) => line.length + 2 > tableWidth())
   const lines = isNarrow
-    ? // a command stays in one line, to be copied
+    ? // a command stays on one line, so that it can be copied
       rows.flatMap(([command = '', why = '']) => [...(why === '' ? [] : [`  # ${why}`]), `  ${command}`])
     : table(
         ['', ''],

@@ -46,7 +46,7 @@ function payloadOf(device: Place, addr: Addr, prefixLength: number, flags?: numb
   })
 }
 
-/** Whether the scope is link: then it is no source for other links, nor masqueraded to (inet_select_addr of net/ipv4/devinet.c). */
+/** Whether an address gets scope link: the kernel then never uses it as source or for masquerading elsewhere (inet_select_addr). */
 function isOfLink(addr: Addr): boolean {
   return addr.family === 4 && addr.isLinkLocal
 }

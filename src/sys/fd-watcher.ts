@@ -165,9 +165,9 @@ function started(): Epoll {
 }
 
 /**
- * Calls `onReady` on the event loop whenever the descriptor is ready for one of `events` (POLLIN, POLLOUT), is hung up, or has failed,
- * which the next call on it tells. It is called again for as long as that is so: a handler takes as much as others may have to wait
- * for, and leaves the rest. Keeps the process running. Dispose of it before the descriptor is closed, also inside of a handler.
+ * Calls `onReady` on the event loop whenever the descriptor is ready for one of `events` (POLLIN, POLLOUT), is hung up, or has failed;
+ * the next call on it reports the failure. `onReady` is called again while that is so: a handler should take only as much as others can
+ * wait for, and leave the rest. Keeps the process running. Dispose of the watch before the descriptor is closed, also inside of a handler.
  * Throws EEXIST for a descriptor that is watched already, EBADF, and EPERM for files, which are always ready.
  */
 export function watchFd(fd: number, events: number, onReady: () => void): Disposable {
