@@ -16,7 +16,7 @@ import { showConnectivity } from './lab-report.ts'
 import { print, tableWidth } from './output.ts'
 import { stopRequested, until } from './signals.ts'
 
-/** How to look at what a router of the first rack has learned, as a command of that router. */
+/** The command that shows what a router of the first rack knows, and a note that says so. */
 function routerHint(lab: string, { router }: LabRacks): [string, string] {
   const folder = new LabPaths(lab).router('rack-1')
   const command =

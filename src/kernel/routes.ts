@@ -72,7 +72,7 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
     route.mtuBytes !== undefined && `mtu ${route.mtuBytes}`,
     `proto ${route.protocol}`,
     route.metric > 0 && `metric ${route.metric}`,
-    // after several next hops, iproute2 reads no further words
+    // several next hops come last, because iproute2 reads no other words after them
     ...(isSingle ? [] : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
   ]
   return words.filter(Boolean).join(' ')
