@@ -12,7 +12,7 @@ import { type Action } from './command.ts'
 import { print } from './output.ts'
 import { stopRequested, until } from './signals.ts'
 
-/** Throws SettingError. */
+/** Reads the settings from the environment. Throws SettingError. */
 function readSettings(): AgentConfig {
   try {
     return {
@@ -20,7 +20,7 @@ function readSettings(): AgentConfig {
       cniInstall: readCniInstall(process.env, new URL('../../build', import.meta.url).pathname),
     }
   } catch (error) {
-    // what is missing may be there under a mistyped name, which an agent that does not start cannot tell as a problem
+    // a missing setting may be there under a mistyped name, and an agent that does not start cannot report that as a problem
     const log = logAt('warn')
     for (const unknown of unknownSettings(process.env, 'agent')) log.warn(tellUnknown(unknown, 'agent'))
     throw error
@@ -43,13 +43,13 @@ In parentheses is what holds when a variable is not set.
 ${settingsHelp(agentGroups)}`,
   options: {},
   run: async (args) => {
-    // from now on a signal ends what has been begun, in order
+    // from here on a signal ends the work begun, in order
     const stop = stopRequested()
     noMore(options(args, {}).positionals)
     const config = checked(readSettings)
     const log = logAt(config.logLevel)
     process.on('unhandledRejection', (error) => {
-      // forwarding does not depend on us, and a restart is cheap: better none than one in an unknown state
+      // forwarding goes on without the agent and a restart is cheap, so end rather than run in an unknown state
       log.error('unexpected failure; the agent ends', { error: messageOf(error) })
       process.exit(70)
     })
@@ -58,7 +58,7 @@ ${settingsHelp(agentGroups)}`,
       await agent.start()
       log.info('stopping', { signal: await until(stop) })
     } finally {
-      // also when it could not start: what it has begun would keep the process
+      // needed even after a failed start: what has begun would keep the process alive
       await agent[Symbol.asyncDispose]()
     }
     return 0

@@ -1,4 +1,4 @@
-// Which agents a command is about: this node's, one node's of a lab, or all of a lab. How they are asked is src/api's.
+// Finds the agents that a command is about: this node's, one node's of a lab, or all of a lab. src/api asks them.
 import { type AgentOfNode, askAll, type NodeOutcome, type Outcome, type ParamsArgument } from '#/api/client.ts'
 import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
@@ -20,7 +20,7 @@ export const agentOptionsNote = "On a node of a real cluster, where no lab is up
 /** The values of agentOptions. */
 export type AgentChoice = { readonly lab?: string | undefined; readonly node?: string | undefined }
 
-/** Throws UsageError when there is no such lab or node. */
+/** Finds the agents to ask. Throws UsageError when there is no such lab or node. */
 export function findAgents({ lab, node }: AgentChoice): AgentOfNode[] {
   const labs = existingLabs()
   const name = lab ?? labs[0]
@@ -41,19 +41,19 @@ export function findAgents({ lab, node }: AgentChoice): AgentOfNode[] {
     .map((each) => ({ node: each, transport: socketTransport(paths.agentSocket(each)) }))
 }
 
-/** As --json shows it. */
+/** An agent's answer as --json shows it. */
 export type AgentAnswer<T> = { readonly node: string; readonly value?: T; readonly error?: string }
 
 function answerOf<T>({ node, outcome }: NodeOutcome<T>): AgentAnswer<T> {
   return outcome.kind === 'answer' ? { node, value: outcome.value } : { node, error: errorOf(outcome) }
 }
 
-/** Why there is no answer, in one line where the agent says no more. */
+/** Says why there is no answer, in one line where the agent says no more. */
 function errorOf(outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): string {
   return outcome.kind === 'refusal' ? `the agent answers ${outcome.status}: ${outcome.message}` : outcome.message
 }
 
-/** What the agents answer that the options choose; one that does not answer has `error`. */
+/** Asks the agents that the options choose; an agent that does not answer has `error`. */
 export async function answersOf<Name extends OperationName>(
   choice: AgentChoice,
   name: Name,

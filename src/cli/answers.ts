@@ -1,11 +1,11 @@
-// Answers of several agents as text: each its own block, and what several have in common said once.
+// Answers of several agents as text: a block for each, and a line for each error that several share.
 import { causeLines } from '#/lib/causes.ts'
 import { wrapText } from '#/lib/wrap.ts'
 import { tableWidth } from './output.ts'
 
 export type Answer<T> = { readonly node: string; readonly value?: T; readonly error?: string }
 
-/** Blocks of those that answered, then a line for each reason why others did not. */
+/** Renders a block for each agent that answered, then a line for each reason why others did not. */
 export function renderAnswers<T>(
   answers: readonly Answer<T>[],
   render: (node: string, value: T) => string,

@@ -9,12 +9,12 @@ export class UsageError extends Error {
 
 export type OptionDeclaration = {
   readonly type: 'string' | 'boolean'
-  /** What stands for the value in help: "NAME". FILE and DIR are completed as such. */
+  /** The placeholder for the value in help: "NAME". FILE and DIR are completed as such. */
   readonly value?: string
   readonly help: string
-  /** What it is when not given. */
+  /** The value when the option is not given. */
   readonly default?: string
-  /** What help says of its default, where that is not the text of `default`. */
+  /** The default as help shows it, where that is not the text of `default`. */
   readonly shownDefault?: string
   readonly choices?: readonly string[]
   readonly multiple?: true
@@ -39,7 +39,7 @@ export type Values<T extends OptionTable> = { readonly [K in keyof T]: Value<T[K
 export type Parsed<T extends OptionTable> = {
   readonly values: Values<T>
   readonly positionals: readonly string[]
-  /** The options that were given: the others have their defaults. */
+  /** The names of the options that were given; the others have their defaults. */
   readonly given: ReadonlySet<string>
 }
 
@@ -54,7 +54,7 @@ function checkedValue(option: string, declaration: OptionDeclaration, text: stri
   throw new UsageError(`${option} "${text}": expected ${choices.join(', ')}${didYouMean(text, choices)}`)
 }
 
-/** Throws UsageError for unknown options, missing values, and values that are none of the choices. */
+/** Reads options. Throws UsageError for unknown options, missing values, and values that are none of the choices. */
 export function options<const T extends OptionTable>(args: readonly string[], table: T): Parsed<T> {
   const names = new Map(
     Object.entries(table).flatMap(([name, { alias }]) => [[name, name] as const, [alias ?? name, name] as const]),
@@ -96,7 +96,7 @@ export function options<const T extends OptionTable>(args: readonly string[], ta
   return { values: values as Values<T>, positionals, given }
 }
 
-/** Throws UsageError unless there are just these positional arguments. */
+/** Throws UsageError when there are positional arguments. */
 export function noMore(positionals: readonly string[]): void {
   if (positionals.length > 0) throw new UsageError(`unexpected argument "${positionals[0]}"`)
 }

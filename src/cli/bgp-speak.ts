@@ -35,7 +35,7 @@ export const bgpSpeakCommand: Action = {
   about: `Runs until SIGTERM or SIGINT; SIGHUP has it read its file again. The file is described in docs/bgp-speak.md. "causeway bgp peers" and the like ask it, where no agent runs on this node; CAUSEWAY_RUN_DIR says where its socket is (/run/causeway).`,
   options: speakOptions,
   run: async (args) => {
-    // from now on a signal ends what has been begun, in order
+    // from here on a signal ends the work begun, in order
     const stop = stopRequested()
     const { values, positionals } = options(args, speakOptions)
     const [configFile, ...rest] = positionals

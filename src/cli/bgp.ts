@@ -74,7 +74,7 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
   return `${node}\n${table(columns, rows, { width: tableWidth(), ...(isExplained && { labelledBy: [0, 2] }) })}`
 }
 
-/** Paths to one prefix stay in their order, which is that of their rank. */
+/** Sorts routes by prefix; paths to one prefix keep their order, which is by rank. */
 function byPrefix<T extends { readonly prefix: string }>(routes: readonly T[]): T[] {
   const keyed = routes.map((route) => ({ route, prefix: Prefix.parse(route.prefix) }))
   return keyed.toSorted((a, b) => a.prefix.compare(b.prefix)).map(({ route }) => route)
@@ -97,7 +97,7 @@ function renderAdvertised(node: string, report: BgpAdvertisedReport, isExplained
   return `${node}\n${table(columns, rows, { width: tableWidth(), ...(isExplained && { labelledBy: [0, 1] }) })}`
 }
 
-/** What routes a command is about; throws UsageError for a prefix that is none. */
+/** The routes that a command is about; throws UsageError for an invalid prefix. */
 function wishOf({ peer, prefix, explain }: Values<typeof routeOptions>): RoutesRequest {
   return {
     ...(peer !== undefined && { peer }),
@@ -127,7 +127,7 @@ async function reset(agents: readonly AgentOfNode[], peer: string, isHard: boole
   return answers.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
 }
 
-/** Shows what `render` makes of each answer, unless the node does not speak BGP. */
+/** Shows each answer as `render` makes it, unless the node does not speak BGP. */
 function show<T extends AnyReport>(
   answers: readonly AgentAnswer<T>[],
   isJson: boolean,

@@ -1,8 +1,8 @@
-// Settings that cannot be are wrong use, whether an option gives them or the environment.
+// Makes invalid settings usage errors, whether an option gives them or the environment.
 import { messageOf } from '#/lib/log.ts'
 import { UsageError } from './args.ts'
 
-/** What `read` returns; what it throws becomes a UsageError, exit status 2. */
+/** Returns what `read` returns; an error that it throws becomes a UsageError, exit status 2. */
 export function checked<T>(read: () => T): T {
   try {
     return read()

@@ -13,7 +13,7 @@ import { type Action } from './command.ts'
 import { print, printJson } from './output.ts'
 
 async function isAgentRunning(): Promise<boolean> {
-  // whatever it says: one of another version runs too
+  // any answer means that an agent runs, even one of another version
   return (await askAgent(socketTransport(agentSocketIn(process.env)), 'healthz')).kind !== 'silence'
 }
 
@@ -49,7 +49,7 @@ Stop the agent before: it would make everything again. To take a lab down, use "
     const stateDir = readSetting(nodeSettings.stateDir, process.env)
     const runDir = readSetting(nodeSettings.runDir, process.env)
     const files = values.files ? filesToClean({ stateDir, runDir, confDir: cniInstall?.confDir }) : []
-    // first the CNI configuration is gone: a runtime is not to send pods to a network that is taken down
+    // the CNI configuration goes first, so that a runtime sends no pods to a network that is being removed
     if (!dryRun) removeFiles(files)
     const { changes, failed } = await clean({ dryRun }, log)
     const commands = [...files.map((path) => `rm -r ${path}`), ...changes.flatMap((change) => change.commands)]

@@ -1,4 +1,4 @@
-// What `install` and `uninstall` have in common: which cluster, and whether anything is to happen to it.
+// Options that `install` and `uninstall` share: the cluster, and whether to change it or only print.
 import { stringify } from 'yaml'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
@@ -18,7 +18,7 @@ export const clusterOptions = {
   },
 } as const satisfies OptionTable
 
-/** kubectl reads YAML 1.1, in which on, off, yes and no are no texts. */
+/** kubectl reads YAML 1.1, in which on, off, yes and no are booleans unless quoted. */
 export function toYaml(objects: readonly Manifest[]): string {
   return objects
     .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' }))
@@ -26,7 +26,7 @@ export function toYaml(objects: readonly Manifest[]): string {
     .trimEnd()
 }
 
-/** Throws UsageError for what cannot be a namespace. */
+/** Reads a namespace; throws UsageError for an invalid one. */
 export function namespaceIn(text: string): string {
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text
   throw new UsageError(`--namespace "${text}": expected lower-case letters, digits and dashes, at most 63`)

@@ -9,24 +9,24 @@ type Described = {
   readonly summary: string
   /** Paragraphs for `causeway help NAME`; lines are wrapped when they are shown. */
   readonly about?: string
-  /** Works, and is shown nowhere: the lab's own background processes. */
+  /** The command works but help does not show it: for the lab's own background processes. */
   readonly isHidden?: true
 }
 
 /** A command that does something. */
 export type Action = Described & {
   readonly options: OptionTable
-  /** What stands behind the options, as help writes it: "CONFIG.json". */
+  /** The operands after the options, as help writes them: "CONFIG.json". */
   readonly operands?: string
-  /** Options that are needed, for the usage line. */
+  /** The required options, for the usage line. */
   readonly needs?: string
   /** The whole help text, where it does not follow from the above. */
   readonly help?: string
-  /** Returns the exit status: 0 is yes, 1 is no. Throws for what went wrong. */
+  /** Returns the exit status: 0 is yes, 1 is no. Throws when something goes wrong. */
   readonly run: (args: readonly string[]) => Promise<number>
 }
 
-/** A command whose first argument says what to do. The code of each action is read when it is asked for. */
+/** A command whose first argument names an action. The code of an action is loaded when it is asked for. */
 export type Group = Described & { readonly verbs: Loaders }
 
 export type Command = Action | Group

@@ -1,4 +1,4 @@
-// All commands. Each one's code is read when it is asked for: an agent is to hold nothing of the lab in memory.
+// All commands. The code of each is loaded when it is asked for, so that an agent does not hold the lab's code in memory.
 import { type Group } from './command.ts'
 
 export const rootCommand: Group = {

@@ -13,7 +13,7 @@ export type Place = {
   readonly options: readonly CompletedOption[]
 }
 
-/** All places of a command, itself first; what is hidden is none. */
+/** All places of a command, itself first, without hidden commands. */
 export async function placesOf(command: Command, path = ''): Promise<Place[]> {
   if (!('verbs' in command)) {
     const named = Object.entries(command.options).flatMap(([name, declaration]) => [
@@ -41,7 +41,7 @@ function wordsOf({ verbs, options: all }: Place): string {
   return [...verbs.map(({ name }) => name), ...all.map(({ name }) => `--${name}`)].join(' ')
 }
 
-/** The part that bash and zsh have in common: `$path` is the place, `$option` what the word before belongs to. */
+/** The code that bash and zsh share: `$path` is the place, `$option` the option that the word before belongs to. */
 function cases(
   places: readonly Place[],
   give: { words: (place: Place) => string; values: (option: CompletedOption) => string },

@@ -27,7 +27,7 @@ In parentheses is what holds when a variable is not set.
 ${settingsHelp(controllerGroups)}`,
   options: {},
   run: async (args) => {
-    // from now on a signal ends what has been begun, in order
+    // from here on a signal ends the work begun, in order
     const stop = stopRequested()
     noMore(options(args, {}).positionals)
     const log = createLogger({ level: 'info', write: print, now: () => new Date().toISOString() })
@@ -36,7 +36,7 @@ ${settingsHelp(controllerGroups)}`,
       readSettings(controllerSettings, process.env),
     )
     await using client = await connect(kubeconfig ? { kubeconfig } : {})
-    // two replicas in one node's network have its name and, in their containers, the same process id
+    // two replicas in one node's network share its host name and, in their containers, the process id
     const identity = `${hostname()}-${randomUUID()}`
     const recorder = new EventRecorder({ component: 'causeway-controller', instance: identity }, { client, log })
     await using controller = new PodCidrController(

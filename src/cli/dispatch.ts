@@ -1,4 +1,4 @@
-// From the words of a command line to the command that is meant.
+// Finds the command that the words of a command line name.
 import { didYouMean } from '#/lib/nearest.ts'
 import { UsageError } from './args.ts'
 import { type Action, type Command, type Group } from './command.ts'
@@ -7,7 +7,7 @@ export type Found<C extends Command = Command> = {
   /** "causeway lab up" */
   readonly path: string
   readonly command: C
-  /** What follows the command's name. */
+  /** The arguments after the command's name. */
   readonly args: readonly string[]
 }
 
@@ -15,7 +15,7 @@ function list(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }
 
-/** The names of a group's actions that are shown. */
+/** The names of a group's actions, without the hidden ones. */
 async function shownNames({ verbs }: Group): Promise<string[]> {
   const all = await Promise.all(Object.entries(verbs).map(async ([name, load]) => ({ name, verb: await load() })))
   return all.filter(({ verb }) => !verb.isHidden).map(({ name }) => name)
@@ -33,7 +33,7 @@ export async function find(path: string, command: Command, args: readonly string
   throw new UsageError(`${path.replace('causeway ', '')} ${word}: expected ${list(names)}${hint}`)
 }
 
-/** Throws UsageError where an action is missing: "causeway lab" alone says not what to do. */
+/** Finds an action. Throws UsageError where its name is missing: "causeway lab" alone does not say what to do. */
 export async function findAction(path: string, root: Command, args: readonly string[]): Promise<Found<Action>> {
   const found = await find(path, root, args)
   const { command } = found

@@ -10,14 +10,14 @@ import { nearestSetting } from '#/settings/unknown.ts'
 import { type OptionDeclaration, type OptionTable, UsageError } from './args.ts'
 import { checked } from './checked.ts'
 
-/** An option that both programs' settings have is taken once, as the agent has it. */
+/** The settings with an option. A setting of both programs has one option, as the agent declares it. */
 const withOption = optionSettings([...agentGroups, ...controllerGroups]).filter(
   ({ install }, index, all) => all.findIndex((other) => other.install.option === install.option) === index,
 )
 
 const bySet = setSettings(agentGroups)
 
-/** An option for each of them; those that are required come first. */
+/** One option for each of these settings, the required ones first. */
 export const settingOptions: OptionTable = Object.fromEntries(
   withOption
     .toSorted((one, other) => Number(other.isRequired ?? false) - Number(one.isRequired ?? false))
@@ -28,7 +28,7 @@ export const settingOptions: OptionTable = Object.fromEntries(
     }),
 )
 
-/** What `--set` takes. */
+/** The variables that `--set` accepts. */
 export const setVariables: readonly string[] = bySet.map(({ variable }) => variable)
 
 /** NAME=VALUE of a setting that has no option. */
@@ -47,7 +47,7 @@ function readSet(text: string): [variable: string, value: string] {
   throw new UsageError(`--set "${text}": expected NAME=VALUE with one of ${setVariables.join(', ')}${hint}`)
 }
 
-/** A node's CIDR is to fit into each cluster CIDR. */
+/** Throws unless a node's CIDR fits into each cluster CIDR. */
 function requireRoom(given: Readonly<Record<string, string>>): void {
   const sizes = {
     4: readSetting(controllerSettings.ipv4MaskSize, given),

@@ -39,7 +39,7 @@ const installOptions = {
   ...clusterOptions,
 } as const satisfies OptionTable
 
-/** KEY=VALUE,KEY=VALUE */
+/** Reads labels as KEY=VALUE,KEY=VALUE. */
 function labelsIn(text: string): Record<string, string> {
   const pairs = text.split(',').filter(Boolean)
   return Object.fromEntries(
@@ -59,7 +59,7 @@ function apiServerIn(text: string | undefined): InstallSettings['apiServer'] {
   throw new UsageError(`--api-server "${text}": expected HOST:PORT, such as 10.0.0.1:6443 or [fd00::1]:6443`)
 }
 
-/** Throws UsageError naming the option. */
+/** Reads the options. Throws UsageError naming the option. */
 function readOptions(args: readonly string[]) {
   const { values, positionals } = options(args, installOptions)
   noMore(positionals)
@@ -95,7 +95,7 @@ export const installCommand: Action = {
     await using client = await connectTo(values.kubeconfig)
     if (!isDryRun) await endCleaning(client, settings.namespace)
     await applyAll(client, wanted, { isDryRun, say: print })
-    // what an earlier installation had and this one has not
+    // the objects that an earlier installation had and this one has not
     const kept = new Set(wanted.map(keyOf))
     const surplus = allIdentities(settings.namespace).filter((each) => !kept.has(keyOf(each)))
     await removeAll(client, surplus, { isDryRun, say: print })

@@ -1,10 +1,10 @@
-// Ctrl-C, or SIGTERM, during work that can be gone on with later.
+// Ctrl-C, or SIGTERM, during work that can be continued later.
 import { stopRequested, statusOfSignal } from './signals.ts'
 
-/** Why the work ended before it was done. */
+/** The error of work that a signal ended before it was done. */
 export class Interrupted extends Error {
   override name = 'Interrupted'
-  /** As shells have it for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM. */
+  /** The exit status that shells give a process ended by a signal: 130 for SIGINT, 143 for SIGTERM. */
   readonly exitStatus: number
 
   constructor(signal: NodeJS.Signals) {
@@ -13,7 +13,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Its signal is aborted with Interrupted when the process is asked to end; the second request ends the process at once. */
+/** Aborts its signal with Interrupted when the process is asked to end; a second request ends the process at once. */
 export class Interruption {
   readonly #controller = new AbortController()
 

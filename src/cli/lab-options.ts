@@ -18,7 +18,7 @@ import {
 import { readSpec } from '#/lab/spec-file.ts'
 import { noMore, options, type OptionTable, UsageError, type Values, wholeNumber } from './args.ts'
 
-/** Which lab a command is about. */
+/** The option that says which lab a command is about. */
 export const labNameOption = {
   name: { type: 'string', alias: 'lab', value: 'NAME', default: 'lab', help: 'which lab, of several' },
 } as const satisfies OptionTable
@@ -123,7 +123,7 @@ function newSpec(values: UpValues): LabSpec {
   }
 }
 
-/** What cannot change while a lab is up, in the words of its options; undefined where the lab has none of it. */
+/** The options that cannot change while a lab is up, with their values; undefined where the lab has no such part. */
 function fixedIn(spec: LabSpec): Readonly<Record<string, string | undefined>> {
   const { racks } = spec
   return {

@@ -13,7 +13,7 @@ import { labNameOption } from './lab-options.ts'
 import { print } from './output.ts'
 import { stopRequested, until } from './signals.ts'
 
-/** What a background process of the lab needs to know: it reads the rest from the lab's own files. */
+/** The lab that the arguments name; a background process reads everything else from the lab's own files. */
 function labOf(args: readonly string[]) {
   const { values } = options(args, labNameOption)
   const paths = new LabPaths(values.name)
@@ -24,7 +24,7 @@ function labOf(args: readonly string[]) {
 }
 
 async function serveApi(args: readonly string[]): Promise<number> {
-  // from now on a signal ends what has been begun, in order
+  // from here on a signal ends the work begun, in order
   const stop = stopRequested()
   const { spec, paths, log } = labOf(args)
   const server = await serveLabApi(spec, paths, log)
@@ -34,7 +34,7 @@ async function serveApi(args: readonly string[]): Promise<number> {
 }
 
 async function servePods(args: readonly string[]): Promise<number> {
-  // from now on a signal ends what has been begun, in order
+  // from here on a signal ends the work begun, in order
   const stop = stopRequested()
   const { spec, paths, log } = labOf(args)
   await using client = await connect({ kubeconfig: paths.kubeconfig })

@@ -16,7 +16,7 @@ import { showConnectivity } from './lab-report.ts'
 import { print, tableWidth } from './output.ts'
 import { stopRequested, until } from './signals.ts'
 
-/** What a router of the first rack knows, in the words of its own command line. */
+/** The command that shows what a router of the first rack knows, and a note that says so. */
 function routerHint(lab: string, { router }: LabRacks): [string, string] {
   const folder = new LabPaths(lab).router('rack-1')
   const command =
@@ -44,7 +44,7 @@ function hints({ name: lab, racks }: LabSpec): string {
     .split('\n')
     .some((line) => line.length + 2 > tableWidth())
   const lines = isNarrow
-    ? // a command stays in one line, to be copied
+    ? // a command stays on one line, so that it can be copied
       rows.flatMap(([command = '', why = '']) => [...(why === '' ? [] : [`  # ${why}`]), `  ${command}`])
     : table(
         ['', ''],
@@ -55,7 +55,7 @@ function hints({ name: lab, racks }: LabSpec): string {
   return ['\nWhat to try next:', ...lines].join('\n')
 }
 
-/** Routing daemons are for labs with racks alone: they are installed when the first of these comes. */
+/** Installs a routing daemon. Only labs with racks need one, so it is installed when the first of these is made. */
 function installRouter(kind: RouterKind): void {
   if (hasRouter(kind)) return
   const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
@@ -64,7 +64,7 @@ function installRouter(kind: RouterKind): void {
     throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
 }
 
-/** What there is of a lab whose `up` was interrupted, and what to do with it. */
+/** A text on what an interrupted `up` left of a lab, and what to do with it. */
 function leftOf(lab: string): string {
   const processes = labProcesses(lab).length
   const namespaces = labNetns(lab).length

@@ -35,7 +35,7 @@ const statusOptions = {
   json: { type: 'boolean', help: 'for programs' },
 } as const satisfies OptionTable
 
-/** One line, however many processes are gone. */
+/** One line about missing processes, however many they are. */
 export function missingText(roles: readonly string[], paths: LabPaths): string {
   const are = roles.length === 1 ? 'is' : 'are'
   return `! ${someOf(roles)} ${are} not running; see ${paths.log(roles[0]!)}, or run: causeway lab up --name ${paths.lab}`

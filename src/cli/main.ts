@@ -1,5 +1,5 @@
-// The command line: what every command shares: signals, output, help, errors, exit status.
-// first, so that no signal is lost while the rest is read
+// The command line, with the parts that all commands share: signals, output, help, errors, exit status.
+// signals.ts comes first, so that no signal is lost while the other modules load
 import './signals.ts'
 import { messageOf } from '#/lib/log.ts'
 import { UsageError } from './args.ts'
@@ -37,7 +37,7 @@ void main(process.argv.slice(2))
   })
   .then((status) => {
     process.exitCode = status
-    // a write that failed is known a moment later
+    // a failed write is reported only a moment later
     process.on('exit', () => {
       if (isOutputLost() && status === 0) process.exitCode = 1
     })

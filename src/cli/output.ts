@@ -11,11 +11,11 @@ export function guardOutput(): void {
     isStdoutLost = true
     process.stderr.write(`causeway: the output could not be written: ${error.message}\n`)
   })
-  // there is nobody left to tell
+  // an error of stderr itself cannot be shown anywhere
   process.stderr.on('error', () => {})
 }
 
-/** Whether output was lost for another reason than that its reader went away. */
+/** Whether output was lost for another reason than that its reader ended. */
 export function isOutputLost(): boolean {
   return isStdoutLost
 }
@@ -28,7 +28,7 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2))
 }
 
-/** Help is never wider, so that it can be read anywhere. */
+/** Width of help, fixed so that it can be read on any terminal. */
 export const helpWidth = 80
 
 export type Terminal = { readonly isTTY?: boolean; readonly columns?: number }

@@ -3,10 +3,10 @@ import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { groupByCause, namesOf } from '#/lib/causes.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 
-/** `node`: whose agent tells it, where there are several. */
+/** `node` is the node whose agent reports the problem, where several agents are asked. */
 type Told = ToldProblem & { readonly node?: string }
 
-/** What is told once: it says the same of everything it is about. */
+/** A cause, shown once because its text is the same for all subjects. */
 type Cause = { readonly first: Told; readonly subjects: readonly string[] }
 
 function subjectOf({ node, object }: Told): string {

@@ -10,11 +10,11 @@ export function statusOfSignal(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }
 
-/** Nothing has been begun that would have to be ended: the signal does what it does to any program. */
+/** Ends the process as the signal would any program, since nothing has begun that must be ended in order. */
 function end(signal: StopSignal): void {
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
-  // process 1 is still here
+  // process 1 gets here, because the kernel does not let the signal end it
   process.exit(statusOfSignal(signal))
 }
 

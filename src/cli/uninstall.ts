@@ -37,7 +37,7 @@ export const uninstallCommand: Action = {
         const nodes = await cleanNodes(client, namespace, { timeoutMs, clock: systemClock })
         print(`${nodes} nodes cleaned`)
       } catch (error) {
-        // there is no DaemonSet: nothing runs on the nodes, and the rest can go
+        // without a DaemonSet nothing runs on the nodes, so the other objects can be deleted
         if (!isApiError(error, 404)) throw error
         print(`no agents in namespace ${namespace}: no node was cleaned`)
       }

@@ -1,4 +1,4 @@
-// The version of this program, from package.json: two folders up from the source as from the bundle.
+// The version of this program, from package.json, which is two folders up from the source and from the bundle.
 import { readFileSync } from 'node:fs'
 import { noMore, options } from './args.ts'
 import { type Action } from './command.ts'

@@ -11,7 +11,7 @@ import { StaleConnection, type Transport } from './transport.ts'
 export type RequestOptions = {
   readonly signal?: AbortSignal
   readonly query?: Readonly<Record<string, string>>
-  /** For the whole request, retries and waits between them included. Default 30 s. */
+  /** Limit for the whole request, retries and waits between them included. Default 30 s. */
   readonly timeoutMs?: number
 }
 
@@ -66,7 +66,7 @@ export class ApiClient implements AsyncDisposable {
     this.#random = deps.random ?? Math.random
   }
 
-  /** `T` is what the caller takes the object for; its fields are still to be read with the readers of the model. */
+  /** `T` is the type that the caller expects; the object's fields are unchecked until a reader of the model reads them. */
   get<T extends KubeObject>(path: string, options: RequestOptions = {}): Promise<T> {
     return this.#object({ ...options, method: 'GET', path })
   }
@@ -75,12 +75,12 @@ export class ApiClient implements AsyncDisposable {
     return this.#object({ ...options, method: 'POST', path, body })
   }
 
-  /** Put metadata.resourceVersion into the body and a concurrent change is a 409 instead of being overwritten. */
+  /** With metadata.resourceVersion in the body, a concurrent change gives a 409 instead of being overwritten. */
   replace<T extends KubeObject>(path: string, body: unknown, options: RequestOptions = {}): Promise<T> {
     return this.#object({ ...options, method: 'PUT', path, body })
   }
 
-  /** `query` is for fieldManager, force and dryRun. */
+  /** `query` takes fieldManager, force and dryRun. */
   patch<T extends KubeObject>(
     path: string,
     body: unknown,
@@ -92,12 +92,12 @@ export class ApiClient implements AsyncDisposable {
     return this.#object({ ...options, query: all, method: 'PATCH', path, body, contentType: patchContentTypes[type] })
   }
 
-  /** The answer is a Status or the object as it was last; nobody needs it. */
+  /** Deletes an object. The answer, a Status or the object's last state, is dropped. */
   async delete(path: string, options: RequestOptions & { readonly body?: unknown } = {}): Promise<void> {
     await this.#text({ ...options, method: 'DELETE', path })
   }
 
-  /** All objects of a collection at one version, read page by page. `timeoutMs` is for each page. */
+  /** Reads all objects of a collection at one version, page by page. `timeoutMs` is for each page. */
   async list<T extends KubeObject>(path: string, options: ListOptions<T> = {}): Promise<KubeList<T>> {
     const { pageSize = defaultPageSize } = options
     try {
@@ -116,7 +116,7 @@ export class ApiClient implements AsyncDisposable {
   }
 
   /**
-   * Opens a watch and gives its body once the server has accepted it. `options.timeoutMs` is for that only; the body runs
+   * Opens a watch and gives its body once the server has accepted it. `options.timeoutMs` ends with that; the body runs
    * until either side ends it.
    */
   async watch(path: string, options: RequestOptions = {}): Promise<AsyncIterable<Uint8Array>> {
@@ -173,7 +173,7 @@ export class ApiClient implements AsyncDisposable {
     return parseAnswer(this.#name(call), await this.#text(call))
   }
 
-  /** Sends and retries what may be retried; the one place where time is bounded and errors get their type. */
+  /** Sends a call and retries it where that is allowed; the only place that bounds time and makes typed errors. */
   async #text(call: Call): Promise<string> {
     const timeoutMs = call.timeoutMs ?? defaultTimeoutMs
     using deadline = new Deadline(this.#clock, timeoutMs, call.signal)
@@ -193,7 +193,7 @@ export class ApiClient implements AsyncDisposable {
         if (attempt >= maxAttempts || !mayRetry(call, error)) throw error
         const asked = error instanceof ApiError ? error.retryAfterMs : 0
         const waitMs = asked === undefined || asked > 0 ? Math.max(asked ?? 0, backoff.next()) : 0
-        // a wait past the deadline helps nobody: the caller rather learns now what the server said
+        // a wait past the deadline is useless: throw the server's answer now
         if (this.#clock.monotonicMs() + waitMs >= endsAtMs) throw error
         if (waitMs > 0) await sleep(this.#clock, waitMs, signal)
         if (signal.aborted) throw error
@@ -201,7 +201,7 @@ export class ApiClient implements AsyncDisposable {
     }
   }
 
-  /** One answer of the 2xx kind, else a throw. A 401 gets a second try with credentials read anew. */
+  /** Gives one answer with a 2xx status, else throws. After a 401 it tries once more with credentials read anew. */
   async #attempt(call: Call, connection: 'shared' | 'own', signal: AbortSignal): Promise<IncomingMessage> {
     for (let isSecond = false; ; isSecond = true) {
       const { response, credential } = await this.#transport.open({
@@ -233,8 +233,8 @@ export class ApiClient implements AsyncDisposable {
 }
 
 /**
- * 429 means that the request was turned away before it did anything, so every verb may come again. After a 503 or on a
- * connection that the server had closed, the request may have been executed: only what can be done twice comes again.
+ * 429 means that the request was turned away before it did anything, so every verb may be sent again. After a 503, or on a
+ * connection that the server had closed, the request may have been executed: only requests that can be done twice are sent again.
  */
 function mayRetry(call: Call, error: unknown): boolean {
   if (isApiError(error, 429)) return true
@@ -270,11 +270,11 @@ function listQuery(
 
 type Page = { readonly items: readonly KubeObject[]; readonly resourceVersion: string; readonly continueToken: string }
 
-/** Items without an identity cannot be kept or told apart; a list with one is no list we can build on. */
+/** Reads a page of a list. A list with an item without identity is refused, because such an item cannot be kept or told apart. */
 function readList(value: unknown, name: () => string): Page {
   const { items, metadata } = isFields(value) ? value : {}
   const { resourceVersion, continue: continueToken } = isFields(metadata) ? metadata : {}
-  // Go writes an empty list as null where it was never allocated
+  // Go writes an empty list that was never allocated as null
   const list = items === null ? [] : items
   if (!Array.isArray(list) || typeof resourceVersion !== 'string') throw invalid(name(), 'the answer is no list')
   const objects = list.filter(isKubeObject)

@@ -20,7 +20,7 @@ export const systemClock: Clock = {
   },
 }
 
-/** Resolves after `delayMs`, or at once when the signal aborts. Never rejects: who waits looks at the signal. */
+/** Resolves after `delayMs`, or at once when the signal aborts. Never rejects: the caller checks the signal. */
 export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve()
@@ -61,7 +61,7 @@ export class Deadline implements Disposable {
     return this.#controller.signal
   }
 
-  /** Whether it was the time, not the parent, that aborted. */
+  /** Whether the time ran out, rather than the parent having aborted. */
   get expired(): boolean {
     return this.#expired
   }

@@ -1,4 +1,4 @@
-// What a kubeconfig or the in-cluster files boil down to. Material that stands in files is kept as a path, because such
+// The result of reading a kubeconfig or the in-cluster files. Material that stands in files is kept as a path, because such
 // files are rotated under a running process.
 
 /** Something is wrong with the configuration; the message is one line that names the file and the field. */
@@ -11,7 +11,7 @@ export type Material =
   | { readonly kind: 'inline'; readonly text: string; readonly field: string }
   | { readonly kind: 'file'; readonly path: string; readonly field: string }
 
-/** A credential plugin, KEP-541. */
+/** A credential plugin (KEP-541). */
 export type ExecPlugin = {
   readonly apiVersion: string
   readonly command: string

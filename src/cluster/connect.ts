@@ -1,4 +1,4 @@
-// From a kubeconfig, or from inside of a pod, to a client.
+// Makes a client from a kubeconfig or from the files of a pod.
 import { ApiClient } from './client.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
@@ -14,7 +14,7 @@ import { Transport } from './transport.ts'
 export async function connect(options: { readonly kubeconfig?: string }): Promise<ApiClient> {
   const { kubeconfig } = options
   if (kubeconfig === undefined) return clientFor(inClusterConfig(process.env))
-  // a pod has none, and is not to hold a parser of YAML in memory
+  // a pod has no kubeconfig, and should not hold a YAML parser in memory
   const { loadKubeconfig } = await import('./kubeconfig.ts')
   return clientFor(await loadKubeconfig(kubeconfig))
 }
@@ -26,7 +26,7 @@ export async function clientFor(
 ): Promise<ApiClient> {
   const clock = deps.clock ?? systemClock
   const transport = new Transport(config, { credentials: new Credentials(config, { clock }) })
-  // a credential plugin may need the network that is not there yet; its first run is with the first request
+  // a credential plugin may need a network that is not up yet; it first runs with the first request
   if (config.exec === undefined) await transport.prepare()
   return new ApiClient(config, { transport, ...deps })
 }

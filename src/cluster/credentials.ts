@@ -1,4 +1,4 @@
-// What a request needs to be believed: TLS material and an Authorization header, kept fresh.
+// The credentials of requests: TLS material and an Authorization header, kept fresh.
 // Files are read again at most once a minute (bound service account tokens and kubelet certificates are rotated in place)
 // and after a 401; a credential plugin runs again when its answer expires and after a 401.
 import { readFile } from 'node:fs/promises'
@@ -16,9 +16,9 @@ export type TlsMaterial = {
 export type Credential = { readonly tls: TlsMaterial; readonly authorization: string | undefined }
 
 export interface CredentialSource {
-  /** Throws ConfigError naming the file, field or plugin. */
+  /** Gives the credential to use now. Throws ConfigError naming the file, field or plugin. */
   current(): Promise<Credential>
-  /** The server refused `credential`: the next current() reads everything anew, unless somebody already did. */
+  /** Call it when the server refused `credential`: the next current() reads everything anew, unless that has happened since. */
   refused(credential: Credential): void
 }
 

@@ -3,14 +3,14 @@
 import { messageOf } from '#/lib/log.ts'
 import { fieldsOf } from '#/model/kubernetes.ts'
 
-/** The API answered, and it was no success. */
+/** The API answered with an error status. */
 export class ApiError extends Error {
   override name = 'ApiError'
   /** HTTP status code. */
   readonly code: number
   /** Status.reason, such as "NotFound", "AlreadyExists", "Conflict", "Expired"; "InvalidResponse" for a garbled answer. */
   readonly reason: string
-  /** How long the server asks to wait, where it does. */
+  /** How long the server asks to wait, if it does. */
   readonly retryAfterMs: number | undefined
 
   constructor(
@@ -25,7 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-/** No usable connection: refused, reset, timed out, TLS failure, no credentials. The cause has the system's words. */
+/** There was no usable connection: refused, reset, timed out, TLS failure, no credentials. The cause has the system's message. */
 export class ApiUnreachable extends Error {
   override name = 'ApiUnreachable'
 
@@ -106,14 +106,14 @@ function statusOf(body: string): { reason: string; message: string; retryAfterSe
   }
 }
 
-/** RFC 9110 section 10.2.3; the date form is not used by API servers and counts as one second. */
+/** Reads Retry-After (RFC 9110 section 10.2.3); API servers do not use its date form, which counts as one second. */
 function retryAfterMsOf(header: string | undefined, retryAfterSeconds: unknown): number | undefined {
   if (header !== undefined) return /^\d{1,6}$/.test(header) ? Number(header) * 1000 : 1000
   const seconds = Number.isSafeInteger(retryAfterSeconds) ? Number(retryAfterSeconds) : 0
   return seconds > 0 ? seconds * 1000 : undefined
 }
 
-/** Text of others made fit for a log line: one line, no control characters, a bounded length. */
+/** Makes foreign text fit for a log line: one line, no control characters, a bounded length. */
 export function oneLine(text: string): string {
   const flat = text
     .slice(0, 600)
@@ -122,7 +122,7 @@ export function oneLine(text: string): string {
   return flat.length > 300 ? `${flat.slice(0, 300)}…` : flat
 }
 
-/** What to show of any error in a status: one line. */
+/** Any error as one line for a status. */
 export function describe(error: unknown): string {
   return oneLine(messageOf(error))
 }

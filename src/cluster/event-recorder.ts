@@ -1,4 +1,4 @@
-// Writes core/v1 Events: news for people, shown by "kubectl describe". Best effort by nature: what cannot be written is
+// Writes core/v1 Events: news for people, shown by "kubectl describe". This is best effort: an event that cannot be written is
 // dropped, nobody waits for it, and a component that repeats itself raises one event's count, as with client-go.
 import type { Logger } from '#/lib/log.ts'
 import type { Event, EventType, ObjectReference } from '#/model/kubernetes.ts'
@@ -9,9 +9,9 @@ import { eventPath, eventsPath } from './paths.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export type EventRecorderOptions = {
-  /** Which program speaks, such as "causeway-controller". */
+  /** The program that reports events, such as "causeway-controller". */
   readonly component: string
-  /** Which instance of it, such as the node's name. */
+  /** The instance of that program, such as the node's name. */
   readonly instance: string
 }
 
@@ -30,13 +30,13 @@ type Series = {
 
 /** client-go's spam filter: 25 events about one object at once, then one every five minutes. */
 const perObject = { burst: 25, perSecond: 1 / 300 }
-/** For the API server's sake over all objects. */
+/** A limit over all objects, to spare the API server. */
 const overall = { burst: 50, perSecond: 10 }
 const maxSeries = 1024
 const maxTries = 3
 const retryMs = 5_000
 const drainMs = 1_000
-/** core/v1 validation refuses more. */
+/** The longest message that core/v1 validation accepts. */
 const maxMessageLength = 1024
 
 export class EventRecorder implements AsyncDisposable {
@@ -44,7 +44,7 @@ export class EventRecorder implements AsyncDisposable {
   readonly #client: Pick<ApiClient, 'create' | 'patch'>
   readonly #log: Logger
   readonly #clock: Clock
-  /** In order of last use: the first is the one to forget. */
+  /** Series in order of last use: the first is the next to be forgotten. */
   readonly #series = new Map<string, Series>()
   readonly #objectBuckets = new Map<string, TokenBucket>()
   readonly #overall: TokenBucket
@@ -79,7 +79,7 @@ export class EventRecorder implements AsyncDisposable {
     this.#writing ??= this.#writeAll()
   }
 
-  /** Gives what is noted a second to get written. */
+  /** Waits up to a second for noted events to be written. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { signal } = this.#stop
     if (this.#writing !== undefined) await Promise.race([this.#writing, sleep(this.#clock, drainMs, signal)])
@@ -96,7 +96,7 @@ export class EventRecorder implements AsyncDisposable {
 
   async #writeAll(): Promise<void> {
     const { signal } = this.#stop
-    // a moment later, so that what is noted together is written together
+    // wait a moment, so that events noted together are written together
     await Promise.resolve()
     for (let series = this.#nextDirty(); series !== undefined; series = this.#nextDirty()) {
       const waitMs = this.#overall.msUntilNext()
@@ -106,7 +106,7 @@ export class EventRecorder implements AsyncDisposable {
       series.isDirty = false
       await this.#writeWithRetries(series)
     }
-    // in the same turn as the last look for work, so that nothing noted in between is left lying
+    // done in the same turn as the last look for work, so that no event noted in between is forgotten
     this.#writing = undefined
   }
 
@@ -141,7 +141,7 @@ export class EventRecorder implements AsyncDisposable {
         await this.#client.patch(eventPath(namespace, name), { count, lastTimestamp }, 'merge', {}, { signal })
         return
       } catch (error) {
-        // events live for an hour only: begin a new one
+        // events expire after an hour: begin a new one
         if (!isApiError(error, 404)) throw error
       }
     }
@@ -172,7 +172,7 @@ export class EventRecorder implements AsyncDisposable {
     }
   }
 
-  /** As client-go names them: the object and a time, here made unique within the process. */
+  /** A name as client-go makes it: the object's name and a time, here made unique within the process. */
   #newName(objectName: string): string {
     this.#lastName = Math.max(this.#lastName + 1, Math.floor(this.#clock.wallMs() * 1000))
     return `${objectName}.${this.#lastName.toString(16)}`

@@ -11,13 +11,13 @@ export type ExecCredential = {
   readonly token?: string
   readonly cert?: string
   readonly key?: string
-  /** Milliseconds since 1970; absent: good until the server refuses it. */
+  /** Milliseconds since 1970; absent when the credential is good until the server refuses it. */
   readonly expiresAtMs?: number
 }
 
 const runLimits = { timeout: 60_000, maxBuffer: 1 << 20, killSignal: 'SIGKILL' } as const
 
-/** Throws ConfigError with the plugin's own last words. */
+/** Runs the plugin. Throws ConfigError, with the plugin's own error message where it gave one. */
 export async function runExecPlugin(plugin: ExecPlugin, config: ServerConfig): Promise<ExecCredential> {
   const env = { ...process.env, ...plugin.env, KUBERNETES_EXEC_INFO: JSON.stringify(await execInfo(plugin, config)) }
   const { promise, resolve, reject } = Promise.withResolvers<string>()

@@ -1,4 +1,4 @@
-// Reads fields of a configuration file whose every error names the file and the way to the field.
+// Reads fields of a configuration file; every error names the file and the path to the field.
 import { isFields } from '#/model/kubernetes.ts'
 import { ConfigError } from './config.ts'
 
@@ -18,7 +18,7 @@ export class FieldReader {
     return this.#place.file
   }
 
-  /** "kubeconfig /path: users[admin].user.token" */
+  /** A field's full name for errors: "kubeconfig /path: users[admin].user.token". */
   nameOf(field: string): string {
     return `${this.#place.file}: ${this.#pathOf(field)}`
   }
@@ -27,7 +27,7 @@ export class FieldReader {
     return new ConfigError(`${this.nameOf(field)}: ${problem}`)
   }
 
-  /** The same mapping, told in errors as the list entry of that name instead of by its number. */
+  /** The same mapping; errors name its list entry by this name instead of by its number. */
   labelled(name: string): FieldReader {
     return new FieldReader(this.#fields, { ...this.#place, at: this.#place.at.replace(/\[\d+\]$/, `[${name}]`) })
   }
@@ -72,7 +72,7 @@ export class FieldReader {
     })
   }
 
-  /** The mapping under a field, an empty one where it is absent. */
+  /** The mapping under a field, or an empty one where the field is absent. */
   optionalObject(field: string): FieldReader {
     const value = this.#value(field) ?? {}
     if (!isFields(value)) throw this.error(field, 'is no mapping')

@@ -1,4 +1,4 @@
-// The credentials every pod gets: a service account token, the cluster's CA, and the API server in the environment.
+// The credentials that every pod gets: a service account token, the cluster's CA, and the API server in the environment.
 // https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#directly-accessing-the-rest-api
 import { Addr } from '#/lib/addr.ts'
 import { ConfigError, type ServerConfig } from './config.ts'

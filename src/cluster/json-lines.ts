@@ -30,7 +30,7 @@ export class JsonLineDecoder {
     this.#keep(chunk.subarray(start))
   }
 
-  /** Bytes of a line that has not ended: above zero at the end of the stream, it was cut mid-line. */
+  /** Bytes of a line that has not ended: above zero at the end of the stream, the stream was cut in mid-line. */
   get pendingBytes(): number {
     return this.#partBytes
   }

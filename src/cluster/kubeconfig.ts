@@ -24,7 +24,7 @@ export async function loadKubeconfig(pathList: string): Promise<ServerConfig> {
   return resolveContext(merged, paths.join(':'))
 }
 
-/** The text of one file; as kubectl does, a missing one is passed over when it is one of several. */
+/** Reads one file; as with kubectl, a missing file is skipped when it is one of several. */
 async function readKubeconfig(path: string, isOneOfSeveral: boolean): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
@@ -145,7 +145,7 @@ function readToken(reader: FieldReader): Material | undefined {
   if (path !== undefined) return { kind: 'file', path: besides(reader, path), field: reader.nameOf('tokenFile') }
   const token = reader.optionalText('token')
   if (token === undefined) return undefined
-  // a header value: RFC 6750 section 2.1 allows less, but a line break would be another header
+  // the token is a header's value: RFC 6750 section 2.1 allows fewer characters, but a line break would begin another header
   if (!/^[\x21-\x7e]+$/.test(token)) throw reader.error('token', 'has characters that no bearer token has')
   return { kind: 'inline', text: token, field: reader.nameOf('token') }
 }

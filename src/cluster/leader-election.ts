@@ -11,7 +11,7 @@ import { leasePath, leasesPath } from './paths.ts'
 export type LeaderElectionOptions = {
   readonly namespace: string
   readonly name: string
-  /** Who we are: unique among candidates and over restarts, such as host name plus a random part. */
+  /** This candidate's name: unique among candidates and over restarts, such as host name plus a random part. */
   readonly identity: string
 }
 
@@ -33,7 +33,7 @@ const retryMs = 2_000
 const attemptTimeoutMs = 4_000
 const releaseTimeoutMs = 2_000
 
-/** A state of the lease, and since when (monotonic) we know it unchanged. */
+/** A state of the lease, and since when (monotonic) it has been seen unchanged. */
 type Observed = { readonly spec: LeaseSpec; readonly sinceMs: number }
 
 type Attempt = { readonly kind: 'ours' } | { readonly kind: 'other'; readonly holder: string }
@@ -59,7 +59,7 @@ export class LeaderElection implements AsyncDisposable {
     this.#random = deps.random ?? Math.random
   }
 
-  /** Begins in the background; never throws. The second call changes nothing. */
+  /** Begins in the background; never throws. A second call changes nothing. */
   start(): void {
     this.#running ??= this.#run()
   }
@@ -69,7 +69,7 @@ export class LeaderElection implements AsyncDisposable {
     return this.#isLeading && this.#clock.monotonicMs() < this.#renewedAtMs + renewDeadlineMs
   }
 
-  /** Who holds the lease as last seen; "" for nobody. */
+  /** The identity of the lease's holder as last seen; "" for nobody. */
   get holder(): string {
     return this.#observed?.spec.holderIdentity ?? ''
   }
@@ -108,7 +108,7 @@ export class LeaderElection implements AsyncDisposable {
     const term = new AbortController()
     this.#isLeading = true
     this.#log.info('became leader')
-    // at once, not when the loop below gets to it: after a missed deadline no write may begin
+    // abort at once, not when the loop below gets to it: after a missed deadline no write may begin
     let cancel = (): void => {}
     const guard = (): void => {
       const leftMs = this.#renewedAtMs + renewDeadlineMs - this.#clock.monotonicMs()
@@ -131,7 +131,7 @@ export class LeaderElection implements AsyncDisposable {
     }
   }
 
-  /** Renews until the term ends: stopped, out of time, or somebody else holds the lease. */
+  /** Renews until the term ends: this candidate is stopped, runs out of time, or somebody else holds the lease. */
   async #renew(term: AbortController): Promise<void> {
     for (;;) {
       await sleep(this.#clock, retryMs, term.signal)
@@ -151,7 +151,7 @@ export class LeaderElection implements AsyncDisposable {
     if (this.#stop.signal.aborted) await this.#release()
   }
 
-  /** One look at the lease and, if it is free or ours, one write. undefined: it could not be done this time. */
+  /** Reads the lease once and, if it is free or ours, writes it once. Gives undefined when that failed. */
   async #try(timeoutMs: number, signal: AbortSignal = this.#stop.signal): Promise<Attempt | undefined> {
     using deadline = new Deadline(this.#clock, timeoutMs, signal)
     try {
@@ -161,7 +161,7 @@ export class LeaderElection implements AsyncDisposable {
     } catch (error) {
       if (signal.aborted) return undefined
       const message = describe(error)
-      // losing a race (409) is how elections go
+      // losing a race (409) is normal in an election
       const level = message === this.#lastError || isApiError(error, 409) ? 'debug' : 'warn'
       this.#log[level]('cannot acquire or renew the lease', { error: message })
       this.#lastError = message
@@ -213,7 +213,7 @@ export class LeaderElection implements AsyncDisposable {
     return this.#clock.monotonicMs() < sinceMs + durationMs
   }
 
-  /** The spec we write; acquireTime and transitions stay while the holder does. */
+  /** The spec to write; acquireTime and transitions stay the same while the holder does. */
   #claim(previous: LeaseSpec | undefined): LeaseSpec {
     const now = microTime(this.#clock.wallMs())
     const isRenewal = previous?.holderIdentity === this.#options.identity

@@ -9,7 +9,7 @@ export const nodeStatusPath = (name: string): string => `${nodePath(name)}/statu
 export const namespacesPath = (): string => '/api/v1/namespaces'
 export const namespacePath = (name: string): string => `/api/v1/namespaces/${segment(name)}`
 
-/** Pods of one namespace, or of all without one. */
+/** The path of the pods of one namespace, or of all namespaces when none is given. */
 export const podsPath = (namespace?: string): string =>
   namespace === undefined ? '/api/v1/pods' : `${namespacePath(namespace)}/pods`
 export const podPath = (namespace: string, name: string): string => `${podsPath(namespace)}/${segment(name)}`
@@ -22,7 +22,7 @@ export const leasesPath = (namespace: string): string =>
   `/apis/coordination.k8s.io/v1/namespaces/${segment(namespace)}/leases`
 export const leasePath = (namespace: string, name: string): string => `${leasesPath(namespace)}/${segment(name)}`
 
-/** NetworkPolicies of one namespace, or of all without one. */
+/** The path of the NetworkPolicies of one namespace, or of all namespaces when none is given. */
 export const networkPoliciesPath = (namespace?: string): string =>
   namespace === undefined
     ? '/apis/networking.k8s.io/v1/networkpolicies'

@@ -19,7 +19,7 @@ export type ReflectorOptions = {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   readonly pageSize?: number
-  /** The kind may not be defined in the cluster: then there are no objects of it, and it is looked for again. */
+  /** The kind may be undefined in the cluster: then the collection is empty, and the kind is looked for again later. */
   readonly mayBeUndefined?: boolean
 }
 
@@ -29,32 +29,32 @@ export type ReflectorDeps<T extends KubeObject> = {
   readonly clock?: Clock
   /** A number in [0, 1). */
   readonly random?: () => number
-  /** What is kept of each object; by default all but metadata.managedFields. Objects of thousands of nodes add up. */
+  /** Reduces each object to what is kept; by default all but metadata.managedFields. Objects of thousands of nodes add up. */
   readonly keep?: Keep<T>
 }
 
 export type ReflectorStatus = {
   readonly phase: 'listing' | 'watching' | 'backoff'
-  /** Why it is in backoff, or was last; gone once a watch has proven healthy. */
+  /** The error behind the current or last backoff; absent once a watch has proven healthy. */
   readonly lastError?: string
   /** Wall clock time of the last event, bookmarks included. */
   readonly lastEventAtMs?: number
   readonly resourceVersion?: string
-  /** How often a watch or list was begun anew after the first. */
+  /** How often a watch or list was begun after the first. */
   readonly restarts: number
 }
 
-/** A watch that has lived this long, or has delivered, counts as health and resets the backoff. */
+/** A watch that has lived this long, or has delivered an event, counts as healthy and resets the backoff. */
 const healthyAfterMs = 5_000
-/** This many answers in a row that are no watch: the version itself may be what the server cannot serve. */
+/** After this many failed attempts in a row to resume a watch, list anew: the server may be unable to serve the version. */
 const maxFailedResumes = 3
-/** Refusals of the client or of any load: a list would only be refused too, and costs the server more than a watch. */
+/** Status codes that refuse the client or any load: a list would be refused too, and costs the server more than a watch. */
 const saysNothingOfVersions = [401, 403, 429, 503]
-/** The most a Retry-After can hold us off. */
+/** The longest Retry-After that is obeyed. */
 const longestAskedMs = 60_000
-/** An API server that starts may not know all kinds yet: what is known is given up only when it has denied one for this long. */
+/** An API server that starts may not know all kinds yet: known objects are given up only when it has denied the kind for this long. */
 const undefinedAfterMs = 30_000
-/** How many objects are taken over before others on the event loop get their turn. */
+/** How many objects are taken over before the event loop gets a turn. */
 const objectsPerTurn = 50
 
 export class Reflector<T extends KubeObject> implements AsyncDisposable {
@@ -71,11 +71,11 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #phase: ReflectorStatus['phase'] = 'listing'
   #lastError: string | undefined
   #lastEventAtMs: number | undefined
-  /** Where a watch can go on; undefined: only a list can tell. */
+  /** The version from which a watch can continue; undefined when a list is needed to learn it. */
   #resourceVersion: string | undefined
   #failedResumes = 0
   #attempts = 0
-  /** Since when the server has said that there is no such kind. */
+  /** Since when the server has answered that there is no such kind. */
   #undefinedSinceMs: number | undefined
 
   constructor(options: ReflectorOptions, deps: ReflectorDeps<T>) {
@@ -89,22 +89,22 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     this.#backoff = new Backoff({ firstMs: 200, maxMs: 30_000 }, { random: this.#random })
   }
 
-  /** Begins in the background; never throws. The second call changes nothing. */
+  /** Begins in the background; never throws. A second call changes nothing. */
   start(): void {
     this.#running ??= this.#run()
   }
 
-  /** Whether a whole list has been taken over once. Never goes back: during an outage the objects are stale, not gone. */
+  /** Whether a whole list has been taken over once. It stays true: during an outage the objects are stale, not gone. */
   get inSync(): boolean {
     return this.#store.inSync
   }
 
-  /** By "name" or "namespace/name". A live view: it changes only between turns of the event loop. */
+  /** The objects by "name" or "namespace/name". A live view: it changes only between turns of the event loop. */
   get objects(): ReadonlyMap<string, T> {
     return this.#store.objects
   }
 
-  /** Tells changes from now on; what is there already stands in `objects`. */
+  /** Calls the listener for changes from now on; `objects` has the objects known already. */
   subscribe(listener: Listener<T>): Unsubscribe {
     return this.#store.subscribe(listener)
   }
@@ -133,7 +133,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
         if (this.#resourceVersion === undefined) this.#resourceVersion = await this.#list()
         await this.#watch(this.#resourceVersion)
       } catch (error) {
-        // an abort surfaces as whatever the request was doing; the loop condition ends it
+        // an abort shows as an error of the request under way; the loop condition handles it
         if (!signal.aborted) await this.#recover(error)
       }
     }
@@ -213,7 +213,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     else if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
     const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0
     const delayMs = Math.max(askedMs, this.#backoff.next())
-    // a failure is news, its repetition is not
+    // only a failure that differs from the last one is worth a warning
     const level = isUndefined || message === this.#lastError ? 'debug' : 'warn'
     this.#log[level]('lost the API, keeping what is known', { error: message, retryInMs: Math.round(delayMs) })
     this.#phase = 'backoff'
@@ -229,7 +229,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     if (!this.inSync || this.objects.size > 0) await this.#replaceAll([])
   }
 
-  /** 410: the version is compacted away. 400: it is no version to this server. Others get a few tries to serve it. */
+  /** Whether a list is needed. 410: the version is compacted away. 400: the server rejects it. Other errors get a few retries first. */
   #mustRelist(error: ApiError): boolean {
     if (error.code === 410 || error.code === 400) return true
     if (saysNothingOfVersions.includes(error.code)) return false

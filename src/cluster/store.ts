@@ -1,9 +1,9 @@
-// The objects of one collection as last seen, and who wants to hear of changes.
+// The objects of one collection as last seen, and the listeners for their changes.
 // Pure bookkeeping: lists and events go in, changes come out.
 import type { Logger } from '#/lib/log.ts'
 import { keyOf, type KubeObject } from '#/model/kubernetes.ts'
 
-/** `synced`: a whole list has been taken over; all its changes came before. */
+/** `synced` says that a whole list has been taken over; all changes of that list come before it. */
 export type Change<T extends KubeObject> =
   | { readonly kind: 'added'; readonly key: string; readonly object: T }
   | { readonly kind: 'modified'; readonly key: string; readonly object: T; readonly previous: T }
@@ -13,7 +13,7 @@ export type Change<T extends KubeObject> =
 export type Listener<T extends KubeObject> = (change: Change<T>) => void
 export type Unsubscribe = () => void
 
-/** What of an object is kept. Pure, and the same when it is given what it made. */
+/** Reduces an object to the part that is kept. It is pure, and leaves an object alone that it has already reduced. */
 export type Keep<T extends KubeObject> = (object: T) => T
 
 export class ObjectStore<T extends KubeObject> {
@@ -32,13 +32,13 @@ export class ObjectStore<T extends KubeObject> {
     return this.#objects
   }
 
-  /** Whether a whole list has been taken over once. */
+  /** Whether a whole list has been taken over at least once. */
   get inSync(): boolean {
     return this.#inSync
   }
 
   subscribe(listener: Listener<T>): Unsubscribe {
-    // a wrapper each, so that one function subscribed twice is called twice and unsubscribes once
+    // a wrapper for each subscription, so that a function subscribed twice is called twice and each unsubscription removes one
     const own: Listener<T> = (change) => listener(change)
     this.#listeners.add(own)
     return () => this.#listeners.delete(own)
@@ -59,7 +59,7 @@ export class ObjectStore<T extends KubeObject> {
     const previous = this.#objects.get(key)
     if (previous?.metadata.resourceVersion !== undefined && isSameVersion(previous, object)) return
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
-      // deleted and made anew under the same name: who frees resources with the old one must see it go
+      // deleted and made anew under the same name: listeners that free resources of the old object must see its deletion
       this.#delete(key, previous)
     }
     const known = this.#objects.get(key)
@@ -69,7 +69,7 @@ export class ObjectStore<T extends KubeObject> {
     )
   }
 
-  /** `received` is the object's last state. An event for an older namesake of what is kept changes nothing. */
+  /** Removes an object; `received` is its last state. An event for an older object of the same name changes nothing. */
   remove(received: T): void {
     const key = keyOf(received)
     const known = this.#objects.get(key)
@@ -86,7 +86,7 @@ export class ObjectStore<T extends KubeObject> {
       try {
         listener(change)
       } catch (error) {
-        // one listener's bug must not cost the others an event
+        // a bug of one listener must not keep the event from the others
         this.#log.error('a listener failed on a change', { change: change.kind, error })
       }
     }
@@ -97,7 +97,7 @@ function isSameVersion(left: KubeObject, right: KubeObject): boolean {
   return left.metadata.resourceVersion === right.metadata.resourceVersion && left.metadata.uid === right.metadata.uid
 }
 
-/** Without metadata.managedFields: often half of an object, and nobody here reads it. */
+/** Removes metadata.managedFields: it is often half of an object, and no code here reads it. */
 export function lean<T extends KubeObject>(object: T): T {
   if (!('managedFields' in object.metadata)) return object
   const { managedFields: _, ...metadata } = object.metadata

@@ -11,7 +11,7 @@ import { describe } from './errors.ts'
 
 export type WireRequest = {
   readonly method: string
-  /** Absolute path with its query. */
+  /** The absolute path with its query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
@@ -21,7 +21,7 @@ export type WireRequest = {
 
 export type WireAnswer = {
   readonly response: http.IncomingMessage
-  /** What the request was sent with; to be told to `Transport.refused` after a 401. */
+  /** The credential that the request was sent with; pass it to `Transport.refused` after a 401. */
   readonly credential: Credential
 }
 
@@ -38,7 +38,7 @@ type Pool = {
 
 // Linux then probes once a second, ten times (libuv): a peer that is gone is noticed within 25 s, quiet or not.
 const keepAliveAfterMs = 15_000
-// Below the idle timeouts of API servers and load balancers, so that it is we who close and not they.
+// Below the idle timeouts of API servers and load balancers, so that this side closes idle connections first.
 const idleCloseMs = 30_000
 // node:net gives an address only 250 ms before it tries the next; that is less than one lost SYN costs.
 const addressAttemptMs = 2_000
@@ -58,7 +58,7 @@ export class Transport {
     this.#poolFor(await this.#credentials.current())
   }
 
-  /** Resolves with the head of the answer; its body is still to be read. Rejects with what went wrong below HTTP. */
+  /** Resolves with the head of the answer; its body is still to be read. Rejects with errors of the layers below HTTP. */
   async open(request: WireRequest): Promise<WireAnswer> {
     const credential = await this.#credentials.current()
     const pool = this.#poolFor(credential)
@@ -80,7 +80,7 @@ export class Transport {
     this.#credentials.refused(credential)
   }
 
-  /** Closes idle connections; those in use end with their requests. */
+  /** Closes idle connections; a connection in use is closed when its request ends. */
   close(): void {
     this.#pool?.agent.destroy()
   }
@@ -115,7 +115,7 @@ export class Transport {
     const agent = secureContext === undefined ? new http.Agent(options) : new https.Agent(options)
     const previous = this.#pool
     this.#pool = { credential, secureContext, agent }
-    // requests under way finish on the old connections; nothing new may use them, they carry the old client certificate
+    // requests under way finish on the old connections; new requests must not use these, which carry the old client certificate
     if (previous !== undefined) retire(previous.agent)
     return this.#pool
   }

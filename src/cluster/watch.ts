@@ -10,9 +10,9 @@ export type WatchEvent =
   | { readonly kind: 'added' | 'modified' | 'deleted'; readonly object: KubeObject; readonly resourceVersion: string }
   | { readonly kind: 'bookmark'; readonly resourceVersion: string }
 
-/** etcd takes no object above 1.5 MiB; JSON can make a few times that of it. */
+/** The longest line of a watch: etcd takes no object above 1.5 MiB, and its JSON can be a few times as long. */
 const maxLineBytes = 16 << 20
-/** How much longer than asked a server may keep a watch open before we take it for dead. */
+/** How long past the requested end a server may keep a watch open before the watch counts as dead. */
 const graceMs = 30_000
 
 type WatchRequest = {
@@ -57,7 +57,7 @@ function isEventKind(type: unknown): type is keyof typeof eventKinds {
   return typeof type === 'string' && Object.hasOwn(eventKinds, type)
 }
 
-/** Reads one line of a watch; throws ApiError for an ERROR event and for what is no event. Exported for its fuzz test. */
+/** Reads one line of a watch; throws ApiError for an ERROR event and for an invalid line. Exported for its fuzz test. */
 export function readEvent(line: unknown, what: string): WatchEvent {
   const { type, object } = fieldsOf(line)
   if (type === 'ERROR') throw errorOf(object, what)

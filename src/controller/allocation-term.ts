@@ -1,6 +1,6 @@
 // One term as leader: from a fresh list of all nodes to every node having its pod CIDRs.
-// What is decided is kept as pending, and counts as held, until the node is seen with it or is gone: a write whose answer
-// was lost may have happened, so its prefixes are nobody else's.
+// A decision is kept as pending, and counts as held, until the node is seen with it or is gone: a write whose answer was lost
+// may have happened, so no other node may get its prefixes.
 import type { ApiClient } from '#/cluster/client.ts'
 import type { Clock } from '#/cluster/clock.ts'
 import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
@@ -21,7 +21,7 @@ export type TermDeps = {
   readonly recorder: Recorder
   readonly clock: Clock
   readonly random: () => number
-  /** Asked before every write. */
+  /** Whether this controller leads; checked before every write. */
   readonly isLeader: () => boolean
   /** Aborts when the term is over. */
   readonly signal: AbortSignal
@@ -44,9 +44,9 @@ export type TermStatus = {
 type Pending = { readonly uid: string | undefined; prefixes: readonly Prefix[] }
 
 const concurrentWrites = 8
-/** Many nodes often come at once; one plan for all of them. */
+/** Nodes often join many at once, so wait this long and plan for all of them together. */
 const batchMs = 20
-/** Shorter than the time between our giving up the lease and another's taking it (5 s). */
+/** Shorter than the 5 s between this controller giving up the lease and another taking it. */
 const writeTimeoutMs = 4_000
 const maxConflicts = 5
 
@@ -108,14 +108,14 @@ export class AllocationTerm implements AsyncDisposable {
     if (isNews) this.#schedulePlan()
   }
 
-  /** The API now says itself what the node has, or that there is no such node. */
+  /** Drops a pending decision, because the API now shows the node's pod CIDRs, or that there is no such node. */
   #settle(name: string): void {
     this.#pending.delete(name)
     this.#queue.remove(name)
   }
 
   #schedulePlan(): void {
-    // before the whole list is known every free slot is only presumed free
+    // until the whole list is known, a slot that looks free may be taken
     if (!this.#reflector.inSync || this.#deps.signal.aborted) return
     this.#cancelPlan ??= this.#deps.clock.after(batchMs, () => {
       this.#cancelPlan = undefined
@@ -153,14 +153,14 @@ export class AllocationTerm implements AsyncDisposable {
     }
   }
 
-  /** Work of the queue: true when there is nothing left to write for the node. */
+  /** Writes a node's pod CIDRs, as the queue's work: true when nothing is left to write. */
   async #write(name: string): Promise<boolean> {
     try {
       await this.#writeAgainstConflicts(name)
       return true
     } catch (error) {
       if (this.#deps.signal.aborted) return true
-      // deleted meanwhile: the watch will tell
+      // the node was deleted meanwhile; the watch will report that
       if (isApiError(error, 404)) return true
       this.#failed(name, error)
       return false
@@ -173,7 +173,7 @@ export class AllocationTerm implements AsyncDisposable {
       const pending = this.#pending.get(name)
       if (node === undefined || pending === undefined || node.metadata.uid !== pending.uid) return
       if (hasPodCIDRs(node)) {
-        // somebody else's, or ours of a write whose answer was lost: what stands there counts from now on
+        // somebody else's CIDRs, or ours from a write whose answer was lost: the CIDRs on the node count from now on
         pending.prefixes = podCIDRsOf(node).prefixes
         return
       }
@@ -190,7 +190,7 @@ export class AllocationTerm implements AsyncDisposable {
   async #patch(node: KubeNode, prefixes: readonly Prefix[]): Promise<void> {
     const { name, uid, resourceVersion } = node.metadata
     const podCIDRs = prefixes.map(String)
-    // uid and resourceVersion are preconditions: 409 if this is not the very state that the decision was made on
+    // uid and resourceVersion are preconditions: the API answers 409 unless the node is still as it was at the decision
     const body = { metadata: { uid, resourceVersion }, spec: { podCIDR: podCIDRs[0], podCIDRs } }
     await this.#deps.client.patch(nodePath(name), body, 'merge', {}, this.#requestOptions())
     this.#deps.log.info('gave a node its pod CIDRs', { node: name, podCIDRs })
@@ -205,12 +205,12 @@ export class AllocationTerm implements AsyncDisposable {
     this.#lastError = message
     this.#deps.log.warn('cannot write the pod CIDRs of a node', { node: name, error: message })
     const node = this.#reflector.objects.get(name)
-    // an unreachable API can take no event either
+    // an unreachable API cannot take an event either
     if (node !== undefined && error instanceof ApiError) this.#reports.writeFailed(node, message)
   }
 }
 
-/** All of a node that a plan depends on; heartbeats change everything but this. */
+/** The fields of a node that a plan depends on; a heartbeat changes none of them. */
 function allocationFields(node: KubeNode): string {
   const { prefixes, problems } = podCIDRsOf(node)
   return JSON.stringify([prefixes, problems, node.metadata.deletionTimestamp])

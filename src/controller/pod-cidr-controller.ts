@@ -1,5 +1,5 @@
 // Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false).
-// Several run, one leads; each term as leader begins from nothing but the API (allocation-term.ts).
+// Of several controllers one leads; each term as leader begins with nothing but the API's state (allocation-term.ts).
 import type { ApiClient } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { LeaderElection } from '#/cluster/leader-election.ts'
@@ -10,10 +10,10 @@ import { AllocationTerm, type TermStatus } from './allocation-term.ts'
 import type { Recorder } from './problem-reports.ts'
 
 export type PodCidrControllerOptions = {
-  /** In order of preference; the family of the first is the primary one. */
+  /** The cluster CIDRs in order of preference; the family of the first is the primary one. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
-  /** Unique among all that run, and over restarts. */
+  /** This controller's name: unique among all that run, and over restarts. */
   readonly identity: string
   readonly leaseNamespace: string
 }
@@ -29,11 +29,11 @@ export type PodCidrControllerDeps = {
 
 export type PodCidrControllerStatus = {
   readonly isLeader: boolean
-  /** Who leads as last seen; "" for nobody. */
+  /** The identity of the leader as last seen; "" for nobody. */
   readonly leader: string
   /** Why the lease could not be read or written the last time. */
   readonly leaseError?: string
-  /** Only the leader knows of nodes and pools. */
+  /** State of the current term; only the leader has one. */
   readonly term?: TermStatus
 }
 
@@ -81,7 +81,7 @@ export class PodCidrController implements AsyncDisposable {
     }
   }
 
-  /** Ends what is being written, then gives the lease back. */
+  /** Waits for the writes under way to end, then gives the lease back. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#election[Symbol.asyncDispose]()
   }

@@ -1,4 +1,4 @@
-// Tells problems of the allocation: each once when it comes up, in the log and as a Warning event on every node concerned.
+// Reports problems of the allocation, each once when it comes up, in the log and as a Warning event on every node concerned.
 import type { Logger } from '#/lib/log.ts'
 import { type EventType, type KubeNode, type ObjectReference, referenceTo } from '#/model/kubernetes.ts'
 import type { ProblemCode } from '#/model/problem-catalogue.ts'
@@ -9,7 +9,7 @@ export type Recorder = {
   record(regarding: ObjectReference, type: EventType, reason: string, message: string): void
 }
 
-/** `nodes` are those whose Node objects get the event. */
+/** `nodes` are the nodes whose Node objects get the event. */
 type Report = { readonly reason: string; readonly problem: Problem; readonly nodes: readonly string[] }
 
 export class ProblemReports {
@@ -22,12 +22,12 @@ export class ProblemReports {
     this.#recorder = deps.recorder
   }
 
-  /** What is wrong now, each once. */
+  /** The current problems, each once. */
   get current(): readonly Problem[] {
     return [...this.#current.values()].map(({ problem: each }) => each)
   }
 
-  /** `unreadable` are the pod CIDRs on nodes that are none. A problem that went away and comes back is told again. */
+  /** `unreadable` are invalid pod CIDRs found on nodes. A problem that went away and comes back is reported again. */
   update(
     problems: readonly PodCidrProblem[],
     unreadable: readonly { readonly node: string; readonly problem: Problem }[],
@@ -58,13 +58,13 @@ export class ProblemReports {
   }
 }
 
-/** Reports of one problem as one. */
+/** Joins the reports of one problem into one. */
 function joined(same: readonly Report[]): Report {
   const [told] = oneOfEach(same.map((report) => report.problem))
   return { ...same[0]!, problem: told!, nodes: same.flatMap(({ nodes }) => nodes) }
 }
 
-/** CIDRNotAvailable is the reason kube-controller-manager uses; the others have no model there. */
+/** CIDRNotAvailable is kube-controller-manager's reason; the other reasons are our own. */
 function reportOf(found: PodCidrProblem): Report {
   switch (found.kind) {
     case 'exhausted':

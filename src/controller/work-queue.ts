@@ -10,7 +10,7 @@ export type WorkQueueOptions = {
 }
 
 export type WorkQueueDeps = {
-  /** Does the work of one key; true when it is done, false to come back later. Must not throw. */
+  /** Does the work of one key; gives true when done, false to be called again later. Must not throw. */
   readonly work: (key: string) => Promise<boolean>
   readonly clock: Clock
   readonly random: () => number
@@ -20,7 +20,7 @@ export class WorkQueue implements AsyncDisposable {
   readonly #options: WorkQueueOptions
   readonly #deps: WorkQueueDeps
   readonly #ready = new Set<string>()
-  /** Added while being worked on: the work may have missed what is new. */
+  /** Keys added while being worked on: that work may have missed the news. */
   readonly #again = new Set<string>()
   readonly #active = new Map<string, Promise<void>>()
   readonly #waiting = new Map<string, () => void>()
@@ -32,7 +32,7 @@ export class WorkQueue implements AsyncDisposable {
     this.#deps = deps
   }
 
-  /** A key that waits for its retry keeps waiting: news about others must not hammer on what fails. */
+  /** Adds a key. A key that waits for its retry keeps waiting, so that news does not speed up failing work. */
   add(key: string): void {
     if (this.#isClosed || this.#waiting.has(key)) return
     if (this.#active.has(key)) {
@@ -43,7 +43,7 @@ export class WorkQueue implements AsyncDisposable {
     this.#pump()
   }
 
-  /** Forgets a key; work on it that is under way goes on but does not come back. */
+  /** Forgets a key; work on it that is under way goes on, but is not retried. */
   remove(key: string): void {
     this.#ready.delete(key)
     this.#again.delete(key)
@@ -52,7 +52,7 @@ export class WorkQueue implements AsyncDisposable {
     this.#waiting.delete(key)
   }
 
-  /** Takes no more work and resolves when what is under way has ended. */
+  /** Takes no more work and resolves when the work under way has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     this.#ready.clear()
@@ -65,7 +65,7 @@ export class WorkQueue implements AsyncDisposable {
     for (const key of this.#ready) {
       if (this.#active.size >= this.#options.concurrency) return
       this.#ready.delete(key)
-      // known for the time of the work: remove() takes it out, and then the key must not come back
+      // a key needs its entry during the work, so that remove() can take it out and the key does not come back
       if (!this.#backoffs.has(key)) this.#backoffs.set(key, this.#newBackoff())
       this.#active.set(key, this.#run(key))
     }

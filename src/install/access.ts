@@ -1,4 +1,4 @@
-// Identities, and the least rights with which agent and controller work. A test records what they really ask for.
+// Service accounts of agent and controller, and the least rights they need. A test records which requests they really make.
 import { group } from './definitions/definition.ts'
 import { agentName, controllerName, labelsOf, type Manifest } from './settings.ts'
 
@@ -11,11 +11,11 @@ type Rule = {
   readonly verbs: readonly string[]
 }
 
-/** Events about nodes, which have no namespace, live in this one. */
+/** The namespace of events about nodes, which themselves have no namespace. */
 const nodeEventsNamespace = 'default'
 const eventRules: readonly Rule[] = [{ apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] }]
 
-/** A role of the cluster without `namespace`, else one of that namespace; and the binding that gives it to the account. */
+/** Makes a role, of the whole cluster or of `namespace` if given, and the binding that gives it to the account. */
 function grant(holder: { name: string; namespace: string }, rules: readonly Rule[], namespace?: string): Manifest[] {
   const { name } = holder
   const prefix = namespace === undefined ? 'Cluster' : ''
@@ -38,8 +38,8 @@ function account(name: string, namespace: string): Manifest {
 }
 
 /**
- * Passwords of BGP sessions: which Secrets they are in is for BGPPeers to say. Agents get those that they are told of by name, and
- * cannot list what others there are.
+ * Secrets with passwords of BGP sessions: BGPPeers name them, so agents may read any Secret here by name, but
+ * cannot list Secrets.
  */
 const passwordRules: readonly Rule[] = [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]
 
@@ -68,11 +68,11 @@ export function controllerAccess(namespace: string): Manifest[] {
   const who = { name: controllerName, namespace }
   const leases = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
   const leaseRules = [
-    // what is created has no name yet that a rule could look at
+    // RBAC cannot limit a create to a name
     { ...leases, verbs: ['create'] },
     { ...leases, resourceNames: ['causeway-controller'], verbs: ['get', 'update'] },
   ]
-  // one role for each namespace: where the lease is, and where events of nodes are
+  // a role in each namespace: that of the lease, and that of events about nodes
   const inNamespaces =
     namespace === nodeEventsNamespace
       ? grant(who, [...leaseRules, ...eventRules], namespace)

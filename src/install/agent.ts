@@ -1,4 +1,4 @@
-// The agent on every node. It is not privileged: what it needs of the node is listed here, with the reason.
+// The agent on every node. It is not privileged: every right and mount that it needs is listed here, with the reason.
 import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
 import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
@@ -10,7 +10,7 @@ import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Man
  */
 export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] as const
 
-/** Where the container has the node's /proc/sys/net: its own is read-only unless the container is privileged. */
+/** Where the container finds sysctls: the node's /proc/sys/net is mounted below, since its own is read-only unless privileged. */
 const procSys = '/host/proc/sys'
 
 type HostPath = {
@@ -27,7 +27,7 @@ function hostPathsOf({ given }: InstallSettings): HostPath[] {
     { name: 'run', path: nodeSettings.runDir.default, type: 'DirectoryOrCreate' },
     { name: 'cni-bin', path: passedOn(cniSettings.binDir, given), type: 'DirectoryOrCreate' },
     { name: 'cni-conf', path: passedOn(cniSettings.confDir, given), type: 'DirectoryOrCreate' },
-    // namespaces of pods that are made after the agent's start must appear in here
+    // namespaces of pods made after the agent's start must appear in the container
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
   ]
@@ -71,7 +71,7 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'], add: [...agentCapabilities] },
       seccompProfile: { type: 'RuntimeDefault' },
-      // where SELinux is on, a container's own type may not write to folders of the node
+      // where SELinux is on, a container's default type may not write to folders of the node
       seLinuxOptions: { level: 's0', type: 'spc_t' },
     },
     volumeMounts: hostPaths.map(({ name, path, mountPath = path, propagates }) => ({
@@ -86,7 +86,7 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
     metadata: { name: agentName, namespace, labels },
     spec: {
       selector: { matchLabels: labels },
-      // an agent that is away costs no packet, only new pods wait
+      // while an agent is away no packet is lost, only new pods wait
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '10%' } },
       template: {
         metadata: { labels },

@@ -1,4 +1,4 @@
-// Brings manifests to a cluster and takes them away again, through server-side apply: what others have set on the objects stays.
+// Applies manifests to a cluster and deletes them again. Server-side apply keeps the fields that others have set.
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { keyOf } from './manifests.ts'
@@ -27,12 +27,12 @@ export function pathOf({ apiVersion, kind, metadata: { name, namespace } }: Mani
 }
 
 export type ApplyOptions = {
-  /** The API checks and answers, and stores nothing. */
+  /** Whether the API only checks the objects and answers, without storing anything. */
   readonly isDryRun: boolean
   readonly say: (line: string) => void
 }
 
-/** Applies all in order; throws the API's error at the first that it does not take. */
+/** Applies all objects in order; throws the API's error at the first one that it refuses. */
 export async function applyAll(client: ApiClient, wanted: readonly Manifest[], options: ApplyOptions): Promise<void> {
   const query = { fieldManager, force: 'true', ...(options.isDryRun && { dryRun: 'All' }) }
   for (const manifest of wanted) {
@@ -46,7 +46,7 @@ export async function applyAll(client: ApiClient, wanted: readonly Manifest[], o
   }
 }
 
-/** Deletes all in the opposite order; what is not there is none of its business. */
+/** Deletes all objects in reverse order; one that is not there is skipped. */
 export async function removeAll(client: ApiClient, gone: readonly Manifest[], options: ApplyOptions): Promise<void> {
   const query = { propagationPolicy: 'Background', ...(options.isDryRun && { dryRun: 'All' }) }
   for (const manifest of gone.toReversed()) {

@@ -1,5 +1,5 @@
-// Cleans the nodes before an installation goes: the DaemonSet's agents are replaced by pods that remove what agents made. It is
-// the same DaemonSet, so on no node do both run at once.
+// Cleans the nodes before an uninstall: the DaemonSet's agents are replaced by pods that remove what agents made. It stays
+// the same DaemonSet, so an agent and a clean-up never run on one node at once.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock, sleep } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
@@ -30,8 +30,8 @@ function isCleaning(daemonSet: DaemonSet): boolean {
 }
 
 /**
- * A strategic merge patch that makes the agents' DaemonSet clean, with the mounts and rights that agents have. It is no
- * server-side apply, because the agent's container must go whoever else has set fields of it ("kubectl set env").
+ * A strategic merge patch that makes the agents' DaemonSet clean up, with the mounts and rights that agents have. It is no
+ * server-side apply, because the agent's container must go even when others have set fields of it ("kubectl set env").
  */
 export function cleaningPatch(live: DaemonSet) {
   const agent = containerOf(live, 'containers', agentContainer)
@@ -65,8 +65,8 @@ function progressOf(live: DaemonSet): Progress {
 }
 
 /**
- * Runs the clean-up on every node of the DaemonSet and waits for it; returns how many nodes there were. Throws, naming how far it
- * came, after `timeoutMs`.
+ * Runs the clean-up on every node of the DaemonSet and waits for it; returns how many nodes there were. After `timeoutMs`
+ * it throws an error that says how many nodes are done.
  */
 export async function cleanNodes(
   client: ApiClient,
@@ -75,7 +75,7 @@ export async function cleanNodes(
 ): Promise<number> {
   const path = daemonSetPath(namespace)
   const live = await client.get<DaemonSet>(path)
-  // an earlier try may have begun
+  // an earlier try may have patched it already
   if (!isCleaning(live)) await client.patch(path, cleaningPatch(live), 'strategic')
   const { clock, timeoutMs } = options
   const deadlineMs = clock.monotonicMs() + timeoutMs
@@ -93,7 +93,7 @@ export async function cleanNodes(
   }
 }
 
-/** Takes back what agents told of their nodes: a later installation would take it for how these nodes send and receive. */
+/** Removes what agents published about their nodes: a later installation would take it for the nodes' current routing. */
 export async function forgetRouting(client: ApiClient): Promise<void> {
   const { items } = await client.list<KubeObject>(nodesPath(), { keep: ({ metadata }) => ({ metadata }) })
   const told = items.filter((node) => routingStateAnnotation in annotationsOf(node))
@@ -102,7 +102,7 @@ export async function forgetRouting(client: ApiClient): Promise<void> {
     try {
       await client.patch(nodePath(metadata.name), patch, 'merge')
     } catch (error) {
-      // a node that is gone meanwhile
+      // the node is gone meanwhile
       if (!isApiError(error, 404)) throw error
     }
   }

@@ -1,4 +1,4 @@
-// The controller: two replicas, of which a lease chooses one. It runs in its node's network, since without it there is no other.
+// The controller: two replicas, of which a lease chooses one. It uses its node's network, since no pod network exists before it runs.
 import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
 import { passedEnvironment } from '#/settings/passing.ts'
 import { apiServerVariables, controllerName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
@@ -41,7 +41,7 @@ export function controllerDeployment(settings: InstallSettings): Manifest {
           priorityClassName: 'system-cluster-critical',
           tolerations: [
             { key: 'node-role.kubernetes.io/control-plane', operator: 'Exists', effect: 'NoSchedule' },
-            // nodes are not ready before they have pod CIDRs, which come from here
+            // nodes are not ready before this controller gives them pod CIDRs
             { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoSchedule' },
             { key: 'node.kubernetes.io/network-unavailable', operator: 'Exists', effect: 'NoSchedule' },
           ],

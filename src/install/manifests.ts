@@ -1,18 +1,18 @@
-// All objects of an installation, in the order in which they are applied; they are deleted in the opposite one. Pure.
+// All objects of an installation, in the order in which they are applied; they are deleted in reverse order. Pure.
 import { agentAccess, controllerAccess } from './access.ts'
 import { agentDaemonSet } from './agent.ts'
 import { controllerDeployment } from './controller.ts'
 import { definitions } from './definitions/index.ts'
 import { type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
-/** Namespaces that are the cluster's own: never made, and never deleted. */
+/** Namespaces that belong to the cluster: an installation neither makes nor deletes them. */
 const clusterNamespaces: readonly string[] = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 
 function namespaceOf(name: string): Manifest[] {
   if (clusterNamespaces.includes(name)) return []
   const labels = {
     ...labelsOf('causeway'),
-    // agents are in their node's network and see folders of the node
+    // agents use their node's network and mount folders of the node
     'pod-security.kubernetes.io/enforce': 'privileged',
   }
   return [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }]
@@ -30,7 +30,7 @@ export function manifests(settings: InstallSettings): Manifest[] {
   ]
 }
 
-/** What identifies all that an installation in this namespace may consist of; just that is in them. */
+/** Kind, namespace and name of every object that an installation in this namespace may have, and nothing else of them. */
 export function allIdentities(namespace: string): Manifest[] {
   const nothingGiven = { image: '', given: {}, nodeSelector: {}, apiServer: undefined }
   return manifests({ namespace, ...nothingGiven, hasController: true }).map(
@@ -42,7 +42,7 @@ export function allIdentities(namespace: string): Manifest[] {
   )
 }
 
-/** The same object: kind, namespace and name. */
+/** A key that is the same for the same object: kind, namespace and name. */
 export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
 }

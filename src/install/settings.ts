@@ -1,21 +1,21 @@
-// What an installation on a cluster can be told, and the names that follow.
+// The settings of an installation on a cluster, and the names that follow from them.
 import { type ContainerVariable } from '#/settings/passing.ts'
 import { type Environment } from '#/settings/setting.ts'
 
 export type InstallSettings = {
   readonly namespace: string
   readonly image: string
-  /** What was said of the settings of agent and controller, by their variables (src/settings). */
+  /** The given settings of agent and controller, by their variables (src/settings). */
   readonly given: Environment
-  /** Labels of the nodes that get an agent, beside that they run Linux. */
+  /** Labels that a node needs to get an agent, besides running Linux. */
   readonly nodeSelector: Readonly<Record<string, string>>
-  /** Whether our controller gives nodes their pod CIDRs; only where kube-controller-manager does not. */
+  /** Whether our controller gives nodes their pod CIDRs: only where kube-controller-manager does not. */
   readonly hasController: boolean
-  /** Absent: the cluster's own service, which needs a service proxy. */
+  /** Absent to use the cluster's own service, which needs a service proxy. */
   readonly apiServer: { readonly host: string; readonly port: string } | undefined
 }
 
-/** The variables by which a Kubernetes client in a pod finds the API, where it is not to use the cluster's own service. */
+/** The variables that tell a Kubernetes client in a pod where the API is, for pods that do not use the cluster's own service. */
 export function apiServerVariables({ apiServer }: InstallSettings): ContainerVariable[] {
   if (apiServer === undefined) return []
   return [
@@ -27,7 +27,7 @@ export function apiServerVariables({ apiServer }: InstallSettings): ContainerVar
 export const agentName = 'causeway-agent'
 export const controllerName = 'causeway-controller'
 
-/** An object as it is printed and sent: what the API adds to it is not here. */
+/** An object as it is printed and sent, without the fields that the API adds. */
 export type Manifest = {
   readonly apiVersion: string
   readonly kind: string

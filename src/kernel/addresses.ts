@@ -18,7 +18,7 @@ export type DeviceAddress = {
   readonly index: number
   readonly addr: Addr
   readonly prefixLength: number
-  /** False for what the kernel made by itself from router advertisements. */
+  /** False for an address that the kernel made by itself from router advertisements. */
   readonly isPermanent: boolean
 }
 
@@ -46,12 +46,12 @@ function payloadOf(device: Place, addr: Addr, prefixLength: number, flags?: numb
   })
 }
 
-/** Not the source of what goes elsewhere, nor what it is masqueraded to (inet_select_addr of net/ipv4/devinet.c). */
+/** Whether an address gets scope link: the kernel then never uses it as source or for masquerading elsewhere (inet_select_addr). */
 function isOfLink(addr: Addr): boolean {
   return addr.family === 4 && addr.isLinkLocal
 }
 
-/** Without duplicate address detection: the address is ours by allocation, and detection would hold up a pod for a second. */
+/** Adds an address without duplicate address detection: allocation makes it unique, and detection would delay a pod by a second. */
 export function addressAdd(device: Place, addr: Addr, prefixLength: number): Operation {
   const isV6 = addr.family === 6
   return {

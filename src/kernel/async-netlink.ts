@@ -1,4 +1,4 @@
-// A netlink client for changes in which the kernel takes its time, as when it deletes devices: the event loop goes on meanwhile.
+// A netlink client for changes that take the kernel long, such as deleting devices: the event loop goes on meanwhile.
 import { InOrder } from '#/lib/in-order.ts'
 import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
 import { type Netns } from '#/sys/netns.ts'
@@ -8,18 +8,18 @@ export class AsyncNetlink implements Disposable {
   readonly #channel: Channel
   readonly #order = new InOrder()
 
-  /** In the namespace of the calling thread, or in the one given. */
+  /** Opens the client in the namespace of the calling thread, or in the one given. */
   constructor(netns?: Netns) {
     const open = (): RequestSocket => new RequestSocket(NETLINK_ROUTE)
     this.#channel = new Channel(netns ? netns.run(open) : open())
   }
 
-  /** By this the kernel's notifications tell who made the change. */
+  /** The socket's port id, by which the kernel's notifications tell who made a change. */
   get portId(): number {
     return this.#channel.portId
   }
 
-  /** Carries out one operation on a thread of libuv's pool, after those that it was given before. Throws KernelError. */
+  /** Carries out one operation on a thread of libuv's pool, after all operations given before. Throws KernelError. */
   async execute(operation: Operation): Promise<void> {
     return this.#order.run(async () => {
       const first = await this.#channel.sendAside([acknowledged(operation)])
@@ -28,7 +28,7 @@ export class AsyncNetlink implements Disposable {
     })
   }
 
-  /** After what it was given is done. */
+  /** Closes the socket after the operations given so far are done. */
   [Symbol.dispose](): void {
     void this.#order.run(async () => this.#channel[Symbol.dispose]())
   }

@@ -23,9 +23,9 @@ export type Link = {
   readonly mac: string
   readonly mtuBytes: number
   readonly isUp: boolean
-  /** IFLA_LINK: of a veth, the index of its other end in that one's namespace. */
+  /** IFLA_LINK: for a veth, the index of its other end, valid in the namespace of that end. */
   readonly peerIndex?: number
-  /** The index of the bridge it is a port of. */
+  /** The index of the bridge that this device is a port of. */
   readonly master?: number
   readonly alias?: string
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
@@ -84,7 +84,7 @@ export function bridgeAdd(name: string, mac: string): Operation {
   })
 }
 
-/** A VXLAN device in external mode: the routes say where a packet goes, so one device serves all nodes and both families. */
+/** A VXLAN device in external mode: routes say where each packet goes, so one device serves all nodes and both families. */
 export function vxlanAdd(name: string, mac: string, mtuBytes: number, port: number): Operation {
   return create(`ip link add name ${name} address ${mac} mtu ${mtuBytes} up type vxlan external dstport ${port}`, {
     ...up,
@@ -150,7 +150,7 @@ export type LinkChange = {
   readonly master?: string
 }
 
-/** `masterIndex` goes with `wanted.master`. */
+/** `masterIndex` is the index of the device that `wanted.master` names. */
 export function linkSet(name: string, wanted: LinkChange, masterIndex = 0): Operation {
   const words = [
     wanted.mac && `address ${wanted.mac}`,
@@ -168,7 +168,7 @@ export function linkSet(name: string, wanted: LinkChange, masterIndex = 0): Oper
   })
 }
 
-/** IFALIASZ is 256 with the NUL, and names of pods are as long; what is told is the beginning. */
+/** Cuts an alias to what the kernel takes: IFALIASZ is 256 with the NUL, and a pod's name can be that long. */
 function shortAlias(alias: string): string {
   const bytes = new TextEncoder().encode(alias)
   return bytes.length < 256 ? alias : `${new TextDecoder().decode(bytes.subarray(0, 250)).replace(/\uFFFD$/, '')}…`
@@ -187,7 +187,7 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
   ]
 }
 
-/** Cuts a device off, and puts it into a group with which it is to be deleted; ENODEV when there is none. */
+/** Takes a device off its bridge and down, and puts it into a group that is deleted later; ENODEV when there is no such device. */
 export function linkUnplug(name: string, group: number): Operation {
   return change(`ip link set dev ${name} down nomaster group ${group}`, name, {
     flags: 0,
@@ -196,7 +196,7 @@ export function linkUnplug(name: string, group: number): Operation {
   })
 }
 
-/** Gives a device another name. It must be down: before 6.2 kernels do not rename one that is up. */
+/** Renames a device, which must be down: kernels before 6.2 do not rename one that is up. */
 export function linkRename(device: { index: number; name: string }, name: string): Operation {
   return {
     what: `ip link set dev ${device.name} name ${name}`,
@@ -205,12 +205,12 @@ export function linkRename(device: { index: number; name: string }, name: string
   }
 }
 
-/** Deletes all devices of a group at the cost of one: most of a deletion is waiting for others to let go of the device. */
+/** Deletes all devices of a group in the time of one: most of a deletion is waiting until nothing in the kernel uses the device. */
 export function groupDelete(group: number): Operation {
   return { what: `ip link delete group ${group}`, type: RTM_DELLINK, payload: encodeLink({ attrs: { group } }) }
 }
 
-/** By name, so that it needs no look-up; ENODEV when there is none. */
+/** Deletes a device by name, so that no look-up is needed; ENODEV when there is none. */
 export function linkDelete(name: string): Operation {
   return { what: `ip link delete dev ${name}`, type: RTM_DELLINK, payload: encodeLink({ attrs: { name } }) }
 }

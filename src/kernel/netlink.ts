@@ -1,4 +1,4 @@
-// A netlink client: requests, batches and dumps, with the kernel's own words in every error.
+// A netlink client: requests, batches and dumps. Every error carries the kernel's own explanation.
 import { setImmediate } from 'node:timers/promises'
 import { Writer } from '#/lib/bytes.ts'
 import { InOrder } from '#/lib/in-order.ts'
@@ -41,7 +41,7 @@ export function isNoDevice(error: unknown): boolean {
   return error instanceof KernelError && error.code === 'ENODEV'
 }
 
-/** A request with what it means to a reader, for errors: "route add 10.244.2.0/24 via 10.244.2.0 dev cw-vxlan". */
+/** A request and a text that tells a reader what it does, for errors: "route add 10.244.2.0/24 via 10.244.2.0 dev cw-vxlan". */
 export type Operation = {
   readonly what: string
   readonly type: number
@@ -49,18 +49,18 @@ export type Operation = {
   readonly payload: Uint8Array
 }
 
-/** Above this many messages in one system call the event loop would stand still for more than a few milliseconds. */
+/** Most messages in one system call: with more, the event loop would stand still for more than a few milliseconds. */
 const batchSize = 64
 const dumpAttempts = 10
 
-/** Around the messages of a transaction (include/uapi/linux/netfilter/nfnetlink.h). */
+/** The messages that begin and end a transaction (include/uapi/linux/netfilter/nfnetlink.h). */
 const NFNL_MSG_BATCH_BEGIN = 0x10
 const NFNL_MSG_BATCH_END = 0x11
 
-/** One socket, with the numbers by which answers are told from those to earlier requests. Takes one request at a time. */
+/** One socket, with sequence numbers that tell answers from those to earlier requests. Takes one request at a time. */
 export class Channel implements Disposable {
   readonly #socket: RequestSocket
-  /** Room for requests, kept from one to the next. */
+  /** The buffer for requests, reused from one request to the next. */
   readonly #into = new Writer(4096)
   #sequence = 0
 
@@ -72,19 +72,19 @@ export class Channel implements Disposable {
     return this.#socket.portId
   }
 
-  /** Another one in the same namespace. */
+  /** Opens another channel in the same namespace. */
   sibling(): Channel {
     return new Channel(this.#socket.sibling())
   }
 
-  /** Returns the sequence number of the first request. `into` is room of the caller's, for what is unusually large. */
+  /** Returns the sequence number of the first request. `into` is a buffer of the caller's, for unusually large requests. */
   send(requests: readonly Request[], into: Writer = this.#into): number {
     const first = this.#encode(requests, into)
     this.#socket.send(into.view())
     return first
   }
 
-  /** The same on another thread, for what the kernel does within the call and takes its time for. */
+  /** Sends as `send` does, but on another thread: for requests on which the kernel works for long before the call returns. */
   async sendAside(requests: readonly Request[]): Promise<number> {
     const first = this.#encode(requests, this.#into)
     await this.#socket.sendAside(this.#into.toBytes())
@@ -110,7 +110,7 @@ export class Channel implements Disposable {
       for (const message of this.receive()) {
         const index = message.sequence - first
         const operation = operations[index]
-        // answers to an earlier request that was given up are none of ours
+        // skip late answers to an earlier request that was given up
         if (message.type !== NLMSG_ERROR || operation === undefined) continue
         const { errno, explanation } = decodeAck(message)
         if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
@@ -126,23 +126,23 @@ export class Channel implements Disposable {
 }
 
 /**
- * A client that may be asked anything at any time. What is read in turns has a socket of its own, which is opened for the first of them,
- * and waits for what is read in turns already; so synchronous requests in between find no answers but their own.
+ * A client that may be asked anything at any time. Dumps that are read in turns use a second socket, opened for the first of them, and wait
+ * for one another; so synchronous requests in between find no answers but their own.
  */
 export class Netlink implements Disposable {
   readonly #channel: Channel
-  /** Only reads: notifications never tell of its port id. */
+  /** The socket for dumps read in turns. It changes nothing, so no notification ever names its port id. */
   #dumps: Channel | undefined
   readonly #dumpOrder = new InOrder()
   #isClosed = false
 
-  /** In the namespace of the calling thread, or in the one given. */
+  /** Opens the client in the namespace of the calling thread, or in the one given. */
   constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
     const open = (): RequestSocket => new RequestSocket(protocol)
     this.#channel = new Channel(netns ? netns.run(open) : open())
   }
 
-  /** By this the kernel's notifications tell who made the change. */
+  /** The socket's port id, by which the kernel's notifications tell who made a change. */
   get portId(): number {
     return this.#channel.portId
   }
@@ -193,7 +193,7 @@ export class Netlink implements Disposable {
     // does nothing comes after all of these: whatever happened, nothing is left over in the socket then.
     const last = this.#channel.send([{ type: NLMSG_NOOP, flags: NLM_F_REQUEST | NLM_F_ACK, payload: new Uint8Array() }])
     const failures = this.#failuresBetween(begin, last).sort((a, b) => a.sequence - b.sequence)
-    // what concerns the transaction as a whole is said of the message that begins it; a cause in detail is worth more
+    // an error of the whole transaction is reported for its first message; the error of an operation tells more, so prefer it
     const failure = failures.find(({ sequence }) => sequence > begin) ?? failures[0]
     if (failure === undefined) return
     throw new KernelError(operations[failure.sequence - begin - 1]?.what ?? what, failure.errno, failure.explanation)
@@ -203,7 +203,7 @@ export class Netlink implements Disposable {
     const failures: (Ack & { readonly sequence: number })[] = []
     for (;;) {
       for (const message of this.#channel.receive()) {
-        // answers to an earlier request that was given up are none of ours
+        // skip late answers to an earlier request that was given up
         if (message.type !== NLMSG_ERROR || message.sequence < begin) continue
         const ack = decodeAck(message)
         if (ack.errno !== 0) failures.push({ ...ack, sequence: message.sequence })
@@ -266,7 +266,7 @@ export class Netlink implements Disposable {
     if (this.#isClosed) throw new Error(`${what}: the netlink client was closed before it was done`)
   }
 
-  /** What is being read in turns fails. */
+  /** Closes the sockets; a dump that is being read in turns fails. */
   [Symbol.dispose](): void {
     this.#isClosed = true
     this.#channel[Symbol.dispose]()
@@ -279,7 +279,7 @@ function ask(channel: Channel, operation: Operation, requestFlags: number): Answ
   return new Answer(operation, channel.send([{ type, flags: flags | requestFlags, payload }]))
 }
 
-/** The request of an operation that the kernel is to tell the outcome of. */
+/** The request of an operation, with the flag that makes the kernel report the outcome. */
 export function acknowledged({ type, flags = 0, payload }: Operation): Request {
   return { type, flags: flags | NLM_F_REQUEST | NLM_F_ACK, payload }
 }
@@ -296,10 +296,10 @@ class Answer {
     this.#sequence = sequence
   }
 
-  /** True when it is whole. Throws KernelError when it is a refusal, or changed while it was read. */
+  /** Returns true when the answer is complete. Throws KernelError when it is a refusal, or when the table changed during the dump. */
   take(messages: Iterable<Message>): boolean {
     for (const message of messages) {
-      // answers to an earlier request that was given up are none of ours
+      // skip late answers to an earlier request that was given up
       if (message.sequence !== this.#sequence) continue
       if (message.flags & NLM_F_DUMP_INTR) this.#isInterrupted = true
       if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {

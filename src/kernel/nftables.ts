@@ -1,5 +1,5 @@
-// The kernel's nftables: one table at a time, read whole, and replaced whole in one transaction. Who loads a table here owns
-// it; all other tables are left alone.
+// The kernel's nftables: one table at a time is read whole, and replaced whole in one transaction. Whoever loads a table through
+// this module owns it; all other tables are left alone.
 import { setImmediate } from 'node:timers/promises'
 import { Addr } from '#/lib/addr.ts'
 import { type Netns } from '#/sys/netns.ts'
@@ -50,16 +50,16 @@ import {
 } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
 
-/** How often a table is read anew because somebody changed rules (of whatever table) meanwhile. */
+/** How often a table is read anew because rules (of any table) changed during the reading. */
 const readAttempts = 10
 
-/** EOPNOTSUPP or EINVAL says nfnetlink when nf_tables is neither built in nor a module to load. */
+/** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
 
 export class NftClient {
   readonly #netlink: Netlink
 
-  /** In the namespace of the calling thread, or in the one given. Throws when the kernel has no nf_tables. */
+  /** Opens the client in the namespace of the calling thread, or in the one given. Throws when the kernel has no nf_tables. */
   constructor(netns?: Netns) {
     try {
       this.#netlink = new Netlink(NETLINK_NETFILTER, netns)
@@ -78,7 +78,7 @@ export class NftClient {
     return this.#netlink.portId
   }
 
-  /** All tables of the namespace, of whatever family and owner. */
+  /** All tables of the namespace, of any family and owner. */
   listTables(): { readonly family: string; readonly name: string }[] {
     const payload = encodeNft(undefined, tableCodec, {})
     return this.#netlink.dump({ what: 'nft list tables', type: NFT_MSG_GETTABLE, payload }).map((message) => ({
@@ -87,7 +87,7 @@ export class NftClient {
     }))
   }
 
-  /** The table with all that is in it, as of one moment; undefined when there is none. Throws KernelError. */
+  /** Reads the table with all its contents, as of one moment; undefined when there is none. Throws KernelError. */
   async readTable(family: NftFamily, name: string): Promise<NftActual | undefined> {
     for (let attempt = 1; ; attempt++) {
       const before = this.#generation()
@@ -96,7 +96,7 @@ export class NftClient {
         const table = await this.#read(family, name)
         if (this.#generation() === before) return table
       } catch (error) {
-        // what was listed may be gone a moment later
+        // an object that was listed may be gone a moment later
         if (this.#generation() === before) throw error
         failure = error
       }
@@ -108,8 +108,8 @@ export class NftClient {
   }
 
   /**
-   * Makes the table what is asked for, in one transaction: no packet ever meets half of it, nor none. Connections that are
-   * tracked stay masqueraded as they are. Throws KernelError, naming the object, with nothing changed.
+   * Replaces the table in one transaction, so no packet ever meets a half-made table or none. Connections that are
+   * tracked stay masqueraded as they are. Throws KernelError, naming the object; nothing is changed then.
    */
   replaceTable(table: NftTable): void {
     this.#transact(`nft replace table ${table.family} ${table.name}`, replaceRequests(table))
@@ -124,7 +124,7 @@ export class NftClient {
     if (requests.length > 0) this.#transact(`nft update sets of table ${table.family} ${table.name}`, requests)
   }
 
-  /** No error when there is no such table. Throws KernelError. */
+  /** Deletes a table; no error when there is none. Throws KernelError. */
   deleteTable(family: NftFamily, name: string): void {
     const request = deleteTableRequest(family, name)
     try {
@@ -155,7 +155,7 @@ export class NftClient {
     return decodeNft(reply.payload, generationCodec).id
   }
 
-  /** Chains with a hook, of all tables. */
+  /** Lists the chains with a hook, of all tables. */
   listBaseChains(): (NftActualHook & ChainPlace)[] {
     const chains: (NftActualHook & ChainPlace)[] = []
     for (const payload of this.#dump('nft list chains', NFT_MSG_GETCHAIN, encodeNft(undefined, tableCodec, {}))) {
@@ -166,13 +166,13 @@ export class NftClient {
     return chains
   }
 
-  /** The rules of one chain of whatever table, in their order. Throws KernelError, ENOENT when there is no such chain. */
+  /** The rules of one chain of any table, in their order. Throws KernelError, ENOENT when there is no such chain. */
   listRules({ family, table, chain }: ChainPlace): NftActualRule[] {
     const what = `nft list chain ${family} ${table} ${chain}`
     return this.#dump(what, NFT_MSG_GETRULE, encodeNft(family, ruleCodec, { table, chain })).map(decodeRule)
   }
 
-  /** Puts rules before, and takes rules out of, a chain of whatever table, in one transaction. Throws KernelError. */
+  /** Puts rules before a chain of any table, and takes rules out of it, in one transaction. Throws KernelError. */
   editChain(place: ChainPlace, { insert, remove }: { insert: readonly NftRule[]; remove: readonly bigint[] }): void {
     const requests = [
       ...remove.map((handle) => deleteRuleRequest(place, handle)),
@@ -181,7 +181,7 @@ export class NftClient {
     if (requests.length > 0) this.#transact(`nft edit chain ${place.family} ${place.table} ${place.chain}`, requests)
   }
 
-  /** What each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */
+  /** Reads what each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */
   async readTraffic(family: NftFamily, table: string, set: string): Promise<{ addr: Addr; traffic: Traffic }[]> {
     const elements = await this.#elements(family, table, set)
     return elements.flatMap((element) => {
@@ -229,7 +229,7 @@ export class NftClient {
     }
   }
 
-  /** There may be thousands, so reading them gives others their turn. */
+  /** Reads the elements of a set in turns of the event loop, since there may be thousands. */
   async #elements(family: NftFamily, table: string, set: string): Promise<ElementAttrs[]> {
     const payload = encodeNft(family, elementsCodec, { table, set })
     const what = `nft list set ${family} ${table} ${set}`

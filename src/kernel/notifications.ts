@@ -1,4 +1,4 @@
-// Tells what somebody else changed in the kernel. It says what it was about, not how it is now: that is read anew.
+// Tells what others changed in the kernel. A notification names the kind of object only; its new state must be read anew.
 import { WireError } from '#/lib/bytes.ts'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
 import { decodeAddr, RTM_DELADDR, RTM_NEWADDR } from '#/wire/netlink/addr.ts'
@@ -15,7 +15,7 @@ const RTNLGRP_IPV4_IFADDR = 5
 const RTNLGRP_IPV4_ROUTE = 7
 const RTNLGRP_IPV6_IFADDR = 9
 const RTNLGRP_IPV6_ROUTE = 11
-/** Of all sysctls these alone are told: forwarding, rp_filter and a few more. */
+/** The only group that notifies of sysctls: forwarding, rp_filter and a few more. */
 const RTNLGRP_IPV4_NETCONF = 24
 const RTNLGRP_IPV6_NETCONF = 25
 
@@ -35,15 +35,15 @@ export type Notification =
   | { readonly kind: 'address'; readonly deviceIndex: number }
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'route'; readonly route: Route }
-  /** Forwarding and its like, of some device or all. */
+  /** Forwarding or a similar sysctl changed, for one device or for all. */
   | { readonly kind: 'netconf' }
   | { readonly kind: 'table'; readonly family: string; readonly name: string }
-  /** The kernel had more to tell than the socket held (ENOBUFS), or tells what nobody can read: anything may have changed. */
+  /** The socket overflowed (ENOBUFS), or a message could not be decoded: anything may have changed. */
   | { readonly kind: 'lost' }
 
 const datagramsPerTurn = 200
 
-/** Undefined for what is no news: other families, cached copies, generations of rulesets. */
+/** Gives undefined for messages without news: other families, cached copies, generations of rulesets. */
 type Decoder = (message: Message) => Notification | undefined
 
 export function decodeRouteNotification(message: Message): Notification | undefined {
@@ -75,7 +75,7 @@ function decodeTableNotification(message: Message): Notification | undefined {
   return table && { kind: 'table', ...table }
 }
 
-/** What a datagram tells, but for what was done through the sockets with these port ids. */
+/** Decodes a datagram, leaving out changes made through the sockets with these port ids. */
 export function readNotifications(
   datagram: Uint8Array,
   decode: Decoder,
@@ -93,7 +93,7 @@ export function readNotifications(
 
 /**
  * Calls `onChange` for every change to devices, addresses, neighbours, routes, forwarding and nftables in the calling thread's
- * namespace, but for those made through the sockets with these port ids. `onError` gets what ends the watching.
+ * namespace, except those made through the sockets with these port ids. `onError` gets the error that ends the watching.
  */
 export function watchKernel(
   ownPortIds: ReadonlySet<number>,
@@ -110,7 +110,7 @@ export function watchKernel(
     for (;;) {
       let datagram = await socket.receive()
       if (datagram === undefined) return
-      // bursts come by the thousand, most of them our own: others on the event loop get their turn in between
+      // notifications come by the thousand, most of our own changes: give the event loop a turn in between
       for (let turn = 0; datagram !== undefined && turn < datagramsPerTurn; turn++) {
         take(datagram, decode)
         datagram = socket.receiveNow()

@@ -1,4 +1,4 @@
-// Queueing disciplines at the root of a device, as far as Causeway makes them: token buckets, which hold a rate.
+// Queueing disciplines at the root of a device, only the kind that Causeway makes: token buckets, which limit a rate.
 import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
   decodeQdisc,
@@ -12,12 +12,12 @@ import {
 } from '#/wire/netlink/qdisc.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
-/** "1:", the number that tc(8) and everybody else gives the only discipline of a device. */
+/** "1:", the handle that tc(8) and other programs give to a device's only queueing discipline. */
 const handle = 0x1_0000
 
 type Place = { readonly index: number; readonly name: string }
 
-/** The token buckets at the roots of the namespace's devices, by the index of the device. */
+/** The token buckets at the roots of the namespace's devices, by the device's index. */
 export function listRootTbfs(netlink: Netlink): Map<number, Tbf> {
   const payload = encodeQdisc({ index: 0, handle: 0, parent: 0 })
   const qdiscs = netlink
@@ -31,7 +31,7 @@ export function listRootTbfs(netlink: Netlink): Map<number, Tbf> {
   )
 }
 
-/** Takes the place of whatever is at the root. ENOENT where the kernel has no sch_tbf. */
+/** Replaces the queueing discipline at the root, whatever it is. ENOENT when the kernel has no sch_tbf. */
 export function tbfReplace(device: Place, tbf: Tbf): Operation {
   const { rateBytesPerSecond, burstBytes, limitBytes } = tbf
   return {

@@ -36,7 +36,7 @@ export function listRoutes(netlink: Netlink): Route[] {
   return families.flatMap((family) => routesIn(netlink.dump(dumpRequest(family))))
 }
 
-/** The same, for tables that may hold thousands: others on the event loop get their turn in between. */
+/** Lists routes as listRoutes does, giving the event loop a turn after each piece: for tables that may hold thousands. */
 export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
   const routes: Route[] = []
   for (const family of families) {
@@ -72,15 +72,15 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
     route.mtuBytes !== undefined && `mtu ${route.mtuBytes}`,
     `proto ${route.protocol}`,
     route.metric > 0 && `metric ${route.metric}`,
-    // after several of them iproute2 reads nothing else
+    // several next hops come last, because iproute2 reads no other words after them
     ...(isSingle ? [] : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
   ]
   return words.filter(Boolean).join(' ')
 }
 
-// What an operation means is told as a command. Of thousands of routes hardly one is ever told of, so the text is made when it is.
+// An operation's text is a command. It is made only when somebody reads it: hardly one of thousands of routes is ever reported.
 
-/** EEXIST when there is a route of that prefix and metric, whoever made it. */
+/** Adds a route. EEXIST when there is a route with that prefix and metric, whoever made it. */
 export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
   return {
     get what() {
@@ -92,7 +92,7 @@ export function routeAdd(route: Route, deviceName: (index: number) => string): O
   }
 }
 
-/** Takes the place of the route of that prefix and metric, whoever made it. */
+/** Adds a route, or replaces the one with that prefix and metric, whoever made it. */
 export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
   return {
     get what() {
@@ -104,7 +104,7 @@ export function routeReplace(route: Route, deviceName: (index: number) => string
   }
 }
 
-/** Names protocol and metric too, so that another's route to the same prefix stays. */
+/** Deletes a route. The request names protocol and metric too, so that a route of another program to the same prefix stays. */
 export function routeDelete(route: Route, deviceName: (index: number) => string): Operation {
   return {
     get what() {

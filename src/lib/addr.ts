@@ -93,7 +93,7 @@ export class Addr {
     return value === undefined ? undefined : new Addr(isV6 ? 6 : 4, value)
   }
 
-  /** From 4 or 16 bytes in network order; throws AddrError on another length. */
+  /** Makes an address of 4 or 16 bytes in network order; throws AddrError on another length. */
   static fromBytes(bytes: Uint8Array): Addr {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new AddrError(`an address has 4 or 16 bytes, not ${bytes.length}`)
@@ -102,7 +102,7 @@ export class Addr {
     return new Addr(6, (view.getBigUint64(0) << 64n) | view.getBigUint64(8))
   }
 
-  /** 4 or 16 bytes in network order. */
+  /** The address as 4 or 16 bytes in network order. */
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(widthBits[this.family] / 8)
     const view = viewOf(bytes)
@@ -114,7 +114,7 @@ export class Addr {
     return bytes
   }
 
-  /** 32 or 128. */
+  /** The length of the address in bits: 32 or 128. */
   get bits(): number {
     return widthBits[this.family]
   }
@@ -205,7 +205,7 @@ export class Prefix {
     return this.addr.family
   }
 
-  /** How many addresses it holds. */
+  /** How many addresses the prefix holds. */
   get size(): bigint {
     return 1n << BigInt(this.addr.bits - this.length)
   }
@@ -250,7 +250,7 @@ export class Prefix {
   }
 }
 
-/** Those that some of the prefixes are of, IPv4 first. */
+/** The families of the prefixes, IPv4 first. */
 export function familiesOf(prefixes: readonly Prefix[]): Family[] {
   return families.filter((family) => prefixes.some((prefix) => prefix.family === family))
 }

@@ -74,7 +74,7 @@ export class Writer {
     if (over !== 0) this.reserve(size - over)
   }
 
-  /** Overwrites what stands at `offset`: for lengths known only afterwards. */
+  /** Overwrites the number at `offset`: for lengths that are known only afterwards. */
   patchU16le(offset: number, value: number): void {
     this.#view.setUint16(offset, value, true)
   }
@@ -83,24 +83,24 @@ export class Writer {
     this.#view.setUint32(offset, value, true)
   }
 
-  /** A copy of what was written. */
+  /** A copy of the bytes written so far. */
   toBytes(): Uint8Array {
     return this.#buffer.slice(0, this.length)
   }
 
-  /** What was written, without copying it: valid until something else is. */
+  /** The bytes written so far, without copying: valid until the next write. */
   view(): Uint8Array {
     return this.#buffer.subarray(0, this.length)
   }
 
-  /** Begins anew, keeping the room. */
+  /** Empties the buffer, keeping its memory. */
   clear(): void {
     this.#buffer.fill(0, 0, this.length)
     this.length = 0
   }
 }
 
-/** Writers that nobody writes into: messages are made by the ten thousand, and a buffer each would be garbage at once. */
+/** Writers not in use: messages are made by the ten thousand, and a new buffer for each would be garbage at once. */
 const spare: Writer[] = []
 
 /** The bytes that `write` writes. */

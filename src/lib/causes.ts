@@ -1,10 +1,10 @@
-// One cause that shows in many places, told once.
+// Groups failures that have one cause, so that the cause is told once.
 
 export type Failure = {
-  /** Where it shows. */
+  /** The object that failed, such as a node. */
   readonly subject: string
   readonly text: string
-  /** Names in the text that differ from subject to subject; the subject's own when not given. */
+  /** Names in the text that differ from subject to subject; by default the subject's own. */
   readonly names?: readonly string[]
 }
 
@@ -12,7 +12,7 @@ const namesShown = 3
 
 const address = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
 
-/** The text without the names and without addresses, which is the same for all that the cause concerns. */
+/** The text without names and addresses, which is the same for all subjects that the cause concerns. */
 function causeOf({ subject, text, names = [subject] }: Failure): string {
   return names
     .filter((name) => name !== '')

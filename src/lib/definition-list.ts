@@ -1,4 +1,4 @@
-// Terms and what they mean, as the help of a command shows them: terms in a column, texts beside them, broken into lines.
+// Terms and their meanings, as a command's help shows them: terms in a column, texts beside them, broken into lines.
 
 /** Lines of at most `width` characters, unless one word alone is longer. */
 function wrap(text: string, width: number): string[] {

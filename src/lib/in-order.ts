@@ -1,10 +1,10 @@
-// For what serves one asynchronous task at a time.
+// Runs asynchronous tasks one at a time.
 
-/** Runs tasks one after the other, in the order in which they were given. One that fails holds up none. */
+/** Runs tasks one after the other, in the order in which they were given. A task that fails does not stop the next ones. */
 export class InOrder {
   #last: Promise<void> = Promise.resolve()
 
-  /** Gives what the task gives, or fails as it fails. */
+  /** Resolves or rejects as the task does. */
   async run<T>(task: () => Promise<T>): Promise<T> {
     const before = this.#last
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -15,7 +15,7 @@ export interface Logger {
 
 const rank: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-/** An error's own words and those of its causes, joined as "what: why: why". */
+/** An error's message and those of its causes, joined as "what: why: why". */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   // node:http gives the several addresses it tried as an AggregateError with an empty message
@@ -42,7 +42,7 @@ export function createLogger(options: {
       ['message', message],
     ])
     for (const [key, value] of Object.entries({ ...fields, ...extra })) {
-      // what a line itself says is not to be lost, nor a field that has the same name
+      // keep both the line's own values and a field that has the same name
       let name = key
       while (line.has(name)) name = `_${name}`
       line.set(name, value instanceof Error ? messageOf(value) : value)

@@ -21,7 +21,7 @@ function keyOf(labels: Labels): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** What was counted since the process started. */
+/** A counter of events since the process started. */
 export class Counter {
   readonly #samples = new Map<string, { labels: Labels; value: number }>()
 
@@ -37,7 +37,7 @@ export class Counter {
   }
 }
 
-/** How often values fell below which bounds. */
+/** Counts how many values were at most each of the bounds. */
 export class Histogram {
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { labels: Labels; buckets: number[]; sum: number; count: number }>()
@@ -91,7 +91,7 @@ export class Registry {
     this.#add(name, help, 'gauge', collect)
   }
 
-  /** A counter that is kept elsewhere, in the kernel for one. */
+  /** A counter whose value is kept elsewhere, such as in the kernel. */
   counterFrom(name: string, help: string, collect: Collect): void {
     this.#add(name, help, 'counter', collect)
   }
@@ -106,7 +106,7 @@ export class Registry {
     return this.#metrics.map(({ name, help, kind }) => ({ name, help, kind }))
   }
 
-  /** A metric whose values cannot be had is left out: the others are worth as much without it. */
+  /** Renders all metrics. A metric whose values cannot be read is left out, so that the others are still shown. */
   async render(): Promise<string> {
     const texts: string[] = []
     for (const { name, help, kind, lines } of this.#metrics) {

@@ -19,7 +19,7 @@ function editDistance(a: string, b: string): number {
   return last[b.length]!
 }
 
-/** The one of `names` that is like `text`; undefined when none is. A third of the letters may differ. */
+/** The one of `names` that is most like `text`; undefined when none is. A third of the letters may differ. */
 export function nearest(text: string, names: readonly string[]): string | undefined {
   const wanted = text.toLowerCase()
   const close = names
@@ -28,7 +28,7 @@ export function nearest(text: string, names: readonly string[]): string | undefi
     .toSorted((a, b) => a.distance - b.distance)
   const [best] = close
   if (best !== undefined) return best.name
-  // the beginning of one name alone is as good as the name
+  // text with which only one of the names begins counts as that name
   const begun = names.filter((name) => wanted.length > 1 && name.toLowerCase().startsWith(wanted))
   return begun.length === 1 ? begun[0] : undefined
 }

@@ -1,9 +1,9 @@
-// How one part tells others that something happened, when those others are made after it: whoever tells knows none of them.
+// Lets one part tell others that something happened when those others are made after it, so that it need not know them.
 
 export class Signal<T> {
   readonly #listeners = new Set<(value: T) => void>()
 
-  /** Called in the order of subscription, within the call of `emit`. Returns how to end it. */
+  /** Adds a listener; `emit` calls listeners in the order of subscription, before it returns. Returns a function that removes it. */
   subscribe(listener: (value: T) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)

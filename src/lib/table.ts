@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { wrapWords } from './wrap.ts'
 
 const narrowestColumn = 6
-/** A text that this many rows share is said once. */
+/** A text that at least this many rows share is printed once. */
 const sharedBy = 3
 const labelsShown = 2
 
@@ -46,7 +46,7 @@ function narrowed(widths: readonly number[], gap: number, width: number): number
 }
 
 function renderLine(cells: Cells, widths: readonly number[], gap: number): string[] {
-  // a cell with colours is never cut: its codes would be
+  // a cell with colours is never cut, because its colour codes would be cut too
   const parts = widths.map((width, column) => {
     const cell = cells[column] ?? ''
     return widthOf(cell) > width && widthOf(cell) === cell.length ? wrapWords(cell, width) : [cell]

@@ -20,7 +20,7 @@ export function wrapWords(text: string, width: number): string[] {
   return line === '' && lines.length > 0 ? lines : [...lines, line]
 }
 
-/** Where a description begins that stands in a column of its own after two spaces or more; else where the text begins. */
+/** The column at which a line's description begins, if two or more spaces stand before it; else the column where the text begins. */
 function hangOf(line: string): number {
   const indent = line.length - line.trimStart().length
   const columns = [...line.matchAll(/\S( {2,})(?=\S)/g)]

@@ -12,13 +12,13 @@ const SO_ATTACH_FILTER = 26
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
 
-/** RFC 5881 section 4. */
+/** The UDP port of BFD control packets (RFC 5881 section 4). */
 const controlPort = 3784
 const firstSourcePort = 49_152
 const sourcePorts = 65_536 - firstSourcePort
 const portTries = 64
 
-/** Room for what comes while a late event loop does not read. */
+/** Receive buffer that holds what arrives while a late event loop does not read. */
 const receiveBufferBytes = 1 << 20
 
 /** Classic BPF, linux/filter.h: loads relative to the network header (SKF_NET_OFF), where UDP's own filters start behind it. */
@@ -29,7 +29,7 @@ const SKF_NET_OFF = 0xfff0_0000
 const ttlOffset = { 4: 8, 6: 7 } as const
 const instructionBytes = 8
 
-/** struct sock_filter of a program that drops what did not come with TTL 255: it was sent beyond the link (RFC 5881 section 5). */
+/** A BPF program (struct sock_filter) that drops packets without TTL 255: they came from beyond the link (RFC 5881 section 5). */
 function onlyFromLink(family: Family): Uint8Array {
   const program: readonly (readonly [code: number, ifTrue: number, ifFalse: number, k: number])[] = [
     [BPF_LD_B_ABS, 0, 0, SKF_NET_OFF + ttlOffset[family]],
@@ -57,12 +57,12 @@ function attachFilter(fd: number, program: Uint8Array): void {
   })
 }
 
-/** Receives the packets of all sessions of a family, those with TTL 255 alone. Throws EADDRINUSE, EAFNOSUPPORT. */
+/** Opens a socket for the packets of all sessions of a family, only those with TTL 255. Throws EADDRINUSE, EAFNOSUPPORT. */
 export function bfdReceiveSocket(family: Family): number {
   return openSocket(family, SOCK_DGRAM, 0, (fd) => {
     setOption(fd, SOL_SOCKET, SO_RCVBUF, int32(receiveBufferBytes), 'SO_RCVBUF')
     if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(1), 'IPV6_V6ONLY')
-    // before it is bound, so that nothing comes in unfiltered
+    // attached before the bind, so that nothing comes in unfiltered
     attachFilter(fd, onlyFromLink(family))
     bindTo(fd, new Addr(family, 0n), controlPort)
   })

@@ -1,4 +1,4 @@
-// Time that no clock setting can move: since when the machine runs, and which of its runs this is.
+// Time that no clock setting can move: how long the machine has been up, and an id of this boot.
 import { readFileSync } from 'node:fs'
 import { viewOf } from '#/lib/bytes.ts'
 import { libc } from './libc.ts'
@@ -7,11 +7,11 @@ const CLOCK_BOOTTIME = 7
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
 
 export type BootClock = {
-  /** Another one after every boot: what was noted with an older one was lost with that kernel. */
+  /** An id that differs after every boot: kernel state noted under an older id is gone. */
   readonly bootId: string
-  /** Milliseconds since boot, time asleep included. Comparable only among those of one bootId. */
+  /** Milliseconds since boot, including time asleep. Comparable only between readings with the same bootId. */
   readonly sinceBootMs: () => number
-  /** The wall clock: to be shown to people, never to be reckoned with. */
+  /** The wall clock: for showing to people, never for computing durations. */
   readonly nowMs: () => number
 }
 
@@ -22,7 +22,7 @@ function sinceBootMs(): number {
   return Number(view.getBigInt64(0, true)) * 1000 + Math.floor(Number(view.getBigInt64(8, true)) / 1e6)
 }
 
-/** The machine's own. Throws the errno of open(2) where /proc is not mounted. */
+/** The machine's own boot clock. Throws the errno of open(2) where /proc is not mounted. */
 export function bootClock(): BootClock {
   return { bootId: readFileSync(bootIdPath, 'utf8').trim(), sinceBootMs, nowMs: Date.now }
 }

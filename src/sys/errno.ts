@@ -2,7 +2,7 @@
 // include/uapi/asm-generic/errno-base.h and errno.h, and the kernel's own ones of include/linux/errno.h, which are not meant to leave it
 // but do (ENOTSUPP of drivers, for one). The same on all processors that Causeway runs on.
 
-/** From 1 on; "-" where there is none. */
+/** Names of errno numbers from 1 on; "-" where a number has none. */
 const names =
   `EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST EXDEV ENODEV
  ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG ENOLCK
@@ -14,14 +14,14 @@ const names =
  EHOSTUNREACH EALREADY EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM EREMOTEIO EDQUOT ENOMEDIUM EMEDIUMTYPE ECANCELED ENOKEY
  EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE ERFKILL EHWPOISON`.split(/\s+/)
 
-/** From 512 on. */
+/** Names of errno numbers from 512 on. */
 const kernelNames =
   `ERESTARTSYS ERESTARTNOINTR ERESTARTNOHAND ENOIOCTLCMD ERESTART_RESTARTBLOCK EPROBE_DEFER EOPENSTALE ENOPARAM - EBADHANDLE
  ENOTSYNC EBADCOOKIE ENOTSUPP ETOOSMALL ESERVERFAULT EBADTYPE EJUKEBOX EIOCBQUEUED ERECALLCONFLICT ENOGRACE`.split(
     /\s+/,
   )
 
-/** "EEXIST" for 17; "errno 999" for what the kernel does not name either. */
+/** "EEXIST" for 17; "errno 999" for a number that the kernel does not name either. */
 export function errnoName(errno: number): string {
   const name = errno < 512 ? names[errno - 1] : kernelNames[errno - 512]
   return name === undefined || name === '-' ? `errno ${errno}` : name

@@ -1,4 +1,4 @@
-// Tells when file descriptors are ready that Node cannot watch: netlink and raw sockets, captures, BPF ring buffers.
+// Tells when descriptors are ready that Node cannot watch: netlink and raw sockets, captures, BPF ring buffers.
 // All descriptors of a thread are in one epoll(7) instance, and one call waits for all of them on one thread of libuv's pool
 // (docs/decisions/0009-one-watcher-of-descriptors.md). TCP and UDP are better off with node:net and node:dgram: libuv waits for those
 // on the event loop itself.
@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers/promises'
 import { viewOf } from '#/lib/bytes.ts'
 import { closeFd, libc, libcAside, SysError } from './libc.ts'
 
-/** Numbers of poll(2) and epoll(7) alike. */
+/** Event bits, the same for poll(2) and epoll(7). */
 export const POLLIN = 1
 export const POLLOUT = 4
 
@@ -26,15 +26,15 @@ const handlersPerTurn = 32
 
 type Watch = {
   readonly fd: number
-  /** Tells this watch from an earlier one of a descriptor that had the same number. */
+  /** A number that tells this watch from an earlier one whose descriptor had the same number. */
   readonly generation: number
   readonly onReady: () => void
 }
 
-/** Of the pipe that wakes the waiting call: no watch has it. */
+/** The generation of the wake-up pipe; no watch has it. */
 const noGeneration = 0
 
-/** What epoll_ctl takes: which events to tell of, and the number and generation with which to tell. */
+/** The struct that epoll_ctl takes: which events to report, with the descriptor and generation to report them under. */
 function epollEvent(events: number, { fd, generation }: Pick<Watch, 'fd' | 'generation'>): Uint8Array {
   const bytes = new Uint8Array(eventBytes)
   const view = viewOf(bytes)
@@ -70,7 +70,7 @@ class Epoll implements Disposable {
     process.once('exit', this.#endWaiting)
   }
 
-  /** Throws EEXIST, EBADF, and EPERM for what is always ready (files). */
+  /** Adds a descriptor. Throws EEXIST, EBADF, and EPERM for files, which are always ready. */
   add(events: number, watch: Pick<Watch, 'fd' | 'generation'>): void {
     libc('epoll_ctl', [this.#fd, EPOLL_CTL_ADD, watch.fd, epollEvent(events, watch)], `descriptor ${watch.fd}`)
   }
@@ -84,7 +84,7 @@ class Epoll implements Disposable {
     }
   }
 
-  /** Waits on a thread of the pool. Returns which are ready; of one call these may be none. */
+  /** Waits on a thread of the pool. Returns the watches that are ready; there may be none. */
   async wait(): Promise<Pick<Watch, 'fd' | 'generation'>[]> {
     this.#isWaiting = true
     const count = await libcAside('epoll_wait', [this.#fd, this.#events, handlersPerTurn, -1])
@@ -99,7 +99,7 @@ class Epoll implements Disposable {
     return ready.filter(({ generation }) => generation !== noGeneration)
   }
 
-  /** Ends the call that waits, if one does. */
+  /** Ends a waiting call, if there is one. */
   wake(): void {
     if (!this.#isWaiting || this.#isWoken || this.#writer.destroyed) return
     this.#isWoken = true
@@ -115,11 +115,11 @@ class Epoll implements Disposable {
 }
 
 const watches = new Map<number, Watch>()
-/** There while anything is watched, and until the last call that waited for it has returned. */
+/** Exists while anything is watched, and until the last call that waited for it has returned. */
 let epoll: Epoll | undefined
 let lastGeneration = noGeneration
 
-/** Runs while anything is watched. */
+/** The loop that waits and calls handlers, while anything is watched. */
 async function run(current: Epoll): Promise<void> {
   try {
     while (watches.size > 0) {
@@ -128,7 +128,7 @@ async function run(current: Epoll): Promise<void> {
         // a handler before this one may have disposed of it
         if (watch?.generation === generation) call(watch)
       }
-      // who waits for one event after the other begins the next watch as soon as the last one is over
+      // a caller that waits for one event after another begins its next watch right after the last one
       if (watches.size === 0) await setImmediate()
     }
   } finally {
@@ -137,7 +137,7 @@ async function run(current: Epoll): Promise<void> {
   }
 }
 
-/** A handler that throws loses its own watch alone; its error goes where those of all callbacks go ('uncaughtException'). */
+/** Calls a handler. One that throws loses only its own watch; its error is thrown as that of any callback ('uncaughtException'). */
 function call(watch: Watch): void {
   try {
     watch.onReady()
@@ -159,15 +159,15 @@ function forget(watch: Watch): void {
 
 function started(): Epoll {
   const fresh = new Epoll()
-  // Later, because this may be called inside of another network namespace, and threads of the pool stay in the one they are born in.
+  // Later, because the caller may be inside of another network namespace, and a thread of the pool stays in the one it is born in.
   queueMicrotask(() => void run(fresh))
   return fresh
 }
 
 /**
- * Calls `onReady` on the event loop whenever the descriptor is ready for one of `events` (POLLIN, POLLOUT), is hung up, or has failed,
- * which the next call on it tells. It is called again for as long as that is so: a handler takes as much as others may have to wait
- * for, and leaves the rest. Keeps the process running. Dispose of it before the descriptor is closed, also inside of a handler.
+ * Calls `onReady` on the event loop whenever the descriptor is ready for one of `events` (POLLIN, POLLOUT), is hung up, or has failed;
+ * the next call on it reports the failure. `onReady` is called again while that is so: a handler should take only as much as others can
+ * wait for, and leave the rest. Keeps the process running. Dispose of the watch before the descriptor is closed, also inside of a handler.
  * Throws EEXIST for a descriptor that is watched already, EBADF, and EPERM for files, which are always ready.
  */
 export function watchFd(fd: number, events: number, onReady: () => void): Disposable {

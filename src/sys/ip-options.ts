@@ -1,4 +1,4 @@
-// What sockets of routing protocols tell IP: how far packets may have come, and how urgent they are. ip(7), ipv6(7).
+// IP options of sockets of routing protocols: TTL and hop limits, and the priority of packets. ip(7), ipv6(7).
 import { type Family } from '#/lib/addr.ts'
 import { int32 } from './libc.ts'
 import { setOption } from './socket.ts'
@@ -13,7 +13,7 @@ const IPV6_MULTICAST_HOPS = 18
 const IPV6_TCLASS = 67
 const IPV6_MINHOPCOUNT = 73
 
-/** Class selector 6 (RFC 2474), "internetwork control": what routers send their own traffic with. */
+/** Class selector 6 (RFC 2474), "internetwork control": the class with which routers send their own traffic. */
 const networkControl = 0xc0
 
 export function setNetworkControl(fd: number, family: Family): void {
@@ -21,19 +21,19 @@ export function setNetworkControl(fd: number, family: Family): void {
   else setOption(fd, IPPROTO_IPV6, IPV6_TCLASS, int32(networkControl), 'IPV6_TCLASS')
 }
 
-/** TTL or hop limit of what is sent; undefined: the system's. */
+/** Sets the TTL or hop limit of packets sent; undefined is the system's default. */
 export function setTtl(fd: number, family: Family, ttl: number | undefined): void {
   const value = int32(ttl ?? -1)
   if (family === 4) setOption(fd, IPPROTO_IP, IP_TTL, value, `TTL ${ttl}`)
   else setOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value, `hop limit ${ttl}`)
 }
 
-/** Hop limit of what is sent to groups of IPv6. */
+/** Sets the hop limit of packets sent to IPv6 multicast groups. */
 export function setMulticastHops(fd: number, hops: number): void {
   setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int32(hops), `multicast hop limit ${hops}`)
 }
 
-/** TCP only: packets that arrive with less are dropped (RFC 5082); 0: all are taken. */
+/** Sets the least TTL of packets received, for TCP only: those with less are dropped (RFC 5082); 0 accepts all. */
 export function setMinTtl(fd: number, family: Family, minTtl: number): void {
   if (family === 4) setOption(fd, IPPROTO_IP, IP_MINTTL, int32(minTtl), `least TTL ${minTtl}`)
   else setOption(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, int32(minTtl), `least hop limit ${minTtl}`)

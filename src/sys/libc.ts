@@ -64,12 +64,12 @@ export class SysError extends Error {
   }
 }
 
-/** A C int in memory. */
+/** The bytes of a C int. */
 export function int32(value: number): Uint8Array {
   return new Uint8Array(new Int32Array([value]).buffer)
 }
 
-/** Lends a copy of the bytes that stays where it is, for structures that hold a pointer; gone when `use` returns. */
+/** Gives `use` the address of a copy that does not move, for structures that hold a pointer; the copy is freed when `use` returns. */
 export function withPointer<T>(bytes: Uint8Array, use: (address: bigint) => T): T {
   const memory: unknown = koffi.alloc('uint8', bytes.length)
   try {
@@ -80,7 +80,7 @@ export function withPointer<T>(bytes: Uint8Array, use: (address: bigint) => T): 
   }
 }
 
-/** Calls a C function and returns its result, or throws SysError when that is negative. EINTR is tried again. */
+/** Calls a C function and returns its result; throws SysError when that is negative. Calls again after EINTR. */
 export function libc(name: LibcName, args: readonly unknown[], about?: string): number {
   const call = resolve(name)
   for (;;) {
@@ -92,22 +92,22 @@ export function libc(name: LibcName, args: readonly unknown[], about?: string): 
 }
 
 /**
- * Closes a descriptor that a C function gave; node:fs warns in a thread of those that it did not open itself. Never tried again: Linux
- * has closed it also when it answers EINTR, and the number may be another's by then.
+ * Closes a descriptor that a C function gave; node:fs warns in a worker of those that it did not open. EINTR is not tried again: Linux has
+ * closed the descriptor then too, and another file may have its number by now.
  */
 export function closeFd(fd: number): void {
   resolve('close')(fd)
 }
 
-/** What calls on other threads read or write: the FFI holds no reference to it, and it must not be collected meanwhile. */
+/** Arguments of calls on other threads: the FFI holds no reference to them, and they must not be garbage-collected meanwhile. */
 const lent = new Set<readonly unknown[]>()
 
-/** One call on a thread of libuv's pool: its result, or what it failed with. */
+/** Makes one call on a thread of libuv's pool and gives its result, or its errno. */
 async function callAside(name: LibcName, args: readonly unknown[]): Promise<{ result: number; errno: number }> {
   const { promise, resolve: done, reject } = Promise.withResolvers<{ result: number; errno: number }>()
   lent.add(args)
   resolve(name).async(...args, (error: Error | null, result: number) => {
-    // errno is that of the other thread's call in here alone
+    // koffi.errno() is the other thread's only inside of this callback
     const errno = koffi.errno()
     lent.delete(args)
     if (error) reject(error)
@@ -116,7 +116,7 @@ async function callAside(name: LibcName, args: readonly unknown[]): Promise<{ re
   return promise
 }
 
-/** The same as `libc` on a thread of libuv's pool, for calls in which the kernel takes its time. */
+/** Calls as `libc` does, but on a thread of libuv's pool: for calls that take the kernel long. */
 export async function libcAside(name: LibcName, args: readonly unknown[], about?: string): Promise<number> {
   for (;;) {
     const { result, errno } = await callAside(name, args)

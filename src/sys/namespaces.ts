@@ -11,16 +11,16 @@ export type NamespaceState =
   /** `id` tells two namespaces apart that exist at the same time; the kernel may use one again later. */
   | { readonly kind: 'there'; readonly id: string }
   | { readonly kind: 'absent'; readonly why: string }
-  /** Something stands there that is no namespace: what ended with a namespace leaves a plain file. */
+  /** Something other than a namespace is at the path: a namespace that ended leaves a plain file behind. */
   | { readonly kind: 'other'; readonly why: string }
   | { readonly kind: 'unknown'; readonly why: string }
 
-/** The folder whose absence means that we do not see what the runtime sees, rather than that the namespace is gone. */
+/** The folder whose absence means that this process cannot see the runtime's files, rather than that the namespace is gone. */
 function anchorOf(path: string): string {
   return path.startsWith('/proc/') ? '/proc/self' : dirname(path)
 }
 
-/** Whether a namespace is another than the one that was noted; '' is none noted, which any may be. */
+/** Whether a namespace differs from the noted one; '' means none was noted, and then it never differs. */
 export function isAnother(id: string, notedId: string): boolean {
   return notedId !== '' && id !== notedId
 }

@@ -1,4 +1,4 @@
-// AF_NETLINK sockets, raw: open, send, receive. What the bytes mean is the business of src/kernel.
+// Raw AF_NETLINK sockets: open, send, receive. src/kernel encodes and decodes the messages.
 import { POLLIN, watchFd } from './fd-watcher.ts'
 import { closeFd, int32, libc, libcAside, SysError } from './libc.ts'
 import { runInNetnsOf } from './netns.ts'
@@ -21,7 +21,7 @@ export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
 
 const receiveBufferBytes = 4 << 20
-/** A nftables transaction goes in one send: this holds some hundred thousand set elements. */
+/** An nftables transaction goes in one send: this holds some hundred thousand set elements. */
 const sendBufferBytes = 16 << 20
 /** The kernel fills at most 32 KiB at once (NLMSG_GOODSIZE and min_dump_alloc); twice that is room for all. */
 const datagramBytes = 64 << 10
@@ -57,7 +57,7 @@ function portIdOf(fd: number): number {
   return new DataView(name.buffer).getUint32(4, true)
 }
 
-/** A socket for requests: blocking, answered by the kernel within the call. Belongs to the namespace it is made in. */
+/** A socket for requests: blocking, answered by the kernel within the call. It belongs to the namespace in which it is made. */
 export class RequestSocket {
   /** The kernel's number for this socket. */
   readonly portId: number
@@ -73,7 +73,7 @@ export class RequestSocket {
     libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
   }
 
-  /** Another one of the same protocol, in the same namespace, wherever the calling thread is. */
+  /** Opens another socket of the same protocol in this socket's namespace, wherever the calling thread is. */
   sibling(): RequestSocket {
     return runInNetnsOf(this.#fd, () => new RequestSocket(this.#protocol))
   }
@@ -82,7 +82,7 @@ export class RequestSocket {
     libc('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
   }
 
-  /** The same without holding up the event loop while the kernel works on it. */
+  /** Sends on another thread, so that the event loop goes on while the kernel works. */
   async sendAside(bytes: Uint8Array): Promise<void> {
     await libcAside('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
   }
@@ -124,7 +124,7 @@ export class NotificationSocket {
     return undefined
   }
 
-  /** One that is there already, as receive() gives them; undefined when there is none. */
+  /** The next datagram as receive() gives it, if one has arrived; else undefined. */
   receiveNow(): Uint8Array | 'overflow' | undefined {
     if (this.#isClosed) return undefined
     try {
@@ -150,7 +150,7 @@ export class NotificationSocket {
     return promise
   }
 
-  /** Ends a pending receive. */
+  /** Closes the socket, which ends a pending receive. */
   [Symbol.dispose](): void {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -26,7 +26,7 @@ function runInside<T>(netnsFd: number, about: string, work: () => T): T {
     try {
       return work()
     } finally {
-      // not to get home would put every later call into the wrong namespace: that may only end the process
+      // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
       libc('setns', [home, CLONE_NEWNET], 'back home')
     }
   } finally {
@@ -39,7 +39,7 @@ export function runInNetnsOf<T>(socket: number, work: () => T): T {
   const about = 'the namespace of a socket'
   const netnsFd = libc('ioctl', [socket, SIOCGSKNS, null], about)
   try {
-    // where this thread is already no further rights are needed
+    // a thread that is in the namespace already needs no further rights
     const isHome = fstatSync(netnsFd).ino === statSync(ownNetns).ino
     return isHome ? work() : runInside(netnsFd, about, work)
   } finally {
@@ -47,12 +47,12 @@ export function runInNetnsOf<T>(socket: number, work: () => T): T {
   }
 }
 
-/** An open network namespace. It lives on while this is open, also when its name is gone. */
+/** An open network namespace. It exists while this is open, even after its name is removed. */
 export class Netns {
   readonly fd: number
   readonly path: string
 
-  /** Throws the errno of open(2): ENOENT when there is none at this path. */
+  /** Opens the namespace at a path. Throws the errno of open(2): ENOENT when there is none. */
   constructor(path: string) {
     this.path = path
     this.fd = openSync(path, 'r')
@@ -66,7 +66,7 @@ export class Netns {
     return runInside(this.fd, this.path, work)
   }
 
-  /** The inode number: what tells two namespaces apart. */
+  /** The inode number, which differs between any two namespaces. */
   get inode(): number {
     return fstatSync(this.fd).ino
   }
@@ -112,7 +112,7 @@ export function createNetns(name: string): Netns {
   }
 }
 
-/** Takes away the name. The namespace ends when nothing holds it any more. No error when there is no such name. */
+/** Removes the name. The namespace ends when nothing uses it any more. No error when there is no such name. */
 export function removeNetns(name: string): void {
   const path = netnsPath(name)
   try {

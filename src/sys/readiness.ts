@@ -1,11 +1,11 @@
-// Waits once for one descriptor, until a time.
+// Waits once for one descriptor, up to a deadline.
 import { watchFd } from './fd-watcher.ts'
 import { SysError } from './libc.ts'
 
-/** In one turn of the event loop: each makes work for its owner, which the rest of the process should not have to wait for. */
+/** Most waits ended in one turn of the event loop: each makes work for its owner, and the rest of the process should not wait for it. */
 const settledAtOnce = 32
 
-/** Those whose time is over. Many begin to wait at the same time, and would all be late in the same turn. */
+/** Waits whose deadline is over. Many begin at the same time, and would otherwise all end in the same turn. */
 const late: (() => void)[] = []
 
 function settleLate(): void {
@@ -28,7 +28,7 @@ export async function untilReady(fd: number, events: number, deadlineMs: number)
   try {
     watch = watchFd(fd, events, () => settle(true))
   } catch (error) {
-    // one that is closed counts as ready: the next call on it tells
+    // a closed descriptor counts as ready: the next call on it reports the error
     if (error instanceof SysError && error.code === 'EBADF') return true
     throw error
   }

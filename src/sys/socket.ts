@@ -38,7 +38,7 @@ const backlog = 511
 const inetFamily = { 4: AF_INET, 6: AF_INET6 } as const
 const sockaddrBytes = { 4: 16, 6: 28 } as const
 
-/** struct sockaddr_in or sockaddr_in6. */
+/** Encodes a struct sockaddr_in or sockaddr_in6. */
 export function encodeSockaddr(addr: Addr, port: number): Uint8Array {
   const bytes = new Uint8Array(sockaddrBytes[addr.family])
   const view = viewOf(bytes)
@@ -51,11 +51,11 @@ export function encodeSockaddr(addr: Addr, port: number): Uint8Array {
 export type SocketAddress = {
   readonly addr: Addr
   readonly port: number
-  /** The interface's index, of link-local addresses only. */
+  /** The interface's index, for link-local addresses only. */
   readonly scopeId?: number
 }
 
-/** The address in a struct sockaddr; undefined when it is of another family or too short. */
+/** The address in a struct sockaddr; undefined when it has another family or is too short. */
 export function decodeSockaddr(bytes: Uint8Array): SocketAddress | undefined {
   if (bytes.length < sockaddrBytes[4]) return undefined
   const view = viewOf(bytes)
@@ -87,13 +87,13 @@ export function setOption(fd: number, level: number, option: number, value: Uint
   libc('setsockopt', [fd, level, option, value, value.length], about)
 }
 
-/** Gives a socket its own address; port 0: the kernel chooses. Throws EADDRINUSE, or EADDRNOTAVAIL for one that the node has not. */
+/** Binds a socket to a local address; with port 0 the kernel chooses. Throws EADDRINUSE, or EADDRNOTAVAIL for a foreign address. */
 export function bindTo(fd: number, addr: Addr, port: number, about = `${addr} port ${port}`): void {
   const address = encodeSockaddr(addr, port)
   libc('bind', [fd, address, address.length], about)
 }
 
-/** Only what passes this device is received and sent; link-local addresses mean those on it. Throws ENODEV. */
+/** Limits a socket to packets of this device; link-local addresses mean those on it. Throws ENODEV. */
 export function bindToDevice(fd: number, device: string): void {
   setOption(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode(`${device}\0`), device)
 }
@@ -107,7 +107,7 @@ export function boundDevice(fd: number): string | undefined {
   return count === 0 ? undefined : new TextDecoder().decode(name.subarray(0, count - 1))
 }
 
-/** The name of the interface with this index in the socket's namespace; undefined: there is none (any more). */
+/** The name of the interface with this index in the socket's namespace; undefined when there is none (any more). */
 export function deviceName(fd: number, index: number): string | undefined {
   const request = new Uint8Array(40)
   viewOf(request).setInt32(IFNAMSIZ, index, true)
@@ -120,7 +120,7 @@ export function deviceName(fd: number, index: number): string | undefined {
   return new TextDecoder().decode(request.subarray(0, request.indexOf(0)))
 }
 
-/** A connected socket's own address, or the other side's. Throws ENOTCONN when that has gone meanwhile. */
+/** A connected socket's own address, or the other side's. Throws ENOTCONN when the connection has ended. */
 export function socketAddress(fd: number, side: 'local' | 'remote'): SocketAddress {
   const address = new Uint8Array(sockaddrBytes[6])
   const length = int32(address.length)
@@ -137,7 +137,7 @@ export function socketAddress(fd: number, side: 'local' | 'remote'): SocketAddre
 export function tcpListener(family: Family, port: number): number {
   return openSocket(family, SOCK_STREAM, 0, (fd) => {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, int32(1), 'SO_REUSEADDR')
-    // said explicitly, because net.ipv6.bindv6only may say otherwise
+    // set explicitly, because net.ipv6.bindv6only changes the default
     if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(0), 'IPV6_V6ONLY')
     const about = `TCP port ${port}`
     bindTo(fd, new Addr(family, 0n), port, about)
@@ -150,7 +150,7 @@ export function tcpSocket(family: Family): number {
   return openSocket(family, SOCK_STREAM, 0, () => {})
 }
 
-/** Starts the handshake; POLLOUT tells its end and socketError its outcome. Throws what the kernel knows at once. */
+/** Starts the handshake; POLLOUT reports its end and socketError its outcome. Throws errors that the kernel knows at once. */
 export function startConnect(fd: number, addr: Addr, port: number): void {
   const address = encodeSockaddr(addr, port)
   try {
@@ -191,7 +191,7 @@ export function icmpSocket(family: Family, types: readonly number[]): number {
     const filter = icmpFilter(family, types)
     if (family === 4) setOption(fd, SOL_RAW, ICMP_FILTER, filter, 'ICMP_FILTER')
     else setOption(fd, IPPROTO_ICMPV6, ICMPV6_FILTER, filter, 'ICMPV6_FILTER')
-    // the first question switches time stamps on, and has no answer yet
+    // the first call switches time stamps on, and has no answer yet
     receivedAtMs(fd)
   })
 }
@@ -235,13 +235,13 @@ export function receiveFrom(
   return { bytes: buffer.subarray(0, count), from: addr, ...(scopeId !== undefined && { scopeId }) }
 }
 
-/** A struct timespec of two 64-bit numbers, in milliseconds. */
+/** Converts a struct timespec of two 64-bit numbers to milliseconds. */
 function timespecMs(bytes: Uint8Array): number {
   const view = viewOf(bytes)
   return Number(view.getBigInt64(0, true)) * 1000 + Number(view.getBigInt64(8, true)) / 1e6
 }
 
-/** The clock that receivedAtMs is on, in ms since 1970, finer than Date.now(). */
+/** The clock of receivedAtMs, in ms since 1970, finer than Date.now(). */
 export function realtimeMs(): number {
   const time = new Uint8Array(16)
   libc('clock_gettime', [CLOCK_REALTIME, time])

@@ -22,7 +22,7 @@ export function readSysctl(path: string): string | undefined {
   }
 }
 
-/** Throws the errno of open(2) or write(2): ENOENT for a device that is gone, EROFS where /proc/sys is read-only. */
+/** Writes a sysctl. Throws the errno of open(2) or write(2): ENOENT for a device that is gone, EROFS where /proc/sys is read-only. */
 export function writeSysctl(path: string, value: string): void {
   writeFileSync(`${root}/${path}`, value)
 }

@@ -19,7 +19,7 @@ const keyLengthOffset = 130
 const keyOffset = 136
 const maxKeyBytes = 80
 const backlog = 511
-/** So that an address where nobody answers fails by itself, and says so, before the next attempt is due (five seconds by default). */
+/** Makes a connection attempt without an answer fail, with an error, before the next attempt is due (five seconds by default). */
 const connectTimeoutMs = 4_000
 
 export type TcpSessionOptions = {
@@ -30,7 +30,7 @@ export type TcpSessionOptions = {
   readonly minTtl?: number
 }
 
-/** The key with which segments to and from an address are signed; undefined takes it away, which is no error where none is. */
+/** Sets the key that signs segments to and from an address; undefined removes it, which is no error where there is none. */
 export function setMd5Key(fd: number, addr: Addr, password: string | undefined): void {
   const key = new TextEncoder().encode(password ?? '')
   if (key.length > maxKeyBytes)
@@ -51,23 +51,23 @@ export function setMd5Key(fd: number, addr: Addr, password: string | undefined):
   }
 }
 
-/** What may differ from one session to the next while it is connected. */
+/** Sets the TTL of packets sent and the least TTL of packets received; both may change while the socket is in use. */
 export function setTcpTtl(fd: number, family: Family, options: Pick<TcpSessionOptions, 'ttl' | 'minTtl'>): void {
   setTtl(fd, family, options.ttl)
   setMinTtl(fd, family, options.minTtl ?? 0)
 }
 
-/** ETIMEDOUT when nothing is acknowledged for so long; 0: as the system has it. */
+/** Sets after how long without acknowledgement the connection fails with ETIMEDOUT; 0 is the system's default. */
 function setUserTimeout(fd: number, timeoutMs: number): void {
   setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, int32(timeoutMs), 'TCP_USER_TIMEOUT')
 }
 
-/** Of a socket that is connected: how long the other side may be silent is the session's business from now on. */
+/** Ends the timeout of a connection attempt once connected: from then on the session itself decides how long silence may last. */
 export function endConnectTimeout(fd: number): void {
   setUserTimeout(fd, 0)
 }
 
-/** A socket that is ready to be connected to `addr`. Throws ENODEV, EADDRNOTAVAIL, ENOPROTOOPT. */
+/** Opens a socket ready to be connected to `addr`. Throws ENODEV, EADDRNOTAVAIL, ENOPROTOOPT. */
 export function tcpSessionSocket(addr: Addr, options: TcpSessionOptions): number {
   const { family } = addr
   const { device, localAddr, password } = options
@@ -82,8 +82,8 @@ export function tcpSessionSocket(addr: Addr, options: TcpSessionOptions): number
 }
 
 /**
- * Listens on all addresses of one family alone. Handshakes are answered with TTL 255, as neighbours with TTL security want it, and
- * taken with any: which is right is known once it is known who connects. Throws EADDRINUSE, EAFNOSUPPORT.
+ * Listens on all addresses of one family only. Handshakes are answered with TTL 255, as neighbours with TTL security require, and
+ * accepted with any TTL: which one is right is known only once the neighbour is known. Throws EADDRINUSE, EAFNOSUPPORT.
  */
 export function tcpSessionListener(family: Family, port: number): number {
   return openSocket(family, SOCK_STREAM, 0, (fd) => {

@@ -18,7 +18,7 @@ export type Handler = (request: FakeRequest, response: http.ServerResponse) => v
 
 export class FakeApi implements AsyncDisposable {
   readonly requests: FakeRequest[] = []
-  /** What answers; a test replaces it whenever it likes. */
+  /** The function that answers requests; a test may replace it at any time. */
   handler: Handler
   readonly #server: http.Server
   readonly #scheme: 'http' | 'https'
@@ -30,7 +30,7 @@ export class FakeApi implements AsyncDisposable {
     this.#server = tls === undefined ? http.createServer(listener) : https.createServer(tls, listener)
   }
 
-  /** `fd` is a socket that listens already, of whichever namespace. */
+  /** Starts a server. `fd` is a socket that listens already, in any namespace. */
   static async start(
     handler: Handler,
     options: { tls?: https.ServerOptions; port?: number; fd?: number } = {},

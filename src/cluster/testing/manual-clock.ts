@@ -1,4 +1,4 @@
-// For tests: a clock that stands still until told to go on, and a way to wait for what real sockets do meanwhile.
+// For tests: a clock that a test moves by hand, and a way to wait for real sockets meanwhile.
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
@@ -30,7 +30,7 @@ export class ManualClock implements Clock {
     return times.length === 0 ? undefined : Math.min(...times)
   }
 
-  /** Lets time pass, timer by timer, and the promises that each sets off come to rest in between. */
+  /** Lets time pass, timer by timer, and lets the promises that each timer resolves settle in between. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#monotonicMs + ms
     for (;;) {
@@ -47,7 +47,7 @@ export class ManualClock implements Clock {
     await settle()
   }
 
-  /** The wall clock jumps, as NTP or an operator makes it; no time passes. */
+  /** Makes the wall clock jump, as NTP or an operator does; no time passes. */
   jumpWall(ms: number): void {
     this.#wallMs += ms
   }

@@ -10,7 +10,7 @@ export type Column = {
   readonly type: 'string' | 'integer' | 'boolean' | 'date'
   readonly jsonPath: string
   readonly description: string
-  /** 1: with "-o wide" only. */
+  /** With 1, the column is shown with "-o wide" only. */
   readonly priority?: 1
 }
 
@@ -19,7 +19,7 @@ export type KindOptions = {
   readonly plural: string
   readonly shortName: string
   readonly description: string
-  /** There is one object of the kind, of this name. */
+  /** The only name that an object of this kind may have. */
   readonly onlyName?: string
   readonly spec: Schema
   readonly isSpecRequired?: true

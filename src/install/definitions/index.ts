@@ -1,4 +1,4 @@
-// The definitions of our own kinds, in the order in which they are applied.
+// The definitions of Causeway's own kinds, in the order in which they are applied.
 import { type Manifest } from '../settings.ts'
 import { nodeDefinition } from './node-kind.ts'
 import { peerDefinition } from './peer-kind.ts'

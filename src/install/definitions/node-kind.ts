@@ -1,4 +1,4 @@
-// The definition of BGPNode: what a node's speaker does, written by its agent, and what is special about the node.
+// The definition of BGPNode: the state of a node's speaker, written by its agent, and the settings of that node alone.
 import { definition } from './definition.ts'
 import { asn, choice, flag, list, mapping, type Schema, text } from './schema.ts'
 

@@ -34,14 +34,14 @@ export function mapping(
   return { type: 'object', description, properties, ...keywords }
 }
 
-/** A mapping whose members have defaults of their own: they appear in the object also when it is left out. */
+/** A mapping whose members have defaults: the API fills these in even when the mapping is left out. */
 export const defaulted = { default: {} } as const
 
 export function asn(description: string, keywords: object = {}): Schema {
   return whole(description, asnRange, { not: { enum: reservedAsns }, ...keywords })
 }
 
-/** 1 and 2 seconds are no hold times (RFC 4271 section 4.2). */
+/** A hold time of 0, or of at least 3 seconds (RFC 4271 section 4.2). */
 export const holdTime = { anyOf: [{ enum: [0] }, { minimum: 3 }] } as const
 
 export function communities(description: string): Schema {

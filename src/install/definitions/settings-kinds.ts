@@ -1,4 +1,4 @@
-// The definitions of what there is one object of in a cluster: Routing and BGPConfiguration.
+// The definitions of the kinds with one object in a cluster: Routing and BGPConfiguration.
 import { bgpDefaults, bgpRanges, nodeMeshes } from '#/model/bgp-limits.ts'
 import { singletonName } from '#/model/bgp-objects.ts'
 import { routings } from '#/model/routing.ts'
