@@ -294,7 +294,7 @@ export class NetworkKeeper implements Disposable {
     return [...this.#view.problems, ...problems, ...routingProblems(peers, { strictDevices, isSettled })]
   }
 
-  /** What a whole pass would change now. */
+  /** The changes that a whole pass would make now. */
   async preview(): Promise<PlannedChange[]> {
     if (this.peers === undefined) return []
     return this.#reconciler.preview(this.#plan(this.peers).network, this.#compareOptions)
