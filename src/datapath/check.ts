@@ -47,7 +47,7 @@ function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNet
 /** What is wrong with a pod's veth on the host beyond what is checked of every one: the datapath's own part. */
 type HostFaults = (netlink: Netlink, host: Link, pod: PodInterface) => string[]
 
-/** Without a gateway or an MTU any will do. */
+/** A wanted route; when `gateway` or `mtuBytes` is absent, any value will do. */
 type WantedRoute = { readonly dst: Prefix; readonly gateway?: Addr; readonly mtuBytes?: number }
 
 function hasRoute(routes: readonly Route[], wanted: WantedRoute): boolean {

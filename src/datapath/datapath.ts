@@ -38,7 +38,7 @@ export type PodInterface = Attachment & {
   /** Name of the veth's end on the host. */
   readonly hostDevice: string
   readonly addrs: readonly PodAddress[]
-  /** Of the pod's end. */
+  /** The MAC address of the pod's end. */
   readonly mac: string
   readonly bandwidth: Bandwidth
 }
@@ -76,7 +76,7 @@ export interface Datapath {
 }
 
 export type DatapathDeps = {
-  /** For synchronous calls. */
+  /** The netlink client for synchronous calls. */
   readonly netlink: Netlink
   readonly removal: Pick<VethRemoval, 'unplug'>
 }
@@ -88,7 +88,7 @@ export type DatapathKind = PlannedDatapath & {
   readonly hostSide: (netlink: Netlink, links: ReadonlyMap<string, Link>) => HostSide | Promise<HostSide>
   /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
   readonly tryOut: (netlink: Netlink) => void
-  /** What a kernel that cannot lacks, by the names of its configuration. */
+  /** The kernel options that are missing when `tryOut` fails, by their configuration names. */
   readonly kernelConfig: string
   readonly open: (deps: DatapathDeps) => Datapath
 }

@@ -19,7 +19,7 @@ import { namespaceAt } from '#/sys/namespaces.ts'
  */
 const gatherMs = 1000
 
-/** What is cut off: the veth's end here, and where known its end in the pod. */
+/** The veth to cut off: its end on the host and, where known, its end in the pod. */
 export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
 
 function unlessGone(error: unknown): void {

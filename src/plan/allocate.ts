@@ -3,7 +3,7 @@ import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 
-/** Not for pods: the network address, the gateway after it and, for IPv4, the broadcast address. */
+/** Addresses pods never get: the network address, the gateway after it and, for IPv4, the broadcast address. */
 export function poolOf(cidr: Prefix): { readonly first: Addr; readonly count: bigint } {
   const reserved = cidr.family === 4 ? 3n : 2n
   const count = cidr.size > reserved ? cidr.size - reserved : 0n
@@ -48,7 +48,7 @@ export function nextFree(cidr: Prefix, last: Addr | undefined, isUsed: (addr: Ad
 
 export type Occupancy = {
   readonly isUsed: (addr: Addr) => boolean
-  /** What was given back a short time ago, the longest ago first. */
+  /** Addresses given back a short time ago, the longest ago first. */
   readonly resting: readonly Addr[]
   /** The address that was given last from a CIDR. */
   readonly last: (cidr: Prefix) => Addr | undefined

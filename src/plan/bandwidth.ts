@@ -5,7 +5,7 @@ import { type Tbf } from '#/wire/netlink/qdisc.ts'
 export type PodLimits = {
   /** Towards the pod. */
   readonly ingress?: Tbf
-  /** What the pod sends. */
+  /** The limit on what the pod sends. */
   readonly egress?: Tbf
 }
 
@@ -13,7 +13,7 @@ export type PodLimits = {
 const latencySeconds = 0.025
 /** Two jumbo frames: a packet that is larger than the bucket would never get through. */
 const leastBurstBytes = 18_432
-/** Of a burst that nobody told. */
+/** The length of a burst when none is configured. */
 const usualBurstSeconds = 0.1
 /**
  * A bucket of more than this would let a pod go at full speed for so long that nobody could see the limit. containerd tells

@@ -76,7 +76,7 @@ function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other:
 
 const configured = `bgpconfiguration/${singletonName}`
 
-/** What of the configuration cannot be done with these nodes. */
+/** The parts of the configuration that cannot be carried out with these nodes. */
 function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): Problem[] {
   const { nodeMesh, reflectors, meshBlockedBecause } = configuration
   const { nodeSelector } = reflectors

@@ -2,12 +2,12 @@
 // without.
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 
-/** What is known of a Secret, by "namespace/name". Nothing: nobody has looked yet. */
+/** The state of each Secret, by "namespace/name". A Secret without an entry has not been read yet. */
 export type Secrets = ReadonlyMap<string, SecretState>
 export type SecretState =
   /** Decoded; values that are no text are left out. */
   | { readonly kind: 'found'; readonly data: Readonly<Record<string, string>> }
-  /** It is not there, or may not be read; `why` has the API's words. */
+  /** The Secret does not exist or may not be read; `why` has the API's words. */
   | { readonly kind: 'missing'; readonly why: string }
 
 export type Password = { readonly password?: string; readonly blockedBecause?: string; readonly isPending?: boolean }

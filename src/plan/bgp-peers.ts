@@ -11,7 +11,7 @@ import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
 export type RemoteContext = {
   readonly self: BgpMember
-  /** Of this node, where a BGPPeer has no other. */
+  /** This node's AS number, used where a BGPPeer has no other. */
   readonly asn: number
   readonly configuration: BgpConfiguration
   readonly families: readonly Family[]
@@ -138,7 +138,7 @@ function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig
   return { config, problems }
 }
 
-/** Of several BGPPeers with one neighbour the first by name is taken. */
+/** When several BGPPeers name one neighbour, the first by name is used. */
 export function planPeers(own: readonly BgpPeer[], context: RemoteContext): PlannedPeers {
   const taken = new Map<string, string>()
   const peers: PeerConfig[] = []

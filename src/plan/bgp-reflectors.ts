@@ -14,7 +14,7 @@ function rankOf(text: string): number {
   return (hash ^ (hash >>> 16)) >>> 0
 }
 
-/** In the order of their ranks, which others coming or going does not change. */
+/** Items in the order of their ranks; an item's rank does not change when others come or go. */
 function byRank<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
   return items
     .map((item) => ({ item, name: nameOf(item), rank: rankOf(nameOf(item)) }))

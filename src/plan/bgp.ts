@@ -26,7 +26,7 @@ export type SpeakerInput = {
   /** What this node is connected to; undefined while that is not known. */
   readonly subnets?: readonly Prefix[] | undefined
   readonly isRestarting: boolean
-  /** Of the pods that this node has. */
+  /** The address families of this node's pods. */
   readonly families: readonly Family[]
 }
 

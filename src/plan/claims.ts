@@ -1,4 +1,4 @@
-// Who owns which pod CIDR and which address, when Node objects contradict each other. An index over all nodes, so that a
+// Decides which node owns a pod CIDR or address when Node objects contradict each other. An index over all nodes, so that a
 // change costs what it touches: nearly always nothing but the one node.
 import { type Family, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'

@@ -5,7 +5,7 @@ import { type DesiredAddress, type DesiredLink, type DesiredSysctl } from '#/mod
 
 export type DatapathInput = {
   readonly nodeName: string
-  /** Of the node's pod CIDRs. */
+  /** The families of the node's pod CIDRs. */
   readonly families: readonly Family[]
   /** From which pods of this node have addresses: the first address of each is their gateway. */
   readonly served: readonly Prefix[]
@@ -18,7 +18,7 @@ export type DatapathObjects = {
 }
 
 export type PlannedDatapath = {
-  /** By which device pods' packets come into the node's own stack, and leave it towards pods. */
+  /** The device by which pods' packets enter the node's own stack and leave it towards pods. */
   readonly podDevice: string
   readonly plan: (input: DatapathInput) => DatapathObjects
 }

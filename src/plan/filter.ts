@@ -16,7 +16,7 @@ export type NodeTableInput = {
   readonly clusterCIDRs: readonly Prefix[]
   /** The devices by which pods' packets come into the node's own stack. */
   readonly podDevices: readonly string[]
-  /** Absent: whoever sends VXLAN is let in. */
+  /** When absent, VXLAN is accepted from every sender. */
   readonly tunnel?: { readonly port: number; readonly ends: readonly Addr[] }
 }
 

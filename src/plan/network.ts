@@ -48,7 +48,7 @@ export type Plan = {
   readonly neededByPods: readonly ObjectName[]
   /** The largest packet of a family that reaches every node, whether it crosses in the tunnel or natively. */
   readonly podMtuBytes: { readonly [F in Family]?: number }
-  /** For pods' devices: what the underlay carries without a tunnel. */
+  /** The MTU of pods' devices: what the underlay carries without a tunnel. */
   readonly deviceMtuBytes: number
 }
 

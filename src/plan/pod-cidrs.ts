@@ -5,7 +5,7 @@
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 
 export type PodCidrConfig = {
-  /** In order of preference; the family of the first is the primary one. */
+  /** Cluster CIDRs in order of preference; the family of the first is the primary one. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
 }
@@ -15,7 +15,7 @@ export const defaultNodeMaskSizes = { 4: 24, 6: 64 } as const
 
 export type HolderNode = {
   readonly name: string
-  /** What is already its own: written on the node, or on the way there. Empty: it wants some. */
+  /** CIDRs the node already has: written on the Node or being written. Empty when the node needs some. */
   readonly held: readonly Prefix[]
   /** False where what is written cannot be read: then it must not be given anything, but blocks nothing either. */
   readonly mayAllocate: boolean

@@ -30,9 +30,9 @@ export class RemoteNodes {
   readonly #claims = new ClaimIndex()
   readonly #plans = new Map<string, RemotePlan>()
   readonly #problems = new Map<string, readonly Problem[]>()
-  /** By the text of its pod CIDR. */
+  /** Verdicts by the text of the pod CIDR. */
   readonly #verdicts = new Map<string, Verdict>()
-  /** By pod CIDR, the node whose it is. */
+  /** The node that owns each pod CIDR, by pod CIDR. */
   readonly #owners = new Map<string, string>()
   readonly #learned = new Map<string, LearnedRoute>()
   /** BGP's routes to what is no node's pod CIDR, as far as they are admitted. */
@@ -62,7 +62,7 @@ export class RemoteNodes {
     return this.#plans
   }
 
-  /** In the order of the nodes' names, those about this node among them. */
+  /** Problems in the order of the nodes' names, including those about this node. */
   get problems(): Problem[] {
     const names = [...this.#problems.keys()].sort()
     return names.flatMap((name) => this.#problems.get(name)!)

@@ -34,7 +34,7 @@ export function routeOf(verdict: Verdict, { vni, sources }: Lowering): OverlayRo
   }
 }
 
-/** Only of a flannel node: its VTEP has an address and a MAC of its own. */
+/** Objects that only a flannel node needs: its VTEP has an address and a MAC of its own. */
 function neighbourOf(verdict: Verdict): DesiredNeighbour | undefined {
   const mac = verdict.way === 'vxlan' ? verdict.tunnel.vtepMac : undefined
   return verdict.way === 'vxlan' && mac !== undefined

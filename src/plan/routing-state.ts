@@ -1,4 +1,4 @@
-// What a node tells the others of how it crosses to them. Pure.
+// The state a node publishes so that the others know how it crosses to them. Pure.
 import { type ObjectKind, someMean } from '#/model/object-kinds.ts'
 import { type Routing, type RoutingState, type Way, ways } from '#/model/routing.ts'
 import { type WayCounts } from './remote-tally.ts'

@@ -1,4 +1,4 @@
-// What this node serves: the pod CIDRs it has, as far as they can be used, and those it had when its pods were made.
+// The pod CIDRs this node serves: those it has, as far as they can be used, and those it had when its pods were made.
 // A Node object can get other CIDRs while its pods live on; they keep their addresses, gateway and masquerade.
 import { type Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'

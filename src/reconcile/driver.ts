@@ -22,7 +22,7 @@ export type Change = {
   readonly work: Work
   /** The key of the object that takes the place of this one, which therefore stays when that one could not be made. */
   readonly successor?: string
-  /** Told when it has been carried out. */
+  /** Called when the change has been carried out. */
   readonly done?: () => void
   /** What a refusal means and what to do; without it, or when it has nothing to say, the kernel's words are told. */
   readonly explain?: (error: KernelRefusal) => Failure | undefined

@@ -1,4 +1,4 @@
-// What is told of an object whose device is not there. Pure.
+// The failure reported for an object whose device does not exist. Pure.
 import { isOurDevice } from '#/model/names.ts'
 import { type Failure } from './status.ts'
 

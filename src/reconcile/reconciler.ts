@@ -24,12 +24,12 @@ export type Report = {
   readonly failedKinds: ReadonlySet<ObjectKind>
 }
 
-/** Told of everything that was tried, for whoever counts. */
+/** Called with the outcome of every change that was tried, for counting. */
 export type OnChanges = (kind: ObjectKind, verb: Change['verb'], succeeded: number, failed: number) => void
 
 export type ReconcilerDeps = {
   readonly netlink: Netlink
-  /** In the order in which objects are made. */
+  /** Drivers in the order in which objects are made. */
   readonly drivers: readonly Driver[]
   readonly log: Logger
   readonly nowMs: () => number
@@ -38,7 +38,7 @@ export type ReconcilerDeps = {
 
 /** The object of a kind of which the kernel's state cannot be read: a comparison that succeeds forgets it. */
 export const unreadKey = '(all)'
-/** So many changes of one kind are told one by one, more of them in one line. */
+/** Up to this many changes of one kind are logged one by one, more of them in one line. */
 const toldOneByOne = 16
 
 class Totals implements Report {

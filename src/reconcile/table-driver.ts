@@ -12,7 +12,7 @@ import { type Change, type CompareOptions, type Comparison, type Driver, nothing
 export class TableDriver implements Driver {
   readonly kind = 'table'
   readonly #client: NftClient
-  /** As of the last comparison. */
+  /** The tables as of the last comparison. */
   #tables: readonly NftTable[] | undefined
 
   constructor(client: NftClient) {

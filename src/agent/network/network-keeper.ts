@@ -39,18 +39,18 @@ export type NetworkKeeperDeps = {
   readonly datapaths: (ports: readonly PortState[]) => readonly PlannedDatapath[]
   /** The routing that is asked for, whoever asks. */
   readonly routing: () => Routing
-  /** Absent: there is no BGP. */
+  /** Absent when there is no BGP. */
   readonly learned?: LearnedRoutes
   /** Whether routers are told of this node's pod CIDRs. */
   readonly isAdvertised?: () => boolean
   /** Gives pods that run their MTU. It is awaited where the MTU sinks, before packets take the narrower way. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
-  /** Told what pods get whenever that is decided, before any pod is told of it. */
+  /** Called with what pods get whenever that is decided, before any pod is told of it. */
   readonly onPodNetwork?: (state: PodNetworkState) => void
   readonly log: Logger
-  /** Told of everything that is written to the kernel. */
+  /** Called for everything that is written to the kernel. */
   readonly onChanges: OnChanges
-  /** Told when the kernel has what changed nodes ask for, with the time since the first of them changed. */
+  /** Called when the kernel has what changed nodes ask for, with the time since the first of them changed. */
   readonly onNodes: (durationMs: number) => void
   /** Monotonic. */
   readonly nowMs?: () => number
@@ -294,7 +294,7 @@ export class NetworkKeeper implements Disposable {
     return [...this.#view.problems, ...problems, ...routingProblems(remoteNodes, { strictDevices, isSettled })]
   }
 
-  /** What a whole pass would change now. */
+  /** The changes that a whole pass would make now. */
   async preview(): Promise<PlannedChange[]> {
     if (this.remoteNodes === undefined) return []
     return this.#reconciler.preview(this.#plan(this.remoteNodes).network, this.#compareOptions)

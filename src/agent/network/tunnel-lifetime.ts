@@ -2,7 +2,7 @@
 // on the strength of what this one told last; so it goes only a while after the opposite stands on its Node object.
 import { plainVxlan, type RoutingState } from '#/model/routing.ts'
 
-/** As long as a watch is behind at worst, and some to spare. */
+/** How long an unneeded tunnel stays: longer than a watch lags at worst. */
 export const tunnelLingerMs = 30_000
 
 export type TunnelFacts = {
@@ -10,7 +10,7 @@ export type TunnelFacts = {
   /** Whether all nodes are known. */
   readonly isComplete: boolean
   readonly hasDevice: boolean
-  /** What this node has told. */
+  /** The routing state this node has published. */
   readonly published: RoutingState | undefined
 }
 

@@ -10,7 +10,7 @@ import { readSysctl } from '#/sys/sysctl.ts'
 
 export type Underlay = {
   readonly mtuBytes: UnderlayMtu
-  /** Without pods' networks and link-local ones, sorted. */
+  /** Connected subnets, sorted, without pods' networks and link-local ones. */
   readonly connected: readonly ConnectedSubnet[]
   /** Devices with addresses of the node on which packets are dropped whose way back is another device (RFC 3704 section 2.2). */
   readonly strictDevices: readonly string[]

@@ -1,4 +1,4 @@
-// For tests: clusters as BGP's plan sees them.
+// Clusters as BGP's plan sees them, for tests.
 import assert from 'node:assert/strict'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
