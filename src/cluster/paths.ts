@@ -6,7 +6,6 @@ export const nodesPath = (): string => '/api/v1/nodes'
 export const nodePath = (name: string): string => `/api/v1/nodes/${segment(name)}`
 export const nodeStatusPath = (name: string): string => `${nodePath(name)}/status`
 
-export const namespacesPath = (): string => '/api/v1/namespaces'
 export const namespacePath = (name: string): string => `/api/v1/namespaces/${segment(name)}`
 
 /** The path of the pods of one namespace, or of all namespaces when none is given. */

@@ -79,10 +79,6 @@ export class Writer {
     this.#view.setUint16(offset, value, true)
   }
 
-  patchU32le(offset: number, value: number): void {
-    this.#view.setUint32(offset, value, true)
-  }
-
   /** A copy of the bytes written so far. */
   toBytes(): Uint8Array {
     return this.#buffer.slice(0, this.length)

@@ -10,9 +10,6 @@ export type PodCidrConfig = {
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
 }
 
-/** kube-controller-manager's defaults for --node-cidr-mask-size-ipv4 and -ipv6. */
-export const defaultNodeMaskSizes = { 4: 24, 6: 64 } as const
-
 export type HolderNode = {
   readonly name: string
   /** CIDRs the node already has: written on the Node or being written. Empty when the node needs some. */

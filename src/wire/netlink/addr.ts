@@ -9,7 +9,6 @@ export const RTM_DELADDR = 21
 export const RTM_GETADDR = 22
 
 export const IFA_F_NODAD = 0x02
-export const IFA_F_TENTATIVE = 0x40
 export const IFA_F_PERMANENT = 0x80
 
 const spec = {

@@ -1,7 +1,6 @@
 // Address families as the kernel numbers them (include/linux/socket.h).
 import { type Family } from '#/lib/addr.ts'
 
-export const AF_UNSPEC = 0
 export const AF_INET = 2
 export const AF_INET6 = 10
 

@@ -5,9 +5,6 @@ import { type Attrs, be16, bytesOf, mac, nest, raw, text, u32, u8 } from './attr
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
-export const RTM_SETLINK = 19
-
-export const AF_BRIDGE = 7
 
 export const IFF_UP = 0x1
 

@@ -5,7 +5,6 @@ import { nest, text, u32 } from './attr.ts'
 export const headerBytes = 16
 
 export const NLM_F_REQUEST = 0x1
-export const NLM_F_MULTI = 0x2
 export const NLM_F_ACK = 0x4
 export const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_REPLACE = 0x100

@@ -87,7 +87,6 @@ const chainSpec = {
   policy: [5, be32],
   type: [7, text],
 } as const
-export type ChainAttrs = Attrs<typeof chainSpec>
 export const chainCodec = nest(chainSpec)
 
 /** The attributes of an expression are a nest too, but its codec depends on the expression's name. */
