@@ -58,7 +58,7 @@ test('the CNI configuration, the condition of the node and its events follow the
   process.kill(agent, 'SIGCONT')
   const readiness = () => lab.askAgent('node-1', '/readyz')
   await eventually('a node without a bridge', () =>
-    readiness().startsWith('CW2001 link/cw-br0: a device cw-br0 of kind "veth"'),
+    /^CW3109 node\/node-1: .*\nCW2001 link\/cw-br0: a device cw-br0 of kind "veth"/.test(readiness()),
   )
   assert.match(lab.mustInside('node-1', 'ip', 'addr', 'show', 'cw-br0'), /192\.0\.2\.7/)
   assert.doesNotMatch(lab.mustInside('node-1', 'ip', 'addr', 'show', 'cw-br0'), /10\.244\./)
