@@ -1,9 +1,9 @@
-// Which address of a pod CIDR the next pod gets, and which MAC. Pure; the store (src/agent/endpoints/endpoint-store.ts) keeps what is in use.
+// Chooses the address and the MAC of the next pod. Pure; the store (src/agent/endpoints/endpoint-store.ts) keeps what is in use.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { podMac } from '#/model/names.ts'
 import { type PodAddress } from '#/model/network.ts'
 
-/** Addresses pods never get: the network address, the gateway after it and, for IPv4, the broadcast address. */
+/** The addresses that pods may get: all but the network address, the gateway after it and, for IPv4, the broadcast address. */
 export function poolOf(cidr: Prefix): { readonly first: Addr; readonly count: bigint } {
   const reserved = cidr.family === 4 ? 3n : 2n
   const count = cidr.size > reserved ? cidr.size - reserved : 0n
@@ -15,7 +15,7 @@ export function isInPool(cidr: Prefix, addr: Addr): boolean {
   return addr.family === cidr.family && addr.value >= first.value && addr.value < first.value + count
 }
 
-/** Why no pod can have an address of this CIDR, and what to do; undefined when it has room for one. */
+/** The reason why a CIDR has no room for any pod, and the remedy; undefined when it has room for at least one. */
 export function tooSmall(cidr: Prefix): { readonly message: string; readonly remedy: string } | undefined {
   if (poolOf(cidr).count > 0n) return undefined
   const [least, taken] =
@@ -26,15 +26,15 @@ export function tooSmall(cidr: Prefix): { readonly message: string; readonly rem
   }
 }
 
-/** The CIDRs by family, families in the order of their first one: a pod gets one address of each group. */
+/** The CIDRs grouped by family, in the order in which the families first appear: a pod gets one address of each group. */
 export function byFamily(cidrs: readonly Prefix[]): (readonly [Family, readonly Prefix[]])[] {
   const families = [...new Set(cidrs.map(({ family }) => family))]
   return families.map((family) => [family, cidrs.filter((cidr) => cidr.family === family)])
 }
 
 /**
- * The free address that comes next after `last`, around the end: an address rests as long as it can before it is given
- * again. undefined when all are in use.
+ * The next free address after `last`, going round at the end of the CIDR, so that an address stays unused as long as possible
+ * before a pod gets it again. undefined when all addresses are in use.
  */
 export function nextFree(cidr: Prefix, last: Addr | undefined, isUsed: (addr: Addr) => boolean): Addr | undefined {
   const { first, count } = poolOf(cidr)
@@ -48,15 +48,15 @@ export function nextFree(cidr: Prefix, last: Addr | undefined, isUsed: (addr: Ad
 
 export type Occupancy = {
   readonly isUsed: (addr: Addr) => boolean
-  /** Addresses given back a short time ago, the longest ago first. */
+  /** Addresses that pods gave back a short time ago, the oldest first. */
   readonly resting: readonly Addr[]
-  /** The address that was given last from a CIDR. */
+  /** The address of a CIDR that a pod got most recently. */
   readonly last: (cidr: Prefix) => Addr | undefined
 }
 
 /**
- * An address of the first CIDR with room, one that rests only when no CIDR has another: to give what was in use a moment
- * ago is worse than to leave the order of the CIDRs, and better than to fail. undefined when all are in use.
+ * A free address of the first CIDR that has one. A resting address is chosen only when no CIDR has another free address: reusing a
+ * recent address is worse than leaving the order of the CIDRs, and better than failing. undefined when all are in use.
  */
 export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last }: Occupancy): PodAddress | undefined {
   const rests = new Set(resting.map(String))
@@ -71,7 +71,7 @@ export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last 
   return undefined
 }
 
-/** The MAC of a pod that requests none: the first one derived from its address which no other pod has. */
+/** The MAC of a pod that requests none: the first MAC derived from the pod's address that no other pod has. */
 export function chooseMac(addr: Addr, isUsed: (mac: string) => boolean): string {
   for (let attempt = 0; ; attempt++) {
     const mac = podMac(addr, attempt)
@@ -79,7 +79,7 @@ export function chooseMac(addr: Addr, isUsed: (mac: string) => boolean): string 
   }
 }
 
-/** Why a pod may not have the address that it asks for; undefined when it may, as far as the CIDRs go. */
+/** The reason why a pod may not have the address it requests; undefined when the CIDRs allow it. Does not check whether it is in use. */
 export function requestFault(addr: Addr, cidrs: readonly Prefix[]): string | undefined {
   const cidr = cidrs.find((each) => each.contains(addr))
   if (cidr === undefined) return `is in no pod CIDR of this node (${cidrs.join(', ')})`

@@ -1,23 +1,23 @@
-// From the limits that a runtime tells (CNI capability "bandwidth": bits and bits per second) to token buckets.
+// Turns the limits that a runtime passes (CNI capability "bandwidth": bits per second and bits of burst) into token buckets.
 import { type Bandwidth } from '#/wire/cni/index.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
 
 export type PodLimits = {
-  /** Towards the pod. */
+  /** The limit on what the pod receives. */
   readonly ingress?: Tbf
   /** The limit on what the pod sends. */
   readonly egress?: Tbf
 }
 
-/** How long a packet may wait before it is rather dropped; the reference plugin's number. */
+/** How long a packet may wait in the queue before it is dropped; the bandwidth reference plugin uses the same number. */
 const latencySeconds = 0.025
-/** Two jumbo frames: a packet that is larger than the bucket would never get through. */
+/** The smallest bucket, the size of two jumbo frames: a packet larger than the bucket would never get through. */
 const leastBurstBytes = 18_432
-/** The length of a burst when none is configured. */
+/** The length of a burst when the runtime passes none. */
 const usualBurstSeconds = 0.1
 /**
- * A bucket of more than this would let a pod go at full speed for so long that nobody could see the limit. containerd tells
- * 2^32-1 bits when it means that nobody told a burst.
+ * The longest burst at the limit's rate. A larger bucket would let a pod send at full speed for so long that the limit would not
+ * show. containerd passes a burst of 2^32-1 bits when none was configured.
  */
 const longestBurstSeconds = 1
 

@@ -1,5 +1,5 @@
-// The node mesh: sessions between nodes, all with all or through route reflectors (RFC 4456). Between nodes of different AS it is
-// always all with all, because whoever passes a route on over AS borders becomes its next hop.
+// The node mesh: BGP sessions between nodes, either from every node to every other or through route reflectors (RFC 4456). Nodes of
+// different AS always have direct sessions, because a node that passes a route on across AS borders becomes the route's next hop.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
 import { type BgpConfiguration, singletonName } from '#/model/bgp-objects.ts'
@@ -19,7 +19,7 @@ export type MeshContext = {
   readonly families: readonly Family[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly sets: CidrSets
-  /** Pod CIDRs by name of node, those that another node has the better claim to left out. */
+  /** Pod CIDRs by node name, without those to which another node has the better claim. */
   readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
   readonly password: Password
 }
@@ -32,16 +32,16 @@ export type Mesh = {
   readonly problems: readonly Problem[]
 }
 
-/** A node has a handful of prefixes, a reflector the cluster's. Neither is near these unless something is broken. */
+/** A node announces a handful of prefixes, a reflector those of the whole cluster. Only a fault brings either near its limit. */
 const fromNode: MaxPrefixes = { count: 10_000, warningPercent: 75, restartSeconds: 60 }
 const fromReflector: MaxPrefixes = { count: 1_000_000, warningPercent: 75, restartSeconds: 60 }
 const noReflectors: ReadonlySet<string> = new Set()
-/** Nodes of different AS need not be on one link. */
+/** The TTL of sessions between nodes of different AS, which need not be on one link. */
 const meshTtl = 64
 
 /**
- * The two ends of a session, by the first family of the cluster CIDRs that both nodes have an address of: each side comes to the
- * same, so a connection comes from the address that it is expected from.
+ * The addresses of both ends of a session, of the first family that both nodes have an address of; the family of the first cluster CIDR
+ * is tried first. Both nodes compute the same pair, so each gets connections from the address that it expects.
  */
 function endsOf(
   self: BgpMember,
@@ -58,15 +58,15 @@ function endsOf(
 }
 
 /**
- * Who connects. Mesh: both, so that a node that is back is back at once; a side that only waits would wait for the other's next
- * attempt. What connections cross, collision detection ends (RFC 4271 section 6.8). Clients connect to reflectors: a reflector that
- * is back would else connect to thousands in one go, while clients come spread over their retry timers.
+ * Which side of a session connects. In the mesh both sides do, so that the session of a restarted node returns at once instead of at the
+ * other side's next attempt; collision detection (RFC 4271 section 6.8) closes one of two crossing connections. Clients connect to
+ * reflectors: a restarted reflector would otherwise connect to thousands of clients at once; the clients' retry timers spread the load.
  */
 const modes = { mesh: 'both', toReflector: 'active', toClient: 'passive' } as const
 
 type Tie = keyof typeof modes
 
-/** The session that this node has with another; undefined: none. */
+/** The kind of session that this node has with another node; undefined when they have none. */
 function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other: string): Tie | undefined {
   if (reflectors === undefined) return 'mesh'
   const [isReflector, isWithReflector] = [reflectors.has(self), reflectors.has(other)]
@@ -76,7 +76,7 @@ function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other:
 
 const configured = `bgpconfiguration/${singletonName}`
 
-/** The parts of the configuration that cannot be carried out with these nodes. */
+/** Problems for the parts of the BGPConfiguration that have no effect with these nodes. */
 function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly BgpMember[]): Problem[] {
   const { nodeMesh, reflectors, meshBlockedBecause } = configuration
   const { nodeSelector } = reflectors
@@ -101,7 +101,7 @@ function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly 
   return problems
 }
 
-/** `nodes` are the others, all of them with pod CIDRs. */
+/** Plans the sessions of the mesh. `nodes` are the other nodes, all of which have pod CIDRs. */
 export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mesh {
   const { self, configuration, families, clusterCIDRs, sets, standingCIDRs, password } = context
   const { timers, nodeMesh, listenPort: port } = configuration
@@ -132,7 +132,7 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
     nextHopSelf: false,
     allowOwnAsn: 0,
   }
-  // what a node has from its own AS or from a router is not for it to pass on to another AS
+  // a node must not pass routes from its own AS or from a router on to another AS
   const exportPolicy = only('own-pod-cidrs', sets.OwnPodCIDRs)
   const peers: PeerConfig[] = []
   for (const node of nodes) {

@@ -1,28 +1,28 @@
-// Passwords of BGP sessions, read from Secrets. A session that should have a password and has none stays down; it is never tried
-// without.
+// Passwords of BGP sessions, read from Secrets. A session whose password is configured but cannot be read stays down; the speaker
+// never tries it without the password.
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 
 /** The state of each Secret, by "namespace/name". A Secret without an entry has not been read yet. */
 export type Secrets = ReadonlyMap<string, SecretState>
 export type SecretState =
-  /** Decoded; values that are no text are left out. */
+  /** The values, decoded from base64; values that are not text are left out. */
   | { readonly kind: 'found'; readonly data: Readonly<Record<string, string>> }
-  /** The Secret does not exist or may not be read; `why` has the API's words. */
+  /** The Secret does not exist, or the agent may not read it; `why` is the API server's message. */
   | { readonly kind: 'missing'; readonly why: string }
 
 export type Password = { readonly password?: string; readonly blockedBecause?: string; readonly isPending?: boolean }
 
-/** TCP_MD5SIG_MAXKEYLEN of linux/tcp.h. */
+/** The longest password that the kernel takes: TCP_MD5SIG_MAXKEYLEN of linux/tcp.h. */
 const maxPasswordBytes = 80
 
-/** The password that `ref` names, or why it cannot be had; an empty value when there is no reference. */
+/** The password that `ref` names, or the reason why it cannot be used; an empty object when there is no `ref`. */
 export function passwordOf(ref: SecretRef | undefined, secrets: Secrets): Password {
   if (ref === undefined) return {}
   const secret = secrets.get(secretKey(ref))
   const what = `Secret ${secretKey(ref)}`
   if (secret === undefined) return { blockedBecause: `${what} has not been read yet`, isPending: true }
   if (secret.kind === 'missing') return { blockedBecause: `${what}: ${secret.why}` }
-  // editors end files with a newline, which no router's password has
+  // editors end files with a newline, which is not part of the password
   const text = Object.hasOwn(secret.data, ref.key) ? secret.data[ref.key]!.replace(/\r?\n$/, '') : undefined
   if (text === undefined) return { blockedBecause: `${what} has no text under the key "${ref.key}"` }
   if (text === '') return { blockedBecause: `${what}: the password under "${ref.key}" is empty` }

@@ -1,4 +1,4 @@
-// BGPPeers as neighbours of one node: which of them are its own, and what they do not say filled in from the BGPConfiguration.
+// Plans one node's neighbours from BGPPeers: selects the BGPPeers for this node, and takes defaults from the BGPConfiguration.
 import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type RoutePolicy } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
@@ -11,7 +11,7 @@ import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
 export type RemoteContext = {
   readonly self: BgpMember
-  /** This node's AS number, used where a BGPPeer has no other. */
+  /** This node's AS number, used where a BGPPeer sets no `localAsn`. */
   readonly asn: number
   readonly configuration: BgpConfiguration
   readonly families: readonly Family[]
@@ -19,20 +19,20 @@ export type RemoteContext = {
   readonly secrets: Secrets
   /** Nodes other than this one, by address. */
   readonly nodesByAddr: ReadonlyMap<string, BgpMember>
-  /** See MeshContext. */
+  /** Pod CIDRs by node name, without those to which another node has the better claim. */
   readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
-  /** Whether a node reflects routes of others to its clients, in the mesh or because a BGPPeer says so. */
+  /** Whether a node reflects other nodes' routes to its clients, in the mesh or because a BGPPeer makes it a reflector. */
   readonly isReflector: (node: BgpMember) => boolean
 }
 
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
 
-/** The neighbour that a BGPPeer is about, as a key: two BGPPeers with one key are about the same neighbour. */
+/** The key of a BGPPeer's neighbour: two BGPPeers with the same key are about the same neighbour. */
 function endOf({ addr, device }: BgpPeer): string {
   return addr === undefined || addr.isLinkLocal ? `${addr ?? ''}%${device ?? ''}` : String(addr)
 }
 
-/** BGPPeers for this node, sorted by name; one whose address is the node's own is for all nodes but this one. */
+/** The BGPPeers for this node, sorted by name. A BGPPeer with an address of this node is left out: it is for the other nodes. */
 export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
   return peers
     .filter(({ nodeSelector }) => nodeSelector === undefined || selects(nodeSelector, self.labels))
@@ -40,13 +40,13 @@ export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** The families of the session: of those that it is to carry, the ones for which this node has a next hop. */
+/** The families of a BGPPeer's session: the configured ones for which this node has a next hop. */
 function familiesOf(peer: BgpPeer, { self, families }: RemoteContext): Family[] {
   const over = peer.addr?.family ?? 6
   return families.filter((family) => (peer.families ?? families).includes(family) && hasNextHop(self, family, over))
 }
 
-/** What is taken from a neighbour whose BGPPeer does not say it: a node is held to its own pod CIDRs as it is in the mesh. */
+/** The import policy for a BGPPeer that sets none: a node may announce only its own pod CIDRs, a reflector or router all cluster CIDRs. */
 function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
   const node = addr && context.nodesByAddr.get(String(addr))
   return node === undefined || context.isReflector(node)
@@ -54,7 +54,7 @@ function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
     : onlyOfNode(node.name, context.standingCIDRs.get(node.name) ?? [])
 }
 
-/** RFC 8212 asks that somebody says what an external neighbour gives and gets: without a policy it gets this node's own pod CIDRs. */
+/** RFC 8212 requires explicit policies for an external neighbour: one without an export policy gets only this node's own pod CIDRs. */
 function policiesOf(
   peer: BgpPeer,
   isExternal: boolean,
@@ -138,7 +138,7 @@ function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig
   return { config, problems }
 }
 
-/** When several BGPPeers name one neighbour, the first by name is used. */
+/** Plans the neighbours. When several BGPPeers are about the same neighbour, the first by name is used. */
 export function planPeers(own: readonly BgpPeer[], context: RemoteContext): PlannedPeers {
   const taken = new Map<string, string>()
   const peers: PeerConfig[] = []

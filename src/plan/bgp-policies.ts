@@ -1,4 +1,4 @@
-// The speaker's policies: those of objects with prefixes in place of their sets of CIDRs, and the ones that hold where an object has none.
+// The speaker's policies: those of the objects, with prefixes in place of their named sets of CIDRs, and the defaults of objects without.
 import { type Prefix } from '#/lib/addr.ts'
 import { type PolicyRule, type RouteMatch, type RoutePolicy } from '#/model/bgp.ts'
 import { type CidrSet } from '#/model/bgp-limits.ts'
@@ -8,7 +8,7 @@ type Prefixes = NonNullable<RouteMatch['prefixes']>
 
 export type CidrSets = { readonly [S in CidrSet]: Prefixes }
 
-/** `cluster`: each and all within; `own`: just these. */
+/** The prefixes behind the named sets. `cluster` matches each CIDR and every prefix within it, `own` exactly its CIDRs. */
 export function cidrSetsOf(cluster: readonly Prefix[], own: readonly Prefix[]): CidrSets {
   return {
     ClusterCIDRs: cluster.map((prefix) => ({ prefix, minLength: prefix.length, maxLength: prefix.addr.bits })),
@@ -23,8 +23,8 @@ export function only(name: string, prefixes: Prefixes): RoutePolicy {
 }
 
 /**
- * From a node that reflects no other node's routes: its own pod CIDRs, each exactly, and nothing else. Otherwise one node could draw the
- * packets of all pods to itself. `podCIDRs` are those of its Node object that no other node has the better claim to.
+ * The import policy for a node that reflects no routes: it accepts exactly the node's own pod CIDRs, or one node could draw the packets of
+ * all pods to itself. `podCIDRs` are those of the Node object to which no other node has the better claim.
  */
 export function onlyOfNode(node: string, podCIDRs: readonly Prefix[]): RoutePolicy {
   return {
@@ -37,8 +37,8 @@ export function onlyOfNode(node: string, podCIDRs: readonly Prefix[]): RoutePoli
 }
 
 /**
- * An accepting rule that names prefixes is a grant (PolicyRule.isGrant): somebody wants just these routes. A rule with a set of CIDRs is
- * none: that a prefix is in the cluster CIDRs does not let it take packets from the node's own network.
+ * An accepting rule that names prefixes is a grant (PolicyRule.isGrant): its author wants exactly these routes. A rule with a named set of
+ * CIDRs is no grant: a prefix that merely lies in the cluster CIDRs must not take packets from the node's own network.
  */
 export function policyOf({ rules, otherwise }: PolicySpec, sets: CidrSets): RoutePolicy {
   return {

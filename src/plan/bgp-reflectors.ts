@@ -1,12 +1,12 @@
-// Which nodes of an AS are route reflectors. Every node computes it alone, from what all nodes see alike, and must come to the same:
-// rendezvous hashing (Thaler and Ravishankar, 1998) over topology domains and over the nodes in each. One node that comes or goes
+// Chooses the route reflectors of an AS. Every node computes the choice alone from the same data, and all must get the same result:
+// rendezvous hashing (Thaler and Ravishankar, 1998) over topology domains and over the nodes in each. A node that joins or leaves
 // changes at most one reflector.
 import { type BgpConfiguration } from '#/model/bgp-objects.ts'
 import { selects } from '#/model/label-selector.ts'
 import { fnv1a } from '#/model/names.ts'
 import { type BgpMember } from './bgp-member.ts'
 
-/** The finalizer of MurmurHash3 (fmix32): names that differ in one digit must not come in the order of the digit. */
+/** A hash finished with MurmurHash3's fmix32, so that names that differ only in a digit are not ranked in the order of that digit. */
 function rankOf(text: string): number {
   let hash = fnv1a(text)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
@@ -14,7 +14,7 @@ function rankOf(text: string): number {
   return (hash ^ (hash >>> 16)) >>> 0
 }
 
-/** Items in the order of their ranks; an item's rank does not change when others come or go. */
+/** The items sorted by rank; an item's rank does not change when other items are added or removed. */
 function byRank<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
   return items
     .map((item) => ({ item, name: nameOf(item), rank: rankOf(nameOf(item)) }))
@@ -23,8 +23,8 @@ function byRank<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
 }
 
 /**
- * Nodes that are not ready are passed over, unless that is most of them: then something ails the cluster's view of its nodes, and
- * to choose others would not mend it.
+ * The ready nodes, or all nodes when most are not ready: then the fault is probably in how the cluster sees its nodes, and choosing
+ * other reflectors would not repair it.
  */
 function candidatesIn(members: readonly BgpMember[]): readonly BgpMember[] {
   const ready = members.filter(({ isReady }) => isReady)
@@ -37,7 +37,7 @@ function choose(members: readonly BgpMember[], { count, topologyKey }: BgpConfig
     byRank(nodes, ({ name }) => `node ${name}`),
   )
   const chosen = new Set<string>()
-  // one of each domain before a second one of any
+  // chooses one node of each domain before a second node of any domain
   const rounds = Math.max(0, ...ranked.map((nodes) => nodes.length))
   for (let round = 0; round < rounds && chosen.size < count; round++) {
     for (const nodes of ranked) {
@@ -48,7 +48,7 @@ function choose(members: readonly BgpMember[], { count, topologyKey }: BgpConfig
   return chosen
 }
 
-/** The names of the reflectors of an AS whose nodes these are; undefined: it has none, each of its nodes peers with each other. */
+/** The names of an AS's reflectors; undefined when the AS has none and its nodes all peer with each other. `members` are its nodes. */
 export function reflectorsOf(
   members: readonly BgpMember[],
   { nodeMesh, reflectors }: BgpConfiguration,

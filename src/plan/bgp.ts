@@ -1,5 +1,5 @@
-// From the cluster's objects to what the speaker of one node is told. Pure: the same objects give the same configuration on every
-// run, and every node comes to the same view of who peers with whom.
+// Computes the configuration of one node's BGP speaker from the cluster's objects. Pure: the same objects give the same configuration
+// on every run, and every node computes the same set of sessions.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
@@ -14,16 +14,16 @@ import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
   readonly self: BgpMember
-  /** All nodes; whether this one is among them makes no difference. */
+  /** All nodes; this node may be among them or not. */
   readonly nodes: Iterable<BgpMember>
-  /** Absent when there is no BGPConfiguration: no mesh, and defaults for BGPPeers. */
+  /** Undefined when there is no BGPConfiguration: then there is no mesh, and BGPPeers get defaults. */
   readonly configuration: BgpConfiguration | undefined
   readonly peers: readonly BgpPeer[]
-  /** Of this node. */
+  /** This node's BGPNode object. */
   readonly bgpNode: BgpNode | undefined
   readonly secrets: Secrets
   readonly clusterCIDRs: readonly Prefix[]
-  /** What this node is connected to; undefined while that is not known. */
+  /** The subnets that this node is connected to; undefined while they are not known. */
   readonly subnets?: readonly Prefix[] | undefined
   readonly isRestarting: boolean
   /** The address families of this node's pods. */
@@ -31,10 +31,10 @@ export type SpeakerInput = {
 }
 
 export type SpeakerPlan = {
-  /** Absent when neither mesh nor BGPPeer asks this node to speak BGP. */
+  /** Absent when neither the mesh nor a BGPPeer asks this node to speak BGP. */
   readonly config?: SpeakerConfig
   readonly role: BgpRole
-  /** The Secrets that the plan depends on: those that are missing in `secrets` have to be read, and the plan made again. */
+  /** The Secrets that the plan depends on. The caller must read those missing in `secrets` and then plan again. */
   readonly wantedSecrets: readonly SecretRef[]
   readonly problems: readonly Problem[]
 }
@@ -44,7 +44,7 @@ function uniqueSecrets(refs: readonly (SecretRef | undefined)[]): SecretRef[] {
   return [...byKey.values()]
 }
 
-/** CIDRs of all pods: the cluster's, and what nodes have beside them. */
+/** The CIDRs of all pods: the cluster CIDRs, and the nodes' pod CIDRs outside of them. */
 function podCIDRsOf(clusterCIDRs: readonly Prefix[], members: readonly BgpMember[]): Prefix[] {
   const isOutside = (cidr: Prefix): boolean => !clusterCIDRs.some((cluster) => cluster.contains(cidr))
   const outside = members.flatMap(({ podCIDRs }) => podCIDRs.filter(isOutside))
@@ -55,7 +55,7 @@ function meshPasswordOf({ meshPassword, meshBlockedBecause }: BgpConfiguration, 
   return meshBlockedBecause === undefined ? passwordOf(meshPassword, secrets) : { blockedBecause: meshBlockedBecause }
 }
 
-/** A problem for each node with the same router id: two routers of one AS with one id refuse each other (RFC 6286 section 2.2). */
+/** A problem for each node with this node's router id: two routers of one AS with one id refuse each other (RFC 6286 section 2.2). */
 function twinsOf(self: BgpMember, routerId: Addr, others: readonly BgpMember[]): Problem[] {
   return others
     .filter((other) => routerIdOf(other).equals(routerId))
@@ -88,7 +88,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
       mesh.reflectors.has(node.name) || peersOf(node, input.peers).some(({ isReflectorClient }) => isReflectorClient),
   })
 
-  // a BGPPeer with the address of a node stands in place of the mesh's session with that node
+  // a BGPPeer with the address of a node replaces the mesh's session with that node
   const named = new Set(planned.peers.map(({ addr }) => String(addr)))
   const peers = [...mesh.peers.filter(({ addr }) => !named.has(String(addr))), ...planned.peers]
   const isDrained = bgpNode?.isDrained === true

@@ -1,15 +1,15 @@
-// Decides which node owns a pod CIDR or address when Node objects contradict each other. An index over all nodes, so that a
-// change costs what it touches: nearly always nothing but the one node.
+// Decides which node owns a pod CIDR or address when Node objects contradict each other. The index covers all nodes, so that a
+// change costs only as much as the nodes it concerns: nearly always just the changed node.
 import { type Family, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 
-/** A node without what another node has the better claim to, and what was taken from it. */
+/** A node without the pod CIDRs and addresses to which another node has the better claim, and a problem for each that it lost. */
 export type Settled = { readonly node: NodeState; readonly problems: readonly Problem[] }
 
 const nobody: readonly string[] = []
 
-/** Names by key; a key without names is no key. Nearly always there is one name to a key. */
+/** The names of the nodes that claim each key; a key that no node claims is removed. Nearly every key has one name. */
 class Holders {
   readonly #names = new Map<string, readonly string[]>()
 
@@ -24,24 +24,24 @@ class Holders {
     else this.#names.delete(key)
   }
 
-  /** In their order. */
+  /** The names that claim a key, sorted. */
   of(key: string): readonly string[] {
     return this.#names.get(key) ?? nobody
   }
 }
 
 /**
- * Packets must not go to one of two nodes by chance. Of overlapping pod CIDRs the larger is believed, of equal ones that of the
- * node whose name sorts first, and so it is with addresses: the same on every node, whatever it learned first.
+ * Chance must not decide which of two nodes gets packets. Of overlapping pod CIDRs the larger wins; of equal pod CIDRs, and of equal
+ * addresses, that of the node whose name sorts first. So all nodes decide alike, in whatever order they learned of the claims.
  */
 export class ClaimIndex {
   readonly #nodes = new Map<string, NodeState>()
   readonly #claims = new Holders()
   readonly #addrs = new Holders()
-  /** How many claims have a length: overlaps are looked for in these alone, and mostly there is one per family. */
+  /** How many claims there are of each prefix length. Overlaps are looked up only at these lengths, mostly one per family. */
   readonly #lengths: Record<Family, Map<number, number>> = { 4: new Map(), 6: new Map() }
 
-  /** Takes over what a node claims now, nothing when it is gone. Returns the nodes for which that may make a difference. */
+  /** Records what a node claims now (undefined: the node is gone). Returns the names of the nodes whose claims this may decide. */
   update(name: string, node: NodeState | undefined): Set<string> {
     const before = this.#nodes.get(name)
     const affected = new Set([name, ...this.#touching(before)])
@@ -54,7 +54,7 @@ export class ClaimIndex {
     return this.#withTheirs(affected)
   }
 
-  /** Undefined when there is no such node. */
+  /** The node with the claims that it keeps; undefined when there is no such node. */
   settled(name: string): Settled | undefined {
     const node = this.#nodes.get(name)
     if (node === undefined) return undefined
@@ -91,7 +91,7 @@ export class ClaimIndex {
     }
   }
 
-  /** The claim of another node that goes before this one; that claim itself must stand. */
+  /** Another node's claim that goes before this one. Only a claim that itself wins against all others counts. */
   #betterClaim(cidr: Prefix, name: string): { readonly cidr: Prefix; readonly name: string } | undefined {
     const shorter = [...this.#lengths[cidr.family].keys()].filter((length) => length <= cidr.length)
     for (const length of shorter.toSorted((a, b) => a - b)) {
@@ -114,7 +114,7 @@ export class ClaimIndex {
     return names.filter((name) => name !== node.name)
   }
 
-  /** The nodes whose claims overlap a CIDR, whether they stand or not. */
+  /** The nodes whose claims overlap a CIDR, including claims that lost to another node's. */
   overlapping(cidr: Prefix): string[] {
     const lengths = [...this.#lengths[cidr.family].keys()]
     const around = lengths
@@ -125,9 +125,9 @@ export class ClaimIndex {
     return [...around, ...inside.map(({ name }) => name)]
   }
 
-  /** Who lost to one that now loses may win, and so on. */
+  /** Adds the nodes that the change reaches indirectly: when a node loses a claim, another node that lost to it may win, and so on. */
   #withTheirs(names: Set<string>): Set<string> {
-    // a set grows while it is walked
+    // the loop also visits the names added to the set while it runs
     if (names.size > 1)
       for (const name of names) for (const other of this.#touching(this.#nodes.get(name))) names.add(other)
     return names
@@ -136,7 +136,7 @@ export class ClaimIndex {
 
 type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'>
 
-/** The pod CIDRs by name of each node, without those that another node has the better claim to. */
+/** The pod CIDRs of each node by its name, without those to which another node has the better claim. */
 export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
   const standing = new Map(nodes.map(({ name, podCIDRs }) => [name, podCIDRs]))
   const contested = contestedIn(nodes)
@@ -147,7 +147,7 @@ export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string
   return standing
 }
 
-/** The nodes whose pod CIDRs overlap others. Of two CIDRs that overlap one contains the other, and sorted it comes first. */
+/** The nodes whose pod CIDRs overlap another node's. When two CIDRs overlap, one contains the other, and the containing one sorts first. */
 function contestedIn(nodes: readonly Claimant[]): Set<string> {
   const claims = nodes.flatMap(({ name, podCIDRs }) => podCIDRs.map((cidr) => ({ name, cidr })))
   const contested = new Set<string>()
@@ -159,7 +159,7 @@ function contestedIn(nodes: readonly Claimant[]): Set<string> {
   return contested
 }
 
-/** The pod CIDRs of `self` without those that another node has the better claim to; nearly always nobody claims any of them. */
+/** The pod CIDRs of `self` without those to which another node has the better claim. Nearly always no other node claims any. */
 export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
   const isContested = others.some(
     ({ name, podCIDRs }) =>

@@ -1,17 +1,17 @@
-// The decision which way packets cross to another node's pod CIDR. docs/routing.md has it as a table. Pure.
+// Decides whether packets to another node's pod CIDR go natively or through the tunnel. docs/routing.md has the table. Pure.
 import { type Family } from '#/lib/addr.ts'
 import { type ConnectedSubnet, type DesiredHop, type NodeState } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
 
-/** The ways there are to one pod CIDR. */
+/** The possible ways to one pod CIDR. */
 export type Ways = {
-  /** What BGP says. */
+  /** The next hops of BGP's route. */
   readonly learned?: readonly DesiredHop[] | undefined
-  /** Straight to the node, over a subnet that both are on. */
+  /** The next hop straight to the node, over a subnet that both nodes are on. */
   readonly direct?: DesiredHop | undefined
   /** Whether a tunnel can be built: both nodes have an address of one family. */
   readonly canTunnel: boolean
-  /** Whether the other node says that it takes VXLAN. */
+  /** Whether the other node announces that it accepts VXLAN. */
   readonly takesTunnel: boolean
 }
 
@@ -21,9 +21,9 @@ export type Crossing =
   | { readonly kind: 'none' }
 
 /**
- * Native ways go before the tunnel, or after it; what BGP says goes before the straight way, because who configured it knows more of
- * the network than two addresses of one subnet tell. Whatever the routing, a way that there is, is taken rather than none: while a
- * cluster is switched node by node, nodes differ in it.
+ * `routing` decides whether native ways go before the tunnel or after it. BGP's route goes before the direct way, because its author knows
+ * more of the network than two addresses on one subnet show. Any existing way is better than none, whatever `routing` says: nodes have
+ * different settings while a cluster is switched node by node.
  */
 export function chooseCrossing(routing: Routing, { learned, direct, canTunnel, takesTunnel }: Ways): Crossing {
   const native: Crossing | undefined = learned
@@ -33,7 +33,7 @@ export function chooseCrossing(routing: Routing, { learned, direct, canTunnel, t
   return (routing === 'vxlan' ? (tunnel ?? native) : (native ?? tunnel)) ?? { kind: 'none' }
 }
 
-/** The reason of a choice in words, which the verdict keeps. `none` has no way to give a reason for: who asks knows what is missing. */
+/** The reason of a choice in words, which the verdict keeps. For the kind `none` the caller gives the reason: it knows what is missing. */
 export function reasonFor(
   routing: Routing,
   { learned, direct, canTunnel, takesTunnel }: Ways,
@@ -51,7 +51,7 @@ export function reasonFor(
     : `${native}, and ${canTunnel ? 'the node takes no VXLAN' : 'no tunnel to the node can be built'}`
 }
 
-/** The other node's address on a subnet that both are on; IPv4 pods may go over IPv6 (RFC 8950), the other way round is none. */
+/** The other node's address on a subnet that both nodes are on. IPv4 pods may use an IPv6 address (RFC 8950), IPv6 pods no IPv4 one. */
 export function directHop(
   peer: NodeState,
   inner: Family,

@@ -1,5 +1,5 @@
-// What the plan asks of the datapath of pods: which kernel objects it wants for what this node serves. Each datapath answers in a
-// pure function of its own (src/datapath), so that nothing here knows what pods hang on.
+// The interface by which the plan asks a datapath which kernel objects it needs for the pods of this node. Each datapath answers in a
+// pure function of its own (src/datapath), so that the plan does not depend on how pods are connected.
 import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type DesiredAddress, type DesiredLink, type DesiredSysctl } from '#/model/network.ts'
 
@@ -7,7 +7,7 @@ export type DatapathInput = {
   readonly nodeName: string
   /** The families of the node's pod CIDRs. */
   readonly families: readonly Family[]
-  /** From which pods of this node have addresses: the first address of each is their gateway. */
+  /** The CIDRs of this node's pods: the first address of each is their gateway. */
   readonly served: readonly Prefix[]
 }
 
@@ -18,7 +18,7 @@ export type DatapathObjects = {
 }
 
 export type PlannedDatapath = {
-  /** The device by which pods' packets enter the node's own stack and leave it towards pods. */
+  /** The device through which pods' packets enter and leave the node's own network stack. */
   readonly podDevice: string
   readonly plan: (input: DatapathInput) => DatapathObjects
 }

@@ -1,20 +1,20 @@
-// The nftables tables of a node: masquerade for what leaves the cluster, who may bring packets through the tunnel, and
-// what pods may not send to the node.
+// The nftables tables of a node: they masquerade what leaves the cluster, restrict which senders may bring packets through the
+// tunnel, and restrict what pods may send to the node.
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
 import { kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
 const srcnatPriority = 100
-/** NF_IP_PRI_RAW: before conntrack, which is to be spared the tunnel's packets. */
+/** NF_IP_PRI_RAW: these chains run before conntrack, which need not track the tunnel's packets. */
 const rawPriority = -300
 const multicast = { 4: Prefix.parse('224.0.0.0/4'), 6: Prefix.parse('ff00::/8') } as const
 export type NodeTableInput = {
-  /** From which this node's pods have addresses. */
+  /** The CIDRs of this node's pods. */
   readonly podCIDRs: readonly Prefix[]
-  /** Everything that is a pod, here or elsewhere. */
+  /** The CIDRs of all pods, on this node or another. */
   readonly clusterCIDRs: readonly Prefix[]
-  /** The devices by which pods' packets come into the node's own stack. */
+  /** The devices through which pods' packets enter the node's own network stack. */
   readonly podDevices: readonly string[]
   /** When absent, VXLAN is accepted from every sender. */
   readonly tunnel?: { readonly port: number; readonly ends: readonly Addr[] }
@@ -41,7 +41,7 @@ function masqueradeRule(podCIDR: Prefix): NftRule {
   }
 }
 
-/** kube-proxy marks what it wants masqueraded, and does it itself. */
+/** kube-proxy marks the packets that it masquerades itself; this rule leaves those to kube-proxy. */
 const leaveToKubeProxy: NftRule = {
   comment: 'kube-proxy masquerades what it marked',
   match: [{ kind: 'mark', mask: kubeProxyMark, value: kubeProxyMark }],
@@ -62,13 +62,13 @@ function tunnelSets(ends: readonly Addr[]): NftSet[] {
 }
 
 /**
- * VXLAN has no way to tell who sent a packet but its outer source, so this is what keeps others from putting packets into the
- * cluster: only nodes may send it to this one, and pods may not send it at all, as masquerade would make it come from here.
- * (To pods' own addresses they may: nobody decapsulates there.) Rules that let through count by peer.
+ * In VXLAN only the outer source address tells who sent a packet, so these chains keep foreign packets out of the cluster: only other
+ * nodes may send VXLAN to this node. Pods may not send it at all, because masquerade would give it this node's address; the one exception
+ * is VXLAN to pod addresses, which no node decapsulates. The sets that the accepting rules match count packets by node.
  */
 function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
   const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
-  // every packet of the node comes by, and hardly one is of the tunnel's outside
+  // these rules come first because every packet of the node passes them, and hardly any belongs to the tunnel
   const others: NftRule[] = [
     {
       comment: 'not the tunnel',
@@ -133,8 +133,8 @@ const bfdPort = 3784
 const filterPriority = 0
 
 /**
- * A BFD packet takes a BGP session down when it comes from where the neighbour is, by its source address; and pods can write any source
- * address. Pods are nobody's routers.
+ * Drops pods' BFD packets to this node. The source address alone makes a BFD packet the neighbour's, pods can forge any source address,
+ * and a forged packet can take a BGP session down. No pod is a router of this node.
  */
 function podsIn(podDevices: readonly string[]): NftChain {
   return {
@@ -169,8 +169,8 @@ export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, tunnel }: NodeTa
 }
 
 /**
- * Every overlay route points to one made-up VTEP, so frames arrive for a MAC that no device has. This takes them in.
- * (The VXLAN device cannot have that MAC on all nodes: vxlan_set_mac drops frames that seem to come from itself.)
+ * Accepts frames for the made-up VTEP that every overlay route points to: no device has its MAC, so the kernel would drop them.
+ * (The VXLAN device cannot have that MAC on all nodes: vxlan_set_mac drops frames whose source is the device's own MAC.)
  */
 export const takeInTable: NftTable = {
   family: 'netdev',

@@ -1,5 +1,5 @@
-// Which of BGP's routes may come into the kernel. A peer can say anything; what it says must not take this node from its network,
-// its pods from it, or packets to where this node cannot send them. Pure.
+// Decides which of BGP's routes may enter the kernel. A peer can announce anything; its routes must not cut this node off from its
+// network or from its pods, and must not send packets to a next hop that this node cannot reach. Pure.
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type NextHop } from '#/model/bgp.ts'
 import { isOurLink } from '#/model/names.ts'
@@ -9,11 +9,11 @@ export type GuardContext = {
   readonly ownCIDRs: readonly Prefix[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly connected: readonly ConnectedSubnet[]
-  /** Addresses of other nodes, as far as they lie in cluster CIDRs. Elsewhere nothing is admitted that nobody allowed. */
+  /** Addresses of other nodes within the cluster CIDRs. Outside of the cluster CIDRs only explicitly allowed routes are admitted. */
   readonly nodeAddrs: Iterable<Addr>
 }
 
-/** A refusal's reason continues "received, not installed, because". */
+/** `reason` completes the sentence "received, not installed, because". */
 export type Admission =
   | { readonly kind: 'admitted'; readonly nextHops: readonly DesiredHop[] }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -24,12 +24,12 @@ function refused(reason: string): Admission {
   return { kind: 'refused', reason }
 }
 
-/** A route to what is no node's pod CIDR. */
+/** Decides on a route whose prefix is no node's pod CIDR. */
 export function admitOther(route: LearnedRoute, context: GuardContext): Admission {
   const { prefix, isAllowed } = route
   if (prefix.length === 0 && !isAllowed) return refused(`it is a default route; ${howToAllow}`)
   for (const own of context.ownCIDRs) {
-    // a wider prefix takes no packets away: this node's own routes are more specific
+    // an allowed wider prefix takes no packets from this node's pods: the node's own routes are more specific
     if (own.overlaps(prefix) && (!isAllowed || own.contains(prefix)))
       return refused(`it overlaps ${own}, a pod CIDR of this node`)
   }
@@ -37,7 +37,7 @@ export function admitOther(route: LearnedRoute, context: GuardContext): Admissio
   return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
 }
 
-/** A route to another node's pod CIDR, which need not lie in the cluster CIDRs: packets to it leave this node in any case. */
+/** Decides on a route to another node's pod CIDR. It may lie outside of the cluster CIDRs: packets to it leave this node in any case. */
 export function admitPodCIDR(route: LearnedRoute, context: Pick<GuardContext, 'connected'>): Admission {
   const reason = route.isAllowed ? undefined : whyNotNodeNetwork(route.prefix, context)
   return reason === undefined ? resolve(route, context) : refused(`${reason}; ${howToAllow}`)
@@ -57,7 +57,7 @@ function whyNotNodeNetwork(prefix: Prefix, { connected }: Pick<GuardContext, 'co
   return hit && `it overlaps ${hit.prefix}, the network of the nodes on ${hit.device}`
 }
 
-/** Admits the route with those of its next hops that this node can send to; refuses it when there are none. */
+/** Admits the route with those of its next hops that this node can reach; refuses the route when it can reach none. */
 function resolve({ prefix, nextHops }: LearnedRoute, { connected }: Pick<GuardContext, 'connected'>): Admission {
   const hops = nextHops.map((hop) => resolveHop(prefix, hop, connected))
   const usable = hops.filter((hop) => typeof hop !== 'string')

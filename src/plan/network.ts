@@ -1,4 +1,4 @@
-// The plan: from what the cluster says to the kernel state this node should have. Pure: same input, same sorted output.
+// The plan: computes from the cluster's objects which kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
 import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
 import {
@@ -21,19 +21,19 @@ import { outerFamily, tunnelMtu } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 
 export type PlanInput = {
-  /** All other nodes, and this one as they leave it. */
+  /** All other nodes, and this node without the claims that it lost to them. */
   readonly remoteNodes: RemoteNodes
-  /** Whether these are all nodes there are; as long as they may not be, unknown ones must not be kept out. */
+  /** Whether `remoteNodes` has all nodes of the cluster. Until it has, the node table must not drop VXLAN from unknown nodes. */
   readonly isComplete: boolean
-  /** The tunnel is kept though no node needs it that is known: some may not know yet that this one wants no VXLAN any more. */
+  /** Keeps the tunnel though no known node needs it: some nodes may not know yet that this node stops accepting VXLAN. */
   readonly keepsOverlay: boolean
   readonly underlay: UnderlayMtu
-  /** Devices that would not take router advertisements any more once this node forwards. */
+  /** Devices that would stop accepting router advertisements once this node forwards packets. */
   readonly raDevices?: readonly string[]
-  /** Routers are told of this node's pod CIDRs, whatever the routing. */
+  /** Whether this node's pod CIDRs are announced to routers, whatever the routing. */
   readonly isAdvertised?: boolean
   readonly ports: readonly PortState[]
-  /** The datapaths that pods of this node have, or get. */
+  /** The datapaths that this node's pods use, and the one that new pods get. */
   readonly datapaths: readonly PlannedDatapath[]
   readonly settings: NetworkSettings
 }
@@ -41,28 +41,28 @@ export type PlanInput = {
 export type Plan = {
   readonly network: DesiredNetwork
   readonly problems: readonly Problem[]
-  /** Those of this node's pod CIDRs that are its alone and large enough: pods get addresses from them. */
+  /** The pod CIDRs from which new pods get addresses: those that this node shares with no other and that are large enough. */
   readonly podCIDRs: readonly Prefix[]
   readonly hasOverlay: boolean
-  /** Devices and addresses without which no pod can be wired, by kind and key. */
+  /** The links and addresses, by kind and key, without which no pod can be connected. */
   readonly neededByPods: readonly ObjectName[]
-  /** The largest packet of a family that reaches every node, whether it crosses in the tunnel or natively. */
+  /** The largest packet of each family that reaches every node, through the tunnel or natively. */
   readonly podMtuBytes: { readonly [F in Family]?: number }
-  /** The MTU of pods' devices: what the underlay carries without a tunnel. */
+  /** The MTU of pods' devices: the largest packet that the underlay carries without a tunnel. */
   readonly deviceMtuBytes: number
 }
 
-/** accept_ra=2: router advertisements are accepted although this node forwards packets (ip-sysctl.rst). */
+/** With accept_ra=2, a device accepts router advertisements even though this node forwards packets (ip-sysctl.rst). */
 const acceptRaOfRouters = '2'
 
-/** RFC 3704 section 2.4: there must be a route back, by whichever device. */
+/** Loose mode (RFC 3704 section 2.4): the source address must have a route back, through any device. */
 const looseRpFilter = '2'
-/** The MTU of a pod's device while no underlay address is known. */
+/** The MTU of a pod's device while this node's underlay addresses are not known. */
 const defaultMtuBytes = 1500
 
 /**
- * As long as there is the tunnel, its MTU is that of all routes in pods, so that the way to a node may change under a connection.
- * Without other nodes the family of the pods itself is what a tunnel will use.
+ * The MTU of routes in pods, by family. While the tunnel exists, every route has the tunnel's MTU, so that the way to a node may change
+ * under an open connection. Even without other nodes the MTU leaves room for the tunnel that this node's own addresses allow.
  */
 function podMtu(
   self: NodeState,
@@ -87,11 +87,11 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
     family === 4
       ? [
           { path: 'net/ipv4/ip_forward', value: '1' },
-          // what comes through the tunnel may be answered natively, and the other way round
+          // a packet may come through the tunnel while the way back to its source is native; a strict rp_filter would drop it
           ...(hasOverlay ? [{ path: `net/ipv4/conf/${vxlanName}/rp_filter`, value: looseRpFilter }] : []),
         ]
       : [
-          // before forwarding, with which the kernel gives up the default routes that it learned from routers
+          // accept_ra is set before forwarding, because forwarding makes the kernel drop default routes learned from routers
           ...raDevices.map((device) => ({ path: `net/ipv6/conf/${device}/accept_ra`, value: acceptRaOfRouters })),
           { path: 'net/ipv6/conf/all/forwarding', value: '1' },
         ],
@@ -99,12 +99,12 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
 }
 
 /**
- * On a device without an address even a loose rp_filter drops what has its way back over another one (__fib_validate_source of
- * net/ipv4/fib_frontend.c), as packets have while nodes are switched.
+ * The tunnel device needs an address: on a device without one even a loose rp_filter drops packets whose way back is another device
+ * (__fib_validate_source of net/ipv4/fib_frontend.c), as it is while nodes are switched to another routing.
  */
 const tunnelAddress: DesiredAddress = { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }
 
-/** Where others' routers send this node what is for its pods, what is for none must not go back to them. */
+/** Routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to the routers. */
 function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
   return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
 }
@@ -121,7 +121,7 @@ function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: Networ
     )
 }
 
-/** The cluster's CIDRs, and of these what lies outside of them. */
+/** The cluster CIDRs, and those of `cidrs` that lie outside of them. */
 function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings): Prefix[] {
   return [...clusterCIDRs, ...cidrs.filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))]
 }
@@ -157,7 +157,7 @@ export function planNetwork({
               kind: 'vxlan',
               name: vxlanName,
               mac: deviceMac(vxlanName, self.name),
-              // the routes hold packets below it; the device only bounds what can leave at all
+              // the routes limit packets to smaller sizes; the device's MTU is only the upper bound
               mtuBytes: Math.max(...tunnelMtus),
               port: settings.vxlanPort,
             } as const,

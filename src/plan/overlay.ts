@@ -1,10 +1,10 @@
-// The tunnel to another node: a route per remote pod CIDR, which carries the tunnel's ends itself.
+// The tunnel to another node: one route per remote pod CIDR, and the route itself holds the addresses of the tunnel's ends.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NodeState, type UnderlayMtu } from '#/model/network.ts'
 import { vtepGateways } from '#/model/names.ts'
 import { type VerdictTunnel } from '#/model/verdict.ts'
 
-/** Outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
+/** The tunnel's overhead by outer family: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
 export const overheadBytes = { 4: 50, 6: 70 } as const
 
 /** How packets of one family of pods are tunnelled between two nodes. */
@@ -14,7 +14,7 @@ function addrOf(node: NodeState, family: Family): Addr | undefined {
   return node.addrs.find((addr) => addr.family === family)
 }
 
-/** The family that packets between two nodes travel in: that of the pods where both nodes have it, else the other. */
+/** The IP family of tunnel packets between two nodes: the pods' family when both nodes have an address of it, otherwise the other. */
 export function outerFamily(self: NodeState, peer: NodeState, inner: Family): Family | undefined {
   const other: Family = inner === 4 ? 6 : 4
   return [inner, other].find((family) => addrOf(self, family) && addrOf(peer, family))
@@ -26,7 +26,7 @@ export function tunnelMtu(underlay: UnderlayMtu, outer: Family): number | undefi
   return mtuBytes === undefined ? undefined : mtuBytes - overheadBytes[outer]
 }
 
-/** Undefined where the nodes have no family in common. */
+/** The tunnel between two nodes for one pod family; undefined when they share no address family or its underlay MTU is unknown. */
 export function tunnelBetween(
   self: NodeState,
   peer: NodeState,
@@ -39,7 +39,7 @@ export function tunnelBetween(
   return { outer, src: addrOf(self, outer)!, dst: addrOf(peer, outer)!, mtuBytes }
 }
 
-/** Where the tunnel's frames are sent to: flannel's own convention is that a VTEP answers to the network address of its pod CIDR. */
+/** The VTEP that frames are addressed to. By flannel's convention, a flannel node's VTEP has the network address of its pod CIDR. */
 export function vtepOf(peer: NodeState, dst: Prefix): Pick<VerdictTunnel, 'gateway' | 'vtepMac'> {
   const vtepMac = peer.vtepMacs?.[dst.family]
   return vtepMac === undefined ? { gateway: sharedGateways[dst.family] } : { gateway: dst.addr, vtepMac }

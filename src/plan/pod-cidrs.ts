@@ -1,20 +1,20 @@
-// Which node gets which pod CIDR. Pure: cluster CIDRs and what nodes hold go in, assignments and problems come out.
-// The cluster CIDRs are cut into slots of the node mask size; what is held, by whomever and of whatever size, blocks the
-// slots it touches. Same idea as the range allocator of kube-controller-manager (KEP-2593 keeps its flags' names), but
-// taken ranges are sorted intervals instead of a bitmap, so a v6 cluster CIDR of any size costs nothing.
+// Decides which node gets which pod CIDR. Pure: cluster CIDRs and the CIDRs that nodes hold go in, assignments and problems come out.
+// The cluster CIDRs are cut into slots of the node mask size. A held CIDR blocks every slot it touches, whatever its size and whichever
+// node holds it. kube-controller-manager's range allocator works alike (the flags have its names, as in KEP-2593), but here taken ranges
+// are sorted intervals instead of a bitmap, so that an IPv6 cluster CIDR of any size costs nothing.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 
 export type PodCidrConfig = {
-  /** Cluster CIDRs in order of preference; the family of the first is the primary one. */
+  /** The cluster CIDRs in order of preference; the family of the first is the primary family. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
 }
 
 export type HolderNode = {
   readonly name: string
-  /** CIDRs the node already has: written on the Node or being written. Empty when the node needs some. */
+  /** The CIDRs that the node already has, written on the Node or being written. Empty when the node needs some. */
   readonly held: readonly Prefix[]
-  /** False where what is written cannot be read: then it must not be given anything, but blocks nothing either. */
+  /** False when the Node's CIDRs cannot be read: then the node must get none, and blocks none either. */
   readonly mayAllocate: boolean
 }
 
@@ -22,16 +22,16 @@ export type Assignment = { readonly node: string; readonly prefixes: readonly Pr
 
 export type PodCidrProblem =
   | { readonly kind: 'exhausted'; readonly node: string; readonly family: Family }
-  /** Held, but in no cluster CIDR. Honoured. */
+  /** The node holds a CIDR that lies in no cluster CIDR. The node keeps it. */
   | { readonly kind: 'outside'; readonly node: string; readonly prefix: Prefix }
-  /** Held, and larger than the cluster CIDR it reaches into. Honoured: it blocks all of it. */
+  /** The node holds a CIDR that contains a whole cluster CIDR and more. The node keeps it, which blocks the whole cluster CIDR. */
   | { readonly kind: 'crossing'; readonly node: string; readonly prefix: Prefix; readonly clusterCIDR: Prefix }
   | {
       readonly kind: 'overlap'
       readonly nodes: readonly [string, string]
       readonly prefixes: readonly [Prefix, Prefix]
     }
-  /** Has pod CIDRs, which the API does not let anyone change, but none of this family. */
+  /** The node has pod CIDRs, which the API lets nobody change, but none of this family. */
   | { readonly kind: 'family-missing'; readonly node: string; readonly family: Family }
 
 export type PoolUse = {
@@ -45,21 +45,21 @@ export type PodCidrPlan = {
   readonly assignments: readonly Assignment[]
   readonly problems: readonly PodCidrProblem[]
   readonly pools: readonly PoolUse[]
-  /** To be handed to the next call: freed slots are then used again as late as possible, as others may still know them. */
+  /** The caller passes these to the next call, so that freed slots are reused as late as possible: others may still know them. */
   readonly cursors: Cursors
 }
 
-/** Cluster CIDR (text) to the slot at which the search for a free one begins. */
+/** By cluster CIDR (as text), the slot at which the search for a free slot begins. */
 export type Cursors = ReadonlyMap<string, number>
 
-/** What is wrong with a configuration, one line each; empty if nothing. */
+/** The faults of a configuration, one line each; empty when there are none. */
 export function podCidrConfigProblems(config: PodCidrConfig): string[] {
   const { clusterCIDRs, nodeMaskSizes } = config
   if (clusterCIDRs.length === 0) return ['cluster CIDRs: none given; nodes cannot be given pod CIDRs without one']
   const problems: string[] = []
   for (const [index, cidr] of clusterCIDRs.entries()) {
     const mask = nodeMaskSizes[cidr.family]
-    // with fewer than two host bits no pod has room beside network, gateway and broadcast address
+    // with fewer than two host bits no address is left for a pod after the network, gateway and broadcast addresses
     const longest = cidr.addr.bits - 2
     if (!Number.isInteger(mask) || mask < 1 || mask > longest) {
       problems.push(`node mask size for IPv${cidr.family}: ${mask} is not between 1 and ${longest}`)
@@ -74,7 +74,7 @@ export function podCidrConfigProblems(config: PodCidrConfig): string[] {
   return [...new Set(problems)]
 }
 
-/** The config must have no problems. Nodes come in any order, each name once; the plan does not depend on their order. */
+/** `config` must have no faults. Nodes come in any order, each name once; the plan does not depend on their order. */
 export function planPodCidrs(
   config: PodCidrConfig,
   nodes: readonly HolderNode[],
@@ -92,7 +92,7 @@ export function planPodCidrs(
   for (const { name, held, mayAllocate } of sorted) {
     if (held.length > 0 || !mayAllocate) continue
     const lacking = families.filter((family) => !pools.some((pool) => pool.family === family && pool.hasFree))
-    // all families or none: the API lets pod CIDRs be set once, a missing one could never be added
+    // a node gets CIDRs of all families or none: the API lets pod CIDRs be set only once, so a missing one could never be added
     if (lacking.length === 0)
       assignments.push({ node: name, prefixes: families.map((family) => takeFrom(pools, family)) })
     for (const family of lacking) problems.push({ kind: 'exhausted', node: name, family })
@@ -113,7 +113,7 @@ function takeFrom(pools: readonly Pool[], family: Family): Prefix {
 
 type Claim = { readonly node: string; readonly prefix: Prefix }
 
-/** `claims` are sorted, so a prefix that contains another comes before it. */
+/** Problems of the held CIDRs. `claims` must be sorted, so that a prefix comes after every prefix that contains it. */
 function claimProblems(config: PodCidrConfig, claims: readonly Claim[]): PodCidrProblem[] {
   const problems: PodCidrProblem[] = []
   let widest: Claim | undefined
@@ -140,20 +140,20 @@ function missingFamilies(families: readonly Family[], nodes: readonly HolderNode
   )
 }
 
-/** One cluster CIDR cut into slots. Slots beyond 2^40 are never reached and not counted, so numbers stay exact. */
+/** Slots of one cluster CIDR are counted only up to 2^40, so that slot numbers stay exact; later slots are never reached. */
 const maxSlotBits = 40
 
-/** First to last slot, both inclusive. */
+/** A range of slots; `first` and `last` both belong to it. */
 type Interval = { readonly first: number; readonly last: number }
 
 class Pool {
   readonly cidr: Prefix
   readonly #mask: number
   readonly #slots: number
-  /** Blocked at the start of this plan: sorted, disjoint. */
+  /** The intervals of slots that were blocked at the start of this plan: sorted, disjoint. */
   readonly #blocked: readonly Interval[]
   #free: number
-  /** The next slot to look at, and the first blocked interval that does not lie before it. */
+  /** The next slot to look at; beside it, the index of the first blocked interval that does not end before that slot. */
   #cursor: number
   #nextBlocked = 0
 
@@ -184,8 +184,8 @@ class Pool {
   }
 
   /**
-   * The next free slot after the last one taken, going round once. Every slot it passes is blocked or was taken by this
-   * plan, so it comes back to where it began only when nothing is free. All takes together pass each interval twice.
+   * Takes the next free slot after the last one taken, going round once. Every slot that the cursor passes is blocked or was taken by
+   * this plan, so the cursor returns to its start only when no slot is free. All calls together pass each interval at most twice.
    */
   take(): Prefix {
     for (;;) {
@@ -212,7 +212,7 @@ class Pool {
     return new Prefix(new Addr(this.family, this.cidr.addr.value + (BigInt(slot) << shift)), this.#mask)
   }
 
-  /** The slots a prefix touches, none or one interval. */
+  /** The slots that a prefix touches, as one interval; empty when the prefix touches none. */
   #intervalOf(prefix: Prefix): Interval[] {
     if (prefix.contains(this.cidr)) return [{ first: 0, last: this.#slots - 1 }]
     if (!this.cidr.contains(prefix)) return []
@@ -223,7 +223,7 @@ class Pool {
   }
 }
 
-/** `intervals` come in order of `first`, as claims come sorted by address. */
+/** Joins overlapping intervals. `intervals` must be sorted by `first`, as they are when made from sorted claims. */
 function merged(intervals: readonly Interval[]): Interval[] {
   const result: Interval[] = []
   for (const interval of intervals) {

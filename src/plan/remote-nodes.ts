@@ -1,5 +1,5 @@
-// The plan of all other nodes and of BGP's routes, kept up to date change by change. Pure: how a state came about makes no
-// difference to it, which its test compares with tables made from scratch.
+// The plan of all other nodes and of BGP's routes, updated change by change. Pure: the result depends only on the final state, not on
+// the order of changes, which the test proves by comparing it with a plan made from scratch.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
@@ -21,7 +21,7 @@ import { RemoteTally, type WayCounts } from './remote-tally.ts'
 import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
 import { RouteChanges } from './route-changes.ts'
 
-/** `isWholesale`: something that belongs to no single node depends on it too, and the whole network must be planned anew. */
+/** `isWholesale`: the change also affects objects that belong to no single node, so the whole network must be planned again. */
 export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
 
 export type NodeChange = readonly [name: string, node: NodeState | undefined]
@@ -30,26 +30,26 @@ export class RemoteNodes {
   readonly #claims = new ClaimIndex()
   readonly #plans = new Map<string, RemotePlan>()
   readonly #problems = new Map<string, readonly Problem[]>()
-  /** Verdicts by the text of the pod CIDR. */
+  /** The verdicts, keyed by the pod CIDR as text. */
   readonly #verdicts = new Map<string, Verdict>()
-  /** The node that owns each pod CIDR, by pod CIDR. */
+  /** The name of the node that owns each pod CIDR, keyed by the CIDR as text. */
   readonly #owners = new Map<string, string>()
   readonly #learned = new Map<string, LearnedRoute>()
-  /** BGP's routes to what is no node's pod CIDR, as far as they are admitted. */
+  /** The admitted BGP routes whose prefix is no node's pod CIDR, keyed by prefix. */
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new RemoteTally()
   #context: RemoteContext
   #lowering: Lowering
 
-  /** `context.self` counts as a node, whether it is among the changes or not. */
+  /** `context.self` counts as a node, whether or not it is among the changes. */
   constructor(context: RemoteContext) {
     this.#context = context
     this.#lowering = loweringFor(context)
     this.#claims.update(context.self.name, context.self)
   }
 
-  /** This node, without what another node has the better claim to. */
+  /** This node, without the pod CIDRs and addresses to which another node has the better claim. */
   get self(): NodeState {
     return this.#claims.settled(this.#context.self.name)!.node
   }
@@ -62,18 +62,18 @@ export class RemoteNodes {
     return this.#plans
   }
 
-  /** Problems in the order of the nodes' names, including those about this node. */
+  /** The problems, sorted by node name, including those about this node. */
   get problems(): Problem[] {
     const names = [...this.#problems.keys()].sort()
     return names.flatMap((name) => this.#problems.get(name)!)
   }
 
-  /** BGP's routes to what is no node's pod CIDR, sorted. */
+  /** The admitted BGP routes whose prefix is no node's pod CIDR, sorted. */
   get otherRoutes(): NativeRoute[] {
     return [...this.#others.values()].toSorted((a, b) => a.dst.compare(b.dst))
   }
 
-  /** By prefix, why a route of BGP is not in the kernel: continues "received, not installed, because". */
+  /** By prefix, the reason why a BGP route is not in the kernel; it completes "received, not installed, because". */
   get notInstalled(): ReadonlyMap<string, string> {
     return this.#notInstalled
   }
@@ -83,18 +83,18 @@ export class RemoteNodes {
     return this.#tally.outsideCIDRs
   }
 
-  /** Whether there is to be a route to that prefix, by its text. */
+  /** Whether the plan has a route to a prefix, given as text. */
   wantsRoute(prefix: string): boolean {
     const verdict = this.#verdicts.get(prefix)
     return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
   }
 
-  /** Which way packets go to each pod CIDR of another node, and why; in no order. */
+  /** The verdict of each pod CIDR of another node: the way that packets take and the reason; unsorted. */
   get verdicts(): Iterable<Verdict> {
     return this.#verdicts.values()
   }
 
-  /** What all other nodes ask of this node's kernel, in the order of their names; `update` tells the differences of the same. */
+  /** The kernel objects that this node needs for all other nodes, sorted by node name; `update` returns changes to the same objects. */
   objects(hasOverlay: boolean): RemoteObjects {
     const sorted = [...this.#plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
     const all = sorted.map(([, plan]) => objectsOf(plan, this.#lowering, hasOverlay))
@@ -105,37 +105,37 @@ export class RemoteNodes {
     }
   }
 
-  /** Another node that has pods in that CIDR, if there is one. */
+  /** The name of another node with a pod CIDR that overlaps `cidr`; undefined when there is none. */
   ownerOf(cidr: Prefix): string | undefined {
     return this.#claims.overlapping(cidr).find((name) => name !== this.#context.self.name)
   }
 
-  /** The smallest tunnel MTU by family of pods, as far as there are nodes with pods of it. */
+  /** The smallest tunnel MTU by pod family; a family is absent when no other node has pods of it. */
   get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
     return this.#tally.overlayMtuBytes
   }
 
-  /** Whether any node, this one included, may send VXLAN to or take it from this one. */
+  /** Whether any node, this one included, may send VXLAN to this node or accept it from this node. */
   get needsOverlay(): boolean {
     return this.#context.routing !== 'native' || this.#tally.wayCounts.vxlan > 0 || this.#tally.mayUseOverlay
   }
 
-  /** Whether another node tells that it sends native packets. */
+  /** Whether another node announces that it sends native packets. */
   get hasNativeSenders(): boolean {
     return this.#tally.hasNativeSenders
   }
 
-  /** Whether a native route leads over the device. */
+  /** Whether a native route has a next hop on the device. */
   leadsOver(device: string): boolean {
     return this.#tally.leadsOver(device)
   }
 
-  /** How many remote pod CIDRs are reached which way. */
+  /** How many remote pod CIDRs are reached through the tunnel, and how many natively. */
   get wayCounts(): WayCounts {
     return this.#tally.wayCounts
   }
 
-  /** Takes over changes of other nodes. `hasOverlay`: whether there is a tunnel, of whose objects the difference is told too. */
+  /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
     const affected = new Set<string>()
     for (const [name, node] of changes) {
@@ -145,7 +145,7 @@ export class RemoteNodes {
     return this.#replan(affected, [], hasOverlay)
   }
 
-  /** Takes over changes of BGP's routes. */
+  /** Applies changes of BGP's routes. */
   updateLearned(changes: Iterable<LearnedRouteChange>, hasOverlay = true): RemoteDelta {
     const names = new Set<string>()
     const prefixes: string[] = []
@@ -160,7 +160,7 @@ export class RemoteNodes {
     return this.#replan(names, prefixes, hasOverlay)
   }
 
-  /** Another context: all is planned anew, a portion at each step, because there may be thousands. */
+  /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
     this.#claims.update(name, undefined)
@@ -176,7 +176,7 @@ export class RemoteNodes {
       yield void this.#replan([], prefixes.slice(start, start + portion), true)
   }
 
-  /** `prefixes` are those of BGP's routes that nodes may have nothing to do with. */
+  /** Plans the named nodes again, and BGP's routes to `prefixes` as far as no node owns those. */
   #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
     const routes = new RouteChanges()
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
@@ -206,7 +206,7 @@ export class RemoteNodes {
       for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
       after.push({ name, node, plan, formerEnds: gone.tunnelEnds })
     }
-    // what one node lost another may have won, so what is wanted comes after all that is not
+    // one node may win a claim that another loses, so all additions come after all removals
     for (const { name, node, plan, formerEnds } of after) {
       this.#keep(name, plan, others)
       if (node) this.#tally.add(node, plan, this.#context.settings)
@@ -214,7 +214,7 @@ export class RemoteNodes {
       for (const route of wanted.routes) routes.add(route)
       for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
       for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
-      // nearly always a node's ends are what they were
+      // a node's tunnel ends nearly always stay the same, and then are no change
       if (isSameList(formerEnds, wanted.tunnelEnds))
         for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
     }
@@ -225,7 +225,7 @@ export class RemoteNodes {
     return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
   }
 
-  /** While a context changes, a portion may forget what an earlier one gave to another node. */
+  /** Removes a node's former plan, but leaves what an earlier portion of `changeContext` already gave to another node. */
   #forget(name: string, plan: RemotePlan, others: Set<string>): void {
     for (const verdict of plan.verdicts) {
       if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
@@ -251,7 +251,7 @@ export class RemoteNodes {
     }
   }
 
-  /** Plans BGP's route to a prefix that is no node's pod CIDR; one that a node owns is planned with that node. */
+  /** Plans BGP's route to a prefix that is no node's pod CIDR. A route to a node's pod CIDR is planned with that node. */
   #planOther(key: string, routes: RouteChanges): void {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)

@@ -1,5 +1,5 @@
-// From verdicts to kernel objects: the only place where a route to another node's pod CIDR is made up, for a whole pass and for the
-// difference that one changed node makes. Pure.
+// Turns verdicts into kernel objects. Only this module makes routes to other nodes' pod CIDRs, both for a plan of all nodes and for the
+// change of one node. Pure.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { nativeMetric, overlayMetric, vxlanName } from '#/model/names.ts'
 import { type DesiredNeighbour, type NativeRoute, type OverlayRoute } from '#/model/network.ts'
@@ -8,11 +8,11 @@ import { type RemotePlan } from './remote-plan.ts'
 
 export type Lowering = {
   readonly vni: number
-  /** This node's gateway by family: what the node itself sends to pods has it as its source, by whichever way. */
+  /** This node's gateways by family: the source address of the node's own packets to remote pods, natively or through the tunnel. */
   readonly sources: { readonly [F in Family]?: Addr }
 }
 
-/** Undefined where there is no way. */
+/** The route for a verdict; undefined when the verdict has no way. */
 export function routeOf(verdict: Verdict, { vni, sources }: Lowering): OverlayRoute | NativeRoute | undefined {
   if (verdict.way === 'none') return undefined
   const { dst, node } = verdict
@@ -34,7 +34,7 @@ export function routeOf(verdict: Verdict, { vni, sources }: Lowering): OverlayRo
   }
 }
 
-/** Objects that only a flannel node needs: its VTEP has an address and a MAC of its own. */
+/** The neighbour entry that only a flannel node needs, because its VTEP has an address and a MAC of its own. */
 function neighbourOf(verdict: Verdict): DesiredNeighbour | undefined {
   const mac = verdict.way === 'vxlan' ? verdict.tunnel.vtepMac : undefined
   return verdict.way === 'vxlan' && mac !== undefined
@@ -45,11 +45,11 @@ function neighbourOf(verdict: Verdict): DesiredNeighbour | undefined {
 export type RemoteObjects = {
   readonly routes: readonly (OverlayRoute | NativeRoute)[]
   readonly neighbours: readonly DesiredNeighbour[]
-  /** The addresses that the node's tunnel packets come from and go to. */
+  /** The addresses that other nodes' tunnel packets come from and go to. */
   readonly tunnelEnds: readonly Addr[]
 }
 
-/** What one other node asks of this node's kernel. Where there is no tunnel nothing is to be made for it. */
+/** The kernel objects that this node needs for one other node. Without a tunnel, `neighbours` and `tunnelEnds` are empty. */
 export function objectsOf(plan: RemotePlan, lowering: Lowering, hasOverlay: boolean): RemoteObjects {
   const { verdicts, tunnelEnds } = plan
   const routes = verdicts.flatMap((verdict) => routeOf(verdict, lowering) ?? [])

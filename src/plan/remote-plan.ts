@@ -1,4 +1,4 @@
-// What is planned about one other node: the verdict of each of its pod CIDRs, and what follows for the node as a whole. Pure.
+// Plans one other node: the verdict of each of its pod CIDRs, and the facts about the node that follow from them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute } from '#/model/bgp.ts'
 import { type ConnectedSubnet, type NetworkSettings, type NodeState, type UnderlayMtu } from '#/model/network.ts'
@@ -11,29 +11,29 @@ import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 const minimumMtuV6Bytes = 1280
 
-/** From where the plan of a remote node is drawn: this node and what it stands on. */
+/** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {
   readonly self: NodeState
   readonly underlay: UnderlayMtu
   readonly connected: readonly ConnectedSubnet[]
   readonly routing: Routing
   readonly settings: NetworkSettings
-  /** Former pod CIDRs of this node that its pods still have addresses of. */
+  /** Former pod CIDRs of this node whose addresses its pods still have. */
   readonly formerCIDRs?: readonly Prefix[]
 }
 
 export type TunnelMtu = { readonly family: Family; readonly mtuBytes: number }
 
 export type RemotePlan = {
-  /** The pod CIDRs that are its alone. */
+  /** The other node's pod CIDRs, without those to which another node has the better claim. */
   readonly podCIDRs: readonly Prefix[]
-  /** One of each of them. */
+  /** One verdict for each of `podCIDRs`. */
   readonly verdicts: readonly Verdict[]
-  /** The addresses that its tunnel packets come from and go to. */
+  /** The addresses that the other node's tunnel packets come from and go to. */
   readonly tunnelEnds: readonly Addr[]
-  /** What fits through the tunnel by family of pods, whether packets take it now or not. */
+  /** The tunnel's MTU for each pod CIDR's family, whether or not packets use the tunnel now. */
   readonly tunnels: readonly TunnelMtu[]
-  /** BGP's routes that are not used, by prefix, and why. */
+  /** By prefix, the reasons why BGP's routes to `podCIDRs` are not used. */
   readonly unused: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
 }
@@ -49,14 +49,14 @@ export const noRemotePlan: RemotePlan = {
   problems: [],
 }
 
-/** This node's gateways: the first address of its first pod CIDR of each family. */
+/** A node's gateways: for each family, the first address (after the network address) of the node's first pod CIDR. */
 export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
   const gateways: { [F in Family]?: Addr } = {}
   for (const cidr of node.podCIDRs) gateways[cidr.family] ??= cidr.at(1)
   return gateways
 }
 
-/** `learned` has BGP's routes by prefix. In the plan's `problems` is why packets cannot cross. */
+/** Plans one other node. `learned` has BGP's routes by prefix. The plan's `problems` tell why packets cannot cross. */
 export function planRemote(
   node: NodeState,
   context: RemoteContext,
@@ -114,7 +114,7 @@ export function planRemote(
   return { podCIDRs: node.podCIDRs, verdicts, tunnelEnds: node.addrs, tunnels, unused, problems }
 }
 
-/** Why there is no way to the node, and what to do where that is not the usual. */
+/** The reason why there is no way to the node, and a remedy where the usual one does not fit. */
 function noWay(
   node: NodeState,
   { self, routing }: RemoteContext,

@@ -1,4 +1,4 @@
-// What many nodes have a part in: counted in and out with each of them. Pure.
+// Facts to which many nodes contribute, such as the smallest tunnel MTU: each node's share is added and removed with the node. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type DesiredHop, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { plainVxlan } from '#/model/routing.ts'
@@ -6,7 +6,7 @@ import { type RemotePlan } from './remote-plan.ts'
 
 export type WayCounts = { readonly vxlan: number; readonly native: number }
 
-/** Things that are there as long as at least one node has them, and which of them came or went since `begin`. */
+/** Values that exist as long as at least one node contributes them. `isChanged`: whether any appeared or vanished since `begin`. */
 class Shared<T> {
   readonly #counts = new Map<string, { readonly value: T; count: number }>()
   readonly #before = new Map<string, boolean>()
@@ -47,13 +47,13 @@ class Shared<T> {
 }
 
 export class RemoteTally {
-  /** Pod CIDRs outside of the cluster's: masquerade must know each. */
+  /** Pod CIDRs outside of the cluster CIDRs. The masquerade rules must know each. */
   readonly #outside = new Shared<Prefix>()
-  /** Addresses of nodes inside of the cluster CIDRs, where BGP's routes may be: hardly ever one. */
+  /** Addresses of nodes within the cluster CIDRs, which BGP's routes might cover. Hardly any cluster has one. */
   readonly #inside = new Shared<Addr>()
-  /** Which tunnel MTUs there are for which family of pods: the smallest is every pod's. */
+  /** The tunnel MTUs in use by pod family. All pods of a family get the smallest. */
   readonly #mtus = new Shared<{ readonly family: Family; readonly mtuBytes: number }>()
-  /** Devices of native routes' next hops. */
+  /** The devices of native routes' next hops. */
   readonly #devices = new Shared<string>()
   readonly #overlayUsers = new Set<string>()
   readonly #nativeSenders = new Set<string>()
@@ -79,7 +79,7 @@ export class RemoteTally {
     return this.#ways
   }
 
-  /** Whether a node may send VXLAN, or be given another routing and send it then. */
+  /** Whether another node may send VXLAN now, or may start to when its routing is changed. */
   get mayUseOverlay(): boolean {
     return this.#overlayUsers.size > 0
   }
@@ -88,17 +88,17 @@ export class RemoteTally {
     return this.#nativeSenders.size > 0
   }
 
-  /** Whether a native route leads over the device. */
+  /** Whether a native route has a next hop on the device. */
   leadsOver(device: string): boolean {
     return this.#devices.has(device)
   }
 
-  /** Begins to watch for changes. */
+  /** Starts to watch for changes. */
   begin(): void {
     for (const shared of [this.#outside, this.#inside, this.#mtus, this.#devices]) shared.begin()
   }
 
-  /** What is different since. */
+  /** Tells which facts have changed since `begin`. */
   end(): { readonly isOutsideChanged: boolean; readonly isInsideChanged: boolean; readonly isMtuChanged: boolean } {
     return {
       isOutsideChanged: this.#outside.isChanged,
@@ -119,14 +119,14 @@ export class RemoteTally {
     for (const addr of plan.tunnelEnds)
       if (clusterCIDRs.some((cidr) => cidr.contains(addr))) this.#inside.add(String(addr), addr)
     const { mode, sends } = node.routingState ?? plainVxlan
-    // from where no pods are, or no network yet, no packets come. A node that joins would else bring back, on all others, the tunnel
-    // that all have done without, until it has told its state
+    // a node without pod CIDRs, or still starting, sends no pods' packets. If it counted, a node that joins a cluster without a tunnel
+    // would bring the tunnel back on all other nodes until it announces its state
     if (node.podCIDRs.length === 0 || node.isStarting) return
     if (mode !== 'native' || sends.includes('vxlan')) this.#overlayUsers.add(node.name)
     if (sends.includes('native')) this.#nativeSenders.add(node.name)
   }
 
-  /** The same plan that was added. */
+  /** `plan` must be the plan that was added for the node. */
   remove(name: string, plan: RemotePlan): void {
     for (const verdict of plan.verdicts) {
       if (verdict.way === 'none') continue
@@ -140,7 +140,7 @@ export class RemoteTally {
     this.#nativeSenders.delete(name)
   }
 
-  /** Next hops of a native route, also of one that belongs to no node. */
+  /** Counts the next hops of a native route, including a route that belongs to no node. */
   addHops(nextHops: readonly DesiredHop[]): void {
     for (const { device } of nextHops) this.#devices.add(device, device)
   }

@@ -1,4 +1,4 @@
-// Routes that came and went, less those that are what they were. Pure.
+// Collects removed and added routes, and leaves out those that were removed and added again unchanged. Pure.
 import { type Addr } from '#/lib/addr.ts'
 import { type DesiredHop, type DesiredRoute, routeKey } from '#/model/network.ts'
 
@@ -35,7 +35,7 @@ function sameHops(a: readonly DesiredHop[], b: readonly DesiredHop[]): boolean {
   )
 }
 
-/** Whether two routes to one prefix are the same in all that is known of them. */
+/** Whether two routes to one prefix are equal in every property. */
 export function sameDesired(a: DesiredRoute, b: DesiredRoute): boolean {
   if (a === b) return true
   if (a.metric !== b.metric) return false

@@ -1,13 +1,13 @@
-// What of a node's routing its operator should know: that it is not what was asked for, or that packets may be lost by it. Pure.
+// Problems of a node's routing that its operator should know: it is not as configured, or packets may be lost because of it. Pure.
 import { type Problem, problem } from '#/model/problems.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 
 const toldCIDRs = 3
 
 export type RoutingCircumstances = {
-  /** Devices of the underlay with a strict rp_filter. */
+  /** The underlay's devices whose rp_filter is strict. */
   readonly strictDevices: readonly string[]
-  /** Whether all nodes are known, and all that BGP has to tell. */
+  /** Whether all nodes are known and all of BGP's routes have arrived. */
   readonly isSettled: boolean
 }
 
@@ -15,7 +15,7 @@ export function routingProblems(peers: RemoteNodes, { strictDevices, isSettled }
   const problems: Problem[] = []
   if (peers.routing !== 'vxlan' || peers.hasNativeSenders) {
     for (const device of strictDevices) {
-      // a device name may hold dots, which sysctl(8) writes as slashes then
+      // a device name may contain dots, and sysctl(8) takes those literally only when the separators are slashes
       const key = `net/ipv4/conf/${device}/rp_filter`
       problems.push(
         problem(
@@ -32,7 +32,7 @@ export function routingProblems(peers: RemoteNodes, { strictDevices, isSettled }
   return problems
 }
 
-/** The tunnel in place of a native way is one problem, however many nodes it is about. */
+/** The text of the one problem that covers all nodes reached through the tunnel for lack of a native way. */
 function fallbackText({ plans, wayCounts }: RemoteNodes): string {
   const some: string[] = []
   for (const { verdicts } of plans.values()) {

@@ -5,17 +5,17 @@ import { type WayCounts } from './remote-tally.ts'
 
 export type RoutingFacts = {
   readonly mode: Routing
-  /** How many pod CIDRs are reached which way. */
+  /** How many pod CIDRs are reached through the tunnel, and how many natively. */
   readonly counts: WayCounts
   /** Whether any node may send VXLAN to this one. */
   readonly needsOverlay: boolean
   readonly hasOverlay: boolean
-  /** Kinds of kernel objects that are not all as they should be. */
+  /** The kinds of kernel objects of which at least one could not be brought to its planned state. */
   readonly failedKinds: ReadonlySet<ObjectKind>
   readonly before: RoutingState | undefined
 }
 
-/** True of the kernel: what failed to be changed is as it was before. */
+/** The state describes the kernel, not the plan: where a change failed, the former state still holds. */
 export function routingStateFor(facts: RoutingFacts): RoutingState {
   const { mode, counts, needsOverlay, hasOverlay, failedKinds, before } = facts
   const mayStillSend = someMean(failedKinds, ({ keepsFormerWay }) => keepsFormerWay)
@@ -24,7 +24,7 @@ export function routingStateFor(facts: RoutingFacts): RoutingState {
     vxlan: counts.vxlan > 0 || mode === 'vxlan',
     native: counts.native > 0 || mode === 'native',
   }
-  // a node with plain VXLAN and no underlay tells nothing of it: it can take nothing in any case
+  // a node with routing vxlan announces VXLAN even without an underlay: then no packet can reach it in any case
   const canTake = hasOverlay || mode === 'vxlan'
   const isInDoubt = someMean(failedKinds, ({ isTunnelInDoubt }) => isTunnelInDoubt)
   const isTaken = needsOverlay && canTake && (!isInDoubt || before === undefined || before.accepts.includes('vxlan'))

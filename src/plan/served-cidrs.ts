@@ -1,5 +1,5 @@
-// The pod CIDRs this node serves: those it has, as far as they can be used, and those it had when its pods were made.
-// A Node object can get other CIDRs while its pods live on; they keep their addresses, gateway and masquerade.
+// The pod CIDRs that this node serves: its present ones, as far as they are usable, and former ones that its pods still use. A Node
+// object can get other CIDRs while pods run; those pods keep their addresses, gateway and masquerade.
 import { type Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { problemCatalogue } from '#/model/problem-catalogue.ts'
@@ -7,14 +7,14 @@ import { type Problem, problem } from '#/model/problems.ts'
 import { tooSmall } from './allocate.ts'
 
 export type ServedCIDRs = {
-  /** Those of its CIDRs that new pods get addresses from. */
+  /** The node's pod CIDRs from which new pods get addresses. */
   readonly podCIDRs: readonly Prefix[]
-  /** Former ones that pods still have addresses of, sorted. */
+  /** Former pod CIDRs of the node whose addresses pods still have, sorted. */
   readonly former: readonly Prefix[]
   readonly problems: readonly Problem[]
 }
 
-/** `held` are the CIDRs of addresses that pods of this node have; `ownerOf` names another node whose pod CIDR overlaps one. */
+/** `held`: the pod CIDRs that this node's pods have addresses of. `ownerOf` names another node whose pod CIDR overlaps a CIDR. */
 export function serveCIDRs(
   node: NodeState,
   held: readonly Prefix[],
@@ -34,7 +34,7 @@ export function serveCIDRs(
   const former = [...others.values()].filter((cidr) => {
     const owner = ownerOf(cidr)
     const sibling = podCIDRs.find((each) => each.overlaps(cidr))
-    // the same gateway serves the pods of both
+    // a former CIDR with the same gateway as a present one needs no serving of its own
     if (!owner && sibling?.at(1).equals(cidr.at(1))) return false
     const why = owner ? `belongs to node ${owner} now` : sibling && `overlaps its pod CIDR ${sibling}`
     if (why === undefined) return true

@@ -1,4 +1,4 @@
-// Clusters as BGP's plan sees them, for tests.
+// Clusters for tests of BGP's plan.
 import assert from 'node:assert/strict'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
@@ -6,7 +6,7 @@ import { bgpConfigurationFrom, type BgpConfiguration, bgpPeerOf, type BgpPeer } 
 import { type BgpMember } from '../bgp-member.ts'
 import { planSpeaker, type SpeakerInput, type SpeakerPlan } from '../bgp.ts'
 
-/** Node number n, dual-stack. */
+/** The dual-stack node with number n. */
 export function member(n: number, labels: Record<string, string> = {}): BgpMember {
   return {
     name: `node-${n}`,
@@ -31,7 +31,7 @@ export function peer(name: string, spec: object): BgpPeer {
   return bgpPeerOf(object, 'causeway-system').peer!
 }
 
-/** The plan of one node of a cluster in which nothing else is said. */
+/** The plan of one node of a cluster whose configuration is all defaults except for `given`. */
 export function planFor(self: BgpMember, nodes: readonly BgpMember[], given: Partial<SpeakerInput> = {}): SpeakerPlan {
   return planSpeaker({
     self,
@@ -62,7 +62,7 @@ export function peerIn(plan: SpeakerPlan, name: string): PeerConfig {
   return found
 }
 
-/** As JSON has it: addresses and prefixes as texts. */
+/** A value as JSON has it: addresses and prefixes become text. */
 export const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 /** The default import policy of these clusters, as JSON has it. */
 export const clusterOnly = {
