@@ -9,7 +9,7 @@ import { type Urgency } from './reconcile-loop.ts'
 type Knowledge = {
   /** Whether this node wants a route to that prefix, given as text. */
   readonly wantsRoute: (prefix: string) => boolean
-  /** Whether our routes lead over that device; routes through the tunnel do not count. */
+  /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
 }
 
