@@ -53,7 +53,7 @@ export type HostSide = {
   /** Why no pod's device can be attached now; undefined when devices can be. */
   readonly obstacle: string | undefined
   isAttached(device: Link): boolean
-  /** The change that attaches the device, with the device as its key; its work may be a call. `pod` is "namespace/name". */
+  /** The change that attaches the device, which is its key; its work may be a call, e.g. to load a program. `pod` is "namespace/name". */
   attach(device: { readonly name: string; readonly pod: string }): Change
 }
 

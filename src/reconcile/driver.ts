@@ -63,7 +63,7 @@ export function meansGone(error: KernelError): boolean {
   return goneCodes.includes(error.code)
 }
 
-/** How a usual driver compares: its objects have keys, and a desired and an actual object are equal or not. */
+/** What most drivers give to have their objects compared: objects by key, whether two are equal, and how to change them. */
 export type Shape<D, A> = {
   readonly desired: ReadonlyMap<string, D>
   /** The kernel's objects by key, only our own. */

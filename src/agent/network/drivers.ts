@@ -20,7 +20,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new PortDriver(netlink, pods),
     new AddressDriver(netlink),
     new NeighbourDriver(netlink),
-    // before the routes: the tables let in the overlay's packets, which routes lead others to send, and masquerade what pods send
+    // tables must open the overlay before routes lead other nodes to use it, and masquerade before pods can send
     new TableDriver(nftables),
     new ForwardDriver(nftables, podDevices),
     new RouteDriver(netlink),

@@ -26,7 +26,7 @@ export class KernelWatch implements Disposable {
     return this.#lost
   }
 
-  /** Throws what `open` throws: an agent that cannot watch its kernel does not begin. */
+  /** Throws what `open` throws: an agent that cannot watch its kernel does not start. */
   start(): void {
     this.#watch = this.#deps.open((error) => this.#lose(error))
   }
