@@ -1,5 +1,5 @@
-// CNI CHECK: whether a pod's network is as the ADD and the plugins after it told, and as this node needs it.
-// What later plugins added is none of our business; what they changed (tuning: MAC and MTU) they told in prevResult.
+// CNI CHECK: whether a pod's network is as the ADD and the plugins after it reported, and as this node needs it.
+// What later plugins added is not checked; what they changed (tuning: MAC and MTU) they reported in prevResult.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
 import { findLink, type Link } from '#/kernel/links.ts'
@@ -15,7 +15,7 @@ import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type PodInterface, type PodNetwork } from './datapath.ts'
 import { podRoutes } from './pod-side.ts'
 
-/** The kernel keeps a burst in ticks, which rounds it. */
+/** The relative error allowed for a burst: the kernel keeps bursts in ticks, which rounds them. */
 const burstTolerance = 0.01
 
 function limitFaults(netlink: Netlink, device: Link, wanted: Tbf | undefined): string[] {
@@ -32,19 +32,19 @@ function addrText({ addr, prefixLength }: Pick<DeviceAddress, 'addr' | 'prefixLe
   return `${addr}/${prefixLength}`
 }
 
-/** An MTU that prevResult does not tell (none does before 1.1.0) may be a later plugin's. */
+/** An MTU that prevResult does not contain (it has none before 1.1.0) is not checked: a later plugin may have set it. */
 function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNetwork): string[] {
   const faults: string[] = []
   const wantedMac = told.mac?.toLowerCase() ?? link.mac
   if (link.mac !== wantedMac) faults.push(`${link.name} has MAC ${link.mac} instead of ${wantedMac}`)
-  // the agent brings living pods to a changed MTU, which prevResult cannot know of
+  // the agent may have changed the MTU of a running pod since, which prevResult cannot contain
   if (told.mtu !== undefined && link.mtuBytes !== told.mtu && link.mtuBytes !== deviceMtuBytes)
     faults.push(`${link.name} has MTU ${link.mtuBytes} instead of ${told.mtu}`)
   if (!link.isUp) faults.push(`${link.name} is down`)
   return faults
 }
 
-/** What is wrong with a pod's veth on the host beyond what is checked of every one: the datapath's own part. */
+/** Finds faults of a pod's veth on the host that only the datapath can check, beyond the checks for every veth. */
 type HostFaults = (netlink: Netlink, host: Link, pod: PodInterface) => string[]
 
 /** A wanted route; when `gateway` or `mtuBytes` is absent, any value will do. */
@@ -94,12 +94,12 @@ function podFaults(inside: Netlink, pod: PodInterface, told: ToldOfPod, network:
 export type CheckInput = {
   readonly pod: PodInterface
   readonly network: PodNetwork
-  /** prevResult. */
+  /** The prevResult that the runtime passed. */
   readonly told: CniResult
   readonly ofHost: HostFaults
 }
 
-/** What is wrong, each fault one phrase; none when all is well. Throws when the namespace cannot be entered. */
+/** Returns the faults, each as one phrase; none when all is well. Throws when the namespace cannot be entered. */
 export function faultsOf(netlink: Netlink, { pod, network, told, ofHost }: CheckInput): string[] {
   const { interfaces, ips, routes } = told
   const faults: string[] = []
@@ -124,7 +124,7 @@ export function faultsOf(netlink: Netlink, { pod, network, told, ofHost }: Check
   const ofPod: ToldOfPod = {
     device: { name: pod.ifName, mac: pod.mac, ...interfaces[podIndex] },
     addrs: toldAddrs,
-    // the MTUs told then may be others now, and routes of other tables belong to the plugin that made them
+    // MTUs are left out, since they may have changed since the ADD; routes of other tables belong to the plugin that made them
     routes: routes.flatMap(({ dst, gw, table = RT_TABLE_MAIN }) =>
       table === RT_TABLE_MAIN ? [{ dst, ...(gw && { gateway: gw }) }] : [],
     ),

@@ -1,4 +1,4 @@
-// What a datapath of pods does: the one seam between "a pod has these addresses" and the devices that carry its packets.
+// What a datapath of pods does: the only interface between "a pod has these addresses" and the devices that carry its packets.
 // docs/datapath.md tells how a datapath is added, and how one is changed under pods that run.
 import { type Link } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -10,7 +10,7 @@ import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
-/** What is the same for all pods of the node at one time. */
+/** The part of the network that is the same for all pods of the node at one time. */
 export type PodNetwork = {
   readonly podCIDRs: readonly Prefix[]
   /** Routes besides the default one, which lower the MTU for what may go through the tunnel. */
@@ -18,12 +18,12 @@ export type PodNetwork = {
   readonly deviceMtuBytes: number
 }
 
-/** What pods get now, or why they get nothing. */
+/** The network that pods get now, or why they get none. */
 export type PodNetworkState =
   | { readonly kind: 'there'; readonly network: PodNetwork }
   | { readonly kind: 'absent'; readonly why: string }
 
-/** Whether packets that fitted before may not any more. */
+/** Whether an MTU is lower than before, so that packets that fitted before may not fit any more. */
 export function isLower(network: PodNetwork, before: PodNetwork): boolean {
   const isNarrower = ({ dst, mtuBytes }: PodNetwork['overlay'][number]): boolean =>
     before.overlay.some((other) => other.dst.equals(dst) && mtuBytes < other.mtuBytes)
@@ -33,7 +33,7 @@ export function isLower(network: PodNetwork, before: PodNetwork): boolean {
 /** What a datapath needs to know of one pod's interface; an endpoint of the agent's store has all of it. */
 export type PodInterface = Attachment & {
   readonly netns: string
-  /** "namespace/name", or the container's id where the runtime told no pod. */
+  /** "namespace/name", or the container's id when the runtime named no pod. */
   readonly pod: string
   /** Name of the veth's end on the host. */
   readonly hostDevice: string
@@ -48,12 +48,12 @@ export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
 }
 
-/** How the host ends of pods' veths hang on the node now, and how one is brought to hang as it should. */
+/** How the host ends of pod veths are attached on the node now, and how to attach one as it should be. */
 export type HostSide = {
-  /** Why no pod's device can be brought into order now; undefined when it can. */
+  /** Why no pod's device can be attached now; undefined when devices can be. */
   readonly obstacle: string | undefined
   isAttached(device: Link): boolean
-  /** The change whose key is the device; its work may be a call, such as to load a program. `pod` is "namespace/name". */
+  /** The change that attaches the device, which is its key; its work may be a call, e.g. to load a program. `pod` is "namespace/name". */
   attach(device: { readonly name: string; readonly pod: string }): Change
 }
 
@@ -61,15 +61,15 @@ export type HostSide = {
 export interface Datapath {
   readonly name: DatapathName
   /**
-   * Makes the pod's network; whatever an earlier attempt left is replaced. Throws PodNetworkError when the namespace is gone or the
-   * interface exists already, KernelError when the kernel refuses; then nothing of it stays.
+   * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone or the
+   * interface exists already, and KernelError when the kernel refuses; nothing stays behind then.
    */
   wire(pod: PodInterface, network: PodNetwork): void
-  /** What is not as `wire` made it and as `told` says, each fault one phrase. Throws when the namespace cannot be entered. */
+  /** Returns what differs from what `wire` made and `told` says, each fault as one phrase. Throws when it cannot enter the namespace. */
   check(pod: PodInterface, network: PodNetwork, told: CniResult): string[]
-  /** Brings a pod that runs to the MTUs of `network`; true when any was another. Throws KernelError, and errno when the namespace is gone. */
+  /** Sets the MTUs of `network` in a running pod; true when any changed. Throws KernelError, and an errno when the namespace is gone. */
   refresh(pod: PodInterface, network: PodNetwork): boolean
-  /** Cuts the pod off within the call; its devices go soon after. No error when there are none. Throws KernelError. */
+  /** Cuts the pod off within the call; its devices are removed soon after. No error when there are none. Throws KernelError. */
   unplug(pod: Pick<PodInterface, 'hostDevice' | 'ifName'> & { readonly netns: string | undefined }): void
   /** Removes the pod's devices within the call. No error when there are none. Throws KernelError. */
   unwire(pod: Pick<PodInterface, 'hostDevice'>): void
@@ -86,9 +86,9 @@ export type DatapathKind = PlannedDatapath & {
   readonly name: DatapathName
   /** Reads from the kernel, once for all pods, what the host side of its pods depends on. `links` are all devices by name. */
   readonly hostSide: (netlink: Netlink, links: ReadonlyMap<string, Link>) => HostSide | Promise<HostSide>
-  /** Makes the devices that it needs, to find out whether this kernel can; throws KernelError. For a namespace that is thrown away. */
+  /** Makes the datapath's devices, in a namespace to be thrown away, to find out whether this kernel can. Throws KernelError. */
   readonly tryOut: (netlink: Netlink) => void
-  /** The kernel options that are missing when `tryOut` fails, by their configuration names. */
+  /** The configuration names of the kernel options that are missing when `tryOut` fails. */
   readonly kernelConfig: string
   readonly open: (deps: DatapathDeps) => Datapath
 }

@@ -1,4 +1,4 @@
-// What a pod's own namespace looks like, the same in every datapath: addresses, routes, sysctls, the limit of what it sends.
+// Sets up a pod's own namespace, the same in every datapath: addresses, routes, sysctls, and the limit of what the pod sends.
 import { findLink, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
@@ -15,7 +15,7 @@ import { type PodInterface, type PodNetwork, PodNetworkError } from './datapath.
 
 export type PodRoute = { readonly dst: Prefix; readonly gateway: Addr; readonly mtuBytes?: number }
 
-/** What a pod needs to reach everything by way of the gateway, per family of its addresses. */
+/** The routes by which a pod reaches everything through its gateway, for each family of its addresses. */
 export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork): PodRoute[] {
   return addrs.flatMap(({ addr, cidr }) => {
     const gateway = cidr.at(1)
@@ -31,12 +31,12 @@ export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork)
 
 const RTPROT_BOOT = 3
 
-/** Behind all that lead there already: those of the sandbox's first network stay in use when it is given a second one. */
+/** The metric that comes after all routes to the same prefix: when a pod gets a second network, routes of the first stay in use. */
 function metricAfter(routes: readonly Route[], { dst }: PodRoute): number {
   return Math.max(-1, ...routes.filter((route) => route.dst.equals(dst)).map(({ metric }) => metric)) + 1
 }
 
-/** The route in the pod's namespace, where its interface has this index. */
+/** The route as the kernel has it in the pod's namespace; `index` is the pod's interface there. */
 function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric: number): Route {
   return {
     dst,
@@ -50,13 +50,13 @@ function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric
   }
 }
 
-/** Brings the pod's end of a veth, which is in the namespace already, to life. Throws PodNetworkError and KernelError. */
+/** Configures the pod's end of a veth, which is already in the namespace. Throws PodNetworkError and KernelError. */
 export function configurePod(netns: Netns, podInterface: PodInterface, network: PodNetwork): void {
   const { ifName } = podInterface
   const hasV6 = podInterface.addrs.some(({ addr }) => addr.family === 6)
   if (hasV6) {
     netns.run(() => {
-      // runtimes switch IPv6 off in new namespaces; router advertisements of a neighbour pod must not count (CVE-2020-10749)
+      // runtimes switch IPv6 off in new namespaces; a pod must not accept router advertisements of another pod (CVE-2020-10749)
       writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
       writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
       writeSysctl(`net/ipv6/conf/${ifName}/accept_ra`, '0')
@@ -74,7 +74,7 @@ export function configurePod(netns: Netns, podInterface: PodInterface, network: 
     ...podRoutes(podInterface.addrs, network).map((route) =>
       routeReplace(kernelRoute(pod.index, route, metricAfter(before, route)), () => ifName),
     ),
-    // in the pod, where a full queue makes its sockets wait; at the host's end packets could only be dropped
+    // the limit is set in the pod, where a full queue makes sockets wait; at the host's end packets could only be dropped
     ...(egress ? [tbfReplace(pod, egress)] : []),
   )
 }

@@ -1,5 +1,5 @@
-// Pod veths on the host, whichever datapath they hang on. CNI ADD makes them; here they are kept attached, made anew when somebody
-// deleted them, and those of no pod are removed. Ownership: their names (model/names.ts).
+// Pod veths on the host, for every datapath. CNI ADD makes them; this driver keeps them attached, makes them anew when somebody
+// deleted them, and removes those that belong to no pod. Ownership: their names (model/names.ts).
 import { linkDelete, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { isPodDevice } from '#/model/names.ts'
@@ -10,10 +10,10 @@ import { type DatapathName } from '#/model/datapath.ts'
 import { type HostSide } from './datapath.ts'
 import { datapathKinds } from './registry.ts'
 
-/** What the driver asks about pods, at the very moment: an ADD or DEL may have come since the plan was drawn. */
+/** What the driver asks the agent about pods at the moment of a change, since an ADD or DEL may have come after the plan was made. */
 export type PodPorts = {
   readonly isInUse: (port: string) => boolean
-  /** Makes the veth of a pod anew that somebody deleted; throws what keeps it from that. */
+  /** Makes a pod's veth anew after somebody deleted it; throws when it cannot. */
   readonly rewire: (port: string) => void | Promise<void>
 }
 
@@ -28,7 +28,7 @@ export class PortDriver implements Driver {
   }
 
   async compare({ ports }: DesiredNetwork): Promise<Comparison> {
-    // pods and devices of one moment: an ADD that comes later is not judged by devices of before
+    // pods and devices are read at the same moment, so that a pod of a later ADD is not compared with older devices
     const desired = ports.filter(({ name }) => this.#pods.isInUse(name))
     const all = listLinks(this.#netlink)
     const links = new Map(all.map((link) => [link.name, link]))
@@ -57,7 +57,7 @@ export class PortDriver implements Driver {
   }
 
   #removal(name: string): Change {
-    // an ADD may have made it a pod's between now and then
+    // asks again when the change is carried out: an ADD may have given the veth to a pod meanwhile
     return { ...changeOf('delete', name, [linkDelete(name)]), work: { call: () => this.#removeUnused(name) } }
   }
 

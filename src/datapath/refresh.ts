@@ -1,4 +1,4 @@
-// Brings a pod that runs to another MTU, the same in every datapath that gives pods a veth.
+// Changes the MTU of a running pod, in the same way for every datapath that gives pods a veth.
 import { findLink, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { listRoutes, routeReplace } from '#/kernel/routes.ts'
@@ -8,10 +8,10 @@ import { type PodInterface, type PodNetwork } from './datapath.ts'
 import { podRoutes } from './pod-side.ts'
 
 /**
- * Sets the MTU of a pod's device and of the routes that lead through the tunnel, where they differ; returns whether anything
- * did. The veth's host end has the MTU that was given last: a pod whose own end differs from it was changed by a later
- * plugin, and its device stays so; a route that is not there any more stays away. Throws KernelError, and the errno of
- * open(2) when the namespace is gone.
+ * Sets the MTU of a pod's device and of its routes that lead through the tunnel, where they differ; returns whether any did.
+ * The veth's host end has the MTU that was set last: when the pod's end differs from it, a later plugin changed the pod's end,
+ * which then keeps its MTU. A missing route is not made again. Throws KernelError, and the errno of open(2) when the namespace
+ * is gone.
  */
 export function refreshPod(netlink: Netlink, podInterface: PodInterface, network: PodNetwork): boolean {
   const { ifName, hostDevice } = podInterface
@@ -20,7 +20,7 @@ export function refreshPod(netlink: Netlink, podInterface: PodInterface, network
   using inside = new Netlink(NETLINK_ROUTE, netns)
   const host = findLink(netlink, hostDevice)
   const pod = findLink(inside, ifName)
-  // what is not the other end of ours is another pod's, where the path was used again
+  // a device that is not the other end of our veth is another pod's: the namespace's path was used again
   if (host === undefined || pod?.peerIndex !== host.index) return false
   const isOurs = pod.mtuBytes === host.mtuBytes
   const podChanges = isOurs && pod.mtuBytes !== wanted.mtuBytes ? [linkSet(ifName, wanted)] : []
@@ -33,7 +33,7 @@ export function refreshPod(netlink: Netlink, podInterface: PodInterface, network
     )
     if (found && found.mtuBytes !== mtuBytes) podChanges.push(routeReplace({ ...found, mtuBytes }, () => ifName))
   }
-  // the host's end last: until it has the new MTU, another attempt knows that this one was cut off
+  // the host's end comes last: while it has the old MTU, a retry knows that this attempt was interrupted
   inside.execute(...podChanges)
   if (host.mtuBytes !== wanted.mtuBytes) netlink.execute(linkSet(hostDevice, wanted))
   return podChanges.length > 0 || host.mtuBytes !== wanted.mtuBytes

@@ -1,7 +1,7 @@
-// How the veths of deleted pods go. To delete a device takes the kernel some 20 ms, in which it waits for every processor to let go
-// of it, but many at once take no longer than one. So DEL only unplugs: the device is down and out of the bridge when it is
-// answered, and a second later all that are unplugged are deleted together, aside of the event loop. What a kill leaves behind
-// is a veth that no pod has, which the next pass sweeps.
+// Removes the veths of deleted pods. The kernel takes some 20 ms to delete a device, as it waits for every processor to let go of it,
+// but many devices at once take no longer than one. So DEL only unplugs the veth: it is down and out of the bridge when DEL is
+// answered, and a second later all unplugged veths are deleted together, off the event loop. When the agent is killed in between,
+// the next pass sweeps the veths that belong to no pod.
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AsyncNetlink } from '#/kernel/async-netlink.ts'
@@ -14,8 +14,8 @@ import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { namespaceAt } from '#/sys/namespaces.ts'
 
 /**
- * DELs that come within this time share one deletion. While that waits nobody can change devices, so it is to be rare; and mostly
- * there is nothing left to delete, because the runtime has removed the pod's namespace meanwhile, and the kernel the veth with it.
+ * DELs that come within this time share one deletion. Deletions should be rare, since nobody can change devices while one runs. Mostly
+ * none is needed: the runtime has removed the pod's namespace meanwhile, and the kernel has removed the veth with it.
  */
 const gatherMs = 1000
 
@@ -36,7 +36,7 @@ export class VethRemoval implements AsyncDisposable {
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
 
-  /** `aside` is closed along with this. */
+  /** Takes over `aside`, and closes it when disposed. */
   constructor(deps: { netlink: Netlink; aside: AsyncNetlink; log: Logger }) {
     this.#netlink = deps.netlink
     this.#aside = deps.aside
@@ -48,8 +48,8 @@ export class VethRemoval implements AsyncDisposable {
   }
 
   /**
-   * The pod is cut off when this returns, and the names of both ends are free; the device goes soon after. No error when there is
-   * none. Throws KernelError.
+   * Cuts the pod off and frees the names of both ends within the call; the device is deleted soon after. No error when there is no
+   * device. Throws KernelError.
    */
   unplug({ hostDevice, netns, ifName }: Unplugged): void {
     const host = findLink(this.#netlink, hostDevice)
@@ -63,28 +63,28 @@ export class VethRemoval implements AsyncDisposable {
     if (netns !== undefined) this.#freeName(netns, ifName, host, name)
   }
 
-  /** Another plugin may want the name of the pod's interface at once. */
+  /** Renames the pod's end, since another plugin may want the name of the pod's interface at once. */
   #freeName(path: string, ifName: string, host: Link, name: string): void {
     if (namespaceAt(path).kind !== 'there') return
     try {
       using netns = new Netns(path)
       using inside = new Netlink(NETLINK_ROUTE, netns)
       const link = findLink(inside, ifName)
-      // it is our own only if it is the other end of ours
+      // the interface is ours only if it is the other end of our veth
       if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
       inside.execute(linkSet(ifName, { isUp: false }), linkRename(link, name))
     } catch (error) {
-      // the pod is cut off, and the device goes; the namespace may have ended in between
+      // harmless: the pod is cut off and the device will be deleted; the namespace may have ended in between
       this.#log.warn('the interface of a deleted pod keeps its name for now', { error: messageOf(error) })
     }
   }
 
-  /** Whether a device is on its way out, and nobody else need care. */
+  /** Whether a device is unplugged and about to be deleted here, so that no other code needs to remove it. */
   has(hostDevice: string): boolean {
     return this.#waiting.has(hostDevice) || this.#deleting.has(hostDevice)
   }
 
-  /** Deletes now what is unplugged: somebody needs the name inside of a namespace. Throws KernelError. */
+  /** Deletes all unplugged devices now, for a caller that needs their name in a namespace. Throws KernelError. */
   flush(): void {
     try {
       this.#netlink.execute(groupDelete(unpluggedGroup))
@@ -93,7 +93,7 @@ export class VethRemoval implements AsyncDisposable {
     }
   }
 
-  /** Never rejects. */
+  /** Deletes waiting devices in rounds until none waits. Never rejects. */
   async #deleteSoon(): Promise<void> {
     while (this.#waiting.size > 0) {
       await sleep(gatherMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
@@ -103,7 +103,7 @@ export class VethRemoval implements AsyncDisposable {
       try {
         await this.#aside.execute(groupDelete(unpluggedGroup))
       } catch (error) {
-        // the next pass of the reconciler finds them, as veths that no pod has
+        // the next pass of the reconciler sweeps these devices, as veths that belong to no pod
         if (!isNoDevice(error)) this.#log.error('unplugged veths stay for now', { error: messageOf(error) })
       } finally {
         this.#deleting = new Set()
@@ -112,7 +112,7 @@ export class VethRemoval implements AsyncDisposable {
     this.#running = undefined
   }
 
-  /** Deletes what waits, and resolves when it is gone. */
+  /** Deletes all waiting devices, and resolves when they are gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await this.#running

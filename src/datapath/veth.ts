@@ -1,4 +1,4 @@
-// The veth of a pod, whichever datapath its host end hangs on: how it is named, and how it goes.
+// A pod's veth, the same for every datapath that its host end is attached to: how it is named, and how it is removed.
 import { createHash } from 'node:crypto'
 import { findLink, linkDelete } from '#/kernel/links.ts'
 import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
@@ -7,17 +7,17 @@ import { Netns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { type Attachment } from '#/wire/cni/index.ts'
 
-/** The host's end of an attachment's veth: the same on every attempt, so that a half-done one is found again. */
+/** The name of the host's end of an attachment's veth: the same on every attempt, so that a retry finds a half-made veth. */
 export function hostDeviceOf({ containerId, ifName }: Attachment): string {
   return portPrefix + createHash('sha1').update(`${containerId} ${ifName}`).digest('hex').slice(0, 11)
 }
 
-/** Derived, so that a veth made anew has the MAC that the ADD told. */
+/** The MAC of the host's end, derived from the container, so that a veth made anew has the MAC that the ADD reported. */
 export function hostMacOf({ hostDevice, containerId }: { hostDevice: string; containerId: string }): string {
   return deviceMac(hostDevice, containerId)
 }
 
-/** Removes the veth, and with it the pod's end, wherever that is. No error when it is gone already. Throws KernelError. */
+/** Removes the veth, and with it the pod's end in any namespace. No error when the veth is already gone. Throws KernelError. */
 export function unwirePod(netlink: Netlink, { hostDevice }: { hostDevice: string }): void {
   try {
     netlink.execute(linkDelete(hostDevice))

@@ -16,10 +16,10 @@ import { type Change, changeOf, compareByKey, type Comparison, type Driver, noth
 import { missingDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
-/** Index 0 is "not there (yet)". */
+/** A device and its index; index 0 means that the device does not exist (yet). */
 type Place = { readonly index: number; readonly name: string }
 
-/** One of our devices. Another kind of device by that name is somebody else's, and so is what is on it. */
+/** Finds one of our devices. A device of that name but another kind is somebody else's, and so are its addresses. */
 function deviceOf(netlink: Netlink, name: string): Place {
   const ours = listLinks(netlink).find((link) => link.name === name && link.kind === ourDevices[name])
   return { index: ours?.index ?? 0, name }
@@ -42,7 +42,7 @@ export class AddressDriver implements Driver {
     const placeOf = ({ device }: DesiredAddress): Place => devices.find(({ name }) => name === device)!
     const actual = listAddresses(this.#netlink).flatMap(({ index, addr, prefixLength }): DesiredAddress[] => {
       const device = devices.find((each) => each.index === index)
-      // the kernel gives link-local ones itself (RFC 4862 section 5.3)
+      // the kernel itself adds link-local addresses (RFC 4862 section 5.3)
       const isAutomatic = addr.family === 6 && addr.isLinkLocal
       return device === undefined || isAutomatic ? [] : [{ device: device.name, addr, prefixLength }]
     })
@@ -60,7 +60,7 @@ export class AddressDriver implements Driver {
 export class NeighbourDriver implements Driver {
   readonly kind = 'neighbour'
   readonly #netlink: Netlink
-  /** As of the last comparison; a device that is made anew causes another one. */
+  /** The VXLAN device as of the last comparison; a device that is made anew causes another comparison. */
   #vxlan: Place | undefined
 
   constructor(netlink: Netlink) {

@@ -1,39 +1,39 @@
-// What a driver does: compare one class of kernel objects with what is desired, and say how to get from one to the other.
+// What a driver does: it compares one kind of kernel objects with what is desired, and lists the changes that lead there.
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Failure } from './status.ts'
 
 /**
- * How a change is carried out: netlink operations, which go in batches, or a call of its own, which may take its time (to verify a
- * program takes the kernel milliseconds) as long as it leaves the event loop alone meanwhile.
+ * How a change is carried out: by netlink operations, which go in batches, or by a call. A call may take long (the kernel needs
+ * milliseconds to verify a program) as long as it does not block the event loop.
  */
 export type Work = { readonly operations: readonly Operation[] } | { readonly call: () => void | Promise<void> }
 
-/** The errno's name and the words of the kernel. */
+/** The errno's name and the kernel's message. */
 export type KernelRefusal = { readonly code: string | undefined; readonly message: string }
 
 export type Change = {
   readonly verb: 'add' | 'change' | 'delete'
   /** The object, unique within the driver's kind: "10.244.2.0/24", "cw-br0". */
   readonly key: string
-  /** The same as commands of ip, bridge and nft. */
+  /** The change as commands of ip, bridge and nft. */
   readonly commands: readonly string[]
   readonly work: Work
-  /** The key of the object that takes the place of this one, which therefore stays when that one could not be made. */
+  /** The key of the object that replaces this one; when the replacement could not be made, this one stays. */
   readonly successor?: string
   /** Called when the change has been carried out. */
   readonly done?: () => void
-  /** What a refusal means and what to do; without it, or when it has nothing to say, the kernel's words are told. */
+  /** Explains a refusal and what to do; when absent, or when it returns undefined, the kernel's message is reported. */
   readonly explain?: (error: KernelRefusal) => Failure | undefined
 }
 
 export type Comparison = {
-  /** Every desired object that was looked at, whether it is there as desired or not. */
+  /** Every desired object that was compared, whether or not the kernel has it as desired. */
   readonly keys: readonly string[]
   /** Additions and changes, in the order in which they are carried out, netlink operations and calls alike. */
   readonly changes: readonly Change[]
-  /** Ours and not desired, in the order in which to delete. */
+  /** Deletions of our objects that are not desired, in the order in which to delete. */
   readonly leftovers: readonly Change[]
   /** Desired objects that cannot be made, and why. */
   readonly failures: ReadonlyMap<string, Failure>
@@ -42,9 +42,9 @@ export type Comparison = {
 export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
 
 export type CompareOptions = {
-  /** Whether the cluster's whole state is known. Until then what is there may be right though it is not desired. */
+  /** Whether the cluster's whole state is known. Until then objects in the kernel may be right though they are not desired. */
   readonly isComplete: boolean
-  /** Whether BGP may not have told everything yet: routes that it may have made before stay, though they are not desired. */
+  /** Whether BGP may have more routes to announce: existing routes that may stem from BGP stay, though they are not desired. */
   readonly keepsLearned?: boolean
 }
 
@@ -52,21 +52,21 @@ export interface Driver {
   readonly kind: ObjectKind
   /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
   compare(desired: DesiredNetwork, options: CompareOptions): Comparison | Promise<Comparison>
-  /** What a difference means for the kernel, without reading it. Undefined: not known before the next comparison. */
+  /** The changes for a difference, made without reading the kernel. Returns undefined when a comparison is needed first. */
   fromDelta?(delta: NetworkDelta, options: CompareOptions): Comparison | undefined
 }
 
-/** Errors that mean that what was to go is gone. */
+/** Errors of a deletion that mean that the object is already gone. */
 const goneCodes = ['ENOENT', 'ESRCH', 'ENODEV', 'EADDRNOTAVAIL']
 
 export function meansGone(error: KernelError): boolean {
   return goneCodes.includes(error.code)
 }
 
-/** What the pieces of a comparison are made of, for the usual driver: things with a key, equal or not. */
+/** What most drivers give to have their objects compared: objects by key, whether two are equal, and how to change them. */
 export type Shape<D, A> = {
   readonly desired: ReadonlyMap<string, D>
-  /** Only what is ours. */
+  /** The kernel's objects by key, only our own. */
   readonly actual: ReadonlyMap<string, A>
   readonly same: (desired: D, actual: A) => boolean
   readonly add: (desired: D) => readonly Operation[]
@@ -87,7 +87,7 @@ export function changeOf(
   return {
     verb,
     key,
-    // hardly ever asked for when there are many
+    // rendered only on demand: large numbers of changes are logged without their commands
     get commands() {
       return operations.map(({ what }) => what)
     },

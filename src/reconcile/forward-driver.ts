@@ -1,6 +1,6 @@
-// Others' chains on the forward hook that drop what no rule accepts (Docker's, ufw's, an administrator's firewall). An accept in our
-// own table cannot overrule them, so two rules at the head of each let packets from and to pods pass. Ownership: the comment, or
-// that a rule does nothing but accept what comes from or goes to a device of ours.
+// Our rules in others' chains on the forward hook that drop what no rule accepts (Docker, ufw, an administrator's firewall). An accept
+// in our own table cannot overrule such chains, so two rules at the head of each accept packets from and to pods. Ownership: the
+// rule's comment, or that the rule only accepts what comes from or goes to a device of ours.
 import { type NftClient } from '#/kernel/nftables.ts'
 import { tableName } from '#/model/names.ts'
 import { type DesiredNetwork } from '#/model/network.ts'
@@ -25,8 +25,8 @@ function rulesFor(devices: readonly string[]): NftRule[] {
 }
 
 /**
- * iptables-restore gives back what iptables-save wrote: our rules with a counter, the comment as a match (xt_comment), and the
- * device's name with less padding. They do the same.
+ * What iptables-save and iptables-restore change in our rules: they add a counter, turn the comment into a match (xt_comment) and
+ * shorten the padding of the device's name. The rules still do the same.
  */
 const asXtables = new RegExp(`match [0-9a-f]*${Buffer.from(commentPrefix).toString('hex')}[0-9a-f]*; |counter; `, 'g')
 const essence = (does: string): string => does.replaceAll(asXtables, '').replaceAll(/(00)+\)/g, ')')
@@ -36,10 +36,10 @@ const essenceOf = (rule: NftRule): string => essence(fingerprint(compileRule(rul
 export class ForwardDriver implements Driver {
   readonly kind = 'forward'
   readonly #client: NftClient
-  /** What rules of ours do, of whatever datapath. */
+  /** What each rule does that Causeway makes for any datapath. */
   readonly #everMade: ReadonlySet<string>
 
-  /** `podDevices` are those of all datapaths: rules for them are taken back also when another one is in use. */
+  /** `podDevices` are the devices of all datapaths: rules for a datapath that is no longer in use are removed too. */
   constructor(client: NftClient, podDevices: readonly string[]) {
     this.#client = client
     this.#everMade = new Set(rulesFor(podDevices).map(essenceOf))

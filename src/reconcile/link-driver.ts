@@ -1,4 +1,4 @@
-// The node's own devices: the tunnel's, and what the datapath of pods wants. Ownership: their names (model/names.ts).
+// Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: their names (model/names.ts).
 import { bridgeAdd, type Link, linkDelete, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { isOurDevice } from '#/model/names.ts'
@@ -21,7 +21,7 @@ function add(desired: DesiredLink): Operation {
 }
 
 function change(desired: DesiredLink, actual: Link): Operation[] {
-  // what cannot be changed in a living device costs it its life; routes and neighbours follow in the same pass
+  // some properties cannot change in an existing device: it is made anew, and its routes and neighbours follow in the same pass
   if (!isSameDevice(desired, actual)) return [linkDelete(desired.name), add(desired)]
   const mtu = desired.kind === 'vxlan' ? { mtuBytes: desired.mtuBytes } : {}
   return [linkSet(desired.name, { mac: desired.mac, ...mtu, isUp: true })]

@@ -2,7 +2,7 @@
 import { isOurDevice } from '#/model/names.ts'
 import { type Failure } from './status.ts'
 
-/** A device of ours has a problem of its own then, which says what to do; this object follows by itself. */
+/** Gives no remedy for a device of ours: the device's own problem says what to do, and this object is made once the device exists. */
 export function missingDevice(name: string): Failure {
   return {
     message: `device ${name} is missing`,

@@ -3,7 +3,7 @@ import { objectKinds } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type ObjectStatus } from './status.ts'
 
-/** The problem that an object is; undefined unless it is in error. */
+/** The problem to report for an object; undefined unless the object is in error. */
 export function problemOfObject({ kind, key, state, message = '', remedy }: ObjectStatus): Problem | undefined {
   if (state !== 'error') return undefined
   return problem(objectKinds[kind].code, `${kind}/${key}`, message, remedy === undefined ? {} : { remedy })

@@ -1,6 +1,6 @@
-// Brings the kernel to the desired state: read, compare, apply, in one order for all kinds of objects.
-// What others refer to comes first when adding and last when deleting; a failed object holds up no other; everything is
-// added before anything is deleted, so that no packet falls between.
+// Brings the kernel to the desired state: reads, compares and applies, in one order for all kinds of objects.
+// Objects that others refer to are added first and deleted last. A failed object holds up no other. Everything is
+// added before anything is deleted, so that packets always have a way.
 import { setImmediate } from 'node:timers/promises'
 import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { WireError } from '#/lib/bytes.ts'
@@ -12,7 +12,7 @@ import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
 import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
-/** Which kinds to look at; all when absent. */
+/** `kinds` limits the kinds to look at; when absent, all are. */
 export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
 
 export type PlannedChange = Change & { readonly kind: ObjectKind }
@@ -20,7 +20,7 @@ export type PlannedChange = Change & { readonly kind: ObjectKind }
 export type Report = {
   readonly changed: number
   readonly failed: number
-  /** The kinds of which something failed: they are to be read and compared again. */
+  /** The kinds with a failure: the next pass must read and compare them again. */
   readonly failedKinds: ReadonlySet<ObjectKind>
 }
 
@@ -36,9 +36,9 @@ export type ReconcilerDeps = {
   readonly onChanges?: OnChanges
 }
 
-/** The object of a kind of which the kernel's state cannot be read: a comparison that succeeds forgets it. */
+/** The key of an object that stands for a kind that cannot be read from the kernel; a comparison that succeeds forgets it. */
 export const unreadKey = '(all)'
-/** Up to this many changes of one kind are logged one by one, more of them in one line. */
+/** Up to this many changes of one kind are logged one by one; more share one line. */
 const toldOneByOne = 16
 
 class Totals implements Report {
@@ -60,7 +60,7 @@ export class Reconciler {
   readonly #nowMs: () => number
   readonly #onChanges: OnChanges
   readonly #status = new StatusTable()
-  /** Who reads or writes now; the next one waits, since drivers and their netlink client serve one at a time. */
+  /** Lets one caller at a time read or write, since drivers and their netlink client cannot serve two at once. */
   readonly #order = new InOrder()
 
   constructor({ netlink, drivers, log, nowMs, onChanges }: ReconcilerDeps) {
@@ -75,12 +75,12 @@ export class Reconciler {
     return this.#status.list()
   }
 
-  /** Objects in error, of all kinds. */
+  /** The objects in error, of all kinds. */
   get failures(): ObjectStatus[] {
     return this.#status.failures()
   }
 
-  /** What `apply` would do now; changes nothing. */
+  /** Returns what `apply` would do now; changes nothing. */
   async preview(desired: DesiredNetwork, options: Options): Promise<PlannedChange[]> {
     return this.#order.run(async () => {
       const comparisons: (Comparison & { kind: ObjectKind })[] = []
@@ -102,7 +102,7 @@ export class Reconciler {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
       for (const driver of this.#selected(options)) {
-        // each kind is read only now: what was made before it (a new device) decides what is missing
+        // each kind is read only after earlier kinds were applied: a device made before may be what its objects lacked
         const comparison = await this.#compare(driver, desired, options)
         if (comparison === undefined) {
           totals.add(driver.kind, 0, 1)
@@ -119,7 +119,7 @@ export class Reconciler {
   }
 
   /**
-   * Applies a difference to what was desired before, without reading the kernel. A kind that does not know enough for that yet
+   * Applies a difference from what was desired before, without reading the kernel. A kind whose driver needs a comparison first
    * counts as failed.
    */
   async applyDelta(delta: NetworkDelta, options: CompareOptions): Promise<Report> {
@@ -150,7 +150,7 @@ export class Reconciler {
       return await driver.compare(desired, options)
     } catch (error) {
       this.#log.error('cannot read kernel state', { kind: driver.kind, error: messageOf(error) })
-      // also when nothing of the kind is known yet: what could not be read is not as it should be
+      // the error is reported under a key of its own too, since no object of the kind may be known yet
       const known = this.status.flatMap(({ kind, key }) => (kind === driver.kind ? [key] : []))
       for (const key of new Set([...known, unreadKey]))
         this.#status.set(driver.kind, key, 'error', this.#nowMs(), { message: messageOf(error) })
@@ -158,7 +158,7 @@ export class Reconciler {
     }
   }
 
-  /** Returns what may be deleted afterwards. */
+  /** Carries out additions and changes; returns the leftovers that may be deleted afterwards. */
   async #applyAdditions(kind: ObjectKind, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
     const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
     totals.add(kind, comparison.changes.length, failures.size)
@@ -166,7 +166,7 @@ export class Reconciler {
       const failure = failures.get(key)
       this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)
     }
-    // failures of objects that the driver no longer lists (it re-made them under another key) are told all the same
+    // logs failures of all objects, also of those that the driver no longer lists because it made them anew under another key
     for (const [key, { message, remedy }] of failures)
       this.#log.error('object failed', { kind, key, error: message, ...(remedy !== undefined && { remedy }) })
     const { leftovers } = comparison
@@ -185,7 +185,7 @@ export class Reconciler {
     }
   }
 
-  /** Carries out all changes in their order; returns why each failed that did. */
+  /** Carries out all changes in their order; returns the failures by key. */
   async #carryOut(kind: ObjectKind, changes: readonly Change[]): Promise<Map<string, Failure>> {
     const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
@@ -205,7 +205,7 @@ export class Reconciler {
     return failures
   }
 
-  /** An answer that nobody can read leaves open what became of all of them: each is looked at again. */
+  /** When the kernel's answer cannot be decoded, every operation counts as failed, so that each object is compared again. */
   async #outcomesOf(operations: readonly Operation[]): Promise<(Error | undefined)[]> {
     try {
       return await this.#netlink.executeMany(operations)
@@ -231,7 +231,7 @@ type Run =
   | { readonly kind: 'call'; readonly change: Change; readonly call: () => Promise<void> }
   | { readonly kind: 'batch'; readonly batch: { readonly change: Change; readonly operation: Operation }[] }
 
-/** The changes in their order, with netlink operations that follow each other as one batch. */
+/** Groups the changes, in their order, so that consecutive netlink operations form one batch. */
 function runsOf(changes: readonly Change[]): Run[] {
   const runs: Run[] = []
   for (const change of changes) {

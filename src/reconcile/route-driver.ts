@@ -1,5 +1,5 @@
-// Routes to remote pod CIDRs and whatever else BGP tells. Ownership: rtm_protocol (model/names.ts), in the main table. At one prefix
-// there may be several of ours for a moment, told apart by their metrics: another way is made before the former one goes.
+// Routes to remote pod CIDRs and to whatever else BGP announces. Ownership: rtm_protocol (model/names.ts), in the main table. A prefix
+// may have several of our routes for a moment, told apart by their metrics: a new way is made before the former one is deleted.
 import { setImmediate } from 'node:timers/promises'
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
@@ -29,7 +29,7 @@ function devicesOf(desired: DesiredRoute): readonly string[] {
   }
 }
 
-/** Of a route that BGP may have told; all else has another metric there. */
+/** Whether a route of ours with this metric may come from BGP; all other routes have another metric at the prefix. */
 function isNativeMetric(prefix: string, metric: number): boolean {
   return metric === nativeMetric(Prefix.parse(prefix))
 }
@@ -56,18 +56,18 @@ function toRoute(desired: DesiredRoute, { indexOf }: Names): Route {
   return { ...base, nextHops: [{ oif: indexOf.get(device) ?? 0, gateway, onlink: true }], mtuBytes, encap, ...more }
 }
 
-/** Whether we know a route of ours because it was there, or because we made it. */
+/** How this agent knows a route of ours: found in the kernel, or made by this agent. */
 type Origin = 'found' | 'made'
 
 export class RouteDriver implements Driver {
   readonly kind = 'route'
   readonly #netlink: Netlink
   /**
-   * By prefix, our own routes there by metric, as of the last comparison and of what was done since. Another's route there now took
-   * the place of ours, and that is undone.
+   * Our own routes by prefix and metric, as of the last comparison and the changes since. When the kernel now has somebody else's
+   * route at such a prefix and metric, it replaced ours, and the driver replaces it in turn.
    */
   readonly #held = new Map<string, Map<number, Origin>>()
-  /** As of the last comparison; a device that is made anew causes another one. */
+  /** Device names and indexes as of the last comparison; a device that is made anew causes another comparison. */
   #names: Names | undefined
 
   constructor(netlink: Netlink) {
@@ -82,15 +82,15 @@ export class RouteDriver implements Driver {
     const failures = new Map([...inTheWay].map(([key, { failure }]) => [key, failure]))
     let seen = 0
     for (const [key, each] of desired) {
-      // thousands that are as they should be are passed over in portions; what is left is nearly always little
+      // compares in portions, as there may be thousands of routes; few of them need a change
       if (++seen % comparedPerTurn === 0) await setImmediate()
       const found = actual.get(key)
       if (found && sameRoute(toRoute(each, names), found)) {
-        // from now on it is there because it is wanted, and goes when it is not any more
+        // from now on the route counts as made by this agent, and is deleted once it is no longer wanted
         this.#hold(key, each.metric, 'made')
         continue
       }
-      // BGP's is better, and will be told again
+      // keeps a route from BGP, which is better than the direct one and will be announced again
       const isDirect = each.kind === 'native' && each.origin === 'direct'
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
       const missing = devicesOf(each).find((device) => !names.indexOf.has(device))
@@ -135,7 +135,7 @@ export class RouteDriver implements Driver {
     return this.#names
   }
 
-  /** Ours by key, and what of others keeps a desired route from its work, or from being made at all. */
+  /** Reads our routes by key, and the routes by others that keep a desired route from its work or from being made at all. */
   async #read(desired: ReadonlyMap<string, DesiredRoute>, { nameOf }: Names) {
     let lifelines: { readonly nodes: readonly Addr[]; readonly own: readonly Addr[] } | undefined
     const actual = new Map<string, Route>()
@@ -147,7 +147,7 @@ export class RouteDriver implements Driver {
       const prefix = String(found.dst)
       const wanted = desired.get(prefix)
       if (found.protocol === routeProtocol) {
-        // of several at one prefix the others are leftovers, which have keys of their own
+        // one of several routes at a prefix has the prefix as its key; the others are leftovers, with their metric in the key
         const isIt = wanted ? wanted.metric === found.metric : !actual.has(prefix)
         actual.set(isIt ? prefix : `${prefix} metric ${found.metric}`, found)
         this.#hold(prefix, found.metric, before.get(prefix)?.get(found.metric) ?? 'found')
@@ -160,7 +160,7 @@ export class RouteDriver implements Driver {
         inTheWay.set(prefix, { failure, isSameMetric: isSameMetric || inTheWay.get(prefix)?.isSameMetric === true })
       }
     }
-    // where another's took the place of ours, it is ours to take
+    // a route by somebody else that replaced ours may be replaced by ours again
     for (const [prefix, held] of before) {
       const metric = desired.get(prefix)?.metric
       const origin = metric === undefined ? undefined : held.get(metric)
@@ -169,7 +169,7 @@ export class RouteDriver implements Driver {
     return { actual, inTheWay }
   }
 
-  /** Addresses of this node's devices, without those that Causeway gave. */
+  /** Addresses of this node's devices, without Causeway's own devices. */
   #ownAddrs(nameOf: Names['nameOf']): Addr[] {
     return listAddresses(this.#netlink)
       .filter(({ index }) => !isOurDevice(nameOf(index)))
@@ -186,7 +186,7 @@ export class RouteDriver implements Driver {
     return (isOurs ? routeReplace : routeAdd)(toRoute(desired, names), names.nameOf)
   }
 
-  /** What is ours at a prefix and metric, gone. No more of it is needed to delete it, and another's route to the prefix stays. */
+  /** Deletes our route at a prefix and metric. The kernel needs no more to find it, and routes by others to the prefix stay. */
   #removal(prefix: string, metric: number, isLast: boolean): Change {
     const route: Route = {
       dst: Prefix.parse(prefix),
@@ -210,7 +210,7 @@ export class RouteDriver implements Driver {
     else this.#held.set(prefix, new Map([[metric, origin]]))
   }
 
-  /** Whether it may be one that BGP told an earlier agent. */
+  /** Whether an earlier agent may have learned the route by BGP. */
   #mayBeLearned({ dst, metric, type, encap }: Route): boolean {
     return type === 'unicast' && encap === undefined && this.#held.get(String(dst))?.get(metric) === 'found'
   }

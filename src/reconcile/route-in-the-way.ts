@@ -1,5 +1,5 @@
-// What to tell of a route of somebody else's that keeps one of ours from being made or from its work. Its remedy must not cut the
-// node off: a route that the kernel made goes only with its address, and one that the node lives on stays. Pure.
+// The failure reported when somebody else's route keeps one of ours from being made or from its work. The remedy must not cut the node
+// off: a route that the kernel made goes only with its address, and a route by which the node is reached must stay. Pure.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type DesiredRoute } from '#/model/network.ts'
 import { type Route } from '#/wire/netlink/route.ts'
@@ -8,7 +8,7 @@ import { type Failure } from './status.ts'
 /** RTPROT_KERNEL of linux/rtnetlink.h: the kernel made the route itself, for an address of a device. */
 const kernelProtocol = 2
 
-/** Who makes routes again that somebody deleted, by rtm_protocol (linux/rtnetlink.h). */
+/** Programs that make their routes again when somebody deletes them, by rtm_protocol (linux/rtnetlink.h). */
 const keepers: Readonly<Record<number, string>> = {
   9: 'a router, by its advertisements',
   11: 'zebra of FRR',
@@ -22,7 +22,7 @@ const keepers: Readonly<Record<number, string>> = {
 }
 
 export type RouteSurroundings = {
-  /** The route in the words of ip-route(8). */
+  /** The found route as ip-route(8) prints it. */
   readonly text: string
   /** Addresses by which nodes reach each other (nodeAddrsIn). */
   readonly nodes: readonly Addr[]
@@ -30,7 +30,7 @@ export type RouteSurroundings = {
   readonly own: readonly Addr[]
 }
 
-/** Addresses of nodes and routers that desired routes lead to, as far as they tell. */
+/** Addresses of the nodes and routers that desired routes lead to, where a route contains one. */
 export function nodeAddrsIn(routes: Iterable<DesiredRoute>): Addr[] {
   return [...routes].flatMap((route) => {
     switch (route.kind) {
@@ -53,7 +53,7 @@ function otherPrefix(wanted: DesiredRoute): string {
     : `give node ${wanted.node} another pod CIDR than ${wanted.dst}`
 }
 
-/** `found` is a route of somebody else's to the prefix of `wanted`. */
+/** `found` is somebody else's route to the prefix of `wanted`. */
 export function routeInTheWay(found: Route, wanted: DesiredRoute, { text, nodes, own }: RouteSurroundings): Failure {
   const message = `another's route stands in the way: ${text}`
   const isIn = (dst: Prefix, addrs: readonly Addr[]): boolean => addrs.some((addr) => dst.contains(addr))

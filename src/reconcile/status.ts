@@ -4,20 +4,20 @@ import { type ObjectKind } from '#/model/object-kinds.ts'
 
 export type ObjectState = 'done' | 'error'
 
-/** Why an object cannot be made. `remedy` is what to do, where that can be told; it is safe to follow. */
+/** Why an object cannot be made. `remedy` says what to do, where that is known; it is safe to follow. */
 export type Failure = { readonly message: string; readonly remedy?: string }
 
 export type ObjectStatus = {
   readonly kind: ObjectKind
   readonly key: string
   readonly state: ObjectState
-  /** The kernel's words, when state is 'error'. */
+  /** Why the object failed, when its state is 'error'. */
   readonly message?: string
-  /** What to do about it, where more can be told than the message says. */
+  /** What to do about the failure, where more is known than the message says. */
   readonly remedy?: string
-  /** Since when it is in this state, by the wall clock. */
+  /** When the object entered this state, by the wall clock. */
   readonly sinceMs: number
-  /** How often it failed in a row. */
+  /** How often the object failed in a row. */
   readonly attempts: number
 }
 
@@ -33,7 +33,7 @@ export class StatusTable {
     this.#objects.set(id, { kind, key, state, sinceMs, attempts, ...failure })
   }
 
-  /** Forgets all objects of a kind but these: the others are no longer wanted. */
+  /** Forgets all objects of a kind except the given ones: the others are no longer wanted. */
   retain(kind: ObjectKind, keys: ReadonlySet<string>): void {
     for (const [id, object] of this.#objects)
       if (object.kind === kind && !keys.has(object.key)) this.#objects.delete(id)

@@ -1,11 +1,11 @@
-// Sysctls. There is no owner's mark on them: they are set and kept, and left as they are when we go.
+// Sysctls. They carry no mark of an owner: Causeway sets and keeps them, and leaves them as they are when it is removed.
 import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
 import { type DesiredNetwork } from '#/model/network.ts'
 import { type Change, type Comparison, type Driver } from './driver.ts'
 import { missingDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
-/** The settings of a device stand in a folder named for it; "all" and "default" are always there. */
+/** A device's sysctls are in a folder with the device's name, which exists as long as the device; "all" and "default" always exist. */
 function missingDeviceOf(path: string): Failure | undefined {
   const device = /^net\/ipv[46]\/(?:conf|neigh)\/([^/]+)\//.exec(path)?.[1]
   return device === undefined || device === 'all' || device === 'default' ? undefined : missingDevice(device)

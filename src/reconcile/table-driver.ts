@@ -1,5 +1,5 @@
-// nftables tables. Ownership: their name. A table is one object: it is replaced whole, in one transaction, so that there is
-// no moment in which some of its rules hold and others do not.
+// nftables tables. Ownership: their names. A table is one object: it is replaced whole, in one transaction, so that its rules
+// always hold all together.
 import { type NftClient } from '#/kernel/nftables.ts'
 import { isTunnelEndSet, tableName } from '#/model/names.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
@@ -44,7 +44,7 @@ export class TableDriver implements Driver {
     }
   }
 
-  /** Other nodes' tunnel ends in the sets that the last comparison brought about. */
+  /** Updates other nodes' tunnel ends in the sets of the tables as of the last comparison. */
   fromDelta({ tunnelEnds }: NetworkDelta): Comparison | undefined {
     if (tunnelEnds.size === 0) return nothingToDo
     const table = this.#tables?.find(({ sets }) => sets.some(({ name }) => isTunnelEndSet(name)))
@@ -73,7 +73,7 @@ export class TableDriver implements Driver {
   async #change(table: NftTable, isComplete: boolean): Promise<Change[]> {
     const key = `${table.family} ${table.name}`
     const actual = await this.#client.readTable(table.family, table.name)
-    // one that knew more nodes than we do yet lets their packets in
+    // until all nodes are known the existing table stays: it may let in packets of nodes that we do not know yet
     if (actual && !isComplete) return []
     const change = nftChange(table, actual)
     if (change.kind === 'none') return []
@@ -92,7 +92,7 @@ export class TableDriver implements Driver {
     ]
   }
 
-  /** A changed set leaves rules and their counters alone; anything else replaces the table. */
+  /** When only set elements changed, updates the sets, which keeps rules and counters; otherwise replaces the table. */
   #apply(table: NftTable, change: NftChange): void {
     if (change.kind === 'elements') this.#client.updateSets(table, change.sets)
     else this.#client.replaceTable(table)

@@ -1,5 +1,5 @@
-// What must be looked at again: which kinds of kernel objects, and the underlay. Everything that happens marks something here, and
-// the next pass takes it.
+// What the next pass must look at again: kinds of kernel objects, and the underlay. Events mark something here, and the next pass
+// takes all marks.
 import { type ObjectKind } from '#/model/object-kinds.ts'
 
 /** `everything` includes kinds that are not named here. */

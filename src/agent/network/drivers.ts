@@ -1,4 +1,4 @@
-// The order in which kernel objects are made; they are deleted in the opposite one. Each line comes after what it refers to.
+// The order in which kernel objects are made; they are deleted in the opposite order. Each driver comes after those it refers to.
 import { PortDriver, type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -20,7 +20,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new PortDriver(netlink, pods),
     new AddressDriver(netlink),
     new NeighbourDriver(netlink),
-    // the overlay's door before the routes that lead others to use it, masquerade before pods can send
+    // tables must open the overlay before routes lead other nodes to use it, and masquerade before pods can send
     new TableDriver(nftables),
     new ForwardDriver(nftables, podDevices),
     new RouteDriver(netlink),

@@ -1,4 +1,4 @@
-// Whether this node can reach any other node. If one is out of reach, that node is in trouble; if all are, this node is. Pure.
+// Whether this node can reach any other node. One unreachable node may itself be at fault; if all are unreachable, this node is. Pure.
 import { type Problem, problemText } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
@@ -14,8 +14,8 @@ export type Surroundings = {
 }
 
 /**
- * Why no other node is reached from here; undefined when one may be, or there is none. That nobody has told of a way there, as when
- * the others are down or drained, is not this node's fault.
+ * Why this node reaches no other node; undefined when it may reach one, or there is no other node. Nodes to which no way is known,
+ * such as nodes that are down or drained, do not count: they are not this node's fault.
  */
 export function isolationOf({ plans, hasUnderlay, problems, failures }: Surroundings): string | undefined {
   if (plans.size === 0) return undefined

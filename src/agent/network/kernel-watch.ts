@@ -1,12 +1,12 @@
-// Keeps the watch on the kernel's notifications open. While there is none, a change that somebody makes is noticed at the next resync.
+// Keeps the watch on the kernel's notifications open. While the watch is lost, changes by others are noticed only at the next resync.
 import { type Logger, messageOf } from '#/lib/log.ts'
 
 const retryMs = 5000
 
 export type KernelWatchDeps = {
-  /** Opens the watch; `onEnd` is called at most once, when it ended by itself. Throws when it cannot be opened. */
+  /** Opens the watch; `onEnd` is called at most once, when the watch ends by itself. Throws when the watch cannot be opened. */
   readonly open: (onEnd: (error: unknown) => void) => Disposable
-  /** The watch is open again, and what happened meanwhile is not known. */
+  /** Called when the watch is open again: changes made meanwhile were missed. */
   readonly onReopened: () => void
   readonly log: Logger
 }
@@ -21,12 +21,12 @@ export class KernelWatch implements Disposable {
     this.#deps = deps
   }
 
-  /** Why there is no watch now; undefined while there is one, and before `start`. */
+  /** Why there is no watch now; undefined while the watch is open, and before `start`. */
   get lost(): string | undefined {
     return this.#lost
   }
 
-  /** Throws what `open` throws: an agent that cannot watch its kernel does not begin. */
+  /** Throws what `open` throws: an agent that cannot watch its kernel does not start. */
   start(): void {
     this.#watch = this.#deps.open((error) => this.#lose(error))
   }

@@ -2,9 +2,9 @@
 import { type LearnedRouteChange } from '#/model/bgp.ts'
 
 export interface LearnedRoutes {
-  /** The last change of each prefix since the last call; from the first call on that is every route there is. */
+  /** Returns the last change of each prefix since the last call; the first call returns every route. */
   takeChanges(): readonly LearnedRouteChange[]
-  /** Whether every neighbour has told all it has, or was given up: before that no route is swept that BGP may have made. */
+  /** Whether every neighbour has sent all its routes, or was given up: until then no route that BGP may have made is swept. */
   readonly isReady: boolean
 }
 

@@ -1,5 +1,5 @@
-// From where this node's network is planned: its own Node object, the underlay as the kernel has it, the routing that is asked for, and
-// former pod CIDRs that pods still have. The table of all other nodes is kept for that context, and planned anew when it changes.
+// The context in which this node's network is planned: its own Node object, the underlay as the kernel has it, the requested routing,
+// and former pod CIDRs that pods still use. The table of all other nodes holds for one context and is planned anew when that changes.
 import { setImmediate } from 'node:timers/promises'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Prefix } from '#/lib/addr.ts'
@@ -9,14 +9,14 @@ import { type RemoteContext } from '#/plan/remote-plan.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
 
-/** Nodes that are planned, and routes that are written, before others on the event loop get their turn. */
+/** How many nodes are planned, or routes taken over, before other work on the event loop gets its turn. */
 export const nodesPerTurn = 50
 
 export type ContextInput = {
   readonly self: NodeState
   readonly routing: Routing
   readonly ports: readonly PortState[]
-  /** Whether devices or addresses of the underlay may be others than they were. */
+  /** Whether devices or addresses of the underlay may have changed. */
   readonly isUnderlayDirty: boolean
 }
 
@@ -37,17 +37,17 @@ export class NetworkContext {
     return this.#underlay
   }
 
-  /** All other nodes; undefined until there was a first context. */
+  /** The table of all other nodes; undefined until the first `update`. */
   get remoteNodes(): RemoteNodes | undefined {
     return this.#remoteNodes
   }
 
-  /** CIDRs of pods that this node has no more: whether they are served depends on who has them now. */
+  /** Pod CIDRs that this node has lost but its pods still use: whether they are served depends on which node has them now. */
   get formerCIDRs(): readonly Prefix[] {
     return this.#former
   }
 
-  /** The table of other nodes as seen from this node as it is now. Throws KernelError when the underlay cannot be read. */
+  /** Returns the table of other nodes for this node's present context. Throws KernelError when the underlay cannot be read. */
   async update(input: ContextInput): Promise<{ readonly remoteNodes: RemoteNodes; readonly isNew: boolean }> {
     const { self, routing, ports, isUnderlayDirty } = input
     const before = this.#underlay

@@ -1,5 +1,5 @@
-// Keeps this node's network as the cluster wants it: takes what became dirty, plans, and has it reconciled. docs/scale.md tells
-// when a pass is a delta and when it reads the kernel.
+// Keeps this node's network as the cluster wants it: each pass takes what became dirty, plans, and has the reconciler apply the plan.
+// docs/scale.md tells when a pass is a delta and when it reads the kernel.
 import { setImmediate } from 'node:timers/promises'
 import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
@@ -35,24 +35,24 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
-  /** The datapaths that these pods of this node have, and the one that new pods get. */
+  /** The datapaths of the given pods, and the one that new pods get. */
   readonly datapaths: (ports: readonly PortState[]) => readonly PlannedDatapath[]
-  /** The routing that is asked for, whoever asks. */
+  /** The routing that is requested now, by settings or objects of the cluster. */
   readonly routing: () => Routing
-  /** Absent when there is no BGP. */
+  /** Routes learned by BGP; absent when this node runs no BGP. */
   readonly learned?: LearnedRoutes
-  /** Whether routers are told of this node's pod CIDRs. */
+  /** Whether BGP advertises this node's pod CIDRs to routers. */
   readonly isAdvertised?: () => boolean
-  /** Gives pods that run their MTU. It is awaited where the MTU sinks, before packets take the narrower way. */
+  /** Sets the MTU of running pods. Where the MTU sinks, the pass awaits it before packets take the way with the lower MTU. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
-  /** Called with what pods get whenever that is decided, before any pod is told of it. */
+  /** Called with the pod network whenever it is decided, before running pods get it. */
   readonly onPodNetwork?: (state: PodNetworkState) => void
   readonly log: Logger
-  /** Called for everything that is written to the kernel. */
+  /** Called for all changes that are written to the kernel. */
   readonly onChanges: OnChanges
-  /** Called when the kernel has what changed nodes ask for, with the time since the first of them changed. */
+  /** Called when the kernel is up to date with changed nodes, with the time since the first of them changed. */
   readonly onNodes: (durationMs: number) => void
-  /** Monotonic. */
+  /** A monotonic clock. */
   readonly nowMs?: () => number
 }
 
@@ -82,7 +82,7 @@ export class NetworkKeeper implements Disposable {
   #hasOverlay = false
   #routingState: RoutingState | undefined
   #problems: readonly Problem[] = []
-  /** What pods get, once a pass has made it; until then why there is nothing. */
+  /** The network that pods get, once a pass has made it; until then the reason why there is none. */
   #podNetwork: PodNetworkState = { kind: 'absent', why: 'the agent has just started' }
 
   constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
@@ -108,7 +108,7 @@ export class NetworkKeeper implements Disposable {
     })
   }
 
-  /** Changes made through these are our own. */
+  /** The port ids of this keeper's netlink sockets: notifications with one of them report changes that the agent made itself. */
   get portIds(): readonly number[] {
     return [this.#netlink.portId, this.#nftables.portId]
   }
@@ -129,13 +129,13 @@ export class NetworkKeeper implements Disposable {
     return this.#reconciler.failures
   }
 
-  /** Networks of this node's devices, without pods'; sorted, each once. */
+  /** Subnets of this node's devices, without those of pods; sorted, each once. */
   get subnets(): readonly Prefix[] {
     const byText = new Map(this.#context.underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
     return [...byText.values()].toSorted((a, b) => a.compare(b))
   }
 
-  /** Why no other node is reached from here; undefined when one may be, or there is none. */
+  /** Why this node reaches no other node; undefined when it may reach one, or there is no other node. */
   get isolation(): string | undefined {
     const { mtuBytes, problems } = this.#context.underlay
     return isolationOf({
@@ -150,21 +150,21 @@ export class NetworkKeeper implements Disposable {
     return this.#context.remoteNodes
   }
 
-  /** Which way packets go to each pod CIDR of another node, and why; sorted by CIDR. */
+  /** The way that packets take to each pod CIDR of another node, and why; sorted by CIDR. */
   get verdicts(): readonly Verdict[] {
     return [...(this.remoteNodes?.verdicts ?? [])].toSorted((a, b) => a.dst.compare(b.dst))
   }
 
-  /** How this node crosses to others, as it is in the kernel; undefined while that is not known well enough to be told. */
+  /** How packets between this node and others travel, as the kernel is set up; undefined while too little is known to publish it. */
   get routingState(): RoutingState | undefined {
-    // a restarted agent does not tell the others of ways that it has only until BGP has told its own
+    // a restarted agent waits for BGP's routes: ways that it uses only until then are not worth publishing
     return this.#isLearned || this.#view.published === undefined ? this.#routingState : undefined
   }
 
-  /** Why others may take this node for another than it is; undefined when they do not. */
+  /** Why other nodes may have a wrong idea of this node's routing; undefined when they have not. */
   get untoldRouting(): string | undefined {
     const routing = this.remoteNodes?.routing ?? 'vxlan'
-    // without the API nothing can be told, and what stood there before still stands
+    // without the API nothing can be published, and what was published before still stands
     if (routing === 'vxlan' || this.#view.published !== undefined || !this.#isComplete) return undefined
     return `its Node object does not say yet that its routing is ${routing}`
   }
@@ -173,12 +173,12 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.wantsRoute(prefix) ?? false
   }
 
-  /** Whether routes of ours lead over the device that the kernel drops, without a word, when it goes down. */
+  /** Whether our routes lead over the device: the kernel drops them without a notification when the device goes down. */
   leadsOver(device: string): boolean {
     return this.remoteNodes?.leadsOver(device) ?? false
   }
 
-  /** Brings the kernel up to date once; says how many objects failed, which then are dirty again. */
+  /** Brings the kernel up to date once; returns how many objects failed. Kinds with a failure are dirty again. */
   async pass(): Promise<{ failed: number }> {
     this.#view.save()
     const taken = this.#dirt.take()
@@ -198,7 +198,7 @@ export class NetworkKeeper implements Disposable {
         : 'the Kubernetes API has not answered yet'
       this.#setPodNetwork({ kind: 'absent', why })
       this.#problems = this.#view.problems
-      // whatever it was about, it is all to be done once there is something to do
+      // without a node of our own nothing can be planned: the first pass that has one must do everything
       this.#dirt.markEverything()
       return { failed: 0 }
     }
@@ -219,7 +219,7 @@ export class NetworkKeeper implements Disposable {
     const { changes, sinceMs } = this.#view.takeChanges()
     const delta = await this.#takeChanges(remoteNodes, changes, this.#learned.takeChanges(), isAllDue)
     const isOverlayDue = this.#overlayLife.isDue({
-      // a route that could not be changed still leads through it
+      // a route that could not be changed still leads through the tunnel
       isNeeded: remoteNodes.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
       isComplete: this.#isComplete,
       hasDevice: this.#hasOverlay || this.#context.underlay.hasTunnel,
@@ -242,7 +242,7 @@ export class NetworkKeeper implements Disposable {
       ...this.#compareOptions,
       ...(!isWhole && { kinds }),
     })
-    // only now: a pod that is wired needs the devices of its datapath, and expects to reach all others
+    // only after the reconciler: a pod that is wired needs its datapath's devices, and expects to reach all other pods
     const fault = this.#faultFor(plan)
     this.#setPodNetwork(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
     this.#hasOverlay = plan.hasOverlay
@@ -252,7 +252,7 @@ export class NetworkKeeper implements Disposable {
     return { failed }
   }
 
-  /** Why pods have nothing to be wired to. */
+  /** Why pods cannot be wired: the failed object that they need; undefined when none failed. */
   #faultFor({ neededByPods }: Plan): string | undefined {
     const failed = this.failures.find(({ kind, key }) =>
       neededByPods.some((needed) => needed.kind === kind && (needed.key === key || key === unreadKey)),
@@ -264,12 +264,12 @@ export class NetworkKeeper implements Disposable {
     return { isComplete: this.#isComplete, keepsLearned: !this.#isLearned }
   }
 
-  /** Where a narrower way is to come, pods must know before the first packet takes it; those that are wired meanwhile too. */
+  /** Before packets take a way with a lower MTU, gives that MTU to running pods and to those that are wired meanwhile. */
   async #lowerPods(podNetwork: PodNetworkState): Promise<void> {
     const before = this.#podNetwork
     if (podNetwork.kind === 'absent') return
     const { network } = podNetwork
-    // what an earlier agent gave them is not known; to be wired, pods still have to wait for their datapath's devices
+    // the MTU that an earlier agent gave running pods is not known; new pods still wait for their datapath's devices
     if (before.kind === 'absent') return this.#refreshPods(network)
     if (!isLower(network, before.network)) return
     this.#setPodNetwork(podNetwork)
@@ -315,7 +315,7 @@ export class NetworkKeeper implements Disposable {
     })
   }
 
-  /** Takes over changed nodes and routes, and unless all is to be looked at anyway writes what they make different at once. */
+  /** Takes changed nodes and routes into the table, and writes the difference to the kernel unless a whole pass follows anyway. */
   async #takeChanges(
     remoteNodes: RemoteNodes,
     nodes: readonly NodeChange[],
@@ -326,7 +326,7 @@ export class NetworkKeeper implements Disposable {
     const former = this.#context.formerCIDRs
     let isWholesale = false
     const deltas: NetworkDelta[] = []
-    // all of them into the table first: whatever fails afterwards, a whole pass then plans from all that is known
+    // all changes go into the table first: whatever fails afterwards, the next whole pass plans from all that is known
     const portions = [
       ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, this.#hasOverlay)),
       ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, this.#hasOverlay)),
@@ -367,7 +367,7 @@ function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
   return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
 }
 
-/** Pods get the underlay's MTU on their device and the tunnel's, as long as there is one, on the routes to other pods. */
+/** Pods get the underlay's MTU on their device and, while there is a tunnel, the tunnel's MTU on the routes to other pods. */
 function podNetworkOf(plan: Plan, settings: NetworkSettings): PodNetworkState {
   const { podCIDRs, podMtuBytes, deviceMtuBytes } = plan
   if (podCIDRs.length === 0)

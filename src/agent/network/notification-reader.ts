@@ -1,4 +1,4 @@
-// Reads the kernel's notifications: what each of them makes dirty, and how soon that matters.
+// Reads the kernel's notifications: decides what each of them makes dirty, and how soon a pass is needed.
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
@@ -7,21 +7,21 @@ import { type DirtySet } from './dirty-set.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
 type Knowledge = {
-  /** Whether we want a route to that prefix, by its text. */
+  /** Whether this node wants a route to that prefix, given as text. */
   readonly wantsRoute: (prefix: string) => boolean
-  /** Whether routes of ours lead over that device beside those through the tunnel. */
+  /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
 }
 
-/** Neighbours come with every packet, and routes by the thousand on a router: only what concerns this node's network counts. */
+/** Ignores what does not concern this node's network: packets cause neighbour notifications, and a router has thousands of routes. */
 export class NotificationReader {
   readonly #dirt: DirtySet
   readonly #knowledge: Knowledge
-  /** Our devices as last told: a bridge speaks up with every port, mostly to say that nothing changed. */
+  /** Our devices as last notified, to compare with: a bridge notifies for every port, mostly without a change of its own. */
   readonly #ours = new Map<string, Link>()
-  /** The names, by index, of devices that are neither ours nor pods'. */
+  /** Names, by index, of devices that are neither our own nor pod veths. */
   readonly #others = new Map<number, string>()
-  /** Indexes of pod veths: they get a link-local address each, which is no news. */
+  /** Indexes of pod veths: the link-local address that each one gets is ignored. */
   readonly #ports = new Set<number>()
 
   constructor(dirt: DirtySet, knowledge: Knowledge) {
@@ -29,7 +29,7 @@ export class NotificationReader {
     this.#knowledge = knowledge
   }
 
-  /** The devices there are before the first notification. */
+  /** Takes note of the devices that exist before the first notification. */
   learn(links: readonly Link[]): void {
     for (const link of links) {
       if (isOurDevice(link.name)) this.#ours.set(link.name, link)
@@ -38,7 +38,7 @@ export class NotificationReader {
     }
   }
 
-  /** How soon it matters; undefined when not at all. */
+  /** Marks what the notification makes dirty; returns how soon a pass is needed, or undefined when none is. */
   read(notification: Notification): Urgency | undefined {
     switch (notification.kind) {
       case 'lost':
@@ -48,25 +48,25 @@ export class NotificationReader {
         return this.#readLink(notification.link, notification.isGone)
       case 'address':
         if (this.#ports.has(notification.deviceIndex)) return undefined
-        // also another device's: it may be the underlay's
+        // an address of any other device matters too: the device may belong to the underlay
         this.#dirt.markUnderlay()
         this.#dirt.mark('address')
         this.#markRoutesOver(this.#others.get(notification.deviceIndex))
         return 'soon'
       case 'netconf':
-        // every new device brings some
+        // every new device causes such notifications, so they are not urgent
         this.#dirt.mark('sysctl')
         return 'later'
       case 'neighbour':
         return this.#markIf(notification.neighbour.index === this.#ours.get(vxlanName)?.index, 'neighbour')
       case 'route': {
         const { protocol, dst } = notification.route
-        // also another's route to one of our prefixes: it may have taken the place of ours
+        // a route by others to one of our prefixes matters too: it may have replaced ours
         return this.#markIf(protocol === routeProtocol || this.#knowledge.wantsRoute(String(dst)), 'route')
       }
       case 'table':
         if (notification.name === tableName) return this.#markIf(true, 'table')
-        // kube-proxy and its like write theirs all the time
+        // kube-proxy and others write their tables all the time, so these are not urgent
         this.#dirt.mark('forward')
         return 'later'
       default:
@@ -84,7 +84,7 @@ export class NotificationReader {
     if (name.startsWith(portPrefix)) {
       if (isGone) this.#ports.delete(link.index)
       else this.#ports.add(link.index)
-      // each pod that comes or goes brings several, and the store knows of it
+      // not urgent: each pod that comes or goes causes several, and the store of pods knows of it already
       this.#dirt.mark('port')
       return 'later'
     }
@@ -96,7 +96,7 @@ export class NotificationReader {
       this.#dirt.markEverything()
       return 'soon'
     }
-    // one of ours under another name is not there any more
+    // one of our devices that was renamed no longer exists under its name
     const renamed = [...this.#ours].find(([, { index }]) => index === link.index)
     if (renamed) {
       this.#ours.delete(renamed[0])
@@ -112,8 +112,8 @@ export class NotificationReader {
   }
 
   /**
-   * A device that goes down, or loses its last address, loses its IPv4 routes, and of that nobody is told (fib_table_flush of
-   * net/ipv4/fib_trie.c). When it is back as it was, nothing else tells that they are missing.
+   * Marks routes dirty when ours lead over the device. A device that goes down, or loses its last address, loses its IPv4 routes
+   * without a route notification (fib_table_flush of net/ipv4/fib_trie.c), and no notification tells later that they are missing.
    */
   #markRoutesOver(device: string | undefined): void {
     if (device !== undefined && this.#knowledge.leadsOver(device)) this.#dirt.mark('route')

@@ -1,18 +1,18 @@
 // When to reconcile: soon after anything changed, again after a failure, and in full on a timer.
 import { type Logger, messageOf } from '#/lib/log.ts'
 
-/** Whether somebody waits for a pass. */
+/** How urgent a pass is: 'soon' when others wait for the change, 'later' when nobody does. */
 export type Urgency = 'soon' | 'later'
 
 export type LoopTimes = {
-  /** Changes within this time are one pass: those that others wait for. */
+  /** Changes that others wait for share one pass when they come within this time. */
   readonly gatherMs: number
-  /** The same for changes that only bring the books up to date. */
+  /** The same time for changes that nobody waits for. */
   readonly gatherLaterMs: number
   /** The wait after a pass with failures; it doubles with each up to `maxRetryMs`. */
   readonly retryMs: number
   readonly maxRetryMs: number
-  /** A full pass comes this often even when nothing is known to have changed. */
+  /** The time between full passes, which come even when nothing is known to have changed. */
   readonly resyncMs: number
 }
 
@@ -38,7 +38,7 @@ export class ReconcileLoop {
   #failures = 0
   #isStopped = false
 
-  /** `pass` brings the kernel up to date once and says how many objects failed; `onResync` goes before one that is in full. */
+  /** `pass` brings the kernel up to date once and returns how many objects failed; `onResync` is called before each full pass. */
   constructor(times: LoopTimes, deps: { pass: () => Promise<{ failed: number }>; onResync: () => void; log: Logger }) {
     this.#times = times
     this.#pass = deps.pass
@@ -46,12 +46,12 @@ export class ReconcileLoop {
     this.#log = deps.log
   }
 
-  /** For how long the pass that runs has been running; 0 when none does. */
+  /** How long the current pass has been running; 0 when none runs. */
   get runningMs(): number {
     return this.#running === undefined ? 0 : performance.now() - this.#beganMs
   }
 
-  /** Something may have changed. */
+  /** Asks for a pass, because something may have changed. */
   trigger(urgency: Urgency): void {
     if (this.#running === undefined) this.#schedule(this.#gatherMs(urgency))
     else if (this.#isDirty !== 'soon') this.#isDirty = urgency
@@ -61,7 +61,7 @@ export class ReconcileLoop {
     return urgency === 'soon' ? this.#times.gatherMs : this.#times.gatherLaterMs
   }
 
-  /** A pass at once, after the one that runs; resolves when it is over, whatever came of it. */
+  /** Runs a pass at once, or right after the current one; resolves when it is over, also when it failed. */
   async runNow(): Promise<void> {
     await this.#running
     this.#begin()
@@ -101,7 +101,7 @@ export class ReconcileLoop {
     const { retryMs, maxRetryMs } = this.#times
     this.#resyncLater()
     const dirtyMs = this.#isDirty && this.#gatherMs(this.#isDirty)
-    // a failing pass changes devices and so causes notifications: they must not turn the backoff into a busy loop
+    // a failing pass may change devices and so cause notifications, which must not turn the backoff into a busy loop
     if (this.#failures > 0) {
       const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
       this.#schedule(dirtyMs === undefined ? backoffMs : Math.min(backoffMs, Math.max(dirtyMs, retryMs)))
@@ -119,7 +119,7 @@ export class ReconcileLoop {
     }, this.#times.resyncMs)
   }
 
-  /** Waits for the pass that runs; none begins afterwards. */
+  /** Waits for the current pass; no other begins afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)

@@ -1,8 +1,8 @@
-// When the tunnel of a node may go that no node needs any more, as far as is known. Others may not know yet, and send VXLAN once more
-// on the strength of what this one told last; so it goes only a while after the opposite stands on its Node object.
+// Decides when a node may delete a tunnel that no node seems to need any more. Other nodes may still send VXLAN because of what this
+// node published last, so the tunnel stays for a while after the Node object says that this node no longer accepts VXLAN.
 import { plainVxlan, type RoutingState } from '#/model/routing.ts'
 
-/** How long an unneeded tunnel stays: longer than a watch lags at worst. */
+/** How long an unneeded tunnel stays: longer than the worst lag of a watch. */
 export const tunnelLingerMs = 30_000
 
 export type TunnelFacts = {
@@ -16,7 +16,7 @@ export type TunnelFacts = {
 
 export class TunnelLifetime {
   readonly #nowMs: () => number
-  /** Since when all can know that nothing is to come. */
+  /** When all nodes could first know that this node no longer accepts VXLAN. */
   #refusedSinceMs: number | undefined
 
   /** `nowMs` is a monotonic clock. */
@@ -24,11 +24,11 @@ export class TunnelLifetime {
     this.#nowMs = nowMs
   }
 
-  /** Whether there must be a tunnel. */
+  /** Whether the tunnel must exist now. */
   isDue({ isNeeded, isComplete, hasDevice, published = plainVxlan }: TunnelFacts): boolean {
     if (isNeeded || !isComplete || published.accepts.includes('vxlan')) {
       this.#refusedSinceMs = undefined
-      // as long as not all nodes are known, what an earlier agent had is what is known best
+      // until all nodes are known, the best guess is what an earlier agent left: its tunnel stays
       return isNeeded || isComplete || hasDevice
     }
     this.#refusedSinceMs ??= this.#nowMs()

@@ -12,14 +12,14 @@ export type Underlay = {
   readonly mtuBytes: UnderlayMtu
   /** Connected subnets, sorted, without pods' networks and link-local ones. */
   readonly connected: readonly ConnectedSubnet[]
-  /** Devices with addresses of the node on which packets are dropped whose way back is another device (RFC 3704 section 2.2). */
+  /** Devices with node addresses that drop packets whose way back leads over another device (RFC 3704 section 2.2). */
   readonly strictDevices: readonly string[]
   /**
-   * Devices with addresses of the node whose router advertisements it takes as long as it does not forward, and then not any more
-   * (ip-sysctl.rst, accept_ra). Of others, such as bridges of containers, none should be taken.
+   * Devices with node addresses on which the node accepts router advertisements only until it forwards packets (ip-sysctl.rst,
+   * accept_ra). On other devices, such as container bridges, the node should not accept any.
    */
   readonly raDevices: readonly string[]
-  /** Whether the VXLAN device is there. */
+  /** Whether the VXLAN device exists. */
   readonly hasTunnel: boolean
   readonly problems: readonly Problem[]
 }
@@ -33,7 +33,7 @@ export const unknownUnderlay: Underlay = {
   problems: [],
 }
 
-/** `addrs` are the node's addresses as its Node object tells them. */
+/** `addrs` are the node's addresses from its Node object. */
 export function readUnderlay(
   netlink: Netlink,
   nodeName: string,
@@ -79,7 +79,7 @@ function connectedSubnets(
   return subnets.toSorted((a, b) => a.addr.compare(b.addr) || (a.device < b.device ? -1 : 1))
 }
 
-/** The stricter of both settings counts, but that 2 is the looser one and the larger number (ip-sysctl.rst, rp_filter). */
+/** The kernel uses the larger of both settings; 1 is strict and 2 is loose (ip-sysctl.rst, rp_filter). */
 function isStrict(device: string): boolean {
   const values = ['all', device].map((each) => Number(readSysctl(`net/ipv4/conf/${each}/rp_filter`) ?? 0))
   return Math.max(...values) === 1

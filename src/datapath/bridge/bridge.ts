@@ -23,7 +23,7 @@ import { refreshPod } from '../refresh.ts'
 import { hostMacOf, unwirePod } from '../veth.ts'
 import { bridgeName, planBridge } from './plan.ts'
 
-/** A veth whose host end is a port of the bridge. */
+/** Makes a pod's veth, with its host end as a port of the bridge. */
 function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): void {
   const bridge = findLink(netlink, bridgeName)
   if (bridge?.kind !== 'bridge') throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
@@ -55,7 +55,7 @@ function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): voi
   }
 }
 
-/** What is wrong with the port beyond what is checked of every veth. */
+/** Finds faults of the port, beyond the checks for every veth. */
 function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [`bridge ${bridgeName} is gone`]
@@ -71,7 +71,7 @@ function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
   return faults
 }
 
-/** What a port is attached to can be seen on the devices themselves. */
+/** Needs no kernel read of its own: the listed devices show what each port is attached to. */
 function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
   const index = links.get(bridgeName)?.index ?? 0
   return {
