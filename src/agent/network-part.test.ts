@@ -6,7 +6,7 @@ import { NetworkPart, type NetworkPartDeps } from './network-part.ts'
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => log }
 
-test('a pass that throws is told until one goes through, and whoever tells the state learns of it', async () => {
+test("the error of a pass that throws is kept until a pass succeeds, and each pass's end is signalled", async () => {
   let failure: Error | undefined = new Error('RTM_GETADDR: ENOMEM')
   const view = {
     self: undefined,

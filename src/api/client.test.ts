@@ -32,7 +32,7 @@ test('an answer is typed, checked and as it came', async () => {
   ])
 })
 
-test('a no keeps its status and words', async () => {
+test('a refusal keeps its status and message', async () => {
   const wish = { addr: '10.0.0.2' }
   assert.deepEqual(await askAgent(replies(409, 'in use\n'), 'ipamRelease', wish), {
     kind: 'refusal',
@@ -46,7 +46,7 @@ test('a no keeps its status and words', async () => {
   })
 })
 
-test('an agent of another version that is not understood is told with both versions, and where it is', async () => {
+test("an answer of another version's agent that cannot be read gives a message with both versions and the agent's address", async () => {
   const strange = JSON.stringify({ ...plan, changes: [{ kind: 7 }] })
   const place = 'the agent on /run/a.sock'
   const what = `${place} answers /v1/plan with what this command does not understand: changes[0].kind: expected string, not 7`
@@ -68,7 +68,7 @@ test('an agent of another version that is not understood is told with both versi
   }
 })
 
-test('all are asked at once, and each that does not answer is told of for itself', async () => {
+test('all agents are asked at once, and each one that does not answer has its own error', async () => {
   const started: string[] = []
   const both = Promise.withResolvers<void>()
   const slow = (node: string): AgentTransport =>
@@ -100,7 +100,7 @@ test('all are asked at once, and each that does not answer is told of for itself
   ])
 })
 
-test('each has a time limit: the signal that the transport is given', async (context) => {
+test('each request has a time limit, by the signal that the transport gets', async (context) => {
   let signal: AbortSignal | undefined
   const hung: AgentTransport = {
     place: '/run/a.sock',

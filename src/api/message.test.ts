@@ -17,7 +17,7 @@ function mismatchOf(operation: Operation, query: string, body = ''): string | un
   return 'mismatch' in read ? read.mismatch : undefined
 }
 
-test('paths are versioned but for those that probes and Prometheus know, and none is that of two operations', () => {
+test('all paths except those of probes and Prometheus have a version, and no two operations share a path', () => {
   const paths = operationNames.map((name) => operationOf(name).path)
   assert.equal(new Set(paths).size, paths.length)
   assert.deepEqual(

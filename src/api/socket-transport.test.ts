@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { socketTransport } from './socket-transport.ts'
 
-test('every question opens a connection: one that is kept would be that of an agent which may have been killed', async () => {
+test('every request opens a new connection, since the agent of a kept one may have been killed', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'causeway-client-'))
   const socketPath = join(dir, 'agent.sock')
   let connections = 0
@@ -26,7 +26,7 @@ test('every question opens a connection: one that is kept would be that of an ag
   }
 })
 
-test('who asks may give up while nothing comes', async () => {
+test('a caller can give up while no answer comes', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'causeway-client-'))
   const socketPath = join(dir, 'agent.sock')
   await using server = createServer(() => {})

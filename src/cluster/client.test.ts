@@ -106,7 +106,7 @@ test('garbage is an error that shows its beginning, never a crash', async () => 
   await assert.rejects(run.client.get('/x'), /502 BadGateway: <html> no backend/)
 })
 
-test('a list that is none is refused as a whole', async () => {
+test('an answer that is no list is refused as a whole', async () => {
   const bodies = [
     {},
     { items: {}, metadata: {} },
@@ -204,7 +204,7 @@ test('a connection that was closed while idle costs nothing but a POST', async (
   await assert.rejects(client.get('/x'), isUnreachable(/socket hang up|ECONNRESET/))
 })
 
-test('nobody listening is told in words', async () => {
+test('a refused connection gives a message in plain words', async () => {
   const run = await setup(ok)
   await run[Symbol.asyncDispose]()
   await assert.rejects(run.client.get('/x'), isUnreachable(/nothing listens there.*ECONNREFUSED/))

@@ -46,7 +46,7 @@ test('a token file is read again after a minute, and at once after a refusal', a
   assert.equal((await source.current()).authorization, 'Bearer three')
 })
 
-test('what has not changed is the same object, so its connections are kept', async () => {
+test('credentials that have not changed stay the same object, so that their connections are kept', async () => {
   const clock = new ManualClock()
   const source = new Credentials({ ...server, basic: 'YTpi' }, { clock })
   const first = await source.current()

@@ -123,7 +123,7 @@ test('over all objects it writes 50 at once, then 10 a second', async () => {
   await recorder[Symbol.asyncDispose]()
 })
 
-test('an API that is away gets three tries, one that refuses gets one, and nothing is ever thrown', async () => {
+test('an event is tried three times when the API does not answer, once when it refuses, and nothing is ever thrown', async () => {
   let error: Error = new ApiUnreachable('test', new Error('away'))
   const { recorder, calls, clock } = recorderOf(() => error)
   recorder.record(nodeA, 'Normal', 'X', 'y')
@@ -139,7 +139,7 @@ test('an API that is away gets three tries, one that refuses gets one, and nothi
   assert.equal(calls.length, 4)
 })
 
-test('stopping gives what is noted a second, no more', async () => {
+test('stopping waits at most a second for the events that are noted', async () => {
   const { recorder, calls, clock } = recorderOf(() => new ApiUnreachable('test', new Error('away')))
   recorder.record(nodeA, 'Normal', 'X', 'y')
   await clock.advance(0)

@@ -49,6 +49,6 @@ test('a line over the limit is refused before it is whole', () => {
   assert.throws(() => decode(decoder, [bytes('2,3,4,')]), /longer than 8 bytes/)
 })
 
-test('empty lines and carriage returns are nothing', () => {
+test('empty lines and carriage returns are ignored', () => {
   assert.deepEqual(decode(new JsonLineDecoder({ maxLineBytes: 99 }), [bytes('\n\r\n{"a":1}\r\n\n')]), [{ a: 1 }])
 })

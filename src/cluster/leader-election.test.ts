@@ -105,7 +105,7 @@ function candidate(
   return result
 }
 
-test('the first creates the lease and renews it every 2 s', async () => {
+test('the first candidate creates the lease and renews it every 2 s', async () => {
   const [server, clock] = [new LeaseServer(), new ManualClock()]
   const one = candidate(server, clock, 'one')
   await clock.advance(0)
@@ -171,7 +171,7 @@ test('isLeader is right even if no timer ran, as after the process was stopped',
   await one.election[Symbol.asyncDispose]()
 })
 
-test('who sees another in the lease stops at once', async () => {
+test('a leader that sees another holder in the lease stops at once', async () => {
   const [server, clock] = [new LeaseServer(), new ManualClock()]
   const one = candidate(server, clock, 'one')
   await clock.advance(0)
@@ -203,7 +203,7 @@ test('stopping waits for the work to end, then gives the lease back, and the nex
   await two.election[Symbol.asyncDispose]()
 })
 
-test('what others keep in the lease stays there', async () => {
+test('fields that others wrote into the lease stay there', async () => {
   const [server, clock] = [new LeaseServer(), new ManualClock()]
   const metadata = { name: 'x', resourceVersion: '5', labels: { a: 'b' } }
   server.lease = { metadata, spec: { holderIdentity: '', strategy: 'OldestEmulationVersion' } }

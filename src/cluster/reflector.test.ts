@@ -283,7 +283,7 @@ test('a list and a watch that hang are given up after 30 s', async () => {
   await api.backoff(/no answer within 30 s/)
 })
 
-test('a watch that outlives what was asked is taken for dead', async () => {
+test('a watch that outlives the requested time counts as dead', async () => {
   await using api = await WatchApi.start()
   api.reflector.start()
   await api.watching(1)
@@ -333,7 +333,7 @@ test('Retry-After of a refused watch is waited out', async () => {
   await eventually(() => api.clock.nextMs === 7_000, 'the wait of 7 s')
 })
 
-test('a kind that may be undefined has no objects; one that was there is given up only after half a minute', async () => {
+test('a kind that the cluster may lack has no objects; one that disappears is given up only after half a minute', async () => {
   await using api = await WatchApi.start({ mayBeUndefined: true })
   let isUndefined = true
   api.onList = (response) => {

@@ -22,7 +22,7 @@ function replaceAll(store: ObjectStore<KubeObject>, items: readonly KubeObject[]
   for (const _ of store.replaceAll(items));
 }
 
-test('a list tells only what is new to the store, and that it is whole', () => {
+test('a list notifies of what is new to the store, and that it is complete', () => {
   const { store, told } = storeOf()
   replaceAll(store, [object('a', '1'), object('b', '1')])
   replaceAll(store, [object('b', '1'), object('c', '2'), object('a', '3')])
@@ -70,7 +70,7 @@ test('managedFields are not kept', () => {
   assert.deepEqual(store.objects.get('n/a'), { metadata: { name: 'a', namespace: 'n' }, spec: { x: 1 } })
 })
 
-test('who follows the changes always has what the store has', () => {
+test('a listener that applies the changes always has what the store has', () => {
   const any = fc.record({ name: fc.constantFrom('a', 'b', 'c'), version: fc.nat(3), uid: fc.constantFrom('u', 'v') })
   const anyObject = any.map(({ name, version, uid }) => object(name, String(version), uid))
   const step = fc.oneof(

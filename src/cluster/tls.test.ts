@@ -157,7 +157,7 @@ test('client certificates come from data, from files and from a plugin', async (
   await assert.rejects(ask(api, ca, mixed), /ConfigError: .*users\[u\]\.user\.client-key-data: cannot be used for TLS/)
 })
 
-test('a 401 makes a rotated token be read, once, and a second 401 is told', async () => {
+test('after a 401 a rotated token is read once, and a second 401 is an error', async () => {
   await using place = await mkdtempDisposable(join(tmpdir(), 'tls-'))
   const path = join(place.path, 'config')
   const tokenFile = join(place.path, 'token')

@@ -147,7 +147,7 @@ async function passUntil(clock: ManualClock, condition: () => boolean, what: str
   assert.ok(condition(), `still not: ${what}`)
 }
 
-test('nodes get pod CIDRs of both families, keep what they have, and free it when they go', async () => {
+test('nodes get pod CIDRs of both families, keep those they have, and free them when they are deleted', async () => {
   await using api = await NodesApi.start()
   api.put('a')
   api.put('b', ['10.244.0.0/24', 'fd00::/64'])
@@ -167,7 +167,7 @@ test('nodes get pod CIDRs of both families, keep what they have, and free it whe
   assert.equal(controller.status().isLeader, true)
 })
 
-test('exhaustion and overlapping claims are told as events, once', async () => {
+test('exhaustion and overlapping claims are recorded as events, once', async () => {
   await using api = await NodesApi.start()
   api.put('a', ['10.244.0.0/24'])
   api.put('b', ['10.244.0.128/25'])
@@ -203,7 +203,7 @@ test('a conflict is read again and tried again; a writer that was faster is hono
   assert.equal(api.cidrsOf('b'), '10.244.9.0/24 fd00:0:0:9::/64')
 })
 
-test('a refused write is told and tried again, and nobody else gets its prefixes meanwhile', async () => {
+test('a refused write is reported and tried again, and no other node gets its prefixes meanwhile', async () => {
   await using api = await NodesApi.start()
   api.put('a')
   let refusals = 3
@@ -223,7 +223,7 @@ test('a refused write is told and tried again, and nobody else gets its prefixes
   assert.equal(told[0]?.reason, 'CIDRAssignmentFailed')
 })
 
-test('a write whose answer is lost is settled by what the API says', async () => {
+test("after a write whose answer is lost, the API's Node object decides", async () => {
   await using api = await NodesApi.start()
   api.put('a')
   let isFirst = true

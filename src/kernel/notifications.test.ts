@@ -14,11 +14,11 @@ function datagram(type: number, payload: Uint8Array): Uint8Array {
 const address = Uint8Array.of(2, 24, 0, 0, 9, 0, 0, 0)
 const read = (bytes: Uint8Array) => readNotifications(bytes, decodeRouteNotification, new Set([4711]))
 
-test('what is told is read', () => {
+test('a notification is decoded', () => {
   assert.deepEqual(read(datagram(RTM_NEWADDR, address)), [{ kind: 'address', deviceIndex: 9 }])
 })
 
-test('of what nobody can read, the rest is not thrown away with the watch: anything may have changed', () => {
+test('a datagram that cannot be decoded counts as lost notifications and does not end the watch', () => {
   const whole = datagram(RTM_NEWADDR, address)
   assert.deepEqual(read(whole.subarray(0, 20)), [{ kind: 'lost' }])
   assert.deepEqual(read(datagram(RTM_NEWADDR, address.subarray(0, 3))), [{ kind: 'lost' }])

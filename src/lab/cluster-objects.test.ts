@@ -12,7 +12,7 @@ function objectsOf(spec: LabSpec, kind: string): KubeObject[] {
   return [routingObject(spec), ...bgpObjects(spec)].filter((each) => each.kind === kind)
 }
 
-test('agents read in the objects what the spec says, without a problem', () => {
+test("agents read the spec's settings from the objects, without a problem", () => {
   const spec = rackedLab({ routing: 'auto' }, { count: 2, tors: 2, nodeAsns: 'rack', bfd: true })
   assert.deepEqual(routingFrom(objectsOf(spec, 'Routing')), { mode: 'auto', problems: [] })
   const { configuration, problems } = bgpConfigurationFrom(objectsOf(spec, 'BGPConfiguration'), namespace)

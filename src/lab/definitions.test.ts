@@ -7,7 +7,7 @@ import { writeKubeconfig } from './api/kubeconfig.ts'
 import { TestServer } from './api/testing.ts'
 import { ensureDefinitions } from './definitions.ts'
 
-test('the API serves our kinds at once, and what is there stays when a lab is brought up again', async () => {
+test("the API serves Causeway's kinds at once, and existing objects stay when a lab is brought up again", async () => {
   await using server = await TestServer.start()
   const kubeconfig = join(server.directory, 'kubeconfig')
   const { url, certificates, token } = server

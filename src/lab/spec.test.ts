@@ -34,14 +34,14 @@ test('nodes are dealt to the racks in turn, and the routers of the rack are thei
   assert.equal(labNodes(flat)[0]!.rack, undefined)
 })
 
-test('a mesh is where it is of use, or asked for', () => {
+test('there is a mesh where native routing without racks needs one, or where the spec asks for it', () => {
   assert.equal(meshOf(flat), 'none')
   assert.equal(meshOf({ ...flat, routing: 'native' }), 'auto')
   assert.equal(meshOf({ ...racked, routing: 'native' }), 'none')
   assert.equal(meshOf({ ...racked, mesh: 'full' }), 'full')
 })
 
-test('what cannot be is said in one line', () => {
+test('a spec that cannot work is refused in one line', () => {
   checkSpec(flat)
   checkSpec(racked)
   checkSpec({ ...racked, routing: 'native' })

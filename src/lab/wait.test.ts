@@ -5,7 +5,7 @@ import { waitFor } from './wait.ts'
 
 const wait = { what: 'rain', timeoutMs: 0, why: () => ' (dry)', stop: new AbortController().signal }
 
-test('a wait gives what was found, or says what it waited for and why it is not there', async () => {
+test('a wait gives what was found, or an error that says what it waited for and why that is missing', async () => {
   assert.equal(await waitFor(wait, async () => 'drops'), 'drops')
   await assert.rejects(
     waitFor(wait, async () => undefined),

@@ -21,7 +21,7 @@ test("flannel's annotations are read as it writes them", () => {
   assert.deepEqual(found.problems, [])
 })
 
-test('nodes of other backends, or of none, have no end; broken ones are told', () => {
+test('nodes of other backends, or of none, have no tunnel end; malformed annotations are problems', () => {
   assert.equal(flannelEndOf(node({})), undefined)
   assert.equal(flannelEndOf(node({ [`${prefix}/backend-type`]: 'host-gw' })), undefined)
   const broken = flannelEndOf(
@@ -35,7 +35,7 @@ test('nodes of other backends, or of none, have no end; broken ones are told', (
   assert.equal(broken?.problems.length, 2)
 })
 
-test('what is published is read back', () => {
+test('published annotations are read back as they were written', () => {
   const mac = '02:43:00:00:00:01'
   const addrs = [Addr.parse('172.30.1.1'), Addr.parse('fd30::1')]
   const annotations = flannelAnnotationsFor({ vni: 1, mac, addrs })
@@ -44,7 +44,7 @@ test('what is published is read back', () => {
   assert.ok(!(`${prefix}/public-ipv6` in flannelAnnotationsFor({ vni: 1, mac, addrs: addrs.slice(0, 1) })))
 })
 
-test('any annotations give an end with sound values, or none', () => {
+test('any annotations give a tunnel end with valid values, or none', () => {
   const value = fc.oneof(
     fc.string(),
     fc.json(),

@@ -35,7 +35,7 @@ test('pod CIDRs are read from podCIDRs, else from podCIDR', () => {
   assert.deepEqual(podCIDRsOf(node(undefined)), { prefixes: [], problems: [] })
 })
 
-test('pod CIDRs that cannot be used are told with node and field', () => {
+test('pod CIDRs that cannot be used are problems that name node and field', () => {
   const { prefixes, problems } = podCIDRsOf(node({ podCIDRs: ['10.0.0.5/24', 7, '10.0.0.0/24', '10.0.1.0/24'] }))
   assert.deepEqual(prefixes.map(String), ['10.0.0.0/24'])
   assert.equal(problems.length, 3)
@@ -49,7 +49,7 @@ test('pod CIDRs that cannot be used are told with node and field', () => {
   assert.equal(hasPodCIDRs(node({ podCIDRs: [] })), false)
 })
 
-test('internal addresses keep their order; others and the unreachable are left out', () => {
+test('internal addresses keep their order; other addresses and unreachable ones are left out', () => {
   const addresses = [
     { type: 'Hostname', address: 'n' },
     { type: 'InternalIP', address: 'fd00::5' },

@@ -27,7 +27,7 @@ test('labels and expressions must all hold, as in Kubernetes', () => {
   for (const [value, labels, wanted] of cases) assert.equal(selects(read(value), labels), wanted, JSON.stringify(value))
 })
 
-test('what is no selector is said in words', () => {
+test('a value that is no selector is refused with a message', () => {
   for (const [value, words] of [
     ['a=b', /is no selector/],
     [{ matchLabels: { a: 1 } }, /matchLabels\[a\] is no text/],

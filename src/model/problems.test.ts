@@ -7,7 +7,7 @@ import { oneOfEach, problem, problemNews, problemText } from './problems.ts'
 const root = new URL('../../', import.meta.url)
 const codes = Object.keys(problemCatalogue) as ProblemCode[]
 
-test('what is not said comes from the catalogue', () => {
+test('what a problem does not say itself comes from the catalogue', () => {
   const { how, remedy } = problemCatalogue.CW1104
   assert.deepEqual(problem('CW1104', 'node/a', 'twice'), {
     code: 'CW1104',
@@ -32,7 +32,7 @@ test('facts of one code and object are one problem with a list', () => {
   assert.deepEqual(oneOfEach([]), [])
 })
 
-test('another message of the same code and object is no news; another code of the object is', () => {
+test('a problem with the same code and object and another message is no news; one with another code is', () => {
   const [one, same, code, object] = [
     problem('CW1104', 'node/a', 'one'),
     problem('CW1104', 'node/a', 'another'),
@@ -60,7 +60,7 @@ test('docs/problems.md has a section for each code with its title, in order, and
   }
 })
 
-test('every code is told somewhere', () => {
+test('every code is used somewhere', () => {
   const files = globSync('src/**/*.ts', { cwd: root }).filter(
     (file) => !file.endsWith('.test.ts') && !file.endsWith('problem-catalogue.ts'),
   )
@@ -71,7 +71,7 @@ test('every code is told somewhere', () => {
   )
 })
 
-test('whoever is told to delete a Node object is told to drain it first, and what happens else', () => {
+test('each remedy that deletes a Node object says to drain the node first, and what happens otherwise', () => {
   for (const code of codes) {
     const { remedy } = problemCatalogue[code]
     if (remedy.includes('delete its Node object'))

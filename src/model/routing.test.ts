@@ -43,7 +43,7 @@ test('any state is read as it was written, and equal states have equal texts', (
   )
 })
 
-test('ways of a later version are none; what is no state is a problem', () => {
+test('ways that a later version adds are ignored; a malformed state is a problem', () => {
   const read = (text: string) => routingStateOf(nodeWith({ [routingStateAnnotation]: text }))
   assert.deepEqual(read('{"mode":"auto","sends":["srv6","native"],"accepts":["vxlan"],"more":1}').state, {
     mode: 'auto',

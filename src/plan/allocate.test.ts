@@ -12,7 +12,7 @@ test('a /29 has five addresses for pods; a /30 one, a /31 none', () => {
   )
 })
 
-test('addresses go round before one is given again', () => {
+test('no address is given again before all others of the CIDR', () => {
   const cidr = Prefix.parse('10.0.0.0/29')
   const given = []
   let last
@@ -23,7 +23,7 @@ test('addresses go round before one is given again', () => {
   assert.deepEqual(given, ['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5', '10.0.0.6', '10.0.0.2'])
 })
 
-test('any pool: what is given is free and for pods, and nothing is given only when all are used', () => {
+test('from any pool a free address for pods is given, and none only when all are in use', () => {
   fc.assert(
     fc.property(fc.integer({ min: 26, max: 31 }), fc.array(fc.nat(63)), fc.nat(63), (length, used, lastOffset) => {
       const cidr = new Prefix(Prefix.parse('10.0.0.0/24').addr, length)
@@ -38,7 +38,7 @@ test('any pool: what is given is free and for pods, and nothing is given only wh
   )
 })
 
-test('any state of several CIDRs: the first with room serves, what rests only when nothing else is free, longest first', () => {
+test('in any state of several CIDRs the first with a free address serves; a resting address is given only when no other is free, the longest rested first', () => {
   const cidrs = ['10.0.0.0/29', '10.0.1.0/30', '10.0.2.0/31'].map(Prefix.parse)
   const all = cidrs.flatMap((cidr) =>
     Array.from({ length: Number(poolOf(cidr).count) }, (_, offset) => cidr.addr.plus(offset + 2)),
@@ -73,7 +73,7 @@ test('CIDRs are grouped by family, in the order of their first', () => {
   )
 })
 
-test('a derived MAC is the usual one of the address, or the next of its series that nobody has', () => {
+test('a derived MAC is the usual one for the address, or the next of its series that no other pod has', () => {
   const any = fc.oneof(
     fc.ipV4().map((text) => Addr.parse(text)),
     fc.ipV6().map((text) => Addr.parse(text)),

@@ -8,12 +8,12 @@ test('bits become bytes, and a queue holds 25 ms besides the burst', () => {
   })
 })
 
-test('no rate is no limit, whatever the burst', () => {
+test('without a rate there is no limit, whatever the burst', () => {
   assert.deepEqual(podLimits({}), {})
   assert.deepEqual(podLimits({ ingressRate: 0, ingressBurst: 5, egressBurst: 7 }), {})
 })
 
-test('a burst that was not told is a tenth of a second, the one that means so a second, and two packets fit always', () => {
+test('a missing burst is a tenth of a second, the largest value counts as a second, and two packets always fit', () => {
   const burst = (egressRate: number, egressBurst?: number) =>
     podLimits({ egressRate, ...(egressBurst !== undefined && { egressBurst }) }).egress!.burstBytes
   assert.equal(burst(80_000_000), 1_000_000)

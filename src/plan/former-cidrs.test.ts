@@ -4,7 +4,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { type RemoteContext } from './remote-plan.ts'
 import { RemoteNodes } from './remote-nodes.ts'
 
-test('no neighbour takes pods from this node that still have addresses of its former pod CIDR', () => {
+test('no BGP route is installed that cuts off pods with addresses of a former pod CIDR of this node', () => {
   const context: RemoteContext = {
     self: { name: 'node-1', podCIDRs: [Prefix.parse('10.244.1.0/24')], addrs: [Addr.parse('172.30.1.1')] },
     underlay: { 4: 1500 },

@@ -97,7 +97,7 @@ const anyAddr = fc.oneof(
   fc.nat(0xffff).map((low) => Addr.parse(`10.244.${low >> 8}.${low & 0xff}`)),
 )
 
-test('whatever a peer says: what comes into the kernel by chance is of the cluster, not of this node, and leaves it', () => {
+test("of any routes, none within this node's pod CIDRs is admitted, and without a policy that names them only those for the cluster CIDRs", () => {
   const anyRoute = fc.record({
     prefix: fc.tuple(anyAddr, fc.nat(32)).map(([addr, length]) => new Prefix(addr, length)),
     nextHops: fc.array(

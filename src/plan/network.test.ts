@@ -50,7 +50,7 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   })
 }
 
-test('a node whose pod CIDRs routers are told of has the blackholes with VXLAN too', () => {
+test('a node that advertises its pod CIDRs has blackholes with routing vxlan too', () => {
   const blackholes = ({ network }: Plan) =>
     network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
   assert.deepEqual(blackholes(plan([one, two])), [])
@@ -90,7 +90,7 @@ const routesOf = ({ network }: Plan): string[] =>
     return `${route.dst} to ${route.encap.dst} mtu ${route.mtuBytes} src ${route.preferredSource}`
   })
 
-test('a remote node costs one route per family, in its own family of underlay', () => {
+test('a remote node costs one route per family, and each family crosses the underlay of its own family', () => {
   const result = plan([one, two])
   assert.deepEqual(routesOf(result), [
     '10.244.2.0/24 to 172.30.1.12 mtu 1450 src 10.244.1.1',
@@ -101,7 +101,7 @@ test('a remote node costs one route per family, in its own family of underlay', 
   assert.equal(result.deviceMtuBytes, 1500)
 })
 
-test('pods of both families travel in the one family that two nodes share', () => {
+test('packets of both families cross in the one underlay family that two nodes share', () => {
   const v6only = node('node-3', ['10.244.3.0/24', 'fd10:244:0:3::/64'], ['fd30::d'])
   assert.deepEqual(routesOf(plan([one, v6only])), [
     '10.244.3.0/24 to fd30::d mtu 1430 src 10.244.1.1',
@@ -121,7 +121,7 @@ test('a node without address gets no route, and its problem says why', () => {
   assert.match(remedy, /its kubelet set status\.addresses/)
 })
 
-test('an underlay too narrow for IPv6 is told', () => {
+test('an underlay MTU that is too small for IPv6 is a problem', () => {
   const { problems } = plan([one, two], { underlay: { 4: 1300, 6: 1300 } })
   assert.match(
     problemText(problems[0]!),

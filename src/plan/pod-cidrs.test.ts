@@ -19,7 +19,7 @@ test('nodes get one of each family, in order of their names, primary family firs
   assert.deepEqual(plan.problems, [])
 })
 
-test('what is held stays, whatever its size, and its slots are passed over', () => {
+test('a pod CIDR that a node holds stays, whatever its size, and is given to no other node', () => {
   const nodes = [node('a'), node('b', '10.244.0.0/23'), node('c', '10.244.3.128/25'), node('d'), node('e')]
   const plan = planPodCidrs(config('10.244.0.0/16'), nodes)
   assert.deepEqual(assigned(plan), ['a 10.244.2.0/24', 'd 10.244.4.0/24', 'e 10.244.5.0/24'])
@@ -45,7 +45,7 @@ test('the next cluster CIDR is used when one is full, and when all are, nodes ge
   assert.equal(plan.pools[1]?.freeSlots, 65_534)
 })
 
-test('foreign, crossing and overlapping claims are told', () => {
+test('pod CIDRs outside of the cluster CIDRs, across them, and overlapping ones are problems', () => {
   const plan = planPodCidrs(config('10.244.0.0/16'), [
     node('a', '10.0.0.0/8'),
     node('b', '192.168.0.0/24'),
@@ -63,7 +63,7 @@ test('foreign, crossing and overlapping claims are told', () => {
   )
 })
 
-test('a node whose pod CIDRs cannot be read gets none, one with a single family is told', () => {
+test('a node whose pod CIDRs cannot be read gets none; a node with a single family is a problem', () => {
   const unreadable: HolderNode = { name: 'a', held: [], mayAllocate: false }
   const plan = planPodCidrs(config('10.244.0.0/16', 'fd00::/48'), [unreadable, node('b', '10.244.7.0/24')])
   assert.deepEqual(plan.assignments, [])

@@ -201,7 +201,7 @@ function takeStep(step: Step, table: RemoteNodes, known: Known): RemoteDelta {
   return table.updateLearned(step.learned)
 }
 
-test('whatever changed in whatever order, the table is as if made from scratch, and who follows the deltas has it all', () => {
+test('after any changes in any order the table equals one made from scratch, and the sum of the deltas equals the table', () => {
   fc.assert(
     fc.property(anySteps, fc.constantFrom(...routings), (steps, routing) => {
       const context = contextOf(self, routing)
@@ -242,7 +242,7 @@ function wantedPrefixes(table: RemoteNodes): string[] {
   return [...table.objects(true).routes, ...table.otherRoutes].map(({ dst }) => String(dst))
 }
 
-test('a change of a learned route touches its prefix alone', () => {
+test('a changed learned route changes its own prefix and no other', () => {
   const table = new RemoteNodes(contextOf(self, 'auto'))
   table.update([
     ['a', node('a', ['10.244.1.0/24', '10.244.2.0/24'], ['172.30.1.9'])],
@@ -261,7 +261,7 @@ test('a change of a learned route touches its prefix alone', () => {
   )
 })
 
-test('the tunnel is needed until no node may use it; one that has only just joined does not bring it back', () => {
+test('the tunnel is needed until no node may use it; a node that has just joined does not bring it back', () => {
   const table = new RemoteNodes(contextOf(self, 'native'))
   const join = (more: More) => table.update([['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'], undefined, more)]])
   assert.equal(table.needsOverlay, false)
@@ -279,7 +279,7 @@ test('the tunnel is needed until no node may use it; one that has only just join
   }
 })
 
-test('a node that comes touches nothing but itself; the first with another tunnel MTU touches all', () => {
+test('a new node changes only its own objects; the first with another tunnel MTU changes those of all', () => {
   const table = new RemoteNodes(contextOf(self))
   assert.equal(table.update([['a', node('a', ['10.244.1.0/24'], ['172.30.1.2'])]]).isWholesale, true)
   const second = table.update([['b', node('b', ['10.244.2.0/24'], ['172.30.1.3'])]])

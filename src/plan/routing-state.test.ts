@@ -19,13 +19,13 @@ function state(more: Partial<RoutingFacts>): string {
 const plain = routingStateText(plainVxlan)
 const nativeOnly = routingStateText({ mode: 'native', sends: ['native'], accepts: ['native'] })
 
-test('plain VXLAN is plain, with peers, without, and without an underlay', () => {
+test('with routing vxlan the state is that of plain VXLAN, with other nodes, without, and without an underlay', () => {
   assert.equal(state({}), plain)
   assert.equal(state({ counts: { vxlan: 0, native: 0 } }), plain)
   assert.equal(state({ counts: { vxlan: 0, native: 0 }, hasOverlay: false }), plain)
 })
 
-test('what is sent is told as it is, also where another way is wished for', () => {
+test('the state says by which way packets are sent, even when the routing prefers another', () => {
   assert.match(state({ counts: { vxlan: 1, native: 1 } }), /"sends":\["vxlan","native"\]/)
   assert.match(state({ mode: 'native', counts: { vxlan: 1, native: 1 } }), /"sends":\["vxlan","native"\]/)
   assert.match(state({ mode: 'auto', counts: { vxlan: 0, native: 1 } }), /"sends":\["native"\]/)
@@ -47,7 +47,7 @@ test('VXLAN is accepted once the tunnel is there, and not when it could not be m
   )
 })
 
-test('routes that could not be changed are still sent by', () => {
+test('a way whose routes could not be changed still counts as used', () => {
   const facts = { mode: 'native', counts: { vxlan: 0, native: 1 }, needsOverlay: false, before: plainVxlan } as const
   assert.equal(state(facts), nativeOnly)
   assert.match(state({ ...facts, failedKinds: new Set(['route']) }), /"sends":\["vxlan","native"\]/)

@@ -19,7 +19,7 @@ function served(self: NodeState, others: NodeState[], ...held: string[]) {
   }
 }
 
-test('a former CIDR is served on, for the pods that have addresses of it, and gives none', () => {
+test('a former CIDR is still served for pods with addresses of it, but gives no new address', () => {
   assert.deepEqual(served(node('a', '10.0.2.0/24'), [node('b', '10.0.3.0/24')], '10.0.1.0/24', '10.0.2.0/24'), {
     planned: ['10.0.2.0/24', '10.0.1.0/24'],
     forPods: ['10.0.2.0/24'],
@@ -27,7 +27,7 @@ test('a former CIDR is served on, for the pods that have addresses of it, and gi
   })
 })
 
-test('a former CIDR that another node has now is told with who is cut off', () => {
+test('a former CIDR that another node has now is a problem that says which pods are cut off', () => {
   const { planned, problems } = served(node('a', '10.0.2.0/24'), [node('b', '10.0.0.0/23')], '10.0.1.0/24')
   assert.deepEqual(planned, ['10.0.2.0/24'])
   assert.match(
@@ -44,7 +44,7 @@ test('a CIDR that grew serves its old pods by the same gateway; one that was cut
   )
 })
 
-test('CIDRs without an address for a pod are left out and told, not thrown over', () => {
+test('a CIDR without an address for a pod is left out and reported as a problem, without an exception', () => {
   for (const cidr of ['10.0.0.0/31', '10.0.0.0/32', 'fd00::/127', 'fd00::/128']) {
     const { planned, problems } = served(node('a', cidr, '10.1.0.0/24'), [])
     assert.deepEqual(planned, ['10.1.0.0/24'])

@@ -29,7 +29,7 @@ function truncatedAnswer(): never {
   throw new Error('it should have been refused')
 }
 
-test('a truncated answer costs its kind one pass, no other kind anything, and is told until it is read whole', async () => {
+test('a truncated answer fails its own kind alone, whose objects are in error until they can be read', async () => {
   let isTruncated = false
   const routes = driver('route', () => (isTruncated ? truncatedAnswer() : { ...nothingToDo, keys: ['10.244.2.0/24'] }))
   const links = driver('link', () => ({ ...nothingToDo, keys: ['cw-br0'] }))
@@ -48,7 +48,7 @@ test('a truncated answer costs its kind one pass, no other kind anything, and is
   assert.throws(truncatedAnswer, WireError)
 })
 
-test('a truncated answer to a change is told of what was to be changed, and no other kind waits', async () => {
+test('a truncated answer to a change puts the object to be changed in error, and no other kind waits', async () => {
   const answers = {
     executeMany: async (operations: readonly Operation[]) => (operations.length > 0 ? truncatedAnswer() : []),
   }
@@ -111,7 +111,7 @@ test('passes and previews take turns: drivers serve one at a time', async () => 
   ])
 })
 
-test('a delta that a driver cannot tell from is a reason to read that kind', async () => {
+test('a kind whose driver cannot work from a delta counts as failed, so that it is read', async () => {
   const delta = { routes: new Map(), neighbours: new Map(), tunnelEnds: new Map() }
   const blind: Driver = { kind: 'table', compare: () => nothingToDo, fromDelta: () => undefined }
   const { failedKinds } = await reconcilerOf([blind]).applyDelta(delta, { isComplete: true })
@@ -150,7 +150,7 @@ test('calls and netlink operations of one kind are carried out in the order that
   assert.deepEqual(order, keys)
 })
 
-test('a call that takes its time and fails is told of its object, and the others are carried out', async () => {
+test('an asynchronous call that fails puts its object in error, and the other changes are carried out', async () => {
   const failing: Change = {
     verb: 'add',
     key: 'program',

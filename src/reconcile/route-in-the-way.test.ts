@@ -25,7 +25,7 @@ function told(route: Route, wanted: DesiredRoute, own: readonly string[] = []) {
   return routeInTheWay(route, wanted, { text: `${route.dst} dev eth1`, nodes, own: own.map(Addr.parse) })
 }
 
-test('what the kernel made goes with its address, never by itself', () => {
+test('the remedy for a route that the kernel made is to remove its address or device, not the route', () => {
   const { message, remedy } = told(found('10.244.2.0/24', 2), native('10.244.2.0/24', 'node-2'), ['10.244.2.7'])
   assert.equal(message, "another's route stands in the way: 10.244.2.0/24 dev eth1")
   assert.match(remedy!, /^do not delete that route: .*remove it or the device; else give node node-2 another pod CIDR/)
@@ -48,7 +48,7 @@ test('a route that the node lives on is not to be deleted, whoever made it', () 
   }
 })
 
-test('a route that somebody keeps comes back; another goes only where nothing needs it', () => {
+test('no remedy deletes a route that another program keeps; any other route is to be deleted only if nothing needs it', () => {
   assert.match(
     told(found('10.9.0.0/16', 12), native('10.9.0.0/16')).remedy!,
     /have BGP not tell 10\.9\.0\.0\/16, .*BIRD/,
@@ -65,7 +65,7 @@ test('a route that somebody keeps comes back; another goes only where nothing ne
   assert.match(blackhole.remedy!, /else give this node another pod CIDR/)
 })
 
-test('tunnel ends are addresses of nodes', () => {
+test('the ends of tunnels count as addresses of nodes', () => {
   const [src, end] = [Addr.parse('172.30.1.1'), Addr.parse('172.30.1.2')]
   const dst = Prefix.parse('10.244.2.0/24')
   const overlay: DesiredRoute = {

@@ -19,7 +19,7 @@ test('the node goes before the cluster, the cluster before the agent', () => {
   assert.equal(says({ node: 'native' }), 'native')
 })
 
-test('what the node told last holds until the cluster is known, and not against what somebody says', () => {
+test("the routing that the node published last counts until the cluster's object is known, unless an object sets one", () => {
   assert.equal(says({ told: 'native' }), 'vxlan')
   assert.equal(says({ told: 'native', isClusterKnown: false }), 'native')
   assert.equal(says({ told: 'native', isClusterKnown: false, cluster: 'auto' }), 'auto')

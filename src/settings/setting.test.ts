@@ -37,7 +37,7 @@ test('no variable is declared twice in one program', () => {
   }
 })
 
-test('what Kubernetes says of a Service is no value of the setting whose name it has', () => {
+test('a variable that Kubernetes makes for a Service is no value of the setting of that name', () => {
   const env = { CAUSEWAY_VXLAN_PORT: 'tcp://10.96.0.7:80' }
   assert.equal(textOf(env, 'CAUSEWAY_VXLAN_PORT'), undefined)
   assert.equal(readSetting(networkSettings.vxlanPort, env), 8472)

@@ -15,7 +15,7 @@ test('the names are those that Node has, and the C library where Node has none',
   }
 })
 
-test('what only the kernel names has its name, and what nobody names its number', () => {
+test('an error that only the kernel names has that name, and one without a name has its number', () => {
   assert.equal(errnoName(54), 'EXFULL')
   assert.equal(errnoName(512), 'ERESTARTSYS')
   assert.equal(errnoName(517), 'EPROBE_DEFER')

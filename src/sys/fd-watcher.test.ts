@@ -113,7 +113,7 @@ test('a hundred that are ready at once all have their turn', async () => {
   await eventually(() => seen.size === 100)
 })
 
-test('inside of a handler others can be disposed of, and their numbers used anew', async () => {
+test('a handler can dispose of other watches, and their descriptor numbers can be used anew', async () => {
   using stack = new DisposableStack()
   const [first, second] = [stack.use(new Pipe()), stack.use(new Pipe())] as const
   const events: string[] = []
@@ -162,7 +162,7 @@ test('a watch that outlives its descriptor does not end that of the next one wit
   await eventually(() => calls === 1)
 })
 
-test('whatever is watched, disposed of and written to in whatever order: the ready ones are told of, and no others', async () => {
+test('for any order of watching, disposing and writing, the handlers of ready descriptors are called, and no others', async () => {
   const operation = fc.record({
     kind: fc.constantFrom('watch', 'dispose', 'write', 'renew', 'turn' as const),
     slot: fc.nat(4),
@@ -222,7 +222,7 @@ test('a handler that throws loses its own watch and no other, and its error is n
   assert.deepEqual({ status, lines: stdout.split('\n').toSorted() }, { status: 0, lines: ['', 'bad', 'good'] })
 })
 
-test('however many are watched, the rest of the pool is free', async () => {
+test('however many descriptors are watched, the other threads of the pool stay free', async () => {
   const { status, stdout } = await runChild(
     `
     const watches = Array.from({ length: 50 }, () => watchFd(pipe()[0], 1, () => {}))
@@ -246,7 +246,7 @@ test('a watch keeps the process running, and only until it is disposed of', asyn
   assert.deepEqual({ status, stdout }, { status: 0, stdout: 'ready\nend\n' })
 })
 
-test('nothing hangs on a watch: not exit, nor an uncaught error, nor the end of a thread', async () => {
+test('a watch does not hold up process.exit, an uncaught error, or the end of a thread', async () => {
   const exit = await runChild(`watchFd(pipe()[0], 1, () => {}); setTimeout(() => process.exit(3), 50)`)
   assert.equal(exit.status, 3)
   const error = await runChild(`watchFd(pipe()[0], 1, () => {}); setTimeout(() => { throw new Error('bad') }, 50)`)

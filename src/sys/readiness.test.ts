@@ -11,7 +11,7 @@ import { startConnect, tcpListener, tcpSocket } from './socket.ts'
 const loopback = Addr.parse('127.0.0.1')
 const laterMs = (ms: number): number => performance.now() + ms
 
-test('untilReady tells the ready from the late, however many wait', async () => {
+test('untilReady distinguishes ready descriptors from those that time out, however many wait', async () => {
   // a server in this same process: what waits must not stop it
   await using server = createServer((socket) => socket.on('error', () => {}).end('x')).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -27,7 +27,7 @@ test('untilReady tells the ready from the late, however many wait', async () => 
   assert.equal(await untilReady(silent, POLLIN, laterMs(5)), false)
 })
 
-test('a descriptor that is closed counts as ready: the next call on it tells', async () => {
+test('a closed descriptor counts as ready: the next call on it fails', async () => {
   const fd = tcpSocket(4)
   closeSync(fd)
   assert.equal(await untilReady(fd, POLLIN, laterMs(5000)), true)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { readSysctl, useProcSys, writeSysctl } from './sysctl.ts'
 
-test('sysctls are read and written where the composition root says that they are', (t) => {
+test('sysctls are read and written below the folder that useProcSys was given', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sysctl-'))
   t.after(() => {
     useProcSys('/proc/sys')

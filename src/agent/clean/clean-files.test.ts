@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { filesToClean, removeFiles } from './clean-files.ts'
 
-test('the files of an agent go, the CNI configuration first, and nothing beside them', (t) => {
+test("an agent's files are removed, the CNI configuration first, and no other file is", (t) => {
   const root = mkdtempSync(join(tmpdir(), 'clean-files-'))
   t.after(() => rmSync(root, { recursive: true }))
   for (const folder of ['state/cni-spool', 'run', 'net.d']) mkdirSync(join(root, folder), { recursive: true })

@@ -12,7 +12,7 @@ const routing = (mode: string, resourceVersion = '1') => ({
   spec: { mode },
 })
 
-test('what the cluster says of routing is known once it was listed, and follows the object', async () => {
+test("the cluster's routing is known once the objects were listed, and follows changes of the object", async () => {
   let watch: ServerResponse | undefined
   await using api = await FakeApi.start((request, response) => {
     if (!isWatch(request)) return sendJson(response, { metadata: { resourceVersion: '1' }, items: [routing('auto')] })
@@ -37,7 +37,7 @@ test('what the cluster says of routing is known once it was listed, and follows 
   await client[Symbol.asyncDispose]()
 })
 
-test('a cluster without the kind says nothing, and that is known', async () => {
+test('on a cluster without the kind Routing it is known that no object sets a routing', async () => {
   await using api = await FakeApi.start((_request, response) => sendStatus(response, 404, 'NotFound'))
   const client = await clientFor(api.config)
   await using settings = new ClusterSettings({ client, onChange() {}, log: silent })

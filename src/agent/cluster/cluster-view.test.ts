@@ -61,7 +61,7 @@ class Scene implements Disposable {
 
 const native = '{"mode":"native","sends":["native"],"accepts":["native"]}'
 
-test('the own annotation is the routing, also after a restart without the API; a bad one is a problem and none', () => {
+test('the annotation of this node sets its routing, also after a restart without the API; an invalid one is a problem and sets none', () => {
   using scene = new Scene()
   scene.take(node('node-1', { [routingAnnotation]: 'native' }))
   assert.equal(scene.view.self?.routing, 'native')
@@ -75,7 +75,7 @@ test('the own annotation is the routing, also after a restart without the API; a
   )
 })
 
-test('what this node tells is no change of its own; it is known, and a change of it causes a pass', () => {
+test("the routing state that this node publishes is known and causes a pass when it changes, but does not change the node's own state", () => {
   using scene = new Scene()
   scene.take(node('node-1'))
   const { self } = scene.view
@@ -86,7 +86,7 @@ test('what this node tells is no change of its own; it is known, and a change of
   assert.equal(scene.changes, 2)
 })
 
-test('the routing that was told last is known after a restart, until the own Node object says another one', () => {
+test('the routing that this node published last is known after a restart, until its Node object has another', () => {
   using scene = new Scene()
   assert.equal(scene.view.toldRouting, undefined)
   scene.take(node('node-1', { [routingStateAnnotation]: native }))
@@ -99,7 +99,7 @@ test('the routing that was told last is known after a restart, until the own Nod
   assert.equal(scene.view.toldRouting, undefined)
 })
 
-test("another node's state is known; a bad one is a problem, and the node counts as one that tells nothing", () => {
+test("another node's routing state is known; an invalid one is a problem, and the node counts as one without the annotation", () => {
   using scene = new Scene()
   scene.take(node('node-2', { [routingStateAnnotation]: native }))
   assert.deepEqual(scene.other?.routingState, { mode: 'native', sends: ['native'], accepts: ['native'] })
@@ -108,7 +108,7 @@ test("another node's state is known; a bad one is a problem, and the node counts
   assert.match(scene.problems, /node\/node-2: annotation causeway\.dev\/routing-state: .* cannot be read/)
 })
 
-test('a node is starting until anybody tells of its network', () => {
+test('a node is starting until its routing state or its NetworkUnavailable condition says that its network was set up', () => {
   const unavailable = (status: string, reason: string): Condition => ({ type: 'NetworkUnavailable', status, reason })
   const cases: [annotations: Record<string, string>, conditions: Condition[], isStarting: boolean][] = [
     [{}, [], true],

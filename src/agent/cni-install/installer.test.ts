@@ -119,7 +119,7 @@ test('plugin and configuration are installed, for root to run and to read, and n
   assert.deepEqual(scene.problems(), [])
 })
 
-test('what is right already is not written again', async () => {
+test('a file that is right already is not written again', async () => {
   using scene = new Scene()
   scene.installer.start()
   const inodes = (): number[] => [scene.plugin, scene.conflist].map((path) => statSync(path).ino)
@@ -172,7 +172,7 @@ test('the configuration comes last: not before pods can be wired, and at once wh
   assert.ok(existsSync(scene.conflist))
 })
 
-test('it goes when the node has had no pod network for a minute, not with a hiccup', async () => {
+test('the configuration is removed when the node has had no pod network for a minute, not sooner', async () => {
   using scene = new Scene()
   scene.installer.start()
   const serve = (canServe: boolean): void => {
@@ -193,7 +193,7 @@ test('it goes when the node has had no pod network for a minute, not with a hicc
   assert.ok(existsSync(scene.conflist))
 })
 
-test('the configuration that an earlier agent left stays for as long', async () => {
+test('a configuration that an earlier agent left also stays for a minute', async () => {
   using scene = new Scene()
   scene.putConf('10-causeway.conflist')
   scene.canServe = false
@@ -262,7 +262,7 @@ test('the configuration offers the versions that the whole chain speaks, and fol
   assert.deepEqual(scene.problems(), [])
 })
 
-test('a chained plugin that cannot be used is left out, and told', async () => {
+test('a chained plugin that cannot be used is left out and reported as a problem', async () => {
   const why: [put: (scene: Scene) => void, words: RegExp][] = [
     [
       (scene) => scene.putPlugin('portmap', '0.2.0'),
@@ -279,7 +279,7 @@ test('a chained plugin that cannot be used is left out, and told', async () => {
   }
 })
 
-test('a chained plugin that does not answer stays, with the versions that all have, and is told', async () => {
+test('a chained plugin that does not answer stays, with the versions that all plugins have, and is reported as a problem', async () => {
   const put: [put: (scene: Scene) => void, words: RegExp][] = [
     [(scene) => scene.putBin('portmap', '#!/bin/sh\nexit 3\n'), /Command failed/],
     [(scene) => scene.putBin('portmap', '#!/bin/sh\necho {}\n'), /its answer has no supportedVersions/],
@@ -305,7 +305,7 @@ test('a chained plugin that does not answer stays, with the versions that all ha
   closeSync(held)
 })
 
-test('a configuration that runtimes take before ours is named, for as long as it is there', async () => {
+test("a configuration that runtimes use instead of Causeway's is a problem for as long as it is there", async () => {
   using scene = new Scene()
   for (const name of ['05-other.conf', '00-readme.txt', '.10-other.conflist.new', '99-loopback.conf'])
     scene.putConf(name)
@@ -335,7 +335,7 @@ test('without any plugin in place there is no configuration; an older plugin ser
   assert.equal(scene.problems().length, 1)
 })
 
-test('a folder that cannot be used is told, and mended when it can', async () => {
+test('a folder that cannot be used is a problem, and is filled once it can be used', async () => {
   using scene = new Scene()
   mkdirSync(join(scene.root, 'etc/cni'), { recursive: true })
   writeFileSync(scene.config.confDir, 'a file where the folder should be')

@@ -29,7 +29,7 @@ function bench(limit: number) {
   }
 }
 
-test('one key runs in order, others overtake it', async () => {
+test('calls of one key run in order, and calls of other keys overtake them', async () => {
   const { call, running, end } = bench(10)
   const all = [call('a', 'a1'), call('a', 'a2'), call('a', 'a3'), call('b', 'b1')]
   await nextTurn()
@@ -54,7 +54,7 @@ test('no more than the limit run', async () => {
   await Promise.all(all)
 })
 
-test('an exclusive call waits for all before it and holds up all after it', async () => {
+test('an exclusive call waits for all calls before it, and all later calls wait for it', async () => {
   const { call, callAlone, running, end } = bench(10)
   const all = [call('a', 'a1'), callAlone('gc'), call('b', 'b1')]
   await nextTurn()
@@ -86,7 +86,7 @@ test('a caller that gives up while waiting is forgotten, also an exclusive one',
   await Promise.all([first, last])
 })
 
-test('a closed gate turns away what waits and what comes, not what runs', async () => {
+test('a closed gate rejects waiting and new calls, and lets running ones end', async () => {
   const { gate, call, end } = bench(1)
   const first = call('a', 'a1')
   const second = call('b', 'b1')

@@ -102,7 +102,7 @@ describe('answers', () => {
     assert.equal(await answer, done)
   })
 
-  test('what is malformed is refused without asking the handler', async () => {
+  test('a malformed request is refused without calling the handler', async () => {
     await serve(() => assert.fail('asked'))
     const codeOf = async (bytes: string): Promise<number> => JSON.parse((await exchange(bytes)).slice(33)).code
     assert.equal(await codeOf(frame('ADD', { CNI_IFNAME: 'a/b' })), 4)
@@ -119,20 +119,20 @@ describe('answers', () => {
 })
 
 describe('callers that go away', () => {
-  test('one that sends nothing is cut off', async () => {
+  test('a caller that sends nothing is cut off', async () => {
     await serve(ok, { receiveTimeoutMs: 20 })
     assert.equal(await exchange('causeway-cni 1 '), '')
     assert.match(logged.join('\n'), /no whole request within 20 ms/)
   })
 
-  test('one that hangs up in the middle of its request is forgotten at once', async () => {
+  test('a caller that hangs up in the middle of its request is forgotten at once', async () => {
     await serve(() => assert.fail('asked'), { receiveTimeoutMs: 60_000 })
     const socket = connect(socketPath)
     socket.write(frame('ADD').slice(0, -1), () => socket.destroy())
     await until(() => logged.some((line) => /the client went away after \d+ bytes/.test(line)))
   })
 
-  test('one that hangs up while its call runs fires the signal', async () => {
+  test("a caller that hangs up while its call runs aborts the call's signal", async () => {
     const fired = Promise.withResolvers<void>()
     const began = Promise.withResolvers<void>()
     await serve(async (_request, signal) => {
@@ -151,7 +151,7 @@ describe('callers that go away', () => {
 })
 
 describe('order', () => {
-  test('calls for one attachment run one by one, others beside them, STATUS at once', async () => {
+  test('calls for one attachment run one by one, calls for others beside them, STATUS at once', async () => {
     const gates = new Map(['ADD c1', 'DEL c1', 'ADD c2'].map((name) => [name, Promise.withResolvers<void>()]))
     const begun: string[] = []
     await serve(async (request) => {
@@ -295,7 +295,7 @@ describe('the spool', () => {
     assert.deepEqual(seen, ['c3', 'c1', 'c2'])
   })
 
-  test('what a shim leaves while the agent lives is found too', async () => {
+  test('a request that a shim spools while the agent runs is found too', async () => {
     const seen = Promise.withResolvers<string>()
     await serve(
       async (request) => {
@@ -344,7 +344,7 @@ describe('the spool', () => {
     assert.ok(await isEmpty())
   })
 
-  test('what is no DEL of that name is removed with an error in the log', async () => {
+  test('a spooled file that is no DEL of that name is removed, with an error in the log', async () => {
     await spoolFile('c1', 'causeway-cni 1 000')
     await spoolFile('c2', frame('ADD', { CNI_CONTAINERID: 'c2' }))
     await spoolFile('c3', frame('DEL', { CNI_CONTAINERID: 'c4' }))

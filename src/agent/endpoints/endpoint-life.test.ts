@@ -48,7 +48,7 @@ function textOf({ addrs }: Endpoint): string {
   return addrs.map(({ addr, cidr }) => `${addr}@${cidr}`).join(' ')
 }
 
-test('of several CIDRs of a family the first with room serves; only when all are full is the family exhausted', () => {
+test('of several CIDRs of a family the first with a free address serves; the family is exhausted only when all are full', () => {
   using machine = new Machine()
   using store = machine.open()
   const cidrs = prefixes('10.0.0.0/30', 'fd00::/64', '10.1.0.0/30', '10.2.0.0/31')
@@ -69,7 +69,7 @@ test('an endpoint keeps its CIDR when the node gets another one', () => {
   assert.deepEqual(store.list().map(textOf), ['10.0.0.2@10.0.0.0/24', '10.9.0.2@10.9.0.0/24'])
 })
 
-test('what was given back rests; it goes to another pod only when nothing else is free, the longest rested first', () => {
+test('an address that was given back rests; it goes to another pod only when no other is free, the longest rested first', () => {
   using machine = new Machine()
   using store = machine.open()
   const cidrs = prefixes('10.0.0.0/29')
@@ -145,7 +145,7 @@ test('endpoints of an earlier boot are released at start, those of this one are 
   assert.deepEqual([...new Set(store.resting().map(({ restedMs }) => restedMs))], [5000])
 })
 
-test('a requested address is given although it rests, a requested MAC once', () => {
+test('a requested address is given although it rests; a requested MAC is given to one pod only', () => {
   using machine = new Machine()
   using store = machine.open()
   const cidrs = prefixes('10.0.0.0/29')

@@ -46,7 +46,7 @@ test('a pod whose derived MAC another pod requested before gets the next of its 
   assert.equal(store.find(claim(2))!.mac, next)
 })
 
-test('a MAC that is requested and derived for a pod that lives is refused with the name of that pod', () => {
+test('a requested MAC that was derived for a running pod is refused with the name of that pod', () => {
   using stored = new Stored()
   using store = stored.open()
   const mac = macOf(store.reserve(claim(1), cidrs))
@@ -56,7 +56,7 @@ test('a MAC that is requested and derived for a pod that lives is refused with t
   assert.equal(macOf(store.reserve(claim(1, mac), cidrs)), mac)
 })
 
-test('whatever pods come, go and request, no two that live have one MAC', () => {
+test('whatever pods come, go and request, no two running pods have the same MAC', () => {
   const addrs = Array.from({ length: 16 }, (_, offset) => cidrs[0]!.addr.plus(offset))
   // close to what is derived, so that requests and derived ones do meet
   const mac = fc.tuple(fc.constantFrom(...addrs), fc.nat(2)).map(([addr, attempt]) => podMac(addr, attempt))

@@ -27,7 +27,7 @@ const change = fc.oneof(
   fc.record({ table: fc.constant('address'), column: fc.constantFrom('addr', 'cidr'), value: fc.string() }),
 )
 
-test('whatever rows hold, they are read, or the file is one that cannot be used', (context) => {
+test('whatever the rows hold, either they are read or the file counts as unusable', (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'endpoint-rows-'))
   context.after(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'endpoints.sqlite')

@@ -53,7 +53,7 @@ test('a pod gets an address of each family, keeps it over a restart, and gives i
   assert.deepEqual(store.list(), [])
 })
 
-test('an endpoint keeps what its ADD noted, and its state only goes forward', () => {
+test('an endpoint keeps what its ADD wrote, and its state only goes forward', () => {
   using folder = new Folder()
   using store = new EndpointStore(folder.file)
   const id = { containerId: 'c1', ifName: 'eth0' }
@@ -85,7 +85,7 @@ test('both families or none: an exhausted one leaves nothing behind', () => {
   assert.equal(store.usedIn(cidrs[1]!), 5)
 })
 
-test('a requested address is given, or its holder named', () => {
+test('a requested address is given, or refused with the name of the pod that has it', () => {
   using folder = new Folder()
   using store = new EndpointStore(folder.file)
   const asked = Addr.parse('10.0.0.5')

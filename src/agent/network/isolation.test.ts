@@ -34,7 +34,7 @@ const surroundings = (more: Partial<Surroundings>): Surroundings => ({
   ...more,
 })
 
-test('a node that reaches one other is not alone, nor is one without others', () => {
+test('a node that reaches one other node is not isolated, nor is a node without others', () => {
   assert.equal(isolationOf(surroundings({})), undefined)
   assert.equal(isolationOf(surroundings({ plans: new Map(), hasUnderlay: false })), undefined)
   const failures = [
@@ -45,7 +45,7 @@ test('a node that reaches one other is not alone, nor is one without others', ()
   assert.equal(isolationOf(surroundings({ failures })), undefined)
 })
 
-test('without an address on any device, or any route that the kernel takes, it is', () => {
+test('a node without an address on any device, or without any route that the kernel accepts, is isolated', () => {
   const problems = [problem('CW1108', 'node/node-1', 'no device of this node has its address 192.0.2.1')]
   assert.match(
     isolationOf(surroundings({ hasUnderlay: false, problems }))!,
@@ -55,7 +55,7 @@ test('without an address on any device, or any route that the kernel takes, it i
   assert.equal(isolationOf(surroundings({ failures })), 'no route to another node can be made: 10.244.2.0/24: EPERM')
 })
 
-test('that the others are silent is not its fault', () => {
+test('a node is not isolated when the others advertise no way to them', () => {
   const plans = new Map([['node-2', routesTo()]])
   assert.equal(isolationOf(surroundings({ plans, failures: [failed('route', '10.244.9.0/24')] })), undefined)
 })

@@ -32,7 +32,7 @@ function loopWith(failed: () => number) {
   return { loop, after, resyncs: () => resyncs }
 }
 
-test('changes within a moment are one pass, and a quiet minute is one too', async () => {
+test('changes within a few milliseconds cause one pass, and so does a minute without changes', async () => {
   mock.timers.enable({ apis: ['setTimeout'] })
   try {
     const { loop, after, resyncs } = loopWith(() => 0)

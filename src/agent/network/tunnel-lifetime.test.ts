@@ -14,7 +14,7 @@ class Scene {
   }
 }
 
-test('it goes a while after all can know that none is taken any more, not sooner', () => {
+test('the tunnel is deleted a while after the node has published that it accepts no VXLAN, not sooner', () => {
   const scene = new Scene()
   assert.ok(scene.isDue({ isNeeded: true, published: plainVxlan }))
   assert.ok(scene.isDue({ published: plainVxlan }))
@@ -28,7 +28,7 @@ test('it goes a while after all can know that none is taken any more, not sooner
   assert.ok(!scene.isDue({}))
 })
 
-test('a need in between begins the while anew', () => {
+test('a need for the tunnel in between starts the waiting time anew', () => {
   const scene = new Scene()
   assert.ok(scene.isDue({}))
   scene.nowMs += tunnelLingerMs
@@ -36,7 +36,7 @@ test('a need in between begins the while anew', () => {
   assert.ok(scene.isDue({}))
 })
 
-test('a restarted agent neither makes a tunnel that nobody needs nor takes one away before it knows all nodes', () => {
+test('a restarted agent makes no tunnel that no node needs, and deletes none before it knows all nodes', () => {
   const scene = new Scene()
   assert.ok(!scene.isDue({ isComplete: false, hasDevice: false, published: undefined }))
   assert.ok(scene.isDue({ isComplete: false, hasDevice: true, published: undefined }))

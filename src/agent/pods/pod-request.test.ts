@@ -33,7 +33,7 @@ function outcome(asked: AddRequest): string {
   return read.kind === 'fault' ? read.message : `${read.addrs.join(' ')} ${read.mac ?? ''}`.trim()
 }
 
-test('an annotation counts where the runtime says nothing of this interface', () => {
+test('an annotation counts when the runtime requests nothing for this interface', () => {
   const annotation = { 'causeway.dev/ips': ' 10.0.0.9 ,fd00::9', 'causeway.dev/mac': '0A-58-0A-00-00-09' }
   assert.equal(outcome(request(annotation)), '10.0.0.9 fd00::9 0a:58:0a:00:00:09')
   assert.equal(outcome(request(annotation, ['10.0.0.7'], '0a:00:00:00:00:01')), '10.0.0.7 0a:00:00:00:00:01')
@@ -44,7 +44,7 @@ test('an address of a CIDR without room for pods is refused with what to do', ()
   assert.match(outcome(request({}, ['10.0.9.0'])), /^the requested address 10\.0\.9\.0 cannot be given: .* too small/)
 })
 
-test('any annotation is addresses for pods, at most one of each family, or one line that says why not', () => {
+test('any annotation gives addresses for pods, at most one of each family, or a fault of one line', () => {
   const near = fc.nat(300).map((offset) => String(cidrs[0]!.addr.plus(offset)))
   const text = fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-f.:, ]{0,40}$/), fc.array(near).map(String))
   fc.assert(

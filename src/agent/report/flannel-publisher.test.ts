@@ -42,7 +42,7 @@ test('a node without annotations gets those that flannel reads, once', async () 
   assert.deepEqual(end.publicAddrs.map(String), ['172.30.1.11'])
 })
 
-test('what flannel left there is replaced, the rest is not written', async () => {
+test('annotations that flannel left are replaced, and no others are written', async () => {
   const { written, publisher, clock } = scene({
     'flannel.alpha.coreos.com/kube-subnet-manager': 'true',
     'flannel.alpha.coreos.com/backend-type': 'vxlan',

@@ -55,13 +55,13 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-test('operations are answered as text or JSON, at once or later; what fails is 500 with its words', async () => {
+test('operations are answered as text or JSON, at once or later; one that fails is answered with 500 and its message', async () => {
   assert.deepEqual(await send('/readyz'), { status: 200, text: 'ok\n' })
   assert.deepEqual(await send('/v1/plan'), { status: 200, text: '{"node":"n1","changes":[],"problems":[]}\n' })
   assert.deepEqual(await send('/v1/status'), { status: 500, text: 'out of order\n' })
 })
 
-test('a path, or a version of one, that is not served is answered with what there is', async () => {
+test('a path, or a version of a path, that is not served is answered with those that are', async () => {
   const there = '/v1/status, /v1/plan, /v1/ipam/release, /v1/bgp/routes, /v1/bgp/advertised, /readyz'
   // /metrics is an operation that this server has no handler of
   for (const path of ['/status', '/v2/status', '/v1/none', '/v1', '/', '/metrics', '/v1/status/', '//v1/status']) {
@@ -72,7 +72,7 @@ test('a path, or a version of one, that is not served is answered with what ther
   }
 })
 
-test('what is long is sent piece by piece; half of it is no answer', async () => {
+test('a long answer is sent in pieces, and one that fails midway is cut off', async () => {
   const { status, text: long } = await send('/v1/bgp/routes?peer=1000')
   assert.deepEqual([status, long.length], [200, 1_000_000])
   await assert.rejects(send('/v1/bgp/advertised?peer=3'), /aborted/)
@@ -80,7 +80,7 @@ test('what is long is sent piece by piece; half of it is no answer', async () =>
   assert.deepEqual(await send('/readyz'), { status: 200, text: 'ok\n' })
 })
 
-test('what is done is asked for by POST, what is shown by GET', async () => {
+test('an operation that changes something needs POST, one that shows something needs GET', async () => {
   assert.deepEqual(await send('/v1/ipam/release', '{"addr":"10.0.0.2","force":true}'), {
     status: 200,
     text: '{"pod":"default/web","addrs":["10.0.0.2"],"message":"true"}\n',

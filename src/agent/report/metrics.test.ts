@@ -49,7 +49,7 @@ function metrics(): AgentMetrics {
   return all
 }
 
-test('every value is told by a conventional name, in the unit of the name', async () => {
+test('every metric has a conventional name, and its value has the unit of the name', async () => {
   using all = metrics()
   all.changesMade('route', 'add', 5, 1)
   all.answered('STATUS', 50, 1.5)
@@ -90,7 +90,7 @@ test('every value is told by a conventional name, in the unit of the name', asyn
   }
 })
 
-test('docs/metrics.md names them all with what they mean', () => {
+test('docs/metrics.md lists all metrics with their meaning', () => {
   using all = metrics()
   const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8')
   const rows = all.registry.catalogue.map(({ name, kind, help }) => `| \`${name}\` | ${kind} | ${help} |`)

@@ -58,7 +58,7 @@ class Scene {
 
 const up = 'False CausewayIsUp: Causeway has set up the network of this node'
 
-test('a network that is set up is told at once, and once', async () => {
+test('a network that is set up is written to the condition at once, and once', async () => {
   const scene = new Scene()
   await scene.notice(undefined)
   assert.deepEqual(scene.written, [
@@ -76,7 +76,7 @@ test('a network that is set up is told at once, and once', async () => {
   assert.deepEqual(scene.summary(), [up])
 })
 
-test('trouble is told when it has lasted, in its own words, and its end at once', async () => {
+test('trouble is written to the condition when it has lasted, with its own message, and its end at once', async () => {
   const scene = new Scene()
   await scene.notice(undefined)
   scene.show(scene.written[0]!)
@@ -92,7 +92,7 @@ test('trouble is told when it has lasted, in its own words, and its end at once'
   assert.deepEqual(scene.summary().slice(2), [up])
 })
 
-test('another reason is no transition', async () => {
+test('a condition with another reason and the same status is no transition', async () => {
   const scene = new Scene()
   scene.show({ type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated', message: 'x' })
   await scene.notice('no pod CIDR', 10_000)
@@ -100,7 +100,7 @@ test('another reason is no transition', async () => {
   assert.equal('lastTransitionTime' in scene.written[0]!, false)
 })
 
-test('a write that fails is tried again, later each time, and nobody waits for it', async () => {
+test('a write that fails is tried again after growing pauses, and nothing waits for it', async () => {
   const scene = new Scene()
   scene.error = new ApiUnreachable('PATCH', new Error('connection refused'))
   await scene.notice(undefined, 500)
@@ -121,7 +121,7 @@ test('a write that fails is tried again, later each time, and nobody waits for i
   assert.equal(scene.written.length, done)
 })
 
-test('whoever else writes the condition is answered, in no hurry', async () => {
+test('a condition that another program wrote is corrected, in no hurry', async () => {
   const scene = new Scene()
   await scene.notice(undefined)
   for (let second = 0; second < 60; second++) {
@@ -131,7 +131,7 @@ test('whoever else writes the condition is answered, in no hurry', async () => {
   assert.ok(scene.written.length <= 13, `${scene.written.length} writes in a minute`)
 })
 
-test('there is nothing to write to before the node is seen, and nothing after the end', async () => {
+test('nothing is written before the Node object is seen, nor after the end', async () => {
   const scene = new Scene()
   scene.node = undefined
   await scene.notice(undefined, 60_000)

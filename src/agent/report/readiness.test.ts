@@ -40,7 +40,7 @@ test('a failed object counts as its kind says', () => {
   }
 })
 
-test('a kind that could not be read is not ready, whatever kind it is', () => {
+test('a kind that could not be read makes the node not ready, whatever kind it is', () => {
   for (const kind of Object.keys(objectKinds) as ObjectKind[])
     assert.equal(stateWith({ failures: [failed(kind, unreadKey)] }), 'not ready', kind)
 })

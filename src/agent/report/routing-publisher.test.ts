@@ -49,7 +49,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-test('plain VXLAN is told only to contradict what was told before', async () => {
+test('plain VXLAN is published only when the annotation says something else', async () => {
   await using scene = new Scene()
   await scene.notice(undefined)
   await scene.notice(plainVxlan)
@@ -63,7 +63,7 @@ test('plain VXLAN is told only to contradict what was told before', async () => 
   ])
 })
 
-test('as long as it is not known, what stands there stays; what somebody else wrote is written over', async () => {
+test('while the state is not known the annotation stays as it is; what another program wrote is overwritten', async () => {
   await using scene = new Scene({ [routingStateAnnotation]: nativeText })
   await scene.notice(undefined)
   assert.deepEqual(scene.written, [])

@@ -36,7 +36,7 @@ const pod = (name: string, nodeName?: string): JsonObject => ({
 const seen = (events: readonly Json[]): string[] =>
   events.map((event) => `${text(dig(event, 'type'))} ${text(dig(event, 'object', 'metadata', 'name'))}`)
 
-test('a token is needed, but for health and version', async () => {
+test('every request except health and version needs a token', async () => {
   const answer = await server.call('/api/v1/nodes', { token: 'wrong' })
   assert.equal(answer.code, 401)
   assert.equal(at(answer, 'reason'), 'Unauthorized')
@@ -44,7 +44,7 @@ test('a token is needed, but for health and version', async () => {
     assert.equal((await server.call(path, { token: 'wrong' })).code, 200)
 })
 
-test('what is wrong is answered with the code and Status of the real server', async () => {
+test('a wrong request is answered with the code and Status of the real server', async () => {
   await makeNamespace('wrong')
   for (const [path, options, code, reason] of [
     ['/api/v1/nothing', {}, 404, 'NotFound'],
@@ -236,7 +236,7 @@ test("binding sets a pod's node once, and its specification stays", async () => 
   assert.deepEqual([at(status, 'status', 'podIP'), at(status, 'spec', 'nodeName')], ['10.0.0.1', 'n1'])
 })
 
-test('finalizers hold an object, owners take theirs along', async () => {
+test('finalizers keep an object, and the objects of a deleted owner are deleted', async () => {
   await makeNamespace('owners')
   const owner = await make(maps('owners'), { metadata: { name: 'owner', finalizers: ['example.com/hold'] } })
   const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: at(owner, 'metadata', 'uid') }

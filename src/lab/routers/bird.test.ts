@@ -30,7 +30,7 @@ test('a rack router speaks with the spine and with each of its nodes, both famil
   )
 })
 
-test('nodes do not see their own AS in what others of it announced; routers see the path as it is', () => {
+test('nodes do not see their own AS in routes of other nodes of that AS; routers see the unchanged path', () => {
   const [, tor] = routersOf(rackedLab({}, { nodeAsns: 'rack' }))
   const text = birdConfig(tor!)
   assert.match(blockOf(text, 'filter to_nodes'), /if source = RTS_BGP then bgp_path\.delete\(64513\);/)

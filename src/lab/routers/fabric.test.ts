@@ -91,7 +91,7 @@ test('AS numbers: spine, racks, and nodes in one AS or one of each rack', () => 
   )
 })
 
-test('what all routers come to know: racks and API, of each family', () => {
+test('the prefixes that all routers learn are those of racks and API, of each family', () => {
   assert.deepEqual(underlayPrefixes(rackedLab({}, { count: 2 })).map(String), [
     '172.30.1.0/24',
     '172.30.2.0/24',

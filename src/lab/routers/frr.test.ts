@@ -4,7 +4,7 @@ import { routersOf } from './fabric.ts'
 import { bgpdConfig, zebraConfig } from './frr.ts'
 import { rackedLab } from './testing.ts'
 
-test('a rack router speaks with the spine, and with whoever comes from its subnet', () => {
+test('a rack router speaks with the spine, and with any neighbour from its subnet', () => {
   const [, tor] = routersOf(rackedLab({}, { router: 'frr' }))
   const text = bgpdConfig(tor!)
   assert.match(text, /^router bgp 65001\n bgp router-id 172\.30\.1\.1$/m)
@@ -16,7 +16,7 @@ test('a rack router speaks with the spine, and with whoever comes from its subne
   assert.doesNotMatch(text, /bfd/)
 })
 
-test('both families over one session, several paths, and no loops of the AS that nodes share', () => {
+test('both families use one session, several paths are used, and the AS that nodes share counts as no loop', () => {
   const [, tor] = routersOf(rackedLab({}, { router: 'frr' }))
   const text = bgpdConfig(tor!)
   for (const family of [4, 6]) {

@@ -159,7 +159,7 @@ describe('a table that cannot be meant is refused with a word about what', () =>
     )
   }
 
-  test('what is right stays right', () => {
+  test('a valid rule is rendered', () => {
     assert.equal(renderRule(masquerade, 'inet'), 'ip saddr @pods4 ip daddr != @pods4 masquerade fully-random')
   })
 })

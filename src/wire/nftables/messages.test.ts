@@ -58,7 +58,7 @@ describe('a table as messages', () => {
     assert.equal(sameTable(small, echo({ ...small, chains: small.chains.slice(1) })), false)
   })
 
-  test('many different elements are told in few lines', () => {
+  test('many different elements are reported in few lines', () => {
     const set = { ...small.sets[2]!, elements: [] }
     const actual = echo(small)
     const many = Array.from({ length: 20 }, (_, index) => actual.sets[2]!.ranges![0]!.first.plus(index + 5))

@@ -50,7 +50,7 @@ test('prune drops what is unknown and says where it was', () => {
   assert.deepEqual(unknown, ['a[0].c', 'q', 'n'])
 })
 
-test('defaults fill in what is missing, also in what they make', () => {
+test('defaults fill in missing fields, also inside of defaulted values', () => {
   const schema: Schema = {
     type: 'object',
     properties: { s: { type: 'object', default: {}, properties: { n: { type: 'integer', default: 3 } } } },
