@@ -1,6 +1,6 @@
-// Leader election on a coordination.k8s.io Lease, interoperable with client-go's leaderelection package and as careful:
-// nobody's wall clock is believed. A lease counts as expired when *we* have seen it unchanged for its whole duration.
-// The leader gives up after 10 s without renewal, the others wait 15 s: the 5 s between are for what is still under way.
+// Leader election on a coordination.k8s.io Lease, interoperable with client-go's leaderelection package and as careful: it trusts no wall
+// clock. A lease counts as expired when this process itself has seen it unchanged for its whole duration. The leader gives up after 10 s
+// without renewal and the other candidates wait 15 s: in the 5 s between, requests that are still under way come to an end.
 import type { Logger } from '#/lib/log.ts'
 import { fieldsOf, type Lease, type LeaseSpec, leaseSpecOf } from '#/model/kubernetes.ts'
 import type { ApiClient } from './client.ts'
@@ -237,7 +237,7 @@ export class LeaderElection implements AsyncDisposable {
     try {
       const lease = await this.#read(deadline.signal)
       if (lease === undefined || leaseSpecOf(lease).holderIdentity !== identity) return
-      // as client-go releases: nobody holds it, and it is over within a second for those who look at the times
+      // as client-go releases it: no holder, and a duration of one second for candidates that judge a lease by its times
       const released = { ...this.#claim(leaseSpecOf(lease)), holderIdentity: '', leaseDurationSeconds: 1 }
       const body = { ...lease, spec: { ...fieldsOf(lease.spec), ...released } }
       await this.#deps.client.replace(leasePath(namespace, name), body, { signal: deadline.signal })

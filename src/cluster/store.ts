@@ -44,7 +44,7 @@ export class ObjectStore<T extends KubeObject> {
     return () => this.#listeners.delete(own)
   }
 
-  /** Takes over a whole list, object by object: what is not in it was deleted while nobody looked. */
+  /** Takes over a whole list, object by object. An object that is not in the list was deleted while there was no watch. */
   *replaceAll(items: readonly T[]): Generator<void, void> {
     const listed = new Set(items.map(keyOf))
     for (const [key, object] of this.#objects) if (!listed.has(key)) this.#delete(key, object)

@@ -1,5 +1,5 @@
-// HTTP to one API server over node:https. Requests share kept-alive connections; a watch gets a connection of its own,
-// so that closing one never touches another and a stuck one holds nobody up.
+// HTTP to one API server over node:https. Requests share kept-alive connections. Each watch gets a connection of its own, so that closing
+// one watch does not affect another, and a stuck watch holds up no request.
 import { X509Certificate } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'

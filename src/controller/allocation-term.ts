@@ -173,7 +173,7 @@ export class AllocationTerm implements AsyncDisposable {
       const pending = this.#pending.get(name)
       if (node === undefined || pending === undefined || node.metadata.uid !== pending.uid) return
       if (hasPodCIDRs(node)) {
-        // somebody else's CIDRs, or ours from a write whose answer was lost: the CIDRs on the node count from now on
+        // another program wrote them, or this controller in a write whose answer was lost: the CIDRs on the node count from now on
         pending.prefixes = podCIDRsOf(node).prefixes
         return
       }

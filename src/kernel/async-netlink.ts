@@ -14,7 +14,7 @@ export class AsyncNetlink implements Disposable {
     this.#channel = new Channel(netns ? netns.run(open) : open())
   }
 
-  /** The socket's port id, by which the kernel's notifications tell who made a change. */
+  /** The socket's port id. A kernel notification carries that of the socket through which the change was made. */
   get portId(): number {
     return this.#channel.portId
   }

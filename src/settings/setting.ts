@@ -16,9 +16,9 @@ export type Parser<T> = (text: string, name: string) => T
 
 /** How an installation on a cluster gives the setting to the program. */
 export type Passing =
-  /** By an option of `causeway install`, such as `--vni N`. Without the option, `default` is passed on; if that is absent, nothing is. */
+  /** An option of `causeway install` sets it, such as `--vni N`. Without the option `default` is passed, or nothing if that is absent. */
   | { readonly by: 'option'; readonly option: string; readonly operand: string; readonly default?: string }
-  /** By the option `--set NAME=VALUE` of `causeway install`. */
+  /** The option `--set NAME=VALUE` of `causeway install` sets it. */
   | { readonly by: 'set' }
   /** The installation determines the value itself; `value` describes it in words. */
   | { readonly by: 'installation'; readonly value: string }

@@ -25,7 +25,7 @@ export function isAnother(id: string, notedId: string): boolean {
   return notedId !== '' && id !== notedId
 }
 
-/** What stands at a path now. */
+/** Whether there is a namespace at the path now, and which. */
 export function namespaceAt(path: string): NamespaceState {
   try {
     const { dev, ino } = statSync(path)

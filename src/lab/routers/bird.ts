@@ -27,8 +27,8 @@ function symbol(name: string): string {
 }
 
 /**
- * A session with a neighbour. Nodes share an AS and would reject each other's routes as loops, so their AS is removed from the paths that
- * they are told.
+ * A session with a neighbour. Nodes share an AS and would reject each other's routes as loops, so their AS is removed from the paths of
+ * routes that are advertised to nodes.
  */
 function session(router: Router, neighbour: RouterNeighbour, isNode: boolean): string {
   const exported = isNode ? 'filter to_nodes' : 'filter to_routers'

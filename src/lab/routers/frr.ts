@@ -45,8 +45,8 @@ function nextHopLines(router: Router): string[] {
 }
 
 /**
- * The lines of a family. Nodes share an AS and would reject each other's routes as loops, so the router replaces it by its own in the paths
- * that they are told.
+ * The lines of a family. Nodes share an AS and would reject each other's routes as loops, so the router replaces that AS by its own in the
+ * routes that it advertises to nodes.
  */
 function familyLines(router: Router, family: Family): string[] {
   return [
