@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { silent } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
 import { DirtySet } from './network/dirty-set.ts'
 import { NetworkPart, type NetworkPartDeps } from './network-part.ts'
-
-const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => log }
 
 test("the error of a pass that throws is kept until a pass succeeds, and each pass's end is signalled", async () => {
   let failure: Error | undefined = new Error('RTM_GETADDR: ENOMEM')
@@ -24,7 +23,7 @@ test("the error of a pass that throws is kept until a pass succeeds, and each pa
     wake: new Signal(),
     podNetwork: new Latest({ kind: 'absent', why: 'nothing yet' }),
     notInstalled: new Latest(new Map()),
-    log,
+    log: silent,
   } as unknown as NetworkPartDeps
   const settings = { vni: 1, port: 8472, clusterCIDRs: [], masquerade: false } as never
   await using network = new NetworkPart({ nodeName: 'node-1', settings }, deps)

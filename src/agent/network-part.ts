@@ -59,7 +59,7 @@ export class NetworkPart implements AsyncDisposable {
       learned: bgp.learned,
       isAdvertised: () => bgp.keeper.isAdvertising,
       refreshPods: (network) => pods.refresh(network),
-      onPodNetwork: (state) => podNetwork.set(state),
+      podNetwork,
       onChanges: (...change) => this.changed.emit(change),
       onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),
       log,

@@ -9,7 +9,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
-import { problemOfObject } from '#/reconcile/object-problem.ts'
+import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { registerBgpMetrics } from './report/bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
@@ -177,7 +177,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#deps.network.keeper.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
-    this.#nodeEvents.update([...problems, ...ofNode.flatMap((each) => problemOfObject(each) ?? [])])
+    this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
   }
 
   #status(): AgentStatus {
@@ -192,7 +192,7 @@ export class ReportingPart implements AsyncDisposable {
       objects: network.keeper.objects,
       verdicts: network.keeper.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...network.keeper.failures.flatMap((each) => problemOfObject(each) ?? [])],
+      problems: [...this.problems, ...problemsOfObjects(network.keeper.failures)],
     }
   }
 

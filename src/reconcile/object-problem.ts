@@ -8,3 +8,8 @@ export function problemOfObject({ kind, key, state, message = '', remedy }: Obje
   if (state !== 'error') return undefined
   return problem(objectKinds[kind].code, `${kind}/${key}`, message, remedy === undefined ? {} : { remedy })
 }
+
+/** The problems to report for those of the objects that are in error. */
+export function problemsOfObjects(objects: readonly ObjectStatus[]): Problem[] {
+  return objects.flatMap((each) => problemOfObject(each) ?? [])
+}

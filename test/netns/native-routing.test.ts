@@ -12,13 +12,14 @@ import { DirtySet } from '#/agent/network/dirty-set.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
 import { tunnelLingerMs } from '#/agent/network/tunnel-lifetime.ts'
-import { type PodNetwork } from '#/datapath/datapath.ts'
+import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { routingPublisher } from '#/agent/report/routing-publisher.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
+import { Latest } from '#/lib/signal.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
 import { annotationsOf, type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing, routingStateAnnotation } from '#/model/routing.ts'
@@ -57,6 +58,8 @@ const addrOf = (number: number, underlay: Underlay): string =>
 const podAddrOf = (number: number): string => `10.244.${number}.9`
 
 /** A node's namespace with a pod, and what of an agent keeps its network. */
+const nothingYet = () => new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
+
 class Node implements Disposable {
   readonly host = new TestNetns()
   readonly pod = new TestNetns()
@@ -65,6 +68,8 @@ class Node implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-native-'))
   #store: EndpointStore
   readonly refreshed: PodNetwork[] = []
+  /** That of the keeper that runs. */
+  podNetwork = nothingYet()
   keeper: NetworkKeeper
   tell: Listener<KubeNode> = () => {}
   /** What the pod's namespace would be told, in order with what the kernel has then. */
@@ -95,6 +100,7 @@ class Node implements Disposable {
     } as unknown as Reflector<KubeNode>
     const view = new ClusterView({ nodeName: this.name }, { reflector, store, onChange() {} })
     const config = readConfig({ CAUSEWAY_NODE_NAME: this.name, CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16' })
+    this.podNetwork = nothingYet()
     const keeper = this.host.netns.run(
       () =>
         new NetworkKeeper(config, {
@@ -109,6 +115,7 @@ class Node implements Disposable {
             this.onRefresh(network)
           },
           datapaths: () => [datapathKinds.bridge],
+          podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},
           onNodes() {},
@@ -301,7 +308,7 @@ test('without a tunnel no VXLAN is accepted, and pods have the full MTU', async 
     cluster.nodes.map(({ hasTunnel }) => hasTunnel),
     [false, false],
   )
-  const { podNetwork } = one.keeper
+  const podNetwork = one.podNetwork.value
   assert.ok(podNetwork.kind === 'there')
   assert.deepEqual(
     podNetwork.network.overlay.map(({ mtuBytes }) => mtuBytes),

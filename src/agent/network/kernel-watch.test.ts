@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
+import { silent } from '#/lib/log.ts'
 import { KernelWatch } from './kernel-watch.ts'
-
-const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => log }
 
 test('a watch that ends is told as lost, and opened again until there is one', () => {
   mock.timers.enable({ apis: ['setTimeout'] })
@@ -18,7 +17,7 @@ test('a watch that ends is told as lost, and opened again until there is one', (
         return { [Symbol.dispose]: () => void closed++ }
       },
       onReopened: () => void reopened++,
-      log,
+      log: silent,
     })
     watch.start()
     assert.equal(watch.lost, undefined)
@@ -50,7 +49,7 @@ test('a watch that is disposed of while it is lost is not opened again', () => {
         return { [Symbol.dispose]: () => {} }
       },
       onReopened: () => {},
-      log,
+      log: silent,
     })
     watch.start()
     end(new Error('EBADF'))

@@ -5,6 +5,7 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
+import { type Latest } from '#/lib/signal.ts'
 import { isLower, type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { type LearnedRouteChange } from '#/model/bgp.ts'
@@ -45,8 +46,8 @@ export type NetworkKeeperDeps = {
   readonly isAdvertised?: () => boolean
   /** Sets the MTU of running pods. Where the MTU sinks, the pass awaits it before packets take the way with the lower MTU. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
-  /** Called with the pod network whenever it is decided, before running pods get it. */
-  readonly onPodNetwork?: (state: PodNetworkState) => void
+  /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
+  readonly podNetwork: Latest<PodNetworkState>
   readonly log: Logger
   /** Called for all changes that are written to the kernel. */
   readonly onChanges: OnChanges
@@ -69,7 +70,7 @@ export class NetworkKeeper implements Disposable {
   readonly #advertises: () => boolean
   readonly #refreshPods: (network: PodNetwork) => Promise<void>
   readonly #overlayLife: TunnelLifetime
-  readonly #onPodNetwork: (state: PodNetworkState) => void
+  readonly #podNetwork: Latest<PodNetworkState>
   readonly #onNodes: (durationMs: number) => void
   readonly #netlink = new Netlink()
   readonly #nftables = new NftClient()
@@ -82,8 +83,6 @@ export class NetworkKeeper implements Disposable {
   #hasOverlay = false
   #routingState: RoutingState | undefined
   #problems: readonly Problem[] = []
-  /** The network that pods get, once a pass has made it; until then the reason why there is none. */
-  #podNetwork: PodNetworkState = { kind: 'absent', why: 'the agent has just started' }
 
   constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
     this.#config = config
@@ -97,7 +96,7 @@ export class NetworkKeeper implements Disposable {
     this.#advertises = deps.isAdvertised ?? (() => false)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
     this.#overlayLife = new TunnelLifetime({ nowMs: deps.nowMs ?? (() => performance.now()) })
-    this.#onPodNetwork = deps.onPodNetwork ?? (() => {})
+    this.#podNetwork = deps.podNetwork
     this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
       netlink: this.#netlink,
@@ -111,10 +110,6 @@ export class NetworkKeeper implements Disposable {
   /** The port ids of this keeper's netlink sockets: notifications with one of them report changes that the agent made itself. */
   get portIds(): readonly number[] {
     return [this.#netlink.portId, this.#nftables.portId]
-  }
-
-  get podNetwork(): PodNetworkState {
-    return this.#podNetwork
   }
 
   get problems(): readonly Problem[] {
@@ -196,7 +191,7 @@ export class NetworkKeeper implements Disposable {
       const why = this.#view.isComplete
         ? `node ${this.#config.nodeName} has no pod CIDR yet`
         : 'the Kubernetes API has not answered yet'
-      this.#setPodNetwork({ kind: 'absent', why })
+      this.#podNetwork.set({ kind: 'absent', why })
       this.#problems = this.#view.problems
       // without a node of our own nothing can be planned: the first pass that has one must do everything
       this.#dirt.markEverything()
@@ -244,7 +239,7 @@ export class NetworkKeeper implements Disposable {
     })
     // only after the reconciler: a pod that is wired needs its datapath's devices, and expects to reach all other pods
     const fault = this.#faultFor(plan)
-    this.#setPodNetwork(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
+    this.#podNetwork.set(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
     this.#hasOverlay = plan.hasOverlay
     this.#settleRouting(remoteNodes, failedKinds)
     this.#dirt.mark(...failedKinds)
@@ -266,13 +261,13 @@ export class NetworkKeeper implements Disposable {
 
   /** Before packets take a way with a lower MTU, gives that MTU to running pods and to those that are wired meanwhile. */
   async #lowerPods(podNetwork: PodNetworkState): Promise<void> {
-    const before = this.#podNetwork
+    const before = this.#podNetwork.value
     if (podNetwork.kind === 'absent') return
     const { network } = podNetwork
     // the MTU that an earlier agent gave running pods is not known; new pods still wait for their datapath's devices
     if (before.kind === 'absent') return this.#refreshPods(network)
     if (!isLower(network, before.network)) return
-    this.#setPodNetwork(podNetwork)
+    this.#podNetwork.set(podNetwork)
     await this.#refreshPods(network)
   }
 
@@ -344,11 +339,6 @@ export class NetworkKeeper implements Disposable {
       await setImmediate()
     }
     return { isWholesale, failedKinds }
-  }
-
-  #setPodNetwork(state: PodNetworkState): void {
-    this.#podNetwork = state
-    this.#onPodNetwork(state)
   }
 
   [Symbol.dispose](): void {

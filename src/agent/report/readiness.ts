@@ -3,7 +3,7 @@
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { type Problem, problem, problemText } from '#/model/problems.ts'
-import { problemOfObject } from '#/reconcile/object-problem.ts'
+import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { unreadKey } from '#/reconcile/reconciler.ts'
 
@@ -70,7 +70,7 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
     ...(refusal === undefined
       ? []
       : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
-    ...failures.filter(isOfNode).flatMap((status) => problemOfObject(status) ?? []),
+    ...problemsOfObjects(failures.filter(isOfNode)),
     ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
     ...(passError === undefined ? [] : [problem('CW9003', object, passError)]),
     ...(untoldRouting === undefined ? [] : [problem('CW1206', object, untoldRouting)]),
