@@ -154,39 +154,47 @@ ${agentOptionsNote}`,
   },
 }
 
-const routesCommand: Action = {
-  name: 'routes',
-  summary: 'every path received, which is used, and whether the kernel has it',
-  about: `With --explain, why a route was chosen, why another was not, and why one was received and not installed.
-
-${agentOptionsNote}`,
-  options: routeOptions,
-  run: async (args) => {
-    const { values, positionals } = options(args, routeOptions)
-    noMore(positionals)
-    const isExplained = values.explain === true
-    return show(await answersOf(values, 'bgpRoutes', wishOf(values)), values.json === true, (node, report) =>
-      renderRoutes(node, report, isExplained),
-    )
-  },
+/** A command that asks for routes; `render` shows the reasons too when `isExplained`. */
+function routesAction<T extends AnyReport>(
+  texts: Pick<Action, 'name' | 'summary' | 'about'>,
+  ask: (values: Values<typeof routeOptions>) => Promise<readonly AgentAnswer<T>[]>,
+  render: (node: string, report: T, isExplained: boolean) => string,
+): Action {
+  return {
+    ...texts,
+    options: routeOptions,
+    run: async (args) => {
+      const { values, positionals } = options(args, routeOptions)
+      noMore(positionals)
+      const isExplained = values.explain === true
+      return show(await ask(values), values.json === true, (node, report) => render(node, report, isExplained))
+    },
+  }
 }
 
-const advertisedCommand: Action = {
-  name: 'advertised',
-  summary: 'what is told to whom',
-  about: `With --explain, also what is not told to whom, and why.
+const routesCommand = routesAction(
+  {
+    name: 'routes',
+    summary: 'every path received, which is used, and whether the kernel has it',
+    about: `With --explain, why a route was chosen, why another was not, and why one was received and not installed.
 
 ${agentOptionsNote}`,
-  options: routeOptions,
-  run: async (args) => {
-    const { values, positionals } = options(args, routeOptions)
-    noMore(positionals)
-    const isExplained = values.explain === true
-    return show(await answersOf(values, 'bgpAdvertised', wishOf(values)), values.json === true, (node, report) =>
-      renderAdvertised(node, report, isExplained),
-    )
   },
-}
+  async (values) => answersOf(values, 'bgpRoutes', wishOf(values)),
+  renderRoutes,
+)
+
+const advertisedCommand = routesAction(
+  {
+    name: 'advertised',
+    summary: 'what is told to whom',
+    about: `With --explain, also what is not told to whom, and why.
+
+${agentOptionsNote}`,
+  },
+  async (values) => answersOf(values, 'bgpAdvertised', wishOf(values)),
+  renderAdvertised,
+)
 
 const resetCommand: Action = {
   name: 'reset',

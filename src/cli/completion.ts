@@ -13,6 +13,8 @@ export type Place = {
   readonly options: readonly CompletedOption[]
 }
 
+const helpOption: CompletedOption = { name: 'help', type: 'boolean', help: 'help on this' }
+
 /** All places of a command, itself first, without hidden commands. */
 export async function placesOf(command: Command, path = ''): Promise<Place[]> {
   if (!('verbs' in command)) {
@@ -20,17 +22,22 @@ export async function placesOf(command: Command, path = ''): Promise<Place[]> {
       { ...declaration, name },
       ...(declaration.alias === undefined ? [] : [{ ...declaration, name: declaration.alias }]),
     ])
-    return [{ path, verbs: [], options: [...named, { name: 'help', type: 'boolean', help: 'help on this' }] }]
+    return [{ path, verbs: [], options: [...named, helpOption] }]
   }
   const loaded = await Promise.all(Object.values(command.verbs).map(async (load) => load()))
   const shown = loaded.filter(({ isHidden }) => !isHidden)
   const below = await Promise.all(shown.map(async (verb) => placesOf(verb, `${path} ${verb.name}`)))
   const verbs = shown.map(({ name, summary }) => ({ name, summary }))
-  return [{ path, verbs, options: [{ name: 'help', type: 'boolean', help: 'help on this' }] }, ...below.flat()]
+  return [{ path, verbs, options: [helpOption] }, ...below.flat()]
 }
 
 function quoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
+}
+
+/** The paths of all places below the program itself, which comes first. */
+function quotedPaths(places: readonly Place[]): string[] {
+  return places.slice(1).map(({ path }) => quoted(path))
 }
 
 function isPath({ value }: OptionDeclaration): boolean {
@@ -73,10 +80,7 @@ _causeway() {
   if [[ $cur == = ]]; then cur=''; elif [[ $prev == = ]]; then prev=\${COMP_WORDS[COMP_CWORD-2]}; fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$path \${COMP_WORDS[i]}" in
-      ${places
-        .slice(1)
-        .map(({ path }) => quoted(path))
-        .join(' | ')}) path="$path \${COMP_WORDS[i]}" ;;
+      ${quotedPaths(places).join(' | ')}) path="$path \${COMP_WORDS[i]}" ;;
     esac
   done
   case "$path $prev" in
@@ -104,11 +108,7 @@ _causeway() {
   local -a entries
   for ((i = 2; i < CURRENT; i++)); do
     case "$at \${words[i]}" in
-      ${places
-        .slice(1)
-        .map(({ path }) => `(${quoted(path)})`)
-        .join(' | ')
-        .replaceAll(/[()]/g, '')}) at="$at \${words[i]}" ;;
+      ${quotedPaths(places).join(' | ')}) at="$at \${words[i]}" ;;
     esac
   done
   case "$at \${words[CURRENT-1]}" in
@@ -123,10 +123,7 @@ compdef _causeway causeway`
 }
 
 function fish(places: readonly Place[]): string {
-  const all = places
-    .slice(1)
-    .map(({ path }) => quoted(path))
-    .join(' ')
+  const all = quotedPaths(places).join(' ')
   const lines = places.flatMap(({ path, verbs, options: own }) => {
     const here = `complete -c causeway -n ${quoted(`__causeway_at ${quoted(path)}`)}`.replaceAll(String.raw`'\''`, '"')
     return [

@@ -1,4 +1,5 @@
 // Groups failures that have one cause, so that the cause is told once.
+import { someOf } from './some-of.ts'
 
 export type Failure = {
   /** The object that failed, such as a node. */
@@ -7,8 +8,6 @@ export type Failure = {
   /** Names in the text that differ from subject to subject; by default the subject's own. */
   readonly names?: readonly string[]
 }
-
-const namesShown = 3
 
 const address = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
 
@@ -31,9 +30,7 @@ export function groupByCause<F extends Failure>(failures: readonly F[]): F[][] {
 /** "node-1", or "20 nodes (node-1, node-2, node-3 and 17 more)". `noun` is in the plural. */
 export function namesOf(subjects: readonly string[], noun: string): string {
   if (subjects.length === 1) return subjects[0]!
-  const more = subjects.length - namesShown
-  const shown = subjects.slice(0, namesShown).join(', ')
-  return `${subjects.length} ${noun} (${shown}${more > 0 ? ` and ${more} more` : ''})`
+  return `${subjects.length} ${noun} (${someOf(subjects)})`
 }
 
 /** A line for each cause: how many subjects it concerns, and the text of the first. */
