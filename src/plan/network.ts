@@ -19,6 +19,7 @@ import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
+import { type RemoteObjects } from './remote-objects.ts'
 
 export type PlanInput = {
   /** All other nodes, and this node without the claims that it lost to them. */
@@ -146,7 +147,9 @@ export function planNetwork({
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
   const podDevices = datapaths.map(({ podDevice }) => podDevice)
-  const remote = remoteNodes.objects(hasOverlay)
+  let made: RemoteObjects | undefined
+  // made for the drivers that ask for it: a pass for a pod that comes or goes asks for ports alone, and there may be thousands of nodes
+  const remote = (): RemoteObjects => (made ??= remoteNodes.objects(hasOverlay))
   const network: DesiredNetwork = {
     sysctls: [...sysctls(families, hasOverlay, raDevices), ...ofPods.flatMap((objects) => objects.sysctls)],
     links: [
@@ -169,26 +172,31 @@ export function planNetwork({
       ...ofPods.flatMap((objects) => objects.addresses),
       ...(hasOverlay && families.includes(4) ? [tunnelAddress] : []),
     ],
-    neighbours: hasOverlay
-      ? [
-          ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),
-          ...remote.neighbours,
-        ]
-      : [],
-    routes: [
-      ...remote.routes,
-      ...remoteNodes.otherRoutes,
-      ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
-    ],
-    tables: [
-      nodeTable({
-        podCIDRs: served,
-        podDevices,
-        clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...remoteNodes.outsideCIDRs], settings),
-        ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote.tunnelEnds } }),
-      }),
-      ...(hasOverlay ? [takeInTable] : []),
-    ],
+    get neighbours() {
+      if (!hasOverlay) return []
+      return [
+        ...families.map((family) => ({ device: vxlanName, addr: Addr.parse(vtepGateways[family]), mac: vtepMac })),
+        ...remote().neighbours,
+      ]
+    },
+    get routes() {
+      return [
+        ...remote().routes,
+        ...remoteNodes.otherRoutes,
+        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
+      ]
+    },
+    get tables() {
+      return [
+        nodeTable({
+          podCIDRs: served,
+          podDevices,
+          clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...remoteNodes.outsideCIDRs], settings),
+          ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote().tunnelEnds } }),
+        }),
+        ...(hasOverlay ? [takeInTable] : []),
+      ]
+    },
     forwardFor: settings.opensForwardChains ? podDevices : [],
   }
   return {

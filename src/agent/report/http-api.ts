@@ -158,7 +158,7 @@ export class AgentApi {
     if (name === undefined || handler === undefined) return this.#unknown(path)
     const operation = operationOf(name)
     if (request.method !== operation.method) return { status: 405, body: `only ${operation.method} is served\n` }
-    const body = await readBody(request)
+    const body = operation.method === 'POST' ? await readBody(request) : ''
     if (typeof body !== 'string') return body
     const params = readParams(operation, query, body)
     if ('mismatch' in params) return { status: 400, body: `${params.mismatch}\n` }
