@@ -2,6 +2,7 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
+import { type Prefix } from '#/lib/addr.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { routeProtocol } from '#/model/names.ts'
@@ -20,12 +21,15 @@ export type BgpPartDeps = {
   readonly log: Logger
 }
 
+/** What other parts may read of BGP. */
+export type BgpState = Pick<BgpKeeper, 'isAdvertising' | 'problems' | 'handlers' | 'sessions'>
+
 export class BgpPart implements AsyncDisposable {
   readonly learned = new LearnedRouteStore()
-  readonly keeper: BgpKeeper
+  readonly #keeper: BgpKeeper
 
   constructor(config: BgpKeeperConfig, { client, netlink, cluster, notInstalled, wake, log }: BgpPartDeps) {
-    this.keeper = new BgpKeeper(config, {
+    this.#keeper = new BgpKeeper(config, {
       client,
       self: () => cluster.view.self,
       nodes: () => cluster.nodes.objects,
@@ -38,15 +42,24 @@ export class BgpPart implements AsyncDisposable {
       onChange: () => wake.emit('later'),
       log,
     })
-    cluster.nodes.subscribe((change) => this.keeper.takeNode(change))
-    cluster.settingsChanged.subscribe(() => this.keeper.noticeSettings())
+    cluster.nodes.subscribe((change) => this.#keeper.takeNode(change))
+    cluster.settingsChanged.subscribe(() => this.#keeper.noticeSettings())
+  }
+
+  get state(): BgpState {
+    return this.#keeper
+  }
+
+  /** Takes the subnets of this node's devices, from which next hops are judged. */
+  takeSubnets(subnets: readonly Prefix[]): void {
+    this.#keeper.takeSubnets(subnets)
   }
 
   start(): void {
-    this.keeper.start()
+    this.#keeper.start()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.keeper[Symbol.asyncDispose]()
+    await this.#keeper[Symbol.asyncDispose]()
   }
 }

@@ -27,6 +27,7 @@ export type ClusterPartConfig = { readonly nodeName: string; readonly settings: 
 
 export class ClusterPart implements AsyncDisposable {
   readonly #config: ClusterPartConfig
+  readonly #made = new AsyncDisposableStack()
   readonly nodes: Reflector<KubeNode>
   readonly view: ClusterView
   readonly #settings: ClusterSettings
@@ -35,22 +36,26 @@ export class ClusterPart implements AsyncDisposable {
 
   constructor(config: ClusterPartConfig, { client, store, wake, log }: ClusterPartDeps) {
     this.#config = config
-    this.nodes = new Reflector<KubeNode>(
-      { path: nodesPath(), pageSize: nodesPerPage },
-      { client, log: log.with({ watch: 'nodes' }), keep: keepOfNodes(config.nodeName) },
+    this.nodes = this.#made.use(
+      new Reflector<KubeNode>(
+        { path: nodesPath(), pageSize: nodesPerPage },
+        { client, log: log.with({ watch: 'nodes' }), keep: keepOfNodes(config.nodeName) },
+      ),
     )
     this.view = new ClusterView(
       { nodeName: config.nodeName },
       { reflector: this.nodes, store, onChange: () => wake.emit('soon') },
     )
-    this.#settings = new ClusterSettings({
-      client,
-      onChange: () => {
-        wake.emit('later')
-        this.settingsChanged.emit()
-      },
-      log,
-    })
+    this.#settings = this.#made.use(
+      new ClusterSettings({
+        client,
+        onChange: () => {
+          wake.emit('later')
+          this.settingsChanged.emit()
+        },
+        log,
+      }),
+    )
   }
 
   start(): void {
@@ -89,7 +94,6 @@ export class ClusterPart implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#settings[Symbol.asyncDispose]()
-    await this.nodes[Symbol.asyncDispose]()
+    await this.#made.disposeAsync()
   }
 }

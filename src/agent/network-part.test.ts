@@ -17,8 +17,8 @@ test("the error of a pass that throws is kept until a pass succeeds, and each pa
   }
   const deps = {
     cluster: { view, routing: 'vxlan' },
-    pods: { ports: [], portCalls: {}, network: { kind: 'absent', why: 'nothing yet' } },
-    bgp: { learned: {}, keeper: { takeSubnets: () => {} } },
+    pods: { ports: [], portCalls: {} },
+    bgp: { learned: {}, takeSubnets: () => {} },
     dirt: new DirtySet(),
     wake: new Signal(),
     podNetwork: new Latest({ kind: 'absent', why: 'nothing yet' }),

@@ -33,10 +33,17 @@ export type NetworkPartDeps = {
   readonly log: Logger
 }
 
+/** What other parts may read of the network. */
+export type NetworkState = Pick<
+  NetworkKeeper,
+  'objects' | 'failures' | 'isolation' | 'untoldRouting' | 'routingState' | 'verdicts' | 'remoteNodes' | 'preview'
+>
+
 export class NetworkPart implements AsyncDisposable {
   readonly #deps: NetworkPartDeps
+  readonly #made = new AsyncDisposableStack()
   readonly #loop: ReconcileLoop
-  readonly keeper: NetworkKeeper
+  readonly #keeper: NetworkKeeper
   /** Emitted after each pass, also a failed one, with its duration. */
   readonly passEnded = new Signal<{ readonly durationMs: number }>()
   /** Emitted when changes were written to the kernel. */
@@ -49,34 +56,40 @@ export class NetworkPart implements AsyncDisposable {
   constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
     this.#deps = deps
     const { cluster, pods, bgp, dirt, wake, podNetwork, log } = deps
-    this.keeper = new NetworkKeeper(config, {
-      view: cluster.view,
-      dirt,
-      ports: () => pods.ports,
-      pods: pods.portCalls,
-      datapaths: (ports) => pods.plansFor(ports),
-      routing: () => cluster.routing,
-      learned: bgp.learned,
-      isAdvertised: () => bgp.keeper.isAdvertising,
-      refreshPods: (network) => pods.refresh(network),
-      podNetwork,
-      onChanges: (...change) => this.changed.emit(change),
-      onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),
-      log,
-    })
-    this.#loop = new ReconcileLoop(defaultTimes, {
-      pass: () => this.#pass(),
-      onResync: () => dirt.markEverything(),
-      log,
-    })
-    this.#kernelWatch = new KernelWatch({
-      open: (onEnd) => this.#openWatch(onEnd),
-      onReopened: () => {
-        dirt.markEverything()
-        this.#loop.trigger('soon')
-      },
-      log,
-    })
+    this.#keeper = this.#made.use(
+      new NetworkKeeper(config, {
+        view: cluster.view,
+        dirt,
+        ports: () => pods.ports,
+        pods: pods.portCalls,
+        datapaths: (ports) => pods.plansFor(ports),
+        routing: () => cluster.routing,
+        learned: bgp.learned,
+        isAdvertised: () => bgp.state.isAdvertising,
+        refreshPods: (network) => pods.refresh(network),
+        podNetwork,
+        onChanges: (...change) => this.changed.emit(change),
+        onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),
+        log,
+      }),
+    )
+    this.#loop = this.#made.use(
+      new ReconcileLoop(defaultTimes, {
+        pass: () => this.#pass(),
+        onResync: () => dirt.markEverything(),
+        log,
+      }),
+    )
+    this.#kernelWatch = this.#made.use(
+      new KernelWatch({
+        open: (onEnd) => this.#openWatch(onEnd),
+        onReopened: () => {
+          dirt.markEverything()
+          this.#loop.trigger('soon')
+        },
+        log,
+      }),
+    )
     wake.subscribe((urgency) => this.#loop.trigger(urgency))
   }
 
@@ -88,11 +101,11 @@ export class NetworkPart implements AsyncDisposable {
   #openWatch(onEnd: (error: unknown) => void): Disposable {
     const { dirt, netlink, pods } = this.#deps
     const reader = new NotificationReader(dirt, {
-      wantsRoute: (prefix) => this.keeper.wantsRoute(prefix),
-      leadsOver: (device) => this.keeper.leadsOver(device),
+      wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
+      leadsOver: (device) => this.#keeper.leadsOver(device),
     })
     const watch = watchKernel(
-      new Set([...pods.portIds, ...this.keeper.portIds]),
+      new Set([...pods.portIds, ...this.#keeper.portIds]),
       (notification) => {
         const urgency = reader.read(notification)
         if (urgency) this.#loop.trigger(urgency)
@@ -101,6 +114,11 @@ export class NetworkPart implements AsyncDisposable {
     )
     reader.learn(listLinks(netlink))
     return watch
+  }
+
+  /** The network as the last pass left it. */
+  get state(): NetworkState {
+    return this.#keeper
   }
 
   /** Why the last pass ended before it had looked at everything; undefined when it did not. What was found before may be old then. */
@@ -112,8 +130,8 @@ export class NetworkPart implements AsyncDisposable {
   get problems(): readonly Problem[] {
     const { lost } = this.#kernelWatch
     return lost === undefined
-      ? this.keeper.problems
-      : [...this.keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
+      ? this.#keeper.problems
+      : [...this.#keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
   }
 
   /** Runs a pass at once; resolves when it is over, even if it failed. */
@@ -129,12 +147,10 @@ export class NetworkPart implements AsyncDisposable {
   async #pass(): Promise<{ failed: number }> {
     const startedMs = performance.now()
     try {
-      const report = await this.keeper.pass()
-      const { pods, bgp, notInstalled } = this.#deps
-      notInstalled.set(this.keeper.remoteNodes?.notInstalled ?? new Map())
-      bgp.keeper.takeSubnets(this.keeper.subnets)
-      const state = pods.network
-      if (state.kind === 'there') await pods.refresh(state.network)
+      const report = await this.#keeper.pass()
+      const { bgp, notInstalled } = this.#deps
+      notInstalled.set(this.#keeper.remoteNodes?.notInstalled ?? new Map())
+      bgp.takeSubnets(this.#keeper.subnets)
       this.#passError = undefined
       return report
     } catch (error) {
@@ -146,8 +162,6 @@ export class NetworkPart implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#kernelWatch[Symbol.dispose]()
-    await this.#loop[Symbol.asyncDispose]()
-    this.keeper[Symbol.dispose]()
+    await this.#made.disposeAsync()
   }
 }

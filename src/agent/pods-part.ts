@@ -23,7 +23,7 @@ import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts
 import { Ipam } from './endpoints/ipam.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
-import { type Readiness, type AddRefusal } from './report/readiness.ts'
+import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
 
 export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
 
@@ -44,19 +44,19 @@ export type PodsStart = { readonly readiness: () => Readiness; readonly onAnswer
 export class PodsPart implements AsyncDisposable {
   readonly #config: PodsPartConfig
   readonly #deps: PodsPartDeps
+  readonly #made = new AsyncDisposableStack()
   readonly #removal: VethRemoval
   readonly #datapaths: Datapaths
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
   readonly ipam: Ipam
-  #server: CniServer | undefined
 
   constructor(config: PodsPartConfig, deps: PodsPartDeps) {
     this.#config = config
     this.#deps = deps
     const { netlink, store, log } = deps
-    this.#removal = new VethRemoval({ netlink, aside: new AsyncNetlink(), log })
+    this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
     const onChange = (): void => this.#changed()
     const datapaths = this.#datapaths
@@ -69,7 +69,9 @@ export class PodsPart implements AsyncDisposable {
       onChange,
       log,
     })
-    this.#gc = new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock: bootClock(), onChange, log })
+    this.#gc = this.#made.use(
+      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock: bootClock(), onChange, log }),
+    )
     this.#refresher = new PodRefresher({ datapaths, store, log })
     this.ipam = new Ipam({
       store,
@@ -90,15 +92,17 @@ export class PodsPart implements AsyncDisposable {
   async start({ readiness, onAnswer }: PodsStart): Promise<void> {
     const { runDir, stateDir } = this.#config
     const status = new CniStatus(readiness)
-    this.#server = new CniServer(
-      { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
-      {
-        handle: async (request) => (request.kind === 'status' ? status.reply() : this.#handler.handle(request)),
-        onAnswer,
-        log: this.#deps.log,
-      },
+    const server = this.#made.use(
+      new CniServer(
+        { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
+        {
+          handle: async (request) => (request.kind === 'status' ? status.reply() : this.#handler.handle(request)),
+          onAnswer,
+          log: this.#deps.log,
+        },
+      ),
     )
-    await this.#server.start()
+    await server.start()
     this.#gc.start()
   }
 
@@ -175,9 +179,7 @@ export class PodsPart implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server?.[Symbol.asyncDispose]()
-    this.#gc[Symbol.dispose]()
-    await this.#removal[Symbol.asyncDispose]()
+    await this.#made.disposeAsync()
   }
 }
 

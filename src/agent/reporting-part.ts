@@ -26,7 +26,8 @@ import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
-import { type Readiness, readinessOf, unreadiness } from './report/readiness.ts'
+import { type Readiness } from '#/model/readiness.ts'
+import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
 import { verdictStatus } from './report/verdict-status.ts'
@@ -71,7 +72,7 @@ export class ReportingPart implements AsyncDisposable {
     const node = () => cluster.ownNode
     this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder })
     this.#patchers = [
-      routingPublisher({ client, node, state: () => network.keeper.routingState, log }),
+      routingPublisher({ client, node, state: () => network.state.routingState, log }),
       nodeCondition({ client, node, trouble: () => unreadiness(this.readiness), log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]
@@ -101,7 +102,7 @@ export class ReportingPart implements AsyncDisposable {
   /** Whether this node is ready for pods. Everything that reports readiness reads this. */
   get readiness(): Readiness {
     const { pods, network } = this.#deps
-    const { failures, isolation, untoldRouting } = network.keeper
+    const { failures, isolation, untoldRouting } = network.state
     return readinessOf({
       nodeName: this.#config.nodeName,
       podNetwork: pods.network,
@@ -121,7 +122,7 @@ export class ReportingPart implements AsyncDisposable {
       ...settingProblems(this.#config),
       ...network.problems,
       ...cluster.problems,
-      ...bgp.keeper.problems,
+      ...bgp.state.problems,
       ...(this.#cniInstaller?.problems ?? []),
       ...(this.#httpProblem ? [this.#httpProblem] : []),
     ])
@@ -136,7 +137,7 @@ export class ReportingPart implements AsyncDisposable {
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
       ipamRelease: (wish) => pods.ipam.release(wish),
-      ...bgp.keeper.handlers,
+      ...bgp.state.handlers,
       ...this.#publicHandlers,
     }
   }
@@ -176,7 +177,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog.update(problems)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
-    const ofNode = this.#deps.network.keeper.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    const ofNode = this.#deps.network.state.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
     this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
   }
 
@@ -189,15 +190,15 @@ export class ReportingPart implements AsyncDisposable {
       podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
       readiness: { state, reasons },
       api: cluster.apiStatus,
-      objects: network.keeper.objects,
-      verdicts: network.keeper.verdicts.map(verdictStatus),
+      objects: network.state.objects,
+      verdicts: network.state.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(network.keeper.failures)],
+      problems: [...this.problems, ...problemsOfObjects(network.state.failures)],
     }
   }
 
   async #plan(): Promise<AgentPlan> {
-    const changes = await this.#deps.network.keeper.preview()
+    const changes = await this.#deps.network.state.preview()
     return {
       node: this.#config.nodeName,
       changes: changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })),
@@ -208,21 +209,21 @@ export class ReportingPart implements AsyncDisposable {
   #makeMetrics(): AgentMetrics {
     const { cluster, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
-      objects: () => network.keeper.objects,
+      objects: () => network.state.objects,
       problems: () => this.problems,
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,
       nodes: () => cluster.nodes.objects.size,
       api: () => cluster.apiStatus,
-      remotePlans: () => network.keeper.remoteNodes?.plans ?? new Map(),
+      remotePlans: () => network.state.remoteNodes?.plans ?? new Map(),
       // a client used only for reading counters, which takes several turns of the event loop
       nftables: this.#stack.use(new NftClient()),
     })
     registerBgpMetrics(metrics.registry, {
-      sessions: () => bgp.keeper.sessions(),
+      sessions: () => bgp.state.sessions(),
       learned: () => bgp.learned.size,
-      notInstalled: () => network.keeper.remoteNodes?.notInstalled.size ?? 0,
+      notInstalled: () => network.state.remoteNodes?.notInstalled.size ?? 0,
     })
     return metrics
   }

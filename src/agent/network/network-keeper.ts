@@ -18,7 +18,6 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type NodeChange, type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
-import { routingStateFor } from '#/plan/routing-state.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
@@ -27,7 +26,7 @@ import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
 import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
-import { TunnelLifetime } from './tunnel-lifetime.ts'
+import { RoutingProgress } from './routing-progress.ts'
 import { NetworkContext, nodesPerTurn } from './network-context.ts'
 
 export type NetworkKeeperDeps = {
@@ -44,7 +43,7 @@ export type NetworkKeeperDeps = {
   readonly learned?: LearnedRoutes
   /** Whether BGP advertises this node's pod CIDRs to routers. */
   readonly isAdvertised?: () => boolean
-  /** Sets the MTU of running pods. Where the MTU sinks, the pass awaits it before packets take the way with the lower MTU. */
+  /** Sets the MTU of running pods, after each pass. Where the MTU sinks, also before packets take the way with the lower MTU. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
   /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
   readonly podNetwork: Latest<PodNetworkState>
@@ -69,7 +68,7 @@ export class NetworkKeeper implements Disposable {
   readonly #learned: LearnedRoutes
   readonly #advertises: () => boolean
   readonly #refreshPods: (network: PodNetwork) => Promise<void>
-  readonly #overlayLife: TunnelLifetime
+  readonly #progress: RoutingProgress
   readonly #podNetwork: Latest<PodNetworkState>
   readonly #onNodes: (durationMs: number) => void
   readonly #netlink = new Netlink()
@@ -79,9 +78,6 @@ export class NetworkKeeper implements Disposable {
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
-  #isOverlayDue = true
-  #hasOverlay = false
-  #routingState: RoutingState | undefined
   #problems: readonly Problem[] = []
 
   constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
@@ -95,7 +91,7 @@ export class NetworkKeeper implements Disposable {
     this.#learned = deps.learned ?? nothingLearned
     this.#advertises = deps.isAdvertised ?? (() => false)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
-    this.#overlayLife = new TunnelLifetime({ nowMs: deps.nowMs ?? (() => performance.now()) })
+    this.#progress = new RoutingProgress({ nowMs: deps.nowMs ?? (() => performance.now()) })
     this.#podNetwork = deps.podNetwork
     this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
@@ -153,7 +149,7 @@ export class NetworkKeeper implements Disposable {
   /** How packets between this node and others travel, as the kernel is set up; undefined while too little is known to publish it. */
   get routingState(): RoutingState | undefined {
     // a restarted agent waits for BGP's routes: ways that it uses only until then are not worth publishing
-    return this.#isLearned || this.#view.published === undefined ? this.#routingState : undefined
+    return this.#isLearned || this.#view.published === undefined ? this.#progress.state : undefined
   }
 
   /** Why other nodes may have a wrong idea of this node's routing; undefined when they have not. */
@@ -178,7 +174,10 @@ export class NetworkKeeper implements Disposable {
     this.#view.save()
     const taken = this.#dirt.take()
     try {
-      return await this.#passOver(taken)
+      const report = await this.#passOver(taken)
+      const podNetwork = this.#podNetwork.value
+      if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network)
+      return report
     } catch (error) {
       this.#dirt.markEverything()
       throw error
@@ -213,18 +212,12 @@ export class NetworkKeeper implements Disposable {
     const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
     const delta = await this.#takeChanges(remoteNodes, changes, this.#learned.takeChanges(), isAllDue)
-    const isOverlayDue = this.#overlayLife.isDue({
-      // a route that could not be changed still leads through the tunnel
-      isNeeded: remoteNodes.needsOverlay || this.#routingState?.sends.includes('vxlan') === true,
-      isComplete: this.#isComplete,
-      hasDevice: this.#hasOverlay || this.#context.underlay.hasTunnel,
-      published: this.#view.published,
-    })
-    const isWhole = isAllDue || delta.isWholesale || isOverlayDue !== this.#isOverlayDue
-    this.#isOverlayDue = isOverlayDue
+    const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
+    const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
+    const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
     if (!isWhole && kinds.size === 0) {
-      this.#settleRouting(remoteNodes, delta.failedKinds)
+      this.#progress.settle(routingFacts, delta.failedKinds)
       this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: 0 }
@@ -240,8 +233,8 @@ export class NetworkKeeper implements Disposable {
     // only after the reconciler: a pod that is wired needs its datapath's devices, and expects to reach all other pods
     const fault = this.#faultFor(plan)
     this.#podNetwork.set(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
-    this.#hasOverlay = plan.hasOverlay
-    this.#settleRouting(remoteNodes, failedKinds)
+    this.#progress.tunnelApplied(plan.hasOverlay)
+    this.#progress.settle(routingFacts, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
     return { failed }
@@ -271,18 +264,6 @@ export class NetworkKeeper implements Disposable {
     await this.#refreshPods(network)
   }
 
-  #settleRouting(remoteNodes: RemoteNodes, failedKinds: ReadonlySet<ObjectKind>): void {
-    if (!this.#isComplete) return
-    this.#routingState = routingStateFor({
-      mode: remoteNodes.routing,
-      counts: remoteNodes.wayCounts,
-      needsOverlay: remoteNodes.needsOverlay,
-      hasOverlay: this.#hasOverlay,
-      failedKinds,
-      before: this.#routingState ?? this.#view.published,
-    })
-  }
-
   #ownProblems(remoteNodes: RemoteNodes): Problem[] {
     const { problems, strictDevices } = this.#context.underlay
     const isSettled = this.#isComplete && this.#isLearned
@@ -300,7 +281,7 @@ export class NetworkKeeper implements Disposable {
     return planNetwork({
       remoteNodes,
       isComplete: this.#isComplete,
-      keepsOverlay: this.#isOverlayDue,
+      keepsOverlay: this.#progress.isTunnelDue,
       underlay: this.#context.underlay.mtuBytes,
       raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
@@ -319,12 +300,13 @@ export class NetworkKeeper implements Disposable {
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<ObjectKind> }> {
     const failedKinds = new Set<ObjectKind>()
     const former = this.#context.formerCIDRs
+    const { hasTunnel } = this.#progress
     let isWholesale = false
     const deltas: NetworkDelta[] = []
     // all changes go into the table first: whatever fails afterwards, the next whole pass plans from all that is known
     const portions = [
-      ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, this.#hasOverlay)),
-      ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, this.#hasOverlay)),
+      ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, hasTunnel)),
+      ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, hasTunnel)),
     ]
     for (const takeOver of portions) {
       const delta = takeOver()

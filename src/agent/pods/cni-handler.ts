@@ -18,7 +18,7 @@ import { type Claim, type Endpoint, type EndpointStore, type Reservation } from 
 import { StateError } from '../endpoints/state-file.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { readPodRequest } from './pod-request.ts'
-import { type AddRefusal } from '../report/readiness.ts'
+import { type AddRefusal } from '#/model/readiness.ts'
 
 export type CniHandlerDeps = {
   readonly store: EndpointStore

@@ -2,7 +2,7 @@
 // the node as not ready, and Kubernetes evicts its pods after some minutes.
 import { problemText } from '#/model/problems.ts'
 import { type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
-import { lastingTroubleMs, type Readiness } from '../report/readiness.ts'
+import { lastingTroubleMs, type Readiness } from '#/model/readiness.ts'
 
 const ok: CniReply = { kind: 'ok' }
 

@@ -3,7 +3,7 @@
 import { systemClock } from '#/cluster/clock.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
 import { type Condition, conditionOf, type KubeNode, networkUnavailable } from '#/model/kubernetes.ts'
-import { lastingTroubleMs } from './readiness.ts'
+import { lastingTroubleMs } from '#/model/readiness.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
 /** The condition's reason while this node's network is not ready. Other agents see by it that this node's agent has run. */

@@ -1,6 +1,7 @@
 // Answers probes: /healthz says whether this process still does its work, /readyz whether its node is ready (readiness.ts).
 import { type Answer, type Handlers } from './http-api.ts'
-import { type Readiness, unreadiness } from './readiness.ts'
+import { type Readiness } from '#/model/readiness.ts'
+import { unreadiness } from './readiness.ts'
 
 /** A pass that takes longer counts as hung: even 10,000 new nodes at once take about a second. */
 const longestPassMs = 120_000
