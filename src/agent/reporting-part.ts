@@ -16,6 +16,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
 import { type Endpoint } from './endpoints/endpoint-store.ts'
+import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
 import { flannelPublisher } from './report/flannel-publisher.ts'
 import { AgentApi, type Handlers } from './report/http-api.ts'
 import { AgentMetrics } from './report/metrics.ts'
@@ -73,6 +74,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder })
     this.#patchers = [
       routingPublisher({ client, node, state: () => network.state.routingState, log }),
+      formerCIDRsPublisher({ client, node, formerCIDRs: () => network.state.formerCIDRs, log }),
       nodeCondition({ client, node, trouble: () => unreadiness(this.readiness), log }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
     ]

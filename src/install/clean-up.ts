@@ -3,7 +3,7 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock, sleep } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { annotationsOf, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { annotationsOf, formerPodCIDRsAnnotation, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { routingStateAnnotation } from '#/model/routing.ts'
 import { pathOf } from './apply.ts'
@@ -93,11 +93,14 @@ export async function cleanNodes(
   }
 }
 
-/** Removes what agents published about their nodes: a later installation would take it for the nodes' current routing. */
+/** The annotations by which agents tell of their nodes. */
+const published = [routingStateAnnotation, formerPodCIDRsAnnotation]
+
+/** Removes what agents published about their nodes: a later installation would take it for the nodes' current state. */
 export async function forgetRouting(client: ApiClient): Promise<void> {
   const { items } = await client.list<KubeObject>(nodesPath(), { keep: ({ metadata }) => ({ metadata }) })
-  const told = items.filter((node) => routingStateAnnotation in annotationsOf(node))
-  const patch = { metadata: { annotations: { [routingStateAnnotation]: null } } }
+  const told = items.filter((node) => published.some((name) => name in annotationsOf(node)))
+  const patch = { metadata: { annotations: Object.fromEntries(published.map((name) => [name, null])) } }
   for (const { metadata } of told) {
     try {
       await client.patch(nodePath(metadata.name), patch, 'merge')

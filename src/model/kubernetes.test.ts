@@ -92,7 +92,11 @@ test('pods tell their node, addresses and phase', () => {
 
 test('conditions default to Unknown', () => {
   const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady' }
-  assert.deepEqual(conditionOf(node({}, { conditions: [ready] }), 'Ready'), { ...ready, message: '' })
+  assert.deepEqual(conditionOf(node({}, { conditions: [ready] }), 'Ready'), {
+    ...ready,
+    message: '',
+    lastTransitionTime: '',
+  })
   assert.equal(conditionOf(node({}, { conditions: [{ ...ready, status: 'yes' }] }), 'Ready').status, 'Unknown')
   assert.equal(conditionOf(node({}), 'Ready').status, 'Unknown')
 })

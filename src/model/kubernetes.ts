@@ -160,6 +160,15 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Prob
   return { prefixes, problems }
 }
 
+/** Pod CIDRs that a node has lost while pods still have addresses of them, separated by commas: its agent writes the annotation. */
+export const formerPodCIDRsAnnotation = 'causeway.dev/former-pod-cidrs'
+
+/** What cannot be read is left out: the agent of that node writes it again. */
+export function formerCIDRsOf(node: KubeNode): Prefix[] {
+  const texts = (annotationsOf(node)[formerPodCIDRsAnnotation] ?? '').split(',')
+  return texts.flatMap((text) => Prefix.tryParse(text.trim()) ?? [])
+}
+
 /**
  * The condition that a network plugin sets to False once it has set up the node's network
  * (https://kubernetes.io/docs/reference/node/node-status/#condition).
@@ -171,20 +180,23 @@ const keptConditions = ['Ready', networkUnavailable]
 
 /** A copy of the node with only its identity, labels, pod CIDRs, addresses, kept conditions, and the annotations in `names`. */
 export function withAnnotationsOnly(node: KubeNode, names: readonly string[]): KubeNode {
-  const { name, uid, resourceVersion, labels } = node.metadata
+  const { name, uid, resourceVersion, creationTimestamp, labels } = node.metadata
   const all = annotationsOf(node)
   const annotations = Object.fromEntries(names.flatMap((each) => (all[each] === undefined ? [] : [[each, all[each]]])))
   const { podCIDR, podCIDRs } = fieldsOf(node.spec)
   const { addresses } = fieldsOf(node.status)
-  const conditions = keptConditions.flatMap((wanted) => {
-    const { type, status, reason } = conditionOf(node, wanted)
-    return status === 'Unknown' ? [] : [{ type, status, reason }]
+  const conditions = keptConditions.flatMap((wanted): Partial<ReturnType<typeof conditionOf>>[] => {
+    const { type, status, reason, lastTransitionTime } = conditionOf(node, wanted)
+    if (wanted !== 'Ready') return status === 'Unknown' ? [] : [{ type, status, reason }]
+    // when a node that is Ready became so, nobody asks
+    return status === 'True' ? [{ type, status }] : [{ type, status, lastTransitionTime }]
   })
   return {
     metadata: {
       name,
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(labels !== undefined && { labels }),
       ...(Object.keys(annotations).length > 0 && { annotations }),
     },
@@ -249,8 +261,8 @@ export function firstOf(addrs: readonly Addr[], family: Family): Addr | undefine
   return addrs.find((addr) => addr.family === family)
 }
 
-/** status.conditions[type]; its status is Unknown when the condition is absent or malformed. */
-export function conditionOf(object: KubeNode | Pod, type: string): Condition {
+/** status.conditions[type]; its status is Unknown when the condition is absent or malformed, `lastTransitionTime` is RFC 3339 or ''. */
+export function conditionOf(object: KubeNode | Pod, type: string): Condition & { readonly lastTransitionTime: string } {
   const entry = listOf(fieldsOf(object.status)['conditions'])
     .map(fieldsOf)
     .find((each) => each['type'] === type)
@@ -260,6 +272,7 @@ export function conditionOf(object: KubeNode | Pod, type: string): Condition {
     status: status === 'True' || status === 'False' ? status : 'Unknown',
     reason: textOf(entry?.['reason']),
     message: textOf(entry?.['message']),
+    lastTransitionTime: textOf(entry?.['lastTransitionTime']),
   }
 }
 

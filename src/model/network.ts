@@ -6,10 +6,26 @@ import { type DatapathName } from './datapath.ts'
 import { vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
 
+/** Signs of life of a node. They decide which of two nodes that claim the same has it (src/plan/claims.ts). */
+export type NodeLife = {
+  /** `ready`: its kubelet is Ready. `agent`: it is not, but an agent of Causeway has run on the node. */
+  readonly sign: 'ready' | 'agent' | 'none'
+  /** When the Ready condition of a node that is not Ready last changed; '' when unknown. RFC 3339 in UTC, which sorts as text. */
+  readonly readyChanged: string
+  /** When the Node object was created; '' when unknown. RFC 3339 in UTC. */
+  readonly created: string
+}
+
 /** One node of the cluster, as its Node object describes it. */
 export type NodeState = {
   readonly name: string
   readonly podCIDRs: readonly Prefix[]
+  /** Pod CIDRs that the node has lost, of which some of its pods still have addresses: the agent of that node tells them. */
+  readonly formerCIDRs?: readonly Prefix[]
+  /** Why no agent of Causeway can run on the node, such as another operating system: it has no tunnel end then. */
+  readonly lacksAgent?: string
+  /** Absent: nothing is known. */
+  readonly life?: NodeLife
   /** The ends of the node's tunnel: its InternalIP addresses in the order of the object, after those that flannel published. */
   readonly addrs: readonly Addr[]
   /** The MACs of the node's VTEPs, by the family of the pods, if flannel's annotations have any (model/flannel.ts). */

@@ -61,22 +61,22 @@ export const problemCatalogue = {
   CW1103: {
     title: 'Pod CIDRs of two nodes overlap',
     about: 'node',
-    how: 'the pod CIDRs of all Node objects; of two that overlap the larger one holds, of equal ones that of the node whose name sorts first',
+    how: 'the pod CIDRs of all Node objects; a node that is Ready has the better claim, then one on which an agent has run, then the older object',
     remedy: `give the node named here, whose pods are not reached, other pod CIDRs: ${registerAnew}`,
   },
   CW1104: {
     title: 'Two nodes have one address',
     about: 'node',
-    how: 'status.addresses of all Node objects; the node whose name sorts first has it',
+    how: 'status.addresses of all Node objects; the problem stands on the node whose object shows less life, or is younger',
     remedy:
-      'correct status.addresses of the node whose address it is not: its kubelet (--node-ip) or the cloud provider sets it',
+      'if the machine has been renamed, delete the Node object of its former name; otherwise correct status.addresses of the node whose address it is not: its kubelet (--node-ip) or the cloud provider sets it',
   },
   CW1105: {
     title: 'A pod CIDR is outside of the cluster CIDRs',
     about: 'node',
     how: 'the pod CIDRs of the Node object, compared with the setting CAUSEWAY_CLUSTER_CIDRS',
     remedy:
-      'add the CIDR to CAUSEWAY_CLUSTER_CIDRS of all agents and the controller; its pods are reached as it is, but what is set for the cluster CIDRs (routes that BGP may tell) does not hold for them',
+      "if the CIDR is meant to be the cluster's, add it to CAUSEWAY_CLUSTER_CIDRS of all agents and the controller; if not, correct the Node object or delete it",
   },
   CW1106: {
     title: 'A pod CIDR is too small for pods',
@@ -115,6 +115,19 @@ export const problemCatalogue = {
     about: 'node',
     how: 'the pod CIDRs of the Node object, compared with the families of CAUSEWAY_CLUSTER_CIDRS of the controller',
     remedy: `the API lets nobody add one: ${registerAnew}`,
+  },
+  CW1112: {
+    title: 'A pod CIDR covers addresses of nodes',
+    about: 'node',
+    how: "the pod CIDR of the Node object, compared with this node's subnets and addresses, the addresses of all Node objects, and ranges in which nothing is routed",
+    remedy: `give the node named here another pod CIDR: ${registerAnew}`,
+  },
+  CW1113: {
+    title: 'The address of a node is in a pod CIDR of another node',
+    about: 'node',
+    how: 'status.addresses and the pod CIDRs of all Node objects',
+    remedy:
+      'correct status.addresses of the node: its kubelet (--node-ip) or the cloud provider sets it; if the node is a pod of this cluster, nodes cannot reach its pods',
   },
   CW1201: {
     title: 'No way leads to pods of a node',

@@ -1,17 +1,174 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Prefix } from '#/lib/addr.ts'
-import { standingCIDRs } from './claims.ts'
+import fc from 'fast-check'
+import { Addr, Prefix } from '#/lib/addr.ts'
+import { type NodeLife, type NodeState } from '#/model/network.ts'
+import { allStandingCIDRs, ClaimIndex, compareClaimants, standingCIDRs } from './claims.ts'
 
-const node = (name: string, ...cidrs: string[]) => ({ name, podCIDRs: cidrs.map(Prefix.parse), addrs: [] })
-const standing = (self: ReturnType<typeof node>, ...others: ReturnType<typeof node>[]): string =>
-  standingCIDRs(self, others).join(' ')
+const ready = (created: string): NodeLife => ({ sign: 'ready', readyChanged: '', created })
+const unready = (created: string, readyChanged: string): NodeLife => ({ sign: 'agent', readyChanged, created })
+const stranger = (created: string): NodeLife => ({ sign: 'none', readyChanged: '', created })
 
-test('a pod CIDR stands unless another node has the better claim to it', () => {
-  const two = node('node-2', '10.244.2.0/24', 'fd10::/64')
+type Given = { cidrs?: string[]; former?: string[]; addrs?: string[]; life?: NodeLife }
+
+function node(name: string, { cidrs = [], former = [], addrs = [], life }: Given): NodeState {
+  return {
+    name,
+    podCIDRs: cidrs.map(Prefix.parse),
+    ...(former.length > 0 && { formerCIDRs: former.map(Prefix.parse) }),
+    addrs: addrs.map(Addr.parse),
+    ...(life && { life }),
+  }
+}
+
+function settle(...nodes: NodeState[]): Record<string, string> {
+  const index = new ClaimIndex()
+  for (const each of nodes) index.update(each.name, each)
+  return Object.fromEntries(
+    nodes.map(({ name }) => {
+      const { node: settled, problems } = index.settled(name)!
+      return [name, [...settled.podCIDRs, ...settled.addrs, ...problems.map(({ code }) => code)].join(' ')]
+    }),
+  )
+}
+
+test('a newcomer takes nothing from a node that is alive, however wide its claim and whatever its name', () => {
+  for (const [cidr, own] of [
+    ['10.244.2.0/24', '10.244.2.0/24'],
+    ['10.244.0.0/21', '10.244.2.0/24'],
+    ['10.244.2.128/25', '10.244.2.0/24'],
+    ['fd10:244::/48', 'fd10:244:0:2::/64'],
+  ] as const)
+    for (const newcomer of ['aaa', 'zzz'])
+      for (const life of [ready('2026-02-01T00:00:00Z'), stranger('2026-01-01T00:00:00Z'), stranger('')]) {
+        const live = node('node-2', { cidrs: [own], life: ready('2026-01-01T00:00:00Z') })
+        const all = settle(live, node(newcomer, { cidrs: [cidr], life }))
+        assert.deepEqual(all, { 'node-2': own, [newcomer]: 'CW1103' })
+      }
+})
+
+test('one wide claim is one problem, and those whose CIDRs it covers have none', () => {
+  const life = ready('2026-01-01T00:00:00Z')
+  const nodes = [1, 2, 3].map((n) => node(`node-${n}`, { cidrs: [`10.244.${n}.0/24`], life }))
+  const all = settle(...nodes, node('zz-new', { cidrs: ['10.244.0.0/16'], life: ready('2026-03-01T00:00:00Z') }))
+  assert.deepEqual(Object.values(all), ['10.244.1.0/24', '10.244.2.0/24', '10.244.3.0/24', 'CW1103'])
+})
+
+test('signs of life go before age, and of two that are not Ready the one that was so more recently has the better claim', () => {
+  const sorted = [
+    node('e-ready-old', { life: ready('2026-01-01T00:00:00Z') }),
+    node('d-ready-new', { life: ready('2026-02-01T00:00:00Z') }),
+    node('c-just-unready', { life: unready('2026-01-01T00:00:00Z', '2026-05-02T00:00:00Z') }),
+    node('b-long-unready', { life: unready('2025-01-01T00:00:00Z', '2026-05-01T00:00:00Z') }),
+    node('a-never-seen', { life: stranger('2024-01-01T00:00:00Z') }),
+    node('a-unknown', {}),
+    node('b-unknown', {}),
+  ]
+  assert.deepEqual(
+    sorted
+      .toReversed()
+      .toSorted(compareClaimants)
+      .map(({ name }) => name),
+    // without a creation time a node sorts as the oldest of those that show no life
+    ['e-ready-old', 'd-ready-new', 'c-just-unready', 'b-long-unready', 'a-unknown', 'b-unknown', 'a-never-seen'],
+  )
+})
+
+test('two nodes with one address both keep it, and the less alive one has the problem', () => {
+  const renamed = node('aaa-old', {
+    addrs: ['172.30.1.12'],
+    life: unready('2025-01-01T00:00:00Z', '2026-01-01T00:00:00Z'),
+  })
+  const now = node('node-2', { addrs: ['172.30.1.12'], life: ready('2026-01-01T00:00:00Z') })
+  assert.deepEqual(settle(renamed, now), { 'aaa-old': '172.30.1.12 CW1104', 'node-2': '172.30.1.12' })
+})
+
+test('an address within a pod CIDR of a node with the better claim is a pod, and a CIDR over the address of one is refused', () => {
+  const live = node('node-2', { cidrs: ['10.244.2.0/24'], addrs: ['10.9.0.2'], life: ready('2026-01-01T00:00:00Z') })
+  const pod = node('pod', { cidrs: ['10.244.3.0/24'], addrs: ['10.244.2.7'], life: ready('2026-02-01T00:00:00Z') })
+  assert.deepEqual(settle(live, pod), { 'node-2': '10.244.2.0/24 10.9.0.2', pod: '10.244.3.0/24 CW1113' })
+  const wide = node('wide', { cidrs: ['10.9.0.0/16'], life: ready('2026-02-01T00:00:00Z') })
+  assert.deepEqual(settle(live, wide), { 'node-2': '10.244.2.0/24 10.9.0.2', wide: 'CW1112' })
+})
+
+test('a former pod CIDR stands as long as no node has it now', () => {
+  const life = ready('2026-01-01T00:00:00Z')
+  const before = node('node-1', { cidrs: ['10.244.9.0/24'], former: ['10.244.1.0/24'], life })
+  assert.equal(settle(before)['node-1'], '10.244.9.0/24 10.244.1.0/24')
+  const heir = node('node-2', { cidrs: ['10.244.1.0/24'], life: stranger('2026-06-01T00:00:00Z') })
+  assert.deepEqual(settle(before, heir), { 'node-1': '10.244.9.0/24', 'node-2': '10.244.1.0/24' })
+})
+
+test('for BGP: a pod CIDR stands unless another node has the better claim to it', () => {
+  const standing = (self: NodeState, ...others: NodeState[]): string => standingCIDRs(self, others).join(' ')
+  const two = node('node-2', { cidrs: ['10.244.2.0/24', 'fd10::/64'], life: ready('2026-01-01T00:00:00Z') })
   assert.equal(standing(two), '10.244.2.0/24 fd10::/64')
-  assert.equal(standing(two, two, node('node-1', '10.244.1.0/24')), '10.244.2.0/24 fd10::/64')
-  assert.equal(standing(two, two, node('node-1', '10.244.2.0/24')), 'fd10::/64')
-  assert.equal(standing(two, node('node-3', '10.244.2.0/24')), '10.244.2.0/24 fd10::/64')
-  assert.equal(standing(two, node('node-3', '10.244.0.0/16')), 'fd10::/64')
+  const of = (name: string, cidr: string, life: NodeLife) => node(name, { cidrs: [cidr], life })
+  assert.equal(standing(two, two, of('node-1', '10.244.1.0/24', ready(''))), '10.244.2.0/24 fd10::/64')
+  assert.equal(standing(two, two, of('node-1', '10.244.2.0/24', ready('2025-01-01T00:00:00Z'))), 'fd10::/64')
+  assert.equal(standing(two, of('node-1', '10.244.0.0/16', ready('2026-02-01T00:00:00Z'))), '10.244.2.0/24 fd10::/64')
+  const former = node('node-4', { cidrs: ['10.244.4.0/24'], former: ['10.244.5.0/24'] })
+  assert.equal(standing(former, two), '10.244.4.0/24 10.244.5.0/24')
+  assert.equal(standing(former, two, of('node-5', '10.244.5.0/24', stranger(''))), '10.244.4.0/24')
+  assert.equal(allStandingCIDRs([two, former]).get('node-4')!.join(' '), '10.244.4.0/24 10.244.5.0/24')
+})
+
+const anyLife = fc.oneof(
+  fc.constant(undefined),
+  fc.record({
+    sign: fc.constantFrom('ready', 'agent', 'none'),
+    readyChanged: fc.constantFrom('', '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'),
+    created: fc.constantFrom('', '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'),
+  }),
+)
+const anyCIDR = fc
+  .tuple(fc.nat(7), fc.constantFrom(21, 23, 24, 25))
+  .map(([third, length]) => String(new Prefix(Addr.parse(`10.244.${third}.0`), length)))
+const anyNode = fc
+  .record({
+    name: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+    cidrs: fc.uniqueArray(anyCIDR, { maxLength: 2 }),
+    former: fc.uniqueArray(anyCIDR, { maxLength: 1 }),
+    addrs: fc.uniqueArray(fc.constantFrom('10.244.1.9', '10.244.2.9', '172.30.1.1'), { maxLength: 2 }),
+    life: anyLife,
+  })
+  .map(({ name, life, ...more }) => node(name, { ...more, ...(life && { life }) }))
+
+test('whatever nodes claim, no two of them keep overlapping pod CIDRs, the best claimant keeps all, and the order of news is nothing', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(anyNode, { selector: ({ name }) => name }), (nodes) => {
+      const index = new ClaimIndex()
+      for (const each of nodes) index.update(each.name, each)
+      const settled = nodes.map(({ name }) => index.settled(name)!.node)
+      for (const one of settled)
+        for (const other of settled)
+          if (one.name !== other.name)
+            for (const cidr of one.podCIDRs) assert.ok(!other.podCIDRs.some((each) => each.overlaps(cidr)))
+      const [best] = nodes.toSorted(compareClaimants)
+      if (best) {
+        const kept = settled.find(({ name }) => name === best.name)!
+        for (const cidr of best.podCIDRs) assert.ok(kept.podCIDRs.some((each) => each.equals(cidr)))
+        assert.deepEqual(kept.addrs, best.addrs)
+      }
+      assert.deepEqual(settle(...nodes.toReversed()), Object.fromEntries(Object.entries(settle(...nodes)).toReversed()))
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test('a change affects every node whose settled claims it changes', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyNode, fc.boolean()), { maxLength: 12 }), (changes) => {
+      const index = new ClaimIndex()
+      const known = new Set<string>()
+      const content = (name: string): string => JSON.stringify(index.settled(name) ?? null)
+      for (const [each, isGone] of changes) {
+        known.add(each.name)
+        const before = new Map([...known].map((name) => [name, content(name)]))
+        const affected = index.update(each.name, isGone ? undefined : each)
+        for (const name of known) if (content(name) !== before.get(name)) assert.ok(affected.has(name), name)
+      }
+    }),
+    { numRuns: 1000 },
+  )
 })

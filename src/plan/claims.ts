@@ -1,128 +1,168 @@
-// Decides which node owns a pod CIDR or address when Node objects contradict each other. The index covers all nodes, so that a
-// change costs only as much as the nodes it concerns: nearly always just the changed node.
-import { type Family, Prefix } from '#/lib/addr.ts'
-import { type NodeState } from '#/model/network.ts'
+// Decides which node owns a pod CIDR or address when Node objects contradict each other. What lives and works goes on: a newcomer never
+// takes anything from a node that is alive, whatever it claims. docs/ownership.md has the rules. The index covers all nodes, so that a
+// change costs only as much as the nodes it concerns: nearly always just the changed node. Pure.
+import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type NodeLife, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-
-/** A node without the pod CIDRs and addresses to which another node has the better claim, and a problem for each that it lost. */
-export type Settled = { readonly node: NodeState; readonly problems: readonly Problem[] }
-
-const nobody: readonly string[] = []
-
-/** The names of the nodes that claim each key; a key that no node claims is removed. Nearly every key has one name. */
-class Holders {
-  readonly #names = new Map<string, readonly string[]>()
-
-  add(key: string, name: string): void {
-    const names = this.of(key)
-    if (!names.includes(name)) this.#names.set(key, names.length === 0 ? [name] : [...names, name].sort())
-  }
-
-  remove(key: string, name: string): void {
-    const left = this.of(key).filter((each) => each !== name)
-    if (left.length > 0) this.#names.set(key, left)
-    else this.#names.delete(key)
-  }
-
-  /** The names that claim a key, sorted. */
-  of(key: string): readonly string[] {
-    return this.#names.get(key) ?? nobody
-  }
-}
+import { type Claim, SortedClaims } from './sorted-claims.ts'
 
 /**
- * Chance must not decide which of two nodes gets packets. Of overlapping pod CIDRs the larger wins; of equal pod CIDRs, and of equal
- * addresses, that of the node whose name sorts first. So all nodes decide alike, in whatever order they learned of the claims.
+ * A node without the pod CIDRs and addresses to which another node has the better claim, and a problem for each that it lost. `podCIDRs`
+ * are followed by the node's former ones, as far as no other node has them.
  */
-export class ClaimIndex {
-  readonly #nodes = new Map<string, NodeState>()
-  readonly #claims = new Holders()
-  readonly #addrs = new Holders()
-  /** How many claims there are of each prefix length. Overlaps are looked up only at these lengths, mostly one per family. */
-  readonly #lengths: Record<Family, Map<number, number>> = { 4: new Map(), 6: new Map() }
+export type Settled<T> = { readonly node: T; readonly problems: readonly Problem[] }
+
+export type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'formerCIDRs' | 'addrs' | 'life'>
+
+const signs: readonly NodeLife['sign'][] = ['ready', 'agent', 'none']
+const unknownLife: NodeLife = { sign: 'none', readyChanged: '', created: '' }
+
+/**
+ * Sorts the node with the better claims first: a node whose kubelet is Ready; then one on which an agent has run; of two that are not
+ * Ready the one that was so more recently (a renamed machine leaves an object that has not been Ready for long); then the older object;
+ * then by name, so that chance never decides and all nodes decide alike.
+ */
+export function compareClaimants(a: Claimant, b: Claimant): number {
+  const [one, other] = [a.life ?? unknownLife, b.life ?? unknownLife]
+  return (
+    signs.indexOf(one.sign) - signs.indexOf(other.sign) ||
+    compareTexts(other.readyChanged, one.readyChanged) ||
+    compareTexts(one.created, other.created) ||
+    compareTexts(a.name, b.name)
+  )
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+export class ClaimIndex<T extends Claimant = NodeState> {
+  readonly #nodes = new Map<string, T>()
+  readonly #cidrs = new SortedClaims()
+  readonly #addrs = new SortedClaims()
 
   /** Records what a node claims now (undefined: the node is gone). Returns the names of the nodes whose claims this may decide. */
-  update(name: string, node: NodeState | undefined): Set<string> {
+  update(name: string, node: T | undefined): Set<string> {
     const before = this.#nodes.get(name)
     const affected = new Set([name, ...this.#touching(before)])
-    if (before) this.#count(before, -1)
+    if (before) {
+      for (const claim of cidrClaims(before)) this.#cidrs.remove(claim)
+      for (const claim of addrClaims(before)) this.#addrs.remove(claim)
+    }
     if (node) {
       this.#nodes.set(name, node)
-      this.#count(node, 1)
+      for (const claim of cidrClaims(node)) this.#cidrs.add(claim)
+      for (const claim of addrClaims(node)) this.#addrs.add(claim)
     } else this.#nodes.delete(name)
     for (const other of this.#touching(node)) affected.add(other)
     return this.#withTheirs(affected)
   }
 
+  get(name: string): T | undefined {
+    return this.#nodes.get(name)
+  }
+
   /** The node with the claims that it keeps; undefined when there is no such node. */
-  settled(name: string): Settled | undefined {
+  settled(name: string): Settled<T> | undefined {
     const node = this.#nodes.get(name)
     if (node === undefined) return undefined
     const problems: Problem[] = []
-    const refuse = (code: 'CW1103' | 'CW1104', message: string): false => {
-      problems.push(problem(code, `node/${name}`, message))
-      return false
-    }
-    const podCIDRs = node.podCIDRs.filter((cidr) => {
-      const holder = this.#betterClaim(cidr, name)
-      return (
-        holder === undefined ||
-        refuse('CW1103', `pod CIDR ${cidr} overlaps ${holder.cidr} of node ${holder.name}; it is not routed`)
-      )
+    const object = `node/${name}`
+    const podCIDRs = node.podCIDRs.filter((prefix) => {
+      const claim = { prefix, name }
+      const holder = this.#betterCIDR(claim)
+      const holderOfAddr = holder ? undefined : this.#betterAddr(claim)
+      if (holder)
+        problems.push(
+          problem(
+            'CW1103',
+            object,
+            `pod CIDR ${prefix} overlaps ${holder.prefix} of node ${holder.name}, which has the better claim; it is not routed`,
+          ),
+        )
+      if (holderOfAddr)
+        problems.push(
+          problem(
+            'CW1112',
+            object,
+            `pod CIDR ${prefix} covers ${holderOfAddr.prefix.addr}, the address of node ${holderOfAddr.name}; it is not routed`,
+          ),
+        )
+      return !holder && !holderOfAddr
     })
+    const former = (node.formerCIDRs ?? []).filter((prefix) => this.#stands({ prefix, name, isFormer: true }))
     const addrs = node.addrs.filter((addr) => {
-      const [owner] = this.#addrs.of(String(addr))
-      return (
-        owner === name || refuse('CW1104', `address ${addr} is also that of node ${owner}; it is not used for ${name}`)
-      )
+      const holder = this.#betterCIDR({ prefix: Prefix.host(addr), name })
+      if (holder)
+        problems.push(
+          problem(
+            'CW1113',
+            object,
+            `address ${addr} is of pod CIDR ${holder.prefix} of node ${holder.name}; it is not used for ${name}`,
+          ),
+        )
+      return !holder
     })
-    return { node: problems.length === 0 ? node : { ...node, podCIDRs, addrs }, problems }
-  }
-
-  #count({ name, podCIDRs, addrs }: NodeState, by: 1 | -1): void {
-    const change = by === 1 ? 'add' : 'remove'
-    for (const addr of addrs) this.#addrs[change](String(addr), name)
-    for (const cidr of podCIDRs) {
-      this.#claims[change](String(cidr), name)
-      const lengths = this.#lengths[cidr.family]
-      const count = (lengths.get(cidr.length) ?? 0) + by
-      if (count > 0) lengths.set(cidr.length, count)
-      else lengths.delete(cidr.length)
+    for (const addr of node.addrs) {
+      const twin = this.#betterTwin(addr, name)
+      if (twin !== undefined) problems.push(problem('CW1104', object, `address ${addr} is also that of node ${twin}`))
+    }
+    const isWhole = podCIDRs.length === node.podCIDRs.length && addrs.length === node.addrs.length
+    return {
+      node: isWhole && former.length === 0 ? node : { ...node, podCIDRs: [...podCIDRs, ...former], addrs },
+      problems,
     }
   }
 
-  /** Another node's claim that goes before this one. Only a claim that itself wins against all others counts. */
-  #betterClaim(cidr: Prefix, name: string): { readonly cidr: Prefix; readonly name: string } | undefined {
-    const shorter = [...this.#lengths[cidr.family].keys()].filter((length) => length <= cidr.length)
-    for (const length of shorter.toSorted((a, b) => a - b)) {
-      const around = length === cidr.length ? cidr : new Prefix(cidr.addr, length)
-      for (const other of this.#claims.of(String(around))) {
-        if (other === name && length === cidr.length) break
-        if (other !== name && this.#betterClaim(around, other) === undefined) return { cidr: around, name: other }
-      }
-    }
+  /** The nodes whose pod CIDRs overlap a CIDR, including claims that lost to another node's, but not former pod CIDRs. */
+  overlapping(cidr: Prefix): string[] {
+    return [...this.#cidrs.overlapping(cidr)].flatMap(({ name, isFormer }) => (isFormer ? [] : [name]))
+  }
+
+  /** Only a claim that itself stands goes before another. This ends, because each claim asks only about better ones. */
+  #stands(claim: Claim): boolean {
+    return this.#betterCIDR(claim) === undefined && this.#betterAddr(claim) === undefined
+  }
+
+  /** Another node's pod CIDR that goes before this claim. */
+  #betterCIDR(claim: Claim): Claim | undefined {
+    for (const other of this.#cidrs.overlapping(claim.prefix))
+      if (this.#isBetter(other, claim) && this.#stands(other)) return other
     return undefined
   }
 
-  /** The other nodes whose claims overlap those of `node`, or that have one of its addresses. */
-  #touching(node: NodeState | undefined): string[] {
-    if (node === undefined) return []
-    const names = [
-      ...node.addrs.flatMap((addr) => this.#addrs.of(String(addr))),
-      ...node.podCIDRs.flatMap((cidr) => this.overlapping(cidr)),
-    ]
-    return names.filter((name) => name !== node.name)
+  /** Another node's address that goes before this claim to a pod CIDR. */
+  #betterAddr(claim: Claim): Claim | undefined {
+    for (const other of this.#addrs.overlapping(claim.prefix))
+      if (this.#isBetter(other, claim) && this.#betterCIDR(other) === undefined) return other
+    return undefined
   }
 
-  /** The nodes whose claims overlap a CIDR, including claims that lost to another node's. */
-  overlapping(cidr: Prefix): string[] {
-    const lengths = [...this.#lengths[cidr.family].keys()]
-    const around = lengths
-      .filter((length) => length <= cidr.length)
-      .flatMap((length) => this.#claims.of(String(length === cidr.length ? cidr : new Prefix(cidr.addr, length))))
-    if (!lengths.some((length) => length > cidr.length)) return around
-    const inside = [...this.#nodes.values()].filter(({ podCIDRs }) => podCIDRs.some((other) => cidr.contains(other)))
-    return [...around, ...inside.map(({ name }) => name)]
+  #betterTwin(addr: Addr, name: string): string | undefined {
+    const claim = { prefix: Prefix.host(addr), name }
+    for (const other of this.#addrs.overlapping(claim.prefix)) if (this.#isBetter(other, claim)) return other.name
+    return undefined
+  }
+
+  #isBetter(one: Claim, other: Claim): boolean {
+    if (one.name === other.name) return false
+    if (one.isFormer !== other.isFormer) return other.isFormer === true
+    return compareClaimants(this.#nodes.get(one.name)!, this.#nodes.get(other.name)!) < 0
+  }
+
+  /** The other nodes whose claims overlap those of `node`. */
+  #touching(node: T | undefined): string[] {
+    if (node === undefined) return []
+    const names: string[] = []
+    for (const { prefix } of cidrClaims(node)) {
+      for (const { name } of this.#cidrs.overlapping(prefix)) names.push(name)
+      for (const { name } of this.#addrs.overlapping(prefix)) names.push(name)
+    }
+    for (const { prefix } of addrClaims(node)) {
+      for (const { name } of this.#cidrs.overlapping(prefix)) names.push(name)
+      for (const { name } of this.#addrs.overlapping(prefix)) names.push(name)
+    }
+    return names.filter((name) => name !== node.name)
   }
 
   /** Adds the nodes that the change reaches indirectly: when a node loses a claim, another node that lost to it may win, and so on. */
@@ -134,39 +174,51 @@ export class ClaimIndex {
   }
 }
 
-type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'addrs'>
+function cidrClaims({ name, podCIDRs, formerCIDRs = [] }: Claimant): Claim[] {
+  return [
+    ...podCIDRs.map((prefix) => ({ prefix, name })),
+    ...formerCIDRs.map((prefix) => ({ prefix, name, isFormer: true })),
+  ]
+}
 
-/** The pod CIDRs of each node by its name, without those to which another node has the better claim. */
+function addrClaims({ name, addrs }: Claimant): Claim[] {
+  return addrs.map((addr) => ({ prefix: Prefix.host(addr), name }))
+}
+
+/** The pod CIDRs of each node by its name, without those to which another node has the better claim, and with former ones that stand. */
 export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
-  const standing = new Map(nodes.map(({ name, podCIDRs }) => [name, podCIDRs]))
+  const standing = new Map(nodes.map(({ name, podCIDRs, formerCIDRs = [] }) => [name, [...podCIDRs, ...formerCIDRs]]))
   const contested = contestedIn(nodes)
   if (contested.size === 0) return standing
-  const claims = new ClaimIndex()
+  const claims = new ClaimIndex<Claimant>()
   for (const node of nodes) if (contested.has(node.name)) claims.update(node.name, node)
-  for (const name of contested) standing.set(name, claims.settled(name)!.node.podCIDRs)
+  for (const name of contested) standing.set(name, [...claims.settled(name)!.node.podCIDRs])
   return standing
 }
 
 /** The nodes whose pod CIDRs overlap another node's. When two CIDRs overlap, one contains the other, and the containing one sorts first. */
 function contestedIn(nodes: readonly Claimant[]): Set<string> {
-  const claims = nodes.flatMap(({ name, podCIDRs }) => podCIDRs.map((cidr) => ({ name, cidr })))
   const contested = new Set<string>()
-  let outer: (typeof claims)[number] | undefined
-  for (const claim of claims.toSorted((a, b) => a.cidr.compare(b.cidr))) {
-    if (outer?.cidr.contains(claim.cidr) !== true) outer = claim
+  let outer: Claim | undefined
+  for (const claim of nodes.flatMap(cidrClaims).toSorted((a, b) => a.prefix.compare(b.prefix))) {
+    if (outer?.prefix.contains(claim.prefix) !== true) outer = claim
     else if (outer.name !== claim.name) for (const { name } of [outer, claim]) contested.add(name)
   }
   return contested
 }
 
-/** The pod CIDRs of `self` without those to which another node has the better claim. Nearly always no other node claims any. */
+/**
+ * The pod CIDRs of `self`, former ones last, without those to which another node has the better claim. Nearly always no other node claims
+ * any.
+ */
 export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
+  const all = [...self.podCIDRs, ...(self.formerCIDRs ?? [])]
   const isContested = others.some(
-    ({ name, podCIDRs }) =>
-      name !== self.name && podCIDRs.some((cidr) => self.podCIDRs.some((own) => own.overlaps(cidr))),
+    (other) =>
+      other.name !== self.name && cidrClaims(other).some(({ prefix }) => all.some((own) => own.overlaps(prefix))),
   )
-  if (!isContested) return self.podCIDRs
-  const claims = new ClaimIndex()
+  if (!isContested) return all
+  const claims = new ClaimIndex<Claimant>()
   for (const each of [...others, self]) claims.update(each.name, each)
   return claims.settled(self.name)!.node.podCIDRs
 }

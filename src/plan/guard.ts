@@ -48,8 +48,11 @@ function whyNotByChance(prefix: Prefix, context: GuardContext): string | undefin
   if (reason !== undefined) return reason
   if (!context.clusterCIDRs.some((cidr) => cidr.contains(prefix)))
     return `it lies outside of the cluster CIDRs (${context.clusterCIDRs.join(', ')})`
-  for (const addr of context.nodeAddrs) if (prefix.contains(addr)) return `it covers ${addr}, the address of a node`
-  return undefined
+  // the first in order, so that the words do not depend on which node was known first
+  let covered: Addr | undefined
+  for (const addr of context.nodeAddrs)
+    if (prefix.contains(addr) && (covered === undefined || addr.compare(covered) < 0)) covered = addr
+  return covered && `it covers ${covered}, the address of a node`
 }
 
 function whyNotNodeNetwork(prefix: Prefix, { connected }: Pick<GuardContext, 'connected'>): string | undefined {

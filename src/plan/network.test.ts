@@ -146,12 +146,15 @@ test('of two claims on one CIDR or address the first name wins, seen from every 
 })
 
 test('only what leaves the cluster is masqueraded, pod CIDRs outside of the cluster CIDRs included in it', () => {
-  const { network } = plan([one, node('node-5', ['192.168.5.0/24'], ['172.30.1.15'])])
-  const [table] = network.tables
+  const outside = [
+    node('node-1', ['192.168.1.0/24'], ['172.30.1.11']),
+    node('node-5', ['192.168.5.0/24'], ['172.30.1.15']),
+  ]
+  const [table] = plan(outside).network.tables
   assert.deepEqual(
     table!.sets.slice(0, 2).map(({ name, elements }) => [name, elements.map(String)]),
     [
-      ['cluster4', ['10.244.0.0/16', '192.168.5.0/24']],
+      ['cluster4', ['10.244.0.0/16', '192.168.1.0/24', '192.168.5.0/24']],
       ['cluster6', ['fd10:244::/48']],
     ],
   )

@@ -44,6 +44,8 @@ export type Plan = {
   readonly problems: readonly Problem[]
   /** The pod CIDRs from which new pods get addresses: those that this node shares with no other and that are large enough. */
   readonly podCIDRs: readonly Prefix[]
+  /** Pod CIDRs that this node has lost while its pods have addresses of them, and no other node has: other nodes should know. */
+  readonly formerCIDRs: readonly Prefix[]
   readonly hasOverlay: boolean
   /** The links and addresses, by kind and key, without which no pod can be connected. */
   readonly neededByPods: readonly ObjectName[]
@@ -106,7 +108,7 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
 const tunnelAddress: DesiredAddress = { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }
 
 /** Routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to the routers. */
-function blackholes({ podCIDRs }: NodeState): BlackholeRoute[] {
+function blackholes(podCIDRs: readonly Prefix[]): BlackholeRoute[] {
   return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
 }
 
@@ -117,7 +119,7 @@ function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: Networ
       problem(
         'CW1105',
         `node/${name}`,
-        `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}): its pods are reached all the same`,
+        `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')}); other nodes do not route to it`,
       ),
     )
 }
@@ -140,8 +142,10 @@ export function planNetwork({
 }: PlanInput): Plan {
   const self = remoteNodes.self
   const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
-  const { podCIDRs, former, problems } = serveCIDRs(self, held, (cidr) => remoteNodes.ownerOf(cidr))
-  const served = [...podCIDRs, ...former]
+  const { podCIDRs, former, disputed, problems } = serveCIDRs(self, remoteNodes.toldSelf.podCIDRs, held, (cidr) =>
+    remoteNodes.ownerOf(cidr),
+  )
+  const served = [...podCIDRs, ...former, ...disputed]
   const families = familiesOf(self.podCIDRs)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
@@ -183,7 +187,7 @@ export function planNetwork({
       return [
         ...remote().routes,
         ...remoteNodes.otherRoutes,
-        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes(self)),
+        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes([...self.podCIDRs, ...former])),
       ]
     },
     get tables() {
@@ -203,6 +207,7 @@ export function planNetwork({
     network,
     problems: [...remoteNodes.problems, ...problems, ...outsideProblems(self, settings)],
     podCIDRs,
+    formerCIDRs: former,
     hasOverlay,
     neededByPods: ofPods.flatMap(({ links, addresses }): ObjectName[] => [
       ...links.map(({ name }) => ({ kind: 'link', key: name }) as const),

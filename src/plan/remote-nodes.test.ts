@@ -33,7 +33,7 @@ function contextOf(self: NodeState, routing: Routing = 'vxlan', mtuBytes = 1500)
   return { self, underlay: { 4: mtuBytes }, connected: [subnet], routing, settings }
 }
 
-type More = Pick<NodeState, 'routingState' | 'isStarting'>
+type More = Pick<NodeState, 'routingState' | 'isStarting' | 'life' | 'formerCIDRs' | 'lacksAgent'>
 
 function node(name: string, podCIDRs: string[], addrs: string[], vtepMac?: string, more: More = {}): NodeState {
   return {
@@ -56,12 +56,19 @@ const anyNode = fc.record({
   name: fc.integer({ min: 1, max: 6 }).map((number) => (number === 6 ? 'node-z' : `node-${number}`)),
   podCIDRs: fc.uniqueArray(
     fc
-      .tuple(fc.nat(6), fc.constantFrom(22, 23, 24, 24, 24, 25))
-      .map(([third, length]) => String(new Prefix(Addr.parse(`10.244.${third}.0`), length))),
+      .tuple(
+        fc.constantFrom('10.244', '10.244', '10.244', '10.99', '172.30'),
+        fc.nat(6),
+        fc.constantFrom(22, 23, 24, 24, 24, 25),
+      )
+      .map(([net, third, length]) => String(new Prefix(Addr.parse(`${net}.${third}.0`), length))),
     { maxLength: 2 },
   ),
   addrs: fc.uniqueArray(
-    fc.nat(7).map((host) => `172.30.1.${host + 1}`),
+    fc.oneof(
+      fc.nat(7).map((host) => `172.30.1.${host + 1}`),
+      fc.constantFrom('10.244.2.9', '10.244.0.9'),
+    ),
     { maxLength: 2 },
   ),
   more: fc.constantFrom<More>(
@@ -70,6 +77,12 @@ const anyNode = fc.record({
     { routingState: stateOf('native', ['native'], ['native']) },
     { routingState: stateOf('native', ['vxlan', 'native'], ['vxlan', 'native']) },
     { routingState: stateOf('auto', ['native'], ['vxlan', 'native']) },
+    { lacksAgent: 'it is virtual' },
+    { life: { sign: 'ready', readyChanged: '', created: '2026-01-02T00:00:00Z' } },
+    { life: { sign: 'ready', readyChanged: '', created: '2026-01-01T00:00:00Z' } },
+    { life: { sign: 'agent', readyChanged: '2026-01-01T00:00:00Z', created: '' } },
+    { formerCIDRs: [Prefix.parse('10.244.5.0/24')] },
+    { formerCIDRs: [Prefix.parse('10.244.4.0/23'), Prefix.parse('192.168.9.0/24')] },
   ),
   mac: fc.option(fc.constantFrom('02:00:00:00:00:01', '02:00:00:00:00:02'), { nil: undefined }),
 })
@@ -85,8 +98,15 @@ const anyChange = fc
   )
   .map(([{ name, podCIDRs, addrs, mac, more }, isGone]): NodeChange => [
     name,
-    isGone ? undefined : node(name, podCIDRs, addrs, mac, more),
+    isGone ? undefined : withoutOverlaps(node(name, podCIDRs, addrs, mac, more)),
   ])
+
+/** Nor does a former CIDR overlap one that the node has. */
+function withoutOverlaps(each: NodeState): NodeState {
+  const { formerCIDRs, podCIDRs } = each
+  if (formerCIDRs === undefined) return each
+  return { ...each, formerCIDRs: formerCIDRs.filter((cidr) => !podCIDRs.some((own) => own.overlaps(cidr))) }
+}
 
 /** Pod CIDRs of these nodes, aggregates, what is elsewhere, and what no node may have. */
 const anyLearned = fc

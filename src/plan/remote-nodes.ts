@@ -14,6 +14,7 @@ import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { admitClaims } from './admit-claims.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
 import { gatewaysOf, noRemotePlan, type RemoteContext, type RemotePlan, planRemote } from './remote-plan.ts'
@@ -27,6 +28,9 @@ export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
 export type NodeChange = readonly [name: string, node: NodeState | undefined]
 
 export class RemoteNodes {
+  /** All other nodes as their Node objects describe them. */
+  readonly #told = new Map<string, NodeState>()
+  readonly #refused = new Map<string, readonly Problem[]>()
   readonly #claims = new ClaimIndex()
   readonly #plans = new Map<string, RemotePlan>()
   readonly #problems = new Map<string, readonly Problem[]>()
@@ -52,6 +56,11 @@ export class RemoteNodes {
   /** This node, without the pod CIDRs and addresses to which another node has the better claim. */
   get self(): NodeState {
     return this.#claims.settled(this.#context.self.name)!.node
+  }
+
+  /** This node as its Node object describes it. */
+  get toldSelf(): NodeState {
+    return this.#context.self
   }
 
   get routing(): Routing {
@@ -140,9 +149,19 @@ export class RemoteNodes {
     const affected = new Set<string>()
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
-      for (const other of this.#claims.update(name, node)) affected.add(other)
+      if (node) this.#told.set(name, node)
+      else this.#told.delete(name)
+      for (const other of this.#claim(name, node)) affected.add(other)
     }
     return this.#replan(affected, [], hasOverlay)
+  }
+
+  /** Records what a node claims, as far as it is admitted; returns the names of the nodes whose claims this may decide. */
+  #claim(name: string, told: NodeState | undefined): Iterable<string> {
+    const admitted = told && admitClaims(told, this.#context)
+    if (admitted && admitted.problems.length > 0) this.#refused.set(name, admitted.problems)
+    else this.#refused.delete(name)
+    return this.#claims.update(name, admitted?.node)
   }
 
   /** Applies changes of BGP's routes. */
@@ -167,6 +186,11 @@ export class RemoteNodes {
     this.#context = context
     this.#lowering = loweringFor(context)
     const affected = this.#claims.update(context.self.name, context.self)
+    // the own addresses and networks may be others now
+    for (const [each, told] of this.#told) {
+      const isWhole = admitClaims(told, context).node === told
+      if (!isWhole || this.#claims.get(each) !== told) for (const other of this.#claim(each, told)) affected.add(other)
+    }
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
@@ -192,7 +216,7 @@ export class RemoteNodes {
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
       const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
-      const problems = [...(settled?.problems ?? []), ...plan.problems]
+      const problems = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? []), ...plan.problems]
       if (isSelf) isSelfAffected = true
       if (node) this.#plans.set(name, plan)
       else this.#plans.delete(name)

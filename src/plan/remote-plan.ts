@@ -68,6 +68,7 @@ export function planRemote(
   const problems: Problem[] = []
   const unused = new Map<string, string>()
   const isAwaited = routing === 'native' && node.isStarting === true
+  const excuse = node.lacksAgent ?? (isAwaited ? 'its network is being set up' : undefined)
   const takesTunnel = !isAwaited && (node.routingState ?? plainVxlan).accepts.includes('vxlan')
   const object = `node/${node.name}`
   for (const dst of node.podCIDRs) {
@@ -106,8 +107,8 @@ export function planRemote(
       verdicts.push({ way: 'vxlan', ...about, tunnel: { ...ends, ...vtepOf(node, dst) }, mtuBytes, reason })
     } else {
       const { why, remedy } = noWay(node, context, { canTunnel: tunnel !== undefined })
-      verdicts.push({ way: 'none', ...about, reason: isAwaited ? 'its network is being set up' : why })
-      if (!isAwaited)
+      verdicts.push({ way: 'none', ...about, reason: excuse ?? why })
+      if (excuse === undefined)
         problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
     }
   }

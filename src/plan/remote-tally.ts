@@ -119,9 +119,9 @@ export class RemoteTally {
     for (const addr of plan.tunnelEnds)
       if (clusterCIDRs.some((cidr) => cidr.contains(addr))) this.#inside.add(String(addr), addr)
     const { mode, sends } = node.routingState ?? plainVxlan
-    // a node without pod CIDRs, or still starting, sends no pods' packets. If it counted, a node that joins a cluster without a tunnel
+    // a node without pod CIDRs or agent, or still starting, sends no pods' packets. If it counted, a node that joins a cluster without a tunnel
     // would bring the tunnel back on all other nodes until it announces its state
-    if (node.podCIDRs.length === 0 || node.isStarting) return
+    if (node.podCIDRs.length === 0 || node.isStarting || node.lacksAgent !== undefined) return
     if (mode !== 'native' || sends.includes('vxlan')) this.#overlayUsers.add(node.name)
     if (sends.includes('native')) this.#nativeSenders.add(node.name)
   }

@@ -11,7 +11,7 @@ function node(name: string, ...podCIDRs: string[]): NodeState {
 function served(self: NodeState, others: NodeState[], ...held: string[]) {
   const ownerOf = (cidr: Prefix) =>
     others.find(({ podCIDRs: theirs }) => theirs.some((each) => each.overlaps(cidr)))?.name
-  const { podCIDRs, former, problems } = serveCIDRs(self, held.map(Prefix.parse), ownerOf)
+  const { podCIDRs, former, problems } = serveCIDRs(self, self.podCIDRs, held.map(Prefix.parse), ownerOf)
   return {
     planned: [...podCIDRs, ...former].map(String),
     forPods: podCIDRs.map(String),
@@ -53,4 +53,14 @@ test('a CIDR without an address for a pod is left out and reported as a problem,
       /^node\/a: pod CIDR \S+ is too small for pods: .* give the node one of \/(30|126) or larger/,
     )
   }
+})
+
+test('pods keep their gateway in a CIDR that the Node object still has, though another node has the better claim; no new address is given', () => {
+  const cidr = Prefix.parse('10.0.1.0/24')
+  const lost = serveCIDRs(node('a'), [cidr], [cidr], () => 'b')
+  assert.deepEqual(
+    [lost.podCIDRs, lost.former, lost.disputed.map(String), lost.problems],
+    [[], [], ['10.0.1.0/24'], []],
+  )
+  assert.deepEqual(serveCIDRs(node('a'), [cidr], [], () => 'b').disputed, [])
 })

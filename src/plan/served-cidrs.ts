@@ -9,14 +9,20 @@ import { tooSmall } from './allocate.ts'
 export type ServedCIDRs = {
   /** The node's pod CIDRs from which new pods get addresses. */
   readonly podCIDRs: readonly Prefix[]
-  /** Former pod CIDRs of the node whose addresses pods still have, sorted. */
+  /** Former pod CIDRs of the node whose addresses pods still have, sorted. No other node has them. */
   readonly former: readonly Prefix[]
+  /** Pod CIDRs of the node to which another node has the better claim, but of which pods here have addresses. */
+  readonly disputed: readonly Prefix[]
   readonly problems: readonly Problem[]
 }
 
-/** `held`: the pod CIDRs that this node's pods have addresses of. `ownerOf` names another node whose pod CIDR overlaps a CIDR. */
+/**
+ * `node` is this node without the pod CIDRs to which another node has the better claim, `told` all that its Node object says. `held`: the
+ * pod CIDRs that this node's pods have addresses of. `ownerOf` names another node whose pod CIDR overlaps a CIDR.
+ */
 export function serveCIDRs(
   node: NodeState,
+  told: readonly Prefix[],
   held: readonly Prefix[],
   ownerOf: (cidr: Prefix) => string | undefined,
 ): ServedCIDRs {
@@ -31,6 +37,9 @@ export function serveCIDRs(
   })
   const others = new Map(held.map((cidr) => [String(cidr), cidr]))
   for (const cidr of node.podCIDRs) others.delete(String(cidr))
+  // whatever another Node object says, the pods of this node keep their gateway
+  const disputed = [...others.values()].filter((cidr) => told.some((each) => each.equals(cidr)))
+  for (const cidr of disputed) others.delete(String(cidr))
   const former = [...others.values()].filter((cidr) => {
     const owner = ownerOf(cidr)
     const sibling = podCIDRs.find((each) => each.overlaps(cidr))
@@ -42,5 +51,5 @@ export function serveCIDRs(
     problems.push(problem('CW1107', object, message))
     return false
   })
-  return { podCIDRs, former: former.toSorted((a, b) => a.compare(b)), problems }
+  return { podCIDRs, former: former.toSorted((a, b) => a.compare(b)), disputed, problems }
 }

@@ -9,11 +9,13 @@ const known = new WeakMap<KubeNode, BgpMember>()
 export function memberOf(node: KubeNode): BgpMember {
   const before = known.get(node)
   if (before) return before
-  const { podCIDRs, addrs, routingState } = factsOf(node)
+  const { podCIDRs, formerCIDRs, addrs, routingState, life } = factsOf(node)
   const member: BgpMember = {
     name: node.metadata.name,
     podCIDRs,
+    ...(formerCIDRs.length > 0 && { formerCIDRs }),
     addrs,
+    life,
     labels: labelsOf(node),
     isReady: conditionOf(node, 'Ready').status === 'True',
     // what the node tells of itself; without a word it is taken for one that knows nothing of native routing

@@ -9,6 +9,7 @@ import {
   annotationsOf,
   conditionOf,
   extraPodCIDRsAnnotation,
+  formerPodCIDRsAnnotation,
   type KubeNode,
   networkUnavailable,
   withAnnotationsOnly,
@@ -30,7 +31,12 @@ import { factsOf } from './node-facts.ts'
 import { StateError } from '../endpoints/state-file.ts'
 
 const settingName = 'self'
-const keptAnnotations = [extraPodCIDRsAnnotation, routingStateAnnotation, ...flannelAnnotations]
+const keptAnnotations = [
+  extraPodCIDRsAnnotation,
+  formerPodCIDRsAnnotation,
+  routingStateAnnotation,
+  ...flannelAnnotations,
+]
 
 /** The part of Node objects that stays in memory: of other nodes only identity, pod CIDRs, addresses, and the annotations that are read. */
 export function keepOfNodes(ownName: string): Keep<KubeNode> {
@@ -40,7 +46,7 @@ export function keepOfNodes(ownName: string): Keep<KubeNode> {
 type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
 
 function read(node: KubeNode): Known {
-  const { podCIDRs, addrs, routingState, problems, routingProblem } = factsOf(node)
+  const { podCIDRs, formerCIDRs, addrs, routingState, life, lacksAgent, problems, routingProblem } = factsOf(node)
   const flannel = flannelEndOf(node)
   const published = flannel?.end.publicAddrs ?? []
   const name = node.metadata.name
@@ -48,6 +54,10 @@ function read(node: KubeNode): Known {
     name,
     podCIDRs,
     addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
+    // flannel runs on more systems
+    ...(flannel === undefined && lacksAgent !== undefined && { lacksAgent }),
+    ...(formerCIDRs.length > 0 && { formerCIDRs }),
+    life,
     ...(flannel && { vtepMacs: flannel.end.vtepMacs }),
     ...(routingState && { routingState }),
     ...(flannel === undefined && isStarting(node) && { isStarting: true }),
@@ -70,16 +80,20 @@ function knownOf(state: NodeState, problems: readonly Problem[]): Known {
   return { state, problems, fingerprint: JSON.stringify([state, problems]) }
 }
 
+const ownLife = { sign: 'ready', readyChanged: '' } as const
+
 /**
  * This node's own state. Its tunnel ends at the addresses that its kubelet reports, not at those of flannel's annotations, and it
  * decides its routing itself instead of reading its own routing-state annotation.
  */
 function readSelf(node: KubeNode): Known {
   const { state, problems } = read(node)
-  const { vtepMacs: _, routingState: __, isStarting: ___, ...own } = state
+  const { vtepMacs: _, routingState: __, isStarting: ___, formerCIDRs: ____, ...own } = state
   const { routing, problem: ofRouting } = routingOf(node)
   const all = ofRouting === undefined ? problems : [...problems, ofRouting]
-  return knownOf({ ...own, addrs: factsOf(node).addrs, ...(routing && { routing }) }, all)
+  // whatever its kubelet says: an agent runs here
+  const life = { ...factsOf(node).life, ...ownLife }
+  return knownOf({ ...own, life, addrs: factsOf(node).addrs, ...(routing && { routing }) }, all)
 }
 
 export class ClusterView {

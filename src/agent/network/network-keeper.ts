@@ -79,6 +79,7 @@ export class NetworkKeeper implements Disposable {
   #isLearned = false
   #isAdvertised = false
   #problems: readonly Problem[] = []
+  #formerCIDRs: readonly Prefix[] | undefined
 
   constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
     this.#config = config
@@ -110,6 +111,11 @@ export class NetworkKeeper implements Disposable {
 
   get problems(): readonly Problem[] {
     return this.#problems
+  }
+
+  /** Former pod CIDRs of this node that other nodes should route to it; undefined until all nodes are known. */
+  get formerCIDRs(): readonly Prefix[] | undefined {
+    return this.#formerCIDRs
   }
 
   get objects(): ObjectStatus[] {
@@ -234,6 +240,7 @@ export class NetworkKeeper implements Disposable {
     const fault = this.#faultFor(plan)
     this.#podNetwork.set(fault === undefined ? podNetwork : { kind: 'absent', why: fault })
     this.#progress.tunnelApplied(plan.hasOverlay)
+    if (this.#isComplete) this.#formerCIDRs = plan.formerCIDRs
     this.#progress.settle(routingFacts, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
