@@ -216,7 +216,11 @@ export class RemoteNodes {
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
       const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
-      const problems = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? []), ...plan.problems]
+      const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
+      // one cause, one problem: that there is no way to a node without addresses follows from why it has none
+      const isExplained =
+        node?.addrs.length === 0 && ofClaims.some(({ code }) => code === 'CW1104' || code === 'CW1113')
+      const problems = [...ofClaims, ...plan.problems.filter(({ code }) => !isExplained || code !== 'CW1201')]
       if (isSelf) isSelfAffected = true
       if (node) this.#plans.set(name, plan)
       else this.#plans.delete(name)

@@ -70,7 +70,6 @@ test('a node that is given other pod CIDRs keeps its pods going, and gives new o
   await eventually('the new route on node-1', () =>
     lab.mustInside('node-1', 'ip', 'route').includes('10.244.77.0/24  encap'),
   )
-  assert.doesNotMatch(lab.mustInside('node-1', 'ip', 'route'), /10\.244\.1\.0\/24/)
   await eventually('the new gateway', () => statusOf(lab, 'node-2').podCIDRs.includes('10.244.77.0/24'))
   // those that run keep their gateway and each other
   assert.ok(reaches(lab, first, second))
@@ -78,7 +77,78 @@ test('a node that is given other pod CIDRs keeps its pods going, and gives new o
   const gateways = lab.mustInside('node-2', 'ip', '-br', 'addr', 'show', 'cw-br0')
   assert.match(gateways, /10\.244\.77\.1\/24/)
   assert.match(gateways, /10\.244\.1\.1\/24/)
+  // and the other node, in both directions, until another node is given their pod CIDR
+  const other = pods.find((pod) => pod.node === 'node-1')!
+  await eventually('the other node reaches them', () => reaches(lab, other, first) && reaches(lab, first, other))
+  const annotation = (): string => lab.kubectl('get', 'node', 'node-2', '-o', 'jsonpath={.metadata.annotations}')
+  assert.match(annotation(), /"causeway\.dev\/former-pod-cidrs":"10\.244\.1\.0\/24,fd10:244:0:1::\/64"/)
+  createNode(lab, 'heir', ['10.244.1.0/24'], '172.30.1.99')
+  await eventually('the route to the heir', () =>
+    lab.mustInside('node-1', 'ip', 'route', 'show', '10.244.1.0/24').includes('dst 172.30.1.99'),
+  )
 })
+
+function createNode(lab: TestLab, name: string, podCIDRs: string[], address: string, isReady = true): void {
+  const node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    spec: { podCIDR: podCIDRs[0], podCIDRs },
+    status: {
+      addresses: [{ type: 'InternalIP', address }],
+      conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }],
+    },
+  }
+  must('sh', '-c', `printf '%s' '${JSON.stringify(node)}' | kubectl --kubeconfig ${lab.kubeconfig} create -f -`)
+}
+
+for (const routing of ['vxlan', 'native', 'auto'])
+  test(`whatever Node objects claim, what lives goes on, and each cause is one problem: ${routing}`, async () => {
+    using lab = new TestLab()
+    const { pods } = lab.up('--pods', '1', '--nodes', '2', '--routing', routing)
+    const [one, two] = pods as [LabPod, LabPod]
+    const expected: [string, string][] = [
+      ['CW1103', 'node/aaa-equal'],
+      ['CW1103', 'node/aaa-narrow'],
+      ['CW1103', 'node/zz-wide'],
+      ['CW1104', 'node/aaa-renamed'],
+      ['CW1105', 'node/aaa-elsewhere'],
+      ['CW1112', 'node/aaa-all'],
+      ['CW1112', 'node/aaa-underlay'],
+      ['CW1113', 'node/aaa-pod'],
+    ]
+    createNode(lab, 'zz-wide', ['10.244.0.0/21', 'fd10:244::/56'], '172.30.1.91')
+    createNode(lab, 'aaa-equal', ['10.244.1.0/24', 'fd10:244:0:1::/64'], '172.30.1.92')
+    createNode(lab, 'aaa-narrow', ['10.244.1.0/25'], '172.30.1.93', false)
+    createNode(lab, 'aaa-all', ['0.0.0.0/0', '::/0'], '172.30.1.94')
+    createNode(lab, 'aaa-underlay', ['172.30.1.0/24', 'fd30:0:0:1::/64'], '172.30.1.95')
+    createNode(lab, 'aaa-elsewhere', ['192.168.0.0/24', '2001:db8::/64'], '172.30.1.96')
+    createNode(lab, 'aaa-renamed', ['10.244.88.0/24'], '172.30.1.12', false)
+    createNode(lab, 'aaa-pod', ['10.244.89.0/24'], two.addrs[0]!)
+    const seen = (node: string): string[] => {
+      const problems = statusOf(lab, node).problems.map(({ code, object }) => `${code} ${object}`)
+      return [...new Set(problems)].filter((line) => line.includes('/aaa') || line.includes('/zz')).toSorted()
+    }
+    for (const [node, other] of [
+      ['node-1', two],
+      ['node-2', one],
+    ] as const) {
+      const wanted = expected.map(([code, object]) => `${code} ${object}`).toSorted()
+      await eventually(`the problems on ${node}`, () => seen(node).join() === wanted.join())
+      const gateways = lab.mustInside(node, 'ip', '-br', 'addr', 'show', 'cw-br0')
+      assert.match(gateways, node === 'node-1' ? /10\.244\.0\.1\/24/ : /10\.244\.1\.1\/24/)
+      assert.ok(reaches(lab, node === 'node-1' ? one : two, other))
+    }
+    assert.match(lab.askAgent('node-2', '/readyz'), /^ok/)
+    // nobody who has the address of a pod may bring packets through the tunnel
+    const table = lab.mustInside('node-1', 'nft', 'list', 'table', 'inet', 'causeway')
+    assert.ok(!table.split(/[\s,]+/).includes(two.addrs[0]!), table)
+    assert.ok(table.split(/[\s,]+/).includes('172.30.1.12'), table)
+    lab.kubectl('run', 'late', '--image=any', '--overrides={"spec":{"nodeName":"node-2"}}')
+    await eventually('a new pod has both families', () =>
+      /10\.244\.1\.\d+ fd10:244:0:1::/.test(lab.kubectl('get', 'pod', 'late', '-o', 'jsonpath={.status.podIPs[*].ip}')),
+    )
+  })
 
 test('a network card that goes down and comes up again is all that pods notice', async () => {
   using lab = new TestLab()
