@@ -31,6 +31,7 @@ static const char version_answer[] =
     "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n";
 
 extern char **environ;
+static int was_ready; /* STATUS: the agent was ready a short while ago */
 static const char *verb, *socket_path, *spool_path;
 static char request[HEADER + ENV_MAX + STDIN_MAX + 1], answer[HEADER + ANSWER_MAX];
 static size_t request_size, answer_size;
@@ -87,12 +88,36 @@ static int fail(int code, const char *msg, const char *subject, const char *reas
 	return print(failure, strlen(failure), 1);
 }
 
+/*
+ * Whether the agent wrote less than `grace_ms` ago, in the seconds since boot, that the node is ready. An agent that is
+ * away for some minutes, as during an upgrade, breaks no pod's network; a node that is said not to be ready loses pods.
+ */
+static int was_ready_within(long grace_ms)
+{
+	char path[PATH_MAX], text[32] = {0};
+	struct timespec now;
+	if (snprintf(path, sizeof path, "%s.ready", socket_path) >= (int)sizeof path)
+		return 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0;
+	ssize_t size = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (size < 2 || text[size - 1] != '\n' || strspn(text, "0123456789") != (size_t)size - 1)
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	long age = now.tv_sec - atol(text);
+	return age >= 0 && age <= grace_ms / 1000;
+}
+
 /* The time is up, whatever blocks. write and _exit are all that a signal handler needs here. */
 static void on_alarm(int signal)
 {
 	(void)signal;
 	if (strcmp(verb, "VERSION") == 0)
 		_exit(write(STDOUT_FILENO, version_answer, sizeof version_answer - 1) < 0);
+	if (was_ready)
+		_exit(0);
 	_exit(write(STDOUT_FILENO, failure, strlen(failure)) < 0 ? 2 : 1);
 }
 
@@ -275,6 +300,8 @@ int main(void)
 	long wait_ms = atol(env("CAUSEWAY_CNI_WAIT_MS", "10000"));
 	long timeout_ms = atol(env("CAUSEWAY_CNI_TIMEOUT_MS", is_version ? "5000" : is_status ? "15000" : "60000"));
 
+	was_ready = is_status && was_ready_within(atol(env("CAUSEWAY_CNI_ABSENCE_MS", "300000")));
+
 	word_failure(is_status ? NOT_AVAILABLE : TRY_AGAIN_LATER, "agent did not answer in time", socket_path,
 		     "the causeway agent hangs or is overloaded; see its log");
 	signal(SIGALRM, on_alarm);
@@ -287,12 +314,16 @@ int main(void)
 	for (int sends = 0; (outcome = exchange()) != ANSWERED; usleep(20000)) {
 		if (outcome == CUT_OFF)
 			sends++, lost = now_ms();
+		if (was_ready && outcome == ABSENT)
+			break;
 		if (!waits || sends == SENDS_MAX || now_ms() - lost >= wait_ms)
 			break;
 	}
 	if (outcome == ANSWERED)
 		return print_answer();
 	int reason = errno;
+	if (was_ready)
+		return 0;
 	if (is_version)
 		return print(version_answer, sizeof version_answer - 1, 0);
 	if (strcmp(verb, "DEL") == 0)

@@ -9,13 +9,14 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
-import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
+import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
 import { CniStatus } from './pods/cni-status.ts'
+import { ReadyMark } from './pods/ready-mark.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
@@ -103,6 +104,12 @@ export class PodsPart implements AsyncDisposable {
       ),
     )
     await server.start()
+    const mark = new ReadyMark(join(runDir, readyMarkName), {
+      isReady: () => status.reply().kind === 'ok',
+      sinceBootMs: bootClock().sinceBootMs,
+      log: this.#deps.log,
+    })
+    this.#made.use(mark).start()
     this.#gc.start()
   }
 

@@ -5,6 +5,8 @@
 export const agentSocketName = 'agent.sock'
 /** The socket that the CNI plugin calls, in the run directory. */
 export const cniSocketName = 'cni.sock'
+/** When the agent was last seen ready, in the run directory: the CNI plugin reads it while there is no agent (docs/cni.md). */
+export const readyMarkName = `${cniSocketName}.ready`
 /** The folder, in the state directory, of DEL calls that came while no agent ran. */
 export const spoolFolderName = 'cni-spool'
 /** The database of this node's endpoints, in the state directory. */

@@ -1,8 +1,8 @@
 // The shim that runtimes execute, against the agent's CNI server and against servers that misbehave.
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -257,6 +257,46 @@ describe('without an agent', () => {
   test('a path that is too long', async () => {
     const env = { CAUSEWAY_CNI_SOCKET: `/${'x'.repeat(5000)}` }
     fails(await exec('STATUS', { env }), 50, /File name too long|xxx/)
+  })
+})
+
+describe('STATUS without an agent that was ready a short while ago', () => {
+  const secondsSinceBoot = (): number => Math.floor(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]))
+  const mark = (content: string): Promise<void> => writeFile(`${socketPath}.ready`, content)
+
+  test('succeeds for as long as an upgrade may take, and fails after that', async () => {
+    await mark(`${secondsSinceBoot() - 20}\n`)
+    succeeds(await exec('STATUS', { env: { CAUSEWAY_CNI_WAIT_MS: '60000' } }))
+    fails(await exec('STATUS', { env: { CAUSEWAY_CNI_ABSENCE_MS: '10000' } }), 50, /agent not reachable/)
+    fails(await exec('ADD'), 11, /agent not reachable/)
+  })
+  test('is not moved by what no agent writes', async () => {
+    for (const content of [
+      '',
+      '\n',
+      '12',
+      'soon\n',
+      '-1\n',
+      `${secondsSinceBoot() + 1000}\n`,
+      `${'9'.repeat(40)}\n`,
+      '0x1\n',
+    ]) {
+      await mark(content)
+      fails(await exec('STATUS'), 50, /agent not reachable/)
+    }
+  })
+  test('an agent that hangs or breaks off is like one that is away; what an agent answers counts', async () => {
+    await mark(`${secondsSinceBoot()}\n`)
+    const error = { code: 50, msg: 'no', details: 'network' }
+    const server = await serve(() => Promise.resolve({ kind: 'error', error }))
+    fails(await exec('STATUS'), 50, /no: network/)
+    await server[Symbol.asyncDispose]()
+    {
+      await using _ = await serveRaw((socket) => void socket.resume())
+      succeeds(await exec('STATUS', { env: { CAUSEWAY_CNI_TIMEOUT_MS: '300' } }))
+    }
+    await using _ = await serveRaw((socket) => cut(socket, ''))
+    succeeds(await exec('STATUS'))
   })
 })
 

@@ -1,7 +1,7 @@
 // Finds and removes the files that an agent keeps on its node, for `causeway clean`.
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { agentSocketName, cniSocketName, spoolFolderName, stateFileName } from '#/model/node-files.ts'
+import { agentSocketName, cniSocketName, readyMarkName, spoolFolderName, stateFileName } from '#/model/node-files.ts'
 import { savedConfigName } from '../bgp/saved-config.ts'
 import { conflistName } from '../cni-install/conflist.ts'
 
@@ -20,6 +20,7 @@ export function filesToClean(folders: {
     join(stateDir, spoolFolderName),
     join(runDir, agentSocketName),
     join(runDir, cniSocketName),
+    join(runDir, readyMarkName),
     // the saved BGP configuration contains passwords
     join(runDir, savedConfigName),
   ].filter((path) => existsSync(path))
