@@ -71,7 +71,7 @@ export class ReportingPart implements AsyncDisposable {
       new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log }),
     )
     const node = () => cluster.ownNode
-    this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder })
+    this.#nodeEvents = this.#stack.use(new NodeEvents(config.nodeName, { node, recorder }))
     this.#patchers = [
       routingPublisher({ client, node, state: () => network.state.routingState, log }),
       formerCIDRsPublisher({ client, node, formerCIDRs: () => network.state.formerCIDRs, log }),
