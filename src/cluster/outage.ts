@@ -3,6 +3,7 @@
 // While no request is answered, the client's callers ask one after the other, at a short pace: an agent watches several kinds of object,
 // and each of them asking on its own would multiply what a returning API server has to bear. With the first answer the outage is over,
 // and all others ask again too, each at a random moment within the pace.
+import { Signal } from '#/lib/signal.ts'
 import { Backoff } from './backoff.ts'
 import { type Clock } from './clock.ts'
 
@@ -22,6 +23,8 @@ type Waiter = {
 }
 
 export class Outage {
+  /** Emitted when an outage ends, for those who do not wait here. `spreadMs` is how long to wait before asking. */
+  readonly ended = new Signal<void>()
   readonly #clock: Clock
   readonly #random: () => number
   readonly #waiters = new Set<Waiter>()
@@ -68,6 +71,7 @@ export class Outage {
     this.#cancelTurn?.()
     this.#cancelTurn = undefined
     for (const waiter of this.#waiters) waiter.hurry()
+    this.ended.emit()
   }
 
   /** During an outage, resolves when the caller is to ask again or the signal aborts. Never rejects. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ApiUnreachable } from '#/cluster/errors.ts'
+import { Outage } from '#/cluster/outage.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
@@ -13,6 +14,7 @@ type Written = Readonly<Record<string, unknown>>
 
 class Scene {
   readonly clock = new ManualClock()
+  readonly outage = new Outage({ clock: this.clock, random: () => 0.5 })
   readonly written: Written[] = []
   readonly condition: NodePatcher
   node: KubeNode | undefined = { metadata: { name: 'node-1', uid: 'u1' } }
@@ -35,6 +37,7 @@ class Scene {
       node: () => this.node,
       trouble: () => this.trouble,
       log: silent,
+      outage: this.outage,
       clock: this.clock,
       random: () => 1,
     })
@@ -119,6 +122,29 @@ test('a write that fails is tried again after growing pauses, and nothing waits 
   const done = scene.written.length
   await scene.clock.advance(600_000)
   assert.equal(scene.written.length, done)
+})
+
+test('when the API answers again a failed write is tried again soon, however long its pause had grown', async () => {
+  const scene = new Scene()
+  scene.error = new ApiUnreachable('PATCH', new Error('connection refused'))
+  scene.outage.failed()
+  await scene.notice(undefined, 600_000)
+  const tries = scene.written.length
+  scene.error = undefined
+  scene.outage.answered()
+  await scene.clock.advance(499)
+  assert.equal(scene.written.length, tries)
+  await scene.clock.advance(1)
+  assert.equal(scene.written.length, tries + 1)
+  scene.show(scene.written.at(-1)!)
+  await scene.clock.advance(60_000)
+  // nothing has failed since: another outage is none of its business
+  scene.outage.failed()
+  scene.outage.answered()
+  await scene.clock.advance(60_000)
+  assert.equal(scene.written.length, tries + 1)
+  await scene.condition[Symbol.asyncDispose]()
+  assert.equal(scene.clock.nextMs, undefined)
 })
 
 test('a condition that another program wrote is corrected, in no hurry', async () => {
