@@ -11,6 +11,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
 import { agentSocketName, stateFileName } from '#/model/node-files.ts'
 import { useProcSys } from '#/sys/sysctl.ts'
+import { limitSilence } from './cluster/limit-silence.ts'
 import { BgpPart } from './bgp-part.ts'
 import { ClusterPart } from './cluster-part.ts'
 import { type AgentConfig } from './config.ts'
@@ -50,7 +51,8 @@ export class Agent implements AsyncDisposable {
     mkdirSync(config.runDir, { recursive: true })
     // made first, so that it is disposed of last: as long as it answers, no other agent serves this node
     const api = made.use(new AgentApi({ socketPath: join(config.runDir, agentSocketName) }, { log }))
-    const client = made.use(await connect(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {}))
+    const { kubeconfig } = config
+    const client = made.use(await connect(kubeconfig === undefined ? {} : { kubeconfig }, { limitSilence }))
     // mayLack: forwarding must go on even when the state file cannot be used
     const path = join(config.stateDir, stateFileName)
     const store = made.use(new EndpointStore(path, { coolDownMs: config.coolDownMs, mayLack: true }))

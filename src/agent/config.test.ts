@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { problem } from '#/model/problems.ts'
+import { agentGroups } from '#/settings/agent-settings.ts'
 import { SettingError } from '#/settings/setting.ts'
+import { readCniInstall } from './cni-install/config.ts'
 import { readConfig, settingProblems } from './config.ts'
 
 const good = { CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48' }
@@ -17,6 +19,13 @@ test('what is not set has a default', () => {
   )
   assert.equal(config.coolDownMs, 30_000)
   assert.equal(readConfig({ ...good, CAUSEWAY_ADDRESS_COOLDOWN_S: '0' }).coolDownMs, 0)
+})
+
+test('variables that are empty, as server-side apply leaves them behind, change nothing', () => {
+  const variables = agentGroups.flatMap(({ settings }) => Object.values(settings).map(({ variable }) => variable))
+  const empty = Object.fromEntries(variables.map((variable) => [variable, '']))
+  assert.deepEqual(readConfig({ ...empty, ...good, CAUSEWAY_OF_OLD: '' }), readConfig(good))
+  assert.equal(readCniInstall(empty, '/build'), undefined)
 })
 
 test('each wrong setting is named with what was expected', () => {

@@ -71,12 +71,13 @@ export class ReportingPart implements AsyncDisposable {
       new EventRecorder({ component: 'causeway-agent', instance: config.nodeName }, { client, log }),
     )
     const node = () => cluster.ownNode
-    this.#nodeEvents = new NodeEvents(config.nodeName, { node, recorder })
+    this.#nodeEvents = this.#stack.use(new NodeEvents(config.nodeName, { node, recorder }))
+    const ofNode = { client, node, outage: client.outage, log }
     this.#patchers = [
-      routingPublisher({ client, node, state: () => network.state.routingState, log }),
-      formerCIDRsPublisher({ client, node, formerCIDRs: () => network.state.formerCIDRs, log }),
-      nodeCondition({ client, node, trouble: () => unreadiness(this.readiness), log }),
-      ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, { client, node, log })] : []),
+      routingPublisher({ ...ofNode, state: () => network.state.routingState }),
+      formerCIDRsPublisher({ ...ofNode, formerCIDRs: () => network.state.formerCIDRs }),
+      nodeCondition({ ...ofNode, trouble: () => unreadiness(this.readiness) }),
+      ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, ofNode)] : []),
     ]
     for (const patcher of this.#patchers) this.#stack.use(patcher)
     this.#cniInstaller =

@@ -204,6 +204,45 @@ test('a connection that was closed while idle costs nothing but a POST', async (
   await assert.rejects(client.get('/x'), isUnreachable(/socket hang up|ECONNRESET/))
 })
 
+test('after a request without an answer no idle connection is used again, for it may lead to the same dead end', async () => {
+  await using run = await setup(ok)
+  const { api, client } = run
+  await Promise.all([client.get('/x'), client.get('/x')])
+  const known = new Set(api.requests.map(({ socket }) => socket))
+  assert.equal(known.size, 2)
+  api.handler = (request) => request.socket.destroy()
+  await assert.rejects(client.create('/x', {}), isUnreachable(/./))
+  assert.equal(client.outage.isOn, true)
+  api.handler = ok
+  await client.get('/x')
+  assert.ok(!known.has(api.requests.at(-1)!.socket))
+  assert.equal(client.outage.isOn, false)
+})
+
+test('an outage is what nobody answers: not a refusal, not the abort of a caller, but a proxy that has no server', async () => {
+  await using run = await setup(ok)
+  const { api, client } = run
+  for (const [handler, isOn] of [
+    [status(502, ''), true],
+    [status(404, 'NotFound'), false],
+    [status(504, 'Timeout'), true],
+    [status(403, 'Forbidden'), false],
+    [status(503, 'ServiceUnavailable', { 'retry-after': '1' }), false],
+    [status(500, 'InternalError'), false],
+  ] as const) {
+    api.handler = handler
+    await assert.rejects(client.create('/x', {}), ApiError)
+    assert.equal(client.outage.isOn, isOn)
+  }
+  api.handler = () => {}
+  const abort = new AbortController()
+  const request = client.get('/x', { signal: abort.signal })
+  await eventually(() => api.requests.length === 7, 'the request')
+  abort.abort(new Error('enough'))
+  await assert.rejects(request, /enough/)
+  assert.equal(client.outage.isOn, false)
+})
+
 test('a refused connection gives a message in plain words', async () => {
   const run = await setup(ok)
   await run[Symbol.asyncDispose]()

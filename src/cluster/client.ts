@@ -5,7 +5,8 @@ import { isFields, isKubeObject, type KubeObject } from '#/model/kubernetes.ts'
 import { Backoff } from './backoff.ts'
 import { type Clock, Deadline, sleep, systemClock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
-import { ApiError, apiErrorFrom, ApiUnreachable, isApiError } from './errors.ts'
+import { ApiError, apiErrorFrom, ApiUnreachable, isApiError, isUnanswered } from './errors.ts'
+import { Outage } from './outage.ts'
 import { StaleConnection, type Transport } from './transport.ts'
 
 export type RequestOptions = {
@@ -55,6 +56,8 @@ const patchContentTypes: Readonly<Record<PatchType, string>> = {
 
 export class ApiClient implements AsyncDisposable {
   readonly server: string
+  /** Whether the API answers the requests of this client, and when to ask again when it does not. */
+  readonly outage: Outage
   readonly #transport: Transport
   readonly #clock: Clock
   readonly #random: () => number
@@ -64,6 +67,7 @@ export class ApiClient implements AsyncDisposable {
     this.#transport = deps.transport
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? Math.random
+    this.outage = new Outage({ clock: this.#clock, random: this.#random })
   }
 
   /** `T` is the type that the caller expects; the object's fields are unchecked until a reader of the model reads them. */
@@ -131,6 +135,7 @@ export class ApiClient implements AsyncDisposable {
     deadline.signal.addEventListener('abort', () => life.abort(deadline.signal.reason))
     try {
       const response = await this.#attempt(call, 'own', life.signal)
+      this.outage.answered()
       return bodyOf(response, () => signal?.removeEventListener('abort', end))
     } catch (error) {
       signal?.removeEventListener('abort', end)
@@ -178,7 +183,9 @@ export class ApiClient implements AsyncDisposable {
     const timeoutMs = call.timeoutMs ?? defaultTimeoutMs
     using deadline = new Deadline(this.#clock, timeoutMs, call.signal)
     try {
-      return await this.#withRetries(call, deadline.signal, this.#clock.monotonicMs() + timeoutMs)
+      const text = await this.#withRetries(call, deadline.signal, this.#clock.monotonicMs() + timeoutMs)
+      this.outage.answered()
+      return text
     } catch (error) {
       throw this.#failure(this.#name(call), error, deadline, call.signal)
     }
@@ -221,15 +228,28 @@ export class ApiClient implements AsyncDisposable {
   }
 
   #failure(what: string, error: unknown, deadline: Deadline, signal: AbortSignal | undefined): unknown {
-    if (error instanceof ApiError) return error
-    if (signal?.aborted === true) return signal.reason
-    if (deadline.expired) return new ApiUnreachable(what, deadline.signal.reason)
-    return new ApiUnreachable(what, error instanceof StaleConnection ? error.cause : error)
+    if (signal?.aborted === true && !(error instanceof ApiError)) return signal.reason
+    const failure = typedFailure(what, error, deadline)
+    if (isUnanswered(failure)) this.#noteNoAnswer()
+    else this.outage.answered()
+    return failure
+  }
+
+  #noteNoAnswer(): void {
+    this.outage.failed()
+    // they may lead to the same dead end, which a request on one of them would learn late
+    this.#transport.closeIdle()
   }
 
   #name(call: Call): string {
     return `${call.method} ${this.server}${call.path}`
   }
+}
+
+function typedFailure(what: string, error: unknown, deadline: Deadline): ApiError | ApiUnreachable {
+  if (error instanceof ApiError) return error
+  if (deadline.expired) return new ApiUnreachable(what, deadline.signal.reason)
+  return new ApiUnreachable(what, error instanceof StaleConnection ? error.cause : error)
 }
 
 /**

@@ -4,28 +4,32 @@ import { type Clock, systemClock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
 import { Credentials } from './credentials.ts'
 import { inClusterConfig } from './in-cluster.ts'
-import { Transport } from './transport.ts'
+import { type LimitSilence, Transport } from './transport.ts'
 
 /**
  * `kubeconfig` is a path, or several joined by ":" as in $KUBECONFIG; without one the service account of the pod is used.
  * Reads and checks all files but does not contact the server, which may be down when a node boots.
  * Throws ConfigError, one line that names the file and the field.
  */
-export async function connect(options: { readonly kubeconfig?: string }): Promise<ApiClient> {
+export async function connect(
+  options: { readonly kubeconfig?: string },
+  deps: { readonly limitSilence?: LimitSilence } = {},
+): Promise<ApiClient> {
   const { kubeconfig } = options
-  if (kubeconfig === undefined) return clientFor(inClusterConfig(process.env))
+  if (kubeconfig === undefined) return clientFor(inClusterConfig(process.env), deps)
   // a pod has no kubeconfig, and should not hold a YAML parser in memory
   const { loadKubeconfig } = await import('./kubeconfig.ts')
-  return clientFor(await loadKubeconfig(kubeconfig))
+  return clientFor(await loadKubeconfig(kubeconfig), deps)
 }
 
 /** A client for a configuration that is already resolved. Throws ConfigError. */
 export async function clientFor(
   config: ServerConfig,
-  deps: { readonly clock?: Clock; readonly random?: () => number } = {},
+  deps: { readonly clock?: Clock; readonly random?: () => number; readonly limitSilence?: LimitSilence } = {},
 ): Promise<ApiClient> {
-  const clock = deps.clock ?? systemClock
-  const transport = new Transport(config, { credentials: new Credentials(config, { clock }) })
+  const { clock = systemClock, limitSilence } = deps
+  const credentials = new Credentials(config, { clock })
+  const transport = new Transport(config, { credentials, clock, ...(limitSilence && { limitSilence }) })
   // a credential plugin may need a network that is not up yet; it first runs with the first request
   if (config.exec === undefined) await transport.prepare()
   return new ApiClient(config, { transport, ...deps })

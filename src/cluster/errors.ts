@@ -37,6 +37,7 @@ export class ApiUnreachable extends Error {
 
 const hints: Readonly<Record<string, string>> = {
   ECONNRESET: 'the connection broke off',
+  ETIMEDOUT: 'the server does not answer: is it up, and does the network let packets through to it and back?',
   ECONNREFUSED: 'nothing listens there: is the API server up?',
   ENOTFOUND: 'the name of the server does not resolve: check the server address and DNS',
   EAI_AGAIN: 'the name of the server does not resolve now: check DNS',
@@ -59,6 +60,15 @@ function hintFor(cause: unknown): string | undefined {
 /** Whether the error is an answer of the API with this HTTP status. */
 export function isApiError(error: unknown, code: number): error is ApiError {
   return error instanceof ApiError && error.code === code
+}
+
+/** What a proxy answers when no API server stands behind it, and an API server that is not ready. */
+const awayCodes = [502, 503, 504]
+
+/** Whether nobody answered who could have: the API cannot be reached, or only something before it can. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof ApiError) return awayCodes.includes(error.code) && error.retryAfterMs === undefined
+  return error instanceof ApiUnreachable
 }
 
 /** The error of a non-2xx answer: from the Status object in its body, or from whatever else is there. */

@@ -3,14 +3,14 @@
 //
 //   listing ──► watching ──end of watch──► watching (from the last version)
 //      ▲           │ failure
-//      └─ backoff ◄┘   back to listing only if the version is gone or cannot be resumed, else to watching
+//      └─ backoff ◄┘   back to listing only if the version is gone (then without delay) or cannot be resumed, else to watching
 import { setImmediate as immediate } from 'node:timers/promises'
 import type { Logger } from '#/lib/log.ts'
 import type { KubeObject } from '#/model/kubernetes.ts'
 import { Backoff } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { type Clock, sleep, systemClock } from './clock.ts'
-import { ApiError, describe, isApiError } from './errors.ts'
+import { ApiError, describe, isApiError, isUnanswered } from './errors.ts'
 import { type Keep, lean, type Listener, ObjectStore, type Unsubscribe } from './store.ts'
 import { type WatchEvent, watchEvents } from './watch.ts'
 
@@ -49,7 +49,7 @@ const healthyAfterMs = 5_000
 /** After this many failed attempts in a row to resume a watch, list anew: the server may be unable to serve the version. */
 const maxFailedResumes = 3
 /** Status codes that refuse the client or any load: a list would be refused too, and costs the server more than a watch. */
-const saysNothingOfVersions = [401, 403, 429, 503]
+const saysNothingOfVersions = [401, 403, 429, 502, 503]
 /** The longest Retry-After that is obeyed. */
 const longestAskedMs = 60_000
 /** An API server that starts may not know all kinds yet: known objects are given up only when it has denied the kind for this long. */
@@ -70,10 +70,16 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #running: Promise<void> | undefined
   #phase: ReflectorStatus['phase'] = 'listing'
   #lastError: string | undefined
+  /** Whether the log says that the API is lost. */
+  #isLossTold = false
   #lastEventAtMs: number | undefined
   /** The version from which a watch can continue; undefined when a list is needed to learn it. */
   #resourceVersion: string | undefined
   #failedResumes = 0
+  /** How many versions in a row were gone, without a healthy watch in between. */
+  #goneVersions = 0
+  /** Whether it has waited since the last healthy watch: then agents that lost their watches at the same moment act at different ones. */
+  #hasWaited = false
   #attempts = 0
   /** Since when the server has answered that there is no such kind. */
   #undefinedSinceMs: number | undefined
@@ -150,6 +156,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     this.#stop.signal.throwIfAborted()
     this.#undefinedSinceMs = undefined
     await this.#replaceAll(items)
+    this.#client.outage.noteSize(items.length)
     this.#log.debug('listed', { objects: items.length, resourceVersion })
     return resourceVersion
   }
@@ -203,22 +210,46 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #proveHealthy(): void {
     this.#backoff.reset()
     this.#failedResumes = 0
+    this.#goneVersions = 0
+    this.#hasWaited = false
+    if (this.#isLossTold) this.#log.info('watches the API again')
+    this.#isLossTold = false
     this.#lastError = undefined
   }
 
   async #recover(error: unknown): Promise<void> {
+    if (isVersionGone(error)) {
+      this.#resourceVersion = undefined
+      if (this.#goneVersions++ === 0) return this.#listAnew(error)
+    }
     const message = describe(error)
     const isUndefined = this.#options.mayBeUndefined === true && isApiError(error, 404)
     if (isUndefined) await this.#takeUndefined()
     else if (error instanceof ApiError && this.#mustRelist(error)) this.#resourceVersion = undefined
-    const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0
-    const delayMs = Math.max(askedMs, this.#backoff.next())
     // only a failure that differs from the last one is worth a warning
-    const level = isUndefined || message === this.#lastError ? 'debug' : 'warn'
-    this.#log[level]('lost the API, keeping what is known', { error: message, retryInMs: Math.round(delayMs) })
+    const isNews = !isUndefined && message !== this.#lastError
+    this.#log[isNews ? 'warn' : 'debug']('lost the API, keeping what is known', { error: message })
+    this.#isLossTold ||= isNews
     this.#phase = 'backoff'
     this.#lastError = message
-    await sleep(this.#clock, delayMs, this.#stop.signal)
+    this.#hasWaited = true
+    await this.#wait(error)
+  }
+
+  /** A version that is gone is no fault of the API: the list that it takes is not delayed, only spread over the agents of the cluster. */
+  async #listAnew(error: unknown): Promise<void> {
+    this.#log.debug('lists anew', { why: describe(error) })
+    if (!this.#hasWaited) await sleep(this.#clock, this.#client.outage.spreadMs(), this.#stop.signal)
+    this.#hasWaited = true
+  }
+
+  async #wait(error: unknown): Promise<void> {
+    const { signal } = this.#stop
+    const { outage } = this.#client
+    const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0
+    if (askedMs > 0) await sleep(this.#clock, Math.max(askedMs, this.#backoff.next()), signal)
+    else if (outage.isOn && isUnanswered(error)) await outage.turn(signal)
+    else await outage.pause(this.#backoff.next(), signal)
   }
 
   async #takeUndefined(): Promise<void> {
@@ -229,11 +260,15 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     if (!this.inSync || this.objects.size > 0) await this.#replaceAll([])
   }
 
-  /** Whether a list is needed. 410: the version is compacted away. 400: the server rejects it. Other errors get a few retries first. */
+  /** Whether a list is to be tried because watches from the known version have failed a few times. */
   #mustRelist(error: ApiError): boolean {
-    if (error.code === 410 || error.code === 400) return true
     if (saysNothingOfVersions.includes(error.code)) return false
     this.#failedResumes++
     return this.#failedResumes % maxFailedResumes === 0
   }
+}
+
+/** 410: the version is compacted away, or the server has a new watch cache that begins later. 400: the server rejects it. */
+function isVersionGone(error: unknown): boolean {
+  return isApiError(error, 410) || isApiError(error, 400)
 }

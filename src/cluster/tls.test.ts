@@ -1,17 +1,21 @@
 // The client against a server with a CA of its own: trust, names, client certificates, and tokens that rotate.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import type { ServerOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
 import { stringify } from 'yaml'
-import { connect } from './connect.ts'
+import { messageOf } from '#/lib/log.ts'
+import { clientFor, connect } from './connect.ts'
 import { isApiError } from './errors.ts'
 import { FakeApi, type Handler, sendJson, sendStatus } from './testing/fake-api.ts'
+import { eventually, ManualClock } from './testing/manual-clock.ts'
 
 let pki = ''
 const pem = (name: string): string => readFileSync(join(pki, name), 'utf8')
@@ -183,4 +187,27 @@ test('after a 401 a rotated token is read once, and a second 401 is an error', a
   accepted = 'three'
   await assert.rejects(client.get('/x'), (error) => isApiError(error, 401) && error.reason === 'Unauthorized')
   assert.equal(api.requests.length, 5)
+})
+
+test('a server that accepts connections and then says nothing is given up before the request is', async () => {
+  const server = createServer((socket) => void socket.on('error', () => {}).resume()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const clock = new ManualClock()
+  const config = { server: new URL(`https://127.0.0.1:${address.port}`), insecure: true }
+  await using client = await clientFor(config, { clock })
+  try {
+    const connected = once(server, 'connection')
+    const request = assert.rejects(client.get('/x'), (error) => {
+      assert.match(messageOf(error), /the server does not answer.*the TLS handshake took longer than 10 s/)
+      return true
+    })
+    await connected
+    await eventually(() => clock.nextMs === 10_000, 'the time limit of the handshake')
+    await clock.advance(10_000)
+    await request
+  } finally {
+    server.close()
+  }
 })

@@ -3,7 +3,9 @@
 import { X509Certificate } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
+import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import { type Clock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
 import { ConfigError } from './config.ts'
 import type { Credential, CredentialSource } from './credentials.ts'
@@ -36,31 +38,51 @@ type Pool = {
   readonly agent: http.Agent
 }
 
-// Linux then probes once a second, ten times (libuv): a peer that is gone is noticed within 25 s, quiet or not.
-const keepAliveAfterMs = 15_000
+// A quiet connection is probed after 5 s, then once a second, five times: a peer that is gone without a word is noticed within 10 s.
+const keepAliveAfterMs = 5_000
+const keepAliveEveryMs = 1_000
+const keepAliveProbes = 5
+/** How long sent bytes may stay without acknowledgement, for those who can set that (`limitSilence`): as long as a quiet connection may. */
+export const maxSilenceMs = keepAliveAfterMs + keepAliveEveryMs * keepAliveProbes
 // Below the idle timeouts of API servers and load balancers, so that this side closes idle connections first.
 const idleCloseMs = 30_000
 // node:net gives an address only 250 ms before it tries the next; that is less than one lost SYN costs.
 const addressAttemptMs = 2_000
+/**
+ * How long one address may take to accept a connection, a little longer than node:net gives all but the last of several. Without a limit
+ * the kernel tries for two minutes, at growing intervals, and notices late that packets get through again.
+ */
+const connectMs = 2_500
+/** How long the TLS handshake may take after that: the same as in Go's clients. */
+const handshakeMs = 10_000
+
+export type TransportDeps = {
+  readonly credentials: CredentialSource
+  readonly clock: Clock
+  /** Makes a connected socket fail when sent bytes stay unacknowledged for `maxSilenceMs`; absent: only requests have a time limit. */
+  readonly limitSilence?: LimitSilence
+}
+
+export type LimitSilence = (socket: Socket, maxSilenceMs: number) => void
 
 export class Transport {
   readonly #config: ServerConfig
-  readonly #credentials: CredentialSource
+  readonly #deps: TransportDeps
   #pool: Pool | undefined
 
-  constructor(config: ServerConfig, deps: { credentials: CredentialSource }) {
+  constructor(config: ServerConfig, deps: TransportDeps) {
     this.#config = config
-    this.#credentials = deps.credentials
+    this.#deps = deps
   }
 
   /** Reads the credentials and checks that TLS can use them; throws ConfigError. Does not touch the network. */
   async prepare(): Promise<void> {
-    this.#poolFor(await this.#credentials.current())
+    this.#poolFor(await this.#deps.credentials.current())
   }
 
   /** Resolves with the head of the answer; its body is still to be read. Rejects with errors of the layers below HTTP. */
   async open(request: WireRequest): Promise<WireAnswer> {
-    const credential = await this.#credentials.current()
+    const credential = await this.#deps.credentials.current()
     const pool = this.#poolFor(credential)
     const { promise, resolve, reject } = Promise.withResolvers<WireAnswer>()
     const outgoing = this.#start(request, pool)
@@ -69,20 +91,51 @@ export class Transport {
       reject(outgoing.reusedSocket && !request.signal.aborted ? new StaleConnection('', { cause: error }) : error)
     })
     outgoing.on('socket', (socket) => {
-      socket.setKeepAlive(true, keepAliveAfterMs)
+      socket.setKeepAlive(true, keepAliveAfterMs, keepAliveEveryMs, keepAliveProbes)
       socket.setNoDelay(true)
+      if (socket.connecting) this.#watchConnecting(socket)
     })
     outgoing.end(request.body)
     return promise
   }
 
   refused(credential: Credential): void {
-    this.#credentials.refused(credential)
+    this.#deps.credentials.refused(credential)
+  }
+
+  /** Closes the connections that no request uses. */
+  closeIdle(): void {
+    if (this.#pool !== undefined) closeIdle(this.#pool.agent)
   }
 
   /** Closes idle connections; a connection in use is closed when its request ends. */
   close(): void {
     this.#pool?.agent.destroy()
+  }
+
+  /** Makes a connection fail that is not established in time, and has it watched from then on. */
+  #watchConnecting(socket: Socket): void {
+    const { clock, limitSilence } = this.#deps
+    const isTls = this.#config.server.protocol === 'https:'
+    const expire = (what: string, limitMs: number): (() => void) =>
+      clock.after(limitMs, () => {
+        const error = new Error(`${what} took longer than ${limitMs / 1000} s`)
+        socket.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+      })
+    let cancel = expire('the connection', connectMs)
+    const next = (what: string, limitMs: number): void => {
+      cancel()
+      cancel = expire(what, limitMs)
+    }
+    // of a name with several addresses, each gets its time
+    socket.on('connectionAttempt', () => next('the connection', connectMs))
+    socket.once('connect', () => {
+      limitSilence?.(socket, maxSilenceMs)
+      if (isTls) next('the TLS handshake', handshakeMs)
+      else cancel()
+    })
+    socket.once('secureConnect', () => cancel())
+    socket.once('close', () => cancel())
   }
 
   #start(request: WireRequest, pool: Pool): http.ClientRequest {
@@ -154,7 +207,7 @@ export class Transport {
       use()
     } catch (error) {
       // a certificate and its key can be read in the middle of their rotation: read them again for the next request
-      this.#credentials.refused(credential)
+      this.#deps.credentials.refused(credential)
       throw new ConfigError(`${field}: cannot be used for TLS: ${describe(error)}`)
     }
   }
@@ -162,5 +215,9 @@ export class Transport {
 
 function retire(agent: http.Agent): void {
   agent.maxFreeSockets = 0
+  closeIdle(agent)
+}
+
+function closeIdle(agent: http.Agent): void {
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
 }

@@ -43,12 +43,18 @@ function environmentOf(settings: InstallSettings): ContainerVariable[] {
   return [...passedEnvironment(agentGroups, settings.given, own), ...apiServerVariables(settings)]
 }
 
-function probe(path: string, httpPort: number, failureThreshold: number): object {
+type ProbeTimes = {
+  readonly failureThreshold: number
+  readonly periodSeconds?: number
+  readonly initialDelaySeconds?: number
+}
+
+function probe(path: string, httpPort: number, times: ProbeTimes): object {
   return {
     httpGet: { host: '127.0.0.1', port: httpPort, path },
     periodSeconds: 10,
     timeoutSeconds: 5,
-    failureThreshold,
+    ...times,
   }
 }
 
@@ -62,8 +68,11 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
     image,
     args: ['agent'],
     env: environmentOf(settings),
-    livenessProbe: probe('/healthz', httpPort, 6),
-    readinessProbe: probe('/readyz', httpPort, 1),
+    // A failed probe is a Warning on the pod. The delays are as long as an agent takes to start and to set up its node: then there is none
+    // in the normal course of things. Liveness counts from the end of the start, which may take long on a node that is busy booting.
+    startupProbe: probe('/healthz', httpPort, { initialDelaySeconds: 3, periodSeconds: 2, failureThreshold: 60 }),
+    livenessProbe: probe('/healthz', httpPort, { failureThreshold: 6 }),
+    readinessProbe: probe('/readyz', httpPort, { initialDelaySeconds: 5, failureThreshold: 1 }),
     resources: { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '512Mi' } },
     securityContext: {
       privileged: false,

@@ -36,7 +36,7 @@ function isCleaning(daemonSet: DaemonSet): boolean {
 export function cleaningPatch(live: DaemonSet) {
   const agent = containerOf(live, 'containers', agentContainer)
   if (agent === undefined) throw new Error(`DaemonSet ${live.metadata.name} has no container "agent": it is no agent's`)
-  const { livenessProbe: _liveness, readinessProbe: _readiness, ...own } = agent
+  const { startupProbe: _startup, livenessProbe: _liveness, readinessProbe: _readiness, ...own } = agent
   const done = {
     name: 'done',
     image: agent['image'],

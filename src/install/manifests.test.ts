@@ -116,6 +116,7 @@ test('the agent gets its settings, its node and the folders of the node, and no 
     mounts.map(({ name }) => name),
   )
   for (const [probe, path] of [
+    ['startupProbe', '/healthz'],
     ['livenessProbe', '/healthz'],
     ['readinessProbe', '/readyz'],
   ] as const)
@@ -171,7 +172,7 @@ test('bindings give each role to the account of its own name', () => {
 
 test('the clean-up runs with all that the agent has, but for its probes, and then waits', () => {
   const agent = find(manifests(settings), 'DaemonSet causeway-system/causeway-agent')
-  const { livenessProbe: _live, readinessProbe: _ready, ...own } = containerOf(agent)
+  const { startupProbe: _start, livenessProbe: _live, readinessProbe: _ready, ...own } = containerOf(agent)
   const { initContainers, containers } = cleaningPatch(agent).spec.template.spec
   assert.deepEqual(initContainers, [{ ...own, name: 'clean', args: ['clean', '--files'] }])
   const [gone, done] = containers.map(fieldsOf)

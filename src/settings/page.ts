@@ -10,7 +10,7 @@ This page is written by \`scripts/settings-page.ts\` from \`src/settings\`: chan
 
 Agent and controller read their settings from the environment when they start.
 
-- A variable that is empty counts as not set.
+- A variable that is empty counts as not set, whatever its name.
 - A value that cannot be used is told, with what was expected, and the program ends.
 - A variable that begins with \`CAUSEWAY_\` and is none of these is told in the log, with the name that was probably meant, and has no other
   effect; the agent also shows it as a problem of the node in \`causeway status\`. Variables that Kubernetes makes for Services named \`causeway-…\`

@@ -49,3 +49,8 @@ test('variables that Kubernetes makes for Services are passed over', () => {
     { name: 'CAUSEWAY_VXLN_PORT', nearest: 'CAUSEWAY_VXLAN_PORT' },
   ])
 })
+
+test('a variable that is empty counts as not set, so nobody need look for what was meant', () => {
+  assert.deepEqual(unknownSettings({ CAUSEWAY_ROUTNG: '', CAUSEWAY_OF_OLD: '' }, 'agent'), [])
+  assert.deepEqual(unknownSettings({ CAUSEWAY_ROUTNG: '', CAUSEWAY_OF_OLD: '' }, 'controller'), [])
+})

@@ -2,8 +2,7 @@
 import { nearest } from '#/lib/nearest.ts'
 import { agentGroups } from './agent-settings.ts'
 import { controllerGroups } from './controller-settings.ts'
-import { isServiceLink } from './service-links.ts'
-import { type Environment, type SettingGroup } from './setting.ts'
+import { type Environment, type SettingGroup, textOf } from './setting.ts'
 
 const prefix = 'CAUSEWAY_'
 
@@ -54,12 +53,12 @@ export function nearestSetting(name: string, program: Program): string | undefin
 }
 
 /**
- * The variables that begin with CAUSEWAY_ and that no program of Causeway reads, sorted by name. Settings of the other program do not
+ * The variables that begin with CAUSEWAY_, are set, and that no program of Causeway reads, sorted by name. Settings of the other program do not
  * count as unknown: in a lab, both programs have the same environment.
  */
 export function unknownSettings(env: Environment, program: Program): UnknownSetting[] {
   return Object.entries(env)
-    .filter(([name, text = '']) => name.startsWith(prefix) && !known.has(name) && !isServiceLink(name, text))
+    .filter(([name]) => name.startsWith(prefix) && !known.has(name) && textOf(env, name) !== undefined)
     .map(([name]) => ({ name, nearest: nearestSetting(name, program) }))
     .toSorted((one, other) => (one.name < other.name ? -1 : 1))
 }

@@ -58,7 +58,7 @@ export function setTcpTtl(fd: number, family: Family, options: Pick<TcpSessionOp
 }
 
 /** Sets after how long without acknowledgement the connection fails with ETIMEDOUT; 0 is the system's default. */
-function setUserTimeout(fd: number, timeoutMs: number): void {
+export function setUserTimeout(fd: number, timeoutMs: number): void {
   setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, int32(timeoutMs), 'TCP_USER_TIMEOUT')
 }
 

@@ -172,6 +172,38 @@ test('whatever the API answers, forwarding stays, pods are wired, and a new node
   }
 })
 
+test('an API whose packets are dropped is noticed, and in sync soon after they pass again, though it has forgotten the version', async () => {
+  await using scene = new Scene()
+  await using api = await FakeApi.start(good([1, 2, 3]), { fd: scene.host.netns.run(() => tcpListener(4, port)) })
+  const agent = scene.agent()
+  try {
+    await until('both routes', () => scene.kernel().match(/encap/g)?.length === 2)
+    scene.host.sh(`nft add table ip outage; nft add chain ip outage in '{ type filter hook input priority -10; }'
+      nft add rule ip outage in tcp dport ${port} drop`)
+    // no packet tells of it: the connections of the watches are quiet anyway
+    const why = async (): Promise<string> => (await scene.status()).api.lastError ?? ''
+    await until('that its watch is dead', async () => (await scene.status()).api.phase === 'backoff')
+    await until('that nobody answers', async () => (await why()).includes('the server does not answer'))
+    api.handler = (request, response) => {
+      if (isWatch(request) && request.query.get('resourceVersion') === '100')
+        return sendStatus(response, 410, 'Expired')
+      good([1, 2, 3, 4])(request, response)
+    }
+    const before = api.requests.length
+    scene.host.sh('nft delete table ip outage')
+    await until('the route to the new node', () => scene.kernel().includes('10.244.4.0/24'))
+    const nodeRequests = api.requests.slice(before).filter(({ path }) => path === nodesPath())
+    assert.deepEqual(
+      nodeRequests.slice(0, 2).map((request) => isWatch(request)),
+      [true, false],
+      'one watch, whose 410 is followed by a list at once',
+    )
+  } finally {
+    agent.kill('SIGTERM')
+    if (agent.exitCode === null) await once(agent, 'exit')
+  }
+})
+
 test('an agent that starts while the API is bad leaves the kernel as it is until it has seen the whole list', async () => {
   await using scene = new Scene()
   await using api = await FakeApi.start(good([1, 2, 3]), { fd: scene.host.netns.run(() => tcpListener(4, port)) })

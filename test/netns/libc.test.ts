@@ -3,6 +3,9 @@ import assert from 'node:assert/strict'
 import { readFileSync, readSync } from 'node:fs'
 import { test } from 'node:test'
 import { int32, libc, libcAside, type LibcName, SysError } from '#/sys/libc.ts'
+import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
+import { AsyncNetlink } from '#/kernel/async-netlink.ts'
+import { KernelError } from '#/kernel/netlink.ts'
 import { TestNetns } from './namespace.ts'
 
 const AF_INET = 2
@@ -187,4 +190,25 @@ test('a call on another thread fills the bytes that it was given', async () => {
   const value = int32(0)
   await libcAside('getsockopt', [fd, SOL_SOCKET, SO_RCVBUF, value, int32(4)])
   assert.ok(new DataView(value.buffer).getInt32(0, true) > 0)
+})
+
+test('a netlink message that the kernel does not take has its errno, on this thread and on another', async () => {
+  using socket = new RequestSocket(NETLINK_ROUTE)
+  // more than the send buffer holds
+  const tooMuch = new Uint8Array(64 << 20)
+  const isTooMuch = (error: unknown): boolean => error instanceof SysError && error.code === 'EMSGSIZE'
+  assert.throws(() => socket.send(tooMuch), isTooMuch)
+  await assert.rejects(socket.sendAside(tooMuch), isTooMuch)
+})
+
+test('an operation that the kernel refuses on another thread has its errno', async () => {
+  using host = new TestNetns()
+  using netlink = new AsyncNetlink(host.netns)
+  const bytes = new Uint8Array(16)
+  // an interface that is not there
+  new DataView(bytes.buffer).setInt32(4, 999_999, true)
+  await assert.rejects(
+    netlink.execute({ what: 'ip link del index 999999', type: 17, payload: bytes }),
+    (error) => error instanceof KernelError && error.code === 'ENODEV',
+  )
 })

@@ -4,12 +4,8 @@ import { type Connection, type ConnectionHandlers, type SocketOptions } from '#/
 import { type Addr } from '#/lib/addr.ts'
 import { boundDevice, socketAddress } from '#/sys/socket.ts'
 import { endConnectTimeout, setTcpTtl } from '#/sys/tcp-session.ts'
+import { fdOf } from '../socket-fd.ts'
 import { kernelWords } from './socket-errors.ts'
-
-/** What Node keeps to itself; undefined once the socket is closed, when the number may mean another file already. */
-function fdOf(socket: Socket): number | undefined {
-  return (socket as unknown as { readonly _handle: { readonly fd: number } | null })._handle?.fd
-}
 
 export class TcpConnection implements Connection {
   readonly localAddr: Addr

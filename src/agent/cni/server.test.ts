@@ -342,6 +342,12 @@ describe('the spool', () => {
     assert.equal(await exchange(frame('ADD')), done)
     assert.deepEqual(seen, ['del', 'del', 'add'])
     assert.ok(await isEmpty())
+    const calls = logged.map((line) => JSON.parse(line) as Record<string, string>)
+    assert.deepEqual(
+      calls.map(({ level, message, command }) => `${level} ${message} ${command}`),
+      ['warn cni call failed del', 'warn cni call failed add', 'info cni call done del', 'info cni call done add'],
+      'each call is logged once',
+    )
   })
 
   test('a spooled file that is no DEL of that name is removed, with an error in the log', async () => {

@@ -22,6 +22,7 @@ import {
   latestCniVersion,
   parseCniRequest,
 } from '#/wire/cni/index.ts'
+import { CallLog } from './call-log.ts'
 import { Gate } from './gate.ts'
 import { listenOn } from '../unix-socket.ts'
 import { receiveRequest } from './receive.ts'
@@ -70,6 +71,7 @@ export class CniServer {
   readonly #deps: CniServerDeps
   readonly #server: Server
   readonly #spool: Spool
+  readonly #callLog: CallLog
   readonly #gate: Gate
   /** Fires when the server is to stop: no new call starts. */
   readonly #stopping = new AbortController()
@@ -90,6 +92,7 @@ export class CniServer {
     }
     this.#deps = deps
     this.#spool = new Spool(options.spoolDir)
+    this.#callLog = new CallLog(deps.log)
     this.#gate = new Gate({ limit: this.#options.maxConcurrent })
     this.#server = createServer((socket) => this.#track(this.#serve(socket)))
   }
@@ -151,9 +154,7 @@ export class CniServer {
       hangUp.abort(new Error('the caller hung up'))
     })
     try {
-      const output = await this.#answer(socket, hangUp.signal)
-      if (hangUp.signal.aborted) this.#deps.log.warn('cni caller gone before its answer')
-      await send(socket, encodeAnswer(output))
+      await send(socket, encodeAnswer(await this.#answer(socket, hangUp.signal)))
     } catch (error) {
       this.#deps.log.warn('cni connection dropped', { error })
     } finally {
@@ -198,27 +199,33 @@ export class CniServer {
       case 'gc':
         return this.#gate.runAlone(signal, () => this.#handle(request, signal))
       case 'add':
-        return this.#gate.run(request.containerId, signal, async () => {
-          // A spooled DEL of this attachment is older than this ADD. Run it first: after the ADD it would remove the new pod's network.
-          const error = await this.#replay(attachmentKey(request), signal)
-          return error === undefined ? this.#handle(request, signal) : { kind: 'error', error: earlierDel(error) }
-        })
+        return this.#gate.run(request.containerId, signal, () =>
+          this.#handle(request, signal, async () => {
+            // A spooled DEL of this attachment is older than this ADD. Run it first: after the ADD it would remove the new pod's network.
+            const error = await this.#replay(attachmentKey(request), signal)
+            return error === undefined
+              ? this.#deps.handle(request, signal)
+              : { kind: 'error', error: earlierDel(error) }
+          }),
+        )
       default:
         return this.#gate.run(request.containerId, signal, () => this.#handle(request, signal))
     }
   }
 
-  async #handle(request: CniOperation, signal: AbortSignal): Promise<CniReply> {
-    const started = performance.now()
-    const log = this.#deps.log.with(fieldsOf(request))
-    const ms = (): number => Math.round(performance.now() - started)
+  /** Carries out a call by `work` and logs its outcome in one line. */
+  async #handle(
+    request: CniOperation,
+    signal: AbortSignal,
+    work = (): Promise<CniReply> => this.#deps.handle(request, signal),
+  ): Promise<CniReply> {
+    const startedMs = performance.now()
     try {
-      const reply = await this.#deps.handle(request, signal)
-      if (reply.kind === 'error') log.warn('cni call failed', { ...reply.error, ms: ms() })
-      else log.info('cni call done', { ms: ms() })
+      const reply = await work()
+      this.#callLog.ended(request, reply, { startedMs, signal })
       return reply
     } catch (error) {
-      log.error('cni call failed', { error, ms: ms() })
+      this.#callLog.threw(request, error, { startedMs, signal })
       const details = 'unexpected failure in the agent; its log has more'
       return { kind: 'error', error: { code: CniErrorCode.internal, msg: messageOf(error), details } }
     }
@@ -301,13 +308,6 @@ function parseSpooled(frame: Uint8Array, key: string): DelRequest | CniRefusal {
 function earlierDel(error: CniError): CniError {
   const details = `the DEL that was left while no agent ran fails: ${error.msg} ${error.details}`.trimEnd()
   return { code: CniErrorCode.tryAgainLater, msg: 'an earlier DEL of this attachment is not done', details }
-}
-
-function fieldsOf(request: CniOperation): Readonly<Record<string, unknown>> {
-  const common = { command: request.kind, network: request.network, traceparent: request.trace?.traceparent }
-  if (request.kind === 'gc' || request.kind === 'status') return common
-  const { containerId, ifName, args } = request
-  return { ...common, containerId, ifName, namespace: args.podNamespace, pod: args.podName }
 }
 
 function send(socket: Socket, bytes: Uint8Array): Promise<void> {

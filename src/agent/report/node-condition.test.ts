@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ApiUnreachable } from '#/cluster/errors.ts'
+import { Outage } from '#/cluster/outage.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
-import { problem } from '#/model/problems.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { nodeCondition } from './node-condition.ts'
 import { type NodePatcher } from './node-patcher.ts'
 import { NodeEvents } from './node-events.ts'
@@ -13,6 +14,7 @@ type Written = Readonly<Record<string, unknown>>
 
 class Scene {
   readonly clock = new ManualClock()
+  readonly outage = new Outage({ clock: this.clock, random: () => 0.5 })
   readonly written: Written[] = []
   readonly condition: NodePatcher
   node: KubeNode | undefined = { metadata: { name: 'node-1', uid: 'u1' } }
@@ -35,6 +37,7 @@ class Scene {
       node: () => this.node,
       trouble: () => this.trouble,
       log: silent,
+      outage: this.outage,
       clock: this.clock,
       random: () => 1,
     })
@@ -121,6 +124,29 @@ test('a write that fails is tried again after growing pauses, and nothing waits 
   assert.equal(scene.written.length, done)
 })
 
+test('when the API answers again a failed write is tried again soon, however long its pause had grown', async () => {
+  const scene = new Scene()
+  scene.error = new ApiUnreachable('PATCH', new Error('connection refused'))
+  scene.outage.failed()
+  await scene.notice(undefined, 600_000)
+  const tries = scene.written.length
+  scene.error = undefined
+  scene.outage.answered()
+  await scene.clock.advance(499)
+  assert.equal(scene.written.length, tries)
+  await scene.clock.advance(1)
+  assert.equal(scene.written.length, tries + 1)
+  scene.show(scene.written.at(-1)!)
+  await scene.clock.advance(60_000)
+  // nothing has failed since: another outage is none of its business
+  scene.outage.failed()
+  scene.outage.answered()
+  await scene.clock.advance(60_000)
+  assert.equal(scene.written.length, tries + 1)
+  await scene.condition[Symbol.asyncDispose]()
+  assert.equal(scene.clock.nextMs, undefined)
+})
+
 test('a condition that another program wrote is corrected, in no hurry', async () => {
   const scene = new Scene()
   await scene.notice(undefined)
@@ -142,30 +168,68 @@ test('nothing is written before the Node object is seen, nor after the end', asy
   assert.equal(scene.clock.nextMs, undefined)
 })
 
-test('a problem of this node is one event for as long as it lasts', () => {
-  const told: string[] = []
-  let node: KubeNode | undefined
-  const events = new NodeEvents('node-1', {
-    node: () => node,
+/** Events of node-1, whose Node object does not exist at first. */
+class Events {
+  readonly clock = new ManualClock()
+  readonly told: string[] = []
+  node: KubeNode | undefined
+  readonly #events = new NodeEvents('node-1', {
+    node: () => this.node,
     recorder: {
-      record: ({ name, uid }, type, reason, message) => told.push([name, uid, type, reason, message].join(' ')),
+      record: ({ name, uid }, type, reason, message) => this.told.push([name, uid, type, reason, message].join(' ')),
     },
+    clock: this.clock,
   })
-  const mine = problem('CW1002', 'node/node-1', 'it has no pod CIDR yet')
-  const file = problem('CW3004', 'file/etc/cni/net.d', 'EROFS', { remedy: 'mount it writable' })
-  events.update([mine])
+
+  /** These are the problems for so long. */
+  async have(problems: readonly Problem[], forMs: number): Promise<void> {
+    this.#events.update(problems)
+    await this.clock.advance(forMs)
+  }
+
+  dispose(): void {
+    this.#events[Symbol.dispose]()
+  }
+}
+
+const noCidr = problem('CW1002', 'node/node-1', 'it has no pod CIDR yet')
+const readOnly = problem('CW3004', 'file/etc/cni/net.d', 'EROFS', { remedy: 'mount it writable' })
+
+test('a problem of this node that lasts is one event for as long as it does', async () => {
+  const events = new Events()
+  const { told } = events
+  await events.have([noCidr], 60_000)
   assert.deepEqual(told, [], 'no node to hang it on')
-  node = { metadata: { name: 'node-1', uid: 'u1' } }
-  events.update([mine, problem('CW1102', 'node/node-2', 'it has no address')])
+  events.node = { metadata: { name: 'node-1', uid: 'u1' } }
+  await events.have([noCidr, problem('CW1102', 'node/node-2', 'it has no address')], 60_000)
   // a mistake in an object that holds for all nodes is told by all agents' status, and by no event of each
-  events.update([mine, problem('CW4002', 'bgppeer/tor', 'spec.mode: 7')])
-  events.update([{ ...mine, message: 'it still has no pod CIDR' }])
-  events.update([mine, file])
-  events.update([file])
+  await events.have([noCidr, problem('CW4002', 'bgppeer/tor', 'spec.mode: 7')], 60_000)
+  await events.have([{ ...noCidr, message: 'it still has no pod CIDR' }], 60_000)
+  await events.have([noCidr, readOnly], 60_000)
+  await events.have([readOnly], 60_000)
   assert.deepEqual(told, [
-    `node-1 u1 Warning CausewayProblem CW1002 node/node-1: it has no pod CIDR yet; remedy: ${mine.remedy}`,
+    `node-1 u1 Warning CausewayProblem CW1002 node/node-1: it has no pod CIDR yet; remedy: ${noCidr.remedy}`,
     'node-1 u1 Warning CausewayProblem CW3004 file/etc/cni/net.d: EROFS; remedy: mount it writable',
   ])
-  events.update([file, mine])
+  await events.have([readOnly, noCidr], 60_000)
   assert.equal(told.length, 3, 'what comes back is told again')
+  assert.equal(events.clock.nextMs, undefined)
+})
+
+test('what a joining node has for seconds is no event; what stays is one after 10 s, whether or not a pass comes then', async () => {
+  const events = new Events()
+  events.node = { metadata: { name: 'node-1', uid: 'u1' } }
+  await events.have([noCidr], 9_000)
+  await events.have([], 1_000)
+  await events.have([noCidr], 9_000)
+  await events.have([noCidr, readOnly], 999)
+  assert.equal(events.told.length, 0)
+  await events.clock.advance(1)
+  assert.equal(events.told.length, 1)
+  assert.match(events.told.join(), /CW1002/)
+  await events.clock.advance(8_999)
+  assert.equal(events.told.length, 1)
+  events.dispose()
+  await events.clock.advance(60_000)
+  assert.equal(events.told.length, 1, 'nothing after the end')
 })

@@ -4,6 +4,7 @@ import { Backoff } from '#/cluster/backoff.ts'
 import { type ApiClient, type PatchType } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { describe } from '#/cluster/errors.ts'
+import { type Outage } from '#/cluster/outage.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 
@@ -25,6 +26,8 @@ export type NodePatcherDeps = {
   /** The Node object as it was last seen. */
   readonly node: () => KubeNode | undefined
   readonly log: Logger
+  /** Whether the API answers; absent: a failed write is tried again after its pause alone. */
+  readonly outage?: Pick<Outage, 'ended' | 'spreadMs'>
   readonly clock?: Clock
   readonly random?: () => number
 }
@@ -38,6 +41,7 @@ export class NodePatcher implements AsyncDisposable {
   readonly #clock: Clock
   readonly #backoff: Backoff
   readonly #stop = new AbortController()
+  readonly #unsubscribe: (() => void) | undefined
   /** Nothing is written before this time, by the monotonic clock. */
   #restUntilMs = 0
   #writing: Promise<void> | undefined
@@ -56,6 +60,8 @@ export class NodePatcher implements AsyncDisposable {
     this.#log = deps.log
     this.#clock = deps.clock ?? systemClock
     this.#backoff = new Backoff({ firstMs: 1000, maxMs: 60_000 }, { random: deps.random ?? Math.random })
+    const { outage } = deps
+    this.#unsubscribe = outage?.ended.subscribe(() => this.#endPause(outage.spreadMs()))
   }
 
   /** To be called when the Node object, or what should stand on it, may have changed. Returns at once. */
@@ -69,6 +75,15 @@ export class NodePatcher implements AsyncDisposable {
     const waitMs = Math.max(patch.afterMs, this.#restUntilMs - this.#clock.monotonicMs())
     if (waitMs > 0) this.#cancel = this.#clock.after(waitMs, () => this.notice())
     else this.#writing = this.#write(patch)
+  }
+
+  /** Ends the pause after a failed write: the API answers again. */
+  #endPause(delayMs: number): void {
+    if (this.#lastError === '' || this.#writing !== undefined) return
+    this.#backoff.reset()
+    this.#restUntilMs = 0
+    this.#cancel?.()
+    this.#cancel = this.#clock.after(delayMs, () => this.notice())
   }
 
   async #write({ path, type, body, fields }: NodePatch): Promise<void> {
@@ -95,6 +110,7 @@ export class NodePatcher implements AsyncDisposable {
   /** Leaves the Node object as it is: the node's network goes on working without an agent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('stopped'))
+    this.#unsubscribe?.()
     this.#cancel?.()
     await this.#writing
   }

@@ -56,9 +56,20 @@ export class TestServer implements AsyncDisposable {
 
   /** Closes the server and opens another one on the same state. */
   async restart(): Promise<void> {
+    await this.stop()
+    this.#port = 0
+    await this.resume()
+  }
+
+  /** Closes the server: connections are refused until `resume`. */
+  async stop(): Promise<void> {
     await this.#server[Symbol.asyncDispose]()
+  }
+
+  /** Opens another server on the same state and port. What it remembers of changes begins anew, as that of a real server does. */
+  async resume(): Promise<void> {
     this.#server = open(this.directory, this.certificates)
-    this.#port = (await this.#server.listen({ host: '127.0.0.1', port: 0 })).port
+    this.#port = (await this.#server.listen({ host: '127.0.0.1', port: this.#port })).port
   }
 
   async call(path: string, options: CallOptions = {}): Promise<Answer> {
