@@ -36,7 +36,15 @@ export type NetworkPartDeps = {
 /** What other parts may read of the network. */
 export type NetworkState = Pick<
   NetworkKeeper,
-  'objects' | 'failures' | 'isolation' | 'untoldRouting' | 'routingState' | 'verdicts' | 'remoteNodes' | 'preview'
+  | 'objects'
+  | 'failures'
+  | 'isolation'
+  | 'cuts'
+  | 'untoldRouting'
+  | 'routingState'
+  | 'verdicts'
+  | 'remoteNodes'
+  | 'preview'
 >
 
 export class NetworkPart implements AsyncDisposable {

@@ -109,7 +109,12 @@ export class NetworkKeeper implements Disposable {
   }
 
   get problems(): readonly Problem[] {
-    return this.#problems
+    return [...this.#problems, ...this.#reconciler.blockades.map(({ problem }) => problem)]
+  }
+
+  /** What of others keeps pods of this node from reaching other pods. */
+  get cuts(): readonly Problem[] {
+    return this.#reconciler.blockades.filter(({ cutsPodsOff }) => cutsPodsOff).map(({ problem }) => problem)
   }
 
   get objects(): ObjectStatus[] {
