@@ -175,6 +175,16 @@ test('rules that cannot be judged are called no fault', async () => {
   }
 })
 
+test('a firewall with a rule for each other node is no fault', async () => {
+  using host = new Host()
+  host.netns.sh(`
+    for node in 172.30.1.12 172.30.1.13; do iptables -A INPUT -s $node -p udp --dport 8472 -j ACCEPT; done
+    iptables -A INPUT -i cw-br0 -j ACCEPT; iptables -A INPUT -s 172.30.1.99 -p udp --dport 8472 -j DROP; iptables -P INPUT DROP
+    for pods in 10.244.1.0/24 10.244.2.0/24; do iptables -A FORWARD -s $pods -j ACCEPT; iptables -A FORWARD -d $pods -j ACCEPT; done
+    iptables -A FORWARD -j DROP; iptables -A FORWARD -p udp -j ACCEPT`)
+  assert.deepEqual(await host.told(), [])
+})
+
 test('policies of legacy iptables are told: our accepts cannot stand there', async () => {
   using host = new Host()
   host.netns.sh('iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP')

@@ -44,7 +44,10 @@ export function opposite(level: Level): Level {
   return level === 'none' ? 'all' : level === 'all' ? 'none' : 'maybe'
 }
 
-/** What share of addresses `first` to `last` has of those that the packets of a class have in that field. */
+/**
+ * What share ranges of addresses have of those that the packets of a class have in that field. A single pod is some of them; a range may
+ * be one of several rules that together match all, as a rule for each node does.
+ */
 export function levelOfRanges(
   prefixes: readonly Prefix[],
   ranges: readonly { readonly first: bigint; readonly last: bigint }[],
@@ -55,5 +58,10 @@ export function levelOfRanges(
   const isTouched = (prefix: Prefix): boolean =>
     ranges.some(({ first, last }) => first <= prefix.last.value && prefix.addr.value <= last)
   if (prefixes.every(isInside)) return 'all'
-  return prefixes.some(isTouched) ? 'some' : 'none'
+  if (!prefixes.some(isTouched)) return 'none'
+  const isOnePod =
+    ranges.length === 1 &&
+    ranges[0]!.first === ranges[0]!.last &&
+    prefixes.every((each) => each.length < each.addr.bits)
+  return isOnePod ? 'some' : 'maybe'
 }
