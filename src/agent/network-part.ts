@@ -40,6 +40,7 @@ export type NetworkState = Pick<
   | 'objects'
   | 'failures'
   | 'isolation'
+  | 'cuts'
   | 'untoldRouting'
   | 'routingState'
   | 'verdicts'

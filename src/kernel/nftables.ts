@@ -10,11 +10,12 @@ import {
   decodeElements,
   decodeRule,
   decodeSet,
+  hasHook,
   type NftActual,
   type NftActualHook,
-  type NftActualRule,
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
+import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { type NftSetChange } from '#/wire/nftables/compare.ts'
 import {
   decodeNft,
@@ -31,12 +32,14 @@ import {
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
   isNftFamilyName,
+  type NftFamilyName,
   nftFamilyOf,
   ruleCodec,
   setCodec,
   tableCodec,
   type Traffic,
   trafficOf,
+  wholeTableCodec,
 } from '#/wire/nftables/messages.ts'
 import { type NftFamily, type NftRule, type NftTable } from '#/wire/nftables/ruleset.ts'
 import {
@@ -44,8 +47,8 @@ import {
   deleteRuleRequest,
   deleteTableRequest,
   elementRequests,
-  insertRuleRequest,
   type NftRequest,
+  placeRuleRequest,
   replaceRequests,
 } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
@@ -80,11 +83,21 @@ export class NftClient {
 
   /** All tables of the namespace, of any family and owner. */
   listTables(): { readonly family: string; readonly name: string }[] {
+    return this.readTableFacts().map(({ family, name }) => ({ family, name }))
+  }
+
+  /** All tables with their flags (NFT_TABLE_F_*), and the handle, which a table that is made anew has not. */
+  readTableFacts(): {
+    readonly family: string
+    readonly name: string
+    readonly flags: number
+    readonly handle: bigint
+  }[] {
     const payload = encodeNft(undefined, tableCodec, {})
-    return this.#netlink.dump({ what: 'nft list tables', type: NFT_MSG_GETTABLE, payload }).map((message) => ({
-      family: nftFamilyOf(message.payload),
-      name: decodeNft(message.payload, tableCodec).name ?? '',
-    }))
+    return this.#netlink.dump({ what: 'nft list tables', type: NFT_MSG_GETTABLE, payload }).map((message) => {
+      const { name = '', flags = 0, handle = 0n } = decodeNft(message.payload, wholeTableCodec)
+      return { family: nftFamilyOf(message.payload), name, flags, handle }
+    })
   }
 
   /** Reads the table with all its contents, as of one moment; undefined when there is none. Throws KernelError. */
@@ -159,6 +172,7 @@ export class NftClient {
   listBaseChains(): (NftActualHook & ChainPlace)[] {
     const chains: (NftActualHook & ChainPlace)[] = []
     for (const payload of this.#dump('nft list chains', NFT_MSG_GETCHAIN, encodeNft(undefined, tableCodec, {}))) {
+      if (!hasHook(payload)) continue
       const family = nftFamilyOf(payload)
       const { table, name, hook } = decodeChain(payload)
       if (hook && isNftFamilyName(family)) chains.push({ ...hook, family, table, chain: name })
@@ -166,17 +180,38 @@ export class NftClient {
     return chains
   }
 
-  /** The rules of one chain of any table, in their order. Throws KernelError, ENOENT when there is no such chain. */
-  listRules({ family, table, chain }: ChainPlace): NftActualRule[] {
+  /**
+   * The rules of one chain of any table, in their order, read in turns of the event loop; undefined when there are more than `limit`.
+   * Throws KernelError, ENOENT when there is no such chain.
+   */
+  async readRules({ family, table, chain }: ChainPlace, limit = Infinity): Promise<ForeignRule[] | undefined> {
     const what = `nft list chain ${family} ${table} ${chain}`
-    return this.#dump(what, NFT_MSG_GETRULE, encodeNft(family, ruleCodec, { table, chain })).map(decodeRule)
+    const payload = encodeNft(family, ruleCodec, { table, chain })
+    const messages = await this.#netlink.dumpInTurns({ what, type: NFT_MSG_GETRULE, payload })
+    return messages.length > limit ? undefined : messages.map((message) => decodeForeignRule(message.payload))
   }
 
-  /** Puts rules before a chain of any table, and takes rules out of it, in one transaction. Throws KernelError. */
-  editChain(place: ChainPlace, { insert, remove }: { insert: readonly NftRule[]; remove: readonly bigint[] }): void {
+  /** The elements of a set or map of any table, as the kernel has them. Throws KernelError, ENOENT when there is no such set. */
+  async readElements({ family, table }: Omit<ChainPlace, 'chain'>, set: string): Promise<readonly ElementAttrs[]> {
+    return this.#elements(family, table, set)
+  }
+
+  /**
+   * Puts rules into a chain of any table, before the one with the handle `before` or at the end, and takes rules out of it, in one
+   * transaction. Throws KernelError; nothing is changed then.
+   */
+  editChain(
+    place: ChainPlace,
+    edit: {
+      readonly insert: readonly NftRule[]
+      readonly before: bigint | undefined
+      readonly remove: readonly bigint[]
+    },
+  ): void {
+    const { insert, before, remove } = edit
     const requests = [
       ...remove.map((handle) => deleteRuleRequest(place, handle)),
-      ...insert.toReversed().map((rule) => insertRuleRequest(place, rule)),
+      ...insert.map((rule) => placeRuleRequest(place, rule, before)),
     ]
     if (requests.length > 0) this.#transact(`nft edit chain ${place.family} ${place.table} ${place.chain}`, requests)
   }
@@ -230,7 +265,7 @@ export class NftClient {
   }
 
   /** Reads the elements of a set in turns of the event loop, since there may be thousands. */
-  async #elements(family: NftFamily, table: string, set: string): Promise<ElementAttrs[]> {
+  async #elements(family: NftFamilyName, table: string, set: string): Promise<ElementAttrs[]> {
     const payload = encodeNft(family, elementsCodec, { table, set })
     const what = `nft list set ${family} ${table} ${set}`
     const elements: ElementAttrs[] = []

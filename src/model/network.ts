@@ -59,7 +59,7 @@ export type NetworkSettings = {
   readonly vxlanPort: number
   /** The underlay's MTU as configured, for a network that carries less than its devices announce. */
   readonly underlayMtuBytes?: number | undefined
-  /** Whether to let pods' packets pass forward chains of other programs that drop by policy. */
+  /** Whether to let pods' packets pass forward chains of other programs that drop or reject by default. */
   readonly opensForwardChains: boolean
   /** The routing to use when neither the cluster nor the node demands another. */
   readonly routing: Routing
@@ -123,6 +123,19 @@ export type BlackholeRoute = { readonly kind: 'blackhole'; readonly dst: Prefix;
 
 export type DesiredRoute = OverlayRoute | NativeRoute | BlackholeRoute
 
+/** The packets of this node's pods that firewalls of others must let pass, for the check whether they do. */
+export type NeededPassage = {
+  /** The devices through which pods' packets enter the node's own network stack. */
+  readonly podDevices: readonly string[]
+  /** The CIDRs of this node's pods, and those of all pods. */
+  readonly podCIDRs: readonly Prefix[]
+  readonly clusterCIDRs: readonly Prefix[]
+  /** Whether packets to any other node leave without encapsulation, or to none at all. */
+  readonly isNative: boolean
+  /** Set when packets to any other node go through the tunnel. `ends` are the other nodes' addresses. */
+  readonly tunnel?: { readonly device: string; readonly port: number; readonly ends: readonly Addr[] }
+}
+
 /** All kernel state of one node that is Causeway's. An empty value asks for a node without any. */
 export type DesiredNetwork = {
   readonly sysctls: readonly DesiredSysctl[]
@@ -132,8 +145,10 @@ export type DesiredNetwork = {
   readonly neighbours: readonly DesiredNeighbour[]
   readonly routes: readonly DesiredRoute[]
   readonly tables: readonly NftTable[]
-  /** Devices whose packets are to pass forward chains of other programs that drop by policy. */
+  /** Devices whose packets are to pass forward chains of other programs that drop or reject by default. */
   readonly forwardFor: readonly string[]
+  /** Absent: nothing needs to pass. */
+  readonly passage?: NeededPassage
 }
 
 export const emptyNetwork: DesiredNetwork = {

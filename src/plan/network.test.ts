@@ -208,3 +208,16 @@ test('any cluster: same plan in any order, no route into own CIDRs, never two ro
     { numRuns: 500 },
   )
 })
+
+test('what firewalls of others must let pass: between pods, and through the tunnel while packets go that way', () => {
+  const { passage } = plan([one, two]).network
+  assert.deepEqual(passage?.podDevices, ['pods0'])
+  assert.deepEqual(passage?.podCIDRs.map(String), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+  assert.deepEqual(passage?.clusterCIDRs.map(String), ['10.244.0.0/16', 'fd10:244::/48'])
+  assert.deepEqual([passage?.isNative, passage?.tunnel?.port], [false, 8472])
+  assert.ok(passage?.tunnel?.ends.every((addr) => two.addrs.some((each) => each.equals(addr))))
+  assert.ok((passage?.tunnel?.ends.length ?? 0) > 0)
+  // without another node pods still send to whatever is outside
+  const alone = plan([one]).network.passage
+  assert.deepEqual([alone?.isNative, alone?.tunnel], [true, undefined])
+})

@@ -11,6 +11,7 @@ import {
   type NodeState,
   type PortState,
   type UnderlayMtu,
+  type NeededPassage,
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -129,6 +130,17 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
   return [...clusterCIDRs, ...cidrs.filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))]
 }
 
+/** Of thousands of nodes, the tunnel ends of the first stand for all when firewalls are looked at. */
+const lookedAtEnds = 256
+
+function someTunnelEnds({ plans }: RemoteNodes): Addr[] {
+  return plans
+    .values()
+    .flatMap(({ tunnelEnds }) => tunnelEnds)
+    .take(lookedAtEnds)
+    .toArray()
+}
+
 export function planNetwork({
   remoteNodes,
   isComplete,
@@ -202,6 +214,19 @@ export function planNetwork({
       ]
     },
     forwardFor: settings.opensForwardChains ? podDevices : [],
+    get passage(): NeededPassage {
+      const { vxlan, native } = remoteNodes.wayCounts
+      return {
+        podDevices,
+        podCIDRs: served,
+        clusterCIDRs: allPodCIDRs(self.podCIDRs, settings),
+        isNative: native > 0 || vxlan === 0,
+        ...(hasOverlay &&
+          vxlan > 0 && {
+            tunnel: { device: vxlanName, port: settings.vxlanPort, ends: someTunnelEnds(remoteNodes) },
+          }),
+      }
+    },
   }
   return {
     network,

@@ -2,6 +2,7 @@
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Failure } from './status.ts'
 
 /**
@@ -41,6 +42,9 @@ export type Comparison = {
 
 export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
 
+/** Something of others that is in the way of pods' packets. `cutsPodsOff`: pods of this node cannot reach other pods because of it. */
+export type Blockade = { readonly problem: Problem; readonly cutsPodsOff: boolean }
+
 export type CompareOptions = {
   /** Whether the cluster's whole state is known. Until then objects in the kernel may be right though they are not desired. */
   readonly isComplete: boolean
@@ -50,6 +54,8 @@ export type CompareOptions = {
 
 export interface Driver {
   readonly kind: ObjectKind
+  /** What the last comparison found in the way of pods' packets. */
+  readonly blockades?: readonly Blockade[]
   /** Reads the kernel and compares. Throws KernelError when it cannot be read. */
   compare(desired: DesiredNetwork, options: CompareOptions): Comparison | Promise<Comparison>
   /** The changes for a difference, made without reading the kernel. Returns undefined when a comparison is needed first. */

@@ -9,7 +9,7 @@ import { InOrder } from '#/lib/in-order.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
-import { type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
+import { type Blockade, type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
 import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** `kinds` limits the kinds to look at; when absent, all are. */
@@ -78,6 +78,11 @@ export class Reconciler {
   /** The objects in error, of all kinds. */
   get failures(): ObjectStatus[] {
     return this.#status.failures()
+  }
+
+  /** What others have in the way of pods' packets, as the last comparison of each kind found it. */
+  get blockades(): Blockade[] {
+    return this.#drivers.flatMap(({ blockades = [] }) => blockades)
   }
 
   /** Returns what `apply` would do now; changes nothing. */

@@ -142,7 +142,7 @@ export const networkSettings = {
     variable: 'CAUSEWAY_FORWARD_CHAINS',
     parse: either(['open', 'leave'], 'open'),
     default: 'open',
-    help: "open: others' forward chains that drop by policy let pods pass; leave: they stay as they are",
+    help: "open: others' forward chains that drop or reject by default let pods pass; leave: they stay as they are",
     install: { by: 'set' },
   },
 } as const satisfies Settings

@@ -127,6 +127,7 @@ export class PodNode implements Disposable {
                   },
                 ],
           isolation: undefined,
+          cuts: [],
           untoldRouting: undefined,
           passError: undefined,
           problems: [],

@@ -1,6 +1,5 @@
 // The order in which kernel objects are made; they are deleted in the opposite order. Each driver comes after those it refers to.
 import { PortDriver, type PodPorts } from '#/datapath/port-driver.ts'
-import { datapathKinds } from '#/datapath/registry.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { AddressDriver, NeighbourDriver } from '#/reconcile/address-drivers.ts'
@@ -12,7 +11,6 @@ import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { TableDriver } from '#/reconcile/table-driver.ts'
 
 export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts): Driver[] {
-  const podDevices = Object.values(datapathKinds).map(({ podDevice }) => podDevice)
   return [
     new LinkDriver(netlink),
     // after the links: some sysctls belong to a device
@@ -22,7 +20,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new NeighbourDriver(netlink),
     // tables must open the overlay before routes lead other nodes to use it, and masquerade before pods can send
     new TableDriver(nftables),
-    new ForwardDriver(nftables, podDevices),
+    new ForwardDriver(nftables),
     new RouteDriver(netlink),
   ]
 }

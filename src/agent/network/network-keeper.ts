@@ -110,7 +110,12 @@ export class NetworkKeeper implements Disposable {
   }
 
   get problems(): readonly Problem[] {
-    return this.#problems
+    return [...this.#problems, ...this.#reconciler.blockades.map(({ problem }) => problem)]
+  }
+
+  /** What of others keeps pods of this node from reaching other pods. */
+  get cuts(): readonly Problem[] {
+    return this.#reconciler.blockades.filter(({ cutsPodsOff }) => cutsPodsOff).map(({ problem }) => problem)
   }
 
   /** Former pod CIDRs of this node that other nodes should route to it; undefined until all nodes are known. */

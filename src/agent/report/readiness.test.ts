@@ -14,6 +14,7 @@ const facts = (more: Partial<ReadinessFacts> = {}): ReadinessFacts => ({
   shortage: undefined,
   failures: [],
   isolation: undefined,
+  cuts: [],
   untoldRouting: undefined,
   passError: undefined,
   problems: [],
@@ -80,4 +81,11 @@ test('STATUS tells at once what keeps ADD from being served, and other trouble o
   assert.equal(code(), 50)
   now = facts({ podNetwork: { kind: 'absent', why: 'no pod CIDR yet' }, failures: [failed('route')] })
   assert.equal(code(), 51)
+})
+
+test("what of others cuts pods off makes the node not ready; what is only in some packets' way does not", () => {
+  const cut = problem('CW7001', 'chain/ip filter FORWARD', 'it drops')
+  const readiness = readinessOf(facts({ cuts: [cut], problems: [cut] }))
+  assert.deepEqual([readiness.state, readiness.reasons], ['not ready', [cut]])
+  assert.equal(stateWith({ problems: [problem('CW7003', 'chain/ip filter INPUT', 'it drops')] }), 'ready with problems')
 })

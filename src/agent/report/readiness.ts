@@ -17,6 +17,8 @@ export type ReadinessFacts = {
   readonly failures: readonly ObjectStatus[]
   /** Why this node reaches no other node. */
   readonly isolation: string | undefined
+  /** What of others keeps pods of this node from reaching other pods. */
+  readonly cuts: readonly Problem[]
   /** Why other nodes may assume another routing of this node than it has. */
   readonly untoldRouting: string | undefined
   /** Why the last pass over the network ended early: what is known of the kernel then is what an earlier pass found. */
@@ -39,7 +41,7 @@ function textOf({ msg, details }: AddRefusal): string {
 }
 
 export function readinessOf(facts: ReadinessFacts): Readiness {
-  const { nodeName, podNetwork, shortage, failures, isolation, untoldRouting, passError, problems } = facts
+  const { nodeName, podNetwork, shortage, failures, isolation, cuts, untoldRouting, passError, problems } = facts
   const object = `node/${nodeName}`
   const refusal =
     podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage
@@ -49,6 +51,7 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
       : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
     ...problemsOfObjects(failures.filter(isOfNode)),
     ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
+    ...cuts,
     ...(passError === undefined ? [] : [problem('CW9003', object, passError)]),
     ...(untoldRouting === undefined ? [] : [problem('CW1206', object, untoldRouting)]),
   ]

@@ -1,4 +1,5 @@
 // A table as it is in the kernel, read from the answers to dumps.
+import { eachAttr } from '../netlink/attr.ts'
 import { decodeRanges } from './elements.ts'
 import { fingerprint } from './expressions.ts'
 import {
@@ -6,6 +7,7 @@ import {
   decodeComment,
   decodeNft,
   elementsCodec,
+  nftHeaderBytes,
   ruleCodec,
   setCodec,
   type ElementAttrs,
@@ -53,6 +55,18 @@ export type NftActualRule = {
   readonly handle: bigint
   readonly comment: string | undefined
   readonly does: string
+}
+
+/** NFTA_CHAIN_HOOK */
+const hookAttr = 4
+
+/** Whether an NFT_MSG_NEWCHAIN is about a chain with a hook: a quick look, as a proxy of services has thousands without. Throws WireError. */
+export function hasHook(payload: Uint8Array): boolean {
+  let isFound = false
+  eachAttr(payload.subarray(nftHeaderBytes), (type) => {
+    isFound ||= type === hookAttr
+  })
+  return isFound
 }
 
 /** Decodes an NFT_MSG_NEWCHAIN, which does not contain its rules, and the name of its table. Throws WireError. */

@@ -40,6 +40,13 @@ const specs = {
   ct: { dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] },
   /** A counter's attributes are its counts, which only the kernel changes. */
   counter: {},
+  // the rest is only read, in the rules of others
+  range: { sreg: [1, be32], op: [2, be32], from: [3, data], to: [4, data] },
+  reject: { type: [1, be32] },
+  log: {},
+  /** A match or a target of iptables: `info` is the structure of the extension of that name and revision. */
+  match: { name: [1, text], revision: [2, be32], info: [3, raw] },
+  target: { name: [1, text], revision: [2, be32], info: [3, raw] },
 } as const
 
 type Specs = typeof specs
@@ -57,6 +64,17 @@ function isKnown(name: string): name is ExpressionName {
 }
 
 const decoders = new Map(Object.entries(specs).map(([name, spec]) => [name, nest(spec)]))
+
+/** An expression with its attributes; `other` stands for those that are not in these tables. */
+export type DecodedExpression =
+  | { readonly [N in ExpressionName]: { readonly name: N; readonly attrs: Attrs<Specs[N]> } }[ExpressionName]
+  | { readonly name: 'other'; readonly kernelName: string }
+
+/** Decodes an expression that the kernel dumped. Throws WireError. */
+export function decodeExpression({ name, data: bytes }: Expression): DecodedExpression {
+  if (!isKnown(name)) return { name: 'other', kernelName: name }
+  return { name, attrs: decoders.get(name)!.decode(bytes) } as DecodedExpression
+}
 
 /**
  * The text of a rule's expressions, equal for rules that do the same. It leaves out differences that are no changes: the values of

@@ -34,7 +34,8 @@ export function isNftFamilyName(name: string): name is NftFamilyName {
 
 const familyNames = new Map(Object.entries(familyNumbers).map(([name, number]) => [number as number, name]))
 
-const headerBytes = 4
+/** The length of struct nfgenmsg, which stands before the attributes. */
+export const nftHeaderBytes = 4
 
 /** Encodes struct nfgenmsg and attributes; without a family, for objects that have none or to dump all families. */
 export function encodeNft<T>(family: NftFamilyName | undefined, codec: Codec<T>, attrs: T): Uint8Array {
@@ -57,19 +58,21 @@ export function encodeBatchHeader(subsystem: number): Uint8Array {
 
 /** Decodes the attributes of an answer or a notification. Throws WireError. */
 export function decodeNft<T>(payload: Uint8Array, codec: Codec<T>): T {
-  if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
-  return codec.decode(payload.subarray(headerBytes))
+  if (payload.length < nftHeaderBytes) throw new WireError('nftables message cut off', 0)
+  return codec.decode(payload.subarray(nftHeaderBytes))
 }
 
 /** The name of a message's family; "family 99" for an unknown number. */
 export function nftFamilyOf(payload: Uint8Array): string {
-  if (payload.length < headerBytes) throw new WireError('nftables message cut off', 0)
+  if (payload.length < nftHeaderBytes) throw new WireError('nftables message cut off', 0)
   const number = viewOf(payload).getUint8(0)
   return familyNames.get(number) ?? `family ${number}`
 }
 
 const tableSpec = { name: [1, text], flags: [2, be32] } as const
 export const tableCodec = nest(tableSpec)
+/** Of answers about tables alone: other messages have something else in the third attribute. */
+export const wholeTableCodec = nest({ ...tableSpec, handle: [4, be64] })
 
 /** The generation of the ruleset: every transaction that changes anything increments it. */
 export const generationCodec = nest({ id: [1, be32] })
@@ -96,6 +99,8 @@ const ruleSpec = {
   chain: [2, text],
   handle: [3, be64],
   expressions: [4, listOf(1, expressionCodec)],
+  /** The handle of the rule before which, or after which, a new one is put. */
+  position: [6, be64],
   userdata: [7, raw],
 } as const
 export const ruleCodec = nest(ruleSpec)
@@ -113,8 +118,11 @@ const setSpec = {
 } as const
 export const setCodec = nest(setSpec)
 
+/** What a map gives for a key: a value or a verdict. Sets of ours have none. */
+const elementData = nest({ verdict: [2, nest({ code: [1, be32], chain: [2, text] })] })
 const elementSpec = {
   key: [1, nest({ value: [1, raw] })],
+  data: [2, elementData],
   flags: [3, be32],
   timeout: [4, raw],
   expression: [7, expressionCodec],

@@ -117,27 +117,47 @@ function addRule({ family, name: table }: NftTable, chain: NftChain, rule: NftRu
     what: `nft add rule ${family} ${table} ${chain.name} "${comment}"`,
     type: NFT_MSG_NEWRULE,
     flags: NLM_F_CREATE | NLM_F_APPEND,
-    payload: encodeRule({ family, table, chain: chain.name }, rule, comment),
+    payload: encodeNft(family, ruleCodec, {
+      table,
+      chain: chain.name,
+      expressions: compileRule(rule, family),
+      userdata: encodeComment(comment),
+    }),
   }
 }
 
 /** A chain of a table that another program may own. */
 export type ChainPlace = { readonly family: NftFamilyName; readonly table: string; readonly chain: string }
 
-function encodeRule({ family, table, chain }: ChainPlace, rule: NftRule, comment: string): Uint8Array {
+/** The request that puts a rule before the one with the handle `before`, or at the end of a chain. */
+export function placeRuleRequest(place: ChainPlace, rule: NftRule, before: bigint | undefined): NftRequest {
+  const { family, table, chain } = place
   // only in netdev tables is the IP family of a packet not known yet
   const expressions = compileRule(rule, family === 'netdev' ? 'netdev' : 'inet')
-  return encodeNft(family, ruleCodec, { table, chain, expressions, userdata: encodeComment(comment) })
+  const userdata = encodeComment(rule.comment)
+  return {
+    what: placeRuleCommand(place, rule, before),
+    type: NFT_MSG_NEWRULE,
+    flags: before === undefined ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE,
+    payload: encodeNft(family, ruleCodec, {
+      table,
+      chain,
+      expressions,
+      ...(before !== undefined && { position: before }),
+      userdata,
+    }),
+  }
 }
 
-/** The request that inserts a rule before all others of a chain. */
-export function insertRuleRequest(place: ChainPlace, rule: NftRule): NftRequest {
-  return {
-    what: `nft insert rule ${place.family} ${place.table} ${place.chain} ${renderRule(rule, 'inet')} comment "${rule.comment}"`,
-    type: NFT_MSG_NEWRULE,
-    flags: NLM_F_CREATE,
-    payload: encodeRule(place, rule, rule.comment),
-  }
+/** The same as a command of nft; its comment is quoted for nft, not for a shell. */
+export function placeRuleCommand(
+  { family, table, chain }: ChainPlace,
+  rule: NftRule,
+  before: bigint | undefined,
+): string {
+  const verb = before === undefined ? 'add' : 'insert'
+  const at = before === undefined ? '' : ` handle ${before}`
+  return `nft ${verb} rule ${family} ${table} ${chain}${at} ${renderRule(rule, 'inet')} comment "${rule.comment}"`
 }
 
 export function deleteRuleRequest({ family, table, chain }: ChainPlace, handle: bigint): NftRequest {

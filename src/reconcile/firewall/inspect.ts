@@ -1,0 +1,91 @@
+// Whether firewalls of others let through what pods depend on: each class of packets is followed through each base chain that it meets.
+// Tells what is dropped for sure, by which rule, and what mends it.
+import { type NeededPassage } from '#/model/network.ts'
+import { problem } from '#/model/problems.ts'
+import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
+import { type NftFamilyName } from '#/wire/nftables/messages.ts'
+import { type NftHookName } from '#/wire/nftables/ruleset.ts'
+import { type Blockade } from '../driver.ts'
+import { type ReadSet, stepOf } from './nft-rule.ts'
+import { type Passage, passagesOf, type Purpose } from './passages.ts'
+import { remedyFor } from './remedy.ts'
+import { ruleText } from './rule-text.ts'
+import { type Outcome, walk } from './walk.ts'
+
+/** A base chain of another program. */
+export type BaseChain = {
+  /** `legacy`: of the old iptables, whose tables nft does not show. */
+  readonly tool: 'nft' | 'legacy'
+  readonly family: NftFamilyName
+  readonly table: string
+  readonly chain: string
+  readonly hook: NftHookName
+  readonly dropsByPolicy: boolean
+  /** The rules of a chain of the table; undefined when they cannot be read, or are too many. */
+  readonly rulesOf: (chain: string) => Promise<readonly ForeignRule[] | undefined>
+  readonly readSet: ReadSet
+}
+
+const codes = { pods: 'CW7001', tunnel: 'CW7002', node: 'CW7003' } as const satisfies Record<Purpose, string>
+
+function concerns({ packet, hooks, layer }: Passage, { family, hook }: BaseChain): boolean {
+  if (!hooks.includes(hook)) return false
+  if (layer === 'bridge') return family === 'bridge'
+  return family === 'inet' || family === (packet.family === 4 ? 'ip' : 'ip6')
+}
+
+type Drop = { readonly passage: Passage; readonly outcome: Extract<Outcome, { kind: 'dropped' }> }
+
+export async function inspect(chains: readonly BaseChain[], needed: NeededPassage): Promise<Blockade[]> {
+  const passages = passagesOf(needed)
+  const blockades: Blockade[] = []
+  for (const chain of chains) {
+    const drops: Drop[] = []
+    for (const passage of passages.filter((each) => concerns(each, chain))) {
+      const outcome = await walk({
+        chain: chain.chain,
+        dropsByPolicy: chain.dropsByPolicy,
+        rulesOf: chain.rulesOf,
+        stepOf: (rule) => stepOf(rule, passage.packet, chain.readSet),
+      })
+      if (outcome.kind === 'dropped') drops.push({ passage, outcome })
+    }
+    const byPlace = Map.groupBy(
+      drops,
+      ({ passage, outcome }) => `${passage.purpose} ${outcome.chain} ${outcome.number ?? 'policy'}`,
+    )
+    for (const same of byPlace.values()) blockades.push(await blockadeOf(chain, same, needed))
+  }
+  return blockades
+}
+
+/** `drops` are those of one purpose by one rule. */
+async function blockadeOf(base: BaseChain, drops: readonly Drop[], needed: NeededPassage): Promise<Blockade> {
+  const { passage, outcome } = drops[0]!
+  const { purpose } = passage
+  const whats = new Set(drops.map((drop) => drop.passage.what))
+  const families = [...new Set(drops.map((drop) => `IPv${drop.passage.packet.family}`))].join(' and ')
+  const { tool, family, table, chain } = base
+  const rule = outcome.rule && { handle: outcome.rule.handle, number: outcome.number ?? 0 }
+  const byWhat = outcome.rule
+    ? `rule ${outcome.number} of chain ${outcome.chain}${tool === 'nft' ? ` (handle ${outcome.rule.handle})` : ''}: ${ruleText(outcome.rule)}`
+    : `the policy of chain ${chain}`
+  const where = `${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} ${chain}`
+  const place = {
+    tool,
+    family,
+    table,
+    baseChain: chain,
+    baseRules: (await base.rulesOf(chain)) ?? [],
+    chain: outcome.chain,
+  }
+  return {
+    problem: problem(
+      codes[purpose],
+      `chain/${where}`,
+      `table ${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} drops ${[...whats].join(' and ')} (${families}): ${byWhat}`,
+      { remedy: remedyFor({ ...place, ...(rule && { rule }) }, purpose, needed) },
+    ),
+    cutsPodsOff: purpose !== 'node',
+  }
+}
