@@ -18,6 +18,7 @@ const otherVariables: readonly string[] = [
   'CAUSEWAY_CNI_SOCKET',
   'CAUSEWAY_CNI_SPOOL',
   'CAUSEWAY_CNI_WAIT_MS',
+  'CAUSEWAY_CNI_ABSENCE_MS',
   'CAUSEWAY_CNI_TIMEOUT_MS',
   // read by tests and benchmarks
   'CAUSEWAY_KUBECTL',
