@@ -4,6 +4,7 @@
 //   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    90xx the agent itself
+//   13xx what others have in the kernel
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
@@ -12,6 +13,8 @@ const registerAnew =
   'drain the node, so that its pods are made anew elsewhere, then delete its Node object and restart its kubelet, which registers it anew; deleted without a drain, its pods end with it'
 const fromKernel = "the kernel's answer when the agent read or changed the object"
 const seeKernel = 'make what the kernel asks for in its words; the agent tries again by itself'
+const asksKernel =
+  "the kernel's own answer to which route a packet to each pod CIDR takes, as one of a pod and as one of the node"
 const fromStore = "the agent's state file, compared with the veths and namespaces of this node"
 
 export const problemCatalogue = {
@@ -131,7 +134,7 @@ export const problemCatalogue = {
   CW1203: {
     title: 'rp_filter is strict',
     about: 'kernel',
-    how: 'the sysctl rp_filter of the device and of "all", and the routing that nodes tell',
+    how: 'the sysctl rp_filter of the device and of "all"',
     remedy: 'set rp_filter of the device to 2, and keep it so in /etc/sysctl.d',
   },
   CW1204: {
@@ -143,8 +146,9 @@ export const problemCatalogue = {
   CW1205: {
     title: 'No other node is reached',
     about: 'node',
-    how: "the ways that the plan has to all other nodes, and the kernel's answers to their routes",
-    remedy: 'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes',
+    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, and which route it then uses",
+    remedy:
+      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them',
   },
   CW1206: {
     title: 'The routing of the node is not told yet',
@@ -152,6 +156,37 @@ export const problemCatalogue = {
     how: 'the annotation causeway.dev/routing-state of its Node object, which the agent writes',
     remedy:
       "see why the agent cannot write status of its Node object: its log has the API's words, docs/install.md the rights",
+  },
+  CW1301: {
+    title: 'A rule leads packets of pods elsewhere',
+    about: 'kernel',
+    how: asksKernel,
+    remedy:
+      "do not delete the rule while its maker needs it: have it leave out the pods' networks, or put a rule for these before it that looks in the table main",
+  },
+  CW1302: {
+    title: "Another's route leads packets of pods elsewhere",
+    about: 'kernel',
+    how: asksKernel,
+    remedy: 'remove the route where it is configured, if nothing needs it; else give the node another pod CIDR',
+  },
+  CW1303: {
+    title: 'This node has an address of others',
+    about: 'kernel',
+    how: asksKernel,
+    remedy: 'take the address away where it is configured, or give the other node or its pods another one',
+  },
+  CW1304: {
+    title: 'The kernel uses no route to pods',
+    about: 'kernel',
+    how: asksKernel,
+    remedy: 'ask the kernel with the command of the message, and look at forwarding, rp_filter and "ip rule show"',
+  },
+  CW1305: {
+    title: 'A device of the underlay does not forward',
+    about: 'kernel',
+    how: 'the sysctl forwarding of the device and of the node',
+    remedy: 'set forwarding of the device to 1, and keep it so where it is configured',
   },
   CW2001: {
     title: 'A device cannot be made',
