@@ -111,6 +111,7 @@ export class NetworkPart implements AsyncDisposable {
     const { dirt, netlink, pods } = this.#deps
     const reader = new NotificationReader(dirt, {
       wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
+      mayDivert: (route) => this.#keeper.mayDivert(route),
       leadsOver: (device) => this.#keeper.leadsOver(device),
     })
     const watch = watchKernel(

@@ -8,7 +8,7 @@ import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { Netns } from '#/sys/netns.ts'
-import { writeSysctl } from '#/sys/sysctl.ts'
+import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type PodInterface, type PodNetwork, PodNetworkError } from './datapath.ts'
@@ -50,18 +50,28 @@ function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric
   }
 }
 
+/**
+ * Has the pod's device take no router advertisements, which only another pod can send (CVE-2020-10749). That holds for pods without IPv6
+ * addresses too: one advertisement would give them an address and a default route. For the pod's namespace as the calling thread's.
+ */
+export function refuseAdvertisements(ifName: string): void {
+  const path = `net/ipv6/conf/${ifName}/accept_ra`
+  // a kernel without IPv6 has no such sysctl
+  const found = readSysctl(path)
+  if (found !== undefined && found !== '0') writeSysctl(path, '0')
+}
+
 /** Configures the pod's end of a veth, which is already in the namespace. Throws PodNetworkError and KernelError. */
 export function configurePod(netns: Netns, podInterface: PodInterface, network: PodNetwork): void {
   const { ifName } = podInterface
   const hasV6 = podInterface.addrs.some(({ addr }) => addr.family === 6)
-  if (hasV6) {
-    netns.run(() => {
-      // runtimes switch IPv6 off in new namespaces; a pod must not accept router advertisements of another pod (CVE-2020-10749)
-      writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
-      writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
-      writeSysctl(`net/ipv6/conf/${ifName}/accept_ra`, '0')
-    })
-  }
+  netns.run(() => {
+    refuseAdvertisements(ifName)
+    if (!hasV6) return
+    // runtimes switch IPv6 off in new namespaces
+    writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
+    writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
+  })
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   const pod = findLink(netlink, ifName)
   if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)

@@ -5,7 +5,7 @@ import { listRoutes, routeReplace } from '#/kernel/routes.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type PodInterface, type PodNetwork } from './datapath.ts'
-import { podRoutes } from './pod-side.ts'
+import { podRoutes, refuseAdvertisements } from './pod-side.ts'
 
 /**
  * Sets the MTU of a pod's device and of its routes that lead through the tunnel, where they differ; returns whether any did.
@@ -22,6 +22,7 @@ export function refreshPod(netlink: Netlink, podInterface: PodInterface, network
   const pod = findLink(inside, ifName)
   // a device that is not the other end of our veth is another pod's: the namespace's path was used again
   if (host === undefined || pod?.peerIndex !== host.index) return false
+  netns.run(() => refuseAdvertisements(ifName))
   const isOurs = pod.mtuBytes === host.mtuBytes
   const podChanges = isOurs && pod.mtuBytes !== wanted.mtuBytes ? [linkSet(ifName, wanted)] : []
   const routes = listRoutes(inside)

@@ -222,6 +222,39 @@ export class Netlink implements Disposable {
     return reply
   }
 
+  /** As `get` for many objects, giving the event loop a turn between batches; a refusal stands in the place of its answer. */
+  async getMany(operations: readonly Operation[]): Promise<(Message | KernelError)[]> {
+    const replies: (Message | KernelError)[] = []
+    for (let start = 0; start < operations.length; start += batchSize) {
+      if (start > 0) await setImmediate()
+      this.#mustBeOpen(operations[start]!)
+      replies.push(...this.#getBatch(operations.slice(start, start + batchSize)))
+    }
+    return replies
+  }
+
+  #getBatch(operations: readonly Operation[]): (Message | KernelError)[] {
+    const requests = operations.map(({ type, flags = 0, payload }) => ({ type, flags: flags | NLM_F_REQUEST, payload }))
+    const first = this.#channel.send(requests)
+    const replies: (Message | KernelError)[] = []
+    let open = operations.length
+    while (open > 0) {
+      for (const message of this.#channel.receive()) {
+        const index = message.sequence - first
+        const operation = operations[index]
+        // skip late answers to an earlier request that was given up
+        if (operation === undefined || replies[index] !== undefined) continue
+        const { errno, explanation } = message.type === NLMSG_ERROR ? decodeAck(message) : { errno: 0 }
+        replies[index] =
+          message.type === NLMSG_ERROR
+            ? new KernelError(operation.what, errno, explanation)
+            : { ...message, payload: message.payload.slice() }
+        open--
+      }
+    }
+    return replies
+  }
+
   /**
    * Reads a whole table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR), the dump is repeated;
    * throws KernelError when it never comes whole.

@@ -6,6 +6,8 @@ import { RTM_DELLINK, RTM_NEWLINK } from '#/wire/netlink/link.ts'
 import { decodeMessages, type Message } from '#/wire/netlink/message.ts'
 import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
 import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
+import { RTM_DELRULE, RTM_NEWRULE } from '#/wire/netlink/rule.ts'
+import { decodeNetconf } from '#/wire/netlink/netconf.ts'
 import { NFNLGRP_NFTABLES, nftTableOf } from '#/wire/nftables/messages.ts'
 import { type Link, toLink } from './links.ts'
 
@@ -13,8 +15,10 @@ const RTNLGRP_LINK = 1
 const RTNLGRP_NEIGH = 3
 const RTNLGRP_IPV4_IFADDR = 5
 const RTNLGRP_IPV4_ROUTE = 7
+const RTNLGRP_IPV4_RULE = 8
 const RTNLGRP_IPV6_IFADDR = 9
 const RTNLGRP_IPV6_ROUTE = 11
+const RTNLGRP_IPV6_RULE = 19
 /** The only group that notifies of sysctls: forwarding, rp_filter and a few more. */
 const RTNLGRP_IPV4_NETCONF = 24
 const RTNLGRP_IPV6_NETCONF = 25
@@ -24,8 +28,10 @@ const routeGroups = [
   RTNLGRP_NEIGH,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV4_RULE,
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV6_RULE,
   RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV6_NETCONF,
 ]
@@ -35,8 +41,9 @@ export type Notification =
   | { readonly kind: 'address'; readonly deviceIndex: number }
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'route'; readonly route: Route }
-  /** Forwarding or a similar sysctl changed, for one device or for all. */
-  | { readonly kind: 'netconf' }
+  | { readonly kind: 'rule' }
+  /** Forwarding or a similar sysctl changed, for one device, for all (-1) or for those to come (-2). */
+  | { readonly kind: 'netconf'; readonly deviceIndex: number }
   | { readonly kind: 'table'; readonly family: string; readonly name: string }
   /** The socket overflowed (ENOBUFS), or a message could not be decoded: anything may have changed. */
   | { readonly kind: 'lost' }
@@ -65,8 +72,11 @@ export function decodeRouteNotification(message: Message): Notification | undefi
       const route = decodeRoute(payload)
       return route && { kind: 'route', route }
     }
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+      return { kind: 'rule' }
     default:
-      return { kind: 'netconf' }
+      return { kind: 'netconf', deviceIndex: decodeNetconf(payload) }
   }
 }
 

@@ -1,4 +1,4 @@
-// Routes of the main table.
+// Routes: of the main table, and those of all tables that a caller picks.
 import { setImmediate } from 'node:timers/promises'
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
@@ -26,27 +26,34 @@ function dumpRequest(family: number): Operation {
 }
 
 function routesIn(messages: readonly Message[]): Route[] {
-  return messages
-    .flatMap(({ type, payload }) => (type === RTM_NEWROUTE ? (decodeRoute(payload) ?? []) : []))
-    .filter(({ table }) => table === RT_TABLE_MAIN)
+  return messages.flatMap(({ type, payload }) => (type === RTM_NEWROUTE ? (decodeRoute(payload) ?? []) : []))
 }
 
 /** All routes of both families in the main table. */
 export function listRoutes(netlink: Netlink): Route[] {
-  return families.flatMap((family) => routesIn(netlink.dump(dumpRequest(family))))
+  return families
+    .flatMap((family) => routesIn(netlink.dump(dumpRequest(family))))
+    .filter(({ table }) => table === RT_TABLE_MAIN)
 }
 
 /** Lists routes as listRoutes does, giving the event loop a turn after each piece: for tables that may hold thousands. */
 export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
   const routes: Route[] = []
+  await visitRoutesInTurns(netlink, (route) => {
+    if (route.table === RT_TABLE_MAIN) routes.push(route)
+  })
+  return routes
+}
+
+/** Calls `visit` for every route of all tables and both families, giving the event loop its turns as listRoutesInTurns does. */
+export async function visitRoutesInTurns(netlink: Netlink, visit: (route: Route) => void): Promise<void> {
   for (const family of families) {
     const messages = await netlink.dumpInTurns(dumpRequest(family))
     for (let start = 0; start < messages.length; start += decodedPerTurn) {
-      routes.push(...routesIn(messages.slice(start, start + decodedPerTurn)))
+      for (const route of routesIn(messages.slice(start, start + decodedPerTurn))) visit(route)
       await setImmediate()
     }
   }
-  return routes
 }
 
 function viaText(gateway: Addr, family: Family): string {

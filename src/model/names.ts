@@ -1,5 +1,5 @@
 // The marks by which an agent without any memory recognises kernel state as Causeway's. docs/ownership.md lists them.
-import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 
 /** rtm_protocol of every route that Causeway makes; it is not among the numbers of iproute2's rt_protos. */
 export const routeProtocol = 67
@@ -87,6 +87,19 @@ export const deviceMacStart = '02:43'
  */
 export function deviceMac(device: string, node: string): string {
   return macOf(deviceMacStart, fnv1a(`${device} ${node}`))
+}
+
+/** The IPv6 link-local address that follows from a MAC (RFC 4291 appendix A), which the kernel gives a device where nothing says otherwise. */
+export function linkLocalOf(mac: string): Addr {
+  const [a, b, c, d, e, f] = mac.split(':').map((part) => Number.parseInt(part, 16)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  return Addr.fromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f))
 }
 
 /** Whether a MAC (lower case, with colons) could be that of a node's device; no pod may have such a MAC. */

@@ -77,7 +77,8 @@ export type ConnectedSubnet = {
   readonly isNodeAddress: boolean
 }
 
-export type DesiredSysctl = { readonly path: string; readonly value: string }
+/** `isOptional`: where the kernel has no such sysctl, nothing is to be done. */
+export type DesiredSysctl = { readonly path: string; readonly value: string; readonly isOptional?: boolean }
 export type DesiredBridge = { readonly kind: 'bridge'; readonly name: string; readonly mac: string }
 export type DesiredVxlan = {
   readonly kind: 'vxlan'

@@ -4,17 +4,16 @@
 //   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
-//                                                                          90xx the agent itself
+//   13xx what others have in the kernel                                    90xx the agent itself
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
+import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
 
 const registerAnew =
   'drain the node, so that its pods are made anew elsewhere, then delete its Node object and restart its kubelet, which registers it anew; deleted without a drain, its pods end with it'
 const fromKernel = "the kernel's answer when the agent read or changed the object"
 const seeKernel = 'make what the kernel asks for in its words; the agent tries again by itself'
-const fromFirewall =
-  "others' rules at the kernel's hooks, followed as such packets would go; a rule that cannot be judged counts as one that lets them pass"
 const fromStore = "the agent's state file, compared with the veths and namespaces of this node"
 
 export const problemCatalogue = {
@@ -147,7 +146,7 @@ export const problemCatalogue = {
   CW1203: {
     title: 'rp_filter is strict',
     about: 'kernel',
-    how: 'the sysctl rp_filter of the device and of "all", and the routing that nodes tell',
+    how: 'the sysctl rp_filter of the device and of "all"',
     remedy: 'set rp_filter of the device to 2, and keep it so in /etc/sysctl.d',
   },
   CW1204: {
@@ -159,8 +158,9 @@ export const problemCatalogue = {
   CW1205: {
     title: 'No other node is reached',
     about: 'node',
-    how: "the ways that the plan has to all other nodes, and the kernel's answers to their routes",
-    remedy: 'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes',
+    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, and which route it then uses",
+    remedy:
+      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them',
   },
   CW1206: {
     title: 'The routing of the node is not told yet',
@@ -335,38 +335,12 @@ export const problemCatalogue = {
     remedy: 'delete pods from this node, or give it a larger pod CIDR; free space where the disk is full',
   },
   ...bgpProblemCatalogue,
+  ...foreignProblemCatalogue,
   CW5001: {
     title: 'A variable is no setting',
     about: 'agent',
     how: "the agent's environment, compared with the settings that there are",
     remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
-  },
-  CW7001: {
-    title: 'A firewall drops packets between pods',
-    about: 'kernel',
-    how: fromFirewall,
-    remedy: 'let that firewall accept what is forwarded from and to the device of pods, before the rule named here',
-  },
-  CW7002: {
-    title: "A firewall drops the tunnel's packets",
-    about: 'kernel',
-    how: fromFirewall,
-    remedy:
-      "let that firewall accept the tunnel's UDP port, before the rule named here; Causeway's own table takes it from nodes alone",
-  },
-  CW7003: {
-    title: 'A firewall drops packets from pods to their node',
-    about: 'kernel',
-    how: fromFirewall,
-    remedy:
-      'if pods are to reach services of their node, let that firewall accept what comes in from the device of pods',
-  },
-  CW7004: {
-    title: "Somebody takes out Causeway's rules again and again",
-    about: 'kernel',
-    how: 'how often the rules had to be put back into the chain of another program, within a quarter of an hour',
-    remedy:
-      'find the program that rewrites the chain and let it accept packets from and to the device of pods itself; then set CAUSEWAY_FORWARD_CHAINS to leave',
   },
   CW9001: {
     title: 'Health and metrics are not served over TCP',

@@ -16,6 +16,7 @@ import {
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
+import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
@@ -87,19 +88,23 @@ function podMtu(
 }
 
 function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: readonly string[]): DesiredSysctl[] {
-  return families.flatMap((family) =>
+  const ofNode = families.flatMap((family): DesiredSysctl[] =>
     family === 4
-      ? [
-          { path: 'net/ipv4/ip_forward', value: '1' },
-          // a packet may come through the tunnel while the way back to its source is native; a strict rp_filter would drop it
-          ...(hasOverlay ? [{ path: `net/ipv4/conf/${vxlanName}/rp_filter`, value: looseRpFilter }] : []),
-        ]
+      ? [{ path: 'net/ipv4/ip_forward', value: '1' }]
       : [
           // accept_ra is set before forwarding, because forwarding makes the kernel drop default routes learned from routers
           ...raDevices.map((device) => ({ path: `net/ipv6/conf/${device}/accept_ra`, value: acceptRaOfRouters })),
           { path: 'net/ipv6/conf/all/forwarding', value: '1' },
         ],
   )
+  if (!hasOverlay) return ofNode
+  const ofTunnel: DesiredSysctl[] = [
+    ...routedSysctls(vxlanName, families),
+    // a packet may come through the tunnel while the way back to its source is native; a strict rp_filter would drop it
+    ...(families.includes(4) ? [{ path: `net/ipv4/conf/${vxlanName}/rp_filter`, value: looseRpFilter }] : []),
+  ]
+  // after those of the node: forwarding of "all" sets that of each device
+  return [...ofNode, ...ofTunnel]
 }
 
 /**

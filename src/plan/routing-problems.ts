@@ -7,29 +7,40 @@ const toldCIDRs = 3
 export type RoutingCircumstances = {
   /** The underlay's devices whose rp_filter is strict. */
   readonly strictDevices: readonly string[]
+  /** The underlay's devices on which the node forwards no IPv4 packets. */
+  readonly stoppedDevices: readonly string[]
   /** Whether all nodes are known and all of BGP's routes have arrived. */
   readonly isSettled: boolean
 }
 
-export function routingProblems(peers: RemoteNodes, { strictDevices, isSettled }: RoutingCircumstances): Problem[] {
-  const problems: Problem[] = []
-  if (peers.routing !== 'vxlan' || peers.hasNativeSenders) {
-    for (const device of strictDevices) {
-      // a device name may contain dots, and sysctl(8) takes those literally only when the separators are slashes
-      const key = `net/ipv4/conf/${device}/rp_filter`
-      problems.push(
-        problem(
-          'CW1203',
-          `sysctl/${key}`,
-          `rp_filter of ${device} is strict: packets of other nodes' pods are dropped where the way back is another device, as it is while the cluster's routing is switched`,
-          { remedy: `sysctl -w ${key}=2, and the same in /etc/sysctl.d, or the next boot brings the strict one back` },
-        ),
-      )
-    }
-  }
+export function routingProblems(peers: RemoteNodes, circumstances: RoutingCircumstances): Problem[] {
+  const { strictDevices, stoppedDevices, isSettled } = circumstances
+  const problems = [...strictDevices.map(strictProblem), ...stoppedDevices.map(stoppedProblem)]
   if (isSettled && peers.routing === 'native' && peers.wayCounts.vxlan > 0)
     problems.push(problem('CW1204', `node/${peers.self.name}`, fallbackText(peers)))
   return problems
+}
+
+// A device name may contain dots, and sysctl(8) takes those literally only when the separators are slashes.
+
+function strictProblem(device: string): Problem {
+  const key = `net/ipv4/conf/${device}/rp_filter`
+  return problem(
+    'CW1203',
+    `sysctl/${key}`,
+    `rp_filter of ${device} is strict: packets of pods and replies to this node are dropped where the way back is another device, as it is behind a service or while the cluster's routing is switched`,
+    { remedy: `sysctl -w ${key}=2, and the same in /etc/sysctl.d, or the next boot brings the strict one back` },
+  )
+}
+
+function stoppedProblem(device: string): Problem {
+  const key = `net/ipv4/conf/${device}/forwarding`
+  return problem(
+    'CW1305',
+    `sysctl/${key}`,
+    `${device} forwards no IPv4 packets: those for pods that come in by it without a tunnel, and replies to what pods ask outside of the cluster, are dropped`,
+    { remedy: `sysctl -w ${key}=1, and the same where it is set to 0 (/etc/sysctl.d, the network's configuration)` },
+  )
 }
 
 /** The text of the one problem that covers all nodes reached through the tunnel for lack of a native way. */

@@ -40,14 +40,17 @@ export class AddressDriver implements Driver {
   compare({ addresses }: DesiredNetwork): Comparison {
     const devices = Object.keys(ourDevices).map((name) => deviceOf(this.#netlink, name))
     const placeOf = ({ device }: DesiredAddress): Place => devices.find(({ name }) => name === device)!
+    const desired = new Map(addresses.map((each) => [addressKey(each), each]))
     const actual = listAddresses(this.#netlink).flatMap(({ index, addr, prefixLength }): DesiredAddress[] => {
       const device = devices.find((each) => each.index === index)
-      // the kernel itself adds link-local addresses (RFC 4862 section 5.3)
-      const isAutomatic = addr.family === 6 && addr.isLinkLocal
-      return device === undefined || isAutomatic ? [] : [{ device: device.name, addr, prefixLength }]
+      if (device === undefined) return []
+      const found = { device: device.name, addr, prefixLength }
+      // the kernel itself adds link-local addresses (RFC 4862 section 5.3), which may be others than the plan asks for
+      const isAutomatic = addr.family === 6 && addr.isLinkLocal && !desired.has(addressKey(found))
+      return isAutomatic ? [] : [found]
     })
     return compareByKey({
-      desired: new Map(addresses.map((each) => [addressKey(each), each])),
+      desired,
       actual: new Map(actual.map((each) => [addressKey(each), each])),
       same: () => true,
       add: (each) => [addressAdd(placeOf(each), each.addr, each.prefixLength)],

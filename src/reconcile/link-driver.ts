@@ -1,9 +1,10 @@
-// Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: their names (model/names.ts).
-import { bridgeAdd, type Link, linkDelete, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
+// Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: their names (model/names.ts),
+// or, for one that somebody renamed, the MAC that this node gives such a device.
+import { bridgeAdd, type Link, linkDelete, linkRename, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { isOurDevice } from '#/model/names.ts'
 import { type DesiredLink, type DesiredNetwork } from '#/model/network.ts'
-import { compareByKey, type Comparison, type Driver } from './driver.ts'
+import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
 
 function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
   return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
@@ -27,6 +28,11 @@ function change(desired: DesiredLink, actual: Link): Operation[] {
   return [linkSet(desired.name, { mac: desired.mac, ...mtu, isUp: true })]
 }
 
+/** Whether a device is one of ours that somebody renamed: the MAC follows from the node's name and that of the device. */
+function isUnderAnotherName(desired: DesiredLink, { kind, mac }: Link): boolean {
+  return kind === desired.kind && mac === desired.mac
+}
+
 export class LinkDriver implements Driver {
   readonly kind = 'link'
   readonly #netlink: Netlink
@@ -36,8 +42,31 @@ export class LinkDriver implements Driver {
   }
 
   compare({ links }: DesiredNetwork): Comparison {
-    const actual = listLinks(this.#netlink).filter(({ name }) => isOurDevice(name))
+    const all = listLinks(this.#netlink)
+    const actual = all.filter(({ name }) => isOurDevice(name))
     const kinds = new Map(actual.map(({ name, kind }) => [name, kind]))
+    const renamed = links.flatMap((desired) => {
+      const found = kinds.has(desired.name) ? undefined : all.find((link) => isUnderAnotherName(desired, link))
+      return found === undefined ? [] : [{ desired, found }]
+    })
+    const isRenamed = new Set(renamed.map(({ desired }) => desired.name))
+    const comparison = this.#compareNamed(
+      links.filter(({ name }) => !isRenamed.has(name)),
+      actual,
+      kinds,
+    )
+    return {
+      ...comparison,
+      keys: links.map(({ name }) => name),
+      changes: [...renamed.map(({ desired, found }) => this.#nameBack(desired, found)), ...comparison.changes],
+    }
+  }
+
+  #compareNamed(
+    links: readonly DesiredLink[],
+    actual: readonly Link[],
+    kinds: ReadonlyMap<string, string>,
+  ): Comparison {
     return compareByKey({
       desired: new Map(links.map((link) => [link.name, link])),
       actual: new Map(actual.map((link) => [link.name, link])),
@@ -62,5 +91,24 @@ export class LinkDriver implements Driver {
             }
       },
     })
+  }
+
+  /** Gives a device of ours its name back, with all that hangs on it. Kernels before 6.2 rename only what is down. */
+  #nameBack(desired: DesiredLink, found: Link): Change {
+    const rename = linkRename(found, desired.name)
+    const settle = change(desired, { ...found, name: desired.name })
+    return {
+      verb: 'change',
+      key: desired.name,
+      commands: [rename, ...settle].map(({ what }) => what),
+      work: {
+        call: () => {
+          const [refusal] = this.#netlink.executeAll([rename])
+          if (refusal?.code === 'EBUSY') this.#netlink.execute(linkSet(found.name, { isUp: false }), rename)
+          else if (refusal) throw refusal
+          this.#netlink.execute(...settle)
+        },
+      },
+    }
   }
 }

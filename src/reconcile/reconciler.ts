@@ -8,11 +8,11 @@ import { errorCode } from '#/lib/error-code.ts'
 import { InOrder } from '#/lib/in-order.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
-import { type ObjectKind } from '#/model/object-kinds.ts'
+import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
 import { type Blockade, type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
 import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
-/** `kinds` limits the kinds to look at; when absent, all are. */
+/** `kinds` limits the kinds to look at, to which those are added that hang on a changed object; when absent, all are looked at. */
 export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
 
 export type PlannedChange = Change & { readonly kind: ObjectKind }
@@ -106,7 +106,9 @@ export class Reconciler {
     return this.#order.run(async () => {
       const totals = new Totals()
       const leftovers: { kind: ObjectKind; changes: readonly Change[] }[] = []
-      for (const driver of this.#selected(options)) {
+      const kinds = options.kinds && new Set(options.kinds)
+      for (const driver of this.#drivers) {
+        if (kinds?.has(driver.kind) === false) continue
         // each kind is read only after earlier kinds were applied: a device made before may be what its objects lacked
         const comparison = await this.#compare(driver, desired, options)
         if (comparison === undefined) {
@@ -114,6 +116,8 @@ export class Reconciler {
           continue
         }
         this.#status.retain(driver.kind, new Set(comparison.keys))
+        // what was made anew came back without what hung on it, and nothing tells of that
+        if (comparison.changes.length > 0) for (const kind of takenWith(driver.kind)) kinds?.add(kind)
         leftovers.unshift({ kind: driver.kind, changes: await this.#applyAdditions(driver.kind, comparison, totals) })
         await setImmediate()
       }

@@ -54,28 +54,24 @@ function otherPrefix(wanted: DesiredRoute): string {
 }
 
 /** `found` is somebody else's route to the prefix of `wanted`. */
-export function routeInTheWay(found: Route, wanted: DesiredRoute, { text, nodes, own }: RouteSurroundings): Failure {
-  const message = `another's route stands in the way: ${text}`
+export function routeInTheWay(found: Route, wanted: DesiredRoute, surroundings: RouteSurroundings): Failure {
+  return {
+    message: `another's route stands in the way: ${surroundings.text}`,
+    remedy: remedyForRoute(found, otherPrefix(wanted), surroundings),
+  }
+}
+
+/** What to do about somebody else's route of the main table; `instead` is what else helps, where the route must stay. */
+export function remedyForRoute(found: Route, instead: string, { text, nodes, own }: RouteSurroundings): string {
   const isIn = (dst: Prefix, addrs: readonly Addr[]): boolean => addrs.some((addr) => dst.contains(addr))
-  const instead = otherPrefix(wanted)
   if (found.dst.length === 0 || isIn(found.dst, nodes))
-    return { message, remedy: `do not delete that route, by which this node is reached: ${instead}` }
+    return `do not delete that route, by which this node is reached: ${instead}`
   if (found.protocol === kernelProtocol)
-    return {
-      message,
-      remedy: `do not delete that route: the kernel made it for an address of that device. If nothing needs the address, remove it or the device; else ${instead}`,
-    }
-  if (isIn(found.dst, own))
-    return { message, remedy: `do not delete that route, as an address of this node is within it: ${instead}` }
+    return `do not delete that route: the kernel made it for an address of that device. If nothing needs the address, remove it or the device; else ${instead}`
+  if (isIn(found.dst, own)) return `do not delete that route, as an address of this node is within it: ${instead}`
   const keeper = keepers[found.protocol]
   if (keeper !== undefined)
-    return {
-      message,
-      remedy: `${instead}, or have its maker, ${keeper}, not make that route; deleted by hand it comes back`,
-    }
+    return `${instead}, or have its maker, ${keeper}, not make that route; deleted by hand it comes back`
   const command = `ip ${found.dst.family === 6 ? '-6 ' : ''}route del ${text}`
-  return {
-    message,
-    remedy: `if nothing uses that route, neither this node's way to the API nor to other nodes, remove it where it is configured, and with: ${command}; else ${instead}`,
-  }
+  return `if nothing uses that route, neither this node's way to the API nor to other nodes, remove it where it is configured, and with: ${command}; else ${instead}`
 }

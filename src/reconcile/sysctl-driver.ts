@@ -15,8 +15,10 @@ export class SysctlDriver implements Driver {
   readonly kind = 'sysctl'
 
   compare({ sysctls }: DesiredNetwork): Comparison {
-    const changes = sysctls
-      .map(({ path, value }) => ({ path, value, found: readSysctl(path) }))
+    const read = sysctls
+      .map((each) => ({ ...each, found: readSysctl(each.path) }))
+      .filter(({ found, isOptional }) => found !== undefined || isOptional !== true)
+    const changes = read
       .filter(({ found, value }) => found !== value)
       .map(({ path, value, found }): Change => ({
         verb: found === undefined ? 'add' : 'change',
@@ -25,6 +27,6 @@ export class SysctlDriver implements Driver {
         work: { call: () => writeSysctl(path, value) },
         explain: ({ code }) => (code === 'ENOENT' ? missingDeviceOf(path) : undefined),
       }))
-    return { keys: sysctls.map(({ path }) => path), changes, leftovers: [], failures: new Map() }
+    return { keys: read.map(({ path }) => path), changes, leftovers: [], failures: new Map() }
   }
 }

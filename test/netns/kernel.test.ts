@@ -228,6 +228,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
   const heard = new Set<string>()
   const reader = new NotificationReader(dirt, {
     wantsRoute: (prefix) => prefix === '10.3.0.0/24',
+    mayDivert: ({ dst }) => String(dst) === '10.5.0.0/24',
     leadsOver: (device) => device === 'u0',
   })
   reader.learn(listLinks(netlink))
@@ -258,6 +259,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     const kinds = new Set<string>()
     const text = (): string => {
       const taken = dirt.take()
+      if (taken.ways && !taken.underlay) scopes.add('ways')
       if (taken.underlay) scopes.add(taken.everything ? 'everything' : 'underlay')
       for (const kind of taken.kinds) kinds.add(kind)
       return [...scopes, ...[...kinds].toSorted()].join(' ')
@@ -271,11 +273,17 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip route del 10.2.0.0/24', 'route'],
     ['ip route add 10.3.0.0/24 dev lo proto static', 'route'],
     ['ip route add 10.4.0.0/24 dev lo proto static', ''],
+    ['ip route add 10.5.0.0/24 dev lo proto static table 52', 'ways'],
+    ['ip rule add pref 5270 lookup 52', 'ways'],
+    ['ip -6 rule add pref 5270 lookup 52', 'ways'],
     ['ip neigh add 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent', 'neighbour'],
     ['ip neigh flush nud permanent dev cw-vxlan', 'neighbour'],
     ['ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev lo nud permanent', ''],
     ['ip link set cw-vxlan mtu 1300', 'everything'],
     ['ip addr add 10.9.0.1/24 dev lo', 'underlay address'],
+    // with the last address of a device its routes go
+    ['ip addr add 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
+    ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
     ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
     // the kernel tells nothing of the routes that go with these
@@ -283,7 +291,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip link set u0 down; ip link set u0 up', 'underlay route'],
     ['ip addr add 10.8.0.1/24 dev u0', 'underlay address route'],
     ['ip addr flush dev u0', 'underlay address route'],
-    ['sysctl -qw net.ipv4.ip_forward=1', 'sysctl'],
+    ['sysctl -qw net.ipv4.ip_forward=1', 'underlay sysctl'],
     ['nft add table inet causeway', 'table'],
     ['nft add table inet other', 'forward'],
     ['ip link set cw-vxlan down', 'everything'],

@@ -46,7 +46,8 @@ class Scene implements Disposable {
   readonly podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
 
   constructor() {
-    this.host.sh('ip link set lo up; ip link add u type bridge; ip addr add 172.30.1.1/16 dev u; ip link set u up')
+    this.host.sh(`sysctl -qw net.ipv4.ip_forward=1
+      ip link set lo up; ip link add u type bridge; ip addr add 172.30.1.1/16 dev u; ip link set u up`)
     // sysctls belong to the namespace of the calling thread, which here is the machine's
     mock.method(SysctlDriver.prototype, 'compare', () => nothingToDo)
     const reflector = {

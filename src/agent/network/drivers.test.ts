@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { problemOfObject } from '#/reconcile/object-problem.ts'
+import { takenWith } from '#/model/object-kinds.ts'
 import { allDrivers } from './drivers.ts'
 
 test('an object of any kind that cannot be made is a problem with a code of its own', () => {
@@ -19,4 +20,11 @@ test('an object of any kind that cannot be made is a problem with a code of its 
   const status = { kind: 'link', key: 'cw-br0', sinceMs: 0, attempts: 0 } as const
   assert.equal(problemOfObject({ ...status, state: 'done' }), undefined)
   assert.equal(problemOfObject({ ...status, state: 'error', remedy: 'rename it' })?.remedy, 'rename it')
+})
+
+test('kinds that hang on another kind come after it, so that one pass makes them anew', () => {
+  const pods = { isInUse: () => false, rewire: () => {} }
+  const kinds = allDrivers({} as Netlink, {} as NftClient, pods).map(({ kind }) => kind)
+  for (const [index, kind] of kinds.entries())
+    for (const taken of takenWith(kind)) assert.ok(kinds.indexOf(taken) > index, `${taken} hangs on ${kind}`)
 })

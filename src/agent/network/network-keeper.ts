@@ -21,11 +21,13 @@ import { routingProblems } from '#/plan/routing-problems.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type ClusterView } from '../cluster/cluster-view.ts'
 import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
 import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
+import { WayCheck } from './way-check.ts'
 import { RoutingProgress } from './routing-progress.ts'
 import { NetworkContext, nodesPerTurn } from './network-context.ts'
 
@@ -75,6 +77,7 @@ export class NetworkKeeper implements Disposable {
   readonly #nftables = new NftClient()
   readonly #reconciler: Reconciler
   readonly #context: NetworkContext
+  readonly #ways: WayCheck
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
@@ -85,6 +88,7 @@ export class NetworkKeeper implements Disposable {
     this.#config = config
     this.#datapaths = deps.datapaths
     this.#context = new NetworkContext(this.#netlink, config.settings)
+    this.#ways = new WayCheck(this.#netlink)
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
@@ -110,7 +114,7 @@ export class NetworkKeeper implements Disposable {
   }
 
   get problems(): readonly Problem[] {
-    return [...this.#problems, ...this.#reconciler.blockades.map(({ problem }) => problem)]
+    return [...this.#problems, ...this.#ways.problems, ...this.#reconciler.blockades.map(({ problem }) => problem)]
   }
 
   /** What of others keeps pods of this node from reaching other pods. */
@@ -137,15 +141,16 @@ export class NetworkKeeper implements Disposable {
     return [...byText.values()].toSorted((a, b) => a.compare(b))
   }
 
-  /** Why this node reaches no other node; undefined when it may reach one, or there is no other node. */
+  /** Why this node reaches no other node, or hardly any; undefined when it may reach them, or there is no other node. */
   get isolation(): string | undefined {
     const { mtuBytes, problems } = this.#context.underlay
-    return isolationOf({
+    const isolation = isolationOf({
       plans: this.remoteNodes?.plans ?? new Map(),
       hasUnderlay: Object.keys(mtuBytes).length > 0,
       problems,
       failures: this.failures,
     })
+    return isolation ?? this.#ways.obstruction
   }
 
   get remoteNodes(): RemoteNodes | undefined {
@@ -173,6 +178,12 @@ export class NetworkKeeper implements Disposable {
 
   wantsRoute(prefix: string): boolean {
     return this.remoteNodes?.wantsRoute(prefix) ?? false
+  }
+
+  /** Whether another's route in a table of routes may change the way of packets to pods. In `main` our own routes win over shorter ones. */
+  mayDivert({ dst, table }: Pick<Route, 'dst' | 'table'>): boolean {
+    const cidrs = [...this.#config.settings.clusterCIDRs, ...(this.remoteNodes?.outsideCIDRs ?? [])]
+    return cidrs.some((cidr) => (table === RT_TABLE_MAIN ? cidr.contains(dst) : cidr.overlaps(dst)))
   }
 
   /** Whether our routes lead over the device: the kernel drops them without a notification when the device goes down. */
@@ -231,7 +242,7 @@ export class NetworkKeeper implements Disposable {
       this.#progress.settle(routingFacts, delta.failedKinds)
       this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
-      return { failed: 0 }
+      return { failed: await this.#checkWays(remoteNodes, taken.ways) }
     }
     const plan = this.#plan(remoteNodes)
     const podNetwork = podNetworkOf(plan, this.#config.settings)
@@ -249,7 +260,25 @@ export class NetworkKeeper implements Disposable {
     this.#progress.settle(routingFacts, failedKinds)
     this.#dirt.mark(...failedKinds)
     if (changes.length > 0 && failed === 0) this.#onNodes(performance.now() - sinceMs)
-    return { failed }
+    return { failed: failed + (await this.#checkWays(remoteNodes, isWhole || taken.ways)) }
+  }
+
+  /** Asks the kernel whether packets take the ways of the plan. Returns 1 when routes seem to be gone, which the next pass then compares. */
+  async #checkWays(remoteNodes: RemoteNodes, isFull: boolean): Promise<number> {
+    const podDevice = this.#datapaths(this.#ports()).at(-1)?.podDevice
+    if (podDevice === undefined) return 0
+    const { isDoubtful } = await this.#ways.check({
+      remoteNodes,
+      podDevice,
+      clusterCIDRs: this.#config.settings.clusterCIDRs,
+      isFull,
+      failedRoutes: new Set(this.failures.flatMap(({ kind, key }) => (kind === 'route' ? [key] : []))),
+    })
+    if (isDoubtful) {
+      this.#dirt.mark('sysctl', 'address', 'route')
+      this.#dirt.markWays()
+    }
+    return isDoubtful ? 1 : 0
   }
 
   /** Why pods cannot be wired: the failed object that they need; undefined when none failed. */
@@ -277,9 +306,12 @@ export class NetworkKeeper implements Disposable {
   }
 
   #ownProblems(remoteNodes: RemoteNodes): Problem[] {
-    const { problems, strictDevices } = this.#context.underlay
+    const { problems, strictDevices, stoppedDevices, connected } = this.#context.underlay
     const isSettled = this.#isComplete && this.#isLearned
-    return [...this.#view.problems, ...problems, ...routingProblems(remoteNodes, { strictDevices, isSettled })]
+    const isOfNode = (name: string): boolean => connected.some((each) => each.isNodeAddress && each.device === name)
+    const stopped = stoppedDevices.filter((device) => isOfNode(device) || remoteNodes.leadsOver(device))
+    const circumstances = { strictDevices, stoppedDevices: stopped, isSettled }
+    return [...this.#view.problems, ...problems, ...routingProblems(remoteNodes, circumstances)]
   }
 
   /** The changes that a whole pass would make now. */

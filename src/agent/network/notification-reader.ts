@@ -2,13 +2,16 @@
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
-import { type ObjectKind } from '#/model/object-kinds.ts'
+import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
+import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type DirtySet } from './dirty-set.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
 type Knowledge = {
   /** Whether this node wants a route to that prefix, given as text. */
   readonly wantsRoute: (prefix: string) => boolean
+  /** Whether another's route may change the way of packets to pods. */
+  readonly mayDivert: (route: Route) => boolean
   /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
 }
@@ -47,23 +50,17 @@ export class NotificationReader {
       case 'link':
         return this.#readLink(notification.link, notification.isGone)
       case 'address':
-        if (this.#ports.has(notification.deviceIndex)) return undefined
-        // an address of any other device matters too: the device may belong to the underlay
-        this.#dirt.markUnderlay()
-        this.#dirt.mark('address')
-        this.#markRoutesOver(this.#others.get(notification.deviceIndex))
-        return 'soon'
+        return this.#readAddress(notification.deviceIndex)
       case 'netconf':
-        // every new device causes such notifications, so they are not urgent
-        this.#dirt.mark('sysctl')
-        return 'later'
+        return this.#readNetconf(notification.deviceIndex)
       case 'neighbour':
         return this.#markIf(notification.neighbour.index === this.#ours.get(vxlanName)?.index, 'neighbour')
-      case 'route': {
-        const { protocol, dst } = notification.route
-        // a route by others to one of our prefixes matters too: it may have replaced ours
-        return this.#markIf(protocol === routeProtocol || this.#knowledge.wantsRoute(String(dst)), 'route')
-      }
+      case 'route':
+        return this.#readRoute(notification.route)
+      case 'rule':
+        // programs that make rules make several at a time
+        this.#dirt.markWays()
+        return 'later'
       case 'table':
         if (notification.name === tableName) return this.#markIf(true, 'table')
         // kube-proxy and others write their tables all the time, so these are not urgent
@@ -72,6 +69,40 @@ export class NotificationReader {
       default:
         return notification satisfies never
     }
+  }
+
+  /** An address of any device but a pod's matters: the device may be ours or belong to the underlay, or a pod may have that address. */
+  #readAddress(deviceIndex: number): Urgency | undefined {
+    if (this.#ports.has(deviceIndex)) return undefined
+    this.#dirt.markUnderlay()
+    this.#dirt.markWays()
+    this.#dirt.mark('address')
+    // with IPv6 switched off a device loses all its addresses of it, and only these are notified
+    if (this.#isOurs(deviceIndex)) this.#dirt.mark('sysctl', ...takenWith('address'))
+    else this.#markRoutesOver(this.#others.get(deviceIndex))
+    return 'soon'
+  }
+
+  #readNetconf(deviceIndex: number): Urgency | undefined {
+    // every pod's device causes such notifications, and no sysctl of it matters
+    if (this.#ports.has(deviceIndex)) return undefined
+    if (this.#others.has(deviceIndex)) this.#dirt.markUnderlay()
+    this.#dirt.mark('sysctl')
+    return 'later'
+  }
+
+  #readRoute(route: Route): Urgency | undefined {
+    const { protocol, dst, table } = route
+    const isOurs = protocol === routeProtocol && table === RT_TABLE_MAIN
+    // a route by others to one of our prefixes matters too: it may have replaced ours
+    const urgency = this.#markIf(isOurs || this.#knowledge.wantsRoute(String(dst)), 'route')
+    if (isOurs || !this.#knowledge.mayDivert(route)) return urgency
+    this.#dirt.markWays()
+    return urgency ?? 'later'
+  }
+
+  #isOurs(deviceIndex: number): boolean {
+    return this.#ours.values().some(({ index }) => index === deviceIndex)
   }
 
   #markIf(matters: boolean, kind: ObjectKind): Urgency | undefined {
@@ -106,6 +137,8 @@ export class NotificationReader {
     if (this.#ports.delete(link.index)) this.#dirt.mark('port')
     if (isGone) this.#others.delete(link.index)
     else this.#others.set(link.index, name)
+    // with its device another's route goes without a notification
+    if (isGone || !link.isUp) this.#dirt.markWays()
     this.#dirt.markUnderlay()
     this.#markRoutesOver(name)
     return 'soon'

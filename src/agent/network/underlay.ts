@@ -14,6 +14,8 @@ export type Underlay = {
   readonly connected: readonly ConnectedSubnet[]
   /** Devices with node addresses that drop packets whose way back leads over another device (RFC 3704 section 2.2). */
   readonly strictDevices: readonly string[]
+  /** Devices on which the node forwards no IPv4 packets although it does on others. */
+  readonly stoppedDevices: readonly string[]
   /**
    * Devices with node addresses on which the node accepts router advertisements only until it forwards packets (ip-sysctl.rst,
    * accept_ra). On other devices, such as container bridges, the node should not accept any.
@@ -28,6 +30,7 @@ export const unknownUnderlay: Underlay = {
   mtuBytes: {},
   connected: [],
   strictDevices: [],
+  stoppedDevices: [],
   raDevices: [],
   hasTunnel: false,
   problems: [],
@@ -59,6 +62,7 @@ export function readUnderlay(
     mtuBytes,
     connected,
     strictDevices: [...new Set(nodeDevices)].filter(isStrict),
+    stoppedDevices: stoppedDevices(connected),
     raDevices: raDevices(connected),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
@@ -83,6 +87,13 @@ function connectedSubnets(
 function isStrict(device: string): boolean {
   const values = ['all', device].map((each) => Number(readSysctl(`net/ipv4/conf/${each}/rp_filter`) ?? 0))
   return Math.max(...values) === 1
+}
+
+/** Until the node forwards at all, which is the agent's to set, each device says no. */
+function stoppedDevices(connected: readonly ConnectedSubnet[]): string[] {
+  if (readSysctl('net/ipv4/ip_forward') !== '1') return []
+  const devices = new Set(connected.flatMap(({ device, addr }) => (addr.family === 4 ? [device] : [])))
+  return [...devices].filter((device) => readSysctl(`net/ipv4/conf/${device}/forwarding`) === '0').toSorted()
 }
 
 function raDevices(connected: readonly ConnectedSubnet[]): string[] {

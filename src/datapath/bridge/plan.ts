@@ -1,17 +1,28 @@
 // The kernel objects of the bridge datapath: one bridge per node, which has the gateway addresses of all pods. Pure.
-import { deviceMac } from '#/model/names.ts'
+import { deviceMac, linkLocalOf } from '#/model/names.ts'
+import { type DesiredAddress } from '#/model/network.ts'
 import { type DatapathInput, type DatapathObjects } from '#/plan/datapath-plan.ts'
+import { routedSysctls } from '#/plan/device-sysctls.ts'
 
 /** The bridge's name; model/names.ts lists it too, so that a restarted agent knows the bridge as its own. */
 export const bridgeName = 'cw-br0'
 
 export function planBridge({ nodeName, families, served }: DatapathInput): DatapathObjects {
+  const mac = deviceMac(bridgeName, nodeName)
+  // the bridge asks for pods' MACs from its link-local address: without one, no IPv6 packet reaches a pod
+  const linkLocal: DesiredAddress = { device: bridgeName, addr: linkLocalOf(mac), prefixLength: 64 }
   return {
-    sysctls: families.includes(6)
-      ? // with accept_dad, the bridge's link-local address would be tentative for a second, and the bridge could resolve no pod
-        [{ path: `net/ipv6/conf/${bridgeName}/accept_dad`, value: '0' }]
-      : [],
-    links: [{ kind: 'bridge', name: bridgeName, mac: deviceMac(bridgeName, nodeName) }],
-    addresses: served.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length })),
+    sysctls: [
+      ...routedSysctls(bridgeName, families),
+      ...(families.includes(6)
+        ? // with accept_dad, the bridge's link-local address would be tentative for a second, and the bridge could resolve no pod
+          [{ path: `net/ipv6/conf/${bridgeName}/accept_dad`, value: '0' }]
+        : []),
+    ],
+    links: [{ kind: 'bridge', name: bridgeName, mac }],
+    addresses: [
+      ...(families.includes(6) ? [linkLocal] : []),
+      ...served.map((cidr) => ({ device: bridgeName, addr: cidr.at(1), prefixLength: cidr.length })),
+    ],
   }
 }

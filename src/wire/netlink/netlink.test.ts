@@ -9,7 +9,9 @@ import { eachAttr } from './attr.ts'
 import { decodeLink, encodeLink, vethData } from './link.ts'
 import { decodeAck, decodeMessages, encodeMessage, NLMSG_DONE, NLMSG_ERROR } from './message.ts'
 import { decodeNeigh, encodeNeigh, NUD_PERMANENT } from './neigh.ts'
+import { decodeNetconf } from './netconf.ts'
 import { decodeRoute, encodeRoute, type Route, sameRoute } from './route.ts'
+import { decodeRule } from './rule.ts'
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
 
@@ -194,7 +196,29 @@ const linkSample = encodeLink({
 })
 const routeSamples = routes.map(({ hex }) => bytes(hex))
 
+const ruleSample = bytes(
+  '021800000000000100000000080006009614000008000f0034000000080001000af4020009000300636e69300000000000',
+)
+
+test('decodeRule reads "ip rule add pref 5270 to 10.244.2.0/24 iif cni0 lookup 52"', () => {
+  assert.deepEqual(decodeRule(ruleSample), {
+    family: 4,
+    priority: 5270,
+    table: 52,
+    isInverted: false,
+    dst: Prefix.parse('10.244.2.0/24'),
+    iif: 'cni0',
+    isNarrow: false,
+  })
+  const dropping = Uint8Array.from(ruleSample)
+  dropping[7] = 8
+  assert.equal(decodeRule(dropping)?.dead, 'prohibit')
+  assert.equal(decodeRule(dropping)?.table, undefined)
+})
+
 test('decoders survive any bytes', () => {
+  survives(decodeRule, [ruleSample])
+  survives(decodeNetconf, [bytes('0200000008000100feffffff')])
   survives(decodeRoute, routeSamples)
   survives(decodeLink, [linkSample])
   survives(decodeNeigh, [encodeNeigh({ index: 1, state: 0, addr: Addr.parse('fe80::1'), mac: '02:00:00:00:00:01' })])

@@ -9,10 +9,15 @@ export const RTM_DELROUTE = 25
 export const RTM_GETROUTE = 26
 
 export const RT_TABLE_MAIN = 254
+export const RT_TABLE_LOCAL = 255
 export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
 const RTNH_F_ONLINK = 4
 const RTM_F_CLONED = 0x200
+/** Flag of a lookup in IPv4: the answer names the table that the route is in. In IPv6 it always does, and the flag is refused. */
+const RTM_F_LOOKUP_TABLE = 0x1000
+/** Flag of a lookup: the answer is the matching route itself, with its prefix and table, instead of the packet's way. */
+const RTM_F_FIB_MATCH = 0x2000
 
 /** Values of `rtm_type`. */
 export const routeTypes = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const
@@ -47,6 +52,8 @@ const via: Codec<Addr> = {
 
 const routeAttrs = nest({
   dst: [1, addr],
+  src: [2, addr],
+  iif: [3, u32],
   oif: [4, u32],
   gateway: [5, addr],
   priority: [6, u32],
@@ -146,6 +153,21 @@ function putRoute(route: Route, into: Writer): void {
     },
     into,
   )
+}
+
+/** A question to the kernel: which route a packet takes. `iif` is the device that it comes from; absent for the node's own packets. */
+export type RouteLookup = { readonly dst: Addr; readonly src?: Addr; readonly iif?: number }
+
+/** The payload of an RTM_GETROUTE that asks for the one route that matches. */
+export function encodeRouteLookup({ dst, src, iif }: RouteLookup): Uint8Array {
+  return written((into) => {
+    into.u8(afOf(dst.family))
+    into.u8(dst.bits)
+    into.u8(src === undefined ? 0 : src.bits)
+    into.reserve(5)
+    into.u32le(dst.family === 4 ? RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH : RTM_F_FIB_MATCH)
+    routeAttrs.encode({ dst, ...(src && { src }), ...(iif !== undefined && { iif }) }, into)
+  })
 }
 
 function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {

@@ -1,0 +1,196 @@
+// Asks the kernel which way packets to each pod CIDR take, once as those of a pod and once as those of the node, and keeps what is in the
+// way. The reconciler proves that our routes are there; only the kernel's own answer shows that they are used. docs/scale.md has the cost.
+import { listAddresses } from '#/kernel/addresses.ts'
+import { type Link, listLinks } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { listRules, lookUpRoutes } from '#/kernel/route-lookup.ts'
+import { visitRoutesInTurns } from '#/kernel/routes.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { isOurLink, routeProtocol } from '#/model/names.ts'
+import { type Problem } from '#/model/problems.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { type RemoteNodes } from '#/plan/remote-nodes.ts'
+import { judge, type KernelState, tellPacketsApart } from '#/reconcile/kernel-way.ts'
+import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { ForeignParts } from './foreign-parts.ts'
+import { type FamilyCount, type Finding, obstructionOf, problemsOfFindings } from './way-findings.ts'
+import { type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
+
+/** How many pod CIDRs are asked about at once; the netlink client gives the event loop its turns in between. */
+const portion = 64
+
+export type WayCheckInput = {
+  readonly remoteNodes: RemoteNodes
+  /** The device through which pods' packets enter the node's network stack. */
+  readonly podDevice: string
+  readonly clusterCIDRs: readonly Prefix[]
+  /** Asks about every pod CIDR; otherwise only about those whose verdict is new. */
+  readonly isFull: boolean
+  /** Pod CIDRs, as text, whose routes could not be made: that is a problem already. */
+  readonly failedRoutes: ReadonlySet<string>
+}
+
+/** One pod CIDR that is asked about; without a verdict it is one of this node itself. */
+type Subject = { readonly cidr: Prefix; readonly verdict?: Verdict }
+
+export class WayCheck {
+  readonly #netlink: Netlink
+  /** The findings of each verdict that was asked about; nearly all have none. */
+  #asked = new Map<Verdict, readonly Finding[]>()
+  #own: readonly Finding[] = []
+  /** Pod CIDRs, as text, for which the last check found our route gone. */
+  #doubted = new Set<string>()
+  #foreign = new ForeignParts([])
+  #problems: readonly Problem[] = []
+  #obstruction: string | undefined
+
+  constructor(netlink: Netlink) {
+    this.#netlink = netlink
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#problems
+  }
+
+  /** Why most pods of other nodes are not reached; undefined when they are. */
+  get obstruction(): string | undefined {
+    return this.#obstruction
+  }
+
+  /**
+   * Asks the kernel. Returns whether a route of ours seems to be gone without a notification, so that the kernel must be compared again; if
+   * the next check still finds that, it is a problem. Throws KernelError when the kernel cannot be read.
+   */
+  async check(input: WayCheckInput): Promise<{ readonly isDoubtful: boolean }> {
+    const { remoteNodes, isFull, failedRoutes } = input
+    const all = [...remoteNodes.verdicts].filter(({ way }) => way !== 'none')
+    const before = this.#asked
+    const asked = new Map<Verdict, readonly Finding[]>()
+    const due: Verdict[] = []
+    for (const verdict of all) {
+      const known = isFull ? undefined : before.get(verdict)
+      if (known) asked.set(verdict, known)
+      else if (failedRoutes.size === 0 || !failedRoutes.has(verdictKey(verdict))) due.push(verdict)
+    }
+    if (due.length === 0 && !isFull && asked.size === before.size) return { isDoubtful: false }
+    const ownCIDRs = remoteNodes.self.podCIDRs.filter(({ size }) => size > 2n)
+    const links = listLinks(this.#netlink)
+    if (isFull) await this.#findForeign([...all.map(({ dst }) => dst), ...ownCIDRs], links)
+    const device = links.find(({ name, isUp }) => name === input.podDevice && isUp)
+    const state = this.#stateOf(input, links, all)
+    const asker = { device, ownCIDRs, asksForNode: tellPacketsApart(state.rules) }
+    const doubted = new Set<string>()
+    const ownFindings: Finding[] = []
+    const subjects: readonly Subject[] = [
+      ...(isFull ? ownCIDRs.map((cidr) => ({ cidr })) : []),
+      ...due.map((verdict) => ({ cidr: verdict.dst, verdict })),
+    ]
+    for (let start = 0; start < subjects.length; start += portion) {
+      for (const [{ verdict, cidr }, findings] of await this.#ask(
+        subjects.slice(start, start + portion),
+        asker,
+        state,
+      )) {
+        if (findings === undefined) doubted.add(String(cidr))
+        else if (verdict) asked.set(verdict, findings)
+        else ownFindings.push(...findings)
+      }
+    }
+    this.#asked = asked
+    if (isFull) this.#own = ownFindings
+    this.#doubted = doubted
+    this.#conclude(all, ownCIDRs)
+    return { isDoubtful: doubted.size > 0 }
+  }
+
+  async #findForeign(cidrs: readonly Prefix[], links: readonly Link[]): Promise<void> {
+    const ours = new Set(links.flatMap(({ name, index }) => (isOurLink(name) ? [index] : [])))
+    const foreign = new ForeignParts(cidrs)
+    const isOurs = ({ protocol, table, nextHops }: Route): boolean =>
+      (protocol === routeProtocol && table === RT_TABLE_MAIN) || nextHops.some(({ oif }) => ours.has(oif ?? 0))
+    await visitRoutesInTurns(this.#netlink, (route) => {
+      if (!isOurs(route)) foreign.take(route)
+    })
+    this.#foreign = foreign
+  }
+
+  #questionsOf({ verdict, cidr }: Subject, asker: Asker): Question[] {
+    const parts = this.#foreign.addressesIn(cidr)
+    return verdict ? questionsAbout(verdict, parts, asker) : questionsAboutOwn(cidr, parts, asker)
+  }
+
+  /** What explains an answer is read only when an answer needs it: nearly always, none does. */
+  #stateOf({ clusterCIDRs }: WayCheckInput, links: readonly Link[], verdicts: readonly Verdict[]): KernelState {
+    const names = new Map(links.map(({ name, index }) => [index, name]))
+    const foreign = this.#foreign
+    const rules = once(() => listRules(this.#netlink))
+    const nodes = once(() => verdicts.flatMap(addrsOf))
+    const own = once(() =>
+      listAddresses(this.#netlink).flatMap(({ index, addr }) => (isOurLink(names.get(index) ?? '') ? [] : [addr])),
+    )
+    return {
+      nameOf: (index) => names.get(index) ?? `if${index}`,
+      dropping: foreign.dropping,
+      clusterCIDRs,
+      get rules() {
+        return rules()
+      },
+      get nodes() {
+        return nodes()
+      },
+      get own() {
+        return own()
+      },
+    }
+  }
+
+  /** The findings of each subject; undefined for one whose route seems to be gone. */
+  async #ask(
+    subjects: readonly Subject[],
+    asker: Asker,
+    state: KernelState,
+  ): Promise<(readonly [Subject, readonly Finding[] | undefined])[]> {
+    const asked = subjects.map((subject) => ({ subject, questions: this.#questionsOf(subject, asker) }))
+    const lookups = asked.flatMap(({ questions }) => questions.map(({ lookup }) => lookup))
+    const answers = (await lookUpRoutes(this.#netlink, lookups)).values()
+    return asked.map(({ subject, questions }) => {
+      const findings: Finding[] = []
+      let isMissing = false
+      for (const { lookup, way, destination, isWhole } of questions) {
+        const judgement = judge(way, lookup, answers.next().value!, state)
+        if (judgement.kind === 'planned') continue
+        if (judgement.kind === 'missing') isMissing = true
+        const { obstacle } = judgement
+        // a part tells nothing new when the whole is in the way of the same
+        if (!isWhole && findings.some((each) => each.obstacle.what === obstacle.what)) continue
+        findings.push({ obstacle, destination, family: subject.cidr.family, isWhole })
+      }
+      return [subject, isMissing && !this.#doubted.has(String(subject.cidr)) ? undefined : findings]
+    })
+  }
+
+  #conclude(all: readonly Verdict[], ownCIDRs: readonly Prefix[]): void {
+    const asked = [...this.#asked.values()].filter(({ length }) => length > 0)
+    this.#problems = problemsOfFindings([...this.#own, ...asked.flat()])
+    const counts = ([4, 6] as const).map((family): FamilyCount => {
+      const isOf = (finding: Finding): boolean => finding.isWhole && finding.family === family
+      return {
+        family,
+        asked: all.filter(({ dst }) => dst.family === family).length,
+        cutOff: asked.filter((findings) => findings.some(isOf)).length,
+        isOwnCutOff: ownCIDRs.length > 0 && this.#own.some(isOf),
+      }
+    })
+    this.#obstruction = this.#problems.length === 0 ? undefined : obstructionOf(counts, this.#problems)
+  }
+}
+
+function addrsOf(verdict: Verdict): Addr[] {
+  if (verdict.way === 'vxlan') return [verdict.tunnel.src, verdict.tunnel.dst]
+  return verdict.way === 'native' ? verdict.nextHops.map(({ gateway }) => gateway) : []
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}

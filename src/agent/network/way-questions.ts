@@ -1,0 +1,78 @@
+// What the kernel is asked about one pod CIDR. Pure.
+import { type Lookup } from '#/kernel/route-lookup.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { type PlannedWay } from '#/reconcile/kernel-way.ts'
+import { addressIn } from './foreign-parts.ts'
+
+export type Question = {
+  readonly lookup: Lookup
+  readonly way: PlannedWay
+  /** "10.244.2.0/24 of node-2". */
+  readonly destination: string
+  /** Whether the answer counts for the whole pod CIDR. */
+  readonly isWhole: boolean
+}
+
+/** Who asks: the device of pods, and this node's pod CIDRs. Without a device only packets of the node itself are asked about. */
+export type Asker = {
+  readonly device: { readonly index: number; readonly name: string } | undefined
+  readonly ownCIDRs: readonly Prefix[]
+  /** Whether rules may give packets of the node itself another way than those of pods; otherwise one question answers for both. */
+  readonly asksForNode: boolean
+}
+
+/** A pod's packet to `dst`; undefined when this node has no pods of that family. */
+function ofPod(dst: Addr, { device, ownCIDRs }: Asker): Lookup | undefined {
+  const cidr = ownCIDRs.find(({ family }) => family === dst.family)
+  return device && cidr && { dst, src: cidr.size > 3n ? cidr.at(3) : cidr.addr, iif: device }
+}
+
+/** `parts` are addresses of the CIDR to which others have routes of their own. */
+export function questionsAbout(verdict: Verdict, parts: readonly Addr[], asker: Asker): Question[] {
+  const { dst: cidr, node } = verdict
+  const way: PlannedWay = { kind: 'verdict', verdict, cidr }
+  const destination = `${cidr} of ${node}`
+  const dst = addressIn(cidr)
+  const ask = (lookup: Lookup | undefined, more: Omit<Question, 'lookup'>): Question[] =>
+    lookup === undefined ? [] : [{ lookup, ...more }]
+  const ofAPod = ofPod(dst, asker)
+  return [
+    ...ask(ofAPod, { way, destination, isWhole: true }),
+    ...ask(ofAPod && !asker.asksForNode ? undefined : { dst }, { way, destination, isWhole: true }),
+    ...lookupsOfPeer(verdict).flatMap((lookup) =>
+      ask(lookup, { way: { kind: 'node', name: node }, destination: `${lookup.dst} of ${node}`, isWhole: true }),
+    ),
+    ...parts.flatMap((part) =>
+      ask(ofPod(part, asker) ?? { dst: part }, { way, destination: `${part} of ${node}`, isWhole: false }),
+    ),
+  ]
+}
+
+/** The packets that carry those of pods to the other node, or to the router on the way to it. */
+function lookupsOfPeer(verdict: Verdict): Lookup[] {
+  switch (verdict.way) {
+    case 'vxlan':
+      return [{ dst: verdict.tunnel.dst, src: verdict.tunnel.src }]
+    case 'native':
+      // a link-local address has no way without its device
+      return verdict.nextHops.flatMap(({ gateway }) => (gateway.isLinkLocal ? [] : [{ dst: gateway }]))
+    case 'none':
+      return []
+    default:
+      return verdict satisfies never
+  }
+}
+
+/** What is asked about a pod CIDR of this node itself; nothing without a device of pods, which is told as a failure of that device. */
+export function questionsAboutOwn(cidr: Prefix, parts: readonly Addr[], asker: Asker): Question[] {
+  const { device } = asker
+  if (device === undefined) return []
+  const way: PlannedWay = { kind: 'own', device: device.name, cidr }
+  const about = (dst: Addr, destination: string, isWhole: boolean): Question[] =>
+    [ofPod(dst, asker), { dst }].flatMap((lookup) => (lookup ? [{ lookup, way, destination, isWhole }] : []))
+  return [
+    ...about(addressIn(cidr), `${cidr} of this node`, true),
+    ...parts.flatMap((part) => about(part, `${part} of this node`, false)),
+  ]
+}

@@ -1,0 +1,54 @@
+// Asks the kernel which route a packet would take (RTM_GETROUTE), and which rules of policy routing there are.
+import { type Addr } from '#/lib/addr.ts'
+import { decodeRoute, encodeRouteLookup, type Route, type RouteLookup, RTM_GETROUTE } from '#/wire/netlink/route.ts'
+import { decodeRule, RTM_GETRULE, RTM_NEWRULE, type Rule } from '#/wire/netlink/rule.ts'
+import { KernelError, type Netlink, type Operation } from './netlink.ts'
+
+/** A question; `iif` is the device that the packet comes from, absent for a packet of the node itself. */
+export type Lookup = {
+  readonly dst: Addr
+  readonly src?: Addr
+  readonly iif?: { readonly index: number; readonly name: string }
+}
+
+export type LookupAnswer =
+  /** The route that matches, with its table; undefined for types of route that this program does not know. */
+  | { readonly kind: 'route'; readonly route: Route | undefined }
+  /** The kernel would drop the packet; `code` is the errno's name. */
+  | { readonly kind: 'refused'; readonly code: string }
+
+/** The question as a command of ip-route(8). */
+export function lookupCommand({ dst, src, iif }: Lookup): string {
+  const words = [`ip route get fibmatch ${dst}`, src && `from ${src}`, iif && `iif ${iif.name}`]
+  return words.filter(Boolean).join(' ')
+}
+
+function operationOf(lookup: Lookup): Operation {
+  const { dst, src, iif } = lookup
+  const request: RouteLookup = { dst, ...(src && { src }), ...(iif && { iif: iif.index }) }
+  return {
+    get what() {
+      return lookupCommand(lookup)
+    },
+    type: RTM_GETROUTE,
+    payload: encodeRouteLookup(request),
+  }
+}
+
+/** The answers in the order of the questions. Gives the event loop a turn after each batch, so that thousands may be asked. */
+export async function lookUpRoutes(netlink: Netlink, lookups: readonly Lookup[]): Promise<LookupAnswer[]> {
+  const replies = await netlink.getMany(lookups.map(operationOf))
+  return replies.map((reply) =>
+    reply instanceof KernelError
+      ? { kind: 'refused', code: reply.code }
+      : { kind: 'route', route: decodeRoute(reply.payload) },
+  )
+}
+
+/** All rules of both families, in the order in which the kernel looks at them. */
+export function listRules(netlink: Netlink): Rule[] {
+  // a rule's header is as long as a route's; family 0 asks for all families
+  return netlink
+    .dump({ what: 'ip rule show', type: RTM_GETRULE, payload: new Uint8Array(12) })
+    .flatMap(({ type, payload }) => (type === RTM_NEWRULE ? (decodeRule(payload) ?? []) : []))
+}
