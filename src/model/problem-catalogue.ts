@@ -7,6 +7,7 @@
 //   13xx what others have in the kernel                                    90xx the agent itself
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
+import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
 
@@ -169,6 +170,7 @@ export const problemCatalogue = {
     remedy:
       "see why the agent cannot write status of its Node object: its log has the API's words, docs/install.md the rights",
   },
+  ...foreignProblemCatalogue,
   CW2001: {
     title: 'A device cannot be made',
     about: 'kernel',
@@ -335,13 +337,13 @@ export const problemCatalogue = {
     remedy: 'delete pods from this node, or give it a larger pod CIDR; free space where the disk is full',
   },
   ...bgpProblemCatalogue,
-  ...foreignProblemCatalogue,
   CW5001: {
     title: 'A variable is no setting',
     about: 'agent',
     how: "the agent's environment, compared with the settings that there are",
     remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
   },
+  ...firewallProblemCatalogue,
   CW9001: {
     title: 'Health and metrics are not served over TCP',
     about: 'agent',
