@@ -84,6 +84,8 @@ export type DatapathDeps = {
 /** A datapath as the registry knows it: nothing is open yet. */
 export type DatapathKind = PlannedDatapath & {
   readonly name: DatapathName
+  /** How many pods a node can have with this datapath, and what sets the limit; absent: only addresses and memory do. */
+  readonly limit?: { readonly pods: number; readonly why: string }
   /** Reads from the kernel, once for all pods, what the host side of its pods depends on. `links` are all devices by name. */
   readonly hostSide: (netlink: Netlink, links: ReadonlyMap<string, Link>) => HostSide | Promise<HostSide>
   /** Makes the datapath's devices, in a namespace to be thrown away, to find out whether this kernel can. Throws KernelError. */

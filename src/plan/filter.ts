@@ -64,7 +64,7 @@ function tunnelSets(ends: readonly Addr[]): NftSet[] {
 /**
  * In VXLAN only the outer source address tells who sent a packet, so these chains keep foreign packets out of the cluster: only other
  * nodes may send VXLAN to this node. Pods may not send it at all, because masquerade would give it this node's address; the one exception
- * is VXLAN to pod addresses, which no node decapsulates. The sets that the accepting rules match count packets by node.
+ * is VXLAN from pod to pod, which no node decapsulates. The sets that the accepting rules match count packets by node.
  */
 function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
   const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
@@ -89,12 +89,22 @@ function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
     match: [{ kind: 'addrSet', field, family, set }],
     action: { kind: 'notrack' },
   })
-  const fromPods = (device: string, family: Family): NftRule => ({
-    comment: `pods may not send VXLAN (IPv${family})`,
+  const outsideOf = (device: string, family: Family, field: 'saddr' | 'daddr', comment: string): NftRule => ({
+    comment: `${comment} (IPv${family})`,
     match: [
       { kind: 'device', field: 'iifname', name: device },
-      { kind: 'addrSet', field: 'daddr', family, set: clusterSetName(family), not: true },
+      { kind: 'addrSet', field, family, set: clusterSetName(family), not: true },
     ],
+    action: { kind: 'drop', counter: true },
+  })
+  const fromPods = (device: string, family: Family): NftRule[] => [
+    outsideOf(device, family, 'daddr', 'pods may not send VXLAN'),
+    // whoever takes VXLAN judges by the source, which a pod can forge
+    outsideOf(device, family, 'saddr', 'pods may not send VXLAN in the name of others'),
+  ]
+  const toThisNode = (device: string): NftRule => ({
+    comment: `VXLAN to this node from ${device}`,
+    match: [{ kind: 'device', field: 'iifname', name: device }, { kind: 'daddrLocal' }],
     action: { kind: 'drop', counter: true },
   })
   return [
@@ -104,7 +114,9 @@ function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
       policy: 'accept',
       rules: [
         ...others,
-        ...podDevices.flatMap((device) => families.map((family) => fromPods(device, family))),
+        ...podDevices.flatMap((device) => families.flatMap((family) => fromPods(device, family))),
+        // no tunnel ends at a gateway of pods, and none leads through another
+        ...[...podDevices, vxlanName].map(toThisNode),
         ...families.map((family) =>
           known(family, 'saddr', tunnelEndSets(family)[0], `VXLAN from a node (IPv${family})`),
         ),

@@ -197,6 +197,17 @@ test('VXLAN is taken from nodes alone: not from whoever else is on the underlay,
   lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'for i in 1 2 3; do echo x >/dev/udp/172.30.1.12/8472; done')
   lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/8472')
   assert.ok(dropped('node-1', 'pods may not send VXLAN (IPv4)') >= 4)
+  // a pod that sends in the name of a node, to the gateway of its own and of the other node
+  const forge = (gateway: string): string =>
+    `ip route replace ${gateway}/32 via 10.244.0.1 dev eth0 onlink src 172.30.1.12; echo x >/dev/udp/${gateway}/8472`
+  const asNode = (command: string): string => lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-ec', command)
+  asNode('ip addr add 172.30.1.12/32 dev lo')
+  asNode(forge('10.244.1.1'))
+  asNode('ip route replace 10.244.0.1/32 dev eth0 src 172.30.1.12; echo x >/dev/udp/10.244.0.1/8472')
+  assert.ok(dropped('node-1', 'pods may not send VXLAN in the name of others (IPv4)') >= 2)
+  // and in its own name
+  asNode('ip route replace 10.244.0.1/32 dev eth0; echo x >/dev/udp/10.244.0.1/8472')
+  assert.ok(dropped('node-1', 'VXLAN to this node from cw-br0') >= 1)
   assert.equal(dropped('node-2', 'whoever is no node'), 0)
   // nor may it end a router's session with the node, which takes a source address that can be made up
   lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/3784')

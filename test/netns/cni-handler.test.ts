@@ -96,6 +96,39 @@ test('exhaustion and CIDRs that are too small are told, with what to do', () => 
   }
 })
 
+test('a bridge with as many ports as the kernel allows is told before its next pod, and one DEL makes room', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.host.sh('ip addr add 10.245.0.1/20 dev cw-br0')
+  const podCIDRs = [Prefix.parse('10.245.0.0/20')]
+  node.network = { ...podNetwork, podCIDRs }
+  const fill = (number: number): void => {
+    const claim = {
+      ifName: 'eth0',
+      netns: '/x',
+      pod: `p${number}`,
+      hostDevice: `cwv${number}`,
+      datapath: 'bridge',
+    } as const
+    node.store.reserve({ containerId: `c${number}`, ...claim }, podCIDRs)
+  }
+  for (let number = 0; number < 1022; number++) fill(number)
+  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
+  node.add('last', pod.path)
+  for (const [command, code] of [
+    ['ADD', 11],
+    ['STATUS', 50],
+  ] as const) {
+    const reply = node.call(command, 'late', pod.path)
+    assert.equal(codeOf(reply), code)
+    assert.match(messageIn(reply), /as many pods as it can: .* bridge cw-br0 no more than 1023 ports: delete pods/)
+  }
+  // the runtime may repeat the ADD of a pod that is there
+  node.add('last', pod.path)
+  node.store.release({ containerId: 'c0', ifName: 'eth0' })
+  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
+})
+
 test('STATUS is about ADD: 50 as long as no pod can be wired, 51 when those that run are in trouble too', () => {
   using node = new PodNode()
   node.trouble = 'EPERM'

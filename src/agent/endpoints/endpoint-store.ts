@@ -272,6 +272,12 @@ export class EndpointStore {
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
   }
 
+  /** How many endpoints a datapath has, reserved ones included. */
+  countOf(datapath: DatapathName): number {
+    const sql = 'SELECT count(*) AS count FROM endpoint WHERE datapath = ?'
+    return this.#file.read((db) => (db.prepare(sql).get(datapath) as { count: number }).count)
+  }
+
   /** Puts an endpoint into a later state. Throws when there is no such endpoint, or its state may not become that one (see mayFollow). */
   setState({ containerId, ifName }: Attachment, state: EndpointState): void {
     const from = endpointStates.filter((each) => mayFollow(each, state))

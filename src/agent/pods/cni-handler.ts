@@ -5,7 +5,7 @@ import { type Prefix } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Datapath, type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
-import { type Datapaths } from '#/datapath/registry.ts'
+import { datapathKinds, type Datapaths } from '#/datapath/registry.ts'
 import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
 import { type VethRemoval } from '#/datapath/veth-removal.ts'
 import { KernelError } from '#/kernel/netlink.ts'
@@ -120,6 +120,8 @@ export class CniHandler {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
+    const full = this.#store.find(request) === undefined ? this.#fullness() : undefined
+    if (full) return failure(CniErrorCode.tryAgainLater, full.msg, full.details)
     const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
@@ -271,10 +273,21 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
+  /** Why the datapath of new pods takes no further pod; undefined when it does. */
+  #fullness(): AddRefusal | undefined {
+    const name = this.#datapath()
+    const { limit } = datapathKinds[name]
+    if (limit === undefined || this.#store.countOf(name) < limit.pods) return undefined
+    const details = 'delete pods from this node, and set maxPods of its kubelet below that number'
+    return { msg: `this node has as many pods as it can: ${limit.why}`, details }
+  }
+
   /** Why an ADD would get no address although there is a pod network; undefined when it would get one. */
   shortage({ podCIDRs }: PodNetwork): AddRefusal | undefined {
     const unwritable = this.#store.trouble()
     if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
+    const full = this.#fullness()
+    if (full) return full
     for (const [, cidrs] of byFamily(podCIDRs))
       if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
     return undefined

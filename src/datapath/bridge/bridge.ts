@@ -95,6 +95,8 @@ function openBridge({ netlink, removal }: DatapathDeps): Datapath {
 export const bridgeDatapath: DatapathKind = {
   name: 'bridge',
   podDevice: bridgeName,
+  // BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno)
+  limit: { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` },
   plan: planBridge,
   hostSide,
   kernelConfig: 'CONFIG_BRIDGE',
