@@ -65,7 +65,10 @@ export type RoutePolicy = {
 }
 
 export type MaxPrefixes = {
+  /** How many prefixes the neighbour may send; with `receivedCount`: how many of them the import policy may take. */
   readonly count: number
+  /** How many prefixes it may send, taken or not: refused ones fill memory as well. */
+  readonly receivedCount?: number
   /** A warning is logged from this share of the limit on. */
   readonly warningPercent: number
   /** How long the session stays down after it exceeded the limit; absent: until it is reset by hand. */

@@ -8,8 +8,9 @@ import { type Problem, problem } from '#/model/problems.ts'
 import { asnOf, type BgpMember, routerIdOf } from './bgp-member.ts'
 import { type BgpRole, planMesh } from './bgp-mesh.ts'
 import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
-import { peersOf, planPeers } from './bgp-peers.ts'
+import { planPeers } from './bgp-peers.ts'
 import { cidrSetsOf, nothing } from './bgp-policies.ts'
+import { peersOf } from './bgp-selection.ts'
 import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
@@ -76,7 +77,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   const families = input.families.toSorted((a, b) => a - b)
   const asn = bgpNode?.asn ?? asnOf(self, configuration)
   const routerId = bgpNode?.routerId ?? routerIdOf(self)
-  const shared = { self, configuration, families, sets, standingCIDRs }
+  const shared = { self, configuration, peers: input.peers, families, sets, standingCIDRs }
   const password = meshPasswordOf(configuration, secrets)
   const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
   const planned = planPeers(own, {

@@ -27,6 +27,28 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.equal(neighbour.accepted.length, 1)
 })
 
+test('a limit of what is taken lets pass what is refused, up to a limit of its own', async () => {
+  const maxPrefixes = { count: 10, receivedCount: 100, warningPercent: 75 }
+  const { neighbour, advance, status, routes } = await scene({ maxPrefixes })
+  const peer = await neighbour.establish()
+  routes.accepted.set('b', 10)
+  peer.announce(100)
+  await advance(0)
+  assert.equal(status().state, 'Established')
+  peer.announce(1)
+  await advance(0)
+  assert.equal(
+    status().lastError,
+    'we sent Cease: 101 prefixes where at most 100 are allowed, 10 of them accepted by the import policy',
+  )
+  const { neighbour: other, routes: others, advance: pass, status: now } = await scene({ maxPrefixes })
+  const again = await other.establish()
+  others.accepted.set('b', 11)
+  again.announce(11)
+  await pass(0)
+  assert.equal(now().lastError, 'we sent Cease: 11 prefixes where at most 10 are allowed')
+})
+
 test('a peer that is configured away meanwhile does not come back', async () => {
   const maxPrefixes = { count: 10, warningPercent: 75, restartSeconds: 60 }
   const { neighbour, advance, speaker } = await scene({ maxPrefixes })

@@ -388,7 +388,7 @@ export class SessionDriver {
   #checkLimit(link: Link): void {
     const { name, maxPrefixes } = this.#deps.config()
     if (maxPrefixes === undefined || this.#session?.link !== link) return
-    const problem = this.#limit.check(maxPrefixes, this.#deps.routes.counts(name).received)
+    const problem = this.#limit.check(maxPrefixes, this.#deps.routes.counts(name))
     if (problem === undefined) return
     this.#history.explain(`Cease: ${problem}`)
     this.#fsm.handle({ kind: 'maxPrefixes', id: link.id })

@@ -10,6 +10,8 @@ export class FakeRoutes implements RouteSink {
   readonly told: string[] = []
   readonly neighbours = new Map<string, { readonly neighbour: Neighbour; readonly outlet: Outlet }>()
   readonly received = new Map<string, number>()
+  /** What the import policy has taken; all of it, where nothing is said. */
+  readonly accepted = new Map<string, number>()
   readonly updates: Update[] = []
   drains = 0
   readonly #defer: (call: () => void) => void
@@ -71,6 +73,6 @@ export class FakeRoutes implements RouteSink {
 
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
     const received = this.received.get(peer) ?? 0
-    return { received, accepted: received, advertised: 0 }
+    return { received, accepted: this.accepted.get(peer) ?? received, advertised: 0 }
   }
 }
