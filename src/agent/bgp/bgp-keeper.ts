@@ -61,7 +61,7 @@ export type BgpKeeperDeps = {
   readonly isComplete: () => boolean
   /** Whether the kernel has routes of an earlier agent: neighbours are told that packets kept flowing. */
   readonly keptForwarding: () => boolean
-  /** By prefix, why a learned route is not in the kernel. */
+  /** By prefix, why a learned route is not in the kernel or not used there. */
   readonly notInstalled: () => ReadonlyMap<string, string>
   /** Something was learned, or all has been. */
   readonly onLearned: () => void
@@ -72,6 +72,7 @@ export type BgpKeeperDeps = {
   readonly log: Logger
 }
 
+const untaken = 'the kernel is about to be told'
 const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
 
 export class BgpKeeper implements AsyncDisposable {
@@ -328,7 +329,7 @@ export class BgpKeeper implements AsyncDisposable {
       yield paths.map((path) => {
         // what is this node's own is in the kernel as its bridge
         if (path.peer === ownPathPeer || (!path.isBest && !path.isMultipath)) return path
-        const reason = notInstalled.get(path.prefix)
+        const reason = this.#learned.isUntaken(path.prefix) ? untaken : notInstalled.get(path.prefix)
         return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
       })
     }
