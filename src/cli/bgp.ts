@@ -29,6 +29,13 @@ const resetOptions = {
   ...agentOptions,
 } as const satisfies OptionTable
 
+/** What is wrong with what an established peer sends. */
+function faultsOf({ faults }: BgpPeersReport['peers'][number]): string {
+  if (faults === undefined || faults.prefixes === 0) return ''
+  const times = faults.prefixes === 1 ? '1 route' : `${faults.prefixes} routes`
+  return `${times} of it treated as withdrawn (RFC 7606), last fault ${ageSince(faults.lastMs)} ago: ${faults.last}`
+}
+
 function renderPeers(node: string, report: BgpPeersReport): string {
   const rows = report.peers.map((peer) => [
     peer.name,
@@ -40,11 +47,12 @@ function renderPeers(node: string, report: BgpPeersReport): string {
     String(peer.accepted),
     String(peer.advertised),
     peer.bfd ?? '-',
-    peer.state === 'Established' ? '' : (peer.lastError ?? ''),
+    peer.state === 'Established' ? faultsOf(peer) : (peer.lastError ?? ''),
   ])
   const role = report.role === undefined ? '' : `, ${report.role}`
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
+    ...(report.drainedBecause === undefined ? [] : [`tells nobody of its pod CIDRs, because ${report.drainedBecause}`]),
     table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
       width: tableWidth(),
       labelledBy: [0],
@@ -80,7 +88,8 @@ function byPrefix<T extends { readonly prefix: string }>(routes: readonly T[]): 
   return keyed.toSorted((a, b) => a.prefix.compare(b.prefix)).map(({ route }) => route)
 }
 
-function whyOf({ reason, kernel }: BgpRoute): string {
+function whyOf({ reason, kernel, treatedAsWithdrawnMs }: BgpRoute): string {
+  if (treatedAsWithdrawnMs !== undefined) return `${reason}, ${ageSince(treatedAsWithdrawnMs)} ago`
   return kernel?.reason === undefined ? reason : `received, not installed, because ${kernel.reason}`
 }
 

@@ -119,6 +119,9 @@ export type PeerConfig = {
 /** A route that this speaker originates. Its next hop is this speaker's address towards each peer. */
 export type OriginatedRoute = { readonly prefix: Prefix; readonly communities?: readonly string[] }
 
+/** `because` completes the sentence "not told, because". */
+export type UntoldRoute = { readonly prefix: Prefix; readonly because: string }
+
 export type SpeakerConfig = {
   readonly routerId: Addr
   readonly asn: number
@@ -138,6 +141,8 @@ export type SpeakerConfig = {
   readonly subnets?: readonly Prefix[]
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
+  /** What this speaker would originate and does not; absent: nothing. */
+  readonly untold?: readonly UntoldRoute[]
 }
 
 export type NextHop = { readonly addr: Addr; /** The device, for link-local addresses. */ readonly device?: string }
@@ -159,6 +164,15 @@ export type LearnedRouteChange = { readonly prefix: Prefix; readonly route: Lear
 
 export type SessionState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established'
 
+export type PeerFaults = {
+  readonly updates: number
+  /** How many prefixes were treated as withdrawn. */
+  readonly prefixes: number
+  readonly last: string
+  /** The wall clock, in ms since 1970, of the last. */
+  readonly lastMs: number
+}
+
 export type PeerStatus = {
   readonly name: string
   readonly addr?: string
@@ -177,6 +191,8 @@ export type PeerStatus = {
   readonly accepted: number
   readonly advertised: number
   readonly flaps: number
+  /** What RFC 7606 had to handle in the peer's UPDATEs since the speaker started; absent: nothing. */
+  readonly faults?: PeerFaults
   /** Why the session is or last went down, in words for the operator. */
   readonly lastError?: string
 }
@@ -190,7 +206,8 @@ export type PathStatus = {
   readonly peer: string
   readonly nextHops: readonly string[]
   readonly asPath: string
-  readonly origin: 'igp' | 'egp' | 'incomplete'
+  /** Absent on a path that is treated as withdrawn: nothing of its attributes is relied on. */
+  readonly origin?: 'igp' | 'egp' | 'incomplete'
   readonly localPreference?: number
   readonly med?: number
   readonly communities: readonly string[]
@@ -201,6 +218,8 @@ export type PathStatus = {
   readonly reason: string
   /** A loop check, a policy or RFC 7606 refused the path: it is never a candidate. */
   readonly isRefused: boolean
+  /** The wall clock, in ms since 1970, when the path came, if RFC 7606 made a withdrawal of it. */
+  readonly treatedAsWithdrawnMs?: number
 }
 
 /** Which routes to show; an absent field matches all. */

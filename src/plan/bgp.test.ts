@@ -221,8 +221,29 @@ test('a drained node advertises nothing and learns on', () => {
   const plan = planFor(nodes[0]!, nodes, { bgpNode: { isDrained: true } })
   assert.deepEqual(configOf(plan).originated, [])
   const { importPolicy, exportPolicy } = peerIn(plan, 'node/node-2')
-  assert.deepEqual(exportPolicy, { rules: [], otherwise: 'reject' })
+  const because = 'this node is drained: spec.drained of its BGPNode is true'
+  assert.deepEqual(exportPolicy, { rules: [], otherwise: 'reject', otherwiseBecause: because })
   assert.deepEqual(plain(importPolicy), onlyOf(2))
+  assert.deepEqual(plain(configOf(plan).untold), [
+    { prefix: '10.244.1.0/24', because },
+    { prefix: 'fd10:244:0:1::/64', because },
+  ])
+  assert.equal(plan.drainedBecause, because)
+  assert.deepEqual(
+    plan.problems.map(({ code, object }) => `${code} ${object}`),
+    ['CW4108 bgpnode/node-1'],
+  )
+})
+
+test('what a node does not tell of its own has a reason: its Node object is gone, another has the better claim', () => {
+  const nodes = members(2)
+  const gone = planFor(nodes[0]!, nodes, { isGone: true })
+  assert.deepEqual([configOf(gone).originated, gone.drainedBecause], [[], 'the Node object of this node was deleted'])
+  const lost = planFor(nodes[0]!, nodes, { lostCIDRs: [Prefix.parse('10.244.9.0/24')] })
+  assert.equal(configOf(lost).originated.length, 2)
+  assert.deepEqual(plain(configOf(lost).untold), [
+    { prefix: '10.244.9.0/24', because: 'another node has the better claim to it' },
+  ])
 })
 
 test('a node that has an AS or a router id of its own has it towards BGPPeers; the mesh has what all nodes know', () => {

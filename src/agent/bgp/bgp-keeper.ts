@@ -184,14 +184,16 @@ export class BgpKeeper implements AsyncDisposable {
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
     const known = members.find(({ name }) => name === self.name)
     const own = known ?? { ...self, labels: {}, isReady: true }
+    // all others route to the one whose claim stands; what BGP told would go before that
+    const podCIDRs = standingCIDRs(own, members)
     const plan = planSpeaker({
-      // all others route to the one whose claim stands; what BGP told would go before that
-      self: { ...own, podCIDRs: standingCIDRs(own, members) },
+      self: { ...own, podCIDRs },
+      lostCIDRs: own.podCIDRs.filter((cidr) => !podCIDRs.some((standing) => standing.equals(cidr))),
       nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
-      // what belonged to a node that was deleted may be another's any moment: no router is told of it any more
-      bgpNode: known ? snapshot.bgpNode : { ...snapshot.bgpNode, isDrained: true },
+      bgpNode: snapshot.bgpNode,
+      isGone: known === undefined,
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
       subnets: this.#subnets,
@@ -308,8 +310,9 @@ export class BgpKeeper implements AsyncDisposable {
   async peers(): Promise<BgpPeersReport> {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined) return { silentBecause, isReady: this.#learned.isReady, peers: [] }
-    const { config, role } = this.#plan
+    const { config, role, drainedBecause } = this.#plan
     return {
+      ...(drainedBecause !== undefined && { drainedBecause }),
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.#learned.isReady,
@@ -360,13 +363,14 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   async #report(): Promise<SpeakerReport | undefined> {
-    const { config, role } = this.#plan
+    const { config, role, drainedBecause } = this.#plan
     if (!this.#thread || !config) return undefined
     const learned = this.#learned.size
     return {
       asn: config.asn,
       routerId: String(config.routerId),
       role,
+      ...(drainedBecause !== undefined && { drainedBecause }),
       peers: await this.sessions(),
       routes: { learned, installed: learned - this.#deps.notInstalled().size },
     }

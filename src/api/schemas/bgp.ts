@@ -20,6 +20,17 @@ const peerStatus = object({
   accepted: about(number(), 'routes'),
   advertised: about(number(), 'routes'),
   flaps: number(),
+  faults: exactOptional(
+    about(
+      object({
+        updates: number(),
+        prefixes: about(number(), 'that were treated as withdrawn'),
+        last: string(),
+        lastMs: about(number(), 'when the last came, ms since 1970'),
+      }),
+      'what RFC 7606 had to handle since the speaker started',
+    ),
+  ),
   lastError: exactOptional(about(string(), 'why it is down, or went down last')),
 })
 
@@ -28,7 +39,7 @@ const route = object({
   peer: about(string(), "(own): the speaker's own route"),
   nextHops: array(string()),
   asPath: string(),
-  origin: picklist(['igp', 'egp', 'incomplete']),
+  origin: exactOptional(picklist(['igp', 'egp', 'incomplete'])),
   localPreference: exactOptional(number()),
   med: exactOptional(number()),
   communities: array(string()),
@@ -37,6 +48,7 @@ const route = object({
   isStale: boolean(),
   reason: about(string(), 'why it was chosen, or what the better one has ahead; why it was refused'),
   isRefused: about(boolean(), 'by loop check, policy or RFC 7606: never a candidate'),
+  treatedAsWithdrawnMs: exactOptional(about(number(), 'when RFC 7606 made a withdrawal of it, ms since 1970')),
   kernel: exactOptional(
     about(
       object({ isInstalled: boolean(), reason: exactOptional(string()) }),
@@ -61,6 +73,7 @@ export const bgpPeersReport = object({
   asn: exactOptional(number()),
   routerId: exactOptional(string()),
   role: exactOptional(string()),
+  drainedBecause: exactOptional(about(string(), 'why this node tells nobody of its pod CIDRs')),
   isReady: about(boolean(), 'whether every neighbour has told all that it has, since the agent started'),
   peers: array(peerStatus),
 })

@@ -6,6 +6,7 @@ import { type Family } from '#/lib/addr.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { type Neighbour } from '../contract.ts'
 import { attributesKey } from './attributes.ts'
+import { FaultyRoutes } from './faulty-routes.ts'
 import { type Importer } from './import.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Path, type PathSource, type Received } from './path.ts'
@@ -23,6 +24,7 @@ export class AdjRibIn implements PathSource {
   removing: number | undefined
   /** The epoch in which the peer began to answer a refresh; undefined: it answers none. */
   refreshFrom: number | undefined
+  readonly faulty = new FaultyRoutes()
   #epoch = 1
   #accepted = 0
   readonly #paths = new NlriMap<Path>()

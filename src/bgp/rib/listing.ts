@@ -2,14 +2,14 @@
 // some of them empty, each made in far less than a millisecond, and whoever takes them does other things in between. What changes
 // meanwhile is shown as it was or as it is.
 import { type Family, Prefix, families } from '#/lib/addr.ts'
-import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter } from '#/model/bgp.ts'
+import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter, type UntoldRoute } from '#/model/bgp.ts'
 import { nlriOf } from '#/wire/bgp/index.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
 import { type Inbound } from './inbound.ts'
 import { type LocRib } from './loc-rib.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Outbound } from './outbound.ts'
-import { advertisedStatus, notAdvertised, pathStatuses } from './status.ts'
+import { advertisedStatus, faultyStatus, notAdvertised, pathStatuses, untoldStatus } from './status.ts'
 
 /** A piece ends when so many prefixes were looked at, or so many paths found. */
 const pieceSize = 16
@@ -17,7 +17,13 @@ const pieceSize = 16
 /** Pieces of a list. */
 export type Pieces<Item> = Iterator<readonly Item[], void, void>
 
-export type ListingDeps = { readonly locRib: LocRib; readonly inbound: Inbound; readonly outbound: Outbound }
+export type ListingDeps = {
+  readonly locRib: LocRib
+  readonly inbound: Inbound
+  readonly outbound: Outbound
+  /** What this speaker would originate and does not. */
+  readonly untold: readonly UntoldRoute[]
+}
 
 export class Listing {
   readonly #deps: ListingDeps
@@ -49,6 +55,7 @@ export class Listing {
     const sources = [
       ...(hasOthers ? [locRib.destinations(family)] : []),
       ...tables.map((each) => each.tables[family].entries()),
+      ...tables.map((each) => each.tables[family].faulty.entries()),
     ]
     for (const source of sources) for (const [nlri] of source) yield isNew(seen, nlri) ? nlri : undefined
   }
@@ -60,7 +67,11 @@ export class Listing {
       const path = tables[family].get(nlri)
       return path?.refusal === undefined ? [] : [path]
     })
-    const statuses = pathStatuses(nlri, family, { candidates, refused }, locRib.options)
+    const faulty = [...inbound.peers].flatMap(({ name, tables }) => {
+      const route = tables[family].faulty.get(nlri)
+      return route === undefined ? [] : [faultyStatus(nlri, family, name, route)]
+    })
+    const statuses = [...pathStatuses(nlri, family, { candidates, refused }, locRib.options), ...faulty]
     return peer === undefined ? statuses : statuses.filter((status) => status.peer === peer)
   }
 
@@ -75,6 +86,7 @@ export class Listing {
         if (wanted !== undefined && wanted.family !== family) continue
         const own = wanted && nlriOf(wanted)
         if (isExplained) {
+          yield this.#untoldTo(name, family, wanted)
           const chosen = own === undefined ? locRib.destinations(family) : [[own, locRib.get(family, own)] as const]
           yield* pieces(chosen, ([nlri, destination]) => {
             const path = destination?.paths[0]
@@ -96,6 +108,12 @@ export class Listing {
         })
       }
     }
+  }
+
+  #untoldTo(peer: string, family: Family, wanted: Prefix | undefined): AdvertisedStatus[] {
+    return this.#deps.untold
+      .filter(({ prefix }) => prefix.family === family && (wanted === undefined || wanted.equals(prefix)))
+      .map(({ prefix, because }) => untoldStatus(prefix, peer, because))
   }
 }
 

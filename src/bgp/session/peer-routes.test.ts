@@ -219,3 +219,19 @@ test('what the peer asks for reaches the routes', async () => {
   await advance(0)
   assert.equal(routes.told.at(-1), 'refresh b 4 request')
 })
+
+test('faults of UPDATEs that a session survives are counted, with the last of them', async () => {
+  const { neighbour, advance, status } = await scene()
+  const peer = await neighbour.establish()
+  assert.equal(status().faults, undefined)
+  // ORIGIN 3, AS_PATH, NEXT_HOP; two prefixes of 24 bits
+  const attributes = '4001010340020602010000fdea4003040a000002'
+  const body = `0000${(attributes.length / 2).toString(16).padStart(4, '0')}${attributes}180a0100180a0200`
+  const update = `${'ff'.repeat(16)}${(19 + body.length / 2).toString(16).padStart(4, '0')}02${body}`
+  peer.send(Buffer.from(update, 'hex'))
+  peer.send(Buffer.from(update, 'hex'))
+  await advance(1)
+  const { state, faults } = status()
+  assert.equal(state, 'Established')
+  assert.deepEqual([faults?.updates, faults?.prefixes, faults?.last], [2, 4, 'treat as withdraw: ORIGIN: value 3'])
+})

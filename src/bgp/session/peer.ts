@@ -198,6 +198,7 @@ export class Peer {
       isRestarting: this.#deps.isRestarting() && !this.#driver.isComplete,
       counts: this.#deps.routes.counts(this.#config.name),
       flaps: this.#history.flaps,
+      faults: this.#history.faults,
       lastError: this.#history.lastError,
     })
   }

@@ -301,6 +301,7 @@ export class SessionDriver {
         bfd,
         log,
         nowMs: () => clock.nowMs(),
+        onFaults: (...faults) => this.#history.faulty(...faults),
         onBfdDown: () => this.#fsm.handle({ kind: 'bfdDown', id }),
         onEndOfRib: (family) => {
           this.#helper.endOfRib(family)
