@@ -191,6 +191,11 @@ export type PeerStatus = {
   readonly accepted: number
   readonly advertised: number
   readonly flaps: number
+  /**
+   * Present while no session is tried, after one ended: until then, in ms since 1970 by the wall clock; without a time until the peer is
+   * reset by hand.
+   */
+  readonly pause?: { readonly untilMs?: number }
   /** What RFC 7606 had to handle in the peer's UPDATEs since the speaker started; absent: nothing. */
   readonly faults?: PeerFaults
   /** Why the session is or last went down, in words for the operator. */
@@ -214,6 +219,8 @@ export type PathStatus = {
   readonly isBest: boolean
   readonly isMultipath: boolean
   readonly isStale: boolean
+  /** Of a stale path: by which RFC it is kept, 4724 or 9494, and until when at most, in ms since 1970 by the wall clock. */
+  readonly stale?: { readonly kind: 'graceful' | 'long-lived'; readonly untilMs?: number }
   /** Why the path was chosen, what makes the better one better, or why it was refused. */
   readonly reason: string
   /** A loop check, a policy or RFC 7606 refused the path: it is never a candidate. */
@@ -224,7 +231,7 @@ export type PathStatus = {
 
 /** Which routes to show; an absent field matches all. */
 export type RouteFilter = {
-  /** A prefix in CIDR notation. */
+  /** A prefix in CIDR notation: what is shown is about the longest prefix there is that contains it. */
   readonly prefix?: string | undefined
   /** A neighbour's name. */
   readonly peer?: string | undefined

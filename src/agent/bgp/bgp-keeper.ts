@@ -1,19 +1,13 @@
 // Keeps this node's BGP as the cluster wants it: plans the speaker's configuration whenever an object that it depends on changes,
 // runs the speaker's thread, and holds what it learns for the network keeper.
 import { isDeepStrictEqual } from 'node:util'
-import { type BgpPeersReport, type BgpRoute, type ResetRequest } from '#/api/schemas/bgp.ts'
+import { type BgpPeersReport } from '#/api/schemas/bgp.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
 import { familiesOf, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import {
-  type LearnedRouteChange,
-  ownPathPeer,
-  type PeerStatus,
-  type RouteFilter,
-  type SpeakerConfig,
-} from '#/model/bgp.ts'
+import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -22,10 +16,10 @@ import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
-import { type Answer, type Handlers, type LongAnswer } from '../report/http-api.ts'
+import { type Handlers } from '../report/http-api.ts'
+import { bgpHandlers } from './answers.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
-import { filterOf, routesAnswer } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -72,7 +66,6 @@ export type BgpKeeperDeps = {
   readonly log: Logger
 }
 
-const untaken = 'the kernel is about to be told'
 const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
 
 export class BgpKeeper implements AsyncDisposable {
@@ -320,46 +313,21 @@ export class BgpKeeper implements AsyncDisposable {
     }
   }
 
-  #list(answerOf: (thread: SpeakerThread) => LongAnswer): Answer<{ silentBecause?: string; routes: [] }> | LongAnswer {
-    const silentBecause = this.#silentBecause
-    if (silentBecause === undefined && this.#thread) return answerOf(this.#thread)
-    return { status: 200, body: { ...(silentBecause !== undefined && { silentBecause }), routes: [] } }
-  }
-
-  async *#routes(thread: SpeakerThread, filter: RouteFilter): AsyncGenerator<readonly BgpRoute[], void, void> {
-    const notInstalled = this.#deps.notInstalled()
-    for await (const paths of thread.list('paths', filter)) {
-      yield paths.map((path) => {
-        // what is this node's own is in the kernel as its bridge
-        if (path.peer === ownPathPeer || (!path.isBest && !path.isMultipath)) return path
-        const reason = this.#learned.isUntaken(path.prefix) ? untaken : notInstalled.get(path.prefix)
-        return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
-      })
-    }
-  }
-
   /** For the metrics; empty while there is no speaker. */
   async sessions(): Promise<readonly PeerStatus[]> {
     return this.#thread ? this.#thread.ask('peers', undefined) : []
   }
 
-  async #reset(wish: ResetRequest): Promise<Answer<string>> {
-    const isThere = this.#thread !== undefined && (await this.#thread.ask('reset', wish))
-    if (!isThere) return { status: 404, body: `there is no peer "${wish.peer}"\n` }
-    return {
-      status: 200,
-      body: wish.how === 'hard' ? 'the session begins anew\n' : 'its routes were asked for again\n',
-    }
-  }
-
   /** What the command line asks for. */
   get handlers(): Handlers {
-    return {
-      bgpPeers: async () => ({ status: 200, body: await this.peers() }),
-      bgpRoutes: (wish) => this.#list((thread) => routesAnswer(this.#routes(thread, filterOf(wish)))),
-      bgpAdvertised: (wish) => this.#list((thread) => routesAnswer(thread.list('advertised', filterOf(wish)))),
-      bgpReset: (wish) => this.#reset(wish),
-    }
+    return bgpHandlers({
+      thread: () => this.#thread,
+      silentBecause: () => this.#silentBecause,
+      peerNames: () => (this.#plan.config?.peers ?? []).map(({ name }) => name),
+      peers: () => this.peers(),
+      learned: this.#learned,
+      notInstalled: this.#deps.notInstalled,
+    })
   }
 
   async #report(): Promise<SpeakerReport | undefined> {

@@ -53,7 +53,7 @@ function inOrder(peers: readonly PeerStatus[]): PeerStatus[] {
 }
 
 function sessionOf(peer: PeerStatus): Session {
-  const { name, addr, remoteAsn, state, sinceMs, received, accepted, advertised, lastError } = peer
+  const { name, addr, remoteAsn, state, sinceMs, received, accepted, advertised, lastError, pause } = peer
   return {
     peer: name,
     ...(addr !== undefined && { address: addr }),
@@ -63,8 +63,15 @@ function sessionOf(peer: PeerStatus): Session {
     received,
     accepted,
     advertised,
-    ...(lastError !== undefined && { lastError: lastError.slice(0, maxMessageLength) }),
+    ...(lastError !== undefined && { lastError: `${lastError.slice(0, maxMessageLength)}${pauseText(pause)}` }),
   }
+}
+
+function pauseText(pause: PeerStatus['pause']): string {
+  if (pause === undefined) return ''
+  return pause.untilMs === undefined
+    ? '; it stays down until it is reset'
+    : `; it is tried again at ${timeOf(pause.untilMs)}`
 }
 
 /** Since when the condition has this status: conditions are written whole. */

@@ -20,6 +20,12 @@ const peerStatus = object({
   accepted: about(number(), 'routes'),
   advertised: about(number(), 'routes'),
   flaps: number(),
+  pause: exactOptional(
+    about(
+      object({ untilMs: exactOptional(number()) }),
+      'no session is tried, until then (ms since 1970), or without a time until it is reset',
+    ),
+  ),
   faults: exactOptional(
     about(
       object({
@@ -46,6 +52,12 @@ const route = object({
   isBest: boolean(),
   isMultipath: boolean(),
   isStale: boolean(),
+  stale: exactOptional(
+    about(
+      object({ kind: picklist(['graceful', 'long-lived']), untilMs: exactOptional(number()) }),
+      'of a stale path: kept by RFC 4724 or RFC 9494, and until when at most, ms since 1970',
+    ),
+  ),
   reason: about(string(), 'why it was chosen, or what the better one has ahead; why it was refused'),
   isRefused: about(boolean(), 'by loop check, policy or RFC 7606: never a candidate'),
   treatedAsWithdrawnMs: exactOptional(about(number(), 'when RFC 7606 made a withdrawal of it, ms since 1970')),
@@ -87,8 +99,8 @@ const cidr = pipe(
 )
 
 export const routesRequest = object({
-  prefix: exactOptional(about(cidr, 'only routes to it')),
-  peer: exactOptional(about(string(), 'only routes of or to this neighbour')),
+  prefix: exactOptional(about(cidr, 'only routes to the longest prefix that contains it')),
+  peer: exactOptional(about(string(), 'only routes of or to this neighbour; 404 where there is none of that name')),
   explain: exactOptional(about(flag, 'of what is advertised, also what is not told to whom, and why')),
 })
 

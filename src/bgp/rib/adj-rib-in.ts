@@ -20,6 +20,7 @@ export class AdjRibIn implements PathSource {
   importer: Importer
   isClient: boolean
   staleBefore = 0
+  staleUntilMs: number | undefined
   /** Routes of earlier epochs than this are being removed; undefined: none are. */
   removing: number | undefined
   /** The epoch in which the peer began to answer a refresh; undefined: it answers none. */

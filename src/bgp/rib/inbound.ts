@@ -194,6 +194,11 @@ export class Inbound {
     table.staleBefore = 0
   }
 
+  keepStale(name: string, family: Family, untilMs: number): void {
+    const table = this.#peers.get(name)?.tables[family]
+    if (table !== undefined) table.staleUntilMs = untilMs
+  }
+
   #set(table: AdjRibIn, nlri: Nlri, path: Path | undefined): void {
     const old = table.set(nlri, path)
     const before = old?.refusal === undefined ? old : undefined

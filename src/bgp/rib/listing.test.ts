@@ -157,3 +157,40 @@ test('what is our own and told to nobody is among what is not told, with the rea
   ])
   assert.equal(told({ isExplained: true, prefix: '2001:db8::/64' }).length, 1)
 })
+
+test('a prefix that is asked for stands for the longest one that contains it, in both families', () => {
+  const { rig, a, b } = rigOf()
+  rig.announce(a, ['10.0.0.0/8', '10.1.0.0/16', '2001:db8::/32', '0.0.0.0/0'])
+  rig.announce(b, ['10.1.2.0/24'])
+  rig.settle()
+  const found = (prefix: string, more: object = {}) => rig.paths({ prefix, ...more }).map((path) => path.prefix)
+  assert.deepEqual(found('10.1.2.3/32'), ['10.1.2.0/24'], 'also one that was only refused')
+  assert.deepEqual(found('10.1.2.3/32', { peer: 'a' }), ['10.1.0.0/16'])
+  assert.deepEqual(found('10.1.0.0/16'), ['10.1.0.0/16'])
+  assert.deepEqual(found('10.0.0.0/9'), ['10.0.0.0/8'])
+  assert.deepEqual(found('192.0.2.1/32'), ['0.0.0.0/0'])
+  assert.deepEqual(found('2001:db8::1/128'), ['2001:db8::/32'])
+  assert.deepEqual(found('2001:db9::1/128'), [])
+  for (const isExplained of [true, false])
+    assert.deepEqual(
+      rig.advertised({ prefix: '10.1.9.9/32', peer: 'b', isExplained }).map(({ prefix }) => prefix),
+      ['10.1.0.0/16'],
+    )
+})
+
+test('stale paths say by which RFC they are kept, and until when', () => {
+  const rig = new RibRig(speakerConfig({ peers: [peerConfig('a')] }))
+  const a = rig.up('a', { asn: 65_001, addr: '10.0.0.2' })
+  rig.announce(a, ['10.1.0.0/24'])
+  rig.settle()
+  const stale = () => rig.paths({ prefix: '10.1.0.0/24' })[0]?.stale
+  assert.equal(stale(), undefined)
+  rig.down(a, { kind: 'restarting', families: [4, 6] })
+  rig.rib.keepStale('a', 4, 5_000)
+  rig.settle()
+  assert.deepEqual(stale(), { kind: 'graceful', untilMs: 5_000 })
+  rig.rib.sweepStale('a', 4, { toLongLived: true })
+  rig.rib.keepStale('a', 4, 9_000)
+  rig.settle()
+  assert.deepEqual(stale(), { kind: 'long-lived', untilMs: 9_000 })
+})

@@ -36,7 +36,12 @@ export class Listing {
   *paths({ prefix, peer }: RouteFilter): Generator<readonly PathStatus[], void, void> {
     if (prefix !== undefined) {
       const wanted = Prefix.tryParse(prefix)
-      if (wanted !== undefined) yield this.#pathsTo(nlriOf(wanted), wanted.family, peer)
+      if (wanted === undefined) return
+      for (const around of outwards(wanted)) {
+        const paths = this.#pathsTo(nlriOf(around), around.family, peer)
+        yield paths
+        if (paths.length > 0) return
+      }
       return
     }
     for (const family of families) {
@@ -84,37 +89,58 @@ export class Listing {
       for (const { group, source } of outbound.groupsOf(name)) {
         const { family } = group.rules.settings
         if (wanted !== undefined && wanted.family !== family) continue
-        const own = wanted && nlriOf(wanted)
-        if (isExplained) {
-          yield this.#untoldTo(name, family, wanted)
-          const chosen = own === undefined ? locRib.destinations(family) : [[own, locRib.get(family, own)] as const]
-          yield* pieces(chosen, ([nlri, destination]) => {
-            const path = destination?.paths[0]
-            if (path === undefined) return []
-            const status =
-              path.source === source
-                ? notAdvertised(family, nlri, path, 'it is the peer that told it')
-                : advertisedStatus(group, nlri, path)
-            return [{ ...status, peer: name }]
-          })
-          continue
+        const explained = (nlri: Nlri): readonly AdvertisedStatus[] => {
+          const path = locRib.get(family, nlri)?.paths[0]
+          if (path === undefined) return this.#untoldTo(name, family, nlri)
+          const status =
+            path.source === source
+              ? notAdvertised(family, nlri, path, 'it is the peer that told it')
+              : advertisedStatus(group, nlri, path)
+          return [{ ...status, peer: name }]
         }
-        const entries = own === undefined ? group.log.entries() : [[own, group.log.get(own)] as const]
-        yield* pieces(entries, ([nlri, entry]) => {
-          const path = entry?.path
+        const told = (nlri: Nlri): readonly AdvertisedStatus[] => {
+          const path = group.log.get(nlri)?.path
           return path === undefined || path.source === source
             ? []
             : [{ ...advertisedStatus(group, nlri, path), peer: name }]
-        })
+        }
+        const statusesOf = isExplained ? explained : told
+        if (wanted === undefined) {
+          const all = isExplained ? this.#known(family) : keysOf(group.log.entries())
+          yield* pieces(all, statusesOf)
+          continue
+        }
+        for (const around of outwards(wanted)) {
+          const found = statusesOf(nlriOf(around))
+          yield found
+          if (found.length > 0) break
+        }
       }
     }
   }
 
-  #untoldTo(peer: string, family: Family, wanted: Prefix | undefined): AdvertisedStatus[] {
-    return this.#deps.untold
-      .filter(({ prefix }) => prefix.family === family && (wanted === undefined || wanted.equals(prefix)))
-      .map(({ prefix, because }) => untoldStatus(prefix, peer, because))
+  /** What there is a path to, and what is our own and told to nobody. */
+  *#known(family: Family): Generator<Nlri, void, void> {
+    const { locRib, untold } = this.#deps
+    for (const { prefix } of untold)
+      if (prefix.family === family && locRib.get(family, nlriOf(prefix)) === undefined) yield nlriOf(prefix)
+    yield* keysOf(locRib.destinations(family))
   }
+
+  /** A prefix of our own that nobody is told of, as a list of one; of any other an empty one. */
+  #untoldTo(peer: string, family: Family, nlri: Nlri): AdvertisedStatus[] {
+    const route = this.#deps.untold.find(({ prefix }) => prefix.family === family && nlriOf(prefix) === nlri)
+    return route === undefined ? [] : [untoldStatus(route.prefix, peer, route.because)]
+  }
+}
+
+/** The prefix itself, then those that contain it, the longest first. */
+function* outwards({ addr, length }: Prefix): Generator<Prefix, void, void> {
+  for (let shorter = length; shorter >= 0; shorter--) yield new Prefix(addr, shorter)
+}
+
+function* keysOf(entries: Iterable<readonly [Nlri, unknown]>): Generator<Nlri, void, void> {
+  for (const [nlri] of entries) yield nlri
 }
 
 function isNew(seen: NlriMap<object>, nlri: Nlri): boolean {

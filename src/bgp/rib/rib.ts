@@ -123,6 +123,10 @@ export class Rib implements RouteSink {
     this.#inbound.sweepStale(peer, family, options?.toLongLived)
   }
 
+  keepStale(peer: string, family: Family, untilMs: number): void {
+    this.#inbound.keepStale(peer, family, untilMs)
+  }
+
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
     let [received, accepted, advertised] = [0, 0, 0]
     for (const table of Object.values(this.#inbound.get(peer)?.tables ?? {})) {

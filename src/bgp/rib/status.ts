@@ -47,10 +47,16 @@ export function pathStatuses(
       isBest: path === best,
       isMultipath: selection?.multipath.includes(path) === true,
       isStale: path.isStale,
+      ...(path.isStale && { stale: staleOf(path) }),
       reason: path.refusal ?? reasons?.get(path) ?? '',
       isRefused: path.refusal !== undefined,
     }
   })
+}
+
+function staleOf({ isLongLivedStale, source }: Path): NonNullable<PathStatus['stale']> {
+  const untilMs = source?.staleUntilMs
+  return { kind: isLongLivedStale ? 'long-lived' : 'graceful', ...(untilMs !== undefined && { untilMs }) }
 }
 
 /** A path that a peer announced with a fault for which RFC 7606 makes a withdrawal of it. */

@@ -18,6 +18,7 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.match(peer.notified!, /^Cease\/Maximum Number of Prefixes Reached/)
   assert.deepEqual([status().state, routes.told.at(-1)], ['Idle', 'down b gone'])
   assert.equal(status().lastError, 'we sent Cease: 101 prefixes where at most 100 are allowed')
+  assert.equal(status().pause!.untilMs! - status().sinceMs, 60_000)
   const refused = await neighbour.connect()
   assert.ok(refused.isClosed)
   neighbour.listen()
@@ -25,6 +26,7 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.equal(neighbour.accepted.length, 0)
   await advance(2)
   assert.equal(neighbour.accepted.length, 1)
+  assert.equal(status().pause, undefined)
 })
 
 test('a limit of what is taken lets pass what is refused, up to a limit of its own', async () => {
@@ -69,6 +71,7 @@ test('without such a time it stays down until it is reset', async () => {
   peer.announce(11)
   await advance(86_400)
   assert.equal(status().state, 'Idle')
+  assert.deepEqual(status().pause, {})
   routes.received.clear()
   speaker.reset('b', 'hard')
   await neighbour.establish()

@@ -15,6 +15,7 @@ type Known = {
   readonly isRestarting: boolean
   readonly counts: Pick<PeerStatus, 'received' | 'accepted' | 'advertised'>
   readonly flaps: number
+  readonly pause: PeerStatus['pause']
   readonly faults: PeerFaults | undefined
   readonly lastError: string | undefined
 }
@@ -39,6 +40,7 @@ export function statusOf(known: Known): PeerStatus {
     ...(gracefulRestart && { gracefulRestart }),
     ...known.counts,
     flaps: known.flaps,
+    ...(known.pause && { pause: known.pause }),
     ...(known.faults && { faults: known.faults }),
     ...(lastError !== undefined && { lastError }),
   }

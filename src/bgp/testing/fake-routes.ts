@@ -13,6 +13,8 @@ export class FakeRoutes implements RouteSink {
   /** What the import policy has taken; all of it, where nothing is said. */
   readonly accepted = new Map<string, number>()
   readonly updates: Update[] = []
+  /** By "peer family". */
+  readonly keptUntil = new Map<string, number>()
   drains = 0
   readonly #defer: (call: () => void) => void
   #config: SpeakerConfig | undefined
@@ -69,6 +71,10 @@ export class FakeRoutes implements RouteSink {
 
   sweepStale(peer: string, family: Family, options?: { readonly toLongLived: boolean }): void {
     this.told.push(`${options?.toLongLived === true ? 'long-lived' : 'sweep'} ${peer} ${family}`)
+  }
+
+  keepStale(peer: string, family: Family, untilMs: number): void {
+    this.keptUntil.set(`${peer} ${family}`, untilMs)
   }
 
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
