@@ -15,7 +15,7 @@ export type BgpPartDeps = {
   readonly client: ApiClient
   readonly netlink: Netlink
   readonly cluster: ClusterPart
-  /** Why a learned route is not in the kernel, by prefix. The network part keeps this up to date. */
+  /** Why a learned route is not in the kernel or not used there, by prefix. The network part keeps this up to date. */
   readonly notInstalled: Latest<ReadonlyMap<string, string>>
   readonly wake: Signal<Urgency>
   readonly log: Logger

@@ -13,6 +13,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { KernelWatch } from './network/kernel-watch.ts'
 import { NotificationReader } from './network/notification-reader.ts'
+import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
 import { defaultTimes, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
@@ -28,7 +29,7 @@ export type NetworkPartDeps = {
   readonly wake: Signal<Urgency>
   /** The network that pods get. This part keeps it up to date. */
   readonly podNetwork: Latest<PodNetworkState>
-  /** Why a learned route is not in the kernel, by prefix. This part keeps it up to date. */
+  /** Why a learned route is not in the kernel or not used there, by prefix. This part keeps it up to date. */
   readonly notInstalled: Latest<ReadonlyMap<string, string>>
   readonly log: Logger
 }
@@ -144,6 +145,11 @@ export class NetworkPart implements AsyncDisposable {
       : [...this.#keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
   }
 
+  /** By prefix, why a learned route is not in the kernel or not used there, as the last pass left it. */
+  get notInstalled(): ReadonlyMap<string, string> {
+    return this.#deps.notInstalled.value
+  }
+
   /** Runs a pass at once; resolves when it is over, even if it failed. */
   passNow(): Promise<void> {
     return this.#loop.runNow()
@@ -159,7 +165,13 @@ export class NetworkPart implements AsyncDisposable {
     try {
       const report = await this.#keeper.pass()
       const { bgp, notInstalled } = this.#deps
-      notInstalled.set(this.#keeper.remoteNodes?.notInstalled ?? new Map())
+      notInstalled.set(
+        notInstalledOf({
+          planned: this.#keeper.remoteNodes?.notInstalled ?? new Map(),
+          failures: this.#keeper.failures,
+          isLearned: (prefix) => bgp.learned.has(prefix),
+        }),
+      )
       bgp.takeSubnets(this.#keeper.subnets)
       this.#passError = undefined
       return report

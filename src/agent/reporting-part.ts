@@ -227,7 +227,7 @@ export class ReportingPart implements AsyncDisposable {
     registerBgpMetrics(metrics.registry, {
       sessions: () => bgp.state.sessions(),
       learned: () => bgp.learned.size,
-      notInstalled: () => network.state.remoteNodes?.notInstalled.size ?? 0,
+      notInstalled: () => network.notInstalled.size,
     })
     return metrics
   }

@@ -45,6 +45,8 @@ export interface RouteSink {
    * routes of last resort (RFC 9494).
    */
   sweepStale(peer: string, family: Family, options?: { readonly toLongLived: boolean }): void
+  /** What is stale of a neighbour's family is kept until then (wall clock), to be told to people. */
+  keepStale(peer: string, family: Family, untilMs: number): void
   /** How many prefixes it has sent that are held, and how many of these were taken by policy. */
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number }
 }

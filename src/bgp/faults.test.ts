@@ -91,6 +91,11 @@ class FaultyRoutes extends FakeRoutes {
     super.sweepStale(...args)
   }
 
+  override keepStale(...args: Parameters<FakeRoutes['keepStale']>): void {
+    this.#pass('keepStale', args[0])
+    super.keepStale(...args)
+  }
+
   override counts(peer: string): ReturnType<FakeRoutes['counts']> {
     // the test itself asks for a status
     if (new Error('').stack?.includes('#checkLimit') === true) this.#pass('counts', peer)

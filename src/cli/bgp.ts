@@ -7,7 +7,7 @@ import {
   type BgpRoutesReport,
   type RoutesRequest,
 } from '#/api/schemas/bgp.ts'
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
@@ -15,12 +15,12 @@ import { renderAnswers } from './answers.ts'
 import { noMore, options, type OptionTable, UsageError, type Values } from './args.ts'
 import { type Action, type Group } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
-import { ageSince } from './age.ts'
+import { ageSince, timeUntil } from './age.ts'
 
 const routeOptions = {
   explain: { type: 'boolean', help: 'also why' },
   peer: { type: 'string', value: 'NAME', help: 'only what is from or for this neighbour' },
-  prefix: { type: 'string', value: 'CIDR', help: 'only what is about this prefix' },
+  prefix: { type: 'string', value: 'CIDR', help: 'only the longest prefix that contains this one, or this address' },
   ...agentOptions,
 } as const satisfies OptionTable
 
@@ -28,6 +28,20 @@ const resetOptions = {
   hard: { type: 'boolean', help: 'end the session, and let it come back' },
   ...agentOptions,
 } as const satisfies OptionTable
+
+/** What is wrong with what an established peer sends. */
+function faultsOf({ faults }: BgpPeersReport['peers'][number]): string {
+  if (faults === undefined || faults.prefixes === 0) return ''
+  const times = faults.prefixes === 1 ? '1 route' : `${faults.prefixes} routes`
+  return `${times} of it treated as withdrawn (RFC 7606), last fault ${ageSince(faults.lastMs)} ago: ${faults.last}`
+}
+
+function whyDown({ lastError = '', pause }: BgpPeersReport['peers'][number]): string {
+  if (pause === undefined) return lastError
+  return pause.untilMs === undefined
+    ? `${lastError}; it stays down until it is reset: causeway bgp reset --hard`
+    : `${lastError}; it is tried again in ${timeUntil(pause.untilMs)}`
+}
 
 function renderPeers(node: string, report: BgpPeersReport): string {
   const rows = report.peers.map((peer) => [
@@ -40,11 +54,12 @@ function renderPeers(node: string, report: BgpPeersReport): string {
     String(peer.accepted),
     String(peer.advertised),
     peer.bfd ?? '-',
-    peer.state === 'Established' ? '' : (peer.lastError ?? ''),
+    peer.state === 'Established' ? faultsOf(peer) : whyDown(peer),
   ])
   const role = report.role === undefined ? '' : `, ${report.role}`
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
+    ...(report.drainedBecause === undefined ? [] : [`tells nobody of its pod CIDRs, because ${report.drainedBecause}`]),
     table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
       width: tableWidth(),
       labelledBy: [0],
@@ -52,10 +67,17 @@ function renderPeers(node: string, report: BgpPeersReport): string {
   ].join('\n')
 }
 
-function useOf({ isRefused, isBest, isMultipath, isStale, kernel }: BgpRoute): string {
+function staleness({ isStale, stale }: BgpRoute): string | false {
+  if (!isStale) return false
+  const kind = stale?.kind === 'long-lived' ? 'LLGR' : 'GR'
+  return stale?.untilMs === undefined ? `stale (${kind})` : `stale (${kind}, ${timeUntil(stale.untilMs)} left)`
+}
+
+function useOf(route: BgpRoute): string {
+  const { isRefused, isBest, isMultipath, kernel } = route
   if (isRefused) return 'refused'
   const use = isBest ? 'best' : isMultipath ? 'equal' : 'spare'
-  const words = [use, isStale && 'stale', kernel && (kernel.isInstalled ? 'installed' : 'not installed')]
+  const words = [use, staleness(route), kernel && (kernel.isInstalled ? 'installed' : 'not installed')]
   return words.filter(Boolean).join(', ')
 }
 
@@ -67,10 +89,21 @@ function renderRoutes(node: string, report: BgpRoutesReport, isExplained: boolea
     route.asPath === '' ? '-' : route.asPath,
     String(route.localPreference ?? '-'),
     String(route.med ?? '-'),
+    route.communities.join(' ') || '-',
     useOf(route),
     ...(isExplained ? [whyOf(route)] : []),
   ])
-  const columns = ['PREFIX', 'NEXT HOP', 'PEER', 'AS PATH', 'PREFERENCE', 'MED', 'USE', ...(isExplained ? ['WHY'] : [])]
+  const columns = [
+    'PREFIX',
+    'NEXT HOP',
+    'PEER',
+    'AS PATH',
+    'PREFERENCE',
+    'MED',
+    'COMMUNITIES',
+    'USE',
+    ...(isExplained ? ['WHY'] : []),
+  ]
   return `${node}\n${table(columns, rows, { width: tableWidth(), ...(isExplained && { labelledBy: [0, 2] }) })}`
 }
 
@@ -80,7 +113,8 @@ function byPrefix<T extends { readonly prefix: string }>(routes: readonly T[]): 
   return keyed.toSorted((a, b) => a.prefix.compare(b.prefix)).map(({ route }) => route)
 }
 
-function whyOf({ reason, kernel }: BgpRoute): string {
+function whyOf({ reason, kernel, treatedAsWithdrawnMs }: BgpRoute): string {
+  if (treatedAsWithdrawnMs !== undefined) return `${reason}, ${ageSince(treatedAsWithdrawnMs)} ago`
   return kernel?.reason === undefined ? reason : `received, not installed, because ${kernel.reason}`
 }
 
@@ -107,8 +141,9 @@ function wishOf({ peer, prefix, explain }: Values<typeof routeOptions>): RoutesR
 }
 
 function canonical(prefix: string): string {
+  const addr = Addr.tryParse(prefix)
   try {
-    return String(Prefix.parse(prefix))
+    return String(addr === undefined ? Prefix.parse(prefix) : new Prefix(addr, addr.bits))
   } catch (error) {
     throw new UsageError(`--prefix: ${messageOf(error)}`)
   }

@@ -50,6 +50,8 @@ export const bgpDefaults = {
   topologyKey: 'topology.kubernetes.io/zone',
   passwordKey: 'password',
   maxPrefixes: { count: 100_000, warningPercent: 75, restartSeconds: 300 },
+  /** A node announces a handful of prefixes, a reflector those of the whole cluster. Only a fault brings either near its limit. */
+  meshMaxPrefixes: { nodeCount: 10_000, reflectorCount: 1_000_000, warningPercent: 75, restartSeconds: 60 },
 } as const
 
 export const nodeMeshes = ['Full', 'None', 'Auto'] as const

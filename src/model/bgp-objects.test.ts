@@ -231,7 +231,7 @@ test('a node says what is special about it', () => {
 
 /** Specs that have our fields, with anything in them. */
 const fields = [
-  'asn listenPort nodeMesh reflectors localASNs timers gracefulRestart bfd maxPaths multipathRelax communities meshPasswordSecretRef',
+  'asn listenPort nodeMesh reflectors localASNs timers gracefulRestart bfd maxPaths multipathRelax communities meshMaxPrefixes meshPasswordSecretRef',
   'nodeSelector peerAddress device peerPort peerASN localASN families mode passwordSecretRef ttlSecurityHops multihopTTL maxPrefixes',
   'importPolicy exportPolicy routerID drained rules match prefixes cidr minLength otherwise name key matchLabels matchExpressions',
 ].flatMap((line) => line.split(' '))

@@ -47,6 +47,8 @@ export type BgpConfiguration = {
   readonly maxPaths: number
   readonly multipathRelax: boolean
   readonly communities: readonly string[]
+  /** The limit of prefixes of sessions of the mesh; absent fields have defaults that depend on the neighbour. */
+  readonly meshMaxPrefixes: Partial<Pick<MaxPrefixes, 'count' | 'warningPercent' | 'restartSeconds'>>
   readonly meshPassword?: SecretRef
   /** Why the mesh must stay down; absent when it need not. */
   readonly meshBlockedBecause?: string
@@ -149,6 +151,7 @@ function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfi
     maxPaths: spec.number('maxPaths', bgpRanges.maxPaths) ?? bgpDefaults.maxPaths,
     multipathRelax: spec.flag('multipathRelax') ?? true,
     communities: spec.texts('communities', communityFault),
+    meshMaxPrefixes: readLimit(spec.inner('meshMaxPrefixes')),
     ...(meshPassword === 'unreadable' && {
       meshBlockedBecause: `BGPConfiguration ${singletonName}: spec.meshPasswordSecretRef names no Secret`,
     }),
@@ -190,14 +193,12 @@ function readPeerAsn(spec: SpecReader): number | 'external' | undefined {
   return readAsn(spec, 'peerASN')
 }
 
-function readMaxPrefixes(spec: SpecReader): MaxPrefixes {
-  const reader = spec.inner('maxPrefixes')
-  const { count, warningPercent, restartSeconds } = bgpDefaults.maxPrefixes
-  return {
-    count: reader.number('count', bgpRanges.maxPrefixesCount) ?? count,
-    warningPercent: reader.number('warningPercent', bgpRanges.warningPercent) ?? warningPercent,
-    restartSeconds: reader.number('restartSeconds', bgpRanges.maxPrefixesRestartSeconds) ?? restartSeconds,
-  }
+function readLimit(reader: SpecReader): BgpConfiguration['meshMaxPrefixes'] {
+  return present({
+    count: reader.number('count', bgpRanges.maxPrefixesCount),
+    warningPercent: reader.number('warningPercent', bgpRanges.warningPercent),
+    restartSeconds: reader.number('restartSeconds', bgpRanges.maxPrefixesRestartSeconds),
+  })
 }
 
 /** Device names as the kernel takes them (dev_valid_name of net/core/dev.c). */
@@ -268,7 +269,7 @@ export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ 
     timers: readTimers(spec.inner('timers')),
     gracefulRestart: readGracefulRestart(spec.inner('gracefulRestart')),
     bfd: readBfd(spec.inner('bfd')),
-    maxPrefixes: readMaxPrefixes(spec),
+    maxPrefixes: { ...bgpDefaults.maxPrefixes, ...readLimit(spec.inner('maxPrefixes')) },
     isReflectorClient: spec.flag('reflectorClient') ?? false,
     nextHopSelf: spec.flag('nextHopSelf') ?? false,
     allowOwnAsn: spec.number('allowOwnASN', bgpRanges.allowOwnAsn) ?? 0,

@@ -72,4 +72,10 @@ export const bgpProblemCatalogue = {
     how: 'the addresses of all nodes, of which the router ids are made',
     remedy: "set spec.routerID of this node's BGPNode",
   },
+  CW4108: {
+    title: 'This node is drained: BGP tells nobody of its pod CIDRs',
+    about: 'own object',
+    how: "spec.drained of this node's BGPNode",
+    remedy: 'when the work on the node is done, set spec.drained to false; until then routers send its pods nothing',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

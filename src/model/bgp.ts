@@ -65,7 +65,10 @@ export type RoutePolicy = {
 }
 
 export type MaxPrefixes = {
+  /** How many prefixes the neighbour may send; with `receivedCount`: how many of them the import policy may take. */
   readonly count: number
+  /** How many prefixes it may send, taken or not: refused ones fill memory as well. */
+  readonly receivedCount?: number
   /** A warning is logged from this share of the limit on. */
   readonly warningPercent: number
   /** How long the session stays down after it exceeded the limit; absent: until it is reset by hand. */
@@ -116,6 +119,9 @@ export type PeerConfig = {
 /** A route that this speaker originates. Its next hop is this speaker's address towards each peer. */
 export type OriginatedRoute = { readonly prefix: Prefix; readonly communities?: readonly string[] }
 
+/** `because` completes the sentence "not told, because". */
+export type UntoldRoute = { readonly prefix: Prefix; readonly because: string }
+
 export type SpeakerConfig = {
   readonly routerId: Addr
   readonly asn: number
@@ -135,6 +141,8 @@ export type SpeakerConfig = {
   readonly subnets?: readonly Prefix[]
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
+  /** What this speaker would originate and does not; absent: nothing. */
+  readonly untold?: readonly UntoldRoute[]
 }
 
 export type NextHop = { readonly addr: Addr; /** The device, for link-local addresses. */ readonly device?: string }
@@ -156,6 +164,15 @@ export type LearnedRouteChange = { readonly prefix: Prefix; readonly route: Lear
 
 export type SessionState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established'
 
+export type PeerFaults = {
+  readonly updates: number
+  /** How many prefixes were treated as withdrawn. */
+  readonly prefixes: number
+  readonly last: string
+  /** The wall clock, in ms since 1970, of the last. */
+  readonly lastMs: number
+}
+
 export type PeerStatus = {
   readonly name: string
   readonly addr?: string
@@ -174,6 +191,13 @@ export type PeerStatus = {
   readonly accepted: number
   readonly advertised: number
   readonly flaps: number
+  /**
+   * Present while no session is tried, after one ended: until then, in ms since 1970 by the wall clock; without a time until the peer is
+   * reset by hand.
+   */
+  readonly pause?: { readonly untilMs?: number }
+  /** What RFC 7606 had to handle in the peer's UPDATEs since the speaker started; absent: nothing. */
+  readonly faults?: PeerFaults
   /** Why the session is or last went down, in words for the operator. */
   readonly lastError?: string
 }
@@ -187,22 +211,27 @@ export type PathStatus = {
   readonly peer: string
   readonly nextHops: readonly string[]
   readonly asPath: string
-  readonly origin: 'igp' | 'egp' | 'incomplete'
+  /** Absent on a path that is treated as withdrawn: nothing of its attributes is relied on. */
+  readonly origin?: 'igp' | 'egp' | 'incomplete'
   readonly localPreference?: number
   readonly med?: number
   readonly communities: readonly string[]
   readonly isBest: boolean
   readonly isMultipath: boolean
   readonly isStale: boolean
+  /** Of a stale path: by which RFC it is kept, 4724 or 9494, and until when at most, in ms since 1970 by the wall clock. */
+  readonly stale?: { readonly kind: 'graceful' | 'long-lived'; readonly untilMs?: number }
   /** Why the path was chosen, what makes the better one better, or why it was refused. */
   readonly reason: string
   /** A loop check, a policy or RFC 7606 refused the path: it is never a candidate. */
   readonly isRefused: boolean
+  /** The wall clock, in ms since 1970, when the path came, if RFC 7606 made a withdrawal of it. */
+  readonly treatedAsWithdrawnMs?: number
 }
 
 /** Which routes to show; an absent field matches all. */
 export type RouteFilter = {
-  /** A prefix in CIDR notation. */
+  /** A prefix in CIDR notation: what is shown is about the longest prefix there is that contains it. */
   readonly prefix?: string | undefined
   /** A neighbour's name. */
   readonly peer?: string | undefined

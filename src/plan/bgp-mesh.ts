@@ -2,11 +2,13 @@
 // different AS always have direct sessions, because a node that passes a route on across AS borders becomes the route's next hop.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type MaxPrefixes, type PeerConfig } from '#/model/bgp.ts'
-import { type BgpConfiguration, singletonName } from '#/model/bgp-objects.ts'
+import { bgpDefaults } from '#/model/bgp-limits.ts'
+import { type BgpConfiguration, type BgpPeer, singletonName } from '#/model/bgp-objects.ts'
 import { wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
 import { selects } from '#/model/label-selector.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { addrOf, asnOf, type BgpMember, hasNextHop } from './bgp-member.ts'
+import { exportToNode } from './bgp-exports.ts'
 import { type Password } from './bgp-passwords.ts'
 import { type CidrSets, only, onlyOfNode } from './bgp-policies.ts'
 import { reflectorsOf } from './bgp-reflectors.ts'
@@ -16,6 +18,8 @@ export type BgpRole = 'mesh' | 'reflector' | 'client' | 'none'
 export type MeshContext = {
   readonly self: BgpMember
   readonly configuration: BgpConfiguration
+  /** All BGPPeers. */
+  readonly peers: readonly BgpPeer[]
   readonly families: readonly Family[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly sets: CidrSets
@@ -32,9 +36,6 @@ export type Mesh = {
   readonly problems: readonly Problem[]
 }
 
-/** A node announces a handful of prefixes, a reflector those of the whole cluster. Only a fault brings either near its limit. */
-const fromNode: MaxPrefixes = { count: 10_000, warningPercent: 75, restartSeconds: 60 }
-const fromReflector: MaxPrefixes = { count: 1_000_000, warningPercent: 75, restartSeconds: 60 }
 const noReflectors: ReadonlySet<string> = new Set()
 /** The TTL of sessions between nodes of different AS, which need not be on one link. */
 const meshTtl = 64
@@ -72,6 +73,17 @@ function tieOf(reflectors: ReadonlySet<string> | undefined, self: string, other:
   const [isReflector, isWithReflector] = [reflectors.has(self), reflectors.has(other)]
   if (isReflector) return isWithReflector ? 'mesh' : 'toClient'
   return isWithReflector ? 'toReflector' : undefined
+}
+
+/**
+ * Counted is what the import policy takes: whatever a router tells one node is no reason for others to lose it. Memory has its own limit,
+ * for a node that tells more than it should.
+ */
+function limitOf({ meshMaxPrefixes }: BgpConfiguration, usual: 'nodeCount' | 'reflectorCount'): MaxPrefixes {
+  const { [usual]: usualCount, reflectorCount, warningPercent, restartSeconds } = bgpDefaults.meshMaxPrefixes
+  const count = meshMaxPrefixes.count ?? usualCount
+  const receivedCount = Math.max(count, reflectorCount)
+  return { warningPercent, restartSeconds, ...meshMaxPrefixes, count, receivedCount }
 }
 
 const configured = `bgpconfiguration/${singletonName}`
@@ -132,8 +144,10 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
     nextHopSelf: false,
     allowOwnAsn: 0,
   }
+  const limits = { node: limitOf(configuration, 'nodeCount'), reflector: limitOf(configuration, 'reflectorCount') }
+  const isReflector = reflectors?.has(self.name) === true
   // a node must not pass routes from its own AS or from a router on to another AS
-  const exportPolicy = only('own-pod-cidrs', sets.OwnPodCIDRs)
+  const toOtherAs = only('own-pod-cidrs', sets.OwnPodCIDRs)
   const peers: PeerConfig[] = []
   for (const node of nodes) {
     const remoteAsn = asnOf(node, configuration)
@@ -142,6 +156,7 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
     const ends = endsOf(self, node, clusterCIDRs)
     if (tie === undefined || ends === undefined) continue
     const [localAddr, addr] = ends
+    const exportPolicy = isInternal ? exportToNode(node, { self, isReflector, peers: context.peers, sets }) : toOtherAs
     const isFromReflector = tie === 'toReflector' || (isInternal && reflectors?.has(node.name) === true)
     peers.push({
       ...common,
@@ -155,8 +170,9 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       importPolicy: isFromReflector
         ? only('cluster-cidrs', sets.ClusterCIDRs)
         : onlyOfNode(node.name, standingCIDRs.get(node.name) ?? []),
-      maxPrefixes: isFromReflector ? fromReflector : fromNode,
-      ...(!isInternal && { multihopTtl: meshTtl, exportPolicy }),
+      ...(exportPolicy && { exportPolicy }),
+      maxPrefixes: isFromReflector ? limits.reflector : limits.node,
+      ...(!isInternal && { multihopTtl: meshTtl }),
     })
   }
   const role = reflectors === undefined ? 'mesh' : reflectors.has(self.name) ? 'reflector' : 'client'

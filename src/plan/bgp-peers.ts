@@ -3,10 +3,10 @@ import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type RoutePolicy } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpPeer } from '#/model/bgp-objects.ts'
 import { wholeBfd, wholeGracefulRestart, wholeTimers } from '#/model/bgp-sections.ts'
-import { selects } from '#/model/label-selector.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type BgpMember, hasNextHop } from './bgp-member.ts'
 import { passwordOf, type Secrets } from './bgp-passwords.ts'
+import { exportToNode } from './bgp-exports.ts'
 import { type CidrSets, only, onlyOfNode, policyOf } from './bgp-policies.ts'
 
 export type RemoteContext = {
@@ -23,6 +23,8 @@ export type RemoteContext = {
   readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
   /** Whether a node reflects other nodes' routes to its clients, in the mesh or because a BGPPeer makes it a reflector. */
   readonly isReflector: (node: BgpMember) => boolean
+  /** All BGPPeers. */
+  readonly peers: readonly BgpPeer[]
 }
 
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
@@ -30,14 +32,6 @@ export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly pro
 /** The key of a BGPPeer's neighbour: two BGPPeers with the same key are about the same neighbour. */
 function endOf({ addr, device }: BgpPeer): string {
   return addr === undefined || addr.isLinkLocal ? `${addr ?? ''}%${device ?? ''}` : String(addr)
-}
-
-/** The BGPPeers for this node, sorted by name. A BGPPeer with an address of this node is left out: it is for the other nodes. */
-export function peersOf(self: BgpMember, peers: readonly BgpPeer[]): BgpPeer[] {
-  return peers
-    .filter(({ nodeSelector }) => nodeSelector === undefined || selects(nodeSelector, self.labels))
-    .filter(({ addr }) => addr === undefined || !self.addrs.some((own) => own.equals(addr)))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** The families of a BGPPeer's session: the configured ones for which this node has a next hop. */
@@ -54,7 +48,17 @@ function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
     : onlyOfNode(node.name, context.standingCIDRs.get(node.name) ?? [])
 }
 
-/** RFC 8212 requires explicit policies for an external neighbour: one without an export policy gets only this node's own pod CIDRs. */
+/**
+ * The export policy for a BGPPeer that sets none. RFC 8212 requires an explicit one for an external neighbour: it gets this node's own pod
+ * CIDRs. A node of the own AS gets what it takes; undefined: a router of the own AS gets everything.
+ */
+function defaultExport({ addr }: BgpPeer, isExternal: boolean, context: RemoteContext): RoutePolicy | undefined {
+  const { self, sets, peers } = context
+  if (isExternal) return only('own-pod-cidrs', sets.OwnPodCIDRs)
+  const node = addr && context.nodesByAddr.get(String(addr))
+  return node && exportToNode(node, { self, isReflector: context.isReflector(self), peers, sets })
+}
+
 function policiesOf(
   peer: BgpPeer,
   isExternal: boolean,
@@ -62,10 +66,10 @@ function policiesOf(
 ): Pick<PeerConfig, 'importPolicy' | 'exportPolicy'> {
   const { importPolicy, exportPolicy } = peer
   const { sets } = context
+  const given = exportPolicy ? policyOf(exportPolicy, sets) : defaultExport(peer, isExternal, context)
   return {
     importPolicy: importPolicy ? policyOf(importPolicy, sets) : defaultImport(peer, context),
-    ...(exportPolicy && { exportPolicy: policyOf(exportPolicy, sets) }),
-    ...(!exportPolicy && isExternal && { exportPolicy: only('own-pod-cidrs', sets.OwnPodCIDRs) }),
+    ...(given && { exportPolicy: given }),
   }
 }
 

@@ -59,7 +59,8 @@ test('in a mesh each node peers with each, over the family that the cluster CIDR
     isReflectorClient: false,
     nextHopSelf: false,
     allowOwnAsn: 0,
-    maxPrefixes: { count: 10_000, warningPercent: 75, restartSeconds: 60 },
+    exportPolicy: ownOnly,
+    maxPrefixes: { count: 10_000, receivedCount: 1_000_000, warningPercent: 75, restartSeconds: 60 },
   })
   const v6First = [Prefix.parse('fd10:244::/48'), Prefix.parse('10.244.0.0/16')]
   const over6 = planFor(nodes[0]!, nodes, { clusterCIDRs: v6First })
@@ -165,8 +166,8 @@ test('racks of their own AS: eBGP between them, and no node passes on what is no
   assert.equal(configOf(plan).asn, 65_101)
   const inside = peerIn(plan, 'node/node-3')
   assert.deepEqual(
-    [inside.localAsn, inside.remoteAsn, inside.multihopTtl, inside.exportPolicy],
-    [65_101, 65_101, undefined, undefined],
+    [inside.localAsn, inside.remoteAsn, inside.multihopTtl, plain(inside.exportPolicy)],
+    [65_101, 65_101, undefined, ownOnly],
   )
   const outside = peerIn(plan, 'node/node-2')
   assert.deepEqual([outside.localAsn, outside.remoteAsn, outside.multihopTtl], [65_101, 65_100, 64])
@@ -220,8 +221,29 @@ test('a drained node advertises nothing and learns on', () => {
   const plan = planFor(nodes[0]!, nodes, { bgpNode: { isDrained: true } })
   assert.deepEqual(configOf(plan).originated, [])
   const { importPolicy, exportPolicy } = peerIn(plan, 'node/node-2')
-  assert.deepEqual(exportPolicy, { rules: [], otherwise: 'reject' })
+  const because = 'this node is drained: spec.drained of its BGPNode is true'
+  assert.deepEqual(exportPolicy, { rules: [], otherwise: 'reject', otherwiseBecause: because })
   assert.deepEqual(plain(importPolicy), onlyOf(2))
+  assert.deepEqual(plain(configOf(plan).untold), [
+    { prefix: '10.244.1.0/24', because },
+    { prefix: 'fd10:244:0:1::/64', because },
+  ])
+  assert.equal(plan.drainedBecause, because)
+  assert.deepEqual(
+    plan.problems.map(({ code, object }) => `${code} ${object}`),
+    ['CW4108 bgpnode/node-1'],
+  )
+})
+
+test('what a node does not tell of its own has a reason: its Node object is gone, another has the better claim', () => {
+  const nodes = members(2)
+  const gone = planFor(nodes[0]!, nodes, { isGone: true })
+  assert.deepEqual([configOf(gone).originated, gone.drainedBecause], [[], 'the Node object of this node was deleted'])
+  const lost = planFor(nodes[0]!, nodes, { lostCIDRs: [Prefix.parse('10.244.9.0/24')] })
+  assert.equal(configOf(lost).originated.length, 2)
+  assert.deepEqual(plain(configOf(lost).untold), [
+    { prefix: '10.244.9.0/24', because: 'another node has the better claim to it' },
+  ])
 })
 
 test('a node that has an AS or a router id of its own has it towards BGPPeers; the mesh has what all nodes know', () => {
@@ -247,4 +269,19 @@ test('without IPv4 addresses router ids are hashes of names, and twins are told'
     messages(planFor(only6(1), [twin])).join(),
     new RegExp(`node/node-1: router id ${first} is also that of node node-3`),
   )
+})
+
+test('the limit of the mesh is of what is taken, and can be set', () => {
+  const nodes = members(2)
+  const limitWith = (meshMaxPrefixes: object) =>
+    peerIn(planFor(nodes[0]!, nodes, { configuration: configurationOf({ meshMaxPrefixes }) }), 'node/node-2')
+      .maxPrefixes
+  assert.deepEqual(limitWith({}), { count: 10_000, receivedCount: 1_000_000, warningPercent: 75, restartSeconds: 60 })
+  assert.deepEqual(limitWith({ count: 50, warningPercent: 50, restartSeconds: 9 }), {
+    count: 50,
+    receivedCount: 1_000_000,
+    warningPercent: 50,
+    restartSeconds: 9,
+  })
+  assert.equal(limitWith({ count: 5_000_000 })?.receivedCount, 5_000_000)
 })

@@ -1,15 +1,16 @@
 // Computes the configuration of one node's BGP speaker from the cluster's objects. Pure: the same objects give the same configuration
 // on every run, and every node computes the same set of sessions.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
+import { type PeerConfig, type RoutePolicy, type SpeakerConfig, type UntoldRoute } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { asnOf, type BgpMember, routerIdOf } from './bgp-member.ts'
 import { type BgpRole, planMesh } from './bgp-mesh.ts'
 import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
-import { peersOf, planPeers } from './bgp-peers.ts'
+import { planPeers } from './bgp-peers.ts'
 import { cidrSetsOf, nothing } from './bgp-policies.ts'
+import { peersOf } from './bgp-selection.ts'
 import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
@@ -21,6 +22,10 @@ export type SpeakerInput = {
   readonly peers: readonly BgpPeer[]
   /** This node's BGPNode object. */
   readonly bgpNode: BgpNode | undefined
+  /** This node's Node object was deleted: what belonged to it may be another's any moment, and no neighbour is told of it any more. */
+  readonly isGone?: boolean
+  /** Pod CIDRs of this node's Node object to which another node has the better claim; they are not among those of `self`. */
+  readonly lostCIDRs?: readonly Prefix[]
   readonly secrets: Secrets
   readonly clusterCIDRs: readonly Prefix[]
   /** The subnets that this node is connected to; undefined while they are not known. */
@@ -34,6 +39,8 @@ export type SpeakerPlan = {
   /** Absent when neither the mesh nor a BGPPeer asks this node to speak BGP. */
   readonly config?: SpeakerConfig
   readonly role: BgpRole
+  /** Why this node tells nobody of its pod CIDRs; absent when it does. */
+  readonly drainedBecause?: string
   /** The Secrets that the plan depends on. The caller must read those missing in `secrets` and then plan again. */
   readonly wantedSecrets: readonly SecretRef[]
   readonly problems: readonly Problem[]
@@ -62,6 +69,19 @@ function twinsOf(self: BgpMember, routerId: Addr, others: readonly BgpMember[]):
     .map(({ name }) => problem('CW4107', `node/${self.name}`, `router id ${routerId} is also that of node ${name}`))
 }
 
+const drainedBySpec = 'this node is drained: spec.drained of its BGPNode is true'
+
+function whyDrained({ bgpNode, isGone }: SpeakerInput): string | undefined {
+  if (isGone === true) return 'the Node object of this node was deleted'
+  return bgpNode?.isDrained === true ? drainedBySpec : undefined
+}
+
+function untoldOf({ self, lostCIDRs = [] }: SpeakerInput, drainedBecause: string | undefined): UntoldRoute[] {
+  const lost = lostCIDRs.map((prefix) => ({ prefix, because: 'another node has the better claim to it' }))
+  if (drainedBecause === undefined) return lost
+  return [...self.podCIDRs.map((prefix) => ({ prefix, because: drainedBecause })), ...lost]
+}
+
 export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   const { self, bgpNode, secrets, isRestarting } = input
   const configuration = input.configuration ?? withoutConfiguration
@@ -76,7 +96,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   const families = input.families.toSorted((a, b) => a - b)
   const asn = bgpNode?.asn ?? asnOf(self, configuration)
   const routerId = bgpNode?.routerId ?? routerIdOf(self)
-  const shared = { self, configuration, families, sets, standingCIDRs }
+  const shared = { self, configuration, peers: input.peers, families, sets, standingCIDRs }
   const password = meshPasswordOf(configuration, secrets)
   const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
   const planned = planPeers(own, {
@@ -91,7 +111,10 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
   // a BGPPeer with the address of a node replaces the mesh's session with that node
   const named = new Set(planned.peers.map(({ addr }) => String(addr)))
   const peers = [...mesh.peers.filter(({ addr }) => !named.has(String(addr))), ...planned.peers]
-  const isDrained = bgpNode?.isDrained === true
+  const drainedBecause = whyDrained(input)
+  const told: RoutePolicy | undefined =
+    drainedBecause === undefined ? undefined : { ...nothing, otherwiseBecause: drainedBecause }
+  const untold = untoldOf(input, drainedBecause)
   const { listenPort, maxPaths, multipathRelax, communities } = configuration
   const config: SpeakerConfig = {
     routerId,
@@ -102,15 +125,19 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
     isRestarting,
     localAddrs: self.addrs,
     ...(input.subnets && { subnets: input.subnets }),
-    peers: isDrained ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: nothing })) : peers,
-    originated: isDrained
-      ? []
-      : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
+    peers: told ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: told })) : peers,
+    originated: told ? [] : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
+    ...(untold.length > 0 && { untold }),
   }
-  const problems = [...mesh.problems, ...planned.problems, ...(hasMesh ? twinsOf(self, routerId, others) : [])]
+  const problems = [
+    ...mesh.problems,
+    ...planned.problems,
+    ...(hasMesh ? twinsOf(self, routerId, others) : []),
+    ...(bgpNode?.isDrained === true ? [problem('CW4108', `bgpnode/${self.name}`, drainedBySpec)] : []),
+  ]
   const wantedSecrets = uniqueSecrets([
     hasMesh ? configuration.meshPassword : undefined,
     ...own.map((peer) => peer.password),
   ])
-  return { config, role: mesh.role, wantedSecrets, problems }
+  return { config, role: mesh.role, ...(drainedBecause !== undefined && { drainedBecause }), wantedSecrets, problems }
 }

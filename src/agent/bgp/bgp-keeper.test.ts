@@ -179,3 +179,15 @@ for (const { what, told, ...situation } of [
     )
   })
 }
+
+test('a question about a neighbour that there is none of is refused, with the name that was meant', async () => {
+  await using scene = await keeperOn(await freePort())
+  scene.keeper.start()
+  await speaks(scene.keeper)
+  const { bgpRoutes, bgpAdvertised, bgpReset } = scene.keeper.handlers
+  const refusal = { status: 404, body: 'there is no peer "tro"; did you mean tor?; "causeway bgp peers" lists all\n' }
+  assert.deepEqual(await bgpRoutes!({ peer: 'tro' }), refusal)
+  assert.deepEqual(await bgpAdvertised!({ peer: 'tro' }), refusal)
+  assert.deepEqual(await bgpReset!({ peer: 'tro', how: 'soft' }), refusal)
+  for (const peer of ['tor', '(own)']) assert.ok('json' in (await bgpRoutes!({ peer })), peer)
+})

@@ -1,19 +1,13 @@
 // Keeps this node's BGP as the cluster wants it: plans the speaker's configuration whenever an object that it depends on changes,
 // runs the speaker's thread, and holds what it learns for the network keeper.
 import { isDeepStrictEqual } from 'node:util'
-import { type BgpPeersReport, type BgpRoute, type ResetRequest } from '#/api/schemas/bgp.ts'
+import { type BgpPeersReport } from '#/api/schemas/bgp.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
 import { familiesOf, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import {
-  type LearnedRouteChange,
-  ownPathPeer,
-  type PeerStatus,
-  type RouteFilter,
-  type SpeakerConfig,
-} from '#/model/bgp.ts'
+import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -22,10 +16,10 @@ import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
-import { type Answer, type Handlers, type LongAnswer } from '../report/http-api.ts'
+import { type Handlers } from '../report/http-api.ts'
+import { bgpHandlers } from './answers.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
-import { filterOf, routesAnswer } from './reports.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -61,7 +55,7 @@ export type BgpKeeperDeps = {
   readonly isComplete: () => boolean
   /** Whether the kernel has routes of an earlier agent: neighbours are told that packets kept flowing. */
   readonly keptForwarding: () => boolean
-  /** By prefix, why a learned route is not in the kernel. */
+  /** By prefix, why a learned route is not in the kernel or not used there. */
   readonly notInstalled: () => ReadonlyMap<string, string>
   /** Something was learned, or all has been. */
   readonly onLearned: () => void
@@ -183,14 +177,16 @@ export class BgpKeeper implements AsyncDisposable {
     const { configuration = routing === 'vxlan' ? undefined : meshByDefault } = snapshot
     const known = members.find(({ name }) => name === self.name)
     const own = known ?? { ...self, labels: {}, isReady: true }
+    // all others route to the one whose claim stands; what BGP told would go before that
+    const podCIDRs = standingCIDRs(own, members)
     const plan = planSpeaker({
-      // all others route to the one whose claim stands; what BGP told would go before that
-      self: { ...own, podCIDRs: standingCIDRs(own, members) },
+      self: { ...own, podCIDRs },
+      lostCIDRs: own.podCIDRs.filter((cidr) => !podCIDRs.some((standing) => standing.equals(cidr))),
       nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
-      // what belonged to a node that was deleted may be another's any moment: no router is told of it any more
-      bgpNode: known ? snapshot.bgpNode : { ...snapshot.bgpNode, isDrained: true },
+      bgpNode: snapshot.bgpNode,
+      isGone: known === undefined,
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
       subnets: this.#subnets,
@@ -307,30 +303,13 @@ export class BgpKeeper implements AsyncDisposable {
   async peers(): Promise<BgpPeersReport> {
     const silentBecause = this.#silentBecause
     if (silentBecause !== undefined) return { silentBecause, isReady: this.#learned.isReady, peers: [] }
-    const { config, role } = this.#plan
+    const { config, role, drainedBecause } = this.#plan
     return {
+      ...(drainedBecause !== undefined && { drainedBecause }),
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.#learned.isReady,
       peers: await this.sessions(),
-    }
-  }
-
-  #list(answerOf: (thread: SpeakerThread) => LongAnswer): Answer<{ silentBecause?: string; routes: [] }> | LongAnswer {
-    const silentBecause = this.#silentBecause
-    if (silentBecause === undefined && this.#thread) return answerOf(this.#thread)
-    return { status: 200, body: { ...(silentBecause !== undefined && { silentBecause }), routes: [] } }
-  }
-
-  async *#routes(thread: SpeakerThread, filter: RouteFilter): AsyncGenerator<readonly BgpRoute[], void, void> {
-    const notInstalled = this.#deps.notInstalled()
-    for await (const paths of thread.list('paths', filter)) {
-      yield paths.map((path) => {
-        // what is this node's own is in the kernel as its bridge
-        if (path.peer === ownPathPeer || (!path.isBest && !path.isMultipath)) return path
-        const reason = notInstalled.get(path.prefix)
-        return { ...path, kernel: { isInstalled: reason === undefined, ...(reason !== undefined && { reason }) } }
-      })
     }
   }
 
@@ -339,33 +318,27 @@ export class BgpKeeper implements AsyncDisposable {
     return this.#thread ? this.#thread.ask('peers', undefined) : []
   }
 
-  async #reset(wish: ResetRequest): Promise<Answer<string>> {
-    const isThere = this.#thread !== undefined && (await this.#thread.ask('reset', wish))
-    if (!isThere) return { status: 404, body: `there is no peer "${wish.peer}"\n` }
-    return {
-      status: 200,
-      body: wish.how === 'hard' ? 'the session begins anew\n' : 'its routes were asked for again\n',
-    }
-  }
-
   /** What the command line asks for. */
   get handlers(): Handlers {
-    return {
-      bgpPeers: async () => ({ status: 200, body: await this.peers() }),
-      bgpRoutes: (wish) => this.#list((thread) => routesAnswer(this.#routes(thread, filterOf(wish)))),
-      bgpAdvertised: (wish) => this.#list((thread) => routesAnswer(thread.list('advertised', filterOf(wish)))),
-      bgpReset: (wish) => this.#reset(wish),
-    }
+    return bgpHandlers({
+      thread: () => this.#thread,
+      silentBecause: () => this.#silentBecause,
+      peerNames: () => (this.#plan.config?.peers ?? []).map(({ name }) => name),
+      peers: () => this.peers(),
+      learned: this.#learned,
+      notInstalled: this.#deps.notInstalled,
+    })
   }
 
   async #report(): Promise<SpeakerReport | undefined> {
-    const { config, role } = this.#plan
+    const { config, role, drainedBecause } = this.#plan
     if (!this.#thread || !config) return undefined
     const learned = this.#learned.size
     return {
       asn: config.asn,
       routerId: String(config.routerId),
       role,
+      ...(drainedBecause !== undefined && { drainedBecause }),
       peers: await this.sessions(),
       routes: { learned, installed: learned - this.#deps.notInstalled().size },
     }

@@ -22,7 +22,7 @@ export type LiveSpeaker = AsyncDisposable & { readonly speaker: Speaker; readonl
 export function composeSpeaker(config: SpeakerConfig, { onRoutes, onReady, log }: LiveSpeakerDeps): LiveSpeaker {
   const defer = (work: () => void): void => void setImmediate(work)
   const links = new Links({ log })
-  const rib = new Rib(config, { log, defer, onRoutes, nowMs: systemClock.nowMs })
+  const rib = new Rib(config, { log, defer, onRoutes, nowMs: systemClock.nowMs, wallMs: systemClock.wallMs })
   const { isRestarting } = config
   const bfd = new BfdService({ transport: new UdpBfdTransport({ log }), clock: systemClock, log, isRestarting })
   const speaker = new Speaker(config, {

@@ -16,8 +16,10 @@ const changesOf = (store: LearnedRouteStore): string[] =>
 test('the last change of each prefix is told once', () => {
   const store = new LearnedRouteStore()
   store.take([told('10.244.2.0/24'), told('10.244.3.0/24'), told('10.244.2.0/24', '172.30.1.102')])
+  assert.deepEqual([store.has('10.244.2.0/24'), store.isUntaken('10.244.2.0/24')], [true, true])
   assert.deepEqual(changesOf(store), ['10.244.2.0/24 172.30.1.102', '10.244.3.0/24 172.30.1.101'])
   assert.deepEqual(changesOf(store), [])
+  assert.deepEqual([store.has('10.244.2.0/24'), store.isUntaken('10.244.2.0/24')], [true, false])
   store.clear()
   assert.deepEqual(changesOf(store), ['10.244.2.0/24 gone', '10.244.3.0/24 gone'])
   assert.equal(store.size, 0)

@@ -17,6 +17,15 @@ export class LearnedRouteStore {
     return this.#routes.size
   }
 
+  has(prefix: string): boolean {
+    return this.#routes.has(prefix)
+  }
+
+  /** Whether the network keeper has not taken the last change of the prefix yet. */
+  isUntaken(prefix: string): boolean {
+    return this.#changed.has(prefix)
+  }
+
   take(changes: readonly LearnedRouteChange[]): void {
     for (const change of changes) {
       const key = String(change.prefix)

@@ -6,7 +6,7 @@ import { RibRig } from '#/bgp/rib/testing/rib-rig.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { type BgpMember } from '#/plan/bgp-member.ts'
-import { configOf, configurationOf, member, members, planFor } from '#/plan/testing/bgp-scene.ts'
+import { configOf, configurationOf, member, members, peer, planFor } from '#/plan/testing/bgp-scene.ts'
 
 type Configuration = ReturnType<typeof configurationOf>
 
@@ -53,6 +53,27 @@ test('a node that announces everything gets the packets for its own pods alone, 
     'import policy: it is no pod CIDR that the Node object of node-2 owns, and node-2 is no route reflector of this node'
   for (const prefix of tempting.filter((each) => !own(2).includes(each)))
     assert.ok(rig.reasons({ prefix }).includes(`node/node-2: ${why}`), prefix)
+})
+
+test('what a router tells one node, within its limit, reaches no other node and no limit there', () => {
+  const nodes = members(3)
+  const tor = peer('tor', {
+    peerAddress: '192.0.2.254',
+    peerASN: 65_001,
+    importPolicy: { rules: [{ match: { prefixes: [{ cidr: '20.0.0.0/8', maxLength: 32 }] } }] },
+  })
+  const rig = new RibRig(configOf(planFor(nodes[0]!, nodes, { peers: [tor] })))
+  const two = upTo(rig, 2)
+  const router = rig.up('tor', { asn: 65_001, addr: '192.0.2.254', localAddr: '172.30.0.1' })
+  const many = Array.from({ length: 12_000 }, (_, n) => `20.${n >> 8}.${n & 255}.0/24`)
+  rig.announce(router, many, { asPath: [{ kind: 'sequence', asns: [65_001] }] })
+  rig.settle()
+  assert.equal(rig.routes.size, many.length)
+  assert.deepEqual(
+    two.prefixes.filter((prefix) => prefix.startsWith('20.')),
+    [],
+  )
+  assert.ok(two.prefixes.includes('10.244.1.0/24'))
 })
 
 test('Node objects that change decide anew on what was received, and no session notices', () => {

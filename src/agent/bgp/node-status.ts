@@ -8,6 +8,8 @@ export type SpeakerReport = {
   readonly routerId: string
   readonly asn: number
   readonly role: BgpRole
+  /** Why it tells nobody of its pod CIDRs. */
+  readonly drainedBecause?: string
   readonly peers: readonly PeerStatus[]
   readonly routes: { readonly learned: number; readonly installed: number }
 }
@@ -39,7 +41,6 @@ export type BgpNodeStatus = {
 const maxSessions = 100
 /** As much as describe shows whole on a screen. */
 const maxMessageLength = 512
-const conditionType = 'Established'
 
 const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 const isUp = ({ state }: PeerStatus): boolean => state === 'Established'
@@ -52,7 +53,7 @@ function inOrder(peers: readonly PeerStatus[]): PeerStatus[] {
 }
 
 function sessionOf(peer: PeerStatus): Session {
-  const { name, addr, remoteAsn, state, sinceMs, received, accepted, advertised, lastError } = peer
+  const { name, addr, remoteAsn, state, sinceMs, received, accepted, advertised, lastError, pause } = peer
   return {
     peer: name,
     ...(addr !== undefined && { address: addr }),
@@ -62,30 +63,50 @@ function sessionOf(peer: PeerStatus): Session {
     received,
     accepted,
     advertised,
-    ...(lastError !== undefined && { lastError: lastError.slice(0, maxMessageLength) }),
+    ...(lastError !== undefined && { lastError: `${lastError.slice(0, maxMessageLength)}${pauseText(pause)}` }),
   }
 }
 
+function pauseText(pause: PeerStatus['pause']): string {
+  if (pause === undefined) return ''
+  return pause.untilMs === undefined
+    ? '; it stays down until it is reset'
+    : `; it is tried again at ${timeOf(pause.untilMs)}`
+}
+
 /** Since when the condition has this status: conditions are written whole. */
-function transitionOf(live: KubeObject | undefined, status: string): string | undefined {
+function transitionOf(live: KubeObject | undefined, conditionType: string, status: string): string | undefined {
   const conditions = fieldsOf(fieldsOf(live)['status'])['conditions']
   const before = Array.isArray(conditions) ? conditions.map(fieldsOf).find(({ type }) => type === conditionType) : {}
   const time = before?.['lastTransitionTime']
   return before?.['status'] === status && typeof time === 'string' ? time : undefined
 }
 
-function conditionFor(peers: readonly PeerStatus[], live: KubeObject | undefined, nowMs: number): object {
+type Condition = { readonly type: string; readonly status: string; readonly reason: string; readonly message: string }
+
+function established(peers: readonly PeerStatus[]): Condition {
   const down = inOrder(peers).filter((peer) => !isUp(peer))
   const [status, reason] = down.length === 0 ? ['True', 'AllEstablished'] : ['False', 'SessionsDown']
   const reasons = down.map(({ name, state, lastError }) => `${name}: ${lastError ?? state}`).join('; ')
   const message = down.length === 0 ? `all of ${peers.length} sessions are established` : reasons
-  return {
-    type: conditionType,
+  return { type: 'Established', status, reason, message }
+}
+
+/** Whether neighbours are kept from being told of the node's pod CIDRs. */
+function drained({ drainedBecause }: SpeakerReport): Condition {
+  return drainedBecause === undefined
+    ? { type: 'Drained', status: 'False', reason: 'NotAskedFor', message: 'the node may be told of' }
+    : { type: 'Drained', status: 'True', reason: 'NothingIsAdvertised', message: drainedBecause }
+}
+
+function conditionsOf(report: SpeakerReport, live: KubeObject | undefined, nowMs: number): object[] {
+  return [established(report.peers), drained(report)].map(({ type, status, reason, message }) => ({
+    type,
     status,
     reason,
     message: message.slice(0, maxMessageLength),
-    lastTransitionTime: transitionOf(live, status) ?? timeOf(nowMs),
-  }
+    lastTransitionTime: transitionOf(live, type, status) ?? timeOf(nowMs),
+  }))
 }
 
 /** `live` is the object as it is. No report: the node speaks no BGP. */
@@ -102,7 +123,7 @@ export function bgpNodeStatus(
     configured: peers.length,
     sessions: inOrder(peers).slice(0, maxSessions).map(sessionOf),
     routes: report?.routes ?? { learned: 0, installed: 0 },
-    conditions: report === undefined ? [] : [conditionFor(peers, live, nowMs)],
+    conditions: report === undefined ? [] : conditionsOf(report, live, nowMs),
   }
 }
 

@@ -1,11 +1,21 @@
 // How the agent's API tells of BGP's routes: which are asked for, and the long answers in which they stand.
 import { type BgpRoute, type RoutesRequest } from '#/api/schemas/bgp.ts'
-import { type AdvertisedStatus, type RouteFilter } from '#/model/bgp.ts'
+import { didYouMean } from '#/lib/nearest.ts'
+import { type AdvertisedStatus, ownPathPeer, type RouteFilter } from '#/model/bgp.ts'
 import { type LongAnswer } from '../report/http-api.ts'
 
 /** What a question for routes is about. */
 export function filterOf({ prefix, peer, explain = false }: RoutesRequest): RouteFilter {
   return { prefix, peer, isExplained: explain }
+}
+
+/** The refusal of a question about a peer that there is none of; undefined: there is, or nobody asked about one. */
+export function unknownPeer(
+  peer: string | undefined,
+  names: readonly string[],
+): { readonly status: 404; readonly body: string } | undefined {
+  if (peer === undefined || peer === ownPathPeer || names.includes(peer)) return undefined
+  return { status: 404, body: `there is no peer "${peer}"${didYouMean(peer, names)}; "causeway bgp peers" lists all\n` }
 }
 
 /** A BgpRoutesReport or BgpAdvertisedReport, written as its routes come. */

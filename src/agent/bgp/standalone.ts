@@ -6,7 +6,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { type Answer, AgentApi, type Handlers } from '../report/http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
-import { filterOf, routesAnswer } from './reports.ts'
+import { filterOf, routesAnswer, unknownPeer } from './reports.ts'
 import { inTurns } from './slices.ts'
 import { readSpeakerFile } from './speaker-file.ts'
 import { type StopKind } from './thread-messages.ts'
@@ -38,8 +38,10 @@ export class StandaloneSpeaker implements AsyncDisposable {
   get #handlers(): Handlers {
     return {
       bgpPeers: () => ({ status: 200, body: this.#peers() }),
-      bgpRoutes: (wish) => routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(wish)))),
-      bgpAdvertised: (wish) => routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(wish)))),
+      bgpRoutes: (wish) =>
+        this.#unknown(wish.peer) ?? routesAnswer(inTurns(this.#live.rib.listing.paths(filterOf(wish)))),
+      bgpAdvertised: (wish) =>
+        this.#unknown(wish.peer) ?? routesAnswer(inTurns(this.#live.rib.listing.advertised(filterOf(wish)))),
       bgpReset: (wish) => this.#reset(wish),
       bgpReload: () => this.reload(),
     }
@@ -82,7 +84,14 @@ export class StandaloneSpeaker implements AsyncDisposable {
 
   #reset({ peer, how }: ResetRequest): Answer<string> {
     if (this.#live.speaker.reset(peer, how)) return { status: 200, body: `${peer} reset\n` }
-    return { status: 404, body: `there is no peer "${peer}"\n` }
+    return this.#unknown(peer) ?? { status: 404, body: `"${peer}" has no session\n` }
+  }
+
+  #unknown(peer: string | undefined): ReturnType<typeof unknownPeer> {
+    return unknownPeer(
+      peer,
+      this.#config.peers.map(({ name }) => name),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -114,9 +114,34 @@ test('the object is made with the node as its owner, and its status written once
         message: 'all of 1 sessions are established',
         lastTransitionTime: '2024-05-01T12:00:00Z',
       },
+      {
+        type: 'Drained',
+        status: 'False',
+        reason: 'NotAskedFor',
+        message: 'the node may be told of',
+        lastTransitionTime: '2024-05-01T12:00:00Z',
+      },
     ],
   })
   assert.equal(await scene.during(600_000), 0)
+})
+
+test('a node that is drained says so, and since when', async () => {
+  const scene = new Scene()
+  await using writer = scene.writer
+  writer.start()
+  await scene.during(60_000)
+  scene.report = { ...scene.report!, drainedBecause: 'this node is drained' }
+  await scene.during(10_000)
+  const conditions = scene.status['conditions'] as Record<string, unknown>[]
+  assert.deepEqual(
+    conditions.map(({ type, status, message }) => [type, status, message]),
+    [
+      ['Established', 'True', 'all of 1 sessions are established'],
+      ['Drained', 'True', 'this node is drained'],
+    ],
+  )
+  assert.notEqual(conditions[1]?.['lastTransitionTime'], conditions[0]?.['lastTransitionTime'])
 })
 
 test('a session that goes down is told within seconds, counts once a minute', async () => {

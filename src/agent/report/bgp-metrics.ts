@@ -38,6 +38,16 @@ export function registerBgpMetrics(registry: Registry, { sessions, learned, notI
     'How often the BGP session was established and ended again.',
     async () => perPeer(await sessions(), ({ flaps }) => flaps),
   )
+  registry.counterFrom(
+    'causeway_bgp_faulty_updates_total',
+    'UPDATEs with a fault that RFC 7606 handles, by peer.',
+    async () => perPeer(await sessions(), ({ faults }) => faults?.updates ?? 0),
+  )
+  registry.counterFrom(
+    'causeway_bgp_prefixes_treated_as_withdrawn_total',
+    'Prefixes that were announced with a fault and treated as withdrawn (RFC 7606), by peer.',
+    async () => perPeer(await sessions(), ({ faults }) => faults?.prefixes ?? 0),
+  )
   registry.gauge('causeway_bgp_routes_learned', 'Prefixes that BGP has a way to, without the own ones.', () => [
     { labels: {}, value: learned() },
   ])

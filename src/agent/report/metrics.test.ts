@@ -42,7 +42,16 @@ function metrics(): AgentMetrics {
     },
   })
   registerBgpMetrics(all.registry, {
-    sessions: async () => [session, { ...session, name: 'tor', state: 'Idle', bfd: 'Down' }],
+    sessions: async () => [
+      session,
+      {
+        ...session,
+        name: 'tor',
+        state: 'Idle',
+        bfd: 'Down',
+        faults: { updates: 2, prefixes: 6, last: 'treat as withdraw: ORIGIN: value 3', lastMs: 1_700_000_000_000 },
+      },
+    ],
     learned: () => 9,
     notInstalled: () => 3,
   })
@@ -77,6 +86,9 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_bgp_bfd_up{peer="tor"} 0',
     'causeway_bgp_prefixes_accepted{peer="node/node-2"} 4',
     'causeway_bgp_session_flaps_total{peer="node/node-2"} 1',
+    'causeway_bgp_faulty_updates_total{peer="node/node-2"} 0',
+    'causeway_bgp_faulty_updates_total{peer="tor"} 2',
+    'causeway_bgp_prefixes_treated_as_withdrawn_total{peer="tor"} 6',
     'causeway_bgp_routes_learned 9',
     'causeway_bgp_routes_not_installed 3',
     'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',

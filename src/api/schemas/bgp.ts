@@ -20,6 +20,23 @@ const peerStatus = object({
   accepted: about(number(), 'routes'),
   advertised: about(number(), 'routes'),
   flaps: number(),
+  pause: exactOptional(
+    about(
+      object({ untilMs: exactOptional(number()) }),
+      'no session is tried, until then (ms since 1970), or without a time until it is reset',
+    ),
+  ),
+  faults: exactOptional(
+    about(
+      object({
+        updates: number(),
+        prefixes: about(number(), 'that were treated as withdrawn'),
+        last: string(),
+        lastMs: about(number(), 'when the last came, ms since 1970'),
+      }),
+      'what RFC 7606 had to handle since the speaker started',
+    ),
+  ),
   lastError: exactOptional(about(string(), 'why it is down, or went down last')),
 })
 
@@ -28,15 +45,22 @@ const route = object({
   peer: about(string(), "(own): the speaker's own route"),
   nextHops: array(string()),
   asPath: string(),
-  origin: picklist(['igp', 'egp', 'incomplete']),
+  origin: exactOptional(picklist(['igp', 'egp', 'incomplete'])),
   localPreference: exactOptional(number()),
   med: exactOptional(number()),
   communities: array(string()),
   isBest: boolean(),
   isMultipath: boolean(),
   isStale: boolean(),
+  stale: exactOptional(
+    about(
+      object({ kind: picklist(['graceful', 'long-lived']), untilMs: exactOptional(number()) }),
+      'of a stale path: kept by RFC 4724 or RFC 9494, and until when at most, ms since 1970',
+    ),
+  ),
   reason: about(string(), 'why it was chosen, or what the better one has ahead; why it was refused'),
   isRefused: about(boolean(), 'by loop check, policy or RFC 7606: never a candidate'),
+  treatedAsWithdrawnMs: exactOptional(about(number(), 'when RFC 7606 made a withdrawal of it, ms since 1970')),
   kernel: exactOptional(
     about(
       object({ isInstalled: boolean(), reason: exactOptional(string()) }),
@@ -61,6 +85,7 @@ export const bgpPeersReport = object({
   asn: exactOptional(number()),
   routerId: exactOptional(string()),
   role: exactOptional(string()),
+  drainedBecause: exactOptional(about(string(), 'why this node tells nobody of its pod CIDRs')),
   isReady: about(boolean(), 'whether every neighbour has told all that it has, since the agent started'),
   peers: array(peerStatus),
 })
@@ -74,8 +99,8 @@ const cidr = pipe(
 )
 
 export const routesRequest = object({
-  prefix: exactOptional(about(cidr, 'only routes to it')),
-  peer: exactOptional(about(string(), 'only routes of or to this neighbour')),
+  prefix: exactOptional(about(cidr, 'only routes to the longest prefix that contains it')),
+  peer: exactOptional(about(string(), 'only routes of or to this neighbour; 404 where there is none of that name')),
   explain: exactOptional(about(flag, 'of what is advertised, also what is not told to whom, and why')),
 })
 

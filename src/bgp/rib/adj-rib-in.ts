@@ -6,6 +6,7 @@ import { type Family } from '#/lib/addr.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { type Neighbour } from '../contract.ts'
 import { attributesKey } from './attributes.ts'
+import { FaultyRoutes } from './faulty-routes.ts'
 import { type Importer } from './import.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Path, type PathSource, type Received } from './path.ts'
@@ -19,10 +20,12 @@ export class AdjRibIn implements PathSource {
   importer: Importer
   isClient: boolean
   staleBefore = 0
+  staleUntilMs: number | undefined
   /** Routes of earlier epochs than this are being removed; undefined: none are. */
   removing: number | undefined
   /** The epoch in which the peer began to answer a refresh; undefined: it answers none. */
   refreshFrom: number | undefined
+  readonly faulty = new FaultyRoutes()
   #epoch = 1
   #accepted = 0
   readonly #paths = new NlriMap<Path>()

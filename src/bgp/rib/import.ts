@@ -1,11 +1,12 @@
 // What becomes of a received route: paths that are not their neighbour's (RFC 4271 section 6.3), loop checks of section 9.1.2 and RFC
-// 4456 section 8, next hops that cannot be, the default of RFC 8212, and policy. Refused routes are kept with the reason: a policy that changes needs no refresh.
+// 4456 section 8, next hops that cannot be, prefixes that nobody may announce, the default of RFC 8212, and policy. Refused routes are kept with the reason: a policy that changes needs no refresh.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type Nlri, type PathAttributes } from '#/wire/bgp/values.ts'
 import { countAsn, firstAsnOf } from './attributes.ts'
+import { type Martian, martianOf } from './martians.ts'
 import { Path, type Received } from './path.ts'
-import { applyChanges, Policy } from './policy.ts'
+import { applyChanges, type Outcome, Policy } from './policy.ts'
 
 /** The part of a configuration that decides on received routes, as text: equal texts decide alike. */
 export function importKey(config: SpeakerConfig, peer: PeerConfig): string {
@@ -17,11 +18,13 @@ export function importKey(config: SpeakerConfig, peer: PeerConfig): string {
 export class Importer {
   readonly #config: SpeakerConfig
   readonly #peer: PeerConfig
+  readonly #family: Family
   readonly #policy: Policy
 
   constructor(config: SpeakerConfig, peer: PeerConfig, family: Family) {
     this.#config = config
     this.#peer = peer
+    this.#family = family
     this.#policy = new Policy(peer.importPolicy, family)
   }
 
@@ -30,16 +33,21 @@ export class Importer {
       received.decided = { by: this, refusal: this.#refusalOf(received), paths: [] }
     }
     const { decided } = received
-    const outcome = decided.refusal === undefined ? this.#policy.decide(nlri, received.attributes) : undefined
+    const outcome = decided.refusal === undefined ? this.#outcomeOf(received, nlri) : undefined
     for (const path of decided.paths) if (path.outcome === outcome) return path
     const path = this.#make(received, decided.refusal, outcome)
     decided.paths = decided.paths.length === 0 ? path.alone : [...decided.paths, path]
     return path
   }
 
+  #outcomeOf({ attributes }: Received, nlri: Nlri): Martian | Outcome {
+    return martianOf(nlri, this.#family) ?? this.#policy.decide(nlri, attributes)
+  }
+
   #make(received: Received, refusal: string | undefined, outcome: Path['outcome']): Path {
     const { attributes } = received
     if (outcome === undefined) return new Path(attributes, { received, refusal })
+    if ('isMartian' in outcome) return new Path(attributes, { received, outcome, refusal: outcome.text })
     if (!outcome.isAccepted)
       return new Path(attributes, { received, outcome, refusal: `import policy: ${outcome.text}` })
     const neighbourAsn = firstAsnOf(attributes.asPath) ?? received.neighbour.remoteAsn

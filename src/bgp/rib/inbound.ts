@@ -29,6 +29,7 @@ export type InboundDeps = {
   readonly locRib: LocRib
   /** Long work, in steps. */
   readonly addJob: (job: Job) => void
+  readonly wallMs: () => number
   readonly log: Logger
 }
 
@@ -107,6 +108,7 @@ export class Inbound {
       const table = peer.tables[family]
       table.nextEpoch()
       table.refreshFrom = undefined
+      table.faulty.clear()
       // RFC 4724 section 4.2: routes of families that it did not go on forwarding go at once
       const flags = [...(gracefulRestart?.families ?? []), ...longLivedRestart]
       const isKept = flags.some((one) => one.family === family && one.keptForwarding)
@@ -124,6 +126,7 @@ export class Inbound {
     peer.outlet = undefined
     for (const family of families) {
       const table = peer.tables[family]
+      table.faulty.clear()
       const before = table.staleBefore
       const epoch = table.nextEpoch()
       if (end.kind === 'gone' || !end.families.includes(family)) {
@@ -143,17 +146,29 @@ export class Inbound {
     if (peer === undefined || peer.neighbour !== neighbour) return
     for (const { family, nlri } of update.withdrawn) {
       const table = peer.tables[family]
-      for (const one of nlri) this.#set(table, one, undefined)
+      for (const one of nlri) {
+        table.faulty.delete(one)
+        this.#set(table, one, undefined)
+      }
     }
-    const { attributes } = update
+    const { attributes, treatedAsWithdrawn } = update
     if (attributes !== undefined) {
       for (const { family, nextHop, nlri } of update.announced) {
         const table = peer.tables[family]
         const received = table.receivedOf(neighbour, attributes, nextHop)
-        for (const one of nlri) this.#set(table, one, table.importer.pathOf(received, one))
+        for (const one of nlri) {
+          table.faulty.delete(one)
+          this.#set(table, one, table.importer.pathOf(received, one))
+        }
       }
     }
+    if (treatedAsWithdrawn !== undefined) this.#noteFaulty(peer, treatedAsWithdrawn)
     if (update.endOfRib !== undefined) this.sweepStale(peer.name, update.endOfRib)
+  }
+
+  #noteFaulty(peer: InboundPeer, { routes, because }: NonNullable<Update['treatedAsWithdrawn']>): void {
+    const faulty = { because, atMs: this.#deps.wallMs() }
+    for (const { family, nlri } of routes) for (const one of nlri) peer.tables[family].faulty.add(one, faulty)
   }
 
   /** The neighbour brackets the answer to a refresh. */
@@ -177,6 +192,11 @@ export class Inbound {
     }
     this.#sweep(table, table.staleBefore)
     table.staleBefore = 0
+  }
+
+  keepStale(name: string, family: Family, untilMs: number): void {
+    const table = this.#peers.get(name)?.tables[family]
+    if (table !== undefined) table.staleUntilMs = untilMs
   }
 
   #set(table: AdjRibIn, nlri: Nlri, path: Path | undefined): void {

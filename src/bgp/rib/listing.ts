@@ -2,14 +2,14 @@
 // some of them empty, each made in far less than a millisecond, and whoever takes them does other things in between. What changes
 // meanwhile is shown as it was or as it is.
 import { type Family, Prefix, families } from '#/lib/addr.ts'
-import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter } from '#/model/bgp.ts'
+import { type AdvertisedStatus, ownPathPeer, type PathStatus, type RouteFilter, type UntoldRoute } from '#/model/bgp.ts'
 import { nlriOf } from '#/wire/bgp/index.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
 import { type Inbound } from './inbound.ts'
 import { type LocRib } from './loc-rib.ts'
 import { NlriMap } from './nlri-map.ts'
 import { type Outbound } from './outbound.ts'
-import { advertisedStatus, notAdvertised, pathStatuses } from './status.ts'
+import { advertisedStatus, faultyStatus, notAdvertised, pathStatuses, untoldStatus } from './status.ts'
 
 /** A piece ends when so many prefixes were looked at, or so many paths found. */
 const pieceSize = 16
@@ -17,7 +17,13 @@ const pieceSize = 16
 /** Pieces of a list. */
 export type Pieces<Item> = Iterator<readonly Item[], void, void>
 
-export type ListingDeps = { readonly locRib: LocRib; readonly inbound: Inbound; readonly outbound: Outbound }
+export type ListingDeps = {
+  readonly locRib: LocRib
+  readonly inbound: Inbound
+  readonly outbound: Outbound
+  /** What this speaker would originate and does not. */
+  readonly untold: readonly UntoldRoute[]
+}
 
 export class Listing {
   readonly #deps: ListingDeps
@@ -30,7 +36,12 @@ export class Listing {
   *paths({ prefix, peer }: RouteFilter): Generator<readonly PathStatus[], void, void> {
     if (prefix !== undefined) {
       const wanted = Prefix.tryParse(prefix)
-      if (wanted !== undefined) yield this.#pathsTo(nlriOf(wanted), wanted.family, peer)
+      if (wanted === undefined) return
+      for (const around of outwards(wanted)) {
+        const paths = this.#pathsTo(nlriOf(around), around.family, peer)
+        yield paths
+        if (paths.length > 0) return
+      }
       return
     }
     for (const family of families) {
@@ -49,6 +60,7 @@ export class Listing {
     const sources = [
       ...(hasOthers ? [locRib.destinations(family)] : []),
       ...tables.map((each) => each.tables[family].entries()),
+      ...tables.map((each) => each.tables[family].faulty.entries()),
     ]
     for (const source of sources) for (const [nlri] of source) yield isNew(seen, nlri) ? nlri : undefined
   }
@@ -60,7 +72,11 @@ export class Listing {
       const path = tables[family].get(nlri)
       return path?.refusal === undefined ? [] : [path]
     })
-    const statuses = pathStatuses(nlri, family, { candidates, refused }, locRib.options)
+    const faulty = [...inbound.peers].flatMap(({ name, tables }) => {
+      const route = tables[family].faulty.get(nlri)
+      return route === undefined ? [] : [faultyStatus(nlri, family, name, route)]
+    })
+    const statuses = [...pathStatuses(nlri, family, { candidates, refused }, locRib.options), ...faulty]
     return peer === undefined ? statuses : statuses.filter((status) => status.peer === peer)
   }
 
@@ -73,30 +89,58 @@ export class Listing {
       for (const { group, source } of outbound.groupsOf(name)) {
         const { family } = group.rules.settings
         if (wanted !== undefined && wanted.family !== family) continue
-        const own = wanted && nlriOf(wanted)
-        if (isExplained) {
-          const chosen = own === undefined ? locRib.destinations(family) : [[own, locRib.get(family, own)] as const]
-          yield* pieces(chosen, ([nlri, destination]) => {
-            const path = destination?.paths[0]
-            if (path === undefined) return []
-            const status =
-              path.source === source
-                ? notAdvertised(family, nlri, path, 'it is the peer that told it')
-                : advertisedStatus(group, nlri, path)
-            return [{ ...status, peer: name }]
-          })
-          continue
+        const explained = (nlri: Nlri): readonly AdvertisedStatus[] => {
+          const path = locRib.get(family, nlri)?.paths[0]
+          if (path === undefined) return this.#untoldTo(name, family, nlri)
+          const status =
+            path.source === source
+              ? notAdvertised(family, nlri, path, 'it is the peer that told it')
+              : advertisedStatus(group, nlri, path)
+          return [{ ...status, peer: name }]
         }
-        const entries = own === undefined ? group.log.entries() : [[own, group.log.get(own)] as const]
-        yield* pieces(entries, ([nlri, entry]) => {
-          const path = entry?.path
+        const told = (nlri: Nlri): readonly AdvertisedStatus[] => {
+          const path = group.log.get(nlri)?.path
           return path === undefined || path.source === source
             ? []
             : [{ ...advertisedStatus(group, nlri, path), peer: name }]
-        })
+        }
+        const statusesOf = isExplained ? explained : told
+        if (wanted === undefined) {
+          const all = isExplained ? this.#known(family) : keysOf(group.log.entries())
+          yield* pieces(all, statusesOf)
+          continue
+        }
+        for (const around of outwards(wanted)) {
+          const found = statusesOf(nlriOf(around))
+          yield found
+          if (found.length > 0) break
+        }
       }
     }
   }
+
+  /** What there is a path to, and what is our own and told to nobody. */
+  *#known(family: Family): Generator<Nlri, void, void> {
+    const { locRib, untold } = this.#deps
+    for (const { prefix } of untold)
+      if (prefix.family === family && locRib.get(family, nlriOf(prefix)) === undefined) yield nlriOf(prefix)
+    yield* keysOf(locRib.destinations(family))
+  }
+
+  /** A prefix of our own that nobody is told of, as a list of one; of any other an empty one. */
+  #untoldTo(peer: string, family: Family, nlri: Nlri): AdvertisedStatus[] {
+    const route = this.#deps.untold.find(({ prefix }) => prefix.family === family && nlriOf(prefix) === nlri)
+    return route === undefined ? [] : [untoldStatus(route.prefix, peer, route.because)]
+  }
+}
+
+/** The prefix itself, then those that contain it, the longest first. */
+function* outwards({ addr, length }: Prefix): Generator<Prefix, void, void> {
+  for (let shorter = length; shorter >= 0; shorter--) yield new Prefix(addr, shorter)
+}
+
+function* keysOf(entries: Iterable<readonly [Nlri, unknown]>): Generator<Nlri, void, void> {
+  for (const [nlri] of entries) yield nlri
 }
 
 function isNew(seen: NlriMap<object>, nlri: Nlri): boolean {

@@ -14,6 +14,8 @@ export interface PathSource {
   readonly isClient: boolean
   /** Paths of an earlier epoch were kept over a restart of the peer (RFC 4724). */
   readonly staleBefore: number
+  /** Until when, by the wall clock, stale paths are kept at most. */
+  readonly staleUntilMs?: number | undefined
 }
 
 /** What came in an UPDATE, before policy. */

@@ -27,6 +27,8 @@ export type RibDeps = {
   readonly onRoutes?: ((changes: readonly LearnedRouteChange[]) => void) | undefined
   /** Monotonic. */
   readonly nowMs: () => number
+  /** Wall clock. */
+  readonly wallMs: () => number
 }
 
 /** Field by field: spreading an object is slower, and a table has hundreds of thousands of them. */
@@ -50,10 +52,12 @@ export class Rib implements RouteSink {
   readonly #inbound: Inbound
   readonly #outbound: Outbound
   readonly #turns: PhaseLoop
+  #config: SpeakerConfig
   #changes: LearnedRouteChange[] = []
   #whenDecided: { readonly entered: number; readonly call: () => void }[] = []
 
   constructor(config: SpeakerConfig, deps: RibDeps) {
+    this.#config = config
     this.#deps = deps
     this.#turns = new PhaseLoop(
       [this.#jobs.work, (isOver) => this.#decide(isOver), (isOver) => this.#outbound.write(isOver)],
@@ -68,7 +72,7 @@ export class Rib implements RouteSink {
       this.#turns.request()
     }
     this.#own = new OwnRoutes(this.#locRib)
-    this.#inbound = new Inbound(config, { locRib: this.#locRib, addJob, log: deps.log })
+    this.#inbound = new Inbound(config, { locRib: this.#locRib, addJob, wallMs: deps.wallMs, log: deps.log })
     this.#outbound = new Outbound(config, {
       locRib: this.#locRib,
       log: deps.log,
@@ -82,6 +86,7 @@ export class Rib implements RouteSink {
 
   /** Does not ask neighbours for their routes again: what they sent is decided on anew, and they are told what is different. */
   configure(config: SpeakerConfig): void {
+    this.#config = config
     const before = this.#locRib.options
     this.#locRib.options = config
     if (!decidesAlike(before, config)) {
@@ -116,6 +121,10 @@ export class Rib implements RouteSink {
 
   sweepStale(peer: string, family: Family, options?: { readonly toLongLived: boolean }): void {
     this.#inbound.sweepStale(peer, family, options?.toLongLived)
+  }
+
+  keepStale(peer: string, family: Family, untilMs: number): void {
+    this.#inbound.keepStale(peer, family, untilMs)
   }
 
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
@@ -167,6 +176,7 @@ export class Rib implements RouteSink {
 
   /** What is held and what is told, for people. */
   get listing(): Listing {
-    return new Listing({ locRib: this.#locRib, inbound: this.#inbound, outbound: this.#outbound })
+    const { untold = [] } = this.#config
+    return new Listing({ locRib: this.#locRib, inbound: this.#inbound, outbound: this.#outbound, untold })
   }
 }

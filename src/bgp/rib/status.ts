@@ -1,9 +1,10 @@
 // What the RIB tells people of paths, with the reason for each one's place.
-import { type Family } from '#/lib/addr.ts'
+import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type AdvertisedStatus, ownPathPeer, type PathStatus } from '#/model/bgp.ts'
 import { asPathText, communityText, prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri, type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { explain, type DecisionOptions, select } from './decision.ts'
+import { type FaultyRoute } from './faulty-routes.ts'
 import { type Path } from './path.ts'
 import { type UpdateGroup } from './update-group.ts'
 
@@ -46,10 +47,33 @@ export function pathStatuses(
       isBest: path === best,
       isMultipath: selection?.multipath.includes(path) === true,
       isStale: path.isStale,
+      ...(path.isStale && { stale: staleOf(path) }),
       reason: path.refusal ?? reasons?.get(path) ?? '',
       isRefused: path.refusal !== undefined,
     }
   })
+}
+
+function staleOf({ isLongLivedStale, source }: Path): NonNullable<PathStatus['stale']> {
+  const untilMs = source?.staleUntilMs
+  return { kind: isLongLivedStale ? 'long-lived' : 'graceful', ...(untilMs !== undefined && { untilMs }) }
+}
+
+/** A path that a peer announced with a fault for which RFC 7606 makes a withdrawal of it. */
+export function faultyStatus(nlri: Nlri, family: Family, peer: string, { because, atMs }: FaultyRoute): PathStatus {
+  return {
+    prefix: prefixOf(nlri, family).toString(),
+    peer,
+    nextHops: [],
+    asPath: '',
+    communities: [],
+    isBest: false,
+    isMultipath: false,
+    isStale: false,
+    reason: `treated as withdrawn (RFC 7606): ${because}`,
+    isRefused: true,
+    treatedAsWithdrawnMs: atMs,
+  }
 }
 
 /** What members of a group are told of a path, but for whom; or why they are not. */
@@ -63,6 +87,11 @@ export function advertisedStatus({ rules }: UpdateGroup, nlri: Nlri, path: Path)
     asPath: asPathText(attributes.asPath),
     communities: communitiesOf(attributes),
   }
+}
+
+/** A prefix of this node's own that nobody is told of. */
+export function untoldStatus(prefix: Prefix, peer: string, notBecause: string): AdvertisedStatus {
+  return { prefix: prefix.toString(), peer, nextHop: ownNextHop, asPath: '', communities: [], notBecause }
 }
 
 export function notAdvertised(

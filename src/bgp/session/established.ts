@@ -3,6 +3,7 @@ import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type BfdSettings, type PeerConfig } from '#/model/bgp.ts'
 import { type BgpMessage } from '#/wire/bgp/index.ts'
+import { type Update } from '#/wire/bgp/values.ts'
 import { type Neighbour, type Outlet, type RouteSink } from '../contract.ts'
 import { type BfdService, type BfdState, type BfdWatch } from './deps.ts'
 import { type Link } from './link.ts'
@@ -24,6 +25,8 @@ export type EstablishedDeps = {
   /** BFD was up and is down. */
   readonly onBfdDown: () => void
   readonly onEndOfRib: (family: Family) => void
+  /** An UPDATE had faults that RFC 7606 handles; so many of its prefixes were treated as withdrawn. */
+  readonly onFaults: (faults: readonly string[], prefixes: number) => void
 }
 
 /** Faults of a peer's UPDATEs are logged at most so often. */
@@ -86,7 +89,7 @@ export class EstablishedSession implements Disposable {
     if (message.kind === 'refresh' && message.refresh !== undefined) routes.refresh(this.neighbour, message.refresh)
     if (message.kind !== 'update') return
     const { update } = message
-    if (update.faults.length > 0) this.#logFaults(update.faults)
+    if (update.faults.length > 0) this.#noteFaults(update)
     routes.update(this.neighbour, update)
     if (update.endOfRib === undefined) return
     this.#awaited.delete(update.endOfRib)
@@ -115,7 +118,9 @@ export class EstablishedSession implements Disposable {
     this.#bfd?.[Symbol.dispose]()
   }
 
-  #logFaults(faults: readonly string[]): void {
+  #noteFaults({ faults, treatedAsWithdrawn }: Update): void {
+    const prefixes = treatedAsWithdrawn?.routes.reduce((sum, { nlri }) => sum + nlri.length, 0) ?? 0
+    this.#deps.onFaults(faults, prefixes)
     const nowMs = this.#deps.nowMs()
     if (nowMs < this.#faultsQuietUntilMs) return
     this.#faultsQuietUntilMs = nowMs + faultPauseMs

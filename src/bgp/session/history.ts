@@ -1,9 +1,12 @@
 // What a peer's status tells of its past: since when the peer is in its state, how often its session ended, and why.
 import { type Logger } from '#/lib/log.ts'
-import { type SessionState } from '#/model/bgp.ts'
+import { type PeerFaults, type SessionState } from '#/model/bgp.ts'
 import { type Notification, notificationText } from '#/wire/bgp/index.ts'
 import { type SpeakerClock } from '../contract.ts'
 import { errorsOf } from './words.ts'
+
+/** A peer can fill an UPDATE with faults. */
+const longestFault = 512
 
 export class History {
   readonly #clock: SpeakerClock
@@ -11,6 +14,7 @@ export class History {
   /** Wall clock. */
   #sinceMs: number
   #flaps = 0
+  #faults: PeerFaults | undefined
   #lastError: string | undefined
   /** Why the last session ended, kept until there is another: attempts that fail since do not hide it. */
   #endedBecause: string | undefined
@@ -46,6 +50,21 @@ export class History {
     if (after === 'Established') this.#endedBecause = undefined
     this.#sinceMs = this.#clock.wallMs()
     this.#log.debug('session state', { from: before, to: after })
+  }
+
+  /** What RFC 7606 had to handle; undefined: nothing so far. */
+  get faults(): PeerFaults | undefined {
+    return this.#faults
+  }
+
+  /** An UPDATE had faults that RFC 7606 handles; `prefixes` of it were treated as withdrawn. */
+  faulty(faults: readonly string[], prefixes: number): void {
+    this.#faults = {
+      updates: (this.#faults?.updates ?? 0) + 1,
+      prefixes: (this.#faults?.prefixes ?? 0) + prefixes,
+      last: faults.join('; ').slice(0, longestFault),
+      lastMs: this.#clock.wallMs(),
+    }
   }
 
   /** An established session has ended. */

@@ -18,6 +18,7 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.match(peer.notified!, /^Cease\/Maximum Number of Prefixes Reached/)
   assert.deepEqual([status().state, routes.told.at(-1)], ['Idle', 'down b gone'])
   assert.equal(status().lastError, 'we sent Cease: 101 prefixes where at most 100 are allowed')
+  assert.equal(status().pause!.untilMs! - status().sinceMs, 60_000)
   const refused = await neighbour.connect()
   assert.ok(refused.isClosed)
   neighbour.listen()
@@ -25,6 +26,29 @@ test('too many prefixes end the session, for as long as was configured', async (
   assert.equal(neighbour.accepted.length, 0)
   await advance(2)
   assert.equal(neighbour.accepted.length, 1)
+  assert.equal(status().pause, undefined)
+})
+
+test('a limit of what is taken lets pass what is refused, up to a limit of its own', async () => {
+  const maxPrefixes = { count: 10, receivedCount: 100, warningPercent: 75 }
+  const { neighbour, advance, status, routes } = await scene({ maxPrefixes })
+  const peer = await neighbour.establish()
+  routes.accepted.set('b', 10)
+  peer.announce(100)
+  await advance(0)
+  assert.equal(status().state, 'Established')
+  peer.announce(1)
+  await advance(0)
+  assert.equal(
+    status().lastError,
+    'we sent Cease: 101 prefixes where at most 100 are allowed, 10 of them accepted by the import policy',
+  )
+  const { neighbour: other, routes: others, advance: pass, status: now } = await scene({ maxPrefixes })
+  const again = await other.establish()
+  others.accepted.set('b', 11)
+  again.announce(11)
+  await pass(0)
+  assert.equal(now().lastError, 'we sent Cease: 11 prefixes where at most 10 are allowed')
 })
 
 test('a peer that is configured away meanwhile does not come back', async () => {
@@ -47,6 +71,7 @@ test('without such a time it stays down until it is reset', async () => {
   peer.announce(11)
   await advance(86_400)
   assert.equal(status().state, 'Idle')
+  assert.deepEqual(status().pause, {})
   routes.received.clear()
   speaker.reset('b', 'hard')
   await neighbour.establish()
@@ -196,4 +221,20 @@ test('what the peer asks for reaches the routes', async () => {
   peer.send(encodeRefresh({ family: 4, kind: 'request' }))
   await advance(0)
   assert.equal(routes.told.at(-1), 'refresh b 4 request')
+})
+
+test('faults of UPDATEs that a session survives are counted, with the last of them', async () => {
+  const { neighbour, advance, status } = await scene()
+  const peer = await neighbour.establish()
+  assert.equal(status().faults, undefined)
+  // ORIGIN 3, AS_PATH, NEXT_HOP; two prefixes of 24 bits
+  const attributes = '4001010340020602010000fdea4003040a000002'
+  const body = `0000${(attributes.length / 2).toString(16).padStart(4, '0')}${attributes}180a0100180a0200`
+  const update = `${'ff'.repeat(16)}${(19 + body.length / 2).toString(16).padStart(4, '0')}02${body}`
+  peer.send(Buffer.from(update, 'hex'))
+  peer.send(Buffer.from(update, 'hex'))
+  await advance(1)
+  const { state, faults } = status()
+  assert.equal(state, 'Established')
+  assert.deepEqual([faults?.updates, faults?.prefixes, faults?.last], [2, 4, 'treat as withdraw: ORIGIN: value 3'])
 })

@@ -40,6 +40,7 @@ export class Peer {
   #acceptFromMs = 0
   /** Runs after a session that was closed for sending too much, and after a fault. */
   #restartTimer: Timer | undefined
+  #pause: PeerStatus['pause']
   /** Closed or suspended: no session begins again. */
   #isOver = false
 
@@ -105,6 +106,7 @@ export class Peer {
   #start(): void {
     const { blockedBecause } = this.#config
     this.#restartTimer?.cancel()
+    this.#pause = undefined
     if (blockedBecause === undefined) this.#driver.start()
     else this.#history.noteAlone(blockedBecause)
   }
@@ -198,6 +200,8 @@ export class Peer {
       isRestarting: this.#deps.isRestarting() && !this.#driver.isComplete,
       counts: this.#deps.routes.counts(this.#config.name),
       flaps: this.#history.flaps,
+      pause: this.#driver.isRunning ? undefined : this.#pause,
+      faults: this.#history.faults,
       lastError: this.#history.lastError,
     })
   }
@@ -210,13 +214,18 @@ export class Peer {
 
   #down(cause: DownCause, lastedMs: number): void {
     if (lastedMs < acceptPauseMs) this.#acceptFromMs = this.#deps.clock.nowMs() + acceptPauseMs
+    if (cause.kind !== 'maxPrefixes') return
     const pauseSeconds = this.#config.maxPrefixes?.restartSeconds
-    if (cause.kind === 'maxPrefixes' && pauseSeconds !== undefined) this.#startAfter(pauseSeconds * 1000)
+    if (pauseSeconds === undefined) this.#pause = {}
+    else this.#startAfter(pauseSeconds * 1000)
   }
 
   #startAfter(pauseMs: number): void {
     this.#restartTimer?.cancel()
-    if (!this.#isOver) this.#restartTimer = this.#deps.clock.after(pauseMs, () => this.#start())
+    if (this.#isOver) return
+    const { clock } = this.#deps
+    this.#pause = { untilMs: clock.wallMs() + pauseMs }
+    this.#restartTimer = clock.after(pauseMs, () => this.#start())
   }
 
   /**

@@ -17,10 +17,10 @@ const terms: RestartTerms = {
 }
 const restarting = { kind: 'restarting', families: [4, 6] } as const
 
-function setUp(): { clock: ManualClock; told: string[]; helper: RestartHelper } {
+function setUp() {
   const clock = new ManualClock()
   const routes = new FakeRoutes({ defer: clock.defer })
-  return { clock, told: routes.told, helper: new RestartHelper({ peer: 'b' }, { clock, routes, log: silent }) }
+  return { clock, routes, told: routes.told, helper: new RestartHelper({ peer: 'b' }, { clock, routes, log: silent }) }
 }
 
 const back = (families: readonly Family[], changes: Parameters<typeof restartOf>[1] = {}): Capabilities =>
@@ -44,6 +44,19 @@ test('long-lived: the routes stay as a last resort for the time that was agreed 
   assert.equal(told.length, 2)
   await clock.advance(1_000)
   assert.deepEqual(told, ['sweep b 4', 'long-lived b 6', 'sweep b 6'])
+})
+
+test('it is told until when routes are kept: for the restart, as a last resort, until End-of-RIB', async () => {
+  const { clock, routes, helper } = setUp()
+  const leftMs = (family: Family): number => routes.keptUntil.get(`b ${family}`)! - clock.wallMs()
+  helper.sessionDown(restarting, { ...terms, longLivedSeconds: new Map([[6, 3600]]) })
+  assert.deepEqual([leftMs(4), leftMs(6)], [120_000, 120_000])
+  await clock.advance(120_000)
+  assert.equal(leftMs(6), 3_600_000)
+  const again = setUp()
+  again.helper.sessionDown(restarting, terms)
+  again.helper.sessionUp(back([4, 6]), [4, 6], 300)
+  assert.equal(again.routes.keptUntil.get('b 4')! - again.clock.wallMs(), 300_000)
 })
 
 test('a peer that is back has until its End-of-RIB, family by family', async () => {

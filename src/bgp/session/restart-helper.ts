@@ -6,7 +6,11 @@ import { type Capabilities } from '#/wire/bgp/values.ts'
 import { type SpeakerClock, type RouteSink, type SessionEnd, type Timer } from '../contract.ts'
 import { type RestartTerms } from './open.ts'
 
-type Deps = { readonly clock: SpeakerClock; readonly routes: Pick<RouteSink, 'sweepStale'>; readonly log: Logger }
+type Deps = {
+  readonly clock: SpeakerClock
+  readonly routes: Pick<RouteSink, 'sweepStale' | 'keepStale'>
+  readonly log: Logger
+}
 
 /** What ends the time of a family's stale routes: the restart time, the long-lived one, or that for End-of-RIB. */
 type Stale = {
@@ -85,7 +89,9 @@ export class RestartHelper {
 
   #wait(family: Family, delayMs: number, call: () => void, longLivedUntilMs?: number): void {
     this.#stale.get(family)?.timer.cancel()
-    const timer = this.#deps.clock.after(Math.max(0, delayMs), call)
+    const { clock, routes } = this.#deps
+    const timer = clock.after(Math.max(0, delayMs), call)
+    routes.keepStale(this.#peer, family, clock.wallMs() + Math.max(0, delayMs))
     this.#stale.set(family, { timer, longLivedUntilMs })
   }
 

@@ -301,6 +301,7 @@ export class SessionDriver {
         bfd,
         log,
         nowMs: () => clock.nowMs(),
+        onFaults: (...faults) => this.#history.faulty(...faults),
         onBfdDown: () => this.#fsm.handle({ kind: 'bfdDown', id }),
         onEndOfRib: (family) => {
           this.#helper.endOfRib(family)
@@ -388,7 +389,7 @@ export class SessionDriver {
   #checkLimit(link: Link): void {
     const { name, maxPrefixes } = this.#deps.config()
     if (maxPrefixes === undefined || this.#session?.link !== link) return
-    const problem = this.#limit.check(maxPrefixes, this.#deps.routes.counts(name).received)
+    const problem = this.#limit.check(maxPrefixes, this.#deps.routes.counts(name))
     if (problem === undefined) return
     this.#history.explain(`Cease: ${problem}`)
     this.#fsm.handle({ kind: 'maxPrefixes', id: link.id })

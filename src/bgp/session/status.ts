@@ -1,6 +1,6 @@
 // What is told of a peer. Pure.
 import { type Addr } from '#/lib/addr.ts'
-import { type PeerConfig, type PeerStatus, type SessionState } from '#/model/bgp.ts'
+import { type PeerConfig, type PeerFaults, type PeerStatus, type SessionState } from '#/model/bgp.ts'
 import { type EstablishedSession } from './established.ts'
 
 type Known = {
@@ -15,6 +15,8 @@ type Known = {
   readonly isRestarting: boolean
   readonly counts: Pick<PeerStatus, 'received' | 'accepted' | 'advertised'>
   readonly flaps: number
+  readonly pause: PeerStatus['pause']
+  readonly faults: PeerFaults | undefined
   readonly lastError: string | undefined
 }
 
@@ -38,6 +40,8 @@ export function statusOf(known: Known): PeerStatus {
     ...(gracefulRestart && { gracefulRestart }),
     ...known.counts,
     flaps: known.flaps,
+    ...(known.pause && { pause: known.pause }),
+    ...(known.faults && { faults: known.faults }),
     ...(lastError !== undefined && { lastError }),
   }
 }

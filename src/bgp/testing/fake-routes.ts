@@ -10,7 +10,11 @@ export class FakeRoutes implements RouteSink {
   readonly told: string[] = []
   readonly neighbours = new Map<string, { readonly neighbour: Neighbour; readonly outlet: Outlet }>()
   readonly received = new Map<string, number>()
+  /** What the import policy has taken; all of it, where nothing is said. */
+  readonly accepted = new Map<string, number>()
   readonly updates: Update[] = []
+  /** By "peer family". */
+  readonly keptUntil = new Map<string, number>()
   drains = 0
   readonly #defer: (call: () => void) => void
   #config: SpeakerConfig | undefined
@@ -69,8 +73,12 @@ export class FakeRoutes implements RouteSink {
     this.told.push(`${options?.toLongLived === true ? 'long-lived' : 'sweep'} ${peer} ${family}`)
   }
 
+  keepStale(peer: string, family: Family, untilMs: number): void {
+    this.keptUntil.set(`${peer} ${family}`, untilMs)
+  }
+
   counts(peer: string): { readonly received: number; readonly accepted: number; readonly advertised: number } {
     const received = this.received.get(peer) ?? 0
-    return { received, accepted: received, advertised: 0 }
+    return { received, accepted: this.accepted.get(peer) ?? received, advertised: 0 }
   }
 }

@@ -20,7 +20,7 @@ const session = mapping('A session.', {
 
 const condition = {
   ...mapping('A condition.', {
-    type: text('Established: all sessions are.'),
+    type: text('Established: all sessions are. Drained: nobody is told of the pod CIDRs.'),
     status: choice('Whether it is so.', ['True', 'False', 'Unknown']),
     reason: text('Why, in one word.'),
     message: text('Why, for whoever has to mend it.'),

@@ -94,7 +94,7 @@ const spec: Schema = {
     ),
     importPolicy: policy('Which routes are taken. Absent: those in the cluster CIDRs.'),
     exportPolicy: policy(
-      'Which routes are given. Absent: to another AS the pod CIDRs of the node, to the own AS what BGP gives there.',
+      'Which routes are given. Absent: to another AS the pod CIDRs of the node, to a node of the own AS what it takes, to a router of the own AS what BGP gives there.',
     ),
   }),
   required: ['peerASN'],

@@ -89,6 +89,17 @@ export const configurationDefinition = definition({
       'Password of all sessions between nodes (TCP MD5, RFC 2385). While it cannot be read they stay down.',
       bgpDefaults.passwordKey,
     ),
+    meshMaxPrefixes: mapping(
+      'How many prefixes of one node may be taken in a session between nodes. With more the session ends.',
+      {
+        count: whole(
+          `The limit. Absent: ${bgpDefaults.meshMaxPrefixes.nodeCount}, of a route reflector ${bgpDefaults.meshMaxPrefixes.reflectorCount}.`,
+          bgpRanges.maxPrefixesCount,
+        ),
+        warningPercent: whole('From there on it is told.', bgpRanges.warningPercent),
+        restartSeconds: whole('How long the session then stays down.', bgpRanges.maxPrefixesRestartSeconds),
+      },
+    ),
     timers: timers('Timers of all sessions.', 'with defaults'),
     gracefulRestart: gracefulRestart('Graceful restart (RFC 4724) of all sessions.', 'with defaults'),
     bfd: bfd(

@@ -369,6 +369,10 @@ test('a fault costs all prefixes of the message: those of the body, those of MP_
     { family: 4, nlri: ['\x18\xc6\x33\x64'] },
     { family: 6, nlri: ['\x30\x20\x01\x0d\xb8\x00\x01'] },
   ])
+  assert.deepEqual(update?.treatedAsWithdrawn, {
+    routes: update?.withdrawn.slice(1),
+    because: 'ORIGIN: value 3',
+  })
 })
 
 test('routes of a family that was not agreed on are ignored, with the faults in them', () => {

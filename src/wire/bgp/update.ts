@@ -90,9 +90,11 @@ function judge(
   }
   // RFC 7606 section 5.2: there are attributes but no prefixes, so the prefixes they belong to may have been lost
   if (!hasReachable) throw refused(worst.subcode, `${worst.what}, with no prefixes to withdraw`, worst.data)
+  const routes = announced.map(({ family, nlri }) => ({ family, nlri }))
   return {
-    withdrawn: [...withdrawn, ...announced.map(({ family, nlri }) => ({ family, nlri }))],
+    withdrawn: [...withdrawn, ...routes],
     announced: [],
+    ...(routes.length > 0 && { treatedAsWithdrawn: { routes, because: worst.what } }),
     faults,
   }
 }

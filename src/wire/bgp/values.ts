@@ -50,6 +50,8 @@ export type Withdrawal = { readonly family: Family; readonly nlri: readonly Nlri
 export type Update = {
   readonly withdrawn: readonly Withdrawal[]
   readonly announced: readonly Announcement[]
+  /** Those of `withdrawn` that were announced, with a fault that makes a withdrawal of it (RFC 7606); `because` names the attribute. */
+  readonly treatedAsWithdrawn?: { readonly routes: readonly Withdrawal[]; readonly because: string }
   /** Present whenever `announced` is not empty. */
   readonly attributes?: PathAttributes
   /** The family of an End-of-RIB marker (RFC 4724 section 2). */

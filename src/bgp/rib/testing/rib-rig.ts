@@ -169,6 +169,7 @@ export class RibRig {
   constructor(config: SpeakerConfig, log: Logger = silent) {
     this.config = config
     this.rib = new Rib(config, {
+      wallMs: () => 1_000_000,
       log,
       defer: (work) => this.#deferred.push(work),
       onRoutes: (changes) => this.#onRoutes(changes),
