@@ -67,6 +67,7 @@ export class PodsPart implements AsyncDisposable {
       datapath: () => this.#datapath,
       removal: this.#removal,
       podNetwork: () => this.network,
+      reclaim: () => this.#gc.sweep().length,
       onChange,
       log,
     })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { EndpointGc } from '#/agent/endpoints/endpoint-gc.ts'
 import { silent } from '#/lib/log.ts'
+import { bootClock } from '#/sys/boot-clock.ts'
 import { removeNetns } from '#/sys/netns.ts'
 import { TestNetns } from './namespace.ts'
 import { podNetwork, PodNode } from './pod-node.ts'
@@ -14,17 +15,22 @@ class Watched implements Disposable {
   readonly node = new PodNode()
   nowMs = 0
   readonly logged: string[] = []
-  readonly gc = new EndpointGc(
-    { intervalMs: 30_000, graceMs: 60_000 },
-    {
-      netlink: this.node.netlink,
-      datapaths: this.node.datapaths,
-      store: this.node.store,
-      clock: { sinceBootMs: () => this.nowMs },
-      onChange() {},
-      log: { ...silent, warn: (message, fields) => this.logged.push(`${message} ${JSON.stringify(fields)}`) },
-    },
-  )
+  readonly gc: EndpointGc
+
+  /** `bootId`: that of the agent that looks; endpoints have this process's own. */
+  constructor(bootId = bootClock().bootId) {
+    this.gc = new EndpointGc(
+      { intervalMs: 30_000, graceMs: 60_000 },
+      {
+        netlink: this.node.netlink,
+        datapaths: this.node.datapaths,
+        store: this.node.store,
+        clock: { sinceBootMs: () => this.nowMs, bootId },
+        onChange() {},
+        log: { ...silent, warn: (message, fields) => this.logged.push(`${message} ${JSON.stringify(fields)}`) },
+      },
+    )
+  }
 
   /** Looks once, `afterMs` later. */
   look(afterMs: number): string[] {
@@ -65,6 +71,20 @@ test('an endpoint whose namespace ended is released after two looks and the grac
     ['alive'],
   )
   assert.equal(node.host.ip('link show type veth').length, 1)
+})
+
+test('in another network of the same machine what is gone is released at the first look, and what lives is not', () => {
+  // a node that is a container and was started anew
+  using watched = new Watched(`${bootClock().bootId.split('/')[0]}/net:1`)
+  using alive = new TestNetns()
+  watched.node.add('alive', alive.path)
+  {
+    using dying = new TestNetns()
+    watched.node.add('dead', dying.path)
+  }
+  waitForVeths(watched.node, 1)
+  assert.deepEqual(watched.look(0), ['dead'])
+  assert.deepEqual(watched.look(3_600_000), [])
 })
 
 test('a single look after a long time releases nothing', () => {

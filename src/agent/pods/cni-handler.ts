@@ -28,6 +28,8 @@ export type CniHandlerDeps = {
   /** The network that pods get now, or why there is none. */
   readonly podNetwork: () => PodNetworkState
   readonly removal: Pick<VethRemoval, 'flush'>
+  /** Releases what is certainly leaked, as addresses are exhausted; returns how many endpoints. Absent: nothing is looked for. */
+  readonly reclaim?: () => number
   /** Called after pods were added or removed. */
   readonly onChange: () => void
   readonly log: Logger
@@ -78,6 +80,7 @@ export class CniHandler {
   readonly #datapath: () => DatapathName
   readonly #podNetwork: () => PodNetworkState
   readonly #removal: CniHandlerDeps['removal']
+  readonly #reclaim: () => number
   readonly #onChange: () => void
   readonly #log: Logger
 
@@ -87,6 +90,7 @@ export class CniHandler {
     this.#datapath = deps.datapath
     this.#podNetwork = deps.podNetwork
     this.#removal = deps.removal
+    this.#reclaim = deps.reclaim ?? (() => 0)
     this.#onChange = deps.onChange
     this.#log = deps.log
   }
@@ -154,7 +158,10 @@ export class CniHandler {
       requested: asked.addrs,
       ...(asked.mac !== undefined && { mac: asked.mac }),
     }
-    const reservation = this.#store.reserve(claim, network.podCIDRs)
+    let reservation = this.#store.reserve(claim, network.podCIDRs)
+    // what is gone for certain need not wait for the next look
+    if (reservation.kind === 'exhausted' && this.#reclaim() > 0)
+      reservation = this.#store.reserve(claim, network.podCIDRs)
     if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
