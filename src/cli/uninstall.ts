@@ -3,11 +3,15 @@ import { systemClock } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { removeAll } from '#/install/apply.ts'
 import { cleanNodes, forgetRouting } from '#/install/clean-up.ts'
+import { drainBgp } from '#/install/drain.ts'
 import { allIdentities } from '#/install/manifests.ts'
 import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
 import { print } from './output.ts'
+
+/** How long nodes may take to withdraw their routes: an agent that runs needs a second. */
+const drainTimeoutMs = 15_000
 
 const uninstallOptions = {
   'keep-nodes': { type: 'boolean', help: 'only delete the objects: forwarding on the nodes goes on' },
@@ -18,7 +22,7 @@ const uninstallOptions = {
 export const uninstallCommand: Action = {
   name: 'uninstall',
   summary: 'print what to delete from a cluster, or delete it and clean the nodes',
-  about: `Prints the objects of an installation, for "kubectl delete -f -", which leaves the nodes as they are. With --apply it first runs "causeway clean --files" on every node in place of the agent, waits for all, and then deletes the objects. Pods that run then lose their network: drain the nodes before, or delete the pods once another network is there.`,
+  about: `Prints the objects of an installation, for "kubectl delete -f -", which leaves the nodes as they are. With --apply it first has the nodes withdraw their routes from BGP, then runs "causeway clean --files" on every node in place of the agent, waits for all, and then deletes the objects. Pods that run then lose their network: drain the nodes before, or delete the pods once another network is there.`,
   options: uninstallOptions,
   run: async (args) => {
     const { values, positionals } = options(args, uninstallOptions)
@@ -33,6 +37,10 @@ export const uninstallCommand: Action = {
     }
     await using client = await connectTo(values.kubeconfig)
     if (!isDryRun && !values['keep-nodes']) {
+      const { drained, late } = await drainBgp(client, { timeoutMs: drainTimeoutMs, clock: systemClock })
+      if (drained > 0) print(`${drained} nodes have withdrawn their routes from BGP (spec.drained of their BGPNodes)`)
+      if (late.length > 0)
+        print(`${late.join(', ')}: routes not withdrawn in time; routers drop them when their restart time is over`)
       try {
         const nodes = await cleanNodes(client, namespace, { timeoutMs, clock: systemClock })
         print(`${nodes} nodes cleaned`)
