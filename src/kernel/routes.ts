@@ -45,10 +45,18 @@ export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
   return routes
 }
 
-/** Calls `visit` for every route of all tables and both families, giving the event loop its turns as listRoutesInTurns does. */
-export async function visitRoutesInTurns(netlink: Netlink, visit: (route: Route) => void): Promise<void> {
+/**
+ * Calls `visit` for every route of all tables and both families, giving the event loop its turns as listRoutesInTurns does. Routes whose
+ * message `skips` are not decoded.
+ */
+export async function visitRoutesInTurns(
+  netlink: Netlink,
+  visit: (route: Route) => void,
+  skips: (payload: Uint8Array) => boolean = () => false,
+): Promise<void> {
   for (const family of families) {
-    const messages = await netlink.dumpInTurns(dumpRequest(family))
+    const all = await netlink.dumpInTurns(dumpRequest(family))
+    const messages = all.filter(({ payload }) => !skips(payload))
     for (let start = 0; start < messages.length; start += decodedPerTurn) {
       for (const route of routesIn(messages.slice(start, start + decodedPerTurn))) visit(route)
       await setImmediate()

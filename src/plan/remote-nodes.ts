@@ -43,6 +43,7 @@ export class RemoteNodes {
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new RemoteTally()
+  #version = 0
   #context: RemoteContext
   #lowering: Lowering
 
@@ -96,6 +97,11 @@ export class RemoteNodes {
   wantsRoute(prefix: string): boolean {
     const verdict = this.#verdicts.get(prefix)
     return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
+  }
+
+  /** A number that is another one after each change of a verdict. */
+  get version(): number {
+    return this.#version
   }
 
   /** The verdict of each pod CIDR of another node: the way that packets take and the reason; unsorted. */
@@ -203,6 +209,7 @@ export class RemoteNodes {
   /** Plans the named nodes again, and BGP's routes to `prefixes` as far as no node owns those. */
   #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
     const routes = new RouteChanges()
+    this.#version++
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)

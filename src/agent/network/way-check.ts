@@ -11,7 +11,7 @@ import { type Problem } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { judge, type KernelState, tellPacketsApart } from '#/reconcile/kernel-way.ts'
-import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { isRouteOf, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { ForeignParts } from './foreign-parts.ts'
 import { type FamilyCount, type Finding, obstructionOf, problemsOfFindings } from './way-findings.ts'
 import { type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
@@ -35,8 +35,12 @@ type Subject = { readonly cidr: Prefix; readonly verdict?: Verdict }
 
 export class WayCheck {
   readonly #netlink: Netlink
-  /** The findings of each verdict that was asked about; nearly all have none. */
-  #asked = new Map<Verdict, readonly Finding[]>()
+  /** The verdicts that were asked about. */
+  #asked = new WeakSet<Verdict>()
+  /** What was found about them; nearly all verdicts have nothing. */
+  #found = new Map<Verdict, readonly Finding[]>()
+  /** What the last check knew: when nothing of it has changed, there is nothing to ask. */
+  #seen: { readonly version: number; readonly failed: string } | undefined
   #own: readonly Finding[] = []
   /** Pod CIDRs, as text, for which the last check found our route gone. */
   #doubted = new Set<string>()
@@ -63,17 +67,27 @@ export class WayCheck {
    */
   async check(input: WayCheckInput): Promise<{ readonly isDoubtful: boolean }> {
     const { remoteNodes, isFull, failedRoutes } = input
+    const seen = { version: remoteNodes.version, failed: [...failedRoutes].sort().join() }
+    if (!isFull && this.#seen?.version === seen.version && this.#seen.failed === seen.failed)
+      return { isDoubtful: false }
     const all = [...remoteNodes.verdicts].filter(({ way }) => way !== 'none')
-    const before = this.#asked
-    const asked = new Map<Verdict, readonly Finding[]>()
+    const found = new Map<Verdict, readonly Finding[]>()
     const due: Verdict[] = []
+    if (isFull) this.#asked = new WeakSet()
     for (const verdict of all) {
-      const known = isFull ? undefined : before.get(verdict)
-      if (known) asked.set(verdict, known)
-      else if (failedRoutes.size === 0 || !failedRoutes.has(verdictKey(verdict))) due.push(verdict)
+      const known = this.#found.get(verdict)
+      if (!this.#asked.has(verdict)) {
+        if (failedRoutes.size === 0 || !failedRoutes.has(verdictKey(verdict))) due.push(verdict)
+      } else if (known) found.set(verdict, known)
     }
-    if (due.length === 0 && !isFull && asked.size === before.size) return { isDoubtful: false }
     const ownCIDRs = remoteNodes.self.podCIDRs.filter(({ size }) => size > 2n)
+    if (due.length === 0 && !isFull) {
+      const isLess = found.size < this.#found.size
+      this.#found = found
+      this.#seen = seen
+      if (isLess) this.#conclude(all, ownCIDRs)
+      return { isDoubtful: false }
+    }
     const links = listLinks(this.#netlink)
     if (isFull) await this.#findForeign([...all.map(({ dst }) => dst), ...ownCIDRs], links)
     const device = links.find(({ name, isUp }) => name === input.podDevice && isUp)
@@ -92,11 +106,14 @@ export class WayCheck {
         state,
       )) {
         if (findings === undefined) doubted.add(String(cidr))
-        else if (verdict) asked.set(verdict, findings)
-        else ownFindings.push(...findings)
+        else if (verdict) {
+          this.#asked.add(verdict)
+          if (findings.length > 0) found.set(verdict, findings)
+        } else ownFindings.push(...findings)
       }
     }
-    this.#asked = asked
+    this.#found = found
+    this.#seen = doubted.size > 0 ? undefined : seen
     if (isFull) this.#own = ownFindings
     this.#doubted = doubted
     this.#conclude(all, ownCIDRs)
@@ -106,11 +123,15 @@ export class WayCheck {
   async #findForeign(cidrs: readonly Prefix[], links: readonly Link[]): Promise<void> {
     const ours = new Set(links.flatMap(({ name, index }) => (isOurLink(name) ? [index] : [])))
     const foreign = new ForeignParts(cidrs)
-    const isOurs = ({ protocol, table, nextHops }: Route): boolean =>
-      (protocol === routeProtocol && table === RT_TABLE_MAIN) || nextHops.some(({ oif }) => ours.has(oif ?? 0))
-    await visitRoutesInTurns(this.#netlink, (route) => {
-      if (!isOurs(route)) foreign.take(route)
-    })
+    const isOnOurs = ({ nextHops }: Route): boolean => nextHops.some(({ oif }) => ours.has(oif ?? 0))
+    await visitRoutesInTurns(
+      this.#netlink,
+      (route) => {
+        if (!isOnOurs(route)) foreign.take(route)
+      },
+      // nearly all routes are ours
+      (payload) => isRouteOf(payload, routeProtocol, RT_TABLE_MAIN),
+    )
     this.#foreign = foreign
   }
 
@@ -170,8 +191,10 @@ export class WayCheck {
   }
 
   #conclude(all: readonly Verdict[], ownCIDRs: readonly Prefix[]): void {
-    const asked = [...this.#asked.values()].filter(({ length }) => length > 0)
+    const asked = [...this.#found.values()]
     this.#problems = problemsOfFindings([...this.#own, ...asked.flat()])
+    this.#obstruction = undefined
+    if (this.#problems.length === 0) return
     const counts = ([4, 6] as const).map((family): FamilyCount => {
       const isOf = (finding: Finding): boolean => finding.isWhole && finding.family === family
       return {
@@ -181,7 +204,7 @@ export class WayCheck {
         isOwnCutOff: ownCIDRs.length > 0 && this.#own.some(isOf),
       }
     })
-    this.#obstruction = this.#problems.length === 0 ? undefined : obstructionOf(counts, this.#problems)
+    this.#obstruction = obstructionOf(counts, this.#problems)
   }
 }
 

@@ -236,6 +236,11 @@ const typeNames = new Map<number, RouteType>(
 )
 
 /** Decodes a route; undefined for other than plain IP routes: other families, cached clones, multicast and broadcast. */
+/** Whether the message is of a route with this protocol in this table (below 256), seen without decoding it. */
+export function isRouteOf(payload: Uint8Array, protocol: number, table: number): boolean {
+  return payload[5] === protocol && payload[4] === table
+}
+
 export function decodeRoute(payload: Uint8Array): Route | undefined {
   if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
   const view = viewOf(payload)
