@@ -40,11 +40,13 @@ export class ClaimIndex<T extends Claimant = NodeState> {
   readonly #nodes = new Map<string, T>()
   readonly #cidrs = new SortedClaims()
   readonly #addrs = new SortedClaims()
+  /** The nodes whose claims may overlap another node's: hardly any. */
+  readonly #contested = new Set<string>()
 
   /** Records what a node claims now (undefined: the node is gone). Returns the names of the nodes whose claims this may decide. */
   update(name: string, node: T | undefined): Set<string> {
     const before = this.#nodes.get(name)
-    const affected = new Set([name, ...this.#touching(before)])
+    const affected = new Set([name, ...(this.#contested.has(name) ? this.#touching(before) : [])])
     if (before) {
       for (const claim of cidrClaims(before)) this.#cidrs.remove(claim)
       for (const claim of addrClaims(before)) this.#addrs.remove(claim)
@@ -54,7 +56,10 @@ export class ClaimIndex<T extends Claimant = NodeState> {
       for (const claim of cidrClaims(node)) this.#cidrs.add(claim)
       for (const claim of addrClaims(node)) this.#addrs.add(claim)
     } else this.#nodes.delete(name)
-    for (const other of this.#touching(node)) affected.add(other)
+    const touched = this.#touching(node)
+    if (touched.length === 0) this.#contested.delete(name)
+    else for (const each of [name, ...touched]) this.#contested.add(each)
+    for (const other of touched) affected.add(other)
     return this.#withTheirs(affected)
   }
 
@@ -66,6 +71,8 @@ export class ClaimIndex<T extends Claimant = NodeState> {
   settled(name: string): Settled<T> | undefined {
     const node = this.#nodes.get(name)
     if (node === undefined) return undefined
+    if (!this.#contested.has(name))
+      return { node: withFormer(node, node.podCIDRs, node.formerCIDRs ?? []), problems: [] }
     const problems: Problem[] = []
     const object = `node/${name}`
     const podCIDRs = node.podCIDRs.filter((prefix) => {
@@ -108,10 +115,8 @@ export class ClaimIndex<T extends Claimant = NodeState> {
       if (twin !== undefined) problems.push(problem('CW1104', object, `address ${addr} is also that of node ${twin}`))
     }
     const isWhole = podCIDRs.length === node.podCIDRs.length && addrs.length === node.addrs.length
-    return {
-      node: isWhole && former.length === 0 ? node : { ...node, podCIDRs: [...podCIDRs, ...former], addrs },
-      problems,
-    }
+    const kept = isWhole ? node : { ...node, podCIDRs, addrs }
+    return { node: withFormer(kept, kept.podCIDRs, former), problems }
   }
 
   /** The nodes whose pod CIDRs overlap a CIDR, including claims that lost to another node's, but not former pod CIDRs. */
@@ -172,6 +177,11 @@ export class ClaimIndex<T extends Claimant = NodeState> {
       for (const name of names) for (const other of this.#touching(this.#nodes.get(name))) names.add(other)
     return names
   }
+}
+
+/** The node with `former` behind its pod CIDRs. */
+function withFormer<T extends Claimant>(node: T, podCIDRs: readonly Prefix[], former: readonly Prefix[]): T {
+  return former.length === 0 && podCIDRs === node.podCIDRs ? node : { ...node, podCIDRs: [...podCIDRs, ...former] }
 }
 
 function cidrClaims({ name, podCIDRs, formerCIDRs = [] }: Claimant): Claim[] {

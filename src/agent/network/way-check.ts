@@ -16,8 +16,8 @@ import { ForeignParts } from './foreign-parts.ts'
 import { type FamilyCount, type Finding, obstructionOf, problemsOfFindings } from './way-findings.ts'
 import { type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
 
-/** How many pod CIDRs are asked about at once; the netlink client gives the event loop its turns in between. */
-const portion = 64
+/** How many pod CIDRs are asked about at once: few, so that answers are garbage before they count as old (docs/decisions/0004-bundle.md). */
+const portion = 12
 
 export type WayCheckInput = {
   readonly remoteNodes: RemoteNodes
