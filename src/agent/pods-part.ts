@@ -12,13 +12,14 @@ import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
-import { bootClock } from '#/sys/boot-clock.ts'
+import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
 import { CniStatus } from './pods/cni-status.ts'
 import { ReadyMark } from './pods/ready-mark.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
 import { type DirtySet } from './network/dirty-set.ts'
+import { earlierNetwork } from './endpoints/earlier-network.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
 import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
@@ -60,6 +61,8 @@ export class PodsPart implements AsyncDisposable {
     this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
     const onChange = (): void => this.#changed()
+    const clock = bootClock()
+    const earlier = earlierNetwork(store, clock, networkCookie())
     const datapaths = this.#datapaths
     this.#handler = new CniHandler({
       store,
@@ -72,7 +75,7 @@ export class PodsPart implements AsyncDisposable {
       log,
     })
     this.#gc = this.#made.use(
-      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock: bootClock(), onChange, log }),
+      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock, earlier, onChange, log }),
     )
     this.#refresher = new PodRefresher({ datapaths, store, log })
     this.ipam = new Ipam({

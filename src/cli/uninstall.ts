@@ -46,7 +46,13 @@ export const uninstallCommand: Action = {
         print(`${nodes} nodes cleaned`)
       } catch (error) {
         // without a DaemonSet nothing runs on the nodes, so the other objects can be deleted
-        if (!isApiError(error, 404)) throw error
+        if (!isApiError(error, 404)) {
+          if (drained > 0)
+            print(
+              `the nodes stay drained: routers are told of none of their pods until spec.drained of their BGPNodes is false again`,
+            )
+          throw error
+        }
         print(`no agents in namespace ${namespace}: no node was cleaned`)
       }
       await forgetRouting(client)

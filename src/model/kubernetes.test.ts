@@ -31,8 +31,8 @@ test('pod CIDRs are read from podCIDRs, else from podCIDR', () => {
     ['10.0.0.0/24', 'fd00::/64'],
   )
   assert.deepEqual(podCIDRsOf(node({ podCIDR: '10.0.0.0/24' })).prefixes.map(String), ['10.0.0.0/24'])
-  assert.deepEqual(podCIDRsOf(node({ podCIDR: '', podCIDRs: null })), { prefixes: [], problems: [] })
-  assert.deepEqual(podCIDRsOf(node(undefined)), { prefixes: [], problems: [] })
+  assert.deepEqual(podCIDRsOf(node({ podCIDR: '', podCIDRs: null })), { prefixes: [], extra: [], problems: [] })
+  assert.deepEqual(podCIDRsOf(node(undefined)), { prefixes: [], extra: [], problems: [] })
 })
 
 test('pod CIDRs that cannot be used are problems that name node and field', () => {

@@ -130,14 +130,15 @@ export const extraPodCIDRsAnnotation = 'causeway.dev/extra-pod-cidrs'
 
 /**
  * The pod CIDRs of a node: spec.podCIDRs (or spec.podCIDR if only that is set), at most one per family by the API's rules, then those of
- * the annotation. Malformed ones are left out and reported in `problems`.
+ * the annotation, which `extra` has alone. Malformed ones are left out and reported in `problems`.
  */
-export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Problem[] } {
+export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; extra: Prefix[]; problems: Problem[] } {
   const spec = fieldsOf(node.spec)
   const several = listOf(spec['podCIDRs'])
   const single = spec['podCIDR']
   const texts = several.length > 0 ? several : single === undefined || single === '' ? [] : [single]
   const prefixes: Prefix[] = []
+  const extra: Prefix[] = []
   const problems: Problem[] = []
   const refuse = (where: string, why: string): number =>
     problems.push(problem('CW1101', `node/${node.metadata.name}`, `${where}: ${why}`))
@@ -155,9 +156,12 @@ export function podCIDRsOf(node: KubeNode): { prefixes: Prefix[]; problems: Prob
     if (typeof result === 'string') refuse(where, result)
     else if (prefixes.some((other) => other.overlaps(result)))
       refuse(where, `${result} overlaps another one of the node`)
-    else prefixes.push(result)
+    else {
+      prefixes.push(result)
+      extra.push(result)
+    }
   }
-  return { prefixes, problems }
+  return { prefixes, extra, problems }
 }
 
 /** Pod CIDRs that a node has lost while pods still have addresses of them, separated by commas: its agent writes the annotation. */
@@ -174,6 +178,8 @@ export function formerCIDRsOf(node: KubeNode): Prefix[] {
  * (https://kubernetes.io/docs/reference/node/node-status/#condition).
  */
 export const networkUnavailable = 'NetworkUnavailable'
+/** The reason of that condition when Causeway has set it to False. */
+export const networkUpReason = 'CausewayIsUp'
 
 /** The conditions of other nodes that Causeway reads. */
 const keptConditions = ['Ready', networkUnavailable]

@@ -20,6 +20,8 @@ export type NodeLife = {
 export type NodeState = {
   readonly name: string
   readonly podCIDRs: readonly Prefix[]
+  /** Those of `podCIDRs` that the annotation of its Node object added to what the cluster assigned. */
+  readonly extraCIDRs?: readonly Prefix[]
   /** Pod CIDRs that the node has lost, of which some of its pods still have addresses: the agent of that node tells them. */
   readonly formerCIDRs?: readonly Prefix[]
   /** Why no agent of Causeway can run on the node, such as another operating system: it has no tunnel end then. */

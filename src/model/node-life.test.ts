@@ -32,4 +32,7 @@ test('an agent runs on Linux, on machines', () => {
   assert.match(lack({ 'kubernetes.io/os': 'windows' })!, /windows/)
   for (const labels of [{ type: 'virtual-kubelet' }, { type: 'kwok' }, { 'eks.amazonaws.com/compute-type': 'fargate' }])
     assert.match(lack(labels)!, /virtual node/)
+  const up = { type: 'NetworkUnavailable', status: 'False', reason: 'CausewayIsUp' }
+  assert.equal(lackOfAgent(node([up], {}, { type: 'kwok' })), undefined)
+  assert.equal(lackOfAgent(node([], { [routingStateAnnotation]: '{}' }, { type: 'kwok' })), undefined)
 })

@@ -1,5 +1,12 @@
 // What a Node object says about whether a machine with an agent lives behind it.
-import { annotationsOf, conditionOf, type KubeNode, labelsOf, networkUnavailable } from './kubernetes.ts'
+import {
+  annotationsOf,
+  conditionOf,
+  type KubeNode,
+  labelsOf,
+  networkUnavailable,
+  networkUpReason,
+} from './kubernetes.ts'
 import { type NodeLife } from './network.ts'
 import { routingStateAnnotation } from './routing.ts'
 
@@ -12,6 +19,14 @@ export function lifeOf(node: KubeNode): NodeLife {
     annotationsOf(node)[routingStateAnnotation] !== undefined ||
     conditionOf(node, networkUnavailable).status === 'False'
   return { sign: hasAgent ? 'agent' : 'none', readyChanged: lastTransitionTime, created }
+}
+
+/** Whether an agent of Causeway has told of the node; that its network is available may have been told by others as well. */
+function hasHadAgent(node: KubeNode): boolean {
+  return (
+    annotationsOf(node)[routingStateAnnotation] !== undefined ||
+    conditionOf(node, networkUnavailable).reason === networkUpReason
+  )
 }
 
 /** The label by which a kubelet tells its operating system (https://kubernetes.io/docs/reference/labels-annotations-taints/). */
@@ -27,6 +42,8 @@ const virtualLabels: readonly (readonly [name: string, value: string])[] = [
 
 /** Why no agent of Causeway can run on the node; undefined when one can. */
 export function lackOfAgent(node: KubeNode): string | undefined {
+  // whatever its labels say: an agent has written this
+  if (hasHadAgent(node)) return undefined
   const labels = labelsOf(node)
   const os = labels[osLabel]
   if (os !== undefined && os !== 'linux') return `its operating system is ${os}, on which Causeway does not run`

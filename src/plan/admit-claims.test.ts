@@ -41,6 +41,7 @@ test('a pod CIDR outside of the cluster CIDRs, over the network or an address of
   for (const [cidr, code] of [
     ['192.168.0.0/24', 'CW1105'],
     ['2001:db8::/64', 'CW1105'],
+    ['fd10::/16', 'CW1110'],
     ['0.0.0.0/0', 'CW1112'],
     ['::/0', 'CW1112'],
     ['172.30.1.0/24', 'CW1112'],

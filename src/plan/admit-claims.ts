@@ -43,7 +43,7 @@ function isOwn(addr: Addr, { name }: NodeState, { self }: AdmissionContext, prob
   return true
 }
 
-type Refusal = { readonly code: 'CW1105' | 'CW1112'; readonly message: string }
+type Refusal = { readonly code: 'CW1105' | 'CW1110' | 'CW1112'; readonly message: string }
 
 function refusalOf(cidr: Prefix, { self, connected, settings }: AdmissionContext): Refusal | undefined {
   const { clusterCIDRs } = settings
@@ -57,13 +57,15 @@ function refusalOf(cidr: Prefix, { self, connected, settings }: AdmissionContext
     }
   const own = self.addrs.find((addr) => cidr.contains(addr))
   if (own) return { code: 'CW1112', message: `pod CIDR ${cidr} covers ${own}, the address of node ${self.name}` }
+  const whole = clusterCIDRs.find((each) => cidr.contains(each))
+  if (whole) return { code: 'CW1110', message: `pod CIDR ${cidr} holds all of cluster CIDR ${whole}` }
   if (isInside(cidr, clusterCIDRs) || isSettingWrong(self, clusterCIDRs)) return undefined
   return { code: 'CW1105', message: `pod CIDR ${cidr} is outside of the cluster CIDRs (${clusterCIDRs.join(', ')})` }
 }
 
-/** Where this node itself, which lives and works, is outside, the setting is what is wrong, and others go on too. */
+/** Where this node itself, which lives and works, is outside with all it has, the setting is what is wrong, and others go on too. */
 function isSettingWrong({ podCIDRs }: NodeState, clusterCIDRs: readonly Prefix[]): boolean {
-  return podCIDRs.some((cidr) => !isInside(cidr, clusterCIDRs))
+  return podCIDRs.length > 0 && podCIDRs.every((cidr) => !isInside(cidr, clusterCIDRs))
 }
 
 function isInside(cidr: Prefix, clusterCIDRs: readonly Prefix[]): boolean {

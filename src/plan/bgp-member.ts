@@ -5,7 +5,7 @@ import { selects } from '#/model/label-selector.ts'
 import { fnv1a } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
 
-export type BgpMember = Pick<NodeState, 'name' | 'podCIDRs' | 'formerCIDRs' | 'addrs' | 'life'> & {
+export type BgpMember = Pick<NodeState, 'name' | 'podCIDRs' | 'extraCIDRs' | 'formerCIDRs' | 'addrs' | 'life'> & {
   readonly labels: Readonly<Record<string, string>>
   /** Whether the node's Ready condition is True. */
   readonly isReady: boolean

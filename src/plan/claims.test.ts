@@ -172,3 +172,44 @@ test('a change affects every node whose settled claims it changes', () => {
     { numRuns: 1000 },
   )
 })
+
+test('hundreds of nodes with one pod CIDR, and of wider and narrower ones, are settled without asking each other for ever', () => {
+  const index = new ClaimIndex()
+  const nodes = Array.from({ length: 400 }, (_, n) =>
+    // the better claims sort last by name
+    node(`n${String(1000 - n)}`, {
+      cidrs: [n % 3 === 0 ? '10.244.1.0/24' : n % 3 === 1 ? '10.244.0.0/20' : '10.244.1.128/25'],
+      life: ready(`2026-01-01T00:${String(Math.floor(n / 60)).padStart(2, '0')}:${String(n % 60).padStart(2, '0')}Z`),
+    }),
+  )
+  for (const each of nodes) index.update(each.name, each)
+  const kept = nodes.filter(({ name }) => index.settled(name)!.node.podCIDRs.length > 0)
+  assert.deepEqual(
+    kept.map(({ name }) => name),
+    ['n1000'],
+  )
+})
+
+test('what an annotation adds takes nothing from what the cluster assigned, however old its node', () => {
+  const old: NodeState = {
+    ...node('control', { cidrs: ['10.244.0.0/24', '10.244.0.0/17'], life: ready('2020-01-01T00:00:00Z') }),
+    extraCIDRs: [Prefix.parse('10.244.0.0/17')],
+  }
+  const young = node('node-9', {
+    cidrs: ['10.244.9.0/24'],
+    life: unready('2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z'),
+  })
+  assert.deepEqual(settle(old, young), { control: '10.244.0.0/24 CW1103', 'node-9': '10.244.9.0/24' })
+})
+
+test('a former pod CIDR is not given up for a claim that another node has the better of', () => {
+  const index = new ClaimIndex()
+  const life = ready('2026-01-01T00:00:00Z')
+  for (const each of [
+    node('a', { cidrs: ['10.244.1.0/24'], life }),
+    node('evil', { cidrs: ['10.244.0.0/17'], life: stranger('2026-06-01T00:00:00Z') }),
+  ])
+    index.update(each.name, each)
+  assert.deepEqual(index.ownersIn(Prefix.parse('10.244.9.0/24')), [])
+  assert.deepEqual(index.ownersIn(Prefix.parse('10.244.1.0/25')), ['a'])
+})

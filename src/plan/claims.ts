@@ -4,7 +4,7 @@
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeLife, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type Claim, SortedClaims } from './sorted-claims.ts'
+import { type Claim, type ClaimTitle, claimTitles, SortedClaims } from './sorted-claims.ts'
 
 /**
  * A node without the pod CIDRs and addresses to which another node has the better claim, and a problem for each that it lost. `podCIDRs`
@@ -12,7 +12,7 @@ import { type Claim, SortedClaims } from './sorted-claims.ts'
  */
 export type Settled<T> = { readonly node: T; readonly problems: readonly Problem[] }
 
-export type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'formerCIDRs' | 'addrs' | 'life'>
+export type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'extraCIDRs' | 'formerCIDRs' | 'addrs' | 'life'>
 
 const signs: readonly NodeLife['sign'][] = ['ready', 'agent', 'none']
 const unknownLife: NodeLife = { sign: 'none', readyChanged: '', created: '' }
@@ -42,10 +42,13 @@ export class ClaimIndex<T extends Claimant = NodeState> {
   readonly #addrs = new SortedClaims()
   /** The nodes whose claims may overlap another node's: hardly any. */
   readonly #contested = new Set<string>()
+  /** Whether claims stand, as far as that was asked since the last change: without it, many equal claims would ask each other for ever. */
+  readonly #standing = new Map<Claim, boolean>()
 
   /** Records what a node claims now (undefined: the node is gone). Returns the names of the nodes whose claims this may decide. */
   update(name: string, node: T | undefined): Set<string> {
     const before = this.#nodes.get(name)
+    this.#standing.clear()
     const affected = new Set([name, ...(this.#contested.has(name) ? this.#touching(before) : [])])
     if (before) {
       for (const claim of cidrClaims(before)) this.#cidrs.remove(claim)
@@ -76,7 +79,7 @@ export class ClaimIndex<T extends Claimant = NodeState> {
     const problems: Problem[] = []
     const object = `node/${name}`
     const podCIDRs = node.podCIDRs.filter((prefix) => {
-      const claim = { prefix, name }
+      const claim: Claim = { prefix, name, title: titleOf(node, prefix) }
       const holder = this.#betterCIDR(claim)
       const holderOfAddr = holder ? undefined : this.#betterAddr(claim)
       if (holder)
@@ -97,9 +100,9 @@ export class ClaimIndex<T extends Claimant = NodeState> {
         )
       return !holder && !holderOfAddr
     })
-    const former = (node.formerCIDRs ?? []).filter((prefix) => this.#stands({ prefix, name, isFormer: true }))
+    const former = (node.formerCIDRs ?? []).filter((prefix) => this.#stands({ prefix, name, title: 'former' }))
     const addrs = node.addrs.filter((addr) => {
-      const holder = this.#betterCIDR({ prefix: Prefix.host(addr), name })
+      const holder = this.#betterCIDR({ prefix: Prefix.host(addr), name, title: 'assigned' })
       if (holder)
         problems.push(
           problem(
@@ -119,40 +122,59 @@ export class ClaimIndex<T extends Claimant = NodeState> {
     return { node: withFormer(kept, kept.podCIDRs, former), problems }
   }
 
-  /** The nodes whose pod CIDRs overlap a CIDR, including claims that lost to another node's, but not former pod CIDRs. */
-  overlapping(cidr: Prefix): string[] {
-    return [...this.#cidrs.overlapping(cidr)].flatMap(({ name, isFormer }) => (isFormer ? [] : [name]))
+  /** The nodes that have a pod CIDR which overlaps `cidr`; former pod CIDRs, and claims that another node has the better of, do not count. */
+  ownersIn(cidr: Prefix): string[] {
+    const claims = [...this.#cidrs.overlapping(cidr)].filter(({ title }) => title !== 'former')
+    return claims.filter((claim) => this.#stands(claim)).map(({ name }) => name)
   }
 
   /** Only a claim that itself stands goes before another. This ends, because each claim asks only about better ones. */
   #stands(claim: Claim): boolean {
-    return this.#betterCIDR(claim) === undefined && this.#betterAddr(claim) === undefined
+    const known = this.#standing.get(claim)
+    if (known !== undefined) return known
+    const stands = this.#betterCIDR(claim) === undefined && this.#betterAddr(claim) === undefined
+    this.#standing.set(claim, stands)
+    return stands
+  }
+
+  /** The claims of `others` that go before this one if they stand, the best first: nearly always that one stands, and no other is asked. */
+  #betterFirst(others: Iterable<Claim>, claim: Claim): Claim[] {
+    return [...others].filter((other) => this.#isBetter(other, claim)).sort((a, b) => this.#compare(a, b))
   }
 
   /** Another node's pod CIDR that goes before this claim. */
   #betterCIDR(claim: Claim): Claim | undefined {
-    for (const other of this.#cidrs.overlapping(claim.prefix))
-      if (this.#isBetter(other, claim) && this.#stands(other)) return other
-    return undefined
+    return this.#betterFirst(this.#cidrs.overlapping(claim.prefix), claim).find((other) => this.#stands(other))
   }
 
   /** Another node's address that goes before this claim to a pod CIDR. */
   #betterAddr(claim: Claim): Claim | undefined {
-    for (const other of this.#addrs.overlapping(claim.prefix))
-      if (this.#isBetter(other, claim) && this.#betterCIDR(other) === undefined) return other
-    return undefined
+    const better = this.#betterFirst(this.#addrs.overlapping(claim.prefix), claim)
+    return better.find((other) => this.#isNodes(other))
+  }
+
+  /** Whether an address is that of its node, and of no pod. */
+  #isNodes(addr: Claim): boolean {
+    const known = this.#standing.get(addr) ?? this.#betterCIDR(addr) === undefined
+    this.#standing.set(addr, known)
+    return known
   }
 
   #betterTwin(addr: Addr, name: string): string | undefined {
-    const claim = { prefix: Prefix.host(addr), name }
+    const claim: Claim = { prefix: Prefix.host(addr), name, title: 'assigned' }
     for (const other of this.#addrs.overlapping(claim.prefix)) if (this.#isBetter(other, claim)) return other.name
     return undefined
   }
 
   #isBetter(one: Claim, other: Claim): boolean {
-    if (one.name === other.name) return false
-    if (one.isFormer !== other.isFormer) return other.isFormer === true
-    return compareClaimants(this.#nodes.get(one.name)!, this.#nodes.get(other.name)!) < 0
+    return one.name !== other.name && this.#compare(one, other) < 0
+  }
+
+  #compare(one: Claim, other: Claim): number {
+    return (
+      claimTitles.indexOf(one.title) - claimTitles.indexOf(other.title) ||
+      compareClaimants(this.#nodes.get(one.name)!, this.#nodes.get(other.name)!)
+    )
   }
 
   /** The other nodes whose claims overlap those of `node`. */
@@ -184,15 +206,20 @@ function withFormer<T extends Claimant>(node: T, podCIDRs: readonly Prefix[], fo
   return former.length === 0 && podCIDRs === node.podCIDRs ? node : { ...node, podCIDRs: [...podCIDRs, ...former] }
 }
 
-function cidrClaims({ name, podCIDRs, formerCIDRs = [] }: Claimant): Claim[] {
+function titleOf({ extraCIDRs = [] }: Claimant, podCIDR: Prefix): ClaimTitle {
+  return extraCIDRs.some((each) => each.equals(podCIDR)) ? 'extra' : 'assigned'
+}
+
+function cidrClaims(node: Claimant): Claim[] {
+  const { name, podCIDRs, formerCIDRs = [] } = node
   return [
-    ...podCIDRs.map((prefix) => ({ prefix, name })),
-    ...formerCIDRs.map((prefix) => ({ prefix, name, isFormer: true })),
+    ...podCIDRs.map((prefix): Claim => ({ prefix, name, title: titleOf(node, prefix) })),
+    ...formerCIDRs.map((prefix): Claim => ({ prefix, name, title: 'former' })),
   ]
 }
 
 function addrClaims({ name, addrs }: Claimant): Claim[] {
-  return addrs.map((addr) => ({ prefix: Prefix.host(addr), name }))
+  return addrs.map((addr) => ({ prefix: Prefix.host(addr), name, title: 'assigned' }))
 }
 
 /** The pod CIDRs of each node by its name, without those to which another node has the better claim, and with former ones that stand. */

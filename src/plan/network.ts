@@ -163,7 +163,7 @@ export function planNetwork({
     remoteNodes.ownerOf(cidr),
   )
   const served = [...podCIDRs, ...former, ...disputed]
-  const families = familiesOf(self.podCIDRs)
+  const families = familiesOf(served)
   const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))

@@ -122,7 +122,7 @@ export class RemoteNodes {
 
   /** The name of another node with a pod CIDR that overlaps `cidr`; undefined when there is none. */
   ownerOf(cidr: Prefix): string | undefined {
-    return this.#claims.overlapping(cidr).find((name) => name !== this.#context.self.name)
+    return this.#claims.ownersIn(cidr).find((name) => name !== this.#context.self.name)
   }
 
   /** The smallest tunnel MTU by pod family; a family is absent when no other node has pods of it. */

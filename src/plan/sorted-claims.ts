@@ -1,12 +1,19 @@
 // Claims in the order of their prefixes, so that those that overlap a prefix are found without looking at the others.
 import { type Family, Prefix } from '#/lib/addr.ts'
 
+/** The titles of a claim, the best first. */
+export const claimTitles = ['assigned', 'extra', 'former'] as const
+export type ClaimTitle = (typeof claimTitles)[number]
+
 /** What a node says is its own: a pod CIDR, or an address (as a prefix that holds only that). */
 export type Claim = {
   readonly prefix: Prefix
   readonly name: string
-  /** Whether it is a pod CIDR that the node has lost while some of its pods still have addresses of it. */
-  readonly isFormer?: boolean
+  /**
+   * `assigned`: spec.podCIDRs, or an address. `extra`: a pod CIDR of the annotation, which anybody who writes the Node object can add at any
+   * time. `former`: a pod CIDR that the node has lost while some of its pods still have addresses of it.
+   */
+  readonly title: ClaimTitle
 }
 
 export class SortedClaims {

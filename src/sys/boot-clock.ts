@@ -7,7 +7,7 @@ const CLOCK_BOOTTIME = 7
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
 
 export type BootClock = {
-  /** An id that differs after every boot, and in every network namespace (see sameness). */
+  /** An id that differs after every boot: kernel state noted under an older id is gone. */
   readonly bootId: string
   /** Milliseconds since boot, including time asleep. Comparable only between readings with the same bootId. */
   readonly sinceBootMs: () => number
@@ -22,18 +22,6 @@ function sinceBootMs(): number {
   return Number(view.getBigInt64(0, true)) * 1000 + Math.floor(Number(view.getBigInt64(8, true)) / 1e6)
 }
 
-/**
- * How two boot ids relate. `another boot`: all kernel state of the other one is gone. `another network`: the machine is the same, the
- * network namespace is not: a node that is a container was started anew, or one of the two was read in a wrong namespace.
- */
-export function sameness(one: string, other: string): 'same' | 'another network' | 'another boot' {
-  const [boot, network] = one.split(networkMark)
-  const [otherBoot, otherNetwork] = other.split(networkMark)
-  if (boot !== otherBoot) return 'another boot'
-  return network === undefined || otherNetwork === undefined || network === otherNetwork ? 'same' : 'another network'
-}
-
-const networkMark = '/net:'
 const AF_UNIX = 1
 const SOCK_DGRAM = 2
 const SOCK_CLOEXEC = 0x80000
@@ -41,7 +29,7 @@ const SOL_SOCKET = 1
 const SO_NETNS_COOKIE = 71
 
 /** The number of this thread's network namespace, which no other one gets before the next boot; '' before Linux 5.14. */
-function networkCookie(): string {
+export function networkCookie(): string {
   const fd = libc('socket', [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0])
   const cookie = new Uint8Array(8)
   try {
@@ -56,7 +44,5 @@ function networkCookie(): string {
 
 /** The machine's own boot clock. Throws the errno of open(2) where /proc is not mounted. */
 export function bootClock(): BootClock {
-  const cookie = networkCookie()
-  const boot = readFileSync(bootIdPath, 'utf8').trim()
-  return { bootId: cookie === '' ? boot : `${boot}${networkMark}${cookie}`, sinceBootMs, nowMs: Date.now }
+  return { bootId: readFileSync(bootIdPath, 'utf8').trim(), sinceBootMs, nowMs: Date.now }
 }

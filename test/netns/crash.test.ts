@@ -12,7 +12,6 @@ import { unpluggedGroup } from '#/model/names.ts'
 import { EndpointGc } from '#/agent/endpoints/endpoint-gc.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
-import { bootClock } from '#/sys/boot-clock.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { type EndpointState } from '#/model/endpoint.ts'
@@ -67,7 +66,7 @@ class Crashing implements Disposable {
     let nowMs = 0
     const deps = { netlink, store, onChange() {}, log: silent, ...atOnce(netlink) }
     const handler = new CniHandler({ ...deps, datapath: () => 'bridge', podNetwork: () => thereIs(podNetwork) })
-    const clock = { sinceBootMs: () => nowMs, bootId: bootClock().bootId }
+    const clock = { sinceBootMs: () => nowMs }
     const gc = new EndpointGc({ intervalMs: 1, graceMs: 1 }, { ...deps, clock })
     return work({ handler, gc, advance: (ms) => (nowMs += ms) })
   }

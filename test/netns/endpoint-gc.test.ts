@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { earlierNetwork, type EarlierNetwork } from '#/agent/endpoints/earlier-network.ts'
 import { EndpointGc } from '#/agent/endpoints/endpoint-gc.ts'
 import { silent } from '#/lib/log.ts'
-import { bootClock } from '#/sys/boot-clock.ts'
 import { removeNetns } from '#/sys/netns.ts'
 import { TestNetns } from './namespace.ts'
 import { podNetwork, PodNode } from './pod-node.ts'
@@ -17,15 +17,15 @@ class Watched implements Disposable {
   readonly logged: string[] = []
   readonly gc: EndpointGc
 
-  /** `bootId`: that of the agent that looks; endpoints have this process's own. */
-  constructor(bootId = bootClock().bootId) {
+  constructor(earlier?: EarlierNetwork) {
     this.gc = new EndpointGc(
       { intervalMs: 30_000, graceMs: 60_000 },
       {
         netlink: this.node.netlink,
         datapaths: this.node.datapaths,
         store: this.node.store,
-        clock: { sinceBootMs: () => this.nowMs, bootId },
+        clock: { sinceBootMs: () => this.nowMs },
+        ...(earlier && { earlier }),
         onChange() {},
         log: { ...silent, warn: (message, fields) => this.logged.push(`${message} ${JSON.stringify(fields)}`) },
       },
@@ -74,16 +74,32 @@ test('an endpoint whose namespace ended is released after two looks and the grac
 })
 
 test('in another network of the same machine what is gone is released at the first look, and what lives is not', () => {
-  // a node that is a container and was started anew
-  using watched = new Watched(`${bootClock().bootId.split('/')[0]}/net:1`)
+  let known: EarlierNetwork = { has: () => false }
+  using watched = new Watched({ has: (endpoint) => known.has(endpoint) })
   using alive = new TestNetns()
+  const { store } = watched.node
+  const start = (boot: string, cookie: string): void => void (known = earlierNetwork(store, { bootId: boot }, cookie))
+  start('boot', '1')
   watched.node.add('alive', alive.path)
-  {
+  for (const id of ['dead', 'dead-too']) {
     using dying = new TestNetns()
-    watched.node.add('dead', dying.path)
+    watched.node.add(id, dying.path)
   }
   waitForVeths(watched.node, 1)
-  assert.deepEqual(watched.look(0), ['dead'])
+  // an agent that is started again in the same network, that cannot tell its network, and that knows of another boot only
+  for (const [boot, cookie] of [
+    ['boot', '1'],
+    ['boot', ''],
+    ['boot', '1'],
+    ['other', '1'],
+    ['other', '1'],
+  ] as const) {
+    start(boot, cookie)
+    assert.deepEqual(watched.look(0), [], `${boot} ${cookie}`)
+  }
+  // a node that is a container and was started anew
+  start('other', '2')
+  assert.deepEqual(watched.look(0), ['dead', 'dead-too'])
   assert.deepEqual(watched.look(3_600_000), [])
 })
 

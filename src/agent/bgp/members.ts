@@ -9,10 +9,11 @@ const known = new WeakMap<KubeNode, BgpMember>()
 export function memberOf(node: KubeNode): BgpMember {
   const before = known.get(node)
   if (before) return before
-  const { podCIDRs, formerCIDRs, addrs, routingState, life } = factsOf(node)
+  const { podCIDRs, extraCIDRs, formerCIDRs, addrs, routingState, life } = factsOf(node)
   const member: BgpMember = {
     name: node.metadata.name,
     podCIDRs,
+    ...(extraCIDRs.length > 0 && { extraCIDRs }),
     ...(formerCIDRs.length > 0 && { formerCIDRs }),
     addrs,
     life,

@@ -46,7 +46,8 @@ export function keepOfNodes(ownName: string): Keep<KubeNode> {
 type Known = { readonly state: NodeState; readonly problems: readonly Problem[]; readonly fingerprint: string }
 
 function read(node: KubeNode): Known {
-  const { podCIDRs, formerCIDRs, addrs, routingState, life, lacksAgent, problems, routingProblem } = factsOf(node)
+  const { podCIDRs, extraCIDRs, formerCIDRs, addrs, routingState, life, lacksAgent, problems, routingProblem } =
+    factsOf(node)
   const flannel = flannelEndOf(node)
   const published = flannel?.end.publicAddrs ?? []
   const name = node.metadata.name
@@ -56,6 +57,7 @@ function read(node: KubeNode): Known {
     addrs: [...published, ...addrs.filter((addr) => !published.some((other) => other.equals(addr)))],
     // flannel runs on more systems
     ...(flannel === undefined && lacksAgent !== undefined && { lacksAgent }),
+    ...(extraCIDRs.length > 0 && { extraCIDRs }),
     ...(formerCIDRs.length > 0 && { formerCIDRs }),
     life,
     ...(flannel && { vtepMacs: flannel.end.vtepMacs }),

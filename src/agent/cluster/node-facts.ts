@@ -8,6 +8,8 @@ import { type RoutingState, routingStateOf } from '#/model/routing.ts'
 
 export type NodeFacts = {
   readonly podCIDRs: readonly Prefix[]
+  /** Those of `podCIDRs` that an annotation added. */
+  readonly extraCIDRs: readonly Prefix[]
   /** Pod CIDRs that the node has lost while pods still have addresses of them, as its agent tells. */
   readonly formerCIDRs: readonly Prefix[]
   /** Why no agent of Causeway can run on the node; undefined when one can. */
@@ -32,6 +34,7 @@ export function factsOf(node: KubeNode): NodeFacts {
   const routing = routingStateOf(node)
   const facts: NodeFacts = {
     podCIDRs: cidrs.prefixes,
+    extraCIDRs: cidrs.extra,
     formerCIDRs: formerCIDRsOf(node).filter((cidr) => !cidrs.prefixes.some((each) => each.overlaps(cidr))),
     lacksAgent: lackOfAgent(node),
     life: lifeOf(node),

@@ -5,8 +5,9 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
 import { findLink } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type BootClock, sameness } from '#/sys/boot-clock.ts'
+import { type BootClock } from '#/sys/boot-clock.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
+import { type EarlierNetwork } from './earlier-network.ts'
 import { type Endpoint, type EndpointStore } from './endpoint-store.ts'
 import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
 
@@ -22,7 +23,9 @@ export type GcDeps = {
   readonly netlink: Netlink
   readonly store: EndpointStore
   readonly datapaths: Datapaths
-  readonly clock: Pick<BootClock, 'sinceBootMs' | 'bootId'>
+  readonly clock: Pick<BootClock, 'sinceBootMs'>
+  /** Absent: no endpoint is of an earlier network. */
+  readonly earlier?: EarlierNetwork
   /** Called after endpoints were released, and when a state file that could not be used is in use again. */
   readonly onChange: () => void
   readonly log: Logger
@@ -100,9 +103,9 @@ export class EndpointGc implements Disposable {
   /** Whether this same endpoint was first found leaked long enough ago; records the time when this is the first find. */
   #isDue(endpoint: Endpoint, nowMs: number): boolean {
     const key = attachmentKey(endpoint)
-    const { createdMs, netnsId, bootId } = endpoint
+    const { createdMs, netnsId } = endpoint
     // a node that is a container was started anew: its pods ended with its network, and nobody waits for an answer to their ADD
-    if (sameness(bootId, this.#deps.clock.bootId) === 'another network') return true
+    if (this.#deps.earlier?.has(endpoint) === true) return true
     const suspect = this.#suspects.get(key)
     if (suspect?.createdMs === createdMs && suspect.netnsId === netnsId)
       return nowMs - suspect.sinceMs >= this.#times.graceMs

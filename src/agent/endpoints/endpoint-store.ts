@@ -10,7 +10,7 @@ import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, chooseMac, isInPool } from '#/plan/allocate.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
-import { type BootClock, bootClock, sameness } from '#/sys/boot-clock.ts'
+import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
 import { insertEndpoint, type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
 import { StateError, StateFile, Undone } from './state-file.ts'
@@ -263,9 +263,7 @@ export class EndpointStore {
   /** How long an address has rested. One that was given back in an earlier boot counts as resting since this boot began. */
   #restedMs({ boot_id, since_boot_ms }: RestingRow): number {
     const nowMs = this.#clock.sinceBootMs()
-    return sameness(boot_id, this.#clock.bootId) !== 'another boot' && since_boot_ms <= nowMs
-      ? nowMs - since_boot_ms
-      : nowMs
+    return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
   }
 
   /** How many addresses of the CIDR are in use. */
@@ -335,9 +333,7 @@ export class EndpointStore {
    * DEL for them. An endpoint whose boot was not recorded stays.
    */
   releaseEarlierBoots(): Endpoint[] {
-    const stale = this.list().filter(
-      ({ bootId }) => bootId !== '' && sameness(bootId, this.#clock.bootId) === 'another boot',
-    )
+    const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
     if (stale.length > 0) {
       this.#write((db) => {
         // 0: their addresses were in use before this boot, and have rested since it began

@@ -2,7 +2,7 @@
 // lifecycle controller keeps new pods away (https://kubernetes.io/docs/reference/node/node-status/#condition).
 import { systemClock } from '#/cluster/clock.ts'
 import { nodeStatusPath } from '#/cluster/paths.ts'
-import { type Condition, conditionOf, type KubeNode, networkUnavailable } from '#/model/kubernetes.ts'
+import { type Condition, conditionOf, type KubeNode, networkUnavailable, networkUpReason } from '#/model/kubernetes.ts'
 import { lastingTroubleMs } from '#/model/readiness.ts'
 import { type NodePatch, NodePatcher, type NodePatcherDeps } from './node-patcher.ts'
 
@@ -48,7 +48,7 @@ function wantedCondition(trouble: string | undefined): Condition {
     ? {
         type: networkUnavailable,
         status: 'False',
-        reason: 'CausewayIsUp',
+        reason: networkUpReason,
         message: 'Causeway has set up the network of this node',
       }
     : {
