@@ -1,12 +1,16 @@
 // `causeway install`: the objects of an installation, printed or brought to a cluster.
+import { type ApiClient } from '#/cluster/client.ts'
+import { systemClock } from '#/cluster/clock.ts'
 import { applyAll, removeAll } from '#/install/apply.ts'
 import { endCleaning } from '#/install/clean-up.ts'
-import { allIdentities, keyOf, manifests } from '#/install/manifests.ts'
-import { type InstallSettings } from '#/install/settings.ts'
-import { noMore, options, type OptionTable, UsageError } from './args.ts'
+import { manifests, removableIdentities } from '#/install/manifests.ts'
+import { isUpgrade, pullFirst } from '#/install/pull.ts'
+import { type InstallSettings, keyOf, type Manifest } from '#/install/settings.ts'
+import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
 import { givenSettings, settingOptions, setVariables } from './install-settings.ts'
+import { Interrupted, Interruption } from './interruption.ts'
 import { print } from './output.ts'
 
 const installOptions = {
@@ -35,6 +39,12 @@ const installOptions = {
     value: 'NAME=VALUE',
     multiple: true,
     help: `another setting of the agent ("causeway help agent"), of ${setVariables.join(', ')}`,
+  },
+  'pull-timeout': {
+    type: 'string',
+    value: 'SECONDS',
+    default: '300',
+    help: 'how long nodes may take to pull a new image before agents are replaced; 0: they do not pull it first',
   },
   ...clusterOptions,
 } as const satisfies OptionTable
@@ -75,7 +85,20 @@ function readOptions(args: readonly string[]) {
     hasController,
     apiServer: apiServerIn(values['api-server']),
   }
-  return { settings, values }
+  return { settings, values, pullTimeoutMs: wholeNumber('pull-timeout', values['pull-timeout']) * 1000 }
+}
+
+/** Applies the objects that are wanted, and deletes those that an earlier installation had and this one has not. */
+async function bring(
+  client: ApiClient,
+  namespace: string,
+  wanted: readonly Manifest[],
+  isDryRun: boolean,
+): Promise<void> {
+  await applyAll(client, wanted, { isDryRun, say: print })
+  const kept = new Set(wanted.map(keyOf))
+  const surplus = removableIdentities(namespace).filter((each) => !kept.has(keyOf(each)))
+  await removeAll(client, surplus, { isDryRun, say: print })
 }
 
 export const installCommand: Action = {
@@ -85,7 +108,7 @@ export const installCommand: Action = {
   about: `Prints Kubernetes objects as YAML: an agent for every node, with the least rights it works with, and on demand the controller. docs/install.md says what a cluster must have. With --apply again, it upgrades.`,
   options: installOptions,
   run: async (args) => {
-    const { settings, values } = readOptions(args)
+    const { settings, values, pullTimeoutMs } = readOptions(args)
     const wanted = manifests(settings)
     const isDryRun = values['dry-run'] === true
     if (!values.apply && !isDryRun) {
@@ -93,12 +116,21 @@ export const installCommand: Action = {
       return 0
     }
     await using client = await connectTo(values.kubeconfig)
-    if (!isDryRun) await endCleaning(client, settings.namespace)
-    await applyAll(client, wanted, { isDryRun, say: print })
-    // the objects that an earlier installation had and this one has not
-    const kept = new Set(wanted.map(keyOf))
-    const surplus = allIdentities(settings.namespace).filter((each) => !kept.has(keyOf(each)))
-    await removeAll(client, surplus, { isDryRun, say: print })
+    const interruption = new Interruption()
+    try {
+      if (!isDryRun) {
+        await endCleaning(client, settings.namespace)
+        if (pullTimeoutMs > 0 && (await isUpgrade(client, settings))) {
+          const { signal } = interruption
+          await pullFirst(client, settings, { timeoutMs: pullTimeoutMs, clock: systemClock, signal, say: print })
+        }
+      }
+      await interruption.orStopped(bring(client, settings.namespace, wanted, isDryRun))
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error
+      process.stderr.write(`${error.message}; the same command again goes on\n`)
+      return error.exitStatus
+    }
     return 0
   },
 }

@@ -4,7 +4,7 @@ import { isApiError } from '#/cluster/errors.ts'
 import { removeAll } from '#/install/apply.ts'
 import { cleanNodes, forgetRouting } from '#/install/clean-up.ts'
 import { drainBgp } from '#/install/drain.ts'
-import { allIdentities } from '#/install/manifests.ts'
+import { allIdentities, removableIdentities } from '#/install/manifests.ts'
 import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
@@ -30,9 +30,8 @@ export const uninstallCommand: Action = {
     const namespace = namespaceIn(values.namespace)
     const timeoutMs = wholeNumber('timeout', values.timeout) * 1000
     const isDryRun = values['dry-run'] === true
-    const gone = allIdentities(namespace)
     if (!values.apply && !isDryRun) {
-      print(toYaml(gone.toReversed()))
+      print(toYaml(allIdentities(namespace).toReversed()))
       return 0
     }
     await using client = await connectTo(values.kubeconfig)
@@ -57,7 +56,7 @@ export const uninstallCommand: Action = {
       }
       await forgetRouting(client)
     }
-    await removeAll(client, gone, { isDryRun, say: print })
+    await removeAll(client, removableIdentities(namespace), { isDryRun, say: print })
     return 0
   },
 }

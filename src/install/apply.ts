@@ -1,8 +1,7 @@
 // Applies manifests to a cluster and deletes them again. Server-side apply keeps the fields that others have set.
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { keyOf } from './manifests.ts'
-import { type Manifest } from './settings.ts'
+import { keyOf, type Manifest } from './settings.ts'
 
 const fieldManager = 'causeway-install'
 

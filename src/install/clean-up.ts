@@ -1,29 +1,15 @@
 // Cleans the nodes before an uninstall: the DaemonSet's agents are replaced by pods that remove what agents made. It stays
 // the same DaemonSet, so an agent and a clean-up never run on one node at once.
 import { type ApiClient } from '#/cluster/client.ts'
-import { type Clock, sleep } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { annotationsOf, formerPodCIDRsAnnotation, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { annotationsOf, formerPodCIDRsAnnotation, type KubeObject } from '#/model/kubernetes.ts'
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { routingStateAnnotation } from '#/model/routing.ts'
-import { pathOf } from './apply.ts'
+import { containerOf, type DaemonSet, daemonSetPath, isDone, untilReady, type Wait } from './daemonset.ts'
 import { agentName } from './settings.ts'
 
-const pollMs = 1000
 const agentContainer = 'agent'
 const cleaner = 'clean'
-
-export type DaemonSet = KubeObject & { readonly spec?: unknown; readonly status?: unknown }
-
-function daemonSetPath(namespace: string): string {
-  return pathOf({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: agentName, namespace } })
-}
-
-function containerOf(daemonSet: DaemonSet, field: 'containers' | 'initContainers', name: string) {
-  const pod = fieldsOf(fieldsOf(fieldsOf(daemonSet.spec)['template'])['spec'])
-  const containers = pod[field]
-  return Array.isArray(containers) ? containers.map(fieldsOf).find((each) => each['name'] === name) : undefined
-}
 
 function isCleaning(daemonSet: DaemonSet): boolean {
   return containerOf(daemonSet, 'initContainers', cleaner) !== undefined
@@ -51,46 +37,22 @@ export function cleaningPatch(live: DaemonSet) {
   return { spec: { updateStrategy, template: { spec: pod } } }
 }
 
-type Progress = { readonly wanted: number; readonly done: number; readonly isCurrent: boolean }
-
-function progressOf(live: DaemonSet): Progress {
-  const { generation } = fieldsOf(live.metadata)
-  const status = fieldsOf(live.status)
-  const count = (field: string): number => Number(status[field] ?? 0)
-  return {
-    wanted: count('desiredNumberScheduled'),
-    done: Math.min(count('updatedNumberScheduled'), count('numberReady')),
-    isCurrent: count('observedGeneration') >= Number(generation ?? 0),
-  }
-}
-
 /**
  * Runs the clean-up on every node of the DaemonSet and waits for it; returns how many nodes there were. After `timeoutMs`
  * it throws an error that says how many nodes are done.
  */
-export async function cleanNodes(
-  client: ApiClient,
-  namespace: string,
-  options: { readonly timeoutMs: number; readonly clock: Clock },
-): Promise<number> {
-  const path = daemonSetPath(namespace)
+export async function cleanNodes(client: ApiClient, namespace: string, options: Wait): Promise<number> {
+  const path = daemonSetPath(namespace, agentName)
   const live = await client.get<DaemonSet>(path)
   // an earlier try may have patched it already
   if (!isCleaning(live)) await client.patch(path, cleaningPatch(live), 'strategic')
-  const { clock, timeoutMs } = options
-  const deadlineMs = clock.monotonicMs() + timeoutMs
-  const { signal } = new AbortController()
-  for (;;) {
-    const { wanted, done, isCurrent } = progressOf(await client.get<DaemonSet>(path))
-    if (isCurrent && done >= wanted) return wanted
-    if (clock.monotonicMs() >= deadlineMs) {
-      const how = isCurrent ? `${done} of ${wanted} nodes are clean` : 'the DaemonSet controller has not acted'
-      throw new Error(
-        `after ${timeoutMs / 1000} s ${how}; nothing was deleted. See: kubectl -n ${namespace} get pods -o wide. To leave the nodes as they are: --keep-nodes`,
-      )
-    }
-    await sleep(clock, pollMs, signal)
-  }
+  const progress = await untilReady(client, path, options)
+  const { wanted, done, isCurrent } = progress
+  if (isDone(progress)) return wanted
+  const how = isCurrent ? `${done} of ${wanted} nodes are clean` : 'the DaemonSet controller has not acted'
+  throw new Error(
+    `after ${options.timeoutMs / 1000} s ${how}; nothing was deleted. See: kubectl -n ${namespace} get pods -o wide. To leave the nodes as they are: --keep-nodes`,
+  )
 }
 
 /** The annotations by which agents tell of their nodes. */
@@ -113,7 +75,7 @@ export async function forgetRouting(client: ApiClient): Promise<void> {
 
 /** Deletes a DaemonSet that an uninstall left cleaning, so that one with agents can be applied: on its nodes no agent runs. */
 export async function endCleaning(client: ApiClient, namespace: string): Promise<void> {
-  const path = daemonSetPath(namespace)
+  const path = daemonSetPath(namespace, agentName)
   try {
     if (isCleaning(await client.get<DaemonSet>(path))) await client.delete(path)
   } catch (error) {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fieldsOf } from '#/model/kubernetes.ts'
 import { cleaningPatch } from './clean-up.ts'
-import { allIdentities, keyOf, manifests } from './manifests.ts'
-import { type Manifest } from './settings.ts'
+import { allIdentities, manifests } from './manifests.ts'
+import { keyOf, type Manifest } from './settings.ts'
 import { dualStack as settings } from './testing/settings.ts'
 
 function find(all: readonly Manifest[], key: string): Manifest {

@@ -3,6 +3,7 @@ import { agentAccess, controllerAccess } from './access.ts'
 import { agentDaemonSet } from './agent.ts'
 import { controllerDeployment } from './controller.ts'
 import { definitions } from './definitions/index.ts'
+import { pullerDaemonSet } from './puller.ts'
 import { type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /** Namespaces that belong to the cluster: an installation neither makes nor deletes them. */
@@ -30,19 +31,18 @@ export function manifests(settings: InstallSettings): Manifest[] {
   ]
 }
 
-/** Kind, namespace and name of every object that an installation in this namespace may have, and nothing else of them. */
-export function allIdentities(namespace: string): Manifest[] {
-  const nothingGiven = { image: '', given: {}, nodeSelector: {}, apiServer: undefined }
-  return manifests({ namespace, ...nothingGiven, hasController: true }).map(
-    ({ apiVersion, kind, metadata: { name, namespace: where } }) => ({
-      apiVersion,
-      kind,
-      metadata: { name, ...(where !== undefined && { namespace: where }) },
-    }),
-  )
+const anything = { image: '', given: {}, nodeSelector: {}, apiServer: undefined, hasController: true }
+
+function identityOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): Manifest {
+  return { apiVersion, kind, metadata: { name, ...(namespace !== undefined && { namespace }) } }
 }
 
-/** A key that is the same for the same object: kind, namespace and name. */
-export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): string {
-  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
+/** Kind, namespace and name of every object that an installation in this namespace may have, and nothing else of them. */
+export function allIdentities(namespace: string): Manifest[] {
+  return manifests({ namespace, ...anything }).map(identityOf)
+}
+
+/** Those of allIdentities, and of what an upgrade that was killed leaves behind. */
+export function removableIdentities(namespace: string): Manifest[] {
+  return [...allIdentities(namespace), identityOf(pullerDaemonSet({ namespace, ...anything }))]
 }

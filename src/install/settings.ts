@@ -26,6 +26,7 @@ export function apiServerVariables({ apiServer }: InstallSettings): ContainerVar
 
 export const agentName = 'causeway-agent'
 export const controllerName = 'causeway-controller'
+export const pullerName = 'causeway-pull'
 
 /** An object as it is printed and sent, without the fields that the API adds. */
 export type Manifest = {
@@ -37,6 +38,11 @@ export type Manifest = {
     readonly labels?: Readonly<Record<string, string>>
   }
   readonly [field: string]: unknown
+}
+
+/** A key that is the same for the same object: kind, namespace and name. */
+export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): string {
+  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
 }
 
 export function labelsOf(component: string): Record<string, string> {

@@ -94,7 +94,17 @@ suite('install', () => {
     await ok(causeway, ['install', ...required, '--apply', '--controller', 'yes'])
     assert.equal((await ours()).length, 21)
     await ok('kubectl', ['-n', 'causeway-system', 'annotate', 'daemonset', 'causeway-agent', 'note=mine'])
-    const again = await ok(causeway, ['install', ...required.with(1, 'example/causeway:2'), '--apply'])
+    const again = await ok(causeway, [
+      'install',
+      ...required.with(1, 'example/causeway:2'),
+      '--apply',
+      '--pull-timeout',
+      '1',
+    ])
+    // nobody acts on DaemonSets here
+    assert.match(again, /^no node has pulled example\/causeway:2 first: the DaemonSet controller has not acted\n/)
+    assert.match(again, /DaemonSet causeway-system\/causeway-agent applied/)
+    assert.doesNotMatch(await ok('kubectl', ['get', 'daemonsets', '-A', '-o', 'name']), /pull/)
     assert.match(again, /Deployment causeway-system\/causeway-controller deleted/)
     assert.deepEqual(
       (await ours()).filter((name) => name.includes('controller')),

@@ -1,0 +1,41 @@
+// The pods that pull an upgrade's image (pull.ts). They do nothing but have it.
+import { type InstallSettings, labelsOf, type Manifest, pullerName } from './settings.ts'
+
+/** They use their node's network, so they need no CNI plugin and take no address. */
+export function pullerDaemonSet({ namespace, image, nodeSelector }: InstallSettings): Manifest {
+  const labels = labelsOf(pullerName)
+  const container = {
+    name: 'pull',
+    image,
+    command: ['sleep', 'infinity'],
+    resources: { limits: { cpu: '100m', memory: '64Mi' }, requests: { cpu: '1m', memory: '1Mi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      runAsNonRoot: true,
+      runAsUser: 65_534,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: pullerName, namespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          automountServiceAccountToken: false,
+          hostNetwork: true,
+          terminationGracePeriodSeconds: 0,
+          // the nodes of the agents; without their priority, because no pod of a user is to make room for this one
+          tolerations: [{ operator: 'Exists' }],
+          nodeSelector: { 'kubernetes.io/os': 'linux', ...nodeSelector },
+          containers: [container],
+        },
+      },
+    },
+  }
+}
