@@ -53,8 +53,11 @@ export type HostSide = {
   /** Why no pod's device can be attached now; undefined when devices can be. */
   readonly obstacle: string | undefined
   isAttached(device: Link): boolean
-  /** The change that attaches the device, which is its key; its work may be a call, e.g. to load a program. `pod` is "namespace/name". */
-  attach(device: { readonly name: string; readonly pod: string }): Change
+  /**
+   * The change that attaches `device`, as it is now; its work may be a call, e.g. to load a program. The port's name is the device's
+   * and the change's key; its `pod` is "namespace/name".
+   */
+  attach(port: { readonly name: string; readonly pod: string }, device: Link): Change
 }
 
 /** One datapath at work on this node. Each call is about one pod and runs from start to end within one turn of the event loop. */

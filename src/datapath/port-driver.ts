@@ -43,7 +43,7 @@ export class PortDriver implements Driver {
       if (device?.kind !== 'veth') changes.push(this.#rewiring(port))
       else if (side.isAttached(device)) continue
       else if (side.obstacle !== undefined) failures.set(port.name, { message: side.obstacle })
-      else changes.push(side.attach(port))
+      else changes.push(side.attach(port, device))
     }
     const leftovers = all
       .filter(({ name, kind }) => kind === 'veth' && isPodDevice(name) && !this.#pods.isInUse(name))

@@ -1,9 +1,14 @@
 // Network devices: reading them all, and the operations on them. Every operation carries the `ip` command that does the same.
 import { bytesOf } from '#/wire/netlink/attr.ts'
 import {
+  BR_STATE_DISABLED,
+  BR_STATE_FORWARDING,
+  bridgeData,
   bridgePortData,
   decodeLink,
   encodeLink,
+  IF_OPER_UP,
+  IFF_NOARP,
   IFF_UP,
   type LinkMessage,
   RTM_DELLINK,
@@ -29,14 +34,51 @@ export type Link = {
   readonly master?: number
   readonly alias?: string
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
-  readonly hairpin?: boolean
+  /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
+  readonly hasNoArp: boolean
+  readonly bridge?: BridgeSettings
+  /** For a bridge port: whether every frame goes in and out of it, and whether the bridge holds back all of them. */
+  readonly port?: { readonly isOpen: boolean; readonly isBlocked: boolean }
+}
+
+/** What keeps a bridge from forwarding every frame by its MAC alone. */
+export type BridgeSettings = { readonly hasSpanningTree: boolean; readonly filtersVlans: boolean }
+
+/** The settings of a bridge port that lets every frame pass, back out of it too (hairpin). */
+const openPort = {
+  hairpin: 1,
+  learning: 1,
+  unicastFlood: 1,
+  mcastFlood: 1,
+  bcastFlood: 1,
+  neighSuppress: 0,
+  isolated: 0,
+  locked: 0,
+} as const
+
+type PortSettings = ReturnType<typeof bridgePortData.decode>
+
+/** A setting that the kernel does not tell is one that it does not have. */
+function isOpen(settings: PortSettings): boolean {
+  return Object.entries(openPort).every(([name, value]) => (settings[name as keyof PortSettings] ?? value) === value)
+}
+
+/** A port without a carrier is disabled by the kernel itself. */
+function isBlocked({ state = BR_STATE_FORWARDING }: PortSettings, operState: number | undefined): boolean {
+  return state !== BR_STATE_FORWARDING && (state !== BR_STATE_DISABLED || operState === IF_OPER_UP)
+}
+
+function bridgeSettings(data: Uint8Array): BridgeSettings {
+  const { stp = 0, vlanFiltering = 0 } = bridgeData.decode(data)
+  return { hasSpanningTree: stp !== 0, filtersVlans: vlanFiltering !== 0 }
 }
 
 export function toLink(payload: Uint8Array): Link {
   const { index, flags, attrs } = decodeLink(payload)
   const kind = attrs.info?.kind ?? ''
   const vxlan = kind === 'vxlan' && attrs.info?.data ? vxlanData.decode(attrs.info.data) : undefined
-  const isPort = attrs.info?.portKind === 'bridge' && attrs.info.portData !== undefined
+  const port =
+    attrs.info?.portKind === 'bridge' && attrs.info.portData ? bridgePortData.decode(attrs.info.portData) : undefined
   return {
     index,
     name: attrs.name ?? '',
@@ -48,7 +90,9 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
-    ...(isPort && { hairpin: bridgePortData.decode(attrs.info.portData).hairpin === 1 }),
+    hasNoArp: (flags & IFF_NOARP) !== 0,
+    ...(kind === 'bridge' && attrs.info?.data && { bridge: bridgeSettings(attrs.info.data) }),
+    ...(port && { port: { isOpen: isOpen(port), isBlocked: isBlocked(port, attrs.operState) } }),
   }
 }
 
@@ -148,6 +192,7 @@ export type LinkChange = {
   readonly mac?: string
   readonly mtuBytes?: number
   readonly master?: string
+  readonly hasArp?: true
 }
 
 /** `masterIndex` is the index of the device that `wanted.master` names. */
@@ -156,10 +201,12 @@ export function linkSet(name: string, wanted: LinkChange, masterIndex = 0): Oper
     wanted.mac && `address ${wanted.mac}`,
     wanted.mtuBytes !== undefined && `mtu ${wanted.mtuBytes}`,
     wanted.master && `master ${wanted.master}`,
+    wanted.hasArp && 'arp on',
     wanted.isUp !== undefined && (wanted.isUp ? 'up' : 'down'),
   ].filter(Boolean)
   return change(`ip link set dev ${name} ${words.join(' ')}`, name, {
-    ...(wanted.isUp !== undefined && { flags: wanted.isUp ? IFF_UP : 0, change: IFF_UP }),
+    flags: wanted.isUp === true ? IFF_UP : 0,
+    change: (wanted.isUp === undefined ? 0 : IFF_UP) | (wanted.hasArp ? IFF_NOARP : 0),
     attrs: {
       ...(wanted.mac && { mac: wanted.mac }),
       ...(wanted.mtuBytes !== undefined && { mtu: wanted.mtuBytes }),
@@ -184,6 +231,32 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
     linkSet(name, { master: bridge.name, isUp: true }, bridge.index),
     change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
     change(`ip link set dev ${name} alias "${shortAlias(alias)}"`, name, { attrs: { alias: shortAlias(alias) } }),
+  ]
+}
+
+/** Undoes what somebody set on a bridge port that keeps frames from passing it. A port in a spanning tree cannot be unblocked. */
+export function bridgePortOpen({ name, port }: Pick<Link, 'name' | 'port'>): Operation[] {
+  const set = (what: string, data: PortSettings): Operation =>
+    change(`ip link set dev ${name} type bridge_slave ${what}`, name, {
+      attrs: { info: { portKind: 'bridge', portData: bytesOf(bridgePortData, data) } },
+    })
+  const words =
+    'learning on flood on mcast_flood on bcast_flood on neigh_suppress off isolated off locked off hairpin on'
+  return [
+    ...(port?.isOpen === false ? [set(words, openPort)] : []),
+    ...(port?.isBlocked === true ? [set(`state ${BR_STATE_FORWARDING}`, { state: BR_STATE_FORWARDING })] : []),
+  ]
+}
+
+/** Undoes what keeps the bridge from forwarding frames by MAC alone; nothing when it does. A kernel without VLAN filters refuses a word on them. */
+export function bridgeOpen({ name, bridge }: Pick<Link, 'name' | 'bridge'>): Operation[] {
+  const data = { ...(bridge?.hasSpanningTree && { stp: 0 }), ...(bridge?.filtersVlans && { vlanFiltering: 0 }) }
+  if (Object.keys(data).length === 0) return []
+  const words = [bridge?.hasSpanningTree && 'stp_state 0', bridge?.filtersVlans && 'vlan_filtering 0'].filter(Boolean)
+  return [
+    change(`ip link set dev ${name} type bridge ${words.join(' ')}`, name, {
+      attrs: { info: { kind: 'bridge', data: bytesOf(bridgeData, data) } },
+    }),
   ]
 }
 

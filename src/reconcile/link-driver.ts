@@ -1,6 +1,15 @@
 // Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: their names (model/names.ts),
 // or, for one that somebody renamed, the MAC that this node gives such a device.
-import { bridgeAdd, type Link, linkDelete, linkRename, linkSet, listLinks, vxlanAdd } from '#/kernel/links.ts'
+import {
+  bridgeAdd,
+  bridgeOpen,
+  type Link,
+  linkDelete,
+  linkRename,
+  linkSet,
+  listLinks,
+  vxlanAdd,
+} from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { isOurDevice } from '#/model/names.ts'
 import { type DesiredLink, type DesiredNetwork } from '#/model/network.ts'
@@ -10,9 +19,22 @@ function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
   return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
 }
 
-function isSame(desired: DesiredLink, actual: Link): boolean {
-  const mtuFits = desired.kind === 'bridge' || actual.mtuBytes === desired.mtuBytes
-  return isSameDevice(desired, actual) && mtuFits && actual.mac === desired.mac && actual.isUp
+/** The MTU of a bridge whose MTU nobody has set: that of its narrowest port (br_mtu_min of net/bridge/br_if.c). */
+const emptyBridgeMtuBytes = 1500
+
+/** All devices, for what a device of ours takes over from others. */
+type Surroundings = readonly Link[]
+
+function wantedMtu(desired: DesiredLink, actual: Link, all: Surroundings): number {
+  if (desired.kind === 'vxlan') return desired.mtuBytes
+  const ports = all.filter(({ master }) => master === actual.index)
+  return ports.length === 0 ? emptyBridgeMtuBytes : Math.min(...ports.map(({ mtuBytes }) => mtuBytes))
+}
+
+function isSame(desired: DesiredLink, actual: Link, all: Surroundings): boolean {
+  const { mac, mtuBytes, isUp, hasNoArp } = actual
+  const isOpen = isUp && !hasNoArp && bridgeOpen(actual).length === 0
+  return isSameDevice(desired, actual) && mtuBytes === wantedMtu(desired, actual, all) && mac === desired.mac && isOpen
 }
 
 function add(desired: DesiredLink): Operation {
@@ -21,11 +43,15 @@ function add(desired: DesiredLink): Operation {
     : vxlanAdd(desired.name, desired.mac, desired.mtuBytes, desired.port)
 }
 
-function change(desired: DesiredLink, actual: Link): Operation[] {
+function change(desired: DesiredLink, actual: Link, all: Surroundings): Operation[] {
   // some properties cannot change in an existing device: it is made anew, and its routes and neighbours follow in the same pass
   if (!isSameDevice(desired, actual)) return [linkDelete(desired.name), add(desired)]
-  const mtu = desired.kind === 'vxlan' ? { mtuBytes: desired.mtuBytes } : {}
-  return [linkSet(desired.name, { mac: desired.mac, ...mtu, isUp: true })]
+  const { name, mac } = desired
+  const mtuBytes = wantedMtu(desired, actual, all)
+  return [
+    linkSet(name, { mac, ...(actual.mtuBytes !== mtuBytes && { mtuBytes }), hasArp: true, isUp: true }),
+    ...bridgeOpen({ ...actual, name }),
+  ]
 }
 
 /** Whether a device is one of ours that somebody renamed: the MAC follows from the node's name and that of the device. */
@@ -52,27 +78,27 @@ export class LinkDriver implements Driver {
     const isRenamed = new Set(renamed.map(({ desired }) => desired.name))
     const comparison = this.#compareNamed(
       links.filter(({ name }) => !isRenamed.has(name)),
-      actual,
+      { actual, all },
       kinds,
     )
     return {
       ...comparison,
       keys: links.map(({ name }) => name),
-      changes: [...renamed.map(({ desired, found }) => this.#nameBack(desired, found)), ...comparison.changes],
+      changes: [...renamed.map(({ desired, found }) => this.#nameBack(desired, found, all)), ...comparison.changes],
     }
   }
 
   #compareNamed(
     links: readonly DesiredLink[],
-    actual: readonly Link[],
+    { actual, all }: { readonly actual: readonly Link[]; readonly all: Surroundings },
     kinds: ReadonlyMap<string, string>,
   ): Comparison {
     return compareByKey({
       desired: new Map(links.map((link) => [link.name, link])),
       actual: new Map(actual.map((link) => [link.name, link])),
-      same: (desired, link) => link.kind === desired.kind && isSame(desired, link),
+      same: (desired, link) => link.kind === desired.kind && isSame(desired, link, all),
       add: (desired) => [add(desired)],
-      change,
+      change: (desired, link) => change(desired, link, all),
       remove: ({ name }) => [linkDelete(name)],
       explain: (desired, error) =>
         desired.kind === 'vxlan' && error.code === 'EADDRINUSE'
@@ -94,9 +120,9 @@ export class LinkDriver implements Driver {
   }
 
   /** Gives a device of ours its name back, with all that hangs on it. Kernels before 6.2 rename only what is down. */
-  #nameBack(desired: DesiredLink, found: Link): Change {
+  #nameBack(desired: DesiredLink, found: Link, all: Surroundings): Change {
     const rename = linkRename(found, desired.name)
-    const settle = change(desired, { ...found, name: desired.name })
+    const settle = change(desired, { ...found, name: desired.name }, all)
     return {
       verb: 'change',
       key: desired.name,

@@ -32,7 +32,18 @@ class CheckedPod implements Disposable {
 /** Where, what breaks it, what CHECK says, what mends it. */
 const faults: ['host' | 'pod', string, RegExp, string][] = [
   ['host', 'ip link set DEV down', /^cwv\w+ is down$/, 'ip link set DEV up'],
-  ['host', 'ip link set DEV nomaster', /^cwv\w+ is no port of cw-br0$/, 'ip link set DEV master cw-br0'],
+  [
+    'host',
+    'ip link set DEV nomaster',
+    /^cwv\w+ is no port of cw-br0$/,
+    'ip link set DEV master cw-br0; bridge link set dev DEV hairpin on',
+  ],
+  [
+    'host',
+    'bridge link set dev DEV isolated on',
+    /^port cwv\w+ of cw-br0 holds frames back: bridge -d link show dev cwv\w+$/,
+    'bridge link set dev DEV isolated off',
+  ],
   ['host', 'ip link set DEV mtu 1400', /^cwv\w+ has MTU 1400 instead of 1500$/, 'ip link set DEV mtu 1500'],
   [
     'host',

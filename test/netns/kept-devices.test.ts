@@ -22,6 +22,8 @@ const { compare } = SysctlDriver.prototype
 
 afterEach(() => mock.restoreAll())
 
+const port = 'cwv0123456789a'
+
 function wantedNetwork(): DesiredNetwork {
   const bridge = planBridge({
     nodeName: 'node-1',
@@ -48,6 +50,7 @@ function wantedNetwork(): DesiredNetwork {
       ...bridge.links,
       { kind: 'vxlan', name: vxlanName, mac: deviceMac(vxlanName, 'node-1'), mtuBytes: 1450, port: 8472 },
     ],
+    ports: [{ name: port, pod: 'default/web', datapath: 'bridge' }],
     addresses: [...bridge.addresses, { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }],
     routes,
   }
@@ -59,7 +62,8 @@ class Host implements Disposable {
   readonly #reconciler: Reconciler
 
   constructor() {
-    this.host.sh('ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1')
+    this.host.sh(`ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+      ip link add ${port} mtu 1450 up type veth peer name pod0 mtu 1450; ip link set pod0 up`)
     // sysctls belong to the namespace of the calling thread
     const { host } = this
     mock.method(SysctlDriver.prototype, 'compare', function (this: SysctlDriver, network: DesiredNetwork): Comparison {
@@ -90,6 +94,9 @@ class Host implements Disposable {
   get all(): string {
     const mac = 's/ *link.*//'
     return this.host.sh(`ip -br link | awk '{print $1}' | sort; ip route show proto 67; ip -6 route show proto 67
+      for d in cw-br0 cw-vxlan; do ip link show $d | grep -o '<.*mtu [0-9]*'; done
+      ip -d link show cw-br0 | grep -o 'stp_state [0-9]'
+      ip -d link show ${port} | tr ' ' '\\n' | grep -A1 -E '^(state|hairpin|learning|flood|[mb]cast_flood|neigh_suppress|isolated|locked)$'
       ip -br addr show cw-br0 | sed '${mac}' | tr ' ' '\\n' | grep / | sort; ip -br -4 addr show cw-vxlan
       cat /proc/sys/net/ipv4/conf/cw-br0/forwarding /proc/sys/net/ipv4/conf/cw-vxlan/forwarding
       cat /proc/sys/net/ipv6/conf/cw-br0/disable_ipv6 /proc/sys/net/ipv6/conf/cw-vxlan/disable_ipv6
@@ -110,6 +117,17 @@ const faults: readonly (readonly [command: string, ...kinds: ObjectKind[]])[] = 
   ['sysctl -qw net.ipv6.conf.cw-vxlan.disable_ipv6=1', 'sysctl'],
   ['sysctl -qw net.ipv6.conf.cw-br0.disable_ipv6=1', 'sysctl'],
   ['sysctl -qw net.ipv4.conf.cw-br0.forwarding=0 net.ipv6.conf.cw-br0.accept_ra=2', 'sysctl'],
+  ['ip link set cw-br0 mtu 1300', 'link'],
+  // below 1280 bytes the device loses IPv6, with all its addresses and sysctls
+  ['ip link set cw-br0 mtu 600', 'link'],
+  ['ip link set cw-vxlan mtu 1200', 'link'],
+  ['ip link set cw-br0 arp off; ip link set cw-vxlan arp off', 'link'],
+  ['ip link set cw-br0 type bridge stp_state 1', 'link'],
+  [`bridge link set dev ${port} isolated on`, 'port'],
+  [`bridge link set dev ${port} learning off flood off mcast_flood off neigh_suppress on hairpin off`, 'port'],
+  [`bridge link set dev ${port} bcast_flood off locked on`, 'port'],
+  [`bridge link set dev ${port} state 4`, 'port'],
+  [`ip link set ${port} nomaster`, 'port'],
   ['ip link del cw-vxlan', 'link'],
   ['ip link del cw-br0', 'link'],
   ['ip link set cw-vxlan down', 'link'],

@@ -69,7 +69,7 @@ test('links: bridge, VXLAN device, veth as a bridge port', () => {
   assert.deepEqual([eth0!.address, eth0!.mtu], ['0a:58:0a:f4:01:05', 1400])
   const seen = listLinks(netlink).find(({ name }) => name === 've9')
   assert.deepEqual(
-    [seen?.kind, seen?.master, seen?.hairpin, seen?.isUp, seen?.alias],
+    [seen?.kind, seen?.master, seen?.port?.isOpen, seen?.isUp, seen?.alias],
     ['veth', bridge.index, true, true, 'default/web'],
   )
   netlink.execute(linkSet('vx9', { mtuBytes: 1300, isUp: false }))

@@ -154,5 +154,8 @@ export class NotificationReader {
 }
 
 function isUnchanged(a: Link, b: Link): boolean {
-  return a.index === b.index && a.isUp === b.isUp && a.mtuBytes === b.mtuBytes && a.mac === b.mac && a.kind === b.kind
+  const isSameDevice = a.index === b.index && a.kind === b.kind && a.mac === b.mac && a.mtuBytes === b.mtuBytes
+  const isSameBridge =
+    a.bridge?.hasSpanningTree === b.bridge?.hasSpanningTree && a.bridge?.filtersVlans === b.bridge?.filtersVlans
+  return isSameDevice && a.isUp === b.isUp && a.hasNoArp === b.hasNoArp && isSameBridge
 }

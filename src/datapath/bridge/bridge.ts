@@ -1,6 +1,6 @@
 // The bridge datapath: each pod's veth is a port of one bridge, and everything else is the host's own forwarding.
 import { listAddresses } from '#/kernel/addresses.ts'
-import { bridgeAdd, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
+import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -55,12 +55,19 @@ function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): voi
   }
 }
 
+/** Whether frames do not pass a port of the bridge. The kernel itself disables the ports of a bridge that is down. */
+function holdsBack({ port }: Link, bridge: Link): boolean {
+  return port?.isOpen !== true || (port.isBlocked && bridge.isUp)
+}
+
 /** Finds faults of the port, beyond the checks for every veth. */
 function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [`bridge ${bridgeName} is gone`]
   const faults: string[] = []
   if (host.master !== bridge.index) faults.push(`${host.name} is no port of ${bridgeName}`)
+  else if (holdsBack(host, bridge))
+    faults.push(`port ${host.name} of ${bridgeName} holds frames back: bridge -d link show dev ${host.name}`)
   if (!bridge.isUp) faults.push(`bridge ${bridgeName} is down`)
   const present = new Set(
     listAddresses(netlink).flatMap(({ index, addr }) => (index === bridge.index ? [String(addr)] : [])),
@@ -73,11 +80,17 @@ function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
 
 /** Needs no kernel read of its own: the listed devices show what each port is attached to. */
 function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
-  const index = links.get(bridgeName)?.index ?? 0
+  const bridge = links.get(bridgeName)
+  const index = bridge?.index ?? 0
   return {
-    obstacle: links.has(bridgeName) ? undefined : `bridge ${bridgeName} is missing`,
-    isAttached: (device) => device.isUp && device.hairpin === true && device.master === index,
-    attach: ({ name, pod }) => changeOf('change', name, bridgePortSet(name, pod, { name: bridgeName, index })),
+    obstacle: bridge ? undefined : `bridge ${bridgeName} is missing`,
+    isAttached: (device) =>
+      bridge !== undefined && device.isUp && device.master === bridge.index && !holdsBack(device, bridge),
+    attach: ({ name, pod }, device) =>
+      changeOf('change', name, [
+        ...bridgePortSet(name, pod, { name: bridgeName, index }),
+        ...(device.master === index ? bridgePortOpen(device) : []),
+      ]),
   }
 }
 

@@ -7,6 +7,7 @@ export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
 
 export const IFF_UP = 0x1
+export const IFF_NOARP = 0x80
 
 const info = nest({
   kind: [1, text],
@@ -72,8 +73,27 @@ export const vxlanData = nest({
   external: [25, u8],
 })
 
-/** IFLA_INFO_SLAVE_DATA of a bridge port. */
-export const bridgePortData = nest({ hairpin: [4, u8] })
+/** IFLA_INFO_DATA of a bridge (IFLA_BR_*). */
+export const bridgeData = nest({ stp: [5, u32], vlanFiltering: [7, u8] })
+
+/** IFLA_INFO_SLAVE_DATA of a bridge port (IFLA_BRPORT_*). `state` is one of BR_STATE_* (include/uapi/linux/if_bridge.h). */
+export const bridgePortData = nest({
+  state: [1, u8],
+  hairpin: [4, u8],
+  learning: [8, u8],
+  unicastFlood: [9, u8],
+  mcastFlood: [27, u8],
+  bcastFlood: [30, u8],
+  neighSuppress: [32, u8],
+  isolated: [33, u8],
+  locked: [39, u8],
+})
+
+export const BR_STATE_DISABLED = 0
+export const BR_STATE_FORWARDING = 3
+
+/** IF_OPER_UP of include/uapi/linux/if.h: there is a carrier. */
+export const IF_OPER_UP = 6
 
 const VETH_INFO_PEER = 1
 
