@@ -135,6 +135,8 @@ export type NeededPassage = {
   readonly clusterCIDRs: readonly Prefix[]
   /** Whether packets to any other node leave without encapsulation, or to none at all. */
   readonly isNative: boolean
+  /** The devices that have addresses of the node. */
+  readonly underlayDevices: readonly string[]
   /** Set when packets to any other node go through the tunnel. `ends` are the other nodes' addresses. */
   readonly tunnel?: { readonly device: string; readonly port: number; readonly ends: readonly Addr[] }
 }

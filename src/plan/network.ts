@@ -226,6 +226,7 @@ export function planNetwork({
         podCIDRs: served,
         clusterCIDRs: allPodCIDRs(self.podCIDRs, settings),
         isNative: native > 0 || vxlan === 0,
+        underlayDevices: remoteNodes.underlayDevices,
         ...(hasOverlay &&
           vxlan > 0 && {
             tunnel: { device: vxlanName, port: settings.vxlanPort, ends: someTunnelEnds(remoteNodes) },

@@ -88,6 +88,12 @@ export class RemoteNodes {
     return this.#notInstalled
   }
 
+  /** The devices that have addresses of this node. */
+  get underlayDevices(): readonly string[] {
+    const { connected } = this.#context
+    return [...new Set(connected.filter(({ isNodeAddress }) => isNodeAddress).map(({ device }) => device))]
+  }
+
   /** Pod CIDRs of other nodes outside of the cluster CIDRs, sorted. */
   get outsideCIDRs(): Prefix[] {
     return this.#tally.outsideCIDRs

@@ -10,13 +10,14 @@ import { problem } from '#/model/problems.ts'
 import { compileRule } from '#/wire/nftables/compile.ts'
 import { type ForeignRule, foreignRule } from '#/wire/nftables/foreign-rule.ts'
 import { encodeComment, type NftFamilyName } from '#/wire/nftables/messages.ts'
-import { hookNumbers, policyNumbers } from '#/wire/nftables/numbers.ts'
-import { type NftHookName, type NftRule } from '#/wire/nftables/ruleset.ts'
+import { arpHookNames, deviceHookNames, hookNumbers, inetIngress, policyNumbers } from '#/wire/nftables/numbers.ts'
+import { type NftRule } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace, placeRuleCommand } from '#/wire/nftables/transaction.ts'
 import { type Blockade, type Change, type Comparison, type Driver } from './driver.ts'
 import { Contests } from './firewall/contest.ts'
 import { type BaseChain, inspect } from './firewall/inspect.ts'
 import { legacyBaseChains } from './firewall/legacy-chains.ts'
+import { type HookName } from './firewall/passages.ts'
 import { edited, editOf } from './firewall/place.ts'
 
 const commentPrefix = 'causeway: forward pods of '
@@ -50,18 +51,25 @@ const maxRulesFollowed = 1000
  */
 const inspectionPauseMs = 10_000
 
-/** The families whose forward chains decide about pods' packets: there our rules belong. Those of bridges are only looked at. */
+/** The families whose forward chains decide about pods' packets: there our rules belong. Those of the others are only looked at. */
 const routedFamilies = new Set<NftFamilyName>(['inet', 'ip', 'ip6'])
-const families = new Set<NftFamilyName>([...routedFamilies, 'bridge'])
-const hookNames = new Map(
+const ipHookNames = new Map(
   (['prerouting', 'input', 'forward', 'output', 'postrouting'] as const).map((name) => [
     hookNumbers[name] as number,
     name,
   ]),
 )
 
+function hookName(family: NftFamilyName, number: number): HookName | undefined {
+  if (family === 'arp') return arpHookNames[number]
+  if (family === 'netdev') return deviceHookNames[number]
+  return family === 'inet' && number === inetIngress ? 'ingress' : ipHookNames.get(number)
+}
+
 type Found = ChainPlace & {
-  readonly hook: NftHookName
+  readonly hook: HookName
+  /** For a chain on ingress or egress. */
+  readonly devices?: readonly string[]
   readonly type: string
   readonly dropsByPolicy: boolean
   readonly isLocked: boolean
@@ -112,7 +120,7 @@ export class ForwardDriver implements Driver {
     const contested: Blockade[] = []
     const seen: Seen[] = []
     for (const found of this.#baseChains()) {
-      if (found.hook !== 'forward') {
+      if (found.hook !== 'forward' || found.family === 'arp') {
         const rules = passage && (await this.#rulesToFollow(found))
         if (rules) seen.push({ found, rules })
         continue
@@ -162,10 +170,10 @@ export class ForwardDriver implements Driver {
   /** Base chains of others that decide about IP packets or bridged frames. */
   #baseChains(): Found[] {
     const facts = new Map(this.#client.readTableFacts().map((table) => [`${table.family} ${table.name}`, table]))
-    return this.#client.listBaseChains().flatMap(({ family, table, chain, type, number, policy }): Found[] => {
+    return this.#client.listBaseChains().flatMap(({ family, table, chain, type, number, policy, devices }): Found[] => {
       const { flags, handle } = facts.get(`${family} ${table}`) ?? { flags: 0, handle: 0n }
-      const hook = hookNames.get(number)
-      if (table === tableName || hook === undefined || !families.has(family)) return []
+      const hook = hookName(family, number)
+      if (table === tableName || hook === undefined) return []
       // chains of type nat choose addresses; a dormant table does nothing
       if (type === 'nat' || (flags & NFT_TABLE_F_DORMANT) !== 0) return []
       const dropsByPolicy = policy === policyNumbers.drop
@@ -176,6 +184,7 @@ export class ForwardDriver implements Driver {
           chain,
           type,
           hook,
+          ...(devices.length > 0 && { devices }),
           dropsByPolicy,
           isLocked: (flags & NFT_TABLE_F_OWNER) !== 0,
           tableHandle: handle,
@@ -196,7 +205,7 @@ export class ForwardDriver implements Driver {
 
   /** `read` has the chains that were read already, of all tables. */
   #followable(
-    { family, table, chain, hook, dropsByPolicy }: Found,
+    { family, table, chain, hook, devices, dropsByPolicy }: Found,
     rules: readonly ForeignRule[],
     read: Map<string, Promise<readonly ForeignRule[] | undefined>>,
   ): BaseChain {
@@ -206,6 +215,7 @@ export class ForwardDriver implements Driver {
       table,
       chain,
       hook,
+      ...(devices && { devices }),
       dropsByPolicy,
       rulesOf: async (name) => {
         if (name === chain) return rules
@@ -262,14 +272,14 @@ function keyOf({ family, table, chain }: ChainPlace): string {
 
 /** A text that changes when a base chain, or what must pass, does. */
 function subjectOf(seen: readonly Seen[], legacy: readonly BaseChain[], passage: NeededPassage): string {
-  const { podDevices, podCIDRs, clusterCIDRs, isNative, tunnel } = passage
+  const { podDevices, podCIDRs, clusterCIDRs, isNative, underlayDevices, tunnel } = passage
   return [
     ...seen.map(
       ({ found, rules }) =>
-        `${keyOf(found)} ${found.tableHandle} ${found.dropsByPolicy} ${rules.map(({ handle }) => handle).join()}`,
+        `${keyOf(found)} ${found.tableHandle} ${found.devices?.join() ?? ''} ${found.dropsByPolicy} ${rules.map(({ handle }) => handle).join()}`,
     ),
     ...legacy.map(({ family, table, chain, dropsByPolicy }) => `legacy ${family} ${table} ${chain} ${dropsByPolicy}`),
-    [podDevices, podCIDRs, clusterCIDRs, isNative, tunnel?.port, tunnel?.ends.length].join(' '),
+    [podDevices, podCIDRs, clusterCIDRs, isNative, underlayDevices, tunnel?.port, tunnel?.ends.length].join(' '),
   ].join('\n')
 }
 

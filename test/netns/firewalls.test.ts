@@ -26,6 +26,7 @@ const wanted: DesiredNetwork = {
     podCIDRs: prefixes('10.244.0.0/24', 'fd10:244::/64'),
     clusterCIDRs: prefixes('10.244.0.0/16', 'fd10:244::/48'),
     isNative: false,
+    underlayDevices: ['u0'],
     tunnel: {
       device: 'cw-vxlan',
       port: 8472,
@@ -62,15 +63,15 @@ class Host implements Disposable {
   }
 
   /** Follows the remedy of each problem; it must mend it. */
-  async mend(): Promise<void> {
-    for (const { problem } of await this.blockades()) {
+  async mend(network = wanted): Promise<void> {
+    for (const { problem } of await this.blockades(network)) {
       const [, commands] = /before it: (.*); and write/.exec(problem.remedy) ?? []
       assert.ok(commands, problem.remedy)
       this.netns.sh(commands)
     }
     // chains that base chains jump to are followed again only after a while
     this.nowMs += 10_000
-    assert.deepEqual(await this.told(), [])
+    assert.deepEqual(await this.told(network), [])
   }
 
   [Symbol.dispose](): void {
@@ -312,6 +313,52 @@ test('chains of the family bridge that drop frames of pods', async () => {
   assert.deepEqual(await host.told(), ['CW7001 chain/bridge fw forward cut'])
   assert.doesNotMatch(host.netns.sh('nft list ruleset'), /cw-br0/, 'our accepts would match nothing there')
   await host.mend()
+})
+
+test('chains of the family arp that keep pods and their gateway from finding each other', async () => {
+  for (const [rules, tells] of [
+    ['arptables -P INPUT DROP', ['CW7001 chain/arp filter INPUT cut']],
+    ['arptables -A OUTPUT -o cw-br0 -j DROP', ['CW7001 chain/arp filter OUTPUT cut']],
+    [
+      "nft 'table arp fw { chain in { type filter hook input priority 0; iifname cw-br0 drop; }; }'",
+      ['CW7001 chain/arp fw in cut'],
+    ],
+    // spoofed gateways on other devices, single hosts, and what nobody can judge
+    ['arptables -A INPUT -i eth7 -j DROP; arptables -A INPUT -s 10.244.0.9 -j DROP', []],
+    ["nft 'table arp fw { chain in { type filter hook input priority 0; arp operation reply drop; }; }'", []],
+  ] as const) {
+    using host = new Host()
+    host.netns.sh(rules)
+    assert.deepEqual(await host.told(), tells, rules)
+    await host.mend()
+  }
+})
+
+test("chains at a device's ingress or egress that drop the tunnel's packets, or pods'", async () => {
+  const chain = (table: string, hook: string, rules: string): string =>
+    `nft 'table ${table} { chain c { type filter hook ${hook} priority 0; ${rules}; }; }'`
+  const native: DesiredNetwork = { ...wanted, passage: { ...wanted.passage!, isNative: true } }
+  for (const [rules, network, tells] of [
+    [chain('netdev fw', 'ingress device u0', 'udp dport 8472 drop'), wanted, ['CW7002 chain/netdev fw c cut']],
+    [chain('inet fw', 'ingress device u0', 'udp dport 8472 drop'), wanted, ['CW7002 chain/inet fw c cut']],
+    [chain('netdev fw', 'egress device u0', 'ip protocol udp drop'), wanted, ['CW7002 chain/netdev fw c cut']],
+    [chain('netdev fw', 'ingress device cw-vxlan', 'policy drop'), wanted, ['CW7001 chain/netdev fw c cut']],
+    [
+      chain('netdev fw', 'egress device cw-vxlan', 'ip6 daddr fd10:244::/48 drop'),
+      wanted,
+      ['CW7001 chain/netdev fw c cut'],
+    ],
+    [chain('netdev fw', 'ingress device u0', 'ip saddr 10.0.0.0/8 drop'), native, ['CW7001 chain/netdev fw c cut']],
+    [chain('netdev fw', 'ingress device u0', 'ip saddr 10.0.0.0/8 drop'), wanted, []],
+    [chain('netdev fw', 'ingress device other', 'policy drop'), native, []],
+    [chain('netdev fw', 'ingress device u0', 'tcp dport 22 drop; ip saddr 192.0.2.0/24 drop'), native, []],
+  ] as const) {
+    using host = new Host()
+    host.netns.sh('for d in u0 cw-vxlan other; do ip link add $d type veth peer name $d-p; done')
+    host.netns.sh(rules)
+    assert.deepEqual([...new Set(await host.told(network))], tells, rules)
+    await host.mend(network)
+  }
 })
 
 test('with the setting "leave", a policy that drops is told, and mended by what is told', async () => {

@@ -4,10 +4,9 @@ import { type NeededPassage } from '#/model/network.ts'
 import { problem } from '#/model/problems.ts'
 import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { type NftFamilyName } from '#/wire/nftables/messages.ts'
-import { type NftHookName } from '#/wire/nftables/ruleset.ts'
 import { type Blockade } from '../driver.ts'
 import { type ReadSet, stepOf } from './nft-rule.ts'
-import { type Passage, passagesOf, type Purpose } from './passages.ts'
+import { type HookName, type Passage, passagesOf, type Purpose } from './passages.ts'
 import { remedyFor } from './remedy.ts'
 import { ruleText } from './rule-text.ts'
 import { type Outcome, walk } from './walk.ts'
@@ -19,7 +18,9 @@ export type BaseChain = {
   readonly family: NftFamilyName
   readonly table: string
   readonly chain: string
-  readonly hook: NftHookName
+  readonly hook: HookName
+  /** The devices whose packets enter it, for a chain on ingress or egress. */
+  readonly devices?: readonly string[]
   readonly dropsByPolicy: boolean
   /** The rules of a chain of the table; undefined when they cannot be read, or are too many. */
   readonly rulesOf: (chain: string) => Promise<readonly ForeignRule[] | undefined>
@@ -28,9 +29,13 @@ export type BaseChain = {
 
 const codes = { pods: 'CW7001', tunnel: 'CW7002', node: 'CW7003' } as const satisfies Record<Purpose, string>
 
-function concerns({ packet, hooks, layer }: Passage, { family, hook }: BaseChain): boolean {
+function concerns({ packet, hooks, layer }: Passage, { family, hook, devices = [] }: BaseChain): boolean {
   if (!hooks.includes(hook)) return false
-  if (layer === 'bridge') return family === 'bridge'
+  if (layer === 'device') {
+    const device = hook === 'ingress' ? packet.iif : packet.oif
+    return device.kind === 'named' && devices.includes(device.name)
+  }
+  if (layer !== 'ip') return family === layer
   return family === 'inet' || family === (packet.family === 4 ? 'ip' : 'ip6')
 }
 
@@ -77,6 +82,7 @@ async function blockadeOf(base: BaseChain, drops: readonly Drop[], needed: Neede
     table,
     baseChain: chain,
     baseRules: (await base.rulesOf(chain)) ?? [],
+    isOfDevice: base.devices !== undefined,
     chain: outcome.chain,
   }
   return {

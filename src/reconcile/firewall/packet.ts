@@ -16,6 +16,10 @@ export type PacketClass = {
   readonly oif: DeviceFact
   /** The bridge that the incoming device is a port of, in chains of the family bridge. */
   readonly bridge?: string
+  /** Requests and replies of ARP: of the fields below, none is theirs. */
+  readonly isArp?: true
+  /** On ingress and egress of a device, where the kernel sees frames. */
+  readonly isFrame?: true
   readonly src: readonly Prefix[]
   readonly dst: readonly Prefix[]
   readonly protocol: 'tcp' | 'udp'

@@ -2,20 +2,23 @@
 import { type Family, families, Prefix } from '#/lib/addr.ts'
 import { portPrefix } from '#/model/names.ts'
 import { type NeededPassage } from '#/model/network.ts'
+import { type deviceHookNames } from '#/wire/nftables/numbers.ts'
 import { type NftHookName } from '#/wire/nftables/ruleset.ts'
 import { type DeviceFact, type PacketClass } from './packet.ts'
 
 /** Whose packets they are: pods' to and from other pods, the tunnel's, pods' to their own node. */
 export type Purpose = 'pods' | 'tunnel' | 'node'
 
+export type HookName = NftHookName | (typeof deviceHookNames)[number]
+
 export type Passage = {
   readonly purpose: Purpose
   /** In words: "packets from pods of this node to pods of other nodes". */
   readonly what: string
   readonly packet: PacketClass
-  readonly hooks: readonly NftHookName[]
-  /** In which tables: those of the IP families, or those of bridges. */
-  readonly layer: 'ip' | 'bridge'
+  readonly hooks: readonly HookName[]
+  /** In which tables: those of the IP families, of bridges, of ARP, or those at the ingress and egress of devices. */
+  readonly layer: 'ip' | 'bridge' | 'arp' | 'device'
 }
 
 const none: DeviceFact = { kind: 'none' }
@@ -24,8 +27,15 @@ const named = (name: string): DeviceFact => ({ kind: 'named', name })
 const podPort: DeviceFact = { kind: 'beginning', start: portPrefix }
 
 export function passagesOf(needed: NeededPassage): Passage[] {
-  return families.flatMap((family) => [...podPassages(needed, family), ...tunnelPassages(needed, family)])
+  return families.flatMap((family) => [
+    ...podPassages(needed, family),
+    ...podDevicePassages(needed, family),
+    ...tunnelPassages(needed, family),
+  ])
 }
+
+const outOfNode = 'packets from pods of this node to other pods'
+const intoNode = 'packets from other pods to pods of this node'
 
 function podPassages(
   { podDevices, podCIDRs, clusterCIDRs, isNative, tunnel }: NeededPassage,
@@ -37,8 +47,6 @@ function podPassages(
   const tcp = { family, protocol: 'tcp', ctState: 'new' } as const
   const away = [...(tunnel ? [named(tunnel.device)] : []), ...(isNative ? [underlay] : [])]
   const forwarded = { purpose: 'pods', layer: 'ip' } as const
-  const out = 'packets from pods of this node to other pods'
-  const back = 'packets from other pods to pods of this node'
   return podDevices.flatMap((device): Passage[] => {
     const bridge = named(device)
     const toNode = { ...tcp, src: own, dst: [], isLocal: true, iif: bridge, oif: none }
@@ -48,10 +56,10 @@ function podPassages(
         const leaving = { ...tcp, src: own, dst: all, isLocal: false, iif: bridge }
         const coming = { ...tcp, src: all, dst: own, isLocal: false, iif: other }
         return [
-          { ...forwarded, what: out, packet: { ...leaving, oif: none }, hooks: ['prerouting'] },
-          { ...forwarded, what: out, packet: { ...leaving, oif: other }, hooks: ['forward', 'postrouting'] },
-          { ...forwarded, what: back, packet: { ...coming, oif: none }, hooks: ['prerouting'] },
-          { ...forwarded, what: back, packet: { ...coming, oif: bridge }, hooks: ['forward', 'postrouting'] },
+          { ...forwarded, what: outOfNode, packet: { ...leaving, oif: none }, hooks: ['prerouting'] },
+          { ...forwarded, what: outOfNode, packet: { ...leaving, oif: other }, hooks: ['forward', 'postrouting'] },
+          { ...forwarded, what: intoNode, packet: { ...coming, oif: none }, hooks: ['prerouting'] },
+          { ...forwarded, what: intoNode, packet: { ...coming, oif: bridge }, hooks: ['forward', 'postrouting'] },
         ]
       }),
       { purpose: 'node', layer: 'ip', what: 'packets from pods to their own node', packet: toNode, hooks: ['input'] },
@@ -69,29 +77,73 @@ function podPassages(
         packet: { ...ports, dst: own, isLocal: false, iif: podPort, oif: podPort },
         hooks: ['forward'],
       },
+      ...(family === 4 ? arpPassages(bridge, own) : []),
     ]
   })
 }
 
-function tunnelPassages({ tunnel }: NeededPassage, family: Family): Passage[] {
+/** Pods find the MAC of their gateway by ARP, and their node finds theirs. */
+function arpPassages(device: DeviceFact, own: readonly Prefix[]): Passage[] {
+  const arp = { family: 4, isArp: true, protocol: 'tcp', ctState: 'untracked', src: own, dst: own } as const
+  const common = { purpose: 'pods', layer: 'arp' } as const
+  return [
+    {
+      ...common,
+      what: 'ARP from pods to their gateway',
+      packet: { ...arp, isLocal: true, iif: device, oif: none },
+      hooks: ['input'],
+    },
+    {
+      ...common,
+      what: 'ARP from the gateway to pods',
+      packet: { ...arp, isLocal: false, iif: none, oif: device },
+      hooks: ['output'],
+    },
+  ]
+}
+
+/** What passes the devices that lead to other nodes, before and after all that the other hooks see. */
+function podDevicePassages(
+  { podCIDRs, clusterCIDRs, isNative, tunnel, underlayDevices }: NeededPassage,
+  family: Family,
+): Passage[] {
+  const own = podCIDRs.filter((cidr) => cidr.family === family)
+  const all = clusterCIDRs.filter((cidr) => cidr.family === family)
+  if (own.length === 0) return []
+  const tcp = { family, protocol: 'tcp', ctState: 'untracked', isLocal: false, isFrame: true } as const
+  const common = { purpose: 'pods', layer: 'device' } as const
+  return [...(tunnel ? [tunnel.device] : []), ...(isNative ? underlayDevices : [])].flatMap((name): Passage[] => [
+    {
+      ...common,
+      what: intoNode,
+      packet: { ...tcp, src: all, dst: own, iif: named(name), oif: none },
+      hooks: ['ingress'],
+    },
+    {
+      ...common,
+      what: outOfNode,
+      packet: { ...tcp, src: own, dst: all, iif: none, oif: named(name) },
+      hooks: ['egress'],
+    },
+  ])
+}
+
+function tunnelPassages({ tunnel, underlayDevices }: NeededPassage, family: Family): Passage[] {
   const ends = (tunnel?.ends ?? []).filter((addr) => addr.family === family).map((addr) => new Prefix(addr, addr.bits))
   if (tunnel === undefined || ends.length === 0) return []
   // the tunnel's packets are exempt from conntrack by our own table
   const vxlan = { family, protocol: 'udp', dport: tunnel.port, ctState: 'untracked' } as const
   const port = `the tunnel's packets (UDP port ${tunnel.port})`
-  const common = { purpose: 'tunnel', layer: 'ip' } as const
+  const from = { purpose: 'tunnel', what: `${port} from other nodes` } as const
+  const to = { purpose: 'tunnel', what: `${port} to other nodes` } as const
+  const coming = { ...vxlan, src: ends, dst: [], isLocal: true, iif: underlay, oif: none } as const
+  const leaving = { ...vxlan, src: [], dst: ends, isLocal: false, iif: none, oif: underlay } as const
   return [
-    {
-      ...common,
-      what: `${port} from other nodes`,
-      packet: { ...vxlan, src: ends, dst: [], isLocal: true, iif: underlay, oif: none },
-      hooks: ['prerouting', 'input'],
-    },
-    {
-      ...common,
-      what: `${port} to other nodes`,
-      packet: { ...vxlan, src: [], dst: ends, isLocal: false, iif: none, oif: underlay },
-      hooks: ['output', 'postrouting'],
-    },
+    { ...from, layer: 'ip', packet: coming, hooks: ['prerouting', 'input'] },
+    { ...to, layer: 'ip', packet: leaving, hooks: ['output', 'postrouting'] },
+    ...underlayDevices.map(named).flatMap((device): Passage[] => [
+      { ...from, layer: 'device', packet: { ...coming, iif: device, isFrame: true }, hooks: ['ingress'] },
+      { ...to, layer: 'device', packet: { ...leaving, oif: device, isFrame: true }, hooks: ['egress'] },
+    ]),
   ]
 }

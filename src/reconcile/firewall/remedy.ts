@@ -12,6 +12,8 @@ export type DropPlace = {
   readonly baseChain: string
   /** The rules of the base chain: whose chains they jump to shows who wrote them. */
   readonly baseRules: readonly ForeignRule[]
+  /** Whether the base chain is on ingress or egress of a device. */
+  readonly isOfDevice: boolean
   /** The chain that drops: the base chain, or one that it jumps to. */
   readonly chain: string
   /** Absent when the policy of the base chain drops. */
@@ -87,8 +89,13 @@ function iptablesCommands(place: DropPlace, purpose: Purpose, { podDevices, tunn
   return matches.map((match) => `${program}${table === 'filter' ? '' : ` -t ${table}`} ${at} ${match} -j ACCEPT`)
 }
 
-function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, tunnel }: Needed): string[] {
-  const { family, table, chain, rule } = place
+/** A chain of a device sees no other device, so that packets of pods are known by their addresses. */
+function nftDeviceMatches(clusterCIDRs: Needed['clusterCIDRs']): string[] {
+  return clusterCIDRs.map((cidr) => `${cidr.family === 4 ? 'ip' : 'ip6'} saddr ${cidr}`)
+}
+
+function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, clusterCIDRs, tunnel }: Needed): string[] {
+  const { family, table, chain, rule, isOfDevice } = place
   const at = rule
     ? `insert rule ${family} ${table} ${chain} handle ${rule.handle}`
     : `add rule ${family} ${table} ${chain}`
@@ -97,7 +104,9 @@ function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, tunnel }:
     pods:
       family === 'bridge'
         ? [`iifname '${portPrefix}*'`]
-        : podDevices.flatMap((device) => [`iifname ${device}`, `oifname ${device}`]),
+        : isOfDevice
+          ? nftDeviceMatches(clusterCIDRs)
+          : podDevices.flatMap((device) => [`iifname ${device}`, `oifname ${device}`]),
     node: podDevices.map((device) => `iifname ${device}`),
     tunnel: tunnel ? [`udp dport ${tunnel.port}`] : [],
   }[purpose]

@@ -44,7 +44,8 @@ function deviceName(device: DeviceFact): Value {
   return bits(bytes, known)
 }
 
-function etherType({ family }: PacketClass): Value {
+function etherType({ family, isArp }: PacketClass): Value {
+  if (isArp) return bits(Uint8Array.of(0x08, 0x06))
   return bits(family === 4 ? Uint8Array.of(0x08, 0) : Uint8Array.of(0x86, 0xdd))
 }
 
@@ -69,7 +70,7 @@ export function metaValue(key: number, packet: PacketClass): Value {
       // NFPROTO_BRIDGE, or that of the packet
       return bits(Uint8Array.of(packet.bridge !== undefined ? 7 : packet.family === 4 ? 2 : 10))
     case 16:
-      return bits(Uint8Array.of(protocols[packet.protocol]))
+      return packet.isArp ? unknown : bits(Uint8Array.of(protocols[packet.protocol]))
     case 17:
       return packet.bridge === undefined ? unknown : deviceName({ kind: 'named', name: packet.bridge })
     case 19:
@@ -97,9 +98,17 @@ const addressAt = {
   6: { src: 8, dst: 24, bytes: 16, protocol: 6 },
 } as const
 
+/** The first fields of an ARP packet about IPv4 addresses on Ethernet (RFC 826): hardware, protocol, and the lengths of both addresses. */
+const arpOfIPv4 = Uint8Array.of(0, 1, 0x08, 0, 6, 4)
+
 /** The value of bytes of the packet: of its Ethernet header (base 0), its network header (1) or its transport header (2). */
 export function payloadValue(base: number, offset: number, length: number, packet: PacketClass): Value {
-  if (base === 0 && offset === 12 && length === 2 && packet.bridge !== undefined) return etherType(packet)
+  const isFrame = packet.bridge !== undefined || packet.isFrame
+  if (base === 0 && offset === 12 && length === 2 && isFrame) return etherType(packet)
+  if (packet.isArp)
+    return base === 1 && offset + length <= arpOfIPv4.length
+      ? bits(arpOfIPv4.subarray(offset, offset + length))
+      : unknown
   if (base === 1) {
     const at = addressAt[packet.family]
     const field = offset === at.src ? packet.src : offset === at.dst ? packet.dst : undefined
