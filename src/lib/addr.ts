@@ -149,6 +149,12 @@ export class Addr {
     return this.value === 0n
   }
 
+  /** Whether no host has it for its own: of "this network" (RFC 1122), reserved or broadcast (RFC 1112, RFC 919), or IPv4-mapped (RFC 4291). */
+  get isReserved(): boolean {
+    if (this.family === 6) return this.value >> 32n === 0xffffn
+    return this.value >> 24n === 0n || this.value >> 28n === 0xfn
+  }
+
   toString(): string {
     this.#text ??= this.family === 4 ? format4(Number(this.value)) : format6(this.value)
     return this.#text

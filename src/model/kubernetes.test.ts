@@ -73,6 +73,29 @@ test('internal addresses keep their order; other addresses and unreachable ones 
   assert.equal(String(firstOf(addrs, 4)), '10.0.0.5')
 })
 
+test('an address that no other node can reach is none of a node', () => {
+  for (const address of [
+    '0.0.0.0',
+    '0.1.2.3',
+    '127.0.0.1',
+    '224.0.0.5',
+    '240.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'ff02::1',
+    '::ffff:10.0.0.1',
+  ]) {
+    const { addrs, problems } = internalAddressesOf(node({}, { addresses: [{ type: 'InternalIP', address }] }))
+    assert.deepEqual(addrs, [])
+    assert.deepEqual(
+      problems.map(({ code }) => code),
+      ['CW1102'],
+      address,
+    )
+  }
+})
+
 test('pods tell their node, addresses and phase', () => {
   const pod = {
     metadata: { name: 'p', namespace: 'n', labels: { a: 'b', c: 1 } },

@@ -250,7 +250,7 @@ export function internalAddressesOf(node: KubeNode): { addrs: Addr[]; problems: 
     const fault =
       addr === undefined
         ? 'is no IP address'
-        : addr.isUnspecified || addr.isLoopback || addr.isMulticast
+        : addr.isUnspecified || addr.isLoopback || addr.isMulticast || addr.isReserved
           ? 'cannot be reached from another node'
           : undefined
     if (fault !== undefined)
