@@ -32,4 +32,11 @@ export const firewallProblemCatalogue = {
     remedy:
       'find the program that rewrites the chain and let it accept packets from and to the device of pods itself; then set CAUSEWAY_FORWARD_CHAINS to leave',
   },
+  CW7005: {
+    title: "Another's rule replaces addresses of packets between pods",
+    about: 'kernel',
+    how: fromFirewall,
+    remedy:
+      'let packets from the cluster CIDRs to the cluster CIDRs pass before the rule named here: it is meant for what leaves the cluster',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

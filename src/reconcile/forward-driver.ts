@@ -174,8 +174,8 @@ export class ForwardDriver implements Driver {
       const { flags, handle } = facts.get(`${family} ${table}`) ?? { flags: 0, handle: 0n }
       const hook = hookName(family, number)
       if (table === tableName || hook === undefined) return []
-      // chains of type nat choose addresses; a dormant table does nothing
-      if (type === 'nat' || (flags & NFT_TABLE_F_DORMANT) !== 0) return []
+      // a dormant table does nothing
+      if ((flags & NFT_TABLE_F_DORMANT) !== 0) return []
       const dropsByPolicy = policy === policyNumbers.drop
       return [
         {
@@ -205,7 +205,7 @@ export class ForwardDriver implements Driver {
 
   /** `read` has the chains that were read already, of all tables. */
   #followable(
-    { family, table, chain, hook, devices, dropsByPolicy }: Found,
+    { family, table, chain, hook, type, devices, dropsByPolicy }: Found,
     rules: readonly ForeignRule[],
     read: Map<string, Promise<readonly ForeignRule[] | undefined>>,
   ): BaseChain {
@@ -215,6 +215,7 @@ export class ForwardDriver implements Driver {
       table,
       chain,
       hook,
+      isNat: type === 'nat',
       ...(devices && { devices }),
       dropsByPolicy,
       rulesOf: async (name) => {

@@ -361,6 +361,49 @@ test("chains at a device's ingress or egress that drop the tunnel's packets, or 
   }
 })
 
+for (const [tool, table, cidr, elsewhere] of [
+  ['iptables', 'ip', '10.244.0.0/16', '192.0.2.9'],
+  ['ip6tables', 'ip6', 'fd10:244::/48', '2001:db8::9'],
+] as const)
+  test(`${tool}: rules that replace addresses of packets between pods`, async () => {
+    const native: DesiredNetwork = { ...wanted, passage: { ...wanted.passage!, isNative: true } }
+    for (const [rules, network, tells] of [
+      [`POSTROUTING -s ${cidr} -j MASQUERADE`, wanted, [`CW7005 chain/${table} nat POSTROUTING`]],
+      [`POSTROUTING -j MASQUERADE`, wanted, [`CW7005 chain/${table} nat POSTROUTING`]],
+      [`POSTROUTING -o u0 -j SNAT --to ${elsewhere}`, native, [`CW7005 chain/${table} nat POSTROUTING`]],
+      [`PREROUTING -i cw-br0 -p tcp -j DNAT --to ${elsewhere}`, wanted, [`CW7005 chain/${table} nat PREROUTING cut`]],
+      [`PREROUTING -p tcp -j REDIRECT`, wanted, [`CW7005 chain/${table} nat PREROUTING cut`]],
+      // not between pods: what leaves the cluster, another network's, services, one port of one pod
+      [`POSTROUTING -o u0 -j MASQUERADE`, wanted, []],
+      [`POSTROUTING -s ${cidr} ! -d ${cidr} -j MASQUERADE`, native, []],
+      [`POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE`, native, []],
+      [`PREROUTING -d ${elsewhere} -p tcp -j DNAT --to ${cidr.replace(/0*\/.*/, '7')}`, native, []],
+      [`PREROUTING -p tcp --dport 80 -j REDIRECT`, native, []],
+      [`PREROUTING -m addrtype --dst-type LOCAL -p tcp -j REDIRECT`, native, []],
+    ] as const) {
+      using host = new Host()
+      host.netns.sh(`ip link add u0 type veth peer name u1; ${tool} -t nat -A ${rules}`)
+      assert.deepEqual(await host.told(network), tells, rules)
+      await host.mend(network)
+    }
+  })
+
+test("what proxies of services and containers' engines do to addresses is no fault", async () => {
+  using host = new Host()
+  host.netns.sh(`
+    for chain in KUBE-SERVICES KUBE-NODEPORTS KUBE-MARK-MASQ KUBE-POSTROUTING DOCKER; do iptables -t nat -N $chain; done
+    iptables -t nat -A PREROUTING -j KUBE-SERVICES; iptables -t nat -A POSTROUTING -j KUBE-POSTROUTING
+    iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; iptables -t nat -A DOCKER -p tcp -j DNAT --to 172.17.0.2
+    iptables -t nat -A KUBE-SERVICES ! -s 10.244.0.0/16 -d 10.96.0.1/32 -p tcp --dport 443 -j KUBE-MARK-MASQ
+    iptables -t nat -A KUBE-SERVICES -d 10.96.0.1/32 -p tcp --dport 443 -j DNAT --to 172.30.1.11:6443
+    iptables -t nat -A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS
+    iptables -t nat -A KUBE-NODEPORTS -p tcp -j DNAT --to 10.244.0.3:80
+    iptables -t nat -A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
+    iptables -t nat -A KUBE-POSTROUTING -j MASQUERADE --random-fully
+    iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE`)
+  assert.deepEqual(await host.told({ ...wanted, passage: { ...wanted.passage!, isNative: true } }), [])
+})
+
 test('with the setting "leave", a policy that drops is told, and mended by what is told', async () => {
   using host = new Host()
   host.netns.sh('iptables -P FORWARD DROP')

@@ -19,6 +19,8 @@ export type BaseChain = {
   readonly table: string
   readonly chain: string
   readonly hook: HookName
+  /** Whether it decides about addresses alone (type nat), and so sees the first packet of a connection only. */
+  readonly isNat: boolean
   /** The devices whose packets enter it, for a chain on ingress or egress. */
   readonly devices?: readonly string[]
   readonly dropsByPolicy: boolean
@@ -27,25 +29,32 @@ export type BaseChain = {
   readonly readSet: ReadSet
 }
 
-const codes = { pods: 'CW7001', tunnel: 'CW7002', node: 'CW7003' } as const satisfies Record<Purpose, string>
+const codes = {
+  pods: 'CW7001',
+  tunnel: 'CW7002',
+  node: 'CW7003',
+  source: 'CW7005',
+  destination: 'CW7005',
+} as const satisfies Record<Purpose, string>
 
-function concerns({ packet, hooks, layer }: Passage, { family, hook, devices = [] }: BaseChain): boolean {
-  if (!hooks.includes(hook)) return false
+function concerns({ packet, hooks, layer }: Passage, { family, hook, isNat, devices = [] }: BaseChain): boolean {
+  if (!hooks.includes(hook) || (layer === 'nat') !== isNat) return false
   if (layer === 'device') {
     const device = hook === 'ingress' ? packet.iif : packet.oif
     return device.kind === 'named' && devices.includes(device.name)
   }
-  if (layer !== 'ip') return family === layer
+  if (layer === 'bridge' || layer === 'arp') return family === layer
   return family === 'inet' || family === (packet.family === 4 ? 'ip' : 'ip6')
 }
 
-type Drop = { readonly passage: Passage; readonly outcome: Extract<Outcome, { kind: 'dropped' }> }
+/** What a chain does to packets that should pass it as they are. */
+type Hit = { readonly passage: Passage; readonly outcome: Extract<Outcome, { kind: 'dropped' | 'translated' }> }
 
 export async function inspect(chains: readonly BaseChain[], needed: NeededPassage): Promise<Blockade[]> {
   const passages = passagesOf(needed)
   const blockades: Blockade[] = []
   for (const chain of chains) {
-    const drops: Drop[] = []
+    const hits: Hit[] = []
     for (const passage of passages.filter((each) => concerns(each, chain))) {
       const outcome = await walk({
         chain: chain.chain,
@@ -53,10 +62,10 @@ export async function inspect(chains: readonly BaseChain[], needed: NeededPassag
         rulesOf: chain.rulesOf,
         stepOf: (rule) => stepOf(rule, passage.packet, chain.readSet),
       })
-      if (outcome.kind === 'dropped') drops.push({ passage, outcome })
+      if (outcome.kind === 'dropped' || outcome.kind === 'translated') hits.push({ passage, outcome })
     }
     const byPlace = Map.groupBy(
-      drops,
+      hits,
       ({ passage, outcome }) => `${passage.purpose} ${outcome.chain} ${outcome.number ?? 'policy'}`,
     )
     for (const same of byPlace.values()) blockades.push(await blockadeOf(chain, same, needed))
@@ -64,12 +73,20 @@ export async function inspect(chains: readonly BaseChain[], needed: NeededPassag
   return blockades
 }
 
-/** `drops` are those of one purpose by one rule. */
-async function blockadeOf(base: BaseChain, drops: readonly Drop[], needed: NeededPassage): Promise<Blockade> {
-  const { passage, outcome } = drops[0]!
+const whatIsDone = {
+  pods: 'drops',
+  tunnel: 'drops',
+  node: 'drops',
+  source: 'replaces the source address of',
+  destination: 'replaces the destination address of',
+} as const satisfies Record<Purpose, string>
+
+/** `hits` are those of one purpose by one rule. */
+async function blockadeOf(base: BaseChain, hits: readonly Hit[], needed: NeededPassage): Promise<Blockade> {
+  const { passage, outcome } = hits[0]!
   const { purpose } = passage
-  const whats = new Set(drops.map((drop) => drop.passage.what))
-  const families = [...new Set(drops.map((drop) => `IPv${drop.passage.packet.family}`))].join(' and ')
+  const whats = new Set(hits.map((hit) => hit.passage.what))
+  const families = [...new Set(hits.map((hit) => `IPv${hit.passage.packet.family}`))].join(' and ')
   const { tool, family, table, chain } = base
   const rule = outcome.rule && { handle: outcome.rule.handle, number: outcome.number ?? 0 }
   const byWhat = outcome.rule
@@ -89,9 +106,10 @@ async function blockadeOf(base: BaseChain, drops: readonly Drop[], needed: Neede
     problem: problem(
       codes[purpose],
       `chain/${where}`,
-      `table ${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} drops ${[...whats].join(' and ')} (${families}): ${byWhat}`,
+      `table ${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} ${whatIsDone[purpose]} ${[...whats].join(' and ')} (${families}): ${byWhat}`,
       { remedy: remedyFor({ ...place, ...(rule && { rule }) }, purpose, needed) },
     ),
-    cutsPodsOff: purpose !== 'node',
+    // a pod answers to another source address as well
+    cutsPodsOff: purpose !== 'node' && purpose !== 'source',
   }
 }

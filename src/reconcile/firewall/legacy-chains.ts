@@ -18,6 +18,8 @@ export function legacyBaseChains(tables: readonly LegacyTable[]): BaseChain[] {
           table,
           chain: name,
           hook,
+          // the table nat of legacy iptables is not read: a proxy of services may have tens of thousands of rules there
+          isNat: false,
           dropsByPolicy: at.dropsByPolicy,
           rulesOf: async (chain) => byName.get(chain),
           readSet: async () => undefined,

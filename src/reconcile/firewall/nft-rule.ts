@@ -24,6 +24,8 @@ export type Verdict =
   | { readonly kind: 'drop' }
   | { readonly kind: 'return' }
   | { readonly kind: 'continue' }
+  /** The source or destination address is replaced, and the packet goes on. */
+  | { readonly kind: 'translate' }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   /** What becomes of the packet is decided elsewhere (a queue to user space, a map that cannot be read). */
   | { readonly kind: 'other' }
@@ -83,6 +85,7 @@ class Run {
           return verdict ? { level: this.#level, verdict } : this.from(expressions, index + 1)
         })
       if (each.name === 'other' && !remarks.has(each.kernelName)) {
+        if (translates.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'translate' } }
         if (endsElsewhere.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'other' } }
         // it may match or not, and may have loaded any register
         this.#registers.clear()
@@ -165,7 +168,7 @@ function run(
     case 'reject':
       return { kind: 'drop' }
     case 'masq':
-      return { kind: 'accept' }
+      return { kind: 'translate' }
     case 'other':
       return 'all'
     default:
@@ -173,7 +176,8 @@ function run(
   }
 }
 
-const endsElsewhere = new Set(['queue', 'fwd', 'tproxy', 'synproxy', 'nat', 'redir'])
+const endsElsewhere = new Set(['queue', 'fwd', 'tproxy', 'synproxy'])
+const translates = new Set(['nat', 'redir'])
 const remarks = new Set(['last', 'dup'])
 
 type Found = { readonly level: Level; readonly verdict?: Verdict }

@@ -6,8 +6,11 @@ import { type deviceHookNames } from '#/wire/nftables/numbers.ts'
 import { type NftHookName } from '#/wire/nftables/ruleset.ts'
 import { type DeviceFact, type PacketClass } from './packet.ts'
 
-/** Whose packets they are: pods' to and from other pods, the tunnel's, pods' to their own node. */
-export type Purpose = 'pods' | 'tunnel' | 'node'
+/**
+ * Whose packets they are: pods' to and from other pods, the tunnel's, pods' to their own node; and what packets between pods keep in
+ * chains that replace addresses.
+ */
+export type Purpose = 'pods' | 'tunnel' | 'node' | 'source' | 'destination'
 
 export type HookName = NftHookName | (typeof deviceHookNames)[number]
 
@@ -17,8 +20,8 @@ export type Passage = {
   readonly what: string
   readonly packet: PacketClass
   readonly hooks: readonly HookName[]
-  /** In which tables: those of the IP families, of bridges, of ARP, or those at the ingress and egress of devices. */
-  readonly layer: 'ip' | 'bridge' | 'arp' | 'device'
+  /** In which tables: those of the IP families, of bridges, of ARP, those at the ingress and egress of devices, or chains of type nat. */
+  readonly layer: 'ip' | 'bridge' | 'arp' | 'device' | 'nat'
 }
 
 const none: DeviceFact = { kind: 'none' }
@@ -30,6 +33,7 @@ export function passagesOf(needed: NeededPassage): Passage[] {
   return families.flatMap((family) => [
     ...podPassages(needed, family),
     ...podDevicePassages(needed, family),
+    ...natPassages(needed, family),
     ...tunnelPassages(needed, family),
   ])
 }
@@ -126,6 +130,29 @@ function podDevicePassages(
       hooks: ['egress'],
     },
   ])
+}
+
+/** Packets between pods of different nodes, whose addresses nobody is to replace: a policy, a log and the pod itself see who sends. */
+function natPassages(
+  { podDevices, podCIDRs, clusterCIDRs, isNative, tunnel, underlayDevices }: NeededPassage,
+  family: Family,
+): Passage[] {
+  const own = podCIDRs.filter((cidr) => cidr.family === family)
+  const all = clusterCIDRs.filter((cidr) => cidr.family === family)
+  if (own.length === 0) return []
+  const tcp = { family, protocol: 'tcp', ctState: 'new', isLocal: false } as const
+  const away = [...(tunnel ? [tunnel.device] : []), ...(isNative ? underlayDevices : [])].map(named)
+  return podDevices.map(named).flatMap((device) =>
+    away.flatMap((other) =>
+      [
+        { what: outOfNode, packet: { ...tcp, src: own, dst: all, iif: device }, oif: other },
+        { what: intoNode, packet: { ...tcp, src: all, dst: own, iif: other }, oif: device },
+      ].flatMap(({ what, packet, oif }): Passage[] => [
+        { purpose: 'destination', layer: 'nat', what, packet: { ...packet, oif: none }, hooks: ['prerouting'] },
+        { purpose: 'source', layer: 'nat', what, packet: { ...packet, iif: none, oif }, hooks: ['postrouting'] },
+      ]),
+    ),
+  )
 }
 
 function tunnelPassages({ tunnel, underlayDevices }: NeededPassage, family: Family): Passage[] {

@@ -1,4 +1,5 @@
 // What lets packets pass a firewall of others: the command or setting of that very firewall. Pure.
+import { families, type Family, type Prefix } from '#/lib/addr.ts'
 import { portPrefix } from '#/model/names.ts'
 import { type NeededPassage } from '#/model/network.ts'
 import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
@@ -60,7 +61,15 @@ function managerOf({ tool, family, table, baseChain, baseRules }: DropPlace): Ma
   return tool === 'legacy' || isIptables ? 'iptables' : 'nft'
 }
 
+/** Packets between pods, by their addresses. */
+function betweenPods(clusterCIDRs: Needed['clusterCIDRs'], family: Family): [src: Prefix, dst: Prefix][] {
+  const ours = clusterCIDRs.filter((cidr) => cidr.family === family)
+  return ours.flatMap((src) => ours.map((dst): [Prefix, Prefix] => [src, dst]))
+}
+
 function firewalld(purpose: Purpose, { clusterCIDRs, tunnel }: Needed): string {
+  if (purpose === 'source' || purpose === 'destination')
+    return 'have the zone of firewalld that is named here leave out packets to and from the cluster CIDRs: in place of --add-masquerade or --add-forward-port, a rich rule that names the sources and destinations it is for'
   const changes =
     purpose === 'tunnel' && tunnel
       ? [`--add-port=${tunnel.port}/udp`]
@@ -73,18 +82,24 @@ function ufw(purpose: Purpose, { podDevices, tunnel }: Needed): string {
     pods: podDevices.flatMap((device) => [`ufw route allow in on ${device}`, `ufw route allow out on ${device}`]),
     node: podDevices.map((device) => `ufw allow in on ${device}`),
     tunnel: tunnel ? [`ufw allow ${tunnel.port}/udp`] : [],
+    // ufw has no command for addresses: its rules for them are in files
+    source: [],
+    destination: [],
   }[purpose]
   return `tell ufw: ${commands.join(' && ')}`
 }
 
-function iptablesCommands(place: DropPlace, purpose: Purpose, { podDevices, tunnel }: Needed): string[] {
+function iptablesCommands(place: DropPlace, purpose: Purpose, { podDevices, clusterCIDRs, tunnel }: Needed): string[] {
   const { tool, family, table, chain, rule } = place
   const program = `${family === 'ip6' ? 'ip6tables' : 'iptables'}${tool === 'legacy' ? '-legacy' : ''}`
   const at = rule ? `-I ${chain} ${rule.number}` : `-A ${chain}`
+  const addresses = betweenPods(clusterCIDRs, family === 'ip6' ? 6 : 4).map(([src, dst]) => `-s ${src} -d ${dst}`)
   const matches = {
     pods: podDevices.flatMap((device) => [`-i ${device}`, `-o ${device}`]),
     node: podDevices.map((device) => `-i ${device}`),
     tunnel: tunnel ? [`-p udp --dport ${tunnel.port}`] : [],
+    source: addresses,
+    destination: addresses,
   }[purpose]
   return matches.map((match) => `${program}${table === 'filter' ? '' : ` -t ${table}`} ${at} ${match} -j ACCEPT`)
 }
@@ -96,6 +111,10 @@ function nftDeviceMatches(clusterCIDRs: Needed['clusterCIDRs']): string[] {
 
 function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, clusterCIDRs, tunnel }: Needed): string[] {
   const { family, table, chain, rule, isOfDevice } = place
+  const addresses = families
+    .filter((each) => family === 'inet' || family === (each === 4 ? 'ip' : 'ip6'))
+    .flatMap((each) => betweenPods(clusterCIDRs, each))
+    .map(([src, dst]) => (src.family === 4 ? `ip saddr ${src} ip daddr ${dst}` : `ip6 saddr ${src} ip6 daddr ${dst}`))
   const at = rule
     ? `insert rule ${family} ${table} ${chain} handle ${rule.handle}`
     : `add rule ${family} ${table} ${chain}`
@@ -109,6 +128,8 @@ function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, clusterCI
           : podDevices.flatMap((device) => [`iifname ${device}`, `oifname ${device}`]),
     node: podDevices.map((device) => `iifname ${device}`),
     tunnel: tunnel ? [`udp dport ${tunnel.port}`] : [],
+    source: addresses,
+    destination: addresses,
   }[purpose]
   return matches.map((match) => `nft ${at} ${match} accept`)
 }

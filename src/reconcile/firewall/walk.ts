@@ -1,5 +1,5 @@
-// Follows a class of packets through a base chain and the chains that it jumps to, and tells whether it is dropped there for sure. Pure
-// but for reading chains. Whatever cannot be told counts as not dropped: an alarm must be true.
+// Follows a class of packets through a base chain and the chains that it jumps to, and tells whether it is dropped there for sure, or
+// gets another address. Pure but for reading chains. Whatever cannot be told counts as neither: an alarm must be true.
 import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { both, type Level } from './packet.ts'
 import { type Step } from './nft-rule.ts'
@@ -7,7 +7,12 @@ import { type Step } from './nft-rule.ts'
 export type Outcome =
   | { readonly kind: 'accepted' | 'unknown' }
   /** `rule` is absent when the chain's policy drops; `number` counts the rules of that chain from 1. */
-  | { readonly kind: 'dropped'; readonly chain: string; readonly rule?: ForeignRule; readonly number?: number }
+  | {
+      readonly kind: 'dropped' | 'translated'
+      readonly chain: string
+      readonly rule?: ForeignRule
+      readonly number?: number
+    }
 
 export type WalkInput = {
   readonly chain: string
@@ -54,6 +59,8 @@ class Walk {
         case 'drop':
           if (reached === 'all') return { kind: 'dropped', chain, rule, number: index + 1 }
           break
+        case 'translate':
+          return reached === 'all' ? { kind: 'translated', chain, rule, number: index + 1 } : cannotTell
         case 'return':
           break
         case 'jump':

@@ -13,8 +13,11 @@ const passingTargets = new Set(
   ),
 )
 
-export function xtTarget(name: string): 'drop' | 'accept' | 'continue' | 'other' {
+const translatingTargets = new Set(['MASQUERADE', 'SNAT', 'DNAT', 'REDIRECT', 'NETMAP'])
+
+export function xtTarget(name: string): 'drop' | 'accept' | 'translate' | 'continue' | 'other' {
   if (name === 'REJECT' || name === 'DROP') return 'drop'
+  if (translatingTargets.has(name)) return 'translate'
   if (name === 'ACCEPT') return 'accept'
   return passingTargets.has(name) ? 'continue' : 'other'
 }
