@@ -110,7 +110,7 @@ test('pods are wired and removed while the API is down, also after the agent res
   }
 })
 
-test('kubectl apply wires a pod, delete unwires it; a deleted node goes from every kernel and comes back', async () => {
+test('kubectl makes a pod run as it asks, or says why not, and deletes it; a deleted node goes from every kernel and comes back', async () => {
   using lab = new TestLab()
   lab.up('--pods', '1')
   lab.kubectl('run', 'web-x', '--image=any')
@@ -120,6 +120,32 @@ test('kubectl apply wires a pod, delete unwires it; a deleted node goes from eve
   lab.kubectl('delete', 'pod', 'web-x')
   await eventually('the namespace of web-x is gone', () => !existsSync(`/run/netns/cw-${lab.name}-pod-default-web-x`))
   assert.notEqual(lab.inside('pod-default-web-3', 'ping', '-c1', '-W3', addr!).status, 0)
+
+  const make = (name: string, spec: object, annotations = {}) =>
+    lab.kubectl('run', name, '--image=any', `--overrides=${JSON.stringify({ metadata: { annotations }, spec })}`)
+  make('nowhere', { nodeSelector: { disk: 'ssd' } })
+  make('of-node', { hostNetwork: true, nodeName: 'node-1' })
+  const wishes = {
+    'causeway.dev/ips': '10.244.0.77',
+    'causeway.dev/mac': '02:00:00:00:00:77',
+    'kubernetes.io/egress-bandwidth': '5M',
+  }
+  make('wishes', { nodeName: 'node-1' }, wishes)
+  lab.kubectl('wait', '--for=condition=Ready', 'pod/of-node', 'pod/wishes', '--timeout=60s')
+  assert.equal(lab.ask('node-2', '172.30.1.11').pod, 'of-node')
+  assert.match(lab.mustInside('pod-default-wishes', 'ip', 'addr'), /02:00:00:00:00:77[^]* 10.244.0.77\/24/)
+  assert.match(lab.mustInside('pod-default-wishes', 'tc', 'qdisc'), /tbf .* rate 5Mbit/)
+  await eventually('an Event says why a pod has no node', () =>
+    /FailedScheduling .* 0\/3 nodes are available: 3 node\(s\) didn't match Pod's node affinity\/selector\./.test(
+      lab.kubectl('describe', 'pod', 'nowhere'),
+    ),
+  )
+  const reason = '-o=jsonpath={.status.conditions[?(@.type=="PodScheduled")].reason}'
+  assert.equal(lab.kubectl('get', 'pod', 'nowhere', reason), 'Unschedulable')
+  lab.kubectl('label', 'node', 'node-2', 'disk=ssd')
+  lab.kubectl('wait', '--for=condition=Ready', 'pod/nowhere', '--timeout=60s')
+  lab.kubectl('delete', 'pod', 'of-node', 'wishes', 'nowhere')
+  assert.ok(existsSync(`/run/netns/cw-${lab.name}-node-1`))
 
   const routes = () => lab.mustInside('node-1', 'ip', 'route', 'show', 'proto', '67').trim().split('\n').length
   assert.equal(routes(), 2)
