@@ -70,11 +70,15 @@ function within(what: string, value: number, min: number, max: number): void {
   }
 }
 
+/** Throws LabError for a name that cannot be a part of the names of files and namespaces. */
+export function checkLabName(name: string): void {
+  if (!/^[a-z0-9]{1,12}$/.test(name))
+    throw new LabError(`--name "${name}": expected 1 to 12 lower-case letters and digits`)
+}
+
 /** Throws LabError with one line about the first impossible value. */
 export function checkSpec(spec: LabSpec): void {
-  if (!/^[a-z0-9]{1,12}$/.test(spec.name)) {
-    throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
-  }
+  checkLabName(spec.name)
   within('--nodes', spec.nodes, 1, maxNodes)
   if (spec.racks) {
     within('--racks', spec.racks.count, 1, maxSubnets)

@@ -17,6 +17,7 @@ import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
+import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
 import { LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
@@ -292,7 +293,8 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
  * stops it; then nothing is taken down.
  */
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
-  preflight()
+  await using _lock = await lockUp(spec.name)
+  preflight(spec.name)
   const before = readSpec(new LabPaths(spec.name))
   try {
     return await build(spec, before, context)
