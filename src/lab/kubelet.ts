@@ -129,9 +129,14 @@ export class LabKubelet {
     else if (!isToldRunning(pod, sandbox)) this.#step(uid, () => this.#tellRunning(pod, sandbox))
   }
 
-  /** Whether every pod of the lab's nodes runs as the API says. */
+  /** Whether every pod that runs by the API's word does so, and no work is under way but for pods that do not run yet, or cannot. */
   get isSettled(): boolean {
-    if (!this.#nodeWatch.inSync || !this.#podWatch.inSync || this.#busy.size > 0) return false
+    if (!this.#nodeWatch.inSync || !this.#podWatch.inSync) return false
+    const [running, pending] = [true, false].map((isRunning) =>
+      [...this.#podWatch.objects.values()].filter((pod) => (podPhaseOf(pod) === 'Running') === isRunning),
+    )
+    const waiting = new Set(pending!.map(({ metadata }) => metadata.uid))
+    if (this.#busy.keys().some((key) => !waiting.has(key))) return false
     const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
     const isLive = (pod: Pod): boolean => {
       const { uid = '' } = pod.metadata
@@ -144,7 +149,7 @@ export class LabKubelet {
       )
     }
     const names = new Set(this.#nodes.map(({ name }) => name))
-    return [...this.#podWatch.objects.values()].filter((pod) => names.has(nodeNameOf(pod))).every(isLive)
+    return running!.filter((pod) => names.has(nodeNameOf(pod))).every(isLive)
   }
 
   /** Runs a task like #work, then compares everything again, because one step of a pod's life leads to the next. */

@@ -119,11 +119,12 @@ test('kubectl makes a pod run as it asks, or says why not, and deletes it; a del
   assert.equal(lab.ask('pod-default-web-3', addr!).pod, 'web-x')
   lab.kubectl('delete', 'pod', 'web-x')
   await eventually('the namespace of web-x is gone', () => !existsSync(`/run/netns/cw-${lab.name}-pod-default-web-x`))
-  assert.notEqual(lab.inside('pod-default-web-3', 'ping', '-c1', '-W3', addr!).status, 0)
+  assert.notEqual(lab.inside('pod-default-web-3', 'ping', '-c1', '-W1', addr!).status, 0)
 
   const make = (name: string, spec: object, annotations = {}) =>
     lab.kubectl('run', name, '--image=any', `--overrides=${JSON.stringify({ metadata: { annotations }, spec })}`)
   make('nowhere', { nodeSelector: { disk: 'ssd' } })
+  make('cannot', { nodeName: 'node-1' }, { 'causeway.dev/ips': '192.0.2.1' })
   make('of-node', { hostNetwork: true, nodeName: 'node-1' })
   const wishes = {
     'causeway.dev/ips': '10.244.0.77',
@@ -144,7 +145,12 @@ test('kubectl makes a pod run as it asks, or says why not, and deletes it; a del
   assert.equal(lab.kubectl('get', 'pod', 'nowhere', reason), 'Unschedulable')
   lab.kubectl('label', 'node', 'node-2', 'disk=ssd')
   lab.kubectl('wait', '--for=condition=Ready', 'pod/nowhere', '--timeout=60s')
-  lab.kubectl('delete', 'pod', 'of-node', 'wishes', 'nowhere')
+  await eventually('an Event says why a pod does not run', () =>
+    lab.kubectl('describe', 'pod', 'cannot').includes('the requested address 192.0.2.1 is in no pod CIDR of this node'),
+  )
+  // an up does not wait for what cannot be
+  lab.up('--pods', '1')
+  lab.kubectl('delete', 'pod', 'of-node')
   assert.ok(existsSync(`/run/netns/cw-${lab.name}-node-1`))
 
   const routes = () => lab.mustInside('node-1', 'ip', 'route', 'show', 'proto', '67').trim().split('\n').length
