@@ -75,7 +75,7 @@ export class Sandboxes {
 
   /**
    * Makes the namespace and its network; throws CniCallError with the plugin's message, and Error where the pod asks for what cannot be
-   * read. A pod in its node's network gets the node's namespace and addresses.
+   * read, or where another pod has the name of its namespace. A pod in its node's network gets the node's namespace and addresses.
    */
   async run(pod: Pod, node: LabNode): Promise<Sandbox> {
     const { uid = '', namespace = 'default', name } = pod.metadata
@@ -85,6 +85,8 @@ export class Sandboxes {
     const capabilityArgs = isOfNode ? {} : capabilityArgsOf(pod)
     const bare = { uid, namespace, name, node: node.name, netns, isHostNetwork: isOfNode, capabilityArgs }
     if (isOfNode) return this.#save({ ...bare, addrs: node.addrs.map(String) })
+    const other = this.list().find((each) => each.netns === netns && each.uid !== uid)
+    if (other) throw new Error(`the namespace ${netns} is that of pod ${other.namespace}/${other.name}`)
     // saved first, so that after a crash from here on `remove` finds the sandbox
     const sandbox = this.#save({ ...bare, addrs: [] })
     ensureNetns(netns)[Symbol.dispose]()
