@@ -1,6 +1,6 @@
 // The plan: computes from the cluster's objects which kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
-import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
+import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import {
   addressKey,
   type BlackholeRoute,
@@ -108,10 +108,13 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
 }
 
 /**
- * The tunnel device needs an address: on a device without one even a loose rp_filter drops packets whose way back is another device
- * (__fib_validate_source of net/ipv4/fib_frontend.c), as it is while nodes are switched to another routing.
+ * The tunnel device has the gateway addresses too, for what takes an address of the device by which a packet leaves: kube-proxy masquerades
+ * that way, and the answer must come through the tunnel. On a device without an address even a loose rp_filter drops packets whose way back
+ * is another device (__fib_validate_source of net/ipv4/fib_frontend.c). Of several the kernel takes the first.
  */
-const tunnelAddress: DesiredAddress = { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }
+function tunnelAddresses(podCIDRs: readonly Prefix[]): DesiredAddress[] {
+  return podCIDRs.map((cidr) => ({ device: vxlanName, addr: cidr.at(1), prefixLength: cidr.addr.bits }))
+}
 
 /** Routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to the routers. */
 function blackholes(podCIDRs: readonly Prefix[]): BlackholeRoute[] {
@@ -191,7 +194,7 @@ export function planNetwork({
     ports: ports.map(({ name, pod, datapath }) => ({ name, pod, datapath })),
     addresses: [
       ...ofPods.flatMap((objects) => objects.addresses),
-      ...(hasOverlay && families.includes(4) ? [tunnelAddress] : []),
+      ...(hasOverlay ? tunnelAddresses([...podCIDRs, ...former]) : []),
     ],
     get neighbours() {
       if (!hasOverlay) return []

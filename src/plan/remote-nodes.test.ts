@@ -9,6 +9,7 @@ import {
   type DesiredRoute,
   type NetworkSettings,
   type NodeState,
+  routeKey,
 } from '#/model/network.ts'
 import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
 import { type RemoteContext } from './remote-plan.ts'
@@ -173,14 +174,17 @@ function take<T>(changes: ReadonlyMap<string, T | undefined>, into: Map<string, 
   }
 }
 
-/** What is in the kernel of somebody who does nothing but what the deltas say. */
+/** What is in the kernel of somebody who does nothing but what the deltas say, and takes the whole table where one says so. */
 class Follower {
   readonly routes = new Map<string, DesiredRoute>()
   readonly neighbours = new Map<string, DesiredNeighbour>()
   readonly tunnelEnds = new Set<string>()
 
-  follow({ routes, neighbours, tunnelEnds }: ReturnType<RemoteNodes['update']>): void {
-    take(routes, this.routes)
+  follow({ routes, neighbours, tunnelEnds, isWholesale }: RemoteDelta, table: RemoteNodes): void {
+    if (isWholesale) {
+      this.routes.clear()
+      for (const route of [...table.objects(true).routes, ...table.otherRoutes]) this.routes.set(routeKey(route), route)
+    } else take(routes, this.routes)
     take(neighbours, this.neighbours)
     for (const [key, { isWanted }] of tunnelEnds) this.tunnelEnds[isWanted ? 'add' : 'delete'](key)
   }
@@ -231,7 +235,7 @@ test('after any changes in any order the table equals one made from scratch, and
       for (const step of steps) {
         const before = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
         const delta = takeStep(step, table, known)
-        follower.follow(delta)
+        follower.follow(delta, table)
         assert.deepEqual(contentOf(table), contentOf(known.table(context)))
         assert.deepEqual(follower.content(), wantedBy(table))
         const after = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]

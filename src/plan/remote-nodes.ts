@@ -45,12 +45,10 @@ export class RemoteNodes {
   readonly #tally = new RemoteTally()
   #version = 0
   #context: RemoteContext
-  #lowering: Lowering
 
   /** `context.self` counts as a node, whether or not it is among the changes. */
   constructor(context: RemoteContext) {
     this.#context = context
-    this.#lowering = loweringFor(context)
     this.#claims.update(context.self.name, context.self)
   }
 
@@ -118,12 +116,17 @@ export class RemoteNodes {
   /** The kernel objects that this node needs for all other nodes, sorted by node name; `update` returns changes to the same objects. */
   objects(hasOverlay: boolean): RemoteObjects {
     const sorted = [...this.#plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
-    const all = sorted.map(([, plan]) => objectsOf(plan, this.#lowering, hasOverlay))
+    const lowering = this.#lowering
+    const all = sorted.map(([, plan]) => objectsOf(plan, lowering, hasOverlay))
     return {
       routes: all.flatMap(({ routes }) => routes),
       neighbours: all.flatMap(({ neighbours }) => neighbours),
       tunnelEnds: all.flatMap(({ tunnelEnds }) => tunnelEnds),
     }
+  }
+
+  get #lowering(): Lowering {
+    return { vni: this.#context.settings.vni, sources: gatewaysOf(this.self) }
   }
 
   /** The name of another node with a pod CIDR that overlaps `cidr`; undefined when there is none. */
@@ -196,7 +199,6 @@ export class RemoteNodes {
     const { name } = this.#context.self
     this.#claims.update(name, undefined)
     this.#context = context
-    this.#lowering = loweringFor(context)
     const affected = this.#claims.update(context.self.name, context.self)
     // the own addresses and networks may be others now
     for (const [each, told] of this.#told) {
@@ -223,6 +225,7 @@ export class RemoteNodes {
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
     let isSelfAffected = false
+    const lowering = this.#lowering
     for (const name of names) {
       const before = this.#plans.get(name) ?? noRemotePlan
       const settled = this.#claims.settled(name)
@@ -241,7 +244,7 @@ export class RemoteNodes {
       else this.#problems.delete(name)
       this.#forget(name, before, others)
       this.#tally.remove(name, before)
-      const gone = objectsOf(before, this.#lowering, hasOverlay)
+      const gone = objectsOf(before, lowering, hasOverlay)
       for (const route of gone.routes) routes.remove(route)
       for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
       for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
@@ -251,7 +254,7 @@ export class RemoteNodes {
     for (const { name, node, plan, formerEnds } of after) {
       this.#keep(name, plan, others)
       if (node) this.#tally.add(node, plan, this.#context.settings)
-      const wanted = objectsOf(plan, this.#lowering, hasOverlay)
+      const wanted = objectsOf(plan, lowering, hasOverlay)
       for (const route of wanted.routes) routes.add(route)
       for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
       for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
@@ -323,10 +326,6 @@ export class RemoteNodes {
       nodeAddrs: this.#tally.insideAddrs,
     })
   }
-}
-
-function loweringFor({ self, settings }: RemoteContext): Lowering {
-  return { vni: settings.vni, sources: gatewaysOf(self) }
 }
 
 function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {

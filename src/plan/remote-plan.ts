@@ -5,6 +5,7 @@ import { type ConnectedSubnet, type NetworkSettings, type NodeState, type Underl
 import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
+import { tooSmall } from './allocate.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
 import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
@@ -49,10 +50,10 @@ export const noRemotePlan: RemotePlan = {
   problems: [],
 }
 
-/** A node's gateways: for each family, the first address (after the network address) of the node's first pod CIDR. */
+/** A node's gateways: for each family, the first address (after the network address) of the node's first pod CIDR that has room for one. */
 export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
   const gateways: { [F in Family]?: Addr } = {}
-  for (const cidr of node.podCIDRs) gateways[cidr.family] ??= cidr.at(1)
+  for (const cidr of node.podCIDRs) if (!tooSmall(cidr)) gateways[cidr.family] ??= cidr.at(1)
   return gateways
 }
 
