@@ -220,6 +220,11 @@ export class Prefix {
     return this.addr.plus(this.size - 1n)
   }
 
+  /** The prefix of which this one is a half; throws AddrError when it has all addresses of its family. */
+  get parent(): Prefix {
+    return new Prefix(this.addr, this.length - 1)
+  }
+
   /** The address at `offset` from the network address; throws AddrError outside of the prefix. */
   at(offset: bigint | number): Addr {
     const addr = this.addr.plus(offset)

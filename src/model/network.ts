@@ -3,7 +3,7 @@
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
 import { type DatapathName } from './datapath.ts'
-import { vxlanName } from './names.ts'
+import { blackholeMetric, vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
 
 /** Signs of life of a node. They decide which of two nodes that claim the same has it (src/plan/claims.ts). */
@@ -173,7 +173,10 @@ export const emptyNetwork: DesiredNetwork = {
  */
 export const addressKey = ({ device, addr, prefixLength }: DesiredAddress): string =>
   `${addr}/${prefixLength}${device === vxlanName ? ` dev ${device}` : ''}`
-export const routeKey = ({ dst }: DesiredRoute): string => String(dst)
+/** The key of a route to a prefix, given as text. A blackhole stands behind other routes, also to its own prefix, and has its own key. */
+export const routeKeyAt = (prefix: string, metric: number): string =>
+  metric === blackholeMetric ? `blackhole ${prefix}` : prefix
+export const routeKey = ({ dst, metric }: DesiredRoute): string => routeKeyAt(String(dst), metric)
 export const neighbourKey = ({ addr, device }: Omit<DesiredNeighbour, 'mac'>): string => `${addr} dev ${device}`
 export const addrOfNeighbourKey = (key: string): Addr => Addr.parse(key.split(' ')[0]!)
 

@@ -50,11 +50,28 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   })
 }
 
-test('a node that advertises its pod CIDRs has blackholes with routing vxlan too', () => {
-  const blackholes = ({ network }: Plan) =>
-    network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
-  assert.deepEqual(blackholes(plan([one, two])), [])
-  assert.deepEqual(blackholes(plan([one, two], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+const blackholes = ({ network }: Plan): string[] =>
+  network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
+
+test('a node that advertises its pod CIDRs has blackholes behind them with routing vxlan too', () => {
+  assert.deepEqual(blackholes(plan([one])), [])
+  assert.deepEqual(blackholes(plan([one], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+})
+
+test('with routing vxlan blackholes cover what is to go through the tunnel or not at all', () => {
+  const three = node('node-3', ['10.244.3.0/24'], ['172.30.1.13'])
+  const absent = node('node-4', ['10.244.5.0/24'], [])
+  const virtual = { ...node('node-5', ['10.244.6.0/24'], []), lacksAgent: 'it is virtual' }
+  const all = [one, two, three, absent, virtual]
+  assert.deepEqual(blackholes(plan(all)), ['10.244.2.0/23', '10.244.5.0/24', 'fd10:244:0:2::/64'])
+  const routing = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
+  // what goes natively, though this node's routing is vxlan, needs its way
+  const connected = [
+    { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
+  ]
+  const table = new RemoteNodes({ self: one, underlay: { 4: 1500 }, connected, routing: 'vxlan', settings })
+  table.update([['node-3', { ...three, routingState: routing }]])
+  assert.deepEqual([...table.covered], [])
 })
 
 test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {
@@ -85,7 +102,8 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
 })
 
 const routesOf = ({ network }: Plan): string[] =>
-  network.routes.map((route) => {
+  network.routes.flatMap((route) => {
+    if (route.kind === 'blackhole') return []
     assert.ok(route.kind === 'overlay')
     return `${route.dst} to ${route.encap.dst} mtu ${route.mtuBytes} src ${route.preferredSource}`
   })
@@ -111,7 +129,7 @@ test('packets of both families cross in the one underlay family that two nodes s
 
 test('a node without address gets no route, and its problem says why', () => {
   const result = plan([one, node('node-4', ['10.244.4.0/24'], [])])
-  assert.deepEqual(result.network.routes, [])
+  assert.deepEqual(routesOf(result), [])
   assert.equal(result.problems.length, 1)
   const { code, object, message, remedy } = result.problems[0]!
   assert.deepEqual(
@@ -192,9 +210,10 @@ test('any cluster: same plan in any order, no route into own CIDRs, never two ro
       const result = plan(nodes)
       const shuffled = plan([nodes[0]!, ...nodes.slice(1).toReversed()])
       assert.deepEqual(routesOf(shuffled), routesOf(result))
-      const dsts = result.network.routes.map(({ dst }) => dst)
+      const routes = result.network.routes.filter(({ kind }) => kind === 'overlay')
+      const dsts = routes.map(({ dst }) => dst)
       const nodeOf = (index: number) => {
-        const route = result.network.routes[index]!
+        const route = routes[index]!
         return route.kind === 'overlay' ? route.node : undefined
       }
       for (const [index, dst] of dsts.entries()) {

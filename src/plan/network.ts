@@ -1,9 +1,8 @@
 // The plan: computes from the cluster's objects which kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
-import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
+import { deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import {
   addressKey,
-  type BlackholeRoute,
   type DesiredAddress,
   type DesiredNetwork,
   type DesiredSysctl,
@@ -15,6 +14,7 @@ import {
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { blackholeTo, coverOf } from './cover.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
@@ -116,11 +116,6 @@ function tunnelAddresses(podCIDRs: readonly Prefix[]): DesiredAddress[] {
   return podCIDRs.map((cidr) => ({ device: vxlanName, addr: cidr.at(1), prefixLength: cidr.addr.bits }))
 }
 
-/** Routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to the routers. */
-function blackholes(podCIDRs: readonly Prefix[]): BlackholeRoute[] {
-  return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
-}
-
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
   return podCIDRs
     .filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))
@@ -207,7 +202,9 @@ export function planNetwork({
       return [
         ...remote().routes,
         ...remoteNodes.otherRoutes,
-        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes([...self.podCIDRs, ...former])),
+        // routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to them
+        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : [...self.podCIDRs, ...former].map(blackholeTo)),
+        ...coverOf(remoteNodes),
       ]
     },
     get tables() {

@@ -97,6 +97,11 @@ export class RemoteNodes {
     return this.#tally.outsideCIDRs
   }
 
+  /** Pod CIDRs of other nodes to which nothing may be sent in the clear while the routing is vxlan; unsorted. */
+  get covered(): Iterable<Prefix> {
+    return this.#plans.values().flatMap(({ covered }) => covered)
+  }
+
   /** Whether the plan has a route to a prefix, given as text. */
   wantsRoute(prefix: string): boolean {
     const verdict = this.#verdicts.get(prefix)

@@ -30,6 +30,8 @@ export type RemotePlan = {
   readonly podCIDRs: readonly Prefix[]
   /** One verdict for each of `podCIDRs`. */
   readonly verdicts: readonly Verdict[]
+  /** Those of `podCIDRs` to which packets are to go through the tunnel or not at all, while the routing is vxlan. */
+  readonly covered: readonly Prefix[]
   /** The addresses that the other node's tunnel packets come from and go to. */
   readonly tunnelEnds: readonly Addr[]
   /** The tunnel's MTU for each pod CIDR's family, whether or not packets use the tunnel now. */
@@ -44,6 +46,7 @@ const nothing: ReadonlyMap<string, string> = new Map()
 export const noRemotePlan: RemotePlan = {
   podCIDRs: [],
   verdicts: [],
+  covered: [],
   tunnelEnds: [],
   tunnels: [],
   unused: nothing,
@@ -113,7 +116,10 @@ export function planRemote(
         problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
     }
   }
-  return { podCIDRs: node.podCIDRs, verdicts, tunnelEnds: node.addrs, tunnels, unused, problems }
+  // what no agent of ours serves may have a way of its own, of which nothing is known here
+  const isCovered = ({ way }: Verdict): boolean => way === 'vxlan' || (way === 'none' && node.lacksAgent === undefined)
+  const covered = verdicts.filter(isCovered).map(({ dst }) => dst)
+  return { podCIDRs: node.podCIDRs, verdicts, covered, tunnelEnds: node.addrs, tunnels, unused, problems }
 }
 
 /** The reason why there is no way to the node, and a remedy where the usual one does not fit. */

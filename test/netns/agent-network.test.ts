@@ -89,7 +89,7 @@ test('a plan is brought about once, and a second pass changes nothing', async ()
   assert.deepEqual([second.changed, second.failed], [0, 0])
   assert.deepEqual(await node.reconciler.preview(wanted, { isComplete: true }), [])
   assert.ok(node.reconciler.status.every(({ state }) => state === 'done'))
-  assert.equal(node.host.sh('ip route show proto 67').trim().split('\n').length, 2)
+  assert.equal(node.host.sh('ip route show proto 67 type unicast').trim().split('\n').length, 2)
 })
 
 test('the commands of a preview, run by hand, leave nothing to do', async () => {
@@ -111,7 +111,7 @@ test('nothing is swept before the cluster is known; afterwards what is stale goe
   await node.reconciler.apply(network(3), { isComplete: true })
   node.host.sh('ip link add name cwv0123456789a type veth peer name gone; ip link add name cw-other type bridge')
   await node.reconciler.apply(network(2), { isComplete: false })
-  assert.match(node.host.sh('ip route show proto 67'), /10\.244\.3\.0\/24/)
+  assert.match(node.host.sh('ip route show proto 67'), /^10\.244\.3\.0\/24/m)
   assert.match(node.host.sh('ip -br link'), /cwv0123456789a/)
   await node.reconciler.apply(network(2), { isComplete: true })
   assert.doesNotMatch(node.host.sh('ip route show proto 67'), /10\.244\.3\.0\/24/)

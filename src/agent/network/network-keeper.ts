@@ -15,6 +15,7 @@ import { type Problem } from '#/model/problems.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
+import { CoverChanges } from '#/plan/cover.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type NodeChange, type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
@@ -30,6 +31,7 @@ import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
 import { WayCheck } from './way-check.ts'
 import { RoutingProgress } from './routing-progress.ts'
 import { NetworkContext, nodesPerTurn } from './network-context.ts'
+import { podNetworkOf } from './pod-network.ts'
 
 export type NetworkKeeperDeps = {
   readonly view: ClusterView
@@ -78,6 +80,7 @@ export class NetworkKeeper implements Disposable {
   readonly #reconciler: Reconciler
   readonly #context: NetworkContext
   readonly #ways: WayCheck
+  readonly #cover = new CoverChanges()
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
@@ -358,8 +361,9 @@ export class NetworkKeeper implements Disposable {
       isWholesale ||= delta.isWholesale || touches(delta, former)
       await setImmediate()
     }
+    const cover = this.#cover.take(remoteNodes)
     if (isWhole || isWholesale) return { isWholesale, failedKinds }
-    for (const delta of deltas) {
+    for (const delta of cover ? [...deltas, cover] : deltas) {
       const report = await this.#reconciler.applyDelta(delta, this.#compareOptions)
       for (const kind of report.failedKinds) failedKinds.add(kind)
       await setImmediate()
@@ -381,16 +385,4 @@ function batchesOf<T>(changes: readonly T[]): T[][] {
 function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
   if (cidrs.length === 0) return false
   return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
-}
-
-/** Pods get the underlay's MTU on their device and, while there is a tunnel, the tunnel's MTU on the routes to other pods. */
-function podNetworkOf(plan: Plan, settings: NetworkSettings): PodNetworkState {
-  const { podCIDRs, podMtuBytes, deviceMtuBytes } = plan
-  if (podCIDRs.length === 0)
-    return { kind: 'absent', why: 'no pod CIDR of this node can be used: "causeway status" says why' }
-  const overlay = settings.clusterCIDRs.flatMap((dst) => {
-    const mtuBytes = podMtuBytes[dst.family]
-    return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
-  })
-  return { kind: 'there', network: { podCIDRs, overlay, deviceMtuBytes } }
 }
