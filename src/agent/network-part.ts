@@ -113,6 +113,7 @@ export class NetworkPart implements AsyncDisposable {
     const reader = new NotificationReader(dirt, {
       wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
       mayDivert: (route) => this.#keeper.mayDivert(route),
+      mayLeadToNodes: (prefix) => this.#keeper.mayLeadToNodes(prefix),
       leadsOver: (device) => this.#keeper.leadsOver(device),
     })
     const watch = watchKernel(

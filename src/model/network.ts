@@ -70,6 +70,20 @@ export type NetworkSettings = {
 /** The underlay's MTU by family, for the families of which this node has an address. */
 export type UnderlayMtu = { readonly [F in Family]?: number }
 
+/** How packets leave for the addresses of a prefix, by a route that is not Causeway's. */
+export type NodeWay = {
+  readonly prefix: Prefix
+  readonly device: string
+  /** The largest packet that the way carries, as far as this node knows: of the device, or less where the route says so. */
+  readonly mtuBytes: number
+  /** `link`: no router is between; `router`: one is. */
+  readonly kind: 'link' | 'router'
+  /** Whether packets have an address of the Node object as their source: only such a link is shared with other nodes. */
+  readonly isFromNode: boolean
+  /** Whether the kernel takes a next hop behind this route only with the flag onlink, because the route does not have scope link. */
+  readonly needsOnlink?: true
+}
+
 /** A subnet that a device of this node is on. */
 export type ConnectedSubnet = {
   readonly device: string
@@ -106,7 +120,8 @@ export type OverlayRoute = {
   readonly node: string
 }
 
-export type DesiredHop = { readonly device: string; readonly gateway: Addr }
+/** `onlink`: the kernel is not to judge whether the gateway is on the device's link. */
+export type DesiredHop = { readonly device: string; readonly gateway: Addr; readonly onlink?: true }
 
 /** A route to `dst` without encapsulation: one that BGP learned, or straight to the node. */
 export type NativeRoute = {

@@ -170,6 +170,12 @@ export const problemCatalogue = {
     remedy:
       "see why the agent cannot write status of its Node object: its log has the API's words, docs/install.md the rights",
   },
+  CW1207: {
+    title: "The underlay's MTU is not known, or not what it carries",
+    about: 'node',
+    how: "the node's addresses, the routes of others by which packets leave, the MTUs of their devices, and CAUSEWAY_MTU",
+    remedy: 'give the node a route to the other nodes, as a default route is one',
+  },
   ...foreignProblemCatalogue,
   CW2001: {
     title: 'A device cannot be made',

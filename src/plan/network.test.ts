@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
+import { NodeWays } from './node-ways.ts'
+import { linkWay } from './testing/link-way.ts'
 import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
 import { RemoteNodes } from './remote-nodes.ts'
@@ -36,7 +38,14 @@ const pods: PlannedDatapath = {
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const remoteNodes = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const remoteNodes = new RemoteNodes({
+    self: nodes[0]!,
+    underlay,
+    ways: new NodeWays(),
+    connected: [],
+    routing: 'vxlan',
+    settings,
+  })
   remoteNodes.update(nodes.map((each) => [each.name, each]))
   return planNetwork({
     remoteNodes,
@@ -66,21 +75,16 @@ test('with routing vxlan blackholes cover what is to go through the tunnel or no
   assert.deepEqual(blackholes(plan(all)), ['10.244.2.0/23', '10.244.5.0/24', 'fd10:244:0:2::/64'])
   const routing = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   // what goes natively, though this node's routing is vxlan, needs its way
-  const connected = [
-    { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
-  ]
-  const table = new RemoteNodes({ self: one, underlay: { 4: 1500 }, connected, routing: 'vxlan', settings })
+  const ways = new NodeWays([linkWay('172.30.1.0/24')])
+  const table = new RemoteNodes({ self: one, underlay: { 4: 1500 }, ways, connected: [], routing: 'vxlan', settings })
   table.update([['node-3', { ...three, routingState: routing }]])
   assert.deepEqual([...table.covered], [])
 })
 
 test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {
-  const connected = [
-    { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
-    { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
-  ]
+  const ways = new NodeWays(['172.30.1.0/24', 'fd30::/64'].map((each) => linkWay(each, { mtuBytes: 9000 })))
   const underlay = { 4: 9000, 6: 9000 }
-  const remoteNodes = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
+  const remoteNodes = new RemoteNodes({ self: one, underlay, ways, connected: [], routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   remoteNodes.update([['node-2', { ...two, routingState }]])
   const input = { remoteNodes, isComplete: true, underlay, ports: [], datapaths: [pods], settings }

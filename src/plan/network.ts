@@ -19,7 +19,7 @@ import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
-import { outerFamily, tunnelMtu } from './overlay.ts'
+import { outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
 
@@ -30,6 +30,7 @@ export type PlanInput = {
   readonly isComplete: boolean
   /** Keeps the tunnel though no known node needs it: some nodes may not know yet that this node stops accepting VXLAN. */
   readonly keepsOverlay: boolean
+  /** The underlay's MTU where no way to another node is known. */
   readonly underlay: UnderlayMtu
   /** Devices that would stop accepting router advertisements once this node forwards packets. */
   readonly raDevices?: readonly string[]
@@ -78,10 +79,11 @@ function podMtu(
   const smallest = hasOverlay ? remoteNodes.overlayMtuBytes : {}
   return Object.fromEntries(
     familiesOf(self.podCIDRs).flatMap((family) => {
+      const outer = outerFamily(self, self, family) ?? family
       const own = hasOverlay
-        ? tunnelMtu(underlay, outerFamily(self, self, family) ?? family)
+        ? (underlay[outer] ?? Infinity) - overheadBytes[outer]
         : Math.min(...Object.values(underlay))
-      const mtuBytes = Math.min(smallest[family] ?? Infinity, own ?? Infinity)
+      const mtuBytes = Math.min(smallest[family] ?? Infinity, own)
       return Number.isFinite(mtuBytes) ? [[family, mtuBytes]] : []
     }),
   )
@@ -148,7 +150,7 @@ export function planNetwork({
   remoteNodes,
   isComplete,
   keepsOverlay,
-  underlay,
+  underlay: unknownWays,
   raDevices = [],
   isAdvertised = false,
   ports,
@@ -162,7 +164,11 @@ export function planNetwork({
   )
   const served = [...podCIDRs, ...former, ...disputed]
   const families = familiesOf(served)
-  const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
+  const underlay: UnderlayMtu = { ...unknownWays, ...remoteNodes.underlayMtuBytes }
+  const tunnelMtus = ([4, 6] as const).flatMap((outer) => {
+    const mtuBytes = underlay[outer]
+    return mtuBytes === undefined ? [] : [mtuBytes - overheadBytes[outer]]
+  })
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
   const podDevices = datapaths.map(({ podDevice }) => podDevice)
@@ -180,7 +186,7 @@ export function planNetwork({
               name: vxlanName,
               mac: deviceMac(vxlanName, self.name),
               // the routes limit packets to smaller sizes; the device's MTU is only the upper bound
-              mtuBytes: Math.max(...tunnelMtus),
+              mtuBytes: Math.max(...tunnelMtus, remoteNodes.widestTunnelBytes),
               port: settings.vxlanPort,
             } as const,
           ]

@@ -12,8 +12,10 @@ import {
   routeKey,
 } from '#/model/network.ts'
 import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
+import { NodeWays } from './node-ways.ts'
 import { type RemoteContext } from './remote-plan.ts'
 import { type NodeChange, type RemoteDelta, RemoteNodes } from './remote-nodes.ts'
+import { linkWay } from './testing/link-way.ts'
 
 const settings: NetworkSettings = {
   clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
@@ -31,7 +33,11 @@ const subnet: ConnectedSubnet = {
 }
 
 function contextOf(self: NodeState, routing: Routing = 'vxlan', mtuBytes = 1500): RemoteContext {
-  return { self, underlay: { 4: mtuBytes }, connected: [subnet], routing, settings }
+  const ways = new NodeWays([
+    linkWay('172.30.1.0/30', { mtuBytes }),
+    linkWay('0.0.0.0/0', { mtuBytes, kind: 'router' }),
+  ])
+  return { self, underlay: { 4: mtuBytes }, ways, connected: [subnet], routing, settings }
 }
 
 type More = Pick<NodeState, 'routingState' | 'isStarting' | 'life' | 'formerCIDRs' | 'lacksAgent'>

@@ -144,6 +144,15 @@ export class RemoteNodes {
     return this.#tally.overlayMtuBytes
   }
 
+  /** The underlay's smallest MTU on the ways to other nodes, by the family of their addresses, where a way is known. */
+  get underlayMtuBytes(): RemoteTally['underlayMtuBytes'] {
+    return this.#tally.underlayMtuBytes
+  }
+
+  get widestTunnelBytes(): number {
+    return this.#tally.widestTunnelBytes
+  }
+
   /** Whether any node, this one included, may send VXLAN to this node or accept it from this node. */
   get needsOverlay(): boolean {
     return this.#context.routing !== 'native' || this.#tally.wayCounts.vxlan > 0 || this.#tally.mayUseOverlay
@@ -157,6 +166,10 @@ export class RemoteNodes {
   /** Whether a native route has a next hop on the device. */
   leadsOver(device: string): boolean {
     return this.#tally.leadsOver(device)
+  }
+
+  mayHoldNodes(prefix: Prefix): boolean {
+    return this.#tally.mayHoldNodes(prefix)
   }
 
   /** How many remote pod CIDRs are reached through the tunnel, and how many natively. */

@@ -1,13 +1,20 @@
 // Plans one other node: the verdict of each of its pod CIDRs, and the facts about the node that follow from them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute } from '#/model/bgp.ts'
-import { type ConnectedSubnet, type NetworkSettings, type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import {
+  type ConnectedSubnet,
+  type DesiredHop,
+  type NetworkSettings,
+  type NodeState,
+  type UnderlayMtu,
+} from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { tooSmall } from './allocate.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
+import { type NodeWays } from './node-ways.ts'
 import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 const minimumMtuV6Bytes = 1280
@@ -15,7 +22,9 @@ const minimumMtuV6Bytes = 1280
 /** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {
   readonly self: NodeState
+  /** The MTU where no way to a node is known. */
   readonly underlay: UnderlayMtu
+  readonly ways: NodeWays
   readonly connected: readonly ConnectedSubnet[]
   readonly routing: Routing
   readonly settings: NetworkSettings
@@ -23,7 +32,7 @@ export type RemoteContext = {
   readonly formerCIDRs?: readonly Prefix[]
 }
 
-export type TunnelMtu = { readonly family: Family; readonly mtuBytes: number }
+export type FamilyMtu = { readonly family: Family; readonly mtuBytes: number }
 
 export type RemotePlan = {
   /** The other node's pod CIDRs, without those to which another node has the better claim. */
@@ -35,7 +44,9 @@ export type RemotePlan = {
   /** The addresses that the other node's tunnel packets come from and go to. */
   readonly tunnelEnds: readonly Addr[]
   /** The tunnel's MTU for each pod CIDR's family, whether or not packets use the tunnel now. */
-  readonly tunnels: readonly TunnelMtu[]
+  readonly tunnels: readonly FamilyMtu[]
+  /** The underlay's MTU on the way to each of the node's addresses, where it is known. */
+  readonly underlay: readonly FamilyMtu[]
   /** By prefix, the reasons why BGP's routes to `podCIDRs` are not used. */
   readonly unused: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
@@ -49,6 +60,7 @@ export const noRemotePlan: RemotePlan = {
   covered: [],
   tunnelEnds: [],
   tunnels: [],
+  underlay: [],
   unused: nothing,
   problems: [],
 }
@@ -66,9 +78,11 @@ export function planRemote(
   context: RemoteContext,
   learned: ReadonlyMap<string, LearnedRoute>,
 ): RemotePlan {
-  const { self, underlay, connected, routing } = context
+  const { self, underlay, ways: known, routing, settings } = context
+  const mtuTo = (addr: Addr): number | undefined =>
+    settings.underlayMtuBytes ?? known.find(addr)?.mtuBytes ?? underlay[addr.family]
   const verdicts: Verdict[] = []
-  const tunnels: TunnelMtu[] = []
+  const tunnels: FamilyMtu[] = []
   const problems: Problem[] = []
   const unused = new Map<string, string>()
   const isAwaited = routing === 'native' && node.isStarting === true
@@ -76,14 +90,14 @@ export function planRemote(
   const takesTunnel = !isAwaited && (node.routingState ?? plainVxlan).accepts.includes('vxlan')
   const object = `node/${node.name}`
   for (const dst of node.podCIDRs) {
-    const tunnel = tunnelBetween(self, node, dst.family, underlay)
+    const tunnel = tunnelBetween(self, node, dst.family, mtuTo)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
     const told = learned.get(String(dst))
     const admission = told && admitPodCIDR(told, context)
     if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
     const ways: Ways = {
       learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
-      direct: directHop(node, dst.family, connected),
+      direct: directHop(node, self, dst.family, known),
       canTunnel: tunnel !== undefined,
       takesTunnel,
     }
@@ -91,7 +105,7 @@ export function planRemote(
     const about = { dst, node: node.name }
     if (crossing.kind === 'native') {
       const { origin, nextHops } = crossing
-      const mtuBytes = underlay[nextHops[0]?.gateway.family ?? dst.family]
+      const mtuBytes = mtuOfHops(nextHops, mtuTo)
       const reason = reasonFor(routing, ways, 'native')
       verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
     } else if (crossing.kind === 'vxlan' && tunnel) {
@@ -119,7 +133,26 @@ export function planRemote(
   // what no agent of ours serves may have a way of its own, of which nothing is known here
   const isCovered = ({ way }: Verdict): boolean => way === 'vxlan' || (way === 'none' && node.lacksAgent === undefined)
   const covered = verdicts.filter(isCovered).map(({ dst }) => dst)
-  return { podCIDRs: node.podCIDRs, verdicts, covered, tunnelEnds: node.addrs, tunnels, unused, problems }
+  const reached = node.addrs.flatMap((addr): FamilyMtu[] => {
+    const mtuBytes = mtuTo(addr)
+    return mtuBytes === undefined ? [] : [{ family: addr.family, mtuBytes }]
+  })
+  return {
+    podCIDRs: node.podCIDRs,
+    verdicts,
+    covered,
+    tunnelEnds: node.addrs,
+    tunnels,
+    underlay: reached,
+    unused,
+    problems,
+  }
+}
+
+/** The largest packet that every next hop takes. */
+function mtuOfHops(nextHops: readonly DesiredHop[], mtuTo: (addr: Addr) => number | undefined): number | undefined {
+  const least = Math.min(...nextHops.map(({ gateway }) => mtuTo(gateway) ?? Infinity))
+  return Number.isFinite(least) ? least : undefined
 }
 
 /** The reason why there is no way to the node, and a remedy where the usual one does not fit. */
@@ -130,12 +163,18 @@ function noWay(
 ): { readonly why: string; readonly remedy?: string } {
   if (canTunnel)
     return {
-      why: 'it takes no VXLAN (any more), BGP tells no way to it, and no subnet is shared with it',
+      why: 'it takes no VXLAN (any more), BGP tells no way to it, and it is on no link of this node',
       remedy: `let BGP tell its pod CIDR to ${self.name}, or set its routing to auto`,
     }
+  const isSameFamily = node.addrs.some(({ family }) => self.addrs.some((own) => own.family === family))
   const why =
     node.addrs.length === 0
       ? 'the node has no InternalIP address'
-      : `no address family that both it and ${self.name} have`
-  return { why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}` }
+      : isSameFamily
+        ? `${self.name} has no route to ${node.addrs.join(', ')}`
+        : `no address family that both it and ${self.name} have`
+  return {
+    why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}`,
+    ...(isSameFamily && { remedy: `give ${self.name} a route to it` }),
+  }
 }

@@ -31,7 +31,10 @@ function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {
 function sameHops(a: readonly DesiredHop[], b: readonly DesiredHop[]): boolean {
   return (
     a.length === b.length &&
-    a.every(({ device, gateway }, index) => device === b[index]!.device && gateway.equals(b[index]!.gateway))
+    a.every(({ device, gateway, onlink }, index) => {
+      const other = b[index]!
+      return device === other.device && gateway.equals(other.gateway) && onlink === other.onlink
+    })
   )
 }
 

@@ -12,6 +12,7 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { planNetwork } from '#/plan/network.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
@@ -33,7 +34,14 @@ const settings = {
 
 function network(count: number): DesiredNetwork {
   const underlay = { 4: 1500 }
-  const remoteNodes = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const remoteNodes = new RemoteNodes({
+    self: nodes[0]!,
+    underlay,
+    connected: [],
+    ways: new NodeWays(),
+    routing: 'vxlan',
+    settings,
+  })
   remoteNodes.update(nodes.slice(0, count).map((node) => [node.name, node]))
   return {
     ...planNetwork({

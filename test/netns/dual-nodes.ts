@@ -27,6 +27,22 @@ import { TestNetns } from './namespace.ts'
 export const podAddrs = (number: number): readonly string[] => [`10.244.${number}.9`, `fd10:244:0:${number}::9`]
 export const gateways = (number: number): readonly string[] => [`10.244.${number}.1`, `fd10:244:0:${number}::1`]
 
+/** How nodes are attached to the underlay; their own routing decides whether it carries pods' addresses. */
+export type Shape = {
+  readonly addrs: (number: number) => readonly string[]
+  /** Commands on the node, which has eth0 already. */
+  readonly onNode: (number: number) => string
+  /** Commands on the router that the nodes' devices lead to. */
+  readonly onRouter?: string
+}
+
+/** One subnet, with a default gateway. */
+export const flat: Shape = {
+  addrs: (number) => [`172.30.1.${number}`, `fd30::${number}`],
+  onNode: (number) => `ip addr add 172.30.1.${number}/24 dev eth0; ip addr add fd30::${number}/64 dev eth0 nodad
+    ip route add default via 172.30.1.254; ip -6 route add default via fd30::fe`,
+}
+
 export class DualNode implements Disposable {
   readonly host = new TestNetns()
   readonly pod = new TestNetns()
@@ -34,6 +50,7 @@ export class DualNode implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-dual-'))
   readonly #store = new EndpointStore(join(this.#folder, 'endpoints.sqlite'))
   readonly #dirt = new DirtySet()
+  readonly podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
   readonly keeper: NetworkKeeper
   tell: Listener<KubeNode> = () => {}
   ports: readonly PortState[] = []
@@ -59,7 +76,7 @@ export class DualNode implements Disposable {
           pods: { isInUse: () => true, rewire() {} },
           routing: () => this.routing,
           datapaths: () => [datapathKinds.bridge],
-          podNetwork: new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' }),
+          podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},
           onNodes() {},
@@ -125,17 +142,16 @@ export class DualNodes implements Disposable {
   readonly underlay = this.#stack.use(new TestNetns())
   readonly nodes: readonly [DualNode, DualNode]
 
-  constructor(addrsOf = (number: number): readonly string[] => [`172.30.1.${number}`, `fd30::${number}`]) {
+  constructor({ addrs, onNode, onRouter = '' }: Shape = flat) {
     // sysctls belong to the namespace of the calling thread, which here is the machine's
     mock.method(SysctlDriver.prototype, 'compare', () => nothingToDo)
     this.underlay.sh(`sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
       ip link add br0 type bridge; ip link set br0 up
-      ip addr add 172.30.1.254/24 dev br0; ip addr add fd30::fe/64 dev br0 nodad`)
+      ip addr add 172.30.1.254/24 dev br0; ip addr add fd30::fe/64 dev br0 nodad
+      ${onRouter}`)
     const attach = ({ number, host }: DualNode): void => {
       this.underlay.sh(`ip link add port${number} master br0 up type veth peer name eth0 netns ${host.name}`)
-      host.sh(`ip link set eth0 up; sysctl -qw net.ipv4.conf.eth0.rp_filter=1
-        ip addr add 172.30.1.${number}/24 dev eth0; ip addr add fd30::${number}/64 dev eth0 nodad
-        ip route add default via 172.30.1.254; ip -6 route add default via fd30::fe`)
+      host.sh(`ip link set eth0 up; sysctl -qw net.ipv4.conf.eth0.rp_filter=1; ${onNode(number)}`)
     }
     this.nodes = [this.#stack.use(new DualNode(1, attach)), this.#stack.use(new DualNode(2, attach))]
     const chains = this.nodes.map(
@@ -144,7 +160,7 @@ export class DualNodes implements Disposable {
         ip6 saddr fd10:244::/48 counter drop; ip6 daddr fd10:244::/48 counter drop; }`,
     )
     this.underlay.sh(`nft -f - <<'RULES'\ntable netdev clear {\n${chains.join('\n')}\n}\nRULES`)
-    for (const { number } of this.nodes) this.write(number, addrsOf(number))
+    for (const { number } of this.nodes) this.write(number, addrs(number))
   }
 
   write(

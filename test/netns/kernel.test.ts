@@ -229,6 +229,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
   const reader = new NotificationReader(dirt, {
     wantsRoute: (prefix) => prefix === '10.3.0.0/24',
     mayDivert: ({ dst }) => String(dst) === '10.5.0.0/24',
+    mayLeadToNodes: (prefix) => String(prefix) === '10.6.0.0/24',
     leadsOver: (device) => device === 'u0',
   })
   reader.learn(listLinks(netlink))
@@ -274,6 +275,8 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip route add 10.3.0.0/24 dev lo proto static', 'route'],
     ['ip route add 10.4.0.0/24 dev lo proto static', ''],
     ['ip route add 10.5.0.0/24 dev lo proto static table 52', 'ways'],
+    ['ip route add 10.6.0.0/24 dev lo proto static', 'underlay'],
+    ['ip route add 10.6.0.0/24 dev lo proto static table 53', ''],
     ['ip rule add pref 5270 lookup 52', 'ways'],
     ['ip -6 rule add pref 5270 lookup 52', 'ways'],
     ['ip neigh add 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent', 'neighbour'],

@@ -149,7 +149,7 @@ export class NetworkKeeper implements Disposable {
     const { mtuBytes, problems } = this.#context.underlay
     const isolation = isolationOf({
       plans: this.remoteNodes?.plans ?? new Map(),
-      hasUnderlay: Object.keys(mtuBytes).length > 0,
+      hasUnderlay: Object.keys({ ...mtuBytes, ...this.remoteNodes?.underlayMtuBytes }).length > 0,
       problems,
       failures: this.failures,
     })
@@ -187,6 +187,11 @@ export class NetworkKeeper implements Disposable {
   mayDivert({ dst, table }: Pick<Route, 'dst' | 'table'>): boolean {
     const cidrs = [...this.#config.settings.clusterCIDRs, ...(this.remoteNodes?.outsideCIDRs ?? [])]
     return cidrs.some((cidr) => (table === RT_TABLE_MAIN ? cidr.contains(dst) : cidr.overlaps(dst)))
+  }
+
+  /** Whether another's route to the prefix may be the way to a node. */
+  mayLeadToNodes(prefix: Prefix): boolean {
+    return this.remoteNodes?.mayHoldNodes(prefix) ?? false
   }
 
   /** Whether our routes lead over the device: the kernel drops them without a notification when the device goes down. */

@@ -1,4 +1,5 @@
 // Reads the kernel's notifications: decides what each of them makes dirty, and how soon a pass is needed.
+import { type Prefix } from '#/lib/addr.ts'
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
@@ -12,6 +13,8 @@ type Knowledge = {
   readonly wantsRoute: (prefix: string) => boolean
   /** Whether another's route may change the way of packets to pods. */
   readonly mayDivert: (route: Route) => boolean
+  /** Whether another's route to the prefix may be the way to a node. */
+  readonly mayLeadToNodes: (prefix: Prefix) => boolean
   /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
 }
@@ -96,9 +99,12 @@ export class NotificationReader {
     const isOurs = protocol === routeProtocol && table === RT_TABLE_MAIN
     // a route by others to one of our prefixes matters too: it may have replaced ours
     const urgency = this.#markIf(isOurs || this.#knowledge.wantsRoute(String(dst)), 'route')
-    if (isOurs || !this.#knowledge.mayDivert(route)) return urgency
-    this.#dirt.markWays()
-    return urgency ?? 'later'
+    if (isOurs) return urgency
+    const leadsToNodes = table === RT_TABLE_MAIN && this.#knowledge.mayLeadToNodes(dst)
+    if (leadsToNodes) this.#dirt.markUnderlay()
+    const diverts = this.#knowledge.mayDivert(route)
+    if (diverts) this.#dirt.markWays()
+    return urgency ?? (diverts || leadsToNodes ? 'later' : undefined)
   }
 
   #isOurs(deviceIndex: number): boolean {

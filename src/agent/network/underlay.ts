@@ -1,15 +1,20 @@
-// The underlay as this node has it: which devices carry the node's own addresses, their MTU, and what else is connected to it.
-import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
+// The underlay as this node has it: how packets leave for other nodes, the MTU, and what else is connected to it.
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
 import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { isOurLink, vxlanName } from '#/model/names.ts'
-import { type ConnectedSubnet, type NetworkSettings, type UnderlayMtu } from '#/model/network.ts'
+import { type ConnectedSubnet, type NetworkSettings, type NodeWay, type UnderlayMtu } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
+import { carriesPackets, readNodeWays } from './kernel-ways.ts'
 
 export type Underlay = {
+  /** The MTU where no way to another node is known: nothing is known of nodes yet, or the kernel has no route to one. */
   readonly mtuBytes: UnderlayMtu
+  /** The ways by which packets leave, sorted; without what says nothing new. */
+  readonly ways: readonly NodeWay[]
   /** Connected subnets, sorted, without pods' networks and link-local ones. */
   readonly connected: readonly ConnectedSubnet[]
   /** Devices with node addresses that drop packets whose way back leads over another device (RFC 3704 section 2.2). */
@@ -28,6 +33,7 @@ export type Underlay = {
 
 export const unknownUnderlay: Underlay = {
   mtuBytes: {},
+  ways: [],
   connected: [],
   strictDevices: [],
   stoppedDevices: [],
@@ -37,36 +43,87 @@ export const unknownUnderlay: Underlay = {
 }
 
 /** `addrs` are the node's addresses from its Node object. */
-export function readUnderlay(
+export async function readUnderlay(
   netlink: Netlink,
   nodeName: string,
   addrs: readonly Addr[],
-  { underlayMtuBytes }: NetworkSettings,
-): Underlay {
+  settings: NetworkSettings,
+): Promise<Underlay> {
   const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
   const addresses = listAddresses(netlink)
-  const deviceOf = new Map(addresses.map(({ addr, index }) => [String(addr), index]))
-  const mtuBytes: { [F in Family]?: number } = {}
-  const problems: Problem[] = []
-  for (const addr of addrs) {
-    if (mtuBytes[addr.family] !== undefined) continue
-    const link = links.get(deviceOf.get(String(addr)) ?? 0)
-    if (link) mtuBytes[addr.family] = underlayMtuBytes ?? link.mtuBytes
-    else problems.push(problem('CW1108', `node/${nodeName}`, `no device of this node has its address ${addr}`))
-  }
+  const ways = await readNodeWays(netlink, { links, addresses, nodeAddrs: addrs })
   const connected = connectedSubnets(addresses, links, addrs)
-  const nodeDevices = connected.flatMap(({ device, isNodeAddress, addr }) =>
-    isNodeAddress && addr.family === 4 ? [device] : [],
-  )
+  const devicesOfNode = [
+    ...connected.filter(({ isNodeAddress, addr }) => isNodeAddress && addr.family === 4),
+    // the node's address may be on lo
+    ...ways.filter(({ isFromNode, prefix }) => isFromNode && prefix.family === 4),
+  ].map(({ device }) => device)
+  const { mtuBytes, problems } = judgeMtu(nodeName, addrs, settings, { links, addresses, ways })
   return {
     mtuBytes,
+    ways,
     connected,
-    strictDevices: [...new Set(nodeDevices)].filter(isStrict),
+    strictDevices: [...new Set(devicesOfNode)].filter(isStrict),
     stoppedDevices: stoppedDevices(connected),
     raDevices: raDevices(connected),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
   }
+}
+
+const anywhere = { 4: Addr.parse('0.0.0.0'), 6: Addr.parse('::') } as const
+
+/** The MTU for other nodes of which no way is known: that of the device with the node's address, or of the default route. */
+function judgeMtu(
+  nodeName: string,
+  addrs: readonly Addr[],
+  { underlayMtuBytes: told }: NetworkSettings,
+  kernel: {
+    readonly links: ReadonlyMap<number, Link>
+    readonly addresses: readonly DeviceAddress[]
+    readonly ways: readonly NodeWay[]
+  },
+): { readonly mtuBytes: UnderlayMtu; readonly problems: readonly Problem[] } {
+  const { links, addresses, ways } = kernel
+  const table = new NodeWays(ways)
+  const mtuBytes: { [F in Family]?: number } = {}
+  const problems: Problem[] = []
+  const object = `node/${nodeName}`
+  for (const addr of addrs) {
+    const { family } = addr
+    if (mtuBytes[family] !== undefined) continue
+    const bearers = addresses.flatMap((each) => (each.addr.equals(addr) ? (links.get(each.index) ?? []) : []))
+    if (!bearers.some(({ isUp }) => isUp)) {
+      problems.push(problem('CW1108', object, `no device of this node that is up has its address ${addr}`))
+      continue
+    }
+    const way = bearers.find(carriesPackets) ?? table.find(anywhere[family])
+    const leaving = ways.filter(({ prefix }) => prefix.family === family)
+    const own =
+      told ?? way?.mtuBytes ?? (leaving.length > 0 ? Math.min(...leaving.map((each) => each.mtuBytes)) : undefined)
+    if (own !== undefined) mtuBytes[family] = own
+    else
+      problems.push(
+        problem(
+          'CW1207',
+          object,
+          `its address ${addr} is on ${bearers[0]!.name}, and no IPv${family} route leads out of this node`,
+        ),
+      )
+    const widest = Math.max(way?.mtuBytes ?? 0, ...leaving.map((each) => each.mtuBytes))
+    if (told !== undefined && widest > 0 && told > widest)
+      problems.push(
+        problem(
+          'CW1207',
+          object,
+          `CAUSEWAY_MTU is ${told}, but no way out of this node for IPv${family} carries more than ${widest} bytes`,
+          {
+            remedy: `set CAUSEWAY_MTU to ${widest} or less, or unset it; or raise the MTU of the device that leads to other nodes`,
+          },
+        ),
+      )
+  }
+  return { mtuBytes, problems }
 }
 
 function connectedSubnets(
