@@ -76,7 +76,7 @@ export class NetworkPart implements AsyncDisposable {
         routing: () => cluster.routing,
         learned: bgp.learned,
         isAdvertised: () => bgp.state.isAdvertising,
-        refreshPods: (network) => pods.refresh(network),
+        refreshPods: (network, isFull) => pods.refresh(network, isFull),
         podNetwork,
         onChanges: (...change) => this.changed.emit(change),
         onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),

@@ -1,6 +1,7 @@
 // A node's network as values: the facts that planning starts from, and the kernel state that a plan asks for. Devices are named, never
 // numbered, because the kernel chooses the index and changes it when a device is made again.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
 import { type DatapathName } from './datapath.ts'
 import { blackholeMetric, vxlanName } from './names.ts'
@@ -52,6 +53,8 @@ export type PortState = {
   readonly datapath: DatapathName
   /** The pod CIDRs that its addresses are from: a pod keeps them, and its gateway, when the node is given other CIDRs. */
   readonly podCIDRs: readonly Prefix[]
+  /** The limit on what the pod receives. */
+  readonly ingress?: Tbf
 }
 
 export type NetworkSettings = {
@@ -104,7 +107,7 @@ export type DesiredVxlan = {
   readonly port: number
 }
 export type DesiredLink = DesiredBridge | DesiredVxlan
-export type DesiredPort = { readonly name: string; readonly pod: string; readonly datapath: DatapathName }
+export type DesiredPort = Pick<PortState, 'name' | 'pod' | 'datapath' | 'ingress'>
 export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
 export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
 /** A route through the tunnel to the node that owns `dst`. */

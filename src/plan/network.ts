@@ -192,7 +192,7 @@ export function planNetwork({
           ]
         : []),
     ],
-    ports: ports.map(({ name, pod, datapath }) => ({ name, pod, datapath })),
+    ports,
     addresses: [
       ...ofPods.flatMap((objects) => objects.addresses),
       ...(hasOverlay ? tunnelAddresses([...podCIDRs, ...former]) : []),

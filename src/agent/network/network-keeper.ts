@@ -47,8 +47,11 @@ export type NetworkKeeperDeps = {
   readonly learned?: LearnedRoutes
   /** Whether BGP advertises this node's pod CIDRs to routers. */
   readonly isAdvertised?: () => boolean
-  /** Sets the MTU of running pods, after each pass. Where the MTU sinks, also before packets take the way with the lower MTU. */
-  readonly refreshPods?: (network: PodNetwork) => Promise<void>
+  /**
+   * Sets the MTU of running pods, after each pass, and after one that looks at everything their limits too. Where the MTU sinks, also before
+   * packets take the way with the lower MTU.
+   */
+  readonly refreshPods?: (network: PodNetwork, isFull: boolean) => Promise<void>
   /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
   readonly podNetwork: Latest<PodNetworkState>
   readonly log: Logger
@@ -71,7 +74,7 @@ export class NetworkKeeper implements Disposable {
   readonly #routing: () => Routing
   readonly #learned: LearnedRoutes
   readonly #advertises: () => boolean
-  readonly #refreshPods: (network: PodNetwork) => Promise<void>
+  readonly #refreshPods: (network: PodNetwork, isFull: boolean) => Promise<void>
   readonly #progress: RoutingProgress
   readonly #podNetwork: Latest<PodNetworkState>
   readonly #onNodes: (durationMs: number) => void
@@ -206,7 +209,7 @@ export class NetworkKeeper implements Disposable {
     try {
       const report = await this.#passOver(taken)
       const podNetwork = this.#podNetwork.value
-      if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network)
+      if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network, taken.everything)
       return report
     } catch (error) {
       this.#dirt.markEverything()
@@ -307,10 +310,10 @@ export class NetworkKeeper implements Disposable {
     if (podNetwork.kind === 'absent') return
     const { network } = podNetwork
     // the MTU that an earlier agent gave running pods is not known; new pods still wait for their datapath's devices
-    if (before.kind === 'absent') return this.#refreshPods(network)
+    if (before.kind === 'absent') return this.#refreshPods(network, false)
     if (!isLower(network, before.network)) return
     this.#podNetwork.set(podNetwork)
-    await this.#refreshPods(network)
+    await this.#refreshPods(network, false)
   }
 
   #ownProblems(remoteNodes: RemoteNodes): Problem[] {

@@ -64,6 +64,11 @@ export class NotificationReader {
         // programs that make rules make several at a time
         this.#dirt.markWays()
         return 'later'
+      case 'qdisc':
+        // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
+        if (!this.#ports.has(notification.deviceIndex)) return undefined
+        this.#dirt.mark('port')
+        return 'later'
       case 'table':
         if (notification.name === tableName) return this.#markIf(true, 'table')
         // kube-proxy and others write their tables all the time, so these are not urgent
