@@ -1,25 +1,31 @@
 // How packets leave for other nodes, as the routes of others in the main table say: by which device, with which MTU, and whether a router
 // is between. The longest prefix counts. Pure.
-import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { type Addr, families, type Family } from '#/lib/addr.ts'
 import { type NodeWay } from '#/model/network.ts'
 
+/** The ways to prefixes of one length, by those bits of an address that count. */
+type OfLength = { readonly hostBits: bigint; readonly ways: ReadonlyMap<bigint, NodeWay> }
+
 export class NodeWays {
-  /** For each length of a prefix, the longest first: the ways by prefix as text. */
-  readonly #byLength: { readonly [F in Family]: (readonly [length: number, ways: Map<string, NodeWay>])[] }
+  /** The longest prefixes first. */
+  readonly #byLength: { readonly [F in Family]: readonly OfLength[] }
 
   constructor(ways: Iterable<NodeWay> = []) {
     const byFamily = Map.groupBy(ways, ({ prefix }) => prefix.family)
-    const of = (family: Family): (readonly [number, Map<string, NodeWay>])[] =>
-      [...Map.groupBy(byFamily.get(family) ?? [], ({ prefix }) => prefix.length)]
-        .toSorted(([a], [b]) => b - a)
-        .map(([length, same]) => [length, new Map(same.map((way) => [String(way.prefix), way]))])
+    const of = (family: Family): OfLength[] =>
+      [...Map.groupBy(byFamily.get(family) ?? [], ({ prefix }) => prefix.addr.bits - prefix.length)]
+        .toSorted(([a], [b]) => a - b)
+        .map(([bits, same]) => {
+          const hostBits = BigInt(bits)
+          return { hostBits, ways: new Map(same.map((way) => [way.prefix.addr.value >> hostBits, way])) }
+        })
     this.#byLength = { 4: of(4), 6: of(6) }
   }
 
   /** The way to an address; undefined where there is no route. */
   find(addr: Addr): NodeWay | undefined {
-    for (const [length, ways] of this.#byLength[addr.family]) {
-      const way = ways.get(String(new Prefix(addr, length)))
+    for (const { hostBits, ways } of this.#byLength[addr.family]) {
+      const way = ways.get(addr.value >> hostBits)
       if (way) return way
     }
     return undefined

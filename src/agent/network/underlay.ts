@@ -53,19 +53,22 @@ export async function readUnderlay(
   const addresses = listAddresses(netlink)
   const ways = await readNodeWays(netlink, { links, addresses, nodeAddrs: addrs })
   const connected = connectedSubnets(addresses, links, addrs)
-  const devicesOfNode = [
-    ...connected.filter(({ isNodeAddress, addr }) => isNodeAddress && addr.family === 4),
-    // the node's address may be on lo
-    ...ways.filter(({ isFromNode, prefix }) => isFromNode && prefix.family === 4),
-  ].map(({ device }) => device)
+  /** The devices with addresses of the node, and those by which packets from them leave: the addresses may be on lo. */
+  const devicesOfNode = (families: readonly Family[]): string[] => {
+    const bearing = connected.filter(
+      ({ isNodeAddress, addr, device }) => isNodeAddress && device !== 'lo' && families.includes(addr.family),
+    )
+    const leading = ways.filter(({ isFromNode, prefix }) => isFromNode && families.includes(prefix.family))
+    return [...new Set([...bearing, ...leading].map(({ device }) => device))]
+  }
   const { mtuBytes, problems } = judgeMtu(nodeName, addrs, settings, { links, addresses, ways })
   return {
     mtuBytes,
     ways,
     connected,
-    strictDevices: [...new Set(devicesOfNode)].filter(isStrict),
+    strictDevices: devicesOfNode([4]).filter(isStrict),
     stoppedDevices: stoppedDevices(connected),
-    raDevices: raDevices(connected),
+    raDevices: raDevices(devicesOfNode([4, 6])),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
   }
@@ -153,8 +156,7 @@ function stoppedDevices(connected: readonly ConnectedSubnet[]): string[] {
   return [...devices].filter((device) => readSysctl(`net/ipv4/conf/${device}/forwarding`) === '0').toSorted()
 }
 
-function raDevices(connected: readonly ConnectedSubnet[]): string[] {
+function raDevices(devices: readonly string[]): string[] {
   if (readSysctl('net/ipv6/conf/all/forwarding') !== '0') return []
-  const devices = new Set(connected.flatMap(({ device, isNodeAddress }) => (isNodeAddress ? [device] : [])))
-  return [...devices].filter((device) => readSysctl(`net/ipv6/conf/${device}/accept_ra`) === '1').toSorted()
+  return devices.filter((device) => readSysctl(`net/ipv6/conf/${device}/accept_ra`) === '1').toSorted()
 }
