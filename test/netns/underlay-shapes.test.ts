@@ -34,6 +34,18 @@ const allBehindRouter: Shape = {
   onRouter: 'ip link set br0 type bridge mcast_snooping 0',
 }
 
+/** As on a machine with several uplinks: the main table leads elsewhere than the rule for the node's address. */
+const ruleForSource: Shape = {
+  addrs: flat.addrs,
+  onNode: (number) => `ip addr add 172.30.1.${number}/24 dev eth0 noprefixroute; ip link set eth0 mtu 1420
+    ip addr add fd30::${number}/64 dev eth0 nodad noprefixroute; ip link add other0 up type veth peer name other1; ip link set other1 up
+    ip addr add 192.0.2.1/24 dev other0; ip route add default via 192.0.2.254 dev other0
+    ip -6 route add default via fe80::1 dev other0
+    ip route add 172.30.1.0/24 dev eth0 table 100; ip route add default via 172.30.1.254 dev eth0 table 100
+    ip route add fd30::/64 dev eth0 table 100; ip -6 route add default via fd30::fe dev eth0 table 100
+    ip rule add pref 1000 from 172.30.1.${number} lookup 100; ip -6 rule add pref 1000 from fd30::${number} lookup 100`,
+}
+
 const addressOnDownDevice: Shape = {
   addrs: flat.addrs,
   onNode: (number) => `${flat.onNode(number)}; ip link add old0 mtu 9000 type veth peer name old1
@@ -59,6 +71,7 @@ const tunnelled: readonly (readonly [what: string, shape: Shape, underlay: numbe
   ['the node’s address is on lo', addressOnLo, 1400],
   ['all nodes are behind a router', allBehindRouter, 1460],
   ['the node’s address is also on a device that is down', addressOnDownDevice, 1500],
+  ['a rule leads packets of the node’s address', ruleForSource, 1420],
 ]
 
 for (const [what, shape, underlay] of tunnelled) {

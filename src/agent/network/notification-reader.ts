@@ -4,7 +4,7 @@ import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
 import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
-import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type DirtySet } from './dirty-set.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
@@ -62,6 +62,7 @@ export class NotificationReader {
         return this.#readRoute(notification.route)
       case 'rule':
         // programs that make rules make several at a time
+        this.#dirt.markUnderlay()
         this.#dirt.markWays()
         return 'later'
       case 'qdisc':
@@ -105,7 +106,7 @@ export class NotificationReader {
     // a route by others to one of our prefixes matters too: it may have replaced ours
     const urgency = this.#markIf(isOurs || this.#knowledge.wantsRoute(String(dst)), 'route')
     if (isOurs) return urgency
-    const leadsToNodes = table === RT_TABLE_MAIN && this.#knowledge.mayLeadToNodes(dst)
+    const leadsToNodes = table !== RT_TABLE_LOCAL && this.#knowledge.mayLeadToNodes(dst)
     if (leadsToNodes) this.#dirt.markUnderlay()
     const diverts = this.#knowledge.mayDivert(route)
     if (diverts) this.#dirt.markWays()
