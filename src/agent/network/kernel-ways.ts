@@ -1,7 +1,7 @@
 // Reads how packets leave for other nodes: the routes of others in the main table, and in tables to which rules lead packets of the node. Those
 // of our own never count, so that what the agent makes does not change what it finds.
-import { type DeviceAddress } from '#/kernel/addresses.ts'
-import { type Link } from '#/kernel/links.ts'
+import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
+import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { visitRoutesInTurns } from '#/kernel/routes.ts'
 import { listRules } from '#/kernel/route-lookup.ts'
@@ -12,7 +12,7 @@ import { essentialWays } from '#/plan/node-ways.ts'
 import { isRouteOf, RT_SCOPE_LINK, RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type Rule } from '#/wire/netlink/rule.ts'
 
-export type WaySurroundings = {
+type Surroundings = {
   readonly links: ReadonlyMap<number, Link>
   readonly addresses: readonly DeviceAddress[]
   /** The node's addresses from its Node object. */
@@ -25,7 +25,9 @@ export function carriesPackets({ name, kind, isUp }: Link): boolean {
 }
 
 /** The ways by which packets of the node leave, as far as they differ. Throws KernelError when the routes cannot be read. */
-export async function readNodeWays(netlink: Netlink, surroundings: WaySurroundings): Promise<NodeWay[]> {
+export async function readNodeWays(netlink: Netlink, nodeAddrs: readonly Addr[]): Promise<NodeWay[]> {
+  const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
+  const surroundings: Surroundings = { links, addresses: listAddresses(netlink), nodeAddrs }
   const rules = listRules(netlink)
   const order = { 4: tablesFor(4, rules, surroundings), 6: tablesFor(6, rules, surroundings) } as const
   const found: Found[] = []
@@ -58,7 +60,7 @@ function waysOf(found: readonly Found[], family: Family, order: readonly number[
 }
 
 /** The tables in which the kernel looks for packets of the node to any other node, in their order. Rules that ask for more than the source count not. */
-function tablesFor(family: Family, rules: readonly Rule[], { nodeAddrs }: WaySurroundings): number[] {
+function tablesFor(family: Family, rules: readonly Rule[], { nodeAddrs }: Surroundings): number[] {
   const leads = ({ src, dst, iif, oif, mark = 0, isNarrow, isInverted }: Rule): boolean =>
     (src === undefined || nodeAddrs.some((addr) => src.contains(addr))) &&
     (iif === undefined || iif === 'lo') &&
@@ -67,7 +69,7 @@ function tablesFor(family: Family, rules: readonly Rule[], { nodeAddrs }: WaySur
   return [...new Set(tables)].filter((table) => table !== RT_TABLE_LOCAL)
 }
 
-function wayOf(route: Route, surroundings: WaySurroundings): NodeWay | undefined {
+function wayOf(route: Route, surroundings: Surroundings): NodeWay | undefined {
   const { dst, type, table, nextHops, scope, mtuBytes = Infinity } = route
   if (type !== 'unicast' || (dst.addr.isLinkLocal && dst.length > 0)) return undefined
   const hops = nextHops.flatMap(({ oif = 0, gateway }) => {
@@ -89,7 +91,7 @@ function wayOf(route: Route, surroundings: WaySurroundings): NodeWay | undefined
 }
 
 /** Without an address of the device's own the kernel takes one of another device, of which lo is the first. */
-function isFromNode({ dst, preferredSource }: Route, link: Link, { addresses, nodeAddrs }: WaySurroundings): boolean {
+function isFromNode({ dst, preferredSource }: Route, link: Link, { addresses, nodeAddrs }: Surroundings): boolean {
   const isOfNode = (addr: Addr): boolean => nodeAddrs.some((each) => each.equals(addr))
   if (preferredSource) return isOfNode(preferredSource)
   const own = addresses.filter(({ index, addr }) => {

@@ -8,6 +8,7 @@ import { type Routing } from '#/model/routing.ts'
 import { NodeWays } from '#/plan/node-ways.ts'
 import { type RemoteContext } from '#/plan/remote-plan.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
+import { readNodeWays } from './kernel-ways.ts'
 import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
 
 /** How many nodes are planned, or routes taken over, before other work on the event loop gets its turn. */
@@ -52,8 +53,10 @@ export class NetworkContext {
   async update(input: ContextInput): Promise<{ readonly remoteNodes: RemoteNodes; readonly isNew: boolean }> {
     const { self, routing, ports, isUnderlayDirty } = input
     const before = this.#underlay
-    if (isUnderlayDirty || self !== this.#self)
-      this.#underlay = await readUnderlay(this.#netlink, self.name, self.addrs, this.#settings)
+    if (isUnderlayDirty || self !== this.#self) {
+      const ways = await readNodeWays(this.#netlink, self.addrs)
+      this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#settings, ways)
+    }
     const { mtuBytes, connected, ways } = this.#underlay
     const former = formerCIDRs(ports, self)
     const isSame =

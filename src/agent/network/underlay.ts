@@ -8,7 +8,7 @@ import { type ConnectedSubnet, type NetworkSettings, type NodeWay, type Underlay
 import { type Problem, problem } from '#/model/problems.ts'
 import { NodeWays } from '#/plan/node-ways.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
-import { carriesPackets, readNodeWays } from './kernel-ways.ts'
+import { carriesPackets } from './kernel-ways.ts'
 
 export type Underlay = {
   /** The MTU where no way to another node is known: nothing is known of nodes yet, or the kernel has no route to one. */
@@ -42,16 +42,16 @@ export const unknownUnderlay: Underlay = {
   problems: [],
 }
 
-/** `addrs` are the node's addresses from its Node object. */
-export async function readUnderlay(
+/** `addrs` are the node's addresses from its Node object, `ways` what readNodeWays found. */
+export function readUnderlay(
   netlink: Netlink,
   nodeName: string,
   addrs: readonly Addr[],
   settings: NetworkSettings,
-): Promise<Underlay> {
+  ways: readonly NodeWay[],
+): Underlay {
   const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
   const addresses = listAddresses(netlink)
-  const ways = await readNodeWays(netlink, { links, addresses, nodeAddrs: addrs })
   const connected = connectedSubnets(addresses, links, addrs)
   /** The devices with addresses of the node, and those by which packets from them leave: the addresses may be on lo. */
   const devicesOfNode = (families: readonly Family[]): string[] => {
