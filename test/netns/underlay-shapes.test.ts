@@ -116,6 +116,11 @@ test('behind a router, native routing has no way but what BGP tells, and auto ta
     one.keeper.verdicts.map(({ way }) => way),
     ['vxlan', 'vxlan'],
   )
+  // the route of another's container is no reason to plan all nodes again
+  const { version } = one.keeper.remoteNodes!
+  one.host.sh('ip link add cali0 up type veth peer name c0; ip link set c0 up; ip route add 10.9.0.7 dev cali0')
+  await one.pass()
+  assert.equal(one.keeper.remoteNodes!.version, version)
 })
 
 test('an address on lo of a node without a default route is told', async () => {

@@ -5,7 +5,7 @@ import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { visitRoutesInTurns } from '#/kernel/routes.ts'
 import { listRules } from '#/kernel/route-lookup.ts'
-import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { type Addr, families, type Family, type Prefix } from '#/lib/addr.ts'
 import { isOurLink, routeProtocol } from '#/model/names.ts'
 import { type NodeWay } from '#/model/network.ts'
 import { essentialWays } from '#/plan/node-ways.ts'
@@ -24,8 +24,15 @@ export function carriesPackets({ name, kind, isUp }: Link): boolean {
   return isUp && name !== 'lo' && kind !== 'dummy' && !isOurLink(name)
 }
 
-/** The ways by which packets of the node leave, as far as they differ. Throws KernelError when the routes cannot be read. */
-export async function readNodeWays(netlink: Netlink, nodeAddrs: readonly Addr[]): Promise<NodeWay[]> {
+/**
+ * The ways by which packets of the node leave, as far as they differ. Of routes to single addresses only those that `mayHoldNodes` count: other
+ * programs have one for each container. Throws KernelError when the routes cannot be read.
+ */
+export async function readNodeWays(
+  netlink: Netlink,
+  nodeAddrs: readonly Addr[],
+  mayHoldNodes: (prefix: Prefix) => boolean,
+): Promise<NodeWay[]> {
   const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
   const surroundings: Surroundings = { links, addresses: listAddresses(netlink), nodeAddrs }
   const rules = listRules(netlink)
@@ -35,6 +42,7 @@ export async function readNodeWays(netlink: Netlink, nodeAddrs: readonly Addr[])
     netlink,
     (route) => {
       const { dst, table, metric } = route
+      if (dst.length === dst.addr.bits && !mayHoldNodes(dst)) return
       const way = order[dst.family].includes(table) ? wayOf(route, surroundings) : undefined
       if (way) found.push({ way, table, metric })
     },

@@ -54,7 +54,8 @@ export class NetworkContext {
     const { self, routing, ports, isUnderlayDirty } = input
     const before = this.#underlay
     if (isUnderlayDirty || self !== this.#self) {
-      const ways = await readNodeWays(this.#netlink, self.addrs)
+      const nodes = this.#remoteNodes
+      const ways = await readNodeWays(this.#netlink, self.addrs, (prefix) => nodes?.mayHoldNodes(prefix) ?? true)
       this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#settings, ways)
     }
     const { mtuBytes, connected, ways } = this.#underlay
