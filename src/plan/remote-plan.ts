@@ -134,7 +134,8 @@ export function planRemote(
   const isCovered = ({ way }: Verdict): boolean => way === 'vxlan' || (way === 'none' && node.lacksAgent === undefined)
   const covered = verdicts.filter(isCovered).map(({ dst }) => dst)
   const reached = node.addrs.flatMap((addr): FamilyMtu[] => {
-    const mtuBytes = mtuTo(addr)
+    const isUsed = node.lacksAgent === undefined && self.addrs.some(({ family }) => family === addr.family)
+    const mtuBytes = isUsed ? mtuTo(addr) : undefined
     return mtuBytes === undefined ? [] : [{ family: addr.family, mtuBytes }]
   })
   return {

@@ -25,6 +25,13 @@ const singleAddresses: Shape = {
     ip route add 172.30.1.0/24 dev eth0 scope ${number === 1 ? 'link' : 'global'}; ip route add fd30::/64 dev eth0`,
 }
 
+/** The node's address is not the first of its subnet, and not what the kernel prefers as source. */
+const secondAddress: Shape = {
+  addrs: flat.addrs,
+  onNode: (number) => `ip addr add 172.30.1.10${number}/24 dev eth0; ip addr add fd30::10${number}/64 dev eth0 nodad
+    ${flat.onNode(number)}`,
+}
+
 /** As in some clouds: nothing but the gateway is on the link. */
 const allBehindRouter: Shape = {
   addrs: flat.addrs,
@@ -107,7 +114,18 @@ test('nodes whose addresses have the length of one address reach each other nati
   assert.match(two.host.sh('ip route show 10.244.1.0/24'), / onlink/)
 })
 
-test('behind a router, native routing has no way but what BGP tells, and auto takes the tunnel', async () => {
+test('a node whose address is not the first of its subnet is on the link all the same', async () => {
+  using cluster = new DualNodes(secondAddress)
+  const [one] = cluster.nodes
+  one.routing = 'auto'
+  await one.pass()
+  assert.deepEqual(
+    one.keeper.verdicts.map(({ way }) => way),
+    ['native', 'native'],
+  )
+})
+
+test('behind a router, auto takes the tunnel', async () => {
   using cluster = new DualNodes(allBehindRouter)
   const [one] = cluster.nodes
   one.routing = 'auto'

@@ -98,12 +98,15 @@ function wayOf(route: Route, surroundings: Surroundings): NodeWay | undefined {
   }
 }
 
-/** Without an address of the device's own the kernel takes one of another device, of which lo is the first. */
+/**
+ * Packets of the tunnel have the node's address, whatever the route prefers: it is enough that the device has that address within the
+ * network. Without an address of the device's own the kernel takes one of another device, of which lo is the first.
+ */
 function isFromNode({ dst, preferredSource }: Route, link: Link, { addresses, nodeAddrs }: Surroundings): boolean {
   const isOfNode = (addr: Addr): boolean => nodeAddrs.some((each) => each.equals(addr))
-  if (preferredSource) return isOfNode(preferredSource)
   const own = addresses.filter(({ index, addr }) => {
     return index === link.index && addr.family === dst.family && !addr.isLinkLocal
   })
-  return own.length === 0 || own.some(({ addr }) => isOfNode(addr))
+  if (own.some(({ addr }) => dst.contains(addr) && isOfNode(addr))) return true
+  return preferredSource ? isOfNode(preferredSource) : own.length === 0 || own.some(({ addr }) => isOfNode(addr))
 }
