@@ -141,7 +141,7 @@ export const problemCatalogue = {
   CW1202: {
     title: 'The underlay is too narrow for IPv6',
     about: 'node',
-    how: 'the MTU of the device with the address of this node, or CAUSEWAY_MTU, without what the tunnel takes of it',
+    how: 'the MTU on the way to the other node, or CAUSEWAY_MTU, without what the tunnel takes of it',
     remedy: 'raise the MTU of the underlay',
   },
   CW1203: {

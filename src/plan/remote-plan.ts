@@ -22,7 +22,7 @@ const minimumMtuV6Bytes = 1280
 /** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {
   readonly self: NodeState
-  /** The MTU where no way to a node is known. */
+  /** The MTU where no way to a node is known; absent for a family of which no packets leave this node. */
   readonly underlay: UnderlayMtu
   readonly ways: NodeWays
   readonly connected: readonly ConnectedSubnet[]
@@ -79,8 +79,10 @@ export function planRemote(
   learned: ReadonlyMap<string, LearnedRoute>,
 ): RemotePlan {
   const { self, underlay, ways: known, routing, settings } = context
-  const mtuTo = (addr: Addr): number | undefined =>
-    settings.underlayMtuBytes ?? known.find(addr)?.mtuBytes ?? underlay[addr.family]
+  const mtuTo = (addr: Addr): number | undefined => {
+    const usual = underlay[addr.family]
+    return usual === undefined ? undefined : (settings.underlayMtuBytes ?? known.find(addr)?.mtuBytes ?? usual)
+  }
   const verdicts: Verdict[] = []
   const tunnels: FamilyMtu[] = []
   const problems: Problem[] = []
@@ -134,8 +136,7 @@ export function planRemote(
   const isCovered = ({ way }: Verdict): boolean => way === 'vxlan' || (way === 'none' && node.lacksAgent === undefined)
   const covered = verdicts.filter(isCovered).map(({ dst }) => dst)
   const reached = node.addrs.flatMap((addr): FamilyMtu[] => {
-    const isUsed = node.lacksAgent === undefined && self.addrs.some(({ family }) => family === addr.family)
-    const mtuBytes = isUsed ? mtuTo(addr) : undefined
+    const mtuBytes = node.lacksAgent === undefined ? mtuTo(addr) : undefined
     return mtuBytes === undefined ? [] : [{ family: addr.family, mtuBytes }]
   })
   return {
@@ -172,10 +173,10 @@ function noWay(
     node.addrs.length === 0
       ? 'the node has no InternalIP address'
       : isSameFamily
-        ? `${self.name} has no route to ${node.addrs.join(', ')}`
+        ? `${self.name} has no way out, or its own address is on no device`
         : `no address family that both it and ${self.name} have`
   return {
     why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}`,
-    ...(isSameFamily && { remedy: `give ${self.name} a route to it` }),
+    ...(isSameFamily && { remedy: `see the other problems of ${self.name}` }),
   }
 }

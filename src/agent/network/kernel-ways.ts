@@ -19,9 +19,9 @@ type Surroundings = {
   readonly nodeAddrs: readonly Addr[]
 }
 
-/** Whether packets leave the machine by the device; a dummy device drops them. */
-export function carriesPackets({ name, kind, isUp }: Link): boolean {
-  return isUp && name !== 'lo' && kind !== 'dummy' && !isOurLink(name)
+/** Whether packets leave the machine by the device while it is up; a dummy device drops them. */
+export function carriesPackets({ name, kind }: Link): boolean {
+  return name !== 'lo' && kind !== 'dummy' && !isOurLink(name)
 }
 
 /**
@@ -82,7 +82,7 @@ function wayOf(route: Route, surroundings: Surroundings): NodeWay | undefined {
   if (type !== 'unicast' || (dst.addr.isLinkLocal && dst.length > 0)) return undefined
   const hops = nextHops.flatMap(({ oif = 0, gateway }) => {
     const link = surroundings.links.get(oif)
-    return link && carriesPackets(link) ? [{ link, gateway }] : []
+    return link?.isUp && carriesPackets(link) ? [{ link, gateway }] : []
   })
   const [first] = hops
   if (first === undefined) return undefined

@@ -152,7 +152,7 @@ export class NetworkKeeper implements Disposable {
     const { mtuBytes, problems } = this.#context.underlay
     const isolation = isolationOf({
       plans: this.remoteNodes?.plans ?? new Map(),
-      hasUnderlay: Object.keys({ ...mtuBytes, ...this.remoteNodes?.underlayMtuBytes }).length > 0,
+      hasUnderlay: Object.keys(mtuBytes).length > 0,
       problems,
       failures: this.failures,
     })

@@ -11,7 +11,10 @@ import { readSysctl } from '#/sys/sysctl.ts'
 import { carriesPackets } from './kernel-ways.ts'
 
 export type Underlay = {
-  /** The MTU where no way to another node is known: nothing is known of nodes yet, or the kernel has no route to one. */
+  /**
+   * The MTU where no way to another node is known: nothing is known of nodes yet, or the kernel has no route to one. Without it in a family,
+   * packets of that family do not leave, or their answers find no address here.
+   */
   readonly mtuBytes: UnderlayMtu
   /** The ways by which packets leave, sorted; without what says nothing new. */
   readonly ways: readonly NodeWay[]
@@ -96,24 +99,21 @@ function judgeMtu(
     const { family } = addr
     if (mtuBytes[family] !== undefined) continue
     const bearers = addresses.flatMap((each) => (each.addr.equals(addr) ? (links.get(each.index) ?? []) : []))
-    if (!bearers.some(({ isUp }) => isUp)) {
-      problems.push(problem('CW1108', object, `no device of this node that is up has its address ${addr}`))
+    if (bearers.length === 0) {
+      problems.push(problem('CW1108', object, `no device of this node has its address ${addr}`))
       continue
     }
-    const way = bearers.find(carriesPackets) ?? table.find(anywhere[family])
     const leaving = ways.filter(({ prefix }) => prefix.family === family)
-    const own =
-      told ?? way?.mtuBytes ?? (leaving.length > 0 ? Math.min(...leaving.map((each) => each.mtuBytes)) : undefined)
+    const usual = bearers.find((link) => link.isUp && carriesPackets(link)) ?? table.find(anywhere[family])
+    const least = leaving.length > 0 ? Math.min(...leaving.map((each) => each.mtuBytes)) : undefined
+    // a device that is down for a moment is no reason to tear anything down
+    const own = told ?? usual?.mtuBytes ?? bearers.find(carriesPackets)?.mtuBytes ?? least
     if (own !== undefined) mtuBytes[family] = own
-    else
-      problems.push(
-        problem(
-          'CW1207',
-          object,
-          `its address ${addr} is on ${bearers[0]!.name}, and no IPv${family} route leads out of this node`,
-        ),
-      )
-    const widest = Math.max(way?.mtuBytes ?? 0, ...leaving.map((each) => each.mtuBytes))
+    else {
+      const what = `its address ${addr} is on ${bearers[0]!.name}, and no IPv${family} route leads out of this node`
+      problems.push(problem('CW1207', object, what))
+    }
+    const widest = Math.max(usual?.mtuBytes ?? 0, ...leaving.map((each) => each.mtuBytes))
     if (told !== undefined && widest > 0 && told > widest)
       problems.push(
         problem(
