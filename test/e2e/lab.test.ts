@@ -155,7 +155,8 @@ test('kubectl makes a pod run as it asks, or says why not, and deletes it; a del
   lab.kubectl('delete', 'pod', 'of-node')
   assert.ok(existsSync(`/run/netns/cw-${lab.name}-node-1`))
 
-  const routes = () => lab.mustInside('node-1', 'ip', 'route', 'show', 'proto', '67', 'type', 'unicast').trim().split('\n').length
+  const routes = () =>
+    lab.mustInside('node-1', 'ip', 'route', 'show', 'proto', '67', 'type', 'unicast').trim().split('\n').length
   assert.equal(routes(), 2)
   lab.kubectl('delete', 'node', 'node-3')
   await eventually('the route to node-3 is gone', () => routes() === 1)
