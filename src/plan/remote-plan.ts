@@ -7,9 +7,7 @@ import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
-import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
-
-const minimumMtuV6Bytes = 1280
+import { minimumMtuV6Bytes, overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 /** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {
