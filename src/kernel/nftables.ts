@@ -16,7 +16,7 @@ import {
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
 import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
-import { type NftSetChange } from '#/wire/nftables/compare.ts'
+import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
   type ElementAttrs,

@@ -151,6 +151,16 @@ test('an underlay MTU that is too small for IPv6 is a problem', () => {
   )
 })
 
+test('the tunnel device is never too narrow for the IPv6 of its pods', () => {
+  const underlay = { 4: 1300, 6: 1300 }
+  const widthsOf = ({ network }: Plan): number[] =>
+    network.links.flatMap((link) => (link.kind === 'vxlan' ? [link.mtuBytes] : []))
+  assert.deepEqual(widthsOf(plan([one, two], { underlay })), [1280])
+  assert.deepEqual(widthsOf(plan([one, two])), [1450])
+  const v4only = [one, two].map((each) => ({ ...each, podCIDRs: each.podCIDRs.slice(0, 1) }))
+  assert.deepEqual(widthsOf(plan(v4only, { underlay })), [1250])
+})
+
 test('of two claims on one CIDR or address the first name wins, seen from every node', () => {
   const thief = node('node-9', ['10.244.2.0/25', 'fd10:244:0:9::/64'], ['172.30.1.12', 'fd30::99'])
   const result = plan([one, two, thief])

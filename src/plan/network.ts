@@ -19,7 +19,7 @@ import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
-import { outerFamily, overheadBytes } from './overlay.ts'
+import { minimumMtuV6Bytes, outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
 
@@ -185,8 +185,13 @@ export function planNetwork({
               kind: 'vxlan',
               name: vxlanName,
               mac: deviceMac(vxlanName, self.name),
-              // the routes limit packets to smaller sizes; the device's MTU is only the upper bound
-              mtuBytes: Math.max(...tunnelMtus, remoteNodes.widestTunnelBytes),
+              // The routes limit packets to smaller sizes; the device's MTU is only the upper bound. The kernel has no IPv6 at all on a device
+              // with less than 1280, so on a narrow underlay the packets of tunnels cross in fragments (addrconf_notify, net/ipv6/addrconf.c).
+              mtuBytes: Math.max(
+                ...tunnelMtus,
+                remoteNodes.widestTunnelBytes,
+                families.includes(6) ? minimumMtuV6Bytes : 0,
+              ),
               port: settings.vxlanPort,
             } as const,
           ]

@@ -15,9 +15,7 @@ import { tooSmall } from './allocate.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
 import { type NodeWays } from './node-ways.ts'
-import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
-
-const minimumMtuV6Bytes = 1280
+import { minimumMtuV6Bytes, overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 /** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {
