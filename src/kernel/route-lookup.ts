@@ -35,14 +35,21 @@ function operationOf(lookup: Lookup): Operation {
   }
 }
 
-/** The answers in the order of the questions. Gives the event loop a turn after each batch, so that thousands may be asked. */
-export async function lookUpRoutes(netlink: Netlink, lookups: readonly Lookup[]): Promise<LookupAnswer[]> {
-  const replies = await netlink.getMany(lookups.map(operationOf))
-  return replies.map((reply) =>
-    reply instanceof KernelError
-      ? { kind: 'refused', code: reply.code }
-      : { kind: 'route', route: decodeRoute(reply.payload) },
-  )
+/**
+ * The answers in the order of the questions; undefined for one whose message `isExpected` recognises, which is then not decoded: of
+ * thousands nearly all are. Blocks until the last has come.
+ */
+export function lookUpRoutes(
+  netlink: Netlink,
+  lookups: readonly Lookup[],
+  isExpected: (payload: Uint8Array, index: number) => boolean,
+): (LookupAnswer | undefined)[] {
+  const answers: (LookupAnswer | undefined)[] = Array.from({ length: lookups.length })
+  netlink.getEach(lookups.map(operationOf), (index, reply) => {
+    if (reply instanceof KernelError) answers[index] = { kind: 'refused', code: reply.code }
+    else if (!isExpected(reply.payload, index)) answers[index] = { kind: 'route', route: decodeRoute(reply.payload) }
+  })
+  return answers
 }
 
 /** All rules of both families, in the order in which the kernel looks at them. */

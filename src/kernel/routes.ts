@@ -47,16 +47,15 @@ export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
 
 /**
  * Calls `visit` for every route of all tables and both families, giving the event loop its turns as listRoutesInTurns does. Routes whose
- * message `skips` are not decoded.
+ * message `skips` are not even copied.
  */
 export async function visitRoutesInTurns(
   netlink: Netlink,
   visit: (route: Route) => void,
-  skips: (payload: Uint8Array) => boolean = () => false,
+  skips?: (payload: Uint8Array) => boolean,
 ): Promise<void> {
   for (const family of families) {
-    const all = await netlink.dumpInTurns(dumpRequest(family))
-    const messages = all.filter(({ payload }) => !skips(payload))
+    const messages = await netlink.dumpInTurns(dumpRequest(family), skips)
     for (let start = 0; start < messages.length; start += decodedPerTurn) {
       for (const route of routesIn(messages.slice(start, start + decodedPerTurn))) visit(route)
       await setImmediate()

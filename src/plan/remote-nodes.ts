@@ -13,7 +13,7 @@ import {
 import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
-import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { sameVerdict, type Verdict, verdictKey } from '#/model/verdict.ts'
 import { admitClaims } from './admit-claims.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
@@ -43,7 +43,8 @@ export class RemoteNodes {
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new RemoteTally()
-  #version = 0
+  /** By pod CIDR as text, what `takeVerdictChanges` gives next. */
+  #changedVerdicts = new Map<string, Verdict | undefined>()
   #context: RemoteContext
   #lowering: Lowering
 
@@ -105,9 +106,11 @@ export class RemoteNodes {
     return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
   }
 
-  /** A number that is another one after each change of a verdict. */
-  get version(): number {
-    return this.#version
+  /** The verdicts that are others since the last call, by pod CIDR as text; undefined for one that is gone. */
+  takeVerdictChanges(): ReadonlyMap<string, Verdict | undefined> {
+    const changes = this.#changedVerdicts
+    this.#changedVerdicts = new Map()
+    return changes
   }
 
   /** The verdict of each pod CIDR of another node: the way that packets take and the reason; unsorted. */
@@ -215,7 +218,6 @@ export class RemoteNodes {
   /** Plans the named nodes again, and BGP's routes to `prefixes` as far as no node owns those. */
   #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
     const routes = new RouteChanges()
-    this.#version++
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
@@ -228,7 +230,7 @@ export class RemoteNodes {
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
-      const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
+      const plan = node ? withKeptVerdicts(planRemote(node, this.#context, this.#learned), before) : noRemotePlan
       const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
       // one cause, one problem: that there is no way to a node without addresses follows from why it has none
       const isExplained =
@@ -239,7 +241,7 @@ export class RemoteNodes {
       else this.#plans.delete(name)
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
-      this.#forget(name, before, others)
+      this.#forget(name, before, plan, others)
       this.#tally.remove(name, before)
       const gone = objectsOf(before, this.#lowering, hasOverlay)
       for (const route of gone.routes) routes.remove(route)
@@ -266,10 +268,13 @@ export class RemoteNodes {
     return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
   }
 
-  /** Removes a node's former plan, but leaves what an earlier portion of `changeContext` already gave to another node. */
-  #forget(name: string, plan: RemotePlan, others: Set<string>): void {
+  /** Removes a node's former plan, but for verdicts that the new one keeps, and leaves what an earlier portion of `changeContext` already gave to another node. */
+  #forget(name: string, plan: RemotePlan, kept: RemotePlan, others: Set<string>): void {
     for (const verdict of plan.verdicts) {
-      if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) !== verdict || kept.verdicts.includes(verdict)) continue
+      this.#verdicts.delete(key)
+      this.#changedVerdicts.set(key, undefined)
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
@@ -281,7 +286,12 @@ export class RemoteNodes {
   }
 
   #keep(name: string, plan: RemotePlan, others: Set<string>): void {
-    for (const verdict of plan.verdicts) this.#verdicts.set(verdictKey(verdict), verdict)
+    for (const verdict of plan.verdicts) {
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) === verdict) continue
+      this.#verdicts.set(key, verdict)
+      this.#changedVerdicts.set(key, verdict)
+    }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
       const why = plan.unused.get(key)
@@ -327,6 +337,13 @@ export class RemoteNodes {
 
 function loweringFor({ self, settings }: RemoteContext): Lowering {
   return { vni: settings.vni, sources: gatewaysOf(self) }
+}
+
+/** The plan with the verdicts of the former one where they say the same, so that a changed verdict is a new object. */
+function withKeptVerdicts(plan: RemotePlan, before: RemotePlan): RemotePlan {
+  if (before.verdicts.length === 0) return plan
+  const verdicts = plan.verdicts.map((each) => before.verdicts.find((former) => sameVerdict(former, each)) ?? each)
+  return { ...plan, verdicts }
 }
 
 function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {

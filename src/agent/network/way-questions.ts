@@ -8,8 +8,9 @@ import { addressIn } from './foreign-parts.ts'
 export type Question = {
   readonly lookup: Lookup
   readonly way: PlannedWay
-  /** "10.244.2.0/24 of node-2". */
-  readonly destination: string
+  /** What is asked about, and whose it is: made a text ("10.244.2.0/24 of node-2") only where the answer is a finding. */
+  readonly about: Addr | Prefix
+  readonly owner: string
   /** Whether the answer counts for the whole pod CIDR. */
   readonly isWhole: boolean
 }
@@ -32,19 +33,18 @@ function ofPod(dst: Addr, { device, ownCIDRs }: Asker): Lookup | undefined {
 export function questionsAbout(verdict: Verdict, parts: readonly Addr[], asker: Asker): Question[] {
   const { dst: cidr, node } = verdict
   const way: PlannedWay = { kind: 'verdict', verdict, cidr }
-  const destination = `${cidr} of ${node}`
   const dst = addressIn(cidr)
   const ask = (lookup: Lookup | undefined, more: Omit<Question, 'lookup'>): Question[] =>
     lookup === undefined ? [] : [{ lookup, ...more }]
   const ofAPod = ofPod(dst, asker)
   return [
-    ...ask(ofAPod, { way, destination, isWhole: true }),
-    ...ask(ofAPod && !asker.asksForNode ? undefined : { dst }, { way, destination, isWhole: true }),
+    ...ask(ofAPod, { way, about: cidr, owner: node, isWhole: true }),
+    ...ask(ofAPod && !asker.asksForNode ? undefined : { dst }, { way, about: cidr, owner: node, isWhole: true }),
     ...lookupsOfPeer(verdict).flatMap((lookup) =>
-      ask(lookup, { way: { kind: 'node', name: node }, destination: `${lookup.dst} of ${node}`, isWhole: true }),
+      ask(lookup, { way: { kind: 'node', name: node }, about: lookup.dst, owner: node, isWhole: true }),
     ),
     ...parts.flatMap((part) =>
-      ask(ofPod(part, asker) ?? { dst: part }, { way, destination: `${part} of ${node}`, isWhole: false }),
+      ask(ofPod(part, asker) ?? { dst: part }, { way, about: part, owner: node, isWhole: false }),
     ),
   ]
 }
@@ -69,10 +69,9 @@ export function questionsAboutOwn(cidr: Prefix, parts: readonly Addr[], asker: A
   const { device } = asker
   if (device === undefined) return []
   const way: PlannedWay = { kind: 'own', device: device.name, cidr }
-  const about = (dst: Addr, destination: string, isWhole: boolean): Question[] =>
-    [ofPod(dst, asker), { dst }].flatMap((lookup) => (lookup ? [{ lookup, way, destination, isWhole }] : []))
-  return [
-    ...about(addressIn(cidr), `${cidr} of this node`, true),
-    ...parts.flatMap((part) => about(part, `${part} of this node`, false)),
-  ]
+  const ask = (dst: Addr, about: Addr | Prefix, isWhole: boolean): Question[] =>
+    [ofPod(dst, asker), { dst }].flatMap((lookup) =>
+      lookup ? [{ lookup, way, about, owner: 'this node', isWhole }] : [],
+    )
+  return [...ask(addressIn(cidr), cidr, true), ...parts.flatMap((part) => ask(part, part, false))]
 }
