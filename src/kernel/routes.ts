@@ -92,7 +92,8 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
   return words.filter(Boolean).join(' ')
 }
 
-// An operation's text is a command. It is made only when somebody reads it: hardly one of thousands of routes is ever reported.
+// An operation's text is a command. It is made only when somebody reads it: hardly one of thousands of routes is ever reported. The message is
+// made when it is sent: of the routes that were found but are not wanted, hardly one is ever deleted.
 
 /** Adds a route. EEXIST when there is a route with that prefix and metric, whoever made it. */
 export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
@@ -102,7 +103,9 @@ export function routeAdd(route: Route, deviceName: (index: number) => string): O
     },
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: encodeRoute(route),
+    get payload() {
+      return encodeRoute(route)
+    },
   }
 }
 
@@ -114,7 +117,9 @@ export function routeReplace(route: Route, deviceName: (index: number) => string
     },
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
-    payload: encodeRoute(route),
+    get payload() {
+      return encodeRoute(route)
+    },
   }
 }
 
@@ -125,6 +130,8 @@ export function routeDelete(route: Route, deviceName: (index: number) => string)
       return `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`
     },
     type: RTM_DELROUTE,
-    payload: encodeRoute(route),
+    get payload() {
+      return encodeRoute(route)
+    },
   }
 }

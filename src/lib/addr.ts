@@ -97,8 +97,9 @@ export class Addr {
   static fromBytes(bytes: Uint8Array): Addr {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new AddrError(`an address has 4 or 16 bytes, not ${bytes.length}`)
+    if (bytes.length === 4)
+      return new Addr(4, BigInt(((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0))
     const view = viewOf(bytes)
-    if (bytes.length === 4) return new Addr(4, BigInt(view.getUint32(0)))
     return new Addr(6, (view.getBigUint64(0) << 64n) | view.getBigUint64(8))
   }
 
