@@ -52,7 +52,7 @@ export class RemoteNodes {
   constructor(context: RemoteContext) {
     this.#context = context
     this.#lowering = loweringFor(context)
-    this.#claims.update(context.self.name, context.self)
+    this.#claims.update([[context.self.name, context.self]])
   }
 
   /** This node, without the pod CIDRs and addresses to which another node has the better claim. */
@@ -161,22 +161,22 @@ export class RemoteNodes {
 
   /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
-    const affected = new Set<string>()
+    const claims: NodeChange[] = []
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
       if (node) this.#told.set(name, node)
       else this.#told.delete(name)
-      for (const other of this.#claim(name, node)) affected.add(other)
+      claims.push([name, this.#admit(name, node)])
     }
-    return this.#replan(affected, [], hasOverlay)
+    return this.#replan(this.#claims.update(claims), [], hasOverlay)
   }
 
-  /** Records what a node claims, as far as it is admitted; returns the names of the nodes whose claims this may decide. */
-  #claim(name: string, told: NodeState | undefined): Iterable<string> {
+  /** What of a node's claims is admitted. */
+  #admit(name: string, told: NodeState | undefined): NodeState | undefined {
     const admitted = told && admitClaims(told, this.#context)
     if (admitted && admitted.problems.length > 0) this.#refused.set(name, admitted.problems)
     else this.#refused.delete(name)
-    return this.#claims.update(name, admitted?.node)
+    return admitted?.node
   }
 
   /** Applies changes of BGP's routes. */
@@ -197,15 +197,18 @@ export class RemoteNodes {
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
-    this.#claims.update(name, undefined)
     this.#context = context
     this.#lowering = loweringFor(context)
-    const affected = this.#claims.update(context.self.name, context.self)
+    const claims: NodeChange[] = [
+      [name, undefined],
+      [context.self.name, context.self],
+    ]
     // the own addresses and networks may be others now
     for (const [each, told] of this.#told) {
       const isWhole = admitClaims(told, context).node === told
-      if (!isWhole || this.#claims.get(each) !== told) for (const other of this.#claim(each, told)) affected.add(other)
+      if (!isWhole || this.#claims.get(each) !== told) claims.push([each, this.#admit(each, told)])
     }
+    const affected = this.#claims.update(claims)
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
@@ -307,7 +310,7 @@ export class RemoteNodes {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)
     const learned = isOwned ? undefined : this.#learned.get(key)
-    const admission = learned && this.#admit(learned)
+    const admission = learned && this.#admitLearned(learned)
     if (before) {
       routes.removeUnlessAdded(before)
       this.#tally.removeHops(before.nextHops)
@@ -324,7 +327,7 @@ export class RemoteNodes {
     this.#others.set(key, route)
   }
 
-  #admit(learned: LearnedRoute): Admission {
+  #admitLearned(learned: LearnedRoute): Admission {
     const { connected, settings, formerCIDRs = [] } = this.#context
     return admitOther(learned, {
       ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
