@@ -49,6 +49,8 @@ export type Operation = {
   readonly payload: Uint8Array
 }
 
+type Skips = (payload: Uint8Array, kept: number) => boolean
+
 /** Most messages in one system call: with more, the event loop would stand still for more than a few milliseconds. */
 const batchSize = 64
 const dumpAttempts = 10
@@ -270,9 +272,9 @@ export class Netlink implements Disposable {
 
   /**
    * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. What `skips` knows from
-   * its payload is left out before it is copied.
+   * its payload, or by how many were kept before it, is left out before it is copied.
    */
-  async dumpInTurns(operation: Operation, skips?: (payload: Uint8Array) => boolean): Promise<Message[]> {
+  async dumpInTurns(operation: Operation, skips?: Skips): Promise<Message[]> {
     return this.#dumpOrder.run(async () => {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -284,7 +286,7 @@ export class Netlink implements Disposable {
     })
   }
 
-  async #dumpOnceInTurns(operation: Operation, skips?: (payload: Uint8Array) => boolean): Promise<Message[]> {
+  async #dumpOnceInTurns(operation: Operation, skips?: Skips): Promise<Message[]> {
     this.#mustBeOpen(operation)
     const channel = (this.#dumps ??= this.#channel.sibling())
     const answer = ask(channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
@@ -330,7 +332,7 @@ class Answer {
   }
 
   /** Returns true when the answer is complete. Throws KernelError when it is a refusal, or when the table changed during the dump. */
-  take(messages: Iterable<Message>, skips?: (payload: Uint8Array) => boolean): boolean {
+  take(messages: Iterable<Message>, skips?: Skips): boolean {
     for (const message of messages) {
       // skip late answers to an earlier request that was given up
       if (message.sequence !== this.#sequence) continue
@@ -341,7 +343,8 @@ class Answer {
         if (this.#isInterrupted) throw new Interrupted(this.#operation.what)
         return true
       }
-      if (skips?.(message.payload) !== true) this.messages.push({ ...message, payload: message.payload.slice() })
+      if (skips?.(message.payload, this.messages.length) !== true)
+        this.messages.push({ ...message, payload: message.payload.slice() })
     }
     return false
   }
