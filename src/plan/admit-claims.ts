@@ -3,6 +3,7 @@
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type ConnectedSubnet, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { specialRanges } from '#/model/special-ranges.ts'
 
 export type AdmissionContext = {
   readonly self: NodeState
@@ -10,10 +11,10 @@ export type AdmissionContext = {
   readonly settings: Pick<NetworkSettings, 'clusterCIDRs'>
 }
 
-/** Ranges in which no network routes: of this node alone, of one link, or of groups. */
-const neverRouted = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/10', 'ff00::/8'].map(
-  Prefix.parse,
-)
+/**
+ * No pods live in all of ::/8, which is kept for protocols such as NAT64 (64:ff9b::/96); routers announce parts of it, so BGP takes those.
+ */
+const neverPods = [Prefix.parse('::/8'), ...specialRanges.map(({ prefix }) => prefix)]
 
 /** The node as it is admitted, which is the given value when nothing is refused, and a problem for each refused pod CIDR and address. */
 export function admitClaims(
@@ -47,7 +48,7 @@ type Refusal = { readonly code: 'CW1105' | 'CW1110' | 'CW1112'; readonly message
 
 function refusalOf(cidr: Prefix, { self, connected, settings }: AdmissionContext): Refusal | undefined {
   const { clusterCIDRs } = settings
-  const special = neverRouted.find((each) => each.overlaps(cidr))
+  const special = neverPods.find((each) => each.overlaps(cidr))
   if (special) return { code: 'CW1112', message: `pod CIDR ${cidr} overlaps ${special}, in which nothing is routed` }
   const subnet = connected.find(({ isNodeAddress, prefix }) => isNodeAddress && prefix.overlaps(cidr))
   if (subnet)
