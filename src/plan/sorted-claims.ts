@@ -38,11 +38,13 @@ export class SortedClaims {
     }
     const sorted = claims.toSorted((a, b) => order(a, b.prefix, b.node.name))
     // from the end, so that each claim moves once at most
-    let from = all.length - 1
-    for (let to = from + sorted.length; sorted.length > 0; to--) {
-      const last = sorted.at(-1)!
-      if (from >= 0 && order(all[from]!, last.prefix, last.node.name) > 0) all[to] = all[from--]!
-      else all[to] = sorted.pop()!
+    let end = all.length
+    for (let left = sorted.length; left > 0; left--) {
+      const claim = sorted[left - 1]!
+      const at = this.#indexOf(claim.prefix, claim.node.name, end)
+      for (let from = end; from > at; from--) all[from - 1 + left] = all[from - 1]!
+      all[at - 1 + left] = claim
+      end = at
     }
   }
 
@@ -85,10 +87,10 @@ export class SortedClaims {
     }
   }
 
-  /** The index of the first claim that sorts at or after (prefix, name). */
-  #indexOf(prefix: Prefix, name: string): number {
+  /** The index of the first claim that sorts at or after (prefix, name), of those before `end`. */
+  #indexOf(prefix: Prefix, name: string, end = this.#claims.length): number {
     let low = 0
-    let high = this.#claims.length
+    let high = end
     while (low < high) {
       const middle = (low + high) >> 1
       if (order(this.#claims[middle]!, prefix, name) < 0) low = middle + 1
