@@ -92,46 +92,52 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
   return words.filter(Boolean).join(' ')
 }
 
-// An operation's text is a command. It is made only when somebody reads it: hardly one of thousands of routes is ever reported. The message is
-// made when it is sent: of the routes that were found but are not wanted, hardly one is ever deleted.
+/**
+ * One change of a route. Its text, which is a command, is made only when somebody reads it: hardly one of thousands of routes is ever reported.
+ * The message is made when it is sent: of the routes that were found but are not wanted, hardly one is ever deleted. (A class, because an
+ * object with getters of its own is many times as large.)
+ */
+class RouteOperation implements Operation {
+  readonly #verb: 'add' | 'replace' | 'del'
+  readonly #route: Route
+  readonly #deviceName: (index: number) => string
+
+  constructor(verb: 'add' | 'replace' | 'del', route: Route, deviceName: (index: number) => string) {
+    this.#verb = verb
+    this.#route = route
+    this.#deviceName = deviceName
+  }
+
+  get what(): string {
+    const family = this.#route.dst.family === 6 ? '-6 ' : ''
+    return `ip ${family}route ${this.#verb} ${routeText(this.#route, this.#deviceName)}`
+  }
+
+  get type(): number {
+    return this.#verb === 'del' ? RTM_DELROUTE : RTM_NEWROUTE
+  }
+
+  get flags(): number {
+    if (this.#verb === 'del') return 0
+    return NLM_F_CREATE | (this.#verb === 'add' ? NLM_F_EXCL : NLM_F_REPLACE)
+  }
+
+  get payload(): Uint8Array {
+    return encodeRoute(this.#route)
+  }
+}
 
 /** Adds a route. EEXIST when there is a route with that prefix and metric, whoever made it. */
 export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route add ${routeText(route, deviceName)}`
-    },
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    get payload() {
-      return encodeRoute(route)
-    },
-  }
+  return new RouteOperation('add', route, deviceName)
 }
 
 /** Adds a route, or replaces the one with that prefix and metric, whoever made it. */
 export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`
-    },
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_REPLACE,
-    get payload() {
-      return encodeRoute(route)
-    },
-  }
+  return new RouteOperation('replace', route, deviceName)
 }
 
 /** Deletes a route. The request names protocol and metric too, so that a route of another program to the same prefix stays. */
 export function routeDelete(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`
-    },
-    type: RTM_DELROUTE,
-    get payload() {
-      return encodeRoute(route)
-    },
-  }
+  return new RouteOperation('del', route, deviceName)
 }

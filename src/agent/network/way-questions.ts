@@ -31,22 +31,19 @@ function ofPod(dst: Addr, { device, ownCIDRs }: Asker): Lookup | undefined {
 
 /** `parts` are addresses of the CIDR to which others have routes of their own. */
 export function questionsAbout(verdict: Verdict, parts: readonly Addr[], asker: Asker): Question[] {
-  const { dst: cidr, node } = verdict
+  const { dst: cidr, node: owner } = verdict
   const way: PlannedWay = { kind: 'verdict', verdict, cidr }
   const dst = addressIn(cidr)
-  const ask = (lookup: Lookup | undefined, more: Omit<Question, 'lookup'>): Question[] =>
-    lookup === undefined ? [] : [{ lookup, ...more }]
   const ofAPod = ofPod(dst, asker)
-  return [
-    ...ask(ofAPod, { way, about: cidr, owner: node, isWhole: true }),
-    ...ask(ofAPod && !asker.asksForNode ? undefined : { dst }, { way, about: cidr, owner: node, isWhole: true }),
-    ...lookupsOfPeer(verdict).flatMap((lookup) =>
-      ask(lookup, { way: { kind: 'node', name: node }, about: lookup.dst, owner: node, isWhole: true }),
-    ),
-    ...parts.flatMap((part) =>
-      ask(ofPod(part, asker) ?? { dst: part }, { way, about: part, owner: node, isWhole: false }),
-    ),
-  ]
+  // asked about thousands of nodes, so no lists are made to be joined
+  const questions: Question[] = []
+  if (ofAPod) questions.push({ lookup: ofAPod, way, about: cidr, owner, isWhole: true })
+  if (!ofAPod || asker.asksForNode) questions.push({ lookup: { dst }, way, about: cidr, owner, isWhole: true })
+  for (const lookup of lookupsOfPeer(verdict))
+    questions.push({ lookup, way: { kind: 'node', name: owner }, about: lookup.dst, owner, isWhole: true })
+  for (const part of parts)
+    questions.push({ lookup: ofPod(part, asker) ?? { dst: part }, way, about: part, owner, isWhole: false })
+  return questions
 }
 
 /** The packets that carry those of pods to the other node, or to the router on the way to it. */

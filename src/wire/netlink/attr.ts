@@ -60,9 +60,10 @@ export function nest<S extends AttrSpec>(spec: S): NestCodec<S> {
       return found as Attrs<S>
     },
     encode(value, into) {
-      for (const { name, type, codec, isNest } of fields) {
-        const entry = value[name]
-        if (entry !== undefined) putAttr(into, type, codec, entry, isNest)
+      for (let index = 0; index < fields.length; index++) {
+        const field = fields[index]!
+        const entry = value[field.name]
+        if (entry !== undefined) putAttr(into, field.type, field.codec, entry, field.isNest)
       }
     },
   }
