@@ -256,13 +256,14 @@ export class Netlink implements Disposable {
 
   /**
    * Reads a whole table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR), the dump is repeated;
-   * throws KernelError when it never comes whole.
+   * throws KernelError when it never comes whole. What `skips` knows from its payload, or by how many were kept before it, is left out
+   * before it is copied.
    */
-  dump(operation: Operation): Message[] {
+  dump(operation: Operation, skips?: Skips): Message[] {
     for (let attempt = 1; ; attempt++) {
       try {
         const answer = ask(this.#channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
-        while (!answer.take(this.#channel.receive()));
+        while (!answer.take(this.#channel.receive(), skips));
         return answer.messages
       } catch (error) {
         if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
@@ -271,8 +272,7 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. What `skips` knows from
-   * its payload, or by how many were kept before it, is left out before it is copied.
+   * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large.
    */
   async dumpInTurns(operation: Operation, skips?: Skips): Promise<Message[]> {
     return this.#dumpOrder.run(async () => {

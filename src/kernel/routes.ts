@@ -5,6 +5,7 @@ import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/ne
 import {
   decodeRoute,
   encodeRoute,
+  isRouteOf,
   type Route,
   RT_TABLE_MAIN,
   RTM_DELROUTE,
@@ -27,6 +28,12 @@ function dumpRequest(family: number): Operation {
 
 function routesIn(messages: readonly Message[]): Route[] {
   return messages.flatMap(({ type, payload }) => (type === RTM_NEWROUTE ? (decodeRoute(payload) ?? []) : []))
+}
+
+/** Whether the main table has a route with this protocol, in either family. */
+export function hasRoutesOf(netlink: Netlink, protocol: number): boolean {
+  const skips = (payload: Uint8Array, kept: number): boolean => kept > 0 || !isRouteOf(payload, protocol, RT_TABLE_MAIN)
+  return families.some((family) => netlink.dump(dumpRequest(family), skips).length > 0)
 }
 
 /** All routes of both families in the main table. */
