@@ -120,7 +120,7 @@ export class WayCheck {
       this.#allowance.spend(this.#cpuMs() - beganMs)
     }
     if (asksOwn) this.#own = found.own
-    if (isChanged) {
+    if (isChanged || isFull) {
       this.#doubted = found.doubted
       this.#isOwnDue = ownCIDRs.some((cidr) => found.doubted.has(String(cidr)))
       this.#conclude(remoteNodes, ownCIDRs)
