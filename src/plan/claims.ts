@@ -91,6 +91,7 @@ export class ClaimIndex<T extends Claimant = NodeState> {
     this.#addrs.add(added.filter(({ isAddr }) => isAddr))
     for (const claim of gone) {
       if (!this.#setHolder(claim, undefined)) this.#reopenLosersTo(claim, work)
+      // a twin's tunnel end goes with this one's, and comes back only when the twin is planned anew
       if (claim.isAddr) this.#eachTwin(claim, ({ node }) => work.affected.add(node.name))
     }
     for (const claim of added) {
