@@ -184,7 +184,9 @@ export class Prefix {
       throw new AddrError(lengthMisfit(length, addr.family))
     }
     const hostBits = BigInt(addr.bits - length)
-    this.addr = new Addr(addr.family, (addr.value >> hostBits) << hostBits)
+    const value = length === addr.bits ? addr.value : (addr.value >> hostBits) << hostBits
+    // mostly it is the address of a network, or the prefix of a host: there are thousands of both
+    this.addr = value === addr.value ? addr : new Addr(addr.family, value)
     this.length = length
   }
 
@@ -232,6 +234,7 @@ export class Prefix {
   }
 
   get #lastValue(): bigint {
+    if (this.length === this.addr.bits) return this.addr.value
     return (this.#last ??= this.addr.value + this.size - 1n)
   }
 
