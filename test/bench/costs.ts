@@ -1,6 +1,7 @@
 // What one agent costs over its life in a large dual-stack cluster: CPU time and memory, from a few nodes to thousands, and as one that
 // starts with thousands. The reference is another version of the code: CAUSEWAY_BENCH_AGAINST names its clone, set up with
 // `sh scripts/setup.sh bench`. Without it the code runs against itself, which shows how much the machine makes the figures differ.
+import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodesPath } from '#/cluster/paths.ts'
 import { type Benchmark, type Effort, figure, ratioText, type Result, settingsOf, type Size } from './benchmark.ts'
@@ -137,6 +138,10 @@ function ratioOf(ours: readonly number[], theirs: readonly number[]): string {
   return ratioText(median(ours) / median(theirs), spread(ratios))
 }
 
+function versionOf(clone: string): string {
+  return spawnSync('git', ['-C', clone, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim()
+}
+
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const settings = settingsOf(sizes, effort)
   const against = process.env['CAUSEWAY_BENCH_AGAINST'] ?? repository
@@ -168,7 +173,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
       }
     }),
     notes: [
-      `${settings.rounds} rounds, both sides in turn; ${settings.pods} pods and ${settings.arrivals} single arrivals. CPU is user and system time.`,
+      `${settings.rounds} rounds, both sides in turn; ${settings.pods} pods and ${settings.arrivals} single arrivals. CPU is user and system time. The reference is ${versionOf(against)}.`,
     ],
     figures: Object.fromEntries(
       rows.flatMap((row) => [
