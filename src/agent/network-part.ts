@@ -16,7 +16,7 @@ import { NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
-import { defaultTimes, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
+import { defaultTimes, type PassReport, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
 export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
 
@@ -161,7 +161,7 @@ export class NetworkPart implements AsyncDisposable {
     return this.#loop.runningMs
   }
 
-  async #pass(): Promise<{ failed: number }> {
+  async #pass(): Promise<PassReport> {
     const startedMs = performance.now()
     try {
       const report = await this.#keeper.pass()

@@ -1,6 +1,6 @@
 // The spec of a lab: its size, families and CIDRs, and every name and address derived from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
-import { neverRouted } from '#/model/never-routed.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 import { type Routing } from '#/model/routing.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
@@ -93,9 +93,9 @@ export function checkSpec(spec: LabSpec): void {
   within('--pods', spec.podsPerNode, 0, 20)
   within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
   for (const cidr of spec.clusterCIDRs) {
-    const special = neverRouted.find(({ range }) => range.overlaps(cidr))
+    const special = neverPods.find(({ prefix: range }) => range.overlaps(cidr))
     if (special)
-      throw new LabError(`--cluster-cidrs: ${cidr} overlaps ${special.range}, ${special.what}: no pod can have one`)
+      throw new LabError(`--cluster-cidrs: ${cidr} overlaps ${special.prefix}, ${special.what}: no pod can have one`)
   }
   for (const family of familiesOf(spec)) {
     const cidrs = spec.clusterCIDRs.filter((cidr) => cidr.family === family)

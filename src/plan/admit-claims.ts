@@ -1,9 +1,9 @@
 // Decides which claims of another node are admitted at all, before they are compared with those of other nodes (claims.ts): whatever a
 // Node object says, it must not draw packets of the node's own network. Pure.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
-import { neverRouted } from '#/model/never-routed.ts'
 import { type ConnectedSubnet, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 
 export type AdmissionContext = {
   readonly self: NodeState
@@ -43,9 +43,9 @@ type Refusal = { readonly code: 'CW1105' | 'CW1110' | 'CW1112'; readonly message
 
 function refusalOf(cidr: Prefix, { self, connected, settings }: AdmissionContext): Refusal | undefined {
   const { clusterCIDRs } = settings
-  const special = neverRouted.find(({ range }) => range.overlaps(cidr))
+  const special = neverPods.find(({ prefix }) => prefix.overlaps(cidr))
   if (special)
-    return { code: 'CW1112', message: `pod CIDR ${cidr} overlaps ${special.range}, in which nothing is routed` }
+    return { code: 'CW1112', message: `pod CIDR ${cidr} overlaps ${special.prefix}, in which nothing is routed` }
   const subnet = connected.find(({ isNodeAddress, prefix }) => isNodeAddress && prefix.overlaps(cidr))
   if (subnet)
     return {

@@ -13,6 +13,7 @@ import {
 } from '#/model/network.ts'
 import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
 import { NodeWays } from './node-ways.ts'
+import { type Verdict } from '#/model/verdict.ts'
 import { type RemoteContext } from './remote-plan.ts'
 import { type NodeChange, type RemoteDelta, RemoteNodes } from './remote-nodes.ts'
 import { linkWay } from './testing/link-way.ts'
@@ -238,12 +239,19 @@ test('after any changes in any order the table equals one made from scratch, and
       const table = new RemoteNodes(context)
       const follower = new Follower()
       const known = new Known()
+      const verdicts = new Map<string, Verdict>()
       for (const step of steps) {
         const before = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
         const delta = takeStep(step, table, known)
         follower.follow(delta, table)
         assert.deepEqual(contentOf(table), contentOf(known.table(context)))
         assert.deepEqual(follower.content(), wantedBy(table))
+        const former = new Map([...verdicts].map(([key, verdict]) => [key, JSON.stringify(verdict)]))
+        const news = table.takeVerdictChanges()
+        take(news, verdicts)
+        assert.deepEqual(new Set(verdicts.values()), new Set(table.verdicts))
+        for (const [key, verdict] of news)
+          assert.notEqual(JSON.stringify(verdict), former.get(key), 'no news without a change')
         const after = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
         if (before.some((each, index) => each !== after[index])) assert.ok(delta.isWholesale)
       }

@@ -13,7 +13,7 @@ import {
 import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
-import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { sameVerdict, type Verdict, verdictKey } from '#/model/verdict.ts'
 import { admitClaims } from './admit-claims.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
@@ -43,13 +43,15 @@ export class RemoteNodes {
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new RemoteTally()
+  /** By pod CIDR as text, what `takeVerdictChanges` gives next. */
+  #changedVerdicts = new Map<string, Verdict | undefined>()
   #version = 0
   #context: RemoteContext
 
   /** `context.self` counts as a node, whether or not it is among the changes. */
   constructor(context: RemoteContext) {
     this.#context = context
-    this.#claims.update(context.self.name, context.self)
+    this.#claims.update([[context.self.name, context.self]])
   }
 
   /** This node, without the pod CIDRs and addresses to which another node has the better claim. */
@@ -108,7 +110,14 @@ export class RemoteNodes {
     return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
   }
 
-  /** A number that is another one after each change of a verdict. */
+  /** The verdicts that are others since the last call, by pod CIDR as text; undefined for one that is gone. */
+  takeVerdictChanges(): ReadonlyMap<string, Verdict | undefined> {
+    const changes = this.#changedVerdicts
+    this.#changedVerdicts = new Map()
+    return changes
+  }
+
+  /** A number that grows whenever a verdict becomes another. */
   get version(): number {
     return this.#version
   }
@@ -179,22 +188,22 @@ export class RemoteNodes {
 
   /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
-    const affected = new Set<string>()
+    const claims: NodeChange[] = []
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
       if (node) this.#told.set(name, node)
       else this.#told.delete(name)
-      for (const other of this.#claim(name, node)) affected.add(other)
+      claims.push([name, this.#admit(name, node)])
     }
-    return this.#replan(affected, [], hasOverlay)
+    return this.#replan(this.#claims.update(claims), [], hasOverlay)
   }
 
-  /** Records what a node claims, as far as it is admitted; returns the names of the nodes whose claims this may decide. */
-  #claim(name: string, told: NodeState | undefined): Iterable<string> {
+  /** What of a node's claims is admitted. */
+  #admit(name: string, told: NodeState | undefined): NodeState | undefined {
     const admitted = told && admitClaims(told, this.#context)
     if (admitted && admitted.problems.length > 0) this.#refused.set(name, admitted.problems)
     else this.#refused.delete(name)
-    return this.#claims.update(name, admitted?.node)
+    return admitted?.node
   }
 
   /** Applies changes of BGP's routes. */
@@ -215,14 +224,17 @@ export class RemoteNodes {
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
-    this.#claims.update(name, undefined)
     this.#context = context
-    const affected = this.#claims.update(context.self.name, context.self)
+    const claims: NodeChange[] = [
+      [name, undefined],
+      [context.self.name, context.self],
+    ]
     // the own addresses and networks may be others now
     for (const [each, told] of this.#told) {
       const isWhole = admitClaims(told, context).node === told
-      if (!isWhole || this.#claims.get(each) !== told) for (const other of this.#claim(each, told)) affected.add(other)
+      if (!isWhole || this.#claims.get(each) !== told) claims.push([each, this.#admit(each, told)])
     }
+    const affected = this.#claims.update(claims)
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
@@ -235,7 +247,6 @@ export class RemoteNodes {
   /** Plans the named nodes again, and BGP's routes to `prefixes` as far as no node owns those. */
   #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
     const routes = new RouteChanges()
-    this.#version++
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
@@ -249,7 +260,7 @@ export class RemoteNodes {
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
-      const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
+      const plan = node ? withKeptVerdicts(planRemote(node, this.#context, this.#learned), before) : noRemotePlan
       const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
       // one cause, one problem: that there is no way to a node without addresses follows from why it has none
       const isExplained =
@@ -260,7 +271,7 @@ export class RemoteNodes {
       else this.#plans.delete(name)
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
-      this.#forget(name, before, others)
+      this.#forget(name, before, plan, others)
       this.#tally.remove(name, before)
       const gone = objectsOf(before, lowering, hasOverlay)
       for (const route of gone.routes) routes.remove(route)
@@ -287,10 +298,14 @@ export class RemoteNodes {
     return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
   }
 
-  /** Removes a node's former plan, but leaves what an earlier portion of `changeContext` already gave to another node. */
-  #forget(name: string, plan: RemotePlan, others: Set<string>): void {
+  /** Removes a node's former plan, but for verdicts that the new one keeps, and leaves what an earlier portion of `changeContext` already gave to another node. */
+  #forget(name: string, plan: RemotePlan, kept: RemotePlan, others: Set<string>): void {
     for (const verdict of plan.verdicts) {
-      if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) !== verdict || kept.verdicts.includes(verdict)) continue
+      this.#verdicts.delete(key)
+      this.#changedVerdicts.set(key, undefined)
+      this.#version++
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
@@ -302,7 +317,13 @@ export class RemoteNodes {
   }
 
   #keep(name: string, plan: RemotePlan, others: Set<string>): void {
-    for (const verdict of plan.verdicts) this.#verdicts.set(verdictKey(verdict), verdict)
+    for (const verdict of plan.verdicts) {
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) === verdict) continue
+      this.#verdicts.set(key, verdict)
+      this.#changedVerdicts.set(key, verdict)
+      this.#version++
+    }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
       const why = plan.unused.get(key)
@@ -318,7 +339,7 @@ export class RemoteNodes {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)
     const learned = isOwned ? undefined : this.#learned.get(key)
-    const admission = learned && this.#admit(learned)
+    const admission = learned && this.#admitLearned(learned)
     if (before) {
       routes.removeUnlessAdded(before)
       this.#tally.removeHops(before.nextHops)
@@ -335,7 +356,7 @@ export class RemoteNodes {
     this.#others.set(key, route)
   }
 
-  #admit(learned: LearnedRoute): Admission {
+  #admitLearned(learned: LearnedRoute): Admission {
     const { connected, settings, formerCIDRs = [] } = this.#context
     return admitOther(learned, {
       ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
@@ -344,6 +365,13 @@ export class RemoteNodes {
       nodeAddrs: this.#tally.insideAddrs,
     })
   }
+}
+
+/** The plan with the verdicts of the former one where they say the same, so that a changed verdict is a new object. */
+function withKeptVerdicts(plan: RemotePlan, before: RemotePlan): RemotePlan {
+  if (before.verdicts.length === 0) return plan
+  const verdicts = plan.verdicts.map((each) => before.verdicts.find((former) => sameVerdict(former, each)) ?? each)
+  return { ...plan, verdicts }
 }
 
 function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {

@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path'
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
-import { neverRouted } from '#/model/never-routed.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 import { type Parser, SettingError } from './setting.ts'
 
 /** The error for a value that cannot be used; `name` is a variable, or an option with its dashes. */
@@ -67,9 +67,9 @@ export const podCIDRs: Parser<readonly Prefix[]> = (text, name) => {
   for (const [index, prefix] of prefixes.entries()) {
     const other = prefixes.slice(0, index).find((each) => each.overlaps(prefix))
     if (other) throw new SettingError(`${name}: ${prefix} overlaps ${other}`)
-    const special = neverRouted.find(({ range }) => range.contains(prefix))
+    const special = neverPods.find(({ prefix: range }) => range.contains(prefix))
     if (special)
-      throw new SettingError(`${name}: ${prefix} is in ${special.range}, ${special.what}: no pod can have one`)
+      throw new SettingError(`${name}: ${prefix} is in ${special.prefix}, ${special.what}: no pod can have one`)
   }
   return prefixes
 }

@@ -28,6 +28,7 @@ import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
 import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
+import { type PassReport } from './reconcile-loop.ts'
 import { WayCheck } from './way-check.ts'
 import { RoutingProgress } from './routing-progress.ts'
 import { NetworkContext, nodesPerTurn } from './network-context.ts'
@@ -202,15 +203,15 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.leadsOver(device) ?? false
   }
 
-  /** Brings the kernel up to date once; returns how many objects failed. Kinds with a failure are dirty again. */
-  async pass(): Promise<{ failed: number }> {
+  /** Brings the kernel up to date once. Kinds with a failure are dirty again. */
+  async pass(): Promise<PassReport> {
     this.#view.save()
     const taken = this.#dirt.take()
     try {
       const report = await this.#passOver(taken)
       const podNetwork = this.#podNetwork.value
       if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network, taken.everything)
-      return report
+      return { ...report, againMs: this.#ways.fullInMs }
     } catch (error) {
       this.#dirt.markEverything()
       throw error
@@ -285,10 +286,7 @@ export class NetworkKeeper implements Disposable {
       isFull,
       failedRoutes: new Set(this.failures.flatMap(({ kind, key }) => (kind === 'route' ? [key] : []))),
     })
-    if (isDoubtful) {
-      this.#dirt.mark('sysctl', 'address', 'route')
-      this.#dirt.markWays()
-    }
+    if (isDoubtful) this.#dirt.mark('sysctl', 'address', 'route')
     return isDoubtful ? 1 : 0
   }
 
