@@ -117,7 +117,7 @@ export class RemoteNodes {
     return changes
   }
 
-  /** A number that grows whenever a verdict becomes another. */
+  /** A number that grows whenever a verdict, or the context, becomes another. */
   get version(): number {
     return this.#version
   }
@@ -225,6 +225,7 @@ export class RemoteNodes {
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
     this.#context = context
+    this.#version++
     const claims: NodeChange[] = [
       [name, undefined],
       [context.self.name, context.self],
