@@ -95,6 +95,7 @@ test('what cannot be used is told with object and field, and the default is take
     'bgpconfiguration/default: spec.reflectors.nodeSelector: is no selector: expected matchLabels or matchExpressions',
     'bgpconfiguration/default: spec.reflectors.count: 0: expected a whole number from 1 to 16',
     "bgpconfiguration/default: spec.localASNs[0].asn: 65535 is reserved and no AS's number",
+    'bgpconfiguration/default: spec.localASNs[1].nodeSelector: is missing',
     'bgpconfiguration/default: spec.timers.holdTimeSeconds: 2: expected 0 or at least 3',
     'bgpconfiguration/default: spec.timers.keepaliveSeconds: 0: expected a whole number from 1 to 21845',
     'bgpconfiguration/default: spec.bfd: is no mapping',

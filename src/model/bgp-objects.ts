@@ -3,7 +3,15 @@
 // meant, the neighbour is blocked instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type BfdSettings, type BgpGracefulRestart, type BgpTimers, type MaxPrefixes, type PeerConfig } from './bgp.ts'
-import { bgpDefaults, bgpRanges, communityFault, familyNames, nodeMeshes, sessionModes } from './bgp-limits.ts'
+import {
+  bgpDefaults,
+  bgpRanges,
+  communityFault,
+  deviceFault,
+  familyNames,
+  nodeMeshes,
+  sessionModes,
+} from './bgp-limits.ts'
 import {
   addrIn,
   type PolicySpec,
@@ -143,6 +151,7 @@ function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfi
     localAsns: spec.each('localASNs').flatMap((entry) => {
       const asn = readAsn(entry, 'asn')
       const nodeSelector = entry.selector('nodeSelector') ?? selectsNothing
+      for (const field of ['asn', 'nodeSelector']) if (!entry.has(field)) entry.refuse(field, 'is missing')
       return asn === undefined ? [] : [{ nodeSelector, asn }]
     }),
     timers: readTimers(spec.inner('timers')),
@@ -199,11 +208,6 @@ function readLimit(reader: SpecReader): BgpConfiguration['meshMaxPrefixes'] {
     warningPercent: reader.number('warningPercent', bgpRanges.warningPercent),
     restartSeconds: reader.number('restartSeconds', bgpRanges.maxPrefixesRestartSeconds),
   })
-}
-
-/** Device names as the kernel takes them (dev_valid_name of net/core/dev.c). */
-function deviceFault(name: string): string | undefined {
-  return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..' ? undefined : 'is no name of a device'
 }
 
 /**

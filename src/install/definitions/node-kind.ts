@@ -1,6 +1,6 @@
 // The definition of BGPNode: the state of a node's speaker, written by its agent, and the settings of that node alone.
 import { definition } from './definition.ts'
-import { asn, choice, flag, list, mapping, type Schema, text } from './schema.ts'
+import { asn, choice, flag, list, mapping, routerId, type Schema, text } from './schema.ts'
 
 function count(description: string): Schema {
   return { type: 'integer', format: 'int64', description }
@@ -59,9 +59,7 @@ export const nodeDefinition = definition({
     "What the BGP speaker of the node of this name does, and what is special about it. The node's agent makes it.",
   spec: mapping('What is special about the node.', {
     asn: asn('AS number towards BGPPeers. In the mesh that of the BGPConfiguration counts, which all nodes know.'),
-    routerID: text('Router id. Absent: the first IPv4 address of the node, else a hash of its name.', {
-      pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}$',
-    }),
+    routerID: routerId('Router id. Absent: the first IPv4 address of the node, else a hash of its name.'),
     drained: flag('Advertise nothing: neighbours send nothing more to this node. Routes are learned on.', {
       default: false,
     }),

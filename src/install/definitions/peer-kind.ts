@@ -1,18 +1,20 @@
 // The definition of BGPPeer: a neighbour of some nodes.
-import { asnRange, bgpDefaults, bgpRanges, familyNames, sessionModes } from '#/model/bgp-limits.ts'
+import { asnRange, bgpDefaults, bgpRanges, familyNames, reservedAsns, sessionModes } from '#/model/bgp-limits.ts'
 import { definition } from './definition.ts'
 import {
-  addressPattern,
   asn,
+  type Check,
+  checked,
   choice,
   defaulted,
+  deviceName,
   flag,
   list,
   mapping,
+  neighbourAddress,
   nodeSelector,
   type Schema,
   secretRef,
-  text,
   whole,
 } from './schema.ts'
 import { bfd, gracefulRestart, policy, timers } from './sections.ts'
@@ -21,10 +23,35 @@ const peerASN: Schema = {
   description: 'AS number of the neighbour, or "external" for any but the own.',
   'x-kubernetes-int-or-string': true,
   anyOf: [{ type: 'integer' }, { type: 'string' }],
-  pattern: '^external$',
-  minimum: asnRange.min,
-  maximum: asnRange.max,
+  ...checked({
+    rule: `self == 'external' || (type(self) == int && self >= ${asnRange.min} && self <= ${asnRange.max} && !(self in [${reservedAsns.join(', ')}]))`,
+    message: `expected a number from ${asnRange.min} to ${asnRange.max}, without the reserved ${reservedAsns.join(' and ')}, or "external"`,
+  }),
 }
+
+/** What the fields of a BGPPeer must be together. */
+const together: readonly Check[] = [
+  {
+    rule: 'has(self.peerAddress) || has(self.device)',
+    message:
+      'expected peerAddress, or device for a neighbour that is found at the other end of it by its link-local address',
+  },
+  {
+    rule: '!has(self.peerAddress) || has(self.device) || !isIP(self.peerAddress) || ip(self.peerAddress).family() == 4 || !ip(self.peerAddress).isLinkLocalUnicast()',
+    message: 'a link-local address needs the device that leads to it: set device as well',
+    fieldPath: '.peerAddress',
+  },
+  {
+    rule: '!(has(self.ttlSecurityHops) && has(self.multihopTTL))',
+    message:
+      'ttlSecurityHops and multihopTTL exclude each other: the first wants the neighbour near, the second lets it be far',
+  },
+  {
+    rule: "!self.reflectorClient || (self.peerASN != 'external' && (!has(self.localASN) || self.peerASN == self.localASN))",
+    message: "reflectorClient is for neighbours of the node's own AS (RFC 4456)",
+    fieldPath: '.reflectorClient',
+  },
+]
 
 const maxPrefixes = mapping(
   'How many prefixes it may send. With more the session ends: a router that sends the whole internet must not fill a node.',
@@ -43,13 +70,9 @@ const maxPrefixes = mapping(
 const spec: Schema = {
   ...mapping('What is wanted.', {
     nodeSelector: nodeSelector('The nodes that have this neighbour. Absent: all.'),
-    peerAddress: text('Address of the neighbour. A link-local one needs a device.', {
-      pattern: addressPattern,
-      maxLength: 45,
-    }),
-    device: text(
+    peerAddress: neighbourAddress('Address of the neighbour. A link-local one needs a device.'),
+    device: deviceName(
       'Device to the neighbour. Without an address the neighbour is found there by its link-local address (unnumbered).',
-      { pattern: '^[^\\s/:]{1,15}$' },
     ),
     peerPort: whole('Its TCP port.', bgpRanges.port, { default: bgpDefaults.port }),
     peerASN,
@@ -98,8 +121,7 @@ const spec: Schema = {
     ),
   }),
   required: ['peerASN'],
-  anyOf: [{ required: ['peerAddress'] }, { required: ['device'] }],
-  not: { required: ['ttlSecurityHops', 'multihopTTL'] },
+  ...checked(...together),
 }
 
 export const peerDefinition = definition({
