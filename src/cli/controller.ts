@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { connect } from '#/cluster/connect.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { PodCidrController } from '#/controller/pod-cidr-controller.ts'
+import { Controller } from '#/controller/controller.ts'
 import { createLogger } from '#/lib/log.ts'
 import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
 import { settingsHelp } from '#/settings/help.ts'
@@ -39,7 +39,7 @@ ${settingsHelp(controllerGroups)}`,
     // two replicas in one node's network share its host name and, in their containers, the process id
     const identity = `${hostname()}-${randomUUID()}`
     const recorder = new EventRecorder({ component: 'causeway-controller', instance: identity }, { client, log })
-    await using controller = new PodCidrController(
+    await using controller = new Controller(
       { clusterCIDRs, nodeMaskSizes: { 4: ipv4MaskSize, 6: ipv6MaskSize }, identity, leaseNamespace },
       { client, log, recorder },
     )

@@ -159,6 +159,9 @@ test('a peer that says not with whom is none', () => {
     const { peer, problems } = peerOf(spec)
     assert.equal(peer, undefined, JSON.stringify(spec))
     assert.match(problems.join('\n'), problem)
+    // it has no default: a problem that says so would mislead
+    const codes = bgpPeerOf(object('tor', spec), namespace).problems.map(({ code }) => code)
+    assert.deepEqual(new Set(codes), new Set(['CW4005']))
   }
 })
 

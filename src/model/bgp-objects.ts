@@ -259,9 +259,10 @@ function readProtection(spec: SpecReader, installNamespace: string) {
 export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ peer?: BgpPeer }> {
   const { name } = object.metadata
   const grave: string[] = []
+  const ofEnd: string[] = []
   const messages: string[] = []
+  const end = readEnd(specOf(object, ofEnd))
   const spec = specOf(object, messages)
-  const end = readEnd(spec)
   const nodeSelector = spec.selector('nodeSelector')
   const protection = readProtection(specOf(object, grave), installNamespace)
   const peer = end && {
@@ -281,8 +282,10 @@ export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ 
     ...(grave.length > 0 && { blockedBecause: `BGPPeer ${name}: ${grave[0]}` }),
   }
   const keptDown = [...new Set(grave)].map((message) => problem('CW4004', `bgppeer/${name}`, message))
-  const mild = new Set(messages).difference(new Set(grave))
-  return { ...(peer && { peer }), problems: [...fieldProblems('bgppeer', name, mild), ...keptDown] }
+  const unnamed = end === undefined ? new Set(ofEnd) : new Set<string>()
+  const nobody = Array.from(unnamed, (message) => problem('CW4005', `bgppeer/${name}`, message))
+  const mild = new Set([...ofEnd, ...messages]).difference(new Set(grave)).difference(unnamed)
+  return { ...(peer && { peer }), problems: [...nobody, ...fieldProblems('bgppeer', name, mild), ...keptDown] }
 }
 
 /** Reads a router id; it may be any 32 bits but 0 (RFC 6286). */

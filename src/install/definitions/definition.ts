@@ -39,14 +39,17 @@ export function definition(options: KindOptions): Manifest {
   const named = checked({
     rule: `self.metadata.name == '${onlyName}'`,
     message: `there is one ${kind} in a cluster, and its name is "${onlyName}"`,
+    fieldPath: '.metadata.name',
   })
+  // a rule may point only to a field that the schema has
+  const metadata = { type: 'object', properties: { name: { type: 'string' } } }
   const schema = {
     type: 'object',
     description,
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
-      metadata: { type: 'object' },
+      metadata: onlyName === undefined ? { type: 'object' } : metadata,
       spec: isSpecRequired ? spec : { ...spec, ...defaulted },
       ...(status && { status }),
     },

@@ -1,10 +1,7 @@
 // The definition of BGPNode: the state of a node's speaker, written by its agent, and the settings of that node alone.
 import { definition } from './definition.ts'
-import { asn, choice, flag, list, mapping, routerId, type Schema, text } from './schema.ts'
-
-function count(description: string): Schema {
-  return { type: 'integer', format: 'int64', description }
-}
+import { asn, choice, flag, list, mapping, routerId, text } from './schema.ts'
+import { conditions, count } from './status.ts'
 
 const session = mapping('A session.', {
   peer: text('Name of the BGPPeer, or node/NAME for a node of the mesh.'),
@@ -17,17 +14,6 @@ const session = mapping('A session.', {
   advertised: count('Prefixes that it was given.'),
   lastError: text('Why it is down, or went down last.'),
 })
-
-const condition = {
-  ...mapping('A condition.', {
-    type: text('Established: all sessions are. Drained: nobody is told of the pod CIDRs.'),
-    status: choice('Whether it is so.', ['True', 'False', 'Unknown']),
-    reason: text('Why, in one word.'),
-    message: text('Why, for whoever has to mend it.'),
-    lastTransitionTime: text('Since when the status is this.', { format: 'date-time' }),
-  }),
-  required: ['type', 'status'],
-}
 
 const status = mapping('What is. The agent of the node writes it, a few seconds after changes; counts once a minute.', {
   routerID: text('Router id.'),
@@ -45,10 +31,7 @@ const status = mapping('What is. The agent of the node writes it, a few seconds 
     learned: count('Prefixes that the speaker has chosen a path for.'),
     installed: count('Of these, those that the kernel has.'),
   }),
-  conditions: list('Conditions.', condition, {
-    'x-kubernetes-list-type': 'map',
-    'x-kubernetes-list-map-keys': ['type'],
-  }),
+  conditions: conditions('Established: all sessions are. Drained: nobody is told of the pod CIDRs.'),
 })
 
 export const nodeDefinition = definition({

@@ -18,6 +18,7 @@ import {
   whole,
 } from './schema.ts'
 import { bfd, gracefulRestart, policy, timers } from './sections.ts'
+import { conditionColumn, count, statusOfMany } from './status.ts'
 
 const peerASN: Schema = {
   description: 'AS number of the neighbour, or "external" for any but the own.',
@@ -132,10 +133,17 @@ export const peerDefinition = definition({
     'A BGP neighbour of some nodes, such as the router on top of a rack. Its sessions are in the BGPNode of each node.',
   spec,
   isSpecRequired: true,
+  status: statusOfMany('Established: its session is, on all nodes that it is for.', {
+    selected: count('Nodes that have this neighbour.'),
+    established: count('Of these, those with an established session.'),
+  }),
   columns: [
     { name: 'Address', type: 'string', jsonPath: '.spec.peerAddress', description: 'Address of the neighbour.' },
     { name: 'Device', type: 'string', jsonPath: '.spec.device', description: 'Device to the neighbour.' },
     { name: 'ASN', type: 'string', jsonPath: '.spec.peerASN', description: 'AS number of the neighbour.' },
+    { name: 'Up', type: 'integer', jsonPath: '.status.nodes.established', description: 'Nodes with a session.' },
+    { name: 'Nodes', type: 'integer', jsonPath: '.status.nodes.selected', description: 'Nodes that have it.' },
+    conditionColumn('Accepted', 'Whether it is used as it is written.'),
     { name: 'BFD', type: 'boolean', jsonPath: '.spec.bfd.enabled', description: 'BFD, where it is told.', priority: 1 },
   ],
 })

@@ -9,7 +9,7 @@ import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type ObjectReference, podCIDRsOf } from '#/model/kubernetes.ts'
-import { PodCidrController } from './pod-cidr-controller.ts'
+import { Controller } from './controller.ts'
 
 /** Nodes and one lease, with optimistic locking and the rule that pod CIDRs are set once, as in a real API server. */
 class NodesApi implements AsyncDisposable {
@@ -112,7 +112,7 @@ class NodesApi implements AsyncDisposable {
 type Told = { readonly node: string; readonly reason: string; readonly message: string }
 
 type Run = AsyncDisposable & {
-  readonly controller: PodCidrController
+  readonly controller: Controller
   readonly clock: ManualClock
   readonly told: readonly Told[]
 }
@@ -126,7 +126,7 @@ async function controllerOf(
   const record = (regarding: ObjectReference, _type: string, reason: string, message: string): void => {
     told.push({ node: regarding.name, reason, message })
   }
-  const controller = new PodCidrController(
+  const controller = new Controller(
     {
       clusterCIDRs: cidrs.map((text) => Prefix.parse(text)),
       nodeMaskSizes: { 4: 24, 6: 64 },
