@@ -159,6 +159,6 @@ test('of Node objects and BGPNodes only what counts is read', () => {
     'nothing',
   ]
   const kept = keepSessions({ metadata: { name: 'n1', labels: {} }, status: { sessions } } as KubeObject)
-  assert.deepEqual(sessionsOf(kept), [{ peer: 'tor', state: 'Active', lastError: 'x'.repeat(120) }])
+  assert.deepEqual(sessionsOf(kept), [{ peer: 'tor', state: 'Active', lastError: `${'x'.repeat(119)}…` }])
   assert.deepEqual(keepSessions(kept), kept)
 })

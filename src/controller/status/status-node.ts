@@ -56,8 +56,12 @@ export function sessionsOf(bgpNode: KubeObject): readonly PeerSession[] {
   const sessions = fieldsOf(fieldsOf(bgpNode)['status'])['sessions']
   return (Array.isArray(sessions) ? sessions : []).map(fieldsOf).flatMap(({ peer, state, lastError }) => {
     if (typeof peer !== 'string' || typeof state !== 'string' || peer.startsWith('node/')) return []
-    return [{ peer, state, ...(typeof lastError === 'string' && { lastError: lastError.slice(0, maxErrorLength) }) }]
+    return [{ peer, state, ...(typeof lastError === 'string' && { lastError: shortened(lastError) }) }]
   })
+}
+
+function shortened(text: string): string {
+  return text.length > maxErrorLength ? `${text.slice(0, maxErrorLength - 1)}…` : text
 }
 
 /** The part of a BGPNode that is kept: a cluster has as many of them as nodes. */
