@@ -119,9 +119,14 @@ type Run = AsyncDisposable & {
 
 async function controllerOf(
   api: NodesApi,
-  options: { cidrs?: string[]; identity?: string; clock?: ManualClock } = {},
+  options: { cidrs?: string[]; identity?: string; clock?: ManualClock; givesPodCIDRs?: boolean } = {},
 ): Promise<Run> {
-  const { cidrs = ['10.244.0.0/16', 'fd00::/48'], identity = 'one', clock = new ManualClock() } = options
+  const {
+    cidrs = ['10.244.0.0/16', 'fd00::/48'],
+    identity = 'one',
+    clock = new ManualClock(),
+    givesPodCIDRs = true,
+  } = options
   const told: Told[] = []
   const record = (regarding: ObjectReference, _type: string, reason: string, message: string): void => {
     told.push({ node: regarding.name, reason, message })
@@ -130,6 +135,7 @@ async function controllerOf(
     {
       clusterCIDRs: cidrs.map((text) => Prefix.parse(text)),
       nodeMaskSizes: { 4: 24, 6: 64 },
+      givesPodCIDRs,
       identity,
       leaseNamespace: 'kube-system',
     },
@@ -146,6 +152,17 @@ async function passUntil(clock: ManualClock, condition: () => boolean, what: str
   }
   assert.ok(condition(), `still not: ${what}`)
 }
+
+test('a controller for statuses alone leads and gives no pod CIDRs, however little room there were', async () => {
+  await using api = await NodesApi.start()
+  api.put('a')
+  await using run = await controllerOf(api, { cidrs: ['10.244.0.0/25'], givesPodCIDRs: false })
+  run.controller.start()
+  await passUntil(run.clock, () => run.controller.status().isLeader, 'it leads')
+  await run.clock.advance(10_000)
+  assert.deepEqual(api.patches, [])
+  assert.equal(run.controller.status().term, undefined)
+})
 
 test('nodes get pod CIDRs of both families, keep those they have, and free them when they are deleted', async () => {
   await using api = await NodesApi.start()

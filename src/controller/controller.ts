@@ -18,6 +18,8 @@ export type ControllerOptions = {
   /** The cluster CIDRs in order of preference; the family of the first is the primary one. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
+  /** Whether nodes get pod CIDRs; else only statuses are written. */
+  readonly givesPodCIDRs: boolean
   /** This controller's name: unique among all that run, and over restarts. */
   readonly identity: string
   readonly leaseNamespace: string
@@ -38,14 +40,14 @@ export type ControllerStatus = {
   readonly leader: string
   /** Why the lease could not be read or written the last time. */
   readonly leaseError?: string
-  /** State of the current term; only the leader has one. */
+  /** State of the current term; only a leader that gives pod CIDRs has one. */
   readonly term?: TermStatus
 }
 
 /** What a leader does, as long as it leads. */
 type Term = {
   readonly nodes: Reflector<KubeNode>
-  readonly allocation: AllocationTerm
+  readonly allocation: AllocationTerm | undefined
   readonly statuses: StatusTerm
 }
 
@@ -59,7 +61,7 @@ export class Controller implements AsyncDisposable {
 
   /** Throws on cluster CIDRs or mask sizes that cannot work; the message has one line for each problem. */
   constructor(options: ControllerOptions, deps: ControllerDeps) {
-    const problems = podCidrConfigProblems(options)
+    const problems = options.givesPodCIDRs ? podCidrConfigProblems(options) : []
     if (problems.length > 0) throw new Error(problems.join('\n'))
     const { clock = systemClock, random = Math.random } = deps
     const { leaseNamespace: namespace, identity } = options
@@ -89,7 +91,7 @@ export class Controller implements AsyncDisposable {
       isLeader: this.#election.isLeader,
       leader: this.#election.holder,
       ...(leaseError === undefined ? {} : { leaseError }),
-      ...(this.#term === undefined ? {} : { term: this.#term.allocation.status }),
+      ...(this.#term?.allocation === undefined ? {} : { term: this.#term.allocation.status }),
     }
   }
 
@@ -99,13 +101,13 @@ export class Controller implements AsyncDisposable {
   }
 
   #beginTerm(signal: AbortSignal): void {
-    const { clusterCIDRs, nodeMaskSizes } = this.#options
+    const { clusterCIDRs, nodeMaskSizes, givesPodCIDRs } = this.#options
     const isLeader = (): boolean => this.#election.isLeader
     const nodes = new Reflector<KubeNode>({ path: nodesPath() }, this.#deps)
     const deps = { ...this.#deps, isLeader, signal, nodes }
     this.#term = {
       nodes,
-      allocation: new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, deps),
+      allocation: givesPodCIDRs ? new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, deps) : undefined,
       statuses: new StatusTerm(deps),
     }
     nodes.start()
@@ -116,6 +118,6 @@ export class Controller implements AsyncDisposable {
     const term = this.#term
     this.#term = undefined
     if (term === undefined) return
-    await Promise.all([term.allocation, term.statuses, term.nodes].map((part) => part[Symbol.asyncDispose]()))
+    await Promise.all([term.allocation, term.statuses, term.nodes].map((part) => part?.[Symbol.asyncDispose]()))
   }
 }

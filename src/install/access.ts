@@ -64,7 +64,11 @@ export function agentAccess(namespace: string): Manifest[] {
   ]
 }
 
-export function controllerAccess(namespace: string): Manifest[] {
+/** With `givesPodCIDRs` the controller may write Node objects as well. */
+export function controllerAccess(
+  namespace: string,
+  { givesPodCIDRs }: { readonly givesPodCIDRs: boolean },
+): Manifest[] {
   const who = { name: controllerName, namespace }
   const own = { apiGroups: [group] }
   const leases = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
@@ -81,7 +85,7 @@ export function controllerAccess(namespace: string): Manifest[] {
   return [
     account(controllerName, namespace),
     ...grant(who, [
-      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch', ...(givesPodCIDRs ? ['get', 'patch'] : [])] },
       { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
       { ...own, resources: ['routings/status', 'bgpconfigurations/status', 'bgppeers/status'], verbs: ['patch'] },
     ]),
