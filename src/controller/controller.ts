@@ -118,6 +118,6 @@ export class Controller implements AsyncDisposable {
     const term = this.#term
     this.#term = undefined
     if (term === undefined) return
-    await Promise.all([term.allocation, term.statuses, term.nodes].map((part) => part?.[Symbol.asyncDispose]()))
+    await Promise.all([term.allocation, term.statuses, term.nodes].map(async (part) => part?.[Symbol.asyncDispose]()))
   }
 }
