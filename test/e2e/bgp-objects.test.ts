@@ -118,7 +118,7 @@ function suiteFor(binary: string): void {
       maxPaths: 8,
       multipathRelax: true,
     })
-    assert.match(await ok('get bgpconf'), /^NAME +ASN +MESH +AGE\ndefault +64512 +Auto +\d+s$/)
+    assert.match(await ok('get bgpconf'), /^NAME +ASN +MESH +ACCEPTED +AGE\ndefault +64512 +Auto +\d+s$/)
     await ok('apply -f -', JSON.stringify(peer({ peerAddress: '192.0.2.1', peerASN: 65_001 })))
     await ok(
       'apply -f -',
@@ -137,7 +137,7 @@ function suiteFor(binary: string): void {
     })
     assert.match(
       await ok('get bgppeers'),
-      /^NAME +ADDRESS +DEVICE +ASN +AGE\np +192.0.2.1 +65001 +\d+s\nq +eth1 +external +\d+s$/,
+      /^NAME +ADDRESS +DEVICE +ASN +UP +NODES +ACCEPTED +AGE\np +192.0.2.1 +65001 +\d+s\nq +eth1 +external +\d+s$/,
     )
     await ok('delete bgpp p q')
     await ok('delete bgpconf default')
