@@ -21,6 +21,8 @@ type Stored = {
 class ObjectsApi implements AsyncDisposable {
   /** Written statuses, as "bgppeers/tor". */
   readonly writes: string[] = []
+  /** Whether statuses are stored as they are written. */
+  keepsStatus = true
   /** Answers a write in place of the API; true when it has. */
   onWrite: (response: ServerResponse) => boolean = () => false
   readonly #objects = new Map<string, Map<string, Stored>>()
@@ -89,7 +91,8 @@ class ObjectsApi implements AsyncDisposable {
     this.writes.push(`${plural}/${name}`)
     const { status } = fieldsOf(JSON.parse(request.body))
     const given = Object.entries(fieldsOf(status)).filter(([, value]) => value !== null)
-    this.put(plural, name, { status: { ...this.statusOf(plural, name), ...Object.fromEntries(given) } })
+    const kept = this.keepsStatus ? Object.fromEntries(given) : {}
+    this.put(plural, name, { status: { ...this.statusOf(plural, name), ...kept } })
     sendJson(response, this.#of(plural).get(name))
   }
 }
@@ -182,9 +185,25 @@ test('what changes nothing is not written, and mere numbers once a minute', asyn
   await run.clock.advance(20_000)
   assert.equal(api.writes.length, 3)
   api.put('bgpnodes', 'n2', { status: session('Active') })
+  // what is news does not wait for the numbers
+  await run.clock.advance(7_000)
+  const newsMs = run.clock.monotonicMs()
+  api.put('routings', 'default', { spec: { mode: 'native' } })
+  await run.until(() => api.condition('routings', 'default', 'Applied').startsWith('False'), 'the other routing')
+  assert.ok(run.clock.monotonicMs() - newsMs < 5_000)
+  assert.equal(api.writes.pop(), 'routings/default')
   await run.until(() => api.writes.length === 4, 'the numbers')
   assert.ok(run.clock.monotonicMs() - startMs > 55_000)
   assert.deepEqual(fieldsOf(api.statusOf('bgppeers', 'tor')['nodes']), { selected: 3, established: 1 })
+})
+
+test('an API that keeps less of a status than is written does not get it again and again', async () => {
+  await using api = await clusterOf(['n1'])
+  api.keepsStatus = false
+  await using run = await termOf(api)
+  await run.until(() => api.writes.length === 3, 'three statuses')
+  await run.clock.advance(50_000)
+  assert.equal(api.writes.length, 3)
 })
 
 test('an object that cannot be used as it is written gets one event for each generation', async () => {

@@ -58,9 +58,10 @@ export class StatusTerm implements AsyncDisposable {
   readonly #dirty = new Set<string>()
   /** Objects of whose status only numbers and names are others; they wait for their time. */
   readonly #stale = new Set<string>()
-  /** When each object was written last, by the monotonic clock. */
-  readonly #writtenAtMs = new Map<string, number>()
+  /** What was written last to each object, and when by the monotonic clock. */
+  readonly #written = new Map<string, { readonly status: ObjectStatus; readonly atMs: number }>()
   #cancel: (() => void) | undefined
+  #cancelStale: (() => void) | undefined
   #sweeping: Promise<void> | undefined
   #lastError = ''
 
@@ -93,9 +94,9 @@ export class StatusTerm implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unsubscribe()
-    this.#cancel?.()
     await Promise.all(this.#reflectors.map((reflector) => reflector[Symbol.asyncDispose]()))
     this.#cancel?.()
+    this.#cancelStale?.()
     await this.#sweeping
   }
 
@@ -107,7 +108,7 @@ export class StatusTerm implements AsyncDisposable {
     if (change.kind === 'synced') return this.#schedule(gatherMs)
     const key = `${kind}/${change.key}`
     if (change.kind !== 'deleted') return this.#note(key)
-    for (const known of [this.#dirty, this.#stale, this.#writtenAtMs]) known.delete(key)
+    for (const known of [this.#dirty, this.#stale, this.#written]) known.delete(key)
   }
 
   #onBgpNode(change: Change<KubeObject>): void {
@@ -159,12 +160,21 @@ export class StatusTerm implements AsyncDisposable {
     }
     this.#sweeping = undefined
     if (this.#dirty.size > 0) this.#schedule(againMs)
-    else if (this.#stale.size > 0) this.#schedule(numbersMs / 4)
+    if (this.#stale.size > 0) this.#lookAtStale()
+  }
+
+  /** A timer of its own: news must not wait for it. */
+  #lookAtStale(): void {
+    if (this.#deps.signal.aborted) return
+    this.#cancelStale ??= this.#deps.clock.after(numbersMs / 4, () => {
+      this.#cancelStale = undefined
+      this.#schedule(0)
+    })
   }
 
   async #writeAll(): Promise<void> {
     const { signal, clock, nodes, isLeader } = this.#deps
-    for (const key of this.#stale) if (!this.#isFresh(key)) this.#dirty.add(key)
+    for (const key of this.#stale) if (this.#freshStatus(key) === undefined) this.#dirty.add(key)
     for (const key of Array.from(this.#dirty)) {
       // each looks at all nodes
       await immediate()
@@ -175,9 +185,10 @@ export class StatusTerm implements AsyncDisposable {
       const object = this.#objects[kind].objects.get(name)
       const status = object && this.#statusOf(kind, object)
       if (object === undefined || status === undefined) continue
-      const live = fieldsOf(object)['status']
-      if (isDeepStrictEqual(status, live)) continue
-      if (this.#isFresh(key) && isDeepStrictEqual(gist(status), gist(live))) {
+      if (isDeepStrictEqual(status, fieldsOf(object)['status'])) continue
+      const fresh = this.#freshStatus(key)
+      // compared with what was written: an API that has fewer fields is no reason to write the same again and again
+      if (fresh !== undefined && isDeepStrictEqual(gist(status), gist(fresh))) {
         this.#stale.add(key)
         continue
       }
@@ -190,14 +201,17 @@ export class StatusTerm implements AsyncDisposable {
           throw error
         }
       }
-      this.#writtenAtMs.set(key, clock.monotonicMs())
+      this.#written.set(key, { status, atMs: clock.monotonicMs() })
       await sleep(clock, Math.max(shortestPauseMs, (nodes.objects.size / receivedPerSecond) * 1000), signal)
     }
   }
 
-  #isFresh(key: string): boolean {
-    const writtenAtMs = this.#writtenAtMs.get(key)
-    return writtenAtMs !== undefined && this.#deps.clock.monotonicMs() - writtenAtMs < numbersMs
+  /** What was written to an object within the last minute. */
+  #freshStatus(key: string): ObjectStatus | undefined {
+    const written = this.#written.get(key)
+    return written !== undefined && this.#deps.clock.monotonicMs() - written.atMs < numbersMs
+      ? written.status
+      : undefined
   }
 
   async #write(kind: Kind, object: KubeObject, status: ObjectStatus): Promise<void> {
@@ -262,8 +276,6 @@ function differing(before: readonly PeerSession[], now: readonly PeerSession[]):
 }
 
 /** The part of a status whose change is news: which conditions hold, and of which generation of the object. */
-function gist(status: unknown): unknown {
-  const { observedGeneration, conditions } = fieldsOf(status)
-  const all = Array.isArray(conditions) ? conditions.map(fieldsOf) : []
-  return [observedGeneration, all.map(({ type, status: is, reason }) => [type, is, reason])]
+function gist({ observedGeneration, conditions }: ObjectStatus): unknown {
+  return [observedGeneration, conditions.map(({ type, status, reason }) => [type, status, reason])]
 }
