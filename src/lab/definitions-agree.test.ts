@@ -79,6 +79,7 @@ test('what cannot be is refused in words, at the field', () => {
     ['BGPPeer', { ...peer, peerAddress: '224.0.0.5' }, /^spec\.peerAddress: .*multicast/],
     ['BGPPeer', { ...peer, peerAddress: 'ff02::5' }, /^spec\.peerAddress: .*multicast/],
     ['BGPPeer', { ...peer, peerAddress: '::1' }, /^spec\.peerAddress: .*loopback/],
+    ['BGPPeer', { ...peer, peerAddress: '255.255.255.255' }, /^spec\.peerAddress: .*broadcast/],
     ['BGPPeer', { ...peer, peerAddress: 'fe80::1' }, /^spec\.peerAddress: .*set device/],
     ['BGPPeer', { ...peer, device: 'eth0:1' }, /^spec\.device: .*no name of a device/],
     ['BGPPeer', { ...peer, device: '..' }, /^spec\.device: .*no name of a device/],
@@ -130,11 +131,11 @@ test('what may be is taken', () => {
 
 /** What the server refuses though a reader could use it: more than anybody needs, what is meant otherwise, another spelling. */
 const stricter =
-  /unknown field|rules were not checked|Too many|Too long|should have at least|should have at most|own AS \(RFC 4456\)|Exists and DoesNotExist have none|expected an IP address|expected a CIDR/
+  /unknown field|rules were not checked|Too many|Too long|should have at least|should have at most|own AS \(RFC 4456\)|Exists and DoesNotExist have none|expected a CIDR/
 
 /** Values that fields of these names can have. */
 const fitting: Readonly<Record<string, readonly unknown[]>> = {
-  peerAddress: ['192.0.2.1', 'fd00::1', 'fe80::1', '169.254.0.1', '2001:db8:0:0:0:0:0:1', '255.255.255.255'],
+  peerAddress: ['192.0.2.1', 'fd00::1', 'fe80::1', '169.254.0.1', '2001:db8:0:0:0:0:0:1', '223.255.255.255'],
   device: ['eth0', 'a.b-c_d', 'eth1.4094', '15-characters-x', '~'],
   routerID: ['192.0.2.1', '0.0.0.1', '255.255.255.255'],
   cidr: ['10.0.0.0/8', '0.0.0.0/0', 'fd00::/8', '::/0', '192.0.2.1/32', '2001:db8::1/128'],
@@ -147,7 +148,7 @@ for (const field of ['addCommunities', 'removeCommunities']) Object.assign(fitti
 
 /** Texts that are almost something: an address, a CIDR, a community, a name. */
 const odd = `
-  . .. eth0:1 é 16-characters-xx external Accept 0.0.0.0 127.0.0.1 ::1 :: 01.2.3.4 1.2.3 1.2.3.4.5 1.2.3.256 224.0.0.1 ff02::1
+  240.0.0.1 255.255.255.255 0.0.0.1 ::2 . .. eth0:1 é 16-characters-xx external Accept 0.0.0.0 127.0.0.1 ::1 :: 01.2.3.4 1.2.3 1.2.3.4.5 1.2.3.256 224.0.0.1 ff02::1
   fe80::1%eth0 ::ffff:10.0.0.1 1::2::3 fd00::g [fd00::1] 10.0.0.1:179 1:2:3:4:5:6:7:: 10.0.0.1/8 10.0.0.0/33 10.0.0.0/08 10.0.0.0/ /8
   fd00::1/64 fd00::/129 ::ffff:0:0/96 10/8 65536:0 0:65536 01:1 1: :1 1:2:3:4 4294967296:1:1 1:1:4294967296 1:2:3: no-exports`
   .split(/[ \n]+/)

@@ -153,6 +153,9 @@ test('a peer that says not with whom is none', () => {
     [{ peerAddress: 'tor', device: 'eth0', peerASN: 1 }, /peerAddress: "tor" is no IP address/],
     [{ peerAddress: 'fe80::1', peerASN: 1 }, /device: is missing: fe80::1 is a link-local address/],
     [{ peerAddress: '224.0.0.5', peerASN: 1 }, /224\.0\.0\.5 cannot be a neighbour's/],
+    [{ peerAddress: '255.255.255.255', peerASN: 1 }, /255\.255\.255\.255 cannot be a neighbour's/],
+    [{ peerAddress: '0.1.2.3', peerASN: 1 }, /0\.1\.2\.3 cannot be a neighbour's/],
+    [{ peerAddress: '::ffff:10.0.0.1', peerASN: 1 }, /cannot be a neighbour's/],
     [{ device: 'no/device', peerASN: 1 }, /device: "no\/device" is no name of a device/],
   ]
   for (const [spec, problem] of cases) {

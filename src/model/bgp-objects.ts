@@ -210,6 +210,11 @@ function readLimit(reader: SpecReader): BgpConfiguration['meshMaxPrefixes'] {
   })
 }
 
+/** Whether no router can have the address. */
+function isNobodys(addr: Addr): boolean {
+  return addr.isUnspecified || addr.isLoopback || addr.isMulticast || addr.isReserved
+}
+
 /**
  * The neighbour's address or device, and its AS; undefined when one of these is missing or wrong, because no session is possible without
  * them.
@@ -224,14 +229,13 @@ function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | u
     spec.refuse('peerAddress', 'is missing: expected an address, or a device for an unnumbered neighbour')
   const isOfLink = addr?.family === 6 && addr.isLinkLocal
   if (isOfLink && device === undefined) spec.refuse('device', `is missing: ${addr} is a link-local address`)
-  if (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
-    spec.refuse('peerAddress', `${addr} cannot be a neighbour's`)
+  if (addr && isNobodys(addr)) spec.refuse('peerAddress', `${addr} cannot be a neighbour's`)
   const isUnusable =
     asn === undefined ||
     fault !== undefined ||
     (addr === undefined && (device === undefined || spec.has('peerAddress'))) ||
     (isOfLink && device === undefined) ||
-    (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
+    (addr && isNobodys(addr))
   return isUnusable ? undefined : { ...present({ addr, device }), asn }
 }
 

@@ -68,6 +68,11 @@ export function asn(description: string, keywords: object = {}): Schema {
 /** A hold time of 0, or of at least 3 seconds (RFC 4271 section 4.2). */
 export const holdTime = checked({ rule: 'self == 0 || self >= 3', message: 'expected 0 (never) or at least 3 seconds' })
 
+/** A list of texts in a rule. */
+function textsIn(texts: readonly string[]): string {
+  return `[${texts.map((each) => `'${each}'`).join(', ')}]`
+}
+
 /** Decimal numbers up to 65,535 and 4,294,967,295, without leading zeros. */
 const uint16 = '(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 const uint32 =
@@ -75,7 +80,7 @@ const uint32 =
 
 const community: Check = {
   // the colon in front makes all parts alike: a pattern with each number written out once is half as long, and its cost counts
-  rule: `self in [${communityNames.map((name) => `'${name}'`).join(', ')}] || (':' + self).matches('^((:${uint16}){2}|(:${uint32}){3})$')`,
+  rule: `self in ${textsIn(communityNames)} || (':' + self).matches('^((:${uint16}){2}|(:${uint32}){3})$')`,
   message: `expected 65000:1 (two numbers up to 65535), 65000:1:2 (three up to 4294967295) or one of ${communityNames.join(', ')}`,
 }
 
@@ -88,10 +93,12 @@ const address: Check = {
   message: 'expected an IP address such as 192.0.2.1 or fd00::1, without a length, a device or a port',
 }
 
-/** Addresses that are no host's. */
+/** Unspecified, loopback, multicast and reserved addresses, as `isNobodys` of src/model/bgp-objects.ts has them. */
+const nobodysCidrs = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'ff00::/8']
+
 const nobodys: Check = {
-  rule: "!isIP(self) || !(ip(self).isUnspecified() || ip(self).isLoopback() || cidr('224.0.0.0/4').containsIP(ip(self)) || cidr('ff00::/8').containsIP(ip(self)))",
-  message: "an unspecified, loopback or multicast address cannot be a neighbour's",
+  rule: `!isIP(self) || !${textsIn(nobodysCidrs)}.exists(each, cidr(each).containsIP(ip(self)))`,
+  message: "an unspecified, loopback, multicast, broadcast or reserved address cannot be a neighbour's",
 }
 
 export function neighbourAddress(description: string): Schema {
