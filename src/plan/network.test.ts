@@ -67,6 +67,18 @@ test('a node that advertises its pod CIDRs has blackholes behind them with routi
   assert.deepEqual(blackholes(plan([one], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
 })
 
+test('an underlay too narrow for IPv6 takes IPv6 from no device', () => {
+  const underlay = { 4: 1000, 6: 1000 }
+  const { network, deviceMtuBytes } = plan([one, two], { underlay })
+  assert.equal(deviceMtuBytes, 1280)
+  assert.deepEqual(
+    network.links.flatMap((link) => (link.kind === 'vxlan' ? [link.mtuBytes] : [])),
+    [1280],
+  )
+  const ofIPv4 = [one, two].map((each) => ({ ...each, podCIDRs: each.podCIDRs.filter(({ family }) => family === 4) }))
+  assert.equal(plan(ofIPv4, { underlay }).deviceMtuBytes, 1000)
+})
+
 test('with routing vxlan blackholes cover what is to go through the tunnel or not at all', () => {
   const three = node('node-3', ['10.244.3.0/24'], ['172.30.1.13'])
   const absent = node('node-4', ['10.244.5.0/24'], [])

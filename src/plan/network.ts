@@ -54,7 +54,10 @@ export type Plan = {
   readonly neededByPods: readonly ObjectName[]
   /** The largest packet of each family that reaches every node, through the tunnel or natively. */
   readonly podMtuBytes: { readonly [F in Family]?: number }
-  /** The MTU of pods' devices: the largest packet that the underlay carries without a tunnel. */
+  /**
+   * The MTU of pods' devices: the largest packet that the underlay carries without a tunnel. With IPv6 it is never below 1280: the kernel
+   * would take the pod's IPv6 addresses from the device, for good.
+   */
   readonly deviceMtuBytes: number
 }
 
@@ -256,6 +259,9 @@ export function planNetwork({
       ...addresses.map((address) => ({ kind: 'address', key: addressKey(address) }) as const),
     ]),
     podMtuBytes: podMtu(self, remoteNodes, underlay, hasOverlay),
-    deviceMtuBytes: Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
+    deviceMtuBytes: Math.max(
+      Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
+      families.includes(6) ? minimumMtuV6Bytes : 0,
+    ),
   }
 }
