@@ -280,6 +280,13 @@ export const problemCatalogue = {
     remedy:
       'if Causeway is to be the network of this node: drain the node, move the file out of the folder, uncordon it, so that no pod keeps half a network of each; if the other one is to stay, run no agent here',
   },
+  CW3013: {
+    title: "Another program insists on its version of Causeway's CNI configuration",
+    about: 'file',
+    how: 'how often the file was put right',
+    remedy:
+      'have the program that changes it (a service mesh, an installer) leave what is not its own: entries that it adds before or after those of Causeway stay',
+  },
   CW3101: {
     title: 'The state file cannot be used',
     about: 'file',
