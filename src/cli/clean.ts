@@ -56,7 +56,9 @@ Stop the agent before: it would make everything again. To take a lab down, use "
       )
     // the CNI configuration goes first, so that a runtime sends no pods to a network that is being removed
     if (!dryRun) removeFiles(files)
-    const { changes, failed } = await clean({ dryRun }, log)
+    const { changes, failed, foreign } = await clean({ dryRun }, log)
+    for (const name of foreign)
+      console.error(`device ${name} stays: it has a name as Causeway gives, but Causeway did not make it`)
     const commands = [...files.map((path) => `rm -r ${path}`), ...changes.flatMap((change) => change.commands)]
     if (values.json) printJson({ commands, failed })
     else print(commands.length === 0 ? 'nothing of Causeway is here' : commands.join('\n'))
