@@ -164,7 +164,8 @@ test('our devices are known whatever of MAC and alias somebody changed, or an ag
   using node = new Node()
   const wanted = network(2)
   await node.reconciler.apply(wanted, { isComplete: true })
-  const show = (): string => node.host.sh('ip -o link show cw-br0; ip -o link show cw-vxlan').replaceAll(/ qlen \d+/g, '')
+  const show = (): string =>
+    node.host.sh('ip -o link show cw-br0; ip -o link show cw-vxlan').replaceAll(/ qlen \d+/g, '')
   const before = show()
   assert.match(before, /cw-br0.* alias causeway/)
   for (const change of [
