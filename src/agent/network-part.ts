@@ -75,6 +75,8 @@ export class NetworkPart implements AsyncDisposable {
         dirt,
         ports: () => pods.ports,
         pods: pods.portCalls,
+        // what was published last is all that is known of pods then
+        keptCIDRs: () => (pods.isStateLost && cluster.ownNode ? factsOf(cluster.ownNode).formerCIDRs : []),
         datapaths: (ports) => pods.plansFor(ports),
         routing: () => cluster.routing,
         learned: bgp.learned,

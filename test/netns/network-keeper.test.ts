@@ -40,6 +40,7 @@ class Scene implements Disposable {
   readonly store: EndpointStore
   readonly dirt = new DirtySet()
   ports: PortState[] = []
+  kept: Prefix[] = []
   triggers = 0
   readonly view: ClusterView
   readonly keeper: NetworkKeeper
@@ -73,6 +74,7 @@ class Scene implements Disposable {
           dirt: this.dirt,
           ports: () => this.ports,
           pods: { isInUse: () => true, rewire() {} },
+          keptCIDRs: () => this.kept,
           datapaths: () => [datapathKinds.bridge],
           routing: () => routing,
           podNetwork: this.podNetwork,
@@ -165,6 +167,20 @@ for (const routing of ['vxlan', 'native'] as const)
     )
     assert.match(rebooted.routes().join('\n'), /10\.244\.9\.0\/24/)
   })
+
+test('former pod CIDRs stay while the state file cannot be used: nobody knows then which pods have addresses of them', async () => {
+  using scene = new Scene()
+  scene.kept = [Prefix.parse('10.244.9.0/24')]
+  scene.add(node(1), node(2))
+  await scene.keeper.pass()
+  assert.match(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  assert.deepEqual(scene.keeper.formerCIDRs?.map(String), ['10.244.9.0/24'])
+  scene.kept = []
+  scene.dirt.markEverything()
+  await scene.keeper.pass()
+  assert.doesNotMatch(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  assert.deepEqual(scene.keeper.formerCIDRs, [])
+})
 
 test('a disk that cannot be written keeps no change of the own node from being planned; it is remembered later', async () => {
   using scene = new Scene()
