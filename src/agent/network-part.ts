@@ -108,7 +108,7 @@ export class NetworkPart implements AsyncDisposable {
     this.#peers = this.#made.use(
       new PeerWatch({
         nodeName: config.nodeName,
-        verdicts: () => this.#keeper.verdicts,
+        verdicts: () => this.#keeper.remoteNodes?.verdicts ?? [],
         isLive: (name) => isLive(cluster.nodes.objects.get(name)),
         onChange: () => wake.emit('later'),
         log,

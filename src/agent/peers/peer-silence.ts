@@ -23,7 +23,7 @@ const suspiciousPackets = 10
 /** So many echo requests in a row must stay without an answer. */
 const unansweredAsks = 3
 /** How many native flows are asked in one round, beside those that did not answer the last time. */
-const nativeAsks = 8
+const nativeAsks = 64
 /** When that many nodes are silent, they make one problem. */
 const manyNodes = 4
 /** A flow on which something came this recently is one that works. */

@@ -12,6 +12,8 @@ import { PeerSilence } from './peer-silence.ts'
 
 /** Three unanswered rounds after the first packets are told: within a minute. */
 const roundMs = 15_000
+/** What each flow adds: with 5,000 nodes of two families a round comes once a minute. docs/scale.md has the cost. */
+const roundMsPerFlow = 6
 const waitMs = 1_000
 
 export type PeerWatchDeps = {
@@ -35,6 +37,8 @@ export class PeerWatch implements AsyncDisposable {
   #running: Promise<void> | undefined
   #problems: readonly Problem[] = []
   #isolation: string | undefined
+  /** How many flows the last round had. */
+  #flows = 0
 
   constructor(deps: PeerWatchDeps) {
     this.#deps = deps
@@ -57,7 +61,7 @@ export class PeerWatch implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#stop
     for (;;) {
-      await sleep(this.#clock, roundMs, signal)
+      await sleep(this.#clock, Math.max(roundMs, this.#flows * roundMsPerFlow), signal)
       if (signal.aborted) return
       try {
         await this.round()
@@ -73,6 +77,7 @@ export class PeerWatch implements AsyncDisposable {
     const { verdicts, isLive, nodeName, onChange, ask = async (addrs) => answering(addrs, waitMs) } = this.#deps
     const all = [...verdicts()]
     const flows = flowsOf(all, isLive, await this.#counters(all))
+    this.#flows = flows.length
     const asked = this.#silence.observe(flows, this.#clock.monotonicMs())
     if (asked.length > 0)
       this.#silence.conclude(asked, await ask(asked.map(({ gateway }) => gateway)), this.#clock.monotonicMs())
