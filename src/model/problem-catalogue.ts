@@ -159,9 +159,9 @@ export const problemCatalogue = {
   CW1205: {
     title: 'No other node is reached',
     about: 'node',
-    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, and which route it then uses",
+    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, which route it then uses, and whether anything comes from them",
     remedy:
-      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them',
+      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them; where nothing comes from other nodes, do as CW1306 says',
   },
   CW1206: {
     title: 'The routing of the node is not told yet',
