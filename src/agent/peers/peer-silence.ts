@@ -20,8 +20,11 @@ export type Flow = {
 
 /** So many packets must have gone in a tunnel before anything is suspected. */
 const suspiciousPackets = 10
-/** So many echo requests in a row must stay without an answer. */
-const unansweredAsks = 3
+/**
+ * So many echo requests in a row must stay without an answer: a minute, by which time Kubernetes says of a node that died that it is not
+ * Ready, and it is not looked at any more (--node-monitor-grace-period is 40 s, later 50 s).
+ */
+const unansweredAsks = 4
 /** How many native flows are asked in one round, beside those that did not answer the last time. */
 const nativeAsks = 64
 /** When that many nodes are silent, they make one problem. */

@@ -10,7 +10,7 @@ import { answering } from './echo.ts'
 import { flowsOf, type Packets } from './flows.ts'
 import { PeerSilence } from './peer-silence.ts'
 
-/** Three unanswered rounds after the first packets are told: within a minute. */
+/** Four rounds without an answer are told: after a minute. */
 const roundMs = 15_000
 /** What each flow adds: with 5,000 nodes of two families a round comes once a minute. docs/scale.md has the cost. */
 const roundMsPerFlow = 6
