@@ -40,6 +40,7 @@ type State = {
   /** Echo requests in a row without an answer. */
   unanswered: number
   heardAtMs: number | undefined
+  /** When the last look was before the first of the unheard packets went. */
   sinceMs: number
 }
 
@@ -47,6 +48,8 @@ export class PeerSilence {
   readonly #states = new Map<string, State>()
   #flows: readonly Flow[] = []
   #turn = 0
+  /** When flows were observed last. */
+  #observedMs = 0
 
   /** Takes in the flows of nodes that live, with what is counted now; returns those whose gateways are to be asked. */
   observe(flows: readonly Flow[], nowMs: number): Flow[] {
@@ -64,6 +67,7 @@ export class PeerSilence {
     }
     const start = native.length === 0 ? 0 : this.#turn % native.length
     this.#turn += nativeAsks
+    this.#observedMs = nowMs
     return [...suspects, ...[...native.slice(start), ...native.slice(0, start)].slice(0, nativeAsks)]
   }
 
@@ -77,7 +81,10 @@ export class PeerSilence {
     }
     if (received > state.received) hear(state, nowMs)
     // counters that went back belong to a table that was made anew
-    else if (sent > state.sent) state.unheard += sent - state.sent
+    else if (sent > state.sent) {
+      if (state.unheard === 0) state.sinceMs = this.#observedMs
+      state.unheard += sent - state.sent
+    }
     state.sent = sent
     state.received = received
     return state
@@ -116,7 +123,7 @@ export class PeerSilence {
 
   #textOf({ key, node, family, way, gateway }: Flow, nowMs: number): string {
     const { unheard, heardAtMs, sinceMs } = this.#states.get(key)!
-    const seconds = Math.round((nowMs - (heardAtMs ?? sinceMs)) / 1000)
+    const seconds = Math.round((nowMs - (way === 'native' && heardAtMs !== undefined ? heardAtMs : sinceMs)) / 1000)
     const asked = `gateway ${gateway} answers no echo request`
     return way === 'vxlan'
       ? `${unheard} packets of the tunnel over IPv${family} went to ${node} in ${seconds} s, none came from it, and its ${asked}`
