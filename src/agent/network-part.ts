@@ -5,16 +5,19 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { type Latest, Signal } from '#/lib/signal.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
 import { type NetworkSettings } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type OnChanges } from '#/reconcile/reconciler.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { type DirtySet } from './network/dirty-set.ts'
+import { factsOf } from './cluster/node-facts.ts'
 import { KernelWatch } from './network/kernel-watch.ts'
 import { NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
+import { PeerWatch } from './peers/peer-watch.ts'
 import { type PodsPart } from './pods-part.ts'
 import { defaultTimes, type PassReport, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
@@ -40,7 +43,6 @@ export type NetworkState = Pick<
   | 'formerCIDRs'
   | 'objects'
   | 'failures'
-  | 'isolation'
   | 'cuts'
   | 'untoldRouting'
   | 'routingState'
@@ -61,6 +63,7 @@ export class NetworkPart implements AsyncDisposable {
   /** Emitted when the kernel has what changed nodes require, with the time since the first of them changed. */
   readonly nodesDone = new Signal<{ readonly durationMs: number }>()
   readonly #kernelWatch: KernelWatch
+  readonly #peers: PeerWatch
   #passError: string | undefined
 
   constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
@@ -72,6 +75,8 @@ export class NetworkPart implements AsyncDisposable {
         dirt,
         ports: () => pods.ports,
         pods: pods.portCalls,
+        // what was published last is all that is known of pods then
+        keptCIDRs: () => (pods.isStateLost && cluster.ownNode ? factsOf(cluster.ownNode).formerCIDRs : []),
         datapaths: (ports) => pods.plansFor(ports),
         routing: () => cluster.routing,
         learned: bgp.learned,
@@ -100,12 +105,22 @@ export class NetworkPart implements AsyncDisposable {
         log,
       }),
     )
+    this.#peers = this.#made.use(
+      new PeerWatch({
+        nodeName: config.nodeName,
+        verdicts: () => this.#keeper.remoteNodes?.verdicts ?? [],
+        isLive: (name) => isLive(cluster.nodes.objects.get(name)),
+        onChange: () => wake.emit('later'),
+        log,
+      }),
+    )
     wake.subscribe((urgency) => this.#loop.trigger(urgency))
   }
 
-  /** Starts to watch the kernel: from now on its changes cause passes. */
+  /** Starts to watch the kernel, whose changes cause passes from now on, and what comes from other nodes. */
   watch(): void {
     this.#kernelWatch.start()
+    this.#peers.start()
   }
 
   #openWatch(onEnd: (error: unknown) => void): Disposable {
@@ -141,9 +156,13 @@ export class NetworkPart implements AsyncDisposable {
   /** What is wrong with the network of this node, and with this agent's view of it. */
   get problems(): readonly Problem[] {
     const { lost } = this.#kernelWatch
-    return lost === undefined
-      ? this.#keeper.problems
-      : [...this.#keeper.problems, problem('CW9004', 'agent/kernel-notifications', lost)]
+    const ofWatch = lost === undefined ? [] : [problem('CW9004', 'agent/kernel-notifications', lost)]
+    return [...this.#keeper.problems, ...this.#peers.problems, ...ofWatch]
+  }
+
+  /** Why this node reaches no other node, or none answers it; undefined when some may be reached, or there is no other. */
+  get isolation(): string | undefined {
+    return this.#keeper.isolation ?? this.#peers.isolation
   }
 
   /** By prefix, why a learned route is not in the kernel or not used there, as the last pass left it. */
@@ -187,4 +206,11 @@ export class NetworkPart implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#made.disposeAsync()
   }
+}
+
+/** Whether an answer can be expected from a node: an agent can run on it, and its kubelet says that it is well. */
+function isLive(node: KubeNode | undefined): boolean {
+  if (node === undefined) return false
+  const { life, lacksAgent } = factsOf(node)
+  return life.sign === 'ready' && lacksAgent === undefined
 }

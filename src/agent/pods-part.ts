@@ -135,6 +135,11 @@ export class PodsPart implements AsyncDisposable {
     return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
   }
 
+  /** Whether the state file cannot be used, so that `ports` has no pod that was made before. */
+  get isStateLost(): boolean {
+    return this.#deps.store.lacks !== undefined
+  }
+
   get endpoints(): readonly Endpoint[] {
     return this.#deps.store.list()
   }

@@ -105,13 +105,13 @@ export class ReportingPart implements AsyncDisposable {
   /** Whether this node is ready for pods. Everything that reports readiness reads this. */
   get readiness(): Readiness {
     const { pods, network } = this.#deps
-    const { failures, isolation, cuts, untoldRouting } = network.state
+    const { failures, cuts, untoldRouting } = network.state
     return readinessOf({
       nodeName: this.#config.nodeName,
       podNetwork: pods.network,
       shortage: pods.shortage,
       failures,
-      isolation,
+      isolation: network.isolation,
       cuts,
       untoldRouting,
       passError: network.passError,

@@ -1,6 +1,6 @@
 // `causeway clean`: removes everything of Causeway's from this node's kernel.
 import { clean } from '#/agent/clean/clean.ts'
-import { filesToClean, removeFiles } from '#/agent/clean/clean-files.ts'
+import { filesToClean, pluginsOfOthers, removeFiles } from '#/agent/clean/clean-files.ts'
 import { readCniInstall } from '#/agent/cni-install/config.ts'
 import { askAgent } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
@@ -49,9 +49,16 @@ Stop the agent before: it would make everything again. To take a lab down, use "
     const stateDir = readSetting(nodeSettings.stateDir, process.env)
     const runDir = readSetting(nodeSettings.runDir, process.env)
     const files = values.files ? filesToClean({ stateDir, runDir, confDir: cniInstall?.confDir }) : []
+    const others = pluginsOfOthers(files)
+    if (others.length > 0)
+      console.error(
+        `the CNI configuration goes with what others have added to it: ${others.join(', ')}; their programs add that to the next network's`,
+      )
     // the CNI configuration goes first, so that a runtime sends no pods to a network that is being removed
     if (!dryRun) removeFiles(files)
-    const { changes, failed } = await clean({ dryRun }, log)
+    const { changes, failed, foreign } = await clean({ dryRun }, log)
+    for (const name of foreign)
+      console.error(`device ${name} stays: it has a name as Causeway gives, but Causeway did not make it`)
     const commands = [...files.map((path) => `rm -r ${path}`), ...changes.flatMap((change) => change.commands)]
     if (values.json) printJson({ commands, failed })
     else print(commands.length === 0 ? 'nothing of Causeway is here' : commands.join('\n'))

@@ -1,7 +1,7 @@
 // `causeway install`: the objects of an installation, printed or brought to a cluster.
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
-import { applyAll, removeAll } from '#/install/apply.ts'
+import { applyAll, awaitDeletions, removeAll } from '#/install/apply.ts'
 import { endCleaning } from '#/install/clean-up.ts'
 import { manifests, removableIdentities } from '#/install/manifests.ts'
 import { isUpgrade, pullFirst } from '#/install/pull.ts'
@@ -12,6 +12,9 @@ import { type Action } from './command.ts'
 import { givenSettings, settingOptions, setVariables } from './install-settings.ts'
 import { Interrupted, Interruption } from './interruption.ts'
 import { print } from './output.ts'
+
+/** How long an uninstall of just before may take to be over. */
+const deletionTimeoutMs = 120_000
 
 const installOptions = {
   image: { type: 'string', value: 'IMAGE', help: 'the image that nodes run', shownDefault: 'required' },
@@ -117,13 +120,15 @@ export const installCommand: Action = {
     }
     await using client = await connectTo(values.kubeconfig)
     const interruption = new Interruption()
+    const { signal } = interruption
     try {
       if (!isDryRun) {
+        await interruption.orStopped(
+          awaitDeletions(client, wanted, { timeoutMs: deletionTimeoutMs, clock: systemClock, say: print }),
+        )
         await endCleaning(client, settings.namespace)
-        if (pullTimeoutMs > 0 && (await isUpgrade(client, settings))) {
-          const { signal } = interruption
+        if (pullTimeoutMs > 0 && (await isUpgrade(client, settings)))
           await pullFirst(client, settings, { timeoutMs: pullTimeoutMs, clock: systemClock, signal, say: print })
-        }
       }
       await interruption.orStopped(bring(client, settings.namespace, wanted, isDryRun))
     } catch (error) {

@@ -1,9 +1,9 @@
 // `causeway uninstall`: the objects of an installation, printed or deleted, and the nodes cleaned.
 import { systemClock } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { removeAll } from '#/install/apply.ts'
+import { awaitDeletions, removeAll } from '#/install/apply.ts'
 import { cleanNodes, forgetRouting } from '#/install/clean-up.ts'
-import { drainBgp } from '#/install/drain.ts'
+import { drainBgp, undoDrain } from '#/install/drain.ts'
 import { allIdentities, removableIdentities } from '#/install/manifests.ts'
 import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
@@ -36,7 +36,7 @@ export const uninstallCommand: Action = {
     }
     await using client = await connectTo(values.kubeconfig)
     if (!isDryRun && !values['keep-nodes']) {
-      const { drained, late } = await drainBgp(client, { timeoutMs: drainTimeoutMs, clock: systemClock })
+      const { drained, late, changed } = await drainBgp(client, { timeoutMs: drainTimeoutMs, clock: systemClock })
       if (drained > 0) print(`${drained} nodes have withdrawn their routes from BGP (spec.drained of their BGPNodes)`)
       if (late.length > 0)
         print(`${late.join(', ')}: routes not withdrawn in time; routers drop them when their restart time is over`)
@@ -46,17 +46,16 @@ export const uninstallCommand: Action = {
       } catch (error) {
         // without a DaemonSet nothing runs on the nodes, so the other objects can be deleted
         if (!isApiError(error, 404)) {
-          if (drained > 0)
-            print(
-              `the nodes stay drained: routers are told of none of their pods until spec.drained of their BGPNodes is false again`,
-            )
+          if (changed.length > 0) print(await undoDrain(client, changed))
           throw error
         }
         print(`no agents in namespace ${namespace}: no node was cleaned`)
       }
       await forgetRouting(client)
     }
-    await removeAll(client, removableIdentities(namespace), { isDryRun, say: print })
+    const gone = removableIdentities(namespace)
+    await removeAll(client, gone, { isDryRun, say: print })
+    if (!isDryRun) await awaitDeletions(client, gone, { timeoutMs, clock: systemClock, say: print })
     return 0
   },
 }

@@ -1,9 +1,9 @@
 // Pod veths on the host, for every datapath. CNI ADD makes them; this driver keeps them attached and limited, makes them anew when somebody
-// deleted them, and removes those that belong to no pod. Ownership: their names (model/names.ts).
+// deleted them, and removes those that belong to no pod. Ownership: name, kind and MAC (`isOwnLink` of model/names.ts).
 import { linkDelete, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { listRootQdiscs } from '#/kernel/qdiscs.ts'
-import { isPodDevice } from '#/model/names.ts'
+import { isOwnLink, isPodDevice } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
 import { type Change, changeOf, type Comparison, type Driver } from '#/reconcile/driver.ts'
 import { type Failure } from '#/reconcile/status.ts'
@@ -55,7 +55,7 @@ export class PortDriver implements Driver {
       else changes.push(side.attach(port, device))
     }
     const leftovers = all
-      .filter(({ name, kind }) => kind === 'veth' && isPodDevice(name) && !this.#pods.isInUse(name))
+      .filter((link) => isPodDevice(link.name) && isOwnLink(link) && !this.#pods.isInUse(link.name))
       .map(({ name }) => this.#removal(name))
     return { keys: desired.map(({ name }) => name), changes, leftovers, failures }
   }

@@ -1,6 +1,7 @@
 // Cleans the nodes before an uninstall: the DaemonSet's agents are replaced by pods that remove what agents made. It stays
 // the same DaemonSet, so an agent and a clean-up never run on one node at once.
 import { type ApiClient } from '#/cluster/client.ts'
+import { eachOf } from '#/cluster/each-of.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { annotationsOf, formerPodCIDRsAnnotation, type KubeObject } from '#/model/kubernetes.ts'
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
@@ -8,6 +9,8 @@ import { routingStateAnnotation } from '#/model/routing.ts'
 import { containerOf, type DaemonSet, daemonSetPath, isDone, untilReady, type Wait } from './daemonset.ts'
 import { agentName } from './settings.ts'
 
+/** How many Node objects are changed at a time. */
+const atOnce = 16
 const agentContainer = 'agent'
 const cleaner = 'clean'
 
@@ -32,6 +35,8 @@ export function cleaningPatch(live: DaemonSet) {
   const pod = {
     initContainers: [{ ...own, name: cleaner, args: ['clean', '--files'] }],
     containers: [{ name: agentContainer, $patch: 'delete' }, done],
+    // "sleep" does not end by a signal, and the namespace waits for these pods
+    terminationGracePeriodSeconds: 1,
   }
   const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } }
   return { spec: { updateStrategy, template: { spec: pod } } }
@@ -63,14 +68,14 @@ export async function forgetRouting(client: ApiClient): Promise<void> {
   const { items } = await client.list<KubeObject>(nodesPath(), { keep: ({ metadata }) => ({ metadata }) })
   const told = items.filter((node) => published.some((name) => name in annotationsOf(node)))
   const patch = { metadata: { annotations: Object.fromEntries(published.map((name) => [name, null])) } }
-  for (const { metadata } of told) {
+  await eachOf(told, atOnce, async ({ metadata }) => {
     try {
       await client.patch(nodePath(metadata.name), patch, 'merge')
     } catch (error) {
       // the node is gone meanwhile
       if (!isApiError(error, 404)) throw error
     }
-  }
+  })
 }
 
 /** Deletes a DaemonSet that an uninstall left cleaning, so that one with agents can be applied: on its nodes no agent runs. */

@@ -230,7 +230,7 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
   return [
     linkSet(name, { master: bridge.name, isUp: true }, bridge.index),
     change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
-    change(`ip link set dev ${name} alias "${shortAlias(alias)}"`, name, { attrs: { alias: shortAlias(alias) } }),
+    linkAlias(name, alias),
   ]
 }
 
@@ -267,6 +267,12 @@ export function linkUnplug(name: string, group: number): Operation {
     change: IFF_UP,
     attrs: { master: 0, group },
   })
+}
+
+/** Gives a device an alias, a text for people, which "ip link" shows. The kernel takes none in the message that makes a device. */
+export function linkAlias(name: string, alias: string): Operation {
+  const short = shortAlias(alias)
+  return change(`ip link set dev ${name} alias "${short}"`, name, { attrs: { alias: short } })
 }
 
 /** Renames a device, which must be down: kernels before 6.2 do not rename one that is up. */

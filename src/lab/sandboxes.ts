@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { renderConflist } from '#/agent/cni-install/conflist.ts'
+import { conflistFor } from '#/agent/cni-install/conflist.ts'
 import { isHostNetwork, type Pod } from '#/model/kubernetes.ts'
 import { netnsPath, removeNetns } from '#/sys/netns.ts'
 import { decodeResult, latestCniVersion } from '#/wire/cni/index.ts'
@@ -37,7 +37,7 @@ type Conflist = {
 }
 
 /** The configuration that an agent installs for a runtime, without other plugins. */
-const { name: network, plugins } = JSON.parse(renderConflist([])) as Conflist
+const { name: network, plugins } = conflistFor([]) as unknown as Conflist
 const [entry] = plugins
 const callTimeoutMs = 90_000
 

@@ -4,6 +4,9 @@ import { type ProblemEntry } from './problem-entry.ts'
 const asksKernel =
   "the kernel's own answer to which route a packet to each pod CIDR takes, as one of a pod and as one of the node"
 
+const whereItEnds =
+  'run "tcpdump -ni DEVICE" for the tunnel\'s port, or for the pods\' addresses, on the underlay devices of both nodes: where they leave one and do not reach the other, a firewall or security group between them has to let them through; where they arrive, look for what drops them: "nft list ruleset", "tc filter show dev DEVICE ingress", the same with egress, "bpftool net show"'
+
 export const foreignProblemCatalogue = {
   CW1301: {
     title: 'A rule leads packets of pods elsewhere',
@@ -35,5 +38,17 @@ export const foreignProblemCatalogue = {
     about: 'kernel',
     how: 'the sysctl forwarding of the device and of the node',
     remedy: 'set forwarding of the device to 1, and keep it so where it is configured',
+  },
+  CW1306: {
+    title: 'Packets go to a node and nothing comes from it',
+    about: 'kernel',
+    how: "the tunnel's counters of packets to and from the node's addresses, and echo requests to its gateway; without a tunnel the echo requests alone",
+    remedy: whereItEnds,
+  },
+  CW1307: {
+    title: 'Packets go to many nodes and nothing comes from them',
+    about: 'kernel',
+    how: "the tunnel's counters of packets to and from the nodes' addresses, and echo requests to their gateways; without a tunnel the echo requests alone",
+    remedy: whereItEnds,
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -26,7 +26,7 @@ const IP6_RT_PRIO_USER = 1024
 const metricSpread = 4096
 
 export const vxlanName = 'cw-vxlan'
-/** The node's devices that Causeway owns, each with its kind of link. A device with such a name and another kind is not Causeway's. */
+/** The node's devices that Causeway makes, each with its kind of link. The name alone does not make a device Causeway's: see `isOwnLink`. */
 export const ourDevices: Readonly<Record<string, 'bridge' | 'vxlan'>> = { 'cw-br0': 'bridge', [vxlanName]: 'vxlan' }
 /** The host ends of pod veths are named with this and eleven hexadecimal digits. */
 export const portPrefix = 'cwv'
@@ -98,6 +98,25 @@ export function linkLocalOf(mac: string): Addr {
     number,
   ]
   return Addr.fromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f))
+}
+
+/** The alias of the node's devices that Causeway makes. Agents of before set none: their devices are known by the MAC. */
+export const deviceAlias = 'causeway'
+
+/**
+ * Whether a device was made by Causeway. Beside name and kind it must have a MAC as Causeway gives it, or the alias: somebody may have
+ * changed either, and a device of others may have the name.
+ */
+export function isOwnLink(link: {
+  readonly name: string
+  readonly kind: string
+  readonly mac: string
+  readonly alias?: string
+}): boolean {
+  const { name, kind, mac, alias } = link
+  // the alias of a pod's veth names the pod
+  if (isPodDevice(name)) return kind === 'veth' && isDeviceMac(mac)
+  return kind === ourDevices[name] && (isDeviceMac(mac) || alias === deviceAlias)
 }
 
 /** Whether a MAC (lower case, with colons) could be that of a node's device; no pod may have such a MAC. */

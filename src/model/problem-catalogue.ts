@@ -159,9 +159,9 @@ export const problemCatalogue = {
   CW1205: {
     title: 'No other node is reached',
     about: 'node',
-    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, and which route it then uses",
+    how: "the ways that the plan has to all other nodes, the kernel's answers to their routes, which route it then uses, and whether anything comes from them",
     remedy:
-      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them',
+      'mend what the message names: the addresses of this node, or what keeps the kernel from taking its routes or using them; where nothing comes from other nodes, do as CW1306 says',
   },
   CW1206: {
     title: 'The routing of the node is not told yet',
@@ -279,6 +279,13 @@ export const problemCatalogue = {
     how: 'the names in the folder of CNI configurations, of which container runtimes take the first',
     remedy:
       'if Causeway is to be the network of this node: drain the node, move the file out of the folder, uncordon it, so that no pod keeps half a network of each; if the other one is to stay, run no agent here',
+  },
+  CW3013: {
+    title: "Another program insists on its version of Causeway's CNI configuration",
+    about: 'file',
+    how: 'how often the file was put right',
+    remedy:
+      'have the program that changes it (a service mesh, an installer) leave what is not its own: entries that it adds before or after those of Causeway stay',
   },
   CW3101: {
     title: 'The state file cannot be used',

@@ -37,6 +37,8 @@ export type PlanInput = {
   /** Whether this node's pod CIDRs are announced to routers, whatever the routing. */
   readonly isAdvertised?: boolean
   readonly ports: readonly PortState[]
+  /** Pod CIDRs that this node has lost, of which pods may have addresses, whether or not a port says so. */
+  readonly formerCIDRs?: readonly Prefix[]
   /** The datapaths that this node's pods use, and the one that new pods get. */
   readonly datapaths: readonly PlannedDatapath[]
   readonly settings: NetworkSettings
@@ -156,12 +158,13 @@ export function planNetwork({
   underlay: unknownWays,
   raDevices = [],
   isAdvertised = false,
+  formerCIDRs = [],
   ports,
   datapaths,
   settings,
 }: PlanInput): Plan {
   const self = remoteNodes.self
-  const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
+  const held = [...ports.flatMap(({ podCIDRs }) => podCIDRs), ...formerCIDRs]
   const { podCIDRs, former, disputed, problems } = serveCIDRs(self, remoteNodes.toldSelf.podCIDRs, held, (cidr) =>
     remoteNodes.ownerOf(cidr),
   )

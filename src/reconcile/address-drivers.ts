@@ -3,7 +3,7 @@ import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { listPermanentNeighbours, neighbourDelete, neighbourReplace } from '#/kernel/neighbours.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { ourDevices, vxlanName } from '#/model/names.ts'
+import { isOwnLink, ourDevices, vxlanName } from '#/model/names.ts'
 import {
   addressKey,
   addrOfNeighbourKey,
@@ -19,9 +19,9 @@ import { type Failure } from './status.ts'
 /** A device and its index; index 0 means that the device does not exist (yet). */
 type Place = { readonly index: number; readonly name: string }
 
-/** Finds one of our devices. A device of that name but another kind is somebody else's, and so are its addresses. */
+/** Finds one of our devices. Another device of that name is somebody else's, and so are its addresses. */
 function deviceOf(netlink: Netlink, name: string): Place {
-  const ours = listLinks(netlink).find((link) => link.name === name && link.kind === ourDevices[name])
+  const ours = listLinks(netlink).find((link) => link.name === name && isOwnLink(link))
   return { index: ours?.index ?? 0, name }
 }
 

@@ -1,9 +1,10 @@
-// Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: their names (model/names.ts),
-// or, for one that somebody renamed, the MAC that this node gives such a device.
+// Causeway's own devices: the tunnel's device, and those that datapaths of pods need. Ownership: name, kind, and MAC or alias (`isOwnLink`
+// of model/names.ts), or, for one that somebody renamed, the MAC that this node gives such a device.
 import {
   bridgeAdd,
   bridgeOpen,
   type Link,
+  linkAlias,
   linkDelete,
   linkRename,
   linkSet,
@@ -11,7 +12,7 @@ import {
   vxlanAdd,
 } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
-import { isOurDevice } from '#/model/names.ts'
+import { deviceAlias, isOurDevice, isOwnLink } from '#/model/names.ts'
 import { type DesiredLink, type DesiredNetwork } from '#/model/network.ts'
 import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
 
@@ -32,24 +33,28 @@ function wantedMtu(desired: DesiredLink, actual: Link, all: Surroundings): numbe
 }
 
 function isSame(desired: DesiredLink, actual: Link, all: Surroundings): boolean {
-  const { mac, mtuBytes, isUp, hasNoArp } = actual
+  const { mac, alias, mtuBytes, isUp, hasNoArp } = actual
   const isOpen = isUp && !hasNoArp && bridgeOpen(actual).length === 0
-  return isSameDevice(desired, actual) && mtuBytes === wantedMtu(desired, actual, all) && mac === desired.mac && isOpen
+  const isMarked = mac === desired.mac && alias === deviceAlias
+  return isSameDevice(desired, actual) && mtuBytes === wantedMtu(desired, actual, all) && isMarked && isOpen
 }
 
-function add(desired: DesiredLink): Operation {
-  return desired.kind === 'bridge'
-    ? bridgeAdd(desired.name, desired.mac)
-    : vxlanAdd(desired.name, desired.mac, desired.mtuBytes, desired.port)
+function add(desired: DesiredLink): Operation[] {
+  const made =
+    desired.kind === 'bridge'
+      ? bridgeAdd(desired.name, desired.mac)
+      : vxlanAdd(desired.name, desired.mac, desired.mtuBytes, desired.port)
+  return [made, linkAlias(desired.name, deviceAlias)]
 }
 
 function change(desired: DesiredLink, actual: Link, all: Surroundings): Operation[] {
   // some properties cannot change in an existing device: it is made anew, and its routes and neighbours follow in the same pass
-  if (!isSameDevice(desired, actual)) return [linkDelete(desired.name), add(desired)]
+  if (!isSameDevice(desired, actual)) return [linkDelete(desired.name), ...add(desired)]
   const { name, mac } = desired
   const mtuBytes = wantedMtu(desired, actual, all)
   return [
     linkSet(name, { mac, ...(actual.mtuBytes !== mtuBytes && { mtuBytes }), hasArp: true, isUp: true }),
+    ...(actual.alias === deviceAlias ? [] : [linkAlias(name, deviceAlias)]),
     ...bridgeOpen({ ...actual, name }),
   ]
 }
@@ -69,17 +74,20 @@ export class LinkDriver implements Driver {
 
   compare({ links }: DesiredNetwork): Comparison {
     const all = listLinks(this.#netlink)
-    const actual = all.filter(({ name }) => isOurDevice(name))
-    const kinds = new Map(actual.map(({ name, kind }) => [name, kind]))
+    const actual = all.filter((link) => isOurDevice(link.name) && isOwnLink(link))
+    const foreign = new Map(
+      all.flatMap((link) => (isOurDevice(link.name) && !isOwnLink(link) ? [[link.name, link]] : [])),
+    )
     const renamed = links.flatMap((desired) => {
-      const found = kinds.has(desired.name) ? undefined : all.find((link) => isUnderAnotherName(desired, link))
+      const isThere = foreign.has(desired.name) || actual.some(({ name }) => name === desired.name)
+      const found = isThere ? undefined : all.find((link) => isUnderAnotherName(desired, link))
       return found === undefined ? [] : [{ desired, found }]
     })
     const isRenamed = new Set(renamed.map(({ desired }) => desired.name))
     const comparison = this.#compareNamed(
       links.filter(({ name }) => !isRenamed.has(name)),
       { actual, all },
-      kinds,
+      foreign,
     )
     return {
       ...comparison,
@@ -91,13 +99,13 @@ export class LinkDriver implements Driver {
   #compareNamed(
     links: readonly DesiredLink[],
     { actual, all }: { readonly actual: readonly Link[]; readonly all: Surroundings },
-    kinds: ReadonlyMap<string, string>,
+    foreign: ReadonlyMap<string, Link>,
   ): Comparison {
     return compareByKey({
       desired: new Map(links.map((link) => [link.name, link])),
       actual: new Map(actual.map((link) => [link.name, link])),
-      same: (desired, link) => link.kind === desired.kind && isSame(desired, link, all),
-      add: (desired) => [add(desired)],
+      same: (desired, link) => isSame(desired, link, all),
+      add,
       change: (desired, link) => change(desired, link, all),
       remove: ({ name }) => [linkDelete(name)],
       explain: (desired, error) =>
@@ -107,12 +115,12 @@ export class LinkDriver implements Driver {
               remedy: `find it with "ss -ulpn sport = :${desired.port}" and "ip -d link show type vxlan"; if nothing needs it, end it, else set CAUSEWAY_VXLAN_PORT to another port on all nodes, which reach each other only by the same one`,
             }
           : undefined,
-      obstacle: ({ name, kind }) => {
-        const found = kinds.get(name) ?? kind
-        return found === kind
+      obstacle: ({ name }) => {
+        const found = foreign.get(name)
+        return found === undefined
           ? undefined
           : {
-              message: `a device ${name} of kind "${found || 'hardware'}" is there already and is not ours`,
+              message: `a device ${name} of kind "${found.kind || 'hardware'}" and with MAC ${found.mac} is there already and is not ours`,
               remedy: `rename it where it is configured, along with all that names it, or for now: ip link set dev ${name} name other0 (before Linux 6.2 only while it is down)`,
             }
       },

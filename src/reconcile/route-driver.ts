@@ -6,7 +6,7 @@ import { listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { listRoutesInTurns, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
-import { blackholeMetric, isOurDevice, nativeMetric, routeProtocol } from '#/model/names.ts'
+import { blackholeMetric, isOurDevice, isOwnLink, nativeMetric, routeProtocol } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey, routeKeyAt } from '#/model/network.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
@@ -135,7 +135,10 @@ export class RouteDriver implements Driver {
     const links = listLinks(this.#netlink)
     const names = new Map(links.map(({ name, index }) => [index, name]))
     this.#names = {
-      indexOf: new Map(links.map(({ name, index }) => [name, index])),
+      // no route leads over a device of others that has the name of ours
+      indexOf: new Map(
+        links.flatMap((link) => (isOurDevice(link.name) && !isOwnLink(link) ? [] : [[link.name, link.index]])),
+      ),
       nameOf: (index) => names.get(index) ?? `if${index}`,
     }
     return this.#names

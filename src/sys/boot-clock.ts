@@ -1,7 +1,8 @@
 // Time that no clock setting can move: how long the machine has been up, and an id of this boot.
 import { readFileSync } from 'node:fs'
 import { viewOf } from '#/lib/bytes.ts'
-import { int32, libc } from './libc.ts'
+import { closeFd, int32, libc } from './libc.ts'
+import { openSocket } from './socket.ts'
 
 const CLOCK_BOOTTIME = 7
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
@@ -22,15 +23,13 @@ function sinceBootMs(): number {
   return Number(view.getBigInt64(0, true)) * 1000 + Math.floor(Number(view.getBigInt64(8, true)) / 1e6)
 }
 
-const AF_UNIX = 1
 const SOCK_DGRAM = 2
-const SOCK_CLOEXEC = 0x80000
 const SOL_SOCKET = 1
 const SO_NETNS_COOKIE = 71
 
 /** The number of this thread's network namespace, which no other one gets before the next boot; '' before Linux 5.14. */
 export function networkCookie(): string {
-  const fd = libc('socket', [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0])
+  const fd = openSocket(4, SOCK_DGRAM, 0, () => {})
   const cookie = new Uint8Array(8)
   try {
     libc('getsockopt', [fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, int32(cookie.length)], 'SO_NETNS_COOKIE')
@@ -38,7 +37,7 @@ export function networkCookie(): string {
   } catch {
     return ''
   } finally {
-    libc('close', [fd])
+    closeFd(fd)
   }
 }
 

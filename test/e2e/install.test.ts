@@ -159,5 +159,9 @@ suite('install', () => {
     assert.doesNotMatch(nodes, /routing-state/)
     assert.deepEqual(await ours(), [])
     assert.match(await ok(causeway, ['uninstall', '--apply']), /no agents in namespace causeway-system/)
+    // a reader that ends does not end it half-way
+    await ok(causeway, ['install', ...required, '--apply'])
+    assert.match(await ok('sh', ['-c', `${causeway} uninstall --apply --keep-nodes | head -1`]), /^\S+ .*deleted\n$/)
+    assert.deepEqual(await ours(), [])
   })
 })

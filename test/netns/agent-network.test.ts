@@ -117,7 +117,9 @@ test('nothing is swept before the cluster is known; afterwards what is stale goe
   node.host.sh(foreign)
   const before = node.host.sh(foreignState)
   await node.reconciler.apply(network(3), { isComplete: true })
-  node.host.sh('ip link add name cwv0123456789a type veth peer name gone; ip link add name cw-other type bridge')
+  node.host.sh(
+    'ip link add name cwv0123456789a address 02:43:00:00:00:01 type veth peer name gone; ip link add name cw-other type bridge',
+  )
   await node.reconciler.apply(network(2), { isComplete: false })
   assert.match(node.host.sh('ip route show proto 67'), /^10\.244\.3\.0\/24/m)
   assert.match(node.host.sh('ip -br link'), /cwv0123456789a/)
@@ -136,6 +138,50 @@ test('nothing is swept before the cluster is known; afterwards what is stale goe
   assert.equal(node.host.sh(foreignState), before)
 })
 
+test('devices of others that have our names stay as they are, are named, and nothing of ours is put on them', async () => {
+  using node = new Node()
+  node.host
+    .sh(`ip link add name cw-br0 address 0a:00:00:00:00:01 type bridge; ip addr add 192.0.2.1/24 dev cw-br0; ip link set cw-br0 up
+    ip link add name cw-vxlan type vxlan external dstport 8473; ip link set cw-vxlan address 0a:00:00:00:00:02 up
+    ip addr add 192.0.2.9/32 dev cw-vxlan; ip link add name cwv0123456789b type veth peer name theirs`)
+  const theirs = (): string =>
+    node.host.sh('ip -o link show type bridge; ip -o link show type vxlan; ip -o -4 addr; ip route')
+  const before = theirs()
+  await node.reconciler.apply(network(2), { isComplete: true })
+  const message = (key: string) => node.reconciler.status.find((object) => object.key === key)?.message
+  for (const name of ['cw-br0', 'cw-vxlan'])
+    assert.match(
+      message(name)!,
+      new RegExp(`^a device ${name} of kind .* with MAC 0a:.* is there already and is not ours`),
+    )
+  assert.match(message('10.244.2.0/24')!, /device cw-vxlan is missing/)
+  await node.reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.equal(theirs(), before)
+  assert.match(node.host.sh('ip -br link'), /cwv0123456789b/)
+})
+
+test('our devices are known whatever of MAC and alias somebody changed, or an agent of before did not set', async () => {
+  using node = new Node()
+  const wanted = network(2)
+  await node.reconciler.apply(wanted, { isComplete: true })
+  const show = (): string =>
+    node.host.sh('ip -o link show cw-br0; ip -o link show cw-vxlan').replaceAll(/ qlen \d+/g, '')
+  const before = show()
+  assert.match(before, /cw-br0.* alias causeway/)
+  for (const change of [
+    'ip link set cw-br0 alias ""; ip link set cw-vxlan alias ""',
+    'ip link set cw-br0 address 0a:00:00:00:00:01; ip link set cw-vxlan address 0a:00:00:00:00:02',
+  ]) {
+    node.host.sh(change)
+    assert.notEqual(show(), before)
+    await node.reconciler.apply(wanted, { isComplete: true })
+    assert.equal(show(), before)
+  }
+  node.host.sh('ip link set cw-br0 alias ""; ip link set cw-vxlan address 0a:00:00:00:00:02')
+  await node.reconciler.apply(emptyNetwork, { isComplete: true })
+  assert.equal(node.host.sh('ip -br link | grep cw- || true'), '')
+})
+
 test('what is not ours but in the way stays, and the object says so; the rest is made', async () => {
   using node = new Node()
   node.host.sh(
@@ -144,7 +190,10 @@ test('what is not ours but in the way stays, and the object says so; the rest is
   const { failed } = await node.reconciler.apply(network(3), { isComplete: true })
   assert.ok(failed > 0)
   const message = (key: string) => node.reconciler.status.find((object) => object.key === key)?.message
-  assert.match(message('cw-vxlan')!, /a device cw-vxlan of kind "bridge" is there already and is not ours/)
+  assert.match(
+    message('cw-vxlan')!,
+    /a device cw-vxlan of kind "bridge" and with MAC .* is there already and is not ours/,
+  )
   assert.match(node.host.sh('ip route show 10.244.2.0/24'), /proto static/)
   assert.match(node.host.sh('ip -br addr show cw-br0'), /10\.244\.1\.1\/24/)
   node.host.sh('ip link del cw-vxlan')

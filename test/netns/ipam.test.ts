@@ -95,7 +95,7 @@ test('check names each disagreement with what to do, and is silent when there is
   ])
   second.sh('ip addr del 10.244.1.2/32 dev eth0')
   first.sh('ip addr add 10.244.1.2/29 dev eth0')
-  node.host.sh('ip link add name cwv0123456789a type veth peer name x')
+  node.host.sh('ip link add name cwv0123456789a address 02:43:00:00:00:0a type veth peer name x')
   unlinkSync(link)
   assert.deepEqual(await watched.findings(), [
     'device/VETH: no pod has this veth; wait for the next pass of the agent, which removes it; if it stays, causeway status tells why',

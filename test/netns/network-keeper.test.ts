@@ -21,6 +21,7 @@ import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
+import { type Routing } from '#/model/routing.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { nothingToDo } from '#/reconcile/driver.ts'
 import { TestNetns } from './namespace.ts'
@@ -36,22 +37,26 @@ function node(number: number, podCIDR = `10.244.${number}.0/24`): KubeNode {
 class Scene implements Disposable {
   readonly host = new TestNetns()
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-keeper-'))
-  readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
+  readonly store: EndpointStore
   readonly dirt = new DirtySet()
   ports: PortState[] = []
+  kept: Prefix[] = []
   triggers = 0
   readonly view: ClusterView
   readonly keeper: NetworkKeeper
   #tell: Listener<KubeNode> = () => {}
   readonly podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
 
-  constructor() {
+  /** `rebooted`: the scene whose state file an agent finds when it starts after a reboot, while the API is away. */
+  constructor({ routing = 'vxlan', rebooted }: { routing?: Routing; rebooted?: Scene } = {}) {
+    this.store = new EndpointStore(join((rebooted ?? this).folder, 'endpoints.sqlite'))
     this.host.sh(`sysctl -qw net.ipv4.ip_forward=1
-      ip link set lo up; ip link add u type bridge; ip addr add 172.30.1.1/16 dev u; ip link set u up`)
+      ip link set lo up; ip link add u type bridge; ip link set u up
+      ip addr add 172.30.1.1/16 dev u; ip addr add fd30::1/64 dev u nodad`)
     // sysctls belong to the namespace of the calling thread, which here is the machine's
     mock.method(SysctlDriver.prototype, 'compare', () => nothingToDo)
     const reflector = {
-      inSync: true,
+      inSync: rebooted === undefined,
       subscribe: (listener: Listener<KubeNode>) => {
         this.#tell = listener
         return () => {}
@@ -61,7 +66,7 @@ class Scene implements Disposable {
       { nodeName: 'node-1' },
       { reflector, store: this.store, onChange: () => this.triggers++ },
     )
-    const config = readConfig({ CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16' })
+    const config = readConfig({ CAUSEWAY_NODE_NAME: 'node-1', CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48' })
     this.keeper = this.host.netns.run(
       () =>
         new NetworkKeeper(config, {
@@ -69,8 +74,9 @@ class Scene implements Disposable {
           dirt: this.dirt,
           ports: () => this.ports,
           pods: { isInUse: () => true, rewire() {} },
+          keptCIDRs: () => this.kept,
           datapaths: () => [datapathKinds.bridge],
-          routing: () => 'vxlan',
+          routing: () => routing,
           podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},
@@ -84,7 +90,8 @@ class Scene implements Disposable {
   }
 
   routes(): string[] {
-    return this.host.sh('ip route show proto 67 type unicast').trim().split('\n').filter(Boolean)
+    const show = 'ip route show proto 67 type unicast; ip -6 route show proto 67 type unicast'
+    return this.host.sh(show).trim().split('\n').filter(Boolean)
   }
 
   [Symbol.dispose](): void {
@@ -132,9 +139,52 @@ test('a former pod CIDR that another node is given leaves this one at once', asy
   )
 })
 
+for (const routing of ['vxlan', 'native'] as const)
+  test(`a node that boots while the API is away reaches the other nodes as before, and deletes nothing: ${routing}`, async () => {
+    using scene = new Scene({ routing })
+    const dual = (number: number): KubeNode => {
+      const addresses = [`172.30.1.${number}`, `fd30::${number}`].map((address) => ({ type: 'InternalIP', address }))
+      return {
+        ...node(number),
+        spec: { podCIDRs: [`10.244.${number}.0/24`, `fd10:244:0:${number}::/64`] },
+        status: { addresses, conditions: [{ type: 'NetworkUnavailable', status: 'False' }] },
+      }
+    }
+    scene.add(dual(1), dual(2), dual(3))
+    await scene.keeper.pass()
+    const before = scene.routes()
+    assert.ok(before.length >= 4, before.join('\n'))
+    // the last pass saved what it knew at its start
+    scene.dirt.markEverything()
+    await scene.keeper.pass()
+    using rebooted = new Scene({ routing, rebooted: scene })
+    const foreign = '10.244.9.0/24 via 172.30.1.9 dev u proto 67 metric 7'
+    rebooted.host.sh(`ip route add ${foreign}`)
+    await rebooted.keeper.pass()
+    assert.deepEqual(
+      rebooted.routes().filter((line) => !line.includes('10.244.9.0/24')),
+      before,
+    )
+    assert.match(rebooted.routes().join('\n'), /10\.244\.9\.0\/24/)
+  })
+
+test('former pod CIDRs stay while the state file cannot be used: nobody knows then which pods have addresses of them', async () => {
+  using scene = new Scene()
+  scene.kept = [Prefix.parse('10.244.9.0/24')]
+  scene.add(node(1), node(2))
+  await scene.keeper.pass()
+  assert.match(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  assert.deepEqual(scene.keeper.formerCIDRs?.map(String), ['10.244.9.0/24'])
+  scene.kept = []
+  scene.dirt.markEverything()
+  await scene.keeper.pass()
+  assert.doesNotMatch(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
+  assert.deepEqual(scene.keeper.formerCIDRs, [])
+})
+
 test('a disk that cannot be written keeps no change of the own node from being planned; it is remembered later', async () => {
   using scene = new Scene()
-  const full = mock.method(scene.store, 'setSetting', () => {
+  const full = mock.method(scene.store, 'setSettings', () => {
     throw new StateError('the disk is full')
   })
   scene.add(node(1))

@@ -134,7 +134,7 @@ export class PodNode implements Disposable {
         }),
       () => this.nowMs,
     )
-    this.host.sh(`ip link add name cw-br0 type bridge; ip link set cw-br0 up
+    this.host.sh(`ip link add name cw-br0 address 02:43:00:00:00:01 type bridge; ip link set cw-br0 up
       ip addr add 10.244.1.1/29 dev cw-br0; ip addr add fd10:244:0:1::1/64 dev cw-br0 nodad`)
   }
 

@@ -59,7 +59,7 @@ class Host implements Disposable {
   constructor() {
     this.netns
       .sh(`ip link set lo up; ip link add eth0 type veth peer name wire; ip link set eth0 up; ip link set wire up
-      ip link add cw-vxlan up type vxlan external dstport 8472
+      ip link add cw-vxlan address 02:43:00:00:00:01 up type vxlan external dstport 8472
       ip addr add 172.30.1.1/24 dev eth0; ip addr add fd30::1/64 dev eth0 nodad`)
   }
 

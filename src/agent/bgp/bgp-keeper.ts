@@ -109,6 +109,7 @@ export class BgpKeeper implements AsyncDisposable {
       node: () => deps.nodes().get(config.nodeName),
       report: () => this.#report(),
       log: this.#log,
+      outage: deps.client.outage,
     })
   }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ApiError, ApiUnreachable } from '#/cluster/errors.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { createLogger } from '#/lib/log.ts'
+import { Signal } from '#/lib/signal.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
 import { bgpNodeStatus, type SpeakerReport } from './node-status.ts'
@@ -37,6 +38,7 @@ class Scene {
   error: Error | undefined
   /** What the API keeps of a status. */
   keep: (status: Record<string, unknown>) => Record<string, unknown> = (status) => status
+  readonly ended = new Signal<void>()
   readonly writer: BgpStatusWriter
 
   constructor(node: KubeNode | undefined = { metadata: { name: 'n1', uid: 'u1' } }) {
@@ -67,6 +69,7 @@ class Scene {
       node: () => node,
       report: async () => this.report,
       log: createLogger({ level: 'warn', write: (line) => this.logged.push(line), now: () => '' }),
+      outage: { ended: this.ended, spreadMs: () => 700 },
       clock: this.clock,
       random: () => 0,
     })
@@ -251,4 +254,21 @@ test('sessions are in the order in which they matter, and not without end', () =
     ['tor-a', 'tor-b', 'node/n7', 'node/n0'],
   )
   assert.deepEqual([sessions[0]?.address, sessions[0]?.asn], ['192.0.2.9', 65_001])
+})
+
+test('what could not be written while the API was away is written soon after it answers again', async () => {
+  const scene = new Scene()
+  await using writer = scene.writer
+  writer.start()
+  await scene.during(0)
+  scene.report = reportOf([])
+  scene.error = new ApiUnreachable('patch', new Error('ECONNREFUSED'))
+  await scene.during(10 * 60_000)
+  scene.error = undefined
+  scene.ended.emit()
+  assert.equal(await scene.during(600), 0)
+  assert.equal(await scene.during(200), 1)
+  assert.deepEqual(scene.status['configured'], 0)
+  scene.ended.emit()
+  assert.equal(await scene.during(1_000), 0)
 })

@@ -6,6 +6,7 @@ import { Backoff } from '#/cluster/backoff.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { describe, isApiError } from '#/cluster/errors.ts'
+import { type Outage } from '#/cluster/outage.ts'
 import { bgpNodesPath, bgpNodeStatusPath } from '#/cluster/paths.ts'
 import { type Logger } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
@@ -27,6 +28,8 @@ export type BgpStatusWriterDeps = {
   /** Undefined: the node speaks no BGP. */
   readonly report: () => Promise<SpeakerReport | undefined>
   readonly log: Logger
+  /** Whether the API answers; absent: a failed write is tried again after its pause alone. */
+  readonly outage?: Pick<Outage, 'ended' | 'spreadMs'>
   readonly clock?: Clock
   readonly random?: () => number
 }
@@ -37,6 +40,7 @@ export class BgpStatusWriter implements AsyncDisposable {
   readonly #random: () => number
   readonly #backoff: Backoff
   readonly #stop = new AbortController()
+  readonly #unsubscribe: (() => void) | undefined
   #cancel: (() => void) | undefined
   #looking: Promise<void> | undefined
   #written: { readonly status: BgpNodeStatus; readonly atMs: number } | undefined
@@ -47,6 +51,8 @@ export class BgpStatusWriter implements AsyncDisposable {
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? Math.random
     this.#backoff = new Backoff({ firstMs: lookMs, maxMs: 120_000 }, { random: this.#random })
+    const { outage } = deps
+    this.#unsubscribe = outage?.ended.subscribe(() => this.#endPause(outage.spreadMs()))
   }
 
   /** Begins in the background; never throws. To be called once the objects of this node are known. */
@@ -59,6 +65,14 @@ export class BgpStatusWriter implements AsyncDisposable {
     this.#cancel = this.#clock.after(delayMs, () => {
       this.#looking = this.#look()
     })
+  }
+
+  /** Ends the pause after a failed write: the API answers again. */
+  #endPause(delayMs: number): void {
+    if (this.#lastError === '' || this.#looking !== undefined) return
+    this.#backoff.reset()
+    this.#cancel?.()
+    this.#lookLater(delayMs)
   }
 
   async #look(): Promise<void> {
@@ -116,6 +130,7 @@ export class BgpStatusWriter implements AsyncDisposable {
   /** Leaves what stands there. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('stopped'))
+    this.#unsubscribe?.()
     this.#cancel?.()
     await this.#looking
   }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { filesToClean, removeFiles } from './clean-files.ts'
+import { filesToClean, pluginsOfOthers, removeFiles } from './clean-files.ts'
 
 test("an agent's files are removed, the CNI configuration first, and no other file is", (t) => {
   const root = mkdtempSync(join(tmpdir(), 'clean-files-'))
@@ -27,6 +27,12 @@ test("an agent's files are removed, the CNI configuration first, and no other fi
     ours.map((name) => join(root, name)),
   )
   assert.deepEqual(filesToClean({ ...folders, confDir: undefined }), found.slice(1))
+  assert.deepEqual(pluginsOfOthers(found), [])
+  writeFileSync(
+    found[0]!,
+    '{"plugins":[{"type":"causeway-cni","chained":["portmap"]},{"type":"portmap"},{"type":"mesh-cni"}]}',
+  )
+  assert.deepEqual(pluginsOfOthers(found), ['mesh-cni'])
   removeFiles(found)
   assert.deepEqual(filesToClean({ ...folders, confDir: join(root, 'net.d') }), [])
   for (const name of others) assert.ok(existsSync(join(root, name)), name)

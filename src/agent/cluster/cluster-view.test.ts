@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
-import { type KubeNode } from '#/model/kubernetes.ts'
 import { type NodeState } from '#/model/network.ts'
+import { formerPodCIDRsAnnotation, type KubeNode } from '#/model/kubernetes.ts'
 import { routingAnnotation, routingStateAnnotation } from '#/model/routing.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { EndpointStore } from '../endpoints/endpoint-store.ts'
@@ -21,16 +21,25 @@ function node(name: string, annotations: Record<string, string> = {}, conditions
   }
 }
 
+class CountingStore extends EndpointStore {
+  writes = 0
+
+  override setSettings(values: Parameters<EndpointStore['setSettings']>[0]): void {
+    this.writes++
+    super.setSettings(values)
+  }
+}
+
 class Scene implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-view-'))
-  readonly #store = new EndpointStore(join(this.#folder, 'endpoints.sqlite'))
+  readonly #store = new CountingStore(join(this.#folder, 'endpoints.sqlite'))
   #tell: Listener<KubeNode> = () => {}
   changes = 0
   view = this.restarted()
 
-  restarted(): ClusterView {
+  restarted(inSync = true): ClusterView {
     const reflector = {
-      inSync: true,
+      inSync,
       subscribe: (listener: Listener<KubeNode>) => void (this.#tell = listener),
     } as unknown as Reflector<KubeNode>
     this.view = new ClusterView(
@@ -45,8 +54,29 @@ class Scene implements Disposable {
     this.#tell({ kind: 'added', key: object.metadata.name, object: keepOfNodes('node-1')(object) })
   }
 
+  remove(name: string): void {
+    this.#tell({ kind: 'deleted', key: name, object: node(name) })
+  }
+
+  damage(name: string, text: string): void {
+    this.#store.setSetting(`node ${name}`, text)
+  }
+
+  sync(): void {
+    this.#tell({ kind: 'synced' })
+  }
+
+  /** The other nodes that changed since the last call, by name. */
+  get changed(): Record<string, NodeState | undefined> {
+    return Object.fromEntries(this.view.takeChanges().changes)
+  }
+
   get other(): NodeState | undefined {
     return this.view.takeChanges().changes.find(([name]) => name === 'node-2')?.[1]
+  }
+
+  get writes(): number {
+    return this.#store.writes
   }
 
   get problems(): string {
@@ -123,4 +153,50 @@ test('a node is starting until its routing state or its NetworkUnavailable condi
     scene.take(node('node-2', annotations, conditions))
     assert.equal(scene.other!.isStarting ?? false, isStarting, JSON.stringify([annotations, conditions]))
   }
+})
+
+const conditions = [{ type: 'Ready', status: 'True' }]
+const former = { [formerPodCIDRsAnnotation]: '10.244.9.0/24', [routingStateAnnotation]: native }
+
+test('other nodes are remembered over a restart until the API has told all: then those that it did not tell of are gone', () => {
+  using scene = new Scene()
+  for (const name of ['node-1', 'node-2', 'node-3']) scene.take(node(name, former, conditions))
+  scene.sync()
+  const known = scene.changed
+  assert.deepEqual(Object.keys(known), ['node-2', 'node-3'])
+  scene.view.save()
+  scene.restarted(false)
+  assert.deepEqual(scene.changed, known)
+  // what is the same is no change
+  scene.changes = 0
+  scene.take(node('node-2', former, conditions))
+  assert.deepEqual([scene.changes, scene.changed], [0, {}])
+  scene.sync()
+  assert.deepEqual(scene.changed, { 'node-3': undefined })
+  scene.view.save()
+  assert.deepEqual(Object.keys((scene.restarted(false), scene.changed)), ['node-2'])
+})
+
+test('a node that changes only in what does not matter is not written, and one that is gone is not remembered', () => {
+  using scene = new Scene()
+  scene.take(node('node-2', {}, conditions))
+  scene.view.save()
+  const before = scene.writes
+  scene.take(node('node-2', { other: 'thing' }, [...conditions, { type: 'DiskPressure', status: 'False' }]))
+  scene.view.save()
+  assert.equal(scene.writes, before)
+  scene.remove('node-2')
+  scene.view.save()
+  scene.restarted(false)
+  assert.deepEqual(scene.changed, {})
+})
+
+test('a damaged memory keeps no agent from starting', () => {
+  using scene = new Scene()
+  scene.take(node('node-2'))
+  scene.view.save()
+  const damaged = ['{', '7', 'null', '{"name":"node-8"}', '{"name":"node-9","podCIDRs":["x"],"addrs":[]}']
+  for (const [index, text] of damaged.entries()) scene.damage(`node-${5 + index}`, text)
+  scene.restarted(false)
+  assert.deepEqual(Object.keys(scene.changed), ['node-2'])
 })

@@ -1,9 +1,8 @@
-// What the agent knows of the cluster's nodes. It comes from the API's Node objects; the last known state of the agent's own node is
-// also on disk, so that pods are wired after a restart while the API cannot be reached. A Node object changes with every heartbeat;
-// this view reports a change only when something that matters to the network is different.
+// What the agent knows of the cluster's nodes. It comes from the API's Node objects; the last known state of all nodes is also on disk, so
+// that after a restart pods are wired and other nodes are reached while the API cannot be. A Node object changes with every heartbeat; this
+// view reports a change, and writes it to the disk, only when something that matters to the network is different.
 import { type Change, type Keep, lean } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
-import { Addr, Prefix } from '#/lib/addr.ts'
 import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
 import {
   annotationsOf,
@@ -29,6 +28,7 @@ import { type EndpointStore } from '../endpoints/endpoint-store.ts'
 import { networkTroubleReason } from '../report/node-condition.ts'
 import { factsOf } from './node-facts.ts'
 import { StateError } from '../endpoints/state-file.ts'
+import { nodeStateFrom, RememberedNodes } from './remembered-nodes.ts'
 
 const settingName = 'self'
 const keptAnnotations = [
@@ -103,9 +103,12 @@ export class ClusterView {
   readonly #reflector: Reflector<KubeNode>
   readonly #store: EndpointStore
   readonly #onChange: () => void
+  readonly #remembered: RememberedNodes
   readonly #known = new Map<string, Known>()
   /** The problems of the nodes that have any: they are asked for in every pass. */
   readonly #problems = new Map<string, readonly Problem[]>()
+  /** Other nodes of which only the memory knows: the API has not told of them yet. */
+  readonly #untold = new Set<string>()
   readonly #changed = new Set<string>()
   /** When the first of the nodes in `#changed` changed, by the monotonic clock. */
   #changedAtMs = 0
@@ -122,9 +125,15 @@ export class ClusterView {
     this.#reflector = deps.reflector
     this.#store = deps.store
     this.#onChange = deps.onChange
-    const { self, toldRouting } = this.#remembered()
+    this.#remembered = new RememberedNodes(deps.store)
+    const { self, toldRouting } = this.#rememberedSelf()
     this.#self = self
     this.#toldRouting = toldRouting
+    for (const state of this.#remembered.read(this.#nodeName)) {
+      this.#known.set(state.name, knownOf(state, []))
+      this.#untold.add(state.name)
+      this.#noteOther(state.name)
+    }
     this.#reflector.subscribe((change) => this.#take(change))
   }
 
@@ -168,8 +177,9 @@ export class ClusterView {
   }
 
   #take(change: Change<KubeNode>): void {
-    if (change.kind === 'synced') return this.#onChange()
+    if (change.kind === 'synced') return this.#forgetUntold()
     const name = change.key
+    this.#untold.delete(name)
     const known =
       change.kind === 'deleted' ? undefined : name === this.#nodeName ? readSelf(change.object) : read(change.object)
     const isTold = name === this.#nodeName && this.#takePublished(change.kind === 'deleted' ? undefined : change.object)
@@ -180,9 +190,25 @@ export class ClusterView {
     else this.#problems.delete(name)
     if (name === this.#nodeName) this.#takeSelf(known?.state)
     else {
-      if (this.#changed.size === 0) this.#changedAtMs = performance.now()
-      this.#changed.add(name)
+      this.#noteOther(name)
+      this.#remembered.note(name)
     }
+    this.#onChange()
+  }
+
+  #noteOther(name: string): void {
+    if (this.#changed.size === 0) this.#changedAtMs = performance.now()
+    this.#changed.add(name)
+  }
+
+  /** All nodes have been told: those that were only remembered are gone. */
+  #forgetUntold(): void {
+    for (const name of this.#untold) {
+      this.#known.delete(name)
+      this.#noteOther(name)
+      this.#remembered.note(name)
+    }
+    this.#untold.clear()
     this.#onChange()
   }
 
@@ -200,8 +226,9 @@ export class ClusterView {
     if (state !== undefined && state.podCIDRs.length > 0) this.#self = state
   }
 
-  /** Saves this node's state for a start without the API. When the disk cannot be written, the next call tries again. */
+  /** Saves what is known of the nodes for a start without the API. When the disk cannot be written, the next call tries again. */
   save(): void {
+    this.#remembered.save((name) => this.#known.get(name)?.state)
     if (this.#self === undefined) return
     const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting })
     if (this.#store.setting(settingName) === text) return
@@ -213,27 +240,15 @@ export class ClusterView {
     }
   }
 
-  #remembered(): { readonly self?: NodeState; readonly toldRouting?: Routing } {
+  #rememberedSelf(): { readonly self?: NodeState; readonly toldRouting?: Routing } {
     const text = this.#store.setting(settingName)
     if (text === undefined) return {}
     try {
-      const saved = JSON.parse(text) as {
-        name: string
-        podCIDRs: string[]
-        addrs: string[]
-        routing?: string
-        toldRouting?: string
-      }
-      if (saved.name !== this.#nodeName) return {}
+      const { name, podCIDRs, addrs, ...saved } = nodeStateFrom(text) as NodeState & { toldRouting?: unknown }
+      if (name !== this.#nodeName) return {}
       const routing = routings.find((each) => each === saved.routing)
       const toldRouting = routings.find((each) => each === saved.toldRouting)
-      const self = {
-        name: saved.name,
-        podCIDRs: saved.podCIDRs.map(Prefix.parse),
-        addrs: saved.addrs.map(Addr.parse),
-        ...(routing && { routing }),
-      }
-      return { self, ...(toldRouting && { toldRouting }) }
+      return { self: { name, podCIDRs, addrs, ...(routing && { routing }) }, ...(toldRouting && { toldRouting }) }
     } catch {
       // a damaged value must not keep the agent from starting: the API has this node's state too
       return {}

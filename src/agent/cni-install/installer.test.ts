@@ -68,9 +68,9 @@ class Scene implements Disposable {
     writeFileSync(join(this.config.binDir, name), content, { mode: 0o755 })
   }
 
-  putConf(name: string): void {
+  putConf(name: string, content: unknown = {}): void {
     mkdirSync(this.config.confDir, { recursive: true })
-    writeFileSync(join(this.config.confDir, name), '{}')
+    writeFileSync(join(this.config.confDir, name), JSON.stringify(content))
   }
 
   get list(): { cniVersion: string; cniVersions: string[]; plugins: { type: string }[] } {
@@ -111,6 +111,7 @@ test('plugin and configuration are installed, for root to run and to read, and n
       {
         type: 'causeway-cni',
         capabilities: { ips: true, mac: true, bandwidth: true, 'io.kubernetes.cri.pod-annotations': true },
+        chained: [],
       },
     ],
   })
@@ -319,6 +320,42 @@ test("a configuration that runtimes use instead of Causeway's is a problem for a
   await scene.clock.advance(10_000)
   assert.deepEqual(scene.problems(), [])
   assert.equal(scene.changes, 2)
+})
+
+test("a plugin that another program added stays, is asked for its versions, and is a problem of that program's when it is missing", async () => {
+  using scene = new Scene()
+  scene.putConf('10-causeway.conflist', { plugins: [{ type: 'causeway-cni' }, { type: 'mesh-cni', log: 'debug' }] })
+  scene.putPlugin('mesh-cni', '0.4.0', '1.0.0')
+  scene.installer.start()
+  await eventually(() => scene.list.cniVersions?.join() === '0.4.0,1.0.0', 'the versions of both')
+  assert.deepEqual(scene.types(), ['causeway-cni', 'mesh-cni'])
+  assert.deepEqual(scene.problems(), [])
+  rmSync(join(scene.config.binDir, 'mesh-cni'))
+  await scene.clock.advance(10_000)
+  assert.deepEqual(scene.types(), ['causeway-cni', 'mesh-cni'])
+  assert.match(scene.problems().join(), /mesh-cni: another program put it into .* runtimes set up no pod without it$/)
+  assert.match(scene.installer.problems[0]!.remedy, /take its entry out of 10-causeway\.conflist/)
+})
+
+test('a configuration before ours that leads to ours is no problem, nor is one that comes after it', () => {
+  const leading = [
+    { type: 'multus-shim', clusterNetwork: '/host/etc/cni/net.d/10-causeway.conflist' },
+    { type: 'multus', clusterNetwork: 'causeway' },
+    { type: 'multus', delegates: [{ name: 'causeway', plugins: [{ type: 'causeway-cni' }] }] },
+    { name: 'mesh', plugins: [{ type: 'causeway-cni' }, { type: 'mesh-cni' }] },
+  ]
+  for (const conf of leading) {
+    using scene = new Scene()
+    scene.putConf('00-multus.conf', conf)
+    scene.putConf('05-other.conf', { type: 'bridge' })
+    scene.installer.start()
+    assert.deepEqual(scene.problems(), [], JSON.stringify(conf))
+  }
+  using scene = new Scene()
+  scene.putConf('00-multus.conf', { type: 'multus-shim', clusterNetwork: '/host/etc/cni/net.d/10-other.conflist' })
+  mkdirSync(join(scene.config.confDir, '05-folder.conf'))
+  scene.installer.start()
+  assert.equal(scene.problems().length, 2)
 })
 
 test('without any plugin in place there is no configuration; an older plugin serves', async () => {

@@ -12,16 +12,26 @@ import { type ProblemCode } from '#/model/problem-catalogue.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type Chained } from '#/settings/cni-chain.ts'
 import { type CniInstallConfig } from './config.ts'
-import { type ChainedPlugin, conflistName, namesBefore, pluginName, renderConflist, versionsOfAll } from './conflist.ts'
+import { ConflistFile } from './conflist-file.ts'
+import {
+  type ChainedPlugin,
+  type Conflist,
+  conflistFor,
+  conflistName,
+  executableOf,
+  leadsToOurs,
+  namesBefore,
+  othersIn,
+  pluginName,
+  versionsOfAll,
+} from './conflist.ts'
 import { PluginVersions } from './plugin-versions.ts'
-import { isAsWanted, removeFile, writeWholeFile } from '../whole-file.ts'
+import { isAsWanted, writeWholeFile } from '../whole-file.ts'
 
 const checkMs = 10_000
 /** How long a node may be without a pod network before its configuration is removed. */
 const graceMs = 60_000
 const pluginMode = 0o755
-/** Runtimes run as root, and no other user needs to read the configuration. */
-const conflistMode = 0o600
 /** The versions assumed of a chained plugin that does not tell its own: all reference plugins of the last years speak these. */
 const assumedVersions = ['0.3.1', '0.4.0', '1.0.0']
 
@@ -41,6 +51,7 @@ export class CniInstaller implements Disposable {
   readonly #log: Logger
   readonly #clock: Clock
   readonly #versions = new PluginVersions(() => this.#lookAgain())
+  readonly #conflist: ConflistFile
   #problems: readonly Problem[] = []
   /** The attributes that the installed plugin's file had when its content was last found right; '' before that. */
   #seenPlugin = ''
@@ -54,6 +65,10 @@ export class CniInstaller implements Disposable {
     this.#onChange = deps.onChange
     this.#log = deps.log
     this.#clock = deps.clock ?? systemClock
+    this.#conflist = new ConflistFile(join(config.confDir, conflistName), {
+      log: deps.log,
+      nowMs: () => this.#clock.monotonicMs(),
+    })
   }
 
   get problems(): readonly Problem[] {
@@ -101,15 +116,14 @@ export class CniInstaller implements Disposable {
     this.#couldServe = this.#canServe()
     if (this.#couldServe) {
       this.#unservedSinceMs = undefined
-      const chain = this.#chain(problems)
-      // when this plugin could not be installed, an older one in its place will do; with no plugin, the configuration would fail every pod
-      if (chain !== undefined && existsSync(plugin)) {
-        attempt('CW3002', conflist, 'the CNI configuration cannot be written', () =>
-          this.#writeConflist(conflist, chain),
-        )
-      }
+      attempt('CW3002', conflist, 'the CNI configuration cannot be written', () => {
+        const wanted = this.#wanted(problems)
+        // when this plugin could not be installed, an older one in its place will do; with no plugin, the configuration would fail every pod
+        if (wanted !== undefined && existsSync(plugin)) this.#conflist.put(wanted)
+      })
+      problems.push(...this.#conflist.problems)
     } else {
-      attempt('CW3003', conflist, 'the CNI configuration cannot be removed', () => this.#removeWhenLong(conflist))
+      attempt('CW3003', conflist, 'the CNI configuration cannot be removed', () => this.#removeWhenLong())
     }
     attempt('CW3004', confDir, 'the folder of CNI configurations cannot be read', () => this.#lookForOthers(problems))
     return problems
@@ -130,8 +144,55 @@ export class CniInstaller implements Disposable {
     this.#seenPlugin = look()
   }
 
-  /** The chained plugins that can be used: one that cannot would fail every pod. Undefined while a plugin's answer is awaited. */
-  #chain(problems: Problem[]): ChainedPlugin[] | undefined {
+  /** What the configuration should say. Undefined while a plugin's answer is awaited. */
+  #wanted(problems: Problem[]): Conflist | undefined {
+    const found = this.#conflist.look()
+    const { others, isWhole: areOthersKnown } = this.#others(found, problems)
+    const { usable, isWhole } = this.#chain(others, problems)
+    return isWhole && areOthersKnown ? conflistFor(usable, found, others) : undefined
+  }
+
+  /** The plugins that others have put into the configuration, as far as the versions that they speak can count. */
+  #others(
+    found: Conflist | undefined,
+    problems: Problem[],
+  ): { others: { versions: readonly string[] }[]; isWhole: boolean } {
+    const others: { versions: readonly string[] }[] = []
+    let isWhole = true
+    for (const name of new Set(found ? othersIn(found).map(executableOf) : [])) {
+      if (name === undefined) continue
+      const path = join(this.#config.binDir, name)
+      const tell = (code: 'CW3005' | 'CW3007', why: string, remedy: string): void => {
+        const message = `another program put it into ${conflistName}, where Causeway leaves it: ${why}`
+        problems.push(problem(code, `file${path}`, message, { remedy }))
+      }
+      const spoken = this.#versions.of(path)
+      if (spoken === undefined)
+        tell(
+          'CW3005',
+          'it is not in this folder, and runtimes set up no pod without it',
+          `have its program install it again, or take its entry out of ${conflistName}; Causeway then leaves that as it is`,
+        )
+      else if (spoken.kind === 'asked') isWhole = false
+      else {
+        const { versions } = spoken.kind === 'known' ? spoken : { versions: assumedVersions }
+        if (versionsOfAll([...others, { versions }]).length > 0) others.push({ versions })
+        else
+          tell(
+            'CW3007',
+            `it speaks CNI ${versions.join(', ') || 'in no version'}, and no version that all others speak`,
+            'have its program install another version of it',
+          )
+      }
+    }
+    return { others, isWhole }
+  }
+
+  /** The chained plugins that can be used: one that cannot would fail every pod. `isWhole`: no plugin's answer is awaited. */
+  #chain(
+    others: readonly { readonly versions: readonly string[] }[],
+    problems: Problem[],
+  ): { usable: ChainedPlugin[]; isWhole: boolean } {
     const { binDir, chain } = this.#config
     const wanted: readonly Chained[] = chain ?? ['portmap']
     const usable: ChainedPlugin[] = []
@@ -149,34 +210,20 @@ export class CniInstaller implements Disposable {
         const message = `${spoken.why}; it is taken for one that speaks ${assumedVersions.join(', ')}`
         problems.push(problem('CW3006', `file${path}`, message))
         usable.push({ name, versions: assumedVersions })
-      } else if (versionsOfAll([...usable, { name, versions: spoken.versions }]).length === 0)
+      } else if (versionsOfAll([...others, ...usable, { versions: spoken.versions }]).length === 0)
         leaveOut(
           'CW3007',
           `it speaks CNI ${spoken.versions.join(', ') || 'in no version'}, and no version that all others speak`,
         )
       else usable.push({ name, versions: spoken.versions })
     }
-    return isWhole ? usable : undefined
+    return { usable, isWhole }
   }
 
-  #writeConflist(path: string, chain: readonly ChainedPlugin[]): void {
-    const content = Buffer.from(renderConflist(chain))
-    mkdirSync(this.#config.confDir, { recursive: true })
-    if (isAsWanted(path, content, conflistMode)) return
-    writeWholeFile(path, content, conflistMode)
-    this.#log.info('wrote the CNI configuration', {
-      path,
-      chain: chain.map(({ name }) => name),
-      versions: versionsOfAll(chain),
-    })
-  }
-
-  #removeWhenLong(path: string): void {
+  #removeWhenLong(): void {
     const now = this.#clock.monotonicMs()
     this.#unservedSinceMs ??= now
-    if (now - this.#unservedSinceMs < graceMs || !existsSync(path)) return
-    removeFile(path)
-    this.#log.warn('removed the CNI configuration: this node has had no pod network for a while', { path })
+    if (now - this.#unservedSinceMs >= graceMs) this.#conflist.remove()
   }
 
   #lookForOthers(problems: Problem[]): void {
@@ -184,6 +231,8 @@ export class CniInstaller implements Disposable {
     if (!existsSync(confDir)) return
     for (const name of namesBefore(readdirSync(confDir))) {
       const path = join(confDir, name)
+      // the first one counts: one that leads to ours is used instead of all that follow
+      if (leadsToOurs(textOf(path))) return
       const message = `container runtimes use this CNI configuration instead of ${conflistName}: pods do not get Causeway's network`
       problems.push(problem('CW3008', `file${path}`, message))
     }
@@ -192,5 +241,14 @@ export class CniInstaller implements Disposable {
   [Symbol.dispose](): void {
     this.#cancel?.()
     this.#cancel = undefined
+  }
+}
+
+/** A file that cannot be read has no text: it leads nowhere. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }

@@ -19,7 +19,8 @@ export type EarlierNetwork = {
 export function earlierNetwork(store: EndpointStore, clock: Pick<BootClock, 'bootId'>, cookie: string): EarlierNetwork {
   const now = JSON.stringify([clock.bootId, cookie])
   const before = store.setting(settingName)
-  const isOther = cookie !== '' && before !== undefined && before !== now && before.startsWith(`["${clock.bootId}"`)
+  const [bootId, earlierCookie] = before === undefined ? [] : networkIn(before)
+  const isOther = cookie !== '' && bootId === clock.bootId && earlierCookie !== cookie
   const made = new Set(isOther ? store.list().map(keyOf) : [])
   try {
     if (cookie !== '' && before !== now) store.setSetting(settingName, now)
@@ -28,6 +29,16 @@ export function earlierNetwork(store: EndpointStore, clock: Pick<BootClock, 'boo
     if (!(error instanceof StateError)) throw error
   }
   return { has: (endpoint) => made.has(keyOf(endpoint)) }
+}
+
+/** The boot's id and the cookie in the setting; nothing where it is damaged, and then nothing is released early. */
+function networkIn(text: string): readonly unknown[] {
+  try {
+    const network: unknown = JSON.parse(text)
+    return Array.isArray(network) ? network : []
+  } catch {
+    return []
+  }
 }
 
 function keyOf({ containerId, ifName, createdMs }: Endpoint): string {

@@ -78,8 +78,7 @@ export class EndpointGc implements Disposable {
 
   /**
    * Checks all endpoints once, and releases those that were first found leaked `graceMs` ago or longer, or that are of an earlier network
-   * of this node. Also opens a state file again
-   * that could not be used. Returns the released endpoints.
+   * of this node. Also opens a state file again that could not be used. Returns the released endpoints.
    */
   sweep(): Endpoint[] {
     const { store, netlink, clock, onChange } = this.#deps

@@ -352,8 +352,29 @@ export class EndpointStore {
     return (row as { value: string } | undefined)?.value
   }
 
+  /** All named values whose names begin with `start`. */
+  settingsFrom(start: string): ReadonlyMap<string, string> {
+    const sql = 'SELECT name, value FROM setting WHERE substr(name, 1, ?) = ? ORDER BY name'
+    const rows = this.#file.read((db) => db.prepare(sql).all(start.length, start)) as { name: string; value: string }[]
+    return new Map(rows.map(({ name, value }) => [name, value]))
+  }
+
   setSetting(name: string, value: string): void {
-    this.#write((db) => db.prepare('INSERT OR REPLACE INTO setting VALUES (?, ?)').run(name, value))
+    this.setSettings([[name, value]])
+  }
+
+  /** Sets named values, and removes those that are undefined, in one transaction. A value that is the same is not written. */
+  setSettings(values: Iterable<readonly [name: string, value: string | undefined]>): void {
+    this.#write((db) => {
+      const set = db.prepare(
+        'INSERT INTO setting VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value',
+      )
+      const remove = db.prepare('DELETE FROM setting WHERE name = ?')
+      for (const [name, value] of values) {
+        if (value === undefined) remove.run(name)
+        else set.run(name, value)
+      }
+    })
   }
 
   [Symbol.dispose](): void {

@@ -15,7 +15,7 @@ import { type Datapaths } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { findLink, listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
-import { isOurLink } from '#/model/names.ts'
+import { isOwnLink, isPodDevice } from '#/model/names.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { isInPool, poolOf } from '#/plan/allocate.ts'
@@ -105,8 +105,9 @@ export class Ipam {
     const findings: Problem[] = []
     const trouble = store.trouble()
     if (trouble !== undefined) findings.push(problem('CW3101', 'file/endpoints.sqlite', trouble))
-    for (const { name, kind } of listLinks(netlink)) {
-      if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
+    for (const link of listLinks(netlink)) {
+      const { name } = link
+      if (!isPodDevice(name) || !isOwnLink(link) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
       findings.push(problem('CW3102', `device/${name}`, 'no pod has this veth'))
     }
     const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint.pod])))

@@ -25,14 +25,17 @@ export type ContextInput = {
 export class NetworkContext {
   readonly #netlink: Netlink
   readonly #settings: NetworkSettings
+  readonly #keptCIDRs: () => readonly Prefix[]
   #underlay: Underlay = unknownUnderlay
   #self: NodeState | undefined
   #former: readonly Prefix[] = []
   #remoteNodes: RemoteNodes | undefined
 
-  constructor(netlink: Netlink, settings: NetworkSettings) {
+  /** `keptCIDRs`: pod CIDRs of which pods may have addresses though no port says so. */
+  constructor(netlink: Netlink, settings: NetworkSettings, keptCIDRs: () => readonly Prefix[]) {
     this.#netlink = netlink
     this.#settings = settings
+    this.#keptCIDRs = keptCIDRs
   }
 
   get underlay(): Underlay {
@@ -59,7 +62,7 @@ export class NetworkContext {
       this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#settings, ways)
     }
     const { mtuBytes, connected, ways } = this.#underlay
-    const former = formerCIDRs(ports, self)
+    const former = formerCIDRs([...ports.flatMap(({ podCIDRs }) => podCIDRs), ...this.#keptCIDRs()], self)
     const isSame =
       self === this.#self &&
       routing === this.#remoteNodes?.routing &&
@@ -84,8 +87,7 @@ export class NetworkContext {
   }
 }
 
-function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
-  const held = ports.flatMap(({ podCIDRs }) => podCIDRs)
+function formerCIDRs(held: readonly Prefix[], self: NodeState): Prefix[] {
   const former = held.filter((cidr) => !self.podCIDRs.some((each) => each.equals(cidr)))
   return [...new Map(former.map((cidr) => [String(cidr), cidr])).values()].toSorted((a, b) => a.compare(b))
 }

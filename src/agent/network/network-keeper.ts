@@ -40,6 +40,8 @@ export type NetworkKeeperDeps = {
   /** The pods of this node that are wired. */
   readonly ports: () => readonly PortState[]
   readonly pods: PodPorts
+  /** Pod CIDRs of which pods may have addresses though `ports` does not say so. */
+  readonly keptCIDRs?: () => readonly Prefix[]
   /** The datapaths of the given pods, and the one that new pods get. */
   readonly datapaths: (ports: readonly PortState[]) => readonly PlannedDatapath[]
   /** The routing that is requested now, by settings or objects of the cluster. */
@@ -94,7 +96,7 @@ export class NetworkKeeper implements Disposable {
   constructor(config: NetworkKeeperConfig, deps: NetworkKeeperDeps) {
     this.#config = config
     this.#datapaths = deps.datapaths
-    this.#context = new NetworkContext(this.#netlink, config.settings)
+    this.#context = new NetworkContext(this.#netlink, config.settings, deps.keptCIDRs ?? (() => []))
     this.#ways = new WayCheck(this.#netlink)
     this.#view = deps.view
     this.#dirt = deps.dirt
@@ -338,6 +340,7 @@ export class NetworkKeeper implements Disposable {
       underlay: this.#context.underlay.mtuBytes,
       raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
+      formerCIDRs: this.#context.formerCIDRs,
       ports,
       datapaths: this.#datapaths(ports),
       settings: this.#config.settings,

@@ -4,7 +4,7 @@ import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, vethAdd 
 import { type Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
-import { deviceMac } from '#/model/names.ts'
+import { deviceMac, isOwnLink } from '#/model/names.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { changeOf } from '#/reconcile/driver.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -26,7 +26,7 @@ import { bridgeName, planBridge } from './plan.ts'
 /** Makes a pod's veth, with its host end as a port of the bridge. */
 function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): void {
   const bridge = findLink(netlink, bridgeName)
-  if (bridge?.kind !== 'bridge') throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
+  if (bridge === undefined || !isOwnLink(bridge)) throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
   unwirePod(netlink, pod)
   using netns = new Netns(pod.netns)
   try {
@@ -80,7 +80,8 @@ function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
 
 /** Needs no kernel read of its own: the listed devices show what each port is attached to. */
 function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
-  const bridge = links.get(bridgeName)
+  const found = links.get(bridgeName)
+  const bridge = found && isOwnLink(found) ? found : undefined
   const index = bridge?.index ?? 0
   return {
     obstacle: bridge ? undefined : `bridge ${bridgeName} is missing`,

@@ -1,8 +1,9 @@
 // The connectivity matrix: every pod tries every other pod, over each family, with ICMP and with TCP.
+import { eachOf } from '#/cluster/each-of.ts'
 import type { Family } from '#/lib/addr.ts'
 import { Netns } from '#/sys/netns.ts'
 import { IcmpProber } from './icmp-prober.ts'
-import { eachOf, type Pair, pairsOf } from './pairs.ts'
+import { type Pair, pairsOf } from './pairs.ts'
 import { failed, problemOf } from './problem.ts'
 import { probeTcp } from './tcp-prober.ts'
 import type { Outcome, ProbePod, ProbeResult, Protocol } from './types.ts'

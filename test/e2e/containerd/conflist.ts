@@ -1,7 +1,7 @@
 // What a node's container runtime finds in its CNI folders: the plugins, and the chain that is executed for each sandbox.
 import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { renderConflist } from '#/agent/cni-install/conflist.ts'
+import { conflistFor } from '#/agent/cni-install/conflist.ts'
 import { type Chained } from '#/settings/cni-chain.ts'
 
 const debianPlugins = '/usr/lib/cni'
@@ -12,11 +12,11 @@ const versions = ['0.3.1', '0.4.0', '1.0.0']
 
 /** As an agent writes it, but for a sysctl that tuning is to set. */
 function conflist(chain: readonly Chained[]): string {
-  const list = JSON.parse(renderConflist(chain.map((name) => ({ name, versions })))) as { plugins: { type: string }[] }
+  const list = conflistFor(chain.map((name) => ({ name, versions })))
   const sysctl = { 'net.ipv4.conf.IFNAME.accept_redirects': '0' }
   return JSON.stringify({
     ...list,
-    plugins: list.plugins.map((each) => (each.type === 'tuning' ? { ...each, sysctl } : each)),
+    plugins: list.plugins.map((each) => (each['type'] === 'tuning' ? { ...each, sysctl } : each)),
   })
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { families } from '#/lib/addr.ts'
-import { encodeEchoRequest, icmpTypes, internetChecksum, parseIcmp } from './icmp-packet.ts'
+import { encodeEchoRequest, icmpTypes, internetChecksum, parseIcmp } from './packet.ts'
 
 const cookie = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])
 const u16 = fc.nat(0xffff)

@@ -1,4 +1,4 @@
-// The ICMP packets that the prober sends and receives: echo (RFC 792, RFC 4443 section 4), and the errors that quote one of our echo
+// The ICMP packets of those who ask whether an address answers: echo (RFC 792, RFC 4443 section 4), and the errors that quote one of our echo
 // requests (RFC 792; RFC 4443 section 3). Pure.
 import type { Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
