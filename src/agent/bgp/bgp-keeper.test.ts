@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { test } from 'node:test'
+import { afterEach, mock, test } from 'node:test'
 import { freePort, takenPort } from '#/bgp/testing/taken-port.ts'
 import { clientFor } from '#/cluster/connect.ts'
 import { FakeApi, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
@@ -15,6 +15,7 @@ import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
+import { SpeakerThread } from './speaker-thread.ts'
 import { type BgpRoutesReport } from '#/api/schemas/bgp.ts'
 
 type Situation = {
@@ -110,30 +111,59 @@ async function speaks(keeper: BgpKeeper): Promise<void> {
   assert.equal(asn, 64_512)
 }
 
-const isFailed = ({ problems }: BgpKeeper): boolean => problems.some(({ message }) => message.includes('EADDRINUSE'))
+const hasProblem = ({ problems }: BgpKeeper, wanted: string): boolean => problems.some(({ code }) => code === wanted)
+
+/** The first speaker gets a configuration that it cannot read. */
+function failFirst(): void {
+  const { configure } = SpeakerThread.prototype
+  let isFirst = true
+  mock.method(SpeakerThread.prototype, 'configure', function (this: SpeakerThread, config: string) {
+    configure.call(this, isFirst ? '{' : config)
+    isFirst = false
+  })
+}
+
+afterEach(() => mock.restoreAll())
 
 test('a speaker that failed is started again, and its problem goes with it', async () => {
-  using taken = await takenPort()
-  await using scene = await keeperOn(taken.port)
+  failFirst()
+  await using scene = await keeperOn(await freePort())
   const { keeper } = scene
   keeper.start()
-  await eventually(() => isFailed(keeper), 'a problem')
-  taken[Symbol.dispose]()
+  await eventually(() => hasProblem(keeper, 'CW9002'), 'a problem')
   await speaks(keeper)
   await eventually(() => keeper.problems.length === 0, 'no problem')
 })
 
 test('a speaker that failed, is not wanted any more, and is wanted again, is there again', async () => {
+  failFirst()
+  await using scene = await keeperOn(await freePort())
+  const { keeper } = scene
+  keeper.start()
+  await eventually(() => hasProblem(keeper, 'CW9002'), 'a problem')
+  scene.tell('DELETED')
+  await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
+  scene.tell('ADDED')
+  await speaks(keeper)
+})
+
+test('a port that another process has is a problem that names the process, and goes when it is free', async () => {
   using taken = await takenPort()
   await using scene = await keeperOn(taken.port)
   const { keeper } = scene
   keeper.start()
-  await eventually(() => isFailed(keeper), 'a problem')
-  scene.tell('DELETED')
-  await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
-  taken[Symbol.dispose]()
-  scene.tell('ADDED')
   await speaks(keeper)
+  await eventually(() => hasProblem(keeper, 'CW4109'), 'a problem')
+  const { portTroubles = [] } = await keeper.peers()
+  const owner = `${readFileSync('/proc/self/comm', 'utf8').trim()} (process ${process.pid}) has it`
+  for (const words of [keeper.problems[0]!.message, ...portTroubles])
+    assert.match(words, new RegExp(`^cannot listen on TCP port ${taken.port}: EADDRINUSE: .*: `))
+  assert.ok(
+    portTroubles.every((words) => words.includes(owner)),
+    portTroubles.join(),
+  )
+  taken[Symbol.dispose]()
+  await eventually(() => keeper.problems.length === 0, 'no problem')
 })
 
 test('a speaker does not begin before the passwords of its sessions are read', async () => {

@@ -20,6 +20,7 @@ import { type Handlers } from '../report/http-api.ts'
 import { bgpHandlers } from './answers.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
+import { portProblems, portReport, type PortTroubles } from './port-troubles.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -83,6 +84,8 @@ export class BgpKeeper implements AsyncDisposable {
   #told: string | undefined
   #thread: SpeakerThread | undefined
   #failure: string | undefined
+  /** Why nothing comes in by a port, of the thread that runs. */
+  #portTroubles: PortTroubles = {}
   #subnets: readonly Prefix[] | undefined
   #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
@@ -126,7 +129,8 @@ export class BgpKeeper implements AsyncDisposable {
   get problems(): readonly Problem[] {
     const failure =
       this.#failure === undefined ? [] : [problem('CW9002', `speaker/${this.#config.nodeName}`, this.#failure)]
-    return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
+    const ports = this.#thread === undefined ? [] : portProblems(this.#config.nodeName, this.#portTroubles)
+    return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure, ...ports]
   }
 
   /** Node objects change with every heartbeat: what matters here is seldom another. */
@@ -238,10 +242,15 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   #startThread(): SpeakerThread {
+    this.#portTroubles = {}
     return new SpeakerThread({
       onRoutes: (changes) => this.#learn(changes),
       onReady: () => this.#becomeReady(),
       onFailure: (error) => this.#threadFailed(error),
+      onPortTrouble: (service, why) => {
+        this.#portTroubles = { ...this.#portTroubles, [service]: why }
+        this.#deps.onChange()
+      },
       log: this.#log,
     })
   }
@@ -306,6 +315,7 @@ export class BgpKeeper implements AsyncDisposable {
     const { config, role, drainedBecause } = this.#plan
     return {
       ...(drainedBecause !== undefined && { drainedBecause }),
+      ...portReport(this.#portTroubles),
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.#learned.isReady,
