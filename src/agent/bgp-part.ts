@@ -2,9 +2,9 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type Prefix } from '#/lib/addr.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
+import { type Reach } from '#/model/bgp.ts'
 import { routeProtocol } from '#/model/names.ts'
 import { BgpKeeper, type BgpKeeperConfig } from './bgp/bgp-keeper.ts'
 import { LearnedRouteStore } from './bgp/learned-route-store.ts'
@@ -50,9 +50,9 @@ export class BgpPart implements AsyncDisposable {
     return this.#keeper
   }
 
-  /** Takes the subnets of this node's devices, from which next hops are judged. */
-  takeSubnets(subnets: readonly Prefix[]): void {
-    this.#keeper.takeSubnets(subnets)
+  /** Takes where next hops are reached from this node. */
+  takeReach(reach: Reach): void {
+    this.#keeper.takeReach(reach)
   }
 
   start(): void {

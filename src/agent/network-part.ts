@@ -172,7 +172,7 @@ export class NetworkPart implements AsyncDisposable {
           isLearned: (prefix) => bgp.learned.has(prefix),
         }),
       )
-      bgp.takeSubnets(this.#keeper.subnets)
+      bgp.takeReach(this.#keeper.reach)
       this.#passError = undefined
       return report
     } catch (error) {

@@ -106,7 +106,19 @@ export type OverlayRoute = {
   readonly node: string
 }
 
-export type DesiredHop = { readonly device: string; readonly gateway: Addr }
+export type DesiredHop = {
+  readonly device: string
+  readonly gateway: Addr
+  /** The kernel is to believe that the gateway is on the device's link, though no route of the main table says so. */
+  readonly isOnlink?: boolean
+}
+
+/** How the kernel reaches an address, by its own routes and those of others. */
+export type KernelWay =
+  /** Each hop is the address itself where it is on a link, else a router. */
+  | { readonly kind: 'reached'; readonly hops: readonly DesiredHop[] }
+  /** `why` completes the sentence "it is not reached, because". */
+  | { readonly kind: 'not reached'; readonly why: string }
 
 /** A route to `dst` without encapsulation: one that BGP learned, or straight to the node. */
 export type NativeRoute = {

@@ -167,6 +167,7 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       families: families.filter((family) => hasNextHop(self, family, localAddr.family)),
       mode: modes[tie],
       isReflectorClient: tie === 'toClient',
+      isNode: true,
       importPolicy: isFromReflector
         ? only('cluster-cidrs', sets.ClusterCIDRs)
         : onlyOfNode(node.name, standingCIDRs.get(node.name) ?? []),

@@ -135,6 +135,7 @@ function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig
     maxPrefixes,
     ...policiesOf(peer, isExternal, context),
     isReflectorClient: peer.isReflectorClient && !isExternal,
+    ...(addr && context.nodesByAddr.has(String(addr)) && { isNode: true }),
     nextHopSelf,
     allowOwnAsn,
     ...(blockedBecause !== undefined && { blockedBecause }),

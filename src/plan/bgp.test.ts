@@ -57,6 +57,7 @@ test('in a mesh each node peers with each, over the family that the cluster CIDR
     gracefulRestart: { restartTimeSeconds: 120, stalePathTimeSeconds: 360 },
     importPolicy: onlyOf(2),
     isReflectorClient: false,
+    isNode: true,
     nextHopSelf: false,
     allowOwnAsn: 0,
     exportPolicy: ownOnly,

@@ -1,7 +1,7 @@
 // Computes the configuration of one node's BGP speaker from the cluster's objects. Pure: the same objects give the same configuration
 // on every run, and every node computes the same set of sessions.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type PeerConfig, type RoutePolicy, type SpeakerConfig, type UntoldRoute } from '#/model/bgp.ts'
+import { type PeerConfig, type Reach, type RoutePolicy, type SpeakerConfig, type UntoldRoute } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -28,8 +28,8 @@ export type SpeakerInput = {
   readonly lostCIDRs?: readonly Prefix[]
   readonly secrets: Secrets
   readonly clusterCIDRs: readonly Prefix[]
-  /** The subnets that this node is connected to; undefined while they are not known. */
-  readonly subnets?: readonly Prefix[] | undefined
+  /** Where next hops are reached; undefined while that is not known. */
+  readonly reach?: Reach | undefined
   readonly isRestarting: boolean
   /** The address families of this node's pods. */
   readonly families: readonly Family[]
@@ -124,7 +124,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
     multipathRelax,
     isRestarting,
     localAddrs: self.addrs,
-    ...(input.subnets && { subnets: input.subnets }),
+    ...(input.reach && { reach: input.reach }),
     peers: told ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: told })) : peers,
     originated: told ? [] : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
     ...(untold.length > 0 && { untold }),

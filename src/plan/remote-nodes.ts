@@ -4,6 +4,7 @@ import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
   type DesiredNeighbour,
+  type KernelWay,
   type NativeRoute,
   type NetworkDelta,
   neighbourKey,
@@ -42,6 +43,8 @@ export class RemoteNodes {
   /** The admitted BGP routes whose prefix is no node's pod CIDR, keyed by prefix. */
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
+  /** How the kernel reaches BGP's next hops, as far as it was asked. */
+  readonly #kernelWays = new Map<string, KernelWay>()
   readonly #tally = new RemoteTally()
   #version = 0
   #context: RemoteContext
@@ -191,6 +194,26 @@ export class RemoteNodes {
     return this.#replan(names, prefixes, hasOverlay)
   }
 
+  /** The addresses of all next hops that BGP has told. */
+  *nextHops(): Generator<Addr, void> {
+    for (const { nextHops } of this.#learned.values()) for (const { addr } of nextHops) yield addr
+  }
+
+  /** Takes how the kernel reaches next hops, by address (undefined: nobody needs that any more), and plans the routes over them again. */
+  updateKernelWays(ways: ReadonlyMap<string, KernelWay | undefined>, hasOverlay = true): RemoteDelta {
+    // one that is new comes before the routes over it
+    const isNews = ways.keys().some((addr) => this.#kernelWays.has(addr))
+    for (const [addr, way] of ways)
+      if (way) this.#kernelWays.set(addr, way)
+      else this.#kernelWays.delete(addr)
+    const isConcerned = ({ nextHops }: LearnedRoute): boolean => nextHops.some(({ addr }) => ways.has(String(addr)))
+    const concerned = isNews ? [...this.#learned.values()].filter(isConcerned) : []
+    return this.updateLearned(
+      concerned.map((route) => ({ prefix: route.prefix, route })),
+      hasOverlay,
+    )
+  }
+
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
@@ -219,6 +242,7 @@ export class RemoteNodes {
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
+    const told = { learned: this.#learned, kernelWays: this.#kernelWays }
     const after: { name: string; node: NodeState | undefined; plan: RemotePlan; formerEnds: readonly Addr[] }[] = []
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
@@ -228,7 +252,7 @@ export class RemoteNodes {
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
-      const plan = node ? planRemote(node, this.#context, this.#learned) : noRemotePlan
+      const plan = node ? planRemote(node, this.#context, told) : noRemotePlan
       const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
       // one cause, one problem: that there is no way to a node without addresses follows from why it has none
       const isExplained =
@@ -320,6 +344,7 @@ export class RemoteNodes {
       ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
       clusterCIDRs: settings.clusterCIDRs,
       connected,
+      kernelWays: this.#kernelWays,
       nodeAddrs: this.#tally.insideAddrs,
     })
   }

@@ -1,7 +1,13 @@
 // Plans one other node: the verdict of each of its pod CIDRs, and the facts about the node that follow from them. Pure.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute } from '#/model/bgp.ts'
-import { type ConnectedSubnet, type NetworkSettings, type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import {
+  type ConnectedSubnet,
+  type KernelWay,
+  type NetworkSettings,
+  type NodeState,
+  type UnderlayMtu,
+} from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
@@ -56,12 +62,16 @@ export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
   return gateways
 }
 
-/** Plans one other node. `learned` has BGP's routes by prefix. The plan's `problems` tell why packets cannot cross. */
-export function planRemote(
-  node: NodeState,
-  context: RemoteContext,
-  learned: ReadonlyMap<string, LearnedRoute>,
-): RemotePlan {
+/** What BGP has told. */
+export type Told = {
+  /** By prefix. */
+  readonly learned: ReadonlyMap<string, LearnedRoute>
+  /** How the kernel reaches next hops that are on no connected subnet, by address. */
+  readonly kernelWays: ReadonlyMap<string, KernelWay>
+}
+
+/** Plans one other node. The plan's `problems` tell why packets cannot cross. */
+export function planRemote(node: NodeState, context: RemoteContext, { learned, kernelWays }: Told): RemotePlan {
   const { self, underlay, connected, routing } = context
   const verdicts: Verdict[] = []
   const tunnels: TunnelMtu[] = []
@@ -75,10 +85,12 @@ export function planRemote(
     const tunnel = tunnelBetween(self, node, dst.family, underlay)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
     const told = learned.get(String(dst))
-    const admission = told && admitPodCIDR(told, context)
+    const admission = told && admitPodCIDR(told, { connected, kernelWays }, node.addrs)
     if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
+    const admitted = admission?.kind === 'admitted' ? admission : undefined
     const ways: Ways = {
-      learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
+      learned: admitted?.router === undefined ? admitted?.nextHops : undefined,
+      overRouters: admitted?.router === undefined ? undefined : admitted.nextHops,
       direct: directHop(node, dst.family, connected),
       canTunnel: tunnel !== undefined,
       takesTunnel,
@@ -87,12 +99,14 @@ export function planRemote(
     const about = { dst, node: node.name }
     if (crossing.kind === 'native') {
       const { origin, nextHops } = crossing
+      if (origin === 'direct' && admitted?.router !== undefined)
+        unused.set(String(dst), overRouter(node, admitted.router))
       const mtuBytes = underlay[nextHops[0]?.gateway.family ?? dst.family]
       const reason = reasonFor(routing, ways, 'native')
       verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
     } else if (crossing.kind === 'vxlan' && tunnel) {
-      if (admission?.kind === 'admitted')
-        unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${node.name} takes VXLAN`)
+      if (admitted?.router !== undefined) unused.set(String(dst), overRouter(node, admitted.router))
+      else if (admitted) unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${node.name} takes VXLAN`)
       if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
         problems.push(
           problem(
@@ -113,6 +127,10 @@ export function planRemote(
     }
   }
   return { podCIDRs: node.podCIDRs, verdicts, tunnelEnds: node.addrs, tunnels, unused, problems }
+}
+
+function overRouter({ name }: NodeState, router: Addr): string {
+  return `its next hop is ${name} itself, over router ${router}, which need not know pods; another way is used`
 }
 
 /** The reason why there is no way to the node, and a remedy where the usual one does not fit. */

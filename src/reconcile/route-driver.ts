@@ -49,7 +49,11 @@ function toRoute(desired: DesiredRoute, { indexOf }: Names): Route {
   const { preferredSource } = desired
   const more = preferredSource && { preferredSource }
   if (desired.kind === 'native') {
-    const nextHops = desired.nextHops.map(({ device, gateway }) => ({ oif: indexOf.get(device) ?? 0, gateway }))
+    const nextHops = desired.nextHops.map(({ device, gateway, isOnlink }) => ({
+      oif: indexOf.get(device) ?? 0,
+      gateway,
+      ...(isOnlink === true && { onlink: true }),
+    }))
     return { ...base, nextHops, ...more }
   }
   const { device, gateway, mtuBytes, encap } = desired

@@ -5,9 +5,9 @@ import { type BgpPeersReport } from '#/api/schemas/bgp.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
-import { familiesOf, type Prefix } from '#/lib/addr.ts'
+import { familiesOf } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import { type LearnedRouteChange, type PeerStatus, type Reach, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -86,7 +86,7 @@ export class BgpKeeper implements AsyncDisposable {
   #failure: string | undefined
   /** Why nothing comes in by a port, of the thread that runs. */
   #portTroubles: PortTroubles = {}
-  #subnets: readonly Prefix[] | undefined
+  #reach: Reach | undefined
   #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
   /** How long the last plan took. */
@@ -147,10 +147,10 @@ export class BgpKeeper implements AsyncDisposable {
     this.#notice()
   }
 
-  /** What this node is connected to: where next hops can be. */
-  takeSubnets(subnets: readonly Prefix[]): void {
-    if (String(this.#subnets) === String(subnets)) return
-    this.#subnets = subnets
+  /** Where next hops are reached from this node. */
+  takeReach(reach: Reach): void {
+    if (JSON.stringify(this.#reach) === JSON.stringify(reach)) return
+    this.#reach = reach
     this.#notice()
   }
 
@@ -193,7 +193,7 @@ export class BgpKeeper implements AsyncDisposable {
       isGone: known === undefined,
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
-      subnets: this.#subnets,
+      reach: this.#reach,
       isRestarting: this.#isRestarting,
       families: familiesOf(self.podCIDRs),
     })

@@ -8,7 +8,7 @@ import { type Logger } from '#/lib/log.ts'
 import { type Latest } from '#/lib/signal.ts'
 import { isLower, type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
-import { type LearnedRouteChange } from '#/model/bgp.ts'
+import { type Reach } from '#/model/bgp.ts'
 import { type NetworkDelta, type NetworkSettings, type PortState } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Problem } from '#/model/problems.ts'
@@ -16,7 +16,7 @@ import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
-import { type NodeChange, type RemoteNodes } from '#/plan/remote-nodes.ts'
+import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
@@ -28,8 +28,11 @@ import { allDrivers } from './drivers.ts'
 import { isolationOf } from './isolation.ts'
 import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
 import { WayCheck } from './way-check.ts'
+import { NextHops } from './next-hops.ts'
+import { type News, portionsOf, touches } from './news.ts'
+import { podNetworkOf } from './pod-network.ts'
 import { RoutingProgress } from './routing-progress.ts'
-import { NetworkContext, nodesPerTurn } from './network-context.ts'
+import { NetworkContext } from './network-context.ts'
 
 export type NetworkKeeperDeps = {
   readonly view: ClusterView
@@ -78,6 +81,7 @@ export class NetworkKeeper implements Disposable {
   readonly #reconciler: Reconciler
   readonly #context: NetworkContext
   readonly #ways: WayCheck
+  readonly #nextHops: NextHops
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
@@ -89,6 +93,7 @@ export class NetworkKeeper implements Disposable {
     this.#datapaths = deps.datapaths
     this.#context = new NetworkContext(this.#netlink, config.settings)
     this.#ways = new WayCheck(this.#netlink)
+    this.#nextHops = new NextHops(this.#netlink)
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
@@ -135,10 +140,9 @@ export class NetworkKeeper implements Disposable {
     return this.#reconciler.failures
   }
 
-  /** Subnets of this node's devices, without those of pods; sorted, each once. */
-  get subnets(): readonly Prefix[] {
-    const byText = new Map(this.#context.underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
-    return [...byText.values()].toSorted((a, b) => a.compare(b))
+  /** Where next hops of BGP's are reached, by routes of others. */
+  get reach(): Reach {
+    return this.#nextHops.reach
   }
 
   /** Why this node reaches no other node, or hardly any; undefined when it may reach them, or there is no other node. */
@@ -180,8 +184,12 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.wantsRoute(prefix) ?? false
   }
 
-  /** Whether another's route in a table of routes may change the way of packets to pods. In `main` our own routes win over shorter ones. */
+  /**
+   * Whether another's route in a table of routes may change the way of packets to pods, or to next hops of BGP's. In `main` our own routes win
+   * over shorter ones.
+   */
   mayDivert({ dst, table }: Pick<Route, 'dst' | 'table'>): boolean {
+    if (this.#nextHops.concerns(dst)) return true
     const cidrs = [...this.#config.settings.clusterCIDRs, ...(this.remoteNodes?.outsideCIDRs ?? [])]
     return cidrs.some((cidr) => (table === RT_TABLE_MAIN ? cidr.contains(dst) : cidr.overlaps(dst)))
   }
@@ -233,7 +241,15 @@ export class NetworkKeeper implements Disposable {
     this.#isAdvertised = this.#advertises()
     const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
-    const delta = await this.#takeChanges(remoteNodes, changes, this.#learned.takeChanges(), isAllDue)
+    const learned = this.#learned.takeChanges()
+    const { connected } = this.#context.underlay
+    const isRefreshDue = isAllDue || taken.underlay || taken.ways
+    const hops = await this.#nextHops.update({
+      learned,
+      connected,
+      ...(isRefreshDue && { inUse: remoteNodes.nextHops() }),
+    })
+    const delta = await this.#takeChanges(remoteNodes, { nodes: changes, hops, learned }, isAllDue)
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
@@ -338,8 +354,7 @@ export class NetworkKeeper implements Disposable {
   /** Takes changed nodes and routes into the table, and writes the difference to the kernel unless a whole pass follows anyway. */
   async #takeChanges(
     remoteNodes: RemoteNodes,
-    nodes: readonly NodeChange[],
-    learned: readonly LearnedRouteChange[],
+    news: News,
     isWhole: boolean,
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<ObjectKind> }> {
     const failedKinds = new Set<ObjectKind>()
@@ -348,11 +363,7 @@ export class NetworkKeeper implements Disposable {
     let isWholesale = false
     const deltas: NetworkDelta[] = []
     // all changes go into the table first: whatever fails afterwards, the next whole pass plans from all that is known
-    const portions = [
-      ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, hasTunnel)),
-      ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, hasTunnel)),
-    ]
-    for (const takeOver of portions) {
+    for (const takeOver of portionsOf(news, remoteNodes, hasTunnel)) {
       const delta = takeOver()
       deltas.push(delta)
       isWholesale ||= delta.isWholesale || touches(delta, former)
@@ -371,26 +382,4 @@ export class NetworkKeeper implements Disposable {
     this.#netlink[Symbol.dispose]()
     this.#nftables[Symbol.dispose]()
   }
-}
-
-function batchesOf<T>(changes: readonly T[]): T[][] {
-  const count = Math.ceil(changes.length / nodesPerTurn)
-  return Array.from({ length: count }, (_, index) => changes.slice(index * nodesPerTurn, (index + 1) * nodesPerTurn))
-}
-
-function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
-  if (cidrs.length === 0) return false
-  return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
-}
-
-/** Pods get the underlay's MTU on their device and, while there is a tunnel, the tunnel's MTU on the routes to other pods. */
-function podNetworkOf(plan: Plan, settings: NetworkSettings): PodNetworkState {
-  const { podCIDRs, podMtuBytes, deviceMtuBytes } = plan
-  if (podCIDRs.length === 0)
-    return { kind: 'absent', why: 'no pod CIDR of this node can be used: "causeway status" says why' }
-  const overlay = settings.clusterCIDRs.flatMap((dst) => {
-    const mtuBytes = podMtuBytes[dst.family]
-    return mtuBytes === undefined ? [] : [{ dst, mtuBytes }]
-  })
-  return { kind: 'there', network: { podCIDRs, overlay, deviceMtuBytes } }
 }
