@@ -76,6 +76,7 @@ export class NetworkPart implements AsyncDisposable {
         routing: () => cluster.routing,
         learned: bgp.learned,
         isAdvertised: () => bgp.state.isAdvertising,
+        sessionGuards: () => bgp.state.sessionGuards,
         refreshPods: (network) => pods.refresh(network),
         podNetwork,
         onChanges: (...change) => this.changed.emit(change),

@@ -22,6 +22,7 @@ import { serveCIDRs } from './served-cidrs.ts'
 import { outerFamily, tunnelMtu } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
+import { type SessionGuard } from './session-guards.ts'
 
 export type PlanInput = {
   /** All other nodes, and this node without the claims that it lost to them. */
@@ -35,6 +36,8 @@ export type PlanInput = {
   readonly raDevices?: readonly string[]
   /** Whether this node's pod CIDRs are announced to routers, whatever the routing. */
   readonly isAdvertised?: boolean
+  /** BGP neighbours with TTL security. */
+  readonly guards?: readonly SessionGuard[]
   readonly ports: readonly PortState[]
   /** The datapaths that this node's pods use, and the one that new pods get. */
   readonly datapaths: readonly PlannedDatapath[]
@@ -153,6 +156,7 @@ export function planNetwork({
   underlay,
   raDevices = [],
   isAdvertised = false,
+  guards,
   ports,
   datapaths,
   settings,
@@ -212,6 +216,7 @@ export function planNetwork({
         nodeTable({
           podCIDRs: served,
           podDevices,
+          guards,
           clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...remoteNodes.outsideCIDRs], settings),
           ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote().tunnelEnds } }),
         }),

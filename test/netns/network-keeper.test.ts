@@ -16,11 +16,12 @@ import { StateError } from '#/agent/endpoints/state-file.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { Netlink } from '#/kernel/netlink.ts'
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
+import { type SessionGuard } from '#/plan/session-guards.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { nothingToDo } from '#/reconcile/driver.ts'
 import { TestNetns } from './namespace.ts'
@@ -39,6 +40,7 @@ class Scene implements Disposable {
   readonly store = new EndpointStore(join(this.folder, 'endpoints.sqlite'))
   readonly dirt = new DirtySet()
   ports: PortState[] = []
+  guards: SessionGuard[] = []
   triggers = 0
   readonly view: ClusterView
   readonly keeper: NetworkKeeper
@@ -71,6 +73,7 @@ class Scene implements Disposable {
           pods: { isInUse: () => true, rewire() {} },
           datapaths: () => [datapathKinds.bridge],
           routing: () => 'vxlan',
+          sessionGuards: () => this.guards,
           podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},
@@ -112,6 +115,29 @@ test('nodes whose arrival is interrupted by a failure are all reached after the 
   failing.mock.restore()
   assert.equal((await scene.keeper.pass()).failed, 0)
   assert.equal(scene.routes().length, 121)
+})
+
+test('TTL security follows the neighbours, and comes back when it is taken out', async () => {
+  using scene = new Scene()
+  scene.add(node(1))
+  const rules = () => scene.host.sh('nft list table inet causeway').match(/saddr 172\.30\.1\.254 .* ttl < \d+/g) ?? []
+  await scene.keeper.pass()
+  assert.deepEqual(rules(), [])
+  const guard = { peer: 'tor', addr: Addr.parse('172.30.1.254'), itsPort: 179 }
+  scene.guards = [{ ...guard, minTtl: 255 }]
+  await scene.keeper.pass()
+  const wanted = ['saddr 172.30.1.254 tcp sport 179 ip ttl < 255']
+  assert.deepEqual(rules(), wanted)
+  scene.host.sh('nft flush ruleset')
+  scene.dirt.mark('table')
+  await scene.keeper.pass()
+  assert.deepEqual(rules(), wanted)
+  scene.guards = [{ ...guard, minTtl: 253, ownPort: 179 }]
+  await scene.keeper.pass()
+  assert.deepEqual(
+    rules().map((rule) => rule.replace(/.* tcp /, '')),
+    ['dport 179 ip ttl < 253', 'sport 179 ip ttl < 253'],
+  )
 })
 
 test('a former pod CIDR that another node is given leaves this one at once', async () => {

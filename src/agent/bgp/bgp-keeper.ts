@@ -13,6 +13,7 @@ import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
+import { type SessionGuard, sessionGuards } from '#/plan/session-guards.ts'
 import { standingCIDRs } from '#/plan/claims.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
@@ -94,6 +95,7 @@ export class BgpKeeper implements AsyncDisposable {
   #isStopped = false
   /** Only the first speaker of this process comes after one that left routes. */
   #isRestarting: boolean
+  #guards: readonly SessionGuard[]
 
   constructor(config: BgpKeeperConfig, deps: BgpKeeperDeps) {
     this.#config = config
@@ -101,6 +103,7 @@ export class BgpKeeper implements AsyncDisposable {
     this.#learned = deps.learned
     this.#log = deps.log.with({ part: 'bgp' })
     this.#saved = new SavedConfig(config.runDir)
+    this.#guards = sessionGuards(this.#saved.read())
     this.#isRestarting = deps.keptForwarding()
     this.#objects = new BgpObjects(
       { nodeName: config.nodeName, namespace: config.namespace },
@@ -124,6 +127,11 @@ export class BgpKeeper implements AsyncDisposable {
   get isAdvertising(): boolean {
     const { config } = this.#plan
     return config !== undefined && config.originated.length > 0 && config.peers.length > 0
+  }
+
+  /** Neighbours with TTL security; until the API has answered, those of the last agent. */
+  get sessionGuards(): readonly SessionGuard[] {
+    return this.#guards
   }
 
   get problems(): readonly Problem[] {
@@ -220,6 +228,7 @@ export class BgpKeeper implements AsyncDisposable {
 
   #apply(config: SpeakerConfig | undefined): void {
     const text = config && JSON.stringify(config)
+    this.#guards = sessionGuards(config)
     try {
       this.#saved.write(text)
     } catch (error) {

@@ -17,6 +17,7 @@ import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
+import { type SessionGuard } from '#/plan/session-guards.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
@@ -48,6 +49,8 @@ export type NetworkKeeperDeps = {
   readonly learned?: LearnedRoutes
   /** Whether BGP advertises this node's pod CIDRs to routers. */
   readonly isAdvertised?: () => boolean
+  /** BGP neighbours with TTL security. */
+  readonly sessionGuards?: () => readonly SessionGuard[]
   /** Sets the MTU of running pods, after each pass. Where the MTU sinks, also before packets take the way with the lower MTU. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
   /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
@@ -85,6 +88,8 @@ export class NetworkKeeper implements Disposable {
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
+  readonly #sessionGuards: () => readonly SessionGuard[]
+  #guards: readonly SessionGuard[] = []
   #problems: readonly Problem[] = []
   #formerCIDRs: readonly Prefix[] | undefined
 
@@ -100,6 +105,7 @@ export class NetworkKeeper implements Disposable {
     this.#routing = deps.routing
     this.#learned = deps.learned ?? nothingLearned
     this.#advertises = deps.isAdvertised ?? (() => false)
+    this.#sessionGuards = deps.sessionGuards ?? (() => [])
     this.#refreshPods = deps.refreshPods ?? (async () => {})
     this.#progress = new RoutingProgress({ nowMs: deps.nowMs ?? (() => performance.now()) })
     this.#podNetwork = deps.podNetwork
@@ -253,7 +259,10 @@ export class NetworkKeeper implements Disposable {
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
-    const kinds = new Set([...taken.kinds, ...delta.failedKinds])
+    const guards = this.#sessionGuards()
+    const isGuardedOtherwise = JSON.stringify(guards) !== JSON.stringify(this.#guards)
+    this.#guards = guards
+    const kinds = new Set([...taken.kinds, ...delta.failedKinds, ...(isGuardedOtherwise ? (['table'] as const) : [])])
     if (!isWhole && kinds.size === 0) {
       this.#progress.settle(routingFacts, delta.failedKinds)
       this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
@@ -345,6 +354,7 @@ export class NetworkKeeper implements Disposable {
       underlay: this.#context.underlay.mtuBytes,
       raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
+      guards: this.#guards,
       ports,
       datapaths: this.#datapaths(ports),
       settings: this.#config.settings,
