@@ -6,7 +6,7 @@ import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type Reach } from '#/model/bgp.ts'
 import { routeProtocol } from '#/model/names.ts'
-import { BgpKeeper, type BgpKeeperConfig } from './bgp/bgp-keeper.ts'
+import { BgpKeeper, type BgpKeeperConfig, type SettledClaims } from './bgp/bgp-keeper.ts'
 import { LearnedRouteStore } from './bgp/learned-route-store.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -50,9 +50,9 @@ export class BgpPart implements AsyncDisposable {
     return this.#keeper
   }
 
-  /** Takes where next hops are reached from this node. */
-  takeReach(reach: Reach): void {
-    this.#keeper.takeReach(reach)
+  /** Takes where next hops are reached from this node, and which node has which pod CIDRs. */
+  takeNetwork(reach: Reach, claims: SettledClaims): void {
+    this.#keeper.takeNetwork(reach, claims)
   }
 
   start(): void {

@@ -173,7 +173,7 @@ export class NetworkPart implements AsyncDisposable {
           isLearned: (prefix) => bgp.learned.has(prefix),
         }),
       )
-      bgp.takeReach(this.#keeper.reach)
+      if (this.#keeper.remoteNodes) bgp.takeNetwork(this.#keeper.reach, this.#keeper.remoteNodes)
       this.#passError = undefined
       return report
     } catch (error) {

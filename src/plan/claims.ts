@@ -128,6 +128,13 @@ export class ClaimIndex<T extends Claimant = NodeState> {
     return claims.filter((claim) => this.#stands(claim)).map(({ name }) => name)
   }
 
+  /** The other nodes whose claims decide what a node keeps, directly or through others; nearly always there are none. */
+  rivalsOf(node: Claimant): T[] {
+    const touching = this.#touching(node)
+    const names = touching.length === 0 ? [] : this.#withTheirs(new Set([node.name, ...touching]))
+    return [...names].flatMap((name) => (name === node.name ? [] : (this.#nodes.get(name) ?? [])))
+  }
+
   /** Only a claim that itself stands goes before another. This ends, because each claim asks only about better ones. */
   #stands(claim: Claim): boolean {
     const known = this.#standing.get(claim)
@@ -178,7 +185,7 @@ export class ClaimIndex<T extends Claimant = NodeState> {
   }
 
   /** The other nodes whose claims overlap those of `node`. */
-  #touching(node: T | undefined): string[] {
+  #touching(node: Claimant | undefined): string[] {
     if (node === undefined) return []
     const names: string[] = []
     for (const { prefix } of cidrClaims(node)) {
@@ -220,42 +227,4 @@ function cidrClaims(node: Claimant): Claim[] {
 
 function addrClaims({ name, addrs }: Claimant): Claim[] {
   return addrs.map((addr) => ({ prefix: Prefix.host(addr), name, title: 'assigned' }))
-}
-
-/** The pod CIDRs of each node by its name, without those to which another node has the better claim, and with former ones that stand. */
-export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
-  const standing = new Map(nodes.map(({ name, podCIDRs, formerCIDRs = [] }) => [name, [...podCIDRs, ...formerCIDRs]]))
-  const contested = contestedIn(nodes)
-  if (contested.size === 0) return standing
-  const claims = new ClaimIndex<Claimant>()
-  for (const node of nodes) if (contested.has(node.name)) claims.update(node.name, node)
-  for (const name of contested) standing.set(name, [...claims.settled(name)!.node.podCIDRs])
-  return standing
-}
-
-/** The nodes whose pod CIDRs overlap another node's. When two CIDRs overlap, one contains the other, and the containing one sorts first. */
-function contestedIn(nodes: readonly Claimant[]): Set<string> {
-  const contested = new Set<string>()
-  let outer: Claim | undefined
-  for (const claim of nodes.flatMap(cidrClaims).toSorted((a, b) => a.prefix.compare(b.prefix))) {
-    if (outer?.prefix.contains(claim.prefix) !== true) outer = claim
-    else if (outer.name !== claim.name) for (const { name } of [outer, claim]) contested.add(name)
-  }
-  return contested
-}
-
-/**
- * The pod CIDRs of `self`, former ones last, without those to which another node has the better claim. Nearly always no other node claims
- * any.
- */
-export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
-  const all = [...self.podCIDRs, ...(self.formerCIDRs ?? [])]
-  const isContested = others.some(
-    (other) =>
-      other.name !== self.name && cidrClaims(other).some(({ prefix }) => all.some((own) => own.overlaps(prefix))),
-  )
-  if (!isContested) return all
-  const claims = new ClaimIndex<Claimant>()
-  for (const each of [...others, self]) claims.update(each.name, each)
-  return claims.settled(self.name)!.node.podCIDRs
 }

@@ -16,7 +16,7 @@ import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { admitClaims } from './admit-claims.ts'
-import { ClaimIndex } from './claims.ts'
+import { type Claimant, ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
 import { gatewaysOf, noRemotePlan, type RemoteContext, type RemotePlan, planRemote } from './remote-plan.ts'
 import { RemoteTally, type WayCounts } from './remote-tally.ts'
@@ -47,6 +47,7 @@ export class RemoteNodes {
   readonly #kernelWays = new Map<string, KernelWay>()
   readonly #tally = new RemoteTally()
   #version = 0
+  #claimsVersion = 0
   #context: RemoteContext
   #lowering: Lowering
 
@@ -134,6 +135,21 @@ export class RemoteNodes {
     return this.#claims.ownersIn(cidr).find((name) => name !== this.#context.self.name)
   }
 
+  /** The other nodes whose claims decide which of its pod CIDRs a node keeps. */
+  rivalsOf(node: Claimant): readonly NodeState[] {
+    return this.#claims.rivalsOf(node)
+  }
+
+  /** The pod CIDRs of another node that are routed to it, former ones last. */
+  podCIDRsOf(name: string): readonly Prefix[] {
+    return this.#plans.get(name)?.podCIDRs ?? []
+  }
+
+  /** A number that is another one after each change of what nodes claim. */
+  get claimsVersion(): number {
+    return this.#claimsVersion
+  }
+
   /** The smallest tunnel MTU by pod family; a family is absent when no other node has pods of it. */
   get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
     return this.#tally.overlayMtuBytes
@@ -161,6 +177,7 @@ export class RemoteNodes {
 
   /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
+    this.#claimsVersion++
     const affected = new Set<string>()
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
@@ -217,6 +234,7 @@ export class RemoteNodes {
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
+    this.#claimsVersion++
     this.#claims.update(name, undefined)
     this.#context = context
     this.#lowering = loweringFor(context)

@@ -13,7 +13,9 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
+import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
+import { memberOf } from './members.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
 import { SpeakerThread } from './speaker-thread.ts'
 import { type BgpRoutesReport } from '#/api/schemas/bgp.ts'
@@ -67,11 +69,12 @@ async function keeperOn(
     routing: 'vxlan',
   } as const
   const learned = new LearnedRouteStore()
+  const self = { name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }
   const keeper = new BgpKeeper(
     { nodeName: 'n1', namespace: 'causeway-system', runDir, settings },
     {
       client: await clientFor(api.config),
-      self: () => ({ name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }),
+      self: () => self,
       nodes: () => nodes,
       routing: () => routing,
       learned,
@@ -83,6 +86,14 @@ async function keeperOn(
       log: silent,
     },
   )
+  const table = new RemoteNodes({ self, underlay: {}, connected: [], routing, settings })
+  table.update(
+    others.map((other) => [
+      other.metadata.name,
+      { name: other.metadata.name, podCIDRs: memberOf(other).podCIDRs, addrs: [] },
+    ]),
+  )
+  keeper.takeNetwork({ links: [], routed: [] }, table)
   return {
     keeper,
     learned,

@@ -14,7 +14,8 @@ import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
 import { type SessionGuard, sessionGuards } from '#/plan/session-guards.ts'
-import { standingCIDRs } from '#/plan/claims.ts'
+import { ownClaims } from '#/plan/own-claims.ts'
+import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
 import { type Handlers } from '../report/http-api.ts'
@@ -68,6 +69,8 @@ export type BgpKeeperDeps = {
   readonly log: Logger
 }
 
+export type SettledClaims = Pick<RemoteNodes, 'claimsVersion' | 'rivalsOf' | 'podCIDRsOf'>
+
 const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
 
 export class BgpKeeper implements AsyncDisposable {
@@ -88,6 +91,8 @@ export class BgpKeeper implements AsyncDisposable {
   /** Why nothing comes in by a port, of the thread that runs. */
   #portTroubles: PortTroubles = {}
   #reach: Reach | undefined
+  #claims: SettledClaims | undefined
+  #claimsVersion: number | undefined
   #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
   /** How long the last plan took. */
@@ -155,11 +160,13 @@ export class BgpKeeper implements AsyncDisposable {
     this.#notice()
   }
 
-  /** Where next hops are reached from this node. */
-  takeReach(reach: Reach): void {
-    if (JSON.stringify(this.#reach) === JSON.stringify(reach)) return
+  /** Where next hops are reached from this node, and which node has which pod CIDRs, as the plan of the network has settled it. */
+  takeNetwork(reach: Reach, claims: SettledClaims): void {
+    const isSame = claims.claimsVersion === this.#claimsVersion && JSON.stringify(this.#reach) === JSON.stringify(reach)
     this.#reach = reach
-    this.#notice()
+    this.#claims = claims
+    this.#claimsVersion = claims.claimsVersion
+    if (!isSame) this.#notice()
   }
 
   /** Something that the plan depends on may be different. */
@@ -182,7 +189,8 @@ export class BgpKeeper implements AsyncDisposable {
   #replan(): void {
     const self = this.#deps.self()
     // half of the objects would end sessions that the other half wants
-    if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete) return
+    const claims = this.#claims
+    if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete || claims === undefined) return
     const snapshot = this.#objects.snapshot
     const routing = this.#deps.routing()
     const members = [...this.#deps.nodes().values()].map(memberOf)
@@ -190,10 +198,11 @@ export class BgpKeeper implements AsyncDisposable {
     const known = members.find(({ name }) => name === self.name)
     const own = known ?? { ...self, labels: {}, isReady: true }
     // all others route to the one whose claim stands; what BGP told would go before that
-    const podCIDRs = standingCIDRs(own, members)
+    const { standing, lost } = ownClaims(own, claims.rivalsOf(own))
     const plan = planSpeaker({
-      self: { ...own, podCIDRs },
-      lostCIDRs: own.podCIDRs.filter((cidr) => !podCIDRs.some((standing) => standing.equals(cidr))),
+      self: { ...own, podCIDRs: standing },
+      lost,
+      podCIDRsOf: (name) => claims.podCIDRsOf(name),
       nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
