@@ -22,7 +22,10 @@ export type BgpPartDeps = {
 }
 
 /** What other parts may read of BGP. */
-export type BgpState = Pick<BgpKeeper, 'isAdvertising' | 'sessionGuards' | 'problems' | 'handlers' | 'sessions'>
+export type BgpState = Pick<
+  BgpKeeper,
+  'isAdvertising' | 'hasSession' | 'sessionGuards' | 'problems' | 'handlers' | 'sessions'
+>
 
 export class BgpPart implements AsyncDisposable {
   readonly learned = new LearnedRouteStore()

@@ -32,6 +32,8 @@ export type SpeakerDeps = Omit<SessionDeps, 'routes' | 'random' | 'defer'> & {
   readonly defer?: SessionDeps['defer']
   /** Once, on a later turn: every peer has sent End-of-RIB, or the deferral time is over, and what they sent is decided on. */
   readonly onReady?: () => void
+  /** Whether any session is established, when that changes. */
+  readonly onSessions?: ((hasAny: boolean) => void) | undefined
   /** Why neighbours cannot connect, when that changes; undefined: they can. */
   readonly onPortTrouble?: ((why: string | undefined) => void) | undefined
 }
@@ -47,6 +49,7 @@ export class Speaker implements AsyncDisposable {
   #config: SpeakerConfig
   #state: 'new' | 'running' | 'stopped' = 'new'
   #isReady = false
+  #hasSession = false
   #refusalsQuietUntilMs = 0
   #deferral: Timer | undefined
 
@@ -94,7 +97,7 @@ export class Speaker implements AsyncDisposable {
     this.#listener.open(config.listenPort)
     this.#setPasswords()
     for (const { name } of fresh) this.#peers.get(name)?.start()
-    this.#checkReady()
+    this.#checkProgress()
   }
 
   /** In the order of the configuration. */
@@ -138,13 +141,13 @@ export class Speaker implements AsyncDisposable {
   }
 
   #peerOf(config: PeerConfig): Peer {
-    const { rib, onReady: _, onPortTrouble: __, ...deps } = this.#deps
+    const { rib, onReady: _, onPortTrouble: __, onSessions: ___, ...deps } = this.#deps
     return new Peer(config, this.#identity(), {
       ...deps,
       routes: rib,
       turns: this.#turns,
       isRestarting: () => this.#isRestarting && !this.#isReady,
-      onProgress: () => this.#checkReady(),
+      onProgress: () => this.#checkProgress(),
       onAddr: () => this.#setPasswords(),
     })
   }
@@ -183,6 +186,13 @@ export class Speaker implements AsyncDisposable {
    */
   #isSigned({ password }: PeerConfig, remoteAddr: Addr): boolean {
     return password === undefined || this.#listener.passwords?.guards(remoteAddr, password) === true
+  }
+
+  #checkProgress(): void {
+    const hasAny = this.#peers.values().some(({ hasSession }) => hasSession)
+    if (hasAny !== this.#hasSession) this.#deps.onSessions?.(hasAny)
+    this.#hasSession = hasAny
+    this.#checkReady()
   }
 
   #checkReady(): void {

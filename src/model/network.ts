@@ -12,6 +12,8 @@ export type NodeLife = {
   readonly sign: 'ready' | 'agent' | 'none'
   /** When the Ready condition of a node that is not Ready last changed; '' when unknown. RFC 3339 in UTC, which sorts as text. */
   readonly readyChanged: string
+  /** Its kubelet has not been heard of for a while: the machine may be off. */
+  readonly isSilent?: true
   /** When the Node object was created; '' when unknown. RFC 3339 in UTC. */
   readonly created: string
 }

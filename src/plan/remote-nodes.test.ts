@@ -327,3 +327,21 @@ test('a flannel node is reached at its own VTEP, others at the shared one', () =
   assert.equal(gatewayOf('a'), '10.244.1.0')
   assert.equal(gatewayOf('b'), '169.254.42.1')
 })
+
+test('a node is missed when no way leads to it though it is set up, has an address and is not off', () => {
+  const accepts = { routingState: stateOf('native', ['native'], ['native']) }
+  const life = { sign: 'agent', readyChanged: '2026-01-01T00:00:00Z', created: '' } as const
+  const isMissed = (routing: Routing, more: More, addrs = ['192.0.2.2']): boolean | undefined => {
+    const table = new RemoteNodes(contextOf(self, routing))
+    table.update([['a', node('a', ['10.244.1.0/24'], addrs, undefined, more)]])
+    return table.plans.get('a')?.isMissed
+  }
+  assert.equal(isMissed('native', accepts), true)
+  assert.equal(isMissed('native', { ...accepts, life }), true, 'not Ready, perhaps because of the same')
+  assert.equal(isMissed('native', { ...accepts, life: { ...life, isSilent: true } }), false)
+  assert.equal(isMissed('native', { isStarting: true }), false)
+  assert.equal(isMissed('native', { lacksAgent: 'it is virtual' }), false)
+  assert.equal(isMissed('native', accepts, []), false)
+  assert.equal(isMissed('native', accepts, ['172.30.1.2']), false, 'straight')
+  assert.equal(isMissed('native', {}), false, 'through the tunnel')
+})

@@ -42,6 +42,8 @@ export type RemotePlan = {
   /** By prefix, the reasons why BGP's routes to `podCIDRs` are not used. */
   readonly unused: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
+  /** No way leads to any of its pods, though there should be one: the node is set up, has an address, and nothing says that it is off. */
+  readonly isMissed: boolean
 }
 
 const nothing: ReadonlyMap<string, string> = new Map()
@@ -53,6 +55,7 @@ export const noRemotePlan: RemotePlan = {
   tunnels: [],
   unused: nothing,
   problems: [],
+  isMissed: false,
 }
 
 /** A node's gateways: for each family, the first address (after the network address) of the node's first pod CIDR. */
@@ -126,7 +129,17 @@ export function planRemote(node: NodeState, context: RemoteContext, { learned, k
         problems.push(problem('CW1201', object, `no route to ${dst}: ${why}`, remedy === undefined ? {} : { remedy }))
     }
   }
-  return { podCIDRs: node.podCIDRs, verdicts, tunnelEnds: node.addrs, tunnels, unused, problems }
+  const isAlive = excuse === undefined && node.life?.isSilent !== true && node.addrs.length > 0
+  const isMissed = isAlive && verdicts.every(({ way }) => way === 'none')
+  return {
+    podCIDRs: node.podCIDRs,
+    verdicts,
+    tunnelEnds: node.addrs,
+    tunnels,
+    unused,
+    problems,
+    isMissed: isMissed && verdicts.length > 0,
+  }
 }
 
 function overRouter({ name }: NodeState, router: Addr): string {

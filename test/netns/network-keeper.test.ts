@@ -11,6 +11,7 @@ import { ClusterView } from '#/agent/cluster/cluster-view.ts'
 import { readConfig } from '#/agent/config.ts'
 import { DirtySet } from '#/agent/network/dirty-set.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { noBgp } from '#/agent/network/learned-route-source.ts'
 import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
 import { StateError } from '#/agent/endpoints/state-file.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
@@ -73,7 +74,7 @@ class Scene implements Disposable {
           pods: { isInUse: () => true, rewire() {} },
           datapaths: () => [datapathKinds.bridge],
           routing: () => 'vxlan',
-          sessionGuards: () => this.guards,
+          bgp: () => ({ ...noBgp, sessionGuards: this.guards }),
           podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},

@@ -23,6 +23,7 @@ import { bgpHandlers } from './answers.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
 import { portProblems, portReport, type PortTroubles } from './port-troubles.ts'
+import { ReplanPace } from './replan-pace.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -30,11 +31,6 @@ import { type SpeakerReport } from './node-status.ts'
 import { BgpStatusWriter } from './status-writer.ts'
 import { type StopKind } from './thread-messages.ts'
 
-/** Objects change in bursts. */
-const settleMs = 100
-/** With thousands of nodes a plan takes long, and something always changes: it gets no more than this part of the agent's time. */
-const planShare = 0.1
-const longestSettleMs = 5_000
 /** With an API that is away, neighbours must not wait longer for what the last agent knew. */
 const savedAfterMs = 3_000
 const restartThreadMs = 5_000
@@ -80,7 +76,8 @@ export class BgpKeeper implements AsyncDisposable {
   readonly #objects: BgpObjects
   readonly #saved: SavedConfig
   readonly #statusWriter: BgpStatusWriter
-  readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#notice() })
+  readonly #pace = new ReplanPace({ plan: () => this.#replan() })
+  readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#pace.notice() })
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #learned: LearnedRouteStore
   #plan: SpeakerPlan = noRoutes
@@ -90,13 +87,11 @@ export class BgpKeeper implements AsyncDisposable {
   #failure: string | undefined
   /** Why nothing comes in by a port, of the thread that runs. */
   #portTroubles: PortTroubles = {}
+  #hasSession = false
   #reach: Reach | undefined
   #claims: SettledClaims | undefined
   #claimsVersion: number | undefined
-  #settling: NodeJS.Timeout | undefined
   #hasPlanned = false
-  /** How long the last plan took. */
-  #planMs = 0
   #isStopped = false
   /** Only the first speaker of this process comes after one that left routes. */
   #isRestarting: boolean
@@ -134,6 +129,11 @@ export class BgpKeeper implements AsyncDisposable {
     return config !== undefined && config.originated.length > 0 && config.peers.length > 0
   }
 
+  /** Whether any neighbour is there. */
+  get hasSession(): boolean {
+    return this.#thread !== undefined && this.#hasSession
+  }
+
   /** Neighbours with TTL security; until the API has answered, those of the last agent. */
   get sessionGuards(): readonly SessionGuard[] {
     return this.#guards
@@ -152,12 +152,12 @@ export class BgpKeeper implements AsyncDisposable {
       change.kind !== 'modified' ||
       change.key === this.#config.nodeName ||
       !isDeepStrictEqual(memberOf(change.previous), memberOf(change.object))
-    if (isNews) this.#notice()
+    if (isNews) this.#pace.notice()
   }
 
   /** The cluster says something else of routing, or is known to say nothing. */
   noticeSettings(): void {
-    this.#notice()
+    this.#pace.notice()
   }
 
   /** Where next hops are reached from this node, and which node has which pod CIDRs, as the plan of the network has settled it. */
@@ -166,24 +166,12 @@ export class BgpKeeper implements AsyncDisposable {
     this.#reach = reach
     this.#claims = claims
     this.#claimsVersion = claims.claimsVersion
-    if (!isSame) this.#notice()
-  }
-
-  /** Something that the plan depends on may be different. */
-  #notice(): void {
-    if (this.#isStopped || this.#settling !== undefined) return
-    const delayMs = Math.min(Math.max(settleMs, this.#planMs / planShare), longestSettleMs)
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined
-      const startedMs = performance.now()
-      this.#replan()
-      this.#planMs = performance.now() - startedMs
-    }, delayMs)
+    if (!isSame) this.#pace.notice()
   }
 
   #objectsChanged(): void {
     this.#deps.onChange()
-    this.#notice()
+    this.#pace.notice()
   }
 
   #replan(): void {
@@ -261,10 +249,15 @@ export class BgpKeeper implements AsyncDisposable {
 
   #startThread(): SpeakerThread {
     this.#portTroubles = {}
+    this.#hasSession = false
     return new SpeakerThread({
       onRoutes: (changes) => this.#learn(changes),
       onReady: () => this.#becomeReady(),
       onFailure: (error) => this.#threadFailed(error),
+      onSessions: (hasAny) => {
+        this.#hasSession = hasAny
+        this.#deps.onChange()
+      },
       onPortTrouble: (service, why) => {
         this.#portTroubles = { ...this.#portTroubles, [service]: why }
         this.#deps.onChange()
@@ -375,7 +368,7 @@ export class BgpKeeper implements AsyncDisposable {
   /** Neighbours that can are to wait for the next agent: packets flow on. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
-    clearTimeout(this.#settling)
+    this.#pace.stop()
     this.#secretsWait.cancel()
     for (const timer of this.#timers) clearTimeout(timer)
     // the thread first: a question that a hung one does not answer ends with it

@@ -16,6 +16,8 @@ export type LiveSpeakerDeps = {
   /** Absent: nobody wants to know. */
   readonly onRoutes?: (changes: readonly LearnedRouteChange[]) => void
   readonly onReady: () => void
+  /** Whether any session is established, when that changes. */
+  readonly onSessions?: (hasAny: boolean) => void
   /** Why nothing comes in by a port, when that changes; undefined: it does. */
   readonly onPortTrouble?: (service: PortService, why: string | undefined) => void
   readonly log: Logger
@@ -26,7 +28,7 @@ export type LiveSpeaker = AsyncDisposable & { readonly speaker: Speaker; readonl
 /** It does nothing before `speaker.start()`. Disposing ends the sessions, if they were not stopped before. */
 export function composeSpeaker(
   config: SpeakerConfig,
-  { onRoutes, onReady, onPortTrouble, log }: LiveSpeakerDeps,
+  { onRoutes, onReady, onSessions, onPortTrouble, log }: LiveSpeakerDeps,
 ): LiveSpeaker {
   const defer = (work: () => void): void => void setImmediate(work)
   const links = new Links({ log })
@@ -49,6 +51,7 @@ export function composeSpeaker(
     localAddrsOf: (localAddr, device) => links.localAddrsOf(localAddr, device),
     defer,
     onReady,
+    onSessions,
     onPortTrouble: (why) => onPortTrouble?.('bgp', why),
   })
   return {

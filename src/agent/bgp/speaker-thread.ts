@@ -19,6 +19,7 @@ import {
 export type SpeakerThreadDeps = {
   readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
   readonly onReady: () => void
+  readonly onSessions: (hasAny: boolean) => void
   readonly onPortTrouble: (service: PortService, why: string | undefined) => void
   /** The thread ended by itself: none of its routes can be relied on to be kept up to date. */
   readonly onFailure: (error: string) => void
@@ -111,6 +112,9 @@ export class SpeakerThread {
         return
       case 'ready':
         this.#deps.onReady()
+        return
+      case 'sessions':
+        this.#deps.onSessions(message.hasAny)
         return
       case 'port':
         this.#deps.onPortTrouble(message.service, message.trouble)

@@ -37,6 +37,8 @@ export type FromSpeaker =
   | { readonly kind: 'routes'; readonly changes: string }
   /** Every neighbour has sent its End-of-RIB, or has had its time (RFC 4724 section 4.1). */
   | { readonly kind: 'ready' }
+  /** Whether any session is established, when that changes. */
+  | { readonly kind: 'sessions'; readonly hasAny: boolean }
   /** Why nothing comes in by the port of the service; absent: it does. */
   | { readonly kind: 'port'; readonly service: PortService; readonly trouble?: string }
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string }

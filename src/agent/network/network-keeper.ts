@@ -26,8 +26,8 @@ import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type ClusterView } from '../cluster/cluster-view.ts'
 import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
-import { isolationOf } from './isolation.ts'
-import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
+import { Isolation } from './isolation.ts'
+import { type BgpFacts, type LearnedRoutes, noBgp, nothingLearned } from './learned-route-source.ts'
 import { WayCheck } from './way-check.ts'
 import { NextHops } from './next-hops.ts'
 import { type News, portionsOf, touches } from './news.ts'
@@ -47,10 +47,8 @@ export type NetworkKeeperDeps = {
   readonly routing: () => Routing
   /** Routes learned by BGP; absent when this node runs no BGP. */
   readonly learned?: LearnedRoutes
-  /** Whether BGP advertises this node's pod CIDRs to routers. */
-  readonly isAdvertised?: () => boolean
-  /** BGP neighbours with TTL security. */
-  readonly sessionGuards?: () => readonly SessionGuard[]
+  /** Absent when this node runs no BGP. */
+  readonly bgp?: () => BgpFacts
   /** Sets the MTU of running pods, after each pass. Where the MTU sinks, also before packets take the way with the lower MTU. */
   readonly refreshPods?: (network: PodNetwork) => Promise<void>
   /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
@@ -74,7 +72,7 @@ export class NetworkKeeper implements Disposable {
   readonly #ports: () => readonly PortState[]
   readonly #routing: () => Routing
   readonly #learned: LearnedRoutes
-  readonly #advertises: () => boolean
+  readonly #bgp: () => BgpFacts
   readonly #refreshPods: (network: PodNetwork) => Promise<void>
   readonly #progress: RoutingProgress
   readonly #podNetwork: Latest<PodNetworkState>
@@ -88,7 +86,7 @@ export class NetworkKeeper implements Disposable {
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
-  readonly #sessionGuards: () => readonly SessionGuard[]
+  readonly #isolation: Isolation
   #guards: readonly SessionGuard[] = []
   #problems: readonly Problem[] = []
   #formerCIDRs: readonly Prefix[] | undefined
@@ -104,10 +102,11 @@ export class NetworkKeeper implements Disposable {
     this.#ports = deps.ports
     this.#routing = deps.routing
     this.#learned = deps.learned ?? nothingLearned
-    this.#advertises = deps.isAdvertised ?? (() => false)
-    this.#sessionGuards = deps.sessionGuards ?? (() => [])
+    this.#bgp = deps.bgp ?? (() => noBgp)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
-    this.#progress = new RoutingProgress({ nowMs: deps.nowMs ?? (() => performance.now()) })
+    const nowMs = deps.nowMs ?? (() => performance.now())
+    this.#progress = new RoutingProgress({ nowMs })
+    this.#isolation = new Isolation({ nowMs })
     this.#podNetwork = deps.podNetwork
     this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
@@ -154,11 +153,13 @@ export class NetworkKeeper implements Disposable {
   /** Why this node reaches no other node, or hardly any; undefined when it may reach them, or there is no other node. */
   get isolation(): string | undefined {
     const { mtuBytes, problems } = this.#context.underlay
-    const isolation = isolationOf({
+    const isolation = this.#isolation.of({
       plans: this.remoteNodes?.plans ?? new Map(),
       hasUnderlay: Object.keys(mtuBytes).length > 0,
       problems,
       failures: this.failures,
+      isSettled: this.#isComplete && this.#isLearned,
+      hasSession: this.#bgp().hasSession,
     })
     return isolation ?? this.#ways.obstruction
   }
@@ -243,8 +244,9 @@ export class NetworkKeeper implements Disposable {
     this.#isComplete = this.#view.isComplete
     const isNewlyLearned = this.#learned.isReady && !this.#isLearned
     this.#isLearned = this.#learned.isReady
-    const isOtherwiseAdvertised = this.#advertises() !== this.#isAdvertised
-    this.#isAdvertised = this.#advertises()
+    const { isAdvertising, sessionGuards } = this.#bgp()
+    const isOtherwiseAdvertised = isAdvertising !== this.#isAdvertised
+    this.#isAdvertised = isAdvertising
     const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
     const learned = this.#learned.takeChanges()
@@ -259,9 +261,8 @@ export class NetworkKeeper implements Disposable {
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
-    const guards = this.#sessionGuards()
-    const isGuardedOtherwise = JSON.stringify(guards) !== JSON.stringify(this.#guards)
-    this.#guards = guards
+    const isGuardedOtherwise = JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)
+    this.#guards = sessionGuards
     const kinds = new Set([...taken.kinds, ...delta.failedKinds, ...(isGuardedOtherwise ? (['table'] as const) : [])])
     if (!isWhole && kinds.size === 0) {
       this.#progress.settle(routingFacts, delta.failedKinds)
