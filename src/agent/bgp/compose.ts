@@ -47,6 +47,7 @@ export function composeSpeaker(
     log,
     rib,
     bfd,
+    linkTroubleOf: (device) => links.troubleOf(device),
     linkLocalOf: (device) => links.linkLocalOf(device),
     localAddrsOf: (localAddr, device) => links.localAddrsOf(localAddr, device),
     defer,
