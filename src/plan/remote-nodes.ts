@@ -218,13 +218,11 @@ export class RemoteNodes {
 
   /** Takes how the kernel reaches next hops, by address (undefined: nobody needs that any more), and plans the routes over them again. */
   updateKernelWays(ways: ReadonlyMap<string, KernelWay | undefined>, hasOverlay = true): RemoteDelta {
-    // one that is new comes before the routes over it
-    const isNews = ways.keys().some((addr) => this.#kernelWays.has(addr))
     for (const [addr, way] of ways)
       if (way) this.#kernelWays.set(addr, way)
       else this.#kernelWays.delete(addr)
     const isConcerned = ({ nextHops }: LearnedRoute): boolean => nextHops.some(({ addr }) => ways.has(String(addr)))
-    const concerned = isNews ? [...this.#learned.values()].filter(isConcerned) : []
+    const concerned = [...this.#learned.values()].filter(isConcerned)
     return this.updateLearned(
       concerned.map((route) => ({ prefix: route.prefix, route })),
       hasOverlay,

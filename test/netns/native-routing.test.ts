@@ -17,6 +17,7 @@ import { datapathKinds } from '#/datapath/registry.ts'
 import { routingPublisher } from '#/agent/report/routing-publisher.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
@@ -405,6 +406,20 @@ for (const underlay of ['ipv4', 'ipv6'] as const)
     await cluster.pass(one)
     assert.match(one.routes('10.244.64.0/18'), /via (inet6 )?(192\.0\.2\.254|2001:db8:7::fe) dev eth0 .*onlink/)
   })
+
+test('what BGP told while the kernel gave no answers is not lost', async () => {
+  using cluster = await clusterOf(2, 'ipv4', 'native')
+  const [one] = cluster.nodes as [Node]
+  one.host.sh('ip route add 203.0.113.9 via 172.30.1.101')
+  one.bgp.learn('10.244.64.0/18', '203.0.113.9')
+  const failing = mock.method(Netlink.prototype, 'getMany', async () => {
+    throw new Error('recv: ENOBUFS')
+  })
+  await assert.rejects(one.keeper.pass(), /ENOBUFS/)
+  failing.mock.restore()
+  await cluster.pass(one)
+  assert.match(one.routes('10.244.64.0/18'), /via 172\.30\.1\.101 dev eth0/)
+})
 
 test('a restarted agent keeps what BGP told the one before, until BGP has told everything again', async () => {
   using cluster = await clusterOf(2, 'ipv4', 'auto')

@@ -251,13 +251,10 @@ export class NetworkKeeper implements Disposable {
     const { changes, sinceMs } = this.#view.takeChanges()
     const learned = this.#learned.takeChanges()
     const { connected } = this.#context.underlay
-    const isRefreshDue = isAllDue || taken.underlay || taken.ways
-    const hops = await this.#nextHops.update({
-      learned,
-      connected,
-      ...(isRefreshDue && { inUse: remoteNodes.nextHops() }),
-    })
+    const inUse = isAllDue || taken.underlay || taken.ways ? remoteNodes.nextHops() : undefined
+    const { ways: hops, error } = await this.#nextHops.update({ learned, connected, inUse })
     const delta = await this.#takeChanges(remoteNodes, { nodes: changes, hops, learned }, isAllDue)
+    if (error !== undefined) throw error
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided

@@ -18,7 +18,7 @@ type Changes = ReadonlyMap<string, KernelWay | undefined>
 export type NextHopNews = {
   readonly learned: readonly LearnedRouteChange[]
   readonly connected: readonly ConnectedSubnet[]
-  readonly inUse?: Iterable<Addr>
+  readonly inUse?: Iterable<Addr> | undefined
 }
 
 export class NextHops {
@@ -44,9 +44,19 @@ export class NextHops {
 
   /**
    * Asks about next hops that are new, and with `inUse`, which has all that are in use, about these again. Returns the ways that are new or
-   * changed. Throws KernelError.
+   * changed. An error of the kernel is returned too: what is learned must not be lost with it. The next time has to be one with `inUse` then.
    */
-  async update({ learned, connected, inUse }: NextHopNews): Promise<Changes> {
+  async update(news: NextHopNews): Promise<{ readonly ways: Changes; readonly error?: unknown }> {
+    try {
+      return { ways: await this.#update(news) }
+    } catch (error) {
+      // some may have been found, and nobody was told
+      this.#ways.clear()
+      return { ways: new Map(), error }
+    }
+  }
+
+  async #update({ learned, connected, inUse }: NextHopNews): Promise<Changes> {
     const refreshed = inUse ? await this.#refresh(inUse, connected) : []
     const fresh = new Map<string, Addr>()
     for (const { route } of learned)
