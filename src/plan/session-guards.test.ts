@@ -33,9 +33,9 @@ test('neighbours with TTL security, and no others, are guarded both ways, in bot
     ),
     [
       'meta l4proto != tcp accept',
-      'ip saddr 192.0.2.1/32 meta l4proto tcp th dport 1790 ip ttl < 255 counter drop',
+      'ip saddr 192.0.2.1/32 meta l4proto tcp th dport 1790 @th,104,8 & 0x17 != 0x2 ip ttl < 255 counter drop',
       'ip saddr 192.0.2.1/32 meta l4proto tcp th sport 179 ip ttl < 255 counter drop',
-      'ip6 saddr 2001:db8::1/128 meta l4proto tcp th dport 1790 ip6 hoplimit < 253 counter drop',
+      'ip6 saddr 2001:db8::1/128 meta l4proto tcp th dport 1790 @th,104,8 & 0x17 != 0x2 ip6 hoplimit < 253 counter drop',
       'ip6 saddr 2001:db8::1/128 meta l4proto tcp th sport 1179 ip6 hoplimit < 253 counter drop',
     ],
   )

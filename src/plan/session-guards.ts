@@ -1,6 +1,7 @@
 // TTL security (RFC 5082) of BGP sessions in the node's nftables table. The socket of a session refuses packets from too far away, but one
 // that is accepted learns only afterwards what it is to refuse: by then the kernel has taken what came with the handshake. These rules drop
-// it before. Pure.
+// it before. The first packet of a connection passes: it brings nothing, there is no connection without a second one, and a router may set
+// the TTL of its socket only once that is connected. Pure.
 import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { type NftChain, type NftMatch, type NftRule } from '#/wire/nftables/ruleset.ts'
@@ -49,13 +50,15 @@ function rulesOf({ peer, addr, device, minTtl, ownPort, itsPort }: SessionGuard)
     { kind: 'addr', field: 'saddr', prefix: addr ? Prefix.host(addr) : linkLocal },
     { kind: 'l4proto', protocol: 'tcp' },
   ]
-  const drop = (what: string, port: NftMatch): NftRule => ({
+  const drop = (what: string, ...port: NftMatch[]): NftRule => ({
     comment: `${what} ${peer.slice(0, longestName)} from too far away`,
-    match: [...from, port, { kind: 'ttlBelow', family, ttl: minTtl }],
+    match: [...from, ...port, { kind: 'ttlBelow', family, ttl: minTtl }],
     action: { kind: 'drop', counter: true },
   })
   return [
-    ...(ownPort === undefined ? [] : [drop('BGP connections of', { kind: 'dport', port: ownPort })]),
+    ...(ownPort === undefined
+      ? []
+      : [drop('BGP connections of', { kind: 'dport', port: ownPort }, { kind: 'tcpSyn', not: true })]),
     drop('BGP answers of', { kind: 'sport', port: itsPort }),
   ]
 }

@@ -61,21 +61,24 @@ suite('protection', { concurrency: 2 }, () => {
       await established(other, ours)
     })
 
-    test(`${kind}: TTL security`, async () => {
+    test(`${kind}: TTL security, whoever of the two connects`, async () => {
       using lan = new Lan()
       const [home, host] = [lan.host(), lan.host()]
+      const ourSide = (mode: 'active' | 'passive') => ({
+        asn: 65_000,
+        neighbours: [{ name: kind, addr: host.addr4, asn: 65_001, families, ttlSecurityHops: 1, mode }],
+      })
       await using other = routerOf(kind, host, {
         asn: 65_001,
         neighbours: [{ name: 'us', addr: home.addr4, asn: 65_000, families, ttlSecurityHops: 1 }],
       })
-      await using ours = new Causeway(home, {
-        asn: 65_000,
-        neighbours: [{ name: kind, addr: host.addr4, asn: 65_001, families, ttlSecurityHops: 1 }],
-      })
+      await using ours = new Causeway(home, ourSide('active'))
       guard(home, [host.addr4])
       await Promise.all([ours.start(), other.start()])
       await established(ours, other)
-      assert.deepEqual(guardRules(home).match(/counter packets [1-9].*/g), null)
+      if (kind === 'gobgp') return // connects too seldom to be waited for
+      await ours.configure(ourSide('passive'))
+      await established(ours, other)
     })
 
     test(`${kind} goes over our limit: told so, its routes gone, back when it has fewer`, async () => {

@@ -136,8 +136,8 @@ test('TTL security follows the neighbours, and comes back when it is taken out',
   scene.guards = [{ ...guard, minTtl: 253, ownPort: 179 }]
   await scene.keeper.pass()
   assert.deepEqual(
-    rules().map((rule) => rule.replace(/.* tcp /, '')),
-    ['dport 179 ip ttl < 253', 'sport 179 ip ttl < 253'],
+    rules().map((rule) => rule.replace(/.*? tcp /, '')),
+    ['dport 179 tcp flags != syn / fin,syn,rst,ack ip ttl < 253', 'sport 179 ip ttl < 253'],
   )
 })
 

@@ -83,6 +83,9 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], sets: readonly
     case 'l4proto':
       if (protocolOf(before)) throw new RulesetError('the protocol is matched twice')
       return
+    case 'tcpSyn':
+      if (protocolOf(before) !== 'tcp') throw new RulesetError('a SYN needs tcp matched before it')
+      return
     case 'ttlBelow':
       return checkNumber('TTL', match.ttl, 0xff)
     case 'sport':

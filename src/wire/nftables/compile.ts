@@ -46,6 +46,10 @@ const addressAt = { 4: { saddr: 12, daddr: 16, bytes: 4 }, 6: { saddr: 8, daddr:
 const ttlAt = { 4: 8, 6: 7 } as const
 /** The offsets of the ports in both TCP and UDP. */
 const portAt = { sport: 0, dport: 2 } as const
+/** The offset of TCP's flags (RFC 9293 section 3.1), and FIN, SYN, RST and ACK among them. */
+const tcpFlagsAt = 13
+const handshakeFlags = 0x17
+const TCP_SYN = 0x02
 /** The offset of the VNI: UDP's header has 8 bytes, and VXLAN's VNI follows after 4 more (RFC 7348 section 5). */
 const vniAt = 12
 
@@ -118,6 +122,12 @@ function compileMatch(match: NftMatch): Expression[] {
     case 'sport':
     case 'dport':
       return [loadPayload(BASE_TRANSPORT, portAt[match.kind], 2), compare(network16(match.port), match.not)]
+    case 'tcpSyn':
+      return [
+        loadPayload(BASE_TRANSPORT, tcpFlagsAt, 1),
+        maskOnly(Uint8Array.of(handshakeFlags)),
+        compare(Uint8Array.of(TCP_SYN), match.not),
+      ]
     case 'ttlBelow':
       return [
         loadPayload(BASE_NETWORK, ttlAt[match.family], 1),

@@ -69,6 +69,8 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
     case 'sport':
     case 'dport':
       return `th ${match.kind} ${not}${match.port}`
+    case 'tcpSyn':
+      return `@th,104,8 & 0x17 ${not || '== '}0x2`
     case 'ttlBelow':
       return match.family === 4 ? `ip ttl < ${match.ttl}` : `ip6 hoplimit < ${match.ttl}`
     case 'daddrLocal':

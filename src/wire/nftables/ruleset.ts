@@ -66,6 +66,8 @@ export type NftMatch =
   | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp'; readonly not?: boolean }
   /** Matches a source or destination port; needs an `l4proto` match before it. */
   | { readonly kind: 'sport' | 'dport'; readonly port: number; readonly not?: boolean }
+  /** Matches the first packet of a TCP connection, the SYN; needs an `l4proto` match on tcp before it. */
+  | { readonly kind: 'tcpSyn'; readonly not?: boolean }
   /** Matches a TTL, or of IPv6 a hop limit, that is less than `ttl`. */
   | { readonly kind: 'ttlBelow'; readonly family: Family; readonly ttl: number }
   /** Matches if the destination is one of this host's own addresses. */

@@ -51,6 +51,10 @@ const matches: NftMatch[][] = [
       { kind: 'sport', port: 179, not },
     ],
     [
+      { kind: 'l4proto', protocol: 'tcp' },
+      { kind: 'tcpSyn', not },
+    ],
+    [
       { kind: 'l4proto', protocol: 'udp' },
       { kind: 'dport', port: 4789 },
       { kind: 'vni', vni: 0x123456, not },
