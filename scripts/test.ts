@@ -8,12 +8,13 @@ import { spec } from 'node:test/reporters'
 /** `timeoutMs` ends a test that hangs: several times what the slowest takes on a busy machine. */
 type Suite = { name: string; glob: string; concurrency: number; timeoutMs: number }
 
-// Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting.
+// Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting. Two files of labs at a time
+// use a third of two processors.
 const suites: Suite[] = [
   { name: 'unit', glob: '{src/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
   { name: 'netns', glob: 'test/netns/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
-  { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
+  { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
 ]
 
 // agents compare what they answer with its schema (docs/decisions/0010-agent-api.md)

@@ -1,6 +1,6 @@
 // BGP on this node: the keeper of its speaker, and the routes that the speaker has learned.
 import { type ApiClient } from '#/cluster/client.ts'
-import { listRoutes } from '#/kernel/routes.ts'
+import { hasRoutesOf } from '#/kernel/routes.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
@@ -38,7 +38,7 @@ export class BgpPart implements AsyncDisposable {
       nodes: () => cluster.nodes.objects,
       routing: () => cluster.routing,
       isComplete: () => cluster.isKnown,
-      keptForwarding: () => listRoutes(netlink).some(({ protocol }) => protocol === routeProtocol),
+      keptForwarding: () => hasRoutesOf(netlink, routeProtocol),
       notInstalled: () => notInstalled.value,
       learned: this.learned,
       onLearned: () => wake.emit('soon'),

@@ -16,7 +16,7 @@ import { NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
-import { defaultTimes, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
+import { defaultTimes, type PassReport, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
 export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
 
@@ -76,7 +76,7 @@ export class NetworkPart implements AsyncDisposable {
         routing: () => cluster.routing,
         learned: bgp.learned,
         bgp: () => bgp.state,
-        refreshPods: (network) => pods.refresh(network),
+        refreshPods: (network, isFull) => pods.refresh(network, isFull),
         podNetwork,
         onChanges: (...change) => this.changed.emit(change),
         onNodes: (durationMs) => this.nodesDone.emit({ durationMs }),
@@ -113,6 +113,7 @@ export class NetworkPart implements AsyncDisposable {
     const reader = new NotificationReader(dirt, {
       wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
       mayDivert: (route) => this.#keeper.mayDivert(route),
+      mayLeadToNodes: (prefix) => this.#keeper.mayLeadToNodes(prefix),
       leadsOver: (device) => this.#keeper.leadsOver(device),
     })
     const watch = watchKernel(
@@ -160,7 +161,7 @@ export class NetworkPart implements AsyncDisposable {
     return this.#loop.runningMs
   }
 
-  async #pass(): Promise<{ failed: number }> {
+  async #pass(): Promise<PassReport> {
     const startedMs = performance.now()
     try {
       const report = await this.#keeper.pass()

@@ -11,6 +11,7 @@ import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
@@ -161,9 +162,9 @@ export class PodsPart implements AsyncDisposable {
     return [this.#deps.netlink.portId, this.#removal.portId]
   }
 
-  /** Gives running pods their current MTU; does not reject when a pod cannot be changed. */
-  refresh(network: PodNetwork): Promise<void> {
-    return this.#refresher.refresh(network)
+  /** Gives running pods their current MTU, and at a full pass their limits; does not reject when a pod cannot be changed. */
+  refresh(network: PodNetwork, isFull: boolean): Promise<void> {
+    return this.#refresher.refresh(network, isFull)
   }
 
   /** The datapath that wires new pods. */
@@ -194,6 +195,7 @@ export class PodsPart implements AsyncDisposable {
   }
 }
 
-function toPort({ hostDevice, pod, addrs, datapath }: Endpoint): PortState {
-  return { name: hostDevice, pod, datapath, podCIDRs: addrs.map(({ cidr }) => cidr) }
+function toPort({ hostDevice, pod, addrs, datapath, bandwidth }: Endpoint): PortState {
+  const { ingress } = podLimits(bandwidth)
+  return { name: hostDevice, pod, datapath, podCIDRs: addrs.map(({ cidr }) => cidr), ...(ingress && { ingress }) }
 }

@@ -2,11 +2,12 @@
 import { type AgentOfNode, askAll, type NodeOutcome, type Outcome, type ParamsArgument } from '#/api/client.ts'
 import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
-import { existingLabs, LabPaths } from '#/lab/paths.ts'
+import { existingLabs } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { type OptionTable, UsageError } from './args.ts'
+import { pathsOfLab } from './lab-options.ts'
 
 export const agentOptions = {
   node: { type: 'string', value: 'NAME', help: 'one node of the lab', shownDefault: 'all of them' },
@@ -30,7 +31,7 @@ export function findAgents({ lab, node }: AgentChoice): AgentOfNode[] {
   }
   if (lab === undefined && labs.length > 1)
     throw new UsageError(`several labs are up (${labs.join(', ')}): say which, with --lab`)
-  const paths = new LabPaths(name)
+  const paths = pathsOfLab(name)
   const spec = readSpec(paths)
   if (spec === undefined) throw new UsageError(`there is no lab "${name}"; bring it up: causeway lab up --name ${name}`)
   const names = labNodes(spec).map((each) => each.name)

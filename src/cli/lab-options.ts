@@ -23,6 +23,19 @@ export const labNameOption = {
   name: { type: 'string', alias: 'lab', value: 'NAME', default: 'lab', help: 'which lab, of several' },
 } as const satisfies OptionTable
 
+function usageErrorOf(error: unknown): unknown {
+  return error instanceof LabError ? new UsageError(error.message) : error
+}
+
+/** The places of a lab's files; throws UsageError for what is no name of a lab. */
+export function pathsOfLab(name: string): LabPaths {
+  try {
+    return new LabPaths(name)
+  } catch (error) {
+    throw usageErrorOf(error)
+  }
+}
+
 // Defaults are those of a lab that is made: one that is there keeps what it was made with, so none is a default of the parser.
 export const upOptions = {
   nodes: { type: 'string', value: 'N', help: 'how many nodes', shownDefault: '3' },
@@ -191,7 +204,7 @@ export function readUpOptions(args: readonly string[]) {
   try {
     checkSpec(spec)
   } catch (error) {
-    throw error instanceof LabError ? new UsageError(error.message) : error
+    throw usageErrorOf(error)
   }
   return { spec, foreground: values.foreground === true, json: values.json === true }
 }

@@ -4,7 +4,7 @@ import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { wrapText } from '#/lib/wrap.ts'
 import { labDown } from '#/lab/down.ts'
-import { LabPaths } from '#/lab/paths.ts'
+import { type LabPaths } from '#/lab/paths.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes } from '#/lab/spec.ts'
@@ -13,7 +13,7 @@ import { agentRole, apiRole, controllerRole, kubeletRole } from '#/lab/up.ts'
 import { type KubeNode, type Pod } from '#/model/kubernetes.ts'
 import { noMore, options, type OptionTable } from './args.ts'
 import { type Action, type Group } from './command.ts'
-import { labNameOption } from './lab-options.ts'
+import { labNameOption, pathsOfLab } from './lab-options.ts'
 import { showConnectivity } from './lab-report.ts'
 import { print, tableWidth } from './output.ts'
 
@@ -21,7 +21,7 @@ async function down(args: readonly string[]): Promise<number> {
   const { values, positionals } = options(args, labNameOption)
   noMore(positionals)
   if (process.getuid?.() !== 0) throw new Error('must run as root: it removes network namespaces; try again with sudo')
-  const { processes, namespaces } = await labDown(values.name)
+  const { processes, namespaces } = await labDown(pathsOfLab(values.name).lab)
   print(
     processes + namespaces === 0
       ? `no lab "${values.name}" is up`
@@ -44,7 +44,7 @@ export function missingText(roles: readonly string[], paths: LabPaths): string {
 async function status(args: readonly string[]): Promise<number> {
   const { values, positionals } = options(args, statusOptions)
   noMore(positionals)
-  const paths = new LabPaths(values.name)
+  const paths = pathsOfLab(values.name)
   const spec = readSpec(paths)
   if (spec === undefined)
     throw new Error(`no lab "${values.name}" is up; bring one up: causeway lab up --name ${values.name}`)

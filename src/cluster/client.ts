@@ -79,6 +79,11 @@ export class ApiClient implements AsyncDisposable {
     return this.#object({ ...options, method: 'POST', path, body })
   }
 
+  /** Posts to a subresource that is an action, such as the binding of a pod. The answer, a Status, is dropped. */
+  async act(path: string, body: unknown, options: RequestOptions = {}): Promise<void> {
+    await this.#text({ ...options, method: 'POST', path, body })
+  }
+
   /** With metadata.resourceVersion in the body, a concurrent change gives a 409 instead of being overwritten. */
   replace<T extends KubeObject>(path: string, body: unknown, options: RequestOptions = {}): Promise<T> {
     return this.#object({ ...options, method: 'PUT', path, body })

@@ -4,7 +4,7 @@ import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type DeviceAddress, listAddresses } from '#/kernel/addresses.ts'
 import { findLink, type Link } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
-import { listRootTbfs } from '#/kernel/qdiscs.ts'
+import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
@@ -21,7 +21,7 @@ const burstTolerance = 0.01
 function limitFaults(netlink: Netlink, device: Link, wanted: Tbf | undefined): string[] {
   if (wanted === undefined) return []
   const limit = `${device.name} does not hold ${wanted.rateBytesPerSecond * 8} bit/s`
-  const found = listRootTbfs(netlink).get(device.index)
+  const found = listRootQdiscs(netlink).get(device.index)?.tbf
   if (found === undefined) return [`${limit}: its token bucket is gone`]
   if (found.rateBytesPerSecond !== wanted.rateBytesPerSecond) return [`${limit} but ${found.rateBytesPerSecond * 8}`]
   const isOff = Math.abs(found.burstBytes - wanted.burstBytes) > wanted.burstBytes * burstTolerance

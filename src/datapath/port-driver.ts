@@ -1,13 +1,15 @@
-// Pod veths on the host, for every datapath. CNI ADD makes them; this driver keeps them attached, makes them anew when somebody
+// Pod veths on the host, for every datapath. CNI ADD makes them; this driver keeps them attached and limited, makes them anew when somebody
 // deleted them, and removes those that belong to no pod. Ownership: their names (model/names.ts).
 import { linkDelete, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
+import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { isPodDevice } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
 import { type Change, changeOf, type Comparison, type Driver } from '#/reconcile/driver.ts'
 import { type Failure } from '#/reconcile/status.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type HostSide } from './datapath.ts'
+import { judgeLimit } from './limit.ts'
 import { datapathKinds } from './registry.ts'
 
 /** What the driver asks the agent about pods at the moment of a change, since an ADD or DEL may have come after the plan was made. */
@@ -35,14 +37,21 @@ export class PortDriver implements Driver {
     const sides = new Map<DatapathName, HostSide>()
     for (const name of new Set(desired.map(({ datapath }) => datapath)))
       sides.set(name, await datapathKinds[name].hostSide(this.#netlink, links))
+    let roots: ReturnType<typeof listRootQdiscs> | undefined
     const changes: Change[] = []
     const failures = new Map<string, Failure>()
     for (const port of desired) {
       const side = sides.get(port.datapath)!
       const device = links.get(port.name)
-      if (device?.kind !== 'veth') changes.push(this.#rewiring(port))
-      else if (side.isAttached(device)) continue
-      else if (side.obstacle !== undefined) failures.set(port.name, { message: side.obstacle })
+      if (device?.kind !== 'veth') {
+        changes.push(this.#rewiring(port))
+        continue
+      }
+      const limit = judgeLimit(device, port.ingress, () => (roots ??= listRootQdiscs(this.#netlink)).get(device.index))
+      if (limit.kind === 'lost') changes.push(changeOf('change', port.name, [limit.remedy]))
+      else if (limit.kind === 'displaced') failures.set(port.name, limit.failure)
+      if (side.isAttached(device)) continue
+      if (side.obstacle !== undefined) failures.set(port.name, { message: side.obstacle })
       else changes.push(side.attach(port, device))
     }
     const leftovers = all

@@ -1,14 +1,18 @@
-// Changes the MTU of a running pod, in the same way for every datapath that gives pods a veth.
+// Changes the MTU of a running pod and brings back its limit, in the same way for every datapath that gives pods a veth.
 import { findLink, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
+import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { listRoutes, routeReplace } from '#/kernel/routes.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type PodInterface, type PodNetwork } from './datapath.ts'
+import { judgeLimit } from './limit.ts'
 import { podRoutes, refuseAdvertisements } from './pod-side.ts'
 
 /**
- * Sets the MTU of a pod's device and of its routes that lead through the tunnel, where they differ; returns whether any did.
+ * Sets the MTU of a pod's device and of its routes that lead through the tunnel, and the limit on what it sends, where they differ; returns
+ * whether any did.
  * The veth's host end has the MTU that was set last: when the pod's end differs from it, a later plugin changed the pod's end,
  * which then keeps its MTU. A missing route is not made again. Throws KernelError, and the errno of open(2) when the namespace
  * is gone.
@@ -34,6 +38,9 @@ export function refreshPod(netlink: Netlink, podInterface: PodInterface, network
     )
     if (found && found.mtuBytes !== mtuBytes) podChanges.push(routeReplace({ ...found, mtuBytes }, () => ifName))
   }
+  const limit = judgeLimit(pod, podLimits(podInterface.bandwidth).egress, () => listRootQdiscs(inside).get(pod.index))
+  // another discipline may be what the pod itself wants; CNI CHECK tells of it
+  if (limit.kind === 'lost') podChanges.push(limit.remedy)
   // the host's end comes last: while it has the old MTU, a retry knows that this attempt was interrupted
   inside.execute(...podChanges)
   if (host.mtuBytes !== wanted.mtuBytes) netlink.execute(linkSet(hostDevice, wanted))

@@ -4,6 +4,7 @@ import {
   decodeAddr,
   encodeAddr,
   IFA_F_NODAD,
+  IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
   ownAddress,
   RTM_DELADDR,
@@ -11,7 +12,6 @@ import {
   RTM_NEWADDR,
 } from '#/wire/netlink/addr.ts'
 import { NLM_F_CREATE, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
-import { RT_SCOPE_LINK } from '#/wire/netlink/route.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
 export type DeviceAddress = {
@@ -41,24 +41,27 @@ function payloadOf(device: Place, addr: Addr, prefixLength: number, flags?: numb
   return encodeAddr({
     prefixLength,
     index: device.index,
-    ...(isOfLink(addr) && { scope: RT_SCOPE_LINK }),
     attrs: { address: addr, local: addr, ...(flags !== undefined && { flags }) },
   })
 }
 
-/** Whether an address gets scope link: the kernel then never uses it as source or for masquerading elsewhere (inet_select_addr). */
-function isOfLink(addr: Addr): boolean {
-  return addr.family === 4 && addr.isLinkLocal
-}
-
-/** Adds an address without duplicate address detection: allocation makes it unique, and detection would delay a pod by a second. */
+/**
+ * Adds an address without duplicate address detection: allocation makes it unique, and detection would delay a pod by a second. One of full
+ * length gets no route to itself, which the kernel would make for IPv6 only.
+ */
 export function addressAdd(device: Place, addr: Addr, prefixLength: number): Operation {
   const isV6 = addr.family === 6
+  const isAlone = isV6 && prefixLength === addr.bits
   return {
-    what: `ip addr replace ${addr}/${prefixLength} dev ${device.name}${isV6 ? ' nodad' : ''}${isOfLink(addr) ? ' scope link' : ''}`,
+    what: `ip addr replace ${addr}/${prefixLength} dev ${device.name}${isV6 ? ' nodad' : ''}${isAlone ? ' noprefixroute' : ''}`,
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
-    payload: payloadOf(device, addr, prefixLength, isV6 ? IFA_F_NODAD : undefined),
+    payload: payloadOf(
+      device,
+      addr,
+      prefixLength,
+      isV6 ? IFA_F_NODAD | (isAlone ? IFA_F_NOPREFIXROUTE : 0) : undefined,
+    ),
   }
 }
 

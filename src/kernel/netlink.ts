@@ -49,6 +49,8 @@ export type Operation = {
   readonly payload: Uint8Array
 }
 
+type Skips = (payload: Uint8Array, kept: number) => boolean
+
 /** Most messages in one system call: with more, the event loop would stand still for more than a few milliseconds. */
 const batchSize = 64
 const dumpAttempts = 10
@@ -222,48 +224,46 @@ export class Netlink implements Disposable {
     return reply
   }
 
-  /** As `get` for many objects, giving the event loop a turn between batches; a refusal stands in the place of its answer. */
-  async getMany(operations: readonly Operation[]): Promise<(Message | KernelError)[]> {
-    const replies: (Message | KernelError)[] = []
+  /**
+   * As `get` for many objects. `take` gets each answer, or refusal, with the index of its operation; what an answer holds is valid only until
+   * `take` returns, so nothing is copied.
+   */
+  getEach(operations: readonly Operation[], take: (index: number, reply: Message | KernelError) => void): void {
     for (let start = 0; start < operations.length; start += batchSize) {
-      if (start > 0) await setImmediate()
       this.#mustBeOpen(operations[start]!)
-      replies.push(...this.#getBatch(operations.slice(start, start + batchSize)))
+      this.#getBatch(operations.slice(start, start + batchSize), (index, reply) => take(start + index, reply))
     }
-    return replies
   }
 
-  #getBatch(operations: readonly Operation[]): (Message | KernelError)[] {
+  #getBatch(operations: readonly Operation[], take: (index: number, reply: Message | KernelError) => void): void {
     const requests = operations.map(({ type, flags = 0, payload }) => ({ type, flags: flags | NLM_F_REQUEST, payload }))
     const first = this.#channel.send(requests)
-    const replies: (Message | KernelError)[] = []
-    let open = operations.length
-    while (open > 0) {
+    const isAnswered = new Set<number>()
+    while (isAnswered.size < operations.length) {
       for (const message of this.#channel.receive()) {
         const index = message.sequence - first
         const operation = operations[index]
         // skip late answers to an earlier request that was given up
-        if (operation === undefined || replies[index] !== undefined) continue
-        const { errno, explanation } = message.type === NLMSG_ERROR ? decodeAck(message) : { errno: 0 }
-        replies[index] =
-          message.type === NLMSG_ERROR
-            ? new KernelError(operation.what, errno, explanation)
-            : { ...message, payload: message.payload.slice() }
-        open--
+        if (operation === undefined || isAnswered.has(index)) continue
+        isAnswered.add(index)
+        if (message.type === NLMSG_ERROR) {
+          const { errno, explanation } = decodeAck(message)
+          take(index, new KernelError(operation.what, errno, explanation))
+        } else take(index, message)
       }
     }
-    return replies
   }
 
   /**
    * Reads a whole table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR), the dump is repeated;
-   * throws KernelError when it never comes whole.
+   * throws KernelError when it never comes whole. What `skips` knows from its payload, or by how many were kept before it, is left out
+   * before it is copied.
    */
-  dump(operation: Operation): Message[] {
+  dump(operation: Operation, skips?: Skips): Message[] {
     for (let attempt = 1; ; attempt++) {
       try {
         const answer = ask(this.#channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
-        while (!answer.take(this.#channel.receive()));
+        while (!answer.take(this.#channel.receive(), skips));
         return answer.messages
       } catch (error) {
         if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
@@ -271,12 +271,14 @@ export class Netlink implements Disposable {
     }
   }
 
-  /** As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large. */
-  async dumpInTurns(operation: Operation): Promise<Message[]> {
+  /**
+   * As dump, giving the event loop a turn after each piece that the kernel hands over: for tables that may be large.
+   */
+  async dumpInTurns(operation: Operation, skips?: Skips): Promise<Message[]> {
     return this.#dumpOrder.run(async () => {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#dumpOnceInTurns(operation)
+          return await this.#dumpOnceInTurns(operation, skips)
         } catch (error) {
           if (!mayDumpAgain(error) || attempt === dumpAttempts) throw error
         }
@@ -284,11 +286,11 @@ export class Netlink implements Disposable {
     })
   }
 
-  async #dumpOnceInTurns(operation: Operation): Promise<Message[]> {
+  async #dumpOnceInTurns(operation: Operation, skips?: Skips): Promise<Message[]> {
     this.#mustBeOpen(operation)
     const channel = (this.#dumps ??= this.#channel.sibling())
     const answer = ask(channel, operation, NLM_F_REQUEST | NLM_F_DUMP)
-    while (!answer.take(channel.receive())) {
+    while (!answer.take(channel.receive(), skips)) {
       await setImmediate()
       this.#mustBeOpen(operation)
     }
@@ -330,7 +332,7 @@ class Answer {
   }
 
   /** Returns true when the answer is complete. Throws KernelError when it is a refusal, or when the table changed during the dump. */
-  take(messages: Iterable<Message>): boolean {
+  take(messages: Iterable<Message>, skips?: Skips): boolean {
     for (const message of messages) {
       // skip late answers to an earlier request that was given up
       if (message.sequence !== this.#sequence) continue
@@ -341,7 +343,8 @@ class Answer {
         if (this.#isInterrupted) throw new Interrupted(this.#operation.what)
         return true
       }
-      this.messages.push({ ...message, payload: message.payload.slice() })
+      if (skips?.(message.payload, this.messages.length) !== true)
+        this.messages.push({ ...message, payload: message.payload.slice() })
     }
     return false
   }

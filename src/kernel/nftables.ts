@@ -16,7 +16,7 @@ import {
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
 import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
-import { type NftSetChange } from '#/wire/nftables/compare.ts'
+import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
   type ElementAttrs,
@@ -55,6 +55,8 @@ import { KernelError, Netlink } from './netlink.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
 const readAttempts = 10
+/** A rule of iptables with a few extensions takes some 30 us to decode. */
+const decodedPerTurn = 100
 
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
@@ -168,11 +170,11 @@ export class NftClient {
     return decodeNft(reply.payload, generationCodec).id
   }
 
-  /** Lists the chains with a hook, of all tables. */
-  listBaseChains(): (NftActualHook & ChainPlace)[] {
+  /** Lists the chains with a hook, of all tables, in turns of the event loop. */
+  async listBaseChains(): Promise<(NftActualHook & ChainPlace)[]> {
+    const request = { what: 'nft list chains', type: NFT_MSG_GETCHAIN, payload: encodeNft(undefined, tableCodec, {}) }
     const chains: (NftActualHook & ChainPlace)[] = []
-    for (const payload of this.#dump('nft list chains', NFT_MSG_GETCHAIN, encodeNft(undefined, tableCodec, {}))) {
-      if (!hasHook(payload)) continue
+    for (const { payload } of await this.#netlink.dumpInTurns(request, (each) => !hasHook(each))) {
       const family = nftFamilyOf(payload)
       const { table, name, hook } = decodeChain(payload)
       if (hook && isNftFamilyName(family)) chains.push({ ...hook, family, table, chain: name })
@@ -187,8 +189,16 @@ export class NftClient {
   async readRules({ family, table, chain }: ChainPlace, limit = Infinity): Promise<ForeignRule[] | undefined> {
     const what = `nft list chain ${family} ${table} ${chain}`
     const payload = encodeNft(family, ruleCodec, { table, chain })
-    const messages = await this.#netlink.dumpInTurns({ what, type: NFT_MSG_GETRULE, payload })
-    return messages.length > limit ? undefined : messages.map((message) => decodeForeignRule(message.payload))
+    // a dump cannot be ended early, but what comes beyond the limit need not be kept
+    const request = { what, type: NFT_MSG_GETRULE, payload }
+    const messages = await this.#netlink.dumpInTurns(request, (_, kept) => kept > limit)
+    if (messages.length > limit) return undefined
+    const rules: ForeignRule[] = []
+    for (const message of messages) {
+      rules.push(decodeForeignRule(message.payload))
+      if (rules.length % decodedPerTurn === 0) await setImmediate()
+    }
+    return rules
   }
 
   /** The elements of a set or map of any table, as the kernel has them. Throws KernelError, ENOENT when there is no such set. */

@@ -7,12 +7,15 @@ import { decodeMessages, type Message } from '#/wire/netlink/message.ts'
 import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
 import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
 import { RTM_DELRULE, RTM_NEWRULE } from '#/wire/netlink/rule.ts'
-import { decodeNetconf } from '#/wire/netlink/netconf.ts'
+import { decodeNetconf, RTM_DELNETCONF, RTM_NEWNETCONF } from '#/wire/netlink/netconf.ts'
+import { decodeQdisc, RTM_DELQDISC, RTM_NEWQDISC } from '#/wire/netlink/qdisc.ts'
 import { NFNLGRP_NFTABLES, nftTableOf } from '#/wire/nftables/messages.ts'
 import { type Link, toLink } from './links.ts'
 
 const RTNLGRP_LINK = 1
 const RTNLGRP_NEIGH = 3
+/** Of traffic control: disciplines, and also filters and more, which do not matter here. */
+const RTNLGRP_TC = 4
 const RTNLGRP_IPV4_IFADDR = 5
 const RTNLGRP_IPV4_ROUTE = 7
 const RTNLGRP_IPV4_RULE = 8
@@ -26,6 +29,7 @@ const RTNLGRP_IPV6_NETCONF = 25
 const routeGroups = [
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
+  RTNLGRP_TC,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV4_RULE,
@@ -42,6 +46,8 @@ export type Notification =
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'rule' }
+  /** A queueing discipline of the device came, went or changed. */
+  | { readonly kind: 'qdisc'; readonly deviceIndex: number }
   /** Forwarding or a similar sysctl changed, for one device, for all (-1) or for those to come (-2). */
   | { readonly kind: 'netconf'; readonly deviceIndex: number }
   | { readonly kind: 'table'; readonly family: string; readonly name: string }
@@ -75,8 +81,14 @@ export function decodeRouteNotification(message: Message): Notification | undefi
     case RTM_NEWRULE:
     case RTM_DELRULE:
       return { kind: 'rule' }
-    default:
+    case RTM_NEWQDISC:
+    case RTM_DELQDISC:
+      return { kind: 'qdisc', deviceIndex: decodeQdisc(payload).index }
+    case RTM_NEWNETCONF:
+    case RTM_DELNETCONF:
       return { kind: 'netconf', deviceIndex: decodeNetconf(payload) }
+    default:
+      return undefined
   }
 }
 
@@ -102,7 +114,7 @@ export function readNotifications(
 }
 
 /**
- * Calls `onChange` for every change to devices, addresses, neighbours, routes, forwarding and nftables in the calling thread's
+ * Calls `onChange` for every change to devices, addresses, neighbours, routes, qdiscs, forwarding and nftables in the calling thread's
  * namespace, except those made through the sockets with these port ids. `onError` gets the error that ends the watching.
  */
 export function watchKernel(

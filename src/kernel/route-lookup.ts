@@ -1,6 +1,6 @@
 // Asks the kernel which route a packet would take (RTM_GETROUTE), and which rules of policy routing there are.
 import { type Addr } from '#/lib/addr.ts'
-import { decodeRoute, encodeRouteLookup, type Route, type RouteLookup, RTM_GETROUTE } from '#/wire/netlink/route.ts'
+import { decodeRoute, encodeRouteLookup, type Route, RTM_GETROUTE } from '#/wire/netlink/route.ts'
 import { decodeRule, RTM_GETRULE, RTM_NEWRULE, type Rule } from '#/wire/netlink/rule.ts'
 import { KernelError, type Netlink, type Operation } from './netlink.ts'
 
@@ -23,26 +23,46 @@ export function lookupCommand({ dst, src, iif }: Lookup): string {
   return words.filter(Boolean).join(' ')
 }
 
-function operationOf(lookup: Lookup): Operation {
-  const { dst, src, iif } = lookup
-  const request: RouteLookup = { dst, ...(src && { src }), ...(iif && { iif: iif.index }) }
-  return {
-    get what() {
-      return lookupCommand(lookup)
-    },
-    type: RTM_GETROUTE,
-    payload: encodeRouteLookup(request),
+/** A class, because an object with getters of its own is many times as large, and thousands are asked. */
+class LookupOperation implements Operation {
+  readonly #lookup: Lookup
+
+  constructor(lookup: Lookup) {
+    this.#lookup = lookup
+  }
+
+  get what(): string {
+    return lookupCommand(this.#lookup)
+  }
+
+  get type(): number {
+    return RTM_GETROUTE
+  }
+
+  get payload(): Uint8Array {
+    const { dst, src, iif } = this.#lookup
+    return encodeRouteLookup(dst, src, iif?.index)
   }
 }
 
-/** The answers in the order of the questions. Gives the event loop a turn after each batch, so that thousands may be asked. */
-export async function lookUpRoutes(netlink: Netlink, lookups: readonly Lookup[]): Promise<LookupAnswer[]> {
-  const replies = await netlink.getMany(lookups.map(operationOf))
-  return replies.map((reply) =>
-    reply instanceof KernelError
-      ? { kind: 'refused', code: reply.code }
-      : { kind: 'route', route: decodeRoute(reply.payload) },
+/**
+ * The answers in the order of the questions; undefined for one whose message `isExpected` recognises, which is then not decoded: of
+ * thousands nearly all are. Blocks until the last has come.
+ */
+export function lookUpRoutes(
+  netlink: Netlink,
+  lookups: readonly Lookup[],
+  isExpected: (payload: Uint8Array, index: number) => boolean,
+): (LookupAnswer | undefined)[] {
+  const answers: (LookupAnswer | undefined)[] = Array.from({ length: lookups.length })
+  netlink.getEach(
+    lookups.map((lookup) => new LookupOperation(lookup)),
+    (index, reply) => {
+      if (reply instanceof KernelError) answers[index] = { kind: 'refused', code: reply.code }
+      else if (!isExpected(reply.payload, index)) answers[index] = { kind: 'route', route: decodeRoute(reply.payload) }
+    },
   )
+  return answers
 }
 
 /** All rules of both families, in the order in which the kernel looks at them. */

@@ -5,6 +5,7 @@ import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/ne
 import {
   decodeRoute,
   encodeRoute,
+  isRouteOf,
   type Route,
   RT_TABLE_MAIN,
   RTM_DELROUTE,
@@ -29,6 +30,12 @@ function routesIn(messages: readonly Message[]): Route[] {
   return messages.flatMap(({ type, payload }) => (type === RTM_NEWROUTE ? (decodeRoute(payload) ?? []) : []))
 }
 
+/** Whether the main table has a route with this protocol, in either family. */
+export function hasRoutesOf(netlink: Netlink, protocol: number): boolean {
+  const skips = (payload: Uint8Array, kept: number): boolean => kept > 0 || !isRouteOf(payload, protocol, RT_TABLE_MAIN)
+  return families.some((family) => netlink.dump(dumpRequest(family), skips).length > 0)
+}
+
 /** All routes of both families in the main table. */
 export function listRoutes(netlink: Netlink): Route[] {
   return families
@@ -47,16 +54,15 @@ export async function listRoutesInTurns(netlink: Netlink): Promise<Route[]> {
 
 /**
  * Calls `visit` for every route of all tables and both families, giving the event loop its turns as listRoutesInTurns does. Routes whose
- * message `skips` are not decoded.
+ * message `skips` are not even copied.
  */
 export async function visitRoutesInTurns(
   netlink: Netlink,
   visit: (route: Route) => void,
-  skips: (payload: Uint8Array) => boolean = () => false,
+  skips?: (payload: Uint8Array) => boolean,
 ): Promise<void> {
   for (const family of families) {
-    const all = await netlink.dumpInTurns(dumpRequest(family))
-    const messages = all.filter(({ payload }) => !skips(payload))
+    const messages = await netlink.dumpInTurns(dumpRequest(family), skips)
     for (let start = 0; start < messages.length; start += decodedPerTurn) {
       for (const route of routesIn(messages.slice(start, start + decodedPerTurn))) visit(route)
       await setImmediate()
@@ -93,39 +99,52 @@ export function routeText(route: Route, deviceName: (index: number) => string): 
   return words.filter(Boolean).join(' ')
 }
 
-// An operation's text is a command. It is made only when somebody reads it: hardly one of thousands of routes is ever reported.
+/**
+ * One change of a route. Its text, which is a command, is made only when somebody reads it: hardly one of thousands of routes is ever reported.
+ * The message is made when it is sent: of the routes that were found but are not wanted, hardly one is ever deleted. (A class, because an
+ * object with getters of its own is many times as large.)
+ */
+class RouteOperation implements Operation {
+  readonly #verb: 'add' | 'replace' | 'del'
+  readonly #route: Route
+  readonly #deviceName: (index: number) => string
+
+  constructor(verb: 'add' | 'replace' | 'del', route: Route, deviceName: (index: number) => string) {
+    this.#verb = verb
+    this.#route = route
+    this.#deviceName = deviceName
+  }
+
+  get what(): string {
+    const family = this.#route.dst.family === 6 ? '-6 ' : ''
+    return `ip ${family}route ${this.#verb} ${routeText(this.#route, this.#deviceName)}`
+  }
+
+  get type(): number {
+    return this.#verb === 'del' ? RTM_DELROUTE : RTM_NEWROUTE
+  }
+
+  get flags(): number {
+    if (this.#verb === 'del') return 0
+    return NLM_F_CREATE | (this.#verb === 'add' ? NLM_F_EXCL : NLM_F_REPLACE)
+  }
+
+  get payload(): Uint8Array {
+    return encodeRoute(this.#route)
+  }
+}
 
 /** Adds a route. EEXIST when there is a route with that prefix and metric, whoever made it. */
 export function routeAdd(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route add ${routeText(route, deviceName)}`
-    },
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: encodeRoute(route),
-  }
+  return new RouteOperation('add', route, deviceName)
 }
 
 /** Adds a route, or replaces the one with that prefix and metric, whoever made it. */
 export function routeReplace(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route replace ${routeText(route, deviceName)}`
-    },
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_REPLACE,
-    payload: encodeRoute(route),
-  }
+  return new RouteOperation('replace', route, deviceName)
 }
 
 /** Deletes a route. The request names protocol and metric too, so that a route of another program to the same prefix stays. */
 export function routeDelete(route: Route, deviceName: (index: number) => string): Operation {
-  return {
-    get what() {
-      return `ip ${route.dst.family === 6 ? '-6 ' : ''}route del ${routeText(route, deviceName)}`
-    },
-    type: RTM_DELROUTE,
-    payload: encodeRoute(route),
-  }
+  return new RouteOperation('del', route, deviceName)
 }

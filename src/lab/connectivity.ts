@@ -1,5 +1,5 @@
 // The pod-to-pod connectivity of a lab, probed with real packets.
-import { type Pod, nodeNameOf, podAddressesOf } from '#/model/kubernetes.ts'
+import { isHostNetwork, type Pod, nodeNameOf, podAddressesOf } from '#/model/kubernetes.ts'
 import { netnsPath } from '#/sys/netns.ts'
 import { probeMatrix } from './probe/matrix.ts'
 import { type ProbePod, type ProbeResult } from './probe/types.ts'
@@ -7,8 +7,10 @@ import { podNetns } from './spec.ts'
 
 const probeTimeoutMs = 3000
 
+/** The pods that have a network of their own, with all that a probe needs to know of them. */
 export function probePods(lab: string, pods: readonly Pod[]): ProbePod[] {
   return pods
+    .filter((pod) => !isHostNetwork(pod))
     .map((pod) => ({
       name: pod.metadata.name,
       node: nodeNameOf(pod),

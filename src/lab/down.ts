@@ -9,12 +9,13 @@ import { labNetns } from './underlay.ts'
 export type Removed = { readonly processes: number; readonly namespaces: number }
 
 export async function labDown(lab: string): Promise<Removed> {
+  const { dir } = new LabPaths(lab)
   const processes = labProcesses(lab).length
   // processes that start or serve others are stopped first, so that they make nothing anew meanwhile
   await stopProcesses(lab, (role) => role === 'kubelet')
   await stopProcesses(lab, () => true)
   const namespaces = labNetns(lab)
   for (const name of namespaces) removeNetns(name)
-  rmSync(new LabPaths(lab).dir, { recursive: true, force: true })
+  rmSync(dir, { recursive: true, force: true })
   return { processes, namespaces: namespaces.length }
 }

@@ -96,6 +96,12 @@ export function runningStatus(pod: Pod, sandbox: Sandbox, node: LabNode) {
   }
 }
 
+/** What the scheduler says on a pod for which there is no node, to be merged into its status. */
+export function unschedulableStatus(message: string) {
+  const scheduled = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }
+  return { conditions: [{ ...scheduled, lastProbeTime: null, lastTransitionTime: now() }] }
+}
+
 /** A pod that the lab makes: it answers on TCP port 8080 with its name and the client's address as it sees it. */
 export function demoPod(name: string, nodeName: string) {
   return {

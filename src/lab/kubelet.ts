@@ -6,15 +6,7 @@ import { isApiError } from '#/cluster/errors.ts'
 import { nodesPath, nodeStatusPath, podPath, podsPath, podStatusPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import {
-  conditionOf,
-  isHostNetwork,
-  type KubeNode,
-  nodeNameOf,
-  type Pod,
-  podAddressesOf,
-  podPhaseOf,
-} from '#/model/kubernetes.ts'
+import { conditionOf, type KubeNode, nodeNameOf, type Pod, podAddressesOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { askAgent } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
@@ -22,8 +14,9 @@ import { referenceTo } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { type EchoServer, serveEcho } from './probe/echo.ts'
 import { type LabPaths } from './paths.ts'
-import { type Sandbox, type Sandboxes } from './sandboxes.ts'
+import { ignoredOf, type Sandbox, type Sandboxes } from './sandboxes.ts'
 import { chooseNode } from './schedule.ts'
+import { LabScheduler } from './scheduler.ts'
 import { labNodes, type LabNode, type LabSpec } from './spec.ts'
 import { nodeStatus, runningStatus } from './kubelet-objects.ts'
 
@@ -44,6 +37,7 @@ export class LabKubelet {
   readonly #sandboxes: Sandboxes
   readonly #log: Logger
   readonly #events: EventRecorder
+  readonly #scheduler: LabScheduler
   readonly #nodeWatch: Reflector<KubeNode>
   readonly #podWatch: Reflector<Pod>
   readonly #echoes = new Map<string, EchoServer>()
@@ -61,6 +55,7 @@ export class LabKubelet {
     this.#sandboxes = deps.sandboxes
     this.#log = deps.log
     this.#events = new EventRecorder({ component: 'lab-kubelet', instance: options.spec.name }, deps)
+    this.#scheduler = new LabScheduler({ lab: options.spec.name }, deps)
     this.#nodeWatch = new Reflector<KubeNode>({ path: nodesPath() }, deps)
     this.#podWatch = new Reflector<Pod>({ path: podsPath() }, deps)
   }
@@ -115,17 +110,9 @@ export class LabKubelet {
     const nodeName = nodeNameOf(pod)
     if (pod.metadata.deletionTimestamp !== undefined) return this.#step(uid, () => this.#finish(pod, sandbox))
     if (nodeName === '') {
-      const chosen = chooseNode(pod, nodes, pods)
-      if (chosen === undefined) return
-      const target = { apiVersion: 'v1', kind: 'Node', name: chosen }
-      return this.#step(uid, async () => {
-        await this.#client.create(`${podPath(namespace, name)}/binding`, {
-          apiVersion: 'v1',
-          kind: 'Binding',
-          metadata: { name, namespace },
-          target,
-        })
-      })
+      const choice = chooseNode(pod, nodes, pods)
+      if (choice.kind === 'node') return this.#step(uid, () => this.#scheduler.bind(pod, choice.name))
+      return this.#work(uid, () => this.#scheduler.tellUnschedulable(pod, choice.message))
     }
     if (!nodes.some(({ metadata }) => metadata.name === nodeName)) {
       // deletes the pods of a missing node, as the pod garbage collector does
@@ -133,17 +120,23 @@ export class LabKubelet {
         this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
       )
     }
-    if (!this.#nodes.some((node) => node.name === nodeName) || isHostNetwork(pod)) return
-    if (sandbox === undefined || sandbox.addrs.length === 0) this.#step(uid, () => this.#run(pod, nodeName))
+    const node = this.#nodes.find(({ name: each }) => each === nodeName)
+    if (!node) return
+    if (sandbox === undefined || sandbox.addrs.length === 0) this.#step(uid, () => this.#run(pod, node))
     else if (!this.#echoes.has(uid)) this.#step(uid, () => this.#resume(sandbox))
     // the namespace is missing: the next turn makes the sandbox anew
     else if (!existsSync(netnsPath(sandbox.netns))) this.#step(uid, () => this.#tearDown(sandbox))
     else if (!isToldRunning(pod, sandbox)) this.#step(uid, () => this.#tellRunning(pod, sandbox))
   }
 
-  /** Whether every pod of the lab's nodes runs as the API says. */
+  /** Whether every pod that runs by the API's word does so, and no work is under way but for pods that do not run yet, or cannot. */
   get isSettled(): boolean {
-    if (!this.#nodeWatch.inSync || !this.#podWatch.inSync || this.#busy.size > 0) return false
+    if (!this.#nodeWatch.inSync || !this.#podWatch.inSync) return false
+    const [running, pending] = [true, false].map((isRunning) =>
+      [...this.#podWatch.objects.values()].filter((pod) => (podPhaseOf(pod) === 'Running') === isRunning),
+    )
+    const waiting = new Set(pending!.map(({ metadata }) => metadata.uid))
+    if (this.#busy.keys().some((key) => !waiting.has(key))) return false
     const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
     const isLive = (pod: Pod): boolean => {
       const { uid = '' } = pod.metadata
@@ -156,9 +149,7 @@ export class LabKubelet {
       )
     }
     const names = new Set(this.#nodes.map(({ name }) => name))
-    return [...this.#podWatch.objects.values()]
-      .filter((pod) => names.has(nodeNameOf(pod)) && !isHostNetwork(pod))
-      .every(isLive)
+    return running!.filter((pod) => names.has(nodeNameOf(pod))).every(isLive)
   }
 
   /** Runs a task like #work, then compares everything again, because one step of a pod's life leads to the next. */
@@ -189,14 +180,15 @@ export class LabKubelet {
     void running.finally(() => this.#tasks.delete(running))
   }
 
-  async #run(pod: Pod, node: string): Promise<void> {
-    const { uid = '', namespace = 'default', name } = pod.metadata
+  async #run(pod: Pod, node: LabNode): Promise<void> {
+    const about = referenceTo('v1', 'Pod', pod)
     try {
-      const sandbox = await this.#sandboxes.run({ uid, namespace, name, node })
+      const sandbox = await this.#sandboxes.run(pod, node)
       await this.#serve(sandbox)
+      for (const ignored of ignoredOf(sandbox)) this.#events.record(about, 'Warning', 'Ignored', ignored)
       await this.#tellRunning(pod, sandbox)
     } catch (error) {
-      this.#events.record(referenceTo('v1', 'Pod', pod), 'Warning', 'FailedCreatePodSandBox', messageOf(error))
+      this.#events.record(about, 'Warning', 'FailedCreatePodSandBox', messageOf(error))
       throw error
     }
   }
@@ -243,5 +235,7 @@ export class LabKubelet {
     await this.#nodeWatch[Symbol.asyncDispose]()
     await this.#podWatch[Symbol.asyncDispose]()
     for (const echo of this.#echoes.values()) await echo[Symbol.asyncDispose]()
+    await this.#scheduler[Symbol.asyncDispose]()
+    await this.#events[Symbol.asyncDispose]()
   }
 }

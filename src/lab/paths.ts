@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentSocketName } from '#/model/node-files.ts'
+import { checkLabName } from './spec.ts'
 
 const root = '/run/causeway-lab'
 
@@ -9,7 +10,9 @@ export class LabPaths {
   readonly lab: string
   readonly dir: string
 
+  /** Throws LabError for what is no name of a lab: "..", say, is another folder. */
   constructor(lab: string) {
+    checkLabName(lab)
     this.lab = lab
     this.dir = join(root, lab)
   }

@@ -13,7 +13,7 @@ import { takeInTable } from '#/plan/filter.ts'
 import { createNetns, type Netns, removeNetns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN } from '#/wire/netlink/route.ts'
-import { LabError } from './spec.ts'
+import { LabError, netnsPrefix } from './spec.ts'
 
 type Check = { readonly what: string; readonly needs: string; readonly run: () => void }
 
@@ -64,12 +64,16 @@ function checks(netns: Netns, netlink: Netlink): Check[] {
   ]
 }
 
-/** Throws LabError with one line about the first missing feature. */
-export function preflight(): void {
+/**
+ * Throws LabError with one line about the first missing feature. What it is tried in has a name of the lab, so that `down` removes it when
+ * this process is killed.
+ */
+export function preflight(lab: string): void {
   if (process.getuid?.() !== 0) throw new LabError('must run as root: it makes network namespaces; try again with sudo')
-  const name = `cw-preflight-${process.pid}`
+  const name = `${netnsPrefix(lab)}preflight`
   let netns: Netns
   try {
+    removeNetns(name)
     netns = createNetns(name)
   } catch (error) {
     throw new LabError(

@@ -3,12 +3,14 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Addr } from '#/lib/addr.ts'
+import { renderConflist } from '#/agent/cni-install/conflist.ts'
+import { isHostNetwork, type Pod } from '#/model/kubernetes.ts'
 import { netnsPath, removeNetns } from '#/sys/netns.ts'
 import { decodeResult, latestCniVersion } from '#/wire/cni/index.ts'
 import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { type LabPaths } from './paths.ts'
-import { podNetns } from './spec.ts'
+import { type CapabilityArgs, capabilityArgsOf, unwantedOf, wantedOf } from './pod-capabilities.ts'
+import { type LabNode, nodeNetns, podNetns } from './spec.ts'
 import { ensureNetns } from './underlay.ts'
 
 export type Sandbox = {
@@ -17,6 +19,10 @@ export type Sandbox = {
   readonly name: string
   readonly node: string
   readonly netns: string
+  /** Whether the pod lives in its node's namespace, where no plugin makes it a network. */
+  readonly isHostNetwork: boolean
+  /** What the pod asks of its network; DEL is told the same as ADD. */
+  readonly capabilityArgs: CapabilityArgs
   /** Empty until ADD has succeeded. */
   readonly addrs: readonly string[]
 }
@@ -25,7 +31,14 @@ export class CniCallError extends Error {
   override name = 'CniCallError'
 }
 
-const networkConfig = { cniVersion: latestCniVersion, name: 'causeway', type: 'causeway-cni' }
+type Conflist = {
+  readonly name: string
+  readonly plugins: readonly [{ readonly type: string; readonly capabilities: Readonly<Record<string, boolean>> }]
+}
+
+/** The configuration that an agent installs for a runtime, without other plugins. */
+const { name: network, plugins } = JSON.parse(renderConflist([])) as Conflist
+const [entry] = plugins
 const callTimeoutMs = 90_000
 
 function containerIdOf({ uid }: Pick<Sandbox, 'uid'>): string {
@@ -60,11 +73,22 @@ export class Sandboxes {
     return sandbox
   }
 
-  /** Makes the namespace and its network; throws CniCallError with the plugin's message. */
-  async run(pod: Pick<Sandbox, 'uid' | 'namespace' | 'name' | 'node'>): Promise<Sandbox> {
-    const netns = podNetns(this.#paths.lab, pod.namespace, pod.name)
+  /**
+   * Makes the namespace and its network; throws CniCallError with the plugin's message, and Error where the pod asks for what cannot be
+   * read, or where another pod has the name of its namespace. A pod in its node's network gets the node's namespace and addresses.
+   */
+  async run(pod: Pod, node: LabNode): Promise<Sandbox> {
+    const { uid = '', namespace = 'default', name } = pod.metadata
+    const isOfNode = isHostNetwork(pod)
+    const { lab } = this.#paths
+    const netns = isOfNode ? nodeNetns(lab, node.name) : podNetns(lab, namespace, name)
+    const capabilityArgs = isOfNode ? {} : capabilityArgsOf(pod)
+    const bare = { uid, namespace, name, node: node.name, netns, isHostNetwork: isOfNode, capabilityArgs }
+    if (isOfNode) return this.#save({ ...bare, addrs: node.addrs.map(String) })
+    const other = this.list().find((each) => each.netns === netns && each.uid !== uid)
+    if (other) throw new Error(`the namespace ${netns} is that of pod ${other.namespace}/${other.name}`)
     // saved first, so that after a crash from here on `remove` finds the sandbox
-    const sandbox = this.#save({ ...pod, netns, addrs: [] })
+    const sandbox = this.#save({ ...bare, addrs: [] })
     ensureNetns(netns)[Symbol.dispose]()
     const output = await this.#call('ADD', sandbox)
     const result = decodeResult(JSON.parse(output), latestCniVersion)
@@ -73,21 +97,25 @@ export class Sandboxes {
 
   /** Removes the network and the namespace. When the plugin fails, throws CniCallError and keeps the file. */
   async remove(sandbox: Sandbox): Promise<void> {
-    await this.#call('DEL', sandbox)
-    removeNetns(sandbox.netns)
+    if (!sandbox.isHostNetwork) {
+      await this.#call('DEL', sandbox)
+      removeNetns(sandbox.netns)
+    }
     rmSync(this.#fileOf(sandbox.uid), { force: true })
   }
 
   async #call(command: 'ADD' | 'DEL', sandbox: Sandbox): Promise<string> {
-    const { node, namespace, name, uid } = sandbox
+    const { node, namespace, name, uid, capabilityArgs } = sandbox
+    const containerId = containerIdOf(sandbox)
+    const runtimeConfig = wantedOf(capabilityArgs, entry.capabilities)
     const env = {
       PATH: process.env['PATH'] ?? '',
       CNI_COMMAND: command,
-      CNI_CONTAINERID: containerIdOf(sandbox),
+      CNI_CONTAINERID: containerId,
       CNI_NETNS: netnsPath(sandbox.netns),
       CNI_IFNAME: 'eth0',
       CNI_PATH: join(this.#plugin, '..'),
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${uid}`,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${uid}`,
       CAUSEWAY_CNI_SOCKET: join(this.#paths.nodeRun(node), cniSocketName),
       CAUSEWAY_CNI_SPOOL: join(this.#paths.nodeState(node), spoolFolderName),
     }
@@ -102,11 +130,12 @@ export class Sandboxes {
         )
     })
     child.stdin?.on('error', () => {})
-    child.stdin?.end(JSON.stringify(networkConfig))
+    child.stdin?.end(JSON.stringify({ ...entry, cniVersion: latestCniVersion, name: network, runtimeConfig }))
     return promise
   }
 }
 
-export function addrsOf(sandbox: Sandbox): Addr[] {
-  return sandbox.addrs.map((addr) => Addr.parse(addr))
+/** What a pod asks for and no plugin of the lab's network can use, in words. */
+export function ignoredOf({ capabilityArgs }: Sandbox): string[] {
+  return unwantedOf(capabilityArgs, entry.capabilities)
 }

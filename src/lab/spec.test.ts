@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
+import { messageOf } from '#/lib/log.ts'
 import { checkSpec, decodeSpec, encodeSpec, gatewaysOf, labNodes, type LabSpec, meshOf } from './spec.ts'
 
 const flat: LabSpec = {
@@ -50,6 +51,34 @@ test('a spec that cannot work is refused in one line', () => {
   assert.throws(() => checkSpec({ ...flat, subnets: 2, routing: 'native' }), /knows no pods/)
   assert.throws(() => checkSpec({ ...racked, racks: { ...racked.racks!, count: 51 } }), /--racks 51: .* from 1 to 50/)
   assert.throws(() => checkSpec({ ...racked, racks: { ...racked.racks!, tors: 3 } }), /--tors 3: .* from 1 to 2/)
+})
+
+test('cluster CIDRs that cannot be are refused in one line, in both families', () => {
+  const refusal = (families: LabSpec['families'], ...cidrs: string[]): string => {
+    try {
+      checkSpec({ ...flat, families, clusterCIDRs: cidrs.map(Prefix.parse) })
+      return ''
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+  assert.equal(refusal('dual', '10.0.0.0/16', 'fd00::/48'), '')
+  assert.equal(
+    refusal('ipv4', '127.0.0.0/8'),
+    '--cluster-cidrs: 127.0.0.0/8 overlaps 127.0.0.0/8, loopback addresses: no pod can have one',
+  )
+  for (const cidr of ['0.0.0.0/8', '169.254.0.0/16', '224.0.0.0/8', '240.0.0.0/8', '0.0.0.0/0', '126.0.0.0/7'])
+    assert.match(refusal('ipv4', cidr), /: no pod can have one$/, cidr)
+  for (const cidr of ['::/16', 'fe80::/32', 'ff00::/16', '::/0'])
+    assert.match(refusal('ipv6', cidr), /: no pod can have one$/, cidr)
+  assert.match(refusal('ipv4', '172.16.0.0/12'), /overlaps 172.30.0.0\/16, the underlay$/)
+  assert.match(refusal('ipv6', 'fd30::/32'), /overlaps fd30::\/48, the underlay$/)
+  assert.match(refusal('ipv4', '10.0.0.0/16', '10.0.4.0/22'), /10.0.4.0\/22 overlaps 10.0.0.0\/16$/)
+  assert.match(refusal('ipv4', '10.0.0.0/23'), /holds 2 node CIDRs of \/24, too few for 4 nodes$/)
+  assert.match(refusal('ipv6', 'fd00::/63'), /holds 2 node CIDRs of \/64, too few for 4 nodes$/)
+  assert.match(refusal('ipv4', '10.0.0.0/25'), /is smaller than one node's \/24$/)
+  assert.match(refusal('dual', '10.0.0.0/16'), /has no IPv6 CIDR/)
+  assert.match(refusal('ipv4', '10.0.0.0/16', 'fd00::/48'), /does not fit a lab that is ipv4$/)
 })
 
 test('a spec reads back as it was written', () => {

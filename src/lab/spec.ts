@@ -1,5 +1,6 @@
 // The spec of a lab: its size, families and CIDRs, and every name and address derived from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 import { type Routing } from '#/model/routing.ts'
 
 export type LabFamilies = 'ipv4' | 'ipv6' | 'dual'
@@ -69,11 +70,15 @@ function within(what: string, value: number, min: number, max: number): void {
   }
 }
 
+/** Throws LabError for a name that cannot be a part of the names of files and namespaces. */
+export function checkLabName(name: string): void {
+  if (!/^[a-z0-9]{1,12}$/.test(name))
+    throw new LabError(`--name "${name}": expected 1 to 12 lower-case letters and digits`)
+}
+
 /** Throws LabError with one line about the first impossible value. */
 export function checkSpec(spec: LabSpec): void {
-  if (!/^[a-z0-9]{1,12}$/.test(spec.name)) {
-    throw new LabError(`--name "${spec.name}": expected 1 to 12 lower-case letters and digits`)
-  }
+  checkLabName(spec.name)
   within('--nodes', spec.nodes, 1, maxNodes)
   if (spec.racks) {
     within('--racks', spec.racks.count, 1, maxSubnets)
@@ -87,10 +92,15 @@ export function checkSpec(spec: LabSpec): void {
   }
   within('--pods', spec.podsPerNode, 0, 20)
   within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
+  for (const cidr of spec.clusterCIDRs) {
+    const special = neverPods.find(({ prefix: range }) => range.overlaps(cidr))
+    if (special)
+      throw new LabError(`--cluster-cidrs: ${cidr} overlaps ${special.prefix}, ${special.what}: no pod can have one`)
+  }
   for (const family of familiesOf(spec)) {
     const cidrs = spec.clusterCIDRs.filter((cidr) => cidr.family === family)
     if (cidrs.length === 0)
-      throw new LabError(`--cluster-cidrs has no IPv${family} CIDR, but the lab is ${spec.families}`)
+      throw new LabError(`--cluster-cidrs has no IPv${family} CIDR, but the lab is ${spec.families}; see --families`)
     const tooSmall = cidrs.find(({ length }) => length > nodeMaskSizes[family])
     if (tooSmall)
       throw new LabError(`--cluster-cidrs: ${tooSmall} is smaller than one node's /${nodeMaskSizes[family]}`)

@@ -7,6 +7,7 @@ import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { namesOf } from '#/lib/causes.ts'
+import { someOf } from '#/lib/some-of.ts'
 import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
@@ -17,6 +18,7 @@ import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { preflight } from './preflight.ts'
+import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
 import { LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
@@ -185,12 +187,15 @@ class LabBuild {
     })
   }
 
-  async demoPods(client: ApiClient): Promise<void> {
+  #demoPods() {
     const { podsPerNode } = this.#spec
-    const wanted = labNodes(this.#spec).flatMap(({ name }, node) =>
+    return labNodes(this.#spec).flatMap(({ name }, node) =>
       Array.from({ length: podsPerNode }, (_, index) => demoPod(`web-${node * podsPerNode + index + 1}`, name)),
     )
-    for (const pod of wanted) {
+  }
+
+  async demoPods(client: ApiClient): Promise<void> {
+    for (const pod of this.#demoPods()) {
       try {
         await client.create(podsPath('default'), pod)
       } catch (error) {
@@ -199,14 +204,17 @@ class LabBuild {
     }
   }
 
+  /** Waits for the lab's own pods, and for those that ran before. Others may never run, for reasons of their own. */
   async podsRunning(client: ApiClient): Promise<Pod[]> {
     let waiting: string[] = []
     const nodes = new Set(labNodes(this.#spec).map(({ name }) => name))
+    const own = new Set(this.#demoPods().map(({ metadata }) => metadata.name))
     const why = (): string => ` (waiting for: ${namesOf(waiting, 'pods')})${this.#tail(kubeletRole)}`
     return waitFor({ what: 'running pods', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
       const { items } = await client.list<Pod>(podsPath())
       const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
-      waiting = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
+      const still = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata)
+      waiting = still.filter(({ namespace, name }) => namespace === 'default' && own.has(name)).map(({ name }) => name)
       return waiting.length === 0 && (await isReady(this.#paths.kubeletSocket)) ? ours : undefined
     })
   }
@@ -283,7 +291,9 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   if (isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)
-  say(`${pods.length} pods running`)
+  const still = pods.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
+  say(`${pods.length - still.length} pods running`)
+  if (still.length > 0) say(`not running: ${someOf(still)}; see: kubectl describe pod ${still[0]}`)
   return { nodes, pods }
 }
 
@@ -292,7 +302,8 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
  * stops it; then nothing is taken down.
  */
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
-  preflight()
+  await using _lock = await lockUp(spec.name)
+  preflight(spec.name)
   const before = readSpec(new LabPaths(spec.name))
   try {
     return await build(spec, before, context)

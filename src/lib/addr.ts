@@ -97,8 +97,9 @@ export class Addr {
   static fromBytes(bytes: Uint8Array): Addr {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new AddrError(`an address has 4 or 16 bytes, not ${bytes.length}`)
+    if (bytes.length === 4)
+      return new Addr(4, BigInt(((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0))
     const view = viewOf(bytes)
-    if (bytes.length === 4) return new Addr(4, BigInt(view.getUint32(0)))
     return new Addr(6, (view.getBigUint64(0) << 64n) | view.getBigUint64(8))
   }
 
@@ -165,41 +166,53 @@ export class Addr {
   }
 }
 
+function lengthMisfit(length: number, family: Family): string {
+  return `"/${length}" does not fit IPv${family}`
+}
+
 /** A network: an address whose host bits are zero, and its length in bits. */
 export class Prefix {
   readonly addr: Addr
   readonly length: number
   #text: string | undefined
+  /** The value of the last address, once it was needed. */
+  #last: bigint | undefined
 
   /** Clears host bits; throws AddrError when `length` does not fit the family. */
   constructor(addr: Addr, length: number) {
     if (!Number.isInteger(length) || length < 0 || length > addr.bits) {
-      throw new AddrError(`"/${length}" does not fit IPv${addr.family}`)
+      throw new AddrError(lengthMisfit(length, addr.family))
     }
     const hostBits = BigInt(addr.bits - length)
-    this.addr = new Addr(addr.family, (addr.value >> hostBits) << hostBits)
+    const value = length === addr.bits ? addr.value : (addr.value >> hostBits) << hostBits
+    // mostly it is the address of a network, or the prefix of a host: there are thousands of both
+    this.addr = value === addr.value ? addr : new Addr(addr.family, value)
     this.length = length
   }
 
   /** Reads "10.0.0.0/8"; host bits must be zero, so that a typing error is not silently another network. */
   static parse(text: string): Prefix {
-    const slash = text.indexOf('/')
-    const lengthText = text.slice(slash + 1)
-    if (slash < 0 || !/^(0|[1-9]\d{0,2})$/.test(lengthText))
-      throw new AddrError(`"${text}" is no CIDR (expected address/length)`)
-    const addr = Addr.tryParse(text.slice(0, slash))
-    if (addr === undefined) throw new AddrError(`"${text}" is no CIDR: "${text.slice(0, slash)}" is no IP address`)
-    const prefix = new Prefix(addr, Number(lengthText))
-    if (!prefix.addr.equals(addr)) throw new AddrError(`"${text}" has host bits set; did you mean ${prefix}?`)
-    return prefix
+    const read = Prefix.#read(text)
+    if (typeof read === 'string') throw new AddrError(read)
+    return read
   }
 
   static tryParse(text: string): Prefix | undefined {
-    try {
-      return Prefix.parse(text)
-    } catch {
-      return undefined
-    }
+    const read = Prefix.#read(text)
+    return typeof read === 'string' ? undefined : read
+  }
+
+  /** The prefix, or why the text is none. An error that nobody wants costs more than all the reading. */
+  static #read(text: string): Prefix | string {
+    const slash = text.indexOf('/')
+    const lengthText = text.slice(slash + 1)
+    if (slash < 0 || !/^(0|[1-9]\d{0,2})$/.test(lengthText)) return `"${text}" is no CIDR (expected address/length)`
+    const addr = Addr.tryParse(text.slice(0, slash))
+    if (addr === undefined) return `"${text}" is no CIDR: "${text.slice(0, slash)}" is no IP address`
+    const length = Number(lengthText)
+    if (length > addr.bits) return lengthMisfit(length, addr.family)
+    const prefix = new Prefix(addr, length)
+    return prefix.addr.equals(addr) ? prefix : `"${text}" has host bits set; did you mean ${prefix}?`
   }
 
   /** The prefix that holds just `addr`. */
@@ -217,7 +230,17 @@ export class Prefix {
   }
 
   get last(): Addr {
-    return this.addr.plus(this.size - 1n)
+    return new Addr(this.family, this.#lastValue)
+  }
+
+  get #lastValue(): bigint {
+    if (this.length === this.addr.bits) return this.addr.value
+    return (this.#last ??= this.addr.value + this.size - 1n)
+  }
+
+  /** The prefix of which this one is a half; throws AddrError when it has all addresses of its family. */
+  get parent(): Prefix {
+    return new Prefix(this.addr, this.length - 1)
   }
 
   /** The address at `offset` from the network address; throws AddrError outside of the prefix. */
@@ -230,8 +253,8 @@ export class Prefix {
   contains(other: Addr | Prefix): boolean {
     const addr = other instanceof Addr ? other : other.addr
     if (addr.family !== this.family || (other instanceof Prefix && other.length < this.length)) return false
-    const hostBits = BigInt(this.addr.bits - this.length)
-    return addr.value >> hostBits === this.addr.value >> hostBits
+    // thousands are compared with each other: comparing makes no new values, shifting does
+    return this.addr.value <= addr.value && addr.value <= this.#lastValue
   }
 
   overlaps(other: Prefix): boolean {

@@ -169,7 +169,7 @@ export const formerPodCIDRsAnnotation = 'causeway.dev/former-pod-cidrs'
 
 /** What cannot be read is left out: the agent of that node writes it again. */
 export function formerCIDRsOf(node: KubeNode): Prefix[] {
-  const texts = (annotationsOf(node)[formerPodCIDRsAnnotation] ?? '').split(',')
+  const texts = annotationsOf(node)[formerPodCIDRsAnnotation]?.split(',') ?? []
   return texts.flatMap((text) => Prefix.tryParse(text.trim()) ?? [])
 }
 

@@ -46,8 +46,6 @@ export function isTunnelEndSet(name: string): boolean {
   return tunnelEndSets(4).includes(name) || tunnelEndSets(6).includes(name)
 }
 
-/** The address of the VXLAN device itself, the same on every node: no packet is sent to it. */
-export const vxlanAddr = '169.254.42.2'
 /** The next hop of every overlay route: one invented VTEP whose frames every node accepts as its own. */
 export const vtepGateways = { 4: '169.254.42.1', 6: 'fe80::4243' } as const
 export const vtepMac = '02:43:57:ff:ff:ff'

@@ -1,9 +1,10 @@
 // A node's network as values: the facts that planning starts from, and the kernel state that a plan asks for. Devices are named, never
 // numbered, because the kernel chooses the index and changes it when a device is made again.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
 import { type DatapathName } from './datapath.ts'
-import { vxlanName } from './names.ts'
+import { blackholeMetric, vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
 
 /** Signs of life of a node. They decide which of two nodes that claim the same has it (src/plan/claims.ts). */
@@ -54,6 +55,8 @@ export type PortState = {
   readonly datapath: DatapathName
   /** The pod CIDRs that its addresses are from: a pod keeps them, and its gateway, when the node is given other CIDRs. */
   readonly podCIDRs: readonly Prefix[]
+  /** The limit on what the pod receives. */
+  readonly ingress?: Tbf
 }
 
 export type NetworkSettings = {
@@ -71,6 +74,20 @@ export type NetworkSettings = {
 
 /** The underlay's MTU by family, for the families of which this node has an address. */
 export type UnderlayMtu = { readonly [F in Family]?: number }
+
+/** How packets leave for the addresses of a prefix, by a route that is not Causeway's. */
+export type NodeWay = {
+  readonly prefix: Prefix
+  readonly device: string
+  /** The largest packet that the way carries, as far as this node knows: of the device, or less where the route says so. */
+  readonly mtuBytes: number
+  /** `link`: no router is between; `router`: one is. */
+  readonly kind: 'link' | 'router'
+  /** Whether packets have an address of the Node object as their source: only such a link is shared with other nodes. */
+  readonly isFromNode: boolean
+  /** Whether the kernel takes a next hop behind this route only with the flag onlink, because the route does not have scope link. */
+  readonly needsOnlink?: true
+}
 
 /** A subnet that a device of this node is on. */
 export type ConnectedSubnet = {
@@ -92,7 +109,7 @@ export type DesiredVxlan = {
   readonly port: number
 }
 export type DesiredLink = DesiredBridge | DesiredVxlan
-export type DesiredPort = { readonly name: string; readonly pod: string; readonly datapath: DatapathName }
+export type DesiredPort = Pick<PortState, 'name' | 'pod' | 'datapath' | 'ingress'>
 export type DesiredAddress = { readonly device: string; readonly addr: Addr; readonly prefixLength: number }
 export type DesiredNeighbour = { readonly device: string; readonly addr: Addr; readonly mac: string }
 /** A route through the tunnel to the node that owns `dst`. */
@@ -111,8 +128,8 @@ export type OverlayRoute = {
 export type DesiredHop = {
   readonly device: string
   readonly gateway: Addr
-  /** The kernel is to believe that the gateway is on the device's link, though no route of the main table says so. */
-  readonly isOnlink?: boolean
+  /** The kernel is not to judge whether the gateway is on the device's link. */
+  readonly onlink?: true
 }
 
 /** How the kernel reaches an address, by its own routes and those of others. */
@@ -187,7 +204,10 @@ export const emptyNetwork: DesiredNetwork = {
  */
 export const addressKey = ({ device, addr, prefixLength }: DesiredAddress): string =>
   `${addr}/${prefixLength}${device === vxlanName ? ` dev ${device}` : ''}`
-export const routeKey = ({ dst }: DesiredRoute): string => String(dst)
+/** The key of a route to a prefix, given as text. A blackhole stands behind other routes, also to its own prefix, and has its own key. */
+export const routeKeyAt = (prefix: string, metric: number): string =>
+  metric === blackholeMetric ? `blackhole ${prefix}` : prefix
+export const routeKey = ({ dst, metric }: DesiredRoute): string => routeKeyAt(String(dst), metric)
 export const neighbourKey = ({ addr, device }: Omit<DesiredNeighbour, 'mac'>): string => `${addr} dev ${device}`
 export const addrOfNeighbourKey = (key: string): Addr => Addr.parse(key.split(' ')[0]!)
 

@@ -141,7 +141,7 @@ export const problemCatalogue = {
   CW1202: {
     title: 'The underlay is too narrow for IPv6',
     about: 'node',
-    how: 'the MTU of the device with the address of this node, or CAUSEWAY_MTU, without what the tunnel takes of it',
+    how: 'the MTU on the way to the other node, or CAUSEWAY_MTU, without what the tunnel takes of it',
     remedy: 'raise the MTU of the underlay',
   },
   CW1203: {
@@ -169,6 +169,12 @@ export const problemCatalogue = {
     how: 'the annotation causeway.dev/routing-state of its Node object, which the agent writes',
     remedy:
       "see why the agent cannot write status of its Node object: its log has the API's words, docs/install.md the rights",
+  },
+  CW1207: {
+    title: "The underlay's MTU is not known, or not what it carries",
+    about: 'node',
+    how: "the node's addresses, the routes of others by which packets leave, the MTUs of their devices, and CAUSEWAY_MTU",
+    remedy: 'give the node a route to the other nodes, as a default route is one',
   },
   ...foreignProblemCatalogue,
   CW2001: {

@@ -37,3 +37,29 @@ export type Verdict = Way & {
 
 /** The key of a verdict, the same as that of its kernel route: a node has at most one way to a CIDR. */
 export const verdictKey = ({ dst }: Verdict): string => String(dst)
+
+function sameTunnel(a: VerdictTunnel, b: VerdictTunnel): boolean {
+  return (
+    a.outer === b.outer &&
+    a.src.equals(b.src) &&
+    a.dst.equals(b.dst) &&
+    a.gateway.equals(b.gateway) &&
+    a.vtepMac === b.vtepMac
+  )
+}
+
+function sameHops(a: readonly DesiredHop[], b: readonly DesiredHop[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ device, gateway }, index) => device === b[index]!.device && gateway.equals(b[index]!.gateway))
+  )
+}
+
+/** Whether two verdicts say the same of the same pod CIDR. */
+export function sameVerdict(a: Verdict, b: Verdict): boolean {
+  if (a.node !== b.node || a.reason !== b.reason || !a.dst.equals(b.dst)) return false
+  if (a.way === 'vxlan') return b.way === 'vxlan' && a.mtuBytes === b.mtuBytes && sameTunnel(a.tunnel, b.tunnel)
+  if (a.way === 'native')
+    return b.way === 'native' && a.origin === b.origin && a.mtuBytes === b.mtuBytes && sameHops(a.nextHops, b.nextHops)
+  return b.way === 'none'
+}

@@ -52,6 +52,9 @@ test('a pod CIDR outside of the cluster CIDRs, over the network or an address of
     ['169.254.42.0/24', 'CW1112'],
     ['fe80::/64', 'CW1112'],
     ['239.0.0.0/24', 'CW1112'],
+    ['64:ff9b::/96', 'CW1112'],
+    // site-local addresses were once assigned, and are refused by BGP alone
+    ['fec0::/64', 'CW1105'],
   ] as const) {
     const { node, problems } = admitClaims(other(cidr, '10.244.2.0/24'), contextOf('10.244.1.0/24'))
     assert.deepEqual(node.podCIDRs.map(String), ['10.244.2.0/24'], cidr)

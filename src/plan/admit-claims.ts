@@ -1,19 +1,15 @@
 // Decides which claims of another node are admitted at all, before they are compared with those of other nodes (claims.ts): whatever a
 // Node object says, it must not draw packets of the node's own network. Pure.
-import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type ConnectedSubnet, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 
 export type AdmissionContext = {
   readonly self: NodeState
   readonly connected: readonly ConnectedSubnet[]
   readonly settings: Pick<NetworkSettings, 'clusterCIDRs'>
 }
-
-/** Ranges in which no network routes: of this node alone, of one link, or of groups. */
-const neverRouted = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/10', 'ff00::/8'].map(
-  Prefix.parse,
-)
 
 /** The node as it is admitted, which is the given value when nothing is refused, and a problem for each refused pod CIDR and address. */
 export function admitClaims(
@@ -47,8 +43,9 @@ type Refusal = { readonly code: 'CW1105' | 'CW1110' | 'CW1112'; readonly message
 
 function refusalOf(cidr: Prefix, { self, connected, settings }: AdmissionContext): Refusal | undefined {
   const { clusterCIDRs } = settings
-  const special = neverRouted.find((each) => each.overlaps(cidr))
-  if (special) return { code: 'CW1112', message: `pod CIDR ${cidr} overlaps ${special}, in which nothing is routed` }
+  const special = neverPods.find(({ prefix }) => prefix.overlaps(cidr))
+  if (special)
+    return { code: 'CW1112', message: `pod CIDR ${cidr} overlaps ${special.prefix}, in which nothing is routed` }
   const subnet = connected.find(({ isNodeAddress, prefix }) => isNodeAddress && prefix.overlaps(cidr))
   if (subnet)
     return {

@@ -23,7 +23,7 @@ function node(name: string, { cidrs = [], former = [], addrs = [], life }: Given
 
 function settle(...nodes: NodeState[]): Record<string, string> {
   const index = new ClaimIndex()
-  for (const each of nodes) index.update(each.name, each)
+  for (const each of nodes) index.update([[each.name, each]])
   return Object.fromEntries(
     nodes.map(({ name }) => {
       const { node: settled, problems } = index.settled(name)!
@@ -124,7 +124,7 @@ test('whatever nodes claim, no two of them keep overlapping pod CIDRs, the best 
   fc.assert(
     fc.property(fc.uniqueArray(anyNode, { selector: ({ name }) => name }), (nodes) => {
       const index = new ClaimIndex()
-      for (const each of nodes) index.update(each.name, each)
+      for (const each of nodes) index.update([[each.name, each]])
       const settled = nodes.map(({ name }) => index.settled(name)!.node)
       for (const one of settled)
         for (const other of settled)
@@ -151,7 +151,7 @@ test('a change affects every node whose settled claims it changes', () => {
       for (const [each, isGone] of changes) {
         known.add(each.name)
         const before = new Map([...known].map((name) => [name, content(name)]))
-        const affected = index.update(each.name, isGone ? undefined : each)
+        const affected = index.update([[each.name, isGone ? undefined : each]])
         for (const name of known) if (content(name) !== before.get(name)) assert.ok(affected.has(name), name)
       }
     }),
@@ -168,7 +168,7 @@ test('hundreds of nodes with one pod CIDR, and of wider and narrower ones, are s
       life: ready(`2026-01-01T00:${String(Math.floor(n / 60)).padStart(2, '0')}:${String(n % 60).padStart(2, '0')}Z`),
     }),
   )
-  for (const each of nodes) index.update(each.name, each)
+  for (const each of nodes) index.update([[each.name, each]])
   const kept = nodes.filter(({ name }) => index.settled(name)!.node.podCIDRs.length > 0)
   assert.deepEqual(
     kept.map(({ name }) => name),
@@ -195,7 +195,103 @@ test('a former pod CIDR is not given up for a claim that another node has the be
     node('a', { cidrs: ['10.244.1.0/24'], life }),
     node('evil', { cidrs: ['10.244.0.0/17'], life: stranger('2026-06-01T00:00:00Z') }),
   ])
-    index.update(each.name, each)
+    index.update([[each.name, each]])
   assert.deepEqual(index.ownersIn(Prefix.parse('10.244.9.0/24')), [])
   assert.deepEqual(index.ownersIn(Prefix.parse('10.244.1.0/25')), ['a'])
+})
+
+/** What claims mean, word for word and with no regard to the cost: a claim stands when no better one that stands overlaps it. */
+function slowlySettled(nodes: readonly NodeState[]): Record<string, string> {
+  type Slow = { owner: NodeState; prefix: Prefix; rank: number; isAddr: boolean }
+  const claims = nodes.flatMap((owner): Slow[] => [
+    ...owner.podCIDRs.map((prefix) => ({ owner, prefix, rank: 0, isAddr: false })),
+    ...(owner.formerCIDRs ?? []).map((prefix) => ({ owner, prefix, rank: 2, isAddr: false })),
+    ...owner.addrs.map((addr) => ({ owner, prefix: Prefix.host(addr), rank: 0, isAddr: true })),
+  ])
+  const better = (claim: Slow): Slow[] =>
+    claims.filter(
+      (each) =>
+        each.owner !== claim.owner &&
+        each.prefix.overlaps(claim.prefix) &&
+        (each.rank - claim.rank || compareClaimants(each.owner, claim.owner)) < 0,
+    )
+  const stands = (claim: Slow): boolean =>
+    !better(claim).some((each) => (!claim.isAddr || !each.isAddr) && stands(each))
+  return Object.fromEntries(
+    nodes.map((owner) => {
+      const own = claims.filter((claim) => claim.owner === owner && stands(claim))
+      return [owner.name, own.map(({ prefix, isAddr }) => (isAddr ? prefix.addr : prefix)).join(' ')]
+    }),
+  )
+}
+
+test('after any batches of changes all is settled as from scratch, and as the definition has it', () => {
+  const anyBatch = fc.array(fc.tuple(anyNode, fc.boolean()), { maxLength: 6 })
+  fc.assert(
+    fc.property(fc.array(anyBatch, { maxLength: 6 }), (batches) => {
+      const index = new ClaimIndex()
+      const known = new Map<string, NodeState>()
+      for (const batch of batches) {
+        index.update(batch.map(([each, isGone]) => [each.name, isGone ? undefined : each]))
+        for (const [each, isGone] of batch)
+          if (isGone) known.delete(each.name)
+          else known.set(each.name, each)
+        const scratch = new ClaimIndex()
+        scratch.update([...known].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+        for (const name of known.keys())
+          assert.equal(JSON.stringify(index.settled(name)), JSON.stringify(scratch.settled(name)))
+        const kept = [...known.keys()].map((name) => {
+          const { podCIDRs, addrs } = index.settled(name)!.node
+          return [name, [...podCIDRs, ...addrs].join(' ')]
+        })
+        assert.deepEqual(Object.fromEntries(kept), slowlySettled([...known.values()]))
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('beside one wide claim, whoever wins, a change costs no more in a large cluster than in a small one', () => {
+  /** How often claimants are compared, by the readings of their life, for: the wide claim, all others one by one, and a change of each. */
+  const comparisons = (count: number, isWideOld: boolean): number[] => {
+    let reads = 0
+    const live = (name: string, cidrs: string[], created: string, addr: string): NodeState => {
+      const life = ready(created)
+      return Object.defineProperty({ ...node(name, { cidrs, addrs: [addr] }) }, 'life', {
+        enumerable: true,
+        get() {
+          reads++
+          return life
+        },
+      })
+    }
+    const narrow = (n: number, addr = `172.30.${n >> 8}.${n & 255}`): NodeState =>
+      live(`n${n}`, [`10.${n >> 8}.${n & 255}.0/24`], '2026-01-02T00:00:00Z', addr)
+    const index = new ClaimIndex()
+    const wide = live('wide', ['10.0.0.0/8'], isWideOld ? '2026-01-01T00:00:00Z' : '2026-01-03T00:00:00Z', '172.31.0.1')
+    const since = (work: () => void): number => {
+      const before = reads
+      work()
+      return reads - before
+    }
+    const numbers = Array.from({ length: count }, (_, n) => n)
+    return [
+      since(() => index.update(numbers.map((n) => [`n${n}`, narrow(n)]))),
+      since(() => index.update([['wide', wide]])),
+      since(() => {
+        for (const n of numbers) index.update([[`n${n}`, narrow(n, `172.29.${n >> 8}.${n & 255}`)]])
+      }),
+      since(() => {
+        for (const n of numbers) index.settled(`n${n}`)
+      }),
+    ]
+  }
+  for (const isWideOld of [false, true]) {
+    const [few, many] = [comparisons(200, isWideOld), comparisons(800, isWideOld)]
+    for (const [step, count] of many.entries())
+      assert.ok(
+        count <= 6 * few[step]! + 100,
+        `step ${step}: ${few[step]} comparisons, and ${count} of four times as many nodes`,
+      )
+  }
 })

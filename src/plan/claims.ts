@@ -2,17 +2,16 @@
 // takes anything from a node that is alive, whatever it claims. docs/ownership.md has the rules. The index covers all nodes, so that a
 // change costs only as much as the nodes it concerns: nearly always just the changed node. Pure.
 import { type Addr, Prefix } from '#/lib/addr.ts'
+import { Heap } from '#/lib/heap.ts'
 import { type NodeLife, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type Claim, type ClaimTitle, claimTitles, SortedClaims } from './sorted-claims.ts'
+import { type Claim, type Claimant, type ClaimTitle, claimTitles, SortedClaims } from './sorted-claims.ts'
 
 /**
  * A node without the pod CIDRs and addresses to which another node has the better claim, and a problem for each that it lost. `podCIDRs`
  * are followed by the node's former ones, as far as no other node has them.
  */
 export type Settled<T> = { readonly node: T; readonly problems: readonly Problem[] }
-
-export type Claimant = Pick<NodeState, 'name' | 'podCIDRs' | 'extraCIDRs' | 'formerCIDRs' | 'addrs' | 'life'>
 
 const signs: readonly NodeLife['sign'][] = ['ready', 'agent', 'none']
 const unknownLife: NodeLife = { sign: 'none', readyChanged: '', created: '' }
@@ -36,34 +35,77 @@ function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
+export type ClaimChange<T> = readonly [name: string, node: T | undefined]
+
+/** What changed in one update: the claims to look at, and the nodes concerned. */
+type Work = {
+  readonly dirty: Set<Claim>
+  readonly queue: Heap<Claim>
+  readonly added: ReadonlySet<Claim>
+  readonly affected: Set<string>
+}
+
+/**
+ * A claim stands unless a better one that stands overlaps it: a pod CIDR loses to a pod CIDR, else to the address of another node; an address
+ * loses to a pod CIDR. The better claim is kept with each claim that lost to one, so that a change is followed only as far as it changes
+ * something, however wide a claim is.
+ */
 export class ClaimIndex<T extends Claimant = NodeState> {
   readonly #nodes = new Map<string, T>()
   readonly #cidrs = new SortedClaims()
   readonly #addrs = new SortedClaims()
-  /** The nodes whose claims may overlap another node's: hardly any. */
-  readonly #contested = new Set<string>()
-  /** Whether claims stand, as far as that was asked since the last change: without it, many equal claims would ask each other for ever. */
-  readonly #standing = new Map<Claim, boolean>()
+  /** The claims that do not stand, each with the best one that goes before it: hardly any. */
+  readonly #holders = new Map<Claim, Claim>()
+  /** How many claims of a node do not stand; without an entry, all do. */
+  readonly #losses = new Map<string, number>()
+  /** The nodes whose addresses may be another node's as well. */
+  readonly #twins = new Set<string>()
 
-  /** Records what a node claims now (undefined: the node is gone). Returns the names of the nodes whose claims this may decide. */
-  update(name: string, node: T | undefined): Set<string> {
-    const before = this.#nodes.get(name)
-    this.#standing.clear()
-    const affected = new Set([name, ...(this.#contested.has(name) ? this.#touching(before) : [])])
-    if (before) {
-      for (const claim of cidrClaims(before)) this.#cidrs.remove(claim)
-      for (const claim of addrClaims(before)) this.#addrs.remove(claim)
+  /** Records what nodes claim now (undefined: the node is gone). Returns the names of the nodes for which this may decide otherwise. */
+  update(changes: Iterable<ClaimChange<T>>): Set<string> {
+    const latest = new Map(changes)
+    const gone: Claim[] = []
+    const added: Claim[] = []
+    for (const [name, node] of latest) {
+      const before = this.#nodes.get(name)
+      if (node && before && sameClaims(node, before)) {
+        this.#nodes.set(name, node)
+        continue
+      }
+      if (before) gone.push(...this.#recorded(before))
+      if (node) {
+        added.push(...claimsOf(node))
+        this.#nodes.set(name, node)
+      } else this.#nodes.delete(name)
+      this.#twins.delete(name)
     }
-    if (node) {
-      this.#nodes.set(name, node)
-      for (const claim of cidrClaims(node)) this.#cidrs.add(claim)
-      for (const claim of addrClaims(node)) this.#addrs.add(claim)
-    } else this.#nodes.delete(name)
-    const touched = this.#touching(node)
-    if (touched.length === 0) this.#contested.delete(name)
-    else for (const each of [name, ...touched]) this.#contested.add(each)
-    for (const other of touched) affected.add(other)
-    return this.#withTheirs(affected)
+    const work: Work = {
+      dirty: new Set(),
+      queue: new Heap(compareClaims),
+      added: new Set(added),
+      affected: new Set(latest.keys()),
+    }
+    this.#cidrs.remove(gone.filter(({ isAddr }) => !isAddr))
+    this.#addrs.remove(gone.filter(({ isAddr }) => isAddr))
+    this.#cidrs.add(added.filter(({ isAddr }) => !isAddr))
+    this.#addrs.add(added.filter(({ isAddr }) => isAddr))
+    for (const claim of gone) {
+      if (!this.#setHolder(claim, undefined)) this.#reopenLosersTo(claim, work)
+      // a twin's tunnel end goes with this one's, and comes back only when the twin is planned anew
+      if (claim.isAddr) this.#eachTwin(claim, ({ node }) => work.affected.add(node.name))
+    }
+    for (const claim of added) {
+      // nearly every claim meets none, and stands
+      if (this.#meetsAnother(claim)) open(claim, work)
+      if (claim.isAddr)
+        this.#eachTwin(claim, ({ node }) => {
+          work.affected.add(node.name)
+          this.#twins.add(node.name).add(claim.node.name)
+        })
+    }
+    // the best first: each claim depends only on better ones, which are decided by then
+    for (let claim = work.queue.pop(); claim; claim = work.queue.pop()) this.#decide(claim, work)
+    return work.affected
   }
 
   get(name: string): T | undefined {
@@ -74,41 +116,39 @@ export class ClaimIndex<T extends Claimant = NodeState> {
   settled(name: string): Settled<T> | undefined {
     const node = this.#nodes.get(name)
     if (node === undefined) return undefined
-    if (!this.#contested.has(name))
+    if (!this.#losses.has(name) && !this.#twins.has(name))
       return { node: withFormer(node, node.podCIDRs, node.formerCIDRs ?? []), problems: [] }
     const problems: Problem[] = []
     const object = `node/${name}`
     const podCIDRs = node.podCIDRs.filter((prefix) => {
-      const claim: Claim = { prefix, name, title: titleOf(node, prefix) }
-      const holder = this.#betterCIDR(claim)
-      const holderOfAddr = holder ? undefined : this.#betterAddr(claim)
-      if (holder)
+      const holder = this.#holderOf(this.#cidrs, prefix, name)
+      if (holder?.isAddr === false)
         problems.push(
           problem(
             'CW1103',
             object,
-            `pod CIDR ${prefix} overlaps ${holder.prefix} of node ${holder.name}, which has the better claim; it is not routed`,
+            `pod CIDR ${prefix} overlaps ${holder.prefix} of node ${holder.node.name}, which has the better claim; it is not routed`,
           ),
         )
-      if (holderOfAddr)
+      if (holder?.isAddr === true)
         problems.push(
           problem(
             'CW1112',
             object,
-            `pod CIDR ${prefix} covers ${holderOfAddr.prefix.addr}, the address of node ${holderOfAddr.name}; it is not routed`,
+            `pod CIDR ${prefix} covers ${holder.prefix.addr}, the address of node ${holder.node.name}; it is not routed`,
           ),
         )
-      return !holder && !holderOfAddr
+      return !holder
     })
-    const former = (node.formerCIDRs ?? []).filter((prefix) => this.#stands({ prefix, name, title: 'former' }))
+    const former = (node.formerCIDRs ?? []).filter((prefix) => !this.#holderOf(this.#cidrs, prefix, name))
     const addrs = node.addrs.filter((addr) => {
-      const holder = this.#betterCIDR({ prefix: Prefix.host(addr), name, title: 'assigned' })
+      const holder = this.#holderOf(this.#addrs, Prefix.host(addr), name)
       if (holder)
         problems.push(
           problem(
             'CW1113',
             object,
-            `address ${addr} is of pod CIDR ${holder.prefix} of node ${holder.name}; it is not used for ${name}`,
+            `address ${addr} is of pod CIDR ${holder.prefix} of node ${holder.node.name}; it is not used for ${name}`,
           ),
         )
       return !holder
@@ -124,88 +164,138 @@ export class ClaimIndex<T extends Claimant = NodeState> {
 
   /** The nodes that have a pod CIDR which overlaps `cidr`; former pod CIDRs, and claims that another node has the better of, do not count. */
   ownersIn(cidr: Prefix): string[] {
-    const claims = [...this.#cidrs.overlapping(cidr)].filter(({ title }) => title !== 'former')
-    return claims.filter((claim) => this.#stands(claim)).map(({ name }) => name)
+    const names: string[] = []
+    this.#cidrs.visitOverlapping(cidr, (claim) => {
+      if (claim.title !== 'former' && !this.#holders.has(claim)) names.push(claim.node.name)
+    })
+    return names
   }
 
   /** The other nodes whose claims decide what a node keeps, directly or through others; nearly always there are none. */
   rivalsOf(node: Claimant): T[] {
-    const touching = this.#touching(node)
-    const names = touching.length === 0 ? [] : this.#withTheirs(new Set([node.name, ...touching]))
-    return [...names].flatMap((name) => (name === node.name ? [] : (this.#nodes.get(name) ?? [])))
+    const rivals = new Map<string, Claimant>([[node.name, node]])
+    // the loop also visits those that are added while it runs
+    for (const each of rivals.values())
+      for (const claim of claimsOf(each))
+        this.#eachMeeting(claim, ({ node: { name } }) => {
+          if (!rivals.has(name)) rivals.set(name, this.#nodes.get(name)!)
+        })
+    return [...rivals.keys()].flatMap((name) => (name === node.name ? [] : this.#nodes.get(name)!))
   }
 
-  /** Only a claim that itself stands goes before another. This ends, because each claim asks only about better ones. */
-  #stands(claim: Claim): boolean {
-    const known = this.#standing.get(claim)
-    if (known !== undefined) return known
-    const stands = this.#betterCIDR(claim) === undefined && this.#betterAddr(claim) === undefined
-    this.#standing.set(claim, stands)
-    return stands
+  /** Finds the best claim before this one, and tells the others when it stands and did not, or the other way round. */
+  #decide(claim: Claim, work: Work): void {
+    work.dirty.delete(claim)
+    let best: Claim | undefined
+    this.#eachMeeting(claim, (other) => {
+      if (!this.#holders.has(other) && isBetter(other, claim) && isPreferred(other, best)) best = other
+    })
+    const before = this.#holders.get(claim)
+    const isNew = work.added.has(claim)
+    if (best !== before) {
+      this.#setHolder(claim, best)
+      work.affected.add(claim.node.name)
+    }
+    if (best === undefined && (isNew || before)) this.#offer(claim, work)
+    else if (best && !before && !isNew) this.#reopenLosersTo(claim, work)
   }
 
-  /** The claims of `others` that go before this one if they stand, the best first: nearly always that one stands, and no other is asked. */
-  #betterFirst(others: Iterable<Claim>, claim: Claim): Claim[] {
-    return [...others].filter((other) => this.#isBetter(other, claim)).sort((a, b) => this.#compare(a, b))
+  /** A claim that stands from now on goes before worse ones that overlap it, as far as nothing better does. */
+  #offer(claim: Claim, work: Work): void {
+    this.#eachMeeting(claim, (other) => {
+      // what is open is decided later
+      if (work.dirty.has(other) || !isBetter(claim, other)) return
+      const before = this.#holders.get(other)
+      if (!isPreferred(claim, before)) return
+      this.#setHolder(other, claim)
+      work.affected.add(other.node.name)
+      if (before === undefined) this.#reopenLosersTo(other, work)
+    })
   }
 
-  /** Another node's pod CIDR that goes before this claim. */
-  #betterCIDR(claim: Claim): Claim | undefined {
-    return this.#betterFirst(this.#cidrs.overlapping(claim.prefix), claim).find((other) => this.#stands(other))
+  /** A claim that is gone or stands no longer goes before no other. */
+  #reopenLosersTo(claim: Claim, work: Work): void {
+    if (this.#holders.size === 0) return
+    this.#eachMeeting(claim, (other) => {
+      if (this.#holders.get(other) === claim) open(other, work)
+    })
   }
 
-  /** Another node's address that goes before this claim to a pod CIDR. */
-  #betterAddr(claim: Claim): Claim | undefined {
-    const better = this.#betterFirst(this.#addrs.overlapping(claim.prefix), claim)
-    return better.find((other) => this.#isNodes(other))
+  /** Visits the other nodes' claims that overlap this one; two equal addresses do not decide anything about each other. */
+  #eachMeeting(claim: Claim, visit: (other: Claim) => void): void {
+    const visitOther = (other: Claim): void => {
+      if (other.node.name !== claim.node.name) visit(other)
+    }
+    this.#cidrs.visitOverlapping(claim.prefix, visitOther)
+    if (!claim.isAddr) this.#addrs.visitOverlapping(claim.prefix, visitOther)
   }
 
-  /** Whether an address is that of its node, and of no pod. */
-  #isNodes(addr: Claim): boolean {
-    const known = this.#standing.get(addr) ?? this.#betterCIDR(addr) === undefined
-    this.#standing.set(addr, known)
-    return known
+  #meetsAnother(claim: Claim): boolean {
+    let meets = false
+    this.#eachMeeting(claim, () => {
+      meets = true
+    })
+    return meets
+  }
+
+  /** Returns whether the claim did not stand before. */
+  #setHolder(claim: Claim, holder: Claim | undefined): boolean {
+    const { name } = claim.node
+    const wasLost = this.#holders.has(claim)
+    if (holder) this.#holders.set(claim, holder)
+    else this.#holders.delete(claim)
+    const losses = (this.#losses.get(name) ?? 0) + (holder ? 1 : 0) - (wasLost ? 1 : 0)
+    if (losses > 0) this.#losses.set(name, losses)
+    else this.#losses.delete(name)
+    return wasLost
+  }
+
+  #holderOf(among: SortedClaims, prefix: Prefix, name: string): Claim | undefined {
+    const claim = among.find(prefix, name)
+    return claim && this.#holders.get(claim)
+  }
+
+  /** The claims of a node as they were recorded. */
+  #recorded(node: Claimant): Claim[] {
+    return claimsOf(node).map(({ prefix, isAddr }) => (isAddr ? this.#addrs : this.#cidrs).find(prefix, node.name)!)
+  }
+
+  /** The other nodes' claims to the same address. */
+  #eachTwin(claim: Claim, visit: (twin: Claim) => void): void {
+    this.#addrs.visitOverlapping(claim.prefix, (other) => {
+      if (other.node.name !== claim.node.name) visit(other)
+    })
   }
 
   #betterTwin(addr: Addr, name: string): string | undefined {
-    const claim: Claim = { prefix: Prefix.host(addr), name, title: 'assigned' }
-    for (const other of this.#addrs.overlapping(claim.prefix)) if (this.#isBetter(other, claim)) return other.name
-    return undefined
+    const claim = this.#addrs.find(Prefix.host(addr), name)
+    let better: string | undefined
+    if (claim)
+      this.#eachTwin(claim, (twin) => {
+        if (isBetter(twin, claim)) better ??= twin.node.name
+      })
+    return better
   }
+}
 
-  #isBetter(one: Claim, other: Claim): boolean {
-    return one.name !== other.name && this.#compare(one, other) < 0
-  }
+function open(claim: Claim, { dirty, queue }: Work): void {
+  if (dirty.has(claim)) return
+  dirty.add(claim)
+  queue.push(claim)
+}
 
-  #compare(one: Claim, other: Claim): number {
-    return (
-      claimTitles.indexOf(one.title) - claimTitles.indexOf(other.title) ||
-      compareClaimants(this.#nodes.get(one.name)!, this.#nodes.get(other.name)!)
-    )
-  }
+function compareClaims(one: Claim, other: Claim): number {
+  return claimTitles.indexOf(one.title) - claimTitles.indexOf(other.title) || compareClaimants(one.node, other.node)
+}
 
-  /** The other nodes whose claims overlap those of `node`. */
-  #touching(node: Claimant | undefined): string[] {
-    if (node === undefined) return []
-    const names: string[] = []
-    for (const { prefix } of cidrClaims(node)) {
-      for (const { name } of this.#cidrs.overlapping(prefix)) names.push(name)
-      for (const { name } of this.#addrs.overlapping(prefix)) names.push(name)
-    }
-    for (const { prefix } of addrClaims(node)) {
-      for (const { name } of this.#cidrs.overlapping(prefix)) names.push(name)
-      for (const { name } of this.#addrs.overlapping(prefix)) names.push(name)
-    }
-    return names.filter((name) => name !== node.name)
-  }
+function isBetter(one: Claim, other: Claim): boolean {
+  return compareClaims(one, other) < 0
+}
 
-  /** Adds the nodes that the change reaches indirectly: when a node loses a claim, another node that lost to it may win, and so on. */
-  #withTheirs(names: Set<string>): Set<string> {
-    // the loop also visits the names added to the set while it runs
-    if (names.size > 1)
-      for (const name of names) for (const other of this.#touching(this.#nodes.get(name))) names.add(other)
-    return names
-  }
+/** Which of two claims that both go before a third is told as the one that does. */
+function isPreferred(one: Claim, other: Claim | undefined): boolean {
+  if (other === undefined || one.isAddr !== other.isAddr) return other === undefined || other.isAddr
+  return (compareClaims(one, other) || one.prefix.compare(other.prefix)) < 0
 }
 
 /** The node with `former` behind its pod CIDRs. */
@@ -217,14 +307,31 @@ function titleOf({ extraCIDRs = [] }: Claimant, podCIDR: Prefix): ClaimTitle {
   return extraCIDRs.some((each) => each.equals(podCIDR)) ? 'extra' : 'assigned'
 }
 
-function cidrClaims(node: Claimant): Claim[] {
-  const { name, podCIDRs, formerCIDRs = [] } = node
-  return [
-    ...podCIDRs.map((prefix): Claim => ({ prefix, name, title: titleOf(node, prefix) })),
-    ...formerCIDRs.map((prefix): Claim => ({ prefix, name, title: 'former' })),
-  ]
+/** Whatever a node claims twice counts once. */
+function claimsOf(node: Claimant): Claim[] {
+  const { podCIDRs, formerCIDRs = [], addrs } = node
+  const claims: Claim[] = []
+  const claim = (prefix: Prefix, title: ClaimTitle, isAddr: boolean): void => {
+    if (!claims.some((each) => each.isAddr === isAddr && each.prefix.equals(prefix)))
+      claims.push({ prefix, node, title, isAddr })
+  }
+  for (const prefix of podCIDRs) claim(prefix, titleOf(node, prefix), false)
+  for (const prefix of formerCIDRs) claim(prefix, 'former', false)
+  for (const addr of addrs) claim(Prefix.host(addr), 'assigned', true)
+  return claims
 }
 
-function addrClaims({ name, addrs }: Claimant): Claim[] {
-  return addrs.map((addr) => ({ prefix: Prefix.host(addr), name, title: 'assigned' }))
+type Values = readonly { toString(): string }[]
+
+/** Whether two states of one node claim the same with the same right. Most news of a node are about something else. */
+function sameClaims(a: Claimant, b: Claimant): boolean {
+  const same = (some: Values = [], others: Values = []): boolean =>
+    some.length === others.length && some.every((each, index) => String(each) === String(others[index]))
+  return (
+    same(a.podCIDRs, b.podCIDRs) &&
+    same(a.addrs, b.addrs) &&
+    same(a.extraCIDRs, b.extraCIDRs) &&
+    same(a.formerCIDRs, b.formerCIDRs) &&
+    compareClaimants(a, b) === 0
+  )
 }

@@ -1,7 +1,8 @@
 // Decides whether packets to another node's pod CIDR go natively or through the tunnel. docs/routing.md has the table. Pure.
 import { type Family } from '#/lib/addr.ts'
-import { type ConnectedSubnet, type DesiredHop, type NodeState } from '#/model/network.ts'
+import { type DesiredHop, type NodeState } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
+import { type NodeWays } from './node-ways.ts'
 
 /** The possible ways to one pod CIDR. */
 export type Ways = {
@@ -9,7 +10,7 @@ export type Ways = {
   readonly learned?: readonly DesiredHop[] | undefined
   /** The next hops of BGP's route where that says no more than that the node itself is reached over routers. */
   readonly overRouters?: readonly DesiredHop[] | undefined
-  /** The next hop straight to the node, over a subnet that both nodes are on. */
+  /** The next hop straight to the node, over a link that both nodes are on. */
   readonly direct?: DesiredHop | undefined
   /** Whether a tunnel can be built: both nodes have an address of one family. */
   readonly canTunnel: boolean
@@ -62,18 +63,18 @@ export function reasonFor(
     : `${native}, and ${canTunnel ? 'the node takes no VXLAN' : 'no tunnel to the node can be built'}`
 }
 
-/** The other node's address on a subnet that both nodes are on. IPv4 pods may use an IPv6 address (RFC 8950), IPv6 pods no IPv4 one. */
-export function directHop(
-  peer: NodeState,
-  inner: Family,
-  connected: readonly ConnectedSubnet[],
-): DesiredHop | undefined {
+/**
+ * The other node's address on a link that both nodes are on. The node's own addresses do not say which: they may have the length of a
+ * single address, or be on lo. IPv4 pods may use an IPv6 address (RFC 8950), IPv6 pods no IPv4 one.
+ */
+export function directHop(peer: NodeState, self: NodeState, inner: Family, ways: NodeWays): DesiredHop | undefined {
   const families: readonly Family[] = inner === 4 ? [4, 6] : [6]
   for (const family of families) {
-    for (const { device, prefix, addr: own, isNodeAddress } of connected) {
-      if (!isNodeAddress || prefix.family !== family) continue
-      const gateway = peer.addrs.find((addr) => prefix.contains(addr) && !addr.equals(own))
-      if (gateway) return { device, gateway }
+    for (const gateway of peer.addrs) {
+      if (gateway.family !== family || self.addrs.some((own) => own.equals(gateway))) continue
+      const way = ways.find(gateway)
+      if (way?.kind !== 'link' || !way.isFromNode) continue
+      return { device: way.device, gateway, ...(way.needsOnlink && { onlink: true }) }
     }
   }
   return undefined

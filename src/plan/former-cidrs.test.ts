@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
+import { NodeWays } from './node-ways.ts'
 import { type RemoteContext } from './remote-plan.ts'
 import { RemoteNodes } from './remote-nodes.ts'
 
@@ -8,6 +9,7 @@ test('no BGP route is installed that cuts off pods with addresses of a former po
   const context: RemoteContext = {
     self: { name: 'node-1', podCIDRs: [Prefix.parse('10.244.1.0/24')], addrs: [Addr.parse('172.30.1.1')] },
     underlay: { 4: 1500 },
+    ways: new NodeWays(),
     connected: [
       { device: 'eth0', addr: Addr.parse('172.30.1.1'), prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
     ],

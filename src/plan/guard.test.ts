@@ -22,10 +22,7 @@ const context: GuardContext = {
   kernelWays: new Map<string, KernelWay>([
     ['203.0.113.9', { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.254') }] }],
     ['203.0.113.8', { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.254') }] }],
-    [
-      '203.0.113.7',
-      { kind: 'reached', hops: [{ device: 'eth0', gateway: Addr.parse('203.0.113.7'), isOnlink: true }] },
-    ],
+    ['203.0.113.7', { kind: 'reached', hops: [{ device: 'eth0', gateway: Addr.parse('203.0.113.7'), onlink: true }] }],
     ['198.51.100.1', { kind: 'not reached', why: 'this node has no route to it' }],
   ]),
   nodeAddrs: [Addr.parse('10.244.200.7')],
@@ -45,7 +42,7 @@ const said = (admission: Admission): string =>
   admission.kind === 'refused'
     ? admission.reason
     : admission.nextHops
-        .map(({ gateway, device, isOnlink }) => `via ${gateway} dev ${device}${isOnlink === true ? ' onlink' : ''}`)
+        .map(({ gateway, device, onlink }) => `via ${gateway} dev ${device}${onlink === true ? ' onlink' : ''}`)
         .join(' ')
 
 const others: readonly [prefix: string, byChance: RegExp, allowed: RegExp][] = [

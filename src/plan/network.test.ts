@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
+import { NodeWays } from './node-ways.ts'
+import { linkWay } from './testing/link-way.ts'
 import { problemText } from '#/model/problems.ts'
 import { planNetwork, type Plan, type PlanInput } from './network.ts'
 import { RemoteNodes } from './remote-nodes.ts'
@@ -36,7 +38,14 @@ const pods: PlannedDatapath = {
 /** As seen by the first of the nodes. */
 function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
-  const remoteNodes = new RemoteNodes({ self: nodes[0]!, underlay, connected: [], routing: 'vxlan', settings })
+  const remoteNodes = new RemoteNodes({
+    self: nodes[0]!,
+    underlay,
+    ways: new NodeWays(),
+    connected: [],
+    routing: 'vxlan',
+    settings,
+  })
   remoteNodes.update(nodes.map((each) => [each.name, each]))
   return planNetwork({
     remoteNodes,
@@ -50,20 +59,32 @@ function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
   })
 }
 
-test('a node that advertises its pod CIDRs has blackholes with routing vxlan too', () => {
-  const blackholes = ({ network }: Plan) =>
-    network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
-  assert.deepEqual(blackholes(plan([one, two])), [])
-  assert.deepEqual(blackholes(plan([one, two], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+const blackholes = ({ network }: Plan): string[] =>
+  network.routes.flatMap(({ kind, dst }) => (kind === 'blackhole' ? [String(dst)] : []))
+
+test('a node that advertises its pod CIDRs has blackholes behind them with routing vxlan too', () => {
+  assert.deepEqual(blackholes(plan([one])), [])
+  assert.deepEqual(blackholes(plan([one], { isAdvertised: true })), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
+})
+
+test('with routing vxlan blackholes cover what is to go through the tunnel or not at all', () => {
+  const three = node('node-3', ['10.244.3.0/24'], ['172.30.1.13'])
+  const absent = node('node-4', ['10.244.5.0/24'], [])
+  const virtual = { ...node('node-5', ['10.244.6.0/24'], []), lacksAgent: 'it is virtual' }
+  const all = [one, two, three, absent, virtual]
+  assert.deepEqual(blackholes(plan(all)), ['10.244.2.0/23', '10.244.5.0/24', 'fd10:244:0:2::/64'])
+  const routing = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
+  // what goes natively, though this node's routing is vxlan, needs its way
+  const ways = new NodeWays([linkWay('172.30.1.0/24')])
+  const table = new RemoteNodes({ self: one, underlay: { 4: 1500 }, ways, connected: [], routing: 'vxlan', settings })
+  table.update([['node-3', { ...three, routingState: routing }]])
+  assert.deepEqual([...table.covered], [])
 })
 
 test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {
-  const connected = [
-    { device: 'eth0', addr: one.addrs[0]!, prefix: Prefix.parse('172.30.1.0/24'), isNodeAddress: true },
-    { device: 'eth0', addr: one.addrs[1]!, prefix: Prefix.parse('fd30::/64'), isNodeAddress: true },
-  ]
+  const ways = new NodeWays(['172.30.1.0/24', 'fd30::/64'].map((each) => linkWay(each, { mtuBytes: 9000 })))
   const underlay = { 4: 9000, 6: 9000 }
-  const remoteNodes = new RemoteNodes({ self: one, underlay, connected, routing: 'native', settings })
+  const remoteNodes = new RemoteNodes({ self: one, underlay, ways, connected: [], routing: 'native', settings })
   const routingState = { mode: 'native', sends: ['native'], accepts: ['native'] } as const
   remoteNodes.update([['node-2', { ...two, routingState }]])
   const input = { remoteNodes, isComplete: true, underlay, ports: [], datapaths: [pods], settings }
@@ -85,7 +106,8 @@ test('with native routing the node has a blackhole behind each pod CIDR, and no 
 })
 
 const routesOf = ({ network }: Plan): string[] =>
-  network.routes.map((route) => {
+  network.routes.flatMap((route) => {
+    if (route.kind === 'blackhole') return []
     assert.ok(route.kind === 'overlay')
     return `${route.dst} to ${route.encap.dst} mtu ${route.mtuBytes} src ${route.preferredSource}`
   })
@@ -111,7 +133,7 @@ test('packets of both families cross in the one underlay family that two nodes s
 
 test('a node without address gets no route, and its problem says why', () => {
   const result = plan([one, node('node-4', ['10.244.4.0/24'], [])])
-  assert.deepEqual(result.network.routes, [])
+  assert.deepEqual(routesOf(result), [])
   assert.equal(result.problems.length, 1)
   const { code, object, message, remedy } = result.problems[0]!
   assert.deepEqual(
@@ -127,6 +149,16 @@ test('an underlay MTU that is too small for IPv6 is a problem', () => {
     problemText(problems[0]!),
     /leaves 1230 bytes for fd10:244:0:2::\/64; IPv6 needs 1280; remedy: raise .* at least 1350/,
   )
+})
+
+test('the tunnel device is never too narrow for the IPv6 of its pods', () => {
+  const underlay = { 4: 1300, 6: 1300 }
+  const widthsOf = ({ network }: Plan): number[] =>
+    network.links.flatMap((link) => (link.kind === 'vxlan' ? [link.mtuBytes] : []))
+  assert.deepEqual(widthsOf(plan([one, two], { underlay })), [1280])
+  assert.deepEqual(widthsOf(plan([one, two])), [1450])
+  const v4only = [one, two].map((each) => ({ ...each, podCIDRs: each.podCIDRs.slice(0, 1) }))
+  assert.deepEqual(widthsOf(plan(v4only, { underlay })), [1250])
 })
 
 test('of two claims on one CIDR or address the first name wins, seen from every node', () => {
@@ -192,9 +224,10 @@ test('any cluster: same plan in any order, no route into own CIDRs, never two ro
       const result = plan(nodes)
       const shuffled = plan([nodes[0]!, ...nodes.slice(1).toReversed()])
       assert.deepEqual(routesOf(shuffled), routesOf(result))
-      const dsts = result.network.routes.map(({ dst }) => dst)
+      const routes = result.network.routes.filter(({ kind }) => kind === 'overlay')
+      const dsts = routes.map(({ dst }) => dst)
       const nodeOf = (index: number) => {
-        const route = result.network.routes[index]!
+        const route = routes[index]!
         return route.kind === 'overlay' ? route.node : undefined
       }
       for (const [index, dst] of dsts.entries()) {

@@ -1,9 +1,8 @@
 // The plan: computes from the cluster's objects which kernel state this node should have. Pure: same input, same sorted output.
 import { Addr, familiesOf, type Family, type Prefix } from '#/lib/addr.ts'
-import { blackholeMetric, deviceMac, vtepGateways, vtepMac, vxlanAddr, vxlanName } from '#/model/names.ts'
+import { deviceMac, vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import {
   addressKey,
-  type BlackholeRoute,
   type DesiredAddress,
   type DesiredNetwork,
   type DesiredSysctl,
@@ -15,11 +14,12 @@ import {
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { blackholeTo, coverOf } from './cover.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { serveCIDRs } from './served-cidrs.ts'
-import { outerFamily, tunnelMtu } from './overlay.ts'
+import { minimumMtuV6Bytes, outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
 import { type SessionGuard } from './session-guards.ts'
@@ -31,6 +31,7 @@ export type PlanInput = {
   readonly isComplete: boolean
   /** Keeps the tunnel though no known node needs it: some nodes may not know yet that this node stops accepting VXLAN. */
   readonly keepsOverlay: boolean
+  /** The underlay's MTU where no way to another node is known. */
   readonly underlay: UnderlayMtu
   /** Devices that would stop accepting router advertisements once this node forwards packets. */
   readonly raDevices?: readonly string[]
@@ -81,10 +82,11 @@ function podMtu(
   const smallest = hasOverlay ? remoteNodes.overlayMtuBytes : {}
   return Object.fromEntries(
     familiesOf(self.podCIDRs).flatMap((family) => {
+      const outer = outerFamily(self, self, family) ?? family
       const own = hasOverlay
-        ? tunnelMtu(underlay, outerFamily(self, self, family) ?? family)
+        ? (underlay[outer] ?? Infinity) - overheadBytes[outer]
         : Math.min(...Object.values(underlay))
-      const mtuBytes = Math.min(smallest[family] ?? Infinity, own ?? Infinity)
+      const mtuBytes = Math.min(smallest[family] ?? Infinity, own)
       return Number.isFinite(mtuBytes) ? [[family, mtuBytes]] : []
     }),
   )
@@ -111,14 +113,12 @@ function sysctls(families: readonly Family[], hasOverlay: boolean, raDevices: re
 }
 
 /**
- * The tunnel device needs an address: on a device without one even a loose rp_filter drops packets whose way back is another device
- * (__fib_validate_source of net/ipv4/fib_frontend.c), as it is while nodes are switched to another routing.
+ * The tunnel device has the gateway addresses too, for what takes an address of the device by which a packet leaves: kube-proxy masquerades
+ * that way, and the answer must come through the tunnel. On a device without an address even a loose rp_filter drops packets whose way back
+ * is another device (__fib_validate_source of net/ipv4/fib_frontend.c). Of several the kernel takes the first.
  */
-const tunnelAddress: DesiredAddress = { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }
-
-/** Routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to the routers. */
-function blackholes(podCIDRs: readonly Prefix[]): BlackholeRoute[] {
-  return podCIDRs.map((dst) => ({ kind: 'blackhole', dst, metric: blackholeMetric }))
+function tunnelAddresses(podCIDRs: readonly Prefix[]): DesiredAddress[] {
+  return podCIDRs.map((cidr) => ({ device: vxlanName, addr: cidr.at(1), prefixLength: cidr.addr.bits }))
 }
 
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
@@ -153,7 +153,7 @@ export function planNetwork({
   remoteNodes,
   isComplete,
   keepsOverlay,
-  underlay,
+  underlay: unknownWays,
   raDevices = [],
   isAdvertised = false,
   guards,
@@ -168,7 +168,11 @@ export function planNetwork({
   )
   const served = [...podCIDRs, ...former, ...disputed]
   const families = familiesOf(served)
-  const tunnelMtus = ([4, 6] as const).flatMap((outer) => tunnelMtu(underlay, outer) ?? [])
+  const underlay: UnderlayMtu = { ...unknownWays, ...remoteNodes.underlayMtuBytes }
+  const tunnelMtus = ([4, 6] as const).flatMap((outer) => {
+    const mtuBytes = underlay[outer]
+    return mtuBytes === undefined ? [] : [mtuBytes - overheadBytes[outer]]
+  })
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
   const podDevices = datapaths.map(({ podDevice }) => podDevice)
@@ -185,17 +189,22 @@ export function planNetwork({
               kind: 'vxlan',
               name: vxlanName,
               mac: deviceMac(vxlanName, self.name),
-              // the routes limit packets to smaller sizes; the device's MTU is only the upper bound
-              mtuBytes: Math.max(...tunnelMtus),
+              // The routes limit packets to smaller sizes; the device's MTU is only the upper bound. The kernel has no IPv6 at all on a device
+              // with less than 1280, so on a narrow underlay the packets of tunnels cross in fragments (addrconf_notify, net/ipv6/addrconf.c).
+              mtuBytes: Math.max(
+                ...tunnelMtus,
+                remoteNodes.widestTunnelBytes,
+                families.includes(6) ? minimumMtuV6Bytes : 0,
+              ),
               port: settings.vxlanPort,
             } as const,
           ]
         : []),
     ],
-    ports: ports.map(({ name, pod, datapath }) => ({ name, pod, datapath })),
+    ports,
     addresses: [
       ...ofPods.flatMap((objects) => objects.addresses),
-      ...(hasOverlay && families.includes(4) ? [tunnelAddress] : []),
+      ...(hasOverlay ? tunnelAddresses([...podCIDRs, ...former]) : []),
     ],
     get neighbours() {
       if (!hasOverlay) return []
@@ -208,7 +217,9 @@ export function planNetwork({
       return [
         ...remote().routes,
         ...remoteNodes.otherRoutes,
-        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : blackholes([...self.podCIDRs, ...former])),
+        // routers send this node the packets for its pod CIDRs; those for an address that no pod has must not go back to them
+        ...(remoteNodes.routing === 'vxlan' && !isAdvertised ? [] : [...self.podCIDRs, ...former].map(blackholeTo)),
+        ...coverOf(remoteNodes),
       ]
     },
     get tables() {

@@ -1,11 +1,14 @@
 // The tunnel to another node: one route per remote pod CIDR, and the route itself holds the addresses of the tunnel's ends.
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type NodeState, type UnderlayMtu } from '#/model/network.ts'
+import { type NodeState } from '#/model/network.ts'
 import { vtepGateways } from '#/model/names.ts'
 import { type VerdictTunnel } from '#/model/verdict.ts'
 
 /** The tunnel's overhead by outer family: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
 export const overheadBytes = { 4: 50, 6: 70 } as const
+
+/** The least MTU of a link that carries IPv6 (RFC 8200 section 5). */
+export const minimumMtuV6Bytes = 1280
 
 /** How packets of one family of pods are tunnelled between two nodes. */
 export type Tunnel = { readonly outer: Family; readonly src: Addr; readonly dst: Addr; readonly mtuBytes: number }
@@ -20,23 +23,19 @@ export function outerFamily(self: NodeState, peer: NodeState, inner: Family): Fa
   return [inner, other].find((family) => addrOf(self, family) && addrOf(peer, family))
 }
 
-/** The largest packet that fits through the tunnel, by outer family. */
-export function tunnelMtu(underlay: UnderlayMtu, outer: Family): number | undefined {
-  const mtuBytes = underlay[outer]
-  return mtuBytes === undefined ? undefined : mtuBytes - overheadBytes[outer]
-}
-
-/** The tunnel between two nodes for one pod family; undefined when they share no address family or its underlay MTU is unknown. */
+/** The tunnel between two nodes for one pod family; undefined when they share no address family, or no way to the other is known. */
 export function tunnelBetween(
   self: NodeState,
   peer: NodeState,
   inner: Family,
-  underlay: UnderlayMtu,
+  mtuTo: (addr: Addr) => number | undefined,
 ): Tunnel | undefined {
   const outer = outerFamily(self, peer, inner)
-  const mtuBytes = outer && tunnelMtu(underlay, outer)
-  if (outer === undefined || mtuBytes === undefined) return undefined
-  return { outer, src: addrOf(self, outer)!, dst: addrOf(peer, outer)!, mtuBytes }
+  if (outer === undefined) return undefined
+  const dst = addrOf(peer, outer)!
+  const mtuBytes = mtuTo(dst)
+  if (mtuBytes === undefined) return undefined
+  return { outer, src: addrOf(self, outer)!, dst, mtuBytes: mtuBytes - overheadBytes[outer] }
 }
 
 /** The VTEP that frames are addressed to. By flannel's convention, a flannel node's VTEP has the network address of its pod CIDR. */

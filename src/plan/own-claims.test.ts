@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type ConnectedSubnet, type NodeLife, type NodeState } from '#/model/network.ts'
 import { ownClaims } from './own-claims.ts'
+import { NodeWays } from './node-ways.ts'
 import { RemoteNodes } from './remote-nodes.ts'
 import { configOf, member, planFor } from './testing/bgp-scene.ts'
 
@@ -21,7 +22,7 @@ const connected: ConnectedSubnet[] = [
 function tableOf(self: NodeState, ...others: NodeState[]): RemoteNodes {
   const clusterCIDRs = ['10.244.0.0/16', 'fd10::/48'].map(Prefix.parse)
   const settings = { clusterCIDRs, vni: 1, vxlanPort: 8472, opensForwardChains: true, routing: 'vxlan' } as const
-  const table = new RemoteNodes({ self, underlay: {}, connected, routing: 'vxlan', settings })
+  const table = new RemoteNodes({ self, underlay: {}, ways: new NodeWays(), connected, routing: 'vxlan', settings })
   table.update(others.map((each) => [each.name, each]))
   return table
 }
@@ -70,7 +71,7 @@ test('of other nodes BGP takes only what the plan routes to them', () => {
   const wide = { ...member(3), podCIDRs: [...member(3).podCIDRs, Prefix.parse('20.0.0.0/8')] }
   const nodes = [self, member(2), wide]
   const table = tableOf(self, member(2), wide)
-  const plan = planFor(self, nodes, { podCIDRsOf: (name) => table.podCIDRsOf(name) })
+  const plan = planFor(self, nodes, { podCIDRsOf: (name) => table.plans.get(name)?.podCIDRs ?? [] })
   assert.doesNotMatch(JSON.stringify(configOf(plan).peers), /20\.0\.0\.0/)
   assert.match(JSON.stringify(configOf(plan).peers), /10\.244\.3\.0/)
 })

@@ -1,7 +1,8 @@
 // Which pod CIDRs of this node BGP may tell: those that all other nodes route to it. Pure.
 import { type Prefix } from '#/lib/addr.ts'
 import { type UntoldRoute } from '#/model/bgp.ts'
-import { type Claimant, ClaimIndex } from './claims.ts'
+import { ClaimIndex } from './claims.ts'
+import { type Claimant } from './sorted-claims.ts'
 
 export type OwnClaims = {
   /** Former pod CIDRs, of which pods still have addresses, are the last. */
@@ -15,7 +16,7 @@ export type OwnClaims = {
  */
 export function ownClaims(own: Claimant, rivals: readonly Claimant[]): OwnClaims {
   const claims = new ClaimIndex<Claimant>()
-  for (const each of [...rivals, own]) claims.update(each.name, each)
+  claims.update([...rivals, own].map((each) => [each.name, each]))
   const standing = claims.settled(own.name)!.node.podCIDRs
   const lost = own.podCIDRs.filter((cidr) => !standing.some((each) => each.equals(cidr)))
   const because = (cidr: Prefix): string => {

@@ -10,10 +10,14 @@ import {
   type KernelWay,
   type NetworkSettings,
   type NodeState,
+  routeKey,
 } from '#/model/network.ts'
 import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
+import { NodeWays } from './node-ways.ts'
+import { type Verdict } from '#/model/verdict.ts'
 import { type RemoteContext } from './remote-plan.ts'
 import { type NodeChange, type RemoteDelta, RemoteNodes } from './remote-nodes.ts'
+import { linkWay } from './testing/link-way.ts'
 
 const settings: NetworkSettings = {
   clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
@@ -31,7 +35,11 @@ const subnet: ConnectedSubnet = {
 }
 
 function contextOf(self: NodeState, routing: Routing = 'vxlan', mtuBytes = 1500): RemoteContext {
-  return { self, underlay: { 4: mtuBytes }, connected: [subnet], routing, settings }
+  const ways = new NodeWays([
+    linkWay('172.30.1.0/30', { mtuBytes }),
+    linkWay('0.0.0.0/0', { mtuBytes, kind: 'router' }),
+  ])
+  return { self, underlay: { 4: mtuBytes }, ways, connected: [subnet], routing, settings }
 }
 
 type More = Pick<NodeState, 'routingState' | 'isStarting' | 'life' | 'formerCIDRs' | 'lacksAgent'>
@@ -143,7 +151,7 @@ const anyWay = fc
       undefined,
       { kind: 'not reached', why: 'this node has no route to it' },
       { kind: 'reached', hops: [{ device: 'eth0', gateway: Addr.parse('172.30.1.2') }] },
-      { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.1'), isOnlink: true }] },
+      { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.1'), onlink: true }] },
     ),
   )
   .map(([addr, way]) => new Map([[addr, way]]))
@@ -188,14 +196,17 @@ function take<T>(changes: ReadonlyMap<string, T | undefined>, into: Map<string, 
   }
 }
 
-/** What is in the kernel of somebody who does nothing but what the deltas say. */
+/** What is in the kernel of somebody who does nothing but what the deltas say, and takes the whole table where one says so. */
 class Follower {
   readonly routes = new Map<string, DesiredRoute>()
   readonly neighbours = new Map<string, DesiredNeighbour>()
   readonly tunnelEnds = new Set<string>()
 
-  follow({ routes, neighbours, tunnelEnds }: ReturnType<RemoteNodes['update']>): void {
-    take(routes, this.routes)
+  follow({ routes, neighbours, tunnelEnds, isWholesale }: RemoteDelta, table: RemoteNodes): void {
+    if (isWholesale) {
+      this.routes.clear()
+      for (const route of [...table.objects(true).routes, ...table.otherRoutes]) this.routes.set(routeKey(route), route)
+    } else take(routes, this.routes)
     take(neighbours, this.neighbours)
     for (const [key, { isWanted }] of tunnelEnds) this.tunnelEnds[isWanted ? 'add' : 'delete'](key)
   }
@@ -251,12 +262,19 @@ test('after any changes in any order the table equals one made from scratch, and
       const table = new RemoteNodes(context)
       const follower = new Follower()
       const known = new Known()
+      const verdicts = new Map<string, Verdict>()
       for (const step of steps) {
         const before = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
         const delta = takeStep(step, table, known)
-        follower.follow(delta)
+        follower.follow(delta, table)
         assert.deepEqual(contentOf(table), contentOf(known.table(context)))
         assert.deepEqual(follower.content(), wantedBy(table))
+        const former = new Map([...verdicts].map(([key, verdict]) => [key, JSON.stringify(verdict)]))
+        const news = table.takeVerdictChanges()
+        take(news, verdicts)
+        assert.deepEqual(new Set(verdicts.values()), new Set(table.verdicts))
+        for (const [key, verdict] of news)
+          assert.notEqual(JSON.stringify(verdict), former.get(key), 'no news without a change')
         const after = [table.needsOverlay, JSON.stringify([table.overlayMtuBytes, table.outsideCIDRs])]
         if (before.some((each, index) => each !== after[index])) assert.ok(delta.isWholesale)
       }

@@ -16,12 +16,21 @@ import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { admitClaims } from './admit-claims.ts'
-import { type Claimant, ClaimIndex } from './claims.ts'
+import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
-import { gatewaysOf, noRemotePlan, type RemoteContext, type RemotePlan, planRemote } from './remote-plan.ts'
+import {
+  gatewaysOf,
+  noRemotePlan,
+  type RemoteContext,
+  type RemotePlan,
+  planRemote,
+  withKeptVerdicts,
+} from './remote-plan.ts'
 import { RemoteTally, type WayCounts } from './remote-tally.ts'
 import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
-import { RouteChanges } from './route-changes.ts'
+import { type Claimant } from './sorted-claims.ts'
+import { ToldRoutes } from './told-routes.ts'
+import { isSameList, RouteChanges } from './route-changes.ts'
 
 /** `isWholesale`: the change also affects objects that belong to no single node, so the whole network must be planned again. */
 export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
@@ -39,23 +48,21 @@ export class RemoteNodes {
   readonly #verdicts = new Map<string, Verdict>()
   /** The name of the node that owns each pod CIDR, keyed by the CIDR as text. */
   readonly #owners = new Map<string, string>()
-  readonly #learned = new Map<string, LearnedRoute>()
+  readonly #bgp = new ToldRoutes()
   /** The admitted BGP routes whose prefix is no node's pod CIDR, keyed by prefix. */
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
-  /** How the kernel reaches BGP's next hops, as far as it was asked. */
-  readonly #kernelWays = new Map<string, KernelWay>()
   readonly #tally = new RemoteTally()
+  /** By pod CIDR as text, what `takeVerdictChanges` gives next. */
+  #changedVerdicts = new Map<string, Verdict | undefined>()
   #version = 0
   #claimsVersion = 0
   #context: RemoteContext
-  #lowering: Lowering
 
   /** `context.self` counts as a node, whether or not it is among the changes. */
   constructor(context: RemoteContext) {
     this.#context = context
-    this.#lowering = loweringFor(context)
-    this.#claims.update(context.self.name, context.self)
+    this.#claims.update([[context.self.name, context.self]])
   }
 
   /** This node, without the pod CIDRs and addresses to which another node has the better claim. */
@@ -103,13 +110,25 @@ export class RemoteNodes {
     return this.#tally.outsideCIDRs
   }
 
+  /** Pod CIDRs of other nodes to which nothing may be sent in the clear while the routing is vxlan; unsorted. */
+  get covered(): Iterable<Prefix> {
+    return this.#plans.values().flatMap(({ covered }) => covered)
+  }
+
   /** Whether the plan has a route to a prefix, given as text. */
   wantsRoute(prefix: string): boolean {
     const verdict = this.#verdicts.get(prefix)
     return (verdict !== undefined && verdict.way !== 'none') || this.#others.has(prefix)
   }
 
-  /** A number that is another one after each change of a verdict. */
+  /** The verdicts that are others since the last call, by pod CIDR as text; undefined for one that is gone. */
+  takeVerdictChanges(): ReadonlyMap<string, Verdict | undefined> {
+    const changes = this.#changedVerdicts
+    this.#changedVerdicts = new Map()
+    return changes
+  }
+
+  /** A number that grows whenever a verdict becomes another. */
   get version(): number {
     return this.#version
   }
@@ -122,12 +141,17 @@ export class RemoteNodes {
   /** The kernel objects that this node needs for all other nodes, sorted by node name; `update` returns changes to the same objects. */
   objects(hasOverlay: boolean): RemoteObjects {
     const sorted = [...this.#plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
-    const all = sorted.map(([, plan]) => objectsOf(plan, this.#lowering, hasOverlay))
+    const lowering = this.#lowering
+    const all = sorted.map(([, plan]) => objectsOf(plan, lowering, hasOverlay))
     return {
       routes: all.flatMap(({ routes }) => routes),
       neighbours: all.flatMap(({ neighbours }) => neighbours),
       tunnelEnds: all.flatMap(({ tunnelEnds }) => tunnelEnds),
     }
+  }
+
+  get #lowering(): Lowering {
+    return { vni: this.#context.settings.vni, sources: gatewaysOf(this.self) }
   }
 
   /** The name of another node with a pod CIDR that overlaps `cidr`; undefined when there is none. */
@@ -140,11 +164,6 @@ export class RemoteNodes {
     return this.#claims.rivalsOf(node)
   }
 
-  /** The pod CIDRs of another node that are routed to it, former ones last. */
-  podCIDRsOf(name: string): readonly Prefix[] {
-    return this.#plans.get(name)?.podCIDRs ?? []
-  }
-
   /** A number that is another one after each change of what nodes claim. */
   get claimsVersion(): number {
     return this.#claimsVersion
@@ -153,6 +172,15 @@ export class RemoteNodes {
   /** The smallest tunnel MTU by pod family; a family is absent when no other node has pods of it. */
   get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
     return this.#tally.overlayMtuBytes
+  }
+
+  /** The underlay's smallest MTU on the ways to other nodes, by the family of their addresses, where a way is known. */
+  get underlayMtuBytes(): RemoteTally['underlayMtuBytes'] {
+    return this.#tally.underlayMtuBytes
+  }
+
+  get widestTunnelBytes(): number {
+    return this.#tally.widestTunnelBytes
   }
 
   /** Whether any node, this one included, may send VXLAN to this node or accept it from this node. */
@@ -170,6 +198,10 @@ export class RemoteNodes {
     return this.#tally.leadsOver(device)
   }
 
+  mayHoldNodes(prefix: Prefix): boolean {
+    return this.#tally.mayHoldNodes(prefix)
+  }
+
   /** How many remote pod CIDRs are reached through the tunnel, and how many natively. */
   get wayCounts(): WayCounts {
     return this.#tally.wayCounts
@@ -178,32 +210,30 @@ export class RemoteNodes {
   /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
     this.#claimsVersion++
-    const affected = new Set<string>()
+    const claims: NodeChange[] = []
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
       if (node) this.#told.set(name, node)
       else this.#told.delete(name)
-      for (const other of this.#claim(name, node)) affected.add(other)
+      claims.push([name, this.#admit(name, node)])
     }
-    return this.#replan(affected, [], hasOverlay)
+    return this.#replan(this.#claims.update(claims), [], hasOverlay)
   }
 
-  /** Records what a node claims, as far as it is admitted; returns the names of the nodes whose claims this may decide. */
-  #claim(name: string, told: NodeState | undefined): Iterable<string> {
+  /** What of a node's claims is admitted. */
+  #admit(name: string, told: NodeState | undefined): NodeState | undefined {
     const admitted = told && admitClaims(told, this.#context)
     if (admitted && admitted.problems.length > 0) this.#refused.set(name, admitted.problems)
     else this.#refused.delete(name)
-    return this.#claims.update(name, admitted?.node)
+    return admitted?.node
   }
 
   /** Applies changes of BGP's routes. */
   updateLearned(changes: Iterable<LearnedRouteChange>, hasOverlay = true): RemoteDelta {
     const names = new Set<string>()
     const prefixes: string[] = []
-    for (const { prefix, route } of changes) {
-      const key = String(prefix)
-      if (route) this.#learned.set(key, route)
-      else this.#learned.delete(key)
+    for (const change of changes) {
+      const key = this.#bgp.take(change)
       const owner = this.#owners.get(key)
       if (owner === undefined) prefixes.push(key)
       else names.add(owner)
@@ -212,41 +242,35 @@ export class RemoteNodes {
   }
 
   /** The addresses of all next hops that BGP has told. */
-  *nextHops(): Generator<Addr, void> {
-    for (const { nextHops } of this.#learned.values()) for (const { addr } of nextHops) yield addr
+  nextHops(): Iterable<Addr> {
+    return this.#bgp.nextHops()
   }
 
   /** Takes how the kernel reaches next hops, by address (undefined: nobody needs that any more), and plans the routes over them again. */
   updateKernelWays(ways: ReadonlyMap<string, KernelWay | undefined>, hasOverlay = true): RemoteDelta {
-    for (const [addr, way] of ways)
-      if (way) this.#kernelWays.set(addr, way)
-      else this.#kernelWays.delete(addr)
-    const isConcerned = ({ nextHops }: LearnedRoute): boolean => nextHops.some(({ addr }) => ways.has(String(addr)))
-    const concerned = [...this.#learned.values()].filter(isConcerned)
-    return this.updateLearned(
-      concerned.map((route) => ({ prefix: route.prefix, route })),
-      hasOverlay,
-    )
+    return this.updateLearned(this.#bgp.takeWays(ways), hasOverlay)
   }
 
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
     this.#claimsVersion++
-    this.#claims.update(name, undefined)
     this.#context = context
-    this.#lowering = loweringFor(context)
-    const affected = this.#claims.update(context.self.name, context.self)
+    const claims: NodeChange[] = [
+      [name, undefined],
+      [context.self.name, context.self],
+    ]
     // the own addresses and networks may be others now
     for (const [each, told] of this.#told) {
       const isWhole = admitClaims(told, context).node === told
-      if (!isWhole || this.#claims.get(each) !== told) for (const other of this.#claim(each, told)) affected.add(other)
+      if (!isWhole || this.#claims.get(each) !== told) claims.push([each, this.#admit(each, told)])
     }
+    const affected = this.#claims.update(claims)
     for (const other of this.#plans.keys()) affected.add(other)
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
       yield void this.#replan(names.slice(start, start + portion), [], true)
-    const prefixes = [...this.#learned.keys()]
+    const prefixes = [...this.#bgp.learned.keys()]
     for (let start = 0; start < prefixes.length; start += portion)
       yield void this.#replan([], prefixes.slice(start, start + portion), true)
   }
@@ -254,21 +278,20 @@ export class RemoteNodes {
   /** Plans the named nodes again, and BGP's routes to `prefixes` as far as no node owns those. */
   #replan(names: Iterable<string>, prefixes: Iterable<string>, hasOverlay: boolean): RemoteDelta {
     const routes = new RouteChanges()
-    this.#version++
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
-    const told = { learned: this.#learned, kernelWays: this.#kernelWays }
     const after: { name: string; node: NodeState | undefined; plan: RemotePlan; formerEnds: readonly Addr[] }[] = []
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
     let isSelfAffected = false
+    const lowering = this.#lowering
     for (const name of names) {
       const before = this.#plans.get(name) ?? noRemotePlan
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
-      const plan = node ? planRemote(node, this.#context, told) : noRemotePlan
+      const plan = node ? withKeptVerdicts(planRemote(node, this.#context, this.#bgp), before) : noRemotePlan
       const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
       // one cause, one problem: that there is no way to a node without addresses follows from why it has none
       const isExplained =
@@ -279,9 +302,9 @@ export class RemoteNodes {
       else this.#plans.delete(name)
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
-      this.#forget(name, before, others)
+      this.#forget(name, before, plan, others)
       this.#tally.remove(name, before)
-      const gone = objectsOf(before, this.#lowering, hasOverlay)
+      const gone = objectsOf(before, lowering, hasOverlay)
       for (const route of gone.routes) routes.remove(route)
       for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
       for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
@@ -291,7 +314,7 @@ export class RemoteNodes {
     for (const { name, node, plan, formerEnds } of after) {
       this.#keep(name, plan, others)
       if (node) this.#tally.add(node, plan, this.#context.settings)
-      const wanted = objectsOf(plan, this.#lowering, hasOverlay)
+      const wanted = objectsOf(plan, lowering, hasOverlay)
       for (const route of wanted.routes) routes.add(route)
       for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
       for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
@@ -300,20 +323,24 @@ export class RemoteNodes {
         for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
     }
     const tallied = this.#tally.end()
-    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#learned.keys()) others.add(key)
+    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#bgp.learned.keys()) others.add(key)
     for (const key of others) this.#planOther(key, routes)
     const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
     return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
   }
 
-  /** Removes a node's former plan, but leaves what an earlier portion of `changeContext` already gave to another node. */
-  #forget(name: string, plan: RemotePlan, others: Set<string>): void {
+  /** Removes a node's former plan, but for verdicts that the new one keeps, and leaves what an earlier portion of `changeContext` already gave to another node. */
+  #forget(name: string, plan: RemotePlan, kept: RemotePlan, others: Set<string>): void {
     for (const verdict of plan.verdicts) {
-      if (this.#verdicts.get(verdictKey(verdict)) === verdict) this.#verdicts.delete(verdictKey(verdict))
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) !== verdict || kept.verdicts.includes(verdict)) continue
+      this.#verdicts.delete(key)
+      this.#changedVerdicts.set(key, undefined)
+      this.#version++
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
-      if (this.#learned.has(key)) others.add(key)
+      if (this.#bgp.learned.has(key)) others.add(key)
       if (this.#owners.get(key) !== name) continue
       this.#owners.delete(key)
       this.#notInstalled.delete(key)
@@ -321,14 +348,20 @@ export class RemoteNodes {
   }
 
   #keep(name: string, plan: RemotePlan, others: Set<string>): void {
-    for (const verdict of plan.verdicts) this.#verdicts.set(verdictKey(verdict), verdict)
+    for (const verdict of plan.verdicts) {
+      const key = verdictKey(verdict)
+      if (this.#verdicts.get(key) === verdict) continue
+      this.#verdicts.set(key, verdict)
+      this.#changedVerdicts.set(key, verdict)
+      this.#version++
+    }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
       const why = plan.unused.get(key)
       this.#owners.set(key, name)
       if (why === undefined) this.#notInstalled.delete(key)
       else this.#notInstalled.set(key, why)
-      if (this.#learned.has(key)) others.add(key)
+      if (this.#bgp.learned.has(key)) others.add(key)
     }
   }
 
@@ -336,8 +369,8 @@ export class RemoteNodes {
   #planOther(key: string, routes: RouteChanges): void {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)
-    const learned = isOwned ? undefined : this.#learned.get(key)
-    const admission = learned && this.#admit(learned)
+    const learned = isOwned ? undefined : this.#bgp.learned.get(key)
+    const admission = learned && this.#admitLearned(learned)
     if (before) {
       routes.removeUnlessAdded(before)
       this.#tally.removeHops(before.nextHops)
@@ -354,22 +387,14 @@ export class RemoteNodes {
     this.#others.set(key, route)
   }
 
-  #admit(learned: LearnedRoute): Admission {
+  #admitLearned(learned: LearnedRoute): Admission {
     const { connected, settings, formerCIDRs = [] } = this.#context
     return admitOther(learned, {
       ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
       clusterCIDRs: settings.clusterCIDRs,
       connected,
-      kernelWays: this.#kernelWays,
+      kernelWays: this.#bgp.kernelWays,
       nodeAddrs: this.#tally.insideAddrs,
     })
   }
-}
-
-function loweringFor({ self, settings }: RemoteContext): Lowering {
-  return { vni: settings.vni, sources: gatewaysOf(self) }
-}
-
-function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
 }

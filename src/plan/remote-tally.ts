@@ -1,8 +1,10 @@
 // Facts to which many nodes contribute, such as the smallest tunnel MTU: each node's share is added and removed with the node. Pure.
-import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
+import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type DesiredHop, type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { plainVxlan } from '#/model/routing.ts'
-import { type RemotePlan } from './remote-plan.ts'
+import { type FamilyMtu, type RemotePlan } from './remote-plan.ts'
+
+type MtuByFamily = { readonly [F in Family]?: number }
 
 export type WayCounts = { readonly vxlan: number; readonly native: number }
 
@@ -52,7 +54,11 @@ export class RemoteTally {
   /** Addresses of nodes within the cluster CIDRs, which BGP's routes might cover. Hardly any cluster has one. */
   readonly #inside = new Shared<Addr>()
   /** The tunnel MTUs in use by pod family. All pods of a family get the smallest. */
-  readonly #mtus = new Shared<{ readonly family: Family; readonly mtuBytes: number }>()
+  readonly #mtus = new Shared<FamilyMtu>()
+  /** The underlay's MTUs on the ways to other nodes, by the family of their addresses. */
+  readonly #underlayMtus = new Shared<FamilyMtu>()
+  /** Networks that hold addresses of other nodes: few, however many nodes there are. */
+  readonly #places = new Shared<Prefix>()
   /** The devices of native routes' next hops. */
   readonly #devices = new Shared<string>()
   readonly #overlayUsers = new Set<string>()
@@ -67,12 +73,17 @@ export class RemoteTally {
     return this.#inside.values()
   }
 
-  get overlayMtuBytes(): { readonly [F in Family]?: number } {
-    const smallest: { [F in Family]?: number } = {}
-    for (const { family, mtuBytes } of this.#mtus.values()) {
-      smallest[family] = Math.min(smallest[family] ?? Infinity, mtuBytes)
-    }
-    return smallest
+  get overlayMtuBytes(): MtuByFamily {
+    return smallestOf(this.#mtus.values())
+  }
+
+  get underlayMtuBytes(): MtuByFamily {
+    return smallestOf(this.#underlayMtus.values())
+  }
+
+  /** The largest packet that any tunnel carries; 0 without tunnels. */
+  get widestTunnelBytes(): number {
+    return Math.max(0, ...[...this.#mtus.values()].map(({ mtuBytes }) => mtuBytes))
   }
 
   get wayCounts(): WayCounts {
@@ -88,6 +99,13 @@ export class RemoteTally {
     return this.#nativeSenders.size > 0
   }
 
+  /** Whether there may be addresses of other nodes within a prefix; never false where there are. */
+  mayHoldNodes(prefix: Prefix): boolean {
+    const length = placeLengths[prefix.family]
+    if (prefix.length >= length) return this.#places.has(String(new Prefix(prefix.addr, length)))
+    return this.#places.values().some((place) => prefix.contains(place))
+  }
+
   /** Whether a native route has a next hop on the device. */
   leadsOver(device: string): boolean {
     return this.#devices.has(device)
@@ -95,7 +113,7 @@ export class RemoteTally {
 
   /** Starts to watch for changes. */
   begin(): void {
-    for (const shared of [this.#outside, this.#inside, this.#mtus, this.#devices]) shared.begin()
+    for (const shared of [this.#outside, this.#inside, this.#mtus, this.#underlayMtus, this.#devices]) shared.begin()
   }
 
   /** Tells which facts have changed since `begin`. */
@@ -103,7 +121,7 @@ export class RemoteTally {
     return {
       isOutsideChanged: this.#outside.isChanged,
       isInsideChanged: this.#inside.isChanged,
-      isMtuChanged: this.#mtus.isChanged,
+      isMtuChanged: this.#mtus.isChanged || this.#underlayMtus.isChanged,
     }
   }
 
@@ -116,8 +134,12 @@ export class RemoteTally {
       if (!clusterCIDRs.some((cidr) => cidr.contains(dst))) this.#outside.add(String(dst), dst)
     }
     for (const each of plan.tunnels) this.#mtus.add(mtuKey(each), each)
-    for (const addr of plan.tunnelEnds)
+    for (const each of plan.underlay) this.#underlayMtus.add(mtuKey(each), each)
+    for (const addr of plan.tunnelEnds) {
       if (clusterCIDRs.some((cidr) => cidr.contains(addr))) this.#inside.add(String(addr), addr)
+      const place = placeOf(addr)
+      this.#places.add(String(place), place)
+    }
     const { mode, sends } = node.routingState ?? plainVxlan
     // a node without pod CIDRs or agent, or still starting, sends no pods' packets. If it counted, a node that joins a cluster without a tunnel
     // would bring the tunnel back on all other nodes until it announces its state
@@ -135,7 +157,11 @@ export class RemoteTally {
       this.#outside.remove(String(verdict.dst))
     }
     for (const each of plan.tunnels) this.#mtus.remove(mtuKey(each))
-    for (const addr of plan.tunnelEnds) this.#inside.remove(String(addr))
+    for (const each of plan.underlay) this.#underlayMtus.remove(mtuKey(each))
+    for (const addr of plan.tunnelEnds) {
+      this.#inside.remove(String(addr))
+      this.#places.remove(String(placeOf(addr)))
+    }
     this.#overlayUsers.delete(name)
     this.#nativeSenders.delete(name)
   }
@@ -150,6 +176,18 @@ export class RemoteTally {
   }
 }
 
-function mtuKey({ family, mtuBytes }: RemotePlan['tunnels'][number]): string {
+const placeLengths = { 4: 16, 6: 48 } as const
+
+function placeOf(addr: Addr): Prefix {
+  return new Prefix(addr, placeLengths[addr.family])
+}
+
+function smallestOf(mtus: Iterable<FamilyMtu>): MtuByFamily {
+  const smallest: { [F in Family]?: number } = {}
+  for (const { family, mtuBytes } of mtus) smallest[family] = Math.min(smallest[family] ?? Infinity, mtuBytes)
+  return smallest
+}
+
+function mtuKey({ family, mtuBytes }: FamilyMtu): string {
   return `IPv${family} ${mtuBytes}`
 }

@@ -31,7 +31,10 @@ function sameAddr(a: Addr | undefined, b: Addr | undefined): boolean {
 function sameHops(a: readonly DesiredHop[], b: readonly DesiredHop[]): boolean {
   return (
     a.length === b.length &&
-    a.every(({ device, gateway }, index) => device === b[index]!.device && gateway.equals(b[index]!.gateway))
+    a.every(({ device, gateway, onlink }, index) => {
+      const other = b[index]!
+      return device === other.device && gateway.equals(other.gateway) && onlink === other.onlink
+    })
   )
 }
 
@@ -65,4 +68,9 @@ export function sameDesired(a: DesiredRoute, b: DesiredRoute): boolean {
     default:
       return a satisfies never
   }
+}
+
+/** Whether two lists have the same values, as text, in the same order. */
+export function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
 }

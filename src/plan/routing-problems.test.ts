@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
+import { NodeWays } from './node-ways.ts'
 import { RemoteNodes } from './remote-nodes.ts'
 import { routingProblems } from './routing-problems.ts'
 
@@ -19,7 +20,14 @@ test('the tunnel in place of a native way is one problem, which stays the same w
     opensForwardChains: true,
     routing: 'native',
   } as const
-  const peers = new RemoteNodes({ self: node(1), underlay: { 4: 1500 }, connected: [], routing: 'native', settings })
+  const peers = new RemoteNodes({
+    self: node(1),
+    underlay: { 4: 1500 },
+    connected: [],
+    ways: new NodeWays(),
+    routing: 'native',
+    settings,
+  })
   const told = (): string =>
     routingProblems(peers, { strictDevices: [], stoppedDevices: [], isSettled: true })
       .map(({ object, message }) => `${object}: ${message}`)

@@ -119,7 +119,7 @@ export class ForwardDriver implements Driver {
     const keys: string[] = []
     const contested: Blockade[] = []
     const seen: Seen[] = []
-    for (const found of this.#baseChains()) {
+    for (const found of await this.#baseChains()) {
       if (found.hook !== 'forward' || found.family === 'arp') {
         const rules = passage && (await this.#rulesToFollow(found))
         if (rules) seen.push({ found, rules })
@@ -168,9 +168,10 @@ export class ForwardDriver implements Driver {
   }
 
   /** Base chains of others that decide about IP packets or bridged frames. */
-  #baseChains(): Found[] {
+  async #baseChains(): Promise<Found[]> {
     const facts = new Map(this.#client.readTableFacts().map((table) => [`${table.family} ${table.name}`, table]))
-    return this.#client.listBaseChains().flatMap(({ family, table, chain, type, number, policy, devices }): Found[] => {
+    const chains = await this.#client.listBaseChains()
+    return chains.flatMap(({ family, table, chain, type, number, policy, devices }): Found[] => {
       const { flags, handle } = facts.get(`${family} ${table}`) ?? { flags: 0, handle: 0n }
       const hook = hookName(family, number)
       if (table === tableName || hook === undefined) return []

@@ -7,7 +7,7 @@ import { listLinks } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { listRoutesInTurns, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
 import { blackholeMetric, isOurDevice, nativeMetric, routeProtocol } from '#/model/names.ts'
-import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey } from '#/model/network.ts'
+import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey, routeKeyAt } from '#/model/network.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
 import { nodeAddrsIn, routeInTheWay } from './route-in-the-way.ts'
@@ -60,10 +60,10 @@ function toRoute(desired: DesiredRoute, { indexOf }: Names): Route {
   const { preferredSource } = desired
   const more = preferredSource && { preferredSource }
   if (desired.kind === 'native') {
-    const nextHops = desired.nextHops.map(({ device, gateway, isOnlink }) => ({
+    const nextHops = desired.nextHops.map(({ device, gateway, onlink }) => ({
       oif: indexOf.get(device) ?? 0,
       gateway,
-      ...(isOnlink === true && { onlink: true }),
+      ...(onlink && { onlink }),
     }))
     return { ...base, nextHops, ...more }
   }
@@ -102,7 +102,7 @@ export class RouteDriver implements Driver {
       const found = actual.get(key)
       if (found && sameRoute(toRoute(each, names), found)) {
         // from now on the route counts as made by this agent, and is deleted once it is no longer wanted
-        this.#hold(key, each.metric, 'made')
+        this.#hold(String(each.dst), each.metric, 'made')
         continue
       }
       // keeps a route from BGP, which is better than the direct one and will be announced again
@@ -116,7 +116,7 @@ export class RouteDriver implements Driver {
       .filter(([key, found]) => !desired.has(key) && !(keepsLearned && this.#mayBeLearned(found)))
       .map(([key, found]) =>
         changeOf('delete', key, [routeDelete(found, names.nameOf)], {
-          successor: String(found.dst),
+          successor: routeKeyAt(String(found.dst), found.metric),
           done: () => this.#forget(String(found.dst), found.metric),
         }),
       )
@@ -130,11 +130,13 @@ export class RouteDriver implements Driver {
     const changes: Change[] = []
     const leftovers: Change[] = []
     for (const [key, each] of routes) {
-      const held = this.#held.get(key)
+      const prefix = key.split(' ').at(-1)!
+      const held = this.#held.get(prefix)
       if (each) changes.push(this.#change(held?.has(each.metric) ? 'change' : 'add', each, names))
       for (const [metric, origin] of held ?? []) {
-        const isKept = keepsLearned && origin === 'found' && isNativeMetric(key, metric)
-        if (metric !== each?.metric && !isKept) leftovers.push(this.#removal(key, metric, each === undefined))
+        if (routeKeyAt(prefix, metric) !== key) continue
+        const isKept = keepsLearned && origin === 'found' && isNativeMetric(prefix, metric)
+        if (metric !== each?.metric && !isKept) leftovers.push(this.#removal(key, prefix, metric, each === undefined))
       }
     }
     return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }
@@ -161,27 +163,25 @@ export class RouteDriver implements Driver {
     this.#held.clear()
     for (const found of routes) {
       const prefix = String(found.dst)
-      const wanted = desired.get(prefix)
+      const key = routeKeyAt(prefix, found.metric)
+      const wanted = desired.get(key)
       if (found.protocol === routeProtocol) {
         // one of several routes at a prefix has the prefix as its key; the others are leftovers, with their metric in the key
-        const isIt = wanted ? wanted.metric === found.metric : !actual.has(prefix)
-        actual.set(isIt ? prefix : `${prefix} metric ${found.metric}`, found)
+        const isIt = wanted ? wanted.metric === found.metric : !actual.has(key)
+        actual.set(isIt ? key : `${prefix} metric ${found.metric}`, found)
         this.#hold(prefix, found.metric, before.get(prefix)?.get(found.metric) ?? 'found')
       } else if (wanted) {
         const isSameMetric = found.metric === wanted.metric
-        const isBetter = found.metric < wanted.metric && wanted.metric !== blackholeMetric
-        if (isSameMetric ? before.get(prefix)?.has(found.metric) : !isBetter) continue
+        if (isSameMetric ? before.get(prefix)?.has(found.metric) : found.metric > wanted.metric) continue
         lifelines ??= { nodes: nodeAddrsIn(desired.values()), own: this.#ownAddrs(nameOf) }
         const failure = routeInTheWay(found, wanted, { ...lifelines, text: routeText(found, nameOf) })
-        inTheWay.set(prefix, { failure, isSameMetric: isSameMetric || inTheWay.get(prefix)?.isSameMetric === true })
+        inTheWay.set(key, { failure, isSameMetric: isSameMetric || inTheWay.get(key)?.isSameMetric === true })
       }
     }
     // a route by somebody else that replaced ours may be replaced by ours again
-    for (const [prefix, held] of before) {
-      const metric = desired.get(prefix)?.metric
-      const origin = metric === undefined ? undefined : held.get(metric)
-      if (metric !== undefined && origin !== undefined) this.#hold(prefix, metric, origin)
-    }
+    for (const [prefix, held] of before)
+      for (const [metric, origin] of held)
+        if (desired.get(routeKeyAt(prefix, metric))?.metric === metric) this.#hold(prefix, metric, origin)
     return { actual, inTheWay }
   }
 
@@ -194,16 +194,17 @@ export class RouteDriver implements Driver {
 
   #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names): Change {
     const key = routeKey(desired)
-    return changeOf(verb, key, [this.#make(desired, names)], { done: () => this.#hold(key, desired.metric, 'made') })
+    const done = (): void => this.#hold(String(desired.dst), desired.metric, 'made')
+    return changeOf(verb, key, [this.#make(desired, names)], { done })
   }
 
   #make(desired: DesiredRoute, names: Names): Operation {
-    const isOurs = this.#held.get(routeKey(desired))?.has(desired.metric) ?? false
+    const isOurs = this.#held.get(String(desired.dst))?.has(desired.metric) ?? false
     return (isOurs ? routeReplace : routeAdd)(toRoute(desired, names), names.nameOf)
   }
 
   /** Deletes our route at a prefix and metric. The kernel needs no more to find it, and routes by others to the prefix stay. */
-  #removal(prefix: string, metric: number, isLast: boolean): Change {
+  #removal(key: string, prefix: string, metric: number, isLast: boolean): Change {
     const route: Route = {
       dst: Prefix.parse(prefix),
       type: metric === blackholeMetric ? 'blackhole' : 'unicast',
@@ -213,9 +214,8 @@ export class RouteDriver implements Driver {
       scope: RT_SCOPE_UNIVERSE,
       nextHops: [],
     }
-    const key = isLast ? prefix : `${prefix} metric ${metric}`
-    return changeOf('delete', key, [routeDelete(route, String)], {
-      successor: prefix,
+    return changeOf('delete', isLast ? key : `${prefix} metric ${metric}`, [routeDelete(route, String)], {
+      successor: key,
       done: () => this.#forget(prefix, metric),
     })
   }

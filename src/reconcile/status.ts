@@ -23,6 +23,8 @@ export type ObjectStatus = {
 
 export class StatusTable {
   readonly #objects = new Map<string, ObjectStatus>()
+  /** Those in error: they are asked for several times a pass, and are hardly any of thousands. */
+  readonly #failures = new Map<string, ObjectStatus>()
 
   set(kind: ObjectKind, key: string, state: ObjectState, nowMs: number, failure?: Failure): void {
     const id = `${kind} ${key}`
@@ -30,25 +32,28 @@ export class StatusTable {
     if (state === 'done' && before?.state === 'done') return
     const attempts = state === 'error' ? (before?.attempts ?? 0) + 1 : 0
     const sinceMs = before?.state === state ? before.sinceMs : nowMs
-    this.#objects.set(id, { kind, key, state, sinceMs, attempts, ...failure })
+    const object: ObjectStatus = { kind, key, state, sinceMs, attempts, ...failure }
+    this.#objects.set(id, object)
+    if (state === 'error') this.#failures.set(id, object)
+    else this.#failures.delete(id)
   }
 
   /** Forgets all objects of a kind except the given ones: the others are no longer wanted. */
   retain(kind: ObjectKind, keys: ReadonlySet<string>): void {
-    for (const [id, object] of this.#objects)
-      if (object.kind === kind && !keys.has(object.key)) this.#objects.delete(id)
+    for (const [id, object] of this.#objects) if (object.kind === kind && !keys.has(object.key)) this.#forget(id)
   }
 
   forget(kind: ObjectKind, key: string): void {
-    this.#objects.delete(`${kind} ${key}`)
+    this.#forget(`${kind} ${key}`)
+  }
+
+  #forget(id: string): void {
+    this.#objects.delete(id)
+    this.#failures.delete(id)
   }
 
   failures(): ObjectStatus[] {
-    // asked several times a pass, and hardly any of thousands is in error: no list of all is made for it
-    return this.#objects
-      .values()
-      .filter(({ state }) => state === 'error')
-      .toArray()
+    return [...this.#failures.values()]
   }
 
   list(): ObjectStatus[] {

@@ -3,11 +3,20 @@
 import { type NftClient } from '#/kernel/nftables.ts'
 import { isTunnelEndSet, tableName } from '#/model/names.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
+import { type NftActual } from '#/wire/nftables/actual.ts'
 import { differences, type NftChange, nftChange } from '#/wire/nftables/compare.ts'
 import { familyOfSet } from '#/wire/nftables/ranges.ts'
-import { renderTable } from '#/wire/nftables/render.ts'
+import { renderElements, renderTable } from '#/wire/nftables/render.ts'
 import { type NftFamily, type NftTable } from '#/wire/nftables/ruleset.ts'
 import { type Change, type CompareOptions, type Comparison, type Driver, nothingToDo } from './driver.ts'
+
+/** The commands that make the table anew, with the reasons as comments. */
+function replacement(table: NftTable, actual: NftActual | undefined): string[] {
+  const key = `${table.family} ${table.name}`
+  const make = `nft -f - <<'EOF'\n${renderTable(table)}EOF`
+  if (actual === undefined) return [make]
+  return [...differences(table, actual).map((reason) => `# ${key}: ${reason}`), `nft delete table ${key}`, make]
+}
 
 export class TableDriver implements Driver {
   readonly kind = 'table'
@@ -77,16 +86,11 @@ export class TableDriver implements Driver {
     if (actual && !isComplete) return []
     const change = nftChange(table, actual)
     if (change.kind === 'none') return []
-    const reasons = actual === undefined ? [] : differences(table, actual)
     return [
       {
         verb: actual === undefined ? 'add' : 'change',
         key,
-        commands: [
-          ...reasons.map((reason) => `# ${key}: ${reason}`),
-          ...(actual === undefined ? [] : [`nft delete table ${key}`]),
-          `nft -f - <<'EOF'\n${renderTable(table)}EOF`,
-        ],
+        commands: change.kind === 'elements' ? renderElements(table, change.sets) : replacement(table, actual),
         work: { call: () => this.#apply(table, change) },
       },
     ]

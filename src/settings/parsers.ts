@@ -2,6 +2,7 @@
 import { isAbsolute } from 'node:path'
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
+import { neverPods } from '#/model/special-ranges.ts'
 import { type Parser, SettingError } from './setting.ts'
 
 /** The error for a value that cannot be used; `name` is a variable, or an option with its dashes. */
@@ -49,7 +50,7 @@ export const nodeName: Parser<string> = (text, name) => {
   throw wrongValue(name, text, "the name of this node's Node object")
 }
 
-/** CIDRs separated by commas, at least one, none of which overlaps another. */
+/** CIDRs separated by commas, at least one; none overlaps another, and none has only addresses that are never routed. */
 export const podCIDRs: Parser<readonly Prefix[]> = (text, name) => {
   const prefixes = text
     .split(',')
@@ -66,6 +67,9 @@ export const podCIDRs: Parser<readonly Prefix[]> = (text, name) => {
   for (const [index, prefix] of prefixes.entries()) {
     const other = prefixes.slice(0, index).find((each) => each.overlaps(prefix))
     if (other) throw new SettingError(`${name}: ${prefix} overlaps ${other}`)
+    const special = neverPods.find(({ prefix: range }) => range.contains(prefix))
+    if (special)
+      throw new SettingError(`${name}: ${prefix} is in ${special.prefix}, ${special.what}: no pod can have one`)
   }
   return prefixes
 }

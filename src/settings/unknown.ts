@@ -24,6 +24,7 @@ const otherVariables: readonly string[] = [
   'CAUSEWAY_KUBECTL',
   'CAUSEWAY_TEST_RUNTIME',
   'CAUSEWAY_BENCH_NODE_OPTIONS',
+  'CAUSEWAY_BENCH_AGAINST',
 ]
 
 function variablesOf(groups: readonly SettingGroup[]): string[] {

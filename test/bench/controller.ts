@@ -4,7 +4,7 @@ import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
 import { type Benchmark, figure, ratioText, type Effort, type Result, settingsOf } from './benchmark.ts'
 import { monotonicMs } from './clock.ts'
-import { clusterCIDR, nodeNameOf, numbers, podCIDROf } from './nodes-of.ts'
+import { clusterCIDR, nodeNameOf, numbers, podCIDROf, syntheticNode } from './nodes-of.ts'
 import { inParallel, RigError, waitUntil } from './netns.ts'
 import { type BenchApi } from './processes.ts'
 import { Rig } from './rig.ts'
@@ -27,7 +27,7 @@ type Round = {
 async function withNodes<T>(count: number, measure: (rig: Rig, api: BenchApi) => Promise<T>): Promise<T> {
   await using rig = new Rig()
   const api = await rig.api(rig.node('controller'))
-  await api.createNodes(numbers(1, count), false)
+  await api.createNodes(numbers(1, count), (number) => syntheticNode(number, false))
   return await measure(rig, api)
 }
 

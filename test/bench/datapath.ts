@@ -159,7 +159,7 @@ function changes(
   const table = shellIn(node, 'nft list table inet causeway')
   const ingress = shellIn(node, 'nft list table netdev causeway')
   const restore = (text: string): string => `nft -f - <<'EOF'\n${text}\nEOF`
-  const [route] = shellIn(node, 'ip route show proto 67').trim().split('\n')
+  const [route] = shellIn(node, 'ip route show proto 67 type unicast').trim().split('\n')
   // of the same metric, or it stands beside ours
   const metric = /metric (\d+)/.exec(route!)?.[1] ?? '0'
   const peer = peerOf(number)

@@ -6,6 +6,7 @@ import { messageOf } from '#/lib/log.ts'
 import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
 import { bgpBenchmark } from './bgp.ts'
 import { controllerBenchmark } from './controller.ts'
+import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
 import { failoverBenchmark } from './failover.ts'
@@ -22,6 +23,7 @@ const benchmarks: readonly Benchmark[] = [
   nodesBenchmark,
   controllerBenchmark,
   descriptorsBenchmark,
+  costsBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

@@ -6,6 +6,10 @@ import { nodeObject } from '#/lab/kubelet-objects.ts'
 export const clusterCIDR = Prefix.parse('10.0.0.0/8')
 export const underlayCIDR = Prefix.parse('172.16.0.0/12')
 const nodeMaskSize = 24
+/** For benchmarks of dual stack. */
+export const clusterCIDR6 = Prefix.parse('fd10::/32')
+export const underlayCIDR6 = Prefix.parse('fd20::/64')
+const nodeMaskSize6 = 64
 
 /** Nodes are numbered from 1. */
 export function nodeNameOf(number: number): string {
@@ -18,6 +22,22 @@ export function nodeAddrOf(number: number): Addr {
 
 export function podCIDROf(number: number): Prefix {
   return new Prefix(clusterCIDR.addr.plus(number << (32 - nodeMaskSize)), nodeMaskSize)
+}
+
+/** The same node in dual stack: its other address and pod CIDR. */
+export function nodeAddr6Of(number: number): Addr {
+  return underlayCIDR6.at(number)
+}
+
+export function podCIDR6Of(number: number): Prefix {
+  return new Prefix(clusterCIDR6.addr.plus(BigInt(number) << BigInt(128 - nodeMaskSize6)), nodeMaskSize6)
+}
+
+export function dualStackNode(number: number) {
+  const addrs = [nodeAddrOf(number), nodeAddr6Of(number)]
+  const podCIDRs = [podCIDROf(number), podCIDR6Of(number)].map(String)
+  const node = nodeObject({ name: nodeNameOf(number), subnet: 1, addrs })
+  return { ...node, spec: { podCIDR: podCIDRs[0], podCIDRs } }
 }
 
 /** The Node object as a kubelet registers it, with its pod CIDR when `hasPodCIDR`. */

@@ -74,8 +74,8 @@ export function callAll({ host, program }: Caller, operation: Operation, pods: r
   return ended.map(({ durationMs }) => durationMs)
 }
 
-export function ownCaller(rig: Rig, host: BenchNetns, env: Record<string, string>): Caller {
-  return caller(rig, host, causewayPlugin, { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni' }, env)
+export function ownCaller(rig: Rig, host: BenchNetns, env: Record<string, string>, plugin = causewayPlugin): Caller {
+  return caller(rig, host, plugin, { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni' }, env)
 }
 
 /** Samples of one operation: a list for each round. */

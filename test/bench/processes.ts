@@ -8,6 +8,7 @@ import { isReady } from '../ask.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { nodesPath } from '#/cluster/paths.ts'
+import { type Prefix } from '#/lib/addr.ts'
 import { tailOf } from '#/lab/processes.ts'
 import { type Netns } from '#/sys/netns.ts'
 import type { ApiAnswer, ApiCommand, ApiSettings } from './api-process.ts'
@@ -15,14 +16,22 @@ import { type BenchNetns, inParallel, RigError, waitUntil } from './netns.ts'
 import { clusterCIDR, nodeNameOf, syntheticNode } from './nodes-of.ts'
 import type { StallReport } from './stall-process.ts'
 
-const repository = new URL('../../', import.meta.url).pathname
+export const repository = new URL('../../', import.meta.url).pathname
 const stopGraceMs = 5000
 /** Creates that are under way at a time. */
 const createConcurrency = 16
 
-/** How `./causeway` runs the command line. */
-export const causeway = ['sh', join(repository, 'scripts/run.sh'), 'build/bundle/causeway.cjs']
-export const causewayPlugin = join(repository, 'build/causeway-cni')
+/** How `./causeway` of a clone runs the command line. */
+function causewayOf(clone: string): string[] {
+  return ['sh', join(clone, 'scripts/run.sh'), 'build/bundle/causeway.cjs']
+}
+
+export function pluginOf(clone: string): string {
+  return join(clone, 'build/causeway-cni')
+}
+
+export const causeway = causewayOf(repository)
+export const causewayPlugin = pluginOf(repository)
 
 /** Ends a process that this one started. */
 export async function stop(child: ChildProcess): Promise<void> {
@@ -101,11 +110,17 @@ export class CausewayProcess implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly logFile: string
 
-  constructor(options: { args: readonly string[]; env: Record<string, string>; logFile: string; netns?: Netns }) {
-    const { args, env, logFile, netns } = options
+  constructor(options: {
+    args: readonly string[]
+    env: Record<string, string>
+    logFile: string
+    netns?: Netns
+    clone?: string
+  }) {
+    const { args, env, logFile, netns, clone = repository } = options
     this.logFile = logFile
     const log = openSync(logFile, 'w')
-    const command = ['--pdeathsig', 'KILL', '--', ...causeway, ...args]
+    const command = ['--pdeathsig', 'KILL', '--', ...causewayOf(clone), ...args]
     // a process group of its own: Ctrl-C reaches only this process, which then ends the others in order
     const launch = () =>
       spawn('setpriv', command, {
@@ -137,23 +152,26 @@ export class CausewayProcess implements AsyncDisposable {
   }
 }
 
+/** `clone`: the folder of the code that runs, where that is not this one. */
+export type AgentOptions = { readonly clone?: string; readonly clusterCIDRs?: readonly Prefix[] }
+
 export class BenchAgent extends CausewayProcess {
   readonly runDir: string
   readonly stateDir: string
   readonly host: BenchNetns
 
-  constructor(host: BenchNetns, dir: string, kubeconfig: string) {
+  constructor(host: BenchNetns, dir: string, kubeconfig: string, { clone = repository, clusterCIDRs }: AgentOptions) {
     const runDir = join(dir, 'run')
     const stateDir = join(dir, 'state')
     mkdirSync(dir, { recursive: true })
     const env = {
       CAUSEWAY_NODE_NAME: nodeNameOf(1),
-      CAUSEWAY_CLUSTER_CIDRS: String(clusterCIDR),
+      CAUSEWAY_CLUSTER_CIDRS: String(clusterCIDRs ?? clusterCIDR),
       CAUSEWAY_STATE_DIR: stateDir,
       CAUSEWAY_RUN_DIR: runDir,
       CAUSEWAY_KUBECONFIG: kubeconfig,
     }
-    super({ args: ['agent'], env, logFile: join(dir, 'agent.log'), netns: host.netns })
+    super({ args: ['agent'], env, logFile: join(dir, 'agent.log'), netns: host.netns, clone })
     this.runDir = runDir
     this.stateDir = stateDir
     this.host = host
@@ -229,10 +247,11 @@ export class BenchApi implements AsyncDisposable {
   }
 
   /** Makes the Node objects of these numbers. */
-  async createNodes(wanted: readonly number[], hasPodCIDR = true): Promise<void> {
-    await inParallel(wanted, createConcurrency, (number) =>
-      this.client.create(nodesPath(), syntheticNode(number, hasPodCIDR)),
-    )
+  async createNodes(
+    wanted: readonly number[],
+    nodeOf: (number: number) => object = (number) => syntheticNode(number, true),
+  ): Promise<void> {
+    await inParallel(wanted, createConcurrency, (number) => this.client.create(nodesPath(), nodeOf(number)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

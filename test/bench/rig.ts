@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { netnsFolder, removeNetns } from '#/sys/netns.ts'
 import { BenchNetns, RigError } from './netns.ts'
 import { nodeAddrOf, underlayCIDR } from './nodes-of.ts'
-import { BenchAgent, BenchApi, CausewayProcess } from './processes.ts'
+import { type AgentOptions, BenchAgent, BenchApi, CausewayProcess } from './processes.ts'
 
 const root = '/run/causeway-bench'
 const namePrefix = 'cwbench-'
@@ -81,8 +81,8 @@ export class Rig implements AsyncDisposable {
   }
 
   /** An agent of node 1, ready. */
-  async agent(host: BenchNetns, api: BenchApi): Promise<BenchAgent> {
-    const agent = this.#stack.use(new BenchAgent(host, this.path('agent'), api.settings.nodeKubeconfig))
+  async agent(host: BenchNetns, api: BenchApi, options: AgentOptions = {}): Promise<BenchAgent> {
+    const agent = this.#stack.use(new BenchAgent(host, this.path('agent'), api.settings.nodeKubeconfig, options))
     await agent.ready()
     return agent
   }

@@ -137,7 +137,7 @@ test('an agent that is stopped or killed and started again loses no packet and n
   using lab = new TestLab()
   const { pods, nodes } = await up(lab)
   const { addrs } = pods.find(({ node }) => node === 'node-2')!
-  const flows = addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, 1500, 0.01))
+  const flows = addrs.map((addr) => countPackets(`cw-${lab.name}-pod-default-web-1`, addr, Infinity, 0.01))
   const cidr = cidrsOf(nodes, 'node-2')[0]!
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     for (const pid of lab.pids('agent-node-2')) process.kill(pid, signal)
@@ -153,7 +153,7 @@ test('an agent that is stopped or killed and started again loses no packet and n
     await eventually('sessions', () => areUp(lab, 'node-2', 2), afterRestartMs)
     await eventually('no stale route', () => routesOf(lab, 'node-1').every(({ isStale }) => !isStale))
   }
-  for (const flow of flows) assert.deepEqual(await flow.finish(), { sent: 1500, lost: 0 })
+  for (const flow of flows) assert.equal((await flow.stop()).lost, 0)
 })
 
 test('route reflectors by label: one that dies and one that is taken back cost no packet', async (t) => {

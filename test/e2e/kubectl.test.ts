@@ -176,6 +176,27 @@ function suiteFor(binary: string): void {
     assert.equal(await kubectl.ok('get configmaps -n shop -o name'), '')
   })
 
+  test('what kubectl create makes is the same by its own encoding as by JSON', async () => {
+    const creations = [
+      'deployment web --image=x --replicas=2 --port=80 -- sleep 1',
+      'rolebinding reads --role=reader --user=jane --serviceaccount=default:web',
+      'clusterrole all --verb=get --resource=pods,deployments.apps --non-resource-url=/healthz',
+      'clusterrole sum --aggregation-rule=a=b',
+    ]
+    // kubectl prints an unset time as null
+    const content = (text: string): unknown => ({
+      ...(JSON.parse(text, (_, value: unknown) => value ?? undefined) as object),
+      metadata: 'what the server gave each object',
+    })
+    const compare = async (creation: string): Promise<void> => {
+      const own = await kubectl.ok(`create --dry-run=server -o json ${creation}`)
+      const file = await kubectl.ok(`create --dry-run=client -o json ${creation}`)
+      const plain = await kubectl.ok('create --dry-run=server -o json -f -', file)
+      assert.deepEqual(content(own), content(plain), creation)
+    }
+    await Promise.all(creations.map(compare))
+  })
+
   test('a watch prints changes as they come', { timeout: 30_000 }, async (t) => {
     const child = kubectl.spawn('get configmaps -w --no-headers')
     t.after(() => child.kill())

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
+import { lockUp } from '#/lab/up-lock.ts'
 import { causeway, must, run, TestLab } from './harness.ts'
 
 type Ended = { readonly status: number; readonly stdout: string; readonly stderr: string }
@@ -61,10 +62,23 @@ for (const [moment, signal, status] of [
     assertGone(lab)
   })
 
+test('a second up of a lab at the same time is refused, and touches nothing', async () => {
+  const lab = new TestLab()
+  await using _lock = await lockUp(lab.name)
+  const { status, stderr } = run(causeway, ['lab', 'up', '--name', lab.name])
+  assert.deepEqual(
+    [status, stderr],
+    [1, `causeway: another "lab up" of lab "${lab.name}" is running: wait for its end, or end it\n`],
+  )
+  assertGone(lab)
+})
+
 test('down after an interrupted up leaves nothing', async () => {
   const lab = new TestLab()
   {
     using _lab = lab
+    // as an up leaves it that is killed while it tries out the kernel
+    must('ip', 'netns', 'add', `cw-${lab.name}-preflight`)
     assert.equal((await interruptedUp(lab, 'Kubernetes API', 'SIGINT')).status, 130)
   }
   assertGone(lab)

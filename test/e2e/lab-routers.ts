@@ -23,7 +23,15 @@ function establishedSessions(lab: TestLab, kind: RouterKind, router: string): nu
   return Object.values(peers).filter(({ state }) => state === 'Established').length
 }
 
-/** Until the daemon of rack-1, which was killed and is back, speaks with `count` neighbours again, and `place` reaches all of `addrs`. */
+/** Whether BIRD still waits for what its neighbours told it before it was started again (RFC 4724 section 4.2). */
+function isRestarting(lab: TestLab, router: string): boolean {
+  return birdc(lab, router, 'show', 'status').includes('Graceful restart recovery in progress')
+}
+
+/**
+ * Until the daemon of rack-1, which was killed and is back, speaks with `count` neighbours again and has heard all of them, and `place`
+ * reaches all of `addrs`.
+ */
 export async function recovered(
   lab: TestLab,
   kind: RouterKind,
@@ -33,6 +41,7 @@ export async function recovered(
 ): Promise<void> {
   const isUp = () => establishedSessions(lab, kind, 'rack-1') === count
   await eventually('the sessions of rack-1', isUp)
+  if (kind === 'bird') await eventually('all that BIRD knew before', () => !isRestarting(lab, 'rack-1'))
   for (const addr of addrs)
     await eventually(`${addr} from ${place}`, () => lab.inside(place, 'ping', '-c1', '-W1', addr).status === 0)
 }

@@ -72,6 +72,13 @@ test('wrong input gets one clear line, the right exit status, and nothing half d
       /overlaps 172\.30\.0\.0\/16, the underlay/,
     ],
     [['lab', 'up', '--families', 'ipv4', '--cluster-cidrs', '10.9.0.0/24', '--nodes', '2'], 2, /too few for 2 nodes/],
+    [
+      ['lab', 'up', '--families', 'ipv4', '--cluster-cidrs', '127.0.0.0/8'],
+      2,
+      /loopback addresses: no pod can have one/,
+    ],
+    [['lab', 'up', '--cluster-cidrs', '10.0.0.0/16,ff02::/48'], 2, /multicast addresses: no pod can have one/],
+    [['lab', 'down', '--name', '../run'], 2, /--name "..\/run": expected 1 to 12 lower-case letters and digits/],
     [['lab', 'up', '--mtu', '1300'], 2, /--mtu 1300/],
     [['lab', 'up', '--nope'], 2, /nope/],
     [['lab', 'up', '--racks', '2', '--subnets', '2'], 2, /--racks and --subnets exclude each other/],

@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'
 import { test } from 'node:test'
+import { PodRefresher } from '#/agent/pods/pod-refresh.ts'
+import { PortDriver } from '#/datapath/port-driver.ts'
+import { silent } from '#/lib/log.ts'
+import { emptyNetwork } from '#/model/network.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
+import { Reconciler } from '#/reconcile/reconciler.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
-import { messageIn, PodNode, prevResultOf } from './pod-node.ts'
+import { messageIn, PodNode, podNetwork, prevResultOf } from './pod-node.ts'
 
 const bandwidth = { ingressRate: 40_000_000, ingressBurst: 400_000, egressRate: 24_000_000, egressBurst: 400_000 }
 const config = { runtimeConfig: { bandwidth } }
@@ -34,6 +40,49 @@ test('tc shows the token buckets that were asked for; CHECK misses each, and wir
   assert.match(check(), /: cwv\w+ has a burst of 9\d{4} bytes instead of 50000; /)
   node.add('pod', pod.path, { config })
   assert.equal(check(), '')
+})
+
+test('a limit that somebody takes off comes back; where another discipline stands in its place, that is told', async () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path, { config })
+  const [{ hostDevice, bandwidth: asked }] = node.store.list() as [ReturnType<typeof node.store.list>[number]]
+  const { ingress } = podLimits(asked)
+  const ports = [{ name: hostDevice, pod: 'default/pod', datapath: 'bridge', ingress: ingress! } as const]
+  const pods = { isInUse: () => true, rewire() {} }
+  const { netlink } = node
+  const drivers = [new PortDriver(netlink, pods)]
+  const reconciler = new Reconciler({ netlink, drivers, log: silent, nowMs: Date.now })
+  const refresher = new PodRefresher({ datapaths: node.datapaths, store: node.store, log: silent })
+  const mend = async (isFull = true): Promise<number> => {
+    const { changed } = await reconciler.apply({ ...emptyNetwork, ports }, { isComplete: true })
+    await refresher.refresh(podNetwork, isFull)
+    return changed
+  }
+  const shown = (): string =>
+    node.host.sh(`tc qdisc show dev ${hostDevice} root`) + pod.sh('tc qdisc show dev eth0 root')
+  await mend()
+  const before = shown()
+  assert.equal(await mend(), 0)
+  node.host.sh(`tc qdisc del dev ${hostDevice} root`)
+  pod.sh('tc qdisc del dev eth0 root')
+  await mend()
+  assert.equal(shown(), before)
+  node.host.sh(`tc qdisc replace dev ${hostDevice} root handle 1: tbf rate 10mbit burst 50000 latency 25ms`)
+  await mend()
+  assert.equal(shown(), before)
+  node.host.sh(`tc qdisc replace dev ${hostDevice} root handle 8: pfifo`)
+  assert.equal(await mend(), 0)
+  assert.deepEqual(
+    reconciler.failures.map(({ key, message }) => `${key}: ${message}`),
+    [
+      `${hostDevice}: another's queueing discipline (pfifo) on ${hostDevice} stands in place of the pod's limit of 40000000 bit/s`,
+    ],
+  )
+  assert.match(reconciler.failures[0]!.remedy ?? '', /tc qdisc del dev cwv\w+ root/)
+  node.host.sh(`tc qdisc del dev ${hostDevice} root`)
+  await mend()
+  assert.deepEqual([shown(), reconciler.failures], [before, []])
 })
 
 test('without the capability nothing is shaped', () => {

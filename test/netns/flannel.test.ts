@@ -11,6 +11,7 @@ import { silent } from '#/lib/log.ts'
 import { flannelAnnotationsFor, flannelEndOf } from '#/model/flannel.ts'
 import { deviceMac, vxlanName } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { planNetwork } from '#/plan/network.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
@@ -121,7 +122,14 @@ async function makeOurNode(underlay: Underlay, self: NodeState, others: readonly
   const number = Number(self.name.split('-')[1])
   const { netns } = underlay.nodes.get(number)!
   const mtus = { 4: 1500, 6: 1500 }
-  const remoteNodes = new RemoteNodes({ self, underlay: mtus, connected: [], routing: 'vxlan', settings })
+  const remoteNodes = new RemoteNodes({
+    self,
+    underlay: mtus,
+    connected: [],
+    ways: new NodeWays(),
+    routing: 'vxlan',
+    settings,
+  })
   remoteNodes.update(others.map((other) => [other.name, other]))
   const { network } = planNetwork({
     remoteNodes,

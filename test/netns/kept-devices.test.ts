@@ -8,7 +8,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
-import { deviceMac, overlayMetric, vxlanAddr, vxlanName } from '#/model/names.ts'
+import { deviceMac, overlayMetric, vxlanName } from '#/model/names.ts'
 import { type DesiredNetwork, emptyNetwork } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { routedSysctls } from '#/plan/device-sysctls.ts'
@@ -51,7 +51,11 @@ function wantedNetwork(): DesiredNetwork {
       { kind: 'vxlan', name: vxlanName, mac: deviceMac(vxlanName, 'node-1'), mtuBytes: 1450, port: 8472 },
     ],
     ports: [{ name: port, pod: 'default/web', datapath: 'bridge' }],
-    addresses: [...bridge.addresses, { device: vxlanName, addr: Addr.parse(vxlanAddr), prefixLength: 32 }],
+    addresses: [
+      ...bridge.addresses,
+      { device: vxlanName, addr: Addr.parse('10.244.1.1'), prefixLength: 32 },
+      { device: vxlanName, addr: Addr.parse('fd10:244:0:1::1'), prefixLength: 128 },
+    ],
     routes,
   }
 }
@@ -97,7 +101,7 @@ class Host implements Disposable {
       for d in cw-br0 cw-vxlan; do ip link show $d | grep -o '<.*mtu [0-9]*'; done
       ip -d link show cw-br0 | grep -o 'stp_state [0-9]'
       ip -d link show ${port} | tr ' ' '\\n' | grep -A1 -E '^(state|hairpin|learning|flood|[mb]cast_flood|neigh_suppress|isolated|locked)$'
-      ip -br addr show cw-br0 | sed '${mac}' | tr ' ' '\\n' | grep / | sort; ip -br -4 addr show cw-vxlan
+      ip -br addr show cw-br0 | sed '${mac}' | tr ' ' '\\n' | grep / | sort; ip -br addr show cw-vxlan | grep -o '[^ ]*/\\(32\\|128\\)'
       cat /proc/sys/net/ipv4/conf/cw-br0/forwarding /proc/sys/net/ipv4/conf/cw-vxlan/forwarding
       cat /proc/sys/net/ipv6/conf/cw-br0/disable_ipv6 /proc/sys/net/ipv6/conf/cw-vxlan/disable_ipv6
       cat /proc/sys/net/ipv6/conf/cw-br0/accept_ra /proc/sys/net/ipv6/conf/cw-vxlan/accept_ra`)
@@ -111,7 +115,7 @@ class Host implements Disposable {
 
 /** Each fault with the kinds that its notifications make dirty; none: everything. */
 const faults: readonly (readonly [command: string, ...kinds: ObjectKind[]])[] = [
-  ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'address'],
+  ['ip addr del 10.244.1.1/32 dev cw-vxlan; ip addr del fd10:244:0:1::1/128 dev cw-vxlan', 'address'],
   ['ip addr flush dev cw-br0 scope link', 'address'],
   ['ip addr del fd10:244:0:1::1/64 dev cw-br0; ip addr del 10.244.1.1/24 dev cw-br0', 'address'],
   ['sysctl -qw net.ipv6.conf.cw-vxlan.disable_ipv6=1', 'sysctl'],

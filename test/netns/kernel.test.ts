@@ -229,6 +229,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
   const reader = new NotificationReader(dirt, {
     wantsRoute: (prefix) => prefix === '10.3.0.0/24',
     mayDivert: ({ dst }) => String(dst) === '10.5.0.0/24',
+    mayLeadToNodes: (prefix) => String(prefix) === '10.6.0.0/24',
     leadsOver: (device) => device === 'u0',
   })
   reader.learn(listLinks(netlink))
@@ -274,8 +275,10 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip route add 10.3.0.0/24 dev lo proto static', 'route'],
     ['ip route add 10.4.0.0/24 dev lo proto static', ''],
     ['ip route add 10.5.0.0/24 dev lo proto static table 52', 'ways'],
-    ['ip rule add pref 5270 lookup 52', 'ways'],
-    ['ip -6 rule add pref 5270 lookup 52', 'ways'],
+    ['ip route add 10.6.0.0/24 dev lo proto static', 'underlay'],
+    ['ip route add 10.6.0.0/24 dev lo proto static table 53', 'underlay'],
+    ['ip rule add pref 5270 lookup 52', 'underlay'],
+    ['ip -6 rule add pref 5270 lookup 52', 'underlay'],
     ['ip neigh add 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent', 'neighbour'],
     ['ip neigh flush nud permanent dev cw-vxlan', 'neighbour'],
     ['ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev lo nud permanent', ''],
@@ -285,6 +288,9 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip addr add 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
+    ['tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms', 'port'],
+    ['tc qdisc del dev cwv0123456789a root', 'port'],
+    ['tc qdisc add dev far root tbf rate 1mbit burst 50000 latency 25ms; tc qdisc del dev far root', ''],
     ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
     // the kernel tells nothing of the routes that go with these
     ['ip link add u0 up type veth peer name u1', 'underlay route sysctl'],

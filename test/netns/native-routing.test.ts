@@ -412,7 +412,7 @@ test('what BGP told while the kernel gave no answers is not lost', async () => {
   const [one] = cluster.nodes as [Node]
   one.host.sh('ip route add 203.0.113.9 via 172.30.1.101')
   one.bgp.learn('10.244.64.0/18', '203.0.113.9')
-  const failing = mock.method(Netlink.prototype, 'getMany', async () => {
+  const failing = mock.method(Netlink.prototype, 'getEach', () => {
     throw new Error('recv: ENOBUFS')
   })
   await assert.rejects(one.keeper.pass(), /ENOBUFS/)
@@ -530,11 +530,11 @@ test('where a native route cannot be made the tunnel stays, and is told of by an
 test('a node of another subnet is reached through the tunnel until BGP tells a way, and again when it does not any more', async () => {
   using cluster = await clusterOf(2)
   const [one, two] = cluster.nodes as [Node, Node]
-  // what both are on is no subnet of theirs
+  // each is behind a router for the other
   for (const node of cluster.nodes) {
     const [own, other] = [addrOf(node.number, 'ipv4'), addrOf(3 - node.number, 'ipv4')]
-    node.host.sh(`ip addr flush dev eth0; ip addr add ${own}/32 dev eth0; ip route add ${other}/32 dev eth0
-      ip addr add 172.31.0.${node.number}/24 dev eth0`)
+    node.host.sh(`ip addr flush dev eth0; ip addr add ${own}/32 dev eth0
+      ip addr add 172.31.0.${node.number}/24 dev eth0; ip route add ${other}/32 via 172.31.0.${3 - node.number} src ${own}`)
     cluster.restart(node)
   }
   cluster.routing = 'native'

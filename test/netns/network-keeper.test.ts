@@ -88,7 +88,7 @@ class Scene implements Disposable {
   }
 
   routes(): string[] {
-    return this.host.sh('ip route show proto 67').trim().split('\n').filter(Boolean)
+    return this.host.sh('ip route show proto 67 type unicast').trim().split('\n').filter(Boolean)
   }
 
   [Symbol.dispose](): void {

@@ -80,22 +80,22 @@ test('all pods follow once, at the first call and when the MTUs are others; one 
   })
   node.add('one', first.path)
   node.add('two', second.path)
-  await refresher.refresh(wide)
+  await refresher.refresh(wide, false)
   assert.equal(logged.length, 0)
-  await refresher.refresh(narrow)
+  await refresher.refresh(narrow, false)
   assert.equal(logged.length, 2)
   assert.match(second.sh('ip link show eth0'), /mtu 1400/)
   first.sh('ip link set eth0 mtu 1500')
-  await refresher.refresh(narrow)
+  await refresher.refresh(narrow, false)
   assert.match(first.sh('ip link show eth0'), /mtu 1500/, 'the same MTUs are no reason to look again')
   {
     using gone = new TestNetns()
     node.add('three', gone.path)
   }
-  await refresher.refresh(wide)
-  await refresher.refresh(wide)
+  await refresher.refresh(wide, false)
+  await refresher.refresh(wide, false)
   const failures = logged.filter((line) =>
-    line.startsWith('the MTU of a pod could not be changed {"pod":"default/three"'),
+    line.startsWith('the MTU or limit of a pod could not be set {"pod":"default/three"'),
   )
   assert.equal(failures.length, 2)
 })

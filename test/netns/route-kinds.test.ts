@@ -5,7 +5,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { blackholeMetric, nativeMetric, overlayMetric } from '#/model/names.ts'
-import { type DesiredRoute, emptyNetwork, type NetworkDelta } from '#/model/network.ts'
+import { type DesiredRoute, emptyNetwork, type NetworkDelta, routeKey, routeKeyAt } from '#/model/network.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { RouteDriver } from '#/reconcile/route-driver.ts'
 import { TestNetns } from './namespace.ts'
@@ -71,7 +71,14 @@ class Host implements Disposable {
   }
 
   async difference(kind: Kind): Promise<void> {
-    const routes = ([4, 6] as const).map((family) => [String(prefixes[family]), routeOf(kind, family)] as const)
+    // a blackhole has a key of its own
+    const routes = ([4, 6] as const).flatMap((family) => {
+      const route = routeOf(kind, family)
+      return [nativeMetric(prefixes[family]), blackholeMetric].map((metric) => {
+        const key = routeKeyAt(String(prefixes[family]), metric)
+        return [key, route && routeKey(route) === key ? route : undefined] as const
+      })
+    })
     const delta: NetworkDelta = { routes: new Map(routes), neighbours: new Map(), tunnelEnds: new Map() }
     const { failed } = await this.reconciler.applyDelta(delta, { isComplete: true })
     assert.equal(failed, 0, JSON.stringify(this.reconciler.failures))

@@ -5,6 +5,7 @@ import { readUnderlay } from '#/agent/network/underlay.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { problemText } from '#/model/problems.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { routingProblems } from '#/plan/routing-problems.ts'
 import { TestNetns } from './namespace.ts'
@@ -26,12 +27,13 @@ function told(set: string, routing: 'vxlan' | 'native'): string[] {
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; ${set}`)
   return host.netns.run(() => {
     using netlink = new Netlink()
-    const underlay = readUnderlay(netlink, 'node-1', addrs, { ...settings, routing })
+    const underlay = readUnderlay(netlink, 'node-1', addrs, { ...settings, routing }, [])
     const self = { name: 'node-1', podCIDRs: [], addrs }
     const { mtuBytes, connected, strictDevices, stoppedDevices } = underlay
     const remoteNodes = new RemoteNodes({
       self,
       underlay: mtuBytes,
+      ways: new NodeWays(),
       connected,
       routing,
       settings: { ...settings, routing },

@@ -13,6 +13,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
 import { memberOf } from './members.ts'
@@ -86,7 +87,7 @@ async function keeperOn(
       log: silent,
     },
   )
-  const table = new RemoteNodes({ self, underlay: {}, connected: [], routing, settings })
+  const table = new RemoteNodes({ self, underlay: {}, ways: new NodeWays(), connected: [], routing, settings })
   table.update(
     others.map((other) => [
       other.metadata.name,

@@ -65,7 +65,7 @@ export type BgpKeeperDeps = {
   readonly log: Logger
 }
 
-export type SettledClaims = Pick<RemoteNodes, 'claimsVersion' | 'rivalsOf' | 'podCIDRsOf'>
+export type SettledClaims = Pick<RemoteNodes, 'claimsVersion' | 'rivalsOf' | 'plans'>
 
 const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
 
@@ -190,7 +190,7 @@ export class BgpKeeper implements AsyncDisposable {
     const plan = planSpeaker({
       self: { ...own, podCIDRs: standing },
       lost,
-      podCIDRsOf: (name) => claims.podCIDRsOf(name),
+      podCIDRsOf: (name) => claims.plans.get(name)?.podCIDRs ?? [],
       nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,

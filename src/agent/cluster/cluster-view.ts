@@ -104,6 +104,8 @@ export class ClusterView {
   readonly #store: EndpointStore
   readonly #onChange: () => void
   readonly #known = new Map<string, Known>()
+  /** The problems of the nodes that have any: they are asked for in every pass. */
+  readonly #problems = new Map<string, readonly Problem[]>()
   readonly #changed = new Set<string>()
   /** When the first of the nodes in `#changed` changed, by the monotonic clock. */
   #changedAtMs = 0
@@ -147,7 +149,7 @@ export class ClusterView {
   }
 
   get problems(): Problem[] {
-    const problems = [...this.#known.values()].flatMap((known) => known.problems)
+    const problems = [...this.#problems.values()].flat()
     if (!this.isComplete) return problems
     const own = this.#known.get(this.#nodeName)?.state
     if (own && own.podCIDRs.length > 0) return problems
@@ -174,6 +176,8 @@ export class ClusterView {
     if (known?.fingerprint === this.#known.get(name)?.fingerprint) return isTold ? this.#onChange() : undefined
     if (known) this.#known.set(name, known)
     else this.#known.delete(name)
+    if (known && known.problems.length > 0) this.#problems.set(name, known.problems)
+    else this.#problems.delete(name)
     if (name === this.#nodeName) this.#takeSelf(known?.state)
     else {
       if (this.#changed.size === 0) this.#changedAtMs = performance.now()

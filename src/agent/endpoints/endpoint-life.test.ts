@@ -69,6 +69,17 @@ test('an endpoint keeps its CIDR when the node gets another one', () => {
   assert.deepEqual(store.list().map(textOf), ['10.0.0.2@10.0.0.0/24', '10.9.0.2@10.9.0.0/24'])
 })
 
+test('an address that no pod ever had need not rest', () => {
+  using machine = new Machine()
+  using store = machine.open()
+  const cidrs = prefixes('10.0.0.0/29')
+  for (let number = 0; number < 20; number++) {
+    store.reserve(claim(number), cidrs)
+    store.release(claim(number), true)
+  }
+  assert.deepEqual(store.resting(), [])
+})
+
 test('an address that was given back rests; it goes to another pod only when no other is free, the longest rested first', () => {
   using machine = new Machine()
   using store = machine.open()

@@ -95,6 +95,9 @@ type RestingRow = {
   readonly since_boot_ms: number
 }
 
+/** A release that is to be written. */
+type Owed = Attachment & { readonly isUnused: boolean }
+
 export class EndpointStore {
   readonly #file: StateFile
   readonly #coolDownMs: number
@@ -103,7 +106,7 @@ export class EndpointStore {
    * Attachments that were released while the file could not be written. No method returns them; their addresses stay claimed until
    * the next successful write, which removes them.
    */
-  readonly #owed = new Map<string, Attachment>()
+  readonly #owed = new Map<string, Owed>()
 
   /** Throws StateError when the file cannot be used and `mayLack` is false. */
   constructor(
@@ -125,7 +128,7 @@ export class EndpointStore {
     // while the file is lacking, its content is not known: the releases wait until it can be used
     const owed = this.lacks === undefined ? [...this.#owed.values()] : []
     const result = this.#file.write((db) => {
-      for (const attachment of owed) this.#giveBack(db, attachment)
+      for (const each of owed) this.#giveBack(db, each, each.isUnused ? undefined : this.#clock.sinceBootMs())
       return work(db)
     })
     for (const attachment of owed) this.#owed.delete(attachmentKey(attachment))
@@ -188,7 +191,7 @@ export class EndpointStore {
 
   #claim(db: DatabaseSync, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
     const former = this.find(claim)?.addrs ?? []
-    this.#giveBack(db, claim)
+    this.#giveBack(db, claim, this.#clock.sinceBootMs())
     const addrs = byFamily(cidrs).map(([family, ranges]) => {
       const requested = claim.requested?.find((addr) => addr.family === family)
       return this.#chooseAddress(db, ranges, requested, former)
@@ -294,12 +297,14 @@ export class EndpointStore {
 
   /**
    * Removes the endpoint and gives its addresses back; does nothing when there is no such endpoint. Throws StateError when the file
-   * cannot be written: no method returns the endpoint from then on, and the next write that succeeds gives its addresses back.
+   * cannot be written: no method returns the endpoint from then on, and the next write that succeeds gives its addresses back. `isUnused`:
+   * no pod ever had the addresses, so they need not cool down.
    */
-  release(attachment: Attachment): void {
+  release(attachment: Attachment, isUnused = false): void {
     // while the file is lacking, the endpoint may be in it or not: the release is noted for later
     if (this.lacks === undefined && this.find(attachment) === undefined) return
-    this.#owed.set(attachmentKey(attachment), { containerId: attachment.containerId, ifName: attachment.ifName })
+    const { containerId, ifName } = attachment
+    this.#owed.set(attachmentKey(attachment), { containerId, ifName, isUnused })
     this.settle()
   }
 
@@ -309,15 +314,13 @@ export class EndpointStore {
     if (this.#owed.size > 0) this.#write(() => {})
   }
 
-  #giveBack(
-    db: DatabaseSync,
-    { containerId, ifName }: Attachment,
-    sinceBootMs: number = this.#clock.sinceBootMs(),
-  ): void {
-    db.prepare(
-      `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
-       WHERE container_id = ? AND if_name = ?`,
-    ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
+  /** `sinceBootMs`: since when the addresses rest; undefined when they need no rest. */
+  #giveBack(db: DatabaseSync, { containerId, ifName }: Attachment, sinceBootMs: number | undefined): void {
+    if (sinceBootMs !== undefined)
+      db.prepare(
+        `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
+         WHERE container_id = ? AND if_name = ?`,
+      ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
     db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
     // rows of addresses that have rested long enough have no further use, and in a large CIDR their number would only grow
     const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs

@@ -4,17 +4,16 @@ import { type Addr, type Family, Prefix } from '#/lib/addr.ts'
 import { type Route } from '#/wire/netlink/route.ts'
 
 export class ForeignParts {
-  readonly #cidrs = new Set<string>()
+  readonly #isAsked: (cidr: string) => boolean
   /** The lengths of the CIDRs by family: nearly always one, so that a route is looked up without a walk over all CIDRs. */
   readonly #lengths: { readonly [F in Family]: Set<number> } = { 4: new Set(), 6: new Set() }
   readonly #addrs = new Map<string, Map<string, Addr>>()
   readonly #dropping: Route[] = []
 
-  constructor(cidrs: Iterable<Prefix>) {
-    for (const cidr of cidrs) {
-      this.#cidrs.add(String(cidr))
-      this.#lengths[cidr.family].add(cidr.length)
-    }
+  /** `cidrs` are the CIDRs that are asked about, and `isAsked` tells of a text whether it is one of them: no second list of thousands. */
+  constructor(cidrs: Iterable<Prefix>, isAsked: (cidr: string) => boolean) {
+    this.#isAsked = isAsked
+    for (const cidr of cidrs) this.#lengths[cidr.family].add(cidr.length)
   }
 
   /** Looks at another's route of any table. */
@@ -23,7 +22,7 @@ export class ForeignParts {
     for (const length of this.#lengths[dst.family]) {
       if (length >= dst.length) continue
       const cidr = String(new Prefix(dst.addr, length))
-      if (!this.#cidrs.has(cidr)) continue
+      if (!this.#isAsked(cidr)) continue
       const addr = addressIn(dst)
       const addrs = this.#addrs.get(cidr) ?? new Map<string, Addr>()
       this.#addrs.set(cidr, addrs.set(String(addr), addr))

@@ -5,8 +5,10 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { type NetworkSettings, type NodeState, type PortState } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
 import { type RemoteContext } from '#/plan/remote-plan.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
+import { readNodeWays } from './kernel-ways.ts'
 import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
 
 /** How many nodes are planned, or routes taken over, before other work on the event loop gets its turn. */
@@ -51,9 +53,12 @@ export class NetworkContext {
   async update(input: ContextInput): Promise<{ readonly remoteNodes: RemoteNodes; readonly isNew: boolean }> {
     const { self, routing, ports, isUnderlayDirty } = input
     const before = this.#underlay
-    if (isUnderlayDirty || self !== this.#self)
-      this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#settings)
-    const { mtuBytes, connected } = this.#underlay
+    if (isUnderlayDirty || self !== this.#self) {
+      const nodes = this.#remoteNodes
+      const ways = await readNodeWays(this.#netlink, self.addrs, (prefix) => nodes?.mayHoldNodes(prefix) ?? true)
+      this.#underlay = readUnderlay(this.#netlink, self.name, self.addrs, this.#settings, ways)
+    }
+    const { mtuBytes, connected, ways } = this.#underlay
     const former = formerCIDRs(ports, self)
     const isSame =
       self === this.#self &&
@@ -64,7 +69,15 @@ export class NetworkContext {
     this.#former = former
     if (this.#remoteNodes && isSame) return { remoteNodes: this.#remoteNodes, isNew: false }
     const settings = this.#settings
-    const context: RemoteContext = { self, underlay: mtuBytes, connected, routing, settings, formerCIDRs: former }
+    const context: RemoteContext = {
+      self,
+      underlay: mtuBytes,
+      ways: new NodeWays(ways),
+      connected,
+      routing,
+      settings,
+      formerCIDRs: former,
+    }
     if (this.#remoteNodes === undefined) this.#remoteNodes = new RemoteNodes(context)
     else for (const _ of this.#remoteNodes.changeContext(context, nodesPerTurn)) await setImmediate()
     return { remoteNodes: this.#remoteNodes, isNew: true }
@@ -78,7 +91,12 @@ function formerCIDRs(ports: readonly PortState[], self: NodeState): Prefix[] {
 }
 
 function isSameUnderlay(a: Underlay, b: Underlay): boolean {
-  return a.mtuBytes[4] === b.mtuBytes[4] && a.mtuBytes[6] === b.mtuBytes[6] && isSameText(a.connected, b.connected)
+  return (
+    a.mtuBytes[4] === b.mtuBytes[4] &&
+    a.mtuBytes[6] === b.mtuBytes[6] &&
+    isSameText(a.connected, b.connected) &&
+    isSameText(a.ways, b.ways)
+  )
 }
 
 function isSameText(a: unknown, b: unknown): boolean {

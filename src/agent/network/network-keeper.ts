@@ -15,6 +15,7 @@ import { type Problem } from '#/model/problems.ts'
 import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
+import { CoverChanges } from '#/plan/cover.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type SessionGuard } from '#/plan/session-guards.ts'
@@ -28,6 +29,7 @@ import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
 import { Isolation } from './isolation.ts'
 import { type BgpFacts, type LearnedRoutes, noBgp, nothingLearned } from './learned-route-source.ts'
+import { type PassReport } from './reconcile-loop.ts'
 import { WayCheck } from './way-check.ts'
 import { NextHops } from './next-hops.ts'
 import { type News, portionsOf, touches } from './news.ts'
@@ -49,8 +51,11 @@ export type NetworkKeeperDeps = {
   readonly learned?: LearnedRoutes
   /** Absent when this node runs no BGP. */
   readonly bgp?: () => BgpFacts
-  /** Sets the MTU of running pods, after each pass. Where the MTU sinks, also before packets take the way with the lower MTU. */
-  readonly refreshPods?: (network: PodNetwork) => Promise<void>
+  /**
+   * Sets the MTU of running pods, after each pass, and after one that looks at everything their limits too. Where the MTU sinks, also before
+   * packets take the way with the lower MTU.
+   */
+  readonly refreshPods?: (network: PodNetwork, isFull: boolean) => Promise<void>
   /** The network that pods get, or the reason why there is none. The keeper sets it whenever it is decided, before running pods get it. */
   readonly podNetwork: Latest<PodNetworkState>
   readonly log: Logger
@@ -73,7 +78,7 @@ export class NetworkKeeper implements Disposable {
   readonly #routing: () => Routing
   readonly #learned: LearnedRoutes
   readonly #bgp: () => BgpFacts
-  readonly #refreshPods: (network: PodNetwork) => Promise<void>
+  readonly #refreshPods: (network: PodNetwork, isFull: boolean) => Promise<void>
   readonly #progress: RoutingProgress
   readonly #podNetwork: Latest<PodNetworkState>
   readonly #onNodes: (durationMs: number) => void
@@ -83,6 +88,7 @@ export class NetworkKeeper implements Disposable {
   readonly #context: NetworkContext
   readonly #ways: WayCheck
   readonly #nextHops: NextHops
+  readonly #cover = new CoverChanges()
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
@@ -191,14 +197,16 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.wantsRoute(prefix) ?? false
   }
 
-  /**
-   * Whether another's route in a table of routes may change the way of packets to pods, or to next hops of BGP's. In `main` our own routes win
-   * over shorter ones.
-   */
+  /** Whether another's route may change the way of packets to pods, or to next hops of BGP's. In `main` ours win over shorter ones. */
   mayDivert({ dst, table }: Pick<Route, 'dst' | 'table'>): boolean {
     if (this.#nextHops.concerns(dst)) return true
     const cidrs = [...this.#config.settings.clusterCIDRs, ...(this.remoteNodes?.outsideCIDRs ?? [])]
     return cidrs.some((cidr) => (table === RT_TABLE_MAIN ? cidr.contains(dst) : cidr.overlaps(dst)))
+  }
+
+  /** Whether another's route to the prefix may be the way to a node. */
+  mayLeadToNodes(prefix: Prefix): boolean {
+    return this.remoteNodes?.mayHoldNodes(prefix) ?? false
   }
 
   /** Whether our routes lead over the device: the kernel drops them without a notification when the device goes down. */
@@ -206,15 +214,15 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.leadsOver(device) ?? false
   }
 
-  /** Brings the kernel up to date once; returns how many objects failed. Kinds with a failure are dirty again. */
-  async pass(): Promise<{ failed: number }> {
+  /** Brings the kernel up to date once. Kinds with a failure are dirty again. */
+  async pass(): Promise<PassReport> {
     this.#view.save()
     const taken = this.#dirt.take()
     try {
       const report = await this.#passOver(taken)
       const podNetwork = this.#podNetwork.value
-      if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network)
-      return report
+      if (podNetwork.kind === 'there') await this.#refreshPods(podNetwork.network, taken.everything)
+      return { ...report, againMs: this.#ways.fullInMs }
     } catch (error) {
       this.#dirt.markEverything()
       throw error
@@ -297,10 +305,7 @@ export class NetworkKeeper implements Disposable {
       isFull,
       failedRoutes: new Set(this.failures.flatMap(({ kind, key }) => (kind === 'route' ? [key] : []))),
     })
-    if (isDoubtful) {
-      this.#dirt.mark('sysctl', 'address', 'route')
-      this.#dirt.markWays()
-    }
+    if (isDoubtful) this.#dirt.mark('sysctl', 'address', 'route')
     return isDoubtful ? 1 : 0
   }
 
@@ -322,10 +327,10 @@ export class NetworkKeeper implements Disposable {
     if (podNetwork.kind === 'absent') return
     const { network } = podNetwork
     // the MTU that an earlier agent gave running pods is not known; new pods still wait for their datapath's devices
-    if (before.kind === 'absent') return this.#refreshPods(network)
+    if (before.kind === 'absent') return this.#refreshPods(network, false)
     if (!isLower(network, before.network)) return
     this.#podNetwork.set(podNetwork)
-    await this.#refreshPods(network)
+    await this.#refreshPods(network, false)
   }
 
   #ownProblems(remoteNodes: RemoteNodes): Problem[] {
@@ -377,8 +382,9 @@ export class NetworkKeeper implements Disposable {
       isWholesale ||= delta.isWholesale || touches(delta, former)
       await setImmediate()
     }
+    const cover = this.#cover.take(remoteNodes)
     if (isWhole || isWholesale) return { isWholesale, failedKinds }
-    for (const delta of deltas) {
+    for (const delta of cover ? [...deltas, cover] : deltas) {
       const report = await this.#reconciler.applyDelta(delta, this.#compareOptions)
       for (const kind of report.failedKinds) failedKinds.add(kind)
       await setImmediate()

@@ -55,6 +55,6 @@ for (const [what, answer, of, said] of cases)
   test(`a next hop that the kernel reaches by ${what}`, () => {
     const way = kernelWayOf(addr, answer, { others: of, nameOf: (index) => devices[index]! })
     const text = (hops: Extract<typeof way, { kind: 'reached' }>['hops']): string =>
-      hops.map(({ gateway, device, isOnlink }) => `${gateway} dev ${device}${isOnlink ? ' onlink' : ''}`).join(', ')
+      hops.map(({ gateway, device, onlink }) => `${gateway} dev ${device}${onlink ? ' onlink' : ''}`).join(', ')
     assert.equal(way.kind === 'reached' ? text(way.hops) : way.why, said)
   })

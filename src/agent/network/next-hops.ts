@@ -1,6 +1,7 @@
 // Asks the kernel how it reaches BGP's next hops (RTM_GETROUTE): node addresses may have no subnet, and routers may be some hops away. Our
 // own routes are no answer: a route that BGP brought must not decide about its own next hop. Asked once for each next hop, however many
 // routes lead over it, and again when routes of others change.
+import { setImmediate } from 'node:timers/promises'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type LookupAnswer, lookUpRoutes } from '#/kernel/route-lookup.ts'
@@ -11,6 +12,8 @@ import { isOurLink, routeProtocol } from '#/model/names.ts'
 import { type ConnectedSubnet, type DesiredHop, type KernelWay } from '#/model/network.ts'
 import { subnetOf } from '#/plan/guard.ts'
 import { isRouteOf, type NextHop, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+
+const askedPerTurn = 100
 
 /** By address; undefined: nobody needs it any more. */
 type Changes = ReadonlyMap<string, KernelWay | undefined>
@@ -78,17 +81,22 @@ export class NextHops {
     if (asked.size === 0) return new Map()
     const nameOf = namesOf(this.#netlink)
     const addrs = [...asked.values()]
-    const answers = await lookUpRoutes(
-      this.#netlink,
-      addrs.map((dst) => ({ dst })),
-    )
     const changes = new Map<string, KernelWay>()
-    for (const [index, addr] of addrs.entries()) {
-      const key = String(addr)
-      const way = kernelWayOf(addr, answers[index]!, { others: this.#others, nameOf })
-      if (JSON.stringify(this.#ways.get(key)?.way) === JSON.stringify(way)) continue
-      this.#ways.set(key, { addr, way })
-      changes.set(key, way)
+    for (let start = 0; start < addrs.length; start += askedPerTurn) {
+      const some = addrs.slice(start, start + askedPerTurn)
+      const answers = lookUpRoutes(
+        this.#netlink,
+        some.map((dst) => ({ dst })),
+        () => false,
+      )
+      for (const [index, addr] of some.entries()) {
+        const key = String(addr)
+        const way = kernelWayOf(addr, answers[index]!, { others: this.#others, nameOf })
+        if (JSON.stringify(this.#ways.get(key)?.way) === JSON.stringify(way)) continue
+        this.#ways.set(key, { addr, way })
+        changes.set(key, way)
+      }
+      await setImmediate()
     }
     return changes
   }
@@ -159,12 +167,12 @@ export function kernelWayOf(addr: Addr, answer: LookupAnswer, { others, nameOf }
   if (route.type !== 'unicast' || hops.length === 0) return { kind: 'not reached', why: refusals.ENETUNREACH! }
   // the kernel looks for the gateway in the main table, and would find our own route there, or none
   const isElsewhere = isOurs || route.table !== RT_TABLE_MAIN
-  return { kind: 'reached', hops: isElsewhere ? hops.map((hop) => ({ ...hop, isOnlink: true })) : hops }
+  return { kind: 'reached', hops: isElsewhere ? hops.map((hop) => ({ ...hop, onlink: true })) : hops }
 }
 
 function hopOf(addr: Addr, { oif, gateway = addr, onlink }: NextHop, nameOf: (index: number) => string) {
   if (oif === undefined) return undefined
-  const hop: DesiredHop = { device: nameOf(oif), gateway, ...(onlink === true && { isOnlink: true }) }
+  const hop: DesiredHop = { device: nameOf(oif), gateway, ...(onlink === true && { onlink: true }) }
   return hop
 }
 

@@ -1,9 +1,10 @@
 // Reads the kernel's notifications: decides what each of them makes dirty, and how soon a pass is needed.
+import { type Prefix } from '#/lib/addr.ts'
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
 import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
 import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
-import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type DirtySet } from './dirty-set.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
@@ -12,6 +13,8 @@ type Knowledge = {
   readonly wantsRoute: (prefix: string) => boolean
   /** Whether another's route may change the way of packets to pods. */
   readonly mayDivert: (route: Route) => boolean
+  /** Whether another's route to the prefix may be the way to a node. */
+  readonly mayLeadToNodes: (prefix: Prefix) => boolean
   /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
 }
@@ -59,7 +62,13 @@ export class NotificationReader {
         return this.#readRoute(notification.route)
       case 'rule':
         // programs that make rules make several at a time
+        this.#dirt.markUnderlay()
         this.#dirt.markWays()
+        return 'later'
+      case 'qdisc':
+        // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
+        if (!this.#ports.has(notification.deviceIndex)) return undefined
+        this.#dirt.mark('port')
         return 'later'
       case 'table':
         if (notification.name === tableName) return this.#markIf(true, 'table')
@@ -96,9 +105,12 @@ export class NotificationReader {
     const isOurs = protocol === routeProtocol && table === RT_TABLE_MAIN
     // a route by others to one of our prefixes matters too: it may have replaced ours
     const urgency = this.#markIf(isOurs || this.#knowledge.wantsRoute(String(dst)), 'route')
-    if (isOurs || !this.#knowledge.mayDivert(route)) return urgency
-    this.#dirt.markWays()
-    return urgency ?? 'later'
+    if (isOurs) return urgency
+    const leadsToNodes = table !== RT_TABLE_LOCAL && this.#knowledge.mayLeadToNodes(dst)
+    if (leadsToNodes) this.#dirt.markUnderlay()
+    const diverts = this.#knowledge.mayDivert(route)
+    if (diverts) this.#dirt.markWays()
+    return urgency ?? (diverts || leadsToNodes ? 'later' : undefined)
   }
 
   #isOurs(deviceIndex: number): boolean {

@@ -1,4 +1,4 @@
-// The network that pods get, as it follows from the plan. Pure.
+// The network that pods get, as the plan has it. Pure.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { type NetworkSettings } from '#/model/network.ts'
 import { type Plan } from '#/plan/network.ts'

@@ -94,3 +94,31 @@ test('neither changes that come all the time nor passes that fail put the resync
     }
   }
 })
+
+test('a pass that wants another one later gets it, though nothing has changed', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    const wanted: (number | undefined)[] = [5000, 0, undefined]
+    let passes = 0
+    const loop = new ReconcileLoop(times, {
+      pass: async () => ({ failed: 0, againMs: wanted[passes++] }),
+      onResync() {},
+      log: silent,
+    })
+    await loop.runNow()
+    await settle()
+    const after = async (ms: number): Promise<number> => {
+      mock.timers.tick(ms)
+      await settle()
+      return passes
+    }
+    assert.equal(await after(4999), 1)
+    assert.equal(await after(1), 2)
+    assert.equal(await after(99), 2, 'never without a pause')
+    assert.equal(await after(1), 3)
+    assert.equal(await after(30_000), 3)
+    await loop[Symbol.asyncDispose]()
+  } finally {
+    mock.timers.reset()
+  }
+})

@@ -24,9 +24,12 @@ export const defaultTimes: LoopTimes = {
   resyncMs: 60_000,
 }
 
+/** How many objects failed, and in how many ms another pass is wanted even if nothing changes; undefined: none is. */
+export type PassReport = { readonly failed: number; readonly againMs?: number | undefined }
+
 export class ReconcileLoop {
   readonly #times: LoopTimes
-  readonly #pass: () => Promise<{ failed: number }>
+  readonly #pass: () => Promise<PassReport>
   readonly #onResync: () => void
   readonly #log: Logger
   #timer: NodeJS.Timeout | undefined
@@ -36,10 +39,11 @@ export class ReconcileLoop {
   #beganMs = 0
   #isDirty: Urgency | undefined
   #failures = 0
+  #againMs: number | undefined
   #isStopped = false
 
-  /** `pass` brings the kernel up to date once and returns how many objects failed; `onResync` is called before each full pass. */
-  constructor(times: LoopTimes, deps: { pass: () => Promise<{ failed: number }>; onResync: () => void; log: Logger }) {
+  /** `pass` brings the kernel up to date once; `onResync` is called before each full pass. */
+  constructor(times: LoopTimes, deps: { pass: () => Promise<PassReport>; onResync: () => void; log: Logger }) {
     this.#times = times
     this.#pass = deps.pass
     this.#onResync = deps.onResync
@@ -87,9 +91,11 @@ export class ReconcileLoop {
 
   async #run(): Promise<void> {
     this.#isDirty = undefined
+    this.#againMs = undefined
     this.#beganMs = performance.now()
     try {
-      const { failed } = await this.#pass()
+      const { failed, againMs } = await this.#pass()
+      this.#againMs = againMs
       this.#failures = failed > 0 ? this.#failures + 1 : 0
     } catch (error) {
       this.#failures++
@@ -106,6 +112,7 @@ export class ReconcileLoop {
       const backoffMs = Math.min(retryMs * 2 ** (this.#failures - 1), maxRetryMs)
       this.#schedule(dirtyMs === undefined ? backoffMs : Math.min(backoffMs, Math.max(dirtyMs, retryMs)))
     } else if (dirtyMs !== undefined) this.#schedule(dirtyMs)
+    if (this.#againMs !== undefined) this.#schedule(Math.max(this.#againMs, this.#gatherMs('later')))
   }
 
   /** Resyncs have a timer of their own, so that neither changes nor failures put them off. */

@@ -1,55 +1,83 @@
 // Asks the kernel which way packets to each pod CIDR take, once as those of a pod and once as those of the node, and keeps what is in the
 // way. The reconciler proves that our routes are there; only the kernel's own answer shows that they are used. docs/scale.md has the cost.
+import { setImmediate } from 'node:timers/promises'
 import { listAddresses } from '#/kernel/addresses.ts'
-import { type Link, listLinks } from '#/kernel/links.ts'
+import { findLink, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { listRules, lookUpRoutes } from '#/kernel/route-lookup.ts'
+import { listRules } from '#/kernel/route-lookup.ts'
 import { visitRoutesInTurns } from '#/kernel/routes.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { Allowance, type AllowanceLimits } from '#/lib/allowance.ts'
 import { isOurLink, routeProtocol } from '#/model/names.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
-import { judge, type KernelState, tellPacketsApart } from '#/reconcile/kernel-way.ts'
+import { type KernelState, tellPacketsApart } from '#/reconcile/kernel-way.ts'
 import { isRouteOf, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { WayAnswers } from './way-answers.ts'
 import { ForeignParts } from './foreign-parts.ts'
 import { type FamilyCount, type Finding, obstructionOf, problemsOfFindings } from './way-findings.ts'
 import { type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
 
-/** How many pod CIDRs are asked about at once: few, so that answers are garbage before they count as old (docs/decisions/0004-bundle.md). */
+/** How many pod CIDRs are asked about in one turn of the event loop: some 40 questions, which take about a millisecond. */
 const portion = 12
+
+/**
+ * Questions about all pod CIDRs may take 1 % of a processor in the long run. What is saved is enough for several times in a row where there
+ * are thousands of nodes, and for hundreds of times where there are a few.
+ */
+const fullLimits: AllowanceLimits = { share: 0.01, mostMs: 2000 }
 
 export type WayCheckInput = {
   readonly remoteNodes: RemoteNodes
   /** The device through which pods' packets enter the node's network stack. */
   readonly podDevice: string
   readonly clusterCIDRs: readonly Prefix[]
-  /** Asks about every pod CIDR; otherwise only about those whose verdict is new. */
+  /** Asks about every pod CIDR, now or as soon as that may cost so much again; otherwise only about those whose verdict is new. */
   readonly isFull: boolean
   /** Pod CIDRs, as text, whose routes could not be made: that is a problem already. */
   readonly failedRoutes: ReadonlySet<string>
 }
 
-/** One pod CIDR that is asked about; without a verdict it is one of this node itself. */
-type Subject = { readonly cidr: Prefix; readonly verdict?: Verdict }
+/** One pod CIDR that is asked about, also as text; without a verdict it is one of this node itself. */
+type Subject = { readonly cidr: Prefix; readonly key: string; readonly verdict?: Verdict }
+
+/** `nowMs` is a monotonic clock, `cpuMs` the processor time that the calling thread has used. */
+export type WayCheckClocks = { readonly nowMs: () => number; readonly cpuMs: () => number }
+
+const ownClocks: WayCheckClocks = {
+  nowMs: () => performance.now(),
+  cpuMs() {
+    const { user, system } = process.threadCpuUsage()
+    return (user + system) / 1000
+  },
+}
 
 export class WayCheck {
   readonly #netlink: Netlink
-  /** The verdicts that were asked about. */
-  #asked = new WeakSet<Verdict>()
-  /** What was found about them; nearly all verdicts have nothing. */
-  #found = new Map<Verdict, readonly Finding[]>()
-  /** What the last check knew: when nothing of it has changed, there is nothing to ask. */
-  #seen: { readonly version: number; readonly failed: string } | undefined
+  readonly #answers: WayAnswers
+  readonly #cpuMs: () => number
+  readonly #allowance: Allowance
+  #isFullDue = false
+  #isOwnDue = false
+  /** The verdicts that are to be asked about, by pod CIDR as text. */
+  readonly #due = new Map<string, Verdict>()
+  /** What was found, by pod CIDR as text; nearly all have nothing. */
+  readonly #found = new Map<string, readonly Finding[]>()
   #own: readonly Finding[] = []
   /** Pod CIDRs, as text, for which the last check found our route gone. */
   #doubted = new Set<string>()
-  #foreign = new ForeignParts([])
+  #foreign = new ForeignParts([], () => false)
+  /** Whether there are rules that tell packets of the node from those of pods. */
+  #asksForNode = false
   #problems: readonly Problem[] = []
   #obstruction: string | undefined
 
-  constructor(netlink: Netlink) {
+  constructor(netlink: Netlink, { nowMs, cpuMs }: WayCheckClocks = ownClocks) {
     this.#netlink = netlink
+    this.#answers = new WayAnswers(netlink)
+    this.#cpuMs = cpuMs
+    this.#allowance = new Allowance(fullLimits, nowMs)
   }
 
   get problems(): readonly Problem[] {
@@ -61,68 +89,78 @@ export class WayCheck {
     return this.#obstruction
   }
 
+  /** How many ms it takes until the questions about all pod CIDRs, which were put off, may be asked; undefined when none were. */
+  get fullInMs(): number | undefined {
+    return this.#isFullDue ? this.#allowance.waitMs : undefined
+  }
+
   /**
    * Asks the kernel. Returns whether a route of ours seems to be gone without a notification, so that the kernel must be compared again; if
    * the next check still finds that, it is a problem. Throws KernelError when the kernel cannot be read.
    */
   async check(input: WayCheckInput): Promise<{ readonly isDoubtful: boolean }> {
-    const { remoteNodes, isFull, failedRoutes } = input
-    const seen = { version: remoteNodes.version, failed: [...failedRoutes].sort().join() }
-    if (!isFull && this.#seen?.version === seen.version && this.#seen.failed === seen.failed)
-      return { isDoubtful: false }
-    const all = [...remoteNodes.verdicts].filter(({ way }) => way !== 'none')
-    const found = new Map<Verdict, readonly Finding[]>()
-    const due: Verdict[] = []
-    if (isFull) this.#asked = new WeakSet()
-    for (const verdict of all) {
-      const known = this.#found.get(verdict)
-      if (!this.#asked.has(verdict)) {
-        if (failedRoutes.size === 0 || !failedRoutes.has(verdictKey(verdict))) due.push(verdict)
-      } else if (known) found.set(verdict, known)
-    }
+    const { remoteNodes } = input
+    let isChanged = this.#takeChanges(remoteNodes)
+    if (input.isFull) this.#isFullDue = true
+    const isFull = this.#isFullDue && this.#allowance.waitMs === 0
+    const beganMs = this.#cpuMs()
     const ownCIDRs = remoteNodes.self.podCIDRs.filter(({ size }) => size > 2n)
-    if (due.length === 0 && !isFull) {
-      const isLess = found.size < this.#found.size
-      this.#found = found
-      this.#seen = seen
-      if (isLess) this.#conclude(all, ownCIDRs)
-      return { isDoubtful: false }
+    if (isFull) await this.#lookAround(remoteNodes, ownCIDRs)
+    const state = this.#stateOf(input)
+    const asker = once(() => this.#askerFor(input.podDevice, ownCIDRs))
+    const asksOwn = isFull || this.#isOwnDue
+    const found: Found = { doubted: new Set(), own: [] }
+    for (const subjects of portionsOf(this.#subjects(input, asksOwn ? ownCIDRs : [], isFull))) {
+      if (isChanged) await setImmediate()
+      isChanged = true
+      this.#ask(subjects, asker(), state, found)
     }
-    const links = listLinks(this.#netlink)
-    if (isFull) await this.#findForeign([...all.map(({ dst }) => dst), ...ownCIDRs], links)
-    const device = links.find(({ name, isUp }) => name === input.podDevice && isUp)
-    const state = this.#stateOf(input, links, all)
-    const asker = { device, ownCIDRs, asksForNode: tellPacketsApart(state.rules) }
-    const doubted = new Set<string>()
-    const ownFindings: Finding[] = []
-    const subjects: readonly Subject[] = [
-      ...(isFull ? ownCIDRs.map((cidr) => ({ cidr })) : []),
-      ...due.map((verdict) => ({ cidr: verdict.dst, verdict })),
-    ]
-    for (let start = 0; start < subjects.length; start += portion) {
-      for (const [{ verdict, cidr }, findings] of await this.#ask(
-        subjects.slice(start, start + portion),
-        asker,
-        state,
-      )) {
-        if (findings === undefined) doubted.add(String(cidr))
-        else if (verdict) {
-          this.#asked.add(verdict)
-          if (findings.length > 0) found.set(verdict, findings)
-        } else ownFindings.push(...findings)
-      }
+    if (isFull) {
+      this.#isFullDue = false
+      this.#allowance.spend(this.#cpuMs() - beganMs)
     }
-    this.#found = found
-    this.#seen = doubted.size > 0 ? undefined : seen
-    if (isFull) this.#own = ownFindings
-    this.#doubted = doubted
-    this.#conclude(all, ownCIDRs)
-    return { isDoubtful: doubted.size > 0 }
+    if (asksOwn) this.#own = found.own
+    if (isChanged || isFull) {
+      this.#doubted = found.doubted
+      this.#isOwnDue = ownCIDRs.some((cidr) => found.doubted.has(String(cidr)))
+      this.#conclude(remoteNodes, ownCIDRs)
+    }
+    return { isDoubtful: found.doubted.size > 0 }
   }
 
-  async #findForeign(cidrs: readonly Prefix[], links: readonly Link[]): Promise<void> {
-    const ours = new Set(links.flatMap(({ name, index }) => (isOurLink(name) ? [index] : [])))
-    const foreign = new ForeignParts(cidrs)
+  /** Takes over which verdicts are new or gone; returns whether something that was found has gone with them. */
+  #takeChanges(remoteNodes: RemoteNodes): boolean {
+    let isLess = false
+    for (const [key, verdict] of remoteNodes.takeVerdictChanges()) {
+      if (this.#found.delete(key)) isLess = true
+      if (verdict) this.#due.set(key, verdict)
+      else this.#due.delete(key)
+    }
+    return isLess
+  }
+
+  /** What is to be asked about now. Where a route could not be made, that is a problem already, and the question comes when it is made. */
+  *#subjects({ remoteNodes, failedRoutes }: WayCheckInput, own: readonly Prefix[], isFull: boolean): Iterable<Subject> {
+    for (const cidr of own) yield { cidr, key: String(cidr) }
+    for (const verdict of isFull ? remoteNodes.verdicts : this.#due.values()) {
+      const key = verdictKey(verdict)
+      if (verdict.way === 'none') this.#due.delete(key)
+      else if (!failedRoutes.has(key)) yield { cidr: verdict.dst, key, verdict }
+      else if (isFull) {
+        this.#due.set(key, verdict)
+        this.#found.delete(key)
+      }
+    }
+  }
+
+  /** Reads what the questions depend on, and which change only with a notification that asks for all questions. */
+  async #lookAround(remoteNodes: RemoteNodes, ownCIDRs: readonly Prefix[]): Promise<void> {
+    const ours = new Set(listLinks(this.#netlink).flatMap(({ name, index }) => (isOurLink(name) ? [index] : [])))
+    const own = new Set(ownCIDRs.map(String))
+    const foreign = new ForeignParts(
+      cidrsOf(remoteNodes, ownCIDRs),
+      (cidr) => own.has(cidr) || remoteNodes.wantsRoute(cidr),
+    )
     const isOnOurs = ({ nextHops }: Route): boolean => nextHops.some(({ oif }) => ours.has(oif ?? 0))
     await visitRoutesInTurns(
       this.#netlink,
@@ -133,6 +171,13 @@ export class WayCheck {
       (payload) => isRouteOf(payload, routeProtocol, RT_TABLE_MAIN),
     )
     this.#foreign = foreign
+    this.#asksForNode = tellPacketsApart(listRules(this.#netlink))
+    this.#answers.forget()
+  }
+
+  #askerFor(podDevice: string, ownCIDRs: readonly Prefix[]): Asker {
+    const device = findLink(this.#netlink, podDevice)
+    return { device: device?.isUp === true ? device : undefined, ownCIDRs, asksForNode: this.#asksForNode }
   }
 
   #questionsOf({ verdict, cidr }: Subject, asker: Asker): Question[] {
@@ -141,17 +186,17 @@ export class WayCheck {
   }
 
   /** What explains an answer is read only when an answer needs it: nearly always, none does. */
-  #stateOf({ clusterCIDRs }: WayCheckInput, links: readonly Link[], verdicts: readonly Verdict[]): KernelState {
-    const names = new Map(links.map(({ name, index }) => [index, name]))
-    const foreign = this.#foreign
+  #stateOf({ clusterCIDRs, remoteNodes }: WayCheckInput): KernelState {
+    const names = once(() => new Map(listLinks(this.#netlink).map(({ name, index }) => [index, name])))
+    const { dropping } = this.#foreign
     const rules = once(() => listRules(this.#netlink))
-    const nodes = once(() => verdicts.flatMap(addrsOf))
+    const nodes = once(() => [...remoteNodes.verdicts].flatMap(addrsOf))
     const own = once(() =>
-      listAddresses(this.#netlink).flatMap(({ index, addr }) => (isOurLink(names.get(index) ?? '') ? [] : [addr])),
+      listAddresses(this.#netlink).flatMap(({ index, addr }) => (isOurLink(names().get(index) ?? '') ? [] : [addr])),
     )
     return {
-      nameOf: (index) => names.get(index) ?? `if${index}`,
-      dropping: foreign.dropping,
+      nameOf: (index) => names().get(index) ?? `if${index}`,
+      dropping,
       clusterCIDRs,
       get rules() {
         return rules()
@@ -165,36 +210,42 @@ export class WayCheck {
     }
   }
 
-  /** The findings of each subject; undefined for one whose route seems to be gone. */
-  async #ask(
-    subjects: readonly Subject[],
-    asker: Asker,
-    state: KernelState,
-  ): Promise<(readonly [Subject, readonly Finding[] | undefined])[]> {
-    const asked = subjects.map((subject) => ({ subject, questions: this.#questionsOf(subject, asker) }))
-    const lookups = asked.flatMap(({ questions }) => questions.map(({ lookup }) => lookup))
-    const answers = (await lookUpRoutes(this.#netlink, lookups)).values()
-    return asked.map(({ subject, questions }) => {
+  #ask(subjects: readonly Subject[], asker: Asker, state: KernelState, found: Found): void {
+    const asked = subjects.map((subject) => this.#questionsOf(subject, asker))
+    const judgements = this.#answers.judge(asked.flat(), state).values()
+    for (const [index, { key, cidr, verdict }] of subjects.entries()) {
       const findings: Finding[] = []
       let isMissing = false
-      for (const { lookup, way, destination, isWhole } of questions) {
-        const judgement = judge(way, lookup, answers.next().value!, state)
-        if (judgement.kind === 'planned') continue
+      for (const { about, owner, isWhole } of asked[index]!) {
+        const judgement = judgements.next().value
+        if (judgement === undefined) continue
         if (judgement.kind === 'missing') isMissing = true
         const { obstacle } = judgement
         // a part tells nothing new when the whole is in the way of the same
         if (!isWhole && findings.some((each) => each.obstacle.what === obstacle.what)) continue
-        findings.push({ obstacle, destination, family: subject.cidr.family, isWhole })
+        findings.push({ obstacle, destination: `${about} of ${owner}`, family: cidr.family, isWhole })
       }
-      return [subject, isMissing && !this.#doubted.has(String(subject.cidr)) ? undefined : findings]
-    })
+      const isDoubted = isMissing && !this.#doubted.has(key)
+      if (isDoubted) found.doubted.add(key)
+      if (verdict === undefined) found.own.push(...(isDoubted ? [] : findings))
+      else this.#keep(key, verdict, isDoubted ? undefined : findings)
+    }
   }
 
-  #conclude(all: readonly Verdict[], ownCIDRs: readonly Prefix[]): void {
+  /** Keeps what was found about a verdict; without findings, it is to be asked about again. */
+  #keep(key: string, verdict: Verdict, findings: readonly Finding[] | undefined): void {
+    if (findings === undefined) this.#due.set(key, verdict)
+    else this.#due.delete(key)
+    if (findings === undefined || findings.length === 0) this.#found.delete(key)
+    else this.#found.set(key, findings)
+  }
+
+  #conclude(remoteNodes: RemoteNodes, ownCIDRs: readonly Prefix[]): void {
     const asked = [...this.#found.values()]
     this.#problems = problemsOfFindings([...this.#own, ...asked.flat()])
     this.#obstruction = undefined
     if (this.#problems.length === 0) return
+    const all = [...remoteNodes.verdicts].filter(({ way }) => way !== 'none')
     const counts = ([4, 6] as const).map((family): FamilyCount => {
       const isOf = (finding: Finding): boolean => finding.isWhole && finding.family === family
       return {
@@ -206,6 +257,25 @@ export class WayCheck {
     })
     this.#obstruction = obstructionOf(counts, this.#problems)
   }
+}
+
+/** What one check finds: pod CIDRs, as text, whose routes seem to be gone, and what is in the way of this node's own. */
+type Found = { readonly doubted: Set<string>; readonly own: Finding[] }
+
+function* cidrsOf(remoteNodes: RemoteNodes, ownCIDRs: readonly Prefix[]): Iterable<Prefix> {
+  yield* ownCIDRs
+  for (const { dst } of remoteNodes.verdicts) yield dst
+}
+
+function* portionsOf(subjects: Iterable<Subject>): Iterable<readonly Subject[]> {
+  let next: Subject[] = []
+  for (const subject of subjects) {
+    next.push(subject)
+    if (next.length < portion) continue
+    yield next
+    next = []
+  }
+  if (next.length > 0) yield next
 }
 
 function addrsOf(verdict: Verdict): Addr[] {

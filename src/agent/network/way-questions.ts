@@ -8,8 +8,9 @@ import { addressIn } from './foreign-parts.ts'
 export type Question = {
   readonly lookup: Lookup
   readonly way: PlannedWay
-  /** "10.244.2.0/24 of node-2". */
-  readonly destination: string
+  /** What is asked about, and whose it is: made a text ("10.244.2.0/24 of node-2") only where the answer is a finding. */
+  readonly about: Addr | Prefix
+  readonly owner: string
   /** Whether the answer counts for the whole pod CIDR. */
   readonly isWhole: boolean
 }
@@ -30,23 +31,19 @@ function ofPod(dst: Addr, { device, ownCIDRs }: Asker): Lookup | undefined {
 
 /** `parts` are addresses of the CIDR to which others have routes of their own. */
 export function questionsAbout(verdict: Verdict, parts: readonly Addr[], asker: Asker): Question[] {
-  const { dst: cidr, node } = verdict
+  const { dst: cidr, node: owner } = verdict
   const way: PlannedWay = { kind: 'verdict', verdict, cidr }
-  const destination = `${cidr} of ${node}`
   const dst = addressIn(cidr)
-  const ask = (lookup: Lookup | undefined, more: Omit<Question, 'lookup'>): Question[] =>
-    lookup === undefined ? [] : [{ lookup, ...more }]
   const ofAPod = ofPod(dst, asker)
-  return [
-    ...ask(ofAPod, { way, destination, isWhole: true }),
-    ...ask(ofAPod && !asker.asksForNode ? undefined : { dst }, { way, destination, isWhole: true }),
-    ...lookupsOfPeer(verdict).flatMap((lookup) =>
-      ask(lookup, { way: { kind: 'node', name: node }, destination: `${lookup.dst} of ${node}`, isWhole: true }),
-    ),
-    ...parts.flatMap((part) =>
-      ask(ofPod(part, asker) ?? { dst: part }, { way, destination: `${part} of ${node}`, isWhole: false }),
-    ),
-  ]
+  // asked about thousands of nodes, so no lists are made to be joined
+  const questions: Question[] = []
+  if (ofAPod) questions.push({ lookup: ofAPod, way, about: cidr, owner, isWhole: true })
+  if (!ofAPod || asker.asksForNode) questions.push({ lookup: { dst }, way, about: cidr, owner, isWhole: true })
+  for (const lookup of lookupsOfPeer(verdict))
+    questions.push({ lookup, way: { kind: 'node', name: owner }, about: lookup.dst, owner, isWhole: true })
+  for (const part of parts)
+    questions.push({ lookup: ofPod(part, asker) ?? { dst: part }, way, about: part, owner, isWhole: false })
+  return questions
 }
 
 /** The packets that carry those of pods to the other node, or to the router on the way to it. */
@@ -69,10 +66,9 @@ export function questionsAboutOwn(cidr: Prefix, parts: readonly Addr[], asker: A
   const { device } = asker
   if (device === undefined) return []
   const way: PlannedWay = { kind: 'own', device: device.name, cidr }
-  const about = (dst: Addr, destination: string, isWhole: boolean): Question[] =>
-    [ofPod(dst, asker), { dst }].flatMap((lookup) => (lookup ? [{ lookup, way, destination, isWhole }] : []))
-  return [
-    ...about(addressIn(cidr), `${cidr} of this node`, true),
-    ...parts.flatMap((part) => about(part, `${part} of this node`, false)),
-  ]
+  const ask = (dst: Addr, about: Addr | Prefix, isWhole: boolean): Question[] =>
+    [ofPod(dst, asker), { dst }].flatMap((lookup) =>
+      lookup ? [{ lookup, way, about, owner: 'this node', isWhole }] : [],
+    )
+  return [...ask(addressIn(cidr), cidr, true), ...parts.flatMap((part) => ask(part, part, false))]
 }

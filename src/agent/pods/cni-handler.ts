@@ -191,7 +191,8 @@ export class CniHandler {
   #undo(endpoint: Endpoint): string[] {
     try {
       this.#datapaths[endpoint.datapath].unwire(endpoint)
-      this.#store.release(endpoint)
+      // at once for others: no pod has sent a packet with it
+      this.#store.release(endpoint, true)
       return []
     } catch (error) {
       return [messageOf(error)]

@@ -1,8 +1,9 @@
-// Gives running pods a new MTU, so that a change of underlay or overlay does not require new pods.
+// Gives running pods a new MTU, so that a change of underlay or overlay does not require new pods, and limits that somebody took off.
 import { setImmediate } from 'node:timers/promises'
 import { type PodNetwork } from '#/datapath/datapath.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
+import { podLimits } from '#/plan/bandwidth.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from '../endpoints/endpoint-store.ts'
 
@@ -20,14 +21,19 @@ export class PodRefresher {
 
   /**
    * Refreshes all pods when the MTUs have changed since the last call (and at the first call), otherwise only those that failed in the
-   * last call. Yields to the event loop after each pod. Does not reject when a pod cannot be changed.
+   * last call and, where `isFull`, those whose own end has a limit: nothing notifies of what happens in a pod's namespace. Yields to the
+   * event loop after each pod. Does not reject when a pod cannot be changed.
    */
-  async refresh(network: PodNetwork): Promise<void> {
+  async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
     const { store } = this.#deps
     const mtus = JSON.stringify([network.deviceMtuBytes, network.overlay])
     const isNew = mtus !== this.#done
-    if (!isNew && this.#failed.size === 0) return
-    const due = store.list().filter((endpoint) => isNew || this.#failed.has(attachmentKey(endpoint)))
+    if (!isNew && !isFull && this.#failed.size === 0) return
+    const isDue = (endpoint: Endpoint): boolean =>
+      isNew ||
+      this.#failed.has(attachmentKey(endpoint)) ||
+      (isFull && podLimits(endpoint.bandwidth).egress !== undefined)
+    const due = store.list().filter(isDue)
     this.#failed.clear()
     for (const { containerId, ifName } of due) {
       // the pod may have been deleted since `due` was made, or its ADD may not be finished
@@ -43,10 +49,10 @@ export class PodRefresher {
     try {
       const { pod } = endpoint
       if (datapaths[endpoint.datapath].refresh(endpoint, network))
-        log.info('pod has another MTU now', { pod, mtu: network.deviceMtuBytes })
+        log.info('pod has another MTU or its limit again', { pod, mtu: network.deviceMtuBytes })
     } catch (error) {
       this.#failed.add(attachmentKey(endpoint))
-      log.warn('the MTU of a pod could not be changed', { pod: endpoint.pod, error: messageOf(error) })
+      log.warn('the MTU or limit of a pod could not be set', { pod: endpoint.pod, error: messageOf(error) })
     }
   }
 }

@@ -1,37 +1,25 @@
-// Prefixes that no router may announce (RFC 6890, RFC 5735 and RFC 4291): addresses of a host's own, of a link, of groups, and reserved
-// ones. A default route is none of them.
-import { type Family, Prefix } from '#/lib/addr.ts'
+// Prefixes that no router may announce, whatever the policy says. A default route is none of them.
+import { type Family } from '#/lib/addr.ts'
+import { specialRange, specialRanges } from '#/model/special-ranges.ts'
 import { prefixOf } from '#/wire/bgp/index.ts'
 import { type Nlri } from '#/wire/bgp/values.ts'
 import { type Outcome } from './policy.ts'
 
 export type Martian = Outcome & { readonly isMartian: true }
 
-const ranges: readonly (readonly [cidr: string, what: string])[] = [
-  ['0.0.0.0/8', 'addresses of "this network"'],
-  ['127.0.0.0/8', 'loopback addresses'],
-  ['169.254.0.0/16', 'link-local addresses'],
-  ['224.0.0.0/4', 'multicast addresses'],
-  ['240.0.0.0/4', 'reserved addresses'],
-  ['224.0.0.0/3', 'multicast and reserved addresses'],
-  // with :: and ::1 in it
-  ['::/96', 'the unspecified address, loopback, and IPv4-compatible addresses'],
-  ['::ffff:0:0/96', 'IPv4-mapped addresses'],
-  ['fe80::/10', 'link-local addresses'],
-  ['fec0::/10', 'site-local addresses'],
-  ['ff00::/8', 'multicast addresses'],
-]
+/** Site-local addresses are of one site, and which one that is no router knows (RFC 3879). Nodes of one cluster may still use them. */
+const ranges = [...specialRanges, specialRange('fec0::/10', 'site-local addresses')]
 
-const martians = ranges.map(([cidr, what]) => {
+const martians = ranges.map(({ prefix, what }) => {
   const outcome: Martian = {
     isMartian: true,
     isAccepted: false,
     hasPrefixes: true,
     isGrant: false,
-    text: `it is within ${cidr}, ${what}, which no router may announce, whatever the import policy says`,
+    text: `it is within ${prefix}, ${what}, which no router may announce, whatever the import policy says`,
     set: undefined,
   }
-  return { prefix: Prefix.parse(cidr), outcome }
+  return { prefix, outcome }
 })
 
 /** Nearly all prefixes begin with none of these octets. */

@@ -210,7 +210,7 @@ test('a bound pod ends gracefully, an unbound one at once', async () => {
   const ending = await server.call(`${pods}/bound`, { method: 'DELETE' })
   assert.equal(dig(ending.json, 'metadata', 'deletionGracePeriodSeconds'), 30)
   assert.notEqual(dig(ending.json, 'metadata', 'deletionTimestamp'), undefined)
-  const listed = await server.call(`${pods}?fieldSelector=spec.nodeName%3Dn1`)
+  const listed = await server.call(`${pods}?fieldSelector=spec.nodeName%3Dn1%2Cspec.hostNetwork%3Dfalse`)
   assert.equal(list(dig(listed.json, 'items')).length, 1)
   await server.call(`${pods}/bound`, { method: 'DELETE', body: { gracePeriodSeconds: 0 } })
   assert.equal((await server.call(`${pods}/bound`)).code, 404)

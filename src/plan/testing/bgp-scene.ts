@@ -35,7 +35,7 @@ export function peer(name: string, spec: object): BgpPeer {
 /** As the plan of the network settles it where every claim is admitted. */
 function settled(nodes: readonly BgpMember[]): SpeakerInput['podCIDRsOf'] {
   const claims = new ClaimIndex<BgpMember>()
-  for (const node of nodes) claims.update(node.name, node)
+  claims.update(nodes.map((node) => [node.name, node]))
   return (name) => claims.settled(name)?.node.podCIDRs ?? []
 }
 

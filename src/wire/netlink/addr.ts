@@ -10,6 +10,7 @@ export const RTM_GETADDR = 22
 
 export const IFA_F_NODAD = 0x02
 export const IFA_F_PERMANENT = 0x80
+export const IFA_F_NOPREFIXROUTE = 0x200
 
 const spec = {
   address: [1, addr],

@@ -19,23 +19,22 @@ const NLA_F_NESTED = 0x8000
 /** The mask that clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 const NLA_TYPE_MASK = 0x3fff
 
-/** Calls `visit` for each attribute; throws WireError when a length exceeds the data. */
-export function eachAttr(bytes: Uint8Array, visit: (type: number, value: Uint8Array) => void): void {
-  const view = viewOf(bytes)
+/** Calls `visit` for each attribute, with where its value starts and ends; throws WireError when a length exceeds the data. */
+export function eachAttr(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
   let offset = 0
   while (bytes.length - offset >= headerBytes) {
-    const length = view.getUint16(offset, true)
+    const length = bytes[offset]! | (bytes[offset + 1]! << 8)
     if (length < headerBytes || offset + length > bytes.length)
       throw new WireError(`attribute of length ${length}`, offset)
-    visit(view.getUint16(offset + 2, true) & NLA_TYPE_MASK, bytes.subarray(offset + headerBytes, offset + length))
+    visit((bytes[offset + 2]! | (bytes[offset + 3]! << 8)) & NLA_TYPE_MASK, offset + headerBytes, offset + length)
     offset += (length + 3) & ~3
   }
 }
 
-/** Writes one attribute whose value `write` appends. */
-export function putAttr(into: Writer, type: number, write: (into: Writer) => void, nested = false): void {
+/** Writes one attribute. */
+export function putAttr<T>(into: Writer, type: number, codec: Codec<T>, value: T, nested = false): void {
   const start = into.reserve(headerBytes)
-  write(into)
+  codec.encode(value, into)
   const length = into.length - start
   if (length > 0xffff) throw new WireError(`attribute ${type} of ${length} bytes does not fit 65535`, start)
   into.patchU16le(start, length)
@@ -47,21 +46,24 @@ type NestCodec<S extends AttrSpec> = Codec<Attrs<S>> & { readonly isNest: true }
 
 /** A nest of named attributes. */
 export function nest<S extends AttrSpec>(spec: S): NestCodec<S> {
-  const byType = new Map(Object.entries(spec).map(([name, [type, codec]]) => [type, { name, codec }]))
+  // messages are made and read by the ten thousand: nothing is made for an attribute but its value
+  const fields = Object.entries(spec).map(([name, [type, codec]]) => ({ name, type, codec, isNest: 'isNest' in codec }))
+  const byType = new Map(fields.map((field) => [field.type, field]))
   return {
     isNest: true,
     decode(bytes) {
       const found: Record<string, unknown> = {}
-      eachAttr(bytes, (type, value) => {
-        const entry = byType.get(type)
-        if (entry !== undefined) found[entry.name] = entry.codec.decode(value)
+      eachAttr(bytes, (type, start, end) => {
+        const field = byType.get(type)
+        if (field !== undefined) found[field.name] = field.codec.decode(bytes.subarray(start, end))
       })
       return found as Attrs<S>
     },
     encode(value, into) {
-      for (const [name, [type, codec]] of Object.entries(spec)) {
-        const entry = value[name]
-        if (entry !== undefined) putAttr(into, type, (writer) => codec.encode(entry, writer), 'isNest' in codec)
+      for (let index = 0; index < fields.length; index++) {
+        const field = fields[index]!
+        const entry = value[field.name]
+        if (entry !== undefined) putAttr(into, field.type, field.codec, entry, field.isNest)
       }
     },
   }
@@ -73,11 +75,11 @@ export function listOf<T>(type: number, item: Codec<T>): Codec<readonly T[]> & {
     isNest: true,
     decode(bytes) {
       const items: T[] = []
-      eachAttr(bytes, (_type, value) => items.push(item.decode(value)))
+      eachAttr(bytes, (_type, start, end) => items.push(item.decode(bytes.subarray(start, end))))
       return items
     },
     encode(items, into) {
-      for (const entry of items) putAttr(into, type, (writer) => item.encode(entry, writer), 'isNest' in item)
+      for (const entry of items) putAttr(into, type, item, entry, 'isNest' in item)
     },
   }
 }
@@ -102,11 +104,14 @@ export const u16 = fixed<number>(
   (view) => view.getUint16(0, true),
   (value, into) => into.u16le(value),
 )
-export const u32 = fixed<number>(
-  4,
-  (view) => view.getUint32(0, true),
-  (value, into) => into.u32le(value),
-)
+/** Nearly every message has some, so they are read without a view. */
+export const u32: Codec<number> = {
+  decode(bytes) {
+    if (bytes.length < 4) throw new WireError(`value of ${bytes.length} bytes where 4 are due`, 0)
+    return (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0
+  },
+  encode: (value, into) => into.u32le(value),
+}
 export const u64 = fixed<bigint>(
   8,
   (view) => view.getBigUint64(0, true),
@@ -156,7 +161,13 @@ export const addr: Codec<Addr> = {
     if (bytes.length !== 4 && bytes.length !== 16) throw new WireError(`address of ${bytes.length} bytes`, 0)
     return Addr.fromBytes(bytes)
   },
-  encode: (value, into) => into.bytes(value.toBytes()),
+  encode(value, into) {
+    if (value.family === 4) into.u32be(Number(value.value))
+    else {
+      into.u64be(value.value >> 64n)
+      into.u64be(value.value)
+    }
+  },
 }
 
 /** A hardware address as "02:43:57:00:00:01"; addresses of other lengths than six (tunnels have them) have the same form. */

@@ -2,6 +2,9 @@
 import { WireError } from '#/lib/bytes.ts'
 import { nest, u32 } from './attr.ts'
 
+export const RTM_NEWNETCONF = 80
+export const RTM_DELNETCONF = 81
+
 /** The family, padded to the alignment of attributes. */
 const headerBytes = 4
 

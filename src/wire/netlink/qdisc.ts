@@ -3,6 +3,7 @@ import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
 import { bytesOf, nest, raw, text, u32, u64 } from './attr.ts'
 
 export const RTM_NEWQDISC = 36
+export const RTM_DELQDISC = 37
 export const RTM_GETQDISC = 38
 
 /** tcm_parent of a device's root discipline, which packets enter first. */

@@ -155,18 +155,20 @@ function putRoute(route: Route, into: Writer): void {
   )
 }
 
-/** A question to the kernel: which route a packet takes. `iif` is the device that it comes from; absent for the node's own packets. */
-export type RouteLookup = { readonly dst: Addr; readonly src?: Addr; readonly iif?: number }
+const lookupAttrs = nest({ dst: [1, addr], src: [2, addr], iif: [3, u32] })
 
-/** The payload of an RTM_GETROUTE that asks for the one route that matches. */
-export function encodeRouteLookup({ dst, src, iif }: RouteLookup): Uint8Array {
+/**
+ * The payload of an RTM_GETROUTE that asks for the one route that a packet takes. `iif` is the device that it comes from; absent for the
+ * node's own packets.
+ */
+export function encodeRouteLookup(dst: Addr, src?: Addr, iif?: number): Uint8Array {
   return written((into) => {
     into.u8(afOf(dst.family))
     into.u8(dst.bits)
     into.u8(src === undefined ? 0 : src.bits)
     into.reserve(5)
     into.u32le(dst.family === 4 ? RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH : RTM_F_FIB_MATCH)
-    routeAttrs.encode({ dst, ...(src && { src }), ...(iif !== undefined && { iif }) }, into)
+    lookupAttrs.encode({ dst, ...(src && { src }), ...(iif !== undefined && { iif }) }, into)
   })
 }
 

@@ -9,16 +9,9 @@ import {
 import { compileRule } from './compile.ts'
 import { fingerprint } from './expressions.ts'
 import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
-import { compareAddresses, compareRanges, type Range, rangesOf, rangeText } from './ranges.ts'
+import { compareAddresses, compareRanges, type NftSetChange, type Range, rangesOf, rangeText } from './ranges.ts'
 import { commentOf } from './render.ts'
 import { type NftChain, type NftFamily, type NftSet, type NftTable } from './ruleset.ts'
-
-/** Ranges to add to and remove from one set. */
-export type NftSetChange = {
-  readonly set: NftSet
-  readonly missing: readonly Range[]
-  readonly extra: readonly Range[]
-}
 
 /** The change that turns `actual` into the desired table: none, other elements in its sets, or a new table. */
 export type NftChange =

@@ -5,6 +5,13 @@ import { type NftSet, RulesetError } from './ruleset.ts'
 /** The addresses from `first` to `last`, both included. */
 export type Range = { readonly first: Addr; readonly last: Addr }
 
+/** Ranges to add to and remove from one set. */
+export type NftSetChange = {
+  readonly set: NftSet
+  readonly missing: readonly Range[]
+  readonly extra: readonly Range[]
+}
+
 export const familyOfSet = { ipv4_addr: 4, ipv6_addr: 6 } as const satisfies Record<NftSet['type'], Family>
 
 function rangeOf(element: Prefix | Addr): Range {

@@ -1,7 +1,7 @@
 // The model as `nft` text: for reading, for `nft -f`, and as the input of a rule's hash.
 import { fnv1a } from './hash.ts'
 import { checkTable } from './check.ts'
-import { rangesOf, rangeText } from './ranges.ts'
+import { type NftSetChange, type Range, rangesOf, rangeText } from './ranges.ts'
 import { type NftAction, type NftChain, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
 import { type NftSet, type NftTable } from './ruleset.ts'
 
@@ -10,6 +10,15 @@ export function renderTable(table: NftTable): string {
   checkTable(table)
   const blocks = [...table.sets.map(renderSet), ...table.chains.map((chain) => renderChain(chain, table.family))]
   return `table ${table.family} ${table.name} {\n${blocks.join('\n')}}\n`
+}
+
+/** The commands that change these sets of a table as the transaction does: what is too much goes first. */
+export function renderElements({ family, name }: NftTable, changes: readonly NftSetChange[]): string[] {
+  const command = (verb: string, { set }: NftSetChange, ranges: readonly Range[]): string[] =>
+    ranges.length === 0
+      ? []
+      : [`nft ${verb} element ${family} ${name} ${set.name} { ${ranges.map(rangeText).join(', ')} }`]
+  return changes.flatMap((each) => [...command('delete', each, each.extra), ...command('add', each, each.missing)])
 }
 
 function renderSet(set: NftSet): string {

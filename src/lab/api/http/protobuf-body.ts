@@ -63,6 +63,11 @@ function bytesOf(fields: readonly Field[], number: number): Buffer {
   return Buffer.isBuffer(found) ? found : Buffer.alloc(0)
 }
 
+function numberOf(fields: readonly Field[], number: number): number {
+  const found = fields.findLast((field) => field.number === number)?.value
+  return typeof found === 'bigint' ? Number(BigInt.asIntN(64, found)) : 0
+}
+
 /** Schemas of options, which are not kinds and so have no schema elsewhere. */
 const options: Readonly<Record<string, Schema>> = {
   DeleteOptions: {
@@ -93,6 +98,8 @@ function decodeKind(apiVersion: string, kind: string, raw: Buffer, definitions: 
 const onlyJson = (): Error => unsupportedMediaType(['application/json', 'application/yaml'])
 
 function decodeMessage(bytes: Buffer, type: string, schema: Schema, definitions: Definitions): JsonObject {
+  // a member that is a struct in Go is sent when it is unset, too
+  if (bytes.length === 0) return {}
   const names = protobufFields.get(type)
   if (names === undefined) throw onlyJson()
   const { properties = {} } = new SchemaNode(schema, definitions).schema
@@ -123,8 +130,10 @@ function decodeValue(
   if (typeof schema.additionalProperties === 'object')
     return { ...objectOf(earlier), ...decodeEntry(value, schema.additionalProperties, definitions) }
   if (schema.$ref !== undefined) return decodeMessage(value, schema.$ref.split(/[./]/).at(-1)!, schema, definitions)
+  if (schema.format === 'quantity') return bytesOf(readFields(value), 1).toString()
   if (schema['x-kubernetes-int-or-string'] === true) return decodeIntOrString(value)
   if (schema.format === 'date-time') return decodeTime(value)
+  if (schema.type === 'object') return decodeMessage(value, '', schema, definitions)
   if (schema.type !== 'string') throw onlyJson()
   return schema.format === 'byte' ? value.toString('base64') : value.toString()
 }
@@ -143,21 +152,15 @@ function decodeEntry(bytes: Buffer, schema: Schema, definitions: Definitions): J
 /** IntOrString: type (0 is a number), intVal, strVal. */
 function decodeIntOrString(bytes: Buffer): Json {
   const fields = readFields(bytes)
-  const number = (wanted: number): number =>
-    Number(BigInt.asIntN(64, BigInt(String(fields.find((field) => field.number === wanted)?.value ?? 0))))
-  return number(1) === 0 ? number(2) : bytesOf(fields, 3).toString()
+  return numberOf(fields, 1) === 0 ? numberOf(fields, 2) : bytesOf(fields, 3).toString()
 }
 
 /** Time and MicroTime: seconds and nanoseconds; an empty message is the zero time, which JSON leaves out. */
 function decodeTime(bytes: Buffer): Json {
   const fields = readFields(bytes)
-  const number = (wanted: number): number => {
-    const value = fields.find((field) => field.number === wanted)?.value
-    return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : 0
-  }
   if (fields.length === 0) return ''
-  const date = new Date(number(1) * 1000)
+  const date = new Date(numberOf(fields, 1) * 1000)
   if (Number.isNaN(date.getTime())) throw new ProtobufError('a time is out of range')
-  const micros = String(Math.floor(number(2) / 1000)).padStart(6, '0')
+  const micros = String(Math.floor(numberOf(fields, 2) / 1000)).padStart(6, '0')
   return micros === '000000' ? `${date.toISOString().slice(0, 19)}Z` : `${date.toISOString().slice(0, 19)}.${micros}Z`
 }

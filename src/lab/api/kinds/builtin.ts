@@ -68,10 +68,10 @@ function describe(definitions: Definitions, { packageName = packages.core, ...gi
 
 const nodeName: Resource['indexes'][string] = (pod) => text(dig(pod, 'spec', 'nodeName'))
 const phase: Resource['indexes'][string] = (object) => text(dig(object, 'status', 'phase'))
-const podField =
+const fieldAt =
   (path: string): Resource['indexes'][string] =>
-  (pod) =>
-    text(dig(pod, ...path.split('.')))
+  (object) =>
+    text(dig(object, ...path.split('.')))
 
 export function builtinResources(definitions: Definitions): readonly Resource[] {
   const described: readonly Described[] = [
@@ -90,7 +90,7 @@ export function builtinResources(definitions: Definitions): readonly Resource[] 
       columns: eventColumns,
       selectableFields: eventFields,
       strategy: eventStrategy,
-      indexes: { 'involvedObject.uid': podField('involvedObject.uid') },
+      indexes: { 'involvedObject.uid': fieldAt('involvedObject.uid') },
     },
     {
       plural: 'namespaces',
@@ -135,9 +135,11 @@ export function builtinResources(definitions: Definitions): readonly Resource[] 
             'spec.schedulerName',
             'spec.serviceAccountName',
             'status.podIP',
+            'status.podIPs',
             'status.nominatedNodeName',
-          ].map((path) => [path, podField(path)]),
+          ].map((path) => [path, fieldAt(path)]),
         ),
+        'spec.hostNetwork': (pod) => String(dig(pod, 'spec', 'hostNetwork') === true),
       },
     },
     {
@@ -164,6 +166,7 @@ export function builtinResources(definitions: Definitions): readonly Resource[] 
       returnsDeleted: true,
       columns: simple.serviceColumns,
       strategy: simple.serviceStrategy,
+      selectableFields: { 'spec.clusterIP': fieldAt('spec.clusterIP'), 'spec.type': fieldAt('spec.type') },
     },
     {
       plural: 'leases',

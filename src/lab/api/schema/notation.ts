@@ -116,8 +116,10 @@ function withOptions(schema: Schema, options: readonly string[]): Schema {
       result = { ...result, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': value }
     else if (name === 'default') result = { ...result, default: value }
     else if (name === 'atomic') result = { ...result, 'x-kubernetes-map-type': 'atomic' }
-    else if (name === 'retainKeys') result = { ...result, 'x-kubernetes-patch-strategy': 'merge,retainKeys' }
-    else if (name === 'enum') result = { ...result, enum: value.split('|') }
+    else if (name === 'retainKeys') {
+      const strategies = [result['x-kubernetes-patch-strategy'], 'retainKeys']
+      result = { ...result, 'x-kubernetes-patch-strategy': strategies.filter((each) => each !== undefined).join() }
+    } else if (name === 'enum') result = { ...result, enum: value.split('|') }
     else throw new Error(`unknown option "${option}"`)
   }
   return result

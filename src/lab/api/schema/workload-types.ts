@@ -9,9 +9,15 @@ DaemonSet apps/v1 -- DaemonSet runs a pod on every node.
 DaemonSetSpec
   selector!            LabelSelector -- Pods that belong to it.
   template!            PodTemplateSpec -- The pod that every node gets.
-  updateStrategy       object
+  updateStrategy       DaemonSetUpdateStrategy
   minReadySeconds      int32
   revisionHistoryLimit int32
+DaemonSetUpdateStrategy
+  type                 string -- RollingUpdate or OnDelete.
+  rollingUpdate        RollingUpdateDaemonSet
+RollingUpdateDaemonSet
+  maxUnavailable       intOrString
+  maxSurge             intOrString
 DaemonSetStatus
   currentNumberScheduled int32
   desiredNumberScheduled int32
@@ -31,11 +37,17 @@ DeploymentSpec
   replicas             int32 -- How many pods.
   selector!            LabelSelector -- Pods that belong to it.
   template!            PodTemplateSpec -- The pod that runs.
-  strategy             object
+  strategy             DeploymentStrategy retainKeys
   minReadySeconds      int32
   revisionHistoryLimit int32
   paused               boolean
   progressDeadlineSeconds int32
+DeploymentStrategy
+  type                 string -- Recreate or RollingUpdate.
+  rollingUpdate        RollingUpdateDeployment
+RollingUpdateDeployment
+  maxUnavailable       intOrString
+  maxSurge             intOrString
 DeploymentStatus
   observedGeneration   int64
   replicas             int32
@@ -56,7 +68,9 @@ export const rbacTypes = `
 ClusterRole rbac.authorization.k8s.io/v1 -- ClusterRole is a set of rights, in the whole cluster.
   metadata             ObjectMeta -- Standard object's metadata.
   rules                []PolicyRule
-  aggregationRule      object
+  aggregationRule      AggregationRule
+AggregationRule
+  clusterRoleSelectors []LabelSelector
 ClusterRoleBinding rbac.authorization.k8s.io/v1 -- ClusterRoleBinding gives rights in the whole cluster.
   metadata             ObjectMeta -- Standard object's metadata.
   subjects             []Subject
