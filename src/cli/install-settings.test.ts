@@ -12,8 +12,8 @@ import { installCommand } from './install.ts'
 import { givenSettings } from './install-settings.ts'
 
 const cidrs = { 'cluster-cidrs': '10.244.0.0/16' }
-const given = (values: Parameters<typeof givenSettings>[0], hasController = false) =>
-  givenSettings({ ...cidrs, ...values }, { hasController })
+const given = (values: Parameters<typeof givenSettings>[0], givesPodCIDRs = false) =>
+  givenSettings({ ...cidrs, ...values }, { givesPodCIDRs })
 
 /** The environment that the agent gets. */
 function agentVariables(texts: Record<string, string>): Record<string, string | undefined> {
@@ -73,7 +73,7 @@ test('what a program would refuse is refused here, by the name of the option', (
       (error: unknown) => error instanceof UsageError && message.test(error.message),
       JSON.stringify(wrong),
     )
-  assert.throws(() => givenSettings({}, { hasController: false }), /--cluster-cidrs is missing/)
+  assert.throws(() => givenSettings({}, { givesPodCIDRs: false }), /--cluster-cidrs is missing/)
   assert.throws(() => given({ 'node-mask-size-ipv4': '12' }, true), /has no room for a node's \/12/)
 })
 

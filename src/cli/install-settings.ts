@@ -65,7 +65,7 @@ function requireRoom(given: Readonly<Record<string, string>>): void {
 /** The settings that the command line gives, by their variables. Throws UsageError naming the option. */
 export function givenSettings(
   values: Readonly<Record<string, unknown>> & { readonly set?: readonly string[] | undefined },
-  { hasController }: { readonly hasController: boolean },
+  { givesPodCIDRs }: { readonly givesPodCIDRs: boolean },
 ): Record<string, string> {
   if (!values[networkSettings.clusterCIDRs.install.option])
     throw new UsageError('--cluster-cidrs is missing: the CIDRs of all pods, such as 10.244.0.0/16,fd10:244::/48')
@@ -79,6 +79,6 @@ export function givenSettings(
     given[variable] = value
   }
   for (const [variable, value] of (values.set ?? []).map(readSet)) given[variable] = value
-  if (hasController) requireRoom(given)
+  if (givesPodCIDRs) requireRoom(given)
   return given
 }

@@ -5,7 +5,7 @@ import { applyAll, removeAll } from '#/install/apply.ts'
 import { endCleaning } from '#/install/clean-up.ts'
 import { manifests, removableIdentities } from '#/install/manifests.ts'
 import { isUpgrade, pullFirst } from '#/install/pull.ts'
-import { type InstallSettings, keyOf, type Manifest } from '#/install/settings.ts'
+import { controllerWorks, type InstallSettings, keyOf, type Manifest } from '#/install/settings.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
@@ -18,10 +18,10 @@ const installOptions = {
   ...settingOptions,
   controller: {
     type: 'string',
-    value: 'YES|NO',
+    value: 'YES|STATUS|NO',
     default: 'no',
-    choices: ['yes', 'no'],
-    help: 'give nodes their pod CIDRs; not where kube-controller-manager does',
+    choices: controllerWorks,
+    help: 'yes: gives nodes their pod CIDRs, not where kube-controller-manager does, and writes the status of objects; status: only that',
   },
   'api-server': {
     type: 'string',
@@ -76,13 +76,13 @@ function readOptions(args: readonly string[]) {
   const { image, controller } = values
   if (image === undefined || image === '') throw new UsageError('--image is missing: the image that nodes run')
   if (!/^[\w./:@-]+$/.test(image)) throw new UsageError(`--image "${image}": expected the name of an image`)
-  const hasController = controller === 'yes'
+  const work = controllerWorks.find((each) => each === controller) ?? 'no'
   const settings: InstallSettings = {
     namespace: namespaceIn(values.namespace),
     image,
-    given: givenSettings(values, { hasController }),
+    given: givenSettings(values, { givesPodCIDRs: work === 'yes' }),
     nodeSelector: labelsIn(values['node-selector'] ?? ''),
-    hasController,
+    controller: work,
     apiServer: apiServerIn(values['api-server']),
   }
   return { settings, values, pullTimeoutMs: wholeNumber('pull-timeout', values['pull-timeout']) * 1000 }

@@ -4,8 +4,8 @@
 import type { ApiClient } from '#/cluster/client.ts'
 import type { Clock } from '#/cluster/clock.ts'
 import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
-import { nodePath, nodesPath } from '#/cluster/paths.ts'
-import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
+import { nodePath } from '#/cluster/paths.ts'
+import type { Reflector, ReflectorStatus } from '#/cluster/reflector.ts'
 import type { Change } from '#/cluster/store.ts'
 import type { Prefix } from '#/lib/addr.ts'
 import type { Logger } from '#/lib/log.ts'
@@ -25,6 +25,8 @@ export type TermDeps = {
   readonly isLeader: () => boolean
   /** Aborts when the term is over. */
   readonly signal: AbortSignal
+  /** All Node objects, listed after the lease was ours; whoever made it starts and ends it. */
+  readonly nodes: Reflector<KubeNode>
 }
 
 export type TermStatus = {
@@ -54,6 +56,7 @@ export class AllocationTerm implements AsyncDisposable {
   readonly #config: PodCidrConfig
   readonly #deps: TermDeps
   readonly #reflector: Reflector<KubeNode>
+  readonly #unsubscribe: () => void
   readonly #queue: WorkQueue
   readonly #reports: ProblemReports
   readonly #pending = new Map<string, Pending>()
@@ -63,20 +66,16 @@ export class AllocationTerm implements AsyncDisposable {
   #lastError: string | undefined
 
   constructor(config: PodCidrConfig, deps: TermDeps) {
-    const { client, log, clock, random } = deps
+    const { nodes, clock, random } = deps
     this.#config = config
     this.#deps = deps
     this.#reports = new ProblemReports(deps)
-    this.#reflector = new Reflector<KubeNode>({ path: nodesPath() }, { client, log, clock, random })
+    this.#reflector = nodes
+    this.#unsubscribe = nodes.subscribe((change) => this.#onChange(change))
     this.#queue = new WorkQueue(
       { concurrency: concurrentWrites, firstRetryMs: 200, maxRetryMs: 30_000 },
       { work: (name) => this.#write(name), clock, random },
     )
-  }
-
-  start(): void {
-    this.#reflector.subscribe((change) => this.#onChange(change))
-    this.#reflector.start()
   }
 
   get status(): TermStatus {
@@ -94,8 +93,7 @@ export class AllocationTerm implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#cancelPlan?.()
-    await this.#reflector[Symbol.asyncDispose]()
+    this.#unsubscribe()
     this.#cancelPlan?.()
     await this.#queue[Symbol.asyncDispose]()
   }

@@ -64,8 +64,13 @@ export function agentAccess(namespace: string): Manifest[] {
   ]
 }
 
-export function controllerAccess(namespace: string): Manifest[] {
+/** With `givesPodCIDRs` the controller may write Node objects as well. */
+export function controllerAccess(
+  namespace: string,
+  { givesPodCIDRs }: { readonly givesPodCIDRs: boolean },
+): Manifest[] {
   const who = { name: controllerName, namespace }
+  const own = { apiGroups: [group] }
   const leases = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
   const leaseRules = [
     // RBAC cannot limit a create to a name
@@ -79,7 +84,11 @@ export function controllerAccess(namespace: string): Manifest[] {
       : [...grant(who, leaseRules, namespace), ...grant(who, eventRules, nodeEventsNamespace)]
   return [
     account(controllerName, namespace),
-    ...grant(who, [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] }]),
+    ...grant(who, [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch', ...(givesPodCIDRs ? ['get', 'patch'] : [])] },
+      { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
+      { ...own, resources: ['routings/status', 'bgpconfigurations/status', 'bgppeers/status'], verbs: ['patch'] },
+    ]),
     ...inNamespaces,
   ]
 }

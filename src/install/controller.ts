@@ -6,7 +6,10 @@ import { apiServerVariables, controllerName, type InstallSettings, labelsOf, typ
 export function controllerDeployment(settings: InstallSettings): Manifest {
   const { namespace, image, given } = settings
   const labels = labelsOf(controllerName)
-  const own = { [controllerSettings.leaseNamespace.variable]: { value: namespace } }
+  const own = {
+    [controllerSettings.givesPodCIDRs.variable]: { value: settings.controller === 'yes' ? 'yes' : 'no' },
+    [controllerSettings.leaseNamespace.variable]: { value: namespace },
+  }
   const container = {
     name: 'controller',
     image,

@@ -65,11 +65,20 @@ test('a namespace of the cluster is neither made nor deleted, and no object come
 })
 
 test('without the controller nothing of it is there', () => {
-  const keys = manifests({ ...settings, hasController: false }).map(keyOf)
+  const keys = manifests({ ...settings, controller: 'no' }).map(keyOf)
   assert.deepEqual(
     keys.filter((key) => key.includes('controller')),
     [],
   )
+})
+
+test('a controller for statuses alone neither gives pod CIDRs nor writes nodes', () => {
+  const all = manifests({ ...settings, controller: 'status' })
+  const controller = find(all, 'Deployment causeway-system/causeway-controller')
+  assert.equal(environmentOf(controller)['CAUSEWAY_GIVE_POD_CIDRS'], 'no')
+  const rules = (manifest: Manifest) => manifest['rules'] as { resources: string[]; verbs: string[] }[]
+  const [nodes] = rules(find(all, 'ClusterRole causeway-controller'))
+  assert.deepEqual(nodes, { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] })
 })
 
 test('the agent gets its settings, its node and the folders of the node, and no privilege but four', () => {
@@ -142,6 +151,7 @@ test('settings reach agent and controller', () => {
   assert.equal(agent['KUBERNETES_SERVICE_HOST'], 'fd00::1')
   assert.deepEqual(environmentOf(find(all, 'Deployment causeway-system/causeway-controller')), {
     CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48',
+    CAUSEWAY_GIVE_POD_CIDRS: 'yes',
     CAUSEWAY_LEASE_NAMESPACE: 'causeway-system',
     CAUSEWAY_NODE_MASK_SIZE_IPV4: '26',
     KUBERNETES_SERVICE_HOST: 'fd00::1',

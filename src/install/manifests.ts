@@ -20,18 +20,19 @@ function namespaceOf(name: string): Manifest[] {
 }
 
 export function manifests(settings: InstallSettings): Manifest[] {
-  const { namespace, hasController } = settings
+  const { namespace, controller } = settings
+  const hasController = controller !== 'no'
   return [
     ...definitions,
     ...namespaceOf(namespace),
     ...agentAccess(namespace),
-    ...(hasController ? controllerAccess(namespace) : []),
+    ...(hasController ? controllerAccess(namespace, { givesPodCIDRs: controller === 'yes' }) : []),
     agentDaemonSet(settings),
     ...(hasController ? [controllerDeployment(settings)] : []),
   ]
 }
 
-const anything = { image: '', given: {}, nodeSelector: {}, apiServer: undefined, hasController: true }
+const anything = { image: '', given: {}, nodeSelector: {}, apiServer: undefined, controller: 'yes' } as const
 
 function identityOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): Manifest {
   return { apiVersion, kind, metadata: { name, ...(namespace !== undefined && { namespace }) } }

@@ -2,6 +2,9 @@
 import { type ContainerVariable } from '#/settings/passing.ts'
 import { type Environment } from '#/settings/setting.ts'
 
+export const controllerWorks = ['yes', 'status', 'no'] as const
+export type ControllerWork = (typeof controllerWorks)[number]
+
 export type InstallSettings = {
   readonly namespace: string
   readonly image: string
@@ -9,8 +12,11 @@ export type InstallSettings = {
   readonly given: Environment
   /** Labels that a node needs to get an agent, besides running Linux. */
   readonly nodeSelector: Readonly<Record<string, string>>
-  /** Whether our controller gives nodes their pod CIDRs: only where kube-controller-manager does not. */
-  readonly hasController: boolean
+  /**
+   * What our controller does: `yes` gives nodes their pod CIDRs, only where kube-controller-manager does not, and writes the status of
+   * objects; `status` does only the latter; with `no` there is none.
+   */
+  readonly controller: ControllerWork
   /** Absent to use the cluster's own service, which needs a service proxy. */
   readonly apiServer: { readonly host: string; readonly port: string } | undefined
 }

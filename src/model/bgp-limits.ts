@@ -72,6 +72,15 @@ export const communityNames = [
   'graceful-shutdown',
 ] as const
 
+/** Characters of device names (dev_valid_name of net/core/dev.c), without those beyond ASCII: the kernel takes some bytes of these for blanks. */
+export const devicePattern = '^[!-.0-9;-~]{1,15}$'
+
+/** What is wrong with a text as the name of a device; undefined when it is one. */
+export function deviceFault(name: string): string | undefined {
+  const isName = new RegExp(devicePattern).test(name) && name !== '.' && name !== '..'
+  return isName ? undefined : 'is no name of a device'
+}
+
 /** What is wrong with a text as a community; undefined when it is one (RFC 1997), a large one (RFC 8092) or the name of one. */
 export function communityFault(text: string): string | undefined {
   if (communityNames.some((name) => name === text)) return undefined

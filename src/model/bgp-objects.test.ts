@@ -95,6 +95,7 @@ test('what cannot be used is told with object and field, and the default is take
     'bgpconfiguration/default: spec.reflectors.nodeSelector: is no selector: expected matchLabels or matchExpressions',
     'bgpconfiguration/default: spec.reflectors.count: 0: expected a whole number from 1 to 16',
     "bgpconfiguration/default: spec.localASNs[0].asn: 65535 is reserved and no AS's number",
+    'bgpconfiguration/default: spec.localASNs[1].nodeSelector: is missing',
     'bgpconfiguration/default: spec.timers.holdTimeSeconds: 2: expected 0 or at least 3',
     'bgpconfiguration/default: spec.timers.keepaliveSeconds: 0: expected a whole number from 1 to 21845',
     'bgpconfiguration/default: spec.bfd: is no mapping',
@@ -152,12 +153,18 @@ test('a peer that says not with whom is none', () => {
     [{ peerAddress: 'tor', device: 'eth0', peerASN: 1 }, /peerAddress: "tor" is no IP address/],
     [{ peerAddress: 'fe80::1', peerASN: 1 }, /device: is missing: fe80::1 is a link-local address/],
     [{ peerAddress: '224.0.0.5', peerASN: 1 }, /224\.0\.0\.5 cannot be a neighbour's/],
+    [{ peerAddress: '255.255.255.255', peerASN: 1 }, /255\.255\.255\.255 cannot be a neighbour's/],
+    [{ peerAddress: '0.1.2.3', peerASN: 1 }, /0\.1\.2\.3 cannot be a neighbour's/],
+    [{ peerAddress: '::ffff:10.0.0.1', peerASN: 1 }, /cannot be a neighbour's/],
     [{ device: 'no/device', peerASN: 1 }, /device: "no\/device" is no name of a device/],
   ]
   for (const [spec, problem] of cases) {
     const { peer, problems } = peerOf(spec)
     assert.equal(peer, undefined, JSON.stringify(spec))
     assert.match(problems.join('\n'), problem)
+    // it has no default: a problem that says so would mislead
+    const codes = bgpPeerOf(object('tor', spec), namespace).problems.map(({ code }) => code)
+    assert.deepEqual(new Set(codes), new Set(['CW4005']))
   }
 })
 

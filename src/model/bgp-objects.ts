@@ -3,7 +3,15 @@
 // meant, the neighbour is blocked instead. docs/bgp-objects.md is the reference, src/install/definitions has the schemas.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type BfdSettings, type BgpGracefulRestart, type BgpTimers, type MaxPrefixes, type PeerConfig } from './bgp.ts'
-import { bgpDefaults, bgpRanges, communityFault, familyNames, nodeMeshes, sessionModes } from './bgp-limits.ts'
+import {
+  bgpDefaults,
+  bgpRanges,
+  communityFault,
+  deviceFault,
+  familyNames,
+  nodeMeshes,
+  sessionModes,
+} from './bgp-limits.ts'
 import {
   addrIn,
   type PolicySpec,
@@ -143,6 +151,7 @@ function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfi
     localAsns: spec.each('localASNs').flatMap((entry) => {
       const asn = readAsn(entry, 'asn')
       const nodeSelector = entry.selector('nodeSelector') ?? selectsNothing
+      for (const field of ['asn', 'nodeSelector']) if (!entry.has(field)) entry.refuse(field, 'is missing')
       return asn === undefined ? [] : [{ nodeSelector, asn }]
     }),
     timers: readTimers(spec.inner('timers')),
@@ -201,9 +210,9 @@ function readLimit(reader: SpecReader): BgpConfiguration['meshMaxPrefixes'] {
   })
 }
 
-/** Device names as the kernel takes them (dev_valid_name of net/core/dev.c). */
-function deviceFault(name: string): string | undefined {
-  return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..' ? undefined : 'is no name of a device'
+/** Whether no router can have the address. */
+function isNobodys(addr: Addr): boolean {
+  return addr.isUnspecified || addr.isLoopback || addr.isMulticast || addr.isReserved
 }
 
 /**
@@ -220,14 +229,13 @@ function readEnd(spec: SpecReader): Pick<BgpPeer, 'addr' | 'device' | 'asn'> | u
     spec.refuse('peerAddress', 'is missing: expected an address, or a device for an unnumbered neighbour')
   const isOfLink = addr?.family === 6 && addr.isLinkLocal
   if (isOfLink && device === undefined) spec.refuse('device', `is missing: ${addr} is a link-local address`)
-  if (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
-    spec.refuse('peerAddress', `${addr} cannot be a neighbour's`)
+  if (addr && isNobodys(addr)) spec.refuse('peerAddress', `${addr} cannot be a neighbour's`)
   const isUnusable =
     asn === undefined ||
     fault !== undefined ||
     (addr === undefined && (device === undefined || spec.has('peerAddress'))) ||
     (isOfLink && device === undefined) ||
-    (addr && (addr.isUnspecified || addr.isLoopback || addr.isMulticast))
+    (addr && isNobodys(addr))
   return isUnusable ? undefined : { ...present({ addr, device }), asn }
 }
 
@@ -255,9 +263,10 @@ function readProtection(spec: SpecReader, installNamespace: string) {
 export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ peer?: BgpPeer }> {
   const { name } = object.metadata
   const grave: string[] = []
+  const ofEnd: string[] = []
   const messages: string[] = []
+  const end = readEnd(specOf(object, ofEnd))
   const spec = specOf(object, messages)
-  const end = readEnd(spec)
   const nodeSelector = spec.selector('nodeSelector')
   const protection = readProtection(specOf(object, grave), installNamespace)
   const peer = end && {
@@ -277,8 +286,10 @@ export function bgpPeerOf(object: KubeObject, installNamespace: string): Read<{ 
     ...(grave.length > 0 && { blockedBecause: `BGPPeer ${name}: ${grave[0]}` }),
   }
   const keptDown = [...new Set(grave)].map((message) => problem('CW4004', `bgppeer/${name}`, message))
-  const mild = new Set(messages).difference(new Set(grave))
-  return { ...(peer && { peer }), problems: [...fieldProblems('bgppeer', name, mild), ...keptDown] }
+  const unnamed = end === undefined ? new Set(ofEnd) : new Set<string>()
+  const nobody = Array.from(unnamed, (message) => problem('CW4005', `bgppeer/${name}`, message))
+  const mild = new Set([...ofEnd, ...messages]).difference(new Set(grave)).difference(unnamed)
+  return { ...(peer && { peer }), problems: [...nobody, ...fieldProblems('bgppeer', name, mild), ...keptDown] }
 }
 
 /** Reads a router id; it may be any 32 bits but 0 (RFC 6286). */

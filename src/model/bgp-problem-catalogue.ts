@@ -29,6 +29,12 @@ export const bgpProblemCatalogue = {
     remedy:
       'correct the field; until then there is no session, because one without that protection is not what was asked for',
   },
+  CW4005: {
+    title: 'A BGPPeer names no neighbour that can be used',
+    about: 'cluster object',
+    how: fromDefinition,
+    remedy: 'correct the field; until then no node has a session with this neighbour',
+  },
   CW4101: {
     title: 'Two BGPPeers are with one neighbour',
     about: 'cluster object',

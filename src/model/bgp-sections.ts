@@ -126,8 +126,8 @@ function readPrefixes(reader: SpecReader): RouteMatch['prefixes'] {
     const range = { min: prefix.length, max: prefix.addr.bits }
     const minLength = entry.number('minLength', range)
     const maxLength = entry.number('maxLength', range)
-    if (minLength !== undefined && maxLength !== undefined && minLength > maxLength)
-      entry.refuse('maxLength', `${maxLength} is less than minLength`)
+    const longest = maxLength ?? prefix.length
+    if (minLength !== undefined && minLength > longest) entry.refuse('maxLength', `${longest} is less than minLength`)
     return [{ prefix, ...present({ minLength, maxLength }) }]
   })
 }

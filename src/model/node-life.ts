@@ -25,7 +25,7 @@ export function lifeOf(node: KubeNode): NodeLife {
 }
 
 /** Whether an agent of Causeway has told of the node; that its network is available may have been told by others as well. */
-function hasHadAgent(node: KubeNode): boolean {
+export function hasHadAgent(node: KubeNode): boolean {
   return (
     annotationsOf(node)[routingStateAnnotation] !== undefined ||
     conditionOf(node, networkUnavailable).reason === networkUpReason

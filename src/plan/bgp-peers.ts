@@ -30,7 +30,7 @@ export type RemoteContext = {
 export type PlannedPeers = { readonly peers: readonly PeerConfig[]; readonly problems: readonly Problem[] }
 
 /** The key of a BGPPeer's neighbour: two BGPPeers with the same key are about the same neighbour. */
-function endOf({ addr, device }: BgpPeer): string {
+export function endOf({ addr, device }: BgpPeer): string {
   return addr === undefined || addr.isLinkLocal ? `${addr ?? ''}%${device ?? ''}` : String(addr)
 }
 

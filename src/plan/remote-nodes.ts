@@ -128,7 +128,7 @@ export class RemoteNodes {
     return changes
   }
 
-  /** A number that grows whenever a verdict becomes another. */
+  /** A number that grows whenever a verdict, or the context, becomes another. */
   get version(): number {
     return this.#version
   }
@@ -256,6 +256,7 @@ export class RemoteNodes {
     const { name } = this.#context.self
     this.#claimsVersion++
     this.#context = context
+    this.#version++
     const claims: NodeChange[] = [
       [name, undefined],
       [context.self.name, context.self],

@@ -39,6 +39,8 @@ export type Obstacle = {
   /** The thing itself. */
   readonly what: string
   readonly remedy: string
+  /** It concerns a small part of the pod CIDR. */
+  readonly isOfPart?: true
 }
 
 export type Judgement =
@@ -55,8 +57,10 @@ export function judge(way: PlannedWay, packet: Lookup, answer: LookupAnswer, sta
   if (route === undefined || isPlanned(way, route, state)) return planned
   // a route of ours that is not (yet) as planned is for the reconciler to mend and to tell
   if (route.protocol === routeProtocol && route.table === RT_TABLE_MAIN) return planned
-  if (route.table === RT_TABLE_LOCAL) return { kind: 'obstructed', obstacle: foreignAddress(route, packet, state) }
-  if (route.table !== RT_TABLE_MAIN) return { kind: 'obstructed', obstacle: ruleInTheWay(route, packet, state) }
+  if (route.table === RT_TABLE_LOCAL)
+    return { kind: 'obstructed', obstacle: { ...foreignAddress(route, packet, state), ...ofPart(way, route) } }
+  if (route.table !== RT_TABLE_MAIN)
+    return { kind: 'obstructed', obstacle: { ...ruleInTheWay(route, packet, state), ...ofPart(way, route) } }
   if (way.kind !== 'node' && route.dst.length < way.cidr.length)
     return { kind: 'missing', obstacle: unanswered(packet, `only ${textOf(route, state)} matches`) }
   return { kind: 'obstructed', obstacle: foreignRoute(way, route, state) }
@@ -69,12 +73,10 @@ function isPlanned(way: PlannedWay, route: Route, { nameOf }: KernelState): bool
     case 'node':
       return route.type === 'unicast' && !nextHops.some(({ oif }) => oif !== undefined && isOurLink(nameOf(oif)))
     case 'own':
-      // the bridge's own address is the pods' gateway
-      return (
-        (route.type === 'unicast' || route.type === 'local') &&
-        nextHops.every((hop) => isVia(hop, way.device)) &&
-        nextHops.length > 0
-      )
+      if (nextHops.length === 0) return false
+      // the pods' gateway is an address of this node, on each of its own devices
+      if (route.type === 'local') return nextHops.every(({ oif }) => oif !== undefined && isOurLink(nameOf(oif)))
+      return route.type === 'unicast' && nextHops.every((hop) => isVia(hop, way.device))
     case 'verdict': {
       const { verdict } = way
       if (route.type !== 'unicast' || nextHops.length === 0) return false
@@ -174,11 +176,17 @@ function foreignRoute(way: PlannedWay, route: Route, state: KernelState): Obstac
   const [hop] = route.nextHops
   const text = routeText(route, state.nameOf)
   return {
+    ...ofPart(way, route),
     code: 'CW1302',
     object: hop?.oif === undefined ? `route/${route.dst}` : `device/${state.nameOf(hop.oif)}`,
     what: `another's route: ${text}`,
     remedy: remedyForRoute(route, insteadOf(way), { text, nodes: state.nodes, own: state.own }),
   }
+}
+
+/** Several routes to halves of a pod CIDR may concern all of it; routes to less than that are for single pods, or blocks of another network's. */
+function ofPart(way: PlannedWay, { dst }: Route): { readonly isOfPart?: true } {
+  return way.kind !== 'node' && dst.length > way.cidr.length + 1 ? { isOfPart: true } : {}
 }
 
 function insteadOf(way: PlannedWay): string {
@@ -201,7 +209,9 @@ function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelSta
     .toSorted((a, b) => b.dst.length - a.dst.length)[0]
   if (route !== undefined) {
     const obstacle =
-      route.table === RT_TABLE_MAIN ? foreignRoute(way, route, state) : ruleInTheWay(route, packet, state)
+      route.table === RT_TABLE_MAIN
+        ? foreignRoute(way, route, state)
+        : { ...ruleInTheWay(route, packet, state), ...ofPart(way, route) }
     return { kind: 'obstructed', obstacle }
   }
   if (rule) return { kind: 'obstructed', obstacle: ruleObstacle(rule, '', packet.dst, state) }

@@ -1,6 +1,6 @@
 // Every setting of the controller. To add one, see agent-settings.ts; src/cli/controller.ts must also pass the value on.
 import { networkSettings, nodeSettings } from './agent-settings.ts'
-import { anyText, numberFrom } from './parsers.ts'
+import { anyText, either, numberFrom } from './parsers.ts'
 import { type SettingGroup, type Settings } from './setting.ts'
 
 export const controllerSettings = {
@@ -21,6 +21,13 @@ export const controllerSettings = {
     default: '64',
     help: "length of a node's IPv6 CIDR",
     install: { by: 'option', option: 'node-mask-size-ipv6', operand: 'N' },
+  },
+  givesPodCIDRs: {
+    variable: 'CAUSEWAY_GIVE_POD_CIDRS',
+    parse: either(['yes', 'no'], 'yes'),
+    default: 'yes',
+    help: 'whether nodes get their pod CIDRs; with "no" only the status of objects is written',
+    install: { by: 'installation', value: 'yes with `--controller yes`, no with `--controller status`' },
   },
   kubeconfig: nodeSettings.kubeconfig,
   leaseNamespace: {

@@ -69,7 +69,7 @@ suite('install', () => {
       [[], /--image is missing/],
       [['--image', 'x'], /--cluster-cidrs is missing/],
       [['--image', 'x', '--cluster-cidrs', '10.244.0.0'], /--cluster-cidrs: .*10\.244\.0\.0/],
-      [[...required, '--controller', 'maybe'], /--controller "maybe": expected yes, no/],
+      [[...required, '--controller', 'maybe'], /--controller "maybe": expected yes, status, no/],
       [[...required, '--port', '70000'], /--port "70000": expected a number from 1 to 65535/],
       [[...required, '--api-server', 'fd00::1:6443'], /--api-server .*\[fd00::1\]:6443/],
       [[...required, '--cni-chain', 'firewall'], /expected some of portmap, bandwidth, tuning/],

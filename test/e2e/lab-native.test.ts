@@ -92,4 +92,12 @@ test('a running lab becomes native beside a mesh, and no packet is lost', async 
     await eventually(`the way of ${node} by the routers`, () => !isTunnelled(lab, node, cidrs.get(other)!))
   for (const flow of flows) assert.equal((await flow.stop()).lost, 0)
   assert.deepEqual(lab.pids('agent'), agents)
+  // what the nodes made of it stands in the objects
+  const condition = (object: string, type: string) =>
+    lab.kubectl('get', object, '-o', `jsonpath={.status.conditions[?(@.type=="${type}")].message}`)
+  for (const [object, type, message] of [
+    ['routing/default', 'Applied', 'native on 2 nodes'],
+    ['bgppeer/rack-1', 'Established', 'established on 1 node'],
+  ] as const)
+    await eventually(`${type} of ${object}`, () => condition(object, type) === message)
 })

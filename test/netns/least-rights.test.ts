@@ -221,8 +221,27 @@ test('the agent wires pods with its capabilities, a read-only /proc/sys and its 
   assertJustEnough(agentName, [...api.asked, ...(await askedForRepeatedEvent(server)), ...(await askedForBgp(server))])
 })
 
-test('the controller gives pod CIDRs with its roles', async (t) => {
+/** Makes an object of each kind that has a status of many nodes. */
+async function createObjects(server: TestServer): Promise<void> {
+  for (const [plural, kind, spec] of [
+    ['routings', 'Routing', {}],
+    ['bgpconfigurations', 'BGPConfiguration', {}],
+    ['bgppeers', 'BGPPeer', { peerAddress: '172.30.1.1', peerASN: 65_001 }],
+  ] as const) {
+    const body = { apiVersion: 'causeway.dev/v1alpha1', kind, metadata: { name: 'default' }, spec }
+    const { code, text } = await server.call(`/apis/causeway.dev/v1alpha1/${plural}`, { method: 'POST', body })
+    assert.equal(code, 201, text)
+  }
+}
+
+test('the controller gives pod CIDRs and writes statuses with its roles', async (t) => {
   await using server = await TestServer.start()
+  {
+    await using api = await RecordingApi.start(server)
+    await using client = await clientOf(api)
+    await applyAll(client, definitions, { isDryRun: false, say: () => {} })
+  }
+  await createObjects(server)
   await using api = await RecordingApi.start(server)
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: settings.namespace } }
   await server.call('/api/v1/namespaces', { method: 'POST', body: namespace })
@@ -248,6 +267,10 @@ test('the controller gives pod CIDRs with its roles', async (t) => {
   // the only slot is taken: an event
   await createNode(server, 'node-2')
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))
+  for (const resource of ['routings', 'bgpconfigurations', 'bgppeers'])
+    await eventually(`the status of ${resource}`, () =>
+      api.asked.some((each) => each.resource === `${resource}/status`),
+    )
   await eventually('the lease renewed', () =>
     api.asked.some(({ verb, resource }) => `${verb} ${resource}` === 'update leases'),
   )

@@ -109,6 +109,8 @@ type Fault = {
   readonly undo: string
   readonly tells: readonly RegExp[]
   readonly isReady: boolean
+  /** Absent: for each routing. */
+  readonly routing?: Routing
 }
 
 const dummy = (name: string): string => `ip link add ${name} up type veth peer name ${name}p; ip link set ${name}p up`
@@ -197,6 +199,46 @@ const faults: readonly Fault[] = [
     isReady: true,
   },
   {
+    name: 'a rule for packets that come from other nodes',
+    make: 'for d in cw-vxlan u; do ip rule add pref 60 iif $d to 10.244.1.0/24 blackhole; done',
+    undo: 'ip rule del pref 60; ip rule del pref 60',
+    tells: [
+      /^CW1301 rule\/60: packets to 10\.244\.1\.0\/24 of this node do not .*: rule 60: from all to 10\.244\.1\.0\/24 iif (cw-vxlan|u) blackhole/m,
+      /NOT READY: the IPv4 pods of this node are not reached/,
+    ],
+    isReady: false,
+  },
+  {
+    name: 'a rule for IPv6 packets that come from other nodes',
+    make: 'for d in cw-vxlan u; do ip -6 rule add pref 60 iif $d prohibit; done',
+    undo: 'ip -6 rule del pref 60; ip -6 rule del pref 60',
+    tells: [
+      /^CW1301 rule\/60: packets to fd10:244:0:1::\/64 of this node do not /m,
+      /NOT READY: the IPv6 pods of this/,
+    ],
+    isReady: false,
+  },
+  {
+    name: 'routes to single pods, which are those that stand for all of their nodes',
+    make: `${dummy('x0')}; for n in 2 3 4 5 6; do ip route add 10.244.$n.2/32 dev x0; ip -6 route add fd10:244:0:$n::2/128 dev x0; done`,
+    undo: 'ip link del x0',
+    tells: [
+      /^CW1302 device\/x0: packets to 10\.244\.2\.2 of node-2, fd10:244:0:2::2 of node-2, .* and 7 more do not /m,
+    ],
+    isReady: true,
+  },
+  {
+    name: 'a route that drops packets to other nodes, and with them the tunnel',
+    routing: 'vxlan',
+    make: 'ip route add blackhole 172.30.1.0/29',
+    undo: 'ip route del blackhole 172.30.1.0/29',
+    tells: [
+      /^CW1302 route\/172\.30\.1\.0\/29: packets to 172\.30\.1\.2 of node-2, .* and 2 more do not go as planned: another's route: blackhole/m,
+      /NOT READY: 5 of 5 IPv4 pod CIDRs/,
+    ],
+    isReady: false,
+  },
+  {
     name: "the bridge's forwarding switched off",
     make: 'sysctl -qw net.ipv4.conf.cw-br0.forwarding=0',
     undo: 'sysctl -qw net.ipv4.conf.cw-br0.forwarding=1',
@@ -213,7 +255,9 @@ for (const routing of ['vxlan', 'native'] as const)
     using scene = new Scene(routing)
     for (let pass = 0; pass < 3; pass++) await scene.pass()
     assert.equal(scene.told, '')
-    for (const { name, make, undo, tells, isReady } of faults) {
+    for (const { name, make, undo, tells, isReady } of faults.filter(
+      (fault) => (fault.routing ?? routing) === routing,
+    )) {
       scene.host.sh(make)
       for (let pass = 0; pass < 2; pass++) await scene.pass()
       for (const pattern of tells) assert.match(scene.told, pattern, name)

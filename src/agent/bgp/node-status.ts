@@ -1,6 +1,7 @@
 // The status of a BGPNode: what a node's speaker says of itself, as the object has it (src/install/definitions/node-kind.ts). Pure.
 import { type PeerStatus } from '#/model/bgp.ts'
-import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { type Condition, type KubeObject } from '#/model/kubernetes.ts'
+import { dated, timeText } from '#/model/status-conditions.ts'
 import { type BgpRole } from '#/plan/bgp-mesh.ts'
 
 /** What there is to tell of a speaker. */
@@ -39,10 +40,9 @@ export type BgpNodeStatus = {
 
 /** An object of the API must stay small: a mesh may have a thousand sessions. */
 const maxSessions = 100
-/** As much as describe shows whole on a screen. */
-const maxMessageLength = 512
+/** Why a session is down; the object has up to a hundred of these. */
+const maxErrorLength = 512
 
-const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 const isUp = ({ state }: PeerStatus): boolean => state === 'Established'
 const isOfMesh = ({ name }: PeerStatus): boolean => name.startsWith('node/')
 
@@ -59,11 +59,11 @@ function sessionOf(peer: PeerStatus): Session {
     ...(addr !== undefined && { address: addr }),
     ...(remoteAsn !== undefined && { asn: remoteAsn }),
     state,
-    since: timeOf(sinceMs),
+    since: timeText(sinceMs),
     received,
     accepted,
     advertised,
-    ...(lastError !== undefined && { lastError: `${lastError.slice(0, maxMessageLength)}${pauseText(pause)}` }),
+    ...(lastError !== undefined && { lastError: `${lastError.slice(0, maxErrorLength)}${pauseText(pause)}` }),
   }
 }
 
@@ -71,25 +71,20 @@ function pauseText(pause: PeerStatus['pause']): string {
   if (pause === undefined) return ''
   return pause.untilMs === undefined
     ? '; it stays down until it is reset'
-    : `; it is tried again at ${timeOf(pause.untilMs)}`
+    : `; it is tried again at ${timeText(pause.untilMs)}`
 }
-
-/** Since when the condition has this status: conditions are written whole. */
-function transitionOf(live: KubeObject | undefined, conditionType: string, status: string): string | undefined {
-  const conditions = fieldsOf(fieldsOf(live)['status'])['conditions']
-  const before = Array.isArray(conditions) ? conditions.map(fieldsOf).find(({ type }) => type === conditionType) : {}
-  const time = before?.['lastTransitionTime']
-  return before?.['status'] === status && typeof time === 'string' ? time : undefined
-}
-
-type Condition = { readonly type: string; readonly status: string; readonly reason: string; readonly message: string }
 
 function established(peers: readonly PeerStatus[]): Condition {
   const down = inOrder(peers).filter((peer) => !isUp(peer))
-  const [status, reason] = down.length === 0 ? ['True', 'AllEstablished'] : ['False', 'SessionsDown']
   const reasons = down.map(({ name, state, lastError }) => `${name}: ${lastError ?? state}`).join('; ')
-  const message = down.length === 0 ? `all of ${peers.length} sessions are established` : reasons
-  return { type: 'Established', status, reason, message }
+  return down.length === 0
+    ? {
+        type: 'Established',
+        status: 'True',
+        reason: 'AllEstablished',
+        message: `all of ${peers.length} sessions are established`,
+      }
+    : { type: 'Established', status: 'False', reason: 'SessionsDown', message: reasons }
 }
 
 /** Whether neighbours are kept from being told of the node's pod CIDRs. */
@@ -97,16 +92,6 @@ function drained({ drainedBecause }: SpeakerReport): Condition {
   return drainedBecause === undefined
     ? { type: 'Drained', status: 'False', reason: 'NotAskedFor', message: 'the node may be told of' }
     : { type: 'Drained', status: 'True', reason: 'NothingIsAdvertised', message: drainedBecause }
-}
-
-function conditionsOf(report: SpeakerReport, live: KubeObject | undefined, nowMs: number): object[] {
-  return [established(report.peers), drained(report)].map(({ type, status, reason, message }) => ({
-    type,
-    status,
-    reason,
-    message: message.slice(0, maxMessageLength),
-    lastTransitionTime: transitionOf(live, type, status) ?? timeOf(nowMs),
-  }))
 }
 
 /** `live` is the object as it is. No report: the node speaks no BGP. */
@@ -123,7 +108,7 @@ export function bgpNodeStatus(
     configured: peers.length,
     sessions: inOrder(peers).slice(0, maxSessions).map(sessionOf),
     routes: report?.routes ?? { learned: 0, installed: 0 },
-    conditions: report === undefined ? [] : conditionsOf(report, live, nowMs),
+    conditions: report === undefined ? [] : dated([established(report.peers), drained(report)], live, { nowMs }),
   }
 }
 

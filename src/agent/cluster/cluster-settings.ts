@@ -1,5 +1,6 @@
 // Reads the settings that objects of the cluster hold (kind Routing, docs/routing.md). src/settings/precedence.ts decides which setting
 // counts when a node's object, the cluster's objects and the agent's environment disagree.
+import { isDeepStrictEqual } from 'node:util'
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock } from '#/cluster/clock.ts'
 import { routingsPath } from '#/cluster/paths.ts'
@@ -29,9 +30,12 @@ export class ClusterSettings implements AsyncDisposable {
   constructor(deps: ClusterSettingsDeps) {
     // a cluster whose API does not define the kind has no such objects
     this.#routings = new Reflector<KubeObject>({ path: routingsPath(), mayBeUndefined: true }, deps)
-    this.#routings.subscribe(() => {
+    this.#routings.subscribe(({ kind }) => {
       const { mode, problems } = routingFrom(this.#routings.objects.values())
-      this.#read = { routing: mode, problems }
+      const read = { routing: mode, problems }
+      // the status of these objects is written again and again
+      if (kind === 'modified' && isDeepStrictEqual(read, this.#read)) return
+      this.#read = read
       deps.onChange()
     })
   }

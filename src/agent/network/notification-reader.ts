@@ -109,7 +109,7 @@ export class NotificationReader {
     const leadsToNodes = table !== RT_TABLE_LOCAL && this.#knowledge.mayLeadToNodes(dst)
     if (leadsToNodes) this.#dirt.markUnderlay()
     const diverts = this.#knowledge.mayDivert(route)
-    if (diverts) this.#dirt.markWays()
+    if (diverts || leadsToNodes) this.#dirt.markWays()
     return urgency ?? (diverts || leadsToNodes ? 'later' : undefined)
   }
 

@@ -8,16 +8,16 @@ import { listRules } from '#/kernel/route-lookup.ts'
 import { visitRoutesInTurns } from '#/kernel/routes.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { Allowance, type AllowanceLimits } from '#/lib/allowance.ts'
-import { isOurLink, routeProtocol } from '#/model/names.ts'
+import { isOurLink, routeProtocol, vxlanName } from '#/model/names.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type KernelState, tellPacketsApart } from '#/reconcile/kernel-way.ts'
 import { isRouteOf, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { WayAnswers } from './way-answers.ts'
-import { ForeignParts } from './foreign-parts.ts'
+import { addressIn, ForeignParts } from './foreign-parts.ts'
 import { type FamilyCount, type Finding, obstructionOf, problemsOfFindings } from './way-findings.ts'
-import { type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
+import { type Arrival, type Asker, type Question, questionsAbout, questionsAboutOwn } from './way-questions.ts'
 
 /** How many pod CIDRs are asked about in one turn of the event loop: some 40 questions, which take about a millisecond. */
 const portion = 12
@@ -107,7 +107,7 @@ export class WayCheck {
     const ownCIDRs = remoteNodes.self.podCIDRs.filter(({ size }) => size > 2n)
     if (isFull) await this.#lookAround(remoteNodes, ownCIDRs)
     const state = this.#stateOf(input)
-    const asker = once(() => this.#askerFor(input.podDevice, ownCIDRs))
+    const asker = once(() => this.#askerFor(input, ownCIDRs))
     const asksOwn = isFull || this.#isOwnDue
     const found: Found = { doubted: new Set(), own: [] }
     for (const subjects of portionsOf(this.#subjects(input, asksOwn ? ownCIDRs : [], isFull))) {
@@ -175,9 +175,28 @@ export class WayCheck {
     this.#answers.forget()
   }
 
-  #askerFor(podDevice: string, ownCIDRs: readonly Prefix[]): Asker {
+  #askerFor({ podDevice, remoteNodes }: WayCheckInput, ownCIDRs: readonly Prefix[]): Asker {
     const device = findLink(this.#netlink, podDevice)
-    return { device: device?.isUp === true ? device : undefined, ownCIDRs, asksForNode: this.#asksForNode }
+    return {
+      device: device?.isUp === true ? device : undefined,
+      arrivals: once(() => this.#arrivalsOf(remoteNodes)),
+      ownCIDRs,
+      asksForNode: this.#asksForNode,
+    }
+  }
+
+  /** A pod of one node stands for those of all that are reached over the same device. */
+  #arrivalsOf(remoteNodes: RemoteNodes): Arrival[] {
+    const samples = new Map<string, { readonly name: string; readonly src: Addr }>()
+    for (const verdict of remoteNodes.verdicts) {
+      const name = deviceOf(verdict)
+      const key = `${name} ${verdict.dst.family}`
+      if (name !== undefined && !samples.has(key)) samples.set(key, { name, src: addressIn(verdict.dst) })
+    }
+    return [...samples.values()].flatMap(({ name, src }) => {
+      const iif = findLink(this.#netlink, name)
+      return iif?.isUp === true ? [{ src, iif }] : []
+    })
   }
 
   #questionsOf({ verdict, cidr }: Subject, asker: Asker): Question[] {
@@ -221,9 +240,11 @@ export class WayCheck {
         if (judgement === undefined) continue
         if (judgement.kind === 'missing') isMissing = true
         const { obstacle } = judgement
+        const isOfWhole = isWhole && obstacle.isOfPart !== true
         // a part tells nothing new when the whole is in the way of the same
-        if (!isWhole && findings.some((each) => each.obstacle.what === obstacle.what)) continue
-        findings.push({ obstacle, destination: `${about} of ${owner}`, family: cidr.family, isWhole })
+        if (!isOfWhole && findings.some((each) => each.obstacle.what === obstacle.what)) continue
+        const destination = `${isWhole && !isOfWhole && about === cidr ? addressIn(cidr) : about} of ${owner}`
+        findings.push({ obstacle, destination, family: cidr.family, isWhole: isOfWhole })
       }
       const isDoubted = isMissing && !this.#doubted.has(key)
       if (isDoubted) found.doubted.add(key)
@@ -276,6 +297,12 @@ function* portionsOf(subjects: Iterable<Subject>): Iterable<readonly Subject[]> 
     next = []
   }
   if (next.length > 0) yield next
+}
+
+/** The device by which packets of the node's pods come, as those to them go: where others come by another, that cannot be known here. */
+function deviceOf(verdict: Verdict): string | undefined {
+  if (verdict.way === 'vxlan') return vxlanName
+  return verdict.way === 'native' ? verdict.nextHops[0]?.device : undefined
 }
 
 function addrsOf(verdict: Verdict): Addr[] {

@@ -15,9 +15,16 @@ export type Question = {
   readonly isWhole: boolean
 }
 
+type Device = { readonly index: number; readonly name: string }
+
+/** A packet of another node's pod, and the device that it comes in by. */
+export type Arrival = { readonly src: Addr; readonly iif: Device }
+
 /** Who asks: the device of pods, and this node's pod CIDRs. Without a device only packets of the node itself are asked about. */
 export type Asker = {
-  readonly device: { readonly index: number; readonly name: string } | undefined
+  readonly device: Device | undefined
+  /** One for each device and family by which pods of other nodes reach this node; found only where it is asked for. */
+  readonly arrivals: () => readonly Arrival[]
   readonly ownCIDRs: readonly Prefix[]
   /** Whether rules may give packets of the node itself another way than those of pods; otherwise one question answers for both. */
   readonly asksForNode: boolean
@@ -39,8 +46,10 @@ export function questionsAbout(verdict: Verdict, parts: readonly Addr[], asker: 
   const questions: Question[] = []
   if (ofAPod) questions.push({ lookup: ofAPod, way, about: cidr, owner, isWhole: true })
   if (!ofAPod || asker.asksForNode) questions.push({ lookup: { dst }, way, about: cidr, owner, isWhole: true })
+  // packets to a next hop look for no way to it: what is in that way is the node's own trouble, and of its next route
+  const isWhole = verdict.way === 'vxlan'
   for (const lookup of lookupsOfPeer(verdict))
-    questions.push({ lookup, way: { kind: 'node', name: owner }, about: lookup.dst, owner, isWhole: true })
+    questions.push({ lookup, way: { kind: 'node', name: owner }, about: lookup.dst, owner, isWhole })
   for (const part of parts)
     questions.push({ lookup: ofPod(part, asker) ?? { dst: part }, way, about: part, owner, isWhole: false })
   return questions
@@ -63,12 +72,14 @@ function lookupsOfPeer(verdict: Verdict): Lookup[] {
 
 /** What is asked about a pod CIDR of this node itself; nothing without a device of pods, which is told as a failure of that device. */
 export function questionsAboutOwn(cidr: Prefix, parts: readonly Addr[], asker: Asker): Question[] {
-  const { device } = asker
+  const { device, arrivals } = asker
   if (device === undefined) return []
   const way: PlannedWay = { kind: 'own', device: device.name, cidr }
   const ask = (dst: Addr, about: Addr | Prefix, isWhole: boolean): Question[] =>
-    [ofPod(dst, asker), { dst }].flatMap((lookup) =>
-      lookup ? [{ lookup, way, about, owner: 'this node', isWhole }] : [],
-    )
+    [
+      ofPod(dst, asker),
+      { dst },
+      ...arrivals().flatMap(({ src, iif }) => (src.family === dst.family ? { dst, src, iif } : [])),
+    ].flatMap((lookup) => (lookup ? [{ lookup, way, about, owner: 'this node', isWhole }] : []))
   return [...ask(addressIn(cidr), cidr, true), ...parts.flatMap((part) => ask(part, part, false))]
 }

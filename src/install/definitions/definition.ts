@@ -1,6 +1,6 @@
 // A CustomResourceDefinition of the group causeway.dev (apiextensions.k8s.io/v1).
 import { labelsOf, type Manifest } from '../settings.ts'
-import { defaulted, type Schema } from './schema.ts'
+import { checked, defaulted, type Schema } from './schema.ts'
 
 export const group = 'causeway.dev'
 export const version = 'v1alpha1'
@@ -36,18 +36,25 @@ const age: Column = {
 
 export function definition(options: KindOptions): Manifest {
   const { kind, plural, shortName, description, onlyName, spec, isSpecRequired, status, columns } = options
-  const name = { type: 'string', enum: [onlyName] }
+  const named = checked({
+    rule: `self.metadata.name == '${onlyName}'`,
+    message: `there is one ${kind} in a cluster, and its name is "${onlyName}"`,
+    fieldPath: '.metadata.name',
+  })
+  // a rule may point only to a field that the schema has
+  const metadata = { type: 'object', properties: { name: { type: 'string' } } }
   const schema = {
     type: 'object',
     description,
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
-      metadata: { type: 'object', ...(onlyName !== undefined && { properties: { name } }) },
+      metadata: onlyName === undefined ? { type: 'object' } : metadata,
       spec: isSpecRequired ? spec : { ...spec, ...defaulted },
       ...(status && { status }),
     },
     ...(isSpecRequired && { required: ['spec'] }),
+    ...(onlyName !== undefined && named),
   }
   return {
     apiVersion: 'apiextensions.k8s.io/v1',

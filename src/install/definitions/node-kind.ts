@@ -1,10 +1,7 @@
 // The definition of BGPNode: the state of a node's speaker, written by its agent, and the settings of that node alone.
 import { definition } from './definition.ts'
-import { asn, choice, flag, list, mapping, type Schema, text } from './schema.ts'
-
-function count(description: string): Schema {
-  return { type: 'integer', format: 'int64', description }
-}
+import { asn, choice, flag, list, mapping, routerId, text } from './schema.ts'
+import { conditions, count } from './status.ts'
 
 const session = mapping('A session.', {
   peer: text('Name of the BGPPeer, or node/NAME for a node of the mesh.'),
@@ -17,17 +14,6 @@ const session = mapping('A session.', {
   advertised: count('Prefixes that it was given.'),
   lastError: text('Why it is down, or went down last.'),
 })
-
-const condition = {
-  ...mapping('A condition.', {
-    type: text('Established: all sessions are. Drained: nobody is told of the pod CIDRs.'),
-    status: choice('Whether it is so.', ['True', 'False', 'Unknown']),
-    reason: text('Why, in one word.'),
-    message: text('Why, for whoever has to mend it.'),
-    lastTransitionTime: text('Since when the status is this.', { format: 'date-time' }),
-  }),
-  required: ['type', 'status'],
-}
 
 const status = mapping('What is. The agent of the node writes it, a few seconds after changes; counts once a minute.', {
   routerID: text('Router id.'),
@@ -45,10 +31,7 @@ const status = mapping('What is. The agent of the node writes it, a few seconds 
     learned: count('Prefixes that the speaker has chosen a path for.'),
     installed: count('Of these, those that the kernel has.'),
   }),
-  conditions: list('Conditions.', condition, {
-    'x-kubernetes-list-type': 'map',
-    'x-kubernetes-list-map-keys': ['type'],
-  }),
+  conditions: conditions('Established: all sessions are. Drained: nobody is told of the pod CIDRs.'),
 })
 
 export const nodeDefinition = definition({
@@ -59,9 +42,7 @@ export const nodeDefinition = definition({
     "What the BGP speaker of the node of this name does, and what is special about it. The node's agent makes it.",
   spec: mapping('What is special about the node.', {
     asn: asn('AS number towards BGPPeers. In the mesh that of the BGPConfiguration counts, which all nodes know.'),
-    routerID: text('Router id. Absent: the first IPv4 address of the node, else a hash of its name.', {
-      pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}$',
-    }),
+    routerID: routerId('Router id. Absent: the first IPv4 address of the node, else a hash of its name.'),
     drained: flag('Advertise nothing: neighbours send nothing more to this node. Routes are learned on.', {
       default: false,
     }),

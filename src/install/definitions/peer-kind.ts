@@ -1,30 +1,58 @@
 // The definition of BGPPeer: a neighbour of some nodes.
-import { asnRange, bgpDefaults, bgpRanges, familyNames, sessionModes } from '#/model/bgp-limits.ts'
+import { asnRange, bgpDefaults, bgpRanges, familyNames, reservedAsns, sessionModes } from '#/model/bgp-limits.ts'
 import { definition } from './definition.ts'
 import {
-  addressPattern,
   asn,
+  type Check,
+  checked,
   choice,
   defaulted,
+  deviceName,
   flag,
   list,
   mapping,
+  neighbourAddress,
   nodeSelector,
   type Schema,
   secretRef,
-  text,
   whole,
 } from './schema.ts'
 import { bfd, gracefulRestart, policy, timers } from './sections.ts'
+import { conditionColumn, count, statusOfMany } from './status.ts'
 
 const peerASN: Schema = {
   description: 'AS number of the neighbour, or "external" for any but the own.',
   'x-kubernetes-int-or-string': true,
   anyOf: [{ type: 'integer' }, { type: 'string' }],
-  pattern: '^external$',
-  minimum: asnRange.min,
-  maximum: asnRange.max,
+  ...checked({
+    rule: `self == 'external' || (type(self) == int && self >= ${asnRange.min} && self <= ${asnRange.max} && !(self in [${reservedAsns.join(', ')}]))`,
+    message: `expected a number from ${asnRange.min} to ${asnRange.max}, without the reserved ${reservedAsns.join(' and ')}, or "external"`,
+  }),
 }
+
+/** What the fields of a BGPPeer must be together. */
+const together: readonly Check[] = [
+  {
+    rule: 'has(self.peerAddress) || has(self.device)',
+    message:
+      'expected peerAddress, or device for a neighbour that is found at the other end of it by its link-local address',
+  },
+  {
+    rule: '!has(self.peerAddress) || has(self.device) || !isIP(self.peerAddress) || ip(self.peerAddress).family() == 4 || !ip(self.peerAddress).isLinkLocalUnicast()',
+    message: 'a link-local address needs the device that leads to it: set device as well',
+    fieldPath: '.peerAddress',
+  },
+  {
+    rule: '!(has(self.ttlSecurityHops) && has(self.multihopTTL))',
+    message:
+      'ttlSecurityHops and multihopTTL exclude each other: the first wants the neighbour near, the second lets it be far',
+  },
+  {
+    rule: "!self.reflectorClient || (self.peerASN != 'external' && (!has(self.localASN) || self.peerASN == self.localASN))",
+    message: "reflectorClient is for neighbours of the node's own AS (RFC 4456)",
+    fieldPath: '.reflectorClient',
+  },
+]
 
 const maxPrefixes = mapping(
   'How many prefixes it may send. With more the session ends: a router that sends the whole internet must not fill a node.',
@@ -43,13 +71,9 @@ const maxPrefixes = mapping(
 const spec: Schema = {
   ...mapping('What is wanted.', {
     nodeSelector: nodeSelector('The nodes that have this neighbour. Absent: all.'),
-    peerAddress: text('Address of the neighbour. A link-local one needs a device.', {
-      pattern: addressPattern,
-      maxLength: 45,
-    }),
-    device: text(
+    peerAddress: neighbourAddress('Address of the neighbour. A link-local one needs a device.'),
+    device: deviceName(
       'Device to the neighbour. Without an address the neighbour is found there by its link-local address (unnumbered).',
-      { pattern: '^[^\\s/:]{1,15}$' },
     ),
     peerPort: whole('Its TCP port.', bgpRanges.port, { default: bgpDefaults.port }),
     peerASN,
@@ -98,8 +122,7 @@ const spec: Schema = {
     ),
   }),
   required: ['peerASN'],
-  anyOf: [{ required: ['peerAddress'] }, { required: ['device'] }],
-  not: { required: ['ttlSecurityHops', 'multihopTTL'] },
+  ...checked(...together),
 }
 
 export const peerDefinition = definition({
@@ -110,10 +133,17 @@ export const peerDefinition = definition({
     'A BGP neighbour of some nodes, such as the router on top of a rack. Its sessions are in the BGPNode of each node.',
   spec,
   isSpecRequired: true,
+  status: statusOfMany('Established: its session is, on all nodes that it is for.', {
+    selected: count('Nodes that have this neighbour.'),
+    established: count('Of these, those with an established session.'),
+  }),
   columns: [
     { name: 'Address', type: 'string', jsonPath: '.spec.peerAddress', description: 'Address of the neighbour.' },
     { name: 'Device', type: 'string', jsonPath: '.spec.device', description: 'Device to the neighbour.' },
     { name: 'ASN', type: 'string', jsonPath: '.spec.peerASN', description: 'AS number of the neighbour.' },
+    { name: 'Up', type: 'integer', jsonPath: '.status.nodes.established', description: 'Nodes with a session.' },
+    { name: 'Nodes', type: 'integer', jsonPath: '.status.nodes.selected', description: 'Nodes that have it.' },
+    conditionColumn('Accepted', 'Whether it is used as it is written.'),
     { name: 'BFD', type: 'boolean', jsonPath: '.spec.bfd.enabled', description: 'BFD, where it is told.', priority: 1 },
   ],
 })

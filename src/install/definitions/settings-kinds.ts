@@ -17,6 +17,7 @@ import {
   whole,
 } from './schema.ts'
 import { bfd, gracefulRestart, timers } from './sections.ts'
+import { conditionColumn, count, statusOfMany } from './status.ts'
 
 export const routingDefinition = definition({
   kind: 'Routing',
@@ -30,7 +31,16 @@ export const routingDefinition = definition({
       routings,
     ),
   }),
-  columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'vxlan, native or auto.' }],
+  status: statusOfMany('Applied: all nodes cross as it says.', {
+    all: count('Nodes that it is for: those without an annotation of their own.'),
+    applied: count('Of these, those that cross as it says.'),
+  }),
+  columns: [
+    { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'vxlan, native or auto.' },
+    { name: 'Applied', type: 'integer', jsonPath: '.status.nodes.applied', description: 'Nodes that cross so.' },
+    { name: 'Nodes', type: 'integer', jsonPath: '.status.nodes.all', description: 'Nodes that it is for.' },
+    conditionColumn('Accepted', 'Whether it is used as it is written.'),
+  ],
 })
 
 const reflectors = mapping(
@@ -112,9 +122,11 @@ export const configurationDefinition = definition({
     multipathRelax: flag('Whether paths by different neighbouring AS can be equal.', { default: true }),
     communities: communities('Communities of the pod CIDRs that nodes advertise: 65000:1, 65000:1:2, or a name.'),
   }),
+  status: statusOfMany(''),
   columns: [
     { name: 'ASN', type: 'integer', jsonPath: '.spec.asn', description: 'AS number of most nodes.' },
     { name: 'Mesh', type: 'string', jsonPath: '.spec.nodeMesh', description: 'Sessions between nodes.' },
+    conditionColumn('Accepted', 'Whether it is used as it is written.'),
     { name: 'Port', type: 'integer', jsonPath: '.spec.listenPort', description: 'TCP port of the nodes.', priority: 1 },
     { name: 'BFD', type: 'boolean', jsonPath: '.spec.bfd.enabled', description: 'BFD with BGPPeers.', priority: 1 },
   ],

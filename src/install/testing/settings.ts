@@ -9,6 +9,6 @@ export const dualStack: InstallSettings = {
   image: 'example/causeway:1',
   given: { CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs },
   nodeSelector: {},
-  hasController: true,
+  controller: 'yes',
   apiServer: undefined,
 }

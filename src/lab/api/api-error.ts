@@ -9,6 +9,8 @@ export type CauseReason =
   | 'FieldValueForbidden'
   | 'FieldValueDuplicate'
   | 'FieldValueTypeInvalid'
+  | 'FieldValueTooLong'
+  | 'FieldValueTooMany'
   | 'FieldManagerConflict'
   | 'ResourceVersionTooLarge'
 

@@ -5,7 +5,7 @@ import { dig, isObject, text, type Json, type JsonObject } from '../json.ts'
 import { bindPod } from '../kinds/pod.ts'
 import { apiVersionOf } from '../kinds/resource.ts'
 import type { KubeObject } from '../objects.ts'
-import { load, nowStamp, served, servedJson, stored, type Context, type Target } from '../verbs/context.ts'
+import { load, lookUp, nowStamp, served, servedJson, stored, type Context, type Target } from '../verbs/context.ts'
 import { decode, type FieldValidation } from '../verbs/decode.ts'
 import { listHead, listObjects, type Listing } from '../verbs/list.ts'
 import { patch, patchTypes } from '../verbs/patch.ts'
@@ -196,6 +196,7 @@ async function put(context: Context, exchange: Exchange): Promise<void> {
     parseObject(await readBody(request), context.registry.definitions),
     readFieldValidation(query),
     warnings,
+    lookUp(context, target)?.object,
   )
   const object = update(context, target, given, writeOptions(exchange))
   answer(context, exchange, 200, stored(target.resource, object), warnings)

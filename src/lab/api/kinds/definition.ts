@@ -2,7 +2,9 @@
 import { forbiddenField, invalidValue, required, type Cause } from '../api-error.ts'
 import { dig, isObject, list, objects, text, type Json, type JsonObject } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
+import { expressionFault } from '../schema/cel.ts'
 import { isSchemaValue } from '../schema/read.ts'
+import { isTransition } from '../schema/rules.ts'
 import { isSchema, refPrefix, SchemaNode, type Definitions, type Schema } from '../schema/schema.ts'
 import { age, ageColumn, column, nameColumn } from './cells.ts'
 import { evaluate, parsePath } from './json-path.ts'
@@ -73,7 +75,7 @@ function checkVersion(version: JsonObject, index: number): Cause[] {
 
 const types = ['string', 'integer', 'number', 'boolean', 'object', 'array']
 
-/** The rules of structural schemas: types everywhere, patterns that compile, no references. */
+/** The rules of structural schemas: types everywhere, patterns and expressions that compile, no references. */
 function checkSchema(schema: Schema, at: string): Cause[] {
   const causes: Cause[] = []
   const isOpen =
@@ -83,6 +85,13 @@ function checkSchema(schema: Schema, at: string): Cause[] {
     causes.push(required(`${at}.type`, 'must not be empty for specified object fields'))
   if (schema.pattern !== undefined && !compiles(schema.pattern))
     causes.push(invalidValue(`${at}.pattern`, schema.pattern, 'must be a valid regular expression'))
+  for (const [place, rule] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+    const fault = isTransition(rule) ? undefined : expressionFault(rule.rule)
+    if (fault !== undefined)
+      causes.push(
+        invalidValue(`${at}.x-kubernetes-validations[${place}].rule`, rule.rule, `compilation failed: ${fault}`),
+      )
+  }
   if (schema.type === 'array' && schema.items === undefined) causes.push(required(`${at}.items`, 'must be specified'))
   for (const [key, property] of Object.entries(schema.properties ?? {})) {
     // metadata is checked as ObjectMeta, whatever the schema says

@@ -54,7 +54,8 @@ function checkText(value: string, schema: Schema, path: string): Cause[] {
     causes.push(invalidValue(path, value, `${path} in body should be at least ${schema.minLength} chars long`))
   }
   if (schema.maxLength !== undefined && length > schema.maxLength) {
-    causes.push(invalidValue(path, value, `${path} in body should be at most ${schema.maxLength} chars long`))
+    const message = `Too long: may not be more than ${schema.maxLength} bytes`
+    causes.push({ reason: 'FieldValueTooLong', message, field: path })
   }
   if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
     causes.push(invalidValue(path, value, `${path} in body should match '${schema.pattern}'`))
@@ -102,7 +103,7 @@ function checkArray(value: readonly Json[], node: SchemaNode, path: string): Cau
   }
   if (schema.maxItems !== undefined && value.length > schema.maxItems) {
     causes.push({
-      reason: 'FieldValueInvalid',
+      reason: 'FieldValueTooMany',
       message: `Too many: ${value.length}: must have at most ${schema.maxItems} items`,
       field: path,
     })

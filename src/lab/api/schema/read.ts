@@ -32,6 +32,12 @@ const keywords: Readonly<Record<string, Shape>> = {
   items: isSchemaValue,
   not: isSchemaValue,
   additionalProperties: (value) => isFlag(value) || isSchemaValue(value),
+  'x-kubernetes-validations': (value) => isArray(value) && value.every(isRule),
+}
+
+function isRule(value: Json): boolean {
+  if (!isObject(value) || typeof value['rule'] !== 'string') return false
+  return ['message', 'fieldPath'].every((key) => value[key] === undefined || typeof value[key] === 'string')
 }
 
 function each(shape: Shape, names: readonly string[]): Record<string, Shape> {

@@ -41,6 +41,14 @@ export type Schema = {
   readonly 'x-kubernetes-patch-strategy'?: string
   readonly 'x-kubernetes-patch-merge-key'?: string
   readonly 'x-kubernetes-group-version-kind'?: readonly Gvk[]
+  readonly 'x-kubernetes-validations'?: readonly ValidationRule[]
+}
+
+/** A rule in CEL (apiextensions.k8s.io/v1 ValidationRule), as far as it is looked at. */
+export type ValidationRule = {
+  readonly rule: string
+  readonly message?: string
+  readonly fieldPath?: string
 }
 
 export type Gvk = { readonly group: string; readonly version: string; readonly kind: string }

@@ -1,9 +1,10 @@
 // Decodes a request's JSON into an object of the requested kind: checks identity, fields and types.
 import { badRequest, invalid, type Cause } from '../api-error.ts'
-import { hostility, isObject, type Json, type JsonObject } from '../json.ts'
+import { deepEqual, hostility, isObject, type Json, type JsonObject } from '../json.ts'
 import { apiVersionOf, subjectOf, type Resource } from '../kinds/resource.ts'
 import { isKubeObject, kubeObject, type KubeObject } from '../objects.ts'
 import { check } from '../schema/check.ts'
+import { withRules } from '../schema/rules.ts'
 import { applyDefaults, prune } from '../schema/shape.ts'
 
 /** How to treat fields that the kind does not have (KEP-2885). */
@@ -17,18 +18,21 @@ export function requireSane(value: Json): void {
 
 /**
  * The object in `body`, without unknown fields and with the schema's defaults. Throws 400 when it is not an object of this kind, 422 when a
- * custom resource does not fit its schema.
+ * custom resource does not fit its schema. What does not fit in `live`, the object that it replaces, may stay as it is (validation
+ * ratcheting, KEP-4008).
  */
 export function decode(
   resource: Resource,
   body: Json,
   fieldValidation: FieldValidation,
   warnings: string[],
+  live?: KubeObject,
 ): KubeObject {
   requireSane(body)
   const partial = decodePartial(resource, body, fieldValidation, warnings)
   const pruned = kubeObject(applyDefaults(partial, resource.schema))
-  const causes = check(pruned, resource.schema)
+  const before = live === undefined || !resource.isCustom ? [] : faultsOf(resource, live)
+  const causes = faultsOf(resource, pruned).filter((cause) => !before.some((old) => deepEqual(old, cause)))
   if (causes.length === 0) return pruned
   if (resource.isCustom) throw invalid(subjectOf(resource), pruned.metadata.name ?? '', causes)
   const wrongType = causes.find(({ reason }) => reason === 'FieldValueTypeInvalid')
@@ -53,6 +57,11 @@ export function decodePartial(
     )
   reportUnknown(resource, unknown, fieldValidation, warnings)
   return pruned
+}
+
+function faultsOf({ schema, isCustom }: Resource, object: KubeObject): readonly Cause[] {
+  const faults = check(object, schema)
+  return isCustom ? withRules(faults, object, schema) : faults
 }
 
 function unreadable({ kind, version }: Resource, cause: Cause): Error {

@@ -41,7 +41,7 @@ export function patch(
   const changed = change(resource, live, body, options.type)
   // a patch applies to any stored version: it conflicts only with a version that it names itself
   return {
-    object: update(context, target, decode(resource, changed, options.fieldValidation, warnings), options),
+    object: update(context, target, decode(resource, changed, options.fieldValidation, warnings, live), options),
     isNew: false,
   }
 }
@@ -101,7 +101,7 @@ function apply(context: Context, target: Target, body: Json, options: PatchOptio
   }
   const live = served(resource, entry.object)
   const merged = applyConfiguration(live, given, resource.schema, manager, options.force)
-  const full = decode(resource, merged, 'Ignore', warnings)
+  const full = decode(resource, merged, 'Ignore', warnings, live)
   return { object: update(context, target, full, options, true), isNew: false }
 }
 

@@ -9,7 +9,7 @@ import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { fieldsOf, type KubeNode, type ObjectReference, podCIDRsOf } from '#/model/kubernetes.ts'
-import { PodCidrController } from './pod-cidr-controller.ts'
+import { Controller } from './controller.ts'
 
 /** Nodes and one lease, with optimistic locking and the rule that pod CIDRs are set once, as in a real API server. */
 class NodesApi implements AsyncDisposable {
@@ -112,24 +112,30 @@ class NodesApi implements AsyncDisposable {
 type Told = { readonly node: string; readonly reason: string; readonly message: string }
 
 type Run = AsyncDisposable & {
-  readonly controller: PodCidrController
+  readonly controller: Controller
   readonly clock: ManualClock
   readonly told: readonly Told[]
 }
 
 async function controllerOf(
   api: NodesApi,
-  options: { cidrs?: string[]; identity?: string; clock?: ManualClock } = {},
+  options: { cidrs?: string[]; identity?: string; clock?: ManualClock; givesPodCIDRs?: boolean } = {},
 ): Promise<Run> {
-  const { cidrs = ['10.244.0.0/16', 'fd00::/48'], identity = 'one', clock = new ManualClock() } = options
+  const {
+    cidrs = ['10.244.0.0/16', 'fd00::/48'],
+    identity = 'one',
+    clock = new ManualClock(),
+    givesPodCIDRs = true,
+  } = options
   const told: Told[] = []
   const record = (regarding: ObjectReference, _type: string, reason: string, message: string): void => {
     told.push({ node: regarding.name, reason, message })
   }
-  const controller = new PodCidrController(
+  const controller = new Controller(
     {
       clusterCIDRs: cidrs.map((text) => Prefix.parse(text)),
       nodeMaskSizes: { 4: 24, 6: 64 },
+      givesPodCIDRs,
       identity,
       leaseNamespace: 'kube-system',
     },
@@ -146,6 +152,17 @@ async function passUntil(clock: ManualClock, condition: () => boolean, what: str
   }
   assert.ok(condition(), `still not: ${what}`)
 }
+
+test('a controller for statuses alone leads and gives no pod CIDRs, however little room there were', async () => {
+  await using api = await NodesApi.start()
+  api.put('a')
+  await using run = await controllerOf(api, { cidrs: ['10.244.0.0/25'], givesPodCIDRs: false })
+  run.controller.start()
+  await passUntil(run.clock, () => run.controller.status().isLeader, 'it leads')
+  await run.clock.advance(10_000)
+  assert.deepEqual(api.patches, [])
+  assert.equal(run.controller.status().term, undefined)
+})
 
 test('nodes get pod CIDRs of both families, keep those they have, and free them when they are deleted', async () => {
   await using api = await NodesApi.start()

@@ -1,24 +1,31 @@
-// Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false).
-// Of several controllers one leads; each term as leader begins with nothing but the API's state (allocation-term.ts).
+// Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false), and tells in the status of
+// Causeway's objects what the nodes make of them. Of several controllers one leads; each term as leader begins with nothing but the API's
+// state (allocation-term.ts, status/status-term.ts).
 import type { ApiClient } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
+import { nodesPath } from '#/cluster/paths.ts'
+import { Reflector } from '#/cluster/reflector.ts'
 import { LeaderElection } from '#/cluster/leader-election.ts'
 import type { Prefix } from '#/lib/addr.ts'
 import type { Logger } from '#/lib/log.ts'
+import type { KubeNode } from '#/model/kubernetes.ts'
 import { podCidrConfigProblems } from '#/plan/pod-cidrs.ts'
 import { AllocationTerm, type TermStatus } from './allocation-term.ts'
 import type { Recorder } from './problem-reports.ts'
+import { StatusTerm } from './status/status-term.ts'
 
-export type PodCidrControllerOptions = {
+export type ControllerOptions = {
   /** The cluster CIDRs in order of preference; the family of the first is the primary one. */
   readonly clusterCIDRs: readonly Prefix[]
   readonly nodeMaskSizes: { readonly 4: number; readonly 6: number }
+  /** Whether nodes get pod CIDRs; else only statuses are written. */
+  readonly givesPodCIDRs: boolean
   /** This controller's name: unique among all that run, and over restarts. */
   readonly identity: string
   readonly leaseNamespace: string
 }
 
-export type PodCidrControllerDeps = {
+export type ControllerDeps = {
   readonly client: ApiClient
   readonly log: Logger
   /** An EventRecorder. */
@@ -27,27 +34,34 @@ export type PodCidrControllerDeps = {
   readonly random?: () => number
 }
 
-export type PodCidrControllerStatus = {
+export type ControllerStatus = {
   readonly isLeader: boolean
   /** The identity of the leader as last seen; "" for nobody. */
   readonly leader: string
   /** Why the lease could not be read or written the last time. */
   readonly leaseError?: string
-  /** State of the current term; only the leader has one. */
+  /** State of the current term; only a leader that gives pod CIDRs has one. */
   readonly term?: TermStatus
+}
+
+/** What a leader does, as long as it leads. */
+type Term = {
+  readonly nodes: Reflector<KubeNode>
+  readonly allocation: AllocationTerm | undefined
+  readonly statuses: StatusTerm
 }
 
 export const leaseName = 'causeway-controller'
 
-export class PodCidrController implements AsyncDisposable {
-  readonly #options: PodCidrControllerOptions
-  readonly #deps: PodCidrControllerDeps & { readonly clock: Clock; readonly random: () => number }
+export class Controller implements AsyncDisposable {
+  readonly #options: ControllerOptions
+  readonly #deps: ControllerDeps & { readonly clock: Clock; readonly random: () => number }
   readonly #election: LeaderElection
-  #term: AllocationTerm | undefined
+  #term: Term | undefined
 
   /** Throws on cluster CIDRs or mask sizes that cannot work; the message has one line for each problem. */
-  constructor(options: PodCidrControllerOptions, deps: PodCidrControllerDeps) {
-    const problems = podCidrConfigProblems(options)
+  constructor(options: ControllerOptions, deps: ControllerDeps) {
+    const problems = options.givesPodCIDRs ? podCidrConfigProblems(options) : []
     if (problems.length > 0) throw new Error(problems.join('\n'))
     const { clock = systemClock, random = Math.random } = deps
     const { leaseNamespace: namespace, identity } = options
@@ -71,13 +85,13 @@ export class PodCidrController implements AsyncDisposable {
     this.#election.start()
   }
 
-  status(): PodCidrControllerStatus {
+  status(): ControllerStatus {
     const leaseError = this.#election.lastError
     return {
       isLeader: this.#election.isLeader,
       leader: this.#election.holder,
       ...(leaseError === undefined ? {} : { leaseError }),
-      ...(this.#term === undefined ? {} : { term: this.#term.status }),
+      ...(this.#term?.allocation === undefined ? {} : { term: this.#term.allocation.status }),
     }
   }
 
@@ -87,15 +101,23 @@ export class PodCidrController implements AsyncDisposable {
   }
 
   #beginTerm(signal: AbortSignal): void {
-    const { clusterCIDRs, nodeMaskSizes } = this.#options
+    const { clusterCIDRs, nodeMaskSizes, givesPodCIDRs } = this.#options
     const isLeader = (): boolean => this.#election.isLeader
-    this.#term = new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, { ...this.#deps, isLeader, signal })
-    this.#term.start()
+    const nodes = new Reflector<KubeNode>({ path: nodesPath() }, this.#deps)
+    const deps = { ...this.#deps, isLeader, signal, nodes }
+    this.#term = {
+      nodes,
+      allocation: givesPodCIDRs ? new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, deps) : undefined,
+      statuses: new StatusTerm(deps),
+    }
+    nodes.start()
+    this.#term.statuses.start()
   }
 
   async #endTerm(): Promise<void> {
     const term = this.#term
     this.#term = undefined
-    await term?.[Symbol.asyncDispose]()
+    if (term === undefined) return
+    await Promise.all([term.allocation, term.statuses, term.nodes].map(async (part) => part?.[Symbol.asyncDispose]()))
   }
 }

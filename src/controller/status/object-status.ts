@@ -1,0 +1,149 @@
+// The status of Routing, BGPConfiguration and BGPPeer, as their definitions have it: what is told of each by its spec alone, and by all
+// nodes together. Pure.
+import { type BgpPeer } from '#/model/bgp-objects.ts'
+import { type Condition, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { type ProblemCode } from '#/model/problem-catalogue.ts'
+import { type Problem } from '#/model/problems.ts'
+import { type Routing, ways } from '#/model/routing.ts'
+import { dated, type DatedCondition, fewOf } from '#/model/status-conditions.ts'
+import { endOf } from '#/plan/bgp-peers.ts'
+import { isForNode } from '#/plan/bgp-selection.ts'
+import { type PeerSession, type StatusNode } from './status-node.ts'
+
+export type ObjectStatus = {
+  readonly observedGeneration?: number
+  /** How many nodes the object is for, and on how many it is as it says. */
+  readonly nodes?:
+    | { readonly selected: number; readonly established: number }
+    | { readonly all: number; readonly applied: number }
+  readonly conditions: readonly DatedCondition[]
+}
+
+type Told = Pick<ObjectStatus, 'nodes'> & { readonly conditions: readonly Condition[] }
+
+function conditionOf(type: string, isSo: boolean, reason: string, message: string): Condition {
+  return { type, status: isSo ? 'True' : 'False', reason, message }
+}
+
+/** Reasons of an object that is not used at all, by the code of the problem, the gravest first. */
+const refusals: readonly (readonly [code: ProblemCode, reason: string])[] = [
+  ['CW4001', 'NotLookedAt'],
+  ['CW4005', 'NoNeighbour'],
+  ['CW4004', 'KeptDown'],
+]
+
+/** Whether an object is used as it is written. */
+export function acceptance(problems: readonly Problem[]): Condition {
+  if (problems.length === 0) return conditionOf('Accepted', true, 'Accepted', 'it is used as it is written')
+  const codes = new Set(problems.map(({ code }) => code))
+  const texts = problems.map(({ code, message }) => `${message} (${code})`)
+  const reason = refusals.find(([code]) => codes.has(code))?.[1] ?? 'FieldsNotUsable'
+  return conditionOf('Accepted', false, reason, fewOf(texts))
+}
+
+/** The status that an object is to have. */
+export function statusOf(object: KubeObject, { nodes, conditions }: Told, nowMs: number): ObjectStatus {
+  const generation = generationOf(object)
+  return {
+    ...(generation !== undefined && { observedGeneration: generation }),
+    ...(nodes && { nodes }),
+    conditions: dated(conditions, object, { nowMs, generation }),
+  }
+}
+
+export function generationOf(object: KubeObject): number | undefined {
+  const { generation } = fieldsOf(object.metadata)
+  return typeof generation === 'number' ? generation : undefined
+}
+
+export type PeerContext = {
+  readonly nodes: Iterable<StatusNode>
+  /** All BGPPeers that can be used. */
+  readonly peers: readonly BgpPeer[]
+  /** The session of a node with a BGPPeer, as its agent tells. */
+  readonly session: (node: string, peer: string) => PeerSession | undefined
+}
+
+/** Why a session is not known to be established; undefined when it is. */
+function whyDown(peer: BgpPeer, node: StatusNode, { peers, session }: PeerContext): string | undefined {
+  if (node.isSilent) return 'its kubelet tells nothing'
+  const found = session(node.name, peer.name)
+  if (found?.state === 'Established') return undefined
+  if (found !== undefined) return found.lastError === undefined ? found.state : `${found.state}: ${found.lastError}`
+  const end = endOf(peer)
+  const rival = peers.find((other) => other.name < peer.name && endOf(other) === end && isForNode(other, node))
+  return rival ? `BGPPeer ${rival.name} is with the same neighbour` : 'its agent has told of no session'
+}
+
+/** What the nodes make of a BGPPeer; `peer` is undefined where the object names no neighbour that can be used. */
+export function peerTold(peer: BgpPeer | undefined, problems: readonly Problem[], context: PeerContext): Told {
+  const accepted = acceptance(problems)
+  if (peer === undefined) {
+    const message = 'there is no session on any node: the spec names no neighbour that can be used'
+    return { conditions: [accepted, conditionOf('Established', false, 'NotAccepted', message)] }
+  }
+  const down: string[] = []
+  let selected = 0
+  for (const node of context.nodes) {
+    if (!node.canHaveAgent || !isForNode(peer, node)) continue
+    selected++
+    const why = whyDown(peer, node, context)
+    if (why !== undefined) down.push(`${node.name} (${why})`)
+  }
+  const established = selected - down.length
+  return { nodes: { selected, established }, conditions: [accepted, establishedCondition(selected, down)] }
+}
+
+function establishedCondition(selected: number, down: readonly string[]): Condition {
+  const type = 'Established'
+  if (selected === 0) return conditionOf(type, false, 'NoNodes', 'spec.nodeSelector selects no node that has an agent')
+  if (down.length === 0) return conditionOf(type, true, 'AllEstablished', `established on ${nodesText(selected)}`)
+  const message = `established on ${selected - down.length} of ${nodesText(selected)}; not on ${fewOf(down.toSorted())}`
+  return conditionOf(type, false, 'SessionsDown', message)
+}
+
+function nodesText(count: number): string {
+  return count === 1 ? '1 node' : `${count} nodes`
+}
+
+/** Why a node does not cross as the cluster is told to; undefined when it does. */
+function whyOtherwise(mode: Routing, { isSilent, routingState }: StatusNode): string | undefined {
+  if (isSilent) return 'its kubelet tells nothing'
+  if (routingState === undefined) return 'no agent has told how it sends'
+  if (routingState.mode !== mode) return `still ${routingState.mode}`
+  if (mode === 'auto') return undefined
+  const others = ways.filter((way) => way !== mode && routingState.sends.includes(way))
+  return others.length === 0 ? undefined : `it sends by ${others.join(' and ')} as well`
+}
+
+/** What the nodes make of a Routing; `mode` is undefined where it says none. Nodes with an annotation of their own are left out. */
+export function routingTold(
+  mode: Routing | undefined,
+  problems: readonly Problem[],
+  nodes: Iterable<StatusNode>,
+): Told {
+  const accepted = acceptance(problems)
+  if (problems.some(({ code }) => code === 'CW4001'))
+    return { conditions: [accepted, conditionOf('Applied', false, 'NotAccepted', 'no node looks at this object')] }
+  const able = [...nodes].filter(({ canHaveAgent }) => canHaveAgent)
+  const all = able.filter(({ ownRouting }) => ownRouting === undefined)
+  const apart = able.length - all.length
+  const suffix = apart > 0 ? `; ${nodesText(apart)} with a routing of its own (annotation causeway.dev/routing)` : ''
+  if (mode === undefined) {
+    const message = `spec.mode is not set: each node crosses as its agent is set${suffix}`
+    const applied = conditionOf('Applied', true, 'AsAgentsAreSet', message)
+    return { nodes: { all: all.length, applied: all.length }, conditions: [accepted, applied] }
+  }
+  const behind = all.flatMap((node) => {
+    const why = whyOtherwise(mode, node)
+    return why === undefined ? [] : [`${node.name} (${why})`]
+  })
+  const done = all.length - behind.length
+  const message =
+    behind.length === 0
+      ? `${mode} on ${nodesText(all.length)}${suffix}`
+      : `${mode} on ${done} of ${nodesText(all.length)}; not on ${fewOf(behind.toSorted())}${suffix}`
+  const isDone = behind.length === 0
+  const applied = conditionOf('Applied', isDone, isDone ? 'OnAllNodes' : 'NotOnAllNodes', message)
+  return { nodes: { all: all.length, applied: done }, conditions: [accepted, applied] }
+}
