@@ -380,8 +380,7 @@ export class RemoteNodes {
     if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
     else if (!isOwned) this.#notInstalled.delete(key)
     if (learned === undefined || admission?.kind !== 'admitted') return
-    const { prefix: dst } = learned
-    const { nextHops } = admission
+    const [dst, { nextHops }] = [learned.prefix, admission]
     const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
     routes.add(route)
     this.#tally.addHops(nextHops)
