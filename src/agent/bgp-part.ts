@@ -2,11 +2,11 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { hasRoutesOf } from '#/kernel/routes.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type Prefix } from '#/lib/addr.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
+import { type Reach } from '#/model/bgp.ts'
 import { routeProtocol } from '#/model/names.ts'
-import { BgpKeeper, type BgpKeeperConfig } from './bgp/bgp-keeper.ts'
+import { BgpKeeper, type BgpKeeperConfig, type SettledClaims } from './bgp/bgp-keeper.ts'
 import { LearnedRouteStore } from './bgp/learned-route-store.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -22,7 +22,10 @@ export type BgpPartDeps = {
 }
 
 /** What other parts may read of BGP. */
-export type BgpState = Pick<BgpKeeper, 'isAdvertising' | 'problems' | 'handlers' | 'sessions'>
+export type BgpState = Pick<
+  BgpKeeper,
+  'isAdvertising' | 'hasSession' | 'sessionGuards' | 'problems' | 'handlers' | 'sessions'
+>
 
 export class BgpPart implements AsyncDisposable {
   readonly learned = new LearnedRouteStore()
@@ -50,9 +53,9 @@ export class BgpPart implements AsyncDisposable {
     return this.#keeper
   }
 
-  /** Takes the subnets of this node's devices, from which next hops are judged. */
-  takeSubnets(subnets: readonly Prefix[]): void {
-    this.#keeper.takeSubnets(subnets)
+  /** Takes where next hops are reached from this node, and which node has which pod CIDRs. */
+  takeNetwork(reach: Reach, claims: SettledClaims): void {
+    this.#keeper.takeNetwork(reach, claims)
   }
 
   start(): void {

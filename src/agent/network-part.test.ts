@@ -18,7 +18,7 @@ test("the error of a pass that throws is kept until a pass succeeds, and each pa
   const deps = {
     cluster: { view, routing: 'vxlan' },
     pods: { ports: [], portCalls: {} },
-    bgp: { learned: {}, takeSubnets: () => {} },
+    bgp: { learned: {}, takeNetwork: () => {} },
     dirt: new DirtySet(),
     wake: new Signal(),
     podNetwork: new Latest({ kind: 'absent', why: 'nothing yet' }),

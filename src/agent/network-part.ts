@@ -80,7 +80,7 @@ export class NetworkPart implements AsyncDisposable {
         datapaths: (ports) => pods.plansFor(ports),
         routing: () => cluster.routing,
         learned: bgp.learned,
-        isAdvertised: () => bgp.state.isAdvertising,
+        bgp: () => bgp.state,
         refreshPods: (network, isFull) => pods.refresh(network, isFull),
         podNetwork,
         onChanges: (...change) => this.changed.emit(change),
@@ -192,7 +192,7 @@ export class NetworkPart implements AsyncDisposable {
           isLearned: (prefix) => bgp.learned.has(prefix),
         }),
       )
-      bgp.takeSubnets(this.#keeper.subnets)
+      if (this.#keeper.remoteNodes) bgp.takeNetwork(this.#keeper.reach, this.#keeper.remoteNodes)
       this.#passError = undefined
       return report
     } catch (error) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
+import { type Transport } from './contract.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { restartOf, type ScriptedPeer } from './testing/scripted-peer.ts'
 import { type Neighbouring, peerConfig, restart, speakerConfig, type TestSpeaker, World } from './testing/world.ts'
@@ -323,13 +324,56 @@ test('strangers that connect again and again are a line of the log a second', as
   assert.equal(lines, 2)
 })
 
-test('a port that is taken is told when starting', () => {
+test('where the port is taken the speaker connects, tries the port ever less often, and neighbours connect once it is free', async () => {
   const world = new World()
-  const transport = world.network.host(Addr.parse('10.0.0.1'))
-  world.speaker(speakerConfig([]), { deps: { transport } }).speaker.start()
-  const second = world.speaker(speakerConfig([]), { deps: { transport } })
-  assert.throws(() => second.speaker.start(), /EADDRINUSE/)
+  const { neighbour, troubles, tries, transport, taken } = takenScene(world)
+  const { speaker, status } = world.speaker(speakerConfig([peerConfig({ password: 'p' })]), {
+    deps: { transport, onPortTrouble: (why) => troubles.push(why) },
+  })
+  neighbour.listen()
+  speaker.start()
+  await world.clock.settle()
+  assert.equal(status().state, 'OpenSent')
+  assert.deepEqual(troubles, ['EADDRINUSE: address already in use'])
+  await world.clock.advance(120_000)
+  const pauses = tries.slice(1).map((ms, index) => ms - tries[index]!)
+  assert.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+  taken.close()
+  await world.clock.advance(30_000)
+  assert.deepEqual(troubles, ['EADDRINUSE: address already in use', undefined])
+  assert.deepEqual(world.network.passwords.at(-1), ['10.0.0.2', 'p'])
+  const peer = await neighbour.connect()
+  assert.equal(peer.isClosed, false)
 })
+
+test('a port that is not wanted any more is not waited for', async () => {
+  const world = new World()
+  const { troubles, tries, transport } = takenScene(world)
+  const { speaker } = world.speaker(speakerConfig([]), {
+    deps: { transport, onPortTrouble: (why) => troubles.push(why) },
+  })
+  speaker.start()
+  const { listenPort: _, ...config } = speakerConfig([])
+  speaker.configure(config)
+  await world.clock.advance(120_000)
+  assert.equal(tries.length, 1)
+  assert.deepEqual(troubles, ['EADDRINUSE: address already in use', undefined])
+})
+
+/** The speaker's host has another program on the port. */
+function takenScene(world: World) {
+  const host = world.network.host(Addr.parse('10.0.0.1'))
+  const tries: number[] = []
+  const transport: Transport = {
+    connect: (...args) => host.connect(...args),
+    listen: (...args) => {
+      tries.push(world.clock.nowMs())
+      return host.listen(...args)
+    },
+  }
+  const troubles: (string | undefined)[] = []
+  return { neighbour: world.neighbour(), troubles, tries, transport, taken: host.listen(179, () => {}) }
+}
 
 test('a speaker that does not listen connects', async () => {
   const world = new World()

@@ -3,9 +3,9 @@
 import { type Addr } from '#/lib/addr.ts'
 import { type PeerConfig, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
 import { CeaseSubcode, ErrorCode, notificationOf, shutdownNotification } from '#/wire/bgp/index.ts'
-import { type Connection, type Listener, type RouteSink, type Timer } from './contract.ts'
+import { type Connection, type RouteSink, type Timer } from './contract.ts'
+import { PortListener } from './port-listener.ts'
 import { type SessionDeps } from './session/deps.ts'
-import { Passwords } from './session/passwords.ts'
 import { Peer } from './session/peer.ts'
 import { type SpeakerIdentity } from './session/deps.ts'
 import { RoundRobin } from './session/round-robin.ts'
@@ -32,6 +32,10 @@ export type SpeakerDeps = Omit<SessionDeps, 'routes' | 'random' | 'defer'> & {
   readonly defer?: SessionDeps['defer']
   /** Once, on a later turn: every peer has sent End-of-RIB, or the deferral time is over, and what they sent is decided on. */
   readonly onReady?: () => void
+  /** Whether any session is established, when that changes. */
+  readonly onSessions?: ((hasAny: boolean) => void) | undefined
+  /** Why neighbours cannot connect, when that changes; undefined: they can. */
+  readonly onPortTrouble?: ((why: string | undefined) => void) | undefined
 }
 
 export class Speaker implements AsyncDisposable {
@@ -41,11 +45,11 @@ export class Speaker implements AsyncDisposable {
   readonly #peers = new Map<string, Peer>()
   /** Peers that are not configured any more, and whose connections are still being closed. */
   readonly #leaving = new Set<Peer>()
+  readonly #listener: PortListener
   #config: SpeakerConfig
-  #listener: Listener | undefined
-  #passwords: Passwords | undefined
   #state: 'new' | 'running' | 'stopped' = 'new'
   #isReady = false
+  #hasSession = false
   #refusalsQuietUntilMs = 0
   #deferral: Timer | undefined
 
@@ -54,12 +58,20 @@ export class Speaker implements AsyncDisposable {
     this.#isRestarting = config.isRestarting
     this.#deps = { random: Math.random, defer: (call) => void setImmediate(call), ...deps }
     this.#turns = new RoundRobin({ roundMs }, { defer: this.#deps.defer, nowMs: () => deps.clock.nowMs() })
+    this.#listener = new PortListener({
+      transport: deps.transport,
+      clock: deps.clock,
+      log: deps.log,
+      onConnection: (connection) => this.#onConnection(connection),
+      onOpen: () => this.#setPasswords(),
+      onTrouble: deps.onPortTrouble,
+    })
   }
 
-  /** Listens and lets sessions begin. Throws when the port is taken. */
+  /** Listens and lets sessions begin. Where the port is taken, it is tried again and again, and peers are only connected to. */
   start(): void {
     if (this.#state !== 'new') return
-    this.#listen(this.#config.listenPort)
+    this.#listener.open(this.#config.listenPort)
     this.#state = 'running'
     this.configure(this.#config)
     this.#deferral = this.#deps.clock.after(this.#restartMs, () => this.#ready())
@@ -71,9 +83,8 @@ export class Speaker implements AsyncDisposable {
     return Math.max(leastDeferralSeconds, ...restartTimes) * 1000
   }
 
-  /** Applies what is different: only sessions whose own settings changed are reset. Throws when a new port is taken. */
+  /** Applies what is different: only sessions whose own settings changed are reset. */
   configure(config: SpeakerConfig): void {
-    const { listenPort } = this.#config
     this.#config = config
     if (this.#state !== 'running') return
     // new policies are there before the first route of a new session
@@ -83,10 +94,10 @@ export class Speaker implements AsyncDisposable {
     const fresh = config.peers.filter(({ name }) => !this.#peers.has(name))
     for (const peer of config.peers) this.#peers.get(peer.name)?.configure(peer, this.#identity())
     for (const peer of fresh) this.#peers.set(peer.name, this.#peerOf(peer))
-    if (config.listenPort !== listenPort) this.#listen(config.listenPort)
+    this.#listener.open(config.listenPort)
     this.#setPasswords()
     for (const { name } of fresh) this.#peers.get(name)?.start()
-    this.#checkReady()
+    this.#checkProgress()
   }
 
   /** In the order of the configuration. */
@@ -116,8 +127,7 @@ export class Speaker implements AsyncDisposable {
     }
     this.#state = 'stopped'
     this.#deferral?.cancel()
-    this.#listener?.close()
-    this.#listener = undefined
+    this.#listener.close()
     await Promise.all([...this.#peers.values(), ...this.#leaving].map((peer) => peer.closed()))
   }
 
@@ -131,13 +141,13 @@ export class Speaker implements AsyncDisposable {
   }
 
   #peerOf(config: PeerConfig): Peer {
-    const { rib, onReady: _, ...deps } = this.#deps
+    const { rib, onReady: _, onPortTrouble: __, onSessions: ___, ...deps } = this.#deps
     return new Peer(config, this.#identity(), {
       ...deps,
       routes: rib,
       turns: this.#turns,
       isRestarting: () => this.#isRestarting && !this.#isReady,
-      onProgress: () => this.#checkReady(),
+      onProgress: () => this.#checkProgress(),
       onAddr: () => this.#setPasswords(),
     })
   }
@@ -149,18 +159,8 @@ export class Speaker implements AsyncDisposable {
     void peer.closed().then(() => this.#leaving.delete(peer))
   }
 
-  #listen(port: number | undefined): void {
-    this.#listener?.close()
-    this.#listener = undefined
-    if (port === undefined) return
-    const listener = this.#deps.transport.listen(port, (connection) => this.#onConnection(connection))
-    this.#listener = listener
-    this.#passwords = new Passwords({ listener, log: this.#deps.log })
-  }
-
   #setPasswords(): void {
-    if (this.#listener === undefined) return
-    this.#passwords?.set(
+    this.#listener.passwords?.set(
       [...this.#peers.values()].flatMap(({ addr, config }) => {
         const isTaken = config.mode !== 'active' && config.password !== undefined
         return addr !== undefined && isTaken ? [{ addr, password: config.password }] : []
@@ -185,7 +185,14 @@ export class Speaker implements AsyncDisposable {
    * has no key for: it refused the key, or the address of an unnumbered peer was not known.
    */
   #isSigned({ password }: PeerConfig, remoteAddr: Addr): boolean {
-    return password === undefined || this.#passwords?.guards(remoteAddr, password) === true
+    return password === undefined || this.#listener.passwords?.guards(remoteAddr, password) === true
+  }
+
+  #checkProgress(): void {
+    const hasAny = this.#peers.values().some(({ hasSession }) => hasSession)
+    if (hasAny !== this.#hasSession) this.#deps.onSessions?.(hasAny)
+    this.#hasSession = hasAny
+    this.#checkReady()
   }
 
   #checkReady(): void {

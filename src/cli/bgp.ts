@@ -60,6 +60,7 @@ function renderPeers(node: string, report: BgpPeersReport): string {
   return [
     `${node}: AS ${report.asn}, router id ${report.routerId}${role}${report.isReady ? '' : ', waiting for End-of-RIB'}`,
     ...(report.drainedBecause === undefined ? [] : [`tells nobody of its pod CIDRs, because ${report.drainedBecause}`]),
+    ...(report.portTroubles ?? []),
     table(['PEER', 'ADDRESS', 'AS', 'STATE', 'SINCE', 'RECEIVED', 'ACCEPTED', 'ADVERTISED', 'BFD', 'WHY NOT'], rows, {
       width: tableWidth(),
       labelledBy: [0],

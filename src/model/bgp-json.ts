@@ -10,7 +10,8 @@ function revive(key: string, value: unknown): unknown {
     return key === 'prefix' ? Prefix.parse(value) : value
   }
   if (key === 'localAddrs' && Array.isArray(value)) return value.map((each) => Addr.parse(String(each)))
-  if (key === 'subnets' && Array.isArray(value)) return value.map((each) => Prefix.parse(String(each)))
+  if ((key === 'links' || key === 'routed') && Array.isArray(value))
+    return value.map((each) => Prefix.parse(String(each)))
   return value
 }
 

@@ -84,4 +84,18 @@ export const bgpProblemCatalogue = {
     how: "spec.drained of this node's BGPNode",
     remedy: 'when the work on the node is done, set spec.drained to false; until then routers send its pods nothing',
   },
+  CW4109: {
+    title: 'Neighbours cannot connect: the port of BGP is taken',
+    about: 'node',
+    how: "the kernel's answer when the speaker listened, and the sockets of this node's processes",
+    remedy:
+      'let only one BGP speaker of the node listen on the port: set spec.listenPort of the BGPConfiguration to another one (0: none), or have the program named here listen elsewhere; end it only if nothing needs its routes. The speaker tries again by itself, within half a minute',
+  },
+  CW4110: {
+    title: 'BFD hears nothing: its port is taken',
+    about: 'node',
+    how: "the kernel's answer when the speaker listened, and the sockets of this node's processes",
+    remedy:
+      'leave out bfd of the BGPPeers and the BGPConfiguration, or have the program named here run without BFD. The speaker tries again by itself, every ten seconds',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -108,6 +108,8 @@ export type PeerConfig = {
   readonly exportPolicy?: RoutePolicy
   /** The peer is a client of this route reflector (RFC 4456). */
   readonly isReflectorClient: boolean
+  /** The peer is a node of the cluster. Next hops of what it tells are used only on a link: routers between need not know nodes' pods. */
+  readonly isNode?: boolean
   /** Advertised routes get this speaker as next hop. External peers always get it, internal ones when this is set. */
   readonly nextHopSelf: boolean
   /** How often our own AS may be in a received path; 0: never (RFC 4271 section 9.1.2). */
@@ -121,6 +123,14 @@ export type OriginatedRoute = { readonly prefix: Prefix; readonly communities?: 
 
 /** `because` completes the sentence "not told, because". */
 export type UntoldRoute = { readonly prefix: Prefix; readonly because: string }
+
+/** What a node reaches by the routes of its kernel that BGP did not bring; both lists are sorted. */
+export type Reach = {
+  /** Prefixes on a link of the node. */
+  readonly links: readonly Prefix[]
+  /** Prefixes that are reached over routers, without those within others. */
+  readonly routed: readonly Prefix[]
+}
 
 export type SpeakerConfig = {
   readonly routerId: Addr
@@ -137,15 +147,25 @@ export type SpeakerConfig = {
   readonly isRestarting: boolean
   /** This node's addresses, the preferred one of a family first: the next hops for routes whose family is not that of their session. */
   readonly localAddrs?: readonly Addr[]
-  /** The subnets that this node is connected to, sorted; next hops are looked up in them. Absent: not known. */
-  readonly subnets?: readonly Prefix[]
+  /** Where next hops are reached from this node. Absent: not known. */
+  readonly reach?: Reach
   readonly peers: readonly PeerConfig[]
   readonly originated: readonly OriginatedRoute[]
   /** What this speaker would originate and does not; absent: nothing. */
   readonly untold?: readonly UntoldRoute[]
 }
 
-export type NextHop = { readonly addr: Addr; /** The device, for link-local addresses. */ readonly device?: string }
+export type NextHop = {
+  readonly addr: Addr
+  /** The device, for link-local addresses. */
+  readonly device?: string
+  /** A router of the own AS told the route without becoming its next hop (RFC 4271 section 5.1.3). */
+  readonly isPassedOn?: boolean
+}
+
+/** What to do about a next hop that is not reached and `isPassedOn`. */
+export const nextHopSelfRemedy =
+  'have the neighbour of the own AS that passed it on make itself the next hop (next-hop-self), or give this node a route to it'
 
 /** The route that the speaker has chosen for a prefix that it does not originate. */
 export type LearnedRoute = {

@@ -13,6 +13,8 @@ export type NodeLife = {
   readonly sign: 'ready' | 'agent' | 'none'
   /** When the Ready condition of a node that is not Ready last changed; '' when unknown. RFC 3339 in UTC, which sorts as text. */
   readonly readyChanged: string
+  /** Its kubelet has not been heard of for a while: the machine may be off. */
+  readonly isSilent?: true
   /** When the Node object was created; '' when unknown. RFC 3339 in UTC. */
   readonly created: string
 }
@@ -123,8 +125,19 @@ export type OverlayRoute = {
   readonly node: string
 }
 
-/** `onlink`: the kernel is not to judge whether the gateway is on the device's link. */
-export type DesiredHop = { readonly device: string; readonly gateway: Addr; readonly onlink?: true }
+export type DesiredHop = {
+  readonly device: string
+  readonly gateway: Addr
+  /** The kernel is not to judge whether the gateway is on the device's link. */
+  readonly onlink?: true
+}
+
+/** How the kernel reaches an address, by its own routes and those of others. */
+export type KernelWay =
+  /** Each hop is the address itself where it is on a link, else a router. */
+  | { readonly kind: 'reached'; readonly hops: readonly DesiredHop[] }
+  /** `why` completes the sentence "it is not reached, because". */
+  | { readonly kind: 'not reached'; readonly why: string }
 
 /** A route to `dst` without encapsulation: one that BGP learned, or straight to the node. */
 export type NativeRoute = {

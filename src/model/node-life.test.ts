@@ -17,8 +17,10 @@ function node(
 test('a node is ready, or has had an agent, or shows no sign of life', () => {
   const is = (status: string) => ({ type: 'Ready', status, lastTransitionTime: '2026-02-01T00:00:00Z' })
   assert.deepEqual(lifeOf(node([is('True')])), { sign: 'ready', readyChanged: '', created })
+  const dead = { sign: 'none', readyChanged: '2026-02-01T00:00:00Z', created }
+  assert.deepEqual(lifeOf(node([is('False')])), dead)
+  assert.deepEqual(lifeOf(node([is('Unknown')])), { ...dead, isSilent: true })
   for (const status of ['False', 'Unknown']) {
-    assert.deepEqual(lifeOf(node([is(status)])), { sign: 'none', readyChanged: '2026-02-01T00:00:00Z', created })
     assert.equal(lifeOf(node([is(status), { type: 'NetworkUnavailable', status: 'False' }])).sign, 'agent')
     assert.equal(lifeOf(node([is(status)], { [routingStateAnnotation]: '{}' })).sign, 'agent')
   }

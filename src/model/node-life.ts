@@ -18,7 +18,10 @@ export function lifeOf(node: KubeNode): NodeLife {
   const hasAgent =
     annotationsOf(node)[routingStateAnnotation] !== undefined ||
     conditionOf(node, networkUnavailable).status === 'False'
-  return { sign: hasAgent ? 'agent' : 'none', readyChanged: lastTransitionTime, created }
+  // without the condition the kubelet has just come, or there is none to be heard of
+  const isSilent = status === 'Unknown' && lastTransitionTime !== ''
+  const sign = hasAgent ? 'agent' : 'none'
+  return { sign, readyChanged: lastTransitionTime, created, ...(isSilent && { isSilent }) }
 }
 
 /** Whether an agent of Causeway has told of the node; that its network is available may have been told by others as well. */

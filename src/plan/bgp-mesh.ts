@@ -23,8 +23,8 @@ export type MeshContext = {
   readonly families: readonly Family[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly sets: CidrSets
-  /** Pod CIDRs by node name, without those to which another node has the better claim. */
-  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
+  /** The pod CIDRs that are routed to another node. */
+  readonly podCIDRsOf: (name: string) => readonly Prefix[]
   readonly password: Password
 }
 
@@ -115,7 +115,7 @@ function problemsIn({ configuration, password }: MeshContext, ofOwnAs: readonly 
 
 /** Plans the sessions of the mesh. `nodes` are the other nodes, all of which have pod CIDRs. */
 export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mesh {
-  const { self, configuration, families, clusterCIDRs, sets, standingCIDRs, password } = context
+  const { self, configuration, families, clusterCIDRs, sets, podCIDRsOf, password } = context
   const { timers, nodeMesh, listenPort: port } = configuration
   if (nodeMesh === 'None') return { role: 'none', reflectors: noReflectors, peers: [], problems: [] }
   if (port === undefined)
@@ -167,9 +167,10 @@ export function planMesh(nodes: readonly BgpMember[], context: MeshContext): Mes
       families: families.filter((family) => hasNextHop(self, family, localAddr.family)),
       mode: modes[tie],
       isReflectorClient: tie === 'toClient',
+      isNode: true,
       importPolicy: isFromReflector
         ? only('cluster-cidrs', sets.ClusterCIDRs)
-        : onlyOfNode(node.name, standingCIDRs.get(node.name) ?? []),
+        : onlyOfNode(node.name, podCIDRsOf(node.name)),
       ...(exportPolicy && { exportPolicy }),
       maxPrefixes: isFromReflector ? limits.reflector : limits.node,
       ...(!isInternal && { multihopTtl: meshTtl }),

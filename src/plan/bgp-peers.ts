@@ -19,8 +19,8 @@ export type RemoteContext = {
   readonly secrets: Secrets
   /** Nodes other than this one, by address. */
   readonly nodesByAddr: ReadonlyMap<string, BgpMember>
-  /** Pod CIDRs by node name, without those to which another node has the better claim. */
-  readonly standingCIDRs: ReadonlyMap<string, readonly Prefix[]>
+  /** The pod CIDRs that are routed to another node. */
+  readonly podCIDRsOf: (name: string) => readonly Prefix[]
   /** Whether a node reflects other nodes' routes to its clients, in the mesh or because a BGPPeer makes it a reflector. */
   readonly isReflector: (node: BgpMember) => boolean
   /** All BGPPeers. */
@@ -45,7 +45,7 @@ function defaultImport({ addr }: BgpPeer, context: RemoteContext): RoutePolicy {
   const node = addr && context.nodesByAddr.get(String(addr))
   return node === undefined || context.isReflector(node)
     ? only('cluster-cidrs', context.sets.ClusterCIDRs)
-    : onlyOfNode(node.name, context.standingCIDRs.get(node.name) ?? [])
+    : onlyOfNode(node.name, context.podCIDRsOf(node.name))
 }
 
 /**
@@ -135,6 +135,7 @@ function planRemote(peer: BgpPeer, context: RemoteContext): { config: PeerConfig
     maxPrefixes,
     ...policiesOf(peer, isExternal, context),
     isReflectorClient: peer.isReflectorClient && !isExternal,
+    ...(addr && context.nodesByAddr.has(String(addr)) && { isNode: true }),
     nextHopSelf,
     allowOwnAsn,
     ...(blockedBecause !== undefined && { blockedBecause }),

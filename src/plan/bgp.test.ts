@@ -57,6 +57,7 @@ test('in a mesh each node peers with each, over the family that the cluster CIDR
     gracefulRestart: { restartTimeSeconds: 120, stalePathTimeSeconds: 360 },
     importPolicy: onlyOf(2),
     isReflectorClient: false,
+    isNode: true,
     nextHopSelf: false,
     allowOwnAsn: 0,
     exportPolicy: ownOnly,
@@ -239,10 +240,12 @@ test('what a node does not tell of its own has a reason: its Node object is gone
   const nodes = members(2)
   const gone = planFor(nodes[0]!, nodes, { isGone: true })
   assert.deepEqual([configOf(gone).originated, gone.drainedBecause], [[], 'the Node object of this node was deleted'])
-  const lost = planFor(nodes[0]!, nodes, { lostCIDRs: [Prefix.parse('10.244.9.0/24')] })
+  const lost = planFor(nodes[0]!, nodes, {
+    lost: [{ prefix: Prefix.parse('10.244.9.0/24'), because: 'node node-9 has the better claim to it' }],
+  })
   assert.equal(configOf(lost).originated.length, 2)
   assert.deepEqual(plain(configOf(lost).untold), [
-    { prefix: '10.244.9.0/24', because: 'another node has the better claim to it' },
+    { prefix: '10.244.9.0/24', because: 'node node-9 has the better claim to it' },
   ])
 })
 

@@ -1,7 +1,7 @@
 // Computes the configuration of one node's BGP speaker from the cluster's objects. Pure: the same objects give the same configuration
 // on every run, and every node computes the same set of sessions.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
-import { type PeerConfig, type RoutePolicy, type SpeakerConfig, type UntoldRoute } from '#/model/bgp.ts'
+import { type PeerConfig, type Reach, type RoutePolicy, type SpeakerConfig, type UntoldRoute } from '#/model/bgp.ts'
 import { type BgpConfiguration, type BgpNode, type BgpPeer, withoutConfiguration } from '#/model/bgp-objects.ts'
 import { type SecretRef, secretKey } from '#/model/bgp-sections.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -11,7 +11,6 @@ import { type Password, passwordOf, type Secrets } from './bgp-passwords.ts'
 import { planPeers } from './bgp-peers.ts'
 import { cidrSetsOf, nothing } from './bgp-policies.ts'
 import { peersOf } from './bgp-selection.ts'
-import { allStandingCIDRs } from './claims.ts'
 
 export type SpeakerInput = {
   readonly self: BgpMember
@@ -25,11 +24,13 @@ export type SpeakerInput = {
   /** This node's Node object was deleted: what belonged to it may be another's any moment, and no neighbour is told of it any more. */
   readonly isGone?: boolean
   /** Pod CIDRs of this node's Node object to which another node has the better claim; they are not among those of `self`. */
-  readonly lostCIDRs?: readonly Prefix[]
+  readonly lost?: readonly UntoldRoute[]
+  /** The pod CIDRs of another node that are routed to it, as the plan of the network has settled it. */
+  readonly podCIDRsOf: (name: string) => readonly Prefix[]
   readonly secrets: Secrets
   readonly clusterCIDRs: readonly Prefix[]
-  /** The subnets that this node is connected to; undefined while they are not known. */
-  readonly subnets?: readonly Prefix[] | undefined
+  /** Where next hops are reached; undefined while that is not known. */
+  readonly reach?: Reach | undefined
   readonly isRestarting: boolean
   /** The address families of this node's pods. */
   readonly families: readonly Family[]
@@ -52,9 +53,9 @@ function uniqueSecrets(refs: readonly (SecretRef | undefined)[]): SecretRef[] {
 }
 
 /** The CIDRs of all pods: the cluster CIDRs, and the nodes' pod CIDRs outside of them. */
-function podCIDRsOf(clusterCIDRs: readonly Prefix[], members: readonly BgpMember[]): Prefix[] {
+function allPodCIDRs(clusterCIDRs: readonly Prefix[], podCIDRs: readonly Prefix[]): Prefix[] {
   const isOutside = (cidr: Prefix): boolean => !clusterCIDRs.some((cluster) => cluster.contains(cidr))
-  const outside = members.flatMap(({ podCIDRs }) => podCIDRs.filter(isOutside))
+  const outside = podCIDRs.filter(isOutside)
   return [...clusterCIDRs, ...outside.toSorted((a, b) => a.compare(b))]
 }
 
@@ -76,8 +77,7 @@ function whyDrained({ bgpNode, isGone }: SpeakerInput): string | undefined {
   return bgpNode?.isDrained === true ? drainedBySpec : undefined
 }
 
-function untoldOf({ self, lostCIDRs = [] }: SpeakerInput, drainedBecause: string | undefined): UntoldRoute[] {
-  const lost = lostCIDRs.map((prefix) => ({ prefix, because: 'another node has the better claim to it' }))
+function untoldOf({ self, lost = [] }: SpeakerInput, drainedBecause: string | undefined): readonly UntoldRoute[] {
   if (drainedBecause === undefined) return lost
   return [...self.podCIDRs.map((prefix) => ({ prefix, because: drainedBecause })), ...lost]
 }
@@ -91,12 +91,13 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
 
   const nodes = [...input.nodes].filter(({ name }) => name !== self.name)
   const others = nodes.filter(({ podCIDRs, isTunnelOnly }) => podCIDRs.length > 0 && isTunnelOnly !== true)
-  const standingCIDRs = allStandingCIDRs([...nodes, self])
-  const sets = cidrSetsOf(podCIDRsOf(input.clusterCIDRs, [self, ...others]), self.podCIDRs)
+  const { podCIDRsOf } = input
+  const podCIDRs = [...self.podCIDRs, ...others.flatMap(({ name }) => podCIDRsOf(name))]
+  const sets = cidrSetsOf(allPodCIDRs(input.clusterCIDRs, podCIDRs), self.podCIDRs)
   const families = input.families.toSorted((a, b) => a - b)
   const asn = bgpNode?.asn ?? asnOf(self, configuration)
   const routerId = bgpNode?.routerId ?? routerIdOf(self)
-  const shared = { self, configuration, peers: input.peers, families, sets, standingCIDRs }
+  const shared = { self, configuration, peers: input.peers, families, sets, podCIDRsOf }
   const password = meshPasswordOf(configuration, secrets)
   const mesh = planMesh(others, { ...shared, clusterCIDRs: input.clusterCIDRs, password })
   const planned = planPeers(own, {
@@ -124,7 +125,7 @@ export function planSpeaker(input: SpeakerInput): SpeakerPlan {
     multipathRelax,
     isRestarting,
     localAddrs: self.addrs,
-    ...(input.subnets && { subnets: input.subnets }),
+    ...(input.reach && { reach: input.reach }),
     peers: told ? peers.map((peer): PeerConfig => ({ ...peer, exportPolicy: told })) : peers,
     originated: told ? [] : self.podCIDRs.map((prefix) => ({ prefix, ...(communities.length > 0 && { communities }) })),
     ...(untold.length > 0 && { untold }),

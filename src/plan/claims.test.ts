@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type NodeLife, type NodeState } from '#/model/network.ts'
-import { allStandingCIDRs, ClaimIndex, compareClaimants, standingCIDRs } from './claims.ts'
+import { ClaimIndex, compareClaimants } from './claims.ts'
 
 const ready = (created: string): NodeLife => ({ sign: 'ready', readyChanged: '', created })
 const unready = (created: string, readyChanged: string): NodeLife => ({ sign: 'agent', readyChanged, created })
@@ -97,20 +97,6 @@ test('a former pod CIDR stands as long as no node has it now', () => {
   assert.equal(settle(before)['node-1'], '10.244.9.0/24 10.244.1.0/24')
   const heir = node('node-2', { cidrs: ['10.244.1.0/24'], life: stranger('2026-06-01T00:00:00Z') })
   assert.deepEqual(settle(before, heir), { 'node-1': '10.244.9.0/24', 'node-2': '10.244.1.0/24' })
-})
-
-test('for BGP: a pod CIDR stands unless another node has the better claim to it', () => {
-  const standing = (self: NodeState, ...others: NodeState[]): string => standingCIDRs(self, others).join(' ')
-  const two = node('node-2', { cidrs: ['10.244.2.0/24', 'fd10::/64'], life: ready('2026-01-01T00:00:00Z') })
-  assert.equal(standing(two), '10.244.2.0/24 fd10::/64')
-  const of = (name: string, cidr: string, life: NodeLife) => node(name, { cidrs: [cidr], life })
-  assert.equal(standing(two, two, of('node-1', '10.244.1.0/24', ready(''))), '10.244.2.0/24 fd10::/64')
-  assert.equal(standing(two, two, of('node-1', '10.244.2.0/24', ready('2025-01-01T00:00:00Z'))), 'fd10::/64')
-  assert.equal(standing(two, of('node-1', '10.244.0.0/16', ready('2026-02-01T00:00:00Z'))), '10.244.2.0/24 fd10::/64')
-  const former = node('node-4', { cidrs: ['10.244.4.0/24'], former: ['10.244.5.0/24'] })
-  assert.equal(standing(former, two), '10.244.4.0/24 10.244.5.0/24')
-  assert.equal(standing(former, two, of('node-5', '10.244.5.0/24', stranger(''))), '10.244.4.0/24')
-  assert.equal(allStandingCIDRs([two, former]).get('node-4')!.join(' '), '10.244.4.0/24 10.244.5.0/24')
 })
 
 const anyLife = fc.oneof(

@@ -171,6 +171,18 @@ export class ClaimIndex<T extends Claimant = NodeState> {
     return names
   }
 
+  /** The other nodes whose claims decide what a node keeps, directly or through others; nearly always there are none. */
+  rivalsOf(node: Claimant): T[] {
+    const rivals = new Map<string, Claimant>([[node.name, node]])
+    // the loop also visits those that are added while it runs
+    for (const each of rivals.values())
+      for (const claim of claimsOf(each))
+        this.#eachMeeting(claim, ({ node: { name } }) => {
+          if (!rivals.has(name)) rivals.set(name, this.#nodes.get(name)!)
+        })
+    return [...rivals.keys()].flatMap((name) => (name === node.name ? [] : this.#nodes.get(name)!))
+  }
+
   /** Finds the best claim before this one, and tells the others when it stands and did not, or the other way round. */
   #decide(claim: Claim, work: Work): void {
     work.dirty.delete(claim)
@@ -322,49 +334,4 @@ function sameClaims(a: Claimant, b: Claimant): boolean {
     same(a.formerCIDRs, b.formerCIDRs) &&
     compareClaimants(a, b) === 0
   )
-}
-
-/** The pod CIDRs of each node by its name, without those to which another node has the better claim, and with former ones that stand. */
-export function allStandingCIDRs(nodes: readonly Claimant[]): ReadonlyMap<string, readonly Prefix[]> {
-  const standing = new Map(nodes.map(({ name, podCIDRs, formerCIDRs = [] }) => [name, [...podCIDRs, ...formerCIDRs]]))
-  const contested = contestedIn(nodes)
-  if (contested.size === 0) return standing
-  const claims = new ClaimIndex<Claimant>()
-  claims.update(nodes.filter(({ name }) => contested.has(name)).map((node) => [node.name, node]))
-  for (const name of contested) standing.set(name, [...claims.settled(name)!.node.podCIDRs])
-  return standing
-}
-
-/** The nodes whose pod CIDRs overlap another node's. When two CIDRs overlap, one contains the other, and the containing one sorts first. */
-function contestedIn(nodes: readonly Claimant[]): Set<string> {
-  const contested = new Set<string>()
-  const all = nodes.flatMap(({ name, podCIDRs, formerCIDRs = [] }) =>
-    [...podCIDRs, ...formerCIDRs].map((prefix) => ({ prefix, name })),
-  )
-  let outer: (typeof all)[number] | undefined
-  for (const each of all.toSorted((a, b) => a.prefix.compare(b.prefix))) {
-    if (outer?.prefix.contains(each.prefix) !== true) outer = each
-    else if (outer.name !== each.name) for (const { name } of [outer, each]) contested.add(name)
-  }
-  return contested
-}
-
-/**
- * The pod CIDRs of `self`, former ones last, without those to which another node has the better claim. Nearly always no other node claims
- * any.
- */
-export function standingCIDRs(self: Claimant, others: readonly Claimant[]): readonly Prefix[] {
-  const all = [...self.podCIDRs, ...(self.formerCIDRs ?? [])]
-  const isContested = others.some(
-    ({ name, podCIDRs, formerCIDRs }) =>
-      name !== self.name && (overlap(podCIDRs, all) || (formerCIDRs !== undefined && overlap(formerCIDRs, all))),
-  )
-  if (!isContested) return all
-  const claims = new ClaimIndex<Claimant>()
-  claims.update([...others, self].map((each) => [each.name, each]))
-  return claims.settled(self.name)!.node.podCIDRs
-}
-
-function overlap(some: readonly Prefix[], others: readonly Prefix[]): boolean {
-  return some.some((one) => others.some((other) => other.overlaps(one)))
 }

@@ -8,6 +8,7 @@ import { NodeWays } from './node-ways.ts'
 import { linkWay } from './testing/link-way.ts'
 
 const learned: readonly DesiredHop[] = [{ device: 'eth0', gateway: Addr.parse('172.30.1.101') }]
+const overRouters: readonly DesiredHop[] = [{ device: 'eth0', gateway: Addr.parse('172.30.1.102') }]
 const direct: DesiredHop = { device: 'eth0', gateway: Addr.parse('172.30.1.2') }
 
 /** Per combination of ways, what each routing chooses. "tunnel": one can be built, "taken": the other node takes VXLAN. */
@@ -28,6 +29,11 @@ const table: readonly [ways: string, chosen: Record<Routing, string>][] = [
   ['learned direct tunnel', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
   ['learned direct taken', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
   ['learned direct tunnel taken', { vxlan: 'vxlan', native: 'bgp', auto: 'bgp' }],
+  ['routers', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['routers tunnel', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
+  ['routers tunnel taken', { vxlan: 'vxlan', native: 'vxlan', auto: 'vxlan' }],
+  ['routers direct tunnel taken', { vxlan: 'vxlan', native: 'direct', auto: 'direct' }],
+  ['routers learned', { vxlan: 'bgp', native: 'bgp', auto: 'bgp' }],
 ]
 
 for (const [ways, chosen] of table) {
@@ -36,13 +42,17 @@ for (const [ways, chosen] of table) {
     for (const routing of routings) {
       const crossing = chooseCrossing(routing, {
         learned: has.has('learned') ? learned : undefined,
+        overRouters: has.has('routers') ? overRouters : undefined,
         direct: has.has('direct') ? direct : undefined,
         canTunnel: has.has('tunnel'),
         takesTunnel: has.has('taken'),
       })
       assert.equal(crossing.kind === 'native' ? crossing.origin : crossing.kind, chosen[routing], routing)
       if (crossing.kind === 'native')
-        assert.deepEqual(crossing.nextHops, crossing.origin === 'bgp' ? learned : [direct])
+        assert.deepEqual(
+          crossing.nextHops,
+          crossing.origin === 'direct' ? [direct] : has.has('learned') ? learned : overRouters,
+        )
     }
   })
 }

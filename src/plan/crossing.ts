@@ -8,6 +8,8 @@ import { type NodeWays } from './node-ways.ts'
 export type Ways = {
   /** The next hops of BGP's route. */
   readonly learned?: readonly DesiredHop[] | undefined
+  /** The next hops of BGP's route where that says no more than that the node itself is reached over routers. */
+  readonly overRouters?: readonly DesiredHop[] | undefined
   /** The next hop straight to the node, over a link that both nodes are on. */
   readonly direct?: DesiredHop | undefined
   /** Whether a tunnel can be built: both nodes have an address of one family. */
@@ -23,29 +25,38 @@ export type Crossing =
 
 /**
  * `routing` decides whether native ways go before the tunnel or after it. BGP's route goes before the direct way, because its author knows
- * more of the network than two addresses on one subnet show. Any existing way is better than none, whatever `routing` says: nodes have
+ * more of the network than two addresses on one subnet show. A way over routers that need not know pods comes last. Any existing way is better than none, whatever `routing` says: nodes have
  * different settings while a cluster is switched node by node.
  */
-export function chooseCrossing(routing: Routing, { learned, direct, canTunnel, takesTunnel }: Ways): Crossing {
+export function chooseCrossing(
+  routing: Routing,
+  { learned, overRouters, direct, canTunnel, takesTunnel }: Ways,
+): Crossing {
   const native: Crossing | undefined = learned
     ? { kind: 'native', origin: 'bgp', nextHops: learned }
     : direct && { kind: 'native', origin: 'direct', nextHops: [direct] }
   const tunnel: Crossing | undefined = canTunnel && takesTunnel ? { kind: 'vxlan' } : undefined
-  return (routing === 'vxlan' ? (tunnel ?? native) : (native ?? tunnel)) ?? { kind: 'none' }
+  const last: Crossing = overRouters ? { kind: 'native', origin: 'bgp', nextHops: overRouters } : { kind: 'none' }
+  return (routing === 'vxlan' ? (tunnel ?? native) : (native ?? tunnel)) ?? last
 }
 
 /** The reason of a choice in words, which the verdict keeps. For the kind `none` the caller gives the reason: it knows what is missing. */
 export function reasonFor(
   routing: Routing,
-  { learned, direct, canTunnel, takesTunnel }: Ways,
+  { learned, overRouters, direct, canTunnel, takesTunnel }: Ways,
   kind: 'native' | 'vxlan',
 ): string {
   const hasTunnel = canTunnel && takesTunnel
   if (kind === 'vxlan') {
-    if (learned === undefined && direct === undefined) return 'BGP tells no way, and no subnet is shared with the node'
+    if (learned === undefined && direct === undefined)
+      return `BGP tells no way${overRouters ? ' but over routers, which need not know pods' : ''}, and no subnet is shared with the node`
     return 'routing is vxlan, and the node takes VXLAN'
   }
-  const native = learned ? 'BGP tells this way' : 'a subnet is shared with the node'
+  const native = learned
+    ? 'BGP tells this way'
+    : direct
+      ? 'a subnet is shared with the node'
+      : 'BGP tells that the node is reached over routers, there is no other way'
   if (routing !== 'vxlan') return native
   return hasTunnel
     ? native

@@ -2,6 +2,7 @@
 // tunnel, and restrict what pods may send to the node.
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
 import { kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
+import { guardChains, type SessionGuard } from './session-guards.ts'
 import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
@@ -16,6 +17,8 @@ export type NodeTableInput = {
   readonly clusterCIDRs: readonly Prefix[]
   /** The devices through which pods' packets enter the node's own network stack. */
   readonly podDevices: readonly string[]
+  /** Neighbours with TTL security; absent: none. */
+  readonly guards?: readonly SessionGuard[] | undefined
   /** When absent, VXLAN is accepted from every sender. */
   readonly tunnel?: { readonly port: number; readonly ends: readonly Addr[] }
 }
@@ -165,7 +168,7 @@ function podsIn(podDevices: readonly string[]): NftChain {
   }
 }
 
-export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, tunnel }: NodeTableInput): NftTable {
+export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, guards = [], tunnel }: NodeTableInput): NftTable {
   const postrouting: NftChain = {
     name: 'postrouting',
     hook: { type: 'nat', hook: 'postrouting', priority: srcnatPriority },
@@ -176,7 +179,12 @@ export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, tunnel }: NodeTa
     family: 'inet',
     name: tableName,
     sets: [...families.map((family) => clusterSet(family, clusterCIDRs)), ...(tunnel ? tunnelSets(tunnel.ends) : [])],
-    chains: [postrouting, podsIn(podDevices), ...(tunnel ? tunnelChains(tunnel.port, podDevices) : [])],
+    chains: [
+      postrouting,
+      podsIn(podDevices),
+      ...guardChains(guards),
+      ...(tunnel ? tunnelChains(tunnel.port, podDevices) : []),
+    ],
   }
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type NextHop } from '#/model/bgp.ts'
-import { type ConnectedSubnet } from '#/model/network.ts'
+import { type ConnectedSubnet, type KernelWay } from '#/model/network.ts'
 import { admitOther, admitPodCIDR, type Admission, type GuardContext } from './guard.ts'
 
 function subnet(device: string, text: string, isNodeAddress: boolean): ConnectedSubnet {
@@ -19,6 +19,12 @@ const context: GuardContext = {
     subnet('eth0', 'fd30::1/64', true),
     subnet('eth1', '192.0.2.1/24', false),
   ],
+  kernelWays: new Map<string, KernelWay>([
+    ['203.0.113.9', { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.254') }] }],
+    ['203.0.113.8', { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.254') }] }],
+    ['203.0.113.7', { kind: 'reached', hops: [{ device: 'eth0', gateway: Addr.parse('203.0.113.7'), onlink: true }] }],
+    ['198.51.100.1', { kind: 'not reached', why: 'this node has no route to it' }],
+  ]),
   nodeAddrs: [Addr.parse('10.244.200.7')],
 }
 
@@ -35,7 +41,9 @@ function route(prefix: string, hops: string[], isAllowed: boolean): LearnedRoute
 const said = (admission: Admission): string =>
   admission.kind === 'refused'
     ? admission.reason
-    : admission.nextHops.map(({ gateway, device }) => `via ${gateway} dev ${device}`).join(' ')
+    : admission.nextHops
+        .map(({ gateway, device, onlink }) => `via ${gateway} dev ${device}${onlink === true ? ' onlink' : ''}`)
+        .join(' ')
 
 const others: readonly [prefix: string, byChance: RegExp, allowed: RegExp][] = [
   ['10.244.64.0/18', /^via 172/, /^via 172/],
@@ -68,8 +76,15 @@ const hops: readonly [prefix: string, hops: string[], said: string][] = [
   ['10.244.2.0/24', ['fd30::9'], 'via fd30::9 dev eth0'],
   ['10.244.2.0/24', ['fe80::9%eth2'], 'via fe80::9 dev eth2'],
   ['10.244.2.0/24', [], 'it has no next hop'],
-  ['10.244.2.0/24', ['198.51.100.1'], 'its next hop 198.51.100.1 is on no subnet of this node'],
-  ['10.244.2.0/24', ['192.0.2.9%eth0'], 'its next hop 192.0.2.9 is on no subnet of this node'],
+  ['10.244.2.0/24', ['198.51.100.1'], 'its next hop 198.51.100.1 is not reached: this node has no route to it'],
+  [
+    '10.244.2.0/24',
+    ['198.51.100.2'],
+    'its next hop 198.51.100.2 is not reached: the kernel is about to be asked for it',
+  ],
+  ['10.244.2.0/24', ['203.0.113.9'], 'via 192.0.2.254 dev eth1'],
+  ['10.244.2.0/24', ['203.0.113.8', '203.0.113.9'], 'via 192.0.2.254 dev eth1'],
+  ['10.244.2.0/24', ['203.0.113.7'], 'via 203.0.113.7 dev eth0 onlink'],
   ['10.244.2.0/24', ['172.30.1.1'], 'its next hop 172.30.1.1 is this node itself'],
   ['10.244.2.0/24', ['fe80::9'], 'its next hop fe80::9 is link-local, and it is not known on which device'],
   ['10.244.2.0/24', ['fe80::9%cw-br0'], 'its next hop fe80::9 is on cw-br0, where pods are'],
@@ -89,6 +104,33 @@ test("another node's pod CIDR may lie outside of the cluster CIDRs, but not be t
   assert.match(said(admitPodCIDR(route('192.168.7.0/24', ['172.30.1.9'], false), context)), /^via/)
   assert.match(said(admitPodCIDR(route('172.30.0.0/16', ['172.30.1.9'], false), context)), /^it overlaps 172/)
   assert.match(said(admitPodCIDR(route('172.30.0.0/16', ['172.30.1.9'], true), context)), /^via/)
+})
+
+test('that the owner of a pod CIDR is reached over a router does not say that the router knows the CIDR; a policy may', () => {
+  const owner = [Addr.parse('203.0.113.9')]
+  const admitted = (isAllowed: boolean, ...of: string[]) =>
+    admitPodCIDR(route('10.244.2.0/24', of, isAllowed), context, owner)
+  const over = admitted(false, '203.0.113.9')
+  assert.ok(over.kind === 'admitted')
+  assert.equal(String(over.router), '192.0.2.254')
+  const sure = [
+    admitted(true, '203.0.113.9'),
+    admitted(false, '172.30.1.9'),
+    admitted(false, '203.0.113.9', '172.30.1.9'),
+  ]
+  assert.deepEqual(sure.map(said), ['via 192.0.2.254 dev eth1', 'via 172.30.1.9 dev eth0', 'via 172.30.1.9 dev eth0'])
+  assert.ok(sure.every((each) => each.kind === 'admitted' && each.router === undefined))
+})
+
+test('a next hop that a router of the own AS passed on names next-hop-self where it is not reached', () => {
+  const passedOn = {
+    ...route('10.244.2.0/24', [], false),
+    nextHops: [{ addr: Addr.parse('198.51.100.1'), isPassedOn: true }],
+  }
+  assert.match(
+    said(admitOther(passedOn, context)),
+    /is not reached: this node has no route to it; have .*\(next-hop-self\)/,
+  )
 })
 
 const anyAddr = fc.oneof(

@@ -22,6 +22,7 @@ import { serveCIDRs } from './served-cidrs.ts'
 import { minimumMtuV6Bytes, outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
+import { type SessionGuard } from './session-guards.ts'
 
 export type PlanInput = {
   /** All other nodes, and this node without the claims that it lost to them. */
@@ -36,6 +37,8 @@ export type PlanInput = {
   readonly raDevices?: readonly string[]
   /** Whether this node's pod CIDRs are announced to routers, whatever the routing. */
   readonly isAdvertised?: boolean
+  /** BGP neighbours with TTL security. */
+  readonly guards?: readonly SessionGuard[]
   readonly ports: readonly PortState[]
   /** Pod CIDRs that this node has lost, of which pods may have addresses, whether or not a port says so. */
   readonly formerCIDRs?: readonly Prefix[]
@@ -159,6 +162,7 @@ export function planNetwork({
   raDevices = [],
   isAdvertised = false,
   formerCIDRs = [],
+  guards,
   ports,
   datapaths,
   settings,
@@ -229,6 +233,7 @@ export function planNetwork({
         nodeTable({
           podCIDRs: served,
           podDevices,
+          guards,
           clusterCIDRs: allPodCIDRs([...self.podCIDRs, ...former, ...remoteNodes.outsideCIDRs], settings),
           ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote().tunnelEnds } }),
         }),

@@ -7,6 +7,7 @@ import {
   type ConnectedSubnet,
   type DesiredNeighbour,
   type DesiredRoute,
+  type KernelWay,
   type NetworkSettings,
   type NodeState,
   routeKey,
@@ -94,16 +95,12 @@ const anyNode = fc.record({
   ),
   mac: fc.option(fc.constantFrom('02:00:00:00:00:01', '02:00:00:00:00:02'), { nil: undefined }),
 })
+/** Of one node's own CIDRs none overlaps another: who reads Node objects sees to that. */
+const anyOrderlyNode = anyNode.filter(
+  ({ podCIDRs: [one, two] }) => !one || !two || !Prefix.parse(one).overlaps(Prefix.parse(two)),
+)
 const anyChange = fc
-  .tuple(anyNode, fc.boolean())
-  // of one node's own CIDRs none overlaps another: who reads Node objects sees to that
-  .filter(
-    ([
-      {
-        podCIDRs: [one, two],
-      },
-    ]) => !one || !two || !Prefix.parse(one).overlaps(Prefix.parse(two)),
-  )
+  .tuple(anyOrderlyNode, fc.boolean())
   .map(([{ name, podCIDRs, addrs, mac, more }, isGone]): NodeChange => [
     name,
     isGone ? undefined : withoutOverlaps(node(name, podCIDRs, addrs, mac, more)),
@@ -129,7 +126,10 @@ const anyLearned = fc
       '172.30.1.0/24',
       '0.0.0.0/0',
     ),
-    nextHops: fc.uniqueArray(fc.constantFrom('172.30.1.2', '172.30.1.3', '192.0.2.1'), { minLength: 1, maxLength: 2 }),
+    nextHops: fc.uniqueArray(fc.constantFrom('172.30.1.2', '172.30.1.3', '192.0.2.1', '192.0.2.2', '172.30.1.5'), {
+      minLength: 1,
+      maxLength: 2,
+    }),
     isAllowed: fc.boolean(),
     isGone: fc.boolean(),
   })
@@ -142,6 +142,19 @@ function learned(prefix: string, nextHops: string[], isAllowed = false): Learned
   const hops = nextHops.map((addr) => ({ addr: Addr.parse(addr) }))
   return { prefix: Prefix.parse(prefix), nextHops: hops, peers: ['tor'], isAllowed, isStale: false }
 }
+
+/** How the kernel reaches next hops and nodes of another subnet. */
+const anyWay = fc
+  .tuple(
+    fc.constantFrom('192.0.2.1', '192.0.2.2', '172.30.1.5'),
+    fc.constantFrom<KernelWay | undefined>(
+      undefined,
+      { kind: 'not reached', why: 'this node has no route to it' },
+      { kind: 'reached', hops: [{ device: 'eth0', gateway: Addr.parse('172.30.1.2') }] },
+      { kind: 'reached', hops: [{ device: 'eth1', gateway: Addr.parse('192.0.2.1'), onlink: true }] },
+    ),
+  )
+  .map(([addr, way]) => new Map([[addr, way]]))
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
 
@@ -165,9 +178,11 @@ function contentOf(table: RemoteNodes): unknown {
 class Known {
   readonly nodes = new Map<string, NodeState>()
   readonly learned = new Map<string, LearnedRoute>()
+  readonly ways = new Map<string, KernelWay>()
 
   table(context: RemoteContext): RemoteNodes {
     const table = new RemoteNodes(context)
+    table.updateKernelWays(this.ways)
     table.update([...this.nodes].toSorted(byName))
     table.updateLearned([...this.learned.values()].map((route) => ({ prefix: route.prefix, route })))
     return table
@@ -214,11 +229,15 @@ function wantedBy(table: RemoteNodes): unknown {
   }
 }
 
-type Step = { readonly nodes: readonly NodeChange[] } | { readonly learned: readonly LearnedRouteChange[] }
+type Step =
+  | { readonly nodes: readonly NodeChange[] }
+  | { readonly learned: readonly LearnedRouteChange[] }
+  | { readonly ways: ReadonlyMap<string, KernelWay | undefined> }
 const anySteps = fc.array(
   fc.oneof(
     fc.array(anyChange, { maxLength: 4 }).map((nodes): Step => ({ nodes })),
     fc.array(anyLearned, { maxLength: 4 }).map((each): Step => ({ learned: each })),
+    anyWay.map((ways): Step => ({ ways })),
   ),
   { maxLength: 12 },
 )
@@ -227,6 +246,10 @@ function takeStep(step: Step, table: RemoteNodes, known: Known): RemoteDelta {
   if ('nodes' in step) {
     take(new Map(step.nodes), known.nodes)
     return table.update(step.nodes)
+  }
+  if ('ways' in step) {
+    take(step.ways, known.ways)
+    return table.updateKernelWays(step.ways)
   }
   take(new Map(step.learned.map(({ prefix, route }) => [String(prefix), route])), known.learned)
   return table.updateLearned(step.learned)
@@ -261,7 +284,7 @@ test('after any changes in any order the table equals one made from scratch, and
 })
 
 test('another context plans everything anew, a portion at a time', () => {
-  const anyContext = fc.tuple(anyNode, fc.constantFrom(...routings), fc.constantFrom(1500, 9000))
+  const anyContext = fc.tuple(anyOrderlyNode, fc.constantFrom(...routings), fc.constantFrom(1500, 9000))
   fc.assert(
     fc.property(anySteps, anyContext, (steps, [{ podCIDRs, addrs }, routing, mtuBytes]) => {
       const table = new RemoteNodes(contextOf(self))
@@ -344,4 +367,22 @@ test('a flannel node is reached at its own VTEP, others at the shared one', () =
   }
   assert.equal(gatewayOf('a'), '10.244.1.0')
   assert.equal(gatewayOf('b'), '169.254.42.1')
+})
+
+test('a node is missed when no way leads to it though it is set up, has an address and is not off', () => {
+  const accepts = { routingState: stateOf('native', ['native'], ['native']) }
+  const life = { sign: 'agent', readyChanged: '2026-01-01T00:00:00Z', created: '' } as const
+  const isMissed = (routing: Routing, more: More, addrs = ['192.0.2.2']): boolean | undefined => {
+    const table = new RemoteNodes(contextOf(self, routing))
+    table.update([['a', node('a', ['10.244.1.0/24'], addrs, undefined, more)]])
+    return table.plans.get('a')?.isMissed
+  }
+  assert.equal(isMissed('native', accepts), true)
+  assert.equal(isMissed('native', { ...accepts, life }), true, 'not Ready, perhaps because of the same')
+  assert.equal(isMissed('native', { ...accepts, life: { ...life, isSilent: true } }), false)
+  assert.equal(isMissed('native', { isStarting: true }), false)
+  assert.equal(isMissed('native', { lacksAgent: 'it is virtual' }), false)
+  assert.equal(isMissed('native', accepts, []), false)
+  assert.equal(isMissed('native', accepts, ['172.30.1.2']), false, 'straight')
+  assert.equal(isMissed('native', {}), false, 'through the tunnel')
 })

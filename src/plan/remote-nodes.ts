@@ -4,6 +4,7 @@ import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
   type DesiredNeighbour,
+  type KernelWay,
   type NativeRoute,
   type NetworkDelta,
   neighbourKey,
@@ -13,14 +14,23 @@ import {
 import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
-import { sameVerdict, type Verdict, verdictKey } from '#/model/verdict.ts'
+import { type Verdict, verdictKey } from '#/model/verdict.ts'
 import { admitClaims } from './admit-claims.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
-import { gatewaysOf, noRemotePlan, type RemoteContext, type RemotePlan, planRemote } from './remote-plan.ts'
+import {
+  gatewaysOf,
+  noRemotePlan,
+  type RemoteContext,
+  type RemotePlan,
+  planRemote,
+  withKeptVerdicts,
+} from './remote-plan.ts'
 import { RemoteTally, type WayCounts } from './remote-tally.ts'
 import { type Lowering, objectsOf, type RemoteObjects } from './remote-objects.ts'
-import { RouteChanges } from './route-changes.ts'
+import { type Claimant } from './sorted-claims.ts'
+import { ToldRoutes } from './told-routes.ts'
+import { isSameList, RouteChanges } from './route-changes.ts'
 
 /** `isWholesale`: the change also affects objects that belong to no single node, so the whole network must be planned again. */
 export type RemoteDelta = NetworkDelta & { readonly isWholesale: boolean }
@@ -38,7 +48,7 @@ export class RemoteNodes {
   readonly #verdicts = new Map<string, Verdict>()
   /** The name of the node that owns each pod CIDR, keyed by the CIDR as text. */
   readonly #owners = new Map<string, string>()
-  readonly #learned = new Map<string, LearnedRoute>()
+  readonly #bgp = new ToldRoutes()
   /** The admitted BGP routes whose prefix is no node's pod CIDR, keyed by prefix. */
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
@@ -46,6 +56,7 @@ export class RemoteNodes {
   /** By pod CIDR as text, what `takeVerdictChanges` gives next. */
   #changedVerdicts = new Map<string, Verdict | undefined>()
   #version = 0
+  #claimsVersion = 0
   #context: RemoteContext
 
   /** `context.self` counts as a node, whether or not it is among the changes. */
@@ -148,6 +159,16 @@ export class RemoteNodes {
     return this.#claims.ownersIn(cidr).find((name) => name !== this.#context.self.name)
   }
 
+  /** The other nodes whose claims decide which of its pod CIDRs a node keeps. */
+  rivalsOf(node: Claimant): readonly NodeState[] {
+    return this.#claims.rivalsOf(node)
+  }
+
+  /** A number that is another one after each change of what nodes claim. */
+  get claimsVersion(): number {
+    return this.#claimsVersion
+  }
+
   /** The smallest tunnel MTU by pod family; a family is absent when no other node has pods of it. */
   get overlayMtuBytes(): RemoteTally['overlayMtuBytes'] {
     return this.#tally.overlayMtuBytes
@@ -188,6 +209,7 @@ export class RemoteNodes {
 
   /** Applies changes of other nodes. `hasOverlay`: whether the tunnel exists, and the delta therefore includes its objects. */
   update(changes: Iterable<NodeChange>, hasOverlay = true): RemoteDelta {
+    this.#claimsVersion++
     const claims: NodeChange[] = []
     for (const [name, node] of changes) {
       if (name === this.#context.self.name) continue
@@ -210,10 +232,8 @@ export class RemoteNodes {
   updateLearned(changes: Iterable<LearnedRouteChange>, hasOverlay = true): RemoteDelta {
     const names = new Set<string>()
     const prefixes: string[] = []
-    for (const { prefix, route } of changes) {
-      const key = String(prefix)
-      if (route) this.#learned.set(key, route)
-      else this.#learned.delete(key)
+    for (const change of changes) {
+      const key = this.#bgp.take(change)
       const owner = this.#owners.get(key)
       if (owner === undefined) prefixes.push(key)
       else names.add(owner)
@@ -221,9 +241,20 @@ export class RemoteNodes {
     return this.#replan(names, prefixes, hasOverlay)
   }
 
+  /** The addresses of all next hops that BGP has told. */
+  nextHops(): Iterable<Addr> {
+    return this.#bgp.nextHops()
+  }
+
+  /** Takes how the kernel reaches next hops, by address (undefined: nobody needs that any more), and plans the routes over them again. */
+  updateKernelWays(ways: ReadonlyMap<string, KernelWay | undefined>, hasOverlay = true): RemoteDelta {
+    return this.updateLearned(this.#bgp.takeWays(ways), hasOverlay)
+  }
+
   /** Plans everything again for a new context. Each step plans one portion, because there may be thousands of nodes and routes. */
   *changeContext(context: RemoteContext, portion: number): Generator<void, void> {
     const { name } = this.#context.self
+    this.#claimsVersion++
     this.#context = context
     this.#version++
     const claims: NodeChange[] = [
@@ -240,7 +271,7 @@ export class RemoteNodes {
     const names = [...affected]
     for (let start = 0; start < names.length; start += portion)
       yield void this.#replan(names.slice(start, start + portion), [], true)
-    const prefixes = [...this.#learned.keys()]
+    const prefixes = [...this.#bgp.learned.keys()]
     for (let start = 0; start < prefixes.length; start += portion)
       yield void this.#replan([], prefixes.slice(start, start + portion), true)
   }
@@ -261,7 +292,7 @@ export class RemoteNodes {
       const settled = this.#claims.settled(name)
       const isSelf = name === this.#context.self.name
       const node = isSelf ? undefined : settled?.node
-      const plan = node ? withKeptVerdicts(planRemote(node, this.#context, this.#learned), before) : noRemotePlan
+      const plan = node ? withKeptVerdicts(planRemote(node, this.#context, this.#bgp), before) : noRemotePlan
       const ofClaims = [...(this.#refused.get(name) ?? []), ...(settled?.problems ?? [])]
       // one cause, one problem: that there is no way to a node without addresses follows from why it has none
       const isExplained =
@@ -293,7 +324,7 @@ export class RemoteNodes {
         for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
     }
     const tallied = this.#tally.end()
-    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#learned.keys()) others.add(key)
+    if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#bgp.learned.keys()) others.add(key)
     for (const key of others) this.#planOther(key, routes)
     const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
     return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
@@ -310,7 +341,7 @@ export class RemoteNodes {
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
-      if (this.#learned.has(key)) others.add(key)
+      if (this.#bgp.learned.has(key)) others.add(key)
       if (this.#owners.get(key) !== name) continue
       this.#owners.delete(key)
       this.#notInstalled.delete(key)
@@ -331,7 +362,7 @@ export class RemoteNodes {
       this.#owners.set(key, name)
       if (why === undefined) this.#notInstalled.delete(key)
       else this.#notInstalled.set(key, why)
-      if (this.#learned.has(key)) others.add(key)
+      if (this.#bgp.learned.has(key)) others.add(key)
     }
   }
 
@@ -339,7 +370,7 @@ export class RemoteNodes {
   #planOther(key: string, routes: RouteChanges): void {
     const before = this.#others.get(key)
     const isOwned = this.#owners.has(key)
-    const learned = isOwned ? undefined : this.#learned.get(key)
+    const learned = isOwned ? undefined : this.#bgp.learned.get(key)
     const admission = learned && this.#admitLearned(learned)
     if (before) {
       routes.removeUnlessAdded(before)
@@ -349,8 +380,7 @@ export class RemoteNodes {
     if (admission?.kind === 'refused') this.#notInstalled.set(key, admission.reason)
     else if (!isOwned) this.#notInstalled.delete(key)
     if (learned === undefined || admission?.kind !== 'admitted') return
-    const { prefix: dst } = learned
-    const { nextHops } = admission
+    const [dst, { nextHops }] = [learned.prefix, admission]
     const route: NativeRoute = { kind: 'native', dst, metric: nativeMetric(dst), origin: 'bgp', nextHops }
     routes.add(route)
     this.#tally.addHops(nextHops)
@@ -363,18 +393,8 @@ export class RemoteNodes {
       ownCIDRs: [...this.self.podCIDRs, ...formerCIDRs],
       clusterCIDRs: settings.clusterCIDRs,
       connected,
+      kernelWays: this.#bgp.kernelWays,
       nodeAddrs: this.#tally.insideAddrs,
     })
   }
-}
-
-/** The plan with the verdicts of the former one where they say the same, so that a changed verdict is a new object. */
-function withKeptVerdicts(plan: RemotePlan, before: RemotePlan): RemotePlan {
-  if (before.verdicts.length === 0) return plan
-  const verdicts = plan.verdicts.map((each) => before.verdicts.find((former) => sameVerdict(former, each)) ?? each)
-  return { ...plan, verdicts }
-}
-
-function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
 }

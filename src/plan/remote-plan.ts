@@ -4,13 +4,14 @@ import { type LearnedRoute } from '#/model/bgp.ts'
 import {
   type ConnectedSubnet,
   type DesiredHop,
+  type KernelWay,
   type NetworkSettings,
   type NodeState,
   type UnderlayMtu,
 } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
-import { type Verdict } from '#/model/verdict.ts'
+import { sameVerdict, type Verdict } from '#/model/verdict.ts'
 import { tooSmall } from './allocate.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
@@ -48,6 +49,8 @@ export type RemotePlan = {
   /** By prefix, the reasons why BGP's routes to `podCIDRs` are not used. */
   readonly unused: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
+  /** No way leads to any of its pods, though there should be one: the node is set up, has an address, and nothing says that it is off. */
+  readonly isMissed: boolean
 }
 
 const nothing: ReadonlyMap<string, string> = new Map()
@@ -61,6 +64,7 @@ export const noRemotePlan: RemotePlan = {
   underlay: [],
   unused: nothing,
   problems: [],
+  isMissed: false,
 }
 
 /** A node's gateways: for each family, the first address (after the network address) of the node's first pod CIDR that has room for one. */
@@ -70,13 +74,17 @@ export function gatewaysOf(node: NodeState): { readonly [F in Family]?: Addr } {
   return gateways
 }
 
-/** Plans one other node. `learned` has BGP's routes by prefix. The plan's `problems` tell why packets cannot cross. */
-export function planRemote(
-  node: NodeState,
-  context: RemoteContext,
-  learned: ReadonlyMap<string, LearnedRoute>,
-): RemotePlan {
-  const { self, underlay, ways: known, routing, settings } = context
+/** What BGP has told. */
+export type Told = {
+  /** By prefix. */
+  readonly learned: ReadonlyMap<string, LearnedRoute>
+  /** How the kernel reaches next hops that are on no connected subnet, by address. */
+  readonly kernelWays: ReadonlyMap<string, KernelWay>
+}
+
+/** Plans one other node. The plan's `problems` tell why packets cannot cross. */
+export function planRemote(node: NodeState, context: RemoteContext, { learned, kernelWays }: Told): RemotePlan {
+  const { self, underlay, connected, ways: known, routing, settings } = context
   const mtuTo = (addr: Addr): number | undefined => {
     const usual = underlay[addr.family]
     return usual === undefined ? undefined : (settings.underlayMtuBytes ?? known.find(addr)?.mtuBytes ?? usual)
@@ -93,10 +101,12 @@ export function planRemote(
     const tunnel = tunnelBetween(self, node, dst.family, mtuTo)
     if (tunnel) tunnels.push({ family: dst.family, mtuBytes: tunnel.mtuBytes })
     const told = learned.get(String(dst))
-    const admission = told && admitPodCIDR(told, context)
+    const admission = told && admitPodCIDR(told, { connected, kernelWays }, node.addrs)
     if (admission?.kind === 'refused') unused.set(String(dst), admission.reason)
+    const admitted = admission?.kind === 'admitted' ? admission : undefined
     const ways: Ways = {
-      learned: admission?.kind === 'admitted' ? admission.nextHops : undefined,
+      learned: admitted?.router === undefined ? admitted?.nextHops : undefined,
+      overRouters: admitted?.router === undefined ? undefined : admitted.nextHops,
       direct: directHop(node, self, dst.family, known),
       canTunnel: tunnel !== undefined,
       takesTunnel,
@@ -105,12 +115,14 @@ export function planRemote(
     const about = { dst, node: node.name }
     if (crossing.kind === 'native') {
       const { origin, nextHops } = crossing
+      if (origin === 'direct' && admitted?.router !== undefined)
+        unused.set(String(dst), overRouter(node, admitted.router))
       const mtuBytes = mtuOfHops(nextHops, mtuTo)
       const reason = reasonFor(routing, ways, 'native')
       verdicts.push({ way: 'native', ...about, origin, nextHops, ...(mtuBytes !== undefined && { mtuBytes }), reason })
     } else if (crossing.kind === 'vxlan' && tunnel) {
-      if (admission?.kind === 'admitted')
-        unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${node.name} takes VXLAN`)
+      if (admitted?.router !== undefined) unused.set(String(dst), overRouter(node, admitted.router))
+      else if (admitted) unused.set(String(dst), `the routing of ${self.name} is vxlan, and ${node.name} takes VXLAN`)
       if (dst.family === 6 && tunnel.mtuBytes < minimumMtuV6Bytes)
         problems.push(
           problem(
@@ -137,6 +149,8 @@ export function planRemote(
     const mtuBytes = node.lacksAgent === undefined ? mtuTo(addr) : undefined
     return mtuBytes === undefined ? [] : [{ family: addr.family, mtuBytes }]
   })
+  const isAlive = excuse === undefined && node.life?.isSilent !== true && node.addrs.length > 0
+  const isMissed = isAlive && verdicts.every(({ way }) => way === 'none')
   return {
     podCIDRs: node.podCIDRs,
     verdicts,
@@ -146,7 +160,12 @@ export function planRemote(
     underlay: reached,
     unused,
     problems,
+    isMissed: isMissed && verdicts.length > 0,
   }
+}
+
+function overRouter({ name }: NodeState, router: Addr): string {
+  return `its next hop is ${name} itself, over router ${router}, which need not know pods; another way is used`
 }
 
 /** The largest packet that every next hop takes. */
@@ -177,4 +196,11 @@ function noWay(
     why: routing === 'vxlan' ? why : `BGP tells no way to it, and for another ${why}`,
     ...(isSameFamily && { remedy: `see the other problems of ${self.name}` }),
   }
+}
+
+/** The plan with the verdicts of the former one where they say the same, so that a changed verdict is a new object. */
+export function withKeptVerdicts(plan: RemotePlan, before: RemotePlan): RemotePlan {
+  if (before.verdicts.length === 0) return plan
+  const verdicts = plan.verdicts.map((each) => before.verdicts.find((former) => sameVerdict(former, each)) ?? each)
+  return { ...plan, verdicts }
 }

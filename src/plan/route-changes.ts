@@ -69,3 +69,8 @@ export function sameDesired(a: DesiredRoute, b: DesiredRoute): boolean {
       return a satisfies never
   }
 }
+
+/** Whether two lists have the same values, as text, in the same order. */
+export function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => String(each) === String(b[index]))
+}

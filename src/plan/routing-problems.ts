@@ -52,5 +52,5 @@ function fallbackText({ plans, wayCounts }: RemoteNodes): string {
   }
   const told = some.slice(0, toldCIDRs)
   const list = `${told.join(', ')}${wayCounts.vxlan > told.length ? ' and others' : ''}`
-  return `routing is native, but VXLAN is used to ${list}, where BGP tells no way and no subnet is shared`
+  return `routing is native, but VXLAN is used to ${list}, where BGP tells no way, or one over routers that need not know pods, and no subnet is shared`
 }

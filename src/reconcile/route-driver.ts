@@ -11,7 +11,7 @@ import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey, ro
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
 import { nodeAddrsIn, routeInTheWay } from './route-in-the-way.ts'
-import { missingDevice } from './missing-device.ts'
+import { missingDevice, stoppedDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
 const comparedPerTurn = 500
@@ -34,7 +34,18 @@ function isNativeMetric(prefix: string, metric: number): boolean {
   return metric === nativeMetric(Prefix.parse(prefix))
 }
 
-type Names = { readonly indexOf: ReadonlyMap<string, number>; readonly nameOf: (index: number) => string }
+type Names = {
+  readonly indexOf: ReadonlyMap<string, number>
+  readonly nameOf: (index: number) => string
+  readonly stopped: ReadonlySet<string>
+}
+
+function deviceFailure(devices: readonly string[], { indexOf, stopped }: Names): Failure | undefined {
+  const missing = devices.find((device) => !indexOf.has(device))
+  if (missing !== undefined) return missingDevice(missing)
+  const down = devices.find((device) => stopped.has(device))
+  return down === undefined ? undefined : stoppedDevice(down)
+}
 
 function toRoute(desired: DesiredRoute, { indexOf }: Names): Route {
   const base = {
@@ -97,8 +108,8 @@ export class RouteDriver implements Driver {
       // keeps a route from BGP, which is better than the direct one and will be announced again
       const isDirect = each.kind === 'native' && each.origin === 'direct'
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
-      const missing = devicesOf(each).find((device) => !names.indexOf.has(device))
-      if (missing !== undefined) failures.set(key, missingDevice(missing))
+      const failure = deviceFailure(devicesOf(each), names)
+      if (failure) failures.set(key, failure)
       else if (!inTheWay.get(key)?.isSameMetric) changes.push(this.#change(found ? 'change' : 'add', each, names))
     }
     const leftovers = [...actual]
@@ -140,6 +151,7 @@ export class RouteDriver implements Driver {
         links.flatMap((link) => (isOurDevice(link.name) && !isOwnLink(link) ? [] : [[link.name, link.index]])),
       ),
       nameOf: (index) => names.get(index) ?? `if${index}`,
+      stopped: new Set(links.flatMap(({ name, isUp }) => (isUp ? [] : [name]))),
     }
     return this.#names
   }

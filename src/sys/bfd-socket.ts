@@ -13,7 +13,7 @@ const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
 
 /** The UDP port of BFD control packets (RFC 5881 section 4). */
-const controlPort = 3784
+export const bfdControlPort = 3784
 const firstSourcePort = 49_152
 const sourcePorts = 65_536 - firstSourcePort
 const portTries = 64
@@ -64,7 +64,7 @@ export function bfdReceiveSocket(family: Family): number {
     if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, int32(1), 'IPV6_V6ONLY')
     // attached before the bind, so that nothing comes in unfiltered
     attachFilter(fd, onlyFromLink(family))
-    bindTo(fd, new Addr(family, 0n), controlPort)
+    bindTo(fd, new Addr(family, 0n), bfdControlPort)
   })
 }
 
@@ -100,7 +100,7 @@ export function bfdSendSocket(
     setTtl(opened, addr.family, 255)
     if (device !== undefined) bindToDevice(opened, device)
     port = bindSourcePort(opened, localAddr ?? new Addr(addr.family, 0n), port)
-    startConnect(opened, addr, controlPort)
+    startConnect(opened, addr, bfdControlPort)
   })
   return { fd, port }
 }

@@ -36,6 +36,7 @@ function importPolicies(nodes: readonly BgpMember[]): Map<string, unknown> {
     bgpNode: undefined,
     secrets: new Map(),
     clusterCIDRs: [Prefix.parse('10.244.0.0/16')],
+    podCIDRsOf: (node) => nodes.find(({ name }) => name === node)?.podCIDRs ?? [],
     isRestarting: false,
     families: [4],
   })

@@ -2,6 +2,9 @@
 // real peers.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { NftClient } from '#/kernel/nftables.ts'
+import { Addr } from '#/lib/addr.ts'
+import { nodeTable } from '#/plan/filter.ts'
 import { Causeway } from './bgp/causeway.ts'
 import { bestRoute, established, foreignKinds, noRoute, routerOf } from './bgp/daemons.ts'
 import { eventually } from './bgp/eventually.ts'
@@ -14,6 +17,23 @@ const families = [4] as const
 function tcpCounter(host: Host, name: string): number {
   return Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(host.ns.sh('nstat -asz'))?.[1])
 }
+
+/** What an agent's table has for neighbours at these addresses; the returned function takes it away. */
+function guard({ ns }: Host, addrs: readonly string[]): () => void {
+  const guards = addrs.map((addr) => ({
+    peer: addr,
+    addr: Addr.parse(addr),
+    minTtl: 255,
+    ownPort: 179,
+    itsPort: 179,
+  }))
+  const table = nodeTable({ podCIDRs: [], clusterCIDRs: [], podDevices: [], guards })
+  using nftables = ns.netns.run(() => new NftClient())
+  nftables.replaceTable(table)
+  return () => void ns.sh('nft delete table inet causeway')
+}
+
+const guardRules = ({ ns }: Host): string => ns.sh('nft list chain inet causeway bgp-in')
 
 suite('protection', { concurrency: 2 }, () => {
   for (const kind of foreignKinds) {
@@ -41,18 +61,23 @@ suite('protection', { concurrency: 2 }, () => {
       await established(other, ours)
     })
 
-    test(`${kind}: TTL security`, async () => {
+    test(`${kind}: TTL security, whoever of the two connects`, async () => {
       using lan = new Lan()
       const [home, host] = [lan.host(), lan.host()]
+      const ourSide = (mode: 'active' | 'passive') => ({
+        asn: 65_000,
+        neighbours: [{ name: kind, addr: host.addr4, asn: 65_001, families, ttlSecurityHops: 1, mode }],
+      })
       await using other = routerOf(kind, host, {
         asn: 65_001,
         neighbours: [{ name: 'us', addr: home.addr4, asn: 65_000, families, ttlSecurityHops: 1 }],
       })
-      await using ours = new Causeway(home, {
-        asn: 65_000,
-        neighbours: [{ name: kind, addr: host.addr4, asn: 65_001, families, ttlSecurityHops: 1 }],
-      })
+      await using ours = new Causeway(home, ourSide('active'))
+      guard(home, [host.addr4])
       await Promise.all([ours.start(), other.start()])
+      await established(ours, other)
+      if (kind === 'gobgp') return // connects too seldom to be waited for
+      await ours.configure(ourSide('passive'))
       await established(ours, other)
     })
 
@@ -141,6 +166,18 @@ suite('protection', { concurrency: 2 }, () => {
       ),
     ])
     assert.notEqual((await ours.neighbours())[0]!.state, 'Established')
+    // the kernel still shook hands, and took what came with that; our own table does neither
+    const unguard = guard(home, [host.addr4, host.addr6])
+    const before = tcpCounter(home, 'TcpPassiveOpens')
+    assert.ok(before > 0, 'that it does is why the table is there')
+    for (const addr of [home.addr4, home.addr6]) raw.connect(addr).catch(() => {})
+    await eventually(
+      'packets of both families dropped by our table',
+      () => [...guardRules(home).matchAll(/dport 179 .*counter packets [1-9]/g)],
+      (dropping) => dropping.length === 2,
+    )
+    assert.equal(tcpCounter(home, 'TcpPassiveOpens'), before)
+    unguard()
     await ours.configure(near(undefined))
     await raw.session(home.addr4, { asn: 65_001, routerId: host.addr4 })
     await established(ours)

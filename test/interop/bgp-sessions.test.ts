@@ -133,6 +133,29 @@ suite('sessions', { concurrency: 2 }, () => {
     assert.equal(passed!.as4Path, undefined)
   })
 
+  test('where BIRD of the same node has the port, it is named, sessions that we begin are up, and the port is taken when BIRD ends', async () => {
+    using lan = new Lan()
+    const [home, host] = [lan.host(), lan.host()]
+    const neighbours = [{ name: 'us', addr: home.addr4, asn: 65_000, families: [4] as const }]
+    const nobody = { name: 'nobody', addr: '10.0.0.99', asn: 65_002, families: [4] as const, mode: 'passive' as const }
+    await using bird = routerOf('bird', home, { asn: 65_009, neighbours: [nobody] })
+    await using other = routerOf('gobgp', host, { asn: 65_001, neighbours, originated: [{ prefix: '10.244.2.0/24' }] })
+    await using ours = new Causeway(home, {
+      asn: 65_000,
+      neighbours: [{ name: 'other', addr: host.addr4, asn: 65_001, families: [4] }],
+    })
+    await Promise.all([bird.start(), other.start()])
+    await ours.start()
+    await bestRoute(ours, '10.244.2.0/24', undefined, other)
+    const told = async () => (await ours.report()).portTroubles
+    const troubles = await eventually('the port is taken', told, (each) => each !== undefined)
+    assert.match(troubles!.join(), /^cannot listen on TCP port 179: EADDRINUSE: .*: bird \(process \d+\) has it; /)
+    await bird.kill()
+    await eventually('the port is ours', told, (each) => each === undefined)
+    await using raw = await RawHost.start(host)
+    await raw.connect(home.addr4)
+  })
+
   const dual: readonly { kind: RouterKind; transport: Family }[] = [
     { kind: 'bird', transport: 4 },
     { kind: 'bird', transport: 6 },

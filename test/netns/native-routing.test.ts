@@ -17,6 +17,7 @@ import { datapathKinds } from '#/datapath/registry.ts'
 import { routingPublisher } from '#/agent/report/routing-publisher.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
@@ -65,6 +66,7 @@ class Node implements Disposable {
   readonly pod = new TestNetns()
   readonly number: number
   readonly bgp = new FakeBgp()
+  dirt = new DirtySet()
   readonly #folder = mkdtempSync(join(tmpdir(), 'causeway-native-'))
   #store: EndpointStore
   readonly refreshed: PodNetwork[] = []
@@ -101,11 +103,12 @@ class Node implements Disposable {
     const view = new ClusterView({ nodeName: this.name }, { reflector, store, onChange() {} })
     const config = readConfig({ CAUSEWAY_NODE_NAME: this.name, CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16' })
     this.podNetwork = nothingYet()
+    this.dirt = new DirtySet()
     const keeper = this.host.netns.run(
       () =>
         new NetworkKeeper(config, {
           view,
-          dirt: new DirtySet(),
+          dirt: this.dirt,
           ports: () => [],
           pods: { isInUse: () => true, rewire() {} },
           routing: () => view.self?.routing ?? this.#cluster.routing,
@@ -341,7 +344,7 @@ test('equal paths that BGP tells are one route; what it tells else is admitted o
   assert.deepEqual(
     [...one.keeper.remoteNodes!.notInstalled],
     [
-      ['10.244.65.0/24', 'its next hop 192.0.2.1 is on no subnet of this node'],
+      ['10.244.65.0/24', 'its next hop 192.0.2.1 is not reached: this node has no route to it'],
       ['0.0.0.0/0', 'it is a default route; an import policy whose rule names the prefix allows it'],
     ],
   )
@@ -354,6 +357,68 @@ test('equal paths that BGP tells are one route; what it tells else is admitted o
   one.bgp.learn('10.244.2.0/24')
   await cluster.pass(one)
   assert.match(one.routes('10.244.2.0/24'), /via 172\.30\.1\.2 dev eth0/)
+})
+
+for (const underlay of ['ipv4', 'ipv6'] as const)
+  test(`node addresses without a subnet, and routers some hops away, are reached as the kernel reaches them (${underlay})`, async () => {
+    using cluster = await clusterOf(2, underlay, 'native')
+    const [one, two] = cluster.nodes as [Node, Node]
+    const [ip, length, hostLength] = underlay === 'ipv4' ? (['ip', 24, 32] as const) : (['ip -6', 64, 128] as const)
+    const at = (number: number): string => addrOf(number, underlay)
+    const via = (number: number): RegExp => new RegExp(` via (inet6 )?${at(number)} dev eth0 `)
+    const [router, unknown] = underlay === 'ipv4' ? ['203.0.113.9', '198.51.100.1'] : ['2001:db8:9::9', '2001:db8:8::1']
+    for (const node of [one, two]) {
+      node.host.sh(`${ip} addr del ${at(node.number)}/${length} dev eth0
+        ip addr add ${at(node.number)}/${hostLength} dev eth0 ${underlay === 'ipv6' ? 'nodad' : ''}`)
+      // as DHCPv6 with router advertisements, or a cloud, leaves it
+      node.host.sh(`${ip} route replace ${underlay === 'ipv4' ? '172.30.1.0/24' : 'fd30::/64'} dev eth0`)
+      node.bgp.learn(`10.244.${3 - node.number}.0/24`, at(3 - node.number))
+      node.dirt.markUnderlay()
+    }
+    one.host.sh(`${ip} route add ${router} via ${at(101)}`)
+    one.bgp.learn('10.244.64.0/18', router)
+    one.bgp.learn('10.244.65.0/24', unknown)
+    await cluster.settle()
+    assert.match(one.routes('10.244.2.0/24'), via(2))
+    ping(one, two)
+    assert.match(one.routes('10.244.64.0/18'), via(101))
+    const why = `its next hop ${unknown} is not reached: this node has no route to it`
+    assert.deepEqual([...one.keeper.remoteNodes!.notInstalled], [['10.244.65.0/24', why]])
+    assert.deepEqual(one.problems, '')
+
+    // another way of the kernel's, noticed by the route that leads to it
+    one.host.sh(`${ip} route replace ${router} via ${at(102)}`)
+    const moved = { dst: Prefix.parse(`${router}/${hostLength}`), table: 254 }
+    assert.equal(one.keeper.mayDivert(moved), true)
+    one.dirt.markWays()
+    await cluster.pass(one)
+    assert.match(one.routes('10.244.64.0/18'), via(102))
+
+    // none, or one that BGP itself brought, is no way to the next hop
+    one.host.sh(`${ip} route del ${router} via ${at(102)}; ${ip} route add ${router} via ${at(2)} proto 67 metric 7`)
+    one.dirt.markWays()
+    await cluster.pass(one)
+    assert.equal(one.routes('10.244.64.0/18'), '')
+    // with a default route there is one, and a gateway that is on the link by its word alone
+    one.host.sh(`${ip} route add ${router} via ${at(2)} proto 67 metric 7 || true
+      ${ip} route add default via ${underlay === 'ipv4' ? '192.0.2.254' : '2001:db8:7::fe'} dev eth0 onlink`)
+    one.dirt.markWays()
+    await cluster.pass(one)
+    assert.match(one.routes('10.244.64.0/18'), /via (inet6 )?(192\.0\.2\.254|2001:db8:7::fe) dev eth0 .*onlink/)
+  })
+
+test('what BGP told while the kernel gave no answers is not lost', async () => {
+  using cluster = await clusterOf(2, 'ipv4', 'native')
+  const [one] = cluster.nodes as [Node]
+  one.host.sh('ip route add 203.0.113.9 via 172.30.1.101')
+  one.bgp.learn('10.244.64.0/18', '203.0.113.9')
+  const failing = mock.method(Netlink.prototype, 'getEach', () => {
+    throw new Error('recv: ENOBUFS')
+  })
+  await assert.rejects(one.keeper.pass(), /ENOBUFS/)
+  failing.mock.restore()
+  await cluster.pass(one)
+  assert.match(one.routes('10.244.64.0/18'), /via 172\.30\.1\.101 dev eth0/)
 })
 
 test('a restarted agent keeps what BGP told the one before, until BGP has told everything again', async () => {

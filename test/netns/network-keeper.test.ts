@@ -11,17 +11,19 @@ import { ClusterView } from '#/agent/cluster/cluster-view.ts'
 import { readConfig } from '#/agent/config.ts'
 import { DirtySet } from '#/agent/network/dirty-set.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
+import { noBgp } from '#/agent/network/learned-route-source.ts'
 import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
 import { StateError } from '#/agent/endpoints/state-file.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { Netlink } from '#/kernel/netlink.ts'
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
 import { type Routing } from '#/model/routing.ts'
+import { type SessionGuard } from '#/plan/session-guards.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { nothingToDo } from '#/reconcile/driver.ts'
 import { TestNetns } from './namespace.ts'
@@ -41,6 +43,7 @@ class Scene implements Disposable {
   readonly dirt = new DirtySet()
   ports: PortState[] = []
   kept: Prefix[] = []
+  guards: SessionGuard[] = []
   triggers = 0
   readonly view: ClusterView
   readonly keeper: NetworkKeeper
@@ -77,6 +80,7 @@ class Scene implements Disposable {
           keptCIDRs: () => this.kept,
           datapaths: () => [datapathKinds.bridge],
           routing: () => routing,
+          bgp: () => ({ ...noBgp, sessionGuards: this.guards }),
           podNetwork: this.podNetwork,
           log: silent,
           onChanges() {},
@@ -119,6 +123,29 @@ test('nodes whose arrival is interrupted by a failure are all reached after the 
   failing.mock.restore()
   assert.equal((await scene.keeper.pass()).failed, 0)
   assert.equal(scene.routes().length, 121)
+})
+
+test('TTL security follows the neighbours, and comes back when it is taken out', async () => {
+  using scene = new Scene()
+  scene.add(node(1))
+  const rules = () => scene.host.sh('nft list table inet causeway').match(/saddr 172\.30\.1\.254 .* ttl < \d+/g) ?? []
+  await scene.keeper.pass()
+  assert.deepEqual(rules(), [])
+  const guard = { peer: 'tor', addr: Addr.parse('172.30.1.254'), itsPort: 179 }
+  scene.guards = [{ ...guard, minTtl: 255 }]
+  await scene.keeper.pass()
+  const wanted = ['saddr 172.30.1.254 tcp sport 179 ip ttl < 255']
+  assert.deepEqual(rules(), wanted)
+  scene.host.sh('nft flush ruleset')
+  scene.dirt.mark('table')
+  await scene.keeper.pass()
+  assert.deepEqual(rules(), wanted)
+  scene.guards = [{ ...guard, minTtl: 253, ownPort: 179 }]
+  await scene.keeper.pass()
+  assert.deepEqual(
+    rules().map((rule) => rule.replace(/.*? tcp /, '')),
+    ['dport 179 tcp flags != syn / fin,syn,rst,ack ip ttl < 253', 'sport 179 ip ttl < 253'],
+  )
 })
 
 test('a former pod CIDR that another node is given leaves this one at once', async () => {

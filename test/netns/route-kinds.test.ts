@@ -187,3 +187,20 @@ test('what was found and is told, and then withdrawn, goes at once, though BGP h
   assert.equal(host.netns.sh('ip route show proto 67'), '')
   assert.match(host.netns.sh('ip -6 route show proto 67'), /^fd10/)
 })
+
+test('a route over a device that is down, or that there is none of, says so, with what to do about the device', async () => {
+  using host = new Host()
+  const tell = async (): Promise<(string | undefined)[]> => {
+    const routes = ([4, 6] as const).flatMap((family) => routeOf('one', family) ?? [])
+    await host.reconciler.apply({ ...emptyNetwork, routes }, { isComplete: true })
+    return host.reconciler.failures.map(({ message, remedy }) => `${message}; ${remedy}`)
+  }
+  assert.deepEqual(await tell(), [])
+  host.netns.sh('ip link set eth0 down')
+  const down = 'device eth0 is down; bring the device up where it is configured, or with: ip link set dev eth0 up'
+  assert.deepEqual(await tell(), [down, down])
+  host.netns.sh('ip link del eth0')
+  const missing =
+    'device eth0 is missing; bring the device back ("ip link show dev eth0"), or name another one where it is configured'
+  assert.deepEqual(await tell(), [missing, missing])
+})

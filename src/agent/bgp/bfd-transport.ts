@@ -10,7 +10,7 @@ import {
 } from '#/bgp/bfd/transport.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
-import { bfdReceiveSocket, bfdSendSocket } from '#/sys/bfd-socket.ts'
+import { bfdControlPort, bfdReceiveSocket, bfdSendSocket } from '#/sys/bfd-socket.ts'
 import { closeFd } from '#/sys/libc.ts'
 import { deviceName, receiveFrom, send } from '#/sys/socket.ts'
 import { isNoSuchFamily, kernelWords, listenError } from './socket-errors.ts'
@@ -39,7 +39,7 @@ export class UdpBfdTransport implements BfdTransport {
       }
     } catch (error) {
       dispose()
-      throw listenError(error, 'UDP port 3784', 'another BFD daemon runs on this node')
+      throw listenError(error, 'udp', bfdControlPort)
     }
     return { drain: () => receivers.forEach((each) => each.drain()), [Symbol.dispose]: dispose }
   }

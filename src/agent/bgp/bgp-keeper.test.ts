@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { test } from 'node:test'
+import { afterEach, mock, test } from 'node:test'
 import { freePort, takenPort } from '#/bgp/testing/taken-port.ts'
 import { clientFor } from '#/cluster/connect.ts'
 import { FakeApi, isWatch, sendJson, sendStatus } from '#/cluster/testing/fake-api.ts'
@@ -13,8 +13,12 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Routing } from '#/model/routing.ts'
+import { NodeWays } from '#/plan/node-ways.ts'
+import { RemoteNodes } from '#/plan/remote-nodes.ts'
 import { BgpKeeper } from './bgp-keeper.ts'
+import { memberOf } from './members.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
+import { SpeakerThread } from './speaker-thread.ts'
 import { type BgpRoutesReport } from '#/api/schemas/bgp.ts'
 
 type Situation = {
@@ -66,11 +70,12 @@ async function keeperOn(
     routing: 'vxlan',
   } as const
   const learned = new LearnedRouteStore()
+  const self = { name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }
   const keeper = new BgpKeeper(
     { nodeName: 'n1', namespace: 'causeway-system', runDir, settings },
     {
       client: await clientFor(api.config),
-      self: () => ({ name: 'n1', podCIDRs, addrs: [Addr.parse('172.30.1.1')] }),
+      self: () => self,
       nodes: () => nodes,
       routing: () => routing,
       learned,
@@ -82,6 +87,14 @@ async function keeperOn(
       log: silent,
     },
   )
+  const table = new RemoteNodes({ self, underlay: {}, ways: new NodeWays(), connected: [], routing, settings })
+  table.update(
+    others.map((other) => [
+      other.metadata.name,
+      { name: other.metadata.name, podCIDRs: memberOf(other).podCIDRs, addrs: [] },
+    ]),
+  )
+  keeper.takeNetwork({ links: [], routed: [] }, table)
   return {
     keeper,
     learned,
@@ -110,30 +123,59 @@ async function speaks(keeper: BgpKeeper): Promise<void> {
   assert.equal(asn, 64_512)
 }
 
-const isFailed = ({ problems }: BgpKeeper): boolean => problems.some(({ message }) => message.includes('EADDRINUSE'))
+const hasProblem = ({ problems }: BgpKeeper, wanted: string): boolean => problems.some(({ code }) => code === wanted)
+
+/** The first speaker gets a configuration that it cannot read. */
+function failFirst(): void {
+  const { configure } = SpeakerThread.prototype
+  let isFirst = true
+  mock.method(SpeakerThread.prototype, 'configure', function (this: SpeakerThread, config: string) {
+    configure.call(this, isFirst ? '{' : config)
+    isFirst = false
+  })
+}
+
+afterEach(() => mock.restoreAll())
 
 test('a speaker that failed is started again, and its problem goes with it', async () => {
-  using taken = await takenPort()
-  await using scene = await keeperOn(taken.port)
+  failFirst()
+  await using scene = await keeperOn(await freePort())
   const { keeper } = scene
   keeper.start()
-  await eventually(() => isFailed(keeper), 'a problem')
-  taken[Symbol.dispose]()
+  await eventually(() => hasProblem(keeper, 'CW9002'), 'a problem')
   await speaks(keeper)
   await eventually(() => keeper.problems.length === 0, 'no problem')
 })
 
 test('a speaker that failed, is not wanted any more, and is wanted again, is there again', async () => {
+  failFirst()
+  await using scene = await keeperOn(await freePort())
+  const { keeper } = scene
+  keeper.start()
+  await eventually(() => hasProblem(keeper, 'CW9002'), 'a problem')
+  scene.tell('DELETED')
+  await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
+  scene.tell('ADDED')
+  await speaks(keeper)
+})
+
+test('a port that another process has is a problem that names the process, and goes when it is free', async () => {
   using taken = await takenPort()
   await using scene = await keeperOn(taken.port)
   const { keeper } = scene
   keeper.start()
-  await eventually(() => isFailed(keeper), 'a problem')
-  scene.tell('DELETED')
-  await eventually(() => keeper.problems.length === 0, 'nothing is wanted, so nothing is wrong')
-  taken[Symbol.dispose]()
-  scene.tell('ADDED')
   await speaks(keeper)
+  await eventually(() => hasProblem(keeper, 'CW4109'), 'a problem')
+  const { portTroubles = [] } = await keeper.peers()
+  const owner = `${readFileSync('/proc/self/comm', 'utf8').trim()} (process ${process.pid}) has it`
+  for (const words of [keeper.problems[0]!.message, ...portTroubles])
+    assert.match(words, new RegExp(`^cannot listen on TCP port ${taken.port}: EADDRINUSE: .*: `))
+  assert.ok(
+    portTroubles.every((words) => words.includes(owner)),
+    portTroubles.join(),
+  )
+  taken[Symbol.dispose]()
+  await eventually(() => keeper.problems.length === 0, 'no problem')
 })
 
 test('a speaker does not begin before the passwords of its sessions are read', async () => {

@@ -5,21 +5,25 @@ import { type BgpPeersReport } from '#/api/schemas/bgp.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { type Change } from '#/cluster/store.ts'
-import { familiesOf, type Prefix } from '#/lib/addr.ts'
+import { familiesOf } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type LearnedRouteChange, type PeerStatus, type SpeakerConfig } from '#/model/bgp.ts'
+import { type LearnedRouteChange, type PeerStatus, type Reach, type SpeakerConfig } from '#/model/bgp.ts'
 import { meshByDefault } from '#/model/bgp-objects.ts'
 import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
-import { standingCIDRs } from '#/plan/claims.ts'
+import { type SessionGuard, sessionGuards } from '#/plan/session-guards.ts'
+import { ownClaims } from '#/plan/own-claims.ts'
+import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { LearnedRouteStore } from './learned-route-store.ts'
 import { type Handlers } from '../report/http-api.ts'
 import { bgpHandlers } from './answers.ts'
 import { memberOf } from './members.ts'
 import { BgpObjects } from './objects.ts'
+import { portProblems, portReport, type PortTroubles } from './port-troubles.ts'
+import { ReplanPace } from './replan-pace.ts'
 import { SavedConfig } from './saved-config.ts'
 import { SecretsWait } from './secrets-wait.ts'
 import { SpeakerThread } from './speaker-thread.ts'
@@ -27,11 +31,6 @@ import { type SpeakerReport } from './node-status.ts'
 import { BgpStatusWriter } from './status-writer.ts'
 import { type StopKind } from './thread-messages.ts'
 
-/** Objects change in bursts. */
-const settleMs = 100
-/** With thousands of nodes a plan takes long, and something always changes: it gets no more than this part of the agent's time. */
-const planShare = 0.1
-const longestSettleMs = 5_000
 /** With an API that is away, neighbours must not wait longer for what the last agent knew. */
 const savedAfterMs = 3_000
 const restartThreadMs = 5_000
@@ -66,6 +65,8 @@ export type BgpKeeperDeps = {
   readonly log: Logger
 }
 
+export type SettledClaims = Pick<RemoteNodes, 'claimsVersion' | 'rivalsOf' | 'plans'>
+
 const noRoutes: SpeakerPlan = { role: 'none', wantedSecrets: [], problems: [] }
 
 export class BgpKeeper implements AsyncDisposable {
@@ -75,7 +76,8 @@ export class BgpKeeper implements AsyncDisposable {
   readonly #objects: BgpObjects
   readonly #saved: SavedConfig
   readonly #statusWriter: BgpStatusWriter
-  readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#notice() })
+  readonly #pace = new ReplanPace({ plan: () => this.#replan() })
+  readonly #secretsWait = new SecretsWait({ clock: systemClock, onOver: () => this.#pace.notice() })
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #learned: LearnedRouteStore
   #plan: SpeakerPlan = noRoutes
@@ -83,14 +85,17 @@ export class BgpKeeper implements AsyncDisposable {
   #told: string | undefined
   #thread: SpeakerThread | undefined
   #failure: string | undefined
-  #subnets: readonly Prefix[] | undefined
-  #settling: NodeJS.Timeout | undefined
+  /** Why nothing comes in by a port, of the thread that runs. */
+  #portTroubles: PortTroubles = {}
+  #hasSession = false
+  #reach: Reach | undefined
+  #claims: SettledClaims | undefined
+  #claimsVersion: number | undefined
   #hasPlanned = false
-  /** How long the last plan took. */
-  #planMs = 0
   #isStopped = false
   /** Only the first speaker of this process comes after one that left routes. */
   #isRestarting: boolean
+  #guards: readonly SessionGuard[]
 
   constructor(config: BgpKeeperConfig, deps: BgpKeeperDeps) {
     this.#config = config
@@ -98,6 +103,7 @@ export class BgpKeeper implements AsyncDisposable {
     this.#learned = deps.learned
     this.#log = deps.log.with({ part: 'bgp' })
     this.#saved = new SavedConfig(config.runDir)
+    this.#guards = sessionGuards(this.#saved.read())
     this.#isRestarting = deps.keptForwarding()
     this.#objects = new BgpObjects(
       { nodeName: config.nodeName, namespace: config.namespace },
@@ -124,10 +130,21 @@ export class BgpKeeper implements AsyncDisposable {
     return config !== undefined && config.originated.length > 0 && config.peers.length > 0
   }
 
+  /** Whether any neighbour is there. */
+  get hasSession(): boolean {
+    return this.#thread !== undefined && this.#hasSession
+  }
+
+  /** Neighbours with TTL security; until the API has answered, those of the last agent. */
+  get sessionGuards(): readonly SessionGuard[] {
+    return this.#guards
+  }
+
   get problems(): readonly Problem[] {
     const failure =
       this.#failure === undefined ? [] : [problem('CW9002', `speaker/${this.#config.nodeName}`, this.#failure)]
-    return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure]
+    const ports = this.#thread === undefined ? [] : portProblems(this.#config.nodeName, this.#portTroubles)
+    return [...this.#objects.snapshot.problems, ...this.#plan.problems, ...failure, ...ports]
   }
 
   /** Node objects change with every heartbeat: what matters here is seldom another. */
@@ -136,42 +153,33 @@ export class BgpKeeper implements AsyncDisposable {
       change.kind !== 'modified' ||
       change.key === this.#config.nodeName ||
       !isDeepStrictEqual(memberOf(change.previous), memberOf(change.object))
-    if (isNews) this.#notice()
+    if (isNews) this.#pace.notice()
   }
 
   /** The cluster says something else of routing, or is known to say nothing. */
   noticeSettings(): void {
-    this.#notice()
+    this.#pace.notice()
   }
 
-  /** What this node is connected to: where next hops can be. */
-  takeSubnets(subnets: readonly Prefix[]): void {
-    if (String(this.#subnets) === String(subnets)) return
-    this.#subnets = subnets
-    this.#notice()
-  }
-
-  /** Something that the plan depends on may be different. */
-  #notice(): void {
-    if (this.#isStopped || this.#settling !== undefined) return
-    const delayMs = Math.min(Math.max(settleMs, this.#planMs / planShare), longestSettleMs)
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined
-      const startedMs = performance.now()
-      this.#replan()
-      this.#planMs = performance.now() - startedMs
-    }, delayMs)
+  /** Where next hops are reached from this node, and which node has which pod CIDRs, as the plan of the network has settled it. */
+  takeNetwork(reach: Reach, claims: SettledClaims): void {
+    const isSame = claims.claimsVersion === this.#claimsVersion && JSON.stringify(this.#reach) === JSON.stringify(reach)
+    this.#reach = reach
+    this.#claims = claims
+    this.#claimsVersion = claims.claimsVersion
+    if (!isSame) this.#pace.notice()
   }
 
   #objectsChanged(): void {
     this.#deps.onChange()
-    this.#notice()
+    this.#pace.notice()
   }
 
   #replan(): void {
     const self = this.#deps.self()
     // half of the objects would end sessions that the other half wants
-    if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete) return
+    const claims = this.#claims
+    if (self === undefined || !this.#deps.isComplete() || !this.#objects.isComplete || claims === undefined) return
     const snapshot = this.#objects.snapshot
     const routing = this.#deps.routing()
     const members = [...this.#deps.nodes().values()].map(memberOf)
@@ -179,10 +187,11 @@ export class BgpKeeper implements AsyncDisposable {
     const known = members.find(({ name }) => name === self.name)
     const own = known ?? { ...self, labels: {}, isReady: true }
     // all others route to the one whose claim stands; what BGP told would go before that
-    const podCIDRs = standingCIDRs(own, members)
+    const { standing, lost } = ownClaims(own, claims.rivalsOf(own))
     const plan = planSpeaker({
-      self: { ...own, podCIDRs },
-      lostCIDRs: own.podCIDRs.filter((cidr) => !podCIDRs.some((standing) => standing.equals(cidr))),
+      self: { ...own, podCIDRs: standing },
+      lost,
+      podCIDRsOf: (name) => claims.plans.get(name)?.podCIDRs ?? [],
       nodes: members,
       configuration: configuration && (routing === 'vxlan' ? { ...configuration, nodeMesh: 'None' } : configuration),
       peers: snapshot.peers,
@@ -190,7 +199,7 @@ export class BgpKeeper implements AsyncDisposable {
       isGone: known === undefined,
       secrets: snapshot.secrets,
       clusterCIDRs: this.#config.settings.clusterCIDRs,
-      subnets: this.#subnets,
+      reach: this.#reach,
       isRestarting: this.#isRestarting,
       families: familiesOf(self.podCIDRs),
     })
@@ -217,6 +226,7 @@ export class BgpKeeper implements AsyncDisposable {
 
   #apply(config: SpeakerConfig | undefined): void {
     const text = config && JSON.stringify(config)
+    this.#guards = sessionGuards(config)
     try {
       this.#saved.write(text)
     } catch (error) {
@@ -239,10 +249,20 @@ export class BgpKeeper implements AsyncDisposable {
   }
 
   #startThread(): SpeakerThread {
+    this.#portTroubles = {}
+    this.#hasSession = false
     return new SpeakerThread({
       onRoutes: (changes) => this.#learn(changes),
       onReady: () => this.#becomeReady(),
       onFailure: (error) => this.#threadFailed(error),
+      onSessions: (hasAny) => {
+        this.#hasSession = hasAny
+        this.#deps.onChange()
+      },
+      onPortTrouble: (service, why) => {
+        this.#portTroubles = { ...this.#portTroubles, [service]: why }
+        this.#deps.onChange()
+      },
       log: this.#log,
     })
   }
@@ -307,6 +327,7 @@ export class BgpKeeper implements AsyncDisposable {
     const { config, role, drainedBecause } = this.#plan
     return {
       ...(drainedBecause !== undefined && { drainedBecause }),
+      ...portReport(this.#portTroubles),
       ...(config && { asn: config.asn, routerId: String(config.routerId) }),
       role,
       isReady: this.#learned.isReady,
@@ -348,7 +369,7 @@ export class BgpKeeper implements AsyncDisposable {
   /** Neighbours that can are to wait for the next agent: packets flow on. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
-    clearTimeout(this.#settling)
+    this.#pace.stop()
     this.#secretsWait.cancel()
     for (const timer of this.#timers) clearTimeout(timer)
     // the thread first: a question that a hung one does not answer ends with it

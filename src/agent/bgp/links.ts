@@ -36,8 +36,23 @@ export class Links implements Disposable {
     return all.flatMap((each) => (each.index === index && !each.addr.equals(localAddr) ? [each.addr] : []))
   }
 
+  /** Why nobody can be at the other end of a device; undefined: somebody can, as far as this node knows. */
+  troubleOf(device: string): string | undefined {
+    try {
+      const link = listLinks(this.#netlink).find(({ name }) => name === device)
+      return link === undefined
+        ? `this node has no device ${device}`
+        : link.isUp
+          ? undefined
+          : `device ${device} is down`
+    } catch (error) {
+      return `the devices of this node cannot be read: ${messageOf(error)}`
+    }
+  }
+
   /** Who answered last on the device; asks again for the next time. */
   linkLocalOf(device: string): Addr | undefined {
+    if (this.troubleOf(device) !== undefined) return undefined
     if (!this.#asking.has(device)) void this.#ask(device)
     return this.#found.get(device)
   }

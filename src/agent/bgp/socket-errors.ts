@@ -4,6 +4,7 @@ import { getSystemErrorMessage } from 'node:util'
 import { type ConnectOptions } from '#/bgp/contract.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { messageOf } from '#/lib/log.ts'
+import { type PortProtocol, portOwner } from '#/sys/port-owner.ts'
 
 const errnos: Readonly<Record<string, number>> = constants.errno
 
@@ -53,10 +54,12 @@ export function connectError(error: unknown, options: ConnectOptions): Error {
   return new Error(`${kernelWords(error)}${hint === undefined ? '' : `: ${hint}`}`)
 }
 
-export function listenError(error: unknown, what: string, hint: string): Error {
+/** Of a port that could not be listened on: where another process has it, which one. */
+export function listenError(error: unknown, protocol: PortProtocol, port: number): Error {
+  const owner = (): string =>
+    `: ${portOwner(protocol, port) ?? 'another process, whose files this one may not see,'} has it`
   return new Error(
-    `cannot listen on ${what}: ${kernelWords(error)}${errorCode(error) === 'EADDRINUSE' ? `: ${hint}` : ''}`,
-    { cause: error },
+    `cannot listen on ${protocol.toUpperCase()} port ${port}: ${kernelWords(error)}${errorCode(error) === 'EADDRINUSE' ? owner() : ''}`,
   )
 }
 

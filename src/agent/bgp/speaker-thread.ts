@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type LearnedRouteChange, type RouteFilter } from '#/model/bgp.ts'
 import { bgpFromJson } from '#/model/bgp-json.ts'
+import { type PortService } from './compose.ts'
 import {
   type FromSpeaker,
   type ListName,
@@ -18,6 +19,8 @@ import {
 export type SpeakerThreadDeps = {
   readonly onRoutes: (changes: readonly LearnedRouteChange[]) => void
   readonly onReady: () => void
+  readonly onSessions: (hasAny: boolean) => void
+  readonly onPortTrouble: (service: PortService, why: string | undefined) => void
   /** The thread ended by itself: none of its routes can be relied on to be kept up to date. */
   readonly onFailure: (error: string) => void
   readonly log: Logger
@@ -109,6 +112,12 @@ export class SpeakerThread {
         return
       case 'ready':
         this.#deps.onReady()
+        return
+      case 'sessions':
+        this.#deps.onSessions(message.hasAny)
+        return
+      case 'port':
+        this.#deps.onPortTrouble(message.service, message.trouble)
         return
       case 'answer': {
         const waiting = this.#waiting.get(message.id)

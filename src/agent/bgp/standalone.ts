@@ -6,6 +6,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type SpeakerConfig } from '#/model/bgp.ts'
 import { type Answer, AgentApi, type Handlers } from '../report/http-api.ts'
 import { composeSpeaker, type LiveSpeaker } from './compose.ts'
+import { portReport, type PortTroubles } from './port-troubles.ts'
 import { filterOf, routesAnswer, unknownPeer } from './reports.ts'
 import { inTurns } from './slices.ts'
 import { readSpeakerFile } from './speaker-file.ts'
@@ -26,12 +27,17 @@ export class StandaloneSpeaker implements AsyncDisposable {
   readonly #live: LiveSpeaker
   #config: SpeakerConfig
   #isReady = false
+  #portTroubles: PortTroubles = {}
 
   private constructor(options: StandaloneOptions, config: SpeakerConfig, log: Logger) {
     this.#options = options
     this.#config = config
     this.#log = log
-    this.#live = composeSpeaker(config, { onReady: () => (this.#isReady = true), log })
+    this.#live = composeSpeaker(config, {
+      onReady: () => (this.#isReady = true),
+      onPortTrouble: (service, why) => (this.#portTroubles = { ...this.#portTroubles, [service]: why }),
+      log,
+    })
     this.#api = new AgentApi({ socketPath: options.socketPath }, { log })
   }
 
@@ -47,7 +53,7 @@ export class StandaloneSpeaker implements AsyncDisposable {
     }
   }
 
-  /** Throws for a file that cannot be read or used, a port or a socket that is taken. */
+  /** Throws for a file that cannot be read or used, or a socket that is taken; a port that is taken is waited for. */
   static async start(options: StandaloneOptions, log: Logger): Promise<StandaloneSpeaker> {
     const alone = new StandaloneSpeaker(options, await configOf(options), log)
     try {
@@ -79,7 +85,8 @@ export class StandaloneSpeaker implements AsyncDisposable {
 
   #peers(): BgpPeersReport {
     const { asn, routerId } = this.#config
-    return { asn, routerId: String(routerId), isReady: this.#isReady, peers: this.#live.speaker.peers() }
+    const ports = portReport(this.#portTroubles)
+    return { asn, routerId: String(routerId), ...ports, isReady: this.#isReady, peers: this.#live.speaker.peers() }
   }
 
   #reset({ peer, how }: ResetRequest): Answer<string> {

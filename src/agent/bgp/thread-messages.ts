@@ -2,6 +2,7 @@
 // takes an object's class away.
 import { type Level } from '#/lib/log.ts'
 import { type AdvertisedStatus, type PathStatus, type PeerStatus, type RouteFilter } from '#/model/bgp.ts'
+import { type PortService } from './compose.ts'
 
 /** How a speaker ends: its neighbours are to wait for it, or not (RFC 4724, RFC 8538). */
 export type StopKind = 'restart' | 'shutdown'
@@ -36,6 +37,10 @@ export type FromSpeaker =
   | { readonly kind: 'routes'; readonly changes: string }
   /** Every neighbour has sent its End-of-RIB, or has had its time (RFC 4724 section 4.1). */
   | { readonly kind: 'ready' }
+  /** Whether any session is established, when that changes. */
+  | { readonly kind: 'sessions'; readonly hasAny: boolean }
+  /** Why nothing comes in by the port of the service; absent: it does. */
+  | { readonly kind: 'port'; readonly service: PortService; readonly trouble?: string }
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string }
   | { readonly kind: 'log'; readonly level: Level; readonly message: string; readonly fields: Record<string, unknown> }
   | { readonly kind: 'failed'; readonly error: string }

@@ -72,7 +72,7 @@ export class TcpTransport implements Transport {
       }
     } catch (error) {
       close()
-      throw listenError(error, `TCP port ${port}`, 'another BGP speaker runs on this node')
+      throw listenError(error, 'tcp', port)
     }
     return {
       setPassword: (addr: Addr, password: string | undefined) => {

@@ -45,10 +45,10 @@ test('a thread that is stopped leaves no sockets', async () => {
   assert.equal(await leftAfter([configure(port), stop], 'stopped'), 0)
 })
 
-test('a thread that cannot listen leaves none either, be it at its start or later', async () => {
-  using first = await takenPort()
-  assert.equal(await leftAfter([configure(first.port)], 'failed'), 0)
-  using second = await takenPort()
+test('a thread that cannot listen, or that fails, leaves none either', async () => {
+  using taken = await takenPort()
+  const stop = { kind: 'stop', how: 'shutdown', text: '' } as const
+  assert.equal(await leftAfter([configure(taken.port), stop], 'stopped'), 0)
   const port = await freePort()
-  assert.equal(await leftAfter([configure(port), configure(second.port)], 'failed'), 0)
+  assert.equal(await leftAfter([configure(port), { kind: 'configure', config: '{' }], 'failed'), 0)
 })

@@ -52,6 +52,8 @@ function configure(text: string): void {
   live = composeSpeaker(config, {
     onRoutes: (changes) => tell({ kind: 'routes', changes: JSON.stringify(changes) }),
     onReady: () => tell({ kind: 'ready' }),
+    onSessions: (hasAny) => tell({ kind: 'sessions', hasAny }),
+    onPortTrouble: (service, trouble) => tell({ kind: 'port', service, ...(trouble !== undefined && { trouble }) }),
     log: logger({ part: 'bgp' }),
   })
   live.speaker.start()

@@ -4,10 +4,12 @@ import { setImmediate } from 'node:timers/promises'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { type NetworkSettings, type NodeState, type PortState } from '#/model/network.ts'
+import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { NodeWays } from '#/plan/node-ways.ts'
 import { type RemoteContext } from '#/plan/remote-plan.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
+import { routingProblems } from '#/plan/routing-problems.ts'
 import { readNodeWays } from './kernel-ways.ts'
 import { readUnderlay, type Underlay, unknownUnderlay } from './underlay.ts'
 
@@ -50,6 +52,14 @@ export class NetworkContext {
   /** Pod CIDRs that this node has lost but its pods still use: whether they are served depends on which node has them now. */
   get formerCIDRs(): readonly Prefix[] {
     return this.#former
+  }
+
+  /** What is wrong with the underlay, and with the routing that it carries. `isSettled`: all nodes and all of BGP's routes are known. */
+  problems(remoteNodes: RemoteNodes, isSettled: boolean): Problem[] {
+    const { problems, strictDevices, stoppedDevices, connected } = this.#underlay
+    const isOfNode = (name: string): boolean => connected.some((each) => each.isNodeAddress && each.device === name)
+    const stopped = stoppedDevices.filter((device) => isOfNode(device) || remoteNodes.leadsOver(device))
+    return [...problems, ...routingProblems(remoteNodes, { strictDevices, stoppedDevices: stopped, isSettled })]
   }
 
   /** Returns the table of other nodes for this node's present context. Throws KernelError when the underlay cannot be read. */

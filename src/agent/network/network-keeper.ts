@@ -8,7 +8,7 @@ import { type Logger } from '#/lib/log.ts'
 import { type Latest } from '#/lib/signal.ts'
 import { isLower, type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
-import { type LearnedRouteChange } from '#/model/bgp.ts'
+import { type Reach } from '#/model/bgp.ts'
 import { type NetworkDelta, type NetworkSettings, type PortState } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 import { type Problem } from '#/model/problems.ts'
@@ -17,8 +17,8 @@ import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { CoverChanges } from '#/plan/cover.ts'
 import { type Plan, planNetwork } from '#/plan/network.ts'
-import { type NodeChange, type RemoteNodes } from '#/plan/remote-nodes.ts'
-import { routingProblems } from '#/plan/routing-problems.ts'
+import { type RemoteNodes } from '#/plan/remote-nodes.ts'
+import { type SessionGuard } from '#/plan/session-guards.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
 import { type OnChanges, type PlannedChange, Reconciler, unreadKey } from '#/reconcile/reconciler.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
@@ -26,13 +26,15 @@ import { RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type ClusterView } from '../cluster/cluster-view.ts'
 import { type DirtySet, type Taken } from './dirty-set.ts'
 import { allDrivers } from './drivers.ts'
-import { isolationOf } from './isolation.ts'
-import { type LearnedRoutes, nothingLearned } from './learned-route-source.ts'
+import { Isolation } from './isolation.ts'
+import { type BgpFacts, type LearnedRoutes, noBgp, nothingLearned } from './learned-route-source.ts'
 import { type PassReport } from './reconcile-loop.ts'
 import { WayCheck } from './way-check.ts'
-import { RoutingProgress } from './routing-progress.ts'
-import { NetworkContext, nodesPerTurn } from './network-context.ts'
+import { NextHops } from './next-hops.ts'
+import { type News, portionsOf, touches } from './news.ts'
 import { podNetworkOf } from './pod-network.ts'
+import { RoutingProgress } from './routing-progress.ts'
+import { NetworkContext } from './network-context.ts'
 
 export type NetworkKeeperDeps = {
   readonly view: ClusterView
@@ -48,8 +50,8 @@ export type NetworkKeeperDeps = {
   readonly routing: () => Routing
   /** Routes learned by BGP; absent when this node runs no BGP. */
   readonly learned?: LearnedRoutes
-  /** Whether BGP advertises this node's pod CIDRs to routers. */
-  readonly isAdvertised?: () => boolean
+  /** Absent when this node runs no BGP. */
+  readonly bgp?: () => BgpFacts
   /**
    * Sets the MTU of running pods, after each pass, and after one that looks at everything their limits too. Where the MTU sinks, also before
    * packets take the way with the lower MTU.
@@ -76,7 +78,7 @@ export class NetworkKeeper implements Disposable {
   readonly #ports: () => readonly PortState[]
   readonly #routing: () => Routing
   readonly #learned: LearnedRoutes
-  readonly #advertises: () => boolean
+  readonly #bgp: () => BgpFacts
   readonly #refreshPods: (network: PodNetwork, isFull: boolean) => Promise<void>
   readonly #progress: RoutingProgress
   readonly #podNetwork: Latest<PodNetworkState>
@@ -86,10 +88,13 @@ export class NetworkKeeper implements Disposable {
   readonly #reconciler: Reconciler
   readonly #context: NetworkContext
   readonly #ways: WayCheck
+  readonly #nextHops: NextHops
   readonly #cover = new CoverChanges()
   #isComplete = false
   #isLearned = false
   #isAdvertised = false
+  readonly #isolation: Isolation
+  #guards: readonly SessionGuard[] = []
   #problems: readonly Problem[] = []
   #formerCIDRs: readonly Prefix[] | undefined
 
@@ -98,14 +103,17 @@ export class NetworkKeeper implements Disposable {
     this.#datapaths = deps.datapaths
     this.#context = new NetworkContext(this.#netlink, config.settings, deps.keptCIDRs ?? (() => []))
     this.#ways = new WayCheck(this.#netlink)
+    this.#nextHops = new NextHops(this.#netlink)
     this.#view = deps.view
     this.#dirt = deps.dirt
     this.#ports = deps.ports
     this.#routing = deps.routing
     this.#learned = deps.learned ?? nothingLearned
-    this.#advertises = deps.isAdvertised ?? (() => false)
+    this.#bgp = deps.bgp ?? (() => noBgp)
     this.#refreshPods = deps.refreshPods ?? (async () => {})
-    this.#progress = new RoutingProgress({ nowMs: deps.nowMs ?? (() => performance.now()) })
+    const nowMs = deps.nowMs ?? (() => performance.now())
+    this.#progress = new RoutingProgress({ nowMs })
+    this.#isolation = new Isolation({ nowMs })
     this.#podNetwork = deps.podNetwork
     this.#onNodes = deps.onNodes
     this.#reconciler = new Reconciler({
@@ -144,20 +152,21 @@ export class NetworkKeeper implements Disposable {
     return this.#reconciler.failures
   }
 
-  /** Subnets of this node's devices, without those of pods; sorted, each once. */
-  get subnets(): readonly Prefix[] {
-    const byText = new Map(this.#context.underlay.connected.map(({ prefix }) => [String(prefix), prefix]))
-    return [...byText.values()].toSorted((a, b) => a.compare(b))
+  /** Where next hops of BGP's are reached, by routes of others. */
+  get reach(): Reach {
+    return this.#nextHops.reach
   }
 
   /** Why this node reaches no other node, or hardly any; undefined when it may reach them, or there is no other node. */
   get isolation(): string | undefined {
     const { mtuBytes, problems } = this.#context.underlay
-    const isolation = isolationOf({
+    const isolation = this.#isolation.of({
       plans: this.remoteNodes?.plans ?? new Map(),
       hasUnderlay: Object.keys(mtuBytes).length > 0,
       problems,
       failures: this.failures,
+      isSettled: this.#isComplete && this.#isLearned,
+      hasSession: this.#bgp().hasSession,
     })
     return isolation ?? this.#ways.obstruction
   }
@@ -189,8 +198,9 @@ export class NetworkKeeper implements Disposable {
     return this.remoteNodes?.wantsRoute(prefix) ?? false
   }
 
-  /** Whether another's route in a table of routes may change the way of packets to pods. In `main` our own routes win over shorter ones. */
+  /** Whether another's route may change the way of packets to pods, or to next hops of BGP's. In `main` ours win over shorter ones. */
   mayDivert({ dst, table }: Pick<Route, 'dst' | 'table'>): boolean {
+    if (this.#nextHops.concerns(dst)) return true
     const cidrs = [...this.#config.settings.clusterCIDRs, ...(this.remoteNodes?.outsideCIDRs ?? [])]
     return cidrs.some((cidr) => (table === RT_TABLE_MAIN ? cidr.contains(dst) : cidr.overlaps(dst)))
   }
@@ -243,15 +253,23 @@ export class NetworkKeeper implements Disposable {
     this.#isComplete = this.#view.isComplete
     const isNewlyLearned = this.#learned.isReady && !this.#isLearned
     this.#isLearned = this.#learned.isReady
-    const isOtherwiseAdvertised = this.#advertises() !== this.#isAdvertised
-    this.#isAdvertised = this.#advertises()
+    const { isAdvertising, sessionGuards } = this.#bgp()
+    const isOtherwiseAdvertised = isAdvertising !== this.#isAdvertised
+    this.#isAdvertised = isAdvertising
     const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
-    const delta = await this.#takeChanges(remoteNodes, changes, this.#learned.takeChanges(), isAllDue)
+    const learned = this.#learned.takeChanges()
+    const { connected } = this.#context.underlay
+    const inUse = isAllDue || taken.underlay || taken.ways ? remoteNodes.nextHops() : undefined
+    const { ways: hops, error } = await this.#nextHops.update({ learned, connected, inUse })
+    const delta = await this.#takeChanges(remoteNodes, { nodes: changes, hops, learned }, isAllDue)
+    if (error !== undefined) throw error
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
-    const kinds = new Set([...taken.kinds, ...delta.failedKinds])
+    const isGuardedOtherwise = JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)
+    this.#guards = sessionGuards
+    const kinds = new Set([...taken.kinds, ...delta.failedKinds, ...(isGuardedOtherwise ? (['table'] as const) : [])])
     if (!isWhole && kinds.size === 0) {
       this.#progress.settle(routingFacts, delta.failedKinds)
       this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
@@ -317,12 +335,7 @@ export class NetworkKeeper implements Disposable {
   }
 
   #ownProblems(remoteNodes: RemoteNodes): Problem[] {
-    const { problems, strictDevices, stoppedDevices, connected } = this.#context.underlay
-    const isSettled = this.#isComplete && this.#isLearned
-    const isOfNode = (name: string): boolean => connected.some((each) => each.isNodeAddress && each.device === name)
-    const stopped = stoppedDevices.filter((device) => isOfNode(device) || remoteNodes.leadsOver(device))
-    const circumstances = { strictDevices, stoppedDevices: stopped, isSettled }
-    return [...this.#view.problems, ...problems, ...routingProblems(remoteNodes, circumstances)]
+    return [...this.#view.problems, ...this.#context.problems(remoteNodes, this.#isComplete && this.#isLearned)]
   }
 
   /** The changes that a whole pass would make now. */
@@ -341,6 +354,7 @@ export class NetworkKeeper implements Disposable {
       raDevices: this.#context.underlay.raDevices,
       isAdvertised: this.#isAdvertised,
       formerCIDRs: this.#context.formerCIDRs,
+      guards: this.#guards,
       ports,
       datapaths: this.#datapaths(ports),
       settings: this.#config.settings,
@@ -350,8 +364,7 @@ export class NetworkKeeper implements Disposable {
   /** Takes changed nodes and routes into the table, and writes the difference to the kernel unless a whole pass follows anyway. */
   async #takeChanges(
     remoteNodes: RemoteNodes,
-    nodes: readonly NodeChange[],
-    learned: readonly LearnedRouteChange[],
+    news: News,
     isWhole: boolean,
   ): Promise<{ isWholesale: boolean; failedKinds: ReadonlySet<ObjectKind> }> {
     const failedKinds = new Set<ObjectKind>()
@@ -360,11 +373,7 @@ export class NetworkKeeper implements Disposable {
     let isWholesale = false
     const deltas: NetworkDelta[] = []
     // all changes go into the table first: whatever fails afterwards, the next whole pass plans from all that is known
-    const portions = [
-      ...batchesOf(nodes).map((portion) => () => remoteNodes.update(portion, hasTunnel)),
-      ...batchesOf(learned).map((portion) => () => remoteNodes.updateLearned(portion, hasTunnel)),
-    ]
-    for (const takeOver of portions) {
+    for (const takeOver of portionsOf(news, remoteNodes, hasTunnel)) {
       const delta = takeOver()
       deltas.push(delta)
       isWholesale ||= delta.isWholesale || touches(delta, former)
@@ -384,14 +393,4 @@ export class NetworkKeeper implements Disposable {
     this.#netlink[Symbol.dispose]()
     this.#nftables[Symbol.dispose]()
   }
-}
-
-function batchesOf<T>(changes: readonly T[]): T[][] {
-  const count = Math.ceil(changes.length / nodesPerTurn)
-  return Array.from({ length: count }, (_, index) => changes.slice(index * nodesPerTurn, (index + 1) * nodesPerTurn))
-}
-
-function touches({ routes }: NetworkDelta, cidrs: readonly Prefix[]): boolean {
-  if (cidrs.length === 0) return false
-  return [...routes.keys()].some((key) => cidrs.some((cidr) => cidr.overlaps(Prefix.parse(key))))
 }

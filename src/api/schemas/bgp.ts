@@ -86,6 +86,7 @@ export const bgpPeersReport = object({
   routerId: exactOptional(string()),
   role: exactOptional(string()),
   drainedBecause: exactOptional(about(string(), 'why this node tells nobody of its pod CIDRs')),
+  portTroubles: exactOptional(about(array(string()), 'why neighbours cannot connect, or BFD hears nothing')),
   isReady: about(boolean(), 'whether every neighbour has told all that it has, since the agent started'),
   peers: array(peerStatus),
 })

@@ -22,6 +22,8 @@ export type BfdServiceDeps = {
   readonly isRestarting?: boolean
   /** Gives a number in [0, 1). */
   readonly random?: () => number
+  /** Why no packets can be received, when that changes; undefined: they can, or none are waited for. */
+  readonly onPortTrouble?: ((why: string | undefined) => void) | undefined
 }
 
 type OnState = (state: BfdState, diagnostic: number) => void
@@ -58,6 +60,7 @@ export class BfdService implements Disposable {
   readonly #known = new Set<string>()
   #receiver: BfdReceiver | undefined
   #listenTimer: Timer | undefined
+  #portTrouble: string | undefined
 
   constructor(deps: BfdServiceDeps) {
     this.#deps = deps
@@ -188,6 +191,7 @@ export class BfdService implements Disposable {
     this.#listenTimer?.cancel()
     this.#receiver?.[Symbol.dispose]()
     this.#receiver = undefined
+    this.#tellPort(undefined)
   }
 
   /** Listens for packets. Sessions stay down as long as another program has the port. */
@@ -198,10 +202,19 @@ export class BfdService implements Disposable {
       this.#receiver = this.#deps.transport.listen((datagram) =>
         this.#contain(datagram.from, () => this.#received(datagram)),
       )
+      this.#tellPort(undefined)
     } catch (error) {
-      this.#deps.log.error('BFD cannot receive', { error: messageOf(error), againInSeconds: listenRetryMs / 1000 })
+      this.#tellPort(messageOf(error))
       this.#listenTimer = this.#deps.clock.after(listenRetryMs, () => this.#listen())
     }
+  }
+
+  #tellPort(trouble: string | undefined): void {
+    if (trouble === this.#portTrouble) return
+    if (trouble !== undefined)
+      this.#deps.log.error('BFD cannot receive', { error: trouble, againInSeconds: listenRetryMs / 1000 })
+    this.#portTrouble = trouble
+    this.#deps.onPortTrouble?.(trouble)
   }
 
   /** Contains a fault in this program: it costs one neighbour's packet or timer. When faults repeat, that neighbour's session goes down. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
+import { nextHopSelfRemedy } from '#/model/bgp.ts'
 import { type PathAttributes } from '#/wire/bgp/values.ts'
 import { explain, type DecisionOptions, select } from './decision.ts'
 import { Path, type Received } from './path.ts'
@@ -14,19 +15,28 @@ type Given = Omit<Partial<PathAttributes>, 'asPath'> & {
   readonly isInternal?: boolean
   readonly nextHop?: string
   readonly isAllowed?: boolean
+  /** The neighbour is a node. */
+  readonly isNode?: boolean
 }
 
 let peers = 0
 
 function path(given: Given = {}): Path {
-  const { path: asns = [65_001], addr = '10.0.0.1', isInternal = false, isAllowed = false, ...more } = given
+  const {
+    path: asns = [65_001],
+    addr = '10.0.0.1',
+    isInternal = false,
+    isAllowed = false,
+    isNode = false,
+    ...more
+  } = given
   const { routerId = '10.255.0.9', nextHop = addr, ...attributes } = more
   const name = `peer${++peers}`
   const remoteAddr = Addr.parse(addr)
   const received: Received = {
     source: { peer: name, isClient: false, staleBefore: 0 },
     neighbour: {
-      config: peerConfig(name),
+      config: { ...peerConfig(name), isNode },
       remoteAddr,
       localAddr: Addr.parse('10.0.0.99'),
       localAddrs: [],
@@ -62,20 +72,29 @@ function beats(better: Path, other: Path, reason: string): void {
 }
 
 test('a next hop on no subnet of this node stands behind all that can be reached, and alone is better than none', () => {
-  const subnets = [Prefix.parse('10.0.0.0/24'), Prefix.parse('fd00::/64')]
+  const links = [Prefix.parse('10.0.0.0/24'), Prefix.parse('fd00::/64')]
+  const reach = { links, routed: [] }
   const near = path({ nextHop: '10.0.0.7', path: [65_001, 65_002], localPreference: 1 })
   const linkLocal = path({ nextHop: 'fe80::7', path: [65_001, 65_002, 65_003], localPreference: 1 })
   const far = path({ nextHop: '10.0.9.7', path: [], isInternal: true, localPreference: 500 })
   const farther = path({ nextHop: 'fd00:0:0:9::7', path: [], isInternal: true })
-  const options = { maxPaths: 4, multipathRelax: true, subnets }
+  const options = { maxPaths: 4, multipathRelax: true, reach }
   assert.deepEqual(select([far, near, linkLocal, farther], options), { best: near, multipath: [near] })
   const reasons = explain([far, near, farther], options)
   assert.equal(reasons.get(near), 'the only next hop that can be reached')
-  assert.equal(reasons.get(far), 'not as good: its next hop 10.0.9.7 is on no subnet of this node')
+  assert.equal(
+    reasons.get(far),
+    `not as good: its next hop 10.0.9.7 is not reached: no route leads there; ${nextHopSelfRemedy}`,
+  )
   assert.equal(select([far, farther], options).best, far)
+  const routed = { ...options, reach: { links, routed: [Prefix.parse('10.0.0.0/16')] } }
+  assert.equal(select([far, near], routed).best, far, 'a router some hops away')
+  const ofNode = path({ nextHop: '10.0.9.7', path: [], isInternal: true, localPreference: 500, isNode: true })
+  assert.equal(select([ofNode, near], routed).best, near, 'a node some hops away')
+  assert.match(explain([ofNode, near], routed).get(ofNode)!, /its next hop 10\.0\.9\.7 is on no link of this node$/)
   const own = new Path({ origin: 0, asPath: [] })
   assert.equal(explain([far, own], options).get(own), 'own route')
-  assert.equal(select([far, near], { ...options, subnets: [] }).best, far)
+  assert.equal(select([far, near], { ...options, reach: { links: [], routed: [] } }).best, far)
   const lastResort = path({ nextHop: '10.0.0.8', communities: [0xffff_0006] })
   assert.equal(select([lastResort, far], options).best, far, 'a last resort goes before nothing')
   assert.equal(

@@ -1,6 +1,6 @@
 // The decision process of RFC 4271 section 9.1.2.2 with the additions of RFC 4456 section 9 and RFC 9494 section 4.3: step after
 // step, those that are not as good as the best are out. The outcome depends on the set of paths alone, not on who came first.
-import { type SpeakerConfig } from '#/model/bgp.ts'
+import { nextHopSelfRemedy, type SpeakerConfig } from '#/model/bgp.ts'
 import { asPathLength } from '#/wire/bgp/index.ts'
 import { firstAsnOf } from './attributes.ts'
 import { nextHopOf } from './forwarding.ts'
@@ -121,7 +121,7 @@ export type Selection = {
   readonly best: Path
   /** With `best`, which is the first. */ readonly multipath: readonly Path[]
 }
-export type DecisionOptions = Pick<SpeakerConfig, 'maxPaths' | 'multipathRelax' | 'subnets'>
+export type DecisionOptions = Pick<SpeakerConfig, 'maxPaths' | 'multipathRelax' | 'reach'>
 
 const sameAsPath = (one: Path, other: Path): boolean =>
   JSON.stringify(one.attributes.asPath) === JSON.stringify(other.attributes.asPath)
@@ -129,7 +129,7 @@ const sameAsPath = (one: Path, other: Path): boolean =>
 /** Of at least one path. */
 export function select(paths: readonly Path[], options: DecisionOptions): Selection {
   if (paths.length === 1) return { best: paths[0]!, multipath: paths }
-  const equal = qualities.reduce(passing, reachableOf(paths, options.subnets))
+  const equal = qualities.reduce(passing, reachableOf(paths, options.reach))
   const first = best(equal)
   const multipath = [first]
   // one route has one isAllowed: a path that a policy grants is not used together with one that no policy grants
@@ -151,13 +151,19 @@ export function select(paths: readonly Path[], options: DecisionOptions): Select
 export function explain(paths: readonly Path[], options: DecisionOptions): ReadonlyMap<Path, string> {
   const reasons = new Map<Path, string>()
   const { best: chosen, multipath } = select(paths, options)
-  let rest = reachableOf(paths, options.subnets)
+  let rest = reachableOf(paths, options.reach)
   const alone = chosen.received === undefined ? 'own route' : 'the only next hop that can be reached'
   let last = rest.length === paths.length ? 'the only path' : alone
   for (const path of paths) {
     const { received } = path
     if (received === undefined || rest.includes(path)) continue
-    reasons.set(path, `not as good: its next hop ${nextHopOf(received).addr} is on no subnet of this node`)
+    const { addr, isPassedOn } = nextHopOf(received)
+    const missing =
+      received.neighbour.config.isNode === true ? 'is on no link of this node' : 'is not reached: no route leads there'
+    reasons.set(
+      path,
+      `not as good: its next hop ${addr} ${missing}${isPassedOn === true ? `; ${nextHopSelfRemedy}` : ''}`,
+    )
   }
   for (const step of allSteps) {
     const left = passing(rest, step)

@@ -4,8 +4,9 @@ import { type Forwarding, type Path, type Received } from './path.ts'
 
 /** RFC 2545 section 3: neighbours on one link use link-local addresses between them. */
 export function nextHopOf({ nextHop: { addr, linkLocal }, neighbour }: Received): NextHop {
-  const { device, remoteAddr } = neighbour
-  if (device === undefined) return { addr }
+  const { device, remoteAddr, isInternal, config } = neighbour
+  const isPassedOn = isInternal && config.isNode !== true && !addr.equals(remoteAddr)
+  if (device === undefined) return { addr, ...(isPassedOn && { isPassedOn }) }
   const isOverLink = remoteAddr.isLinkLocal || addr.isUnspecified
   if (linkLocal !== undefined && isOverLink) return { addr: linkLocal, device }
   return addr.isLinkLocal ? { addr, device } : { addr }

@@ -1,7 +1,6 @@
 // Paths: a neighbour's (or our own) way to prefixes. One object stands for all prefixes that came with the same attributes and were
 // taken by the same rule: a table of a hundred thousand prefixes is a hundred thousand references to few paths.
-import { type Prefix } from '#/lib/addr.ts'
-import { type LearnedRoute } from '#/model/bgp.ts'
+import { type LearnedRoute, type Reach } from '#/model/bgp.ts'
 import { WellKnownCommunity } from '#/wire/bgp/index.ts'
 import { type PathAttributes, type PathNextHop } from '#/wire/bgp/values.ts'
 import { type Neighbour } from '../contract.ts'
@@ -27,8 +26,8 @@ export type Received = {
   readonly nextHop: PathNextHop
   /** Counts the source's sessions and refreshes. */
   readonly epoch: number
-  /** Whether its next hop can be reached by these subnets. */
-  reach: { readonly among: readonly Prefix[]; readonly is: boolean } | undefined
+  /** Whether its next hop can be reached. */
+  reach: { readonly by: Reach; readonly is: boolean } | undefined
   /** What import made of it, and under which settings. */
   decided: { readonly by: object; readonly refusal: string | undefined; paths: readonly Path[] } | undefined
 }

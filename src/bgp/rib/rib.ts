@@ -40,7 +40,7 @@ function decidesAlike(one: DecisionOptions, other: DecisionOptions): boolean {
   return (
     one.maxPaths === other.maxPaths &&
     one.multipathRelax === other.multipathRelax &&
-    String(one.subnets) === String(other.subnets)
+    JSON.stringify(one.reach) === JSON.stringify(other.reach)
   )
 }
 

@@ -7,7 +7,7 @@ import { connectOptions } from './peer-settings.ts'
 import { Retry, type RetryReason } from './retry.ts'
 import { connectFailure, noRouterOn } from './words.ts'
 
-type Deps = Pick<SessionDeps, 'transport' | 'clock' | 'random' | 'linkLocalOf'> & {
+type Deps = Pick<SessionDeps, 'transport' | 'clock' | 'random' | 'linkLocalOf' | 'linkTroubleOf'> & {
   readonly onConnected: (connection: Connection) => void
   /** Why, in words. Never from within `connect`. */
   readonly onFailed: (why: string) => void
@@ -75,6 +75,8 @@ export class Connector {
 
   async #outcome(config: PeerConfig, signal: AbortSignal): Promise<Connection | string> {
     const addr = config.addr ?? this.#find(config.device)
+    const linkTrouble = config.device === undefined ? undefined : this.#deps.linkTroubleOf?.(config.device)
+    if (linkTrouble !== undefined) return connectFailure(config, addr, linkTrouble)
     if (addr === undefined) return noRouterOn(config.device)
     try {
       return await this.#deps.transport.connect(connectOptions(config, addr), signal)

@@ -36,6 +36,8 @@ export type SessionDeps = {
   readonly bfd?: BfdService
   /** The router at the other end of a link, as the kernel knows it; undefined: none seen yet. */
   readonly linkLocalOf?: (device: string) => Addr | undefined
+  /** Why nobody can be at the other end of a link; undefined: somebody can. */
+  readonly linkTroubleOf?: (device: string) => string | undefined
   /** Further addresses of the interface that has `localAddr`, for next hops of the other family. */
   readonly localAddrsOf?: (localAddr: Addr, device: string | undefined) => readonly Addr[]
   /** Gives a number in [0, 1). */

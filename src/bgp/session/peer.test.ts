@@ -101,15 +101,20 @@ test('a session that lasted is sought again after a second, one that flaps after
 
 test('an unnumbered peer is found by its link, at both ends', async () => {
   let found: Addr | undefined
+  let trouble: string | undefined = 'device uplink0 is down'
   const world = new World()
   const unnumbered = unnumberedConfig('uplink0', { families: [4, 6], remoteAsn: 'external', password: 'secret' })
   const { speaker, status, routes } = world.speaker(speakerConfig([unnumbered]), {
-    deps: { linkLocalOf: (device) => (device === 'uplink0' ? found : undefined) },
+    deps: { linkLocalOf: (device) => (device === 'uplink0' ? found : undefined), linkTroubleOf: () => trouble },
   })
   const neighbour = world.neighbour('fe80::2')
   neighbour.listen()
   speaker.start()
   await world.clock.settle()
+  const failed = 'connecting to the router on uplink0 port 179 failed: device uplink0 is down'
+  assert.equal(status().lastError, failed)
+  trouble = undefined
+  await world.clock.advance(10_000)
   assert.match(status().lastError!, /^no router has shown itself on uplink0 yet/)
   found = Addr.parse('fe80::2')
   await world.clock.advance(10_000)

@@ -24,7 +24,7 @@ const faultFreeMs = 600_000
 
 export type PeerDeps = SessionDeps &
   Pick<SessionDriverDeps, 'turns' | 'isRestarting' | 'onAddr'> & {
-    /** `isComplete` or `isAwaited` may be different. */
+    /** `isComplete`, `isAwaited` or `hasSession` may be different. */
     readonly onProgress: () => void
   }
 
@@ -82,6 +82,10 @@ export class Peer {
   /** Where it is reached, as far as that is known. */
   get addr(): Addr | undefined {
     return this.#config.addr ?? this.#driver.linkLocal
+  }
+
+  get hasSession(): boolean {
+    return this.#driver.session !== undefined
   }
 
   /** Nothing is to be waited for: it has sent all it has, or there can be no session. */

@@ -193,6 +193,7 @@ export class SessionDriver {
         this.#links.remove(link)
         link.destroy()
       }),
+      () => this.#deps.onProgress(),
     ]
     for (const call of calls) {
       try {
@@ -337,6 +338,7 @@ export class SessionDriver {
     }
     // the last step: what throws before leaves a session that breakOff ends
     this.#session = undefined
+    this.#deps.onProgress()
   }
 
   #onMessage(link: Link, message: BgpMessage): void {

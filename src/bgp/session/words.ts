@@ -4,8 +4,9 @@ import { messageOf } from '#/lib/log.ts'
 import { type PeerConfig } from '#/model/bgp.ts'
 import { type Phase } from '../fsm/index.ts'
 
-export function connectFailure(config: PeerConfig, addr: Addr, error: unknown): string {
-  return `connecting to ${addr} port ${config.port} failed: ${messageOf(error)}`
+/** `addr` is undefined where it is that of whoever is at the other end of the peer's device, and nobody was looked for. */
+export function connectFailure(config: PeerConfig, addr: Addr | undefined, error: unknown): string {
+  return `connecting to ${addr ?? `the router on ${config.device}`} port ${config.port} failed: ${messageOf(error)}`
 }
 
 export function noRouterOn(device: string | undefined): string {

@@ -4,6 +4,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { type PeerConfig, type SpeakerConfig } from '#/model/bgp.ts'
 import { bgpConfigurationFrom, type BgpConfiguration, bgpPeerOf, type BgpPeer } from '#/model/bgp-objects.ts'
 import { type BgpMember } from '../bgp-member.ts'
+import { ClaimIndex } from '../claims.ts'
 import { planSpeaker, type SpeakerInput, type SpeakerPlan } from '../bgp.ts'
 
 /** The dual-stack node with number n. */
@@ -31,6 +32,13 @@ export function peer(name: string, spec: object): BgpPeer {
   return bgpPeerOf(object, 'causeway-system').peer!
 }
 
+/** As the plan of the network settles it where every claim is admitted. */
+function settled(nodes: readonly BgpMember[]): SpeakerInput['podCIDRsOf'] {
+  const claims = new ClaimIndex<BgpMember>()
+  claims.update(nodes.map((node) => [node.name, node]))
+  return (name) => claims.settled(name)?.node.podCIDRs ?? []
+}
+
 /** The plan of one node of a cluster whose configuration is all defaults except for `given`. */
 export function planFor(self: BgpMember, nodes: readonly BgpMember[], given: Partial<SpeakerInput> = {}): SpeakerPlan {
   return planSpeaker({
@@ -40,6 +48,7 @@ export function planFor(self: BgpMember, nodes: readonly BgpMember[], given: Par
     peers: [],
     bgpNode: undefined,
     secrets: new Map(),
+    podCIDRsOf: settled([...nodes, self]),
     clusterCIDRs: [Prefix.parse('10.244.0.0/16'), Prefix.parse('fd10:244::/48')],
     isRestarting: false,
     families: [4, 6],

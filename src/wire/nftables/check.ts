@@ -83,6 +83,12 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], sets: readonly
     case 'l4proto':
       if (protocolOf(before)) throw new RulesetError('the protocol is matched twice')
       return
+    case 'tcpSyn':
+      if (protocolOf(before) !== 'tcp') throw new RulesetError('a SYN needs tcp matched before it')
+      return
+    case 'ttlBelow':
+      return checkNumber('TTL', match.ttl, 0xff)
+    case 'sport':
     case 'dport':
       if (!protocolOf(before)) throw new RulesetError('a port needs a protocol matched before it')
       return checkNumber('port', match.port, 0xffff)

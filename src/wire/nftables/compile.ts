@@ -21,6 +21,7 @@ const BASE_TRANSPORT = 2
 
 const CMP_EQ = 0
 const CMP_NEQ = 1
+const CMP_LT = 2
 const LOOKUP_INV = 1
 const CT_STATE = 0
 const FIB_ADDRTYPE = 3
@@ -41,8 +42,14 @@ const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
 
 /** The offsets of the addresses in the IPv4 and IPv6 headers (RFC 791 section 3.1, RFC 8200 section 3). */
 const addressAt = { 4: { saddr: 12, daddr: 16, bytes: 4 }, 6: { saddr: 8, daddr: 24, bytes: 16 } } as const
-/** The offset of the destination port in both TCP and UDP. */
-const portAt = 2
+/** The offsets of the TTL and of the hop limit in the same headers. */
+const ttlAt = { 4: 8, 6: 7 } as const
+/** The offsets of the ports in both TCP and UDP. */
+const portAt = { sport: 0, dport: 2 } as const
+/** The offset of TCP's flags (RFC 9293 section 3.1), and FIN, SYN, RST and ACK among them. */
+const tcpFlagsAt = 13
+const handshakeFlags = 0x17
+const TCP_SYN = 0x02
 /** The offset of the VNI: UDP's header has 8 bytes, and VXLAN's VNI follows after 4 more (RFC 7348 section 5). */
 const vniAt = 12
 
@@ -112,8 +119,20 @@ function compileMatch(match: NftMatch): Expression[] {
       ]
     case 'l4proto':
       return [loadMeta(META_L4PROTO), compare(Uint8Array.of(ipProtocols[match.protocol]), match.not)]
+    case 'sport':
     case 'dport':
-      return [loadPayload(BASE_TRANSPORT, portAt, 2), compare(network16(match.port), match.not)]
+      return [loadPayload(BASE_TRANSPORT, portAt[match.kind], 2), compare(network16(match.port), match.not)]
+    case 'tcpSyn':
+      return [
+        loadPayload(BASE_TRANSPORT, tcpFlagsAt, 1),
+        maskOnly(Uint8Array.of(handshakeFlags)),
+        compare(Uint8Array.of(TCP_SYN), match.not),
+      ]
+    case 'ttlBelow':
+      return [
+        loadPayload(BASE_NETWORK, ttlAt[match.family], 1),
+        expression('cmp', { sreg: register, op: CMP_LT, data: { value: Uint8Array.of(match.ttl) } }),
+      ]
     case 'vni':
       return [loadPayload(BASE_TRANSPORT, vniAt, 3), compare(network24(match.vni), match.not)]
     case 'daddrLocal':

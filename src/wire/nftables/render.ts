@@ -75,8 +75,13 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return `${match.field} ${not}"${match.name}"`
     case 'l4proto':
       return `meta l4proto ${not}${match.protocol}`
+    case 'sport':
     case 'dport':
-      return `th dport ${not}${match.port}`
+      return `th ${match.kind} ${not}${match.port}`
+    case 'tcpSyn':
+      return `@th,104,8 & 0x17 ${not || '== '}0x2`
+    case 'ttlBelow':
+      return match.family === 4 ? `ip ttl < ${match.ttl}` : `ip6 hoplimit < ${match.ttl}`
     case 'daddrLocal':
       return `fib daddr type ${not}local`
     case 'mark':

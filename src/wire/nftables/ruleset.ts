@@ -64,8 +64,12 @@ export type NftMatch =
   /** Matches a device by name; a name ending in `*` stands for all names that begin so. */
   | { readonly kind: 'device'; readonly field: 'iifname' | 'oifname'; readonly name: string; readonly not?: boolean }
   | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp'; readonly not?: boolean }
-  /** Matches a destination port; needs an `l4proto` match before it. */
-  | { readonly kind: 'dport'; readonly port: number; readonly not?: boolean }
+  /** Matches a source or destination port; needs an `l4proto` match before it. */
+  | { readonly kind: 'sport' | 'dport'; readonly port: number; readonly not?: boolean }
+  /** Matches the first packet of a TCP connection, the SYN; needs an `l4proto` match on tcp before it. */
+  | { readonly kind: 'tcpSyn'; readonly not?: boolean }
+  /** Matches a TTL, or of IPv6 a hop limit, that is less than `ttl`. */
+  | { readonly kind: 'ttlBelow'; readonly family: Family; readonly ttl: number }
   /** Matches if the destination is one of this host's own addresses. */
   | { readonly kind: 'daddrLocal'; readonly not?: boolean }
   | { readonly kind: 'mark'; readonly mask: number; readonly value: number; readonly not?: boolean }
@@ -97,5 +101,5 @@ export class RulesetError extends Error {
 /** The IP family that a match selects; undefined when it selects none. */
 export function ipFamilyOf(match: NftMatch): Family | undefined {
   if (match.kind === 'addr') return match.prefix.family
-  return match.kind === 'family' || match.kind === 'addrSet' ? match.family : undefined
+  return match.kind === 'family' || match.kind === 'addrSet' || match.kind === 'ttlBelow' ? match.family : undefined
 }

@@ -224,10 +224,17 @@ export class NaiveRib {
     for (const prefix of this.#prefixes()) {
       const chosen = this.#chosen(prefix)
       if (chosen.length === 0 || chosen[0]!.from === undefined) continue
-      const hops = new Map(chosen.map(({ from }) => [from!.nextHop.addr.toString(), from!.nextHop.addr]))
+      const hops = new Map(
+        chosen.map(({ from }) => {
+          const { addr } = from!.nextHop
+          const { isInternal, remoteAddr } = from!.neighbour
+          const isPassedOn = isInternal && !addr.equals(remoteAddr)
+          return [addr.toString(), { addr, ...(isPassedOn && { isPassedOn }) }]
+        }),
+      )
       routes.set(prefix, {
         prefix: Prefix.parse(prefix),
-        nextHops: [...hops.values()].sort((a, b) => a.compare(b)).map((addr) => ({ addr })),
+        nextHops: [...hops.values()].sort((a, b) => a.addr.compare(b.addr)),
         peers: chosen.map(({ peer }) => peer).sort(),
         isAllowed: chosen[0]!.isAllowed,
         isStale: chosen.some(({ from }) => from!.isStale),

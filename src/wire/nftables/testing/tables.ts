@@ -47,11 +47,24 @@ const matches: NftMatch[][] = [
       { kind: 'dport', port: 443, not },
     ],
     [
+      { kind: 'l4proto', protocol: 'tcp' },
+      { kind: 'sport', port: 179, not },
+    ],
+    [
+      { kind: 'l4proto', protocol: 'tcp' },
+      { kind: 'tcpSyn', not },
+    ],
+    [
       { kind: 'l4proto', protocol: 'udp' },
       { kind: 'dport', port: 4789 },
       { kind: 'vni', vni: 0x123456, not },
     ],
   ]),
+  [{ kind: 'ttlBelow', family: 4, ttl: 255 }],
+  [
+    { kind: 'addr', field: 'saddr', prefix: prefix('fd00::1/128') },
+    { kind: 'ttlBelow', family: 6, ttl: 253 },
+  ],
   [{ kind: 'l4proto', protocol: 'tcp' }],
   [{ kind: 'l4proto', protocol: 'udp' }],
   [
