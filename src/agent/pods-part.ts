@@ -14,7 +14,7 @@ import { type PortState } from '#/model/network.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
-import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
+import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
 import { CniStatus } from './pods/cni-status.ts'
 import { ReadyMark } from './pods/ready-mark.ts'
@@ -50,6 +50,7 @@ export class PodsPart implements AsyncDisposable {
   readonly #made = new AsyncDisposableStack()
   readonly #removal: VethRemoval
   readonly #datapaths: Datapaths
+  readonly #namespaces: NamespaceFinder
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
@@ -61,6 +62,8 @@ export class PodsPart implements AsyncDisposable {
     const { netlink, store, log } = deps
     this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
+    const namespaces = this.#made.use(new NamespaceFinder())
+    this.#namespaces = namespaces
     const onChange = (): void => this.#changed()
     const clock = bootClock()
     const earlier = earlierNetwork(store, clock, networkCookie())
@@ -70,19 +73,21 @@ export class PodsPart implements AsyncDisposable {
       datapaths,
       datapath: () => this.#datapath,
       removal: this.#removal,
+      namespaces,
       podNetwork: () => this.network,
       reclaim: () => this.#gc.sweep().length,
       onChange,
       log,
     })
     this.#gc = this.#made.use(
-      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock, earlier, onChange, log }),
+      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, namespaces, clock, earlier, onChange, log }),
     )
-    this.#refresher = new PodRefresher({ datapaths, store, log })
+    this.#refresher = new PodRefresher({ datapaths, store, namespaces, log })
     this.ipam = new Ipam({
       store,
       netlink,
       datapaths,
+      namespaces,
       podCIDRs: () => {
         const state = this.network
         return state.kind === 'there' ? state.network.podCIDRs : []
@@ -102,7 +107,8 @@ export class PodsPart implements AsyncDisposable {
       new CniServer(
         { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
         {
-          handle: async (request) => (request.kind === 'status' ? status.reply() : this.#handler.handle(request)),
+          handle: async (request, _signal, files) =>
+            request.kind === 'status' ? status.reply() : this.#handler.handle(request, files),
           onAnswer,
           log: this.#deps.log,
         },
@@ -182,12 +188,12 @@ export class PodsPart implements AsyncDisposable {
     if (endpoint === undefined) return
     const state = this.network
     if (state.kind === 'absent') throw new PodNetworkError(state.why)
-    const namespace = namespaceAt(endpoint.netns)
+    const namespace = this.#namespaces.at(endpoint.netns)
     // by now the path may name another namespace, or the node's own
-    const isItsOwn =
-      namespace.kind === 'there' && namespace.id !== ownNamespaceId() && !isAnother(namespace.id, endpoint.netnsId)
-    if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
-    this.#datapaths[endpoint.datapath].wire(endpoint, state.network)
+    const isNot =
+      namespace.kind !== 'there' || namespace.id === ownNamespaceId() || isAnother(namespace.id, endpoint.netnsId)
+    if (isNot) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
+    this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: namespace.path }, state.network)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -74,7 +74,7 @@ type ToldOfPod = {
 function podFaults(inside: Netlink, pod: PodInterface, told: ToldOfPod, network: PodNetwork): string[] {
   const { ifName, addrs } = pod
   const device = findLink(inside, ifName)
-  if (device === undefined) return [`${ifName} is gone from ${pod.netns}`]
+  if (device === undefined) return [`${ifName} is gone from its namespace`]
   const { egress } = podLimits(pod.bandwidth)
   const faults = [...deviceFaults(device, told.device, network), ...limitFaults(inside, device, egress)]
   const present = new Set(

@@ -32,6 +32,7 @@ export function isLower(network: PodNetwork, before: PodNetwork): boolean {
 
 /** What a datapath needs to know of one pod's interface; an endpoint of the agent's store has all of it. */
 export type PodInterface = Attachment & {
+  /** A path at which this process can open the pod's namespace in this turn of the event loop. */
   readonly netns: string
   /** "namespace/name", or the container's id when the runtime named no pod. */
   readonly pod: string

@@ -10,6 +10,7 @@ import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
+import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { Netns } from '#/sys/netns.ts'
 import { podNetwork, request, thereIs } from './pod-node.ts'
 
@@ -56,6 +57,7 @@ const handler = new CniHandler({
   datapath: () => 'bridge',
   store: new EndpointStore(stateFile, { coolDownMs: 0 }),
   podNetwork: () => thereIs(podNetwork),
+  namespaces: new NamespaceFinder(),
   onChange() {},
   log: silent,
 })

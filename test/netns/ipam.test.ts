@@ -19,6 +19,7 @@ class Watched implements Disposable {
     store: this.node.store,
     netlink: this.node.netlink,
     datapaths: this.node.datapaths,
+    namespaces: this.node.namespaces,
     podCIDRs: () => this.podCIDRs,
     isLeaving: () => false,
     leaksReleased: () => 3,

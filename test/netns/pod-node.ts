@@ -16,6 +16,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
+import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { TestNetns } from './namespace.ts'
 
 /** A /29 has room for five pods. */
@@ -91,6 +92,7 @@ export class PodNode implements Disposable {
   trouble: string | undefined
   nowMs = 0
   readonly datapaths: Datapaths
+  readonly namespaces = new NamespaceFinder()
   readonly handler: CniHandler
   readonly status: CniStatus
 
@@ -104,6 +106,7 @@ export class PodNode implements Disposable {
       datapath: () => 'bridge',
       podNetwork: () => this.state,
       removal,
+      namespaces: this.namespaces,
       onChange() {},
       log: silent,
     })
@@ -142,9 +145,15 @@ export class PodNode implements Disposable {
     return typeof this.network === 'string' ? { kind: 'absent', why: this.network } : thereIs(this.network)
   }
 
-  call(command: string, id: string, netns: string, options: RequestOptions = {}): CniReply {
+  /** `files` in the options are descriptors that come with the call. */
+  call(
+    command: string,
+    id: string,
+    netns: string,
+    { files, ...options }: RequestOptions & { files?: readonly number[] } = {},
+  ): CniReply {
     if (command === 'STATUS') return this.status.reply()
-    return this.handler.handle(request(command, id, netns, options))
+    return this.handler.handle(request(command, id, netns, options), files)
   }
 
   /** An ADD that must succeed. */
@@ -156,6 +165,7 @@ export class PodNode implements Disposable {
 
   [Symbol.dispose](): void {
     this.store[Symbol.dispose]()
+    this.namespaces[Symbol.dispose]()
     this.netlink[Symbol.dispose]()
     this.host[Symbol.dispose]()
     rmSync(this.folder, { recursive: true, force: true })

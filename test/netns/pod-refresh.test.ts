@@ -76,6 +76,7 @@ test('all pods follow once, at the first call and when the MTUs are others; one 
   const refresher = new PodRefresher({
     datapaths: node.datapaths,
     store: node.store,
+    namespaces: node.namespaces,
     log: { ...silent, info: say, warn: say },
   })
   node.add('one', first.path)

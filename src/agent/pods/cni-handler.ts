@@ -16,7 +16,7 @@ import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniEr
 import { resultOf } from './cni-result.ts'
 import { type Claim, type Endpoint, type EndpointStore, type Reservation } from '../endpoints/endpoint-store.ts'
 import { StateError } from '../endpoints/state-file.ts'
-import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
+import { isAnother, type NamespaceFinder, type NamespaceState, ownNamespaceId } from '#/sys/namespaces.ts'
 import { readPodRequest } from './pod-request.ts'
 import { type AddRefusal } from '#/model/readiness.ts'
 
@@ -28,6 +28,7 @@ export type CniHandlerDeps = {
   /** The network that pods get now, or why there is none. */
   readonly podNetwork: () => PodNetworkState
   readonly removal: Pick<VethRemoval, 'flush'>
+  readonly namespaces: NamespaceFinder
   /** Releases what is certainly leaked, as addresses are exhausted; returns how many endpoints. Absent: nothing is looked for. */
   readonly reclaim?: () => number
   /** Called after pods were added or removed. */
@@ -80,6 +81,7 @@ export class CniHandler {
   readonly #datapath: () => DatapathName
   readonly #podNetwork: () => PodNetworkState
   readonly #removal: CniHandlerDeps['removal']
+  readonly #namespaces: NamespaceFinder
   readonly #reclaim: () => number
   readonly #onChange: () => void
   readonly #log: Logger
@@ -90,21 +92,25 @@ export class CniHandler {
     this.#datapath = deps.datapath
     this.#podNetwork = deps.podNetwork
     this.#removal = deps.removal
+    this.#namespaces = deps.namespaces
     this.#reclaim = deps.reclaim ?? (() => 0)
     this.#onChange = deps.onChange
     this.#log = deps.log
   }
 
-  /** Runs synchronously: calls cannot interleave, and a pass of the reconciler sees either all of a call's changes or none. */
-  handle(request: PodOperation): CniReply {
+  /**
+   * Runs synchronously: calls cannot interleave, and a pass of the reconciler sees either all of a call's changes or none. `files` are
+   * descriptors of the namespace at the request's path and of the folder that it is in; what is missing is found by the path.
+   */
+  handle(request: PodOperation, files: readonly number[] = []): CniReply {
     try {
       switch (request.kind) {
         case 'add':
-          return this.#add(request)
+          return this.#add(request, this.#namespaceOf(request.netns, files))
         case 'del':
-          return this.#del(request)
+          return this.#del(request, request.netns === undefined ? undefined : this.#namespaceOf(request.netns, files))
         case 'check':
-          return this.#check(request)
+          return this.#check(request, this.#namespaceOf(request.netns, files))
         case 'gc':
           return this.#collectGarbage(request)
       }
@@ -115,18 +121,23 @@ export class CniHandler {
     }
   }
 
+  /** The namespace that a call is about. Its folder is kept, to find the pods in there later. */
+  #namespaceOf(path: string, [fd, folder]: readonly number[]): NamespaceState {
+    if (folder !== undefined) this.#namespaces.keepFolderOf(path, folder)
+    return fd === undefined ? this.#namespaces.at(path) : this.#namespaces.ofFd(fd, path)
+  }
+
   /** The datapath that wired the attachment; for an unknown attachment, that of new pods, since all datapaths name veths alike. */
   #datapathOf(attachment: Attachment): Datapath {
     return this.#datapaths[this.#store.find(attachment)?.datapath ?? this.#datapath()]
   }
 
-  #add(request: Of<'add'>): CniReply {
+  #add(request: Of<'add'>, namespace: NamespaceState): CniReply {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
     const full = this.#store.find(request) === undefined ? this.#fullness() : undefined
     if (full) return failure(CniErrorCode.tryAgainLater, full.msg, full.details)
-    const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
     if (namespace.id === ownNamespaceId())
@@ -136,7 +147,7 @@ export class CniHandler {
     // an earlier ADD of this attachment may have left a veth that occupies the interface's name in the namespace: remove it first,
     // even when the store does not know it, since the state file may have been lost
     this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
-    if (this.#isTaken(request)) {
+    if (this.#isTaken(namespace.path, request.ifName)) {
       this.#store.release(request)
       return failure(
         CniErrorCode.invalidEnvironment,
@@ -162,21 +173,22 @@ export class CniHandler {
     // what is gone for certain need not wait for the next look
     if (reservation.kind === 'exhausted' && this.#reclaim() > 0)
       reservation = this.#store.reserve(claim, network.podCIDRs)
-    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
+    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network, namespace.path)
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
   }
 
   /** Whether the namespace has an interface of that name. One whose deletion is pending is deleted first and does not count. */
-  #isTaken({ netns, ifName }: Of<'add'>): boolean {
-    if (!hasDevice(netns, ifName)) return false
+  #isTaken(path: string, ifName: string): boolean {
+    if (!hasDevice(path, ifName)) return false
     this.#removal.flush()
-    return hasDevice(netns, ifName)
+    return hasDevice(path, ifName)
   }
 
-  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
+  /** `path` is where the namespace can be opened now. */
+  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): CniReply {
     try {
-      this.#datapaths[endpoint.datapath].wire(endpoint, network)
+      this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
       this.#store.setState(endpoint, 'ready')
     } catch (error) {
       if (!isExpected(error)) throw error
@@ -219,9 +231,9 @@ export class CniHandler {
    * cannot be written, the DEL succeeds all the same, as the pod's own files may be what fills the disk. Its addresses are then given
    * back by a later write, or after a restart by the search for leaked endpoints (endpoint-gc.ts).
    */
-  #del(request: Of<'del'>): CniReply {
-    const { netns, ifName } = request
-    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
+  #del(request: Of<'del'>, namespace: NamespaceState | undefined): CniReply {
+    const netns = namespace?.kind === 'there' ? namespace.path : undefined
+    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName: request.ifName })
     try {
       this.#store.release(request)
     } catch (error) {
@@ -235,20 +247,19 @@ export class CniHandler {
     return ok
   }
 
-  #check(request: Of<'check'>): CniReply {
+  #check(request: Of<'check'>, namespace: NamespaceState): CniReply {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
     const endpoint = this.#store.find(request)
     if (endpoint === undefined)
       return failure(CniErrorCode.unknownContainer, `${attachmentKey(request)} is not known on this node`)
-    const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
     const isOther = isAnother(namespace.id, endpoint.netnsId)
     const faults = [
       ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
-      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: request.netns }, network, request.prevResult),
+      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: namespace.path }, network, request.prevResult),
     ]
     if (faults.length === 0) return ok
     return failure(
@@ -269,7 +280,9 @@ export class CniHandler {
     const failures: string[] = []
     for (const endpoint of stale) {
       try {
-        this.#datapaths[endpoint.datapath].unplug(endpoint)
+        const namespace = this.#namespaces.at(endpoint.netns)
+        const netns = namespace.kind === 'there' ? namespace.path : undefined
+        this.#datapaths[endpoint.datapath].unplug({ ...endpoint, netns })
         this.#store.release(endpoint)
       } catch (error) {
         failures.push(`${endpoint.pod}: ${messageOf(error)}`)

@@ -1,13 +1,19 @@
 // Gives running pods a new MTU, so that a change of underlay or overlay does not require new pods, and limits that somebody took off.
 import { setImmediate } from 'node:timers/promises'
-import { type PodNetwork } from '#/datapath/datapath.ts'
+import { type PodNetwork, PodNetworkError } from '#/datapath/datapath.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
+import { type NamespaceFinder } from '#/sys/namespaces.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from '../endpoints/endpoint-store.ts'
 
-export type PodRefresherDeps = { readonly datapaths: Datapaths; readonly store: EndpointStore; readonly log: Logger }
+export type PodRefresherDeps = {
+  readonly datapaths: Datapaths
+  readonly store: EndpointStore
+  readonly namespaces: NamespaceFinder
+  readonly log: Logger
+}
 
 export class PodRefresher {
   readonly #deps: PodRefresherDeps
@@ -45,10 +51,12 @@ export class PodRefresher {
   }
 
   #refreshOne(endpoint: Endpoint, network: PodNetwork): void {
-    const { datapaths, log } = this.#deps
+    const { datapaths, namespaces, log } = this.#deps
     try {
       const { pod } = endpoint
-      if (datapaths[endpoint.datapath].refresh(endpoint, network))
+      const namespace = namespaces.at(endpoint.netns)
+      if (namespace.kind !== 'there') throw new PodNetworkError(namespace.why)
+      if (datapaths[endpoint.datapath].refresh({ ...endpoint, netns: namespace.path }, network))
         log.info('pod has another MTU or its limit again', { pod, mtu: network.deviceMtuBytes })
     } catch (error) {
       this.#failed.add(attachmentKey(endpoint))
