@@ -11,6 +11,7 @@ import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type PortState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
@@ -28,7 +29,7 @@ import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
 
-export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
+export type PodsPartConfig = { readonly nodeName: string; readonly runDir: string; readonly stateDir: string }
 
 export type PodsPartDeps = {
   /** For synchronous requests only; large tables are read over several turns, on another socket. */
@@ -130,10 +131,20 @@ export class PodsPart implements AsyncDisposable {
     return lacks === undefined ? this.#deps.podNetwork.value : { kind: 'absent', why: lacks }
   }
 
-  /** Why an ADD would be refused now because no address is free or the state file cannot be written; undefined when it would not. */
+  /** Why no pod gets an address although there is a pod network; undefined when pods do, as long as there is room. */
   get shortage(): AddRefusal | undefined {
     const state = this.network
     return state.kind === 'there' ? this.#handler.shortage(state.network) : undefined
+  }
+
+  get problems(): readonly Problem[] {
+    const object = `node/${this.#config.nodeName}`
+    const state = this.network
+    const full = state.kind === 'there' ? this.#handler.fullness(state.network) : undefined
+    return [
+      ...(full ? [problem('CW3112', object, full.msg, { remedy: full.details })] : []),
+      ...this.#refresher.failures.map((why) => problem('CW3111', object, why)),
+    ]
   }
 
   /** The wired pods, each as the reconciler takes it. */

@@ -49,6 +49,11 @@ export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
 }
 
+/** The node has as many pods as its datapath can serve. */
+export class NodeFullError extends PodNetworkError {
+  override name = 'NodeFullError'
+}
+
 /** How the host ends of pod veths are attached on the node now, and how to attach one as it should be. */
 export type HostSide = {
   /** Why no pod's device can be attached now; undefined when devices can be. */
@@ -66,7 +71,8 @@ export interface Datapath {
   readonly name: DatapathName
   /**
    * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone or the
-   * interface exists already, and KernelError when the kernel refuses; nothing stays behind then.
+   * interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
+   * stays behind then.
    */
   wire(pod: PodInterface, network: PodNetwork): void
   /** Returns what differs from what `wire` made and `told` says, each fault as one phrase. Throws when it cannot enter the namespace. */

@@ -148,6 +148,7 @@ test('a pod whose namespace the agent does not see is wired, checked, changed wh
   await using hidden = await HiddenPods.start()
   using pod = new TestNetns()
   const { node } = hidden
+  const { datapaths, store, namespaces } = node
   const path = hidden.hide('pod', pod)
   const result = JSON.parse(await hidden.call('ADD', path))
   assert.equal(result.interfaces[1].sandbox, path)
@@ -157,7 +158,7 @@ test('a pod whose namespace the agent does not see is wired, checked, changed wh
   assert.equal(await hidden.call('CHECK', path, { prevResult: result }), '')
 
   // later, without a call: as by the folder that came with the last one
-  const refresher = new PodRefresher({ ...node, log: silent })
+  const refresher = new PodRefresher({ datapaths, store, namespaces, log: silent })
   await refresher.refresh({ ...podNetwork, deviceMtuBytes: 1400 })
   assert.match(pod.sh('ip link show eth0'), /mtu 1400/)
   node.host.sh(`ip link del ${endpoint!.hostDevice}`)

@@ -16,6 +16,8 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
+import { problem } from '#/model/problems.ts'
+import { type AddRefusal } from '#/model/readiness.ts'
 import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -88,6 +90,8 @@ export class PodNode implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-node-'))
   readonly store: EndpointStore
   network: PodNetwork | string = podNetwork
+  /** Containers whose endpoints are leaked for certain; one at a time is released when the node is full. */
+  leaked: string[] = []
   /** What ails a route of this node. */
   trouble: string | undefined
   nowMs = 0
@@ -106,6 +110,7 @@ export class PodNode implements Disposable {
       datapath: () => 'bridge',
       podNetwork: () => this.state,
       removal,
+      reclaim: () => this.#reclaim(),
       namespaces: this.namespaces,
       onChange() {},
       log: silent,
@@ -133,7 +138,7 @@ export class PodNode implements Disposable {
           cuts: [],
           untoldRouting: undefined,
           passError: undefined,
-          problems: [],
+          problems: this.full === undefined ? [] : [problem('CW3112', 'node/node-1', this.full.msg)],
         }),
       () => this.nowMs,
     )
@@ -143,6 +148,18 @@ export class PodNode implements Disposable {
 
   get state(): PodNetworkState {
     return typeof this.network === 'string' ? { kind: 'absent', why: this.network } : thereIs(this.network)
+  }
+
+  #reclaim(): number {
+    const containerId = this.leaked.pop()
+    if (containerId === undefined) return 0
+    this.store.release({ containerId, ifName: 'eth0' })
+    return 1
+  }
+
+  /** Why there is room for no other pod. */
+  get full(): AddRefusal | undefined {
+    return this.state.kind === 'there' ? this.handler.fullness(this.state.network) : undefined
   }
 
   /** `files` in the options are descriptors that come with the call. */

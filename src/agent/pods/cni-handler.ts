@@ -4,7 +4,13 @@
 import { type Prefix } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type Datapath, type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
+import {
+  type Datapath,
+  NodeFullError,
+  type PodNetwork,
+  PodNetworkError,
+  type PodNetworkState,
+} from '#/datapath/datapath.ts'
 import { datapathKinds, type Datapaths } from '#/datapath/registry.ts'
 import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
 import { type VethRemoval } from '#/datapath/veth-removal.ts'
@@ -43,6 +49,9 @@ type Of<K extends CniOperation['kind']> = Extract<CniOperation, { kind: K }>
 
 const ok: CniReply = { kind: 'ok' }
 
+/** What came of an ADD; `full` when the node has no room for the pod. */
+type Attempt = CniReply | { readonly kind: 'full'; readonly refusal: AddRefusal }
+
 function failure(code: number, msg: string, details = ''): CniReply {
   return { kind: 'error', error: { code, msg, details } }
 }
@@ -73,6 +82,11 @@ function exhaustion(cidrs: readonly Prefix[]): AddRefusal {
     msg: `${which} exhausted: all ${count} addresses are in use`,
     details: 'delete pods from this node, or give it a larger pod CIDR; causeway ipam show lists who has them',
   }
+}
+
+function tooManyPods(why: string): AddRefusal {
+  const details = 'delete pods from this node, and set maxPods of its kubelet below that number'
+  return { msg: `this node has as many pods as it can: ${why}`, details }
 }
 
 export class CniHandler {
@@ -133,11 +147,17 @@ export class CniHandler {
   }
 
   #add(request: Of<'add'>, namespace: NamespaceState): CniReply {
+    let attempt = this.#tryAdd(request, namespace)
+    // what is gone for certain need not wait for the next look
+    if (attempt.kind === 'full' && this.#reclaim() > 0) attempt = this.#tryAdd(request, namespace)
+    if (attempt.kind !== 'full') return attempt
+    return failure(CniErrorCode.tryAgainLater, attempt.refusal.msg, attempt.refusal.details)
+  }
+
+  #tryAdd(request: Of<'add'>, namespace: NamespaceState): Attempt {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
-    const full = this.#store.find(request) === undefined ? this.#fullness() : undefined
-    if (full) return failure(CniErrorCode.tryAgainLater, full.msg, full.details)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
     if (namespace.id === ownNamespaceId())
@@ -169,10 +189,7 @@ export class CniHandler {
       requested: asked.addrs,
       ...(asked.mac !== undefined && { mac: asked.mac }),
     }
-    let reservation = this.#store.reserve(claim, network.podCIDRs)
-    // what is gone for certain need not wait for the next look
-    if (reservation.kind === 'exhausted' && this.#reclaim() > 0)
-      reservation = this.#store.reserve(claim, network.podCIDRs)
+    const reservation = this.#store.reserve(claim, network.podCIDRs)
     if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network, namespace.path)
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
@@ -186,13 +203,16 @@ export class CniHandler {
   }
 
   /** `path` is where the namespace can be opened now. */
-  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): CniReply {
+  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): Attempt {
     try {
       this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
       this.#store.setState(endpoint, 'ready')
     } catch (error) {
       if (!isExpected(error)) throw error
-      const details = [messageOf(error), ...this.#undo(endpoint)].join('; ')
+      const others = this.#undo(endpoint)
+      if (error instanceof NodeFullError && others.length === 0)
+        return { kind: 'full', refusal: tooManyPods(error.message) }
+      const details = [messageOf(error), ...others].join('; ')
       return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${endpoint.pod}`, details)
     }
     this.#onChange()
@@ -215,15 +235,14 @@ export class CniHandler {
     return failure(CniErrorCode.unknownContainer, `network namespace ${path} is not there`)
   }
 
-  #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): CniReply {
+  #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): Attempt {
     if (reservation.kind === 'taken') {
       return failure(
         CniErrorCode.invalidConfig,
         `the ${reservation.what} that pod ${pod} requests belongs to pod ${reservation.pod}`,
       )
     }
-    const { msg, details } = exhaustion(reservation.cidrs)
-    return failure(CniErrorCode.tryAgainLater, msg, details)
+    return { kind: 'full', refusal: exhaustion(reservation.cidrs) }
   }
 
   /**
@@ -294,23 +313,23 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
-  /** Why the datapath of new pods takes no further pod; undefined when it does. */
-  #fullness(): AddRefusal | undefined {
-    const name = this.#datapath()
-    const { limit } = datapathKinds[name]
-    if (limit === undefined || this.#store.countOf(name) < limit.pods) return undefined
-    const details = 'delete pods from this node, and set maxPods of its kubelet below that number'
-    return { msg: `this node has as many pods as it can: ${limit.why}`, details }
-  }
-
-  /** Why an ADD would get no address although there is a pod network; undefined when it would get one. */
+  /** Why no pod could ever get an address although there is a pod network; undefined when pods can. */
   shortage({ podCIDRs }: PodNetwork): AddRefusal | undefined {
     const unwritable = this.#store.trouble()
     if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
-    const full = this.#fullness()
-    if (full) return full
-    for (const [, cidrs] of byFamily(podCIDRs))
-      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
-    return undefined
+    const unusable = byFamily(podCIDRs).find(([, cidrs]) => cidrs.every((cidr) => tooSmall(cidr) !== undefined))
+    return unusable && exhaustion(unusable[1])
+  }
+
+  /** Why there is room for no other pod until one goes; undefined while there is, or when no pod gets an address at all. */
+  fullness(network: PodNetwork): AddRefusal | undefined {
+    if (this.shortage(network) !== undefined) return undefined
+    const name = this.#datapath()
+    const { limit } = datapathKinds[name]
+    if (limit !== undefined && this.#store.countOf(name) >= limit.pods) return tooManyPods(limit.why)
+    const full = byFamily(network.podCIDRs).find(([, cidrs]) =>
+      cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count),
+    )
+    return full && exhaustion(full[1])
   }
 }

@@ -19,7 +19,8 @@ export class PodRefresher {
   readonly #deps: PodRefresherDeps
   /** The MTUs of the last refresh, as JSON: all pods have them except those in `#failed`. */
   #done: string | undefined
-  readonly #failed = new Set<string>()
+  /** Why a pod keeps the MTUs that it had, by its attachment. */
+  readonly #failed = new Map<string, string>()
 
   constructor(deps: PodRefresherDeps) {
     this.#deps = deps
@@ -50,6 +51,11 @@ export class PodRefresher {
     this.#done = mtus
   }
 
+  /** One line for each pod that keeps the MTUs that it had, as they could not be changed. */
+  get failures(): readonly string[] {
+    return [...this.#failed.values()]
+  }
+
   #refreshOne(endpoint: Endpoint, network: PodNetwork): void {
     const { datapaths, namespaces, log } = this.#deps
     try {
@@ -59,7 +65,7 @@ export class PodRefresher {
       if (datapaths[endpoint.datapath].refresh({ ...endpoint, netns: namespace.path }, network))
         log.info('pod has another MTU or its limit again', { pod, mtu: network.deviceMtuBytes })
     } catch (error) {
-      this.#failed.add(attachmentKey(endpoint))
+      this.#failed.set(attachmentKey(endpoint), `pod ${endpoint.pod}: ${messageOf(error)}`)
       log.warn('the MTU or limit of a pod could not be set', { pod: endpoint.pod, error: messageOf(error) })
     }
   }

@@ -1,7 +1,7 @@
 // The bridge datapath: each pod's veth is a port of one bridge, and everything else is the host's own forwarding.
 import { listAddresses } from '#/kernel/addresses.ts'
 import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
-import { type Netlink } from '#/kernel/netlink.ts'
+import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
 import { deviceMac } from '#/model/names.ts'
@@ -14,6 +14,7 @@ import {
   type DatapathDeps,
   type DatapathKind,
   type HostSide,
+  NodeFullError,
   type PodInterface,
   type PodNetwork,
   PodNetworkError,
@@ -22,6 +23,9 @@ import { configurePod } from '../pod-side.ts'
 import { refreshPod } from '../refresh.ts'
 import { hostMacOf, unwirePod } from '../veth.ts'
 import { bridgeName, planBridge } from './plan.ts'
+
+/** BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno). */
+const limit = { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` }
 
 /** Makes a pod's veth, with its host end as a port of the bridge. */
 function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): void {
@@ -51,6 +55,8 @@ function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): voi
     } catch (second) {
       throw new PodNetworkError(`${messageOf(error)}; and what was made of it stays: ${messageOf(second)}`)
     }
+    // net/bridge/br_if.c, find_portno: no port number is free
+    if (error instanceof KernelError && error.code === 'EXFULL') throw new NodeFullError(limit.why)
     throw error
   }
 }
@@ -108,8 +114,7 @@ function openBridge({ netlink, removal }: DatapathDeps): Datapath {
 export const bridgeDatapath: DatapathKind = {
   name: 'bridge',
   podDevice: bridgeName,
-  // BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno)
-  limit: { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` },
+  limit,
   plan: planBridge,
   hostSide,
   kernelConfig: 'CONFIG_BRIDGE',
