@@ -1,5 +1,6 @@
 // The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
+import { Announcer } from '#/datapath/announcer.ts'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
@@ -62,7 +63,8 @@ export class PodsPart implements AsyncDisposable {
     this.#deps = deps
     const { netlink, store, log } = deps
     this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
-    this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
+    const announcer = this.#made.use(new Announcer({ log }))
+    this.#datapaths = openDatapaths({ netlink, removal: this.#removal, announcer })
     const namespaces = this.#made.use(new NamespaceFinder())
     this.#namespaces = namespaces
     const onChange = (): void => this.#changed()

@@ -8,6 +8,7 @@ import { type PodAddress } from '#/model/network.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
+import { type Announcer } from './announcer.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
 /** The part of the network that is the same for all pods of the node at one time. */
@@ -89,6 +90,7 @@ export type DatapathDeps = {
   /** The netlink client for synchronous calls. */
   readonly netlink: Netlink
   readonly removal: Pick<VethRemoval, 'unplug'>
+  readonly announcer: Pick<Announcer, 'announce'>
 }
 
 /** A datapath as the registry knows it: nothing is open yet. */

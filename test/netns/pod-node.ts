@@ -7,6 +7,7 @@ import { CniHandler, type PodOperation } from '#/agent/pods/cni-handler.ts'
 import { CniStatus } from '#/agent/pods/cni-status.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { readinessOf } from '#/agent/report/readiness.ts'
+import { Announcer } from '#/datapath/announcer.ts'
 import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
@@ -29,7 +30,10 @@ export const podNetwork: PodNetwork = {
 }
 
 /** Datapaths that delete veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
-export function atOnce(netlink: Netlink): {
+export function atOnce(
+  netlink: Netlink,
+  announcer: Pick<Announcer, 'announce'> = { announce() {} },
+): {
   readonly datapaths: Datapaths
   readonly removal: Pick<VethRemoval, 'flush'>
 } {
@@ -37,7 +41,7 @@ export function atOnce(netlink: Netlink): {
     using aside = new AsyncNetlink()
     new VethRemoval({ netlink, aside, log: silent }).flush()
   }
-  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } })
+  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) }, announcer })
   return { datapaths, removal: { flush } }
 }
 
@@ -95,6 +99,7 @@ export class PodNode implements Disposable {
   /** What ails a route of this node. */
   trouble: string | undefined
   nowMs = 0
+  readonly announcer = new Announcer({ netns: this.host.netns, log: silent })
   readonly datapaths: Datapaths
   readonly namespaces = new NamespaceFinder()
   readonly handler: CniHandler
@@ -102,7 +107,7 @@ export class PodNode implements Disposable {
 
   constructor({ stateDir = this.folder, mayLack = false }: { stateDir?: string; mayLack?: boolean } = {}) {
     this.store = new EndpointStore(join(stateDir, 'endpoints.sqlite'), { coolDownMs: 0, mayLack })
-    const { datapaths, removal } = atOnce(this.netlink)
+    const { datapaths, removal } = atOnce(this.netlink, this.announcer)
     this.datapaths = datapaths
     this.handler = new CniHandler({
       store: this.store,
@@ -183,6 +188,7 @@ export class PodNode implements Disposable {
   [Symbol.dispose](): void {
     this.store[Symbol.dispose]()
     this.namespaces[Symbol.dispose]()
+    this.announcer[Symbol.dispose]()
     this.netlink[Symbol.dispose]()
     this.host[Symbol.dispose]()
     rmSync(this.folder, { recursive: true, force: true })
