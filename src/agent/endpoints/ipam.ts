@@ -44,6 +44,11 @@ function addrsOf({ addrs }: Endpoint): string[] {
   return addrs.map(({ addr }) => String(addr))
 }
 
+/** Whether two endpoints are in one namespace, as two containers can be. */
+function isSameNamespace(one: Endpoint, other: Endpoint): boolean {
+  return one.netns === other.netns || (one.netnsId !== '' && one.netnsId === other.netnsId)
+}
+
 export class Ipam {
   readonly #deps: IpamDeps
 
@@ -114,7 +119,7 @@ export class Ipam {
       if (kind !== 'veth' || !isOurLink(name) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
       findings.push(problem('CW3102', `device/${name}`, 'no pod has this veth'))
     }
-    const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint.pod])))
+    const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint])))
     for (const endpoint of endpoints) {
       findings.push(...this.#findingsOf(endpoint, holders))
       await setImmediate()
@@ -122,7 +127,7 @@ export class Ipam {
     return { endpoints: endpoints.length, findings: oneOfEach(findings) }
   }
 
-  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
+  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, Endpoint>): Problem[] {
     const { netlink } = this.#deps
     const found = (code: ProblemCode, message: string, remedy?: string): Problem[] => [
       problem(code, `pod/${endpoint.pod}`, message, remedy === undefined ? {} : { remedy }),
@@ -150,20 +155,23 @@ export class Ipam {
   }
 
   /** `path` is where the pod's namespace can be opened now. */
-  #insideOf(path: string, endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
+  #insideOf(path: string, endpoint: Endpoint, holders: ReadonlyMap<string, Endpoint>): Problem[] {
     const object = `pod/${endpoint.pod}`
     try {
       using netns = new Netns(path)
       using inside = new Netlink(NETLINK_ROUTE, netns)
       const present = new Set(listAddresses(inside).map(({ addr }) => String(addr)))
       const missing = addrsOf(endpoint).filter((addr) => !present.has(addr))
-      const foreign = [...present].filter((addr) => (holders.get(addr) ?? endpoint.pod) !== endpoint.pod)
+      const foreign = [...present].filter((addr) => {
+        const holder = holders.get(addr)
+        return holder !== undefined && holder.pod !== endpoint.pod && !isSameNamespace(holder, endpoint)
+      })
       return [
         ...missing.map((addr) =>
           problem('CW3106', object, `${addr} is not on its ${endpoint.ifName}: somebody removed it`),
         ),
         ...foreign.map((addr) =>
-          problem('CW3107', object, `it has ${addr}, which belongs to pod ${holders.get(addr)}`),
+          problem('CW3107', object, `it has ${addr}, which belongs to pod ${holders.get(addr)?.pod}`),
         ),
       ]
     } catch (error) {
