@@ -11,14 +11,16 @@ import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
-import { type PortState } from '#/model/network.ts'
+import { type HostPort, type PortState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
+import { shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
 import { CniStatus } from './pods/cni-status.ts'
+import { HostPortFlows } from './pods/host-port-flows.ts'
 import { ReadyMark } from './pods/ready-mark.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
 import { type DirtySet } from './network/dirty-set.ts'
@@ -56,6 +58,9 @@ export class PodsPart implements AsyncDisposable {
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
+  readonly #flows: HostPortFlows
+  /** Which endpoints had host ports when the network was last woken. */
+  #hostPorts: string
   readonly ipam: Ipam
 
   constructor(config: PodsPartConfig, deps: PodsPartDeps) {
@@ -67,6 +72,7 @@ export class PodsPart implements AsyncDisposable {
     this.#datapaths = openDatapaths({ netlink, removal: this.#removal, announcer })
     const namespaces = this.#made.use(new NamespaceFinder())
     this.#namespaces = namespaces
+    this.#hostPorts = store.hostPortsKey()
     const onChange = (): void => this.#changed()
     const clock = bootClock()
     const earlier = earlierNetwork(store, clock, networkCookie())
@@ -85,6 +91,7 @@ export class PodsPart implements AsyncDisposable {
     this.#gc = this.#made.use(
       new EndpointGc(defaultGcTimes, { netlink, store, datapaths, namespaces, clock, earlier, onChange, log }),
     )
+    this.#flows = new HostPortFlows({ netlink, log })
     this.#refresher = new PodRefresher({ datapaths, store, namespaces, log })
     this.ipam = new Ipam({
       store,
@@ -145,13 +152,26 @@ export class PodsPart implements AsyncDisposable {
     const full = state.kind === 'there' ? this.#handler.fullness(state.network) : undefined
     return [
       ...(full ? [problem('CW3112', object, full.msg, { remedy: full.details })] : []),
+      ...shareHostPorts(this.#wired).refused.map(({ port, pod, holder }) =>
+        problem(
+          'CW3113',
+          object,
+          `host port ${port} is pod ${holder}'s; pod ${pod}, which asks for it too, does not get it`,
+        ),
+      ),
       ...this.#refresher.failures.map((why) => problem('CW3111', object, why)),
     ]
   }
 
   /** The wired pods, each as the reconciler takes it. */
   get ports(): readonly PortState[] {
-    return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
+    const ready = this.#wired
+    const { granted } = shareHostPorts(ready)
+    return ready.map((endpoint) => toPort(endpoint, granted.get(endpoint.hostDevice)))
+  }
+
+  get #wired(): readonly Endpoint[] {
+    return this.endpoints.filter(({ state }) => state === 'ready')
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -166,6 +186,7 @@ export class PodsPart implements AsyncDisposable {
   get portCalls(): PodPorts {
     return {
       isInUse: (port) => this.#deps.store.hasDevice(port) || this.#removal.has(port),
+      areKnown: () => this.#deps.store.lacks === undefined,
       rewire: (port) => this.#rewire(port),
     }
   }
@@ -181,9 +202,13 @@ export class PodsPart implements AsyncDisposable {
     return [this.#deps.netlink.portId, this.#removal.portId]
   }
 
-  /** Gives running pods their current MTU, and at a full pass their limits; does not reject when a pod cannot be changed. */
-  refresh(network: PodNetwork, isFull: boolean): Promise<void> {
-    return this.#refresher.refresh(network, isFull)
+  /**
+   * Gives running pods their current MTU, at a full pass their limits, and UDP flows to the pods that have host ports now; does not reject
+   * when a pod cannot be changed.
+   */
+  async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
+    await this.#refresher.refresh(network, isFull)
+    await this.#flows.settle([...shareHostPorts(this.#wired).granted.values()].flat())
   }
 
   /** The datapath that wires new pods. */
@@ -193,7 +218,11 @@ export class PodsPart implements AsyncDisposable {
 
   #changed(): void {
     this.#deps.dirt.mark('port')
-    this.#deps.wake.emit('later')
+    const hostPorts = this.#deps.store.hostPortsKey()
+    if (hostPorts === this.#hostPorts) return this.#deps.wake.emit('later')
+    this.#hostPorts = hostPorts
+    this.#deps.dirt.mark('sysctl', 'table')
+    this.#deps.wake.emit('soon')
   }
 
   #rewire(port: string): void {
@@ -214,7 +243,11 @@ export class PodsPart implements AsyncDisposable {
   }
 }
 
-function toPort({ hostDevice, pod, addrs, datapath, bandwidth }: Endpoint): PortState {
+function toPort(
+  { hostDevice, pod, addrs, datapath, bandwidth }: Endpoint,
+  hostPorts: readonly HostPort[] = [],
+): PortState {
   const { ingress } = podLimits(bandwidth)
-  return { name: hostDevice, pod, datapath, podCIDRs: addrs.map(({ cidr }) => cidr), ...(ingress && { ingress }) }
+  const podCIDRs = addrs.map(({ cidr }) => cidr)
+  return { name: hostDevice, pod, datapath, podCIDRs, hostPorts, ...(ingress && { ingress }) }
 }

@@ -130,4 +130,11 @@ export const podProblemCatalogue = {
     how: 'the addresses that pods of this node have, and how many pods its datapath can serve',
     remedy: 'delete pods from this node, or give it a larger pod CIDR',
   },
+  CW3113: {
+    title: 'Two pods of a node ask for one host port',
+    about: 'node',
+    how: 'the host ports that the runtime asked for as the pods were made',
+    remedy:
+      'give one of the pods another host port, or keep them from one node; the one that has it keeps it until it is deleted',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -8,6 +8,7 @@ export const conflistName = '10-causeway.conflist'
 export const pluginName = 'causeway-cni'
 
 const chainedEntries: Readonly<Record<Chained, object>> = {
+  // host ports are ours; beside them portmap does the same once more, and takes away what it did for pods before there were ours
   portmap: { type: 'portmap', capabilities: { portMappings: true }, snat: true },
   bandwidth: { type: 'bandwidth', capabilities: { bandwidth: true } },
   tuning: { type: 'tuning' },
@@ -39,6 +40,7 @@ export function renderConflist(plugins: readonly ChainedPlugin[]): string {
     capabilities: {
       ips: true,
       mac: true,
+      portMappings: true,
       // either our plugin or the plugin bandwidth limits a pod's traffic, not both
       ...(!chain.includes('bandwidth') && { bandwidth: true }),
       'io.kubernetes.cri.pod-annotations': true,

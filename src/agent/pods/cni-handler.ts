@@ -186,6 +186,7 @@ export class CniHandler {
       hostDevice: hostDeviceOf(request),
       datapath: this.#datapath(),
       bandwidth: runtimeConfig.bandwidth ?? {},
+      portMappings: runtimeConfig.portMappings,
       requested: asked.addrs,
       ...(asked.mac !== undefined && { mac: asked.mac }),
     }
