@@ -15,7 +15,7 @@ import { type HostPort, type PortState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
-import { shareHostPorts } from '#/plan/host-ports.ts'
+import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
@@ -26,7 +26,7 @@ import { CniServer, type OnAnswer } from './cni/server.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { earlierNetwork } from './endpoints/earlier-network.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
-import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts'
+import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -152,7 +152,7 @@ export class PodsPart implements AsyncDisposable {
     const full = state.kind === 'there' ? this.#handler.fullness(state.network) : undefined
     return [
       ...(full ? [problem('CW3112', object, full.msg, { remedy: full.details })] : []),
-      ...shareHostPorts(this.#wired).refused.map(({ port, pod, holder }) =>
+      ...this.#sharesOf(() => this.#wired).refused.map(({ port, pod, holder }) =>
         problem(
           'CW3113',
           object,
@@ -166,8 +166,13 @@ export class PodsPart implements AsyncDisposable {
   /** The wired pods, each as the reconciler takes it. */
   get ports(): readonly PortState[] {
     const ready = this.#wired
-    const { granted } = shareHostPorts(ready)
+    const { granted } = this.#sharesOf(() => ready)
     return ready.map((endpoint) => toPort(endpoint, granted.get(endpoint.hostDevice)))
+  }
+
+  /** Which of these pods have which host ports. On most nodes there is none, and asked for often: then the pods need not be read. */
+  #sharesOf(endpoints: () => readonly Endpoint[]): HostPortShares {
+    return shareHostPorts(this.#deps.store.hostPortsKey() === noHostPorts ? [] : endpoints())
   }
 
   get #wired(): readonly Endpoint[] {
@@ -208,7 +213,7 @@ export class PodsPart implements AsyncDisposable {
    */
   async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
     await this.#refresher.refresh(network, isFull)
-    await this.#flows.settle([...shareHostPorts(this.#wired).granted.values()].flat())
+    await this.#flows.settle([...this.#sharesOf(() => this.#wired).granted.values()].flat())
   }
 
   /** The datapath that wires new pods. */

@@ -159,7 +159,7 @@ test('a pod whose namespace the agent does not see is wired, checked, changed wh
 
   // later, without a call: as by the folder that came with the last one
   const refresher = new PodRefresher({ datapaths, store, namespaces, log: silent })
-  await refresher.refresh({ ...podNetwork, deviceMtuBytes: 1400 })
+  await refresher.refresh({ ...podNetwork, deviceMtuBytes: 1400 }, false)
   assert.match(pod.sh('ip link show eth0'), /mtu 1400/)
   node.host.sh(`ip link del ${endpoint!.hostDevice}`)
   assert.equal(leakOf(node.netlink, node.namespaces, endpoint!), undefined, 'a pod that lives is not leaked')

@@ -78,6 +78,9 @@ export type StoreOptions = {
   readonly mayLack?: boolean
 }
 
+/** What EndpointStore.hostPortsKey gives when no endpoint has host ports. */
+export const noHostPorts = '[]'
+
 const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
 /** Undoes the transaction and carries the refusal, which `reserve` then returns. */
@@ -279,7 +282,7 @@ export class EndpointStore {
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
   }
 
-  /** A text that differs when other endpoints have host ports, or have others. */
+  /** A text that differs when other endpoints have host ports, or have others; `noHostPorts` when none has. */
   hostPortsKey(): string {
     const sql = `SELECT json_group_array(json_array(container_id, if_name, created_ms)) AS key
       FROM port_mapping JOIN endpoint USING (container_id, if_name)`
