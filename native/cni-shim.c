@@ -174,11 +174,14 @@ static int answer_is_whole(void)
 /*
  * Opens the pod's namespace as the runtime sees it, and its folder: the agent lives in another mount namespace, where mounts that were
  * made since it started may be missing. What cannot be opened is not sent; the agent then goes by the path, and says what is wrong.
+ * For each attempt anew: an open namespace lives on after the runtime has removed it, and no pod may be wired into such a one.
  */
 static void open_namespace(void)
 {
 	char path[PATH_MAX];
 	const char *netns = env("CNI_NETNS", "");
+	while (file_count > 0)
+		close(files[--file_count]);
 	if (*netns != '/' || snprintf(path, sizeof path, "%s", netns) >= (int)sizeof path)
 		return;
 	files[0] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -229,6 +232,7 @@ static enum outcome exchange(void)
 		errno = reason;
 		return ABSENT;
 	}
+	open_namespace();
 	/* A refusal may come before everything is sent: when sending fails, still read. */
 	for (size_t sent = 0; sent < request_size;) {
 		ssize_t part = send_part(fd, request + sent, request_size - sent, sent == 0);
@@ -352,7 +356,6 @@ int main(void)
 
 	if (build_request() != 0)
 		return 1;
-	open_namespace();
 	enum outcome outcome;
 	long lost = now_ms();
 	for (int sends = 0; (outcome = exchange()) != ANSWERED; usleep(20000)) {

@@ -1,5 +1,5 @@
 // Network namespaces by path, as runtimes name them: whether one is there, whether it is still the same, and where it can be opened.
-import { closeSync, constants, existsSync, openSync, statfsSync, statSync } from 'node:fs'
+import { closeSync, constants, existsSync, lstatSync, openSync, statfsSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
 
@@ -78,9 +78,19 @@ export class NamespaceFinder implements Disposable {
     if (this.#folders.size > maxFolders && oldest !== undefined) this.#forget(oldest)
   }
 
-  /** The namespace that a descriptor is open on; `path` is its name in what the answer says. */
-  ofFd(fd: number, path: string): NamespaceState {
-    return namespaceAt(pathOfFd(fd), path)
+  /**
+   * The namespace that a descriptor is open on. `path` is where the runtime has it, in the folder that `folder` is open on, if that was
+   * passed: one that is no longer there has ended for the runtime, though the descriptor keeps it alive.
+   */
+  ofFd(fd: number, path: string, folder?: number): NamespaceState {
+    const open = namespaceAt(pathOfFd(fd), path)
+    if (open.kind !== 'there' || folder === undefined) return open
+    const inFolder = `${pathOfFd(folder)}/${basename(path)}`
+    // a link may lead through folders that this process sees otherwise than the runtime
+    if (lstatSync(inFolder, { throwIfNoEntry: false })?.isSymbolicLink()) return open
+    const now = namespaceAt(inFolder, path)
+    const isGone = now.kind === 'absent' || now.kind === 'other' || (now.kind === 'there' && now.id !== open.id)
+    return isGone ? { kind: 'absent', why: `${path} is not there any more` } : open
   }
 
   /** The namespace at a path, as the runtime sees it or else as this process does. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { PodRefresher } from '#/agent/pods/pod-refresh.ts'
 import { silent } from '#/lib/log.ts'
 import { NamespaceFinder, namespaceAt } from '#/sys/namespaces.ts'
 import { TestNetns } from './namespace.ts'
-import { podNetwork, PodNode } from './pod-node.ts'
+import { codeOf, podNetwork, PodNode } from './pod-node.ts'
 
 const buildDir = mkdtempSync(join(tmpdir(), 'pod-namespaces-build-'))
 after(() => rmSync(buildDir, { recursive: true }))
@@ -171,6 +171,21 @@ test('a pod whose namespace the agent does not see is wired, checked, changed wh
   assert.equal(await hidden.call('DEL', path), '')
   assert.equal(pod.sh('ip -br link show type veth'), '')
   assert.equal(openFiles(), filesAfterOne, 'only the folder stays open')
+})
+
+test('a namespace that the runtime has removed is not wired, though its descriptor is open', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  using other = new TestNetns()
+  const folder = openSync('/run/netns', 'r')
+  const add = (path: string): number => codeOf(node.call('ADD', 'late', path, { files: [pod.netns.fd, folder] }))
+  try {
+    assert.equal(add(`${pod.path}-gone`), 3)
+    assert.equal(add(other.path), 3, 'the path was used again')
+    assert.equal(add(pod.path), 0)
+  } finally {
+    closeSync(folder)
+  }
 })
 
 test('the namespace itself is not kept open: it ends when the runtime lets go of it', async () => {

@@ -138,7 +138,7 @@ export class CniHandler {
   /** The namespace that a call is about. Its folder is kept, to find the pods in there later. */
   #namespaceOf(path: string, [fd, folder]: readonly number[]): NamespaceState {
     if (folder !== undefined) this.#namespaces.keepFolderOf(path, folder)
-    return fd === undefined ? this.#namespaces.at(path) : this.#namespaces.ofFd(fd, path)
+    return fd === undefined ? this.#namespaces.at(path) : this.#namespaces.ofFd(fd, path, folder)
   }
 
   /** The datapath that wired the attachment; for an unknown attachment, that of new pods, since all datapaths name veths alike. */
