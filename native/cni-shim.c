@@ -1,8 +1,8 @@
 /*
  * causeway-cni: the program a container runtime executes for every CNI operation.
  *
- * It has no logic of its own: it hands its CNI_* environment and its standard input to the agent over a unix socket
- * and prints what comes back. It only knows what to do when there is no agent: wait a little (ADD, CHECK), leave the
+ * It has no logic of its own: it hands its CNI_* environment, its standard input and the pod's open namespace to the agent
+ * over a unix socket and prints what comes back. It only knows what to do when there is no agent: wait a little (ADD, CHECK), leave the
  * request where the next agent finds it (DEL), or say so in the words of the CNI specification.
  * docs/cni.md has the framing, the spool and the reasons. No JSON is parsed here.
  */
@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ static int was_ready; /* STATUS: the agent was ready a short while ago */
 static const char *verb, *socket_path, *spool_path;
 static char request[HEADER + ENV_MAX + STDIN_MAX + 1], answer[HEADER + ANSWER_MAX];
 static size_t request_size, answer_size;
+static int files[2], file_count; /* what goes with the request: the pod's namespace, and the folder that it is in */
 static char failure[PATH_MAX + 1024]; /* the error that fail() and the alarm print */
 
 static const char *env(const char *name, const char *otherwise)
@@ -169,6 +171,50 @@ static int answer_is_whole(void)
 	return answer_size == HEADER + (size_t)size;
 }
 
+/*
+ * Opens the pod's namespace as the runtime sees it, and its folder: the agent lives in another mount namespace, where mounts that were
+ * made since it started may be missing. What cannot be opened is not sent; the agent then goes by the path, and says what is wrong.
+ * For each attempt anew: an open namespace lives on after the runtime has removed it, and no pod may be wired into such a one.
+ */
+static void open_namespace(void)
+{
+	char path[PATH_MAX];
+	const char *netns = env("CNI_NETNS", "");
+	while (file_count > 0)
+		close(files[--file_count]);
+	if (*netns != '/' || snprintf(path, sizeof path, "%s", netns) >= (int)sizeof path)
+		return;
+	files[0] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (files[0] < 0)
+		return;
+	file_count = 1;
+	*strrchr(path, '/') = '\0';
+	files[1] = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	file_count += files[1] >= 0;
+}
+
+/* As send(2); the open files go with the first byte. An agent that does not know of them never sees them: the kernel closes them. */
+static ssize_t send_part(int fd, const char *bytes, size_t size, int is_first)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof files)];
+		struct cmsghdr aligned;
+	} control;
+	struct iovec part = {.iov_base = (char *)bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	if (is_first && file_count > 0) {
+		memset(&control, 0, sizeof control);
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(file_count * sizeof *files);
+		struct cmsghdr *passed = CMSG_FIRSTHDR(&message);
+		passed->cmsg_level = SOL_SOCKET;
+		passed->cmsg_type = SCM_RIGHTS;
+		passed->cmsg_len = CMSG_LEN(file_count * sizeof *files);
+		memcpy(CMSG_DATA(passed), files, file_count * sizeof *files);
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /* One request, one answer. errno says why when there is none. */
 static enum outcome exchange(void)
 {
@@ -186,9 +232,10 @@ static enum outcome exchange(void)
 		errno = reason;
 		return ABSENT;
 	}
+	open_namespace();
 	/* A refusal may come before everything is sent: when sending fails, still read. */
 	for (size_t sent = 0; sent < request_size;) {
-		ssize_t part = send(fd, request + sent, request_size - sent, MSG_NOSIGNAL);
+		ssize_t part = send_part(fd, request + sent, request_size - sent, sent == 0);
 		if (part < 0 && errno != EINTR)
 			break;
 		sent += part > 0 ? part : 0;

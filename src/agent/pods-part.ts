@@ -1,5 +1,6 @@
 // The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
+import { Announcer } from '#/datapath/announcer.ts'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
@@ -10,25 +11,28 @@ import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
-import { type PortState } from '#/model/network.ts'
+import { type HostPort, type PortState } from '#/model/network.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
+import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
-import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
+import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
 import { CniStatus } from './pods/cni-status.ts'
+import { HostPortFlows } from './pods/host-port-flows.ts'
 import { ReadyMark } from './pods/ready-mark.ts'
 import { CniServer, type OnAnswer } from './cni/server.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { earlierNetwork } from './endpoints/earlier-network.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
-import { type Endpoint, type EndpointStore } from './endpoints/endpoint-store.ts'
+import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
 
-export type PodsPartConfig = { readonly runDir: string; readonly stateDir: string }
+export type PodsPartConfig = { readonly nodeName: string; readonly runDir: string; readonly stateDir: string }
 
 export type PodsPartDeps = {
   /** For synchronous requests only; large tables are read over several turns, on another socket. */
@@ -50,9 +54,13 @@ export class PodsPart implements AsyncDisposable {
   readonly #made = new AsyncDisposableStack()
   readonly #removal: VethRemoval
   readonly #datapaths: Datapaths
+  readonly #namespaces: NamespaceFinder
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
+  readonly #flows: HostPortFlows
+  /** Which endpoints had host ports when the network was last woken. */
+  #hostPorts: string
   readonly ipam: Ipam
 
   constructor(config: PodsPartConfig, deps: PodsPartDeps) {
@@ -60,7 +68,11 @@ export class PodsPart implements AsyncDisposable {
     this.#deps = deps
     const { netlink, store, log } = deps
     this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
-    this.#datapaths = openDatapaths({ netlink, removal: this.#removal })
+    const announcer = this.#made.use(new Announcer({ log }))
+    this.#datapaths = openDatapaths({ netlink, removal: this.#removal, announcer })
+    const namespaces = this.#made.use(new NamespaceFinder())
+    this.#namespaces = namespaces
+    this.#hostPorts = store.hostPortsKey()
     const onChange = (): void => this.#changed()
     const clock = bootClock()
     const earlier = earlierNetwork(store, clock, networkCookie())
@@ -70,19 +82,22 @@ export class PodsPart implements AsyncDisposable {
       datapaths,
       datapath: () => this.#datapath,
       removal: this.#removal,
+      namespaces,
       podNetwork: () => this.network,
       reclaim: () => this.#gc.sweep().length,
       onChange,
       log,
     })
     this.#gc = this.#made.use(
-      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, clock, earlier, onChange, log }),
+      new EndpointGc(defaultGcTimes, { netlink, store, datapaths, namespaces, clock, earlier, onChange, log }),
     )
-    this.#refresher = new PodRefresher({ datapaths, store, log })
+    this.#flows = new HostPortFlows({ netlink, log })
+    this.#refresher = new PodRefresher({ datapaths, store, namespaces, log })
     this.ipam = new Ipam({
       store,
       netlink,
       datapaths,
+      namespaces,
       podCIDRs: () => {
         const state = this.network
         return state.kind === 'there' ? state.network.podCIDRs : []
@@ -102,7 +117,8 @@ export class PodsPart implements AsyncDisposable {
       new CniServer(
         { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
         {
-          handle: async (request) => (request.kind === 'status' ? status.reply() : this.#handler.handle(request)),
+          handle: async (request, _signal, files) =>
+            request.kind === 'status' ? status.reply() : this.#handler.handle(request, files),
           onAnswer,
           log: this.#deps.log,
         },
@@ -124,15 +140,43 @@ export class PodsPart implements AsyncDisposable {
     return lacks === undefined ? this.#deps.podNetwork.value : { kind: 'absent', why: lacks }
   }
 
-  /** Why an ADD would be refused now because no address is free or the state file cannot be written; undefined when it would not. */
+  /** Why no pod gets an address although there is a pod network; undefined when pods do, as long as there is room. */
   get shortage(): AddRefusal | undefined {
     const state = this.network
     return state.kind === 'there' ? this.#handler.shortage(state.network) : undefined
   }
 
+  get problems(): readonly Problem[] {
+    const object = `node/${this.#config.nodeName}`
+    const state = this.network
+    const full = state.kind === 'there' ? this.#handler.fullness(state.network) : undefined
+    return [
+      ...(full ? [problem('CW3112', object, full.msg, { remedy: full.details })] : []),
+      ...this.#sharesOf(() => this.#wired).refused.map(({ port, pod, holder }) =>
+        problem(
+          'CW3113',
+          object,
+          `host port ${port} is pod ${holder}'s; pod ${pod}, which asks for it too, does not get it`,
+        ),
+      ),
+      ...this.#refresher.failures.map((why) => problem('CW3111', object, why)),
+    ]
+  }
+
   /** The wired pods, each as the reconciler takes it. */
   get ports(): readonly PortState[] {
-    return this.endpoints.filter(({ state }) => state === 'ready').map(toPort)
+    const ready = this.#wired
+    const { granted } = this.#sharesOf(() => ready)
+    return ready.map((endpoint) => toPort(endpoint, granted.get(endpoint.hostDevice)))
+  }
+
+  /** Which of these pods have which host ports. On most nodes there is none, and asked for often: then the pods need not be read. */
+  #sharesOf(endpoints: () => readonly Endpoint[]): HostPortShares {
+    return shareHostPorts(this.#deps.store.hostPortsKey() === noHostPorts ? [] : endpoints())
+  }
+
+  get #wired(): readonly Endpoint[] {
+    return this.endpoints.filter(({ state }) => state === 'ready')
   }
 
   /** Whether the state file cannot be used, so that `ports` has no pod that was made before. */
@@ -152,6 +196,7 @@ export class PodsPart implements AsyncDisposable {
   get portCalls(): PodPorts {
     return {
       isInUse: (port) => this.#deps.store.hasDevice(port) || this.#removal.has(port),
+      areKnown: () => this.#deps.store.lacks === undefined,
       rewire: (port) => this.#rewire(port),
     }
   }
@@ -167,9 +212,13 @@ export class PodsPart implements AsyncDisposable {
     return [this.#deps.netlink.portId, this.#removal.portId]
   }
 
-  /** Gives running pods their current MTU, and at a full pass their limits; does not reject when a pod cannot be changed. */
-  refresh(network: PodNetwork, isFull: boolean): Promise<void> {
-    return this.#refresher.refresh(network, isFull)
+  /**
+   * Gives running pods their current MTU, at a full pass their limits, and UDP flows to the pods that have host ports now; does not reject
+   * when a pod cannot be changed.
+   */
+  async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
+    await this.#refresher.refresh(network, isFull)
+    await this.#flows.settle([...this.#sharesOf(() => this.#wired).granted.values()].flat())
   }
 
   /** The datapath that wires new pods. */
@@ -179,7 +228,11 @@ export class PodsPart implements AsyncDisposable {
 
   #changed(): void {
     this.#deps.dirt.mark('port')
-    this.#deps.wake.emit('later')
+    const hostPorts = this.#deps.store.hostPortsKey()
+    if (hostPorts === this.#hostPorts) return this.#deps.wake.emit('later')
+    this.#hostPorts = hostPorts
+    this.#deps.dirt.mark('sysctl', 'table')
+    this.#deps.wake.emit('soon')
   }
 
   #rewire(port: string): void {
@@ -187,12 +240,12 @@ export class PodsPart implements AsyncDisposable {
     if (endpoint === undefined) return
     const state = this.network
     if (state.kind === 'absent') throw new PodNetworkError(state.why)
-    const namespace = namespaceAt(endpoint.netns)
+    const namespace = this.#namespaces.at(endpoint.netns)
     // by now the path may name another namespace, or the node's own
-    const isItsOwn =
-      namespace.kind === 'there' && namespace.id !== ownNamespaceId() && !isAnother(namespace.id, endpoint.netnsId)
-    if (!isItsOwn) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
-    this.#datapaths[endpoint.datapath].wire(endpoint, state.network)
+    const isNot =
+      namespace.kind !== 'there' || namespace.id === ownNamespaceId() || isAnother(namespace.id, endpoint.netnsId)
+    if (isNot) throw new PodNetworkError(`the namespace of pod ${endpoint.pod} is no longer at ${endpoint.netns}`)
+    this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: namespace.path }, state.network)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -200,7 +253,11 @@ export class PodsPart implements AsyncDisposable {
   }
 }
 
-function toPort({ hostDevice, pod, addrs, datapath, bandwidth }: Endpoint): PortState {
+function toPort(
+  { hostDevice, pod, addrs, datapath, bandwidth }: Endpoint,
+  hostPorts: readonly HostPort[] = [],
+): PortState {
   const { ingress } = podLimits(bandwidth)
-  return { name: hostDevice, pod, datapath, podCIDRs: addrs.map(({ cidr }) => cidr), ...(ingress && { ingress }) }
+  const podCIDRs = addrs.map(({ cidr }) => cidr)
+  return { name: hostDevice, pod, datapath, podCIDRs, hostPorts, ...(ingress && { ingress }) }
 }

@@ -121,10 +121,11 @@ export class ReportingPart implements AsyncDisposable {
 
   /** The problems of all parts. */
   get problems(): readonly Problem[] {
-    const { cluster, network, bgp } = this.#deps
+    const { cluster, pods, network, bgp } = this.#deps
     return oneOfEach([
       ...settingProblems(this.#config),
       ...network.problems,
+      ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
       ...(this.#cniInstaller?.problems ?? []),

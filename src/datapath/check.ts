@@ -32,13 +32,17 @@ function addrText({ addr, prefixLength }: Pick<DeviceAddress, 'addr' | 'prefixLe
   return `${addr}/${prefixLength}`
 }
 
-/** An MTU that prevResult does not contain (it has none before 1.1.0) is not checked: a later plugin may have set it. */
-function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNetwork): string[] {
+/**
+ * An MTU that prevResult does not contain (it has none before 1.1.0) is not checked: a later plugin may have set it. `told` does not say
+ * when a later plugin has lowered the MTU of the pod's end, as tuning does: where `mayBeLower`, a lower one is right.
+ */
+function deviceFaults(link: Link, told: CniInterface, { deviceMtuBytes }: PodNetwork, mayBeLower: boolean): string[] {
   const faults: string[] = []
   const wantedMac = told.mac?.toLowerCase() ?? link.mac
   if (link.mac !== wantedMac) faults.push(`${link.name} has MAC ${link.mac} instead of ${wantedMac}`)
   // the agent may have changed the MTU of a running pod since, which prevResult cannot contain
-  if (told.mtu !== undefined && link.mtuBytes !== told.mtu && link.mtuBytes !== deviceMtuBytes)
+  const isRight = link.mtuBytes === told.mtu || link.mtuBytes === deviceMtuBytes
+  if (told.mtu !== undefined && !isRight && !(mayBeLower && link.mtuBytes < told.mtu))
     faults.push(`${link.name} has MTU ${link.mtuBytes} instead of ${told.mtu}`)
   if (!link.isUp) faults.push(`${link.name} is down`)
   return faults
@@ -74,9 +78,9 @@ type ToldOfPod = {
 function podFaults(inside: Netlink, pod: PodInterface, told: ToldOfPod, network: PodNetwork): string[] {
   const { ifName, addrs } = pod
   const device = findLink(inside, ifName)
-  if (device === undefined) return [`${ifName} is gone from ${pod.netns}`]
+  if (device === undefined) return [`${ifName} is gone from its namespace`]
   const { egress } = podLimits(pod.bandwidth)
-  const faults = [...deviceFaults(device, told.device, network), ...limitFaults(inside, device, egress)]
+  const faults = [...deviceFaults(device, told.device, network, true), ...limitFaults(inside, device, egress)]
   const present = new Set(
     listAddresses(inside).flatMap((each) => (each.index === device.index ? [addrText(each)] : [])),
   )
@@ -116,7 +120,7 @@ export function faultsOf(netlink: Netlink, { pod, network, told, ofHost }: Check
   const host = findLink(netlink, pod.hostDevice)
   if (host === undefined) faults.push(`host device ${pod.hostDevice} is gone`)
   else {
-    faults.push(...deviceFaults(host, interfaces[hostIndex] ?? { name: pod.hostDevice }, network))
+    faults.push(...deviceFaults(host, interfaces[hostIndex] ?? { name: pod.hostDevice }, network, false))
     faults.push(...limitFaults(netlink, host, podLimits(pod.bandwidth).ingress), ...ofHost(netlink, host, pod))
   }
   using netns = new Netns(pod.netns)

@@ -8,6 +8,7 @@ import { type PodAddress } from '#/model/network.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
+import { type Announcer } from './announcer.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
 /** The part of the network that is the same for all pods of the node at one time. */
@@ -32,6 +33,7 @@ export function isLower(network: PodNetwork, before: PodNetwork): boolean {
 
 /** What a datapath needs to know of one pod's interface; an endpoint of the agent's store has all of it. */
 export type PodInterface = Attachment & {
+  /** A path at which this process can open the pod's namespace in this turn of the event loop. */
   readonly netns: string
   /** "namespace/name", or the container's id when the runtime named no pod. */
   readonly pod: string
@@ -46,6 +48,11 @@ export type PodInterface = Attachment & {
 /** A pod's network cannot be made, changed or read; the message says why. */
 export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
+}
+
+/** The node has as many pods as its datapath can serve. */
+export class NodeFullError extends PodNetworkError {
+  override name = 'NodeFullError'
 }
 
 /** How the host ends of pod veths are attached on the node now, and how to attach one as it should be. */
@@ -65,7 +72,8 @@ export interface Datapath {
   readonly name: DatapathName
   /**
    * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone or the
-   * interface exists already, and KernelError when the kernel refuses; nothing stays behind then.
+   * interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
+   * stays behind then.
    */
   wire(pod: PodInterface, network: PodNetwork): void
   /** Returns what differs from what `wire` made and `told` says, each fault as one phrase. Throws when it cannot enter the namespace. */
@@ -82,6 +90,7 @@ export type DatapathDeps = {
   /** The netlink client for synchronous calls. */
   readonly netlink: Netlink
   readonly removal: Pick<VethRemoval, 'unplug'>
+  readonly announcer: Pick<Announcer, 'announce'>
 }
 
 /** A datapath as the registry knows it: nothing is open yet. */

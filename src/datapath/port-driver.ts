@@ -15,6 +15,8 @@ import { datapathKinds } from './registry.ts'
 /** What the driver asks the agent about pods at the moment of a change, since an ADD or DEL may have come after the plan was made. */
 export type PodPorts = {
   readonly isInUse: (port: string) => boolean
+  /** Whether it is known which pods there are: not while the state file cannot be used. Absent: it is. */
+  readonly areKnown?: () => boolean
   /** Makes a pod's veth anew after somebody deleted it; throws when it cannot. */
   readonly rewire: (port: string) => void | Promise<void>
 }

@@ -11,7 +11,6 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { portPrefix, unpluggedGroup } from '#/model/names.ts'
 import { Netns } from '#/sys/netns.ts'
 import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
-import { namespaceAt } from '#/sys/namespaces.ts'
 
 /**
  * DELs that come within this time share one deletion. Deletions should be rare, since nobody can change devices while one runs. Mostly
@@ -19,7 +18,7 @@ import { namespaceAt } from '#/sys/namespaces.ts'
  */
 const gatherMs = 1000
 
-/** The veth to cut off: its end on the host and, where known, its end in the pod. */
+/** The veth to cut off: its end on the host and its end in the pod, where its namespace is known and there. */
 export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
 
 function unlessGone(error: unknown): void {
@@ -65,7 +64,6 @@ export class VethRemoval implements AsyncDisposable {
 
   /** Renames the pod's end, since another plugin may want the name of the pod's interface at once. */
   #freeName(path: string, ifName: string, host: Link, name: string): void {
-    if (namespaceAt(path).kind !== 'there') return
     try {
       using netns = new Netns(path)
       using inside = new Netlink(NETLINK_ROUTE, netns)

@@ -6,7 +6,7 @@ import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Man
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
  * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: unnumbered BGP neighbours are found
- * by an ICMPv6 echo.
+ * by an ICMPv6 echo, and the addresses of new pods are announced.
  */
 export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] as const
 
@@ -27,7 +27,7 @@ function hostPathsOf({ given }: InstallSettings): HostPath[] {
     { name: 'run', path: nodeSettings.runDir.default, type: 'DirectoryOrCreate' },
     { name: 'cni-bin', path: passedOn(cniSettings.binDir, given), type: 'DirectoryOrCreate' },
     { name: 'cni-conf', path: passedOn(cniSettings.confDir, given), type: 'DirectoryOrCreate' },
-    // namespaces of pods made after the agent's start must appear in the container
+    // where an agent that was started anew finds the pods that run, and all that an older plugin tells of a pod (docs/cni.md)
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
   ]

@@ -33,6 +33,13 @@ export const portPrefix = 'cwv'
 /** The device group (IFLA_GROUP) of pod veths that are unplugged and wait only for their deletion. */
 export const unpluggedGroup = 0x6377
 export const tableName = 'causeway'
+/** A table of its own: the other one, with its counters, stays as it is when a pod with host ports comes or goes. */
+export const hostPortTableName = 'causeway-host-ports'
+
+/** Whether an nftables table is Causeway's. */
+export function isOurTable(name: string): boolean {
+  return name === tableName || name === hostPortTableName
+}
 
 /** The mark that kube-proxy sets on packets that it masquerades (its --iptables-masquerade-bit 14). */
 export const kubeProxyMark = 0x4000

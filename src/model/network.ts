@@ -48,6 +48,17 @@ export type NodeState = {
  */
 export type PodAddress = { readonly addr: Addr; readonly cidr: Prefix }
 
+/** A port of this node that leads to a pod, in one family. */
+export type HostPort = {
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
+  readonly port: number
+  /** The node's address that the port is of; absent: all addresses of the node. */
+  readonly hostAddr?: Addr
+  /** The pod's address and port. */
+  readonly to: Addr
+  readonly toPort: number
+}
+
 /** The host end of a pod's veth. */
 export type PortState = {
   readonly name: string
@@ -57,6 +68,8 @@ export type PortState = {
   readonly podCIDRs: readonly Prefix[]
   /** The limit on what the pod receives. */
   readonly ingress?: Tbf
+  /** Absent: none. */
+  readonly hostPorts?: readonly HostPort[]
 }
 
 export type NetworkSettings = {

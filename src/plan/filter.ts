@@ -3,12 +3,13 @@
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
 import { kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { guardChains, type SessionGuard } from './session-guards.ts'
-import { type NftChain, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type NftChain, type NftMatch, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
 const srcnatPriority = 100
 /** NF_IP_PRI_RAW: these chains run before conntrack, which need not track the tunnel's packets. */
 const rawPriority = -300
+const loopback = Prefix.parse('127.0.0.0/8')
 const multicast = { 4: Prefix.parse('224.0.0.0/4'), 6: Prefix.parse('ff00::/8') } as const
 export type NodeTableInput = {
   /** The CIDRs of this node's pods. */
@@ -156,16 +157,43 @@ function podsIn(podDevices: readonly string[]): NftChain {
     name: 'pods-in',
     hook: { type: 'filter', hook: 'input', priority: filterPriority },
     policy: 'accept',
-    rules: podDevices.map((name) => ({
-      comment: 'pods may not send BFD to this node',
-      match: [
-        { kind: 'device', field: 'iifname', name },
-        { kind: 'l4proto', protocol: 'udp' },
-        { kind: 'dport', port: bfdPort },
-      ],
-      action: { kind: 'drop', counter: true },
-    })),
+    rules: [...podDevices.map(noBfd), ...podDevices.flatMap(noLoopback)],
   }
+}
+
+function noBfd(name: string): NftRule {
+  return {
+    comment: 'pods may not send BFD to this node',
+    match: [
+      { kind: 'device', field: 'iifname', name },
+      { kind: 'l4proto', protocol: 'udp' },
+      { kind: 'dport', port: bfdPort },
+    ],
+    action: { kind: 'drop', counter: true },
+  }
+}
+
+/**
+ * Host ports at 127.0.0.1 need route_localnet on the device of pods, with which the kernel lets pods' packets to 127.0.0.0/8 in. Replies to
+ * the node's own connections have that address too by now, and are let through.
+ */
+function noLoopback(name: string): NftRule[] {
+  const toLoopback: NftMatch[] = [
+    { kind: 'device', field: 'iifname', name },
+    { kind: 'addr', field: 'daddr', prefix: loopback },
+  ]
+  return [
+    {
+      comment: 'replies to this node at a loopback address',
+      match: [...toLoopback, { kind: 'ctState', states: ['established', 'related'] }],
+      action: { kind: 'accept' },
+    },
+    {
+      comment: 'pods may not send to loopback addresses of this node',
+      match: toLoopback,
+      action: { kind: 'drop', counter: true },
+    },
+  ]
 }
 
 export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, guards = [], tunnel }: NodeTableInput): NftTable {

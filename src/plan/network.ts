@@ -18,6 +18,7 @@ import { blackholeTo, coverOf } from './cover.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
+import { hostPortTable, needsLoopback } from './host-ports.ts'
 import { serveCIDRs } from './served-cidrs.ts'
 import { minimumMtuV6Bytes, outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
@@ -126,6 +127,11 @@ function tunnelAddresses(podCIDRs: readonly Prefix[]): DesiredAddress[] {
   return podCIDRs.map((cidr) => ({ device: vxlanName, addr: cidr.at(1), prefixLength: cidr.addr.bits }))
 }
 
+/** The kernel routes a packet from 127.0.0.0/8 out of a device only where this is set; the node table keeps pods from the way back. */
+function letLoopbackOut(device: string): DesiredSysctl {
+  return { path: `net/ipv4/conf/${device}/route_localnet`, value: '1' }
+}
+
 function outsideProblems({ name, podCIDRs }: NodeState, { clusterCIDRs }: NetworkSettings): Problem[] {
   return podCIDRs
     .filter((cidr) => !clusterCIDRs.some((each) => each.contains(cidr)))
@@ -182,11 +188,18 @@ export function planNetwork({
   const hasOverlay = tunnelMtus.length > 0 && (keepsOverlay || remoteNodes.needsOverlay)
   const ofPods = datapaths.map(({ plan }) => plan({ nodeName: self.name, families, served }))
   const podDevices = datapaths.map(({ podDevice }) => podDevice)
+  const hostPorts = ports.flatMap((port) => port.hostPorts ?? [])
+  const ofHostPorts = hostPortTable(hostPorts, served)
+  const loopbackDevices = needsLoopback(hostPorts) ? podDevices : []
   let made: RemoteObjects | undefined
   // made for the drivers that ask for it: a pass for a pod that comes or goes asks for ports alone, and there may be thousands of nodes
   const remote = (): RemoteObjects => (made ??= remoteNodes.objects(hasOverlay))
   const network: DesiredNetwork = {
-    sysctls: [...sysctls(families, hasOverlay, raDevices), ...ofPods.flatMap((objects) => objects.sysctls)],
+    sysctls: [
+      ...sysctls(families, hasOverlay, raDevices),
+      ...ofPods.flatMap((objects) => objects.sysctls),
+      ...loopbackDevices.map(letLoopbackOut),
+    ],
     links: [
       ...ofPods.flatMap((objects) => objects.links),
       ...(hasOverlay
@@ -238,6 +251,7 @@ export function planNetwork({
           ...(hasOverlay && isComplete && { tunnel: { port: settings.vxlanPort, ends: remote().tunnelEnds } }),
         }),
         ...(hasOverlay ? [takeInTable] : []),
+        ...(ofHostPorts ? [ofHostPorts] : []),
       ]
     },
     forwardFor: settings.opensForwardChains ? podDevices : [],

@@ -4,7 +4,7 @@
 import { type LegacyTable, readLegacyTables } from '#/kernel/legacy-tables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
-import { tableName } from '#/model/names.ts'
+import { isOurTable } from '#/model/names.ts'
 import { type DesiredNetwork, type NeededPassage } from '#/model/network.ts'
 import { problem } from '#/model/problems.ts'
 import { compileRule } from '#/wire/nftables/compile.ts'
@@ -174,7 +174,7 @@ export class ForwardDriver implements Driver {
     return chains.flatMap(({ family, table, chain, type, number, policy, devices }): Found[] => {
       const { flags, handle } = facts.get(`${family} ${table}`) ?? { flags: 0, handle: 0n }
       const hook = hookName(family, number)
-      if (table === tableName || hook === undefined) return []
+      if (isOurTable(table) || hook === undefined) return []
       // a dormant table does nothing
       if ((flags & NFT_TABLE_F_DORMANT) !== 0) return []
       const dropsByPolicy = policy === policyNumbers.drop

@@ -1,7 +1,7 @@
 // nftables tables. Ownership: their names. A table is one object: it is replaced whole, in one transaction, so that its rules
 // always hold all together.
 import { type NftClient } from '#/kernel/nftables.ts'
-import { isTunnelEndSet, tableName } from '#/model/names.ts'
+import { hostPortTableName, isOurTable, isTunnelEndSet, tableName } from '#/model/names.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type NftActual } from '#/wire/nftables/actual.ts'
 import { differences, type NftChange, nftChange } from '#/wire/nftables/compare.ts'
@@ -21,18 +21,22 @@ function replacement(table: NftTable, actual: NftActual | undefined): string[] {
 export class TableDriver implements Driver {
   readonly kind = 'table'
   readonly #client: NftClient
+  readonly #arePodsKnown: () => boolean
   /** The tables as of the last comparison. */
   #tables: readonly NftTable[] | undefined
 
-  constructor(client: NftClient) {
+  /** While `arePodsKnown` is false, a table of host ports that nobody wants may still be some pod's, and stays. */
+  constructor(client: NftClient, arePodsKnown: () => boolean = () => true) {
     this.#client = client
+    this.#arePodsKnown = arePodsKnown
   }
 
   async compare({ tables }: DesiredNetwork, { isComplete }: CompareOptions): Promise<Comparison> {
     const wanted = new Set(tables.map(({ family, name }) => `${family} ${name}`))
     const leftovers = this.#client
       .listTables()
-      .filter(({ family, name }) => name === tableName && !wanted.has(`${family} ${name}`))
+      .filter(({ family, name }) => isOurTable(name) && !wanted.has(`${family} ${name}`))
+      .filter(({ name }) => name !== hostPortTableName || this.#arePodsKnown())
       .filter(
         (table): table is { family: NftFamily; name: string } => table.family === 'inet' || table.family === 'netdev',
       )
@@ -82,8 +86,8 @@ export class TableDriver implements Driver {
   async #change(table: NftTable, isComplete: boolean): Promise<Change[]> {
     const key = `${table.family} ${table.name}`
     const actual = await this.#client.readTable(table.family, table.name)
-    // until all nodes are known the existing table stays: it may let in packets of nodes that we do not know yet
-    if (actual && !isComplete) return []
+    // until all nodes are known the existing node table stays: it may let in packets of nodes that we do not know yet
+    if (actual && !isComplete && table.name === tableName) return []
     const change = nftChange(table, actual)
     if (change.kind === 'none') return []
     return [

@@ -23,6 +23,7 @@ const prototypes = {
   sendto: 'long sendto(int, const void *, size_t, int, const void *, uint32)',
   recv: 'long recv(int, void *, size_t, int)',
   recvfrom: 'long recvfrom(int, void *, size_t, int, void *, void *)',
+  recvmsg: 'long recvmsg(int, void *, int)',
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   close: 'int close(int)',
@@ -69,12 +70,17 @@ export function int32(value: number): Uint8Array {
   return new Uint8Array(new Int32Array([value]).buffer)
 }
 
-/** Gives `use` the address of a copy that does not move, for structures that hold a pointer; the copy is freed when `use` returns. */
+/**
+ * Gives `use` the address of a copy that does not move, for structures that hold a pointer. The copy is freed when `use` returns; what
+ * the kernel wrote there stands in `bytes` then.
+ */
 export function withPointer<T>(bytes: Uint8Array, use: (address: bigint) => T): T {
   const memory: unknown = koffi.alloc('uint8', bytes.length)
   try {
     koffi.encode(memory, 'uint8', bytes, bytes.length)
-    return use(koffi.address(memory))
+    const result = use(koffi.address(memory))
+    bytes.set(koffi.decode(memory, 'uint8', bytes.length) as Uint8Array)
+    return result
   } finally {
     koffi.free(memory)
   }

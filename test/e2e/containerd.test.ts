@@ -4,9 +4,10 @@ import { test } from 'node:test'
 import { serveEcho } from '#/lab/probe/echo.ts'
 import { messageOf } from '#/lib/log.ts'
 import { nodeNetns } from '#/lab/spec.ts'
+import { hostPortTableName } from '#/model/names.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
-import { must } from './harness.ts'
-import { RuntimeNodes } from './containerd/nodes.ts'
+import { eventually, must } from './harness.ts'
+import { RuntimeNodes, type TestNode } from './containerd/nodes.ts'
 import { addressesIn, askFrom, insideOf } from './containerd/sandbox.ts'
 
 const hostPort = 18_080
@@ -57,6 +58,25 @@ test('sixty sandboxes at once have addresses of their own, and nothing of them s
   await cluster.returnsTo(before, node)
 })
 
+/** The pod's host port is reached from everywhere, at each address of the node. */
+async function assertHostPortServed(cluster: RuntimeNodes, node: TestNode, netns: string): Promise<void> {
+  const { containerd } = node
+  const neighbour = await containerd.cri.status(await containerd.run('neighbour'))
+  using inside = new Netns(netns)
+  await using _echo = await serveEcho(inside, 'web')
+  const places = {
+    'the other node': netnsPath(nodeNetns(cluster.lab.name, 'node-2')),
+    'the node itself': netnsPath(node.netnsName),
+    'another sandbox': neighbour.netns,
+    'the sandbox itself': netns,
+  }
+  for (const [place, from] of Object.entries(places))
+    for (const addr of node.addrs) {
+      const answer = await askFrom(from, addr, hostPort).catch(messageOf)
+      assert.equal(answer, 'web', `from ${place} to ${addr}`)
+    }
+}
+
 test('the plugins after ours do their part: hostPort, bandwidth, sysctl', async () => {
   await using cluster = await RuntimeNodes.up(1)
   const node = cluster.nodes[0]!
@@ -68,22 +88,7 @@ test('the plugins after ours do their part: hostPort, bandwidth, sysctl', async 
   })
   const { netns } = await containerd.cri.status(id)
   const [{ hostDevice } = { hostDevice: '' }] = await cluster.endpoints(node)
-  const neighbour = await containerd.cri.status(await containerd.run('neighbour'))
-  {
-    using inside = new Netns(netns)
-    await using _echo = await serveEcho(inside, 'web')
-    const places = {
-      'the other node': netnsPath(nodeNetns(cluster.lab.name, 'node-2')),
-      'the node itself': netnsPath(node.netnsName),
-      'another sandbox': neighbour.netns,
-      'the sandbox itself': netns,
-    }
-    for (const [place, from] of Object.entries(places))
-      for (const addr of node.addrs) {
-        const answer = await askFrom(from, addr, hostPort).catch(messageOf)
-        assert.equal(answer, 'web', `from ${place} to ${addr}`)
-      }
-  }
+  await assertHostPortServed(cluster, node, netns)
   assert.equal(insideOf(netns, 'sysctl', '-n', 'net.ipv4.conf.eth0.accept_redirects').trim(), '0')
   assert.match(
     must('ip', 'netns', 'exec', node.netnsName, 'tc', 'qdisc', 'show', 'dev', hostDevice),
@@ -93,19 +98,26 @@ test('the plugins after ours do their part: hostPort, bandwidth, sysctl', async 
   await cluster.returnsTo(before, node)
 })
 
-test('without a plugin for it, limits of bandwidth are ours; addresses that a pod asks for reach us', async () => {
-  await using cluster = await RuntimeNodes.up(1, ['portmap'])
+test('without plugins for them, host ports and limits of bandwidth are ours; addresses that a pod asks for reach us', async () => {
+  await using cluster = await RuntimeNodes.up(1, [])
   const node = cluster.nodes[0]!
   const { containerd } = node
   const before = await cluster.emptyState(node)
   const addr = '10.244.0.77'
   const id = await containerd.run('web', {
+    portMappings: [{ containerPort: 8080, hostPort }],
     annotations: { 'kubernetes.io/ingress-bandwidth': '10M', 'causeway.dev/ips': addr },
   })
-  assert.equal((await containerd.cri.status(id)).addrs[0], addr)
+  const { addrs, netns } = await containerd.cri.status(id)
+  assert.equal(addrs[0], addr)
   const [{ hostDevice } = { hostDevice: '' }] = await cluster.endpoints(node)
   const qdiscs = must('ip', 'netns', 'exec', node.netnsName, 'tc', 'qdisc', 'show', 'dev', hostDevice)
   assert.match(qdiscs, /tbf .* rate 10Mbit/)
+  // what is ours comes back, whatever somebody does
+  must('ip', 'netns', 'exec', node.netnsName, 'nft', 'flush', 'ruleset')
+  const tables = (): string => must('ip', 'netns', 'exec', node.netnsName, 'nft', 'list', 'tables')
+  await eventually('the host port is back', () => tables().includes(hostPortTableName))
+  await assertHostPortServed(cluster, node, netns)
   await containerd.endAll()
   await cluster.returnsTo(before, node)
 })

@@ -53,7 +53,8 @@ test('a limit that somebody takes off comes back; where another discipline stand
   const { netlink } = node
   const drivers = [new PortDriver(netlink, pods)]
   const reconciler = new Reconciler({ netlink, drivers, log: silent, nowMs: Date.now })
-  const refresher = new PodRefresher({ datapaths: node.datapaths, store: node.store, log: silent })
+  const { datapaths, store, namespaces } = node
+  const refresher = new PodRefresher({ datapaths, store, namespaces, log: silent })
   const mend = async (isFull = true): Promise<number> => {
     const { changed } = await reconciler.apply({ ...emptyNetwork, ports }, { isComplete: true })
     await refresher.refresh(podNetwork, isFull)

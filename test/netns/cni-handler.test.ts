@@ -75,19 +75,17 @@ test('exhaustion and CIDRs that are too small are told, with what to do', () => 
   }
   assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
   fill(5)
+  const late = node.call('ADD', 'late', pod.path)
+  assert.equal(codeOf(late), 11)
   const words = /^pod CIDR 10\.244\.1\.0\/29 of this node is exhausted: all 5 addresses are in use: delete pods/
-  for (const [command, code] of [
-    ['ADD', 11],
-    ['STATUS', 50],
-  ] as const) {
-    const reply = node.call(command, 'late', pod.path)
-    assert.equal(codeOf(reply), code)
-    assert.match(messageIn(reply), words)
-  }
+  assert.match(messageIn(late), words)
+  assert.match(node.full?.msg ?? '', /10\.244\.1\.0\/29 of this node is exhausted/)
+  // an error here takes the node, and with it the pods that run, out of service
+  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
   node.network = { ...podNetwork, podCIDRs: [...podNetwork.podCIDRs, Prefix.parse('10.244.7.0/30')] }
   node.add('second-range', pod.path)
   assert.match(pod.sh('ip route'), /default via 10\.244\.7\.1/)
-  assert.match(messageIn(node.call('STATUS', 'x', pod.path)), /^pod CIDRs 10\.244\.1\.0\/29, 10\.244\.7\.0\/30 .*all 6/)
+  assert.match(node.full?.msg ?? '', /^pod CIDRs 10\.244\.1\.0\/29, 10\.244\.7\.0\/30 .*all 6/)
   node.call('DEL', 'second-range', pod.path)
   for (const cidr of ['10.9.0.0/31', '10.9.0.0/32', 'fd09::/127', 'fd09::/128']) {
     node.network = { ...podNetwork, podCIDRs: [Prefix.parse(cidr)] }
@@ -96,13 +94,13 @@ test('exhaustion and CIDRs that are too small are told, with what to do', () => 
   }
 })
 
-test('a bridge with as many ports as the kernel allows is told before its next pod, and one DEL makes room', () => {
+test('a bridge with as many ports as the kernel allows is no error of the node; one that goes makes room', () => {
   using node = new PodNode()
   using pod = new TestNetns()
   node.host.sh('ip addr add 10.245.0.1/20 dev cw-br0')
   const podCIDRs = [Prefix.parse('10.245.0.0/20')]
   node.network = { ...podNetwork, podCIDRs }
-  const fill = (number: number): void => {
+  for (let number = 0; number < 1022; number++) {
     const claim = {
       ifName: 'eth0',
       netns: '/x',
@@ -112,21 +110,42 @@ test('a bridge with as many ports as the kernel allows is told before its next p
     } as const
     node.store.reserve({ containerId: `c${number}`, ...claim }, podCIDRs)
   }
-  for (let number = 0; number < 1022; number++) fill(number)
-  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
-  node.add('last', pod.path)
-  for (const [command, code] of [
-    ['ADD', 11],
-    ['STATUS', 50],
-  ] as const) {
-    const reply = node.call(command, 'late', pod.path)
-    assert.equal(codeOf(reply), code)
+  // a device of somebody else takes the last port
+  node.host.sh(`for i in $(seq 1023); do echo "link add x$i master cw-br0 type veth"; done | ip -batch -`)
+  const refused = (): void => {
+    const reply = node.call('ADD', 'late', pod.path)
+    assert.equal(codeOf(reply), 11)
     assert.match(messageIn(reply), /as many pods as it can: .* bridge cw-br0 no more than 1023 ports: delete pods/)
+    assert.ok(!node.store.list().some(({ containerId }) => containerId === 'late'))
+    assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
   }
-  // the runtime may repeat the ADD of a pod that is there
+  refused()
+  assert.equal(node.full, undefined, 'by what the agent knows there is room')
+  node.leaked = ['c0', 'c1']
+  refused()
+  assert.equal(node.leaked.length, 1, 'what is leaked is looked for first')
+  node.leaked = []
+  node.host.sh('ip link del x1')
   node.add('last', pod.path)
-  node.store.release({ containerId: 'c0', ifName: 'eth0' })
-  assert.equal(codeOf(node.call('STATUS', 'x', pod.path)), 0)
+  node.add('last', pod.path)
+})
+
+test('an address that is leaked for certain is given before the node is called full', () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  for (let number = 0; number < 5; number++) {
+    const claim = {
+      ifName: 'eth0',
+      netns: '/x',
+      pod: `p${number}`,
+      hostDevice: `cwv${number}`,
+      datapath: 'bridge',
+    } as const
+    node.store.reserve({ containerId: `c${number}`, ...claim }, podNetwork.podCIDRs)
+  }
+  assert.match(node.full?.msg ?? '', /exhausted/)
+  node.leaked = ['c3']
+  assert.equal(String(node.add('late', pod.path).ips[0]?.address), '10.244.1.5')
 })
 
 test('STATUS is about ADD: 50 as long as no pod can be wired, 51 when those that run are in trouble too', () => {

@@ -5,11 +5,13 @@ import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { basename } from 'node:path'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { CniHandler } from '#/agent/pods/cni-handler.ts'
+import { Announcer } from '#/datapath/announcer.ts'
 import { openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
+import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { Netns } from '#/sys/netns.ts'
 import { podNetwork, request, thereIs } from './pod-node.ts'
 
@@ -52,10 +54,11 @@ const netlink = new Netlink(0, host)
 const removal = new VethRemoval({ netlink, aside: new AsyncNetlink(host), log: silent })
 const handler = new CniHandler({
   removal,
-  datapaths: openDatapaths({ netlink, removal }),
+  datapaths: openDatapaths({ netlink, removal, announcer: new Announcer({ netns: host, log: silent }) }),
   datapath: () => 'bridge',
   store: new EndpointStore(stateFile, { coolDownMs: 0 }),
   podNetwork: () => thereIs(podNetwork),
+  namespaces: new NamespaceFinder(),
   onChange() {},
   log: silent,
 })

@@ -15,6 +15,7 @@ import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { type EndpointState } from '#/model/endpoint.ts'
+import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { TestNetns } from './namespace.ts'
 import { atOnce, messageIn, podNetwork, PodNode, request, thereIs } from './pod-node.ts'
 
@@ -64,7 +65,8 @@ class Crashing implements Disposable {
     using store = new EndpointStore(this.stateFile, { coolDownMs: 0 })
     using netlink = new Netlink(0, this.node.host.netns)
     let nowMs = 0
-    const deps = { netlink, store, onChange() {}, log: silent, ...atOnce(netlink) }
+    using namespaces = new NamespaceFinder()
+    const deps = { netlink, store, namespaces, onChange() {}, log: silent, ...atOnce(netlink) }
     const handler = new CniHandler({ ...deps, datapath: () => 'bridge', podNetwork: () => thereIs(podNetwork) })
     const clock = { sinceBootMs: () => nowMs }
     const gc = new EndpointGc({ intervalMs: 1, graceMs: 1 }, { ...deps, clock })

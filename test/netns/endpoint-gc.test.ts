@@ -24,6 +24,7 @@ class Watched implements Disposable {
         netlink: this.node.netlink,
         datapaths: this.node.datapaths,
         store: this.node.store,
+        namespaces: this.node.namespaces,
         clock: { sinceBootMs: () => this.nowMs },
         ...(earlier && { earlier }),
         onChange() {},

@@ -19,6 +19,7 @@ class Watched implements Disposable {
     store: this.node.store,
     netlink: this.node.netlink,
     datapaths: this.node.datapaths,
+    namespaces: this.node.namespaces,
     podCIDRs: () => this.podCIDRs,
     isLeaving: () => false,
     leaksReleased: () => 3,
@@ -75,6 +76,21 @@ test('show tells who holds what, since when and why, and what is free', () => {
   const web = addresses.find(({ addr }) => addr === '10.244.1.2')!
   assert.ok(Date.parse(web.since!) >= startedMs)
   assert.deepEqual([web.netns, web.containerId, web.ifName, web.cidr], [pod.path, 'web', 'eth0', '10.244.1.0/29'])
+})
+
+test('two containers in one namespace have the addresses of each other, and that is no finding', async () => {
+  using watched = new Watched()
+  using shared = new TestNetns()
+  using apart = new TestNetns()
+  const { node } = watched
+  node.add('one', shared.path)
+  node.add('two', shared.path, { env: { CNI_IFNAME: 'eth1' } })
+  node.add('three', apart.path)
+  assert.deepEqual(await watched.findings(), [])
+  shared.sh('ip addr add 10.244.1.4/32 dev eth1')
+  const told = await watched.findings()
+  assert.equal(told.length, 2)
+  for (const finding of told) assert.match(finding, /it has 10\.244\.1\.4, which belongs to pod default\/three/)
 })
 
 test('check names each disagreement with what to do, and is silent when there is none', async () => {

@@ -133,6 +133,10 @@ const calls: Readonly<Record<LibcName, () => void>> = {
   sendto: udp,
   recv: udp,
   recvfrom: udp,
+  recvmsg: () => {
+    using sockets = new Sockets()
+    fails('recvmsg', [sockets.open(SOCK_DGRAM), new Uint8Array(56), 0], 'EAGAIN')
+  },
   getsockname: udp,
   close: () => fails('close', [1_000_000], 'EBADF'),
   connect: tcp,

@@ -7,6 +7,7 @@ import { CniHandler, type PodOperation } from '#/agent/pods/cni-handler.ts'
 import { CniStatus } from '#/agent/pods/cni-status.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { readinessOf } from '#/agent/report/readiness.ts'
+import { Announcer } from '#/datapath/announcer.ts'
 import { type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
@@ -16,6 +17,9 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type CniReply, type CniResult, encodeResult, parseCniRequest } from '#/wire/cni/index.ts'
+import { problem } from '#/model/problems.ts'
+import { type AddRefusal } from '#/model/readiness.ts'
+import { NamespaceFinder } from '#/sys/namespaces.ts'
 import { TestNetns } from './namespace.ts'
 
 /** A /29 has room for five pods. */
@@ -26,7 +30,10 @@ export const podNetwork: PodNetwork = {
 }
 
 /** Datapaths that delete veths within the call, so that a test can look at once; how the agent does it is veth-removal.test.ts's. */
-export function atOnce(netlink: Netlink): {
+export function atOnce(
+  netlink: Netlink,
+  announcer: Pick<Announcer, 'announce'> = { announce() {} },
+): {
   readonly datapaths: Datapaths
   readonly removal: Pick<VethRemoval, 'flush'>
 } {
@@ -34,7 +41,7 @@ export function atOnce(netlink: Netlink): {
     using aside = new AsyncNetlink()
     new VethRemoval({ netlink, aside, log: silent }).flush()
   }
-  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) } })
+  const datapaths = openDatapaths({ netlink, removal: { unplug: (pod) => unwirePod(netlink, pod) }, announcer })
   return { datapaths, removal: { flush } }
 }
 
@@ -87,16 +94,20 @@ export class PodNode implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'causeway-node-'))
   readonly store: EndpointStore
   network: PodNetwork | string = podNetwork
+  /** Containers whose endpoints are leaked for certain; one at a time is released when the node is full. */
+  leaked: string[] = []
   /** What ails a route of this node. */
   trouble: string | undefined
   nowMs = 0
+  readonly announcer = new Announcer({ netns: this.host.netns, log: silent })
   readonly datapaths: Datapaths
+  readonly namespaces = new NamespaceFinder()
   readonly handler: CniHandler
   readonly status: CniStatus
 
   constructor({ stateDir = this.folder, mayLack = false }: { stateDir?: string; mayLack?: boolean } = {}) {
     this.store = new EndpointStore(join(stateDir, 'endpoints.sqlite'), { coolDownMs: 0, mayLack })
-    const { datapaths, removal } = atOnce(this.netlink)
+    const { datapaths, removal } = atOnce(this.netlink, this.announcer)
     this.datapaths = datapaths
     this.handler = new CniHandler({
       store: this.store,
@@ -104,6 +115,8 @@ export class PodNode implements Disposable {
       datapath: () => 'bridge',
       podNetwork: () => this.state,
       removal,
+      reclaim: () => this.#reclaim(),
+      namespaces: this.namespaces,
       onChange() {},
       log: silent,
     })
@@ -130,7 +143,7 @@ export class PodNode implements Disposable {
           cuts: [],
           untoldRouting: undefined,
           passError: undefined,
-          problems: [],
+          problems: this.full === undefined ? [] : [problem('CW3112', 'node/node-1', this.full.msg)],
         }),
       () => this.nowMs,
     )
@@ -142,9 +155,27 @@ export class PodNode implements Disposable {
     return typeof this.network === 'string' ? { kind: 'absent', why: this.network } : thereIs(this.network)
   }
 
-  call(command: string, id: string, netns: string, options: RequestOptions = {}): CniReply {
+  #reclaim(): number {
+    const containerId = this.leaked.pop()
+    if (containerId === undefined) return 0
+    this.store.release({ containerId, ifName: 'eth0' })
+    return 1
+  }
+
+  /** Why there is room for no other pod. */
+  get full(): AddRefusal | undefined {
+    return this.state.kind === 'there' ? this.handler.fullness(this.state.network) : undefined
+  }
+
+  /** `files` in the options are descriptors that come with the call. */
+  call(
+    command: string,
+    id: string,
+    netns: string,
+    { files, ...options }: RequestOptions & { files?: readonly number[] } = {},
+  ): CniReply {
     if (command === 'STATUS') return this.status.reply()
-    return this.handler.handle(request(command, id, netns, options))
+    return this.handler.handle(request(command, id, netns, options), files)
   }
 
   /** An ADD that must succeed. */
@@ -156,6 +187,8 @@ export class PodNode implements Disposable {
 
   [Symbol.dispose](): void {
     this.store[Symbol.dispose]()
+    this.namespaces[Symbol.dispose]()
+    this.announcer[Symbol.dispose]()
     this.netlink[Symbol.dispose]()
     this.host[Symbol.dispose]()
     rmSync(this.folder, { recursive: true, force: true })

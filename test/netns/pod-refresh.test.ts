@@ -76,6 +76,7 @@ test('all pods follow once, at the first call and when the MTUs are others; one 
   const refresher = new PodRefresher({
     datapaths: node.datapaths,
     store: node.store,
+    namespaces: node.namespaces,
     log: { ...silent, info: say, warn: say },
   })
   node.add('one', first.path)
@@ -93,6 +94,7 @@ test('all pods follow once, at the first call and when the MTUs are others; one 
     node.add('three', gone.path)
   }
   await refresher.refresh(wide, false)
+  assert.match(refresher.failures.join(), /^pod default\/three: \/run\/netns\/\S+ is not there$/)
   await refresher.refresh(wide, false)
   const failures = logged.filter((line) =>
     line.startsWith('the MTU or limit of a pod could not be set {"pod":"default/three"'),

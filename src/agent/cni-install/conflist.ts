@@ -15,6 +15,7 @@ type Fields = Readonly<Record<string, unknown>>
 export type Conflist = Fields & { readonly plugins: readonly Fields[] }
 
 const chainedEntries: Readonly<Record<Chained, Fields>> = {
+  // host ports are ours; beside them portmap does the same once more, and takes away what it did for pods before there were ours
   portmap: { type: 'portmap', capabilities: { portMappings: true }, snat: true },
   bandwidth: { type: 'bandwidth', capabilities: { bandwidth: true } },
   tuning: { type: 'tuning' },
@@ -123,6 +124,7 @@ export function conflistFor(
     capabilities: {
       ips: true,
       mac: true,
+      portMappings: true,
       ...(!isLimitedElsewhere && { bandwidth: true }),
       'io.kubernetes.cri.pod-annotations': true,
     },

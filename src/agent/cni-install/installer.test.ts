@@ -110,7 +110,13 @@ test('plugin and configuration are installed, for root to run and to read, and n
     plugins: [
       {
         type: 'causeway-cni',
-        capabilities: { ips: true, mac: true, bandwidth: true, 'io.kubernetes.cri.pod-annotations': true },
+        capabilities: {
+          ips: true,
+          mac: true,
+          portMappings: true,
+          bandwidth: true,
+          'io.kubernetes.cri.pod-annotations': true,
+        },
         chained: [],
       },
     ],

@@ -1,18 +1,68 @@
-// Reads one request frame from a connection of the shim.
+// Reads one request frame from a connection of the shim, and the open files that the shim passes with it.
 import type { Socket } from 'node:net'
-import { decodeRequestHeader, frameHeaderBytes } from '#/wire/cni/index.ts'
+import { POLLIN, watchFd } from '#/sys/fd-watcher.ts'
+import { type Arrival, PassedFiles, receivePassing } from '#/sys/passed-files.ts'
+import { decodeRequestHeader, frameHeaderBytes, maxPassedFiles, tooManyFiles } from '#/wire/cni/index.ts'
+import { fdOf } from '../socket-fd.ts'
+
+export type ReceivedRequest = {
+  readonly frame: Uint8Array
+  /** Belongs to the caller. */
+  readonly files: PassedFiles
+}
 
 /**
- * Returns the bytes of one whole request frame. Throws CniProtocolError when the header is wrong or announces too many bytes (it
- * then stops reading), Error when the client goes away or takes longer than `timeoutMs`, the signal's reason when the signal fires.
+ * Returns one whole request frame and what was passed with it. The socket must be paused and unread, and is being read from when this
+ * returns. Throws CniProtocolError when the header is wrong, announces too many bytes (it then stops reading) or came with too many
+ * files, Error when the client goes away or takes longer than `timeoutMs`, the signal's reason when the signal fires. No file stays open
+ * then.
  */
-export async function receiveRequest(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
-  signal.throwIfAborted()
+export async function receiveRequest(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<ReceivedRequest> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error(`no whole request within ${timeoutMs} ms`)), timeoutMs)
+  const ended = AbortSignal.any([signal, late.signal])
+  try {
+    const { bytes, files, isCut } = await firstPart(socket, ended)
+    try {
+      if (isCut || files.fds.length > maxPassedFiles) throw tooManyFiles()
+      return { frame: await wholeFrame(socket, bytes, ended), files }
+    } catch (error) {
+      files[Symbol.dispose]()
+      throw error
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What came first, of the header at most. It is taken by hand, because Node drops open files that come with it. */
+async function firstPart(socket: Socket, signal: AbortSignal): Promise<Arrival> {
+  for (;;) {
+    signal.throwIfAborted()
+    const fd = fdOf(socket)
+    if (fd === undefined) throw new Error('the connection was closed')
+    const arrival = receivePassing(fd, frameHeaderBytes, maxPassedFiles)
+    if (arrival !== undefined) return arrival
+    await readable(fd, signal)
+  }
+}
+
+/** Resolves when there is something to read, or the signal has fired. */
+async function readable(fd: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const onAbort = (): void => resolve()
+  using _watch = watchFd(fd, POLLIN, resolve)
+  signal.addEventListener('abort', onAbort)
+  await promise
+  signal.removeEventListener('abort', onAbort)
+}
+
+async function wholeFrame(socket: Socket, first: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
-  const chunks: Buffer[] = []
+  const chunks: Uint8Array[] = []
   let received = 0
   let expected: number | undefined
-  const onData = (chunk: Buffer): void => {
+  const onData = (chunk: Uint8Array): void => {
     chunks.push(chunk)
     received += chunk.length
     if (expected === undefined && received >= frameHeaderBytes) {
@@ -26,14 +76,14 @@ export async function receiveRequest(socket: Socket, timeoutMs: number, signal: 
   }
   const onClose = (): void => reject(new Error(`the client went away after ${received} bytes`))
   const onAbort = (): void => reject(signal.reason)
-  const timer = setTimeout(() => reject(new Error(`no whole request within ${timeoutMs} ms`)), timeoutMs)
   socket.on('data', onData)
   socket.on('close', onClose)
   signal.addEventListener('abort', onAbort)
   try {
+    onData(first)
+    socket.resume()
     return await promise
   } finally {
-    clearTimeout(timer)
     socket.off('data', onData)
     socket.off('close', onClose)
     signal.removeEventListener('abort', onAbort)

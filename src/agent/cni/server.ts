@@ -22,6 +22,7 @@ import {
   latestCniVersion,
   parseCniRequest,
 } from '#/wire/cni/index.ts'
+import { PassedFiles } from '#/sys/passed-files.ts'
 import { CallLog } from './call-log.ts'
 import { Gate } from './gate.ts'
 import { listenOn } from '../unix-socket.ts'
@@ -49,9 +50,10 @@ export type CniServerDeps = {
   /**
    * Carries out one call. `signal` fires when the answer has become useless: the runtime gave up, or the agent must stop now.
    * A call may come again after an agent died in the middle of it: an ADD must replace what the first attempt left, and a DEL must
-   * be idempotent.
+   * be idempotent. `files` are the descriptors that the shim passed: the pod's namespace and the folder that it is in, or only the
+   * first, or none. They are closed when the call has ended.
    */
-  readonly handle: (request: CniOperation, signal: AbortSignal) => Promise<CniReply>
+  readonly handle: (request: CniOperation, signal: AbortSignal, files: readonly number[]) => Promise<CniReply>
   /**
    * Called for every answer with the command (INVALID for a call that cannot be read), the error code (0 for success), and the time
    * since the call was received, including its wait for other calls.
@@ -94,7 +96,8 @@ export class CniServer {
     this.#spool = new Spool(options.spoolDir)
     this.#callLog = new CallLog(deps.log)
     this.#gate = new Gate({ limit: this.#options.maxConcurrent })
-    this.#server = createServer((socket) => this.#track(this.#serve(socket)))
+    // paused, so that the open files that come with a request are not lost (receive.ts)
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#track(this.#serve(socket)))
   }
 
   /**
@@ -163,7 +166,8 @@ export class CniServer {
   }
 
   async #answer(socket: Socket, signal: AbortSignal): Promise<CniOutput> {
-    const request = await this.#receive(socket)
+    const { request, files } = await this.#receive(socket)
+    using _files = files
     // The client sends nothing more. Reading on is what makes the end of the connection known.
     socket.resume()
     const startedMs = performance.now()
@@ -178,47 +182,45 @@ export class CniServer {
       tell('INVALID', request.error.code)
       return encodeReply(request, request.cniVersion)
     }
-    const reply = await this.#operate(request, signal)
+    const reply = await this.#operate(request, signal, files.fds)
     tell(request.kind.toUpperCase(), reply.kind === 'error' ? reply.error.code : 0)
     return encodeReply(reply, request.cniVersion)
   }
 
-  async #receive(socket: Socket): Promise<CniRequest | CniRefusal> {
+  async #receive(socket: Socket): Promise<{ readonly request: CniRequest | CniRefusal; readonly files: PassedFiles }> {
+    let files = new PassedFiles()
     try {
-      return parseFrame(await receiveRequest(socket, this.#options.receiveTimeoutMs, this.#stopping.signal))
+      const received = await receiveRequest(socket, this.#options.receiveTimeoutMs, this.#stopping.signal)
+      files = received.files
+      return { request: parseFrame(received.frame), files }
     } catch (error) {
       if (!(error instanceof CniProtocolError)) throw error
-      return { kind: 'error', cniVersion: latestCniVersion, error: error.error }
+      return { request: { kind: 'error', cniVersion: latestCniVersion, error: error.error }, files }
     }
   }
 
-  #operate(request: CniOperation, signal: AbortSignal): Promise<CniReply> {
+  #operate(request: CniOperation, signal: AbortSignal, files: readonly number[]): Promise<CniReply> {
+    const handle = (): Promise<CniReply> => this.#deps.handle(request, signal, files)
     switch (request.kind) {
       case 'status':
-        return this.#handle(request, signal)
+        return this.#handle(request, signal, handle)
       case 'gc':
-        return this.#gate.runAlone(signal, () => this.#handle(request, signal))
+        return this.#gate.runAlone(signal, () => this.#handle(request, signal, handle))
       case 'add':
         return this.#gate.run(request.containerId, signal, () =>
           this.#handle(request, signal, async () => {
             // A spooled DEL of this attachment is older than this ADD. Run it first: after the ADD it would remove the new pod's network.
             const error = await this.#replay(attachmentKey(request), signal)
-            return error === undefined
-              ? this.#deps.handle(request, signal)
-              : { kind: 'error', error: earlierDel(error) }
+            return error === undefined ? handle() : { kind: 'error', error: earlierDel(error) }
           }),
         )
       default:
-        return this.#gate.run(request.containerId, signal, () => this.#handle(request, signal))
+        return this.#gate.run(request.containerId, signal, () => this.#handle(request, signal, handle))
     }
   }
 
   /** Carries out a call by `work` and logs its outcome in one line. */
-  async #handle(
-    request: CniOperation,
-    signal: AbortSignal,
-    work = (): Promise<CniReply> => this.#deps.handle(request, signal),
-  ): Promise<CniReply> {
+  async #handle(request: CniOperation, signal: AbortSignal, work: () => Promise<CniReply>): Promise<CniReply> {
     const startedMs = performance.now()
     try {
       const reply = await work()
@@ -270,7 +272,7 @@ export class CniServer {
       if (request.kind === 'error')
         this.#deps.log.error('cni spooled request removed unread', { key, ...request.error })
       else {
-        const reply = await this.#handle(request, signal)
+        const reply = await this.#handle(request, signal, () => this.#deps.handle(request, signal, []))
         if (reply.kind === 'error') return reply.error
       }
       await this.#spool.remove(key)

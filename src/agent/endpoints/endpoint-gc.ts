@@ -9,7 +9,7 @@ import { type BootClock } from '#/sys/boot-clock.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type EarlierNetwork } from './earlier-network.ts'
 import { type Endpoint, type EndpointStore } from './endpoint-store.ts'
-import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
+import { isAnother, type NamespaceFinder } from '#/sys/namespaces.ts'
 
 export type GcTimes = {
   readonly intervalMs: number
@@ -23,6 +23,7 @@ export type GcDeps = {
   readonly netlink: Netlink
   readonly store: EndpointStore
   readonly datapaths: Datapaths
+  readonly namespaces: NamespaceFinder
   readonly clock: Pick<BootClock, 'sinceBootMs'>
   /** Absent: no endpoint is of an earlier network. */
   readonly earlier?: EarlierNetwork
@@ -32,11 +33,11 @@ export type GcDeps = {
 }
 
 /** Why an endpoint is leaked; undefined when it is in use or that cannot be determined. */
-export function leakOf(netlink: Netlink, endpoint: Endpoint): string | undefined {
+export function leakOf(netlink: Netlink, namespaces: NamespaceFinder, endpoint: Endpoint): string | undefined {
   // ADD and DEL each run within one turn of the event loop, so an endpoint that is not ready is left over from a call that broke off
   if (endpoint.state === 'leaving') return 'its DEL did not come to its end'
   if (endpoint.state !== 'ready') return 'its ADD did not come to its end'
-  const namespace = namespaceAt(endpoint.netns)
+  const namespace = namespaces.at(endpoint.netns)
   const isOther = namespace.kind === 'there' && isAnother(namespace.id, endpoint.netnsId)
   if (namespace.kind === 'unknown' || (namespace.kind === 'there' && !isOther)) return undefined
   // the kernel deletes both ends of a veth together: while the host's end exists, the pod's namespace does too, perhaps under another name
@@ -81,7 +82,7 @@ export class EndpointGc implements Disposable {
    * of this node. Also opens a state file again that could not be used. Returns the released endpoints.
    */
   sweep(): Endpoint[] {
-    const { store, netlink, clock, onChange } = this.#deps
+    const { store, netlink, namespaces, clock, onChange } = this.#deps
     const lacked = store.lacks
     store.settle()
     if (lacked !== undefined) onChange()
@@ -90,7 +91,7 @@ export class EndpointGc implements Disposable {
     const keys = new Set(endpoints.map(attachmentKey))
     for (const key of this.#suspects.keys()) if (!keys.has(key)) this.#suspects.delete(key)
     const released = endpoints.filter((endpoint) => {
-      const why = leakOf(netlink, endpoint)
+      const why = leakOf(netlink, namespaces, endpoint)
       if (why === undefined) this.#suspects.delete(attachmentKey(endpoint))
       return why !== undefined && this.#isDue(endpoint, nowMs) && this.#release(endpoint, why)
     })

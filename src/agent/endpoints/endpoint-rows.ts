@@ -4,7 +4,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { datapathNames, isDatapathName } from '#/model/datapath.ts'
 import { type EndpointState } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
-import { type Bandwidth } from '#/wire/cni/index.ts'
+import { type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { type Endpoint } from './endpoint-store.ts'
 
 export type Row = {
@@ -23,12 +23,23 @@ export type Row = {
   pod_uid: string
   state: EndpointState
   addrs: string | null
+  /** A list as JSON. */
+  port_mappings: string
 }
 
 export const selectEndpoints = `
   SELECT e.*, (SELECT group_concat(addr || ' ' || cidr, ',') FROM (SELECT addr, cidr FROM address a
-    WHERE a.container_id = e.container_id AND a.if_name = e.if_name ORDER BY position)) AS addrs
+    WHERE a.container_id = e.container_id AND a.if_name = e.if_name ORDER BY position)) AS addrs,
+    (SELECT json_group_array(json_object('hostPort', host_port, 'containerPort', container_port, 'protocol', protocol, 'hostIP', host_ip))
+      FROM (SELECT * FROM port_mapping p WHERE p.container_id = e.container_id AND p.if_name = e.if_name ORDER BY position)
+    ) AS port_mappings
   FROM endpoint e`
+
+type PortMappingRow = Omit<PortMapping, 'hostIP'> & { readonly hostIP: string }
+
+function toPortMapping({ hostIP, ...rest }: PortMappingRow): PortMapping {
+  return { ...rest, ...(hostIP !== '' && { hostIP: Addr.parse(hostIP) }) }
+}
 
 function toPodAddress(text: string): PodAddress {
   const [addr = '', cidr = ''] = text.split(' ')
@@ -58,6 +69,7 @@ export function toEndpoint(row: Row): Endpoint {
     datapath: isDatapathName(row.datapath) ? row.datapath : datapathNames[0],
     podUid: row.pod_uid,
     state: row.state,
+    portMappings: (JSON.parse(row.port_mappings) as PortMappingRow[]).map(toPortMapping),
   }
 }
 
@@ -94,5 +106,16 @@ export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
     )
     db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
     db.prepare('DELETE FROM resting WHERE addr = ?').run(String(addr))
+  }
+  for (const [position, { protocol, hostPort, containerPort, hostIP }] of endpoint.portMappings.entries()) {
+    db.prepare('INSERT INTO port_mapping VALUES (?, ?, ?, ?, ?, ?, ?)').run(
+      containerId,
+      ifName,
+      position,
+      protocol,
+      hostPort,
+      containerPort,
+      hostIP === undefined ? '' : String(hostIP),
+    )
   }
 }

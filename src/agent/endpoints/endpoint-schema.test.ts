@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { type Claim, type Endpoint, EndpointStore, type Reservation } from './endpoint-store.ts'
 import { schemaVersion } from './endpoint-schema.ts'
 import { StateError } from './state-file.ts'
@@ -185,8 +185,8 @@ for (const { version, sql, endpoints, resting, next } of files) {
       using store = machine.open()
       assert.deepEqual(store.releaseEarlierBoots(), [])
       assert.deepEqual(
-        store.list().map((endpoint) => ({ ...endpoint, addrs: addrsOf(endpoint) })),
-        endpoints,
+        store.list().map(({ portMappings, ...endpoint }) => ({ ...endpoint, addrs: addrsOf(endpoint), portMappings })),
+        endpoints.map((endpoint) => ({ ...endpoint, portMappings: [] })),
       )
       assert.deepEqual(
         store.resting().map(({ addr, pod, restedMs }) => `${addr} ${pod} ${restedMs}`),
@@ -231,6 +231,24 @@ for (const [version, sql, spoil, why] of [
     assert.deepEqual([machine.objects, rows()], before)
   })
 }
+
+test('a file whose tables an agent made that knew no host ports has room for them', () => {
+  using machine = new Machine()
+  machine.open()[Symbol.dispose]()
+  machine.sql((db) => db.exec('DROP TABLE port_mapping'))
+  const portMappings = [
+    { hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: Addr.parse('fd00::1') },
+    { hostPort: 53, containerPort: 53, protocol: 'udp' },
+  ] as const
+  using store = machine.open()
+  const before = store.hostPortsKey()
+  store.reserve({ ...late, portMappings }, [Prefix.parse('10.0.0.0/25')])
+  assert.deepEqual(store.list()[0]?.portMappings, portMappings)
+  assert.notEqual(store.hostPortsKey(), before)
+  // as an agent that knows no host ports releases an endpoint
+  machine.sql((db) => db.exec('PRAGMA foreign_keys = ON; DELETE FROM endpoint'))
+  assert.equal(store.hostPortsKey(), before)
+})
 
 test('a file of a newer version stays as it is', () => {
   using machine = new Machine()

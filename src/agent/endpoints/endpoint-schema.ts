@@ -93,6 +93,18 @@ function keepStates(db: DatabaseSync): void {
     ALTER TABLE endpoint DROP COLUMN is_ready;`)
 }
 
+/**
+ * The host ports of endpoints. It needs no version of its own: an agent that does not know this table leaves it alone, and its rows go with
+ * their endpoints.
+ */
+const portMappingTable = `
+  CREATE TABLE IF NOT EXISTS port_mapping (
+    container_id TEXT NOT NULL, if_name TEXT NOT NULL, position INTEGER NOT NULL, protocol TEXT NOT NULL,
+    host_port INTEGER NOT NULL, container_port INTEGER NOT NULL, host_ip TEXT NOT NULL,
+    PRIMARY KEY (container_id, if_name, position),
+    FOREIGN KEY (container_id, if_name) REFERENCES endpoint ON DELETE CASCADE
+  ) STRICT`
+
 /** Step n brings a file of version n to version n + 1. */
 const steps: readonly Step[] = [makeTables, keepCidrs, keepStates]
 
@@ -106,7 +118,9 @@ export function prepareSchema(db: DatabaseSync, nowMs: number): void {
   const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
   if (version > schemaVersion)
     throw new Error(`it has version ${version}, this agent knows ${schemaVersion}: a newer agent wrote it`)
-  if (version === schemaVersion) return
-  for (const step of steps.slice(version)) step(db, nowMs)
-  db.exec(`PRAGMA user_version = ${schemaVersion}`)
+  if (version < schemaVersion) {
+    for (const step of steps.slice(version)) step(db, nowMs)
+    db.exec(`PRAGMA user_version = ${schemaVersion}`)
+  }
+  db.exec(portMappingTable)
 }

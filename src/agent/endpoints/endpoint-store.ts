@@ -11,7 +11,7 @@ import { byFamily, chooseAddress, chooseMac, isInPool } from '#/plan/allocate.ts
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
-import { type Attachment, attachmentKey, type Bandwidth } from '#/wire/cni/index.ts'
+import { type Attachment, attachmentKey, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { insertEndpoint, type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
 import { StateError, StateFile, Undone } from './state-file.ts'
 
@@ -36,6 +36,8 @@ export type Endpoint = Attachment & {
   readonly mac: string
   /** Limits of the pod's traffic; empty when there are none. */
   readonly bandwidth: Bandwidth
+  /** The ports of this node that lead to the pod. */
+  readonly portMappings: readonly PortMapping[]
   /** When the endpoint was made, by the wall clock: only for display. */
   readonly createdMs: number
   readonly state: EndpointState
@@ -51,6 +53,7 @@ export type Claim = Pick<Endpoint, 'containerId' | 'ifName' | 'netns' | 'pod' | 
   /** The MAC that the pod requests; without it the pod gets one that is derived from its first address. */
   readonly mac?: string
   readonly bandwidth?: Bandwidth
+  readonly portMappings?: readonly PortMapping[]
   /** The addresses that the pod requests, at most one of each family. The caller has checked that a pod of this node may have them. */
   readonly requested?: readonly Addr[]
 }
@@ -74,6 +77,9 @@ export type StoreOptions = {
    */
   readonly mayLack?: boolean
 }
+
+/** What EndpointStore.hostPortsKey gives when no endpoint has host ports. */
+export const noHostPorts = '[]'
 
 const defaultCoolDownMs = readSetting(nodeSettings.coolDownMs, {})
 
@@ -209,6 +215,7 @@ export class EndpointStore {
       addrs,
       mac: this.#chooseMac(db, claim.mac, addrs[0]?.addr),
       bandwidth: claim.bandwidth ?? {},
+      portMappings: claim.portMappings ?? [],
       createdMs: this.#clock.nowMs(),
       datapath: claim.datapath,
       state: 'reserved',
@@ -273,6 +280,13 @@ export class EndpointStore {
   usedIn(cidr: Prefix): number {
     const rows = this.#file.read((db) => db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
     return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
+  }
+
+  /** A text that differs when other endpoints have host ports, or have others; `noHostPorts` when none has. */
+  hostPortsKey(): string {
+    const sql = `SELECT json_group_array(json_array(container_id, if_name, created_ms)) AS key
+      FROM port_mapping JOIN endpoint USING (container_id, if_name)`
+    return this.#file.read((db) => (db.prepare(sql).get() as { key: string }).key)
   }
 
   /** How many endpoints a datapath has, reserved ones included. */

@@ -24,12 +24,13 @@ import { Netns } from '#/sys/netns.ts'
 import { leakOf } from './endpoint-gc.ts'
 import { type Endpoint, type EndpointStore } from './endpoint-store.ts'
 import { type Answer } from '../report/http-api.ts'
-import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
+import { isAnother, type NamespaceFinder } from '#/sys/namespaces.ts'
 
 export type IpamDeps = {
   readonly store: EndpointStore
   readonly netlink: Netlink
   readonly datapaths: Datapaths
+  readonly namespaces: NamespaceFinder
   /** The pod CIDRs that new pods get addresses from now. */
   readonly podCIDRs: () => readonly Prefix[]
   readonly leaksReleased: () => number
@@ -41,6 +42,11 @@ export type IpamDeps = {
 
 function addrsOf({ addrs }: Endpoint): string[] {
   return addrs.map(({ addr }) => String(addr))
+}
+
+/** Whether two endpoints are in one namespace, as two containers can be. */
+function isSameNamespace(one: Endpoint, other: Endpoint): boolean {
+  return one.netns === other.netns || (one.netnsId !== '' && one.netnsId === other.netnsId)
 }
 
 export class Ipam {
@@ -75,9 +81,13 @@ export class Ipam {
     }
   }
 
+  #leakOf(endpoint: Endpoint): string | undefined {
+    return leakOf(this.#deps.netlink, this.#deps.namespaces, endpoint)
+  }
+
   #rowsOf(endpoint: Endpoint): AddressRow[] {
     const { containerId, ifName, netns, pod, createdMs } = endpoint
-    const leak = leakOf(this.#deps.netlink, endpoint)
+    const leak = this.#leakOf(endpoint)
     const isDone = endpoint.state === 'ready' || endpoint.state === 'leaving'
     const state = !isDone ? 'being set up' : leak === undefined ? 'in use' : 'leaked'
     const current = this.#deps.podCIDRs()
@@ -110,7 +120,7 @@ export class Ipam {
       if (!isPodDevice(name) || !isOwnLink(link) || store.hasDevice(name) || this.#deps.isLeaving(name)) continue
       findings.push(problem('CW3102', `device/${name}`, 'no pod has this veth'))
     }
-    const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint.pod])))
+    const holders = new Map(endpoints.flatMap((endpoint) => addrsOf(endpoint).map((addr) => [addr, endpoint])))
     for (const endpoint of endpoints) {
       findings.push(...this.#findingsOf(endpoint, holders))
       await setImmediate()
@@ -118,20 +128,20 @@ export class Ipam {
     return { endpoints: endpoints.length, findings: oneOfEach(findings) }
   }
 
-  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
+  #findingsOf(endpoint: Endpoint, holders: ReadonlyMap<string, Endpoint>): Problem[] {
     const { netlink } = this.#deps
     const found = (code: ProblemCode, message: string, remedy?: string): Problem[] => [
       problem(code, `pod/${endpoint.pod}`, message, remedy === undefined ? {} : { remedy }),
     ]
     const [addr] = addrsOf(endpoint)
-    const leak = leakOf(netlink, endpoint)
+    const leak = this.#leakOf(endpoint)
     if (leak !== undefined)
       return found(
         'CW3103',
         `${addrsOf(endpoint).join(' ')} leaked, ${leak}`,
         `wait, as the agent releases it within two minutes, or do it now: causeway ipam release ${addr}`,
       )
-    const namespace = namespaceAt(endpoint.netns)
+    const namespace = this.#deps.namespaces.at(endpoint.netns)
     const hasVeth = findLink(netlink, endpoint.hostDevice) !== undefined
     if (namespace.kind !== 'there' || isAnother(namespace.id, endpoint.netnsId)) {
       const how = hasVeth ? 'its namespace lives on under another name or none' : 'nobody can tell whether it lives'
@@ -141,24 +151,28 @@ export class Ipam {
         `delete the pod; if there is none of that name any more, causeway ipam release ${addr} --force, which takes the network from it should it live`,
       )
     }
-    if (hasVeth) return this.#insideOf(endpoint, holders)
+    if (hasVeth) return this.#insideOf(namespace.path, endpoint, holders)
     return found('CW3105', `its veth ${endpoint.hostDevice} is gone`)
   }
 
-  #insideOf(endpoint: Endpoint, holders: ReadonlyMap<string, string>): Problem[] {
+  /** `path` is where the pod's namespace can be opened now. */
+  #insideOf(path: string, endpoint: Endpoint, holders: ReadonlyMap<string, Endpoint>): Problem[] {
     const object = `pod/${endpoint.pod}`
     try {
-      using netns = new Netns(endpoint.netns)
+      using netns = new Netns(path)
       using inside = new Netlink(NETLINK_ROUTE, netns)
       const present = new Set(listAddresses(inside).map(({ addr }) => String(addr)))
       const missing = addrsOf(endpoint).filter((addr) => !present.has(addr))
-      const foreign = [...present].filter((addr) => (holders.get(addr) ?? endpoint.pod) !== endpoint.pod)
+      const foreign = [...present].filter((addr) => {
+        const holder = holders.get(addr)
+        return holder !== undefined && holder.pod !== endpoint.pod && !isSameNamespace(holder, endpoint)
+      })
       return [
         ...missing.map((addr) =>
           problem('CW3106', object, `${addr} is not on its ${endpoint.ifName}: somebody removed it`),
         ),
         ...foreign.map((addr) =>
-          problem('CW3107', object, `it has ${addr}, which belongs to pod ${holders.get(addr)}`),
+          problem('CW3107', object, `it has ${addr}, which belongs to pod ${holders.get(addr)?.pod}`),
         ),
       ]
     } catch (error) {
@@ -169,13 +183,13 @@ export class Ipam {
   /** Releases an address at an operator's request, together with the other addresses of its pod. */
   release({ addr: text, force }: ReleaseRequest): Answer<ReleaseReport> {
     const addr = Addr.parse(text)
-    const { store, netlink, datapaths, onChange, log } = this.#deps
+    const { store, datapaths, onChange, log } = this.#deps
     const endpoint = store.list().find((each) => addrsOf(each).includes(String(addr)))
     if (endpoint === undefined) {
       const rests = store.resting().some((each) => each.addr.equals(addr))
       return { status: 404, body: `no pod of this node has ${addr}${rests ? '; it is cooling down already' : ''}\n` }
     }
-    const leak = leakOf(netlink, endpoint)
+    const leak = this.#leakOf(endpoint)
     if (leak === undefined && force !== true) {
       const why = `${addr} is in use: the namespace of pod ${endpoint.pod} lives; delete the pod, or take its network away with --force`
       return { status: 409, body: `${why}\n` }

@@ -19,7 +19,7 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new AddressDriver(netlink),
     new NeighbourDriver(netlink),
     // tables must open the overlay before routes lead other nodes to use it, and masquerade before pods can send
-    new TableDriver(nftables),
+    new TableDriver(nftables, pods.areKnown),
     new ForwardDriver(nftables),
     new RouteDriver(netlink),
   ]

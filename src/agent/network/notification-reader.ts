@@ -2,7 +2,7 @@
 import { type Prefix } from '#/lib/addr.ts'
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
-import { isOurDevice, portPrefix, routeProtocol, tableName, vxlanName } from '#/model/names.ts'
+import { isOurDevice, isOurTable, portPrefix, routeProtocol, vxlanName } from '#/model/names.ts'
 import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type DirtySet } from './dirty-set.ts'
@@ -71,7 +71,7 @@ export class NotificationReader {
         this.#dirt.mark('port')
         return 'later'
       case 'table':
-        if (notification.name === tableName) return this.#markIf(true, 'table')
+        if (isOurTable(notification.name)) return this.#markIf(true, 'table')
         // kube-proxy and others write their tables all the time, so these are not urgent
         this.#dirt.mark('forward')
         return 'later'

@@ -4,7 +4,13 @@
 import { type Prefix } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
-import { type Datapath, type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
+import {
+  type Datapath,
+  NodeFullError,
+  type PodNetwork,
+  PodNetworkError,
+  type PodNetworkState,
+} from '#/datapath/datapath.ts'
 import { datapathKinds, type Datapaths } from '#/datapath/registry.ts'
 import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
 import { type VethRemoval } from '#/datapath/veth-removal.ts'
@@ -16,7 +22,7 @@ import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniEr
 import { resultOf } from './cni-result.ts'
 import { type Claim, type Endpoint, type EndpointStore, type Reservation } from '../endpoints/endpoint-store.ts'
 import { StateError } from '../endpoints/state-file.ts'
-import { isAnother, namespaceAt, ownNamespaceId } from '#/sys/namespaces.ts'
+import { isAnother, type NamespaceFinder, type NamespaceState, ownNamespaceId } from '#/sys/namespaces.ts'
 import { readPodRequest } from './pod-request.ts'
 import { type AddRefusal } from '#/model/readiness.ts'
 
@@ -28,6 +34,7 @@ export type CniHandlerDeps = {
   /** The network that pods get now, or why there is none. */
   readonly podNetwork: () => PodNetworkState
   readonly removal: Pick<VethRemoval, 'flush'>
+  readonly namespaces: NamespaceFinder
   /** Releases what is certainly leaked, as addresses are exhausted; returns how many endpoints. Absent: nothing is looked for. */
   readonly reclaim?: () => number
   /** Called after pods were added or removed. */
@@ -41,6 +48,9 @@ export type PodOperation = Exclude<CniOperation, { kind: 'status' }>
 type Of<K extends CniOperation['kind']> = Extract<CniOperation, { kind: K }>
 
 const ok: CniReply = { kind: 'ok' }
+
+/** What came of an ADD; `full` when the node has no room for the pod. */
+type Attempt = CniReply | { readonly kind: 'full'; readonly refusal: AddRefusal }
 
 function failure(code: number, msg: string, details = ''): CniReply {
   return { kind: 'error', error: { code, msg, details } }
@@ -74,12 +84,18 @@ function exhaustion(cidrs: readonly Prefix[]): AddRefusal {
   }
 }
 
+function tooManyPods(why: string): AddRefusal {
+  const details = 'delete pods from this node, and set maxPods of its kubelet below that number'
+  return { msg: `this node has as many pods as it can: ${why}`, details }
+}
+
 export class CniHandler {
   readonly #store: EndpointStore
   readonly #datapaths: Datapaths
   readonly #datapath: () => DatapathName
   readonly #podNetwork: () => PodNetworkState
   readonly #removal: CniHandlerDeps['removal']
+  readonly #namespaces: NamespaceFinder
   readonly #reclaim: () => number
   readonly #onChange: () => void
   readonly #log: Logger
@@ -90,21 +106,25 @@ export class CniHandler {
     this.#datapath = deps.datapath
     this.#podNetwork = deps.podNetwork
     this.#removal = deps.removal
+    this.#namespaces = deps.namespaces
     this.#reclaim = deps.reclaim ?? (() => 0)
     this.#onChange = deps.onChange
     this.#log = deps.log
   }
 
-  /** Runs synchronously: calls cannot interleave, and a pass of the reconciler sees either all of a call's changes or none. */
-  handle(request: PodOperation): CniReply {
+  /**
+   * Runs synchronously: calls cannot interleave, and a pass of the reconciler sees either all of a call's changes or none. `files` are
+   * descriptors of the namespace at the request's path and of the folder that it is in; what is missing is found by the path.
+   */
+  handle(request: PodOperation, files: readonly number[] = []): CniReply {
     try {
       switch (request.kind) {
         case 'add':
-          return this.#add(request)
+          return this.#add(request, this.#namespaceOf(request.netns, files))
         case 'del':
-          return this.#del(request)
+          return this.#del(request, request.netns === undefined ? undefined : this.#namespaceOf(request.netns, files))
         case 'check':
-          return this.#check(request)
+          return this.#check(request, this.#namespaceOf(request.netns, files))
         case 'gc':
           return this.#collectGarbage(request)
       }
@@ -115,18 +135,29 @@ export class CniHandler {
     }
   }
 
+  /** The namespace that a call is about. Its folder is kept, to find the pods in there later. */
+  #namespaceOf(path: string, [fd, folder]: readonly number[]): NamespaceState {
+    if (folder !== undefined) this.#namespaces.keepFolderOf(path, folder)
+    return fd === undefined ? this.#namespaces.at(path) : this.#namespaces.ofFd(fd, path, folder)
+  }
+
   /** The datapath that wired the attachment; for an unknown attachment, that of new pods, since all datapaths name veths alike. */
   #datapathOf(attachment: Attachment): Datapath {
     return this.#datapaths[this.#store.find(attachment)?.datapath ?? this.#datapath()]
   }
 
-  #add(request: Of<'add'>): CniReply {
+  #add(request: Of<'add'>, namespace: NamespaceState): CniReply {
+    let attempt = this.#tryAdd(request, namespace)
+    // what is gone for certain need not wait for the next look
+    if (attempt.kind === 'full' && this.#reclaim() > 0) attempt = this.#tryAdd(request, namespace)
+    if (attempt.kind !== 'full') return attempt
+    return failure(CniErrorCode.tryAgainLater, attempt.refusal.msg, attempt.refusal.details)
+  }
+
+  #tryAdd(request: Of<'add'>, namespace: NamespaceState): Attempt {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
-    const full = this.#store.find(request) === undefined ? this.#fullness() : undefined
-    if (full) return failure(CniErrorCode.tryAgainLater, full.msg, full.details)
-    const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
     if (namespace.id === ownNamespaceId())
@@ -136,7 +167,7 @@ export class CniHandler {
     // an earlier ADD of this attachment may have left a veth that occupies the interface's name in the namespace: remove it first,
     // even when the store does not know it, since the state file may have been lost
     this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
-    if (this.#isTaken(request)) {
+    if (this.#isTaken(namespace.path, request.ifName)) {
       this.#store.release(request)
       return failure(
         CniErrorCode.invalidEnvironment,
@@ -155,32 +186,34 @@ export class CniHandler {
       hostDevice: hostDeviceOf(request),
       datapath: this.#datapath(),
       bandwidth: runtimeConfig.bandwidth ?? {},
+      portMappings: runtimeConfig.portMappings,
       requested: asked.addrs,
       ...(asked.mac !== undefined && { mac: asked.mac }),
     }
-    let reservation = this.#store.reserve(claim, network.podCIDRs)
-    // what is gone for certain need not wait for the next look
-    if (reservation.kind === 'exhausted' && this.#reclaim() > 0)
-      reservation = this.#store.reserve(claim, network.podCIDRs)
-    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network)
+    const reservation = this.#store.reserve(claim, network.podCIDRs)
+    if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network, namespace.path)
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
   }
 
   /** Whether the namespace has an interface of that name. One whose deletion is pending is deleted first and does not count. */
-  #isTaken({ netns, ifName }: Of<'add'>): boolean {
-    if (!hasDevice(netns, ifName)) return false
+  #isTaken(path: string, ifName: string): boolean {
+    if (!hasDevice(path, ifName)) return false
     this.#removal.flush()
-    return hasDevice(netns, ifName)
+    return hasDevice(path, ifName)
   }
 
-  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork): CniReply {
+  /** `path` is where the namespace can be opened now. */
+  #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): Attempt {
     try {
-      this.#datapaths[endpoint.datapath].wire(endpoint, network)
+      this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
       this.#store.setState(endpoint, 'ready')
     } catch (error) {
       if (!isExpected(error)) throw error
-      const details = [messageOf(error), ...this.#undo(endpoint)].join('; ')
+      const others = this.#undo(endpoint)
+      if (error instanceof NodeFullError && others.length === 0)
+        return { kind: 'full', refusal: tooManyPods(error.message) }
+      const details = [messageOf(error), ...others].join('; ')
       return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${endpoint.pod}`, details)
     }
     this.#onChange()
@@ -203,15 +236,14 @@ export class CniHandler {
     return failure(CniErrorCode.unknownContainer, `network namespace ${path} is not there`)
   }
 
-  #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): CniReply {
+  #refuse(reservation: Exclude<Reservation, { kind: 'reserved' }>, pod: string): Attempt {
     if (reservation.kind === 'taken') {
       return failure(
         CniErrorCode.invalidConfig,
         `the ${reservation.what} that pod ${pod} requests belongs to pod ${reservation.pod}`,
       )
     }
-    const { msg, details } = exhaustion(reservation.cidrs)
-    return failure(CniErrorCode.tryAgainLater, msg, details)
+    return { kind: 'full', refusal: exhaustion(reservation.cidrs) }
   }
 
   /**
@@ -219,9 +251,9 @@ export class CniHandler {
    * cannot be written, the DEL succeeds all the same, as the pod's own files may be what fills the disk. Its addresses are then given
    * back by a later write, or after a restart by the search for leaked endpoints (endpoint-gc.ts).
    */
-  #del(request: Of<'del'>): CniReply {
-    const { netns, ifName } = request
-    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName })
+  #del(request: Of<'del'>, namespace: NamespaceState | undefined): CniReply {
+    const netns = namespace?.kind === 'there' ? namespace.path : undefined
+    this.#datapathOf(request).unplug({ hostDevice: hostDeviceOf(request), netns, ifName: request.ifName })
     try {
       this.#store.release(request)
     } catch (error) {
@@ -235,20 +267,19 @@ export class CniHandler {
     return ok
   }
 
-  #check(request: Of<'check'>): CniReply {
+  #check(request: Of<'check'>, namespace: NamespaceState): CniReply {
     const state = this.#podNetwork()
     if (state.kind === 'absent') return noPodNetwork(state.why)
     const { network } = state
     const endpoint = this.#store.find(request)
     if (endpoint === undefined)
       return failure(CniErrorCode.unknownContainer, `${attachmentKey(request)} is not known on this node`)
-    const namespace = namespaceAt(request.netns)
     if (namespace.kind === 'absent') return this.#noNamespace(request.netns)
     if (namespace.kind !== 'there') return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${namespace.why}`)
     const isOther = isAnother(namespace.id, endpoint.netnsId)
     const faults = [
       ...(isOther ? [`${request.netns} is another namespace than at the ADD`] : []),
-      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: request.netns }, network, request.prevResult),
+      ...this.#datapaths[endpoint.datapath].check({ ...endpoint, netns: namespace.path }, network, request.prevResult),
     ]
     if (faults.length === 0) return ok
     return failure(
@@ -269,7 +300,9 @@ export class CniHandler {
     const failures: string[] = []
     for (const endpoint of stale) {
       try {
-        this.#datapaths[endpoint.datapath].unplug(endpoint)
+        const namespace = this.#namespaces.at(endpoint.netns)
+        const netns = namespace.kind === 'there' ? namespace.path : undefined
+        this.#datapaths[endpoint.datapath].unplug({ ...endpoint, netns })
         this.#store.release(endpoint)
       } catch (error) {
         failures.push(`${endpoint.pod}: ${messageOf(error)}`)
@@ -281,23 +314,23 @@ export class CniHandler {
       : failure(CniErrorCode.ioFailure, 'some attachments could not be removed', failures.join('; '))
   }
 
-  /** Why the datapath of new pods takes no further pod; undefined when it does. */
-  #fullness(): AddRefusal | undefined {
-    const name = this.#datapath()
-    const { limit } = datapathKinds[name]
-    if (limit === undefined || this.#store.countOf(name) < limit.pods) return undefined
-    const details = 'delete pods from this node, and set maxPods of its kubelet below that number'
-    return { msg: `this node has as many pods as it can: ${limit.why}`, details }
-  }
-
-  /** Why an ADD would get no address although there is a pod network; undefined when it would get one. */
+  /** Why no pod could ever get an address although there is a pod network; undefined when pods can. */
   shortage({ podCIDRs }: PodNetwork): AddRefusal | undefined {
     const unwritable = this.#store.trouble()
     if (unwritable !== undefined) return { msg: 'no address can be given', details: unwritable }
-    const full = this.#fullness()
-    if (full) return full
-    for (const [, cidrs] of byFamily(podCIDRs))
-      if (cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count)) return exhaustion(cidrs)
-    return undefined
+    const unusable = byFamily(podCIDRs).find(([, cidrs]) => cidrs.every((cidr) => tooSmall(cidr) !== undefined))
+    return unusable && exhaustion(unusable[1])
+  }
+
+  /** Why there is room for no other pod until one goes; undefined while there is, or when no pod gets an address at all. */
+  fullness(network: PodNetwork): AddRefusal | undefined {
+    if (this.shortage(network) !== undefined) return undefined
+    const name = this.#datapath()
+    const { limit } = datapathKinds[name]
+    if (limit !== undefined && this.#store.countOf(name) >= limit.pods) return tooManyPods(limit.why)
+    const full = byFamily(network.podCIDRs).find(([, cidrs]) =>
+      cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count),
+    )
+    return full && exhaustion(full[1])
   }
 }

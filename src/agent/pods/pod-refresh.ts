@@ -1,19 +1,26 @@
 // Gives running pods a new MTU, so that a change of underlay or overlay does not require new pods, and limits that somebody took off.
 import { setImmediate } from 'node:timers/promises'
-import { type PodNetwork } from '#/datapath/datapath.ts'
+import { type PodNetwork, PodNetworkError } from '#/datapath/datapath.ts'
 import { type Datapaths } from '#/datapath/registry.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
+import { type NamespaceFinder } from '#/sys/namespaces.ts'
 import { attachmentKey } from '#/wire/cni/index.ts'
 import { type Endpoint, type EndpointStore } from '../endpoints/endpoint-store.ts'
 
-export type PodRefresherDeps = { readonly datapaths: Datapaths; readonly store: EndpointStore; readonly log: Logger }
+export type PodRefresherDeps = {
+  readonly datapaths: Datapaths
+  readonly store: EndpointStore
+  readonly namespaces: NamespaceFinder
+  readonly log: Logger
+}
 
 export class PodRefresher {
   readonly #deps: PodRefresherDeps
   /** The MTUs of the last refresh, as JSON: all pods have them except those in `#failed`. */
   #done: string | undefined
-  readonly #failed = new Set<string>()
+  /** Why a pod keeps the MTUs that it had, by its attachment. */
+  readonly #failed = new Map<string, string>()
 
   constructor(deps: PodRefresherDeps) {
     this.#deps = deps
@@ -44,14 +51,21 @@ export class PodRefresher {
     this.#done = mtus
   }
 
+  /** One line for each pod that keeps the MTUs that it had, as they could not be changed. */
+  get failures(): readonly string[] {
+    return [...this.#failed.values()]
+  }
+
   #refreshOne(endpoint: Endpoint, network: PodNetwork): void {
-    const { datapaths, log } = this.#deps
+    const { datapaths, namespaces, log } = this.#deps
     try {
       const { pod } = endpoint
-      if (datapaths[endpoint.datapath].refresh(endpoint, network))
+      const namespace = namespaces.at(endpoint.netns)
+      if (namespace.kind !== 'there') throw new PodNetworkError(namespace.why)
+      if (datapaths[endpoint.datapath].refresh({ ...endpoint, netns: namespace.path }, network))
         log.info('pod has another MTU or its limit again', { pod, mtu: network.deviceMtuBytes })
     } catch (error) {
-      this.#failed.add(attachmentKey(endpoint))
+      this.#failed.set(attachmentKey(endpoint), `pod ${endpoint.pod}: ${messageOf(error)}`)
       log.warn('the MTU or limit of a pod could not be set', { pod: endpoint.pod, error: messageOf(error) })
     }
   }

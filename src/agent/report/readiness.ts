@@ -11,7 +11,7 @@ import { unreadKey } from '#/reconcile/reconciler.ts'
 export type ReadinessFacts = {
   readonly nodeName: string
   readonly podNetwork: PodNetworkState
-  /** Why no address can be given although there is a pod network. */
+  /** Why no pod gets an address although there is a pod network. A node that is merely full has a problem instead. */
   readonly shortage: AddRefusal | undefined
   /** Kernel objects in error. */
   readonly failures: readonly ObjectStatus[]

@@ -1,7 +1,8 @@
 // The bridge datapath: each pod's veth is a port of one bridge, and everything else is the host's own forwarding.
 import { listAddresses } from '#/kernel/addresses.ts'
 import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
-import { type Netlink } from '#/kernel/netlink.ts'
+import { neighbourDelete } from '#/kernel/neighbours.ts'
+import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
 import { deviceMac, isOwnLink } from '#/model/names.ts'
@@ -14,6 +15,7 @@ import {
   type DatapathDeps,
   type DatapathKind,
   type HostSide,
+  NodeFullError,
   type PodInterface,
   type PodNetwork,
   PodNetworkError,
@@ -23,8 +25,26 @@ import { refreshPod } from '../refresh.ts'
 import { hostMacOf, unwirePod } from '../veth.ts'
 import { bridgeName, planBridge } from './plan.ts'
 
+/** BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno). */
+const limit = { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` }
+
+/**
+ * Has the other pods and the node find the pod where another one had its address. It comes before the pod's end is up: the kernel of a pod
+ * that hears of its own address takes it for somebody else's, and logs it (net/ipv6/ndisc.c, ndisc_recv_na).
+ */
+function announce({ netlink, announcer }: DatapathDeps, bridge: Link, { mac, addrs }: PodInterface): void {
+  announcer.announce(
+    bridge.index,
+    mac,
+    addrs.map(({ addr }) => addr),
+  )
+  // the node does not hear itself; mostly there is no such entry
+  netlink.executeAll(addrs.map(({ addr }) => neighbourDelete(bridge, addr)))
+}
+
 /** Makes a pod's veth, with its host end as a port of the bridge. */
-function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): void {
+function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetwork): void {
+  const { netlink } = deps
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined || !isOwnLink(bridge)) throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
   unwirePod(netlink, pod)
@@ -44,6 +64,7 @@ function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): voi
     const { ingress } = podLimits(pod.bandwidth)
     const host = ingress && findLink(netlink, pod.hostDevice)
     netlink.execute(...bridgePortSet(pod.hostDevice, pod.pod, bridge), ...(host ? [tbfReplace(host, ingress)] : []))
+    announce(deps, bridge, pod)
     configurePod(netns, pod, network)
   } catch (error) {
     try {
@@ -51,6 +72,8 @@ function wirePort(netlink: Netlink, pod: PodInterface, network: PodNetwork): voi
     } catch (second) {
       throw new PodNetworkError(`${messageOf(error)}; and what was made of it stays: ${messageOf(second)}`)
     }
+    // net/bridge/br_if.c, find_portno: no port number is free
+    if (error instanceof KernelError && error.code === 'EXFULL') throw new NodeFullError(limit.why)
     throw error
   }
 }
@@ -95,10 +118,11 @@ function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
   }
 }
 
-function openBridge({ netlink, removal }: DatapathDeps): Datapath {
+function openBridge(deps: DatapathDeps): Datapath {
+  const { netlink, removal } = deps
   return {
     name: 'bridge',
-    wire: (pod, network) => wirePort(netlink, pod, network),
+    wire: (pod, network) => wirePort(deps, pod, network),
     check: (pod, network, told) => faultsOf(netlink, { pod, network, told, ofHost: portFaults }),
     refresh: (pod, network) => refreshPod(netlink, pod, network),
     unplug: (pod) => removal.unplug(pod),
@@ -109,8 +133,7 @@ function openBridge({ netlink, removal }: DatapathDeps): Datapath {
 export const bridgeDatapath: DatapathKind = {
   name: 'bridge',
   podDevice: bridgeName,
-  // BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno)
-  limit: { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` },
+  limit,
   plan: planBridge,
   hostSide,
   kernelConfig: 'CONFIG_BRIDGE',

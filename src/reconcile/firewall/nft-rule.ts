@@ -168,6 +168,7 @@ function run(
     case 'reject':
       return { kind: 'drop' }
     case 'masq':
+    case 'nat':
       return { kind: 'translate' }
     case 'other':
       return 'all'
@@ -177,7 +178,7 @@ function run(
 }
 
 const endsElsewhere = new Set(['queue', 'fwd', 'tproxy', 'synproxy'])
-const translates = new Set(['nat', 'redir'])
+const translates = new Set(['redir'])
 const remarks = new Set(['last', 'dup'])
 
 type Found = { readonly level: Level; readonly verdict?: Verdict }

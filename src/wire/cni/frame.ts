@@ -14,10 +14,18 @@ export const frameHeaderBytes = 33
 export const maxEnvBytes = 256 << 10
 export const maxStdinBytes = 1 << 20
 
+/** The shim passes two open files at most with a request: the pod's network namespace, and the folder that it is in. */
+export const maxPassedFiles = 2
+
 export type RequestHeader = { readonly envBytes: number; readonly stdinBytes: number }
 
 function framingError(why: string): CniProtocolError {
   return new CniProtocolError(CniErrorCode.framing, 'causeway-cni request not understood', why)
+}
+
+/** What a request with more open files than the protocol has is refused with. */
+export function tooManyFiles(): CniProtocolError {
+  return framingError(`more open files came with it than ${maxPassedFiles}, or than the agent can hold`)
 }
 
 /** Reads the first 33 bytes of a request; throws CniProtocolError. */

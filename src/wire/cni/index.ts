@@ -3,7 +3,14 @@ export type { Bandwidth, PortMapping, RuntimeConfig } from './config.ts'
 export { type Attachment, attachmentKey, type CniArgs, type TraceContext } from './env.ts'
 export { type CniError, CniErrorCode, CniProtocolError, encodeError } from './error.ts'
 export type { HostAddr, IpRequest } from './field.ts'
-export { decodeRequest, decodeRequestHeader, encodeAnswer, frameHeaderBytes } from './frame.ts'
+export {
+  decodeRequest,
+  decodeRequestHeader,
+  encodeAnswer,
+  frameHeaderBytes,
+  maxPassedFiles,
+  tooManyFiles,
+} from './frame.ts'
 export { type CniOutput, type CniReply, encodeReply } from './reply.ts'
 export {
   type AddRequest,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { families } from '#/lib/addr.ts'
-import { encodeEchoRequest, icmpTypes, internetChecksum, parseIcmp } from './packet.ts'
+import { internetChecksum } from '#/lib/internet-checksum.ts'
+import { encodeEchoRequest, icmpTypes, parseIcmp } from './packet.ts'
 
 const cookie = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])
 const u16 = fc.nat(0xffff)
@@ -19,11 +20,6 @@ test('an echo request is that of RFC 792, 64 bytes with a right checksum', () =>
   assert.equal(request.length, 64)
   assert.equal(Buffer.from(request.subarray(4, 16)).toString('hex'), '123400070102030405060708')
   assert.equal(internetChecksum(request), 0)
-})
-
-test('the checksum is that of the example in RFC 1071 section 3', () => {
-  assert.equal(internetChecksum(hex('00 01 f2 03 f4 f5 f6 f7')), ~0xddf2 & 0xffff)
-  assert.equal(internetChecksum(hex('01')), 0xfeff)
 })
 
 test('a reply has the numbers and the cookie of its request', () => {

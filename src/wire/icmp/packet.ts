@@ -2,6 +2,7 @@
 // requests (RFC 792; RFC 4443 section 3). Pure.
 import type { Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
+import { internetChecksum } from '#/lib/internet-checksum.ts'
 
 export type Echo = { readonly id: number; readonly seq: number }
 
@@ -65,16 +66,6 @@ const errors = { 4: errors4, 6: errors6 } as const
 /** The ICMP types that parseIcmp understands, for the socket's filter. */
 export function icmpTypes(family: Family): readonly number[] {
   return [echoReply[family], ...Object.keys(errors[family]).map(Number)]
-}
-
-/** The checksum of RFC 1071; it is 0 for bytes that include their own right checksum. */
-export function internetChecksum(bytes: Uint8Array): number {
-  const view = viewOf(bytes)
-  let sum = 0
-  for (let offset = 0; offset + 1 < bytes.length; offset += 2) sum += view.getUint16(offset)
-  if (bytes.length % 2 === 1) sum += bytes.at(-1)! << 8
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  return ~sum & 0xffff
 }
 
 /** An echo request. The kernel fills in the checksum of v6, which covers addresses that are unknown here. */

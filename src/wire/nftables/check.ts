@@ -65,6 +65,12 @@ function checkRule(rule: NftRule, sets: readonly NftSet[]): void {
     checkMatch(match, before, sets)
     before.push(match)
   }
+  if (rule.action.kind === 'dnat') {
+    const { family } = rule.action.addr
+    if (!before.some((match) => ipFamilyOf(match) === family) || !protocolOf(before))
+      throw new RulesetError(`a translation to IPv${family} needs its family and a protocol matched before it`)
+    checkNumber('port', rule.action.port, 0xffff)
+  }
   if (rule.action.kind === 'setMark' || rule.action.kind === 'orMark')
     checkNumber('mark', rule.action.value, 0xffffffff)
 }
@@ -101,8 +107,11 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], sets: readonly
     case 'ctState':
       if (match.states.length === 0) throw new RulesetError('a match on no conntrack state')
       return
+    case 'ctOriginalPort':
+      return checkNumber('port', match.port, 0xffff)
     case 'family':
     case 'addr':
+    case 'ctDnat':
     case 'daddrLocal':
   }
 }

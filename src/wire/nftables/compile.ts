@@ -3,9 +3,10 @@ import { type Family, type Prefix } from '#/lib/addr.ts'
 import { type Expression, expression } from './expressions.ts'
 import { ipFamilyOf, type NftAction, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
 
-/** Registers: 0 holds verdicts, 1 is the first of 16 bytes. One is enough, because each match loads and compares at once. */
+/** Registers: 0 holds verdicts, 1 and 2 have 16 bytes. Each match loads and compares at once, so only a translation needs both. */
 const verdictRegister = 0
 const register = 1
+const secondRegister = 2
 
 const META_PROTOCOL = 1
 const META_MARK = 3
@@ -24,6 +25,13 @@ const CMP_NEQ = 1
 const CMP_LT = 2
 const LOOKUP_INV = 1
 const CT_STATE = 0
+const CT_STATUS = 2
+const CT_PROTO_DST = 12
+const IP_CT_DIR_ORIGINAL = 0
+const IPS_DST_NAT = 0x20
+const NFT_NAT_DNAT = 1
+/** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED, as the kernel tells them of a translation to an address and a port. */
+const toAddressAndPort = 3
 const FIB_ADDRTYPE = 3
 const FIB_DADDR = 2
 const RTN_LOCAL = 2
@@ -36,7 +44,7 @@ const NFT_RETURN = 0xfffffffb
 const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
 
 const ctStateBits = { established: 2, related: 4 } as const
-const ipProtocols = { tcp: 6, udp: 17 } as const
+const ipProtocols = { tcp: 6, udp: 17, sctp: 132 } as const
 const nfProtocols = { 4: 2, 6: 10 } as const
 const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
 
@@ -44,7 +52,7 @@ const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
 const addressAt = { 4: { saddr: 12, daddr: 16, bytes: 4 }, 6: { saddr: 8, daddr: 24, bytes: 16 } } as const
 /** The offsets of the TTL and of the hop limit in the same headers. */
 const ttlAt = { 4: 8, 6: 7 } as const
-/** The offsets of the ports in both TCP and UDP. */
+/** The offsets of the ports in TCP, UDP and SCTP. */
 const portAt = { sport: 0, dport: 2 } as const
 /** The offset of TCP's flags (RFC 9293 section 3.1), and FIN, SYN, RST and ACK among them. */
 const tcpFlagsAt = 13
@@ -63,7 +71,7 @@ const loadPayload = (base: number, offset: number, len: number): Expression =>
   expression('payload', { dreg: register, base, offset, len })
 const compare = (value: Uint8Array, not = false): Expression =>
   expression('cmp', { sreg: register, op: not ? CMP_NEQ : CMP_EQ, data: { value } })
-const loadValue = (value: Uint8Array): Expression => expression('immediate', { dreg: register, data: { value } })
+const loadValue = (value: Uint8Array, dreg = register): Expression => expression('immediate', { dreg, data: { value } })
 const verdict = (code: number): Expression =>
   expression('immediate', { dreg: verdictRegister, data: { verdict: { code } } })
 const maskAndXor = (mask: Uint8Array, xor: Uint8Array): Expression =>
@@ -146,6 +154,17 @@ function compileMatch(match: NftMatch): Expression[] {
       const bits = match.states.reduce((all, state) => all | ctStateBits[state], 0)
       return [expression('ct', { dreg: register, key: CT_STATE }), maskOnly(native32(bits)), compare(native32(0), true)]
     }
+    case 'ctDnat':
+      return [
+        expression('ct', { dreg: register, key: CT_STATUS }),
+        maskOnly(native32(IPS_DST_NAT)),
+        compare(native32(0), true),
+      ]
+    case 'ctOriginalPort':
+      return [
+        expression('ct', { dreg: register, key: CT_PROTO_DST, direction: IP_CT_DIR_ORIGINAL }),
+        compare(network16(match.port)),
+      ]
     default:
       return match satisfies never
   }
@@ -191,6 +210,20 @@ function compileAction(action: NftAction): Expression[] {
       return [expression('notrack', {}), verdict(NF_ACCEPT)]
     case 'masquerade':
       return [expression('masq', action.fullyRandom ? { flags: NF_NAT_RANGE_PROTO_RANDOM_FULLY } : {})]
+    case 'dnat':
+      return [
+        loadValue(action.addr.toBytes()),
+        loadValue(network16(action.port), secondRegister),
+        expression('nat', {
+          type: NFT_NAT_DNAT,
+          family: nfProtocols[action.addr.family],
+          regAddrMin: register,
+          regAddrMax: register,
+          regProtoMin: secondRegister,
+          regProtoMax: secondRegister,
+          flags: toAddressAndPort,
+        }),
+      ]
     case 'pktTypeHost':
       return [loadValue(Uint8Array.of(PACKET_HOST)), storeMeta(META_PKTTYPE)]
     case 'setMark':

@@ -88,6 +88,10 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return `meta mark & ${hex32(match.mask)} ${not || '== '}${hex32(match.value)}`
     case 'ctState':
       return `ct state ${match.states.join(',')}`
+    case 'ctDnat':
+      return 'ct status dnat'
+    case 'ctOriginalPort':
+      return `ct original proto-dst ${match.port}`
     case 'vni':
       return `@th,96,24 ${not}0x${match.vni.toString(16)}`
     default:
@@ -106,6 +110,10 @@ function renderAction(action: NftAction): string {
       return 'notrack accept'
     case 'masquerade':
       return action.fullyRandom ? 'masquerade fully-random' : 'masquerade'
+    case 'dnat': {
+      const { addr, port } = action
+      return `dnat ${headerOf[addr.family]} to ${addr.family === 4 ? addr : `[${addr}]`}:${port}`
+    }
     case 'pktTypeHost':
       return 'meta pkttype set host'
     case 'setMark':

@@ -63,7 +63,7 @@ export type NftMatch =
     }
   /** Matches a device by name; a name ending in `*` stands for all names that begin so. */
   | { readonly kind: 'device'; readonly field: 'iifname' | 'oifname'; readonly name: string; readonly not?: boolean }
-  | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp'; readonly not?: boolean }
+  | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp' | 'sctp'; readonly not?: boolean }
   /** Matches a source or destination port; needs an `l4proto` match before it. */
   | { readonly kind: 'sport' | 'dport'; readonly port: number; readonly not?: boolean }
   /** Matches the first packet of a TCP connection, the SYN; needs an `l4proto` match on tcp before it. */
@@ -74,6 +74,10 @@ export type NftMatch =
   | { readonly kind: 'daddrLocal'; readonly not?: boolean }
   | { readonly kind: 'mark'; readonly mask: number; readonly value: number; readonly not?: boolean }
   | { readonly kind: 'ctState'; readonly states: readonly NftCtState[] }
+  /** Matches packets of connections whose destination was translated. */
+  | { readonly kind: 'ctDnat' }
+  /** Matches the destination port that the first packet of the connection had before it was translated. */
+  | { readonly kind: 'ctOriginalPort'; readonly port: number }
   /** Matches the VXLAN network identifier (RFC 7348 section 5). Needs an `l4proto` match on udp before it. */
   | { readonly kind: 'vni'; readonly vni: number; readonly not?: boolean }
 
@@ -87,6 +91,8 @@ export type NftAction =
   | { readonly kind: 'notrack' }
   /** Masquerades, in a chain of type nat. `fullyRandom` draws source ports at random; otherwise simultaneous DNS queries collide. */
   | { readonly kind: 'masquerade'; readonly fullyRandom?: boolean }
+  /** Translates the destination, in a chain of type nat; needs an `l4proto` match, and a match that fixes the family to that of `addr`. */
+  | { readonly kind: 'dnat'; readonly addr: Addr; readonly port: number }
   /** Makes the packet one for this host whatever its MAC address. Kernels accept this only in netdev ingress chains. */
   | { readonly kind: 'pktTypeHost' }
   | { readonly kind: 'setMark'; readonly value: number }

@@ -67,6 +67,7 @@ const matches: NftMatch[][] = [
   ],
   [{ kind: 'l4proto', protocol: 'tcp' }],
   [{ kind: 'l4proto', protocol: 'udp' }],
+  [{ kind: 'l4proto', protocol: 'sctp' }],
   [
     { kind: 'family', family: 4 },
     { kind: 'addrSet', field: 'saddr', family: 4, set: 'pods4' },
@@ -83,7 +84,25 @@ const inetMatches: NftMatch[][] = [
   [{ kind: 'device', field: 'oifname', name: 'eth1' }],
   [{ kind: 'ctState', states: ['established'] }],
   [{ kind: 'ctState', states: ['established', 'related'] }],
+  [{ kind: 'ctDnat' }],
+  [
+    { kind: 'l4proto', protocol: 'udp' },
+    { kind: 'ctOriginalPort', port: 53 },
+  ],
 ]
+const translations: NftRule[] = ['10.244.1.3', 'fd10:244:0:1::3'].map((text) => {
+  const to = Addr.parse(text)
+  return {
+    comment: `translate to IPv${to.family}`,
+    match: [
+      { kind: 'family', family: to.family },
+      { kind: 'l4proto', protocol: 'tcp' },
+      { kind: 'dport', port: 8080 },
+      { kind: 'daddrLocal' },
+    ],
+    action: { kind: 'dnat', addr: to, port: 80 },
+  }
+})
 const actions: NftAction[] = [
   { kind: 'accept' },
   { kind: 'drop' },
@@ -130,6 +149,8 @@ export const everything: NftTable = {
         },
       ],
     },
+    { name: 'nat-in', hook: { type: 'nat', hook: 'prerouting', priority: -100 }, rules: translations },
+    { name: 'nat-out', hook: { type: 'nat', hook: 'output', priority: -100 }, rules: translations },
     { name: 'input', hook: { type: 'filter', hook: 'input', priority: 2147483647 }, policy: 'accept', rules: [] },
     { name: 'output', hook: { type: 'filter', hook: 'output', priority: 0 }, rules: [] },
     { name: 'no-hook', rules: rules([[]], [{ kind: 'return' }]) },

@@ -1,0 +1,29 @@
+// Sends whole Ethernet frames out of a device: packet(7).
+import { closeFd, libc } from './libc.ts'
+
+const AF_PACKET = 17
+const SOCK_RAW = 3
+const SOCK_NONBLOCK = 0x800
+const SOCK_CLOEXEC = 0x80000
+
+/**
+ * A socket for sending alone: without a protocol it receives nothing. It belongs to the namespace in which it is made. Keep it: the kernel
+ * takes milliseconds to close one. Needs CAP_NET_RAW.
+ */
+export class PacketSocket implements Disposable {
+  readonly #fd = libc('socket', [AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0], 'AF_PACKET')
+
+  /** Sends a frame out of the device with this index. Throws SysError: ENXIO when there is none, ENETDOWN when it is down. */
+  send(index: number, frame: Uint8Array): void {
+    // struct sockaddr_ll of linux/if_packet.h; the frame has the addresses and the type already
+    const address = new Uint8Array(20)
+    const view = new DataView(address.buffer)
+    view.setUint16(0, AF_PACKET, true)
+    view.setInt32(4, index, true)
+    libc('sendto', [this.#fd, frame, frame.length, 0, address, address.length], 'AF_PACKET')
+  }
+
+  [Symbol.dispose](): void {
+    closeFd(this.#fd)
+  }
+}

@@ -1,0 +1,55 @@
+// Entries of connection tracking (include/uapi/linux/netfilter/nfnetlink_conntrack.h), as far as host ports need them.
+import { type Addr, type Family } from '#/lib/addr.ts'
+import { WireError, written } from '#/lib/bytes.ts'
+import { addr, be16, nest, u8 } from './attr.ts'
+import { afOf } from './family.ts'
+
+const NFNL_SUBSYS_CTNETLINK = 1
+export const IPCTNL_MSG_CT_NEW = NFNL_SUBSYS_CTNETLINK << 8
+export const IPCTNL_MSG_CT_GET = IPCTNL_MSG_CT_NEW | 1
+export const IPCTNL_MSG_CT_DELETE = IPCTNL_MSG_CT_NEW | 2
+
+const tuple = nest({
+  ip: [1, nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })],
+  proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
+})
+const entry = nest({ orig: [1, tuple], reply: [2, tuple] })
+/** struct nfgenmsg: the family, a version, and two bytes more. */
+const headerBytes = 4
+
+/** A tracked connection, by the packet that began it; `answeredBy` is who answers: another than `dst` when that was translated. */
+export type Connection = {
+  readonly protocol: number
+  readonly src: Addr
+  readonly srcPort: number
+  readonly dst: Addr
+  readonly dstPort: number
+  readonly answeredBy: Addr
+}
+
+/** The payload of a request for all entries of a family. */
+export function encodeConntrackDump(family: Family): Uint8Array {
+  return Uint8Array.of(afOf(family), 0, 0, 0)
+}
+
+/** The payload of a request to delete one entry. */
+export function encodeConntrackDelete({ protocol, src, srcPort, dst, dstPort }: Connection): Uint8Array {
+  const ip = src.family === 4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
+  return written((into) => {
+    into.bytes(encodeConntrackDump(src.family))
+    entry.encode({ orig: { ip, proto: { protocol, srcPort, dstPort } } }, into)
+  })
+}
+
+/** Decodes an entry; undefined for one of a protocol without ports. Throws WireError. */
+export function decodeConnection(payload: Uint8Array): Connection | undefined {
+  if (payload.length < headerBytes) throw new WireError('conntrack message cut off', payload.length)
+  const { orig, reply } = entry.decode(payload.subarray(headerBytes))
+  const { protocol, srcPort, dstPort } = orig?.proto ?? {}
+  const src = orig?.ip?.src4 ?? orig?.ip?.src6
+  const dst = orig?.ip?.dst4 ?? orig?.ip?.dst6
+  const answeredBy = reply?.ip?.src4 ?? reply?.ip?.src6
+  if (protocol === undefined || srcPort === undefined || dstPort === undefined) return undefined
+  if (src === undefined || dst === undefined || answeredBy === undefined) return undefined
+  return { protocol, src, srcPort, dst, dstPort, answeredBy }
+}
