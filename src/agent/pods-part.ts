@@ -197,6 +197,7 @@ export class PodsPart implements AsyncDisposable {
     return {
       isInUse: (port) => this.#deps.store.hasDevice(port) || this.#removal.has(port),
       areKnown: () => this.#deps.store.lacks === undefined,
+      hostMtuBytes: () => this.#refresher.deviceMtuBytes,
       rewire: (port) => this.#rewire(port),
     }
   }

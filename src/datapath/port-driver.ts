@@ -1,6 +1,6 @@
 // Pod veths on the host, for every datapath. CNI ADD makes them; this driver keeps them attached and limited, makes them anew when somebody
 // deleted them, and removes those that belong to no pod. Ownership: name, kind and MAC (`isOwnLink` of model/names.ts).
-import { linkDelete, listLinks } from '#/kernel/links.ts'
+import { linkDelete, linkSet, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { isOwnLink, isPodDevice } from '#/model/names.ts'
@@ -17,6 +17,8 @@ export type PodPorts = {
   readonly isInUse: (port: string) => boolean
   /** Whether it is known which pods there are: not while the state file cannot be used. Absent: it is. */
   readonly areKnown?: () => boolean
+  /** The MTU that the host ends of all pods were given. Undefined, or absent, while some may have another. */
+  readonly hostMtuBytes?: () => number | undefined
   /** Makes a pod's veth anew after somebody deleted it; throws when it cannot. */
   readonly rewire: (port: string) => void | Promise<void>
 }
@@ -42,6 +44,7 @@ export class PortDriver implements Driver {
     let roots: ReturnType<typeof listRootQdiscs> | undefined
     const changes: Change[] = []
     const failures = new Map<string, Failure>()
+    const mtuBytes = this.#pods.hostMtuBytes?.()
     for (const port of desired) {
       const side = sides.get(port.datapath)!
       const device = links.get(port.name)
@@ -52,9 +55,12 @@ export class PortDriver implements Driver {
       const limit = judgeLimit(device, port.ingress, () => (roots ??= listRootQdiscs(this.#netlink)).get(device.index))
       if (limit.kind === 'lost') changes.push(changeOf('change', port.name, [limit.remedy]))
       else if (limit.kind === 'displaced') failures.set(port.name, limit.failure)
-      if (side.isAttached(device)) continue
+      if (mtuBytes !== undefined && device.mtuBytes !== mtuBytes)
+        changes.push(changeOf('change', port.name, [linkSet(port.name, { mtuBytes })]))
+      const settled = { ...device, mtuBytes: mtuBytes ?? device.mtuBytes }
+      if (side.isAttached(settled)) continue
       if (side.obstacle !== undefined) failures.set(port.name, { message: side.obstacle })
-      else changes.push(side.attach(port, device))
+      else changes.push(side.attach(port, settled))
     }
     const leftovers = all
       .filter((link) => isPodDevice(link.name) && isOwnLink(link) && !this.#pods.isInUse(link.name))

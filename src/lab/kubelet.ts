@@ -14,7 +14,7 @@ import { referenceTo } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { type EchoServer, serveEcho } from './probe/echo.ts'
 import { type LabPaths } from './paths.ts'
-import { ignoredOf, type Sandbox, type Sandboxes } from './sandboxes.ts'
+import { type Sandbox, type Sandboxes } from './sandboxes.ts'
 import { chooseNode } from './schedule.ts'
 import { LabScheduler } from './scheduler.ts'
 import { labNodes, type LabNode, type LabSpec } from './spec.ts'
@@ -185,7 +185,6 @@ export class LabKubelet {
     try {
       const sandbox = await this.#sandboxes.run(pod, node)
       await this.#serve(sandbox)
-      for (const ignored of ignoredOf(sandbox)) this.#events.record(about, 'Warning', 'Ignored', ignored)
       await this.#tellRunning(pod, sandbox)
     } catch (error) {
       this.#events.record(about, 'Warning', 'FailedCreatePodSandBox', messageOf(error))

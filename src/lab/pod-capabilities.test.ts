@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Pod } from '#/model/kubernetes.ts'
 import { messageOf } from '#/lib/log.ts'
-import { capabilityArgsOf, unwantedOf, wantedOf } from './pod-capabilities.ts'
+import { capabilityArgsOf, wantedOf } from './pod-capabilities.ts'
 
 const pod = (annotations: Record<string, string>, ...ports: unknown[]): Pod => ({
   metadata: { name: 'p', annotations },
@@ -34,9 +34,6 @@ test('host ports and rates are passed as containerd does', () => {
   assert.deepEqual(args['portMappings'], portMappings)
   assert.deepEqual(args['bandwidth'], { IngressRate: 1e7, IngressBurst: burst, EgressRate: 1536, EgressBurst: burst })
   assert.deepEqual(wantedOf(args, { portMappings: true, bandwidth: false }), { portMappings })
-  assert.deepEqual(unwantedOf(args, { 'io.kubernetes.cri.pod-annotations': true, bandwidth: true }), [
-    'hostPort has no effect: no plugin of the network has the capability portMappings',
-  ])
 })
 
 test('any annotation is a rate that runtimes allow, or is refused with its name', () => {

@@ -71,13 +71,3 @@ export function capabilityArgsOf(pod: Pod): CapabilityArgs {
 export function wantedOf(args: CapabilityArgs, capabilities: Readonly<Record<string, boolean>>): CapabilityArgs {
   return Object.fromEntries(Object.entries(args).filter(([name]) => capabilities[name] === true))
 }
-
-/** The others, which have no effect, in words. */
-export function unwantedOf(args: CapabilityArgs, capabilities: Readonly<Record<string, boolean>>): string[] {
-  return Object.keys(args)
-    .filter((name) => capabilities[name] !== true)
-    .map((name) => {
-      const what = name === 'portMappings' ? 'hostPort' : name
-      return `${what} has no effect: no plugin of the network has the capability ${name}`
-    })
-}

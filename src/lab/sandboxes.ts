@@ -9,7 +9,7 @@ import { netnsPath, removeNetns } from '#/sys/netns.ts'
 import { decodeResult, latestCniVersion } from '#/wire/cni/index.ts'
 import { cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { type LabPaths } from './paths.ts'
-import { type CapabilityArgs, capabilityArgsOf, unwantedOf, wantedOf } from './pod-capabilities.ts'
+import { type CapabilityArgs, capabilityArgsOf, wantedOf } from './pod-capabilities.ts'
 import { type LabNode, nodeNetns, podNetns } from './spec.ts'
 import { ensureNetns } from './underlay.ts'
 
@@ -133,9 +133,4 @@ export class Sandboxes {
     child.stdin?.end(JSON.stringify({ ...entry, cniVersion: latestCniVersion, name: network, runtimeConfig }))
     return promise
   }
-}
-
-/** What a pod asks for and no plugin of the lab's network can use, in words. */
-export function ignoredOf({ capabilityArgs }: Sandbox): string[] {
-  return unwantedOf(capabilityArgs, entry.capabilities)
 }

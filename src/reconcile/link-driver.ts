@@ -26,10 +26,12 @@ const emptyBridgeMtuBytes = 1500
 /** All devices, for what a device of ours takes over from others. */
 type Surroundings = readonly Link[]
 
+/** The MTU of a bridge is only raised here: lowered, it might follow ports whose MTU somebody lowered, which is set back after the links. */
 function wantedMtu(desired: DesiredLink, actual: Link, all: Surroundings): number {
   if (desired.kind === 'vxlan') return desired.mtuBytes
   const ports = all.filter(({ master }) => master === actual.index)
-  return ports.length === 0 ? emptyBridgeMtuBytes : Math.min(...ports.map(({ mtuBytes }) => mtuBytes))
+  const narrowest = ports.length === 0 ? emptyBridgeMtuBytes : Math.min(...ports.map(({ mtuBytes }) => mtuBytes))
+  return Math.max(actual.mtuBytes, narrowest)
 }
 
 function isSame(desired: DesiredLink, actual: Link, all: Surroundings): boolean {

@@ -50,22 +50,21 @@ const isolationOf = (of: Surroundings): string | undefined => new Isolation({ no
 test('a node that reaches one other node is not isolated, nor is a node without others', () => {
   assert.equal(isolationOf(surroundings({})), undefined)
   assert.equal(isolationOf(surroundings({ plans: new Map(), hasUnderlay: false })), undefined)
-  const failures = [
-    failed('route', '10.244.2.0/24'),
-    failed('route', '10.244.3.0/24'),
-    failed('neighbour', 'fd10::/64'),
-  ]
+  const failures = [failed('route', '10.244.2.0/24'), failed('neighbour', 'fd10::/64')]
   assert.equal(isolationOf(surroundings({ failures })), undefined)
 })
 
-test('a node without an address on any device, or without any route that the kernel accepts, is isolated', () => {
+test('a node without an address on any device, or most of whose routes of one family the kernel refuses, is isolated', () => {
   const problems = [problem('CW1108', 'node/node-1', 'no device of this node has its address 192.0.2.1')]
   assert.match(
     isolationOf(surroundings({ hasUnderlay: false, problems }))!,
     /no device of this node has its address .* correct status\.addresses/,
   )
-  const failures = ['10.244.2.0/24', '10.244.3.0/24', 'fd10::/64'].map((key) => failed('route', key))
-  assert.equal(isolationOf(surroundings({ failures })), 'no route to another node can be made: 10.244.2.0/24: EPERM')
+  const failuresOf = (...keys: string[]) => ({ failures: keys.map((key) => failed('route', key)) })
+  const ofIPv4 = '2 of 2 IPv4 routes to pod CIDRs of other nodes cannot be made: 10.244.2.0/24: EPERM'
+  assert.equal(isolationOf(surroundings(failuresOf('10.244.2.0/24', '10.244.3.0/24', 'fd10::/64'))), ofIPv4)
+  assert.equal(isolationOf(surroundings(failuresOf('10.244.2.0/24', '10.244.3.0/24'))), ofIPv4)
+  assert.match(isolationOf(surroundings(failuresOf('fd10::/64')))!, /^1 of 1 IPv6 routes /)
 })
 
 test('a node is not isolated when the others advertise no way to them', () => {

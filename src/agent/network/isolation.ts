@@ -1,4 +1,5 @@
 // Whether this node can reach any other node. One unreachable node may itself be at fault; if all are unreachable, this node is.
+import { families } from '#/lib/addr.ts'
 import { type Problem, problemText } from '#/model/problems.ts'
 import { verdictKey } from '#/model/verdict.ts'
 import { type RemotePlan } from '#/plan/remote-plan.ts'
@@ -48,16 +49,30 @@ export class Isolation {
   }
 }
 
-/** Whether there is any way that the kernel has; if all were refused, the first failure. */
+/**
+ * Whether there is any way. The kernel may refuse routes: where it takes less than half of those of one family, that is told with the first
+ * of them, because pods of a dual-stack cluster are promised both families.
+ */
 function waysOf({ plans, failures }: Surroundings): 'some' | 'none' | { readonly failure: string } {
   const failed = new Map(failures.flatMap(({ kind, key, message }) => (kind === 'route' ? [[key, message]] : [])))
-  let first: string | undefined
+  const counts = { 4: { asked: 0, failed: 0, first: '' }, 6: { asked: 0, failed: 0, first: '' } }
   for (const { verdicts } of plans.values())
     for (const verdict of verdicts) {
       if (verdict.way === 'none') continue
+      const count = counts[verdict.dst.family]
+      count.asked++
+      if (failed.size === 0) return 'some'
       const key = verdictKey(verdict)
-      if (!failed.has(key)) return 'some'
-      first ??= `no route to another node can be made: ${key}: ${failed.get(key) ?? ''}`
+      if (!failed.has(key)) continue
+      count.failed++
+      count.first ||= `${key}: ${failed.get(key) ?? ''}`
     }
-  return first === undefined ? 'none' : { failure: first }
+  for (const family of families) {
+    const { asked, failed: missing, first } = counts[family]
+    if (missing * 2 > asked)
+      return {
+        failure: `${missing} of ${asked} IPv${family} routes to pod CIDRs of other nodes cannot be made: ${first}`,
+      }
+  }
+  return counts[4].asked + counts[6].asked === 0 ? 'none' : 'some'
 }

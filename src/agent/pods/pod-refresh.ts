@@ -17,8 +17,8 @@ export type PodRefresherDeps = {
 
 export class PodRefresher {
   readonly #deps: PodRefresherDeps
-  /** The MTUs of the last refresh, as JSON: all pods have them except those in `#failed`. */
-  #done: string | undefined
+  /** The MTUs of the last refresh, also as JSON: all pods have them except those in `#failed`. */
+  #done: { readonly mtus: string; readonly deviceMtuBytes: number } | undefined
   /** Why a pod keeps the MTUs that it had, by its attachment. */
   readonly #failed = new Map<string, string>()
 
@@ -34,7 +34,7 @@ export class PodRefresher {
   async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
     const { store } = this.#deps
     const mtus = JSON.stringify([network.deviceMtuBytes, network.overlay])
-    const isNew = mtus !== this.#done
+    const isNew = mtus !== this.#done?.mtus
     if (!isNew && !isFull && this.#failed.size === 0) return
     const isDue = (endpoint: Endpoint): boolean =>
       isNew ||
@@ -48,7 +48,12 @@ export class PodRefresher {
       if (endpoint?.state === 'ready') this.#refreshOne(endpoint, network)
       await setImmediate()
     }
-    this.#done = mtus
+    this.#done = { mtus, deviceMtuBytes: network.deviceMtuBytes }
+  }
+
+  /** The MTU that the devices of all pods were given; undefined while some may have another. */
+  get deviceMtuBytes(): number | undefined {
+    return this.#failed.size === 0 ? this.#done?.deviceMtuBytes : undefined
   }
 
   /** One line for each pod that keeps the MTUs that it had, as they could not be changed. */

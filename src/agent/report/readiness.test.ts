@@ -48,7 +48,7 @@ test('a kind that could not be read makes the node not ready, whatever kind it i
 
 test('a problem leaves the node ready, a node that is cut off or has no addresses is not', () => {
   assert.equal(stateWith({ problems: [problem('CW1201', 'node/node-2', 'no address')] }), 'ready with problems')
-  assert.equal(stateWith({ isolation: 'no route to another node can be made' }), 'not ready')
+  assert.equal(stateWith({ isolation: '2 of 2 IPv4 routes to pod CIDRs of other nodes cannot be made' }), 'not ready')
   assert.equal(stateWith({ untoldRouting: 'its Node object does not say yet' }), 'not ready')
   assert.match(unreadiness(readinessOf(facts({ passError: 'ENOMEM' }))) ?? '', /^CW9003 node\/node-1: ENOMEM; remedy: /)
   const readiness = readinessOf(facts({ shortage: { msg: 'exhausted', details: 'delete pods' } }))

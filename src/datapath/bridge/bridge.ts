@@ -1,6 +1,6 @@
 // The bridge datapath: each pod's veth is a port of one bridge, and everything else is the host's own forwarding.
 import { listAddresses } from '#/kernel/addresses.ts'
-import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, vethAdd } from '#/kernel/links.ts'
+import { bridgeAdd, bridgePortOpen, bridgePortSet, findLink, type Link, linkSet, vethAdd } from '#/kernel/links.ts'
 import { neighbourDelete } from '#/kernel/neighbours.ts'
 import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
@@ -108,12 +108,16 @@ function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
   const index = bridge?.index ?? 0
   return {
     obstacle: bridge ? undefined : `bridge ${bridgeName} is missing`,
-    isAttached: (device) =>
-      bridge !== undefined && device.isUp && device.master === bridge.index && !holdsBack(device, bridge),
+    isAttached: (device) => {
+      const isPort = bridge !== undefined && device.isUp && device.master === bridge.index
+      return isPort && !holdsBack(device, bridge) && bridge.mtuBytes <= device.mtuBytes
+    },
     attach: ({ name, pod }, device) =>
       changeOf('change', name, [
         ...bridgePortSet(name, pod, { name: bridgeName, index }),
         ...(device.master === index ? bridgePortOpen(device) : []),
+        // a bridge whose MTU somebody has set follows its ports no longer, and the node's larger packets would be lost at this one
+        ...(bridge && bridge.mtuBytes > device.mtuBytes ? [linkSet(bridgeName, { mtuBytes: device.mtuBytes })] : []),
       ]),
   }
 }
