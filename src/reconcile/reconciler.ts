@@ -199,6 +199,8 @@ export class Reconciler {
     const failures = new Map<string, Failure>()
     const refuse = ({ verb, key, explain }: Change, error: unknown): void => {
       if (verb === 'delete' && error instanceof KernelError && meansGone(error)) return
+      // what else of the object fails, fails because of this
+      if (failures.has(key)) return
       const refusal = { code: errorCode(error), message: messageOf(error) }
       failures.set(key, explain?.(refusal) ?? { message: refusal.message })
     }

@@ -129,6 +129,8 @@ const pings = new Set<ChildProcess>()
 /** After the last packet ping waits for hardly longer than the time between two: that many more are sent, and not judged. */
 const notJudged = 50
 
+const linesOf = (output: string): number => output.split('\n').length
+
 /** Pings in the background; `finish` tells how many of the packets were lost, `stop` also of so many as there were until then. */
 export function countPackets(netns: string, addr: string, packets: number, intervalSeconds: number) {
   const limit = Number.isFinite(packets) ? ['-c', String(packets + notJudged)] : []
@@ -155,6 +157,8 @@ export function countPackets(netns: string, addr: string, packets: number, inter
       return judge(packets)
     },
     async stop(): Promise<{ sent: number; lost: number }> {
+      // on a quick machine what is watched may be over before enough was sent to be judged
+      await eventually('enough packets', () => !pings.has(child) || linesOf(output) > 2 * notJudged)
       child.kill('SIGINT')
       return judge(await sentPackets())
     },
