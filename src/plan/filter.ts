@@ -175,7 +175,7 @@ function noBfd(name: string): NftRule {
 
 /**
  * Host ports at 127.0.0.1 need route_localnet on the device of pods, with which the kernel lets pods' packets to 127.0.0.0/8 in. Replies to
- * the node's own connections have that address too by now, and are let through.
+ * the node's own connections have that address too by now, and are let through; so is what a rule of others leads there.
  */
 function noLoopback(name: string): NftRule[] {
   const toLoopback: NftMatch[] = [
@@ -186,6 +186,11 @@ function noLoopback(name: string): NftRule[] {
     {
       comment: 'replies to this node at a loopback address',
       match: [...toLoopback, { kind: 'ctState', states: ['established', 'related'] }],
+      action: { kind: 'accept' },
+    },
+    {
+      comment: 'translated to a loopback address by a rule of others',
+      match: [...toLoopback, { kind: 'ctDnat' }],
       action: { kind: 'accept' },
     },
     {

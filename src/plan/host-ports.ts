@@ -1,5 +1,5 @@
 // Host ports of pods: which pod has which port of this node, and the nftables table that translates them. Pure.
-import { Prefix } from '#/lib/addr.ts'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { hostPortTableName } from '#/model/names.ts'
 import { type HostPort, type PodAddress } from '#/model/network.ts'
 import { type PortMapping } from '#/wire/cni/index.ts'
@@ -10,6 +10,8 @@ const translatePriority = -99
 /** NF_IP_PRI_NAT_SRC, which nft calls srcnat. */
 const srcnatPriority = 100
 const loopback = Prefix.parse('127.0.0.0/8')
+/** The kernel has no way from it to a pod: what the node itself has there stays. */
+const loopback6 = Addr.parse('::1')
 
 /** What one pod asks for. */
 export type HostPortWish = {
@@ -74,16 +76,17 @@ export function shareHostPorts(wishes: readonly HostPortWish[]): HostPortShares 
   return { granted, refused }
 }
 
+/** An address is one of the node's in any case: a pod may ask for a port at any address, also at one of another machine. */
 function translation({ protocol, port, hostAddr, to, toPort }: HostPort): NftRule {
-  const family = to.family
+  const { family } = to
+  const at: NftMatch[] = hostAddr
+    ? [{ kind: 'addr', field: 'daddr', prefix: new Prefix(hostAddr, hostAddr.bits) }]
+    : family === 6
+      ? [{ kind: 'addr', field: 'daddr', prefix: new Prefix(loopback6, loopback6.bits), not: true }]
+      : [{ kind: 'family', family }]
   return {
     comment: `${port}/${protocol} of ${hostAddr ?? 'this node'} to a pod`,
-    match: [
-      ...(hostAddr ? [] : [{ kind: 'family', family } as const]),
-      { kind: 'l4proto', protocol },
-      { kind: 'dport', port },
-      hostAddr ? { kind: 'addr', field: 'daddr', prefix: new Prefix(hostAddr, hostAddr.bits) } : { kind: 'daddrLocal' },
-    ],
+    match: [...at, { kind: 'l4proto', protocol }, { kind: 'dport', port }, { kind: 'daddrLocal' }],
     action: { kind: 'dnat', addr: to, port: toPort },
   }
 }
@@ -115,20 +118,24 @@ export function hostPortTable(hostPorts: readonly HostPort[], podCIDRs: readonly
   const text = ({ protocol, port, hostAddr, to }: HostPort): string =>
     // those of one address come before those of all
     `${hostAddr === undefined ? 1 : 0} ${to.family} ${protocol} ${String(port).padStart(5, '0')} ${hostAddr ?? ''} ${to}`
-  const sorted = hostPorts.toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
-  const translate = (hook: 'prerouting' | 'output'): NftChain => ({
+  const sorted = hostPorts
+    .filter(({ hostAddr }) => hostAddr?.equals(loopback6) !== true)
+    .toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+  const translate = (hook: 'prerouting' | 'output', of: readonly HostPort[]): NftChain => ({
     name: `to-pods-${hook}`,
     hook: { type: 'nat', hook, priority: translatePriority },
     policy: 'accept',
-    rules: sorted.map(translation),
+    rules: of.map(translation),
   })
+  // what comes from elsewhere to a loopback address is for nobody: the translation would come before the kernel drops it
+  const fromElsewhere = sorted.filter(({ hostAddr }) => hostAddr === undefined || !loopback.contains(hostAddr))
   return {
     family: 'inet',
     name: hostPortTableName,
     sets: [],
     chains: [
-      translate('prerouting'),
-      translate('output'),
+      translate('prerouting', fromElsewhere),
+      translate('output', sorted),
       {
         name: 'back-through-node',
         hook: { type: 'nat', hook: 'postrouting', priority: srcnatPriority },

@@ -55,7 +55,13 @@ function change(desired: DesiredLink, actual: Link, all: Surroundings): Operatio
   const { name, mac } = desired
   const mtuBytes = wantedMtu(desired, actual, all)
   return [
-    linkSet(name, { mac, ...(actual.mtuBytes !== mtuBytes && { mtuBytes }), hasArp: true, isUp: true }),
+    linkSet(name, {
+      // the kernel deletes all neighbours of a device whose MAC is set, permanent ones too and even if it is the same (neigh_changeaddr)
+      ...(actual.mac !== mac && { mac }),
+      ...(actual.mtuBytes !== mtuBytes && { mtuBytes }),
+      hasArp: true,
+      isUp: true,
+    }),
     ...(actual.alias === deviceAlias ? [] : [linkAlias(name, deviceAlias)]),
     ...bridgeOpen({ ...actual, name }),
   ]

@@ -201,3 +201,17 @@ test('what is not ours but in the way stays, and the object says so; the rest is
   assert.match(message('10.244.2.0/24')!, /another's route stands in the way: 10\.244\.2\.0\/24 via 192\.0\.2\.2/)
   assert.equal(message('10.244.3.0/24'), undefined)
 })
+
+test('a device of an agent of before gets its mark alone: a MAC that is set anew takes all neighbours of the device along', async () => {
+  using node = new Node()
+  const wanted = network(2)
+  await node.reconciler.apply(wanted, { isComplete: true })
+  node.host.sh(`ip neigh replace 10.244.1.9 lladdr 0a:58:0a:f4:01:09 nud permanent dev cw-br0
+    ip link set cw-br0 alias ""; ip link set cw-vxlan alias ""`)
+  const neighbours = (): string => node.host.sh('ip neigh show nud permanent; ip -6 neigh show nud permanent')
+  const before = neighbours()
+  assert.match(before, /dev cw-br0.*\n.*dev cw-vxlan|dev cw-vxlan.*\n.*dev cw-br0/)
+  await node.reconciler.apply(wanted, { isComplete: true, kinds: new Set(['link']) })
+  assert.match(node.host.sh('ip link show cw-vxlan'), /alias causeway/)
+  assert.equal(neighbours(), before)
+})

@@ -118,6 +118,49 @@ test('what listens on a loopback address of the node stays out of reach of pods,
   assert.match(node.host.sh('nft list chain inet causeway pods-in'), /127\.0\.0\.0\/8 counter packets [1-9]/)
 })
 
+test('a port at an address that is not of this node takes nothing from the machine that has it', async () => {
+  using crossroads = new Crossroads()
+  using pod = new TestNetns()
+  using neighbour = new TestNetns()
+  const { node, outside } = crossroads
+  outside.sh('ip route add 10.244.1.0/24 via 172.30.9.1; ip route add fd10:244:0:1::/64 via fd30::1')
+  node.add('pod', pod.path, mapped({ ...tcp, hostIP: '172.30.9.2' }, { ...tcp, hostIP: 'fd30::2' }))
+  node.add('neighbour', neighbour.path)
+  await crossroads.settle()
+  await using _pod = await serveEcho(pod.netns, 'pod', 80)
+  await using _outside = await serveEcho(outside.netns, 'outside', 8080)
+  for (const from of [node.host, neighbour])
+    for (const addr of ['172.30.9.2', 'fd30::2']) assert.equal((await ask(from, addr)).pod, 'outside', addr)
+})
+
+test('a port at 127.0.0.1 is for the node alone, and ::1 stays the own one of the node', async () => {
+  using crossroads = new Crossroads()
+  using pod = new TestNetns()
+  const { node, outside } = crossroads
+  node.add('pod', pod.path, mapped(tcp, { ...tcp, hostPort: 8081, hostIP: '127.0.0.1' }))
+  await crossroads.settle()
+  await using _pod = await serveEcho(pod.netns, 'pod', 80)
+  await using _own = await serveEcho(node.host.netns, 'own', 8080)
+  assert.equal((await ask(node.host, '127.0.0.1', 8081)).pod, 'pod')
+  assert.equal((await ask(node.host, '::1')).pod, 'own')
+  outside.sh(`ip addr flush dev lo; sysctl -qw net.ipv4.conf.eth0.route_localnet=1
+    ip route add 127.0.0.1 via 172.30.9.1 src 172.30.9.2`)
+  assert.equal((await ask(outside, '127.0.0.1', 8081)).pod, '')
+})
+
+test("pods reach what another's rule leads to a loopback address of the node", async () => {
+  using crossroads = new Crossroads()
+  using pod = new TestNetns()
+  const { node } = crossroads
+  node.add('pod', pod.path)
+  node.host.sh(`sysctl -qw net.ipv4.conf.all.route_localnet=1; nft add table ip other
+    nft 'add chain ip other pre { type nat hook prerouting priority dstnat; }'
+    nft add rule ip other pre ip daddr 169.254.169.254 tcp dport 80 dnat to 127.0.0.1:9999`)
+  await crossroads.settle()
+  await using _metadata = await serveEcho(node.host.netns, 'metadata', 9999)
+  assert.equal((await ask(pod, '169.254.169.254', 80)).pod, 'metadata')
+})
+
 test('of two pods that ask for one port the first has it, and the second gets it when the first goes', async () => {
   using crossroads = new Crossroads()
   using first = new TestNetns()
