@@ -14,7 +14,7 @@ import { arpHookNames, deviceHookNames, hookNumbers, inetIngress, policyNumbers 
 import { type NftRule } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace, placeRuleCommand } from '#/wire/nftables/transaction.ts'
 import { type Blockade, type Change, type Comparison, type Driver } from './driver.ts'
-import { Contests } from './firewall/contest.ts'
+import { Contests } from './contest.ts'
 import { type BaseChain, inspect } from './firewall/inspect.ts'
 import { legacyBaseChains } from './firewall/legacy-chains.ts'
 import { type HookName } from './firewall/passages.ts'

@@ -23,6 +23,9 @@ function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
 /** The MTU of a bridge whose MTU nobody has set: that of its narrowest port (br_mtu_min of net/bridge/br_if.c). */
 const emptyBridgeMtuBytes = 1500
 
+/** On a device with less the kernel has no IPv6 at all (addrconf_notify of net/ipv6/addrconf.c), whoever made a port so narrow. */
+const minimumMtuV6Bytes = 1280
+
 /** All devices, for what a device of ours takes over from others. */
 type Surroundings = readonly Link[]
 
@@ -31,7 +34,7 @@ function wantedMtu(desired: DesiredLink, actual: Link, all: Surroundings): numbe
   if (desired.kind === 'vxlan') return desired.mtuBytes
   const ports = all.filter(({ master }) => master === actual.index)
   const narrowest = ports.length === 0 ? emptyBridgeMtuBytes : Math.min(...ports.map(({ mtuBytes }) => mtuBytes))
-  return Math.max(actual.mtuBytes, narrowest)
+  return Math.max(actual.mtuBytes, narrowest, minimumMtuV6Bytes)
 }
 
 function isSame(desired: DesiredLink, actual: Link, all: Surroundings): boolean {

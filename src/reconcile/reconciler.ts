@@ -10,6 +10,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
 import { type Blockade, type Change, type CompareOptions, type Comparison, type Driver, meansGone } from './driver.ts'
+import { Rewrites } from './rewrites.ts'
 import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** `kinds` limits the kinds to look at, to which those are added that hang on a changed object; when absent, all are looked at. */
@@ -33,6 +34,8 @@ export type ReconcilerDeps = {
   readonly drivers: readonly Driver[]
   readonly log: Logger
   readonly nowMs: () => number
+  /** A clock that never goes back. */
+  readonly monotonicMs?: () => number
   readonly onChanges?: OnChanges
 }
 
@@ -60,15 +63,17 @@ export class Reconciler {
   readonly #nowMs: () => number
   readonly #onChanges: OnChanges
   readonly #status = new StatusTable()
+  readonly #rewrites: Rewrites
   /** Lets one caller at a time read or write, since drivers and their netlink client cannot serve two at once. */
   readonly #order = new InOrder()
 
-  constructor({ netlink, drivers, log, nowMs, onChanges }: ReconcilerDeps) {
+  constructor({ netlink, drivers, log, nowMs, monotonicMs, onChanges }: ReconcilerDeps) {
     this.#netlink = netlink
     this.#drivers = drivers
     this.#log = log
     this.#nowMs = nowMs
     this.#onChanges = onChanges ?? (() => {})
+    this.#rewrites = new Rewrites(monotonicMs ?? (() => performance.now()))
   }
 
   get status(): ObjectStatus[] {
@@ -80,9 +85,9 @@ export class Reconciler {
     return this.#status.failures()
   }
 
-  /** What others have in the way of pods' packets, as the last comparison of each kind found it. */
+  /** What others have in the way of pods' packets, as the last comparison of each kind found it, and what of ours they change for ever. */
   get blockades(): Blockade[] {
-    return this.#drivers.flatMap(({ blockades = [] }) => blockades)
+    return [...this.#drivers.flatMap(({ blockades = [] }) => blockades), ...this.#rewrites.blockades]
   }
 
   /** Returns what `apply` would do now; changes nothing. */
@@ -169,8 +174,10 @@ export class Reconciler {
 
   /** Carries out additions and changes; returns the leftovers that may be deleted afterwards. */
   async #applyAdditions(kind: ObjectKind, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
-    const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, comparison.changes))])
-    totals.add(kind, comparison.changes.length, failures.size)
+    const changes = this.#rewrites.admitted(kind, comparison.changes)
+    const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, changes))])
+    for (const change of changes) if (!failures.has(change.key)) this.#rewrites.carriedOut(kind, change)
+    totals.add(kind, changes.length, failures.size)
     for (const key of comparison.keys) {
       const failure = failures.get(key)
       this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Logger } from '#/lib/log.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { Contests } from '#/reconcile/firewall/contest.ts'
+import { Contests } from '#/reconcile/contest.ts'
 import { removeFile, writeWholeFile } from '../whole-file.ts'
 import { type Conflist, conflistText, othersIn, readConflist } from './conflist.ts'
 

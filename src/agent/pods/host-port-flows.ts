@@ -37,7 +37,8 @@ export function isStale(
 export class HostPortFlows {
   readonly #deps: HostPortFlowsDeps
   #ports: readonly HostPort[] = []
-  #key = '[]'
+  /** The ports of the last call that went through, as text; undefined before the first, when flows of an earlier agent may be there. */
+  #key: string | undefined
 
   constructor(deps: HostPortFlowsDeps) {
     this.#deps = deps
@@ -49,8 +50,6 @@ export class HostPortFlows {
     const key = JSON.stringify(ports.map(({ port, hostAddr, to }) => [port, String(hostAddr), String(to)]))
     if (key === this.#key) return
     const former = this.#ports
-    this.#ports = ports
-    this.#key = key
     const { netlink, open = () => new Netlink(NETLINK_NETFILTER), log } = this.#deps
     try {
       const local = new Set(listAddresses(netlink).map(({ addr }) => String(addr)))
@@ -62,6 +61,8 @@ export class HostPortFlows {
         // one that is gone by now needs no deleting
         await conntrack.executeMany(stale.map(connectionDelete))
       }
+      this.#ports = ports
+      this.#key = key
     } catch (error) {
       log.warn('flows to host ports may go on to pods that had the ports before', { error: messageOf(error) })
     }

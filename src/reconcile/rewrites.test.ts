@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Change } from './driver.ts'
+import { Rewrites } from './rewrites.ts'
+
+const change = (key: string, verb: Change['verb'] = 'change'): Change => ({
+  verb,
+  key,
+  commands: [`ip link set dev ${key} mtu 1450`],
+  work: { call() {} },
+})
+
+test('who changes a setting again and again is told, and met with a pause that grows', () => {
+  let nowMs = 0
+  const rewrites = new Rewrites(() => nowMs)
+  const bridge = change('cw-br0')
+  const setsBack = (): boolean => {
+    const [admitted] = rewrites.admitted('link', [bridge])
+    if (admitted) rewrites.carriedOut('link', admitted)
+    return admitted !== undefined
+  }
+  for (let round = 0; round < 5; round++) {
+    assert.deepEqual(rewrites.blockades, [])
+    assert.equal(setsBack(), true)
+  }
+  assert.equal(setsBack(), false)
+  const [blockade] = rewrites.blockades
+  assert.equal(`${blockade?.problem.code} ${blockade?.problem.object}`, 'CW2009 link/cw-br0')
+  assert.match(
+    blockade!.problem.message,
+    /set back 5 times in a row \(ip link set dev cw-br0 mtu 1450\), .* 10 s after/,
+  )
+  nowMs += 10_000
+  assert.equal(setsBack(), true)
+  nowMs += 19_999
+  assert.equal(setsBack(), false)
+  // others, and objects that are only there or not, are not concerned
+  assert.equal(rewrites.admitted('link', [change('cw-vxlan'), change('cw-br0', 'add')]).length, 2)
+  const route = change('10.244.2.0/24')
+  for (let round = 0; round < 9; round++) rewrites.carriedOut('route', route)
+  assert.equal(rewrites.admitted('route', [route]).length, 1)
+  nowMs += 15 * 60_000
+  assert.deepEqual(rewrites.blockades, [])
+})
