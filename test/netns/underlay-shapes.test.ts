@@ -114,6 +114,20 @@ test('nodes whose addresses have the length of one address reach each other nati
   assert.match(two.host.sh('ip route show 10.244.1.0/24'), / onlink/)
 })
 
+test('nodes on a link to which a rule leads reach each other natively in both families', async () => {
+  using cluster = new DualNodes(ruleForSource)
+  const [one] = cluster.nodes
+  for (const node of cluster.nodes) node.routing = 'auto'
+  cluster.underlay.sh('nft delete table netdev clear')
+  await cluster.start()
+  for (const node of cluster.nodes) node.wirePod()
+  assert.deepEqual(
+    one.keeper.verdicts.map(({ way }) => way),
+    ['native', 'native'],
+  )
+  cross(one, [1420, 1420])
+})
+
 test('a node whose address is not the first of its subnet is on the link all the same', async () => {
   using cluster = new DualNodes(secondAddress)
   const [one] = cluster.nodes
