@@ -110,6 +110,7 @@ export class NetworkPart implements AsyncDisposable {
         nodeName: config.nodeName,
         verdicts: () => this.#keeper.remoteNodes?.verdicts ?? [],
         isLive: (name) => isLive(cluster.nodes.objects.get(name)),
+        isLifeKnown: () => cluster.apiStatus.lastError === undefined,
         onChange: () => wake.emit('later'),
         log,
       }),

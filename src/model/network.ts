@@ -177,11 +177,11 @@ export type NeededPassage = {
   /** The CIDRs of this node's pods, and those of all pods. */
   readonly podCIDRs: readonly Prefix[]
   readonly clusterCIDRs: readonly Prefix[]
-  /** Whether packets to any other node leave without encapsulation, or to none at all. */
+  /** Whether packets to any other node leave without encapsulation, or would where there is no tunnel. */
   readonly isNative: boolean
   /** The devices that have addresses of the node. */
   readonly underlayDevices: readonly string[]
-  /** Set when packets to any other node go through the tunnel. `ends` are the other nodes' addresses. */
+  /** Set when packets to any other node go through the tunnel, or will to the first that comes. `ends` are the other nodes' addresses. */
   readonly tunnel?: { readonly device: string; readonly port: number; readonly ends: readonly Addr[] }
 }
 

@@ -9,7 +9,7 @@ export type GuardContext = {
   readonly ownCIDRs: readonly Prefix[]
   readonly clusterCIDRs: readonly Prefix[]
   readonly connected: readonly ConnectedSubnet[]
-  /** How the kernel reaches next hops that are on no connected subnet, by address. */
+  /** How the kernel reaches next hops that are on no connected subnet, or on one to which it has no route, by address. */
   readonly kernelWays: ReadonlyMap<string, KernelWay>
   /** Addresses of other nodes within the cluster CIDRs. Outside of the cluster CIDRs only explicitly allowed routes are admitted. */
   readonly nodeAddrs: Iterable<Addr>
@@ -118,8 +118,9 @@ function resolveHop(
   }
   if (connected.some((subnet) => subnet.addr.equals(addr))) return `its next hop ${addr} is this node itself`
   const subnet = subnetOf(addr, connected)
-  if (subnet) return [{ device: subnet.device, gateway: addr }]
-  const way = kernelWays.get(String(addr)) ?? { kind: 'not reached', why: 'the kernel is about to be asked for it' }
+  const asked = kernelWays.get(String(addr))
+  if (subnet && !asked) return [{ device: subnet.device, gateway: addr }]
+  const way = asked ?? { kind: 'not reached', why: 'the kernel is about to be asked for it' }
   if (way.kind === 'reached') return way.hops
   const remedy = isPassedOn === true ? `; ${nextHopSelfRemedy}` : ''
   return `its next hop ${addr} is not reached: ${way.why}${remedy}`

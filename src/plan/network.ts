@@ -261,10 +261,11 @@ export function planNetwork({
         podDevices,
         podCIDRs: served,
         clusterCIDRs: allPodCIDRs(self.podCIDRs, settings),
-        isNative: native > 0 || vxlan === 0,
+        // a node that is alone has the ways that its first neighbour will be reached by
+        isNative: native > 0 || !hasOverlay,
         underlayDevices: remoteNodes.underlayDevices,
         ...(hasOverlay &&
-          vxlan > 0 && {
+          (vxlan > 0 || native === 0) && {
             tunnel: { device: vxlanName, port: settings.vxlanPort, ends: someTunnelEnds(remoteNodes) },
           }),
       }

@@ -16,6 +16,7 @@ import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest } from '#/lib/signal.ts'
+import { type LearnedRouteChange } from '#/model/bgp.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type PortState } from '#/model/network.ts'
 import { problemText } from '#/model/problems.ts'
@@ -55,6 +56,8 @@ export class DualNode implements Disposable {
   tell: Listener<KubeNode> = () => {}
   ports: readonly PortState[] = []
   routing: Routing = 'vxlan'
+  /** What BGP has told since the last pass. */
+  learned: LearnedRouteChange[] = []
 
   constructor(number: number, attach: (node: DualNode) => void) {
     this.number = number
@@ -80,6 +83,7 @@ export class DualNode implements Disposable {
           log: silent,
           onChanges() {},
           onNodes() {},
+          learned: { isReady: true, takeChanges: () => this.learned.splice(0) },
         }),
     )
   }

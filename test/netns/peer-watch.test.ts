@@ -45,6 +45,7 @@ for (const family of [4, 6] as const)
         nodeName: 'node-1',
         verdicts: () => [verdict(4), verdict(6)],
         isLive: () => true,
+        isLifeKnown: () => true,
         onChange: () => changes++,
         log: silent,
         clock,

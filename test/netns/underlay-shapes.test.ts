@@ -1,6 +1,7 @@
 // Underlays of other shapes than one subnet: which MTU and which way packets between pods get, in both families.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Addr, Prefix } from '#/lib/addr.ts'
 import { type DualNode, DualNodes, flat, podAddrs, type Shape } from './dual-nodes.ts'
 
 /** As a host that speaks BGP has it: the node's address is on lo, and every link has addresses of its own. */
@@ -39,6 +40,16 @@ const allBehindRouter: Shape = {
     ip route add 172.30.1.254 dev eth0; ip route add fd30::fe dev eth0
     ip route add default via 172.30.1.254 mtu 1460; ip -6 route add default via fd30::fe mtu 1460`,
   onRouter: 'ip link set br0 type bridge mcast_snooping 0',
+}
+
+/** The same, with addresses of the length of the subnet, which has no route. */
+const subnetBehindRouter: Shape = {
+  addrs: flat.addrs,
+  onNode: (number) => `ip addr add 172.30.1.${number}/24 dev eth0 noprefixroute
+    ip addr add fd30::${number}/64 dev eth0 nodad noprefixroute
+    ip route add 172.30.1.254 dev eth0; ip route add fd30::fe dev eth0
+    ip route add default via 172.30.1.254; ip -6 route add default via fd30::fe`,
+  onRouter: allBehindRouter.onRouter!,
 }
 
 /** As on a machine with several uplinks: the main table leads elsewhere than the rule for the node's address. */
@@ -113,6 +124,45 @@ test('nodes whose addresses have the length of one address reach each other nati
   assert.match(one.host.sh('ip route show 10.244.2.0/24'), /via 172\.30\.1\.2 dev eth0 proto 67 src \S+ metric \d+ $/m)
   assert.match(two.host.sh('ip route show 10.244.1.0/24'), / onlink/)
 })
+
+test('nodes on a link to which a rule leads reach each other natively in both families', async () => {
+  using cluster = new DualNodes(ruleForSource)
+  const [one] = cluster.nodes
+  for (const node of cluster.nodes) node.routing = 'auto'
+  cluster.underlay.sh('nft delete table netdev clear')
+  await cluster.start()
+  for (const node of cluster.nodes) node.wirePod()
+  assert.deepEqual(
+    one.keeper.verdicts.map(({ way }) => way),
+    ['native', 'native'],
+  )
+  cross(one, [1420, 1420])
+})
+
+for (const [what, shape, way] of [
+  ['all is behind the router', subnetBehindRouter, 'vxlan'],
+  ['a rule leads to it', ruleForSource, 'native'],
+] as const)
+  test(`nodes that tell their pod CIDRs by BGP, on a subnet without a route in the main table, reach each other: ${what}`, async () => {
+    using cluster = new DualNodes(shape)
+    cluster.underlay.sh('nft delete table netdev clear')
+    for (const node of cluster.nodes) {
+      node.routing = 'auto'
+      const other = 3 - node.number
+      node.learned = flat.addrs(other).map((addr, index) => {
+        const prefix = Prefix.parse([`10.244.${other}.0/24`, `fd10:244:0:${other}::/64`][index]!)
+        const nextHops = [{ addr: Addr.parse(addr) }]
+        return { prefix, route: { prefix, nextHops, peers: ['other'], isAllowed: false, isStale: false } }
+      })
+    }
+    await cluster.start()
+    for (const node of cluster.nodes) node.wirePod()
+    assert.deepEqual(
+      cluster.nodes[0].keeper.verdicts.map((verdict) => verdict.way),
+      [way, way],
+    )
+    cross(cluster.nodes[0], [1350, 1350])
+  })
 
 test('a node whose address is not the first of its subnet is on the link all the same', async () => {
   using cluster = new DualNodes(secondAddress)

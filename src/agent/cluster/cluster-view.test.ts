@@ -62,6 +62,12 @@ class Scene implements Disposable {
     this.#store.setSetting(`node ${name}`, text)
   }
 
+  /** As an earlier release writes this node, which knows nothing of what is remembered of others. */
+  runEarlierRelease(): void {
+    const { remembersNodes: _, ...self } = JSON.parse(this.#store.setting('self')!) as Record<string, unknown>
+    this.#store.setSetting('self', JSON.stringify(self))
+  }
+
   sync(): void {
     this.#tell({ kind: 'synced' })
   }
@@ -199,4 +205,23 @@ test('a damaged memory keeps no agent from starting', () => {
   for (const [index, text] of damaged.entries()) scene.damage(`node-${5 + index}`, text)
   scene.restarted(false)
   assert.deepEqual(Object.keys(scene.changed), ['node-2'])
+})
+
+test('what is remembered of other nodes counts no more after an earlier release has run, which did not keep it', () => {
+  using scene = new Scene()
+  scene.take(node('node-1'))
+  scene.take(node('node-2'))
+  scene.view.save()
+  scene.restarted(false)
+  assert.ok(scene.other, 'it is remembered')
+  scene.runEarlierRelease()
+  scene.restarted(false)
+  assert.equal(scene.other, undefined)
+  scene.view.save()
+  scene.restarted(false)
+  assert.equal(scene.other, undefined, 'not later either')
+  scene.take(node('node-2'))
+  scene.view.save()
+  scene.restarted(false)
+  assert.ok(scene.other)
 })

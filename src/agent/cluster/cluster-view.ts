@@ -82,6 +82,9 @@ function knownOf(state: NodeState, problems: readonly Problem[]): Known {
   return { state, problems, fingerprint: JSON.stringify([state, problems]) }
 }
 
+/** What is saved beside this node's own state. */
+type Extra = { readonly toldRouting?: unknown; readonly remembersNodes?: unknown }
+
 const ownLife = { sign: 'ready', readyChanged: '' } as const
 
 /**
@@ -126,10 +129,11 @@ export class ClusterView {
     this.#store = deps.store
     this.#onChange = deps.onChange
     this.#remembered = new RememberedNodes(deps.store)
-    const { self, toldRouting } = this.#rememberedSelf()
+    const { self, toldRouting, isOfEarlierRelease = false } = this.#rememberedSelf()
     this.#self = self
     this.#toldRouting = toldRouting
-    for (const state of this.#remembered.read(this.#nodeName)) {
+    if (isOfEarlierRelease) this.#remembered.distrust()
+    for (const state of isOfEarlierRelease ? [] : this.#remembered.read(this.#nodeName)) {
       this.#known.set(state.name, knownOf(state, []))
       this.#untold.add(state.name)
       this.#noteOther(state.name)
@@ -230,7 +234,7 @@ export class ClusterView {
   save(): void {
     this.#remembered.save((name) => this.#known.get(name)?.state)
     if (this.#self === undefined) return
-    const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting })
+    const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting, remembersNodes: true })
     if (this.#store.setting(settingName) === text) return
     try {
       this.#store.setSetting(settingName, text)
@@ -240,15 +244,24 @@ export class ClusterView {
     }
   }
 
-  #rememberedSelf(): { readonly self?: NodeState; readonly toldRouting?: Routing } {
+  /** `isOfEarlierRelease`: written by one that does not keep what is remembered of other nodes, which then is of long ago. */
+  #rememberedSelf(): {
+    readonly self?: NodeState
+    readonly toldRouting?: Routing
+    readonly isOfEarlierRelease?: boolean
+  } {
     const text = this.#store.setting(settingName)
     if (text === undefined) return {}
     try {
-      const { name, podCIDRs, addrs, ...saved } = nodeStateFrom(text) as NodeState & { toldRouting?: unknown }
+      const { name, podCIDRs, addrs, ...saved } = nodeStateFrom(text) as NodeState & Extra
       if (name !== this.#nodeName) return {}
       const routing = routings.find((each) => each === saved.routing)
       const toldRouting = routings.find((each) => each === saved.toldRouting)
-      return { self: { name, podCIDRs, addrs, ...(routing && { routing }) }, ...(toldRouting && { toldRouting }) }
+      return {
+        self: { name, podCIDRs, addrs, ...(routing && { routing }) },
+        ...(toldRouting && { toldRouting }),
+        isOfEarlierRelease: saved.remembersNodes !== true,
+      }
     } catch {
       // a damaged value must not keep the agent from starting: the API has this node's state too
       return {}

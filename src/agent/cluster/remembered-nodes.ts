@@ -46,6 +46,11 @@ export class RememberedNodes {
     })
   }
 
+  /** What is in the file may be of long ago: it is to be written anew. */
+  distrust(): void {
+    for (const [name] of this.#store.settingsFrom(start)) this.note(name.slice(start.length))
+  }
+
   /** Takes note that a node has changed or is gone. */
   note(name: string): void {
     this.#due.add(name)

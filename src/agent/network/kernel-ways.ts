@@ -93,8 +93,9 @@ function wayOf(route: Route, surroundings: Surroundings): NodeWay | undefined {
     mtuBytes: Math.min(mtuBytes, ...hops.map(({ link }) => link.mtuBytes)),
     kind: isLink ? 'link' : 'router',
     isFromNode: isFromNode(route, first.link, surroundings),
-    // what fib_check_nh_v4_gw of net/ipv4/fib_semantics.c wants of the route to a gateway, which it looks up without a source; IPv6 has no scopes
-    ...(isLink && dst.family === 4 && (scope < RT_SCOPE_LINK || table !== RT_TABLE_MAIN) && { needsOnlink: true }),
+    // what the kernel wants of the route to a gateway, which it looks up without a source (fib_check_nh_v4_gw of net/ipv4/fib_semantics.c,
+    // ip6_route_check_nh of net/ipv6/route.c); IPv6 has no scopes
+    ...(isLink && (table !== RT_TABLE_MAIN || (dst.family === 4 && scope < RT_SCOPE_LINK)) && { needsOnlink: true }),
   }
 }
 

@@ -29,6 +29,8 @@ export class NextHops {
   readonly #ways = new Map<string, { readonly addr: Addr; readonly way: KernelWay }>()
   /** Routes by others in the main table that may lead to a next hop. */
   #others: readonly Route[] = []
+  /** By device, the networks that these have on its link. */
+  #onLink: ReadonlyMap<string, readonly Prefix[]> = new Map()
   #reach: Reach = { links: [], routed: [] }
 
   constructor(netlink: Netlink) {
@@ -64,14 +66,14 @@ export class NextHops {
     const fresh = new Map<string, Addr>()
     for (const { route } of learned)
       for (const { addr } of route?.nextHops ?? [])
-        if (isAsked(addr, connected) && !this.#ways.has(String(addr))) fresh.set(String(addr), addr)
+        if (this.#isAsked(addr, connected) && !this.#ways.has(String(addr))) fresh.set(String(addr), addr)
     return new Map([...refreshed, ...(await this.#ask(fresh))])
   }
 
   async #refresh(inUse: Iterable<Addr>, connected: readonly ConnectedSubnet[]): Promise<Changes> {
     await this.#readOthers(connected)
     const asked = new Map<string, Addr>()
-    for (const addr of inUse) if (isAsked(addr, connected)) asked.set(String(addr), addr)
+    for (const addr of inUse) if (this.#isAsked(addr, connected)) asked.set(String(addr), addr)
     const gone = [...this.#ways.keys()].filter((key) => !asked.has(key))
     for (const key of gone) this.#ways.delete(key)
     return new Map([...gone.map((key) => [key, undefined] as const), ...(await this.#ask(asked))])
@@ -101,6 +103,17 @@ export class NextHops {
     return changes
   }
 
+  /**
+   * Neither what is on a subnet of this node nor what is on one link needs an answer of the kernel. That an address has the length of a subnet
+   * does not say that the subnet is on the link: the route to it may be missing, or in another table than the one that the kernel looks next
+   * hops up in.
+   */
+  #isAsked(addr: Addr, connected: readonly ConnectedSubnet[]): boolean {
+    if (addr.isLinkLocal) return false
+    const subnet = subnetOf(addr, connected)
+    return subnet === undefined || this.#onLink.get(subnet.device)?.some((prefix) => prefix.contains(addr)) !== true
+  }
+
   async #readOthers(connected: readonly ConnectedSubnet[]): Promise<void> {
     const nameOf = namesOf(this.#netlink)
     const others: Route[] = []
@@ -115,15 +128,13 @@ export class NextHops {
     this.#others = others
     const isOnLink = ({ nextHops, dst }: Route): boolean =>
       !dst.addr.isLinkLocal && nextHops.every(({ gateway }) => !gateway)
-    const links = [...connected.map(({ prefix }) => prefix), ...others.filter(isOnLink).map(({ dst }) => dst)]
+    const onLink = others.filter(isOnLink)
+    const links = [...connected.map(({ prefix }) => prefix), ...onLink.map(({ dst }) => dst)]
+    const byDevice = Map.groupBy(onLink, ({ nextHops }) => nameOf(nextHops[0]?.oif ?? 0))
+    this.#onLink = new Map([...byDevice].map(([device, routes]) => [device, outermost(routes.map(({ dst }) => dst))]))
     const routed = others.filter(({ nextHops }) => nextHops.some(({ gateway }) => gateway)).map(({ dst }) => dst)
     this.#reach = { links: outermost(links), routed: outermost(routed) }
   }
-}
-
-/** Neither what is on a subnet of this node nor what is on one link needs an answer of the kernel. */
-function isAsked(addr: Addr, connected: readonly ConnectedSubnet[]): boolean {
-  return !addr.isLinkLocal && subnetOf(addr, connected) === undefined
 }
 
 /** Sorted, without those within others. */

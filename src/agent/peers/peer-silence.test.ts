@@ -121,6 +121,28 @@ test('when nothing comes from several nodes and from no other, this node is cut 
   assert.deepEqual([pair.problems.length, pair.isolation], [1, undefined])
 })
 
+test('two silent nodes are not this node’s fault where others, to which nothing goes, would answer', () => {
+  const scene = new Scene()
+  const talkedTo = [scene.tunnel('node-2'), scene.tunnel('node-3')]
+  for (let number = 4; number <= 10; number++) scene.tunnel(`node-${number}`)
+  for (let round = 0; round < 4; round++) scene.round(100)
+  const goOn = (): void => {
+    for (let round = 0; round < 40; round++) {
+      for (const key of talkedTo) scene.packets.get(key)!.sent += 100
+      scene.round(0)
+      // only those are told of to which packets go
+      assert.ok(scene.problems.every((text) => /^CW1306 node\/node-[23]:/.test(text)))
+    }
+  }
+  for (const key of talkedTo) scene.deaf.add(key)
+  goOn()
+  assert.deepEqual([scene.problems.length, scene.isolation], [2, undefined])
+  // no answer says nothing of a node that nobody talks to, but there is no witness any more
+  for (const key of scene.packets.keys()) scene.mute.add(key)
+  goOn()
+  assert.match(scene.isolation!, /: node-2, node-3$/)
+})
+
 test('a node that is not there any more, or does not live, is forgotten', () => {
   const scene = new Scene()
   const key = scene.tunnel('node-2')

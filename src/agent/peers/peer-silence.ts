@@ -1,7 +1,7 @@
 // Finds the nodes to which packets go and from which nothing comes: a port that is dropped on the way, a forgotten program at a device.
 // Every kernel object is as planned then, and only counters and echo requests show it. Senders of UDP that want no answer exist, so a
 // node counts as silent only when it answers no echo request either. Pure.
-import { type Addr, type Family } from '#/lib/addr.ts'
+import { type Addr, families, type Family } from '#/lib/addr.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { someOf } from '#/lib/some-of.ts'
 
@@ -31,6 +31,8 @@ const nativeAsks = 64
 const manyNodes = 4
 /** A flow on which something came this recently is one that works. */
 const heardMs = 120_000
+/** How many of the nodes to which nothing goes are asked in one round, once several others do not answer: one that answers clears this node. */
+const witnessAsks = 8
 
 type State = {
   sent: number
@@ -68,7 +70,21 @@ export class PeerSilence {
     const start = native.length === 0 ? 0 : this.#turn % native.length
     this.#turn += nativeAsks
     this.#observedMs = nowMs
-    return [...suspects, ...[...native.slice(start), ...native.slice(0, start)].slice(0, nativeAsks)]
+    const inTurn = [...native.slice(start), ...native.slice(0, start)].slice(0, nativeAsks)
+    return [...suspects, ...inTurn, ...this.#witnesses(suspects)]
+  }
+
+  /** Nodes that nothing was sent to, and that say by an answer that it is not this node which is cut off. */
+  #witnesses(suspects: readonly Flow[]): Flow[] {
+    const isDoubtful = ({ key }: Flow): boolean => this.#states.get(key)!.unanswered > 0
+    return families.flatMap((family) => {
+      const doubtful = suspects.filter((flow) => flow.family === family && isDoubtful(flow))
+      if (new Set(doubtful.map(({ node }) => node)).size < 2) return []
+      const asked = new Set(suspects)
+      const idle = this.#flows.filter((flow) => flow.family === family && flow.way === 'vxlan' && !asked.has(flow))
+      const start = idle.length === 0 ? 0 : this.#turn % idle.length
+      return [...idle.slice(start), ...idle.slice(0, start)].slice(0, witnessAsks)
+    })
   }
 
   #count({ key, packets }: Flow, nowMs: number): State {
@@ -92,11 +108,13 @@ export class PeerSilence {
 
   /** Takes in which of the asked flows' gateways answered. */
   conclude(asked: readonly Flow[], answered: ReadonlySet<string>, nowMs: number): void {
-    for (const { key, gateway } of asked) {
+    for (const { key, way, gateway } of asked) {
       const state = this.#states.get(key)
       if (state === undefined) continue
       if (answered.has(String(gateway))) hear(state, nowMs)
-      else state.unanswered++
+      else if (way === 'native' || state.unheard >= suspiciousPackets) state.unanswered++
+      // the request to a witness is none of the packets that somebody wanted an answer to
+      else state.sent++
     }
   }
 

@@ -20,6 +20,8 @@ export type PeerWatchDeps = {
   readonly nodeName: string
   readonly verdicts: () => Iterable<Verdict>
   readonly isLive: (node: string) => boolean
+  /** Whether what `isLive` says is of now: while the API is away nobody tells that a node has died. */
+  readonly isLifeKnown: () => boolean
   /** Called when `problems` or `isolation` has changed. */
   readonly onChange: () => void
   readonly log: Logger
@@ -49,9 +51,9 @@ export class PeerWatch implements AsyncDisposable {
     return this.#problems
   }
 
-  /** Why no other node answers this one; undefined when any does, or nothing is sent. */
+  /** Why no other node answers this one; undefined when any does, or nothing is sent, or the others may have died. */
   get isolation(): string | undefined {
-    return this.#isolation
+    return this.#deps.isLifeKnown() ? this.#isolation : undefined
   }
 
   start(): void {
