@@ -179,7 +179,7 @@ export type NeededPassage = {
   readonly clusterCIDRs: readonly Prefix[]
   /** Whether packets to any other node leave without encapsulation, or would where there is no tunnel. */
   readonly isNative: boolean
-  /** The devices that have addresses of the node. */
+  /** The devices by which packets leave for other nodes. */
   readonly underlayDevices: readonly string[]
   /** Set when packets to any other node go through the tunnel, or will to the first that comes. `ends` are the other nodes' addresses. */
   readonly tunnel?: { readonly device: string; readonly port: number; readonly ends: readonly Addr[] }

@@ -50,6 +50,14 @@ test('the pod that asked first has a port; another protocol, address or family i
   assert.equal(shareHostPorts([one, wish('two', 6, mapping(53))]).refused.length, 1)
 })
 
+test('of two sandboxes of one pod the newer has its ports, and nobody else gets them', () => {
+  const older = { ...wish('web', 5, mapping(53)), hostDevice: 'cwv-older' }
+  const newer = { ...wish('web', 9, mapping(53)), hostDevice: 'cwv-newer' }
+  const { granted: shares, refused } = shareHostPorts([older, newer, wish('other', 7, mapping(53))])
+  assert.deepEqual([...shares.keys()], ['cwv-newer'])
+  assert.deepEqual(refused, [{ port: '53/tcp', pod: 'other', holder: 'web' }])
+})
+
 test('the table is the same whatever the order, and there is none without host ports', () => {
   const ports = [
     ...shareHostPorts([wish('a', 5, mapping(8080), mapping(8080, undefined, 'sctp'))]).granted.values(),

@@ -56,17 +56,26 @@ function translations({ addrs }: HostPortWish, mapping: PortMapping): HostPort[]
     }))
 }
 
-/** Gives each port to the pod that has asked for it longest, so that a newcomer takes nothing from a pod that runs. */
+/**
+ * Gives each port to the pod that has asked for it longest, so that a newcomer takes nothing from a pod that runs. Of several sandboxes of
+ * one pod the newest has it: an older one has ended, or is about to.
+ */
 export function shareHostPorts(wishes: readonly HostPortWish[]): HostPortShares {
   const granted = new Map<string, HostPort[]>()
   const taken: { readonly hostPort: HostPort; readonly pod: string }[] = []
   const refused: HostPortRefusal[] = []
-  const inOrder = wishes.toSorted((a, b) => a.createdMs - b.createdMs || (a.hostDevice < b.hostDevice ? -1 : 1))
+  const sinceMs = new Map<string, number>()
+  for (const { pod, createdMs } of wishes) sinceMs.set(pod, Math.min(createdMs, sinceMs.get(pod) ?? Infinity))
+  const inOrder = wishes.toSorted(
+    (a, b) =>
+      sinceMs.get(a.pod)! - sinceMs.get(b.pod)! || b.createdMs - a.createdMs || (a.hostDevice < b.hostDevice ? -1 : 1),
+  )
   for (const wish of inOrder) {
     const own: HostPort[] = []
     for (const mapping of wish.portMappings) {
       const wanted = translations(wish, mapping)
       const holder = taken.find(({ hostPort }) => wanted.some((each) => overlaps(each, hostPort)))
+      if (holder?.pod === wish.pod) continue
       if (holder) refused.push({ port: `${mapping.hostPort}/${mapping.protocol}`, pod: wish.pod, holder: holder.pod })
       else own.push(...wanted)
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type NodeState } from '#/model/network.ts'
+import { type NodeState, type NodeWay } from '#/model/network.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
 import { NodeWays } from './node-ways.ts'
 import { linkWay } from './testing/link-way.ts'
@@ -36,12 +36,12 @@ const pods: PlannedDatapath = {
 }
 
 /** As seen by the first of the nodes. */
-function plan(nodes: NodeState[], more: Partial<PlanInput> = {}): Plan {
+function plan(nodes: NodeState[], { ways = [], ...more }: Partial<PlanInput> & { ways?: NodeWay[] } = {}): Plan {
   const { underlay = { 4: 1500, 6: 1500 } } = more
   const remoteNodes = new RemoteNodes({
     self: nodes[0]!,
     underlay,
-    ways: new NodeWays(),
+    ways: new NodeWays(ways),
     connected: [],
     routing: 'vxlan',
     settings,
@@ -260,6 +260,9 @@ test('what firewalls of others must let pass: between pods, and through the tunn
   assert.deepEqual(passage?.podCIDRs.map(String), ['10.244.1.0/24', 'fd10:244:0:1::/64'])
   assert.deepEqual(passage?.clusterCIDRs.map(String), ['10.244.0.0/16', 'fd10:244::/48'])
   assert.deepEqual([passage?.isNative, passage?.tunnel?.port], [false, 8472])
+  assert.deepEqual(passage?.underlayDevices, [])
+  const ways = [linkWay('172.30.1.0/24', { device: 'u7' }), linkWay('0.0.0.0/0', { device: 'wan' })]
+  assert.deepEqual(plan([one, two], { ways }).network.passage?.underlayDevices, ['u7'])
   assert.ok(passage?.tunnel?.ends.every((addr) => two.addrs.some((each) => each.equals(addr))))
   assert.ok((passage?.tunnel?.ends.length ?? 0) > 0)
   // what is meant for packets that leave the cluster is in no pod's way on a node that is alone

@@ -152,6 +152,17 @@ function allPodCIDRs(cidrs: readonly Prefix[], { clusterCIDRs }: NetworkSettings
 /** Of thousands of nodes, the tunnel ends of the first stand for all when firewalls are looked at. */
 const lookedAtEnds = 256
 
+/** The devices by which packets leave for those nodes. The node's own address may be on another one, such as lo. */
+function underlayDevices(remoteNodes: RemoteNodes): string[] {
+  const devices = new Set<string>()
+  for (const verdict of Iterator.from(remoteNodes.verdicts).take(lookedAtEnds)) {
+    if (verdict.way === 'native') for (const { device } of verdict.nextHops) devices.add(device)
+    const way = verdict.way === 'vxlan' ? remoteNodes.wayTo(verdict.tunnel.dst) : undefined
+    if (way) devices.add(way.device)
+  }
+  return [...devices]
+}
+
 function someTunnelEnds({ plans }: RemoteNodes): Addr[] {
   return plans
     .values()
@@ -263,7 +274,7 @@ export function planNetwork({
         clusterCIDRs: allPodCIDRs(self.podCIDRs, settings),
         // a node that is alone has the ways that its first neighbour will be reached by
         isNative: native > 0 || !hasOverlay,
-        underlayDevices: remoteNodes.underlayDevices,
+        underlayDevices: underlayDevices(remoteNodes),
         ...(hasOverlay &&
           (vxlan > 0 || native === 0) && {
             tunnel: { device: vxlanName, port: settings.vxlanPort, ends: someTunnelEnds(remoteNodes) },

@@ -9,6 +9,7 @@ import {
   type NetworkDelta,
   neighbourKey,
   type NodeState,
+  type NodeWay,
   type TunnelEndChange,
 } from '#/model/network.ts'
 import { type Problem } from '#/model/problems.ts'
@@ -99,10 +100,9 @@ export class RemoteNodes {
     return this.#notInstalled
   }
 
-  /** The devices that have addresses of this node. */
-  get underlayDevices(): readonly string[] {
-    const { connected } = this.#context
-    return [...new Set(connected.filter(({ isNodeAddress }) => isNodeAddress).map(({ device }) => device))]
+  /** The way to another node by the kernel's routes; undefined when they lead nowhere. */
+  wayTo(addr: Addr): NodeWay | undefined {
+    return this.#context.ways.find(addr)
   }
 
   /** Pod CIDRs of other nodes outside of the cluster CIDRs, sorted. */

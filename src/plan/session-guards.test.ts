@@ -5,7 +5,7 @@ import { type PeerConfig } from '#/model/bgp.ts'
 import { checkTable } from '#/wire/nftables/check.ts'
 import { renderRule } from '#/wire/nftables/render.ts'
 import { nodeTable } from './filter.ts'
-import { sessionGuards } from './session-guards.ts'
+import { sessionGuards, withoutOwnPort } from './session-guards.ts'
 
 const common = { port: 179, localAsn: 65_000, remoteAsn: 65_001, families: [4], mode: 'both', allowOwnAsn: 0 } as const
 const timers = { holdTimeSeconds: 90, keepaliveSeconds: 30, connectRetrySeconds: 5 }
@@ -38,6 +38,21 @@ test('neighbours with TTL security, and no others, are guarded both ways, in bot
       'ip6 saddr 2001:db8::1/128 meta l4proto tcp th dport 1790 @th,104,8 & 0x17 != 0x2 ip6 hoplimit < 253 counter drop',
       'ip6 saddr 2001:db8::1/128 meta l4proto tcp th sport 1179 ip6 hoplimit < 253 counter drop',
     ],
+  )
+})
+
+test('sessions that other programs of the node have with a neighbour are not guarded where they can be told apart', () => {
+  const [addr, localAddr] = [Addr.parse('192.0.2.1'), Addr.parse('192.0.2.7')]
+  const own = peer('a', { addr, localAddr, ttlSecurityHops: 1 })
+  const [, toOwnPort] = rulesFor(179, own)
+  assert.match(toOwnPort!, /^ip saddr 192\.0\.2\.1\/32 ip daddr 192\.0\.2\.7\/32 meta l4proto tcp th dport 179 /)
+  // another program has the port
+  const guards = sessionGuards({ peers: [own], listenPort: 179 }).map(withoutOwnPort)
+  const table = nodeTable({ podCIDRs: [], clusterCIDRs: [], podDevices: [], guards })
+  const rules = table.chains.find(({ name }) => name === 'bgp-in')!.rules.map((rule) => renderRule(rule, 'inet'))
+  assert.deepEqual(
+    rules.map((rule) => /th (\w+ \d+)/.exec(rule)?.[1]),
+    [undefined, 'sport 179'],
   )
 })
 

@@ -12,6 +12,8 @@ export type SessionGuard = {
   /** Absent: whoever has a link-local address on `device`. */
   readonly addr?: Addr
   readonly device?: string
+  /** The own address of the session, where it is configured: other programs of this node may have sessions with the same neighbour. */
+  readonly localAddr?: Addr
   /** Packets with less are dropped. */
   readonly minTtl: number
   /** Of TCP: the one that this node listens on, if it does, and the one that the neighbour listens on. */
@@ -27,7 +29,7 @@ const longestName = 60
 
 export function sessionGuards(config: Pick<SpeakerConfig, 'peers' | 'listenPort'> | undefined): SessionGuard[] {
   const { peers = [], listenPort } = config ?? {}
-  return peers.flatMap(({ name, addr, device, port, ttlSecurityHops: hops }: PeerConfig): SessionGuard[] =>
+  return peers.flatMap(({ name, addr, device, localAddr, port, ttlSecurityHops: hops }: PeerConfig): SessionGuard[] =>
     hops === undefined || (addr === undefined && device === undefined)
       ? []
       : [
@@ -35,6 +37,7 @@ export function sessionGuards(config: Pick<SpeakerConfig, 'peers' | 'listenPort'
             peer: name,
             ...(addr && { addr }),
             ...(device !== undefined && (addr === undefined || addr.isLinkLocal) && { device }),
+            ...(localAddr && { localAddr }),
             minTtl: 256 - hops,
             ...(listenPort !== undefined && { ownPort: listenPort }),
             itsPort: port,
@@ -43,11 +46,18 @@ export function sessionGuards(config: Pick<SpeakerConfig, 'peers' | 'listenPort'
   )
 }
 
-function rulesOf({ peer, addr, device, minTtl, ownPort, itsPort }: SessionGuard): NftRule[] {
+/** While this node does not listen. */
+export function withoutOwnPort(guard: SessionGuard): SessionGuard {
+  const { ownPort, ...others } = guard
+  return ownPort === undefined ? guard : others
+}
+
+function rulesOf({ peer, addr, device, localAddr, minTtl, ownPort, itsPort }: SessionGuard): NftRule[] {
   const family: Family = addr?.family ?? 6
   const from: NftMatch[] = [
     ...(device === undefined ? [] : [{ kind: 'device', field: 'iifname', name: device } as const]),
     { kind: 'addr', field: 'saddr', prefix: addr ? Prefix.host(addr) : linkLocal },
+    ...(localAddr ? [{ kind: 'addr', field: 'daddr', prefix: Prefix.host(localAddr) } as const] : []),
     { kind: 'l4proto', protocol: 'tcp' },
   ]
   const drop = (what: string, ...port: NftMatch[]): NftRule => ({

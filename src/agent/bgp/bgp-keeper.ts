@@ -13,7 +13,7 @@ import { type NetworkSettings, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
 import { planSpeaker, type SpeakerPlan } from '#/plan/bgp.ts'
-import { type SessionGuard, sessionGuards } from '#/plan/session-guards.ts'
+import { type SessionGuard, sessionGuards, withoutOwnPort } from '#/plan/session-guards.ts'
 import { ownClaims } from '#/plan/own-claims.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
@@ -137,7 +137,8 @@ export class BgpKeeper implements AsyncDisposable {
 
   /** Neighbours with TTL security; until the API has answered, those of the last agent. */
   get sessionGuards(): readonly SessionGuard[] {
-    return this.#guards
+    // another program that has our port has sessions of its own there
+    return this.#portTroubles.bgp === undefined ? this.#guards : this.#guards.map(withoutOwnPort)
   }
 
   get problems(): readonly Problem[] {
