@@ -9,29 +9,9 @@ export function blackholeTo(dst: Prefix): BlackholeRoute {
   return { kind: 'blackhole', dst, metric: blackholeMetric }
 }
 
-/** The fewest prefixes that hold the same addresses as the given ones, sorted. */
-export function unionOf(prefixes: Iterable<Prefix>): Prefix[] {
-  const union: Prefix[] = []
-  for (const prefix of [...prefixes].sort((a, b) => a.compare(b))) {
-    if (union.at(-1)?.contains(prefix)) continue
-    let whole = prefix
-    for (let half = union.at(-1); half && areHalves(half, whole); half = union.at(-1)) {
-      union.pop()
-      whole = half.parent
-    }
-    union.push(whole)
-  }
-  return union
-}
-
-/** Whether `a`, the lower one, and `b` together are one prefix. */
-function areHalves(a: Prefix, b: Prefix): boolean {
-  return a.family === b.family && a.length === b.length && (a.addr.value ^ b.addr.value) === a.size
-}
-
 /** Nodes' pod CIDRs are mostly neighbours: the cover of thousands is some tens of routes. */
 export function coverOf({ routing, covered }: Pick<RemoteNodes, 'routing' | 'covered'>): BlackholeRoute[] {
-  return routing === 'vxlan' ? unionOf(covered).map(blackholeTo) : []
+  return routing === 'vxlan' ? covered.prefixes.map(blackholeTo) : []
 }
 
 /** Tells what of the cover changed between two passes that do not read the kernel. */
@@ -41,14 +21,14 @@ export class CoverChanges {
 
   /** The change since the last call; undefined when there is none. */
   take(remoteNodes: RemoteNodes): NetworkDelta | undefined {
-    if (remoteNodes.version === this.#version) return undefined
+    if (remoteNodes.covered.version === this.#version) return undefined
     const after = new Map(coverOf(remoteNodes).map((route) => [routeKey(route), route]))
     const before = this.#before
     const routes = new Map<string, BlackholeRoute | undefined>()
     for (const key of before.keys()) if (!after.has(key)) routes.set(key, undefined)
     for (const [key, route] of after) if (!before.has(key)) routes.set(key, route)
     this.#before = after
-    this.#version = remoteNodes.version
+    this.#version = remoteNodes.covered.version
     return routes.size === 0 ? undefined : { routes, neighbours: new Map(), tunnelEnds: new Map() }
   }
 }

@@ -90,7 +90,7 @@ test('with routing vxlan blackholes cover what is to go through the tunnel or no
   const ways = new NodeWays([linkWay('172.30.1.0/24')])
   const table = new RemoteNodes({ self: one, underlay: { 4: 1500 }, ways, connected: [], routing: 'vxlan', settings })
   table.update([['node-3', { ...three, routingState: routing }]])
-  assert.deepEqual([...table.covered], [])
+  assert.deepEqual(table.covered.prefixes, [])
 })
 
 test('with native routing the node has a blackhole behind each pod CIDR, and no tunnel where no node needs one', () => {

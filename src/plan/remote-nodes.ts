@@ -1,6 +1,7 @@
 // The plan of all other nodes and of BGP's routes, updated change by change. Pure: the result depends only on the final state, not on
 // the order of changes, which the test proves by comparing it with a plan made from scratch.
 import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { PrefixUnion } from '#/lib/prefix-union.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
   type DesiredNeighbour,
@@ -54,9 +55,9 @@ export class RemoteNodes {
   readonly #others = new Map<string, NativeRoute>()
   readonly #notInstalled = new Map<string, string>()
   readonly #tally = new RemoteTally()
+  readonly #covered = new PrefixUnion()
   /** By pod CIDR as text, what `takeVerdictChanges` gives next. */
   #changedVerdicts = new Map<string, Verdict | undefined>()
-  #version = 0
   #claimsVersion = 0
   #context: RemoteContext
 
@@ -110,9 +111,9 @@ export class RemoteNodes {
     return this.#tally.outsideCIDRs
   }
 
-  /** Pod CIDRs of other nodes to which nothing may be sent in the clear while the routing is vxlan; unsorted. */
-  get covered(): Iterable<Prefix> {
-    return this.#plans.values().flatMap(({ covered }) => covered)
+  /** Pod CIDRs of other nodes to which nothing may be sent in the clear while the routing is vxlan. */
+  get covered(): Pick<PrefixUnion, 'prefixes' | 'version'> {
+    return this.#covered
   }
 
   /** Whether the plan has a route to a prefix, given as text. */
@@ -126,11 +127,6 @@ export class RemoteNodes {
     const changes = this.#changedVerdicts
     this.#changedVerdicts = new Map()
     return changes
-  }
-
-  /** A number that grows whenever a verdict, or the context, becomes another. */
-  get version(): number {
-    return this.#version
   }
 
   /** The verdict of each pod CIDR of another node: the way that packets take and the reason; unsorted. */
@@ -256,7 +252,6 @@ export class RemoteNodes {
     const { name } = this.#context.self
     this.#claimsVersion++
     this.#context = context
-    this.#version++
     const claims: NodeChange[] = [
       [name, undefined],
       [context.self.name, context.self],
@@ -304,6 +299,10 @@ export class RemoteNodes {
       if (problems.length > 0) this.#problems.set(name, problems)
       else this.#problems.delete(name)
       this.#forget(name, before, plan, others)
+      if (!isSameList(before.covered, plan.covered)) {
+        for (const cidr of plan.covered) this.#covered.add(cidr)
+        for (const cidr of before.covered) this.#covered.remove(cidr)
+      }
       this.#tally.remove(name, before)
       const gone = objectsOf(before, lowering, hasOverlay)
       for (const route of gone.routes) routes.remove(route)
@@ -337,7 +336,6 @@ export class RemoteNodes {
       if (this.#verdicts.get(key) !== verdict || kept.verdicts.includes(verdict)) continue
       this.#verdicts.delete(key)
       this.#changedVerdicts.set(key, undefined)
-      this.#version++
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)
@@ -354,7 +352,6 @@ export class RemoteNodes {
       if (this.#verdicts.get(key) === verdict) continue
       this.#verdicts.set(key, verdict)
       this.#changedVerdicts.set(key, verdict)
-      this.#version++
     }
     for (const cidr of plan.podCIDRs) {
       const key = String(cidr)

@@ -185,10 +185,12 @@ test('behind a router, auto takes the tunnel', async () => {
     ['vxlan', 'vxlan'],
   )
   // the route of another's container is no reason to plan all nodes again
-  const { version } = one.keeper.remoteNodes!
+  const planOfOther = () => one.keeper.remoteNodes!.plans.get('node-2')
+  const before = planOfOther()
+  assert.ok(before)
   one.host.sh('ip link add cali0 up type veth peer name c0; ip link set c0 up; ip route add 10.9.0.7 dev cali0')
   await one.pass()
-  assert.equal(one.keeper.remoteNodes!.version, version)
+  assert.equal(planOfOther(), before)
 })
 
 test('an address on lo of a node without a default route is told', async () => {
