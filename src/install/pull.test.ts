@@ -5,6 +5,7 @@ import { ApiError } from '#/cluster/errors.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { fieldsOf } from '#/model/kubernetes.ts'
 import { isUpgrade, pullFirst } from './pull.ts'
+import { pullerDaemonSet } from './puller.ts'
 import { dualStack as settings } from './testing/settings.ts'
 
 type Pod = { readonly node: string; readonly waiting?: { readonly reason: string; readonly message?: string } }
@@ -61,6 +62,11 @@ test('an upgrade is one where agents of another image run', async () => {
     ['example/causeway:0', true],
   ] as const)
     assert.equal(await isUpgrade(clusterOf(agents === undefined ? {} : { agents }).client, settings), expected)
+})
+
+test("the image is pulled with the credentials of the agents' account, and without its token", () => {
+  const pod = fieldsOf(fieldsOf(fieldsOf(fieldsOf(pullerDaemonSet(settings))['spec'])['template'])['spec'])
+  assert.deepEqual([pod['serviceAccountName'], pod['automountServiceAccountToken']], ['causeway-agent', false])
 })
 
 test('nodes that have pulled are counted, and the pods that pulled go', async () => {

@@ -4,6 +4,7 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { podsPath } from '#/cluster/paths.ts'
 import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { fewOf } from '#/model/status-conditions.ts'
 import { applyAll, removeAll } from './apply.ts'
 import { containerOf, type DaemonSet, daemonSetPath, isDone, untilReady, type Wait } from './daemonset.ts'
 import { pullerDaemonSet } from './puller.ts'
@@ -18,8 +19,6 @@ const imageReasons: readonly unknown[] = [
   'RegistryUnavailable',
   'SignatureValidationFailed',
 ]
-/** So many nodes are named in a message. */
-const namedNodes = 5
 
 /** Whether agents of another image run, so that their nodes may have to pull this one. */
 export async function isUpgrade(client: ApiClient, { namespace, image }: InstallSettings): Promise<boolean> {
@@ -56,8 +55,7 @@ function lateOf({ spec, status }: PullerPod): Late[] {
 }
 
 function listed(late: readonly Late[]): string {
-  const named = late.slice(0, namedNodes).map(({ node, why }) => `${node} (${why})`)
-  return named.join(', ') + (late.length > namedNodes ? ` and ${late.length - namedNodes} more` : '')
+  return fewOf(late.map(({ node, why }) => `${node} (${why})`))
 }
 
 async function lateNodes(client: ApiClient, namespace: string): Promise<Late[]> {

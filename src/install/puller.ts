@@ -1,5 +1,5 @@
 // The pods that pull an upgrade's image (pull.ts). They do nothing but have it.
-import { type InstallSettings, labelsOf, type Manifest, pullerName } from './settings.ts'
+import { agentName, type InstallSettings, labelsOf, type Manifest, pullerName } from './settings.ts'
 
 /** They use their node's network, so they need no CNI plugin and take no address. */
 export function pullerDaemonSet({ namespace, image, nodeSelector }: InstallSettings): Manifest {
@@ -27,6 +27,8 @@ export function pullerDaemonSet({ namespace, image, nodeSelector }: InstallSetti
       template: {
         metadata: { labels },
         spec: {
+          // imagePullSecrets of the account serve both; its token is for agents alone
+          serviceAccountName: agentName,
           automountServiceAccountToken: false,
           hostNetwork: true,
           terminationGracePeriodSeconds: 0,

@@ -149,8 +149,8 @@ const bfdPort = 3784
 const filterPriority = 0
 
 /**
- * Drops pods' BFD packets to this node. The source address alone makes a BFD packet the neighbour's, pods can forge any source address,
- * and a forged packet can take a BGP session down. No pod is a router of this node.
+ * Drops what pods may not send to this node: packets to its loopback addresses (`noLoopback`), and BFD. The source address alone makes a BFD
+ * packet the neighbour's, pods can forge any source address, and a forged packet can take a BGP session down. No pod is a router of this node.
  */
 function podsIn(podDevices: readonly string[]): NftChain {
   return {
