@@ -13,6 +13,9 @@ import { ClusterView, keepOfNodes } from './cluster/cluster-view.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 
+/** So long the API may take to tell of the nodes before what was last known of them is used. */
+const recallAfterMs = 2000
+
 /** Node objects of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
 const nodesPerPage = 100
 
@@ -61,6 +64,8 @@ export class ClusterPart implements AsyncDisposable {
   start(): void {
     this.nodes.start()
     this.#settings.start()
+    const recall = setTimeout(() => this.view.recall(), recallAfterMs)
+    this.#made.defer(() => clearTimeout(recall))
   }
 
   /** Whether all nodes and the cluster's settings have been seen once. */

@@ -46,6 +46,8 @@ class Scene implements Disposable {
       { nodeName: 'node-1' },
       { reflector, store: this.#store, onChange: () => this.changes++ },
     )
+    // the API is late
+    if (!inSync) this.view.recall()
     return this.view
   }
 
@@ -195,6 +197,20 @@ test('a node that changes only in what does not matter is not written, and one t
   scene.view.save()
   scene.restarted(false)
   assert.deepEqual(scene.changed, {})
+})
+
+test('an API that answers in time makes nobody read what is remembered, and nodes deleted meanwhile are forgotten', () => {
+  using scene = new Scene()
+  for (const name of ['node-1', 'node-2', 'node-3']) scene.take(node(name))
+  scene.sync()
+  scene.view.save()
+  scene.restarted()
+  for (const name of ['node-1', 'node-2']) scene.take(node(name))
+  scene.sync()
+  scene.view.recall()
+  assert.deepEqual(Object.keys(scene.changed), ['node-2'])
+  scene.view.save()
+  assert.deepEqual(Object.keys((scene.restarted(false), scene.changed)), ['node-2'])
 })
 
 test('a damaged memory keeps no agent from starting', () => {

@@ -107,6 +107,9 @@ export class ClusterView {
   readonly #store: EndpointStore
   readonly #onChange: () => void
   readonly #remembered: RememberedNodes
+  readonly #remembersOthers: boolean
+  /** Whether nodes that were deleted while no agent ran are known. */
+  #isFileChecked = false
   readonly #known = new Map<string, Known>()
   /** The problems of the nodes that have any: they are asked for in every pass. */
   readonly #problems = new Map<string, readonly Problem[]>()
@@ -132,13 +135,24 @@ export class ClusterView {
     const { self, toldRouting, isOfEarlierRelease = false } = this.#rememberedSelf()
     this.#self = self
     this.#toldRouting = toldRouting
+    this.#remembersOthers = !isOfEarlierRelease
     if (isOfEarlierRelease) this.#remembered.distrust()
-    for (const state of isOfEarlierRelease ? [] : this.#remembered.read(this.#nodeName)) {
+    this.#reflector.subscribe((change) => this.#take(change))
+  }
+
+  /**
+   * Takes over what was last known of the other nodes, but for those that the API has told of by now; nothing once it has told of all. To be
+   * called when the API is late: reading and planning all nodes twice is dear.
+   */
+  recall(): void {
+    if (this.isComplete || !this.#remembersOthers) return
+    for (const state of this.#remembered.read(this.#nodeName)) {
+      if (this.#known.has(state.name)) continue
       this.#known.set(state.name, knownOf(state, []))
       this.#untold.add(state.name)
       this.#noteOther(state.name)
     }
-    this.#reflector.subscribe((change) => this.#take(change))
+    this.#onChange()
   }
 
   /** This node's last state with pod CIDRs; undefined until its Node object first has some. */
@@ -213,6 +227,9 @@ export class ClusterView {
       this.#remembered.note(name)
     }
     this.#untold.clear()
+    if (!this.#isFileChecked)
+      for (const name of this.#remembered.names()) if (!this.#known.has(name)) this.#remembered.note(name)
+    this.#isFileChecked = true
     this.#onChange()
   }
 

@@ -46,9 +46,14 @@ export class RememberedNodes {
     })
   }
 
+  /** The names of the nodes in the file. */
+  names(): string[] {
+    return [...this.#store.settingsFrom(start)].map(([name]) => name.slice(start.length))
+  }
+
   /** What is in the file may be of long ago: it is to be written anew. */
   distrust(): void {
-    for (const [name] of this.#store.settingsFrom(start)) this.note(name.slice(start.length))
+    for (const name of this.names()) this.note(name)
   }
 
   /** Takes note that a node has changed or is gone. */
