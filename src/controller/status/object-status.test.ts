@@ -54,6 +54,11 @@ test('a BGPPeer says on how many nodes its session is established, and on which 
     told(peerOf('tor'), { nodes: [nodeOf('n1')], session }),
     '[1,1] Established=True AllEstablished: established on 1 node',
   )
+  // another reason than a session that is down: what is told first is news, and written at once
+  assert.match(
+    told(peerOf('tor'), { nodes: [nodeOf('n4'), nodeOf('n5')], session }),
+    /SessionsNotTold: established on 0 of 2/,
+  )
 })
 
 test('of many nodes that are down five are named', () => {

@@ -64,6 +64,8 @@ export type PeerContext = {
   readonly session: (node: string, peer: string) => PeerSession | undefined
 }
 
+const notTold = 'its agent has told of no session'
+
 /** Why a session is not known to be established; undefined when it is. */
 function whyDown(peer: BgpPeer, node: StatusNode, { peers, session }: PeerContext): string | undefined {
   if (node.isSilent) return 'its kubelet tells nothing'
@@ -72,7 +74,7 @@ function whyDown(peer: BgpPeer, node: StatusNode, { peers, session }: PeerContex
   if (found !== undefined) return found.lastError === undefined ? found.state : `${found.state}: ${found.lastError}`
   const end = endOf(peer)
   const rival = peers.find((other) => other.name < peer.name && endOf(other) === end && isForNode(other, node))
-  return rival ? `BGPPeer ${rival.name} is with the same neighbour` : 'its agent has told of no session'
+  return rival ? `BGPPeer ${rival.name} is with the same neighbour` : notTold
 }
 
 /** What the nodes make of a BGPPeer; `peer` is undefined where the object names no neighbour that can be used. */
@@ -84,22 +86,25 @@ export function peerTold(peer: BgpPeer | undefined, problems: readonly Problem[]
   }
   const down: string[] = []
   let selected = 0
+  let untold = 0
   for (const node of context.nodes) {
     if (!node.canHaveAgent || !isForNode(peer, node)) continue
     selected++
     const why = whyDown(peer, node, context)
     if (why !== undefined) down.push(`${node.name} (${why})`)
+    if (why === notTold) untold++
   }
   const established = selected - down.length
-  return { nodes: { selected, established }, conditions: [accepted, establishedCondition(selected, down)] }
+  return { nodes: { selected, established }, conditions: [accepted, establishedCondition(selected, down, untold)] }
 }
 
-function establishedCondition(selected: number, down: readonly string[]): Condition {
+/** `untold`: how many of those that are down have said nothing of the peer yet. Their first word is news, so it is another reason. */
+function establishedCondition(selected: number, down: readonly string[], untold: number): Condition {
   const type = 'Established'
   if (selected === 0) return conditionOf(type, false, 'NoNodes', 'spec.nodeSelector selects no node that has an agent')
   if (down.length === 0) return conditionOf(type, true, 'AllEstablished', `established on ${nodesText(selected)}`)
   const message = `established on ${selected - down.length} of ${nodesText(selected)}; not on ${fewOf(down.toSorted())}`
-  return conditionOf(type, false, 'SessionsDown', message)
+  return conditionOf(type, false, untold === down.length ? 'SessionsNotTold' : 'SessionsDown', message)
 }
 
 function nodesText(count: number): string {
