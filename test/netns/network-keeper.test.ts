@@ -188,6 +188,9 @@ for (const routing of ['vxlan', 'native'] as const)
     const foreign = '10.244.9.0/24 via 172.30.1.9 dev u proto 67 metric 7'
     rebooted.host.sh(`ip route add ${foreign}`)
     await rebooted.keeper.pass()
+    // the API is late
+    rebooted.view.recall()
+    await rebooted.keeper.pass()
     assert.deepEqual(
       rebooted.routes().filter((line) => !line.includes('10.244.9.0/24')),
       before,
