@@ -4,7 +4,7 @@ import { Addr } from '#/lib/addr.ts'
 import { type BgpPeer, bgpPeerOf, routingFrom } from '#/model/bgp-objects.ts'
 import { type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
 import { type RoutingState } from '#/model/routing.ts'
-import { type PeerContext, peerTold, routingTold, statusOf } from './object-status.ts'
+import { acceptance, type PeerContext, peerTold, rivalProblems, routingTold, statusOf } from './object-status.ts'
 import { keepSessions, sessionsOf, type StatusNode, statusNodeOf } from './status-node.ts'
 
 const nativeOnly: RoutingState = { mode: 'native', sends: ['native'], accepts: ['native'] }
@@ -82,6 +82,11 @@ test('a BGPPeer is for the nodes that its selector has, that are not its own end
 test('of two BGPPeers with one neighbour the second says which one is taken', () => {
   const peers = [peerOf('a'), peerOf('b')]
   assert.match(told(peers[1]!, { nodes: [nodeOf('n1')], peers }), /not on n1 \(BGPPeer a is with the same neighbour\)/)
+  const context = { nodes: [nodeOf('n0', { canHaveAgent: false }), nodeOf('n1')], peers }
+  assert.deepEqual(rivalProblems(peers[0]!, context), [])
+  const { status, reason, message } = acceptance(rivalProblems(peers[1]!, context))
+  assert.equal(`${status} ${reason}`, 'False SameNeighbour')
+  assert.equal(message, 'BGPPeer a, whose name sorts first, is with the same neighbour on n1 (CW4101)')
 })
 
 test('what cannot be used is not accepted, with field and code', () => {

@@ -3,7 +3,7 @@
 import { type BgpPeer } from '#/model/bgp-objects.ts'
 import { type Condition, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
-import { type Problem } from '#/model/problems.ts'
+import { type Problem, problem } from '#/model/problems.ts'
 import { type Routing, ways } from '#/model/routing.ts'
 import { dated, type DatedCondition, fewOf } from '#/model/status-conditions.ts'
 import { endOf } from '#/plan/bgp-peers.ts'
@@ -30,6 +30,7 @@ const refusals: readonly (readonly [code: ProblemCode, reason: string])[] = [
   ['CW4001', 'NotLookedAt'],
   ['CW4005', 'NoNeighbour'],
   ['CW4004', 'KeptDown'],
+  ['CW4101', 'SameNeighbour'],
 ]
 
 /** Whether an object is used as it is written. */
@@ -64,6 +65,24 @@ export type PeerContext = {
   readonly session: (node: string, peer: string) => PeerSession | undefined
 }
 
+/** Another BGPPeer for the node with the same neighbour, which the node takes in place of this one. */
+function rivalOf(peer: BgpPeer, node: StatusNode, peers: readonly BgpPeer[]): BgpPeer | undefined {
+  const end = endOf(peer)
+  return peers.find((other) => other.name < peer.name && endOf(other) === end && isForNode(other, node))
+}
+
+/** That another BGPPeer has the neighbour on some node; none where it has it on no node. */
+export function rivalProblems(peer: BgpPeer, { nodes, peers }: Pick<PeerContext, 'nodes' | 'peers'>): Problem[] {
+  for (const node of nodes) {
+    const rival = node.canHaveAgent && isForNode(peer, node) ? rivalOf(peer, node, peers) : undefined
+    if (rival) {
+      const message = `BGPPeer ${rival.name}, whose name sorts first, is with the same neighbour on ${node.name}`
+      return [problem('CW4101', `bgppeer/${peer.name}`, message)]
+    }
+  }
+  return []
+}
+
 const notTold = 'its agent has told of no session'
 
 /** Why a session is not known to be established; undefined when it is. */
@@ -72,8 +91,7 @@ function whyDown(peer: BgpPeer, node: StatusNode, { peers, session }: PeerContex
   const found = session(node.name, peer.name)
   if (found?.state === 'Established') return undefined
   if (found !== undefined) return found.lastError === undefined ? found.state : `${found.state}: ${found.lastError}`
-  const end = endOf(peer)
-  const rival = peers.find((other) => other.name < peer.name && endOf(other) === end && isForNode(other, node))
+  const rival = rivalOf(peer, node, peers)
   return rival ? `BGPPeer ${rival.name} is with the same neighbour` : notTold
 }
 

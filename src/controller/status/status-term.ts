@@ -17,8 +17,16 @@ import { oneOfEach, type Problem, problemText } from '#/model/problems.ts'
 import { liveConditions } from '#/model/status-conditions.ts'
 import { isForNode } from '#/plan/bgp-selection.ts'
 import type { Recorder } from '../problem-reports.ts'
-import { acceptance, generationOf, type ObjectStatus, peerTold, routingTold, statusOf } from './object-status.ts'
-import { keepSessions, type PeerSession, sessionsOf, statusNodeOf } from './status-node.ts'
+import {
+  acceptance,
+  generationOf,
+  type ObjectStatus,
+  peerTold,
+  rivalProblems,
+  routingTold,
+  statusOf,
+} from './object-status.ts'
+import { keepSessions, type PeerSession, sessionsOf, type StatusNode, statusNodeOf } from './status-node.ts'
 
 export type StatusTermDeps = {
   readonly client: ApiClient
@@ -241,7 +249,10 @@ export class StatusTerm implements AsyncDisposable {
   }
 
   #problemsOf(kind: Kind, object: KubeObject): readonly Problem[] {
-    if (kind === 'BGPPeer') return this.#peerOf(object).problems
+    if (kind === 'BGPPeer') {
+      const { peer, problems } = this.#peerOf(object)
+      return [...problems, ...(peer ? rivalProblems(peer, { nodes: this.#nodes(), peers: this.#usablePeers() }) : [])]
+    }
     return (kind === 'Routing' ? routingFrom([object]) : bgpConfigurationFrom([object], '')).problems
   }
 
@@ -250,16 +261,23 @@ export class StatusTerm implements AsyncDisposable {
   }
 
   #told(kind: Kind, object: KubeObject): Parameters<typeof statusOf>[1] {
-    const nodes = Array.from(this.#deps.nodes.objects.values(), statusNodeOf)
+    const nodes = this.#nodes()
     const problems = this.#problemsOf(kind, object)
     if (kind === 'Routing') return routingTold(routingFrom([object]).mode, problems, nodes)
     if (kind === 'BGPConfiguration') return { conditions: [acceptance(problems)] }
-    const peers = Array.from(this.#objects.BGPPeer.objects.values(), (each) => this.#peerOf(each).peer)
     return peerTold(this.#peerOf(object).peer, problems, {
       nodes,
-      peers: peers.filter((peer): peer is BgpPeer => peer !== undefined),
+      peers: this.#usablePeers(),
       session: (node, peer) => this.#sessionsOn(node).find((each) => each.peer === peer),
     })
+  }
+
+  #nodes(): StatusNode[] {
+    return Array.from(this.#deps.nodes.objects.values(), statusNodeOf)
+  }
+
+  #usablePeers(): BgpPeer[] {
+    return [...this.#objects.BGPPeer.objects.values()].flatMap((each) => this.#peerOf(each).peer ?? [])
   }
 
   #sessionsOn(node: string): readonly PeerSession[] {
