@@ -115,6 +115,10 @@ export class StatusTerm implements AsyncDisposable {
   #onObject(kind: Kind, change: Change<KubeObject>): void {
     if (change.kind === 'synced') return this.#schedule(gatherMs)
     const key = `${kind}/${change.key}`
+    const isSameSpec = change.kind === 'modified' && generationOf(change.previous) === generationOf(change.object)
+    // whether another one has the same neighbour may be otherwise now
+    if (kind === 'BGPPeer' && !isSameSpec)
+      for (const name of this.#objects.BGPPeer.objects.keys()) if (name !== change.key) this.#note(`BGPPeer/${name}`)
     if (change.kind !== 'deleted') return this.#note(key)
     for (const known of [this.#dirty, this.#stale, this.#written]) known.delete(key)
   }
