@@ -175,6 +175,17 @@ test('the status of each object is written, and again when a node makes somethin
   assert.deepEqual(run.events, [])
 })
 
+test('of two BGPPeers with one neighbour the second is not accepted, until the first has another one', async () => {
+  await using api = await clusterOf(['n1'])
+  api.put('bgppeers', 'tor-2', { spec: tor })
+  await using run = await termOf(api)
+  const accepted = (): string => api.condition('bgppeers', 'tor-2', 'Accepted')
+  await run.until(() => accepted().startsWith('False SameNeighbour'), 'it has a rival')
+  assert.match(run.events.join(), /^Warning CannotBeUsed BGPPeer\/tor-2: CW4101 .*BGPPeer tor, whose name sorts first/)
+  api.put('bgppeers', 'tor', { spec: { ...tor, peerAddress: '192.0.2.2' } })
+  await run.until(() => accepted().startsWith('True'), 'it has none any more')
+})
+
 test('what changes nothing is not written, and mere numbers once a minute', async () => {
   await using api = await clusterOf(['n1', 'n2', 'n3'])
   api.put('bgpnodes', 'n1', { status: session('Active') })
