@@ -256,7 +256,7 @@ export class NetworkKeeper implements Disposable {
     const { isAdvertising, sessionGuards } = this.#bgp()
     const isOtherwiseAdvertised = isAdvertising !== this.#isAdvertised
     this.#isAdvertised = isAdvertising
-    const isAllDue = taken.everything || isNewContext || isNewlyComplete || isNewlyLearned || isOtherwiseAdvertised
+    const isAllDue = taken.everything || isNewContext || isNewlyComplete || isOtherwiseAdvertised
     const { changes, sinceMs } = this.#view.takeChanges()
     const learned = this.#learned.takeChanges()
     const { connected } = this.#context.underlay
@@ -269,7 +269,10 @@ export class NetworkKeeper implements Disposable {
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
     const isGuardedOtherwise = JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)
     this.#guards = sessionGuards
-    const kinds = new Set([...taken.kinds, ...delta.failedKinds, ...(isGuardedOtherwise ? (['table'] as const) : [])])
+    const kinds = new Set([...taken.kinds, ...delta.failedKinds])
+    if (isGuardedOtherwise) kinds.add('table')
+    // routes that an earlier agent learned stayed until now
+    if (isNewlyLearned) kinds.add('route')
     if (!isWhole && kinds.size === 0) {
       this.#progress.settle(routingFacts, delta.failedKinds)
       this.#problems = [...this.#ownProblems(remoteNodes), ...remoteNodes.problems]
