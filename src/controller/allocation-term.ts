@@ -1,33 +1,17 @@
 // One term as leader: from a fresh list of all nodes to every node having its pod CIDRs.
 // A decision is kept as pending, and counts as held, until the node is seen with it or is gone: a write whose answer was lost
 // may have happened, so no other node may get its prefixes.
-import type { ApiClient } from '#/cluster/client.ts'
-import type { Clock } from '#/cluster/clock.ts'
 import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
 import { nodePath } from '#/cluster/paths.ts'
 import type { Reflector, ReflectorStatus } from '#/cluster/reflector.ts'
 import type { Change } from '#/cluster/store.ts'
 import type { Prefix } from '#/lib/addr.ts'
-import type { Logger } from '#/lib/log.ts'
 import { hasPodCIDRs, type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Cursors, type HolderNode, planPodCidrs, type PodCidrConfig, type PoolUse } from '#/plan/pod-cidrs.ts'
-import { ProblemReports, type Recorder } from './problem-reports.ts'
+import { ProblemReports } from './problem-reports.ts'
 import { WorkQueue } from './work-queue.ts'
-
-export type TermDeps = {
-  readonly client: ApiClient
-  readonly log: Logger
-  readonly recorder: Recorder
-  readonly clock: Clock
-  readonly random: () => number
-  /** Whether this controller leads; checked before every write. */
-  readonly isLeader: () => boolean
-  /** Aborts when the term is over. */
-  readonly signal: AbortSignal
-  /** All Node objects, listed after the lease was ours; whoever made it starts and ends it. */
-  readonly nodes: Reflector<KubeNode>
-}
+import { type TermDeps, writeTimeoutMs } from './term-deps.ts'
 
 export type TermStatus = {
   readonly inSync: boolean
@@ -48,8 +32,6 @@ type Pending = { readonly uid: string | undefined; prefixes: readonly Prefix[] }
 const concurrentWrites = 8
 /** Nodes often join many at once, so wait this long and plan for all of them together. */
 const batchMs = 20
-/** Shorter than the 5 s between this controller giving up the lease and another taking it. */
-const writeTimeoutMs = 4_000
 const maxConflicts = 5
 
 export class AllocationTerm implements AsyncDisposable {

@@ -51,7 +51,7 @@ type Term = {
   readonly statuses: StatusTerm
 }
 
-export const leaseName = 'causeway-controller'
+const leaseName = 'causeway-controller'
 
 export class Controller implements AsyncDisposable {
   readonly #options: ControllerOptions

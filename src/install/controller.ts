@@ -1,7 +1,14 @@
 // The controller: two replicas, of which a lease chooses one. It uses its node's network, since no pod network exists before it runs.
 import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
 import { passedEnvironment } from '#/settings/passing.ts'
-import { apiServerVariables, controllerName, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+import {
+  apiServerVariables,
+  controllerName,
+  type InstallSettings,
+  labelsOf,
+  type Manifest,
+  unprivileged,
+} from './settings.ts'
 
 export function controllerDeployment(settings: InstallSettings): Manifest {
   const { namespace, image, given } = settings
@@ -16,14 +23,7 @@ export function controllerDeployment(settings: InstallSettings): Manifest {
     args: ['controller'],
     env: [...passedEnvironment(controllerGroups, given, own), ...apiServerVariables(settings)],
     resources: { requests: { cpu: '20m', memory: '80Mi' }, limits: { memory: '512Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      runAsNonRoot: true,
-      runAsUser: 65_534,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: unprivileged,
   }
   const apart = {
     weight: 100,

@@ -1,5 +1,5 @@
 // The pods that pull an upgrade's image (pull.ts). They do nothing but have it.
-import { agentName, type InstallSettings, labelsOf, type Manifest, pullerName } from './settings.ts'
+import { agentName, type InstallSettings, labelsOf, type Manifest, pullerName, unprivileged } from './settings.ts'
 
 /** They use their node's network, so they need no CNI plugin and take no address. */
 export function pullerDaemonSet({ namespace, image, nodeSelector }: InstallSettings): Manifest {
@@ -9,14 +9,7 @@ export function pullerDaemonSet({ namespace, image, nodeSelector }: InstallSetti
     image,
     command: ['sleep', 'infinity'],
     resources: { limits: { cpu: '100m', memory: '64Mi' }, requests: { cpu: '1m', memory: '1Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      runAsNonRoot: true,
-      runAsUser: 65_534,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: unprivileged,
   }
   return {
     apiVersion: 'apps/v1',

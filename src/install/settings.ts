@@ -54,3 +54,13 @@ export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): s
 export function labelsOf(component: string): Record<string, string> {
   return { 'app.kubernetes.io/name': component, 'app.kubernetes.io/part-of': 'causeway' }
 }
+
+/** The securityContext of a container that needs no right on its node. */
+export const unprivileged = {
+  allowPrivilegeEscalation: false,
+  runAsNonRoot: true,
+  runAsUser: 65_534,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+}

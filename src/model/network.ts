@@ -85,6 +85,9 @@ export type NetworkSettings = {
   readonly routing: Routing
 }
 
+/** The least MTU of IPv6 (RFC 8200 section 5). On a device with less the kernel has none (addrconf_notify of net/ipv6/addrconf.c). */
+export const minimumMtuV6Bytes = 1280
+
 /** The underlay's MTU by family, for the families of which this node has an address. */
 export type UnderlayMtu = { readonly [F in Family]?: number }
 

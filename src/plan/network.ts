@@ -11,6 +11,7 @@ import {
   type PortState,
   type UnderlayMtu,
   type NeededPassage,
+  minimumMtuV6Bytes,
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -20,7 +21,7 @@ import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { hostPortTable, needsLoopback } from './host-ports.ts'
 import { serveCIDRs } from './served-cidrs.ts'
-import { minimumMtuV6Bytes, outerFamily, overheadBytes } from './overlay.ts'
+import { outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
 import { type SessionGuard } from './session-guards.ts'

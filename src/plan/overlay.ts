@@ -7,9 +7,6 @@ import { type VerdictTunnel } from '#/model/verdict.ts'
 /** The tunnel's overhead by outer family: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348 section 5). */
 export const overheadBytes = { 4: 50, 6: 70 } as const
 
-/** The least MTU of a link that carries IPv6 (RFC 8200 section 5). */
-export const minimumMtuV6Bytes = 1280
-
 /** How packets of one family of pods are tunnelled between two nodes. */
 export type Tunnel = { readonly outer: Family; readonly src: Addr; readonly dst: Addr; readonly mtuBytes: number }
 

@@ -8,6 +8,7 @@ import {
   type NetworkSettings,
   type NodeState,
   type UnderlayMtu,
+  minimumMtuV6Bytes,
 } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { plainVxlan, type Routing } from '#/model/routing.ts'
@@ -16,7 +17,7 @@ import { tooSmall } from './allocate.ts'
 import { chooseCrossing, directHop, reasonFor, type Ways } from './crossing.ts'
 import { admitPodCIDR } from './guard.ts'
 import { type NodeWays } from './node-ways.ts'
-import { minimumMtuV6Bytes, overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
+import { overheadBytes, tunnelBetween, vtepOf } from './overlay.ts'
 
 /** The input that the plans of all remote nodes share: this node, its networks and its settings. */
 export type RemoteContext = {

@@ -13,7 +13,7 @@ import {
 } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { deviceAlias, isOurDevice, isOwnLink } from '#/model/names.ts'
-import { type DesiredLink, type DesiredNetwork } from '#/model/network.ts'
+import { type DesiredLink, type DesiredNetwork, minimumMtuV6Bytes } from '#/model/network.ts'
 import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
 
 function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
@@ -22,9 +22,6 @@ function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
 
 /** The MTU of a bridge whose MTU nobody has set: that of its narrowest port (br_mtu_min of net/bridge/br_if.c). */
 const emptyBridgeMtuBytes = 1500
-
-/** On a device with less the kernel has no IPv6 at all (addrconf_notify of net/ipv6/addrconf.c), whoever made a port so narrow. */
-const minimumMtuV6Bytes = 1280
 
 /** All devices, for what a device of ours takes over from others. */
 type Surroundings = readonly Link[]

@@ -94,22 +94,21 @@ test('exhaustion and CIDRs that are too small are told, with what to do', () => 
   }
 })
 
+/** Gives addresses to pods that have no device. */
+function reserveMany({ store }: PodNode, count: number, podCIDRs: readonly Prefix[]): void {
+  for (let number = 0; number < count; number++) {
+    const names = { containerId: `c${number}`, pod: `p${number}`, hostDevice: `cwv${number}` }
+    store.reserve({ ...names, ifName: 'eth0', netns: '/x', datapath: 'bridge' }, podCIDRs)
+  }
+}
+
 test('a bridge with as many ports as the kernel allows is no error of the node; one that goes makes room', () => {
   using node = new PodNode()
   using pod = new TestNetns()
   node.host.sh('ip addr add 10.245.0.1/20 dev cw-br0')
   const podCIDRs = [Prefix.parse('10.245.0.0/20')]
   node.network = { ...podNetwork, podCIDRs }
-  for (let number = 0; number < 1022; number++) {
-    const claim = {
-      ifName: 'eth0',
-      netns: '/x',
-      pod: `p${number}`,
-      hostDevice: `cwv${number}`,
-      datapath: 'bridge',
-    } as const
-    node.store.reserve({ containerId: `c${number}`, ...claim }, podCIDRs)
-  }
+  reserveMany(node, 1022, podCIDRs)
   // a device of somebody else takes the last port
   node.host.sh(`for i in $(seq 1023); do echo "link add x$i master cw-br0 type veth"; done | ip -batch -`)
   const refused = (): void => {
@@ -133,16 +132,7 @@ test('a bridge with as many ports as the kernel allows is no error of the node; 
 test('an address that is leaked for certain is given before the node is called full', () => {
   using node = new PodNode()
   using pod = new TestNetns()
-  for (let number = 0; number < 5; number++) {
-    const claim = {
-      ifName: 'eth0',
-      netns: '/x',
-      pod: `p${number}`,
-      hostDevice: `cwv${number}`,
-      datapath: 'bridge',
-    } as const
-    node.store.reserve({ containerId: `c${number}`, ...claim }, podNetwork.podCIDRs)
-  }
+  reserveMany(node, 5, podNetwork.podCIDRs)
   assert.match(node.full?.msg ?? '', /exhausted/)
   node.leaked = ['c3']
   assert.equal(String(node.add('late', pod.path).ips[0]?.address), '10.244.1.5')

@@ -4,19 +4,16 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { Backoff } from '#/cluster/backoff.ts'
-import type { ApiClient } from '#/cluster/client.ts'
-import { type Clock, sleep } from '#/cluster/clock.ts'
+import { sleep } from '#/cluster/clock.ts'
 import { describe, isApiError } from '#/cluster/errors.ts'
 import { bgpConfigurationsPath, bgpNodesPath, bgpPeersPath, routingsPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import type { Change } from '#/cluster/store.ts'
-import type { Logger } from '#/lib/log.ts'
 import { bgpConfigurationFrom, type BgpPeer, bgpPeerOf, routingFrom } from '#/model/bgp-objects.ts'
 import { fieldsOf, type KubeNode, type KubeObject, referenceTo } from '#/model/kubernetes.ts'
 import { oneOfEach, type Problem, problemText } from '#/model/problems.ts'
 import { liveConditions } from '#/model/status-conditions.ts'
 import { isForNode } from '#/plan/bgp-selection.ts'
-import type { Recorder } from '../problem-reports.ts'
 import {
   acceptance,
   generationOf,
@@ -27,20 +24,7 @@ import {
   statusOf,
 } from './object-status.ts'
 import { keepSessions, type PeerSession, sessionsOf, type StatusNode, statusNodeOf } from './status-node.ts'
-
-export type StatusTermDeps = {
-  readonly client: ApiClient
-  readonly log: Logger
-  readonly recorder: Recorder
-  readonly clock: Clock
-  readonly random: () => number
-  /** Whether this controller leads; checked before every write. */
-  readonly isLeader: () => boolean
-  /** Aborts when the term is over. */
-  readonly signal: AbortSignal
-  /** All Node objects; whoever made it starts and ends it. */
-  readonly nodes: Reflector<KubeNode>
-}
+import { type TermDeps, writeTimeoutMs } from '../term-deps.ts'
 
 /** How long news is gathered before what it changes is written. */
 const gatherMs = 2_000
@@ -49,14 +33,12 @@ const numbersMs = 60_000
 /** The pause between two writes: the agents of all nodes get each of them, and this many at most in a second. */
 const receivedPerSecond = 2_000
 const shortestPauseMs = 100
-/** Shorter than the 5 s between this controller giving up the lease and another taking it. */
-const writeTimeoutMs = 4_000
 
 const kinds = { Routing: routingsPath(), BGPConfiguration: bgpConfigurationsPath(), BGPPeer: bgpPeersPath() } as const
 type Kind = keyof typeof kinds
 
 export class StatusTerm implements AsyncDisposable {
-  readonly #deps: StatusTermDeps
+  readonly #deps: TermDeps
   readonly #objects: Readonly<Record<Kind, Reflector<KubeObject>>>
   readonly #bgpNodes: Reflector<KubeObject>
   readonly #backoff: Backoff
@@ -73,7 +55,7 @@ export class StatusTerm implements AsyncDisposable {
   #sweeping: Promise<void> | undefined
   #lastError = ''
 
-  constructor(deps: StatusTermDeps) {
+  constructor(deps: TermDeps) {
     const { client, log, clock, random } = deps
     this.#deps = deps
     const shared = { client, log, clock, random }
