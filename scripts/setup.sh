@@ -23,6 +23,7 @@ fi
 if [ "$job" = test ]; then
   need ping iputils-ping
   need curl curl
+  need bpftool bpftool
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
