@@ -255,10 +255,18 @@ export class PodsPart implements AsyncDisposable {
 }
 
 function toPort(
-  { hostDevice, pod, addrs, datapath, bandwidth }: Endpoint,
+  { hostDevice, pod, addrs, mac, datapath, bandwidth }: Endpoint,
   hostPorts: readonly HostPort[] = [],
 ): PortState {
   const { ingress } = podLimits(bandwidth)
-  const podCIDRs = addrs.map(({ cidr }) => cidr)
-  return { name: hostDevice, pod, datapath, podCIDRs, hostPorts, ...(ingress && { ingress }) }
+  return {
+    name: hostDevice,
+    pod,
+    datapath,
+    podCIDRs: addrs.map(({ cidr }) => cidr),
+    addrs: addrs.map(({ addr }) => addr),
+    mac,
+    hostPorts,
+    ...(ingress && { ingress }),
+  }
 }

@@ -3,6 +3,7 @@
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type BpfDelta, type DesiredBpf } from './bpf.ts'
 import { type DatapathName } from './datapath.ts'
 import { blackholeMetric, vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
@@ -66,6 +67,9 @@ export type PortState = {
   readonly datapath: DatapathName
   /** The pod CIDRs that its addresses are from: a pod keeps them, and its gateway, when the node is given other CIDRs. */
   readonly podCIDRs: readonly Prefix[]
+  readonly addrs: readonly Addr[]
+  /** The MAC of the pod's end. */
+  readonly mac: string
   /** The limit on what the pod receives. */
   readonly ingress?: Tbf
   /** Absent: none. */
@@ -201,6 +205,8 @@ export type DesiredNetwork = {
   readonly forwardFor: readonly string[]
   /** Absent: nothing needs to pass. */
   readonly passage?: NeededPassage
+  /** What the eBPF datapath's programs have to know; absent where the node does not use them. */
+  readonly bpf?: DesiredBpf
 }
 
 export const emptyNetwork: DesiredNetwork = {
@@ -235,4 +241,6 @@ export type NetworkDelta = {
   readonly routes: ReadonlyMap<string, DesiredRoute | undefined>
   readonly neighbours: ReadonlyMap<string, DesiredNeighbour | undefined>
   readonly tunnelEnds: ReadonlyMap<string, TunnelEndChange>
+  /** Made when it is asked for, since only the eBPF datapath does. */
+  readonly bpf?: BpfDelta
 }
