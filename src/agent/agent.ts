@@ -109,7 +109,9 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   /** The socket for synchronous requests only: an asynchronous request would still be under way on it when the next one starts. */
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
-  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, dirt, wake, log }))
+  const pods = made.use(
+    new PodsPart(config, { netlink, store, podNetwork, wantedDatapath: () => cluster.datapath, dirt, wake, log }),
+  )
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, pods, bgp, dirt, wake, podNetwork, notInstalled, log }),

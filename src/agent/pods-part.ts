@@ -9,10 +9,11 @@ import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
-import { type DatapathName, datapathNames } from '#/model/datapath.ts'
+import { type DatapathName, datapathNames, type DatapathState } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type HostPort, type PortState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { type Said } from '#/settings/precedence.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
@@ -40,6 +41,8 @@ export type PodsPartDeps = {
   readonly store: EndpointStore
   /** The network that pods get now. The network part keeps it up to date. */
   readonly podNetwork: Latest<PodNetworkState>
+  /** The datapath that pods of this node are to have, and who says so. */
+  readonly wantedDatapath: () => Said<DatapathName>
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
@@ -225,6 +228,12 @@ export class PodsPart implements AsyncDisposable {
   /** The datapath that wires new pods. */
   get #datapath(): DatapathName {
     return datapathNames[0]
+  }
+
+  /** The datapath that pods have, and why it is not the wanted one; undefined while that is not known. */
+  get datapathState(): DatapathState | undefined {
+    const name = this.#datapath
+    return name === this.#deps.wantedDatapath().value ? { name } : { name, why: 'this agent has no programs' }
   }
 
   #changed(): void {

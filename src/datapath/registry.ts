@@ -5,6 +5,7 @@ import { type Datapath, type DatapathDeps, type DatapathKind } from './datapath.
 
 export const datapathKinds: Readonly<Record<DatapathName, DatapathKind>> = {
   bridge: bridgeDatapath,
+  ebpf: bridgeDatapath,
 }
 
 export type Datapaths = Readonly<Record<DatapathName, Datapath>>

@@ -38,6 +38,8 @@ export type NodeState = {
   readonly vtepMacs?: { readonly [F in Family]?: string }
   /** Set only for this agent's own node: the routing that its Node object demands. */
   readonly routing?: Routing
+  /** Set only for this agent's own node: the datapath that its Node object demands. */
+  readonly datapath?: DatapathName
   /** Set for other nodes: the routing that they announce; absent: plain VXLAN. */
   readonly routingState?: RoutingState
   /** No sign on the Node object says that its network has ever been set up. */

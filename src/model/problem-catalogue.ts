@@ -49,6 +49,12 @@ export const problemCatalogue = {
     how: 'the flannel annotations of its Node object',
     remedy: 'restart the agent of that node, Causeway or flannel, which writes the annotation again',
   },
+  CW1006: {
+    title: 'The datapath of the node cannot be read',
+    about: 'node',
+    how: 'the annotation causeway.dev/datapath of its Node object',
+    remedy: 'correct or remove the annotation; until then the datapath of the cluster holds',
+  },
   CW1101: {
     title: 'A pod CIDR cannot be used',
     about: 'node',
