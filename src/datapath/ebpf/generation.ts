@@ -2,6 +2,7 @@
 // an agent. The folder's name has two hashes: over the maps' layouts, and over the object file. A generation whose layouts are those of an
 // earlier one uses that one's maps, so that there is nothing to fill and no counter starts again.
 import { createHash } from 'node:crypto'
+import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { BpfMap } from '#/kernel/bpf/map.ts'
 import { loadObject } from '#/kernel/bpf/object.ts'
@@ -47,6 +48,28 @@ export function removeGeneration(folder: string, name: string): void {
   removePinFolder(join(folder, name))
 }
 
+/** Removes the folder of all generations, as far as nobody else has anything in it. */
+export function removeFolder(folder: string): void {
+  for (const path of [join(folder, linksFolder), folder]) {
+    try {
+      rmdirSync(path)
+    } catch (error) {
+      const code = errorCode(error)
+      if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EBUSY') throw error
+    }
+  }
+}
+
+/** The programs that are pinned of a generation, by the kernel's numbers. */
+export function programIdsOf(folder: string, name: string): Set<number> {
+  const ids = new Set<number>()
+  for (const each of listPins(join(folder, name, 'programs'))) {
+    using program = BpfProgram.openPinned(join(folder, name, 'programs', each))
+    ids.add(program.info.id)
+  }
+  return ids
+}
+
 export class Generation implements Disposable {
   readonly name: string
   readonly maps: ReadonlyMap<MapName, BpfMap>
@@ -87,24 +110,22 @@ export class Generation implements Disposable {
     using reused = new DisposableStack()
     const former = mapsOfLayout(folder, layoutOf(name), reused)
     const loaded = await loadObject({ bytes: object, ...(former && { maps: former }) })
-    // what an interrupted load has left may lack anything
-    removeGeneration(folder, name)
-    for (const part of ['maps', 'programs']) makePinFolder(join(folder, name, part))
-    const maps = mapNames.map((each) => {
-      const map = loaded.maps.get(each)
-      if (map === undefined) throw new Error(`the object file has no map ${each}`)
-      mustMatch(map, mapLayouts[each])
-      map.pin(mapPath(folder, name, each))
-      return [each, map] as const
-    })
-    // the programs last: a generation that has all of them is complete
-    const programs = allPrograms.map((each) => {
-      const program = loaded.programs.get(each)
-      if (program === undefined) throw new Error(`the object file has no program ${each}`)
-      program.pin(programPath(folder, name, each))
-      return [each, program] as const
-    })
-    return new Generation({ name, maps: new Map(maps), programs: new Map(programs), isEmpty: former === undefined })
+    const maps = mapNames.map((each) => [each, partOf(loaded.maps, 'map', each)] as const)
+    for (const [each, map] of maps) mustMatch(map, mapLayouts[each])
+    const programs = allPrograms.map((each) => [each, partOf(loaded.programs, 'program', each)] as const)
+    const isEmpty = former === undefined
+    const generation = new Generation({ name, maps: new Map(maps), programs: new Map(programs), isEmpty })
+    generation.pin(folder)
+    return generation
+  }
+
+  /** Pins all of it, in place of what an interrupted load has left, which may lack anything. */
+  pin(folder: string): void {
+    removeGeneration(folder, this.name)
+    for (const part of ['maps', 'programs']) makePinFolder(join(folder, this.name, part))
+    for (const [name, map] of this.maps) map.pin(mapPath(folder, this.name, name))
+    // the programs last: a generation that has all of them is whole
+    for (const [name, program] of this.programs) program.pin(programPath(folder, this.name, name))
   }
 
   map(name: MapName): BpfMap {
@@ -119,6 +140,12 @@ export class Generation implements Disposable {
   [Symbol.dispose](): void {
     for (const each of [...this.maps.values(), ...this.programs.values()]) each[Symbol.dispose]()
   }
+}
+
+function partOf<T>(parts: ReadonlyMap<string, T>, kind: string, name: string): T {
+  const part = parts.get(name)
+  if (part === undefined) throw new Error(`the object file has no ${kind} ${name}`)
+  return part
 }
 
 function mapPath(folder: string, generation: string, map: MapName): string {
