@@ -47,8 +47,6 @@ export type PlanInput = {
   readonly formerCIDRs?: readonly Prefix[]
   /** The datapaths that this node's pods use, and the one that new pods get. */
   readonly datapaths: readonly PlannedDatapath[]
-  /** Whether this node's datapath is the one of eBPF programs. */
-  readonly isEbpf?: boolean
   readonly settings: NetworkSettings
 }
 
@@ -186,7 +184,6 @@ export function planNetwork({
   guards,
   ports,
   datapaths,
-  isEbpf = false,
   settings,
 }: PlanInput): Plan {
   const self = remoteNodes.self
@@ -290,7 +287,7 @@ export function planNetwork({
           }),
       }
     },
-    ...(isEbpf && {
+    ...(datapaths.some(({ hasPrograms }) => hasPrograms) && {
       bpf: planBpf({
         remoteNodes,
         served,

@@ -26,7 +26,7 @@ import { hostMacOf, unwirePod } from '../veth.ts'
 import { bridgeName, planBridge } from './plan.ts'
 
 /** BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno). */
-export const limit = { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` }
+const limit = { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` }
 
 /**
  * Has the other pods and the node find the pod where another one had its address. It comes before the pod's end is up: the kernel of a pod
@@ -109,7 +109,7 @@ export function portFaults(netlink: Netlink, host: Link, pod: PodInterface): str
 }
 
 /** Needs no kernel read of its own: the listed devices show what each port is attached to. */
-export function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
+function hostSide(_: Netlink, links: ReadonlyMap<string, Link>): HostSide {
   const found = links.get(bridgeName)
   const bridge = found && isOwnLink(found) ? found : undefined
   const index = bridge?.index ?? 0

@@ -47,7 +47,11 @@ export class AttachmentDriver implements Driver {
       else if (present?.index === device.index && generation!.isEmpty && !isComplete) continue
       else changes.push(this.#attaching(attachment, device, generation!, present))
     }
-    return { keys, changes, leftovers: this.#removals([...found.values()], links, bpf !== undefined), failures }
+    // a pod whose ADD came after the plan was made has its programs already
+    const isLater = ({ device }: Found): boolean =>
+      bpf !== undefined && isPodDevice(device) && this.#isInUse(device) && !bpf.pods.some((pod) => pod.device === device)
+    const left = [...found.values()].filter((each) => !isLater(each))
+    return { keys, changes, leftovers: this.#removals(left, links, bpf !== undefined), failures }
   }
 
   /** What is to be attached, each with its device; undefined for one that is missing. */

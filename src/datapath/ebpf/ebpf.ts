@@ -1,8 +1,10 @@
 // The eBPF datapath: the bridge datapath with programs in front of it (docs/ebpf.md). Its pods' veths are ports of the same bridge, so that
 // a pod that changes its datapath keeps every device. The programs have kernel objects, and drivers, of their own.
+import { BpfError } from '#/kernel/bpf/error.ts'
 import { type Link } from '#/kernel/links.ts'
 import { type BpfPod } from '#/model/bpf.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
+import { type CniResult } from '#/wire/cni/index.ts'
 import { bridgeDatapath, portFaults, wirePort } from '../bridge/bridge.ts'
 import { faultsOf } from '../check.ts'
 import {
@@ -29,6 +31,11 @@ function bpfPodOf({ hostDevice, pod, addrs, mac, bandwidth }: PodInterface): Bpf
   }
 }
 
+/** The MAC of the pod's end: a later plugin may have set another one. */
+function macOf({ ifName, mac }: PodInterface, { interfaces }: CniResult): string {
+  return interfaces.find(({ name, sandbox }) => name === ifName && sandbox)?.mac?.toLowerCase() ?? mac
+}
+
 function wire(deps: DatapathDeps, ebpf: EbpfState, pod: PodInterface, network: PodNetwork): void {
   if (ebpf.current === undefined) throw new PodNetworkError('the programs of the eBPF datapath are not loaded')
   unplugPod(ebpf, deps.netlink, pod.hostDevice)
@@ -38,7 +45,7 @@ function wire(deps: DatapathDeps, ebpf: EbpfState, pod: PodInterface, network: P
     )
   } catch (error) {
     unplugPod(ebpf, deps.netlink, pod.hostDevice)
-    throw error
+    throw error instanceof BpfError ? new PodNetworkError(error.message) : error
   }
 }
 
@@ -56,7 +63,7 @@ function openEbpf(deps: DatapathDeps): Datapath {
         told,
         ofHost: (_, host) => [
           ...portFaults(netlink, host, pod),
-          ...plugFaults(ebpf, netlink, { ...bpfPodOf(pod), ...macOf(pod, told) }, host),
+          ...plugFaults(ebpf, netlink, { ...bpfPodOf(pod), mac: macOf(pod, told) }, host),
         ],
       }),
     refresh: (pod, network) => refreshPod(netlink, pod, network),
@@ -74,5 +81,6 @@ function openEbpf(deps: DatapathDeps): Datapath {
 export const ebpfDatapath: DatapathKind = {
   ...bridgeDatapath,
   name: 'ebpf',
+  hasPrograms: true,
   open: openEbpf,
 }

@@ -11,9 +11,15 @@ import { type EbpfState } from './state.ts'
 const maps = ['cw_nodes4', 'cw_nodes6', 'cw_ends'] as const satisfies readonly MapName[]
 
 /** The key of a prefix or an end, given as text: those of an entry that is about nothing more. */
-const keyOfPrefix = (text: string): Pick<Entry, 'map' | 'key'> =>
-  nodeEntry({ prefix: Prefix.parse(text), owner: '', way: 'none' })
-const keyOfEnd = (text: string): Pick<Entry, 'map' | 'key'> => endEntry({ addr: Addr.parse(text), owner: '' })
+function keyOfPrefix(text: string): Pick<Entry, 'map' | 'key'> {
+  const { map, key } = nodeEntry({ prefix: Prefix.parse(text), owner: '', way: 'none' })
+  return { map, key }
+}
+
+function keyOfEnd(text: string): Pick<Entry, 'map' | 'key'> {
+  const { map, key } = endEntry({ addr: Addr.parse(text), owner: '' })
+  return { map, key }
+}
 
 export class NodeMapDriver implements Driver {
   readonly kind = 'node-map'
@@ -41,13 +47,15 @@ export class NodeMapDriver implements Driver {
     if (bpf === undefined) return nothingToDo
     const wanted = new Map<MapName, Entry[]>()
     const left = new Map<MapName, LeftEntry[]>()
-    for (const [key, node] of bpf.nodes) {
-      if (node) add(wanted, nodeEntry(node))
-      else add(left, keyOfPrefix(key))
+    for (const [text, node] of bpf.nodes) {
+      const entry = node ? nodeEntry(node) : keyOfPrefix(text)
+      if ('value' in entry) add(wanted, entry.map, entry)
+      else add(left, entry.map, entry)
     }
-    for (const [key, end] of bpf.ends) {
-      if (end) add(wanted, endEntry(end))
-      else add(left, keyOfEnd(key))
+    for (const [text, end] of bpf.ends) {
+      const entry = end ? endEntry(end) : keyOfEnd(text)
+      if ('value' in entry) add(wanted, entry.map, entry)
+      else add(left, entry.map, entry)
     }
     const place = (map: MapName) => ({ folder: this.#state.folder, generation, map })
     const changes = [...wanted].map(([map, entries]): Change => writeChange(place(map), entries))
@@ -56,8 +64,8 @@ export class NodeMapDriver implements Driver {
   }
 }
 
-function add<T extends { readonly map: MapName }>(to: Map<MapName, Pick<T, keyof T>[]>, entry: T): void {
-  const list = to.get(entry.map)
+function add<T>(to: Map<MapName, T[]>, map: MapName, entry: T): void {
+  const list = to.get(map)
   if (list) list.push(entry)
-  else to.set(entry.map, [entry])
+  else to.set(map, [entry])
 }

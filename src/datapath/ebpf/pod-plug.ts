@@ -1,4 +1,5 @@
 // Makes one pod known to the programs and attaches them to its host device, within the call; and the way back.
+import { BpfError } from '#/kernel/bpf/error.ts'
 import { PerCpuMap } from '#/kernel/bpf/typed-map.ts'
 import { type Device } from '#/kernel/bpf/tcx.ts'
 import { findLink } from '#/kernel/links.ts'
@@ -33,9 +34,9 @@ export function placeOf(state: EbpfState, generation: Generation, index: number,
 /** Throws BpfError and KernelError; what was done of it then is undone by `unplugPod`. */
 export function plugPod(state: EbpfState, netlink: Netlink, pod: BpfPod, host: Device, mtuBytes: number): void {
   const generation = state.current
-  if (generation === undefined) throw new Error('the programs of the eBPF datapath are not loaded')
+  if (generation === undefined) throw new BpfError('the programs of the eBPF datapath are not loaded')
   const place = placeOf(state, generation, host.index, mtuBytes)
-  if (place === undefined) throw new Error('no slot is free for the counters of another pod')
+  if (place === undefined) throw new BpfError('no slot is free for the counters of another pod')
   state.plugged.set(host.name, { index: host.index, addrs: pod.addrs })
   for (const { map, key, value } of podEntries(pod, place)) generation.map(map).set(key, value)
   for (const [hook, name] of podHooks) state.hooks.attach(netlink, host, hook, generation.program(name), name)
