@@ -1,6 +1,7 @@
 // The agent on every node. It is not privileged: every right and mount that it needs is listed here, with the reason.
 import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
+import { type Environment } from '#/settings/setting.ts'
 import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /**
@@ -13,12 +14,20 @@ export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 
 /** Where the container finds sysctls: the node's /proc/sys/net is mounted below, since its own is read-only unless privileged. */
 const procSys = '/host/proc/sys'
 
+/** Where the container finds the node's bpffs. Default profiles of AppArmor deny writing below the container's own /sys/fs/bpf. */
+const bpffs = '/host/sys/fs/bpf'
+
 type HostPath = {
   readonly name: string
   readonly path: string
   readonly mountPath?: string
   readonly type: 'Directory' | 'DirectoryOrCreate'
   readonly propagates?: true
+}
+
+/** Whether agents are installed with what the eBPF datapath needs. With SYS_ADMIN they have its capabilities: see capabilities(7), CAP_BPF. */
+function isEbpf(given: Environment): boolean {
+  return passedOn(nodeSettings.datapath, given) === 'ebpf'
 }
 
 function hostPathsOf({ given }: InstallSettings): HostPath[] {
@@ -30,6 +39,10 @@ function hostPathsOf({ given }: InstallSettings): HostPath[] {
     // where an agent that was started anew finds the pods that run, and all that an older plugin tells of a pod (docs/cni.md)
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
+    // of a node that mounts its bpffs later the agent hears by propagation
+    ...(isEbpf(given)
+      ? [{ name: 'bpf', path: '/sys/fs/bpf', mountPath: bpffs, type: 'Directory', propagates: true } as const]
+      : []),
   ]
 }
 
@@ -39,6 +52,7 @@ function environmentOf(settings: InstallSettings): ContainerVariable[] {
     [nodeSettings.nodeName.variable]: fieldOf('spec.nodeName'),
     [nodeSettings.namespace.variable]: fieldOf('metadata.namespace'),
     [nodeSettings.procSys.variable]: { value: procSys },
+    [nodeSettings.bpfDir.variable]: { value: `${bpffs}/causeway` },
   }
   return [...passedEnvironment(agentGroups, settings.given, own), ...apiServerVariables(settings)]
 }
