@@ -1,13 +1,14 @@
 // The agent on every node. It is not privileged: every right and mount that it needs is listed here, with the reason.
 import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
-import { type Environment } from '#/settings/setting.ts'
+import { hasEbpf } from './datapath.ts'
 import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
  * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: unnumbered BGP neighbours are found
- * by an ICMPv6 echo, and the addresses of new pods are announced.
+ * by an ICMPv6 echo, and the addresses of new pods are announced. The eBPF datapath needs no other: CAP_BPF and CAP_PERFMON are parts of
+ * SYS_ADMIN (capabilities(7)), and seccomp's default profile lets who has that call bpf(2).
  */
 export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] as const
 
@@ -25,12 +26,8 @@ type HostPath = {
   readonly propagates?: true
 }
 
-/** Whether agents are installed with what the eBPF datapath needs. With SYS_ADMIN they have its capabilities: see capabilities(7), CAP_BPF. */
-function isEbpf(given: Environment): boolean {
-  return passedOn(nodeSettings.datapath, given) === 'ebpf'
-}
-
-function hostPathsOf({ given }: InstallSettings): HostPath[] {
+function hostPathsOf(settings: InstallSettings): HostPath[] {
+  const { given } = settings
   return [
     { name: 'state', path: nodeSettings.stateDir.default, type: 'DirectoryOrCreate' },
     { name: 'run', path: nodeSettings.runDir.default, type: 'DirectoryOrCreate' },
@@ -40,7 +37,7 @@ function hostPathsOf({ given }: InstallSettings): HostPath[] {
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
     // of a node that mounts its bpffs later the agent hears by propagation
-    ...(isEbpf(given)
+    ...(hasEbpf(settings)
       ? [{ name: 'bpf', path: '/sys/fs/bpf', mountPath: bpffs, type: 'Directory', propagates: true } as const]
       : []),
   ]
