@@ -25,7 +25,7 @@ export const ways = { none: 0, local: 1, native: 2, tunnel4: 3, tunnel6: 4 } as 
 export const hooks = { from_pod: 1, to_pod: 2, from_underlay: 3, from_tunnel: 4 } as const
 
 /** What a program did with a packet. */
-export const verdicts = { stack: 0, carried: 1, dropped: 2, answered: 3 } as const
+export const verdicts = { stack: 0, carried: 1, dropped: 2 } as const
 
 /** The counters of a pod, by how its packets went. */
 export const trafficKinds = {
