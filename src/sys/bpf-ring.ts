@@ -26,6 +26,8 @@ export class MappedRing implements Disposable {
   readonly #produced: BigUint64Array
   readonly #headers: Uint32Array
   readonly #data: Uint8Array
+  #isConsuming = false
+  #isClosed = false
 
   /** `bytes` is the map's number of entries. Throws SysError. */
   constructor(fd: number, bytes: number, about: string) {
@@ -70,8 +72,14 @@ export class MappedRing implements Disposable {
     return true
   }
 
-  /** Nothing may call `consume` afterwards. */
+  /** Nothing may call `consume` afterwards. `take` may call this. */
   [Symbol.dispose](): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (!this.#isConsuming) this.#unmap()
+  }
+
+  #unmap(): void {
     unmap(this.#consumerPage)
     unmap(this.#producerPages)
   }
