@@ -89,7 +89,9 @@ static __always_inline int cw_send4(struct __sk_buff *skb, const struct cw_flow 
 			return CW_STACK;
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
-	if (!cw_route4(skb, node->tunnel_src, node->tunnel_dst, flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
+	if (node->way == CW_WAY_TUNNEL6)
+		return cw_hop_ipv4(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
 	if (!cw_hop_ipv4(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IP), config))
@@ -110,7 +112,9 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 			return CW_STACK;
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
-	if (!cw_route4(skb, node->tunnel_src, node->tunnel_dst, flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
+	if (node->way == CW_WAY_TUNNEL6)
+		return cw_hop_ipv6(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
 	if (!cw_hop_ipv6(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IPV6), config))
@@ -120,7 +124,7 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 
 static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 {
-	return node && (node->way == CW_WAY_NATIVE || node->way == CW_WAY_TUNNEL4);
+	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
 }
 
 static __always_inline __u32 cw_sent_kind(const struct cw_node *node)
@@ -361,7 +365,7 @@ static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
 
 	if (!node)
 		return false;
-	if (node->way == CW_WAY_TUNNEL4 && node->tunnel_dst == outer)
+	if (node->way == CW_WAY_TUNNEL4 && cw_end4(node->tunnel_dst) == outer)
 		return true;
 	end.addr[10] = end.addr[11] = 0xff;
 	__builtin_memcpy(&end.addr[12], &outer, 4);
