@@ -89,7 +89,9 @@ static __always_inline int cw_send4(struct __sk_buff *skb, const struct cw_flow 
 			return CW_STACK;
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
-	if (!cw_route4(skb, node->tunnel_src, node->tunnel_dst, flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
+	if (node->way == CW_WAY_TUNNEL6)
+		return cw_hop_ipv4(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
 	if (!cw_hop_ipv4(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IP), config))
@@ -110,7 +112,9 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 			return CW_STACK;
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
-	if (!cw_route4(skb, node->tunnel_src, node->tunnel_dst, flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
+	if (node->way == CW_WAY_TUNNEL6)
+		return cw_hop_ipv6(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
 	if (!cw_hop_ipv6(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IPV6), config))
@@ -120,7 +124,7 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 
 static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 {
-	return node && (node->way == CW_WAY_NATIVE || node->way == CW_WAY_TUNNEL4);
+	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
 }
 
 static __always_inline __u32 cw_sent_kind(const struct cw_node *node)
@@ -151,10 +155,10 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		return cw_bounded(from->slot);
 	to = cw_pod4(flow.dst4);
 	if (to) {
-		may = !(to->flags & CW_POD_BRIDGED) && flow.hops > 1 && cw_fits(&flow, to->mtu);
+		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
 	} else {
 		node = cw_node4(flow.dst4);
-		may = cw_has_carried_way(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
+		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
 		if (node && cw_is_to_tunnel_port(&flow, config)) {
 			struct cw_addr6 end = {};
 
@@ -165,7 +169,8 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		}
 	}
 	// only connections between pods have a way past the stack
-	if ((to || (node && node->way != CW_WAY_NONE)) && cw_is_carried(skb, &flow, true, may, config)) {
+	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
+	    cw_is_carried(skb, &flow, true, may, config)) {
 		int result;
 
 		if (to) {
@@ -259,14 +264,15 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		return CW_DROP(SOURCE_MAC);
 	to = bpf_map_lookup_elem(&cw_pods6, &flow.dst6);
 	if (to) {
-		may = !(to->flags & CW_POD_BRIDGED) && flow.hops > 1 && cw_fits(&flow, to->mtu);
+		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
 	} else {
 		node = cw_node6(&flow.dst6);
-		may = cw_has_carried_way(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
+		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
 		if (node && cw_is_to_tunnel_port(&flow, config) && bpf_map_lookup_elem(&cw_ends, &flow.dst6))
 			return CW_DROP(TUNNEL_FROM_POD);
 	}
-	if ((to || (node && node->way != CW_WAY_NONE)) && cw_is_carried(skb, &flow, false, may, config)) {
+	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
+	    cw_is_carried(skb, &flow, false, may, config)) {
 		int result;
 
 		if (to) {
@@ -315,6 +321,26 @@ int cw_from_pod(struct __sk_buff *skb)
 	return cw_finish(skb, CW_HOOK_FROM_POD, watch, cw_frame_from_pod(skb, config));
 }
 
+#define CW_ICMP_REDIRECT 5
+
+/**
+ * Whether the node tells a pod that its neighbour is nearer than the gateway. It does so for every packet that it routes back to the bridge
+ * (ip_forward and ip6_forward), and no setting of the bridge alone keeps it from that.
+ */
+static __always_inline bool cw_is_redirect(struct __sk_buff *skb)
+{
+	__u8 protocol, type;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, protocol), &protocol, 1) == 0 &&
+		       protocol == IPPROTO_ICMP &&
+		       bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct iphdr), &type, 1) == 0 && type == CW_ICMP_REDIRECT;
+	return skb->protocol == bpf_htons(ETH_P_IPV6) &&
+	       bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, nexthdr), &protocol, 1) == 0 &&
+	       protocol == IPPROTO_ICMPV6 && bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct ipv6hdr), &type, 1) == 0 &&
+	       type == CW_ND_REDIRECT;
+}
+
 SEC("tc")
 int cw_to_pod(struct __sk_buff *skb)
 {
@@ -323,6 +349,8 @@ int cw_to_pod(struct __sk_buff *skb)
 
 	if (!config || !port)
 		return CW_STACK;
+	if (cw_is_redirect(skb))
+		return cw_finish(skb, CW_HOOK_TO_POD, 0, CW_DROP(REDIRECT));
 	cw_count(port->slot, CW_TRAFFIC_TO_POD_STACK, skb->len);
 	return cw_finish(skb, CW_HOOK_TO_POD, cw_watched_by(skb, config), CW_STACK);
 }
@@ -361,7 +389,7 @@ static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
 
 	if (!node)
 		return false;
-	if (node->way == CW_WAY_TUNNEL4 && node->tunnel_dst == outer)
+	if (node->way == CW_WAY_TUNNEL4 && cw_end4(node->tunnel_dst) == outer)
 		return true;
 	end.addr[10] = end.addr[11] = 0xff;
 	__builtin_memcpy(&end.addr[12], &outer, 4);
