@@ -23,16 +23,7 @@ import { preflight } from './preflight.ts'
 import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
-import {
-  clusterDatapath,
-  LabError,
-  labNodes,
-  nodeDatapaths,
-  type LabSpec,
-  netnsPrefix,
-  nodeMaskSizes,
-  nodeNetns,
-} from './spec.ts'
+import { LabError, labNodes, nodeDatapaths, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
