@@ -2,10 +2,39 @@
 // What the kernel's connection tracking says of a packet's connection. docs/ebpf.md, "connection carried".
 #pragma once
 
-/** Of the kernel's struct nf_conn, what is read; libbpf finds the places in the running kernel's types. */
+// Of the kernel's types, what is read; libbpf finds the places in the running kernel's own (include/net/netfilter/nf_conntrack_tuple.h).
+
+union nf_inet_addr {
+	__u32 all[4];
+} __attribute__((preserve_access_index));
+
+union nf_conntrack_man_proto {
+	__be16 all;
+} __attribute__((preserve_access_index));
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union nf_conntrack_man_proto u;
+} __attribute__((preserve_access_index));
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+	} dst;
+} __attribute__((preserve_access_index));
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+} __attribute__((preserve_access_index));
+
 struct nf_conn {
 	unsigned long status;
 	__u32 timeout;
+	struct nf_conntrack_tuple_hash tuplehash[2];
 } __attribute__((preserve_access_index));
 
 /** enum ip_conntrack_status of include/uapi/linux/netfilter/nf_conntrack_common.h. */
@@ -61,6 +90,26 @@ static __always_inline void cw_keep_alive(struct nf_conn *ct, const struct cw_fl
 	bpf_ct_change_timeout(ct, timeout_s * 1000);
 }
 
+static __always_inline bool cw_same_addr(const union nf_inet_addr *a, const struct cw_addr6 *b)
+{
+	const __u32 *words = (const __u32 *)b;
+
+	return a->all[0] == words[0] && a->all[1] == words[1] && a->all[2] == words[2] && a->all[3] == words[3];
+}
+
+/**
+ * Whether the answers to the packet are expected exactly from where it goes, and to where it comes from. The flags alone do not say so:
+ * IPVS translates without setting them.
+ */
+static __always_inline bool cw_is_answered_by(const struct nf_conntrack_tuple *answer, const struct cw_flow *flow, bool is_ipv4)
+{
+	if (answer->src.u.all != flow->dport || answer->dst.u.all != flow->sport)
+		return false;
+	if (is_ipv4)
+		return answer->src.u3.all[0] == flow->dst4 && answer->dst.u3.all[0] == flow->src4;
+	return cw_same_addr(&answer->src.u3, &flow->dst6) && cw_same_addr(&answer->dst.u3, &flow->src6);
+}
+
 /**
  * Whether a program may carry the packet past the stack: both directions of its connection are open and translated in neither. `may` is
  * false when the packet cannot be carried for another reason; then, or when the programs are about to be removed, the entry of a TCP
@@ -99,10 +148,22 @@ static __always_inline bool cw_is_carried(struct __sk_buff *skb, const struct cw
 	status = ct->status;
 	needed = flow->protocol == IPPROTO_TCP ? IPS_SEEN_REPLY | IPS_ASSURED : IPS_SEEN_REPLY;
 	is_open = (status & needed) == needed && !(status & (IPS_NAT_MASK | IPS_SEQ_ADJUST | IPS_DYING | IPS_HELPER));
+	// the packet is of one direction; the other one's entry says what an answer looks like
+	if (is_open)
+		is_open = opts.dir ? cw_is_answered_by(&ct->tuplehash[0].tuple, flow, is_ipv4)
+				   : cw_is_answered_by(&ct->tuplehash[1].tuple, flow, is_ipv4);
 	if (is_open && may)
 		cw_keep_alive(ct, flow, config);
 	else if (is_open)
 		bpf_ct_change_timeout(ct, 0);
 	bpf_ct_release(ct);
 	return is_open && may;
+}
+
+/** For a packet that was to be carried and cannot be after all: as cw_is_carried, when it may not. */
+static __noinline int cw_give_back(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+				  const struct cw_config *config)
+{
+	cw_is_carried(skb, flow, is_ipv4, false, config);
+	return 0;
 }

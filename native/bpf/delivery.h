@@ -107,6 +107,39 @@ static __always_inline __u16 cw_ipv4_check(const void *header)
 	return ~sum;
 }
 
+/** The IPv4 address of a tunnel's end. */
+static __always_inline __be32 cw_end4(const __u8 *end)
+{
+	return *(const __be32 *)(end + 12);
+}
+
+/**
+ * Has the tunnel device push the outer headers. The outer UDP header over IPv6 needs a checksum (RFC 8200 section 8.1), which the device
+ * makes, or leaves to the network card. The packet is as it was when the result is `CW_STACK`.
+ */
+static __always_inline int cw_send_by_device(struct __sk_buff *skb, const struct cw_node *node, __u8 ecn, bool is_ipv4,
+					     const struct cw_config *config)
+{
+	struct bpf_tunnel_key key = {};
+	struct ethhdr *eth;
+
+	key.tunnel_id = config->vni;
+	key.tunnel_ttl = 64;
+	key.tunnel_tos = ecn;
+	__builtin_memcpy(key.local_ipv6, node->tunnel_src, 16);
+	__builtin_memcpy(key.remote_ipv6, node->tunnel_dst, 16);
+	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
+		return CW_STACK;
+	if (!(is_ipv4 ? cw_hop_ipv4(skb, ETH_HLEN) : cw_hop_ipv6(skb, ETH_HLEN)))
+		return CW_STACK;
+	eth = cw_data(skb);
+	if ((void *)(eth + 1) > cw_end(skb))
+		return CW_DROP(MALFORMED);
+	cw_set_mac(eth->h_dest, node->vtep_mac);
+	cw_set_mac(eth->h_source, config->tunnel_mac);
+	return bpf_redirect(config->tunnel_device, 0);
+}
+
 /** Pushes the outer headers of VXLAN over IPv4 (RFC 7348 section 5). False when the kernel refuses; the packet is as it was then. */
 static __always_inline bool cw_encapsulate(struct __sk_buff *skb, const struct cw_node *node, __u8 ecn, __be16 protocol,
 					   const struct cw_config *config)
@@ -132,8 +165,8 @@ static __always_inline bool cw_encapsulate(struct __sk_buff *skb, const struct c
 	outer->ip.ttl = 64;
 	outer->ip.protocol = IPPROTO_UDP;
 	outer->ip.check = 0;
-	outer->ip.saddr = node->tunnel_src;
-	outer->ip.daddr = node->tunnel_dst;
+	outer->ip.saddr = cw_end4(node->tunnel_src);
+	outer->ip.daddr = cw_end4(node->tunnel_dst);
 	outer->ip.check = cw_ipv4_check((void *)outer);
 	// a port of the dynamic range, the same for all packets of a connection (RFC 7348 section 5)
 	outer->udp.source = bpf_htons(0xc000 | ((hash ^ hash >> 16) & 0x3fff));

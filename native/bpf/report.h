@@ -92,7 +92,7 @@ static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, __
 	event->captured = 0;
 	if (length > CW_LIMIT_CAPTURED)
 		length = CW_LIMIT_CAPTURED;
-	if (length > 0 && bpf_skb_load_bytes(skb, 0, event->bytes, length) == 0)
+	if (length >= ETH_HLEN && bpf_skb_load_bytes(skb, 0, event->bytes, length) == 0)
 		event->captured = length;
 	bpf_ringbuf_submit(event, 0);
 	return 0;

@@ -82,8 +82,9 @@ export const portStruct = new Struct('cw_port', { slot: 'u32', flags: 'u16', mac
 
 export const nodeStruct = new Struct('cw_node', {
   owner: 'u64',
-  tunnel_src: 'be32',
-  tunnel_dst: 'be32',
+  /** The tunnel's ends; an IPv4 address is written as ::ffff:a.b.c.d. */
+  tunnel_src: { bytes: 16 },
+  tunnel_dst: { bytes: 16 },
   /** The largest packet of a pod on this way, without the tunnel's headers; 0: the device's. */
   mtu: 'u16',
   way: 'u8',

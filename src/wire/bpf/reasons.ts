@@ -65,6 +65,11 @@ export const dropReasons = {
     text: 'no network policy allows it',
     remedy: 'allow the connection in a policy that selects the pod',
   },
+  redirect: {
+    number: 12,
+    text: 'the node told a pod that another pod is nearer than the gateway (an ICMP redirect)',
+    remedy: 'nothing: pods of a node are routed on purpose, and the packets themselves have been delivered',
+  },
 } as const satisfies Readonly<Record<string, DropReason>>
 
 export type DropReasonName = keyof typeof dropReasons
