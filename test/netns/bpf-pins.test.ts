@@ -81,6 +81,23 @@ test('what is pinned outlives its object, and is found by its path', async () =>
   removePinFolder(join(bpffs.path, 'causeway'))
 })
 
+test('a bpffs takes no name with a dot, and says so', async () => {
+  using bpffs = new TestBpffs()
+  using object = await loadObject({ bytes: probeObject() })
+  assert.throws(
+    () => object.maps.get('pt_hash')!.pin(join(bpffs.path, 'eth0.7')),
+    failsWith(/eth0\.7: EPERM: a bpffs takes no name with a dot$/, 'EPERM'),
+  )
+  assert.throws(
+    () => makePinFolder(join(bpffs.path, 'cause.way', 'maps')),
+    failsWith(/^make the folder .*cause\.way: EPERM: a bpffs takes no name with a dot$/, 'EPERM'),
+  )
+  assert.throws(
+    () => object.maps.get('pt_hash')!.pin(join(bpffs.path, 'none', 'map')),
+    failsWith(/ENOENT: the folder is not there$/, 'ENOENT'),
+  )
+})
+
 test('an object takes the maps that it is given, and refuses one that does not fit', async () => {
   using before = await loadObject({ bytes: probeObject() })
   const map = before.maps.get('pt_hash')!
