@@ -112,9 +112,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
   const ebpf = made.use(new EbpfState({ folder: config.bpfDir }))
   const wantedDatapath = () => cluster.datapath
-  const pods = made.use(
-    new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }),
-  )
+  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }))
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),

@@ -27,6 +27,6 @@ export const ebpfProblemCatalogue = {
     about: 'kernel',
     how: "the kernel's answer when the agent attached the program to the device, or detached it",
     remedy:
-      'see what else is at that hook: bpftool net show, tc filter show dev DEVICE ingress; the agent tries again by itself, and packets take the way through the node\'s own network stack meanwhile',
+      "see what else is at that hook: bpftool net show, tc filter show dev DEVICE ingress; the agent tries again by itself, and packets take the way through the node's own network stack meanwhile",
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>
