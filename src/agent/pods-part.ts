@@ -1,7 +1,7 @@
 // The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
 import { Announcer } from '#/datapath/announcer.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'

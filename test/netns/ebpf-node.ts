@@ -57,7 +57,6 @@ class AgentParts implements AsyncDisposable {
   readonly keeper: NetworkKeeper
   readonly handler: CniHandler
   tell: Listener<KubeNode> = () => {}
-  isComplete = true
 
   constructor(node: EbpfNode) {
     const { folder, bpfFolder, objectPath } = node
@@ -76,11 +75,8 @@ class AgentParts implements AsyncDisposable {
     this.pods = this.#made.use(
       new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log: silent }),
     )
-    const agent = this
     const reflector = {
-      get inSync() {
-        return agent.isComplete
-      },
+      inSync: true,
       subscribe: (listener: Listener<KubeNode>) => {
         this.tell = listener
         return () => {}

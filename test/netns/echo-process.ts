@@ -13,7 +13,7 @@ async function ask(): Promise<void> {
   await once(socket, 'connect')
   console.log('connected')
   let [answers, slowestMs] = [0, 0]
-  for (let isEnd = false; !isEnd; ) {
+  for (let isEnd = false; !isEnd;) {
     const startedMs = performance.now()
     socket.write('x')
     await once(socket, 'data', { signal: AbortSignal.timeout(answerMs) })
