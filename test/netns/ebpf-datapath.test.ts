@@ -36,7 +36,7 @@ test('pods have programs and entries when their ADD is answered, connections are
   assert.deepEqual(node.entries('cw_pods4').toSorted(), ['0af40102', '0af40103'])
   assert.equal(node.entries('cw_pods6').length, 2)
   assert.equal(node.entries('cw_ports').length, 2)
-  assert.equal(node.links.length, 6)
+  assert.deepEqual([node.programsAt('one'), node.programsAt('two')], ['all', 'all'])
   for (const addr of ['10.244.1.3', 'fd10:244:0:1::3']) {
     await using flow = await Flow.start(one, two, addr, 7000)
     await sleep(flowMs)
@@ -50,7 +50,6 @@ test('pods have programs and entries when their ADD is answered, connections are
   node.delete('one')
   assert.deepEqual(node.entries('cw_pods4'), ['0af40103'])
   assert.equal(node.entries('cw_ports').length, 1)
-  assert.equal(node.links.length, 4)
   // a pod that gets the slot of a former one begins to count at zero
   node.add('three')
   assert.equal(node.packets('three', 'from_pod_local'), 0)
@@ -91,13 +90,13 @@ test('the datapath changes under a running connection, there and back', async ()
     node.wanted = 'ebpf'
     await node.settle()
     assert.equal(node.agent.store.countOf('ebpf'), 2, `round ${round}`)
-    assert.equal(node.links.length, 6)
+    assert.deepEqual([node.programsAt('one'), node.programsAt('two')], ['all', 'all'])
     await sleep(flowMs)
     assert.ok(node.packets('one', 'from_pod_local') > 50, `round ${round}`)
     node.wanted = 'bridge'
     await node.settle()
     assert.equal(node.agent.store.countOf('bridge'), 2)
-    assert.deepEqual([node.generations, node.links], [[], []])
+    assert.deepEqual([node.generations, node.links, node.programsAt('one')], [[], [], 'none'])
     await sleep(flowMs)
   }
   const { answers, slowestMs } = await flow.end()
@@ -154,12 +153,67 @@ test('what an agent left half done is done by the next: a load, pins that somebo
   await node.settle()
   const [generation] = node.generations
   rmSync(join(node.bpfFolder, generation!, 'programs', 'cw_from_pod'))
-  rmSync(join(node.bpfFolder, 'links', `${node.deviceOf('one')}-ingress`))
+  rmSync(join(node.bpfFolder, 'links', 'u-ingress'))
+  node.host.sh(`tc filter del dev ${node.deviceOf('one')} ingress`)
+  assert.equal(node.programsAt('one'), 'some')
   await node.restart()
   await node.settle()
   assert.deepEqual(node.generations, [generation])
-  assert.equal(node.links.length, 4)
+  assert.deepEqual([node.links.length, node.programsAt('one')], [2, 'all'])
   assert.deepEqual(await node.agent.keeper.preview(), [])
+})
+
+test('a change of the datapath that a kill interrupts is finished in the direction that the node wants', async () => {
+  await using node = new EbpfNode()
+  node.wanted = 'bridge'
+  await node.settle()
+  const [one, two] = [node.add('one'), node.add('two')]
+  node.host.sh(dropInvalid)
+  await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
+  // attached, but the rows still name the bridge, and the programs give pods' packets to it
+  node.wanted = 'ebpf'
+  await node.pass()
+  await node.restart()
+  await node.settle()
+  assert.equal(node.agent.store.countOf('ebpf'), 2)
+  await sleep(flowMs)
+  assert.ok(node.packets('one', 'from_pod_local') > 50)
+  // on the way back, killed when all goes to the stack already, and wanted again
+  node.drain()
+  await sleep(flowMs)
+  await node.restart()
+  await node.settle()
+  const carried = node.packets('one', 'from_pod_local')
+  await sleep(flowMs)
+  assert.ok(node.packets('one', 'from_pod_local') > carried)
+  // and on the way back once more, with half of it detached
+  node.drain()
+  node.host.sh(`tc filter del dev ${node.deviceOf('one')} ingress`)
+  await node.restart()
+  node.wanted = 'bridge'
+  await node.settle()
+  assert.deepEqual([node.programsAt('one'), node.programsAt('two'), node.generations], ['none', 'none', []])
+  assert.equal(node.agent.store.countOf('bridge'), 2)
+  await flow.end()
+  assert.equal(invalidPackets(node), 0)
+})
+
+test("a MAC that a later plugin gives a pod's interface is taken for its own, also by the next agent", async () => {
+  await using node = new EbpfNode()
+  await node.settle()
+  const [one, two] = [node.add('one'), node.add('two')]
+  await node.settle()
+  one.sh('ip link set eth0 address 0a:58:00:00:00:77')
+  assert.throws(() => one.sh('ping -c1 -W1 10.244.1.3'))
+  await node.pass(false)
+  one.sh('ping -c1 -W1 10.244.1.3')
+  await node.restart()
+  await node.settle()
+  one.sh('ping -c1 -W1 10.244.1.3')
+  await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
+  await sleep(flowMs)
+  assert.ok(node.packets('two', 'to_pod_local') > 50)
+  await flow.end()
 })
 
 test('clean removes programs, maps and links', async () => {
@@ -169,7 +223,7 @@ test('clean removes programs, maps and links', async () => {
   await node.settle()
   const dry = await clean({ dryRun: true, bpfDir: node.bpfFolder }, silent)
   assert.ok(dry.changes.some(({ kind }) => kind === 'attachment'))
-  assert.equal(node.links.length, 4)
+  assert.equal(node.programsAt('one'), 'all')
   const { failed } = await clean({ dryRun: false, bpfDir: node.bpfFolder }, silent)
   assert.equal(failed, 0)
   assert.equal(node.host.sh(`ls ${join(node.bpfFolder, '..')}`).trim(), 'maps.debug\nprogs.debug')

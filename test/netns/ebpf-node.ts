@@ -17,7 +17,8 @@ import { CniHandler } from '#/agent/pods/cni-handler.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
-import { EbpfState } from '#/datapath/ebpf/state.ts'
+import { setDraining } from '#/datapath/ebpf/drain.ts'
+import { EbpfState, programsAt } from '#/datapath/programs.ts'
 import { openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
 import { Announcer } from '#/datapath/announcer.ts'
@@ -187,6 +188,17 @@ export class EbpfNode implements AsyncDisposable {
 
   deviceOf(id: string): string {
     return this.agent.store.find({ containerId: id, ifName: 'eth0' })!.hostDevice
+  }
+
+  /** Whether the pod's host device has its programs. */
+  programsAt(id: string): ReturnType<typeof programsAt> {
+    using netlink = new Netlink()
+    return programsAt(netlink, this.agent.ebpf, this.deviceOf(id))
+  }
+
+  /** What the agent does first on the way back to the bridge. */
+  drain(): void {
+    setDraining(this.bpfFolder, true)
   }
 
   /** How many packets a pod sent or got in one way. */
