@@ -1,6 +1,6 @@
 // The network of this node: starts the passes that bring it up to date, gives them their input, and tells other parts the outcome.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'

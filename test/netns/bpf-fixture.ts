@@ -10,7 +10,7 @@ const source = new URL('../fixtures/bpf/probe.bpf.c', import.meta.url).pathname
 const compiled = new Map<string, Uint8Array>()
 
 /** The object file of probe.bpf.c, compiled with these macros defined. */
-export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION')[]): Uint8Array {
+export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION' | 'OTHER_VALUE')[]): Uint8Array {
   const known = compiled.get(macros.join())
   if (known !== undefined) return known
   const folder = mkdtempSync(join(tmpdir(), 'bpf-'))
@@ -23,10 +23,7 @@ export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION')[]): Uint
         `exec clang -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(uname -m)-linux-gnu "$@"`,
         'clang',
         ...macros.map((macro) => `-D${macro}`),
-        '-c',
-        source,
-        '-o',
-        file,
+        ...['-c', source, '-o', file],
       ],
       { encoding: 'utf8' },
     )

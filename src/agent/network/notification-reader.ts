@@ -68,7 +68,7 @@ export class NotificationReader {
       case 'qdisc':
         // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
         if (!this.#ports.has(notification.deviceIndex)) return undefined
-        this.#dirt.mark('port')
+        this.#dirt.mark('port', 'attachment')
         return 'later'
       case 'table':
         if (isOurTable(notification.name)) return this.#markIf(true, 'table')

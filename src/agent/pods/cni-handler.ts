@@ -15,7 +15,7 @@ import { datapathKinds, type Datapaths } from '#/datapath/registry.ts'
 import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
 import { type VethRemoval } from '#/datapath/veth-removal.ts'
 import { KernelError } from '#/kernel/netlink.ts'
-import { type DatapathName } from '#/model/datapath.ts'
+import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
 import { SysError } from '#/sys/libc.ts'
 import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
@@ -326,8 +326,11 @@ export class CniHandler {
   fullness(network: PodNetwork): AddRefusal | undefined {
     if (this.shortage(network) !== undefined) return undefined
     const name = this.#datapath()
-    const { limit } = datapathKinds[name]
-    if (limit !== undefined && this.#store.countOf(name) >= limit.pods) return tooManyPods(limit.why)
+    const { limit, podDevice } = datapathKinds[name]
+    // pods of another datapath may hang on the same device
+    const counted = datapathNames.filter((each) => datapathKinds[each].podDevice === podDevice)
+    const count = counted.reduce((sum, each) => sum + this.#store.countOf(each), 0)
+    if (limit !== undefined && count >= limit.pods) return tooManyPods(limit.why)
     const full = byFamily(network.podCIDRs).find(([, cidrs]) =>
       cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count),
     )
