@@ -16,6 +16,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
 import { type Endpoint } from './endpoints/endpoint-store.ts'
+import { datapathPublisher } from './report/datapath-publisher.ts'
 import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
 import { flannelPublisher } from './report/flannel-publisher.ts'
 import { AgentApi, type Handlers } from './report/http-api.ts'
@@ -75,6 +76,7 @@ export class ReportingPart implements AsyncDisposable {
     const ofNode = { client, node, outage: client.outage, log }
     this.#patchers = [
       routingPublisher({ ...ofNode, state: () => network.state.routingState }),
+      datapathPublisher({ ...ofNode, state: () => pods.datapathState }),
       formerCIDRsPublisher({ ...ofNode, formerCIDRs: () => network.state.formerCIDRs }),
       nodeCondition({ ...ofNode, trouble: () => unreadiness(this.readiness) }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, ofNode)] : []),

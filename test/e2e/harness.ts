@@ -101,6 +101,7 @@ export class TestLab implements Disposable {
         CAUSEWAY_STATE_DIR: `${dir}/state`,
         CAUSEWAY_RUN_DIR: `${dir}/run`,
         CAUSEWAY_KUBECONFIG: `/run/causeway-lab/${this.name}/node.kubeconfig`,
+        CAUSEWAY_BPF_DIR: `/run/causeway-lab/${this.name}/bpf/${node}`,
       },
     })
   }
