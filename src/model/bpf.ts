@@ -25,8 +25,9 @@ export type BpfWay =
   | { readonly way: 'local' }
   /** `mtuBytes`: the largest packet; absent: not known. */
   | { readonly way: 'native'; readonly mtuBytes?: number }
+  /** By the family of the tunnel's ends. */
   | {
-      readonly way: 'tunnel4'
+      readonly way: 'tunnel4' | 'tunnel6'
       readonly src: Addr
       readonly dst: Addr
       /** The largest packet of a pod. */
@@ -34,7 +35,6 @@ export type BpfWay =
       /** Where the inner frame goes to. */
       readonly vtepMac: string
     }
-  | { readonly way: 'tunnel6' }
 
 /** How packets go to the addresses of a prefix, and the node from which alone packets with such a source may come. */
 export type BpfNode = BpfWay & { readonly prefix: Prefix; readonly owner: string }

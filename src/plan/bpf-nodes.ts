@@ -14,9 +14,8 @@ function wayOf(verdict: Verdict, hasOverlay: boolean): BpfNode {
     return { ...about, way: 'native', ...(verdict.mtuBytes !== undefined && { mtuBytes: verdict.mtuBytes }) }
   if (verdict.way === 'none' || !hasOverlay) return { ...about, way: 'none' }
   const { tunnel, mtuBytes } = verdict
-  if (tunnel.outer === 6) return { ...about, way: 'tunnel6' }
-  const { src, dst } = tunnel
-  return { ...about, way: 'tunnel4', src, dst, mtuBytes, vtepMac: tunnel.vtepMac ?? vtepMac }
+  const { outer, src, dst } = tunnel
+  return { ...about, way: `tunnel${outer}`, src, dst, mtuBytes, vtepMac: tunnel.vtepMac ?? vtepMac }
 }
 
 /** Another node: its pod CIDRs, and its own addresses, from which processes of the node send. */

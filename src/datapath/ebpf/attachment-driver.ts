@@ -27,9 +27,7 @@ export class AttachmentDriver implements Driver {
 
   compare({ bpf }: DesiredNetwork, { isComplete }: CompareOptions): Comparison {
     const generation = this.#state.current
-    // without a generation nothing of ours can be attached: each attachment belongs to one
-    if (bpf === undefined && generation === undefined && generationsIn(this.#state.folder).length === 0)
-      return nothingToDo
+    if (bpf === undefined && !this.#mayBeAttached) return nothingToDo
     const links = listLinks(this.#netlink)
     const found = new Map(this.#state.hooks.find(this.#netlink, links).map((each) => [attachmentKey(each), each]))
     const wanted = bpf && generation ? this.#wanted(bpf.attachments, links) : []
@@ -52,6 +50,12 @@ export class AttachmentDriver implements Driver {
       bpf !== undefined && isPodDevice(device) && this.#isInUse(device) && !bpf.pods.some((pod) => pod.device === device)
     const left = [...found.values()].filter((each) => !isLater(each))
     return { keys, changes, leftovers: this.#removals(left, links, bpf !== undefined), failures }
+  }
+
+  /** Whether anything of ours can be attached; where nothing is pinned the kernel need not be asked. */
+  get #mayBeAttached(): boolean {
+    const { current, isThorough, folder, hooks } = this.#state
+    return current !== undefined || isThorough || generationsIn(folder).length > 0 || hooks.hasPins
   }
 
   /** What is to be attached, each with its device; undefined for one that is missing. */

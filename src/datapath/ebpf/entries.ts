@@ -32,7 +32,8 @@ export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }
 
-const noBytes = new Uint8Array(6)
+const noMac = new Uint8Array(6)
+const noAddr = new Uint8Array(16)
 /** The largest value of a field of 16 bits: some devices, such as lo, have a greater MTU. */
 const largestU16 = 65_535
 
@@ -89,15 +90,15 @@ export function podEntries(pod: BpfPod, { index, slot, mtuBytes }: PodPlace): En
 
 export function nodeEntry(node: BpfNode): Entry {
   const { prefix, owner, way } = node
-  const isTunnel = way === 'tunnel4'
+  const isTunnel = way === 'tunnel4' || way === 'tunnel6'
   const mtuBytes = 'mtuBytes' in node ? (node.mtuBytes ?? 0) : 0
   const value = {
     owner: ownerNumber(owner),
-    tunnel_src: isTunnel ? Number(node.src.value) : 0,
-    tunnel_dst: isTunnel ? Number(node.dst.value) : 0,
+    tunnel_src: isTunnel ? in16Bytes(node.src) : noAddr,
+    tunnel_dst: isTunnel ? in16Bytes(node.dst) : noAddr,
     mtu: narrow(mtuBytes),
     way: ways[way],
-    vtep_mac: isTunnel ? macBytes(node.vtepMac) : noBytes,
+    vtep_mac: isTunnel ? macBytes(node.vtepMac) : noMac,
   }
   const key = { length: prefix.length, addr: prefix.addr.toBytes() }
   const about = `${prefix} is ${owner}'s, ${way}${isTunnel ? ` to ${node.dst}` : ''}`
@@ -133,8 +134,8 @@ export function configEntry(facts: ConfigFacts): Entry {
     udp_timeout_s: udpTimeoutS,
     vxlan_port: tunnel.port,
     jiffies_hz: jiffiesHz,
-    bridge_mac: bridge ? macBytes(bridge.mac) : noBytes,
-    tunnel_mac: tunnelDevice ? macBytes(tunnelDevice.mac) : noBytes,
+    bridge_mac: bridge ? macBytes(bridge.mac) : noMac,
+    tunnel_mac: tunnelDevice ? macBytes(tunnelDevice.mac) : noMac,
   }
   return made('cw_config', [indexStruct, { index: 0 }], [configStruct, value], 'the settings of this node')
 }

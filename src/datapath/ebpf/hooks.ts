@@ -53,6 +53,11 @@ export class Hooks {
     return (this.#usesTcx ??= hasTcx())
   }
 
+  /** Whether any link is pinned, which may be of no use any more. */
+  get hasPins(): boolean {
+    return listPins(this.#folder).length > 0
+  }
+
   #path(device: string, hook: BpfHook): string {
     return join(this.#folder, pinNameOf(device, hook))
   }

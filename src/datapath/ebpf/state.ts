@@ -23,6 +23,8 @@ export type EbpfConfig = {
   readonly folder: string
   /** Absent: the object file that was shipped. */
   readonly objectPath?: string | undefined
+  /** Whether to look for filters of ours even where nothing is pinned. */
+  readonly isThorough?: boolean
 }
 
 /** A refused load is tried again after so long. */
@@ -34,6 +36,7 @@ const possibleHz = [100, 250, 300, 1000] as const
 export class EbpfState implements Disposable {
   readonly folder: string
   readonly hooks: Hooks
+  readonly isThorough: boolean
   readonly slots = new Slots()
   /** The pods whose entries were written, by host device: what to remove when one goes. */
   readonly plugged = new Map<string, { readonly index: number; readonly addrs: readonly Addr[] }>()
@@ -46,9 +49,10 @@ export class EbpfState implements Disposable {
   /** Called when what config entries say has changed. */
   onClock: () => void = () => {}
 
-  constructor({ folder, objectPath = bpfObjectPath() }: EbpfConfig) {
+  constructor({ folder, objectPath = bpfObjectPath(), isThorough = false }: EbpfConfig) {
     this.folder = folder
     this.#objectPath = objectPath
+    this.isThorough = isThorough
     this.hooks = new Hooks(folder)
   }
 
