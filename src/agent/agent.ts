@@ -112,14 +112,14 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
   const ebpf = made.use(new EbpfState({ folder: config.bpfDir }))
   const wantedDatapath = () => cluster.datapath
-  const pods = made.use(
-    new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }),
-  )
+  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }))
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
-  const reporting = made.use(new ReportingPart(config, { client, cluster, pods, network, bgp, wake, log }))
+  const reporting = made.use(
+    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, wake, log }),
+  )
   return { cluster, pods, bgp, network, reporting }
 }
 
