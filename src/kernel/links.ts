@@ -7,6 +7,7 @@ import {
   bridgePortData,
   decodeLink,
   encodeLink,
+  indexOfLink,
   IF_OPER_UP,
   IFF_NOARP,
   IFF_UP,
@@ -115,6 +116,17 @@ export function findLink(netlink: Netlink, name: string): Link | undefined {
   }
 }
 
+/** The index of the device of that name, or undefined: for who needs no more, as most of reading a device is reading its attributes. */
+export function findLinkIndex(netlink: Netlink, name: string): number | undefined {
+  try {
+    const what = `ip link show dev ${name}`
+    return indexOfLink(netlink.get({ what, type: RTM_GETLINK, payload: encodeLink({ attrs: { name } }) }).payload)
+  } catch (error) {
+    if (isNoDevice(error)) return undefined
+    throw error
+  }
+}
+
 function create(what: string, message: LinkMessage): Operation {
   return { what, type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, payload: encodeLink(message) }
 }
@@ -151,18 +163,29 @@ export type VethSpec = {
   readonly mtuBytes: number
 }
 
+/** The kernel's own default is a queue for each processor that there may be, which only XDP and GRO on a veth use, and which takes long. */
+const oneQueue = { txQueues: 1, rxQueues: 1 } as const
+
 /**
  * A veth whose one end is a bridge port here, up, and whose other end is in the pod's namespace, down: one message.
  * (veth_open refuses an end whose peer is not linked yet, so the far end cannot come up in it.)
  */
 export function vethAdd(spec: VethSpec): Operation {
   const { name, mac, peerName, peerMac, mtuBytes } = spec
-  const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd } }
+  const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd, ...oneQueue } }
+  const queues = 'numtxqueues 1 numrxqueues 1'
   return create(
-    `ip link add name ${name} address ${mac} mtu ${mtuBytes} up type veth peer name ${peerName} address ${peerMac}`,
+    `ip link add name ${name} address ${mac} mtu ${mtuBytes} ${queues} up type veth peer name ${peerName} address ${peerMac} ${queues}`,
     {
       ...up,
-      attrs: { name, mac, mtu: mtuBytes, master: spec.bridgeIndex, info: { kind: 'veth', data: vethData(peer) } },
+      attrs: {
+        name,
+        mac,
+        mtu: mtuBytes,
+        master: spec.bridgeIndex,
+        info: { kind: 'veth', data: vethData(peer) },
+        ...oneQueue,
+      },
     },
   )
 }
@@ -232,6 +255,15 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
     change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
     linkAlias(name, alias),
   ]
+}
+
+/** Has a new port of a bridge, up already, send frames back out of it too (see bridgePortSet), and names its pod in its alias. */
+export function bridgePortName(name: string, alias: string): Operation {
+  const short = shortAlias(alias)
+  const info = { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) }
+  return change(`ip link set dev ${name} alias "${short}" type bridge_slave hairpin on`, name, {
+    attrs: { alias: short, info },
+  })
 }
 
 /** Undoes what somebody set on a bridge port that keeps frames from passing it. A port in a spanning tree cannot be unblocked. */

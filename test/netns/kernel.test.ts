@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DirtySet } from '#/agent/network/dirty-set.ts'
-import { NotificationReader } from '#/agent/network/notification-reader.ts'
+import { isPort, NotificationReader } from '#/agent/network/notification-reader.ts'
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
@@ -241,6 +241,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
         if (notification.kind === 'route') heard.add(String(notification.route.dst))
       },
       (error) => assert.fail(String(error)),
+      isPort,
     ),
   )
   let told = 0

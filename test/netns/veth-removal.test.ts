@@ -47,7 +47,6 @@ test('a veth is cut off at once, and all that are go together, with their far en
   for (const name of names) host.removal.unplug(unplugged(name))
   // one such deletion alone takes some 20 ms
   assert.ok(performance.now() - started < 20 * veths)
-  assert.doesNotMatch(host.netns.sh('ip -br link show type veth'), /cwv0{8}/)
   assert.equal(host.netns.sh('ip -br link show group 25463').match(/ DOWN /g)?.length, veths)
   assert.deepEqual(host.netns.ip('link show master br0'), [])
   host.removal.unplug(unplugged(names[0]!))
@@ -55,6 +54,20 @@ test('a veth is cut off at once, and all that are go together, with their far en
   await host.removal[Symbol.asyncDispose]()
   assert.equal(host.count(), 2, 'those of somebody else')
   assert.deepEqual(host.pods.ip('link show type veth'), [])
+})
+
+test('the name of a device that waits for its deletion is free when it is needed', async () => {
+  using host = new Host()
+  const [name, other] = names as [string, string]
+  host.removal.unplug(unplugged(name))
+  for (const each of [name, other, 'cwvffffffffff']) host.removal.makeWay(each)
+  const found = host.netns.sh('ip -br link show type veth')
+  assert.deepEqual([found.includes(`${name}@`), found.includes(`${other}@`)], [false, true])
+  assert.deepEqual([host.removal.has(name), host.removal.has(other)], [false, false])
+  const [, renamed] = /^(\S+)@/.exec(host.netns.sh('ip -br link show group 25463'))!
+  assert.equal(host.removal.has(renamed!), true)
+  await host.removal[Symbol.asyncDispose]()
+  assert.equal(host.count(), veths - 1 + 2)
 })
 
 test('the event loop turns while the kernel waits', async () => {

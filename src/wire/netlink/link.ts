@@ -1,6 +1,6 @@
 // Network devices: struct ifinfomsg and IFLA_* (include/uapi/linux/if_link.h).
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
-import { type Attrs, be16, bytesOf, mac, nest, raw, text, u32, u8 } from './attr.ts'
+import { type Attrs, be16, bytesOf, eachAttr, mac, nest, raw, text, u32, u8 } from './attr.ts'
 
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
@@ -27,6 +27,8 @@ const spec = {
   alias: [20, text],
   group: [27, u32],
   netnsFd: [28, u32],
+  txQueues: [31, u32],
+  rxQueues: [32, u32],
 } as const
 const linkAttrs = nest(spec)
 
@@ -63,6 +65,23 @@ export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'cha
     flags: view.getUint32(8, true),
     attrs: linkAttrs.decode(payload.subarray(headerBytes)),
   }
+}
+
+/** The name in a link message, without reading its other attributes. */
+export function nameOfLink(payload: Uint8Array): string {
+  if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
+  const attrs = payload.subarray(headerBytes)
+  let name = ''
+  eachAttr(attrs, (type, start, end) => {
+    if (type === spec.name[0]) name = text.decode(attrs.subarray(start, end))
+  })
+  return name
+}
+
+/** The index in a link message, without reading its attributes. */
+export function indexOfLink(payload: Uint8Array): number {
+  if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
+  return viewOf(payload).getInt32(4, true)
 }
 
 /** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the route provides the tunnel's ends. */
