@@ -1,10 +1,10 @@
 // Converts endpoints to and from rows of the state file (endpoint-schema.ts makes its tables).
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { datapathNames, isDatapathName } from '#/model/datapath.ts'
+import { type DatapathName, datapathNames, isDatapathName } from '#/model/datapath.ts'
 import { type EndpointState } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
-import { type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
+import { type Attachment, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { type Endpoint } from './endpoint-store.ts'
 import { prepared } from './prepared.ts'
 
@@ -120,4 +120,15 @@ export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
       hostIP === undefined ? '' : String(hostIP),
     )
   }
+}
+
+/** The caller has made sure that the endpoint may be put into that state. */
+export function updateState(db: DatabaseSync, { containerId, ifName }: Attachment, state: EndpointState): void {
+  const sql = 'UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ?'
+  prepared(db, sql).run(state, containerId, ifName)
+}
+
+export function updateDatapath(db: DatabaseSync, endpoints: readonly Attachment[], datapath: DatapathName): void {
+  const update = db.prepare('UPDATE endpoint SET datapath = ? WHERE container_id = ? AND if_name = ?')
+  for (const { containerId, ifName } of endpoints) update.run(datapath, containerId, ifName)
 }

@@ -13,7 +13,7 @@ import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { coolingDown, EndpointMemory, type Rest, type Resting } from './endpoint-memory.ts'
-import { insertEndpoint } from './endpoint-rows.ts'
+import { insertEndpoint, updateDatapath, updateState } from './endpoint-rows.ts'
 import { prepared } from './prepared.ts'
 import { StateError, StateFile, Undone } from './state-file.ts'
 
@@ -179,11 +179,9 @@ export class EndpointStore {
 
   /** Whether an endpoint has this host device. True for every device while the file is lacking, so that no pod's device is removed. */
   hasDevice(hostDevice: string): boolean {
-    if (this.lacks !== undefined) return true
     const endpoint = this.#memory.withDevice(hostDevice)
     // the read itself may have found the file damaged
-    if (this.lacks !== undefined) return true
-    return endpoint !== undefined && !this.#owed.has(attachmentKey(endpoint))
+    return this.lacks !== undefined || (endpoint !== undefined && !this.#owed.has(attachmentKey(endpoint)))
   }
 
   /**
@@ -287,14 +285,21 @@ export class EndpointStore {
   }
 
   /** Puts an endpoint into a later state. Throws when there is no such endpoint, or its state may not become that one (see mayFollow). */
-  setState({ containerId, ifName }: Attachment, state: EndpointState): void {
-    const endpoint = this.find({ containerId, ifName })
+  setState(attachment: Attachment, state: EndpointState): void {
+    const endpoint = this.find(attachment)
     if (endpoint === undefined || !mayFollow(endpoint.state, state))
-      throw new Error(`no endpoint ${attachmentKey({ containerId, ifName })} that could become ${state}`)
+      throw new Error(`no endpoint ${attachmentKey(attachment)} that could become ${state}`)
     this.#write((db, memory) => {
-      const sql = 'UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ?'
-      prepared(db, sql).run(state, containerId, ifName)
+      updateState(db, attachment, state)
       memory.put({ ...endpoint, state })
+    })
+  }
+
+  /** Notes that pods have another datapath now. */
+  setDatapath(pods: readonly Attachment[], datapath: DatapathName): void {
+    this.#write((db, memory) => {
+      updateDatapath(db, pods, datapath)
+      for (const endpoint of pods.flatMap((pod) => memory.find(pod) ?? [])) memory.put({ ...endpoint, datapath })
     })
   }
 
