@@ -20,9 +20,13 @@ const gatherMs = 1000
 /** The veth to cut off: its end on the host and its end in the pod, where its namespace is known and there. */
 export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
 
+/** A number of eleven hexadecimal digits that no agent before this one began with; counted up from there, as random ones take long. */
+let lastName = randomBytes(6).readUIntBE(0, 6) % 16 ** 11
+
 /** A name for a device that needs none any more. */
 function anyName(): string {
-  return portPrefix + randomBytes(6).toString('hex').slice(0, 11)
+  lastName = (lastName + 1) % 16 ** 11
+  return portPrefix + lastName.toString(16).padStart(11, '0')
 }
 
 function unlessGone(error: unknown): void {
