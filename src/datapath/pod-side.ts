@@ -14,13 +14,14 @@ import { type PodInterface, type PodNetwork, PodNetworkError } from './datapath.
 
 export type PodRoute = { readonly dst: Prefix; readonly gateway: Addr; readonly mtuBytes?: number }
 
+const anywhere = { 4: Prefix.parse('0.0.0.0/0'), 6: Prefix.parse('::/0') } as const
+
 /** The routes by which a pod reaches everything through its gateway, for each family of its addresses. */
 export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork): PodRoute[] {
   return addrs.flatMap(({ addr, cidr }) => {
     const gateway = cidr.at(1)
-    const anywhere = Prefix.parse(addr.family === 4 ? '0.0.0.0/0' : '::/0')
     return [
-      { dst: anywhere, gateway },
+      { dst: anywhere[addr.family], gateway },
       ...overlay
         .filter(({ dst }) => dst.family === addr.family)
         .map(({ dst, mtuBytes }) => ({ dst, gateway, mtuBytes })),

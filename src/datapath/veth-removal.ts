@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AsyncNetlink } from '#/kernel/async-netlink.ts'
-import { findLink, groupDelete, type Link, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
+import { findLink, findLinkIndex, groupDelete, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
 import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { portPrefix, unpluggedGroup } from '#/model/names.ts'
@@ -59,23 +59,23 @@ export class VethRemoval implements AsyncDisposable {
    * device. Throws KernelError.
    */
   unplug({ hostDevice, netns, ifName }: Unplugged): void {
-    const host = findLink(this.#netlink, hostDevice)
-    if (host === undefined) return
+    const hostIndex = findLinkIndex(this.#netlink, hostDevice)
+    if (hostIndex === undefined) return
     const [failed] = this.#netlink.executeAll([linkUnplug(hostDevice, unpluggedGroup)])
     if (failed) return unlessGone(failed)
     this.#waiting.add(hostDevice)
     this.#running ??= this.#deleteSoon()
-    if (netns !== undefined) this.#freeName(netns, ifName, host)
+    if (netns !== undefined) this.#freeName(netns, ifName, hostIndex)
   }
 
   /** Renames the pod's end, since another plugin may want the name of the pod's interface at once. */
-  #freeName(path: string, ifName: string, host: Link): void {
+  #freeName(path: string, ifName: string, hostIndex: number): void {
     try {
       using netns = new Netns(path)
       using inside = Netlink.brief(netns)
       const link = findLink(inside, ifName)
       // the interface is ours only if it is the other end of our veth
-      if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
+      if (link?.kind !== 'veth' || link.peerIndex !== hostIndex) return
       inside.execute(linkSet(ifName, { isUp: false }), linkRename(link, anyName()))
     } catch (error) {
       // harmless: the pod is cut off and the device will be deleted; the namespace may have ended in between
@@ -85,10 +85,10 @@ export class VethRemoval implements AsyncDisposable {
 
   /** Renames a device that waits for its deletion, for a caller that needs its name now. Nothing else frees it in less than 20 ms. */
   makeWay(hostDevice: string): void {
-    const host = this.#waiting.has(hostDevice) ? findLink(this.#netlink, hostDevice) : undefined
-    if (host === undefined) return
+    const index = this.#waiting.has(hostDevice) ? findLinkIndex(this.#netlink, hostDevice) : undefined
+    if (index === undefined) return
     const name = anyName()
-    const [failed] = this.#netlink.executeAll([linkRename(host, name)])
+    const [failed] = this.#netlink.executeAll([linkRename({ index, name: hostDevice }, name)])
     if (failed) return unlessGone(failed)
     this.#waiting.delete(hostDevice)
     this.#waiting.add(name)

@@ -47,6 +47,8 @@ export type Operation = {
   readonly type: number
   readonly flags?: number
   readonly payload: Uint8Array
+  /** Its failure is no news and is not reported: mostly what it is to delete is not there. */
+  readonly mayFail?: true
 }
 
 type Skips = (payload: Uint8Array, kept: number) => boolean
@@ -115,7 +117,8 @@ export class Channel implements Disposable {
         // skip late answers to an earlier request that was given up
         if (message.type !== NLMSG_ERROR || operation === undefined) continue
         const { errno, explanation } = decodeAck(message)
-        if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
+        if (errno !== 0 && operation.mayFail !== true)
+          results[index] = new KernelError(operation.what, errno, explanation)
         isDone ||= index === operations.length - 1
       }
     }
@@ -183,7 +186,7 @@ export class Netlink implements Disposable {
   #batch(operations: readonly Operation[]): (KernelError | undefined)[] {
     const last = operations.length - 1
     const requests = operations.map((operation, index) =>
-      index === last ? acknowledged(operation) : request(operation),
+      index === last ? acknowledged(operation) : unacknowledged(operation),
     )
     return this.#channel.acknowledgements(operations, this.#channel.send(requests))
   }
@@ -325,7 +328,7 @@ function ask(channel: Channel, operation: Operation, requestFlags: number): Answ
 }
 
 /** The request of an operation; the kernel reports a failure of it. */
-function request({ type, flags = 0, payload }: Operation): Request {
+function unacknowledged({ type, flags = 0, payload }: Operation): Request {
   return { type, flags: flags | NLM_F_REQUEST, payload }
 }
 

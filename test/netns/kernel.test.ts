@@ -148,6 +148,15 @@ test("errors carry the command, the errno and the kernel's own words", () => {
   assert.equal(first?.code, 'ENETUNREACH')
   assert.equal(second, undefined)
   assert.equal(third?.code, 'EEXIST')
+  // of a batch only the last success is told, wherever others fail
+  const missing = { ...neighbourDelete(lo, Addr.parse('10.9.9.9')), mayFail: true as const }
+  const known = netlink.executeAll([good, missing, bad, missing])
+  assert.deepEqual(
+    known.map((error) => error?.code),
+    ['EEXIST', undefined, 'ENETUNREACH', undefined],
+  )
+  assert.deepEqual(netlink.executeAll([]), [])
+  assert.throws(() => netlink.execute(linkDelete('nope')), { code: 'ENODEV' }, 'no answer is left over')
 })
 
 test('a dump is whole although the table changes meanwhile', async () => {

@@ -200,7 +200,7 @@ export class EndpointStore {
   }
 
   #claim(db: DatabaseSync, memory: EndpointMemory, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
-    const former = this.find(claim)?.addrs ?? []
+    const former = memory.find(claim)?.addrs ?? []
     this.#giveBack(db, memory, claim, this.#clock.sinceBootMs())
     const addrs = byFamily(cidrs).map(([family, ranges]) => {
       const requested = claim.requested?.find((addr) => addr.family === family)

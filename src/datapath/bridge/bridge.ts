@@ -85,7 +85,7 @@ function wireTo(bridge: Link, deps: DatapathDeps, { pod, netns, network }: Wirin
     const [failed] = netlink.executeAll([
       bridgePortName(pod.hostDevice, pod.pod),
       // the node does not hear its own announcement; mostly it has no such entry
-      ...pod.addrs.map(({ addr }) => neighbourDelete(bridge, addr)),
+      ...pod.addrs.map(({ addr }) => ({ ...neighbourDelete(bridge, addr), mayFail: true as const })),
     ])
     if (failed) throw failed
     const { ingress } = podLimits(pod.bandwidth)
