@@ -7,6 +7,7 @@ import {
   bridgeData,
   bridgePortData,
   decodeLink,
+  encodeAddrGenMode,
   encodeLink,
   indexOfLink,
   IF_OPER_UP,
@@ -268,6 +269,15 @@ export function bridgePortName(name: string, alias: string): Operation {
   return change(`ip link set dev ${name} alias "${short}" type bridge_slave hairpin on`, name, {
     attrs: { alias: short, info },
   })
+}
+
+/** IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h. */
+const noAddress = 1
+
+/** Keeps a device that is not up yet from getting an IPv6 link-local address. EAFNOSUPPORT where the kernel has no IPv6. */
+export function linkLocalOff(name: string): Operation {
+  const what = `ip link set dev ${name} addrgenmode none`
+  return { what, type: RTM_NEWLINK, payload: encodeAddrGenMode(name, noAddress) }
 }
 
 /** Undoes what somebody set on a bridge port that keeps frames from passing it. A port in a spanning tree cannot be unblocked. */

@@ -7,6 +7,7 @@ import {
   bridgePortSet,
   findLink,
   type Link,
+  linkLocalOff,
   linkSet,
   vethAdd,
 } from '#/kernel/links.ts'
@@ -84,6 +85,8 @@ function wireTo(bridge: Link, deps: DatapathDeps, { pod, netns, network }: Wirin
   try {
     const [failed] = netlink.executeAll([
       bridgePortName(pod.hostDevice, pod.pod),
+      // the bridge has one; detecting a duplicate of the port's own would send the pod packets, and take time of all who change devices
+      { ...linkLocalOff(pod.hostDevice), mayFail: true as const },
       // the node does not hear its own announcement; mostly it has no such entry
       ...pod.addrs.map(({ addr }) => ({ ...neighbourDelete(bridge, addr), mayFail: true as const })),
     ])

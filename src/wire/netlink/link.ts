@@ -1,5 +1,6 @@
 // Network devices: struct ifinfomsg and IFLA_* (include/uapi/linux/if_link.h).
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
+import { AF_INET6 } from './family.ts'
 import { type Attrs, be16, bytesOf, eachAttr, mac, nest, raw, text, u32, u8 } from './attr.ts'
 
 export const RTM_NEWLINK = 16
@@ -56,6 +57,20 @@ export function encodeLink(message: LinkMessage): Uint8Array {
   into.u32le(message.flags ?? 0)
   into.u32le(message.change ?? 0)
   linkAttrs.encode(message.attrs, into)
+  return into.toBytes()
+}
+
+/** A table of its own, as IFLA_AF_SPEC is the largest part of every message of the kernel and nothing in it is read. */
+const addrGenAttrs = nest({
+  name: spec.name,
+  afSpec: [26, nest({ inet6: [AF_INET6, nest({ addrGenMode: [8, u8] })] })],
+})
+
+/** Changes how a device gets an IPv6 link-local address: one of IN6_ADDR_GEN_MODE_* (include/uapi/linux/if_link.h). */
+export function encodeAddrGenMode(name: string, addrGenMode: number): Uint8Array {
+  const into = new Writer()
+  into.reserve(headerBytes)
+  addrGenAttrs.encode({ name, afSpec: { inet6: { addrGenMode } } }, into)
   return into.toBytes()
 }
 
