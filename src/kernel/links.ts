@@ -36,6 +36,8 @@ export type Link = {
   /** The index of the bridge that this device is a port of. */
   readonly master?: number
   readonly alias?: string
+  /** The device group; absent for the default one. */
+  readonly group?: number
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
   readonly hasNoArp: boolean
@@ -94,6 +96,7 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.link !== undefined && { peerIndex: attrs.link }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
+    ...(attrs.group && { group: attrs.group }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
     hasNoArp: (flags & IFF_NOARP) !== 0,
     isEthernet: hardwareType === ARPHRD_ETHER,

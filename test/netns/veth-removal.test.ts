@@ -1,11 +1,16 @@
 // How the veths of deleted pods go, on the real kernel.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Endpoint } from '#/agent/endpoints/endpoint-store.ts'
+import { PortDriver } from '#/datapath/port-driver.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
+import { emptyNetwork } from '#/model/network.ts'
+import { Reconciler } from '#/reconcile/reconciler.ts'
 import { TestNetns } from './namespace.ts'
+import { podNetwork, PodNode } from './pod-node.ts'
 
 const veths = 40
 const names = Array.from({ length: veths }, (_, index) => `cwv${String(index).padStart(11, '0')}`)
@@ -105,4 +110,31 @@ test('the name of the interface is free at once, if the interface is the other e
   assert.match(other.sh('ip -br link'), /^p1@/m)
   await host.removal[Symbol.asyncDispose]()
   assert.doesNotMatch(host.pods.sh('ip -br link'), /^cwv/m)
+})
+
+test('a pod whose DEL broke off after its veth was unplugged is wired anew, not attached to what is to be deleted', async () => {
+  using node = new PodNode()
+  using pod = new TestNetns()
+  node.add('pod', pod.path)
+  const { netlink, store, datapaths } = node
+  const [endpoint] = store.list() as [Endpoint]
+  const { hostDevice } = endpoint
+  const removal = new VethRemoval({ netlink, aside: new AsyncNetlink(node.host.netns), log: silent })
+  removal.unplug({ hostDevice, netns: pod.path, ifName: 'eth0' })
+  // an agent that knows nothing of that
+  const pods = {
+    isInUse: () => true,
+    rewire: () => datapaths.bridge.wire({ ...endpoint, netns: pod.path }, podNetwork),
+  }
+  const reconciler = new Reconciler({
+    netlink,
+    drivers: [new PortDriver(netlink, pods)],
+    log: silent,
+    nowMs: Date.now,
+  })
+  const ports = [{ name: hostDevice, pod: 'default/pod', datapath: 'bridge' } as const]
+  await reconciler.apply({ ...emptyNetwork, ports }, { isComplete: true })
+  await removal[Symbol.asyncDispose]()
+  assert.match(node.host.sh('ip -br link show master cw-br0'), new RegExp(`^${hostDevice}@\\S+ +UP`, 'm'))
+  assert.match(pod.sh('ip -br addr show dev eth0'), /UP +10\.244\.1\.2\/29/)
 })

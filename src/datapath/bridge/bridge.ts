@@ -61,9 +61,11 @@ export function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetw
   try {
     wireTo(known, deps, { pod, netns, network }, prepare)
   } catch (error) {
-    if (!(error instanceof KernelError) || findBridge(netlink).index === known.index) throw error
+    if (!(error instanceof KernelError)) throw error
+    const bridge = findBridge(netlink)
+    if (bridge.index === known.index) throw error
     // it was made anew meanwhile
-    wireTo(findBridge(netlink), deps, { pod, netns, network }, prepare)
+    wireTo(bridge, deps, { pod, netns, network }, prepare)
   }
 }
 
