@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle.
-# Quick when nothing is missing. Usage: setup.sh check|run|test|bench|bird|frr
+# Quick when nothing is missing. Usage: setup.sh check|run|test|bench|kernels|bird|frr
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:-run}
@@ -28,6 +28,16 @@ if [ "$job" = test ]; then
   need runc runc
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
+fi
+# the kernels are this machine's files, booted by qemu: what their tests need is installed here
+if [ "$job" = kernels ]; then
+  need qemu-system-x86_64 qemu-system-x86
+  need_file /usr/lib/qemu virtiofsd qemu-system-common
+  need modprobe kmod
+  need xz xz-utils
+  need setpriv util-linux
+  need ping iputils-ping
+  need iperf3 iperf3
 fi
 # routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
 daemons=
