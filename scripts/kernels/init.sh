@@ -12,4 +12,7 @@ for word in $(/bin/busybox cat /proc/cmdline); do
   case "$word" in inside=*) inside=${word#inside=} ;; esac
 done
 /bin/busybox umount /proc
+# to switch off with, when the files of the host are gone
+/bin/busybox mount -t tmpfs tmpfs /root/run
+/bin/busybox cp /bin/busybox /root/run/busybox
 exec /bin/busybox switch_root /root /bin/sh "$inside/inside.sh" "$inside"

@@ -9,7 +9,6 @@ mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /run
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -28,6 +27,4 @@ setsid sh "$folder/job.sh" </dev/null >/run/printed 2>&1
 echo $? >/dev/ttyS2
 # what was printed is on its way
 wait
-sync
-echo o >/proc/sysrq-trigger
-sleep 60
+exec /run/busybox poweroff -f

@@ -43,21 +43,15 @@ function archiveOf(label: string, otherwise: string): string {
   return stdout?.split('\n')[0] || otherwise
 }
 
-/** Downloads packages of a Debian release, which need not be this machine's, into `folder`; each is named by `pick`. */
-function download(
-  release: string,
-  folder: string,
-  pick: (ask: (name: string) => string) => readonly string[],
-): string[] {
+/** apt for a Debian release that need not be this machine's: runs a command of it, whose files are in `folder`. */
+function aptFor(release: string, folder: string): (command: string, ...args: readonly string[]) => string {
   const signed = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
   const archive = archiveOf('Debian', 'http://deb.debian.org/debian/')
   const security = archiveOf('Debian-Security', 'http://deb.debian.org/debian-security/')
   for (const each of ['lists/partial', 'archives/partial']) mkdirSync(join(folder, each), { recursive: true })
   const sources = join(folder, 'sources.list')
-  writeFileSync(
-    sources,
-    `deb ${signed} ${archive} ${release} main\ndeb ${signed} ${security} ${release}-security main\n`,
-  )
+  const lines = [`deb ${signed} ${archive} ${release} main`, `deb ${signed} ${security} ${release}-security main`]
+  writeFileSync(sources, lines.map((line) => `${line}\n`).join(''))
   const options = [
     `Dir::State=${folder}`,
     'Dir::State::status=/dev/null',
@@ -68,10 +62,7 @@ function download(
     // or apt says that its own user may not write here
     'APT::Sandbox::User=root',
   ].flatMap((option) => ['-o', option])
-  must('apt-get', [...options, 'update'])
-  const ask = (name: string): string => must('apt-cache', [...options, 'depends', name])
-  must('apt-get', [...options, 'download', ...pick(ask)], folder)
-  return readdirSync(folder).flatMap((name) => (name.endsWith('.deb') ? [join(folder, name)] : []))
+  return (command, ...args) => must(command, [...options, ...args], folder)
 }
 
 function releaseOf(root: string): string {
@@ -80,21 +71,22 @@ function releaseOf(root: string): string {
   return name.slice('vmlinuz-'.length)
 }
 
-/** Downloads and unpacks into `root` the kernel and busybox. */
-function fetchPackages({ version, release }: DebianKernel, root: string): void {
-  const packages = mkdtempSync(`${root}.packages-`)
+/** Downloads kernel and busybox, and unpacks them into `root`. */
+function unpackPackages({ version, release }: DebianKernel, root: string): void {
+  const folder = mkdtempSync(`${root}.packages-`)
   try {
-    const kernelPackage = (ask: (name: string) => string): readonly string[] => {
-      const [, name] = /Depends: (linux-image-\S+)/.exec(ask('linux-image-cloud-amd64')) ?? []
-      if (!name?.startsWith(`linux-image-${version}.`))
-        throw new Error(`Debian ${release} has ${name ?? 'no kernel'}, and not a kernel ${version}`)
-      return [name, 'busybox-static']
-    }
-    for (const file of download(release, packages, kernelPackage)) must('dpkg-deb', ['-x', file, root])
+    const apt = aptFor(release, folder)
+    apt('apt-get', 'update')
+    const [, name] = /Depends: (linux-image-\S+)/.exec(apt('apt-cache', 'depends', 'linux-image-cloud-amd64')) ?? []
+    if (!name?.startsWith(`linux-image-${version}.`))
+      throw new Error(`Debian ${release} has ${name ?? 'no kernel'}, and not a kernel ${version}`)
+    apt('apt-get', 'download', name, 'busybox-static')
+    for (const file of readdirSync(folder).filter((each) => each.endsWith('.deb')))
+      must('dpkg-deb', ['-x', join(folder, file), root])
     // from trixie on packages have no files outside of /usr
-    for (const name of ['bin', 'lib']) if (!existsSync(join(root, name))) symlinkSync(`usr/${name}`, join(root, name))
+    for (const each of ['bin', 'lib']) if (!existsSync(join(root, each))) symlinkSync(`usr/${each}`, join(root, each))
   } finally {
-    rmSync(packages, { recursive: true })
+    rmSync(folder, { recursive: true })
   }
 }
 
@@ -105,7 +97,7 @@ export function kernelFiles(kernel: DebianKernel): KernelFiles {
     mkdirSync(cache, { recursive: true })
     const unfinished = mkdtempSync(`${root}.`)
     try {
-      fetchPackages(kernel, unfinished)
+      unpackPackages(kernel, unfinished)
       must('depmod', ['-b', unfinished, releaseOf(unfinished)])
       renameSync(unfinished, root)
     } finally {
