@@ -1,19 +1,13 @@
 // What the tests on Debian's kernels share: labs in each datapath, and what is asked of any lab whatever its underlay is made of.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { test } from 'node:test'
 import { text } from 'node:stream/consumers'
 import { causeway, eventually, run, TestLab, type UpReport } from '../e2e/harness.ts'
 
-/** Options of `lab up` by the datapath that they choose. */
-export const datapaths: Readonly<Record<string, readonly string[]>> = { bridge: [] }
+/** Every datapath, with the options of `lab up` that choose it. */
+export const datapaths: readonly (readonly [name: string, options: readonly string[]])[] = [['bridge', []]]
 
 export type LabPod = UpReport['pods'][number]
-
-/** A test for each datapath. */
-export function testInEachDatapath(what: string, body: (options: readonly string[]) => Promise<void>): void {
-  for (const [datapath, options] of Object.entries(datapaths)) test(`${datapath}: ${what}`, () => body(options))
-}
 
 /** The largest packet of each family between pods of two nodes whose underlay has 1500 bytes. */
 export const mtuBytes = { vxlan: { 4: 1450, 6: 1430 }, native: { 4: 1500, 6: 1500 } } as const
@@ -24,9 +18,13 @@ const headerBytes = { 4: 28, 6: 48 } as const
 export class KernelLab extends TestLab {
   pods: readonly LabPod[] = []
 
-  override up(...options: readonly string[]): UpReport {
-    const report = super.up(...options)
+  /** Brings the lab up, and waits until it is settled: under emulation the first probes may be too early. */
+  async start(...options: readonly string[]): Promise<UpReport> {
+    const { status, stdout, stderr } = run(causeway, ['lab', 'up', '--name', this.name, '--json', ...options])
+    assert.ok(stdout.startsWith('{'), `lab up exited ${status}: ${stderr}`)
+    const report = JSON.parse(stdout) as UpReport
     this.pods = report.pods
+    await this.settled()
     return report
   }
 
