@@ -5,11 +5,11 @@ COPY package.json package-lock.json .npmrc LICENSE ./
 COPY native native
 COPY scripts scripts
 COPY src src
-# installs what is missing, then builds plugin and bundle, as a clone does
-RUN sh scripts/setup.sh run && sh scripts/image.sh /image
+# installs what is missing, then builds plugin, eBPF programs and bundle, as a clone does
+RUN sh scripts/setup.sh ebpf && sh scripts/image.sh /image
 
 FROM debian:12-slim
-# the one library that the pinned Node needs and the base has not
-RUN apt-get update && apt-get install -y --no-install-recommends libatomic1 && rm -rf /var/lib/apt/lists/*
+# what the base has not: the one library that the pinned Node needs, and the one that loads eBPF programs
+RUN apt-get update && apt-get install -y --no-install-recommends libatomic1 libbpf1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /image /
 ENTRYPOINT ["/usr/local/bin/causeway"]

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Lays out the files of the image in the given folder, from what `setup.sh run` has made: image.sh FOLDER
+# Lays out the files of the image in the given folder, from what `setup.sh ebpf` has made: image.sh FOLDER
 set -eu
 cd "$(dirname "$0")/.."
 out=$1/causeway
-mkdir -p "$out/build" "$out/scripts" "$out/node_modules/.bin" "$1/usr/local/bin"
+mkdir -p "$out/build/bpf" "$out/scripts" "$out/node_modules/.bin" "$1/usr/local/bin"
 # the link's target: in the image there is one build only
 cp -rL build/bundle "$out/build/bundle"
 cp build/causeway-cni "$out/build/"
+cp build/bpf/datapath.bpf.o "$out/build/bpf/"
 cp scripts/run.sh "$out/scripts/"
 # without symbols it is a fifth smaller
 strip -o "$out/node_modules/.bin/node" "$(readlink -f node_modules/.bin/node)"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle.
-# Quick when nothing is missing. Usage: setup.sh check|run|test|bench|kernels|bird|frr
+# Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle, the eBPF programs.
+# Quick when nothing is missing. Usage: setup.sh check|run|ebpf|test|bench|kernels|bird|frr
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:-run}
@@ -29,6 +29,14 @@ if [ "$job" = test ]; then
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi
+# what compiles the eBPF programs, and what loads them
+case "$job" in
+  ebpf | test | bench | kernels)
+    need clang clang
+    need_file /usr/include/bpf bpf_helpers.h libbpf-dev
+    need_file "/usr/lib /usr/lib/*-linux-gnu" libbpf.so.1 libbpf1
+    ;;
+esac
 # the kernels are this machine's files, booted by qemu: what their tests need is installed here
 if [ "$job" = kernels ]; then
   need qemu-system-x86_64 qemu-system-x86
@@ -37,7 +45,7 @@ if [ "$job" = kernels ]; then
   need xz xz-utils
   need setpriv util-linux
   need ping iputils-ping
-  need iperf3 iperf3
+  need kubectl kubernetes-client
 fi
 # routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
 daemons=
@@ -105,6 +113,16 @@ if [ ! -x build/causeway-cni ] || [ native/cni-shim.c -nt build/causeway-cni ]; 
   gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
   mv "build/causeway-cni.$$" build/causeway-cni
 fi
+
+# The eBPF programs, compiled whenever a source is newer.
+case "$job" in
+  ebpf | test | bench | kernels)
+    if [ ! -f build/bpf/datapath.bpf.o ] ||
+      [ -n "$(find native/bpf src/wire/bpf scripts/bpf-build.sh -newer build/bpf/datapath.bpf.o -print -quit)" ]; then
+      sh scripts/bpf-build.sh || fail "the eBPF programs could not be compiled; see the message above"
+    fi
+    ;;
+esac
 
 # The program as JavaScript, made again whenever a source is newer.
 if [ ! -f build/bundle/causeway.cjs ] ||

@@ -9,6 +9,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
+import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { registerBgpMetrics } from './report/bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
@@ -16,6 +17,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
 import { type Endpoint } from './endpoints/endpoint-store.ts'
+import { datapathPublisher } from './report/datapath-publisher.ts'
 import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
 import { flannelPublisher } from './report/flannel-publisher.ts'
 import { AgentApi, type Handlers } from './report/http-api.ts'
@@ -75,6 +77,7 @@ export class ReportingPart implements AsyncDisposable {
     const ofNode = { client, node, outage: client.outage, log }
     this.#patchers = [
       routingPublisher({ ...ofNode, state: () => network.state.routingState }),
+      datapathPublisher({ ...ofNode, state: () => pods.datapathState }),
       formerCIDRsPublisher({ ...ofNode, formerCIDRs: () => network.state.formerCIDRs }),
       nodeCondition({ ...ofNode, trouble: () => unreadiness(this.readiness) }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, ofNode)] : []),
@@ -194,6 +197,11 @@ export class ReportingPart implements AsyncDisposable {
       pid: process.pid,
       podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
       readiness: { state, reasons },
+      datapath: {
+        wanted: cluster.datapath.value,
+        wantedBy: datapathSource(cluster.datapath.by),
+        ...pods.datapathState,
+      },
       api: cluster.apiStatus,
       objects: network.state.objects,
       verdicts: network.state.verdicts.map(verdictStatus),

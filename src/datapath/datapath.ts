@@ -9,6 +9,7 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
 import { type Announcer } from './announcer.ts'
+import { type EbpfState } from './ebpf/state.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
 /** The part of the network that is the same for all pods of the node at one time. */
@@ -91,6 +92,8 @@ export type DatapathDeps = {
   readonly netlink: Netlink
   readonly removal: Pick<VethRemoval, 'unplug'>
   readonly announcer: Pick<Announcer, 'announce'>
+  /** Absent where the eBPF datapath is not used. */
+  readonly ebpf?: EbpfState
 }
 
 /** A datapath as the registry knows it: nothing is open yet. */

@@ -1,6 +1,7 @@
 // Network devices: reading them all, and the operations on them. Every operation carries the `ip` command that does the same.
 import { bytesOf } from '#/wire/netlink/attr.ts'
 import {
+  ARPHRD_ETHER,
   BR_STATE_DISABLED,
   BR_STATE_FORWARDING,
   bridgeData,
@@ -36,6 +37,8 @@ export type Link = {
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
   readonly hasNoArp: boolean
+  /** Whether its packets have Ethernet headers. */
+  readonly isEthernet: boolean
   readonly bridge?: BridgeSettings
   /** For a bridge port: whether every frame goes in and out of it, and whether the bridge holds back all of them. */
   readonly port?: { readonly isOpen: boolean; readonly isBlocked: boolean }
@@ -74,7 +77,7 @@ function bridgeSettings(data: Uint8Array): BridgeSettings {
 }
 
 export function toLink(payload: Uint8Array): Link {
-  const { index, flags, attrs } = decodeLink(payload)
+  const { index, hardwareType, flags, attrs } = decodeLink(payload)
   const kind = attrs.info?.kind ?? ''
   const vxlan = kind === 'vxlan' && attrs.info?.data ? vxlanData.decode(attrs.info.data) : undefined
   const port =
@@ -91,6 +94,7 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
     hasNoArp: (flags & IFF_NOARP) !== 0,
+    isEthernet: hardwareType === ARPHRD_ETHER,
     ...(kind === 'bridge' && attrs.info?.data && { bridge: bridgeSettings(attrs.info.data) }),
     ...(port && { port: { isOpen: isOpen(port), isBlocked: isBlocked(port, attrs.operState) } }),
   }

@@ -17,7 +17,9 @@ import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
+import { type BpfDelta } from '#/model/bpf.ts'
 import { admitClaims } from './admit-claims.ts'
+import { bpfDeltaOf, type PlanChange } from './bpf-nodes.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
 import {
@@ -277,6 +279,7 @@ export class RemoteNodes {
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
+    const planChanges: PlanChange[] = []
     const after: { name: string; node: NodeState | undefined; plan: RemotePlan; formerEnds: readonly Addr[] }[] = []
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
@@ -309,6 +312,7 @@ export class RemoteNodes {
       for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
       for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
       after.push({ name, node, plan, formerEnds: gone.tunnelEnds })
+      planChanges.push({ name, before, after: plan })
     }
     // one node may win a claim that another loses, so all additions come after all removals
     for (const { name, node, plan, formerEnds } of after) {
@@ -326,7 +330,15 @@ export class RemoteNodes {
     if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#bgp.learned.keys()) others.add(key)
     for (const key of others) this.#planOther(key, routes)
     const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
-    return { routes: routes.changed, neighbours, tunnelEnds, isWholesale: isSelfAffected || isSharedChanged }
+    return {
+      routes: routes.changed,
+      neighbours,
+      tunnelEnds,
+      isWholesale: isSelfAffected || isSharedChanged,
+      get bpf(): BpfDelta {
+        return bpfDeltaOf(planChanges, hasOverlay)
+      },
+    }
   }
 
   /** Removes a node's former plan, but for verdicts that the new one keeps, and leaves what an earlier portion of `changeContext` already gave to another node. */

@@ -39,6 +39,12 @@ const prototypes = {
   unshare: 'int unshare(int)',
   mount: 'int mount(const char *, const char *, const char *, ulong, const void *)',
   umount2: 'int umount2(const char *, int)',
+  fcntl: 'int fcntl(int, int, int)',
+  // the C library has no function for bpf(2)
+  syscall: 'long syscall(long, int, void *, uint32)',
+  mmap: 'int64 mmap(void *, size_t, int, int, int, int64)',
+  munmap: 'int munmap(void *, size_t)',
+  sysconf: 'long sysconf(int)',
 } as const
 
 export type LibcName = keyof typeof prototypes
@@ -86,6 +92,21 @@ export function withPointer<T>(bytes: Uint8Array, use: (address: bigint) => T): 
   }
 }
 
+/** Memory that stays where it is, for structures that hold pointers, and for what the kernel maps. */
+export type NativeMemory = { readonly address: bigint; readonly bytes: Uint8Array }
+
+/** Memory of our own. Disposing of it frees it: nothing may touch `bytes` afterwards. */
+export function allocate(length: number): NativeMemory & Disposable {
+  const memory: unknown = koffi.alloc('uint8', length)
+  const bytes = new Uint8Array(koffi.view(memory, length))
+  return { address: koffi.address(memory), bytes, [Symbol.dispose]: () => koffi.free(memory) }
+}
+
+/** Memory of the kernel's at an address that `mmap` gave; it may not be touched after `munmap`. */
+export function mappedMemory(address: bigint, length: number): NativeMemory {
+  return { address, bytes: new Uint8Array(koffi.view(address, length)) }
+}
+
 /** Calls a C function and returns its result; throws SysError when that is negative. Calls again after EINTR. */
 export function libc(name: LibcName, args: readonly unknown[], about?: string): number {
   const call = resolve(name)
@@ -103,6 +124,13 @@ export function libc(name: LibcName, args: readonly unknown[], about?: string): 
  */
 export function closeFd(fd: number): void {
   resolve('close')(fd)
+}
+
+const F_DUPFD_CLOEXEC = 1030
+
+/** Another descriptor of the same open file. */
+export function duplicateFd(fd: number): number {
+  return libc('fcntl', [fd, F_DUPFD_CLOEXEC, 3], `descriptor ${fd}`)
 }
 
 /** Arguments of calls on other threads: the FFI holds no reference to them, and they must not be garbage-collected meanwhile. */

@@ -1,10 +1,10 @@
 // Converts endpoints to and from rows of the state file (endpoint-schema.ts makes its tables).
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { datapathNames, isDatapathName } from '#/model/datapath.ts'
+import { type DatapathName, datapathNames, isDatapathName } from '#/model/datapath.ts'
 import { type EndpointState } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
-import { type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
+import { type Attachment, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { type Endpoint } from './endpoint-store.ts'
 
 export type Row = {
@@ -118,4 +118,21 @@ export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
       hostIP === undefined ? '' : String(hostIP),
     )
   }
+}
+
+/** Puts an endpoint into a state from one of `from`; returns how many endpoints were changed. */
+export function updateState(
+  db: DatabaseSync,
+  { containerId, ifName }: Attachment,
+  state: EndpointState,
+  from: readonly EndpointState[],
+): number {
+  const sql = `UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ?
+    AND state IN (SELECT value FROM json_each(?))`
+  return Number(db.prepare(sql).run(state, containerId, ifName, JSON.stringify(from)).changes)
+}
+
+export function updateDatapath(db: DatabaseSync, endpoints: readonly Attachment[], datapath: DatapathName): void {
+  const update = db.prepare('UPDATE endpoint SET datapath = ? WHERE container_id = ? AND if_name = ?')
+  for (const { containerId, ifName } of endpoints) update.run(datapath, containerId, ifName)
 }

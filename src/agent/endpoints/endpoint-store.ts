@@ -12,7 +12,7 @@ import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
-import { insertEndpoint, type Row, selectEndpoints, toEndpoint } from './endpoint-rows.ts'
+import { insertEndpoint, type Row, selectEndpoints, toEndpoint, updateDatapath, updateState } from './endpoint-rows.ts'
 import { StateError, StateFile, Undone } from './state-file.ts'
 
 export type { Attachment } from '#/wire/cni/index.ts'
@@ -298,15 +298,13 @@ export class EndpointStore {
   /** Puts an endpoint into a later state. Throws when there is no such endpoint, or its state may not become that one (see mayFollow). */
   setState({ containerId, ifName }: Attachment, state: EndpointState): void {
     const from = endpointStates.filter((each) => mayFollow(each, state))
-    const { changes } = this.#write((db) =>
-      db
-        .prepare(
-          `UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ? AND state IN (SELECT value FROM json_each(?))`,
-        )
-        .run(state, containerId, ifName, JSON.stringify(from)),
-    )
-    if (changes === 0)
+    if (this.#write((db) => updateState(db, { containerId, ifName }, state, from)) === 0)
       throw new Error(`no endpoint ${attachmentKey({ containerId, ifName })} that could become ${state}`)
+  }
+
+  /** Notes that pods have another datapath now. */
+  setDatapath(pods: readonly Attachment[], datapath: DatapathName): void {
+    this.#write((db) => updateDatapath(db, pods, datapath))
   }
 
   /**

@@ -1,4 +1,9 @@
 // The order in which kernel objects are made; they are deleted in the opposite order. Each driver comes after those it refers to.
+import { AttachmentDriver } from '#/datapath/ebpf/attachment-driver.ts'
+import { NodeMapDriver } from '#/datapath/ebpf/node-map-driver.ts'
+import { PodMapDriver } from '#/datapath/ebpf/pod-map-driver.ts'
+import { ProgramDriver } from '#/datapath/ebpf/program-driver.ts'
+import { type EbpfState } from '#/datapath/ebpf/state.ts'
 import { PortDriver, type PodPorts } from '#/datapath/port-driver.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -10,7 +15,8 @@ import { RouteDriver } from '#/reconcile/route-driver.ts'
 import { SysctlDriver } from '#/reconcile/sysctl-driver.ts'
 import { TableDriver } from '#/reconcile/table-driver.ts'
 
-export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts): Driver[] {
+/** Without `ebpf` nothing of the eBPF datapath is looked at. */
+export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts, ebpf?: EbpfState): Driver[] {
   return [
     new LinkDriver(netlink),
     // after the links: some sysctls belong to a device
@@ -22,5 +28,16 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new TableDriver(nftables, pods.areKnown),
     new ForwardDriver(nftables),
     new RouteDriver(netlink),
+    ...(ebpf ? ebpfDrivers(netlink, pods, ebpf) : []),
+  ]
+}
+
+/** Maps are full before the programs that read them are attached. */
+function ebpfDrivers(netlink: Netlink, { isInUse }: PodPorts, ebpf: EbpfState): Driver[] {
+  return [
+    new ProgramDriver(netlink, ebpf),
+    new PodMapDriver(netlink, ebpf, isInUse),
+    new NodeMapDriver(ebpf),
+    new AttachmentDriver(netlink, ebpf, isInUse),
   ]
 }

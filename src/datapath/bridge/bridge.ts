@@ -42,8 +42,11 @@ function announce({ netlink, announcer }: DatapathDeps, bridge: Link, { mac, add
   netlink.executeAll(addrs.map(({ addr }) => neighbourDelete(bridge, addr)))
 }
 
+/** What another datapath does with the host end of a pod's veth before the pod can send. */
+export type PrepareHost = (host: Link) => void
+
 /** Makes a pod's veth, with its host end as a port of the bridge. */
-function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetwork): void {
+export function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetwork, prepare?: PrepareHost): void {
   const { netlink } = deps
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined || !isOwnLink(bridge)) throw new PodNetworkError(`bridge ${bridgeName} is not there yet`)
@@ -62,8 +65,12 @@ function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetwork): v
       }),
     )
     const { ingress } = podLimits(pod.bandwidth)
-    const host = ingress && findLink(netlink, pod.hostDevice)
-    netlink.execute(...bridgePortSet(pod.hostDevice, pod.pod, bridge), ...(host ? [tbfReplace(host, ingress)] : []))
+    const host = ingress || prepare ? findLink(netlink, pod.hostDevice) : undefined
+    netlink.execute(
+      ...bridgePortSet(pod.hostDevice, pod.pod, bridge),
+      ...(host && ingress ? [tbfReplace(host, ingress)] : []),
+    )
+    if (host) prepare?.(host)
     announce(deps, bridge, pod)
     configurePod(netns, pod, network)
   } catch (error) {
@@ -84,7 +91,7 @@ function holdsBack({ port }: Link, bridge: Link): boolean {
 }
 
 /** Finds faults of the port, beyond the checks for every veth. */
-function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
+export function portFaults(netlink: Netlink, host: Link, pod: PodInterface): string[] {
   const bridge = findLink(netlink, bridgeName)
   if (bridge === undefined) return [`bridge ${bridgeName} is gone`]
   const faults: string[] = []

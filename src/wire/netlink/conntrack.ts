@@ -25,6 +25,8 @@ export type Connection = {
   readonly dst: Addr
   readonly dstPort: number
   readonly answeredBy: Addr
+  /** Whether an address or a port of it is translated: then the answers are not the mirror of the first packet. */
+  readonly isTranslated: boolean
 }
 
 /** The payload of a request for all entries of a family. */
@@ -33,7 +35,13 @@ export function encodeConntrackDump(family: Family): Uint8Array {
 }
 
 /** The payload of a request to delete one entry. */
-export function encodeConntrackDelete({ protocol, src, srcPort, dst, dstPort }: Connection): Uint8Array {
+export function encodeConntrackDelete({
+  protocol,
+  src,
+  srcPort,
+  dst,
+  dstPort,
+}: Omit<Connection, 'answeredBy' | 'isTranslated'>): Uint8Array {
   const ip = src.family === 4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
   return written((into) => {
     into.bytes(encodeConntrackDump(src.family))
@@ -51,5 +59,11 @@ export function decodeConnection(payload: Uint8Array): Connection | undefined {
   const answeredBy = reply?.ip?.src4 ?? reply?.ip?.src6
   if (protocol === undefined || srcPort === undefined || dstPort === undefined) return undefined
   if (src === undefined || dst === undefined || answeredBy === undefined) return undefined
-  return { protocol, src, srcPort, dst, dstPort, answeredBy }
+  const answersTo = reply?.ip?.dst4 ?? reply?.ip?.dst6
+  const isMirrored =
+    answeredBy.equals(dst) &&
+    answersTo?.equals(src) === true &&
+    reply?.proto?.srcPort === dstPort &&
+    reply.proto.dstPort === srcPort
+  return { protocol, src, srcPort, dst, dstPort, answeredBy, isTranslated: !isMirrored }
 }

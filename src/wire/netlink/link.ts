@@ -6,6 +6,7 @@ export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
 
+export const ARPHRD_ETHER = 1
 export const IFF_UP = 0x1
 export const IFF_NOARP = 0x80
 
@@ -35,6 +36,8 @@ export type LinkAttrs = Attrs<typeof spec>
 /** One RTM_*LINK message. `change` is the mask of the `flags` that the kernel is to change. */
 export type LinkMessage = {
   readonly family?: number
+  /** ARPHRD_*, which only the kernel sets. */
+  readonly hardwareType?: number
   readonly index?: number
   readonly flags?: number
   readonly change?: number
@@ -59,6 +62,7 @@ export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'cha
   const view = viewOf(payload)
   return {
     family: view.getUint8(0),
+    hardwareType: view.getUint16(2, true),
     index: view.getInt32(4, true),
     flags: view.getUint32(8, true),
     attrs: linkAttrs.decode(payload.subarray(headerBytes)),
