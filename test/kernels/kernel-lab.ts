@@ -1,11 +1,11 @@
 // What the tests on Debian's kernels share: labs in each datapath, and what is asked of any lab whatever its underlay is made of.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { text } from 'node:stream/consumers'
-import { causeway, eventually, run, TestLab, type UpReport } from '../e2e/harness.ts'
+import { causeway, countPackets, eventually, run, TestLab, type UpReport } from '../e2e/harness.ts'
+import { transfer } from './transfer.ts'
 
-/** Every datapath, with the options of `lab up` that choose it. */
-export const datapaths: readonly (readonly [name: string, options: readonly string[]])[] = [['bridge', []]]
+/** What carries packets on nodes, one after the other in one lab. */
+export const datapaths = ['bridge', 'ebpf'] as const
+export const routings = ['vxlan', 'native'] as const
 
 export type LabPod = UpReport['pods'][number]
 
@@ -26,6 +26,19 @@ export class KernelLab extends TestLab {
     this.pods = report.pods
     await this.settled()
     return report
+  }
+
+  /** Changes the running lab, and waits until all nodes have told that they follow. */
+  async change(mode: string, datapath: string): Promise<void> {
+    this.kubectl('patch', 'routing', 'default', '--type=merge', '-p', JSON.stringify({ spec: { mode, datapath } }))
+    const messages = '-o=jsonpath={range .status.conditions[*]}{.type}={.message};{end}'
+    await eventually(`${mode} with ${datapath}`, () => {
+      const told = this.kubectl('get', 'routing', 'default', messages)
+      assert.match(told, new RegExp(`(^|;)Applied=${mode} on `))
+      assert.match(told, new RegExp(`(^|;)DatapathApplied=${datapath} on `))
+      return true
+    })
+    await this.settled()
   }
 
   /** Two pods of different nodes. */
@@ -74,18 +87,33 @@ export class KernelLab extends TestLab {
   /** Sends bytes over TCP from one pod to another, in each family; all must arrive as they were sent. */
   async bytesArrive(bytes: number): Promise<void> {
     const [from, to] = this.pair
-    for (const addr of to.addrs) {
-      const receiver = this.#transfer(to, 'receive', addr)
-      const sent = await this.#transfer(from, 'send', addr, String(bytes))
-      assert.equal(await receiver, sent, `${bytes} bytes to ${addr}`)
+    await Promise.all(to.addrs.map(async (addr) => transfer(this.#netnsOf(from), this.#netnsOf(to), addr, bytes).done))
+  }
+
+  /** Transfers in each family and direction that go on until they are stopped; all that was sent until then must arrive. */
+  startTransfers(): { readonly stop: () => Promise<void> } {
+    const [one, two] = this.pair
+    const ways = [
+      ...two.addrs.map((addr) => [one, two, addr] as const),
+      ...one.addrs.map((addr) => [two, one, addr] as const),
+    ]
+    const running = ways.map(([from, to, addr]) => transfer(this.#netnsOf(from), this.#netnsOf(to), addr))
+    return {
+      async stop() {
+        for (const each of running) each.stop()
+        await Promise.all(running.map(async (each) => each.done))
+      },
     }
   }
 
-  async #transfer(pod: LabPod, ...args: readonly string[]): Promise<string> {
-    const program = new URL('transfer-process.ts', import.meta.url).pathname
-    const netns = ['netns', 'exec', `cw-${this.name}-pod-default-${pod.name}`]
-    const child = spawn('ip', [...netns, process.execPath, program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-    return text(child.stdout)
+  /** Pings in each family until they are stopped. */
+  startPings(intervalSeconds: number) {
+    const [from, to] = this.pair
+    return to.addrs.map((addr) => countPackets(this.#netnsOf(from), addr, Infinity, intervalSeconds))
+  }
+
+  #netnsOf(pod: LabPod): string {
+    return `cw-${this.name}-pod-default-${pod.name}`
   }
 }
 
