@@ -117,7 +117,9 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
-  const reporting = made.use(new ReportingPart(config, { client, cluster, pods, network, bgp, wake, log }))
+  const reporting = made.use(
+    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, wake, log }),
+  )
   return { cluster, pods, bgp, network, reporting }
 }
 

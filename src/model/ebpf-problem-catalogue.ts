@@ -2,6 +2,8 @@
 import { type ProblemEntry } from './problem-entry.ts'
 
 const fromMap = "the kernel's answer when the agent read the map or wrote to it"
+const fromDrops =
+  'the counters of dropped packets, which the agent reads every ten seconds; the problem is gone after five minutes without'
 
 export const ebpfProblemCatalogue = {
   CW3201: {
@@ -37,5 +39,24 @@ export const ebpfProblemCatalogue = {
     how: "the kernel's answer when the agent attached the program to the device, or detached it",
     remedy:
       "see what else is at that hook: bpftool net show, tc filter show dev DEVICE ingress; the agent tries again by itself, and packets take the way through the node's own network stack meanwhile",
+  },
+  CW3231: {
+    title: 'A pod sends under a foreign name',
+    about: 'pod',
+    how: fromDrops,
+    remedy: 'nothing of it has left the node; look in the pod for what sends it',
+  },
+  CW3232: {
+    title: 'Packets come through the tunnel from a node that does not own their source',
+    about: 'kernel',
+    how: fromDrops,
+    remedy:
+      'nothing of it has reached a pod; see which node has that pod CIDR: kubectl get nodes; watch for who sends it: tcpdump -ni DEVICE on the underlay, for the port of the tunnel',
+  },
+  CW3233: {
+    title: "A pod sends to nodes' tunnel port",
+    about: 'pod',
+    how: fromDrops,
+    remedy: 'nothing of it has left the node; look in the pod for what sends it',
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -10,7 +10,7 @@ const source = new URL('../fixtures/bpf/probe.bpf.c', import.meta.url).pathname
 const compiled = new Map<string, Uint8Array>()
 
 /** The object file of probe.bpf.c, compiled with these macros defined. */
-export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION' | 'OTHER_VALUE')[]): Uint8Array {
+export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION')[]): Uint8Array {
   const known = compiled.get(macros.join())
   if (known !== undefined) return known
   const folder = mkdtempSync(join(tmpdir(), 'bpf-'))
