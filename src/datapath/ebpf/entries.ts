@@ -40,7 +40,7 @@ const largestU16 = 65_535
 const narrow = (mtuBytes: number): number => Math.min(mtuBytes, largestU16)
 
 /** An IPv4 address as the IPv6 address that maps it. */
-function in16Bytes(addr: Addr): Uint8Array {
+export function in16Bytes(addr: Addr): Uint8Array {
   const bytes = addr.toBytes()
   return bytes.length === 16 ? bytes : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes)
 }

@@ -184,7 +184,8 @@ export class World implements Disposable {
   }
 
   indexOf(device: string): number {
-    return Number(this.netns.sh(`cat /sys/class/net/${device}/ifindex || ip -o link show ${device} | cut -d: -f1`))
+    const [link] = this.netns.ip<{ ifindex: number }>(`link show ${device}`)
+    return link!.ifindex
   }
 
   #tellPod({ device, addr4, addr6, mac, slot, mtuBytes, flags }: WorldPod): void {

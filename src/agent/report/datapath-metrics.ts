@@ -1,0 +1,95 @@
+// The metrics of the eBPF datapath: what its programs have counted for the pods of this node, read at every scrape.
+import { type Generation } from '#/datapath/ebpf/generation.ts'
+import { type PodTraffic, readDrops, readTraffic } from '#/datapath/ebpf/read-counters.ts'
+import { entryCount, slotsUsed } from '#/datapath/ebpf/read-maps.ts'
+import { type Labels, type Registry, type Sample } from '#/lib/metrics.ts'
+import { mapLayouts, type MapName, maxSlots } from '#/wire/bpf/maps.ts'
+import { hookName, podDirections, reasonTold, trafficWays } from '#/wire/bpf/words.ts'
+
+export type DatapathMetricSources = {
+  /** Undefined: no programs, and no samples. */
+  readonly generation: () => Generation | undefined
+  /** NAMESPACE/NAME of each pod, by the index of its host device. */
+  readonly pods: () => ReadonlyMap<number, string>
+}
+
+/** One scrape reads packets and bytes at once. */
+const freshMs = 200
+
+function podLabels(pod: string | undefined): Labels {
+  const [namespace = '', name = ''] = pod?.split('/') ?? []
+  return { pod: name, namespace }
+}
+
+export function registerDatapathMetrics(registry: Registry, { generation, pods }: DatapathMetricSources): void {
+  let last: { readonly atMs: number; readonly traffic: Promise<ReadonlyMap<number, PodTraffic>> } | undefined
+  const traffic = (current: Generation): Promise<ReadonlyMap<number, PodTraffic>> => {
+    if (last === undefined || performance.now() - last.atMs > freshMs)
+      last = { atMs: performance.now(), traffic: readTraffic(current) }
+    return last.traffic
+  }
+  for (const unit of ['packets', 'bytes'] as const) {
+    registry.counterFrom(
+      `causeway_datapath_${unit}_total`,
+      `${unit === 'packets' ? 'Packets' : 'Bytes'} of pods of this node, by direction (from_pod, to_pod) and way: carried by programs (local, native, tunnel), or by the node's network stack (stack).`,
+      async () => {
+        const current = generation()
+        if (current === undefined) return []
+        const samples: Sample[] = []
+        const names = pods()
+        for (const [device, each] of await traffic(current)) {
+          const pod = names.get(device)
+          if (pod === undefined) continue
+          for (const direction of podDirections)
+            for (const way of trafficWays)
+              samples.push({ labels: { ...podLabels(pod), direction, way }, value: each[direction][way][unit] })
+        }
+        return samples
+      },
+    )
+  }
+  registry.counterFrom(
+    'causeway_datapath_drops_total',
+    'Packets that programs dropped, by reason (docs/ebpf.md) and direction (from_pod, to_pod, from_underlay, from_tunnel); without a pod for those from other nodes.',
+    () => {
+      const current = generation()
+      if (current === undefined) return []
+      const names = pods()
+      const counts = new Map<string, { labels: Labels; value: number }>()
+      for (const { device, hook, reason, packets } of readDrops(current)) {
+        const labels = {
+          ...podLabels(names.get(device)),
+          direction: hookName(hook) ?? String(hook),
+          reason: reasonTold(reason).name,
+        }
+        const key = Object.values(labels).join(' ')
+        const count = counts.get(key) ?? { labels, value: 0 }
+        count.value += packets
+        counts.set(key, count)
+      }
+      return counts.values()
+    },
+  )
+  const fill = (entriesOf: (current: Generation, map: MapName) => number | undefined) => () => {
+    const current = generation()
+    if (current === undefined) return []
+    return (Object.keys(mapLayouts) as MapName[]).flatMap((map): Sample[] => {
+      const value = entriesOf(current, map)
+      return value === undefined ? [] : [{ labels: { map }, value }]
+    })
+  }
+  registry.gauge(
+    'causeway_datapath_map_entries',
+    "Entries of a map of the eBPF datapath; of cw_traffic the pods that have counters. What has no entry takes the way of the node's network stack.",
+    fill((current, map) => (map === 'cw_traffic' ? slotsUsed(current) : entryCount(current, map))),
+  )
+  registry.gauge(
+    'causeway_datapath_map_max_entries',
+    'How many entries the map has room for.',
+    fill((_, map) => {
+      const { type, maxEntries } = mapLayouts[map]
+      if (map === 'cw_traffic') return maxSlots
+      return type === 'ringbuf' || type.endsWith('array') ? undefined : maxEntries
+    }),
+  )
+}

@@ -1,0 +1,126 @@
+// `causeway datapath watch`: prints the packets between two addresses or pods as the programs of each node see them.
+import { type AgentOfNode, askAll, followAgent } from '#/api/client.ts'
+import { type WatchedPacket, type WatchLine, watchLimits } from '#/api/schemas/datapath.ts'
+import { Addr } from '#/lib/addr.ts'
+import { agentOptions, agentOptionsNote, findAgents } from './agents.ts'
+import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
+import { type Action } from './command.ts'
+import { print } from './output.ts'
+import { stopRequested } from './signals.ts'
+
+const watchOptions = {
+  'one-way': { type: 'boolean', help: 'not the packets back' },
+  seconds: { type: 'string', value: 'N', help: `how long, ${watchLimits.seconds} at most`, default: '60' },
+  packets: { type: 'string', value: 'N', help: 'end after so many for each node and direction', default: '1000' },
+  ...agentOptions,
+} as const satisfies OptionTable
+
+type Pair = { readonly from: string; readonly to: string }
+
+/** 12:00:00.123456 of the day, in the time zone of this process. */
+export function clockText(timeMs: number): string {
+  const time = new Date(timeMs)
+  const two = (part: number): string => String(part).padStart(2, '0')
+  const micros = Math.floor((timeMs * 1000) % 1_000_000)
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${String(micros).padStart(6, '0')}`
+}
+
+export function packetLine(node: string, packet: WatchedPacket): string {
+  const { timeMs, device, pod, hook, verdict, text, packet: words, lengthBytes } = packet
+  const where = `${node} ${hook} ${device}${pod === undefined ? '' : ` (${pod})`}`
+  const what = verdict === 'stack' ? 'to the stack' : verdict
+  return `${clockText(timeMs)} ${where}: ${what}${text === undefined ? '' : `, ${text}`}: ${words}, ${lengthBytes} bytes`
+}
+
+/** The addresses of a pod, NAMESPACE/NAME or the name of one in `default`, or the address itself. */
+async function addrsOf(text: string, agents: readonly AgentOfNode[]): Promise<Addr[]> {
+  const addr = Addr.tryParse(text)
+  if (addr) return [addr]
+  const pod = text.includes('/') ? text : `default/${text}`
+  const answers = await askAll(agents, 'status')
+  const endpoints = answers.flatMap(({ outcome }) => (outcome.kind === 'answer' ? outcome.value.endpoints : []))
+  const found = endpoints.filter((each) => each.pod === pod).flatMap(({ addrs }) => addrs)
+  if (found.length === 0) throw new UsageError(`"${text}" is no IP address, and no pod of these nodes is ${pod}`)
+  return found.map((each) => Addr.parse(each))
+}
+
+function pairsOf(from: readonly Addr[], to: readonly Addr[], isOneWay: boolean): Pair[] {
+  return from.flatMap((src) =>
+    to
+      .filter(({ family }) => family === src.family)
+      .flatMap((dst) => [
+        { from: String(src), to: String(dst) },
+        ...(isOneWay ? [] : [{ from: String(dst), to: String(src) }]),
+      ]),
+  )
+}
+
+function bounded(option: 'seconds' | 'packets', text: string): string {
+  const most = watchLimits[option]
+  const number = wholeNumber(option, text)
+  if (number < 1 || number > most) throw new UsageError(`--${option} ${text}: expected 1 to ${most}`)
+  return String(number)
+}
+
+type Output = { readonly isJson: boolean; readonly told: Set<string> }
+
+function show(node: string, { from, to }: Pair, line: WatchLine, { isJson, told }: Output): void {
+  if (isJson) return print(JSON.stringify({ node, from, to, ...line }))
+  if (line.packet) print(packetLine(node, line.packet))
+  if (line.packet?.remedy !== undefined && !told.has(line.packet.remedy)) {
+    told.add(line.packet.remedy)
+    print(`  remedy: ${line.packet.remedy}`)
+  }
+  if (line.lost !== undefined) print(`${node}: ${line.lost} more packets from ${from} to ${to} are not shown`)
+  if (line.end !== undefined) print(`${node}: ${from} to ${to}: ${line.end}`)
+}
+
+/** Watches on all nodes at once; returns the exit status. */
+async function watch(
+  agents: readonly AgentOfNode[],
+  pairs: readonly Pair[],
+  limits: { readonly seconds: string; readonly packets: string },
+  isJson: boolean,
+): Promise<number> {
+  const stop = new AbortController()
+  void stopRequested().then(() => stop.abort())
+  const output: Output = { isJson, told: new Set() }
+  const outcomes = await Promise.all(
+    agents.flatMap(({ node, transport }) =>
+      pairs.map(async (pair) => {
+        const onLine = (line: WatchLine): void => show(node, pair, line, output)
+        const wish = { ...pair, ...limits }
+        return { node, outcome: await followAgent(transport, 'datapathWatch', wish, onLine, stop.signal) }
+      }),
+    ),
+  )
+  const errors = new Set(
+    outcomes.flatMap(({ node, outcome }) => (outcome.kind === 'answer' ? [] : [`${node}: ${outcome.message}`])),
+  )
+  for (const error of errors) process.stderr.write(`${error}\n`)
+  return outcomes.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
+}
+
+export const watchCommand: Action = {
+  name: 'watch',
+  summary: 'print packets between two pods or addresses, and what became of each',
+  operands: 'FROM TO',
+  about: `FROM and TO are IP addresses, or pods of these nodes: NAMESPACE/NAME, or NAME in the namespace default. Each line is one packet at one program: carried past the stack, given to the stack, or dropped and why. A packet that no program sees, such as one that a firewall drops on its way, is in no line. Ctrl-C ends it. Exit status 1 when no node could watch.
+
+${agentOptionsNote}`,
+  options: watchOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, watchOptions)
+    const [from, to, ...more] = positionals
+    if (from === undefined || to === undefined)
+      throw new UsageError('watch needs two ends: causeway datapath watch 10.244.1.5 default/web')
+    noMore(more)
+    const limits = { seconds: bounded('seconds', values.seconds), packets: bounded('packets', values.packets) }
+    // a pod may be on another node than the one that --node chooses
+    const { node: _, ...everywhere } = values
+    const all = findAgents(everywhere)
+    const pairs = pairsOf(await addrsOf(from, all), await addrsOf(to, all), values['one-way'] === true)
+    if (pairs.length === 0) throw new UsageError(`${from} and ${to} have no address of the same family`)
+    return watch(findAgents(values), pairs, limits, values.json === true)
+  },
+}
