@@ -159,3 +159,11 @@ static __always_inline bool cw_is_carried(struct __sk_buff *skb, const struct cw
 	bpf_ct_release(ct);
 	return is_open && may;
 }
+
+/** For a packet that was to be carried and cannot be after all: as cw_is_carried, when it may not. */
+static __noinline int cw_give_back(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+				  const struct cw_config *config)
+{
+	cw_is_carried(skb, flow, is_ipv4, false, config);
+	return 0;
+}

@@ -75,6 +75,16 @@ static __always_inline bool cw_is_to_tunnel_port(const struct cw_flow *flow, con
 	return flow->protocol == IPPROTO_UDP && flow->dport == config->vxlan_port;
 }
 
+/** Which node has the address as an end of the tunnel; NULL: none. */
+static __always_inline struct cw_owner *cw_owner_of4(__be32 addr)
+{
+	struct cw_addr6 end = {};
+
+	end.addr[10] = end.addr[11] = 0xff;
+	__builtin_memcpy(&end.addr[12], &addr, 4);
+	return bpf_map_lookup_elem(&cw_ends, &end);
+}
+
 /** Sends a carried packet to another node, by its way. `CW_STACK` when the way is not there; nothing is changed then. */
 static __always_inline int cw_send4(struct __sk_buff *skb, const struct cw_flow *flow, const struct cw_node *node,
 				    const struct cw_config *config)
@@ -90,12 +100,15 @@ static __always_inline int cw_send4(struct __sk_buff *skb, const struct cw_flow 
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
 	if (node->way == CW_WAY_TUNNEL6)
-		return cw_hop_ipv4(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+		return cw_send_by_device(skb, node, flow->ecn, true, config);
 	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
-	if (!cw_hop_ipv4(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IP), config))
+	if (!cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IP), config))
 		return CW_STACK;
+	// the room before it is there now: this only tells the verifier
+	if (!cw_hop_ipv4(skb, ETH_HLEN + CW_TUNNEL_BYTES))
+		return CW_DROP(MALFORMED);
 	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 }
 
@@ -113,12 +126,15 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
 	if (node->way == CW_WAY_TUNNEL6)
-		return cw_hop_ipv6(skb, ETH_HLEN) ? cw_send_by_device(skb, node, flow->ecn, config) : CW_STACK;
+		return cw_send_by_device(skb, node, flow->ecn, false, config);
 	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
-	if (!cw_hop_ipv6(skb, ETH_HLEN) || !cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IPV6), config))
+	if (!cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IPV6), config))
 		return CW_STACK;
+	// the room before it is there now: this only tells the verifier
+	if (!cw_hop_ipv6(skb, ETH_HLEN + CW_TUNNEL_BYTES))
+		return CW_DROP(MALFORMED);
 	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 }
 
@@ -151,6 +167,8 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		return CW_DROP(MALFORMED);
 	if (!cw_same_mac(eth->h_source, from->mac))
 		return CW_DROP(SOURCE_MAC);
+	if (cw_is_to_tunnel_port(&flow, config) && cw_owner_of4(flow.dst4))
+		return CW_DROP(TUNNEL_FROM_POD);
 	if (eth->h_dest[0] & 1)
 		return cw_bounded(from->slot);
 	to = cw_pod4(flow.dst4);
@@ -159,14 +177,6 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 	} else {
 		node = cw_node4(flow.dst4);
 		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
-		if (node && cw_is_to_tunnel_port(&flow, config)) {
-			struct cw_addr6 end = {};
-
-			end.addr[10] = end.addr[11] = 0xff;
-			__builtin_memcpy(&end.addr[12], &flow.dst4, 4);
-			if (bpf_map_lookup_elem(&cw_ends, &end))
-				return CW_DROP(TUNNEL_FROM_POD);
-		}
 	}
 	// only connections between pods have a way past the stack
 	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
@@ -182,16 +192,18 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		} else if (node) {
 			result = cw_send4(skb, &flow, node, config);
 			if (result != CW_STACK) {
-				cw_count(from->slot, cw_sent_kind(node), bytes);
+				if (result < CW_DROPPED)
+					cw_count(from->slot, cw_sent_kind(node), bytes);
 				return result;
 			}
+			cw_give_back(skb, &flow, true, config);
 		}
 	}
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
 	return cw_to_stack(skb, to, config);
 }
 
-/** The protocol behind extension headers; IPPROTO_NONE when it cannot be found. */
+/** The protocol behind extension headers; that of neighbour discovery when it cannot be found, and may be just that. */
 static __always_inline __u8 cw_last_protocol(struct __sk_buff *skb, __u8 next)
 {
 	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
@@ -203,11 +215,11 @@ static __always_inline __u8 cw_last_protocol(struct __sk_buff *skb, __u8 next)
 		    next != IPPROTO_AH)
 			return next;
 		if (bpf_skb_load_bytes(skb, offset, header, sizeof(header)))
-			return IPPROTO_NONE;
+			return IPPROTO_ICMPV6;
 		offset += next == IPPROTO_FRAGMENT ? 8 : next == IPPROTO_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
 		next = header[0];
 	}
-	return IPPROTO_NONE;
+	return IPPROTO_ICMPV6;
 }
 
 /** The type of the ICMPv6 message behind extension headers is not looked at: neighbour discovery has none (RFC 6980). */
@@ -245,6 +257,8 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 			return CW_DROP(SOURCE_MAC);
 		if (!cw_may_speak_as(&flow.src6, skb->ifindex, config) && !(is_multicast && cw_is_unspecified(&flow.src6)))
 			return CW_DROP(SOURCE_ADDRESS);
+		if (cw_is_to_tunnel_port(&flow, config) && bpf_map_lookup_elem(&cw_ends, &flow.dst6))
+			return CW_DROP(TUNNEL_FROM_POD);
 		if (cw_hides_discovery(skb, next, flow.hops))
 			return CW_DROP(MALFORMED);
 		if (next == IPPROTO_ICMPV6) {
@@ -262,14 +276,14 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 	}
 	if (!cw_same_mac(eth->h_source, from->mac))
 		return CW_DROP(SOURCE_MAC);
+	if (cw_is_to_tunnel_port(&flow, config) && bpf_map_lookup_elem(&cw_ends, &flow.dst6))
+		return CW_DROP(TUNNEL_FROM_POD);
 	to = bpf_map_lookup_elem(&cw_pods6, &flow.dst6);
 	if (to) {
 		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
 	} else {
 		node = cw_node6(&flow.dst6);
 		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
-		if (node && cw_is_to_tunnel_port(&flow, config) && bpf_map_lookup_elem(&cw_ends, &flow.dst6))
-			return CW_DROP(TUNNEL_FROM_POD);
 	}
 	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
 	    cw_is_carried(skb, &flow, false, may, config)) {
@@ -284,9 +298,11 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		} else if (node) {
 			result = cw_send6(skb, &flow, node, config);
 			if (result != CW_STACK) {
-				cw_count(from->slot, cw_sent_kind(node), bytes);
+				if (result < CW_DROPPED)
+					cw_count(from->slot, cw_sent_kind(node), bytes);
 				return result;
 			}
+			cw_give_back(skb, &flow, false, config);
 		}
 	}
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
@@ -323,6 +339,14 @@ int cw_from_pod(struct __sk_buff *skb)
 
 #define CW_ICMP_REDIRECT 5
 
+/** Whether the message of an IPv4 packet begins right after a header without options; a later fragment has anything there. */
+static __always_inline bool cw_begins_message(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+
+	return bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) == 0 && ip.ihl == 5 && !(ip.frag_off & CW_FRAGMENT_OFFSET);
+}
+
 /**
  * Whether the node tells a pod that its neighbour is nearer than the gateway. It does so for every packet that it routes back to the bridge
  * (ip_forward and ip6_forward), and no setting of the bridge alone keeps it from that.
@@ -333,7 +357,7 @@ static __always_inline bool cw_is_redirect(struct __sk_buff *skb)
 
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, protocol), &protocol, 1) == 0 &&
-		       protocol == IPPROTO_ICMP &&
+		       protocol == IPPROTO_ICMP && cw_begins_message(skb) &&
 		       bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct iphdr), &type, 1) == 0 && type == CW_ICMP_REDIRECT;
 	return skb->protocol == bpf_htons(ETH_P_IPV6) &&
 	       bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, nexthdr), &protocol, 1) == 0 &&
@@ -384,16 +408,13 @@ static __always_inline int cw_ipv6_to_pod(struct __sk_buff *skb, struct cw_flow 
 
 static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
 {
-	struct cw_addr6 end = {};
 	struct cw_owner *owner;
 
 	if (!node)
 		return false;
 	if (node->way == CW_WAY_TUNNEL4 && cw_end4(node->tunnel_dst) == outer)
 		return true;
-	end.addr[10] = end.addr[11] = 0xff;
-	__builtin_memcpy(&end.addr[12], &outer, 4);
-	owner = bpf_map_lookup_elem(&cw_ends, &end);
+	owner = cw_owner_of4(outer);
 	return owner && owner->owner == node->owner;
 }
 

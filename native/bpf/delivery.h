@@ -115,9 +115,9 @@ static __always_inline __be32 cw_end4(const __u8 *end)
 
 /**
  * Has the tunnel device push the outer headers. The outer UDP header over IPv6 needs a checksum (RFC 8200 section 8.1), which the device
- * makes, or leaves to the network card.
+ * makes, or leaves to the network card. The packet is as it was when the result is `CW_STACK`.
  */
-static __always_inline int cw_send_by_device(struct __sk_buff *skb, const struct cw_node *node, __u8 ecn,
+static __always_inline int cw_send_by_device(struct __sk_buff *skb, const struct cw_node *node, __u8 ecn, bool is_ipv4,
 					     const struct cw_config *config)
 {
 	struct bpf_tunnel_key key = {};
@@ -130,9 +130,11 @@ static __always_inline int cw_send_by_device(struct __sk_buff *skb, const struct
 	__builtin_memcpy(key.remote_ipv6, node->tunnel_dst, 16);
 	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
 		return CW_STACK;
+	if (!(is_ipv4 ? cw_hop_ipv4(skb, ETH_HLEN) : cw_hop_ipv6(skb, ETH_HLEN)))
+		return CW_STACK;
 	eth = cw_data(skb);
 	if ((void *)(eth + 1) > cw_end(skb))
-		return CW_STACK;
+		return CW_DROP(MALFORMED);
 	cw_set_mac(eth->h_dest, node->vtep_mac);
 	cw_set_mac(eth->h_source, config->tunnel_mac);
 	return bpf_redirect(config->tunnel_device, 0);

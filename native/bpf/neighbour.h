@@ -39,6 +39,8 @@ struct cw_neighbour {
 #define CW_ND_OPTION_TARGET_MAC 2
 /** An advertisement's flags: from a router, solicited, overrides what is cached. */
 #define CW_ND_ANSWER_FLAGS bpf_htonl(0xe0000000)
+/** Bytes that all messages begin with. */
+#define CW_ND_HEADER_BYTES 8
 /** Bytes of the message without the option. */
 #define CW_ND_BARE_BYTES (sizeof(struct cw_neighbour) - 8)
 
@@ -200,6 +202,33 @@ static __always_inline int cw_advertise(struct __sk_buff *skb, const struct cw_c
 	return bpf_redirect(skb->ifindex, 0);
 }
 
+/** Of one message; the kernel's own have at most two. */
+#define CW_ND_MOST_OPTIONS 4
+
+/** Whether every MAC that the options tell is the pod's. They begin at `offset`, and go on to the end. */
+static __always_inline bool cw_tells_own_mac(struct __sk_buff *skb, __u32 offset, const struct cw_port *port)
+{
+	for (int i = 0; i < CW_ND_MOST_OPTIONS; i++) {
+		// the MAC is read as a word, which has to be aligned on the stack
+		struct {
+			__u16 unused;
+			__u8 type;
+			__u8 words;
+			__u8 mac[6];
+		} __attribute__((aligned(4))) option;
+
+		if (offset == skb->len)
+			return true;
+		if (bpf_skb_load_bytes(skb, offset, &option.type, 8) || option.words == 0)
+			return false;
+		if ((option.type == CW_ND_OPTION_TARGET_MAC || option.type == CW_ND_OPTION_SOURCE_MAC) &&
+		    !(option.words == 1 && cw_same_mac(option.mac, port->mac)))
+			return false;
+		offset += option.words * 8;
+	}
+	return offset == skb->len;
+}
+
 /** Neighbour discovery: `CW_STACK` for what may pass, after the checks that every packet of IPv6 has passed. */
 static __noinline int cw_discovery_from_pod(struct __sk_buff *skb, struct cw_port *port, struct cw_config *config)
 {
@@ -207,48 +236,41 @@ static __noinline int cw_discovery_from_pod(struct __sk_buff *skb, struct cw_por
 	struct cw_addr6 source, target;
 	struct cw_pod *pod;
 	struct ipv6hdr *ip;
-	bool has_option;
-	__u8 type, option;
 	__u32 bytes = skb->len;
+	__u8 type;
 
 	if (!port || !config)
 		return CW_STACK;
-	if (bytes < ETH_HLEN + sizeof(*ip) + 8)
+	if (bytes < ETH_HLEN + sizeof(*ip) + CW_ND_HEADER_BYTES)
 		return CW_DROP(MALFORMED);
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(*ip), &type, 1))
 		return CW_DROP(MALFORMED);
 	if (type == CW_ND_ROUTER_ADVERTISEMENT || type == CW_ND_REDIRECT)
 		return CW_DROP(ROUTER_MESSAGE);
+	if (type == CW_ND_ROUTER_SOLICITATION)
+		return cw_tells_own_mac(skb, ETH_HLEN + sizeof(*ip) + CW_ND_HEADER_BYTES, port) ? CW_STACK
+												 : CW_DROP(NEIGHBOUR_TARGET);
 	if (type != CW_ND_SOLICITATION && type != CW_ND_ADVERTISEMENT)
 		return CW_STACK;
-	has_option = bytes >= ETH_HLEN + sizeof(*ip) + sizeof(*message);
-	if (bytes < ETH_HLEN + sizeof(*ip) + CW_ND_BARE_BYTES)
+	if (!cw_reachable(skb, ETH_HLEN + sizeof(*ip) + CW_ND_BARE_BYTES))
 		return CW_DROP(MALFORMED);
-	if (!cw_reachable(skb, ETH_HLEN + sizeof(*ip) + (has_option ? sizeof(*message) : CW_ND_BARE_BYTES)))
-		return CW_DROP(MALFORMED);
+	if (!cw_tells_own_mac(skb, ETH_HLEN + sizeof(*ip) + CW_ND_BARE_BYTES, port))
+		return CW_DROP(NEIGHBOUR_TARGET);
 	ip = cw_data(skb) + ETH_HLEN;
 	message = (void *)(ip + 1);
 	if ((void *)message + CW_ND_BARE_BYTES > cw_end(skb))
 		return CW_DROP(MALFORMED);
 	__builtin_memcpy(&source, &ip->saddr, 16);
 	__builtin_memcpy(&target, &message->target, 16);
-	if (has_option) {
-		if ((void *)(message + 1) > cw_end(skb))
-			return CW_DROP(MALFORMED);
-		option = message->option;
-		// an option that tells a MAC tells the pod's; any other one could hide such an option behind it
-		if (type == CW_ND_ADVERTISEMENT && option != CW_ND_OPTION_TARGET_MAC)
-			return CW_DROP(NEIGHBOUR_TARGET);
-		if ((option == CW_ND_OPTION_TARGET_MAC || option == CW_ND_OPTION_SOURCE_MAC) &&
-		    !cw_same_mac(message->mac, port->mac))
-			return CW_DROP(NEIGHBOUR_TARGET);
-		if (type == CW_ND_ADVERTISEMENT && bytes > ETH_HLEN + sizeof(*ip) + sizeof(*message))
-			return CW_DROP(NEIGHBOUR_TARGET);
-	}
-	if (type == CW_ND_ADVERTISEMENT)
+	// a probe for a double of an address (RFC 4862 section 5.4.2) tells that address as an advertisement does
+	if (type == CW_ND_ADVERTISEMENT || cw_is_unspecified(&source))
 		return cw_may_speak_as(&target, skb->ifindex, config) ? CW_STACK : CW_DROP(NEIGHBOUR_TARGET);
-	// a probe for a double of an address is not a question (RFC 4862 section 5.4.2)
-	if (cw_is_unspecified(&source) || !has_option || bytes != ETH_HLEN + sizeof(*ip) + sizeof(*message))
+	// a question that has come from beyond the link is none (RFC 4861 section 7.1.1), and one without its MAC is for the stack to answer
+	if (ip->hop_limit != 255 || bytes != ETH_HLEN + sizeof(*ip) + sizeof(*message) ||
+	    !cw_reachable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*message)))
+		return CW_STACK;
+	message = cw_data(skb) + ETH_HLEN + sizeof(*ip);
+	if ((void *)(message + 1) > cw_end(skb) || message->option != CW_ND_OPTION_SOURCE_MAC)
 		return CW_STACK;
 	pod = bpf_map_lookup_elem(&cw_pods6, &target);
 	if (!cw_answers(pod, cw_node6(&target), skb->ifindex))

@@ -6,6 +6,7 @@
 
 /** IP's fragment offset field: more fragments, and the offset. */
 #define CW_FRAGMENT_BITS bpf_htons(0x3fff)
+#define CW_FRAGMENT_OFFSET bpf_htons(0x1fff)
 
 /** What is needed to know of a packet between pods: the same for both families. */
 struct cw_flow {
@@ -74,17 +75,22 @@ static __always_inline void cw_set_mac(__u8 *to, const __u8 *from)
 }
 
 /**
- * Reads ports and flags at `offset`, where the transport header begins. `l3` is the length of the IP header. Leaves protocol 0 when the
- * header is cut off.
+ * Reads ports and flags at `offset`, where the transport header begins. `l3` is the length of the IP header, `told` that of the packet as
+ * its IP header tells it. Leaves protocol 0 when the packet or its header is cut off.
  */
-static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3)
+static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3,
+					  __u32 told)
 {
 	void *data, *end;
+
+	// a segmented packet is longer than the field can tell, if it is longer than 64 KiB
+	if (told > skb->len - (offset - l3) && !skb->gso_size)
+		return;
 
 	if (protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp;
 
-		if (!cw_reachable(skb, offset + sizeof(*tcp)))
+		if (!cw_reachable(skb, offset + sizeof(*tcp)) || (told < l3 + sizeof(*tcp) && !skb->gso_size))
 			return;
 		data = cw_data(skb);
 		end = cw_end(skb);
@@ -98,7 +104,7 @@ static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow 
 	} else if (protocol == IPPROTO_UDP) {
 		struct udphdr *udp;
 
-		if (!cw_reachable(skb, offset + sizeof(*udp)))
+		if (!cw_reachable(skb, offset + sizeof(*udp)) || (told < l3 + sizeof(*udp) && !skb->gso_size))
 			return;
 		data = cw_data(skb);
 		end = cw_end(skb);
@@ -123,6 +129,7 @@ static __always_inline bool cw_read_ipv4(struct __sk_buff *skb, struct cw_flow *
 	struct iphdr *ip;
 	bool is_plain;
 	__u8 protocol;
+	__u32 told;
 
 	if (!cw_reachable(skb, offset + sizeof(*ip)))
 		return false;
@@ -138,8 +145,9 @@ static __always_inline bool cw_read_ipv4(struct __sk_buff *skb, struct cw_flow *
 	flow->protocol = 0;
 	is_plain = ip->ihl == 5 && !(ip->frag_off & CW_FRAGMENT_BITS);
 	protocol = ip->protocol;
+	told = bpf_ntohs(ip->tot_len);
 	if (is_plain)
-		cw_read_ports(skb, flow, offset + sizeof(*ip), protocol, sizeof(*ip));
+		cw_read_ports(skb, flow, offset + sizeof(*ip), protocol, sizeof(*ip), told);
 	return true;
 }
 
@@ -147,6 +155,7 @@ static __always_inline bool cw_read_ipv4(struct __sk_buff *skb, struct cw_flow *
 static __always_inline bool cw_read_ipv6(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 *next)
 {
 	struct ipv6hdr *ip;
+	__u32 told;
 
 	if (!cw_reachable(skb, offset + sizeof(*ip)))
 		return false;
@@ -161,7 +170,8 @@ static __always_inline bool cw_read_ipv6(struct __sk_buff *skb, struct cw_flow *
 	flow->ecn = (ip->flow_lbl[0] >> 4) & 3;
 	flow->protocol = 0;
 	*next = ip->nexthdr;
-	cw_read_ports(skb, flow, offset + sizeof(*ip), *next, sizeof(*ip));
+	told = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	cw_read_ports(skb, flow, offset + sizeof(*ip), *next, sizeof(*ip), told);
 	return true;
 }
 

@@ -11,6 +11,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
+import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { datapathHandlers } from './report/datapath-api.ts'
 import { registerDatapathMetrics } from './report/datapath-metrics.ts'
@@ -209,6 +210,11 @@ export class ReportingPart implements AsyncDisposable {
       pid: process.pid,
       podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
       readiness: { state, reasons },
+      datapath: {
+        wanted: cluster.datapath.value,
+        wantedBy: datapathSource(cluster.datapath.by),
+        ...pods.datapathState,
+      },
       api: cluster.apiStatus,
       objects: network.state.objects,
       verdicts: network.state.verdicts.map(verdictStatus),

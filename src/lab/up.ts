@@ -9,11 +9,11 @@ import { nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { messageOf } from '#/lib/log.ts'
-import { datapathOf, datapathStateOf, plainBridge } from '#/model/datapath.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
-import { ensureBpffs } from '#/sys/mounts.ts'
+import { ensureBpffs } from './bpffs.ts'
+import { otherDatapaths } from './datapaths.ts'
 import { applyObjects, applyRouting, bgpObjects } from './cluster-objects.ts'
 import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
@@ -23,16 +23,7 @@ import { preflight } from './preflight.ts'
 import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
-import {
-  clusterDatapath,
-  LabError,
-  labNodes,
-  nodeDatapaths,
-  type LabSpec,
-  netnsPrefix,
-  nodeMaskSizes,
-  nodeNetns,
-} from './spec.ts'
+import { LabError, labNodes, nodeDatapaths, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
@@ -206,25 +197,17 @@ class LabBuild {
     })
   }
 
-  /**
-   * Waits until every node has told that its pods have the datapath that it is to have, or why they have another; returns the latter, a line
-   * each.
-   */
-  async datapathsSettled(client: ApiClient): Promise<string[]> {
+  /** Waits until every node has told that its pods have the datapath that it is to have, or why they have another; returns the nodes. */
+  async datapathsSettled(client: ApiClient): Promise<KubeNode[]> {
     const names = new Set(labNodes(this.#spec).map(({ name }) => name))
     let missing: string[] = []
     const why = (): string => ` (missing: ${namesOf(missing, 'nodes')})${this.#tail(agentRole(missing[0] ?? ''))}`
     const wait = { what: 'the datapath of all nodes', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }
     return waitFor(wait, async () => {
       const { items } = await client.list<KubeNode>(nodesPath())
-      const others = items.flatMap((node) => {
-        const { name } = node.metadata
-        const wanted = datapathOf(node).datapath ?? clusterDatapath(this.#spec)
-        const state = datapathStateOf(node) ?? plainBridge
-        return names.has(name) && state.name !== wanted ? [{ name, state }] : []
-      })
-      missing = others.filter(({ state }) => state.why === undefined).map(({ name }) => name)
-      return missing.length > 0 ? undefined : others.map(({ name, state }) => `${name} has ${state.name}: ${state.why}`)
+      const nodes = items.filter(({ metadata }) => names.has(metadata.name))
+      missing = otherDatapaths(this.#spec, nodes).flatMap(({ name, state }) => (state.why === undefined ? [name] : []))
+      return missing.length === 0 ? nodes : undefined
     })
   }
 
@@ -324,14 +307,15 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   if (!isSwitchedLast) await applyRouting(client, spec)
   lab.processes()
   await shrink(spec, client, context.stop)
-  const nodes = await lab.nodesReady(client)
-  say(`${nodes.length} nodes ready`)
+  const ready = await lab.nodesReady(client)
+  say(`${ready.length} nodes ready`)
   if (spec.racks) {
-    await lab.podsConverged(nodes)
+    await lab.podsConverged(ready)
     say('the routers of all racks know all pods')
   }
   if (isSwitchedLast) await applyRouting(client, spec)
-  for (const line of await lab.datapathsSettled(client)) say(line)
+  const nodes = await lab.datapathsSettled(client)
+  for (const { name, state } of otherDatapaths(spec, nodes)) say(`${name} has the datapath ${state.name}: ${state.why}`)
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)
   const still = pods.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)

@@ -1,6 +1,7 @@
 // The problems of the eBPF datapath (32xx), a part of problem-catalogue.ts.
 import { type ProblemEntry } from './problem-entry.ts'
 
+const fromMap = "the kernel's answer when the agent read the map or wrote to it"
 const fromDrops =
   'the counters of dropped packets, which the agent reads every ten seconds; the problem is gone after five minutes without'
 
@@ -19,13 +20,20 @@ export const ebpfProblemCatalogue = {
     remedy: 'see what the message names: bpftool prog show, bpftool link show; the agent tries again by itself',
   },
   CW3203: {
-    title: 'A map of the eBPF datapath lacks entries',
+    title: 'Programs of the eBPF datapath do not know all pods of this node',
     about: 'kernel',
-    how: "the kernel's answer when the agent read the map or wrote to it",
+    how: fromMap,
     remedy:
-      "nothing is lost: packets for which programs have no entry go through the node's own network stack; a map that is full has room for 131,072 nodes' prefixes or 4,096 pods' addresses",
+      "see what the message names; the agent tries again by itself, and packets of pods without an entry take the way through the node's own network stack",
   },
   CW3204: {
+    title: 'Programs of the eBPF datapath do not know all nodes',
+    about: 'kernel',
+    how: fromMap,
+    remedy:
+      "nothing is lost: packets to what has no entry take the way through the node's own network stack; a map that is full has room for 131,072 prefixes",
+  },
+  CW3205: {
     title: 'A program of the eBPF datapath is not attached',
     about: 'kernel',
     how: "the kernel's answer when the agent attached the program to the device, or detached it",

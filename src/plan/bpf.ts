@@ -31,18 +31,18 @@ function attachmentsOf({ ports, hasOverlay, underlayDevices }: BpfInput): BpfAtt
       { device, hook: 'ingress', program: 'cw_from_pod' },
     ]),
     ...(hasOverlay ? [{ device: vxlanName, hook: 'ingress', program: 'cw_from_tunnel' } as const] : []),
-    ...underlayDevices().map(
-      (device): BpfAttachment => ({ device, hook: 'ingress', program: 'cw_from_underlay', isEthernetOnly: true }),
-    ),
+    ...underlayDevices().map((device): BpfAttachment => ({
+      device,
+      hook: 'ingress',
+      program: 'cw_from_underlay',
+      isEthernetOnly: true,
+    })),
   ]
 }
 
 function nodesOf({ remoteNodes, served, hasOverlay }: BpfInput): Pick<DesiredBpf, 'nodes' | 'ends'> {
   const others = [...remoteNodes.plans].toSorted(([a], [b]) => (a < b ? -1 : 1))
-  const all = [
-    ...others.map(([name, plan]) => bpfNodeOf(name, plan, hasOverlay)),
-    bpfSelfOf(remoteNodes.self, served),
-  ]
+  const all = [...others.map(([name, plan]) => bpfNodeOf(name, plan, hasOverlay)), bpfSelfOf(remoteNodes.self, served)]
   return { nodes: all.flatMap(({ nodes }) => nodes), ends: all.flatMap(({ ends }) => ends) }
 }
 

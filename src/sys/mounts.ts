@@ -1,15 +1,10 @@
-// File systems that Causeway mounts itself.
-import { mkdirSync, statfsSync } from 'node:fs'
+// Mounts that Causeway makes itself.
 import { libc, SysError } from './libc.ts'
 
 const MNT_DETACH = 2
-/** BPF_FS_MAGIC of linux/magic.h. */
-const bpffsMagic = 0xcafe4a11
 
-/** Makes sure that a bpffs is mounted on the folder, which only root can enter. */
-export function ensureBpffs(folder: string): void {
-  mkdirSync(folder, { recursive: true })
-  if (statfsSync(folder).type === bpffsMagic) return
+/** Mounts a new bpffs on the folder, which only root can enter then. */
+export function mountBpffs(folder: string): void {
   libc('mount', ['bpf', folder, 'bpf', 0, 'mode=0700'], `a bpffs on ${folder}`)
 }
 

@@ -3,12 +3,12 @@
 // thread steps into a namespace, opens what it needs, and steps back, all without giving up control: no worker, no child.
 import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { closeFd, libc, SysError } from './libc.ts'
+import { unmount } from './mounts.ts'
 
 const CLONE_NEWNET = 0x40000000
 const MS_BIND = 0x1000
 const MS_REC = 0x4000
 const MS_SHARED = 0x100000
-const MNT_DETACH = 2
 const SIOCGSKNS = 0x894c
 
 /** Where named namespaces are kept; the same place as iproute2's, so that `ip netns` shows them. */
@@ -115,10 +115,6 @@ export function createNetns(name: string): Netns {
 /** Removes the name. The namespace ends when nothing uses it any more. No error when there is no such name. */
 export function removeNetns(name: string): void {
   const path = netnsPath(name)
-  try {
-    libc('umount2', [path, MNT_DETACH], path)
-  } catch (error) {
-    if (!(error instanceof SysError) || (error.code !== 'EINVAL' && error.code !== 'ENOENT')) throw error
-  }
+  unmount(path)
   rmSync(path, { force: true })
 }

@@ -47,7 +47,10 @@ export class AttachmentDriver implements Driver {
     }
     // a pod whose ADD came after the plan was made has its programs already
     const isLater = ({ device }: Found): boolean =>
-      bpf !== undefined && isPodDevice(device) && this.#isInUse(device) && !bpf.pods.some((pod) => pod.device === device)
+      bpf !== undefined &&
+      isPodDevice(device) &&
+      this.#isInUse(device) &&
+      !bpf.pods.some((pod) => pod.device === device)
     const left = [...found.values()].filter((each) => !isLater(each))
     return { keys, changes, leftovers: this.#removals(left, links, bpf !== undefined), failures }
   }
@@ -72,7 +75,12 @@ export class AttachmentDriver implements Driver {
     })
   }
 
-  #attaching({ device: name, hook, program }: BpfAttachment, device: Link, generation: Generation, present?: Found): Change {
+  #attaching(
+    { device: name, hook, program }: BpfAttachment,
+    device: Link,
+    generation: Generation,
+    present?: Found,
+  ): Change {
     const { hooks } = this.#state
     return {
       verb: present === undefined ? 'add' : 'change',
@@ -135,6 +143,11 @@ export class AttachmentDriver implements Driver {
   }
 }
 
-function isAsWanted(present: Found | undefined, { program }: BpfAttachment, device: Link, generation: Generation): boolean {
+function isAsWanted(
+  present: Found | undefined,
+  { program }: BpfAttachment,
+  device: Link,
+  generation: Generation,
+): boolean {
   return present?.index === device.index && present.programId === generation.program(program).info.id
 }

@@ -168,4 +168,3 @@ function mapsOfLayout(
   }
   return undefined
 }
-

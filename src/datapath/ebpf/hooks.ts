@@ -1,5 +1,6 @@
-// Where programs of ours are attached. Each attachment is a link of tcx, pinned under the names of device and hook; before Linux 6.6 it is a
-// filter of clsact. Both go on without an agent. Nothing of others at the same hooks is touched.
+// Where programs of ours are attached: by links of tcx, pinned under the names of device and hook, at the node's own devices, and by filters
+// of clsact at pods' devices (docs/decisions/0016-how-programs-are-attached.md) and before Linux 6.6. Both go on without an agent. Nothing of
+// others at the same hooks is touched.
 import { join } from 'node:path'
 import { clsactAttach, clsactDetach, listFilters, ownHandle, ownPriority } from '#/kernel/bpf/clsact.ts'
 import { BpfLink } from '#/kernel/bpf/link.ts'
@@ -10,6 +11,7 @@ import { type Link } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { type BpfHook } from '#/model/bpf.ts'
+import { isPodDevice } from '#/model/names.ts'
 import { type ProgramName } from '#/wire/bpf/maps.ts'
 import { linksFolder } from './generation.ts'
 
@@ -42,15 +44,15 @@ function pinned(name: string): { device: string; hook: BpfHook } | undefined {
 
 export class Hooks {
   readonly #folder: string
-  #usesTcx: boolean | undefined
+  #hasTcx: boolean | undefined
 
   constructor(folder: string) {
     this.#folder = join(folder, linksFolder)
   }
 
-  /** Whether this kernel has tcx. */
-  get usesTcx(): boolean {
-    return (this.#usesTcx ??= hasTcx())
+  /** Whether programs are attached to the device by links, and not by filters. */
+  #isLinked(device: string): boolean {
+    return !isPodDevice(device) && (this.#hasTcx ??= hasTcx())
   }
 
   /** Whether any link is pinned, which may be of no use any more. */
@@ -62,18 +64,19 @@ export class Hooks {
     return join(this.#folder, pinNameOf(device, hook))
   }
 
-  /** The attachments of ours. `devices` are those to look at for filters, where the kernel has no links. Throws BpfError and KernelError. */
+  /** The attachments of ours. `devices` are all of the node's, to look for filters on those that have no links. Throws BpfError and KernelError. */
   find(netlink: Netlink, devices: readonly Link[]): Found[] {
     const links = listPins(this.#folder).flatMap((name) => {
       const place = pinned(name)
       return place ? [this.#linkAt(place.device, place.hook)] : []
     })
-    return this.usesTcx ? links : [...links, ...devices.flatMap((device) => filtersOn(netlink, device))]
+    const others = devices.filter(({ name }) => !this.#isLinked(name))
+    return [...links, ...others.flatMap((device) => filtersOn(netlink, device))]
   }
 
   /** The program of ours at one hook; undefined when none is attached. */
   programAt(netlink: Netlink, device: Device, hook: BpfHook): number | undefined {
-    if (!this.usesTcx) return filtersOn(netlink, device).find((each) => each.hook === hook)?.programId
+    if (!this.#isLinked(device.name)) return filtersOn(netlink, device).find((each) => each.hook === hook)?.programId
     try {
       const { index, programId } = this.#linkAt(device.name, hook)
       return index === device.index ? programId : undefined
@@ -91,7 +94,7 @@ export class Hooks {
 
   /** Attaches a program in place of any other of ours, in one step. Throws BpfError and KernelError. */
   attach(netlink: Netlink, device: Device, hook: BpfHook, program: BpfProgram, name: ProgramName): void {
-    if (!this.usesTcx) return clsactAttach(netlink, device, hook, program, name)
+    if (!this.#isLinked(device.name)) return clsactAttach(netlink, device, hook, program, name)
     const path = this.#path(device.name, hook)
     if (this.#replace(path, device, program)) return
     makePinFolder(this.#folder)
@@ -129,12 +132,12 @@ export class Hooks {
       if (code !== 'ENOENT' && code !== 'ENOLINK') throw error
     }
     unpin(path)
-    if (!this.usesTcx && index !== undefined) clsactDetach(netlink, { index, name: device }, hook)
+    if (!this.#isLinked(device) && index !== undefined) clsactDetach(netlink, { index, name: device }, hook)
   }
 
   /** The change as a command of bpftool or tc. */
   commandOf(verb: 'attach' | 'detach', device: string, hook: BpfHook, program?: ProgramName): string {
-    if (!this.usesTcx)
+    if (!this.#isLinked(device))
       return verb === 'attach'
         ? `tc filter replace dev ${device} ${hook} bpf direct-action object-pinned ${program}`
         : `tc filter del dev ${device} ${hook} # the filter of ours`

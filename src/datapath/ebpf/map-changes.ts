@@ -105,7 +105,12 @@ export function compareMaps(
   const leftovers: Change[] = []
   for (const [map, entries] of wanted) {
     const place = { folder, generation, map }
-    const found = new Map(generation.map(map).entries().map(([key, value]) => [hexOf(key), { key, value }]))
+    const found = new Map(
+      generation
+        .map(map)
+        .entries()
+        .map(([key, value]) => [hexOf(key), { key, value }]),
+    )
     const due: WantedEntry[] = []
     const left = new Map(found)
     for (const entry of entries) {

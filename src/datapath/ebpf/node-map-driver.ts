@@ -2,7 +2,7 @@
 // node costs its own entries only.
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
-import { type Change, type CompareOptions, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
+import { type Change, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
 import { type MapName } from '#/wire/bpf/maps.ts'
 import { endEntry, type Entry, nodeEntry } from './entries.ts'
 import { compareMaps, type LeftEntry, removeChange, writeChange } from './map-changes.ts'
@@ -40,7 +40,7 @@ export class NodeMapDriver implements Driver {
     return compareMaps(this.#state.folder, generation, wanted)
   }
 
-  fromDelta({ bpf }: NetworkDelta, _: CompareOptions): Comparison | undefined {
+  fromDelta({ bpf }: NetworkDelta): Comparison | undefined {
     const generation = this.#state.current
     if (!this.#isWanted) return nothingToDo
     if (generation === undefined) return undefined

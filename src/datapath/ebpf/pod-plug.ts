@@ -24,7 +24,12 @@ function clearCounters(generation: Generation, slot: number): void {
 }
 
 /** The pod's place in the maps; undefined when all slots are taken. */
-export function placeOf(state: EbpfState, generation: Generation, index: number, mtuBytes: number): PodPlace | undefined {
+export function placeOf(
+  state: EbpfState,
+  generation: Generation,
+  index: number,
+  mtuBytes: number,
+): PodPlace | undefined {
   const taken = state.slots.take(index)
   if (taken === undefined) return undefined
   if (taken.isNew) clearCounters(generation, taken.slot)
@@ -42,7 +47,10 @@ export function plugPod(state: EbpfState, netlink: Netlink, pod: BpfPod, host: D
   for (const [hook, name] of podHooks) state.hooks.attach(netlink, host, hook, generation.program(name), name)
 }
 
-/** Removes a pod's entries, then its attachments: no program may send to a device that is gone. No error when there are none. */
+/**
+ * Removes a pod's entries: no program may send to a device that is gone. The filters of its device go with the device, which is to go next.
+ * No error when there are none.
+ */
 export function unplugPod(state: EbpfState, netlink: Netlink, hostDevice: string): void {
   const generation = state.current
   const known = state.plugged.get(hostDevice)
@@ -55,7 +63,6 @@ export function unplugPod(state: EbpfState, netlink: Netlink, hostDevice: string
     state.slots.free(index)
   }
   state.plugged.delete(hostDevice)
-  for (const [hook] of podHooks) state.hooks.detach(netlink, hostDevice, hook, index)
 }
 
 type Key = ReturnType<typeof podKey>
