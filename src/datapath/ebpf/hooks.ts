@@ -7,7 +7,6 @@ import { BpfLink } from '#/kernel/bpf/link.ts'
 import { listPins, makePinFolder, unpin } from '#/kernel/bpf/pins.ts'
 import { type BpfProgram } from '#/kernel/bpf/program.ts'
 import { attachTcx, type Device, hasTcx } from '#/kernel/bpf/tcx.ts'
-import { type Link } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { type BpfHook } from '#/model/bpf.ts'
@@ -64,14 +63,17 @@ export class Hooks {
     return join(this.#folder, pinNameOf(device, hook))
   }
 
-  /** The attachments of ours. `devices` are all of the node's, to look for filters on those that have no links. Throws BpfError and KernelError. */
-  find(netlink: Netlink, devices: readonly Link[]): Found[] {
-    const links = listPins(this.#folder).flatMap((name) => {
+  /** The links of ours. Throws BpfError. */
+  links(): Found[] {
+    return listPins(this.#folder).flatMap((name) => {
       const place = pinned(name)
       return place ? [this.#linkAt(place.device, place.hook)] : []
     })
-    const others = devices.filter(({ name }) => !this.#isLinked(name))
-    return [...links, ...others.flatMap((device) => filtersOn(netlink, device))]
+  }
+
+  /** The filters of ours on a device; none are looked for on one that has links. Throws KernelError. */
+  filters(netlink: Netlink, device: Device): Found[] {
+    return this.#isLinked(device.name) ? [] : filtersOn(netlink, device)
   }
 
   /** The program of ours at one hook; undefined when none is attached. */
