@@ -1,8 +1,6 @@
 // The operations of the agent's API that show the eBPF datapath, and the stream of watched packets.
 import { type WatchedPacket, type WatchLine, type WatchRequest } from '#/api/schemas/datapath.ts'
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { mapTable, type Names } from '#/datapath/ebpf/read-maps.ts'
-import { type WatchEvent } from '#/datapath/ebpf/watches.ts'
+import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/program-readings.ts'
 import { Addr } from '#/lib/addr.ts'
 import { didYouMean } from '#/lib/nearest.ts'
 import { configStruct, indexStruct, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'

@@ -1,7 +1,12 @@
 // The metrics of the eBPF datapath: what its programs have counted for the pods of this node, read at every scrape.
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { type PodTraffic, readDrops, readTraffic } from '#/datapath/ebpf/read-counters.ts'
-import { entryCount, slotsUsed } from '#/datapath/ebpf/read-maps.ts'
+import {
+  entryCount,
+  type Generation,
+  type PodTraffic,
+  readDrops,
+  readTraffic,
+  slotsUsed,
+} from '#/datapath/program-readings.ts'
 import { type Labels, type Registry, type Sample } from '#/lib/metrics.ts'
 import { mapLayouts, type MapName, maxSlots } from '#/wire/bpf/maps.ts'
 import { hookName, podDirections, reasonTold, trafficWays } from '#/wire/bpf/words.ts'

@@ -1,6 +1,6 @@
+import { type DropCount, type PodTraffic } from '#/datapath/program-readings.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type DropCount, type PodTraffic } from '#/datapath/ebpf/read-counters.ts'
 import { hooks } from '#/wire/bpf/maps.ts'
 import { dropReasons, type DropReasonName } from '#/wire/bpf/reasons.ts'
 import { DropHistory, podShare, ShareHistory } from './drop-history.ts'
