@@ -1,6 +1,5 @@
 // What is told of the eBPF datapath, against real programs and maps: packets are put through a program by BPF_PROG_TEST_RUN, and the report,
 // metrics, problems and the stream of watched packets have to say what became of them.
-import { mapTable, readAttached } from '#/datapath/program-readings.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -17,7 +16,7 @@ import { datapathReportOf } from '#/agent/report/datapath-report.ts'
 import { DatapathView } from '#/agent/report/datapath-view.ts'
 import { AgentApi } from '#/agent/report/http-api.ts'
 import { podEntries } from '#/datapath/ebpf/entries.ts'
-import { EbpfState } from '#/datapath/programs.ts'
+import { EbpfState, mapTable, readAttached } from '#/datapath/programs.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { findLink } from '#/kernel/links.ts'
 import { Addr } from '#/lib/addr.ts'

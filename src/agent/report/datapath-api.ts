@@ -1,6 +1,6 @@
 // The operations of the agent's API that show the eBPF datapath, and the stream of watched packets.
 import { type WatchedPacket, type WatchLine, type WatchRequest } from '#/api/schemas/datapath.ts'
-import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/program-readings.ts'
+import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/programs.ts'
 import { Addr } from '#/lib/addr.ts'
 import { didYouMean } from '#/lib/nearest.ts'
 import { configStruct, indexStruct, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'

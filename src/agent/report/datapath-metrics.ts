@@ -1,12 +1,5 @@
 // The metrics of the eBPF datapath: what its programs have counted for the pods of this node, read at every scrape.
-import {
-  entryCount,
-  type Generation,
-  type PodTraffic,
-  readDrops,
-  readTraffic,
-  slotsUsed,
-} from '#/datapath/program-readings.ts'
+import { entryCount, type Generation, type PodTraffic, readDrops, readTraffic, slotsUsed } from '#/datapath/programs.ts'
 import { type Labels, type Registry, type Sample } from '#/lib/metrics.ts'
 import { mapLayouts, type MapName, maxSlots } from '#/wire/bpf/maps.ts'
 import { hookName, podDirections, reasonTold, trafficWays } from '#/wire/bpf/words.ts'

@@ -12,7 +12,7 @@ import {
   readDrops,
   readTraffic,
   slotsUsed,
-} from '#/datapath/program-readings.ts'
+} from '#/datapath/programs.ts'
 import { mapMemoryBytes } from '#/kernel/bpf/map-memory.ts'
 import { datapathSource } from '#/settings/precedence.ts'
 import { bootClock } from '#/sys/boot-clock.ts'

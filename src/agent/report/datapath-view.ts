@@ -2,6 +2,7 @@
 // and changes nothing but watches, and counters of devices that are gone.
 import {
   clearWatches,
+  type EbpfState,
   forgetDrops,
   type Generation,
   type Names,
@@ -9,8 +10,7 @@ import {
   readDrops,
   readTraffic,
   Watches,
-} from '#/datapath/program-readings.ts'
-import { type EbpfState } from '#/datapath/programs.ts'
+} from '#/datapath/programs.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'

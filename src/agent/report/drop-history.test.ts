@@ -1,4 +1,4 @@
-import { type DropCount, type PodTraffic } from '#/datapath/program-readings.ts'
+import { type DropCount, type PodTraffic } from '#/datapath/programs.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hooks } from '#/wire/bpf/maps.ts'

@@ -76,6 +76,11 @@ export class Hooks {
     return this.#isLinked(device.name) ? [] : filtersOn(netlink, device)
   }
 
+  /** All attachments of ours; `devices` are the node's. Throws BpfError and KernelError. */
+  find(netlink: Netlink, devices: readonly Device[]): Found[] {
+    return [...this.links(), ...devices.flatMap((device) => this.filters(netlink, device))]
+  }
+
   /** The program of ours at one hook; undefined when none is attached. */
   programAt(netlink: Netlink, device: Device, hook: BpfHook): number | undefined {
     if (!this.#isLinked(device.name)) return filtersOn(netlink, device).find((each) => each.hook === hook)?.programId

@@ -54,8 +54,7 @@ export class ProgramDriver implements Driver {
   #remove(name: string): void {
     const { folder, hooks, current } = this.#state
     const programs = programIdsOf(folder, name)
-    const filters = listLinks(this.#netlink).flatMap((device) => hooks.filters(this.#netlink, device))
-    const found = [...hooks.links(), ...filters]
+    const found = hooks.find(this.#netlink, listLinks(this.#netlink))
     const user = found.find(({ programId }) => programId !== undefined && programs.has(programId))
     if (user !== undefined) throw new Error(`its programs are still attached to ${user.device}`)
     if (current?.name === name) this.#state.forget()
