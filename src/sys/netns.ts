@@ -20,13 +20,13 @@ export function netnsPath(name: string): string {
 }
 
 /** The namespace that this thread lives in, open once one was left for another. */
-let home: number | undefined
+let ownFd: number | undefined
 /** The one that `work` runs in now, if any. */
 let entered: number | undefined
 
 function runInside<T>(netnsFd: number, about: string, work: () => T): T {
   const before = entered
-  const back = before ?? (home ??= openSync(ownNetns, 'r'))
+  const back = before ?? (ownFd ??= openSync(ownNetns, 'r'))
   libc('setns', [netnsFd, CLONE_NEWNET], about)
   entered = netnsFd
   try {
