@@ -22,8 +22,8 @@ export async function placesOf(command: Command, path = ''): Promise<Place[]> {
   const shown = loaded.filter(({ isHidden }) => !isHidden)
   const below = await Promise.all(shown.map(async (verb) => placesOf(verb, `${path} ${verb.name}`)))
   const verbs = shown.map(({ name, summary }) => ({ name, summary }))
-  const options = command.bare ? completedOptions(command.bare) : [helpOption]
-  return [{ path, verbs, options }, ...below.flat()]
+  const own = command.bare ? completedOptions(command.bare) : [helpOption]
+  return [{ path, verbs, options: own }, ...below.flat()]
 }
 
 function completedOptions({ options: all }: Action): CompletedOption[] {

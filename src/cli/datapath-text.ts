@@ -103,7 +103,7 @@ function mapRows({ maps }: ProgramsReport): string[][] {
     name,
     type,
     entries === undefined ? '-' : String(entries),
-    String(maxEntries),
+    type === 'ringbuf' ? bytesText(maxEntries) : String(maxEntries),
     memoryBytes === undefined ? '-' : bytesText(memoryBytes),
     purpose,
   ])

@@ -62,17 +62,54 @@ function bounded(option: 'seconds' | 'packets', text: string): string {
   return String(number)
 }
 
-type Output = { readonly isJson: boolean; readonly told: Set<string> }
+/** Packets wait for so long before they are printed. */
+const holdMs = 200
 
-function show(node: string, { from, to }: Pair, line: WatchLine, { isJson, told }: Output): void {
-  if (isJson) return print(JSON.stringify({ node, from, to, ...line }))
-  if (line.packet) print(packetLine(node, line.packet))
-  if (line.packet?.remedy !== undefined && !told.has(line.packet.remedy)) {
-    told.add(line.packet.remedy)
-    print(`  remedy: ${line.packet.remedy}`)
+type Held = { readonly timeMs: number; readonly cameMs: number; readonly text: string }
+
+/** Prints lines in the order of their times: each node and direction tells on a connection of its own. */
+class Output implements Disposable {
+  readonly #isJson: boolean
+  readonly #timer = setInterval(() => this.#printUntil(performance.now() - holdMs), holdMs / 2)
+  readonly #told = new Set<string>()
+  #held: Held[] = []
+
+  constructor(isJson: boolean) {
+    this.#isJson = isJson
   }
-  if (line.lost !== undefined) print(`${node}: ${line.lost} more packets from ${from} to ${to} are not shown`)
-  if (line.end !== undefined) print(`${node}: ${from} to ${to}: ${line.end}`)
+
+  add(node: string, { from, to }: Pair, line: WatchLine): void {
+    const { packet, lost, end } = line
+    const text = this.#isJson
+      ? JSON.stringify({ node, from, to, ...line })
+      : packet
+        ? this.#packetText(node, packet)
+        : lost === undefined
+          ? `${node}: ${from} to ${to}: ${end}`
+          : `${node}: ${lost} more packets from ${from} to ${to} are not shown`
+    this.#held.push({ timeMs: packet?.timeMs ?? Date.now(), cameMs: performance.now(), text })
+  }
+
+  /** A remedy is told once. */
+  #packetText(node: string, packet: WatchedPacket): string {
+    const { remedy } = packet
+    if (remedy === undefined || this.#told.has(remedy)) return packetLine(node, packet)
+    this.#told.add(remedy)
+    return `${packetLine(node, packet)}\n  remedy: ${remedy}`
+  }
+
+  /** Also what came later but is of an earlier time than the last of these. */
+  #printUntil(cameMs: number): void {
+    const sorted = this.#held.toSorted((a, b) => a.timeMs - b.timeMs)
+    const due = sorted.findLastIndex((each) => each.cameMs <= cameMs) + 1
+    this.#held = sorted.slice(due)
+    for (const { text } of sorted.slice(0, due)) print(text)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+    this.#printUntil(Infinity)
+  }
 }
 
 /** Watches on all nodes at once; returns the exit status. */
@@ -84,11 +121,11 @@ async function watch(
 ): Promise<number> {
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
-  const output: Output = { isJson, told: new Set() }
+  using output = new Output(isJson)
   const outcomes = await Promise.all(
     agents.flatMap(({ node, transport }) =>
       pairs.map(async (pair) => {
-        const onLine = (line: WatchLine): void => show(node, pair, line, output)
+        const onLine = (line: WatchLine): void => output.add(node, pair, line)
         const wish = { ...pair, ...limits }
         return { node, outcome: await followAgent(transport, 'datapathWatch', wish, onLine, stop.signal) }
       }),

@@ -1,4 +1,5 @@
-// What the agent sees of the programs of the eBPF datapath: their state, the drivers that keep them, and whether a pod has them.
+// What the agent sees of the programs of the eBPF datapath: their state, the drivers that keep them, whether a pod has them, and what they
+// count.
 import { findLink } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Driver } from '#/reconcile/driver.ts'
@@ -9,7 +10,12 @@ import { podHooks } from './ebpf/pod-plug.ts'
 import { ProgramDriver } from './ebpf/program-driver.ts'
 import { type EbpfState } from './ebpf/state.ts'
 
+export { type Generation } from './ebpf/generation.ts'
+export { type HookState, readAttached } from './ebpf/read-attached.ts'
+export * from './ebpf/read-counters.ts'
+export * from './ebpf/read-maps.ts'
 export { EbpfState } from './ebpf/state.ts'
+export * from './ebpf/watches.ts'
 
 /** In the order in which objects are made: maps are full before the programs that read them are attached. */
 export function programDrivers(netlink: Netlink, ebpf: EbpfState, isInUse: (port: string) => boolean): Driver[] {

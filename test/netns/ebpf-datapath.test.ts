@@ -75,6 +75,14 @@ test('nodes are entries by themselves: one that comes or changes costs no other'
   for (const key of ['180000000af40400', '20000000ac1e0104', '180000000af42100']) assert.ok(after.includes(key), key)
   assert.ok(!after.includes('180000000af40300'))
   assert.deepEqual(await node.agent.keeper.preview(), [])
+  // two nodes with one address, of which the owner goes
+  node.addNode(5, ['10.244.5.0/24'], '172.30.1.2')
+  await node.pass(false)
+  assert.deepEqual(await node.agent.keeper.preview(), [])
+  node.removeNode(2)
+  await node.pass(false)
+  assert.ok(node.entries('cw_nodes4').includes('20000000ac1e0102'))
+  assert.deepEqual(await node.agent.keeper.preview(), [])
 })
 
 test('the datapath changes under a running connection, there and back', async () => {
@@ -188,7 +196,7 @@ test('a change of the datapath that a kill interrupts is finished in the directi
   assert.ok(node.packets('one', 'from_pod_local') > carried)
   // and on the way back once more, with half of it detached
   node.drain()
-  node.host.sh(`tc filter del dev ${node.deviceOf('one')} ingress`)
+  rmSync(join(node.bpfFolder, 'links', `${node.deviceOf('one')}-ingress`))
   await node.restart()
   node.wanted = 'bridge'
   await node.settle()

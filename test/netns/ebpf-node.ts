@@ -40,11 +40,11 @@ import { codeOf, messageIn, request } from './pod-node.ts'
 
 const CLONE_NEWNET = 0x40000000
 
-function kubeNode(number: number, podCIDRs: readonly string[]): KubeNode {
+function kubeNode(number: number, podCIDRs: readonly string[], address: string): KubeNode {
   return {
     metadata: { name: `node-${number}`, uid: `u${number}` },
     spec: { podCIDRs: [...podCIDRs] },
-    status: { addresses: [{ type: 'InternalIP', address: `172.30.1.${number}` }] },
+    status: { addresses: [{ type: 'InternalIP', address }] },
   }
 }
 
@@ -144,9 +144,18 @@ export class EbpfNode implements AsyncDisposable {
     for (const number of [1, 2, 3]) this.addNode(number)
   }
 
-  addNode(number: number, podCIDRs = [`10.244.${number}.0/24`, `fd10:244:0:${number}::/64`]): void {
-    const object = kubeNode(number, podCIDRs)
+  addNode(
+    number: number,
+    podCIDRs = [`10.244.${number}.0/24`, `fd10:244:0:${number}::/64`],
+    address = `172.30.1.${number}`,
+  ): void {
+    const object = kubeNode(number, podCIDRs, address)
     this.agent.tell({ kind: 'added', key: object.metadata.name, object })
+  }
+
+  removeNode(number: number): void {
+    const object = kubeNode(number, [], '')
+    this.agent.tell({ kind: 'deleted', key: object.metadata.name, object })
   }
 
   /** A pass as the agent makes them; `isWhole`: as after its start, or once a minute. */

@@ -269,10 +269,9 @@ export class NetworkKeeper implements Disposable {
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
-    const isGuardedOtherwise = JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)
-    this.#guards = sessionGuards
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
-    if (isGuardedOtherwise) kinds.add('table')
+    if (JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)) kinds.add('table')
+    this.#guards = sessionGuards
     // routes that an earlier agent learned stayed until now
     if (isNewlyLearned) kinds.add('route')
     if (!isWhole && kinds.size === 0) {

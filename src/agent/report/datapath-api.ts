@@ -1,8 +1,6 @@
 // The operations of the agent's API that show the eBPF datapath, and the stream of watched packets.
 import { type WatchedPacket, type WatchLine, type WatchRequest } from '#/api/schemas/datapath.ts'
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { mapTable, type Names } from '#/datapath/ebpf/read-maps.ts'
-import { type WatchEvent } from '#/datapath/ebpf/watches.ts'
+import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/programs.ts'
 import { Addr } from '#/lib/addr.ts'
 import { didYouMean } from '#/lib/nearest.ts'
 import { configStruct, indexStruct, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'
@@ -16,7 +14,7 @@ const rowsPerPiece = 500
 const defaultSeconds = 60
 const defaultPackets = 1000
 /** How often is looked whether the programs are still those that are watched. */
-const checkMs = 500
+const checkMs = 1000
 const nanosecondsPerMs = 1e6
 
 function noPrograms(view: DatapathView): HttpRefusal {
@@ -95,7 +93,7 @@ async function follow(
   { from, to, seconds = String(defaultSeconds), packets = String(defaultPackets) }: WatchRequest,
   { write, isBehind, signal }: LineWriter<WatchLine>,
 ): Promise<void> {
-  const names = view.names()
+  let names = view.names()
   const offsetMs = monotonicOffsetMs()
   const vxlanPort = vxlanPortOf(generation)
   const most = Number(packets)
@@ -115,7 +113,10 @@ async function follow(
   })
   const check = setInterval(() => {
     tellLost()
-    if (view.generation !== generation) ending.end('the programs of this node are others now, or gone')
+    if (view.generation !== generation) return ending.end('the programs of this node are others now, or gone')
+    view.watchesOf(generation).settle()
+    // a pod may have come meanwhile
+    names = view.names()
   }, checkMs)
   const limit = setTimeout(() => ending.end(`${seconds} s are over`), Number(seconds) * 1000)
   signal.addEventListener('abort', () => ending.end(undefined), { once: true })

@@ -1,7 +1,5 @@
 // The metrics of the eBPF datapath: what its programs have counted for the pods of this node, read at every scrape.
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { type PodTraffic, readDrops, readTraffic } from '#/datapath/ebpf/read-counters.ts'
-import { entryCount, slotsUsed } from '#/datapath/ebpf/read-maps.ts'
+import { entryCount, type Generation, type PodTraffic, readDrops, readTraffic, slotsUsed } from '#/datapath/programs.ts'
 import { type Labels, type Registry, type Sample } from '#/lib/metrics.ts'
 import { mapLayouts, type MapName, maxSlots } from '#/wire/bpf/maps.ts'
 import { hookName, podDirections, reasonTold, trafficWays } from '#/wire/bpf/words.ts'
@@ -21,6 +19,22 @@ function podLabels(pod: string | undefined): Labels {
   return { pod: name, namespace }
 }
 
+/** Values by their labels: while a pod is made anew under its name, two devices are of one pod. */
+class Sums {
+  readonly #sums = new Map<string, { readonly labels: Labels; value: number }>()
+
+  add(labels: Labels, value: number): void {
+    const key = Object.values(labels).join(' ')
+    const sum = this.#sums.get(key)
+    if (sum) sum.value += value
+    else this.#sums.set(key, { labels, value })
+  }
+
+  get samples(): readonly Sample[] {
+    return [...this.#sums.values()]
+  }
+}
+
 export function registerDatapathMetrics(registry: Registry, { generation, pods }: DatapathMetricSources): void {
   let last: { readonly atMs: number; readonly traffic: Promise<ReadonlyMap<number, PodTraffic>> } | undefined
   const traffic = (current: Generation): Promise<ReadonlyMap<number, PodTraffic>> => {
@@ -35,16 +49,15 @@ export function registerDatapathMetrics(registry: Registry, { generation, pods }
       async () => {
         const current = generation()
         if (current === undefined) return []
-        const samples: Sample[] = []
+        const sums = new Sums()
         const names = pods()
         for (const [device, each] of await traffic(current)) {
           const pod = names.get(device)
           if (pod === undefined) continue
           for (const direction of podDirections)
-            for (const way of trafficWays)
-              samples.push({ labels: { ...podLabels(pod), direction, way }, value: each[direction][way][unit] })
+            for (const way of trafficWays) sums.add({ ...podLabels(pod), direction, way }, each[direction][way][unit])
         }
-        return samples
+        return sums.samples
       },
     )
   }
@@ -55,19 +68,17 @@ export function registerDatapathMetrics(registry: Registry, { generation, pods }
       const current = generation()
       if (current === undefined) return []
       const names = pods()
-      const counts = new Map<string, { labels: Labels; value: number }>()
-      for (const { device, hook, reason, packets } of readDrops(current)) {
-        const labels = {
-          ...podLabels(names.get(device)),
-          direction: hookName(hook) ?? String(hook),
-          reason: reasonTold(reason).name,
-        }
-        const key = Object.values(labels).join(' ')
-        const count = counts.get(key) ?? { labels, value: 0 }
-        count.value += packets
-        counts.set(key, count)
-      }
-      return counts.values()
+      const sums = new Sums()
+      for (const { device, hook, reason, packets } of readDrops(current))
+        sums.add(
+          {
+            ...podLabels(names.get(device)),
+            direction: hookName(hook) ?? String(hook),
+            reason: reasonTold(reason).name,
+          },
+          packets,
+        )
+      return sums.samples
     },
   )
   const fill = (entriesOf: (current: Generation, map: MapName) => number | undefined) => () => {

@@ -1,9 +1,18 @@
 // The report of the datapath: programs, hooks, maps, counters and drops, as the kernel has them at this moment.
 import { type DatapathReport, type PodTrafficReport, type ProgramsReport } from '#/api/schemas/datapath.ts'
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { readAttached } from '#/datapath/ebpf/read-attached.ts'
-import { type Count, type DropCount, type PodTraffic, readDrops, readTraffic } from '#/datapath/ebpf/read-counters.ts'
-import { entryCount, mapPurposes, type Names, slotsUsed } from '#/datapath/ebpf/read-maps.ts'
+import {
+  type Count,
+  type DropCount,
+  entryCount,
+  type Generation,
+  mapPurposes,
+  type Names,
+  type PodTraffic,
+  readAttached,
+  readDrops,
+  readTraffic,
+  slotsUsed,
+} from '#/datapath/programs.ts'
 import { mapMemoryBytes } from '#/kernel/bpf/map-memory.ts'
 import { datapathSource } from '#/settings/precedence.ts'
 import { bootClock } from '#/sys/boot-clock.ts'

@@ -1,10 +1,16 @@
 // Looks at the eBPF datapath for all who tell of it: the API, metrics and problems. It reads every few seconds what the programs have counted,
 // and changes nothing but watches, and counters of devices that are gone.
-import { forgetDrops, type PodTraffic, readDrops, readTraffic } from '#/datapath/ebpf/read-counters.ts'
-import { type Generation } from '#/datapath/ebpf/generation.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
-import { clearWatches, Watches } from '#/datapath/ebpf/watches.ts'
-import { type Names } from '#/datapath/ebpf/read-maps.ts'
+import {
+  clearWatches,
+  type EbpfState,
+  forgetDrops,
+  type Generation,
+  type Names,
+  type PodTraffic,
+  readDrops,
+  readTraffic,
+  Watches,
+} from '#/datapath/programs.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'

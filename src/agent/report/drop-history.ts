@@ -1,5 +1,5 @@
 // What drops and traffic of the programs were a moment ago, so that can be told what happens now: sums since the beginning do not say. Pure.
-import { type DropCount, type PodTraffic, type Share, shareOf } from '#/datapath/ebpf/read-counters.ts'
+import { type DropCount, type PodTraffic, type Share, shareOf } from '#/datapath/programs.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { dropReasons, type DropReasonName } from '#/wire/bpf/reasons.ts'

@@ -4,6 +4,7 @@ import { type Attached, listAttached } from '#/kernel/bpf/attached.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { attachmentKey, type BpfHook } from '#/model/bpf.ts'
+import { isPodDevice } from '#/model/names.ts'
 import { type ProgramName, programNames } from '#/wire/bpf/maps.ts'
 import { type Generation } from './generation.ts'
 import { podHooks } from './pod-plug.ts'
@@ -37,12 +38,20 @@ function otherName({ name, mechanism, programId }: Attached): string {
   return `${name || `program ${programId}`} (${mechanism})`
 }
 
-function stateOf(place: Place, all: readonly Attached[], ours: number | undefined, generation: Generation): HookState {
-  const index = ours === undefined ? -1 : all.findIndex(({ programId }) => programId === ours)
+function stateOf(
+  place: Place,
+  all: readonly Attached[],
+  linked: number | undefined,
+  generation: Generation,
+): HookState {
+  const index = all.findIndex(
+    ({ filter, programId }) => filter?.isOurs ?? (linked !== undefined && programId === linked),
+  )
   const others = (some: readonly Attached[]): string[] => some.map(otherName)
   if (index < 0)
     return { ...place, program: undefined, mechanism: undefined, isCurrent: false, before: others(all), after: [] }
-  const program = programNames.find((name) => generation.program(name).info.id === ours)
+  const { programId } = all[index]!
+  const program = programNames.find((name) => generation.program(name).info.id === programId)
   return {
     ...place,
     // one of another generation has the same name there, which the kernel cuts
@@ -58,7 +67,10 @@ function stateOf(place: Place, all: readonly Attached[], ours: number | undefine
 export async function readAttached(state: EbpfState, generation: Generation, netlink: Netlink): Promise<HookState[]> {
   const links = listLinks(netlink)
   const devices = new Map(links.map((link) => [link.name, link]))
-  const found = state.hooks.find(netlink, links)
+  const { hooks } = state
+  // pods' devices are looked at in any case
+  const others = links.filter(({ name }) => !isPodDevice(name))
+  const found = [...hooks.links(), ...others.flatMap((device) => hooks.filters(netlink, device))]
   const programIds = new Map(found.map((each) => [attachmentKey(each), each.programId]))
   const states: HookState[] = []
   const places = placesOf(state, found)
