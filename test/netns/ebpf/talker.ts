@@ -49,7 +49,8 @@ async function open({ id, protocol, from, fromPort, to, port }: Extract<Call, { 
     streams.set(id, socket)
     return
   }
-  const socket = createSocket(dgramType(to))
+  // another connection may have the same port
+  const socket = createSocket({ type: dgramType(to), reuseAddr: true })
   socket.bind(fromPort ?? 0, from)
   await once(socket, 'listening')
   socket.connect(port, to)

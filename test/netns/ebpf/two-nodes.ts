@@ -48,7 +48,8 @@ export class Pod extends Talker {
     this.addrs = { 4: `10.244.${node.number}.${10 + number}`, 6: `fd10:244:0:${node.number}::${10 + number}` }
     const { 4: addr4, 6: addr6 } = this.addrs
     node.sh(`ip link add ${this.device} mtu ${node.podMtuBytes} up type veth peer name eth0 address ${this.mac} mtu ${node.podMtuBytes} netns ${this.netns.name}
-      ip link set ${this.device} master cw-br0`)
+      ip link set ${this.device} master cw-br0
+      ip link set ${this.device} type bridge_slave hairpin on`)
     this.netns.sh(`ip link set lo up; ip link set eth0 up
       ip addr add ${addr4}/24 dev eth0; ip addr add ${addr6}/64 dev eth0 nodad
       ip route add default via 10.244.${node.number}.1; ip route add default via fd10:244:0:${node.number}::1`)
