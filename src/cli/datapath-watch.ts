@@ -130,24 +130,26 @@ async function watch(
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   using output = new Output(isJson)
-  let opened = 0
-  const onOpen = (): void => {
-    opened++
-    if (opened < agents.length * pairs.length) return
+  const watched = agents.flatMap(({ node, transport }) => pairs.map((pair) => ({ node, transport, pair })))
+  const waiting = new Set(watched)
+  const open = new Set<string>()
+  // a node that has no programs refuses, and the others watch all the same
+  const begun = (each: (typeof watched)[number], isOpen: boolean): void => {
+    if (!waiting.delete(each)) return
+    if (isOpen) open.add(each.node)
+    if (waiting.size > 0 || open.size === 0) return
     const what = pairs.map(({ from, to }) => `${from} to ${to}`).join(', ')
-    process.stderr.write(`watching ${what}; Ctrl-C ends it\n`)
+    process.stderr.write(`watching ${what} on ${[...open].toSorted().join(', ')}; Ctrl-C ends it\n`)
   }
   const outcomes = await Promise.all(
-    agents.flatMap(({ node, transport }) =>
-      pairs.map(async (pair) => {
-        const onLine = (line: WatchLine): void => output.add(node, pair, line)
-        const wish = { ...pair, ...limits }
-        return {
-          node,
-          outcome: await followAgent(transport, 'datapathWatch', wish, onLine, { signal: stop.signal, onOpen }),
-        }
-      }),
-    ),
+    watched.map(async (each) => {
+      const { node, transport, pair } = each
+      const onLine = (line: WatchLine): void => output.add(node, pair, line)
+      const how = { signal: stop.signal, onOpen: () => begun(each, true) }
+      const outcome = await followAgent(transport, 'datapathWatch', { ...pair, ...limits }, onLine, how)
+      begun(each, false)
+      return { node, outcome }
+    }),
   )
   const errors = new Set(
     outcomes.flatMap(({ node, outcome }) => (outcome.kind === 'answer' ? [] : [`${node}: ${outcome.message}`])),
