@@ -63,6 +63,7 @@ if [ "$job" = test ] || [ "$job" = bench ]; then
   need taskset util-linux
   need sockperf sockperf
   need iperf3 iperf3
+  need ethtool ethtool
   need_file /usr/lib/cni host-local containernetworking-plugins
 fi
 # Debian starts a daemon that it installs, unless this policy says no (invoke-rc.d(8)); none of ours runs as a service.

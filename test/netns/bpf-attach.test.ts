@@ -184,12 +184,12 @@ test('clsact: a filter counts packets, is replaced in one step, and leaves nothi
     program(object, 'pt_drop_all_packets'),
   ]
   assert.deepEqual(pair.attached('ingress'), [])
-  clsactDetach(netlink, device, 'ingress')
-  clsactAttach(netlink, device, 'ingress', first, 'cw_test')
-  clsactAttach(netlink, device, 'egress', first, 'cw_test')
+  clsactDetach(netlink, device, 'ingress', { keepsQdisc: false })
+  clsactAttach(netlink, device, [{ hook: 'ingress', program: first, name: 'cw_test' }])
+  clsactAttach(netlink, device, [{ hook: 'egress', program: first, name: 'cw_test' }])
   assert.equal(pair.ping(5), 5)
   assert.equal(pair.counted(0), 10)
-  clsactAttach(netlink, device, 'egress', second, 'cw_test')
+  clsactAttach(netlink, device, [{ hook: 'egress', program: second, name: 'cw_test' }])
   assert.equal(pair.ping(4), 4)
   assert.deepEqual([pair.counted(0), pair.counted(1)], [4, 4])
   const filters = JSON.parse(pair.near.sh('tc -j filter show dev v0 egress')) as TcFilter[]
@@ -207,17 +207,17 @@ test('clsact: a filter counts packets, is replaced in one step, and leaves nothi
       filter: { priority: ownPriority, handle: ownHandle, isOurs: true },
     },
   ])
-  clsactAttach(netlink, device, 'ingress', drop, 'cw_test')
+  clsactAttach(netlink, device, [{ hook: 'ingress', program: drop, name: 'cw_test' }])
   assert.equal(pair.ping(2), 0)
   assert.equal(pair.counted(2), 2)
-  clsactDetach(netlink, device, 'ingress')
+  clsactDetach(netlink, device, 'ingress', { keepsQdisc: false })
   assert.equal(pair.ping(2), 2)
   assert.match(pair.near.sh('tc qdisc show dev v0'), /clsact/)
-  clsactDetach(netlink, device, 'egress')
-  clsactDetach(netlink, device, 'egress')
+  clsactDetach(netlink, device, 'egress', { keepsQdisc: false })
+  clsactDetach(netlink, device, 'egress', { keepsQdisc: false })
   assert.doesNotMatch(pair.near.sh('tc qdisc show dev v0'), /clsact/)
   assert.throws(
-    () => clsactAttach(netlink, { index: 999_999, name: 'v9' }, 'ingress', first, 'cw_test'),
+    () => clsactAttach(netlink, { index: 999_999, name: 'v9' }, [{ hook: 'ingress', program: first, name: 'cw_test' }]),
     (error) => error instanceof KernelError && error.code === 'ENODEV',
   )
 })
@@ -229,7 +229,7 @@ test('clsact: filters of others stay, are told in their order, and keep the qdis
   pair.near.sh(`tc qdisc add dev v0 clsact
     tc filter add dev v0 ingress prio 9 protocol ip bpf bytecode '1,6 0 0 0,'
     tc filter add dev v0 ingress prio 50000 protocol ip bpf bytecode '1,6 0 0 0,'`)
-  clsactAttach(netlink, device, 'ingress', program(object, 'pt_first'), 'cw_test')
+  clsactAttach(netlink, device, [{ hook: 'ingress', program: program(object, 'pt_first'), name: 'cw_test' }])
   using _link = pair.run(() => attachTcx(device, 'ingress', program(object, 'pt_second')))
   assert.deepEqual(
     pair.attached('ingress').map(({ mechanism, name }) => [mechanism, name]),
@@ -242,7 +242,7 @@ test('clsact: filters of others stay, are told in their order, and keep the qdis
   )
   assert.equal(pair.ping(3), 3)
   assert.deepEqual([pair.counted(0), pair.counted(1)], [3, 3])
-  clsactDetach(netlink, device, 'ingress')
+  clsactDetach(netlink, device, 'ingress', { keepsQdisc: false })
   assert.deepEqual(
     pair.attached('ingress').map(({ name }) => name),
     ['pt_second', 'bpf', 'bpf'],
@@ -254,7 +254,10 @@ test('clsact: the qdisc "ingress" in the way is told', async () => {
   using pair = new Pair(object)
   pair.near.sh('tc qdisc add dev v0 ingress')
   assert.throws(
-    () => clsactAttach(pair.netlink, pair.device, 'egress', program(object, 'pt_first'), 'cw_test'),
+    () =>
+      clsactAttach(pair.netlink, pair.device, [
+        { hook: 'egress', program: program(object, 'pt_first'), name: 'cw_test' },
+      ]),
     /^BpfError: tc qdisc add dev v0 clsact: EEXIST.*the device has the qdisc "ingress"/,
   )
 })
@@ -275,8 +278,11 @@ test('a program is replaced under traffic, and no packet meets none or both', as
   assert.ok(Math.min(...counted) > 0, String(counted))
   link.detach()
 
-  clsactAttach(netlink, device, 'egress', both[0], 'cw_test')
-  const again = setInterval(() => clsactAttach(netlink, device, 'egress', both[++turn % 2]!, 'cw_test'), 1)
+  clsactAttach(netlink, device, [{ hook: 'egress', program: both[0], name: 'cw_test' }])
+  const again = setInterval(
+    () => clsactAttach(netlink, device, [{ hook: 'egress', program: both[++turn % 2]!, name: 'cw_test' }]),
+    1,
+  )
   assert.match(await pair.near.shAsync(flood), /20000 packets transmitted, 20000 received/)
   clearInterval(again)
   const recounted = [pair.counted(0), pair.counted(1)]

@@ -23,7 +23,10 @@ export function probeObject(...macros: ('REFUSED' | 'MISSING_FUNCTION')[]): Uint
         `exec clang -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(uname -m)-linux-gnu "$@"`,
         'clang',
         ...macros.map((macro) => `-D${macro}`),
-        ...['-c', source, '-o', file],
+        '-c',
+        source,
+        '-o',
+        file,
       ],
       { encoding: 'utf8' },
     )

@@ -14,6 +14,7 @@ import { TypedMap } from '#/kernel/bpf/typed-map.ts'
 import { Struct } from '#/wire/bpf/layout.ts'
 import { probeObject, TestBpffs } from './bpf-fixture.ts'
 
+const root = new URL('../..', import.meta.url).pathname
 const index = new Struct('index', { index: 'u32' })
 const count = new Struct('count', { packets: 'u64', bytes: 'u64' })
 const hash = { type: 'hash', key: index, value: count, maxEntries: 1024 } as const
@@ -167,7 +168,7 @@ function withCapabilities(capabilities: string, program: string): string {
       '--eval',
       program,
     ],
-    { encoding: 'utf8', cwd: new URL('../..', import.meta.url).pathname },
+    { encoding: 'utf8', cwd: root },
   )
   assert.equal(status, 0, stderr)
   return stdout
@@ -196,4 +197,39 @@ ask for programs of tcx: EPERM: the process has no CAP_BPF and no CAP_NET_ADMIN:
   } finally {
     rmSync(folder, { recursive: true })
   }
+})
+
+test('without libbpf the error names the package, and what is pinned can be used all the same', async () => {
+  using bpffs = new TestBpffs()
+  using object = await loadObject({ bytes: probeObject() })
+  const path = join(bpffs.path, 'pt_hash')
+  new TypedMap(object.maps.get('pt_hash')!, hash).set({ index: 3 }, { packets: 5n, bytes: 6n })
+  object.maps.get('pt_hash')!.pin(path)
+  const program = `
+    import { loadObject } from '#/kernel/bpf/object.ts'
+    import { BpfMap } from '#/kernel/bpf/map.ts'
+    console.log(await loadObject({ bytes: new Uint8Array(9) }).catch((error) => error.message))
+    console.log(BpfMap.openPinned('${path}').entries().length)
+  `
+  const hide = 'mount --bind /dev/null "$(readlink -f /usr/lib/*-linux-gnu/libbpf.so.1)" && exec "$0" "$@"'
+  const { stdout, stderr } = spawnSync(
+    'unshare',
+    [
+      '-m',
+      'sh',
+      '-c',
+      hide,
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      '--input-type=module',
+      '--eval',
+      program,
+    ],
+    { encoding: 'utf8', cwd: root },
+  )
+  assert.equal(
+    stdout,
+    'libbpf.so.1 is missing: install libbpf 1.x (package libbpf1 of Debian and Ubuntu, libbpf of others)\n1\n',
+    stderr,
+  )
 })

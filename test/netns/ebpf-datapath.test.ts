@@ -196,7 +196,7 @@ test('a change of the datapath that a kill interrupts is finished in the directi
   assert.ok(node.packets('one', 'from_pod_local') > carried)
   // and on the way back once more, with half of it detached
   node.drain()
-  node.host.sh(`tc filter del dev ${node.deviceOf('one')} ingress`)
+  rmSync(join(node.bpfFolder, 'links', `${node.deviceOf('one')}-ingress`))
   await node.restart()
   node.wanted = 'bridge'
   await node.settle()

@@ -136,10 +136,10 @@ test('counters, drops, maps and programs are told with the names of pods, and wh
   assert.deepEqual(rows, [[pod, 'default/a', device.name, podMac, '3', '1500', '-']])
 
   const program = ebpf.current!.program('cw_from_pod')
-  host.netns.run(() => ebpf.hooks.attach(netlink, device, 'ingress', program, 'cw_from_pod'))
+  host.netns.run(() => ebpf.hooks.attachNew(netlink, device, [{ hook: 'ingress', program, name: 'cw_from_pod' }]))
   // somebody else's filter at the same hook, with any program
   const other = join(ebpf.folder, ebpf.current!.name, 'programs', 'cw_to_pod')
-  host.sh(`tc qdisc add dev ${device.name} clsact; tc filter add dev ${device.name} ingress bpf da pinned ${other}`)
+  host.sh(`tc filter add dev ${device.name} ingress bpf da pinned ${other}`)
   const hooks = await host.netns.run(() => readAttached(ebpf, ebpf.current!, netlink))
   const found = hooks.find(({ hook }) => hook === 'ingress')
   assert.equal(found?.program, 'cw_from_pod')

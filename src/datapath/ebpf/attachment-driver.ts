@@ -114,7 +114,7 @@ export class AttachmentDriver implements Driver {
         call: () => {
           if (isPodDevice(name) && !this.#isInUse(name)) return
           this.#seen.delete(device.index)
-          hooks.attach(this.#netlink, device, hook, generation.program(program), program)
+          hooks.attach(this.#netlink, device, { hook, name: program, program: generation.program(program) })
         },
       },
     }

@@ -8,13 +8,15 @@ test('a filter is laid out as linux/pkt_cls.h and linux/rtnetlink.h say', () => 
   assert.equal(
     encodeBpfFilter(place, 5, 'x').toHex(),
     [
-      '00000000' + '07000000' + '01000000' + 'f3ffffff' + '00033200',
-      '0800' + '0100' + '62706600',
-      '1c00' + '0280',
-      '0800' + '0600' + '05000000',
-      '0600' + '0700' + '78000000',
-      '0800' + '0800' + '01000000',
-    ].join(''),
+      '00000000 07000000 01000000 f3ffffff 00033200',
+      '0800 0100 62706600',
+      '1c00 0280',
+      '0800 0600 05000000',
+      '0600 0700 78000000',
+      '0800 0800 01000000',
+    ]
+      .join('')
+      .replaceAll(' ', ''),
   )
   assert.equal(encodeFilterPlace(place).length, 28)
   // for a list: no priority, and so no protocol either
