@@ -87,7 +87,7 @@ export async function followAgent<Name extends OperationName>(
   name: Name,
   params: ParamsOf<Name>,
   onLine: (line: AnswerOf<Name>) => void,
-  signal: AbortSignal,
+  { signal, onOpen }: { readonly signal: AbortSignal; /** The answer has begun. */ readonly onOpen?: () => void },
 ): Promise<Outcome<number>> {
   const { place } = transport
   const request = requestOf(name, params)
@@ -98,6 +98,7 @@ export async function followAgent<Name extends OperationName>(
       const text = (await Array.fromAsync(stream.lines)).join('\n')
       return refusalOf(place, request.path, { ...stream, text }) ?? { kind: 'answer', value: 0 }
     }
+    onOpen?.()
     for await (const line of stream.lines) {
       const read = readAnswer(name, line)
       if ('mismatch' in read) return mismatched(place, request.path, read.mismatch, stream)

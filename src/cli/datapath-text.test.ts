@@ -91,9 +91,9 @@ PROGRAM           ID  TAG   INSTRUCTIONS  LOADED  ATTACHED AT
 cw_from_pod       31  aabb  2000          10m     ingress of 2 pods' devices (tcx)
 cw_from_underlay  33  ccdd  1500          10m     ingress of eth0 (tcx), beside cil_from_netdev (tcx) before
 
-carried past the stack: 99 % of 1000 packets that pods sent, lately 0 %; 0 % of 2 packets that pods received, lately -
+carried past the stack: 99 % of 1000 packets that pods sent, lately 0 % of 12; 0 % of 2 packets that pods received, lately -
 POD        PACKETS   LOCAL  NATIVE        TUNNEL  BY THE STACK  CARRIED  LATELY
-default/a  sent      -      997 (1.5 MB)  -       3 (180 B)     99 %     0 %
+default/a  sent      -      997 (1.5 MB)  -       3 (180 B)     99 %     0 % of 12
 default/a  received  -      -             -       2 (120 B)     0 %      -
 
 DROPPED OF  BY        PACKETS    LAST    WHY

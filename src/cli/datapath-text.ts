@@ -35,6 +35,12 @@ export function shareText({ carried, stack }: Share): string {
   return `${Math.min(carried < all ? 99 : 100, Math.max(carried > 0 ? 1 : 0, percent))} %`
 }
 
+/** With how many packets it is of: a share of few says little. */
+function partText(share: Share): string {
+  const all = share.carried + share.stack
+  return all === 0 ? '-' : `${shareText(share)} of ${all}`
+}
+
 type Ways = PodTrafficReport['sent']
 
 const shareOf = ({ local, native, tunnel, stack }: Ways): Share => ({
@@ -127,7 +133,7 @@ function podsTable({ pods }: ProgramsReport, width: number): string {
       direction,
       ...[ways.local, ways.native, ways.tunnel, ways.stack].map(countText),
       shareText(shareOf(ways)),
-      lately === undefined ? '-' : shareText(lately[direction]),
+      lately === undefined ? '-' : partText(lately[direction]),
     ]),
   )
   const columns = ['POD', 'PACKETS', 'LOCAL', 'NATIVE', 'TUNNEL', 'BY THE STACK', 'CARRIED', 'LATELY']
@@ -186,7 +192,7 @@ function shareLine({ pods }: ProgramsReport): string {
   const of = (direction: 'sent' | 'received'): string => {
     const all = sumOf(pods.map((pod) => shareOf(pod[direction])))
     const lately = pods.flatMap((pod) => (pod.lately ? [pod.lately[direction]] : []))
-    const recent = lately.length === 0 ? '' : `, lately ${shareText(sumOf(lately))}`
+    const recent = lately.length === 0 ? '' : `, lately ${partText(sumOf(lately))}`
     return `${shareText(all)} of ${all.carried + all.stack} packets that pods ${direction}${recent}`
   }
   return `carried past the stack: ${of('sent')}; ${of('received')}`

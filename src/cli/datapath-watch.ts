@@ -72,6 +72,9 @@ class Output implements Disposable {
   readonly #isJson: boolean
   readonly #timer = setInterval(() => this.#printUntil(performance.now() - holdMs), holdMs / 2)
   readonly #told = new Set<string>()
+  /** Why streams ended, with the nodes that say so. */
+  readonly #ends = new Map<string, Set<string>>()
+  #packets = 0
   #held: Held[] = []
 
   constructor(isJson: boolean) {
@@ -80,13 +83,16 @@ class Output implements Disposable {
 
   add(node: string, { from, to }: Pair, line: WatchLine): void {
     const { packet, lost, end } = line
+    if (packet) this.#packets++
+    if (end !== undefined && !this.#isJson) {
+      this.#ends.set(end, (this.#ends.get(end) ?? new Set()).add(node))
+      return
+    }
     const text = this.#isJson
       ? JSON.stringify({ node, from, to, ...line })
       : packet
         ? this.#packetText(node, packet)
-        : lost === undefined
-          ? `${node}: ${from} to ${to}: ${end}`
-          : `${node}: ${lost} more packets from ${from} to ${to} are not shown`
+        : `${node}: ${lost} more packets from ${from} to ${to} are not shown`
     this.#held.push({ timeMs: packet?.timeMs ?? Date.now(), cameMs: performance.now(), text })
   }
 
@@ -109,6 +115,8 @@ class Output implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
     this.#printUntil(Infinity)
+    for (const [why, nodes] of this.#ends) print(`${[...nodes].toSorted().join(', ')}: ${why}`)
+    if (this.#packets === 0 && this.#ends.size > 0) print('no program has seen a packet')
   }
 }
 
@@ -122,14 +130,26 @@ async function watch(
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   using output = new Output(isJson)
+  const watched = agents.flatMap(({ node, transport }) => pairs.map((pair) => ({ node, transport, pair })))
+  const waiting = new Set(watched)
+  const open = new Set<string>()
+  // a node that has no programs refuses, and the others watch all the same
+  const begun = (each: (typeof watched)[number], isOpen: boolean): void => {
+    if (!waiting.delete(each)) return
+    if (isOpen) open.add(each.node)
+    if (waiting.size > 0 || open.size === 0) return
+    const what = pairs.map(({ from, to }) => `${from} to ${to}`).join(', ')
+    process.stderr.write(`watching ${what} on ${[...open].toSorted().join(', ')}; Ctrl-C ends it\n`)
+  }
   const outcomes = await Promise.all(
-    agents.flatMap(({ node, transport }) =>
-      pairs.map(async (pair) => {
-        const onLine = (line: WatchLine): void => output.add(node, pair, line)
-        const wish = { ...pair, ...limits }
-        return { node, outcome: await followAgent(transport, 'datapathWatch', wish, onLine, stop.signal) }
-      }),
-    ),
+    watched.map(async (each) => {
+      const { node, transport, pair } = each
+      const onLine = (line: WatchLine): void => output.add(node, pair, line)
+      const how = { signal: stop.signal, onOpen: () => begun(each, true) }
+      const outcome = await followAgent(transport, 'datapathWatch', { ...pair, ...limits }, onLine, how)
+      begun(each, false)
+      return { node, outcome }
+    }),
   )
   const errors = new Set(
     outcomes.flatMap(({ node, outcome }) => (outcome.kind === 'answer' ? [] : [`${node}: ${outcome.message}`])),

@@ -28,7 +28,11 @@ function isMapName(name: string): name is MapName {
   return Object.hasOwn(mapLayouts, name)
 }
 
-async function* tableJson(view: DatapathView, generation: Generation, map: MapName): AsyncGenerator<string> {
+async function* tableJson(
+  view: DatapathView,
+  generation: Generation,
+  map: Exclude<MapName, 'cw_events'>,
+): AsyncGenerator<string> {
   const { columns, rows } = await mapTable(generation, map, view.names())
   yield `{"map":${JSON.stringify(map)},"columns":${JSON.stringify(columns)},"rows":[`
   for (let at = 0; at < rows.length; at += rowsPerPiece) {
@@ -44,12 +48,18 @@ function mapAnswer(view: DatapathView, map: string): LongAnswer | HttpRefusal {
   const names = Object.keys(mapLayouts)
   if (!isMapName(map))
     return { status: 404, body: `there is no map "${map}"${didYouMean(map, names)}; there are ${names.join(', ')}\n` }
+  if (map === 'cw_events')
+    return { status: 404, body: 'cw_events has no entries to look at: "causeway datapath watch" prints its events\n' }
   return { status: 200, json: tableJson(view, generation, map) }
 }
 
-/** Now on the wall clock, less now on the clock of events. */
+/** Now on the wall clock, less now on the clock of events. Waits for the next of the whole milliseconds in which the wall clock is told. */
 function monotonicOffsetMs(): number {
-  return Date.now() - Number(process.hrtime.bigint()) / nanosecondsPerMs
+  const startMs = Date.now()
+  for (;;) {
+    const nowMs = Date.now()
+    if (nowMs !== startMs) return nowMs - Number(process.hrtime.bigint()) / nanosecondsPerMs
+  }
 }
 
 function told(event: WatchEvent, names: Names, offsetMs: number, vxlanPort: number): WatchedPacket {
@@ -125,7 +135,7 @@ async function follow(
     const why = await ending.reason
     if (why === undefined) return
     if (lost > 0) write({ kind: 'lost', lost })
-    write({ kind: 'end', end: `${why}${seen === 0 ? ', and no packet came' : ''}` })
+    write({ kind: 'end', end: why })
   } finally {
     clearInterval(check)
     clearTimeout(limit)

@@ -65,6 +65,8 @@ export class DatapathView implements Disposable {
     this.drops.reset()
     this.shares.reset()
     if (current !== undefined) clearWatches(current)
+    // counters that this agent has made have counted nothing before
+    if (current?.isEmpty === true) this.drops.observe([], Date.now())
     return current
   }
 

@@ -104,7 +104,7 @@ test('a stream goes on until it has told all, fails, or its client goes', async 
       lines.push(line)
       if (from === '10.0.0.4') stop.abort()
     }
-    return { outcome: await followAgent(agent, 'datapathWatch', wish, take, stop.signal), lines }
+    return { outcome: await followAgent(agent, 'datapathWatch', wish, take, { signal: stop.signal }), lines }
   }
   const first = { kind: 'lost', lost: 1 }
   assert.deepEqual(await follow('10.0.0.1'), {

@@ -67,10 +67,9 @@ function stateOf(
 export async function readAttached(state: EbpfState, generation: Generation, netlink: Netlink): Promise<HookState[]> {
   const links = listLinks(netlink)
   const devices = new Map(links.map((link) => [link.name, link]))
-  const { hooks } = state
   // pods' devices are looked at in any case
   const others = links.filter(({ name }) => !isPodDevice(name))
-  const found = [...hooks.links(), ...others.flatMap((device) => hooks.filters(netlink, device))]
+  const found = state.hooks.find(netlink, others)
   const programIds = new Map(found.map((each) => [attachmentKey(each), each.programId]))
   const states: HookState[] = []
   const places = placesOf(state, found)

@@ -216,8 +216,12 @@ function watchedTable(generation: Generation): MapTable {
   return { columns: ['FROM', 'TO', 'WATCH'], rows }
 }
 
-/** All entries of a map, in words. Rejects with BpfError. */
-export async function mapTable(generation: Generation, map: MapName, names: Names): Promise<MapTable> {
+/** All entries of a map, in words. A ring buffer has none to look at: who reads it takes them. Rejects with BpfError. */
+export async function mapTable(
+  generation: Generation,
+  map: Exclude<MapName, 'cw_events'>,
+  names: Names,
+): Promise<MapTable> {
   if (map === 'cw_config') return configTable(generation, names)
   if (map === 'cw_pods4' || map === 'cw_pods6') return podsTable(generation, map, names)
   if (map === 'cw_ports') return portsTable(generation, names)
@@ -226,9 +230,7 @@ export async function mapTable(generation: Generation, map: MapName, names: Name
   if (map === 'cw_traffic') return trafficTable(generation, names)
   if (map === 'cw_budgets') return budgetsTable(generation, names)
   if (map === 'cw_drops') return dropsTable(generation, names)
-  if (map === 'cw_watched') return watchedTable(generation)
-  // a ring buffer has no entries to look at: who reads it takes them
-  return { columns: ['EVENT'], rows: [] }
+  return watchedTable(generation)
 }
 
 /** How many entries a map has; undefined for one where that says nothing, since all of them are always there. */
