@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '#/cluster/connect.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
+import { EbpfState } from '#/datapath/programs.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
@@ -109,12 +110,16 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   /** The socket for synchronous requests only: an asynchronous request would still be under way on it when the next one starts. */
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
-  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, dirt, wake, log }))
+  const ebpf = made.use(new EbpfState({ folder: config.bpfDir }))
+  const wantedDatapath = () => cluster.datapath
+  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }))
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
-    new NetworkPart(config, { netlink, cluster, pods, bgp, dirt, wake, podNetwork, notInstalled, log }),
+    new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
-  const reporting = made.use(new ReportingPart(config, { client, cluster, pods, network, bgp, wake, log }))
+  const reporting = made.use(
+    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, wake, log }),
+  )
   return { cluster, pods, bgp, network, reporting }
 }
 

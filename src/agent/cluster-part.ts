@@ -4,10 +4,12 @@ import { nodesPath } from '#/cluster/paths.ts'
 import { Reflector, type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type Logger } from '#/lib/log.ts'
 import { Signal } from '#/lib/signal.ts'
+import { type DatapathName } from '#/model/datapath.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
+import { type NetworkSettings } from '#/model/network.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
-import { effectiveRouting } from '#/settings/precedence.ts'
+import { effective, type Said } from '#/settings/precedence.ts'
 import { ClusterSettings } from './cluster/cluster-settings.ts'
 import { ClusterView, keepOfNodes } from './cluster/cluster-view.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
@@ -26,7 +28,12 @@ export type ClusterPartDeps = {
   readonly log: Logger
 }
 
-export type ClusterPartConfig = { readonly nodeName: string; readonly settings: { readonly routing: Routing } }
+export type ClusterPartConfig = {
+  readonly nodeName: string
+  /** The datapath where neither the cluster nor the node demands another. */
+  readonly datapath: DatapathName
+  readonly settings: Pick<NetworkSettings, 'routing'>
+}
 
 export class ClusterPart implements AsyncDisposable {
   readonly #config: ClusterPartConfig
@@ -47,12 +54,20 @@ export class ClusterPart implements AsyncDisposable {
     )
     this.view = new ClusterView(
       { nodeName: config.nodeName },
-      { reflector: this.nodes, store, onChange: () => wake.emit('soon') },
+      {
+        reflector: this.nodes,
+        store,
+        onChange: () => {
+          this.#noteDatapath()
+          wake.emit('soon')
+        },
+      },
     )
     this.#settings = this.#made.use(
       new ClusterSettings({
         client,
         onChange: () => {
+          this.#noteDatapath()
           wake.emit('later')
           this.settingsChanged.emit()
         },
@@ -75,13 +90,29 @@ export class ClusterPart implements AsyncDisposable {
 
   /** The routing by which this node is to reach other nodes. */
   get routing(): Routing {
-    return effectiveRouting({
+    return effective({
       node: this.view.self?.routing,
       cluster: this.#settings.routing,
       isClusterKnown: this.#settings.isKnown,
-      told: this.view.toldRouting,
+      before: this.view.toldRouting,
       agent: this.#config.settings.routing,
+    }).value
+  }
+
+  /** The datapath that pods of this node are to have, and who says so. */
+  get datapath(): Said<DatapathName> {
+    return effective({
+      node: this.view.self?.datapath,
+      cluster: this.#settings.datapath,
+      isClusterKnown: this.#settings.isKnown,
+      before: this.view.formerDatapath,
+      agent: this.#config.datapath,
     })
+  }
+
+  /** Has the datapath known to an agent that starts while the API cannot be reached. */
+  #noteDatapath(): void {
+    if (this.isKnown) this.view.noteDatapath(this.datapath.value)
   }
 
   /** Problems of the cluster's settings. Problems of nodes are in `view.problems`. */

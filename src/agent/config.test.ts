@@ -17,6 +17,7 @@ test('what is not set has a default', () => {
     [config.stateDir, config.runDir, config.kubeconfig],
     ['/var/lib/causeway', '/run/causeway', undefined],
   )
+  assert.deepEqual([config.datapath, config.bpfDir], ['bridge', '/sys/fs/bpf/causeway'])
   assert.equal(config.coolDownMs, 30_000)
   assert.equal(readConfig({ ...good, CAUSEWAY_ADDRESS_COOLDOWN_S: '0' }).coolDownMs, 0)
 })
@@ -40,6 +41,8 @@ test('each wrong setting is named with what was expected', () => {
     [{ CAUSEWAY_MTU: '70000' }, /CAUSEWAY_MTU="70000": expected a number from 576 to 65535/],
     [{ CAUSEWAY_FORWARD_CHAINS: 'yes' }, /CAUSEWAY_FORWARD_CHAINS="yes": expected one of open, leave/],
     [{ CAUSEWAY_ROUTING: 'bgp' }, /CAUSEWAY_ROUTING="bgp": expected one of vxlan, native, auto/],
+    [{ CAUSEWAY_DATAPATH: 'fast' }, /CAUSEWAY_DATAPATH="fast": expected one of bridge, ebpf/],
+    [{ CAUSEWAY_BPF_DIR: 'bpf' }, /CAUSEWAY_BPF_DIR="bpf": expected an absolute path/],
     [{ CAUSEWAY_FLANNEL_INTEROP: '1' }, /CAUSEWAY_FLANNEL_INTEROP="1": expected one of off, on/],
     [{ CAUSEWAY_HTTP_PORT: '0' }, /CAUSEWAY_HTTP_PORT="0"/],
     [{ CAUSEWAY_ADDRESS_COOLDOWN_S: '-1' }, /CAUSEWAY_ADDRESS_COOLDOWN_S="-1": expected a number from 0 to 86400/],

@@ -1,5 +1,6 @@
 // The network of this node: starts the passes that bring it up to date, gives them their input, and tells other parts the outcome.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
@@ -14,7 +15,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { factsOf } from './cluster/node-facts.ts'
 import { KernelWatch } from './network/kernel-watch.ts'
-import { NotificationReader } from './network/notification-reader.ts'
+import { isPort, NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { PeerWatch } from './peers/peer-watch.ts'
@@ -28,6 +29,7 @@ export type NetworkPartDeps = {
   readonly cluster: ClusterPart
   readonly pods: PodsPart
   readonly bgp: BgpPart
+  readonly ebpf?: EbpfState
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   /** The network that pods get. This part keeps it up to date. */
@@ -75,6 +77,7 @@ export class NetworkPart implements AsyncDisposable {
         dirt,
         ports: () => pods.ports,
         pods: pods.portCalls,
+        ebpf: deps.ebpf,
         // what was published last is all that is known of pods then
         keptCIDRs: () => (pods.isStateLost && cluster.ownNode ? factsOf(cluster.ownNode).formerCIDRs : []),
         datapaths: (ports) => pods.plansFor(ports),
@@ -139,6 +142,7 @@ export class NetworkPart implements AsyncDisposable {
         if (urgency) this.#loop.trigger(urgency)
       },
       onEnd,
+      isPort,
     )
     reader.learn(listLinks(netlink))
     return watch
@@ -184,6 +188,7 @@ export class NetworkPart implements AsyncDisposable {
   async #pass(): Promise<PassReport> {
     const startedMs = performance.now()
     try {
+      await this.#deps.pods.decideDatapath()
       const report = await this.#keeper.pass()
       const { bgp, notInstalled } = this.#deps
       notInstalled.set(

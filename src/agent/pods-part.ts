@@ -1,6 +1,7 @@
 // The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
 import { Announcer } from '#/datapath/announcer.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
@@ -9,16 +10,18 @@ import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
-import { type DatapathName, datapathNames } from '#/model/datapath.ts'
+import { type DatapathName, type DatapathState } from '#/model/datapath.ts'
 import { cniSocketName, readyMarkName, spoolFolderName } from '#/model/node-files.ts'
 import { type HostPort, type PortState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { type Said } from '#/settings/precedence.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { CniHandler } from './pods/cni-handler.ts'
+import { DatapathSwitch } from './pods/datapath-switch.ts'
 import { CniStatus } from './pods/cni-status.ts'
 import { HostPortFlows } from './pods/host-port-flows.ts'
 import { ReadyMark } from './pods/ready-mark.ts'
@@ -28,6 +31,7 @@ import { earlierNetwork } from './endpoints/earlier-network.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
 import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
+import { PodMacs } from './pods/pod-macs.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
@@ -40,6 +44,10 @@ export type PodsPartDeps = {
   readonly store: EndpointStore
   /** The network that pods get now. The network part keeps it up to date. */
   readonly podNetwork: Latest<PodNetworkState>
+  /** The datapath that pods of this node are to have, and who says so. */
+  readonly wantedDatapath: () => Said<DatapathName>
+  /** Absent: pods have the bridge, whatever is wanted. */
+  readonly ebpf?: EbpfState
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
@@ -54,10 +62,12 @@ export class PodsPart implements AsyncDisposable {
   readonly #made = new AsyncDisposableStack()
   readonly #removal: VethRemoval
   readonly #datapaths: Datapaths
+  readonly #switch: DatapathSwitch
   readonly #namespaces: NamespaceFinder
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
+  readonly #macs: PodMacs
   readonly #flows: HostPortFlows
   /** Which endpoints had host ports when the network was last woken. */
   #hostPorts: string
@@ -69,7 +79,22 @@ export class PodsPart implements AsyncDisposable {
     const { netlink, store, log } = deps
     this.#removal = this.#made.use(new VethRemoval({ netlink, aside: new AsyncNetlink(), log }))
     const announcer = this.#made.use(new Announcer({ log }))
-    this.#datapaths = openDatapaths({ netlink, removal: this.#removal, announcer })
+    const { ebpf } = deps
+    this.#datapaths = openDatapaths({ netlink, removal: this.#removal, announcer, ...(ebpf && { ebpf }) })
+    this.#switch = new DatapathSwitch({
+      netlink,
+      store,
+      ebpf,
+      announcer,
+      wanted: deps.wantedDatapath,
+      dirt: deps.dirt,
+      log,
+    })
+    if (ebpf)
+      ebpf.onClock = () => {
+        deps.dirt.mark('pod-map')
+        deps.wake.emit('later')
+      }
     const namespaces = this.#made.use(new NamespaceFinder())
     this.#namespaces = namespaces
     this.#hostPorts = store.hostPortsKey()
@@ -80,7 +105,7 @@ export class PodsPart implements AsyncDisposable {
     this.#handler = new CniHandler({
       store,
       datapaths,
-      datapath: () => this.#datapath,
+      datapath: () => this.#switch.current,
       removal: this.#removal,
       namespaces,
       podNetwork: () => this.network,
@@ -92,6 +117,7 @@ export class PodsPart implements AsyncDisposable {
       new EndpointGc(defaultGcTimes, { netlink, store, datapaths, namespaces, clock, earlier, onChange, log }),
     )
     this.#flows = new HostPortFlows({ netlink, log })
+    this.#macs = this.#made.use(new PodMacs({ netlink, namespaces, onDue: () => deps.wake.emit('later'), log }))
     this.#refresher = new PodRefresher({ datapaths, store, namespaces, log })
     this.ipam = new Ipam({
       store,
@@ -160,6 +186,7 @@ export class PodsPart implements AsyncDisposable {
         ),
       ),
       ...this.#refresher.failures.map((why) => problem('CW3111', object, why)),
+      ...this.#switch.problems,
     ]
   }
 
@@ -167,7 +194,10 @@ export class PodsPart implements AsyncDisposable {
   get ports(): readonly PortState[] {
     const ready = this.#wired
     const { granted } = this.#sharesOf(() => ready)
-    return ready.map((endpoint) => toPort(endpoint, granted.get(endpoint.hostDevice)))
+    return ready.map((endpoint) => ({
+      ...toPort(endpoint, granted.get(endpoint.hostDevice)),
+      mac: this.#macs.macOf(endpoint),
+    }))
   }
 
   /** Which of these pods have which host ports. On most nodes there is none, and asked for often: then the pods need not be read. */
@@ -202,10 +232,20 @@ export class PodsPart implements AsyncDisposable {
     }
   }
 
-  /** The plans of the datapaths that these pods use and of the one that new pods get. */
+  /** The plans of the datapath that new pods get and of those that these pods use; datapaths that share their devices have one plan. */
   plansFor(ports: readonly PortState[]): readonly PlannedDatapath[] {
-    const used = new Set<DatapathName>([this.#datapath, ...ports.map(({ datapath }) => datapath)])
-    return datapathNames.filter((name) => used.has(name)).map((name) => datapathKinds[name])
+    const used = new Set<DatapathName>([this.#switch.current, ...ports.map(({ datapath }) => datapath)])
+    const plans = new Map<string, PlannedDatapath>()
+    for (const kind of [...used].map((name) => datapathKinds[name]))
+      if (!plans.has(kind.podDevice)) plans.set(kind.podDevice, kind)
+    return [...plans.values()]
+  }
+
+  /** Decides which datapath pods have, and reads what its programs have to know of pods, before a pass. Does not reject. */
+  async decideDatapath(): Promise<void> {
+    await this.#switch.decide()
+    if (this.#switch.current !== 'ebpf') return
+    if (await this.#macs.read(this.#wired)) this.#deps.dirt.mark('pod-map')
   }
 
   /** The netlink ports through which this part changes the kernel: notifications about such changes cause no pass. */
@@ -220,15 +260,16 @@ export class PodsPart implements AsyncDisposable {
   async refresh(network: PodNetwork, isFull: boolean): Promise<void> {
     await this.#refresher.refresh(network, isFull)
     await this.#flows.settle([...this.#sharesOf(() => this.#wired).granted.values()].flat())
+    if (this.#switch.settle(this.#wired)) this.#deps.wake.emit('soon')
   }
 
-  /** The datapath that wires new pods. */
-  get #datapath(): DatapathName {
-    return datapathNames[0]
+  /** The datapath that pods have, and why it is not the wanted one; undefined while that is not known. */
+  get datapathState(): DatapathState | undefined {
+    return this.#switch.state
   }
 
   #changed(): void {
-    this.#deps.dirt.mark('port')
+    this.#deps.dirt.mark('port', 'pod-map', 'attachment')
     const hostPorts = this.#deps.store.hostPortsKey()
     if (hostPorts === this.#hostPorts) return this.#deps.wake.emit('later')
     this.#hostPorts = hostPorts
@@ -255,10 +296,18 @@ export class PodsPart implements AsyncDisposable {
 }
 
 function toPort(
-  { hostDevice, pod, addrs, datapath, bandwidth }: Endpoint,
+  { hostDevice, pod, addrs, mac, datapath, bandwidth }: Endpoint,
   hostPorts: readonly HostPort[] = [],
 ): PortState {
   const { ingress } = podLimits(bandwidth)
-  const podCIDRs = addrs.map(({ cidr }) => cidr)
-  return { name: hostDevice, pod, datapath, podCIDRs, hostPorts, ...(ingress && { ingress }) }
+  return {
+    name: hostDevice,
+    pod,
+    datapath,
+    podCIDRs: addrs.map(({ cidr }) => cidr),
+    addrs: addrs.map(({ addr }) => addr),
+    mac,
+    hostPorts,
+    ...(ingress && { ingress }),
+  }
 }

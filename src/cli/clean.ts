@@ -29,7 +29,7 @@ const cleanOptions = {
 export const cleanCommand: Action = {
   name: 'clean',
   summary: 'remove everything of Causeway from this node',
-  about: `Removes Causeway's routes, neighbour entries, devices and nftables tables from the network namespace it runs in; it knows them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they are.
+  about: `Removes Causeway's routes, neighbour entries, devices, nftables tables and eBPF programs from the network namespace it runs in, and the programs' folder (CAUSEWAY_BPF_DIR); it knows them by their marks (docs/ownership.md) and touches nothing else. Pods of this node lose their network. Sysctls stay as they are.
 
 Stop the agent before: it would make everything again. To take a lab down, use "causeway lab down".`,
   options: cleanOptions,
@@ -56,7 +56,8 @@ Stop the agent before: it would make everything again. To take a lab down, use "
       )
     // the CNI configuration goes first, so that a runtime sends no pods to a network that is being removed
     if (!dryRun) removeFiles(files)
-    const { changes, failed, foreign } = await clean({ dryRun }, log)
+    const bpfDir = readSetting(nodeSettings.bpfDir, process.env)
+    const { changes, failed, foreign } = await clean({ dryRun, bpfDir }, log)
     for (const name of foreign)
       console.error(`device ${name} stays: it has a name as Causeway gives, but Causeway did not make it`)
     const commands = [...files.map((path) => `rm -r ${path}`), ...changes.flatMap((change) => change.commands)]

@@ -33,6 +33,7 @@ const values: Readonly<Record<string, string>> = {
   CAUSEWAY_CNI_BIN_DIR: '/bin/cni',
   CAUSEWAY_CNI_CONF_DIR: '/conf/cni',
   CAUSEWAY_CNI_CHAIN: 'tuning',
+  CAUSEWAY_DATAPATH: 'ebpf',
 }
 
 const help = commandHelp('causeway install', installCommand, [], 80)

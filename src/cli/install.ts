@@ -2,6 +2,7 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { applyAll, awaitDeletions, removeAll } from '#/install/apply.ts'
+import { requireNoPrograms } from '#/install/datapath.ts'
 import { endCleaning } from '#/install/clean-up.ts'
 import { manifests, removableIdentities } from '#/install/manifests.ts'
 import { isUpgrade, pullFirst } from '#/install/pull.ts'
@@ -122,6 +123,7 @@ export const installCommand: Action = {
     const interruption = new Interruption()
     const { signal } = interruption
     try {
+      await requireNoPrograms(client, settings)
       if (!isDryRun) {
         await interruption.orStopped(
           awaitDeletions(client, wanted, { timeoutMs: deletionTimeoutMs, clock: systemClock, say: print }),

@@ -19,6 +19,7 @@ const plain: LabSpec = {
   underlayMtuBytes: 1500,
   subnets: 1,
   routing: 'vxlan',
+  datapath: 'bridge',
   podsPerNode: 2,
 }
 const made = asked(
@@ -51,13 +52,17 @@ test('the same options again are no change, however they are written', () => {
 })
 
 test('what can change does, and the rest stays', () => {
-  assert.deepEqual(asked(made, '--nodes', '6', '--pods', '1', '--routing', 'native', '--mesh', 'none'), {
-    ...made,
-    nodes: 6,
-    podsPerNode: 1,
-    routing: 'native',
-    mesh: 'none',
-  })
+  assert.deepEqual(
+    asked(made, '--nodes', '6', '--pods', '1', '--routing', 'native', '--datapath', 'mixed', '--mesh', 'none'),
+    {
+      ...made,
+      nodes: 6,
+      podsPerNode: 1,
+      routing: 'native',
+      datapath: 'mixed',
+      mesh: 'none',
+    },
+  )
 })
 
 test('what cannot change is refused by name, with what it is', () => {

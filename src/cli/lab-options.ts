@@ -8,6 +8,7 @@ import {
   checkSpec,
   defaultClusterCIDRs,
   familiesOf,
+  labDatapaths,
   LabError,
   type LabFamilies,
   type LabRacks,
@@ -61,6 +62,13 @@ export const upOptions = {
     help: 'how packets cross; a lab that is up can change',
     choices: routings,
     shownDefault: 'vxlan',
+  },
+  datapath: {
+    type: 'string',
+    value: 'D',
+    help: 'what carries packets on a node; mixed is ebpf on every other one; a lab that is up can change',
+    choices: labDatapaths,
+    shownDefault: 'bridge',
   },
   mesh: {
     type: 'string',
@@ -131,6 +139,7 @@ function newSpec(values: UpValues): LabSpec {
     subnets: racks?.count ?? wholeNumber('subnets', values.subnets ?? '1'),
     ...(racks && { racks }),
     routing: values.routing ?? 'vxlan',
+    datapath: values.datapath ?? 'bridge',
     ...(values.mesh !== undefined && { mesh: values.mesh }),
     podsPerNode: wholeNumber('pods', values.pods ?? '2'),
   }
@@ -191,6 +200,7 @@ export function specOf(values: UpValues, before: LabSpec | undefined): LabSpec {
     nodes: values.nodes === undefined ? before.nodes : wholeNumber('nodes', values.nodes),
     podsPerNode: values.pods === undefined ? before.podsPerNode : wholeNumber('pods', values.pods),
     routing: values.routing ?? before.routing,
+    datapath: values.datapath ?? before.datapath,
     ...(mesh !== undefined && { mesh }),
   }
 }

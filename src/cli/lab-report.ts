@@ -3,6 +3,7 @@ import { table } from '#/lib/table.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { renderMatrix } from '#/lab/probe/render.ts'
 import { type LabState } from '#/lab/up.ts'
+import { datapathStateOf, plainBridge } from '#/model/datapath.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -15,14 +16,19 @@ import {
 } from '#/model/kubernetes.ts'
 import { print, printJson, tableWidth } from './output.ts'
 
+function datapathName(node: KubeNode): string {
+  return (datapathStateOf(node) ?? plainBridge).name
+}
+
 function renderNodes(nodes: readonly KubeNode[]): string {
   const rows = nodes.map((node) => [
     node.metadata.name,
     conditionOf(node, 'Ready').status === 'True' ? 'ready' : conditionOf(node, 'Ready').message,
     internalAddressesOf(node).addrs.join(' '),
     podCIDRsOf(node).prefixes.join(' '),
+    datapathName(node),
   ])
-  return table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS'], byName(rows), { width: tableWidth() })
+  return table(['NODE', 'STATE', 'ADDRESSES', 'POD CIDRS', 'DATAPATH'], byName(rows), { width: tableWidth() })
 }
 
 function renderPods(pods: readonly Pod[]): string {
@@ -45,7 +51,11 @@ export async function showConnectivity(lab: string, { nodes, pods }: LabState, j
   const results = await probeLab(probed)
   if (json) {
     printJson({
-      nodes: nodes.map((node) => ({ name: node.metadata.name, podCIDRs: podCIDRsOf(node).prefixes })),
+      nodes: nodes.map((node) => ({
+        name: node.metadata.name,
+        podCIDRs: podCIDRsOf(node).prefixes,
+        datapath: datapathName(node),
+      })),
       pods: probed.map(({ name, node, addrs }) => ({ name, node, addrs })),
       probes: results,
     })

@@ -55,13 +55,24 @@ function hints({ name: lab, racks }: LabSpec): string {
   return ['\nWhat to try next:', ...lines].join('\n')
 }
 
+const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
+
+/** Runs a job of the script that installs and builds; quick when nothing is missing. True when it succeeded. */
+function setUp(job: string): boolean {
+  return spawnSync('sh', [script, job], { stdio: ['ignore', 2, 2] }).status === 0
+}
+
 /** Installs a routing daemon. Only labs with racks need one, so it is installed when the first of these is made. */
 function installRouter(kind: RouterKind): void {
   if (hasRouter(kind)) return
-  const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
-  const setup = spawnSync('sh', [script, kind], { stdio: ['ignore', 2, 2] })
-  if (setup.status !== 0 || !hasRouter(kind))
+  const isDone = setUp(kind)
+  if (!isDone || !hasRouter(kind))
     throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
+}
+
+/** Compiles the programs of the eBPF datapath. Only labs with that need a compiler, so it is installed when the first of these is made. */
+function buildPrograms(): void {
+  if (!setUp('ebpf')) throw new Error(`the programs of --datapath are missing, and ${script} ebpf did not make them`)
 }
 
 /** A text on what an interrupted `up` left of a lab, and what to do with it. */
@@ -79,6 +90,7 @@ function leftOf(lab: string): string {
 async function up(args: readonly string[]): Promise<number> {
   const { spec, foreground, json } = readUpOptions(args)
   if (spec.racks) installRouter(spec.racks.router)
+  if (spec.datapath !== 'bridge') buildPrograms()
   const plugin = new URL('../../build/causeway-cni', import.meta.url).pathname
   if (!existsSync(plugin)) throw new Error(`${plugin} is missing; start through ./causeway, which builds it`)
   const startedMs = performance.now()
@@ -112,7 +124,7 @@ export const labUpCommand: Action = {
   summary: 'make a lab, or mend or change the one that is there',
   about: `Makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; probes every pair of pods and returns, leaving the lab running.
 
-Up again mends what is missing. A lab that is there keeps the options it was made with; --nodes, --pods, --routing and --mesh can change it. Exit status 0 when every pod reaches every pod.`,
+Up again mends what is missing. A lab that is there keeps the options it was made with; --nodes, --pods, --routing, --datapath and --mesh can change it. Exit status 0 when every pod reaches every pod.`,
   options: upOptions,
   run: up,
 }

@@ -17,10 +17,20 @@ function readinessText({ readiness: { state, reasons } }: AgentStatus): string {
   return reasons.length === 0 ? state : `${state}: ${reasons.map(({ message }) => message).join('; ')}`
 }
 
+function datapathLine({ datapath }: AgentStatus): string[] {
+  if (datapath === undefined) return []
+  const { wanted, wantedBy, name, why } = datapath
+  const source = `set by ${wantedBy}`
+  if (name === wanted) return [`datapath: ${name}, ${source}`]
+  const besides = name === undefined ? '' : `, pods have ${name} so far`
+  return [`datapath: ${wanted}, ${source}${besides}${why === undefined ? '' : `: ${why}`}`]
+}
+
 function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
     `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
+    ...datapathLine(value),
     `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
     '',
     table(

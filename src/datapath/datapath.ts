@@ -9,6 +9,7 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type Attachment, type Bandwidth, type CniResult } from '#/wire/cni/index.ts'
 import { type Announcer } from './announcer.ts'
+import { type EbpfState } from './ebpf/state.ts'
 import { type VethRemoval } from './veth-removal.ts'
 
 /** The part of the network that is the same for all pods of the node at one time. */
@@ -50,6 +51,11 @@ export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
 }
 
+/** The pod's namespace has an interface of the wanted name already. */
+export class InterfaceTakenError extends PodNetworkError {
+  override name = 'InterfaceTakenError'
+}
+
 /** The node has as many pods as its datapath can serve. */
 export class NodeFullError extends PodNetworkError {
   override name = 'NodeFullError'
@@ -71,8 +77,8 @@ export type HostSide = {
 export interface Datapath {
   readonly name: DatapathName
   /**
-   * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone or the
-   * interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
+   * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone,
+   * InterfaceTakenError when the interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
    * stays behind then.
    */
   wire(pod: PodInterface, network: PodNetwork): void
@@ -89,8 +95,10 @@ export interface Datapath {
 export type DatapathDeps = {
   /** The netlink client for synchronous calls. */
   readonly netlink: Netlink
-  readonly removal: Pick<VethRemoval, 'unplug'>
+  readonly removal: Pick<VethRemoval, 'unplug'> & Partial<Pick<VethRemoval, 'makeWay'>>
   readonly announcer: Pick<Announcer, 'announce'>
+  /** Absent where the eBPF datapath is not used. */
+  readonly ebpf?: EbpfState
 }
 
 /** A datapath as the registry knows it: nothing is open yet. */

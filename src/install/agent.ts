@@ -1,17 +1,22 @@
 // The agent on every node. It is not privileged: every right and mount that it needs is listed here, with the reason.
 import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
+import { hasEbpf } from './datapath.ts'
 import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
  * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: unnumbered BGP neighbours are found
- * by an ICMPv6 echo, and the addresses of new pods are announced.
+ * by an ICMPv6 echo, and the addresses of new pods are announced. The eBPF datapath needs no other: CAP_BPF and CAP_PERFMON are parts of
+ * SYS_ADMIN (capabilities(7)), and seccomp's default profile lets who has that call bpf(2).
  */
 export const agentCapabilities = ['NET_ADMIN', 'SYS_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW'] as const
 
 /** Where the container finds sysctls: the node's /proc/sys/net is mounted below, since its own is read-only unless privileged. */
 const procSys = '/host/proc/sys'
+
+/** Where the container finds the node's bpffs. Default profiles of AppArmor deny writing below the container's own /sys/fs/bpf. */
+const bpffs = '/host/sys/fs/bpf'
 
 type HostPath = {
   readonly name: string
@@ -21,7 +26,8 @@ type HostPath = {
   readonly propagates?: true
 }
 
-function hostPathsOf({ given }: InstallSettings): HostPath[] {
+function hostPathsOf(settings: InstallSettings): HostPath[] {
+  const { given } = settings
   return [
     { name: 'state', path: nodeSettings.stateDir.default, type: 'DirectoryOrCreate' },
     { name: 'run', path: nodeSettings.runDir.default, type: 'DirectoryOrCreate' },
@@ -30,6 +36,10 @@ function hostPathsOf({ given }: InstallSettings): HostPath[] {
     // where an agent that was started anew finds the pods that run, and all that an older plugin tells of a pod (docs/cni.md)
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagates: true },
     { name: 'sysctls', path: '/proc/sys/net', mountPath: `${procSys}/net`, type: 'Directory' },
+    // of a node that mounts its bpffs later the agent hears by propagation
+    ...(hasEbpf(settings)
+      ? [{ name: 'bpf', path: '/sys/fs/bpf', mountPath: bpffs, type: 'Directory', propagates: true } as const]
+      : []),
   ]
 }
 
@@ -39,6 +49,7 @@ function environmentOf(settings: InstallSettings): ContainerVariable[] {
     [nodeSettings.nodeName.variable]: fieldOf('spec.nodeName'),
     [nodeSettings.namespace.variable]: fieldOf('metadata.namespace'),
     [nodeSettings.procSys.variable]: { value: procSys },
+    [nodeSettings.bpfDir.variable]: { value: `${bpffs}/causeway` },
   }
   return [...passedEnvironment(agentGroups, settings.given, own), ...apiServerVariables(settings)]
 }

@@ -3,6 +3,7 @@
 import { type ApiClient } from '#/cluster/client.ts'
 import { eachOf } from '#/cluster/each-of.ts'
 import { isApiError } from '#/cluster/errors.ts'
+import { datapathStateAnnotation } from '#/model/datapath.ts'
 import { annotationsOf, formerPodCIDRsAnnotation, type KubeObject } from '#/model/kubernetes.ts'
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { routingStateAnnotation } from '#/model/routing.ts'
@@ -61,7 +62,7 @@ export async function cleanNodes(client: ApiClient, namespace: string, options: 
 }
 
 /** The annotations by which agents tell of their nodes. */
-const published = [routingStateAnnotation, formerPodCIDRsAnnotation]
+const published = [routingStateAnnotation, datapathStateAnnotation, formerPodCIDRsAnnotation]
 
 /** Removes what agents published about their nodes: a later installation would take it for the nodes' current state. */
 export async function forgetRouting(client: ApiClient): Promise<void> {

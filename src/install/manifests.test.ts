@@ -93,6 +93,7 @@ test('the agent gets its settings, its node and the folders of the node, and no 
     CAUSEWAY_CNI_BIN_DIR: '/opt/cni/bin',
     CAUSEWAY_CNI_CONF_DIR: '/etc/cni/net.d',
     CAUSEWAY_PROC_SYS: '/host/proc/sys',
+    CAUSEWAY_BPF_DIR: '/host/sys/fs/bpf/causeway',
   })
   const { hostNetwork, priorityClassName, tolerations } = podOf(agent)
   assert.deepEqual(
@@ -130,6 +131,26 @@ test('the agent gets its settings, its node and the folders of the node, and no 
     ['readinessProbe', '/readyz'],
   ] as const)
     assert.deepEqual(fieldsOf(container[probe])['httpGet'], { host: '127.0.0.1', port: 9474, path })
+})
+
+test("for the eBPF datapath the agent gets the node's bpffs besides, and no further privilege", () => {
+  const agentOf = (datapath: string): Manifest =>
+    find(
+      manifests({ ...settings, given: { ...settings.given, CAUSEWAY_DATAPATH: datapath } }),
+      'DaemonSet causeway-system/causeway-agent',
+    )
+  const [bridge, ebpf] = [agentOf('bridge'), agentOf('ebpf')]
+  assert.equal(environmentOf(ebpf)['CAUSEWAY_DATAPATH'], 'ebpf')
+  const listOf = (object: Record<string, unknown>, field: string): unknown[] => object[field] as unknown[]
+  assert.deepEqual(listOf(podOf(ebpf), 'volumes'), [
+    ...listOf(podOf(bridge), 'volumes'),
+    { name: 'bpf', hostPath: { path: '/sys/fs/bpf', type: 'Directory' } },
+  ])
+  assert.deepEqual(listOf(containerOf(ebpf), 'volumeMounts'), [
+    ...listOf(containerOf(bridge), 'volumeMounts'),
+    { name: 'bpf', mountPath: '/host/sys/fs/bpf', mountPropagation: 'HostToContainer' },
+  ])
+  assert.deepEqual(containerOf(ebpf)['securityContext'], containerOf(bridge)['securityContext'])
 })
 
 test('settings reach agent and controller', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bgpConfigurationFrom, bgpPeerOf, routingFrom } from '#/model/bgp-objects.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
-import { bgpObjects, routingObject } from './cluster-objects.ts'
+import { bgpObjects, nodeAnnotations, routingObject } from './cluster-objects.ts'
 import { rackedLab } from './routers/testing.ts'
 import { type LabSpec } from './spec.ts'
 
@@ -14,7 +14,7 @@ function objectsOf(spec: LabSpec, kind: string): KubeObject[] {
 
 test("agents read the spec's settings from the objects, without a problem", () => {
   const spec = rackedLab({ routing: 'auto' }, { count: 2, tors: 2, nodeAsns: 'rack', bfd: true })
-  assert.deepEqual(routingFrom(objectsOf(spec, 'Routing')), { mode: 'auto', problems: [] })
+  assert.deepEqual(routingFrom(objectsOf(spec, 'Routing')), { mode: 'auto', datapath: 'bridge', problems: [] })
   const { configuration, problems } = bgpConfigurationFrom(objectsOf(spec, 'BGPConfiguration'), namespace)
   assert.deepEqual(problems, [])
   assert.equal(configuration!.nodeMesh, 'None')
@@ -41,4 +41,14 @@ test('IPv6 alone peers over IPv6; without racks there are no neighbours but the 
   assert.deepEqual(objectsOf(flat, 'BGPPeer'), [])
   const { configuration } = bgpConfigurationFrom(objectsOf(flat, 'BGPConfiguration'), namespace)
   assert.equal(configuration!.nodeMesh, 'Auto')
+})
+
+test('the datapath of most nodes is told by the object, that of the others by an annotation', () => {
+  const told = (datapath: LabSpec['datapath']): unknown => {
+    const spec = rackedLab({ nodes: 3, datapath }, { count: 1 })
+    return [routingFrom(objectsOf(spec, 'Routing')).datapath, ...nodeAnnotations(spec).values()]
+  }
+  assert.deepEqual(told('bridge'), ['bridge', {}, {}, {}])
+  assert.deepEqual(told('ebpf'), ['ebpf', {}, {}, {}])
+  assert.deepEqual(told('mixed'), ['ebpf', {}, { 'causeway.dev/datapath': 'bridge' }, {}])
 })

@@ -1,11 +1,12 @@
 // The objects of the group causeway.dev that configure a lab's agents for routing and BGP: docs/routing.md, docs/bgp-objects.md. Every `lab
 // up` applies them again; fields that others have added stay.
 import { type ApiClient } from '#/cluster/client.ts'
-import { bgpConfigurationsPath, bgpPeersPath, routingsPath } from '#/cluster/paths.ts'
+import { bgpConfigurationsPath, bgpPeersPath, nodePath, routingsPath } from '#/cluster/paths.ts'
+import { datapathAnnotation } from '#/model/datapath.ts'
 import { singletonName } from '#/model/bgp-objects.ts'
 import { rackLabel } from './kubelet-objects.ts'
 import { clusterAsn, nodeAsn, routersOf } from './routers/fabric.ts'
-import { type LabSpec, meshOf } from './spec.ts'
+import { clusterDatapath, type LabSpec, meshOf, nodeDatapaths } from './spec.ts'
 
 const apiVersion = 'causeway.dev/v1alpha1'
 const fieldManager = 'causeway-lab'
@@ -50,9 +51,18 @@ function peersOf(spec: LabSpec): ClusterObject[] {
   })
 }
 
-/** The Routing object: how packets cross between nodes. */
+/** The Routing object: how packets cross between nodes, and the datapath of nodes without one of their own. */
 export function routingObject(spec: LabSpec): ClusterObject {
-  return object('Routing', singletonName, { mode: spec.routing })
+  return object('Routing', singletonName, { mode: spec.routing, datapath: clusterDatapath(spec) })
+}
+
+/** The annotations that the lab gives to Node objects, by the names of the nodes: of those whose datapath is not that of the others. */
+export function nodeAnnotations(spec: LabSpec): Map<string, Record<string, string>> {
+  const annotations = Array.from(
+    nodeDatapaths(spec),
+    ([name, datapath]) => [name, datapath === clusterDatapath(spec) ? {} : { [datapathAnnotation]: datapath }] as const,
+  )
+  return new Map(annotations)
 }
 
 /** The objects that configure BGP: which speakers tell each other of pods. */
@@ -72,4 +82,22 @@ export async function applyObjects(client: ApiClient, objects: readonly ClusterO
     const path = `${paths[each.kind]!()}/${each.metadata.name}`
     await client.patch(path, each, 'apply', { fieldManager, force: 'true' })
   }
+}
+
+async function annotateNodes(client: ApiClient, spec: LabSpec): Promise<void> {
+  for (const [name, annotations] of nodeAnnotations(spec)) {
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name, annotations } }
+    await client.patch(nodePath(name), node, 'apply', { fieldManager, force: 'true' })
+  }
+}
+
+/**
+ * Applies the routing and the datapaths of registered nodes. Annotations come before the object where they keep nodes from what it says, and
+ * go after it, so that no node changes its datapath and back again.
+ */
+export async function applyRouting(client: ApiClient, spec: LabSpec): Promise<void> {
+  const isMixed = spec.datapath === 'mixed'
+  if (isMixed) await annotateNodes(client, spec)
+  await applyObjects(client, [routingObject(spec)])
+  if (!isMixed) await annotateNodes(client, spec)
 }

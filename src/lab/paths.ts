@@ -64,6 +64,16 @@ export class LabPaths {
     return join(this.nodeRun(node), agentSocketName)
   }
 
+  /** Where the lab's bpffs is mounted. */
+  get bpffs(): string {
+    return join(this.dir, 'bpf')
+  }
+
+  /** The folder of a node's programs and maps, which its agent makes. */
+  nodeBpf(node: string): string {
+    return join(this.bpffs, node)
+  }
+
   nodeState(node: string): string {
     return join(this.dir, 'nodes', node, 'state')
   }

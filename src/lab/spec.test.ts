@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
-import { checkSpec, decodeSpec, encodeSpec, gatewaysOf, labNodes, type LabSpec, meshOf } from './spec.ts'
+import { checkSpec, decodeSpec, encodeSpec, gatewaysOf, labNodes, type LabSpec, meshOf, nodeDatapaths } from './spec.ts'
 
 const flat: LabSpec = {
   name: 'lab',
@@ -12,6 +12,7 @@ const flat: LabSpec = {
   underlayMtuBytes: 1500,
   subnets: 1,
   routing: 'vxlan',
+  datapath: 'bridge',
   podsPerNode: 1,
 }
 const racked: LabSpec = {
@@ -40,6 +41,14 @@ test('there is a mesh where native routing without racks needs one, or where the
   assert.equal(meshOf({ ...flat, routing: 'native' }), 'auto')
   assert.equal(meshOf({ ...racked, routing: 'native' }), 'none')
   assert.equal(meshOf({ ...racked, mesh: 'full' }), 'full')
+})
+
+test('in a mixed lab every other node of each subnet has the bridge', () => {
+  const names = (spec: LabSpec): string => [...nodeDatapaths(spec).values()].join(' ')
+  assert.equal(names(flat), 'bridge bridge bridge bridge')
+  assert.equal(names({ ...flat, datapath: 'ebpf' }), 'ebpf ebpf ebpf ebpf')
+  assert.equal(names({ ...flat, datapath: 'mixed' }), 'ebpf bridge ebpf bridge')
+  assert.equal(names({ ...racked, datapath: 'mixed' }), 'ebpf ebpf bridge bridge')
 })
 
 test('a spec that cannot work is refused in one line', () => {
@@ -83,4 +92,6 @@ test('cluster CIDRs that cannot be are refused in one line, in both families', (
 
 test('a spec reads back as it was written', () => {
   assert.deepEqual(decodeSpec(encodeSpec(racked)), racked)
+  const { datapath: _, ...earlier } = flat
+  assert.deepEqual(decodeSpec(encodeSpec(earlier as LabSpec)), flat)
 })

@@ -1,5 +1,6 @@
 // The spec of a lab: its size, families and CIDRs, and every name and address derived from them. Pure.
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { neverPods } from '#/model/special-ranges.ts'
 import { type Routing } from '#/model/routing.ts'
 
@@ -15,6 +16,10 @@ export type RouterKind = (typeof routerKinds)[number]
 /** 'one': all nodes are in the same AS; 'rack': each rack has its own. */
 export const asnPlans = ['one', 'rack'] as const
 export type AsnPlan = (typeof asnPlans)[number]
+
+/** 'mixed': in each subnet every other node has eBPF, beginning with the first; the others have the bridge. */
+export const labDatapaths = [...datapathNames, 'mixed'] as const
+export type LabDatapath = (typeof labDatapaths)[number]
 
 /** Racks with routers that speak BGP; routers/fabric.ts derives the rest from these. */
 export type LabRacks = {
@@ -37,6 +42,7 @@ export type LabSpec = {
   readonly subnets: number
   readonly racks?: LabRacks
   readonly routing: Routing
+  readonly datapath: LabDatapath
   /** Absent: meshOf decides. */
   readonly mesh?: LabMesh
   readonly podsPerNode: number
@@ -165,6 +171,17 @@ export function labNodes(spec: LabSpec): LabNode[] {
   })
 }
 
+/** The datapath of the lab's nodes without one of their own. */
+export function clusterDatapath({ datapath }: LabSpec): DatapathName {
+  return datapath === 'mixed' ? 'ebpf' : datapath
+}
+
+/** The datapath that each node is to have, by its name. */
+export function nodeDatapaths(spec: LabSpec): Map<string, DatapathName> {
+  const isApart = (index: number): boolean => spec.datapath === 'mixed' && Math.floor(index / spec.subnets) % 2 === 1
+  return new Map(labNodes(spec).map(({ name }, index) => [name, isApart(index) ? 'bridge' : clusterDatapath(spec)]))
+}
+
 const apiLoopbacks = { 4: underlays[4].addr.plus(255 * 256 + 1), 6: underlays[6].addr.plus((255n << 64n) + 1n) }
 
 /**
@@ -204,6 +221,10 @@ export function encodeSpec(spec: LabSpec): string {
 }
 
 export function decodeSpec(text: string): LabSpec {
-  const saved = JSON.parse(text) as Omit<LabSpec, 'clusterCIDRs'> & { clusterCIDRs: string[] }
-  return { ...saved, clusterCIDRs: saved.clusterCIDRs.map((cidr) => Prefix.parse(cidr)) }
+  const saved = JSON.parse(text) as Omit<LabSpec, 'clusterCIDRs' | 'datapath'> & {
+    clusterCIDRs: string[]
+    datapath?: LabDatapath
+  }
+  // a lab that an earlier release has made has none in its file
+  return { datapath: 'bridge', ...saved, clusterCIDRs: saved.clusterCIDRs.map((cidr) => Prefix.parse(cidr)) }
 }

@@ -12,7 +12,9 @@ import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
-import { applyObjects, bgpObjects, routingObject } from './cluster-objects.ts'
+import { ensureBpffs } from './bpffs.ts'
+import { otherDatapaths } from './datapaths.ts'
+import { applyObjects, applyRouting, bgpObjects } from './cluster-objects.ts'
 import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
@@ -21,7 +23,7 @@ import { preflight } from './preflight.ts'
 import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
-import { LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
+import { LabError, labNodes, nodeDatapaths, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
@@ -95,6 +97,11 @@ class LabBuild {
     if (ensureRouters(this.#spec)) this.#calmMs = sweepMs
   }
 
+  /** Makes what agents with the eBPF datapath pin their programs in; those that run may be told to have it at any time from now on. */
+  bpffs(): void {
+    if (this.#spec.datapath !== 'bridge') ensureBpffs(this.#paths.bpffs)
+  }
+
   async #converged(what: string, role: string, missingRoutes: () => readonly MissingRoute[]): Promise<void> {
     let missing = ''
     let sinceMs: number | undefined
@@ -150,6 +157,7 @@ class LabBuild {
   processes(): void {
     const { name, clusterCIDRs } = this.#spec
     const cidrs = { CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs.join(',') }
+    const datapaths = nodeDatapaths(this.#spec)
     this.#ensureProcess(kubeletRole, ['lab', 'serve-pods', '--name', name], {})
     this.#ensureProcess(controllerRole, ['controller'], {
       ...cidrs,
@@ -166,6 +174,8 @@ class LabBuild {
         CAUSEWAY_RUN_DIR: this.#paths.nodeRun(node.name),
         CAUSEWAY_KUBECONFIG: this.#paths.nodeKubeconfig,
         CAUSEWAY_ROUTING: this.#spec.routing,
+        CAUSEWAY_DATAPATH: datapaths.get(node.name)!,
+        CAUSEWAY_BPF_DIR: this.#paths.nodeBpf(node.name),
       }
       this.#ensureProcess(agentRole(node.name), ['agent'], env, netns)
     }
@@ -184,6 +194,20 @@ class LabBuild {
       )
       missing = wanted.filter((name, index) => !answers[index] || !ready.some(({ metadata }) => metadata.name === name))
       return missing.length === 0 ? items.filter(({ metadata }) => wanted.includes(metadata.name)) : undefined
+    })
+  }
+
+  /** Waits until every node has told that its pods have the datapath that it is to have, or why they have another; returns the nodes. */
+  async datapathsSettled(client: ApiClient): Promise<KubeNode[]> {
+    const names = new Set(labNodes(this.#spec).map(({ name }) => name))
+    let missing: string[] = []
+    const why = (): string => ` (missing: ${namesOf(missing, 'nodes')})${this.#tail(agentRole(missing[0] ?? ''))}`
+    const wait = { what: 'the datapath of all nodes', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }
+    return waitFor(wait, async () => {
+      const { items } = await client.list<KubeNode>(nodesPath())
+      const nodes = items.filter(({ metadata }) => names.has(metadata.name))
+      missing = otherDatapaths(this.#spec, nodes).flatMap(({ name, state }) => (state.why === undefined ? [name] : []))
+      return missing.length === 0 ? nodes : undefined
     })
   }
 
@@ -245,8 +269,8 @@ async function shrink(spec: LabSpec, client: ApiClient, stop: AbortSignal): Prom
     )
     await stopProcesses(spec.name, (role) => role === agentRole(name))
     const paths = new LabPaths(spec.name)
-    rmSync(paths.nodeRun(name), { recursive: true, force: true })
-    rmSync(paths.nodeState(name), { recursive: true, force: true })
+    for (const folder of [paths.nodeRun(name), paths.nodeState(name), paths.nodeBpf(name)])
+      rmSync(folder, { recursive: true, force: true })
     removeNetns(nodeNetns(spec.name, name))
   }
 }
@@ -278,17 +302,20 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   await applyObjects(client, bgpObjects(spec))
   // with traffic under way, native routing needs routers that know all pods already
   const isSwitchedLast = before !== undefined && spec.routing === 'native'
-  if (!isSwitchedLast) await applyObjects(client, [routingObject(spec)])
   await lab.register(client)
+  lab.bpffs()
+  if (!isSwitchedLast) await applyRouting(client, spec)
   lab.processes()
   await shrink(spec, client, context.stop)
-  const nodes = await lab.nodesReady(client)
-  say(`${nodes.length} nodes ready`)
+  const ready = await lab.nodesReady(client)
+  say(`${ready.length} nodes ready`)
   if (spec.racks) {
-    await lab.podsConverged(nodes)
+    await lab.podsConverged(ready)
     say('the routers of all racks know all pods')
   }
-  if (isSwitchedLast) await applyObjects(client, [routingObject(spec)])
+  if (isSwitchedLast) await applyRouting(client, spec)
+  const nodes = await lab.datapathsSettled(client)
+  for (const { name, state } of otherDatapaths(spec, nodes)) say(`${name} has the datapath ${state.name}: ${state.why}`)
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)
   const still = pods.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)

@@ -118,6 +118,10 @@ test('only the object named default counts', () => {
     'bgpconfiguration/other: it is not looked at: the one that counts is named "default"',
   ])
   assert.deepEqual(routingFrom([object('default', { mode: 'auto' })]), { mode: 'auto', problems: [] })
+  assert.deepEqual(routingFrom([object('default', { datapath: 'ebpf' })]), { datapath: 'ebpf', problems: [] })
+  assert.deepEqual(words(routingFrom([object('default', { datapath: 'fast' })]).problems), [
+    'routing/default: spec.datapath: "fast": expected one of bridge, ebpf',
+  ])
   assert.deepEqual(words(routingFrom([object('default', { mode: 'ipip' })]).problems), [
     'routing/default: spec.mode: "ipip": expected one of vxlan, native, auto',
   ])

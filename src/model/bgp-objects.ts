@@ -25,6 +25,7 @@ import {
   type SecretRef,
   type Switched,
 } from './bgp-sections.ts'
+import { type DatapathName, datapathNames } from './datapath.ts'
 import { fieldsOf, type KubeObject } from './kubernetes.ts'
 import { type LabelSelector, selectsNothing } from './label-selector.ts'
 import { type Problem, problem } from './problems.ts'
@@ -124,12 +125,16 @@ function onlyOne(kind: string, objects: Iterable<KubeObject>): Read<{ object?: K
   return { ...(object && { object }), problems }
 }
 
-export function routingFrom(objects: Iterable<KubeObject>): Read<{ mode?: Routing }> {
+/** What a Routing asks for; absent fields leave it to the agents. */
+export type RoutingSpec = { readonly mode?: Routing; readonly datapath?: DatapathName }
+
+export function routingFrom(objects: Iterable<KubeObject>): Read<RoutingSpec> {
   const { object, problems } = onlyOne('routing', objects)
   if (object === undefined) return { problems }
   const messages: string[] = []
-  const mode = specOf(object, messages).choice('mode', routings)
-  return { ...(mode && { mode }), problems: [...problems, ...fieldProblems('routing', singletonName, messages)] }
+  const spec = specOf(object, messages)
+  const wanted = present({ mode: spec.choice('mode', routings), datapath: spec.choice('datapath', datapathNames) })
+  return { ...wanted, problems: [...problems, ...fieldProblems('routing', singletonName, messages)] }
 }
 
 function readConfiguration(spec: SpecReader, installNamespace: string): BgpConfiguration {

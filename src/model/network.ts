@@ -3,6 +3,7 @@
 import { Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
 import { type NftTable } from '#/wire/nftables/ruleset.ts'
+import { type BpfDelta, type DesiredBpf } from './bpf.ts'
 import { type DatapathName } from './datapath.ts'
 import { blackholeMetric, vxlanName } from './names.ts'
 import { type Routing, type RoutingState } from './routing.ts'
@@ -37,6 +38,8 @@ export type NodeState = {
   readonly vtepMacs?: { readonly [F in Family]?: string }
   /** Set only for this agent's own node: the routing that its Node object demands. */
   readonly routing?: Routing
+  /** Set only for this agent's own node: the datapath that its Node object demands. */
+  readonly datapath?: DatapathName
   /** Set for other nodes: the routing that they announce; absent: plain VXLAN. */
   readonly routingState?: RoutingState
   /** No sign on the Node object says that its network has ever been set up. */
@@ -66,6 +69,9 @@ export type PortState = {
   readonly datapath: DatapathName
   /** The pod CIDRs that its addresses are from: a pod keeps them, and its gateway, when the node is given other CIDRs. */
   readonly podCIDRs: readonly Prefix[]
+  readonly addrs: readonly Addr[]
+  /** The MAC of the pod's end. */
+  readonly mac: string
   /** The limit on what the pod receives. */
   readonly ingress?: Tbf
   /** Absent: none. */
@@ -201,6 +207,8 @@ export type DesiredNetwork = {
   readonly forwardFor: readonly string[]
   /** Absent: nothing needs to pass. */
   readonly passage?: NeededPassage
+  /** What the eBPF datapath's programs have to know; absent where the node does not use them. */
+  readonly bpf?: DesiredBpf
 }
 
 export const emptyNetwork: DesiredNetwork = {
@@ -235,4 +243,6 @@ export type NetworkDelta = {
   readonly routes: ReadonlyMap<string, DesiredRoute | undefined>
   readonly neighbours: ReadonlyMap<string, DesiredNeighbour | undefined>
   readonly tunnelEnds: ReadonlyMap<string, TunnelEndChange>
+  /** Made when it is asked for, since only the eBPF datapath does. */
+  readonly bpf?: BpfDelta
 }

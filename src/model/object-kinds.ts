@@ -29,17 +29,23 @@ export const objectKinds = {
     ...ofNode,
     code: 'CW2001',
     isTunnelInDoubt: true,
-    takes: ['sysctl', 'port', 'address', 'neighbour', 'route'],
+    takes: ['sysctl', 'port', 'address', 'neighbour', 'route', 'pod-map', 'attachment'],
   },
   // without IPv6 a device has no addresses of it, and no routes
   sysctl: { ...ofNode, code: 'CW2002', takes: ['address', 'neighbour', 'route'] },
-  port: { ...ofNode, code: 'CW2003', node: 'pod' },
+  // a device that was made anew has another index, and no program
+  port: { ...ofNode, code: 'CW2003', node: 'pod', takes: ['pod-map', 'attachment'] },
   // with a device's last address its IPv4 routes go, and with an address those that name it as their source
   address: { ...ofNode, code: 'CW2004', takes: ['route'] },
   neighbour: { ...ofNode, code: 'CW2005', node: 'degraded', isTunnelInDoubt: true },
   table: { ...ofNode, code: 'CW2006', isTunnelInDoubt: true },
   forward: { ...ofNode, code: 'CW2007', node: 'degraded' },
   route: { ...ofNode, code: 'CW2008', node: 'degraded', keepsFormerWay: true },
+  // what programs do not know, or are not attached for, goes by the node's own stack
+  program: { ...ofNode, code: 'CW3202', node: 'degraded', takes: ['pod-map', 'node-map', 'attachment'] },
+  'pod-map': { ...ofNode, code: 'CW3203', node: 'degraded' },
+  'node-map': { ...ofNode, code: 'CW3204', node: 'degraded' },
+  attachment: { ...ofNode, code: 'CW3205', node: 'degraded' },
 } as const satisfies Readonly<Record<string, KindMeaning>>
 
 export type ObjectKind = keyof typeof objectKinds

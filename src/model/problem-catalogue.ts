@@ -4,9 +4,11 @@
 //   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
-//   13xx what others have in the kernel                                    90xx the agent itself
+//   13xx what others have          32xx the eBPF datapath                  90xx the agent itself
+//        in the kernel
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
+import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'
 import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { podProblemCatalogue } from './pod-problem-catalogue.ts'
@@ -48,6 +50,12 @@ export const problemCatalogue = {
     about: 'node',
     how: 'the flannel annotations of its Node object',
     remedy: 'restart the agent of that node, Causeway or flannel, which writes the annotation again',
+  },
+  CW1006: {
+    title: 'The datapath of the node cannot be read',
+    about: 'node',
+    how: 'the annotation causeway.dev/datapath of its Node object',
+    remedy: 'correct or remove the annotation; until then the datapath of the cluster holds',
   },
   CW1101: {
     title: 'A pod CIDR cannot be used',
@@ -237,6 +245,7 @@ export const problemCatalogue = {
       'find the program that sets it (NetworkManager, systemd-networkd, a service that applies sysctls) and have it leave the devices cw-br0, cw-vxlan and cwv*, and what the message names, alone',
   },
   ...podProblemCatalogue,
+  ...ebpfProblemCatalogue,
   ...bgpProblemCatalogue,
   CW5001: {
     title: 'A variable is no setting',

@@ -20,5 +20,7 @@ export type DatapathObjects = {
 export type PlannedDatapath = {
   /** The device through which pods' packets enter and leave the node's own network stack. */
   readonly podDevice: string
+  /** Whether eBPF programs carry its pods' packets. */
+  readonly hasPrograms?: true
   readonly plan: (input: DatapathInput) => DatapathObjects
 }

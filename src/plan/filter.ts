@@ -69,58 +69,59 @@ function tunnelSets(ends: readonly Addr[]): NftSet[] {
  * In VXLAN only the outer source address tells who sent a packet, so these chains keep foreign packets out of the cluster: only other
  * nodes may send VXLAN to this node. Pods may not send it at all, because masquerade would give it this node's address; the one exception
  * is VXLAN from pod to pod, which no node decapsulates. The sets that the accepting rules match count packets by node.
+ *
+ * Every packet of the node passes the hooks, and hardly any belongs to the tunnel; those that do come from nodes. So the rest are in chains
+ * of their own: the rules that a packet meets are what the overlay costs beyond flannel's.
  */
 function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
-  const hook = (name: 'prerouting' | 'output') => ({ type: 'filter', hook: name, priority: rawPriority }) as const
-  // these rules come first because every packet of the node passes them, and hardly any belongs to the tunnel
-  const others: NftRule[] = [
-    {
-      comment: 'not the tunnel',
-      match: [{ kind: 'l4proto', protocol: 'udp', not: true }],
-      action: { kind: 'accept' },
-    },
-    {
-      comment: 'not the tunnel either',
-      match: [
-        { kind: 'l4proto', protocol: 'udp' },
-        { kind: 'dport', port, not: true },
-      ],
-      action: { kind: 'accept' },
-    },
-  ]
   const known = (family: Family, field: 'saddr' | 'daddr', set: string, what: string): NftRule => ({
     comment: `${what}, untracked`,
     match: [{ kind: 'addrSet', field, family, set }],
     action: { kind: 'notrack' },
   })
-  const outsideOf = (device: string, family: Family, field: 'saddr' | 'daddr', comment: string): NftRule => ({
+  const outside = (family: Family, field: 'saddr' | 'daddr', comment: string): NftRule => ({
     comment: `${comment} (IPv${family})`,
-    match: [
-      { kind: 'device', field: 'iifname', name: device },
-      { kind: 'addrSet', field, family, set: clusterSetName(family), not: true },
-    ],
+    match: [{ kind: 'addrSet', field, family, set: clusterSetName(family), not: true }],
     action: { kind: 'drop', counter: true },
   })
-  const fromPods = (device: string, family: Family): NftRule[] => [
-    outsideOf(device, family, 'daddr', 'pods may not send VXLAN'),
-    // whoever takes VXLAN judges by the source, which a pod can forge
-    outsideOf(device, family, 'saddr', 'pods may not send VXLAN in the name of others'),
-  ]
-  const toThisNode = (device: string): NftRule => ({
-    comment: `VXLAN to this node from ${device}`,
-    match: [{ kind: 'device', field: 'iifname', name: device }, { kind: 'daddrLocal' }],
+  const toThisNode = (from: string, ...match: readonly NftMatch[]): NftRule => ({
+    comment: `VXLAN to this node from ${from}`,
+    match: [...match, { kind: 'daddrLocal' }],
     action: { kind: 'drop', counter: true },
+  })
+  const hooked = (name: string, hook: 'prerouting' | 'output', chain: string): NftChain => ({
+    name,
+    hook: { type: 'filter', hook, priority: rawPriority },
+    policy: 'accept',
+    rules: [
+      {
+        comment: 'the tunnel',
+        match: [
+          { kind: 'l4proto', protocol: 'udp' },
+          { kind: 'dport', port },
+        ],
+        action: { kind: 'jump', chain },
+      },
+    ],
   })
   return [
     {
-      name: 'tunnel-in',
-      hook: hook('prerouting'),
-      policy: 'accept',
+      name: 'tunnel-from-pods',
       rules: [
-        ...others,
-        ...podDevices.flatMap((device) => families.flatMap((family) => fromPods(device, family))),
+        ...families.flatMap((family) => [
+          outside(family, 'daddr', 'pods may not send VXLAN'),
+          // whoever takes VXLAN judges by the source, which a pod can forge
+          outside(family, 'saddr', 'pods may not send VXLAN in the name of others'),
+        ]),
         // no tunnel ends at a gateway of pods, and none leads through another
-        ...[...podDevices, vxlanName].map(toThisNode),
+        toThisNode('pods'),
+      ],
+    },
+    {
+      name: 'tunnel-in',
+      rules: [
+        ...podDevices.map((device) => fromPods(device, 'tunnel-from-pods')),
+        toThisNode(vxlanName, { kind: 'device', field: 'iifname', name: vxlanName }),
         ...families.map((family) =>
           known(family, 'saddr', tunnelEndSets(family)[0], `VXLAN from a node (IPv${family})`),
         ),
@@ -133,14 +134,21 @@ function tunnelChains(port: number, podDevices: readonly string[]): NftChain[] {
     },
     {
       name: 'tunnel-out',
-      hook: hook('output'),
-      policy: 'accept',
-      rules: [
-        ...others,
-        ...families.map((family) => known(family, 'daddr', tunnelEndSets(family)[1], `VXLAN to a node (IPv${family})`)),
-      ],
+      rules: families.map((family) =>
+        known(family, 'daddr', tunnelEndSets(family)[1], `VXLAN to a node (IPv${family})`),
+      ),
     },
+    hooked('raw-in', 'prerouting', 'tunnel-in'),
+    hooked('raw-out', 'output', 'tunnel-out'),
   ]
+}
+
+function fromPods(device: string, chain: string): NftRule {
+  return {
+    comment: `from pods, by ${device}`,
+    match: [{ kind: 'device', field: 'iifname', name: device }],
+    action: { kind: 'jump', chain },
+  }
 }
 
 /** UDP port of BFD's control packets, RFC 5881 section 4. */
@@ -150,56 +158,53 @@ const filterPriority = 0
 
 /**
  * Drops what pods may not send to this node: packets to its loopback addresses (`noLoopback`), and BFD. The source address alone makes a BFD
- * packet the neighbour's, pods can forge any source address, and a forged packet can take a BGP session down. No pod is a router of this node.
+ * packet the neighbour's, pods can forge any source address, and a forged packet can take a BGP session down. No pod is a router of this
+ * node. The chains have one look at what is not from pods, as the tunnel's packets come by here.
  */
-function podsIn(podDevices: readonly string[]): NftChain {
-  return {
-    name: 'pods-in',
-    hook: { type: 'filter', hook: 'input', priority: filterPriority },
-    policy: 'accept',
-    rules: [...podDevices.map(noBfd), ...podDevices.flatMap(noLoopback)],
-  }
+function podsIn(podDevices: readonly string[]): NftChain[] {
+  return [
+    { name: 'pods-in', rules: [noBfd, ...noLoopback] },
+    {
+      name: 'node-in',
+      hook: { type: 'filter', hook: 'input', priority: filterPriority },
+      policy: 'accept',
+      rules: podDevices.map((device) => fromPods(device, 'pods-in')),
+    },
+  ]
 }
 
-function noBfd(name: string): NftRule {
-  return {
-    comment: 'pods may not send BFD to this node',
-    match: [
-      { kind: 'device', field: 'iifname', name },
-      { kind: 'l4proto', protocol: 'udp' },
-      { kind: 'dport', port: bfdPort },
-    ],
-    action: { kind: 'drop', counter: true },
-  }
+const noBfd: NftRule = {
+  comment: 'pods may not send BFD to this node',
+  match: [
+    { kind: 'l4proto', protocol: 'udp' },
+    { kind: 'dport', port: bfdPort },
+  ],
+  action: { kind: 'drop', counter: true },
 }
+
+const toLoopback: NftMatch = { kind: 'addr', field: 'daddr', prefix: loopback }
 
 /**
  * Host ports at 127.0.0.1 need route_localnet on the device of pods, with which the kernel lets pods' packets to 127.0.0.0/8 in. Replies to
  * the node's own connections have that address too by now, and are let through; so is what a rule of others leads there.
  */
-function noLoopback(name: string): NftRule[] {
-  const toLoopback: NftMatch[] = [
-    { kind: 'device', field: 'iifname', name },
-    { kind: 'addr', field: 'daddr', prefix: loopback },
-  ]
-  return [
-    {
-      comment: 'replies to this node at a loopback address',
-      match: [...toLoopback, { kind: 'ctState', states: ['established', 'related'] }],
-      action: { kind: 'accept' },
-    },
-    {
-      comment: 'translated to a loopback address by a rule of others',
-      match: [...toLoopback, { kind: 'ctDnat' }],
-      action: { kind: 'accept' },
-    },
-    {
-      comment: 'pods may not send to loopback addresses of this node',
-      match: toLoopback,
-      action: { kind: 'drop', counter: true },
-    },
-  ]
-}
+const noLoopback: readonly NftRule[] = [
+  {
+    comment: 'replies to this node at a loopback address',
+    match: [toLoopback, { kind: 'ctState', states: ['established', 'related'] }],
+    action: { kind: 'accept' },
+  },
+  {
+    comment: 'translated to a loopback address by a rule of others',
+    match: [toLoopback, { kind: 'ctDnat' }],
+    action: { kind: 'accept' },
+  },
+  {
+    comment: 'pods may not send to loopback addresses of this node',
+    match: [toLoopback],
+    action: { kind: 'drop', counter: true },
+  },
+]
 
 export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, guards = [], tunnel }: NodeTableInput): NftTable {
   const postrouting: NftChain = {
@@ -214,7 +219,7 @@ export function nodeTable({ podCIDRs, clusterCIDRs, podDevices, guards = [], tun
     sets: [...families.map((family) => clusterSet(family, clusterCIDRs)), ...(tunnel ? tunnelSets(tunnel.ends) : [])],
     chains: [
       postrouting,
-      podsIn(podDevices),
+      ...podsIn(podDevices),
       ...guardChains(guards),
       ...(tunnel ? tunnelChains(tunnel.port, podDevices) : []),
     ],

@@ -15,6 +15,7 @@ import {
 } from '#/model/network.ts'
 import { type ObjectName } from '#/model/object-kinds.ts'
 import { type Problem, problem } from '#/model/problems.ts'
+import { planBpf } from './bpf.ts'
 import { blackholeTo, coverOf } from './cover.ts'
 import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
@@ -203,6 +204,10 @@ export function planNetwork({
   const hostPorts = ports.flatMap((port) => port.hostPorts ?? [])
   const ofHostPorts = hostPortTable(hostPorts, served)
   const loopbackDevices = needsLoopback(hostPorts) ? podDevices : []
+  const deviceMtuBytes = Math.max(
+    Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
+    families.includes(6) ? minimumMtuV6Bytes : 0,
+  )
   let made: RemoteObjects | undefined
   // made for the drivers that ask for it: a pass for a pod that comes or goes asks for ports alone, and there may be thousands of nodes
   const remote = (): RemoteObjects => (made ??= remoteNodes.objects(hasOverlay))
@@ -282,6 +287,18 @@ export function planNetwork({
           }),
       }
     },
+    ...(datapaths.some(({ hasPrograms }) => hasPrograms) && {
+      bpf: planBpf({
+        remoteNodes,
+        served,
+        ports,
+        podDevice: podDevices[0]!,
+        hasOverlay,
+        underlayDevices: () => underlayDevices(remoteNodes),
+        deviceMtuBytes,
+        settings,
+      }),
+    }),
   }
   return {
     network,
@@ -294,9 +311,6 @@ export function planNetwork({
       ...addresses.map((address) => ({ kind: 'address', key: addressKey(address) }) as const),
     ]),
     podMtuBytes: podMtu(self, remoteNodes, underlay, hasOverlay),
-    deviceMtuBytes: Math.max(
-      Math.min(...Object.values(underlay), tunnelMtus.length > 0 ? Infinity : defaultMtuBytes),
-      families.includes(6) ? minimumMtuV6Bytes : 0,
-    ),
+    deviceMtuBytes,
   }
 }

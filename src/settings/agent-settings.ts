@@ -4,6 +4,7 @@
 // `networkSettings` in its field `settings`, whose type NetworkSettings in model/network.ts must have the key too), and `causeway help
 // agent` lists it. With `install: { by: 'set' }`, `causeway install --set` accepts it; with `by: 'option'`, it gets an option of
 // `causeway install`. Then run scripts/settings-page.ts, which rewrites docs/settings.md.
+import { datapathNames } from '#/model/datapath.ts'
 import { routings } from '#/model/routing.ts'
 import { chainable, cniChain, noChain } from './cni-chain.ts'
 import { absolutePath, anyText, either, nodeName, numberFrom, oneOf, podCIDRs, secondsFrom } from './parsers.ts'
@@ -66,6 +67,22 @@ export const nodeSettings = {
     default: '/proc/sys',
     help: "the node's sysctls; elsewhere in a container, whose own /proc/sys is read-only",
     install: { by: 'installation', value: 'where the container has them' },
+  },
+  datapath: {
+    variable: 'CAUSEWAY_DATAPATH',
+    parse: oneOf(...datapathNames),
+    default: datapathNames[0],
+    help: 'bridge or ebpf, where neither the object Routing nor the Node says another',
+    // it also decides what the agents' pods can reach on their nodes
+    install: { by: 'option', option: 'datapath', operand: 'NAME' },
+  },
+  /** The folder, in a bpffs, of pinned programs and maps. */
+  bpfDir: {
+    variable: 'CAUSEWAY_BPF_DIR',
+    parse: absolutePath,
+    default: '/sys/fs/bpf/causeway',
+    help: 'programs and maps of the eBPF datapath, in a bpffs',
+    install: { by: 'installation', value: 'where the container has it' },
   },
   /** The TCP port that serves health and metrics on all addresses of the node; absent: none does. */
   httpPort: {

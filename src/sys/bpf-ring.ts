@@ -51,7 +51,17 @@ export class MappedRing implements Disposable {
    * only until `take` returns.
    */
   consume(take: (record: Uint8Array) => void, limit: number): boolean {
-    for (let count = 0; count < limit;) {
+    this.#isConsuming = true
+    try {
+      return this.#consume(take, limit)
+    } finally {
+      this.#isConsuming = false
+      if (this.#isClosed) this.#unmap()
+    }
+  }
+
+  #consume(take: (record: Uint8Array) => void, limit: number): boolean {
+    for (let count = 0; count < limit && !this.#isClosed;) {
       const position = Atomics.load(this.#consumed, 0)
       if (position >= Atomics.load(this.#produced, 0)) return false
       const offset = Number(position % BigInt(this.#bytes))

@@ -3,12 +3,12 @@
 // thread steps into a namespace, opens what it needs, and steps back, all without giving up control: no worker, no child.
 import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { closeFd, libc, SysError } from './libc.ts'
+import { unmount } from './mounts.ts'
 
 const CLONE_NEWNET = 0x40000000
 const MS_BIND = 0x1000
 const MS_REC = 0x4000
 const MS_SHARED = 0x100000
-const MNT_DETACH = 2
 const SIOCGSKNS = 0x894c
 
 /** Where named namespaces are kept; the same place as iproute2's, so that `ip netns` shows them. */
@@ -19,18 +19,22 @@ export function netnsPath(name: string): string {
   return `${netnsFolder}/${name}`
 }
 
+/** The namespace that this thread lives in, open once one was left for another. */
+let ownFd: number | undefined
+/** The one that `work` runs in now, if any. */
+let entered: number | undefined
+
 function runInside<T>(netnsFd: number, about: string, work: () => T): T {
-  const home = openSync(ownNetns, 'r')
+  const before = entered
+  const back = before ?? (ownFd ??= openSync(ownNetns, 'r'))
+  libc('setns', [netnsFd, CLONE_NEWNET], about)
+  entered = netnsFd
   try {
-    libc('setns', [netnsFd, CLONE_NEWNET], about)
-    try {
-      return work()
-    } finally {
-      // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
-      libc('setns', [home, CLONE_NEWNET], 'back home')
-    }
+    return work()
   } finally {
-    closeSync(home)
+    // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
+    libc('setns', [back, CLONE_NEWNET], 'back home')
+    entered = before
   }
 }
 
@@ -115,10 +119,6 @@ export function createNetns(name: string): Netns {
 /** Removes the name. The namespace ends when nothing uses it any more. No error when there is no such name. */
 export function removeNetns(name: string): void {
   const path = netnsPath(name)
-  try {
-    libc('umount2', [path, MNT_DETACH], path)
-  } catch (error) {
-    if (!(error instanceof SysError) || (error.code !== 'EINVAL' && error.code !== 'ENOENT')) throw error
-  }
+  unmount(path)
   rmSync(path, { force: true })
 }

@@ -1,13 +1,19 @@
-// What a path carries, measured with sockperf (TCP request and answer) and iperf3 (one TCP flow). Client and server run on the
-// same one core: then a round trip is the CPU time that the kernel takes for both directions, and throughput the CPU time
-// per byte, whatever the scheduler and the other core do.
+// What a path carries. Client and server run on the same one core, which is busy all the time: so a round trip is the CPU time that the
+// kernel and both programs take for both directions, a datagram's time what it costs from one program to the other, and throughput the CPU
+// time per byte, whatever the scheduler and the other core do.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { type Netns } from '#/sys/netns.ts'
 import { RigError, shellIn, waitUntil } from './netns.ts'
+import { type Rig } from './rig.ts'
 
 export type Path = { readonly from: Netns; readonly to: Netns; readonly addr: string }
-export type Flow = { readonly roundTripUs: number; readonly roundTripP99Us: number; readonly gbitPerSecond: number }
+export type RoundTrips = { readonly roundTripUs: number; readonly roundTripP99Us: number }
+export type Flow = RoundTrips & {
+  readonly connectionsPerSecond: number
+  readonly gbitPerSecond: number
+  readonly datagramsPerSecond: number
+}
 
 const core = '1'
 /** Another one each time: sockperf cannot bind where connections of a server before it still linger. */
@@ -33,7 +39,7 @@ async function whileServing<T>(
     await waitUntil(`${server[0]} listening`, () => {
       if (child.exitCode !== null)
         throw new RigError(`${server.join(' ')} ended with status ${child.exitCode}: ${output}`)
-      return shellIn(netns, `ss -Hltn sport = :${port}`) !== ''
+      return shellIn(netns, `ss -Hlntu sport = :${port}`) !== ''
     })
     return measure(port)
   } finally {
@@ -56,35 +62,43 @@ function percentile(output: string, percent: string): number {
   return Number(found)
 }
 
-export async function measureFlow({ from, to, addr }: Path, seconds: number): Promise<Flow> {
-  const time = ['-t', String(seconds)]
+export async function measureRoundTrips({ from, to, addr }: Path, seconds: number): Promise<RoundTrips> {
+  const at = (port: string): string[] => ['--tcp', '-i', addr, '-p', port]
+  const wanted = ['-t', String(seconds), '-m', messageBytes, '--full-rtt']
   const output = await whileServing(
     to,
-    (port) => ['sockperf', 'server', '--tcp', '-i', addr, '-p', port],
-    (port) =>
-      client(from, [
-        'sockperf',
-        'ping-pong',
-        '--tcp',
-        '-i',
-        addr,
-        '-p',
-        port,
-        ...time,
-        '-m',
-        messageBytes,
-        '--full-rtt',
-      ]),
+    (port) => ['sockperf', 'server', ...at(port)],
+    (port) => client(from, ['sockperf', 'ping-pong', ...at(port), ...wanted]),
   )
+  return { roundTripUs: percentile(output, '50.000'), roundTripP99Us: percentile(output, '99.000') }
+}
+
+async function throughput({ from, to, addr }: Path, seconds: number): Promise<number> {
   const report = await whileServing(
     to,
     (port) => ['iperf3', '-s', '-p', port],
-    (port) => client(from, ['iperf3', '-J', '-c', addr, '-p', port, ...time]),
+    (port) => client(from, ['iperf3', '-J', '-c', addr, '-p', port, '-t', String(seconds)]),
   )
   const { end } = JSON.parse(report) as { end: { sum_received: { bits_per_second: number } } }
-  return {
-    roundTripUs: percentile(output, '50.000'),
-    roundTripP99Us: percentile(output, '99.000'),
-    gbitPerSecond: end.sum_received.bits_per_second / 1e9,
-  }
+  return end.sum_received.bits_per_second / 1e9
+}
+
+/** Compiles traffic.c; gives the function that measures all of a path. */
+export function flowMeter(rig: Rig): (path: Path, seconds: number) => Promise<Flow> {
+  const program = rig.path('traffic')
+  const source = new URL('traffic.c', import.meta.url).pathname
+  const { status, stderr } = spawnSync('gcc', ['-O2', '-Wall', '-o', program, source], { encoding: 'utf8' })
+  if (status !== 0) throw new RigError(`gcc ${source}: ${stderr}`)
+  const traffic = ({ from, to, addr }: Path, kind: string, seconds: number): Promise<number> =>
+    whileServing(
+      to,
+      (port) => [program, `serve-${kind}`, addr, port],
+      (port) => Number(client(from, [program, kind, addr, port, String(seconds)])),
+    )
+  return async (path, seconds) => ({
+    ...(await measureRoundTrips(path, seconds)),
+    connectionsPerSecond: await traffic(path, 'connections', seconds),
+    gbitPerSecond: await throughput(path, seconds),
+    datagramsPerSecond: await traffic(path, 'datagrams', seconds),
+  })
 }

@@ -10,6 +10,7 @@ import { causeway } from './processes.ts'
 import { type Rig } from './rig.ts'
 
 type UpReport = {
+  readonly nodes: readonly { readonly name: string; readonly datapath: string }[]
   readonly pods: readonly { readonly name: string; readonly node: string; readonly addrs: readonly string[] }[]
 }
 
@@ -28,6 +29,7 @@ async function removeLeftLabs(): Promise<void> {
 export class BenchLab {
   readonly name = `b${String.fromCharCode(97 + (count++ % 26))}${process.pid}`
   readonly #open: Netns[] = []
+  readonly nodes: UpReport['nodes']
   readonly pods: UpReport['pods']
 
   private constructor(rig: Rig, options: readonly string[]) {
@@ -35,7 +37,9 @@ export class BenchLab {
       for (const netns of this.#open) netns[Symbol.dispose]()
       this.causeway('down')
     })
-    this.pods = (JSON.parse(this.causeway('up', ...options, '--json')) as UpReport).pods
+    const { nodes, pods } = JSON.parse(this.causeway('up', ...options, '--json')) as UpReport
+    this.nodes = nodes
+    this.pods = pods
   }
 
   static async up(rig: Rig, options: readonly string[]): Promise<BenchLab> {

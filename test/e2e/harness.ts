@@ -26,7 +26,7 @@ export function must(command: string, ...args: readonly string[]): string {
 
 type Probe = { from: string; to: string; family: number; protocol: string; ok: boolean; problem?: string }
 export type UpReport = {
-  readonly nodes: { name: string; podCIDRs: string[] }[]
+  readonly nodes: { name: string; podCIDRs: string[]; datapath: string }[]
   readonly pods: { name: string; node: string; addrs: string[] }[]
   readonly probes: Probe[]
 }
@@ -101,6 +101,7 @@ export class TestLab implements Disposable {
         CAUSEWAY_STATE_DIR: `${dir}/state`,
         CAUSEWAY_RUN_DIR: `${dir}/run`,
         CAUSEWAY_KUBECONFIG: `/run/causeway-lab/${this.name}/node.kubeconfig`,
+        CAUSEWAY_BPF_DIR: `/run/causeway-lab/${this.name}/bpf/${node}`,
       },
     })
   }

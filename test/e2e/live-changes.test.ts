@@ -207,7 +207,7 @@ test('VXLAN is taken from nodes alone: not from whoever else is on the underlay,
   assert.ok(dropped('node-1', 'pods may not send VXLAN in the name of others (IPv4)') >= 2)
   // and in its own name
   asNode('ip route replace 10.244.0.1/32 dev eth0; echo x >/dev/udp/10.244.0.1/8472')
-  assert.ok(dropped('node-1', 'VXLAN to this node from cw-br0') >= 1)
+  assert.ok(dropped('node-1', 'VXLAN to this node from pods') >= 1)
   assert.equal(dropped('node-2', 'whoever is no node'), 0)
   // nor may it end a router's session with the node, which takes a source address that can be made up
   lab.mustInside(`pod-default-${pod!.name}`, 'bash', '-c', 'echo x >/dev/udp/172.30.1.11/3784')

@@ -82,6 +82,8 @@ test('a node that is given other pod CIDRs asks by a gateway that is routed to i
       pod: 'default/old',
       datapath: 'bridge',
       podCIDRs: formerCIDRs.map((each) => Prefix.parse(each)),
+      addrs: [],
+      mac: '',
     },
   ]
   const addrs = ['172.30.1.1', 'fd30::1']

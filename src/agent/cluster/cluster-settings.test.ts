@@ -7,12 +7,12 @@ import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { silent } from '#/lib/log.ts'
 import { ClusterSettings } from './cluster-settings.ts'
 
-const routing = (mode: string, resourceVersion = '1') => ({
+const routing = (mode: string, resourceVersion = '1', datapath?: string) => ({
   metadata: { name: 'default', uid: 'u', resourceVersion },
-  spec: { mode },
+  spec: { mode, ...(datapath !== undefined && { datapath }) },
 })
 
-test("the cluster's routing is known once the objects were listed, and follows changes of the object", async () => {
+test("the cluster's routing and datapath are known once the objects were listed, and follows changes of the object", async () => {
   let watch: ServerResponse | undefined
   await using api = await FakeApi.start((request, response) => {
     if (!isWatch(request)) return sendJson(response, { metadata: { resourceVersion: '1' }, items: [routing('auto')] })
@@ -30,14 +30,16 @@ test("the cluster's routing is known once the objects were listed, and follows c
   assert.ok(before > 0)
   watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('native', '2') })}\n`)
   await eventually(() => settings.routing === 'native', 'the other mode')
+  watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('native', '3', 'ebpf') })}\n`)
+  await eventually(() => settings.datapath === 'ebpf', 'the datapath')
   const after = changes
   assert.ok(after > before)
   // the controller tells how many nodes are as it says: that is no news to a node
-  const told = { ...routing('native', '3'), status: { nodes: { all: 3, applied: 1 } } }
+  const told = { ...routing('native', '4', 'ebpf'), status: { nodes: { all: 3, applied: 1 } } }
   watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: told })}\n`)
-  watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('sideways', '4') })}\n`)
+  watch!.write(`${JSON.stringify({ type: 'MODIFIED', object: routing('sideways', '5') })}\n`)
   await eventually(() => settings.problems.length === 1, 'the problem')
-  assert.equal(settings.routing, undefined)
+  assert.deepEqual([settings.routing, settings.datapath], [undefined, undefined])
   assert.equal(changes, after + 1)
   await client[Symbol.asyncDispose]()
 })

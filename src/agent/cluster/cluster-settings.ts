@@ -7,6 +7,7 @@ import { routingsPath } from '#/cluster/paths.ts'
 import { Reflector } from '#/cluster/reflector.ts'
 import { type Logger } from '#/lib/log.ts'
 import { routingFrom } from '#/model/bgp-objects.ts'
+import { type DatapathName } from '#/model/datapath.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
@@ -22,17 +23,18 @@ export type ClusterSettingsDeps = {
 
 export class ClusterSettings implements AsyncDisposable {
   readonly #routings: Reflector<KubeObject>
-  #read: { readonly routing: Routing | undefined; readonly problems: readonly Problem[] } = {
-    routing: undefined,
-    problems: [],
-  }
+  #read: {
+    readonly routing: Routing | undefined
+    readonly datapath: DatapathName | undefined
+    readonly problems: readonly Problem[]
+  } = { routing: undefined, datapath: undefined, problems: [] }
 
   constructor(deps: ClusterSettingsDeps) {
     // a cluster whose API does not define the kind has no such objects
     this.#routings = new Reflector<KubeObject>({ path: routingsPath(), mayBeUndefined: true }, deps)
     this.#routings.subscribe(({ kind }) => {
-      const { mode, problems } = routingFrom(this.#routings.objects.values())
-      const read = { routing: mode, problems }
+      const { mode, datapath, problems } = routingFrom(this.#routings.objects.values())
+      const read = { routing: mode, datapath, problems }
       // the status of these objects is written again and again
       if (kind === 'modified' && isDeepStrictEqual(read, this.#read)) return
       this.#read = read
@@ -52,6 +54,11 @@ export class ClusterSettings implements AsyncDisposable {
   /** The cluster's routing; undefined when no object sets it, or the objects are not known yet. */
   get routing(): Routing | undefined {
     return this.#read.routing
+  }
+
+  /** The cluster's datapath; undefined when no object sets it, or the objects are not known yet. */
+  get datapath(): DatapathName | undefined {
+    return this.#read.datapath
   }
 
   /** Problems of the objects: values that cannot be used. */

@@ -7,6 +7,7 @@ import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { type NodeState } from '#/model/network.ts'
 import { formerPodCIDRsAnnotation, type KubeNode } from '#/model/kubernetes.ts'
+import { datapathAnnotation } from '#/model/datapath.ts'
 import { routingAnnotation, routingStateAnnotation } from '#/model/routing.ts'
 import { ClusterView, keepOfNodes } from './cluster-view.ts'
 import { EndpointStore } from '../endpoints/endpoint-store.ts'
@@ -111,6 +112,28 @@ test('the annotation of this node sets its routing, also after a restart without
     scene.problems,
     /^node\/node-1: annotation causeway\.dev\/routing: "fast" is none of vxlan, native, auto/,
   )
+})
+
+test('so does the annotation of its datapath', () => {
+  using scene = new Scene()
+  scene.take(node('node-1', { [datapathAnnotation]: 'ebpf' }))
+  assert.equal(scene.view.self?.datapath, 'ebpf')
+  scene.view.save()
+  assert.equal(scene.restarted().self?.datapath, 'ebpf')
+  scene.take(node('node-1', { [datapathAnnotation]: 'fast' }))
+  assert.equal(scene.view.self?.datapath, undefined)
+  assert.match(scene.problems, /^node\/node-1: annotation causeway\.dev\/datapath: "fast" is none of bridge, ebpf/)
+})
+
+test('the datapath that was noted last is known after a restart', () => {
+  using scene = new Scene()
+  scene.take(node('node-1'))
+  assert.equal(scene.view.formerDatapath, undefined)
+  scene.view.noteDatapath('ebpf')
+  scene.view.save()
+  assert.equal(scene.restarted().formerDatapath, 'ebpf')
+  scene.view.save()
+  assert.equal(scene.restarted().formerDatapath, 'ebpf')
 })
 
 test("the routing state that this node publishes is known and causes a pass when it changes, but does not change the node's own state", () => {

@@ -3,6 +3,7 @@
 // view reports a change, and writes it to the disk, only when something that matters to the network is different.
 import { type Change, type Keep, lean } from '#/cluster/store.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
+import { type DatapathName, datapathNames, datapathOf } from '#/model/datapath.ts'
 import { flannelAnnotations, flannelEndOf } from '#/model/flannel.ts'
 import {
   annotationsOf,
@@ -83,7 +84,7 @@ function knownOf(state: NodeState, problems: readonly Problem[]): Known {
 }
 
 /** What is saved beside this node's own state. */
-type Extra = { readonly toldRouting?: unknown; readonly remembersNodes?: unknown }
+type Extra = { readonly toldRouting?: unknown; readonly formerDatapath?: unknown; readonly remembersNodes?: unknown }
 
 const ownLife = { sign: 'ready', readyChanged: '' } as const
 
@@ -95,10 +96,12 @@ function readSelf(node: KubeNode): Known {
   const { state, problems } = read(node)
   const { vtepMacs: _, routingState: __, isStarting: ___, formerCIDRs: ____, ...own } = state
   const { routing, problem: ofRouting } = routingOf(node)
-  const all = ofRouting === undefined ? problems : [...problems, ofRouting]
+  const { datapath, problem: ofDatapath } = datapathOf(node)
+  const all = [...problems, ...[ofRouting, ofDatapath].filter((each) => each !== undefined)]
   // whatever its kubelet says: an agent runs here
   const life = { ...factsOf(node).life, ...ownLife }
-  return knownOf({ ...own, life, addrs: factsOf(node).addrs, ...(routing && { routing }) }, all)
+  const wanted = { ...(routing && { routing }), ...(datapath && { datapath }) }
+  return knownOf({ ...own, life, addrs: factsOf(node).addrs, ...wanted }, all)
 }
 
 export class ClusterView {
@@ -121,6 +124,7 @@ export class ClusterView {
   #self: NodeState | undefined
   #published: RoutingState | undefined
   #toldRouting: Routing | undefined
+  #formerDatapath: DatapathName | undefined
 
   /** `onChange` is called when a node has changed, and when the whole list of nodes has been seen. */
   constructor(
@@ -132,9 +136,10 @@ export class ClusterView {
     this.#store = deps.store
     this.#onChange = deps.onChange
     this.#remembered = new RememberedNodes(deps.store)
-    const { self, toldRouting, isOfEarlierRelease = false } = this.#rememberedSelf()
+    const { self, toldRouting, formerDatapath, isOfEarlierRelease = false } = this.#rememberedSelf()
     this.#self = self
     this.#toldRouting = toldRouting
+    this.#formerDatapath = formerDatapath
     this.#remembersOthers = !isOfEarlierRelease
     if (isOfEarlierRelease) this.#remembered.distrust()
     this.#reflector.subscribe((change) => this.#take(change))
@@ -168,6 +173,16 @@ export class ClusterView {
   /** The routing that this node last wrote to its Node object. After a start it counts until the cluster's settings are known. */
   get toldRouting(): Routing | undefined {
     return this.#toldRouting
+  }
+
+  /** The datapath that was last noted, also by an agent before this one. */
+  get formerDatapath(): DatapathName | undefined {
+    return this.#formerDatapath
+  }
+
+  /** Takes note of the datapath that this node is to have; the next `save` writes it. To be called only once the cluster is known. */
+  noteDatapath(name: DatapathName): void {
+    this.#formerDatapath = name
   }
 
   /** True once the whole list of nodes has been seen: only then may objects that no node needs be removed from the kernel. */
@@ -251,7 +266,8 @@ export class ClusterView {
   save(): void {
     this.#remembered.save((name) => this.#known.get(name)?.state)
     if (this.#self === undefined) return
-    const text = JSON.stringify({ ...this.#self, toldRouting: this.#toldRouting, remembersNodes: true })
+    const told = { toldRouting: this.#toldRouting, formerDatapath: this.#formerDatapath }
+    const text = JSON.stringify({ ...this.#self, ...told, remembersNodes: true })
     if (this.#store.setting(settingName) === text) return
     try {
       this.#store.setSetting(settingName, text)
@@ -265,6 +281,7 @@ export class ClusterView {
   #rememberedSelf(): {
     readonly self?: NodeState
     readonly toldRouting?: Routing
+    readonly formerDatapath?: DatapathName
     readonly isOfEarlierRelease?: boolean
   } {
     const text = this.#store.setting(settingName)
@@ -274,9 +291,12 @@ export class ClusterView {
       if (name !== this.#nodeName) return {}
       const routing = routings.find((each) => each === saved.routing)
       const toldRouting = routings.find((each) => each === saved.toldRouting)
+      const datapath = datapathNames.find((each) => each === saved.datapath)
+      const formerDatapath = datapathNames.find((each) => each === saved.formerDatapath)
       return {
-        self: { name, podCIDRs, addrs, ...(routing && { routing }) },
+        self: { name, podCIDRs, addrs, ...(routing && { routing }), ...(datapath && { datapath }) },
         ...(toldRouting && { toldRouting }),
+        ...(formerDatapath && { formerDatapath }),
         isOfEarlierRelease: saved.remembersNodes !== true,
       }
     } catch {

@@ -19,6 +19,7 @@ const flow = (answeredBy: string, more: Partial<Connection> = {}): Connection =>
   dst: Addr.parse('192.0.2.1'),
   dstPort: 53,
   answeredBy: Addr.parse(answeredBy),
+  isTranslated: true,
   ...more,
 })
 

@@ -1,5 +1,6 @@
 // The schema of an agent's status: itself, and every object that it keeps in its kernel.
 import { array, boolean, exactOptional, number, object, picklist, string } from 'valibot'
+import { datapathNames } from '#/model/datapath.ts'
 import { endpointStates } from '#/model/endpoint.ts'
 import { about, type ValueOf } from '../value.ts'
 import { problem } from './problem.ts'
@@ -68,11 +69,19 @@ const clusterWatch = object({
   nodes: about(number(), 'how many nodes are known'),
 })
 
+const datapath = object({
+  wanted: about(picklist(datapathNames), 'which pods of this node are to have'),
+  wantedBy: about(string(), 'where that is set'),
+  name: exactOptional(about(picklist(datapathNames), 'which they have; absent while that is not known')),
+  why: exactOptional(about(string(), 'why it is not the wanted one')),
+})
+
 export const agentStatus = object({
   node: string(),
   pid: number(),
   podCIDRs: array(string()),
   readiness: about(readiness, 'whether the node is ready for pods'),
+  datapath: exactOptional(about(datapath, 'what carries packets of pods; absent from agents of earlier releases')),
   api: about(clusterWatch, 'the watch of the Kubernetes API'),
   objects: about(array(objectStatus), 'every object that is wanted in the kernel'),
   verdicts: about(array(verdict), 'which way packets go to each pod CIDR of another node, and why; sorted'),

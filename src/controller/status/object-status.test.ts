@@ -1,28 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
-import { type BgpPeer, bgpPeerOf, routingFrom } from '#/model/bgp-objects.ts'
+import { type BgpPeer, bgpPeerOf } from '#/model/bgp-objects.ts'
 import { type KubeNode, type KubeObject } from '#/model/kubernetes.ts'
-import { type RoutingState } from '#/model/routing.ts'
-import { acceptance, type PeerContext, peerTold, rivalProblems, routingTold, statusOf } from './object-status.ts'
-import { keepSessions, sessionsOf, type StatusNode, statusNodeOf } from './status-node.ts'
-
-const nativeOnly: RoutingState = { mode: 'native', sends: ['native'], accepts: ['native'] }
-
-function nodeOf(name: string, fields: Partial<StatusNode> = {}): StatusNode {
-  return {
-    name,
-    labels: {},
-    addrs: [],
-    canHaveAgent: true,
-    isSilent: false,
-    ownRouting: undefined,
-    routingState: nativeOnly,
-    ...fields,
-  }
-}
-
-const objectOf = (name: string, spec: object): KubeObject => ({ metadata: { name, generation: 3 }, spec }) as KubeObject
+import { acceptance, type PeerContext, peerTold, rivalProblems, statusOf } from './object-status.ts'
+import { keepSessions, sessionsOf, statusNodeOf } from './status-node.ts'
+import { nodeOf, objectOf } from './testing.ts'
 
 function peerOf(name: string, spec: object = { peerAddress: '192.0.2.1', peerASN: 65_001 }): BgpPeer {
   const { peer } = bgpPeerOf(objectOf(name, spec), '')
@@ -98,34 +81,6 @@ test('what cannot be used is not accepted, with field and code', () => {
   assert.match(accepted!.message, /spec\.peerAddress: "tor\.example" is no IP address \(CW4005\)/)
   assert.match(accepted!.message, /spec\.peerASN: 23456 is reserved and no AS's number \(CW4005\)/)
   assert.deepEqual([established!.status, established!.reason], ['False', 'NotAccepted'])
-})
-
-/** The condition Applied of a Routing. */
-function applied(mode: string | undefined, nodes: readonly StatusNode[], name = 'default'): string {
-  const read = routingFrom([objectOf(name, { mode })])
-  const { status, reason, message } = routingTold(read.mode, read.problems, nodes).conditions[1]!
-  return `${status} ${reason}: ${message}`
-}
-
-test('a Routing says on how many nodes it is applied: as the kernel is, not as they are told', () => {
-  const vxlan: RoutingState = { mode: 'vxlan', sends: ['vxlan'], accepts: ['vxlan', 'native'] }
-  const onTheWay: RoutingState = { mode: 'native', sends: ['vxlan', 'native'], accepts: ['vxlan', 'native'] }
-  const nodes = [
-    nodeOf('n1'),
-    nodeOf('n2', { routingState: vxlan }),
-    nodeOf('n3', { routingState: onTheWay }),
-    nodeOf('n4', { routingState: undefined }),
-  ]
-  assert.equal(
-    applied('native', nodes),
-    'False NotOnAllNodes: native on 1 of 4 nodes; not on n2 (still vxlan), n3 (it sends by vxlan as well), n4 (no agent has told how it sends)',
-  )
-  assert.equal(applied('native', nodes.slice(0, 1)), 'True OnAllNodes: native on 1 node')
-  assert.match(applied('auto', [nodeOf('n1', { routingState: { ...onTheWay, mode: 'auto' } })]), /^True/)
-  assert.match(applied('vxlan', [nodeOf('n1', { routingState: vxlan, isSilent: true })]), /kubelet tells nothing/)
-  assert.match(applied('vxlan', [nodeOf('n1', { ownRouting: 'native' })]), /^True .*1 node with a routing of its own/)
-  assert.match(applied(undefined, nodes), /^True AsAgentsAreSet/)
-  assert.match(applied('vxlan', nodes, 'other'), /^False NotAccepted: no node looks at this object/)
 })
 
 test('a condition keeps its time until its status is another one', () => {

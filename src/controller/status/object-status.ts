@@ -1,10 +1,9 @@
-// The status of Routing, BGPConfiguration and BGPPeer, as their definitions have it: what is told of each by its spec alone, and by all
-// nodes together. Pure.
+// The status of objects as their definitions have it: what is told of each by its spec alone, and of a BGPPeer by all nodes together; that
+// of a Routing is in routing-status.ts. Pure.
 import { type BgpPeer } from '#/model/bgp-objects.ts'
 import { type Condition, fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type Routing, ways } from '#/model/routing.ts'
 import { dated, type DatedCondition, fewOf } from '#/model/status-conditions.ts'
 import { endOf } from '#/plan/bgp-peers.ts'
 import { isForNode } from '#/plan/bgp-selection.ts'
@@ -15,13 +14,20 @@ export type ObjectStatus = {
   /** How many nodes the object is for, and on how many it is as it says. */
   readonly nodes?:
     | { readonly selected: number; readonly established: number }
-    | { readonly all: number; readonly applied: number }
+    | {
+        readonly all: number
+        readonly applied: number
+        readonly datapathAll: number
+        readonly datapathApplied: number
+      }
   readonly conditions: readonly DatedCondition[]
 }
 
-type Told = Pick<ObjectStatus, 'nodes'> & { readonly conditions: readonly Condition[] }
+/** What is told of an object, before it has times. */
+export type Told = Pick<ObjectStatus, 'nodes'> & { readonly conditions: readonly Condition[] }
 
-function conditionOf(type: string, isSo: boolean, reason: string, message: string): Condition {
+/** A condition that says whether something is so. */
+export function conditionOf(type: string, isSo: boolean, reason: string, message: string): Condition {
   return { type, status: isSo ? 'True' : 'False', reason, message }
 }
 
@@ -125,48 +131,7 @@ function establishedCondition(selected: number, down: readonly string[], untold:
   return conditionOf(type, false, untold === down.length ? 'SessionsNotTold' : 'SessionsDown', message)
 }
 
-function nodesText(count: number): string {
+/** A number of nodes in words. */
+export function nodesText(count: number): string {
   return count === 1 ? '1 node' : `${count} nodes`
-}
-
-/** Why a node does not cross as the cluster is told to; undefined when it does. */
-function whyOtherwise(mode: Routing, { isSilent, routingState }: StatusNode): string | undefined {
-  if (isSilent) return 'its kubelet tells nothing'
-  if (routingState === undefined) return 'no agent has told how it sends'
-  if (routingState.mode !== mode) return `still ${routingState.mode}`
-  if (mode === 'auto') return undefined
-  const others = ways.filter((way) => way !== mode && routingState.sends.includes(way))
-  return others.length === 0 ? undefined : `it sends by ${others.join(' and ')} as well`
-}
-
-/** What the nodes make of a Routing; `mode` is undefined where it says none. Nodes with an annotation of their own are left out. */
-export function routingTold(
-  mode: Routing | undefined,
-  problems: readonly Problem[],
-  nodes: Iterable<StatusNode>,
-): Told {
-  const accepted = acceptance(problems)
-  if (problems.some(({ code }) => code === 'CW4001'))
-    return { conditions: [accepted, conditionOf('Applied', false, 'NotAccepted', 'no node looks at this object')] }
-  const able = [...nodes].filter(({ canHaveAgent }) => canHaveAgent)
-  const all = able.filter(({ ownRouting }) => ownRouting === undefined)
-  const apart = able.length - all.length
-  const suffix = apart > 0 ? `; ${nodesText(apart)} with a routing of its own (annotation causeway.dev/routing)` : ''
-  if (mode === undefined) {
-    const message = `spec.mode is not set: each node crosses as its agent is set${suffix}`
-    const applied = conditionOf('Applied', true, 'AsAgentsAreSet', message)
-    return { nodes: { all: all.length, applied: all.length }, conditions: [accepted, applied] }
-  }
-  const behind = all.flatMap((node) => {
-    const why = whyOtherwise(mode, node)
-    return why === undefined ? [] : [`${node.name} (${why})`]
-  })
-  const done = all.length - behind.length
-  const message =
-    behind.length === 0
-      ? `${mode} on ${nodesText(all.length)}${suffix}`
-      : `${mode} on ${done} of ${nodesText(all.length)}; not on ${fewOf(behind.toSorted())}${suffix}`
-  const isDone = behind.length === 0
-  const applied = conditionOf('Applied', isDone, isDone ? 'OnAllNodes' : 'NotOnAllNodes', message)
-  return { nodes: { all: all.length, applied: done }, conditions: [accepted, applied] }
 }

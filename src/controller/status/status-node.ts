@@ -1,5 +1,6 @@
 // What the status of other objects depends on in a Node object, and in the BGPNode of the same name. Pure.
 import { type Addr } from '#/lib/addr.ts'
+import { type DatapathName, datapathOf, type DatapathState, datapathStateOf, plainBridge } from '#/model/datapath.ts'
 import {
   conditionOf,
   fieldsOf,
@@ -23,6 +24,10 @@ export type StatusNode = {
   readonly ownRouting: Routing | undefined
   /** How the node sends and takes packets; undefined while no agent has told. */
   readonly routingState: RoutingState | undefined
+  /** The datapath that an annotation gives to this node alone. */
+  readonly ownDatapath: DatapathName | undefined
+  /** The datapath of the node's pods; undefined while no agent has told. */
+  readonly datapathState: DatapathState | undefined
 }
 
 const read = new WeakMap<KubeNode, StatusNode>()
@@ -40,6 +45,9 @@ export function statusNodeOf(node: KubeNode): StatusNode {
     ownRouting: routingOf(node).routing,
     // a node that uses nothing but VXLAN writes no annotation
     routingState: routingStateOf(node).state ?? (hasHadAgent(node) ? plainVxlan : undefined),
+    ownDatapath: datapathOf(node).datapath,
+    // nor does one with the bridge
+    datapathState: datapathStateOf(node) ?? (hasHadAgent(node) ? plainBridge : undefined),
   }
   read.set(node, facts)
   return facts

@@ -14,15 +14,8 @@ import { fieldsOf, type KubeNode, type KubeObject, referenceTo } from '#/model/k
 import { oneOfEach, type Problem, problemText } from '#/model/problems.ts'
 import { liveConditions } from '#/model/status-conditions.ts'
 import { isForNode } from '#/plan/bgp-selection.ts'
-import {
-  acceptance,
-  generationOf,
-  type ObjectStatus,
-  peerTold,
-  rivalProblems,
-  routingTold,
-  statusOf,
-} from './object-status.ts'
+import { acceptance, generationOf, type ObjectStatus, peerTold, rivalProblems, statusOf } from './object-status.ts'
+import { routingTold } from './routing-status.ts'
 import { keepSessions, type PeerSession, sessionsOf, type StatusNode, statusNodeOf } from './status-node.ts'
 import { type TermDeps, writeTimeoutMs } from '../term-deps.ts'
 
@@ -249,7 +242,7 @@ export class StatusTerm implements AsyncDisposable {
   #told(kind: Kind, object: KubeObject): Parameters<typeof statusOf>[1] {
     const nodes = this.#nodes()
     const problems = this.#problemsOf(kind, object)
-    if (kind === 'Routing') return routingTold(routingFrom([object]).mode, problems, nodes)
+    if (kind === 'Routing') return routingTold(routingFrom([object]), problems, nodes)
     if (kind === 'BGPConfiguration') return { conditions: [acceptance(problems)] }
     return peerTold(this.#peerOf(object).peer, problems, {
       nodes,

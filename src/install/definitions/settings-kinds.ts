@@ -1,6 +1,7 @@
 // The definitions of the kinds with one object in a cluster: Routing and BGPConfiguration.
 import { bgpDefaults, bgpRanges, nodeMeshes } from '#/model/bgp-limits.ts'
 import { singletonName } from '#/model/bgp-objects.ts'
+import { datapathNames } from '#/model/datapath.ts'
 import { routings } from '#/model/routing.ts'
 import { definition } from './definition.ts'
 import {
@@ -23,23 +24,47 @@ export const routingDefinition = definition({
   kind: 'Routing',
   plural: 'routings',
   shortName: 'cwr',
-  description: 'How packets cross between nodes. There is one, named "default".',
+  description: 'How packets cross between nodes, and what carries them on a node. There is one, named "default".',
   onlyName: singletonName,
   spec: mapping('What is wanted.', {
     mode: choice(
       'vxlan: in a tunnel. native: as they are, by routes of BGP, and straight to nodes of the same subnet. auto: native where that is possible, else vxlan. Absent: as agents are set.',
       routings,
     ),
+    datapath: choice(
+      'bridge: the network stack of the node carries all packets of pods. ebpf: programs carry those of running connections, on nodes whose kernel can. Running pods follow a change. Absent: as agents are set.',
+      datapathNames,
+    ),
   }),
-  status: statusOfMany('Applied: all nodes cross as it says.', {
-    all: count('Nodes that it is for: those without an annotation of their own.'),
-    applied: count('Of these, those that cross as it says.'),
-  }),
+  status: statusOfMany(
+    'Applied: all nodes cross as it says. DatapathApplied: pods of all nodes have the datapath that it says.',
+    {
+      all: count('Nodes that the mode is for: those without an annotation of their own.'),
+      applied: count('Of these, those that cross as it says.'),
+      datapathAll: count('Nodes that the datapath is for: those without an annotation of their own.'),
+      datapathApplied: count('Of these, those whose pods have it.'),
+    },
+  ),
   columns: [
     { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'vxlan, native or auto.' },
+    { name: 'Datapath', type: 'string', jsonPath: '.spec.datapath', description: 'bridge or ebpf.' },
     { name: 'Applied', type: 'integer', jsonPath: '.status.nodes.applied', description: 'Nodes that cross so.' },
     { name: 'Nodes', type: 'integer', jsonPath: '.status.nodes.all', description: 'Nodes that it is for.' },
     conditionColumn('Accepted', 'Whether it is used as it is written.'),
+    {
+      name: 'Datapath-Applied',
+      type: 'integer',
+      jsonPath: '.status.nodes.datapathApplied',
+      description: 'Nodes whose pods have that datapath.',
+      priority: 1,
+    },
+    {
+      name: 'Datapath-Nodes',
+      type: 'integer',
+      jsonPath: '.status.nodes.datapathAll',
+      description: 'Nodes that the datapath is for.',
+      priority: 1,
+    },
   ],
 })
 

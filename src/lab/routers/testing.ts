@@ -13,6 +13,7 @@ export function rackedLab(lab: Partial<LabSpec>, racks: Partial<LabRacks>): LabS
     underlayMtuBytes: 1500,
     subnets: count,
     routing: 'native',
+    datapath: 'bridge',
     podsPerNode: 1,
     ...lab,
     racks: { count, tors: 1, router: 'bird', nodeAsns: 'one', bfd: false, ...racks },

@@ -3,6 +3,7 @@
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { internetChecksum } from '#/lib/internet-checksum.ts'
+import { macBytes } from './mac.ts'
 
 const ETH_P_IP = 0x0800
 const ETH_P_ARP = 0x0806
@@ -21,10 +22,6 @@ const targetLinkLayerAddress = 2
 /** Type, code, checksum, flags, target, and one option of eight bytes. */
 const advertisementBytes = 8 + 16 + 8
 const allNodes = Addr.parse('ff02::1')
-
-function macBytes(mac: string): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16))
-}
 
 function frame(to: string, from: string, etherType: number, payload: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(ethernetBytes + payload.length)

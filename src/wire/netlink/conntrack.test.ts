@@ -13,6 +13,7 @@ test('an entry is named by the packet that began it', () => {
     dst: Addr.parse('192.0.2.2'),
     dstPort: 53,
     answeredBy: Addr.parse('10.244.1.3'),
+    isTranslated: true,
   }
   const payload = encodeConntrackDelete(connection)
   // nfgenmsg, CTA_TUPLE_ORIG, CTA_TUPLE_IP with two addresses, CTA_TUPLE_PROTO with number and ports

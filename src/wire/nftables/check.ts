@@ -26,7 +26,7 @@ export function checkTable(table: NftTable): void {
     checkHook(table, chain)
     for (const rule of chain.rules) {
       try {
-        checkRule(rule, table.sets)
+        checkRule(rule, table)
       } catch (error) {
         if (!(error instanceof RulesetError)) throw error
         throw new RulesetError(`rule "${rule.comment}" in chain ${chain.name} of table ${table.name}: ${error.message}`)
@@ -56,7 +56,7 @@ function checkHook(table: NftTable, { name, hook, policy }: NftChain): void {
   if (!Number.isInteger(hook.priority)) fail(`priority ${hook.priority} is no integer`)
 }
 
-function checkRule(rule: NftRule, sets: readonly NftSet[]): void {
+function checkRule(rule: NftRule, { sets, chains }: NftTable): void {
   if (!commentText.test(rule.comment)) {
     throw new RulesetError('the comment must be 1 to 112 printable ASCII characters without quotes and backslashes')
   }
@@ -71,6 +71,7 @@ function checkRule(rule: NftRule, sets: readonly NftSet[]): void {
       throw new RulesetError(`a translation to IPv${family} needs its family and a protocol matched before it`)
     checkNumber('port', rule.action.port, 0xffff)
   }
+  if (rule.action.kind === 'jump') checkJump(rule.action.chain, chains)
   if (rule.action.kind === 'setMark' || rule.action.kind === 'orMark')
     checkNumber('mark', rule.action.value, 0xffffffff)
 }
@@ -114,6 +115,12 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], sets: readonly
     case 'ctDnat':
     case 'daddrLocal':
   }
+}
+
+function checkJump(name: string, chains: readonly NftChain[]): void {
+  const chain = chains.find((each) => each.name === name)
+  if (chain === undefined) throw new RulesetError(`the table has no chain ${name}`)
+  if (chain.hook !== undefined) throw new RulesetError(`chain ${name} has a hook, so no rule can jump to it`)
 }
 
 function protocolOf(matches: readonly NftMatch[]): string | undefined {

@@ -143,6 +143,16 @@ describe('a table that cannot be meant is refused with a word about what', () =>
       }),
       /needs udp/,
     ],
+    [
+      'a jump to a chain that is not there',
+      withRule({ action: { kind: 'jump', chain: 'x' } }),
+      /the table has no chain x/,
+    ],
+    [
+      'a jump to a chain with a hook',
+      withRule({ action: { kind: 'jump', chain: 'forward' } }),
+      /chain forward has a hook/,
+    ],
     ['a mark outside of its mask', withRule({ match: [{ kind: 'mark', mask: 1, value: 2 }] }), /mark 2 is not within/],
     [
       'a long device name',

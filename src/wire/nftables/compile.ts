@@ -39,7 +39,8 @@ const IFNAMSIZ = 16
 
 const NF_DROP = 0
 const NF_ACCEPT = 1
-/** NFT_RETURN is -5. */
+/** NFT_JUMP is -3, NFT_RETURN -5. */
+const NFT_JUMP = 0xfffffffd
 const NFT_RETURN = 0xfffffffb
 const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
 
@@ -72,8 +73,11 @@ const loadPayload = (base: number, offset: number, len: number): Expression =>
 const compare = (value: Uint8Array, not = false): Expression =>
   expression('cmp', { sreg: register, op: not ? CMP_NEQ : CMP_EQ, data: { value } })
 const loadValue = (value: Uint8Array, dreg = register): Expression => expression('immediate', { dreg, data: { value } })
-const verdict = (code: number): Expression =>
-  expression('immediate', { dreg: verdictRegister, data: { verdict: { code } } })
+const verdict = (code: number, chain?: string): Expression =>
+  expression('immediate', {
+    dreg: verdictRegister,
+    data: { verdict: { code, ...(chain !== undefined && { chain }) } },
+  })
 const maskAndXor = (mask: Uint8Array, xor: Uint8Array): Expression =>
   expression('bitwise', {
     sreg: register,
@@ -206,6 +210,8 @@ function compileAction(action: NftAction): Expression[] {
       return action.counter ? [expression('counter', {}), verdict(NF_DROP)] : [verdict(NF_DROP)]
     case 'return':
       return [verdict(NFT_RETURN)]
+    case 'jump':
+      return [verdict(NFT_JUMP, action.chain)]
     case 'notrack':
       return [expression('notrack', {}), verdict(NF_ACCEPT)]
     case 'masquerade':

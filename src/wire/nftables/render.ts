@@ -104,6 +104,8 @@ function renderAction(action: NftAction): string {
     case 'accept':
     case 'return':
       return action.kind
+    case 'jump':
+      return `jump ${action.chain}`
     case 'drop':
       return action.counter ? 'counter drop' : 'drop'
     case 'notrack':

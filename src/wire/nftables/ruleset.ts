@@ -87,6 +87,8 @@ export type NftAction =
   | { readonly kind: 'accept' }
   | { readonly kind: 'drop'; readonly counter?: boolean }
   | { readonly kind: 'return' }
+  /** Goes on in a chain without a hook, and comes back if no rule there decides. */
+  | { readonly kind: 'jump'; readonly chain: string }
   /** Exempts the packet from conntrack, and accepts it. Needs a hook before conntrack's, that is a priority below -200. */
   | { readonly kind: 'notrack' }
   /** Masquerades, in a chain of type nat. `fullyRandom` draws source ports at random; otherwise simultaneous DNS queries collide. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { attachTcx } from '#/kernel/bpf/tcx.ts'
 import { loadObject, type LoadedObject } from '#/kernel/bpf/object.ts'
-import { bpfObjectPath } from '#/sys/bpf-object-file.ts'
+import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
 import { type ProgramName, ways } from '#/wire/bpf/maps.ts'
 import { TestNetns } from '../namespace.ts'
 import { addrOf, macOf } from './frames.ts'

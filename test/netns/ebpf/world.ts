@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { loadObject, type LoadedObject } from '#/kernel/bpf/object.ts'
 import { PerCpuMap, TypedMap } from '#/kernel/bpf/typed-map.ts'
-import { bpfObjectPath } from '#/sys/bpf-object-file.ts'
+import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
 import { dropReasonName } from '#/wire/bpf/reasons.ts'
 import {
   type configStruct,

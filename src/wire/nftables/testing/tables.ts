@@ -151,7 +151,12 @@ export const everything: NftTable = {
     },
     { name: 'nat-in', hook: { type: 'nat', hook: 'prerouting', priority: -100 }, rules: translations },
     { name: 'nat-out', hook: { type: 'nat', hook: 'output', priority: -100 }, rules: translations },
-    { name: 'input', hook: { type: 'filter', hook: 'input', priority: 2147483647 }, policy: 'accept', rules: [] },
+    {
+      name: 'input',
+      hook: { type: 'filter', hook: 'input', priority: 2147483647 },
+      policy: 'accept',
+      rules: [{ comment: 'on in another chain', match: [], action: { kind: 'jump', chain: 'no-hook' } }],
+    },
     { name: 'output', hook: { type: 'filter', hook: 'output', priority: 0 }, rules: [] },
     { name: 'no-hook', rules: rules([[]], [{ kind: 'return' }]) },
   ],

@@ -1,0 +1,151 @@
+// Changes of one map's entries: those to write, and those to remove.
+import { setImmediate } from 'node:timers/promises'
+import { messageOf } from '#/lib/log.ts'
+import { type MapName } from '#/wire/bpf/maps.ts'
+import { type Change, type Comparison, type KernelRefusal } from '#/reconcile/driver.ts'
+import { type Failure } from '#/reconcile/status.ts'
+import { type Entry, hexOf } from './entries.ts'
+import { type Generation } from './generation.ts'
+
+/** An entry to write; `isDue` is asked when it is written, since what it is about may have gone since the plan was made. */
+export type WantedEntry = Entry & { readonly isDue?: () => boolean }
+
+/** An entry to remove: its key and, where it is known, its value as it was found. */
+export type LeftEntry = { readonly key: Uint8Array; readonly isDue?: () => boolean }
+
+function hexWords(bytes: Uint8Array): string {
+  return hexOf(bytes).replaceAll(/..(?=.)/g, '$& ')
+}
+
+function commandAt(folder: string, generation: Generation, verb: string, map: MapName, key: Uint8Array): string {
+  return `bpftool map ${verb} pinned ${folder}/${generation.name}/maps/${map} key hex ${hexWords(key)}`
+}
+
+/** Tries all; the error tells how many failed, and why the first did. */
+function forAll<T>(map: MapName, entries: readonly T[], work: (entry: T) => void, about: (entry: T) => string): void {
+  let failed = 0
+  let first: { readonly error: unknown; readonly about: string } | undefined
+  for (const entry of entries) {
+    try {
+      work(entry)
+    } catch (error) {
+      failed++
+      first ??= { error, about: about(entry) }
+    }
+  }
+  if (first === undefined) return
+  const others = failed === 1 ? '' : `, and ${failed - 1} more`
+  throw new Error(`${first.about}${others}: ${messageOf(first.error)} (${map})`)
+}
+
+export function explainMap({ message }: KernelRefusal): Failure {
+  return {
+    message,
+    remedy: "packets to and from what has no entry take the way through the node's own stack until there is one",
+  }
+}
+
+type Place = { readonly folder: string; readonly generation: Generation; readonly map: MapName }
+
+export function writeChange({ folder, generation, map }: Place, entries: readonly WantedEntry[]): Change {
+  return {
+    verb: 'change',
+    key: map,
+    // made only on demand: there may be thousands
+    get commands() {
+      return entries.map(
+        ({ key, value, about }) =>
+          `${commandAt(folder, generation, 'update', map, key)} value hex ${hexWords(value)} # ${about()}`,
+      )
+    },
+    work: {
+      call: () =>
+        forAll(
+          map,
+          entries,
+          ({ key, value, isDue }) => {
+            if (isDue?.() !== false) generation.map(map).set(key, value)
+          },
+          ({ about }) => about(),
+        ),
+    },
+    explain: explainMap,
+  }
+}
+
+export function removeChange({ folder, generation, map }: Place, entries: readonly LeftEntry[]): Change {
+  return {
+    // the object is the map, which stays
+    verb: 'change',
+    key: map,
+    get commands() {
+      return entries.map(({ key }) => commandAt(folder, generation, 'delete', map, key))
+    },
+    work: {
+      call: () =>
+        forAll(
+          map,
+          entries,
+          ({ key, isDue }) => {
+            if (isDue?.() !== false) generation.map(map).delete(key)
+          },
+          ({ key }) => `entry ${hexOf(key)}`,
+        ),
+    },
+  }
+}
+
+/** How many entries are compared before other work on the event loop gets its turn. */
+const entriesPerTurn = 1000
+
+type Present = { readonly key: Uint8Array; readonly value: Uint8Array }
+
+/** Bytes as a key of a Map: cheaper than hexadecimal digits. */
+export function idOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}
+
+/** Compares whole maps with what they are to hold. Of several entries with one key the first counts; `onTwice` is told the others. */
+export async function compareMaps(
+  { folder, generation }: Pick<Place, 'folder' | 'generation'>,
+  maps: readonly MapName[],
+  wanted: Iterable<WantedEntry>,
+  {
+    mayRemove = () => true,
+    onTwice = () => {},
+  }: {
+    readonly mayRemove?: (map: MapName, key: Uint8Array, value: Uint8Array) => boolean
+    readonly onTwice?: (entry: WantedEntry) => void
+  } = {},
+): Promise<Comparison> {
+  const found = new Map<MapName, Map<string, Present>>()
+  for (const map of maps) {
+    const entries = generation.map(map).entries()
+    found.set(map, new Map(entries.map(([key, value]) => [idOf(key), { key, value }])))
+  }
+  const due = new Map<MapName, WantedEntry[]>(maps.map((map) => [map, []]))
+  const seen = new Map<MapName, Set<string>>(maps.map((map) => [map, new Set()]))
+  let count = 0
+  for (const entry of wanted) {
+    if (++count % entriesPerTurn === 0) await setImmediate()
+    const id = idOf(entry.key)
+    const others = seen.get(entry.map)!
+    if (others.has(id)) {
+      onTwice(entry)
+      continue
+    }
+    others.add(id)
+    const present = found.get(entry.map)!.get(id)
+    if (present === undefined || Buffer.compare(present.value, entry.value) !== 0) due.get(entry.map)!.push(entry)
+  }
+  const changes: Change[] = []
+  const leftovers: Change[] = []
+  for (const map of maps) {
+    const place = { folder, generation, map }
+    if (due.get(map)!.length > 0) changes.push(writeChange(place, due.get(map)!))
+    const left = [...found.get(map)!].filter(([id]) => !seen.get(map)!.has(id))
+    const gone = left.map(([, { key, value }]) => ({ key, isDue: () => mayRemove(map, key, value) }))
+    if (gone.length > 0) leftovers.push(removeChange(place, gone))
+  }
+  return { keys: [...maps], changes, leftovers, failures: new Map() }
+}
