@@ -19,18 +19,22 @@ export function netnsPath(name: string): string {
   return `${netnsFolder}/${name}`
 }
 
+/** The namespace that this thread lives in, open once one was left for another. */
+let ownFd: number | undefined
+/** The one that `work` runs in now, if any. */
+let entered: number | undefined
+
 function runInside<T>(netnsFd: number, about: string, work: () => T): T {
-  const home = openSync(ownNetns, 'r')
+  const before = entered
+  const back = before ?? (ownFd ??= openSync(ownNetns, 'r'))
+  libc('setns', [netnsFd, CLONE_NEWNET], about)
+  entered = netnsFd
   try {
-    libc('setns', [netnsFd, CLONE_NEWNET], about)
-    try {
-      return work()
-    } finally {
-      // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
-      libc('setns', [home, CLONE_NEWNET], 'back home')
-    }
+    return work()
   } finally {
-    closeSync(home)
+    // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
+    libc('setns', [back, CLONE_NEWNET], 'back home')
+    entered = before
   }
 }
 

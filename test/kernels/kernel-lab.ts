@@ -1,7 +1,7 @@
 // What the tests on Debian's kernels share: labs in each datapath, and what is asked of any lab whatever its underlay is made of.
 import assert from 'node:assert/strict'
 import { causeway, countPackets, eventually, run, TestLab, type UpReport } from '../e2e/harness.ts'
-import { transfer } from './transfer.ts'
+import { killTransfers, transfer } from './transfer.ts'
 
 /** What carries packets on nodes, one after the other in one lab. */
 export const datapaths = ['bridge', 'ebpf'] as const
@@ -114,6 +114,11 @@ export class KernelLab extends TestLab {
 
   #netnsOf(pod: LabPod): string {
     return `cw-${this.name}-pod-default-${pod.name}`
+  }
+
+  override [Symbol.dispose](): void {
+    killTransfers()
+    super[Symbol.dispose]()
   }
 }
 

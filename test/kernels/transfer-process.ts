@@ -46,7 +46,7 @@ async function send(host: string, bytes: number): Promise<void> {
     const chunk = randomBytes(Math.min(bytes - count, chunkBytes))
     note(chunk)
     if (!socket.write(chunk)) await once(socket, 'drain')
-    if (bytes === Infinity) await sleep(10)
+    if (bytes === Infinity) await sleep(50)
   }
   socket.end()
   socket.resume()

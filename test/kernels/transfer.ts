@@ -4,9 +4,18 @@ import { text } from 'node:stream/consumers'
 
 const program = new URL('transfer-process.ts', import.meta.url).pathname
 
+/** Processes that run: also of a test that fails none is left. */
+const running = new Set<ChildProcess>()
+
+export function killTransfers(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
 function start(netns: string, ...args: readonly string[]): { child: ChildProcess; told: Promise<string> } {
   const command = ['netns', 'exec', netns, process.execPath, program, ...args]
   const child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'inherit'] })
+  running.add(child)
+  child.on('close', () => running.delete(child))
   return { child, told: text(child.stdout) }
 }
 
