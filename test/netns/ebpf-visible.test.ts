@@ -49,7 +49,9 @@ const view = new DatapathView({
 
 before(async () => {
   execFileSync('mount', ['-t', 'bpf', 'bpf', folder])
-  host.sh(`ip link add ${device.name} type veth peer name other; ip link set ${device.name} up; ip link set other up`)
+  // without IPv6 the other end sends nothing by itself
+  host.sh(`sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link add ${device.name} type veth peer name other
+    ip link set ${device.name} up; ip link set other up`)
   device = findLink(netlink, device.name)!
   await ebpf.prepare()
   assert.equal(ebpf.refusal, undefined)
