@@ -224,6 +224,8 @@ static enum outcome exchange(void)
 		return ABSENT;
 	}
 	strcpy(address.sun_path, socket_path);
+	/* before the agent hears of the connection, which then finds the request in it */
+	open_namespace();
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
 		int reason = errno;
@@ -232,7 +234,6 @@ static enum outcome exchange(void)
 		errno = reason;
 		return ABSENT;
 	}
-	open_namespace();
 	/* A refusal may come before everything is sent: when sending fails, still read. */
 	for (size_t sent = 0; sent < request_size;) {
 		ssize_t part = send_part(fd, request + sent, request_size - sent, sent == 0);

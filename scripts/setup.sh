@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the given job needs and is not there yet: Debian packages, npm packages, the CNI plugin, the bundle, the eBPF programs.
-# Quick when nothing is missing. Usage: setup.sh check|run|ebpf|test|bench|bird|frr
+# Quick when nothing is missing. Usage: setup.sh check|run|ebpf|test|bench|kernels|bird|frr
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:-run}
@@ -16,6 +16,8 @@ need_file() { [ -n "$(find $1 -maxdepth 1 -name "$2" 2>/dev/null | head -n 1)" ]
 need_file "/usr/lib /usr/lib/*-linux-gnu" libatomic.so.1 libatomic1
 if [ "$job" != check ]; then
   need gcc gcc
+  # a program that is started for every call must start fast: docs/decisions/0015-a-cheap-add.md
+  need musl-gcc musl-tools
   need_file /usr/include stdio.h libc6-dev
   need ip iproute2
   need openssl openssl
@@ -23,6 +25,7 @@ fi
 if [ "$job" = test ]; then
   need ping iputils-ping
   need curl curl
+  need bpftool bpftool
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
@@ -31,12 +34,22 @@ if [ "$job" = test ]; then
 fi
 # what compiles the eBPF programs, and what loads them
 case "$job" in
-  ebpf | test | bench)
+  ebpf | test | bench | kernels)
     need clang clang
     need_file /usr/include/bpf bpf_helpers.h libbpf-dev
     need_file "/usr/lib /usr/lib/*-linux-gnu" libbpf.so.1 libbpf1
     ;;
 esac
+# the kernels are this machine's files, booted by qemu: what their tests need is installed here
+if [ "$job" = kernels ]; then
+  need qemu-system-x86_64 qemu-system-x86
+  need_file /usr/lib/qemu virtiofsd qemu-system-common
+  need modprobe kmod
+  need xz xz-utils
+  need setpriv util-linux
+  need ping iputils-ping
+  need kubectl kubernetes-client
+fi
 # routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
 daemons=
 need_daemon() { [ -x "$1" ] || { missing="$missing $2"; daemons="$daemons $3"; }; }
@@ -101,13 +114,13 @@ fi
 # The CNI plugin, built from its source whenever that is newer.
 if [ ! -x build/causeway-cni ] || [ native/cni-shim.c -nt build/causeway-cni ]; then
   mkdir -p build
-  gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
+  musl-gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
   mv "build/causeway-cni.$$" build/causeway-cni
 fi
 
 # The eBPF programs, compiled whenever a source is newer.
 case "$job" in
-  ebpf | test | bench)
+  ebpf | test | bench | kernels)
     if [ ! -f build/bpf/datapath.bpf.o ] ||
       [ -n "$(find native/bpf src/wire/bpf scripts/bpf-build.sh -newer build/bpf/datapath.bpf.o -print -quit)" ]; then
       sh scripts/bpf-build.sh || fail "the eBPF programs could not be compiled; see the message above"

@@ -1,12 +1,12 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
-// Usage: test.ts [unit|netns|interop|e2e]...   (default: all of them)
+// Usage: test.ts [unit|netns|interop|e2e|kernels][/part of a file's name]...   (default: all but kernels, which scripts/kernels runs)
 import { globSync } from 'node:fs'
-import { relative } from 'node:path'
+import { basename, relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
 /** `timeoutMs` ends a test that hangs: several times what the slowest takes on a busy machine. */
-type Suite = { name: string; glob: string; concurrency: number; timeoutMs: number }
+type Suite = { name: string; glob: string; concurrency: number; timeoutMs: number; isOnlyOnRequest?: boolean }
 
 // Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting. Two files of labs at a time
 // use a third of two processors.
@@ -15,6 +15,8 @@ const suites: Suite[] = [
   { name: 'netns', glob: 'test/netns/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
+  // under emulation all is several times slower
+  { name: 'kernels', glob: 'test/kernels/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
 ]
 
 // agents compare what they answer with its schema (docs/decisions/0010-agent-api.md)
@@ -65,10 +67,12 @@ async function passesAlone({ file, name }: Failure, timeoutMs: number): Promise<
   return failures.length === 0 && passed > 0
 }
 
-async function runSuite({ name, glob, concurrency, timeoutMs }: Suite): Promise<void> {
+async function runSuite({ name, glob, concurrency, timeoutMs }: Suite, part: string): Promise<void> {
   if (name === 'e2e') delete process.env['NODE_COMPILE_CACHE']
   else process.env['NODE_COMPILE_CACHE'] = compileCache
-  const files = globSync(glob).sort()
+  const files = globSync(glob)
+    .filter((file) => basename(file).includes(part))
+    .sort()
   if (files.length === 0) return
   process.stdout.write(`\n# ${name}: ${files.length} files\n`)
   const { failures, passed, skipped } = await runFiles(files, { concurrency, timeoutMs })
@@ -82,13 +86,19 @@ async function runSuite({ name, glob, concurrency, timeoutMs }: Suite): Promise<
   }
 }
 
-const wanted = process.argv.slice(2)
-const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name))
+const wanted = process.argv.slice(2).map((word) => {
+  const [name, part = ''] = word.split('/')
+  return { name, part }
+})
+const unknown = wanted.filter(({ name }) => !suites.some((suite) => suite.name === name))
 if (unknown.length > 0) {
-  console.error(`test: no suite "${unknown[0]}"; there are ${suites.map((suite) => suite.name).join(', ')}`)
+  console.error(`test: no suite "${unknown[0]!.name}"; there are ${suites.map((suite) => suite.name).join(', ')}`)
   process.exit(2)
 }
-for (const suite of suites) if (wanted.length === 0 || wanted.includes(suite.name)) await runSuite(suite)
+for (const suite of suites) {
+  if (wanted.length === 0 && !suite.isOnlyOnRequest) await runSuite(suite, '')
+  for (const { name, part } of wanted) if (name === suite.name) await runSuite(suite, part)
+}
 if (totals.skipped > 0) console.error(`${totals.skipped} tests were skipped: a skipped test counts as a failure`)
 if (flaky.length > 0) console.log(`\nflaky, passed when run alone:\n${flaky.map((each) => `  ${each}`).join('\n')}`)
 console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)

@@ -528,6 +528,9 @@ static __always_inline bool cw_is_forged(struct __sk_buff *skb, const struct cw_
 
 	if (!node || !cw_outer_source(skb, &source))
 		return false;
+	// two nodes may share an address, which has one owner in the map
+	if ((node->way == CW_WAY_TUNNEL4 || node->way == CW_WAY_TUNNEL6) && cw_same_bytes16(&source, node->tunnel_dst))
+		return false;
 	owner = bpf_map_lookup_elem(&cw_ends, &source);
 	return !owner || owner->owner != node->owner;
 }

@@ -68,6 +68,14 @@ static __always_inline bool cw_same_mac(const __u8 *a, const __u8 *b)
 	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
+/** Whether two IPv6 addresses are the same. */
+static __always_inline bool cw_same_bytes16(const void *a, const void *b)
+{
+	const __u32 *x = a, *y = b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
+}
+
 static __always_inline void cw_set_mac(__u8 *to, const __u8 *from)
 {
 	*(__u32 *)to = *(const __u32 *)from;

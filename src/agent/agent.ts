@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '#/cluster/connect.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
-import { EbpfState } from '#/datapath/ebpf/state.ts'
+import { EbpfState } from '#/datapath/programs.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
@@ -117,7 +117,9 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
-  const reporting = made.use(new ReportingPart(config, { client, cluster, pods, network, bgp, wake, log }))
+  const reporting = made.use(
+    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, wake, log }),
+  )
   return { cluster, pods, bgp, network, reporting }
 }
 

@@ -17,7 +17,7 @@ test("the error of a pass that throws is kept until a pass succeeds, and each pa
   }
   const deps = {
     cluster: { view, routing: 'vxlan' },
-    pods: { ports: [], portCalls: {} },
+    pods: { ports: [], portCalls: {}, decideDatapath: async () => {} },
     bgp: { learned: {}, takeNetwork: () => {} },
     dirt: new DirtySet(),
     wake: new Signal(),

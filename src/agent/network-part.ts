@@ -1,6 +1,6 @@
 // The network of this node: starts the passes that bring it up to date, gives them their input, and tells other parts the outcome.
 import { type PodNetworkState } from '#/datapath/datapath.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
@@ -15,7 +15,7 @@ import { type ClusterPart } from './cluster-part.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { factsOf } from './cluster/node-facts.ts'
 import { KernelWatch } from './network/kernel-watch.ts'
-import { NotificationReader } from './network/notification-reader.ts'
+import { isPort, NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { PeerWatch } from './peers/peer-watch.ts'
@@ -142,6 +142,7 @@ export class NetworkPart implements AsyncDisposable {
         if (urgency) this.#loop.trigger(urgency)
       },
       onEnd,
+      isPort,
     )
     reader.learn(listLinks(netlink))
     return watch

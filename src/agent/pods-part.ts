@@ -1,7 +1,7 @@
 // The pods of this node: their addresses, the setup and removal of their network, and the socket on which runtimes ask for that.
 import { join } from 'node:path'
 import { Announcer } from '#/datapath/announcer.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { type PodNetwork, PodNetworkError, type PodNetworkState } from '#/datapath/datapath.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
@@ -31,6 +31,7 @@ import { earlierNetwork } from './endpoints/earlier-network.ts'
 import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
 import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
+import { PodMacs } from './pods/pod-macs.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
@@ -66,6 +67,7 @@ export class PodsPart implements AsyncDisposable {
   readonly #handler: CniHandler
   readonly #gc: EndpointGc
   readonly #refresher: PodRefresher
+  readonly #macs: PodMacs
   readonly #flows: HostPortFlows
   /** Which endpoints had host ports when the network was last woken. */
   #hostPorts: string
@@ -115,6 +117,7 @@ export class PodsPart implements AsyncDisposable {
       new EndpointGc(defaultGcTimes, { netlink, store, datapaths, namespaces, clock, earlier, onChange, log }),
     )
     this.#flows = new HostPortFlows({ netlink, log })
+    this.#macs = this.#made.use(new PodMacs({ netlink, namespaces, onDue: () => deps.wake.emit('later'), log }))
     this.#refresher = new PodRefresher({ datapaths, store, namespaces, log })
     this.ipam = new Ipam({
       store,
@@ -191,7 +194,10 @@ export class PodsPart implements AsyncDisposable {
   get ports(): readonly PortState[] {
     const ready = this.#wired
     const { granted } = this.#sharesOf(() => ready)
-    return ready.map((endpoint) => toPort(endpoint, granted.get(endpoint.hostDevice)))
+    return ready.map((endpoint) => ({
+      ...toPort(endpoint, granted.get(endpoint.hostDevice)),
+      mac: this.#macs.macOf(endpoint),
+    }))
   }
 
   /** Which of these pods have which host ports. On most nodes there is none, and asked for often: then the pods need not be read. */
@@ -235,9 +241,11 @@ export class PodsPart implements AsyncDisposable {
     return [...plans.values()]
   }
 
-  /** Decides which datapath pods have, before a pass. Does not reject. */
-  decideDatapath(): Promise<void> {
-    return this.#switch.decide()
+  /** Decides which datapath pods have, and reads what its programs have to know of pods, before a pass. Does not reject. */
+  async decideDatapath(): Promise<void> {
+    await this.#switch.decide()
+    if (this.#switch.current !== 'ebpf') return
+    if (await this.#macs.read(this.#wired)) this.#deps.dirt.mark('pod-map')
   }
 
   /** The netlink ports through which this part changes the kernel: notifications about such changes cause no pass. */

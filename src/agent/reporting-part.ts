@@ -4,6 +4,8 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
@@ -11,6 +13,9 @@ import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
+import { datapathHandlers } from './report/datapath-api.ts'
+import { registerDatapathMetrics } from './report/datapath-metrics.ts'
+import { DatapathView } from './report/datapath-view.ts'
 import { registerBgpMetrics } from './report/bgp-metrics.ts'
 import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
@@ -38,6 +43,9 @@ import { verdictStatus } from './report/verdict-status.ts'
 const httpRetryMs = 10_000
 
 export type ReportingPartDeps = {
+  /** For synchronous requests only. */
+  readonly netlink: Netlink
+  readonly ebpf: EbpfState
   readonly client: ApiClient
   readonly cluster: ClusterPart
   readonly pods: PodsPart
@@ -52,6 +60,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #deps: ReportingPartDeps
   readonly #stack = new AsyncDisposableStack()
   readonly #metrics: AgentMetrics
+  readonly #datapath: DatapathView
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -65,6 +74,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#deps = deps
     const { client, cluster, network, pods, wake, log } = deps
     this.#problemLog = new ProblemLog(log)
+    this.#datapath = this.#stack.use(this.#makeDatapathView())
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -131,6 +141,7 @@ export class ReportingPart implements AsyncDisposable {
       ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
+      ...this.#datapath.problems,
       ...(this.#cniInstaller?.problems ?? []),
       ...(this.#httpProblem ? [this.#httpProblem] : []),
     ])
@@ -146,6 +157,7 @@ export class ReportingPart implements AsyncDisposable {
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
       ipamRelease: (wish) => pods.ipam.release(wish),
       ...bgp.state.handlers,
+      ...datapathHandlers(this.#datapath),
       ...this.#publicHandlers,
     }
   }
@@ -174,8 +186,9 @@ export class ReportingPart implements AsyncDisposable {
     }
   }
 
-  /** Starts to install the CNI plugin and its configuration for the node's container runtime. */
+  /** Starts to look at what the programs count, and to install the CNI plugin and its configuration for the node's container runtime. */
   start(): void {
+    this.#datapath.start()
     this.#cniInstaller?.start()
   }
 
@@ -238,7 +251,26 @@ export class ReportingPart implements AsyncDisposable {
       learned: () => bgp.learned.size,
       notInstalled: () => network.notInstalled.size,
     })
+    registerDatapathMetrics(metrics.registry, {
+      generation: () => this.#datapath.generation,
+      pods: () => this.#datapath.podsByDevice(),
+    })
     return metrics
+  }
+
+  #makeDatapathView(): DatapathView {
+    const { netlink, ebpf, cluster, pods, wake, log } = this.#deps
+    return new DatapathView({
+      nodeName: this.#config.nodeName,
+      netlink,
+      ebpf,
+      state: () => pods.datapathState,
+      wanted: () => cluster.datapath,
+      endpoints: () => pods.endpoints,
+      nodeNames: () => cluster.nodes.objects.keys(),
+      onChange: () => wake.emit('later'),
+      log,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

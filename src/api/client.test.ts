@@ -7,7 +7,11 @@ import { type AgentReply, type AgentRequest, type AgentTransport } from './trans
 const plan = { node: 'n1', changes: [], problems: [] }
 
 function agentThat(reply: (request: AgentRequest) => AgentReply | Promise<AgentReply>): AgentTransport {
-  return { place: '/run/a.sock', send: async (request) => reply(request) }
+  return { place: '/run/a.sock', send: async (request) => reply(request), open: unopened }
+}
+
+async function unopened(): Promise<never> {
+  throw new Error('no stream is asked for here')
 }
 
 function replies(status: number, text: string, of: string | undefined = version): AgentTransport {
@@ -112,6 +116,7 @@ test('each request has a time limit, by the signal that the transport gets', asy
       if (given.aborted) giveUp()
       return promise
     },
+    open: unopened,
   }
   const enough = new AbortController()
   const limits: number[] = []

@@ -23,7 +23,7 @@ export type ParamsArgument<Name extends OperationName> =
   {} extends ParamsOf<Name> ? [params?: ParamsOf<Name>] : [ParamsOf<Name>]
 
 /** Names the versions of agent and command when they differ; '' when they are the same. */
-function versionsOf(reply: AgentReply): string {
+function versionsOf(reply: Pick<AgentReply, 'version'>): string {
   if (reply.version === version) return ''
   const theirs = reply.version === undefined ? 'of a version that it does not tell' : `version ${reply.version}`
   return `; that agent is ${theirs}, this command is version ${version}`
@@ -32,6 +32,29 @@ function versionsOf(reply: AgentReply): string {
 /** Whether the agent lacks the operation. Agents from before the API had versions send no version, so any 404 of theirs says so. */
 function isUnknown({ status, text, version: theirs }: AgentReply): boolean {
   return status === 404 && (theirs === undefined || text.startsWith(unknownOperation))
+}
+
+/** Why a reply is none that can be read on; undefined when it can. */
+function refusalOf(
+  place: string,
+  path: string,
+  reply: AgentReply,
+): Exclude<Outcome<never>, { kind: 'answer' }> | undefined {
+  const { status, text } = reply
+  if (isUnknown(reply)) {
+    const why = text.trim().replace(unknownOperation, '')
+    return { kind: 'mismatch', message: `the agent on ${place} has no ${path}: ${why}${versionsOf(reply)}` }
+  }
+  return status === 200 ? undefined : { kind: 'refusal', status, message: text.trim() }
+}
+
+function mismatched(place: string, path: string, what: string, reply: Pick<AgentReply, 'version'>): Outcome<never> {
+  const text = `the agent on ${place} answers ${path} with what this command does not understand`
+  return { kind: 'mismatch', message: `${text}: ${what}${versionsOf(reply)}` }
+}
+
+function silent(place: string, error: unknown): Outcome<never> {
+  return { kind: 'silence', message: `no agent answers on ${place}: ${messageOf(error)}; is it running?` }
 }
 
 /** Calls an operation of one agent; never rejects. */
@@ -47,18 +70,49 @@ export async function askAgent<Name extends OperationName>(
   try {
     reply = await transport.send(request, AbortSignal.timeout(limitMs))
   } catch (error) {
-    return { kind: 'silence', message: `no agent answers on ${place}: ${messageOf(error)}; is it running?` }
+    return silent(place, error)
   }
-  const { status, text } = reply
-  if (isUnknown(reply)) {
-    const why = text.trim().replace(unknownOperation, '')
-    return { kind: 'mismatch', message: `the agent on ${place} has no ${request.path}: ${why}${versionsOf(reply)}` }
+  const refusal = refusalOf(place, request.path, reply)
+  if (refusal) return refusal
+  const read = readAnswer(name, reply.text)
+  return 'value' in read ? { kind: 'answer', value: read.value } : mismatched(place, request.path, read.mismatch, reply)
+}
+
+/**
+ * Calls an operation whose answer goes on, and `onLine` with each line of it. Resolves when the agent has ended it, or `signal` aborts: the
+ * value is how many lines came. Never rejects.
+ */
+export async function followAgent<Name extends OperationName>(
+  transport: AgentTransport,
+  name: Name,
+  params: ParamsOf<Name>,
+  onLine: (line: AnswerOf<Name>) => void,
+  { signal, onOpen }: { readonly signal: AbortSignal; /** The answer has begun. */ readonly onOpen?: () => void },
+): Promise<Outcome<number>> {
+  const { place } = transport
+  const request = requestOf(name, params)
+  let lines = 0
+  let isOpen = false
+  try {
+    const stream = await transport.open(request, signal)
+    if (stream.status !== 200) {
+      const text = (await Array.fromAsync(stream.lines)).join('\n')
+      return refusalOf(place, request.path, { ...stream, text }) ?? { kind: 'answer', value: 0 }
+    }
+    isOpen = true
+    onOpen?.()
+    for await (const line of stream.lines) {
+      const read = readAnswer(name, line)
+      if ('mismatch' in read) return mismatched(place, request.path, read.mismatch, stream)
+      lines++
+      onLine(read.value)
+    }
+    return { kind: 'answer', value: lines }
+  } catch (error) {
+    if (signal.aborted) return { kind: 'answer', value: lines }
+    if (!isOpen) return silent(place, error)
+    return { kind: 'silence', message: `the agent on ${place} has ended, or does not go on: ${messageOf(error)}` }
   }
-  if (status !== 200) return { kind: 'refusal', status, message: text.trim() }
-  const read = readAnswer(name, text)
-  if ('value' in read) return { kind: 'answer', value: read.value }
-  const what = `the agent on ${place} answers ${request.path} with what this command does not understand`
-  return { kind: 'mismatch', message: `${what}: ${read.mismatch}${versionsOf(reply)}` }
 }
 
 /** A node and the transport to its agent. */

@@ -3,6 +3,7 @@
 // without that, since clients ignore fields that they do not know.
 import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'
 import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, routesRequest } from './schemas/bgp.ts'
+import { datapathReport, mapReport, mapRequest, watchLine, watchRequest } from './schemas/datapath.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
 import { agentPlan } from './schemas/plan.ts'
 import { agentStatus } from './schemas/status.ts'
@@ -20,6 +21,8 @@ export type Operation = {
   readonly answer: 'text' | GenericSchema
   /** The answer may have hundreds of thousands of rows: it is written and sent piece by piece. */
   readonly isLong?: true
+  /** The answer goes on for as long as the client reads it: lines of JSON, each as `answer` says, and empty ones that mean nothing. */
+  readonly isStream?: true
   /** Which servers have the operation: an agent on its socket, an agent over TCP, a standalone speaker (`causeway bgp speak`). */
   readonly servedBy: readonly ('agent' | 'agent over TCP' | 'speaker')[]
 }
@@ -102,6 +105,32 @@ export const operations = {
     summary: 'Has a speaker read its file again. 400: the file cannot be used, and the configuration of before stays.',
     answer: 'text',
     servedBy: ['speaker'],
+  },
+  datapath: {
+    method: 'GET',
+    path: '/v1/datapath',
+    summary: 'Which datapath the node has, and of the eBPF datapath programs, hooks, maps, counters and drops.',
+    answer: datapathReport,
+    servedBy: ['agent'],
+  },
+  datapathMap: {
+    method: 'GET',
+    path: '/v1/datapath/map',
+    summary: 'The entries of a map of the eBPF datapath in words. 404: no such map; 409: the node has no programs.',
+    params: mapRequest,
+    answer: mapReport,
+    isLong: true,
+    servedBy: ['agent'],
+  },
+  datapathWatch: {
+    method: 'GET',
+    path: '/v1/datapath/watch',
+    summary:
+      'The packets from one address to another that programs see on this node, and what they did with each. 409: the node has no programs; 503: too many watch.',
+    params: watchRequest,
+    answer: watchLine,
+    isStream: true,
+    servedBy: ['agent'],
   },
   healthz: {
     method: 'GET',

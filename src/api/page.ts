@@ -29,6 +29,7 @@ that TCP port of the node too. A speaker alone ([bgp-speak](bgp-speak.md)) has a
 - The parameters of a GET stand behind "?", those of a POST are a JSON object in its body. What is not declared is refused.
 - The client checks every answer, row by row, before anything is shown. The agent checks its own only in tests, and long answers
   never, which it writes and sends piece by piece: 100,000 routes are to hold up nothing else.
+- A stream is lines of JSON until it ends, or the client goes. Empty lines mean nothing: they come while there is nothing to tell.
 `
 
 function partsOf(schema: GenericSchema): Parts {
@@ -66,12 +67,12 @@ function block(title: string, schema: GenericSchema): string {
   return `${title}:\n\n\`\`\`ts\n${shapeOf(schema, '')}\n\`\`\``
 }
 
-function sectionOf({ method, path, summary, params, answer, isLong, servedBy }: Operation): string {
+function sectionOf({ method, path, summary, params, answer, isLong, isStream, servedBy }: Operation): string {
   const parts = [
     `## ${method} ${path}`,
-    `${summary} Served by: ${servedBy.join(', ')}.${isLong === true ? ' Sent piece by piece.' : ''}`,
+    `${summary} Served by: ${servedBy.join(', ')}.${isLong === true ? ' Sent piece by piece.' : ''}${isStream === true ? ' A stream.' : ''}`,
     ...(params === undefined ? [] : [block(method === 'GET' ? 'Parameters' : 'Body', params)]),
-    answer === 'text' ? 'Answer: plain text.' : block('Answer', answer),
+    answer === 'text' ? 'Answer: plain text.' : block(isStream === true ? 'Each line of the answer' : 'Answer', answer),
   ]
   return parts.join('\n\n')
 }

@@ -20,6 +20,10 @@ function partsOf(schema: GenericSchema): Parts {
 const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
   addr: fc.oneof(fc.ipV4(), fc.constantFrom('fd00::1', '::ffff:10.0.0.1')),
   prefix: fc.constantFrom('10.244.1.0/24', 'fd10:244::/48', '0.0.0.0/0', '::/0'),
+  from: fc.constantFrom('10.244.1.5', 'fd00::1'),
+  to: fc.constantFrom('10.244.1.5', 'fd00::1'),
+  seconds: fc.constantFrom('1', '600'),
+  packets: fc.constantFrom('1', '10000'),
   peer: fc.string({ minLength: 1, unit: 'grapheme' }),
 }
 

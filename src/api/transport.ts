@@ -16,11 +16,19 @@ export type AgentReply = {
   readonly version?: string
 }
 
+/** The beginning of an answer that goes on: its lines come later. */
+export type AgentStream = Omit<AgentReply, 'text'> & {
+  /** Without the empty ones. Throws when the stream is cut off, or falls silent. */
+  readonly lines: AsyncIterable<string>
+}
+
 export type AgentTransport = {
   /** Names the other end in messages, such as the path of a socket. */
   readonly place: string
   /** Rejects when no agent answers, when the answer is cut off, and when `signal` aborts. */
   readonly send: (request: AgentRequest, signal: AbortSignal) => Promise<AgentReply>
+  /** As `send`, for an answer that goes on until the agent ends it or `signal` aborts. */
+  readonly open: (request: AgentRequest, signal: AbortSignal) => Promise<AgentStream>
 }
 
 const product = 'causeway/'

@@ -3,6 +3,11 @@ export function ageSince(sinceMs: number): string {
   return shortTime(Date.now() - sinceMs)
 }
 
+/** As ageSince, at a given moment. */
+export function ageAt(sinceMs: number, nowMs: number): string {
+  return shortTime(nowMs - sinceMs)
+}
+
 /** How long it is until a moment (ms since 1970); 0s when it is past. */
 export function timeUntil(untilMs: number): string {
   return shortTime(untilMs - Date.now())

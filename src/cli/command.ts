@@ -27,6 +27,10 @@ export type Action = Described & {
 }
 
 /** A command whose first argument names an action. The code of an action is loaded when it is asked for. */
-export type Group = Described & { readonly verbs: Loaders }
+export type Group = Described & {
+  readonly verbs: Loaders
+  /** What the group does without the name of an action. */
+  readonly bare?: Action
+}
 
 export type Command = Action | Group

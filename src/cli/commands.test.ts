@@ -14,8 +14,8 @@ test('help of every command names all of its options and actions, in 80 columns'
     const text = await helpOf(`causeway${path}`, command)
     for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
     for (const { name } of verbs) assert.match(text, new RegExp(`^  ${name} `, 'm'))
-    if ('options' in command)
-      for (const name of optionNames(command.options)) assert.ok(text.includes(`--${name}`), name)
+    const action = 'options' in command ? command : command.bare
+    for (const name of optionNames(action?.options ?? {})) assert.ok(text.includes(`--${name}`), name)
     assert.ok(text.startsWith(`usage: causeway${path}`), text)
   }
 })
@@ -23,7 +23,16 @@ test('help of every command names all of its options and actions, in 80 columns'
 test('every command about a lab takes --name and --lab', async () => {
   const places = await placesOf(rootCommand)
   const about = ['lab up', 'lab down', 'lab status', 'status', 'plan', 'ipam show', 'ipam check', 'ipam release']
-  for (const path of [...about, 'bgp peers', 'bgp routes', 'bgp advertised', 'bgp reset']) {
+  for (const path of [
+    ...about,
+    'datapath',
+    'datapath maps',
+    'datapath watch',
+    'bgp peers',
+    'bgp routes',
+    'bgp advertised',
+    'bgp reset',
+  ]) {
     const names = places.find((place) => place.path === ` ${path}`)?.options.map(({ name }) => name) ?? []
     assert.ok(names.includes('name') && names.includes('lab'), path)
   }
@@ -47,6 +56,8 @@ test('a command that is none is told, with the nearest name', async () => {
       String(message),
     )
   assert.equal((await findAction('causeway', rootCommand, ['lab', 'serve-api'])).command.name, 'serve-api')
+  assert.equal((await findAction('causeway', rootCommand, ['datapath', '--json'])).command.name, 'datapath')
+  assert.equal((await findAction('causeway', rootCommand, ['datapath', 'maps', 'pods'])).command.name, 'maps')
 })
 
 /** What bash offers for the last of these words. */
@@ -76,6 +87,15 @@ test('bash completes commands, actions, options and values', async () => {
   assert.deepEqual(completed(script, 'causeway', 'lab', 'up', '--routing', '=', 'a'), ['auto'])
   assert.deepEqual(completed(script, 'causeway', 'lab', 'up', '--routing', '='), ['vxlan', 'native', 'auto'])
   assert.deepEqual(completed(script, 'causeway', 'lab', 'up', '--nodes', ''), [])
+  assert.deepEqual(completed(script, 'causeway', 'datapath', ''), [
+    'maps',
+    'watch',
+    '--node',
+    '--lab',
+    '--name',
+    '--json',
+    '--help',
+  ])
   assert.deepEqual(completed(script, 'causeway', 'bgp', 'speak', '--stop-as', 'r'), ['restart'])
   assert.deepEqual(completed(script, 'causeway', 'completion', '--'), ['--help'])
 })

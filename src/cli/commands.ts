@@ -9,6 +9,7 @@ export const rootCommand: Group = {
     lab: async () => (await import('./lab.ts')).labCommand,
     status: async () => (await import('./status.ts')).statusCommand,
     plan: async () => (await import('./plan.ts')).planCommand,
+    datapath: async () => (await import('./datapath.ts')).datapathCommand,
     bgp: async () => (await import('./bgp.ts')).bgpCommand,
     ipam: async () => (await import('./ipam.ts')).ipamCommand,
     clean: async () => (await import('./clean.ts')).cleanCommand,

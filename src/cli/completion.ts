@@ -17,18 +17,21 @@ const helpOption: CompletedOption = { name: 'help', type: 'boolean', help: 'help
 
 /** All places of a command, itself first, without hidden commands. */
 export async function placesOf(command: Command, path = ''): Promise<Place[]> {
-  if (!('verbs' in command)) {
-    const named = Object.entries(command.options).flatMap(([name, declaration]) => [
-      { ...declaration, name },
-      ...(declaration.alias === undefined ? [] : [{ ...declaration, name: declaration.alias }]),
-    ])
-    return [{ path, verbs: [], options: [...named, helpOption] }]
-  }
+  if (!('verbs' in command)) return [{ path, verbs: [], options: completedOptions(command) }]
   const loaded = await Promise.all(Object.values(command.verbs).map(async (load) => load()))
   const shown = loaded.filter(({ isHidden }) => !isHidden)
   const below = await Promise.all(shown.map(async (verb) => placesOf(verb, `${path} ${verb.name}`)))
   const verbs = shown.map(({ name, summary }) => ({ name, summary }))
-  return [{ path, verbs, options: [helpOption] }, ...below.flat()]
+  const own = command.bare ? completedOptions(command.bare) : [helpOption]
+  return [{ path, verbs, options: own }, ...below.flat()]
+}
+
+function completedOptions({ options: all }: Action): CompletedOption[] {
+  const named = Object.entries(all).flatMap(([name, declaration]) => [
+    { ...declaration, name },
+    ...(declaration.alias === undefined ? [] : [{ ...declaration, name: declaration.alias }]),
+  ])
+  return [...named, helpOption]
 }
 
 function quoted(text: string): string {

@@ -33,11 +33,12 @@ export async function find(path: string, command: Command, args: readonly string
   throw new UsageError(`${path.replace('causeway ', '')} ${word}: expected ${list(names)}${hint}`)
 }
 
-/** Finds an action. Throws UsageError where its name is missing: "causeway lab" alone does not say what to do. */
+/** Finds an action. Throws UsageError where its name is missing and the group alone does nothing: "causeway lab" alone does not say what to do. */
 export async function findAction(path: string, root: Command, args: readonly string[]): Promise<Found<Action>> {
   const found = await find(path, root, args)
   const { command } = found
   if (!('verbs' in command)) return { ...found, command }
+  if (command.bare) return { ...found, command: command.bare }
   const names = await shownNames(command)
   const what = found.path.replace(/^causeway ?/, '')
   const [option] = found.args

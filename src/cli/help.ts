@@ -52,13 +52,13 @@ export function commandHelp(path: string, command: Command, verbs: readonly Comm
   const shown = verbs.filter(({ isHidden }) => !isHidden)
   const column = Math.max(...shown.map(({ name }) => name.length)) + 4
   const rows = shown.map(({ name, summary }) => wrapText(`  ${name.padEnd(column)}${summary}`, width))
+  const names = path === 'causeway' ? 'COMMAND' : shown.map(({ name }) => name).join('|')
+  const { bare } = command
   return [
-    wrapText(
-      `usage: ${path} ${path === 'causeway' ? 'COMMAND' : shown.map(({ name }) => name).join('|')} [OPTIONS]`,
-      width,
-    ),
+    wrapText(`usage: ${path} ${bare ? `[${names}]` : names} [OPTIONS]`, width),
     ...(command.about === undefined ? [] : [wrapText(command.about, width)]),
     rows.join('\n'),
+    ...(bare ? [`Options of ${path} alone:\n${optionLines(bare.options, width).join('\n')}`] : []),
     wrapText(`Options of each: ${path.replace('causeway', 'causeway help')} ${shown[0]!.name}`, width),
     'Exit status: 0 yes, 1 no or failed, 2 wrong use.',
   ].join('\n\n')

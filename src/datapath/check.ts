@@ -7,7 +7,6 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { listRoutes } from '#/kernel/routes.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type CniInterface, type CniResult } from '#/wire/cni/index.ts'
 import { type Tbf } from '#/wire/netlink/qdisc.ts'
@@ -124,7 +123,7 @@ export function faultsOf(netlink: Netlink, { pod, network, told, ofHost }: Check
     faults.push(...limitFaults(netlink, host, podLimits(pod.bandwidth).ingress), ...ofHost(netlink, host, pod))
   }
   using netns = new Netns(pod.netns)
-  using inside = new Netlink(NETLINK_ROUTE, netns)
+  using inside = Netlink.brief(netns)
   const ofPod: ToldOfPod = {
     device: { name: pod.ifName, mac: pod.mac, ...interfaces[podIndex] },
     addrs: toldAddrs,

@@ -51,6 +51,11 @@ export class PodNetworkError extends Error {
   override name = 'PodNetworkError'
 }
 
+/** The pod's namespace has an interface of the wanted name already. */
+export class InterfaceTakenError extends PodNetworkError {
+  override name = 'InterfaceTakenError'
+}
+
 /** The node has as many pods as its datapath can serve. */
 export class NodeFullError extends PodNetworkError {
   override name = 'NodeFullError'
@@ -72,8 +77,8 @@ export type HostSide = {
 export interface Datapath {
   readonly name: DatapathName
   /**
-   * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone or the
-   * interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
+   * Makes the pod's network, replacing what an earlier attempt left. Throws PodNetworkError when the namespace is gone,
+   * InterfaceTakenError when the interface exists already, NodeFullError when there is no room for another pod, and KernelError when the kernel refuses; nothing
    * stays behind then.
    */
   wire(pod: PodInterface, network: PodNetwork): void
@@ -90,7 +95,7 @@ export interface Datapath {
 export type DatapathDeps = {
   /** The netlink client for synchronous calls. */
   readonly netlink: Netlink
-  readonly removal: Pick<VethRemoval, 'unplug'>
+  readonly removal: Pick<VethRemoval, 'unplug'> & Partial<Pick<VethRemoval, 'makeWay'>>
   readonly announcer: Pick<Announcer, 'announce'>
   /** Absent where the eBPF datapath is not used. */
   readonly ebpf?: EbpfState

@@ -1,5 +1,5 @@
 // Sets up a pod's own namespace, the same in every datapath: addresses, routes, sysctls, and the limit of what the pod sends.
-import { findLink, linkSet } from '#/kernel/links.ts'
+import { findLinkIndex, linkSet } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { addressAdd } from '#/kernel/addresses.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
@@ -9,19 +9,19 @@ import { type PodAddress } from '#/model/network.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { Netns } from '#/sys/netns.ts'
 import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type PodInterface, type PodNetwork, PodNetworkError } from './datapath.ts'
 
 export type PodRoute = { readonly dst: Prefix; readonly gateway: Addr; readonly mtuBytes?: number }
 
+const anywhere = { 4: Prefix.parse('0.0.0.0/0'), 6: Prefix.parse('::/0') } as const
+
 /** The routes by which a pod reaches everything through its gateway, for each family of its addresses. */
 export function podRoutes(addrs: readonly PodAddress[], { overlay }: PodNetwork): PodRoute[] {
   return addrs.flatMap(({ addr, cidr }) => {
     const gateway = cidr.at(1)
-    const anywhere = Prefix.parse(addr.family === 4 ? '0.0.0.0/0' : '::/0')
     return [
-      { dst: anywhere, gateway },
+      { dst: anywhere[addr.family], gateway },
       ...overlay
         .filter(({ dst }) => dst.family === addr.family)
         .map(({ dst, mtuBytes }) => ({ dst, gateway, mtuBytes })),
@@ -56,27 +56,34 @@ function kernelRoute(index: number, { dst, gateway, mtuBytes }: PodRoute, metric
  */
 export function refuseAdvertisements(ifName: string): void {
   const path = `net/ipv6/conf/${ifName}/accept_ra`
-  // a kernel without IPv6 has no such sysctl
-  const found = readSysctl(path)
-  if (found !== undefined && found !== '0') writeSysctl(path, '0')
+  try {
+    writeSysctl(path, '0')
+  } catch (error) {
+    // a kernel without IPv6 has no such sysctl, and one that is right need not be writable
+    const found = readSysctl(path)
+    if (found !== undefined && found !== '0') throw error
+  }
 }
 
 /** Configures the pod's end of a veth, which is already in the namespace. Throws PodNetworkError and KernelError. */
 export function configurePod(netns: Netns, podInterface: PodInterface, network: PodNetwork): void {
   const { ifName } = podInterface
-  const hasV6 = podInterface.addrs.some(({ addr }) => addr.family === 6)
-  netns.run(() => {
+  const families = podInterface.addrs.map(({ addr }) => addr.family)
+  // the namespace is entered once for all that has to be done in it
+  using netlink = netns.run(() => {
     refuseAdvertisements(ifName)
-    if (!hasV6) return
-    // runtimes switch IPv6 off in new namespaces
-    writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
-    writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
+    if (families.includes(6)) {
+      // runtimes switch IPv6 off in new namespaces
+      writeSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`, '0')
+      writeSysctl(`net/ipv6/conf/${ifName}/accept_dad`, '0')
+    }
+    return Netlink.brief()
   })
-  using netlink = new Netlink(NETLINK_ROUTE, netns)
-  const pod = findLink(netlink, ifName)
-  if (pod === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
+  const index = findLinkIndex(netlink, ifName)
+  if (index === undefined) throw new PodNetworkError(`the pod's ${ifName} vanished while it was set up`)
+  const pod = { index, name: ifName }
   const { egress } = podLimits(podInterface.bandwidth)
-  const before = listRoutes(netlink)
+  const before = listRoutes(netlink, families)
   netlink.execute(
     linkSet(ifName, { isUp: true }),
     linkSet('lo', { isUp: true }),

@@ -3,7 +3,7 @@
 import { linkDelete, linkSet, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { listRootQdiscs } from '#/kernel/qdiscs.ts'
-import { isOwnLink, isPodDevice } from '#/model/names.ts'
+import { isOwnLink, isPodDevice, unpluggedGroup } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredPort } from '#/model/network.ts'
 import { type Change, changeOf, type Comparison, type Driver } from '#/reconcile/driver.ts'
 import { type Failure } from '#/reconcile/status.ts'
@@ -48,7 +48,8 @@ export class PortDriver implements Driver {
     for (const port of desired) {
       const side = sides.get(port.datapath)!
       const device = links.get(port.name)
-      if (device?.kind !== 'veth') {
+      // one that a DEL has unplugged, whose agent ended before it noted that, would be deleted with the next ones
+      if (device?.kind !== 'veth' || device.group === unpluggedGroup) {
         changes.push(this.#rewiring(port))
         continue
       }

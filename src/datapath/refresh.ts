@@ -4,7 +4,6 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { listRootQdiscs } from '#/kernel/qdiscs.ts'
 import { listRoutes, routeReplace } from '#/kernel/routes.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { Netns } from '#/sys/netns.ts'
 import { type PodInterface, type PodNetwork } from './datapath.ts'
 import { judgeLimit } from './limit.ts'
@@ -21,7 +20,7 @@ export function refreshPod(netlink: Netlink, podInterface: PodInterface, network
   const { ifName, hostDevice } = podInterface
   const wanted = { mtuBytes: network.deviceMtuBytes }
   using netns = new Netns(podInterface.netns)
-  using inside = new Netlink(NETLINK_ROUTE, netns)
+  using inside = Netlink.brief(netns)
   const host = findLink(netlink, hostDevice)
   const pod = findLink(inside, ifName)
   // a device that is not the other end of our veth is another pod's: the namespace's path was used again

@@ -5,12 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AsyncNetlink } from '#/kernel/async-netlink.ts'
-import { findLink, groupDelete, type Link, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
+import { findLink, findLinkIndex, groupDelete, linkRename, linkSet, linkUnplug } from '#/kernel/links.ts'
 import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { portPrefix, unpluggedGroup } from '#/model/names.ts'
 import { Netns } from '#/sys/netns.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 
 /**
  * DELs that come within this time share one deletion. Deletions should be rare, since nobody can change devices while one runs. Mostly
@@ -20,6 +19,15 @@ const gatherMs = 1000
 
 /** The veth to cut off: its end on the host and its end in the pod, where its namespace is known and there. */
 export type Unplugged = { readonly hostDevice: string; readonly netns: string | undefined; readonly ifName: string }
+
+/** A number of eleven hexadecimal digits that no agent before this one began with; counted up from there, as random ones take long. */
+let lastName = randomBytes(6).readUIntBE(0, 6) % 16 ** 11
+
+/** A name for a device that needs none any more. */
+function anyName(): string {
+  lastName = (lastName + 1) % 16 ** 11
+  return portPrefix + lastName.toString(16).padStart(11, '0')
+}
 
 function unlessGone(error: unknown): void {
   if (!isNoDevice(error)) throw error
@@ -47,34 +55,43 @@ export class VethRemoval implements AsyncDisposable {
   }
 
   /**
-   * Cuts the pod off and frees the names of both ends within the call; the device is deleted soon after. No error when there is no
+   * Cuts the pod off and frees the name of its interface within the call; the device is deleted soon after. No error when there is no
    * device. Throws KernelError.
    */
   unplug({ hostDevice, netns, ifName }: Unplugged): void {
-    const host = findLink(this.#netlink, hostDevice)
-    if (host === undefined) return
-    const name = portPrefix + randomBytes(6).toString('hex').slice(0, 11)
-    const operations = [linkUnplug(hostDevice, unpluggedGroup), linkRename(host, name)]
-    const [failed, kept] = this.#netlink.executeAll(operations)
+    const hostIndex = findLinkIndex(this.#netlink, hostDevice)
+    if (hostIndex === undefined) return
+    const [failed] = this.#netlink.executeAll([linkUnplug(hostDevice, unpluggedGroup)])
     if (failed) return unlessGone(failed)
-    this.#waiting.add(kept ? hostDevice : name)
+    this.#waiting.add(hostDevice)
     this.#running ??= this.#deleteSoon()
-    if (netns !== undefined) this.#freeName(netns, ifName, host, name)
+    if (netns !== undefined) this.#freeName(netns, ifName, hostIndex)
   }
 
   /** Renames the pod's end, since another plugin may want the name of the pod's interface at once. */
-  #freeName(path: string, ifName: string, host: Link, name: string): void {
+  #freeName(path: string, ifName: string, hostIndex: number): void {
     try {
       using netns = new Netns(path)
-      using inside = new Netlink(NETLINK_ROUTE, netns)
+      using inside = Netlink.brief(netns)
       const link = findLink(inside, ifName)
       // the interface is ours only if it is the other end of our veth
-      if (link?.kind !== 'veth' || link.peerIndex !== host.index) return
-      inside.execute(linkSet(ifName, { isUp: false }), linkRename(link, name))
+      if (link?.kind !== 'veth' || link.peerIndex !== hostIndex) return
+      inside.execute(linkSet(ifName, { isUp: false }), linkRename(link, anyName()))
     } catch (error) {
       // harmless: the pod is cut off and the device will be deleted; the namespace may have ended in between
       this.#log.warn('the interface of a deleted pod keeps its name for now', { error: messageOf(error) })
     }
+  }
+
+  /** Renames a device that waits for its deletion, for a caller that needs its name now. Nothing else frees it in less than 20 ms. */
+  makeWay(hostDevice: string): void {
+    const index = this.#waiting.has(hostDevice) ? findLinkIndex(this.#netlink, hostDevice) : undefined
+    if (index === undefined) return
+    const name = anyName()
+    const [failed] = this.#netlink.executeAll([linkRename({ index, name: hostDevice }, name)])
+    if (failed) return unlessGone(failed)
+    this.#waiting.delete(hostDevice)
+    this.#waiting.add(name)
   }
 
   /** Whether a device is unplugged and about to be deleted here, so that no other code needs to remove it. */

@@ -1,10 +1,8 @@
 // A pod's veth, the same for every datapath that its host end is attached to: how it is named, and how it is removed.
 import { createHash } from 'node:crypto'
-import { findLink, linkDelete } from '#/kernel/links.ts'
-import { isNoDevice, Netlink } from '#/kernel/netlink.ts'
+import { linkDelete } from '#/kernel/links.ts'
+import { isNoDevice, type Netlink } from '#/kernel/netlink.ts'
 import { deviceMac, portPrefix } from '#/model/names.ts'
-import { Netns } from '#/sys/netns.ts'
-import { NETLINK_ROUTE } from '#/sys/netlink-socket.ts'
 import { type Attachment } from '#/wire/cni/index.ts'
 
 /** The name of the host's end of an attachment's veth: the same on every attempt, so that a retry finds a half-made veth. */
@@ -24,11 +22,4 @@ export function unwirePod(netlink: Netlink, { hostDevice }: { hostDevice: string
   } catch (error) {
     if (!isNoDevice(error)) throw error
   }
-}
-
-/** Whether the namespace has a device of that name. */
-export function hasDevice(netnsPath: string, name: string): boolean {
-  using netns = new Netns(netnsPath)
-  using netlink = new Netlink(NETLINK_ROUTE, netns)
-  return findLink(netlink, name) !== undefined
 }

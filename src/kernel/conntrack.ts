@@ -1,10 +1,11 @@
-// Connection tracking: reading and deleting its entries.
+// Connection tracking: reading, changing and deleting its entries.
 import { type Family } from '#/lib/addr.ts'
 import {
   type Connection,
   decodeConnection,
   encodeConntrackDelete,
   encodeConntrackDump,
+  encodeConntrackLiberal,
   IPCTNL_MSG_CT_DELETE,
   IPCTNL_MSG_CT_GET,
   IPCTNL_MSG_CT_NEW,
@@ -26,5 +27,15 @@ export function connectionDelete(connection: Connection): Operation {
     what: `conntrack -D -p ${protocol} -s ${src} -d ${dst} --sport ${srcPort} --dport ${dstPort}`,
     type: IPCTNL_MSG_CT_DELETE,
     payload: encodeConntrackDelete(connection),
+  }
+}
+
+/** Has the kernel take the packets of a TCP connection whatever their sequence numbers; it checks them no more. */
+export function connectionLiberal(connection: Connection): Operation {
+  const { src, srcPort, dst, dstPort } = connection
+  return {
+    what: `# no sequence check: tcp ${src} ${srcPort} to ${dst} ${dstPort}`,
+    type: IPCTNL_MSG_CT_NEW,
+    payload: encodeConntrackLiberal(connection),
   }
 }

@@ -7,7 +7,9 @@ import {
   bridgeData,
   bridgePortData,
   decodeLink,
+  encodeAddrGenMode,
   encodeLink,
+  indexOfLink,
   IF_OPER_UP,
   IFF_NOARP,
   IFF_UP,
@@ -34,6 +36,8 @@ export type Link = {
   /** The index of the bridge that this device is a port of. */
   readonly master?: number
   readonly alias?: string
+  /** The device group; absent for the default one. */
+  readonly group?: number
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
   readonly hasNoArp: boolean
@@ -92,6 +96,7 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.link !== undefined && { peerIndex: attrs.link }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
+    ...(attrs.group && { group: attrs.group }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
     hasNoArp: (flags & IFF_NOARP) !== 0,
     isEthernet: hardwareType === ARPHRD_ETHER,
@@ -113,6 +118,17 @@ export function findLink(netlink: Netlink, name: string): Link | undefined {
   try {
     const what = `ip link show dev ${name}`
     return toLink(netlink.get({ what, type: RTM_GETLINK, payload: encodeLink({ attrs: { name } }) }).payload)
+  } catch (error) {
+    if (isNoDevice(error)) return undefined
+    throw error
+  }
+}
+
+/** The index of the device of that name, or undefined: for who needs no more, as most of reading a device is reading its attributes. */
+export function findLinkIndex(netlink: Netlink, name: string): number | undefined {
+  try {
+    const what = `ip link show dev ${name}`
+    return indexOfLink(netlink.get({ what, type: RTM_GETLINK, payload: encodeLink({ attrs: { name } }) }).payload)
   } catch (error) {
     if (isNoDevice(error)) return undefined
     throw error
@@ -155,18 +171,28 @@ export type VethSpec = {
   readonly mtuBytes: number
 }
 
+/** The kernel's own default is a queue for each processor that there may be, which only XDP and GRO on a veth use, and which takes long. */
+const oneQueue = { txQueues: 1, rxQueues: 1 } as const
+
 /**
- * A veth whose one end is a bridge port here, up, and whose other end is in the pod's namespace, down: one message.
- * (veth_open refuses an end whose peer is not linked yet, so the far end cannot come up in it.)
+ * A veth whose one end is a bridge port here and whose other end is in the pod's namespace: one message. Both are down. (veth_open refuses
+ * an end whose peer is not linked yet, so the far end cannot come up in it.)
  */
 export function vethAdd(spec: VethSpec): Operation {
   const { name, mac, peerName, peerMac, mtuBytes } = spec
-  const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd } }
+  const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd, ...oneQueue } }
+  const queues = 'numtxqueues 1 numrxqueues 1'
   return create(
-    `ip link add name ${name} address ${mac} mtu ${mtuBytes} up type veth peer name ${peerName} address ${peerMac}`,
+    `ip link add name ${name} address ${mac} mtu ${mtuBytes} ${queues} type veth peer name ${peerName} address ${peerMac} ${queues}`,
     {
-      ...up,
-      attrs: { name, mac, mtu: mtuBytes, master: spec.bridgeIndex, info: { kind: 'veth', data: vethData(peer) } },
+      attrs: {
+        name,
+        mac,
+        mtu: mtuBytes,
+        master: spec.bridgeIndex,
+        info: { kind: 'veth', data: vethData(peer) },
+        ...oneQueue,
+      },
     },
   )
 }
@@ -236,6 +262,25 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
     change(`ip link set dev ${name} type bridge_slave hairpin on`, name, { attrs: { info } }),
     linkAlias(name, alias),
   ]
+}
+
+/** Sets a new port of a bridge up, has it send frames back out of it too (see bridgePortSet), and names its pod in its alias. */
+export function bridgePortUp(name: string, alias: string): Operation {
+  const short = shortAlias(alias)
+  const info = { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) }
+  return change(`ip link set dev ${name} up alias "${short}" type bridge_slave hairpin on`, name, {
+    ...up,
+    attrs: { alias: short, info },
+  })
+}
+
+/** IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h. */
+const noAddress = 1
+
+/** Keeps a device that is not up yet from getting an IPv6 link-local address. EAFNOSUPPORT where the kernel has no IPv6. */
+export function linkLocalOff(name: string): Operation {
+  const what = `ip link set dev ${name} addrgenmode none`
+  return { what, type: RTM_NEWLINK, payload: encodeAddrGenMode(name, noAddress) }
 }
 
 /** Undoes what somebody set on a bridge port that keeps frames from passing it. A port in a spanning tree cannot be unblocked. */

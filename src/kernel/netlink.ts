@@ -47,6 +47,8 @@ export type Operation = {
   readonly type: number
   readonly flags?: number
   readonly payload: Uint8Array
+  /** Its failure is no news and is not reported: mostly what it is to delete is not there. */
+  readonly mayFail?: true
 }
 
 type Skips = (payload: Uint8Array, kept: number) => boolean
@@ -59,11 +61,12 @@ const dumpAttempts = 10
 const NFNL_MSG_BATCH_BEGIN = 0x10
 const NFNL_MSG_BATCH_END = 0x11
 
+/** The buffer for requests: each is handed to the kernel before the next one is written. */
+const requestBuffer = new Writer(4096)
+
 /** One socket, with sequence numbers that tell answers from those to earlier requests. Takes one request at a time. */
 export class Channel implements Disposable {
   readonly #socket: RequestSocket
-  /** The buffer for requests, reused from one request to the next. */
-  readonly #into = new Writer(4096)
   #sequence = 0
 
   constructor(socket: RequestSocket) {
@@ -80,7 +83,7 @@ export class Channel implements Disposable {
   }
 
   /** Returns the sequence number of the first request. `into` is a buffer of the caller's, for unusually large requests. */
-  send(requests: readonly Request[], into: Writer = this.#into): number {
+  send(requests: readonly Request[], into: Writer = requestBuffer): number {
     const first = this.#encode(requests, into)
     this.#socket.send(into.view())
     return first
@@ -88,8 +91,8 @@ export class Channel implements Disposable {
 
   /** Sends as `send` does, but on another thread: for requests on which the kernel works for long before the call returns. */
   async sendAside(requests: readonly Request[]): Promise<number> {
-    const first = this.#encode(requests, this.#into)
-    await this.#socket.sendAside(this.#into.toBytes())
+    const first = this.#encode(requests, requestBuffer)
+    await this.#socket.sendAside(requestBuffer.toBytes())
     return first
   }
 
@@ -104,19 +107,19 @@ export class Channel implements Disposable {
     return decodeMessages(this.#socket.receive())
   }
 
-  /** The outcomes of operations that were sent with sequence numbers from `first` on. */
+  /** The outcomes of operations that were sent with sequence numbers from `first` on, the last one with a wish for an acknowledgement. */
   acknowledgements(operations: readonly Operation[], first: number): (KernelError | undefined)[] {
     const results: (KernelError | undefined)[] = Array.from({ length: operations.length })
-    let open = operations.length
-    while (open > 0) {
+    for (let isDone = operations.length === 0; !isDone;) {
       for (const message of this.receive()) {
         const index = message.sequence - first
         const operation = operations[index]
         // skip late answers to an earlier request that was given up
         if (message.type !== NLMSG_ERROR || operation === undefined) continue
         const { errno, explanation } = decodeAck(message)
-        if (errno !== 0) results[index] = new KernelError(operation.what, errno, explanation)
-        open--
+        if (errno !== 0 && operation.mayFail !== true)
+          results[index] = new KernelError(operation.what, errno, explanation)
+        isDone ||= index === operations.length - 1
       }
     }
     return results
@@ -138,10 +141,15 @@ export class Netlink implements Disposable {
   readonly #dumpOrder = new InOrder()
   #isClosed = false
 
-  /** Opens the client in the namespace of the calling thread, or in the one given. */
-  constructor(protocol: number = NETLINK_ROUTE, netns?: Netns) {
-    const open = (): RequestSocket => new RequestSocket(protocol)
+  /** Opens the client in the namespace of the calling thread, or in the one given. `isBrief`: it is for a few requests only. */
+  constructor(protocol: number = NETLINK_ROUTE, netns?: Netns, isBrief = false) {
+    const open = (): RequestSocket => new RequestSocket(protocol, isBrief)
     this.#channel = new Channel(netns ? netns.run(open) : open())
+  }
+
+  /** A client for a few requests about one pod, in the namespace of the calling thread or in the one given. */
+  static brief(netns?: Netns): Netlink {
+    return new Netlink(NETLINK_ROUTE, netns, true)
   }
 
   /** The socket's port id. A kernel notification carries that of the socket through which the change was made. */
@@ -174,8 +182,13 @@ export class Netlink implements Disposable {
     return results
   }
 
+  /** The kernel tells of every failure, and of success where it is asked to: the last answer is that to the last operation. */
   #batch(operations: readonly Operation[]): (KernelError | undefined)[] {
-    return this.#channel.acknowledgements(operations, this.#channel.send(operations.map(acknowledged)))
+    const last = operations.length - 1
+    const requests = operations.map((operation, index) =>
+      index === last ? acknowledged(operation) : unacknowledged(operation),
+    )
+    return this.#channel.acknowledgements(operations, this.#channel.send(requests))
   }
 
   /**
@@ -314,7 +327,12 @@ function ask(channel: Channel, operation: Operation, requestFlags: number): Answ
   return new Answer(operation, channel.send([{ type, flags: flags | requestFlags, payload }]))
 }
 
-/** The request of an operation, with the flag that makes the kernel report the outcome. */
+/** The request of an operation; the kernel reports a failure of it. */
+function unacknowledged({ type, flags = 0, payload }: Operation): Request {
+  return { type, flags: flags | NLM_F_REQUEST, payload }
+}
+
+/** The request of an operation, with the flag that makes the kernel report success too. */
 export function acknowledged({ type, flags = 0, payload }: Operation): Request {
   return { type, flags: flags | NLM_F_REQUEST | NLM_F_ACK, payload }
 }

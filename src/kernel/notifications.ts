@@ -1,8 +1,9 @@
 // Tells what others changed in the kernel. A notification names the kind of object only; its new state must be read anew.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { WireError } from '#/lib/bytes.ts'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NotificationSocket } from '#/sys/netlink-socket.ts'
 import { decodeAddr, RTM_DELADDR, RTM_NEWADDR } from '#/wire/netlink/addr.ts'
-import { RTM_DELLINK, RTM_NEWLINK } from '#/wire/netlink/link.ts'
+import { indexOfLink, nameOfLink, RTM_DELLINK, RTM_NEWLINK } from '#/wire/netlink/link.ts'
 import { decodeMessages, type Message } from '#/wire/netlink/message.ts'
 import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/netlink/neigh.ts'
 import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
@@ -42,6 +43,8 @@ const routeGroups = [
 
 export type Notification =
   | { readonly kind: 'link'; readonly link: Link; readonly isGone: boolean }
+  /** Of a device whose name says all that matters: see `isKnownByName` of watchKernel. */
+  | { readonly kind: 'named link'; readonly deviceIndex: number; readonly isGone: boolean }
   | { readonly kind: 'address'; readonly deviceIndex: number }
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'route'; readonly route: Route }
@@ -55,16 +58,24 @@ export type Notification =
   | { readonly kind: 'lost' }
 
 const datagramsPerTurn = 200
+/** What comes within this time is read together: to be woken takes longer than to read one, and an ADD that runs goes first. */
+const gatherMs = 2
 
 /** Gives undefined for messages without news: other families, cached copies, generations of rulesets. */
 type Decoder = (message: Message) => Notification | undefined
 
-export function decodeRouteNotification(message: Message): Notification | undefined {
+export function decodeRouteNotification(
+  message: Message,
+  isKnownByName: (name: string) => boolean = () => false,
+): Notification | undefined {
   const { type, payload } = message
   switch (type) {
     case RTM_NEWLINK:
-    case RTM_DELLINK:
-      return { kind: 'link', link: toLink(payload), isGone: type === RTM_DELLINK }
+    case RTM_DELLINK: {
+      const isGone = type === RTM_DELLINK
+      if (isKnownByName(nameOfLink(payload))) return { kind: 'named link', deviceIndex: indexOfLink(payload), isGone }
+      return { kind: 'link', link: toLink(payload), isGone }
+    }
     case RTM_NEWADDR:
     case RTM_DELADDR:
       return { kind: 'address', deviceIndex: decodeAddr(payload).index }
@@ -115,12 +126,14 @@ export function readNotifications(
 
 /**
  * Calls `onChange` for every change to devices, addresses, neighbours, routes, qdiscs, forwarding and nftables in the calling thread's
- * namespace, except those made through the sockets with these port ids. `onError` gets the error that ends the watching.
+ * namespace, except those made through the sockets with these port ids. `onError` gets the error that ends the watching. Of devices that
+ * `isKnownByName` only names and indexes are read: each pod that comes or goes causes a dozen notifications of its device.
  */
 export function watchKernel(
   ownPortIds: ReadonlySet<number>,
   onChange: (notification: Notification) => void,
   onError: (error: unknown) => void,
+  isKnownByName?: (name: string) => boolean,
 ): Disposable {
   const routes = new NotificationSocket(NETLINK_ROUTE, routeGroups)
   const tables = new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES])
@@ -138,9 +151,10 @@ export function watchKernel(
         datagram = socket.receiveNow()
       }
       if (datagram !== undefined) take(datagram, decode)
+      else await sleep(gatherMs)
     }
   }
-  follow(routes, decodeRouteNotification).catch(onError)
+  follow(routes, (message) => decodeRouteNotification(message, isKnownByName)).catch(onError)
   follow(tables, decodeTableNotification).catch(onError)
   return {
     [Symbol.dispose]() {

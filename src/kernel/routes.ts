@@ -36,9 +36,10 @@ export function hasRoutesOf(netlink: Netlink, protocol: number): boolean {
   return families.some((family) => netlink.dump(dumpRequest(family), skips).length > 0)
 }
 
-/** All routes of both families in the main table. */
-export function listRoutes(netlink: Netlink): Route[] {
+/** All routes in the main table: of both families, or of those given. */
+export function listRoutes(netlink: Netlink, only: readonly Family[] = [4, 6]): Route[] {
   return families
+    .filter((family) => only.includes(family === AF_INET ? 4 : 6))
     .flatMap((family) => routesIn(netlink.dump(dumpRequest(family))))
     .filter(({ table }) => table === RT_TABLE_MAIN)
 }

@@ -72,9 +72,14 @@ export type BpfDelta = {
 
 export const attachmentKey = ({ device, hook }: Pick<BpfAttachment, 'device' | 'hook'>): string => `${device} ${hook}`
 
+let lastOwner: { readonly node: string; readonly number: bigint } | undefined
+
 /** The number by which programs know a node: the first 64 bits of SHA-256 over its name, as a little-endian number. */
 export function ownerNumber(node: string): bigint {
-  return createHash('sha256').update(node).digest().readBigUInt64LE()
+  // several entries of one node mostly follow each other
+  if (lastOwner?.node !== node)
+    lastOwner = { node, number: createHash('sha256').update(node).digest().readBigUInt64LE() }
+  return lastOwner.number
 }
 
 /** The prefix that holds one address alone. */

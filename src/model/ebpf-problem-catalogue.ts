@@ -1,6 +1,10 @@
 // The problems of the eBPF datapath (32xx), a part of problem-catalogue.ts.
 import { type ProblemEntry } from './problem-entry.ts'
 
+const fromMap = "the kernel's answer when the agent read the map or wrote to it"
+const fromDrops =
+  'the counters of dropped packets, which the agent reads every ten seconds; the problem is gone after five minutes without'
+
 export const ebpfProblemCatalogue = {
   CW3201: {
     title: 'The eBPF datapath cannot be used on this node',
@@ -16,17 +20,43 @@ export const ebpfProblemCatalogue = {
     remedy: 'see what the message names: bpftool prog show, bpftool link show; the agent tries again by itself',
   },
   CW3203: {
-    title: 'A map of the eBPF datapath lacks entries',
+    title: 'Programs of the eBPF datapath do not know all pods of this node',
     about: 'kernel',
-    how: "the kernel's answer when the agent read the map or wrote to it",
+    how: fromMap,
     remedy:
-      "nothing is lost: packets for which programs have no entry go through the node's own network stack; a map that is full has room for 131,072 nodes' prefixes or 4,096 pods' addresses",
+      "see what the message names; the agent tries again by itself, and packets of pods without an entry take the way through the node's own network stack",
   },
   CW3204: {
+    title: 'Programs of the eBPF datapath do not know all nodes',
+    about: 'kernel',
+    how: fromMap,
+    remedy:
+      "nothing is lost: packets to what has no entry take the way through the node's own network stack; a map that is full has room for 131,072 prefixes",
+  },
+  CW3205: {
     title: 'A program of the eBPF datapath is not attached',
     about: 'kernel',
     how: "the kernel's answer when the agent attached the program to the device, or detached it",
     remedy:
       "see what else is at that hook: bpftool net show, tc filter show dev DEVICE ingress; the agent tries again by itself, and packets take the way through the node's own network stack meanwhile",
+  },
+  CW3231: {
+    title: 'A pod sends under a foreign name',
+    about: 'pod',
+    how: fromDrops,
+    remedy: 'nothing of it has left the node; look in the pod for what sends it',
+  },
+  CW3232: {
+    title: 'Packets come through the tunnel from a node that does not own their source',
+    about: 'kernel',
+    how: fromDrops,
+    remedy:
+      'nothing of it has reached a pod; see which node has that pod CIDR: kubectl get nodes; watch for who sends it: tcpdump -ni DEVICE on the underlay, for the port of the tunnel',
+  },
+  CW3233: {
+    title: "A pod sends to nodes' tunnel port",
+    about: 'pod',
+    how: fromDrops,
+    remedy: 'nothing of it has left the node; look in the pod for what sends it',
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -44,8 +44,8 @@ export const objectKinds = {
   // what programs do not know, or are not attached for, goes by the node's own stack
   program: { ...ofNode, code: 'CW3202', node: 'degraded', takes: ['pod-map', 'node-map', 'attachment'] },
   'pod-map': { ...ofNode, code: 'CW3203', node: 'degraded' },
-  'node-map': { ...ofNode, code: 'CW3203', node: 'degraded' },
-  attachment: { ...ofNode, code: 'CW3204', node: 'degraded' },
+  'node-map': { ...ofNode, code: 'CW3204', node: 'degraded' },
+  attachment: { ...ofNode, code: 'CW3205', node: 'degraded' },
 } as const satisfies Readonly<Record<string, KindMeaning>>
 
 export type ObjectKind = keyof typeof objectKinds

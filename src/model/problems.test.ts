@@ -53,7 +53,7 @@ test('docs/problems.md has a section for each code with its title, in order, and
   assert.deepEqual(codes, codes.toSorted())
   for (const section of sections) {
     const code = section.slice(0, 6) as ProblemCode
-    const example = new RegExp(`^! ${code} [a-z]+/\\S.*: \\S`, 'm')
+    const example = new RegExp(`^! ${code} [a-z-]+/\\S.*: \\S`, 'm')
     assert.match(section, example, `${code} has an example of its line`)
     assert.ok(section.includes('**Known from**'), `${code} says how it is known`)
     assert.ok(section.includes('**What to do**'), `${code} says what to do`)

@@ -59,9 +59,9 @@ export type Occupancy = {
  * recent address is worse than leaving the order of the CIDRs, and better than failing. undefined when all are in use.
  */
 export function chooseAddress(cidrs: readonly Prefix[], { isUsed, resting, last }: Occupancy): PodAddress | undefined {
-  const rests = new Set(resting.map(String))
   for (const cidr of cidrs) {
-    const addr = nextFree(cidr, last(cidr), (each) => isUsed(each) || rests.has(String(each)))
+    const rests = new Set(resting.filter(({ family }) => family === cidr.family).map(({ value }) => value))
+    const addr = nextFree(cidr, last(cidr), (each) => rests.has(each.value) || isUsed(each))
     if (addr) return { addr, cidr }
   }
   for (const addr of resting) {

@@ -1,7 +1,7 @@
 // What the maps of nodes of the eBPF datapath hold of one node, and the change of them that a change of nodes causes. Pure.
 import { type BpfDelta, type BpfEnd, type BpfNode, onlyPrefix } from '#/model/bpf.ts'
 import { vtepMac } from '#/model/names.ts'
-import { type NodeState } from '#/model/network.ts'
+import { type NetworkDelta, type NodeState } from '#/model/network.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type Prefix } from '#/lib/addr.ts'
 import { type RemotePlan } from './remote-plan.ts'
@@ -18,14 +18,18 @@ function wayOf(verdict: Verdict, hasOverlay: boolean): BpfNode {
   return { ...about, way: `tunnel${outer}`, src, dst, mtuBytes, vtepMac: tunnel.vtepMac ?? vtepMac }
 }
 
-/** Another node: its pod CIDRs, and its own addresses, from which processes of the node send. */
+/**
+ * Another node: its pod CIDRs, and its own addresses, from which processes of the node send. One without pod CIDRs sends nothing through the
+ * tunnel, and may share its addresses with others.
+ */
 export function bpfNodeOf(owner: string, plan: RemotePlan, hasOverlay: boolean): BpfNodeObjects {
+  const addrs = plan.podCIDRs.length === 0 ? [] : plan.tunnelEnds
   return {
     nodes: [
-      ...plan.tunnelEnds.map((addr): BpfNode => ({ prefix: onlyPrefix(addr), owner, way: 'none' })),
+      ...addrs.map((addr): BpfNode => ({ prefix: onlyPrefix(addr), owner, way: 'none' })),
       ...plan.verdicts.map((verdict) => wayOf(verdict, hasOverlay)),
     ],
-    ends: plan.tunnelEnds.map((addr) => ({ addr, owner })),
+    ends: addrs.map((addr) => ({ addr, owner })),
   }
 }
 
@@ -40,10 +44,10 @@ export function bpfSelfOf({ name, addrs }: NodeState, served: readonly Prefix[])
   }
 }
 
-/** The plans of a node before and after a change. */
-export type PlanChange = { readonly name: string; readonly before: RemotePlan; readonly after: RemotePlan }
+/** A node's plan, and that of before. */
+export type PlanChange = { readonly name: string; readonly before: RemotePlan; readonly plan: RemotePlan }
 
-export function bpfDeltaOf(changes: readonly PlanChange[], hasOverlay: boolean): BpfDelta {
+function bpfDeltaOf(changes: readonly PlanChange[], hasOverlay: boolean): BpfDelta {
   const nodes = new Map<string, BpfNode | undefined>()
   const ends = new Map<string, BpfEnd | undefined>()
   for (const { name, before } of changes) {
@@ -52,10 +56,20 @@ export function bpfDeltaOf(changes: readonly PlanChange[], hasOverlay: boolean):
     for (const { addr } of gone.ends) ends.set(String(addr), undefined)
   }
   // one node may win what another loses, so all additions come after all removals
-  for (const { name, after } of changes) {
-    const wanted = bpfNodeOf(name, after, hasOverlay)
+  for (const { name, plan } of changes) {
+    const wanted = bpfNodeOf(name, plan, hasOverlay)
     for (const node of wanted.nodes) nodes.set(String(node.prefix), node)
     for (const end of wanted.ends) ends.set(String(end.addr), end)
   }
   return { nodes, ends }
+}
+
+/** Adds to a change of kernel objects what it changes for the eBPF datapath, made when it is asked for. */
+export function withBpf<D extends NetworkDelta>(delta: D, changes: readonly PlanChange[], hasOverlay: boolean): D {
+  return {
+    ...delta,
+    get bpf() {
+      return bpfDeltaOf(changes, hasOverlay)
+    },
+  }
 }

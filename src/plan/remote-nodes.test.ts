@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { type BpfEnd, type BpfNode } from '#/model/bpf.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type LearnedRoute, type LearnedRouteChange } from '#/model/bgp.ts'
 import {
@@ -13,6 +14,7 @@ import {
   routeKey,
 } from '#/model/network.ts'
 import { type Routing, type RoutingState, routings } from '#/model/routing.ts'
+import { bpfNodeOf, type BpfNodeObjects } from './bpf-nodes.ts'
 import { NodeWays } from './node-ways.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type RemoteContext } from './remote-plan.ts'
@@ -201,13 +203,31 @@ class Follower {
   readonly routes = new Map<string, DesiredRoute>()
   readonly neighbours = new Map<string, DesiredNeighbour>()
   readonly tunnelEnds = new Set<string>()
+  readonly bpfNodes = new Map<string, BpfNode>()
+  readonly bpfEnds = new Map<string, BpfEnd>()
+  shared = new Set<string>()
 
-  follow({ routes, neighbours, tunnelEnds, isWholesale }: RemoteDelta, table: RemoteNodes): void {
+  follow({ routes, neighbours, tunnelEnds, isWholesale, bpf }: RemoteDelta, table: RemoteNodes): void {
     if (isWholesale) {
       this.routes.clear()
       for (const route of [...table.objects(true).routes, ...table.otherRoutes]) this.routes.set(routeKey(route), route)
     } else take(routes, this.routes)
     take(neighbours, this.neighbours)
+    const { nodes, ends } = bpf!
+    const whole = bpfOf(table)
+    // an address that two nodes have makes whoever keeps the entries look at all nodes
+    const isShared = ({ addr }: BpfEnd): boolean => whole.ends.filter((each) => each.addr.equals(addr)).length > 1
+    const touched = new Set([...nodes.keys(), ...ends.keys(), ...this.shared])
+    if (whole.ends.some((end) => touched.has(String(end.addr)) && isShared(end)) || this.shared.size > 0) {
+      this.bpfNodes.clear()
+      this.bpfEnds.clear()
+      for (const each of whole.nodes) this.bpfNodes.set(String(each.prefix), each)
+      for (const each of whole.ends) this.bpfEnds.set(String(each.addr), each)
+    } else {
+      take(nodes, this.bpfNodes)
+      take(ends, this.bpfEnds)
+    }
+    this.shared = new Set(whole.ends.filter(isShared).map(({ addr }) => String(addr)))
     for (const [key, { isWanted }] of tunnelEnds) this.tunnelEnds[isWanted ? 'add' : 'delete'](key)
   }
 
@@ -216,16 +236,28 @@ class Follower {
       routes: [...this.routes.values()].map((route) => JSON.stringify(route)).toSorted(),
       neighbours: [...this.neighbours.values()].map((each) => JSON.stringify(each)).toSorted(),
       tunnelEnds: [...this.tunnelEnds].toSorted(),
+      bpfNodes: [...this.bpfNodes.values()].map((each) => JSON.stringify(each)).toSorted(),
+      bpfEnds: [...this.bpfEnds.values()].map((each) => JSON.stringify(each)).toSorted(),
     }
   }
 }
 
+function bpfOf(table: RemoteNodes): BpfNodeObjects {
+  const all = [...table.plans].toSorted(byName).map(([name, plan]) => bpfNodeOf(name, plan, true))
+  return { nodes: all.flatMap(({ nodes }) => nodes), ends: all.flatMap(({ ends }) => ends) }
+}
+
 function wantedBy(table: RemoteNodes): unknown {
   const { routes, neighbours, tunnelEnds } = table.objects(true)
+  const bpf = bpfOf(table)
+  const prefixes = new Map(bpf.nodes.map((each) => [String(each.prefix), each]))
+  const addrs = new Map(bpf.ends.map((each) => [String(each.addr), each]))
   return {
     routes: [...routes, ...table.otherRoutes].map((route) => JSON.stringify(route)).toSorted(),
     neighbours: neighbours.map((each) => JSON.stringify(each)).toSorted(),
     tunnelEnds: [...new Set(tunnelEnds.map(String))].toSorted(),
+    bpfNodes: [...prefixes.values()].map((each) => JSON.stringify(each)).toSorted(),
+    bpfEnds: [...addrs.values()].map((each) => JSON.stringify(each)).toSorted(),
   }
 }
 

@@ -17,9 +17,8 @@ import { type Problem } from '#/model/problems.ts'
 import { nativeMetric } from '#/model/names.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type Verdict, verdictKey } from '#/model/verdict.ts'
-import { type BpfDelta } from '#/model/bpf.ts'
 import { admitClaims } from './admit-claims.ts'
-import { bpfDeltaOf, type PlanChange } from './bpf-nodes.ts'
+import { type PlanChange, withBpf } from './bpf-nodes.ts'
 import { ClaimIndex } from './claims.ts'
 import { type Admission, admitOther } from './guard.ts'
 import {
@@ -279,8 +278,7 @@ export class RemoteNodes {
     const neighbours = new Map<string, DesiredNeighbour | undefined>()
     const tunnelEnds = new Map<string, TunnelEndChange>()
     const others = new Set(prefixes)
-    const planChanges: PlanChange[] = []
-    const after: { name: string; node: NodeState | undefined; plan: RemotePlan; formerEnds: readonly Addr[] }[] = []
+    const after: (PlanChange & { readonly node: NodeState | undefined })[] = []
     const neededOverlay = this.needsOverlay
     this.#tally.begin()
     let isSelfAffected = false
@@ -311,11 +309,10 @@ export class RemoteNodes {
       for (const route of gone.routes) routes.remove(route)
       for (const neighbour of gone.neighbours) neighbours.set(neighbourKey(neighbour), undefined)
       for (const addr of gone.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: false })
-      after.push({ name, node, plan, formerEnds: gone.tunnelEnds })
-      planChanges.push({ name, before, after: plan })
+      after.push({ name, node, before, plan })
     }
     // one node may win a claim that another loses, so all additions come after all removals
-    for (const { name, node, plan, formerEnds } of after) {
+    for (const { name, node, before, plan } of after) {
       this.#keep(name, plan, others)
       if (node) this.#tally.add(node, plan, this.#context.settings)
       const wanted = objectsOf(plan, lowering, hasOverlay)
@@ -323,22 +320,15 @@ export class RemoteNodes {
       for (const neighbour of wanted.neighbours) neighbours.set(neighbourKey(neighbour), neighbour)
       for (const addr of wanted.tunnelEnds) tunnelEnds.set(String(addr), { addr, isWanted: true })
       // a node's tunnel ends nearly always stay the same, and then are no change
-      if (isSameList(formerEnds, wanted.tunnelEnds))
+      if (isSameList(before.tunnelEnds, plan.tunnelEnds))
         for (const addr of wanted.tunnelEnds) tunnelEnds.delete(String(addr))
     }
     const tallied = this.#tally.end()
     if (isSelfAffected || tallied.isInsideChanged) for (const key of this.#bgp.learned.keys()) others.add(key)
     for (const key of others) this.#planOther(key, routes)
     const isSharedChanged = tallied.isOutsideChanged || tallied.isMtuChanged || neededOverlay !== this.needsOverlay
-    return {
-      routes: routes.changed,
-      neighbours,
-      tunnelEnds,
-      isWholesale: isSelfAffected || isSharedChanged,
-      get bpf(): BpfDelta {
-        return bpfDeltaOf(planChanges, hasOverlay)
-      },
-    }
+    const isWholesale = isSelfAffected || isSharedChanged
+    return withBpf({ routes: routes.changed, neighbours, tunnelEnds, isWholesale }, after, hasOverlay)
   }
 
   /** Removes a node's former plan, but for verdicts that the new one keeps, and leaves what an earlier portion of `changeContext` already gave to another node. */

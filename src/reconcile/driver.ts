@@ -50,6 +50,8 @@ export type CompareOptions = {
   readonly isComplete: boolean
   /** Whether BGP may have more routes to announce: existing routes that may stem from BGP stay, though they are not desired. */
   readonly keepsLearned?: boolean
+  /** Set when only these kinds are looked at, because something of them may have changed, and not everything anew. */
+  readonly kinds?: ReadonlySet<ObjectKind>
 }
 
 export interface Driver {

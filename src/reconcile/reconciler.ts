@@ -14,7 +14,7 @@ import { Rewrites } from './rewrites.ts'
 import { type Failure, type ObjectStatus, StatusTable } from './status.ts'
 
 /** `kinds` limits the kinds to look at, to which those are added that hang on a changed object; when absent, all are looked at. */
-export type Options = CompareOptions & { readonly kinds?: ReadonlySet<ObjectKind> }
+export type Options = CompareOptions
 
 export type PlannedChange = Change & { readonly kind: ObjectKind }
 

@@ -63,7 +63,7 @@ export function settingsPage(): string {
     ...agentGroups.map(section),
     '`CAUSEWAY_ROUTING` and `CAUSEWAY_DATAPATH` are what holds where nothing else is said: the object `Routing` of the cluster goes before them,\nand the annotation of the Node object before both ([routing](routing.md), [datapath](datapath.md#which-datapath-a-node-has)).',
     "`CAUSEWAY_CNI_BIN_DIR` and `CAUSEWAY_CNI_CONF_DIR` are given both or not at all ([what is installed](cni.md#installation-on-a-node)). `CAUSEWAY_CNI_CHAIN=none`\nis no plugin after ours; `causeway install --cni-chain ''` writes that.",
-    '`causeway status`, `clean` and `bgp speak` read `CAUSEWAY_RUN_DIR` too, `clean` also `CAUSEWAY_STATE_DIR` and `CAUSEWAY_CNI_CONF_DIR`.',
+    '`causeway status`, `clean` and `bgp speak` read `CAUSEWAY_RUN_DIR` too, `clean` also `CAUSEWAY_STATE_DIR`,\n`CAUSEWAY_CNI_CONF_DIR` and `CAUSEWAY_BPF_DIR`.',
     ...controllerGroups.map(section).map((text) => text.replace('### ', '## ')),
     "The CNI plugin has [variables of its own](cni.md#variables-of-the-shim), in the runtime's environment.",
   ]

@@ -21,7 +21,7 @@ test('a mistyped variable is told with the setting that was probably meant', () 
 })
 
 test('every variable that Causeway, its tests and its documentation speak of is known', () => {
-  const files = globSync(['src/**/*.ts', 'test/**/*.ts', 'scripts/*', 'native/*.c', 'docs/**/*.md'])
+  const files = globSync(['src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.*', 'native/**/*.{c,h}', 'docs/**/*.md'])
   // variables that are wrong on purpose stand in unit tests
   const texts = files.filter((file) => !/^src\/.*\.test\.ts$/.test(file)).map((file) => readFileSync(file, 'utf8'))
   const names = texts.flatMap((text) => text.match(/\bCAUSEWAY_[A-Z0-9_]*[A-Z0-9]\b/g) ?? [])

@@ -46,12 +46,27 @@ export class MappedRing implements Disposable {
     this.#headers = new Uint32Array(buffer, pageBytes, (2 * bytes) / 4)
   }
 
+  /** How many bytes wait to be read, headers included. */
+  get waitingBytes(): number {
+    return Number(Atomics.load(this.#produced, 0) - Atomics.load(this.#consumed, 0))
+  }
+
   /**
    * Calls `take` for each record that is there, up to `limit`; returns whether there may be more. The bytes are the kernel's own, and valid
    * only until `take` returns.
    */
   consume(take: (record: Uint8Array) => void, limit: number): boolean {
-    for (let count = 0; count < limit;) {
+    this.#isConsuming = true
+    try {
+      return this.#consume(take, limit)
+    } finally {
+      this.#isConsuming = false
+      if (this.#isClosed) this.#unmap()
+    }
+  }
+
+  #consume(take: (record: Uint8Array) => void, limit: number): boolean {
+    for (let count = 0; count < limit && !this.#isClosed;) {
       const position = Atomics.load(this.#consumed, 0)
       if (position >= Atomics.load(this.#produced, 0)) return false
       const offset = Number(position % BigInt(this.#bytes))

@@ -1,5 +1,5 @@
 // Network namespaces by path, as runtimes name them: whether one is there, whether it is still the same, and where it can be opened.
-import { closeSync, constants, existsSync, lstatSync, openSync, statfsSync, statSync } from 'node:fs'
+import { closeSync, constants, existsSync, lstatSync, openSync, type Stats, statfsSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
 
@@ -28,12 +28,16 @@ export function isAnother(id: string, notedId: string): boolean {
   return notedId !== '' && id !== notedId
 }
 
+function idOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`
+}
+
 /** Whether there is a namespace at the path now, and which. `told` is what the answer calls the path. */
 export function namespaceAt(path: string, told = path): NamespaceState {
   try {
-    const { dev, ino } = statSync(path)
+    const stats = statSync(path)
     if (statfsSync(path).type !== nsfsMagic) return { kind: 'other', why: `${told} is no namespace` }
-    return { kind: 'there', id: `${dev}:${ino}`, path }
+    return { kind: 'there', id: idOf(stats), path }
   } catch (error) {
     const code = errorCode(error) ?? String(error)
     if (code !== 'ENOENT' && code !== 'ENOTDIR') return { kind: 'unknown', why: `${path} cannot be read: ${code}` }
@@ -86,6 +90,8 @@ export class NamespaceFinder implements Disposable {
     const open = namespaceAt(pathOfFd(fd), path)
     if (open.kind !== 'there' || folder === undefined) return open
     const inFolder = `${pathOfFd(folder)}/${basename(path)}`
+    const found = statSync(inFolder, { throwIfNoEntry: false })
+    if (found && idOf(found) === open.id) return open
     // a link may lead through folders that this process sees otherwise than the runtime
     if (lstatSync(inFolder, { throwIfNoEntry: false })?.isSymbolicLink()) return open
     const now = namespaceAt(inFolder, path)
@@ -116,6 +122,5 @@ export class NamespaceFinder implements Disposable {
 
 /** The namespace that this process lives in, which is the node's. */
 export function ownNamespaceId(): string {
-  const { dev, ino } = statSync(ownPath)
-  return `${dev}:${ino}`
+  return idOf(statSync(ownPath))
 }

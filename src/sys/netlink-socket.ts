@@ -35,15 +35,24 @@ function address(portId: number): Uint8Array {
   return bytes
 }
 
-function open(protocol: number): number {
+const kernelAddress = address(0)
+
+/** Buffers of closed sockets: most sockets live for a few requests in a pod's namespace, and a new buffer for each costs more than them. */
+const spareBuffers: Uint8Array[] = []
+const maxSpareBuffers = 4
+
+/** Opens a socket; one that is `brief` keeps the kernel's own buffer sizes, which do for requests about one pod. */
+function open(protocol: number, isBrief = false): number {
   const fd = libc('socket', [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol], 'AF_NETLINK')
   try {
     libc('setsockopt', [fd, SOL_NETLINK, NETLINK_EXT_ACK, int32(1), 4], 'NETLINK_EXT_ACK')
     libc('setsockopt', [fd, SOL_NETLINK, NETLINK_CAP_ACK, int32(1), 4], 'NETLINK_CAP_ACK')
     libc('setsockopt', [fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, int32(1), 4], 'NETLINK_GET_STRICT_CHK')
-    libc('setsockopt', [fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(receiveBufferBytes), 4], 'SO_RCVBUFFORCE')
-    libc('setsockopt', [fd, SOL_SOCKET, SO_SNDBUFFORCE, int32(sendBufferBytes), 4], 'SO_SNDBUFFORCE')
-    libc('bind', [fd, address(0), 12], 'AF_NETLINK')
+    if (!isBrief) {
+      libc('setsockopt', [fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(receiveBufferBytes), 4], 'SO_RCVBUFFORCE')
+      libc('setsockopt', [fd, SOL_SOCKET, SO_SNDBUFFORCE, int32(sendBufferBytes), 4], 'SO_SNDBUFFORCE')
+    }
+    libc('bind', [fd, kernelAddress, 12], 'AF_NETLINK')
     return fd
   } catch (error) {
     closeFd(fd)
@@ -59,18 +68,21 @@ function portIdOf(fd: number): number {
 
 /** A socket for requests: blocking, answered by the kernel within the call. It belongs to the namespace in which it is made. */
 export class RequestSocket {
-  /** The kernel's number for this socket. */
-  readonly portId: number
   readonly #protocol: number
   readonly #fd: number
-  readonly #buffer = new Uint8Array(datagramBytes)
+  readonly #buffer = spareBuffers.pop() ?? new Uint8Array(datagramBytes)
+  #portId: number | undefined
 
-  constructor(protocol: number) {
+  constructor(protocol: number, isBrief = false) {
     this.#protocol = protocol
-    this.#fd = open(protocol)
-    this.portId = portIdOf(this.#fd)
+    this.#fd = open(protocol, isBrief)
     const timeout = new Uint8Array(new BigInt64Array([BigInt(kernelTimeoutSeconds), 0n]).buffer)
     libc('setsockopt', [this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16], 'SO_RCVTIMEO')
+  }
+
+  /** The kernel's number for this socket. */
+  get portId(): number {
+    return (this.#portId ??= portIdOf(this.#fd))
   }
 
   /** Opens another socket of the same protocol in this socket's namespace, wherever the calling thread is. */
@@ -79,12 +91,12 @@ export class RequestSocket {
   }
 
   send(bytes: Uint8Array): void {
-    libc('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
+    libc('sendto', [this.#fd, bytes, bytes.length, 0, kernelAddress, 12], 'netlink')
   }
 
   /** Sends on another thread, so that the event loop goes on while the kernel works. */
   async sendAside(bytes: Uint8Array): Promise<void> {
-    await libcAside('sendto', [this.#fd, bytes, bytes.length, 0, address(0), 12], 'netlink')
+    await libcAside('sendto', [this.#fd, bytes, bytes.length, 0, kernelAddress, 12], 'netlink')
   }
 
   /** The next datagram; valid until the next call. Throws ENOBUFS when the kernel had to drop one. */
@@ -92,8 +104,10 @@ export class RequestSocket {
     return this.#buffer.subarray(0, libc('recv', [this.#fd, this.#buffer, this.#buffer.length, 0], 'netlink'))
   }
 
+  /** Nothing that `receive` gave may be used any more. */
   [Symbol.dispose](): void {
     closeFd(this.#fd)
+    if (spareBuffers.length < maxSpareBuffers) spareBuffers.push(this.#buffer)
   }
 }
 

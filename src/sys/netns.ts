@@ -20,6 +20,7 @@ export function netnsPath(name: string): string {
 }
 
 function runInside<T>(netnsFd: number, about: string, work: () => T): T {
+  // opened each time: who moves the thread for good would find it moved back
   const home = openSync(ownNetns, 'r')
   try {
     libc('setns', [netnsFd, CLONE_NEWNET], about)

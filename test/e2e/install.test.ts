@@ -129,9 +129,18 @@ suite('install', () => {
     const reinstalled = (await server.call(daemonSetPath)).text
     assert.ok(reinstalled.includes('"name":"agent"') && !reinstalled.includes('"clean"'), 'there is a way back')
 
-    const annotations = { 'causeway.dev/routing-state': '{}', mine: 'stays' }
+    const annotations = {
+      'causeway.dev/routing-state': '{}',
+      'causeway.dev/datapath-state': '{"name":"ebpf"}',
+      mine: 'stays',
+    }
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', annotations } }
     await ok('kubectl', ['create', '-f', '-'], JSON.stringify(node))
+    const refused = await run(causeway, ['install', ...required, '--apply'])
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, /pods of n1 have the eBPF datapath: use --datapath ebpf as before/)
+    await ok(causeway, ['install', ...required, '--datapath', 'ebpf', '--apply'])
+    assert.match((await server.call(daemonSetPath)).text, /"\/host\/sys\/fs\/bpf"/)
     const uninstalled = ok(causeway, ['uninstall', '--apply'])
     // in the place of the DaemonSet controller: three nodes, one after the other
     let live = await server.call(daemonSetPath)
@@ -156,7 +165,7 @@ suite('install', () => {
     assert.match(await uninstalled, /^3 nodes cleaned\n/)
     const nodes = await ok('kubectl', ['get', 'nodes', '-o', 'jsonpath={.items[*].metadata.annotations}'])
     assert.match(nodes, /mine/)
-    assert.doesNotMatch(nodes, /routing-state/)
+    assert.doesNotMatch(nodes, /routing-state|datapath-state/)
     assert.deepEqual(await ours(), [])
     assert.match(await ok(causeway, ['uninstall', '--apply']), /no agents in namespace causeway-system/)
     // a reader that ends does not end it half-way

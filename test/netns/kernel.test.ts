@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DirtySet } from '#/agent/network/dirty-set.ts'
-import { NotificationReader } from '#/agent/network/notification-reader.ts'
+import { isPort, NotificationReader } from '#/agent/network/notification-reader.ts'
 import { addressAdd, addressDelete, listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
@@ -148,6 +148,15 @@ test("errors carry the command, the errno and the kernel's own words", () => {
   assert.equal(first?.code, 'ENETUNREACH')
   assert.equal(second, undefined)
   assert.equal(third?.code, 'EEXIST')
+  // of a batch only the last success is told, wherever others fail
+  const missing = { ...neighbourDelete(lo, Addr.parse('10.9.9.9')), mayFail: true as const }
+  const known = netlink.executeAll([good, missing, bad, missing])
+  assert.deepEqual(
+    known.map((error) => error?.code),
+    ['EEXIST', undefined, 'ENETUNREACH', undefined],
+  )
+  assert.deepEqual(netlink.executeAll([]), [])
+  assert.throws(() => netlink.execute(linkDelete('nope')), { code: 'ENODEV' }, 'no answer is left over')
 })
 
 test('a dump is whole although the table changes meanwhile', async () => {
@@ -241,6 +250,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
         if (notification.kind === 'route') heard.add(String(notification.route.dst))
       },
       (error) => assert.fail(String(error)),
+      isPort,
     ),
   )
   let told = 0
@@ -288,8 +298,8 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip addr add 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
-    ['tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms', 'port'],
-    ['tc qdisc del dev cwv0123456789a root', 'port'],
+    ['tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms', 'attachment port'],
+    ['tc qdisc del dev cwv0123456789a root', 'attachment port'],
     ['tc qdisc add dev far root tbf rate 1mbit burst 50000 latency 25ms; tc qdisc del dev far root', ''],
     ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
     // the kernel tells nothing of the routes that go with these

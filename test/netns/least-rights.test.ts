@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isReady } from '../ask.ts'
+import { isReady, mustAnswer } from '../ask.ts'
 import { ClusterSettings } from '#/agent/cluster/cluster-settings.ts'
 import { BgpObjects } from '#/agent/bgp/objects.ts'
 import { BgpStatusWriter } from '#/agent/bgp/status-writer.ts'
@@ -23,7 +23,9 @@ import { agentName, controllerName } from '#/install/settings.ts'
 import { clusterCIDRs, dualStack as settings } from '#/install/testing/settings.ts'
 import { silent } from '#/lib/log.ts'
 import { TestServer } from '#/lab/api/testing.ts'
+import { ensureBpffs } from '#/lab/bpffs.ts'
 import { fieldsOf, type KubeNode } from '#/model/kubernetes.ts'
+import { unmount } from '#/sys/mounts.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 import { type Asked, RecordingApi } from './recording-api.ts'
@@ -131,13 +133,16 @@ function start(t: TestContext, command: string, args: string[], env: Record<stri
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()))
   t.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
+    await end(child)
     if (!t.passed) t.diagnostic(log)
   })
   return child
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
 }
 
 async function createNode(server: TestServer, name: string, podCIDRs: readonly string[] = []): Promise<void> {
@@ -161,64 +166,131 @@ function kubeconfigIn(folder: string, port: number): string {
   return path
 }
 
+/** A node with an agent that has what a container of the DaemonSet has: sysctls beside a read-only /proc/sys, and no capability but its own. */
+class ConfinedNode implements AsyncDisposable {
+  readonly #made = new AsyncDisposableStack()
+  readonly host = this.#made.use(new TestNetns())
+  readonly folder = mkdtempSync(join(tmpdir(), 'least-rights-'))
+  readonly run = join(this.folder, 'run')
+  readonly #sys = join(this.folder, 'sys')
+
+  constructor() {
+    this.#made.defer(() => rmSync(this.folder, { recursive: true }))
+    this.host.sh(
+      'ip link set lo up; ip link add eth0 type veth peer name eth1; ip addr add 172.30.1.11/24 dev eth0; ip link set eth0 up; ip link set eth1 up',
+    )
+    mkdirSync(join(this.#sys, 'net'), { recursive: true })
+  }
+
+  /** Starts a command of Causeway in there, as kubelet and runtime would. */
+  start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
+    const prepare = `mount --bind /proc/sys/net ${this.#sys}/net; mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys`
+    const granted = agentCapabilities.map((name) => `+${name.toLowerCase()}`).join(',')
+    const confine = `setpriv --bounding-set=-all,${granted} --inh-caps=-all`
+    const script = `set -e; ${prepare}; exec ${confine} "$0" src/cli/main.ts ${args.join(' ')}`
+    const child = start(t, 'ip', ['netns', 'exec', this.host.name, 'sh', '-c', script, process.execPath], {
+      CAUSEWAY_STATE_DIR: join(this.folder, 'state'),
+      CAUSEWAY_RUN_DIR: this.run,
+      CAUSEWAY_PROC_SYS: this.#sys,
+      CAUSEWAY_CNI_BIN_DIR: join(this.folder, 'bin'),
+      CAUSEWAY_CNI_CONF_DIR: join(this.folder, 'net.d'),
+      ...env,
+    })
+    this.#made.defer(() => end(child))
+    return child
+  }
+
+  /** Starts the agent and waits until it is ready. */
+  async startAgent(t: TestContext, env: Record<string, string>): Promise<ChildProcess> {
+    const agent = this.start(t, ['agent'], {
+      CAUSEWAY_NODE_NAME: 'node-1',
+      CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs,
+      CAUSEWAY_KUBECONFIG: kubeconfigIn(this.folder, 8080),
+      CAUSEWAY_CNI_PLUGIN: plugin,
+      ...env,
+    })
+    await eventually('readiness', async () => isReady(join(this.run, 'agent.sock')))
+    return agent
+  }
+
+  /** Adds a pod, in a namespace that is made after the agent was started. */
+  async addPod(): Promise<TestNetns> {
+    const pod = this.#made.use(new TestNetns())
+    const conflist = join(this.folder, 'net.d/10-causeway.conflist')
+    await eventually('the CNI configuration', () => existsSync(conflist))
+    const { name, cniVersion, plugins } = JSON.parse(readFileSync(conflist, 'utf8')) as Record<string, unknown>
+    const added = spawnSync(join(this.folder, 'bin/causeway-cni'), {
+      encoding: 'utf8',
+      input: JSON.stringify({ name, cniVersion, ...fieldsOf((plugins as unknown[])[0]) }),
+      env: {
+        CNI_COMMAND: 'ADD',
+        CNI_CONTAINERID: 'c1',
+        CNI_IFNAME: 'eth0',
+        CNI_NETNS: pod.path,
+        CNI_PATH: join(this.folder, 'bin'),
+        CAUSEWAY_CNI_SOCKET: join(this.run, 'cni.sock'),
+        CAUSEWAY_CNI_SPOOL: join(this.folder, 'spool'),
+      },
+    })
+    assert.equal(added.status, 0, added.stdout)
+    return pod
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#made.disposeAsync()
+  }
+}
+
+/** The addresses of node-1 on its bridge. */
+const gateways = ['10.244.1.1', 'fd10:244:0:1::1']
+const podCIDRs = ['10.244.1.0/24', 'fd10:244:0:1::/64']
+
 test('the agent wires pods with its capabilities, a read-only /proc/sys and its roles', async (t) => {
   await using server = await TestServer.start()
-  using host = new TestNetns()
-  host.sh(
-    'ip link set lo up; ip link add eth0 type veth peer name eth1; ip addr add 172.30.1.11/24 dev eth0; ip link set eth0 up; ip link set eth1 up',
-  )
-  await using api = await RecordingApi.start(server, { fd: host.netns.run(() => tcpListener(4, 8080)) })
-  await createNode(server, 'node-1', ['10.244.1.0/24', 'fd10:244:0:1::/64'])
-  const folder = mkdtempSync(join(tmpdir(), 'least-rights-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  const sys = join(folder, 'sys')
-  mkdirSync(join(sys, 'net'), { recursive: true })
-  // as kubelet and runtime make it: the node's sysctls beside a read-only /proc/sys, and no capability but those granted
-  const prepare = `mount --bind /proc/sys/net ${sys}/net; mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys`
-  const granted = agentCapabilities.map((name) => `+${name.toLowerCase()}`).join(',')
-  const confine = `setpriv --bounding-set=-all,${granted} --inh-caps=-all`
-  const script = `set -e; ${prepare}; exec ${confine} "$0" src/cli/main.ts agent`
-  const run = join(folder, 'run')
-  start(t, 'ip', ['netns', 'exec', host.name, 'sh', '-c', script, process.execPath], {
-    CAUSEWAY_NODE_NAME: 'node-1',
-    CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs,
-    CAUSEWAY_STATE_DIR: join(folder, 'state'),
-    CAUSEWAY_RUN_DIR: run,
-    CAUSEWAY_KUBECONFIG: kubeconfigIn(folder, 8080),
-    CAUSEWAY_PROC_SYS: sys,
-    CAUSEWAY_CNI_BIN_DIR: join(folder, 'bin'),
-    CAUSEWAY_CNI_CONF_DIR: join(folder, 'net.d'),
-    CAUSEWAY_CNI_PLUGIN: plugin,
-    // missing, for the sake of an event
-    CAUSEWAY_CNI_CHAIN: 'tuning',
-  })
-  await eventually('readiness', async () => isReady(join(run, 'agent.sock')))
-  await eventually('forwarding', () => host.sh('cat /proc/sys/net/ipv4/ip_forward').trim() === '1')
-
-  // the namespace of a pod that comes after the agent
-  using pod = new TestNetns()
-  const conflist = join(folder, 'net.d/10-causeway.conflist')
-  await eventually('the CNI configuration', () => existsSync(conflist))
-  const { name, cniVersion, plugins } = JSON.parse(readFileSync(conflist, 'utf8')) as Record<string, unknown>
-  const added = spawnSync(join(folder, 'bin/causeway-cni'), {
-    encoding: 'utf8',
-    input: JSON.stringify({ name, cniVersion, ...fieldsOf((plugins as unknown[])[0]) }),
-    env: {
-      CNI_COMMAND: 'ADD',
-      CNI_CONTAINERID: 'c1',
-      CNI_IFNAME: 'eth0',
-      CNI_NETNS: pod.path,
-      CNI_PATH: join(folder, 'bin'),
-      CAUSEWAY_CNI_SOCKET: join(run, 'cni.sock'),
-      CAUSEWAY_CNI_SPOOL: join(folder, 'spool'),
-    },
-  })
-  assert.equal(added.status, 0, added.stdout)
-  for (const gateway of ['10.244.1.1', 'fd10:244:0:1::1']) pod.sh(`ping -c1 -W2 ${gateway}`)
+  await using node = new ConfinedNode()
+  await using api = await RecordingApi.start(server, { fd: node.host.netns.run(() => tcpListener(4, 8080)) })
+  await createNode(server, 'node-1', podCIDRs)
+  // missing, for the sake of an event
+  await node.startAgent(t, { CAUSEWAY_CNI_CHAIN: 'tuning' })
+  await eventually('forwarding', () => node.host.sh('cat /proc/sys/net/ipv4/ip_forward').trim() === '1')
+  const pod = await node.addPod()
+  for (const gateway of gateways) pod.sh(`ping -c1 -W2 ${gateway}`)
 
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))
   await eventually('the condition', () => api.asked.some(({ resource }) => resource === 'nodes/status'))
   assertJustEnough(agentName, [...api.asked, ...(await askedForRepeatedEvent(server)), ...(await askedForBgp(server))])
+})
+
+test('with the eBPF datapath the agent needs the bpffs besides, and neither needs clean more', async (t) => {
+  await using server = await TestServer.start()
+  await using node = new ConfinedNode()
+  await using _api = await RecordingApi.start(server, { fd: node.host.netns.run(() => tcpListener(4, 8080)) })
+  await createNode(server, 'node-1', podCIDRs)
+  const bpffs = join(node.folder, 'bpf')
+  await using made = new AsyncDisposableStack()
+  made.defer(() => unmount(bpffs))
+  ensureBpffs(bpffs)
+  const bpf = { CAUSEWAY_BPF_DIR: join(bpffs, 'causeway') }
+  const agent = await node.startAgent(t, { ...bpf, CAUSEWAY_DATAPATH: 'ebpf' })
+  const pod = await node.addPod()
+  for (const gateway of gateways) pod.sh(`ping -c1 -W2 ${gateway}`)
+  const status = () => mustAnswer(join(node.run, 'agent.sock'), 'status')
+  await eventually('programs at the pod', async () => {
+    const { objects } = await status()
+    const ofPod = objects.filter(({ kind, key }) => kind === 'attachment' && key.startsWith('cwv'))
+    return ofPod.length === 2 && ofPod.every(({ state }) => state === 'done')
+  })
+  const { datapath, problems } = await status()
+  assert.deepEqual(datapath, { wanted: 'ebpf', wantedBy: 'CAUSEWAY_DATAPATH', name: 'ebpf' })
+  assert.deepEqual(
+    problems.filter(({ code }) => code.startsWith('CW32')),
+    [],
+  )
+  await end(agent)
+  assert.ok(existsSync(bpf.CAUSEWAY_BPF_DIR), 'programs go on without the agent')
+  const [code] = (await once(node.start(t, ['clean'], bpf), 'exit')) as [number | null]
+  assert.equal(code, 0)
+  assert.ok(!existsSync(bpf.CAUSEWAY_BPF_DIR))
 })
 
 /** Makes an object of each kind that has a status of many nodes. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, readSync } from 'node:fs'
 import { test } from 'node:test'
-import { int32, libc, libcAside, type LibcName, SysError } from '#/sys/libc.ts'
+import { duplicateFd, int32, libc, libcAside, type LibcName, mappedMemory, SysError } from '#/sys/libc.ts'
 import { NETLINK_ROUTE, RequestSocket } from '#/sys/netlink-socket.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
 import { KernelError } from '#/kernel/netlink.ts'
@@ -126,6 +126,19 @@ function ioctl(): void {
   assert.equal(Buffer.from(request.subarray(0, 3)).toString(), 'lo\0')
 }
 
+function anonymousMemory(): void {
+  const [readAndWrite, privateAndAnonymous] = [3, 0x22]
+  const address = BigInt(libc('mmap', [null, 8192, readAndWrite, privateAndAnonymous, -1, 0]))
+  const { bytes } = mappedMemory(address, 8192)
+  bytes[8191] = 7
+  assert.equal(bytes[8191], 7)
+  assert.equal(bytes[0], 0)
+  assert.equal(libc('munmap', [address, 8192]), 0)
+  fails('mmap', [null, 0, readAndWrite, privateAndAnonymous, -1, 0], 'EINVAL')
+}
+
+const bpfNumber = process.arch === 'x64' ? 321 : 280
+
 /** Those that would change this process are asked for what they must refuse: that they understood what is asked shows in how. */
 const calls: Readonly<Record<LibcName, () => void>> = {
   socket: udp,
@@ -162,6 +175,17 @@ const calls: Readonly<Record<LibcName, () => void>> = {
   unshare: () => fails('unshare', [0x1], 'EINVAL'),
   mount: () => fails('mount', ['', '/proc/none', 'none', 0x1000, null], 'ENOENT'),
   umount2: () => fails('umount2', ['/proc/none', 2], 'ENOENT'),
+  fcntl: () => {
+    const copy = duplicateFd(1)
+    assert.ok(copy > 2)
+    assert.equal(libc('close', [copy]), 0)
+    fails('fcntl', [1_000_000, 1030, 3], 'EBADF')
+  },
+  // BPF_OBJ_GET of no path
+  syscall: () => fails('syscall', [bpfNumber, 7, new Uint8Array(144), 144], 'EFAULT'),
+  mmap: anonymousMemory,
+  munmap: anonymousMemory,
+  sysconf: () => assert.ok([4096, 16_384, 65_536].includes(libc('sysconf', [30]))),
 }
 
 for (const [name, call] of Object.entries(calls)) test(name, call)

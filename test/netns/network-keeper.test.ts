@@ -151,7 +151,14 @@ test('TTL security follows the neighbours, and comes back when it is taken out',
 test('a former pod CIDR that another node is given leaves this one at once', async () => {
   using scene = new Scene()
   scene.ports = [
-    { name: 'cwv00000000001', pod: 'default/old', datapath: 'bridge', podCIDRs: [Prefix.parse('10.244.9.0/24')], addrs: [], mac: '' },
+    {
+      name: 'cwv00000000001',
+      pod: 'default/old',
+      datapath: 'bridge',
+      podCIDRs: [Prefix.parse('10.244.9.0/24')],
+      addrs: [],
+      mac: '',
+    },
   ]
   scene.add(node(1), node(2))
   await scene.keeper.pass()

@@ -1,5 +1,5 @@
 // Removes all of Causeway's objects from a network namespace. It recognises them by their marks of ownership, without the state file.
-import { EbpfState } from '#/datapath/ebpf/state.ts'
+import { EbpfState } from '#/datapath/programs.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'

@@ -38,7 +38,9 @@ export class Gate {
   }
 
   async #enter<T>(key: string | undefined, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    await this.#turn(key, signal)
+    if (!this.#mayStartAtOnce(key, signal)) await this.#turn(key, signal)
+    else if (key === undefined) this.#isExclusive = true
+    else this.#runningKeys.add(key)
     try {
       return await task()
     } finally {
@@ -46,6 +48,12 @@ export class Gate {
       else this.#runningKeys.delete(key)
       this.#startWhatMay()
     }
+  }
+
+  #mayStartAtOnce(key: string | undefined, signal: AbortSignal): boolean {
+    if (signal.aborted || this.#isClosed || this.#isExclusive || this.#waiting.length > 0) return false
+    if (key === undefined) return this.#runningKeys.size === 0
+    return this.#runningKeys.size < this.#limit && !this.#runningKeys.has(key)
   }
 
   #turn(key: string | undefined, signal: AbortSignal): Promise<void> {

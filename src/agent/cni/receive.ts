@@ -12,17 +12,20 @@ export type ReceivedRequest = {
 }
 
 /**
- * Returns one whole request frame and what was passed with it. The socket must be paused and unread, and is being read from when this
- * returns. Throws CniProtocolError when the header is wrong, announces too many bytes (it then stops reading) or came with too many
+ * Returns one whole request frame and what was passed with it. The socket must be paused and unread. Throws CniProtocolError when the header is wrong, announces too many bytes (it then stops reading) or came with too many
  * files, Error when the client goes away or takes longer than `timeoutMs`, the signal's reason when the signal fires. No file stays open
  * then.
  */
 export async function receiveRequest(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<ReceivedRequest> {
+  signal.throwIfAborted()
+  const first = takePart(socket)
+  // mostly nothing has to be waited for
+  if (first !== undefined && isWhole(first)) return { frame: first.bytes, files: first.files }
   const late = new AbortController()
   const timer = setTimeout(() => late.abort(new Error(`no whole request within ${timeoutMs} ms`)), timeoutMs)
   const ended = AbortSignal.any([signal, late.signal])
   try {
-    const { bytes, files, isCut } = await firstPart(socket, ended)
+    const { bytes, files, isCut } = first ?? (await firstPart(socket, ended))
     try {
       if (isCut || files.fds.length > maxPassedFiles) throw tooManyFiles()
       return { frame: await wholeFrame(socket, bytes, ended), files }
@@ -35,15 +38,36 @@ export async function receiveRequest(socket: Socket, timeoutMs: number, signal: 
   }
 }
 
-/** What came first, of the header at most. It is taken by hand, because Node drops open files that come with it. */
+/** What is taken by hand at once: mostly the whole request. */
+const firstPartBytes = 4096
+
+/** What came first, if anything has come. It is taken by hand, because Node drops open files that come with it. */
+function takePart(socket: Socket): Arrival | undefined {
+  return receivePassing(openFd(socket), firstPartBytes, maxPassedFiles)
+}
+
+function openFd(socket: Socket): number {
+  const fd = fdOf(socket)
+  if (fd === undefined) throw new Error('the connection was closed')
+  return fd
+}
+
+/** Whether it is a whole request and breaks no rule. */
+function isWhole({ bytes, files, isCut }: Arrival): boolean {
+  if (isCut || files.fds.length > maxPassedFiles || bytes.length < frameHeaderBytes) return false
+  try {
+    return bytes.length >= frameBytes(bytes)
+  } catch {
+    return false
+  }
+}
+
 async function firstPart(socket: Socket, signal: AbortSignal): Promise<Arrival> {
   for (;;) {
+    await readable(openFd(socket), signal)
     signal.throwIfAborted()
-    const fd = fdOf(socket)
-    if (fd === undefined) throw new Error('the connection was closed')
-    const arrival = receivePassing(fd, frameHeaderBytes, maxPassedFiles)
+    const arrival = takePart(socket)
     if (arrival !== undefined) return arrival
-    await readable(fd, signal)
   }
 }
 

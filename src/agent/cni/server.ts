@@ -150,14 +150,17 @@ export class CniServer {
   /** Serves the one call of a connection. Never rejects. */
   async #serve(socket: Socket): Promise<void> {
     const hangUp = new AbortController()
+    let isAnswered = false
     this.#sockets.add(socket)
     socket.on('error', (error) => this.#deps.log.debug('cni connection failed', { error }))
     socket.on('close', () => {
       this.#sockets.delete(socket)
-      hangUp.abort(new Error('the caller hung up'))
+      if (!isAnswered) hangUp.abort(new Error('the caller hung up'))
     })
     try {
-      await send(socket, encodeAnswer(await this.#answer(socket, hangUp.signal)))
+      const answer = encodeAnswer(await this.#answer(socket, hangUp.signal))
+      isAnswered = true
+      await send(socket, answer)
     } catch (error) {
       this.#deps.log.warn('cni connection dropped', { error })
     } finally {

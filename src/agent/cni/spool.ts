@@ -1,5 +1,6 @@
 // The directory where shims leave DEL requests while no agent answers (docs/cni.md, "The spool"): one request frame per
 // attachment, named by its key. Names that start with a dot are files still being written.
+import { statSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
@@ -32,7 +33,10 @@ export class Spool {
 
   /** The spooled request frame of the attachment `key`; undefined when there is none. */
   async read(key: string): Promise<Uint8Array | undefined> {
-    return await unlessGone(readFile(join(this.#dir, key)))
+    const path = join(this.#dir, key)
+    // every ADD asks, and mostly there is none: to hear that from a thread of the pool takes longer
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined
+    return await unlessGone(readFile(path))
   }
 
   async remove(key: string): Promise<void> {

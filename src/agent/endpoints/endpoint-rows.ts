@@ -6,6 +6,7 @@ import { type EndpointState } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { type Attachment, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
 import { type Endpoint } from './endpoint-store.ts'
+import { prepared } from './prepared.ts'
 
 export type Row = {
   container_id: string
@@ -76,7 +77,8 @@ export function toEndpoint(row: Row): Endpoint {
 /** Writes an endpoint and the claims on its addresses, and ends their cool-down. The caller runs the transaction. */
 export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
   const { containerId, ifName } = endpoint
-  db.prepare(
+  prepared(
+    db,
     `INSERT INTO endpoint (container_id, if_name, network, netns, netns_id, boot_id, pod, pod_uid, host_device, mac, bandwidth,
        created_ms, datapath, state)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -97,18 +99,18 @@ export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
     endpoint.state,
   )
   for (const [position, { addr, cidr }] of endpoint.addrs.entries()) {
-    db.prepare('INSERT INTO address VALUES (?, ?, ?, ?, ?)').run(
+    prepared(db, 'INSERT INTO address VALUES (?, ?, ?, ?, ?)').run(
       String(addr),
       String(cidr),
       containerId,
       ifName,
       position,
     )
-    db.prepare('INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
-    db.prepare('DELETE FROM resting WHERE addr = ?').run(String(addr))
+    prepared(db, 'INSERT OR REPLACE INTO cursor VALUES (?, ?)').run(String(cidr), String(addr))
+    prepared(db, 'DELETE FROM resting WHERE addr = ?').run(String(addr))
   }
   for (const [position, { protocol, hostPort, containerPort, hostIP }] of endpoint.portMappings.entries()) {
-    db.prepare('INSERT INTO port_mapping VALUES (?, ?, ?, ?, ?, ?, ?)').run(
+    prepared(db, 'INSERT INTO port_mapping VALUES (?, ?, ?, ?, ?, ?, ?)').run(
       containerId,
       ifName,
       position,
@@ -120,16 +122,10 @@ export function insertEndpoint(db: DatabaseSync, endpoint: Endpoint): void {
   }
 }
 
-/** Puts an endpoint into a state from one of `from`; returns how many endpoints were changed. */
-export function updateState(
-  db: DatabaseSync,
-  { containerId, ifName }: Attachment,
-  state: EndpointState,
-  from: readonly EndpointState[],
-): number {
-  const sql = `UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ?
-    AND state IN (SELECT value FROM json_each(?))`
-  return Number(db.prepare(sql).run(state, containerId, ifName, JSON.stringify(from)).changes)
+/** The caller has made sure that the endpoint may be put into that state. */
+export function updateState(db: DatabaseSync, { containerId, ifName }: Attachment, state: EndpointState): void {
+  const sql = 'UPDATE endpoint SET state = ? WHERE container_id = ? AND if_name = ?'
+  prepared(db, sql).run(state, containerId, ifName)
 }
 
 export function updateDatapath(db: DatabaseSync, endpoints: readonly Attachment[], datapath: DatapathName): void {

@@ -5,14 +5,16 @@
 import { type DatabaseSync } from 'node:sqlite'
 import { Addr, type Prefix } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
-import { type EndpointState, endpointStates, mayFollow } from '#/model/endpoint.ts'
+import { type EndpointState, mayFollow } from '#/model/endpoint.ts'
 import { type PodAddress } from '#/model/network.ts'
 import { byFamily, chooseAddress, chooseMac, isInPool } from '#/plan/allocate.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { type BootClock, bootClock } from '#/sys/boot-clock.ts'
 import { type Attachment, attachmentKey, type Bandwidth, type PortMapping } from '#/wire/cni/index.ts'
-import { insertEndpoint, type Row, selectEndpoints, toEndpoint, updateDatapath, updateState } from './endpoint-rows.ts'
+import { coolingDown, EndpointMemory, type Rest, type Resting } from './endpoint-memory.ts'
+import { insertEndpoint, updateDatapath, updateState } from './endpoint-rows.ts'
+import { prepared } from './prepared.ts'
 import { StateError, StateFile, Undone } from './state-file.ts'
 
 export type { Attachment } from '#/wire/cni/index.ts'
@@ -65,8 +67,6 @@ export type Reservation =
   /** Another pod has the requested address or MAC; `what` names it. */
   | { readonly kind: 'taken'; readonly what: string; readonly pod: string }
 
-export type Resting = { readonly addr: Addr; readonly pod: string; readonly restedMs: number }
-
 export type StoreOptions = {
   /** How long an address rests after it was given back, before another pod may get it. */
   readonly coolDownMs?: number
@@ -93,14 +93,6 @@ class Refused extends Undone {
   }
 }
 
-/** A row of the table resting: when an address was given back. */
-type RestingRow = {
-  readonly addr: string
-  readonly pod: string
-  readonly boot_id: string
-  readonly since_boot_ms: number
-}
-
 /** A release that is to be written. */
 type Owed = Attachment & { readonly isUnused: boolean }
 
@@ -113,6 +105,8 @@ export class EndpointStore {
    * the next successful write, which removes them.
    */
   readonly #owed = new Map<string, Owed>()
+  /** What the file holds, as of one version of it. */
+  #loaded: { readonly version: string; readonly memory: EndpointMemory } | undefined
 
   /** Throws StateError when the file cannot be used and `mayLack` is false. */
   constructor(
@@ -129,16 +123,37 @@ export class EndpointStore {
     return this.#file.lacks
   }
 
-  /** Runs `work` in one transaction, after the releases that could not be written before. Throws StateError when the write fails. */
-  #write<T>(work: (db: DatabaseSync) => T): T {
+  /** What the file holds. It is read again when another process has written it, or another file has taken its place. */
+  get #memory(): EndpointMemory {
+    const version = this.#file.version()
+    if (this.#loaded?.version !== version) {
+      const memory = this.#file.read(EndpointMemory.load)
+      // the read itself may have found the file damaged
+      this.#loaded = { version: this.#file.version(), memory }
+    }
+    return this.#loaded.memory
+  }
+
+  /**
+   * Runs `work` in one transaction, after the releases that could not be written before; `work` applies to the memory what it writes.
+   * Throws StateError when the write fails.
+   */
+  #write<T>(work: (db: DatabaseSync, memory: EndpointMemory) => T): T {
     // while the file is lacking, its content is not known: the releases wait until it can be used
     const owed = this.lacks === undefined ? [...this.#owed.values()] : []
-    const result = this.#file.write((db) => {
-      for (const each of owed) this.#giveBack(db, each, each.isUnused ? undefined : this.#clock.sinceBootMs())
-      return work(db)
-    })
-    for (const attachment of owed) this.#owed.delete(attachmentKey(attachment))
-    return result
+    try {
+      const result = this.#file.write((db) => {
+        const memory = this.#memory
+        for (const each of owed) this.#giveBack(db, memory, each, each.isUnused ? undefined : this.#clock.sinceBootMs())
+        return work(db, memory)
+      })
+      for (const attachment of owed) this.#owed.delete(attachmentKey(attachment))
+      return result
+    } catch (error) {
+      // the transaction was undone, and what was applied of it to the memory was not
+      this.#loaded = undefined
+      throw error
+    }
   }
 
   /** Why the file cannot be written; undefined when it can. When the last write failed, tries another one. */
@@ -155,29 +170,18 @@ export class EndpointStore {
 
   /** All endpoints, sorted by pod and interface. */
   list(): Endpoint[] {
-    const sql = `${selectEndpoints} ORDER BY e.pod, e.if_name`
-    const endpoints = this.#file.read((db) => (db.prepare(sql).all() as Row[]).map(toEndpoint))
-    return endpoints.filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
+    return this.#memory.list().filter((endpoint) => !this.#owed.has(attachmentKey(endpoint)))
   }
 
   find(attachment: Attachment): Endpoint | undefined {
-    if (this.#owed.has(attachmentKey(attachment))) return undefined
-    const { containerId, ifName } = attachment
-    return this.#file.read((db) => {
-      const sql = `${selectEndpoints} WHERE e.container_id = ? AND e.if_name = ?`
-      const row = db.prepare(sql).get(containerId, ifName) as Row | undefined
-      return row && toEndpoint(row)
-    })
+    return this.#owed.has(attachmentKey(attachment)) ? undefined : this.#memory.find(attachment)
   }
 
   /** Whether an endpoint has this host device. True for every device while the file is lacking, so that no pod's device is removed. */
   hasDevice(hostDevice: string): boolean {
-    if (this.lacks !== undefined) return true
-    const sql = 'SELECT container_id AS containerId, if_name AS ifName FROM endpoint WHERE host_device = ?'
-    const row = this.#file.read((db) => db.prepare(sql).get(hostDevice)) as Attachment | undefined
+    const endpoint = this.#memory.withDevice(hostDevice)
     // the read itself may have found the file damaged
-    if (this.lacks !== undefined) return true
-    return row !== undefined && !this.#owed.has(attachmentKey(row))
+    return this.lacks !== undefined || (endpoint !== undefined && !this.#owed.has(attachmentKey(endpoint)))
   }
 
   /**
@@ -187,7 +191,7 @@ export class EndpointStore {
   reserve(claim: Claim, cidrs: readonly Prefix[]): Reservation {
     if (this.lacks !== undefined) throw new StateError(this.lacks)
     try {
-      const endpoint = this.#write((db) => this.#claim(db, claim, cidrs))
+      const endpoint = this.#write((db, memory) => this.#claim(db, memory, claim, cidrs))
       return { kind: 'reserved', endpoint }
     } catch (error) {
       if (error instanceof Refused) return error.reservation
@@ -195,12 +199,12 @@ export class EndpointStore {
     }
   }
 
-  #claim(db: DatabaseSync, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
-    const former = this.find(claim)?.addrs ?? []
-    this.#giveBack(db, claim, this.#clock.sinceBootMs())
+  #claim(db: DatabaseSync, memory: EndpointMemory, claim: Claim, cidrs: readonly Prefix[]): Endpoint {
+    const former = memory.find(claim)?.addrs ?? []
+    this.#giveBack(db, memory, claim, this.#clock.sinceBootMs())
     const addrs = byFamily(cidrs).map(([family, ranges]) => {
       const requested = claim.requested?.find((addr) => addr.family === family)
-      return this.#chooseAddress(db, ranges, requested, former)
+      return this.#chooseAddress(db, memory, ranges, requested, former)
     })
     const endpoint: Endpoint = {
       containerId: claim.containerId,
@@ -213,7 +217,7 @@ export class EndpointStore {
       podUid: claim.podUid ?? '',
       hostDevice: claim.hostDevice,
       addrs,
-      mac: this.#chooseMac(db, claim.mac, addrs[0]?.addr),
+      mac: this.#chooseMac(memory, claim.mac, addrs[0]?.addr),
       bandwidth: claim.bandwidth ?? {},
       portMappings: claim.portMappings ?? [],
       createdMs: this.#clock.nowMs(),
@@ -221,27 +225,27 @@ export class EndpointStore {
       state: 'reserved',
     }
     insertEndpoint(db, endpoint)
+    memory.put(endpoint)
     return endpoint
   }
 
   #chooseAddress(
     db: DatabaseSync,
+    memory: EndpointMemory,
     ranges: readonly Prefix[],
     requested: Addr | undefined,
     former: readonly PodAddress[],
   ): PodAddress {
-    const holder = db.prepare('SELECT pod FROM address JOIN endpoint USING (container_id, if_name) WHERE addr = ?')
-    const holderOf = (addr: Addr) => holder.get(String(addr)) as { pod: string } | undefined
     // a pod's own former address, or one that it requests, need not have cooled down
     const wanted = requested ?? former.find(({ addr }) => ranges.some((cidr) => isInPool(cidr, addr)))?.addr
     const range = wanted && ranges.find((cidr) => isInPool(cidr, wanted))
-    const taken = wanted && holderOf(wanted)
+    const taken = wanted && memory.holderOf(wanted)
     if (requested && taken) throw new Refused({ kind: 'taken', what: `address ${requested}`, pod: taken.pod })
     if (wanted && range && !taken) return { addr: wanted, cidr: range }
-    const cursor = db.prepare('SELECT last FROM cursor WHERE cidr = ?')
+    const cursor = prepared(db, 'SELECT last FROM cursor WHERE cidr = ?')
     const found = chooseAddress(ranges, {
-      isUsed: (addr) => holderOf(addr) !== undefined,
-      resting: this.resting().map(({ addr }) => addr),
+      isUsed: (addr) => memory.holderOf(addr) !== undefined,
+      resting: coolingDown(memory.rests(), this.#clock, this.#coolDownMs).map(({ addr }) => addr),
       last: (cidr) => {
         const row = cursor.get(String(cidr)) as { last: string } | undefined
         return row && Addr.parse(row.last)
@@ -252,59 +256,51 @@ export class EndpointStore {
   }
 
   /** The requested MAC, else an unused one derived from the pod's first address; '' for a pod without addresses. Throws Refused. */
-  #chooseMac(db: DatabaseSync, requested: string | undefined, first: Addr | undefined): string {
-    const holder = db.prepare('SELECT pod FROM endpoint WHERE mac = ?')
-    const holderOf = (mac: string) => holder.get(mac) as { pod: string } | undefined
-    if (requested === undefined) return first ? chooseMac(first, (mac) => holderOf(mac) !== undefined) : ''
-    const taken = holderOf(requested)
+  #chooseMac(memory: EndpointMemory, requested: string | undefined, first: Addr | undefined): string {
+    if (requested === undefined) return first ? chooseMac(first, (mac) => memory.holderOfMac(mac) !== undefined) : ''
+    const taken = memory.holderOfMac(requested)
     if (taken) throw new Refused({ kind: 'taken', what: `MAC ${requested}`, pod: taken.pod })
     return requested
   }
 
   /** The addresses that cool down, longest rested first. */
   resting(): Resting[] {
-    const rows = this.#file.read((db) => db.prepare('SELECT * FROM resting').all()) as RestingRow[]
-    return rows
-      .map((row) => ({ addr: Addr.parse(row.addr), pod: row.pod, restedMs: this.#restedMs(row) }))
-      .filter(({ restedMs }) => restedMs < this.#coolDownMs)
-      .toSorted((a, b) => b.restedMs - a.restedMs)
-  }
-
-  /** How long an address has rested. One that was given back in an earlier boot counts as resting since this boot began. */
-  #restedMs({ boot_id, since_boot_ms }: RestingRow): number {
-    const nowMs = this.#clock.sinceBootMs()
-    return boot_id === this.#clock.bootId && since_boot_ms <= nowMs ? nowMs - since_boot_ms : nowMs
+    return coolingDown(this.#memory.rests(), this.#clock, this.#coolDownMs)
   }
 
   /** How many addresses of the CIDR are in use. */
   usedIn(cidr: Prefix): number {
-    const rows = this.#file.read((db) => db.prepare('SELECT addr FROM address').all()) as { addr: string }[]
-    return rows.filter(({ addr }) => cidr.contains(Addr.parse(addr))).length
+    return this.#memory.usedIn(cidr)
   }
 
   /** A text that differs when other endpoints have host ports, or have others; `noHostPorts` when none has. */
   hostPortsKey(): string {
-    const sql = `SELECT json_group_array(json_array(container_id, if_name, created_ms)) AS key
-      FROM port_mapping JOIN endpoint USING (container_id, if_name)`
-    return this.#file.read((db) => (db.prepare(sql).get() as { key: string }).key)
+    const withPorts = this.#memory.list().filter(({ portMappings }) => portMappings.length > 0)
+    return JSON.stringify(withPorts.map(({ containerId, ifName, createdMs }) => [containerId, ifName, createdMs]))
   }
 
   /** How many endpoints a datapath has, reserved ones included. */
   countOf(datapath: DatapathName): number {
-    const sql = 'SELECT count(*) AS count FROM endpoint WHERE datapath = ?'
-    return this.#file.read((db) => (db.prepare(sql).get(datapath) as { count: number }).count)
+    return this.#memory.list().filter((endpoint) => endpoint.datapath === datapath).length
   }
 
   /** Puts an endpoint into a later state. Throws when there is no such endpoint, or its state may not become that one (see mayFollow). */
-  setState({ containerId, ifName }: Attachment, state: EndpointState): void {
-    const from = endpointStates.filter((each) => mayFollow(each, state))
-    if (this.#write((db) => updateState(db, { containerId, ifName }, state, from)) === 0)
-      throw new Error(`no endpoint ${attachmentKey({ containerId, ifName })} that could become ${state}`)
+  setState(attachment: Attachment, state: EndpointState): void {
+    const endpoint = this.find(attachment)
+    if (endpoint === undefined || !mayFollow(endpoint.state, state))
+      throw new Error(`no endpoint ${attachmentKey(attachment)} that could become ${state}`)
+    this.#write((db, memory) => {
+      updateState(db, attachment, state)
+      memory.put({ ...endpoint, state })
+    })
   }
 
   /** Notes that pods have another datapath now. */
   setDatapath(pods: readonly Attachment[], datapath: DatapathName): void {
-    this.#write((db) => updateDatapath(db, pods, datapath))
+    this.#write((db, memory) => {
+      updateDatapath(db, pods, datapath)
+      for (const endpoint of pods.flatMap((pod) => memory.find(pod) ?? [])) memory.put({ ...endpoint, datapath })
+    })
   }
 
   /**
@@ -326,21 +322,30 @@ export class EndpointStore {
     if (this.#owed.size > 0) this.#write(() => {})
   }
 
-  /** `sinceBootMs`: since when the addresses rest; undefined when they need no rest. */
-  #giveBack(db: DatabaseSync, { containerId, ifName }: Attachment, sinceBootMs: number | undefined): void {
-    if (sinceBootMs !== undefined)
-      db.prepare(
-        `INSERT OR REPLACE INTO resting SELECT addr, pod, ?, ? FROM address JOIN endpoint USING (container_id, if_name)
-         WHERE container_id = ? AND if_name = ?`,
-      ).run(this.#clock.bootId, sinceBootMs, containerId, ifName)
-    db.prepare('DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
-    // rows of addresses that have rested long enough have no further use, and in a large CIDR their number would only grow
-    const limitMs = this.#clock.sinceBootMs() - this.#coolDownMs
-    db.prepare('DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)').run(
-      limitMs,
-      this.#clock.bootId,
-      limitMs,
-    )
+  /** `sinceBootMs`: since when the addresses rest; undefined when they need no rest. Does nothing when there is no such endpoint. */
+  #giveBack(db: DatabaseSync, memory: EndpointMemory, attachment: Attachment, sinceBootMs: number | undefined): void {
+    const endpoint = memory.find(attachment)
+    if (endpoint === undefined) return
+    const { containerId, ifName, addrs, pod } = endpoint
+    const { bootId } = this.#clock
+    memory.remove(endpoint)
+    for (const { addr } of sinceBootMs === undefined ? [] : addrs) {
+      const sql = 'INSERT OR REPLACE INTO resting VALUES (?, ?, ?, ?)'
+      prepared(db, sql).run(String(addr), pod, bootId, sinceBootMs!)
+      memory.rest({ addr, pod, bootId, sinceBootMs: sinceBootMs! })
+    }
+    prepared(db, 'DELETE FROM endpoint WHERE container_id = ? AND if_name = ?').run(containerId, ifName)
+    this.#forgetRested(db, memory)
+  }
+
+  /** Rows of addresses that have rested long enough have no further use, and in a large CIDR their number would only grow. */
+  #forgetRested(db: DatabaseSync, memory: EndpointMemory): void {
+    const { bootId, sinceBootMs } = this.#clock
+    const limitMs = sinceBootMs() - this.#coolDownMs
+    const isOver = (rest: Rest): boolean => rest.sinceBootMs < limitMs || (rest.bootId !== bootId && limitMs > 0)
+    if (!memory.forgetRests(isOver)) return
+    const sql = 'DELETE FROM resting WHERE since_boot_ms < ? OR (boot_id <> ? AND ? > 0)'
+    prepared(db, sql).run(limitMs, bootId, limitMs)
   }
 
   /**
@@ -350,9 +355,9 @@ export class EndpointStore {
   releaseEarlierBoots(): Endpoint[] {
     const stale = this.list().filter(({ bootId }) => bootId !== '' && bootId !== this.#clock.bootId)
     if (stale.length > 0) {
-      this.#write((db) => {
+      this.#write((db, memory) => {
         // 0: their addresses were in use before this boot, and have rested since it began
-        for (const endpoint of stale) this.#giveBack(db, endpoint, 0)
+        for (const endpoint of stale) this.#giveBack(db, memory, endpoint, 0)
       })
     }
     return stale

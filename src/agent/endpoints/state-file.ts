@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '#/lib/log.ts'
 import { type BootClock } from '#/sys/boot-clock.ts'
 import { prepareSchema } from './endpoint-schema.ts'
+import { prepared } from './prepared.ts'
 
 /** The state file cannot be used; the message says which one, why, and what to do. */
 export class StateError extends Error {
@@ -17,10 +18,10 @@ export class Undone extends Error {
 
 /** Runs `work` in one transaction, and rolls it back when `work` throws. */
 function transact<T>(db: DatabaseSync, work: () => T): T {
-  db.exec('BEGIN IMMEDIATE')
+  prepared(db, 'BEGIN IMMEDIATE').run()
   try {
     const result = work()
-    db.exec('COMMIT')
+    prepared(db, 'COMMIT').run()
     return result
   } catch (error) {
     // when the disk is full, SQLite has already rolled back
@@ -62,6 +63,8 @@ export class StateFile implements Disposable {
   readonly #mayLack: boolean
   /** The database in the file, or the empty one in memory that takes its place. */
   #db: DatabaseSync
+  /** How many databases have taken the place of another one. */
+  #replaced = 0
   #lacks: string | undefined
   #writeFault: string | undefined
 
@@ -93,6 +96,13 @@ export class StateFile implements Disposable {
     return this.#writeFault
   }
 
+  /** A text that differs after another process has written the file, and after another database has taken the place of this one. */
+  version(): string {
+    const sql = 'PRAGMA data_version'
+    const { data_version: version } = this.read((db) => prepared(db, sql).get() as { data_version: number })
+    return `${this.#replaced} ${version}`
+  }
+
   /**
    * Runs `work` on the database. When that fails, the file counts as damaged: the empty database takes its place, and `work` runs again
    * on that one. Throws StateError when `mayLack` is false.
@@ -104,6 +114,7 @@ export class StateFile implements Disposable {
       const damaged = this.#db
       const what = `cannot read the state file ${this.#path}: ${messageOf(error)}; mend the disk, or move the file away`
       this.#db = this.#goOnWithout(new StateError(what))
+      this.#replaced++
       damaged.close()
       return work(this.#db)
     }
@@ -129,6 +140,7 @@ export class StateFile implements Disposable {
     const db = openDatabase(this.#path, this.#clock)
     this.#db.close()
     this.#db = db
+    this.#replaced++
     this.#lacks = undefined
   }
 

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { EbpfState } from '#/datapath/programs.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { problemOfObject } from '#/reconcile/object-problem.ts'
 import { takenWith } from '#/model/object-kinds.ts'
 import { allDrivers } from './drivers.ts'
 
-test('an object of any kind that cannot be made is a problem with a code of its own', () => {
+function kindsOfDrivers() {
   const pods = { isInUse: () => false, rewire: () => {} }
-  const kinds = allDrivers({} as Netlink, {} as NftClient, pods).map(({ kind }) => kind)
+  const ebpf = new EbpfState({ folder: '/nowhere' })
+  return allDrivers({} as Netlink, {} as NftClient, pods, ebpf).map(({ kind }) => kind)
+}
+
+test('an object of any kind that cannot be made is a problem with a code of its own', () => {
+  const kinds = kindsOfDrivers()
   const problems = kinds.map((kind) =>
     problemOfObject({ kind, key: 'a/b', state: 'error', message: 'EPERM', sinceMs: 0, attempts: 1 }),
   )
@@ -23,8 +29,7 @@ test('an object of any kind that cannot be made is a problem with a code of its 
 })
 
 test('kinds that hang on another kind come after it, so that one pass makes them anew', () => {
-  const pods = { isInUse: () => false, rewire: () => {} }
-  const kinds = allDrivers({} as Netlink, {} as NftClient, pods).map(({ kind }) => kind)
+  const kinds = kindsOfDrivers()
   for (const [index, kind] of kinds.entries())
     for (const taken of takenWith(kind)) assert.ok(kinds.indexOf(taken) > index, `${taken} hangs on ${kind}`)
 })

@@ -1,10 +1,6 @@
 // The order in which kernel objects are made; they are deleted in the opposite order. Each driver comes after those it refers to.
-import { AttachmentDriver } from '#/datapath/ebpf/attachment-driver.ts'
-import { NodeMapDriver } from '#/datapath/ebpf/node-map-driver.ts'
-import { PodMapDriver } from '#/datapath/ebpf/pod-map-driver.ts'
-import { ProgramDriver } from '#/datapath/ebpf/program-driver.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
 import { PortDriver, type PodPorts } from '#/datapath/port-driver.ts'
+import { type EbpfState, programDrivers } from '#/datapath/programs.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { AddressDriver, NeighbourDriver } from '#/reconcile/address-drivers.ts'
@@ -28,16 +24,6 @@ export function allDrivers(netlink: Netlink, nftables: NftClient, pods: PodPorts
     new TableDriver(nftables, pods.areKnown),
     new ForwardDriver(nftables),
     new RouteDriver(netlink),
-    ...(ebpf ? ebpfDrivers(netlink, pods, ebpf) : []),
-  ]
-}
-
-/** Maps are full before the programs that read them are attached. */
-function ebpfDrivers(netlink: Netlink, { isInUse }: PodPorts, ebpf: EbpfState): Driver[] {
-  return [
-    new ProgramDriver(netlink, ebpf),
-    new PodMapDriver(netlink, ebpf, isInUse),
-    new NodeMapDriver(ebpf),
-    new AttachmentDriver(netlink, ebpf, isInUse),
+    ...(ebpf ? programDrivers(netlink, ebpf, pods.isInUse) : []),
   ]
 }

@@ -7,7 +7,7 @@ import { Prefix } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type Latest } from '#/lib/signal.ts'
 import { isLower, type PodNetwork, type PodNetworkState } from '#/datapath/datapath.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState } from '#/datapath/programs.ts'
 import { type PodPorts } from '#/datapath/port-driver.ts'
 import { type Reach } from '#/model/bgp.ts'
 import { type NetworkDelta, type NetworkSettings, type PortState } from '#/model/network.ts'
@@ -269,10 +269,9 @@ export class NetworkKeeper implements Disposable {
     const routingFacts = { remoteNodes, isComplete: this.#isComplete, published: this.#view.published }
     const isTunnelDecided = this.#progress.decideTunnel(routingFacts, this.#context.underlay.hasTunnel)
     const isWhole = isAllDue || delta.isWholesale || isTunnelDecided
-    const isGuardedOtherwise = JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)
-    this.#guards = sessionGuards
     const kinds = new Set([...taken.kinds, ...delta.failedKinds])
-    if (isGuardedOtherwise) kinds.add('table')
+    if (JSON.stringify(sessionGuards) !== JSON.stringify(this.#guards)) kinds.add('table')
+    this.#guards = sessionGuards
     // routes that an earlier agent learned stayed until now
     if (isNewlyLearned) kinds.add('route')
     if (!isWhole && kinds.size === 0) {

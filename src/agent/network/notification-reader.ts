@@ -8,6 +8,11 @@ import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.
 import { type DirtySet } from './dirty-set.ts'
 import { type Urgency } from './reconcile-loop.ts'
 
+/** Whether the name says that a device is a pod's host end, of which no more need be known. */
+export function isPort(name: string): boolean {
+  return name.startsWith(portPrefix)
+}
+
 type Knowledge = {
   /** Whether this node wants a route to that prefix, given as text. */
   readonly wantsRoute: (prefix: string) => boolean
@@ -39,7 +44,7 @@ export class NotificationReader {
   learn(links: readonly Link[]): void {
     for (const link of links) {
       if (isOurDevice(link.name)) this.#ours.set(link.name, link)
-      else if (link.name.startsWith(portPrefix)) this.#ports.add(link.index)
+      else if (isPort(link.name)) this.#ports.add(link.index)
       else this.#others.set(link.index, link.name)
     }
   }
@@ -52,6 +57,8 @@ export class NotificationReader {
         return 'soon'
       case 'link':
         return this.#readLink(notification.link, notification.isGone)
+      case 'named link':
+        return this.#readPort(notification.deviceIndex, notification.isGone)
       case 'address':
         return this.#readAddress(notification.deviceIndex)
       case 'netconf':
@@ -68,7 +75,7 @@ export class NotificationReader {
       case 'qdisc':
         // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
         if (!this.#ports.has(notification.deviceIndex)) return undefined
-        this.#dirt.mark('port')
+        this.#dirt.mark('port', 'attachment')
         return 'later'
       case 'table':
         if (isOurTable(notification.name)) return this.#markIf(true, 'table')
@@ -122,15 +129,17 @@ export class NotificationReader {
     return matters ? 'soon' : undefined
   }
 
+  #readPort(deviceIndex: number, isGone: boolean): Urgency {
+    if (isGone) this.#ports.delete(deviceIndex)
+    else this.#ports.add(deviceIndex)
+    // not urgent: each pod that comes or goes causes several, and the store of pods knows of it already
+    this.#dirt.mark('port')
+    return 'later'
+  }
+
   #readLink(link: Link, isGone: boolean): Urgency | undefined {
     const { name } = link
-    if (name.startsWith(portPrefix)) {
-      if (isGone) this.#ports.delete(link.index)
-      else this.#ports.add(link.index)
-      // not urgent: each pod that comes or goes causes several, and the store of pods knows of it already
-      this.#dirt.mark('port')
-      return 'later'
-    }
+    if (isPort(name)) return this.#readPort(link.index, isGone)
     if (isOurDevice(name)) {
       const before = this.#ours.get(name)
       if (isGone) this.#ours.delete(name)

@@ -6,16 +6,17 @@ import { WireError } from '#/lib/bytes.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import {
   type Datapath,
+  InterfaceTakenError,
   NodeFullError,
   type PodNetwork,
   PodNetworkError,
   type PodNetworkState,
 } from '#/datapath/datapath.ts'
 import { datapathKinds, type Datapaths } from '#/datapath/registry.ts'
-import { hasDevice, hostDeviceOf } from '#/datapath/veth.ts'
+import { hostDeviceOf } from '#/datapath/veth.ts'
 import { type VethRemoval } from '#/datapath/veth-removal.ts'
 import { KernelError } from '#/kernel/netlink.ts'
-import { type DatapathName } from '#/model/datapath.ts'
+import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { byFamily, poolOf, tooSmall } from '#/plan/allocate.ts'
 import { SysError } from '#/sys/libc.ts'
 import { type Attachment, attachmentKey, type CniOperation, type CniReply, CniErrorCode } from '#/wire/cni/index.ts'
@@ -164,16 +165,9 @@ export class CniHandler {
       return failure(CniErrorCode.invalidEnvironment, `CNI_NETNS: ${request.netns} is the node's own namespace`)
     const asked = readPodRequest(request, network.podCIDRs)
     if (asked.kind === 'fault') return failure(CniErrorCode.invalidConfig, asked.message)
-    // an earlier ADD of this attachment may have left a veth that occupies the interface's name in the namespace: remove it first,
-    // even when the store does not know it, since the state file may have been lost
-    this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
-    if (this.#isTaken(namespace.path, request.ifName)) {
-      this.#store.release(request)
-      return failure(
-        CniErrorCode.invalidEnvironment,
-        `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
-      )
-    }
+    // the device of an earlier ADD goes before its addresses are claimed anew; one that the store does not know, as the state file was lost,
+    // gives way when the veth is made
+    if (this.#store.find(request) !== undefined) this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
     const { containerId, ifName, network: networkName, netns, runtimeConfig } = request
     const claim: Claim = {
       containerId,
@@ -192,23 +186,32 @@ export class CniHandler {
     }
     const reservation = this.#store.reserve(claim, network.podCIDRs)
     if (reservation.kind === 'reserved') return this.#wire(request, reservation.endpoint, network, namespace.path)
+    this.#datapathOf(request).unwire({ hostDevice: hostDeviceOf(request) })
     this.#store.release(request)
     return this.#refuse(reservation, claim.pod)
   }
 
-  /** Whether the namespace has an interface of that name. One whose deletion is pending is deleted first and does not count. */
-  #isTaken(path: string, ifName: string): boolean {
-    if (!hasDevice(path, ifName)) return false
-    this.#removal.flush()
-    return hasDevice(path, ifName)
-  }
-
   /** `path` is where the namespace can be opened now. */
   #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): Attempt {
+    const wire = (): void => this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
     try {
-      this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
+      try {
+        wire()
+      } catch (error) {
+        if (!(error instanceof InterfaceTakenError)) throw error
+        // it may be one whose deletion is pending
+        this.#removal.flush()
+        wire()
+      }
       this.#store.setState(endpoint, 'ready')
     } catch (error) {
+      if (error instanceof InterfaceTakenError) {
+        this.#store.release(request)
+        return failure(
+          CniErrorCode.invalidEnvironment,
+          `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
+        )
+      }
       if (!isExpected(error)) throw error
       const others = this.#undo(endpoint)
       if (error instanceof NodeFullError && others.length === 0)
@@ -326,8 +329,11 @@ export class CniHandler {
   fullness(network: PodNetwork): AddRefusal | undefined {
     if (this.shortage(network) !== undefined) return undefined
     const name = this.#datapath()
-    const { limit } = datapathKinds[name]
-    if (limit !== undefined && this.#store.countOf(name) >= limit.pods) return tooManyPods(limit.why)
+    const { limit, podDevice } = datapathKinds[name]
+    // pods of another datapath may hang on the same device
+    const counted = datapathNames.filter((each) => datapathKinds[each].podDevice === podDevice)
+    const count = counted.reduce((sum, each) => sum + this.#store.countOf(each), 0)
+    if (limit !== undefined && count >= limit.pods) return tooManyPods(limit.why)
     const full = byFamily(network.podCIDRs).find(([, cidrs]) =>
       cidrs.every((cidr) => BigInt(this.#store.usedIn(cidr)) >= poolOf(cidr).count),
     )

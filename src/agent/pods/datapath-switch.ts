@@ -2,8 +2,7 @@
 // the change is that programs are attached to devices, or no longer: the reconciler does that, and each pod's row in the state file follows.
 // docs/datapath.md tells the order, and why a kill at any point does no harm.
 import { type Announcer } from '#/datapath/announcer.ts'
-import { podHooks } from '#/datapath/ebpf/pod-plug.ts'
-import { type EbpfState } from '#/datapath/ebpf/state.ts'
+import { type EbpfState, programsAt } from '#/datapath/programs.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { findLink, type Link } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -114,11 +113,7 @@ export class DatapathSwitch {
   #isSettled(hostDevice: string, datapath: DatapathName): boolean {
     const { ebpf, netlink } = this.#deps
     if (ebpf === undefined) return true
-    const device = findLink(netlink, hostDevice)
-    if (device === undefined) return false
-    return podHooks.every(
-      ([hook]) => (ebpf.hooks.programAt(netlink, device, hook) !== undefined) === (datapath === 'ebpf'),
-    )
+    return programsAt(netlink, ebpf, hostDevice) === (datapath === 'ebpf' ? 'all' : 'none')
   }
 
   /** Programs told pods the gateway's MAC for each other; on the bridge pods reach each other by their own. */

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
-import { askAgent } from '#/api/client.ts'
+import { askAgent, followAgent } from '#/api/client.ts'
 import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type BgpAdvertisedReport, type BgpPeersReport, type BgpRoute } from '#/api/schemas/bgp.ts'
+import { type WatchLine } from '#/api/schemas/datapath.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { type ReflectorStatus } from '#/cluster/reflector.ts'
@@ -22,6 +24,8 @@ const socketPath = join(folder, 'agent.sock')
 const agent = socketTransport(socketPath)
 let plan: AgentPlan = { node: 'n1', changes: [], problems: [] }
 const api = new AgentApi({ socketPath }, { log: silent, checksAnswers: true })
+/** Resolved when a stream has seen that its client is gone. */
+const gone = Promise.withResolvers<void>()
 const handlers: Handlers = {
   readyz: () => ({ status: 200, body: 'ok\n' }),
   plan: async () => ({ status: 200, body: plan }),
@@ -31,6 +35,17 @@ const handlers: Handlers = {
   // what the client does not read as routes: here it is about how pieces travel
   bgpRoutes: ({ peer }) => ({ status: 200, json: pieces(Number(peer), false) }),
   bgpAdvertised: ({ peer }) => ({ status: 200, json: pieces(Number(peer), true) }),
+  datapathWatch: ({ from }) => ({
+    status: 200,
+    stream: async ({ write, signal }) => {
+      write({ kind: 'lost', lost: 1 })
+      if (from === '10.0.0.1') return write({ kind: 'end', end: 'done' })
+      if (from === '10.0.0.2') throw new Error('there is no more')
+      if (from === '10.0.0.3') return write({ kind: 'lost', lost: 'many' } as unknown as WatchLine)
+      await once(signal, 'abort')
+      gone.resolve()
+    },
+  }),
   ipamRelease: ({ addr, force }) => ({
     status: 200,
     body: { pod: 'default/web', addrs: [addr], message: `${force}` },
@@ -62,7 +77,8 @@ test('operations are answered as text or JSON, at once or later; one that fails 
 })
 
 test('a path, or a version of a path, that is not served is answered with those that are', async () => {
-  const there = '/v1/status, /v1/plan, /v1/ipam/release, /v1/bgp/routes, /v1/bgp/advertised, /readyz'
+  const there =
+    '/v1/status, /v1/plan, /v1/ipam/release, /v1/bgp/routes, /v1/bgp/advertised, /v1/datapath/watch, /readyz'
   // /metrics is an operation that this server has no handler of
   for (const path of ['/status', '/v2/status', '/v1/none', '/v1', '/', '/metrics', '/v1/status/', '//v1/status']) {
     const { status, text: why } = await send(path)
@@ -78,6 +94,29 @@ test('a long answer is sent in pieces, and one that fails midway is cut off', as
   await assert.rejects(send('/v1/bgp/advertised?peer=3'), /aborted/)
   assert.deepEqual(await send('/v1/bgp/advertised?peer=0'), { status: 500, text: 'there is no more\n' })
   assert.deepEqual(await send('/readyz'), { status: 200, text: 'ok\n' })
+})
+
+test('a stream goes on until it has told all, fails, or its client goes', async () => {
+  const follow = async (from: string, stop = new AbortController()) => {
+    const lines: WatchLine[] = []
+    const wish = { from, to: '10.0.0.9' }
+    const take = (line: WatchLine): void => {
+      lines.push(line)
+      if (from === '10.0.0.4') stop.abort()
+    }
+    return { outcome: await followAgent(agent, 'datapathWatch', wish, take, { signal: stop.signal }), lines }
+  }
+  const first = { kind: 'lost', lost: 1 }
+  assert.deepEqual(await follow('10.0.0.1'), {
+    outcome: { kind: 'answer', value: 2 },
+    lines: [first, { kind: 'end', end: 'done' }],
+  })
+  for (const from of ['10.0.0.2', '10.0.0.3'])
+    assert.equal((await follow(from)).outcome.kind, 'silence', 'half an answer is no whole one')
+  assert.deepEqual(await follow('10.0.0.4'), { outcome: { kind: 'answer', value: 1 }, lines: [first] })
+  await gone.promise
+  const refused = await follow('web')
+  assert.deepEqual(refused.outcome, { kind: 'refusal', status: 400, message: 'from: "web" is no IP address' })
 })
 
 test('an operation that changes something needs POST, one that shows something needs GET', async () => {

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { type GenericSchema } from 'valibot'
 import { readParams, unknownOperation } from '#/api/message.ts'
 import {
   type AnswerOf,
@@ -27,13 +28,27 @@ export type Answer<T> = { readonly status: 200; readonly body: T } | HttpRefusal
 /** JSON that is too long to be made at once: it is sent piece by piece, as fast as the client reads it. */
 export type LongAnswer = { readonly status: 200; readonly json: AsyncIterable<string> }
 
-type AnyAnswer = Answer<unknown> | LongAnswer
+/** An answer that goes on: lines of JSON, as long as the client reads them. */
+export type StreamAnswer<Line> = {
+  readonly status: 200
+  /** Resolves when there is nothing more to tell; `out.signal` aborts when the client is gone. */
+  readonly stream: (out: LineWriter<Line>) => Promise<void>
+}
+export type LineWriter<Line> = {
+  readonly write: (line: Line) => void
+  /** Whether the client reads too slowly: what is written now waits in memory. */
+  readonly isBehind: () => boolean
+  readonly signal: AbortSignal
+}
+
+type AnyAnswer = Answer<unknown> | LongAnswer | StreamAnswer<never>
 
 /** The answers that an operation's handler may give. */
 type HandlerAnswer<Name extends OperationName> =
   | Answer<AnswerOf<Name>>
   | Promise<Answer<AnswerOf<Name>>>
   | ((typeof operations)[Name] extends { readonly isLong: true } ? LongAnswer : never)
+  | ((typeof operations)[Name] extends { readonly isStream: true } ? StreamAnswer<AnswerOf<Name>> : never)
 
 /** The handlers of the operations that a server serves. The server calls them with parameters that match the operation's schema. */
 export type Handlers = { readonly [Name in OperationName]?: (params: ParamsOf<Name>) => HandlerAnswer<Name> }
@@ -52,6 +67,10 @@ export type AgentApiDeps = {
 const bodyLimitBytes = 64 << 10
 /** A long answer is dropped when the client has read nothing of it for this long. */
 const stalledMs = 60_000
+/** The reader of a stream is behind when so much waits for it: what comes at once may wait a moment. */
+const behindBytes = 1 << 20
+/** How often an empty line is sent in a stream: clients take a longer silence for the agent's end. */
+const beatMs = 2_000
 
 /** Reads the request's body; returns a refusal when it is too long. */
 async function readBody(request: IncomingMessage): Promise<string | HttpRefusal> {
@@ -79,8 +98,30 @@ function isGone(error: unknown): boolean {
   return errorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
+async function sendStream(response: ServerResponse, { status, stream }: StreamAnswer<never>): Promise<void> {
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  response.writeHead(status, { 'content-type': 'application/x-ndjson' })
+  response.setTimeout(stalledMs, () => response.destroy())
+  response.write('\n')
+  const beat = setInterval(() => {
+    if (!response.writableNeedDrain) response.write('\n')
+  }, beatMs)
+  try {
+    await stream({
+      write: (line) => response.write(`${JSON.stringify(line)}\n`),
+      isBehind: () => response.writableLength > behindBytes,
+      signal: gone.signal,
+    })
+    response.end()
+  } finally {
+    clearInterval(beat)
+  }
+}
+
 async function send(response: ServerResponse, answer: AnyAnswer): Promise<void> {
   const { status } = answer
+  if ('stream' in answer) return sendStream(response, answer)
   if ('json' in answer) {
     const pieces = answer.json[Symbol.asyncIterator]()
     // an error before the first piece can still be answered with status 500
@@ -116,6 +157,19 @@ async function listenOnPort(server: Server, port: number): Promise<void> {
       server.removeListener('error', reject)
     }
   }
+}
+
+function checkedStream(path: string, schema: GenericSchema, { status, stream }: StreamAnswer<never>): AnyAnswer {
+  const checked: StreamAnswer<never>['stream'] = (out) =>
+    stream({
+      ...out,
+      write: (line) => {
+        const mismatch = strictMismatchOf(schema, line)
+        if (mismatch !== undefined) throw new Error(`a line of the answer to ${path} is not as declared: ${mismatch}`)
+        out.write(line)
+      },
+    })
+  return { status, stream: checked }
 }
 
 /** A unix socket for root alone, or a TCP port on all addresses of the node. */
@@ -172,6 +226,7 @@ export class AgentApi {
 
   #checked({ path, answer: schema }: Operation, answer: AnyAnswer): AnyAnswer {
     if (!this.#checksAnswers || answer.status !== 200 || 'json' in answer || schema === 'text') return answer
+    if ('stream' in answer) return checkedStream(path, schema, answer)
     const mismatch = strictMismatchOf(schema, answer.body)
     return mismatch === undefined
       ? answer

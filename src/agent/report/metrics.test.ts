@@ -6,6 +6,7 @@ import { noRemotePlan } from '#/plan/remote-plan.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { problem } from '#/model/problems.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
+import { registerDatapathMetrics } from './datapath-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
 
 const peer = Addr.parse('172.30.1.12')
@@ -55,6 +56,7 @@ function metrics(): AgentMetrics {
     learned: () => 9,
     notInstalled: () => 3,
   })
+  registerDatapathMetrics(all.registry, { generation: () => undefined, pods: () => new Map() })
   return all
 }
 

@@ -1,5 +1,6 @@
 // Where the programs are attached: at pods' host devices, the tunnel device, and the devices of the underlay. What carries packets is replaced
 // in one step, and before it goes its connections are given back to the stack (drain.ts).
+import { setImmediate } from 'node:timers/promises'
 import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { attachmentKey, type BpfAttachment } from '#/model/bpf.ts'
@@ -11,13 +12,19 @@ import { type Failure } from '#/reconcile/status.ts'
 import { drain, setDraining } from './drain.ts'
 import { type Generation, generationsIn } from './generation.ts'
 import { type Found } from './hooks.ts'
+import { podHooks } from './pod-plug.ts'
 import { type EbpfState } from './state.ts'
+
+/** How many devices are looked at before other work on the event loop gets its turn. */
+const devicesPerTurn = 32
 
 export class AttachmentDriver implements Driver {
   readonly kind = 'attachment'
   readonly #netlink: Netlink
   readonly #state: EbpfState
   readonly #isInUse: (port: string) => boolean
+  /** The filters of pods' devices that had theirs at the last look, by the device's index. */
+  readonly #seen = new Map<number, readonly Found[]>()
 
   constructor(netlink: Netlink, state: EbpfState, isInUse: (port: string) => boolean) {
     this.#netlink = netlink
@@ -25,11 +32,11 @@ export class AttachmentDriver implements Driver {
     this.#isInUse = isInUse
   }
 
-  compare({ bpf }: DesiredNetwork, { isComplete }: CompareOptions): Comparison {
+  async compare({ bpf }: DesiredNetwork, { isComplete, kinds }: CompareOptions): Promise<Comparison> {
     const generation = this.#state.current
     if (bpf === undefined && !this.#mayBeAttached) return nothingToDo
     const links = listLinks(this.#netlink)
-    const found = new Map(this.#state.hooks.find(this.#netlink, links).map((each) => [attachmentKey(each), each]))
+    const found = await this.#find(links, kinds === undefined)
     const wanted = bpf && generation ? this.#wanted(bpf.attachments, links) : []
     const keys: string[] = []
     const changes: Change[] = []
@@ -53,6 +60,23 @@ export class AttachmentDriver implements Driver {
       !bpf.pods.some((pod) => pod.device === device)
     const left = [...found.values()].filter((each) => !isLater(each))
     return { keys, changes, leftovers: this.#removals(left, links, bpf !== undefined), failures }
+  }
+
+  /** `isWhole`: every device is looked at, and not only those that were not as they should be the last time. */
+  async #find(links: readonly Link[], isWhole: boolean): Promise<Map<string, Found>> {
+    const { hooks } = this.#state
+    if (isWhole) this.#seen.clear()
+    const all = hooks.links()
+    let looked = 0
+    for (const device of links) {
+      const seen = this.#seen.get(device.index)
+      const found = seen ?? hooks.filters(this.#netlink, device)
+      all.push(...found)
+      if (seen !== undefined) continue
+      if (isPodDevice(device.name) && found.length === podHooks.length) this.#seen.set(device.index, found)
+      if (++looked % devicesPerTurn === 0) await setImmediate()
+    }
+    return new Map(all.map((each) => [attachmentKey(each), each]))
   }
 
   /** Whether anything of ours can be attached; where nothing is pinned the kernel need not be asked. */
@@ -89,7 +113,8 @@ export class AttachmentDriver implements Driver {
       work: {
         call: () => {
           if (isPodDevice(name) && !this.#isInUse(name)) return
-          hooks.attach(this.#netlink, device, hook, generation.program(program), program)
+          this.#seen.delete(device.index)
+          hooks.attach(this.#netlink, device, { hook, name: program, program: generation.program(program) })
         },
       },
     }
@@ -136,6 +161,7 @@ export class AttachmentDriver implements Driver {
           // an ADD that came after the plan was made may have given the device to a pod
           if (isUsed && isPodDevice(device) && this.#isInUse(device)) return
           if (!isDrained()) throw new Error('connections that it carries could not be given back to the stack')
+          if (index !== undefined) this.#seen.delete(index)
           hooks.detach(this.#netlink, device, hook, index)
         },
       },

@@ -1,9 +1,10 @@
 // Gives running connections back to the kernel's own stack before programs go. Connection tracking did not see what programs carried: to it
 // the next packet of such a connection would be outside of the window, INVALID, and kube-proxy drops what is INVALID. So every packet goes
-// to the stack first, and the entries end; the stack takes the connections up anew (nf_conntrack_tcp_loose), as after a restart.
+// to the stack first, and connection tracking is told to check the window of these connections no more. Programs end the entry of a packet
+// that comes in between; the stack takes such a connection up anew (nf_conntrack_tcp_loose).
 import { join } from 'node:path'
 import { BpfMap } from '#/kernel/bpf/map.ts'
-import { connectionDelete, listConnections } from '#/kernel/conntrack.ts'
+import { connectionLiberal, listConnections } from '#/kernel/conntrack.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, families } from '#/lib/addr.ts'
 import { errorCode } from '#/lib/error-code.ts'
@@ -55,14 +56,14 @@ function mayBeCarried({ protocol, src, dst, isTranslated }: Connection, pods: Re
   return protocol === IPPROTO_TCP && !isTranslated && (pods.has(String(src)) || pods.has(String(dst)))
 }
 
-/** Has every packet go to the stack from now on, and ends the entries of connections. Throws BpfError and KernelError. */
+/** Has every packet go to the stack from now on, which takes it whatever programs carried before. Throws BpfError and KernelError. */
 export async function drain(folder: string): Promise<void> {
   setDraining(folder, true)
   const pods = podAddrs(folder)
   using conntrack = new Netlink(NETLINK_NETFILTER)
   for (const family of families) {
     const connections = await listConnections(conntrack, family)
-    // one that is gone by now needs no deleting
-    await conntrack.executeMany(connections.filter((each) => mayBeCarried(each, pods)).map(connectionDelete))
+    // one that is gone by now is no failure
+    await conntrack.executeMany(connections.filter((each) => mayBeCarried(each, pods)).map(connectionLiberal))
   }
 }

@@ -23,8 +23,8 @@ export type Entry = {
   readonly map: MapName
   readonly key: Uint8Array
   readonly value: Uint8Array
-  /** What the entry is about, in words. */
-  readonly about: string
+  /** What the entry is about, in words; made on demand, since there may be thousands. */
+  readonly about: () => string
 }
 
 /** A key or value as text, equal for equal bytes. */
@@ -40,7 +40,7 @@ const largestU16 = 65_535
 const narrow = (mtuBytes: number): number => Math.min(mtuBytes, largestU16)
 
 /** An IPv4 address as the IPv6 address that maps it. */
-function in16Bytes(addr: Addr): Uint8Array {
+export function in16Bytes(addr: Addr): Uint8Array {
   const bytes = addr.toBytes()
   return bytes.length === 16 ? bytes : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes)
 }
@@ -49,7 +49,7 @@ function made<K extends FieldTypes, V extends FieldTypes>(
   map: MapName,
   [keys, key]: readonly [Struct<K>, StructValue<K>],
   [values, value]: readonly [Struct<V>, StructValue<V>],
-  about: string,
+  about: () => string,
 ): Entry {
   return { map, key: keys.encode(key), value: values.encode(value), about }
 }
@@ -83,8 +83,12 @@ export function podEntries(pod: BpfPod, { index, slot, mtuBytes }: PodPlace): En
   const flags = flagsOf(pod)
   const value = podStruct.encode({ device: index, slot, mtu: narrow(mtuBytes), flags, mac })
   return [
-    ...pod.addrs.map((addr): Entry => ({ ...podKey(addr), value, about: `${addr} is pod ${pod.pod}` })),
-    { ...portKey(index), value: portStruct.encode({ slot, flags, mac }), about: `${pod.device} is pod ${pod.pod}` },
+    ...pod.addrs.map((addr): Entry => ({ ...podKey(addr), value, about: () => `${addr} is pod ${pod.pod}` })),
+    {
+      ...portKey(index),
+      value: portStruct.encode({ slot, flags, mac }),
+      about: () => `${pod.device} is pod ${pod.pod}`,
+    },
   ]
 }
 
@@ -101,7 +105,7 @@ export function nodeEntry(node: BpfNode): Entry {
     vtep_mac: isTunnel ? macBytes(node.vtepMac) : noMac,
   }
   const key = { length: prefix.length, addr: prefix.addr.toBytes() }
-  const about = `${prefix} is ${owner}'s, ${way}${isTunnel ? ` to ${node.dst}` : ''}`
+  const about = (): string => `${prefix} is ${owner}'s, ${way}${isTunnel ? ` to ${node.dst}` : ''}`
   return prefix.family === 4
     ? made('cw_nodes4', [prefix4Struct, key], [nodeStruct, value], about)
     : made('cw_nodes6', [prefix6Struct, key], [nodeStruct, value], about)
@@ -109,7 +113,7 @@ export function nodeEntry(node: BpfNode): Entry {
 
 export function endEntry({ addr, owner }: BpfEnd): Entry {
   const value = { owner: ownerNumber(owner) }
-  return made('cw_ends', [addr6Struct, { addr: in16Bytes(addr) }], [ownerStruct, value], `${addr} is ${owner}'s`)
+  return made('cw_ends', [addr6Struct, { addr: in16Bytes(addr) }], [ownerStruct, value], () => `${addr} is ${owner}'s`)
 }
 
 export type ConfigFacts = {
@@ -137,5 +141,5 @@ export function configEntry(facts: ConfigFacts): Entry {
     bridge_mac: bridge ? macBytes(bridge.mac) : noMac,
     tunnel_mac: tunnelDevice ? macBytes(tunnelDevice.mac) : noMac,
   }
-  return made('cw_config', [indexStruct, { index: 0 }], [configStruct, value], 'the settings of this node')
+  return made('cw_config', [indexStruct, { index: 0 }], [configStruct, value], () => 'the settings of this node')
 }

@@ -1,13 +1,19 @@
-// Where programs of ours are attached: by links of tcx, pinned under the names of device and hook, at the node's own devices, and by filters
-// of clsact at pods' devices (docs/decisions/0016-how-programs-are-attached.md) and before Linux 6.6. Both go on without an agent. Nothing of
-// others at the same hooks is touched.
+// Where programs of ours are attached: by filters of clsact at the device of a new pod, and before Linux 6.6; by links of tcx, pinned under the
+// names of device and hook, at devices that are at work already (docs/decisions/0016-how-programs-are-attached.md). Both go on without an
+// agent. Nothing of others at the same hooks is touched.
 import { join } from 'node:path'
-import { clsactAttach, clsactDetach, listFilters, ownHandle, ownPriority } from '#/kernel/bpf/clsact.ts'
+import {
+  clsactAttach,
+  clsactDetach,
+  type HookProgram,
+  listFilters,
+  ownHandle,
+  ownPriority,
+} from '#/kernel/bpf/clsact.ts'
 import { BpfLink } from '#/kernel/bpf/link.ts'
 import { listPins, makePinFolder, unpin } from '#/kernel/bpf/pins.ts'
 import { type BpfProgram } from '#/kernel/bpf/program.ts'
 import { attachTcx, type Device, hasTcx } from '#/kernel/bpf/tcx.ts'
-import { type Link } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { type BpfHook } from '#/model/bpf.ts'
@@ -44,15 +50,22 @@ function pinned(name: string): { device: string; hook: BpfHook } | undefined {
 
 export class Hooks {
   readonly #folder: string
-  #hasTcx: boolean | undefined
+  readonly #keepsQdiscs: boolean
+  #tcx: boolean | undefined
 
-  constructor(folder: string) {
+  /** `keepsQdiscs`: a qdisc clsact that has no filter any more stays, since removing it would cost packets of the device. */
+  constructor(folder: string, { keepsQdiscs = true }: { readonly keepsQdiscs?: boolean } = {}) {
     this.#folder = join(folder, linksFolder)
+    this.#keepsQdiscs = keepsQdiscs
   }
 
-  /** Whether programs are attached to the device by links, and not by filters. */
-  #isLinked(device: string): boolean {
-    return !isPodDevice(device) && (this.#hasTcx ??= hasTcx())
+  get #hasTcx(): boolean {
+    return (this.#tcx ??= hasTcx())
+  }
+
+  /** Whether filters of ours may be on the device. */
+  #mayHaveFilters(device: string): boolean {
+    return isPodDevice(device) || !this.#hasTcx
   }
 
   /** Whether any link is pinned, which may be of no use any more. */
@@ -64,22 +77,35 @@ export class Hooks {
     return join(this.#folder, pinNameOf(device, hook))
   }
 
-  /** The attachments of ours. `devices` are all of the node's, to look for filters on those that have no links. Throws BpfError and KernelError. */
-  find(netlink: Netlink, devices: readonly Link[]): Found[] {
-    const links = listPins(this.#folder).flatMap((name) => {
+  /** The links of ours. Throws BpfError. */
+  links(): Found[] {
+    return listPins(this.#folder).flatMap((name) => {
       const place = pinned(name)
       return place ? [this.#linkAt(place.device, place.hook)] : []
     })
-    const others = devices.filter(({ name }) => !this.#isLinked(name))
-    return [...links, ...others.flatMap((device) => filtersOn(netlink, device))]
+  }
+
+  /** The filters of ours on a device; none are looked for where there can be none. Throws KernelError. */
+  filters(netlink: Netlink, device: Device): Found[] {
+    return this.#mayHaveFilters(device.name) ? filtersOn(netlink, device) : []
+  }
+
+  /** All attachments of ours; `devices` are the node's. Throws BpfError and KernelError. */
+  find(netlink: Netlink, devices: readonly Device[]): Found[] {
+    return [...this.links(), ...devices.flatMap((device) => this.filters(netlink, device))]
   }
 
   /** The program of ours at one hook; undefined when none is attached. */
   programAt(netlink: Netlink, device: Device, hook: BpfHook): number | undefined {
-    if (!this.#isLinked(device.name)) return filtersOn(netlink, device).find((each) => each.hook === hook)?.programId
+    const link = this.#linkOn(device, hook)
+    return link?.programId ?? this.filters(netlink, device).find((each) => each.hook === hook)?.programId
+  }
+
+  /** The link of ours to the device, which may have the name of one that had a link before. */
+  #linkOn(device: Device, hook: BpfHook): Found | undefined {
     try {
-      const { index, programId } = this.#linkAt(device.name, hook)
-      return index === device.index ? programId : undefined
+      const found = this.#linkAt(device.name, hook)
+      return found.index === device.index ? found : undefined
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return undefined
       throw error
@@ -92,15 +118,22 @@ export class Hooks {
     return { device, hook, mechanism: 'tcx', index: index === 0 ? undefined : index, programId }
   }
 
-  /** Attaches a program in place of any other of ours, in one step. Throws BpfError and KernelError. */
-  attach(netlink: Netlink, device: Device, hook: BpfHook, program: BpfProgram, name: ProgramName): void {
-    if (!this.#isLinked(device.name)) return clsactAttach(netlink, device, hook, program, name)
-    const path = this.#path(device.name, hook)
-    if (this.#replace(path, device, program)) return
+  /** Attaches programs to the device of a new pod, which carries nothing yet. Throws BpfError and KernelError. */
+  attachNew(netlink: Netlink, device: Device, programs: readonly HookProgram[]): void {
+    this.forget(device.name)
+    clsactAttach(netlink, device, programs)
+  }
+
+  /** Attaches a program in place of any other of ours, in one step, to a device that may be at work. Throws BpfError and KernelError. */
+  attach(netlink: Netlink, device: Device, program: HookProgram): void {
+    const path = this.#path(device.name, program.hook)
+    if (this.#replace(path, device, program.program)) return
+    // making the qdisc would cost packets of the device (dev_deactivate), and a link costs none
+    if (!this.#hasTcx || this.filters(netlink, device).length > 0) return clsactAttach(netlink, device, [program])
     makePinFolder(this.#folder)
     // a link to a device that is gone, or to one that had the name before
     unpin(path)
-    using link = attachTcx(device, hook, program)
+    using link = attachTcx(device, program.hook, program.program)
     link.pin(path)
   }
 
@@ -132,12 +165,18 @@ export class Hooks {
       if (code !== 'ENOENT' && code !== 'ENOLINK') throw error
     }
     unpin(path)
-    if (!this.#isLinked(device) && index !== undefined) clsactDetach(netlink, { index, name: device }, hook)
+    if (index === undefined || !this.#mayHaveFilters(device)) return
+    clsactDetach(netlink, { index, name: device }, hook, { keepsQdisc: this.#keepsQdiscs })
+  }
+
+  /** Removes the pins of a device that is gone, or is another one by now. */
+  forget(device: string): void {
+    for (const hook of hookNames) unpin(this.#path(device, hook))
   }
 
   /** The change as a command of bpftool or tc. */
   commandOf(verb: 'attach' | 'detach', device: string, hook: BpfHook, program?: ProgramName): string {
-    if (!this.#isLinked(device))
+    if (this.#mayHaveFilters(device))
       return verb === 'attach'
         ? `tc filter replace dev ${device} ${hook} bpf direct-action object-pinned ${program}`
         : `tc filter del dev ${device} ${hook} # the filter of ours`

@@ -1,4 +1,5 @@
 // Changes of one map's entries: those to write, and those to remove.
+import { setImmediate } from 'node:timers/promises'
 import { messageOf } from '#/lib/log.ts'
 import { type MapName } from '#/wire/bpf/maps.ts'
 import { type Change, type Comparison, type KernelRefusal } from '#/reconcile/driver.ts'
@@ -54,7 +55,7 @@ export function writeChange({ folder, generation, map }: Place, entries: readonl
     get commands() {
       return entries.map(
         ({ key, value, about }) =>
-          `${commandAt(folder, generation, 'update', map, key)} value hex ${hexWords(value)} # ${about}`,
+          `${commandAt(folder, generation, 'update', map, key)} value hex ${hexWords(value)} # ${about()}`,
       )
     },
     work: {
@@ -65,7 +66,7 @@ export function writeChange({ folder, generation, map }: Place, entries: readonl
           ({ key, value, isDue }) => {
             if (isDue?.() !== false) generation.map(map).set(key, value)
           },
-          ({ about }) => about,
+          ({ about }) => about(),
         ),
     },
     explain: explainMap,
@@ -94,36 +95,57 @@ export function removeChange({ folder, generation, map }: Place, entries: readon
   }
 }
 
-/** Compares whole maps with what they are to hold. */
-export function compareMaps(
-  folder: string,
-  generation: Generation,
-  wanted: ReadonlyMap<MapName, readonly WantedEntry[]>,
-  mayRemove: (map: MapName, key: Uint8Array, value: Uint8Array) => boolean = () => true,
-): Comparison {
+/** How many entries are compared before other work on the event loop gets its turn. */
+const entriesPerTurn = 1000
+
+type Present = { readonly key: Uint8Array; readonly value: Uint8Array }
+
+/** Bytes as a key of a Map: cheaper than hexadecimal digits. */
+export function idOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}
+
+/** Compares whole maps with what they are to hold. Of several entries with one key the first counts; `onTwice` is told the others. */
+export async function compareMaps(
+  { folder, generation }: Pick<Place, 'folder' | 'generation'>,
+  maps: readonly MapName[],
+  wanted: Iterable<WantedEntry>,
+  {
+    mayRemove = () => true,
+    onTwice = () => {},
+  }: {
+    readonly mayRemove?: (map: MapName, key: Uint8Array, value: Uint8Array) => boolean
+    readonly onTwice?: (entry: WantedEntry) => void
+  } = {},
+): Promise<Comparison> {
+  const found = new Map<MapName, Map<string, Present>>()
+  for (const map of maps) {
+    const entries = generation.map(map).entries()
+    found.set(map, new Map(entries.map(([key, value]) => [idOf(key), { key, value }])))
+  }
+  const due = new Map<MapName, WantedEntry[]>(maps.map((map) => [map, []]))
+  const seen = new Map<MapName, Set<string>>(maps.map((map) => [map, new Set()]))
+  let count = 0
+  for (const entry of wanted) {
+    if (++count % entriesPerTurn === 0) await setImmediate()
+    const id = idOf(entry.key)
+    const others = seen.get(entry.map)!
+    if (others.has(id)) {
+      onTwice(entry)
+      continue
+    }
+    others.add(id)
+    const present = found.get(entry.map)!.get(id)
+    if (present === undefined || Buffer.compare(present.value, entry.value) !== 0) due.get(entry.map)!.push(entry)
+  }
   const changes: Change[] = []
   const leftovers: Change[] = []
-  for (const [map, entries] of wanted) {
+  for (const map of maps) {
     const place = { folder, generation, map }
-    const found = new Map(
-      generation
-        .map(map)
-        .entries()
-        .map(([key, value]) => [hexOf(key), { key, value }]),
-    )
-    const due: WantedEntry[] = []
-    const left = new Map(found)
-    for (const entry of entries) {
-      const id = hexOf(entry.key)
-      left.delete(id)
-      const present = found.get(id)
-      if (present === undefined || hexOf(present.value) !== hexOf(entry.value)) due.push(entry)
-    }
-    if (due.length > 0) changes.push(writeChange(place, due))
-    if (left.size > 0) {
-      const gone = [...left.values()].map(({ key, value }) => ({ key, isDue: () => mayRemove(map, key, value) }))
-      leftovers.push(removeChange(place, gone))
-    }
+    if (due.get(map)!.length > 0) changes.push(writeChange(place, due.get(map)!))
+    const left = [...found.get(map)!].filter(([id]) => !seen.get(map)!.has(id))
+    const gone = left.map(([, { key, value }]) => ({ key, isDue: () => mayRemove(map, key, value) }))
+    if (gone.length > 0) leftovers.push(removeChange(place, gone))
   }
-  return { keys: [...wanted.keys()], changes, leftovers, failures: new Map() }
+  return { keys: [...maps], changes, leftovers, failures: new Map() }
 }

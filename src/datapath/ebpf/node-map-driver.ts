@@ -1,10 +1,12 @@
 // The maps in which programs find the nodes: which way packets to a pod CIDR take, and which node owns an address. A change of another
 // node costs its own entries only.
 import { Addr, Prefix } from '#/lib/addr.ts'
+import { type DesiredBpf } from '#/model/bpf.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
-import { type Change, type CompareOptions, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
-import { type MapName } from '#/wire/bpf/maps.ts'
-import { endEntry, type Entry, nodeEntry } from './entries.ts'
+import { type Change, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
+import { type MapName, ownerStruct } from '#/wire/bpf/maps.ts'
+import { endEntry, type Entry, hexOf, nodeEntry } from './entries.ts'
+import { type Generation } from './generation.ts'
 import { compareMaps, type LeftEntry, removeChange, writeChange } from './map-changes.ts'
 import { type EbpfState } from './state.ts'
 
@@ -26,21 +28,25 @@ export class NodeMapDriver implements Driver {
   readonly #state: EbpfState
   /** Whether the last comparison asked for entries, so that changes of them are to be written. */
   #isWanted = false
+  /** The keys that several nodes have, such as an address of two nodes: the first node by name is the owner. */
+  #shared: ReadonlySet<string> = new Set()
 
   constructor(state: EbpfState) {
     this.#state = state
   }
 
-  compare({ bpf }: DesiredNetwork): Comparison {
+  async compare({ bpf }: DesiredNetwork): Promise<Comparison> {
     const generation = this.#state.current
     this.#isWanted = bpf !== undefined && generation !== undefined
     if (bpf === undefined || generation === undefined) return nothingToDo
-    const wanted = new Map<MapName, Entry[]>(maps.map((map) => [map, []]))
-    for (const entry of [...bpf.nodes.map(nodeEntry), ...bpf.ends.map(endEntry)]) wanted.get(entry.map)!.push(entry)
-    return compareMaps(this.#state.folder, generation, wanted)
+    const shared = new Set<string>()
+    const place = { folder: this.#state.folder, generation }
+    const comparison = await compareMaps(place, maps, entriesOf(bpf), { onTwice: (entry) => shared.add(nameOf(entry)) })
+    this.#shared = shared
+    return comparison
   }
 
-  fromDelta({ bpf }: NetworkDelta, _: CompareOptions): Comparison | undefined {
+  fromDelta({ bpf }: NetworkDelta): Comparison | undefined {
     const generation = this.#state.current
     if (!this.#isWanted) return nothingToDo
     if (generation === undefined) return undefined
@@ -57,6 +63,11 @@ export class NodeMapDriver implements Driver {
       if ('value' in entry) add(wanted, entry.map, entry)
       else add(left, entry.map, entry)
     }
+    const isShared = (entry: Pick<Entry, 'map' | 'key'>): boolean => this.#shared.has(nameOf(entry))
+    const touched = [...bpf.nodes.keys().map(keyOfPrefix), ...bpf.ends.keys().map(keyOfEnd)]
+    const added = [...wanted.values()].flat()
+    // which node is the owner then, only all of them tell
+    if (touched.some(isShared) || added.some((entry) => isOfAnother(generation, entry))) return undefined
     const place = (map: MapName) => ({ folder: this.#state.folder, generation, map })
     const changes = [...wanted].map(([map, entries]): Change => writeChange(place(map), entries))
     const leftovers = [...left].map(([map, entries]): Change => removeChange(place(map), entries))
@@ -68,4 +79,22 @@ function add<T>(to: Map<MapName, T[]>, map: MapName, entry: T): void {
   const list = to.get(map)
   if (list) list.push(entry)
   else to.set(map, [entry])
+}
+
+function* entriesOf({ nodes, ends }: DesiredBpf): Generator<Entry, void> {
+  for (const node of nodes) yield nodeEntry(node)
+  for (const end of ends) yield endEntry(end)
+}
+
+const nameOf = ({ map, key }: Pick<Entry, 'map' | 'key'>): string => `${map} ${hexOf(key)}`
+
+/** The first field of the values of these maps. */
+function ownerIn(value: Uint8Array): string {
+  return hexOf(value.subarray(0, ownerStruct.size))
+}
+
+/** Whether the key has another owner now. */
+function isOfAnother(generation: Generation, { map, key, value }: Entry): boolean {
+  const present = generation.map(map).get(key)
+  return present !== undefined && ownerIn(present) !== ownerIn(value)
 }

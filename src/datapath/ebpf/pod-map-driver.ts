@@ -23,6 +23,8 @@ function secondsOf(sysctl: string, otherwise: number): number {
   return Number.isSafeInteger(value) && value > 0 ? value : otherwise
 }
 
+const maps = ['cw_config', 'cw_pods4', 'cw_pods6', 'cw_ports'] as const satisfies readonly MapName[]
+
 type Keys = { readonly key: Uint8Array; readonly value: Uint8Array }
 
 export class PodMapDriver implements Driver {
@@ -37,17 +39,12 @@ export class PodMapDriver implements Driver {
     this.#isInUse = isInUse
   }
 
-  compare({ bpf }: DesiredNetwork): Comparison {
+  async compare({ bpf }: DesiredNetwork): Promise<Comparison> {
     const generation = this.#state.current
     if (bpf === undefined || generation === undefined) return nothingToDo
     const links = new Map(listLinks(this.#netlink).map((link) => [link.name, link]))
     this.#learnSlots(generation, new Set([...links.values()].map(({ index }) => index)))
-    const wanted = new Map<MapName, WantedEntry[]>([
-      ['cw_config', [this.#config(generation, bpf, links)]],
-      ['cw_pods4', []],
-      ['cw_pods6', []],
-      ['cw_ports', []],
-    ])
+    const wanted: WantedEntry[] = [this.#config(generation, bpf, links)]
     const failures = new Map<string, Failure>()
     for (const pod of bpf.pods) {
       const link = links.get(pod.device)
@@ -60,7 +57,7 @@ export class PodMapDriver implements Driver {
       }
       this.#state.plugged.set(pod.device, { index: link.index, addrs: pod.addrs })
       const isDue = (): boolean => this.#isInUse(pod.device)
-      for (const entry of podEntries(pod, place)) wanted.get(entry.map)!.push({ ...entry, isDue })
+      for (const entry of podEntries(pod, place)) wanted.push({ ...entry, isDue })
     }
     const names = new Map([...links.values()].map(({ index, name }) => [index, name]))
     // an ADD that came after the plan was made has written entries of its own
@@ -68,7 +65,8 @@ export class PodMapDriver implements Driver {
       const name = names.get(deviceOf(map, { key, value })) ?? this.#nameOf(deviceOf(map, { key, value }))
       return name === undefined || !this.#isInUse(name)
     }
-    return { ...compareMaps(this.#state.folder, generation, wanted, mayRemove), failures }
+    const place = { folder: this.#state.folder, generation }
+    return { ...(await compareMaps(place, maps, wanted, { mayRemove })), failures }
   }
 
   /** The name of a device that came after the devices were read. */

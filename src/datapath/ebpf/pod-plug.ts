@@ -44,7 +44,8 @@ export function plugPod(state: EbpfState, netlink: Netlink, pod: BpfPod, host: D
   if (place === undefined) throw new BpfError('no slot is free for the counters of another pod')
   state.plugged.set(host.name, { index: host.index, addrs: pod.addrs })
   for (const { map, key, value } of podEntries(pod, place)) generation.map(map).set(key, value)
-  for (const [hook, name] of podHooks) state.hooks.attach(netlink, host, hook, generation.program(name), name)
+  const programs = podHooks.map(([hook, name]) => ({ hook, name, program: generation.program(name) }))
+  state.hooks.attachNew(netlink, host, programs)
 }
 
 /**
@@ -63,6 +64,7 @@ export function unplugPod(state: EbpfState, netlink: Netlink, hostDevice: string
     state.slots.free(index)
   }
   state.plugged.delete(hostDevice)
+  state.hooks.forget(hostDevice)
 }
 
 type Key = ReturnType<typeof podKey>

@@ -39,6 +39,6 @@ export class Slots {
 
   /** Frees the slots of all devices but these. */
   retain(devices: ReadonlySet<number>): void {
-    for (const device of [...this.#slots.keys()]) if (!devices.has(device)) this.free(device)
+    for (const device of this.#slots.keys()) if (!devices.has(device)) this.free(device)
   }
 }

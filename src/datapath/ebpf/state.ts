@@ -53,7 +53,8 @@ export class EbpfState implements Disposable {
     this.folder = folder
     this.#objectPath = objectPath
     this.isThorough = isThorough
-    this.hooks = new Hooks(folder)
+    // who looks everywhere leaves nothing behind
+    this.hooks = new Hooks(folder, { keepsQdiscs: !isThorough })
   }
 
   /** The generation that this agent keeps. */

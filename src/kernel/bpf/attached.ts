@@ -8,7 +8,7 @@ import { type Device, queryNetkit, queryTcx } from './tcx.ts'
 
 export type Attached = {
   readonly mechanism: 'tcx' | 'clsact' | 'netkit'
-  /** Undefined for a filter that is no program, such as flower. */
+  /** Undefined for a filter that is no program, such as flower or classic BPF. */
   readonly programId?: number
   /** The program's name (kernelName), or the filter's, or its kind; empty for a program that this process may not look at. */
   readonly name: string
@@ -47,7 +47,7 @@ export function listAttached(netlink: Netlink, device: Device, hook: Hook): Atta
     return {
       mechanism: 'clsact',
       name: bpf?.name || kind,
-      ...(bpf && { programId: bpf.programId }),
+      ...(bpf?.programId !== undefined && { programId: bpf.programId }),
       filter: { priority, handle, isOurs },
     }
   })

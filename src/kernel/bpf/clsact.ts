@@ -42,7 +42,30 @@ function clsactOperation(device: Device, type: number, flags: number): Operation
   return { what: `tc qdisc ${verb} dev ${device.name} clsact`, type, flags, payload }
 }
 
-/** Makes the qdisc clsact unless the device has it. */
+/** A program for one hook of a device; the name is shown to people. */
+export type HookProgram = { readonly hook: Hook; readonly program: BpfProgram; readonly name: string }
+
+/**
+ * Attaches programs by filters, or puts them in place of those which Causeway's filters have, each in one step: every packet meets one of
+ * them. Makes the qdisc clsact where the device has none: on a device that is up, packets that it is to send are lost for a moment then
+ * (qdisc_graft of net/sched/sch_api.c deactivates the device). Throws KernelError, ENODEV when the device is gone; BpfError when another
+ * qdisc is in the way.
+ */
+export function clsactAttach(netlink: Netlink, device: Device, programs: readonly HookProgram[]): void {
+  const filters = programs.map(({ hook, program, name }): Operation => {
+    const place = { index: device.index, parent: filterParents[hook], priority: ownPriority, handle: ownHandle }
+    return {
+      what: `tc filter replace dev ${device.name} ${hook} prio ${ownPriority} handle ${ownHandle} bpf direct-action ${name}`,
+      type: RTM_NEWTFILTER,
+      flags: NLM_F_CREATE,
+      payload: encodeBpfFilter(place, program.fd, name),
+    }
+  })
+  ensureClsact(netlink, device)
+  netlink.execute(...filters)
+}
+
+/** Makes the qdisc clsact unless the device has it. The qdisc "ingress" would take a filter for egress, and show it what comes in. */
 function ensureClsact(netlink: Netlink, device: Device): void {
   const [failure] = netlink.executeAll([clsactOperation(device, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL)])
   if (failure === undefined) return
@@ -50,26 +73,19 @@ function ensureClsact(netlink: Netlink, device: Device): void {
   if (qdiscOf(netlink, device) === 'ingress') throw new BpfError(`${failure.message}: ${kindTaken}`, { code: 'EEXIST' })
 }
 
-/**
- * Attaches a program by a filter named `name`, or puts it in place of that which Causeway's filter has, in one step: every packet meets
- * one of them. Throws KernelError, ENODEV when the device is gone; BpfError when another qdisc is in the way.
- */
-export function clsactAttach(netlink: Netlink, device: Device, hook: Hook, program: BpfProgram, name: string): void {
-  ensureClsact(netlink, device)
-  const place = { index: device.index, parent: filterParents[hook], priority: ownPriority, handle: ownHandle }
-  netlink.execute({
-    what: `tc filter replace dev ${device.name} ${hook} prio ${ownPriority} handle ${ownHandle} bpf direct-action ${name}`,
-    type: RTM_NEWTFILTER,
-    flags: NLM_F_CREATE,
-    payload: encodeBpfFilter(place, program.fd, name),
-  })
-}
-
 /** Codes of deletions where there is nothing to delete: no device, no qdisc, no filter. */
 const nothingThere = ['ENODEV', 'EINVAL', 'ENOENT']
 
-/** Removes Causeway's filter, and the qdisc when nobody has a filter in it any more. No error when there is none. Throws KernelError. */
-export function clsactDetach(netlink: Netlink, device: Device, hook: Hook): void {
+/**
+ * Removes Causeway's filter, and unless `keepsQdisc` the qdisc when nobody has a filter in it any more, for which packets are lost as in
+ * `clsactAttach`. No error when there is none. Throws KernelError.
+ */
+export function clsactDetach(
+  netlink: Netlink,
+  device: Device,
+  hook: Hook,
+  { keepsQdisc }: { readonly keepsQdisc: boolean },
+): void {
   const place = { index: device.index, parent: filterParents[hook], priority: ownPriority, handle: ownHandle }
   const [failure] = netlink.executeAll([
     {
@@ -82,6 +98,7 @@ export function clsactDetach(netlink: Netlink, device: Device, hook: Hook): void
     if (!nothingThere.includes(failure.code)) throw failure
     return
   }
+  if (keepsQdisc) return
   const isUsed = (['ingress', 'egress'] as const).some((each) => listFilters(netlink, device, each).length > 0)
   if (isUsed || qdiscOf(netlink, device) !== 'clsact') return
   const [kept] = netlink.executeAll([clsactOperation(device, RTM_DELQDISC, 0)])

@@ -1,9 +1,9 @@
 // Objects in a bpffs: maps, programs and links that exist for as long as their file does.
-import { mkdirSync, readdirSync, rmSync, statfsSync, unlinkSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, unlinkSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
 import { BPF_OBJ_GET, BPF_OBJ_PIN } from './commands.ts'
-import { BpfError, mustBpf } from './error.ts'
+import { BpfError, bpfErrorOf, mustBpf } from './error.ts'
 
 /** BPF_FS_MAGIC of include/uapi/linux/magic.h. */
 const bpffsMagic = 0xcafe_4a11
@@ -20,6 +20,12 @@ function notBpffs(path: string): BpfError {
   )
 }
 
+/** Why a bpffs refuses a name, where it is not for want of a right. */
+function whyNoPin(path: string): string | undefined {
+  if (!isBpffs(dirname(path))) return notBpffs(dirname(path)).message
+  return basename(path).includes('.') ? 'a bpffs takes no name with a dot' : undefined
+}
+
 function pathBytes(path: string): Uint8Array {
   return new TextEncoder().encode(`${path}\0`)
 }
@@ -34,8 +40,8 @@ export function pinObject(fd: number, path: string, what: string): void {
     ],
     `${what}: pin as ${path}`,
     (code) => {
-      if (code === 'EPERM' && !isBpffs(dirname(path))) return notBpffs(dirname(path)).message
-      return code === 'ENOENT' ? 'the folder is not there' : undefined
+      if (code === 'ENOENT') return 'the folder is not there'
+      return code === 'EPERM' ? whyNoPin(path) : undefined
     },
   )
 }
@@ -47,19 +53,23 @@ export function openPin(path: string): number {
   ).result
 }
 
-/** Makes a folder in a bpffs, with those above it. Throws BpfError when that is no bpffs. */
+/** Makes a folder in a bpffs, with those above it. Throws BpfError when that is no bpffs, or refuses a name. */
 export function makePinFolder(path: string): void {
-  let above = path
-  for (;;) {
-    try {
-      if (!isBpffs(above)) throw notBpffs(path)
-      break
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT' || above === dirname(above)) throw error
-      above = dirname(above)
-    }
+  if (existsSync(path)) {
+    if (!isBpffs(path)) throw notBpffs(path)
+    return
   }
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  if (path === dirname(path)) throw notBpffs(path)
+  // one by one: a bpffs has rules for names, and each refusal is to name its folder
+  makePinFolder(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'EEXIST') return
+    if (code === undefined) throw error
+    throw bpfErrorOf(`make the folder ${path}`, code, code === 'EPERM' ? whyNoPin(path) : undefined)
+  }
 }
 
 /** The names in a folder, sorted; none when it is not there. */

@@ -1,7 +1,7 @@
-// Entries of connection tracking (include/uapi/linux/netfilter/nfnetlink_conntrack.h), as far as host ports need them.
+// Entries of connection tracking (include/uapi/linux/netfilter/nfnetlink_conntrack.h), as far as host ports and the eBPF datapath need them.
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { WireError, written } from '#/lib/bytes.ts'
-import { addr, be16, nest, u8 } from './attr.ts'
+import { addr, be16, nest, raw, u8 } from './attr.ts'
 import { afOf } from './family.ts'
 
 const NFNL_SUBSYS_CTNETLINK = 1
@@ -13,7 +13,10 @@ const tuple = nest({
   ip: [1, nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })],
   proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
 })
-const entry = nest({ orig: [1, tuple], reply: [2, tuple] })
+const tcpInfo = nest({ flagsOriginal: [4, raw], flagsReply: [5, raw] })
+const entry = nest({ orig: [1, tuple], reply: [2, tuple], protoInfo: [4, nest({ tcp: [1, tcpInfo] })] })
+/** IP_CT_TCP_FLAG_BE_LIBERAL of include/uapi/linux/netfilter/nf_conntrack_tcp.h. */
+const beLiberal = 0x08
 /** struct nfgenmsg: the family, a version, and two bytes more. */
 const headerBytes = 4
 
@@ -34,18 +37,28 @@ export function encodeConntrackDump(family: Family): Uint8Array {
   return Uint8Array.of(afOf(family), 0, 0, 0)
 }
 
-/** The payload of a request to delete one entry. */
-export function encodeConntrackDelete({
-  protocol,
-  src,
-  srcPort,
-  dst,
-  dstPort,
-}: Omit<Connection, 'answeredBy' | 'isTranslated'>): Uint8Array {
+type Name = Pick<Connection, 'protocol' | 'src' | 'srcPort' | 'dst' | 'dstPort'>
+
+function original({ protocol, src, srcPort, dst, dstPort }: Name) {
   const ip = src.family === 4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
+  return { ip, proto: { protocol, srcPort, dstPort } }
+}
+
+/** The payload of a request to delete one entry. */
+export function encodeConntrackDelete(name: Name): Uint8Array {
   return written((into) => {
-    into.bytes(encodeConntrackDump(src.family))
-    entry.encode({ orig: { ip, proto: { protocol, srcPort, dstPort } } }, into)
+    into.bytes(encodeConntrackDump(name.src.family))
+    entry.encode({ orig: original(name) }, into)
+  })
+}
+
+/** The payload of a request to take packets of one TCP connection as they come, whatever their sequence numbers. */
+export function encodeConntrackLiberal(name: Name): Uint8Array {
+  // struct nf_ct_tcp_flags: flags, and which of them are told
+  const flags = Uint8Array.of(beLiberal, beLiberal)
+  return written((into) => {
+    into.bytes(encodeConntrackDump(name.src.family))
+    entry.encode({ orig: original(name), protoInfo: { tcp: { flagsOriginal: flags, flagsReply: flags } } }, into)
   })
 }
 

@@ -33,11 +33,10 @@ export type FilterPlace = {
   readonly handle: number
 }
 
-/** A filter of kind bpf; `program` is a descriptor in a request. */
 export type FilterMessage = FilterPlace & {
   readonly kind?: string
-  /** Of kind bpf. */
-  readonly bpf?: { readonly programId: number; readonly name: string; readonly isDirect: boolean }
+  /** Of kind bpf. Without an id it is classic BPF, which is no program of its own. */
+  readonly bpf?: { readonly programId?: number; readonly name: string; readonly isDirect: boolean }
 }
 
 function header({ index, parent, priority, handle }: FilterPlace): Writer {
@@ -77,7 +76,7 @@ export function decodeFilter(payload: Uint8Array): FilterMessage {
     ...(kind !== undefined && { kind }),
     ...(bpf && {
       bpf: {
-        programId: bpf.id ?? 0,
+        ...(bpf.id !== undefined && { programId: bpf.id }),
         name: bpf.name ?? '',
         isDirect: ((bpf.flags ?? 0) & TCA_BPF_FLAG_ACT_DIRECT) !== 0,
       },

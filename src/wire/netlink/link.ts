@@ -1,6 +1,7 @@
 // Network devices: struct ifinfomsg and IFLA_* (include/uapi/linux/if_link.h).
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
-import { type Attrs, be16, bytesOf, mac, nest, raw, text, u32, u8 } from './attr.ts'
+import { AF_INET6 } from './family.ts'
+import { type Attrs, be16, bytesOf, eachAttr, mac, nest, raw, text, u32, u8 } from './attr.ts'
 
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
@@ -28,6 +29,8 @@ const spec = {
   alias: [20, text],
   group: [27, u32],
   netnsFd: [28, u32],
+  txQueues: [31, u32],
+  rxQueues: [32, u32],
 } as const
 const linkAttrs = nest(spec)
 
@@ -57,6 +60,20 @@ export function encodeLink(message: LinkMessage): Uint8Array {
   return into.toBytes()
 }
 
+/** A table of its own, as IFLA_AF_SPEC is the largest part of every message of the kernel and nothing in it is read. */
+const addrGenAttrs = nest({
+  name: spec.name,
+  afSpec: [26, nest({ inet6: [AF_INET6, nest({ addrGenMode: [8, u8] })] })],
+})
+
+/** Changes how a device gets an IPv6 link-local address: one of IN6_ADDR_GEN_MODE_* (include/uapi/linux/if_link.h). */
+export function encodeAddrGenMode(name: string, addrGenMode: number): Uint8Array {
+  const into = new Writer()
+  into.reserve(headerBytes)
+  addrGenAttrs.encode({ name, afSpec: { inet6: { addrGenMode } } }, into)
+  return into.toBytes()
+}
+
 export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'change'>> {
   if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
   const view = viewOf(payload)
@@ -67,6 +84,23 @@ export function decodeLink(payload: Uint8Array): Required<Omit<LinkMessage, 'cha
     flags: view.getUint32(8, true),
     attrs: linkAttrs.decode(payload.subarray(headerBytes)),
   }
+}
+
+/** The name in a link message, without reading its other attributes. */
+export function nameOfLink(payload: Uint8Array): string {
+  if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
+  const attrs = payload.subarray(headerBytes)
+  let name = ''
+  eachAttr(attrs, (type, start, end) => {
+    if (type === spec.name[0]) name = text.decode(attrs.subarray(start, end))
+  })
+  return name
+}
+
+/** The index in a link message, without reading its attributes. */
+export function indexOfLink(payload: Uint8Array): number {
+  if (payload.length < headerBytes) throw new WireError('link message cut off', payload.length)
+  return viewOf(payload).getInt32(4, true)
 }
 
 /** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the route provides the tunnel's ends. */

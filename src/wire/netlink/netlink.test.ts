@@ -6,7 +6,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { WireError, Writer } from '#/lib/bytes.ts'
 import { decodeAddr, encodeAddr, ownAddress } from './addr.ts'
 import { eachAttr } from './attr.ts'
-import { decodeLink, encodeLink, vethData } from './link.ts'
+import { decodeLink, encodeLink, indexOfLink, nameOfLink, vethData } from './link.ts'
 import { decodeAck, decodeMessages, encodeMessage, NLMSG_DONE, NLMSG_ERROR } from './message.ts'
 import { decodeNeigh, encodeNeigh, NUD_PERMANENT } from './neigh.ts'
 import { decodeNetconf } from './netconf.ts'
@@ -277,5 +277,6 @@ test('equal paths are the same in any order, others are not', () => {
 
 test('a link message names device, peer and bridge port as the kernel reads them', () => {
   const { attrs, index } = decodeLink(linkSample)
+  assert.deepEqual([nameOfLink(linkSample), indexOfLink(linkSample)], [attrs.name, index])
   assert.deepEqual([index, attrs.name, attrs.mtu, attrs.info?.kind], [3, 'eth0', 1500, 'veth'])
 })

@@ -1,0 +1,85 @@
+// A namespace with a thread in it that echoes, and talks to echoes.
+import { Worker } from 'node:worker_threads'
+import { TestNetns } from '../namespace.ts'
+
+export type Protocol = 'tcp' | 'udp'
+export type Reply = { readonly number: number; readonly error: string | undefined }
+export type Call =
+  | { readonly kind: 'serve'; readonly addr: string; readonly port: number }
+  | {
+      readonly kind: 'open'
+      readonly id: string
+      readonly protocol: Protocol
+      readonly from: string
+      readonly fromPort?: number
+      readonly to: string
+      readonly port: number
+    }
+  | {
+      readonly kind: 'exchange'
+      readonly id: string
+      readonly bytes: number
+      readonly rounds: number
+      readonly pauseMs: number
+      readonly timeoutMs: number
+    }
+  | { readonly kind: 'close'; readonly id: string; readonly how: 'fin' | 'rst' }
+  /** A datagram to nobody who answers. */
+  | {
+      readonly kind: 'throw'
+      readonly from: string
+      readonly to: string
+      readonly port: number
+      readonly bytes: Uint8Array
+    }
+
+export type Exchange = {
+  readonly bytes?: number
+  readonly rounds?: number
+  readonly pauseMs?: number
+  readonly timeoutMs?: number
+}
+
+export class Talker implements Disposable {
+  readonly netns: TestNetns
+  readonly #worker: Worker
+  readonly #open = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
+  #count = 0
+
+  /** In a namespace that ends with it. */
+  constructor(netns = new TestNetns()) {
+    this.netns = netns
+    this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: this.netns.path } })
+    this.#worker.on('message', ({ number, error }: Reply) => {
+      const { resolve, reject } = this.#open.get(number)!
+      this.#open.delete(number)
+      if (error === undefined) resolve()
+      else reject(new Error(error))
+    })
+  }
+
+  async call(call: Call): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const number = ++this.#count
+    this.#open.set(number, { resolve, reject })
+    this.#worker.postMessage({ number, call })
+    return promise
+  }
+
+  /** Sends and waits for the same bytes to come back, so many times. Throws when they do not. */
+  async exchange(id: string, { bytes = 100, rounds = 1, pauseMs = 0, timeoutMs = 5000 }: Exchange = {}): Promise<void> {
+    return this.call({ kind: 'exchange', id, bytes, rounds, pauseMs, timeoutMs })
+  }
+
+  /** A number of /proc/net/snmp, such as RetransSegs of Tcp, or of /proc/net/snmp6. */
+  count(name: 'RetransSegs' | 'InCsumErrors'): number {
+    const lines = this.netns.sh("grep '^Tcp:' /proc/net/snmp").trim().split('\n')
+    const [names, numbers] = lines.map((line) => line.split(' ')) as [string[], string[]]
+    return Number(numbers[names.indexOf(name)])
+  }
+
+  [Symbol.dispose](): void {
+    void this.#worker.terminate()
+    this.netns[Symbol.dispose]()
+  }
+}
