@@ -175,17 +175,16 @@ export type VethSpec = {
 const oneQueue = { txQueues: 1, rxQueues: 1 } as const
 
 /**
- * A veth whose one end is a bridge port here, up, and whose other end is in the pod's namespace, down: one message.
- * (veth_open refuses an end whose peer is not linked yet, so the far end cannot come up in it.)
+ * A veth whose one end is a bridge port here and whose other end is in the pod's namespace: one message. Both are down. (veth_open refuses
+ * an end whose peer is not linked yet, so the far end cannot come up in it.)
  */
 export function vethAdd(spec: VethSpec): Operation {
   const { name, mac, peerName, peerMac, mtuBytes } = spec
   const peer = { attrs: { name: peerName, mac: peerMac, mtu: mtuBytes, netnsFd: spec.peerNetnsFd, ...oneQueue } }
   const queues = 'numtxqueues 1 numrxqueues 1'
   return create(
-    `ip link add name ${name} address ${mac} mtu ${mtuBytes} ${queues} up type veth peer name ${peerName} address ${peerMac} ${queues}`,
+    `ip link add name ${name} address ${mac} mtu ${mtuBytes} ${queues} type veth peer name ${peerName} address ${peerMac} ${queues}`,
     {
-      ...up,
       attrs: {
         name,
         mac,
@@ -265,11 +264,12 @@ export function bridgePortSet(name: string, alias: string, bridge: { index: numb
   ]
 }
 
-/** Has a new port of a bridge, up already, send frames back out of it too (see bridgePortSet), and names its pod in its alias. */
-export function bridgePortName(name: string, alias: string): Operation {
+/** Sets a new port of a bridge up, has it send frames back out of it too (see bridgePortSet), and names its pod in its alias. */
+export function bridgePortUp(name: string, alias: string): Operation {
   const short = shortAlias(alias)
   const info = { portKind: 'bridge', portData: bytesOf(bridgePortData, { hairpin: 1 }) }
-  return change(`ip link set dev ${name} alias "${short}" type bridge_slave hairpin on`, name, {
+  return change(`ip link set dev ${name} up alias "${short}" type bridge_slave hairpin on`, name, {
+    ...up,
     attrs: { alias: short, info },
   })
 }

@@ -19,22 +19,19 @@ export function netnsPath(name: string): string {
   return `${netnsFolder}/${name}`
 }
 
-/** The namespace that this thread lives in, open once one was left for another. */
-let ownFd: number | undefined
-/** The one that `work` runs in now, if any. */
-let entered: number | undefined
-
 function runInside<T>(netnsFd: number, about: string, work: () => T): T {
-  const before = entered
-  const back = before ?? (ownFd ??= openSync(ownNetns, 'r'))
-  libc('setns', [netnsFd, CLONE_NEWNET], about)
-  entered = netnsFd
+  // opened each time: who moves the thread for good would find it moved back
+  const home = openSync(ownNetns, 'r')
   try {
-    return work()
+    libc('setns', [netnsFd, CLONE_NEWNET], about)
+    try {
+      return work()
+    } finally {
+      // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
+      libc('setns', [home, CLONE_NEWNET], 'back home')
+    }
   } finally {
-    // a thread left in the wrong namespace would make every later call there, so a failure here has to end the process
-    libc('setns', [back, CLONE_NEWNET], 'back home')
-    entered = before
+    closeSync(home)
   }
 }
 

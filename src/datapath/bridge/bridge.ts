@@ -2,9 +2,9 @@
 import { listAddresses } from '#/kernel/addresses.ts'
 import {
   bridgeAdd,
-  bridgePortName,
   bridgePortOpen,
   bridgePortSet,
+  bridgePortUp,
   findLink,
   type Link,
   linkLocalOff,
@@ -85,18 +85,19 @@ function wireTo(bridge: Link, deps: DatapathDeps, { pod, netns, network }: Wirin
   })
   makeVeth(deps, creation, { pod, netns })
   try {
+    const { ingress } = podLimits(pod.bandwidth)
+    // what hangs on the device comes before it is up: that takes less time, and nothing passes without it
+    const host = ingress || prepare ? findLink(netlink, pod.hostDevice) : undefined
+    if (host && ingress) netlink.execute(tbfReplace(host, ingress))
+    if (host) prepare?.(host)
     const [failed] = netlink.executeAll([
-      bridgePortName(pod.hostDevice, pod.pod),
+      bridgePortUp(pod.hostDevice, pod.pod),
       // the bridge has one; detecting a duplicate of the port's own would send the pod packets, and take time of all who change devices
       { ...linkLocalOff(pod.hostDevice), mayFail: true as const },
       // the node does not hear its own announcement; mostly it has no such entry
       ...pod.addrs.map(({ addr }) => ({ ...neighbourDelete(bridge, addr), mayFail: true as const })),
     ])
     if (failed) throw failed
-    const { ingress } = podLimits(pod.bandwidth)
-    const host = ingress || prepare ? findLink(netlink, pod.hostDevice) : undefined
-    if (host && ingress) netlink.execute(tbfReplace(host, ingress))
-    if (host) prepare?.(host)
     // Other pods and the node find the pod where another one had its address. It comes before the pod's end is up: the kernel of a pod that
     // hears of its own address takes it for somebody else's, and logs it (net/ipv6/ndisc.c, ndisc_recv_na).
     deps.announcer.announce(

@@ -25,7 +25,13 @@ export type Call =
     }
   | { readonly kind: 'close'; readonly id: string; readonly how: 'fin' | 'rst' }
   /** A datagram to nobody who answers. */
-  | { readonly kind: 'throw'; readonly to: string; readonly port: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'throw'
+      readonly from: string
+      readonly to: string
+      readonly port: number
+      readonly bytes: Uint8Array
+    }
 
 export type Exchange = {
   readonly bytes?: number
@@ -35,12 +41,14 @@ export type Exchange = {
 }
 
 export class Talker implements Disposable {
-  readonly netns = new TestNetns()
+  readonly netns: TestNetns
   readonly #worker: Worker
   readonly #open = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
   #count = 0
 
-  constructor() {
+  /** In a namespace that ends with it. */
+  constructor(netns = new TestNetns()) {
+    this.netns = netns
     this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: this.netns.path } })
     this.#worker.on('message', ({ number, error }: Reply) => {
       const { resolve, reject } = this.#open.get(number)!
@@ -63,9 +71,18 @@ export class Talker implements Disposable {
     return this.call({ kind: 'exchange', id, bytes, rounds, pauseMs, timeoutMs })
   }
 
-  /** A number of /proc/net/snmp, such as RetransSegs of Tcp, or of /proc/net/snmp6. */
-  count(name: 'RetransSegs' | 'InCsumErrors'): number {
-    const lines = this.netns.sh("grep '^Tcp:' /proc/net/snmp").trim().split('\n')
+  /** Packets of TCP that came with a wrong checksum. */
+  get wrongChecksums(): number {
+    return this.#numberOf('snmp', 'Tcp', 'InCsumErrors')
+  }
+
+  /** Segments of TCP that were sent again because they were lost, and not out of impatience: those the receiver had already (RFC 2883). */
+  get lost(): number {
+    return this.#numberOf('snmp', 'Tcp', 'RetransSegs') - this.#numberOf('netstat', 'TcpExt', 'TCPDSACKRecvSegs')
+  }
+
+  #numberOf(file: string, group: string, name: string): number {
+    const lines = this.netns.sh(`grep '^${group}:' /proc/net/${file}`).trim().split('\n')
     const [names, numbers] = lines.map((line) => line.split(' ')) as [string[], string[]]
     return Number(numbers[names.indexOf(name)])
   }
