@@ -13,5 +13,7 @@ memory="--max-semi-space-size=$young --no-turbofan --no-sparkplug"
 # Threads for files, DNS, slow system calls and the one that waits for descriptors (docs/decisions/0009-one-watcher-of-descriptors.md):
 # DNS takes up to half of them, and the rest must do for an ADD that comes meanwhile.
 export UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-8}"
+# One heap of the C library for all threads. Else each thread that has loaded eBPF programs keeps a heap of some megabytes.
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 # shellcheck disable=SC2086  # a list of options
 exec "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning $memory "$root/$program" "$@"

@@ -3,7 +3,7 @@
 import koffi from 'koffi'
 import { viewOf } from '#/lib/bytes.ts'
 import { errnoName } from './errno.ts'
-import { allocate, type NativeMemory } from './libc.ts'
+import { allocate, libc, type NativeMemory } from './libc.ts'
 
 const soname = 'libbpf.so.1'
 
@@ -202,5 +202,7 @@ export class ObjectFile implements Disposable {
   [Symbol.dispose](): void {
     libbpf().bpf_object__close(this.#handle)
     for (const memory of this.#kept) memory[Symbol.dispose]()
+    // it has read all types of the kernel, megabytes that the C library would keep for later
+    libc('malloc_trim', [0])
   }
 }

@@ -45,6 +45,7 @@ const prototypes = {
   mmap: 'int64 mmap(void *, size_t, int, int, int, int64)',
   munmap: 'int munmap(void *, size_t)',
   sysconf: 'long sysconf(int)',
+  malloc_trim: 'int malloc_trim(size_t)',
 } as const
 
 export type LibcName = keyof typeof prototypes

@@ -174,6 +174,7 @@ const calls: Readonly<Record<LibcName, () => void>> = {
   },
   unshare: () => fails('unshare', [0x1], 'EINVAL'),
   mount: () => fails('mount', ['', '/proc/none', 'none', 0x1000, null], 'ENOENT'),
+  malloc_trim: () => assert.ok(libc('malloc_trim', [0]) >= 0),
   umount2: () => fails('umount2', ['/proc/none', 2], 'ENOENT'),
   fcntl: () => {
     const copy = duplicateFd(1)
