@@ -78,6 +78,26 @@ test('an entry of TCP is kept alive, and ends soon after FIN and RST', async () 
   }
 })
 
+test('a port is taken again at once after a reset that was carried', async () => {
+  const { client, nodes } = both
+  const invalidBefore = nodes.map((node) => node.invalid)
+  for (const to of [both.neighbour, both.remote]) {
+    for (const family of [4, 6] as const) {
+      for (let round = 0; round < 5; round++) {
+        const id = `again ${to.addrs[family]} ${round}`
+        await client.connect(id, 'tcp', family, to, { fromPort: 43_000 })
+        await client.exchange(id, { rounds: 10, bytes: 3000 })
+        await client.close(id, 'rst')
+        await setTimeout(20)
+      }
+    }
+  }
+  assert.deepEqual(
+    nodes.map((node) => node.invalid),
+    invalidBefore,
+  )
+})
+
 type Change = {
   readonly name: string
   readonly to: 'neighbour' | 'remote'

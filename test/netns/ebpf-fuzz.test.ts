@@ -28,7 +28,7 @@ const due = {
 for (const program of programNames) {
   test(`${program} does with random frames what the oracle expects`, async () => {
     using fuzzer = await Fuzzer.make(20_261_130)
-    fuzzer.run(program, 20_000)
+    fuzzer.run(program, 10_000)
     for (const outcome of due[program]) assert.ok(fuzzer.outcomes.has(outcome), `never ${outcome}`)
   })
 }

@@ -1,5 +1,6 @@
 // What a pod may send at all: cw_from_pod drops what is under a foreign name, and what pods have no business to send.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { after, before, beforeEach, test } from 'node:test'
 import { broadcastMac, be16, etherTypes, ethernet, ipv4, ipv6, join, udp, vxlan, zeros } from './ebpf/frames.ts'
 import { families, told } from './ebpf/families.ts'
@@ -121,7 +122,9 @@ test('a pod sends no VXLAN to nodes, however it addresses the frame, and to othe
   }
 })
 
-test('a pod sends at most 1,000 packets a second to many', () => {
+test('a pod sends at most 1,000 packets a second to many from each processor', () => {
+  // each processor counts for itself, so this thread stays on one
+  execFileSync('taskset', ['-p', '1', String(process.pid)])
   const many = ethernet(
     { to: '01:00:5e:00:00:fb', from: client.mac },
     etherTypes.ipv4,

@@ -27,7 +27,7 @@ export const dropReasons = {
   },
   neighbour_target: {
     number: 4,
-    text: "a neighbour advertisement tells an address or a MAC that is not the pod's",
+    text: "neighbour discovery tells an address or a MAC that is not the pod's",
     remedy: 'look in the pod for a program that announces addresses of others, such as a VRRP daemon',
   },
   router_message: {
@@ -37,7 +37,7 @@ export const dropReasons = {
   },
   malformed: {
     number: 6,
-    text: 'the packet ends within its headers, or they contradict each other',
+    text: 'the packet ends within its headers, they contradict each other, or they hide neighbour discovery',
     remedy: "capture on the pod's interface what it sends: tcpdump -ni eth0 -X",
   },
   protocol: {
