@@ -92,12 +92,14 @@ export async function followAgent<Name extends OperationName>(
   const { place } = transport
   const request = requestOf(name, params)
   let lines = 0
+  let isOpen = false
   try {
     const stream = await transport.open(request, signal)
     if (stream.status !== 200) {
       const text = (await Array.fromAsync(stream.lines)).join('\n')
       return refusalOf(place, request.path, { ...stream, text }) ?? { kind: 'answer', value: 0 }
     }
+    isOpen = true
     onOpen?.()
     for await (const line of stream.lines) {
       const read = readAnswer(name, line)
@@ -107,7 +109,9 @@ export async function followAgent<Name extends OperationName>(
     }
     return { kind: 'answer', value: lines }
   } catch (error) {
-    return signal.aborted ? { kind: 'answer', value: lines } : silent(place, error)
+    if (signal.aborted) return { kind: 'answer', value: lines }
+    if (!isOpen) return silent(place, error)
+    return { kind: 'silence', message: `the agent on ${place} has ended, or does not go on: ${messageOf(error)}` }
   }
 }
 

@@ -92,7 +92,7 @@ class Output implements Disposable {
       ? JSON.stringify({ node, from, to, ...line })
       : packet
         ? this.#packetText(node, packet)
-        : `${node}: ${lost} more packets from ${from} to ${to} are not shown`
+        : `${node}: ${lost ?? 'perhaps'} more packets from ${from} to ${to} are not shown: they came too fast`
     this.#held.push({ timeMs: packet?.timeMs ?? Date.now(), cameMs: performance.now(), text })
   }
 

@@ -46,6 +46,11 @@ export class MappedRing implements Disposable {
     this.#headers = new Uint32Array(buffer, pageBytes, (2 * bytes) / 4)
   }
 
+  /** How many bytes wait to be read, headers included. */
+  get waitingBytes(): number {
+    return Number(Atomics.load(this.#produced, 0) - Atomics.load(this.#consumed, 0))
+  }
+
   /**
    * Calls `take` for each record that is there, up to `limit`; returns whether there may be more. The bytes are the kernel's own, and valid
    * only until `take` returns.

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { type DatapathReport } from '#/api/schemas/datapath.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { causeway, countPackets, eventually, must, run, TestLab, type UpReport } from './harness.ts'
 
@@ -12,6 +13,12 @@ function datapathsOf({ nodes }: UpReport): string[] {
 function statusOf(lab: TestLab, node: string): AgentStatus {
   const { stdout } = run(causeway, ['status', '--lab', lab.name, '--node', node, '--json'])
   return (JSON.parse(stdout) as { value: AgentStatus }[])[0]!.value
+}
+
+/** What `causeway datapath` tells of each node. */
+function reportsOf(lab: TestLab): DatapathReport[] {
+  const answers = JSON.parse(must(causeway, 'datapath', '--lab', lab.name, '--json')) as { value: DatapathReport }[]
+  return answers.map(({ value }) => value)
 }
 
 /** The programs of Causeway on a node's devices, as "DEVICE/HOOK". */
@@ -38,6 +45,14 @@ test('a lab changes its datapath, whole or in part, and no packet is lost', asyn
     const first = lab.up('--nodes', '2', '--pods', '1', '--datapath', 'ebpf')
     assert.deepEqual(datapathsOf(first), ['node-1 ebpf', 'node-2 ebpf'])
     assert.ok(attachedIn(lab, 'node-2').length > 2)
+    // what the probes have sent is carried, but for the first packets of each connection
+    for (const { programs } of reportsOf(lab)) {
+      const [pod] = programs?.pods ?? []
+      assert.ok(pod && pod.sent.tunnel.packets > 0 && pod.received.tunnel.packets > 0, JSON.stringify(programs?.pods))
+      assert.ok(programs!.hooks.every(({ program, isCurrent }) => program !== undefined && isCurrent))
+    }
+    const nodes = must(causeway, 'datapath', 'maps', 'nodes', '--lab', lab.name, '--node', 'node-1')
+    assert.match(nodes, /^10\.244\.1\.0\/24 +node-2 +tunnel over IPv4 /m)
     await eventually('the status of Routing', () =>
       lab.kubectl('get', 'routing', 'default', '-o', 'wide').includes(' ebpf '),
     )
@@ -55,6 +70,7 @@ test('a lab changes its datapath, whole or in part, and no packet is lost', asyn
     assert.ok(attachedIn(lab, 'node-1').length > 2)
     assert.deepEqual(datapathsOf(lab.up('--datapath', 'bridge')), ['node-1 bridge', 'node-2 bridge'])
     assert.deepEqual([attachedIn(lab, 'node-1'), pinnedOf(lab, 'node-1')], [[], []])
+    assert.match(must(causeway, 'datapath', '--lab', lab.name), /^node-1: datapath bridge, as .* says; no programs$/m)
     for (const ping of pings) assert.equal((await ping.stop()).lost, 0)
 
     // one node alone, by hand; an agent that starts while the API is away goes on with it

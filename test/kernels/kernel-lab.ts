@@ -28,14 +28,14 @@ export class KernelLab extends TestLab {
     return report
   }
 
-  /** Changes the running lab, and waits until all nodes have told that they follow. */
+  /** Changes a lab of two nodes that was started with eBPF, and waits until both have told that they follow. */
   async change(mode: string, datapath: string): Promise<void> {
     this.kubectl('patch', 'routing', 'default', '--type=merge', '-p', JSON.stringify({ spec: { mode, datapath } }))
     const messages = '-o=jsonpath={range .status.conditions[*]}{.type}={.message};{end}'
     await eventually(`${mode} with ${datapath}`, () => {
       const told = this.kubectl('get', 'routing', 'default', messages)
-      assert.match(told, new RegExp(`(^|;)Applied=${mode} on `))
-      assert.match(told, new RegExp(`(^|;)DatapathApplied=${datapath} on `))
+      assert.match(told, new RegExp(`(^|;)Applied=${mode} on 2 nodes;`))
+      assert.match(told, new RegExp(`(^|;)DatapathApplied=${datapath} on 2 nodes;`))
       return true
     })
     await this.settled()

@@ -29,7 +29,7 @@ const averageMs = (output: string): number => Number(/= [\d.]+\/([\d.]+)\//.exec
 
 test('over a bad underlay what arrives is what was sent, in each routing and datapath', async () => {
   using lab = new KernelLab()
-  await lab.start('--nodes', '2', '--pods', '1')
+  await lab.start('--nodes', '2', '--pods', '1', '--datapath', 'ebpf')
   for (const routing of routings)
     for (const datapath of datapaths) {
       await lab.change(routing, datapath)

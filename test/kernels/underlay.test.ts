@@ -5,7 +5,7 @@ import { eventually } from '../e2e/harness.ts'
 import { datapaths, KernelLab, movedTo, routings } from './kernel-lab.ts'
 
 const nodes = ['node-1', 'node-2']
-const pair = ['--nodes', '2', '--pods', '1']
+const pair = ['--nodes', '2', '--pods', '1', '--datapath', 'ebpf']
 
 /** A second uplink, in a VRF whose routes would lead to pods too. */
 const nodeOfVrf = `ip link add management type vrf table 77

@@ -242,7 +242,7 @@ test('a packet that goes back to the stack ends the entry of its TCP connection,
 
 test('while the programs are drained, no packet is carried', () => {
   openAgain()
-  world.setFlags(configFlags.draining)
+  world.maps.configure({ flags: configFlags.draining })
   try {
     for (const family of families) {
       const ip = { src: family.addr(client), dst: family.addr(narrow) }
@@ -253,7 +253,7 @@ test('while the programs are drained, no packet is carried', () => {
       assert.ok(!isTracked(ip.dst))
     }
   } finally {
-    world.setFlags(0)
+    world.maps.configure({ flags: 0 })
   }
 })
 

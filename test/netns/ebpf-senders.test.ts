@@ -132,7 +132,7 @@ test('a pod sends at most 1,000 packets a second to many', () => {
     etherTypes.ipv6,
     ipv6({ src: client.addr6, dst: 'ff02::fb' }, udp(ports, payload)),
   )
-  world.clearDrops()
+  world.maps.clearDrops()
   // a second may begin in between
   const verdicts = world.inside(() =>
     Array.from(
@@ -142,7 +142,7 @@ test('a pod sends at most 1,000 packets a second to many', () => {
   )
   const passed = verdicts.filter((verdict) => verdict === 'stack').length
   assert.ok(passed === 1000 || passed === 2000, `${passed} passed`)
-  assert.deepEqual(Object.fromEntries(world.drops()), { multicast_budget: 2200 - passed })
+  assert.deepEqual(Object.fromEntries(world.maps.drops()), { multicast_budget: 2200 - passed })
   // its own budget only
   const others = ethernet(
     { to: '01:00:5e:00:00:fb', from: server.mac },

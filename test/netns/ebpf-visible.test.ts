@@ -49,7 +49,9 @@ const view = new DatapathView({
 
 before(async () => {
   execFileSync('mount', ['-t', 'bpf', 'bpf', folder])
-  host.sh(`ip link add ${device.name} type veth peer name other; ip link set ${device.name} up; ip link set other up`)
+  // without IPv6 the other end sends nothing by itself
+  host.sh(`sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link add ${device.name} type veth peer name other
+    ip link set ${device.name} up; ip link set other up`)
   device = findLink(netlink, device.name)!
   await ebpf.prepare()
   assert.equal(ebpf.refusal, undefined)
@@ -104,10 +106,10 @@ const skbBytes = 192
 const skbDevice = 40
 
 /** Runs the program on a packet that comes in by the pod's device; returns its verdict for the kernel. */
-function sendFromPod(source: string): number {
+function sendFromPod(source: string, repeat = 1): number {
   const ctx = new Uint8Array(skbBytes)
   new DataView(ctx.buffer).setUint32(skbDevice, device.index, true)
-  return host.netns.run(() => ebpf.current!.program('cw_from_pod').testRun({ data: frame(source), ctx }).retval)
+  return host.netns.run(() => ebpf.current!.program('cw_from_pod').testRun({ data: frame(source), ctx, repeat }).retval)
 }
 
 const TC_ACT_UNSPEC = -1
@@ -236,6 +238,18 @@ test('watched packets are streamed with verdict and reason; nothing is left when
   )
   assert.deepEqual(bounded, { kind: 'answer', value: 1 })
   assert.deepEqual(lines.at(-1), { kind: 'end', end: '1 s are over' })
+
+  // more at once than programs have room to tell of
+  const flooded: WatchLine[] = []
+  const wish = { from: pod, to: far, seconds: '2', packets: '1000' }
+  const flood = followAgent(transport, 'datapathWatch', wish, (line) => flooded.push(line), {
+    signal: AbortSignal.timeout(10_000),
+  })
+  await until(() => watchedCount() === 1 && isWatching())
+  sendFromPod(pod, 5000)
+  await flood
+  assert.equal(flooded.filter(({ kind }) => kind === 'packet').length, 1000)
+  assert.deepEqual(flooded.slice(1000), [{ kind: 'lost' }, { kind: 'end', end: '1000 packets were seen' }])
   rmSync(join(socketPath, '..'), { recursive: true })
 })
 

@@ -2,6 +2,7 @@
 import { type WatchedPacket, type WatchLine, type WatchRequest } from '#/api/schemas/datapath.ts'
 import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/programs.ts'
 import { Addr } from '#/lib/addr.ts'
+import { messageOf } from '#/lib/log.ts'
 import { didYouMean } from '#/lib/nearest.ts'
 import { configStruct, indexStruct, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'
 import { packetWords } from '#/wire/bpf/packet-words.ts'
@@ -85,18 +86,6 @@ function vxlanPortOf(generation: Generation): number {
   return bytes ? configStruct.decode(bytes).vxlan_port : 0
 }
 
-/** Why a watch that was begun ends. */
-class WatchEnd {
-  readonly #ended = Promise.withResolvers<string | undefined>()
-
-  /** Undefined when the reader has gone. */
-  readonly reason = this.#ended.promise
-
-  end(why: string | undefined): void {
-    this.#ended.resolve(why)
-  }
-}
-
 async function follow(
   view: DatapathView,
   generation: Generation,
@@ -107,34 +96,45 @@ async function follow(
   const offsetMs = monotonicOffsetMs()
   const vxlanPort = vxlanPortOf(generation)
   const most = Number(packets)
-  const ending = new WatchEnd()
-  let [seen, lost] = [0, 0]
+  /** Why it ends; undefined when the reader has gone. */
+  const ended = Promise.withResolvers<string | undefined>()
+  let [seen, lost, isFull] = [0, 0, false]
   const tellLost = (): void => {
-    if (lost === 0 || isBehind()) return
-    write({ kind: 'lost', lost })
+    if (lost > 0) write({ kind: 'lost', lost })
+    if (isFull) write({ kind: 'lost' })
     lost = 0
+    isFull = false
   }
-  using _watch = view.watchesOf(generation).add({ src: Addr.parse(from), dst: Addr.parse(to) }, (event) => {
+  const onEvent = (event: WatchEvent): void => {
     if (seen >= most) return
     seen++
     if (isBehind()) lost++
     else write({ kind: 'packet', packet: told(event, names, offsetMs, vxlanPort) })
-    if (seen === most) ending.end(`${most} packets were seen`)
-  })
+    if (seen === most) ended.resolve(`${most} packets were seen`)
+  }
+  const onFull = (): void => {
+    isFull = true
+  }
+  const pair = { src: Addr.parse(from), dst: Addr.parse(to) }
+  using _watch = view.watchesOf(generation).add(pair, { onEvent, onFull })
   const check = setInterval(() => {
-    tellLost()
-    if (view.generation !== generation) return ending.end('the programs of this node are others now, or gone')
-    view.watchesOf(generation).settle()
-    // a pod may have come meanwhile
-    names = view.names()
+    try {
+      if (!isBehind()) tellLost()
+      if (view.generation !== generation) return ended.resolve('the programs of this node are others now, or gone')
+      view.watchesOf(generation).settle()
+      // a pod may have come meanwhile
+      names = view.names()
+    } catch (error) {
+      ended.resolve(messageOf(error))
+    }
   }, checkMs)
-  const limit = setTimeout(() => ending.end(`${seconds} s are over`), Number(seconds) * 1000)
-  signal.addEventListener('abort', () => ending.end(undefined), { once: true })
-  if (signal.aborted) ending.end(undefined)
+  const limit = setTimeout(() => ended.resolve(`${seconds} s are over`), Number(seconds) * 1000)
+  signal.addEventListener('abort', () => ended.resolve(undefined), { once: true })
+  if (signal.aborted) ended.resolve(undefined)
   try {
-    const why = await ending.reason
+    const why = await ended.promise
     if (why === undefined) return
-    if (lost > 0) write({ kind: 'lost', lost })
+    tellLost()
     write({ kind: 'end', end: why })
   } finally {
     clearInterval(check)

@@ -45,7 +45,7 @@ export function registerDatapathMetrics(registry: Registry, { generation, pods }
   for (const unit of ['packets', 'bytes'] as const) {
     registry.counterFrom(
       `causeway_datapath_${unit}_total`,
-      `${unit === 'packets' ? 'Packets' : 'Bytes'} of pods of this node, by direction (from_pod, to_pod) and way: carried by programs (local, native, tunnel), or by the node's network stack (stack).`,
+      `${unit === 'packets' ? 'Packets' : 'Bytes'} of pods of this node, by direction (from_pod, to_pod) and way: carried by programs (local, native, tunnel), or by the node's network stack (stack). What segmentation offload has joined is one packet.`,
       async () => {
         const current = generation()
         if (current === undefined) return []

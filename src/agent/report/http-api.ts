@@ -67,6 +67,8 @@ export type AgentApiDeps = {
 const bodyLimitBytes = 64 << 10
 /** A long answer is dropped when the client has read nothing of it for this long. */
 const stalledMs = 60_000
+/** The reader of a stream is behind when so much waits for it: what comes at once may wait a moment. */
+const behindBytes = 1 << 20
 /** How often an empty line is sent in a stream: clients take a longer silence for the agent's end. */
 const beatMs = 2_000
 
@@ -108,7 +110,7 @@ async function sendStream(response: ServerResponse, { status, stream }: StreamAn
   try {
     await stream({
       write: (line) => response.write(`${JSON.stringify(line)}\n`),
-      isBehind: () => response.writableNeedDrain,
+      isBehind: () => response.writableLength > behindBytes,
       signal: gone.signal,
     })
     response.end()

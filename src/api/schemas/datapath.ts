@@ -146,7 +146,12 @@ const watchedPacket = object({
 export const watchLine = object({
   kind: about(picklist(['packet', 'lost', 'end']), 'which of the fields below it has'),
   packet: exactOptional(watchedPacket),
-  lost: exactOptional(about(number(), 'packets that were not told here, because the reader is too slow')),
+  lost: exactOptional(
+    about(
+      number(),
+      'packets that are not told, since the reader is too slow; absent in a line of this kind: nobody knows how many, since programs had no room to tell',
+    ),
+  ),
   end: exactOptional(about(string(), 'why the stream ends; the last line')),
 })
 

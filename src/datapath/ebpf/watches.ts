@@ -15,7 +15,13 @@ const maxPairs = 64
 const configKey = indexStruct.encode({ index: 0 })
 
 type WatchMaps = Readonly<Record<'cw_config' | 'cw_watched' | 'cw_events', BpfMap>>
-type Watched = { readonly key: Uint8Array; readonly id: number; readonly listeners: Set<(event: WatchEvent) => void> }
+export type WatchListener = {
+  readonly onEvent: (event: WatchEvent) => void
+  /** Programs may have had no room to tell of more packets, of this pair or another. */
+  readonly onFull: () => void
+}
+
+type Watched = { readonly key: Uint8Array; readonly id: number; readonly listeners: Set<WatchListener> }
 
 /** Sets or clears the flag by which programs know that somebody watches. Throws BpfError. */
 function setWatching(map: BpfMap, isWatching: boolean): void {
@@ -57,15 +63,15 @@ export class Watches implements Disposable {
     return this.#watched.size < maxPairs
   }
 
-  /** Calls `onEvent` for each packet of the pair until the result is disposed of. Throws RangeError when too many watch; BpfError. */
-  add(pair: Pair, onEvent: (event: WatchEvent) => void): Disposable {
+  /** Tells of each packet of the pair until the result is disposed of. Throws RangeError when too many watch; BpfError. */
+  add(pair: Pair, listener: WatchListener): Disposable {
     const key = keyOf(pair)
     const name = hexOf(key)
     const watched = this.#watched.get(name) ?? this.#begin(name, key)
-    watched.listeners.add(onEvent)
+    watched.listeners.add(listener)
     return {
       [Symbol.dispose]: () => {
-        watched.listeners.delete(onEvent)
+        watched.listeners.delete(listener)
         if (watched.listeners.size === 0 && this.#watched.get(name) === watched) this.#end(name, watched)
       },
     }
@@ -75,7 +81,11 @@ export class Watches implements Disposable {
     if (!this.hasRoom) throw new RangeError(`${maxPairs} pairs of addresses are watched already`)
     this.#lastId = (this.#lastId % 0x7fff_ffff) + 1
     const watched: Watched = { key, id: this.#lastId, listeners: new Set() }
-    this.#ring ??= new RingBuffer(this.#maps.cw_events, (bytes) => this.#read(bytes))
+    this.#ring ??= new RingBuffer(
+      this.#maps.cw_events,
+      (bytes) => this.#read(bytes),
+      () => this.#full(),
+    )
     this.#maps.cw_watched.set(key, watchStruct.encode({ id: watched.id }))
     this.#watched.set(name, watched)
     this.#byId.set(watched.id, watched)
@@ -101,7 +111,11 @@ export class Watches implements Disposable {
 
   #read(bytes: Uint8Array): void {
     const event = eventStruct.decode(bytes.subarray(0, eventStruct.size))
-    for (const listener of this.#byId.get(event.watch)?.listeners ?? []) listener(event)
+    for (const listener of this.#byId.get(event.watch)?.listeners ?? []) listener.onEvent(event)
+  }
+
+  #full(): void {
+    for (const { listeners } of this.#watched.values()) for (const listener of listeners) listener.onFull()
   }
 
   [Symbol.dispose](): void {

@@ -83,11 +83,10 @@ export class Fuzzer implements Disposable {
 
   #batch(program: ProgramName, runs: number): void {
     const world = this.#world
-    world.clearDrops()
+    world.maps.clearDrops()
     world.clearBudgets()
     this.#open.renew()
     const drops = new Map<string, number>()
-    for (const device of devices[program]) world.indexOf(device)
     world.inside(() => {
       for (let run = 0; run < runs; run++) {
         const sent = this.#next(program)
@@ -100,7 +99,7 @@ export class Fuzzer implements Disposable {
         if (expected.reason) drops.set(expected.reason, (drops.get(expected.reason) ?? 0) + 1)
       }
     })
-    const [counted, due] = [world.drops(), drops].map((each) =>
+    const [counted, due] = [world.maps.drops(), drops].map((each) =>
       JSON.stringify([...each].sort(([a], [b]) => a.localeCompare(b))),
     )
     if (counted !== due)

@@ -73,9 +73,9 @@ async function echoedByStream(socket: Socket, sent: Buffer, signal: AbortSignal)
 }
 
 async function echoedByDatagram(socket: Datagrams, sent: Buffer, signal: AbortSignal): Promise<void> {
-  const answer = once(socket, 'message', { signal })
+  const echo = once(socket, 'message', { signal })
   socket.send(sent)
-  const [bytes] = (await answer) as [Buffer]
+  const [bytes] = (await echo) as [Buffer]
   if (!bytes.equals(sent)) throw new Error('other bytes came back')
 }
 
@@ -121,6 +121,8 @@ async function answer(call: Call): Promise<void> {
       return close(call)
     case 'throw': {
       const socket = createSocket(dgramType(call.to))
+      socket.bind(0, call.from)
+      await once(socket, 'listening')
       return new Promise((resolve) => {
         socket.send(call.bytes, call.port, call.to, () => socket.close(() => resolve()))
       })

@@ -25,7 +25,13 @@ export type Call =
     }
   | { readonly kind: 'close'; readonly id: string; readonly how: 'fin' | 'rst' }
   /** A datagram to nobody who answers. */
-  | { readonly kind: 'throw'; readonly to: string; readonly port: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'throw'
+      readonly from: string
+      readonly to: string
+      readonly port: number
+      readonly bytes: Uint8Array
+    }
 
 export type Exchange = {
   readonly bytes?: number
@@ -35,12 +41,14 @@ export type Exchange = {
 }
 
 export class Talker implements Disposable {
-  readonly netns = new TestNetns()
+  readonly netns: TestNetns
   readonly #worker: Worker
   readonly #open = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
   #count = 0
 
-  constructor() {
+  /** In a namespace that ends with it. */
+  constructor(netns = new TestNetns()) {
+    this.netns = netns
     this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: this.netns.path } })
     this.#worker.on('message', ({ number, error }: Reply) => {
       const { resolve, reject } = this.#open.get(number)!

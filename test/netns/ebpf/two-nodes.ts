@@ -213,8 +213,11 @@ export class TestNode implements Disposable {
   }
 }
 
-/** Node 1 with two pods and node 2 with one, joined by a link. */
+/** Node 1 with two pods and node 2 with one, joined by a switch. */
 export class TwoNodes implements Disposable {
+  /** Where other machines of the underlay would be. */
+  readonly wire: TestNetns
+  readonly outsider: Talker
   readonly nodes: readonly [TestNode, TestNode]
   readonly client: Pod
   readonly neighbour: Pod
@@ -235,8 +238,13 @@ export class TwoNodes implements Disposable {
     const one = this.#stack.use(new TestNode(1, way, first))
     const two = this.#stack.use(new TestNode(2, way, second))
     this.nodes = [one, two]
-    one.sh(`ip link add eth0 up type veth peer name eth0 netns ${two.host.name}`)
-    two.sh('ip link set eth0 up')
+    this.outsider = this.#stack.use(new Talker())
+    this.wire = this.outsider.netns
+    this.wire.sh('ip link add br0 up type bridge')
+    for (const { number, host } of this.nodes) {
+      this.wire.sh(`ip link add port${number} master br0 up type veth peer name eth0 netns ${host.name}`)
+      host.sh('ip link set eth0 up')
+    }
     this.client = one.addPod()
     this.neighbour = one.addPod()
     this.remote = two.addPod()

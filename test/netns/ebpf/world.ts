@@ -2,21 +2,12 @@
 // stands here once, for the tests' tables and for the oracle of the fuzzer.
 import { readFileSync } from 'node:fs'
 import { loadObject, type LoadedObject } from '#/kernel/bpf/object.ts'
-import { PerCpuMap, TypedMap } from '#/kernel/bpf/typed-map.ts'
 import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
-import { dropReasonName } from '#/wire/bpf/reasons.ts'
-import {
-  type configStruct,
-  mapLayouts,
-  podFlags,
-  type ProgramName,
-  trafficKinds,
-  trafficKindsPerPod,
-  ways,
-} from '#/wire/bpf/maps.ts'
+import { podFlags, type ProgramName, ways } from '#/wire/bpf/maps.ts'
 import { TestNetns } from '../namespace.ts'
 import { Connections } from './connections.ts'
 import { addrOf, macOf, zeros } from './frames.ts'
+import { NodeMaps } from './node-maps.ts'
 
 export const bridgeMac = '02:43:57:00:00:01'
 export const tunnelMac = '02:43:57:ff:00:01'
@@ -25,8 +16,6 @@ export const routerMac = '02:00:00:00:30:fe'
 export const vtepMac = '02:43:57:ff:00:02'
 export const vni = 7
 export const vxlanPort = 8472
-export const tcpTimeoutS = 432_000
-export const udpTimeoutS = 120
 
 export type WorldPod = {
   readonly device: string
@@ -112,32 +101,13 @@ const ifindexAt = 40
 const gsoSegsAt = 164
 const gsoSizeAt = 176
 
-type Maps = ReturnType<typeof mapsOf>
-
-function mapsOf(object: LoadedObject) {
-  const map = (name: keyof typeof mapLayouts) => object.maps.get(name)!
-  return {
-    config: new TypedMap(map('cw_config'), mapLayouts.cw_config),
-    pods4: new TypedMap(map('cw_pods4'), mapLayouts.cw_pods4),
-    pods6: new TypedMap(map('cw_pods6'), mapLayouts.cw_pods6),
-    ports: new TypedMap(map('cw_ports'), mapLayouts.cw_ports),
-    nodes4: new TypedMap(map('cw_nodes4'), mapLayouts.cw_nodes4),
-    nodes6: new TypedMap(map('cw_nodes6'), mapLayouts.cw_nodes6),
-    ends: new TypedMap(map('cw_ends'), mapLayouts.cw_ends),
-    traffic: new PerCpuMap(map('cw_traffic'), mapLayouts.cw_traffic),
-    budgets: new PerCpuMap(map('cw_budgets'), mapLayouts.cw_budgets),
-    drops: new PerCpuMap(map('cw_drops'), mapLayouts.cw_drops),
-  }
-}
-
 export class World implements Disposable {
   readonly netns: TestNetns
   readonly connections: Connections
-  readonly maps: Maps
+  readonly maps: NodeMaps
   readonly #stack: DisposableStack
   readonly #object: LoadedObject
   readonly #contexts = new Map<string, Uint8Array>()
-  #config: Parameters<typeof configStruct.encode>[0]
 
   static async make(): Promise<World> {
     return new World(await loadObject({ bytes: readFileSync(bpfObjectPath()) }))
@@ -148,24 +118,18 @@ export class World implements Disposable {
     this.#object = stack.use(object)
     this.netns = stack.use(new TestNetns())
     this.connections = stack.use(new Connections(this.netns.netns))
-    this.maps = mapsOf(object)
+    this.maps = new NodeMaps(object)
     this.#makeDevices()
-    const [bridge, tunnel] = [this.indexOf('cw-br0'), this.indexOf('cw-vxlan')]
-    this.#config = {
-      flags: 0,
-      bridge_device: bridge,
-      tunnel_device: tunnel,
+    this.maps.configure({
+      bridge_device: this.indexOf('cw-br0'),
+      tunnel_device: this.indexOf('cw-vxlan'),
       vni,
-      tcp_timeout_s: tcpTimeoutS,
-      udp_timeout_s: udpTimeoutS,
       vxlan_port: vxlanPort,
-      jiffies_hz: 0,
       bridge_mac: macOf(bridgeMac),
       tunnel_mac: macOf(tunnelMac),
-    }
-    this.setFlags(0)
+    })
     for (const pod of Object.values(pods)) this.#tellPod(pod)
-    for (const node of Object.values(nodes)) this.tellNode(node)
+    for (const node of Object.values(nodes)) this.#tellNode(node)
     this.#stack = stack.move()
   }
 
@@ -189,31 +153,24 @@ export class World implements Disposable {
   }
 
   #tellPod({ device, addr4, addr6, mac, slot, mtuBytes, flags }: WorldPod): void {
-    const index = this.indexOf(device)
-    const value = { device: index, slot, mtu: mtuBytes, flags, mac: macOf(mac) }
-    this.maps.ports.set({ index }, { slot, flags, mac: macOf(mac) })
-    this.maps.pods4.set({ addr: addrOf(addr4) }, value)
-    this.maps.pods6.set({ addr: addrOf(addr6) }, value)
+    const addrs = [addr4, addr6].map(addrOf)
+    this.maps.tellPod({ device: this.indexOf(device), slot, mtu: mtuBytes, flags, mac: macOf(mac), addrs })
   }
 
-  tellNode({ number, way, mtuBytes, addr4, addr6 }: WorldNode): void {
+  #tellNode({ number, way, mtuBytes, addr4, addr6 }: WorldNode): void {
     const is6 = way === 'tunnel6'
-    const value = {
-      owner: BigInt(number),
-      tunnel_src: mapped(is6 ? nodes.own.addr6 : nodes.own.addr4),
-      tunnel_dst: mapped(is6 ? addr6 : addr4),
-      mtu: mtuBytes,
-      way: ways[way],
-      vtep_mac: macOf(vtepMac),
-    }
-    this.maps.nodes4.set({ length: 24, addr: addrOf(`10.244.${number}.0`) }, value)
-    this.maps.nodes6.set({ length: 64, addr: addrOf(`fd10:244:0:${number}::`) }, value)
-    for (const end of [addr4, addr6]) this.maps.ends.set({ addr: mapped(end) }, { owner: BigInt(number) })
-  }
-
-  setFlags(flags: number): void {
-    this.#config = { ...this.#config, flags }
-    this.maps.config.set({ index: 0 }, this.#config)
+    this.maps.tellNode({
+      number,
+      ends: [addr4, addr6].map(mapped),
+      node: {
+        owner: BigInt(number),
+        tunnel_src: mapped(is6 ? nodes.own.addr6 : nodes.own.addr4),
+        tunnel_dst: mapped(is6 ? addr6 : addr4),
+        mtu: mtuBytes,
+        way: ways[way],
+        vtep_mac: macOf(vtepMac),
+      },
+    })
   }
 
   #contextOf(device: string, { gsoBytes = 0, segments = 0 }: RunOptions): Uint8Array {
@@ -245,46 +202,25 @@ export class World implements Disposable {
   }
 
   run(program: ProgramName, device: string, data: Uint8Array, options: RunOptions = {}): Outcome {
-    this.clearDrops()
+    this.maps.clearDrops()
     // so that the first call, which asks for the index, is not within
     this.#contextOf(device, options)
     const outcome = this.inside(() => this.runInside(program, device, data, options))
-    const [reason] = this.drops().keys()
+    const [reason] = this.maps.drops().keys()
     return { ...outcome, reason }
-  }
-
-  clearDrops(): void {
-    for (const [key] of this.maps.drops.entries()) this.maps.drops.delete(key)
-  }
-
-  /** Dropped packets by reason. */
-  drops(): Map<string, number> {
-    const found = new Map<string, number>()
-    for (const [{ reason }, values] of this.maps.drops.entries()) {
-      const name = dropReasonName(reason) ?? String(reason)
-      const packets = values.reduce((sum, value) => sum + Number(value.packets), 0)
-      found.set(name, (found.get(name) ?? 0) + packets)
-    }
-    return found
   }
 
   /** Packets of a pod, by how they went; those that are none are left out. */
   traffic({ slot }: WorldPod): Record<string, number> {
-    const entries = Object.entries(trafficKinds).map(([name, kind]): [string, number] => {
-      const values = this.maps.traffic.get({ index: slot * trafficKindsPerPod + kind })!
-      return [name, values.reduce((sum, value) => sum + Number(value.packets), 0)]
-    })
-    return Object.fromEntries(entries.filter(([, packets]) => packets > 0))
+    return this.maps.traffic(slot)
   }
 
   clearTraffic(): void {
-    for (const { slot } of Object.values(pods))
-      for (const kind of Object.values(trafficKinds))
-        this.maps.traffic.clear({ index: slot * trafficKindsPerPod + kind })
+    for (const { slot } of Object.values(pods)) this.maps.clearTraffic(slot)
   }
 
   clearBudgets(): void {
-    for (const { slot } of Object.values(pods)) this.maps.budgets.clear({ index: slot })
+    for (const { slot } of Object.values(pods)) this.maps.clearBudget(slot)
   }
 
   [Symbol.dispose](): void {
