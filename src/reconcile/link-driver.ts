@@ -15,6 +15,7 @@ import { type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { deviceAlias, isOurDevice, isOwnLink } from '#/model/names.ts'
 import { type DesiredLink, type DesiredNetwork, minimumMtuV6Bytes } from '#/model/network.ts'
 import { type Change, compareByKey, type Comparison, type Driver } from './driver.ts'
+import { groChange } from './tunnel-gro.ts'
 
 function isSameDevice(desired: DesiredLink, { vxlan }: Link): boolean {
   return desired.kind !== 'vxlan' || (vxlan?.external === true && vxlan.port === desired.port)
@@ -80,7 +81,7 @@ export class LinkDriver implements Driver {
     this.#netlink = netlink
   }
 
-  compare({ links }: DesiredNetwork): Comparison {
+  compare({ links, passage }: DesiredNetwork): Comparison {
     const all = listLinks(this.#netlink)
     const actual = all.filter((link) => isOurDevice(link.name) && isOwnLink(link))
     const foreign = new Map(
@@ -97,10 +98,16 @@ export class LinkDriver implements Driver {
       { actual, all },
       foreign,
     )
+    const changes = [...renamed.map(({ desired, found }) => this.#nameBack(desired, found, all)), ...comparison.changes]
+    // a device that is made or changed comes by here again, as the kernel notifies of it
+    const settled = links.filter(
+      ({ kind, name }) =>
+        kind === 'vxlan' && !comparison.failures.has(name) && !changes.some(({ key }) => key === name),
+    )
     return {
       ...comparison,
       keys: links.map(({ name }) => name),
-      changes: [...renamed.map(({ desired, found }) => this.#nameBack(desired, found, all)), ...comparison.changes],
+      changes: [...changes, ...settled.flatMap(({ name }) => groChange(name, passage) ?? [])],
     }
   }
 

@@ -4,7 +4,7 @@ import { type DatapathName } from '#/model/datapath.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type Path } from './flows.ts'
 import { BenchLab } from './lab.ts'
-import { RigError, shellIn } from './netns.ts'
+import { RigError, shellIn, waitUntil } from './netns.ts'
 import { type Rig } from './rig.ts'
 
 /** A way from one end to the other, and what to change about it before and after it is measured. */
@@ -36,6 +36,9 @@ export async function measureAll<F>(
   return measured
 }
 
+/** Network cards have GRO from the start, veths have not. */
+const groAsOnCards = 'ethtool -K eth0 gro on'
+
 export type RoutingName = 'vxlan' | 'native'
 
 /** A lab of two nodes with a pod each. Throws RigError when a node has another datapath: its kernel lacks what the programs need. */
@@ -45,7 +48,18 @@ export async function twoNodes(rig: Rig, datapath: DatapathName, routing: Routin
   const others = lab.nodes.filter((node) => node.datapath !== datapath)
   if (others.length > 0)
     throw new RigError(`${others.map(({ name }) => name).join(', ')}: not with the datapath ${datapath}`)
+  for (const node of [lab.node(1), lab.node(2)]) {
+    shellIn(node, groAsOnCards)
+    if (routing === 'vxlan') await tunnelSettled(node)
+  }
   return lab
+}
+
+/** Waits until the node's tunnel, if there is one, has left GRO to the underlay. */
+async function tunnelSettled(node: Netns): Promise<void> {
+  const isSettled = (): boolean =>
+    shellIn(node, 'ethtool -k cw-vxlan 2>/dev/null | grep "^generic-receive-offload: on" || true') === ''
+  await waitUntil('cw-vxlan without GRO', isSettled)
 }
 
 /** From the pod of one node to that of the other. */
@@ -68,7 +82,7 @@ function beside(lab: BenchLab, name: string, addr: string): Netns {
     `ip link add ${name} type veth peer name eth0 netns ${nodeNetns(lab.name, name)}
     ip link set ${name} master subnet-1 up`,
   )
-  shellIn(netns, `ip link set lo up; ip link set eth0 up; ip addr add ${addr} dev eth0`)
+  shellIn(netns, `ip link set lo up; ip link set eth0 up; ip addr add ${addr} dev eth0; ${groAsOnCards}`)
   return netns
 }
 

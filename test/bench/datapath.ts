@@ -74,6 +74,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     goals: goalsOf(paths),
     notes: [
       `${rounds} rounds, all paths in turn, ${seconds} s for each measurement. IPv4, two nodes on one subnet of a lab, MTU 1500.`,
+      'The devices of the underlay have GRO, as network cards do.',
       'Round trips: sockperf, TCP, 14 bytes. Connections: opened, 14 bytes there and back, closed. TCP: iperf3, one flow.',
       'Datagrams: UDP, 14 bytes, counted where they arrive. Client and server share one core, which does nothing else: CPU us a datagram is',
       'the time of that core, sending and receiving programs among it.',

@@ -78,7 +78,7 @@ for (const { backend, index, bridged } of cases) {
         nodes.map((node) => node.invalid),
         invalidBefore,
       )
-      for (const pod of [client, both.neighbour, both.remote]) assert.equal(pod.count('InCsumErrors'), 0)
+      for (const pod of [client, both.neighbour, both.remote]) assert.equal(pod.wrongChecksums, 0)
     })
   }
 }

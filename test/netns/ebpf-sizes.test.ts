@@ -88,7 +88,7 @@ for (const way of ways) {
       }
     }
     assert.ok(carriedOf(both, client) > 400)
-    for (const pod of [client, neighbour, remote]) assert.equal(pod.count('InCsumErrors'), 0)
+    for (const pod of [client, neighbour, remote]) assert.equal(pod.wrongChecksums, 0)
   })
 
   test(`a mark of congestion comes to the pod, way ${way}`, async () => {

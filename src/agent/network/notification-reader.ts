@@ -161,6 +161,8 @@ export class NotificationReader {
     // with its device another's route goes without a notification
     if (isGone || !link.isUp) this.#dirt.markWays()
     this.#dirt.markUnderlay()
+    // GRO of the tunnel's device follows that of the underlay's
+    this.#dirt.mark('link')
     this.#markRoutesOver(name)
     return 'soon'
   }

@@ -71,9 +71,18 @@ export class Talker implements Disposable {
     return this.call({ kind: 'exchange', id, bytes, rounds, pauseMs, timeoutMs })
   }
 
-  /** A number of /proc/net/snmp, such as RetransSegs of Tcp, or of /proc/net/snmp6. */
-  count(name: 'RetransSegs' | 'InCsumErrors'): number {
-    const lines = this.netns.sh("grep '^Tcp:' /proc/net/snmp").trim().split('\n')
+  /** Packets of TCP that came with a wrong checksum. */
+  get wrongChecksums(): number {
+    return this.#numberOf('snmp', 'Tcp', 'InCsumErrors')
+  }
+
+  /** Segments of TCP that were sent again because they were lost, and not out of impatience: those the receiver had already (RFC 2883). */
+  get lost(): number {
+    return this.#numberOf('snmp', 'Tcp', 'RetransSegs') - this.#numberOf('netstat', 'TcpExt', 'TCPDSACKRecvSegs')
+  }
+
+  #numberOf(file: string, group: string, name: string): number {
+    const lines = this.netns.sh(`grep '^${group}:' /proc/net/${file}`).trim().split('\n')
     const [names, numbers] = lines.map((line) => line.split(' ')) as [string[], string[]]
     return Number(numbers[names.indexOf(name)])
   }
