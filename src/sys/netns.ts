@@ -67,11 +67,9 @@ export class Netns {
     return runInside(this.fd, this.path, work)
   }
 
-  /** Moves the calling thread into this namespace for good: `run` comes back to it. The namespace must stay open. */
+  /** Moves the calling thread into this namespace for good: `run` comes back to it. */
   stay(): void {
     libc('setns', [this.fd, CLONE_NEWNET], this.path)
-    if (ownFd !== undefined) closeSync(ownFd)
-    ownFd = openSync(ownNetns, 'r')
   }
 
   /** The inode number, which differs between any two namespaces. */
