@@ -297,14 +297,14 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     // with the last address of a device its routes go
     ['ip addr add 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
-    ['ip link add cwv0123456789a type veth peer name far', 'underlay port sysctl'],
+    ['ip link add cwv0123456789a type veth peer name far', 'underlay link port sysctl'],
     ['tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms', 'attachment port'],
     ['tc qdisc del dev cwv0123456789a root', 'attachment port'],
     ['tc qdisc add dev far root tbf rate 1mbit burst 50000 latency 25ms; tc qdisc del dev far root', ''],
-    ['ip link set cwv0123456789a name other0', 'underlay port sysctl'],
+    ['ip link set cwv0123456789a name other0', 'underlay link port sysctl'],
     // the kernel tells nothing of the routes that go with these
-    ['ip link add u0 up type veth peer name u1', 'underlay route sysctl'],
-    ['ip link set u0 down; ip link set u0 up', 'underlay route'],
+    ['ip link add u0 up type veth peer name u1', 'underlay link route sysctl'],
+    ['ip link set u0 down; ip link set u0 up', 'underlay link route'],
     ['ip addr add 10.8.0.1/24 dev u0', 'underlay address route'],
     ['ip addr flush dev u0', 'underlay address route'],
     ['sysctl -qw net.ipv4.ip_forward=1', 'underlay sysctl'],
