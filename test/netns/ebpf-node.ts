@@ -33,7 +33,13 @@ import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Urgency } from '#/agent/network/reconcile-loop.ts'
 import { libc } from '#/sys/libc.ts'
 import { NamespaceFinder } from '#/sys/namespaces.ts'
-import { mapLayouts, type trafficKinds, trafficKinds as kindNumbers, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
+import {
+  mapLayouts,
+  type ProgramName,
+  type trafficKinds,
+  trafficKinds as kindNumbers,
+  trafficKindsPerPod,
+} from '#/wire/bpf/maps.ts'
 import { TestBpffs } from './bpf-fixture.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, request } from './pod-node.ts'
@@ -203,6 +209,12 @@ export class EbpfNode implements AsyncDisposable {
   programsAt(id: string): ReturnType<typeof programsAt> {
     using netlink = new Netlink()
     return programsAt(netlink, this.agent.ebpf, this.deviceOf(id))
+  }
+
+  attach(device: string, name: ProgramName): void {
+    using netlink = new Netlink()
+    const { hooks, current } = this.agent.ebpf
+    hooks.attach(netlink, findLink(netlink, device)!, { hook: 'ingress', name, program: current!.program(name) })
   }
 
   /** What the agent does first on the way back to the bridge. */
