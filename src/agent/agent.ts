@@ -118,7 +118,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
     new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
   const reporting = made.use(
-    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, wake, log }),
+    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, dirt, wake, log }),
   )
   return { cluster, pods, bgp, network, reporting }
 }

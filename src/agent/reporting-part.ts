@@ -36,6 +36,7 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
+import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
 import { verdictStatus } from './report/verdict-status.ts'
@@ -51,6 +52,7 @@ export type ReportingPartDeps = {
   readonly pods: PodsPart
   readonly network: NetworkPart
   readonly bgp: BgpPart
+  readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
 }
@@ -259,7 +261,7 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   #makeDatapathView(): DatapathView {
-    const { netlink, ebpf, cluster, pods, wake, log } = this.#deps
+    const { netlink, ebpf, cluster, pods, dirt, wake, log } = this.#deps
     return new DatapathView({
       nodeName: this.#config.nodeName,
       netlink,
@@ -269,6 +271,11 @@ export class ReportingPart implements AsyncDisposable {
       endpoints: () => pods.endpoints,
       nodeNames: () => cluster.nodes.objects.keys(),
       onChange: () => wake.emit('later'),
+      // somebody may have removed an entry, and nothing notifies of that
+      onDoubt: () => {
+        dirt.mark('pod-map', 'node-map')
+        wake.emit('soon')
+      },
       log,
     })
   }

@@ -67,6 +67,11 @@ export class Netns {
     return runInside(this.fd, this.path, work)
   }
 
+  /** Moves the calling thread into this namespace for good: `run` comes back to it. The namespace must stay open. */
+  stay(): void {
+    libc('setns', [this.fd, CLONE_NEWNET], this.path)
+  }
+
   /** The inode number, which differs between any two namespaces. */
   get inode(): number {
     return fstatSync(this.fd).ino

@@ -44,6 +44,7 @@ const view = new DatapathView({
   endpoints: () => [{ hostDevice: device.name, pod: 'default/a' }],
   nodeNames: () => ['node-2'],
   onChange: () => {},
+  onDoubt: () => {},
   log: silent,
 })
 

@@ -34,6 +34,8 @@ export type DatapathViewDeps = {
   readonly nodeNames: () => Iterable<string>
   /** Called when `problems` has changed. */
   readonly onChange: () => void
+  /** Called when packets were dropped that would pass if an entry of the maps were missing or wrong. */
+  readonly onDoubt: () => void
   readonly log: Logger
 }
 
@@ -139,7 +141,7 @@ export class DatapathView implements Disposable {
     const present = drops.filter(({ device }) => names.device(device) !== undefined)
     for (const drop of drops) if (!present.includes(drop)) forgetDrops(generation, drop)
     const nowMs = Date.now()
-    this.drops.observe(present, nowMs)
+    if (this.drops.observe(present, nowMs)) this.deps.onDoubt()
     this.#problems = this.drops.problems(nowMs, (device) => {
       const pod = names.pod(device)
       return pod === undefined ? `node/${nodeName}` : `pod/${pod}`

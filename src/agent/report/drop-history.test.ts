@@ -68,3 +68,10 @@ test('lately is what the counters have grown by within a minute', () => {
   assert.deepEqual(lately(1005, 100, 95_000), { seconds: 65, sent: share, received: share })
   assert.equal(lately(3, 4, 95_000), undefined, 'another pod has the counters now')
 })
+
+test('more drops of a serious reason put the maps in doubt', () => {
+  const history = new DropHistory()
+  assert.equal(history.observe([drop('source_address', 9)], startMs), false, 'they may be of long ago')
+  assert.equal(history.observe([drop('source_address', 10)], startMs + minuteMs), true)
+  assert.equal(history.observe([drop('source_address', 10), drop('malformed', 4)], startMs + 2 * minuteMs), false)
+})

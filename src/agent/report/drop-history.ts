@@ -34,9 +34,13 @@ type Seen = {
 export class DropHistory {
   #seen: ReadonlyMap<string, Seen> | undefined
 
-  /** `nowMs` is a time since 1970. The first round says nothing of when: the counters are older than this agent. */
-  observe(drops: readonly DropCount[], nowMs: number): void {
+  /**
+   * `nowMs` is a time since 1970. The first round says nothing of when: the counters are older than this agent. Returns whether more was
+   * dropped that the maps may be wrong about: who is a pod's address, and who owns a source.
+   */
+  observe(drops: readonly DropCount[], nowMs: number): boolean {
     const before = this.#seen
+    let isMore = false
     this.#seen = new Map(
       drops.map((drop) => {
         const known = before?.get(keyOf(drop))
@@ -44,9 +48,11 @@ export class DropHistory {
         const wasQuiet = known?.lastMs === undefined || nowMs - known.lastMs >= quietMs
         const recent = more > 0 ? more + (wasQuiet ? 0 : known.recent) : (known?.recent ?? 0)
         const lastMs = more > 0 ? nowMs : known?.lastMs
+        isMore ||= more > 0 && serious[reasonTold(drop.reason).name as DropReasonName] !== undefined
         return [keyOf(drop), { drop, recent, ...(lastMs !== undefined && { lastMs }) }]
       }),
     )
+    return isMore
   }
 
   /** When the counter was last seen to grow; undefined when it did not since this agent started. */
