@@ -171,6 +171,26 @@ test('what an agent left half done is done by the next: a load, pins that somebo
   assert.deepEqual(await node.agent.keeper.preview(), [])
 })
 
+test('a program that is at work where none should be is detached, and the others carry connections as before', async () => {
+  await using node = new EbpfNode()
+  await node.settle()
+  const [one, two] = [node.add('one'), node.add('two')]
+  await node.settle()
+  node.host.sh(dropInvalid)
+  await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
+  await sleep(flowMs)
+  // the device was one of the underlay before
+  node.attach('u1', 'cw_from_underlay')
+  assert.deepEqual(node.links, ['cw-vxlan-ingress', 'u-ingress', 'u1-ingress'])
+  await node.settle()
+  assert.deepEqual(node.links, ['cw-vxlan-ingress', 'u-ingress'])
+  const carried = node.packets('one', 'from_pod_local')
+  await sleep(flowMs)
+  assert.ok(node.packets('one', 'from_pod_local') > carried)
+  await flow.end()
+  assert.equal(invalidPackets(node), 0)
+})
+
 test('a change of the datapath that a kill interrupts is finished in the direction that the node wants', async () => {
   await using node = new EbpfNode()
   node.wanted = 'bridge'

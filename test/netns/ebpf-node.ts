@@ -31,14 +31,17 @@ import { Latest, Signal } from '#/lib/signal.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Urgency } from '#/agent/network/reconcile-loop.ts'
-import { libc } from '#/sys/libc.ts'
 import { NamespaceFinder } from '#/sys/namespaces.ts'
-import { mapLayouts, type trafficKinds, trafficKinds as kindNumbers, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
+import {
+  mapLayouts,
+  type ProgramName,
+  type trafficKinds,
+  trafficKinds as kindNumbers,
+  trafficKindsPerPod,
+} from '#/wire/bpf/maps.ts'
 import { TestBpffs } from './bpf-fixture.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, request } from './pod-node.ts'
-
-const CLONE_NEWNET = 0x40000000
 
 function kubeNode(number: number, podCIDRs: readonly string[], address: string): KubeNode {
   return {
@@ -131,7 +134,7 @@ export class EbpfNode implements AsyncDisposable {
 
   constructor() {
     // bpf(2) and sysctls act in the namespace of the calling thread
-    libc('setns', [this.host.netns.fd, CLONE_NEWNET], 'the test node')
+    this.host.netns.stay()
     this.host.sh(`ip link set lo up; ip link add u type veth peer name u1; ip link set u up; ip link set u1 up
       ip addr add 172.30.1.1/24 dev u; ip addr add fd30::1/64 dev u nodad`)
     this.agent = new AgentParts(this)
@@ -203,6 +206,12 @@ export class EbpfNode implements AsyncDisposable {
   programsAt(id: string): ReturnType<typeof programsAt> {
     using netlink = new Netlink()
     return programsAt(netlink, this.agent.ebpf, this.deviceOf(id))
+  }
+
+  attach(device: string, name: ProgramName): void {
+    using netlink = new Netlink()
+    const { hooks, current } = this.agent.ebpf
+    hooks.attach(netlink, findLink(netlink, device)!, { hook: 'ingress', name, program: current!.program(name) })
   }
 
   /** What the agent does first on the way back to the bridge. */

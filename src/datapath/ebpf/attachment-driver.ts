@@ -66,14 +66,17 @@ export class AttachmentDriver implements Driver {
   async #find(links: readonly Link[], isWhole: boolean): Promise<Map<string, Found>> {
     const { hooks } = this.#state
     if (isWhole) this.#seen.clear()
-    const all = hooks.links()
+    const linked = hooks.links()
+    const linksOf = Map.groupBy(linked, ({ index }) => index)
+    const all = [...linked]
     let looked = 0
     for (const device of links) {
       const seen = this.#seen.get(device.index)
       const found = seen ?? hooks.filters(this.#netlink, device)
       all.push(...found)
       if (seen !== undefined) continue
-      if (isPodDevice(device.name) && found.length === podHooks.length) this.#seen.set(device.index, found)
+      const count = found.length + (linksOf.get(device.index)?.length ?? 0)
+      if (isPodDevice(device.name) && count === podHooks.length) this.#seen.set(device.index, found)
       if (++looked % devicesPerTurn === 0) await setImmediate()
     }
     return new Map(all.map((each) => [attachmentKey(each), each]))
