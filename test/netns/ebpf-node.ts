@@ -31,6 +31,7 @@ import { Latest, Signal } from '#/lib/signal.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Urgency } from '#/agent/network/reconcile-loop.ts'
+import { libc } from '#/sys/libc.ts'
 import { NamespaceFinder } from '#/sys/namespaces.ts'
 import {
   mapLayouts,
@@ -42,6 +43,8 @@ import {
 import { TestBpffs } from './bpf-fixture.ts'
 import { TestNetns } from './namespace.ts'
 import { codeOf, messageIn, request } from './pod-node.ts'
+
+const CLONE_NEWNET = 0x40000000
 
 function kubeNode(number: number, podCIDRs: readonly string[], address: string): KubeNode {
   return {
@@ -134,7 +137,7 @@ export class EbpfNode implements AsyncDisposable {
 
   constructor() {
     // bpf(2) and sysctls act in the namespace of the calling thread
-    this.host.netns.stay()
+    libc('setns', [this.host.netns.fd, CLONE_NEWNET], 'the test node')
     this.host.sh(`ip link set lo up; ip link add u type veth peer name u1; ip link set u up; ip link set u1 up
       ip addr add 172.30.1.1/24 dev u; ip addr add fd30::1/64 dev u nodad`)
     this.agent = new AgentParts(this)
