@@ -269,8 +269,8 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		if (is_multicast)
 			return cw_bounded(port->slot);
 		cw_count(port->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-		// between link-local addresses there is no routing
-		if (cw_is_link_local(&flow.dst6))
+		// between link-local addresses there is no routing, and an answer that the gateway has forwarded counts for nobody
+		if (cw_is_link_local(&flow.dst6) || (next == IPPROTO_ICMPV6 && cw_is_advertisement(skb)))
 			return CW_STACK;
 		return cw_to_stack(skb, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
 	}

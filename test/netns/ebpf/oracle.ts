@@ -227,7 +227,10 @@ export class Oracle {
       const outcome = this.#discovery(sent, reading, pod)
       if (outcome) return outcome
     }
-    return toMany ? stack(frame) : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
+    const isAdvertisement = reading.next === protocols.icmpv6 && frame[54] === 136
+    return toMany || isAdvertisement
+      ? stack(frame)
+      : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
   }
 
   /** Whether the gateway answers for an address: one of this node's pods, and neither the asking nor a bridged one. */
