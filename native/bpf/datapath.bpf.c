@@ -382,7 +382,10 @@ int cw_to_pod(struct __sk_buff *skb)
 		return CW_STACK;
 	if (cw_is_redirect(skb))
 		return cw_finish(skb, CW_HOOK_TO_POD, 0, CW_DROP(REDIRECT));
-	cw_count(port->slot, CW_TRAFFIC_TO_POD_STACK, skb->len);
+	if (skb->tc_index == CW_CARRIED_MARK)
+		skb->tc_index = 0;
+	else
+		cw_count(port->slot, CW_TRAFFIC_TO_POD_STACK, skb->len);
 	return cw_finish(skb, CW_HOOK_TO_POD, cw_watched_by(skb, config), CW_STACK);
 }
 
