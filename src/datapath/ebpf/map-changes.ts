@@ -46,7 +46,7 @@ function forAll<T>(map: MapName, entries: readonly T[], work: (entry: T) => void
   throw new Error(`${first.about}${others}: ${messageOf(first.error)} (${map})`)
 }
 
-export function explainMap({ message }: KernelRefusal): Failure {
+function explainMap({ message }: KernelRefusal): Failure {
   return {
     message,
     remedy: "packets to and from what has no entry take the way through the node's own stack until there is one",

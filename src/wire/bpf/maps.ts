@@ -49,7 +49,7 @@ export const trafficKindsPerPod = 8
 export const maxSlots = 1024
 
 /** The largest part of a packet that an event holds. */
-export const capturedBytes = 192
+const capturedBytes = 192
 
 export const limits = {
   traffic_kinds: trafficKindsPerPod,
