@@ -44,11 +44,12 @@ export class Talker implements Disposable {
   readonly netns: TestNetns
   readonly #worker: Worker
   readonly #open = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
+  readonly #stack = new DisposableStack()
   #count = 0
 
-  /** In a namespace that ends with it. */
-  constructor(netns = new TestNetns()) {
-    this.netns = netns
+  /** In a namespace that somebody else keeps, or in one of its own, which ends with it. */
+  constructor(netns?: TestNetns) {
+    this.netns = netns ?? this.#stack.use(new TestNetns())
     this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: this.netns.path } })
     this.#worker.on('message', ({ number, error }: Reply) => {
       const { resolve, reject } = this.#open.get(number)!
@@ -89,6 +90,6 @@ export class Talker implements Disposable {
 
   [Symbol.dispose](): void {
     void this.#worker.terminate()
-    this.netns[Symbol.dispose]()
+    this.#stack[Symbol.dispose]()
   }
 }
