@@ -53,14 +53,17 @@ static __always_inline bool cw_fits(const struct cw_flow *flow, __u16 mtu)
 	return mtu == 0 || flow->length <= mtu;
 }
 
-/** To the node's own stack: from a pod it comes through the gateway, whichever MAC the pod took for its destination. */
-static __always_inline int cw_to_stack(struct __sk_buff *skb, const struct cw_pod *to, const struct cw_config *config)
+/**
+ * To the node's own stack: from a pod it comes through the gateway, whichever MAC the pod took for its destination. Between two pods of which
+ * one has the bridge datapath, whose flags are `from_flags` and those of `to`, it crosses the bridge in both directions.
+ */
+static __always_inline int cw_to_stack(struct __sk_buff *skb, __u32 from_flags, const struct cw_pod *to, const struct cw_config *config)
 {
 	struct ethhdr *eth = cw_data(skb);
 
 	if ((void *)(eth + 1) > cw_end(skb))
 		return CW_DROP(MALFORMED);
-	cw_set_mac(eth->h_dest, to && to->flags & CW_POD_BRIDGED ? to->mac : config->bridge_mac);
+	cw_set_mac(eth->h_dest, to && (to->flags | from_flags) & CW_POD_BRIDGED ? to->mac : config->bridge_mac);
 	return CW_STACK;
 }
 
@@ -143,6 +146,17 @@ static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
 }
 
+/**
+ * Whether there is a way past the stack. Not from a pod with the bridge datapath: what comes to it takes the stack, and connection tracking
+ * would call the one direction that it sees invalid.
+ */
+static __always_inline bool cw_has_way(const struct cw_pod *from, const struct cw_pod *to, const struct cw_node *node)
+{
+	if (from->flags & CW_POD_BRIDGED)
+		return false;
+	return to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node);
+}
+
 static __always_inline __u32 cw_sent_kind(const struct cw_node *node)
 {
 	return node->way == CW_WAY_NATIVE ? CW_TRAFFIC_FROM_POD_NATIVE : CW_TRAFFIC_FROM_POD_TUNNEL;
@@ -179,8 +193,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
 	// only connections between pods have a way past the stack
-	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
-	    cw_is_carried(skb, &flow, true, may, config)) {
+	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, true, may, config)) {
 		int result;
 
 		if (to) {
@@ -200,7 +213,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		}
 	}
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-	return cw_to_stack(skb, to, config);
+	return cw_to_stack(skb, from->flags, to, config);
 }
 
 /** The protocol behind extension headers; that of neighbour discovery when it cannot be found, and may be just that. */
@@ -272,7 +285,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		// between link-local addresses there is no routing, and an answer that the gateway has forwarded counts for nobody
 		if (cw_is_link_local(&flow.dst6) || (next == IPPROTO_ICMPV6 && cw_is_advertisement(skb)))
 			return CW_STACK;
-		return cw_to_stack(skb, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
+		return cw_to_stack(skb, port->flags, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
 	}
 	if (!cw_same_mac(eth->h_source, from->mac))
 		return CW_DROP(SOURCE_MAC);
@@ -285,8 +298,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		node = cw_node6(&flow.dst6);
 		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
-	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
-	    cw_is_carried(skb, &flow, false, may, config)) {
+	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, false, may, config)) {
 		int result;
 
 		if (to) {
@@ -308,7 +320,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
 	if (cw_is_link_local(&flow.dst6))
 		return CW_STACK;
-	return cw_to_stack(skb, to, config);
+	return cw_to_stack(skb, from->flags, to, config);
 }
 
 static __always_inline int cw_frame_from_pod(struct __sk_buff *skb, struct cw_config *config)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { configFlags } from '#/wire/bpf/maps.ts'
+import { configFlags, podFlags } from '#/wire/bpf/maps.ts'
 import { type Pod, type TestNode, TwoNodes } from './ebpf/two-nodes.ts'
 
 let both: TwoNodes
@@ -91,6 +91,30 @@ test('a port is taken again at once after a reset that was carried', async () =>
         await setTimeout(20)
       }
     }
+  }
+  assert.deepEqual(
+    nodes.map((node) => node.invalid),
+    invalidBefore,
+  )
+})
+
+test('connections of pods that have the bridge datapath still are seen by connection tracking in both directions', async () => {
+  const { client, neighbour, remote, nodes } = both
+  const invalidBefore = nodes.map((node) => node.invalid)
+  nodes[0].tellPod(client, podFlags.bridged)
+  try {
+    for (const to of [neighbour, remote]) {
+      for (const family of [4, 6] as const) {
+        const id = `bridged ${to.addrs[family]}`
+        await client.connect(id, 'tcp', family, to)
+        client.node.maps.clearTraffic(client.slot)
+        await client.exchange(id, { rounds: 30, bytes: 3000, timeoutMs: 3000 })
+        assert.equal(carriedOf(client), 0, id)
+        await client.close(id)
+      }
+    }
+  } finally {
+    nodes[0].tellPod(client)
   }
   assert.deepEqual(
     nodes.map((node) => node.invalid),

@@ -159,16 +159,18 @@ export class Oracle {
   }
 
   /** A packet of a pod that has shown itself as its sender: carried by its way, or given to the stack. */
-  #carryFromPod({ frame, gsoBytes }: Sent, reading: Reading, isIpv4: boolean): Expected {
+  #carryFromPod({ frame, gsoBytes, device }: Sent, reading: Reading, isIpv4: boolean): Expected {
     const { segment, hops, ecn } = reading
     const to = podOf.get(reading.dst)
+    const fromFlags = podAt.get(device)?.flags ?? 0
+    const isBridged = (fromFlags & podFlags.bridged) !== 0
     const node = to ? undefined : nodeOfAddr(reading.dst)
     const aside = stack(
       isIpv4 || !isLinkLocal(reading.dst)
-        ? withMacs(frame, to && to.flags & podFlags.bridged ? macHex(to.mac) : bridge)
+        ? withMacs(frame, to && (to.flags | fromFlags) & podFlags.bridged ? macHex(to.mac) : bridge)
         : frame,
     )
-    if (!segment) return aside
+    if (!segment || isBridged) return aside
     const mtuBytes = to?.mtuBytes ?? node?.mtuBytes ?? 0
     const may = hops > 1 && (mtuBytes === 0 || segment.bytes <= mtuBytes)
     if (to) {
