@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { configFlags, podFlags } from '#/wire/bpf/maps.ts'
-import { Talker } from './ebpf/talking-pod.ts'
+import { TalkerIn } from './ebpf/talking-pod.ts'
 import { echoPort, type Pod, type TestNode, TwoNodes } from './ebpf/two-nodes.ts'
 
 let both: TwoNodes
@@ -126,7 +126,7 @@ test('connections of pods that have the bridge datapath still are seen by connec
 test("what another node itself sends to a pod is the stack's in both directions, natively", async () => {
   const { client, nodes } = both
   const invalidBefore = nodes.map((node) => node.invalid)
-  using processes = new Talker(nodes[1].host)
+  using processes = new TalkerIn(nodes[1].host.path)
   for (const [family, from] of [
     [4, '172.30.1.2'],
     [6, 'fd30::2'],
