@@ -76,7 +76,7 @@ test('nodes are entries by themselves: one that comes or changes costs no other'
   assert.ok(!after.includes('180000000af40300'))
   assert.deepEqual(await node.agent.keeper.preview(), [])
   // two nodes with one address, of which the owner goes
-  node.addNode(5, ['10.244.5.0/24'], '172.30.1.2')
+  node.addNode(5, ['10.244.5.0/24'], ['172.30.1.2'])
   await node.pass(false)
   assert.deepEqual(await node.agent.keeper.preview(), [])
   node.removeNode(2)

@@ -44,7 +44,6 @@ export function mapTypeName(type: number): string {
   return names[type] ?? `type ${type}`
 }
 
-export const BPF_PROG_TYPE_SCHED_CLS = 3
 export const BPF_PROG_TYPE_SYSCALL = 31
 
 export const BPF_LINK_TYPE_TCX = 11
