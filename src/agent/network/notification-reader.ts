@@ -80,7 +80,7 @@ export class NotificationReader {
         }
         // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
         if (!this.#ports.has(notification.deviceIndex)) return undefined
-        this.#dirt.mark('port', 'attachment')
+        this.#dirt.mark('port', 'attachment', 'pod-map')
         return 'later'
       case 'table':
         if (isOurTable(notification.name)) return this.#markIf(true, 'table')
