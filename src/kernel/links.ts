@@ -39,6 +39,8 @@ export type Link = {
   /** The device group; absent for the default one. */
   readonly group?: number
   readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
+  /** Whether a queueing discipline holds what is sent by the device. */
+  readonly hasQueue: boolean
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
   readonly hasNoArp: boolean
   /** Whether its packets have Ethernet headers. */
@@ -50,6 +52,9 @@ export type Link = {
 
 /** What keeps a bridge from forwarding every frame by its MAC alone. */
 export type BridgeSettings = { readonly hasSpanningTree: boolean; readonly filtersVlans: boolean }
+
+/** The disciplines of a device that has no queue, or is not up yet. */
+const withoutQueue = new Set([undefined, 'noqueue', 'noop'])
 
 /** The settings of a bridge port that lets every frame pass, back out of it too (hairpin). */
 const openPort = {
@@ -98,6 +103,7 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(attrs.group && { group: attrs.group }),
     ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
+    hasQueue: !withoutQueue.has(attrs.qdisc),
     hasNoArp: (flags & IFF_NOARP) !== 0,
     isEthernet: hardwareType === ARPHRD_ETHER,
     ...(kind === 'bridge' && attrs.info?.data && { bridge: bridgeSettings(attrs.info.data) }),

@@ -9,6 +9,7 @@ import { decodeNeigh, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '#/wire/
 import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from '#/wire/netlink/route.ts'
 import { RTM_DELRULE, RTM_NEWRULE } from '#/wire/netlink/rule.ts'
 import { decodeNetconf, RTM_DELNETCONF, RTM_NEWNETCONF } from '#/wire/netlink/netconf.ts'
+import { TC_H_CLSACT } from '#/wire/netlink/filter.ts'
 import { decodeQdisc, RTM_DELQDISC, RTM_NEWQDISC } from '#/wire/netlink/qdisc.ts'
 import { NFNLGRP_NFTABLES, nftTableOf } from '#/wire/nftables/messages.ts'
 import { type Link, toLink } from './links.ts'
@@ -49,8 +50,8 @@ export type Notification =
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'rule' }
-  /** A queueing discipline of the device came, went or changed. */
-  | { readonly kind: 'qdisc'; readonly deviceIndex: number }
+  /** A queueing discipline of the device came, went or changed; `hasLostFilters`: the one that held its filters is gone, and they with it. */
+  | { readonly kind: 'qdisc'; readonly deviceIndex: number; readonly hasLostFilters: boolean }
   /** Forwarding or a similar sysctl changed, for one device, for all (-1) or for those to come (-2). */
   | { readonly kind: 'netconf'; readonly deviceIndex: number }
   | { readonly kind: 'table'; readonly family: string; readonly name: string }
@@ -93,8 +94,10 @@ export function decodeRouteNotification(
     case RTM_DELRULE:
       return { kind: 'rule' }
     case RTM_NEWQDISC:
-    case RTM_DELQDISC:
-      return { kind: 'qdisc', deviceIndex: decodeQdisc(payload).index }
+    case RTM_DELQDISC: {
+      const { index: deviceIndex, parent } = decodeQdisc(payload)
+      return { kind: 'qdisc', deviceIndex, hasLostFilters: type === RTM_DELQDISC && parent === TC_H_CLSACT }
+    }
     case RTM_NEWNETCONF:
     case RTM_DELNETCONF:
       return { kind: 'netconf', deviceIndex: decodeNetconf(payload) }

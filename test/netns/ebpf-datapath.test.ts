@@ -245,6 +245,24 @@ test("a MAC that a later plugin gives a pod's interface is taken for its own, al
   await flow.end()
 })
 
+test('packets pass the bucket that a later plugin gives the host end of a pod', async () => {
+  await using node = new EbpfNode()
+  await node.settle()
+  const [one, two] = [node.add('one'), node.add('two')]
+  await node.settle()
+  const device = node.deviceOf('two')
+  node.host.sh(`tc qdisc add dev ${device} root tbf rate 100mbit burst 100000 latency 25ms`)
+  await node.pass(false)
+  await node.pass()
+  await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
+  await sleep(flowMs)
+  assert.ok(node.packets('two', 'to_pod_local') > 50)
+  const [, held] = /Sent \d+ bytes (\d+) pkt/.exec(node.host.sh(`tc -s qdisc show dev ${device} root`))!
+  assert.ok(Number(held) > 50, `${held} packets`)
+  assert.deepEqual(await node.agent.keeper.preview(), [])
+  await flow.end()
+})
+
 test('clean removes programs, maps and links', async () => {
   await using node = new EbpfNode()
   await node.settle()

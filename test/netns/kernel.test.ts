@@ -298,8 +298,14 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     ['ip addr add 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip addr del 169.254.42.2/32 dev cw-vxlan', 'underlay address route sysctl'],
     ['ip link add cwv0123456789a type veth peer name far', 'underlay link port sysctl'],
-    ['tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms', 'attachment port'],
-    ['tc qdisc del dev cwv0123456789a root', 'attachment port'],
+    [
+      'tc qdisc add dev cwv0123456789a root handle 1: tbf rate 1mbit burst 50000 latency 25ms',
+      'attachment pod-map port',
+    ],
+    ['tc qdisc del dev cwv0123456789a root', 'attachment pod-map port'],
+    ['tc qdisc add dev cwv0123456789a clsact', 'attachment pod-map port'],
+    // the programs that were there are gone too
+    ['tc qdisc del dev cwv0123456789a clsact', 'everything'],
     ['tc qdisc add dev far root tbf rate 1mbit burst 50000 latency 25ms; tc qdisc del dev far root', ''],
     ['ip link set cwv0123456789a name other0', 'underlay link port sysctl'],
     // the kernel tells nothing of the routes that go with these

@@ -73,9 +73,14 @@ export class NotificationReader {
         this.#dirt.markWays()
         return 'later'
       case 'qdisc':
+        // programs of ours may be gone, which only a whole pass looks for at every device; this is rare
+        if (notification.hasLostFilters) {
+          this.#dirt.markEverything()
+          return 'soon'
+        }
         // a pod's limit hangs on its device; not urgent, as with all that concerns one pod
         if (!this.#ports.has(notification.deviceIndex)) return undefined
-        this.#dirt.mark('port', 'attachment')
+        this.#dirt.mark('port', 'attachment', 'pod-map')
         return 'later'
       case 'table':
         if (isOurTable(notification.name)) return this.#markIf(true, 'table')

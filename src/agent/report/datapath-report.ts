@@ -91,7 +91,7 @@ function dropsOf(view: DatapathView, drops: readonly DropCount[], names: Names):
   return drops.map((drop) => {
     const { device, hook, reason, packets, bytes } = drop
     const { name, text, remedy } = reasonTold(reason)
-    const [pod, lastMs] = [names.pod(device), view.drops.lastMs(drop)]
+    const [pod, lastMs] = [names.pod(device), view.drops.lastMs(drop, Date.now())]
     return {
       ...(pod !== undefined && { pod }),
       device: names.device(device) ?? '',

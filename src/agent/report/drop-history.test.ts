@@ -37,8 +37,17 @@ test('drops of a serious reason are a problem from when they grow until five min
   assert.deepEqual(at(9, drop('source_address', 13), drop('source_mac', 8)), [
     'CW3231 pod/default/a: 1 dropped: the source is no address of the pod; the last at 2026-01-01T00:09:00.000Z',
   ])
-  assert.equal(history.lastMs(drop('source_address', 13)), startMs + 9 * minuteMs)
+  assert.equal(history.lastMs(drop('source_address', 13), startMs + 9.5 * minuteMs), startMs + 9 * minuteMs)
   assert.deepEqual(at(10, drop('source_address', 1, 8)), [], 'a device that is gone is no pod')
+})
+
+test('a drop that came after the last round came now, and one from before the first round at no known time', () => {
+  const history = new DropHistory()
+  assert.equal(history.lastMs(drop('malformed', 1), startMs), undefined)
+  history.observe([drop('malformed', 1)], startMs)
+  assert.equal(history.lastMs(drop('malformed', 1), startMs + 5000), undefined)
+  assert.equal(history.lastMs(drop('malformed', 2), startMs + 5000), startMs + 5000)
+  assert.equal(history.lastMs(drop('source_mac', 1), startMs + 5000), startMs + 5000)
 })
 
 function traffic(carried: number, stack: number): PodTraffic {

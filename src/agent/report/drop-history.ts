@@ -55,9 +55,11 @@ export class DropHistory {
     return isMore
   }
 
-  /** When the counter was last seen to grow; undefined when it did not since this agent started. */
-  lastMs(drop: DropCount): number | undefined {
-    return this.#seen?.get(keyOf(drop))?.lastMs
+  /** When the counter, as just read, was last seen to grow; undefined when it did not since this agent started. */
+  lastMs(drop: DropCount, nowMs: number): number | undefined {
+    const seen = this.#seen?.get(keyOf(drop))
+    const hasGrown = this.#seen !== undefined && drop.packets > (seen?.drop.packets ?? 0)
+    return hasGrown ? nowMs : seen?.lastMs
   }
 
   /** `objectOf` gives the object that drops at a device are about; undefined for a device that is gone. */

@@ -57,7 +57,9 @@ export class PodMapDriver implements Driver {
       }
       this.#state.plugged.set(pod.device, { index: link.index, addrs: pod.addrs })
       const isDue = (): boolean => this.#isInUse(pod.device)
-      for (const entry of podEntries(pod, place)) wanted.push({ ...entry, isDue })
+      // a bucket of a plugin after ours (bandwidth) limits what the pod receives, as ours does
+      const isLimited = pod.isLimited || link.hasQueue
+      for (const entry of podEntries({ ...pod, isLimited }, place)) wanted.push({ ...entry, isDue })
     }
     const names = new Map([...links.values()].map(({ index, name }) => [index, name]))
     // an ADD that came after the plan was made has written entries of its own

@@ -23,6 +23,7 @@ const spec = {
   name: [3, text],
   mtu: [4, u32],
   link: [5, u32],
+  qdisc: [6, text],
   master: [10, u32],
   operState: [16, u8],
   info: [18, info],
