@@ -144,6 +144,14 @@ static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
 }
 
+/** Only connections between pods have a way past the stack, and what comes from another node to a pod with the bridge does not take it. */
+static __always_inline bool cw_may_pass_stack(const struct cw_pod *from, const struct cw_pod *to, const struct cw_node *node)
+{
+	if (to)
+		return !(to->flags & CW_POD_BRIDGED);
+	return !(from->flags & CW_POD_BRIDGED) && cw_has_carried_way(node);
+}
+
 /** Whether what goes to the node and comes from it is the stack's from now on, after programs have carried it. */
 static __always_inline bool cw_is_draining(const struct cw_node *node)
 {
@@ -185,8 +193,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		node = cw_node4(flow.dst4);
 		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
-	// only connections between pods have a way past the stack
-	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
+	if (cw_may_pass_stack(from, to, node) &&
 	    cw_is_carried(skb, &flow, true, may, config)) {
 		int result;
 
@@ -292,7 +299,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		node = cw_node6(&flow.dst6);
 		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
-	if ((to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node)) &&
+	if (cw_may_pass_stack(from, to, node) &&
 	    cw_is_carried(skb, &flow, false, may, config)) {
 		int result;
 

@@ -177,7 +177,8 @@ export class Oracle {
       if (to.flags & podFlags.bridged || !this.#open.takes(reading, segment, may)) return aside
       return { verdict: 'carried', frame: withMacs(hopped(frame, isIpv4), macHex(to.mac), bridge) }
     }
-    if (!isCarriedWay(node) || !this.#open.takes(reading, segment, may)) return aside
+    const isBridged = (podOf.get(reading.src)!.flags & podFlags.bridged) !== 0
+    if (isBridged || !isCarriedWay(node) || !this.#open.takes(reading, segment, may)) return aside
     const less = hopped(frame, isIpv4)
     if (node === nodes.unrouted || (node.way === 'tunnel4' && gsoBytes !== 0)) {
       // found only now: the connection is given back
