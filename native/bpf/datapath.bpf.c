@@ -53,14 +53,17 @@ static __always_inline bool cw_fits(const struct cw_flow *flow, __u16 mtu)
 	return mtu == 0 || flow->length <= mtu;
 }
 
-/** To the node's own stack: from a pod it comes through the gateway, whichever MAC the pod took for its destination. */
-static __always_inline int cw_to_stack(struct __sk_buff *skb, const struct cw_pod *to, const struct cw_config *config)
+/**
+ * To the node's own stack: from a pod it comes through the gateway, whichever MAC the pod took for its destination. Between two pods of which
+ * one has the bridge datapath, whose flags are `from_flags` and those of `to`, it crosses the bridge in both directions.
+ */
+static __always_inline int cw_to_stack(struct __sk_buff *skb, __u32 from_flags, const struct cw_pod *to, const struct cw_config *config)
 {
 	struct ethhdr *eth = cw_data(skb);
 
 	if ((void *)(eth + 1) > cw_end(skb))
 		return CW_DROP(MALFORMED);
-	cw_set_mac(eth->h_dest, to && to->flags & CW_POD_BRIDGED ? to->mac : config->bridge_mac);
+	cw_set_mac(eth->h_dest, to && (to->flags | from_flags) & CW_POD_BRIDGED ? to->mac : config->bridge_mac);
 	return CW_STACK;
 }
 
@@ -144,12 +147,15 @@ static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
 }
 
-/** Only connections between pods have a way past the stack, and what comes from another node to a pod with the bridge does not take it. */
-static __always_inline bool cw_may_pass_stack(const struct cw_pod *from, const struct cw_pod *to, const struct cw_node *node)
+/**
+ * Whether there is a way past the stack. Not from a pod with the bridge datapath: what comes to it takes the stack, and connection tracking
+ * would call the one direction that it sees invalid.
+ */
+static __always_inline bool cw_has_way(const struct cw_pod *from, const struct cw_pod *to, const struct cw_node *node)
 {
-	if (to)
-		return !(to->flags & CW_POD_BRIDGED);
-	return !(from->flags & CW_POD_BRIDGED) && cw_has_carried_way(node);
+	if (from->flags & CW_POD_BRIDGED)
+		return false;
+	return to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node);
 }
 
 /** Whether what goes to the node and comes from it is the stack's from now on, after programs have carried it. */
@@ -193,8 +199,8 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		node = cw_node4(flow.dst4);
 		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
-	if (cw_may_pass_stack(from, to, node) &&
-	    cw_is_carried(skb, &flow, true, may, config)) {
+	// only connections between pods have a way past the stack
+	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, true, may, config)) {
 		int result;
 
 		if (to) {
@@ -214,7 +220,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		}
 	}
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-	return cw_to_stack(skb, to, config);
+	return cw_to_stack(skb, from->flags, to, config);
 }
 
 /** The protocol behind extension headers; that of neighbour discovery when it cannot be found, and may be just that. */
@@ -283,10 +289,10 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		if (is_multicast)
 			return cw_bounded(port->slot);
 		cw_count(port->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-		// between link-local addresses there is no routing
-		if (cw_is_link_local(&flow.dst6))
+		// between link-local addresses there is no routing, and an answer that the gateway has forwarded counts for nobody
+		if (cw_is_link_local(&flow.dst6) || (next == IPPROTO_ICMPV6 && cw_is_advertisement(skb)))
 			return CW_STACK;
-		return cw_to_stack(skb, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
+		return cw_to_stack(skb, port->flags, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
 	}
 	if (!cw_same_mac(eth->h_source, from->mac))
 		return CW_DROP(SOURCE_MAC);
@@ -299,8 +305,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		node = cw_node6(&flow.dst6);
 		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
-	if (cw_may_pass_stack(from, to, node) &&
-	    cw_is_carried(skb, &flow, false, may, config)) {
+	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, false, may, config)) {
 		int result;
 
 		if (to) {
@@ -322,7 +327,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
 	if (cw_is_link_local(&flow.dst6))
 		return CW_STACK;
-	return cw_to_stack(skb, to, config);
+	return cw_to_stack(skb, from->flags, to, config);
 }
 
 static __always_inline int cw_frame_from_pod(struct __sk_buff *skb, struct cw_config *config)

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { configFlags } from '#/wire/bpf/maps.ts'
-import { Talker } from './ebpf/talking-pod.ts'
+import { configFlags, podFlags } from '#/wire/bpf/maps.ts'
+import { TalkerIn } from './ebpf/talking-pod.ts'
 import { echoPort, type Pod, type TestNode, TwoNodes } from './ebpf/two-nodes.ts'
 
 let both: TwoNodes
@@ -99,10 +99,34 @@ test('a port is taken again at once after a reset that was carried', async () =>
   )
 })
 
+test('connections of pods that have the bridge datapath still are seen by connection tracking in both directions', async () => {
+  const { client, neighbour, remote, nodes } = both
+  const invalidBefore = nodes.map((node) => node.invalid)
+  nodes[0].tellPod(client, podFlags.bridged)
+  try {
+    for (const to of [neighbour, remote]) {
+      for (const family of [4, 6] as const) {
+        const id = `bridged ${to.addrs[family]}`
+        await client.connect(id, 'tcp', family, to)
+        client.node.maps.clearTraffic(client.slot)
+        await client.exchange(id, { rounds: 30, bytes: 3000, timeoutMs: 3000 })
+        assert.equal(carriedOf(client), 0, id)
+        await client.close(id)
+      }
+    }
+  } finally {
+    nodes[0].tellPod(client)
+  }
+  assert.deepEqual(
+    nodes.map((node) => node.invalid),
+    invalidBefore,
+  )
+})
+
 test("what another node itself sends to a pod is the stack's in both directions, natively", async () => {
   const { client, nodes } = both
   const invalidBefore = nodes.map((node) => node.invalid)
-  using processes = new Talker(nodes[1].host)
+  using processes = new TalkerIn(nodes[1].host.path)
   for (const [family, from] of [
     [4, '172.30.1.2'],
     [6, 'fd30::2'],

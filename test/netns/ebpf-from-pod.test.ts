@@ -257,13 +257,19 @@ test('while the programs are drained, no packet is carried', () => {
   }
 })
 
-test('packets to a pod with the bridge datapath go over the bridge, with its MAC', () => {
+test('packets to and from a pod with the bridge datapath go over the bridge, with the MAC of the receiver', () => {
   for (const family of families) {
-    const ip = { src: family.addr(client), dst: family.addr(bridged) }
-    const sent = ethernet(toGateway, family.type, family.packet(ip, udp(ports, payload)))
-    const outcome = fromClient(sent)
-    assert.equal(told(outcome), 'stack')
-    assert.deepEqual(outcome.frame, withBytes(sent, 0, macOf(bridged.mac)))
+    for (const [from, to] of [
+      [client, bridged],
+      [bridged, client],
+    ] as const) {
+      const ip = { src: family.addr(from), dst: family.addr(to) }
+      const macs = { to: bridgeMac, from: from.mac }
+      const sent = ethernet(macs, family.type, family.packet(ip, udp(ports, payload)))
+      const outcome = world.run('cw_from_pod', from.device, sent)
+      assert.equal(told(outcome), 'stack')
+      assert.deepEqual(outcome.frame, withBytes(sent, 0, macOf(to.mac)))
+    }
   }
 })
 

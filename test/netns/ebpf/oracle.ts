@@ -161,24 +161,25 @@ export class Oracle {
   }
 
   /** A packet of a pod that has shown itself as its sender: carried by its way, or given to the stack. */
-  #carryFromPod({ frame, gsoBytes }: Sent, reading: Reading, isIpv4: boolean): Expected {
+  #carryFromPod({ frame, gsoBytes, device }: Sent, reading: Reading, isIpv4: boolean): Expected {
     const { segment, hops, ecn } = reading
     const to = podOf.get(reading.dst)
+    const fromFlags = podAt.get(device)?.flags ?? 0
+    const isBridged = (fromFlags & podFlags.bridged) !== 0
     const node = to ? undefined : nodeOfAddr(reading.dst)
     const aside = stack(
       isIpv4 || !isLinkLocal(reading.dst)
-        ? withMacs(frame, to && to.flags & podFlags.bridged ? macHex(to.mac) : bridge)
+        ? withMacs(frame, to && (to.flags | fromFlags) & podFlags.bridged ? macHex(to.mac) : bridge)
         : frame,
     )
-    if (!segment) return aside
+    if (!segment || isBridged) return aside
     const mtuBytes = to?.mtuBytes ?? node?.mtuBytes ?? 0
     const may = hops > 1 && (mtuBytes === 0 || segment.bytes <= mtuBytes)
     if (to) {
       if (to.flags & podFlags.bridged || !this.#open.takes(reading, segment, may)) return aside
       return { verdict: 'carried', frame: withMacs(hopped(frame, isIpv4), macHex(to.mac), bridge) }
     }
-    const isBridged = (podOf.get(reading.src)!.flags & podFlags.bridged) !== 0
-    if (isBridged || !isCarriedWay(node) || !this.#open.takes(reading, segment, may)) return aside
+    if (!isCarriedWay(node) || !this.#open.takes(reading, segment, may)) return aside
     const less = hopped(frame, isIpv4)
     if (node === nodes.unrouted || (node.way === 'tunnel4' && gsoBytes !== 0)) {
       // found only now: the connection is given back
@@ -230,7 +231,10 @@ export class Oracle {
       const outcome = this.#discovery(sent, reading, pod)
       if (outcome) return outcome
     }
-    return toMany ? stack(frame) : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
+    const isAdvertisement = reading.next === protocols.icmpv6 && frame[54] === 136
+    return toMany || isAdvertisement
+      ? stack(frame)
+      : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
   }
 
   /** Whether the gateway answers for an address: one of this node's pods, and neither the asking nor a bridged one. */
