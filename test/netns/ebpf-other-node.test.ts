@@ -1,4 +1,4 @@
-// Another node that goes, or gets another way, while programs carry connections to its pods: the stack takes them up without a lost packet.
+// Another node that goes, or gets another way, and this node with another datapath, under connections to its pods: none loses a packet.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -76,3 +76,34 @@ for (const { name, isWhole, go } of goings) {
     assert.equal(invalidPackets(node), 0)
   })
 }
+
+test('the datapath changes under connections to pods of another node, there and back', async () => {
+  await using node = new EbpfNode()
+  using other = otherNode(node)
+  node.routing = 'native'
+  node.wanted = 'bridge'
+  node.addNode(2, podCIDRs, ['172.30.1.2', 'fd30::2'])
+  await node.settle()
+  const pod = node.add('one')
+  await node.settle()
+  await using ended = new AsyncDisposableStack()
+  const flows = await Promise.all(podAddrs.map(async (addr) => Flow.start(pod, other, addr, 7000)))
+  for (const flow of flows) ended.use(flow)
+  node.wanted = 'ebpf'
+  // programs are attached, and give the pod's packets to the bridge still
+  await node.pass()
+  await sleep(flowMs)
+  assert.equal(invalidPackets(node), 0)
+  await node.settle()
+  const carried = node.packets('one', 'from_pod_native')
+  await sleep(flowMs)
+  assert.ok(node.packets('one', 'from_pod_native') > carried + 50)
+  node.wanted = 'bridge'
+  await node.settle()
+  await sleep(flowMs)
+  for (const flow of flows) {
+    const { slowestMs } = await flow.end()
+    assert.ok(slowestMs < 190, `${slowestMs} ms: longer than a packet is sent again after`)
+  }
+  assert.equal(invalidPackets(node), 0)
+})
