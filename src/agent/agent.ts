@@ -110,7 +110,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   /** The socket for synchronous requests only: an asynchronous request would still be under way on it when the next one starts. */
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
-  const ebpf = made.use(new EbpfState({ folder: config.bpfDir }))
+  const ebpf = made.use(new EbpfState({ folder: config.bpfDir, chain: config.cniInstall?.chain }))
   const wantedDatapath = () => cluster.datapath
   const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }))
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))

@@ -278,13 +278,22 @@ test('clean removes programs, maps and links', async () => {
 
 test('a node that lacks what the programs need says so, and pods get the bridge', async () => {
   await using node = new EbpfNode()
+  const saysWhy = async (why: RegExp): Promise<void> => {
+    await node.restart()
+    await node.settle()
+    assert.match(
+      node.agent.pods.problems.map(problemText).join('\n'),
+      new RegExp(`CW3201 datapath/ebpf: CAUSEWAY_DATAPATH asks for .* stay with the bridge: ${why.source}`),
+    )
+  }
+  node.host.sh('sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0')
+  await saysWhy(/the sysctl net\/netfilter\/nf_conntrack_tcp_loose is 0/)
+  node.host.sh('sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1')
+  node.chain = ['tuning', 'bandwidth']
+  await saysWhy(/CAUSEWAY_CNI_CHAIN has the plugin bandwidth/)
+  node.chain = ['tuning']
   node.objectPath = join(node.folder, 'missing.o')
-  await node.restart()
-  await node.settle()
-  assert.match(
-    node.agent.pods.problems.map(problemText).join('\n'),
-    /CW3201 datapath\/ebpf: CAUSEWAY_DATAPATH asks for .* stay with the bridge: the object file .*missing\.o is missing/,
-  )
+  await saysWhy(/the object file .*missing\.o is missing/)
   assert.equal(node.agent.pods.datapathState?.name, 'bridge')
   node.add('one')
   assert.equal(node.agent.store.countOf('bridge'), 1)

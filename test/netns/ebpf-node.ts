@@ -67,10 +67,10 @@ class AgentParts implements AsyncDisposable {
   tell: Listener<KubeNode> = () => {}
 
   constructor(node: EbpfNode) {
-    const { folder, bpfFolder, objectPath } = node
+    const { folder, bpfFolder, objectPath, chain } = node
     const netlink = this.#made.use(new Netlink())
     this.store = this.#made.use(new EndpointStore(join(folder, 'endpoints.sqlite'), { coolDownMs: 0 }))
-    this.ebpf = this.#made.use(new EbpfState({ folder: bpfFolder, objectPath }))
+    this.ebpf = this.#made.use(new EbpfState({ folder: bpfFolder, objectPath, chain }))
     const { store, ebpf, dirt, podNetwork } = this
     const config = readConfig({
       CAUSEWAY_NODE_NAME: 'node-1',
@@ -133,6 +133,7 @@ export class EbpfNode implements AsyncDisposable {
   readonly bpfFolder = join(this.#bpffs.path, 'node')
   readonly pods = new Map<string, TestNetns>()
   objectPath: string | undefined
+  chain: readonly string[] = []
   wanted: DatapathName = 'ebpf'
   routing: Routing = 'vxlan'
   agent: AgentParts

@@ -12,6 +12,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type Failure } from '#/reconcile/status.ts'
 import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
 import { type BpfProgram } from '#/kernel/bpf/program.ts'
 import { configStruct, indexStruct } from '#/wire/bpf/maps.ts'
 import { Generation, generationOf } from './generation.ts'
@@ -25,11 +26,15 @@ export type EbpfConfig = {
   readonly objectPath?: string | undefined
   /** Whether to look for filters of ours even where nothing is pinned. */
   readonly isThorough?: boolean
+  /** The CNI plugins that run after ours. */
+  readonly chain?: readonly string[] | undefined
 }
 
 /** A refused load is tried again after so long. */
 const retryMs = 55_000
 const clockSpanMs = 200
+/** Whether connection tracking takes up a connection of which it has not seen the beginning. */
+const tcpLoosePath = 'net/netfilter/nf_conntrack_tcp_loose'
 /** CONFIG_HZ as it can be. */
 const possibleHz = [100, 250, 300, 1000] as const
 
@@ -41,6 +46,7 @@ export class EbpfState implements Disposable {
   /** The pods whose entries were written, by host device: what to remove when one goes. */
   readonly plugged = new Map<string, { readonly index: number; readonly addrs: readonly Addr[] }>()
   readonly #objectPath: string
+  readonly #chain: readonly string[]
   #current: Generation | undefined
   #refusal: Failure | undefined
   #triedMs = -Infinity
@@ -49,8 +55,9 @@ export class EbpfState implements Disposable {
   /** Called when what config entries say has changed. */
   onClock: () => void = () => {}
 
-  constructor({ folder, objectPath = bpfObjectPath(), isThorough = false }: EbpfConfig) {
+  constructor({ folder, objectPath = bpfObjectPath(), isThorough = false, chain = [] }: EbpfConfig) {
     this.folder = folder
+    this.#chain = chain
     this.#objectPath = objectPath
     this.isThorough = isThorough
     // who looks everywhere leaves nothing behind
@@ -109,6 +116,17 @@ export class EbpfState implements Disposable {
       return {
         message: 'this kernel has no BTF (/sys/kernel/btf/vmlinux)',
         remedy: 'use a kernel with CONFIG_DEBUG_INFO_BTF, as those of distributions are, or keep the bridge',
+      }
+    if (this.#chain.includes('bandwidth'))
+      return {
+        message:
+          'CAUSEWAY_CNI_CHAIN has the plugin bandwidth, which needs the qdisc for itself that holds the filters of programs',
+        remedy: "take bandwidth out of the chain: Causeway limits pods' bandwidth by itself (docs/cni.md)",
+      }
+    if (readSysctl(tcpLoosePath) === '0')
+      return {
+        message: `the sysctl ${tcpLoosePath} is 0: the stack would cut each connection that a program gives back to it`,
+        remedy: `sysctl -w ${tcpLoosePath}=1, which is the kernel's default, or keep the bridge`,
       }
     return undefined
   }
