@@ -141,6 +141,7 @@ static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow 
 	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 }
 
+/** Whether programs carry what goes to a node and what comes from it: the stack has to see both directions of a connection or neither. */
 static __always_inline bool cw_has_carried_way(const struct cw_node *node)
 {
 	return node && node->way != CW_WAY_NONE && node->way != CW_WAY_LOCAL;
@@ -155,6 +156,12 @@ static __always_inline bool cw_has_way(const struct cw_pod *from, const struct c
 	if (from->flags & CW_POD_BRIDGED)
 		return false;
 	return to ? !(to->flags & CW_POD_BRIDGED) : cw_has_carried_way(node);
+}
+
+/** Whether what goes to the node and comes from it is the stack's from now on, after programs have carried it. */
+static __always_inline bool cw_is_draining(const struct cw_node *node)
+{
+	return node->flags & CW_NODE_DRAINING;
 }
 
 static __always_inline __u32 cw_sent_kind(const struct cw_node *node)
@@ -190,7 +197,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
 	} else {
 		node = cw_node4(flow.dst4);
-		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
+		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
 	// only connections between pods have a way past the stack
 	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, true, may, config)) {
@@ -282,8 +289,8 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		if (is_multicast)
 			return cw_bounded(port->slot);
 		cw_count(port->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-		// between link-local addresses there is no routing
-		if (cw_is_link_local(&flow.dst6))
+		// between link-local addresses there is no routing, and an answer that the gateway has forwarded counts for nobody
+		if (cw_is_link_local(&flow.dst6) || (next == IPPROTO_ICMPV6 && cw_is_advertisement(skb)))
 			return CW_STACK;
 		return cw_to_stack(skb, port->flags, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
 	}
@@ -296,7 +303,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
 	} else {
 		node = cw_node6(&flow.dst6);
-		may = node && flow.hops > 1 && cw_fits(&flow, node->mtu);
+		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
 	}
 	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, false, may, config)) {
 		int result;
@@ -387,32 +394,41 @@ int cw_to_pod(struct __sk_buff *skb)
 		return CW_STACK;
 	if (cw_is_redirect(skb))
 		return cw_finish(skb, CW_HOOK_TO_POD, 0, CW_DROP(REDIRECT));
-	cw_count(port->slot, CW_TRAFFIC_TO_POD_STACK, skb->len);
+	if (skb->tc_index == CW_CARRIED_MARK)
+		skb->tc_index = 0;
+	else
+		cw_count(port->slot, CW_TRAFFIC_TO_POD_STACK, skb->len);
 	return cw_finish(skb, CW_HOOK_TO_POD, cw_watched_by(skb, config), CW_STACK);
 }
 
-/** A packet of this node's pod, as it comes natively or as the kernel has taken it out of the tunnel. */
-static __always_inline int cw_ipv4_to_pod(struct __sk_buff *skb, struct cw_flow *flow, __u32 kind, const struct cw_config *config)
+/** A packet to a pod of this node, from `node`, as it comes natively or as the kernel has taken it out of the tunnel. */
+static __always_inline int cw_ipv4_to_pod(struct __sk_buff *skb, struct cw_flow *flow, const struct cw_node *node, __u32 kind,
+					  const struct cw_config *config)
 {
 	struct cw_pod *pod = cw_pod4(flow->dst4);
 	__u32 bytes = skb->len;
+	bool may;
 
-	if (!pod || pod->flags & CW_POD_BRIDGED)
+	if (!pod || pod->flags & CW_POD_BRIDGED || !cw_has_carried_way(node))
 		return CW_STACK;
-	if (!cw_is_carried(skb, flow, true, flow->hops > 1 && cw_fits(flow, pod->mtu), config) || !cw_hop_ipv4(skb, ETH_HLEN))
+	may = !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, pod->mtu);
+	if (!cw_is_carried(skb, flow, true, may, config) || !cw_hop_ipv4(skb, ETH_HLEN))
 		return CW_STACK;
 	cw_count(pod->slot, kind, bytes);
 	return cw_deliver(skb, pod, bpf_htons(ETH_P_IP), config);
 }
 
-static __always_inline int cw_ipv6_to_pod(struct __sk_buff *skb, struct cw_flow *flow, __u32 kind, const struct cw_config *config)
+static __always_inline int cw_ipv6_to_pod(struct __sk_buff *skb, struct cw_flow *flow, const struct cw_node *node, __u32 kind,
+					  const struct cw_config *config)
 {
 	struct cw_pod *pod = bpf_map_lookup_elem(&cw_pods6, &flow->dst6);
 	__u32 bytes = skb->len;
+	bool may;
 
-	if (!pod || pod->flags & CW_POD_BRIDGED)
+	if (!pod || pod->flags & CW_POD_BRIDGED || !cw_has_carried_way(node))
 		return CW_STACK;
-	if (!cw_is_carried(skb, flow, false, flow->hops > 1 && cw_fits(flow, pod->mtu), config) || !cw_hop_ipv6(skb, ETH_HLEN))
+	may = !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, pod->mtu);
+	if (!cw_is_carried(skb, flow, false, may, config) || !cw_hop_ipv6(skb, ETH_HLEN))
 		return CW_STACK;
 	cw_count(pod->slot, kind, bytes);
 	return cw_deliver(skb, pod, bpf_htons(ETH_P_IPV6), config);
@@ -422,8 +438,6 @@ static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
 {
 	struct cw_owner *owner;
 
-	if (!node)
-		return false;
 	if (node->way == CW_WAY_TUNNEL4 && cw_end4(node->tunnel_dst) == outer)
 		return true;
 	owner = cw_owner_of4(outer);
@@ -436,6 +450,7 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 {
 	struct cw_flow flow = {};
 	struct cw_outer *outer;
+	struct cw_node *node;
 	struct cw_pod *pod;
 	__be16 protocol;
 	__u32 bytes = skb->len - CW_TUNNEL_BYTES;
@@ -455,20 +470,20 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 		if (!cw_read_ipv4(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES) || flow.protocol == 0)
 			return CW_STACK;
 		pod = cw_pod4(flow.dst4);
-		if (!pod || !cw_owns4(outer_source, cw_node4(flow.src4)))
-			return CW_STACK;
+		node = cw_node4(flow.src4);
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		is_ipv4 = false;
 		if (!cw_read_ipv6(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES, &next) || flow.protocol == 0)
 			return CW_STACK;
 		pod = bpf_map_lookup_elem(&cw_pods6, &flow.dst6);
-		if (!pod || !cw_owns4(outer_source, cw_node6(&flow.src6)))
-			return CW_STACK;
+		node = cw_node6(&flow.src6);
 	} else {
 		return CW_STACK;
 	}
+	if (!pod || !cw_has_carried_way(node) || !cw_owns4(outer_source, node))
+		return CW_STACK;
 	// a queue needs the packet as the kernel takes it out, and so does a mark of congestion that has to be taken over (RFC 6040)
-	may = !(pod->flags & (CW_POD_BRIDGED | CW_POD_LIMITED)) && flow.hops > 1 && cw_fits(&flow, pod->mtu) &&
+	may = !(pod->flags & (CW_POD_BRIDGED | CW_POD_LIMITED)) && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, pod->mtu) &&
 	      (outer_ecn == flow.ecn || outer_ecn == 0);
 	if (!may || !cw_is_carried(skb, &flow, is_ipv4, true, config) || !cw_decapsulate(skb, is_ipv4))
 		return CW_STACK;
@@ -492,12 +507,12 @@ static __always_inline int cw_packet_from_underlay(struct __sk_buff *skb, const 
 			return CW_STACK;
 		if (cw_is_to_tunnel_port(&flow, config))
 			return cw_vxlan_from_underlay(skb, flow.src4, flow.ecn, config);
-		return cw_ipv4_to_pod(skb, &flow, CW_TRAFFIC_TO_POD_NATIVE, config);
+		return cw_ipv4_to_pod(skb, &flow, cw_node4(flow.src4), CW_TRAFFIC_TO_POD_NATIVE, config);
 	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		if (!cw_read_ipv6(skb, &flow, ETH_HLEN, &next) || flow.protocol == 0)
 			return CW_STACK;
-		return cw_ipv6_to_pod(skb, &flow, CW_TRAFFIC_TO_POD_NATIVE, config);
+		return cw_ipv6_to_pod(skb, &flow, cw_node6(&flow.src6), CW_TRAFFIC_TO_POD_NATIVE, config);
 	}
 	return CW_STACK;
 }
@@ -550,21 +565,24 @@ static __always_inline bool cw_is_forged(struct __sk_buff *skb, const struct cw_
 static __always_inline int cw_packet_from_tunnel(struct __sk_buff *skb, const struct cw_config *config)
 {
 	struct cw_flow flow = {};
+	struct cw_node *node;
 	__u8 next;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		if (!cw_read_ipv4(skb, &flow, ETH_HLEN))
 			return CW_DROP(MALFORMED);
-		if (cw_is_forged(skb, cw_node4(flow.src4)))
+		node = cw_node4(flow.src4);
+		if (cw_is_forged(skb, node))
 			return CW_DROP(TUNNEL_OWNER);
-		return flow.protocol ? cw_ipv4_to_pod(skb, &flow, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
+		return flow.protocol ? cw_ipv4_to_pod(skb, &flow, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
 	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		if (!cw_read_ipv6(skb, &flow, ETH_HLEN, &next))
 			return CW_DROP(MALFORMED);
-		if (cw_is_forged(skb, cw_node6(&flow.src6)))
+		node = cw_node6(&flow.src6);
+		if (cw_is_forged(skb, node))
 			return CW_DROP(TUNNEL_OWNER);
-		return flow.protocol ? cw_ipv6_to_pod(skb, &flow, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
+		return flow.protocol ? cw_ipv6_to_pod(skb, &flow, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
 	}
 	return CW_STACK;
 }

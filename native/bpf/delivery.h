@@ -25,6 +25,9 @@ struct cw_outer {
 
 _Static_assert(sizeof(struct cw_outer) == CW_TUNNEL_BYTES, "cw_outer");
 
+/** In tc_index: a program has sent the packet to the pod's device and counted it, which cw_to_pod on that device is not to do again. */
+#define CW_CARRIED_MARK 0x4357
+
 /** Gives a packet to a pod of this node. Its IP header begins after the Ethernet header, and has one hop less already. */
 static __always_inline int cw_deliver(struct __sk_buff *skb, const struct cw_pod *pod, __be16 protocol,
 				      const struct cw_config *config)
@@ -36,8 +39,10 @@ static __always_inline int cw_deliver(struct __sk_buff *skb, const struct cw_pod
 	cw_set_mac(eth->h_dest, pod->mac);
 	cw_set_mac(eth->h_source, config->bridge_mac);
 	eth->h_proto = protocol;
-	if (pod->flags & CW_POD_LIMITED)
+	if (pod->flags & CW_POD_LIMITED) {
+		skb->tc_index = CW_CARRIED_MARK;
 		return bpf_redirect(pod->device, 0);
+	}
 	// the packet was not for the MAC of the device on which it was seen, and the pod's stack would drop it as somebody else's
 	if (skb->pkt_type != 0)
 		bpf_skb_change_type(skb, 0);

@@ -229,6 +229,14 @@ static __always_inline bool cw_tells_own_mac(struct __sk_buff *skb, __u32 offset
 	return offset == skb->len;
 }
 
+/** Whether the ICMPv6 message right behind the IPv6 header is a neighbour advertisement. */
+static __always_inline bool cw_is_advertisement(struct __sk_buff *skb)
+{
+	__u8 type;
+
+	return bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct ipv6hdr), &type, 1) == 0 && type == CW_ND_ADVERTISEMENT;
+}
+
 /** Neighbour discovery: `CW_STACK` for what may pass, after the checks that every packet of IPv6 has passed. */
 static __noinline int cw_discovery_from_pod(struct __sk_buff *skb, struct cw_port *port, struct cw_config *config)
 {

@@ -7,7 +7,7 @@ function siblingOf({ addr, length, size, parent }: Prefix): Prefix {
 }
 
 /** Prefixes of one family: found by a number, since thousands are looked up, and by the lengths that there are, which are few. */
-class PrefixSet<T> {
+export class PrefixSet<T> {
   readonly #byLength = new Map<number, Map<bigint, { readonly prefix: Prefix; readonly value: T }>>()
 
   get({ addr, length }: Prefix): T | undefined {

@@ -1,7 +1,7 @@
 // What the eBPF datapath's maps and hooks are to hold, as values: pods, nodes and attachments by their names. The kernel's numbers for
 // devices come in where maps are written (src/datapath/ebpf).
 import { createHash } from 'node:crypto'
-import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type ProgramName } from '#/wire/bpf/maps.ts'
 
 /** A pod of this node, as programs have to know it. */
@@ -80,9 +80,4 @@ export function ownerNumber(node: string): bigint {
   if (lastOwner?.node !== node)
     lastOwner = { node, number: createHash('sha256').update(node).digest().readBigUInt64LE() }
   return lastOwner.number
-}
-
-/** The prefix that holds one address alone. */
-export function onlyPrefix(addr: Addr): Prefix {
-  return new Prefix(addr, addr.bits)
 }

@@ -1,9 +1,9 @@
 // What the maps of nodes of the eBPF datapath hold of one node, and the change of them that a change of nodes causes. Pure.
-import { type BpfDelta, type BpfEnd, type BpfNode, onlyPrefix } from '#/model/bpf.ts'
+import { type BpfDelta, type BpfEnd, type BpfNode } from '#/model/bpf.ts'
 import { vtepMac } from '#/model/names.ts'
 import { type NetworkDelta, type NodeState } from '#/model/network.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type Prefix } from '#/lib/addr.ts'
+import { Prefix } from '#/lib/addr.ts'
 import { type RemotePlan } from './remote-plan.ts'
 
 export type BpfNodeObjects = { readonly nodes: readonly BpfNode[]; readonly ends: readonly BpfEnd[] }
@@ -26,7 +26,7 @@ export function bpfNodeOf(owner: string, plan: RemotePlan, hasOverlay: boolean):
   const addrs = plan.podCIDRs.length === 0 ? [] : plan.tunnelEnds
   return {
     nodes: [
-      ...addrs.map((addr): BpfNode => ({ prefix: onlyPrefix(addr), owner, way: 'none' })),
+      ...addrs.map((addr): BpfNode => ({ prefix: Prefix.host(addr), owner, way: 'none' })),
       ...plan.verdicts.map((verdict) => wayOf(verdict, hasOverlay)),
     ],
     ends: addrs.map((addr) => ({ addr, owner })),
@@ -37,7 +37,7 @@ export function bpfNodeOf(owner: string, plan: RemotePlan, hasOverlay: boolean):
 export function bpfSelfOf({ name, addrs }: NodeState, served: readonly Prefix[]): BpfNodeObjects {
   return {
     nodes: [
-      ...addrs.map((addr): BpfNode => ({ prefix: onlyPrefix(addr), owner: name, way: 'none' })),
+      ...addrs.map((addr): BpfNode => ({ prefix: Prefix.host(addr), owner: name, way: 'none' })),
       ...served.map((prefix): BpfNode => ({ prefix, owner: name, way: 'local' })),
     ],
     ends: addrs.map((addr) => ({ addr, owner: name })),

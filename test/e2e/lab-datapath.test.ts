@@ -42,7 +42,14 @@ test('a lab changes its datapath, whole or in part, and no packet is lost', asyn
   const lab = new TestLab()
   {
     using _ = lab
-    const first = lab.up('--nodes', '2', '--pods', '1', '--datapath', 'ebpf')
+    const onBoth = (): boolean => ['node-1', 'node-2'].every((node) => attachedIn(lab, node).length > 2)
+    const wish = (datapath: string): string =>
+      lab.kubectl('patch', 'routing', 'default', '--type', 'merge', '-p', JSON.stringify({ spec: { datapath } }))
+    // a lab of bridges, whose object asks for programs later
+    lab.up('--nodes', '2', '--pods', '1')
+    wish('ebpf')
+    await eventually('programs on both', onBoth)
+    const first = lab.up('--datapath', 'ebpf')
     assert.deepEqual(datapathsOf(first), ['node-1 ebpf', 'node-2 ebpf'])
     assert.ok(attachedIn(lab, 'node-2').length > 2)
     // what the probes have sent is carried, but for the first packets of each connection
@@ -82,8 +89,8 @@ test('a lab changes its datapath, whole or in part, and no packet is lost', asyn
       name: 'ebpf',
     })
     lab.kubectl('annotate', 'node', 'node-1', 'causeway.dev/datapath-')
-    lab.kubectl('patch', 'routing', 'default', '--type', 'merge', '-p', '{"spec":{"datapath":"ebpf"}}')
-    await eventually('programs on both', () => ['node-1', 'node-2'].every((node) => attachedIn(lab, node).length > 2))
+    wish('ebpf')
+    await eventually('programs on both', onBoth)
     lab.kill('api')
     lab.kill('agent-node-1')
     const agent = lab.startAgent('node-1')

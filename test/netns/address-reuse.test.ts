@@ -7,9 +7,9 @@ import { PodNode } from './pod-node.ts'
 const addrs = ['10.244.1.3', 'fd10:244:0:1::3']
 const as = (mac: string) => ({ config: { runtimeConfig: { ips: addrs, mac } } })
 
-/** Pings until there is a reply, for less time than the kernel trusts an entry that it has used. */
+/** Pings until there is a reply, for less time than the kernel trusts an entry that it has used, which is 15 s at least. */
 function reach(from: TestNetns): void {
-  for (const addr of addrs) from.sh(`ping -c 1 -i 0.1 -w 1 ${addr}`)
+  for (const addr of addrs) from.sh(`ping -c 1 -i 0.1 -w 5 ${addr}`)
 }
 
 test('a pod with the address of a deleted one is reached at once, by other pods and by the node, in both families', () => {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { configFlags, podFlags } from '#/wire/bpf/maps.ts'
-import { type Pod, type TestNode, TwoNodes } from './ebpf/two-nodes.ts'
+import { TalkerIn } from './ebpf/talking-pod.ts'
+import { echoPort, type Pod, type TestNode, TwoNodes } from './ebpf/two-nodes.ts'
 
 let both: TwoNodes
 before(async () => void (both = await TwoNodes.make('native')))
@@ -115,6 +116,25 @@ test('connections of pods that have the bridge datapath still are seen by connec
     }
   } finally {
     nodes[0].tellPod(client)
+  }
+  assert.deepEqual(
+    nodes.map((node) => node.invalid),
+    invalidBefore,
+  )
+})
+
+test("what another node itself sends to a pod is the stack's in both directions, natively", async () => {
+  const { client, nodes } = both
+  const invalidBefore = nodes.map((node) => node.invalid)
+  using processes = new TalkerIn(nodes[1].host.path)
+  for (const [family, from] of [
+    [4, '172.30.1.2'],
+    [6, 'fd30::2'],
+  ] as const) {
+    const to = client.addrs[family]
+    await processes.call({ kind: 'open', id: from, protocol: 'tcp', from, to, port: echoPort })
+    await processes.exchange(from, { rounds: 30, bytes: 3000 })
+    await processes.call({ kind: 'close', id: from, how: 'fin' })
   }
   assert.deepEqual(
     nodes.map((node) => node.invalid),

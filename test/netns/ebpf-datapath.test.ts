@@ -76,7 +76,7 @@ test('nodes are entries by themselves: one that comes or changes costs no other'
   assert.ok(!after.includes('180000000af40300'))
   assert.deepEqual(await node.agent.keeper.preview(), [])
   // two nodes with one address, of which the owner goes
-  node.addNode(5, ['10.244.5.0/24'], '172.30.1.2')
+  node.addNode(5, ['10.244.5.0/24'], ['172.30.1.2'])
   await node.pass(false)
   assert.deepEqual(await node.agent.keeper.preview(), [])
   node.removeNode(2)
@@ -234,10 +234,11 @@ test("a MAC that a later plugin gives a pod's interface is taken for its own, al
   one.sh('ip link set eth0 address 0a:58:00:00:00:77')
   assert.throws(() => one.sh('ping -c1 -W1 10.244.1.3'))
   await node.pass(false)
-  one.sh('ping -c1 -W1 10.244.1.3')
+  // the pod asks for the address again up to a second after it got no answer
+  one.sh('ping -c1 -W3 10.244.1.3')
   await node.restart()
   await node.settle()
-  one.sh('ping -c1 -W1 10.244.1.3')
+  one.sh('ping -c1 -W3 10.244.1.3')
   await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
   await sleep(flowMs)
   assert.ok(node.packets('two', 'to_pod_local') > 50)

@@ -173,6 +173,11 @@ test('other neighbour discovery of the pod itself passes, and is as it was', () 
     ['a probe for its own address without options', { src: '::', target: client.addr6 }],
     ['a probe for its link-local address', { src: '::', target: linkLocal }],
     ['an advertisement', { type: advertisement, target: client.addr6, options: targetMac }],
+    [
+      // such as one of a node that has gone back to agents without programs: it asked by the bridge
+      'an advertisement to a pod that the maps do not know',
+      { type: advertisement, dst: 'fd10:244:0:1::abcd', to: server.mac, target: client.addr6, options: targetMac },
+    ],
     ['an advertisement without its MAC', { type: advertisement, target: client.addr6 }],
     [
       'an advertisement of its link-local address',

@@ -29,6 +29,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { silent } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
 import { type DatapathName } from '#/model/datapath.ts'
+import { type Routing } from '#/model/routing.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Urgency } from '#/agent/network/reconcile-loop.ts'
 import { libc } from '#/sys/libc.ts'
@@ -46,11 +47,11 @@ import { codeOf, messageIn, request } from './pod-node.ts'
 
 const CLONE_NEWNET = 0x40000000
 
-function kubeNode(number: number, podCIDRs: readonly string[], address: string): KubeNode {
+function kubeNode(number: number, podCIDRs: readonly string[], addresses: readonly string[]): KubeNode {
   return {
     metadata: { name: `node-${number}`, uid: `u${number}` },
     spec: { podCIDRs: [...podCIDRs] },
-    status: { addresses: [{ type: 'InternalIP', address }] },
+    status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
   }
 }
 
@@ -97,7 +98,7 @@ class AgentParts implements AsyncDisposable {
         pods: this.pods.portCalls,
         ebpf,
         datapaths: (ports) => this.pods.plansFor(ports),
-        routing: () => 'vxlan',
+        routing: () => node.routing,
         refreshPods: (network, isFull) => this.pods.refresh(network, isFull),
         podNetwork,
         log: silent,
@@ -133,6 +134,7 @@ export class EbpfNode implements AsyncDisposable {
   readonly pods = new Map<string, TestNetns>()
   objectPath: string | undefined
   wanted: DatapathName = 'ebpf'
+  routing: Routing = 'vxlan'
   agent: AgentParts
 
   constructor() {
@@ -153,14 +155,14 @@ export class EbpfNode implements AsyncDisposable {
   addNode(
     number: number,
     podCIDRs = [`10.244.${number}.0/24`, `fd10:244:0:${number}::/64`],
-    address = `172.30.1.${number}`,
+    addresses: readonly string[] = [`172.30.1.${number}`],
   ): void {
-    const object = kubeNode(number, podCIDRs, address)
+    const object = kubeNode(number, podCIDRs, addresses)
     this.agent.tell({ kind: 'added', key: object.metadata.name, object })
   }
 
   removeNode(number: number): void {
-    const object = kubeNode(number, [], '')
+    const object = kubeNode(number, [], [])
     this.agent.tell({ kind: 'deleted', key: object.metadata.name, object })
   }
 

@@ -143,12 +143,15 @@ test('what a pod with a limit receives keeps to it, carried or not', async () =>
     const id = `limited ${pod.device}`
     await client.connect(id, 'tcp', 4, pod)
     await client.exchange(id, { rounds: 3 })
-    client.node.maps.clearTraffic(client.slot)
+    for (const each of [client, pod]) each.node.maps.clearTraffic(each.slot)
     const began = performance.now()
     await client.exchange(id, { bytes: 1_000_000 })
     const mbit = 8 / ((performance.now() - began) / 1000)
     assert.ok(mbit < 44, `${mbit} Mbit/s`)
     assert.ok(carriedOf(both, client) > 10)
+    // what is carried through the queue is not counted as the stack's too
+    const { to_pod_stack: byStack = 0 } = both.traffic(pod)
+    assert.ok(byStack < 10, `${byStack} packets`)
     assert.match(node.sh(`tc -s qdisc show dev ${pod.device}`), /Sent \d{7,} bytes/)
   }
 })

@@ -17,7 +17,7 @@ const hook = object({
   pod: exactOptional(about(string(), 'NAMESPACE/NAME, where the device is of a pod')),
   hook: picklist(['ingress', 'egress']),
   program: exactOptional(about(string(), 'absent: none of ours is attached, and packets take the way of the stack')),
-  mechanism: exactOptional(picklist(['tcx', 'clsact', 'netkit'])),
+  mechanism: exactOptional(picklist(['tcx', 'clsact'])),
   isCurrent: about(boolean(), 'whether the program is of the generation that the agent keeps'),
   before: about(array(string()), 'programs and filters of others that see packets first'),
   after: about(array(string()), 'and those that see what ours gives to the stack'),

@@ -8,6 +8,7 @@ import {
   configStruct,
   indexStruct,
   type MapName,
+  nodeFlags,
   nodeStruct,
   ownerStruct,
   podFlags,
@@ -102,6 +103,7 @@ export function nodeEntry(node: BpfNode): Entry {
     tunnel_dst: isTunnel ? in16Bytes(node.dst) : noAddr,
     mtu: narrow(mtuBytes),
     way: ways[way],
+    flags: 0,
     vtep_mac: isTunnel ? macBytes(node.vtepMac) : noMac,
   }
   const key = { length: prefix.length, addr: prefix.addr.toBytes() }
@@ -109,6 +111,23 @@ export function nodeEntry(node: BpfNode): Entry {
   return prefix.family === 4
     ? made('cw_nodes4', [prefix4Struct, key], [nodeStruct, value], about)
     : made('cw_nodes6', [prefix6Struct, key], [nodeStruct, value], about)
+}
+
+/** Whether programs carry packets by the value of a node's entry. */
+function isCarrying(value: Uint8Array): boolean {
+  const { way } = nodeStruct.decode(value)
+  return way !== ways.none && way !== ways.local
+}
+
+/** Whether programs that carry packets by the one value do so no more by the other; absent: without the entry. */
+export function stopsCarrying(was: Uint8Array, now?: Uint8Array): boolean {
+  return isCarrying(was) && !(now !== undefined && isCarrying(now))
+}
+
+/** The entry's value when programs are to give back what they carry by it. */
+export function drainingNode(value: Uint8Array): Uint8Array {
+  const node = nodeStruct.decode(value)
+  return nodeStruct.encode({ ...node, flags: node.flags | nodeFlags.draining })
 }
 
 export function endEntry({ addr, owner }: BpfEnd): Entry {

@@ -7,11 +7,19 @@ import { type Failure } from '#/reconcile/status.ts'
 import { type Entry, hexOf } from './entries.ts'
 import { type Generation } from './generation.ts'
 
-/** An entry to write; `isDue` is asked when it is written, since what it is about may have gone since the plan was made. */
-export type WantedEntry = Entry & { readonly isDue?: () => boolean }
+type Changing = {
+  readonly key: Uint8Array
+  /** Asked when it is written or removed, since what it is about may have come or gone since the plan was made. */
+  readonly isDue?: () => boolean
+  /** Its value before, when programs have to be drained before it changes. */
+  readonly drained?: Uint8Array | undefined
+}
 
-/** An entry to remove: its key and, where it is known, its value as it was found. */
-export type LeftEntry = { readonly key: Uint8Array; readonly isDue?: () => boolean }
+/** An entry to write. */
+export type WantedEntry = Entry & Changing
+
+/** An entry to remove. */
+export type LeftEntry = Changing
 
 function hexWords(bytes: Uint8Array): string {
   return hexOf(bytes).replaceAll(/..(?=.)/g, '$& ')
@@ -38,16 +46,41 @@ function forAll<T>(map: MapName, entries: readonly T[], work: (entry: T) => void
   throw new Error(`${first.about}${others}: ${messageOf(first.error)} (${map})`)
 }
 
-export function explainMap({ message }: KernelRefusal): Failure {
+function explainMap({ message }: KernelRefusal): Failure {
   return {
     message,
     remedy: "packets to and from what has no entry take the way through the node's own stack until there is one",
   }
 }
 
-type Place = { readonly folder: string; readonly generation: Generation; readonly map: MapName }
+type Drain = (map: MapName, entries: readonly Present[]) => Promise<void>
 
-export function writeChange({ folder, generation, map }: Place, entries: readonly WantedEntry[]): Change {
+type Place = {
+  readonly folder: string
+  readonly generation: Generation
+  readonly map: MapName
+  /** Has programs give back what they carry by these entries. */
+  readonly drain?: Drain
+}
+
+/** Changes entries: first those by which nothing has to be drained, so that a failure of that holds up no other. */
+async function changeAll<T extends Changing>(
+  { map, drain }: Place,
+  entries: readonly T[],
+  work: (due: T[]) => void,
+): Promise<void> {
+  const [drained, others] = [entries.filter((each) => each.drained), entries.filter((each) => !each.drained)]
+  work(others)
+  if (drained.length === 0) return
+  await drain?.(
+    map,
+    drained.map(({ key, drained: value }) => ({ key, value: value! })),
+  )
+  work(drained)
+}
+
+export function writeChange(place: Place, entries: readonly WantedEntry[]): Change {
+  const { folder, generation, map } = place
   return {
     verb: 'change',
     key: map,
@@ -59,21 +92,24 @@ export function writeChange({ folder, generation, map }: Place, entries: readonl
       )
     },
     work: {
-      call: () =>
-        forAll(
-          map,
-          entries,
-          ({ key, value, isDue }) => {
-            if (isDue?.() !== false) generation.map(map).set(key, value)
-          },
-          ({ about }) => about(),
+      call: async () =>
+        changeAll(place, entries, (due) =>
+          forAll(
+            map,
+            due,
+            ({ key, value, isDue }) => {
+              if (isDue?.() !== false) generation.map(map).set(key, value)
+            },
+            ({ about }) => about(),
+          ),
         ),
     },
     explain: explainMap,
   }
 }
 
-export function removeChange({ folder, generation, map }: Place, entries: readonly LeftEntry[]): Change {
+export function removeChange(place: Place, entries: readonly LeftEntry[]): Change {
+  const { folder, generation, map } = place
   return {
     // the object is the map, which stays
     verb: 'change',
@@ -82,14 +118,16 @@ export function removeChange({ folder, generation, map }: Place, entries: readon
       return entries.map(({ key }) => commandAt(folder, generation, 'delete', map, key))
     },
     work: {
-      call: () =>
-        forAll(
-          map,
-          entries,
-          ({ key, isDue }) => {
-            if (isDue?.() !== false) generation.map(map).delete(key)
-          },
-          ({ key }) => `entry ${hexOf(key)}`,
+      call: async () =>
+        changeAll(place, entries, (due) =>
+          forAll(
+            map,
+            due,
+            ({ key, isDue }) => {
+              if (isDue?.() !== false) generation.map(map).delete(key)
+            },
+            ({ key }) => `entry ${hexOf(key)}`,
+          ),
         ),
     },
   }
@@ -98,7 +136,7 @@ export function removeChange({ folder, generation, map }: Place, entries: readon
 /** How many entries are compared before other work on the event loop gets its turn. */
 const entriesPerTurn = 1000
 
-type Present = { readonly key: Uint8Array; readonly value: Uint8Array }
+export type Present = { readonly key: Uint8Array; readonly value: Uint8Array }
 
 /** Bytes as a key of a Map: cheaper than hexadecimal digits. */
 export function idOf(bytes: Uint8Array): string {
@@ -107,17 +145,21 @@ export function idOf(bytes: Uint8Array): string {
 
 /** Compares whole maps with what they are to hold. Of several entries with one key the first counts; `onTwice` is told the others. */
 export async function compareMaps(
-  { folder, generation }: Pick<Place, 'folder' | 'generation'>,
+  where: Omit<Place, 'map'>,
   maps: readonly MapName[],
   wanted: Iterable<WantedEntry>,
   {
     mayRemove = () => true,
     onTwice = () => {},
+    needsDrain = () => false,
   }: {
     readonly mayRemove?: (map: MapName, key: Uint8Array, value: Uint8Array) => boolean
     readonly onTwice?: (entry: WantedEntry) => void
+    /** Whether programs have to be drained before an entry changes from one value to the other; absent: before it is removed. */
+    readonly needsDrain?: (map: MapName, was: Uint8Array, now?: Uint8Array) => boolean
   } = {},
 ): Promise<Comparison> {
+  const { generation } = where
   const found = new Map<MapName, Map<string, Present>>()
   for (const map of maps) {
     const entries = generation.map(map).entries()
@@ -136,15 +178,23 @@ export async function compareMaps(
     }
     others.add(id)
     const present = found.get(entry.map)!.get(id)
-    if (present === undefined || Buffer.compare(present.value, entry.value) !== 0) due.get(entry.map)!.push(entry)
+    if (present === undefined) due.get(entry.map)!.push(entry)
+    else if (Buffer.compare(present.value, entry.value) !== 0) {
+      const drained = needsDrain(entry.map, present.value, entry.value) ? present.value : undefined
+      due.get(entry.map)!.push({ ...entry, drained })
+    }
   }
   const changes: Change[] = []
   const leftovers: Change[] = []
   for (const map of maps) {
-    const place = { folder, generation, map }
+    const place = { ...where, map }
     if (due.get(map)!.length > 0) changes.push(writeChange(place, due.get(map)!))
     const left = [...found.get(map)!].filter(([id]) => !seen.get(map)!.has(id))
-    const gone = left.map(([, { key, value }]) => ({ key, isDue: () => mayRemove(map, key, value) }))
+    const gone = left.map(([, { key, value }]) => ({
+      key,
+      isDue: () => mayRemove(map, key, value),
+      drained: needsDrain(map, value) ? value : undefined,
+    }))
     if (gone.length > 0) leftovers.push(removeChange(place, gone))
   }
   return { keys: [...maps], changes, leftovers, failures: new Map() }

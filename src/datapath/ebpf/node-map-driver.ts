@@ -1,13 +1,21 @@
 // The maps in which programs find the nodes: which way packets to a pod CIDR take, and which node owns an address. A change of another
-// node costs its own entries only.
+// node costs its own entries only. Before programs carry packets of a prefix no more, its connections are given back to the stack (drain.ts).
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type DesiredBpf } from '#/model/bpf.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type Change, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
 import { type MapName, ownerStruct } from '#/wire/bpf/maps.ts'
-import { endEntry, type Entry, hexOf, nodeEntry } from './entries.ts'
+import { drainNodes } from './drain.ts'
+import { endEntry, type Entry, hexOf, nodeEntry, stopsCarrying } from './entries.ts'
 import { type Generation } from './generation.ts'
-import { compareMaps, type LeftEntry, removeChange, writeChange } from './map-changes.ts'
+import {
+  compareMaps,
+  type LeftEntry,
+  type Present,
+  removeChange,
+  type WantedEntry,
+  writeChange,
+} from './map-changes.ts'
 import { type EbpfState } from './state.ts'
 
 const maps = ['cw_nodes4', 'cw_nodes6', 'cw_ends'] as const satisfies readonly MapName[]
@@ -40,8 +48,10 @@ export class NodeMapDriver implements Driver {
     this.#isWanted = bpf !== undefined && generation !== undefined
     if (bpf === undefined || generation === undefined) return nothingToDo
     const shared = new Set<string>()
-    const place = { folder: this.#state.folder, generation }
-    const comparison = await compareMaps(place, maps, entriesOf(bpf), { onTwice: (entry) => shared.add(nameOf(entry)) })
+    const comparison = await compareMaps(this.#place(generation), maps, entriesOf(bpf), {
+      onTwice: (entry) => shared.add(nameOf(entry)),
+      needsDrain: (map, was, now) => map !== 'cw_ends' && stopsCarrying(was, now),
+    })
     this.#shared = shared
     return comparison
   }
@@ -51,12 +61,16 @@ export class NodeMapDriver implements Driver {
     if (!this.#isWanted) return nothingToDo
     if (generation === undefined) return undefined
     if (bpf === undefined) return nothingToDo
-    const wanted = new Map<MapName, Entry[]>()
+    const wanted = new Map<MapName, WantedEntry[]>()
     const left = new Map<MapName, LeftEntry[]>()
     for (const [text, node] of bpf.nodes) {
-      const entry = node ? nodeEntry(node) : keyOfPrefix(text)
-      if ('value' in entry) add(wanted, entry.map, entry)
-      else add(left, entry.map, entry)
+      if (node) {
+        const entry = nodeEntry(node)
+        add(wanted, entry.map, { ...entry, drained: drainedFor(generation, entry) })
+      } else {
+        const entry = keyOfPrefix(text)
+        add(left, entry.map, { ...entry, drained: drainedFor(generation, entry) })
+      }
     }
     for (const [text, end] of bpf.ends) {
       const entry = end ? endEntry(end) : keyOfEnd(text)
@@ -68,11 +82,31 @@ export class NodeMapDriver implements Driver {
     const added = [...wanted.values()].flat()
     // which node is the owner then, only all of them tell
     if (touched.some(isShared) || added.some((entry) => isOfAnother(generation, entry))) return undefined
-    const place = (map: MapName) => ({ folder: this.#state.folder, generation, map })
+    const place = (map: MapName) => ({ ...this.#place(generation), map })
     const changes = [...wanted].map(([map, entries]): Change => writeChange(place(map), entries))
     const leftovers = [...left].map(([map, entries]): Change => removeChange(place(map), entries))
     return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }
   }
+
+  #place(generation: Generation) {
+    return {
+      folder: this.#state.folder,
+      generation,
+      drain: async (map: MapName, entries: readonly Present[]) => {
+        if (map === 'cw_nodes4' || map === 'cw_nodes6') await drainNodes(generation.map(map), map, entries)
+      },
+    }
+  }
+}
+
+/** The value by which programs carry packets to the entry's prefix now, if they are not to any more. */
+function drainedFor(
+  generation: Generation,
+  { map, key, value }: Pick<Entry, 'map' | 'key'> & Partial<Entry>,
+): Uint8Array | undefined {
+  // a prefix without an entry of its own has that of the prefix around it
+  const was = generation.map(map).get(key)
+  return was !== undefined && stopsCarrying(was, value) ? was : undefined
 }
 
 function add<T>(to: Map<MapName, T[]>, map: MapName, entry: T): void {

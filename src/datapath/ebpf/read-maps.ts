@@ -10,6 +10,7 @@ import {
   type MapLayout,
   mapLayouts,
   type MapName,
+  nodeFlags,
   pairStruct,
   podFlags,
   portStruct,
@@ -142,7 +143,7 @@ function nodesTable(generation: Generation, map: 'cw_nodes4' | 'cw_nodes6', name
   const endText = (bytes: Uint8Array): string => (isNone(bytes) ? '-' : String(addrOf(bytes)))
   const rows = entries
     .toSorted((a, b) => a.prefix.compare(b.prefix))
-    .map(({ prefix, node: { owner, way, tunnel_src, tunnel_dst, mtu, vtep_mac } }) => {
+    .map(({ prefix, node: { owner, way, tunnel_src, tunnel_dst, mtu, flags, vtep_mac } }) => {
       const name = wayName(way)
       return [
         String(prefix),
@@ -152,9 +153,10 @@ function nodesTable(generation: Generation, map: 'cw_nodes4' | 'cw_nodes6', name
         endText(tunnel_dst),
         isNone(vtep_mac) ? '-' : macText(vtep_mac),
         mtuText(mtu),
+        flagWords(nodeFlags, flags),
       ]
     })
-  return { columns: ['PREFIX', 'NODE', 'WAY', 'TUNNEL FROM', 'TUNNEL TO', 'VTEP MAC', 'MTU'], rows }
+  return { columns: ['PREFIX', 'NODE', 'WAY', 'TUNNEL FROM', 'TUNNEL TO', 'VTEP MAC', 'MTU', 'FLAGS'], rows }
 }
 
 function endsTable(generation: Generation, names: Names): MapTable {

@@ -4,15 +4,15 @@ import { listFilters, ownHandle, ownPriority } from './clsact.ts'
 import { type Hook } from './commands.ts'
 import { BpfError } from './error.ts'
 import { BpfProgram } from './program.ts'
-import { type Device, queryNetkit, queryTcx } from './tcx.ts'
+import { type Device, queryTcx } from './tcx.ts'
 
 export type Attached = {
-  readonly mechanism: 'tcx' | 'clsact' | 'netkit'
+  readonly mechanism: 'tcx' | 'clsact'
   /** Undefined for a filter that is no program, such as flower or classic BPF. */
   readonly programId?: number
   /** The program's name (kernelName), or the filter's, or its kind; empty for a program that this process may not look at. */
   readonly name: string
-  /** Of tcx and netkit. */
+  /** Of tcx. */
   readonly linkId?: number
   /** Of clsact. */
   readonly filter?: { readonly priority: number; readonly handle: number; readonly isOurs: boolean }
@@ -29,10 +29,8 @@ function nameOf(programId: number): string {
   }
 }
 
-type Ids = { readonly programId: number; readonly linkId: number }
-
-function linked(mechanism: 'tcx' | 'netkit', { programId, linkId }: Ids): Attached {
-  return { mechanism, programId, name: nameOf(programId), ...(linkId !== 0 && { linkId }) }
+function linked({ programId, linkId }: ReturnType<typeof queryTcx>[number]): Attached {
+  return { mechanism: 'tcx', programId, name: nameOf(programId), ...(linkId !== 0 && { linkId }) }
 }
 
 /**
@@ -40,8 +38,6 @@ function linked(mechanism: 'tcx' | 'netkit', { programId, linkId }: Ids): Attach
  * `netlink`. Throws BpfError, ENODEV.
  */
 export function listAttached(netlink: Netlink, device: Device, hook: Hook): Attached[] {
-  // a program of netkit runs where the packet leaves one end, which is before the other end receives it
-  const netkit = hook === 'egress' ? queryNetkit(device, 'primary') : queryNetkit(device, 'peer')
   const filters = listFilters(netlink, device, hook).map(({ kind = '', bpf, priority, handle }): Attached => {
     const isOurs = bpf !== undefined && priority === ownPriority && handle === ownHandle
     return {
@@ -51,9 +47,5 @@ export function listAttached(netlink: Netlink, device: Device, hook: Hook): Atta
       filter: { priority, handle, isOurs },
     }
   })
-  return [
-    ...netkit.map((ids) => linked('netkit', ids)),
-    ...queryTcx(device, hook).map((ids) => linked('tcx', ids)),
-    ...filters,
-  ]
+  return [...queryTcx(device, hook).map(linked), ...filters]
 }

@@ -44,15 +44,12 @@ export function mapTypeName(type: number): string {
   return names[type] ?? `type ${type}`
 }
 
-export const BPF_PROG_TYPE_SCHED_CLS = 3
 export const BPF_PROG_TYPE_SYSCALL = 31
 
 export const BPF_LINK_TYPE_TCX = 11
-export const BPF_LINK_TYPE_NETKIT = 13
 
 /** The hook of a device, as seen from the device: what comes in by it, and what is sent out by it. */
 export type Hook = 'ingress' | 'egress'
 
-/** Attach types by hook: tcx on any device (from 6.6), netkit on the primary end and the peer of a netkit pair (from 6.7). */
+/** Attach types of tcx (from 6.6) by hook. */
 export const tcxHooks = { ingress: 46, egress: 47 } as const satisfies Record<Hook, number>
-export const netkitHooks = { primary: 54, peer: 55 } as const

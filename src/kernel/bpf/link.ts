@@ -1,13 +1,6 @@
 // A link: the attachment of a program as an object of its own, which can be pinned.
 import { closeFd } from '#/sys/libc.ts'
-import {
-  BPF_LINK_DETACH,
-  BPF_LINK_TYPE_NETKIT,
-  BPF_LINK_TYPE_TCX,
-  BPF_LINK_UPDATE,
-  type Hook,
-  tcxHooks,
-} from './commands.ts'
+import { BPF_LINK_DETACH, BPF_LINK_TYPE_TCX, BPF_LINK_UPDATE, type Hook, tcxHooks } from './commands.ts'
 import { mustBpf } from './error.ts'
 import { readLinkInfo } from './info.ts'
 import { openPin, pinObject } from './pins.ts'
@@ -15,17 +8,12 @@ import { type BpfProgram } from './program.ts'
 
 export type LinkState = {
   readonly id: number
-  readonly kind: 'tcx' | 'netkit' | 'other'
+  readonly kind: 'tcx' | 'other'
   readonly programId: number
   /** The device's index; 0 when it is gone, or the link was detached: then the link is of no more use. */
   readonly device: number
   /** Of a tcx link. */
   readonly hook?: Hook
-}
-
-const kinds: Readonly<Record<number, LinkState['kind']>> = {
-  [BPF_LINK_TYPE_TCX]: 'tcx',
-  [BPF_LINK_TYPE_NETKIT]: 'netkit',
 }
 
 export class BpfLink implements Disposable {
@@ -45,7 +33,7 @@ export class BpfLink implements Disposable {
 
   info(): LinkState {
     const { id, type, programId, device, attachType } = readLinkInfo(this.fd, this.#what)
-    const kind = kinds[type] ?? 'other'
+    const kind = type === BPF_LINK_TYPE_TCX ? 'tcx' : 'other'
     const hook = (['ingress', 'egress'] as const).find((each) => tcxHooks[each] === attachType)
     return {
       id,

@@ -1,6 +1,6 @@
 // Objects in a bpffs: maps, programs and links that exist for as long as their file does.
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, unlinkSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { errorCode } from '#/lib/error-code.ts'
 import { BPF_OBJ_GET, BPF_OBJ_PIN } from './commands.ts'
 import { BpfError, bpfErrorOf, mustBpf } from './error.ts'
@@ -102,17 +102,4 @@ export function removePinFolder(folder: string): void {
     throw error
   }
   rmSync(folder, { recursive: true, force: true })
-}
-
-/** The paths of all that is pinned below a folder. */
-export function pinsBelow(folder: string): string[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true, recursive: true })
-      .filter((entry) => !entry.isDirectory())
-      .map((entry) => join(entry.parentPath, entry.name))
-      .sort()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }

@@ -2,7 +2,7 @@
 // Devices are those of the calling thread's network namespace, in which the link stays.
 import { bpf, type AttrField } from '#/sys/bpf-call.ts'
 import { viewOf } from '#/lib/bytes.ts'
-import { BPF_LINK_CREATE, BPF_PROG_QUERY, type Hook, netkitHooks, tcxHooks } from './commands.ts'
+import { BPF_LINK_CREATE, BPF_PROG_QUERY, type Hook, tcxHooks } from './commands.ts'
 import { bpfErrorOf, mustBpf } from './error.ts'
 import { BpfLink } from './link.ts'
 import { type BpfProgram } from './program.ts'
@@ -20,7 +20,7 @@ const loopback = 1
 
 /** Whether the kernel has tcx. Throws BpfError when the process may not ask. */
 export function hasTcx(): boolean {
-  const { code } = query(loopback, tcxHooks.ingress)
+  const { code } = query(loopback, 'ingress')
   if (code === undefined || code === 'ENODEV') return true
   if (code === 'EINVAL') return false
   throw bpfErrorOf('ask for programs of tcx', code)
@@ -28,24 +28,11 @@ export function hasTcx(): boolean {
 
 /** Attaches a program, beside others. Disposing of a link that is pinned nowhere ends the attachment. Throws BpfError: ENODEV. */
 export function attachTcx(device: Device, hook: Hook, program: BpfProgram, place: Place = 'last'): BpfLink {
-  return create(device, tcxHooks[hook], program, place, `${hook} of ${device.name}`)
-}
-
-/** As attachTcx for an end of a netkit pair, from the end outside: packets that leave the primary, or the peer. */
-export function attachNetkit(
-  device: Device,
-  end: keyof typeof netkitHooks,
-  program: BpfProgram,
-  place: Place = 'last',
-): BpfLink {
-  return create(device, netkitHooks[end], program, place, `netkit ${device.name}, ${end}`)
-}
-
-function create(device: Device, attachType: number, program: BpfProgram, place: Place, where: string): BpfLink {
+  const where = `${hook} of ${device.name}`
   const fields: AttrField[] = [
     [0, 'u32', program.fd],
     [4, 'u32', device.index],
-    [8, 'u32', attachType],
+    [8, 'u32', tcxHooks[hook]],
     [12, 'u32', places[place]],
   ]
   const { result } = mustBpf(BPF_LINK_CREATE, fields, `attach ${program.info.name} to ${where}`, whyNot)
@@ -60,12 +47,12 @@ function whyNot(code: string): string | undefined {
 
 function query(
   index: number,
-  attachType: number,
+  hook: Hook,
 ): { readonly code: string | undefined; readonly ids: { readonly programId: number; readonly linkId: number }[] } {
   const [programIds, linkIds] = [new Uint8Array(4 * maxPrograms), new Uint8Array(4 * maxPrograms)]
   const { code, attr } = bpf(BPF_PROG_QUERY, [
     [0, 'u32', index],
-    [4, 'u32', attachType],
+    [4, 'u32', tcxHooks[hook]],
     [16, 'out', programIds],
     [24, 'u32', maxPrograms],
     [40, 'out', linkIds],
@@ -83,15 +70,7 @@ const maxPrograms = 64
 
 /** The programs at a hook in the order in which they run. `linkId` is 0 for one that is attached without a link. None without tcx. */
 export function queryTcx(device: Device, hook: Hook): { readonly programId: number; readonly linkId: number }[] {
-  const { code, ids } = query(device.index, tcxHooks[hook])
+  const { code, ids } = query(device.index, hook)
   if (code !== undefined && code !== 'EINVAL') throw bpfErrorOf(`list programs at ${hook} of ${device.name}`, code)
   return ids
-}
-
-/** As queryTcx for an end of a netkit pair. None where the device is no netkit device, or the kernel has none. */
-export function queryNetkit(
-  device: Device,
-  end: keyof typeof netkitHooks,
-): { readonly programId: number; readonly linkId: number }[] {
-  return query(device.index, netkitHooks[end]).ids
 }

@@ -19,6 +19,11 @@ export const podFlags = {
   limited: 2,
 } as const
 
+export const nodeFlags = {
+  /** Packets from and to the addresses go to the stack, and the entries of their connections end first: the way is about to go. */
+  draining: 1,
+} as const
+
 /** How packets leave for the addresses of a prefix. `none`: by the stack. `local`: they are this node's pods. */
 export const ways = { none: 0, local: 1, native: 2, tunnel4: 3, tunnel6: 4 } as const
 
@@ -44,7 +49,7 @@ export const trafficKindsPerPod = 8
 export const maxSlots = 1024
 
 /** The largest part of a packet that an event holds. */
-export const capturedBytes = 192
+const capturedBytes = 192
 
 export const limits = {
   traffic_kinds: trafficKindsPerPod,
@@ -88,6 +93,7 @@ export const nodeStruct = new Struct('cw_node', {
   /** The largest packet of a pod on this way, without the tunnel's headers; 0: the device's. */
   mtu: 'u16',
   way: 'u8',
+  flags: 'u8',
   /** Where the inner frame goes to: the MAC of the VTEP there. */
   vtep_mac: { bytes: 6 },
 })

@@ -121,21 +121,3 @@ export function packetWords(bytes: Uint8Array, vxlanPort: number): string {
     throw error
   }
 }
-
-/** The addresses of an IP packet, of the innermost one in a tunnel; undefined for any other frame. */
-export function packetEnds(
-  bytes: Uint8Array,
-  vxlanPort: number,
-): { readonly src: Addr; readonly dst: Addr } | undefined {
-  try {
-    need(bytes, ETH_HLEN)
-    const type = viewOf(bytes).getUint16(12)
-    if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined
-    const ip = type === ETH_P_IP ? readIpv4(bytes.subarray(ETH_HLEN)) : readIpv6(bytes.subarray(ETH_HLEN))
-    const inner = ip.protocol === 17 && ip.payload ? innerOf(ip.payload, vxlanPort) : undefined
-    return (inner && packetEnds(inner, vxlanPort)) ?? ip
-  } catch (error) {
-    if (error instanceof TooShort) return undefined
-    throw error
-  }
-}

@@ -17,7 +17,7 @@ export const filterParents = { ingress: 0xffff_fff2, egress: 0xffff_fff3 } as co
 const ETH_P_ALL = 0x0300
 
 /** The program's verdict is the filter's: no actions behind. */
-export const TCA_BPF_FLAG_ACT_DIRECT = 1
+const TCA_BPF_FLAG_ACT_DIRECT = 1
 
 const bpfOptions = nest({ fd: [6, u32], name: [7, text], flags: [8, u32], tag: [10, raw], id: [11, u32] })
 const filterAttrs = nest({ kind: [1, text], options: [2, raw] })

@@ -54,6 +54,8 @@ const endOf = new Map<string, WorldNode>(
     [hexOf(node.addr6), node],
   ]),
 )
+const isCarriedWay = (node: WorldNode | undefined): node is WorldNode =>
+  node !== undefined && node.way !== 'none' && node.way !== 'local'
 const nodeOfAddr = (addr: string): WorldNode | undefined => nodeOf.get(addr.slice(0, addr.length === 8 ? 6 : 16))
 
 const [bridge, tunnel, vtep, underlay] = [bridgeMac, tunnelMac, vtepMac, underlayMac].map(macHex) as [
@@ -131,7 +133,7 @@ export class Oracle {
   #carryToPod(frame: Uint8Array, reading: Reading, isIpv4: boolean): Expected {
     const pod = podOf.get(reading.dst)
     const { segment, hops } = reading
-    if (!segment || !pod || pod.flags & podFlags.bridged) return stack(frame)
+    if (!segment || !pod || pod.flags & podFlags.bridged || !isCarriedWay(nodeOfAddr(reading.src))) return stack(frame)
     if (!this.#open.takes(reading, segment, hops > 1 && segment.bytes <= pod.mtuBytes)) return stack(frame)
     return { verdict: 'carried', frame: withMacs(hopped(frame, isIpv4), macHex(pod.mac), bridge) }
   }
@@ -149,7 +151,7 @@ export class Oracle {
     if (!inner?.segment) return stack(frame)
     const pod = podOf.get(inner.dst)
     const owner = nodeOfAddr(inner.src)
-    if (!pod || pod.flags !== 0 || !owner || endOf.get(reading.src) !== owner) return stack(frame)
+    if (!pod || pod.flags !== 0 || !isCarriedWay(owner) || endOf.get(reading.src) !== owner) return stack(frame)
     const fits = inner.hops > 1 && inner.segment.bytes <= pod.mtuBytes
     // the device joins marks of congestion; BPF_PROG_TEST_RUN knows no type of segmentation, with which the kernel takes no headers off
     if (!fits || (reading.ecn !== 0 && reading.ecn !== inner.ecn)) return stack(frame)
@@ -177,7 +179,7 @@ export class Oracle {
       if (to.flags & podFlags.bridged || !this.#open.takes(reading, segment, may)) return aside
       return { verdict: 'carried', frame: withMacs(hopped(frame, isIpv4), macHex(to.mac), bridge) }
     }
-    if (!node || node.way === 'none' || node.way === 'local' || !this.#open.takes(reading, segment, may)) return aside
+    if (!isCarriedWay(node) || !this.#open.takes(reading, segment, may)) return aside
     const less = hopped(frame, isIpv4)
     if (node === nodes.unrouted || (node.way === 'tunnel4' && gsoBytes !== 0)) {
       // found only now: the connection is given back
@@ -229,7 +231,10 @@ export class Oracle {
       const outcome = this.#discovery(sent, reading, pod)
       if (outcome) return outcome
     }
-    return toMany ? stack(frame) : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
+    const isAdvertisement = reading.next === protocols.icmpv6 && frame[54] === 136
+    return toMany || isAdvertisement
+      ? stack(frame)
+      : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
   }
 
   /** Whether the gateway answers for an address: one of this node's pods, and neither the asking nor a bridged one. */

@@ -40,16 +40,14 @@ export type Exchange = {
   readonly timeoutMs?: number
 }
 
-export class Talker implements Disposable {
-  readonly netns: TestNetns
+/** A thread in a namespace that is there already. */
+export class TalkerIn implements Disposable {
   readonly #worker: Worker
   readonly #open = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
   #count = 0
 
-  /** In a namespace that ends with it. */
-  constructor(netns = new TestNetns()) {
-    this.netns = netns
-    this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: this.netns.path } })
+  constructor(netnsPath: string) {
+    this.#worker = new Worker(new URL('talker.ts', import.meta.url), { workerData: { netns: netnsPath } })
     this.#worker.on('message', ({ number, error }: Reply) => {
       const { resolve, reject } = this.#open.get(number)!
       this.#open.delete(number)
@@ -71,6 +69,20 @@ export class Talker implements Disposable {
     return this.call({ kind: 'exchange', id, bytes, rounds, pauseMs, timeoutMs })
   }
 
+  [Symbol.dispose](): void {
+    void this.#worker.terminate()
+  }
+}
+
+export class Talker extends TalkerIn {
+  readonly netns: TestNetns
+
+  /** In a namespace that ends with it. */
+  constructor(netns = new TestNetns()) {
+    super(netns.path)
+    this.netns = netns
+  }
+
   /** Packets of TCP that came with a wrong checksum. */
   get wrongChecksums(): number {
     return this.#numberOf('snmp', 'Tcp', 'InCsumErrors')
@@ -87,8 +99,8 @@ export class Talker implements Disposable {
     return Number(numbers[names.indexOf(name)])
   }
 
-  [Symbol.dispose](): void {
-    void this.#worker.terminate()
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]()
     this.netns[Symbol.dispose]()
   }
 }

@@ -152,6 +152,7 @@ export class TestNode implements Disposable {
         tunnel_dst: mapped(endOf(number)),
         mtu: change.mtu ?? this.podMtuBytes,
         way: ways[way],
+        flags: 0,
         vtep_mac: macOf(vtepMac(number)),
       },
     })

@@ -168,6 +168,7 @@ export class World implements Disposable {
         tunnel_dst: mapped(is6 ? addr6 : addr4),
         mtu: mtuBytes,
         way: ways[way],
+        flags: 0,
         vtep_mac: macOf(vtepMac),
       },
     })
