@@ -22,7 +22,7 @@ export function programDrivers(netlink: Netlink, ebpf: EbpfState, isInUse: (port
   return [
     new ProgramDriver(netlink, ebpf),
     new PodMapDriver(netlink, ebpf, isInUse),
-    new NodeMapDriver(ebpf),
+    new NodeMapDriver(netlink, ebpf),
     new AttachmentDriver(netlink, ebpf, isInUse),
   ]
 }

@@ -23,8 +23,13 @@ export type BpfWay =
   | { readonly way: 'none' }
   /** The addresses are of this node's pods. */
   | { readonly way: 'local' }
-  /** `mtuBytes`: the largest packet; absent: not known. */
-  | { readonly way: 'native'; readonly mtuBytes?: number }
+  | {
+      readonly way: 'native'
+      /** Those of its next hops. */
+      readonly devices: readonly string[]
+      /** The largest packet; absent: not known. */
+      readonly mtuBytes?: number
+    }
   /** By the family of the tunnel's ends. */
   | {
       readonly way: 'tunnel4' | 'tunnel6'

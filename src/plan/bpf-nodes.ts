@@ -10,8 +10,10 @@ export type BpfNodeObjects = { readonly nodes: readonly BpfNode[]; readonly ends
 
 function wayOf(verdict: Verdict, hasOverlay: boolean): BpfNode {
   const about = { prefix: verdict.dst, owner: verdict.node }
-  if (verdict.way === 'native')
-    return { ...about, way: 'native', ...(verdict.mtuBytes !== undefined && { mtuBytes: verdict.mtuBytes }) }
+  if (verdict.way === 'native') {
+    const devices = verdict.nextHops.map(({ device }) => device)
+    return { ...about, way: 'native', devices, ...(verdict.mtuBytes !== undefined && { mtuBytes: verdict.mtuBytes }) }
+  }
   if (verdict.way === 'none' || !hasOverlay) return { ...about, way: 'none' }
   const { tunnel, mtuBytes } = verdict
   const { outer, src, dst } = tunnel

@@ -2,6 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { NodeMapDriver } from '#/datapath/ebpf/node-map-driver.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { Prefix } from '#/lib/addr.ts'
+import { emptyNetwork } from '#/model/network.ts'
+import { nodeStruct, ways } from '#/wire/bpf/maps.ts'
 import { EbpfNode, Flow } from './ebpf-node.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -106,4 +111,44 @@ test('the datapath changes under connections to pods of another node, there and 
     assert.ok(slowestMs < 190, `${slowestMs} ms: longer than a packet is sent again after`)
   }
   assert.equal(invalidPackets(node), 0)
+})
+
+test("where no program takes what comes from a node, what goes there is the stack's", async () => {
+  await using node = new EbpfNode()
+  await node.settle()
+  using netlink = node.host.netns.run(() => new Netlink())
+  const { ebpf } = node.agent
+  const driver = new NodeMapDriver(netlink, ebpf)
+  const native = (cidr: string, device: string) =>
+    ({ prefix: Prefix.parse(cidr), owner: 'node-9', way: 'native', devices: [device] }) as const
+  const bpf = {
+    podDevice: 'cw-br0',
+    tunnel: { device: 'cw-vxlan', vni: 1, port: 8472 },
+    deviceMtuBytes: 1500,
+    pods: [],
+    // as WireGuard's, lo has no Ethernet headers
+    nodes: [native('10.244.7.0/24', 'u1'), native('10.244.8.0/24', 'u'), native('10.244.9.0/24', 'lo')],
+    ends: [],
+    attachments: ['u', 'lo'].map((device) => ({ device, hook: 'ingress', program: 'cw_from_underlay' }) as const),
+  }
+  const wayTo = (cidr: string): number => {
+    const { addr, length } = Prefix.parse(cidr)
+    const key = Uint8Array.of(length, 0, 0, 0, ...addr.toBytes())
+    return nodeStruct.decode(ebpf.current!.map('cw_nodes4').get(key)!).way
+  }
+  const { changes } = await driver.compare({ ...emptyNetwork, bpf })
+  for (const { work } of changes) if ('call' in work) await work.call()
+  assert.deepEqual(
+    ['10.244.7.0/24', '10.244.8.0/24', '10.244.9.0/24'].map(wayTo),
+    [ways.none, ways.native, ways.none],
+    'no program is attached to u1',
+  )
+  const delta = (device: string) => {
+    const changed = native('10.244.8.0/24', device)
+    const nothing = { routes: new Map(), neighbours: new Map(), tunnelEnds: new Map() }
+    return { ...nothing, bpf: { nodes: new Map([[String(changed.prefix), changed]]), ends: new Map() } }
+  }
+  assert.equal(driver.fromDelta(delta('new0')), undefined, 'a device that nobody has looked at needs a look')
+  for (const { work } of driver.fromDelta(delta('lo'))!.changes) if ('call' in work) await work.call()
+  assert.equal(wayTo('10.244.8.0/24'), ways.none)
 })

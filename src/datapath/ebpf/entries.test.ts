@@ -48,7 +48,7 @@ test('a node is known by the same number in all maps, and tunnel ends of both fa
   const end = endEntry({ addr: Addr.parse('172.30.1.12'), owner: 'node-2' })
   assert.equal(hexOf(end.key), hexOf(tunnel_dst))
   assert.equal(hexOf(end.value), hexOf(tunnel.value.subarray(0, 8)))
-  const native = nodeEntry({ prefix: Prefix.parse('10.244.3.0/24'), owner: 'node-3', way: 'native' })
+  const native = nodeEntry({ prefix: Prefix.parse('10.244.3.0/24'), owner: 'node-3', way: 'native', devices: ['eth0'] })
   assert.equal(keyOf(native), 'cw_nodes4 180000000af40300')
   assert.notEqual(nodeStruct.decode(native.value).owner, owner)
   assert.equal(native.about(), "10.244.3.0/24 is node-3's, native")

@@ -1,7 +1,9 @@
 // The maps in which programs find the nodes: which way packets to a pod CIDR take, and which node owns an address. A change of another
 // node costs its own entries only. Before programs carry packets of a prefix no more, its connections are given back to the stack (drain.ts).
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type DesiredBpf } from '#/model/bpf.ts'
+import { type Link, listLinks } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { type BpfNode, type DesiredBpf } from '#/model/bpf.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type Change, type Comparison, type Driver, nothingToDo } from '#/reconcile/driver.ts'
 import { type MapName, ownerStruct } from '#/wire/bpf/maps.ts'
@@ -33,13 +35,17 @@ function keyOfEnd(text: string): Pick<Entry, 'map' | 'key'> {
 
 export class NodeMapDriver implements Driver {
   readonly kind = 'node-map'
+  readonly #netlink: Netlink
   readonly #state: EbpfState
+  /** The node's devices at the last comparison, and whether programs take what comes in by each. */
+  #devices: ReadonlyMap<string, boolean> = new Map()
   /** Whether the last comparison asked for entries, so that changes of them are to be written. */
   #isWanted = false
   /** The keys that several nodes have, such as an address of two nodes: the first node by name is the owner. */
   #shared: ReadonlySet<string> = new Set()
 
-  constructor(state: EbpfState) {
+  constructor(netlink: Netlink, state: EbpfState) {
+    this.#netlink = netlink
     this.#state = state
   }
 
@@ -47,8 +53,9 @@ export class NodeMapDriver implements Driver {
     const generation = this.#state.current
     this.#isWanted = bpf !== undefined && generation !== undefined
     if (bpf === undefined || generation === undefined) return nothingToDo
+    this.#devices = takenDevices(bpf, listLinks(this.#netlink))
     const shared = new Set<string>()
-    const comparison = await compareMaps(this.#place(generation), maps, entriesOf(bpf), {
+    const comparison = await compareMaps(this.#place(generation), maps, this.#entriesOf(bpf), {
       onTwice: (entry) => shared.add(nameOf(entry)),
       needsDrain: (map, was, now) => map !== 'cw_ends' && stopsCarrying(was, now),
     })
@@ -65,7 +72,9 @@ export class NodeMapDriver implements Driver {
     const left = new Map<MapName, LeftEntry[]>()
     for (const [text, node] of bpf.nodes) {
       if (node) {
-        const entry = nodeEntry(node)
+        // a device that is new since the last comparison
+        if (node.way === 'native' && !node.devices.every((device) => this.#devices.has(device))) return undefined
+        const entry = nodeEntry(this.#carried(node))
         add(wanted, entry.map, { ...entry, drained: drainedFor(generation, entry) })
       } else {
         const entry = keyOfPrefix(text)
@@ -86,6 +95,20 @@ export class NodeMapDriver implements Driver {
     const changes = [...wanted].map(([map, entries]): Change => writeChange(place(map), entries))
     const leftovers = [...left].map(([map, entries]): Change => removeChange(place(map), entries))
     return { keys: changes.map(({ key }) => key), changes, leftovers, failures: new Map() }
+  }
+
+  *#entriesOf({ nodes, ends }: DesiredBpf): Generator<Entry, void> {
+    for (const node of nodes) yield nodeEntry(this.#carried(node))
+    for (const end of ends) yield endEntry(end)
+  }
+
+  /**
+   * The node as programs are to take it. Where no program takes what comes from the node, as on a device of WireGuard, programs may not carry
+   * what goes there: connection tracking would see one direction only, and call it invalid.
+   */
+  #carried(node: BpfNode): BpfNode {
+    if (node.way !== 'native' || node.devices.every((device) => this.#devices.get(device))) return node
+    return { prefix: node.prefix, owner: node.owner, way: 'none' }
   }
 
   #place(generation: Generation) {
@@ -115,9 +138,12 @@ function add<T>(to: Map<MapName, T[]>, map: MapName, entry: T): void {
   else to.set(map, [entry])
 }
 
-function* entriesOf({ nodes, ends }: DesiredBpf): Generator<Entry, void> {
-  for (const node of nodes) yield nodeEntry(node)
-  for (const end of ends) yield endEntry(end)
+/** Programs read Ethernet headers: where a device has none, none is attached. */
+function takenDevices({ attachments }: DesiredBpf, links: readonly Link[]): Map<string, boolean> {
+  const attached = new Set(
+    attachments.filter(({ program }) => program === 'cw_from_underlay').map(({ device }) => device),
+  )
+  return new Map(links.map(({ name, isEthernet }) => [name, isEthernet && attached.has(name)]))
 }
 
 const nameOf = ({ map, key }: Pick<Entry, 'map' | 'key'>): string => `${map} ${hexOf(key)}`
