@@ -1,7 +1,8 @@
 // Pods: CNI ADD and DEL from exec to exit, through the plugin and a running agent, against Debian's plugins `bridge` and
 // `host-local` in a like namespace. Both wire the same pod namespaces, in turn.
 import { join } from 'node:path'
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mountBpffs, unmount } from '#/sys/mounts.ts'
 import { type Benchmark, figure, type Goal, ratioText, type Effort, type Result, settingsOf } from './benchmark.ts'
 import { podCIDROf } from './nodes-of.ts'
 import { type BenchNetns, RigError } from './netns.ts'
@@ -123,6 +124,18 @@ function resultOf(samples: Samples, effort: Effort): Result {
     })
     return [row, ...[ours50, ours99, reference50, reference99].map(figure), measured, (ours99 / reference99).toFixed(2)]
   })
+  const withPrograms = rows.map((row) => {
+    const bridge = samples[`causeway ${row}`]!
+    const ebpf = samples[`ebpf ${row}`]!
+    const ratio = median(ebpf.flat()) / median(bridge.flat())
+    goals.push({
+      text: `${row}, with eBPF: no slower than with the bridge`,
+      measured: `${ratio.toFixed(2)} p50`,
+      isReached: ratio <= 1,
+    })
+    const of = (all: number[][]) => [median(all.flat()), quantile(all.flat(), 0.99)].map(figure)
+    return [row, ...of(ebpf), ...of(bridge), ratioText(ratio, spread(roundRatios(ebpf, bridge)))]
+  })
   const bare = samples['/bin/true']!.flat()
   return {
     tables: [
@@ -134,14 +147,34 @@ function resultOf(samples: Samples, effort: Effort): Result {
           ['/bin/true, for comparison', figure(median(bare)), figure(quantile(bare, 0.99)), '', '', '', ''],
         ],
       },
+      {
+        title: 'With the eBPF datapath, ms',
+        columns: ['call', 'eBPF p50', 'p99', 'bridge p50', 'p99', 'ratio p50 (of rounds)'],
+        rows: withPrograms,
+      },
     ],
     goals,
     notes: [
-      `${rounds} rounds of both sides in turn; in each ${inARow} pods one by one and ${pods} at once.`,
+      `${rounds} rounds of all sides in turn; in each ${inARow} pods one by one and ${pods} at once.`,
       "The reference is Debian's `bridge` with `host-local`, IPv4, `ipMasq` off; both wire the same pod namespaces.",
     ],
     figures: Object.fromEntries(Object.entries(samples).map(([name, all]) => [`${name} ms`, all.flat()])),
   }
+}
+
+/** A node whose pods have programs, with a bpffs of its own. */
+async function ebpfCaller(rig: Rig): Promise<Caller> {
+  const host = rig.node('ebpf')
+  const bpffs = rig.path('bpf')
+  mkdirSync(bpffs)
+  mountBpffs(bpffs)
+  rig.defer(() => unmount(bpffs))
+  const api = await rig.api(host)
+  await api.createNodes([1, 2, 3])
+  const bpfDir = join(bpffs, 'node')
+  const agent = await rig.agent(host, api, { env: { CAUSEWAY_DATAPATH: 'ebpf', CAUSEWAY_BPF_DIR: bpfDir } })
+  if (!existsSync(join(bpfDir, 'links'))) throw new RigError('the agent has attached no programs')
+  return ownCaller(rig, host, agent.pluginEnv)
 }
 
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
@@ -153,6 +186,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
   const agent = await rig.agent(host, api)
   const sides: [string, Caller][] = [
     ['causeway', ownCaller(rig, host, agent.pluginEnv)],
+    ['ebpf', await ebpfCaller(rig)],
     [
       'reference',
       caller(rig, rig.node('reference'), join(referenceFolder, 'bridge'), referenceConfig(rig.path('host-local')), {}),

@@ -153,14 +153,20 @@ export class CausewayProcess implements AsyncDisposable {
 }
 
 /** `clone`: the folder of the code that runs, where that is not this one. */
-export type AgentOptions = { readonly clone?: string; readonly clusterCIDRs?: readonly Prefix[] }
+export type AgentOptions = {
+  readonly clone?: string
+  readonly clusterCIDRs?: readonly Prefix[]
+  /** Further settings. */
+  readonly env?: Readonly<Record<string, string>>
+}
 
 export class BenchAgent extends CausewayProcess {
   readonly runDir: string
   readonly stateDir: string
   readonly host: BenchNetns
 
-  constructor(host: BenchNetns, dir: string, kubeconfig: string, { clone = repository, clusterCIDRs }: AgentOptions) {
+  constructor(host: BenchNetns, dir: string, kubeconfig: string, options: AgentOptions) {
+    const { clone = repository, clusterCIDRs, env: more = {} } = options
     const runDir = join(dir, 'run')
     const stateDir = join(dir, 'state')
     mkdirSync(dir, { recursive: true })
@@ -170,6 +176,7 @@ export class BenchAgent extends CausewayProcess {
       CAUSEWAY_STATE_DIR: stateDir,
       CAUSEWAY_RUN_DIR: runDir,
       CAUSEWAY_KUBECONFIG: kubeconfig,
+      ...more,
     }
     super({ args: ['agent'], env, logFile: join(dir, 'agent.log'), netns: host.netns, clone })
     this.runDir = runDir
