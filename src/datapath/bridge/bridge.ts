@@ -6,6 +6,7 @@ import {
   bridgePortSet,
   bridgePortUp,
   findLink,
+  findLinkIndex,
   type Link,
   linkLocalOff,
   linkSet,
@@ -50,7 +51,7 @@ function findBridge(netlink: Netlink): Link {
 }
 
 /** What another datapath does with the host end of a pod's veth before the pod can send. */
-export type PrepareHost = (host: Link) => void
+export type PrepareHost = (host: Pick<Link, 'index' | 'name'>) => void
 
 /** Makes a pod's veth, with its host end as a port of the bridge. */
 export function wirePort(deps: DatapathDeps, pod: PodInterface, network: PodNetwork, prepare?: PrepareHost): void {
@@ -87,7 +88,8 @@ function wireTo(bridge: Link, deps: DatapathDeps, { pod, netns, network }: Wirin
   try {
     const { ingress } = podLimits(pod.bandwidth)
     // what hangs on the device comes before it is up: that takes less time, and nothing passes without it
-    const host = ingress || prepare ? findLink(netlink, pod.hostDevice) : undefined
+    const index = ingress || prepare ? findLinkIndex(netlink, pod.hostDevice) : undefined
+    const host = index === undefined ? undefined : { index, name: pod.hostDevice }
     if (host && ingress) netlink.execute(tbfReplace(host, ingress))
     if (host) prepare?.(host)
     const [failed] = netlink.executeAll([

@@ -1,7 +1,6 @@
 // The eBPF datapath: the bridge datapath with programs in front of it (docs/ebpf.md). Its pods' veths are ports of the same bridge, so that
 // a pod that changes its datapath keeps every device. The programs have kernel objects, and drivers, of their own.
 import { BpfError } from '#/kernel/bpf/error.ts'
-import { type Link } from '#/kernel/links.ts'
 import { type BpfPod } from '#/model/bpf.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { type CniResult } from '#/wire/cni/index.ts'
@@ -40,9 +39,7 @@ function wire(deps: DatapathDeps, ebpf: EbpfState, pod: PodInterface, network: P
   if (ebpf.current === undefined) throw new PodNetworkError('the programs of the eBPF datapath are not loaded')
   unplugPod(ebpf, deps.netlink, pod.hostDevice)
   try {
-    wirePort(deps, pod, network, (host: Link) =>
-      plugPod(ebpf, deps.netlink, bpfPodOf(pod), host, network.deviceMtuBytes),
-    )
+    wirePort(deps, pod, network, (host) => plugPod(ebpf, deps.netlink, bpfPodOf(pod), host, network.deviceMtuBytes))
   } catch (error) {
     unplugPod(ebpf, deps.netlink, pod.hostDevice)
     throw error instanceof BpfError ? new PodNetworkError(error.message) : error

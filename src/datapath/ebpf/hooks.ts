@@ -52,6 +52,8 @@ export class Hooks {
   readonly #folder: string
   readonly #keepsQdiscs: boolean
   #tcx: boolean | undefined
+  /** The names that are pinned, as far as this process knows; undefined until it has looked. An ADD and a DEL need no look at the folder. */
+  #pins: Set<string> | undefined
 
   /** `keepsQdiscs`: a qdisc clsact that has no filter any more stays, since removing it would cost packets of the device. */
   constructor(folder: string, { keepsQdiscs = true }: { readonly keepsQdiscs?: boolean } = {}) {
@@ -135,6 +137,7 @@ export class Hooks {
     unpin(path)
     using link = attachTcx(device, program.hook, program.program)
     link.pin(path)
+    this.#pins?.add(pinNameOf(device.name, program.hook))
   }
 
   /** Puts the program in place of that of the pinned link; false when there is no such link to the device. */
@@ -171,7 +174,8 @@ export class Hooks {
 
   /** Removes the pins of a device that is gone, or is another one by now. */
   forget(device: string): void {
-    for (const hook of hookNames) unpin(this.#path(device, hook))
+    const pins = (this.#pins ??= new Set(listPins(this.#folder)))
+    for (const hook of hookNames) if (pins.delete(pinNameOf(device, hook))) unpin(this.#path(device, hook))
   }
 
   /** The change as a command of bpftool or tc. */
