@@ -2,18 +2,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventually } from '../e2e/harness.ts'
-import { KernelLab, movedTo, routings } from './kernel-lab.ts'
+import { datapaths, KernelLab, movedTo, routings } from './kernel-lab.ts'
 
 const nodes = ['node-1', 'node-2']
-const pair = ['--nodes', '2', '--pods', '1']
+const pair = ['--nodes', '2', '--pods', '1', '--datapath', 'ebpf']
 
 /** On an underlay that has just changed under a running lab. */
 async function allWays(lab: KernelLab): Promise<void> {
-  for (const routing of routings) {
-    await lab.change(routing, 'bridge')
-    await lab.sizesCross(routing)
-    await lab.bytesArrive(1 << 20)
-  }
+  for (const routing of routings)
+    for (const datapath of datapaths) {
+      await lab.change(routing, datapath)
+      await lab.sizesCross(routing)
+      await lab.bytesArrive(1 << 20)
+    }
 }
 
 /** The lab's switch carries VLAN 100 to the nodes with its tag, and its own addresses are in it. */
