@@ -25,7 +25,7 @@
 // the kernel's functions for connection tracking are for programs under the GPL
 char cw_license[] SEC("license") = "Dual MIT/GPL";
 
-/** The dispositions of extension headers that hide the protocol behind them (RFC 8200 section 4.1). */
+/** So many extension headers of IPv6 are looked behind (RFC 8200 section 4.1). */
 #define CW_MOST_EXTENSIONS 6
 
 static __always_inline struct cw_config *cw_the_config(void)
@@ -46,6 +46,23 @@ static __always_inline struct cw_pod *cw_pod4(__be32 addr)
 
 	__builtin_memcpy(&key, &addr, 4);
 	return bpf_map_lookup_elem(&cw_pods4, &key);
+}
+
+static __always_inline struct cw_pod *cw_pod6(const struct cw_addr6 *addr)
+{
+	return bpf_map_lookup_elem(&cw_pods6, addr);
+}
+
+/** The pod of this node that the packet goes to. */
+static __always_inline struct cw_pod *cw_pod_to(const struct cw_flow *flow, bool is_ipv4)
+{
+	return is_ipv4 ? cw_pod4(flow->dst4) : cw_pod6(&flow->dst6);
+}
+
+/** The node that owns the packet's source. */
+static __always_inline struct cw_node *cw_node_from(const struct cw_flow *flow, bool is_ipv4)
+{
+	return is_ipv4 ? cw_node4(flow->src4) : cw_node6(&flow->src6);
 }
 
 static __always_inline bool cw_fits(const struct cw_flow *flow, __u16 mtu)
@@ -89,54 +106,29 @@ static __always_inline struct cw_owner *cw_owner_of4(__be32 addr)
 }
 
 /** Sends a carried packet to another node, by its way. `CW_STACK` when the way is not there; nothing is changed then. */
-static __always_inline int cw_send4(struct __sk_buff *skb, const struct cw_flow *flow, const struct cw_node *node,
-				    const struct cw_config *config)
+static __always_inline int cw_send(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_node *node,
+				   const struct cw_config *config)
 {
 	struct bpf_redir_neigh next = {};
 	__u32 device;
 
 	if (node->way == CW_WAY_NATIVE) {
-		if (!cw_route4(skb, flow->src4, flow->dst4, flow->length, flow->protocol, config, &next, &device))
+		if (!(is_ipv4 ? cw_route4(skb, flow->src4, flow->dst4, flow->length, flow->protocol, config, &next, &device)
+			      : cw_route6(skb, flow, config, &next, &device)))
 			return CW_STACK;
-		if (!cw_hop_ipv4(skb, ETH_HLEN))
-			return CW_STACK;
-		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
-	}
-	if (node->way == CW_WAY_TUNNEL6)
-		return cw_send_by_device(skb, node, flow->ecn, true, config);
-	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
-		       &device))
-		return CW_STACK;
-	if (!cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IP), config))
-		return CW_STACK;
-	// the room before it is there now: this only tells the verifier
-	if (!cw_hop_ipv4(skb, ETH_HLEN + CW_TUNNEL_BYTES))
-		return CW_DROP(MALFORMED);
-	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
-}
-
-static __always_inline int cw_send6(struct __sk_buff *skb, const struct cw_flow *flow, const struct cw_node *node,
-				    const struct cw_config *config)
-{
-	struct bpf_redir_neigh next = {};
-	__u32 device;
-
-	if (node->way == CW_WAY_NATIVE) {
-		if (!cw_route6(skb, flow, config, &next, &device))
-			return CW_STACK;
-		if (!cw_hop_ipv6(skb, ETH_HLEN))
+		if (!cw_hop(skb, ETH_HLEN, is_ipv4))
 			return CW_STACK;
 		return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 	}
 	if (node->way == CW_WAY_TUNNEL6)
-		return cw_send_by_device(skb, node, flow->ecn, false, config);
+		return cw_send_by_device(skb, node, flow->ecn, is_ipv4, config);
 	if (!cw_route4(skb, cw_end4(node->tunnel_src), cw_end4(node->tunnel_dst), flow->length + CW_TUNNEL_BYTES, IPPROTO_UDP, config, &next,
 		       &device))
 		return CW_STACK;
-	if (!cw_encapsulate(skb, node, flow->ecn, bpf_htons(ETH_P_IPV6), config))
+	if (!cw_encapsulate(skb, node, flow->ecn, cw_ether_type(is_ipv4), config))
 		return CW_STACK;
 	// the room before it is there now: this only tells the verifier
-	if (!cw_hop_ipv6(skb, ETH_HLEN + CW_TUNNEL_BYTES))
+	if (!cw_hop(skb, ETH_HLEN + CW_TUNNEL_BYTES, is_ipv4))
 		return CW_DROP(MALFORMED);
 	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
 }
@@ -169,14 +161,51 @@ static __always_inline __u32 cw_sent_kind(const struct cw_node *node)
 	return node->way == CW_WAY_NATIVE ? CW_TRAFFIC_FROM_POD_NATIVE : CW_TRAFFIC_FROM_POD_TUNNEL;
 }
 
+/** A packet that the pod may send, past the stack or to it. */
+static __always_inline int cw_forward(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_pod *from,
+				      const struct cw_config *config)
+{
+	struct cw_pod *to = cw_pod_to(flow, is_ipv4);
+	struct cw_node *node = NULL;
+	__u32 bytes = skb->len;
+	bool may;
+	int result;
+
+	if (to) {
+		may = flow->hops > 1 && cw_fits(flow, to->mtu);
+	} else {
+		node = is_ipv4 ? cw_node4(flow->dst4) : cw_node6(&flow->dst6);
+		may = node && !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, node->mtu);
+	}
+	// only connections between pods have a way past the stack
+	if (cw_has_way(from, to, node) && cw_is_carried(skb, flow, is_ipv4, may, config)) {
+		if (to) {
+			if (cw_hop(skb, ETH_HLEN, is_ipv4)) {
+				cw_count(from->slot, CW_TRAFFIC_FROM_POD_LOCAL, bytes);
+				cw_count(to->slot, CW_TRAFFIC_TO_POD_LOCAL, bytes);
+				return cw_deliver(skb, to, cw_ether_type(is_ipv4), config);
+			}
+		} else if (node) {
+			result = cw_send(skb, flow, is_ipv4, node, config);
+			if (result != CW_STACK) {
+				if (result < CW_DROPPED)
+					cw_count(from->slot, cw_sent_kind(node), bytes);
+				return result;
+			}
+			cw_give_back(skb, flow, is_ipv4, config);
+		}
+	}
+	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
+	if (!is_ipv4 && cw_is_link_local(&flow->dst6))
+		return CW_STACK;
+	return cw_to_stack(skb, from->flags, to, config);
+}
+
 static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct cw_config *config)
 {
 	struct cw_flow flow = {};
-	struct cw_pod *from, *to;
-	struct cw_node *node = NULL;
+	struct cw_pod *from;
 	struct ethhdr *eth;
-	__u32 bytes = skb->len;
-	bool may;
 
 	if (!cw_read_ipv4(skb, &flow, ETH_HLEN))
 		return CW_DROP(MALFORMED);
@@ -192,35 +221,7 @@ static __always_inline int cw_ipv4_from_pod(struct __sk_buff *skb, const struct 
 		return CW_DROP(TUNNEL_FROM_POD);
 	if (eth->h_dest[0] & 1)
 		return cw_bounded(from->slot);
-	to = cw_pod4(flow.dst4);
-	if (to) {
-		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
-	} else {
-		node = cw_node4(flow.dst4);
-		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
-	}
-	// only connections between pods have a way past the stack
-	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, true, may, config)) {
-		int result;
-
-		if (to) {
-			if (cw_hop_ipv4(skb, ETH_HLEN)) {
-				cw_count(from->slot, CW_TRAFFIC_FROM_POD_LOCAL, bytes);
-				cw_count(to->slot, CW_TRAFFIC_TO_POD_LOCAL, bytes);
-				return cw_deliver(skb, to, bpf_htons(ETH_P_IP), config);
-			}
-		} else if (node) {
-			result = cw_send4(skb, &flow, node, config);
-			if (result != CW_STACK) {
-				if (result < CW_DROPPED)
-					cw_count(from->slot, cw_sent_kind(node), bytes);
-				return result;
-			}
-			cw_give_back(skb, &flow, true, config);
-		}
-	}
-	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-	return cw_to_stack(skb, from->flags, to, config);
+	return cw_forward(skb, &flow, true, from, config);
 }
 
 /** The protocol behind extension headers; that of neighbour discovery when it cannot be found, and may be just that. */
@@ -252,16 +253,13 @@ static __always_inline bool cw_hides_discovery(struct __sk_buff *skb, __u8 next,
 static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_config *config)
 {
 	struct cw_flow flow = {};
-	struct cw_pod *from, *to;
-	struct cw_node *node = NULL;
+	struct cw_pod *from;
 	struct ethhdr *eth;
-	__u32 bytes = skb->len;
 	__u8 next;
-	bool may;
 
 	if (!cw_read_ipv6(skb, &flow, ETH_HLEN, &next))
 		return CW_DROP(MALFORMED);
-	from = bpf_map_lookup_elem(&cw_pods6, &flow.src6);
+	from = cw_pod6(&flow.src6);
 	eth = cw_data(skb);
 	if ((void *)(eth + 1) > cw_end(skb))
 		return CW_DROP(MALFORMED);
@@ -288,46 +286,17 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 		}
 		if (is_multicast)
 			return cw_bounded(port->slot);
-		cw_count(port->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
+		cw_count(port->slot, CW_TRAFFIC_FROM_POD_STACK, skb->len);
 		// between link-local addresses there is no routing, and an answer that the gateway has forwarded counts for nobody
 		if (cw_is_link_local(&flow.dst6) || (next == IPPROTO_ICMPV6 && cw_is_advertisement(skb)))
 			return CW_STACK;
-		return cw_to_stack(skb, port->flags, bpf_map_lookup_elem(&cw_pods6, &flow.dst6), config);
+		return cw_to_stack(skb, port->flags, cw_pod6(&flow.dst6), config);
 	}
 	if (!cw_same_mac(eth->h_source, from->mac))
 		return CW_DROP(SOURCE_MAC);
 	if (cw_is_to_tunnel_port(&flow, config) && bpf_map_lookup_elem(&cw_ends, &flow.dst6))
 		return CW_DROP(TUNNEL_FROM_POD);
-	to = bpf_map_lookup_elem(&cw_pods6, &flow.dst6);
-	if (to) {
-		may = flow.hops > 1 && cw_fits(&flow, to->mtu);
-	} else {
-		node = cw_node6(&flow.dst6);
-		may = node && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, node->mtu);
-	}
-	if (cw_has_way(from, to, node) && cw_is_carried(skb, &flow, false, may, config)) {
-		int result;
-
-		if (to) {
-			if (cw_hop_ipv6(skb, ETH_HLEN)) {
-				cw_count(from->slot, CW_TRAFFIC_FROM_POD_LOCAL, bytes);
-				cw_count(to->slot, CW_TRAFFIC_TO_POD_LOCAL, bytes);
-				return cw_deliver(skb, to, bpf_htons(ETH_P_IPV6), config);
-			}
-		} else if (node) {
-			result = cw_send6(skb, &flow, node, config);
-			if (result != CW_STACK) {
-				if (result < CW_DROPPED)
-					cw_count(from->slot, cw_sent_kind(node), bytes);
-				return result;
-			}
-			cw_give_back(skb, &flow, false, config);
-		}
-	}
-	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
-	if (cw_is_link_local(&flow.dst6))
-		return CW_STACK;
-	return cw_to_stack(skb, from->flags, to, config);
+	return cw_forward(skb, &flow, false, from, config);
 }
 
 static __always_inline int cw_frame_from_pod(struct __sk_buff *skb, struct cw_config *config)
@@ -402,36 +371,25 @@ int cw_to_pod(struct __sk_buff *skb)
 }
 
 /** A packet to a pod of this node, from `node`, as it comes natively or as the kernel has taken it out of the tunnel. */
-static __always_inline int cw_ipv4_to_pod(struct __sk_buff *skb, struct cw_flow *flow, const struct cw_node *node, __u32 kind,
-					  const struct cw_config *config)
+static __always_inline int cw_take(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_pod *pod,
+				   const struct cw_node *node, __u32 kind, const struct cw_config *config)
 {
-	struct cw_pod *pod = cw_pod4(flow->dst4);
 	__u32 bytes = skb->len;
 	bool may;
 
-	if (!pod || pod->flags & CW_POD_BRIDGED || !cw_has_carried_way(node))
+	if (!cw_has_carried_way(node))
 		return CW_STACK;
 	may = !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, pod->mtu);
-	if (!cw_is_carried(skb, flow, true, may, config) || !cw_hop_ipv4(skb, ETH_HLEN))
+	if (!cw_is_carried(skb, flow, is_ipv4, may, config) || !cw_hop(skb, ETH_HLEN, is_ipv4))
 		return CW_STACK;
 	cw_count(pod->slot, kind, bytes);
-	return cw_deliver(skb, pod, bpf_htons(ETH_P_IP), config);
+	return cw_deliver(skb, pod, cw_ether_type(is_ipv4), config);
 }
 
-static __always_inline int cw_ipv6_to_pod(struct __sk_buff *skb, struct cw_flow *flow, const struct cw_node *node, __u32 kind,
-					  const struct cw_config *config)
+/** Whether programs may take what comes to the pod. */
+static __always_inline bool cw_is_taken(const struct cw_pod *pod)
 {
-	struct cw_pod *pod = bpf_map_lookup_elem(&cw_pods6, &flow->dst6);
-	__u32 bytes = skb->len;
-	bool may;
-
-	if (!pod || pod->flags & CW_POD_BRIDGED || !cw_has_carried_way(node))
-		return CW_STACK;
-	may = !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, pod->mtu);
-	if (!cw_is_carried(skb, flow, false, may, config) || !cw_hop_ipv6(skb, ETH_HLEN))
-		return CW_STACK;
-	cw_count(pod->slot, kind, bytes);
-	return cw_deliver(skb, pod, bpf_htons(ETH_P_IPV6), config);
+	return pod && !(pod->flags & CW_POD_BRIDGED);
 }
 
 static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
@@ -469,26 +427,26 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 		is_ipv4 = true;
 		if (!cw_read_ipv4(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES) || flow.protocol == 0)
 			return CW_STACK;
-		pod = cw_pod4(flow.dst4);
-		node = cw_node4(flow.src4);
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		is_ipv4 = false;
 		if (!cw_read_ipv6(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES, &next) || flow.protocol == 0)
 			return CW_STACK;
-		pod = bpf_map_lookup_elem(&cw_pods6, &flow.dst6);
-		node = cw_node6(&flow.src6);
 	} else {
 		return CW_STACK;
 	}
-	if (!pod || !cw_has_carried_way(node) || !cw_owns4(outer_source, node))
+	pod = cw_pod_to(&flow, is_ipv4);
+	if (!cw_is_taken(pod))
+		return CW_STACK;
+	node = cw_node_from(&flow, is_ipv4);
+	if (!cw_has_carried_way(node) || !cw_owns4(outer_source, node))
 		return CW_STACK;
 	// a queue needs the packet as the kernel takes it out, and so does a mark of congestion that has to be taken over (RFC 6040)
-	may = !(pod->flags & (CW_POD_BRIDGED | CW_POD_LIMITED)) && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, pod->mtu) &&
+	may = !(pod->flags & CW_POD_LIMITED) && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, pod->mtu) &&
 	      (outer_ecn == flow.ecn || outer_ecn == 0);
 	if (!may || !cw_is_carried(skb, &flow, is_ipv4, true, config) || !cw_decapsulate(skb, is_ipv4))
 		return CW_STACK;
 	// no way back from here: the outer headers are gone
-	if (!(is_ipv4 ? cw_hop_ipv4(skb, ETH_HLEN) : cw_hop_ipv6(skb, ETH_HLEN)))
+	if (!cw_hop(skb, ETH_HLEN, is_ipv4))
 		return CW_DROP(MALFORMED);
 	cw_count(pod->slot, CW_TRAFFIC_TO_POD_TUNNEL, bytes);
 	return cw_deliver(skb, pod, protocol, config);
@@ -497,24 +455,27 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 static __always_inline int cw_packet_from_underlay(struct __sk_buff *skb, const struct cw_config *config)
 {
 	struct cw_flow flow = {};
+	struct cw_pod *pod;
+	bool is_ipv4;
 	__u8 next;
 
 	// not for this node, or for many
 	if (skb->pkt_type != 0 || skb->vlan_present)
 		return CW_STACK;
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	is_ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
+	if (is_ipv4) {
 		if (!cw_read_ipv4(skb, &flow, ETH_HLEN) || flow.protocol == 0)
 			return CW_STACK;
 		if (cw_is_to_tunnel_port(&flow, config))
 			return cw_vxlan_from_underlay(skb, flow.src4, flow.ecn, config);
-		return cw_ipv4_to_pod(skb, &flow, cw_node4(flow.src4), CW_TRAFFIC_TO_POD_NATIVE, config);
+	} else if (skb->protocol != bpf_htons(ETH_P_IPV6) || !cw_read_ipv6(skb, &flow, ETH_HLEN, &next) || flow.protocol == 0) {
+		return CW_STACK;
 	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (!cw_read_ipv6(skb, &flow, ETH_HLEN, &next) || flow.protocol == 0)
-			return CW_STACK;
-		return cw_ipv6_to_pod(skb, &flow, cw_node6(&flow.src6), CW_TRAFFIC_TO_POD_NATIVE, config);
-	}
-	return CW_STACK;
+	// most of what comes here is for the node itself, and is not to pay for more
+	pod = cw_pod_to(&flow, is_ipv4);
+	if (!cw_is_taken(pod))
+		return CW_STACK;
+	return cw_take(skb, &flow, is_ipv4, pod, cw_node_from(&flow, is_ipv4), CW_TRAFFIC_TO_POD_NATIVE, config);
 }
 
 SEC("tc")
@@ -566,25 +527,23 @@ static __always_inline int cw_packet_from_tunnel(struct __sk_buff *skb, const st
 {
 	struct cw_flow flow = {};
 	struct cw_node *node;
+	struct cw_pod *pod;
+	bool is_ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
 	__u8 next;
 
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (!cw_read_ipv4(skb, &flow, ETH_HLEN))
-			return CW_DROP(MALFORMED);
-		node = cw_node4(flow.src4);
-		if (cw_is_forged(skb, node))
-			return CW_DROP(TUNNEL_OWNER);
-		return flow.protocol ? cw_ipv4_to_pod(skb, &flow, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
-	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (!cw_read_ipv6(skb, &flow, ETH_HLEN, &next))
-			return CW_DROP(MALFORMED);
-		node = cw_node6(&flow.src6);
-		if (cw_is_forged(skb, node))
-			return CW_DROP(TUNNEL_OWNER);
-		return flow.protocol ? cw_ipv6_to_pod(skb, &flow, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
-	}
-	return CW_STACK;
+	if (!is_ipv4 && skb->protocol != bpf_htons(ETH_P_IPV6))
+		return CW_STACK;
+	if (!(is_ipv4 ? cw_read_ipv4(skb, &flow, ETH_HLEN) : cw_read_ipv6(skb, &flow, ETH_HLEN, &next)))
+		return CW_DROP(MALFORMED);
+	node = cw_node_from(&flow, is_ipv4);
+	if (cw_is_forged(skb, node))
+		return CW_DROP(TUNNEL_OWNER);
+	if (flow.protocol == 0)
+		return CW_STACK;
+	pod = cw_pod_to(&flow, is_ipv4);
+	if (!cw_is_taken(pod))
+		return CW_STACK;
+	return cw_take(skb, &flow, is_ipv4, pod, node, CW_TRAFFIC_TO_POD_TUNNEL, config);
 }
 
 SEC("tc")

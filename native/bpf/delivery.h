@@ -49,54 +49,55 @@ static __always_inline int cw_deliver(struct __sk_buff *skb, const struct cw_pod
 	return bpf_redirect_peer(pod->device, 0);
 }
 
-/** Asks the kernel's routing for the way of a packet between these addresses. False when the stack has to decide. */
+/**
+ * Asks the kernel's routing, by a question that has the addresses already, for the next hop and the device to it. False when the stack has to
+ * decide.
+ */
+static __always_inline bool cw_route(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct cw_config *config,
+				     struct bpf_redir_neigh *next, __u32 *device)
+{
+	long result;
+
+	fib->ifindex = config->bridge_device;
+	result = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return false;
+	if (fib->ifindex == config->bridge_device || fib->ifindex == config->tunnel_device)
+		return false;
+	*device = fib->ifindex;
+	// the next hop of an IPv4 route may be an IPv6 address (RFC 8950)
+	next->nh_family = fib->family;
+	if (fib->family == AF_INET)
+		next->ipv4_nh = fib->ipv4_dst;
+	else
+		__builtin_memcpy(next->ipv6_nh, fib->ipv6_dst, 16);
+	return true;
+}
+
 static __always_inline bool cw_route4(struct __sk_buff *skb, __be32 src, __be32 dst, __u16 bytes, __u8 protocol,
 				      const struct cw_config *config, struct bpf_redir_neigh *next, __u32 *device)
 {
 	struct bpf_fib_lookup fib = {};
-	long result;
 
 	fib.family = AF_INET;
 	fib.l4_protocol = protocol;
 	fib.tot_len = bytes;
-	fib.ifindex = config->bridge_device;
 	fib.ipv4_src = src;
 	fib.ipv4_dst = dst;
-	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return false;
-	if (fib.ifindex == config->bridge_device || fib.ifindex == config->tunnel_device)
-		return false;
-	*device = fib.ifindex;
-	next->nh_family = fib.family;
-	if (fib.family == AF_INET)
-		next->ipv4_nh = fib.ipv4_dst;
-	else
-		__builtin_memcpy(next->ipv6_nh, fib.ipv6_dst, 16);
-	return true;
+	return cw_route(skb, &fib, config, next, device);
 }
 
 static __always_inline bool cw_route6(struct __sk_buff *skb, const struct cw_flow *flow, const struct cw_config *config,
 				      struct bpf_redir_neigh *next, __u32 *device)
 {
 	struct bpf_fib_lookup fib = {};
-	long result;
 
 	fib.family = AF_INET6;
 	fib.l4_protocol = flow->protocol;
 	fib.tot_len = flow->length;
-	fib.ifindex = config->bridge_device;
 	__builtin_memcpy(fib.ipv6_src, &flow->src6, 16);
 	__builtin_memcpy(fib.ipv6_dst, &flow->dst6, 16);
-	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return false;
-	if (fib.ifindex == config->bridge_device || fib.ifindex == config->tunnel_device)
-		return false;
-	*device = fib.ifindex;
-	next->nh_family = AF_INET6;
-	__builtin_memcpy(next->ipv6_nh, fib.ipv6_dst, 16);
-	return true;
+	return cw_route(skb, &fib, config, next, device);
 }
 
 static __always_inline __u16 cw_ipv4_check(const void *header)
@@ -135,7 +136,7 @@ static __always_inline int cw_send_by_device(struct __sk_buff *skb, const struct
 	__builtin_memcpy(key.remote_ipv6, node->tunnel_dst, 16);
 	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
 		return CW_STACK;
-	if (!(is_ipv4 ? cw_hop_ipv4(skb, ETH_HLEN) : cw_hop_ipv6(skb, ETH_HLEN)))
+	if (!cw_hop(skb, ETH_HLEN, is_ipv4))
 		return CW_STACK;
 	eth = cw_data(skb);
 	if ((void *)(eth + 1) > cw_end(skb))

@@ -2,9 +2,7 @@
 // Reading packets: every read is bounded, and what is cut off is told, since anything may come from a pod or from the wire.
 #pragma once
 
-#define CW_MAC_BYTES 6
-
-/** IP's fragment offset field: more fragments, and the offset. */
+/** Of IP's fragment offset field: the flag of more fragments with the offset, and the offset alone. */
 #define CW_FRAGMENT_BITS bpf_htons(0x3fff)
 #define CW_FRAGMENT_OFFSET bpf_htons(0x1fff)
 
@@ -89,41 +87,32 @@ static __always_inline void cw_set_mac(__u8 *to, const __u8 *from)
 static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3,
 					  __u32 told)
 {
-	void *data, *end;
+	__u32 bytes = protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	void *end;
+	struct udphdr *udp;
+	struct tcphdr *tcp;
 
-	// a segmented packet is longer than the field can tell, if it is longer than 64 KiB
-	if (told > skb->len - (offset - l3) && !skb->gso_size)
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return;
-
+	// a segmented packet is longer than the field can tell, if it is longer than 64 KiB
+	if (!skb->gso_size && (told > skb->len - (offset - l3) || told < l3 + bytes))
+		return;
+	if (!cw_reachable(skb, offset + bytes))
+		return;
+	// both headers begin with the ports
+	udp = cw_data(skb) + offset;
+	tcp = (void *)udp;
+	end = cw_end(skb);
+	if ((void *)(udp + 1) > end)
+		return;
+	flow->sport = udp->source;
+	flow->dport = udp->dest;
+	flow->headers = l3 + sizeof(*udp);
 	if (protocol == IPPROTO_TCP) {
-		struct tcphdr *tcp;
-
-		if (!cw_reachable(skb, offset + sizeof(*tcp)) || (told < l3 + sizeof(*tcp) && !skb->gso_size))
-			return;
-		data = cw_data(skb);
-		end = cw_end(skb);
-		tcp = data + offset;
 		if ((void *)(tcp + 1) > end)
 			return;
-		flow->sport = tcp->source;
-		flow->dport = tcp->dest;
 		flow->tcp_flags = ((__u8 *)tcp)[13];
 		flow->headers = l3 + tcp->doff * 4;
-	} else if (protocol == IPPROTO_UDP) {
-		struct udphdr *udp;
-
-		if (!cw_reachable(skb, offset + sizeof(*udp)) || (told < l3 + sizeof(*udp) && !skb->gso_size))
-			return;
-		data = cw_data(skb);
-		end = cw_end(skb);
-		udp = data + offset;
-		if ((void *)(udp + 1) > end)
-			return;
-		flow->sport = udp->source;
-		flow->dport = udp->dest;
-		flow->headers = l3 + sizeof(*udp);
-	} else {
-		return;
 	}
 	flow->protocol = protocol;
 	flow->length = skb->gso_size ? skb->gso_size + flow->headers : skb->len - (offset - l3);
@@ -208,4 +197,14 @@ static __always_inline bool cw_hop_ipv6(struct __sk_buff *skb, __u32 offset)
 	// the byte is the second of its 16-bit word, in network byte order: one less is the sum plus 0xfffe
 	bpf_csum_update(skb, bpf_htons(0xfffe));
 	return true;
+}
+
+static __always_inline bool cw_hop(struct __sk_buff *skb, __u32 offset, bool is_ipv4)
+{
+	return is_ipv4 ? cw_hop_ipv4(skb, offset) : cw_hop_ipv6(skb, offset);
+}
+
+static __always_inline __be16 cw_ether_type(bool is_ipv4)
+{
+	return is_ipv4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 }
