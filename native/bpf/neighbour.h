@@ -60,22 +60,6 @@ static __always_inline int cw_bounded(__u32 slot)
 	return budget->packets > CW_LIMIT_MULTICAST_PER_SECOND ? CW_DROP(MULTICAST_BUDGET) : CW_STACK;
 }
 
-static __always_inline struct cw_node *cw_node4(__be32 addr)
-{
-	struct cw_prefix4 key = { .length = 32 };
-
-	__builtin_memcpy(key.addr, &addr, 4);
-	return bpf_map_lookup_elem(&cw_nodes4, &key);
-}
-
-static __always_inline struct cw_node *cw_node6(const struct cw_addr6 *addr)
-{
-	struct cw_prefix6 key = { .length = 128 };
-
-	__builtin_memcpy(key.addr, addr, 16);
-	return bpf_map_lookup_elem(&cw_nodes6, &key);
-}
-
 /** Whether the gateway's MAC is the answer to a question for this address: one of this node's pods that is not bridged, or nobody. */
 static __always_inline bool cw_answers(const struct cw_pod *target, const struct cw_node *node, __u32 asking_device)
 {
