@@ -15,7 +15,7 @@ function moduleFiles({ root, release }: KernelFiles): ReadonlySet<string> {
 /** Makes the archive that the kernel unpacks as its first root; `folder` is empty. Returns its path. */
 export function makeInitramfs(files: KernelFiles, folder: string): string {
   const tree = join(folder, 'initramfs')
-  for (const each of ['bin', 'modules', 'host', 'memory', 'root', 'proc'])
+  for (const each of ['bin', 'modules', 'host', 'memory', 'machine', 'proc'])
     mkdirSync(join(tree, each), { recursive: true })
   const busybox = join(files.root, 'bin/busybox')
   cpSync(busybox, join(tree, 'bin/busybox'))

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
 import { loadObject } from '#/kernel/bpf/object.ts'
-import { mustMatch } from '#/kernel/bpf/typed-map.ts'
+import { mustMatch } from '#/kernel/bpf/must-match.ts'
 import { type MapName, mapLayouts, programNames } from '#/wire/bpf/maps.ts'
 import { must } from '../e2e/harness.ts'
 

@@ -10,7 +10,7 @@ import { BpfMap } from '#/kernel/bpf/map.ts'
 import { loadObject } from '#/kernel/bpf/object.ts'
 import { isBpffs, listPins, makePinFolder, removePinFolder, unpin } from '#/kernel/bpf/pins.ts'
 import { BpfProgram } from '#/kernel/bpf/program.ts'
-import { TypedMap } from '#/kernel/bpf/typed-map.ts'
+import { TypedMap } from './typed-map.ts'
 import { Struct } from '#/wire/bpf/layout.ts'
 import { probeObject, TestBpffs } from './bpf-fixture.ts'
 

@@ -6,7 +6,6 @@ import {
   forgetDrops,
   type Generation,
   type Names,
-  type PodTraffic,
   readDrops,
   readTraffic,
   Watches,
@@ -79,21 +78,25 @@ export class DatapathView implements Disposable {
 
   /** The names of pods alone, by the indices of their host devices: without a question to the kernel. */
   podsByDevice(): Map<number, string> {
-    const { ebpf, endpoints } = this.deps
-    const pods = new Map(endpoints().map(({ hostDevice, pod }) => [hostDevice, pod]))
+    const pods = this.#podsByName()
     return new Map(
-      [...ebpf.plugged].flatMap(([device, { index }]) => {
+      [...this.deps.ebpf.plugged].flatMap(([device, { index }]) => {
         const pod = pods.get(device)
         return pod === undefined ? [] : [[index, pod] as const]
       }),
     )
   }
 
+  /** By the names of their host devices. */
+  #podsByName(): Map<string, string> {
+    return new Map(this.deps.endpoints().map(({ hostDevice, pod }) => [hostDevice, pod]))
+  }
+
   /** What the numbers in maps are called now. Throws KernelError. */
   names(): Names {
-    const { netlink, endpoints, nodeName, nodeNames } = this.deps
+    const { netlink, nodeName, nodeNames } = this.deps
     const devices = new Map(listLinks(netlink).map(({ index, name }) => [index, name]))
-    const pods = new Map(endpoints().map(({ hostDevice, pod }) => [hostDevice, pod]))
+    const pods = this.#podsByName()
     let owners: ReadonlyMap<bigint, string> | undefined
     return {
       device: (index) => devices.get(index),
@@ -135,7 +138,7 @@ export class DatapathView implements Disposable {
 
   async #observe(generation: Generation): Promise<void> {
     const { nodeName } = this.deps
-    this.shares.observe(await this.traffic(generation), performance.now())
+    this.shares.observe(await readTraffic(generation), performance.now())
     const names = this.names()
     const drops = readDrops(generation)
     const present = drops.filter(({ device }) => names.device(device) !== undefined)
@@ -146,11 +149,6 @@ export class DatapathView implements Disposable {
       const pod = names.pod(device)
       return pod === undefined ? `node/${nodeName}` : `pod/${pod}`
     })
-  }
-
-  /** The counters of each pod, by the index of its host device. Rejects with BpfError. */
-  traffic(generation: Generation): Promise<Map<number, PodTraffic>> {
-    return readTraffic(generation)
   }
 
   [Symbol.dispose](): void {

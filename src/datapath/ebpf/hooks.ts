@@ -83,7 +83,7 @@ export class Hooks {
   links(): Found[] {
     return listPins(this.#folder).flatMap((name) => {
       const place = pinned(name)
-      return place ? [this.#linkAt(place.device, place.hook)] : []
+      return place ? (this.#linkAt(place.device, place.hook) ?? []) : []
     })
   }
 
@@ -99,23 +99,15 @@ export class Hooks {
 
   /** The program of ours at one hook; undefined when none is attached. */
   programAt(netlink: Netlink, device: Device, hook: BpfHook): number | undefined {
-    const link = this.#linkOn(device, hook)
-    return link?.programId ?? this.filters(netlink, device).find((each) => each.hook === hook)?.programId
+    const link = this.#linkAt(device.name, hook)
+    // a device may have the name of one that had a link before
+    const linked = link?.index === device.index ? link.programId : undefined
+    return linked ?? this.filters(netlink, device).find((each) => each.hook === hook)?.programId
   }
 
-  /** The link of ours to the device, which may have the name of one that had a link before. */
-  #linkOn(device: Device, hook: BpfHook): Found | undefined {
-    try {
-      const found = this.#linkAt(device.name, hook)
-      return found.index === device.index ? found : undefined
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined
-      throw error
-    }
-  }
-
-  #linkAt(device: string, hook: BpfHook): Found {
-    using link = BpfLink.openPinned(this.#path(device, hook))
+  #linkAt(device: string, hook: BpfHook): Found | undefined {
+    using link = BpfLink.ifPinned(this.#path(device, hook))
+    if (link === undefined) return undefined
     const { device: index, programId } = link.info()
     return { device, hook, mechanism: 'tcx', index: index === 0 ? undefined : index, programId }
   }
@@ -142,30 +134,23 @@ export class Hooks {
 
   /** Puts the program in place of that of the pinned link; false when there is no such link to the device. */
   #replace(path: string, device: Device, program: BpfProgram): boolean {
-    let link: BpfLink
-    try {
-      link = BpfLink.openPinned(path)
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return false
-      throw error
-    }
-    using opened = link
-    const { device: index, programId } = opened.info()
+    using link = BpfLink.ifPinned(path)
+    if (link === undefined) return false
+    const { device: index, programId } = link.info()
     if (index !== device.index) return false
-    if (programId !== program.info.id) opened.replace(program)
+    if (programId !== program.info.id) link.replace(program)
     return true
   }
 
   /** Detaches what of ours is there; no error when nothing is. Throws BpfError and KernelError. */
   detach(netlink: Netlink, device: string, hook: BpfHook, index: number | undefined): void {
     const path = this.#path(device, hook)
+    using link = BpfLink.ifPinned(path)
     try {
-      using link = BpfLink.openPinned(path)
-      link.detach()
+      link?.detach()
     } catch (error) {
-      // ENOLINK: its device is gone already
-      const code = errorCode(error)
-      if (code !== 'ENOENT' && code !== 'ENOLINK') throw error
+      // its device is gone already
+      if (errorCode(error) !== 'ENOLINK') throw error
     }
     unpin(path)
     if (index === undefined || !this.#mayHaveFilters(device)) return

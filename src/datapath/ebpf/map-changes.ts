@@ -79,58 +79,52 @@ async function changeAll<T extends Changing>(
   work(drained)
 }
 
-export function writeChange(place: Place, entries: readonly WantedEntry[]): Change {
-  const { folder, generation, map } = place
-  return {
-    verb: 'change',
-    key: map,
-    // made only on demand: there may be thousands
-    get commands() {
-      return entries.map(
-        ({ key, value, about }) =>
-          `${commandAt(folder, generation, 'update', map, key)} value hex ${hexWords(value)} # ${about()}`,
-      )
-    },
-    work: {
-      call: async () =>
-        changeAll(place, entries, (due) =>
-          forAll(
-            map,
-            due,
-            ({ key, value, isDue }) => {
-              if (isDue?.() !== false) generation.map(map).set(key, value)
-            },
-            ({ about }) => about(),
-          ),
-        ),
-    },
-    explain: explainMap,
+/** A change of the entries of one map. `command`, `about` and `work` are of one entry. */
+function changeOfEntries<T extends Changing>(
+  place: Place,
+  entries: readonly T[],
+  each: {
+    readonly command: (entry: T) => string
+    readonly about: (entry: T) => string
+    readonly work: (entry: T) => void
+    readonly explain?: Change['explain']
+  },
+): Change {
+  const { map } = place
+  const work = (entry: T): void => {
+    if (entry.isDue?.() !== false) each.work(entry)
   }
-}
-
-export function removeChange(place: Place, entries: readonly LeftEntry[]): Change {
-  const { folder, generation, map } = place
   return {
     // the object is the map, which stays
     verb: 'change',
     key: map,
+    // made only on demand: there may be thousands
     get commands() {
-      return entries.map(({ key }) => commandAt(folder, generation, 'delete', map, key))
+      return entries.map(each.command)
     },
-    work: {
-      call: async () =>
-        changeAll(place, entries, (due) =>
-          forAll(
-            map,
-            due,
-            ({ key, isDue }) => {
-              if (isDue?.() !== false) generation.map(map).delete(key)
-            },
-            ({ key }) => `entry ${hexOf(key)}`,
-          ),
-        ),
-    },
+    work: { call: async () => changeAll(place, entries, (due) => forAll(map, due, work, each.about)) },
+    ...(each.explain && { explain: each.explain }),
   }
+}
+
+export function writeChange(place: Place, entries: readonly WantedEntry[]): Change {
+  const { folder, generation, map } = place
+  return changeOfEntries(place, entries, {
+    command: ({ key, value, about }) =>
+      `${commandAt(folder, generation, 'update', map, key)} value hex ${hexWords(value)} # ${about()}`,
+    about: ({ about }) => about(),
+    work: ({ key, value }) => generation.map(map).set(key, value),
+    explain: explainMap,
+  })
+}
+
+export function removeChange(place: Place, entries: readonly LeftEntry[]): Change {
+  const { folder, generation, map } = place
+  return changeOfEntries(place, entries, {
+    command: ({ key }) => commandAt(folder, generation, 'delete', map, key),
+    about: ({ key }) => `entry ${hexOf(key)}`,
+    work: ({ key }) => generation.map(map).delete(key),
+  })
 }
 
 /** How many entries are compared before other work on the event loop gets its turn. */

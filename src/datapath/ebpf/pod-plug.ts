@@ -1,11 +1,10 @@
 // Makes one pod known to the programs and attaches them to its host device, within the call; and the way back.
 import { BpfError } from '#/kernel/bpf/error.ts'
-import { PerCpuMap } from '#/kernel/bpf/typed-map.ts'
 import { type Device } from '#/kernel/bpf/tcx.ts'
 import { findLink } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type BpfHook, type BpfPod } from '#/model/bpf.ts'
-import { mapLayouts, podStruct, type ProgramName, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
+import { indexStruct, type MapName, podStruct, type ProgramName, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
 import { hexOf, podEntries, podKey, type PodPlace, portKey } from './entries.ts'
 import { type Generation } from './generation.ts'
 import { type EbpfState } from './state.ts'
@@ -18,9 +17,9 @@ export const podHooks: readonly (readonly [BpfHook, ProgramName])[] = [
 
 /** Sets the counters of a slot to zero: they are those of a pod that is gone. */
 function clearCounters(generation: Generation, slot: number): void {
-  const traffic = new PerCpuMap(generation.map('cw_traffic'), mapLayouts.cw_traffic)
-  for (let kind = 0; kind < trafficKindsPerPod; kind++) traffic.clear({ index: slot * trafficKindsPerPod + kind })
-  new PerCpuMap(generation.map('cw_budgets'), mapLayouts.cw_budgets).clear({ index: slot })
+  const clear = (map: MapName, index: number): void => generation.map(map).clear(indexStruct.encode({ index }))
+  for (let kind = 0; kind < trafficKindsPerPod; kind++) clear('cw_traffic', slot * trafficKindsPerPod + kind)
+  clear('cw_budgets', slot)
 }
 
 /** The pod's place in the maps; undefined when all slots are taken. */

@@ -1,4 +1,5 @@
 // A link: the attachment of a program as an object of its own, which can be pinned.
+import { errorCode } from '#/lib/error-code.ts'
 import { closeFd } from '#/sys/libc.ts'
 import { BPF_LINK_DETACH, BPF_LINK_TYPE_TCX, BPF_LINK_UPDATE, type Hook, tcxHooks } from './commands.ts'
 import { mustBpf } from './error.ts'
@@ -29,6 +30,16 @@ export class BpfLink implements Disposable {
   /** Throws BpfError, ENOENT when nothing is pinned there. */
   static openPinned(path: string): BpfLink {
     return new BpfLink(openPin(path), path)
+  }
+
+  /** The same; undefined when nothing is pinned there. Throws BpfError. */
+  static ifPinned(path: string): BpfLink | undefined {
+    try {
+      return BpfLink.openPinned(path)
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined
+      throw error
+    }
   }
 
   info(): LinkState {

@@ -1,4 +1,4 @@
-// A BPF map as the kernel has it: keys and values are bytes. typed-map.ts has the layouts of src/wire/bpf over it.
+// A BPF map as the kernel has it: keys and values are bytes, as src/wire/bpf lays them out.
 import { type AttrField, bpf } from '#/sys/bpf-call.ts'
 import { closeFd } from '#/sys/libc.ts'
 import { possibleCpus } from '#/sys/cpus.ts'
@@ -67,6 +67,11 @@ export class BpfMap implements Disposable {
   set(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
     const { code } = bpf(BPF_MAP_UPDATE_ELEM, [...this.#element(key, ['in', value]), [24, 'u64', modes[mode]]])
     if (code !== undefined) throw bpfErrorOf(`${this.#what}: write an entry`, code, this.#whyNot(code))
+  }
+
+  /** Sets the value, that of every CPU where each has one, to zeros. Throws BpfError. */
+  clear(key: Uint8Array): void {
+    this.set(key, new Uint8Array(this.callValueBytes))
   }
 
   #whyNot(code: string): string | undefined {

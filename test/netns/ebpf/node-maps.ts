@@ -1,6 +1,6 @@
 // The maps of a node's programs, written as the agent would.
 import { type LoadedObject } from '#/kernel/bpf/object.ts'
-import { PerCpuMap, TypedMap } from '#/kernel/bpf/typed-map.ts'
+import { PerCpuMap, TypedMap } from '../typed-map.ts'
 import { type configStruct, mapLayouts, type nodeStruct, trafficKinds, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
 import { dropReasonName } from '#/wire/bpf/reasons.ts'
 import { addrOf, zeros } from './frames.ts'

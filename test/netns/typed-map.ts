@@ -1,26 +1,12 @@
-// Maps with the layouts of src/wire/bpf: keys and values as objects.
+// Maps with the layouts of src/wire/bpf, for tests: keys and values as objects.
+import { type BpfMap, type UpdateMode } from '#/kernel/bpf/map.ts'
+import { mustMatch } from '#/kernel/bpf/must-match.ts'
 import { type FieldTypes, type Struct, type StructValue } from '#/wire/bpf/layout.ts'
 import { type MapLayout } from '#/wire/bpf/maps.ts'
-import { BpfError } from './error.ts'
-import { type BpfMap, type UpdateMode } from './map.ts'
 
 type Layout<K extends FieldTypes, V extends FieldTypes> = Omit<MapLayout, 'key' | 'value'> & {
   readonly key: Struct<K>
   readonly value: Struct<V>
-}
-
-/** Throws BpfError when the map in the kernel is not as the layout says. A ring buffer has neither keys nor values. */
-export function mustMatch({ info }: BpfMap, layout: MapLayout): void {
-  const due = {
-    type: layout.type,
-    keyBytes: layout.key?.size ?? 0,
-    valueBytes: layout.value?.size ?? 0,
-    maxEntries: layout.maxEntries,
-  } as const
-  const wrong = (Object.keys(due) as (keyof typeof due)[]).filter((field) => due[field] !== info[field])
-  if (wrong.length === 0) return
-  const differences = wrong.map((field) => `${field} ${info[field]} instead of ${due[field]}`).join(', ')
-  throw new BpfError(`map ${info.name}: ${differences}: the object file and this program are not of one build`)
 }
 
 abstract class LayoutMap<K extends FieldTypes, V extends FieldTypes> implements Disposable {
@@ -73,7 +59,7 @@ export class PerCpuMap<K extends FieldTypes, V extends FieldTypes> extends Layou
 
   /** Sets the values of all CPUs to zeros. */
   clear(key: StructValue<K>): void {
-    this.map.set(this.layout.key.encode(key), new Uint8Array(this.map.callValueBytes))
+    this.map.clear(this.layout.key.encode(key))
   }
 
   #valuesOf(bytes: Uint8Array): StructValue<V>[] {
