@@ -34,17 +34,39 @@ static __always_inline bool cw_owns4(__be32 outer, const struct cw_node *node)
 	return owner && owner->owner == node->owner;
 }
 
+/** A packet in VXLAN over IPv4 that was read already, from the outer source. */
+static __always_inline int cw_take_out(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, __be32 outer_source,
+				       __u8 outer_ecn, const struct cw_config *config)
+{
+	struct cw_pod *pod = cw_pod_to(flow, is_ipv4);
+	__u32 bytes = skb->len - CW_TUNNEL_BYTES;
+	struct cw_node *node;
+	bool may;
+
+	if (!cw_is_taken(pod))
+		return CW_STACK;
+	node = cw_node_from(flow, is_ipv4);
+	if (!cw_has_carried_way(node) || !cw_owns4(outer_source, node))
+		return CW_STACK;
+	// a queue needs the packet as the kernel takes it out, and so does a mark of congestion that has to be taken over (RFC 6040)
+	may = !(pod->flags & CW_POD_LIMITED) && !cw_is_draining(node) && flow->hops > 1 && cw_fits(flow, pod->mtu) &&
+	      (outer_ecn == flow->ecn || outer_ecn == 0);
+	if (!may || !cw_is_carried(skb, flow, is_ipv4, true, config) || !cw_decapsulate(skb, is_ipv4))
+		return CW_STACK;
+	// no way back from here: the outer headers are gone
+	if (!cw_hop(skb, ETH_HLEN, is_ipv4))
+		return CW_DROP(MALFORMED);
+	cw_count(pod->slot, CW_TRAFFIC_TO_POD_TUNNEL, bytes);
+	return cw_deliver(skb, pod, cw_ether_type(is_ipv4), config);
+}
+
 /** VXLAN over IPv4. Only what is certain is taken here; the tunnel device takes the rest, and cw_from_tunnel sees it then. */
 static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 outer_source, __u8 outer_ecn,
 						  const struct cw_config *config)
 {
 	struct cw_flow flow = {};
 	struct cw_outer *outer;
-	struct cw_node *node;
-	struct cw_pod *pod;
 	__be16 protocol;
-	__u32 bytes = skb->len - CW_TUNNEL_BYTES;
-	bool is_ipv4, may;
 	__u8 next;
 
 	if (!cw_reachable(skb, ETH_HLEN + sizeof(*outer)))
@@ -55,59 +77,39 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 	if (outer->vxlan.flags != CW_VXLAN_HAS_VNI || outer->vxlan.vni != bpf_htonl(config->vni << 8))
 		return CW_STACK;
 	protocol = outer->inner.h_proto;
-	if (protocol == bpf_htons(ETH_P_IP)) {
-		is_ipv4 = true;
-		if (!cw_read_ipv4(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES) || flow.protocol == 0)
-			return CW_STACK;
-	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
-		is_ipv4 = false;
-		if (!cw_read_ipv6(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES, &next) || flow.protocol == 0)
-			return CW_STACK;
-	} else {
-		return CW_STACK;
-	}
-	pod = cw_pod_to(&flow, is_ipv4);
+	if (protocol == bpf_htons(ETH_P_IP) && cw_read_ipv4(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES) && flow.protocol)
+		return cw_take_out(skb, &flow, true, outer_source, outer_ecn, config);
+	if (protocol == bpf_htons(ETH_P_IPV6) && cw_read_ipv6(skb, &flow, ETH_HLEN + CW_TUNNEL_BYTES, &next) && flow.protocol)
+		return cw_take_out(skb, &flow, false, outer_source, outer_ecn, config);
+	return CW_STACK;
+}
+
+/** A packet that came without a tunnel. Most of them are for the node itself, and are not to pay for more than this. */
+static __always_inline int cw_take_native(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_config *config)
+{
+	struct cw_pod *pod = cw_pod_to(flow, is_ipv4);
+
 	if (!cw_is_taken(pod))
 		return CW_STACK;
-	node = cw_node_from(&flow, is_ipv4);
-	if (!cw_has_carried_way(node) || !cw_owns4(outer_source, node))
-		return CW_STACK;
-	// a queue needs the packet as the kernel takes it out, and so does a mark of congestion that has to be taken over (RFC 6040)
-	may = !(pod->flags & CW_POD_LIMITED) && !cw_is_draining(node) && flow.hops > 1 && cw_fits(&flow, pod->mtu) &&
-	      (outer_ecn == flow.ecn || outer_ecn == 0);
-	if (!may || !cw_is_carried(skb, &flow, is_ipv4, true, config) || !cw_decapsulate(skb, is_ipv4))
-		return CW_STACK;
-	// no way back from here: the outer headers are gone
-	if (!cw_hop(skb, ETH_HLEN, is_ipv4))
-		return CW_DROP(MALFORMED);
-	cw_count(pod->slot, CW_TRAFFIC_TO_POD_TUNNEL, bytes);
-	return cw_deliver(skb, pod, protocol, config);
+	return cw_take(skb, flow, is_ipv4, pod, cw_node_from(flow, is_ipv4), CW_TRAFFIC_TO_POD_NATIVE, config);
 }
 
 static __always_inline int cw_packet_from_underlay(struct __sk_buff *skb, const struct cw_config *config)
 {
 	struct cw_flow flow = {};
-	struct cw_pod *pod;
-	bool is_ipv4;
 	__u8 next;
 
 	// not for this node, or for many
 	if (skb->pkt_type != 0 || skb->vlan_present)
 		return CW_STACK;
-	is_ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
-	if (is_ipv4) {
-		if (!cw_read_ipv4(skb, &flow, ETH_HLEN) || flow.protocol == 0)
-			return CW_STACK;
+	if (skb->protocol == bpf_htons(ETH_P_IP) && cw_read_ipv4(skb, &flow, ETH_HLEN) && flow.protocol) {
 		if (cw_is_to_tunnel_port(&flow, config))
 			return cw_vxlan_from_underlay(skb, flow.src4, flow.ecn, config);
-	} else if (skb->protocol != bpf_htons(ETH_P_IPV6) || !cw_read_ipv6(skb, &flow, ETH_HLEN, &next) || flow.protocol == 0) {
-		return CW_STACK;
+		return cw_take_native(skb, &flow, true, config);
 	}
-	// most of what comes here is for the node itself, and is not to pay for more
-	pod = cw_pod_to(&flow, is_ipv4);
-	if (!cw_is_taken(pod))
-		return CW_STACK;
-	return cw_take(skb, &flow, is_ipv4, pod, cw_node_from(&flow, is_ipv4), CW_TRAFFIC_TO_POD_NATIVE, config);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6) && cw_read_ipv6(skb, &flow, ETH_HLEN, &next) && flow.protocol)
+		return cw_take_native(skb, &flow, false, config);
+	return CW_STACK;
 }
 
 /** The address that a packet in the tunnel came from, as a key of cw_ends. */
@@ -143,25 +145,29 @@ static __always_inline bool cw_is_forged(struct __sk_buff *skb, const struct cw_
 	return !owner || owner->owner != node->owner;
 }
 
+/** A packet that the kernel has taken out of the tunnel. */
+static __always_inline int cw_take_tunneled(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+					    const struct cw_config *config)
+{
+	struct cw_node *node = cw_node_from(flow, is_ipv4);
+	struct cw_pod *pod;
+
+	if (cw_is_forged(skb, node))
+		return CW_DROP(TUNNEL_OWNER);
+	if (flow->protocol == 0)
+		return CW_STACK;
+	pod = cw_pod_to(flow, is_ipv4);
+	return cw_is_taken(pod) ? cw_take(skb, flow, is_ipv4, pod, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
+}
+
 static __always_inline int cw_packet_from_tunnel(struct __sk_buff *skb, const struct cw_config *config)
 {
 	struct cw_flow flow = {};
-	struct cw_node *node;
-	struct cw_pod *pod;
-	bool is_ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
 	__u8 next;
 
-	if (!is_ipv4 && skb->protocol != bpf_htons(ETH_P_IPV6))
-		return CW_STACK;
-	if (!(is_ipv4 ? cw_read_ipv4(skb, &flow, ETH_HLEN) : cw_read_ipv6(skb, &flow, ETH_HLEN, &next)))
-		return CW_DROP(MALFORMED);
-	node = cw_node_from(&flow, is_ipv4);
-	if (cw_is_forged(skb, node))
-		return CW_DROP(TUNNEL_OWNER);
-	if (flow.protocol == 0)
-		return CW_STACK;
-	pod = cw_pod_to(&flow, is_ipv4);
-	if (!cw_is_taken(pod))
-		return CW_STACK;
-	return cw_take(skb, &flow, is_ipv4, pod, node, CW_TRAFFIC_TO_POD_TUNNEL, config);
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return cw_read_ipv4(skb, &flow, ETH_HLEN) ? cw_take_tunneled(skb, &flow, true, config) : CW_DROP(MALFORMED);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return cw_read_ipv6(skb, &flow, ETH_HLEN, &next) ? cw_take_tunneled(skb, &flow, false, config) : CW_DROP(MALFORMED);
+	return CW_STACK;
 }

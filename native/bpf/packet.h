@@ -84,38 +84,42 @@ static __always_inline void cw_set_mac(__u8 *to, const __u8 *from)
  * Reads ports and flags at `offset`, where the transport header begins. `l3` is the length of the IP header, `told` that of the packet as
  * its IP header tells it. Leaves protocol 0 when the packet or its header is cut off.
  */
-static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3,
+static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, bool is_tcp, __u32 l3,
 					  __u32 told)
 {
-	__u32 bytes = protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
-	void *end;
-	struct udphdr *udp;
+	__u32 bytes = is_tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr);
 	struct tcphdr *tcp;
+	struct udphdr *udp;
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return;
 	// a segmented packet is longer than the field can tell, if it is longer than 64 KiB
 	if (!skb->gso_size && (told > skb->len - (offset - l3) || told < l3 + bytes))
 		return;
 	if (!cw_reachable(skb, offset + bytes))
 		return;
-	// both headers begin with the ports
-	udp = cw_data(skb) + offset;
-	tcp = (void *)udp;
-	end = cw_end(skb);
-	if ((void *)(udp + 1) > end)
+	tcp = cw_data(skb) + offset;
+	udp = (void *)tcp;
+	if ((void *)tcp + bytes > cw_end(skb))
 		return;
+	// both headers begin with the ports
 	flow->sport = udp->source;
 	flow->dport = udp->dest;
-	flow->headers = l3 + sizeof(*udp);
-	if (protocol == IPPROTO_TCP) {
-		if ((void *)(tcp + 1) > end)
-			return;
+	flow->headers = l3 + bytes;
+	if (is_tcp) {
 		flow->tcp_flags = ((__u8 *)tcp)[13];
 		flow->headers = l3 + tcp->doff * 4;
 	}
-	flow->protocol = protocol;
+	flow->protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP;
 	flow->length = skb->gso_size ? skb->gso_size + flow->headers : skb->len - (offset - l3);
+}
+
+/** The same for the protocols that may be carried; of others it reads nothing. */
+static __always_inline void cw_read_transport(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3,
+					      __u32 told)
+{
+	if (protocol == IPPROTO_TCP)
+		cw_read_ports(skb, flow, offset, true, l3, told);
+	else if (protocol == IPPROTO_UDP)
+		cw_read_ports(skb, flow, offset, false, l3, told);
 }
 
 /**
@@ -144,7 +148,7 @@ static __always_inline bool cw_read_ipv4(struct __sk_buff *skb, struct cw_flow *
 	protocol = ip->protocol;
 	told = bpf_ntohs(ip->tot_len);
 	if (is_plain)
-		cw_read_ports(skb, flow, offset + sizeof(*ip), protocol, sizeof(*ip), told);
+		cw_read_transport(skb, flow, offset + sizeof(*ip), protocol, sizeof(*ip), told);
 	return true;
 }
 
@@ -168,7 +172,7 @@ static __always_inline bool cw_read_ipv6(struct __sk_buff *skb, struct cw_flow *
 	flow->protocol = 0;
 	*next = ip->nexthdr;
 	told = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	cw_read_ports(skb, flow, offset + sizeof(*ip), *next, sizeof(*ip), told);
+	cw_read_transport(skb, flow, offset + sizeof(*ip), *next, sizeof(*ip), told);
 	return true;
 }
 
