@@ -89,13 +89,13 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.compare(
+      ...(await this.#inet.mend(
         () => inetTable(form),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined
         ? []
-        : await this.#bridge.compare(
+        : await this.#bridge.mend(
             () => bridgeTable(facts.ports, mac),
             () => (this.#writtenBridge = { mac, ports: new Map(facts.ports) }),
           )),
@@ -107,8 +107,8 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.compare(() => inetTable(form), undefined)),
-      ...(mac === undefined ? [] : await this.#bridge.compare(() => bridgeTable(facts.ports, mac), undefined)),
+      ...(await this.#inet.differences(() => inetTable(form))),
+      ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
     ]
   }
 
