@@ -75,8 +75,7 @@ export class PolicySubject implements AsyncDisposable {
   put(object: KubeObject): void {
     if (object.kind === 'Pod') this.#index.setPod(readPolicyPod(object))
     else if (object.kind === 'Namespace') this.#index.setNamespace(readPolicyNamespace(object))
-    else if (object.kind === 'NetworkPolicy')
-      this.#take(`networkpolicy/${keyOf(object)}`, readNetworkPolicy(object))
+    else if (object.kind === 'NetworkPolicy') this.#take(`networkpolicy/${keyOf(object)}`, readNetworkPolicy(object))
     else this.#take(`clusternetworkpolicy/${keyOf(object)}`, readClusterNetworkPolicy(object))
   }
 

@@ -2,7 +2,6 @@
 // addresses of a second namespace, on which no policy acts.
 import { Addr } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
-import { type KubeObject } from '#/model/kubernetes.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { EbpfNode } from '../netns/ebpf-node.ts'
 import { TestNetns } from '../netns/namespace.ts'
@@ -18,7 +17,12 @@ const addrsOf = {
 
 const parse = (texts: readonly string[]): Addr[] => texts.map((text) => Addr.parse(text))
 
-type TruthPod = { readonly key: string; object: KubeObject; id: string; netns: TestNetns; addrs: readonly Addr[] }
+type TruthPod = {
+  readonly key: string
+  readonly id: string
+  readonly netns: TestNetns
+  readonly addrs: readonly Addr[]
+}
 
 export class TruthNode implements AsyncDisposable {
   readonly #made = new AsyncDisposableStack()
@@ -27,7 +31,7 @@ export class TruthNode implements AsyncDisposable {
   readonly #pods = new Map<string, TruthPod>()
   /** The next address of a pod on the other node. */
   #remote = 10
-  #made_ = 0
+  #count = 0
   readonly subject: PolicySubject
 
   private constructor() {
@@ -111,19 +115,19 @@ export class TruthNode implements AsyncDisposable {
   }
 
   #make(key: string): void {
-    const id = `${key.replace('/', '-')}-${++this.#made_}`
+    const id = `${key.replace('/', '-')}-${++this.#count}`
     const [namespace, name] = key.split('/') as [string, string]
     if (namespace === remoteNamespace) {
       const last = this.#remote++
       const addrs = parse([`10.244.2.${last}`, `fd10:244:0:2::${last}`])
       this.#other.sh(`ip addr add ${addrs[0]}/32 dev lo; ip addr add ${addrs[1]}/128 dev lo nodad`)
-      this.#know({ key, id, netns: this.#other, addrs } as TruthPod)
+      this.#know({ key, id, netns: this.#other, addrs })
       return
     }
     // as the agent does it: labels are known before the pod is wired, and its rules are there before it is
     const netns = this.node.add(id)
     const { addrs, hostDevice } = this.node.agent.store.find({ containerId: id, ifName: 'eth0' })!
-    const pod = { key, id, netns, addrs: addrs.map(({ addr }) => addr) } as TruthPod
+    const pod = { key, id, netns, addrs: addrs.map(({ addr }) => addr) }
     this.#know(pod)
     this.subject.setLocal({ hostDevice, namespace, name, uid: `uid-${id}`, addrs: pod.addrs })
   }

@@ -5,23 +5,11 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DatapathName, datapathNames } from '#/model/datapath.ts'
 import { cellsOf, cellText, isNamed, passes } from './cells.ts'
+import { wrongCells } from './compare.ts'
 import { type Scenario, type Step } from './model.ts'
 import { type Probe, Prober } from './prober.ts'
 import { scenarios } from './scenarios/index.ts'
 import { TruthNode } from './truth-node.ts'
-
-/** The cells that are otherwise than the evaluator says. A packet that is let through may have been lost: it is sent once more. */
-async function wrongCells(truth: TruthNode, prober: Prober, cells: readonly Probe[]): Promise<string[]> {
-  const wanted = cells.map((cell) => passes(truth.view, cell))
-  const arrived = await prober.run(cells)
-  const missing = cells.filter((_, index) => wanted[index] && !arrived[index])
-  const late = missing.length === 0 ? [] : await prober.run(missing)
-  const leaked = cells.filter((_, index) => !wanted[index] && arrived[index])
-  return [
-    ...leaked.map((cell) => `arrived though denied: ${cellText(cell)}`),
-    ...missing.filter((_, index) => !late[index]).map((cell) => `lost though allowed: ${cellText(cell)}`),
-  ]
-}
 
 function unexpected(truth: TruthNode, cells: readonly Probe[], expect: Step['expect']): string[] {
   return Object.entries(expect).flatMap(([text, wanted]) => {
@@ -39,7 +27,7 @@ async function play(truth: TruthNode, { steps }: Scenario): Promise<void> {
     truth.change(changes)
     using prober = new Prober(truth.places)
     const cells = cellsOf(truth.places)
-    const faults = [...unexpected(truth, cells, expect), ...(await wrongCells(truth, prober, cells))]
+    const faults = [...unexpected(truth, cells, expect), ...(await wrongCells(truth.view, prober, cells))]
     assert.deepEqual(faults, [], `step ${index + 1}`)
   }
 }

@@ -1,0 +1,2 @@
+// The places where the form of policies goes on a node: nftables, and the maps of programs.
+export {}
