@@ -44,6 +44,7 @@ export class TruthNode implements AsyncDisposable {
     node.wanted = datapath
     node.routing = 'native'
     node.host.sh(`ip link set u1 netns ${truth.#other.name}
+      ip -6 route add fd10:244:0:2::/65 via fd30::2 proto static
       ip route add 192.0.2.0/24 via 172.30.1.2; ip -6 route add 2001:db8::/32 via fd30::2`)
     truth.#other.sh(`ip link set lo up; ip link set u1 up
       ip addr add 172.30.1.2/24 dev u1; ip addr add fd30::2/64 dev u1 nodad
