@@ -52,6 +52,9 @@ export class TruthNode implements AsyncDisposable {
       ip route add 10.244.1.0/24 via 172.30.1.1; ip -6 route add fd10:244:0:1::/64 via fd30::1`)
     node.addNode(2, ['10.244.2.0/24', 'fd10:244:0:2::/64'], ['172.30.1.2', 'fd30::2'])
     await node.settle()
+    // a link-local address that is not settled yet asks for no neighbour
+    node.host.sh('ping -n -c1 -W2 172.30.1.2; ping -n -c1 -W2 fd30::2')
+    truth.#other.sh('ping -n -c1 -W2 172.30.1.1; ping -n -c1 -W2 fd30::1')
     for (const name of ['node-1', 'node-2'] as const) truth.subject.setNode(name, parse(addrsOf[name]))
     truth.reset()
     for (const namespace of namespaceNames) for (const pod of podNames) truth.#make(`${namespace}/${pod}`)
