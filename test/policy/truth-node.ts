@@ -1,8 +1,11 @@
 // The node of the truth table, with real pods, rules and programs: pods of x and y are its own; those of z, the world and the other node are
 // addresses of a second namespace, on which no policy acts.
+import { Netlink } from '#/kernel/netlink.ts'
 import { Addr } from '#/lib/addr.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
+import { IPCTNL_MSG_CT_DELETE } from '#/wire/netlink/conntrack.ts'
 import { EbpfNode } from '../netns/ebpf-node.ts'
 import { TestNetns } from '../netns/namespace.ts'
 import { type Change, namespaceNames, namespaceObject, podNames, podObject, remoteNamespace } from './model.ts'
@@ -94,7 +97,14 @@ export class TruthNode implements AsyncDisposable {
     this.subject.flush()
   }
 
+  /** What connection tracking keeps of packets of before would fill its table. */
+  #forgetConnections(): void {
+    using netlink = new Netlink(NETLINK_NETFILTER, this.node.host.netns)
+    netlink.execute({ what: 'conntrack -F', type: IPCTNL_MSG_CT_DELETE, payload: new Uint8Array(4) })
+  }
+
   change(changes: readonly Change[]): void {
+    this.#forgetConnections()
     for (const change of changes) this.#one(change)
     this.subject.flush()
   }
