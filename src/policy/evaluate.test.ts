@@ -6,11 +6,16 @@ import { fieldsOf } from '#/model/kubernetes.ts'
 import { type PolicyCluster, type PolicyView } from './cluster.ts'
 import { evaluate, evaluateDirection, viewOf } from './evaluate.ts'
 import { directions, type Policy, type PolicyRule } from './policy.ts'
-import { type ClusterObjects, clusterOf, clusters, networkPolicies, nodes, packets } from './testing/arbitraries.ts'
+import {
+  type ClusterObjects,
+  clusterOf,
+  clusters,
+  networkPolicies,
+  nodes,
+  severalPackets,
+} from './testing/arbitraries.ts'
 import { oracleDenies } from './testing/oracle.ts'
 import { type PolicyPacket } from './verdict.ts'
-
-const severalPackets = fc.array(packets, { minLength: 1, maxLength: 10 })
 
 test('the evaluator says what the words of the APIs say', () => {
   const outcomes = new Map<string, number>()

@@ -225,6 +225,8 @@ export const packets: fc.Arbitrary<PolicyPacket> = fc.boolean().chain((isV4) => 
   )
 })
 
+export const severalPackets = fc.array(packets, { minLength: 1, maxLength: 10 })
+
 /** The cluster as the readers see it. */
 export function clusterOf(objects: ClusterObjects): PolicyCluster {
   const readings: PolicyReading[] = [
