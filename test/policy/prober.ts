@@ -93,11 +93,20 @@ const quietMs = 8
 const firstToken = 2000
 
 export class Prober implements Disposable {
-  readonly #posts: ReadonlyMap<string, Post>
+  readonly #posts = new Map<string, Post>()
+  #places: readonly Place[] = []
   #token = firstToken
 
-  constructor(places: readonly Place[]) {
-    this.#posts = new Map(places.map((place) => [place.name, new Post(place)]))
+  /** Sends and sees at these places from now on. Sockets of places that are as before stay: to close one takes milliseconds. */
+  at(places: readonly Place[]): this {
+    for (const place of places) {
+      const before = this.#places.find(({ name }) => name === place.name)
+      if (before !== undefined && before.netns === place.netns && String(before.addrs) === String(place.addrs)) continue
+      this.#posts.get(place.name)?.[Symbol.dispose]()
+      this.#posts.set(place.name, new Post(place))
+    }
+    this.#places = places
+    return this
   }
 
   /** Which of the probes have arrived. Each has a source port that none before had. */

@@ -14,7 +14,7 @@ const runs = Number(process.env['POLICY_RUNS'] ?? 25)
 for (const datapath of datapathNames)
   test(`random policies, pods with the datapath ${datapath}`, async () => {
     await using truth = await TruthNode.create(datapath)
-    using prober = new Prober(truth.places)
+    using prober = new Prober().at(truth.places)
     const cells = cellsOf(truth.places)
     // neighbours have to be known before packets are counted
     await prober.run(cells)

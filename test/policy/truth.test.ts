@@ -21,12 +21,12 @@ function unexpected(truth: TruthNode, cells: readonly Probe[], expect: Step['exp
   })
 }
 
-async function play(truth: TruthNode, { steps }: Scenario): Promise<void> {
+async function play(truth: TruthNode, prober: Prober, { steps }: Scenario): Promise<void> {
   truth.reset()
   for (const [index, { changes, expect }] of steps.entries()) {
     truth.change(changes)
-    using prober = new Prober(truth.places)
     const cells = cellsOf(truth.places)
+    prober.at(truth.places)
     const faults = [...unexpected(truth, cells, expect), ...(await wrongCells(truth.view, prober, cells))]
     assert.deepEqual(faults, [], `step ${index + 1}`)
   }
@@ -35,13 +35,11 @@ async function play(truth: TruthNode, { steps }: Scenario): Promise<void> {
 for (const datapath of datapathNames satisfies readonly DatapathName[])
   test(`the truth table of network policy, pods with the datapath ${datapath}`, async (t) => {
     await using truth = await TruthNode.create(datapath)
-    {
-      // neighbours have to be known before packets are counted
-      using prober = new Prober(truth.places)
-      await prober.run(cellsOf(truth.places))
-      await sleep(100)
-    }
-    for (const scenario of scenarios) await t.test(scenario.name, () => play(truth, scenario))
+    using prober = new Prober().at(truth.places)
+    // neighbours have to be known before packets are counted
+    await prober.run(cellsOf(truth.places))
+    await sleep(100)
+    for (const scenario of scenarios) await t.test(scenario.name, () => play(truth, prober, scenario))
     truth.reset()
     assert.deepEqual(await truth.subject.differences(), [])
   })
