@@ -47,7 +47,7 @@ class Post implements Disposable {
     this.#raw = { 4: raw(4), 6: raw(6) }
     this.#own = new Set(addrs.map(addrKey))
     if (device === undefined) return
-    const index = Number(netns.ip<{ ifindex: number }>(`link show ${device}`)[0]!.ifindex)
+    const index = netns.ip<{ ifindex: number }>(`link show ${device}`)[0]!.ifindex
     const address = new Uint8Array(20)
     const view = new DataView(address.buffer)
     view.setUint16(0, AF_PACKET, true)
