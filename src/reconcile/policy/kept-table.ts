@@ -77,18 +77,18 @@ export class KeptTable {
   }
 
   /**
-   * Puts right what differs from the table that is wanted, a line each, and then calls `done`. What was written meanwhile counts: then it looks
-   * again. Rejects with KernelError.
+   * Puts right what differs from the table that is wanted, and returns that, a line each. `wanted` makes the table, and is called again when
+   * something was written meanwhile; `done` is called when the kernel has it. Rejects with KernelError.
    */
   async mend(wanted: () => NftTable, done: () => void): Promise<string[]> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const version = this.#version
+      const isCurrent = (): boolean => version === this.#version
       const table = wanted()
-      const delta = await this.#reading(() => this.#client.findDelta(table))
-      if (version === this.#version) {
-        if (delta === undefined) this.write(table)
-        else this.#tell(() => this.#client.change(this.#name, delta))
+      const delta = await this.#telling(() => this.#client.findDelta(table))
+      if (isCurrent() && (await this.#make(table, delta, isCurrent))) {
         this.#isKnown = true
+        this.#note('done')
         done()
         return this.#lines(delta)
       }
@@ -97,15 +97,21 @@ export class KeptTable {
     throw new Error(`table ${this.key} was written during each of ${attempts} readings`)
   }
 
+  async #make(table: NftTable, delta: NftDelta | undefined, isCurrent: () => boolean): Promise<boolean> {
+    if (delta !== undefined) return this.#telling(() => this.#client.changeInTurns(this.#name, delta, isCurrent))
+    this.write(table)
+    return true
+  }
+
   #lines(delta: NftDelta | undefined): string[] {
     if (delta === undefined) return [`table ${this.key} is dormant, or of another kind`]
     if (delta.addChains?.some(({ hook }) => hook !== undefined)) return [`table ${this.key} missing`]
     return deltaLines(delta).map((line) => `table ${this.key}: ${line}`)
   }
 
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
+  async #telling<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await read()
+      return await work()
     } catch (error) {
       this.#note('error', error)
       throw error

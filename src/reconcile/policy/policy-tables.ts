@@ -6,7 +6,7 @@ import { KernelError } from '#/kernel/netlink.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
 import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
-import { bridgeTable, bridgeTableName, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
+import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
@@ -93,12 +93,7 @@ export class PolicyTables implements PolicySink, Disposable {
         () => inetTable(form),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
-      ...(mac === undefined
-        ? []
-        : await this.#bridge.mend(
-            () => bridgeTable(facts.ports, mac),
-            () => (this.#writtenBridge = { mac, ports: new Map(facts.ports) }),
-          )),
+      ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
     ]
   }
 
@@ -179,6 +174,15 @@ export class PolicyTables implements PolicySink, Disposable {
     }
     this.#bridge.write(bridgeTable(ports, mac))
     this.#writtenBridge = { mac, ports: new Map(ports) }
+  }
+
+  async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
+    // they change while the table is read
+    let written = new Map(ports)
+    return this.#bridge.mend(
+      () => bridgeTable((written = new Map(ports)), mac),
+      () => (this.#writtenBridge = { mac, ports: written }),
+    )
   }
 
   #logRefusal({ key }: KeptTable, refusal: KernelError): void {
