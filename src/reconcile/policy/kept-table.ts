@@ -98,9 +98,18 @@ export class KeptTable {
   }
 
   async #make(table: NftTable, delta: NftDelta | undefined, isCurrent: () => boolean): Promise<boolean> {
-    if (delta !== undefined) return this.#telling(() => this.#client.changeInTurns(this.#name, delta, isCurrent))
-    this.write(table)
-    return true
+    if (delta === undefined) {
+      this.write(table)
+      return true
+    }
+    return this.#telling(async () => {
+      try {
+        return await this.#client.changeInTurns(this.#name, delta, isCurrent)
+      } catch (error) {
+        this.#isKnown = false
+        throw error
+      }
+    })
   }
 
   #lines(delta: NftDelta | undefined): string[] {
