@@ -233,3 +233,28 @@ test('a pod that goes before the form is known is taken out, and what goes last 
   assert.deepEqual(next.objects, [])
   next.dropLocal(a.device, addrs)
 })
+
+test('a comparison goes on under changes all the time, and changes none of them', { timeout: 30_000 }, async () => {
+  using node = isolated()
+  const a = node.add(2, { ingress: 'c1' })
+  const b = node.add(3)
+  await node.settle()
+  const members = node.form.members.get('b')!
+  let changes = 0
+  const timer = setInterval(() => {
+    const addr = Addr.parse(`10.9.${changes % 250}.1`)
+    const isThere = members.delete(String(addr))
+    if (!isThere) members.set(String(addr), addr)
+    const change = isThere ? { added: [], removed: [addr] } : { added: [addr], removed: [] }
+    node.apply({ members: new Map([['b', change]]) })
+    changes++
+  }, 1)
+  try {
+    assert.deepEqual(await node.tables.compare(node.form, node.facts), [])
+  } finally {
+    clearInterval(timer)
+  }
+  assert.ok(changes > 100)
+  assert.deepEqual([await node.tables.differences(node.form, node.facts), node.warnings], [[], []])
+  assert.equal(await node.arrives({ family: 4, from: b, to: a }), true)
+})
