@@ -72,8 +72,8 @@ export class KeptTable {
   }
 
   /** What differs from the table that is wanted, a line each. Rejects with KernelError. */
-  async differences(wanted: () => NftTable): Promise<string[]> {
-    return this.#lines(await this.#client.findDelta(wanted()))
+  async differences(wanted: Promise<NftTable>): Promise<string[]> {
+    return this.#lines(await this.#client.findDelta(await wanted))
   }
 
   /**
@@ -81,12 +81,12 @@ export class KeptTable {
    * something was written meanwhile; `done` is called when the kernel has it. A table that is written all the time is left for the next time.
    * Rejects with KernelError.
    */
-  async mend(wanted: () => NftTable, done: () => void): Promise<string[]> {
+  async mend(wanted: () => Promise<NftTable>, done: () => void): Promise<string[]> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const version = this.#version
       const isCurrent = (): boolean => version === this.#version
-      const table = wanted()
       try {
+        const table = await wanted()
         const delta = await this.#client.findDelta(table)
         if (isCurrent() && (await this.#make(table, delta, isCurrent))) {
           this.#isKnown = true
