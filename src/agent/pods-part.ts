@@ -20,7 +20,7 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
-import { CniHandler } from './pods/cni-handler.ts'
+import { addedPodOf, CniHandler, notYet, type PodOperation } from './pods/cni-handler.ts'
 import { DatapathSwitch } from './pods/datapath-switch.ts'
 import { CniStatus } from './pods/cni-status.ts'
 import { HostPortFlows } from './pods/host-port-flows.ts'
@@ -32,9 +32,11 @@ import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
 import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
 import { PodMacs } from './pods/pod-macs.ts'
+import { type PodPolicies } from './policy/pod-policies.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
+import { type CniReply } from '#/wire/cni/index.ts'
 
 export type PodsPartConfig = { readonly nodeName: string; readonly runDir: string; readonly stateDir: string }
 
@@ -48,6 +50,8 @@ export type PodsPartDeps = {
   readonly wantedDatapath: () => Said<DatapathName>
   /** Absent: pods have the bridge, whatever is wanted. */
   readonly ebpf?: EbpfState
+  /** Absent: there are no network policies. */
+  readonly policies?: PodPolicies
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
@@ -110,6 +114,7 @@ export class PodsPart implements AsyncDisposable {
       namespaces,
       podNetwork: () => this.network,
       reclaim: () => this.#gc.sweep().length,
+      ...(deps.policies && { policies: deps.policies }),
       onChange,
       log,
     })
@@ -143,8 +148,8 @@ export class PodsPart implements AsyncDisposable {
       new CniServer(
         { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
         {
-          handle: async (request, _signal, files) =>
-            request.kind === 'status' ? status.reply() : this.#handler.handle(request, files),
+          handle: async (request, signal, files) =>
+            request.kind === 'status' ? status.reply() : this.#handle(request, signal, files),
           onAnswer,
           log: this.#deps.log,
         },
@@ -158,6 +163,13 @@ export class PodsPart implements AsyncDisposable {
     })
     this.#made.use(mark).start()
     this.#gc.start()
+  }
+
+  /** Holds an ADD back until the pod's policies can be enforced; all else of a call runs within one turn of the event loop. */
+  async #handle(request: PodOperation, signal: AbortSignal, files: readonly number[]): Promise<CniReply> {
+    const pod = request.kind === 'add' ? addedPodOf(request) : undefined
+    const why = pod && (await this.#deps.policies?.admit(pod, signal))
+    return pod && why !== undefined ? notYet(`${pod.namespace}/${pod.name}`, why) : this.#handler.handle(request, files)
   }
 
   /** The network that pods get now, or why there is none. */
@@ -269,6 +281,7 @@ export class PodsPart implements AsyncDisposable {
   }
 
   #changed(): void {
+    this.#deps.policies?.noteEndpoints()
     this.#deps.dirt.mark('port', 'pod-map', 'attachment')
     const hostPorts = this.#deps.store.hostPortsKey()
     if (hostPorts === this.#hostPorts) return this.#deps.wake.emit('later')

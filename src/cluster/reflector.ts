@@ -37,6 +37,8 @@ export type ReflectorStatus = {
   readonly phase: 'listing' | 'watching' | 'backoff'
   /** The error behind the current or last backoff; absent once a watch has proven healthy. */
   readonly lastError?: string
+  /** The HTTP status of that error, when the API answered at all. */
+  readonly lastErrorCode?: number
   /** Wall clock time of the last event, bookmarks included. */
   readonly lastEventAtMs?: number
   readonly resourceVersion?: string
@@ -70,6 +72,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #running: Promise<void> | undefined
   #phase: ReflectorStatus['phase'] = 'listing'
   #lastError: string | undefined
+  #lastErrorCode: number | undefined
   /** Whether the log says that the API is lost. */
   #isLossTold = false
   #lastEventAtMs: number | undefined
@@ -120,6 +123,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       phase: this.#phase,
       restarts: Math.max(0, this.#attempts - 1),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#lastErrorCode === undefined ? {} : { lastErrorCode: this.#lastErrorCode }),
       ...(this.#lastEventAtMs === undefined ? {} : { lastEventAtMs: this.#lastEventAtMs }),
       ...(this.#resourceVersion === undefined ? {} : { resourceVersion: this.#resourceVersion }),
     }
@@ -215,6 +219,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     if (this.#isLossTold) this.#log.info('watches the API again')
     this.#isLossTold = false
     this.#lastError = undefined
+    this.#lastErrorCode = undefined
   }
 
   async #recover(error: unknown): Promise<void> {
@@ -232,6 +237,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     this.#isLossTold ||= isNews
     this.#phase = 'backoff'
     this.#lastError = message
+    this.#lastErrorCode = error instanceof ApiError ? error.code : undefined
     this.#hasWaited = true
     await this.#wait(error)
   }
