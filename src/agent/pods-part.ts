@@ -7,6 +7,7 @@ import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
+import { hasTcpConnection } from '#/kernel/tcp-sockets.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
@@ -20,6 +21,7 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
+import { Netns } from '#/sys/netns.ts'
 import { addedPodOf, CniHandler, notYet, type PodOperation } from './pods/cni-handler.ts'
 import { DatapathSwitch } from './pods/datapath-switch.ts'
 import { CniStatus } from './pods/cni-status.ts'
@@ -37,6 +39,7 @@ import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
 import { type CniReply } from '#/wire/cni/index.ts'
+import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
 
 export type PodsPartConfig = { readonly nodeName: string; readonly runDir: string; readonly stateDir: string }
 
@@ -232,6 +235,16 @@ export class PodsPart implements AsyncDisposable {
 
   get leaksReleased(): number {
     return this.#gc.released
+  }
+
+  /** Whether the pod with the local address has that TCP connection; undefined when no pod of this node has the address. */
+  hasConnection(ends: SocketEnds): boolean | undefined {
+    const endpoint = this.endpoints.find(({ addrs }) => addrs.some(({ addr }) => addr.equals(ends.local)))
+    if (endpoint === undefined) return undefined
+    const namespace = this.#namespaces.at(endpoint.netns)
+    if (namespace.kind !== 'there') return false
+    using netns = new Netns(namespace.path)
+    return hasTcpConnection(netns, ends)
   }
 
   /** The functions by which the reconciler asks about a pod's host device and wires it again. */

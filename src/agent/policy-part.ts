@@ -41,6 +41,8 @@ export type PolicyPartDeps = {
   readonly nodes: Pick<Reflector<KubeNode>, 'subscribe'>
   readonly store: EndpointStore
   readonly sinks: readonly PolicySink[]
+  /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
+  readonly bridgeMac: () => string | undefined
   /** There is news to report. */
   readonly onNews: () => void
   readonly log: Logger
@@ -69,6 +71,8 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
   readonly #startedMs: number
+  /** The MAC with which everything was compared last. */
+  #comparedMac: string | undefined
   /** Whether an agent before this one left rules in the kernel, which are to stay until all is known. */
   readonly #hadRules: boolean
   readonly keeper: PolicyKeeper
@@ -115,11 +119,18 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       evaluate: (packet) => evaluate(this.#index, packet),
       isLevel: () => this.keeper.isLevel,
       localAddrs: () => this.#locals.addrs(),
+      mayBeUnknownPod: (addr) => this.#mayBeUnknownPod(addr),
       nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
       ended: this.ended,
       clock: this.#clock,
       log,
     })
+  }
+
+  /** Whether an address is of the range of pods, and nobody's that is known. */
+  #mayBeUnknownPod(addr: Addr): boolean {
+    const isOfPods = this.#config.clusterCIDRs.some((cidr) => cidr.contains(addr))
+    return isOfPods && this.#index.podAt(addr) === undefined
   }
 
   start(): void {
@@ -255,6 +266,16 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
 
   /** Somebody may have changed what this part keeps in the kernel. */
   noteTableChange(): void {
+    this.#compareSoon()
+  }
+
+  /** The bridge may be another one. */
+  noteBridge(): void {
+    if (this.#deps.bridgeMac() !== this.#comparedMac) this.#compareSoon()
+  }
+
+  #compareSoon(): void {
+    this.#comparedMac = this.#deps.bridgeMac()
     this.keeper.compareSoon()
   }
 
@@ -281,7 +302,10 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     return [
       ...this.#watch.problems,
       ...this.#admission.problems,
-      ...(state.kind === 'failing' ? [problem('CW3303', object, state.why)] : []),
+      // an object in error says so itself
+      ...(state.kind === 'failing' && this.objects.every((each) => each.state === 'done')
+        ? [problem('CW3303', object, state.why)]
+        : []),
       ...without,
     ]
   }

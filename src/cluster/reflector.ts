@@ -37,8 +37,6 @@ export type ReflectorStatus = {
   readonly phase: 'listing' | 'watching' | 'backoff'
   /** The error behind the current or last backoff; absent once a watch has proven healthy. */
   readonly lastError?: string
-  /** The HTTP status of that error, when the API answered at all. */
-  readonly lastErrorCode?: number
   /** Wall clock time of the last event, bookmarks included. */
   readonly lastEventAtMs?: number
   readonly resourceVersion?: string
@@ -123,10 +121,14 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       phase: this.#phase,
       restarts: Math.max(0, this.#attempts - 1),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
-      ...(this.#lastErrorCode === undefined ? {} : { lastErrorCode: this.#lastErrorCode }),
       ...(this.#lastEventAtMs === undefined ? {} : { lastEventAtMs: this.#lastEventAtMs }),
       ...(this.#resourceVersion === undefined ? {} : { resourceVersion: this.#resourceVersion }),
     }
+  }
+
+  /** The HTTP status of `status.lastError`; undefined when there is none, or it was no answer. */
+  get lastErrorCode(): number | undefined {
+    return this.#lastErrorCode
   }
 
   /** Ends the watch and resolves when nothing runs any more. `objects` stays readable. */

@@ -17,11 +17,11 @@ export const policyProblemCatalogue = {
       "give the agent's role list and watch of pods, namespaces, networkpolicies and clusternetworkpolicies: causeway install applies the role of this release, and docs/install.md lists the rights",
   },
   CW3303: {
-    title: 'Network policies cannot be written to the kernel',
-    about: 'node',
-    how: "the kernel's answer when the agent wrote or compared the rules",
+    title: 'The rules of network policies cannot be written',
+    about: 'kernel',
+    how: "the kernel's answer when the agent read or changed the object",
     remedy:
-      'make what the kernel asks for in its words (modules nf_tables, nft_ct, nft_log, nft_limit; memory); the agent tries again by itself. Running pods keep the rules that they had, and new pods are refused until then',
+      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words; the agent tries again by itself',
   },
   CW3304: {
     title: 'Connection tracking has no room: new connections are dropped',
@@ -36,5 +36,12 @@ export const policyProblemCatalogue = {
     how: 'that the API does not answer, and that the cluster had no policy when this node last knew it',
     remedy:
       'bring the API back; policies that were made since are enforced for all pods as soon as it answers',
+  },
+  CW3307: {
+    title: 'New pods get no network: network policies are not known',
+    about: 'node',
+    how: "the agent's lists of pods, namespaces and policies, and what it knows of the time before its start",
+    remedy:
+      'bring the API back, or give the agent the rights that CW3302 names; running pods keep the rules that they had, and the agent goes on by itself',
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -38,7 +38,7 @@ type Watched = {
   readonly name: string
   /** The resource's group and name as roles have them. */
   readonly resource: string
-  readonly reflector: Pick<Reflector<KubeObject>, 'start' | 'inSync' | 'status'> & AsyncDisposable
+  readonly reflector: Pick<Reflector<KubeObject>, 'start' | 'inSync' | 'status' | 'lastErrorCode'> & AsyncDisposable
   readonly mayBeUndefined: boolean
 }
 
@@ -151,8 +151,8 @@ export class PolicyWatch implements AsyncDisposable {
 
   /** The lists that the API refuses. */
   get problems(): readonly Problem[] {
-    return this.#watched.flatMap(({ resource, mayBeUndefined, reflector: { status, inSync } }) => {
-      const { lastErrorCode, lastError = '' } = status
+    return this.#watched.flatMap(({ resource, mayBeUndefined, reflector: { status, lastErrorCode, inSync } }) => {
+      const { lastError = '' } = status
       if (!refusals.includes(lastErrorCode) || (lastErrorCode === 404 && mayBeUndefined)) return []
       const effect = inSync ? 'what it said before holds' : 'no policy can be enforced'
       return [problem('CW3302', `resource/${resource}`, `${lastError}; ${effect}`)]

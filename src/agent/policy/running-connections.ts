@@ -20,6 +20,14 @@ const share = 0.25
 const turnMs = 4
 /** The pause after a look that failed. */
 const retryMs = 5000
+/** The API tells of a new pod's address some time after the pod has it: a connection with one that is not known is judged only then. */
+const doubtMs = 10_000
+
+const keyOf = (addr: Addr): string => addrKey(addr.toBytes())
+
+function endsText({ protocol, src, srcPort, dst, dstPort }: Flow): string {
+  return [protocol, src, srcPort, dst, dstPort].join(' ')
+}
 
 export type RunningConnectionsDeps = {
   readonly evaluate: (packet: PolicyPacket) => PolicyVerdict
@@ -29,6 +37,8 @@ export type RunningConnectionsDeps = {
   readonly localAddrs: () => Iterable<Addr>
   /** The addresses of this node's own devices, with which its pods may always talk. */
   readonly nodeAddrs: () => Iterable<Addr>
+  /** Whether an address may be that of a pod of which nothing is known yet. */
+  readonly mayBeUnknownPod: (addr: Addr) => boolean
   readonly ended: EndedConnections
   readonly clock: Clock
   readonly log: Logger
@@ -41,7 +51,12 @@ export class RunningConnections implements AsyncDisposable {
   /** In question since the last look began, as keys of addresses. */
   #locals = new Set<string>()
   #peers = new Set<string>()
+  /** Since when connections with addresses that nobody knows are in question, by both ends. */
+  readonly #doubtedMs = new Map<string, number>()
+  /** The pods of this node that have such connections, as keys of addresses. */
+  readonly #later = new Set<string>()
   #cancelTimer: (() => void) | undefined
+  #cancelDoubt: (() => void) | undefined
   #running: Promise<void> | undefined
   #notBeforeMs = -Infinity
   #count = 0
@@ -58,8 +73,8 @@ export class RunningConnections implements AsyncDisposable {
 
   /** Puts connections into question; a look at them follows. */
   note({ locals, peers }: Touched): void {
-    for (const addr of locals) this.#locals.add(addrKey(addr.toBytes()))
-    for (const addr of peers) this.#peers.add(addrKey(addr.toBytes()))
+    for (const addr of locals) this.#locals.add(keyOf(addr))
+    for (const addr of peers) this.#peers.add(keyOf(addr))
     this.#schedule()
   }
 
@@ -92,6 +107,7 @@ export class RunningConnections implements AsyncDisposable {
     let waitMs = pauseMs
     try {
       const ended = await this.#endDenied((key) => locals.has(key), (key) => peers.has(key))
+      this.#judgeLater()
       if (ended > 0) log.info('connections that policies deny were ended', { connections: ended })
     } catch (error) {
       // they are still in question
@@ -106,8 +122,8 @@ export class RunningConnections implements AsyncDisposable {
 
   async #endDenied(isLocal: (key: string) => boolean, isPeer: (key: string) => boolean): Promise<number> {
     const { open = () => new Netlink(NETLINK_NETFILTER), ended } = this.#deps
-    const own = new Set([...this.#deps.localAddrs()].map((addr) => addrKey(addr.toBytes())))
-    const ofNode = new Set([...this.#deps.nodeAddrs()].map((addr) => addrKey(addr.toBytes())))
+    const own = new Set([...this.#deps.localAddrs()].map(keyOf))
+    const ofNode = new Set([...this.#deps.nodeAddrs()].map(keyOf))
     const isInQuestion = (src: string, dst: string): boolean => {
       if (ofNode.has(src) || ofNode.has(dst)) return false
       return isLocal(src) || isLocal(dst) || (isPeer(src) && own.has(dst)) || (isPeer(dst) && own.has(src))
@@ -116,9 +132,10 @@ export class RunningConnections implements AsyncDisposable {
     using netlink = open()
     for (const family of families) {
       const denied = await this.#deniedOf(await findFlows(netlink, family, isInQuestion), own)
-      await netlink.executeMany(denied.map(flowDelete))
+      // before they are: a packet that is denied then must not bring any of them back
       for (const { src, srcPort, dst, dstPort } of denied)
         if (srcPort !== undefined && dstPort !== undefined) ended.add({ src, srcPort, dst, dstPort })
+      await netlink.executeMany(denied.map(flowDelete))
       count += denied.length
     }
     this.#count += count
@@ -137,9 +154,34 @@ export class RunningConnections implements AsyncDisposable {
       if (this.#isStopped) return []
       // the rules could not be written meanwhile: nobody knows what they say
       if (!isLevel()) throw new Error('the rules in the kernel are not those of now')
-      if (this.#isDenied(flow, own)) denied.push(flow)
+      if (!this.#isDenied(flow, own)) continue
+      if (this.#isInDoubt(flow)) {
+        for (const addr of [flow.src, flow.dst]) if (own.has(keyOf(addr))) this.#later.add(keyOf(addr))
+      } else denied.push(flow)
     }
     return denied
+  }
+
+  /** Looks again at connections that were in doubt. */
+  #judgeLater(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const [text, sinceMs] of this.#doubtedMs) if (nowMs - sinceMs > 3 * doubtMs) this.#doubtedMs.delete(text)
+    if (this.#later.size === 0 || this.#isStopped) return
+    this.#cancelDoubt ??= this.#deps.clock.after(doubtMs, () => {
+      this.#cancelDoubt = undefined
+      for (const key of this.#later) this.#locals.add(key)
+      this.#later.clear()
+      this.#schedule()
+    })
+  }
+
+  #isInDoubt(flow: Flow): boolean {
+    const { mayBeUnknownPod, clock } = this.#deps
+    if (!mayBeUnknownPod(flow.src) && !mayBeUnknownPod(flow.dst)) return false
+    const text = endsText(flow)
+    const sinceMs = this.#doubtedMs.get(text) ?? clock.monotonicMs()
+    this.#doubtedMs.set(text, sinceMs)
+    return clock.monotonicMs() - sinceMs < doubtMs
   }
 
   #isDenied({ src, dst, protocol, dstPort }: Flow, own: ReadonlySet<string>): boolean {
@@ -149,13 +191,14 @@ export class RunningConnections implements AsyncDisposable {
       protocol,
       ...(dstPort !== undefined && { port: dstPort }),
     })
-    const is = (addr: Addr): boolean => own.has(addrKey(addr.toBytes()))
+    const is = (addr: Addr): boolean => own.has(keyOf(addr))
     return (is(src) && egress.isDenied && !egress.isAudited) || (is(dst) && ingress.isDenied && !ingress.isAudited)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
     this.#cancelTimer?.()
+    this.#cancelDoubt?.()
     await this.#running
   }
 }
