@@ -119,7 +119,8 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const policy = made.use(makePolicy(config, { client, netlink, store, cluster, wake, log }, made))
   const ebpf = made.use(new EbpfState({ folder: config.bpfDir, chain: config.cniInstall?.chain }))
   const wantedDatapath = () => cluster.datapath
-  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, policies: policy, dirt, wake, log }),
+  const pods = made.use(
+    new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, policies: policy, dirt, wake, log }),
   )
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
@@ -137,7 +138,7 @@ function makePolicy(
   made: AsyncDisposableStack,
 ): PolicyPart {
   const bridgeMac = (): string | undefined => findLink(netlink, datapathKinds.bridge.podDevice)?.mac
-  const tables = made.use(new PolicyTables({ bridgeMac }))
+  const tables = made.use(new PolicyTables({ bridgeMac, log: ground.log }))
   const { nodeName, settings } = config
   return new PolicyPart(
     { nodeName, clusterCIDRs: settings.clusterCIDRs },

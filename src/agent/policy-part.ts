@@ -26,7 +26,7 @@ import { type AddedPod, type LocalEndpoint, PolicyError, type PodPolicies } from
 import { PolicyWatch } from './policy/policy-watch.ts'
 import { RememberedPolicy } from './policy/remembered-policy.ts'
 import { RunningConnections } from './policy/running-connections.ts'
-import { type PolicySink } from './policy/sink.ts'
+import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { touchedBy } from './policy/touched.ts'
 
 /** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
@@ -91,7 +91,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     for (const endpoint of store.list()) this.#locals.set(endpoint)
     const { ports } = this.#locals
     this.keeper = this.#made.use(new PolicyKeeper({ source: this.#index, sinks, ports, clock, log }))
-    this.#watch = this.#made.use(new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }))
+    this.#watch = this.#made.use(
+      new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
+    )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
     this.ended = new EndedConnections(() => clock.monotonicMs())
     this.#connections = this.#made.use(this.#makeConnections())

@@ -1,8 +1,20 @@
 // Connection tracking as policies use it: looking through a table that may be large, ending a flow, and entering one that was lost.
 import { type Family } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
-import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW, encodeConntrackDump } from '#/wire/netlink/conntrack.ts'
-import { decodeFlow, encodeEstablished, encodeFlowDelete, type Flow, flowEnds, type TcpFlow } from '#/wire/netlink/flow.ts'
+import {
+  IPCTNL_MSG_CT_DELETE,
+  IPCTNL_MSG_CT_GET,
+  IPCTNL_MSG_CT_NEW,
+  encodeConntrackDump,
+} from '#/wire/netlink/conntrack.ts'
+import {
+  decodeFlow,
+  encodeEstablished,
+  encodeFlowDelete,
+  type Flow,
+  flowEnds,
+  type TcpFlow,
+} from '#/wire/netlink/flow.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '#/wire/netlink/message.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 

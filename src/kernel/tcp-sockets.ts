@@ -1,7 +1,12 @@
 // Whether a TCP connection exists, by asking for its socket in the namespace of one of its ends.
 import { type Netns } from '#/sys/netns.ts'
 import { NETLINK_SOCK_DIAG } from '#/sys/netlink-socket.ts'
-import { encodeSocketRequest, isOpenConnection, SOCK_DIAG_BY_FAMILY, type SocketEnds } from '#/wire/netlink/sock-diag.ts'
+import {
+  encodeSocketRequest,
+  isOpenConnection,
+  SOCK_DIAG_BY_FAMILY,
+  type SocketEnds,
+} from '#/wire/netlink/sock-diag.ts'
 import { KernelError, Netlink } from './netlink.ts'
 
 /** False when there is none, and when the kernel cannot tell (without the module tcp_diag). */

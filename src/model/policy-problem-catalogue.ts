@@ -34,8 +34,7 @@ export const policyProblemCatalogue = {
     title: 'Pods are wired without network policies',
     about: 'node',
     how: 'that the API does not answer, and that the cluster had no policy when this node last knew it',
-    remedy:
-      'bring the API back; policies that were made since are enforced for all pods as soon as it answers',
+    remedy: 'bring the API back; policies that were made since are enforced for all pods as soon as it answers',
   },
   CW3307: {
     title: 'New pods get no network: network policies are not known',

@@ -16,9 +16,10 @@ test('a pod waits until what it waits for is there, and no longer', async () => 
   const { clock, admission, now } = scene()
   const admitted = admission.admit(pod, patient)
   await clock.advance(1500)
-  assert.deepEqual(admission.problems.map(({ code, object, message }) => [code, object, message]), [
-    ['CW3301', 'pod/shop/web', 'no labels'],
-  ])
+  assert.deepEqual(
+    admission.problems.map(({ code, object, message }) => [code, object, message]),
+    [['CW3301', 'pod/shop/web', 'no labels']],
+  )
   now.why = undefined
   admission.wake()
   assert.equal(await admitted, undefined)

@@ -5,7 +5,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { Signal } from '#/lib/signal.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
-import { type PolicyFacts, type PolicySink } from './sink.ts'
+import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 
 /** A change that comes alone is written at once; those that come within this time of the last one share a transaction. */
 const gatherMs = 5
@@ -34,8 +34,8 @@ export type Applied = {
   readonly form: Form
   readonly change: FormChange
   readonly durationMs: number
-  /** Since the first of the events that the change is made of. */
-  readonly sinceEventMs: number
+  /** Since the first of the events that the change is made of; absent when there was none. */
+  readonly sinceEventMs?: number
 }
 
 export class PolicyKeeper implements AsyncDisposable {
@@ -104,7 +104,7 @@ export class PolicyKeeper implements AsyncDisposable {
     const change = source.take()
     const { form } = source
     const facts = this.#takeFacts()
-    const sinceEventMs = startedMs - (this.#dirtySinceMs ?? startedMs)
+    const dirtySinceMs = this.#dirtySinceMs
     this.#dirtySinceMs = undefined
     try {
       for (const sink of sinks) sink.apply(form, change, facts)
@@ -116,7 +116,12 @@ export class PolicyKeeper implements AsyncDisposable {
     const durationMs = endMs - startedMs
     // a large change holds up the event loop: the next one leaves as much time to others
     this.#notBeforeMs = endMs + Math.max(gatherMs, durationMs)
-    this.applied.emit({ form, change, durationMs, sinceEventMs: sinceEventMs + durationMs })
+    this.applied.emit({
+      form,
+      change,
+      durationMs,
+      ...(dirtySinceMs !== undefined && { sinceEventMs: endMs - dirtySinceMs }),
+    })
   }
 
   #flushOrTell(): void {

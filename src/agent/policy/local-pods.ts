@@ -44,7 +44,10 @@ export class LocalPods {
   }
 
   /** The host devices that are gone, or whose endpoint is another one, among all endpoints of now. */
-  differences(endpoints: readonly LocalEndpoint[]): { readonly gone: readonly string[]; readonly other: readonly LocalEndpoint[] } {
+  differences(endpoints: readonly LocalEndpoint[]): {
+    readonly gone: readonly string[]
+    readonly other: readonly LocalEndpoint[]
+  } {
     const now = new Set(endpoints.map(({ hostDevice }) => hostDevice))
     return {
       gone: [...this.#known.keys()].filter((device) => !now.has(device)),

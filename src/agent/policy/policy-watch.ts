@@ -152,8 +152,9 @@ export class PolicyWatch implements AsyncDisposable {
   /** The lists that the API refuses. */
   get problems(): readonly Problem[] {
     return this.#watched.flatMap(({ resource, mayBeUndefined, reflector: { status, lastErrorCode, inSync } }) => {
-      const { lastError = '' } = status
-      if (!refusals.includes(lastErrorCode) || (lastErrorCode === 404 && mayBeUndefined)) return []
+      const { lastError = '', phase } = status
+      if (phase === 'watching' || !refusals.includes(lastErrorCode) || (lastErrorCode === 404 && mayBeUndefined))
+        return []
       const effect = inSync ? 'what it said before holds' : 'no policy can be enforced'
       return [problem('CW3302', `resource/${resource}`, `${lastError}; ${effect}`)]
     })

@@ -106,7 +106,10 @@ export class RunningConnections implements AsyncDisposable {
     this.#peers = new Set()
     let waitMs = pauseMs
     try {
-      const ended = await this.#endDenied((key) => locals.has(key), (key) => peers.has(key))
+      const ended = await this.#endDenied(
+        (key) => locals.has(key),
+        (key) => peers.has(key),
+      )
       this.#judgeLater()
       if (ended > 0) log.info('connections that policies deny were ended', { connections: ended })
     } catch (error) {

@@ -50,11 +50,11 @@ export function registerPolicyStateMetrics(registry: Registry, policy: PolicyPar
   )
   const events = registry.histogram(
     'causeway_policy_event_duration_seconds',
-    "From the event about a changed pod, namespace or policy until the kernel has what it asks for.",
+    'From the event about a changed pod, namespace or policy until the kernel has what it asks for.',
     eventBounds,
   )
   policy.keeper.applied.subscribe(({ durationMs, sinceEventMs }) => {
     applies.observe({}, durationMs / 1000)
-    events.observe({}, sinceEventMs / 1000)
+    if (sinceEventMs !== undefined) events.observe({}, sinceEventMs / 1000)
   })
 }

@@ -43,8 +43,18 @@ function textOf({ msg, details }: AddRefusal): string {
 }
 
 export function readinessOf(facts: ReadinessFacts): Readiness {
-  const { nodeName, podNetwork, shortage, policyRefusal, failures, isolation, cuts, untoldRouting, passError, problems } =
-    facts
+  const {
+    nodeName,
+    podNetwork,
+    shortage,
+    policyRefusal,
+    failures,
+    isolation,
+    cuts,
+    untoldRouting,
+    passError,
+    problems,
+  } = facts
   const object = `node/${nodeName}`
   const ofAddresses =
     podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage

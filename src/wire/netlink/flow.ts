@@ -23,7 +23,10 @@ const liberal = Uint8Array.of(0x08, 0x08)
 const firstTimeoutSeconds = 300
 
 const ip = nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })
-const tuple = nest({ ip: [CTA_TUPLE_IP, ip], proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })] })
+const tuple = nest({
+  ip: [CTA_TUPLE_IP, ip],
+  proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
+})
 const tcp = nest({ state: [1, u8], flagsOriginal: [4, raw], flagsReply: [5, raw] })
 const entry = nest({
   orig: [CTA_TUPLE_ORIG, tuple],

@@ -14,7 +14,12 @@ const addrBytes = 16
 const openStates: readonly number[] = [1, 4, 5, 8, 9, 11]
 
 /** A socket's ends, as its owner sees them. */
-export type SocketEnds = { readonly local: Addr; readonly localPort: number; readonly remote: Addr; readonly remotePort: number }
+export type SocketEnds = {
+  readonly local: Addr
+  readonly localPort: number
+  readonly remote: Addr
+  readonly remotePort: number
+}
 
 function putAddr(into: Writer, addr: Addr): void {
   const bytes = addr.toBytes()

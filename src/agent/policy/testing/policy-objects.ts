@@ -5,7 +5,12 @@ type Labels = Readonly<Record<string, string>>
 
 export function podObject(
   key: string,
-  { labels = {}, uid, addrs = [], node = 'node-1' }: { labels?: Labels; uid?: string; addrs?: readonly string[]; node?: string } = {},
+  {
+    labels = {},
+    uid,
+    addrs = [],
+    node = 'node-1',
+  }: { labels?: Labels; uid?: string; addrs?: readonly string[]; node?: string } = {},
 ): KubeObject {
   const [namespace, name] = key.split('/')
   return {
