@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Flow } from './ebpf-node.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { type TestNetns } from './namespace.ts'
 import { codeOf, messageIn } from './pod-node.ts'
@@ -19,10 +20,10 @@ function countIn(pod: TestNetns): void {
   pod.sh(`nft add table inet count
     nft 'add set inet count seen { type ipv4_addr; flags dynamic; counter; }'
     nft 'add chain inet count in { type filter hook prerouting priority -300; }'
-    nft 'add rule inet count in meta l4proto udp update @seen { ip saddr }'`)
+    nft 'add rule inet count in update @seen { ip saddr }'`)
 }
 
-/** How many UDP packets of that source came. */
+/** How many packets of that source came. */
 function countOf(pod: TestNetns, source: string): number {
   const { nftables } = JSON.parse(pod.sh('nft -j list set inet count seen')) as {
     nftables: { set?: { elem?: { elem: { val: string; counter: { packets: number } } }[] } }[]
@@ -42,6 +43,13 @@ function flood(from: TestNetns, addr: string): () => Promise<void> {
     end.abort()
     await ended
   }
+}
+
+/** Whether packets of that source still come. */
+async function comesFrom(pod: TestNetns, source: string): Promise<boolean> {
+  const before = countOf(pod, source)
+  await sleep(300)
+  return countOf(pod, source) > before
 }
 
 for (const datapath of ['bridge', 'ebpf'] as const) {
@@ -66,5 +74,30 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     await eventually(() => countOf(web, node.addrOf('client')) > 50, 'packets that are allowed', 5000)
     for (const end of ends) await end()
     assert.equal(countOf(web, node.addrOf('stranger')), 0, 'packets that are denied')
+  })
+
+  test(`${datapath}: connections that a change forbids end, by way of a Service too; all others go on`, async () => {
+    await using node = await PolicyNode.start(datapath)
+    await node.setPolicy('web', onlyClients)
+    const client = await node.addPod('client', { role: 'client' })
+    const other = await node.addPod('other', { role: 'client' })
+    const web = await node.addPod('web', { app: 'web' }, countIn)
+    const bystander = await node.addPod('bystander', {})
+    node.host.sh(`nft add table ip services
+      nft 'add chain ip services nat { type nat hook prerouting priority dstnat; }'
+      nft add rule ip services nat ip daddr 10.96.0.10 tcp dport 80 dnat to ${node.addrOf('web')}:8080`)
+    const served = { addr: node.addrOf('web'), port: 8080 }
+    await using _direct = await Flow.start(client, web, node.addrOf('web'), 8081)
+    setTimeout(() => console.log(node.host.sh('cat /proc/net/nf_conntrack; nft list ruleset ip; nft list table inet causeway-policy | grep counter; nft list table bridge causeway-policy | grep counter; ip r; ip neigh')), 2000)
+    await using _service = await Flow.start(client, web, '10.96.0.10', 80, { served })
+    await using staying = await Flow.start(other, web, node.addrOf('web'), 8082)
+    await using apart = await Flow.start(bystander, client, node.addrOf('client'), 8083)
+    assert.ok(await comesFrom(web, node.addrOf('client')))
+    await node.label('client', {})
+    await eventually(() => node.policy.endedConnections === 2, 'both connections end', 2000)
+    await sleep(50)
+    assert.equal(await comesFrom(web, node.addrOf('client')), false, 'it is cut')
+    for (const flow of [staying, apart]) assert.ok((await flow.end()).slowestMs < 500)
+    assert.equal(node.policy.endedConnections, 2)
   })
 }
