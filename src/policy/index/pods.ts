@@ -82,9 +82,9 @@ export class Pods {
   setLocal(local: LocalPod): void {
     const before = this.locals.get(local.hostDevice)
     if (before !== undefined && isSameLocal(before.local, local)) return
-    const isSame = before?.local.uid === local.uid && keyOf(before.local) === keyOf(local)
-    // a pod that is gone from the API is still known to the interface that it has here
-    const pod = this.#stateOf(local) ?? (isSame ? before.pod : undefined)
+    // a pod that is gone from the API is still known by an interface that it has here
+    const others = this.#localsByPod.get(keyOf(local)) ?? noLocals
+    const pod = this.#stateOf(local) ?? others.find((other) => other.local.uid === local.uid)?.pod
     const state: LocalState = { local }
     const addrs = [...local.addrs, ...(before?.local.addrs ?? []), ...addrsOf(pod), ...addrsOf(before?.pod)]
     this.#addresses.change(addrs, () => {
