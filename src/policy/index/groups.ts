@@ -4,8 +4,6 @@ import { matchesNamespace } from '../match.ts'
 import { type NamedPortMembers, type PeerMembers } from './member-set.ts'
 import { type Group, type Membership, type NamespaceState, type PeerMembership } from './state.ts'
 
-const none: readonly Membership[] = []
-
 function keyOf({ labels, namedPorts }: PolicyPod): string {
   const texts = Object.keys(labels)
     .sort()
@@ -15,11 +13,13 @@ function keyOf({ labels, namedPorts }: PolicyPod): string {
 
 function enter(group: Group, set: Membership): void {
   set.groups.add(group)
-  group.memberships = [...group.memberships, set]
+  group.memberships.push(set)
 }
 
 function leave(group: Group, set: Membership): void {
-  if (set.groups.delete(group)) group.memberships = group.memberships.filter((each) => each !== set)
+  if (!set.groups.delete(group)) return
+  const last = group.memberships.pop()!
+  if (last !== set) group.memberships[group.memberships.indexOf(set)] = last
 }
 
 function noteAll(group: Group, set: Membership): void {
@@ -49,17 +49,13 @@ export class Groups {
     if (!this.known.has(name) && groups.size === 0 && sets.size === 0) this.#namespaces.delete(name)
   }
 
-  find(pod: PolicyPod): Group | undefined {
-    return this.#namespaces.get(pod.namespace)?.groups.get(keyOf(pod))
-  }
-
   groupOf(pod: PolicyPod): Group {
     const namespace = this.#namespace(pod.namespace)
     const key = keyOf(pod)
     const before = namespace.groups.get(key)
     if (before !== undefined) return before
     const { labels, namedPorts } = pod
-    const group: Group = { namespace, key, labels, namedPorts, pods: new Set(), memberships: none }
+    const group: Group = { namespace, key, labels, namedPorts, pods: new Set(), memberships: [] }
     namespace.groups.set(key, group)
     for (const sets of [namespace.sets, this.#named]) for (const set of sets) if (set.takes(group)) enter(group, set)
     return group
@@ -101,6 +97,15 @@ export class Groups {
         if (isTaken) enter(group, set)
         else leave(group, set)
       }
+    }
+  }
+
+  /** After the group got its first pod of this node, or lost its last. */
+  matchLocalSets(group: Group): void {
+    for (const set of this.#named) {
+      if (!set.form.isLocal) continue
+      if (!set.takes(group)) leave(group, set)
+      else if (!set.groups.has(group)) enter(group, set)
     }
   }
 

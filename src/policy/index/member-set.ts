@@ -31,30 +31,32 @@ export abstract class MemberSet<T> implements Membership {
   protected abstract keyOf(member: T): string
 
   note(pod: PodState, addr: Addr, wasMember: boolean): void {
-    if (this.isTaken) for (const member of this.at(pod, addr)) this.#note(addr, member, () => wasMember)
+    if (!this.isTaken) return
+    for (const member of this.at(pod, addr)) {
+      const key = this.keyOf(member)
+      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember })
+    }
   }
 
   noteAsIs(pod: PodState, addr: Addr): void {
     if (!this.isTaken) return
-    for (const member of this.at(pod, addr)) this.#note(addr, member, () => this.#has(addr, this.keyOf(member)))
+    for (const member of this.at(pod, addr)) {
+      const key = this.keyOf(member)
+      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember: this.#has(addr, key) })
+    }
   }
 
-  #note(addr: Addr, member: T, wasMember: () => boolean): void {
-    const key = this.keyOf(member)
-    if (this.#noted.has(key)) return
-    this.#noted.set(key, { addr, member, wasMember: wasMember() })
+  #remember(key: string, noted: Noted<T>): void {
+    this.#noted.set(key, noted)
     this.#withNotes.add(this)
   }
 
   #has(addr: Addr, key: string): boolean {
-    return this.#addresses
-      .podsAt(addr)
-      .some(
-        (pod) =>
-          pod.group !== undefined &&
-          this.groups.has(pod.group) &&
-          this.at(pod, addr).some((member) => this.keyOf(member) === key),
-      )
+    for (const pod of this.#addresses.podsAt(addr)) {
+      if (pod.group === undefined || !this.groups.has(pod.group)) continue
+      for (const member of this.at(pod, addr)) if (this.keyOf(member) === key) return true
+    }
+    return false
   }
 
   /** What is different since the last time. */
@@ -118,7 +120,8 @@ export class NamedPortMembers extends MemberSet<NamedPortMember> {
     this.form = form
   }
 
-  takes({ namedPorts }: Group): boolean {
+  takes({ namedPorts, selection }: Group): boolean {
+    if (this.form.isLocal && selection === undefined) return false
     return namedPorts.some(({ name }) => name === this.form.name)
   }
 

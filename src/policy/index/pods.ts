@@ -37,6 +37,13 @@ export class Pods {
     this.#selections = selections
   }
 
+  groupOf(pod: PolicyPod): Group | undefined {
+    const key = keyOf(pod)
+    const state = this.#states.get(key)
+    if (state?.pod === pod) return state.group
+    return this.#localsByPod.get(key)?.find((local) => local.pod?.pod === pod)?.pod?.group
+  }
+
   isKnown(namespace: string, name: string, uid: string): boolean {
     return this.#stateOf({ namespace, name, uid }) !== undefined
   }

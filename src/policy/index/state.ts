@@ -30,8 +30,8 @@ export type Group = {
   readonly labels: Labels
   readonly namedPorts: readonly NamedPort[]
   readonly pods: Set<PodState>
-  /** Few, and mostly the same for long: an array is smaller than a set. */
-  memberships: readonly Membership[]
+  /** In no order. Mostly few: an array is smaller than a set. */
+  readonly memberships: Membership[]
   /** While it has pods of this node. */
   selection?: Selection
 }
