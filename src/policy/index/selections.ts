@@ -13,7 +13,7 @@ import { type Group, type LocalState, type NamespaceState, type PolicyState, typ
 const none: readonly PolicyState[] = []
 
 /** Whether the policy has a say about pods that it selects. Without a rule only a NetworkPolicy has: it isolates. */
-export function applies({ tier, rules }: Policy, direction: Direction): boolean {
+function applies({ tier, rules }: Policy, direction: Direction): boolean {
   return tier === 'NetworkPolicy' ? rules[direction] !== undefined : (rules[direction]?.length ?? 0) > 0
 }
 

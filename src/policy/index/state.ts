@@ -63,7 +63,7 @@ export type Selection = {
   readonly group: Group
   readonly locals: Set<LocalState>
   readonly policies: Set<PolicyState>
-  classes: Partial<Record<Direction, ClassForm>>
+  classes: Readonly<Partial<Record<Direction, ClassForm>>>
 }
 
 export type PolicyState = {
