@@ -163,8 +163,9 @@ export class Pods {
     const claims = group === undefined ? [] : state.pod.addrs
     for (const addr of claims) this.#addresses.claim(state, addr)
     for (const addr of claimed) if (!claims.some((each) => each.equals(addr))) this.#addresses.release(state, addr)
-    this.#move(state, group)
+    // a group is left in every way before it goes
     for (const local of locals) this.#selections.place(local, group)
+    this.#move(state, group)
   }
 
   #move(state: PodState, group: Group | undefined): void {
