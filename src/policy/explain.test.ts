@@ -57,7 +57,7 @@ test('an explanation has the verdict, and each change that it offers turns it ro
       }
     }
   })
-  fc.assert(holds, { numRuns: 500 })
+  fc.assert(holds, { numRuns: 300 })
   const all = ['add label', 'change label', 'remove label', 'add ', 'remove ', 'add a rule', 'apply a NetworkPolicy']
   const ofCluster = ['insert a Pass', 'insert an Accept', 'insert a Deny', 'apply a ClusterNetworkPolicy']
   assert.deepEqual([...offered.keys()].sort(), [...all, ...ofCluster].sort())
