@@ -98,7 +98,8 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
     )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
-    this.ended = new EndedConnections(() => clock.monotonicMs())
+    const block = (...change: Parameters<PolicyTables['blockAnswers']>) => deps.tables?.blockAnswers(...change)
+    this.ended = this.#made.use(new EndedConnections({ block, clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
       const touched = touchedBy(form, change)

@@ -2,14 +2,19 @@
 // of the agent that enforces them. The kernel's notifications lead to comparisons as in the agent.
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
+import { Adopter } from '#/agent/policy/adopt.ts'
 import { type PolicyPart } from '#/agent/policy-part.ts'
 import { namespaceObject, podObject, policyObject } from '#/agent/policy/testing/policy-objects.ts'
 import { clientFor } from '#/cluster/connect.ts'
 import { namespacesPath, networkPoliciesPath, podsPath } from '#/cluster/paths.ts'
 import { CollectionsApi } from '#/cluster/testing/collections-api.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
+import { silent } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
+import { evaluate } from '#/policy/evaluate.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { type CniReply } from '#/wire/cni/index.ts'
 import { AgentParts, EbpfNode } from './ebpf-node.ts'
 import { type TestNetns } from './namespace.ts'
@@ -119,6 +124,18 @@ export class PolicyNode extends EbpfNode {
     if (refusal !== undefined) return { kind: 'error', error: { code: 11, msg: 'held back', details: refusal } }
     const args = `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name};K8S_POD_UID=${uid}`
     return this.agent.handler.handle(request('ADD', name, this.pods.get(name)!.path, { env: { CNI_ARGS: args } }))
+  }
+
+  /** What takes up connections that connection tracking has lost. */
+  adopter(made: AsyncDisposableStack): Adopter {
+    return new Adopter({
+      evaluate: (packet) => evaluate(this.policy.view, packet),
+      isLevel: () => this.policy.keeper.isLevel,
+      hasConnection: (ends) => this.agent.pods.hasConnection(ends),
+      ended: this.policy.ended,
+      netlink: made.use(new Netlink(NETLINK_NETFILTER)),
+      log: silent,
+    })
   }
 
   addrOf(name: string, family: 4 | 6 = 4): string {
