@@ -21,6 +21,7 @@ import {
 } from '#/wire/nftables/ruleset.ts'
 import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
+import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { entriesOf, mapElements, mapShape } from './entries.ts'
 import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
 
@@ -40,18 +41,18 @@ export const inetTableName = { family: 'inet', name: policyTableName } as const
 
 const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
-/** The whole table of a form. */
-export function inetTable(form: Form): NftTable {
-  return resultOf(inetTableInSteps(form))
+/** The whole table of a form; `ended` are the answers of connections that policies have ended. */
+export function inetTable(form: Form, ended: readonly Answers[] = []): NftTable {
+  return resultOf(inetTableInSteps(form, ended))
 }
 
 /** A pod or a rule takes some microseconds, and a cluster has ten thousands. */
 const workPerStep = 2000
 
 /** As inetTable, in steps of a few milliseconds, during which the form must not change. */
-export function* inetTableInSteps(form: Form): Generator<void, NftTable, void> {
+export function* inetTableInSteps(form: Form, ended: readonly Answers[]): Generator<void, NftTable, void> {
   const sets: NftSet[] = []
-  const keySets = families.map((family) => itselfOf(form.locals.values(), family))
+  const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains]
   let work = 0
   const isLong = (more: number): boolean => {
@@ -177,6 +178,7 @@ function baseChain(direction: Direction): NftChain {
         ],
         action: { kind: 'jump', chain: neighbourChain.name },
       },
+      ...(direction === 'egress' ? families.map(endedRule) : []),
       ...families.map((family): NftRule => ({
         comment:
           direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,

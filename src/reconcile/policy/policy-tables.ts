@@ -10,6 +10,7 @@ import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
 import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
+import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
 import { inetTable, inetTableInSteps, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
@@ -41,6 +42,8 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #bridge: KeptTable
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
+  /** Connections that were ended, by what their answers have in their headers. */
+  readonly #ended = new Map<string, Answers>()
   /** Whether there may be any of the tables. */
   #mayExist = true
 
@@ -91,7 +94,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inTurns(inetTableInSteps(form)),
+        () => inTurns(inetTableInSteps(form, this.#endedNow)),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
@@ -103,7 +106,7 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(inTurns(inetTableInSteps(form)))),
+      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow)))),
       ...(mac === undefined ? [] : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac)))),
     ]
   }
@@ -124,6 +127,27 @@ export class PolicyTables implements PolicySink, Disposable {
         this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
+  }
+
+  /**
+   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
+   * written whole. Throws KernelError.
+   */
+  blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
+    const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
+    const former = over.filter((each) => this.#ended.has(answersText(each)))
+    for (const each of fresh) this.#ended.set(answersText(each), each)
+    for (const each of former) this.#ended.delete(answersText(each))
+    if (!this.#inet.isKnown) return
+    const refusal = this.#inet.change({
+      addElements: families.flatMap((family) => endedElements(fresh, family)),
+      deleteElements: families.flatMap((family) => endedElements(former, family)),
+    })
+    if (refusal !== undefined) throw refusal
+  }
+
+  get #endedNow(): readonly Answers[] {
+    return [...this.#ended.values()]
   }
 
   /** What rules have counted since the chain they are in was written. Rejects with KernelError. */
@@ -153,7 +177,7 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form))
+    this.#inet.write(inetTable(form, this.#endedNow))
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -200,6 +224,10 @@ export class PolicyTables implements PolicySink, Disposable {
       if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
     }
   }
+}
+
+function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string {
+  return [protocol, src, srcPort, dst, dstPort].join(' ')
 }
 
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
