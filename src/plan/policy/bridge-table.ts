@@ -1,6 +1,8 @@
 // The table that leads packets between pods of this node to where they are judged, and keeps pods to their own addresses.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import { policyTableName, portPrefix } from '#/model/names.ts'
+import { type Form } from '#/policy/form.ts'
+import { type Direction, directions } from '#/policy/policy.ts'
 import {
   type NftChain,
   type NftKey,
@@ -10,15 +12,13 @@ import {
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
 import { neighbourTypes } from './inet-table.ts'
-import { sourceSet } from './names.ts'
+import { policedSet, sourceSet } from './names.ts'
 
 /** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
 const priority = -300
 const IGMP = 2
 /** Multicast listener discovery: query, report, done, report of version 2. */
 const listenerTypes = [130, 131, 132, 143] as const
-/** Router advertisement, redirect. */
-const routerTypes = [134, 137] as const
 const linkLocal = Prefix.parse('fe80::/10')
 const unspecified = Prefix.parse('::/128')
 
@@ -35,19 +35,37 @@ export function sourceKeys(device: string, addrs: readonly Addr[], family: Famil
   return addrs.filter((addr) => addr.family === family).map((addr) => [device, addr])
 }
 
-export function bridgeTable(ports: Ports, bridgeMac: string): NftTable {
+/** The host devices of pods that have a class in this direction. */
+export function policedShape(direction: Direction): Pick<NftKeySet, 'name' | 'type'> {
+  return { name: policedSet(direction), type: ['ifname'] }
+}
+
+export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['locals']): NftTable {
   return {
     ...bridgeTableName,
     sets: [],
-    keySets: families.map((family) => ({
-      ...sourceShape(family),
-      elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
-    })),
+    keySets: [
+      ...families.map((family) => ({
+        ...sourceShape(family),
+        elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
+      })),
+      ...directions.map((direction) => ({
+        ...policedShape(direction),
+        elements: [...locals].filter(([, local]) => local[direction] !== undefined).map(([device]) => [device]),
+      })),
+    ],
     maps: [],
     chains: [prerouting, from4, from6, routed(bridgeMac), forward],
   }
 }
 
+const toOne: NftMatch = { kind: 'etherMulticast', not: true }
+const isIgmp: NftMatch = { kind: 'l4proto', protocol: IGMP }
+const isPoliced = (direction: Direction): NftMatch => ({
+  kind: 'keySet',
+  set: policedSet(direction),
+  fields: [direction === 'egress' ? 'iifname' : 'oifname'],
+})
 const fromPod: NftMatch = { kind: 'device', field: 'iifname', name: `${portPrefix}*` }
 const isIcmp6 = (types: readonly number[]): NftMatch[] => [
   { kind: 'family', family: 6 },
@@ -78,10 +96,8 @@ const prerouting: NftChain = {
   policy: 'accept',
   rules: [
     pass('not from a pod', { ...fromPod, not: true }),
-    pass('ARP', { kind: 'etherType', types: ['arp'] }),
     leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
     leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
-    refuse('neither IP nor ARP'),
   ],
 }
 
@@ -101,7 +117,6 @@ const from4: NftChain = {
 const from6: NftChain = {
   name: 'from-pod6',
   rules: [
-    refuse('pods are no routers: advertisements and redirects', ...isIcmp6(routerTypes)),
     // a pod chooses its link-local addresses itself, and no router forwards them
     pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
     pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
@@ -140,8 +155,8 @@ function routed(mac: string): NftChain {
 
 /**
  * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
- * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet with a MAC of one
- * pod comes here from another, except to link-local addresses. Listeners of groups need not be heard by other pods.
+ * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet for a pod's address
+ * comes here with the MAC of one pod. What is left no rule for IP sees, and pods to which policies apply neither send nor receive it.
  */
 const forward: NftChain = {
   name: 'forward',
@@ -151,12 +166,15 @@ const forward: NftChain = {
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
     pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
-    drop('listeners of groups (IPv6)', ...isIcmp6(listenerTypes)),
-    drop('listeners of groups (IPv4)', { kind: 'family', family: 4 }, { kind: 'l4proto', protocol: IGMP }),
-    refuse('groups: not from pod to pod', { kind: 'etherMulticast' }),
-    refuse('link-local addresses: not from pod to pod', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
-    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),
-    pass('to the address of a Service (IPv6)', { kind: 'family', family: 6 }),
-    refuse('neither IP nor ARP, from pod to pod'),
+    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }, toOne),
+    pass('to the address of a Service (IPv6)', { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true }, toOne),
+    ...directions.flatMap((direction) => [
+      drop('listeners of groups (IPv6)', isPoliced(direction), ...isIcmp6(listenerTypes)),
+      drop('listeners of groups (IPv4)', isPoliced(direction), { kind: 'family', family: 4 }, isIgmp),
+      refuse(
+        `groups, link-local addresses, other protocols: ${direction === 'egress' ? 'from' : 'to'} a pod with policies`,
+        isPoliced(direction),
+      ),
+    ]),
   ],
 }

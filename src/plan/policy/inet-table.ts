@@ -15,6 +15,7 @@ import {
   type NftKey,
   type NftKeySet,
   type NftMap,
+  type NftMatch,
   type NftRule,
   type NftSet,
   type NftTable,
@@ -149,6 +150,8 @@ function ofFamily(addrs: readonly Addr[], family: Family): Addr[] {
   return addrs.filter((addr) => addr.family === family)
 }
 
+const established: NftMatch = { kind: 'ctState', states: ['established'] }
+
 function baseChain(direction: Direction): NftChain {
   const field = direction === 'egress' ? 'saddr' : 'daddr'
   return {
@@ -156,9 +159,15 @@ function baseChain(direction: Direction): NftChain {
     hook: { type: 'filter', hook: 'forward', priority: priorities[direction] },
     policy: 'accept',
     rules: [
+      // a SYN begins a connection, whatever connection tracking has of its addresses and ports
+      {
+        comment: 'connections that were allowed, and their answers (TCP)',
+        match: [established, { kind: 'l4proto', protocol: 'tcp' }, { kind: 'tcpSyn', not: true }],
+        action: { kind: 'accept' },
+      },
       {
         comment: 'connections that were allowed, and their answers',
-        match: [{ kind: 'ctState', states: ['established'] }],
+        match: [established, { kind: 'l4proto', protocol: 'tcp', not: true }],
         action: { kind: 'accept' },
       },
       {
