@@ -6,8 +6,11 @@ import { noRemotePlan } from '#/plan/remote-plan.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { problem } from '#/model/problems.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
+import { PolicyIndex } from '#/policy/index/policy-index.ts'
+import { Signal } from '#/lib/signal.ts'
 import { registerDatapathMetrics } from './datapath-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
+import { registerPolicyStateMetrics } from './policy-state-metrics.ts'
 
 const peer = Addr.parse('172.30.1.12')
 
@@ -56,6 +59,13 @@ function metrics(): AgentMetrics {
     learned: () => 9,
     notInstalled: () => 3,
   })
+  const view = new PolicyIndex()
+  registerPolicyStateMetrics(all.registry, {
+    view,
+    form: view.form,
+    endedConnections: 4,
+    keeper: { isLevel: true, applied: new Signal() },
+  })
   registerDatapathMetrics(all.registry, { generation: () => undefined, pods: () => new Map() })
   return all
 }
@@ -92,6 +102,8 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_bgp_faulty_updates_total{peer="tor"} 2',
     'causeway_bgp_prefixes_treated_as_withdrawn_total{peer="tor"} 6',
     'causeway_bgp_routes_learned 9',
+    'causeway_policy_enforced 1',
+    'causeway_policy_connections_ended_total 4',
     'causeway_bgp_routes_not_installed 3',
     'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',
     'causeway_peer_transmit_packets_total{node="node-2",address="172.30.1.12"} 7',
