@@ -6,6 +6,15 @@
 #define CW_DROPPED 0x100
 #define CW_DROP(reason) (CW_DROPPED + CW_DROP_##reason)
 
+/** The word of the packet's control block in which a drop by a policy leaves what has denied it. */
+#define CW_RULE_CELL 0
+
+/** Of a drop; 0: it is none. */
+static __always_inline __u32 cw_reason_of(int result)
+{
+	return result > CW_DROPPED ? result - CW_DROPPED : 0;
+}
+
 /** On to the next program on this hook, and then to the stack. */
 #define CW_STACK TC_ACT_UNSPEC
 
@@ -74,9 +83,11 @@ static __noinline int cw_watch_of(struct __sk_buff *skb)
 	return watch ? watch->id : 0;
 }
 
-static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, __u32 verdict, __u32 reason)
+/** `result` as cw_finish gets it. */
+static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, int result)
 {
 	struct cw_event *event = bpf_ringbuf_reserve(&cw_events, sizeof(*event), 0);
+	__u32 reason = cw_reason_of(result);
 	__u32 length = skb->len;
 
 	if (!event)
@@ -86,9 +97,12 @@ static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, __
 	event->device = skb->ifindex;
 	event->length = length;
 	event->hook = hook;
-	event->verdict = verdict;
+	event->verdict = reason			   ? CW_VERDICT_DROPPED
+			 : result == TC_ACT_REDIRECT ? CW_VERDICT_CARRIED
+						     : CW_VERDICT_STACK;
 	event->reason = reason;
 	event->reserved = 0;
+	event->rule = reason == CW_DROP_POLICY ? skb->cb[CW_RULE_CELL] : 0;
 	event->captured = 0;
 	if (length > CW_LIMIT_CAPTURED)
 		length = CW_LIMIT_CAPTURED;
@@ -106,15 +120,11 @@ static __always_inline int cw_watched_by(struct __sk_buff *skb, const struct cw_
 /** Turns an inner function's result into what the kernel is told, and tells of it. */
 static __always_inline int cw_finish(struct __sk_buff *skb, __u32 hook, int watch, int result)
 {
-	__u32 reason = result > CW_DROPPED ? result - CW_DROPPED : 0;
+	__u32 reason = cw_reason_of(result);
 
 	if (reason)
 		cw_count_drop(skb, hook, reason);
 	if (watch)
-		cw_emit(skb, watch, hook,
-			reason			    ? CW_VERDICT_DROPPED
-			: result == TC_ACT_REDIRECT ? CW_VERDICT_CARRIED
-						    : CW_VERDICT_STACK,
-			reason);
+		cw_emit(skb, watch, hook, result);
 	return reason ? TC_ACT_SHOT : result;
 }

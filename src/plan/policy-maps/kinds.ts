@@ -1,0 +1,197 @@
+// Kinds of peers: all addresses that are in the same sets have one number. Pure.
+//
+// An address is of the kind of the longest prefix with an entry. A block's prefix is of the kind of all sets that have the whole of it, and
+// the address of a pod of those and its own.
+import { type Addr, Prefix } from '#/lib/addr.ts'
+import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId } from '#/policy/form.ts'
+import { Blocks } from './blocks.ts'
+import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
+
+export type Kind = Membership & { readonly number: number }
+
+/** One thing that an address is in: a set of peers, or one port of a set of named ports. Equal ones are the same object. */
+type Token = { readonly text: string; readonly set?: PeerSetId; readonly name?: NamedPort }
+
+type Place = {
+  readonly prefix: Prefix
+  /** What the address of a pod is in by itself, without blocks. */
+  own: ReadonlySet<Token>
+  kind: Known | undefined
+}
+type Known = Kind & { readonly text: string; uses: number }
+
+/**
+ * Entries may be written and removed in any order: to a set that is there before and after, an address that stays in it or out of it does so at
+ * every step, since the set's own prefixes have an entry all the time.
+ */
+export type KindChanges = {
+  readonly written: readonly (readonly [Prefix, Kind])[]
+  readonly removed: readonly Prefix[]
+  readonly born: readonly Kind[]
+  /** Kinds that no address is of any more. */
+  readonly retired: readonly Kind[]
+}
+
+const noTokens: ReadonlySet<Token> = new Set()
+
+function isAsked(protocol: string): protocol is NamedPort['protocol'] {
+  return (askedProtocols as readonly string[]).includes(protocol)
+}
+
+export class Kinds {
+  readonly #places = new Map<string, Place>()
+  readonly #blocks = new Blocks()
+  readonly #tokens = new Map<string, Token>()
+  readonly #kinds = new Map<string, Known>()
+  readonly #dirty = new Set<string>()
+  #areAllDirty = false
+  #lastNumber = 0
+
+  get kinds(): Iterable<Kind> {
+    return this.#kinds.values()
+  }
+
+  /** How many prefixes have an entry. */
+  get size(): number {
+    return this.#places.size
+  }
+
+  *entries(): Iterable<readonly [Prefix, Kind]> {
+    for (const { prefix, kind } of this.#places.values()) if (kind) yield [prefix, kind]
+  }
+
+  kindOf(prefix: Prefix): Kind | undefined {
+    return this.#places.get(String(prefix))?.kind
+  }
+
+  /** The named ports of a pod with the address. */
+  namesOf(addr: Addr): NamedPort[] {
+    const own = this.#places.get(String(Prefix.host(addr)))?.own ?? noTokens
+    return [...own].flatMap(({ name }) => name ?? [])
+  }
+
+  addSet(set: PeerSet, members: Iterable<Addr>): void {
+    if (set.kind === 'pods') for (const addr of members) this.addMember(set.id, addr)
+    else for (const prefix of set.prefixes) this.#addBlock(set.id, prefix)
+  }
+
+  #addBlock(id: PeerSetId, prefix: Prefix): void {
+    this.#blocks.add(id, prefix)
+    this.#placeOf(prefix)
+    this.#areAllDirty = true
+  }
+
+  removeBlocks(id: PeerSetId, prefixes: readonly Prefix[]): void {
+    for (const prefix of prefixes) this.#blocks.remove(id, prefix)
+    this.#areAllDirty = true
+  }
+
+  addMember(set: PeerSetId, addr: Addr): void {
+    this.#change(addr, this.#token({ text: `p ${set}`, set }), true)
+  }
+
+  removeMember(set: PeerSetId, addr: Addr): void {
+    this.#change(addr, this.#token({ text: `p ${set}`, set }), false)
+  }
+
+  addName(set: NamedPortSetId, member: NamedPortMember): void {
+    this.#changeName(set, member, true)
+  }
+
+  removeName(set: NamedPortSetId, member: NamedPortMember): void {
+    this.#changeName(set, member, false)
+  }
+
+  #changeName(set: NamedPortSetId, { addr, protocol, port }: NamedPortMember, isIn: boolean): void {
+    if (!isAsked(protocol)) return
+    this.#change(addr, this.#token({ text: `n ${set} ${protocol} ${port}`, name: { set, protocol, port } }), isIn)
+  }
+
+  /** Takes all addresses out of sets that are gone. */
+  removeSets(peers: ReadonlySet<PeerSetId>, names: ReadonlySet<NamedPortSetId>): void {
+    const isGone = ({ set, name }: Token): boolean => (set !== undefined ? peers.has(set) : names.has(name!.set))
+    const gone = new Set([...this.#tokens.values()].filter(isGone))
+    if (gone.size === 0) return
+    for (const [text, place] of this.#places) {
+      if (place.own.isDisjointFrom(gone)) continue
+      place.own = place.own.difference(gone)
+      this.#dirty.add(text)
+    }
+    for (const { text } of gone) this.#tokens.delete(text)
+  }
+
+  #token(token: Token): Token {
+    const known = this.#tokens.get(token.text)
+    if (known) return known
+    this.#tokens.set(token.text, token)
+    return token
+  }
+
+  #placeOf(prefix: Prefix): Place {
+    const text = String(prefix)
+    const known = this.#places.get(text)
+    if (known) return known
+    const place: Place = { prefix, own: noTokens, kind: undefined }
+    this.#places.set(text, place)
+    return place
+  }
+
+  #change(addr: Addr, token: Token, isIn: boolean): void {
+    const prefix = Prefix.host(addr)
+    const place = this.#placeOf(prefix)
+    this.#dirty.add(String(prefix))
+    if (place.own.has(token) === isIn) return
+    place.own = isIn ? place.own.union(new Set([token])) : place.own.difference(new Set([token]))
+  }
+
+  /** Settles what has changed since the last time. */
+  settle(): KindChanges {
+    const dirty = this.#areAllDirty ? [...this.#places.keys()] : [...this.#dirty]
+    const written: [Prefix, Kind][] = []
+    const removed: Prefix[] = []
+    const born: Kind[] = []
+    const touched = new Set<Known>()
+    for (const text of dirty) {
+      const place = this.#places.get(text)
+      if (place === undefined) continue
+      const { prefix, own, kind: before } = place
+      const isThere = own.size > 0 || this.#blocks.has(prefix)
+      const after = isThere ? this.#kindOf(prefix, own, born) : undefined
+      if (!isThere) this.#places.delete(text)
+      if (before === after) continue
+      place.kind = after
+      if (before) {
+        before.uses--
+        touched.add(before)
+      }
+      if (after) {
+        after.uses++
+        written.push([prefix, after])
+      } else removed.push(prefix)
+    }
+    this.#dirty.clear()
+    this.#areAllDirty = false
+    const retired = [...touched].filter(({ uses }) => uses === 0)
+    for (const { text } of retired) this.#kinds.delete(text)
+    return {
+      written,
+      removed,
+      born: born.filter((kind) => (kind as Known).uses > 0),
+      retired,
+    }
+  }
+
+  #kindOf(prefix: Prefix, own: ReadonlySet<Token>, born: Kind[]): Known {
+    const blocks = this.#blocks.setsOf(prefix)
+    const text = [...[...own].map((token) => token.text), ...blocks.map((id) => `p ${id}`)].sort().join('\n')
+    const known = this.#kinds.get(text)
+    if (known) return known
+    const tokens = [...own]
+    const sets = new Set([...tokens.flatMap(({ set }) => set ?? []), ...blocks])
+    const names = tokens.flatMap(({ name }) => name ?? [])
+    const kind: Known = { text, sets, names, number: ++this.#lastNumber, uses: 0 }
+    this.#kinds.set(text, kind)
+    born.push(kind)
+    return kind
+  }
+}
