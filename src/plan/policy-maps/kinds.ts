@@ -43,12 +43,18 @@ export class Kinds {
   readonly #blocks = new Blocks()
   readonly #tokens = new Map<string, Token>()
   readonly #kinds = new Map<string, Known>()
+  readonly #numbers = new Set<number>()
   readonly #dirty = new Set<string>()
   #areAllDirty = false
   #lastNumber = 0
 
   get kinds(): Iterable<Kind> {
     return this.#kinds.values()
+  }
+
+  /** Whether an address is of the kind. */
+  hasNumber(kind: number): boolean {
+    return this.#numbers.has(kind)
   }
 
   /** How many prefixes have an entry. */
@@ -172,7 +178,10 @@ export class Kinds {
     this.#dirty.clear()
     this.#areAllDirty = false
     const retired = [...touched].filter(({ uses }) => uses === 0)
-    for (const { text } of retired) this.#kinds.delete(text)
+    for (const { text, number } of retired) {
+      this.#kinds.delete(text)
+      this.#numbers.delete(number)
+    }
     return {
       written,
       removed,
@@ -191,6 +200,7 @@ export class Kinds {
     const names = tokens.flatMap(({ name }) => name ?? [])
     const kind: Known = { text, sets, names, number: ++this.#lastNumber, uses: 0 }
     this.#kinds.set(text, kind)
+    this.#numbers.add(kind.number)
     born.push(kind)
     return kind
   }

@@ -103,6 +103,13 @@ export class PolicyPlan {
     return kind && peerEntry(prefix, kind.number).value
   }
 
+  /** Whether programs may find an entry with the key, so that it counts what it says. */
+  isFound({ map, key }: PolicyKey): boolean {
+    if (map !== 'cw_verdicts') return true
+    const { class: number, kind } = verdictKeyStruct.decode(key)
+    return this.#classes.byNumber(number) !== undefined && (kind === 0 || this.#kinds.hasNumber(kind))
+  }
+
   /** The change of the maps that a change of the form makes. */
   apply(form: Form, change: FormChange): MapChange {
     this.#changeSets(form, change)

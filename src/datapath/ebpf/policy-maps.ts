@@ -1,0 +1,221 @@
+// Keeps the maps by which programs drop early what policies deny. An entry that is missing or wrong must never cost a packet that the rules let
+// through: so while the maps are not known to be right, no pod has a class, and the stack's rules are alone.
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { equalBytes } from '#/lib/bytes.ts'
+import { messageOf } from '#/lib/log.ts'
+import { notPoliced, policedValue, type PolicedClasses, type PolicyKey } from '#/plan/policy-maps/entries.ts'
+import { PolicyPlan, wholeChange } from '#/plan/policy-maps/plan.ts'
+import { type Form, type FormChange } from '#/policy/form.ts'
+import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
+import { indexStruct, maxSlots, peersMax, verdictsMax } from '#/wire/bpf/maps.ts'
+import { hexOf } from './entries.ts'
+import { type Generation } from './generation.ts'
+import { setPoliced } from './pod-plug.ts'
+import { type EbpfState } from './state.ts'
+
+const maps = ['cw_peers4', 'cw_peers6', 'cw_verdicts'] as const
+/** Entries that are compared or written in one turn of the event loop. */
+const entriesPerTurn = 512
+/** After this long no program goes on with what it looked up before. */
+const graceMs = 1
+
+export class PolicyMaps {
+  readonly #state: EbpfState
+  readonly #nowMs: () => number
+  readonly #status = new StatusTable()
+  #plan: PolicyPlan | undefined
+  /** The programs whose maps hold what the plan says. */
+  #level: Generation | undefined
+  /** Those whose maps are being filled: each change is written there too. */
+  #filled: Generation | undefined
+  #comparing: Promise<readonly string[]> | undefined
+
+  constructor(state: EbpfState, nowMs: () => number = Date.now) {
+    this.#state = state
+    this.#nowMs = nowMs
+    state.policedOf = (hostDevice) => this.#policedOf(hostDevice)
+  }
+
+  get objects(): readonly ObjectStatus[] {
+    return this.#status.list()
+  }
+
+  existsInKernel(): boolean {
+    return false
+  }
+
+  #policedOf(hostDevice: string): PolicedClasses {
+    const isLevel = this.#level !== undefined && this.#level === this.#state.current
+    return (isLevel && this.#plan?.policedOf(hostDevice)) || notPoliced
+  }
+
+  /** Makes a change at once. A failure costs speed alone: it is told as the object's, and no pod has a class until a comparison has mended it. */
+  apply(form: Form, change: FormChange): void {
+    const generation = this.#state.current
+    if (generation === undefined) return this.#forget()
+    if (this.#plan === undefined) return
+    const { suspended, written, removed, policed, leftovers } = this.#plan.apply(form, change)
+    if (this.#level !== generation && this.#filled !== generation) return
+    try {
+      if (this.#plan.isFull) throw new Error(fullText)
+      for (const hostDevice of suspended) this.#police(generation, hostDevice, notPoliced)
+      for (const { map, key, value } of written) generation.map(map).set(key, value)
+      for (const { map, key } of removed) generation.map(map).delete(key)
+      if (this.#level === generation)
+        for (const [hostDevice, classes] of policed) this.#police(generation, hostDevice, classes)
+      for (const { map, key } of leftovers) generation.map(map).delete(key)
+      this.#tell(this.#leftOut())
+    } catch (error) {
+      this.#suspend(generation)
+      this.#tell({ message: messageOf(error) })
+    }
+  }
+
+  /** Reads the maps and puts right what differs: that, a line for each map. Nothing without programs. */
+  compare(form: Form): Promise<readonly string[]> {
+    this.#comparing ??= this.#compare(form).finally(() => {
+      this.#comparing = undefined
+    })
+    return this.#comparing
+  }
+
+  /** Takes out what is denied of one pod. */
+  dropLocal(hostDevice: string): void {
+    const generation = this.#state.current
+    if (generation !== undefined) this.#police(generation, hostDevice, notPoliced)
+  }
+
+  #forget(): void {
+    this.#plan = undefined
+    this.#level = undefined
+    this.#filled = undefined
+    this.#status.forget('policy-map', 'cw_verdicts')
+  }
+
+  #tell(failure: Failure | undefined): void {
+    this.#status.set('policy-map', 'cw_verdicts', failure ? 'error' : 'done', this.#nowMs(), failure)
+  }
+
+  #leftOut(): Failure | undefined {
+    const pods = this.#plan?.leftOut ?? 0
+    if (pods === 0) return undefined
+    return {
+      message: `the policies of ${pods} pods need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
+    }
+  }
+
+  #police(generation: Generation, hostDevice: string, classes: PolicedClasses): void {
+    const slot = this.#slotOf(hostDevice)
+    if (slot !== undefined) setPoliced(generation, slot, classes)
+  }
+
+  #slotOf(hostDevice: string): number | undefined {
+    const plugged = this.#state.plugged.get(hostDevice)
+    return plugged && this.#state.slots.slotOf(plugged.index)
+  }
+
+  /** From now on nothing is denied of any pod. */
+  #suspend(generation: Generation): void {
+    this.#level = undefined
+    this.#filled = undefined
+    for (let slot = 0; slot < maxSlots; slot++) setPoliced(generation, slot, notPoliced)
+  }
+
+  async #compare(form: Form): Promise<readonly string[]> {
+    const generation = this.#state.current
+    if (generation === undefined) {
+      this.#forget()
+      return []
+    }
+    if (this.#plan === undefined) {
+      this.#plan = new PolicyPlan()
+      this.#plan.apply(form, wholeChange(form))
+    }
+    const plan = this.#plan
+    const isOver = (): boolean => this.#state.current !== generation || this.#plan !== plan
+    const doubtful = await doubtfulKeys(generation, plan)
+    if (isOver()) return []
+    // what has changed while all was read is right by now
+    const wrong: PolicyKey[] = this.#level === generation ? [] : doubtful
+    for (const [index, key] of this.#level === generation ? doubtful.entries() : []) {
+      if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
+      if (isOver()) return []
+      if (isWrong(generation, plan, key)) wrong.push(key)
+    }
+    if (plan.isFull) {
+      this.#suspend(generation)
+      this.#tell({ message: fullText })
+      return []
+    }
+    const isMended = this.#level !== generation || wrong.some((key) => plan.isFound(key))
+    if (isMended) {
+      this.#suspend(generation)
+      this.#filled = generation
+      await sleep(graceMs)
+    }
+    for (const [index, { map, key }] of wrong.entries()) {
+      if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
+      if (isOver() || (isMended && this.#filled !== generation)) return []
+      const value = plan.valueOf({ map, key })
+      if (value === undefined) generation.map(map).delete(key)
+      else generation.map(map).set(key, value)
+    }
+    if (isOver() || (isMended && this.#filled !== generation)) return []
+    this.#filled = undefined
+    this.#level = generation
+    const mended = this.#policeAll(generation)
+    this.#tell(this.#leftOut())
+    return [...linesOf(wrong), ...(mended > 0 ? [`cw_policed: classes of ${mended} pods`] : [])]
+  }
+
+  /** Gives each pod its classes; how many had others. */
+  #policeAll(generation: Generation): number {
+    const wanted = new Map<number, PolicedClasses>()
+    for (const hostDevice of this.#state.plugged.keys()) {
+      const slot = this.#slotOf(hostDevice)
+      if (slot !== undefined) wanted.set(slot, this.#policedOf(hostDevice))
+    }
+    let count = 0
+    for (const [key, value] of generation.map('cw_policed').entries()) {
+      const slot = indexStruct.decode(key).index
+      const classes = wanted.get(slot) ?? notPoliced
+      if (equalBytes(value, policedValue(classes))) continue
+      setPoliced(generation, slot, classes)
+      count++
+    }
+    return count
+  }
+}
+
+const fullText = `policies name more peers than there is room for (${peersMax.toLocaleString('en')} prefixes of each family): the stack alone denies what they deny`
+
+/** Whether the kernel has something else at this moment than the plan wants. */
+function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyKey): boolean {
+  const [wanted, found] = [plan.valueOf({ map, key }), generation.map(map).get(key)]
+  return wanted === undefined || found === undefined ? wanted !== found : !equalBytes(wanted, found)
+}
+
+/** The keys at which kernel and plan seem to differ, in the order in which they are to be put right. Both may change meanwhile. */
+async function doubtfulKeys(generation: Generation, plan: PolicyPlan): Promise<PolicyKey[]> {
+  const found = new Map<string, { readonly key: PolicyKey; readonly value: Uint8Array }>()
+  for (const map of maps)
+    for (const [key, value] of await generation.map(map).entriesInTurns())
+      found.set(`${map} ${hexOf(key)}`, { key: { map, key }, value })
+  const doubtful: PolicyKey[] = []
+  let count = 0
+  for (const entry of plan.entries()) {
+    if (++count % entriesPerTurn === 0) await nextTurn()
+    const text = `${entry.map} ${hexOf(entry.key)}`
+    const present = found.get(text)
+    found.delete(text)
+    if (present === undefined || !equalBytes(present.value, entry.value)) doubtful.push(entry)
+  }
+  return [...doubtful, ...[...found.values()].map(({ key }) => key)]
+}
+
+function linesOf(keys: readonly PolicyKey[]): string[] {
+  return maps.flatMap((map) => {
+    const count = keys.filter((each) => each.map === map).length
+    return count === 0 ? [] : [`${map}: ${count} ${count === 1 ? 'entry' : 'entries'}`]
+  })
+}
