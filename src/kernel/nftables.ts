@@ -19,7 +19,8 @@ import {
 } from '#/wire/nftables/actual.ts'
 import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { ruleCounter, type NftRuleCounter } from '#/wire/nftables/counters.ts'
-import { deltaRequests, type NftDelta } from '#/wire/nftables/delta.ts'
+import { nftDeltaInSteps } from '#/wire/nftables/compare-delta.ts'
+import { deltaParts, deltaRequests, isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
 import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
@@ -47,7 +48,7 @@ import {
 } from '#/wire/nftables/messages.ts'
 import { type NftFamily, type NftRule, type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nftables/place.ts'
-import { deleteTableRequest, elementRequests, type NftRequest } from '#/wire/nftables/requests.ts'
+import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
 import { replaceRequests } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
 
@@ -55,6 +56,9 @@ import { KernelError, Netlink } from './netlink.ts'
 const readAttempts = 10
 /** A rule of iptables with a few extensions takes some 30 us to decode. */
 const decodedPerTurn = 100
+
+/** Some 150 rules, or 4,000 elements, which the kernel takes in 5 ms. */
+const bytesPerTurn = 100_000
 
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
@@ -146,12 +150,42 @@ export class NftClient {
 
   /**
    * Changes a table in one transaction: packets meet what was before or all of what is new. What the delta does not name is left alone, counters
-   * among it. Throws KernelError, naming the object; nothing is changed then. ENOENT of an element to delete, or of a chain or set, means that the
-   * table is not as the caller thought: read it, and take the delta from that (nftDelta).
+   * among it; a table that is absent is made. Throws KernelError, naming the object; nothing is changed then. ENOENT of an element to delete, or
+   * of a chain or set, means that the table is not as the caller thought: findDelta tells what is to be done then.
    */
   change(table: NftTableName, delta: NftDelta): void {
-    const requests = deltaRequests(table, delta)
-    if (requests.length > 0) this.#transact(`nft change table ${table.family} ${table.name}`, requests)
+    if (isEmptyDelta(delta)) return
+    this.#transact(`nft change table ${table.family} ${table.name}`, deltaRequests(table, delta))
+  }
+
+  /**
+   * As `change`, for changes that are large: sets and chains that nothing refers to yet are made before it, in transactions of a few milliseconds
+   * and turns of the event loop. When it fails these may be left over, and findDelta takes them out or goes on from there.
+   */
+  async changeInTurns(table: NftTableName, delta: NftDelta): Promise<void> {
+    const { preparation, change } = deltaParts(table, delta)
+    const what = `nft change table ${table.family} ${table.name}`
+    for (const portion of portionsOf(preparation, bytesPerTurn)) {
+      this.#transact(what, [addTable(table), ...portion])
+      await setImmediate()
+    }
+    if (change.length > 0) this.#transact(what, [addTable(table), ...change])
+  }
+
+  /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */
+  async findDelta(table: NftTable): Promise<NftDelta | undefined> {
+    const isDynamic = new Set(
+      [...table.sets, ...(table.keySets ?? []), ...(table.maps ?? [])].flatMap(({ name, dynamic }) =>
+        dynamic ? [name] : [],
+      ),
+    )
+    const actual = await this.readTable(table.family, table.name, (set) => isDynamic.has(set))
+    const steps = nftDeltaInSteps(table, actual)
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done) return value
+      await setImmediate()
+    }
   }
 
   /** Deletes a table; no error when there is none. Throws KernelError. */

@@ -104,29 +104,36 @@ function setDifferences(set: NftSet, actual: NftActualSet): string[] {
 }
 
 /** The changes of sets that exist and are of the right kind, and whose elements are to be compared. */
-export function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
+function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
   const present = new Map(actual.sets.map((set) => [set.name, set]))
   return desired.sets.flatMap((set) => {
     const other = present.get(set.name)
-    if (set.dynamic || other?.ranges === undefined || setDifferences(set, other).length > 0) return []
-    const { ranges } = other
-    return [{ set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }]
+    return set.dynamic || other === undefined || setDifferences(set, other).length > 0 ? [] : [setChange(set, other)]
   })
 }
 
-/** As setChanges, of sets of keys and of maps. */
-export function keyChanges({ keySets = [], maps = [] }: NftTable, actual: NftActual): NftKeyChange[] {
-  const present = new Map(actual.sets.map((set) => [set.name, set]))
-  const changes: NftKeyChange[] = []
+/** The change of one set that is of the right kind. */
+export function setChange(set: NftSet, { ranges = [] }: NftActualSet): NftSetChange {
+  return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }
+}
+
+/** As setChanges, of sets of keys and of maps, one after another. */
+export function* keySetChanges(
+  { keySets = [], maps = [] }: Pick<NftTable, 'keySets' | 'maps'>,
+  present: ReadonlyMap<string, NftActualSet>,
+): Generator<NftKeyChange, void, void> {
   for (const set of keySets) {
     const other = present.get(set.name)
-    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0) changes.push(keySetChange(set, other))
+    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0) yield keySetChange(set, other)
   }
   for (const map of maps) {
     const other = present.get(map.name)
-    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0) changes.push(mapChange(map, other))
+    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0) yield mapChange(map, other)
   }
-  return changes
+}
+
+function keyChanges(desired: NftTable, actual: NftActual): NftKeyChange[] {
+  return [...keySetChanges(desired, new Map(actual.sets.map((set) => [set.name, set])))]
 }
 
 const shownElements = 8

@@ -1,5 +1,6 @@
 // A change of a table that leaves alone what it does not name: counters of other chains go on counting, and no packet meets half of it.
 import { checkChain, checkKeySet, checkMap, checkRules } from './check.ts'
+import { checkKey } from './keys.ts'
 import { type Range } from './ranges.ts'
 import {
   addChain,
@@ -8,6 +9,7 @@ import {
   addMapElements,
   addRule,
   addSet,
+  addTable,
   deleteChain,
   deleteSet,
   elementRequests,
@@ -51,6 +53,7 @@ export type NftDelta = {
 export type NftElements =
   /** Ranges of an interval set must neither overlap nor touch others that are there. */
   | { readonly kind: 'ranges'; readonly set: Pick<NftSet, 'name' | 'interval'>; readonly ranges: readonly Range[] }
+  /** Keys of a set; or of a map, to delete their elements. */
   | { readonly kind: 'keys'; readonly set: Pick<NftKeySet, 'name' | 'type'>; readonly keys: readonly NftKey[] }
   | { readonly kind: 'map'; readonly map: Pick<NftMap, 'name' | 'type'>; readonly elements: readonly NftMapElement[] }
 
@@ -60,31 +63,54 @@ export function isEmptyDelta(delta: NftDelta): boolean {
   )
 }
 
-/** The requests that change a table, in an order that the kernel takes. Throws RulesetError. */
+/**
+ * The requests that change a table, in an order that the kernel takes, all in one transaction; the table is made when it is absent. Throws
+ * RulesetError.
+ */
 export function deltaRequests(table: NftTableName, delta: NftDelta): NftRequest[] {
+  const { preparation, change } = deltaParts(table, delta)
+  return [addTable(table), ...preparation, ...change]
+}
+
+/**
+ * The requests in two parts: those that make what nothing refers to yet, so that they may come in any number of transactions, in their order, and
+ * no packet meets them; and the change, which must be one transaction. Throws RulesetError.
+ */
+export function deltaParts(
+  table: NftTableName,
+  delta: NftDelta,
+): { readonly preparation: NftRequest[]; readonly change: NftRequest[] } {
   checkDelta(table, delta)
   const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
   const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
   const ids = newIds()
-  const rules = (chain: string, list: readonly NftRule[]): NftRequest[] =>
-    list.flatMap((rule) => addRule(table, chain, rule, ids))
-  return [
-    ...addSets.flatMap((set) => addSet(table, set, ids)),
-    ...addKeySets.flatMap((set) => addKeySet(table, set, ids)),
-    ...addMaps.map((map) => addMap(table, map, ids)),
-    ...addChains.map((chain) => addChain(table, chain)),
-    // before a key is added with another verdict
-    ...deleteElements.flatMap((elements) => deletion(table, elements)),
-    // chains that go may lead to one another: none of them has rules any more when the first is deleted
-    ...[...setRules.keys(), ...deleteChains].map((chain) => flushChain(table, chain)),
-    ...addChains.flatMap((chain) => rules(chain.name, chain.rules)),
-    ...[...setRules].flatMap(([chain, list]) => rules(chain, list)),
-    ...addMaps.flatMap((map) => addMapElements(table, map, map.elements)),
-    ...addElements.flatMap((elements) => addition(table, elements)),
-    // maps first: their elements lead to chains
-    ...deleteSets.map((name) => deleteSet(table, name)),
-    ...deleteChains.map((name) => deleteChain(table, name)),
-  ]
+  const addRules = ({ name, rules }: Pick<NftChain, 'name' | 'rules'>): NftRequest[] =>
+    rules.flatMap((rule) => addRule(table, name, rule, ids))
+  const baseChains = addChains.filter(({ hook }) => hook !== undefined)
+  const otherChains = addChains.filter(({ hook }) => hook === undefined)
+  return {
+    preparation: [
+      ...addSets.flatMap((set) => addSet(table, set, ids)),
+      ...addKeySets.flatMap((set) => addKeySet(table, set, ids)),
+      ...addMaps.map((map) => addMap(table, map, ids)),
+      ...otherChains.map((chain) => addChain(table, chain)),
+      ...otherChains.flatMap(addRules),
+      ...addMaps.flatMap((map) => addMapElements(table, map, map.elements)),
+    ],
+    change: [
+      ...baseChains.map((chain) => addChain(table, chain)),
+      // before a key is added with another verdict
+      ...deleteElements.flatMap((elements) => deletion(table, elements)),
+      // chains that go may lead to one another: none of them has rules any more when the first is deleted
+      ...[...setRules.keys(), ...deleteChains].map((chain) => flushChain(table, chain)),
+      ...baseChains.flatMap(addRules),
+      ...[...setRules].flatMap(([name, rules]) => addRules({ name, rules })),
+      ...addElements.flatMap((elements) => addition(table, elements)),
+      // maps first: their elements lead to chains
+      ...deleteSets.map((name) => deleteSet(table, name)),
+      ...deleteChains.map((name) => deleteChain(table, name)),
+    ],
+  }
 }
 
 function addition(table: NftTableName, added: NftElements): NftRequest[] {
@@ -121,7 +147,7 @@ function checkDelta(table: NftTableName, delta: NftDelta): void {
   for (const chain of delta.addChains ?? []) checkChain(table, chain)
   for (const [chain, rules] of delta.setRules ?? []) checkRules(table, chain, rules)
   for (const each of [...(delta.addElements ?? []), ...(delta.deleteElements ?? [])]) {
-    if (each.kind === 'keys') checkKeySet({ ...each.set, elements: each.keys })
+    if (each.kind === 'keys') for (const key of each.keys) checkKey(`set ${each.set.name}`, each.set.type, key)
     if (each.kind === 'map') checkMap({ ...each.map, elements: each.elements })
   }
 }

@@ -48,6 +48,8 @@ export type NftRequest = {
   readonly type: number
   readonly flags: number
   readonly payload: Uint8Array
+  /** It can be only in a transaction with the next request: it makes a set without a name for the rule of that. */
+  readonly belongsToNext?: true
 }
 
 /** The numbers by which messages of one transaction refer to sets that it makes. */
@@ -243,13 +245,36 @@ const unnamed = '__set%d'
 function unnamedSet({ family, name: table }: NftTableName, set: ValueSet, id: number, what: string): NftRequest[] {
   const { flags, keyType, keyLength, elements } = encodeValueSet(set)
   const attrs = { table, name: unnamed, flags, keyType, keyLength, description: { size: elements.length }, id }
+  const request = (type: number, payload: Uint8Array): NftRequest => ({
+    what,
+    type,
+    flags: NLM_F_CREATE,
+    payload,
+    belongsToNext: true,
+  })
   return [
-    { what, type: NFT_MSG_NEWSET, flags: NLM_F_CREATE, payload: encodeNft(family, setCodec, attrs) },
-    ...portions(elements).map((portion) => ({
-      what,
-      type: NFT_MSG_NEWSETELEM,
-      flags: NLM_F_CREATE,
-      payload: encodeNft(family, elementsCodec, { table, set: unnamed, elements: portion, setId: id }),
-    })),
+    request(NFT_MSG_NEWSET, encodeNft(family, setCodec, attrs)),
+    ...portions(elements).map((portion) =>
+      request(
+        NFT_MSG_NEWSETELEM,
+        encodeNft(family, elementsCodec, { table, set: unnamed, elements: portion, setId: id }),
+      ),
+    ),
   ]
+}
+
+/** The requests in portions of about so many bytes, for transactions of their own. */
+export function portionsOf(requests: readonly NftRequest[], bytes: number): NftRequest[][] {
+  const found: NftRequest[][] = []
+  let portion: NftRequest[] = []
+  let size = 0
+  for (const request of requests) {
+    portion.push(request)
+    size += request.payload.length
+    if (size < bytes || request.belongsToNext) continue
+    found.push(portion)
+    portion = []
+    size = 0
+  }
+  return portion.length > 0 ? [...found, portion] : found
 }
