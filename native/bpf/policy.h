@@ -114,6 +114,7 @@ static __noinline bool cw_denies(struct __sk_buff *skb, const struct cw_flow *fl
 		return false;
 	cw_count_denied(skb, rule);
 	skb->cb[CW_RULE_CELL] = rule;
+	skb->cb[CW_INGRESS_CELL] = is_source;
 	return true;
 }
 

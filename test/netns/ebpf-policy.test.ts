@@ -173,9 +173,9 @@ test('what goes to no pod is not judged, nor what a pod sends to itself', () => 
       ? ['10.244.1.1', '10.96.0.10', '198.51.100.1']
       : ['fd10:244:0:1::1', 'fd96::10', '2001:db8::1']
     const others = [
-      gateway!,
-      service!,
-      world4!,
+      gateway,
+      service,
+      world4,
       src,
       family.end(nodes.own),
       family.end(nodes.native),

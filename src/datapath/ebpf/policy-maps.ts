@@ -1,13 +1,16 @@
 // Keeps the maps by which programs drop early what policies deny. An entry that is missing or wrong must never cost a packet that the rules let
 // through: so while the maps are not known to be right, no pod has a class, and the stack's rules are alone.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { BpfMap } from '#/kernel/bpf/map.ts'
 import { equalBytes } from '#/lib/bytes.ts'
 import { messageOf } from '#/lib/log.ts'
 import { notPoliced, policedValue, type PolicedClasses, type PolicyKey } from '#/plan/policy-maps/entries.ts'
-import { PolicyPlan, wholeChange } from '#/plan/policy-maps/plan.ts'
+import { type Limits, PolicyPlan, wholeChange } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
+import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
 import { indexStruct, maxSlots, peersMax, verdictsMax } from '#/wire/bpf/maps.ts'
+import { DeniedPackets, type DeniedPacket } from './denied-packets.ts'
 import { hexOf } from './entries.ts'
 import { type Generation } from './generation.ts'
 import { setPoliced } from './pod-plug.ts'
@@ -19,8 +22,18 @@ const entriesPerTurn = 512
 /** After this long no program goes on with what it looked up before. */
 const graceMs = 1
 
-export class PolicyMaps {
+export type PolicyMapsDeps = {
+  readonly ebpf: EbpfState
+  /** Called with some of the packets that programs deny. */
+  readonly onDenied?: (denied: DeniedPacket) => void
+  readonly limits?: Limits
+  readonly nowMs?: () => number
+}
+
+export class PolicyMaps implements PolicySink, Disposable {
   readonly #state: EbpfState
+  readonly #limits: Limits | undefined
+  readonly #onDenied: ((denied: DeniedPacket) => void) | undefined
   readonly #nowMs: () => number
   readonly #status = new StatusTable()
   #plan: PolicyPlan | undefined
@@ -29,11 +42,14 @@ export class PolicyMaps {
   /** Those whose maps are being filled: each change is written there too. */
   #filled: Generation | undefined
   #comparing: Promise<readonly string[]> | undefined
+  #denied: { readonly generation: Generation; readonly packets: DeniedPackets } | undefined
 
-  constructor(state: EbpfState, nowMs: () => number = Date.now) {
-    this.#state = state
+  constructor({ ebpf, onDenied, limits, nowMs = Date.now }: PolicyMapsDeps) {
+    this.#state = ebpf
+    this.#limits = limits
+    this.#onDenied = onDenied
     this.#nowMs = nowMs
-    state.policedOf = (hostDevice) => this.#policedOf(hostDevice)
+    ebpf.policedOf = (hostDevice) => this.#policedOf(hostDevice)
   }
 
   get objects(): readonly ObjectStatus[] {
@@ -89,7 +105,19 @@ export class PolicyMaps {
     this.#plan = undefined
     this.#level = undefined
     this.#filled = undefined
+    this.#hear(undefined)
     this.#status.forget('policy-map', 'cw_verdicts')
+  }
+
+  /** Listens to what the programs of a generation deny. */
+  #hear(generation: Generation | undefined): void {
+    if (this.#onDenied === undefined || this.#denied?.generation === generation) return
+    this.#denied?.packets[Symbol.dispose]()
+    this.#denied = generation && { generation, packets: new DeniedPackets(generation, this.#onDenied) }
+  }
+
+  [Symbol.dispose](): void {
+    this.#hear(undefined)
   }
 
   #tell(failure: Failure | undefined): void {
@@ -100,7 +128,7 @@ export class PolicyMaps {
     const pods = this.#plan?.leftOut ?? 0
     if (pods === 0) return undefined
     return {
-      message: `the policies of ${pods} pods need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
+      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
     }
   }
 
@@ -127,14 +155,28 @@ export class PolicyMaps {
       this.#forget()
       return []
     }
-    if (this.#plan === undefined) {
-      this.#plan = new PolicyPlan()
-      this.#plan.apply(form, wholeChange(form))
+    this.#hear(generation)
+    try {
+      return await this.#mend(generation, this.#planOf(form))
+    } catch (error) {
+      // of programs that are gone by now nothing is to be told
+      if (this.#state.current !== generation) return []
+      this.#suspend(generation)
+      this.#tell({ message: messageOf(error) })
+      return []
     }
-    const plan = this.#plan
+  }
+
+  #planOf(form: Form): PolicyPlan {
+    if (this.#plan) return this.#plan
+    this.#plan = new PolicyPlan(this.#limits)
+    this.#plan.apply(form, wholeChange(form))
+    return this.#plan
+  }
+
+  async #mend(generation: Generation, plan: PolicyPlan): Promise<readonly string[]> {
     const isOver = (): boolean => this.#state.current !== generation || this.#plan !== plan
     const doubtful = await doubtfulKeys(generation, plan)
-    if (isOver()) return []
     // what has changed while all was read is right by now
     const wrong: PolicyKey[] = this.#level === generation ? [] : doubtful
     for (const [index, key] of this.#level === generation ? doubtful.entries() : []) {
@@ -142,30 +184,31 @@ export class PolicyMaps {
       if (isOver()) return []
       if (isWrong(generation, plan, key)) wrong.push(key)
     }
-    if (plan.isFull) {
-      this.#suspend(generation)
-      this.#tell({ message: fullText })
-      return []
-    }
-    const isMended = this.#level !== generation || wrong.some((key) => plan.isFound(key))
-    if (isMended) {
+    if (isOver()) return []
+    if (plan.isFull) throw new Error(fullText)
+    const isAnew = this.#level !== generation || wrong.some((key) => plan.isFound(key))
+    if (isAnew) {
       this.#suspend(generation)
       this.#filled = generation
       await sleep(graceMs)
     }
+    const isBroken = (): boolean => isOver() || (isAnew && this.#filled !== generation)
     for (const [index, { map, key }] of wrong.entries()) {
       if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
-      if (isOver() || (isMended && this.#filled !== generation)) return []
+      if (isBroken()) return []
       const value = plan.valueOf({ map, key })
       if (value === undefined) generation.map(map).delete(key)
       else generation.map(map).set(key, value)
     }
-    if (isOver() || (isMended && this.#filled !== generation)) return []
+    if (isBroken()) return []
     this.#filled = undefined
     this.#level = generation
     const mended = this.#policeAll(generation)
     this.#tell(this.#leftOut())
-    return [...linesOf(wrong), ...(mended > 0 ? [`cw_policed: classes of ${mended} pods`] : [])]
+    return [
+      ...linesOf(wrong),
+      ...(mended > 0 ? [`cw_policed: classes of ${mended} ${mended === 1 ? 'pod' : 'pods'}`] : []),
+    ]
   }
 
   /** Gives each pod its classes; how many had others. */
@@ -198,9 +241,12 @@ function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyK
 /** The keys at which kernel and plan seem to differ, in the order in which they are to be put right. Both may change meanwhile. */
 async function doubtfulKeys(generation: Generation, plan: PolicyPlan): Promise<PolicyKey[]> {
   const found = new Map<string, { readonly key: PolicyKey; readonly value: Uint8Array }>()
-  for (const map of maps)
-    for (const [key, value] of await generation.map(map).entriesInTurns())
+  for (const map of maps) {
+    // a descriptor of its own: the generation's may be closed meanwhile
+    using own = BpfMap.byId(generation.map(map).info.id)
+    for (const [key, value] of await own.entriesInTurns())
       found.set(`${map} ${hexOf(key)}`, { key: { map, key }, value })
+  }
   const doubtful: PolicyKey[] = []
   let count = 0
   for (const entry of plan.entries()) {

@@ -59,6 +59,8 @@ export const limits = {
   max_slots: maxSlots,
   captured: capturedBytes,
   multicast_per_second: 1000,
+  /** Denied packets of which a processor tells the agent. */
+  denials_per_second: 20,
 } as const satisfies Constants
 
 export const configStruct = new Struct('cw_config', {
@@ -125,8 +127,8 @@ export const eventStruct = new Struct('cw_event', {
   verdict: 'u8',
   /** Of a drop; 0 else. */
   reason: 'u8',
-  reserved: 'u8',
-  /** Of a drop by a policy: what denied it; 0 else. */
+  /** Of a drop by a policy: whether the receiver's did it, and what of them; 0 else. */
+  is_ingress: 'u8',
   rule: 'u32',
   bytes: { bytes: capturedBytes },
 })
@@ -183,6 +185,8 @@ export const mapLayouts = {
   cw_peers6: { type: 'lpm_trie', key: prefix6Struct, value: peerStruct, maxEntries: peersMax },
   cw_verdicts: { type: 'lpm_trie', key: verdictKeyStruct, value: verdictStruct, maxEntries: verdictsMax },
   cw_denied: { type: 'percpu_hash', key: deniedKeyStruct, value: countStruct, maxEntries: 16_384 },
+  cw_told: { type: 'percpu_array', key: indexStruct, value: budgetStruct, maxEntries: 1 },
+  cw_denials: { type: 'ringbuf', maxEntries: 65_536 },
   cw_watched: { type: 'hash', key: pairStruct, value: watchStruct, maxEntries: 256 },
   cw_events: { type: 'ringbuf', maxEntries: 262_144 },
 } as const satisfies Readonly<Record<string, MapLayout>>
