@@ -5,7 +5,7 @@ import { BpfMap } from '#/kernel/bpf/map.ts'
 import { equalBytes } from '#/lib/bytes.ts'
 import { messageOf } from '#/lib/log.ts'
 import { notPoliced, policedValue, type PolicedClasses, type PolicyKey } from '#/plan/policy-maps/entries.ts'
-import { type Limits, PolicyPlan, wholeChange } from '#/plan/policy-maps/plan.ts'
+import { type Limits, PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
@@ -37,6 +37,8 @@ export class PolicyMaps implements PolicySink, Disposable {
   readonly #nowMs: () => number
   readonly #status = new StatusTable()
   #plan: PolicyPlan | undefined
+  /** Changes that come while a plan is made. */
+  #queued: (readonly [Form, FormChange])[] | undefined
   /** The programs whose maps hold what the plan says. */
   #level: Generation | undefined
   /** Those whose maps are being filled: each change is written there too. */
@@ -69,6 +71,7 @@ export class PolicyMaps implements PolicySink, Disposable {
   apply(form: Form, change: FormChange): void {
     const generation = this.#state.current
     if (generation === undefined) return this.#forget()
+    this.#queued?.push([form, change])
     if (this.#plan === undefined) return
     const { suspended, written, removed, policed, leftovers } = this.#plan.apply(form, change)
     if (this.#level !== generation && this.#filled !== generation) return
@@ -103,6 +106,7 @@ export class PolicyMaps implements PolicySink, Disposable {
 
   #forget(): void {
     this.#plan = undefined
+    this.#queued = undefined
     this.#level = undefined
     this.#filled = undefined
     this.#hear(undefined)
@@ -157,7 +161,8 @@ export class PolicyMaps implements PolicySink, Disposable {
     }
     this.#hear(generation)
     try {
-      return await this.#mend(generation, this.#planOf(form))
+      const plan = await this.#planOf(form)
+      return plan && this.#state.current === generation ? await this.#mend(generation, plan) : []
     } catch (error) {
       // of programs that are gone by now nothing is to be told
       if (this.#state.current !== generation) return []
@@ -167,11 +172,20 @@ export class PolicyMaps implements PolicySink, Disposable {
     }
   }
 
-  #planOf(form: Form): PolicyPlan {
+  /** Makes the plan in turns of the event loop; undefined when the programs went meanwhile, so that changes were not heard of. */
+  async #planOf(form: Form): Promise<PolicyPlan | undefined> {
     if (this.#plan) return this.#plan
-    this.#plan = new PolicyPlan(this.#limits)
-    this.#plan.apply(form, wholeChange(form))
-    return this.#plan
+    const plan = new PolicyPlan(this.#limits)
+    const queued: (readonly [Form, FormChange])[] = []
+    this.#queued = queued
+    for (const _ of plan.build(form)) {
+      await nextTurn()
+      if (this.#queued !== queued) return undefined
+    }
+    for (const [ofForm, change] of queued) plan.apply(ofForm, change)
+    this.#queued = undefined
+    this.#plan = plan
+    return plan
   }
 
   async #mend(generation: Generation, plan: PolicyPlan): Promise<readonly string[]> {

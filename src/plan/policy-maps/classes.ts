@@ -1,7 +1,6 @@
 // The classes of pods as programs know them: numbers, and what each says of each kind of peer. Pure.
-import { type ClassForm } from '#/policy/form.ts'
-import { type ClassRules, type Decisions, type NamedPort } from './decide.ts'
-import { type PolicyEntry, type PolicyKey, verdictEntries } from './entries.ts'
+import { type ClassRules, type Decisions, type Membership, type NamedPort } from './decide.ts'
+import { type Cell, cellsOf, type PolicyEntry, type PolicyKey, verdictEntry } from './entries.ts'
 import { type Kind } from './kinds.ts'
 
 /** An address that is in no set. */
@@ -10,33 +9,34 @@ const strangerKind = 0
 
 export type ClassParts = {
   readonly key: string
-  readonly form: ClassForm
   readonly rules: ClassRules
   /** What its pods call their ports, as far as its rules ask for it. */
   readonly own: readonly NamedPort[]
 }
 
+/** What a class says of some kinds of peers. */
+type Answer = { readonly decisions: Decisions; readonly cells: readonly Cell[] }
+
 export class CompiledClass {
   readonly key: string
   readonly number: number
-  /** Ids of its policies. */
-  readonly policies: ReadonlySet<string>
-  readonly #rules: ClassRules
+  readonly rules: ClassRules
   readonly #own: readonly NamedPort[]
-  readonly #byDefault: Decisions
-  readonly #entries = new Map<number, readonly PolicyEntry[]>()
-  #count = 0
+  readonly #toStrangers: Answer
+  readonly #answers = new Map<string, Answer>()
+  /** Of kinds to which it says something else than to strangers. */
+  readonly #ofKinds = new Map<number, Answer>()
+  #count: number
   /** Pods that have it. */
   users = 0
 
-  constructor({ key, form, rules, own }: ClassParts, number: number) {
+  constructor({ key, rules, own }: ClassParts, number: number) {
     this.key = key
     this.number = number
-    this.policies = new Set(Object.values(form.policies).flat())
-    this.#rules = rules
+    this.rules = rules
     this.#own = own
-    this.#byDefault = rules.decide(stranger, own)
-    this.#keep(strangerKind, verdictEntries(number, strangerKind, this.#byDefault))
+    this.#toStrangers = this.#answerTo(stranger)
+    this.#count = this.#toStrangers.cells.length
   }
 
   /** Of entries. */
@@ -44,39 +44,45 @@ export class CompiledClass {
     return this.#count
   }
 
-  #keep(kind: number, entries: readonly PolicyEntry[]): void {
-    this.#entries.set(kind, entries)
-    this.#count += entries.length
+  #answerTo(peer: Membership): Answer {
+    const signature = this.rules.signatureOf(peer)
+    const known = this.#answers.get(signature)
+    if (known) return known
+    const decisions = this.rules.decide(peer, this.#own)
+    const same = [...new Set(this.#answers.values())].find((each) => isSame(each.decisions, decisions))
+    const answer = same ?? { decisions, cells: cellsOf(decisions) }
+    this.#answers.set(signature, answer)
+    return answer
   }
 
-  /** What is to be written for a kind of peer; nothing when it is to the class as a stranger. */
-  add(kind: Kind): readonly PolicyEntry[] {
-    if (!this.#rules.knows(kind)) return []
-    const decisions = this.#rules.decide(kind, this.#own)
-    if (isSame(decisions, this.#byDefault)) return []
-    const entries = verdictEntries(this.number, kind.number, decisions)
-    this.#keep(kind.number, entries)
-    return entries
+  /** Takes note of a kind of peer; whether there is anything to be written for it. */
+  add(kind: Kind): boolean {
+    const answer = this.#answerTo(kind)
+    if (answer === this.#toStrangers) return false
+    this.#ofKinds.set(kind.number, answer)
+    this.#count += answer.cells.length
+    return true
   }
 
-  /** What is left over of a kind that no address is of. */
-  remove(kind: Kind): readonly PolicyKey[] {
-    const entries = this.#entries.get(kind.number) ?? []
-    this.#entries.delete(kind.number)
-    this.#count -= entries.length
-    return entries
+  /** Forgets a kind that no address is of; what is left over of it. */
+  remove({ number }: Kind): PolicyKey[] {
+    const left = this.entriesOf(number)
+    if (this.#ofKinds.delete(number)) this.#count -= left.length
+    return left
   }
 
-  entriesOf(kind: number): readonly PolicyEntry[] {
-    return this.#entries.get(kind) ?? []
+  entriesOf(kind: number): PolicyEntry[] {
+    const answer = kind === strangerKind ? this.#toStrangers : this.#ofKinds.get(kind)
+    return answer?.cells.map((cell) => verdictEntry(this.number, kind, cell)) ?? []
   }
 
   /**
    * All entries; in their order they may also be removed: without what it says of strangers, the class says nothing of the kinds that are gone
    * already, and of the others each entry before those that are different from it.
    */
-  get entries(): PolicyEntry[] {
-    return [...this.#entries.values()].flat()
+  *entries(): Generator<PolicyEntry> {
+    yield* this.entriesOf(strangerKind)
+    for (const kind of this.#ofKinds.keys()) yield* this.entriesOf(kind)
   }
 }
 
@@ -90,11 +96,16 @@ function isSame(a: Decisions, b: Decisions): boolean {
   return a.other === b.other && areSame('TCP') && areSame('UDP')
 }
 
+/** A class, and the number of a kind that it has something to say to. */
+export type WrittenKind = readonly [CompiledClass, number]
+
 /** All classes that pods have. */
 export class Classes {
   readonly #byKey = new Map<string, CompiledClass>()
   readonly #byNumber = new Map<number, CompiledClass>()
   readonly #limit: number
+  /** By rules that there was no room for: how many entries they need at least. */
+  readonly #tooLarge = new WeakMap<ClassRules, number>()
   #lastNumber = 0
   #count = 0
 
@@ -118,10 +129,13 @@ export class Classes {
 
   /** Undefined when its entries and `others` are more than there is room for. */
   make(parts: ClassParts, kinds: Iterable<Kind>, others: number): CompiledClass | undefined {
+    if (this.#count + others + (this.#tooLarge.get(parts.rules) ?? 0) > this.#limit) return undefined
     const made = new CompiledClass(parts, this.#lastNumber + 1)
     for (const kind of kinds) {
       made.add(kind)
-      if (this.#count + others + made.count > this.#limit) return undefined
+      if (this.#count + others + made.count <= this.#limit) continue
+      this.#tooLarge.set(parts.rules, made.count)
+      return undefined
     }
     this.#lastNumber++
     this.#byKey.set(made.key, made)
@@ -130,14 +144,14 @@ export class Classes {
     return made
   }
 
-  /** What is to be written for kinds that are new. `isFull`: classes for which there is no room any more were retired. */
-  addKinds(kinds: readonly Kind[], others: number): { readonly written: PolicyEntry[]; readonly isFull: boolean } {
-    const written: PolicyEntry[] = []
+  /** Tells all classes of kinds that are new; those that have something to say to them. `isFull`: some were retired, since there is no room. */
+  addKinds(kinds: readonly Kind[], others: number): { readonly written: WrittenKind[]; readonly isFull: boolean } {
+    const written: WrittenKind[] = []
     let isFull = false
     for (const each of this.#byKey.values()) {
       const before = each.count
       for (const kind of kinds) {
-        written.push(...each.add(kind))
+        if (each.add(kind)) written.push([each, kind.number])
         if (this.#count + others + each.count - before <= this.#limit) continue
         isFull = true
         this.retire(each)
@@ -157,7 +171,7 @@ export class Classes {
 
   /** Those with one of the policies are to be made anew. */
   retireThoseWith(policies: ReadonlySet<string>): void {
-    for (const each of this.#byKey.values()) if (!each.policies.isDisjointFrom(policies)) this.retire(each)
+    for (const each of this.#byKey.values()) if (!each.rules.policies.isDisjointFrom(policies)) this.retire(each)
   }
 
   /** Those that no pod has. */
@@ -171,10 +185,9 @@ export class Classes {
   }
 
   /** After the last pod that had it. */
-  forget(each: CompiledClass): readonly PolicyKey[] {
+  forget(each: CompiledClass): void {
     this.retire(each)
     this.#byNumber.delete(each.number)
     this.#count -= each.count
-    return each.entries
   }
 }

@@ -53,22 +53,31 @@ function verdictValue(said: Said): Uint8Array {
     : verdictStruct.encode({ verdict: policyVerdicts.denied, rule: denialNumber(said) })
 }
 
+/** What a class says of the ports of a prefix; of all of a protocol; of any protocol. */
+export type Cell = { readonly length: number; readonly protocol: number; readonly port: number; readonly said: Said }
+
 /**
- * What a class says of a kind of peer. The first entry is of any protocol and port, so that whoever finds none knows that there are none; the
- * others say where it is different.
+ * Decisions as cells. The first is of any protocol and port, so that whoever finds none knows that there are none; the others say where it is
+ * different.
  */
-export function verdictEntries(classNumber: number, kind: number, decisions: Decisions): PolicyEntry[] {
-  const entry = (length: number, protocol: number, port: number, said: Said): PolicyEntry => ({
+export function cellsOf(decisions: Decisions): Cell[] {
+  return [
+    { length: classBits, protocol: 0, port: 0, said: decisions.other },
+    ...askedProtocols.flatMap((protocol) =>
+      portPrefixes(decisions[protocol], decisions.other).map(({ port, bits, value }) => ({
+        length: protocolBits + bits,
+        protocol: portProtocols[protocol],
+        port,
+        said: value,
+      })),
+    ),
+  ]
+}
+
+export function verdictEntry(classNumber: number, kind: number, { length, protocol, port, said }: Cell): PolicyEntry {
+  return {
     map: 'cw_verdicts',
     key: verdictKeyStruct.encode({ length, class: classNumber, kind, protocol, reserved: 0, port }),
     value: verdictValue(said),
-  })
-  return [
-    entry(classBits, 0, 0, decisions.other),
-    ...askedProtocols.flatMap((protocol) =>
-      portPrefixes(decisions[protocol], decisions.other).map(({ port, bits, value }) =>
-        entry(protocolBits + bits, portProtocols[protocol], port, value),
-      ),
-    ),
-  ]
+  }
 }

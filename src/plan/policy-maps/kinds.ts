@@ -12,10 +12,13 @@ export type Kind = Membership & { readonly number: number }
 /** One thing that an address is in: a set of peers, or one port of a set of named ports. Equal ones are the same object. */
 type Token = { readonly text: string; readonly set?: PeerSetId; readonly name?: NamedPort }
 
+/** What an address is in by itself, without blocks. Equal ones are the same object, since there are many addresses and few of these. */
+type Own = { readonly text: string; readonly tokens: ReadonlySet<Token> }
+
 type Place = {
-  readonly prefix: Prefix
-  /** What the address of a pod is in by itself, without blocks. */
-  own: ReadonlySet<Token>
+  /** An address alone, or the prefix of a block. */
+  readonly of: Addr | Prefix
+  own: Own
   kind: Known | undefined
 }
 type Known = Kind & { readonly text: string; uses: number }
@@ -32,7 +35,15 @@ export type KindChanges = {
   readonly retired: readonly Kind[]
 }
 
-const noTokens: ReadonlySet<Token> = new Set()
+const nothing: Own = { text: '', tokens: new Set() }
+
+/** Combinations that are not worth being looked through. */
+const fewOwns = 256
+
+const isAddr = (of: Addr | Prefix): of is Addr => !('length' in of)
+const prefixOf = (of: Addr | Prefix): Prefix => (isAddr(of) ? Prefix.host(of) : of)
+/** An address and the prefix that has it alone have the same. */
+const placeText = (of: Addr | Prefix): string => String(!isAddr(of) && of.length === of.addr.bits ? of.addr : of)
 
 function isAsked(protocol: string): protocol is NamedPort['protocol'] {
   return (askedProtocols as readonly string[]).includes(protocol)
@@ -42,6 +53,7 @@ export class Kinds {
   readonly #places = new Map<string, Place>()
   readonly #blocks = new Blocks()
   readonly #tokens = new Map<string, Token>()
+  readonly #owns = new Map<string, Own>()
   readonly #kinds = new Map<string, Known>()
   readonly #numbers = new Set<number>()
   readonly #dirty = new Set<string>()
@@ -63,17 +75,17 @@ export class Kinds {
   }
 
   *entries(): Iterable<readonly [Prefix, Kind]> {
-    for (const { prefix, kind } of this.#places.values()) if (kind) yield [prefix, kind]
+    for (const { of, kind } of this.#places.values()) if (kind) yield [prefixOf(of), kind]
   }
 
   kindOf(prefix: Prefix): Kind | undefined {
-    return this.#places.get(String(prefix))?.kind
+    return this.#places.get(placeText(prefix))?.kind
   }
 
   /** The named ports of a pod with the address. */
   namesOf(addr: Addr): NamedPort[] {
-    const own = this.#places.get(String(Prefix.host(addr)))?.own ?? noTokens
-    return [...own].flatMap(({ name }) => name ?? [])
+    const own = this.#places.get(String(addr))?.own ?? nothing
+    return [...own.tokens].flatMap(({ name }) => name ?? [])
   }
 
   addSet(set: PeerSet, members: Iterable<Addr>): void {
@@ -116,14 +128,16 @@ export class Kinds {
   /** Takes all addresses out of sets that are gone. */
   removeSets(peers: ReadonlySet<PeerSetId>, names: ReadonlySet<NamedPortSetId>): void {
     const isGone = ({ set, name }: Token): boolean => (set !== undefined ? peers.has(set) : names.has(name!.set))
-    const gone = new Set([...this.#tokens.values()].filter(isGone))
-    if (gone.size === 0) return
+    const gone = [...this.#tokens.values()].filter(isGone)
+    if (gone.length === 0) return
+    const lost = new Set(gone)
     for (const [text, place] of this.#places) {
-      if (place.own.isDisjointFrom(gone)) continue
-      place.own = place.own.difference(gone)
+      if (place.own.tokens.isDisjointFrom(lost)) continue
+      for (const token of gone) place.own = this.#next(place.own, token, false)
       this.#dirty.add(text)
     }
     for (const { text } of gone) this.#tokens.delete(text)
+    for (const [text, { tokens }] of this.#owns) if (!tokens.isDisjointFrom(lost)) this.#owns.delete(text)
   }
 
   #token(token: Token): Token {
@@ -133,21 +147,35 @@ export class Kinds {
     return token
   }
 
-  #placeOf(prefix: Prefix): Place {
-    const text = String(prefix)
+  #placeOf(of: Addr | Prefix): Place {
+    const text = placeText(of)
     const known = this.#places.get(text)
     if (known) return known
-    const place: Place = { prefix, own: noTokens, kind: undefined }
+    const place: Place = { of, own: nothing, kind: undefined }
     this.#places.set(text, place)
     return place
   }
 
   #change(addr: Addr, token: Token, isIn: boolean): void {
-    const prefix = Prefix.host(addr)
-    const place = this.#placeOf(prefix)
-    this.#dirty.add(String(prefix))
-    if (place.own.has(token) === isIn) return
-    place.own = isIn ? place.own.union(new Set([token])) : place.own.difference(new Set([token]))
+    const place = this.#placeOf(addr)
+    this.#dirty.add(String(addr))
+    place.own = this.#next(place.own, token, isIn)
+  }
+
+  /** The same with one token more or less. */
+  #next(own: Own, token: Token, isIn: boolean): Own {
+    if (own.tokens.has(token) === isIn) return own
+    const tokens = isIn ? [...own.tokens, token] : [...own.tokens].filter((each) => each !== token)
+    if (tokens.length === 0) return nothing
+    const text = tokens
+      .map((each) => each.text)
+      .sort()
+      .join('\n')
+    const known = this.#owns.get(text)
+    if (known) return known
+    const made = { text, tokens: new Set(tokens) }
+    this.#owns.set(text, made)
+    return made
   }
 
   /** Settles what has changed since the last time. */
@@ -160,8 +188,9 @@ export class Kinds {
     for (const text of dirty) {
       const place = this.#places.get(text)
       if (place === undefined) continue
-      const { prefix, own, kind: before } = place
-      const isThere = own.size > 0 || this.#blocks.has(prefix)
+      const { of, own, kind: before } = place
+      const prefix = prefixOf(of)
+      const isThere = own !== nothing || this.#blocks.has(prefix)
       const after = isThere ? this.#kindOf(prefix, own, born) : undefined
       if (!isThere) this.#places.delete(text)
       if (before === after) continue
@@ -182,6 +211,7 @@ export class Kinds {
       this.#kinds.delete(text)
       this.#numbers.delete(number)
     }
+    this.#forgetOwns()
     return {
       written,
       removed,
@@ -190,12 +220,12 @@ export class Kinds {
     }
   }
 
-  #kindOf(prefix: Prefix, own: ReadonlySet<Token>, born: Kind[]): Known {
-    const blocks = this.#blocks.setsOf(prefix)
-    const text = [...[...own].map((token) => token.text), ...blocks.map((id) => `p ${id}`)].sort().join('\n')
+  #kindOf(prefix: Prefix, own: Own, born: Kind[]): Known {
+    const blocks = this.#blocks.setsOf(prefix).sort()
+    const text = `${own.text}\n\n${blocks.join('\n')}`
     const known = this.#kinds.get(text)
     if (known) return known
-    const tokens = [...own]
+    const tokens = [...own.tokens]
     const sets = new Set([...tokens.flatMap(({ set }) => set ?? []), ...blocks])
     const names = tokens.flatMap(({ name }) => name ?? [])
     const kind: Known = { text, sets, names, number: ++this.#lastNumber, uses: 0 }
@@ -203,5 +233,12 @@ export class Kinds {
     this.#numbers.add(kind.number)
     born.push(kind)
     return kind
+  }
+
+  /** Forgets combinations that no address has. */
+  #forgetOwns(): void {
+    if (this.#owns.size <= 2 * this.#kinds.size + fewOwns) return
+    const used = new Set(Array.from(this.#places.values(), ({ own }) => own))
+    for (const [text, own] of this.#owns) if (!used.has(own)) this.#owns.delete(text)
   }
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Form } from '#/policy/form.ts'
+import { type Form, type FormChange } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
-import { addrs, changeOf, ports, randomForm } from '../testing/policy-forms.ts'
+import { addrs, changeOf, ports, randomForm, wholeChange } from '../testing/policy-forms.ts'
 import { isDeniedOf, type Question, SimulatedMaps } from '../testing/policy-lookup.ts'
 import { notPoliced, type PolicedClasses } from './entries.ts'
-import { type MapChange, PolicyPlan, wholeChange } from './plan.ts'
+import { type MapChange, PolicyPlan } from './plan.ts'
 
 const asked = fc.record({
   peer: fc.constantFrom(...addrs),
@@ -126,6 +126,61 @@ test('a change step by step drops nothing that passes before it and after it, an
       }
     }),
     { numRuns: 100 },
+  )
+})
+
+/** A form that becomes another one while it is read. */
+function turning(forms: readonly Form[]): { readonly form: Form; readonly turn: () => void } {
+  let at = 0
+  const now = (): Form => forms[at]!
+  const form: Form = {
+    get locals() {
+      return now().locals
+    },
+    get classes() {
+      return now().classes
+    },
+    get policies() {
+      return now().policies
+    },
+    get peerSets() {
+      return now().peerSets
+    },
+    get namedPortSets() {
+      return now().namedPortSets
+    },
+    membersOf: (id) => now().membersOf(id),
+    namedPortsOf: (id) => now().namedPortsOf(id),
+  }
+  return { form, turn: () => void at++ }
+}
+
+test('a plan that is built in steps while the form changes is as if made of what the form has become', () => {
+  const some = fc.array(randomForm, { minLength: 2, maxLength: 3 })
+  fc.assert(
+    fc.property(some, steps, fc.array(fc.nat(6), { minLength: 3 }), questions, (made, ways, waits, all) => {
+      const forms = series(made, ways)
+      const { form, turn } = turning(forms)
+      const node = new Node()
+      const queued: FormChange[] = []
+      let left = waits[0]!
+      const change = (): void => {
+        queued.push(changeOf(forms[queued.length]!, forms[queued.length + 1]!))
+        turn()
+        left = waits[queued.length] ?? 3
+      }
+      for (const _ of node.plan.build(form)) if (left-- === 0 && queued.length < forms.length - 1) change()
+      while (queued.length < forms.length - 1) change()
+      for (const each of queued) node.plan.apply(form, each)
+      for (const entry of node.plan.entries()) node.maps.set(entry)
+      for (const device of devices) {
+        node.policed.set(device, node.plan.policedOf(device))
+        for (const direction of directions)
+          for (const question of all)
+            assert.equal(node.drops(form, device, direction, question), isDue(form, device, direction, question))
+      }
+    }),
+    { numRuns: 150 },
   )
 })
 

@@ -5,6 +5,7 @@
 import { equalBytes } from '#/lib/bytes.ts'
 import {
   type ClassForm,
+  type ClassId,
   type Form,
   type FormChange,
   type LocalPodForm,
@@ -14,8 +15,8 @@ import {
 } from '#/policy/form.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
 import { peersMax, verdictKeyStruct, verdictsMax } from '#/wire/bpf/maps.ts'
-import { Classes, type CompiledClass } from './classes.ts'
-import { ClassRules, type NamedPort } from './decide.ts'
+import { Classes, type CompiledClass, type WrittenKind } from './classes.ts'
+import { ClassRules, type NamedPort, nameText } from './decide.ts'
 import {
   notPoliced,
   peerEntry,
@@ -25,18 +26,18 @@ import {
   type PolicyKey,
   prefixOf,
 } from './entries.ts'
-import { Kinds } from './kinds.ts'
+import { type KindChanges, Kinds } from './kinds.ts'
 
-/** To be done in this order. */
+/** To be done in this order, and before the next change is asked for. */
 export type MapChange = {
   /** Host devices of pods that get other classes: nothing of them is denied meanwhile. */
   readonly suspended: readonly string[]
-  readonly written: readonly PolicyEntry[]
+  readonly written: Iterable<PolicyEntry>
   readonly removed: readonly PolicyKey[]
   /** By host device. */
   readonly policed: ReadonlyMap<string, PolicedClasses>
   /** Which no program finds any more. */
-  readonly leftovers: readonly PolicyKey[]
+  readonly leftovers: Iterable<PolicyKey>
 }
 
 export type Limits = { readonly peers: number; readonly verdicts: number }
@@ -47,16 +48,14 @@ const noPair: Pair = { egress: undefined, ingress: undefined }
 /** So many entries of retired kinds may be left over until they are removed. A program that has just looked one up has done with it by then. */
 const mostRetired = 4096
 
-function nameText({ set, protocol, port }: NamedPort): string {
-  return `${set} ${protocol} ${port}`
-}
-
 export class PolicyPlan {
   readonly #limits: Limits
   readonly #sets = new Map<PeerSetId, PeerSet>()
   readonly #names = new Set<NamedPortSetId>()
   readonly #kinds = new Kinds()
   readonly #classes: Classes
+  /** Of classes of the form that pods have. */
+  readonly #rules = new Map<ClassId, ClassRules>()
   readonly #locals = new Map<string, LocalPodForm>()
   /** By host device. */
   readonly #pairs = new Map<string, Pair>()
@@ -88,7 +87,7 @@ export class PolicyPlan {
   /** All entries, but for those that are left over. */
   *entries(): Iterable<PolicyEntry> {
     for (const [prefix, { number }] of this.#kinds.entries()) yield peerEntry(prefix, number)
-    for (const each of this.#classes.all) yield* each.entries
+    for (const each of this.#classes.all) yield* each.entries()
   }
 
   /** What an entry has to be now; undefined: there is to be none. */
@@ -110,6 +109,43 @@ export class PolicyPlan {
     return this.#classes.byNumber(number) !== undefined && (kind === 0 || this.#kinds.hasNumber(kind))
   }
 
+  /**
+   * Takes in a whole form, a portion at each step, in place of a first change. The form may change meanwhile: each change of it is to be
+   * applied after the last step, in order.
+   */
+  *build(form: Form): Generator<void> {
+    // blocks first: with each of them all addresses are looked at again
+    for (const set of form.peerSets.values()) {
+      this.#sets.set(set.id, set)
+      if (set.kind === 'blocks') this.#kinds.addSet(set, [])
+    }
+    yield
+    let count = 0
+    for (const { id, kind } of form.peerSets.values()) {
+      for (const addr of kind === 'pods' ? form.membersOf(id).values() : []) {
+        this.#kinds.addMember(id, addr)
+        if (++count % membersPerStep === 0) yield this.#settle()
+      }
+    }
+    for (const id of form.namedPortSets.keys()) {
+      this.#names.add(id)
+      for (const member of form.namedPortsOf(id)) {
+        this.#kinds.addName(id, member)
+        if (++count % membersPerStep === 0) yield this.#settle()
+      }
+    }
+    yield this.#settle()
+    for (const local of form.locals.values()) {
+      this.#locals.set(local.hostDevice, local)
+      this.#changePairs(form, [local.hostDevice])
+      yield
+    }
+  }
+
+  #settle(): void {
+    this.#kinds.settle()
+  }
+
   /** The change of the maps that a change of the form makes. */
   apply(form: Form, change: FormChange): MapChange {
     this.#changeSets(form, change)
@@ -120,17 +156,34 @@ export class PolicyPlan {
     }
     const late = this.#retired.length > mostRetired ? this.#retired.splice(0) : []
     const { written: peers, removed, born, retired } = this.#kinds.settle()
-    this.#classes.retireThoseWith(new Set(change.policies.keys()))
+    this.#forgetRules(change)
     const { written: ofKinds, isFull } = this.#classes.addKinds(born, this.#retired.length)
     const { changed, made } = this.#changePairs(form, this.#dueOf(change, isFull))
     this.#retired.push(...this.#classes.removeKinds(retired))
+    const unused = this.#classes.unused()
+    for (const each of unused) this.#classes.forget(each)
     return {
       suspended: changed,
-      written: [...ofKinds, ...made, ...peers.map(([prefix, { number }]) => peerEntry(prefix, number))],
+      written: writtenOf(ofKinds, made, peers),
       removed: removed.map(peerKey),
       policed: new Map(changed.map((hostDevice) => [hostDevice, this.policedOf(hostDevice)])),
-      leftovers: [...late, ...this.#forgetUnused()],
+      leftovers: leftoversOf(late, unused),
     }
+  }
+
+  #forgetRules({ policies, classes }: FormChange): void {
+    const changed = new Set(policies.keys())
+    this.#classes.retireThoseWith(changed)
+    for (const [id, rules] of this.#rules)
+      if (classes.has(id) || !rules.policies.isDisjointFrom(changed)) this.#rules.delete(id)
+  }
+
+  #rulesOf(form: Form, classForm: ClassForm): ClassRules {
+    const known = this.#rules.get(classForm.id)
+    if (known) return known
+    const rules = new ClassRules(form, classForm)
+    this.#rules.set(classForm.id, rules)
+    return rules
   }
 
   #changeSets(form: Form, { peerSets, members }: FormChange): void {
@@ -172,15 +225,14 @@ export class PolicyPlan {
   }
 
   /** Gives pods their classes; those that get others than they had, and the entries of classes that are new. */
-  #changePairs(form: Form, due: Iterable<string>): { readonly changed: string[]; readonly made: PolicyEntry[] } {
+  #changePairs(form: Form, due: Iterable<string>): { readonly changed: string[]; readonly made: CompiledClass[] } {
     const changed: string[] = []
-    const made: PolicyEntry[] = []
-    const rulesOf = memoized((classForm: ClassForm) => new ClassRules(form, classForm))
+    const made: CompiledClass[] = []
     for (const hostDevice of due) {
       const local = this.#locals.get(hostDevice)
       const before = this.#pairs.get(hostDevice) ?? noPair
       this.#leftOut.delete(hostDevice)
-      const after = local ? this.#pairOf(form, local, rulesOf, made) : noPair
+      const after = local ? this.#pairOf(form, local, made) : noPair
       if (before.egress === after.egress && before.ingress === after.ingress) continue
       changed.push(hostDevice)
       for (const direction of directions) {
@@ -193,21 +245,20 @@ export class PolicyPlan {
     return { changed, made }
   }
 
-  #pairOf(form: Form, local: LocalPodForm, rulesOf: (form: ClassForm) => ClassRules, made: PolicyEntry[]): Pair {
+  #pairOf(form: Form, local: LocalPodForm, made: CompiledClass[]): Pair {
     const find = (direction: Direction): CompiledClass | undefined => {
       const id = local[direction]
       const classForm = id === undefined ? undefined : form.classes.get(id)
       // what is let through in any case has nothing to be saved: the stack counts and tells it
       if (classForm === undefined || classForm.isAudited) return undefined
-      const rules = rulesOf(classForm)
+      const rules = this.#rulesOf(form, classForm)
       const own = direction === 'ingress' ? this.#ownNames(local, rules) : []
       if (own === undefined) return undefined
       const key = [classForm.id, ...own.map(nameText)].join(' ')
       const known = this.#classes.find(key)
       if (known) return known
-      const parts = { key, form: classForm, rules, own }
-      const compiled = this.#classes.make(parts, this.#kinds.kinds, this.#retired.length)
-      if (compiled) made.push(...compiled.entries)
+      const compiled = this.#classes.make({ key, rules, own }, this.#kinds.kinds, this.#retired.length)
+      if (compiled) made.push(compiled)
       else this.#leftOut.add(local.hostDevice)
       return compiled
     }
@@ -226,31 +277,22 @@ export class PolicyPlan {
     const areSame = others.every((each) => each.map(nameText).join() === first.map(nameText).join())
     return areSame ? first : undefined
   }
-
-  #forgetUnused(): PolicyKey[] {
-    return this.#classes.unused().flatMap((each) => this.#classes.forget(each))
-  }
 }
 
-function memoized<K extends object, V>(make: (key: K) => V): (key: K) => V {
-  const known = new Map<K, V>()
-  return (key) => {
-    const value = known.get(key) ?? make(key)
-    known.set(key, value)
-    return value
-  }
+/** Of sets, in one step of a build. */
+const membersPerStep = 1000
+
+function* writtenOf(
+  ofKinds: readonly WrittenKind[],
+  made: readonly CompiledClass[],
+  peers: KindChanges['written'],
+): Generator<PolicyEntry> {
+  for (const [each, kind] of ofKinds) yield* each.entriesOf(kind)
+  for (const each of made) yield* each.entries()
+  for (const [prefix, { number }] of peers) yield peerEntry(prefix, number)
 }
 
-/** The form as the change of one that has nothing. */
-export function wholeChange(form: Form): FormChange {
-  const { locals, classes, policies, peerSets, namedPortSets } = form
-  return {
-    locals: new Map([...locals.values()].map((local) => [local.hostDevice, local])),
-    classes,
-    policies,
-    peerSets,
-    namedPortSets,
-    members: new Map(),
-    namedPorts: new Map(),
-  }
+function* leftoversOf(late: readonly PolicyKey[], unused: readonly CompiledClass[]): Generator<PolicyKey> {
+  yield* late
+  for (const each of unused) yield* each.entries()
 }

@@ -123,16 +123,20 @@ const local = fc.record({
 export const randomForm: fc.Arbitrary<Form> = fc
   .record({
     sets: fc.tuple(...setIds.map(() => fc.subarray([...addrs]))),
+    present: fc.subarray(setIds, { minLength: 1 }),
     blocks: fc.tuple(...blockIds.map(() => prefixesOf)),
     names: fc.tuple(...nameIds.map(() => named)),
     policies: fc.tuple(...allPolicies),
     locals: fc.array(local, { minLength: 1, maxLength: 3 }),
   })
-  .map(({ sets, blocks: lists, names, policies, locals }): Form => {
+  .map(({ sets, present, blocks: lists, names, policies, locals }): Form => {
     // a block's name is a hash over its prefixes: other prefixes, another name
     const blockName = (id: string): string => `${id} ${lists[blockIds.indexOf(id)]!.join()}`
+    // a set that no rule asks for is not there
+    const nameOf = (id: string): string | undefined =>
+      blockIds.includes(id) ? blockName(id) : present.find((each) => each === id)
     const peerSets = [
-      ...setIds.map((id): PeerSet => ({
+      ...present.map((id): PeerSet => ({
         kind: 'pods',
         id,
         match: { namespaces: { kind: 'name', name: id }, pods: { kind: 'all' } as never },
@@ -143,7 +147,7 @@ export const randomForm: fc.Arbitrary<Form> = fc
       ...each,
       rules: each.rules.map((rule) => ({
         ...rule,
-        peers: rule.peers === 'any' ? rule.peers : rule.peers.map((id) => (blockIds.includes(id) ? blockName(id) : id)),
+        peers: rule.peers === 'any' ? rule.peers : rule.peers.flatMap((id) => nameOf(id) ?? []),
       })),
     }))
     const classes = locals.flatMap(({ ingress, egress }) => [ingress ?? [], egress ?? []].flat())
@@ -209,4 +213,11 @@ export function changeOf(before: Form, after: Form): FormChange {
         .filter(([, change]) => isOther(change)),
     ),
   }
+}
+
+/** The form as the change of one that has nothing. */
+export function wholeChange(form: Form): FormChange {
+  const { locals, classes, policies, peerSets, namedPortSets } = form
+  const ofDevices = new Map([...locals.values()].map((local) => [local.hostDevice, local]))
+  return { locals: ofDevices, classes, policies, peerSets, namedPortSets, members: new Map(), namedPorts: new Map() }
 }

@@ -1,7 +1,7 @@
 // A World whose pods have policies: the maps are written as the agent would, from a form whose pods are those of the World.
 import { type Form } from '#/policy/form.ts'
 import { notPoliced, policedValue } from '#/plan/policy-maps/entries.ts'
-import { PolicyPlan, wholeChange } from '#/plan/policy-maps/plan.ts'
+import { PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { indexStruct, mapLayouts, maxSlots } from '#/wire/bpf/maps.ts'
 import { PerCpuMap } from '../typed-map.ts'
 import { pods, type World, type WorldPod } from './world.ts'
@@ -21,16 +21,13 @@ function clear(world: World): void {
 }
 
 /** Writes all that follows from the form, in place of what is there. */
-export function police(world: World, form: Form): PolicyPlan {
+export function police(world: World, form: Form): void {
   clear(world)
   const plan = new PolicyPlan()
-  const { written, policed } = plan.apply(form, wholeChange(form))
-  for (const { map, key, value } of written) world.map(map).set(key, value)
-  for (const [device, classes] of policed) {
-    const pod = policedPods.get(device)
-    if (pod) world.map('cw_policed').set(indexStruct.encode({ index: pod.slot }), policedValue(classes))
-  }
-  return plan
+  for (const _ of plan.build(form));
+  for (const { map, key, value } of plan.entries()) world.map(map).set(key, value)
+  for (const [device, { slot }] of policedPods)
+    world.map('cw_policed').set(indexStruct.encode({ index: slot }), policedValue(plan.policedOf(device)))
 }
 
 /** Packets that were denied, by the rule's number; those since the last time. */
