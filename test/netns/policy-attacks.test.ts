@@ -88,6 +88,8 @@ for (const [name, takeOver] of Object.entries(takeovers))
   test(`a pod gets nothing that is for another: ${name}`, async () => {
     using node = await AttackNode.create()
     const { attacker, friend, victim } = node
+    // or the node would not believe an answer that comes right after another one
+    node.host.sh('sysctl -qw net.ipv4.neigh.cw-br0.locktime=0')
     for (const family of families)
       for (const from of [victim, node.other]) {
         // the node knows where the friend is

@@ -2,7 +2,7 @@
 import { families } from '#/lib/addr.ts'
 import { tcp } from '#/plan/policy/testing/form.ts'
 import { sweep } from './sweep.ts'
-import { addrOf, TableNode, type TestPod } from './table-node.ts'
+import { addrOf, bridgeMac, TableNode, type TestPod } from './table-node.ts'
 
 /** The pods' link-local addresses are chosen by themselves. */
 export const linkLocalOf = ({ number }: TestPod): string => `fe80::${number}`
@@ -34,26 +34,9 @@ export class AttackNode extends TableNode {
     }
   }
 
-  /** The names of the frames of the sweep that reach the victim, and how many were sent. */
-  async sweep(): Promise<{ readonly sent: number; readonly arrived: ReadonlySet<string> }> {
-    const names: string[] = []
-    const arrived = new Set<string>()
-    const collect = (frames: readonly Uint8Array[]): void => {
-      for (const frame of frames) {
-        const [, number] = /#(\d+)#/.exec(Buffer.from(frame).toString('latin1')) ?? []
-        if (number !== undefined) arrived.add(names[Number(number) - 1]!)
-      }
-    }
-    const { attacker, victim } = this
-    victim.port.take()
-    for (const { name, frame } of sweep(attacker, victim)) {
-      names.push(name)
-      attacker.port.send(frame)
-      // more would not fit into the receiver's buffer
-      if (names.length % 50 === 0) collect(victim.port.take())
-    }
-    collect(await victim.port.collect(200))
-    return { sent: names.length, arrived }
+  /** What of all the frames that the attacker can think of reaches the victim. */
+  sweep(): ReturnType<typeof sweep> {
+    return sweep(this.attacker, this.victim, bridgeMac)
   }
 
   /** Whether the friend still gets to the victim, in each family. */

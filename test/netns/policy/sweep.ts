@@ -1,5 +1,5 @@
 // Every frame that a pod could send to get past policies: destination MAC, source address, encapsulation and protocol, each with each.
-import { type Family } from '#/lib/addr.ts'
+import { families, type Family } from '#/lib/addr.ts'
 import {
   be16,
   be32,
@@ -17,10 +17,10 @@ import {
   withChecksum,
   zeros,
 } from '../ebpf/frames.ts'
-import { addrOf, bridgeMac, type TestPod } from './table-node.ts'
+import { addrOf, type TestPod } from './table-node.ts'
 
 /** A frame, named by what it is made of. */
-export type SweepFrame = { readonly name: string; readonly frame: Uint8Array }
+type SweepFrame = { readonly name: string; readonly frame: Uint8Array }
 
 type Packet = { readonly family: Family; readonly bytes: Uint8Array }
 /** From the destination and source MAC of a frame, and the packet in it. */
@@ -146,11 +146,14 @@ const sources: Readonly<Record<Family, readonly string[]>> = {
     .concat(addrOf(6, 9, true), 'fd30::1', 'fd30::2', '::', '::1', 'fe80::4', 'ff02::1', '::ffff:10.244.1.3'),
 }
 
-/** Frames of `from` that a policy keeps from `to`; each has its name's number, as `#N#`, in it. */
-export function* sweep(from: TestPod, to: TestPod): Generator<SweepFrame> {
+/** The ends of a sweep: pods of one node, with the addresses that `addrOf` gives for their numbers. */
+export type SweepPod = Pick<TestPod, 'number' | 'port'>
+
+/** Each frame has its number, as `#N#`, in it. */
+function* framesOf(from: SweepPod, to: SweepPod, nodeMac: string): Generator<SweepFrame> {
   const targets = {
     'MAC of the pod': to.port.mac,
-    'MAC of the node': bridgeMac,
+    'MAC of the node': nodeMac,
     broadcast: broadcastMac,
     'group of IPv4': '01:00:5e:00:00:01',
     'group of IPv6': '33:33:00:00:00:01',
@@ -159,9 +162,9 @@ export function* sweep(from: TestPod, to: TestPod): Generator<SweepFrame> {
     'MAC of nobody': '02:00:00:00:00:77',
   }
   let number = 0
-  for (const family of [4, 6] as const)
+  for (const family of families)
     for (const src of [addrOf(family, from.number), ...sources[family]])
-      for (const [content, make] of Object.entries(contents)) {
+      for (const [content, make] of Object.entries(contents))
         for (const [target, mac] of Object.entries(targets))
           for (const [wrapping, wrap] of Object.entries(wrappings)) {
             const ends = { family, src, dst: addrOf(family, to.number) }
@@ -169,5 +172,29 @@ export function* sweep(from: TestPod, to: TestPod): Generator<SweepFrame> {
             const macs = ethernet({ to: mac, from: from.port.mac }, 0, zeros(0)).subarray(0, 12)
             yield { name: `${content} from ${src}, ${target}, ${wrapping}`, frame: wrap(macs, { family, bytes }) }
           }
-      }
+}
+
+/** Sends all frames from one pod to another. Returns how many they were, and the names of those that arrived. */
+export async function sweep(
+  from: SweepPod,
+  to: SweepPod,
+  nodeMac: string,
+): Promise<{ readonly sent: number; readonly arrived: ReadonlySet<string> }> {
+  const names: string[] = []
+  const arrived = new Set<string>()
+  const collect = (frames: readonly Uint8Array[]): void => {
+    for (const frame of frames) {
+      const [, number] = /#(\d+)#/.exec(Buffer.from(frame).toString('latin1')) ?? []
+      if (number !== undefined) arrived.add(names[Number(number) - 1]!)
+    }
+  }
+  to.port.take()
+  for (const { name, frame } of framesOf(from, to, nodeMac)) {
+    names.push(name)
+    from.port.send(frame)
+    // more would not fit into the receiver's buffer
+    if (names.length % 50 === 0) collect(to.port.take())
+  }
+  collect(await to.port.collect(200))
+  return { sent: names.length, arrived }
 }
