@@ -1,6 +1,6 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family } from '#/lib/addr.ts'
-import { policyTableName, portPrefix } from '#/model/names.ts'
+import { policyTableName } from '#/model/names.ts'
 import {
   type Form,
   type LocalPodForm,
@@ -194,27 +194,4 @@ const redirectChain: NftChain = {
   })),
 }
 
-/**
- * Frames to the groups of bridges themselves (01:80:c2:00:00:01 to 0f, IEEE 802.1Q) go past the rules of the bridge, straight to the port's own
- * IP stack, and with them IP from any address. They reach the node alone: what is to a group is never forwarded.
- */
-const portsChain: NftChain = {
-  name: 'ports',
-  hook: { type: 'filter', hook: 'input', priority: priorities.egress },
-  policy: 'accept',
-  rules: [
-    {
-      comment: 'pods come by the bridge',
-      match: [{ kind: 'device', field: 'iifname', name: `${portPrefix}*` }],
-      action: { kind: 'drop', counter: true },
-    },
-  ],
-}
-
-const baseChains: readonly NftChain[] = [
-  baseChain('egress'),
-  baseChain('ingress'),
-  neighbourChain,
-  redirectChain,
-  portsChain,
-]
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]
