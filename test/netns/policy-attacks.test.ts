@@ -32,6 +32,14 @@ for (const brNetfilter of [false, true])
     assert.ok(await node.friendArrives())
   })
 
+test('no frame of a pod that may send nothing gets out', async () => {
+  using node = await AttackNode.create()
+  for (const to of [node.friend, node.other]) {
+    const { sent, arrived } = await node.sweep(node.silent, to)
+    assert.deepEqual([...arrived].slice(0, 20), [], `${arrived.size} of ${sent}, to ${to.number}`)
+  }
+})
+
 test('without the tables those frames arrive', async () => {
   using node = await AttackNode.create()
   node.nft('flush ruleset')

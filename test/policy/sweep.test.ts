@@ -25,7 +25,9 @@ for (const datapath of datapathNames)
     const [{ address }] = truth.node.host.ip<{ address: string }>('link show cw-br0') as [{ address: string }]
     const before = await sweep(attacker, victim, address)
     assert.ok(before.arrived.size > 0, 'without a policy some frames arrive')
-    truth.change([{ put: networkPolicy('x/deny', { podSelector: {}, policyTypes: ['Ingress'] }) }])
-    const { sent, arrived } = await sweep(attacker, victim, address)
-    assert.deepEqual([...arrived].slice(0, 20), [], `${arrived.size} of ${sent}`)
+    for (const direction of ['Ingress', 'Egress']) {
+      truth.change([{ put: networkPolicy('x/deny', { podSelector: {}, policyTypes: [direction] }) }])
+      const { sent, arrived } = await sweep(attacker, victim, address)
+      assert.deepEqual([...arrived].slice(0, 20), [], `${direction}: ${arrived.size} of ${sent}`)
+    }
   })

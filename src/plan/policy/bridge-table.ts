@@ -108,7 +108,7 @@ const from6: NftChain = {
   name: 'from-pod6',
   rules: [
     refuse('pods are no routers: advertisements and redirects', ...isIcmp6(routerTypes)),
-    // a pod chooses its link-local addresses itself, and no router forwards them
+    // a pod chooses its link-local addresses itself; the rules for IP do not forward them
     pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
     pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
     pass(

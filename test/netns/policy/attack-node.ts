@@ -1,4 +1,5 @@
-// A node with three pods: a victim that only its friend may reach, at one port of TCP, and an attacker that may write any frame.
+// A node with four pods: a victim that only its friend may reach, at one port of TCP, an attacker that may write any frame, and a silent one that
+// may send to nobody.
 import { families } from '#/lib/addr.ts'
 import { tcp } from '#/plan/policy/testing/form.ts'
 import { sweep } from './sweep.ts'
@@ -11,6 +12,7 @@ export class AttackNode extends TableNode {
   readonly victim: TestPod
   readonly friend: TestPod
   readonly attacker: TestPod
+  readonly silent: TestPod
 
   private constructor() {
     super()
@@ -18,9 +20,12 @@ export class AttackNode extends TableNode {
       .pods('friends', addrOf(4, 3), addrOf(6, 3))
       .policy('p1', 'NetworkPolicy', 'ingress', { peers: ['friends'], ports: tcp(80) })
       .class('c1', 'ingress', ['p1'])
+      .policy('p2', 'NetworkPolicy', 'egress')
+      .class('c2', 'egress', ['p2'])
     this.victim = this.add(2, { ingress: 'c1' })
     this.friend = this.add(3)
     this.attacker = this.add(4)
+    this.silent = this.add(5, { egress: 'c2' })
   }
 
   static async create(): Promise<AttackNode> {
@@ -34,9 +39,9 @@ export class AttackNode extends TableNode {
     }
   }
 
-  /** What of all the frames that the attacker can think of reaches the victim. */
-  sweep(): ReturnType<typeof sweep> {
-    return sweep(this.attacker, this.victim, bridgeMac)
+  /** What of all the frames that a pod can think of reaches another one. */
+  sweep(from: TestPod = this.attacker, to: TestPod = this.victim): ReturnType<typeof sweep> {
+    return sweep(from, to, bridgeMac)
   }
 
   /** Whether the friend still gets to the victim, in each family. */

@@ -146,8 +146,8 @@ const sources: Readonly<Record<Family, readonly string[]>> = {
     .concat(addrOf(6, 9, true), 'fd30::1', 'fd30::2', '::', '::1', 'fe80::4', 'ff02::1', '::ffff:10.244.1.3'),
 }
 
-/** The ends of a sweep: pods of one node, with the addresses that `addrOf` gives for their numbers. */
-export type SweepPod = Pick<TestPod, 'number' | 'port'>
+/** The ends of a sweep: pods with the addresses that `addrOf` gives for their numbers. */
+export type SweepPod = Pick<TestPod, 'number' | 'port' | 'isRemote'>
 
 /** Each frame has its number, as `#N#`, in it. */
 function* framesOf(from: SweepPod, to: SweepPod, nodeMac: string): Generator<SweepFrame> {
@@ -167,7 +167,7 @@ function* framesOf(from: SweepPod, to: SweepPod, nodeMac: string): Generator<Swe
       for (const [content, make] of Object.entries(contents))
         for (const [target, mac] of Object.entries(targets))
           for (const [wrapping, wrap] of Object.entries(wrappings)) {
-            const ends = { family, src, dst: addrOf(family, to.number) }
+            const ends = { family, src, dst: addrOf(family, to.number, to.isRemote) }
             const bytes = make(ends, text(`#${++number}#`))
             const macs = ethernet({ to: mac, from: from.port.mac }, 0, zeros(0)).subarray(0, 12)
             yield { name: `${content} from ${src}, ${target}, ${wrapping}`, frame: wrap(macs, { family, bytes }) }
