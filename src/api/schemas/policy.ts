@@ -83,27 +83,32 @@ export const policyWhyRequest = object({
   protocol: exactOptional(about(picklist(policyProtocols), 'tcp where it is absent and a port is given')),
 })
 
+const labels = array(string())
+
 const end = object({
   addr: string(),
-  name: about(string(), 'pod NAMESPACE/NAME, node NAME, or the address where nothing has it'),
-  node: exactOptional(about(string(), 'where the pod runs, or the node itself')),
+  pod: exactOptional(about(string(), 'NAMESPACE/NAME of the pod that has the address and to which policies can apply')),
+  node: exactOptional(about(string(), 'where the pod runs, or the node that has the address')),
+  labels: exactOptional(about(labels, "the pod's, as KEY=VALUE")),
+  namespaceLabels: exactOptional(labels),
 })
 
+const asked = object({ isMatch: boolean(), text: about(string(), 'what is asked for, and what was found') })
+
 const toldRule = object({
-  direction,
-  index: number(),
+  index: about(number(), 'its place: spec.ingress[index] or spec.egress[index]'),
   name: exactOptional(string()),
   action,
-  text: about(string(), 'peers and ports in words'),
-  matches: boolean(),
-  misses: about(array(string()), 'why it does not match; none when it does'),
+  isMatch: boolean(),
+  peers: about(array(asked), 'of which one must match; none: any other end does'),
+  ports: about(array(asked), 'of which one must match; none: any port does'),
 })
 
 const toldPolicy = object({
   policy: policyKey,
   tier,
-  priority: exactOptional(number()),
-  subject: about(string(), 'by what it selects the pod, in words'),
+  priority: exactOptional(about(number(), 'of tiers Admin and Baseline')),
+  isAsked: about(boolean(), 'whether the evaluation came to it'),
   rules: array(toldRule),
 })
 
@@ -113,16 +118,26 @@ const inKernel = object({
   denied: exactOptional(about(number(), 'packets that the chain denied since it was made')),
 })
 
+const change = object({
+  what: about(string(), 'in one line'),
+  note: exactOptional(about(string(), 'what else comes of it')),
+  command: exactOptional(about(string(), 'that makes the change')),
+  yaml: exactOptional(about(string(), 'an object to apply, or the rule to add')),
+})
+
 const toldDirection = object({
   direction,
   pod: exactOptional(about(string(), 'whose policies these are; absent when the address is of no pod')),
   node: exactOptional(about(string(), "the pod's node, whose kernel enforces this direction")),
-  labels: exactOptional(about(array(string()), "the pod's, as KEY=VALUE")),
-  policies: about(array(toldPolicy), 'that select the pod for this direction, in the order of evaluation'),
   decision: about(string(), 'what decides, in words'),
   decidedBy: exactOptional(about(string(), 'policy, direction and index of the rule, where one decides')),
   isDenied: boolean(),
   isAudited: about(boolean(), 'denied, but let through'),
+  policies: about(array(toldPolicy), 'that select the pod for this direction, in the order of evaluation'),
+  changes: about(
+    array(change),
+    'after which this direction has the opposite outcome, the smallest first; each was tried on a copy of what is known',
+  ),
   kernel: exactOptional(about(inKernel, 'absent where the pod is of another node than the one that answers')),
 })
 
@@ -134,11 +149,6 @@ const openPorts = object({
   isAllowed: about(boolean(), 'whether any of it is'),
 })
 
-const change = object({
-  text: about(string(), 'what to do, in one line'),
-  yaml: exactOptional(about(string(), 'an object to apply, or the part of one')),
-})
-
 const toldPair = object({
   from: end,
   to: end,
@@ -148,10 +158,6 @@ const toldPair = object({
   ingress: toldDirection,
   isDropped: boolean(),
   ports: exactOptional(about(array(openPorts), 'what is allowed, where no port was asked for')),
-  changes: about(
-    array(change),
-    'the smallest changes that turn the verdict round, each tried on a copy of what is known',
-  ),
 })
 
 export const policyWhyReport = object({
@@ -202,6 +208,9 @@ export type PolicyWhyReport = ValueOf<typeof policyWhyReport>
 export type ToldPair = PolicyWhyReport['pairs'][number]
 export type ToldDirection = ToldPair['egress']
 export type ToldEnd = ToldPair['from']
+export type ToldPolicy = ToldDirection['policies'][number]
+export type ToldRule = ToldPolicy['rules'][number]
+export type ToldChange = ToldDirection['changes'][number]
 export type OpenPortsReport = NonNullable<ToldPair['ports']>[number]
 export type KernelReport = NonNullable<ToldDirection['kernel']>
 export type PolicyDenialsReport = ValueOf<typeof policyDenialsReport>
