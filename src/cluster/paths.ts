@@ -27,6 +27,8 @@ export const networkPoliciesPath = (namespace?: string): string =>
     ? '/apis/networking.k8s.io/v1/networkpolicies'
     : `/apis/networking.k8s.io/v1/namespaces/${segment(namespace)}/networkpolicies`
 
+export const clusterNetworkPoliciesPath = (): string => '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies'
+
 export const secretPath = (namespace: string, name: string): string =>
   `${namespacePath(namespace)}/secrets/${segment(name)}`
 
