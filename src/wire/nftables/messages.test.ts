@@ -16,7 +16,8 @@ import {
   tableCodec,
 } from './messages.ts'
 import { everything, netdev, small } from './testing/tables.ts'
-import { type NftRequest, replaceRequests } from './transaction.ts'
+import { type NftRequest } from './requests.ts'
+import { replaceRequests } from './transaction.ts'
 import { NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM } from './messages.ts'
 import { type NftTable } from './ruleset.ts'
 
@@ -30,7 +31,7 @@ function echo(table: NftTable): NftActual {
       NFT_MSG_NEWSETELEM,
       requests.filter(({ what }) => what.endsWith(` ${set}`)),
     ).flatMap(decodeElements)
-  const rules = payloads(NFT_MSG_NEWRULE).map(decodeRule)
+  const rules = payloads(NFT_MSG_NEWRULE).map((payload) => decodeRule(payload))
   return {
     family: table.family,
     name: table.name,
