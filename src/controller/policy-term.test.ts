@@ -120,11 +120,11 @@ test('a policy with a field that cannot be enforced gets one event for each gene
   api.put('networkpolicies', 'faulty', 1, faulty('10.0.0/8'))
   await using run = await termOf(api)
   await run.until(() => run.events.length === 1, 'the event')
-  const [event] = run.events
+  const event = run.events[0]!
   const start =
     'Warning NotEnforcedAsWritten networking.k8s.io/v1 NetworkPolicy db/faulty: CW3305 networkpolicy/db/faulty: spec.ingress[0].from[0].ipBlock.cidr: '
-  assert.ok(event!.startsWith(start), event)
-  assert.match(event!, /10\.0\.0\/8.*; remedy: /)
+  assert.ok(event.startsWith(start), event)
+  assert.match(event, /10\.0\.0\/8.*; remedy: /)
   assert.deepEqual(
     run.term.problems.map(({ code, object }) => `${code} ${object}`),
     ['CW3305 networkpolicy/db/faulty'],

@@ -7,8 +7,8 @@ import { type KubeObject, referenceTo } from '#/model/kubernetes.ts'
 import { oneOfEach, type Problem, problemText } from '#/model/problems.ts'
 import { faultProblems } from '#/policy/fault-problems.ts'
 import { type PolicyReading } from '#/policy/policy.ts'
-import { readClusterNetworkPolicy } from '#/policy/read-cluster-network-policy.ts'
-import { readNetworkPolicy } from '#/policy/read-network-policy.ts'
+import { clusterNetworkPolicyKey, readClusterNetworkPolicy } from '#/policy/read-cluster-network-policy.ts'
+import { networkPolicyKey, readNetworkPolicy } from '#/policy/read-network-policy.ts'
 import { generationOf } from './status/object-status.ts'
 import { type TermDeps } from './term-deps.ts'
 
@@ -26,14 +26,14 @@ const kinds: readonly Kind[] = [
     apiVersion: 'networking.k8s.io/v1',
     path: networkPoliciesPath(),
     read: readNetworkPolicy,
-    keyOf: ({ metadata: { namespace = '', name } }) => `networkpolicy/${namespace}/${name}`,
+    keyOf: networkPolicyKey,
   },
   {
     kind: 'ClusterNetworkPolicy',
     apiVersion: 'policy.networking.k8s.io/v1alpha2',
     path: clusterNetworkPoliciesPath(),
     read: readClusterNetworkPolicy,
-    keyOf: ({ metadata: { name } }) => `clusternetworkpolicy/${name}`,
+    keyOf: clusterNetworkPolicyKey,
   },
 ]
 

@@ -7,8 +7,9 @@ import { type Logger } from '#/lib/log.ts'
 import { readDenialPrefix } from '#/plan/policy/names.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { evaluateDirection } from '#/policy/evaluate.ts'
+import { protocolText } from '#/policy/words.ts'
 import { type IpPacket, readIpPacket } from '#/wire/ip/packet.ts'
-import { byText, endName, protocolName } from './policy-names.ts'
+import { byText, endName } from './policy-names.ts'
 
 /** A packet as nflog tells it. */
 export type ToldPacket = { readonly prefix: string; readonly payload: Uint8Array }
@@ -50,7 +51,7 @@ export class PolicyDenials implements Disposable {
     this.#lines = new TokenBucket(lines, deps)
   }
 
-  /** Packets that came too fast to be looked at, those included that were lost on the way from the kernel. */
+  /** Packets that came too fast to be looked at. */
   get notTold(): number {
     return this.#notTold
   }
@@ -68,11 +69,6 @@ export class PolicyDenials implements Disposable {
 
   get followers(): number {
     return this.#followers.size
-  }
-
-  /** Packets that the kernel could not tell. */
-  noteLost(packets: number): void {
-    this.#notTold += packets
   }
 
   note({ prefix, payload }: ToldPacket): void {
@@ -97,7 +93,7 @@ export class PolicyDenials implements Disposable {
       dst: `${dst}`,
       from: endName(view, src),
       to: endName(view, dst),
-      protocol: protocolName(protocol),
+      protocol: protocolText(protocol),
       ...(port !== undefined && { port }),
       by: isDenied ? byText(decision) : `${told.rule ?? `class ${told.class}`}, which policies of now do not have`,
       isAudited: told.isAudited,

@@ -4,25 +4,12 @@ import { someOf } from '#/lib/some-of.ts'
 import { type PolicyPod, type PolicyView } from '#/policy/cluster.ts'
 import { ruleRefText } from '#/policy/policy.ts'
 import { type Decision } from '#/policy/verdict.ts'
-
-const protocolNames: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' }
-
-export function protocolName(protocol: number): string {
-  return protocolNames[protocol] ?? `protocol ${protocol}`
-}
-
-export const podName = ({ namespace, name }: PolicyPod): string => `${namespace}/${name}`
-
-/** The node that has the address. */
-export function nodeAt(view: PolicyView, addr: Addr): string | undefined {
-  for (const [name, addrs] of view.nodes) if (addrs.some((each) => each.equals(addr))) return name
-  return undefined
-}
+import { nodeAt, podText } from '#/policy/words.ts'
 
 /** NAMESPACE/NAME of the pod that has the address, node/NAME, or the address. */
 export function endName(view: PolicyView, addr: Addr): string {
   const pod = view.podAt(addr)
-  if (pod !== undefined) return podName(pod)
+  if (pod !== undefined) return podText(pod)
   const node = nodeAt(view, addr)
   return node === undefined ? `${addr}` : `node/${node}`
 }
@@ -59,9 +46,9 @@ export function resolveEnd(view: PolicyView, text: string): Named {
   const pods = podsNamed(view, text)
   const [pod, ...others] = pods
   if (others.length > 0)
-    return { unknown: `"${text}" is the name of several pods: ${someOf(pods.map(podName))}; say which` }
-  if (pod?.hasEnded === true) return { unknown: `pod ${podName(pod)} has ended: policies mean no pod that has` }
-  if (pod !== undefined && pod.addrs.length === 0) return { unknown: `pod ${podName(pod)} has no address yet` }
+    return { unknown: `"${text}" is the name of several pods: ${someOf(pods.map(podText))}; say which` }
+  if (pod?.hasEnded === true) return { unknown: `pod ${podText(pod)} has ended: policies mean no pod that has` }
+  if (pod !== undefined && pod.addrs.length === 0) return { unknown: `pod ${podText(pod)} has no address yet` }
   if (pod !== undefined) return { addrs: pod.addrs }
   const node = view.nodes.get(text)
   if (node !== undefined) return { addrs: node }

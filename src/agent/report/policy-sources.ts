@@ -1,0 +1,42 @@
+// Where everything comes from that the agent tells of network policy.
+import { type PolicyStateReport } from '#/api/schemas/policy.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { type PolicyView } from '#/policy/cluster.ts'
+import { type ClassId, type Form } from '#/policy/form.ts'
+import { type Direction, type PolicyReading, type RuleRef } from '#/policy/policy.ts'
+
+/** What the kernel has counted, as its tables are now. */
+export type PolicyCounters = {
+  /** A rule of the tiers Admin and Baseline is there once for each class. */
+  readonly rules: readonly { readonly ref: RuleRef; readonly packets: number }[]
+  /** What the end of a class, and its rules that deny, have denied; or would have, where it is audited. */
+  readonly classes: readonly {
+    readonly class: ClassId
+    readonly direction: Direction
+    readonly isAudited: boolean
+    readonly packets: number
+  }[]
+}
+
+/** What the kernel does with the packets of one address in one direction. */
+export type AddrInKernel = {
+  readonly direction: Direction
+  readonly addr: Addr
+  /** Where its element leads to; absent: it has none. */
+  readonly chain?: string
+  readonly isChainThere: boolean
+}
+
+export type PolicySources = {
+  readonly nodeName: string
+  /** The cluster as this agent knows it. */
+  readonly view: PolicyView
+  readonly form: () => Form
+  /** All policies of the API by their keys, also those of which nothing can be enforced. */
+  readonly readings: () => ReadonlyMap<string, PolicyReading>
+  readonly state: () => PolicyStateReport
+  /** Reads the rules of the kernel. Rejects with KernelError. */
+  readonly counters: () => Promise<PolicyCounters>
+  /** Rejects with KernelError. */
+  readonly podInKernel: (addrs: readonly Addr[]) => Promise<readonly AddrInKernel[]>
+}
