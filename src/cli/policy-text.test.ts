@@ -44,7 +44,11 @@ const denied: ToldDirection = {
   isAudited: false,
   policies: [{ policy: 'networkpolicy/db/only-api', tier: 'NetworkPolicy', isAsked: true, rules: [apiRule] }],
   changes: [
-    { what: 'add the label app=api to pod shop/web-1', command: 'kubectl label pod -n shop web-1 app=api --overwrite' },
+    {
+      what: 'add the label app=api to pod shop/web-1',
+      command: 'kubectl label pod -n shop web-1 app=api --overwrite',
+      note: 'its template has it not',
+    },
     { what: 'add a rule to networkpolicy db/only-api', yaml: '- from:\n  - podSelector: {}\n' },
   ],
 }
@@ -76,18 +80,36 @@ test('each direction is told by the node of its pod, with rules, the kernel and 
   assert.equal(whys.every(isAllowed), false)
   assert.equal(
     renderWhys(whys, width),
-    `shop/web-1 (10.244.1.5 on node-1) → db/pg-0 (10.244.2.7 on node-2), TCP 5432: DENIED
+    `shop/web-1 (10.244.1.5 on node-1) → db/pg-0 (10.244.2.7 on node-2), TCP 5432
+DENIED by ingress of db/pg-0
 
 egress of shop/web-1: allowed: no policy selects it
 
 ingress of db/pg-0: denied: networkpolicy/db/only-api selects it, and no rule allows this
-  POLICY                     RULE        ACTION  MATCHES  WHY
-  networkpolicy/db/only-api  ingress[0]  accept  no       peer app=api in namespace shop does not match app=web
+  networkpolicy/db/only-api
+    no    ingress[0] accept: app=api in namespace shop does not match app=web
   enforced by table inet causeway-policy, chain in-3f2a: 12 packets denied
 
 to allow it in ingress of db/pg-0: add the label app=api to pod shop/web-1
     kubectl label pod -n shop web-1 app=api --overwrite
+    (its template has it not)
   or add a rule to networkpolicy db/only-api`,
+  )
+})
+
+test('an object to apply is between the marks of a shell, a rule is shown with its command', () => {
+  const shown = (change: ToldDirection['changes'][number]): string =>
+    renderWhys(whysOf([answer(report('node-2', { ingress: { ...denied, changes: [change] } }))]), width)
+  const yaml = 'kind: NetworkPolicy\n'
+  assert.ok(
+    shown({ what: 'apply it', command: 'kubectl apply -f -', yaml }).endsWith(
+      "apply it\nkubectl apply -f - <<'END'\nkind: NetworkPolicy\nEND",
+    ),
+  )
+  assert.ok(
+    shown({ what: 'add a rule', command: 'kubectl patch x', yaml: '- from: []\n' }).endsWith(
+      'add a rule\n    - from: []\n    kubectl patch x',
+    ),
   )
 })
 
@@ -95,10 +117,10 @@ test('a node that does not answer, sees it otherwise, or lacks the rules in its 
   const missing = { isThere: false, text: 'node-2: no element for 10.244.2.7 in map ingress4' }
   const silent = whysOf([answer(report('node-1')), { node: 'node-2', error: 'no agent answers on node-2' }])
   assert.deepEqual(silent[0]!.notes, [
-    'node-2, on which db/pg-0 runs, does not answer: no agent answers on node-2; its ingress is told as node-1 knows it, and nobody has looked at its kernel',
+    'node-2, which enforces ingress of db/pg-0, does not answer: no agent answers on node-2; it is told as node-1 knows it',
   ])
   const [alone] = whysOf([answer(report('node-1'))])
-  assert.match(alone!.notes.join(), /was not asked.*run this command on node-2 too/)
+  assert.match(alone!.notes.join(), /^ingress of db\/pg-0 is told as node-1 knows it: run this on node-2 too/)
   const other = { ...denied, isDenied: false, decision: 'no policy selects it' }
   const [split] = whysOf([
     answer(report('node-1', { ingress: other })),
@@ -138,19 +160,20 @@ test('without a port: what is allowed, and which rules depend on it', () => {
   ]
   const whys = whysOf([answer({ node: 'node-2', state: enforced, pairs: [{ ...portless, ingress, ports }] })])
   const text = renderWhys(whys, width)
-  assert.match(text, /on node-2\): allowed: TCP 80, 8000-8100; UDP$/m)
-  assert.match(text, /ingress\[0\] {2}accept {2}by port {2}port TCP 5432$/m)
+  assert.match(text, /^allowed: TCP 80, 8000-8100; UDP$/m)
+  assert.match(text, /^ {4}port {2}ingress\[0\] accept: TCP 5432; app=web$/m)
   assert.ok(whys.every(isAllowed))
   assert.doesNotMatch(text, /^to (allow|deny)/m)
   const none = ports.map(({ protocol }) => ({ protocol, isAllowed: false }))
   const closed = whysOf([answer({ node: 'node-2', state: enforced, pairs: [{ ...portless, ingress, ports: none }] })])
-  assert.match(renderWhys(closed, width), /: allowed: nothing$/m)
+  assert.match(renderWhys(closed, width), /^DENIED, all of it$/m)
   assert.equal(closed.some(isAllowed), false)
 })
 
 test('many rules that do not match are counted, and what is audited is told as such', () => {
+  const any = { peers: [{ isMatch: true, text: 'any peer' }], ports: [{ isMatch: true, text: 'any port' }] }
   const rules = Array.from({ length: 20 }, (_, index) => ({ ...apiRule, index }))
-  const matching = { ...apiRule, index: 20, action: 'deny', isMatch: true, peers: [], ports: [] } as const
+  const matching = { ...apiRule, index: 20, action: 'deny', isMatch: true, ...any } as const
   const ingress = {
     ...denied,
     isAudited: true,
@@ -160,12 +183,15 @@ test('many rules that do not match are counted, and what is audited is told as s
     ],
   } as const
   const text = renderWhys(whysOf([answer(report('node-2', { ingress, isDropped: false }))]), 300)
-  assert.equal(text.match(/ no {7}/g)?.length, 8)
-  assert.match(text, /and 12 more rules that do not match; --json has all/)
-  assert.match(text, /clusternetworkpolicy\/a \(Admin 5\) {2}ingress\[20\] {2}deny {4}yes {6}any peer, any port/)
-  assert.match(text, /networkpolicy\/db\/b +- +- +- +not asked: it was decided before/)
-  assert.match(text, /ingress of db\/pg-0: would be denied \(audit\)/)
-  assert.match(text, /allowed, since its namespace is audited; policies deny it$/m)
+  assert.equal(text.match(/^ {4}no /gm)?.length, 8)
+  assert.match(text, /and 12 more that do not match; --json has all/)
+  assert.match(
+    text,
+    /^ {2}clusternetworkpolicy\/a \(Admin 5\)\n(.*\n){8} {4}yes {3}ingress\[20\] deny: any peer; any port$/m,
+  )
+  assert.match(text, /^ {2}not asked, as it was decided before: networkpolicy\/db\/b$/m)
+  assert.match(text, /^ingress of db\/pg-0: would be denied: /m)
+  assert.match(text, /^allowed, though ingress of db\/pg-0 would deny it: its namespace is audited$/m)
 })
 
 test('the second family is one line where it has the same outcome', () => {
@@ -181,10 +207,10 @@ test('the second family is one line where it has the same outcome', () => {
     )
   assert.equal(
     text(v6).split('\n').at(-1),
-    'shop/web-1 (fd00::5 on node-1) → db/pg-0 (fd00::7 on node-2), TCP 5432: DENIED',
+    'shop/web-1 (fd00::5 on node-1) → db/pg-0 (fd00::7 on node-2), TCP 5432: the same',
   )
   const open = { ...denied, isDenied: false, decision: 'networkpolicy/db/only-api ingress 1 allows it' }
-  assert.match(text({ ...v6, ingress: open }), /fd00::7 on node-2\), TCP 5432: allowed\n\negress/)
+  assert.match(text({ ...v6, ingress: open }), /fd00::7 on node-2\), TCP 5432\nallowed\n\negress/)
 })
 
 const onlyApi: ListedPolicy = {

@@ -48,9 +48,9 @@ function notesOf(
   return [
     ...(by.node === node
       ? []
-      : [
-          `${node}, on which ${pod} runs, ${error === undefined ? 'was not asked' : `does not answer: ${error}`}; its ${name} is told as ${by.node} knows it, and nobody has looked at its kernel${error === undefined ? `: run this command on ${node} too` : ''}`,
-        ]),
+      : error === undefined
+        ? [`${name} of ${pod} is told as ${by.node} knows it: run this on ${node} too, which enforces it`]
+        : [`${node}, which enforces ${name} of ${pod}, does not answer: ${error}; it is told as ${by.node} knows it`]),
     ...(by.node === node && by.state.kind !== 'enforced' && by.state.kind !== 'off'
       ? [
           `${node} does not enforce it as told: ${by.state.kind}${by.state.why === undefined ? '' : `: ${by.state.why}`}`,

@@ -8,7 +8,7 @@ import {
   type ToldPolicy,
   type ToldRule,
 } from '#/api/schemas/policy.ts'
-import { table } from '#/lib/table.ts'
+import { someOf } from '#/lib/some-of.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { isAllowed, type Why } from './policy-why-merge.ts'
 
@@ -17,9 +17,21 @@ const missesShown = 8
 const reasonsShown = 2
 const changesShown = 3
 
-export function endText({ addr, pod, node }: ToldEnd): string {
+function hanging(text: string, width: number, hang = 2): string[] {
+  const indent = text.length - text.trimStart().length
+  return wrapWords(text.trimStart(), width - indent - hang).map(
+    (line, index) => ' '.repeat(index === 0 ? indent : indent + hang) + line,
+  )
+}
+
+function endText({ addr, pod, node }: ToldEnd): string {
   if (pod !== undefined) return `${pod} (${addr}${node === undefined ? '' : ` on ${node}`})`
   return node === undefined ? addr : `node ${node} (${addr})`
+}
+
+function pairText({ from, to, protocol, port, ports }: ToldPair): string {
+  const what = ports === undefined ? `, ${protocol}${port === undefined ? '' : ` ${port}`}` : ''
+  return `${endText(from)} → ${endText(to)}${what}`
 }
 
 function rangeText({ first, last }: { readonly first: number; readonly last: number }): string {
@@ -32,120 +44,105 @@ function openText({ protocol, ranges, isAllowed: isOpen }: OpenPortsReport): str
   return [isWhole ? protocol : `${protocol} ${ranges.map(rangeText).join(', ')}`]
 }
 
-function portsLine(ports: readonly OpenPortsReport[]): string {
+function portsText(ports: readonly OpenPortsReport[]): string {
   const open = ports.flatMap(openText)
+  if (open.length === 0) return 'DENIED, all of it'
   const isAll = open.length === ports.length && open.every((text, index) => text === ports[index]!.protocol)
-  return `allowed: ${isAll ? 'everything' : open.join('; ') || 'nothing'}`
+  return isAll ? 'allowed, all of it' : `allowed: ${open.join('; ')}`
 }
 
 function verdictText(why: Why): string {
-  const { pair } = why
-  const audited = [pair.egress, pair.ingress].some((each) => each.isAudited)
-  if (pair.ports !== undefined) return portsLine(pair.ports)
-  if (!isAllowed(why)) return 'DENIED'
-  return audited ? 'allowed, since its namespace is audited; policies deny it' : 'allowed'
+  const { egress, ingress, ports } = why.pair
+  if (ports !== undefined) return portsText(ports)
+  const denying = [egress, ingress].filter(({ isDenied }) => isDenied)
+  const where = denying.map(({ direction, pod }) => `${direction} of ${pod}`).join(' and ')
+  if (!isAllowed(why)) return `DENIED by ${where}`
+  return denying.length === 0 ? 'allowed' : `allowed, though ${where} would deny it: its namespace is audited`
 }
 
-function headLine(why: Why): string {
-  const { from, to, protocol, port, ports } = why.pair
-  const what = ports === undefined ? `, ${protocol}${port === undefined ? '' : ` ${port}`}` : ''
-  return `${endText(from)} → ${endText(to)}${what}: ${verdictText(why)}`
+type Checks = ToldRule['peers']
+const isHit = (checks: Checks): boolean => checks.length === 0 || checks.some((each) => each.isMatch)
+
+function checkTexts(checks: Checks, isWanted: boolean): string[] {
+  const texts = checks.filter((each) => each.isMatch === isWanted).map(({ text }) => text)
+  const more = texts.length - reasonsShown
+  return more > 0 ? [...texts.slice(0, reasonsShown), `and ${more} more`] : texts
 }
 
-/** Why a rule matches, or what of it does not; `isAnyPort`: no port was asked about. */
-function reasonOf({ peers, ports, isMatch }: ToldRule, isAnyPort: boolean): string {
-  const hit = (checks: ToldRule['peers']): boolean => checks.length === 0 || checks.some((each) => each.isMatch)
-  const shown = (name: string, checks: ToldRule['peers'], wanted: boolean): string[] => {
-    const texts = checks.filter((each) => each.isMatch === wanted).map(({ text }) => text)
-    const more = texts.length - reasonsShown
-    const some = more > 0 ? [...texts.slice(0, reasonsShown), `and ${more} more`] : texts
-    return some.length === 0 ? [] : [`${name} ${some.join('; ')}`]
-  }
-  if (isMatch) {
-    const texts = [...shown('peer', peers, true), ...shown('port', ports, true)]
-    return texts.join('; ') || 'any peer, any port'
-  }
-  if (isAnyPort && hit(peers)) return shown('port', ports, false).join('')
-  return [
-    ...(hit(peers) ? [] : shown('peer', peers, false)),
-    ...(hit(ports) || isAnyPort ? [] : shown('port', ports, false)),
-  ].join('; ')
+type Outcome = 'yes' | 'no' | 'port'
+
+/** `port`: it depends on the port, which was not asked about. */
+function outcomeOf({ isMatch, peers }: ToldRule, isAnyPort: boolean): Outcome {
+  if (isMatch) return 'yes'
+  return isAnyPort && isHit(peers) ? 'port' : 'no'
 }
 
-function ruleRow(policy: string, direction: string, rule: ToldRule, isAnyPort: boolean): string[] {
-  const { index, name, action, isMatch, peers, ports } = rule
-  const isPeer = peers.length === 0 || peers.some((each) => each.isMatch)
-  const matches = isMatch ? 'yes' : isAnyPort && isPeer && ports.length > 0 ? 'by port' : 'no'
-  return [
-    policy,
-    `${direction}[${index}]${name === undefined ? '' : ` ${name}`}`,
-    action,
-    matches,
-    reasonOf(rule, isAnyPort),
-  ]
+/** Why it matches, or what of it does not. */
+function reasons({ peers, ports }: ToldRule, outcome: Outcome, isAnyPort: boolean): string {
+  if (outcome === 'yes') return [...checkTexts(peers, true), ...checkTexts(ports, true)].join('; ')
+  if (outcome === 'port') return [...checkTexts(ports, false), ...checkTexts(peers, true)].join('; ')
+  const ofPorts = isAnyPort || isHit(ports) ? [] : checkTexts(ports, false)
+  return [...(isHit(peers) ? [] : checkTexts(peers, false)), ...ofPorts].join('; ')
 }
 
 function policyTitle({ policy, tier, priority }: ToldPolicy): string {
   return priority === undefined ? policy : `${policy} (${tier} ${priority})`
 }
 
-/** The rules of a direction, those that match first in their order, and of the others a few. */
-function rulesTable({ direction, policies }: ToldDirection, isAnyPort: boolean, width: number): string[] {
-  const rows: string[][] = []
+/** The rules of a direction by policy: those that match, and of the others a few. */
+function ruleLines({ direction, policies }: ToldDirection, isAnyPort: boolean, width: number): string[] {
+  const lines: string[] = []
   let [misses, left] = [0, 0]
-  for (const each of policies) {
-    const title = policyTitle(each)
-    if (!each.isAsked) {
-      rows.push([title, '-', '-', '-', 'not asked: it was decided before'])
-      continue
-    }
-    if (each.rules.length === 0) rows.push([title, '-', '-', 'no', `has no ${direction} rules, so it allows nothing`])
+  for (const each of policies.filter(({ isAsked }) => isAsked)) {
+    lines.push(...hanging(`  ${policyTitle(each)}`, width))
+    if (each.rules.length === 0) lines.push(`    has no ${direction} rules, so it allows nothing`)
     for (const rule of each.rules) {
-      const row = ruleRow(title, direction, rule, isAnyPort)
-      if (row[3] !== 'no') rows.push(row)
-      else if (misses++ < missesShown) rows.push(row)
-      else left++
+      const outcome = outcomeOf(rule, isAnyPort)
+      if (outcome === 'no' && misses++ >= missesShown) {
+        left++
+        continue
+      }
+      const name = `${direction}[${rule.index}]${rule.name === undefined ? '' : ` ${rule.name}`}`
+      const text = `    ${outcome.padEnd(4)}  ${name} ${rule.action}: ${reasons(rule, outcome, isAnyPort)}`
+      lines.push(...hanging(text, width, 6))
     }
   }
-  if (rows.length === 0) return []
-  const shown = table(['POLICY', 'RULE', 'ACTION', 'MATCHES', 'WHY'], rows, { width: width - 2, labelledBy: [0, 1] })
-  const more =
-    left === 0 ? [] : [`and ${left} more ${left === 1 ? 'rule that does' : 'rules that do'} not match; --json has all`]
-  return [...shown.split('\n'), ...more].map((line) => `  ${line}`)
-}
-
-function directionLines(told: ToldDirection, isAnyPort: boolean, width: number): string[] {
-  const { direction, pod, decision, isDenied, isAudited, kernel } = told
-  if (pod === undefined) return []
-  const verdict = isDenied ? (isAudited ? 'would be denied (audit)' : 'denied') : 'allowed'
-  const head = isAnyPort
-    ? `${direction} of ${pod}${told.policies.length === 0 ? `: ${decision}` : ''}`
-    : `${direction} of ${pod}: ${verdict}: ${decision}`
-  const rules = rulesTable(told, isAnyPort, width)
-  const enforced =
-    kernel === undefined
-      ? []
-      : [kernel.isThere ? `  enforced by ${kernel.text}` : `! not in the kernel: ${kernel.text}`]
-  return ['', ...hanging(head, width), ...rules, ...enforced.flatMap((line) => hanging(line, width))]
-}
-
-function hanging(text: string, width: number): string[] {
-  const indent = text.length - text.trimStart().length
-  return wrapWords(text.trimStart(), width - indent - 2).map(
-    (line, index) => ' '.repeat(index === 0 ? indent : indent + 2) + line,
-  )
-}
-
-function changeLines({ what, note, command, yaml }: ToldChange, start: string, width: number): string[] {
-  const below = command === undefined ? (yaml?.trimEnd().split('\n') ?? []) : [command]
+  const notAsked = policies.filter(({ isAsked }) => !isAsked).map(({ policy }) => policy)
   return [
-    ...hanging(`${start}${what}${note === undefined ? '' : `; ${note}`}`, width),
-    ...below.map((line) => `    ${line}`),
+    ...lines,
+    ...(left === 0 ? [] : [`    and ${left} more that ${left === 1 ? 'does' : 'do'} not match; --json has all`]),
+    ...(notAsked.length === 0 ? [] : hanging(`  not asked, as it was decided before: ${someOf(notAsked)}`, width)),
   ]
 }
 
-/** All of these directions are to be changed, or one of them; the first change in whole, others by name. */
-function changesOf({ direction, pod, changes }: ToldDirection, verb: 'allow' | 'deny', width: number): string[] {
+function directionLines(told: ToldDirection, isAnyPort: boolean, width: number): string[] {
+  const { direction, pod, decision, isDenied, isAudited, policies, kernel } = told
+  if (pod === undefined) return []
+  const verdict = isDenied ? (isAudited ? 'would be denied: ' : 'denied: ') : 'allowed: '
+  // without a port there is no one decision where there are policies
+  const head = isAnyPort ? (policies.length === 0 ? `: ${decision}` : '') : `: ${verdict}${decision}`
+  const enforced = kernel && (kernel.isThere ? `  enforced by ${kernel.text}` : `! not in the kernel: ${kernel.text}`)
+  return [
+    '',
+    ...hanging(`${direction} of ${pod}${head}`, width),
+    ...ruleLines(told, isAnyPort, width),
+    ...(enforced === undefined ? [] : hanging(enforced, width)),
+  ]
+}
+
+/** An object that a command reads is between the marks of a shell, and not indented: so it can be copied. */
+function changeLines({ what, note, command, yaml }: ToldChange, start: string, width: number): string[] {
+  const object = yaml?.trimEnd().split('\n') ?? []
+  const isRead = command?.endsWith(' -') === true
+  const below = isRead
+    ? [`${command} <<'END'`, ...object, 'END']
+    : [...object, ...(command === undefined ? [] : [command])].map((line) => `    ${line}`)
+  const notes = note === undefined ? [] : hanging(`    (${note})`, width, 1)
+  return [...hanging(`${start}${what}`, width), ...below, ...notes]
+}
+
+/** The first change in whole, others by name. */
+function directionChanges({ direction, pod, changes }: ToldDirection, verb: 'allow' | 'deny', width: number): string[] {
   const [first, ...others] = changes.slice(0, changesShown)
   if (first === undefined) return []
   return [
@@ -155,42 +152,53 @@ function changesOf({ direction, pod, changes }: ToldDirection, verb: 'allow' | '
   ]
 }
 
-function changes({ egress, ingress, isDropped }: ToldPair, width: number): string[] {
-  const denying = [egress, ingress].filter(({ isDenied, isAudited }) => isDenied && !isAudited)
+function changeBlock({ egress, ingress, isDropped }: ToldPair, width: number): string[] {
   if (isDropped) {
-    const lines = denying.flatMap((each) => changesOf(each, 'allow', width))
+    const denying = [egress, ingress].filter(({ isDenied, isAudited }) => isDenied && !isAudited)
+    const lines = denying.flatMap((each) => directionChanges(each, 'allow', width))
     return denying.length > 1 && lines.length > 0
       ? [...lines, '', 'both directions deny it: both need a change']
       : lines
   }
   // what is denied in one direction is denied: one change is enough
-  const [smallest] = [ingress, egress].filter((each) => each.changes.length > 0)
-  return smallest === undefined ? [] : changesOf(smallest, 'deny', width)
+  const changeable = [ingress, egress].find((each) => !each.isDenied && each.changes.length > 0)
+  return changeable === undefined ? [] : directionChanges(changeable, 'deny', width)
 }
 
 function renderOne(why: Why, width: number): string {
   const { pair, notes } = why
   const isAnyPort = pair.ports !== undefined
   return [
-    ...hanging(headLine(why), width),
+    ...hanging(pairText(pair), width),
+    ...hanging(verdictText(why), width),
     ...notes.flatMap((note) => hanging(`! ${note}`, width)),
     ...directionLines(pair.egress, isAnyPort, width),
     ...directionLines(pair.ingress, isAnyPort, width),
-    ...(isAnyPort ? [] : changes(pair, width)),
+    ...(isAnyPort ? [] : changeBlock(pair, width)),
   ].join('\n')
 }
 
-const gistOf = (why: Why): string =>
-  JSON.stringify([isAllowed(why), why.pair.ports, why.pair.egress.decision, why.pair.ingress.decision])
+function gistOf({ pair: { isDropped, ports, egress, ingress }, notes }: Why): string {
+  const protocols = ports?.map(({ protocol, ...rest }) => ({ ...rest, protocol: protocol.replace('v6', '') }))
+  return JSON.stringify([
+    isDropped,
+    protocols,
+    egress.decision,
+    egress.kernel?.isThere,
+    ingress.decision,
+    ingress.kernel?.isThere,
+    notes,
+  ])
+}
 
-/** A family with the same outcome as the first is told in its first line alone. */
+/** A family with the same outcome as the first is one line. */
 export function renderWhys(whys: readonly Why[], width: number): string {
-  const [first] = whys
+  const [first, ...others] = whys
   if (first === undefined) return ''
-  const blocks = whys.map((why, index) =>
-    index > 0 && gistOf(why) === gistOf(first) && why.notes.length === 0
-      ? hanging(headLine(why), width).join('\n')
+  const blocks = others.map((why) =>
+    gistOf(why) === gistOf(first)
+      ? hanging(`${pairText(why.pair)}: the same`, width).join('\n')
       : renderOne(why, width),
   )
-  return blocks.join('\n\n')
+  return [renderOne(first, width), ...blocks].join('\n\n')
 }
