@@ -3,82 +3,108 @@ import { type Addr } from '#/lib/addr.ts'
 import { type PolicyNamespace, type PolicyPod, type PolicyView, type SelectingPolicies } from '../cluster.ts'
 import { type Form, type FormChange } from '../form.ts'
 import { type Policy } from '../policy.ts'
-
-/** A pod's interface on this node. Its addresses count, not those in the pod's status, which comes later. */
-export type LocalPod = {
-  readonly hostDevice: string
-  readonly namespace: string
-  readonly name: string
-  /** As the runtime says it; "" when it does not: then the name alone counts. */
-  readonly uid: string
-  readonly addrs: readonly Addr[]
-}
+import { Addresses } from './addresses.ts'
+import { Classes } from './classes.ts'
+import { Groups } from './groups.ts'
+import { Pods } from './pods.ts'
+import { isSameNamespace } from './same.ts'
+import { Selections } from './selections.ts'
+import { FormSets } from './sets.ts'
+import { type LocalPod } from './state.ts'
+export { type LocalPod }
 
 /**
- * Changes are noted at once, and cost what they touch. `form` is as of the last `take`, and `take` says what is different now: so whoever
- * applies each change to what he has made of the form before is always level with `form`.
+ * Changes are noted at once, and cost what they touch. `form` is as of the last `take`, and `take` says what is different now: whoever
+ * applies each change to what he has made of the form before is level with `form`. As a view, which `evaluate` asks, the index is always
+ * as of now.
+ *
+ * What is known of a pod of this node stays when the API tells of it no more, until its interface goes.
  */
 export class PolicyIndex implements PolicyView {
-  get pods(): ReadonlyMap<string, PolicyPod> {
-    throw new Error('to come')
+  readonly #addresses = new Addresses()
+  readonly #groups = new Groups()
+  readonly #sets = new FormSets(this.#addresses, this.#groups)
+  readonly #selections = new Selections(this.#groups, this.#sets)
+  readonly #classes = new Classes(this.#groups.known)
+  readonly #pods = new Pods(this.#addresses, this.#groups, this.#selections)
+  readonly #nodes = new Map<string, readonly Addr[]>()
+
+  readonly pods: ReadonlyMap<string, PolicyPod> = this.#pods.known
+  readonly namespaces: ReadonlyMap<string, PolicyNamespace> = this.#groups.known
+  readonly policies: ReadonlyMap<string, Policy> = this.#selections.known
+  readonly nodes: ReadonlyMap<string, readonly Addr[]> = this.#nodes
+
+  readonly form: Form = {
+    locals: this.#classes.locals,
+    classes: this.#classes.forms,
+    policies: this.#selections.forms,
+    peerSets: this.#sets.peerSets,
+    namedPortSets: this.#sets.namedPortSets,
+    membersOf: this.#sets.membersOf,
+    namedPortsOf: this.#sets.namedPortsOf,
   }
-  get namespaces(): ReadonlyMap<string, PolicyNamespace> {
-    throw new Error('to come')
-  }
-  get policies(): ReadonlyMap<string, Policy> {
-    throw new Error('to come')
-  }
-  get nodes(): ReadonlyMap<string, readonly Addr[]> {
-    throw new Error('to come')
-  }
-  podAt(_addr: Addr): PolicyPod | undefined {
-    throw new Error('to come')
-  }
-  policiesOf(_pod: PolicyPod): SelectingPolicies {
-    throw new Error('to come')
-  }
+
+  readonly podAt = (addr: Addr): PolicyPod | undefined => this.#addresses.podAt(addr)?.pod
+  readonly policiesOf = (pod: PolicyPod): SelectingPolicies => this.#selections.policiesOf(pod)
+
+  /** Whether the cluster has any, wherever their pods are. */
   get hasPolicies(): boolean {
-    throw new Error('to come')
+    return this.policies.size > 0
   }
-  /** Whether the labels of the pod and of its namespace are known: then its class is that which policies give it. */
-  hasLabelsOf(_namespace: string, _name: string, _uid: string): boolean {
-    throw new Error('to come')
+
+  /** Whether the labels of the pod and of its namespace are known, and so what applies to it. */
+  hasLabelsOf(namespace: string, name: string, uid: string): boolean {
+    return this.namespaces.has(namespace) && this.#pods.isKnown(namespace, name, uid)
   }
-  setPod(_pod: PolicyPod): void {
-    throw new Error('to come')
+
+  setPod(pod: PolicyPod): void {
+    this.#pods.setPod(pod)
   }
+
   /** "NAMESPACE/NAME" */
-  removePod(_key: string): void {
-    throw new Error('to come')
+  removePod(key: string): void {
+    this.#pods.removePod(key)
   }
-  setNamespace(_namespace: PolicyNamespace): void {
-    throw new Error('to come')
+
+  setLocal(local: LocalPod): void {
+    this.#pods.setLocal(local)
   }
-  removeNamespace(_name: string): void {
-    throw new Error('to come')
+
+  removeLocal(hostDevice: string): void {
+    this.#pods.removeLocal(hostDevice)
   }
-  setPolicy(_policy: Policy): void {
-    throw new Error('to come')
+
+  setNamespace(namespace: PolicyNamespace): void {
+    const before = this.namespaces.get(namespace.name)
+    if (before !== undefined && isSameNamespace(before, namespace)) return
+    this.#selections.namespaceChanged(this.#groups.setNamespace(namespace))
   }
-  removePolicy(_key: string): void {
-    throw new Error('to come')
+
+  removeNamespace(name: string): void {
+    const state = this.#groups.removeNamespace(name)
+    if (state !== undefined) this.#selections.namespaceChanged(state)
   }
-  setNode(_name: string, _addrs: readonly Addr[]): void {
-    throw new Error('to come')
+
+  setPolicy(policy: Policy): void {
+    this.#selections.setPolicy(policy)
   }
-  removeNode(_name: string): void {
-    throw new Error('to come')
+
+  removePolicy(key: string): void {
+    this.#selections.removePolicy(key)
   }
-  setLocal(_local: LocalPod): void {
-    throw new Error('to come')
+
+  setNode(name: string, addrs: readonly Addr[]): void {
+    this.#nodes.set(name, addrs)
   }
-  removeLocal(_hostDevice: string): void {
-    throw new Error('to come')
+
+  removeNode(name: string): void {
+    this.#nodes.delete(name)
   }
-  get form(): Form {
-    throw new Error('to come')
-  }
+
   take(): FormChange {
-    throw new Error('to come')
+    const { changed, movedLocals } = this.#selections
+    const classes = this.#classes.takeClasses(changed, movedLocals)
+    const locals = this.#classes.takeLocals(movedLocals, this.#pods.locals)
+    return { locals, classes, policies: this.#selections.take(), ...this.#sets.take() }
   }
 }
