@@ -9,7 +9,7 @@ import { Addr } from '#/lib/addr.ts'
 import { nftDelta } from '#/wire/nftables/compare-delta.ts'
 import { differences, sameTable } from '#/wire/nftables/compare.ts'
 import { isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
-import { renderTable } from '#/wire/nftables/render.ts'
+import { renderDelta, renderTable } from '#/wire/nftables/render.ts'
 import {
   type NftKeySet,
   type NftMap,
@@ -199,11 +199,16 @@ describe('a change of a part', () => {
       assert.ok(isEmptyDelta((await client.findDelta(wanted))!))
     }
     assert.equal((await counts())['open: open'], 2)
+    // the same as commands of nft
+    for (const wanted of [gated, more]) {
+      nft(renderDelta(is, (await client.findDelta(wanted))!))
+      assert.deepEqual(differences(wanted, await client.readTable('inet', is.name)), [])
+    }
   })
 
   test('makes a table that is absent, at once or in turns', async () => {
     for (const make of [
-      (delta: NftDelta) => client.change(is, delta),
+      async (delta: NftDelta) => client.change(is, delta),
       (delta: NftDelta) => client.changeInTurns(is, delta),
     ]) {
       client.deleteTable('inet', is.name)

@@ -81,7 +81,7 @@ function* changedRules(
 }
 
 function* elementChanges(
-  { sets = [], keySets = [], maps = [] }: NftTable,
+  { sets, keySets = [], maps = [] }: NftTable,
   present: SetsByName,
 ): Generator<void, Pick<NftDelta, 'addElements' | 'deleteElements'>, void> {
   const addElements: NftElements[] = []

@@ -2,14 +2,17 @@
 import { checkTable } from './check.ts'
 import { keyText } from './keys.ts'
 import { type NftSetChange, type Range, rangesOf, rangeText } from './ranges.ts'
+import { type NftDelta, type NftElements } from './delta.ts'
 import { commentOf, renderRule } from './render-rule.ts'
 import {
   type NftChain,
   type NftFamily,
   type NftKeySet,
   type NftMap,
+  type NftRule,
   type NftSet,
   type NftTable,
+  type NftTableName,
   type NftVerdict,
 } from './ruleset.ts'
 
@@ -79,4 +82,42 @@ function hookLines({ hook, policy }: NftChain): string[] {
 
 function block(title: string, lines: readonly string[]): string {
   return `\t${title} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`
+}
+
+/** The commands that make the change of a delta, as one script for `nft -f`. Chains and sets are shown whole. */
+export function renderDelta({ family, name }: NftTableName, delta: NftDelta): string {
+  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
+  const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
+  const is = `${family} ${name}`
+  const blocks = [
+    ...addSets.map(renderSet),
+    ...addKeySets.map(renderKeySet),
+    ...addMaps.map(renderMap),
+    ...addChains.map((chain) => renderChain(chain, family)),
+    ...[...setRules].map(([chain, rules]) => renderChain({ name: chain, rules }, family)),
+  ]
+  const elements = (verb: string, each: NftElements): string =>
+    `${verb} element ${is} ${each.kind === 'map' ? each.map.name : each.set.name} { ${elementTexts(verb, each).join(', ')} }`
+  const lines = [
+    ...deleteElements.map((each) => elements('delete', each)),
+    ...[...setRules.keys(), ...deleteChains].map((chain) => `flush chain ${is} ${chain}`),
+    ...(blocks.length > 0 ? [`table ${is} {\n${blocks.join('\n')}}`] : []),
+    ...addElements.map((each) => elements('add', each)),
+    ...deleteSets.map((set) => `delete set ${is} ${set}`),
+    ...deleteChains.map((chain) => `delete chain ${is} ${chain}`),
+  ]
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+function elementTexts(verb: string, each: NftElements): string[] {
+  switch (each.kind) {
+    case 'ranges':
+      return each.ranges.map(rangeText)
+    case 'keys':
+      return each.keys.map(keyText)
+    default:
+      return each.elements.map(({ key, verdict }) =>
+        verb === 'add' ? `${keyText(key)} : ${verdictText(verdict)}` : keyText(key),
+      )
+  }
 }
