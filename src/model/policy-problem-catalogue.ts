@@ -2,6 +2,13 @@
 import { type ProblemEntry } from './problem-entry.ts'
 
 export const policyProblemCatalogue = {
+  CW3303: {
+    title: 'The rules of network policies cannot be written',
+    about: 'kernel',
+    how: "the kernel's answer when the agent read or changed the object",
+    remedy:
+      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words; the agent tries again by itself',
+  },
   CW3305: {
     title: 'A policy cannot be enforced as it is written',
     about: 'cluster object',
