@@ -40,7 +40,7 @@ function rangeText({ first, last }: { readonly first: number; readonly last: num
 
 function openText({ protocol, ranges, isAllowed: isOpen }: OpenPortsReport): string[] {
   if (!isOpen) return []
-  const isWhole = ranges === undefined || (ranges.length === 1 && ranges[0]!.first === 0 && ranges[0]!.last === 65_535)
+  const isWhole = ranges === undefined || (ranges.length === 1 && ranges[0]!.first <= 1 && ranges[0]!.last === 65_535)
   return [isWhole ? protocol : `${protocol} ${ranges.map(rangeText).join(', ')}`]
 }
 

@@ -6,7 +6,7 @@ import { type NflogListener } from '#/kernel/nflog.ts'
 import { type Fields, type Logger, silent } from '#/lib/log.ts'
 import { denialPrefix } from '#/plan/policy/names.ts'
 import { viewOf } from '#/policy/evaluate.ts'
-import { type IpPacket } from '#/wire/ip/packet.ts'
+import { type IpPacket, tcpFlags } from '#/wire/ip/packet.ts'
 import { PolicyDenials, type ToldPacket } from './policy-denials.ts'
 import { DenialListener } from './policy-listener.ts'
 import { sceneCluster } from './testing/policy-scene.ts'
@@ -86,14 +86,14 @@ test('a flood costs few lines, few looks and no memory, and what is left out is 
 
 test('a packet in the middle of a connection is offered for adoption first', () => {
   const offered: string[] = []
-  const { denials } = scene(({ src, port }) => {
-    offered.push(`${src} ${port}`)
-    return port === 5432
+  const { denials } = scene(({ src, port, tcp }) => {
+    offered.push(`${src} ${port} ${tcp?.flags}`)
+    return port === 5432 && tcp?.flags === tcpFlags.ACK
   })
   denials.note(told(5432, 0x10))
   denials.note(told(80, 0x12))
   denials.note(told(5432, 0x02))
-  assert.deepEqual(offered, ['10.244.1.5 5432', '10.244.1.5 80'])
+  assert.deepEqual(offered, ['10.244.1.5 5432 16', '10.244.1.5 80 18', '10.244.1.5 5432 2'])
   assert.deepEqual(
     denials.recent.map(({ port }) => port),
     [5432, 80],

@@ -16,7 +16,7 @@ export type ToldPacket = { readonly prefix: string; readonly payload: Uint8Array
 
 export type PolicyDenialsDeps = {
   readonly view: () => PolicyView
-  /** Enters a connection anew that connection tracking has lost; whether it did. */
+  /** Enters the connection of a TCP packet anew when connection tracking has lost it; whether it did. */
   readonly adopt: (packet: IpPacket) => boolean
   readonly clock: Clock
   readonly log: Logger
@@ -81,9 +81,7 @@ export class PolicyDenials implements Disposable {
     }
     const packet = readIpPacket(payload)
     if (packet === undefined) return
-    const { tcp } = packet
-    const isUnderway = tcp !== undefined && (!tcp.isSyn || tcp.isAck)
-    if (isUnderway && this.#deps.adopt(packet)) return
+    if (packet.tcp !== undefined && this.#deps.adopt(packet)) return
     const view = this.#deps.view()
     const { src, dst, protocol, port } = packet
     const { decision, isDenied } = evaluateDirection(view, packet, told.direction)

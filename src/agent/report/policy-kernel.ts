@@ -3,9 +3,10 @@ import { type KernelReport } from '#/api/schemas/policy.ts'
 import { messageOf } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
 import { classChain, classMap } from '#/plan/policy/names.ts'
+import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type LocalPodForm } from '#/policy/form.ts'
 import { type Direction } from '#/policy/policy.ts'
-import { type AddrInKernel, type PolicyCounters, type PolicySources } from './policy-sources.ts'
+import { type AddrInKernel, type PolicySources } from './policy-sources.ts'
 
 const table = `table inet ${policyTableName}`
 
@@ -30,7 +31,7 @@ function reportOf(local: LocalPodForm, direction: Direction, { inKernel, counter
   const faults = inKernel.filter((each) => each.direction === direction).flatMap((each) => fault(each, wanted) ?? [])
   if (faults.length > 0) return { isThere: false, text: faults.join('; ') }
   if (wanted === undefined) return undefined
-  const counted = counters.classes.filter((each) => each.class === id && each.direction === direction)
+  const counted = counters.denied.filter((each) => each.class === id && each.direction === direction)
   const denied = counted.reduce((sum, { packets }) => sum + packets, 0)
   const isAudited = counted.some((each) => each.isAudited)
   return { isThere: true, text: `${table}, chain ${wanted}: ${deniedText(denied, isAudited)}`, denied }

@@ -1,6 +1,7 @@
 // The report of the policies of the cluster and of what selects the pods of this node.
 import { setImmediate as immediate } from 'node:timers/promises'
 import { type ListedPod, type ListedPolicy, type PolicyListReport } from '#/api/schemas/policy.ts'
+import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type ClassForm, type Form, type LocalPodForm } from '#/policy/form.ts'
 import { matchesPod } from '#/policy/match.ts'
 import { type PolicyPod } from '#/policy/cluster.ts'
@@ -14,7 +15,7 @@ import {
   tiers,
 } from '#/policy/policy.ts'
 import { podMatchText, ruleText } from '#/policy/rule-text.ts'
-import { type PolicyCounters, type PolicySources } from './policy-sources.ts'
+import { type PolicySources } from './policy-sources.ts'
 
 /** How many pods are asked of before the event loop gets a turn. */
 const podsPerTurn = 5_000
@@ -93,7 +94,7 @@ function listedPolicy(
 }
 
 function podDirection(form: Form, { id, policies, isAudited, direction }: ClassForm, counters: PolicyCounters) {
-  const counted = counters.classes.filter((each) => each.class === id && each.direction === direction)
+  const counted = counters.denied.filter((each) => each.class === id && each.direction === direction)
   return {
     policies: tiers.flatMap((tier) => policies[tier]).map((each) => form.policies.get(each)?.policy ?? each),
     class: id,

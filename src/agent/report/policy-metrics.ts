@@ -1,9 +1,10 @@
 // The metrics of network policy: what the rules of this node have decided, read from the kernel at every scrape.
 import { type Registry, type Sample } from '#/lib/metrics.ts'
+import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type ClassForm, type Form } from '#/policy/form.ts'
 import { type RuleRef, ruleRefText } from '#/policy/policy.ts'
 import { type DenialListener } from './policy-listener.ts'
-import { type PolicyCounters, type PolicySources } from './policy-sources.ts'
+import { type PolicySources } from './policy-sources.ts'
 
 /** So many rules have samples of their own; those after them, in the order of their policies' names, are one. */
 const mostRules = 1000
@@ -43,9 +44,9 @@ function namespaceOf(form: Form, found: ClassForm | undefined): string {
   return key?.split('/')[1] ?? ''
 }
 
-function denialSamples(form: Form, { classes }: PolicyCounters): Sample[] {
+function denialSamples(form: Form, { denied }: PolicyCounters): Sample[] {
   const sums = new Map<string, { labels: Sample['labels']; value: number }>()
-  for (const { class: id, direction, isAudited, packets } of classes) {
+  for (const { class: id, direction, isAudited, packets } of denied) {
     const labels = {
       namespace: namespaceOf(form, form.classes.get(id)),
       direction,

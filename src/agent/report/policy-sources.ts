@@ -1,22 +1,10 @@
 // Where everything comes from that the agent tells of network policy.
 import { type PolicyStateReport } from '#/api/schemas/policy.ts'
 import { type Addr } from '#/lib/addr.ts'
+import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
-import { type ClassId, type Form } from '#/policy/form.ts'
-import { type Direction, type PolicyReading, type RuleRef } from '#/policy/policy.ts'
-
-/** What the kernel has counted, as its tables are now. */
-export type PolicyCounters = {
-  /** A rule of the tiers Admin and Baseline is there once for each class. */
-  readonly rules: readonly { readonly ref: RuleRef; readonly packets: number }[]
-  /** What the end of a class, and its rules that deny, have denied; or would have, where it is audited. */
-  readonly classes: readonly {
-    readonly class: ClassId
-    readonly direction: Direction
-    readonly isAudited: boolean
-    readonly packets: number
-  }[]
-}
+import { type Form } from '#/policy/form.ts'
+import { type Direction, type PolicyReading } from '#/policy/policy.ts'
 
 /** What the kernel does with the packets of one address in one direction. */
 export type AddrInKernel = {

@@ -1,5 +1,6 @@
 // The answer to "may this end reach that one": what the evaluator says, and what this node's kernel has.
 import {
+  type OpenPortsReport,
   type PolicyWhyReport,
   type PolicyWhyRequest,
   type ToldDirection,
@@ -17,8 +18,9 @@ import {
   type RuleExplanation,
 } from '#/policy/explain.ts'
 import { type Labels, type PolicyView } from '#/policy/cluster.ts'
-import { openPorts } from '#/policy/open-ports.ts'
-import { ruleRefText } from '#/policy/policy.ts'
+import { allowedPorts } from '#/policy/allowed-ports.ts'
+import { evaluate } from '#/policy/evaluate.ts'
+import { type PortProtocol, portProtocols, ruleRefText } from '#/policy/policy.ts'
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { portText, protocolText } from '#/policy/words.ts'
 import { kernelReport } from './policy-kernel.ts'
@@ -83,6 +85,19 @@ async function toldDirection(
     changes,
     ...(kernel && { kernel }),
   }
+}
+
+/** What is allowed of each protocol. */
+function openPorts(view: PolicyView, src: Addr, dst: Addr): OpenPortsReport[] {
+  const ranges = allowedPorts(view, { src, dst })
+  const protocol = icmp[src.family]
+  return [
+    ...(Object.keys(portProtocols) as PortProtocol[]).map((name): OpenPortsReport => {
+      const own = ranges.filter((each) => each.protocol === name).map(({ first, last }) => ({ first, last }))
+      return { protocol: name, ranges: own, isAllowed: own.length > 0 }
+    }),
+    { protocol: protocolText(protocol), isAllowed: !evaluate(view, { src, dst, protocol }).isDropped },
+  ]
 }
 
 async function toldPair(

@@ -3,12 +3,8 @@
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 
-export type TcpHeader = {
-  readonly isSyn: boolean
-  readonly isAck: boolean
-  readonly isRst: boolean
-  readonly isFin: boolean
-}
+/** Flags of a TCP header. */
+export const tcpFlags = { FIN: 0x01, SYN: 0x02, RST: 0x04, ACK: 0x10 } as const
 
 export type IpPacket = {
   readonly src: Addr
@@ -19,7 +15,7 @@ export type IpPacket = {
   readonly sourcePort?: number
   readonly port?: number
   /** Absent where the bytes end before the flags. */
-  readonly tcp?: TcpHeader
+  readonly tcp?: { readonly flags: number }
 }
 
 const tcp = 6
@@ -61,13 +57,6 @@ function ipv6Transport(bytes: Uint8Array): Transport {
   return { protocol, bytes: rest }
 }
 
-function tcpHeader(bytes: Uint8Array): TcpHeader | undefined {
-  const flags = bytes[tcpFlagsAt]
-  if (flags === undefined) return undefined
-  const has = (bit: number): boolean => (flags & bit) !== 0
-  return { isFin: has(0x01), isSyn: has(0x02), isRst: has(0x04), isAck: has(0x10) }
-}
-
 /** Reads a packet that begins with its IP header and may be cut short anywhere. Undefined: it is neither IPv4 nor IPv6. */
 export function readIpPacket(bytes: Uint8Array): IpPacket | undefined {
   const version = (bytes[0] ?? 0) >> 4
@@ -80,6 +69,11 @@ export function readIpPacket(bytes: Uint8Array): IpPacket | undefined {
   const ends = { src, dst, protocol }
   if (rest === undefined || !withPorts.includes(protocol) || rest.length < portsBytes) return ends
   const view = viewOf(rest)
-  const header = protocol === tcp ? tcpHeader(rest) : undefined
-  return { ...ends, sourcePort: view.getUint16(0), port: view.getUint16(2), ...(header && { tcp: header }) }
+  const flags = protocol === tcp ? rest[tcpFlagsAt] : undefined
+  return {
+    ...ends,
+    sourcePort: view.getUint16(0),
+    port: view.getUint16(2),
+    ...(flags !== undefined && { tcp: { flags } }),
+  }
 }

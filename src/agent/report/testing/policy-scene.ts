@@ -117,10 +117,11 @@ export function sceneSources(changes: Partial<PolicySources> = {}): PolicySource
     state: () => ({ kind: 'enforced', sinceMs: 0 }),
     counters: async () => ({
       rules: [
-        { ref: { policy: onlyApi, direction: 'ingress', index: 0 }, packets: 3 },
-        { ref: { policy: onlyApi, direction: 'ingress', index: 0 }, packets: 1 },
+        { ref: { policy: onlyApi, direction: 'ingress', index: 0 }, packets: 3, bytes: 180 },
+        { ref: { policy: onlyApi, direction: 'ingress', index: 0 }, packets: 1, bytes: 60 },
       ],
-      classes: [{ class: 'c1', direction: 'ingress', isAudited: false, packets: 12 }],
+      denied: [{ class: 'c1', direction: 'ingress', isAudited: false, packets: 12, bytes: 720 }],
+      refused: [{ why: 'not an address of the pod (IPv4)', packets: 2, bytes: 120 }],
     }),
     podInKernel: async (addrs) =>
       addrs.flatMap((addr) => [
