@@ -251,6 +251,7 @@ function listed(node: string, pod: string, changes: Partial<PolicyListReport> = 
       { pod: `shop/on-${node}`, addrs: [] },
     ],
     auditedNamespaces: [],
+    refused: [],
     ...changes,
   }
 }
@@ -298,6 +299,7 @@ test('nodes that do not enforce, and audited namespaces, are told first', () => 
   const failing = listed('node-2', 'db/pg-1', {
     state: { kind: 'failing', why: 'ENOMEM' },
     auditedNamespaces: ['shop'],
+    refused: [{ why: 'not an address of the pod (IPv4)', packets: 2 }],
   })
   const text = renderPolicies([listed('node-1', 'db/pg-0'), failing], {}, width)!
   assert.ok(
@@ -306,6 +308,7 @@ test('nodes that do not enforce, and audited namespaces, are told first', () => 
     ),
     text,
   )
+  assert.match(text, /^! node-2 refused 2 frames of pods: not an address of the pod \(IPv4\)$/m)
 })
 
 test('a pod without a namespace is one in default, or the only one', () => {

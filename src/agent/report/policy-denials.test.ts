@@ -20,7 +20,7 @@ function payload(port: number, flags = 0x02): Uint8Array {
 
 const prefix = denialPrefix({ direction: 'ingress', class: 'c1', isAudited: false })
 const audited = denialPrefix({ direction: 'ingress', class: 'c1', isAudited: true })
-const told = (port: number, flags?: number): ToldPacket => ({ prefix, payload: payload(port, flags) })
+const told = (port: number, flags?: number): ToldPacket => ({ prefix, packet: payload(port, flags) })
 
 function scene(adopt: (packet: IpPacket) => boolean = () => false) {
   const clock = new ManualClock()
@@ -41,7 +41,7 @@ test('a denial is named by its pods and policies, once for a connection and reas
     denials.note(told(5432))
     await clock.advance(1000)
   }
-  denials.note({ prefix: audited, payload: payload(80) })
+  denials.note({ prefix: audited, packet: payload(80) })
   const [latest, first] = denials.recent
   assert.deepEqual(first, {
     direction: 'ingress',
@@ -103,15 +103,15 @@ test('a packet in the middle of a connection is offered for adoption first', () 
 
 test('rules that are being replaced, prefixes of others, and any bytes', () => {
   const { denials } = scene()
-  denials.note({ prefix: 'iptables: DROP ', payload: payload(80) })
+  denials.note({ prefix: 'iptables: DROP ', packet: payload(80) })
   assert.deepEqual(denials.recent, [])
   const rule = 'clusternetworkpolicy/gone ingress 0'
   const gone = denialPrefix({ direction: 'egress', class: 'c7', isAudited: false, rule })
-  denials.note({ prefix: gone, payload: payload(80) })
+  denials.note({ prefix: gone, packet: payload(80) })
   assert.match(String(denials.recent.map(({ by }) => by)), /^clusternetworkpolicy\/gone ingress 0, /)
   fc.assert(
     fc.property(fc.oneof(fc.constant(prefix), fc.string()), fc.uint8Array({ maxLength: 128 }), (text, bytes) => {
-      denials.note({ prefix: text, payload: bytes })
+      denials.note({ prefix: text, packet: bytes })
     }),
   )
 })

@@ -12,7 +12,7 @@ import { type IpPacket, readIpPacket } from '#/wire/ip/packet.ts'
 import { byText, endName } from './policy-names.ts'
 
 /** A packet as nflog tells it. */
-export type ToldPacket = { readonly prefix: string; readonly payload: Uint8Array }
+export type ToldPacket = { readonly prefix: string; readonly packet: Uint8Array }
 
 export type PolicyDenialsDeps = {
   readonly view: () => PolicyView
@@ -71,7 +71,7 @@ export class PolicyDenials implements Disposable {
     return this.#followers.size
   }
 
-  note({ prefix, payload }: ToldPacket): void {
+  note({ prefix, packet: bytes }: ToldPacket): void {
     const told = readDenialPrefix(prefix)
     // somebody else logs to this group
     if (told === undefined) return
@@ -79,7 +79,7 @@ export class PolicyDenials implements Disposable {
       this.#notTold++
       return
     }
-    const packet = readIpPacket(payload)
+    const packet = readIpPacket(bytes)
     if (packet === undefined) return
     if (packet.tcp !== undefined && this.#deps.adopt(packet)) return
     const view = this.#deps.view()

@@ -141,5 +141,6 @@ export async function policyListOf(sources: PolicySources): Promise<PolicyListRe
     policies: policies.sort(byEvaluation),
     pods: [...form.locals.values()].map((local) => listedPod(form, local, counters)),
     auditedNamespaces: [...view.namespaces.values()].flatMap(({ name, isAudited }) => (isAudited ? [name] : [])).sort(),
+    refused: counters.refused.flatMap(({ why, packets }) => (packets > 0 ? [{ why, packets }] : [])),
   }
 }

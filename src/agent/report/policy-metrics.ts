@@ -78,6 +78,11 @@ export function registerPolicyMetrics(registry: Registry, sources: PolicySources
     async () => denialSamples(sources.form(), await counters()),
   )
   registry.counterFrom(
+    'causeway_policy_refused_frames_total',
+    'Frames of pods of this node that are refused whatever policies say, since they would go round them, by reason: foreign source addresses, other protocols than IP and ARP.',
+    async () => (await counters()).refused.map(({ why, packets }) => ({ labels: { reason: why }, value: packets })),
+  )
+  registry.counterFrom(
     'causeway_policy_denials_not_told_total',
     'Denied packets that came too fast to be named in the log and in "causeway policy denials".',
     () => [{ labels: {}, value: listener.notTold }],

@@ -142,4 +142,5 @@ test('what is listed: policies with counters and faults, pods with what selects 
     { pod: 'shop/pg-0', addrs: ['10.244.2.8'] },
   ])
   assert.deepEqual(report.auditedNamespaces, ['db'])
+  assert.deepEqual(report.refused, [{ why: 'not an address of the pod (IPv4)', packets: 2 }])
 })

@@ -66,6 +66,10 @@ export const policyListReport = object({
   policies: about(array(listedPolicy), 'all of the cluster, sorted'),
   pods: about(array(listedPod), 'of this node'),
   auditedNamespaces: about(array(string()), 'in which packets that policies deny are let through'),
+  refused: about(
+    array(object({ why: string(), packets: number() })),
+    'frames that pods may not send whatever policies say, by the reason: foreign source addresses, other protocols than IP',
+  ),
 })
 
 /** As text: a query has nothing else. */
