@@ -202,3 +202,12 @@ export function renderWhys(whys: readonly Why[], width: number): string {
   )
   return [renderOne(first, width), ...blocks].join('\n\n')
 }
+
+/** Of several receivers: one that is denied in whole, or the first, and the others in a line each. */
+export function renderEach(whys: readonly Why[], width: number): string {
+  const shown = whys.find((why) => !isAllowed(why)) ?? whys[0]
+  if (shown === undefined) return ''
+  const others = whys.filter((why) => why !== shown)
+  const lines = others.flatMap((why) => hanging(`${pairText(why.pair)}: ${verdictText(why)}`, width))
+  return [renderOne(shown, width), ...(lines.length === 0 ? [] : [lines.join('\n')])].join('\n\n')
+}
