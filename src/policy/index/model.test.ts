@@ -75,7 +75,8 @@ class Model {
     }
     const known = new Set([...this.pods.values(), ...locals.flatMap(({ pod }) => pod ?? [])])
     const pods = [...known].map((pod) => [`${keyOf(pod)} ${pod.uid}`, { ...pod, addrs: addrsOf(pod) }] as const)
-    return { ...this, pods: new Map(pods), nodes: new Map([['this', nodeAddrs]]) }
+    const { namespaces, policies } = this
+    return { namespaces, policies, pods: new Map(pods), nodes: new Map([['this', nodeAddrs]]) }
   }
 }
 
