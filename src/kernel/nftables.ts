@@ -20,7 +20,7 @@ import {
 import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { ruleCounter, type NftRuleCounter } from '#/wire/nftables/counters.ts'
 import { nftDeltaInSteps } from '#/wire/nftables/compare-delta.ts'
-import { deltaParts, deltaRequests, isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
+import { change, deltaRequests, isEmptyDelta, type NftDelta, preparation } from '#/wire/nftables/delta.ts'
 import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
@@ -57,8 +57,8 @@ const readAttempts = 10
 /** A rule of iptables with a few extensions takes some 30 us to decode. */
 const decodedPerTurn = 100
 
-/** Some 150 rules, or 4,000 elements, which the kernel takes in 5 ms. */
-const bytesPerTurn = 100_000
+/** Some 100 rules, or 1,500 elements: 5 ms to make them, and for the kernel to take them. */
+const bytesPerTurn = 40_000
 
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
@@ -163,13 +163,13 @@ export class NftClient {
    * and turns of the event loop. When it fails these may be left over, and findDelta takes them out or goes on from there.
    */
   async changeInTurns(table: NftTableName, delta: NftDelta): Promise<void> {
-    const { preparation, change } = deltaParts(table, delta)
     const what = `nft change table ${table.family} ${table.name}`
-    for (const portion of portionsOf(preparation, bytesPerTurn)) {
+    for (const portion of portionsOf(preparation(table, delta), bytesPerTurn)) {
       this.#transact(what, [addTable(table), ...portion])
       await setImmediate()
     }
-    if (change.length > 0) this.#transact(what, [addTable(table), ...change])
+    const requests = [...change(table, delta)]
+    if (requests.length > 0) this.#transact(what, [addTable(table), ...requests])
   }
 
   /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */

@@ -101,7 +101,7 @@ describe('a group of NFLOG', () => {
       () => listenToGroup(group, () => {}, fail, ns.netns),
       (error) =>
         error instanceof KernelError &&
-        /^listen to NFLOG group 4711: EPERM: another socket listens to it/.test(error.message),
+        error.message.startsWith('listen to NFLOG group 4711: EPERM: another socket listens to it'),
     )
   })
 

@@ -206,6 +206,39 @@ describe('a change of a part', () => {
     }
   })
 
+  test('of thousands of elements and rules is made in turns, and found in them', async () => {
+    const addrs = Array.from({ length: 3000 }, (_, index) => Addr.parse('10.0.0.0').plus(index * 7))
+    const many: NftTable = {
+      ...gated,
+      sets: [{ name: 'local', type: 'ipv4_addr', interval: false, elements: addrs }],
+      keySets: [
+        pairs,
+        {
+          name: 'many',
+          type: ['ipv4_addr', 'inet_proto', 'inet_service'],
+          elements: addrs.map((each) => [each, 17, 53]),
+        },
+      ],
+      maps: [{ ...gates, elements: [...gates.elements, ...addrs.map((each) => element(each, 'open'))] }],
+      chains: [
+        ...gated.chains,
+        ...addrs
+          .slice(0, 300)
+          .map((each, index) => ({ name: `pod-${index}`, rules: [counting(`to ${each}`), counting('rest')] })),
+      ],
+    }
+    assert.ok(pings())
+    for (const wanted of [many, gated]) {
+      let turns = 0
+      const others = setInterval(() => turns++, 1)
+      await client.changeInTurns(is, (await client.findDelta(wanted))!)
+      assert.ok(isEmptyDelta((await client.findDelta(wanted))!))
+      clearInterval(others)
+      assert.ok(turns > 5, `${turns}`)
+    }
+    assert.deepEqual(await counts(), { 'open: open': 2, 'shut: shut': 0, 'input: all': 2, 'input: no gate': 0 })
+  })
+
   test('makes a table that is absent, at once or in turns', async () => {
     for (const make of [
       async (delta: NftDelta) => client.change(is, delta),

@@ -161,8 +161,8 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
       if (match.types.length === 0) throw new RulesetError('a match on no Ethernet type')
       return
     case 'limit':
-      checkNumber('rate', match.packetsPerSecond - 1, 0xfffffffe)
-      return checkNumber('burst', match.burst - 1, 0xfffffffe)
+      checkNumber('rate', match.packetsPerSecond, 0xffffffff, 1)
+      return checkNumber('burst', match.burst, 0xffffffff, 1)
     case 'keySet': {
       const set = references?.keySets.get(match.set)
       if (references && set === undefined) throw new RulesetError(`the table has no set of keys ${match.set}`)
@@ -246,8 +246,8 @@ function checkSetReference(match: NftMatch & { kind: 'addrSet' }, sets: Readonly
   }
 }
 
-function checkNumber(what: string, value: number, most: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > most) {
-    throw new RulesetError(`${what} ${value} is not within 0 and ${most}`)
+function checkNumber(what: string, value: number, most: number, least = 0): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RulesetError(`${what} ${value} is not within ${least} and ${most}`)
   }
 }

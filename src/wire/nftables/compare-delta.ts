@@ -1,6 +1,6 @@
 // Finds the change of a table that leaves alone all that is as it should be.
 import { type NftActual, type NftActualChain, type NftActualSet } from './actual.ts'
-import { anySetsOf, hasRules, hookDifferences, keySetChanges, setChange } from './compare.ts'
+import { anySetsOf, hasRules, hookDifferences, keySetChanges, resultOf, setChange } from './compare.ts'
 import { type NftDelta, type NftElements } from './delta.ts'
 import { type NftChain, type NftRule, type NftTable } from './ruleset.ts'
 
@@ -12,11 +12,7 @@ const workPerStep = 500
  * whole: it is dormant, or a set or base chain that stays is of another kind.
  */
 export function nftDelta(desired: NftTable, actual: NftActual | undefined): NftDelta | undefined {
-  const steps = nftDeltaInSteps(desired, actual)
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
+  return resultOf(nftDeltaInSteps(desired, actual))
 }
 
 /** As nftDelta, in steps of a few milliseconds. */
@@ -94,10 +90,9 @@ function* elementChanges(
     if (extra.length > 0) deleteElements.push({ kind: 'ranges', set, ranges: extra })
     yield
   }
-  for (const change of keySetChanges({ keySets, maps }, present)) {
+  for (const change of yield* keySetChanges({ keySets, maps }, present)) {
     const { name, type } = change.kind === 'keys' ? change.set : change.map
     if (change.extra.length > 0) deleteElements.push({ kind: 'keys', set: { name, type }, keys: change.extra })
-    yield
     if (change.missing.length === 0) continue
     if (change.kind === 'keys') addElements.push({ kind: 'keys', set: change.set, keys: change.missing })
     else addElements.push({ kind: 'map', map: change.map, elements: change.missing })

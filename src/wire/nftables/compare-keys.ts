@@ -36,27 +36,58 @@ export function keyedDifferences(
   return isOdd ? [`set ${name} has elements of a kind that is not ours`] : []
 }
 
-export function keySetChange(set: NftKeySet, actual: NftActualSet): NftKeyChange {
-  const wanted = new Map(set.elements.map((key) => [bytesText(encodeKey(set.type, key)), key]))
-  const extra = (actual.entries ?? []).filter(({ key }) => !wanted.delete(bytesText(key)))
-  return { kind: 'keys', set, missing: [...wanted.values()], extra: keysOf(set.type, extra) }
+/** After so many elements have been compared others may have a turn. */
+const elementsPerStep = 4000
+
+/** The change of a set that is of the right kind, found in steps. */
+export function* keySetChange(set: NftKeySet, actual: NftActualSet): Generator<void, NftKeyChange, void> {
+  const difference = yield* compared(
+    set.elements,
+    (key) => bytesText(encodeKey(set.type, key)),
+    actual.entries ?? [],
+    ({ key }) => bytesText(key),
+  )
+  return { kind: 'keys', set, missing: difference.missing, extra: keysOf(set.type, difference.extra) }
 }
 
-export function mapChange(map: NftMap, actual: NftActualSet): NftKeyChange {
-  const wanted = new Map(
-    map.elements.map((element) => {
-      const { code, chain = '' } = verdictData(element.verdict)
-      return [`${bytesText(encodeKey(map.type, element.key))} ${code} ${chain}`, element]
-    }),
+/** As keySetChange, of a map. */
+export function* mapChange(map: NftMap, actual: NftActualSet): Generator<void, NftKeyChange, void> {
+  const { missing, extra } = yield* compared(
+    map.elements,
+    ({ key, verdict }) => {
+      const { code, chain = '' } = verdictData(verdict)
+      return `${bytesText(encodeKey(map.type, key))} ${code} ${chain}`
+    },
+    actual.entries ?? [],
+    ({ key, verdict }) => `${bytesText(key)} ${verdict?.code} ${verdict?.chain ?? ''}`,
   )
-  const extra = (actual.entries ?? []).filter(
-    ({ key, verdict }) => !wanted.delete(`${bytesText(key)} ${verdict?.code} ${verdict?.chain ?? ''}`),
-  )
-  return { kind: 'map', map, missing: [...wanted.values()], extra: keysOf(map.type, extra) }
+  return { kind: 'map', map, missing, extra: keysOf(map.type, extra) }
+}
+
+function* compared<D>(
+  desired: readonly D[],
+  textOf: (element: D) => string,
+  actual: readonly NftActualEntry[],
+  actualTextOf: (entry: NftActualEntry) => string,
+): Generator<void, { readonly missing: readonly D[]; readonly extra: readonly NftActualEntry[] }, void> {
+  const wanted = new Map<string, D>()
+  const extra: NftActualEntry[] = []
+  let work = 0
+  for (const element of desired) {
+    wanted.set(textOf(element), element)
+    if (++work % elementsPerStep === 0) yield
+  }
+  for (const entry of actual) {
+    if (!wanted.delete(actualTextOf(entry))) extra.push(entry)
+    if (++work % elementsPerStep === 0) yield
+  }
+  return { missing: [...wanted.values()], extra }
 }
 
 function bytesText(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes)
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return text
 }
 
 function keysOf(type: NftKeySet['type'], entries: readonly NftActualEntry[]): NftKey[] {

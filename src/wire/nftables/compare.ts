@@ -117,23 +117,35 @@ export function setChange(set: NftSet, { ranges = [] }: NftActualSet): NftSetCha
   return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }
 }
 
-/** As setChanges, of sets of keys and of maps, one after another. */
+/** As setChanges, of sets of keys and of maps, found in steps. */
 export function* keySetChanges(
   { keySets = [], maps = [] }: Pick<NftTable, 'keySets' | 'maps'>,
   present: ReadonlyMap<string, NftActualSet>,
-): Generator<NftKeyChange, void, void> {
+): Generator<void, NftKeyChange[], void> {
+  const changes: NftKeyChange[] = []
   for (const set of keySets) {
     const other = present.get(set.name)
-    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0) yield keySetChange(set, other)
+    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0)
+      changes.push(yield* keySetChange(set, other))
   }
   for (const map of maps) {
     const other = present.get(map.name)
-    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0) yield mapChange(map, other)
+    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0)
+      changes.push(yield* mapChange(map, other))
+  }
+  return changes
+}
+
+/** Takes all steps at once. */
+export function resultOf<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
   }
 }
 
 function keyChanges(desired: NftTable, actual: NftActual): NftKeyChange[] {
-  return [...keySetChanges(desired, new Map(actual.sets.map((set) => [set.name, set])))]
+  return resultOf(keySetChanges(desired, new Map(actual.sets.map((set) => [set.name, set]))))
 }
 
 const shownElements = 8

@@ -17,6 +17,7 @@ import {
   keyRequests,
   newIds,
   type NftRequest,
+  type SetIds,
 } from './requests.ts'
 import {
   type NftChain,
@@ -68,52 +69,64 @@ export function isEmptyDelta(delta: NftDelta): boolean {
  * RulesetError.
  */
 export function deltaRequests(table: NftTableName, delta: NftDelta): NftRequest[] {
-  const { preparation, change } = deltaParts(table, delta)
-  return [addTable(table), ...preparation, ...change]
+  const ids = newIds()
+  return [addTable(table), ...preparation(table, delta, ids), ...change(table, delta, ids)]
 }
 
 /**
- * The requests in two parts: those that make what nothing refers to yet, so that they may come in any number of transactions, in their order, and
- * no packet meets them; and the change, which must be one transaction. Throws RulesetError.
+ * The requests that make what nothing refers to before the change: in any number of transactions, in their order, no packet meets them. They are
+ * made as they are asked for. Throws RulesetError.
  */
-export function deltaParts(
-  table: NftTableName,
-  delta: NftDelta,
-): { readonly preparation: NftRequest[]; readonly change: NftRequest[] } {
-  checkDelta(table, delta)
-  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
-  const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
-  const ids = newIds()
-  const addRules = ({ name, rules }: Pick<NftChain, 'name' | 'rules'>): NftRequest[] =>
-    rules.flatMap((rule) => addRule(table, name, rule, ids))
-  const baseChains = addChains.filter(({ hook }) => hook !== undefined)
-  const otherChains = addChains.filter(({ hook }) => hook === undefined)
-  return {
-    preparation: [
-      ...addSets.flatMap((set) => addSet(table, set, ids)),
-      ...addKeySets.flatMap((set) => addKeySet(table, set, ids)),
-      ...addMaps.map((map) => addMap(table, map, ids)),
-      ...otherChains.map((chain) => addChain(table, chain)),
-      ...otherChains.flatMap(addRules),
-      ...addMaps.flatMap((map) => addMapElements(table, map, map.elements)),
-    ],
-    change: [
-      ...baseChains.map((chain) => addChain(table, chain)),
-      // before a key is added with another verdict
-      ...deleteElements.flatMap((elements) => deletion(table, elements)),
-      // chains that go may lead to one another: none of them has rules any more when the first is deleted
-      ...[...setRules.keys(), ...deleteChains].map((chain) => flushChain(table, chain)),
-      ...baseChains.flatMap(addRules),
-      ...[...setRules].flatMap(([name, rules]) => addRules({ name, rules })),
-      ...addElements.flatMap((elements) => addition(table, elements)),
-      // maps first: their elements lead to chains
-      ...deleteSets.map((name) => deleteSet(table, name)),
-      ...deleteChains.map((name) => deleteChain(table, name)),
-    ],
+export function* preparation(table: NftTableName, delta: NftDelta, ids = newIds()): Generator<NftRequest, void, void> {
+  const { addSets = [], addKeySets = [], addMaps = [], addChains = [] } = delta
+  const chains = addChains.filter(({ hook }) => hook === undefined)
+  for (const set of addSets) yield* addSet(table, set, ids)
+  for (const set of addKeySets) {
+    checkKeySet(set)
+    yield* addKeySet(table, set, ids)
+  }
+  for (const map of addMaps) yield addMap(table, map, ids)
+  for (const chain of chains) yield addChain(table, chain)
+  for (const chain of chains) {
+    checkChain(table, chain)
+    yield* addRules(table, chain, ids)
+  }
+  for (const map of addMaps) {
+    checkMap(map)
+    yield* addMapElements(table, map, map.elements)
   }
 }
 
-function addition(table: NftTableName, added: NftElements): NftRequest[] {
+/** The requests of the change, after `preparation`: they must be in one transaction. Throws RulesetError. */
+export function* change(table: NftTableName, delta: NftDelta, ids = newIds()): Generator<NftRequest, void, void> {
+  const { addChains = [], setRules = new Map<string, NftRule[]>() } = delta
+  const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
+  const baseChains = addChains.filter(({ hook }) => hook !== undefined)
+  for (const chain of baseChains) checkChain(table, chain)
+  for (const [chain, rules] of setRules) checkRules(table, chain, rules)
+  for (const elements of [...addElements, ...deleteElements]) checkElements(elements)
+  for (const chain of baseChains) yield addChain(table, chain)
+  // before a key is added with another verdict
+  for (const elements of deleteElements) yield* deletion(table, elements)
+  // chains that go may lead to one another: none of them has rules any more when the first is deleted
+  for (const chain of [...setRules.keys(), ...deleteChains]) yield flushChain(table, chain)
+  for (const chain of baseChains) yield* addRules(table, chain, ids)
+  for (const [name, rules] of setRules) yield* addRules(table, { name, rules }, ids)
+  for (const elements of addElements) yield* addition(table, elements)
+  // maps first: their elements lead to chains
+  for (const name of deleteSets) yield deleteSet(table, name)
+  for (const name of deleteChains) yield deleteChain(table, name)
+}
+
+function* addRules(
+  table: NftTableName,
+  { name, rules }: Pick<NftChain, 'name' | 'rules'>,
+  ids: SetIds,
+): Generator<NftRequest, void, void> {
+  for (const rule of rules) yield* addRule(table, name, rule, ids)
+}
+
+function addition(table: NftTableName, added: NftElements): Iterable<NftRequest> {
   switch (added.kind) {
     case 'ranges':
       return elementRequests('add', table, added.set, added.ranges)
@@ -124,7 +137,7 @@ function addition(table: NftTableName, added: NftElements): NftRequest[] {
   }
 }
 
-function deletion(table: NftTableName, gone: NftElements): NftRequest[] {
+function deletion(table: NftTableName, gone: NftElements): Iterable<NftRequest> {
   switch (gone.kind) {
     case 'ranges':
       return elementRequests('delete', table, gone.set, gone.ranges)
@@ -140,14 +153,8 @@ function deletion(table: NftTableName, gone: NftElements): NftRequest[] {
   }
 }
 
-/** What rules refer to is not checked, since only a part of the table is known here: the kernel refuses what is not there. */
-function checkDelta(table: NftTableName, delta: NftDelta): void {
-  for (const set of delta.addKeySets ?? []) checkKeySet(set)
-  for (const map of delta.addMaps ?? []) checkMap(map)
-  for (const chain of delta.addChains ?? []) checkChain(table, chain)
-  for (const [chain, rules] of delta.setRules ?? []) checkRules(table, chain, rules)
-  for (const each of [...(delta.addElements ?? []), ...(delta.deleteElements ?? [])]) {
-    if (each.kind === 'keys') for (const key of each.keys) checkKey(`set ${each.set.name}`, each.set.type, key)
-    if (each.kind === 'map') checkMap({ ...each.map, elements: each.elements })
-  }
+/** What rules and verdicts refer to is not checked, since only a part of the table is known here: the kernel refuses what is not there. */
+function checkElements(each: NftElements): void {
+  if (each.kind === 'keys') for (const key of each.keys) checkKey(`set ${each.set.name}`, each.set.type, key)
+  if (each.kind === 'map') checkMap({ ...each.map, elements: each.elements })
 }

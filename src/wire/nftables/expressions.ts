@@ -102,11 +102,12 @@ function expressionText({ name, data: bytes }: Expression): string {
 }
 
 function attrTexts(attrs: object): string[] {
-  return Object.entries(attrs)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => [key, valueText(value)] as const)
-    .filter(([, value]) => value !== '')
-    .map(([key, value]) => `${key}=${value}`)
+  const texts: string[] = []
+  for (const [key, value] of Object.entries(attrs)) {
+    const text = valueText(value)
+    if (text !== '') texts.push(`${key}=${text}`)
+  }
+  return texts.sort()
 }
 
 function valueText(value: unknown): string {
@@ -116,6 +117,10 @@ function valueText(value: unknown): string {
   return String(value)
 }
 
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  let text = ''
+  for (const byte of bytes) text += hexPairs[byte]
+  return text
 }

@@ -108,11 +108,12 @@ export function addSet(table: NftTableName, set: NftSet, ids: SetIds): NftReques
   return [setRequest(table, ids, attrs), ...elementRequests('add', table, set, rangesOf(set))]
 }
 
-/** The requests that make a set of keys with its elements. */
-export function addKeySet(table: NftTableName, set: NftKeySet, ids: SetIds): NftRequest[] {
+/** The requests that make a set of keys with its elements; made as they are asked for. */
+export function* addKeySet(table: NftTableName, set: NftKeySet, ids: SetIds): Generator<NftRequest, void, void> {
   const { name, counter = false } = set
   const attrs = { name, flags: 0, ...keyLayout(set.type), counter }
-  return [setRequest(table, ids, attrs), ...keyRequests('add', table, set, set.elements)]
+  yield setRequest(table, ids, attrs)
+  yield* keyRequests('add', table, set, set.elements)
 }
 
 /** The request that makes a map, without its elements: the chains that they name must exist before them. */
@@ -138,35 +139,39 @@ export function elementRequests(
   return encodeRanges(ranges, interval).map((elements) => elementsRequest(verb, table, name, elements, undefined))
 }
 
-/** The requests that remove keys from a set or a map of the table, or add them to a set. */
-export function keyRequests(
+/** The requests that remove keys from a set or a map of the table, or add them to a set; made as they are asked for. */
+export function* keyRequests(
   verb: Verb,
   table: NftTableName,
   { name, type }: { readonly name: string; readonly type: readonly NftKeyType[] },
   keys: readonly NftKey[],
-): NftRequest[] {
-  const elements = keys.map((key) => ({ key: { value: encodeKey(type, key) } }))
+): Generator<NftRequest, void, void> {
   const only = keys.length === 1 ? keyText(keys[0]!) : undefined
-  return portions(elements).map((portion) => elementsRequest(verb, table, name, portion, only))
+  for (const portion of portions(keys)) {
+    const elements = portion.map((key) => ({ key: { value: encodeKey(type, key) } }))
+    yield elementsRequest(verb, table, name, elements, only)
+  }
 }
 
-export function addMapElements(
+/** The requests that add elements to a map; made as they are asked for. */
+export function* addMapElements(
   table: NftTableName,
   { name, type }: Pick<NftMap, 'name' | 'type'>,
   added: readonly NftMapElement[],
-): NftRequest[] {
-  const elements = added.map(({ key, verdict }) => ({
-    key: { value: encodeKey(type, key) },
-    data: { verdict: verdictData(verdict) },
-  }))
+): Generator<NftRequest, void, void> {
   const only = added.length === 1 ? keyText(added[0]!.key) : undefined
-  return portions(elements).map((portion) => elementsRequest('add', table, name, portion, only))
+  for (const portion of portions(added)) {
+    const elements = portion.map(({ key, verdict }) => ({
+      key: { value: encodeKey(type, key) },
+      data: { verdict: verdictData(verdict) },
+    }))
+    yield elementsRequest('add', table, name, elements, only)
+  }
 }
 
-function portions(elements: readonly ElementAttrs[]): (readonly ElementAttrs[])[] {
-  return Array.from({ length: Math.ceil(elements.length / elementsPerMessage) }, (_, index) =>
-    elements.slice(index * elementsPerMessage, (index + 1) * elementsPerMessage),
-  )
+function* portions<T>(elements: readonly T[]): Generator<readonly T[], void, void> {
+  for (let start = 0; start < elements.length; start += elementsPerMessage)
+    yield elements.slice(start, start + elementsPerMessage)
 }
 
 /** `only` is the text of the only element, to tell it when it is refused. */
@@ -254,7 +259,7 @@ function unnamedSet({ family, name: table }: NftTableName, set: ValueSet, id: nu
   })
   return [
     request(NFT_MSG_NEWSET, encodeNft(family, setCodec, attrs)),
-    ...portions(elements).map((portion) =>
+    ...[...portions(elements)].map((portion) =>
       request(
         NFT_MSG_NEWSETELEM,
         encodeNft(family, elementsCodec, { table, set: unnamed, elements: portion, setId: id }),
@@ -264,17 +269,16 @@ function unnamedSet({ family, name: table }: NftTableName, set: ValueSet, id: nu
 }
 
 /** The requests in portions of about so many bytes, for transactions of their own. */
-export function portionsOf(requests: readonly NftRequest[], bytes: number): NftRequest[][] {
-  const found: NftRequest[][] = []
+export function* portionsOf(requests: Iterable<NftRequest>, bytes: number): Generator<NftRequest[], void, void> {
   let portion: NftRequest[] = []
   let size = 0
   for (const request of requests) {
     portion.push(request)
     size += request.payload.length
     if (size < bytes || request.belongsToNext) continue
-    found.push(portion)
+    yield portion
     portion = []
     size = 0
   }
-  return portion.length > 0 ? [...found, portion] : found
+  if (portion.length > 0) yield portion
 }

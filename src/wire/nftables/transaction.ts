@@ -27,11 +27,11 @@ export function replaceRequests(table: NftTable): NftRequest[] {
     deleteTableRequest(table.family, table.name),
     addTable(table),
     ...sets.flatMap((set) => addSet(table, set, ids)),
-    ...keySets.flatMap((set) => addKeySet(table, set, ids)),
+    ...keySets.flatMap((set) => [...addKeySet(table, set, ids)]),
     ...maps.map((map) => addMap(table, map, ids)),
     ...chains.map((chain) => addChain(table, chain)),
     ...chains.flatMap((chain) => chain.rules.flatMap((rule) => addRule(table, chain.name, rule, ids))),
     // they name chains
-    ...maps.flatMap((map) => addMapElements(table, map, map.elements)),
+    ...maps.flatMap((map) => [...addMapElements(table, map, map.elements)]),
   ]
 }

@@ -111,6 +111,11 @@ const matches: NftMatch[][] = [
     [{ kind: 'etherType', types: ['arp'], not }],
     [{ kind: 'etherType', types: ['arp', 'ip', 'ip6'], not }],
   ]),
+  // more than one message holds
+  ports(
+    Array.from({ length: 1000 }, (_, index) => range(3 * index, 3 * index + 1)),
+    false,
+  ),
   [
     { kind: 'l4protos', protocols: ['tcp', 'udp', 'sctp'] },
     { kind: 'ports', field: 'sport', ranges: [range(53), range(5353)] },
