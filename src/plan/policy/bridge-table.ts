@@ -14,7 +14,6 @@ import { sourceSet } from './names.ts'
 
 /** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
 const priority = -300
-const IGMP = 2
 /** Multicast listener discovery: query, report, done, report of version 2. */
 const listenerTypes = [130, 131, 132, 143] as const
 /** Router advertisement, redirect. */
@@ -136,7 +135,11 @@ function routed(mac: string): NftChain {
   }
 }
 
-/** What goes from port to port all the same. */
+/**
+ * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
+ * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet with a MAC of one
+ * pod comes here from another, except to link-local addresses. Listeners of groups need not be heard by other pods.
+ */
 const forward: NftChain = {
   name: 'forward',
   hook: { type: 'filter', hook: 'forward', priority },
@@ -144,8 +147,11 @@ const forward: NftChain = {
   rules: [
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
-    pass('neighbour discovery, listeners (IPv6)', ...isIcmp6([...neighbourTypes, ...listenerTypes])),
-    pass('listeners (IPv4)', { kind: 'family', family: 4 }, { kind: 'l4proto', protocol: IGMP }),
-    refuse('groups and link-local addresses: not from pod to pod'),
+    pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
+    refuse('groups: not from pod to pod', { kind: 'etherMulticast' }),
+    refuse('link-local addresses: not from pod to pod', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
+    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),
+    pass('to the address of a Service (IPv6)', { kind: 'family', family: 6 }),
+    refuse('neither IP nor ARP, from pod to pod'),
   ],
 }

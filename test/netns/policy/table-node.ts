@@ -5,7 +5,10 @@ import { type PolicyFacts } from '#/reconcile/policy/policy-sink.ts'
 import { changeOf, TestForm } from '#/plan/policy/testing/form.ts'
 import { type FormChange } from '#/policy/form.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
-import { silent } from '#/lib/log.ts'
+import { type Logger, silent } from '#/lib/log.ts'
+import { POLLOUT, watchFd } from '#/sys/fd-watcher.ts'
+import { closeFd } from '#/sys/libc.ts'
+import { socketError, startConnect, tcpListener, tcpSocket } from '#/sys/socket.ts'
 import { etherTypes, ethernet, ipv4, ipv6, protocols, tcp, tcpFlags, udp, withChecksum } from '../ebpf/frames.ts'
 import { TestNetns } from '../namespace.ts'
 import { FramePort } from './frame-port.ts'
@@ -44,6 +47,19 @@ export type Message = {
 
 let marks = 0
 
+/** What has not answered by then is dropped: the second SYN would come after a second. */
+const answerMs = 150
+
+function becomesWritable(fd: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const watch = watchFd(fd, POLLOUT, () => resolve(socketError(fd) === undefined))
+  const timer = setTimeout(() => resolve(false), answerMs)
+  return promise.finally(() => {
+    clearTimeout(timer)
+    watch[Symbol.dispose]()
+  })
+}
+
 export class TableNode implements Disposable {
   readonly #stack = new DisposableStack()
   readonly host = this.#stack.use(new TestNetns())
@@ -53,6 +69,9 @@ export class TableNode implements Disposable {
   readonly ports = new Map<string, readonly Addr[]>()
   readonly tables: PolicyTables
   mac: string | undefined = bridgeMac
+  /** What the tables warned of. */
+  readonly warnings: unknown[] = []
+  readonly #log: Logger = { ...silent, warn: (_, fields) => this.warnings.push(fields) }
 
   constructor() {
     const other = this.#stack.use(new TestNetns())
@@ -68,11 +87,13 @@ export class TableNode implements Disposable {
     other.sh(`ip link set lo up; ip link set eth0 up
       ip addr add 172.30.1.2/24 dev eth0; ip addr add fd30::2/64 dev eth0 nodad
       ip addr add ${addrOf(4, 9, true)}/32 dev lo; ip addr add ${addrOf(6, 9, true)}/128 dev lo nodad
-      ip route add ${subnets[4]}.0/24 via 172.30.1.1 src ${addrOf(4, 9, true)}
-      ip route add ${subnets[6]}:/64 via fd30::1 src ${addrOf(6, 9, true)}`)
+      ip route add default via 172.30.1.1 src ${addrOf(4, 9, true)}
+      ip route add default via fd30::1 src ${addrOf(6, 9, true)}`)
     const port = this.#stack.use(new FramePort(other))
     this.other = { netns: other, number: 9, device: 'eth0', port, isRemote: true }
-    this.tables = this.#stack.use(new PolicyTables({ log: silent, bridgeMac: () => this.mac, netns: this.host.netns }))
+    this.tables = this.#stack.use(
+      new PolicyTables({ log: this.#log, bridgeMac: () => this.mac, netns: this.host.netns }),
+    )
   }
 
   /** br_netfilter hands what the bridge carries to the rules for IP. */
@@ -92,7 +113,7 @@ export class TableNode implements Disposable {
     const device = `cwv${String(number).padStart(11, '0')}`
     const addrs = [addrOf(4, number), addrOf(6, number)]
     this.host.sh(`ip link add ${device} type veth peer name eth0 netns ${netns.name}
-      ip link set ${device} master cw-br0 up`)
+      ip link set ${device} master cw-br0 up; ip link set ${device} type bridge_slave hairpin on`)
     netns.sh(`sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
       ip link set lo up; ip addr add ${addrs[0]}/24 dev eth0; ip addr add ${addrs[1]}/64 dev eth0 nodad
       ip link set eth0 up; ip route add default via ${addrOf(4, 1)}; ip route add default via ${addrOf(6, 1)}`)
@@ -125,6 +146,22 @@ export class TableNode implements Disposable {
     const mark = `mark-${++marks}-`
     this.send(message, mark)
     return message.to.port.gets(mark)
+  }
+
+  /** Whether a real TCP connection opens within a moment; the receiver listens at `listenPort`. */
+  async connects(
+    { family, from, to, dst = addrOf(family, to.number, to.isRemote), port = 80 }: Message,
+    listenPort = 80,
+  ): Promise<boolean> {
+    const listener = to.netns.netns.run(() => tcpListener(family, listenPort))
+    const client = from.netns.netns.run(() => tcpSocket(family))
+    try {
+      startConnect(client, Addr.parse(dst), port)
+      return await becomesWritable(client)
+    } finally {
+      closeFd(client)
+      closeFd(listener)
+    }
   }
 
   send(message: Message, mark: string): void {
