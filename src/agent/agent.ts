@@ -142,7 +142,7 @@ function makePolicy(
   const { nodeName, settings } = config
   return new PolicyPart(
     { nodeName, clusterCIDRs: settings.clusterCIDRs },
-    { ...ground, netlink, nodes: cluster.nodes, sinks: [tables], bridgeMac, onNews: () => wake.emit('later') },
+    { ...ground, netlink, nodes: cluster.nodes, sinks: [tables], tables, bridgeMac, onNews: () => wake.emit('later') },
   )
 }
 

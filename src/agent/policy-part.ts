@@ -27,6 +27,7 @@ import { PolicyWatch } from './policy/policy-watch.ts'
 import { RememberedPolicy } from './policy/remembered-policy.ts'
 import { RunningConnections } from './policy/running-connections.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
 /** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
@@ -41,6 +42,8 @@ export type PolicyPartDeps = {
   readonly nodes: Pick<Reflector<KubeNode>, 'subscribe'>
   readonly store: EndpointStore
   readonly sinks: readonly PolicySink[]
+  /** That of the sinks which is nftables. */
+  readonly tables?: PolicyTables
   /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
   readonly bridgeMac: () => string | undefined
   /** There is news to report. */
@@ -155,6 +158,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the evaluator is asked about: the cluster as it is known now. */
   get view(): PolicyIndex {
     return this.#index
+  }
+
+  /** What policies are in nftables; undefined where they are kept elsewhere. */
+  get tables(): PolicyTables | undefined {
+    return this.#deps.tables
   }
 
   /** What the kernel was last told. */

@@ -6,6 +6,7 @@ import { DenialListener } from '#/agent/report/policy-listener.ts'
 import { PolicyDenials } from '#/agent/report/policy-denials.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { listenToGroup } from '#/kernel/nflog.ts'
+import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, families } from '#/lib/addr.ts'
 import { type Fields, type Logger, silent } from '#/lib/log.ts'
 import { policyLogGroup } from '#/model/names.ts'
@@ -13,6 +14,7 @@ import { tcp } from '#/plan/policy/testing/form.ts'
 import { type PolicyPod, type PolicyView } from '#/policy/cluster.ts'
 import { viewOf } from '#/policy/evaluate.ts'
 import { readNetworkPolicy } from '#/policy/read-network-policy.ts'
+import { podInKernel } from '#/reconcile/policy/pod-in-kernel.ts'
 import { etherTypes, ethernet, ipv4, ipv6, join, protocols, tcpFlags } from './ebpf/frames.ts'
 import { addrOf, bridgeMac, TableNode, type TestPod } from './policy/table-node.ts'
 
@@ -162,4 +164,37 @@ test('a flood is counted whole and told in part, and packets of no sense are no 
   assert.ok(scene.lines.length <= 60, `${scene.lines.length} lines`)
   const { denied } = await node.tables.readCounters(node.form)
   assert.ok(denied[0]!.packets >= 2001, `${denied[0]!.packets} packets are counted`)
+})
+
+test('what the kernel has of a pod is read from it: elements, chains, and whether the table is at its hooks', async () => {
+  using scene = new Scene()
+  await scene.node.settle()
+  const { node } = scene
+  using client = new NftClient(node.host.netns)
+  const [four, six] = [Addr.parse(addrOf(4, 2)), Addr.parse(addrOf(6, 2))]
+  const told = async (): Promise<string[]> => {
+    const { obstacle, addrs } = await podInKernel(client, [four, six])
+    const lines = addrs.map(({ direction, addr, chain, isChainThere }) =>
+      [direction, addr.family, chain ?? 'none', isChainThere ? 'rules' : 'no rules'].join(' '),
+    )
+    return obstacle === undefined ? lines : [obstacle, ...lines]
+  }
+  const free = ['egress 4 none no rules', 'egress 6 none no rules']
+  const whole = ['ingress 4 in-c1 rules', 'ingress 6 in-c1 rules', ...free]
+  assert.deepEqual(await told(), whole)
+  node.nft(`delete element inet causeway-policy ingress4 '{ ${four} : goto in-c1 }'`)
+  node.nft('flush chain inet causeway-policy in-c1')
+  assert.deepEqual(await told(), ['ingress 4 none no rules', 'ingress 6 in-c1 no rules', ...free])
+  await node.settle()
+  assert.deepEqual(await told(), whole)
+  node.nft("'add table inet causeway-policy { flags dormant; }'")
+  assert.equal((await told())[0], 'table inet causeway-policy is dormant')
+  node.nft('delete table inet causeway-policy')
+  const nothing = [
+    'there is no table inet causeway-policy',
+    'ingress 4 none no rules',
+    'ingress 6 none no rules',
+    ...free,
+  ]
+  assert.deepEqual(await told(), nothing)
 })

@@ -6,11 +6,12 @@ import { classChain, classMap } from '#/plan/policy/names.ts'
 import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type LocalPodForm } from '#/policy/form.ts'
 import { type Direction } from '#/policy/policy.ts'
-import { type AddrInKernel, type PolicySources } from './policy-sources.ts'
+import { type AddrInKernel, type PodInKernel } from '#/reconcile/policy/pod-in-kernel.ts'
+import { type PolicySources } from './policy-sources.ts'
 
 const table = `table inet ${policyTableName}`
 
-type Found = { readonly inKernel: readonly AddrInKernel[]; readonly counters: PolicyCounters }
+type Found = { readonly inKernel: PodInKernel; readonly counters: PolicyCounters }
 
 function deniedText(denied: number, isAudited: boolean): string {
   return `${denied} ${denied === 1 ? 'packet' : 'packets'} ${isAudited ? 'that it would deny' : 'denied'}`
@@ -20,7 +21,8 @@ function deniedText(denied: number, isAudited: boolean): string {
 function fault(each: AddrInKernel, wanted: string | undefined): string | undefined {
   const { direction, addr, chain, isChainThere } = each
   const map = classMap(direction, addr.family)
-  if (chain === wanted) return wanted === undefined || isChainThere ? undefined : `${table} has no chain ${wanted}`
+  if (chain === wanted)
+    return wanted === undefined || isChainThere ? undefined : `${table} has no rules in chain ${wanted}`
   if (chain === undefined) return `${table} has no element for ${addr} in its map ${map}`
   return `${table} leads ${addr} to chain ${chain} in its map ${map}, and ${wanted === undefined ? 'no policy selects the pod' : `not to ${wanted}`}`
 }
@@ -28,7 +30,9 @@ function fault(each: AddrInKernel, wanted: string | undefined): string | undefin
 function reportOf(local: LocalPodForm, direction: Direction, { inKernel, counters }: Found): KernelReport | undefined {
   const id = local[direction]
   const wanted = id === undefined ? undefined : classChain(direction, id)
-  const faults = inKernel.filter((each) => each.direction === direction).flatMap((each) => fault(each, wanted) ?? [])
+  if (wanted !== undefined && inKernel.obstacle !== undefined) return { isThere: false, text: inKernel.obstacle }
+  const own = inKernel.addrs.filter((each) => each.direction === direction)
+  const faults = own.flatMap((each) => fault(each, wanted) ?? [])
   if (faults.length > 0) return { isThere: false, text: faults.join('; ') }
   if (wanted === undefined) return undefined
   const counted = counters.denied.filter((each) => each.class === id && each.direction === direction)

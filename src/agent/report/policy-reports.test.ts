@@ -69,7 +69,9 @@ test('a kernel that has something else is told, and so is one that does not answ
   }
   const addr = Addr.parse('10.244.2.7')
   const found = (chain: string | undefined, isChainThere = true): Partial<PolicySources> => ({
-    podInKernel: async () => [{ direction: 'ingress', addr, isChainThere, ...(chain !== undefined && { chain }) }],
+    podInKernel: async () => ({
+      addrs: [{ direction: 'ingress', addr, isChainThere, ...(chain !== undefined && { chain }) }],
+    }),
   })
   assert.equal(
     await textWith(found(undefined)),
@@ -79,7 +81,9 @@ test('a kernel that has something else is told, and so is one that does not answ
     await textWith(found('in-c9')),
     /leads 10\.244\.2\.7 to chain in-c9 in its map ingress4, and not to in-c1/,
   )
-  assert.match(await textWith(found('in-c1', false)), /has no chain in-c1$/)
+  assert.match(await textWith(found('in-c1', false)), /has no rules in chain in-c1$/)
+  const dormant = { obstacle: 'table inet causeway-policy is dormant', addrs: [] }
+  assert.equal(await textWith({ podInKernel: async () => dormant }), dormant.obstacle)
   assert.equal(await textWith({ podInKernel: () => Promise.reject(new Error('EPERM')) }), 'EPERM')
   // a pod that no policy selects has nothing in the kernel, and nothing is said of it
   const [free] = await pairsOf({ from: 'shop/web-1', to: 'shop/pg-0', port: '80' }, sceneSources(found(undefined)))

@@ -4,16 +4,8 @@ import { type Addr } from '#/lib/addr.ts'
 import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { type Form } from '#/policy/form.ts'
-import { type Direction, type PolicyReading } from '#/policy/policy.ts'
-
-/** What the kernel does with the packets of one address in one direction. */
-export type AddrInKernel = {
-  readonly direction: Direction
-  readonly addr: Addr
-  /** Where its element leads to; absent: it has none. */
-  readonly chain?: string
-  readonly isChainThere: boolean
-}
+import { type PolicyReading } from '#/policy/policy.ts'
+import { type PodInKernel } from '#/reconcile/policy/pod-in-kernel.ts'
 
 export type PolicySources = {
   readonly nodeName: string
@@ -26,5 +18,5 @@ export type PolicySources = {
   /** Reads the rules of the kernel. Rejects with KernelError. */
   readonly counters: () => Promise<PolicyCounters>
   /** Rejects with KernelError. */
-  readonly podInKernel: (addrs: readonly Addr[]) => Promise<readonly AddrInKernel[]>
+  readonly podInKernel: (addrs: readonly Addr[]) => Promise<PodInKernel>
 }

@@ -123,11 +123,12 @@ export function sceneSources(changes: Partial<PolicySources> = {}): PolicySource
       denied: [{ class: 'c1', direction: 'ingress', isAudited: false, packets: 12, bytes: 720 }],
       refused: [{ why: 'not an address of the pod (IPv4)', packets: 2, bytes: 120 }],
     }),
-    podInKernel: async (addrs) =>
-      addrs.flatMap((addr) => [
-        { direction: 'ingress', addr, chain: 'in-c1', isChainThere: true },
-        { direction: 'egress', addr, isChainThere: false },
+    podInKernel: async (addrs) => ({
+      addrs: addrs.flatMap((addr) => [
+        { direction: 'ingress' as const, addr, chain: 'in-c1', isChainThere: true },
+        { direction: 'egress' as const, addr, isChainThere: false },
       ]),
+    }),
     ...changes,
   }
 }
