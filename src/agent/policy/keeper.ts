@@ -73,6 +73,11 @@ export class PolicyKeeper implements AsyncDisposable {
     return this.#state.kind === 'level'
   }
 
+  /** Whether anything has come that is not written yet. */
+  get isBehind(): boolean {
+    return this.#dirtySinceMs !== undefined
+  }
+
   /** The index is complete: from now on the kernel follows it. */
   begin(): void {
     if (this.#hasBegun) return
