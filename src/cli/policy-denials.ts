@@ -51,12 +51,12 @@ export function renderDenials(
       `${each.isAudited ? 'audit, let through: ' : ''}${each.by}`,
     ])
   const columns = ['LAST', 'NODE', 'PACKETS', 'FROM', 'TO', 'PORT', 'DIRECTION', 'BY']
-  const deaf = reports.filter(({ listening }) => !listening)
+  const deaf = reports.filter(({ why }) => why !== undefined)
   const notTold = reports.filter((each) => each.notTold > 0)
   const lines = [
     ...(rows.length === 0 ? ['nothing was denied'] : [table(columns, rows, { width })]),
     ...(all.length > most ? [`and ${all.length - most} more; --last ${all.length} shows them`] : []),
-    ...deaf.map(({ node, why }) => `! ${node} does not hear of denials${why === undefined ? '' : `: ${why}`}`),
+    ...deaf.map(({ node, why }) => `! ${node} does not hear of denials: ${why}`),
     ...notTold.map((each) => `! ${each.node}: ${each.notTold} more packets came too fast to be looked at`),
   ]
   const failures = renderAnswers(

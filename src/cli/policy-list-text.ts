@@ -68,7 +68,7 @@ function policiesTable(policies: readonly ListedPolicy[], width: number): string
     decided(rules, 'deny'),
     subject,
   ])
-  const columns = ['POLICY', 'TIER', 'PODS', 'ASKED', 'RULES', 'ALLOWED', 'DENIED', 'SELECTS']
+  const columns = ['POLICY', 'TIER', 'PODS', 'HERE', 'RULES', 'ALLOWED', 'DENIED', 'SELECTS']
   return table(columns, rows, { width })
 }
 
@@ -132,15 +132,6 @@ function warnings(policies: readonly ListedPolicy[], width: number): string[] {
   return [...faults, ...idleLines].flatMap((line) => hanging(line, width))
 }
 
-/** What no policy allows, since it would go round all of them. */
-function refusedLines(reports: readonly PolicyListReport[], width: number): string[] {
-  return reports.flatMap(({ node, refused }) =>
-    refused.flatMap(({ why, packets }) =>
-      hanging(`! ${node} refused ${packets} ${packets === 1 ? 'frame' : 'frames'} of pods: ${why}`, width),
-    ),
-  )
-}
-
 function stateLines(reports: readonly PolicyListReport[], policies: number, width: number): string[] {
   const groups = Map.groupBy(reports, ({ state: { kind, why = '' } }) => `${kind}${why === '' ? '' : `: ${why}`}`)
   const audited = new Set(reports.flatMap(({ auditedNamespaces }) => auditedNamespaces))
@@ -187,7 +178,7 @@ export function renderPolicies(
       (namespace !== undefined && policy.startsWith(`networkpolicy/${namespace}/`)),
   )
   const isDetailed = name !== undefined || namespace !== undefined
-  const told = [...warnings(policies, width), ...(isDetailed ? [] : refusedLines(reports, width))]
+  const told = warnings(policies, width)
   return [
     ...stateLines(reports, all.length, width),
     ...(policies.length === 0 ? [] : ['', policiesTable(policies, width)]),

@@ -36,7 +36,7 @@ async function follow(
 }
 
 function followAnswer(listener: DenialListener): StreamAnswer<PolicyDenialsLine> | HttpRefusal {
-  if (!listener.isListening) return { status: 503, body: `no denial is heard of: ${listener.why}\n` }
+  if (listener.why !== undefined) return { status: 503, body: `no denial is heard of: ${listener.why}\n` }
   if (listener.denials.followers >= mostFollowers) return { status: 503, body: 'as many as can be follow already\n' }
   return { status: 200, stream: (out) => follow(listener, out) }
 }
@@ -56,7 +56,7 @@ export function policyHandlers(sources: PolicySources, listener: DenialListener)
         status: 200,
         body: {
           node: sources.nodeName,
-          listening: isListening,
+          isListening,
           ...(why !== undefined && { why }),
           denials: denials.recent,
           notTold,

@@ -142,7 +142,7 @@ test('it listens while rules may deny, and again after a failure, and counts wha
     return { lost: 5, [Symbol.dispose]: () => void closed++ }
   }
   using listener = new DenialListener({ denials, listen, clock, log })
-  assert.equal(listener.why, 'no policy selects a pod of this node')
+  assert.deepEqual([listener.isListening, listener.why], [false, undefined], 'there is nothing to hear')
   listener.want(true)
   assert.equal(listener.why, 'listen to NFLOG group 17240: EPERM')
   await clock.advance(11_000)

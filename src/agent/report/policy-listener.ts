@@ -35,9 +35,9 @@ export class DenialListener implements Disposable {
     return this.#listener !== undefined
   }
 
-  /** Why it does not listen; undefined while it does. */
+  /** Why it does not listen though there are rules that may deny; undefined while it does, or there are none. */
   get why(): string | undefined {
-    return this.isListening ? undefined : (this.#why ?? 'no policy selects a pod of this node')
+    return this.#isWanted && !this.isListening ? this.#why : undefined
   }
 
   /** Packets that were not looked at, since they came too fast. */

@@ -187,8 +187,11 @@ const denial = object({
 
 export const policyDenialsReport = object({
   node: string(),
-  listening: about(boolean(), 'whether the kernel tells what it denies'),
-  why: exactOptional(about(string(), 'why it does not')),
+  isListening: about(
+    boolean(),
+    'whether the kernel tells what it denies; it need not where no policy selects a pod of the node',
+  ),
+  why: exactOptional(about(string(), 'why it does not, though there are rules that may deny')),
   denials: about(
     array(denial),
     'by connection and reason, the latest first; those that came long ago make way for new ones',
