@@ -72,37 +72,55 @@ function policiesTable(policies: readonly ListedPolicy[], width: number): string
   return table(columns, rows, { width })
 }
 
-function podRows(pods: readonly PodRow[]): string[][] {
-  return pods.flatMap((pod) =>
-    directions.flatMap((name) => {
-      const each = pod[name]
-      if (each === undefined) return []
+/** Pods with the same policies in one direction; `denied` is of each node and class once. */
+type PodGroup = {
+  readonly direction: string
+  readonly mode: string
+  readonly policies: string
+  readonly pods: string[]
+  readonly denied: Map<string, number>
+}
+
+function podGroups(pods: readonly PodRow[]): PodGroup[] {
+  const groups = new Map<string, PodGroup>()
+  for (const pod of pods)
+    for (const direction of directions) {
+      const each = pod[direction]
+      if (each === undefined) continue
       const mode = each.isAudited ? 'audit' : 'enforced'
-      return [
-        [
-          pod.pod,
-          pod.node,
-          name,
-          mode,
-          each.denied === undefined ? '-' : String(each.denied),
-          each.policies.join(', '),
-        ],
-      ]
-    }),
-  )
+      const policies = each.policies.join(', ')
+      const group = groups.getOrInsertComputed(JSON.stringify([direction, mode, policies]), () => ({
+        direction,
+        mode,
+        policies,
+        pods: [],
+        denied: new Map(),
+      }))
+      group.pods.push(pod.pod)
+      if (each.denied !== undefined) group.denied.set(`${pod.node} ${each.class}`, each.denied)
+    }
+  return [...groups.values()]
 }
 
 function podsTable(pods: readonly PodRow[], width: number): string[] {
-  const rows = podRows(pods)
+  const rows = podGroups(pods).map(({ pods: names, direction, mode, denied, policies }) => [
+    String(names.length),
+    direction,
+    mode,
+    denied.size === 0 ? '-' : String(denied.values().reduce((all, each) => all + each, 0)),
+    policies,
+    someOf(names),
+  ])
   const free = pods.filter(({ ingress, egress }) => ingress === undefined && egress === undefined)
+  const count = `${free.length} ${free.length === 1 ? 'pod' : 'pods'}`
   const rest =
     free.length === 0
       ? []
       : [
-          `no policy selects ${free.length === pods.length ? 'any of ' : ''}${free.length} ${free.length === 1 ? 'pod' : 'pods'}: ${someOf(free.map(({ pod }) => pod))}`,
+          `no policy selects ${free.length === pods.length && free.length > 1 ? 'any of ' : ''}${count}: ${someOf(free.map(({ pod }) => pod))}`,
         ]
   if (rows.length === 0) return rest
-  return [table(['POD', 'NODE', 'DIRECTION', 'MODE', 'DENIED', 'POLICIES'], rows, { width }), ...rest]
+  return [table(['PODS', 'DIRECTION', 'MODE', 'DENIED', 'POLICIES', 'WHICH'], rows, { width }), ...rest]
 }
 
 function rulesTable(policies: readonly ListedPolicy[], width: number): string {

@@ -174,16 +174,24 @@ test('many rules that do not match are counted, and what is audited is told as s
   const any = { peers: [{ isMatch: true, text: 'any peer' }], ports: [{ isMatch: true, text: 'any port' }] }
   const rules = Array.from({ length: 20 }, (_, index) => ({ ...apiRule, index }))
   const matching = { ...apiRule, index: 20, action: 'deny', isMatch: true, ...any } as const
+  const behind = { ...matching, index: 21 }
   const ingress = {
     ...denied,
     isAudited: true,
     policies: [
-      { policy: 'clusternetworkpolicy/a', tier: 'Admin', priority: 5, isAsked: true, rules: [...rules, matching] },
+      {
+        policy: 'clusternetworkpolicy/a',
+        tier: 'Admin',
+        priority: 5,
+        isAsked: true,
+        rules: [...rules, matching, behind],
+      },
       { policy: 'networkpolicy/db/b', tier: 'NetworkPolicy', isAsked: false, rules: [] },
     ],
   } as const
   const text = renderWhys(whysOf([answer(report('node-2', { ingress, isDropped: false }))]), 300)
   assert.equal(text.match(/^ {4}no /gm)?.length, 8)
+  assert.doesNotMatch(text, /ingress\[21\]/, 'nobody asked it')
   assert.match(text, /and 12 more that do not match; --json has all/)
   assert.match(
     text,
@@ -266,9 +274,8 @@ POLICY                     TIER  PODS  HERE  RULES  ALLOWED  DENIED  SELECTS
 networkpolicy/db/only-api  -     2     2     1      8        -       pods app=pg in namespace db
 networkpolicy/shop/typo    -     0     0     0      -        -       pods app=wbe in namespace shop
 
-POD      NODE    DIRECTION  MODE      DENIED  POLICIES
-db/pg-0  node-1  ingress    enforced  12      networkpolicy/db/only-api
-db/pg-1  node-2  ingress    enforced  12      networkpolicy/db/only-api
+PODS  DIRECTION  MODE      DENIED  POLICIES                   WHICH
+2     ingress    enforced  24      networkpolicy/db/only-api  db/pg-0, db/pg-1
 no policy selects 2 pods: shop/on-node-1, shop/on-node-2
 
 ! networkpolicy/shop/typo: spec.ingress[0].from[1].ipBlock.cidr: "10.0.0/8" is no CIDR: this peer matches nothing
@@ -288,8 +295,8 @@ networkpolicy/db/only-api  -     2     2     1      8        -       pods app=pg
 POLICY                     RULE        ACTION  CONNECTIONS  MATCHES
 networkpolicy/db/only-api  ingress[0]  accept  8            from app=api in namespace shop; TCP 5432
 
-POD      NODE    DIRECTION  MODE      DENIED  POLICIES
-db/pg-1  node-2  ingress    enforced  12      networkpolicy/db/only-api`,
+PODS  DIRECTION  MODE      DENIED  POLICIES                   WHICH
+1     ingress    enforced  12      networkpolicy/db/only-api  db/pg-1`,
   )
   assert.equal(renderPolicies(reports, { pod: 'nobody' }, width), undefined)
   assert.match(renderPolicies(reports, { namespace: 'shop' }, width)!, /no policy selects any of 2 pods/)

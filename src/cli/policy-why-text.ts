@@ -89,6 +89,12 @@ function policyTitle({ policy, tier, priority }: ToldPolicy): string {
   return priority === undefined ? policy : `${policy} (${tier} ${priority})`
 }
 
+/** The rules that were asked: of tiers in which the first that matches decides none behind it. */
+function askedRules({ tier, rules }: ToldPolicy): readonly ToldRule[] {
+  const first = rules.findIndex((each) => each.isMatch)
+  return tier === 'NetworkPolicy' || first < 0 ? rules : rules.slice(0, first + 1)
+}
+
 /** The rules of a direction by policy: those that match, and of the others a few. */
 function ruleLines({ direction, policies }: ToldDirection, isAnyPort: boolean, width: number): string[] {
   const lines: string[] = []
@@ -96,7 +102,7 @@ function ruleLines({ direction, policies }: ToldDirection, isAnyPort: boolean, w
   for (const each of policies.filter(({ isAsked }) => isAsked)) {
     lines.push(...hanging(`  ${policyTitle(each)}`, width))
     if (each.rules.length === 0) lines.push(`    has no ${direction} rules, so it allows nothing`)
-    for (const rule of each.rules) {
+    for (const rule of askedRules(each)) {
       const outcome = outcomeOf(rule, isAnyPort)
       if (outcome === 'no' && misses++ >= missesShown) {
         left++

@@ -15,7 +15,7 @@ const listCommand: Action = {
   name: 'list',
   summary: 'show policies, what they select, and what their rules have decided',
   operands: '[POD]',
-  about: `POD is NAMESPACE/NAME, or NAME of a pod in the namespace default, or of the only one. PODS of a policy are those of the cluster that it selects, HERE those of them on the nodes that were asked. ALLOWED and DENIED are connections that its rules have decided about; DENIED of a pod are packets. With a pod or a namespace every rule is shown. Exit status 1 when an agent does not answer, or policies are not enforced.
+  about: `POD is NAMESPACE/NAME, or NAME of a pod in the namespace default, or of the only one. PODS of a policy are those of the cluster that it selects, HERE those of them on the nodes that were asked. ALLOWED and DENIED are connections that its rules have decided about; DENIED of pods are packets, of all pods with the same policies. With a pod or a namespace every rule is shown. Exit status 1 when an agent does not answer, or policies are not enforced.
 
 ${agentOptionsNote}`,
   options: listOptions,
