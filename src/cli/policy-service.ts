@@ -14,6 +14,8 @@ export type ServiceEnds = { readonly service: string; readonly backends: readonl
 type Wish = { readonly port?: string | undefined; readonly protocol?: string | undefined }
 
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+const textOf = (value: unknown, otherwise = ''): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : otherwise
 const section = (object: KubeObject, name: string): Readonly<Record<string, unknown>> =>
   fieldsOf(fieldsOf(object)[name])
 
@@ -37,10 +39,10 @@ export async function findService(client: ApiClient, text: string): Promise<Kube
 function portName(service: KubeObject, title: string, { port, protocol = 'tcp' }: Wish): unknown {
   const ports = listOf(section(service, 'spec')['ports']).map(fieldsOf)
   const found = ports.find(
-    (each) => String(each['port']) === port && String(each['protocol'] ?? 'TCP').toLowerCase() === protocol,
+    (each) => textOf(each['port']) === port && textOf(each['protocol'], 'TCP').toLowerCase() === protocol,
   )
   if (found !== undefined) return found['name']
-  const there = ports.map((each) => `${String(each['protocol'] ?? 'TCP')} ${String(each['port'])}`)
+  const there = ports.map((each) => `${textOf(each['protocol'], 'TCP')} ${textOf(each['port'])}`)
   throw new UsageError(
     `Service ${title} has no port ${protocol.toUpperCase()} ${port}; it has ${there.join(', ') || 'none'}`,
   )

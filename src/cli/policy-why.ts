@@ -13,7 +13,7 @@ import { type ServiceEnds, serviceEnds } from './policy-service.ts'
 import { isAllowed, type WhyAnswer, whysOf } from './policy-why-merge.ts'
 import { renderEach, renderWhys } from './policy-why-text.ts'
 
-const { node: _, ...everywhere } = agentOptions
+const { node: _node, ...everywhere } = agentOptions
 
 const whyOptions = {
   port: { type: 'string', value: 'N', help: 'the destination port', shownDefault: 'all: says which are allowed' },
