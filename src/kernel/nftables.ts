@@ -160,16 +160,20 @@ export class NftClient {
 
   /**
    * As `change`, for changes that are large: sets and chains that nothing refers to yet are made before it, in transactions of a few milliseconds
-   * and turns of the event loop. When it fails these may be left over, and findDelta takes them out or goes on from there.
+   * and turns of the event loop. When it fails these may be left over, and findDelta takes them out or goes on from there; so they may when it
+   * stops early and returns false, since `isCurrent` says that the table was changed by other calls meanwhile.
    */
-  async changeInTurns(table: NftTableName, delta: NftDelta): Promise<void> {
+  async changeInTurns(table: NftTableName, delta: NftDelta, isCurrent: () => boolean = () => true): Promise<boolean> {
     const what = `nft change table ${table.family} ${table.name}`
     for (const portion of portionsOf(preparation(table, delta), bytesPerTurn)) {
+      if (!isCurrent()) return false
       this.#transact(what, [addTable(table), ...portion])
       await setImmediate()
     }
+    if (!isCurrent()) return false
     const requests = [...change(table, delta)]
     if (requests.length > 0) this.#transact(what, [addTable(table), ...requests])
+    return true
   }
 
   /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */

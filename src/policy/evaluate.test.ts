@@ -13,7 +13,7 @@ import {
   networkPolicies,
   nodes,
   severalPackets,
-} from './testing/arbitraries.ts'
+} from './testing/cluster-objects.ts'
 import { oracleDenies } from './testing/oracle.ts'
 import { type PolicyPacket } from './verdict.ts'
 

@@ -17,7 +17,7 @@ import {
   packets,
   severalPackets,
   type SpecObject,
-} from './testing/arbitraries.ts'
+} from './testing/cluster-objects.ts'
 import { type PolicyPacket } from './verdict.ts'
 
 /** As the API server stores them: it writes out the default of policyTypes. */
@@ -57,10 +57,11 @@ test('an explanation has the verdict, and each change that it offers turns it ro
       }
     }
   })
-  fc.assert(holds, { numRuns: 500 })
-  const all = ['add label', 'change label', 'remove label', 'add ', 'remove ', 'add a rule', 'apply a NetworkPolicy']
-  const ofCluster = ['insert a Pass', 'insert an Accept', 'insert a Deny', 'apply a ClusterNetworkPolicy']
-  assert.deepEqual([...offered.keys()].sort(), [...all, ...ofCluster].sort())
+  fc.assert(holds, { numRuns: 300 })
+  // labels that do it are rarer
+  const often = ['add ', 'remove ', 'add a rule', 'apply a NetworkPolicy', 'apply a ClusterNetworkPolicy']
+  for (const kind of [...often, 'insert a Pass', 'insert an Accept', 'insert a Deny'])
+    assert.ok((offered.get(kind) ?? 0) > 5, `${kind}: ${offered.get(kind)}`)
 })
 
 test('what is said of policies and rules is what decided', () => {
@@ -214,6 +215,48 @@ test('the smallest changes that allow are a label, then a rule; labels of one ro
 `,
     },
   ])
+})
+
+test('labels are added, changed and removed, of the pod before the namespace', () => {
+  const allowing = (from: object): ClusterObjects => ({
+    ...shop,
+    networkPolicies: [
+      { metadata: { namespace: 'db', name: 'p' }, spec: { policyTypes: ['Ingress'], ingress: [{ from: [from] }] } },
+    ],
+  })
+  const noRole = { matchExpressions: [{ key: 'app', operator: 'DoesNotExist' }] }
+  const cases: [object, string, string][] = [
+    [
+      { namespaceSelector: {}, podSelector: { matchLabels: { app: 'api' } } },
+      'change label app of pod shop/web from web to api',
+      'kubectl label pod web -n shop --overwrite app=api',
+    ],
+    [
+      { namespaceSelector: {}, podSelector: noRole },
+      'remove label app from pod shop/web',
+      'kubectl label pod web -n shop --overwrite app-',
+    ],
+    [
+      { namespaceSelector: { matchLabels: { tier: 'one' } }, podSelector: { matchLabels: { role: 'client' } } },
+      'add label role=client to pod shop/web, and add label tier=one to namespace shop',
+      'kubectl label pod web -n shop --overwrite role=client && kubectl label namespace shop --overwrite tier=one',
+    ],
+  ]
+  for (const [from, what, command] of cases) {
+    const objects = allowing(from)
+    const { changes } = explain(viewOf(clusterOf(objects)), toDatabase).ingress
+    const change = changes.find((each) => each.what === what)
+    assert.equal(change?.command, command)
+    assert.equal(evaluate(viewOf(clusterOf(applied(objects, change))), toDatabase).isDropped, false)
+  }
+  const { changes } = explain(view(), { ...toDatabase, src: Addr.parse('10.0.0.1'), port: 85 }).ingress
+  assert.equal(changes[0]!.what, 'add label role=client to pod shop/web')
+  const namedElsewhere = allowing({ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'db' } } })
+  assert.deepEqual(
+    explain(viewOf(clusterOf(namedElsewhere)), toDatabase).ingress.changes.map(({ what }) => what),
+    ['add a rule to spec.ingress of networkpolicy/db/p'],
+    'the name of a namespace is no label to change',
+  )
 })
 
 test('where no policy is, policies to apply are offered, the one that denies least first', () => {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { evaluateDirection, viewOf } from './evaluate.ts'
 import { directions, type PolicyReading, type PolicyRule } from './policy.ts'
 import { readClusterNetworkPolicy } from './read-cluster-network-policy.ts'
-import { clusterOf, clusters, severalPackets, type SpecObject } from './testing/arbitraries.ts'
+import { clusterOf, clusters, severalPackets, type SpecObject } from './testing/cluster-objects.ts'
 import { spoiledRules, spoilers } from './testing/spoil.ts'
 
 const read = (spec: unknown): PolicyReading =>
@@ -48,6 +48,7 @@ test('peers and protocols of rules are read', () => {
     '[{"kind":"block","cidr":"10.0.0.0/8","except":[]},{"kind":"block","cidr":"::/0","except":[]}]',
   )
   assert.deepEqual(rule({ pods: { namespaceSelector: {}, podSelector: {} } }).peers, [allPods])
+  assert.deepEqual(rule({ pods: { podSelector: {} } }).peers, [allPods], 'no namespaceSelector means all namespaces')
   const portOf = (protocol: unknown): unknown => rule({ namespaces: {} }, protocol).ports
   assert.deepEqual(portOf({ tcp: { destinationPort: { number: 80 } } }), [
     { kind: 'range', protocol: 'TCP', first: 80, last: 80 },
@@ -75,7 +76,7 @@ test('a rule that cannot be read fails closed: Accept matches nothing, Deny and 
     [from({ domainNames: ['a.b'] }), 'from[0].domainNames', 'peers of this kind are not supported'],
     [from({ networks: ['10.0.0.0/8'] }), 'from[0].networks', '["10.0.0.0/8"]: no field that is known here'],
     [from({ namespaces: { matchLabels: { a: 1 } } }), 'from[0].namespaces', 'matchLabels[a] is no text'],
-    [from({ pods: { podSelector: {} } }), 'from[0].pods.namespaceSelector', 'undefined is no mapping'],
+    [from({ pods: { namespaceSelector: {} } }), 'from[0].pods.podSelector', 'undefined is no mapping'],
     [port({}), 'protocols[0]', 'must have exactly one of tcp, udp, sctp, destinationNamedPort'],
     [port({ icmp: {} }), 'protocols[0].icmp', '{}: no field that is known here'],
     [

@@ -5,7 +5,7 @@ import { type KubeObject } from '#/model/kubernetes.ts'
 import { evaluateDirection, viewOf } from './evaluate.ts'
 import { directions, type PolicyReading, type PolicyRule } from './policy.ts'
 import { readNetworkPolicy } from './read-network-policy.ts'
-import { clusterOf, clusters, severalPackets } from './testing/arbitraries.ts'
+import { clusterOf, clusters, severalPackets } from './testing/cluster-objects.ts'
 import { spoiledRules, spoilers } from './testing/spoil.ts'
 
 const policyOf = (spec: unknown): KubeObject & { readonly spec: unknown } => ({

@@ -12,6 +12,7 @@ import { descriptorsBenchmark } from './descriptors.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
+import { policyIndexBenchmark } from './policy-index.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 
@@ -24,6 +25,7 @@ const benchmarks: readonly Benchmark[] = [
   controllerBenchmark,
   descriptorsBenchmark,
   costsBenchmark,
+  policyIndexBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

@@ -14,6 +14,7 @@ import { sourceSet } from './names.ts'
 
 /** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
 const priority = -300
+const IGMP = 2
 /** Multicast listener discovery: query, report, done, report of version 2. */
 const listenerTypes = [130, 131, 132, 143] as const
 /** Router advertisement, redirect. */
@@ -58,6 +59,8 @@ const refuse = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
   match,
   action: { kind: 'drop', counter: true },
 })
+/** Every pod does this all the time: no counter, which would tell of a fault. */
+const drop = (comment: string, ...match: readonly NftMatch[]): NftRule => ({ comment, match, action: { kind: 'drop' } })
 const pass = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
   comment,
   match,
@@ -148,6 +151,8 @@ const forward: NftChain = {
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
     pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
+    drop('listeners of groups (IPv6)', ...isIcmp6(listenerTypes)),
+    drop('listeners of groups (IPv4)', { kind: 'family', family: 4 }, { kind: 'l4proto', protocol: IGMP }),
     refuse('groups: not from pod to pod', { kind: 'etherMulticast' }),
     refuse('link-local addresses: not from pod to pod', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
     pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),

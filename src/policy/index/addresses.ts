@@ -54,6 +54,12 @@ export class Addresses {
   }
 
   #note(addr: Addr, wasMember: boolean): void {
-    for (const pod of this.podsAt(addr)) for (const set of pod.group?.memberships ?? []) set.note(pod, addr, wasMember)
+    for (const pod of this.podsAt(addr)) {
+      const { group } = pod
+      if (group === undefined) continue
+      const { peerSets, namedPortSets } = group.namespace
+      for (const set of peerSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
+      for (const set of namedPortSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
+    }
   }
 }

@@ -3,18 +3,28 @@ import { type PolicyNamespace } from '../cluster.ts'
 import { comparePolicies } from '../evaluate.ts'
 import { type ClassForm, type FormChange, type LocalPodForm } from '../form.ts'
 import { type Direction, directions, type Tier } from '../policy.ts'
-import { classId, policyId } from './ids.ts'
-import { applies } from './selections.ts'
-import { type LocalState, type Selection } from './state.ts'
+import { classId } from './ids.ts'
+import { type LocalState, type PolicyState, type Selection } from './state.ts'
 
-function classOf({ policies }: Selection, direction: Direction, isAudited: boolean): ClassForm | undefined {
-  const applying = [...policies].map(({ policy }) => policy).filter((policy) => applies(policy, direction))
-  if (applying.length === 0) return undefined
+type ClassesOf = Selection['classes']
+
+function classOf(policies: Iterable<PolicyState>, direction: Direction, isAudited: boolean): ClassForm | undefined {
   const inOrder: Record<Tier, string[]> = { Admin: [], NetworkPolicy: [], Baseline: [] }
-  for (const { key, tier } of applying.sort(comparePolicies)) inOrder[tier].push(policyId(key, direction))
+  const sorted = [...policies].sort((one, other) => comparePolicies(one.policy, other.policy))
+  for (const { form } of sorted.flatMap(({ compiled }) => compiled))
+    if (form.direction === direction) inOrder[form.tier].push(form.id)
+  if (Object.values(inOrder).every((ids) => ids.length === 0)) return undefined
   const meaning = { direction, policies: inOrder, isAudited }
   return { id: classId(meaning), ...meaning }
 }
+
+function classesOf(policies: Iterable<PolicyState>, isAudited: boolean): ClassesOf {
+  const classes = directions.flatMap((direction) => classOf(policies, direction, isAudited) ?? [])
+  return Object.fromEntries(classes.map((each) => [each.direction, each]))
+}
+
+const isSameSet = <T>(one: ReadonlySet<T>, other: ReadonlySet<T>): boolean =>
+  one.size === other.size && one.isSubsetOf(other)
 
 function formOf({ local, selection }: LocalState): LocalPodForm {
   const { hostDevice, namespace, name, addrs } = local
@@ -24,6 +34,8 @@ function formOf({ local, selection }: LocalState): LocalPodForm {
   })
   return { pod: `${namespace}/${name}`, hostDevice, addrs, ...Object.fromEntries(ids) }
 }
+
+type Found = { readonly policies: ReadonlySet<PolicyState>; readonly isAudited: boolean; readonly classes: ClassesOf }
 
 export class Classes {
   readonly #namespaces: ReadonlyMap<string, PolicyNamespace>
@@ -40,7 +52,8 @@ export class Classes {
   /** What follows of changed selections; their pods are among those that moved then. */
   takeClasses(selections: Set<Selection>, moved: Set<LocalState>): FormChange['classes'] {
     const touched = new Set<string>()
-    for (const selection of selections) this.#settle(selection, moved, touched)
+    const found: Found[] = []
+    for (const selection of selections) this.#settle(selection, this.#classesOf(selection, found), moved, touched)
     selections.clear()
     const changes = new Map<string, ClassForm | undefined>()
     for (const id of touched) {
@@ -56,19 +69,26 @@ export class Classes {
     return changes
   }
 
-  #settle(selection: Selection, moved: Set<LocalState>, touched: Set<string>): void {
-    const { namespace } = selection.group
-    const isAudited = this.#namespaces.get(namespace.name)?.isAudited === true
+  /** Mostly many groups have the same policies, maybe a thousand: these are put in order once. */
+  #classesOf({ group, locals, policies }: Selection, found: Found[]): ClassesOf {
+    if (locals.size === 0) return {}
+    const isAudited = this.#namespaces.get(group.namespace.name)?.isAudited === true
+    const before = found.find((each) => each.isAudited === isAudited && isSameSet(each.policies, policies))
+    if (before !== undefined) return before.classes
+    const classes = classesOf(policies, isAudited)
+    found.push({ policies, isAudited, classes })
+    return classes
+  }
+
+  #settle(selection: Selection, classes: ClassesOf, moved: Set<LocalState>, touched: Set<string>): void {
     for (const direction of directions) {
       const before = selection.classes[direction]
-      const after = selection.locals.size === 0 ? undefined : classOf(selection, direction, isAudited)
+      const after = classes[direction]
       if (before?.id === after?.id) continue
-      if (after === undefined) delete selection.classes[direction]
-      else {
+      if (after !== undefined) {
         const users = this.#users.get(after.id) ?? { form: after, count: 0 }
         this.#users.set(after.id, users)
         users.count++
-        selection.classes[direction] = users.form
         touched.add(after.id)
       }
       if (before !== undefined) {
@@ -77,6 +97,7 @@ export class Classes {
       }
       for (const local of selection.locals) moved.add(local)
     }
+    selection.classes = classes
   }
 
   /** `states` are those of the pods that this node has; by host device. */

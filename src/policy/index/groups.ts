@@ -1,10 +1,9 @@
 // Namespaces, their groups of pods, and which sets those are members of.
 import { type PolicyNamespace, type PolicyPod } from '../cluster.ts'
 import { matchesNamespace } from '../match.ts'
+import { GroupTable } from './group-table.ts'
 import { type NamedPortMembers, type PeerMembers } from './member-set.ts'
 import { type Group, type Membership, type NamespaceState, type PeerMembership } from './state.ts'
-
-const none: readonly Membership[] = []
 
 function keyOf({ labels, namedPorts }: PolicyPod): string {
   const texts = Object.keys(labels)
@@ -13,20 +12,14 @@ function keyOf({ labels, namedPorts }: PolicyPod): string {
   return JSON.stringify([texts, namedPorts.map(({ name, protocol, port }) => [name, protocol, port])])
 }
 
-function enter(group: Group, set: Membership): void {
-  set.groups.add(group)
-  group.memberships = [...group.memberships, set]
-}
-
-function leave(group: Group, set: Membership): void {
-  if (set.groups.delete(group)) group.memberships = group.memberships.filter((each) => each !== set)
-}
-
 function noteAll(group: Group, set: Membership): void {
   for (const pod of group.pods) for (const addr of pod.pod.addrs) set.noteAsIs(pod, addr)
 }
 
+const setsFor = ({ peerSets, namedPortSets }: NamespaceState): Membership[] => [...peerSets, ...namedPortSets]
+
 export class Groups {
+  readonly table = new GroupTable()
   readonly #namespaces = new Map<string, NamespaceState>()
   readonly known = new Map<string, PolicyNamespace>()
   /** Sets that choose namespaces by their labels. */
@@ -36,7 +29,7 @@ export class Groups {
   #namespace(name: string): NamespaceState {
     const before = this.#namespaces.get(name)
     if (before !== undefined) return before
-    const namespace = { name, groups: new Map(), sets: new Set<PeerMembership>() }
+    const namespace = { name, groups: new Map(), peerSets: new Set<PeerMembership>(), namedPortSets: this.#named }
     this.#namespaces.set(name, namespace)
     return namespace
   }
@@ -45,12 +38,8 @@ export class Groups {
     return matchesNamespace(set.form.match, name, this.known)
   }
 
-  #forgetIfUnused({ name, groups, sets }: NamespaceState): void {
-    if (!this.known.has(name) && groups.size === 0 && sets.size === 0) this.#namespaces.delete(name)
-  }
-
-  find(pod: PolicyPod): Group | undefined {
-    return this.#namespaces.get(pod.namespace)?.groups.get(keyOf(pod))
+  #forgetIfUnused({ name, groups, peerSets }: NamespaceState): void {
+    if (!this.known.has(name) && groups.size === 0 && peerSets.size === 0) this.#namespaces.delete(name)
   }
 
   groupOf(pod: PolicyPod): Group {
@@ -59,15 +48,16 @@ export class Groups {
     const before = namespace.groups.get(key)
     if (before !== undefined) return before
     const { labels, namedPorts } = pod
-    const group: Group = { namespace, key, labels, namedPorts, pods: new Set(), memberships: none }
+    const group = this.table.add((number) => ({ number, namespace, key, labels, namedPorts, pods: new Set() }))
     namespace.groups.set(key, group)
-    for (const sets of [namespace.sets, this.#named]) for (const set of sets) if (set.takes(group)) enter(group, set)
+    for (const set of setsFor(namespace)) if (set.takes(group)) set.groups.add(group)
     return group
   }
 
   removeIfEmpty(group: Group): void {
     if (group.pods.size > 0) return
-    for (const set of group.memberships) set.groups.delete(group)
+    for (const set of setsFor(group.namespace)) set.groups.delete(group)
+    this.table.remove(group)
     group.namespace.groups.delete(group.key)
     this.#forgetIfUnused(group.namespace)
   }
@@ -92,15 +82,24 @@ export class Groups {
   #matchSets(namespace: NamespaceState): void {
     for (const set of this.#anywhere) {
       const isTaken = this.#takes(set, namespace)
-      if (isTaken === namespace.sets.has(set)) continue
-      if (isTaken) namespace.sets.add(set)
-      else namespace.sets.delete(set)
+      if (isTaken === namespace.peerSets.has(set)) continue
+      if (isTaken) namespace.peerSets.add(set)
+      else namespace.peerSets.delete(set)
       for (const group of namespace.groups.values()) {
         if (!set.takes(group)) continue
         noteAll(group, set)
-        if (isTaken) enter(group, set)
-        else leave(group, set)
+        if (isTaken) set.groups.add(group)
+        else set.groups.delete(group)
       }
+    }
+  }
+
+  /** After the group got its first pod of this node, or lost its last. */
+  matchLocalSets(group: Group): void {
+    for (const set of this.#named) {
+      if (!set.form.isLocal) continue
+      if (!set.takes(group)) set.groups.delete(group)
+      else set.groups.add(group)
     }
   }
 
@@ -110,27 +109,25 @@ export class Groups {
     const candidates = namespaces.kind === 'name' ? [this.#namespace(namespaces.name)] : this.#namespaces.values()
     for (const namespace of candidates) {
       if (!this.#takes(set, namespace)) continue
-      namespace.sets.add(set)
-      for (const group of namespace.groups.values()) if (set.takes(group)) enter(group, set)
+      namespace.peerSets.add(set)
+      for (const group of namespace.groups.values()) if (set.takes(group)) set.groups.add(group)
     }
   }
 
   removePeerSet(set: PeerMembers): void {
     this.#anywhere.delete(set)
-    for (const group of set.groups) leave(group, set)
     const { namespaces } = set.form.match
     const candidates = namespaces.kind === 'name' ? [this.#namespace(namespaces.name)] : this.#namespaces.values()
-    for (const namespace of candidates) if (namespace.sets.delete(set)) this.#forgetIfUnused(namespace)
+    for (const namespace of candidates) if (namespace.peerSets.delete(set)) this.#forgetIfUnused(namespace)
   }
 
   addNamedPortSet(set: NamedPortMembers): void {
     this.#named.add(set)
     for (const { groups } of this.#namespaces.values())
-      for (const group of groups.values()) if (set.takes(group)) enter(group, set)
+      for (const group of groups.values()) if (set.takes(group)) set.groups.add(group)
   }
 
   removeNamedPortSet(set: NamedPortMembers): void {
     this.#named.delete(set)
-    for (const group of set.groups) leave(group, set)
   }
 }

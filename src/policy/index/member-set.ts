@@ -4,24 +4,32 @@ import { type Addr } from '#/lib/addr.ts'
 import { selects } from '#/model/label-selector.ts'
 import { type Members, type NamedPortMember, type NamedPortSet, type PeerSet } from '../form.ts'
 import { type Addresses, isLocalAt } from './addresses.ts'
+import { GroupSet, type GroupTable } from './group-table.ts'
 import { type Group, type Membership, type PeerMembership, type PodState } from './state.ts'
 
 type Noted<T> = { readonly addr: Addr; readonly member: T; readonly wasMember: boolean }
 
-/** Where sets with notes are found when changes are taken. */
-export type WithNotes = Set<MemberSet<unknown>>
+/** What all sets have in common. */
+export type Surroundings = {
+  readonly table: GroupTable
+  readonly addresses: Addresses
+  /** Where sets with notes are found when changes are taken. */
+  readonly withNotes: Set<MemberSet<unknown>>
+}
 
 export abstract class MemberSet<T> implements Membership {
-  readonly groups = new Set<Group>()
+  readonly groups = new GroupSet()
   /** How many policies need it. */
   users = 0
   /** Others know it, with its members as of then. */
   isTaken = false
   readonly #noted = new Map<string, Noted<T>>()
+  readonly #table: GroupTable
   readonly #addresses: Addresses
-  readonly #withNotes: WithNotes
+  readonly #withNotes: Surroundings['withNotes']
 
-  constructor(addresses: Addresses, withNotes: WithNotes) {
+  constructor({ table, addresses, withNotes }: Surroundings) {
+    this.#table = table
     this.#addresses = addresses
     this.#withNotes = withNotes
   }
@@ -31,30 +39,32 @@ export abstract class MemberSet<T> implements Membership {
   protected abstract keyOf(member: T): string
 
   note(pod: PodState, addr: Addr, wasMember: boolean): void {
-    if (this.isTaken) for (const member of this.at(pod, addr)) this.#note(addr, member, () => wasMember)
+    if (!this.isTaken) return
+    for (const member of this.at(pod, addr)) {
+      const key = this.keyOf(member)
+      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember })
+    }
   }
 
   noteAsIs(pod: PodState, addr: Addr): void {
     if (!this.isTaken) return
-    for (const member of this.at(pod, addr)) this.#note(addr, member, () => this.#has(addr, this.keyOf(member)))
+    for (const member of this.at(pod, addr)) {
+      const key = this.keyOf(member)
+      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember: this.#has(addr, key) })
+    }
   }
 
-  #note(addr: Addr, member: T, wasMember: () => boolean): void {
-    const key = this.keyOf(member)
-    if (this.#noted.has(key)) return
-    this.#noted.set(key, { addr, member, wasMember: wasMember() })
+  #remember(key: string, noted: Noted<T>): void {
+    this.#noted.set(key, noted)
     this.#withNotes.add(this)
   }
 
   #has(addr: Addr, key: string): boolean {
-    return this.#addresses
-      .podsAt(addr)
-      .some(
-        (pod) =>
-          pod.group !== undefined &&
-          this.groups.has(pod.group) &&
-          this.at(pod, addr).some((member) => this.keyOf(member) === key),
-      )
+    for (const pod of this.#addresses.podsAt(addr)) {
+      if (pod.group === undefined || !this.groups.has(pod.group)) continue
+      for (const member of this.at(pod, addr)) if (this.keyOf(member) === key) return true
+    }
+    return false
   }
 
   /** What is different since the last time. */
@@ -72,7 +82,7 @@ export abstract class MemberSet<T> implements Membership {
   /** As of the last time. */
   members(): Map<string, T> {
     const members = new Map<string, T>()
-    for (const { pods } of this.groups)
+    for (const { pods } of this.#table.in(this.groups))
       for (const pod of pods)
         for (const addr of pod.pod.addrs) {
           if (!this.#addresses.podsAt(addr).includes(pod)) continue
@@ -91,8 +101,8 @@ type PodsPeerSet = Extract<PeerSet, { kind: 'pods' }>
 export class PeerMembers extends MemberSet<Addr> implements PeerMembership {
   readonly form: PodsPeerSet
 
-  constructor(form: PodsPeerSet, addresses: Addresses, withNotes: WithNotes) {
-    super(addresses, withNotes)
+  constructor(form: PodsPeerSet, surroundings: Surroundings) {
+    super(surroundings)
     this.form = form
   }
 
@@ -113,12 +123,13 @@ export class PeerMembers extends MemberSet<Addr> implements PeerMembership {
 export class NamedPortMembers extends MemberSet<NamedPortMember> {
   readonly form: NamedPortSet
 
-  constructor(form: NamedPortSet, addresses: Addresses, withNotes: WithNotes) {
-    super(addresses, withNotes)
+  constructor(form: NamedPortSet, surroundings: Surroundings) {
+    super(surroundings)
     this.form = form
   }
 
-  takes({ namedPorts }: Group): boolean {
+  takes({ namedPorts, selection }: Group): boolean {
+    if (this.form.isLocal && selection === undefined) return false
     return namedPorts.some(({ name }) => name === this.form.name)
   }
 

@@ -37,6 +37,13 @@ export class Pods {
     this.#selections = selections
   }
 
+  groupOf(pod: PolicyPod): Group | undefined {
+    const key = keyOf(pod)
+    const state = this.#states.get(key)
+    if (state?.pod === pod) return state.group
+    return this.#localsByPod.get(key)?.find((local) => local.pod?.pod === pod)?.pod?.group
+  }
+
   isKnown(namespace: string, name: string, uid: string): boolean {
     return this.#stateOf({ namespace, name, uid }) !== undefined
   }
@@ -156,8 +163,9 @@ export class Pods {
     const claims = group === undefined ? [] : state.pod.addrs
     for (const addr of claims) this.#addresses.claim(state, addr)
     for (const addr of claimed) if (!claims.some((each) => each.equals(addr))) this.#addresses.release(state, addr)
-    this.#move(state, group)
+    // a group is left in every way before it goes
     for (const local of locals) this.#selections.place(local, group)
+    this.#move(state, group)
   }
 
   #move(state: PodState, group: Group | undefined): void {

@@ -122,6 +122,10 @@ test('an address that an interface of this node has is only that pod’s, whatev
   assert.equal(index.podAt(addr(1))?.name, 'new')
   index.removeLocal('cwv-new')
   assert.deepEqual(membersTaken(index), { added: ['10.244.0.1'], removed: [] })
+  index.setLocal(local('unknown', 1))
+  index.take()
+  index.removeLocal('cwv-unknown')
+  assert.deepEqual(membersTaken(index), { added: ['10.244.0.1'], removed: [] })
 })
 
 test('a pod here has the addresses of its interface, and is a peer by them', () => {
@@ -190,6 +194,7 @@ test('named ports: those of pods here for ingress, of all pods for egress, each 
   const index = new PolicyIndex()
   const namedPorts = [{ name: 'http', protocol: 'TCP' as const, port: 80 }]
   index.setPod(pod('web', 'web', 1, { namedPorts: [...namedPorts, ...namedPorts] }))
+  index.setPod(pod('web-2', 'web', 3, { namedPorts: [...namedPorts, ...namedPorts] }))
   index.setPod(pod('far', 'web', 2, { namedPorts }))
   index.setPod(pod('far-2', 'web', 2, { namedPorts }))
   index.setLocal(local('web', 1))
@@ -200,12 +205,14 @@ test('named ports: those of pods here for ingress, of all pods for egress, each 
   const { namedPortSets, namedPortsOf } = index.form
   const members = [...namedPortSets.values()].map(({ id, isLocal }) => [
     isLocal === true,
-    namedPortsOf(id).map((member) => `${member.addr} ${member.protocol} ${member.port}`),
+    namedPortsOf(id)
+      .map((member) => `${member.addr} ${member.protocol} ${member.port}`)
+      .sort(),
   ])
   assert.deepEqual(
     members.sort(([one], [other]) => Number(one) - Number(other)),
     [
-      [false, ['10.244.0.1 TCP 80', '10.244.0.2 TCP 80']],
+      [false, ['10.244.0.1 TCP 80', '10.244.0.2 TCP 80', '10.244.0.3 TCP 80']],
       [true, ['10.244.0.1 TCP 80']],
     ],
   )

@@ -45,7 +45,7 @@ export class PolicyIndex implements PolicyView {
   }
 
   readonly podAt = (addr: Addr): PolicyPod | undefined => this.#addresses.podAt(addr)?.pod
-  readonly policiesOf = (pod: PolicyPod): SelectingPolicies => this.#selections.policiesOf(pod)
+  readonly policiesOf = (pod: PolicyPod): SelectingPolicies => this.#selections.policiesOf(pod, this.#pods.groupOf(pod))
 
   /** Whether the cluster has any, wherever their pods are. */
   get hasPolicies(): boolean {

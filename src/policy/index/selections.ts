@@ -2,7 +2,7 @@
 import { selects } from '#/model/label-selector.ts'
 import { type PolicyPod, type SelectingPolicies } from '../cluster.ts'
 import { type FormChange, type PolicyForm } from '../form.ts'
-import { isPoliced, matchesNamespace } from '../match.ts'
+import { matchesNamespace } from '../match.ts'
 import { policiesThatSelect } from '../evaluate.ts'
 import { type Direction, directions, type Policy } from '../policy.ts'
 import { compilePolicy } from './compile.ts'
@@ -13,7 +13,7 @@ import { type Group, type LocalState, type NamespaceState, type PolicyState, typ
 const none: readonly PolicyState[] = []
 
 /** Whether the policy has a say about pods that it selects. Without a rule only a NetworkPolicy has: it isolates. */
-export function applies({ tier, rules }: Policy, direction: Direction): boolean {
+function applies({ tier, rules }: Policy, direction: Direction): boolean {
   return tier === 'NetworkPolicy' ? rules[direction] !== undefined : (rules[direction]?.length ?? 0) > 0
 }
 
@@ -48,13 +48,13 @@ export class Selections {
     return [...(this.#byNamespace.get(namespace) ?? none), ...this.#anywhere]
   }
 
-  policiesOf(pod: PolicyPod): SelectingPolicies {
-    const group = this.#groups.find(pod)
-    const before = group && isPoliced(pod) ? this.#selecting.get(group) : undefined
+  /** `group` is that of the pod, if it has one: what is found for one pod of a group is so for all. */
+  policiesOf(pod: PolicyPod, group: Group | undefined): SelectingPolicies {
+    const before = group && this.#selecting.get(group)
     if (before !== undefined) return before
     const candidates = this.#candidates(pod.namespace).map(({ policy }) => policy)
     const found = policiesThatSelect(pod, candidates, this.#groups.known)
-    if (group && isPoliced(pod)) this.#selecting.set(group, found)
+    if (group) this.#selecting.set(group, found)
     return found
   }
 
@@ -77,6 +77,7 @@ export class Selections {
     const selection: Selection = { group, locals: new Set(), policies: new Set(), classes: {} }
     group.selection = selection
     this.#selections.add(selection)
+    this.#groups.matchLocalSets(group)
     this.changed.add(selection)
     for (const policy of this.#candidates(group.namespace.name)) this.#match(policy, selection)
     return selection
@@ -86,6 +87,7 @@ export class Selections {
     for (const policy of selection.policies) this.#unlink(policy, selection)
     delete selection.group.selection
     this.#selections.delete(selection)
+    this.#groups.matchLocalSets(selection.group)
     this.changed.add(selection)
   }
 

@@ -11,7 +11,7 @@ import {
 import { type Addresses } from './addresses.ts'
 import { type CompiledPolicy } from './compile.ts'
 import { type Groups } from './groups.ts'
-import { type MemberSet, NamedPortMembers, PeerMembers, type WithNotes } from './member-set.ts'
+import { type MemberSet, NamedPortMembers, PeerMembers, type Surroundings } from './member-set.ts'
 
 /** A block set has no members that change. */
 type BlockSet = { readonly form: Extract<PeerSet, { kind: 'blocks' }>; users: number }
@@ -19,11 +19,10 @@ type BlockSet = { readonly form: Extract<PeerSet, { kind: 'blocks' }>; users: nu
 type SetsChange = Pick<FormChange, 'peerSets' | 'namedPortSets' | 'members' | 'namedPorts'>
 
 export class FormSets {
-  readonly #addresses: Addresses
   readonly #groups: Groups
+  readonly #surroundings: Surroundings
   readonly #peers = new Map<string, PeerMembers | BlockSet>()
   readonly #named = new Map<string, NamedPortMembers>()
-  readonly #withNotes: WithNotes = new Set()
   /** Sets that got their first user or lost their last since the last time. */
   readonly #changedPeers = new Set<string>()
   readonly #changedNamed = new Set<string>()
@@ -32,8 +31,8 @@ export class FormSets {
   readonly namedPortSets = new Map<string, NamedPortSet>()
 
   constructor(addresses: Addresses, groups: Groups) {
-    this.#addresses = addresses
     this.#groups = groups
+    this.#surroundings = { table: groups.table, addresses, withNotes: new Set() }
   }
 
   acquire({ peerSets, namedPortSets }: CompiledPolicy): void {
@@ -54,14 +53,14 @@ export class FormSets {
   }
 
   #addPeerSet(form: PeerSet): PeerMembers | BlockSet {
-    const state = form.kind === 'blocks' ? { form, users: 0 } : new PeerMembers(form, this.#addresses, this.#withNotes)
+    const state = form.kind === 'blocks' ? { form, users: 0 } : new PeerMembers(form, this.#surroundings)
     this.#peers.set(form.id, state)
     if (state instanceof PeerMembers) this.#groups.addPeerSet(state)
     return state
   }
 
   #addNamedPortSet(form: NamedPortSet): NamedPortMembers {
-    const state = new NamedPortMembers(form, this.#addresses, this.#withNotes)
+    const state = new NamedPortMembers(form, this.#surroundings)
     this.#named.set(form.id, state)
     this.#groups.addNamedPortSet(state)
     return state
@@ -71,11 +70,12 @@ export class FormSets {
     // before sets go, and before new ones are known as taken
     const members = new Map<string, Members<Addr>>()
     const namedPorts = new Map<string, Members<NamedPortMember>>()
-    for (const set of this.#withNotes) {
+    const { withNotes } = this.#surroundings
+    for (const set of withNotes) {
       if (set instanceof PeerMembers) collect(members, set.form.id, set)
       else if (set instanceof NamedPortMembers) collect(namedPorts, set.form.id, set)
     }
-    this.#withNotes.clear()
+    withNotes.clear()
     return { peerSets: this.#takePeerSets(), namedPortSets: this.#takeNamedPortSets(), members, namedPorts }
   }
 

@@ -5,6 +5,7 @@ import { type Labels, type NamedPort, type PolicyPod } from '../cluster.ts'
 import { type ClassForm } from '../form.ts'
 import { type Direction, type Policy, type PodMatch } from '../policy.ts'
 import { type CompiledPolicy } from './compile.ts'
+import { type GroupSet } from './group-table.ts'
 
 /** A pod's interface on this node. Its addresses count, not those in the pod's status, which comes later. */
 export type LocalPod = {
@@ -21,17 +22,19 @@ export type NamespaceState = {
   readonly name: string
   readonly groups: Map<string, Group>
   /** The peer sets that may have members here: their namespaces match, their pods' selectors may. */
-  readonly sets: Set<PeerMembership>
+  readonly peerSets: Set<PeerMembership>
+  /** The sets of named ports, which are the same for all namespaces. */
+  readonly namedPortSets: ReadonlySet<Membership>
 }
 
 export type Group = {
+  /** Its place in the table of groups. */
+  readonly number: number
   readonly namespace: NamespaceState
   readonly key: string
   readonly labels: Labels
   readonly namedPorts: readonly NamedPort[]
   readonly pods: Set<PodState>
-  /** Few, and mostly the same for long: an array is smaller than a set. */
-  memberships: readonly Membership[]
   /** While it has pods of this node. */
   selection?: Selection
 }
@@ -63,7 +66,7 @@ export type Selection = {
   readonly group: Group
   readonly locals: Set<LocalState>
   readonly policies: Set<PolicyState>
-  classes: Partial<Record<Direction, ClassForm>>
+  classes: Readonly<Partial<Record<Direction, ClassForm>>>
 }
 
 export type PolicyState = {
@@ -75,7 +78,7 @@ export type PolicyState = {
 
 /** A set whose members come from pods. */
 export type Membership = {
-  readonly groups: Set<Group>
+  readonly groups: GroupSet
   readonly takes: (group: Group) => boolean
   /** Remembers that what `pod` has at `addr` was in the set, or was not, before something changes; the first word counts. */
   readonly note: (pod: PodState, addr: Addr, wasMember: boolean) => void

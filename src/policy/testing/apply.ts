@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { parse } from 'yaml'
 import { isKubeObject, type KubeObject } from '#/model/kubernetes.ts'
 import { type SuggestedChange } from '../change.ts'
-import { type ClusterObjects, type SpecObject } from './arbitraries.ts'
+import { type ClusterObjects, type SpecObject } from './cluster-objects.ts'
 
 type Step = { readonly op: string; readonly path: string; readonly value?: unknown }
 

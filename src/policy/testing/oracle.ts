@@ -4,7 +4,7 @@ import { Prefix } from '#/lib/addr.ts'
 import { type KubeObject, type Pod } from '#/model/kubernetes.ts'
 import { type Direction, portProtocols } from '../policy.ts'
 import { type PolicyPacket } from '../verdict.ts'
-import { type ClusterObjects, type SpecObject } from './arbitraries.ts'
+import { type ClusterObjects, type SpecObject } from './cluster-objects.ts'
 
 // oxlint-disable-next-line typescript/no-explicit-any -- objects as they come: every field may be missing
 type Json = any
@@ -47,7 +47,8 @@ export function oracleDenies(objects: ClusterObjects, packet: PolicyPacket, dire
     labelsOf(objects.namespaces.find(({ metadata }) => metadata.name === pod.metadata.namespace)!)
   const isOfPods = ({ namespaces, pods }: Json, pod: Pod): boolean =>
     namespaces === undefined
-      ? selectorHolds(pods.namespaceSelector, namespaceLabels(pod)) && selectorHolds(pods.podSelector, labelsOf(pod))
+      ? selectorHolds(pods.namespaceSelector ?? {}, namespaceLabels(pod)) &&
+        selectorHolds(pods.podSelector, labelsOf(pod))
       : selectorHolds(namespaces, namespaceLabels(pod))
 
   const isProtocol = (name: string): boolean => portProtocols[name as 'TCP'] === packet.protocol

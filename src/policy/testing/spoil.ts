@@ -1,6 +1,6 @@
 // Policies with something wrong in one of their rules.
 import fc from 'fast-check'
-import { type SpecObject } from './arbitraries.ts'
+import { type SpecObject } from './cluster-objects.ts'
 
 /** Which place of an object is spoiled, whether it gets an unknown field or is replaced, and by what. */
 export type Spoiler = { readonly place: number; readonly isExtra: boolean; readonly junk: unknown }

@@ -4,11 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { messageOf } from '#/lib/log.ts'
-import { nftDelta } from '#/wire/nftables/compare-delta.ts'
-import { differences } from '#/wire/nftables/compare.ts'
 import { isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
+import { deltaLines } from '#/wire/nftables/delta-lines.ts'
 import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
-import { type StatusTable } from '../status.ts'
+import { type ObjectState, type StatusTable } from '../status.ts'
 
 /** A comparison that changes overtake again and again is given up after so many attempts, with a pause that doubles between them. */
 const attempts = 8
@@ -72,31 +71,50 @@ export class KeptTable {
     this.#status.forget('policy-table', this.key)
   }
 
-  /** What differs from the table that is wanted, a line each; `mend` puts it right. Rejects with KernelError. */
-  async compare(wanted: () => NftTable, mend: (() => void) | undefined): Promise<string[]> {
-    const { family, name } = this.#name
-    for (let attempt = 0; ; attempt++) {
+  /** What differs from the table that is wanted, a line each. Rejects with KernelError. */
+  async differences(wanted: () => NftTable): Promise<string[]> {
+    return this.#lines(await this.#client.findDelta(wanted()))
+  }
+
+  /**
+   * Puts right what differs from the table that is wanted, and returns that, a line each. `wanted` makes the table, and is called again when
+   * something was written meanwhile; `done` is called when the kernel has it. Rejects with KernelError.
+   */
+  async mend(wanted: () => NftTable, done: () => void): Promise<string[]> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
       const version = this.#version
-      let actual
-      try {
-        actual = await this.#client.readTable(family, name)
-      } catch (error) {
-        this.#fail(error)
-        throw error
-      }
-      if (version === this.#version) {
-        const table = wanted()
-        const delta = nftDelta(table, actual)
-        const lines = delta && isEmptyDelta(delta) ? [] : differences(table, actual)
-        if (mend === undefined) return lines
-        if (delta === undefined) this.write(table)
-        else this.#tell(() => this.#client.change(this.#name, delta))
+      const isCurrent = (): boolean => version === this.#version
+      const table = wanted()
+      const delta = await this.#telling(() => this.#client.findDelta(table))
+      if (isCurrent() && (await this.#make(table, delta, isCurrent))) {
         this.#isKnown = true
-        mend()
-        return lines
+        this.#note('done')
+        done()
+        return this.#lines(delta)
       }
-      if (attempt === attempts) throw new Error(`${this.key} was changed during each of ${attempts} readings`)
       await sleep(firstPauseMs * 2 ** attempt)
+    }
+    throw new Error(`table ${this.key} was written during each of ${attempts} readings`)
+  }
+
+  async #make(table: NftTable, delta: NftDelta | undefined, isCurrent: () => boolean): Promise<boolean> {
+    if (delta !== undefined) return this.#telling(() => this.#client.changeInTurns(this.#name, delta, isCurrent))
+    this.write(table)
+    return true
+  }
+
+  #lines(delta: NftDelta | undefined): string[] {
+    if (delta === undefined) return [`table ${this.key} is dormant, or of another kind`]
+    if (delta.addChains?.some(({ hook }) => hook !== undefined)) return [`table ${this.key} missing`]
+    return deltaLines(delta).map((line) => `table ${this.key}: ${line}`)
+  }
+
+  async #telling<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      this.#note('error', error)
+      throw error
     }
   }
 
@@ -104,14 +122,15 @@ export class KeptTable {
     try {
       work()
     } catch (error) {
-      this.#fail(error)
+      this.#isKnown = false
+      this.#note('error', error)
       throw error
     }
-    this.#status.set('policy-table', this.key, 'done', this.#nowMs())
+    this.#note('done')
   }
 
-  #fail(error: unknown): void {
-    this.#isKnown = false
-    this.#status.set('policy-table', this.key, 'error', this.#nowMs(), { message: messageOf(error) })
+  #note(state: ObjectState, error?: unknown): void {
+    const failure = error === undefined ? undefined : { message: messageOf(error) }
+    this.#status.set('policy-table', this.key, state, this.#nowMs(), failure)
   }
 }

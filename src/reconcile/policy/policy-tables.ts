@@ -6,7 +6,7 @@ import { KernelError } from '#/kernel/netlink.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
 import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
-import { bridgeTable, bridgeTableName, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
+import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
@@ -89,16 +89,11 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.compare(
+      ...(await this.#inet.mend(
         () => inetTable(form),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
-      ...(mac === undefined
-        ? []
-        : await this.#bridge.compare(
-            () => bridgeTable(facts.ports, mac),
-            () => (this.#writtenBridge = { mac, ports: new Map(facts.ports) }),
-          )),
+      ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
     ]
   }
 
@@ -107,8 +102,8 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.compare(() => inetTable(form), undefined)),
-      ...(mac === undefined ? [] : await this.#bridge.compare(() => bridgeTable(facts.ports, mac), undefined)),
+      ...(await this.#inet.differences(() => inetTable(form))),
+      ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
     ]
   }
 
@@ -179,6 +174,15 @@ export class PolicyTables implements PolicySink, Disposable {
     }
     this.#bridge.write(bridgeTable(ports, mac))
     this.#writtenBridge = { mac, ports: new Map(ports) }
+  }
+
+  async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
+    // they change while the table is read
+    let written = new Map(ports)
+    return this.#bridge.mend(
+      () => bridgeTable((written = new Map(ports)), mac),
+      () => (this.#writtenBridge = { mac, ports: written }),
+    )
   }
 
   #logRefusal({ key }: KeptTable, refusal: KernelError): void {

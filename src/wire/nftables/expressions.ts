@@ -104,8 +104,8 @@ function expressionText({ name, data: bytes }: Expression): string {
 function attrTexts(attrs: object): string[] {
   const texts: string[] = []
   for (const [key, value] of Object.entries(attrs)) {
-    const text = valueText(value)
-    if (text !== '') texts.push(`${key}=${text}`)
+    const shown = valueText(value)
+    if (shown !== '') texts.push(`${key}=${shown}`)
   }
   return texts.sort()
 }
@@ -120,7 +120,7 @@ function valueText(value: unknown): string {
 const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 function hex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += hexPairs[byte]
-  return text
+  let digits = ''
+  for (const byte of bytes) digits += hexPairs[byte]
+  return digits
 }

@@ -37,7 +37,7 @@ describe('a key', () => {
     assert.deepEqual(keyLayout(types), { keyType: 0x830d, keyLength: 0x18 })
     assert.equal(
       Buffer.from(encodeKey(types, [Addr.parse('fd00::1'), 6, 80])).toString('hex'),
-      'fd000000000000000000000000000001' + '06000000' + '00500000',
+      'fd0000000000000000000000000000010600000000500000',
     )
     assert.deepEqual(keyLayout(['ifname', 'ipv4_addr']), { keyType: 0x0a47, keyLength: 0x14 })
     assert.deepEqual(keyLayout(['ifname']), { keyType: 0x29, keyLength: 16 })

@@ -49,6 +49,12 @@ export class FramePort implements Disposable {
     return false
   }
 
+  /** The frames that come within this time. */
+  async collect(waitMs: number): Promise<Uint8Array[]> {
+    await sleep(waitMs)
+    return this.take()
+  }
+
   [Symbol.dispose](): void {
     closeFd(this.#fd)
   }

@@ -9,7 +9,18 @@ import { type Logger, silent } from '#/lib/log.ts'
 import { POLLOUT, watchFd } from '#/sys/fd-watcher.ts'
 import { closeFd } from '#/sys/libc.ts'
 import { socketError, startConnect, tcpListener, tcpSocket } from '#/sys/socket.ts'
-import { etherTypes, ethernet, ipv4, ipv6, protocols, tcp, tcpFlags, udp, withChecksum } from '../ebpf/frames.ts'
+import {
+  type Ethernet,
+  etherTypes,
+  ethernet,
+  ipv4,
+  ipv6,
+  protocols,
+  tcp,
+  tcpFlags,
+  udp,
+  withChecksum,
+} from '../ebpf/frames.ts'
 import { TestNetns } from '../namespace.ts'
 import { FramePort } from './frame-port.ts'
 
@@ -172,7 +183,7 @@ export class TableNode implements Disposable {
     const ports = { from: sourcePort, to: port }
     const payload = new TextEncoder().encode(mark)
     const packet = (l4: Uint8Array): Uint8Array => (family === 4 ? ipv4 : ipv6)({ src, dst, protocol }, l4)
-    const gateway = from.isRemote ? this.#uplinkMac : bridgeMac
+    const gateway = from.isRemote ? this.uplink.to : bridgeMac
     const mac = message.mac ?? (from.isRemote || to.isRemote ? gateway : to.port.mac)
     const messages: Record<number, () => Uint8Array> = {
       [protocols.tcp]: () => withChecksum({ src, dst }, protocols.tcp, tcp(ports, payload, flags), 16),
@@ -183,8 +194,9 @@ export class TableNode implements Disposable {
     from.port.send(ethernet({ to: mac, from: from.port.mac }, type, packet(messages[protocol]!())))
   }
 
-  get #uplinkMac(): string {
-    return this.host.ip<{ address: string }>('link show u')[0]!.address
+  /** Of frames from the other node to this one. */
+  get uplink(): Ethernet {
+    return { to: this.host.ip<{ address: string }>('link show u')[0]!.address, from: this.other.port.mac }
   }
 
   [Symbol.dispose](): void {
