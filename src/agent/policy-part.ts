@@ -26,7 +26,7 @@ import { type AddedPod, type LocalEndpoint, PolicyError, type PodPolicies } from
 import { PolicyWatch } from './policy/policy-watch.ts'
 import { RememberedPolicy } from './policy/remembered-policy.ts'
 import { RunningConnections } from './policy/running-connections.ts'
-import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
@@ -98,7 +98,8 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
     )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
-    this.ended = new EndedConnections(() => clock.monotonicMs())
+    const block = (...change: Parameters<PolicyTables['blockAnswers']>) => deps.tables?.blockAnswers(...change)
+    this.ended = this.#made.use(new EndedConnections({ block, clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
       const touched = touchedBy(form, change)
@@ -168,6 +169,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the kernel was last told. */
   get form(): Form {
     return this.#index.form
+  }
+
+  /** What rules depend on besides the form. */
+  get facts(): PolicyFacts {
+    return { hasPolicies: this.#index.hasPolicies, ports: this.#locals.ports, changedPorts: new Set() }
   }
 
   /** What was read of each policy, by its key. */

@@ -319,8 +319,15 @@ export class Flow implements AsyncDisposable {
     client.stdout!.on('data', (chunk: Buffer) => (this.#printed += String(chunk)))
   }
 
-  static async start(from: TestNetns, to: TestNetns, addr: string, port: number, periodMs = 2): Promise<Flow> {
-    const server = start(to, 'serve', addr, String(port))
+  /** `served`: where the other pod really listens, when `addr` and `port` are translated. */
+  static async start(
+    from: TestNetns,
+    to: TestNetns,
+    addr: string,
+    port: number,
+    { periodMs = 2, served = { addr, port } }: { periodMs?: number; served?: { addr: string; port: number } } = {},
+  ): Promise<Flow> {
+    const server = start(to, 'serve', served.addr, String(served.port))
     await once(server.stdout!, 'data')
     const client = start(from, 'ask', addr, String(port), String(periodMs))
     const flow = new Flow(server, client)

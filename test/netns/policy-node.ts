@@ -2,14 +2,20 @@
 // of the agent that enforces them. The kernel's notifications lead to comparisons as in the agent.
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
+import { Adopter } from '#/agent/policy/adopt.ts'
 import { type PolicyPart } from '#/agent/policy-part.ts'
 import { namespaceObject, podObject, policyObject } from '#/agent/policy/testing/policy-objects.ts'
 import { clientFor } from '#/cluster/connect.ts'
 import { namespacesPath, networkPoliciesPath, podsPath } from '#/cluster/paths.ts'
 import { CollectionsApi } from '#/cluster/testing/collections-api.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { findFlows, flowDelete } from '#/kernel/flows.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
+import { silent } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
+import { evaluate } from '#/policy/evaluate.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { type CniReply } from '#/wire/cni/index.ts'
 import { AgentParts, EbpfNode } from './ebpf-node.ts'
 import { type TestNetns } from './namespace.ts'
@@ -33,6 +39,7 @@ export class PolicyNode extends EbpfNode {
     await node.restart()
     await node.settle()
     await node.level()
+    assert.equal(node.agent.pods.datapathState?.name, datapath, node.agent.pods.datapathState?.why)
     return node
   }
 
@@ -119,6 +126,25 @@ export class PolicyNode extends EbpfNode {
     if (refusal !== undefined) return { kind: 'error', error: { code: 11, msg: 'held back', details: refusal } }
     const args = `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name};K8S_POD_UID=${uid}`
     return this.agent.handler.handle(request('ADD', name, this.pods.get(name)!.path, { env: { CNI_ARGS: args } }))
+  }
+
+  /** What takes up connections that connection tracking has lost. */
+  adopter(made: AsyncDisposableStack): Adopter {
+    return new Adopter({
+      evaluate: (packet) => evaluate(this.policy.view, packet),
+      isLevel: () => this.policy.keeper.isLevel,
+      hasConnection: (ends) => this.agent.pods.hasConnection(ends),
+      ended: this.policy.ended,
+      netlink: made.use(new Netlink(NETLINK_NETFILTER)),
+      log: silent,
+    })
+  }
+
+  /** Has connection tracking forget the connections to a port. */
+  async loseConnections(port: number): Promise<void> {
+    using netlink = new Netlink(NETLINK_NETFILTER)
+    const flows = await findFlows(netlink, 4, () => true)
+    netlink.execute(...flows.filter(({ dstPort }) => dstPort === port).map(flowDelete))
   }
 
   addrOf(name: string, family: 4 | 6 = 4): string {

@@ -18,6 +18,8 @@ const pauseMs = 100
 const share = 0.25
 /** So long the evaluator is asked before the event loop gets a turn. */
 const turnMs = 4
+/** How many connections are ended before the event loop gets a turn. */
+const portion = 64
 /** The pause after a look that failed. */
 const retryMs = 5000
 /** The API tells of a new pod's address some time after the pod has it: a connection with one that is not known is judged only then. */
@@ -135,10 +137,12 @@ export class RunningConnections implements AsyncDisposable {
     using netlink = open()
     for (const family of families) {
       const denied = await this.#deniedOf(await findFlows(netlink, family, isInQuestion), own)
-      // before they are: a packet that is denied then must not bring any of them back
-      for (const { src, srcPort, dst, dstPort } of denied)
-        if (srcPort !== undefined && dstPort !== undefined) ended.add({ src, srcPort, dst, dstPort })
-      await netlink.executeMany(denied.map(flowDelete))
+      for (let start = 0; start < denied.length; start += portion) {
+        const some = denied.slice(start, start + portion)
+        ended.add(some)
+        netlink.executeAll(some.map(flowDelete))
+        await setImmediate()
+      }
       count += denied.length
     }
     this.#count += count

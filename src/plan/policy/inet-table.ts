@@ -20,6 +20,7 @@ import {
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
+import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { entriesOf, mapElements, mapShape } from './entries.ts'
 import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
 
@@ -39,13 +40,17 @@ export const inetTableName = { family: 'inet', name: policyTableName } as const
 
 const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
-/** The whole table of a form. */
-export function inetTable(form: Form): NftTable {
+/** The whole table of a form; `ended` are the answers of connections that policies have ended. */
+export function inetTable(form: Form, ended: readonly Answers[] = []): NftTable {
   const { sets, keySets } = setsOf(form)
   return {
     ...inetTableName,
     sets,
-    keySets: [...families.map((family) => itselfOf(form.locals.values(), family)), ...keySets],
+    keySets: [
+      ...families.map((family) => endedSetOf(ended, family)),
+      ...families.map((family) => itselfOf(form.locals.values(), family)),
+      ...keySets,
+    ],
     maps: directions.flatMap((direction) => {
       const entries = [...entriesOf(direction, form.locals).values()]
       return families.map((family): NftMap => ({
@@ -151,6 +156,7 @@ function baseChain(direction: Direction): NftChain {
         ],
         action: { kind: 'jump', chain: neighbourChain.name },
       },
+      ...(direction === 'egress' ? families.map(endedRule) : []),
       ...families.map((family): NftRule => ({
         comment:
           direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,

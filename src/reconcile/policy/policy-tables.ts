@@ -9,6 +9,7 @@ import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
 import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
+import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
 import { inetTable, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
@@ -40,6 +41,8 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #bridge: KeptTable
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
+  /** Connections that were ended, by what their answers have in their headers. */
+  readonly #ended = new Map<string, Answers>()
   /** Whether there may be any of the tables. */
   #mayExist = true
 
@@ -90,7 +93,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inetTable(form),
+        () => inetTable(form, this.#endedNow),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
@@ -102,7 +105,7 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(() => inetTable(form))),
+      ...(await this.#inet.differences(() => inetTable(form, this.#endedNow))),
       ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
     ]
   }
@@ -123,6 +126,27 @@ export class PolicyTables implements PolicySink, Disposable {
         this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
+  }
+
+  /**
+   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
+   * written whole. Throws KernelError.
+   */
+  blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
+    const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
+    const former = over.filter((each) => this.#ended.has(answersText(each)))
+    for (const each of fresh) this.#ended.set(answersText(each), each)
+    for (const each of former) this.#ended.delete(answersText(each))
+    if (!this.#inet.isKnown) return
+    const refusal = this.#inet.change({
+      addElements: families.flatMap((family) => endedElements(fresh, family)),
+      deleteElements: families.flatMap((family) => endedElements(former, family)),
+    })
+    if (refusal !== undefined) throw refusal
+  }
+
+  get #endedNow(): readonly Answers[] {
+    return [...this.#ended.values()]
   }
 
   /** What rules have counted since the chain they are in was written. Rejects with KernelError. */
@@ -152,7 +176,7 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form))
+    this.#inet.write(inetTable(form, this.#endedNow))
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -199,6 +223,10 @@ export class PolicyTables implements PolicySink, Disposable {
       if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
     }
   }
+}
+
+function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string {
+  return [protocol, src, srcPort, dst, dstPort].join(' ')
 }
 
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {

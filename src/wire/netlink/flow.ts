@@ -48,6 +48,8 @@ export type Flow = {
   readonly dst: Addr
   readonly srcPort?: number
   readonly dstPort?: number
+  /** Where answers go: elsewhere than to the source when that is masqueraded. */
+  readonly answered: { readonly addr: Addr; readonly port?: number }
   /** The bytes by which the kernel finds the entry again. */
   readonly name: Uint8Array
 }
@@ -88,14 +90,17 @@ export function decodeFlow(payload: Uint8Array): Flow | undefined {
   const src = orig?.ip?.src4 ?? orig?.ip?.src6
   const dst = reply?.ip?.src4 ?? reply?.ip?.src6
   const { protocol, srcPort } = orig?.proto ?? {}
-  if (zone !== 0 || src === undefined || dst === undefined || protocol === undefined) return undefined
-  const dstPort = reply?.proto?.srcPort
+  const answered = reply?.ip?.dst4 ?? reply?.ip?.dst6
+  if (zone !== 0 || src === undefined || dst === undefined || answered === undefined || protocol === undefined)
+    return undefined
+  const { srcPort: dstPort, dstPort: answeredPort } = reply?.proto ?? {}
   return {
     protocol,
     src,
     dst,
     ...(srcPort !== undefined && { srcPort }),
     ...(dstPort !== undefined && { dstPort }),
+    answered: { addr: answered, ...(answeredPort !== undefined && { port: answeredPort }) },
     name: attrs.slice(...placeOf(attrs, CTA_TUPLE_ORIG)),
   }
 }
