@@ -64,6 +64,7 @@ export class PolicyReport implements Disposable {
     const noteRules = (): void => this.listener.want(policy.form.classes.size > 0)
     policy.keeper.applied.subscribe(noteRules)
     policy.keeper.compared.subscribe(noteRules)
+    noteRules()
   }
 
   #makeAdopter(): Adopter {
