@@ -114,7 +114,7 @@ export class SpecReader {
 const shownCharacters = 60
 
 /** A value as messages show it, cut so that no object fills a log. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value)
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text
 }

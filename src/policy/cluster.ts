@@ -1,6 +1,6 @@
 // What policies are evaluated against: pods and namespaces, each reduced to what counts.
 import { type Addr } from '#/lib/addr.ts'
-import { type Policy, type PortProtocol } from './policy.ts'
+import { type Policy, type PortProtocol, type Tier } from './policy.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -10,6 +10,8 @@ export type PolicyPod = {
   readonly namespace: string
   readonly name: string
   readonly uid: string
+  /** Of a static pod: the UID by which its kubelet, and so the runtime, knows it. The API server gave the object that stands for it another. */
+  readonly configUid?: string
   /** The node that it is bound to; "" before that. */
   readonly node: string
   readonly labels: Labels
@@ -41,5 +43,14 @@ export type PolicyCluster = {
   readonly nodes: ReadonlyMap<string, readonly Addr[]>
 }
 
-/** A cluster in which pods are found by address: those that have not ended and have a network of their own. */
-export type PolicyView = PolicyCluster & { readonly podAt: (addr: Addr) => PolicyPod | undefined }
+/** The policies that select a pod, in the order of evaluation. */
+export type SelectingPolicies = Readonly<Record<Tier, readonly Policy[]>>
+
+/**
+ * A cluster in which pods are found by address: those that have not ended and have a network of their own. A view that remembers which
+ * policies select a pod has `policiesOf`; without it every policy is asked for each packet.
+ */
+export type PolicyView = PolicyCluster & {
+  readonly podAt: (addr: Addr) => PolicyPod | undefined
+  readonly policiesOf?: (pod: PolicyPod) => SelectingPolicies
+}
