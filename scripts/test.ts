@@ -1,5 +1,5 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
-// Usage: test.ts [unit|netns|interop|e2e|kernels][/part of a file's name]...   (default: all but kernels, which scripts/kernels runs)
+// Usage: test.ts [unit|netns|policy|interop|e2e|kernels][/part of a file's name]...   (default: all but kernels, which scripts/kernels runs)
 import { globSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { run } from 'node:test'
@@ -13,6 +13,7 @@ type Suite = { name: string; glob: string; concurrency: number; timeoutMs: numbe
 const suites: Suite[] = [
   { name: 'unit', glob: '{src/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
   { name: 'netns', glob: 'test/netns/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
+  { name: 'policy', glob: 'test/policy/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
   // under emulation all is several times slower

@@ -32,9 +32,13 @@ import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
+import { type PolicyPart } from './policy-part.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { policyStatus } from './report/policy-status.ts'
+import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -49,6 +53,7 @@ export type ReportingPartDeps = {
   readonly ebpf: EbpfState
   readonly client: ApiClient
   readonly cluster: ClusterPart
+  readonly policy: PolicyPart
   readonly pods: PodsPart
   readonly network: NetworkPart
   readonly bgp: BgpPart
@@ -119,13 +124,14 @@ export class ReportingPart implements AsyncDisposable {
 
   /** Whether this node is ready for pods. Everything that reports readiness reads this. */
   get readiness(): Readiness {
-    const { pods, network } = this.#deps
-    const { failures, cuts, untoldRouting } = network.state
+    const { policy, pods, network } = this.#deps
+    const { cuts, untoldRouting } = network.state
     return readinessOf({
       nodeName: this.#config.nodeName,
       podNetwork: pods.network,
       shortage: pods.shortage,
-      failures,
+      policyRefusal: policy.refusal,
+      failures: this.#failures,
       isolation: network.isolation,
       cuts,
       untoldRouting,
@@ -134,12 +140,19 @@ export class ReportingPart implements AsyncDisposable {
     })
   }
 
+  /** Kernel objects in error. */
+  get #failures(): readonly ObjectStatus[] {
+    const { policy, network } = this.#deps
+    return [...network.state.failures, ...policy.objects.filter(({ state }) => state === 'error')]
+  }
+
   /** The problems of all parts. */
   get problems(): readonly Problem[] {
-    const { cluster, pods, network, bgp } = this.#deps
+    const { cluster, policy, pods, network, bgp } = this.#deps
     return oneOfEach([
       ...settingProblems(this.#config),
       ...network.problems,
+      ...policy.problems,
       ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
@@ -200,12 +213,12 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog.update(problems)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
-    const ofNode = this.#deps.network.state.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
     this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
   }
 
   #status(): AgentStatus {
-    const { cluster, pods, network } = this.#deps
+    const { cluster, policy, pods, network } = this.#deps
     const { state, reasons } = this.readiness
     return {
       node: this.#config.nodeName,
@@ -218,10 +231,11 @@ export class ReportingPart implements AsyncDisposable {
         ...pods.datapathState,
       },
       api: cluster.apiStatus,
-      objects: network.state.objects,
+      policy: policyStatus(policy),
+      objects: [...network.state.objects, ...policy.objects],
       verdicts: network.state.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(network.state.failures)],
+      problems: [...this.problems, ...problemsOfObjects(this.#failures)],
     }
   }
 
@@ -235,9 +249,9 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   #makeMetrics(): AgentMetrics {
-    const { cluster, pods, network, bgp } = this.#deps
+    const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
-      objects: () => network.state.objects,
+      objects: () => [...network.state.objects, ...policy.objects],
       problems: () => this.problems,
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
@@ -253,6 +267,7 @@ export class ReportingPart implements AsyncDisposable {
       learned: () => bgp.learned.size,
       notInstalled: () => network.notInstalled.size,
     })
+    registerPolicyStateMetrics(metrics.registry, policy)
     registerDatapathMetrics(metrics.registry, {
       generation: () => this.#datapath.generation,
       pods: () => this.#datapath.podsByDevice(),

@@ -55,6 +55,10 @@ export function agentAccess(namespace: string): Manifest[] {
     ...grant(who, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
       { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+      // what network policies are made of, and whom they select
+      { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: ['list', 'watch'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['list', 'watch'] },
+      { apiGroups: ['policy.networking.k8s.io'], resources: ['clusternetworkpolicies'], verbs: ['list', 'watch'] },
       { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
       // RBAC cannot narrow these to the agent's own node
       { ...own, resources: ['bgpnodes'], verbs: ['create'] },

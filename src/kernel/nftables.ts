@@ -10,12 +10,17 @@ import {
   decodeElements,
   decodeRule,
   decodeSet,
+  decodeUnnamedSet,
   hasHook,
   type NftActual,
   type NftActualHook,
+  type NftActualRule,
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
 import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
+import { ruleCounter, type NftRuleCounter } from '#/wire/nftables/counters.ts'
+import { nftDeltaInSteps } from '#/wire/nftables/compare-delta.ts'
+import { change, deltaRequests, isEmptyDelta, type NftDelta, preparation } from '#/wire/nftables/delta.ts'
 import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
@@ -41,22 +46,19 @@ import {
   trafficOf,
   wholeTableCodec,
 } from '#/wire/nftables/messages.ts'
-import { type NftFamily, type NftRule, type NftTable } from '#/wire/nftables/ruleset.ts'
-import {
-  type ChainPlace,
-  deleteRuleRequest,
-  deleteTableRequest,
-  elementRequests,
-  type NftRequest,
-  placeRuleRequest,
-  replaceRequests,
-} from '#/wire/nftables/transaction.ts'
+import { type NftFamily, type NftRule, type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nftables/place.ts'
+import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
+import { replaceRequests } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
 const readAttempts = 10
 /** A rule of iptables with a few extensions takes some 30 us to decode. */
 const decodedPerTurn = 100
+
+/** Some 100 rules, or 1,500 elements: 5 ms to make them, and for the kernel to take them. */
+const bytesPerTurn = 40_000
 
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
@@ -102,13 +104,20 @@ export class NftClient {
     })
   }
 
-  /** Reads the table with all its contents, as of one moment; undefined when there is none. Throws KernelError. */
-  async readTable(family: NftFamily, name: string): Promise<NftActual | undefined> {
+  /**
+   * Reads the table with all its contents, as of one moment; undefined when there is none. Sets of which `isLeftOut` is true are read without their
+   * elements: those that are dynamic need not be compared. Throws KernelError.
+   */
+  async readTable(
+    family: NftFamily,
+    name: string,
+    isLeftOut: (set: string) => boolean = () => false,
+  ): Promise<NftActual | undefined> {
     for (let attempt = 1; ; attempt++) {
       const before = this.#generation()
       let failure: unknown
       try {
-        const table = await this.#read(family, name)
+        const table = await this.#read(family, name, isLeftOut)
         if (this.#generation() === before) return table
       } catch (error) {
         // an object that was listed may be gone a moment later
@@ -137,6 +146,50 @@ export class NftClient {
       ...elementRequests('add', table, set, missing),
     ])
     if (requests.length > 0) this.#transact(`nft update sets of table ${table.family} ${table.name}`, requests)
+  }
+
+  /**
+   * Changes a table in one transaction: packets meet what was before or all of what is new. What the delta does not name is left alone, counters
+   * among it; a table that is absent is made. Throws KernelError, naming the object; nothing is changed then. ENOENT of an element to delete, or
+   * of a chain or set, means that the table is not as the caller thought: findDelta tells what is to be done then.
+   */
+  change(table: NftTableName, delta: NftDelta): void {
+    if (isEmptyDelta(delta)) return
+    this.#transact(`nft change table ${table.family} ${table.name}`, deltaRequests(table, delta))
+  }
+
+  /**
+   * As `change`, for changes that are large: sets and chains that nothing refers to yet are made before it, in transactions of a few milliseconds
+   * and turns of the event loop. When it fails these may be left over, and findDelta takes them out or goes on from there; so they may when it
+   * stops early and returns false, since `isCurrent` says that the table was changed by other calls meanwhile.
+   */
+  async changeInTurns(table: NftTableName, delta: NftDelta, isCurrent: () => boolean = () => true): Promise<boolean> {
+    const what = `nft change table ${table.family} ${table.name}`
+    for (const portion of portionsOf(preparation(table, delta), bytesPerTurn)) {
+      if (!isCurrent()) return false
+      this.#transact(what, [addTable(table), ...portion])
+      await setImmediate()
+    }
+    if (!isCurrent()) return false
+    const requests = [...change(table, delta)]
+    if (requests.length > 0) this.#transact(what, [addTable(table), ...requests])
+    return true
+  }
+
+  /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */
+  async findDelta(table: NftTable): Promise<NftDelta | undefined> {
+    const isDynamic = new Set(
+      [...table.sets, ...(table.keySets ?? []), ...(table.maps ?? [])].flatMap(({ name, dynamic }) =>
+        dynamic ? [name] : [],
+      ),
+    )
+    const actual = await this.readTable(table.family, table.name, (set) => isDynamic.has(set))
+    const steps = nftDeltaInSteps(table, actual)
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done) return value
+      await setImmediate()
+    }
   }
 
   /** Deletes a table; no error when there is none. Throws KernelError. */
@@ -226,6 +279,20 @@ export class NftClient {
     if (requests.length > 0) this.#transact(`nft edit chain ${place.family} ${place.table} ${place.chain}`, requests)
   }
 
+  /** What the counting rules of a table have counted, by chain and the rule's comment, read in turns of the event loop. Throws KernelError. */
+  async readCounters(family: NftFamily, table: string): Promise<NftRuleCounter[]> {
+    const payload = encodeNft(family, ruleCodec, { table })
+    const request = { what: `nft list rules ${family} ${table}`, type: NFT_MSG_GETRULE, payload }
+    const counters: NftRuleCounter[] = []
+    let count = 0
+    for (const message of await this.#netlink.dumpInTurns(request)) {
+      const counter = ruleCounter(message.payload)
+      if (counter) counters.push(counter)
+      if (++count % decodedPerTurn === 0) await setImmediate()
+    }
+    return counters
+  }
+
   /** Reads what each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */
   async readTraffic(family: NftFamily, table: string, set: string): Promise<{ addr: Addr; traffic: Traffic }[]> {
     const elements = await this.#elements(family, table, set)
@@ -236,31 +303,48 @@ export class NftClient {
     })
   }
 
-  async #read(family: NftFamily, name: string): Promise<NftActual | undefined> {
+  async #read(family: NftFamily, name: string, isLeftOut: (set: string) => boolean): Promise<NftActual | undefined> {
     const flags = this.#tableFlags(family, name)
     if (flags === undefined) return undefined
-    const rules = this.#dump(
-      `nft list rules ${family} ${name}`,
-      NFT_MSG_GETRULE,
-      encodeNft(family, ruleCodec, { table: name }),
-    ).map(decodeRule)
-    const chains = this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, encodeNft(family, tableCodec, {}))
-      .map(decodeChain)
-      .filter(({ table }) => table === name)
-      .map((chain) => ({
-        name: chain.name,
-        hook: chain.hook,
-        rules: rules.filter((rule) => rule.chain === chain.name),
-      }))
     const sets: NftActualSet[] = []
+    const unnamed = new Map<string, string>()
     for (const payload of this.#dump(
       `nft list sets ${family} ${name}`,
       NFT_MSG_GETSET,
       encodeNft(family, setCodec, { table: name }),
     )) {
-      sets.push(decodeSet(payload, await this.#elements(family, name, decodeNft(payload, setCodec).name ?? '')))
+      const set = decodeNft(payload, setCodec).name ?? ''
+      const elements = isLeftOut(set) ? [] : await this.#elements(family, name, set)
+      const own = decodeUnnamedSet(payload, elements)
+      if (own) unnamed.set(own.name, own.contents)
+      else sets.push(decodeSet(payload, elements))
     }
+    const rules = await this.#rules(family, name, unnamed)
+    const chains = this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, encodeNft(family, tableCodec, {}))
+      .map(decodeChain)
+      .filter(({ table }) => table === name)
+      .map((chain) => ({ name: chain.name, hook: chain.hook, rules: rules.get(chain.name) ?? [] }))
     return { family, name, flags, sets, chains }
+  }
+
+  /** The rules of a table by their chains. */
+  async #rules(
+    family: NftFamily,
+    table: string,
+    unnamed: ReadonlyMap<string, string>,
+  ): Promise<Map<string, NftActualRule[]>> {
+    const payload = encodeNft(family, ruleCodec, { table })
+    const request = { what: `nft list rules ${family} ${table}`, type: NFT_MSG_GETRULE, payload }
+    const rules = new Map<string, NftActualRule[]>()
+    let count = 0
+    for (const message of await this.#netlink.dumpInTurns(request)) {
+      const rule = decodeRule(message.payload, unnamed)
+      const others = rules.get(rule.chain)
+      if (others === undefined) rules.set(rule.chain, [rule])
+      else others.push(rule)
+      if (++count % decodedPerTurn === 0) await setImmediate()
+    }
+    return rules
   }
 
   #tableFlags(family: NftFamily, name: string): number | undefined {

@@ -36,9 +36,14 @@ export const tableName = 'causeway'
 /** A table of its own: the other one, with its counters, stays as it is when a pod with host ports comes or goes. */
 export const hostPortTableName = 'causeway-host-ports'
 
+/** The tables of network policy, in the families inet and bridge. What they hold changes with every pod, beside the other tables. */
+export const policyTableName = 'causeway-policy'
+/** The group of nflog to which packets that policies deny are told. Whoever else listens to it or logs to it harms nothing: see denialPrefix. */
+export const policyLogGroup = 17_240
+
 /** Whether an nftables table is Causeway's. */
 export function isOurTable(name: string): boolean {
-  return name === tableName || name === hostPortTableName
+  return name === tableName || name === hostPortTableName || name === policyTableName
 }
 
 /** The mark that kube-proxy sets on packets that it masquerades (its --iptables-masquerade-bit 14). */

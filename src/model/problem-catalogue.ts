@@ -5,13 +5,14 @@
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
 //   13xx what others have          32xx the eBPF datapath                  90xx the agent itself
-//        in the kernel
+//        in the kernel           33xx network policy
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
 import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'
 import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { podProblemCatalogue } from './pod-problem-catalogue.ts'
+import { policyProblemCatalogue } from './policy-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
 
 const registerAnew =
@@ -246,6 +247,7 @@ export const problemCatalogue = {
   },
   ...podProblemCatalogue,
   ...ebpfProblemCatalogue,
+  ...policyProblemCatalogue,
   ...bgpProblemCatalogue,
   CW5001: {
     title: 'A variable is no setting',

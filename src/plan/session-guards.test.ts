@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { type PeerConfig } from '#/model/bgp.ts'
 import { checkTable } from '#/wire/nftables/check.ts'
-import { renderRule } from '#/wire/nftables/render.ts'
+import { renderRule } from '#/wire/nftables/render-rule.ts'
 import { nodeTable } from './filter.ts'
 import { sessionGuards, withoutOwnPort } from './session-guards.ts'
 

@@ -2,7 +2,7 @@
 import { type Addr } from '#/lib/addr.ts'
 import { type SuggestedChange } from './change.ts'
 import { type Labels, type PolicyView } from './cluster.ts'
-import { endsOf, evaluateDirection, policiesOf } from './evaluate.ts'
+import { endsOf, evaluate, policiesOf } from './evaluate.ts'
 import { type Ends, matchesRule } from './match.ts'
 import {
   type Direction,
@@ -14,13 +14,15 @@ import {
   tiers,
 } from './policy.ts'
 import { changesOf } from './suggest.ts'
-import { type Decision, type PolicyPacket } from './verdict.ts'
+import { type Decision, type DirectionVerdict, type PolicyPacket } from './verdict.ts'
 import { type Check, decisionText, nodeAt, peerChecks, portChecks } from './words.ts'
 
 export type RuleExplanation = {
   readonly rule: RuleRef
   readonly name?: string
   readonly action: RuleAction
+  /** Whether evaluation came to it. */
+  readonly isAsked: boolean
   readonly isMatch: boolean
   /** One for each peer, of which one must match. */
   readonly peers: readonly Check[]
@@ -60,7 +62,7 @@ export type DirectionExplanation = {
   readonly isAudited: boolean
   /** Those that select the pod for this direction, in the order of evaluation. */
   readonly policies: readonly PolicyExplanation[]
-  /** How to get the opposite outcome in this direction, the smallest first. */
+  /** Each gives the opposite outcome in this direction, the smallest first. None where the other direction alone is what denies. */
   readonly changes: readonly SuggestedChange[]
 }
 
@@ -94,7 +96,7 @@ function explainRule(
   ends: Ends,
   ref: RuleRef,
   rule: PolicyRule,
-): RuleExplanation {
+): Omit<RuleExplanation, 'isAsked'> {
   return {
     rule: ref,
     ...(rule.name !== undefined && { name: rule.name }),
@@ -105,7 +107,7 @@ function explainRule(
   }
 }
 
-/** The policies of a direction with what matches in them. One is asked when its tier is, and no rule of the tier's earlier ones matched. */
+/** The policies of a direction with what matches in them. */
 function explainPolicies(
   view: PolicyView,
   packet: PolicyPacket,
@@ -120,42 +122,46 @@ function explainPolicies(
   for (const tier of tiers) {
     let isAsked = !isOver && (tier !== 'Baseline' || ofTier('NetworkPolicy').length === 0)
     for (const { key, priority, rules } of ofTier(tier)) {
-      const ofPolicy = (rules[direction] ?? []).map((rule) =>
-        explainRule(view, packet, ends, { policy: key, direction, index: rule.index }, rule),
-      )
-      explained.push({ policy: key, tier, ...(tier !== 'NetworkPolicy' && { priority }), isAsked, rules: ofPolicy })
-      const match = isAsked ? ofPolicy.find(({ isMatch }) => isMatch) : undefined
-      if (match === undefined) continue
-      isAsked = false
-      isOver ||= match.action !== 'pass'
+      const isPolicyAsked = isAsked
+      const ofPolicy = (rules[direction] ?? []).map((rule) => {
+        const ref = { policy: key, direction, index: rule.index }
+        const explainedRule = { ...explainRule(view, packet, ends, ref, rule), isAsked }
+        // what matches ends its tier, and all but Pass ends the evaluation
+        if (isAsked && explainedRule.isMatch) {
+          isAsked = false
+          isOver = rule.action !== 'pass'
+        }
+        return explainedRule
+      })
+      const ofTiers = tier !== 'NetworkPolicy' && { priority }
+      explained.push({ policy: key, tier, ...ofTiers, isAsked: isPolicyAsked, rules: ofPolicy })
     }
   }
   return explained
 }
 
-function explainDirection(view: PolicyView, packet: PolicyPacket, direction: Direction): DirectionExplanation {
-  const verdict = evaluateDirection(view, packet, direction)
-  const ends = endsOf(view, packet, direction)
-  return {
-    ...verdict,
-    text: decisionText(view, packet, verdict),
-    policies: ends === undefined ? [] : explainPolicies(view, packet, ends, verdict),
-    changes: ends === undefined ? [] : changesOf(view, packet, ends, verdict),
-  }
-}
-
 /** Says of the first packet of a connection what decides about it at both ends, why, and what would change that. */
 export function explain(view: PolicyView, packet: PolicyPacket): Explanation {
-  const egress = explainDirection(view, packet, 'egress')
-  const ingress = explainDirection(view, packet, 'ingress')
-  const isDropped = [egress, ingress].some(({ isDenied, isAudited }) => isDenied && !isAudited)
+  const { egress, ingress, isDropped } = evaluate(view, packet)
+  // to let the packet through takes changes where it is denied; to deny it, one anywhere
+  const isDenied = egress.isDenied || ingress.isDenied
+  const explained = (verdict: DirectionVerdict): DirectionExplanation => {
+    const ends = endsOf(view, packet, verdict.direction)
+    const isToChange = ends !== undefined && verdict.isDenied === isDenied
+    return {
+      ...verdict,
+      text: decisionText(view, packet, verdict),
+      policies: ends === undefined ? [] : explainPolicies(view, packet, ends, verdict),
+      changes: isToChange ? changesOf(view, packet, ends, verdict) : [],
+    }
+  }
   return {
     from: explainEnd(view, packet.src),
     to: explainEnd(view, packet.dst),
     protocol: packet.protocol,
     ...(packet.port !== undefined && { port: packet.port }),
-    egress,
-    ingress,
+    egress: explained(egress),
+    ingress: explained(ingress),
     isDropped,
   }
 }

@@ -12,7 +12,7 @@ export type ClassId = string
 export type PeerSet =
   /** Its members are the addresses of the pods that match, and change with them. */
   | { readonly kind: 'pods'; readonly id: PeerSetId; readonly match: PodMatch }
-  /** All blocks of one rule, without what they except; never changes. Sorted, and neither overlapping nor touching. */
+  /** All blocks of one rule, without what they except; never changes. Sorted, not overlapping, and as few as can be; some may touch. */
   | { readonly kind: 'blocks'; readonly id: PeerSetId; readonly prefixes: readonly Prefix[] }
 
 /** Sorted; ranges of one protocol neither overlap nor touch. */
@@ -20,7 +20,14 @@ export type PortRange = { readonly protocol: PortProtocol; readonly first: numbe
 
 /** The ports that pods call by one name: members are (address of the pod, protocol, port). */
 export type NamedPortSetId = string
-export type NamedPortSet = { readonly id: NamedPortSetId; readonly name: string; readonly protocol?: PortProtocol }
+export type NamedPortSet = {
+  readonly id: NamedPortSetId
+  readonly name: string
+  /** Absent: of each protocol. */
+  readonly protocol?: PortProtocol
+  /** Only pods of this node are members. Rules of ingress need no others, and the cluster may have thousands of them. */
+  readonly isLocal?: true
+}
 export type NamedPortMember = { readonly addr: Addr; readonly protocol: PortProtocol; readonly port: number }
 
 export type FormRule = {
@@ -68,7 +75,7 @@ export type Form = {
   readonly policies: ReadonlyMap<string, PolicyForm>
   readonly peerSets: ReadonlyMap<PeerSetId, PeerSet>
   readonly namedPortSets: ReadonlyMap<NamedPortSetId, NamedPortSet>
-  /** The members of a peer set of kind `pods`, by the text of the address. */
+  /** The members of a peer set of kind `pods`, by the text of the address. Made anew for each call: hold on to it for a loop. */
   readonly membersOf: (id: PeerSetId) => ReadonlyMap<string, Addr>
   readonly namedPortsOf: (id: NamedPortSetId) => readonly NamedPortMember[]
 }

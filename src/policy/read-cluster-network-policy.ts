@@ -156,6 +156,7 @@ function readPods(kind: string, content: unknown, at: string, refuse: Refuse): P
     return selector && { namespaces: { kind: 'labels', selector }, pods: [] }
   }
   const fields = fieldsIn(content, `${at}.pods`, ['namespaceSelector', 'podSelector'], refuse)
+  // the definition does not require it, and the API says of an empty one that it selects all
   const selector = fields && selectorIn(fields['namespaceSelector'] ?? {}, `${at}.pods.namespaceSelector`, refuse)
   const pods = fields && selectorIn(fields['podSelector'], `${at}.pods.podSelector`, refuse)
   return selector && pods && { namespaces: { kind: 'labels', selector }, pods }

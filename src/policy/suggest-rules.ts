@@ -2,7 +2,7 @@
 // just what the evaluator judges.
 import { stringify } from 'yaml'
 import { type KubeObject } from '#/model/kubernetes.ts'
-import { type Candidate } from './change.ts'
+import { type Candidate, type SuggestedChange } from './change.ts'
 import { type PolicyView } from './cluster.ts'
 import {
   type ActionName,
@@ -19,7 +19,7 @@ import { type Direction, type Policy, type PolicyReading, type PolicyRule, type 
 import { readClusterNetworkPolicy } from './read-cluster-network-policy.ts'
 import { readNetworkPolicy } from './read-network-policy.ts'
 import { type PolicyPacket } from './verdict.ts'
-import { podText, targetText } from './words.ts'
+import { targetText } from './words.ts'
 
 /** What a packet and the direction in which it is looked at have. */
 export type Case = {
@@ -32,10 +32,14 @@ export type Case = {
 const protocolsNote = 'rules with ports mean TCP, UDP and SCTP alone, so this one is for all protocols'
 const labelsNote = 'it means all pods that have these labels'
 
-const hasPorts = ({ protocol }: PolicyPacket): boolean => portOf({ protocol }) !== undefined
-
-function noteOf(packet: PolicyPacket, ...notes: readonly string[]): { readonly note: string } {
-  return { note: [...notes, ...(hasPorts(packet) ? [] : [protocolsNote])].join('; ') }
+/** What a rule for the packet and its other end has beside. */
+function notesOf({ packet, ends }: Case, ...notes: readonly string[]): { readonly note?: string } {
+  const all = [
+    ...notes,
+    ...(ends.other.pod === undefined ? [] : [labelsNote]),
+    ...(portOf(packet) === undefined ? [protocolsNote] : []),
+  ]
+  return all.length === 0 ? {} : { note: all.join('; ') }
 }
 
 /** The policy with a rule more, which gets the place `index`. */
@@ -82,7 +86,8 @@ export function portChanges({ view, packet, ends, direction }: Case, policies: r
 }
 
 /** A rule more for a NetworkPolicy. */
-export function addedRule({ packet, ends, direction }: Case, policy: Policy): Candidate[] {
+export function addedRule(given: Case, policy: Policy): Candidate[] {
+  const { packet, ends, direction } = given
   const { namespace } = ends.own
   const rule = networkPolicyRule(namespace, direction, packet, ends.other)
   const read = wholeOf(readNetworkPolicy(networkPolicy(ends.own, direction, [rule])))?.rules[direction]?.[0]
@@ -98,7 +103,7 @@ export function addedRule({ packet, ends, direction }: Case, policy: Policy): Ca
       size: 5,
       change: {
         what: `add a rule to spec.${direction} of ${policy.key}`,
-        ...noteOf(packet, labelsNote),
+        ...notesOf(given),
         command: patchCommand(policy.key, step),
         yaml: stringify([rule]),
       },
@@ -108,11 +113,8 @@ export function addedRule({ packet, ends, direction }: Case, policy: Policy): Ca
 }
 
 /** The rule of a ClusterNetworkPolicy before which one with the action is inserted. */
-export function insertedRule(
-  { view, packet, ends, direction }: Case,
-  action: ActionName,
-  before: RuleRef,
-): Candidate[] {
+export function insertedRule(given: Case, action: ActionName, before: RuleRef): Candidate[] {
+  const { view, packet, ends, direction } = given
   const policy = view.policies.get(before.policy)
   const rule = clusterRule(action, direction, packet, ends.other)
   if (policy === undefined || rule === undefined) return []
@@ -124,8 +126,8 @@ export function insertedRule(
     {
       size: action === 'Accept' ? 6 : 5,
       change: {
-        what: `insert a ${action} rule before spec.${direction}[${index}] of ${policy.key}`,
-        ...noteOf(packet, labelsNote),
+        what: `insert ${action === 'Accept' ? 'an' : 'a'} ${action} rule before spec.${direction}[${index}] of ${policy.key}`,
+        ...notesOf(given),
         command: patchCommand(policy.key, { op: 'add', path: `/spec/${direction}/${index}`, value: rule }),
         yaml: stringify([rule]),
       },
@@ -137,14 +139,17 @@ export function insertedRule(
 /** The policy without the rule that decided. */
 export function removedRule({ view, direction }: Case, { policy: key, index }: RuleRef): Candidate[] {
   const policy = view.policies.get(key)
-  if (policy === undefined) return []
+  const rule = policy?.rules[direction]?.[index]
+  if (policy === undefined || rule === undefined) return []
   const rules = (policy.rules[direction] ?? []).toSpliced(index, 1)
+  const isDenial = rule.action === 'deny'
   return [
     {
-      size: 4,
+      // to end a denial opens more than a rule for one peer does
+      size: isDenial ? 8 : 4,
       change: {
         what: `remove spec.${direction}[${index}] from ${key}`,
-        note: 'this ends all that the rule allows',
+        note: `this ends all that the rule ${isDenial ? 'denies' : 'allows'}`,
         command: patchCommand(key, { op: 'remove', path: `/spec/${direction}/${index}` }),
       },
       changed: { policy: withRules(policy, direction, rules) },
@@ -165,33 +170,38 @@ function applied(
   view: PolicyView,
   object: KubeObject,
   read: (object: KubeObject) => PolicyReading,
-  { size, what, note }: { readonly size: number; readonly what: string; readonly note: string },
+  { size, what, note }: Pick<Candidate, 'size'> & Pick<SuggestedChange, 'what' | 'note'>,
 ): Candidate[] {
   const named = withFreeName(object, read, view)
   const policy = wholeOf(read(named))
   if (policy === undefined) return []
-  return [{ size, change: { what, note, command: 'kubectl apply -f -', yaml: stringify(named) }, changed: { policy } }]
+  return [
+    {
+      size,
+      change: { what, ...(note !== undefined && { note }), command: 'kubectl apply -f -', yaml: stringify(named) },
+      changed: { policy },
+    },
+  ]
 }
 
 /** A new ClusterNetworkPolicy that denies just this. */
-export function newDenial({ view, packet, ends, direction }: Case): Candidate[] {
+export function newDenial(given: Case): Candidate[] {
+  const { view, packet, ends, direction } = given
   const rule = clusterRule('Deny', direction, packet, ends.other)
   if (rule === undefined) return []
   const object = clusterNetworkPolicy(ends.own, direction, ends.other, rule)
-  const { note } = noteOf(packet, 'it denies nothing else', labelsNote)
-  return applied(view, object, readClusterNetworkPolicy, { size: 6, what: 'apply a ClusterNetworkPolicy', note })
+  const notes = notesOf(given, 'it denies nothing else')
+  return applied(view, object, readClusterNetworkPolicy, { size: 6, what: 'apply a ClusterNetworkPolicy', ...notes })
 }
 
 /** A new NetworkPolicy for the pod, which isolates it: with a rule for this packet, or with none. */
-export function newIsolation({ view, packet, ends, direction }: Case, isAllowed: boolean): Candidate[] {
+export function newIsolation(given: Case, isAllowed: boolean): Candidate[] {
+  const { view, packet, ends, direction } = given
   const { own, other } = ends
   const rules = isAllowed ? [networkPolicyRule(own.namespace, direction, packet, other)] : []
   const what = direction === 'ingress' ? 'received by' : 'sent by'
-  const notes = [
-    `all else that is ${what} ${podText(own)} is denied then, unless another NetworkPolicy allows it`,
-    labelsNote,
-  ]
-  const { note } = isAllowed ? noteOf(packet, ...notes) : { note: notes.join('; ') }
+  const cost = `all else that is ${what} pods with these labels is denied then, unless another NetworkPolicy allows it`
+  const notes = isAllowed ? notesOf(given, cost) : { note: cost }
   const object = networkPolicy(own, direction, rules)
-  return applied(view, object, readNetworkPolicy, { size: 7, what: 'apply a NetworkPolicy', note })
+  return applied(view, object, readNetworkPolicy, { size: 7, what: 'apply a NetworkPolicy', ...notes })
 }

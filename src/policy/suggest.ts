@@ -19,21 +19,29 @@ import { type DirectionVerdict, type PolicyPacket } from './verdict.ts'
 /** Beyond these nobody reads. */
 const maxChanges = 3
 
+/** A pod may be selected by a thousand policies, and each candidate is tried out. */
+const maxCandidates = 10
+
+function smallest(candidates: readonly Candidate[]): Candidate[] {
+  return candidates.toSorted((one, other) => one.size - other.size).slice(0, maxCandidates)
+}
+
 function candidatesToAllow(given: Case, { decision }: DirectionVerdict): Candidate[] {
   const { view, packet, ends, direction } = given
-  const labels = labelChanges(view, packet, ends, direction)
+  const labels = smallest(labelChanges(view, packet, ends, direction))
   if (decision.kind === 'isolated') {
     const isolating = decision.by.flatMap((key) => view.policies.get(key) ?? [])
     return [
       ...labels,
-      ...portChanges(given, isolating),
+      ...smallest(portChanges(given, isolating)),
       ...isolating.slice(0, 1).flatMap((each) => addedRule(given, each)),
     ]
   }
   if (decision.kind !== 'rule') return []
   const { rule, tier } = decision
   const inserted = (['Pass', 'Accept'] as const).flatMap((action) => insertedRule(given, action, rule))
-  return [...labels, ...inserted, ...(tier === 'Baseline' ? newIsolation(given, true) : [])]
+  const isolation = tier === 'Baseline' ? newIsolation(given, true) : []
+  return [...labels, ...inserted, ...isolation, ...removedRule(given, rule)]
 }
 
 function candidatesToDeny(given: Case, { decision }: DirectionVerdict): Candidate[] {

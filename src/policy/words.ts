@@ -3,7 +3,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { type LabelSelector, selects } from '#/model/label-selector.ts'
 import { type Labels, type PolicyPod, type PolicyView } from './cluster.ts'
 import { type End, matchesNamespace, matchesPort } from './match.ts'
-import { type PeerMatch, type PolicyRule, type PortMatch, portProtocols, ruleRefText } from './policy.ts'
+import { type PeerMatch, type PolicyRule, type PortMatch, portProtocols, type RuleRef, ruleRefText } from './policy.ts'
 import { type DirectionVerdict, type PolicyPacket } from './verdict.ts'
 
 /** One thing that a rule asks for, and whether the packet has it: "namespaceSelector team=a does not match namespace shop (…)". */
@@ -127,6 +127,12 @@ export function portChecks(
   return ports.map((port) => portCheck(port, packet, receiver))
 }
 
+/** A rule by its place, with its name if it has one. */
+function ruleText(view: PolicyView, ref: RuleRef): string {
+  const name = view.policies.get(ref.policy)?.rules[ref.direction]?.[ref.index]?.name
+  return name === undefined ? ruleRefText(ref) : `${ruleRefText(ref)} (${name})`
+}
+
 /** The decision in one sentence, without the outcome. */
 export function decisionText(
   view: PolicyView,
@@ -148,6 +154,6 @@ export function decisionText(
     case 'isolated':
       return `${decision.by.join(', ')} ${decision.by.length === 1 ? 'selects' : 'select'} ${pod} for ${direction}, and no rule allows this${audited}`
     case 'rule':
-      return `${ruleRefText(decision.rule)} ${decision.action === 'accept' ? 'accepts' : 'denies'} this${audited}`
+      return `${ruleText(view, decision.rule)} ${decision.action === 'accept' ? 'accepts' : 'denies'} this${audited}`
   }
 }

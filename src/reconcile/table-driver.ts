@@ -1,7 +1,7 @@
 // nftables tables. Ownership: their names. A table is one object: it is replaced whole, in one transaction, so that its rules
 // always hold all together.
 import { type NftClient } from '#/kernel/nftables.ts'
-import { hostPortTableName, isOurTable, isTunnelEndSet, tableName } from '#/model/names.ts'
+import { hostPortTableName, isOurTable, isTunnelEndSet, policyTableName, tableName } from '#/model/names.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type NftActual } from '#/wire/nftables/actual.ts'
 import { differences, type NftChange, nftChange } from '#/wire/nftables/compare.ts'
@@ -36,6 +36,8 @@ export class TableDriver implements Driver {
     const leftovers = this.#client
       .listTables()
       .filter(({ family, name }) => isOurTable(name) && !wanted.has(`${family} ${name}`))
+      // policies have no part in the plan of the network: see PolicyTables
+      .filter(({ name }) => name !== policyTableName)
       .filter(({ name }) => name !== hostPortTableName || this.#arePodsKnown())
       .filter(
         (table): table is { family: NftFamily; name: string } => table.family === 'inet' || table.family === 'netdev',

@@ -18,6 +18,7 @@ const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 
 export const NETLINK_ROUTE = 0
+export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_NETFILTER = 12
 
 const receiveBufferBytes = 4 << 20
@@ -111,7 +112,7 @@ export class RequestSocket {
   }
 }
 
-/** A socket that listens to multicast groups. Reading never blocks. */
+/** A socket that listens to multicast groups, or to what it has asked the kernel to send. Reading never blocks. */
 export class NotificationSocket {
   readonly #fd: number
   readonly #buffer = new Uint8Array(datagramBytes)
@@ -136,6 +137,11 @@ export class NotificationSocket {
       if (datagram !== undefined) return datagram
     }
     return undefined
+  }
+
+  /** Sends to the kernel, whose answer is received between the notifications. */
+  send(bytes: Uint8Array): void {
+    libc('sendto', [this.#fd, bytes, bytes.length, 0, kernelAddress, 12], 'netlink')
   }
 
   /** The next datagram as receive() gives it, if one has arrived; else undefined. */

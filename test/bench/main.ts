@@ -13,6 +13,7 @@ import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { policyBenchmark } from './policy.ts'
+import { policyIndexBenchmark } from './policy-index.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 
@@ -26,6 +27,7 @@ const benchmarks: readonly Benchmark[] = [
   controllerBenchmark,
   descriptorsBenchmark,
   costsBenchmark,
+  policyIndexBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

@@ -165,6 +165,8 @@ function run(
       const kind = xtTarget(each.attrs.name ?? '')
       return kind === 'continue' ? 'all' : { kind }
     }
+    case 'limit':
+      return 'maybe'
     case 'reject':
       return { kind: 'drop' }
     case 'masq':

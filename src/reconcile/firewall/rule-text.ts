@@ -71,6 +71,7 @@ function wordsOf(each: DecodedExpression, { name, mask }: Loaded): string[] {
     case 'target':
       return [`-j ${each.attrs.name}`]
     case 'reject':
+    case 'limit':
     case 'log':
     case 'notrack':
       return [each.name]

@@ -1,5 +1,6 @@
 // A table as it is in the kernel, read from the answers to dumps.
 import { eachAttr } from '../netlink/attr.ts'
+import { decodeExpression, type Expression, expression } from './expressions.ts'
 import { decodeRanges } from './elements.ts'
 import { fingerprint } from './expressions.ts'
 import {
@@ -12,9 +13,10 @@ import {
   setCodec,
   type ElementAttrs,
 } from './messages.ts'
-import { keyTypes, SET_INTERVAL } from './numbers.ts'
+import { DATA_VERDICT, keyTypes, SET_ANONYMOUS, SET_INTERVAL, SET_MAP } from './numbers.ts'
 import { familyOfSet, type Range } from './ranges.ts'
 import { type NftFamily } from './ruleset.ts'
+import { decodeValueSet, valueSetText } from './value-set.ts'
 
 /** `flags` are the kernel's NFT_TABLE_F_*: a dormant table (1) exists without effect. */
 export type NftActual = {
@@ -25,13 +27,23 @@ export type NftActual = {
   readonly chains: readonly NftActualChain[]
 }
 
-/** `ranges` are absent when the set or its elements are of a kind that Causeway never makes. */
+/**
+ * `ranges` are absent when the set is none of addresses, or its elements are of a kind that Causeway never makes; `entries` when it is no set or
+ * map of keys, or they are.
+ */
 export type NftActualSet = {
   readonly name: string
   readonly keyType: number
   readonly flags: number
   readonly counter: boolean
   readonly ranges: readonly Range[] | undefined
+  readonly entries?: readonly NftActualEntry[] | undefined
+}
+
+/** A key, and in maps the verdict that it has. */
+export type NftActualEntry = {
+  readonly key: Uint8Array
+  readonly verdict?: { readonly code: number; readonly chain?: string }
 }
 
 /** Hook, type and policy as the kernel's numbers, because they may have values that Causeway does not use. */
@@ -78,25 +90,69 @@ export function decodeChain(payload: Uint8Array): Omit<NftActualChain, 'rules'> 
   return { table, name, hook: { type, number, priority: priority | 0, policy, devices } }
 }
 
+/** What sets without names hold (valueSetText), by the names that the kernel gave them. */
+export type UnnamedSets = ReadonlyMap<string, string>
+
 /** Decodes an NFT_MSG_NEWRULE. Throws WireError. */
-export function decodeRule(payload: Uint8Array): NftActualRule {
+export function decodeRule(payload: Uint8Array, unnamed: UnnamedSets = new Map()): NftActualRule {
   const { chain = '', handle = 0n, expressions = [], userdata } = decodeNft(payload, ruleCodec)
-  const does = fingerprint(expressions.map(({ name = '', data = new Uint8Array() }) => ({ name, data })))
+  const does = fingerprint(
+    expressions.map(({ name = '', data = new Uint8Array() }) => withContents({ name, data }, unnamed)),
+  )
   return { chain, handle, comment: userdata && decodeComment(userdata), does }
+}
+
+/** Has a look-up in a set without a name say what the set holds: its number is another one with each transaction. */
+function withContents(each: Expression, unnamed: UnnamedSets): Expression {
+  if (each.name !== 'lookup' || unnamed.size === 0) return each
+  const decoded = decodeExpression(each)
+  const contents = decoded.name === 'lookup' ? unnamed.get(decoded.attrs.set ?? '') : undefined
+  if (decoded.name !== 'lookup' || contents === undefined) return each
+  return expression('lookup', { ...decoded.attrs, set: contents })
+}
+
+/** The name of a set that belongs to a rule, and what it holds; undefined when it has a name of its own. Throws WireError. */
+export function decodeUnnamedSet(
+  payload: Uint8Array,
+  elements: readonly ElementAttrs[],
+): { readonly name: string; readonly contents: string } | undefined {
+  const { name = '', keyType = 0, flags = 0 } = decodeNft(payload, setCodec)
+  if ((flags & SET_ANONYMOUS) === 0) return undefined
+  const set = decodeValueSet(keyType, flags, elements)
+  return { name, contents: set === undefined ? `${name} of another kind` : valueSetText(set) }
 }
 
 /** Decodes an NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */
 export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]): NftActualSet {
-  const { name = '', keyType = 0, flags = 0, expression } = decodeNft(payload, setCodec)
+  const { name = '', keyType = 0, flags = 0, dataType, expression: counter } = decodeNft(payload, setCodec)
   const type = keyType === keyTypes.ipv4_addr ? 'ipv4_addr' : 'ipv6_addr'
   const isOurKind = keyType === keyTypes[type] && (flags === 0 || flags === SET_INTERVAL)
   return {
     name,
     keyType,
     flags,
-    counter: expression?.name === 'counter',
+    counter: counter?.name === 'counter',
     ranges: isOurKind ? decodeRanges(elements, familyOfSet[type], flags === SET_INTERVAL) : undefined,
+    entries:
+      isOurKind || (flags !== 0 && (flags !== SET_MAP || dataType !== DATA_VERDICT))
+        ? undefined
+        : decodeEntries(elements),
   }
+}
+
+function decodeEntries(elements: readonly ElementAttrs[]): NftActualEntry[] | undefined {
+  const entries: NftActualEntry[] = []
+  for (const { key, data, flags = 0, timeout, expression: does, expressions } of elements) {
+    const isOdd = flags !== 0 || timeout || expressions || (does && does.name !== 'counter')
+    if (key?.value === undefined || isOdd) return undefined
+    const { verdict } = data ?? {}
+    if (verdict === undefined) entries.push({ key: key.value })
+    else {
+      const { code = 0, chain } = verdict
+      entries.push({ key: key.value, verdict: chain === undefined ? { code } : { code, chain } })
+    }
+  }
+  return entries
 }
 
 /** Decodes an NFT_MSG_NEWSETELEM. Throws WireError. */

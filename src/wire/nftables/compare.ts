@@ -6,12 +6,13 @@ import {
   type NftActualRule,
   type NftActualSet,
 } from './actual.ts'
+import { keyChangeTexts, keyedDifferences, type NftKeyChange, keySetChange, mapChange } from './compare-keys.ts'
 import { compileRule } from './compile.ts'
 import { fingerprint } from './expressions.ts'
-import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
-import { compareAddresses, compareRanges, type NftSetChange, type Range, rangesOf, rangeText } from './ranges.ts'
-import { commentOf } from './render.ts'
-import { type NftChain, type NftFamily, type NftSet, type NftTable } from './ruleset.ts'
+import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL, SET_MAP } from './numbers.ts'
+import { compareAddresses, compareRanges, type NftSetChange, rangesOf, rangeText } from './ranges.ts'
+import { commentOf } from './render-rule.ts'
+import { type NftChain, type NftFamily, type NftRule, type NftSet, type NftTable } from './ruleset.ts'
 
 /** The change that turns `actual` into the desired table: none, other elements in its sets, or a new table. */
 export type NftChange =
@@ -23,9 +24,14 @@ export function sameTable(desired: NftTable, actual: NftActual | undefined): boo
   return nftChange(desired, actual).kind === 'none'
 }
 
-/** Finds the change. Rules are never edited one by one: in a table made anew their order and number are right by construction. */
+/**
+ * Finds the change for a table that is small: where not just addresses in its sets differ it is made anew, so that order and number of rules are
+ * right by construction. `nftDelta` finds one that leaves the rest of a table alone.
+ */
 export function nftChange(desired: NftTable, actual: NftActual | undefined): NftChange {
   if (actual === undefined || structureDifferences(desired, actual).length > 0) return { kind: 'replace' }
+  if (keyChanges(desired, actual).some(({ missing, extra }) => missing.length + extra.length > 0))
+    return { kind: 'replace' }
   const sets = setChanges(desired, actual).filter(({ missing, extra }) => missing.length + extra.length > 0)
   return sets.length === 0 ? { kind: 'none' } : { kind: 'elements', sets }
 }
@@ -33,16 +39,37 @@ export function nftChange(desired: NftTable, actual: NftActual | undefined): Nft
 /** A line for each difference, for people; none when the tables are equal. */
 export function differences(desired: NftTable, actual: NftActual | undefined): string[] {
   if (actual === undefined) return [`table ${desired.family} ${desired.name} missing`]
-  return [...structureDifferences(desired, actual), ...setChanges(desired, actual).flatMap(elementLines)]
+  return [
+    ...structureDifferences(desired, actual),
+    ...setChanges(desired, actual).flatMap(elementLines),
+    ...keyChanges(desired, actual).flatMap(keyLines),
+  ]
 }
 
 function structureDifferences(desired: NftTable, actual: NftActual): string[] {
   return [
     ...(actual.flags === 0 ? [] : [`table ${actual.name} has flags ${actual.flags} (1 is dormant) which are not ours`]),
-    ...compareNamed('set', desired.sets, actual.sets, setDifferences),
+    ...compareNamed('set', anySetsOf(desired), actual.sets, (set, other) => set.differences(other)),
     ...compareNamed('chain', desired.chains, actual.chains, (chain, other) =>
       chainDifferences(chain, other, desired.family),
     ),
+  ]
+}
+
+type AnySet = { readonly name: string; readonly differences: (actual: NftActualSet) => string[] }
+
+/** All sets and maps of a table, each with how to compare what is not its elements. */
+export function anySetsOf({ sets, keySets = [], maps = [] }: NftTable): AnySet[] {
+  return [
+    ...sets.map((set) => ({ name: set.name, differences: (other: NftActualSet) => setDifferences(set, other) })),
+    ...keySets.map((set) => ({
+      name: set.name,
+      differences: (other: NftActualSet) => keyedDifferences(set, 0, other),
+    })),
+    ...maps.map((map) => ({
+      name: map.name,
+      differences: (other: NftActualSet) => keyedDifferences(map, SET_MAP, other),
+    })),
   ]
 }
 
@@ -76,32 +103,80 @@ function setDifferences(set: NftSet, actual: NftActualSet): string[] {
   return actual.ranges === undefined ? [`set ${set.name} has elements of a kind that is not ours`] : []
 }
 
-/** The changes of sets that exist and are of the right kind. */
+/** The changes of sets that exist and are of the right kind, and whose elements are to be compared. */
 function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
+  const present = new Map(actual.sets.map((set) => [set.name, set]))
   return desired.sets.flatMap((set) => {
-    const other = actual.sets.find(({ name }) => name === set.name)
-    if (other?.ranges === undefined || setDifferences(set, other).length > 0) return []
-    const { ranges } = other
-    return [{ set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }]
+    const other = present.get(set.name)
+    return set.dynamic || other === undefined || setDifferences(set, other).length > 0 ? [] : [setChange(set, other)]
   })
+}
+
+/** The change of one set that is of the right kind. */
+export function setChange(set: NftSet, { ranges = [] }: NftActualSet): NftSetChange {
+  return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }
+}
+
+/** As setChanges, of sets of keys and of maps, found in steps. */
+export function* keySetChanges(
+  { keySets = [], maps = [] }: Pick<NftTable, 'keySets' | 'maps'>,
+  present: ReadonlyMap<string, NftActualSet>,
+): Generator<void, NftKeyChange[], void> {
+  const changes: NftKeyChange[] = []
+  for (const set of keySets) {
+    const other = present.get(set.name)
+    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0)
+      changes.push(yield* keySetChange(set, other))
+  }
+  for (const map of maps) {
+    const other = present.get(map.name)
+    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0)
+      changes.push(yield* mapChange(map, other))
+  }
+  return changes
+}
+
+/** Takes all steps at once. */
+export function resultOf<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+function keyChanges(desired: NftTable, actual: NftActual): NftKeyChange[] {
+  return resultOf(keySetChanges(desired, new Map(actual.sets.map((set) => [set.name, set]))))
 }
 
 const shownElements = 8
 
 function elementLines({ set, missing, extra }: NftSetChange): string[] {
-  return [...shorten(`set ${set.name} lacks`, missing), ...shorten(`set ${set.name} has what is not ours:`, extra)]
+  return lines(set.name, missing.map(rangeText), extra.map(rangeText))
 }
 
-function shorten(what: string, ranges: readonly Range[]): string[] {
-  const lines = ranges.slice(0, shownElements).map((range) => `${what} ${rangeText(range)}`)
-  return ranges.length > shownElements ? [...lines, `${what} ${ranges.length - shownElements} more`] : lines
+function keyLines(change: NftKeyChange): string[] {
+  const { missing, extra } = keyChangeTexts(change)
+  return lines(change.kind === 'keys' ? change.set.name : change.map.name, missing, extra)
+}
+
+function lines(set: string, missing: readonly string[], extra: readonly string[]): string[] {
+  return [...shorten(`set ${set} lacks`, missing), ...shorten(`set ${set} has what is not ours:`, extra)]
+}
+
+function shorten(what: string, elements: readonly string[]): string[] {
+  const shown = elements.slice(0, shownElements).map((element) => `${what} ${element}`)
+  return elements.length > shownElements ? [...shown, `${what} ${elements.length - shownElements} more`] : shown
 }
 
 function chainDifferences(chain: NftChain, actual: NftActualChain, family: NftFamily): string[] {
   return [...hookDifferences(chain, actual), ...ruleDifferences(chain, actual.rules, family)]
 }
 
-function hookDifferences({ name, hook, policy = 'accept' }: NftChain, { hook: actual }: NftActualChain): string[] {
+/** What of the chain is not as it should be, except for its rules. */
+export function hookDifferences(
+  { name, hook, policy = 'accept' }: NftChain,
+  { hook: actual }: NftActualChain,
+): string[] {
   if (hook === undefined || actual === undefined) {
     if (hook === undefined && actual === undefined) return []
     return [`chain ${name} ${hook === undefined ? 'has a hook' : 'has no hook'}`]
@@ -124,15 +199,34 @@ function hookText(hook: NftActualHook, field: keyof NftActualHook): string {
   return field === 'devices' ? hook.devices.join(',') || 'none' : String(hook[field])
 }
 
-function ruleDifferences(chain: NftChain, actual: readonly NftActualRule[], family: NftFamily): string[] {
-  const wanted = chain.rules.map((rule) => ({
-    comment: commentOf(rule, family),
-    does: fingerprint(compileRule(rule, family)),
-  }))
-  const isSame = (a: { comment: string | undefined; does: string }, b: typeof a): boolean =>
-    a.comment === b.comment && a.does === b.does
-  if (wanted.length === actual.length && wanted.every((rule, index) => isSame(rule, actual[index]!))) return []
+type Marks = { readonly comment: string | undefined; readonly does: string }
 
+/** What rules are known by, by the rule: a plan hands over the same rules again and again. */
+const knownMarks = { inet: new WeakMap(), netdev: new WeakMap(), bridge: new WeakMap() } as const satisfies Record<
+  NftFamily,
+  WeakMap<NftRule, Marks>
+>
+
+function marksOf(rule: NftRule, family: NftFamily): Marks {
+  const known: WeakMap<NftRule, Marks> = knownMarks[family]
+  let marks = known.get(rule)
+  if (marks === undefined) {
+    marks = { comment: commentOf(rule, family), does: fingerprint(compileRule(rule, family)) }
+    known.set(rule, marks)
+  }
+  return marks
+}
+
+const isSame = (a: Marks, b: Marks): boolean => a.comment === b.comment && a.does === b.does
+
+/** Whether a chain has just these rules, in this order. */
+export function hasRules(rules: readonly NftRule[], actual: readonly NftActualRule[], family: NftFamily): boolean {
+  return rules.length === actual.length && rules.every((rule, index) => isSame(marksOf(rule, family), actual[index]!))
+}
+
+function ruleDifferences(chain: NftChain, actual: readonly NftActualRule[], family: NftFamily): string[] {
+  if (hasRules(chain.rules, actual, family)) return []
+  const wanted = chain.rules.map((rule) => marksOf(rule, family))
   const rest = [...actual]
   const take = (matches: (rule: NftActualRule) => boolean): boolean => {
     const index = rest.findIndex(matches)
@@ -140,10 +234,10 @@ function ruleDifferences(chain: NftChain, actual: readonly NftActualRule[], fami
     return index >= 0
   }
   const unmatched = wanted.filter((rule) => !take((other) => isSame(rule, other)))
-  const lines = unmatched.map((rule) => {
+  const found = unmatched.map((rule) => {
     const isEdited = take(({ comment }) => comment === rule.comment)
     return `rule ${isEdited ? 'edited' : 'missing'} in chain ${chain.name}: ${rule.comment}`
   })
-  lines.push(...rest.map(({ comment, does }) => `rule in chain ${chain.name} is not ours: ${comment ?? does}`))
-  return lines.length > 0 ? lines : [`rules of chain ${chain.name} are out of order`]
+  found.push(...rest.map(({ comment, does }) => `rule in chain ${chain.name} is not ours: ${comment ?? does}`))
+  return found.length > 0 ? found : [`rules of chain ${chain.name} are out of order`]
 }

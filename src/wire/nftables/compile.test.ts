@@ -4,8 +4,17 @@ import { describe, test } from 'node:test'
 import { Prefix } from '#/lib/addr.ts'
 import { compileRule } from './compile.ts'
 import { fingerprint } from './expressions.ts'
-import { commentOf, renderRule, renderTable } from './render.ts'
-import { type NftFamily, type NftRule, type NftTable, RulesetError } from './ruleset.ts'
+import { commentOf, renderRule } from './render-rule.ts'
+import { renderTable } from './render.ts'
+import {
+  type NftAction,
+  type NftFamily,
+  type NftMatch,
+  type NftRule,
+  type NftTable,
+  type NumberRange,
+  RulesetError,
+} from './ruleset.ts'
 import { masquerade, postrouting, small } from './testing/tables.ts'
 
 const does = (rule: NftRule, family: NftFamily = 'inet'): string[] => fingerprint(compileRule(rule, family)).split('; ')
@@ -65,6 +74,59 @@ describe('compileRule', () => {
       'counter',
       'immediate data=(verdict=())',
     ])
+  })
+})
+
+describe('a look-up', () => {
+  const rule = (match: readonly NftMatch[], action: NftAction = { kind: 'accept' }): NftRule => ({
+    comment: 'c',
+    match,
+    action,
+  })
+
+  test('loads the fields behind one another', () => {
+    const fields = ['daddr', 'l4proto', 'dport'] as const
+    assert.deepEqual(does(rule([{ kind: 'keySet', family: 4, fields, set: 's' }])).slice(2, 6), [
+      'payload base=1 dreg=1 len=4 offset=16',
+      'meta dreg=9 key=16',
+      'payload base=2 dreg=10 len=2 offset=2',
+      'lookup set=s sreg=1',
+    ])
+    assert.deepEqual(does(rule([{ kind: 'keySet', family: 6, fields, set: 's', not: true }]), 'bridge').slice(0, 6), [
+      'meta dreg=1 key=1',
+      'cmp data=(value=0x86dd) sreg=1',
+      'payload base=1 dreg=1 len=16 offset=24',
+      'meta dreg=2 key=16',
+      'payload base=2 dreg=13 len=2 offset=2',
+      'lookup flags=1 set=s sreg=1',
+    ])
+  })
+
+  test('in a map decides', () => {
+    assert.deepEqual(does(rule([], { kind: 'vmap', family: 4, fields: ['saddr'], map: 'm' })), [
+      'meta dreg=1 key=15',
+      'cmp data=(value=0x02) sreg=1',
+      'payload base=1 dreg=1 len=4 offset=12',
+      'lookup set=m sreg=1',
+    ])
+  })
+
+  test('is needed for lists of numbers, not for one number or range', () => {
+    const ports = (not: boolean, ...ranges: NumberRange[]): string[] =>
+      does(
+        rule([
+          { kind: 'l4proto', protocol: 'tcp' },
+          { kind: 'ports', field: 'dport', ranges, not },
+        ]),
+      ).slice(3, -1)
+    assert.deepEqual(ports(true, { first: 80, last: 80 }), ['cmp data=(value=0x0050) op=1 sreg=1'])
+    assert.deepEqual(ports(false, { first: 80, last: 90 }), [
+      'cmp data=(value=0x0050) op=5 sreg=1',
+      'cmp data=(value=0x005a) op=3 sreg=1',
+    ])
+    assert.deepEqual(ports(true, { first: 80, last: 90 }), ['range from=(value=0x0050) op=1 sreg=1 to=(value=0x005a)'])
+    const many = Array.from({ length: 1000 }, (_, index) => ({ first: index * 3, last: index * 3 + 1 }))
+    assert.match(ports(false, ...many).join(), /^lookup set=inet_service\{0-1,3-4,.*,2997-2998\} sreg=1$/)
   })
 })
 
@@ -153,6 +215,72 @@ describe('a table that cannot be meant is refused with a word about what', () =>
       withRule({ action: { kind: 'jump', chain: 'forward' } }),
       /chain forward has a hook/,
     ],
+    [
+      'a port of ICMP',
+      withRule({
+        match: [
+          { kind: 'l4protos', protocols: ['tcp', 'icmp'] },
+          { kind: 'ports', field: 'dport', ranges: [{ first: 1, last: 2 }] },
+        ],
+      }),
+      /a port needs a protocol/,
+    ],
+    [
+      'ports the wrong way round',
+      withRule({
+        match: [
+          { kind: 'l4proto', protocol: 'tcp' },
+          { kind: 'ports', field: 'dport', ranges: [{ first: 3, last: 2 }] },
+        ],
+      }),
+      /port 3 is not within 0 and 2/,
+    ],
+    [
+      'a type of ICMP for another family',
+      withRule({
+        match: [
+          { kind: 'family', family: 6 },
+          { kind: 'l4proto', protocol: 'icmp' },
+          { kind: 'icmpType', family: 6, types: [1] },
+        ],
+      }),
+      /needs IPv6 and icmpv6 matched before it/,
+    ],
+    ['conntrack in a bridge', { ...withRule({ match: [{ kind: 'ctDnat' }] }), family: 'bridge' }, /no match ctDnat/],
+    ['a MAC address outside of a bridge', withRule({ match: [{ kind: 'etherMulticast' }] }), /no match etherMulticast/],
+    [
+      'a MAC address in capitals',
+      { ...withRule({ match: [], action: { kind: 'setEtherDaddr', mac: 'AA:00:00:00:00:01' } }), family: 'bridge' },
+      /no MAC address/,
+    ],
+    [
+      'nat in a bridge',
+      { ...small, family: 'bridge', chains: [{ ...chain, hook: { type: 'nat', hook: 'output', priority: 0 } }] },
+      /type filter alone/,
+    ],
+    [
+      'keys of another set',
+      {
+        ...withRule({ match: [{ kind: 'keySet', fields: ['oifname'], set: 'keys' }] }),
+        keySets: [{ name: 'keys', type: ['ifname', 'ifname'], elements: [] }],
+      },
+      /keys holds ifname \. ifname, what is looked up is ifname/,
+    ],
+    [
+      'a map that is not there',
+      withRule({ match: [], action: { kind: 'vmap', fields: ['iifname'], map: 'x' } }),
+      /the table has no map x/,
+    ],
+    [
+      'a map to a chain that is not there',
+      {
+        ...small,
+        maps: [{ name: 'm', type: ['ifname'], elements: [{ key: ['lo'], verdict: { kind: 'goto', chain: 'x' } }] }],
+      },
+      /map m: the table has no chain x/,
+    ],
+    ['a log with a quote', withRule({ action: { kind: 'log', group: 1, prefix: '"' } }), /the prefix of a log must be/],
+    ['no rate', withRule({ match: [{ kind: 'limit', packetsPerSecond: 0, burst: 1 }] }), /rate 0 is not within 1/],
     ['a mark outside of its mask', withRule({ match: [{ kind: 'mark', mask: 1, value: 2 }] }), /mark 2 is not within/],
     [
       'a long device name',

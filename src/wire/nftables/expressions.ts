@@ -1,7 +1,7 @@
 // Rule expressions (include/uapi/linux/netfilter/nf_tables.h): the instructions of the kernel's nftables machine. Each is a name and a nest
 // of attributes. The same tables encode our expressions and decode those that the kernel dumps. Both ways give the same readable text, the
 // fingerprint, by which an edited rule is told from ours.
-import { type Attrs, be32, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
+import { type Attrs, be16, be32, be64, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
 
 /** NFTA_DATA_*: a value to compare or to load, or a verdict. */
 const data = nest({
@@ -22,7 +22,7 @@ const specs = {
     csumOffset: [7, be32],
     csumFlags: [8, be32],
   },
-  lookup: { set: [1, text], sreg: [2, be32], dreg: [3, be32], flags: [5, be32] },
+  lookup: { set: [1, text], sreg: [2, be32], dreg: [3, be32], setId: [4, be32], flags: [5, be32] },
   bitwise: {
     sreg: [1, be32],
     dreg: [2, be32],
@@ -49,10 +49,12 @@ const specs = {
   ct: { dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] },
   /** A counter's attributes are its counts, which only the kernel changes. */
   counter: {},
-  // the rest is only read, in the rules of others
   range: { sreg: [1, be32], op: [2, be32], from: [3, data], to: [4, data] },
+  /** `unit` is in seconds. */
+  limit: { rate: [1, be64], unit: [2, be64], burst: [3, be32], type: [4, be32], flags: [5, be32] },
+  log: { group: [1, be16], prefix: [2, text], snaplen: [3, be32], queueThreshold: [4, be16] },
+  // the rest is only read, in the rules of others
   reject: { type: [1, be32] },
-  log: {},
   /** A match or a target of iptables: `info` is the structure of the extension of that name and revision. */
   match: { name: [1, text], revision: [2, be32], info: [3, raw] },
   target: { name: [1, text], revision: [2, be32], info: [3, raw] },
@@ -100,11 +102,12 @@ function expressionText({ name, data: bytes }: Expression): string {
 }
 
 function attrTexts(attrs: object): string[] {
-  return Object.entries(attrs)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => [key, valueText(value)] as const)
-    .filter(([, value]) => value !== '')
-    .map(([key, value]) => `${key}=${value}`)
+  const texts: string[] = []
+  for (const [key, value] of Object.entries(attrs)) {
+    const shown = valueText(value)
+    if (shown !== '') texts.push(`${key}=${shown}`)
+  }
+  return texts.sort()
 }
 
 function valueText(value: unknown): string {
@@ -114,6 +117,10 @@ function valueText(value: unknown): string {
   return String(value)
 }
 
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  let digits = ''
+  for (const byte of bytes) digits += hexPairs[byte]
+  return digits
 }

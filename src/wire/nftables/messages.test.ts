@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { WireError } from '#/lib/bytes.ts'
-import { decodeChain, decodeElements, decodeRule, decodeSet, type NftActual } from './actual.ts'
+import { decodeChain, decodeElements, decodeRule, decodeSet, decodeUnnamedSet, type NftActual } from './actual.ts'
 import { differences, nftChange, sameTable } from './compare.ts'
 import {
   decodeNft,
@@ -15,8 +15,11 @@ import {
   nftTableOf,
   tableCodec,
 } from './messages.ts'
+import { ruleCounter } from './counters.ts'
+import { bridgeTable, policyTable } from './testing/policy-tables.ts'
 import { everything, netdev, small } from './testing/tables.ts'
-import { type NftRequest, replaceRequests } from './transaction.ts'
+import { type NftRequest } from './requests.ts'
+import { replaceRequests } from './transaction.ts'
 import { NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM } from './messages.ts'
 import { type NftTable } from './ruleset.ts'
 
@@ -30,7 +33,7 @@ function echo(table: NftTable): NftActual {
       NFT_MSG_NEWSETELEM,
       requests.filter(({ what }) => what.endsWith(` ${set}`)),
     ).flatMap(decodeElements)
-  const rules = payloads(NFT_MSG_NEWRULE).map(decodeRule)
+  const rules = payloads(NFT_MSG_NEWRULE).map((payload) => decodeRule(payload))
   return {
     family: table.family,
     name: table.name,
@@ -89,7 +92,7 @@ describe('nftTableOf', () => {
 })
 
 describe('bytes from outside', () => {
-  const payloads = [everything, netdev].flatMap(replaceRequests).map(({ payload }) => payload)
+  const payloads = [everything, netdev, policyTable, bridgeTable].flatMap(replaceRequests).map(({ payload }) => payload)
   const damaged = fc
     .tuple(fc.constantFrom(...payloads), fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { maxLength: 4 }), fc.nat())
     .map(([payload, changes, cut]) => {
@@ -101,7 +104,9 @@ describe('bytes from outside', () => {
   test('give a value or a WireError, whatever they are', () => {
     const decoders: ((bytes: Uint8Array) => unknown)[] = [
       decodeChain,
-      decodeRule,
+      (bytes) => decodeRule(bytes, new Map([['__set%d', 'x']])),
+      ruleCounter,
+      (bytes) => decodeUnnamedSet(bytes, decodeElements(bytes)),
       decodeElements,
       (bytes) => decodeSet(bytes, decodeElements(bytes)),
       (bytes) => nftTableOf({ type: NFT_MSG_NEWRULE, payload: bytes }),

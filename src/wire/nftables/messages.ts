@@ -14,11 +14,13 @@ export const NFT_MSG_GETTABLE = base | 1
 export const NFT_MSG_DELTABLE = base | 2
 export const NFT_MSG_NEWCHAIN = base | 3
 export const NFT_MSG_GETCHAIN = base | 4
+export const NFT_MSG_DELCHAIN = base | 5
 export const NFT_MSG_NEWRULE = base | 6
 export const NFT_MSG_GETRULE = base | 7
 export const NFT_MSG_DELRULE = base | 8
 export const NFT_MSG_NEWSET = base | 9
 export const NFT_MSG_GETSET = base | 10
+export const NFT_MSG_DELSET = base | 11
 export const NFT_MSG_NEWSETELEM = base | 12
 export const NFT_MSG_GETSETELEM = base | 13
 export const NFT_MSG_DELSETELEM = base | 14
@@ -111,14 +113,20 @@ const setSpec = {
   flags: [3, be32],
   keyType: [4, be32],
   keyLength: [5, be32],
+  /** What a map gives: of verdicts the kernel knows the length itself. */
+  dataType: [6, be32],
+  /** How many elements a set without a name has: a hint that saves memory. */
+  description: [9, nest({ size: [1, be32] })],
   /** Identifies the set within a transaction; the kernel requires it. */
   id: [10, be32],
+  /** What the kernel keeps for user space, in the format of libnftnl. */
+  userdata: [13, raw],
   /** The expression that each element runs when it matches. */
   expression: [17, expressionCodec],
 } as const
 export const setCodec = nest(setSpec)
 
-/** What a map gives for a key: a value or a verdict. Sets of ours have none. */
+/** What a map gives for a key: a verdict, in maps of ours. */
 const elementData = nest({ verdict: [2, nest({ code: [1, be32], chain: [2, text] })] })
 const elementSpec = {
   key: [1, nest({ value: [1, raw] })],
@@ -134,7 +142,7 @@ const counterCodec = nest({ bytes: [1, be64], packets: [2, be64] })
 export type Traffic = { readonly packets: number; readonly bytes: number }
 
 /** The counts of an element; undefined when it does not count. */
-export function trafficOf({ expression }: ElementAttrs): Traffic | undefined {
+export function trafficOf({ expression }: Pick<ElementAttrs, 'expression'>): Traffic | undefined {
   if (expression?.name !== 'counter' || expression.data === undefined) return undefined
   const { packets = 0n, bytes = 0n } = counterCodec.decode(expression.data)
   return { packets: Number(packets), bytes: Number(bytes) }
@@ -145,6 +153,8 @@ export const elementsCodec = nest({
   table: [1, text],
   set: [2, text],
   elements: [3, listOf(1, nest(elementSpec))],
+  /** Of a set that is made in the same transaction, and has no name. */
+  setId: [4, be32],
 })
 
 /**

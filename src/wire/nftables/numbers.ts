@@ -12,7 +12,35 @@ export const inetIngress = 5
 export const policyNumbers = { drop: 0, accept: 1 } as const
 
 /** Numbers of nft (its enum datatypes), which the kernel only stores for user space. */
-export const keyTypes = { ipv4_addr: 7, ipv6_addr: 8 } as const
+export const keyTypes = {
+  ipv4_addr: 7,
+  ipv6_addr: 8,
+  ether_type: 10,
+  inet_proto: 12,
+  inet_service: 13,
+  icmp_type: 14,
+  icmpv6_type: 29,
+  ifname: 41,
+} as const
 
-/** NFT_SET_INTERVAL */
+/** NFT_SET_*: what a set may have. */
+export const SET_ANONYMOUS = 1
+export const SET_CONSTANT = 2
 export const SET_INTERVAL = 4
+export const SET_MAP = 8
+/** NFT_DATA_VERDICT, the type of a map's data. */
+export const DATA_VERDICT = 0xffffff00
+
+/** The kernel's codes of verdicts: NF_DROP, NF_ACCEPT, and NFT_JUMP (-3), NFT_GOTO (-4), NFT_RETURN (-5). */
+export const verdictCodes = {
+  drop: 0,
+  accept: 1,
+  jump: 0xfffffffd,
+  goto: 0xfffffffc,
+  return: 0xfffffffb,
+} as const
+
+/** Numbers of protocols above IP (IANA, "Protocol Numbers"). */
+export const ipProtocols = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const
+/** IEEE 802 numbers of protocols above Ethernet. */
+export const etherTypes = { ip: 0x0800, arp: 0x0806, ip6: 0x86dd } as const

@@ -1,14 +1,31 @@
 // The model as `nft` text: for reading, for `nft -f`, and as the input of a rule's hash.
-import { fnv1a } from './hash.ts'
 import { checkTable } from './check.ts'
+import { keyText } from './keys.ts'
 import { type NftSetChange, type Range, rangesOf, rangeText } from './ranges.ts'
-import { type NftAction, type NftChain, type NftFamily, type NftMatch, type NftRule } from './ruleset.ts'
-import { type NftSet, type NftTable } from './ruleset.ts'
+import { type NftDelta, type NftElements } from './delta.ts'
+import { commentOf, renderRule } from './render-rule.ts'
+import {
+  type NftChain,
+  type NftFamily,
+  type NftKeySet,
+  type NftMap,
+  type NftRule,
+  type NftSet,
+  type NftTable,
+  type NftTableName,
+  type NftVerdict,
+} from './ruleset.ts'
 
 /** A script for `nft -f` that makes exactly this table. Throws RulesetError. */
 export function renderTable(table: NftTable): string {
   checkTable(table)
-  const blocks = [...table.sets.map(renderSet), ...table.chains.map((chain) => renderChain(chain, table.family))]
+  const { family, sets, keySets = [], maps = [], chains } = table
+  const blocks = [
+    ...sets.map(renderSet),
+    ...keySets.map(renderKeySet),
+    ...maps.map(renderMap),
+    ...chains.map((chain) => renderChain(chain, family)),
+  ]
   return `table ${table.family} ${table.name} {\n${blocks.join('\n')}}\n`
 }
 
@@ -27,8 +44,29 @@ function renderSet(set: NftSet): string {
     `type ${set.type}`,
     ...(set.interval ? ['flags interval'] : []),
     ...(set.counter ? ['counter'] : []),
-    ...(elements.length > 0 ? [`elements = { ${elements.join(',\n\t\t\t     ')} }`] : []),
+    ...elementLines(elements),
   ])
+}
+
+function renderKeySet({ name, type, counter, elements }: NftKeySet): string {
+  return block(`set ${name}`, [
+    `type ${type.join(' . ')}`,
+    ...(counter ? ['counter'] : []),
+    ...elementLines(elements.map(keyText)),
+  ])
+}
+
+function renderMap({ name, type, elements }: NftMap): string {
+  const lines = elements.map(({ key, verdict }) => `${keyText(key)} : ${verdictText(verdict)}`)
+  return block(`map ${name}`, [`type ${type.join(' . ')} : verdict`, ...elementLines(lines)])
+}
+
+export function verdictText(verdict: NftVerdict): string {
+  return 'chain' in verdict ? `${verdict.kind} ${verdict.chain}` : verdict.kind
+}
+
+function elementLines(elements: readonly string[]): string[] {
+  return elements.length > 0 ? [`elements = { ${elements.join(',\n\t\t\t     ')} }`] : []
 }
 
 function renderChain(chain: NftChain, family: NftFamily): string {
@@ -46,83 +84,40 @@ function block(title: string, lines: readonly string[]): string {
   return `\t${title} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`
 }
 
-/**
- * The comment that a rule carries in the kernel: the planner's words, and a hash of what the rule does. The hash shows that a rule was made
- * by another version of the plan, without any memory of that version.
- */
-export function commentOf(rule: NftRule, family: NftFamily): string {
-  return `${rule.comment} [${fnv1a(renderRule(rule, family))}]`
+/** The commands that make the change of a delta, as one script for `nft -f`. Chains and sets are shown whole. */
+export function renderDelta({ family, name }: NftTableName, delta: NftDelta): string {
+  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
+  const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
+  const is = `${family} ${name}`
+  const blocks = [
+    ...addSets.map(renderSet),
+    ...addKeySets.map(renderKeySet),
+    ...addMaps.map(renderMap),
+    ...addChains.map((chain) => renderChain(chain, family)),
+    ...[...setRules].map(([chain, rules]) => renderChain({ name: chain, rules }, family)),
+  ]
+  const elements = (verb: string, each: NftElements): string =>
+    `${verb} element ${is} ${each.kind === 'map' ? each.map.name : each.set.name} { ${elementTexts(verb, each).join(', ')} }`
+  const lines = [
+    ...deleteElements.map((each) => elements('delete', each)),
+    ...[...setRules.keys(), ...deleteChains].map((chain) => `flush chain ${is} ${chain}`),
+    ...(blocks.length > 0 ? [`table ${is} {\n${blocks.join('\n')}}`] : []),
+    ...addElements.map((each) => elements('add', each)),
+    ...deleteSets.map((set) => `delete set ${is} ${set}`),
+    ...deleteChains.map((chain) => `delete chain ${is} ${chain}`),
+  ]
+  return lines.map((line) => `${line}\n`).join('')
 }
 
-/** One rule without its comment. */
-export function renderRule(rule: NftRule, family: NftFamily): string {
-  return [...rule.match.map((match) => renderMatch(match, family)), renderAction(rule.action)].join(' ')
-}
-
-const hex32 = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`
-const headerOf = { 4: 'ip', 6: 'ip6' } as const
-
-function renderMatch(match: NftMatch, family: NftFamily): string {
-  const not = 'not' in match && match.not ? '!= ' : ''
-  switch (match.kind) {
-    case 'family':
-      return family === 'netdev' ? `meta protocol ${headerOf[match.family]}` : `meta nfproto ipv${match.family}`
-    case 'addr':
-      return `${headerOf[match.prefix.family]} ${match.field} ${not}${match.prefix}`
-    case 'addrSet':
-      return `${headerOf[match.family]} ${match.field} ${not}@${match.set}`
-    case 'device':
-      return `${match.field} ${not}"${match.name}"`
-    case 'l4proto':
-      return `meta l4proto ${not}${match.protocol}`
-    case 'sport':
-    case 'dport':
-      return `th ${match.kind} ${not}${match.port}`
-    case 'tcpSyn':
-      return `@th,104,8 & 0x17 ${not || '== '}0x2`
-    case 'ttlBelow':
-      return match.family === 4 ? `ip ttl < ${match.ttl}` : `ip6 hoplimit < ${match.ttl}`
-    case 'daddrLocal':
-      return `fib daddr type ${not}local`
-    case 'mark':
-      return `meta mark & ${hex32(match.mask)} ${not || '== '}${hex32(match.value)}`
-    case 'ctState':
-      return `ct state ${match.states.join(',')}`
-    case 'ctDnat':
-      return 'ct status dnat'
-    case 'ctOriginalPort':
-      return `ct original proto-dst ${match.port}`
-    case 'vni':
-      return `@th,96,24 ${not}0x${match.vni.toString(16)}`
+function elementTexts(verb: string, each: NftElements): string[] {
+  switch (each.kind) {
+    case 'ranges':
+      return each.ranges.map(rangeText)
+    case 'keys':
+      return each.keys.map(keyText)
     default:
-      return match satisfies never
-  }
-}
-
-function renderAction(action: NftAction): string {
-  switch (action.kind) {
-    case 'accept':
-    case 'return':
-      return action.kind
-    case 'jump':
-      return `jump ${action.chain}`
-    case 'drop':
-      return action.counter ? 'counter drop' : 'drop'
-    case 'notrack':
-      return 'notrack accept'
-    case 'masquerade':
-      return action.fullyRandom ? 'masquerade fully-random' : 'masquerade'
-    case 'dnat': {
-      const { addr, port } = action
-      return `dnat ${headerOf[addr.family]} to ${addr.family === 4 ? addr : `[${addr}]`}:${port}`
-    }
-    case 'pktTypeHost':
-      return 'meta pkttype set host'
-    case 'setMark':
-      return `meta mark set ${hex32(action.value)}`
-    case 'orMark':
-      return `meta mark set meta mark | ${hex32(action.value)}`
-    default:
-      return action satisfies never
+      return each.elements.map(({ key, verdict }) =>
+        verb === 'add' ? `${keyText(key)} : ${verdictText(verdict)}` : keyText(key),
+      )
   }
 }

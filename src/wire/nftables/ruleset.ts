@@ -2,13 +2,19 @@
 // expressions that a node needs, and everything in it can be read back from the kernel and compared.
 import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 
-/** Families in which Causeway makes tables: `inet` sees both IPv4 and IPv6, `netdev` sees a device's packets before them. */
-export type NftFamily = 'inet' | 'netdev'
+/**
+ * Families in which Causeway makes tables: `inet` sees both IPv4 and IPv6, `netdev` sees a device's packets before them, `bridge` the
+ * frames that a bridge hands on, whatever is in them.
+ */
+export type NftFamily = 'inet' | 'netdev' | 'bridge'
 
-export type NftTable = {
-  readonly family: NftFamily
-  readonly name: string
+/** What names a table. */
+export type NftTableName = { readonly family: NftFamily; readonly name: string }
+
+export type NftTable = NftTableName & {
   readonly sets: readonly NftSet[]
+  readonly keySets?: readonly NftKeySet[]
+  readonly maps?: readonly NftMap[]
   readonly chains: readonly NftChain[]
 }
 
@@ -22,8 +28,51 @@ export type NftSet = {
   readonly interval: boolean
   /** Whether each element counts the packets that match it. */
   readonly counter?: boolean
+  /** The elements come and go by themselves: they are not compared, those here are only put into a new table. */
+  readonly dynamic?: boolean
   readonly elements: readonly (Prefix | Addr)[]
 }
+
+/** A part of the key of a set or a map: nft's name of its type. */
+export type NftKeyType = 'ipv4_addr' | 'ipv6_addr' | 'inet_proto' | 'inet_service' | 'ifname'
+
+/** The parts of a key: addresses, numbers of protocols and ports, complete names of devices. */
+export type NftKey = readonly (Addr | number | string)[]
+
+/** A named set of keys of one or more parts, looked up by their hash. It has no ranges. Single addresses are in an NftSet. */
+export type NftKeySet = {
+  readonly name: string
+  readonly type: readonly NftKeyType[]
+  /** Whether each element counts the packets that match it. */
+  readonly counter?: boolean
+  /** As in NftSet. */
+  readonly dynamic?: boolean
+  readonly elements: readonly NftKey[]
+}
+
+/** A named map from keys to verdicts; a rule whose action is `vmap` looks a packet up in it. A key is in it once. */
+export type NftMap = {
+  readonly name: string
+  readonly type: readonly NftKeyType[]
+  /** As in NftSet. */
+  readonly dynamic?: boolean
+  readonly elements: readonly NftMapElement[]
+}
+
+export type NftMapElement = { readonly key: NftKey; readonly verdict: NftVerdict }
+
+export type NftVerdict =
+  | { readonly kind: 'accept' | 'drop' | 'return' }
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+
+/** What of a packet is looked up in a set or a map. */
+export type NftField = 'saddr' | 'daddr' | 'l4proto' | 'sport' | 'dport' | 'iifname' | 'oifname'
+
+/** Fields in the order of the key's parts; `family` is that of the addresses among them. */
+export type NftLookup = { readonly fields: readonly NftField[]; readonly family?: Family }
+
+/** Numbers from `first` to `last`, both included. */
+export type NumberRange = { readonly first: number; readonly last: number }
 
 export type NftHookName = 'ingress' | 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
 
@@ -63,9 +112,20 @@ export type NftMatch =
     }
   /** Matches a device by name; a name ending in `*` stands for all names that begin so. */
   | { readonly kind: 'device'; readonly field: 'iifname' | 'oifname'; readonly name: string; readonly not?: boolean }
-  | { readonly kind: 'l4proto'; readonly protocol: 'tcp' | 'udp' | 'sctp'; readonly not?: boolean }
-  /** Matches a source or destination port; needs an `l4proto` match before it. */
+  /** Matches the protocol above IP, behind extension headers of IPv6. */
+  | { readonly kind: 'l4proto'; readonly protocol: NftProtocol; readonly not?: boolean }
+  | { readonly kind: 'l4protos'; readonly protocols: readonly NftProtocol[]; readonly not?: boolean }
+  /** Matches a source or destination port; needs a match before it on protocols that have ports. */
   | { readonly kind: 'sport' | 'dport'; readonly port: number; readonly not?: boolean }
+  /** As sport and dport, for any number of ports in one look-up. */
+  | {
+      readonly kind: 'ports'
+      readonly field: 'sport' | 'dport'
+      readonly ranges: readonly NumberRange[]
+      readonly not?: boolean
+    }
+  /** Matches types of ICMP; needs matches before it on that family and on `icmp`, or `icmpv6`. */
+  | { readonly kind: 'icmpType'; readonly family: Family; readonly types: readonly number[]; readonly not?: boolean }
   /** Matches the first packet of a TCP connection, the SYN; needs an `l4proto` match on tcp before it. */
   | { readonly kind: 'tcpSyn'; readonly not?: boolean }
   /** Matches a TTL, or of IPv6 a hop limit, that is less than `ttl`. */
@@ -81,22 +141,57 @@ export type NftMatch =
   /** Matches the VXLAN network identifier (RFC 7348 section 5). Needs an `l4proto` match on udp before it. */
   | { readonly kind: 'vni'; readonly vni: number; readonly not?: boolean }
 
-export type NftCtState = 'established' | 'related'
+  /** Matches packets in the direction of the connection's first packet, or the answers. */
+  | { readonly kind: 'ctDirection'; readonly direction: 'original' | 'reply' }
+  /** Matches what is above Ethernet, whether or not the frame has a VLAN tag that the device took off. */
+  | { readonly kind: 'etherType'; readonly types: readonly NftEtherType[]; readonly not?: boolean }
+  /** Matches a MAC address, in family bridge. */
+  | { readonly kind: 'etherAddr'; readonly field: 'saddr' | 'daddr'; readonly mac: string; readonly not?: boolean }
+  /** Matches frames to a group of devices, broadcasts among them (the I/G bit of IEEE 802), in family bridge. */
+  | { readonly kind: 'etherMulticast'; readonly not?: boolean }
+  /** Matches at most so many packets a second, `burst` of them at once. Put it last: what comes before it must hold for a packet to count. */
+  | { readonly kind: 'limit'; readonly packetsPerSecond: number; readonly burst: number }
+  /** Matches packets whose fields are together in a set of keys. */
+  | ({ readonly kind: 'keySet'; readonly set: string; readonly not?: boolean } & NftLookup)
+
+export type NftCtState = 'established' | 'related' | 'new' | 'invalid' | 'untracked'
+/** A protocol by name or by its number. */
+export type NftProtocol = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'icmpv6' | number
+export type NftEtherType = 'ip' | 'ip6' | 'arp'
 
 export type NftAction =
-  | { readonly kind: 'accept' }
+  | { readonly kind: 'accept'; readonly counter?: boolean }
   | { readonly kind: 'drop'; readonly counter?: boolean }
-  | { readonly kind: 'return' }
+  | { readonly kind: 'return'; readonly counter?: boolean }
   /** Goes on in a chain without a hook, and comes back if no rule there decides. */
-  | { readonly kind: 'jump'; readonly chain: string }
+  | { readonly kind: 'jump'; readonly chain: string; readonly counter?: boolean }
+  /** As `jump`, without coming back: the base chain's policy decides if no rule there does, or the rules behind the last jump. */
+  | { readonly kind: 'goto'; readonly chain: string; readonly counter?: boolean }
+  /** Counts the packet and goes on with the next rule. */
+  | { readonly kind: 'count' }
+  /** Does what the map gives for the packet's fields; goes on with the next rule if they are not in the map. */
+  | ({ readonly kind: 'vmap'; readonly map: string } & NftLookup)
+  /** Copies the packet, or its first `snaplen` bytes, to whoever listens to the group (src/wire/nflog), and goes on with the next rule. */
+  | {
+      readonly kind: 'log'
+      readonly group: number
+      readonly prefix: string
+      readonly snaplen?: number
+      readonly counter?: boolean
+    }
   /** Exempts the packet from conntrack, and accepts it. Needs a hook before conntrack's, that is a priority below -200. */
   | { readonly kind: 'notrack' }
   /** Masquerades, in a chain of type nat. `fullyRandom` draws source ports at random; otherwise simultaneous DNS queries collide. */
   | { readonly kind: 'masquerade'; readonly fullyRandom?: boolean }
   /** Translates the destination, in a chain of type nat; needs an `l4proto` match, and a match that fixes the family to that of `addr`. */
   | { readonly kind: 'dnat'; readonly addr: Addr; readonly port: number }
-  /** Makes the packet one for this host whatever its MAC address. Kernels accept this only in netdev ingress chains. */
+  /**
+   * Makes the packet one for this host whatever its MAC address. Kernels accept this only in ingress chains of netdev, in prerouting chains of
+   * bridge, and in chains that only these jump to.
+   */
   | { readonly kind: 'pktTypeHost' }
+  /** Writes another destination into the Ethernet header, in family bridge. */
+  | { readonly kind: 'setEtherDaddr'; readonly mac: string }
   | { readonly kind: 'setMark'; readonly value: number }
   /** Sets these bits of the mark and leaves the other bits unchanged. */
   | { readonly kind: 'orMark'; readonly value: number }
@@ -109,5 +204,5 @@ export class RulesetError extends Error {
 /** The IP family that a match selects; undefined when it selects none. */
 export function ipFamilyOf(match: NftMatch): Family | undefined {
   if (match.kind === 'addr') return match.prefix.family
-  return match.kind === 'family' || match.kind === 'addrSet' || match.kind === 'ttlBelow' ? match.family : undefined
+  return 'family' in match ? match.family : undefined
 }

@@ -1,0 +1,162 @@
+// The table that leads packets between pods of this node to where they are judged, and keeps pods to their own addresses.
+import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { policyTableName, portPrefix } from '#/model/names.ts'
+import {
+  type NftChain,
+  type NftKey,
+  type NftKeySet,
+  type NftMatch,
+  type NftRule,
+  type NftTable,
+} from '#/wire/nftables/ruleset.ts'
+import { neighbourTypes } from './inet-table.ts'
+import { sourceSet } from './names.ts'
+
+/** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
+const priority = -300
+const IGMP = 2
+/** Multicast listener discovery: query, report, done, report of version 2. */
+const listenerTypes = [130, 131, 132, 143] as const
+/** Router advertisement, redirect. */
+const routerTypes = [134, 137] as const
+const linkLocal = Prefix.parse('fe80::/10')
+const unspecified = Prefix.parse('::/128')
+
+export const bridgeTableName = { family: 'bridge', name: policyTableName } as const
+
+/** The endpoints of this node: host devices and their addresses. */
+export type Ports = ReadonlyMap<string, readonly Addr[]>
+
+export function sourceShape(family: Family): Pick<NftKeySet, 'name' | 'type'> {
+  return { name: sourceSet(family), type: ['ifname', family === 4 ? 'ipv4_addr' : 'ipv6_addr'] }
+}
+
+export function sourceKeys(device: string, addrs: readonly Addr[], family: Family): NftKey[] {
+  return addrs.filter((addr) => addr.family === family).map((addr) => [device, addr])
+}
+
+export function bridgeTable(ports: Ports, bridgeMac: string): NftTable {
+  return {
+    ...bridgeTableName,
+    sets: [],
+    keySets: families.map((family) => ({
+      ...sourceShape(family),
+      elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
+    })),
+    maps: [],
+    chains: [prerouting, from4, from6, routed(bridgeMac), forward],
+  }
+}
+
+const fromPod: NftMatch = { kind: 'device', field: 'iifname', name: `${portPrefix}*` }
+const isIcmp6 = (types: readonly number[]): NftMatch[] => [
+  { kind: 'family', family: 6 },
+  { kind: 'l4proto', protocol: 'icmpv6' },
+  { kind: 'icmpType', family: 6, types },
+]
+const refuse = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
+  comment,
+  match,
+  action: { kind: 'drop', counter: true },
+})
+/** Every pod does this all the time: no counter, which would tell of a fault. */
+const drop = (comment: string, ...match: readonly NftMatch[]): NftRule => ({ comment, match, action: { kind: 'drop' } })
+const pass = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
+  comment,
+  match,
+  action: { kind: 'accept' },
+})
+const leadTo = (chain: string, comment: string, ...match: readonly NftMatch[]): NftRule => ({
+  comment,
+  match,
+  action: { kind: 'goto', chain },
+})
+
+const prerouting: NftChain = {
+  name: 'prerouting',
+  hook: { type: 'filter', hook: 'prerouting', priority },
+  policy: 'accept',
+  rules: [
+    pass('not from a pod', { ...fromPod, not: true }),
+    pass('ARP', { kind: 'etherType', types: ['arp'] }),
+    leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
+    leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
+    refuse('neither IP nor ARP'),
+  ],
+}
+
+const isOwn = (family: Family): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['iifname', 'saddr'],
+  family,
+})
+const routedChain = 'to-the-stack'
+
+const from4: NftChain = {
+  name: 'from-pod4',
+  rules: [leadTo(routedChain, 'from an address of the pod', isOwn(4)), refuse('not an address of the pod (IPv4)')],
+}
+
+const from6: NftChain = {
+  name: 'from-pod6',
+  rules: [
+    refuse('pods are no routers: advertisements and redirects', ...isIcmp6(routerTypes)),
+    // a pod chooses its link-local addresses itself, and no router forwards them
+    pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
+    pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
+    pass(
+      'duplicate address detection, listeners',
+      ...fromPrefix(unspecified),
+      ...isIcmp6([...neighbourTypes, ...listenerTypes]),
+    ),
+    leadTo(routedChain, 'from an address of the pod', isOwn(6)),
+    leadTo(routedChain, 'from a link-local address', ...fromPrefix(linkLocal)),
+    refuse('not an address of the pod (IPv6)'),
+  ],
+}
+
+function fromPrefix(prefix: Prefix): NftMatch[] {
+  return [{ kind: 'addr', field: 'saddr', prefix }]
+}
+
+/** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
+function routed(mac: string): NftChain {
+  return {
+    name: routedChain,
+    rules: [
+      pass('to groups: see chain forward', { kind: 'etherMulticast' }),
+      pass('to the node', { kind: 'etherAddr', field: 'daddr', mac }),
+      pass('link-local addresses are not routed: see chain forward', {
+        kind: 'addr',
+        field: 'daddr',
+        prefix: linkLocal,
+      }),
+      { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
+      { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
+    ],
+  }
+}
+
+/**
+ * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
+ * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet with a MAC of one
+ * pod comes here from another, except to link-local addresses. Listeners of groups need not be heard by other pods.
+ */
+const forward: NftChain = {
+  name: 'forward',
+  hook: { type: 'filter', hook: 'forward', priority },
+  policy: 'accept',
+  rules: [
+    pass('not from a pod', { ...fromPod, not: true }),
+    pass('ARP', { kind: 'etherType', types: ['arp'] }),
+    pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
+    drop('listeners of groups (IPv6)', ...isIcmp6(listenerTypes)),
+    drop('listeners of groups (IPv4)', { kind: 'family', family: 4 }, { kind: 'l4proto', protocol: IGMP }),
+    refuse('groups: not from pod to pod', { kind: 'etherMulticast' }),
+    refuse('link-local addresses: not from pod to pod', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
+    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),
+    pass('to the address of a Service (IPv6)', { kind: 'family', family: 6 }),
+    refuse('neither IP nor ARP, from pod to pod'),
+  ],
+}

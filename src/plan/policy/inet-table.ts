@@ -1,0 +1,203 @@
+// The table that says which connections to and from pods of this node may be opened.
+import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { policyTableName } from '#/model/names.ts'
+import {
+  type Form,
+  type LocalPodForm,
+  type NamedPortMember,
+  type NamedPortSetId,
+  type PeerSet,
+  type NamedPortSet,
+} from '#/policy/form.ts'
+import { type Direction, directions, portProtocols } from '#/policy/policy.ts'
+import {
+  type NftChain,
+  type NftKey,
+  type NftKeySet,
+  type NftMap,
+  type NftRule,
+  type NftSet,
+  type NftTable,
+} from '#/wire/nftables/ruleset.ts'
+import { classChains, policyChainOf } from './class-chains.ts'
+import { type Answers, endedRule, endedSetOf } from './ended.ts'
+import { entriesOf, mapElements, mapShape } from './entries.ts'
+import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
+
+/**
+ * Right before the filters of others (0, NF_IP_PRI_FILTER): what is denied does not take their time, and nothing that they let through can
+ * be denied there only. Behind what may still change a packet (mangle, -150) and the translation of Services' addresses (-100). The order
+ * matters for no verdict: a packet passes only if no chain at the hook drops it.
+ */
+const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
+const bridgeDevice = 'cw-br0'
+const ICMP_REDIRECT = 5
+const ND_REDIRECT = 137
+/** Router solicitation, neighbour solicitation, neighbour advertisement. */
+export const neighbourTypes = [133, 135, 136] as const
+
+export const inetTableName = { family: 'inet', name: policyTableName } as const
+
+const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
+
+/** The whole table of a form; `ended` are the answers of connections that policies have ended. */
+export function inetTable(form: Form, ended: readonly Answers[] = []): NftTable {
+  const { sets, keySets } = setsOf(form)
+  return {
+    ...inetTableName,
+    sets,
+    keySets: [
+      ...families.map((family) => endedSetOf(ended, family)),
+      ...families.map((family) => itselfOf(form.locals.values(), family)),
+      ...keySets,
+    ],
+    maps: directions.flatMap((direction) => {
+      const entries = [...entriesOf(direction, form.locals).values()]
+      return families.map((family): NftMap => ({
+        ...mapShape(direction, family),
+        elements: mapElements(direction, family, entries),
+      }))
+    }),
+    chains: [
+      ...baseChains,
+      ...[...form.classes.values()].flatMap((one) => classChains(form, one)),
+      ...[...form.policies.values()]
+        .filter(({ tier }) => tier === 'NetworkPolicy')
+        .map((policy) => policyChainOf(form, policy)),
+    ],
+  }
+}
+
+function setsOf(form: Form): { readonly sets: NftSet[]; readonly keySets: NftKeySet[] } {
+  return {
+    sets: [...form.peerSets.values()].flatMap((set) => peerSetObjects(form, set)),
+    keySets: [...form.namedPortSets.values()].flatMap((set) => portSetObjects(form, set)),
+  }
+}
+
+/** The sets of both families; those of blocks where there are any. */
+export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+  return families.flatMap((family): NftSet[] => {
+    if (set.kind === 'pods') {
+      const elements = [...form.membersOf(set.id).values()].filter((addr) => addr.family === family)
+      return [{ ...podSetShape(set.id, family), elements }]
+    }
+    const elements = set.prefixes.filter((prefix) => prefix.family === family)
+    if (elements.length === 0) return []
+    return [{ name: blockSet(set.id, family), type: addrTypes[family], interval: true, elements }]
+  })
+}
+
+export function podSetShape(id: string, family: Family): Pick<NftSet, 'name' | 'type'> & { readonly interval: false } {
+  return { name: podSet(id, family), type: addrTypes[family], interval: false }
+}
+
+export function portSetShape(id: NamedPortSetId, family: Family): Pick<NftKeySet, 'name' | 'type'> {
+  return { name: portSet(id, family), type: [addrTypes[family], 'inet_proto', 'inet_service'] }
+}
+
+export function portKey({ addr, protocol, port }: NamedPortMember): NftKey {
+  return [addr, portProtocols[protocol], port]
+}
+
+export function portSetObjects(form: Pick<Form, 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
+  const members = form.namedPortsOf(id)
+  return families.map((family) => ({
+    ...portSetShape(id, family),
+    elements: members.filter(({ addr }) => addr.family === family).map(portKey),
+  }))
+}
+
+export function itselfShape(family: Family): Pick<NftKeySet, 'name' | 'type'> {
+  return { name: itselfSet(family), type: [addrTypes[family], addrTypes[family]] }
+}
+
+/** All pairs of addresses of a pod that has a class. */
+export function itselfKeys(local: LocalPodForm, family: Family): NftKey[] {
+  if (local.egress === undefined && local.ingress === undefined) return []
+  const addrs = ofFamily(local.addrs, family)
+  return addrs.flatMap((from) => addrs.map((to) => [from, to]))
+}
+
+function itselfOf(locals: Iterable<LocalPodForm>, family: Family): NftKeySet {
+  return { ...itselfShape(family), elements: [...locals].flatMap((local) => itselfKeys(local, family)) }
+}
+
+function ofFamily(addrs: readonly Addr[], family: Family): Addr[] {
+  return addrs.filter((addr) => addr.family === family)
+}
+
+function baseChain(direction: Direction): NftChain {
+  const field = direction === 'egress' ? 'saddr' : 'daddr'
+  return {
+    name: direction,
+    hook: { type: 'filter', hook: 'forward', priority: priorities[direction] },
+    policy: 'accept',
+    rules: [
+      {
+        comment: 'connections that were allowed, and their answers',
+        match: [{ kind: 'ctState', states: ['established'] }],
+        action: { kind: 'accept' },
+      },
+      {
+        comment: 'errors about such connections',
+        match: [
+          { kind: 'ctState', states: ['related'] },
+          { kind: 'l4protos', protocols: ['icmp', 'icmpv6'] },
+        ],
+        action: { kind: 'accept' },
+      },
+      {
+        comment: 'neighbour discovery',
+        match: [
+          { kind: 'family', family: 6 },
+          { kind: 'l4proto', protocol: 'icmpv6' },
+          { kind: 'icmpType', family: 6, types: neighbourTypes },
+        ],
+        action: { kind: 'jump', chain: neighbourChain.name },
+      },
+      ...(direction === 'egress' ? families.map(endedRule) : []),
+      ...families.map((family): NftRule => ({
+        comment:
+          direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
+        match: [],
+        action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
+      })),
+    ],
+  }
+}
+
+/**
+ * Where br_netfilter gives the packets of a bridge to this hook, pods' neighbour discovery comes by here. No router forwards it with its hop
+ * limit of 255, so that this lets nothing else through.
+ */
+const neighbourChain: NftChain = {
+  name: 'neighbours',
+  rules: [
+    {
+      comment: 'forwarded by a router',
+      match: [{ kind: 'ttlBelow', family: 6, ttl: 255 }],
+      action: { kind: 'return' },
+    },
+    { comment: 'between ports of a bridge', match: [], action: { kind: 'accept' } },
+  ],
+}
+
+/** The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice. */
+const redirectChain: NftChain = {
+  name: 'redirects',
+  hook: { type: 'filter', hook: 'output', priority: 0 },
+  policy: 'accept',
+  rules: families.map((family) => ({
+    comment: `pods keep their gateway (IPv${family})`,
+    match: [
+      { kind: 'device', field: 'oifname', name: bridgeDevice },
+      { kind: 'family', family },
+      { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
+      { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
+    ],
+    action: { kind: 'drop', counter: true },
+  })),
+}
+
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]

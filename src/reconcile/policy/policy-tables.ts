@@ -1,0 +1,243 @@
+// Keeps network policies in the kernel's nftables: a table that says which connections pods may open, and one that leads packets between the
+// pods of this node there.
+import { type Addr, families } from '#/lib/addr.ts'
+import { NftClient } from '#/kernel/nftables.ts'
+import { KernelError } from '#/kernel/netlink.ts'
+import { type Logger } from '#/lib/log.ts'
+import { policyTableName } from '#/model/names.ts'
+import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
+import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
+import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
+import { policyDelta } from '#/plan/policy/delta.ts'
+import { type Answers, endedElements } from '#/plan/policy/ended.ts'
+import { mapShape } from '#/plan/policy/entries.ts'
+import { inetTable, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { WrittenForm } from '#/plan/policy/written.ts'
+import { type Form, type FormChange } from '#/policy/form.ts'
+import { directions } from '#/policy/policy.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { type NftElements } from '#/wire/nftables/delta.ts'
+import { type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type ObjectStatus, StatusTable } from '../status.ts'
+import { KeptTable } from './kept-table.ts'
+import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
+
+export type PolicyTablesDeps = {
+  readonly log: Logger
+  /** The MAC that the bridge of pods has now; undefined while there is no bridge, and so no packet between pods. */
+  readonly bridgeMac: () => string | undefined
+  readonly netns?: Netns
+  readonly nowMs?: () => number
+}
+
+/** What the bridge table was made of. */
+type WrittenBridge = { readonly mac: string; readonly ports: Map<string, readonly Addr[]> }
+
+export class PolicyTables implements PolicySink, Disposable {
+  readonly #deps: PolicyTablesDeps
+  readonly #client: NftClient
+  readonly #status = new StatusTable()
+  readonly #inet: KeptTable
+  readonly #bridge: KeptTable
+  #writtenForm = new WrittenForm()
+  #writtenBridge: WrittenBridge | undefined
+  /** Connections that were ended, by what their answers have in their headers. */
+  readonly #ended = new Map<string, Answers>()
+  /** Whether there may be any of the tables. */
+  #mayExist = true
+
+  /** Throws when the kernel has no nf_tables. */
+  constructor(deps: PolicyTablesDeps) {
+    this.#deps = deps
+    this.#client = new NftClient(deps.netns)
+    const nowMs = deps.nowMs ?? Date.now
+    this.#inet = new KeptTable(this.#client, inetTableName, this.#status, nowMs)
+    this.#bridge = new KeptTable(this.#client, bridgeTableName, this.#status, nowMs)
+  }
+
+  get portId(): number {
+    return this.#client.portId
+  }
+
+  get objects(): readonly ObjectStatus[] {
+    return this.#status.list()
+  }
+
+  existsInKernel(): boolean {
+    return this.#client.listTables().some(isPolicyTable)
+  }
+
+  /**
+   * A pod that comes has its rules before its address is one from which it may send; both tables are changed even when one of them cannot be.
+   * A change that the kernel refuses is made up for by writing the table whole. Throws KernelError when that fails too.
+   */
+  apply(form: Form, change: FormChange, facts: PolicyFacts): void {
+    if (!facts.hasPolicies) {
+      if (this.#mayExist) this.remove()
+      return
+    }
+    this.#mayExist = true
+    both(
+      () => this.#applyForm(form, change),
+      () => this.#applyPorts(facts),
+    )
+  }
+
+  async compare(form: Form, facts: PolicyFacts): Promise<readonly string[]> {
+    if (!facts.hasPolicies) {
+      const present = this.#client.listTables().filter(isPolicyTable)
+      if (present.length > 0) this.remove()
+      return present.map(({ family, name }) => `table ${family} ${name} is not wanted: the cluster has no policies`)
+    }
+    this.#mayExist = true
+    const mac = this.#deps.bridgeMac()
+    return [
+      ...(await this.#inet.mend(
+        () => inetTable(form, this.#endedNow),
+        () => (this.#writtenForm = WrittenForm.of(form)),
+      )),
+      ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
+    ]
+  }
+
+  /** What `compare` would put right. Rejects with KernelError. */
+  async differences(form: Form, facts: PolicyFacts): Promise<readonly string[]> {
+    if (!facts.hasPolicies) return []
+    const mac = this.#deps.bridgeMac()
+    return [
+      ...(await this.#inet.differences(() => inetTable(form, this.#endedNow))),
+      ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
+    ]
+  }
+
+  dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
+    for (const family of families) {
+      const own = addrs.filter((addr) => addr.family === family)
+      for (const keys of sourceKeys(hostDevice, own, family))
+        this.#deleteElement(bridgeTableName, { kind: 'keys', set: sourceShape(family), keys: [keys] })
+      for (const addr of own) {
+        const verdict = { kind: 'accept' } as const
+        for (const direction of directions)
+          this.#deleteElement(inetTableName, {
+            kind: 'map',
+            map: mapShape(direction, family),
+            elements: [{ key: [addr], verdict }],
+          })
+        this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
+      }
+    }
+  }
+
+  /**
+   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
+   * written whole. Throws KernelError.
+   */
+  blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
+    const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
+    const former = over.filter((each) => this.#ended.has(answersText(each)))
+    for (const each of fresh) this.#ended.set(answersText(each), each)
+    for (const each of former) this.#ended.delete(answersText(each))
+    if (!this.#inet.isKnown) return
+    const refusal = this.#inet.change({
+      addElements: families.flatMap((family) => endedElements(fresh, family)),
+      deleteElements: families.flatMap((family) => endedElements(former, family)),
+    })
+    if (refusal !== undefined) throw refusal
+  }
+
+  get #endedNow(): readonly Answers[] {
+    return [...this.#ended.values()]
+  }
+
+  /** What rules have counted since the chain they are in was written. Rejects with KernelError. */
+  async readCounters(form: Form): Promise<PolicyCounters> {
+    const read = async ({ family, name }: NftTableName) =>
+      this.#status.list().some(({ key }) => key === `${family} ${name}`) ? this.#client.readCounters(family, name) : []
+    return countersOf(form, await read(inetTableName), await read(bridgeTableName))
+  }
+
+  /** Deletes both tables; no error when there are none. Throws KernelError. */
+  remove(): void {
+    // packets between pods are led to the rules for as long as there are rules
+    both(
+      () => this.#bridge.remove(),
+      () => this.#inet.remove(),
+    )
+    this.#mayExist = false
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
+  }
+
+  #applyForm(form: Form, change: FormChange): void {
+    if (this.#inet.isKnown) {
+      const refusal = this.#inet.change(policyDelta(form, change, this.#writtenForm))
+      if (refusal === undefined) return this.#writtenForm.note(form, change)
+      this.#logRefusal(this.#inet, refusal)
+    }
+    this.#inet.write(inetTable(form, this.#endedNow))
+    this.#writtenForm = WrittenForm.of(form)
+  }
+
+  #applyPorts({ ports, changedPorts }: PolicyFacts): void {
+    const mac = this.#deps.bridgeMac()
+    if (mac === undefined) return
+    const written = this.#writtenBridge
+    if (this.#bridge.isKnown && written?.mac === mac) {
+      const refusal = this.#bridge.change(sourcesDelta(changedPorts, written.ports, ports))
+      if (refusal === undefined) {
+        for (const device of changedPorts) {
+          const addrs = ports.get(device)
+          if (addrs) written.ports.set(device, addrs)
+          else written.ports.delete(device)
+        }
+        return
+      }
+      this.#logRefusal(this.#bridge, refusal)
+    }
+    this.#bridge.write(bridgeTable(ports, mac))
+    this.#writtenBridge = { mac, ports: new Map(ports) }
+  }
+
+  async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
+    // they change while the table is read
+    let written = new Map(ports)
+    return this.#bridge.mend(
+      () => bridgeTable((written = new Map(ports)), mac),
+      () => (this.#writtenBridge = { mac, ports: written }),
+    )
+  }
+
+  #logRefusal({ key }: KeptTable, refusal: KernelError): void {
+    this.#deps.log.warn('a policy table is not as it was written, and is written anew', {
+      table: key,
+      error: refusal.message,
+    })
+  }
+
+  #deleteElement(table: NftTableName, element: NftElements): void {
+    try {
+      this.#client.change(table, { deleteElements: [element] })
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
+    }
+  }
+}
+
+function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string {
+  return [protocol, src, srcPort, dst, dstPort].join(' ')
+}
+
+function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
+  return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
+}
+
+/** Does the second also when the first throws. */
+function both(first: () => void, second: () => void): void {
+  try {
+    first()
+  } finally {
+    second()
+  }
+}
