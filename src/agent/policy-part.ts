@@ -26,7 +26,7 @@ import { type AddedPod, type LocalEndpoint, PolicyError, type PodPolicies } from
 import { PolicyWatch } from './policy/policy-watch.ts'
 import { RememberedPolicy } from './policy/remembered-policy.ts'
 import { RunningConnections } from './policy/running-connections.ts'
-import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
@@ -169,6 +169,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the kernel was last told. */
   get form(): Form {
     return this.#index.form
+  }
+
+  /** What rules depend on besides the form. */
+  get facts(): PolicyFacts {
+    return { hasPolicies: this.#index.hasPolicies, ports: this.#locals.ports, changedPorts: new Set() }
   }
 
   /** What was read of each policy, by its key. */

@@ -7,52 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Flow } from './ebpf-node.ts'
 import { Addr } from '#/lib/addr.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
-import { type TestNetns } from './namespace.ts'
 import { codeOf, messageIn } from './pod-node.ts'
 import { PolicyNode } from './policy-node.ts'
-
-/** Of pods web, from pods with role=client. */
-const onlyClients = {
-  podSelector: { matchLabels: { app: 'web' } },
-  ingress: [{ from: [{ podSelector: { matchLabels: { role: 'client' } } }] }],
-}
-
-/** Has the pod count what comes to it, by its source, from its first packet on. */
-function countIn(pod: TestNetns): void {
-  pod.sh(`nft add table inet count
-    nft 'add set inet count seen { type ipv4_addr; flags dynamic; counter; }'
-    nft 'add chain inet count in { type filter hook prerouting priority -300; }'
-    nft 'add rule inet count in update @seen { ip saddr }'`)
-}
-
-/** How many packets of that source came. */
-function countOf(pod: TestNetns, source: string): number {
-  const { nftables } = JSON.parse(pod.sh('nft -j list set inet count seen')) as {
-    nftables: { set?: { elem?: { elem: { val: string; counter: { packets: number } } }[] } }[]
-  }
-  const elements = nftables.flatMap(({ set }) => set?.elem ?? [])
-  return elements.find(({ elem }) => elem.val === source)?.elem.counter.packets ?? 0
-}
-
-/** Sends UDP packets to the address all the time; ends with the returned function, which tells how many there were. */
-function flood(from: TestNetns, addr: string): () => Promise<void> {
-  const end = new AbortController()
-  const script = `i=0; while [ -e /tmp/${from.name} ]; do echo x > /dev/udp/${addr}/9; sleep 0.002; done`
-  from.sh(`touch /tmp/${from.name}`)
-  const ended = from.shAsync(`timeout 60 bash -c '${script}' 2>/dev/null || true`)
-  return async () => {
-    from.sh(`rm -f /tmp/${from.name}`)
-    end.abort()
-    await ended
-  }
-}
-
-/** Whether packets of that source still come. */
-async function comesFrom(pod: TestNetns, source: string): Promise<boolean> {
-  const before = countOf(pod, source)
-  await sleep(300)
-  return countOf(pod, source) > before
-}
+import { comesFrom, countIn, countOf, flood, onlyClients } from './policy-traffic.ts'
 
 for (const datapath of ['bridge', 'ebpf'] as const) {
   test(`${datapath}: no packet reaches a pod before its policies hold, and its labels count from the first`, async () => {
@@ -129,8 +86,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     const adopter = node.adopter(made)
     assert.equal(adopter.adopt({ ...packet, port: port + 1 }), false, 'there is no such connection')
     assert.equal(adopter.adopt({ ...packet, tcp: { flags: 2 } }), false, 'it opens one')
-    const lose = (): string => node.host.sh(`conntrack -D -p tcp --dport 8090 2>&1`)
-    lose()
+    await node.loseConnections(8090)
     assert.equal(await comesFrom(client, node.addrOf('web')), false, 'the kernel takes the answers for a connection')
     assert.equal(adopter.adopt(packet), true)
     assert.equal(await comesFrom(client, node.addrOf('web')), true)

@@ -9,6 +9,7 @@ import { clientFor } from '#/cluster/connect.ts'
 import { namespacesPath, networkPoliciesPath, podsPath } from '#/cluster/paths.ts'
 import { CollectionsApi } from '#/cluster/testing/collections-api.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { findFlows, flowDelete } from '#/kernel/flows.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { watchKernel } from '#/kernel/notifications.ts'
 import { silent } from '#/lib/log.ts'
@@ -38,6 +39,7 @@ export class PolicyNode extends EbpfNode {
     await node.restart()
     await node.settle()
     await node.level()
+    assert.equal(node.agent.pods.datapathState?.name, datapath, node.agent.pods.datapathState?.why)
     return node
   }
 
@@ -136,6 +138,13 @@ export class PolicyNode extends EbpfNode {
       netlink: made.use(new Netlink(NETLINK_NETFILTER)),
       log: silent,
     })
+  }
+
+  /** Has connection tracking forget the connections to a port. */
+  async loseConnections(port: number): Promise<void> {
+    using netlink = new Netlink(NETLINK_NETFILTER)
+    const flows = await findFlows(netlink, 4, () => true)
+    netlink.execute(...flows.filter(({ dstPort }) => dstPort === port).map(flowDelete))
   }
 
   addrOf(name: string, family: 4 | 6 = 4): string {
