@@ -19,6 +19,7 @@ import { type ObjectStatus } from '#/reconcile/status.ts'
 import { factsOf } from './cluster/node-facts.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
 import { Admission } from './policy/admission.ts'
+import { conntrackProblem } from './policy/conntrack-room.ts'
 import { EndedConnections } from './policy/ended-connections.ts'
 import { PolicyKeeper } from './policy/keeper.ts'
 import { LocalPods } from './policy/local-pods.ts'
@@ -323,6 +324,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
         ? [problem('CW3303', object, state.why)]
         : []),
       ...without,
+      ...(this.#index.hasPolicies ? [conntrackProblem(this.#config.nodeName)] : []).filter(
+        (each) => each !== undefined,
+      ),
     ]
   }
 

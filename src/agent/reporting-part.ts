@@ -4,7 +4,7 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type EbpfState } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -37,6 +37,9 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { policyHandlers } from './report/policy-api.ts'
+import { registerPolicyMetrics } from './report/policy-metrics.ts'
+import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
@@ -54,6 +57,8 @@ export type ReportingPartDeps = {
   readonly client: ApiClient
   readonly cluster: ClusterPart
   readonly policy: PolicyPart
+  /** Packets that policies deny and programs tell. */
+  readonly deniedEarly: Signal<DeniedPacket>
   readonly pods: PodsPart
   readonly network: NetworkPart
   readonly bgp: BgpPart
@@ -68,6 +73,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack()
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
+  readonly #policy: PolicyReport
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -82,6 +88,19 @@ export class ReportingPart implements AsyncDisposable {
     const { client, cluster, network, pods, wake, log } = deps
     this.#problemLog = new ProblemLog(log)
     this.#datapath = this.#stack.use(this.#makeDatapathView())
+    this.#policy = this.#stack.use(
+      new PolicyReport({
+        nodeName: config.nodeName,
+        policy: deps.policy,
+        deniedEarly: deps.deniedEarly,
+        readDeniedEarly: () => {
+          const { generation } = this.#datapath
+          return generation === undefined ? [] : readDenied(generation)
+        },
+        hasConnection: (ends) => deps.pods.hasConnection(ends),
+        log,
+      }),
+    )
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -153,6 +172,7 @@ export class ReportingPart implements AsyncDisposable {
       ...settingProblems(this.#config),
       ...network.problems,
       ...policy.problems,
+      ...this.#policy.problems,
       ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
@@ -173,6 +193,7 @@ export class ReportingPart implements AsyncDisposable {
       ipamRelease: (wish) => pods.ipam.release(wish),
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
+      ...policyHandlers(this.#policy.sources, this.#policy.listener),
       ...this.#publicHandlers,
     }
   }
@@ -268,6 +289,7 @@ export class ReportingPart implements AsyncDisposable {
       notInstalled: () => network.notInstalled.size,
     })
     registerPolicyStateMetrics(metrics.registry, policy)
+    registerPolicyMetrics(metrics.registry, this.#policy.sources, this.#policy.listener)
     registerDatapathMetrics(metrics.registry, {
       generation: () => this.#datapath.generation,
       pods: () => this.#datapath.podsByDevice(),

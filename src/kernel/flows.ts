@@ -1,4 +1,5 @@
 // Connection tracking as policies use it: looking through a table that may be large, ending a flow, and entering one that was lost.
+import { setImmediate } from 'node:timers/promises'
 import { type Family } from '#/lib/addr.ts'
 import { WireError } from '#/lib/bytes.ts'
 import {
@@ -18,6 +19,9 @@ import {
 import { NLM_F_CREATE, NLM_F_EXCL } from '#/wire/netlink/message.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
+/** How many entries are decoded before the event loop gets a turn. */
+const decodedPerTurn = 128
+
 /**
  * The tracked flows of a family that `isWanted` by the keys (addrKey) of who began it and who answers. Read in turns of the event loop; what
  * is not wanted is neither copied nor decoded. Throws KernelError.
@@ -32,7 +36,13 @@ export async function findFlows(
     { what: 'conntrack -L', type: IPCTNL_MSG_CT_GET, payload },
     (each) => !wants(each, isWanted),
   )
-  return messages.flatMap(({ type, payload: each }) => (type === IPCTNL_MSG_CT_NEW ? (decodeFlow(each) ?? []) : []))
+  const flows: Flow[] = []
+  for (const [index, { type, payload: each }] of messages.entries()) {
+    if (index % decodedPerTurn === 0) await setImmediate()
+    const flow = type === IPCTNL_MSG_CT_NEW ? decodeFlow(each) : undefined
+    if (flow) flows.push(flow)
+  }
+  return flows
 }
 
 function wants(payload: Uint8Array, isWanted: (src: string, dst: string) => boolean): boolean {

@@ -39,7 +39,7 @@ export class PolicyNode extends EbpfNode {
     await node.restart()
     await node.settle()
     await node.level()
-    assert.equal(node.agent.pods.datapathState?.name, datapath, node.agent.pods.datapathState?.why)
+    assert.deepEqual(node.agent.pods.datapathState, { name: datapath })
     return node
   }
 

@@ -1,5 +1,6 @@
 // Metrics of what network policy keeps in the kernel, and how soon. Those of single policies are in another file.
 import { type Registry, type Sample } from '#/lib/metrics.ts'
+import { type PolicyKeeper } from '../policy/keeper.ts'
 import { type PolicyPart } from '../policy-part.ts'
 
 const applyBounds = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
@@ -7,7 +8,11 @@ const eventBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5
 
 const alone = (value: number): Sample[] => [{ labels: {}, value }]
 
-export function registerPolicyStateMetrics(registry: Registry, policy: PolicyPart): void {
+export type PolicyStateSources = Pick<PolicyPart, 'form' | 'view' | 'endedConnections'> & {
+  readonly keeper: Pick<PolicyKeeper, 'isLevel' | 'applied'>
+}
+
+export function registerPolicyStateMetrics(registry: Registry, policy: PolicyStateSources): void {
   registry.gauge('causeway_policy_policies', 'Network policies of the cluster, by what they do on this node.', () => {
     const selecting = new Set([...policy.form.policies.values()].map((each) => each.policy)).size
     return [

@@ -1,5 +1,5 @@
 // The table that says which connections to and from pods of this node may be opened.
-import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import { policyTableName } from '#/model/names.ts'
 import {
   type Form,
@@ -188,6 +188,7 @@ function baseChain(direction: Direction): NftChain {
         action: { kind: 'jump', chain: neighbourChain.name },
       },
       ...(direction === 'egress' ? families.map(endedRule) : []),
+      ...(direction === 'egress' ? [noLinkLocal] : []),
       ...families.map((family): NftRule => ({
         comment:
           direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
@@ -196,6 +197,19 @@ function baseChain(direction: Direction): NftChain {
       })),
     ],
   }
+}
+
+/**
+ * A pod chooses its link-local addresses itself, so that they say nothing of it. No router may forward them (RFC 4291 section 2.5.6), but the
+ * kernel does where a packet leaves by the device by which it came.
+ */
+const noLinkLocal: NftRule = {
+  comment: 'link-local addresses of pods are not forwarded',
+  match: [
+    { kind: 'device', field: 'iifname', name: bridgeDevice },
+    { kind: 'addr', field: 'saddr', prefix: Prefix.parse('fe80::/10') },
+  ],
+  action: { kind: 'drop', counter: true },
 }
 
 /**

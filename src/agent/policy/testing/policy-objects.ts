@@ -21,7 +21,7 @@ export function podObject(
 }
 
 export function namespaceObject(name: string, labels: Labels = {}): KubeObject {
-  return { metadata: { name, labels: { 'kubernetes.io/metadata.name': name, ...labels } } } as KubeObject
+  return { metadata: { name, labels: { 'kubernetes.io/metadata.name': name, ...labels } } }
 }
 
 /** A NetworkPolicy; `spec` is as in YAML. */
