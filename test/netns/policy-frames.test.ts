@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { families } from '#/lib/addr.ts'
+import { linkLocalOf } from '#/model/names.ts'
 import { tcp } from '#/plan/policy/testing/form.ts'
 import {
   arp,
@@ -145,30 +146,32 @@ async function arriving(
   return [...frames.keys()].filter((name) => seen.some((frame) => Buffer.from(frame).includes(`<${name}>`)))
 }
 
-test('what no rule for IP sees goes neither from nor to a pod with policies, and goes on between others', async () => {
-  const { node, a, b, c } = await threePods()
-  using _ = node
-  node.form.policy('p2', 'NetworkPolicy', 'egress', {}).class('c2', 'egress', ['p2'])
-  const d = node.add(5, { egress: 'c2' })
-  await node.settle()
-  const odd = [...oddFrames(b, c).keys()]
-  for (const [from, to, expected] of [
-    [b, c, odd],
-    [c, a, []],
-    [a, c, odd],
-    [d, c, []],
-    [c, d, odd],
-  ] as const) {
-    assert.deepEqual(await arriving(oddFrames(from, to), from, to), expected, `${from.number} to ${to.number}`)
-    assert.deepEqual(await arriving(neighbourFrames(from, to), from, to), ['who has', 'neighbour'])
-  }
-  const { ['not an address of the pod (IPv4)']: foreign, ...refused } = await refusals(node)
-  assert.equal(foreign, undefined)
-  assert.deepEqual(
-    new Set(Object.keys(refused)),
-    new Set(['from', 'to'].map((way) => `groups, link-local addresses, other protocols: ${way} a pod with policies`)),
-  )
-})
+for (const brNetfilter of [false, true])
+  test(`what no rule for IP sees goes on between pods without policies alone, br_netfilter ${brNetfilter ? 'on' : 'off'}`, async () => {
+    const { node, a, b, c } = await threePods()
+    using _ = node
+    node.brNetfilter = brNetfilter
+    node.form.policy('p2', 'NetworkPolicy', 'egress', {}).class('c2', 'egress', ['p2'])
+    const d = node.add(5, { egress: 'c2' })
+    await node.settle()
+    const odd = [...oddFrames(b, c).keys()]
+    for (const [from, to, expected] of [
+      [b, c, odd],
+      [c, a, []],
+      [a, c, odd],
+      [d, c, []],
+      [c, d, odd],
+    ] as const) {
+      assert.deepEqual(await arriving(oddFrames(from, to), from, to), expected, `${from.number} to ${to.number}`)
+      assert.deepEqual(await arriving(neighbourFrames(from, to), from, to), ['who has', 'neighbour'])
+    }
+    const { ['not an address of the pod (IPv4)']: foreign, ...refused } = await refusals(node)
+    assert.equal(foreign, undefined)
+    assert.deepEqual(
+      new Set(Object.keys(refused)),
+      new Set(['from', 'to'].map((way) => `groups, link-local addresses, other protocols: ${way} a pod with policies`)),
+    )
+  })
 
 test('a packet for a pod is judged whatever its tag, its MAC or its source', async () => {
   const { node, a, b, c } = await threePods()
@@ -252,3 +255,17 @@ function withIcmpChecksum(message: Uint8Array): Uint8Array {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
   return join(message.subarray(0, 2), be16(~sum & 0xffff), message.subarray(4))
 }
+
+test('the node leads no packet to the link-local address of a pod', async () => {
+  const { node, a, c } = await threePods()
+  using _ = node
+  const [{ addr_info: addrs }] = a.netns.ip<{ addr_info: { local: string; scope: string }[] }>(
+    '-6 addr show dev eth0',
+  ) as [{ addr_info: { local: string; scope: string }[] }]
+  const dst = addrs.find(({ scope }) => scope === 'link')!.local
+  node.host.sh(`ping -6 -c1 -W2 ${dst}%cw-br0`)
+  for (const src of [addrOf(6, 4), linkLocal(c)])
+    assert.equal(await node.arrives({ family: 6, from: c, to: a, src, dst, mac: bridgeMac }), false, src)
+  // that of the node is another matter
+  c.netns.sh(`ping -6 -c1 -W2 ${linkLocalOf(bridgeMac)}%eth0`)
+})

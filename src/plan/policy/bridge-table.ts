@@ -1,6 +1,6 @@
 // The table that leads packets between pods of this node to where they are judged, and keeps pods to their own addresses.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
-import { policyTableName, portPrefix } from '#/model/names.ts'
+import { linkLocalOf, policyTableName, portPrefix } from '#/model/names.ts'
 import { type Form } from '#/policy/form.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
 import {
@@ -143,11 +143,17 @@ function fromPrefix(prefix: Prefix): NftMatch[] {
 
 /** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
 function routed(mac: string): NftChain {
+  const toNode: NftMatch = { kind: 'etherAddr', field: 'daddr', mac }
+  const toLinkLocal: NftMatch = { kind: 'addr', field: 'daddr', prefix: linkLocal }
+  const ofNode: NftMatch = { kind: 'addr', field: 'daddr', prefix: Prefix.parse(`${linkLocalOf(mac)}/128`) }
   return {
     name: routedChain,
     rules: [
       pass('to groups: see chain forward', { kind: 'etherMulticast' }),
-      pass('to the node', { kind: 'etherAddr', field: 'daddr', mac }),
+      pass('to the link-local address of the node', toNode, ofNode),
+      // the kernel would forward it, since it leaves by the device by which it came, and the address tells no rule which pod it is
+      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal),
+      pass('to the node', toNode),
       pass('link-local addresses are not routed: see chain forward', {
         kind: 'addr',
         field: 'daddr',
