@@ -103,7 +103,7 @@ for (const brNetfilter of [false, true])
     }
   })
 
-test('changes by element leave in the kernel what a new table would have', { timeout: 60_000 }, async () => {
+test('changes by element leave in the kernel what a new table would have', { timeout: 120_000 }, async () => {
   using node = new TableNode()
   await fc.assert(
     fc.asyncProperty(fc.array(randomForm, { minLength: 2, maxLength: 5 }), async (forms) => {
@@ -244,7 +244,7 @@ test('a pod that goes before the form is known is taken out, and what goes last 
   next.dropLocal(a.device, addrs)
 })
 
-test('a comparison goes on under changes all the time, and changes none of them', { timeout: 30_000 }, async () => {
+test('a comparison goes on under changes all the time, and changes none of them', { timeout: 120_000 }, async () => {
   using node = isolated()
   const a = node.add(2, { ingress: 'c1' })
   const b = node.add(3)

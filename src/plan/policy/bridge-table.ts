@@ -98,6 +98,8 @@ const prerouting: NftChain = {
     pass('not from a pod', { ...fromPod, not: true }),
     leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
     leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
+    // the bridge takes the second tag off after these rules, and there may be any packet behind it
+    refuse('a VLAN tag behind a VLAN tag', { kind: 'etherType', types: ['8021q', '8021ad'] }),
   ],
 }
 
