@@ -67,11 +67,12 @@ const isPoliced = (direction: Direction): NftMatch => ({
   fields: [direction === 'egress' ? 'iifname' : 'oifname'],
 })
 const fromPod: NftMatch = { kind: 'device', field: 'iifname', name: `${portPrefix}*` }
-const isIcmp6 = (types: readonly number[]): NftMatch[] => [
-  { kind: 'family', family: 6 },
+/** Behind a match on IPv6. */
+const icmp6 = (types: readonly number[]): NftMatch[] => [
   { kind: 'l4proto', protocol: 'icmpv6' },
   { kind: 'icmpType', family: 6, types },
 ]
+const isIcmp6 = (types: readonly number[]): NftMatch[] => [{ kind: 'family', family: 6 }, ...icmp6(types)]
 const refuse = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
   comment,
   match,
@@ -126,12 +127,12 @@ const from6: NftChain = {
   name: 'from-pod6',
   rules: [
     // a pod chooses its link-local addresses itself; the rules for IP do not forward them
-    pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
-    pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
+    pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...icmp6(neighbourTypes)),
+    pass('neighbour discovery', isOwn(6), ...icmp6(neighbourTypes)),
     pass(
       'duplicate address detection, listeners',
       ...fromPrefix(unspecified),
-      ...isIcmp6([...neighbourTypes, ...listenerTypes]),
+      ...icmp6([...neighbourTypes, ...listenerTypes]),
     ),
     leadTo(routedChain, 'from an address of the pod', isOwn(6)),
     leadTo(routedChain, 'from a link-local address', ...fromPrefix(linkLocal)),
