@@ -37,6 +37,9 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { policyHandlers } from './report/policy-api.ts'
+import { registerPolicyMetrics } from './report/policy-metrics.ts'
+import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
@@ -68,6 +71,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack()
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
+  readonly #policy: PolicyReport
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -82,6 +86,14 @@ export class ReportingPart implements AsyncDisposable {
     const { client, cluster, network, pods, wake, log } = deps
     this.#problemLog = new ProblemLog(log)
     this.#datapath = this.#stack.use(this.#makeDatapathView())
+    this.#policy = this.#stack.use(
+      new PolicyReport({
+        nodeName: config.nodeName,
+        policy: deps.policy,
+        hasConnection: (ends) => deps.pods.hasConnection(ends),
+        log,
+      }),
+    )
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -153,6 +165,7 @@ export class ReportingPart implements AsyncDisposable {
       ...settingProblems(this.#config),
       ...network.problems,
       ...policy.problems,
+      ...this.#policy.problems,
       ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
@@ -173,6 +186,7 @@ export class ReportingPart implements AsyncDisposable {
       ipamRelease: (wish) => pods.ipam.release(wish),
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
+      ...policyHandlers(this.#policy.sources, this.#policy.listener),
       ...this.#publicHandlers,
     }
   }
@@ -268,6 +282,7 @@ export class ReportingPart implements AsyncDisposable {
       notInstalled: () => network.notInstalled.size,
     })
     registerPolicyStateMetrics(metrics.registry, policy)
+    registerPolicyMetrics(metrics.registry, this.#policy.sources, this.#policy.listener)
     registerDatapathMetrics(metrics.registry, {
       generation: () => this.#datapath.generation,
       pods: () => this.#datapath.podsByDevice(),

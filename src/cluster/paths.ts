@@ -31,6 +31,12 @@ export const networkPoliciesPath = (namespace?: string): string =>
 /** Of the group's standard channel; where the cluster's API does not define them there are none. */
 export const clusterNetworkPoliciesPath = (): string => '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies'
 
+export const servicesPath = (): string => '/api/v1/services'
+export const servicePath = (namespace: string, name: string): string =>
+  `${namespacePath(namespace)}/services/${segment(name)}`
+export const endpointSlicesPath = (namespace: string): string =>
+  `/apis/discovery.k8s.io/v1/namespaces/${segment(namespace)}/endpointslices`
+
 export const secretPath = (namespace: string, name: string): string =>
   `${namespacePath(namespace)}/secrets/${segment(name)}`
 

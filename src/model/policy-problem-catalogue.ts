@@ -30,6 +30,13 @@ export const policyProblemCatalogue = {
     remedy:
       'raise net.netfilter.nf_conntrack_max of the node, or end the pod that opens so many connections: causeway policy list and conntrack -L show whose they are',
   },
+  CW3305: {
+    title: 'A policy cannot be enforced as it is written',
+    about: 'cluster object',
+    how: 'the policy as the API has it; causeway policy list shows the same',
+    remedy:
+      'correct the field that the message names; until then that part of the policy matches nothing, or denies all that it may have meant, and allows nothing more than was written',
+  },
   CW3306: {
     title: 'Pods are wired without network policies',
     about: 'node',
