@@ -126,6 +126,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, policy, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
+  network.passEnded.subscribe(() => policy.noteBridge())
   const reporting = made.use(
     new ReportingPart(config, { netlink, ebpf, client, cluster, policy, pods, network, bgp, dirt, wake, log }),
   )

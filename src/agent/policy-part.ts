@@ -31,8 +31,8 @@ import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sin
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
-/** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
-const startMs = 5000
+/** What keeps new pods from their network has to last so long before it is a reason why the node is not ready: a start, or one failure, is none. */
+const lastingMs = 5000
 
 export type PolicyPartConfig = { readonly nodeName: string; readonly clusterCIDRs: readonly Prefix[] }
 
@@ -88,7 +88,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#deps = deps
     const { client, store, sinks, nodes, log, clock = systemClock } = deps
     this.#clock = clock
-    this.#startedMs = clock.monotonicMs()
+    this.#startedMs = clock.wallMs()
     this.#hadRules = sinks.some((sink) => sink.existsInKernel())
     this.#remembered = new RememberedPolicy(store)
     this.#locals = new LocalPods(this.#index)
@@ -170,6 +170,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the kernel was last told. */
   get form(): Form {
     return this.#index.form
+  }
+
+  /** What a comparison would put right in nftables now, a line each. Rejects with KernelError. */
+  async differences(): Promise<readonly string[]> {
+    return this.keeper.isLevel ? ((await this.tables?.differences(this.form, this.facts)) ?? []) : []
   }
 
   /** What rules depend on besides the form. */
@@ -296,11 +301,12 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.keeper.compareSoon()
   }
 
-  /** Why new pods are refused; undefined while they are not, and for the first moments after the start. */
+  /** Why new pods are refused; undefined while they are not, and for the first moments. */
   get refusal(): AddRefusal | undefined {
     const obstacle = this.#obstacle
-    if (obstacle === undefined) return undefined
-    if (this.keeper.state.kind === 'waiting' && this.#clock.monotonicMs() - this.#startedMs < startMs) return undefined
+    const { state } = this.keeper
+    const sinceMs = state.kind === 'waiting' ? this.#startedMs : state.sinceMs
+    if (obstacle === undefined || this.#clock.wallMs() - sinceMs < lastingMs) return undefined
     return { msg: 'network policies cannot be enforced for new pods', details: obstacle }
   }
 
