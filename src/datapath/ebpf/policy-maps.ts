@@ -4,7 +4,14 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { BpfMap } from '#/kernel/bpf/map.ts'
 import { equalBytes } from '#/lib/bytes.ts'
 import { messageOf } from '#/lib/log.ts'
-import { notPoliced, policedValue, type PolicedClasses, type PolicyKey } from '#/plan/policy-maps/entries.ts'
+import {
+  notPoliced,
+  policedValue,
+  type PolicedClasses,
+  type PolicyKey,
+  type PolicyMapName,
+  policyMapNames,
+} from '#/plan/policy-maps/entries.ts'
 import { type Limits, PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
@@ -16,7 +23,6 @@ import { type Generation } from './generation.ts'
 import { setPoliced } from './pod-plug.ts'
 import { type EbpfState } from './state.ts'
 
-const maps = ['cw_peers4', 'cw_peers6', 'cw_verdicts'] as const
 /** Entries that are compared or written in one turn of the event loop. */
 const entriesPerTurn = 512
 /** After this long no program goes on with what it looked up before. */
@@ -254,27 +260,32 @@ function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyK
 
 /** The keys at which kernel and plan seem to differ, in the order in which they are to be put right. Both may change meanwhile. */
 async function doubtfulKeys(generation: Generation, plan: PolicyPlan): Promise<PolicyKey[]> {
-  const found = new Map<string, { readonly key: PolicyKey; readonly value: Uint8Array }>()
-  for (const map of maps) {
-    // a descriptor of its own: the generation's may be closed meanwhile
-    using own = BpfMap.byId(generation.map(map).info.id)
-    for (const [key, value] of await own.entriesInTurns())
-      found.set(`${map} ${hexOf(key)}`, { key: { map, key }, value })
+  const [wanted, strays]: [PolicyKey[], PolicyKey[]] = [[], []]
+  for (const map of policyMapNames) {
+    const found = await valuesByKey(generation, map)
+    let count = 0
+    for (const entry of plan.entries(map)) {
+      if (++count % entriesPerTurn === 0) await nextTurn()
+      const text = hexOf(entry.key)
+      const present = found.get(text)
+      found.delete(text)
+      if (present === undefined || !equalBytes(present, entry.value)) wanted.push(entry)
+    }
+    for (const text of found.keys()) strays.push({ map, key: Uint8Array.fromHex(text) })
   }
-  const doubtful: PolicyKey[] = []
-  let count = 0
-  for (const entry of plan.entries()) {
-    if (++count % entriesPerTurn === 0) await nextTurn()
-    const text = `${entry.map} ${hexOf(entry.key)}`
-    const present = found.get(text)
-    found.delete(text)
-    if (present === undefined || !equalBytes(present.value, entry.value)) doubtful.push(entry)
-  }
-  return [...doubtful, ...[...found.values()].map(({ key }) => key)]
+  return [...wanted, ...strays]
+}
+
+async function valuesByKey(generation: Generation, map: PolicyMapName): Promise<Map<string, Uint8Array>> {
+  // a descriptor of its own: the generation's may be closed meanwhile
+  using own = BpfMap.byId(generation.map(map).info.id)
+  const found = new Map<string, Uint8Array>()
+  for await (const batch of own.entriesInTurns()) for (const [key, value] of batch) found.set(hexOf(key), value)
+  return found
 }
 
 function linesOf(keys: readonly PolicyKey[]): string[] {
-  return maps.flatMap((map) => {
+  return policyMapNames.flatMap((map) => {
     const count = keys.filter((each) => each.map === map).length
     return count === 0 ? [] : [`${map}: ${count} ${count === 1 ? 'entry' : 'entries'}`]
   })

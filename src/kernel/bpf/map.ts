@@ -95,15 +95,12 @@ export class BpfMap implements Disposable {
     return this.#entriesByBatch() ?? this.#entriesByKey()
   }
 
-  /** The same in turns of the event loop: for maps with thousands of entries. */
-  async entriesInTurns(): Promise<[key: Uint8Array, value: Uint8Array][]> {
-    const found: [Uint8Array, Uint8Array][] = []
+  /** The same in turns of the event loop, some hundred entries in each: for maps with thousands. An entry may come twice. */
+  async *entriesInTurns(): AsyncGenerator<[key: Uint8Array, value: Uint8Array][]> {
     for (const batch of this.#batches()) {
-      if (batch === undefined) return this.#entriesByKey()
-      found.push(...batch)
+      yield batch ?? this.#entriesByKey()
       await nextTurn()
     }
-    return found
   }
 
   /** Undefined when the kernel has no such call for this type of map, or did not come to its end. */

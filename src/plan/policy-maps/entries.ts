@@ -15,7 +15,9 @@ import { askedProtocols, type Decisions, type Said } from './decide.ts'
 import { denialNumber } from './denial.ts'
 import { portPrefixes } from './port-prefixes.ts'
 
-export type PolicyMapName = Extract<MapName, 'cw_peers4' | 'cw_peers6' | 'cw_verdicts'>
+/** In the order in which they are written. */
+export const policyMapNames = ['cw_peers4', 'cw_peers6', 'cw_verdicts'] as const satisfies readonly MapName[]
+export type PolicyMapName = (typeof policyMapNames)[number]
 export type PolicyEntry = { readonly map: PolicyMapName; readonly key: Uint8Array; readonly value: Uint8Array }
 export type PolicyKey = Pick<PolicyEntry, 'map' | 'key'>
 
@@ -30,11 +32,12 @@ const classBits = 64
 /** With the protocol, and the byte after it. */
 const protocolBits = classBits + 16
 
-export function peerKey({ addr, length, family }: Prefix): PolicyKey {
-  const value = { length, addr: addr.toBytes() }
-  return family === 4
-    ? { map: 'cw_peers4', key: prefix4Struct.encode(value) }
-    : { map: 'cw_peers6', key: prefix6Struct.encode(value) }
+/** The map of a peer's prefix. */
+export const mapOf = ({ family }: Prefix): 'cw_peers4' | 'cw_peers6' => (family === 4 ? 'cw_peers4' : 'cw_peers6')
+
+export function peerKey(prefix: Prefix): PolicyKey {
+  const value = { length: prefix.length, addr: prefix.addr.toBytes() }
+  return { map: mapOf(prefix), key: (prefix.family === 4 ? prefix4Struct : prefix6Struct).encode(value) }
 }
 
 /** Of a key of one of the maps of peers. */

@@ -18,12 +18,14 @@ import { peersMax, verdictKeyStruct, verdictsMax } from '#/wire/bpf/maps.ts'
 import { Classes, type CompiledClass, type WrittenKind } from './classes.ts'
 import { ClassRules, type NamedPort, nameText } from './decide.ts'
 import {
+  mapOf,
   notPoliced,
   peerEntry,
   peerKey,
   type PolicedClasses,
   type PolicyEntry,
   type PolicyKey,
+  type PolicyMapName,
   prefixOf,
 } from './entries.ts'
 import { type KindChanges, Kinds } from './kinds.ts'
@@ -84,10 +86,12 @@ export class PolicyPlan {
     return { egress: pair.egress?.number ?? 0, ingress: pair.ingress?.number ?? 0 }
   }
 
-  /** All entries, but for those that are left over. */
-  *entries(): Iterable<PolicyEntry> {
-    for (const [prefix, { number }] of this.#kinds.entries()) yield peerEntry(prefix, number)
-    for (const each of this.#classes.all) yield* each.entries()
+  /** All entries of a map, but for those that are left over. */
+  *entries(map: PolicyMapName): Generator<PolicyEntry> {
+    if (map === 'cw_verdicts') for (const each of this.#classes.all) yield* each.entries()
+    else
+      for (const [prefix, { number }] of this.#kinds.entries())
+        if (mapOf(prefix) === map) yield peerEntry(prefix, number)
   }
 
   /** What an entry has to be now; undefined: there is to be none. */

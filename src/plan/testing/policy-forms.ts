@@ -218,6 +218,6 @@ export function changeOf(before: Form, after: Form): FormChange {
 /** The form as the change of one that has nothing. */
 export function wholeChange(form: Form): FormChange {
   const { locals, classes, policies, peerSets, namedPortSets } = form
-  const ofDevices = new Map([...locals.values()].map((local) => [local.hostDevice, local]))
+  const ofDevices = new Map([...locals.values()].map((each) => [each.hostDevice, each]))
   return { locals: ofDevices, classes, policies, peerSets, namedPortSets, members: new Map(), namedPorts: new Map() }
 }

@@ -1,12 +1,11 @@
 // A World whose pods have policies: the maps are written as the agent would, from a form whose pods are those of the World.
 import { type Form } from '#/policy/form.ts'
-import { notPoliced, policedValue } from '#/plan/policy-maps/entries.ts'
+import { notPoliced, policedValue, policyMapNames } from '#/plan/policy-maps/entries.ts'
 import { PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { indexStruct, mapLayouts, maxSlots } from '#/wire/bpf/maps.ts'
 import { PerCpuMap } from '../typed-map.ts'
 import { pods, type World, type WorldPod } from './world.ts'
 
-const policyMaps = ['cw_peers4', 'cw_peers6', 'cw_verdicts'] as const
 /** The pods of the World that have policies, by the host devices of the form. */
 export const policedPods = new Map<string, WorldPod>([
   ['cwv0', pods.client],
@@ -17,7 +16,7 @@ export const policedPods = new Map<string, WorldPod>([
 function clear(world: World): void {
   for (let slot = 0; slot < maxSlots; slot++)
     world.map('cw_policed').set(indexStruct.encode({ index: slot }), policedValue(notPoliced))
-  for (const name of policyMaps) for (const [key] of world.map(name).entries()) world.map(name).delete(key)
+  for (const name of policyMapNames) for (const [key] of world.map(name).entries()) world.map(name).delete(key)
 }
 
 /** Writes all that follows from the form, in place of what is there. */
@@ -25,7 +24,7 @@ export function police(world: World, form: Form): void {
   clear(world)
   const plan = new PolicyPlan()
   for (const _ of plan.build(form));
-  for (const { map, key, value } of plan.entries()) world.map(map).set(key, value)
+  for (const map of policyMapNames) for (const { key, value } of plan.entries(map)) world.map(map).set(key, value)
   for (const [device, { slot }] of policedPods)
     world.map('cw_policed').set(indexStruct.encode({ index: slot }), policedValue(plan.policedOf(device)))
 }
