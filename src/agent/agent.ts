@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { connect } from '#/cluster/connect.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
-import { EbpfState } from '#/datapath/programs.ts'
+import { type DeniedPacket, EbpfState, PolicyMaps } from '#/datapath/programs.ts'
 import { findLink } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -116,8 +116,9 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   /** The socket for synchronous requests only: an asynchronous request would still be under way on it when the next one starts. */
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
-  const policy = made.use(makePolicy(config, { client, netlink, store, cluster, wake, log }, made))
   const ebpf = made.use(new EbpfState({ folder: config.bpfDir, chain: config.cniInstall?.chain }))
+  const deniedEarly = new Signal<DeniedPacket>()
+  const policy = made.use(makePolicy(config, { client, netlink, store, cluster, ebpf, deniedEarly, wake, log }, made))
   const wantedDatapath = () => cluster.datapath
   const pods = made.use(
     new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, policies: policy, dirt, wake, log }),
@@ -128,22 +129,52 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   )
   network.passEnded.subscribe(() => policy.noteBridge())
   const reporting = made.use(
-    new ReportingPart(config, { netlink, ebpf, client, cluster, policy, pods, network, bgp, dirt, wake, log }),
+    new ReportingPart(config, {
+      netlink,
+      ebpf,
+      client,
+      cluster,
+      policy,
+      deniedEarly,
+      pods,
+      network,
+      bgp,
+      dirt,
+      wake,
+      log,
+    }),
   )
   return { cluster, policy, pods, bgp, network, reporting }
 }
 
+type PolicyGround = Ground & {
+  readonly netlink: Netlink
+  readonly cluster: ClusterPart
+  readonly ebpf: EbpfState
+  readonly deniedEarly: Signal<DeniedPacket>
+  readonly wake: Signal<Urgency>
+}
+
 function makePolicy(
   config: AgentConfig,
-  { netlink, cluster, wake, ...ground }: Ground & { netlink: Netlink; cluster: ClusterPart; wake: Signal<Urgency> },
+  { netlink, cluster, ebpf, deniedEarly, wake, ...ground }: PolicyGround,
   made: AsyncDisposableStack,
 ): PolicyPart {
   const bridgeMac = (): string | undefined => findLink(netlink, datapathKinds.bridge.podDevice)?.mac
   const tables = made.use(new PolicyTables({ bridgeMac, log: ground.log }))
+  const maps = made.use(new PolicyMaps({ ebpf, onDenied: (denied) => deniedEarly.emit(denied) }))
   const { nodeName, settings } = config
   return new PolicyPart(
     { nodeName, clusterCIDRs: settings.clusterCIDRs },
-    { ...ground, netlink, nodes: cluster.nodes, sinks: [tables], tables, bridgeMac, onNews: () => wake.emit('later') },
+    {
+      ...ground,
+      netlink,
+      nodes: cluster.nodes,
+      sinks: [tables, maps],
+      tables,
+      bridgeMac,
+      onNews: () => wake.emit('later'),
+    },
   )
 }
 

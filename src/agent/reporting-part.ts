@@ -4,7 +4,7 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type EbpfState } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -58,6 +58,8 @@ export type ReportingPartDeps = {
   readonly client: ApiClient
   readonly cluster: ClusterPart
   readonly policy: PolicyPart
+  /** Packets that policies deny and programs tell. */
+  readonly deniedEarly: Signal<DeniedPacket>
   readonly pods: PodsPart
   readonly network: NetworkPart
   readonly bgp: BgpPart
@@ -91,6 +93,11 @@ export class ReportingPart implements AsyncDisposable {
       new PolicyReport({
         nodeName: config.nodeName,
         policy: deps.policy,
+        deniedEarly: deps.deniedEarly,
+        readDeniedEarly: () => {
+          const { generation } = this.#datapath
+          return generation === undefined ? [] : readDenied(generation)
+        },
         hasConnection: (ends) => deps.pods.hasConnection(ends),
         log,
       }),

@@ -3,7 +3,9 @@ import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { listenToGroup } from '#/kernel/nflog.ts'
 import { NftClient } from '#/kernel/nftables.ts'
+import { type DeniedPacket } from '#/datapath/programs.ts'
 import { type Logger } from '#/lib/log.ts'
+import { type Signal } from '#/lib/signal.ts'
 import { policyLogGroup } from '#/model/names.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type PolicyCounters } from '#/plan/policy/counters.ts'
@@ -15,12 +17,17 @@ import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
 import { Adopter } from '../policy/adopt.ts'
 import { type PolicyPart } from '../policy-part.ts'
 import { PolicyDenials } from './policy-denials.ts'
+import { type DeniedEarly, withEarlyDenials } from './policy-early.ts'
 import { DenialListener } from './policy-listener.ts'
 import { type PolicySources } from './policy-sources.ts'
 
 export type PolicyReportDeps = {
   readonly nodeName: string
   readonly policy: PolicyPart
+  /** Packets that programs denied, as they tell them. */
+  readonly deniedEarly?: Signal<DeniedPacket>
+  /** What programs have counted. Throws BpfError. */
+  readonly readDeniedEarly?: () => readonly DeniedEarly[]
   /** Whether a pod of this node has the connection; undefined: none of its pods has the local address. */
   readonly hasConnection: (ends: SocketEnds) => boolean | undefined
   readonly clock?: Clock
@@ -46,7 +53,10 @@ export class PolicyReport implements Disposable {
       form: () => policy.form,
       readings: () => policy.readings,
       state: () => policy.state,
-      counters: async () => policy.tables?.readCounters(policy.form) ?? nothingCounted,
+      counters: async () => {
+        const counters = (await policy.tables?.readCounters(policy.form)) ?? nothingCounted
+        return withEarlyDenials(policy.form, counters, deps.readDeniedEarly?.() ?? [])
+      },
       podInKernel: (addrs) => podInKernel(this.#nftables, addrs),
     }
     const adopter = this.#makeAdopter()
@@ -61,6 +71,7 @@ export class PolicyReport implements Disposable {
         log,
       }),
     )
+    deps.deniedEarly?.subscribe((denied) => denials.note(denied))
     const noteRules = (): void => this.listener.want(policy.form.classes.size > 0)
     policy.keeper.applied.subscribe(noteRules)
     policy.keeper.compared.subscribe(noteRules)
