@@ -47,6 +47,8 @@ export type PolicyPartDeps = {
   readonly tables?: PolicyTables
   /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
   readonly bridgeMac: () => string | undefined
+  /** The programs at work, whose maps are filled; another value when they are others. */
+  readonly programs?: () => unknown
   /** There is news to report. */
   readonly onNews: () => void
   readonly log: Logger
@@ -75,8 +77,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
   readonly #startedMs: number
-  /** The MAC with which everything was compared last. */
+  /** The bridge and the programs with which everything was compared last. */
   #comparedMac: string | undefined
+  #comparedPrograms: unknown
   /** Whether an agent before this one left rules in the kernel, which are to stay until all is known. */
   readonly #hadRules: boolean
   readonly keeper: PolicyKeeper
@@ -291,13 +294,15 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#compareSoon()
   }
 
-  /** The bridge may be another one. */
-  noteBridge(): void {
-    if (this.#deps.bridgeMac() !== this.#comparedMac) this.#compareSoon()
+  /** What rules and maps stand on, the bridge and the programs, may be others. */
+  noteGround(): void {
+    const { bridgeMac, programs } = this.#deps
+    if (bridgeMac() !== this.#comparedMac || programs?.() !== this.#comparedPrograms) this.#compareSoon()
   }
 
   #compareSoon(): void {
     this.#comparedMac = this.#deps.bridgeMac()
+    this.#comparedPrograms = this.#deps.programs?.()
     this.keeper.compareSoon()
   }
 
