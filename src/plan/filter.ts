@@ -1,7 +1,7 @@
 // The nftables tables of a node: they masquerade what leaves the cluster, restrict which senders may bring packets through the
 // tunnel, and restrict what pods may send to the node.
 import { type Addr, type Family, Prefix, families } from '#/lib/addr.ts'
-import { kubeProxyMark, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
+import { kubeProxyMark, portPrefix, tableName, tunnelEndSets, vxlanName } from '#/model/names.ts'
 import { guardChains, type SessionGuard } from './session-guards.ts'
 import { type NftChain, type NftMatch, type NftRule, type NftSet, type NftTable } from '#/wire/nftables/ruleset.ts'
 
@@ -168,9 +168,20 @@ function podsIn(podDevices: readonly string[]): NftChain[] {
       name: 'node-in',
       hook: { type: 'filter', hook: 'input', priority: filterPriority },
       policy: 'accept',
-      rules: podDevices.map((device) => fromPods(device, 'pods-in')),
+      rules: [notByPorts, ...podDevices.map((device) => fromPods(device, 'pods-in'))],
     },
   ]
+}
+
+/**
+ * A pod's own device is a port of a bridge, and IP comes in by the bridge. Only frames to the groups of bridges themselves (IEEE 802.1Q, table
+ * 8-1: 01:80:c2:00:00:01 to 0f) go to the IP stack of the port, past all that is known of pods: they could bring VXLAN in the name of a node.
+ * They reach this node alone; what came to a group of devices is never forwarded.
+ */
+const notByPorts: NftRule = {
+  comment: 'pods come by their bridge',
+  match: [{ kind: 'device', field: 'iifname', name: `${portPrefix}*` }],
+  action: { kind: 'drop', counter: true },
 }
 
 const noBfd: NftRule = {

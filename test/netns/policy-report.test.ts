@@ -97,7 +97,7 @@ test('a connection that connection tracking has lost is taken up by what the log
   const listener = client.netns.run(() => spawn('bash', ['-c', hear], { stdio: ['ignore', 'pipe', 'ignore'] }))
   made.defer(() => void listener.kill('SIGKILL'))
   let bytes = 0
-  listener.stdout!.on('data', (data: Buffer) => (bytes += data.length))
+  listener.stdout.on('data', (data: Buffer) => (bytes += data.length))
   await eventually(() => bytes > 5, 'data', 5000)
   for (let round = 0; round < 3; round++) {
     await node.loseConnections(8090)

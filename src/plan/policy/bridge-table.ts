@@ -44,7 +44,7 @@ export function bridgeTable(ports: Ports, bridgeMac: string): NftTable {
       elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
     })),
     maps: [],
-    chains: [prerouting, from4, from6, routed(bridgeMac), forward],
+    chains: [prerouting, from4, from6, routed(bridgeMac), forward, postrouting],
   }
 }
 
@@ -91,6 +91,12 @@ const isOwn = (family: Family): NftMatch => ({
   fields: ['iifname', 'saddr'],
   family,
 })
+const isForPod = (family: Family): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['oifname', 'daddr'],
+  family,
+})
 const routedChain = 'to-the-stack'
 
 const from4: NftChain = {
@@ -102,7 +108,7 @@ const from6: NftChain = {
   name: 'from-pod6',
   rules: [
     refuse('pods are no routers: advertisements and redirects', ...isIcmp6(routerTypes)),
-    // a pod chooses its link-local addresses itself, and no router forwards them
+    // a pod chooses its link-local addresses itself; the rules for IP do not forward them
     pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
     pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
     pass(
@@ -158,5 +164,24 @@ const forward: NftChain = {
     pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),
     pass('to the address of a Service (IPv6)', { kind: 'family', family: 6 }),
     refuse('neither IP nor ARP, from pod to pod'),
+  ],
+}
+
+/**
+ * A pod can make the node believe that another one's address is at its MAC, and the bridge that another one's MAC is at its port. The rules for
+ * IP know addresses alone: what was allowed to the one would go to the other.
+ */
+const postrouting: NftChain = {
+  name: 'postrouting',
+  hook: { type: 'filter', hook: 'postrouting', priority },
+  policy: 'accept',
+  rules: [
+    pass('not to a pod', { kind: 'device', field: 'oifname', name: `${portPrefix}*`, not: true }),
+    pass('to an address of the pod (IPv4)', isForPod(4)),
+    pass('to an address of the pod (IPv6)', isForPod(6)),
+    pass('to groups', { kind: 'etherMulticast' }),
+    pass('to a link-local address', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
+    refuse('to an address of another pod (IPv4)', { kind: 'family', family: 4 }),
+    refuse('to an address of another pod (IPv6)', { kind: 'family', family: 6 }),
   ],
 }

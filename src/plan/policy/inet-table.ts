@@ -1,5 +1,5 @@
 // The table that says which connections to and from pods of this node may be opened.
-import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import { policyTableName } from '#/model/names.ts'
 import {
   type Form,
@@ -19,6 +19,7 @@ import {
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
+import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { entriesOf, mapElements, mapShape } from './entries.ts'
@@ -42,46 +43,67 @@ const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
 /** The whole table of a form; `ended` are the answers of connections that policies have ended. */
 export function inetTable(form: Form, ended: readonly Answers[] = []): NftTable {
-  const { sets, keySets } = setsOf(form)
-  return {
-    ...inetTableName,
-    sets,
-    keySets: [
-      ...families.map((family) => endedSetOf(ended, family)),
-      ...families.map((family) => itselfOf(form.locals.values(), family)),
-      ...keySets,
-    ],
-    maps: directions.flatMap((direction) => {
-      const entries = [...entriesOf(direction, form.locals).values()]
-      return families.map((family): NftMap => ({
-        ...mapShape(direction, family),
-        elements: mapElements(direction, family, entries),
-      }))
-    }),
-    chains: [
-      ...baseChains,
-      ...[...form.classes.values()].flatMap((one) => classChains(form, one)),
-      ...[...form.policies.values()]
-        .filter(({ tier }) => tier === 'NetworkPolicy')
-        .map((policy) => policyChainOf(form, policy)),
-    ],
-  }
+  return resultOf(inetTableInSteps(form, ended))
 }
 
-function setsOf(form: Form): { readonly sets: NftSet[]; readonly keySets: NftKeySet[] } {
-  return {
-    sets: [...form.peerSets.values()].flatMap((set) => peerSetObjects(form, set)),
-    keySets: [...form.namedPortSets.values()].flatMap((set) => portSetObjects(form, set)),
+/** A pod or a rule takes some microseconds, and a cluster has ten thousands. */
+const workPerStep = 2000
+
+/** As inetTable, in steps of a few milliseconds, during which the form must not change. */
+export function* inetTableInSteps(form: Form, ended: readonly Answers[]): Generator<void, NftTable, void> {
+  const sets: NftSet[] = []
+  const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
+  const chains = [...baseChains]
+  let work = 0
+  const isLong = (more: number): boolean => {
+    work += more
+    if (work < workPerStep) return false
+    work = 0
+    return true
   }
+  for (const set of form.peerSets.values()) {
+    const objects = peerSetObjects(form, set)
+    sets.push(...objects)
+    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+  }
+  for (const set of form.namedPortSets.values()) {
+    const objects = portSetObjects(form, set)
+    keySets.push(...objects)
+    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+  }
+  for (const one of form.classes.values()) {
+    const added = classChains(form, one)
+    chains.push(...added)
+    if (isLong(sum(added.map(({ rules }) => rules.length)))) yield
+  }
+  for (const policy of form.policies.values()) {
+    if (policy.tier !== 'NetworkPolicy') continue
+    const added = policyChainOf(form, policy)
+    chains.push(added)
+    if (isLong(added.rules.length)) yield
+  }
+  return { ...inetTableName, sets, keySets, maps: mapsOf(form), chains }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
+
+function mapsOf(form: Form): NftMap[] {
+  return directions.flatMap((direction) => {
+    const entries = [...entriesOf(direction, form.locals).values()]
+    return families.map((family) => ({
+      ...mapShape(direction, family),
+      elements: mapElements(direction, family, entries),
+    }))
+  })
 }
 
 /** The sets of both families; those of blocks where there are any. */
 export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+  if (set.kind === 'pods') {
+    const members = [...form.membersOf(set.id).values()]
+    return families.map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
+  }
   return families.flatMap((family): NftSet[] => {
-    if (set.kind === 'pods') {
-      const elements = [...form.membersOf(set.id).values()].filter((addr) => addr.family === family)
-      return [{ ...podSetShape(set.id, family), elements }]
-    }
     const elements = set.prefixes.filter((prefix) => prefix.family === family)
     if (elements.length === 0) return []
     return [{ name: blockSet(set.id, family), type: addrTypes[family], interval: true, elements }]
@@ -157,6 +179,7 @@ function baseChain(direction: Direction): NftChain {
         action: { kind: 'jump', chain: neighbourChain.name },
       },
       ...(direction === 'egress' ? families.map(endedRule) : []),
+      ...(direction === 'egress' ? [noLinkLocal] : []),
       ...families.map((family): NftRule => ({
         comment:
           direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
@@ -165,6 +188,19 @@ function baseChain(direction: Direction): NftChain {
       })),
     ],
   }
+}
+
+/**
+ * A pod chooses its link-local addresses itself, so that they say nothing of it. No router may forward them (RFC 4291 section 2.5.6), but the
+ * kernel does where a packet leaves by the device by which it came.
+ */
+const noLinkLocal: NftRule = {
+  comment: 'link-local addresses of pods are not forwarded',
+  match: [
+    { kind: 'device', field: 'iifname', name: bridgeDevice },
+    { kind: 'addr', field: 'saddr', prefix: Prefix.parse('fe80::/10') },
+  ],
+  action: { kind: 'drop', counter: true },
 }
 
 /**

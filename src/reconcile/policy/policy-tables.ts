@@ -1,5 +1,6 @@
 // Keeps network policies in the kernel's nftables: a table that says which connections pods may open, and one that leads packets between the
 // pods of this node there.
+import { setImmediate } from 'node:timers/promises'
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
@@ -11,7 +12,7 @@ import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
-import { inetTable, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { inetTable, inetTableInSteps, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
@@ -93,7 +94,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inetTable(form, this.#endedNow),
+        () => inTurns(inetTableInSteps(form, this.#endedNow)),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
@@ -105,8 +106,8 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(() => inetTable(form, this.#endedNow))),
-      ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
+      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow)))),
+      ...(mac === undefined ? [] : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac)))),
     ]
   }
 
@@ -204,7 +205,7 @@ export class PolicyTables implements PolicySink, Disposable {
     // they change while the table is read
     let written = new Map(ports)
     return this.#bridge.mend(
-      () => bridgeTable((written = new Map(ports)), mac),
+      async () => bridgeTable((written = new Map(ports)), mac),
       () => (this.#writtenBridge = { mac, ports: written }),
     )
   }
@@ -231,6 +232,14 @@ function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string 
 
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
   return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
+}
+
+async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+    await setImmediate()
+  }
 }
 
 /** Does the second also when the first throws. */

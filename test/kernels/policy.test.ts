@@ -1,0 +1,81 @@
+// Network policy with real packets, whatever of the kernel's modules sees frames of the bridge beside the policy tables. On Debian's kernels
+// br_netfilter and the connection tracking of bridges are modules, and what is loaded once stays: the tests are in this order.
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { test } from 'node:test'
+import { must } from '../e2e/harness.ts'
+import { type TestNetns } from '../netns/namespace.ts'
+import { AttackNode } from '../netns/policy/attack-node.ts'
+import { type Scenario } from '../policy/model.ts'
+import { playAll } from '../policy/play.ts'
+import { changes } from '../policy/scenarios/changes.ts'
+import { scenarios } from '../policy/scenarios/index.ts'
+import { isolation } from '../policy/scenarios/isolation.ts'
+import { TruthNode } from '../policy/truth-node.ts'
+
+/** Somebody else's rules in the node. */
+type Surroundings = (node: TestNetns) => void
+
+const brNetfilter =
+  (value: 0 | 1): Surroundings =>
+  (node) => {
+    for (const name of ['iptables', 'ip6tables', 'arptables'])
+      node.sh(`sysctl -qw net.bridge.bridge-nf-call-${name}=${value}`)
+  }
+
+/** A rule of the bridge family that asks for a connection's state has the bridge track connections, for all tables. */
+const tracked: Surroundings = (node) =>
+  node.sh(`nft -f - <<'RULES'
+    table bridge tracked { chain forward { type filter hook forward priority 0; ct state invalid counter
+    }
+    }
+RULES`)
+
+const isModuleThere = (): boolean => existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables')
+
+test('tables and programs, without br_netfilter', async (t) => {
+  assert.ok(!isModuleThere(), 'it is there already')
+  await using truth = await TruthNode.create('ebpf')
+  await playAll(t, truth, scenarios)
+})
+
+/** Each with and without: what frames of the bridge meet. */
+const surroundings: Readonly<Record<string, Surroundings>> = {
+  'no br_netfilter': () => assert.ok(!isModuleThere(), 'it is there already'),
+  'no br_netfilter, connections of the bridge tracked': tracked,
+  'br_netfilter off': (node) => {
+    must('modprobe', 'br_netfilter')
+    brNetfilter(0)(node)
+  },
+  'br_netfilter on': brNetfilter(1),
+  'br_netfilter off, connections of the bridge tracked'(node) {
+    brNetfilter(0)(node)
+    tracked(node)
+  },
+  'br_netfilter on, connections of the bridge tracked'(node) {
+    brNetfilter(1)(node)
+    tracked(node)
+  },
+}
+
+for (const [name, surround] of Object.entries(surroundings))
+  test(`no frame of a pod gets past policies: ${name}`, async () => {
+    using node = await AttackNode.create()
+    surround(node.host)
+    const { sent, arrived } = await node.sweep()
+    assert.deepEqual([...arrived].slice(0, 20), [], `${arrived.size} of ${sent}`)
+    assert.ok(await node.friendArrives())
+  })
+
+// what the bridge does is the same for all rules: some of each kind are enough where it does more
+const plays = {
+  'br_netfilter on': scenarios,
+  'br_netfilter off, connections of the bridge tracked': [...isolation, ...changes],
+} as const satisfies Partial<Record<keyof typeof surroundings, readonly Scenario[]>>
+
+for (const [name, scenes] of Object.entries(plays))
+  test(`tables, bridge: ${name}`, async (t) => {
+    await using truth = await TruthNode.create('bridge')
+    surroundings[name]!(truth.node.host)
+    await playAll(t, truth, scenes)
+  })
