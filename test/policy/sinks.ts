@@ -15,5 +15,9 @@ export function openSinks({ host, agent }: EbpfNode): Sinks {
     return findLink(netlink, 'cw-br0')?.mac
   }
   const tables = new PolicyTables({ netns: host.netns, bridgeMac, log: silent })
-  return { all: [tables, new PolicyMaps({ ebpf: agent.ebpf })], tables, [Symbol.dispose]: () => tables[Symbol.dispose]() }
+  return {
+    all: [tables, new PolicyMaps({ ebpf: agent.ebpf })],
+    tables,
+    [Symbol.dispose]: () => tables[Symbol.dispose](),
+  }
 }
