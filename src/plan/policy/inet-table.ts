@@ -39,8 +39,14 @@ export const inetTableName = { family: 'inet', name: policyTableName } as const
 
 const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
+/** Where packets to and from pods come by besides the hook forward. */
+export type OtherWays = {
+  /** IPVS translates the addresses of Services in the hooks of the node itself: it takes a packet in, and sends it out. */
+  readonly ipvs: boolean
+}
+
 /** The whole table of a form. */
-export function inetTable(form: Form): NftTable {
+export function inetTable(form: Form, { ipvs }: OtherWays = { ipvs: false }): NftTable {
   const { sets, keySets } = setsOf(form)
   return {
     ...inetTableName,
@@ -55,6 +61,7 @@ export function inetTable(form: Form): NftTable {
     }),
     chains: [
       ...baseChains,
+      ...(ipvs ? directions.map(ipvsChain) : []),
       ...[...form.classes.values()].flatMap((one) => classChains(form, one)),
       ...[...form.policies.values()]
         .filter(({ tier }) => tier === 'NetworkPolicy')
@@ -122,26 +129,38 @@ function ofFamily(addrs: readonly Addr[], family: Family): Addr[] {
   return addrs.filter((addr) => addr.family === family)
 }
 
-function baseChain(direction: Direction): NftChain {
+const known: readonly NftRule[] = [
+  {
+    comment: 'connections that were allowed, and their answers',
+    match: [{ kind: 'ctState', states: ['established'] }],
+    action: { kind: 'accept' },
+  },
+  {
+    comment: 'errors about such connections',
+    match: [
+      { kind: 'ctState', states: ['related'] },
+      { kind: 'l4protos', protocols: ['icmp', 'icmpv6'] },
+    ],
+    action: { kind: 'accept' },
+  },
+]
+
+function toClasses(direction: Direction): NftRule[] {
   const field = direction === 'egress' ? 'saddr' : 'daddr'
+  return families.map((family) => ({
+    comment: direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
+    match: [],
+    action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
+  }))
+}
+
+function baseChain(direction: Direction): NftChain {
   return {
     name: direction,
     hook: { type: 'filter', hook: 'forward', priority: priorities[direction] },
     policy: 'accept',
     rules: [
-      {
-        comment: 'connections that were allowed, and their answers',
-        match: [{ kind: 'ctState', states: ['established'] }],
-        action: { kind: 'accept' },
-      },
-      {
-        comment: 'errors about such connections',
-        match: [
-          { kind: 'ctState', states: ['related'] },
-          { kind: 'l4protos', protocols: ['icmp', 'icmpv6'] },
-        ],
-        action: { kind: 'accept' },
-      },
+      ...known,
       {
         comment: 'neighbour discovery',
         match: [
@@ -152,12 +171,21 @@ function baseChain(direction: Direction): NftChain {
         action: { kind: 'jump', chain: neighbourChain.name },
       },
       ...(direction === 'egress' ? [noLinkLocal] : []),
-      ...families.map((family): NftRule => ({
-        comment:
-          direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
-        match: [],
-        action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
-      })),
+      ...toClasses(direction),
+    ],
+  }
+}
+
+/** A packet of somebody else's that this node sends has been led to a pod by IPVS. The node itself may send to its pods what it likes. */
+function ipvsChain(direction: Direction): NftChain {
+  return {
+    name: `${direction}-ipvs`,
+    hook: { type: 'filter', hook: 'output', priority: priorities[direction] },
+    policy: 'accept',
+    rules: [
+      ...known,
+      { comment: 'from this node itself', match: [{ kind: 'saddrLocal' }], action: { kind: 'accept' } },
+      ...toClasses(direction),
     ],
   }
 }

@@ -16,8 +16,9 @@ import { type Form, type FormChange } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
-import { type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
+import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
 import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
 
@@ -90,7 +91,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inetTable(form),
+        () => this.#inetTable(form),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
@@ -102,7 +103,7 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(() => inetTable(form))),
+      ...(await this.#inet.differences(() => this.#inetTable(form))),
       ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
     ]
   }
@@ -152,7 +153,7 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form))
+    this.#inet.write(this.#inetTable(form))
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -174,6 +175,11 @@ export class PolicyTables implements PolicySink, Disposable {
     }
     this.#bridge.write(bridgeTable(ports, mac))
     this.#writtenBridge = { mac, ports: new Map(ports) }
+  }
+
+  #inetTable(form: Form): NftTable {
+    const { netns } = this.#deps
+    return inetTable(form, { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) })
   }
 
   async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
