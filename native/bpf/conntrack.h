@@ -110,6 +110,27 @@ static __always_inline bool cw_is_answered_by(const struct nf_conntrack_tuple *a
 	return cw_same_addr(&answer->src.u3, &flow->dst6) && cw_same_addr(&answer->dst.u3, &flow->src6);
 }
 
+/** The entry of a TCP or UDP packet, to be released; NULL: there is none. */
+static __always_inline struct nf_conn *cw_lookup_connection(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+							    struct bpf_ct_opts *opts)
+{
+	struct bpf_sock_tuple tuple;
+
+	opts->l4proto = flow->protocol;
+	if (is_ipv4) {
+		tuple.ipv4.saddr = flow->src4;
+		tuple.ipv4.daddr = flow->dst4;
+		tuple.ipv4.sport = flow->sport;
+		tuple.ipv4.dport = flow->dport;
+		return bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), opts, sizeof(*opts));
+	}
+	__builtin_memcpy(tuple.ipv6.saddr, &flow->src6, 16);
+	__builtin_memcpy(tuple.ipv6.daddr, &flow->dst6, 16);
+	tuple.ipv6.sport = flow->sport;
+	tuple.ipv6.dport = flow->dport;
+	return bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), opts, sizeof(*opts));
+}
+
 /**
  * Whether a program may carry the packet past the stack: both directions of its connection are open and translated in neither. `may` is
  * false when the packet cannot be carried for another reason; then, or when the programs are about to be removed, the entry of a TCP
@@ -119,7 +140,6 @@ static __always_inline bool cw_is_carried(struct __sk_buff *skb, const struct cw
 					  const struct cw_config *config)
 {
 	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS };
-	struct bpf_sock_tuple tuple;
 	struct nf_conn *ct;
 	unsigned long status, needed;
 	bool is_open;
@@ -129,20 +149,7 @@ static __always_inline bool cw_is_carried(struct __sk_buff *skb, const struct cw
 	may = may && !(config->flags & CW_FLAG_DRAINING);
 	if (!may && flow->protocol != IPPROTO_TCP)
 		return false;
-	opts.l4proto = flow->protocol;
-	if (is_ipv4) {
-		tuple.ipv4.saddr = flow->src4;
-		tuple.ipv4.daddr = flow->dst4;
-		tuple.ipv4.sport = flow->sport;
-		tuple.ipv4.dport = flow->dport;
-		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
-	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, &flow->src6, 16);
-		__builtin_memcpy(tuple.ipv6.daddr, &flow->dst6, 16);
-		tuple.ipv6.sport = flow->sport;
-		tuple.ipv6.dport = flow->dport;
-		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), &opts, sizeof(opts));
-	}
+	ct = cw_lookup_connection(skb, flow, is_ipv4, &opts);
 	if (!ct)
 		return false;
 	status = ct->status;

@@ -20,6 +20,7 @@
 #include "lookup.h"
 #include "report.h"
 #include "conntrack.h"
+#include "policy.h"
 #include "delivery.h"
 #include "neighbour.h"
 #include "from-pod.h"

@@ -84,14 +84,21 @@ static __always_inline int cw_vxlan_from_underlay(struct __sk_buff *skb, __be32 
 	return CW_STACK;
 }
 
+/** A packet to a pod of this node, from `node`: past the stack, to it, or neither, where a policy denies it. */
+static __always_inline int cw_to_pod_of_node(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_pod *pod,
+					     const struct cw_node *node, __u32 kind, const struct cw_config *config)
+{
+	int result = cw_is_taken(pod) ? cw_take(skb, flow, is_ipv4, pod, node, kind, config) : CW_STACK;
+
+	return result == CW_STACK && cw_is_denied_to_pod(skb, flow, is_ipv4, pod) ? CW_DROP(POLICY) : result;
+}
+
 /** A packet that came without a tunnel. Most of them are for the node itself, and are not to pay for more than this. */
 static __always_inline int cw_take_native(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_config *config)
 {
 	struct cw_pod *pod = cw_pod_to(flow, is_ipv4);
 
-	if (!cw_is_taken(pod))
-		return CW_STACK;
-	return cw_take(skb, flow, is_ipv4, pod, cw_node_from(flow, is_ipv4), CW_TRAFFIC_TO_POD_NATIVE, config);
+	return pod ? cw_to_pod_of_node(skb, flow, is_ipv4, pod, cw_node_from(flow, is_ipv4), CW_TRAFFIC_TO_POD_NATIVE, config) : CW_STACK;
 }
 
 static __always_inline int cw_packet_from_underlay(struct __sk_buff *skb, const struct cw_config *config)
@@ -102,12 +109,12 @@ static __always_inline int cw_packet_from_underlay(struct __sk_buff *skb, const 
 	// not for this node, or for many
 	if (skb->pkt_type != 0 || skb->vlan_present)
 		return CW_STACK;
-	if (skb->protocol == bpf_htons(ETH_P_IP) && cw_read_ipv4(skb, &flow, ETH_HLEN) && flow.protocol) {
+	if (skb->protocol == bpf_htons(ETH_P_IP) && cw_read_ipv4(skb, &flow, ETH_HLEN) && cw_is_read(&flow)) {
 		if (cw_is_to_tunnel_port(&flow, config))
 			return cw_vxlan_from_underlay(skb, flow.src4, flow.ecn, config);
 		return cw_take_native(skb, &flow, true, config);
 	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6) && cw_read_ipv6(skb, &flow, ETH_HLEN, &next) && flow.protocol)
+	if (skb->protocol == bpf_htons(ETH_P_IPV6) && cw_read_ipv6(skb, &flow, ETH_HLEN, &next) && cw_is_read(&flow))
 		return cw_take_native(skb, &flow, false, config);
 	return CW_STACK;
 }
@@ -154,10 +161,10 @@ static __always_inline int cw_take_tunneled(struct __sk_buff *skb, const struct 
 
 	if (cw_is_forged(skb, node))
 		return CW_DROP(TUNNEL_OWNER);
-	if (flow->protocol == 0)
+	if (!cw_is_read(flow))
 		return CW_STACK;
 	pod = cw_pod_to(flow, is_ipv4);
-	return cw_is_taken(pod) ? cw_take(skb, flow, is_ipv4, pod, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
+	return pod ? cw_to_pod_of_node(skb, flow, is_ipv4, pod, node, CW_TRAFFIC_TO_POD_TUNNEL, config) : CW_STACK;
 }
 
 static __always_inline int cw_packet_from_tunnel(struct __sk_buff *skb, const struct cw_config *config)

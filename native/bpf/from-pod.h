@@ -103,6 +103,8 @@ static __always_inline int cw_forward(struct __sk_buff *skb, const struct cw_flo
 			cw_give_back(skb, flow, is_ipv4, config);
 		}
 	}
+	if (cw_is_denied_from_pod(skb, flow, is_ipv4, from, to, node))
+		return CW_DROP(POLICY);
 	cw_count(from->slot, CW_TRAFFIC_FROM_POD_STACK, bytes);
 	if (!is_ipv4 && cw_is_link_local(&flow->dst6))
 		return CW_STACK;
@@ -171,7 +173,7 @@ static __always_inline int cw_ipv6_from_pod(struct __sk_buff *skb, struct cw_con
 	eth = cw_data(skb);
 	if ((void *)(eth + 1) > cw_end(skb))
 		return CW_DROP(MALFORMED);
-	if (flow.protocol == 0 || !from || from->device != skb->ifindex || eth->h_dest[0] & 1) {
+	if (!cw_is_read(&flow) || !from || from->device != skb->ifindex || eth->h_dest[0] & 1) {
 		// what is not a connection of one of the pod's addresses
 		struct cw_port *port = cw_port_of(skb->ifindex);
 		bool is_multicast = eth->h_dest[0] & 1;

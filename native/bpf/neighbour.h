@@ -47,17 +47,11 @@ struct cw_neighbour {
 /** Each pod may send so many packets in a second to more than one receiver; the next ones are dropped. On to the bridge else. */
 static __always_inline int cw_bounded(__u32 slot)
 {
-	__u64 second = bpf_ktime_get_ns() >> 30;
 	struct cw_budget *budget = bpf_map_lookup_elem(&cw_budgets, &slot);
 
 	if (!budget)
 		return CW_STACK;
-	if (budget->second != second) {
-		budget->second = second;
-		budget->packets = 0;
-	}
-	budget->packets++;
-	return budget->packets > CW_LIMIT_MULTICAST_PER_SECOND ? CW_DROP(MULTICAST_BUDGET) : CW_STACK;
+	return cw_within(budget, CW_LIMIT_MULTICAST_PER_SECOND) ? CW_STACK : CW_DROP(MULTICAST_BUDGET);
 }
 
 /** Whether the gateway's MAC is the answer to a question for this address: one of this node's pods that is not bridged, or nobody. */

@@ -29,11 +29,17 @@ struct cw_flow {
 	__u8 tcp_flags;
 	__u8 ecn;
 	__u8 hops;
+	/** An echo request of ICMP; `protocol` is 0 then. */
+	bool is_echo;
 };
 
 #define CW_TCP_FIN 0x01
 #define CW_TCP_SYN 0x02
 #define CW_TCP_RST 0x04
+#define CW_TCP_ACK 0x10
+
+#define CW_ECHO_REQUEST 8
+#define CW_ECHO_REQUEST6 128
 
 // The compiler would keep these pointers as 32-bit numbers, which the verifier does not take for pointers: the loads are spelled out.
 
@@ -112,7 +118,15 @@ static __always_inline void cw_read_ports(struct __sk_buff *skb, struct cw_flow 
 	flow->length = skb->gso_size ? skb->gso_size + flow->headers : skb->len - (offset - l3);
 }
 
-/** The same for the protocols that may be carried; of others it reads nothing. */
+/** Whether the message at `offset` is an echo request. One that is cut off is not. */
+static __always_inline bool cw_asks_for_echo(struct __sk_buff *skb, __u32 offset, __u8 request)
+{
+	__u8 header[8];
+
+	return bpf_skb_load_bytes(skb, offset, header, sizeof(header)) == 0 && header[0] == request;
+}
+
+/** The same for the protocols that may be carried; of ICMP it reads the type, and of others nothing. */
 static __always_inline void cw_read_transport(struct __sk_buff *skb, struct cw_flow *flow, __u32 offset, __u8 protocol, __u32 l3,
 					      __u32 told)
 {
@@ -120,6 +134,10 @@ static __always_inline void cw_read_transport(struct __sk_buff *skb, struct cw_f
 		cw_read_ports(skb, flow, offset, true, l3, told);
 	else if (protocol == IPPROTO_UDP)
 		cw_read_ports(skb, flow, offset, false, l3, told);
+	else if (protocol == IPPROTO_ICMP && l3 == sizeof(struct iphdr))
+		flow->is_echo = cw_asks_for_echo(skb, offset, CW_ECHO_REQUEST);
+	else if (protocol == IPPROTO_ICMPV6 && l3 == sizeof(struct ipv6hdr))
+		flow->is_echo = cw_asks_for_echo(skb, offset, CW_ECHO_REQUEST6);
 }
 
 /**
@@ -211,4 +229,10 @@ static __always_inline bool cw_hop(struct __sk_buff *skb, __u32 offset, bool is_
 static __always_inline __be16 cw_ether_type(bool is_ipv4)
 {
 	return is_ipv4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+}
+
+/** Whether the packet was understood as far as a connection, or an echo request, shows itself. */
+static __always_inline bool cw_is_read(const struct cw_flow *flow)
+{
+	return flow->protocol || flow->is_echo;
 }

@@ -6,6 +6,16 @@
 #define CW_DROPPED 0x100
 #define CW_DROP(reason) (CW_DROPPED + CW_DROP_##reason)
 
+/** The words of the packet's control block in which a drop by a policy leaves what has denied it, and whether the receiver's policies did. */
+#define CW_RULE_CELL 0
+#define CW_INGRESS_CELL 1
+
+/** Of a drop; 0: it is none. */
+static __always_inline __u32 cw_reason_of(int result)
+{
+	return result > CW_DROPPED ? result - CW_DROPPED : 0;
+}
+
 /** On to the next program on this hook, and then to the stack. */
 #define CW_STACK TC_ACT_UNSPEC
 
@@ -74,26 +84,67 @@ static __noinline int cw_watch_of(struct __sk_buff *skb)
 	return watch ? watch->id : 0;
 }
 
-static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, __u32 verdict, __u32 reason)
+/** Whether another one is within what a processor may do in a second. */
+static __always_inline bool cw_within(struct cw_budget *budget, __u64 most)
 {
-	struct cw_event *event = bpf_ringbuf_reserve(&cw_events, sizeof(*event), 0);
+	__u64 second = bpf_ktime_get_ns() >> 30;
+
+	if (budget->second != second) {
+		budget->second = second;
+		budget->packets = 0;
+	}
+	budget->packets++;
+	return budget->packets <= most;
+}
+
+static __always_inline void cw_fill(struct __sk_buff *skb, struct cw_event *event, __u32 watch, __u32 hook, int result)
+{
+	__u32 reason = cw_reason_of(result);
 	__u32 length = skb->len;
 
-	if (!event)
-		return 0;
 	event->time_ns = bpf_ktime_get_ns();
 	event->watch = watch;
 	event->device = skb->ifindex;
 	event->length = length;
 	event->hook = hook;
-	event->verdict = verdict;
+	event->verdict = reason			   ? CW_VERDICT_DROPPED
+			 : result == TC_ACT_REDIRECT ? CW_VERDICT_CARRIED
+						     : CW_VERDICT_STACK;
 	event->reason = reason;
-	event->reserved = 0;
+	event->is_ingress = reason == CW_DROP_POLICY ? skb->cb[CW_INGRESS_CELL] : 0;
+	event->rule = reason == CW_DROP_POLICY ? skb->cb[CW_RULE_CELL] : 0;
 	event->captured = 0;
 	if (length > CW_LIMIT_CAPTURED)
 		length = CW_LIMIT_CAPTURED;
 	if (length >= ETH_HLEN && bpf_skb_load_bytes(skb, 0, event->bytes, length) == 0)
 		event->captured = length;
+}
+
+/** `result` as cw_finish gets it. */
+static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, int result)
+{
+	struct cw_event *event = bpf_ringbuf_reserve(&cw_events, sizeof(*event), 0);
+
+	if (!event)
+		return 0;
+	cw_fill(skb, event, watch, hook, result);
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/** Tells the agent of a packet that a policy denied, of so many in a second as somebody can read. */
+static __noinline int cw_tell_denial(struct __sk_buff *skb, __u32 hook)
+{
+	__u32 index = 0;
+	struct cw_budget *budget = bpf_map_lookup_elem(&cw_told, &index);
+	struct cw_event *event;
+
+	if (!budget || !cw_within(budget, CW_LIMIT_DENIALS_PER_SECOND))
+		return 0;
+	event = bpf_ringbuf_reserve(&cw_denials, sizeof(*event), 0);
+	if (!event)
+		return 0;
+	cw_fill(skb, event, 0, hook, CW_DROP(POLICY));
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
@@ -106,15 +157,13 @@ static __always_inline int cw_watched_by(struct __sk_buff *skb, const struct cw_
 /** Turns an inner function's result into what the kernel is told, and tells of it. */
 static __always_inline int cw_finish(struct __sk_buff *skb, __u32 hook, int watch, int result)
 {
-	__u32 reason = result > CW_DROPPED ? result - CW_DROPPED : 0;
+	__u32 reason = cw_reason_of(result);
 
 	if (reason)
 		cw_count_drop(skb, hook, reason);
+	if (reason == CW_DROP_POLICY)
+		cw_tell_denial(skb, hook);
 	if (watch)
-		cw_emit(skb, watch, hook,
-			reason			    ? CW_VERDICT_DROPPED
-			: result == TC_ACT_REDIRECT ? CW_VERDICT_CARRIED
-						    : CW_VERDICT_STACK,
-			reason);
+		cw_emit(skb, watch, hook, result);
 	return reason ? TC_ACT_SHOT : result;
 }

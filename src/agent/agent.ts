@@ -6,7 +6,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '#/cluster/connect.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
-import { EbpfState } from '#/datapath/programs.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
+import { type DeniedPacket, EbpfState, PolicyMaps } from '#/datapath/programs.ts'
+import { findLink } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { Latest, Signal } from '#/lib/signal.ts'
@@ -18,9 +20,11 @@ import { ClusterPart } from './cluster-part.ts'
 import { type AgentConfig } from './config.ts'
 import { DirtySet } from './network/dirty-set.ts'
 import { EndpointStore } from './endpoints/endpoint-store.ts'
+import { PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { AgentApi } from './report/http-api.ts'
 import { NetworkPart } from './network-part.ts'
 import { PodsPart } from './pods-part.ts'
+import { PolicyPart } from './policy-part.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { ReportingPart } from './reporting-part.ts'
 
@@ -64,12 +68,13 @@ export class Agent implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const { cluster, pods, bgp, network, reporting } = this.#parts
+    const { cluster, policy, pods, bgp, network, reporting } = this.#parts
     // the agent's API starts first: it throws when another agent serves this node, before anything is changed
     await this.#api.start(reporting.handlers)
     await reporting.listenForHttp()
     network.watch()
     cluster.start()
+    policy.start()
     bgp.start()
     // this first pass works with the state on disk, so that pods can be wired even when the Kubernetes API does not answer
     await network.passNow()
@@ -89,6 +94,7 @@ export class Agent implements AsyncDisposable {
 
 type Parts = {
   readonly cluster: ClusterPart
+  readonly policy: PolicyPart
   readonly pods: PodsPart
   readonly bgp: BgpPart
   readonly network: NetworkPart
@@ -111,16 +117,64 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const netlink = made.use(new Netlink())
   const cluster = made.use(new ClusterPart(config, { client, store, wake, log }))
   const ebpf = made.use(new EbpfState({ folder: config.bpfDir, chain: config.cniInstall?.chain }))
+  const deniedEarly = new Signal<DeniedPacket>()
+  const policy = made.use(makePolicy(config, { client, netlink, store, cluster, ebpf, deniedEarly, wake, log }, made))
   const wantedDatapath = () => cluster.datapath
-  const pods = made.use(new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log }))
+  const pods = made.use(
+    new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, policies: policy, dirt, wake, log }),
+  )
   const bgp = made.use(new BgpPart(config, { client, netlink, cluster, notInstalled, wake, log }))
   const network = made.use(
-    new NetworkPart(config, { netlink, cluster, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
+    new NetworkPart(config, { netlink, cluster, policy, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
   const reporting = made.use(
-    new ReportingPart(config, { netlink, ebpf, client, cluster, pods, network, bgp, dirt, wake, log }),
+    new ReportingPart(config, {
+      netlink,
+      ebpf,
+      client,
+      cluster,
+      policy,
+      deniedEarly,
+      pods,
+      network,
+      bgp,
+      dirt,
+      wake,
+      log,
+    }),
   )
-  return { cluster, pods, bgp, network, reporting }
+  return { cluster, policy, pods, bgp, network, reporting }
+}
+
+type PolicyGround = Ground & {
+  readonly netlink: Netlink
+  readonly cluster: ClusterPart
+  readonly ebpf: EbpfState
+  readonly deniedEarly: Signal<DeniedPacket>
+  readonly wake: Signal<Urgency>
+}
+
+function makePolicy(
+  config: AgentConfig,
+  { netlink, cluster, ebpf, deniedEarly, wake, ...ground }: PolicyGround,
+  made: AsyncDisposableStack,
+): PolicyPart {
+  const bridgeMac = (): string | undefined => findLink(netlink, datapathKinds.bridge.podDevice)?.mac
+  const tables = made.use(new PolicyTables({ bridgeMac, log: ground.log }))
+  const maps = made.use(new PolicyMaps({ ebpf, onDenied: (denied) => deniedEarly.emit(denied) }))
+  const { nodeName, settings } = config
+  return new PolicyPart(
+    { nodeName, clusterCIDRs: settings.clusterCIDRs },
+    {
+      ...ground,
+      netlink,
+      nodes: cluster.nodes,
+      sinks: [tables, maps],
+      tables,
+      bridgeMac,
+      onNews: () => wake.emit('later'),
+    },
+  )
 }
 
 /** Goes on when the disk cannot be written, so that the agent still forwards. EndpointGc then finds the pods leaked later. */

@@ -20,6 +20,7 @@ import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { PeerWatch } from './peers/peer-watch.ts'
 import { type PodsPart } from './pods-part.ts'
+import { type PolicyPart } from './policy-part.ts'
 import { defaultTimes, type PassReport, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
 export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
@@ -27,6 +28,7 @@ export type NetworkPartConfig = { readonly nodeName: string; readonly settings: 
 export type NetworkPartDeps = {
   readonly netlink: Netlink
   readonly cluster: ClusterPart
+  readonly policy: Pick<PolicyPart, 'noteTableChange' | 'portIds'>
   readonly pods: PodsPart
   readonly bgp: BgpPart
   readonly ebpf?: EbpfState
@@ -103,6 +105,7 @@ export class NetworkPart implements AsyncDisposable {
         open: (onEnd) => this.#openWatch(onEnd),
         onReopened: () => {
           dirt.markEverything()
+          deps.policy.noteTableChange()
           this.#loop.trigger('soon')
         },
         log,
@@ -128,15 +131,16 @@ export class NetworkPart implements AsyncDisposable {
   }
 
   #openWatch(onEnd: (error: unknown) => void): Disposable {
-    const { dirt, netlink, pods } = this.#deps
+    const { dirt, netlink, pods, policy } = this.#deps
     const reader = new NotificationReader(dirt, {
       wantsRoute: (prefix) => this.#keeper.wantsRoute(prefix),
       mayDivert: (route) => this.#keeper.mayDivert(route),
       mayLeadToNodes: (prefix) => this.#keeper.mayLeadToNodes(prefix),
       leadsOver: (device) => this.#keeper.leadsOver(device),
+      notePolicyTable: () => policy.noteTableChange(),
     })
     const watch = watchKernel(
-      new Set([...pods.portIds, ...this.#keeper.portIds]),
+      new Set([...pods.portIds, ...policy.portIds, ...this.#keeper.portIds]),
       (notification) => {
         const urgency = reader.read(notification)
         if (urgency) this.#loop.trigger(urgency)

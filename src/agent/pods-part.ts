@@ -7,6 +7,7 @@ import { type PodPorts } from '#/datapath/port-driver.ts'
 import { datapathKinds, type Datapaths, openDatapaths } from '#/datapath/registry.ts'
 import { VethRemoval } from '#/datapath/veth-removal.ts'
 import { AsyncNetlink } from '#/kernel/async-netlink.ts'
+import { hasTcpConnection } from '#/kernel/tcp-sockets.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Latest, type Signal } from '#/lib/signal.ts'
 import { type Logger } from '#/lib/log.ts'
@@ -20,7 +21,8 @@ import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
 import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
-import { CniHandler } from './pods/cni-handler.ts'
+import { Netns } from '#/sys/netns.ts'
+import { addedPodOf, CniHandler, notYet, type PodOperation } from './pods/cni-handler.ts'
 import { DatapathSwitch } from './pods/datapath-switch.ts'
 import { CniStatus } from './pods/cni-status.ts'
 import { HostPortFlows } from './pods/host-port-flows.ts'
@@ -32,9 +34,12 @@ import { defaultGcTimes, EndpointGc } from './endpoints/endpoint-gc.ts'
 import { type Endpoint, type EndpointStore, noHostPorts } from './endpoints/endpoint-store.ts'
 import { Ipam } from './endpoints/ipam.ts'
 import { PodMacs } from './pods/pod-macs.ts'
+import { type PodPolicies } from './policy/pod-policies.ts'
 import { PodRefresher } from './pods/pod-refresh.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { type Readiness, type AddRefusal } from '#/model/readiness.ts'
+import { type CniReply } from '#/wire/cni/index.ts'
+import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
 
 export type PodsPartConfig = { readonly nodeName: string; readonly runDir: string; readonly stateDir: string }
 
@@ -48,6 +53,8 @@ export type PodsPartDeps = {
   readonly wantedDatapath: () => Said<DatapathName>
   /** Absent: pods have the bridge, whatever is wanted. */
   readonly ebpf?: EbpfState
+  /** Absent: there are no network policies. */
+  readonly policies?: PodPolicies
   readonly dirt: DirtySet
   readonly wake: Signal<Urgency>
   readonly log: Logger
@@ -110,6 +117,7 @@ export class PodsPart implements AsyncDisposable {
       namespaces,
       podNetwork: () => this.network,
       reclaim: () => this.#gc.sweep().length,
+      ...(deps.policies && { policies: deps.policies }),
       onChange,
       log,
     })
@@ -143,8 +151,8 @@ export class PodsPart implements AsyncDisposable {
       new CniServer(
         { socketPath: join(runDir, cniSocketName), spoolDir: join(stateDir, spoolFolderName) },
         {
-          handle: async (request, _signal, files) =>
-            request.kind === 'status' ? status.reply() : this.#handler.handle(request, files),
+          handle: async (request, signal, files) =>
+            request.kind === 'status' ? status.reply() : this.#handle(request, signal, files),
           onAnswer,
           log: this.#deps.log,
         },
@@ -158,6 +166,13 @@ export class PodsPart implements AsyncDisposable {
     })
     this.#made.use(mark).start()
     this.#gc.start()
+  }
+
+  /** Holds an ADD back until the pod's policies can be enforced; all else of a call runs within one turn of the event loop. */
+  async #handle(request: PodOperation, signal: AbortSignal, files: readonly number[]): Promise<CniReply> {
+    const pod = request.kind === 'add' ? addedPodOf(request) : undefined
+    const why = pod && (await this.#deps.policies?.admit(pod, signal))
+    return pod && why !== undefined ? notYet(`${pod.namespace}/${pod.name}`, why) : this.#handler.handle(request, files)
   }
 
   /** The network that pods get now, or why there is none. */
@@ -222,6 +237,16 @@ export class PodsPart implements AsyncDisposable {
     return this.#gc.released
   }
 
+  /** Whether the pod with the local address has that TCP connection; undefined when no pod of this node has the address. */
+  hasConnection(ends: SocketEnds): boolean | undefined {
+    const endpoint = this.endpoints.find(({ addrs }) => addrs.some(({ addr }) => addr.equals(ends.local)))
+    if (endpoint === undefined) return undefined
+    const namespace = this.#namespaces.at(endpoint.netns)
+    if (namespace.kind !== 'there') return false
+    using netns = new Netns(namespace.path)
+    return hasTcpConnection(netns, ends)
+  }
+
   /** The functions by which the reconciler asks about a pod's host device and wires it again. */
   get portCalls(): PodPorts {
     return {
@@ -269,6 +294,7 @@ export class PodsPart implements AsyncDisposable {
   }
 
   #changed(): void {
+    this.#deps.policies?.noteEndpoints()
     this.#deps.dirt.mark('port', 'pod-map', 'attachment')
     const hostPorts = this.#deps.store.hostPortsKey()
     if (hostPorts === this.#hostPorts) return this.#deps.wake.emit('later')

@@ -4,7 +4,7 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type EbpfState } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -32,9 +32,16 @@ import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
+import { type PolicyPart } from './policy-part.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { policyHandlers } from './report/policy-api.ts'
+import { registerPolicyMetrics } from './report/policy-metrics.ts'
+import { PolicyReport } from './report/policy-report.ts'
+import { policyStatus } from './report/policy-status.ts'
+import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -49,6 +56,9 @@ export type ReportingPartDeps = {
   readonly ebpf: EbpfState
   readonly client: ApiClient
   readonly cluster: ClusterPart
+  readonly policy: PolicyPart
+  /** Packets that policies deny and programs tell. */
+  readonly deniedEarly: Signal<DeniedPacket>
   readonly pods: PodsPart
   readonly network: NetworkPart
   readonly bgp: BgpPart
@@ -63,6 +73,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack()
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
+  readonly #policy: PolicyReport
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -77,6 +88,19 @@ export class ReportingPart implements AsyncDisposable {
     const { client, cluster, network, pods, wake, log } = deps
     this.#problemLog = new ProblemLog(log)
     this.#datapath = this.#stack.use(this.#makeDatapathView())
+    this.#policy = this.#stack.use(
+      new PolicyReport({
+        nodeName: config.nodeName,
+        policy: deps.policy,
+        deniedEarly: deps.deniedEarly,
+        readDeniedEarly: () => {
+          const { generation } = this.#datapath
+          return generation === undefined ? [] : readDenied(generation)
+        },
+        hasConnection: (ends) => deps.pods.hasConnection(ends),
+        log,
+      }),
+    )
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -119,13 +143,14 @@ export class ReportingPart implements AsyncDisposable {
 
   /** Whether this node is ready for pods. Everything that reports readiness reads this. */
   get readiness(): Readiness {
-    const { pods, network } = this.#deps
-    const { failures, cuts, untoldRouting } = network.state
+    const { policy, pods, network } = this.#deps
+    const { cuts, untoldRouting } = network.state
     return readinessOf({
       nodeName: this.#config.nodeName,
       podNetwork: pods.network,
       shortage: pods.shortage,
-      failures,
+      policyRefusal: policy.refusal,
+      failures: this.#failures,
       isolation: network.isolation,
       cuts,
       untoldRouting,
@@ -134,12 +159,20 @@ export class ReportingPart implements AsyncDisposable {
     })
   }
 
+  /** Kernel objects in error. */
+  get #failures(): readonly ObjectStatus[] {
+    const { policy, network } = this.#deps
+    return [...network.state.failures, ...policy.objects.filter(({ state }) => state === 'error')]
+  }
+
   /** The problems of all parts. */
   get problems(): readonly Problem[] {
-    const { cluster, pods, network, bgp } = this.#deps
+    const { cluster, policy, pods, network, bgp } = this.#deps
     return oneOfEach([
       ...settingProblems(this.#config),
       ...network.problems,
+      ...policy.problems,
+      ...this.#policy.problems,
       ...pods.problems,
       ...cluster.problems,
       ...bgp.state.problems,
@@ -160,6 +193,7 @@ export class ReportingPart implements AsyncDisposable {
       ipamRelease: (wish) => pods.ipam.release(wish),
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
+      ...policyHandlers(this.#policy.sources, this.#policy.listener),
       ...this.#publicHandlers,
     }
   }
@@ -200,12 +234,12 @@ export class ReportingPart implements AsyncDisposable {
     this.#problemLog.update(problems)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
-    const ofNode = this.#deps.network.state.failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
     this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
   }
 
   #status(): AgentStatus {
-    const { cluster, pods, network } = this.#deps
+    const { cluster, policy, pods, network } = this.#deps
     const { state, reasons } = this.readiness
     return {
       node: this.#config.nodeName,
@@ -218,10 +252,11 @@ export class ReportingPart implements AsyncDisposable {
         ...pods.datapathState,
       },
       api: cluster.apiStatus,
-      objects: network.state.objects,
+      policy: policyStatus(policy),
+      objects: [...network.state.objects, ...policy.objects],
       verdicts: network.state.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(network.state.failures)],
+      problems: [...this.problems, ...problemsOfObjects(this.#failures)],
     }
   }
 
@@ -235,9 +270,9 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   #makeMetrics(): AgentMetrics {
-    const { cluster, pods, network, bgp } = this.#deps
+    const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
-      objects: () => network.state.objects,
+      objects: () => [...network.state.objects, ...policy.objects],
       problems: () => this.problems,
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
@@ -253,6 +288,8 @@ export class ReportingPart implements AsyncDisposable {
       learned: () => bgp.learned.size,
       notInstalled: () => network.notInstalled.size,
     })
+    registerPolicyStateMetrics(metrics.registry, policy)
+    registerPolicyMetrics(metrics.registry, this.#policy.sources, this.#policy.listener)
     registerDatapathMetrics(metrics.registry, {
       generation: () => this.#datapath.generation,
       pods: () => this.#datapath.podsByDevice(),

@@ -6,6 +6,13 @@ import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, rou
 import { datapathReport, mapReport, mapRequest, watchLine, watchRequest } from './schemas/datapath.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
 import { agentPlan } from './schemas/plan.ts'
+import {
+  policyDenialsLine,
+  policyDenialsReport,
+  policyListReport,
+  policyWhyReport,
+  policyWhyRequest,
+} from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
 import { type ValueOf } from './value.ts'
 
@@ -129,6 +136,38 @@ export const operations = {
       'The packets from one address to another that programs see on this node, and what they did with each. 409: the node has no programs; 503: too many watch.',
     params: watchRequest,
     answer: watchLine,
+    isStream: true,
+    servedBy: ['agent'],
+  },
+  policyList: {
+    method: 'GET',
+    path: '/v1/policy',
+    summary:
+      'The network policies of the cluster, what they cannot enforce, and which of them select the pods of this node.',
+    answer: policyListReport,
+    servedBy: ['agent'],
+  },
+  policyWhy: {
+    method: 'GET',
+    path: '/v1/policy/why',
+    summary:
+      'What decides about a packet from one end to another, rule by rule, and the smallest change of that. 404: nothing has this name; 503: not everything is known yet.',
+    params: policyWhyRequest,
+    answer: policyWhyReport,
+    servedBy: ['agent'],
+  },
+  policyDenials: {
+    method: 'GET',
+    path: '/v1/policy/denials',
+    summary: 'What policies denied of late to and from the pods of this node.',
+    answer: policyDenialsReport,
+    servedBy: ['agent'],
+  },
+  policyDenialsWatch: {
+    method: 'GET',
+    path: '/v1/policy/denials/watch',
+    summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
+    answer: policyDenialsLine,
     isStream: true,
     servedBy: ['agent'],
   },

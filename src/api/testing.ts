@@ -22,6 +22,7 @@ const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
   prefix: fc.constantFrom('10.244.1.0/24', 'fd10:244::/48', '0.0.0.0/0', '::/0'),
   from: fc.constantFrom('10.244.1.5', 'fd00::1'),
   to: fc.constantFrom('10.244.1.5', 'fd00::1'),
+  port: fc.constantFrom('0', '5432', '65535'),
   seconds: fc.constantFrom('1', '600'),
   packets: fc.constantFrom('1', '10000'),
   peer: fc.string({ minLength: 1, unit: 'grapheme' }),

@@ -10,6 +10,7 @@ export const rootCommand: Group = {
     status: async () => (await import('./status.ts')).statusCommand,
     plan: async () => (await import('./plan.ts')).planCommand,
     datapath: async () => (await import('./datapath.ts')).datapathCommand,
+    policy: async () => (await import('./policy.ts')).policyCommand,
     bgp: async () => (await import('./bgp.ts')).bgpCommand,
     ipam: async () => (await import('./ipam.ts')).ipamCommand,
     clean: async () => (await import('./clean.ts')).cleanCommand,

@@ -59,6 +59,32 @@ function shown(report: Partial<DatapathReport>): string {
   return renderDatapath({ node: 'node-1', datapath: 'ebpf', wanted, ...report }, Infinity, nowMs)
 }
 
+test('drops by policies name what denied, the most packets first, and not all of many', () => {
+  const rule = (number: number) => ({
+    rule: `networkpolicy/shop/db ingress, none of its rules ${number}`,
+    packets: 9 - number,
+    bytes: 60,
+  })
+  const drop = {
+    pod: 'shop/web',
+    device: 'cwv1',
+    hook: 'from_pod',
+    reason: 'policy',
+    text: 'no network policy allows it',
+    remedy: 'allow it',
+    packets: 30,
+    bytes: 300,
+    rules: [1, 2, 3, 4, 5].map(rule),
+  }
+  const line = shown({ programs: programs({ drops: [drop] }) })
+    .split('\n')
+    .at(-1)!
+  assert.match(
+    line,
+    /no network policy allows it: .*none of its rules 1 \(8\); .*rules 3 \(6\) and 2 more; remedy: allow it$/,
+  )
+})
+
 test('a bridge node is one line, with why it has no programs where they are wanted', () => {
   const asWanted = shown({ datapath: 'bridge', wanted: { datapath: 'bridge', by: 'CAUSEWAY_DATAPATH' } })
   assert.equal(asWanted, 'node-1: datapath bridge, as CAUSEWAY_DATAPATH says; no programs')

@@ -140,15 +140,25 @@ function podsTable({ pods }: ProgramsReport, width: number): string {
   return table(columns, rows, { width })
 }
 
+/** Rules that are named; of the others it says how many there are. */
+const rulesNamed = 3
+
+function rulesText(rules: NonNullable<ProgramsReport['drops'][number]['rules']>): string {
+  if (rules.length === 0) return ''
+  const named = rules.slice(0, rulesNamed).map(({ rule, packets }) => `${rule} (${packets})`)
+  const more = rules.length > rulesNamed ? ` and ${rules.length - rulesNamed} more` : ''
+  return `: ${named.join('; ')}${more}`
+}
+
 function dropsTable({ drops }: ProgramsReport, width: number, nowMs: number): string {
   const rows = drops
     .toSorted((a, b) => (b.lastMs ?? 0) - (a.lastMs ?? 0) || b.packets - a.packets)
-    .map(({ pod, device, hook, packets, bytes, lastMs, text, remedy }) => [
+    .map(({ pod, device, hook, packets, bytes, lastMs, text, remedy, rules = [] }) => [
       pod ?? (device || 'a device that is gone'),
       hook,
       countText({ packets, bytes }),
       lastMs === undefined ? 'before the agent started' : `${ageAt(lastMs, nowMs)} ago`,
-      `${text}; remedy: ${remedy}`,
+      `${text}${rulesText(rules)}; remedy: ${remedy}`,
     ])
   return table(['DROPPED OF', 'BY', 'PACKETS', 'LAST', 'WHY'], rows, { width, labelledBy: [0] })
 }

@@ -26,10 +26,10 @@ export function clockText(timeMs: number): string {
 }
 
 export function packetLine(node: string, packet: WatchedPacket): string {
-  const { timeMs, device, pod, hook, verdict, text, packet: words, lengthBytes } = packet
+  const { timeMs, device, pod, hook, verdict, text, rule, packet: words, lengthBytes } = packet
   const where = `${node} ${hook} ${device}${pod === undefined ? '' : ` (${pod})`}`
   const what = verdict === 'stack' ? 'to the stack' : verdict
-  return `${clockText(timeMs)} ${where}: ${what}${text === undefined ? '' : `, ${text}`}: ${words}, ${lengthBytes} bytes`
+  return `${clockText(timeMs)} ${where}: ${what}${text === undefined ? '' : `, ${text}`}${rule === undefined ? '' : ` (${rule})`}: ${words}, ${lengthBytes} bytes`
 }
 
 /** The addresses of a pod, NAMESPACE/NAME or the name of one in `default`, or the address itself. */

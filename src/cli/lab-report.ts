@@ -1,7 +1,10 @@
-// What `lab up` and `lab status` show of a lab: nodes, pods, and whether every pod reaches every other.
+// What `lab up` and `lab status` show of a lab: nodes, pods, and whether every pod reaches every other that policies
+// let it reach.
 import { table } from '#/lib/table.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { renderMatrix } from '#/lab/probe/render.ts'
+import { isAsItShouldBe } from '#/lab/probe/types.ts'
+import { podTitle } from '#/lab/spec.ts'
 import { type LabState } from '#/lab/up.ts'
 import { datapathStateOf, plainBridge } from '#/model/datapath.ts'
 import {
@@ -33,7 +36,7 @@ function renderNodes(nodes: readonly KubeNode[]): string {
 
 function renderPods(pods: readonly Pod[]): string {
   const rows = pods.map((pod) => [
-    pod.metadata.namespace === 'default' ? pod.metadata.name : `${pod.metadata.namespace}/${pod.metadata.name}`,
+    podTitle(pod.metadata),
     nodeNameOf(pod),
     podPhaseOf(pod).toLowerCase(),
     podAddressesOf(pod).addrs.join(' '),
@@ -45,10 +48,14 @@ function byName(rows: string[][]): string[][] {
   return rows.toSorted((a, b) => a[0]!.localeCompare(b[0]!, 'en', { numeric: true }))
 }
 
-/** Probes all pairs and shows the outcome; true when every probe arrived. */
-export async function showConnectivity(lab: string, { nodes, pods }: LabState, json: boolean): Promise<boolean> {
+/** Probes all pairs and shows the outcome; true when every probe arrived that policies allow, and no other. */
+export async function showConnectivity(
+  lab: string,
+  { nodes, pods, policies }: LabState,
+  json: boolean,
+): Promise<boolean> {
   const probed = probePods(lab, pods)
-  const results = await probeLab(probed)
+  const results = await probeLab(probed, policies)
   if (json) {
     printJson({
       nodes: nodes.map((node) => ({
@@ -63,5 +70,5 @@ export async function showConnectivity(lab: string, { nodes, pods }: LabState, j
     print(`\n${renderNodes(nodes)}\n\n${renderPods(pods)}\n`)
     if (probed.length > 1) print(renderMatrix(probed, results, { width: tableWidth() }))
   }
-  return results.every(({ ok }) => ok)
+  return results.every(isAsItShouldBe)
 }

@@ -102,7 +102,8 @@ async function up(args: readonly string[]): Promise<number> {
   try {
     const state = await labUp(spec, { causeway, plugin, say, stop: interruption.signal })
     const isConnected = await interruption.orStopped(showConnectivity(spec.name, state, json))
-    say(isConnected ? 'every pod reaches every pod' : 'not every pod reaches every pod')
+    const whom = state.policies.policies.size > 0 ? 'every pod that policies let it reach' : 'every pod'
+    say(isConnected ? `every pod reaches ${whom}` : `not every pod reaches ${whom}`)
     if (!json) print(hints(spec))
     if (foreground) {
       say('Ctrl-C takes the lab down')
@@ -124,7 +125,7 @@ export const labUpCommand: Action = {
   summary: 'make a lab, or mend or change the one that is there',
   about: `Makes the nodes (network namespaces, each with an agent), a Kubernetes API, and pods; probes every pair of pods and returns, leaving the lab running.
 
-Up again mends what is missing. A lab that is there keeps the options it was made with; --nodes, --pods, --routing, --datapath and --mesh can change it. Exit status 0 when every pod reaches every pod.`,
+Up again mends what is missing. A lab that is there keeps the options it was made with; --nodes, --pods, --routing, --datapath and --mesh can change it. Exit status 0 when every pod reaches every pod that network policies let it reach, and no other.`,
   options: upOptions,
   run: up,
 }

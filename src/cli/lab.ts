@@ -5,6 +5,7 @@ import { someOf } from '#/lib/some-of.ts'
 import { wrapText } from '#/lib/wrap.ts'
 import { labDown } from '#/lab/down.ts'
 import { type LabPaths } from '#/lab/paths.ts'
+import { readPolicies } from '#/lab/policies.ts'
 import { labProcesses } from '#/lab/processes.ts'
 import { routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes } from '#/lab/spec.ts'
@@ -57,7 +58,8 @@ async function status(args: readonly string[]): Promise<number> {
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const { items: nodes } = await client.list<KubeNode>(nodesPath())
   const { items: pods } = await client.list<Pod>(podsPath())
-  const isConnected = await showConnectivity(values.name, { nodes, pods }, values.json === true)
+  const policies = await readPolicies(client, { nodes, pods })
+  const isConnected = await showConnectivity(values.name, { nodes, pods, policies }, values.json === true)
   return isConnected && missing.length === 0 ? 0 : 1
 }
 
@@ -71,7 +73,7 @@ const downCommand: Action = {
 const statusCommand: Action = {
   name: 'status',
   summary: 'show nodes and pods of a lab, and probe every pair of pods',
-  about: 'Exit status 0 when all runs, and every pod reaches every pod.',
+  about: 'Exit status 0 when all runs, every pod reaches every pod that network policies let it reach, and no other.',
   options: statusOptions,
   run: status,
 }

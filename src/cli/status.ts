@@ -26,11 +26,31 @@ function datapathLine({ datapath }: AgentStatus): string[] {
   return [`datapath: ${wanted}, ${source}${besides}${why === undefined ? '' : `: ${why}`}`]
 }
 
+function policyLine({ policy }: AgentStatus): string[] {
+  if (policy === undefined) return []
+  const { state, why, sinceMs, policies, selecting } = policy
+  const time = sinceMs === undefined ? '' : ` for ${ageSince(sinceMs)}`
+  const count = `${policies} of the cluster, ${selecting} of them for pods here`
+  switch (state) {
+    case 'off':
+      return ['policies: none in the cluster']
+    case 'enforced':
+      return [`policies: ${count}, enforced${time}`]
+    case 'failing':
+      return [`policies: ${count}, not enforced as they are now${time}: ${why}`]
+    case 'waiting':
+      return [`policies: not known yet: ${why}`]
+    default:
+      return state satisfies never
+  }
+}
+
 function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
     `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
     ...datapathLine(value),
+    ...policyLine(value),
     `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
     '',
     table(

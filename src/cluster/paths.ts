@@ -6,6 +6,7 @@ export const nodesPath = (): string => '/api/v1/nodes'
 export const nodePath = (name: string): string => `/api/v1/nodes/${segment(name)}`
 export const nodeStatusPath = (name: string): string => `${nodePath(name)}/status`
 
+export const namespacesPath = (): string => '/api/v1/namespaces'
 export const namespacePath = (name: string): string => `/api/v1/namespaces/${segment(name)}`
 
 /** The path of the pods of one namespace, or of all namespaces when none is given. */
@@ -26,6 +27,15 @@ export const networkPoliciesPath = (namespace?: string): string =>
   namespace === undefined
     ? '/apis/networking.k8s.io/v1/networkpolicies'
     : `/apis/networking.k8s.io/v1/namespaces/${segment(namespace)}/networkpolicies`
+
+/** Of the group's standard channel; where the cluster's API does not define them there are none. */
+export const clusterNetworkPoliciesPath = (): string => '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies'
+
+export const servicesPath = (): string => '/api/v1/services'
+export const servicePath = (namespace: string, name: string): string =>
+  `${namespacePath(namespace)}/services/${segment(name)}`
+export const endpointSlicesPath = (namespace: string): string =>
+  `/apis/discovery.k8s.io/v1/namespaces/${segment(namespace)}/endpointslices`
 
 export const secretPath = (namespace: string, name: string): string =>
   `${namespacePath(namespace)}/secrets/${segment(name)}`

@@ -70,6 +70,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   #running: Promise<void> | undefined
   #phase: ReflectorStatus['phase'] = 'listing'
   #lastError: string | undefined
+  #lastErrorCode: number | undefined
   /** Whether the log says that the API is lost. */
   #isLossTold = false
   #lastEventAtMs: number | undefined
@@ -123,6 +124,11 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       ...(this.#lastEventAtMs === undefined ? {} : { lastEventAtMs: this.#lastEventAtMs }),
       ...(this.#resourceVersion === undefined ? {} : { resourceVersion: this.#resourceVersion }),
     }
+  }
+
+  /** The HTTP status of `status.lastError`; undefined when there is none, or it was no answer. */
+  get lastErrorCode(): number | undefined {
+    return this.#lastErrorCode
   }
 
   /** Ends the watch and resolves when nothing runs any more. `objects` stays readable. */
@@ -215,6 +221,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     if (this.#isLossTold) this.#log.info('watches the API again')
     this.#isLossTold = false
     this.#lastError = undefined
+    this.#lastErrorCode = undefined
   }
 
   async #recover(error: unknown): Promise<void> {
@@ -232,6 +239,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     this.#isLossTold ||= isNews
     this.#phase = 'backoff'
     this.#lastError = message
+    this.#lastErrorCode = error instanceof ApiError ? error.code : undefined
     this.#hasWaited = true
     await this.#wait(error)
   }

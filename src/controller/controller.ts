@@ -1,6 +1,6 @@
-// Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false), and tells in the status of
-// Causeway's objects what the nodes make of them. Of several controllers one leads; each term as leader begins with nothing but the API's
-// state (allocation-term.ts, status/status-term.ts).
+// Gives each node its pod CIDRs, for clusters whose kube-controller-manager does not (--allocate-node-cidrs=false), tells in the status of
+// Causeway's objects what the nodes make of them, and on policies what of them cannot be enforced. Of several controllers one leads; each term
+// as leader begins with nothing but the API's state (allocation-term.ts, status/status-term.ts, policy-term.ts).
 import type { ApiClient } from '#/cluster/client.ts'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { nodesPath } from '#/cluster/paths.ts'
@@ -10,7 +10,9 @@ import type { Prefix } from '#/lib/addr.ts'
 import type { Logger } from '#/lib/log.ts'
 import type { KubeNode } from '#/model/kubernetes.ts'
 import { podCidrConfigProblems } from '#/plan/pod-cidrs.ts'
+import { type Problem } from '#/model/problems.ts'
 import { AllocationTerm, type TermStatus } from './allocation-term.ts'
+import { PolicyTerm } from './policy-term.ts'
 import type { Recorder } from './problem-reports.ts'
 import { StatusTerm } from './status/status-term.ts'
 
@@ -42,6 +44,8 @@ export type ControllerStatus = {
   readonly leaseError?: string
   /** State of the current term; only a leader that gives pod CIDRs has one. */
   readonly term?: TermStatus
+  /** What policies say that cannot be enforced as written; only a leader knows. */
+  readonly policyProblems?: readonly Problem[]
 }
 
 /** What a leader does, as long as it leads. */
@@ -49,6 +53,7 @@ type Term = {
   readonly nodes: Reflector<KubeNode>
   readonly allocation: AllocationTerm | undefined
   readonly statuses: StatusTerm
+  readonly policies: PolicyTerm
 }
 
 const leaseName = 'causeway-controller'
@@ -92,6 +97,7 @@ export class Controller implements AsyncDisposable {
       leader: this.#election.holder,
       ...(leaseError === undefined ? {} : { leaseError }),
       ...(this.#term?.allocation === undefined ? {} : { term: this.#term.allocation.status }),
+      ...(this.#term && { policyProblems: this.#term.policies.problems }),
     }
   }
 
@@ -109,15 +115,18 @@ export class Controller implements AsyncDisposable {
       nodes,
       allocation: givesPodCIDRs ? new AllocationTerm({ clusterCIDRs, nodeMaskSizes }, deps) : undefined,
       statuses: new StatusTerm(deps),
+      policies: new PolicyTerm(deps),
     }
     nodes.start()
     this.#term.statuses.start()
+    this.#term.policies.start()
   }
 
   async #endTerm(): Promise<void> {
     const term = this.#term
     this.#term = undefined
     if (term === undefined) return
-    await Promise.all([term.allocation, term.statuses, term.nodes].map(async (part) => part?.[Symbol.asyncDispose]()))
+    const { allocation, statuses, policies, nodes } = term
+    await Promise.all([allocation, statuses, policies, nodes].map(async (part) => part?.[Symbol.asyncDispose]()))
   }
 }

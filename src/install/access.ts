@@ -55,6 +55,10 @@ export function agentAccess(namespace: string): Manifest[] {
     ...grant(who, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
       { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+      // what network policies are made of, and whom they select
+      { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: ['list', 'watch'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['list', 'watch'] },
+      { apiGroups: ['policy.networking.k8s.io'], resources: ['clusternetworkpolicies'], verbs: ['list', 'watch'] },
       { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
       // RBAC cannot narrow these to the agent's own node
       { ...own, resources: ['bgpnodes'], verbs: ['create'] },
@@ -77,18 +81,17 @@ export function controllerAccess(
     { ...leases, verbs: ['create'] },
     { ...leases, resourceNames: ['causeway-controller'], verbs: ['get', 'update'] },
   ]
-  // a role in each namespace: that of the lease, and that of events about nodes
-  const inNamespaces =
-    namespace === nodeEventsNamespace
-      ? grant(who, [...leaseRules, ...eventRules], namespace)
-      : [...grant(who, leaseRules, namespace), ...grant(who, eventRules, nodeEventsNamespace)]
   return [
     account(controllerName, namespace),
     ...grant(who, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch', ...(givesPodCIDRs ? ['get', 'patch'] : [])] },
       { ...own, resources: ['routings', 'bgpconfigurations', 'bgppeers', 'bgpnodes'], verbs: ['list', 'watch'] },
       { ...own, resources: ['routings/status', 'bgpconfigurations/status', 'bgppeers/status'], verbs: ['patch'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['list', 'watch'] },
+      { apiGroups: ['policy.networking.k8s.io'], resources: ['clusternetworkpolicies'], verbs: ['list', 'watch'] },
+      // the event of a policy is in the policy's namespace, which may be any
+      ...eventRules,
     ]),
-    ...inNamespaces,
+    ...grant(who, leaseRules, namespace),
   ]
 }

@@ -46,8 +46,6 @@ test('an installation has these objects, in an order in which each finds what it
     'ClusterRoleBinding causeway-controller',
     'Role causeway-system/causeway-controller',
     'RoleBinding causeway-system/causeway-controller',
-    'Role default/causeway-controller',
-    'RoleBinding default/causeway-controller',
     'DaemonSet causeway-system/causeway-agent',
     'Deployment causeway-system/causeway-controller',
   ])

@@ -17,7 +17,7 @@ import { type LabPaths } from './paths.ts'
 import { type Sandbox, type Sandboxes } from './sandboxes.ts'
 import { chooseNode } from './schedule.ts'
 import { LabScheduler } from './scheduler.ts'
-import { labNodes, type LabNode, type LabSpec } from './spec.ts'
+import { labNodes, type LabNode, type LabSpec, podTitle } from './spec.ts'
 import { nodeStatus, runningStatus } from './kubelet-objects.ts'
 
 const tickMs = 1000
@@ -201,7 +201,7 @@ export class LabKubelet {
 
   async #serve(sandbox: Sandbox): Promise<void> {
     using netns = new Netns(netnsPath(sandbox.netns))
-    this.#echoes.set(sandbox.uid, await serveEcho(netns, sandbox.name))
+    this.#echoes.set(sandbox.uid, await serveEcho(netns, podTitle(sandbox)))
   }
 
   /** Takes over a sandbox that an earlier kubelet made, or removes it when it is no longer complete. */

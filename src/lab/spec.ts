@@ -216,6 +216,17 @@ export function podNetns(lab: string, namespace: string, pod: string): string {
   return `${netnsPrefix(lab)}pod-${namespace}-${pod}`
 }
 
+/** How a pod is called where pods of several namespaces are shown: NAME in the namespace "default", else NAMESPACE/NAME. */
+export function podTitle({
+  namespace = 'default',
+  name,
+}: {
+  readonly namespace?: string
+  readonly name: string
+}): string {
+  return namespace === 'default' ? name : `${namespace}/${name}`
+}
+
 export function encodeSpec(spec: LabSpec): string {
   return JSON.stringify(spec, undefined, 2)
 }

@@ -11,6 +11,7 @@ import { someOf } from '#/lib/some-of.ts'
 import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
+import { type PolicyView } from '#/policy/cluster.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { ensureBpffs } from './bpffs.ts'
 import { otherDatapaths } from './datapaths.ts'
@@ -19,6 +20,7 @@ import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
+import { readPolicies } from './policies.ts'
 import { preflight } from './preflight.ts'
 import { lockUp } from './up-lock.ts'
 import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
@@ -286,7 +288,11 @@ function placesOf({ racks, subnets }: LabSpec): string {
   return `in ${racks.count} rack${racks.count === 1 ? '' : 's'} with ${routers}`
 }
 
-export type LabState = { readonly nodes: readonly KubeNode[]; readonly pods: readonly Pod[] }
+export type LabState = {
+  readonly nodes: readonly KubeNode[]
+  readonly pods: readonly Pod[]
+  readonly policies: PolicyView
+}
 
 async function build(spec: LabSpec, before: LabSpec | undefined, context: LabContext): Promise<LabState> {
   const { say } = context
@@ -326,7 +332,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   const still = pods.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata.name)
   say(`${pods.length - still.length} pods running`)
   if (still.length > 0) say(`not running: ${someOf(still)}; see: kubectl describe pod ${still[0]}`)
-  return { nodes, pods }
+  return { nodes, pods, policies: await readPolicies(client, { nodes, pods }) }
 }
 
 /**

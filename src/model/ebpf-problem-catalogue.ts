@@ -40,6 +40,13 @@ export const ebpfProblemCatalogue = {
     remedy:
       "see what else is at that hook: bpftool net show, tc filter show dev DEVICE ingress; the agent tries again by itself, and packets take the way through the node's own network stack meanwhile",
   },
+  CW3206: {
+    title: 'Programs of the eBPF datapath do not know what policies deny',
+    about: 'kernel',
+    how: fromMap,
+    remedy:
+      "nothing gets through that a policy denies: the rules in the node's own network stack deny it; the agent tries again by itself",
+  },
   CW3231: {
     title: 'A pod sends under a foreign name',
     about: 'pod',

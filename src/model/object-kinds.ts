@@ -46,6 +46,8 @@ export const objectKinds = {
   'pod-map': { ...ofNode, code: 'CW3203', node: 'degraded' },
   'node-map': { ...ofNode, code: 'CW3204', node: 'degraded' },
   attachment: { ...ofNode, code: 'CW3205', node: 'degraded' },
+  // what is not denied here is denied by the rules in the stack
+  'policy-map': { ...ofNode, code: 'CW3206', node: 'degraded' },
   // a pod whose rules cannot be written gets no network
   'policy-table': { ...ofNode, code: 'CW3303' },
 } as const satisfies Readonly<Record<string, KindMeaning>>

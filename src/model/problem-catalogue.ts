@@ -5,7 +5,7 @@
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
 //   13xx what others have          32xx the eBPF datapath                  90xx the agent itself
-//        in the kernel           33xx network policy
+//        in the kernel             33xx network policy
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
 import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'

@@ -224,7 +224,8 @@ test('labels are added, changed and removed, of the pod before the namespace', (
       { metadata: { namespace: 'db', name: 'p' }, spec: { policyTypes: ['Ingress'], ingress: [{ from: [from] }] } },
     ],
   })
-  const noRole = { matchExpressions: [{ key: 'app', operator: 'DoesNotExist' }] }
+  const notWeb = { key: 'app', operator: 'NotIn', values: ['web'] }
+  const noApp = { matchExpressions: [notWeb, { key: 'app', operator: 'DoesNotExist' }] }
   const cases: [object, string, string][] = [
     [
       { namespaceSelector: {}, podSelector: { matchLabels: { app: 'api' } } },
@@ -232,7 +233,7 @@ test('labels are added, changed and removed, of the pod before the namespace', (
       'kubectl label pod web -n shop --overwrite app=api',
     ],
     [
-      { namespaceSelector: {}, podSelector: noRole },
+      { namespaceSelector: {}, podSelector: noApp },
       'remove label app from pod shop/web',
       'kubectl label pod web -n shop --overwrite app-',
     ],

@@ -13,18 +13,19 @@ type PodsPeer = PeerMatch & { kind: 'pods' }
 
 /** The labels to edit so that the selector holds; undefined when no edit does it. */
 function editsFor(selector: LabelSelector, labels: Labels): LabelEdit[] | undefined {
-  const edits: LabelEdit[] = []
+  const edits = new Map<string, LabelEdit>()
+  let now = labels
   for (const requirement of selector) {
-    if (selects([requirement], labels)) continue
+    if (selects([requirement], now)) continue
     const { key, operator, values } = requirement
     // the API server sets it, and takes no other
-    if (key === namespaceNameLabel) return undefined
-    if (operator === 'In') {
-      if (values[0] === undefined) return undefined
-      edits.push({ key, value: values[0] })
-    } else edits.push(operator === 'Exists' ? { key, value: 'true' } : { key })
+    if (key === namespaceNameLabel || (operator === 'In' && values[0] === undefined)) return undefined
+    const value = operator === 'In' ? values[0] : operator === 'Exists' ? 'true' : undefined
+    const edit: LabelEdit = { key, ...(value !== undefined && { value }) }
+    edits.set(key, edit)
+    now = edited(now, [edit])
   }
-  return selects(selector, edited(labels, edits)) ? edits : undefined
+  return selects(selector, now) ? [...edits.values()] : undefined
 }
 
 function edited(labels: Labels, edits: readonly LabelEdit[]): Labels {

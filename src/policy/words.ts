@@ -98,7 +98,7 @@ export function peerChecks(view: PolicyView, peers: PolicyRule['peers'], end: En
   return peers.map((peer) => (peer.kind === 'pods' ? podsCheck(view, peer, end) : blockCheck(peer, end)))
 }
 
-function portText(match: PortMatch): string {
+export function portText(match: PortMatch): string {
   const protocol = match.protocol ?? 'any protocol'
   if (match.kind === 'name') return `port ${match.name} (${protocol})`
   if (match.first === 0 && match.last === 65_535) return `any port of ${protocol}`

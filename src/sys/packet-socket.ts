@@ -1,10 +1,16 @@
-// Sends whole Ethernet frames out of a device: packet(7).
-import { closeFd, libc } from './libc.ts'
+// Sockets below IP: packet(7). One sends whole Ethernet frames out of a device, one sees what comes in.
+import { closeFd, int32, libc } from './libc.ts'
+import { setOption } from './socket.ts'
 
 const AF_PACKET = 17
+const SOCK_DGRAM = 2
 const SOCK_RAW = 3
 const SOCK_NONBLOCK = 0x800
 const SOCK_CLOEXEC = 0x80000
+const SOL_PACKET = 263
+const PACKET_IGNORE_OUTGOING = 23
+/** ETH_P_ALL in network order. */
+const everyProtocol = 0x0300
 
 /**
  * A socket for sending alone: without a protocol it receives nothing. It belongs to the namespace in which it is made. Keep it: the kernel
@@ -25,5 +31,20 @@ export class PacketSocket implements Disposable {
 
   [Symbol.dispose](): void {
     closeFd(this.#fd)
+  }
+}
+
+/**
+ * A socket that receives what comes in by any device of the namespace in which it is made, from the IP header on, before any rule of that
+ * namespace. Needs CAP_NET_RAW.
+ */
+export function arrivalSocket(): number {
+  const fd = libc('socket', [AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, everyProtocol], 'AF_PACKET')
+  try {
+    setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, int32(1), 'PACKET_IGNORE_OUTGOING')
+    return fd
+  } catch (error) {
+    closeFd(fd)
+    throw error
   }
 }

@@ -92,7 +92,7 @@ async function life(clone: string, settings: CostsSettings, say: (line: string) 
   await api.release()
   await untilRoutes(routes, many)
   await mark()
-  const caller = ownCaller(rig, host, agent.pluginEnv, pluginOf(clone))
+  const caller = ownCaller(rig, host, agent.pluginEnv, { plugin: pluginOf(clone) })
   const pod = rig.netns('pod')
   for (let index = 0; index < pods; index++) {
     callAll(caller, 'ADD', [pod])

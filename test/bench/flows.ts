@@ -83,22 +83,35 @@ async function throughput({ from, to, addr }: Path, seconds: number): Promise<nu
   return end.sum_received.bits_per_second / 1e9
 }
 
-/** Compiles traffic.c; gives the function that measures all of a path. */
-export function flowMeter(rig: Rig): (path: Path, seconds: number) => Promise<Flow> {
+type Traffic = (path: Path, kind: 'connections' | 'datagrams', seconds: number) => Promise<number>
+
+/** Compiles traffic.c; gives the function that measures how many there are a second. */
+function trafficMeter(rig: Rig): Traffic {
   const program = rig.path('traffic')
   const source = new URL('traffic.c', import.meta.url).pathname
   const { status, stderr } = spawnSync('gcc', ['-O2', '-Wall', '-o', program, source], { encoding: 'utf8' })
   if (status !== 0) throw new RigError(`gcc ${source}: ${stderr}`)
-  const traffic = ({ from, to, addr }: Path, kind: string, seconds: number): Promise<number> =>
+  return ({ from, to, addr }, kind, seconds) =>
     whileServing(
       to,
       (port) => [program, `serve-${kind}`, addr, port],
       (port) => Number(client(from, [program, kind, addr, port, String(seconds)])),
     )
+}
+
+/** Gives the function that measures all of a path. */
+export function flowMeter(rig: Rig): (path: Path, seconds: number) => Promise<Flow> {
+  const traffic = trafficMeter(rig)
   return async (path, seconds) => ({
     ...(await measureRoundTrips(path, seconds)),
     connectionsPerSecond: await traffic(path, 'connections', seconds),
     gbitPerSecond: await throughput(path, seconds),
     datagramsPerSecond: await traffic(path, 'datagrams', seconds),
   })
+}
+
+/** Gives the function that measures new connections a second. */
+export function connectionMeter(rig: Rig): (path: Path, seconds: number) => Promise<number> {
+  const traffic = trafficMeter(rig)
+  return (path, seconds) => traffic(path, 'connections', seconds)
 }

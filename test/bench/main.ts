@@ -12,6 +12,7 @@ import { descriptorsBenchmark } from './descriptors.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
+import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
@@ -19,6 +20,7 @@ import { endAll } from './rig.ts'
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
   datapathBenchmark,
+  policyBenchmark,
   bgpBenchmark,
   failoverBenchmark,
   nodesBenchmark,

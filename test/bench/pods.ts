@@ -19,9 +19,14 @@ const referenceFolder = '/usr/lib/cni'
 
 type Operation = 'ADD' | 'DEL'
 /** Makes the call of one side for one pod. */
-type Caller = { readonly host: BenchNetns; readonly program: (operation: Operation, pod: BenchNetns) => Program }
+export type Caller = { readonly host: BenchNetns; readonly program: (operation: Operation, pod: BenchNetns) => Program }
 
-function caller(rig: Rig, host: BenchNetns, plugin: string, config: object, env: Record<string, string>): Caller {
+/** `uids`: those of pods that the API knows, by name. */
+type CallerOptions = { readonly plugin: string; readonly config: object; readonly uids?: ReadonlyMap<string, string> }
+
+function caller(rig: Rig, host: BenchNetns, env: Record<string, string>, options: CallerOptions): Caller {
+  const { plugin, config, uids } = options
+  const uidArg = (pod: BenchNetns): string => (uids?.has(pod.name) ? `;K8S_POD_UID=${uids.get(pod.name)}` : '')
   const stdin = rig.file('config.json', JSON.stringify(config))
   const outputs = new Map<string, string>()
   const outputOf = (pod: BenchNetns): string => outputs.getOrInsertComputed(pod.name, () => rig.path('answer.json'))
@@ -39,7 +44,7 @@ function caller(rig: Rig, host: BenchNetns, plugin: string, config: object, env:
         CNI_NETNS: pod.path,
         CNI_IFNAME: 'eth0',
         CNI_PATH: join(plugin, '..'),
-        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name}`,
+        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name}${uidArg(pod)}`,
       },
     }),
   }
@@ -75,8 +80,14 @@ export function callAll({ host, program }: Caller, operation: Operation, pods: r
   return ended.map(({ durationMs }) => durationMs)
 }
 
-export function ownCaller(rig: Rig, host: BenchNetns, env: Record<string, string>, plugin = causewayPlugin): Caller {
-  return caller(rig, host, plugin, { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni' }, env)
+export function ownCaller(
+  rig: Rig,
+  host: BenchNetns,
+  env: Record<string, string>,
+  options: Partial<Omit<CallerOptions, 'config'>> = {},
+): Caller {
+  const config = { cniVersion: '1.1.0', name: 'causeway', type: 'causeway-cni' }
+  return caller(rig, host, env, { plugin: causewayPlugin, config, ...options })
 }
 
 /** Samples of one operation: a list for each round. */
@@ -189,7 +200,15 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     ['ebpf', await ebpfCaller(rig)],
     [
       'reference',
-      caller(rig, rig.node('reference'), join(referenceFolder, 'bridge'), referenceConfig(rig.path('host-local')), {}),
+      caller(
+        rig,
+        rig.node('reference'),
+        {},
+        {
+          plugin: join(referenceFolder, 'bridge'),
+          config: referenceConfig(rig.path('host-local')),
+        },
+      ),
     ],
   ]
   const pods = Array.from({ length: podCount }, (_, index) => rig.netns(`pod-${index + 1}`))

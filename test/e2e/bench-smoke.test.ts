@@ -41,7 +41,7 @@ async function smoke(name: string): Promise<void> {
 }
 
 suite('benchmarks', { concurrency: true }, () => {
-  for (const name of ['pods', 'datapath', 'bgp', 'failover', 'nodes', 'controller', 'descriptors', 'costs']) {
+  for (const name of ['pods', 'datapath', 'policy', 'bgp', 'failover', 'nodes', 'controller', 'descriptors', 'costs']) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))
   }
 })

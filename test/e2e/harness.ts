@@ -24,7 +24,15 @@ export function must(command: string, ...args: readonly string[]): string {
   return stdout
 }
 
-type Probe = { from: string; to: string; family: number; protocol: string; ok: boolean; problem?: string }
+type Probe = {
+  from: string
+  to: string
+  family: number
+  protocol: string
+  ok: boolean
+  outcome: string
+  problem?: string
+}
 export type UpReport = {
   readonly nodes: { name: string; podCIDRs: string[]; datapath: string }[]
   readonly pods: { name: string; node: string; addrs: string[] }[]

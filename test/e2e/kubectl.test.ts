@@ -246,6 +246,43 @@ function suiteFor(binary: string): void {
     await kubectl.ok('delete crd widgets.example.com')
   })
 
+  test('network policies are applied, looked at, changed and deleted', async () => {
+    const policy = (port: string): string => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: only-web}
+spec:
+  podSelector: {matchLabels: {app: db}, matchExpressions: [{key: tier, operator: In, values: [b, a]}]}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: web}}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]
+    ports: [{port: ${port}}]
+`
+    assert.equal(await kubectl.ok('apply -f -', policy('5432')), 'networkpolicy.networking.k8s.io/only-web created')
+    assert.equal(await kubectl.ok('apply -f -', policy('pg')), 'networkpolicy.networking.k8s.io/only-web configured')
+    assert.match(await kubectl.ok('get netpol'), /^NAME +POD-SELECTOR +AGE\nonly-web +app=db,tier in \(a,b\) +\d+s$/)
+    const described = await kubectl.ok('describe netpol only-web')
+    for (const line of [
+      /PodSelector: +app=db,tier in \(a,b\)/,
+      /To Port: pg\/TCP/,
+      /CIDR: 10\.0\.0\.0\/8/,
+      /Not affecting egress/,
+    ])
+      assert.match(described, line)
+    await kubectl.ok('patch netpol only-web -p {"spec":{"egress":[{}],"policyTypes":["Ingress","Egress"]}}')
+    assert.equal(await kubectl.ok('get netpol only-web -o jsonpath={.spec.egress}'), '[{}]')
+    assert.match(await kubectl.ok('explain netpol.spec.policyTypes'), /the directions that the policy is about/)
+    assert.match((await kubectl.run('apply -f -', policy('0'))).stderr, /port: Invalid value: 0: must be between 1 and/)
+    assert.match(await kubectl.ok('delete netpol only-web'), /"only-web" deleted/)
+  })
+
+  test('namespaces have their name as a label, and labels that are given', async () => {
+    await kubectl.ok('create namespace team')
+    await kubectl.ok('label ns team team=a')
+    assert.equal(await kubectl.ok('get ns -l kubernetes.io/metadata.name=team,team=a -o name'), 'namespace/team')
+    assert.equal(await kubectl.ok('get ns -l kubernetes.io/metadata.name=default -o name'), 'namespace/default')
+    await kubectl.ok('delete namespace team')
+  })
+
   test('explain and api-resources know the kinds, and mistakes are found before they are stored', async () => {
     assert.match(await kubectl.ok('explain node.spec.podCIDRs'), /The IP ranges of the node's pods/)
     assert.match(await kubectl.ok('api-resources'), /leases +coordination.k8s.io\/v1 +true +Lease/)

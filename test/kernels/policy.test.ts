@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
-import { families } from '#/lib/addr.ts'
+import { Addr, families } from '#/lib/addr.ts'
 import { must } from '../e2e/harness.ts'
 import { type TestNetns } from '../netns/namespace.ts'
 import { AttackNode } from '../netns/policy/attack-node.ts'
+import { connects } from '../netns/policy/connects.ts'
 import { addrOf, type TestPod } from '../netns/policy/table-node.ts'
 import { type Scenario } from '../policy/model.ts'
 import { playAll } from '../policy/play.ts'
@@ -108,8 +109,8 @@ test('IPVS leads nobody past policies', async () => {
     seen.join('; '),
   )
   for (const family of families) {
-    const dst = services[family].replaceAll(/[[\]]/g, '')
-    const call = (from: TestPod, to: TestPod, port: number) => node.connects({ family, from, to, dst, port })
+    const dst = Addr.parse(services[family].replaceAll(/[[\]]/g, ''))
+    const call = (from: TestPod, to: TestPod, port: number) => connects(from.netns, to.netns, dst, port, 80)
     assert.equal(await call(friend, victim, 8080), true, `a friend, IPv${family}`)
     assert.equal(await call(attacker, victim, 8080), false, `anybody, IPv${family}`)
     assert.equal(await call(node.other, victim, 8080), false, `another node, IPv${family}`)

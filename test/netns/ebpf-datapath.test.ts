@@ -93,7 +93,7 @@ test('the datapath changes under a running connection, there and back', async ()
   const [one, two] = [node.add('one'), node.add('two')]
   node.host.sh(dropInvalid)
   await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
-  await using idle = await Flow.start(one, two, 'fd10:244:0:1::3', 7001, 60_000)
+  await using idle = await Flow.start(one, two, 'fd10:244:0:1::3', 7001, { periodMs: 60_000 })
   for (const round of [1, 2]) {
     node.wanted = 'ebpf'
     await node.settle()

@@ -18,11 +18,12 @@ const due = {
       'malformed',
       'protocol',
       'tunnel_from_pod',
+      'policy',
     ].map((reason) => `dropped ${reason}`),
   ],
   cw_to_pod: ['stack', 'dropped redirect'],
-  cw_from_underlay: ['carried', 'stack'],
-  cw_from_tunnel: ['carried', 'stack', 'dropped malformed'],
+  cw_from_underlay: ['carried', 'stack', 'dropped policy'],
+  cw_from_tunnel: ['carried', 'stack', 'dropped malformed', 'dropped policy'],
 } as const
 
 for (const program of programNames) {

@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClusterView } from '#/agent/cluster/cluster-view.ts'
-import { readConfig } from '#/agent/config.ts'
+import { type AgentConfig, readConfig } from '#/agent/config.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { DirtySet } from '#/agent/network/dirty-set.ts'
 import { NetworkKeeper } from '#/agent/network/network-keeper.ts'
 import { PodsPart } from '#/agent/pods-part.ts'
+import { PolicyPart, type PolicyPartDeps } from '#/agent/policy-part.ts'
 import { CniHandler } from '#/agent/pods/cni-handler.ts'
+import { type ApiClient } from '#/cluster/client.ts'
 import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
@@ -31,6 +33,7 @@ import { Latest, Signal } from '#/lib/signal.ts'
 import { type DatapathName } from '#/model/datapath.ts'
 import { type Routing } from '#/model/routing.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
+import { PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { type Urgency } from '#/agent/network/reconcile-loop.ts'
 import { libc } from '#/sys/libc.ts'
 import { NamespaceFinder } from '#/sys/namespaces.ts'
@@ -55,7 +58,7 @@ function kubeNode(number: number, podCIDRs: readonly string[], addresses: readon
   }
 }
 
-class AgentParts implements AsyncDisposable {
+export class AgentParts implements AsyncDisposable {
   readonly #made = new AsyncDisposableStack()
   readonly dirt = new DirtySet()
   readonly podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
@@ -64,9 +67,14 @@ class AgentParts implements AsyncDisposable {
   readonly pods: PodsPart
   readonly keeper: NetworkKeeper
   readonly handler: CniHandler
-  tell: Listener<KubeNode> = () => {}
+  readonly #listeners = new Set<Listener<KubeNode>>()
+  readonly tell: Listener<KubeNode> = (change) => {
+    for (const listener of this.#listeners) listener(change)
+  }
+  /** Where the node has an API of policies. */
+  readonly policy: PolicyPart | undefined
 
-  constructor(node: EbpfNode) {
+  constructor(node: EbpfNode, client?: ApiClient) {
     const { folder, bpfFolder, objectPath, chain } = node
     const netlink = this.#made.use(new Netlink())
     this.store = this.#made.use(new EndpointStore(join(folder, 'endpoints.sqlite'), { coolDownMs: 0 }))
@@ -80,16 +88,18 @@ class AgentParts implements AsyncDisposable {
     })
     const wantedDatapath = () => ({ value: node.wanted, by: 'agent' as const })
     const wake = new Signal<Urgency>()
-    this.pods = this.#made.use(
-      new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, dirt, wake, log: silent }),
-    )
     const reflector = {
       inSync: true,
       subscribe: (listener: Listener<KubeNode>) => {
-        this.tell = listener
+        this.#listeners.add(listener)
         return () => {}
       },
     } as unknown as Reflector<KubeNode>
+    this.policy = client && this.#made.use(this.#makePolicy(config, { client, netlink, store, nodes: reflector }))
+    const policies = this.policy && { policies: this.policy }
+    this.pods = this.#made.use(
+      new PodsPart(config, { netlink, store, podNetwork, wantedDatapath, ebpf, ...policies, dirt, wake, log: silent }),
+    )
     this.keeper = this.#made.use(
       new NetworkKeeper(config, {
         view: new ClusterView({ nodeName: 'node-1' }, { reflector, store, onChange() {} }),
@@ -115,9 +125,27 @@ class AgentParts implements AsyncDisposable {
       podNetwork: () => podNetwork.value,
       removal: { flush() {} },
       namespaces: this.#made.use(new NamespaceFinder()),
-      onChange: () => dirt.mark('port', 'pod-map', 'attachment'),
+      ...policies,
+      onChange: () => {
+        this.policy?.noteEndpoints()
+        dirt.mark('port', 'pod-map', 'attachment')
+      },
       log: silent,
     })
+  }
+
+  #makePolicy(
+    { nodeName, settings }: AgentConfig,
+    deps: Pick<PolicyPartDeps, 'client' | 'netlink' | 'store' | 'nodes'>,
+  ): PolicyPart {
+    this.#made.use(deps.client)
+    const bridgeMac = () => findLink(deps.netlink, 'cw-br0')?.mac
+    const tables = this.#made.use(new PolicyTables({ bridgeMac, log: silent }))
+    const { clusterCIDRs } = settings
+    return new PolicyPart(
+      { nodeName, clusterCIDRs },
+      { ...deps, sinks: [tables], tables, bridgeMac, onNews() {}, log: silent },
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -172,6 +200,7 @@ export class EbpfNode implements AsyncDisposable {
     if (isWhole) this.agent.dirt.markEverything()
     await this.agent.pods.decideDatapath()
     await this.agent.keeper.pass()
+    this.agent.policy?.noteBridge()
     assert.deepEqual(this.agent.keeper.failures, [])
   }
 
@@ -187,13 +216,23 @@ export class EbpfNode implements AsyncDisposable {
   /** The agent is gone without a word, and another one comes. */
   async restart(): Promise<void> {
     await this.agent[Symbol.asyncDispose]()
-    this.agent = new AgentParts(this)
+    this.agent = await this.nextAgent()
     this.tellNodes()
   }
 
-  add(id: string, config: Record<string, unknown> = {}): TestNetns {
+  protected async nextAgent(): Promise<AgentParts> {
+    return new AgentParts(this)
+  }
+
+  /** A namespace for a pod that is to be added. */
+  newPod(id: string): TestNetns {
     const pod = this.#stack.use(new TestNetns())
     this.pods.set(id, pod)
+    return pod
+  }
+
+  add(id: string, config: Record<string, unknown> = {}): TestNetns {
+    const pod = this.newPod(id)
     const reply = this.agent.handler.handle(request('ADD', id, pod.path, { config }))
     assert.equal(codeOf(reply), 0, messageIn(reply))
     return pod
@@ -280,8 +319,15 @@ export class Flow implements AsyncDisposable {
     client.stdout!.on('data', (chunk: Buffer) => (this.#printed += String(chunk)))
   }
 
-  static async start(from: TestNetns, to: TestNetns, addr: string, port: number, periodMs = 2): Promise<Flow> {
-    const server = start(to, 'serve', addr, String(port))
+  /** `served`: where the other pod really listens, when `addr` and `port` are translated. */
+  static async start(
+    from: TestNetns,
+    to: TestNetns,
+    addr: string,
+    port: number,
+    { periodMs = 2, served = { addr, port } }: { periodMs?: number; served?: { addr: string; port: number } } = {},
+  ): Promise<Flow> {
+    const server = start(to, 'serve', served.addr, String(served.port))
     await once(server.stdout!, 'data')
     const client = start(from, 'ask', addr, String(port), String(periodMs))
     const flow = new Flow(server, client)

@@ -59,7 +59,7 @@ for (const { name, isWhole, go } of goings) {
     const started = podAddrs.flatMap((addr, index) => [
       // one that sends all the time, and one whose next packet comes when all is over
       Flow.start(pod, other, addr, 7000 + index),
-      Flow.start(pod, other, addr, 7100 + index, 60_000),
+      Flow.start(pod, other, addr, 7100 + index, { periodMs: 60_000 }),
     ])
     const flows = await Promise.all(started)
     await using ended = new AsyncDisposableStack()

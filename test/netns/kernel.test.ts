@@ -240,6 +240,7 @@ test('watchKernel tells of what others change; of that, what concerns us makes s
     mayDivert: ({ dst }) => String(dst) === '10.5.0.0/24',
     mayLeadToNodes: (prefix) => String(prefix) === '10.6.0.0/24',
     leadsOver: (device) => device === 'u0',
+    notePolicyTable() {},
   })
   reader.learn(listLinks(netlink))
   using _watch = host.netns.run(() =>

@@ -125,6 +125,7 @@ export class PodNode implements Disposable {
         readinessOf({
           nodeName: 'node-1',
           podNetwork: this.state,
+          policyRefusal: undefined,
           shortage: this.state.kind === 'there' ? this.handler.shortage(this.state.network) : undefined,
           failures:
             this.trouble === undefined

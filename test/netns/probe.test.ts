@@ -162,6 +162,29 @@ describe('the connectivity matrix', () => {
     })
   })
 
+  test('what policies forbid is denied only when nothing of it arrives', async () => {
+    const outcomes = async (): Promise<string[]> => {
+      // web-1 may not reach web-2, and web-2 may reach web-1: answers of the one are no probes of the other
+      const deniedBy = ({ from, to }: { from: ProbePod; to: ProbePod }): string | undefined =>
+        from.name === 'web-1' && to.name === 'web-2' ? 'denied by a policy' : undefined
+      const results = await probeMatrix(network.pods.slice(0, 2), { timeoutMs, deniedBy })
+      assert.ok(results.filter(({ from }) => from === 'web-2').every(({ outcome }) => outcome === 'ok'))
+      return results.filter(({ from }) => from === 'web-1').map(({ outcome }) => outcome)
+    }
+    const chain = (...rules: string[]): string =>
+      `chain f { type filter hook forward priority 0;\n${rules.join('\n')}\n}`
+    const answers = 'ct direction reply drop'
+    const fromFirst = ['ip saddr 10.7.0.1 ct state new drop', 'ip6 saddr fd07::1 ct state new drop']
+    assert.deepEqual(await outcomes(), ['leak', 'leak', 'leak', 'leak'])
+    await network.withRules(chain(...fromFirst), async () => {
+      assert.deepEqual(await outcomes(), ['denied', 'denied', 'denied', 'denied'])
+    })
+    // no probe is answered, but all arrive
+    await network.withRules(chain(`ip saddr 10.7.0.2 ${answers}`, `ip6 saddr fd07::2 ${answers}`), async () => {
+      assert.deepEqual(await outcomes(), ['leak', 'leak', 'leak', 'leak'])
+    })
+  })
+
   test('forgives one lost packet', async () => {
     // the first echo request and the first SYN, of 84 and 60 bytes: "until" no longer matches the second one
     const lose = `chain f { type filter hook forward priority 0

@@ -6,6 +6,7 @@ import { Netlink } from '#/kernel/netlink.ts'
 import { type Logger } from '#/lib/log.ts'
 import { isOurLink, isOwnLink } from '#/model/names.ts'
 import { emptyNetwork } from '#/model/network.ts'
+import { PolicyLeftoversDriver } from '#/reconcile/policy/leftovers-driver.ts'
 import { type PlannedChange, Reconciler } from '#/reconcile/reconciler.ts'
 import { allDrivers } from '../network/drivers.ts'
 
@@ -21,7 +22,11 @@ export async function clean(
   using nftables = new NftClient()
   // no veth counts as in use, so every pod's veth is removed
   using ebpf = new EbpfState({ folder: options.bpfDir, isThorough: true })
-  const drivers = allDrivers(netlink, nftables, { isInUse: () => false, rewire() {} }, ebpf)
+  // deletions go the other way round: rules stay for as long as there are pods
+  const drivers = [
+    new PolicyLeftoversDriver(nftables),
+    ...allDrivers(netlink, nftables, { isInUse: () => false, rewire() {} }, ebpf),
+  ]
   const reconciler = new Reconciler({ netlink, drivers, log, nowMs: Date.now })
   const changes = await reconciler.preview(emptyNetwork, { isComplete: true })
   const foreign = listLinks(netlink).flatMap((link) => (isOurLink(link.name) && !isOwnLink(link) ? [link.name] : []))

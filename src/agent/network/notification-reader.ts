@@ -2,7 +2,7 @@
 import { type Prefix } from '#/lib/addr.ts'
 import { type Link } from '#/kernel/links.ts'
 import { type Notification } from '#/kernel/notifications.ts'
-import { isOurDevice, isOurTable, portPrefix, routeProtocol, vxlanName } from '#/model/names.ts'
+import { isOurDevice, isOurTable, policyTableName, portPrefix, routeProtocol, vxlanName } from '#/model/names.ts'
 import { type ObjectKind, takenWith } from '#/model/object-kinds.ts'
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { type DirtySet } from './dirty-set.ts'
@@ -22,6 +22,8 @@ type Knowledge = {
   readonly mayLeadToNodes: (prefix: Prefix) => boolean
   /** Whether native routes of ours, which avoid the tunnel, lead over that device. */
   readonly leadsOver: (device: string) => boolean
+  /** Called when the tables of network policy may be others: they are no part of a pass. */
+  readonly notePolicyTable: () => void
 }
 
 /** Ignores what does not concern this node's network: packets cause neighbour notifications, and a router has thousands of routes. */
@@ -54,6 +56,7 @@ export class NotificationReader {
     switch (notification.kind) {
       case 'lost':
         this.#dirt.markEverything()
+        this.#knowledge.notePolicyTable()
         return 'soon'
       case 'link':
         return this.#readLink(notification.link, notification.isGone)
@@ -83,6 +86,10 @@ export class NotificationReader {
         this.#dirt.mark('port', 'attachment', 'pod-map')
         return 'later'
       case 'table':
+        if (notification.name === policyTableName) {
+          this.#knowledge.notePolicyTable()
+          return undefined
+        }
         if (isOurTable(notification.name)) return this.#markIf(true, 'table')
         // kube-proxy and others write their tables all the time, so these are not urgent
         this.#dirt.mark('forward')

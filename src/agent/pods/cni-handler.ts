@@ -24,6 +24,7 @@ import { resultOf } from './cni-result.ts'
 import { type Claim, type Endpoint, type EndpointStore, type Reservation } from '../endpoints/endpoint-store.ts'
 import { StateError } from '../endpoints/state-file.ts'
 import { isAnother, type NamespaceFinder, type NamespaceState, ownNamespaceId } from '#/sys/namespaces.ts'
+import { type AddedPod, PolicyError, type PodPolicies } from '../policy/pod-policies.ts'
 import { readPodRequest } from './pod-request.ts'
 import { type AddRefusal } from '#/model/readiness.ts'
 
@@ -36,6 +37,8 @@ export type CniHandlerDeps = {
   readonly podNetwork: () => PodNetworkState
   readonly removal: Pick<VethRemoval, 'flush'>
   readonly namespaces: NamespaceFinder
+  /** Has rules in the kernel before a pod is wired. Absent: there are no policies. */
+  readonly policies?: Pick<PodPolicies, 'enforce' | 'noteEndpoints'>
   /** Releases what is certainly leaked, as addresses are exhausted; returns how many endpoints. Absent: nothing is looked for. */
   readonly reclaim?: () => number
   /** Called after pods were added or removed. */
@@ -61,13 +64,24 @@ function noPodNetwork(why: string): CniReply {
   return failure(CniErrorCode.tryAgainLater, 'the node has no pod network yet', why)
 }
 
+/** The pod as policies know it; undefined where the runtime is not of Kubernetes. */
+export function addedPodOf({ args }: Of<'add'>): AddedPod | undefined {
+  const { podNamespace: namespace = 'default', podName: name, podUid: uid = '' } = args
+  return name === undefined ? undefined : { namespace, name, uid }
+}
+
+/** The refusal of a pod whose policies cannot be enforced. */
+export function notYet(pod: string, why: string): CniReply {
+  return failure(CniErrorCode.tryAgainLater, `the network policies for pod ${pod} cannot be enforced yet`, why)
+}
+
 function podNameOf({ args, containerId }: Of<'add'>): string {
   return args.podName ? `${args.podNamespace ?? 'default'}/${args.podName}` : containerId
 }
 
 /** Whether kernel, disk or input caused the error; any other error is a bug in the agent. */
 function isExpected(error: unknown): boolean {
-  const expected = [StateError, KernelError, SysError, PodNetworkError, WireError]
+  const expected = [StateError, KernelError, SysError, PodNetworkError, PolicyError, WireError]
   return expected.some((type) => error instanceof type) || (error instanceof Error && 'errno' in error)
 }
 
@@ -97,6 +111,7 @@ export class CniHandler {
   readonly #podNetwork: () => PodNetworkState
   readonly #removal: CniHandlerDeps['removal']
   readonly #namespaces: NamespaceFinder
+  readonly #policies: CniHandlerDeps['policies']
   readonly #reclaim: () => number
   readonly #onChange: () => void
   readonly #log: Logger
@@ -108,6 +123,7 @@ export class CniHandler {
     this.#podNetwork = deps.podNetwork
     this.#removal = deps.removal
     this.#namespaces = deps.namespaces
+    this.#policies = deps.policies
     this.#reclaim = deps.reclaim ?? (() => 0)
     this.#onChange = deps.onChange
     this.#log = deps.log
@@ -195,6 +211,8 @@ export class CniHandler {
   #wire(request: Of<'add'>, endpoint: Endpoint, network: PodNetwork, path: string): Attempt {
     const wire = (): void => this.#datapaths[endpoint.datapath].wire({ ...endpoint, netns: path }, network)
     try {
+      // what the pod may send and receive is in the kernel before its device is
+      this.#policies?.enforce(endpoint, addedPodOf(request))
       try {
         wire()
       } catch (error) {
@@ -207,6 +225,7 @@ export class CniHandler {
     } catch (error) {
       if (error instanceof InterfaceTakenError) {
         this.#store.release(request)
+        this.#policies?.noteEndpoints()
         return failure(
           CniErrorCode.invalidEnvironment,
           `CNI_IFNAME: ${request.ifName} exists already in ${request.netns}`,
@@ -216,6 +235,7 @@ export class CniHandler {
       const others = this.#undo(endpoint)
       if (error instanceof NodeFullError && others.length === 0)
         return { kind: 'full', refusal: tooManyPods(error.message) }
+      if (error instanceof PolicyError) return notYet(endpoint.pod, [error.message, ...others].join('; '))
       const details = [messageOf(error), ...others].join('; ')
       return failure(CniErrorCode.ioFailure, `cannot set up the network of pod ${endpoint.pod}`, details)
     }
@@ -232,6 +252,8 @@ export class CniHandler {
       return []
     } catch (error) {
       return [messageOf(error)]
+    } finally {
+      this.#policies?.noteEndpoints()
     }
   }
 

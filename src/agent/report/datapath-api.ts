@@ -1,6 +1,13 @@
 // The operations of the agent's API that show the eBPF datapath, and the stream of watched packets.
 import { type WatchedPacket, type WatchLine, type WatchRequest } from '#/api/schemas/datapath.ts'
-import { type Generation, mapTable, type Names, type WatchEvent } from '#/datapath/programs.ts'
+import {
+  type EntryMapName,
+  type Generation,
+  mapTable,
+  type Names,
+  ruleText,
+  type WatchEvent,
+} from '#/datapath/programs.ts'
 import { Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { didYouMean } from '#/lib/nearest.ts'
@@ -29,11 +36,7 @@ function isMapName(name: string): name is MapName {
   return Object.hasOwn(mapLayouts, name)
 }
 
-async function* tableJson(
-  view: DatapathView,
-  generation: Generation,
-  map: Exclude<MapName, 'cw_events'>,
-): AsyncGenerator<string> {
+async function* tableJson(view: DatapathView, generation: Generation, map: EntryMapName): AsyncGenerator<string> {
   const { columns, rows } = await mapTable(generation, map, view.names())
   yield `{"map":${JSON.stringify(map)},"columns":${JSON.stringify(columns)},"rows":[`
   for (let at = 0; at < rows.length; at += rowsPerPiece) {
@@ -51,6 +54,8 @@ function mapAnswer(view: DatapathView, map: string): LongAnswer | HttpRefusal {
     return { status: 404, body: `there is no map "${map}"${didYouMean(map, names)}; there are ${names.join(', ')}\n` }
   if (map === 'cw_events')
     return { status: 404, body: 'cw_events has no entries to look at: "causeway datapath watch" prints its events\n' }
+  if (map === 'cw_denials')
+    return { status: 404, body: 'cw_denials has no entries to look at: "causeway policy denials" prints them\n' }
   return { status: 200, json: tableJson(view, generation, map) }
 }
 
@@ -64,7 +69,7 @@ function monotonicOffsetMs(): number {
 }
 
 function told(event: WatchEvent, names: Names, offsetMs: number, vxlanPort: number): WatchedPacket {
-  const { time_ns, device, length, captured, hook, verdict, reason, bytes } = event
+  const { time_ns, device, length, captured, hook, verdict, reason, rule, bytes } = event
   const kept = bytes.subarray(0, captured)
   const pod = names.pod(device)
   const why = reason === 0 ? undefined : reasonTold(reason)
@@ -75,6 +80,7 @@ function told(event: WatchEvent, names: Names, offsetMs: number, vxlanPort: numb
     ...(pod !== undefined && { pod }),
     verdict: verdictName(verdict) ?? `verdict ${verdict}`,
     ...(why && { reason: why.name, text: why.text, remedy: why.remedy }),
+    ...(rule !== 0 && { rule: ruleText(rule) }),
     lengthBytes: length,
     packet: packetWords(kept, vxlanPort),
     bytes: kept.toHex(),

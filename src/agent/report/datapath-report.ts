@@ -9,8 +9,11 @@ import {
   type Names,
   type PodTraffic,
   readAttached,
+  type DeniedCount,
+  readDenied,
   readDrops,
   readTraffic,
+  ruleText,
   slotsUsed,
 } from '#/datapath/programs.ts'
 import { mapMemoryBytes } from '#/kernel/bpf/map-memory.ts'
@@ -25,6 +28,7 @@ import {
   type MapName,
   programNames,
 } from '#/wire/bpf/maps.ts'
+import { type DropReasonName } from '#/wire/bpf/reasons.ts'
 import { hookName, reasonTold, type TrafficWay } from '#/wire/bpf/words.ts'
 import { type DatapathView } from './datapath-view.ts'
 import { podShare } from './drop-history.ts'
@@ -87,7 +91,21 @@ function podsOf(view: DatapathView, traffic: ReadonlyMap<number, PodTraffic>, na
   return pods.toSorted((a, b) => (a.pod < b.pod ? -1 : 1))
 }
 
-function dropsOf(view: DatapathView, drops: readonly DropCount[], names: Names): ProgramsReport['drops'] {
+const policyReason: DropReasonName = 'policy'
+
+/** What denied, by the device at which the program was: one is on a pod's device, or on one where packets come from other nodes. */
+function rulesAt(
+  denied: readonly DeniedCount[],
+  { device }: DropCount,
+): NonNullable<ProgramsReport['drops'][number]['rules']> {
+  return denied
+    .filter((each) => each.device === device)
+    .toSorted((a, b) => b.packets - a.packets)
+    .map(({ rule, packets, bytes }) => ({ rule: ruleText(rule), packets, bytes }))
+}
+
+function dropsOf(view: DatapathView, generation: Generation, names: Names): ProgramsReport['drops'] {
+  const [drops, denied] = [readDrops(generation), readDenied(generation)]
   return drops.map((drop) => {
     const { device, hook, reason, packets, bytes } = drop
     const { name, text, remedy } = reasonTold(reason)
@@ -101,6 +119,7 @@ function dropsOf(view: DatapathView, drops: readonly DropCount[], names: Names):
       remedy,
       packets,
       bytes,
+      ...(name === policyReason && { rules: rulesAt(denied, drop) }),
       ...(lastMs !== undefined && { lastMs }),
     }
   })
@@ -116,7 +135,7 @@ async function programsReport(view: DatapathView, generation: Generation): Promi
     state: stateOf(generation),
     programs: programsOf(generation),
     maps: mapsOf(generation),
-    drops: dropsOf(view, readDrops(generation), names),
+    drops: dropsOf(view, generation, names),
   }
   const traffic = await readTraffic(generation)
   const hooks = await readAttached(ebpf, generation, netlink)

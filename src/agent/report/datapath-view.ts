@@ -3,9 +3,11 @@
 import {
   clearWatches,
   type EbpfState,
+  forgetDenied,
   forgetDrops,
   type Generation,
   type Names,
+  readDenied,
   readDrops,
   readTraffic,
   Watches,
@@ -143,6 +145,8 @@ export class DatapathView implements Disposable {
     const drops = readDrops(generation)
     const present = drops.filter(({ device }) => names.device(device) !== undefined)
     for (const drop of drops) if (!present.includes(drop)) forgetDrops(generation, drop)
+    for (const denied of readDenied(generation))
+      if (names.device(denied.device) === undefined) forgetDenied(generation, denied)
     const nowMs = Date.now()
     if (this.drops.observe(present, nowMs)) this.deps.onDoubt()
     this.#problems = this.drops.problems(nowMs, (device) => {

@@ -1,13 +1,22 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { systemClock } from '#/cluster/clock.ts'
 import { Addr } from '#/lib/addr.ts'
+import { silent } from '#/lib/log.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
 import { type PeerStatus } from '#/model/bgp.ts'
 import { problem } from '#/model/problems.ts'
 import { registerBgpMetrics } from './bgp-metrics.ts'
+import { PolicyIndex } from '#/policy/index/policy-index.ts'
+import { Signal } from '#/lib/signal.ts'
 import { registerDatapathMetrics } from './datapath-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
+import { registerPolicyStateMetrics } from './policy-state-metrics.ts'
+import { DenialListener } from './policy-listener.ts'
+import { PolicyDenials } from './policy-denials.ts'
+import { registerPolicyMetrics } from './policy-metrics.ts'
+import { sceneSources } from './testing/policy-scene.ts'
 
 const peer = Addr.parse('172.30.1.12')
 
@@ -56,7 +65,19 @@ function metrics(): AgentMetrics {
     learned: () => 9,
     notInstalled: () => 3,
   })
+  const view = new PolicyIndex()
+  registerPolicyStateMetrics(all.registry, {
+    view,
+    form: view.form,
+    endedConnections: 4,
+    keeper: { isLevel: true, applied: new Signal() },
+  })
   registerDatapathMetrics(all.registry, { generation: () => undefined, pods: () => new Map() })
+  const sources = sceneSources()
+  const deps = { clock: systemClock, log: silent }
+  const denials = new PolicyDenials({ view: () => sources.view, adopt: () => false, ...deps })
+  const listen = (): never => assert.fail('nobody wants it')
+  registerPolicyMetrics(all.registry, sources, new DenialListener({ denials, listen, ...deps }))
   return all
 }
 
@@ -92,9 +113,15 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_bgp_faulty_updates_total{peer="tor"} 2',
     'causeway_bgp_prefixes_treated_as_withdrawn_total{peer="tor"} 6',
     'causeway_bgp_routes_learned 9',
+    'causeway_policy_enforced 1',
+    'causeway_policy_connections_ended_total 4',
     'causeway_bgp_routes_not_installed 3',
     'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',
     'causeway_peer_transmit_packets_total{node="node-2",address="172.30.1.12"} 7',
+    'causeway_policy_rule_connections_total{policy="networkpolicy/db/only-api",direction="ingress",rule="0",action="accept"} 4',
+    'causeway_policy_denied_packets_total{namespace="db",direction="ingress",mode="enforced"} 12',
+    'causeway_policy_refused_frames_total{reason="not an address of the pod (IPv4)"} 2',
+    'causeway_policy_denials_not_told_total 0',
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`)
   }

@@ -12,6 +12,7 @@ const facts = (more: Partial<ReadinessFacts> = {}): ReadinessFacts => ({
   nodeName: 'node-1',
   podNetwork: { kind: 'there', network },
   shortage: undefined,
+  policyRefusal: undefined,
   failures: [],
   isolation: undefined,
   cuts: [],

@@ -13,6 +13,8 @@ export type ReadinessFacts = {
   readonly podNetwork: PodNetworkState
   /** Why no pod gets an address although there is a pod network. A node that is merely full has a problem instead. */
   readonly shortage: AddRefusal | undefined
+  /** Why no new pod gets a network though there are addresses: its policies could not be enforced. */
+  readonly policyRefusal: AddRefusal | undefined
   /** Kernel objects in error. */
   readonly failures: readonly ObjectStatus[]
   /** Why this node reaches no other node. */
@@ -41,14 +43,26 @@ function textOf({ msg, details }: AddRefusal): string {
 }
 
 export function readinessOf(facts: ReadinessFacts): Readiness {
-  const { nodeName, podNetwork, shortage, failures, isolation, cuts, untoldRouting, passError, problems } = facts
+  const {
+    nodeName,
+    podNetwork,
+    shortage,
+    policyRefusal,
+    failures,
+    isolation,
+    cuts,
+    untoldRouting,
+    passError,
+    problems,
+  } = facts
   const object = `node/${nodeName}`
-  const refusal =
+  const ofAddresses =
     podNetwork.kind === 'absent' ? { msg: 'the node has no pod network yet', details: podNetwork.why } : shortage
   const reasons: Problem[] = [
-    ...(refusal === undefined
+    ...(ofAddresses === undefined
       ? []
-      : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(refusal))]),
+      : [problem(podNetwork.kind === 'absent' ? 'CW3109' : 'CW3110', object, textOf(ofAddresses))]),
+    ...(policyRefusal === undefined ? [] : [problem('CW3307', object, textOf(policyRefusal))]),
     ...problemsOfObjects(failures.filter(isOfNode)),
     ...(isolation === undefined ? [] : [problem('CW1205', object, isolation)]),
     ...cuts,
@@ -58,7 +72,7 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   const lines = failures.filter(({ kind }) => objectKinds[kind].node !== 'pod').map(lineOf)
   const isTroubled = problems.length > 0 || failures.length > 0
   const state = reasons.length > 0 ? 'not ready' : isTroubled ? 'ready with problems' : 'ready'
-  return { state, reasons, refusal, failures: lines }
+  return { state, reasons, refusal: ofAddresses ?? policyRefusal, failures: lines }
 }
 
 /** The reasons as text, one per line; undefined when the node is ready. */

@@ -65,6 +65,12 @@ const drop = object({
   remedy: string(),
   packets: number(),
   bytes: number(),
+  rules: exactOptional(
+    about(
+      array(object({ rule: string(), packets: number(), bytes: number() })),
+      'of drops by policies: what denied, the most packets first',
+    ),
+  ),
   lastMs: exactOptional(
     about(number(), 'when the agent saw the counter grow, ms since 1970; absent: not since it started'),
   ),
@@ -137,6 +143,7 @@ const watchedPacket = object({
   verdict: about(string(), 'stack, carried, dropped'),
   reason: exactOptional(about(string(), 'of a drop')),
   text: exactOptional(about(string(), 'the reason in words')),
+  rule: exactOptional(about(string(), 'of a drop by a policy: what denied it')),
   remedy: exactOptional(string()),
   lengthBytes: about(number(), 'of the whole packet, with its Ethernet header'),
   packet: about(string(), 'its headers in words'),

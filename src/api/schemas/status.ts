@@ -76,6 +76,17 @@ const datapath = object({
   why: exactOptional(about(string(), 'why it is not the wanted one')),
 })
 
+const policy = object({
+  state: about(
+    picklist(['waiting', 'off', 'enforced', 'failing']),
+    'off: the cluster has no policy; failing: pods keep the rules that they had; waiting: not everything is known yet, and rules of before stay',
+  ),
+  why: exactOptional(about(string(), 'what is waited for, or what fails')),
+  sinceMs: exactOptional(about(number(), 'since when it is so, ms since 1970')),
+  policies: about(number(), 'how many policies the cluster has'),
+  selecting: about(number(), 'how many of them select pods of this node'),
+})
+
 export const agentStatus = object({
   node: string(),
   pid: number(),
@@ -83,6 +94,7 @@ export const agentStatus = object({
   readiness: about(readiness, 'whether the node is ready for pods'),
   datapath: exactOptional(about(datapath, 'what carries packets of pods; absent from agents of earlier releases')),
   api: about(clusterWatch, 'the watch of the Kubernetes API'),
+  policy: exactOptional(about(policy, 'network policies; absent from agents of earlier releases')),
   objects: about(array(objectStatus), 'every object that is wanted in the kernel'),
   verdicts: about(array(verdict), 'which way packets go to each pod CIDR of another node, and why; sorted'),
   endpoints: about(array(endpointStatus), 'the interfaces of the pods of this node'),

@@ -50,7 +50,7 @@ export class PodMapDriver implements Driver {
       const link = links.get(pod.device)
       // without a device the port driver tells of it
       if (link === undefined || !this.#isInUse(pod.device)) continue
-      const place = placeOf(this.#state, generation, link.index, bpf.deviceMtuBytes)
+      const place = placeOf(this.#state, generation, link, bpf.deviceMtuBytes)
       if (place === undefined) {
         failures.set('cw_ports', { message: `no slot is free for the counters of pod ${pod.pod}` })
         continue

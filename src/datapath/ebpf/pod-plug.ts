@@ -4,6 +4,7 @@ import { type Device } from '#/kernel/bpf/tcx.ts'
 import { findLink } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type BpfHook, type BpfPod } from '#/model/bpf.ts'
+import { notPoliced, type PolicedClasses, policedValue } from '#/plan/policy-maps/entries.ts'
 import { indexStruct, type MapName, podStruct, type ProgramName, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
 import { hexOf, podEntries, podKey, type PodPlace, portKey } from './entries.ts'
 import { type Generation } from './generation.ts'
@@ -22,24 +23,36 @@ function clearCounters(generation: Generation, slot: number): void {
   clear('cw_budgets', slot)
 }
 
-/** The pod's place in the maps; undefined when all slots are taken. */
+/**
+ * The pod's place in the maps, with what its policies deny as far as that is known; undefined when all slots are taken. `device`: the host end of
+ * its veth.
+ */
 export function placeOf(
   state: EbpfState,
   generation: Generation,
-  index: number,
+  { name, index }: Device,
   mtuBytes: number,
 ): PodPlace | undefined {
   const taken = state.slots.take(index)
   if (taken === undefined) return undefined
-  if (taken.isNew) clearCounters(generation, taken.slot)
-  return { index, slot: taken.slot, mtuBytes }
+  const { slot, isNew } = taken
+  if (isNew) {
+    clearCounters(generation, slot)
+    setPoliced(generation, slot, state.policedOf(name))
+  }
+  return { index, slot, mtuBytes }
+}
+
+/** Tells the programs the classes of the pod with a slot. */
+export function setPoliced(generation: Generation, slot: number, classes: PolicedClasses): void {
+  generation.map('cw_policed').set(indexStruct.encode({ index: slot }), policedValue(classes))
 }
 
 /** Throws BpfError and KernelError; what was done of it then is undone by `unplugPod`. */
 export function plugPod(state: EbpfState, netlink: Netlink, pod: BpfPod, host: Device, mtuBytes: number): void {
   const generation = state.current
   if (generation === undefined) throw new BpfError('the programs of the eBPF datapath are not loaded')
-  const place = placeOf(state, generation, host.index, mtuBytes)
+  const place = placeOf(state, generation, host, mtuBytes)
   if (place === undefined) throw new BpfError('no slot is free for the counters of another pod')
   state.plugged.set(host.name, { index: host.index, addrs: pod.addrs })
   for (const { map, key, value } of podEntries(pod, place)) generation.map(map).set(key, value)
@@ -60,6 +73,8 @@ export function unplugPod(state: EbpfState, netlink: Netlink, hostDevice: string
     for (const { map, key } of addrs) if (isOf(generation, map, key, index)) generation.map(map).delete(key)
     const port = portKey(index)
     generation.map(port.map).delete(port.key)
+    const slot = state.slots.slotOf(index)
+    if (slot !== undefined) setPoliced(generation, slot, notPoliced)
     state.slots.free(index)
   }
   state.plugged.delete(hostDevice)

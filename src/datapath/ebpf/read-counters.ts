@@ -3,7 +3,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BpfMap } from '#/kernel/bpf/map.ts'
 import { viewOf } from '#/lib/bytes.ts'
-import { countStruct, dropKeyStruct, indexStruct, portStruct, trafficKindsPerPod } from '#/wire/bpf/maps.ts'
+import {
+  countStruct,
+  deniedKeyStruct,
+  dropKeyStruct,
+  indexStruct,
+  portStruct,
+  trafficKindsPerPod,
+} from '#/wire/bpf/maps.ts'
 import { type PodDirection, podDirections, trafficKind, type TrafficWay, trafficWays } from '#/wire/bpf/words.ts'
 import { type Generation } from './generation.ts'
 
@@ -71,6 +78,28 @@ export function readDrops(generation: Generation): DropCount[] {
 /** Removes the drops at a device that is gone, whose number no other device gets: else the map would fill with them. */
 export function forgetDrops(generation: Generation, { device, hook, reason }: DropCount): void {
   generation.map('cw_drops').delete(dropKeyStruct.encode({ device, hook, reason, reserved: 0 }))
+}
+
+export type DeniedCount = Count & {
+  /** The index of the device at which the program was. */
+  readonly device: number
+  readonly rule: number
+}
+
+/** What policies denied since the programs' maps were made, by the rule; also at devices that are gone. Throws BpfError. */
+export function readDenied(generation: Generation): DeniedCount[] {
+  return generation
+    .map('cw_denied')
+    .entries()
+    .map(([key, value]) => {
+      const { device, rule } = deniedKeyStruct.decode(key)
+      return { device, rule, ...summed(value) }
+    })
+}
+
+/** The same for what policies denied at a device that is gone. */
+export function forgetDenied(generation: Generation, { device, rule }: DeniedCount): void {
+  generation.map('cw_denied').delete(deniedKeyStruct.encode({ device, rule }))
 }
 
 /** What went past the stack, and what took the way through it. */

@@ -1,6 +1,5 @@
 // The programs' maps in words: what each entry is about, with the names of pods, nodes and devices.
 import { Addr, Prefix } from '#/lib/addr.ts'
-import { type FieldTypes, type Struct, type StructValue } from '#/wire/bpf/layout.ts'
 import {
   budgetStruct,
   configFlags,
@@ -17,17 +16,9 @@ import {
 } from '#/wire/bpf/maps.ts'
 import { hookName, podDirections, reasonTold, trafficWays, wayName, wayWords } from '#/wire/bpf/words.ts'
 import { type Generation } from './generation.ts'
+import { deviceText, entriesOf, type MapTable, type Names, podText } from './map-words.ts'
 import { readDrops, readTraffic } from './read-counters.ts'
-
-/** What the numbers in the maps are called. Undefined for one that nothing has now. */
-export type Names = {
-  readonly device: (index: number) => string | undefined
-  /** The pod whose host device has this index. */
-  readonly pod: (device: number) => string | undefined
-  readonly node: (owner: bigint) => string | undefined
-}
-
-export type MapTable = { readonly columns: readonly string[]; readonly rows: readonly (readonly string[])[] }
+import { deniedTable, peersTable, policedTable, verdictsTable } from './read-policy-maps.ts'
 
 /** What each map is for, as one phrase. */
 export const mapPurposes: Readonly<Record<MapName, string>> = {
@@ -41,6 +32,13 @@ export const mapPurposes: Readonly<Record<MapName, string>> = {
   cw_traffic: 'counters of pods, by direction and way',
   cw_budgets: 'multicast and broadcast of pods in this second',
   cw_drops: 'dropped packets, by device and reason',
+  cw_policed: 'classes of pods, by the slot of their counters',
+  cw_peers4: 'kinds of peers in policies, by IPv4 prefix',
+  cw_peers6: 'kinds of peers in policies, by IPv6 prefix',
+  cw_verdicts: 'what classes of pods say of kinds of peers',
+  cw_denied: 'packets that policies denied, by device and rule',
+  cw_told: 'denied packets that were told of in this second',
+  cw_denials: 'packets that policies denied, for the log',
   cw_watched: 'pairs of addresses that are watched',
   cw_events: 'events of watched packets',
 }
@@ -64,27 +62,7 @@ function flagWords(constants: Constants, flags: number): string {
   return words.join(', ') || '-'
 }
 
-/** An index with the name of its device, or that there is none. */
-function deviceText(names: Names, index: number): string {
-  return index === 0 ? '-' : (names.device(index) ?? `gone (index ${index})`)
-}
-
-function podText(names: Names, device: number): string {
-  return names.pod(device) ?? '-'
-}
-
 const mtuText = (mtuBytes: number): string => (mtuBytes === 0 ? "the device's" : String(mtuBytes))
-
-function entriesOf<K extends FieldTypes, V extends FieldTypes>(
-  generation: Generation,
-  map: MapName,
-  { key, value }: { readonly key: Struct<K>; readonly value: Struct<V> },
-): [StructValue<K>, StructValue<V>][] {
-  return generation
-    .map(map)
-    .entries()
-    .map(([keyBytes, bytes]) => [key.decode(keyBytes), value.decode(bytes)])
-}
 
 function configTable(generation: Generation, names: Names): MapTable {
   const bytes = generation.map('cw_config').get(indexStruct.encode({ index: 0 }))
@@ -182,16 +160,25 @@ async function trafficTable(generation: Generation, names: Names): Promise<MapTa
   return { columns: ['POD', 'DIRECTION', 'WAY', 'PACKETS', 'BYTES'], rows }
 }
 
+/** In the newest second of which a processor knows. */
+function packetsOf(bytes: Uint8Array): string {
+  const perCpu = Array.from({ length: bytes.length / budgetStruct.size }, (_, cpu) =>
+    budgetStruct.decode(bytes.subarray(cpu * budgetStruct.size, (cpu + 1) * budgetStruct.size)),
+  )
+  const newest = perCpu.reduce((last, { second }) => (second > last ? second : last), 0n)
+  return String(perCpu.reduce((sum, each) => sum + (each.second === newest ? each.packets : 0n), 0n))
+}
+
+function toldTable(generation: Generation): MapTable {
+  const bytes = generation.map('cw_told').get(indexStruct.encode({ index: 0 })) ?? new Uint8Array()
+  return { columns: ['IN THE LAST SECOND WITH ANY'], rows: [[packetsOf(bytes)]] }
+}
+
 function budgetsTable(generation: Generation, names: Names): MapTable {
   const map = generation.map('cw_budgets')
   const rows = entriesOf(generation, 'cw_ports', mapLayouts.cw_ports).map(([{ index }, { slot }]) => {
     const bytes = map.get(indexStruct.encode({ index: slot })) ?? new Uint8Array()
-    const perCpu = Array.from({ length: bytes.length / budgetStruct.size }, (_, cpu) =>
-      budgetStruct.decode(bytes.subarray(cpu * budgetStruct.size, (cpu + 1) * budgetStruct.size)),
-    )
-    const newest = perCpu.reduce((last, { second }) => (second > last ? second : last), 0n)
-    const packets = perCpu.reduce((sum, each) => sum + (each.second === newest ? each.packets : 0n), 0n)
-    return [podText(names, index), String(slot), String(packets)]
+    return [podText(names, index), String(slot), packetsOf(bytes)]
   })
   return { columns: ['POD', 'SLOT', 'IN THE LAST SECOND WITH ANY'], rows }
 }
@@ -218,12 +205,11 @@ function watchedTable(generation: Generation): MapTable {
   return { columns: ['FROM', 'TO', 'WATCH'], rows }
 }
 
+/** Maps with entries to look at: what is in a ring buffer is gone once it is read. */
+export type EntryMapName = Exclude<MapName, 'cw_events' | 'cw_denials'>
+
 /** All entries of a map, in words. A ring buffer has none to look at: who reads it takes them. Rejects with BpfError. */
-export async function mapTable(
-  generation: Generation,
-  map: Exclude<MapName, 'cw_events'>,
-  names: Names,
-): Promise<MapTable> {
+export async function mapTable(generation: Generation, map: EntryMapName, names: Names): Promise<MapTable> {
   if (map === 'cw_config') return configTable(generation, names)
   if (map === 'cw_pods4' || map === 'cw_pods6') return podsTable(generation, map, names)
   if (map === 'cw_ports') return portsTable(generation, names)
@@ -232,6 +218,11 @@ export async function mapTable(
   if (map === 'cw_traffic') return trafficTable(generation, names)
   if (map === 'cw_budgets') return budgetsTable(generation, names)
   if (map === 'cw_drops') return dropsTable(generation, names)
+  if (map === 'cw_told') return toldTable(generation)
+  if (map === 'cw_policed') return policedTable(generation, names)
+  if (map === 'cw_peers4' || map === 'cw_peers6') return peersTable(generation, map)
+  if (map === 'cw_verdicts') return verdictsTable(generation)
+  if (map === 'cw_denied') return deniedTable(generation, names)
   return watchedTable(generation)
 }
 

@@ -10,6 +10,7 @@ import { listConnections } from '#/kernel/conntrack.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
+import { notPoliced, type PolicedClasses } from '#/plan/policy-maps/entries.ts'
 import { type Failure } from '#/reconcile/status.ts'
 import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
@@ -52,6 +53,8 @@ export class EbpfState implements Disposable {
   #triedMs = -Infinity
   #jiffiesHz = 0
   #isClosed = false
+  /** What policies deny of the pod with a host device; nothing until that is known. */
+  policedOf: (hostDevice: string) => PolicedClasses = () => notPoliced
   /** Called when what config entries say has changed. */
   onClock: () => void = () => {}
 

@@ -1,4 +1,5 @@
 // A BPF map as the kernel has it: keys and values are bytes, as src/wire/bpf lays them out.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type AttrField, bpf } from '#/sys/bpf-call.ts'
 import { closeFd } from '#/sys/libc.ts'
 import { possibleCpus } from '#/sys/cpus.ts'
@@ -94,10 +95,27 @@ export class BpfMap implements Disposable {
     return this.#entriesByBatch() ?? this.#entriesByKey()
   }
 
+  /** The same in turns of the event loop, some hundred entries in each: for maps with thousands. An entry may come twice. */
+  async *entriesInTurns(): AsyncGenerator<[key: Uint8Array, value: Uint8Array][]> {
+    for (const batch of this.#batches()) {
+      yield batch ?? this.#entriesByKey()
+      await nextTurn()
+    }
+  }
+
   /** Undefined when the kernel has no such call for this type of map, or did not come to its end. */
   #entriesByBatch(): [Uint8Array, Uint8Array][] | undefined {
-    const { keyBytes, maxEntries } = this.info
     const found: [Uint8Array, Uint8Array][] = []
+    for (const batch of this.#batches()) {
+      if (batch === undefined) return undefined
+      found.push(...batch)
+    }
+    return found
+  }
+
+  /** Up to some hundred entries at a time; undefined, as the last: as above. */
+  *#batches(): Generator<[Uint8Array, Uint8Array][] | undefined, void> {
+    const { keyBytes, maxEntries } = this.info
     // what the kernel notes there to go on from: the last key, or the number of a bucket
     const position = new Uint8Array(Math.max(keyBytes, 4))
     let count = Math.min(batchEntries, maxEntries)
@@ -116,16 +134,14 @@ export class BpfMap implements Disposable {
         count = Math.min(2 * count, maxEntries)
         continue
       }
-      if (code !== undefined && code !== 'ENOENT') return undefined
+      if (code !== undefined && code !== 'ENOENT') return yield undefined
       const told = attr.getUint32(32, true)
-      for (let index = 0; index < told; index++) {
-        found.push([
-          keys.subarray(index * keyBytes, (index + 1) * keyBytes),
-          values.subarray(index * this.callValueBytes, (index + 1) * this.callValueBytes),
-        ])
-      }
-      if (code === 'ENOENT') return found
-      if (told === 0) return undefined
+      yield Array.from({ length: told }, (_, index) => [
+        keys.subarray(index * keyBytes, (index + 1) * keyBytes),
+        values.subarray(index * this.callValueBytes, (index + 1) * this.callValueBytes),
+      ])
+      if (code === 'ENOENT') return
+      if (told === 0) return yield undefined
       position.set(next)
       isFirst = false
     }

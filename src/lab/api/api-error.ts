@@ -150,6 +150,11 @@ export const unsupported = (field: string, value: unknown, allowed: readonly unk
   message: `Unsupported value: ${shown(value)}: supported values: ${allowed.map(shown).join(', ')}`,
   field,
 })
+export const tooMany = (field: string, count: number, limit: number): Cause => ({
+  reason: 'FieldValueTooMany',
+  message: `Too many: ${count}: must have at most ${limit} ${limit === 1 ? 'item' : 'items'}`,
+  field,
+})
 export const duplicate = (field: string, value: unknown): Cause => ({
   reason: 'FieldValueDuplicate',
   message: `Duplicate value: ${shown(value)}`,

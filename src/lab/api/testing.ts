@@ -111,6 +111,7 @@ export class TestServer implements AsyncDisposable {
         outgoing.destroy()
       })
       response.on('end', () => resolve(events))
+      response.on('error', reject)
     })
     outgoing.on('error', reject)
     return promise

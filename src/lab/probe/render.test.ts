@@ -18,11 +18,11 @@ function podsOf(count: number): ProbePod[] {
 /** Results of all pairs; `isBroken` gets "web-1 web-2 tcp v4". */
 function resultsOf(pods: ProbePod[], isBroken: (probe: string) => boolean): ProbeResult[] {
   return pairsOf(pods, [4, 6]).flatMap(({ from, to, family }) =>
-    (['icmp', 'tcp'] as const).map((protocol) => {
+    (['icmp', 'tcp'] as const).map((protocol): ProbeResult => {
       const key = { from: from.name, to: to.name, family, protocol }
       return isBroken(`${from.name} ${to.name} ${protocol} v${family}`)
-        ? { ...key, ok: false, problem: 'no reply within 100 ms' }
-        : { ...key, ok: true, rttMs: protocol === 'icmp' ? 0.08 : 0.1 }
+        ? { ...key, ok: false, outcome: 'broken', problem: 'no reply within 100 ms' }
+        : { ...key, ok: true, outcome: 'ok', rttMs: protocol === 'icmp' ? 0.08 : 0.1 }
     }),
   )
 }
@@ -60,6 +60,38 @@ test('a cell says which of its probes failed, as short as it goes', () => {
     )
     assert.equal(rendered.split('\n')[1], `web-1      node-1  -      ✗ ${cell}`)
   }
+})
+
+test('what policies deny is told apart from what is broken, and what came through in spite of them is worst', () => {
+  const pods = podsOf(2)
+  const deniedBy = 'networkpolicy/default/quiet (ingress)'
+  const render = (outcomeOf: (probe: ProbeResult) => ProbeResult['outcome']): string[] => {
+    const results = resultsOf(pods, () => false).map((probe): ProbeResult => {
+      const { rttMs = 0, ...rest } = probe
+      const outcome = outcomeOf(probe)
+      if (outcome === 'ok') return probe
+      const failed = { ...rest, ok: false, outcome, problem: 'no reply within 100 ms' }
+      return outcome === 'broken'
+        ? failed
+        : outcome === 'denied'
+          ? { ...failed, deniedBy }
+          : { ...rest, rttMs, outcome, deniedBy }
+    })
+    return renderMatrix(pods, results).split('\n')
+  }
+  const isThere = ({ from }: ProbeResult): boolean => from === 'web-1'
+  const denied = render((probe) => (isThere(probe) ? 'denied' : 'ok'))
+  assert.equal(denied[1], 'web-1      node-1  -      denied')
+  assert.match(denied[4]!, /^2 pairs, 8 probes: 4 ok, 4 denied by policy, 0 failed \(/)
+  assert.equal(denied[5], `4 probes from node-1: ${deniedBy}; such as web-1 → web-2 icmp v4`)
+  const partly = render((probe) => (isThere(probe) && probe.protocol === 'icmp' ? 'denied' : 'ok'))
+  assert.equal(partly[1], 'web-1      node-1  -      ok tcp')
+  const broken = render((probe) => (isThere(probe) ? (probe.family === 4 ? 'denied' : 'broken') : 'ok'))
+  assert.equal(broken[1], 'web-1      node-1  -      ✗ v6')
+  const leaked = render((probe) => (isThere(probe) ? (probe.family === 4 ? 'leak' : 'broken') : 'ok'))
+  assert.equal(leaked[1], 'web-1      node-1  -      LEAK v4')
+  assert.match(leaked[4]!, /4 ok, 0 denied by policy, 2 failed, 2 LEAKED: a policy forbids them, and they arrived/)
+  assert.equal(leaked[5], `2 probes from node-1: LEAKED, though ${deniedBy}; such as web-1 → web-2 icmp v4`)
 })
 
 test('one cause of failures is one line, with where and an example', () => {

@@ -4,13 +4,14 @@ import type { Family } from '#/lib/addr.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { table, widthOf } from '#/lib/table.ts'
 import { wrapText } from '#/lib/wrap.ts'
-import type { ProbePod, ProbeResult, Protocol } from './types.ts'
+import { isAsItShouldBe, type ProbePod, type ProbeResult, type Protocol, protocols } from './types.ts'
 
 /** With more pods than this the matrix shows nodes instead of pods. */
 const podsShown = 12
+const denialsShown = 5
 const nothingHere = '-'
 
-type Paint = (colour: 'green' | 'red', text: string) => string
+type Paint = (colour: 'green' | 'yellow' | 'red', text: string) => string
 
 /** The probes of one cell. */
 type Cell = readonly ProbeResult[]
@@ -19,29 +20,32 @@ function count(number: number, one: string, many: string): string {
   return `${number} ${number === 1 ? one : many}`
 }
 
-/** Which of the probes failed, in the shortest form: "all", "v6", "tcp", "tcp v6, icmp v4". */
-function failedPart(cell: Cell): string {
-  const isFailedExactly = (part: (probe: ProbeResult) => boolean): boolean =>
-    cell.some(part) && cell.every((probe) => probe.ok !== part(probe))
-  if (cell.every(({ ok }) => !ok)) return 'all'
-  for (const family of [4, 6] satisfies Family[])
-    if (isFailedExactly((probe) => probe.family === family)) return `v${family}`
-  for (const protocol of ['icmp', 'tcp'] satisfies Protocol[])
-    if (isFailedExactly((probe) => probe.protocol === protocol)) return protocol
+/** Which of the probes are meant, in the shortest form: "all", "v6", "tcp", "tcp v6, icmp v4". */
+function partOf(cell: Cell, isMeant: (probe: ProbeResult) => boolean): string {
+  const isExactly = (part: (probe: ProbeResult) => boolean): boolean =>
+    cell.some(part) && cell.every((probe) => isMeant(probe) === part(probe))
+  if (cell.every(isMeant)) return 'all'
+  for (const family of [4, 6] satisfies Family[]) if (isExactly((probe) => probe.family === family)) return `v${family}`
+  for (const protocol of protocols) if (isExactly((probe) => probe.protocol === protocol)) return protocol
   return cell
-    .filter(({ ok }) => !ok)
+    .filter(isMeant)
     .map(({ protocol, family }) => `${protocol} v${family}`)
     .join(', ')
 }
 
 function podCell(cell: Cell, paint: Paint): string {
   if (cell.length === 0) return nothingHere
-  return cell.every(({ ok }) => ok) ? paint('green', 'ok') : paint('red', `✗ ${failedPart(cell)}`)
+  const part = (meant: ProbeResult['outcome']): string => partOf(cell, ({ outcome }) => outcome === meant)
+  const has = (meant: ProbeResult['outcome']): boolean => cell.some(({ outcome }) => outcome === meant)
+  if (has('leak')) return paint('red', `LEAK ${part('leak')}`)
+  if (has('broken')) return paint('red', `✗ ${part('broken')}`)
+  if (!has('denied')) return paint('green', 'ok')
+  return has('ok') ? paint('yellow', `ok ${part('ok')}`) : paint('yellow', 'denied')
 }
 
 function nodeCell(cell: Cell, paint: Paint): string {
   if (cell.length === 0) return nothingHere
-  const good = cell.filter(({ ok }) => ok).length
+  const good = cell.filter(isAsItShouldBe).length
   return paint(good === cell.length ? 'green' : 'red', `${good}/${cell.length}`)
 }
 
@@ -79,7 +83,7 @@ function nodeList(pods: readonly ProbePod[], results: readonly ProbeResult[], pa
   const nodes = [...new Set(pods.map(({ node }) => node))]
   const cellOf = cellsOf(results, (pod) => nodeOf.get(pod) ?? nothingHere)
   const outcome = (cells: readonly Cell[]): string => nodeCell(cells.flat(), paint)
-  const isBad = (cell: Cell): boolean => cell.some(({ ok }) => !ok)
+  const isBad = (cell: Cell): boolean => !cell.every(isAsItShouldBe)
   const badWith = new Map(
     nodes.map((node) => [node, nodes.filter((other) => isBad(cellOf(node, other)) || isBad(cellOf(other, node)))]),
   )
@@ -123,11 +127,18 @@ function timing(results: readonly ProbeResult[], protocol: Protocol): string[] {
 
 function summary(results: readonly ProbeResult[]): string {
   const pairs = new Set(results.map(({ from, to }) => JSON.stringify([from, to]))).size
-  const good = results.filter(({ ok }) => ok).length
+  const number = (meant: ProbeResult['outcome']): number => results.filter(({ outcome }) => outcome === meant).length
+  const [denied, leaked] = [number('denied'), number('leak')]
+  const parts = [
+    `${number('ok')} ok`,
+    ...(denied + leaked > 0 ? [`${denied} denied by policy`] : []),
+    `${number('broken')} failed`,
+    ...(leaked > 0 ? [`${leaked} LEAKED: a policy forbids them, and they arrived`] : []),
+  ]
   const times = [...timing(results, 'icmp'), ...timing(results, 'tcp')]
   const counts = `${count(pairs, 'pair', 'pairs')}, ${count(results.length, 'probe', 'probes')}`
   const end = times.length === 0 ? '' : ` (${times.join(', ')})`
-  return `${counts}: ${good} ok, ${results.length - good} failed${end}`
+  return `${counts}: ${parts.join(', ')}${end}`
 }
 
 /** The node that all of these failures have in common, if there is one. */
@@ -143,26 +154,40 @@ function placeOf(failed: readonly ProbeResult[], nodeOf: ReadonlyMap<string, str
   return ''
 }
 
-/** A line for each cause, in the kernel's words: how often, where, and an example. */
-function failures(pods: readonly ProbePod[], results: readonly ProbeResult[]): string[] {
+/** A line for each cause of these probes' outcome: how often, where, and an example. */
+function causes(
+  pods: readonly ProbePod[],
+  probes: readonly ProbeResult[],
+  causeOf: (probe: ProbeResult) => string,
+): string[] {
   const nodeOf = new Map(pods.map(({ name, node }) => [name, node]))
-  const groups = Map.groupBy(
-    results.filter(({ ok }) => !ok),
-    ({ problem }) => problem ?? 'failed',
-  )
-  return [...groups]
+  return [...Map.groupBy(probes, causeOf)]
     .toSorted(([, a], [, b]) => b.length - a.length)
-    .map(([problem, failed]) => {
-      const { from, to, protocol, family } = failed[0]!
+    .map(([cause, alike]) => {
+      const { from, to, protocol, family } = alike[0]!
       const example = `${from} → ${to} ${protocol} v${family}`
-      if (failed.length === 1) return `${example}: ${problem}`
-      return `${failed.length} probes${placeOf(failed, nodeOf)}: ${problem}; such as ${example}`
+      if (alike.length === 1) return `${example}: ${cause}`
+      return `${alike.length} probes${placeOf(alike, nodeOf)}: ${cause}; such as ${example}`
     })
 }
 
+/** What is wrong comes first; of what policies deny the most frequent causes are told. */
+function explanations(pods: readonly ProbePod[], results: readonly ProbeResult[]): string[] {
+  const those = (meant: ProbeResult['outcome']): ProbeResult[] => results.filter(({ outcome }) => outcome === meant)
+  const denials = causes(pods, those('denied'), ({ deniedBy = '' }) => deniedBy)
+  const rest = denials.length - denialsShown
+  return [
+    ...causes(pods, those('leak'), ({ deniedBy }) => `LEAKED, though ${deniedBy}`),
+    ...causes(pods, those('broken'), ({ problem }) => problem ?? 'failed'),
+    ...denials.slice(0, denialsShown),
+    ...(rest > 0 ? [`… and ${count(rest, 'other reason', 'other reasons')} of policies`] : []),
+  ]
+}
+
 /**
- * The matrix (rows try columns; "ok", or what failed), a summary line, and a line for each cause of failures.
- * With many pods it is a matrix of nodes, whose cells say how many probes of how many were ok; where that is wider than
+ * The matrix (rows try columns; "ok", "denied" by policy, which part is ok where policies allow only that, or what failed), a summary line,
+ * and a line for each cause.
+ * With many pods it is a matrix of nodes, whose cells say how many probes of how many were as they should be; where that is wider than
  * `width`, a list of the nodes that are not ok with all others.
  */
 export function renderMatrix(
@@ -172,6 +197,6 @@ export function renderMatrix(
 ): string {
   // the caller decides about colours, not the stream that styleText would look at
   const paint: Paint = (colour, text) => (color ? styleText(colour, text, { validateStream: false }) : text)
-  const lines = [summary(results), ...failures(pods, results)].map((line) => wrapText(line, width))
+  const lines = [summary(results), ...explanations(pods, results)].map((line) => wrapText(line, width))
   return [matrixOf(pods, results, paint, width), '', ...lines].join('\n')
 }

@@ -19,7 +19,9 @@ import {
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
+import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
+import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { entriesOf, mapElements, mapShape } from './entries.ts'
 import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
 
@@ -44,46 +46,75 @@ export type OtherWays = {
   /** IPVS translates the addresses of Services in the hooks of the node itself: it takes a packet in, and sends it out. */
   readonly ipvs: boolean
 }
+const noOtherWay: OtherWays = { ipvs: false }
 
-/** The whole table of a form. */
-export function inetTable(form: Form, { ipvs }: OtherWays = { ipvs: false }): NftTable {
-  const { sets, keySets } = setsOf(form)
-  return {
-    ...inetTableName,
-    sets,
-    keySets: [...families.map((family) => itselfOf(form.locals.values(), family)), ...keySets],
-    maps: directions.flatMap((direction) => {
-      const entries = [...entriesOf(direction, form.locals).values()]
-      return families.map((family): NftMap => ({
-        ...mapShape(direction, family),
-        elements: mapElements(direction, family, entries),
-      }))
-    }),
-    chains: [
-      ...baseChains,
-      ...(ipvs ? directions.map(ipvsChain) : []),
-      ...[...form.classes.values()].flatMap((one) => classChains(form, one)),
-      ...[...form.policies.values()]
-        .filter(({ tier }) => tier === 'NetworkPolicy')
-        .map((policy) => policyChainOf(form, policy)),
-    ],
-  }
+/** The whole table of a form; `ended` are the answers of connections that policies have ended. */
+export function inetTable(form: Form, ended: readonly Answers[] = [], ways = noOtherWay): NftTable {
+  return resultOf(inetTableInSteps(form, ended, ways))
 }
 
-function setsOf(form: Form): { readonly sets: NftSet[]; readonly keySets: NftKeySet[] } {
-  return {
-    sets: [...form.peerSets.values()].flatMap((set) => peerSetObjects(form, set)),
-    keySets: [...form.namedPortSets.values()].flatMap((set) => portSetObjects(form, set)),
+/** A pod or a rule takes some microseconds, and a cluster has ten thousands. */
+const workPerStep = 2000
+
+/** As inetTable, in steps of a few milliseconds, during which the form must not change. */
+export function* inetTableInSteps(
+  form: Form,
+  ended: readonly Answers[],
+  ways = noOtherWay,
+): Generator<void, NftTable, void> {
+  const sets: NftSet[] = []
+  const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
+  const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
+  let work = 0
+  const isLong = (more: number): boolean => {
+    work += more
+    if (work < workPerStep) return false
+    work = 0
+    return true
   }
+  for (const set of form.peerSets.values()) {
+    const objects = peerSetObjects(form, set)
+    sets.push(...objects)
+    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+  }
+  for (const set of form.namedPortSets.values()) {
+    const objects = portSetObjects(form, set)
+    keySets.push(...objects)
+    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+  }
+  for (const one of form.classes.values()) {
+    const added = classChains(form, one)
+    chains.push(...added)
+    if (isLong(sum(added.map(({ rules }) => rules.length)))) yield
+  }
+  for (const policy of form.policies.values()) {
+    if (policy.tier !== 'NetworkPolicy') continue
+    const added = policyChainOf(form, policy)
+    chains.push(added)
+    if (isLong(added.rules.length)) yield
+  }
+  return { ...inetTableName, sets, keySets, maps: mapsOf(form), chains }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
+
+function mapsOf(form: Form): NftMap[] {
+  return directions.flatMap((direction) => {
+    const entries = [...entriesOf(direction, form.locals).values()]
+    return families.map((family) => ({
+      ...mapShape(direction, family),
+      elements: mapElements(direction, family, entries),
+    }))
+  })
 }
 
 /** The sets of both families; those of blocks where there are any. */
 export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+  if (set.kind === 'pods') {
+    const members = [...form.membersOf(set.id).values()]
+    return families.map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
+  }
   return families.flatMap((family): NftSet[] => {
-    if (set.kind === 'pods') {
-      const elements = [...form.membersOf(set.id).values()].filter((addr) => addr.family === family)
-      return [{ ...podSetShape(set.id, family), elements }]
-    }
     const elements = set.prefixes.filter((prefix) => prefix.family === family)
     if (elements.length === 0) return []
     return [{ name: blockSet(set.id, family), type: addrTypes[family], interval: true, elements }]
@@ -170,6 +201,7 @@ function baseChain(direction: Direction): NftChain {
         ],
         action: { kind: 'jump', chain: neighbourChain.name },
       },
+      ...(direction === 'egress' ? families.map(endedRule) : []),
       ...(direction === 'egress' ? [noLinkLocal] : []),
       ...toClasses(direction),
     ],

@@ -9,6 +9,8 @@ import { type Direction, directions, type RuleRef, ruleRefText } from '#/policy/
 export const classMap = (direction: Direction, family: Family): string => `${direction}${family}`
 /** The set of pairs of addresses of one pod. */
 export const itselfSet = (family: Family): string => `itself${family}`
+/** The set of answers of connections that policies have ended. */
+export const endedSet = (family: Family): string => `ended${family}`
 export const podSet = (id: PeerSetId, family: Family): string => `peers${family}-${id}`
 export const blockSet = (id: PeerSetId, family: Family): string => `blocks${family}-${id}`
 export const portSet = (id: NamedPortSetId, family: Family): string => `ports${family}-${id}`

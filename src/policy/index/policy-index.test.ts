@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { type PolicyPod } from '../cluster.ts'
+import { evaluate } from '../evaluate.ts'
 import { type FormChange } from '../form.ts'
 import { type Policy, type PolicyRule } from '../policy.ts'
 import { type LocalPod, PolicyIndex } from './policy-index.ts'
@@ -232,6 +233,53 @@ test('audit is of the class, and so of pods', () => {
   )
   assert.equal(locals.size, 1)
   assert.ok(Object.values(rest).every((map) => map.size === 0))
+})
+
+test('pods that the same policies select are audited each by its namespace', () => {
+  const index = new PolicyIndex()
+  index.setPolicy({
+    key: 'clusternetworkpolicy/all',
+    tier: 'Admin',
+    priority: 0,
+    subject: { namespaces: { kind: 'labels', selector: [] }, pods: [] },
+    rules: { egress: [{ index: 0, action: 'deny', peers: 'any', ports: 'any' }] },
+  })
+  for (const [name, isAudited] of [
+    ['one', true],
+    ['two', false],
+  ] as const) {
+    index.setNamespace({ name, labels: {}, isAudited })
+    index.setPod(pod('web', 'web', undefined, { namespace: name }))
+    index.setLocal(local('web', 1, { hostDevice: name, namespace: name, addrs: [] }))
+  }
+  index.take()
+  const isAudited = (device: string): boolean =>
+    index.form.classes.get(index.form.locals.get(device)!.egress!)!.isAudited
+  assert.deepEqual([isAudited('one'), isAudited('two')], [true, false])
+})
+
+test('as a view it is level with every change, before changes are taken', () => {
+  const index = shop()
+  const isDropped = (): boolean => evaluate(index, { src: addr(1), dst: addr(9), protocol: 6, port: 80 }).isDropped
+  assert.equal(isDropped(), false)
+  index.setPolicy(policy('db', 'db', []))
+  assert.equal(isDropped(), true)
+  index.setPolicy(policy('more', 'db', [{}]))
+  assert.equal(isDropped(), false)
+  index.removePolicy('networkpolicy/shop/more')
+  assert.equal(isDropped(), true)
+  index.setPod(pod('db', 'other', undefined))
+  assert.equal(isDropped(), false)
+  const subject = {
+    namespaces: { kind: 'labels', selector: [{ key: 'a', operator: 'Exists', values: [] }] },
+    pods: [],
+  } as const
+  index.setPolicy({ ...policy('any', 'db', []), subject })
+  assert.equal(isDropped(), false)
+  index.setNamespace({ name: 'shop', labels: { a: '' }, isAudited: false })
+  assert.equal(isDropped(), true)
+  index.removeNamespace('shop')
+  assert.equal(isDropped(), false)
 })
 
 test('a change of rules is a change of the policy, and leaves its class and sets alone', () => {

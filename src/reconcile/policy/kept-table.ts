@@ -72,50 +72,59 @@ export class KeptTable {
   }
 
   /** What differs from the table that is wanted, a line each. Rejects with KernelError. */
-  async differences(wanted: () => NftTable): Promise<string[]> {
-    return this.#lines(await this.#client.findDelta(wanted()))
+  async differences(wanted: Promise<NftTable>): Promise<string[]> {
+    return this.#lines(await this.#client.findDelta(await wanted))
   }
 
   /**
    * Puts right what differs from the table that is wanted, and returns that, a line each. `wanted` makes the table, and is called again when
-   * something was written meanwhile; `done` is called when the kernel has it. Rejects with KernelError.
+   * something was written meanwhile; `done` is called when the kernel has it. A table that is written all the time is left for the next time.
+   * Rejects with KernelError.
    */
-  async mend(wanted: () => NftTable, done: () => void): Promise<string[]> {
+  async mend(wanted: () => Promise<NftTable>, done: () => void): Promise<string[]> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const version = this.#version
       const isCurrent = (): boolean => version === this.#version
-      const table = wanted()
-      const delta = await this.#telling(() => this.#client.findDelta(table))
-      if (isCurrent() && (await this.#make(table, delta, isCurrent))) {
-        this.#isKnown = true
-        this.#note('done')
-        done()
-        return this.#lines(delta)
+      try {
+        const table = await wanted()
+        const delta = await this.#client.findDelta(table)
+        if (isCurrent() && (await this.#make(table, delta, isCurrent))) {
+          this.#isKnown = true
+          this.#note('done')
+          done()
+          return this.#lines(delta)
+        }
+      } catch (error) {
+        // a table that changes while it is read cannot be read as of one moment
+        if (isCurrent()) {
+          this.#note('error', error)
+          throw error
+        }
       }
       await sleep(firstPauseMs * 2 ** attempt)
     }
+    if (this.#isKnown) return []
     throw new Error(`table ${this.key} was written during each of ${attempts} readings`)
   }
 
+  /** Returns false when something was written meanwhile. */
   async #make(table: NftTable, delta: NftDelta | undefined, isCurrent: () => boolean): Promise<boolean> {
-    if (delta !== undefined) return this.#telling(() => this.#client.changeInTurns(this.#name, delta, isCurrent))
-    this.write(table)
-    return true
+    if (delta === undefined) {
+      this.write(table)
+      return true
+    }
+    try {
+      return await this.#client.changeInTurns(this.#name, delta, isCurrent)
+    } catch (error) {
+      if (isCurrent()) this.#isKnown = false
+      throw error
+    }
   }
 
   #lines(delta: NftDelta | undefined): string[] {
     if (delta === undefined) return [`table ${this.key} is dormant, or of another kind`]
     if (delta.addChains?.some(({ hook }) => hook !== undefined)) return [`table ${this.key} missing`]
     return deltaLines(delta).map((line) => `table ${this.key}: ${line}`)
-  }
-
-  async #telling<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      this.#note('error', error)
-      throw error
-    }
   }
 
   #tell(work: () => void): void {

@@ -1,5 +1,6 @@
 // Keeps network policies in the kernel's nftables: a table that says which connections pods may open, and one that leads packets between the
 // pods of this node there.
+import { setImmediate } from 'node:timers/promises'
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
@@ -9,14 +10,15 @@ import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
 import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
+import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
-import { inetTable, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
-import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
 import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
@@ -41,6 +43,8 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #bridge: KeptTable
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
+  /** Connections that were ended, by what their answers have in their headers. */
+  readonly #ended = new Map<string, Answers>()
   /** Whether there may be any of the tables. */
   #mayExist = true
 
@@ -91,7 +95,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => this.#inetTable(form),
+        () => inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
@@ -103,8 +107,8 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(() => this.#inetTable(form))),
-      ...(mac === undefined ? [] : await this.#bridge.differences(() => bridgeTable(facts.ports, mac))),
+      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))),
+      ...(mac === undefined ? [] : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac)))),
     ]
   }
 
@@ -124,6 +128,27 @@ export class PolicyTables implements PolicySink, Disposable {
         this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
+  }
+
+  /**
+   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
+   * written whole. Throws KernelError.
+   */
+  blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
+    const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
+    const former = over.filter((each) => this.#ended.has(answersText(each)))
+    for (const each of fresh) this.#ended.set(answersText(each), each)
+    for (const each of former) this.#ended.delete(answersText(each))
+    if (!this.#inet.isKnown) return
+    const refusal = this.#inet.change({
+      addElements: families.flatMap((family) => endedElements(fresh, family)),
+      deleteElements: families.flatMap((family) => endedElements(former, family)),
+    })
+    if (refusal !== undefined) throw refusal
+  }
+
+  get #endedNow(): readonly Answers[] {
+    return [...this.#ended.values()]
   }
 
   /** What rules have counted since the chain they are in was written. Rejects with KernelError. */
@@ -153,7 +178,7 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(this.#inetTable(form))
+    this.#inet.write(inetTable(form, this.#endedNow, this.#otherWays))
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -177,16 +202,16 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#writtenBridge = { mac, ports: new Map(ports) }
   }
 
-  #inetTable(form: Form): NftTable {
+  get #otherWays(): OtherWays {
     const { netns } = this.#deps
-    return inetTable(form, { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) })
+    return { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) }
   }
 
   async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
     // they change while the table is read
     let written = new Map(ports)
     return this.#bridge.mend(
-      () => bridgeTable((written = new Map(ports)), mac),
+      async () => bridgeTable((written = new Map(ports)), mac),
       () => (this.#writtenBridge = { mac, ports: written }),
     )
   }
@@ -207,8 +232,20 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 }
 
+function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string {
+  return [protocol, src, srcPort, dst, dstPort].join(' ')
+}
+
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
   return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
+}
+
+async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+    await setImmediate()
+  }
 }
 
 /** Does the second also when the first throws. */

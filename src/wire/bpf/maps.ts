@@ -44,6 +44,9 @@ export const trafficKinds = {
   to_pod_tunnel: 7,
 } as const
 
+/** What a class says of a connection's first packet; the rest is the stack's to say. */
+export const policyVerdicts = { allowed: 0, denied: 1 } as const
+
 export const trafficKindsPerPod = 8
 /** A bridge has no more ports than 1,023. */
 export const maxSlots = 1024
@@ -56,6 +59,8 @@ export const limits = {
   max_slots: maxSlots,
   captured: capturedBytes,
   multicast_per_second: 1000,
+  /** Denied packets of which a processor tells the agent. */
+  denials_per_second: 20,
 } as const satisfies Constants
 
 export const configStruct = new Struct('cw_config', {
@@ -122,9 +127,27 @@ export const eventStruct = new Struct('cw_event', {
   verdict: 'u8',
   /** Of a drop; 0 else. */
   reason: 'u8',
-  reserved: 'u8',
+  /** Of a drop by a policy: whether the receiver's did it, and what of them; 0 else. */
+  is_ingress: 'u8',
+  rule: 'u32',
   bytes: { bytes: capturedBytes },
 })
+/** The addresses of a kind are in the same sets of peers; 0: in none, as an address without an entry. */
+export const peerStruct = new Struct('cw_peer', { kind: 'u32' })
+/** Classes of the pod with a slot; 0: nothing of its packets is denied here. */
+export const policedStruct = new Struct('cw_policed_pod', { egress: 'u32', ingress: 'u32' })
+/** `length` counts the bits after it: all of class and kind, and as much of protocol and port as the verdict is about. */
+export const verdictKeyStruct = new Struct('cw_verdict_key', {
+  length: 'u32',
+  class: 'u32',
+  kind: 'u32',
+  protocol: 'u8',
+  reserved: 'u8',
+  port: 'be16',
+})
+/** `rule`: of a denial, a hash over what denies. */
+export const verdictStruct = new Struct('cw_policy_verdict', { verdict: 'u32', rule: 'u32' })
+export const deniedKeyStruct = new Struct('cw_denied_key', { device: 'u32', rule: 'u32' })
 
 export type MapType = 'array' | 'hash' | 'lpm_trie' | 'percpu_array' | 'percpu_hash' | 'ringbuf'
 
@@ -138,6 +161,8 @@ export type MapLayout = {
 }
 
 const nodesMax = 131_072
+export const peersMax = 131_072
+export const verdictsMax = 65_536
 
 export const mapLayouts = {
   cw_config: { type: 'array', key: indexStruct, value: configStruct, maxEntries: 1 },
@@ -155,6 +180,13 @@ export const mapLayouts = {
   },
   cw_budgets: { type: 'percpu_array', key: indexStruct, value: budgetStruct, maxEntries: maxSlots },
   cw_drops: { type: 'percpu_hash', key: dropKeyStruct, value: countStruct, maxEntries: 16_384 },
+  cw_policed: { type: 'array', key: indexStruct, value: policedStruct, maxEntries: maxSlots },
+  cw_peers4: { type: 'lpm_trie', key: prefix4Struct, value: peerStruct, maxEntries: peersMax },
+  cw_peers6: { type: 'lpm_trie', key: prefix6Struct, value: peerStruct, maxEntries: peersMax },
+  cw_verdicts: { type: 'lpm_trie', key: verdictKeyStruct, value: verdictStruct, maxEntries: verdictsMax },
+  cw_denied: { type: 'percpu_hash', key: deniedKeyStruct, value: countStruct, maxEntries: 16_384 },
+  cw_told: { type: 'percpu_array', key: indexStruct, value: budgetStruct, maxEntries: 1 },
+  cw_denials: { type: 'ringbuf', maxEntries: 65_536 },
   cw_watched: { type: 'hash', key: pairStruct, value: watchStruct, maxEntries: 256 },
   cw_events: { type: 'ringbuf', maxEntries: 262_144 },
 } as const satisfies Readonly<Record<string, MapLayout>>

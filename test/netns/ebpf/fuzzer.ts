@@ -5,7 +5,9 @@ import { type ProgramName } from '#/wire/bpf/maps.ts'
 import { addrOf, be16, join } from './frames.ts'
 import { Chance, devices, nextFrame, soundFrames } from './mutator.ts'
 import { OpenConnections } from './open-connections.ts'
+import { fuzzedForm } from './fuzzed-form.ts'
 import { type Expected, Oracle, type Sent } from './oracle.ts'
+import { police } from './policed-world.ts'
 import {
   clientPairs,
   clientPort,
@@ -68,10 +70,11 @@ export class Fuzzer implements Disposable {
     this.#chance = new Chance(seed)
     this.#open = new OpenConnections(world.connections)
     this.#oracle = new Oracle(this.#open)
+    police(world, fuzzedForm)
     for (const pair of clientPairs) {
       for (const protocol of [6, 17]) {
         this.#open.add({ protocol, ...pair, from: clientPort, to: serverPort })
-        world.connections.add({ protocol, ...pair, from: clientPort, to: unansweredPort, status: 8, timeoutS: 86_400 })
+        this.#open.addUnanswered({ protocol, ...pair, from: clientPort, to: unansweredPort })
       }
     }
   }

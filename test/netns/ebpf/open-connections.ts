@@ -9,10 +9,15 @@ const timeoutS = 86_400
 
 type State = { readonly entry: Entry; isEnded: boolean }
 
+const keyOf = (protocol: number, src: string, from: number, dst: string, to: number): string =>
+  `${protocol} ${src} ${from} ${dst} ${to}`
+
 /** Open and not translated. Those of TCP end when one of their packets goes back to the stack. */
 export class OpenConnections {
   readonly #connections: Connections
   readonly #states = new Map<string, State>()
+  /** Packets that would answer a connection for the first time. */
+  readonly #answers = new Set<string>()
   readonly #touched = new Set<State>()
 
   constructor(connections: Connections) {
@@ -22,16 +27,29 @@ export class OpenConnections {
   add(entry: Entry): void {
     const { protocol, src, dst, from, to } = entry
     const state = { entry: { ...entry, timeoutS }, isEnded: false }
-    this.#states.set(`${protocol} ${hexOf(src)} ${from} ${hexOf(dst)} ${to}`, state)
-    this.#states.set(`${protocol} ${hexOf(dst)} ${to} ${hexOf(src)} ${from}`, state)
+    this.#states.set(keyOf(protocol, hexOf(src), from, hexOf(dst), to), state)
+    this.#states.set(keyOf(protocol, hexOf(dst), to, hexOf(src), from), state)
     this.#connections.add(state.entry)
+  }
+
+  /** One that nobody has answered yet. */
+  addUnanswered(entry: Entry): void {
+    const { protocol, src, dst, from, to } = entry
+    this.#answers.add(keyOf(protocol, hexOf(dst), to, hexOf(src), from))
+    this.#connections.add({ ...entry, status: 8, timeoutS })
+  }
+
+  /** Whether the packet is of a connection that was answered, or the answer itself. */
+  hasAdmitted({ src, dst }: Reading, { protocol, from, to }: Segment): boolean {
+    const key = keyOf(protocol, src, from, dst, to)
+    return this.#answers.has(key) || this.#states.get(key)?.isEnded === false
   }
 
   /** Whether the packet is of an open connection. One that may not be carried ends its entry. */
   takes({ src, dst }: Reading, segment: Segment, may: boolean): boolean {
     const { protocol, from, to, flags } = segment
     if (isSyn(segment)) return false
-    const state = this.#states.get(`${protocol} ${src} ${from} ${dst} ${to}`)
+    const state = this.#states.get(keyOf(protocol, src, from, dst, to))
     if (state === undefined || state.isEnded) return false
     if (protocol === protocols.tcp) {
       if (!may) state.isEnded = true

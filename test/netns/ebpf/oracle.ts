@@ -1,10 +1,13 @@
 // What has to become of a frame, worked out from docs/ebpf.md and the RFCs: the fuzzer compares the programs with it.
+import { Addr } from '#/lib/addr.ts'
 import { internetChecksum } from '#/lib/internet-checksum.ts'
+import { type Direction } from '#/policy/policy.ts'
 import { podFlags, type ProgramName } from '#/wire/bpf/maps.ts'
 import { type DropReasonName } from '#/wire/bpf/reasons.ts'
-import { addrOf, be16, be32, etherTypes, join, macOf, protocols } from './frames.ts'
+import { addrOf, be16, be32, etherTypes, join, macOf, protocols, tcpFlags } from './frames.ts'
+import { denies, fuzzedForm } from './fuzzed-form.ts'
 import { type OpenConnections } from './open-connections.ts'
-import { hexAt, protocolBehind, type Reading, readIpv4, readIpv6, readOptions } from './packet-reading.ts'
+import { hexAt, protocolBehind, type Reading, readIpv4, readIpv6, readOptions, type Segment } from './packet-reading.ts'
 import {
   bridgeMac,
   nodes,
@@ -93,6 +96,12 @@ function hopped(frame: Uint8Array, isIpv4: boolean): Uint8Array {
   return copy
 }
 
+/** Whether the segment could be a connection's first, of either protocol. */
+function begins({ protocol, flags }: Segment): boolean {
+  const { syn, ack, rst, fin } = tcpFlags
+  return protocol === protocols.udp || (flags & (syn | ack | rst | fin)) === syn
+}
+
 export class Oracle {
   readonly #open: OpenConnections
 
@@ -112,7 +121,7 @@ export class Oracle {
     if (program === 'cw_to_pod') return this.#toPod(sent, type)
     if (program === 'cw_from_tunnel') {
       if (!isIp) return stack(sent.frame)
-      return reading === undefined ? drop('malformed', sent.frame) : this.#carryToPod(sent.frame, reading, isIpv4)
+      return reading === undefined ? drop('malformed', sent.frame) : this.#toPodOrDenied(sent.frame, reading, isIpv4)
     }
     if (program === 'cw_from_underlay') return this.#fromUnderlay(sent, reading, isIpv4)
     if (isIpv4) return this.#ipv4FromPod(sent, reading)
@@ -130,6 +139,34 @@ export class Oracle {
     return isRedirect ? drop('redirect', frame) : stack(frame)
   }
 
+  /** What policies deny is dropped where it would go to the stack. */
+  #toPodOrDenied(frame: Uint8Array, reading: Reading, isIpv4: boolean): Expected {
+    const outcome = this.#carryToPod(frame, reading, isIpv4)
+    const pod = podOf.get(reading.dst)
+    const isDenied = outcome.verdict === 'stack' && pod !== undefined && this.#denies('ingress', pod, reading)
+    return isDenied ? drop('policy', frame) : outcome
+  }
+
+  #denies(direction: Direction, pod: WorldPod, reading: Reading): boolean {
+    const { segment, isEcho } = reading
+    if (segment === undefined ? !isEcho : !begins(segment)) return false
+    if (segment && this.#open.hasAdmitted(reading, segment)) return false
+    const [own, peer] = direction === 'egress' ? [reading.src, reading.dst] : [reading.dst, reading.src]
+    return denies(fuzzedForm, pod, direction, {
+      own: Addr.fromBytes(Uint8Array.fromHex(own)),
+      peer: Addr.fromBytes(Uint8Array.fromHex(peer)),
+      protocol: segment === undefined ? 'ICMP' : segment.protocol === protocols.tcp ? 'TCP' : 'UDP',
+      port: segment?.to ?? 0,
+    })
+  }
+
+  /** What a pod sends to a pod of this node, or of another whose packets programs carry. */
+  #isDeniedFromPod(reading: Reading, from: WorldPod): boolean {
+    const to = podOf.get(reading.dst)
+    if (to === undefined) return isCarriedWay(nodeOfAddr(reading.dst)) && this.#denies('egress', from, reading)
+    return to !== from && (this.#denies('egress', from, reading) || this.#denies('ingress', to, reading))
+  }
+
   #carryToPod(frame: Uint8Array, reading: Reading, isIpv4: boolean): Expected {
     const pod = podOf.get(reading.dst)
     const { segment, hops } = reading
@@ -139,9 +176,9 @@ export class Oracle {
   }
 
   #fromUnderlay({ frame, gsoBytes }: Sent, reading: Reading | undefined, isIpv4: boolean): Expected {
-    if (!reading?.segment || hexAt(frame, 0, 6) !== underlay) return stack(frame)
-    const { protocol, to } = reading.segment
-    if (!isIpv4 || protocol !== protocols.udp || to !== vxlanPort) return this.#carryToPod(frame, reading, isIpv4)
+    if (!(reading?.segment || reading?.isEcho) || hexAt(frame, 0, 6) !== underlay) return stack(frame)
+    const isTunnel = reading.segment?.protocol === protocols.udp && reading.segment.to === vxlanPort
+    if (!isIpv4 || !isTunnel) return this.#toPodOrDenied(frame, reading, isIpv4)
     // VXLAN header, inner Ethernet header
     if (frame.length < 64 || hexAt(frame, 42, 8) !== `08000000${(vni << 8).toString(16).padStart(8, '0')}`)
       return stack(frame)
@@ -161,7 +198,14 @@ export class Oracle {
   }
 
   /** A packet of a pod that has shown itself as its sender: carried by its way, or given to the stack. */
-  #carryFromPod({ frame, gsoBytes, device }: Sent, reading: Reading, isIpv4: boolean): Expected {
+  #carryFromPod(sent: Sent, reading: Reading, isIpv4: boolean): Expected {
+    const outcome = this.#carriedFromPod(sent, reading, isIpv4)
+    const from = podAt.get(sent.device)
+    const isDenied = outcome.verdict === 'stack' && from !== undefined && this.#isDeniedFromPod(reading, from)
+    return isDenied ? drop('policy', sent.frame) : outcome
+  }
+
+  #carriedFromPod({ frame, gsoBytes, device }: Sent, reading: Reading, isIpv4: boolean): Expected {
     const { segment, hops, ecn } = reading
     const to = podOf.get(reading.dst)
     const fromFlags = podAt.get(device)?.flags ?? 0
@@ -223,7 +267,7 @@ export class Oracle {
       return drop('source_address', frame)
     if (this.#isTunnelToNode(reading)) return drop('tunnel_from_pod', frame)
     const isOwn = podOf.get(reading.src) === pod
-    if (!toMany && isOwn && reading.segment) return this.#carryFromPod(sent, reading, false)
+    if (!toMany && isOwn && (reading.segment || reading.isEcho)) return this.#carryFromPod(sent, reading, false)
     if (reading.next !== protocols.icmpv6) {
       const behind = reading.hops === 255 ? protocolBehind(frame, 14, reading.next) : reading.next
       if (behind === undefined || behind === protocols.icmpv6) return drop('malformed', frame)
@@ -234,7 +278,7 @@ export class Oracle {
     const isAdvertisement = reading.next === protocols.icmpv6 && frame[54] === 136
     return toMany || isAdvertisement
       ? stack(frame)
-      : this.#carryFromPod(sent, { ...reading, segment: undefined }, false)
+      : this.#carryFromPod(sent, { ...reading, segment: undefined, isEcho: false }, false)
   }
 
   /** Whether the gateway answers for an address: one of this node's pods, and neither the asking nor a bridged one. */

@@ -14,6 +14,8 @@ export type Reading = {
   readonly next: number
   /** A TCP or UDP packet with its ports, whole, without options, fragments or extension headers. */
   readonly segment: Segment | undefined
+  /** An echo request of ICMP, with its whole header, without options, fragments or extension headers. */
+  readonly isEcho: boolean
 }
 
 export type Segment = {
@@ -55,6 +57,12 @@ function segmentAt(
   }
 }
 
+const echoHeaderBytes = 8
+
+function isEchoAt({ frame, at }: Place, headerBytes: number, request: number): boolean {
+  return frame.length >= at + headerBytes + echoHeaderBytes && frame[at + headerBytes] === request
+}
+
 /** Undefined when there is no whole IPv4 header. */
 export function readIpv4(place: Place): Reading | undefined {
   const { frame, at } = place
@@ -68,6 +76,7 @@ export function readIpv4(place: Place): Reading | undefined {
     hops: frame[at + 8]!,
     ecn: frame[at + 1]! & 3,
     next,
+    isEcho: next === protocols.icmp && frame[at] === 0x45 && isWhole && isEchoAt(place, 20, 8),
     segment: frame[at] === 0x45 && isWhole ? segmentAt(place, 20, next, view.getUint16(at + 2)) : undefined,
   }
 }
@@ -83,6 +92,7 @@ export function readIpv6(place: Place): Reading | undefined {
     hops: frame[at + 7]!,
     ecn: (frame[at + 1]! >> 4) & 3,
     next,
+    isEcho: next === protocols.icmpv6 && isEchoAt(place, 40, 128),
     segment: segmentAt(place, 40, next, 40 + viewOf(frame).getUint16(at + 4)),
   }
 }

@@ -2,8 +2,9 @@
 // stands here once, for the tests' tables and for the oracle of the fuzzer.
 import { readFileSync } from 'node:fs'
 import { loadObject, type LoadedObject } from '#/kernel/bpf/object.ts'
+import { type BpfMap } from '#/kernel/bpf/map.ts'
 import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
-import { podFlags, type ProgramName, ways } from '#/wire/bpf/maps.ts'
+import { type MapName, podFlags, type ProgramName, ways } from '#/wire/bpf/maps.ts'
 import { TestNetns } from '../namespace.ts'
 import { Connections } from './connections.ts'
 import { addrOf, macOf, zeros } from './frames.ts'
@@ -209,6 +210,11 @@ export class World implements Disposable {
     const outcome = this.inside(() => this.runInside(program, device, data, options))
     const [reason] = this.maps.drops().keys()
     return { ...outcome, reason }
+  }
+
+  /** A map as it is, for what is written by key. */
+  map(name: MapName): BpfMap {
+    return this.#object.maps.get(name)!
   }
 
   /** Packets of a pod, by how they went; those that are none are left out. */

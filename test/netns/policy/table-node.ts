@@ -6,9 +6,6 @@ import { changeOf, TestForm } from '#/plan/policy/testing/form.ts'
 import { type FormChange } from '#/policy/form.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { type Logger, silent } from '#/lib/log.ts'
-import { POLLOUT, watchFd } from '#/sys/fd-watcher.ts'
-import { closeFd } from '#/sys/libc.ts'
-import { socketError, startConnect, tcpListener, tcpSocket } from '#/sys/socket.ts'
 import {
   type Ethernet,
   etherTypes,
@@ -57,19 +54,6 @@ export type Message = {
 }
 
 let marks = 0
-
-/** What has not answered by then is dropped: the second SYN would come after a second. */
-const answerMs = 150
-
-function becomesWritable(fd: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  const watch = watchFd(fd, POLLOUT, () => resolve(socketError(fd) === undefined))
-  const timer = setTimeout(() => resolve(false), answerMs)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    watch[Symbol.dispose]()
-  })
-}
 
 export class TableNode implements Disposable {
   readonly #stack = new DisposableStack()
@@ -157,22 +141,6 @@ export class TableNode implements Disposable {
     const mark = `mark-${++marks}-`
     this.send(message, mark)
     return message.to.port.gets(mark)
-  }
-
-  /** Whether a real TCP connection opens within a moment; the receiver listens at `listenPort`. */
-  async connects(
-    { family, from, to, dst = addrOf(family, to.number, to.isRemote), port = 80 }: Message,
-    listenPort = 80,
-  ): Promise<boolean> {
-    const listener = to.netns.netns.run(() => tcpListener(family, listenPort))
-    const client = from.netns.netns.run(() => tcpSocket(family))
-    try {
-      startConnect(client, Addr.parse(dst), port)
-      return await becomesWritable(client)
-    } finally {
-      closeFd(client)
-      closeFd(listener)
-    }
   }
 
   send(message: Message, mark: string): void {

@@ -65,6 +65,13 @@ const source: Readonly<Record<string, string>> = {
   PolicyRule: '1:verbs 2:apiGroups 3:resources 4:resourceNames 5:nonResourceURLs',
   Subject: '1:kind 2:apiGroup 3:name 4:namespace',
   RoleRef: '1:apiGroup 2:kind 3:name',
+  NetworkPolicy: '1:metadata 2:spec',
+  NetworkPolicySpec: '1:podSelector 2:ingress 3:egress 4:policyTypes',
+  NetworkPolicyIngressRule: '1:ports 2:from',
+  NetworkPolicyEgressRule: '1:ports 2:to',
+  NetworkPolicyPeer: '1:podSelector 2:namespaceSelector 3:ipBlock',
+  NetworkPolicyPort: '1:protocol 2:port 3:endPort',
+  IPBlock: '1:cidr 2:except',
   DeleteOptions: '1:gracePeriodSeconds 2:preconditions 3:orphanDependents 4:propagationPolicy 5:dryRun',
   Preconditions: '1:uid 2:resourceVersion',
 }

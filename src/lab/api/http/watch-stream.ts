@@ -24,7 +24,7 @@ export type WatchOptions = {
   readonly timeoutMs: number
 }
 
-/** A client this far behind is disconnected and has to list again. */
+/** A client this far behind is disconnected and has to list again; the objects that it gets at the start are not counted. */
 const backlogLimitBytes = 16 * 1024 * 1024
 const firstBookmarkMs = 1000
 const bookmarkIntervalMs = 15_000
@@ -37,6 +37,7 @@ export class WatchStream implements Disposable {
   readonly #timers: NodeJS.Timeout[] = []
   readonly #listener = (change: Change): void => this.#send(change)
   #sentHeaders = false
+  #initialBytes = 0
 
   /** Takes over `response` and starts at once. */
   constructor(response: ServerResponse, options: WatchOptions, context: Context) {
@@ -68,7 +69,10 @@ export class WatchStream implements Disposable {
 
   #sendAll(): void {
     for (const entry of this.#bucket.all()) {
-      if (this.#options.isMeant(entry.object)) this.#write(this.#encode('ADDED', entry.object))
+      if (!this.#options.isMeant(entry.object)) continue
+      const line = this.#encode('ADDED', entry.object)
+      this.#initialBytes += line.length
+      this.#write(line)
     }
   }
 
@@ -127,7 +131,7 @@ export class WatchStream implements Disposable {
   #write(line: Buffer): void {
     if (this.#response.destroyed || this.#response.writableEnded) return
     this.#response.write(line)
-    if (this.#response.writableLength <= backlogLimitBytes) return
+    if (this.#response.writableLength <= backlogLimitBytes + this.#initialBytes) return
     this.#context.log.warn('watcher reads too slowly, closing it', {
       resource: this.#options.resource.plural,
       backlogBytes: this.#response.writableLength,

@@ -2,6 +2,7 @@
 import { dig, text } from '../json.ts'
 import { coordinationTypes, coreTypes, eventTypes, extensionTypes } from '../schema/core-types.ts'
 import { metaTypes } from '../schema/meta-types.ts'
+import { networkTypes } from '../schema/network-types.ts'
 import { definitionName, readTypes } from '../schema/notation.ts'
 import { podTypes } from '../schema/pod-types.ts'
 import { rbacTypes, workloadTypes } from '../schema/workload-types.ts'
@@ -9,6 +10,7 @@ import { SchemaNode, type Definitions } from '../schema/schema.ts'
 import { ageColumn, nameColumn } from './cells.ts'
 import { definitionColumns, definitionStrategy } from './definition.ts'
 import { eventColumns, eventFields, eventStrategy, eventsView, newEventFields } from './event.ts'
+import { networkPolicyColumns, networkPolicyStrategy } from './network-policy.ts'
 import { nodeColumns, nodeStrategy } from './node.ts'
 import { podColumns } from './pod-columns.ts'
 import { podStrategy } from './pod.ts'
@@ -20,6 +22,7 @@ const packages = {
   apps: 'io.k8s.api.apps.v1',
   coordination: 'io.k8s.api.coordination.v1',
   events: 'io.k8s.api.events.v1',
+  networking: 'io.k8s.api.networking.v1',
   rbac: 'io.k8s.api.rbac.v1',
   extensions: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',
 }
@@ -31,6 +34,7 @@ export function builtinDefinitions(): Definitions {
     ...readTypes(packages.core, podTypes),
     ...readTypes(packages.apps, workloadTypes),
     ...readTypes(packages.rbac, rbacTypes),
+    ...readTypes(packages.networking, networkTypes),
     ...readTypes(packages.coordination, coordinationTypes),
     ...readTypes(packages.events, eventTypes),
     ...readTypes(packages.extensions, extensionTypes),
@@ -175,6 +179,16 @@ export function builtinResources(definitions: Definitions): readonly Resource[] 
       packageName: packages.coordination,
       createsOnUpdate: true,
       columns: simple.leaseColumns,
+    },
+    {
+      plural: 'networkpolicies',
+      kind: 'NetworkPolicy',
+      group: 'networking.k8s.io',
+      packageName: packages.networking,
+      shortNames: ['netpol'],
+      countsGenerations: true,
+      columns: networkPolicyColumns,
+      strategy: networkPolicyStrategy,
     },
     {
       plural: 'events',

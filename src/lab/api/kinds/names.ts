@@ -2,7 +2,7 @@
 import { duplicate, forbiddenField, invalidValue, required, type Cause } from '../api-error.ts'
 import { deepEqual } from '../json.ts'
 import type { KubeObject } from '../objects.ts'
-import { isLabelKey, isLabelValue } from '../selectors.ts'
+import { isLabelValue } from '../selectors.ts'
 
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -11,8 +11,8 @@ const subdomainRule =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 const labelRule =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-const keyRule =
-  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+const nameExample =
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 const valueRule =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
@@ -28,6 +28,29 @@ export function subdomainFault(name: string): string | undefined {
 export function labelFault(name: string): string | undefined {
   if (name.length > 63) return 'must be no more than 63 bytes'
   return label.test(name) ? undefined : labelRule
+}
+
+/** What is wrong with the key of a label or annotation (IsQualifiedName). */
+export function keyFaults(key: string): string[] {
+  const parts = key.split('/')
+  if (parts.length > 2)
+    return [
+      `a valid label key ${nameExample} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+    ]
+  const [name = '', prefix] = parts.toReversed()
+  const faults: string[] = []
+  const prefixFault = prefix === undefined ? undefined : prefix === '' ? 'must be non-empty' : subdomainFault(prefix)
+  if (prefixFault !== undefined) faults.push(`prefix part ${prefixFault}`)
+  if (name === '') faults.push('name part must be non-empty')
+  else if (name.length > 63) faults.push('name part must be no more than 63 bytes')
+  if (!/^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/.test(name)) faults.push(`name part ${nameExample}`)
+  return faults
+}
+
+/** What is wrong with the value of a label. */
+export function valueFault(value: string): string | undefined {
+  if (value.length > 63) return 'must be no more than 63 bytes'
+  return isLabelValue(value) ? undefined : valueRule
 }
 
 /** What is wrong with an object's metadata. */
@@ -47,11 +70,12 @@ export function checkMeta({ metadata }: KubeObject, nameFault: (name: string) =>
     if (fault !== undefined) causes.push(invalidValue('metadata.name', name, fault))
   }
   for (const [key, value] of Object.entries(labels)) {
-    if (!isLabelKey(key)) causes.push(invalidValue('metadata.labels', key, keyRule))
-    if (!isLabelValue(value)) causes.push(invalidValue('metadata.labels', value, valueRule))
+    for (const fault of keyFaults(key)) causes.push(invalidValue('metadata.labels', key, fault))
+    const fault = valueFault(value)
+    if (fault !== undefined) causes.push(invalidValue('metadata.labels', value, fault))
   }
   for (const key of Object.keys(annotations)) {
-    if (!isLabelKey(key.toLowerCase())) causes.push(invalidValue('metadata.annotations', key, keyRule))
+    for (const fault of keyFaults(key.toLowerCase())) causes.push(invalidValue('metadata.annotations', key, fault))
   }
   const size = Object.entries(annotations).reduce((sum, [key, value]) => sum + key.length + value.length, 0)
   if (size > annotationsLimitBytes) {
@@ -62,7 +86,7 @@ export function checkMeta({ metadata }: KubeObject, nameFault: (name: string) =>
     })
   }
   for (const finalizer of finalizers) {
-    if (!isLabelKey(finalizer)) causes.push(invalidValue('metadata.finalizers', finalizer, keyRule))
+    for (const fault of keyFaults(finalizer)) causes.push(invalidValue('metadata.finalizers', finalizer, fault))
   }
   return [...causes, ...checkOwners(ownerReferences)]
 }

@@ -1,5 +1,5 @@
 // Checks a value against a schema: the validation of OpenAPI v3 with the messages of kube-apiserver.
-import { duplicate, invalidValue, required, unsupported, type Cause } from '../api-error.ts'
+import { duplicate, invalidValue, required, tooMany, unsupported, type Cause } from '../api-error.ts'
 import { canonical, deepEqual, field, isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { Schema, SchemaNode } from './schema.ts'
 import { SchemaNode as Node } from './schema.ts'
@@ -37,7 +37,7 @@ function typeError(path: string, value: Json, schema: Schema): Cause {
   const wanted = schema.type ?? 'integer or string'
   return {
     reason: 'FieldValueTypeInvalid',
-    message: `Invalid value: "${typeName(value)}": ${path || 'value'} must be of type ${wanted}: "${typeName(value)}"`,
+    message: `Invalid value: "${typeName(value)}": ${path || 'value'} in body must be of type ${wanted}: "${typeName(value)}"`,
     field: path,
   }
 }
@@ -102,11 +102,7 @@ function checkArray(value: readonly Json[], node: SchemaNode, path: string): Cau
     causes.push(invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`))
   }
   if (schema.maxItems !== undefined && value.length > schema.maxItems) {
-    causes.push({
-      reason: 'FieldValueTooMany',
-      message: `Too many: ${value.length}: must have at most ${schema.maxItems} items`,
-      field: path,
-    })
+    causes.push(tooMany(path, value.length, schema.maxItems))
   }
   if (schema.uniqueItems === true || schema['x-kubernetes-list-type'] === 'set')
     causes.push(...checkUnique(value, path))
@@ -144,7 +140,7 @@ function checkObject(value: JsonObject, node: SchemaNode, path: string): Cause[]
     causes.push(invalidValue(path, size, `${path} in body should have at least ${schema.minProperties} properties`))
   }
   if (schema.maxProperties !== undefined && size > schema.maxProperties) {
-    causes.push(invalidValue(path, size, `${path} in body should have at most ${schema.maxProperties} properties`))
+    causes.push(tooMany(path, size, schema.maxProperties))
   }
   for (const [key, member] of Object.entries(value)) {
     const type = member === undefined ? undefined : node.member(key)

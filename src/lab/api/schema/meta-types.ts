@@ -32,7 +32,7 @@ ManagedFieldsEntry -- ManagedFieldsEntry is the set of fields that one manager o
   fieldsType                 string
   fieldsV1                   object
   subresource                string
-LabelSelector -- LabelSelector selects objects by their labels.
+LabelSelector atomic -- LabelSelector selects objects by their labels.
   matchLabels                {string}
   matchExpressions           []LabelSelectorRequirement
 LabelSelectorRequirement

@@ -14,7 +14,9 @@ const messages = (value: unknown, schema: Schema): string[] =>
   check(parseJson(JSON.stringify(value)), node(schema), 'x').map(({ message }) => message)
 
 test('check finds what the schema forbids', () => {
-  assert.deepEqual(messages('a', { type: 'integer' }), ['Invalid value: "string": x must be of type integer: "string"'])
+  assert.deepEqual(messages('a', { type: 'integer' }), [
+    'Invalid value: "string": x in body must be of type integer: "string"',
+  ])
   assert.deepEqual(messages(0, { type: 'integer', minimum: 1 }), [
     'Invalid value: 0: x in body should be greater than or equal to 1',
   ])

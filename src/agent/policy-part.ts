@@ -1,0 +1,342 @@
+// Network policy on this node: knows what policies are made of, keeps what they say in the kernel, and holds back pods of which that is not
+// known yet. It is beside the network part: a policy that changes causes no pass over routes.
+import { type ApiClient } from '#/cluster/client.ts'
+import { type Clock, systemClock } from '#/cluster/clock.ts'
+import { type Reflector } from '#/cluster/reflector.ts'
+import { type Change } from '#/cluster/store.ts'
+import { listAddresses } from '#/kernel/addresses.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type KubeNode } from '#/model/kubernetes.ts'
+import { type Problem, problem } from '#/model/problems.ts'
+import { type AddRefusal } from '#/model/readiness.ts'
+import { evaluate } from '#/policy/evaluate.ts'
+import { type Form } from '#/policy/form.ts'
+import { PolicyIndex } from '#/policy/index/policy-index.ts'
+import { type PolicyReading } from '#/policy/policy.ts'
+import { type ObjectStatus } from '#/reconcile/status.ts'
+import { factsOf } from './cluster/node-facts.ts'
+import { type EndpointStore } from './endpoints/endpoint-store.ts'
+import { Admission } from './policy/admission.ts'
+import { conntrackProblem } from './policy/conntrack-room.ts'
+import { EndedConnections } from './policy/ended-connections.ts'
+import { PolicyKeeper } from './policy/keeper.ts'
+import { LocalPods } from './policy/local-pods.ts'
+import { type AddedPod, type LocalEndpoint, PolicyError, type PodPolicies } from './policy/pod-policies.ts'
+import { PolicyWatch } from './policy/policy-watch.ts'
+import { RememberedPolicy } from './policy/remembered-policy.ts'
+import { RunningConnections } from './policy/running-connections.ts'
+import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
+import { touchedBy } from './policy/touched.ts'
+
+/** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
+const startMs = 5000
+
+export type PolicyPartConfig = { readonly nodeName: string; readonly clusterCIDRs: readonly Prefix[] }
+
+export type PolicyPartDeps = {
+  readonly client: ApiClient
+  /** For synchronous requests only. */
+  readonly netlink: Netlink
+  readonly nodes: Pick<Reflector<KubeNode>, 'subscribe'>
+  readonly store: EndpointStore
+  readonly sinks: readonly PolicySink[]
+  /** That of the sinks which is nftables. */
+  readonly tables?: PolicyTables
+  /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
+  readonly bridgeMac: () => string | undefined
+  /** There is news to report. */
+  readonly onNews: () => void
+  readonly log: Logger
+  readonly clock?: Clock
+}
+
+/**
+ * `waiting`: not everything is known yet; `off`: the cluster has no policy; `failing`: the kernel does not have what policies say, and pods
+ * keep the rules of before.
+ */
+export type PolicyState = {
+  readonly kind: 'waiting' | 'off' | 'enforced' | 'failing'
+  readonly why?: string
+  readonly sinceMs?: number
+}
+
+export class PolicyPart implements PodPolicies, AsyncDisposable {
+  readonly #config: PolicyPartConfig
+  readonly #deps: PolicyPartDeps
+  readonly #clock: Clock
+  readonly #made = new AsyncDisposableStack()
+  readonly #index = new PolicyIndex()
+  readonly #locals: LocalPods
+  readonly #watch: PolicyWatch
+  readonly #admission: Admission
+  readonly #remembered: RememberedPolicy
+  readonly #connections: RunningConnections
+  readonly #startedMs: number
+  /** The MAC with which everything was compared last. */
+  #comparedMac: string | undefined
+  /** Whether an agent before this one left rules in the kernel, which are to stay until all is known. */
+  readonly #hadRules: boolean
+  readonly keeper: PolicyKeeper
+  /** The connections that policies ended. */
+  readonly ended: EndedConnections
+
+  constructor(config: PolicyPartConfig, deps: PolicyPartDeps) {
+    this.#config = config
+    this.#deps = deps
+    const { client, store, sinks, nodes, log, clock = systemClock } = deps
+    this.#clock = clock
+    this.#startedMs = clock.monotonicMs()
+    this.#hadRules = sinks.some((sink) => sink.existsInKernel())
+    this.#remembered = new RememberedPolicy(store)
+    this.#locals = new LocalPods(this.#index)
+    for (const endpoint of store.list()) this.#locals.set(endpoint)
+    const { ports } = this.#locals
+    this.keeper = this.#made.use(new PolicyKeeper({ source: this.#index, sinks, ports, clock, log }))
+    this.#watch = this.#made.use(
+      new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
+    )
+    this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
+    const block = (...change: Parameters<PolicyTables['blockAnswers']>) => deps.tables?.blockAnswers(...change)
+    this.ended = this.#made.use(new EndedConnections({ block, clock, log }))
+    this.#connections = this.#made.use(this.#makeConnections())
+    this.keeper.applied.subscribe(({ form, change }) => {
+      const touched = touchedBy(form, change)
+      if (touched) this.#connections.note(touched)
+      this.#remembered.save(this.#index.hasPolicies)
+      this.#admission.wake()
+    })
+    this.keeper.compared.subscribe(({ wasOther }) => {
+      this.#remembered.save(this.#index.hasPolicies)
+      if (wasOther) this.#connections.note({ locals: [...this.#locals.addrs()], peers: [] })
+      this.#connections.noteLevel()
+    })
+    this.keeper.changed.subscribe(() => {
+      this.#admission.wake()
+      deps.onNews()
+    })
+    nodes.subscribe((change) => this.#takeNode(change))
+  }
+
+  #makeConnections(): RunningConnections {
+    const { netlink, log } = this.#deps
+    return new RunningConnections({
+      evaluate: (packet) => evaluate(this.#index, packet),
+      isLevel: () => this.keeper.isLevel,
+      localAddrs: () => this.#locals.addrs(),
+      mayBeUnknownPod: (addr) => this.#mayBeUnknownPod(addr),
+      nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
+      ended: this.ended,
+      clock: this.#clock,
+      log,
+    })
+  }
+
+  /** Whether an address is of the range of pods, and nobody's that is known. */
+  #mayBeUnknownPod(addr: Addr): boolean {
+    const isOfPods = this.#config.clusterCIDRs.some((cidr) => cidr.contains(addr))
+    return isOfPods && this.#index.podAt(addr) === undefined
+  }
+
+  start(): void {
+    this.#watch.start()
+  }
+
+  #noteChange(): void {
+    if (this.#watch.inSync) this.keeper.begin()
+    this.keeper.note()
+    this.#admission.wake()
+  }
+
+  #takeNode(change: Change<KubeNode>): void {
+    if (change.kind === 'synced') return
+    if (change.kind === 'deleted') this.#index.removeNode(change.key)
+    else this.#index.setNode(change.key, addrsOf(change.object, change.key === this.#config.nodeName))
+    this.keeper.note()
+  }
+
+  /** What the evaluator is asked about: the cluster as it is known now. */
+  get view(): PolicyIndex {
+    return this.#index
+  }
+
+  /** What policies are in nftables; undefined where they are kept elsewhere. */
+  get tables(): PolicyTables | undefined {
+    return this.#deps.tables
+  }
+
+  /** What the kernel was last told. */
+  get form(): Form {
+    return this.#index.form
+  }
+
+  /** What rules depend on besides the form. */
+  get facts(): PolicyFacts {
+    return { hasPolicies: this.#index.hasPolicies, ports: this.#locals.ports, changedPorts: new Set() }
+  }
+
+  /** What was read of each policy, by its key. */
+  get readings(): ReadonlyMap<string, PolicyReading> {
+    return this.#watch.readings
+  }
+
+  get state(): PolicyState {
+    const { state } = this.keeper
+    if (state.kind === 'failing') return { kind: 'failing', why: state.why, sinceMs: state.sinceMs }
+    if (state.kind === 'waiting') return { kind: 'waiting', why: this.#lack }
+    return { kind: this.#index.hasPolicies ? 'enforced' : 'off', sinceMs: state.sinceMs }
+  }
+
+  get objects(): readonly ObjectStatus[] {
+    return this.#deps.sinks.flatMap(({ objects }) => objects)
+  }
+
+  /** The netlink ports through which this part changes the kernel. */
+  get portIds(): readonly number[] {
+    return this.#deps.sinks.flatMap(({ portId }) => portId ?? [])
+  }
+
+  /** How many connections policies have ended. */
+  get endedConnections(): number {
+    return this.#connections.count
+  }
+
+  /** What is not known yet; in words for a message. */
+  get #lack(): string {
+    const { missing } = this.#watch
+    if (missing.length === 0) return 'the rules in the kernel are being compared with what policies say'
+    const whys = new Set(missing.flatMap(({ why }) => why ?? []))
+    const names = missing.map(({ name }) => name).join(', ')
+    return `the API has not told all ${names} yet${whys.size === 0 ? '' : `: ${[...whys].join('; ')}`}`
+  }
+
+  /** Whether pods get their network though nothing is known: the cluster had no policy when it was last known, and the API does not answer. */
+  get #goesWithout(): boolean {
+    return !this.#watch.inSync && this.#watch.isApiAway && this.#remembered.hadNone && !this.#hadRules
+  }
+
+  /** What new pods have to wait for, whichever they are; undefined: nothing. */
+  get #obstacle(): string | undefined {
+    const { state } = this.keeper
+    if (state.kind === 'level' || this.#goesWithout) return undefined
+    return state.kind === 'failing' ? `the rules cannot be written: ${state.why}` : this.#lack
+  }
+
+  #obstacleTo({ namespace, name, uid }: AddedPod): string | undefined {
+    const obstacle = this.#obstacle
+    if (obstacle !== undefined || !this.keeper.isLevel || !this.#index.hasPolicies) return obstacle
+    if (this.#index.hasLabelsOf(namespace, name, uid)) return undefined
+    const key = `${namespace}/${name}`
+    const known = this.#index.pods.get(key)
+    if (known === undefined) return `the API has told of no pod ${key} yet, so that its labels are not known`
+    if (!this.#index.namespaces.has(namespace))
+      return `the API has not told of namespace ${namespace} yet, so that its labels are not known`
+    return `the pod ${key} that the API has told of has UID ${known.uid}, and the one to be wired ${uid}: its labels are not known`
+  }
+
+  async admit(pod: AddedPod, signal: AbortSignal): Promise<string | undefined> {
+    return this.#obstacleTo(pod) === undefined ? undefined : this.#admission.admit(pod, signal)
+  }
+
+  enforce(endpoint: LocalEndpoint, pod: AddedPod | undefined): void {
+    // what Kubernetes does not know no policy selects
+    const obstacle = pod && this.#obstacleTo(pod)
+    if (obstacle !== undefined) throw new PolicyError(obstacle)
+    this.#locals.set(endpoint)
+    this.keeper.notePort(endpoint.hostDevice)
+    try {
+      this.keeper.flush()
+    } catch (error) {
+      this.#locals.remove(endpoint.hostDevice)
+      throw error
+    }
+  }
+
+  noteEndpoints(): void {
+    const { gone, other } = this.#locals.differences(this.#deps.store.list())
+    if (gone.length + other.length === 0) return
+    for (const device of gone) this.#forget(device)
+    for (const endpoint of other) {
+      this.#locals.set(endpoint)
+      this.keeper.notePort(endpoint.hostDevice)
+    }
+    try {
+      this.keeper.flush()
+    } catch (error) {
+      this.#deps.log.error('the rules of pods that are gone stay for now', { error: messageOf(error) })
+    }
+  }
+
+  #forget(device: string): void {
+    const addrs = this.#locals.ports.get(device) ?? []
+    this.#locals.remove(device)
+    this.keeper.notePort(device)
+    if (this.keeper.isLevel) return
+    try {
+      for (const sink of this.#deps.sinks) sink.dropLocal(device, addrs)
+    } catch (error) {
+      this.#deps.log.error('the rules of a pod that is gone stay for now', { device, error: messageOf(error) })
+    }
+  }
+
+  /** Somebody may have changed what this part keeps in the kernel. */
+  noteTableChange(): void {
+    this.#compareSoon()
+  }
+
+  /** The bridge may be another one. */
+  noteBridge(): void {
+    if (this.#deps.bridgeMac() !== this.#comparedMac) this.#compareSoon()
+  }
+
+  #compareSoon(): void {
+    this.#comparedMac = this.#deps.bridgeMac()
+    this.keeper.compareSoon()
+  }
+
+  /** Why new pods are refused; undefined while they are not, and for the first moments after the start. */
+  get refusal(): AddRefusal | undefined {
+    const obstacle = this.#obstacle
+    if (obstacle === undefined) return undefined
+    if (this.keeper.state.kind === 'waiting' && this.#clock.monotonicMs() - this.#startedMs < startMs) return undefined
+    return { msg: 'network policies cannot be enforced for new pods', details: obstacle }
+  }
+
+  get problems(): readonly Problem[] {
+    const { state } = this.keeper
+    const object = `node/${this.#config.nodeName}`
+    const without = this.#goesWithout
+      ? [
+          problem(
+            'CW3306',
+            object,
+            'the API has not answered since this agent started; new pods are wired as if the cluster had no policy, which it had not when that was last known',
+          ),
+        ]
+      : []
+    return [
+      ...this.#watch.problems,
+      ...this.#admission.problems,
+      // an object in error says so itself
+      ...(state.kind === 'failing' && this.objects.every((each) => each.state === 'done')
+        ? [problem('CW3303', object, state.why)]
+        : []),
+      ...without,
+      ...(this.#index.hasPolicies ? [conntrackProblem(this.#config.nodeName)] : []).filter(
+        (each) => each !== undefined,
+      ),
+    ]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#made.disposeAsync()
+  }
+}
+
+/** The addresses under which a node's own processes talk to pods. Only that of pods' own node matter, which are those of its gateways too. */
+function addrsOf(node: KubeNode, isOwn: boolean): Addr[] {
+  const { addrs, podCIDRs } = factsOf(node)
+  return isOwn ? [...addrs, ...podCIDRs.map((cidr) => cidr.at(1))] : [...addrs]
+}

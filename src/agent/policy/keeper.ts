@@ -1,0 +1,226 @@
+// Keeps what the kernel enforces level with the index of policies: changes are written as they come, in portions when many come at once, and
+// everything is compared at the begin, once a minute, after a failure, and when somebody else has changed a table.
+import { type Clock } from '#/cluster/clock.ts'
+import { type Logger, messageOf } from '#/lib/log.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { Signal } from '#/lib/signal.ts'
+import { type Form, type FormChange } from '#/policy/form.ts'
+import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+
+/** A change that comes alone is written at once; those that come within this time of the last one share a transaction. */
+const gatherMs = 5
+const resyncMs = 60_000
+const firstRetryMs = 500
+const maxRetryMs = 30_000
+
+/** What the keeper needs of the index (src/policy/index). */
+export type FormSource = { readonly form: Form; take(): FormChange; readonly hasPolicies: boolean }
+
+export type PolicyKeeperDeps = {
+  readonly source: FormSource
+  readonly sinks: readonly PolicySink[]
+  readonly ports: ReadonlyMap<string, readonly Addr[]>
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** `waiting`: the index is not complete yet, or what the kernel has is not known. */
+export type KeeperState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'level'; readonly sinceMs: number }
+  | { readonly kind: 'failing'; readonly why: string; readonly sinceMs: number }
+
+export type Applied = {
+  readonly form: Form
+  readonly change: FormChange
+  readonly durationMs: number
+  /** Since the first of the events that the change is made of; absent when there was none. */
+  readonly sinceEventMs?: number
+}
+
+export class PolicyKeeper implements AsyncDisposable {
+  readonly #deps: PolicyKeeperDeps
+  /** Emitted after each change that all sinks have taken. */
+  readonly applied = new Signal<Applied>()
+  /** Emitted when everything was compared and the kernel is as it should be; `wasOther`: it may have been another way before. */
+  readonly compared = new Signal<{ readonly wasOther: boolean }>()
+  /** Emitted when the state is another one. */
+  readonly changed = new Signal<void>()
+  #state: KeeperState = { kind: 'waiting' }
+  #hasBegun = false
+  #isStopped = false
+  #changedPorts = new Set<string>()
+  /** When the first event came that is not written yet; undefined: all is. */
+  #dirtySinceMs: number | undefined
+  #notBeforeMs = -Infinity
+  #cancelFlush: (() => void) | undefined
+  #comparing: Promise<void> | undefined
+  #isCompareDue = false
+  #failures = 0
+  #cancelRetry: (() => void) | undefined
+  #cancelResync: (() => void) | undefined
+
+  constructor(deps: PolicyKeeperDeps) {
+    this.#deps = deps
+  }
+
+  get state(): KeeperState {
+    return this.#state
+  }
+
+  /** Whether the kernel has all that the index knew at the last flush. */
+  get isLevel(): boolean {
+    return this.#state.kind === 'level'
+  }
+
+  /** Whether anything has come that is not written yet. */
+  get isBehind(): boolean {
+    return this.#dirtySinceMs !== undefined
+  }
+
+  /** The index is complete: from now on the kernel follows it. */
+  begin(): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    this.compareSoon()
+  }
+
+  /** The index has changed. */
+  note(): void {
+    this.#dirtySinceMs ??= this.#deps.clock.monotonicMs()
+    if (!this.isLevel || this.#cancelFlush !== undefined) return
+    const { clock } = this.#deps
+    const delayMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs())
+    this.#cancelFlush = clock.after(delayMs, () => this.#flushOrTell())
+  }
+
+  /** The addresses of a host device are others, or gone. To be followed by `note` or `flush`. */
+  notePort(hostDevice: string): void {
+    this.#changedPorts.add(hostDevice)
+  }
+
+  /** Writes what has changed now. Throws KernelError; everything is compared then. Does nothing while the kernel is not level. */
+  flush(): void {
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+    if (!this.isLevel) return
+    const { source, sinks, clock } = this.#deps
+    const startedMs = clock.monotonicMs()
+    const change = source.take()
+    const { form } = source
+    const facts = this.#takeFacts()
+    const dirtySinceMs = this.#dirtySinceMs
+    this.#dirtySinceMs = undefined
+    try {
+      for (const sink of sinks) sink.apply(form, change, facts)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+    const endMs = clock.monotonicMs()
+    const durationMs = endMs - startedMs
+    // a large change holds up the event loop: the next one leaves as much time to others
+    this.#notBeforeMs = endMs + Math.max(gatherMs, durationMs)
+    this.applied.emit({
+      form,
+      change,
+      durationMs,
+      ...(dirtySinceMs !== undefined && { sinceEventMs: endMs - dirtySinceMs }),
+    })
+  }
+
+  #flushOrTell(): void {
+    try {
+      this.flush()
+    } catch (error) {
+      this.#deps.log.error('policies could not be written', { error: messageOf(error) })
+    }
+  }
+
+  #takeFacts(): PolicyFacts {
+    const { source, ports } = this.#deps
+    const changedPorts = this.#changedPorts
+    this.#changedPorts = new Set()
+    return { hasPolicies: source.hasPolicies, ports, changedPorts }
+  }
+
+  #fail(error: unknown): void {
+    this.#enter({ kind: 'failing', why: messageOf(error), sinceMs: this.#sinceMs('failing') })
+    this.#retryLater()
+  }
+
+  #sinceMs(kind: 'level' | 'failing'): number {
+    return this.#state.kind === kind ? this.#state.sinceMs : this.#deps.clock.wallMs()
+  }
+
+  #enter(state: KeeperState): void {
+    const isOther = state.kind !== this.#state.kind
+    this.#state = state
+    if (isOther) this.changed.emit()
+  }
+
+  #retryLater(): void {
+    if (this.#isStopped) return
+    const pauseMs = Math.min(firstRetryMs * 2 ** this.#failures, maxRetryMs)
+    this.#failures++
+    this.#cancelRetry?.()
+    this.#cancelRetry = this.#deps.clock.after(pauseMs, () => this.compareSoon())
+  }
+
+  /** Has everything compared: somebody else may have changed what is in the kernel. */
+  compareSoon(): void {
+    if (!this.#hasBegun || this.#isStopped) return
+    this.#isCompareDue = true
+    this.#comparing ??= this.#compareWhileDue().finally(() => {
+      this.#comparing = undefined
+    })
+  }
+
+  async #compareWhileDue(): Promise<void> {
+    const { clock } = this.#deps
+    while (this.#isCompareDue && !this.#isStopped) {
+      this.#isCompareDue = false
+      this.#cancelRetry?.()
+      this.#cancelRetry = undefined
+      await this.#compare()
+      this.#cancelResync?.()
+      this.#cancelResync = clock.after(resyncMs, () => this.compareSoon())
+    }
+  }
+
+  /** Before the kernel is level nothing else is written, so the form stays as it is until all sinks have it. */
+  async #compare(): Promise<void> {
+    const { source, sinks, log } = this.#deps
+    if (this.isLevel) this.#flushOrTell()
+    else source.take()
+    const wasLevel = this.isLevel
+    let count = 0
+    try {
+      for (const sink of sinks) {
+        const differences = await sink.compare(source.form, this.#takeFacts())
+        if (this.#isStopped) return
+        count += differences.length
+        if (wasLevel && differences.length > 0)
+          log.warn('policies in the kernel were not as they should be, and are again', {
+            differences: differences.slice(0, 5).join('; '),
+            count: differences.length,
+          })
+      }
+    } catch (error) {
+      log.error('policies could not be compared with the kernel', { error: messageOf(error) })
+      return this.#fail(error)
+    }
+    // a change that came meanwhile may have failed
+    if (wasLevel && !this.isLevel) return
+    this.#failures = 0
+    this.#enter({ kind: 'level', sinceMs: this.#sinceMs('level') })
+    this.#flushOrTell()
+    if (this.isLevel) this.compared.emit({ wasOther: !wasLevel || count > 0 })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    for (const cancel of [this.#cancelFlush, this.#cancelRetry, this.#cancelResync]) cancel?.()
+    await this.#comparing
+  }
+}

@@ -1,0 +1,58 @@
+// When a node's kernel has another form of the policy tables: as the kernel announces changes of nftables.
+import { NotificationSocket } from '#/sys/netlink-socket.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { monotonicMs } from './clock.ts'
+
+const NETLINK_NETFILTER = 12
+const NFNLGRP_NFTABLES = 7
+/** The name of the tables, which is in every message about them. */
+const tableName = Buffer.from('causeway-policy')
+
+export class PolicyChanges implements Disposable {
+  readonly #socket: NotificationSocket
+  #lastMs = 0
+  #waiting: ((atMs: number) => void) | undefined
+
+  constructor(netns: Netns) {
+    this.#socket = netns.run(() => new NotificationSocket(NETLINK_NETFILTER, [NFNLGRP_NFTABLES]))
+    void this.#follow()
+  }
+
+  async #follow(): Promise<void> {
+    for (;;) {
+      const datagram = await this.#socket.receive()
+      if (datagram === undefined) return
+      // what was dropped was too much at once, and ours are the many
+      if (
+        datagram !== 'overflow' &&
+        !Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length).includes(tableName)
+      )
+        continue
+      this.#lastMs = monotonicMs()
+      this.#waiting?.(this.#lastMs)
+    }
+  }
+
+  /** When the last change was; 0 for none. */
+  get lastMs(): number {
+    return this.#lastMs
+  }
+
+  /** When the next change is in the kernel. Ask before what causes it. */
+  async next(timeoutMs: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
+    this.#waiting = resolve
+    const timer = setTimeout(
+      () => reject(new Error(`no change of the policy tables within ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+    return promise.finally(() => {
+      this.#waiting = undefined
+      clearTimeout(timer)
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,68 @@
+// Network policies: what they cost packets, how soon a change is enforced everywhere, what a large cluster of them costs an agent, and an ADD.
+import { type Benchmark, type Effort, type Result, settingsOf, type Size } from './benchmark.ts'
+import { type AddsSettings, measureAdds } from './policy-adds.ts'
+import { type EnforcementSettings, measureEnforcement } from './policy-enforcement.ts'
+import { type LoadSettings, measureLoad } from './policy-load.ts'
+import { measurePaths, type PathsSettings } from './policy-paths.ts'
+import { Rig } from './rig.ts'
+
+type PolicySettings = {
+  readonly rounds: number
+  readonly paths: Omit<PathsSettings, 'rounds'>
+  readonly enforcement: EnforcementSettings
+  readonly load: LoadSettings
+  readonly adds: Omit<AddsSettings, 'rounds'>
+}
+
+const sizes: Readonly<Record<Size, PolicySettings>> = {
+  smoke: {
+    rounds: 1,
+    paths: { datapaths: ['bridge'], counts: [0, 3], seconds: 1 },
+    enforcement: { nodes: 2, policies: 3, changes: 2 },
+    load: { pods: 20, policies: 5, localPods: 2, quietMs: 100 },
+    adds: { pods: 2, policies: 5, podsElsewhere: 5 },
+  },
+  full: {
+    rounds: 7,
+    paths: { datapaths: ['bridge', 'ebpf'], counts: [0, 100, 1000], seconds: 1 },
+    enforcement: { nodes: 20, policies: 1000, changes: 100 },
+    load: { pods: 10_000, policies: 1000, localPods: 110, quietMs: 1000 },
+    adds: { pods: 20, policies: 1000, podsElsewhere: 1000 },
+  },
+}
+
+/** Runs one part on a rig of its own, so that nothing of the others is beside it. */
+async function alone<T>(measure: (rig: Rig) => Promise<T>): Promise<T> {
+  await using rig = new Rig()
+  return await measure(rig)
+}
+
+async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
+  const { rounds, paths, enforcement, load, adds } = settingsOf(sizes, effort)
+  const parts = [
+    await alone((rig) => measurePaths(rig, { ...paths, rounds }, say)),
+    await alone((rig) => measureEnforcement(rig, enforcement, say)),
+    await alone((rig) => measureLoad(rig, load, say)),
+    await alone((rig) => measureAdds(rig, { ...adds, rounds }, say)),
+  ]
+  return {
+    tables: parts.map(({ table }) => table),
+    goals: parts.flatMap(({ goals }) => goals),
+    notes: [
+      `${rounds} rounds, all ways in turn, ${paths.seconds} s for each measurement. IPv4; a lab for each datapath and number of policies.`,
+      'Every policy on the way selects both pods in both directions, and only the last of them allows what is measured: a new connection is',
+      'compared with all of them, packets of one that stands with none.',
+      `A change: a ClusterNetworkPolicy about all pods comes or goes; all ${enforcement.nodes} nodes share the machine. After each, a ping to`,
+      'every pod shows that it is enforced.',
+      'The agent and the API server of the third table share the machine; the API holds everything back until it is complete, and gives it at once.',
+    ],
+    figures: Object.assign({}, ...parts.map(({ figures }) => figures)) as Result['figures'],
+  }
+}
+
+export const policyBenchmark: Benchmark = {
+  name: 'policy',
+  summary:
+    'policies on the way of packets, changes until all nodes enforce them, and 10,000 pods with 1,000 policies into one agent',
+  run,
+}
