@@ -103,11 +103,7 @@ test('IPVS leads nobody past policies', async () => {
   using node = await AttackNode.create()
   const { attacker, friend, silent, victim } = node
   serve(node, { 8080: victim, 8081: friend })
-  const seen = await node.settle()
-  assert.ok(
-    seen.some((line) => line.includes('egress-ipvs')),
-    seen.join('; '),
-  )
+  await node.settle()
   for (const family of families) {
     const dst = Addr.parse(services[family].replaceAll(/[[\]]/g, ''))
     const call = (from: TestPod, to: TestPod, port: number) => connects(from.netns, to.netns, dst, port, 80)
