@@ -106,12 +106,13 @@ test('IPVS leads nobody past policies', async () => {
   await node.settle()
   for (const family of families) {
     const dst = Addr.parse(services[family].replaceAll(/[[\]]/g, ''))
-    const call = (from: TestPod, to: TestPod, port: number) => connects(from.netns, to.netns, dst, port, 80)
-    assert.equal(await call(friend, victim, 8080), true, `a friend, IPv${family}`)
-    assert.equal(await call(attacker, victim, 8080), false, `anybody, IPv${family}`)
-    assert.equal(await call(node.other, victim, 8080), false, `another node, IPv${family}`)
-    assert.equal(await call(attacker, friend, 8081), true, `to anybody, IPv${family}`)
-    assert.equal(await call(silent, friend, 8081), false, `from who may not send, IPv${family}`)
+    const call = (from: TestPod, to: TestPod, port: number, isExpected: boolean) =>
+      connects(from.netns, to.netns, { dst, port, listenPort: 80, isExpected })
+    assert.equal(await call(friend, victim, 8080, true), true, `a friend, IPv${family}`)
+    assert.equal(await call(attacker, victim, 8080, false), false, `anybody, IPv${family}`)
+    assert.equal(await call(node.other, victim, 8080, false), false, `another node, IPv${family}`)
+    assert.equal(await call(attacker, friend, 8081, true), true, `to anybody, IPv${family}`)
+    assert.equal(await call(silent, friend, 8081, false), false, `from who may not send, IPv${family}`)
   }
   node.host.sh('ipvsadm -C')
   await node.settle()
