@@ -5,9 +5,7 @@ import { endsOf, evaluate, policiesOf } from './evaluate.ts'
 import { maxPort } from './fields.ts'
 import { type PortRange } from './form.ts'
 import { matchesPeer } from './match.ts'
-import { type Direction, directions, type Policy, type PolicyRule, type PortProtocol, portProtocols } from './policy.ts'
-
-const protocols = Object.keys(portProtocols) as PortProtocol[]
+import { type Direction, directions, type Policy, type PolicyRule, portProtocolNames, portProtocols } from './policy.ts'
 
 type Pair = { readonly src: Addr; readonly dst: Addr }
 
@@ -68,7 +66,7 @@ function edgesOf(view: ReturnType<typeof viewOfPair>, { src, dst }: Pair): reado
 export function allowedPorts(view: PolicyView, { src, dst }: Pair): PortRange[] {
   const ofPair = viewOfPair(view, { src, dst })
   const edges = edgesOf(ofPair, { src, dst })
-  return protocols.flatMap((protocol) => {
+  return portProtocolNames.flatMap((protocol) => {
     const ranges: PortRange[] = []
     for (const [place, first] of edges.entries()) {
       if (evaluate(ofPair, { src, dst, protocol: portProtocols[protocol], port: first }).isDropped) continue
