@@ -118,6 +118,24 @@ test('what policies deny ends at the device where it begins, and what they allow
   )
 })
 
+test("one rule's flood is told in part, and hides no other's denial", async () => {
+  await using policed = await Policed.make()
+  const { node } = policed
+  for (const id of ['one', 'two', 'three']) node.add(id)
+  const form = shop(node.deviceOf('two'))
+    .policy('nobody', 'NetworkPolicy', 'egress')
+    .class('out', 'egress', ['nobody'])
+    .local(node.deviceOf('three'), [], { egress: 'out' })
+  await policed.maps.compare(form)
+  const floodPackets = 500
+  node.pods.get('one')!.sh(`bash -c 'for i in {1..${floodPackets}}; do echo x; done >/dev/udp/${addrsOf.two[0]}/53'`)
+  assert.equal(policed.denied, floodPackets)
+  assert.ok(policed.isDenied('three', addrsOf.one[0]))
+  const rules = (): (string | undefined)[] => policed.told.map(({ prefix }) => readDenialPrefix(prefix)!.rule)
+  while (!rules().some((rule) => rule?.startsWith('networkpolicy/x/nobody egress'))) await sleep(5)
+  assert.ok(rules().length > 10 && rules().length < floodPackets / 2, `${rules().length} told`)
+})
+
 test('a change costs its own entries, and counts at once', async () => {
   await using policed = await Policed.make()
   const { node, maps } = policed
