@@ -19,7 +19,7 @@ import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
-import { inetTable, inetTableInSteps, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
@@ -27,6 +27,7 @@ import { type Netns } from '#/sys/netns.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
+import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
 import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
 
@@ -105,7 +106,7 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inTurns(inetTableInSteps(form, this.#endedNow)),
+        () => inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
       ...(mac === undefined ? [] : await this.#mendBridge(form, facts.ports, mac)),
@@ -117,7 +118,7 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow)))),
+      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))),
       ...(mac === undefined
         ? []
         : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac, form.locals)))),
@@ -192,7 +193,7 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form, this.#endedNow))
+    this.#inet.write(inetTable(form, this.#endedNow, this.#otherWays))
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -212,6 +213,11 @@ export class PolicyTables implements PolicySink, Disposable {
     }
     this.#bridge.write(bridgeTable(ports, mac, form.locals))
     this.#writtenBridge = { mac, ports: new Map(ports), locals: new Map(form.locals) }
+  }
+
+  get #otherWays(): OtherWays {
+    const { netns } = this.#deps
+    return { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) }
   }
 
   async #mendBridge(form: Form, ports: Ports, mac: string): Promise<string[]> {

@@ -132,6 +132,8 @@ export type NftMatch =
   | { readonly kind: 'ttlBelow'; readonly family: Family; readonly ttl: number }
   /** Matches if the destination is one of this host's own addresses. */
   | { readonly kind: 'daddrLocal'; readonly not?: boolean }
+  /** Matches if the source is. */
+  | { readonly kind: 'saddrLocal'; readonly not?: boolean }
   | { readonly kind: 'mark'; readonly mask: number; readonly value: number; readonly not?: boolean }
   | { readonly kind: 'ctState'; readonly states: readonly NftCtState[] }
   /** Matches packets of connections whose destination was translated. */
