@@ -15,6 +15,7 @@ import {
   type NftKey,
   type NftKeySet,
   type NftMap,
+  type NftMatch,
   type NftRule,
   type NftSet,
   type NftTable,
@@ -32,6 +33,8 @@ import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
  */
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const bridgeDevice = 'cw-br0'
+const linkLocal = Prefix.parse('fe80::/10')
+const groups = Prefix.parse('ff00::/8')
 const ICMP_REDIRECT = 5
 const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
@@ -149,6 +152,8 @@ function ofFamily(addrs: readonly Addr[], family: Family): Addr[] {
   return addrs.filter((addr) => addr.family === family)
 }
 
+const established: NftMatch = { kind: 'ctState', states: ['established'] }
+
 function baseChain(direction: Direction): NftChain {
   const field = direction === 'egress' ? 'saddr' : 'daddr'
   return {
@@ -156,9 +161,15 @@ function baseChain(direction: Direction): NftChain {
     hook: { type: 'filter', hook: 'forward', priority: priorities[direction] },
     policy: 'accept',
     rules: [
+      // a SYN begins a connection, whatever connection tracking has of its addresses and ports
+      {
+        comment: 'connections that were allowed, and their answers (TCP)',
+        match: [established, { kind: 'l4proto', protocol: 'tcp' }, { kind: 'tcpSyn', not: true }],
+        action: { kind: 'accept' },
+      },
       {
         comment: 'connections that were allowed, and their answers',
-        match: [{ kind: 'ctState', states: ['established'] }],
+        match: [established, { kind: 'l4proto', protocol: 'tcp', not: true }],
         action: { kind: 'accept' },
       },
       {
@@ -192,13 +203,15 @@ function baseChain(direction: Direction): NftChain {
 
 /**
  * A pod chooses its link-local addresses itself, so that they say nothing of it. No router may forward them (RFC 4291 section 2.5.6), but the
- * kernel does where a packet leaves by the device by which it came.
+ * kernel does where a packet leaves by the device by which it came. What else comes here with one, br_netfilter brings from the bridge.
  */
 const noLinkLocal: NftRule = {
   comment: 'link-local addresses of pods are not forwarded',
   match: [
     { kind: 'device', field: 'iifname', name: bridgeDevice },
-    { kind: 'addr', field: 'saddr', prefix: Prefix.parse('fe80::/10') },
+    { kind: 'addr', field: 'saddr', prefix: linkLocal },
+    { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true },
+    { kind: 'addr', field: 'daddr', prefix: groups, not: true },
   ],
   action: { kind: 'drop', counter: true },
 }

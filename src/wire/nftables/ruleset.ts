@@ -157,7 +157,8 @@ export type NftMatch =
 export type NftCtState = 'established' | 'related' | 'new' | 'invalid' | 'untracked'
 /** A protocol by name or by its number. */
 export type NftProtocol = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'icmpv6' | number
-export type NftEtherType = 'ip' | 'ip6' | 'arp'
+/** As nft calls them; those of VLAN tags are behind the tag that the device took off. */
+export type NftEtherType = 'ip' | 'ip6' | 'arp' | '8021q' | '8021ad'
 
 export type NftAction =
   | { readonly kind: 'accept'; readonly counter?: boolean }
