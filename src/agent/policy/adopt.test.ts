@@ -54,6 +54,9 @@ test('nothing is entered that could be forged, was ended, or is denied in both d
     [String(server), true],
   ])
   refuses('the pod that opened it does not know it, whatever the other one says')
+  // it can make itself a socket to anywhere
+  now.sockets = new Map([[String(server), true]])
+  refuses('the pod that is denied does not vouch for itself')
   now.sockets = new Map([[String(server), false]])
   refuses('neither end is known')
   now.sockets = new Map()
