@@ -29,7 +29,7 @@ function scene() {
     ended: { mayHave: () => now.wasEnded },
     netlink: {
       execute: (...all: Operation[]) => void entered.push(...all.map(({ what }) => what)),
-    } as unknown as Netlink,
+    },
     log: silent,
   })
   return { now, adopter, entered }
