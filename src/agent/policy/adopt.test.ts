@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { type Operation } from '#/kernel/netlink.ts'
 import { Addr } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
