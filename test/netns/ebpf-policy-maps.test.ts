@@ -184,10 +184,10 @@ test('maps that are filled while members and rules change all the time end right
   const all = Array.from({ length: 4000 }, (_, index) => `10.245.${index >> 8}.${index & 255}`)
   const form = shop(device, ...all)
   const members = form.members.get('friends')!
-  let isFilling = true
-  const filled = maps.compare(form).finally(() => (isFilling = false))
+  const fill = { isOver: false }
+  const filled = maps.compare(form).finally(() => (fill.isOver = true))
   let changes = 0
-  for (; isFilling; changes++) {
+  for (; !fill.isOver; changes++) {
     const addr = Addr.parse(all[changes % all.length]!)
     const isIn = members.delete(String(addr))
     if (!isIn) members.set(String(addr), addr)
