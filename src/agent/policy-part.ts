@@ -31,8 +31,8 @@ import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sin
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
-/** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
-const startMs = 5000
+/** What keeps new pods from their network has to last so long before it is a reason why the node is not ready: a start, or one failure, is none. */
+const lastingMs = 5000
 
 export type PolicyPartConfig = { readonly nodeName: string; readonly clusterCIDRs: readonly Prefix[] }
 
@@ -47,6 +47,8 @@ export type PolicyPartDeps = {
   readonly tables?: PolicyTables
   /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
   readonly bridgeMac: () => string | undefined
+  /** The programs at work, whose maps are filled; another value when they are others. */
+  readonly programs?: () => unknown
   /** There is news to report. */
   readonly onNews: () => void
   readonly log: Logger
@@ -75,8 +77,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
   readonly #startedMs: number
-  /** The MAC with which everything was compared last. */
+  /** The bridge and the programs with which everything was compared last. */
   #comparedMac: string | undefined
+  #comparedPrograms: unknown
   /** Whether an agent before this one left rules in the kernel, which are to stay until all is known. */
   readonly #hadRules: boolean
   readonly keeper: PolicyKeeper
@@ -88,7 +91,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#deps = deps
     const { client, store, sinks, nodes, log, clock = systemClock } = deps
     this.#clock = clock
-    this.#startedMs = clock.monotonicMs()
+    this.#startedMs = clock.wallMs()
     this.#hadRules = sinks.some((sink) => sink.existsInKernel())
     this.#remembered = new RememberedPolicy(store)
     this.#locals = new LocalPods(this.#index)
@@ -170,6 +173,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the kernel was last told. */
   get form(): Form {
     return this.#index.form
+  }
+
+  /** What a comparison would put right in nftables now, a line each. Rejects with KernelError. */
+  async differences(): Promise<readonly string[]> {
+    return this.keeper.isLevel ? ((await this.tables?.differences(this.form, this.facts)) ?? []) : []
   }
 
   /** What rules depend on besides the form. */
@@ -286,21 +294,24 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#compareSoon()
   }
 
-  /** The bridge may be another one. */
-  noteBridge(): void {
-    if (this.#deps.bridgeMac() !== this.#comparedMac) this.#compareSoon()
+  /** What rules and maps stand on, the bridge and the programs, may be others. */
+  noteGround(): void {
+    const { bridgeMac, programs } = this.#deps
+    if (bridgeMac() !== this.#comparedMac || programs?.() !== this.#comparedPrograms) this.#compareSoon()
   }
 
   #compareSoon(): void {
     this.#comparedMac = this.#deps.bridgeMac()
+    this.#comparedPrograms = this.#deps.programs?.()
     this.keeper.compareSoon()
   }
 
-  /** Why new pods are refused; undefined while they are not, and for the first moments after the start. */
+  /** Why new pods are refused; undefined while they are not, and for the first moments. */
   get refusal(): AddRefusal | undefined {
     const obstacle = this.#obstacle
-    if (obstacle === undefined) return undefined
-    if (this.keeper.state.kind === 'waiting' && this.#clock.monotonicMs() - this.#startedMs < startMs) return undefined
+    const { state } = this.keeper
+    const sinceMs = state.kind === 'waiting' ? this.#startedMs : state.sinceMs
+    if (obstacle === undefined || this.#clock.wallMs() - sinceMs < lastingMs) return undefined
     return { msg: 'network policies cannot be enforced for new pods', details: obstacle }
   }
 

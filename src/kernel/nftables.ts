@@ -63,6 +63,11 @@ const bytesPerTurn = 40_000
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
 
+/** Rules of any table changed so often that none could be read as of one moment. */
+export class BusyRulesetError extends Error {
+  override name = 'BusyRulesetError'
+}
+
 export class NftClient {
   readonly #netlink: Netlink
 
@@ -126,7 +131,7 @@ export class NftClient {
       }
       if (attempt === readAttempts) {
         const what = `nft list table ${family} ${name}: the rules changed during each of ${readAttempts} attempts`
-        throw new Error(what, { cause: failure })
+        throw new BusyRulesetError(what, { cause: failure })
       }
     }
   }

@@ -21,7 +21,7 @@ export const policyProblemCatalogue = {
     about: 'kernel',
     how: "the kernel's answer when the agent read or changed the object",
     remedy:
-      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words; the agent tries again by itself',
+      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words: ENOENT of a rule is a module that it lacks, nft_ct, nft_limit, nft_log or nfnetlink_log, or nft_meta_bridge for the table bridge; the agent tries again by itself',
   },
   CW3304: {
     title: 'Connection tracking has no room: new connections are dropped',

@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
+import { Addr, families } from '#/lib/addr.ts'
 import { must } from '../e2e/harness.ts'
 import { type TestNetns } from '../netns/namespace.ts'
 import { AttackNode } from '../netns/policy/attack-node.ts'
+import { connects } from '../netns/policy/connects.ts'
+import { addrOf, type TestPod } from '../netns/policy/table-node.ts'
 import { type Scenario } from '../policy/model.ts'
 import { playAll } from '../policy/play.ts'
 import { changes } from '../policy/scenarios/changes.ts'
@@ -79,3 +82,39 @@ for (const [name, scenes] of Object.entries(plays))
     surroundings[name]!(truth.node.host)
     await playAll(t, truth, scenes)
   })
+
+const services = { 4: '10.96.0.1', 6: '[fd10:96::1]' } as const
+
+/** What kube-proxy does in mode ipvs: its Services' addresses are the node's own, and IPVS leads to the pod. Each pod has a port. */
+function serve(node: AttackNode, pods: Readonly<Record<number, TestPod>>): void {
+  node.host.sh(`sysctl -qw net.ipv4.vs.conntrack=1
+    ip link add kube-ipvs0 type dummy
+    ip addr add 10.96.0.1/32 dev kube-ipvs0; ip addr add fd10:96::1/128 dev kube-ipvs0 nodad`)
+  for (const family of families)
+    for (const [port, { number }] of Object.entries(pods)) {
+      const backend = family === 4 ? addrOf(4, number) : `[${addrOf(6, number)}]`
+      node.host.sh(`ipvsadm -A -t ${services[family]}:${port} -s rr
+        ipvsadm -a -t ${services[family]}:${port} -r ${backend}:80 -m`)
+    }
+}
+
+test('IPVS leads nobody past policies', async () => {
+  for (const module of ['ip_vs', 'ip_vs_rr', 'dummy']) must('modprobe', module)
+  using node = await AttackNode.create()
+  const { attacker, friend, silent, victim } = node
+  serve(node, { 8080: victim, 8081: friend })
+  await node.settle()
+  for (const family of families) {
+    const dst = Addr.parse(services[family].replaceAll(/[[\]]/g, ''))
+    const call = (from: TestPod, to: TestPod, port: number, isExpected: boolean) =>
+      connects(from.netns, to.netns, { dst, port, listenPort: 80, isExpected })
+    assert.equal(await call(friend, victim, 8080, true), true, `a friend, IPv${family}`)
+    assert.equal(await call(attacker, victim, 8080, false), false, `anybody, IPv${family}`)
+    assert.equal(await call(node.other, victim, 8080, false), false, `another node, IPv${family}`)
+    assert.equal(await call(attacker, friend, 8081, true), true, `to anybody, IPv${family}`)
+    assert.equal(await call(silent, friend, 8081, false), false, `from who may not send, IPv${family}`)
+  }
+  node.host.sh('ipvsadm -C')
+  await node.settle()
+  assert.doesNotMatch(node.nft('list table inet causeway-policy'), /egress-ipvs/)
+})

@@ -31,7 +31,7 @@ export type AdopterDeps = {
   readonly isLevel: () => boolean
   /** Whether a pod of this node has the connection, by its own socket; undefined: the address is none of its pods'. */
   readonly hasConnection: (ends: SocketEnds) => boolean | undefined
-  readonly ended: EndedConnections
+  readonly ended: Pick<EndedConnections, 'mayHave'>
   /** Of NETLINK_NETFILTER. */
   readonly netlink: Netlink
   readonly log: Logger

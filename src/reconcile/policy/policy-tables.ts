@@ -6,20 +6,28 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
-import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
-import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
+import { bridgeDelta } from '#/plan/policy/bridge-delta.ts'
+import {
+  bridgeTable,
+  bridgeTableName,
+  policedShape,
+  type Ports,
+  sourceKeys,
+  sourceShape,
+} from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
-import { inetTable, inetTableInSteps, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
-import { type Form, type FormChange } from '#/policy/form.ts'
+import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
-import { type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
+import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
 import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
 
@@ -32,7 +40,11 @@ export type PolicyTablesDeps = {
 }
 
 /** What the bridge table was made of. */
-type WrittenBridge = { readonly mac: string; readonly ports: Map<string, readonly Addr[]> }
+type WrittenBridge = {
+  readonly mac: string
+  readonly ports: Map<string, readonly Addr[]>
+  readonly locals: Map<string, LocalPodForm>
+}
 
 export class PolicyTables implements PolicySink, Disposable {
   readonly #deps: PolicyTablesDeps
@@ -80,7 +92,7 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     both(
       () => this.#applyForm(form, change),
-      () => this.#applyPorts(facts),
+      () => this.#applyLocals(form, change, facts),
     )
   }
 
@@ -94,10 +106,10 @@ export class PolicyTables implements PolicySink, Disposable {
     const mac = this.#deps.bridgeMac()
     return [
       ...(await this.#inet.mend(
-        () => inTurns(inetTableInSteps(form, this.#endedNow)),
+        () => inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)),
         () => (this.#writtenForm = WrittenForm.of(form)),
       )),
-      ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
+      ...(mac === undefined ? [] : await this.#mendBridge(form, facts.ports, mac)),
     ]
   }
 
@@ -106,12 +118,16 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow)))),
-      ...(mac === undefined ? [] : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac)))),
+      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))),
+      ...(mac === undefined
+        ? []
+        : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac, form.locals)))),
     ]
   }
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
+    for (const direction of directions)
+      this.#deleteElement(bridgeTableName, { kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
       const own = addrs.filter((addr) => addr.family === family)
       for (const keys of sourceKeys(hostDevice, own, family))
@@ -177,37 +193,41 @@ export class PolicyTables implements PolicySink, Disposable {
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form, this.#endedNow))
+    this.#inet.write(inetTable(form, this.#endedNow, this.#otherWays))
     this.#writtenForm = WrittenForm.of(form)
   }
 
-  #applyPorts({ ports, changedPorts }: PolicyFacts): void {
+  #applyLocals(form: Form, change: FormChange, { ports, changedPorts }: PolicyFacts): void {
     const mac = this.#deps.bridgeMac()
     if (mac === undefined) return
     const written = this.#writtenBridge
     if (this.#bridge.isKnown && written?.mac === mac) {
-      const refusal = this.#bridge.change(sourcesDelta(changedPorts, written.ports, ports))
+      const delta = bridgeDelta(written, { ports, changedPorts, changedLocals: change.locals })
+      const refusal = this.#bridge.change(delta)
       if (refusal === undefined) {
-        for (const device of changedPorts) {
-          const addrs = ports.get(device)
-          if (addrs) written.ports.set(device, addrs)
-          else written.ports.delete(device)
-        }
+        for (const device of changedPorts) put(written.ports, device, ports.get(device))
+        for (const [device, local] of change.locals) put(written.locals, device, local)
         return
       }
       this.#logRefusal(this.#bridge, refusal)
     }
-    this.#bridge.write(bridgeTable(ports, mac))
-    this.#writtenBridge = { mac, ports: new Map(ports) }
+    this.#bridge.write(bridgeTable(ports, mac, form.locals))
+    this.#writtenBridge = { mac, ports: new Map(ports), locals: new Map(form.locals) }
   }
 
-  async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
-    // they change while the table is read
-    let written = new Map(ports)
-    return this.#bridge.mend(
-      async () => bridgeTable((written = new Map(ports)), mac),
-      () => (this.#writtenBridge = { mac, ports: written }),
-    )
+  get #otherWays(): OtherWays {
+    const { netns } = this.#deps
+    return { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) }
+  }
+
+  async #mendBridge(form: Form, ports: Ports, mac: string): Promise<string[]> {
+    let written: WrittenBridge
+    const wanted = async (): Promise<NftTable> => {
+      // they change while the table is read
+      written = { mac, ports: new Map(ports), locals: new Map(form.locals) }
+      return bridgeTable(written.ports, mac, written.locals)
+    }
+    return this.#bridge.mend(wanted, () => (this.#writtenBridge = written))
   }
 
   #logRefusal({ key }: KeptTable, refusal: KernelError): void {
@@ -240,6 +260,11 @@ async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
     if (done) return value
     await setImmediate()
   }
+}
+
+function put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
 }
 
 /** Does the second also when the first throws. */

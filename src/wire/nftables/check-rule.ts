@@ -28,6 +28,7 @@ const notInBridge = new Set<string>([
   'ctOriginalPort',
   'ctDirection',
   'daddrLocal',
+  'saddrLocal',
   'notrack',
   'masquerade',
   'dnat',
@@ -174,6 +175,7 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'etherMulticast':
     case 'ctDnat':
     case 'daddrLocal':
+    case 'saddrLocal':
   }
 }
 

@@ -38,6 +38,7 @@ const CT_PROTO_DST = 12
 const ctDirections = { original: 0, reply: 1 } as const
 const IPS_DST_NAT = 0x20
 const FIB_ADDRTYPE = 3
+const FIB_SADDR = 1
 const FIB_DADDR = 2
 const RTN_LOCAL = 2
 const IFNAMSIZ = 16
@@ -114,8 +115,13 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
     case 'vni':
       return [loadPayload(BASE_TRANSPORT, vniAt, 3), compare(network24(match.vni), match.not)]
     case 'daddrLocal':
+    case 'saddrLocal':
       return [
-        expression('fib', { dreg: registerAt(0), result: FIB_ADDRTYPE, flags: FIB_DADDR }),
+        expression('fib', {
+          dreg: registerAt(0),
+          result: FIB_ADDRTYPE,
+          flags: match.kind === 'daddrLocal' ? FIB_DADDR : FIB_SADDR,
+        }),
         compare(native32(RTN_LOCAL), match.not),
       ]
     case 'mark':

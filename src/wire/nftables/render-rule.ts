@@ -55,6 +55,8 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return match.family === 4 ? `ip ttl < ${match.ttl}` : `ip6 hoplimit < ${match.ttl}`
     case 'daddrLocal':
       return `fib daddr type ${not}local`
+    case 'saddrLocal':
+      return `fib saddr type ${not}local`
     case 'mark':
       return `meta mark & ${hex32(match.mask)} ${not || '== '}${hex32(match.value)}`
     case 'ctState':

@@ -132,6 +132,8 @@ export type NftMatch =
   | { readonly kind: 'ttlBelow'; readonly family: Family; readonly ttl: number }
   /** Matches if the destination is one of this host's own addresses. */
   | { readonly kind: 'daddrLocal'; readonly not?: boolean }
+  /** Matches if the source is. */
+  | { readonly kind: 'saddrLocal'; readonly not?: boolean }
   | { readonly kind: 'mark'; readonly mask: number; readonly value: number; readonly not?: boolean }
   | { readonly kind: 'ctState'; readonly states: readonly NftCtState[] }
   /** Matches packets of connections whose destination was translated. */
@@ -157,7 +159,8 @@ export type NftMatch =
 export type NftCtState = 'established' | 'related' | 'new' | 'invalid' | 'untracked'
 /** A protocol by name or by its number. */
 export type NftProtocol = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'icmpv6' | number
-export type NftEtherType = 'ip' | 'ip6' | 'arp'
+/** As nft calls them; those of VLAN tags are behind the tag that the device took off. */
+export type NftEtherType = 'ip' | 'ip6' | 'arp' | '8021q' | '8021ad'
 
 export type NftAction =
   | { readonly kind: 'accept'; readonly counter?: boolean }
