@@ -11,6 +11,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type AddRefusal } from '#/model/readiness.ts'
+import { inetTableName } from '#/plan/policy/inet-table.ts'
 import { evaluate } from '#/policy/evaluate.ts'
 import { type Form } from '#/policy/form.ts'
 import { PolicyIndex } from '#/policy/index/policy-index.ts'
@@ -343,6 +344,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
         ? [problem('CW3303', object, state.why)]
         : []),
       ...without,
+      ...(this.tables?.untold === undefined
+        ? []
+        : [problem('CW3308', `policy-table/${inetTableName.family} ${inetTableName.name}`, this.tables.untold)]),
       ...(this.#index.hasPolicies ? [conntrackProblem(this.#config.nodeName)] : []).filter(
         (each) => each !== undefined,
       ),

@@ -197,6 +197,18 @@ export class NftClient {
     }
   }
 
+  /** Why the kernel refuses a table that there is not; undefined: it takes it. One transaction makes and deletes it, so that no packet meets it. */
+  refusalOf(table: NftTable): KernelError | undefined {
+    const requests = [...replaceRequests(table), deleteTableRequest(table.family, table.name)]
+    try {
+      this.#transact(`nft try table ${table.family} ${table.name}`, requests)
+      return undefined
+    } catch (error) {
+      if (error instanceof KernelError) return error
+      throw error
+    }
+  }
+
   /** Deletes a table; no error when there is none. Throws KernelError. */
   deleteTable(family: NftFamily, name: string): void {
     const request = deleteTableRequest(family, name)

@@ -50,4 +50,11 @@ export const policyProblemCatalogue = {
     remedy:
       'bring the API back, or give the agent the rights that CW3302 names; running pods keep the rules that they had, and the agent goes on by itself',
   },
+  CW3308: {
+    title: 'What policies deny is counted, but not told',
+    about: 'kernel',
+    how: "the kernel's answer to a rule that tells of a packet",
+    remedy:
+      'policies are enforced all the same; to see denials, use a kernel with the modules nft_limit, nft_log and nfnetlink_log: the agent tries again within a minute',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -29,6 +29,7 @@ import { type ObjectStatus, StatusTable } from '../status.ts'
 import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
 import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
+import { Telling } from './telling.ts'
 
 export type PolicyTablesDeps = {
   readonly log: Logger
@@ -51,6 +52,7 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #status = new StatusTable()
   readonly #inet: KeptTable
   readonly #bridge: KeptTable
+  readonly #telling: Telling
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
   /** Connections that were ended, by what their answers have in their headers. */
@@ -62,6 +64,7 @@ export class PolicyTables implements PolicySink, Disposable {
   constructor(deps: PolicyTablesDeps) {
     this.#deps = deps
     this.#client = new NftClient(deps.netns)
+    this.#telling = new Telling(this.#client, deps.log)
     const nowMs = deps.nowMs ?? Date.now
     this.#inet = new KeptTable(this.#client, inetTableName, this.#status, nowMs)
     this.#bridge = new KeptTable(this.#client, bridgeTableName, this.#status, nowMs)
@@ -73,6 +76,11 @@ export class PolicyTables implements PolicySink, Disposable {
 
   get objects(): readonly ObjectStatus[] {
     return this.#status.list()
+  }
+
+  /** Why denied packets are counted only; undefined while the kernel takes rules that tell of them. */
+  get untold(): string | undefined {
+    return this.#telling.refusal
   }
 
   existsInKernel(): boolean {
@@ -104,10 +112,7 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.mend(
-        () => inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)),
-        () => (this.#writtenForm = WrittenForm.of(form)),
-      )),
+      ...(await this.#mendInet(form)),
       ...(mac === undefined ? [] : await this.#mendBridge(form, facts.ports, mac)),
     ]
   }
@@ -117,7 +122,7 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))),
+      ...(await this.#inet.differences(this.#inetTableOf(form))),
       ...(mac === undefined
         ? []
         : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac, form.locals)))),
@@ -191,11 +196,17 @@ export class PolicyTables implements PolicySink, Disposable {
 
   #applyForm(form: Form, change: FormChange): void {
     if (this.#inet.isKnown) {
-      const refusal = this.#inet.change(policyDelta(form, change, this.#writtenForm))
+      const refusal = this.#inet.change(this.#telling.delta(policyDelta(form, change, this.#writtenForm)))
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form, this.#endedNow, this.#otherWays))
+    const table = inetTable(form, this.#endedNow, this.#otherWays)
+    try {
+      this.#inet.write(this.#telling.table(table))
+    } catch (error) {
+      if (!this.#telling.explains(error)) throw error
+      this.#inet.write(this.#telling.table(table))
+    }
     this.#writtenForm = WrittenForm.of(form)
   }
 
@@ -215,6 +226,25 @@ export class PolicyTables implements PolicySink, Disposable {
     }
     this.#bridge.write(bridgeTable(ports, mac, form.locals))
     this.#writtenBridge = { mac, ports: new Map(ports), locals: new Map(form.locals) }
+  }
+
+  async #inetTableOf(form: Form): Promise<NftTable> {
+    return this.#telling.table(await inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))
+  }
+
+  async #mendInet(form: Form): Promise<string[]> {
+    const mend = () =>
+      this.#inet.mend(
+        () => this.#inetTableOf(form),
+        () => (this.#writtenForm = WrittenForm.of(form)),
+      )
+    this.#telling.tryAgain()
+    try {
+      return await mend()
+    } catch (error) {
+      if (!this.#telling.explains(error)) throw error
+      return mend()
+    }
   }
 
   get #otherWays(): OtherWays {
