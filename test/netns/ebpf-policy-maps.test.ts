@@ -331,3 +331,22 @@ test('without room for what policies say, nothing is denied here, and that is to
     assert.match(object!.message!, /room/)
   }
 })
+
+test('after a change that cannot be worked out nothing is denied here, until all is made anew', async () => {
+  await using policed = await Policed.make()
+  const { node, maps } = policed
+  node.add('one')
+  node.add('two')
+  const form = shop(node.deviceOf('two'))
+  await maps.compare(form)
+  const [addr] = addrsOf.two
+  assert.ok(policed.isDenied('one', addr))
+  const membersOf = (): never => assert.fail('unreadable')
+  const unreadable: Form = { ...form, membersOf, namedPortsOf: membersOf }
+  policed.apply(unreadable, changeOf({ peerSets: form.peerSets }))
+  assert.ok(!policed.isDenied('one', addr))
+  assert.match(maps.objects[0]!.message!, /unreadable/)
+  await maps.compare(form)
+  assert.ok(policed.isDenied('one', addr))
+  assert.equal(maps.objects[0]!.state, 'done')
+})
