@@ -11,7 +11,7 @@ import { PolicyChanges } from './policy-kernel.ts'
 import { policiesOfSlots, podElsewhere, policyNamespace, slotLabel } from './policy-objects.ts'
 import { type BenchAgent, type BenchApi, StallProbe } from './processes.ts'
 import { type Rig } from './rig.ts'
-import { type StallReport } from './stall-process.ts'
+import type { StallReport } from './stall-process.ts'
 
 export type LoadSettings = {
   readonly pods: number
