@@ -371,6 +371,10 @@ test('the controller gives pod CIDRs and writes statuses with its roles', async 
   await eventually('the pod CIDR', async () =>
     (await server.call('/api/v1/nodes/node-1')).text.includes('10.244.0.0/24'),
   )
+  for (const plural of ['networkpolicies', 'clusternetworkpolicies'])
+    await eventually(`the watch of ${plural}`, () =>
+      api.asked.some(({ verb, resource }) => verb === 'watch' && resource === plural),
+    )
   // the only slot is taken: an event
   await createNode(server, 'node-2')
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))

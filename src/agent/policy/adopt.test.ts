@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Netlink, type Operation } from '#/kernel/netlink.ts'
+import { type Operation } from '#/kernel/netlink.ts'
 import { Addr } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
@@ -29,7 +29,7 @@ function scene() {
     ended: { mayHave: () => now.wasEnded },
     netlink: {
       execute: (...all: Operation[]) => void entered.push(...all.map(({ what }) => what)),
-    } as unknown as Netlink,
+    },
     log: silent,
   })
   return { now, adopter, entered }
@@ -54,6 +54,9 @@ test('nothing is entered that could be forged, was ended, or is denied in both d
     [String(server), true],
   ])
   refuses('the pod that opened it does not know it, whatever the other one says')
+  // it can make itself a socket to anywhere
+  now.sockets = new Map([[String(server), true]])
+  refuses('the pod that is denied does not vouch for itself')
   now.sockets = new Map([[String(server), false]])
   refuses('neither end is known')
   now.sockets = new Map()

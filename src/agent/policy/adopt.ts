@@ -1,7 +1,7 @@
 // Takes up TCP connections that connection tracking has lost. Of a connection whose entry is gone, the kernel takes the sender of the next packet
 // for the one who opened it. Where that direction is denied and the opposite one is allowed, the packet may be of a connection that was opened
-// the other way, and cutting it would be wrong. It may as well be forged by who is denied: so what counts is whether the pod that has the
-// connection says so, by its socket.
+// the other way, and cutting it would be wrong. It may as well be forged by who is denied: so what counts is whether the pod that opened it
+// says so, by its socket.
 import { KernelError, type Netlink } from '#/kernel/netlink.ts'
 import { flowEstablished } from '#/kernel/flows.ts'
 import { type Addr } from '#/lib/addr.ts'
@@ -33,7 +33,7 @@ export type AdopterDeps = {
   readonly hasConnection: (ends: SocketEnds) => boolean | undefined
   readonly ended: Pick<EndedConnections, 'mayHave'>
   /** Of NETLINK_NETFILTER. */
-  readonly netlink: Netlink
+  readonly netlink: Pick<Netlink, 'execute'>
   readonly log: Logger
 }
 
@@ -79,11 +79,13 @@ export class Adopter {
     return !asOpened.isDropped && evaluate({ src: dst, dst: src, protocol: IPPROTO_TCP, port: srcPort }).isDropped
   }
 
-  /** By the pod that opened it, where that is of this node: the other one may be the one who forges. */
+  /**
+   * By the pod that opened it, so only where that is of this node. The other one may not be asked: it is the one who is denied, and a pod that
+   * may send raw packets makes an established socket to any address by answering its own SYN.
+   */
   #exists({ src, srcPort, dst, dstPort }: Opened): boolean {
     const { hasConnection } = this.#deps
-    const atSource = hasConnection({ local: src, localPort: srcPort, remote: dst, remotePort: dstPort })
-    return atSource ?? hasConnection({ local: dst, localPort: dstPort, remote: src, remotePort: srcPort }) ?? false
+    return hasConnection({ local: src, localPort: srcPort, remote: dst, remotePort: dstPort }) === true
   }
 }
 
