@@ -341,8 +341,8 @@ test('after a change that cannot be worked out nothing is denied here, until all
   await maps.compare(form)
   const [addr] = addrsOf.two
   assert.ok(policed.isDenied('one', addr))
-  const membersOf = (): never => assert.fail('unreadable')
-  const unreadable: Form = { ...form, membersOf, namedPortsOf: membersOf }
+  const unreadable = shop(node.deviceOf('two'))
+  unreadable.membersOf = () => assert.fail('unreadable')
   policed.apply(unreadable, changeOf({ peerSets: form.peerSets }))
   assert.ok(!policed.isDenied('one', addr))
   assert.match(maps.objects[0]!.message!, /unreadable/)
