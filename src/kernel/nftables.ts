@@ -51,6 +51,7 @@ import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nft
 import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
 import { replaceRequests } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
+import { BusyRulesetError, explain, isAbsent } from './nftables-errors.ts'
 import { inTurns, turn } from './turns.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
@@ -62,14 +63,6 @@ const decodedPerTurn = 100
 const requestsPerTurn = 64
 /** The same for messages with many elements: 1,500. */
 const bytesPerTurn = 40_000
-
-/** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
-const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
-
-/** Rules of any table changed so often that none could be read as of one moment. */
-export class BusyRulesetError extends Error {
-  override name = 'BusyRulesetError'
-}
 
 export class NftClient {
   readonly #netlink: Netlink
@@ -389,19 +382,4 @@ export class NftClient {
     }
     return elements
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof KernelError && error.code === 'ENOENT'
-}
-
-function explain(error: unknown): unknown {
-  const isMissing = (error instanceof KernelError || error instanceof SysError) && noNftables.includes(error.code)
-  if (!isMissing) return error
-  return new Error(
-    'this kernel has no nftables (CONFIG_NF_TABLES): load the module nf_tables, or use a kernel that has it',
-    {
-      cause: error,
-    },
-  )
 }
