@@ -138,7 +138,7 @@ export class PolicyMaps implements PolicySink, Disposable {
     const pods = this.#plan?.leftOut ?? 0
     if (pods === 0) return undefined
     return {
-      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
+      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax}): the stack alone denies what they deny`,
     }
   }
 
@@ -252,7 +252,7 @@ export class PolicyMaps implements PolicySink, Disposable {
   }
 }
 
-const fullText = `policies name more peers than there is room for (${peersMax.toLocaleString('en')} prefixes of each family): the stack alone denies what they deny`
+const fullText = `policies name more peers than there is room for (${peersMax} prefixes of each family): the stack alone denies what they deny`
 
 /** Whether the kernel has something else at this moment than the plan wants. */
 function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyKey): boolean {
