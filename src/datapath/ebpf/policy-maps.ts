@@ -12,7 +12,7 @@ import {
   type PolicyMapName,
   policyMapNames,
 } from '#/plan/policy-maps/entries.ts'
-import { type Limits, PolicyPlan } from '#/plan/policy-maps/plan.ts'
+import { type Limits, type MapChange, PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
@@ -78,11 +78,12 @@ export class PolicyMaps implements PolicySink, Disposable {
     const generation = this.#state.current
     if (generation === undefined) return this.#forget()
     this.#queued?.push([form, change])
-    if (this.#plan === undefined) return
-    const { suspended, written, removed, policed, leftovers } = this.#plan.apply(form, change)
-    if (this.#level !== generation && this.#filled !== generation) return
+    const plan = this.#plan
+    if (plan === undefined) return
     try {
-      if (this.#plan.isFull) throw new Error(fullText)
+      const { suspended, written, removed, policed, leftovers } = this.#change(plan, form, change)
+      if (this.#level !== generation && this.#filled !== generation) return
+      if (plan.isFull) throw new Error(fullText)
       for (const hostDevice of suspended) this.#police(generation, hostDevice, notPoliced)
       for (const { map, key, value } of written) generation.map(map).set(key, value)
       for (const { map, key } of removed) generation.map(map).delete(key)
@@ -93,6 +94,16 @@ export class PolicyMaps implements PolicySink, Disposable {
     } catch (error) {
       this.#suspend(generation)
       this.#tell({ message: messageOf(error) })
+    }
+  }
+
+  /** What the change makes in the maps. A plan that failed is half changed, and is made anew by the next comparison. */
+  #change(plan: PolicyPlan, form: Form, change: FormChange): MapChange {
+    try {
+      return plan.apply(form, change)
+    } catch (error) {
+      this.#plan = undefined
+      throw error
     }
   }
 
