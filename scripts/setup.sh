@@ -49,6 +49,9 @@ if [ "$job" = kernels ]; then
   need setpriv util-linux
   need ping iputils-ping
   need kubectl kubernetes-client
+  need nft nftables
+  need sysctl procps
+  need ipvsadm ipvsadm
 fi
 # routing daemons of a lab with racks: `lab up --racks` asks for the one that it needs
 daemons=

@@ -118,9 +118,10 @@ static __noinline bool cw_denies(struct __sk_buff *skb, const struct cw_flow *fl
 	return true;
 }
 
-/** Whether the sender's policies deny what a pod sends to `to`, a pod of this node, or to a pod of `node`, or those of `to` do. */
-static __always_inline bool cw_is_denied_from_pod(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_pod *from,
-						  const struct cw_pod *to, const struct cw_node *node)
+/** Whether the sender's policies deny what a pod sends to `to`, a pod of this node, or to one of `node`; or those of `to` do. */
+static __always_inline bool cw_is_denied_from_pod(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+						  const struct cw_pod *from, const struct cw_pod *to,
+						  const struct cw_node *node)
 {
 	__u32 class;
 
@@ -137,7 +138,8 @@ static __always_inline bool cw_is_denied_from_pod(struct __sk_buff *skb, const s
 }
 
 /** Whether the policies of a pod of this node deny what comes to it from another node. */
-static __always_inline bool cw_is_denied_to_pod(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4, const struct cw_pod *pod)
+static __always_inline bool cw_is_denied_to_pod(struct __sk_buff *skb, const struct cw_flow *flow, bool is_ipv4,
+						const struct cw_pod *pod)
 {
 	__u32 class;
 

@@ -132,14 +132,19 @@ static __noinline int cw_emit(struct __sk_buff *skb, __u32 watch, __u32 hook, in
 	return 0;
 }
 
-/** Tells the agent of a packet that a policy denied, of so many in a second as somebody can read. */
+/** Tells the agent of a packet that a policy denied: of some, so that one rule's flood hides no other, and somebody can read them. */
 static __noinline int cw_tell_denial(struct __sk_buff *skb, __u32 hook)
 {
-	__u32 index = 0;
-	struct cw_budget *budget = bpf_map_lookup_elem(&cw_told, &index);
+	__u32 index = skb->cb[CW_RULE_CELL] % CW_LIMIT_DENIAL_BUDGETS;
+	struct cw_budget *of_rule = bpf_map_lookup_elem(&cw_told, &index);
+	struct cw_budget *of_all;
 	struct cw_event *event;
 
-	if (!budget || !cw_within(budget, CW_LIMIT_DENIALS_PER_SECOND))
+	if (!of_rule || !cw_within(of_rule, CW_LIMIT_DENIALS_PER_SECOND))
+		return 0;
+	index = CW_LIMIT_DENIAL_BUDGETS;
+	of_all = bpf_map_lookup_elem(&cw_told, &index);
+	if (!of_all || !cw_within(of_all, CW_LIMIT_ALL_DENIALS_PER_SECOND))
 		return 0;
 	event = bpf_ringbuf_reserve(&cw_denials, sizeof(*event), 0);
 	if (!event)

@@ -4,7 +4,7 @@ import { messageOf } from '#/lib/log.ts'
 import { type DebianKernel, debianKernels, kernelFiles } from './kernels.ts'
 import { runInside } from './machine.ts'
 
-const timeoutMs = 40 * 60_000
+const timeoutMs = 60 * 60_000
 
 /** What a kernel prints when something in it went wrong, which no test may cause. */
 const splat = /WARNING: CPU|BUG: |Oops|Kernel panic|general protection fault|refcount_t|possible .* deadlock/

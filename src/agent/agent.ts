@@ -127,6 +127,7 @@ function compose(config: AgentConfig, { client, store, log }: Ground, made: Asyn
   const network = made.use(
     new NetworkPart(config, { netlink, cluster, policy, pods, bgp, ebpf, dirt, wake, podNetwork, notInstalled, log }),
   )
+  network.passEnded.subscribe(() => policy.noteGround())
   const reporting = made.use(
     new ReportingPart(config, {
       netlink,
@@ -172,6 +173,7 @@ function makePolicy(
       sinks: [tables, maps],
       tables,
       bridgeMac,
+      programs: () => ebpf.current,
       onNews: () => wake.emit('later'),
     },
   )

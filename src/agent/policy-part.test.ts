@@ -53,7 +53,7 @@ class FakeKernel implements PolicySink {
 /** Twenty times as fast as time. */
 const fastClock: Clock = {
   monotonicMs: () => performance.now() * 20,
-  wallMs: () => Date.now(),
+  wallMs: () => performance.now() * 20,
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs / 20)
     return () => clearTimeout(timer)
@@ -185,6 +185,7 @@ test('a pod whose rules cannot be written is not wired, and the node says so unt
   kernel.refusal = new Error('nft: ENOMEM')
   await assert.rejects(scene.add('shop/web'), /ENOMEM/)
   assert.equal(part.state.kind, 'failing')
+  await eventually(() => part.refusal !== undefined, 'a lasting failure')
   assert.match(part.refusal!.details, /the rules cannot be written: nft: ENOMEM/)
   assert.deepEqual(
     part.problems.map(({ code }) => code),

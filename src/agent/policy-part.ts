@@ -11,6 +11,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type KubeNode } from '#/model/kubernetes.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type AddRefusal } from '#/model/readiness.ts'
+import { inetTableName } from '#/plan/policy/inet-table.ts'
 import { evaluate } from '#/policy/evaluate.ts'
 import { type Form } from '#/policy/form.ts'
 import { PolicyIndex } from '#/policy/index/policy-index.ts'
@@ -31,8 +32,8 @@ import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sin
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
 
-/** The API may take so long to tell of a cluster for the first time before that is a reason why the node is not ready. */
-const startMs = 5000
+/** What keeps new pods from their network has to last so long before it is a reason why the node is not ready: a start, or one failure, is none. */
+const lastingMs = 5000
 
 export type PolicyPartConfig = { readonly nodeName: string; readonly clusterCIDRs: readonly Prefix[] }
 
@@ -47,6 +48,8 @@ export type PolicyPartDeps = {
   readonly tables?: PolicyTables
   /** The MAC of the pods' bridge, on which rules depend; undefined while there is none. */
   readonly bridgeMac: () => string | undefined
+  /** The programs at work, whose maps are filled; another value when they are others. */
+  readonly programs?: () => unknown
   /** There is news to report. */
   readonly onNews: () => void
   readonly log: Logger
@@ -75,8 +78,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
   readonly #startedMs: number
-  /** The MAC with which everything was compared last. */
+  /** The bridge and the programs with which everything was compared last. */
   #comparedMac: string | undefined
+  #comparedPrograms: unknown
   /** Whether an agent before this one left rules in the kernel, which are to stay until all is known. */
   readonly #hadRules: boolean
   readonly keeper: PolicyKeeper
@@ -88,7 +92,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#deps = deps
     const { client, store, sinks, nodes, log, clock = systemClock } = deps
     this.#clock = clock
-    this.#startedMs = clock.monotonicMs()
+    this.#startedMs = clock.wallMs()
     this.#hadRules = sinks.some((sink) => sink.existsInKernel())
     this.#remembered = new RememberedPolicy(store)
     this.#locals = new LocalPods(this.#index)
@@ -99,8 +103,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
     )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
-    const block = (...change: Parameters<PolicyTables['blockAnswers']>) => deps.tables?.blockAnswers(...change)
-    this.ended = this.#made.use(new EndedConnections({ block, clock, log }))
+    this.ended = this.#made.use(new EndedConnections({ block: (...change) => this.#block(...change), clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
       const touched = touchedBy(form, change)
@@ -118,6 +121,15 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       deps.onNews()
     })
     nodes.subscribe((change) => this.#takeNode(change))
+  }
+
+  #block(...change: Parameters<PolicyTables['blockAnswers']>): void {
+    try {
+      this.#deps.tables?.blockAnswers(...change)
+    } catch (error) {
+      this.keeper.compareSoon()
+      throw error
+    }
   }
 
   #makeConnections(): RunningConnections {
@@ -170,6 +182,11 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   /** What the kernel was last told. */
   get form(): Form {
     return this.#index.form
+  }
+
+  /** What a comparison would put right in nftables now, a line each. Rejects with KernelError. */
+  async differences(): Promise<readonly string[]> {
+    return this.keeper.isLevel ? ((await this.tables?.differences(this.form, this.facts)) ?? []) : []
   }
 
   /** What rules depend on besides the form. */
@@ -286,21 +303,24 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#compareSoon()
   }
 
-  /** The bridge may be another one. */
-  noteBridge(): void {
-    if (this.#deps.bridgeMac() !== this.#comparedMac) this.#compareSoon()
+  /** What rules and maps stand on, the bridge and the programs, may be others. */
+  noteGround(): void {
+    const { bridgeMac, programs } = this.#deps
+    if (bridgeMac() !== this.#comparedMac || programs?.() !== this.#comparedPrograms) this.#compareSoon()
   }
 
   #compareSoon(): void {
     this.#comparedMac = this.#deps.bridgeMac()
+    this.#comparedPrograms = this.#deps.programs?.()
     this.keeper.compareSoon()
   }
 
-  /** Why new pods are refused; undefined while they are not, and for the first moments after the start. */
+  /** Why new pods are refused; undefined while they are not, and for the first moments. */
   get refusal(): AddRefusal | undefined {
     const obstacle = this.#obstacle
-    if (obstacle === undefined) return undefined
-    if (this.keeper.state.kind === 'waiting' && this.#clock.monotonicMs() - this.#startedMs < startMs) return undefined
+    const { state } = this.keeper
+    const sinceMs = state.kind === 'waiting' ? this.#startedMs : state.sinceMs
+    if (obstacle === undefined || this.#clock.wallMs() - sinceMs < lastingMs) return undefined
     return { msg: 'network policies cannot be enforced for new pods', details: obstacle }
   }
 
@@ -324,6 +344,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
         ? [problem('CW3303', object, state.why)]
         : []),
       ...without,
+      ...(this.tables?.untold === undefined
+        ? []
+        : [problem('CW3308', `policy-table/${inetTableName.family} ${inetTableName.name}`, this.tables.untold)]),
       ...(this.#index.hasPolicies ? [conntrackProblem(this.#config.nodeName)] : []).filter(
         (each) => each !== undefined,
       ),

@@ -10,6 +10,7 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
+import { policyTableName } from '#/model/names.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
@@ -261,10 +262,18 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   async #plan(): Promise<AgentPlan> {
-    const changes = await this.#deps.network.state.preview()
+    const { network, policy } = this.#deps
+    const changes = await network.state.preview()
+    const ofPolicy = (await policy.differences()).map((line) => ({
+      kind: 'policy-table' as const,
+      verb: 'change' as const,
+      key: policyTableName,
+      // these tables are changed by element: what differs says more than the commands would
+      commands: [`# ${policyTableName}: ${line}`],
+    }))
     return {
       node: this.#config.nodeName,
-      changes: changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })),
+      changes: [...changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })), ...ofPolicy],
       problems: this.problems,
     }
   }

@@ -51,17 +51,25 @@ import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nft
 import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
 import { replaceRequests } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
+import { inTurns, turn } from './turns.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
 const readAttempts = 10
 /** A rule of iptables with a few extensions takes some 30 us to decode. */
 const decodedPerTurn = 100
 
-/** Some 100 rules, or 1,500 elements: 5 ms to make them, and for the kernel to take them. */
+/** The kernel takes as many in a few milliseconds: it looks for the set or chain of each among all of the table. */
+const requestsPerTurn = 64
+/** The same for messages with many elements: 1,500. */
 const bytesPerTurn = 40_000
 
 /** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
 const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
+
+/** Rules of any table changed so often that none could be read as of one moment. */
+export class BusyRulesetError extends Error {
+  override name = 'BusyRulesetError'
+}
 
 export class NftClient {
   readonly #netlink: Netlink
@@ -126,7 +134,7 @@ export class NftClient {
       }
       if (attempt === readAttempts) {
         const what = `nft list table ${family} ${name}: the rules changed during each of ${readAttempts} attempts`
-        throw new Error(what, { cause: failure })
+        throw new BusyRulesetError(what, { cause: failure })
       }
     }
   }
@@ -165,10 +173,14 @@ export class NftClient {
    */
   async changeInTurns(table: NftTableName, delta: NftDelta, isCurrent: () => boolean = () => true): Promise<boolean> {
     const what = `nft change table ${table.family} ${table.name}`
-    for (const portion of portionsOf(preparation(table, delta), bytesPerTurn)) {
+    let isOver = turn()
+    const isFull = ({ length }: readonly NftRequest[], bytes: number): boolean =>
+      length >= requestsPerTurn || bytes >= bytesPerTurn || isOver()
+    for (const portion of portionsOf(preparation(table, delta), isFull)) {
       if (!isCurrent()) return false
       this.#transact(what, [addTable(table), ...portion])
       await setImmediate()
+      isOver = turn()
     }
     if (!isCurrent()) return false
     const requests = [...change(table, delta)]
@@ -184,11 +196,18 @@ export class NftClient {
       ),
     )
     const actual = await this.readTable(table.family, table.name, (set) => isDynamic.has(set))
-    const steps = nftDeltaInSteps(table, actual)
-    for (;;) {
-      const { done, value } = steps.next()
-      if (done) return value
-      await setImmediate()
+    return inTurns(nftDeltaInSteps(table, actual))
+  }
+
+  /** Why the kernel refuses a table that there is not; undefined: it takes it. One transaction makes and deletes it, so that no packet meets it. */
+  refusalOf(table: NftTable): KernelError | undefined {
+    const requests = [...replaceRequests(table), deleteTableRequest(table.family, table.name)]
+    try {
+      this.#transact(`nft try table ${table.family} ${table.name}`, requests)
+      return undefined
+    } catch (error) {
+      if (error instanceof KernelError) return error
+      throw error
     }
   }
 
@@ -308,11 +327,11 @@ export class NftClient {
     if (flags === undefined) return undefined
     const sets: NftActualSet[] = []
     const unnamed = new Map<string, string>()
-    for (const payload of this.#dump(
-      `nft list sets ${family} ${name}`,
-      NFT_MSG_GETSET,
-      encodeNft(family, setCodec, { table: name }),
-    )) {
+    const ofTable = { type: NFT_MSG_GETSET, payload: encodeNft(family, setCodec, { table: name }) }
+    for (const { payload } of await this.#netlink.dumpInTurns({
+      what: `nft list sets ${family} ${name}`,
+      ...ofTable,
+    })) {
       const set = decodeNft(payload, setCodec).name ?? ''
       const elements = isLeftOut(set) ? [] : await this.#elements(family, name, set)
       const own = decodeUnnamedSet(payload, elements)
@@ -320,8 +339,9 @@ export class NftClient {
       else sets.push(decodeSet(payload, elements))
     }
     const rules = await this.#rules(family, name, unnamed)
-    const chains = this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, encodeNft(family, tableCodec, {}))
-      .map(decodeChain)
+    const ofFamily = { type: NFT_MSG_GETCHAIN, payload: encodeNft(family, tableCodec, {}) }
+    const chains = (await this.#netlink.dumpInTurns({ what: `nft list chains ${family}`, ...ofFamily }))
+      .map(({ payload }) => decodeChain(payload))
       .filter(({ table }) => table === name)
       .map((chain) => ({ name: chain.name, hook: chain.hook, rules: rules.get(chain.name) ?? [] }))
     return { family, name, flags, sets, chains }
@@ -368,10 +388,6 @@ export class NftClient {
       await setImmediate()
     }
     return elements
-  }
-
-  #dump(what: string, type: number, payload: Uint8Array): Uint8Array[] {
-    return this.#netlink.dump({ what, type, payload }).map((message) => message.payload)
   }
 }
 

@@ -21,7 +21,7 @@ export const policyProblemCatalogue = {
     about: 'kernel',
     how: "the kernel's answer when the agent read or changed the object",
     remedy:
-      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words; the agent tries again by itself',
+      'what was written last stays in force, and no new pod gets its network; make what the kernel asks for in its words: ENOENT of a rule is a module that it lacks, nft_ct, nft_limit, nft_log or nfnetlink_log, or nft_meta_bridge for the table bridge; the agent tries again by itself',
   },
   CW3304: {
     title: 'Connection tracking has no room: new connections are dropped',
@@ -49,5 +49,12 @@ export const policyProblemCatalogue = {
     how: "the agent's lists of pods, namespaces and policies, and what it knows of the time before its start",
     remedy:
       'bring the API back, or give the agent the rights that CW3302 names; running pods keep the rules that they had, and the agent goes on by itself',
+  },
+  CW3308: {
+    title: 'What policies deny is counted, but not told',
+    about: 'kernel',
+    how: "the kernel's answer to a rule that tells of a packet",
+    remedy:
+      'policies are enforced all the same; to see denials, use a kernel with the modules nft_limit, nft_log and nfnetlink_log: the agent tries again within a minute',
   },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -11,7 +11,7 @@ import { PolicyChanges } from './policy-kernel.ts'
 import { policiesOfSlots, podElsewhere, policyNamespace, slotLabel } from './policy-objects.ts'
 import { type BenchAgent, type BenchApi, StallProbe } from './processes.ts'
 import { type Rig } from './rig.ts'
-import { type StallReport } from './stall-process.ts'
+import type { StallReport } from './stall-process.ts'
 
 export type LoadSettings = {
   readonly pods: number
@@ -96,7 +96,6 @@ async function load(rig: Rig, settings: LoadSettings, say: (line: string) => voi
   await createPoliciesOf(api, policiesOfSlots(policies, localCount))
   await using probe = await StallProbe.start(agent)
   using kernel = new PolicyChanges(host.netns)
-  await probe.report()
   const releasedMs = await api.release()
   await agentAtRest(agent, quietMs)
   const stalls = await probe.report()

@@ -20,7 +20,7 @@ import { type Reflector } from '#/cluster/reflector.ts'
 import { type Listener } from '#/cluster/store.ts'
 import { type PodNetworkState } from '#/datapath/datapath.ts'
 import { setDraining } from '#/datapath/ebpf/drain.ts'
-import { EbpfState, programsAt } from '#/datapath/programs.ts'
+import { type DeniedPacket, EbpfState, PolicyMaps, programsAt } from '#/datapath/programs.ts'
 import { openDatapaths } from '#/datapath/registry.ts'
 import { unwirePod } from '#/datapath/veth.ts'
 import { Announcer } from '#/datapath/announcer.ts'
@@ -63,6 +63,8 @@ export class AgentParts implements AsyncDisposable {
   readonly dirt = new DirtySet()
   readonly podNetwork = new Latest<PodNetworkState>({ kind: 'absent', why: 'no pass yet' })
   readonly ebpf: EbpfState
+  /** Packets that policies deny and programs tell. */
+  readonly deniedEarly = new Signal<DeniedPacket>()
   readonly store: EndpointStore
   readonly pods: PodsPart
   readonly keeper: NetworkKeeper
@@ -141,10 +143,21 @@ export class AgentParts implements AsyncDisposable {
     this.#made.use(deps.client)
     const bridgeMac = () => findLink(deps.netlink, 'cw-br0')?.mac
     const tables = this.#made.use(new PolicyTables({ bridgeMac, log: silent }))
+    const maps = this.#made.use(
+      new PolicyMaps({ ebpf: this.ebpf, onDenied: (denied) => this.deniedEarly.emit(denied) }),
+    )
     const { clusterCIDRs } = settings
     return new PolicyPart(
       { nodeName, clusterCIDRs },
-      { ...deps, sinks: [tables], tables, bridgeMac, onNews() {}, log: silent },
+      {
+        ...deps,
+        sinks: [tables, maps],
+        tables,
+        bridgeMac,
+        programs: () => this.ebpf.current,
+        onNews() {},
+        log: silent,
+      },
     )
   }
 
@@ -200,7 +213,7 @@ export class EbpfNode implements AsyncDisposable {
     if (isWhole) this.agent.dirt.markEverything()
     await this.agent.pods.decideDatapath()
     await this.agent.keeper.pass()
-    this.agent.policy?.noteBridge()
+    this.agent.policy?.noteGround()
     assert.deepEqual(this.agent.keeper.failures, [])
   }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Addr } from '#/lib/addr.ts'
 import { type DeniedPacket, PolicyMaps, readDenied, ruleText } from '#/datapath/programs.ts'
 import { notPoliced, policedValue } from '#/plan/policy-maps/entries.ts'
 import { changeOf, tcp, TestForm } from '#/plan/policy/testing/form.ts'
@@ -118,6 +119,24 @@ test('what policies deny ends at the device where it begins, and what they allow
   )
 })
 
+test("one rule's flood is told in part, and hides no other's denial", async () => {
+  await using policed = await Policed.make()
+  const { node } = policed
+  for (const id of ['one', 'two', 'three']) node.add(id)
+  const form = shop(node.deviceOf('two'))
+    .policy('nobody', 'NetworkPolicy', 'egress')
+    .class('out', 'egress', ['nobody'])
+    .local(node.deviceOf('three'), [], { egress: 'out' })
+  await policed.maps.compare(form)
+  const floodPackets = 500
+  node.pods.get('one')!.sh(`bash -c 'for i in {1..${floodPackets}}; do echo x; done >/dev/udp/${addrsOf.two[0]}/53'`)
+  assert.equal(policed.denied, floodPackets)
+  assert.ok(policed.isDenied('three', addrsOf.one[0]))
+  const rules = (): (string | undefined)[] => policed.told.map(({ prefix }) => readDenialPrefix(prefix)!.rule)
+  while (!rules().some((rule) => rule?.startsWith('networkpolicy/x/nobody egress'))) await sleep(5)
+  assert.ok(rules().length > 10 && rules().length < floodPackets / 2, `${rules().length} told`)
+})
+
 test('a change costs its own entries, and counts at once', async () => {
   await using policed = await Policed.make()
   const { node, maps } = policed
@@ -154,6 +173,36 @@ test('a change costs its own entries, and counts at once', async () => {
   assert.deepEqual([node.entries('cw_peers4'), node.entries('cw_peers6')], [[], []])
   await maps.compare(free)
   assert.deepEqual(node.entries('cw_verdicts'), [])
+})
+
+test('maps that are filled while members and rules change all the time end right', async () => {
+  await using policed = await Policed.make()
+  const { node, maps } = policed
+  node.add('one')
+  node.add('two')
+  const device = node.deviceOf('two')
+  const all = Array.from({ length: 4000 }, (_, index) => `10.245.${index >> 8}.${index & 255}`)
+  const form = shop(device, ...all)
+  const members = form.members.get('friends')!
+  const fill = { isOver: false }
+  const filled = maps.compare(form).finally(() => (fill.isOver = true))
+  let changes = 0
+  for (; !fill.isOver; changes++) {
+    const addr = Addr.parse(all[changes % all.length]!)
+    const isIn = members.delete(String(addr))
+    if (!isIn) members.set(String(addr), addr)
+    const member = { added: isIn ? [] : [addr], removed: isIn ? [addr] : [] }
+    if (changes % 10 === 0)
+      form.policy('only-7000', 'NetworkPolicy', 'ingress', { peers: ['friends'], ports: tcp(7000 + (changes % 50)) })
+    const policies = changes % 10 === 0 ? { policies: new Map(form.policies) } : {}
+    policed.apply(form, changeOf({ members: new Map([['friends', member]]), ...policies }))
+    await sleep(0)
+  }
+  await filled
+  assert.ok(changes > 10)
+  assert.deepEqual(await maps.compare(form), [])
+  assert.equal(node.entries('cw_peers4').length, members.size)
+  assert.ok(policed.isDenied('one', addrsOf.two[0]))
 })
 
 test('a pod has its classes when its ADD is answered, and leaves none behind', async () => {

@@ -23,6 +23,7 @@ import { agentName, controllerName } from '#/install/settings.ts'
 import { clusterCIDRs, dualStack as settings } from '#/install/testing/settings.ts'
 import { silent } from '#/lib/log.ts'
 import { TestServer } from '#/lab/api/testing.ts'
+import { policyDefinition } from '#/lab/policy-definition.ts'
 import { ensureBpffs } from '#/lab/bpffs.ts'
 import { fieldsOf, type KubeNode } from '#/model/kubernetes.ts'
 import { unmount } from '#/sys/mounts.ts'
@@ -214,7 +215,7 @@ class ConfinedNode implements AsyncDisposable {
   }
 
   /** Adds a pod, in a namespace that is made after the agent was started. */
-  async addPod(): Promise<TestNetns> {
+  async addPod(args = ''): Promise<TestNetns> {
     const pod = this.#made.use(new TestNetns())
     const conflist = join(this.folder, 'net.d/10-causeway.conflist')
     await eventually('the CNI configuration', () => existsSync(conflist))
@@ -225,6 +226,7 @@ class ConfinedNode implements AsyncDisposable {
       env: {
         CNI_COMMAND: 'ADD',
         CNI_CONTAINERID: 'c1',
+        CNI_ARGS: args,
         CNI_IFNAME: 'eth0',
         CNI_NETNS: pod.path,
         CNI_PATH: join(this.folder, 'bin'),
@@ -250,11 +252,19 @@ test('the agent wires pods with its capabilities, a read-only /proc/sys and its 
   await using node = new ConfinedNode()
   await using api = await RecordingApi.start(server, { fd: node.host.netns.run(() => tcpListener(4, 8080)) })
   await createNode(server, 'node-1', podCIDRs)
+  await definePolicies(server)
+  await createPolicedPod(server)
   // missing, for the sake of an event
   await node.startAgent(t, { CAUSEWAY_CNI_CHAIN: 'tuning' })
   await eventually('forwarding', () => node.host.sh('cat /proc/sys/net/ipv4/ip_forward').trim() === '1')
-  const pod = await node.addPod()
+  const pod = await node.addPod('K8S_POD_NAMESPACE=default;K8S_POD_NAME=c1')
   for (const gateway of gateways) pod.sh(`ping -c1 -W2 ${gateway}`)
+  const { policy, objects } = await mustAnswer(join(node.run, 'agent.sock'), 'status')
+  assert.deepEqual([policy?.state, policy?.policies, policy?.selecting], ['enforced', 1, 1])
+  assert.deepEqual(
+    objects.filter(({ kind }) => kind === 'policy-table').map(({ key, state }) => `${key}: ${state}`),
+    ['inet causeway-policy: done', 'bridge causeway-policy: done'],
+  )
 
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))
   await eventually('the condition', () => api.asked.some(({ resource }) => resource === 'nodes/status'))
@@ -293,6 +303,30 @@ test('with the eBPF datapath the agent needs the bpffs besides, and neither need
   assert.ok(!existsSync(bpf.CAUSEWAY_BPF_DIR))
 })
 
+/** Has the API know ClusterNetworkPolicies, which causeway.dev does not define. */
+async function definePolicies(server: TestServer): Promise<void> {
+  await using api = await RecordingApi.start(server)
+  await using client = await clientOf(api)
+  await applyAll(client, [policyDefinition], { isDryRun: false, say: () => {} })
+}
+
+/** A pod of the name c1 that may be reached by nobody but its node. */
+async function createPolicedPod(server: TestServer): Promise<void> {
+  const metadata = { namespace: 'default', name: 'c1' }
+  const spec = { containers: [{ name: 'c', image: 'c' }], nodeName: 'node-1' }
+  const policy = { podSelector: {}, policyTypes: ['Ingress'] }
+  for (const [path, body] of [
+    ['/api/v1/namespaces/default/pods', { apiVersion: 'v1', kind: 'Pod', metadata, spec }],
+    [
+      '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies',
+      { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec: policy },
+    ],
+  ] as const) {
+    const { code, text } = await server.call(path, { method: 'POST', body })
+    assert.equal(code, 201, text)
+  }
+}
+
 /** Makes an object of each kind that has a status of many nodes. */
 async function createObjects(server: TestServer): Promise<void> {
   for (const [plural, kind, spec] of [
@@ -313,6 +347,7 @@ test('the controller gives pod CIDRs and writes statuses with its roles', async 
     await using client = await clientOf(api)
     await applyAll(client, definitions, { isDryRun: false, say: () => {} })
   }
+  await definePolicies(server)
   await createObjects(server)
   await using api = await RecordingApi.start(server)
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: settings.namespace } }
@@ -336,6 +371,10 @@ test('the controller gives pod CIDRs and writes statuses with its roles', async 
   await eventually('the pod CIDR', async () =>
     (await server.call('/api/v1/nodes/node-1')).text.includes('10.244.0.0/24'),
   )
+  for (const plural of ['networkpolicies', 'clusternetworkpolicies'])
+    await eventually(`the watch of ${plural}`, () =>
+      api.asked.some(({ verb, resource }) => verb === 'watch' && resource === plural),
+    )
   // the only slot is taken: an event
   await createNode(server, 'node-2')
   await eventually('the event', () => api.asked.some(({ resource }) => resource === 'events'))

@@ -42,10 +42,13 @@ for (const brNetfilter of [0, 1])
     const facts = { hasPolicies: true, ports, changedPorts: new Set<string>() }
     const judge = async (stage: string): Promise<void> => {
       for (const family of families) {
-        const to = Addr.parse(addrOf(family, 3))
-        assert.equal(await connects(one, two, to, 7005), true, `${stage}, IPv${family}`)
-        assert.equal(await connects(three, two, to, 7005), false, `${stage}, IPv${family}`)
-        assert.equal(await connects(one, two, to, 7010), false, `${stage}, IPv${family}`)
+        const dst = Addr.parse(addrOf(family, 3))
+        for (const [from, port, isExpected] of [
+          [one, 7005, true],
+          [three, 7005, false],
+          [one, 7010, false],
+        ] as const)
+          assert.equal(await connects(from, two, { dst, port, isExpected }), isExpected, `${stage}, IPv${family}`)
       }
     }
     // connections that were open before there was any policy

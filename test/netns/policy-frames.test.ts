@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { families } from '#/lib/addr.ts'
+import { linkLocalOf } from '#/model/names.ts'
 import { tcp } from '#/plan/policy/testing/form.ts'
 import {
   arp,
@@ -68,76 +69,144 @@ test('SCTP has ports', async () => {
   }
 })
 
-test('frames with a VLAN tag, of other protocols and to groups do not go from pod to pod', async () => {
-  const { node, a, b, c } = await threePods()
-  using _ = node
-  const text = (mark: string): Uint8Array => new TextEncoder().encode(mark)
-  const marks = new Set<string>()
-  const send = (mark: string, make: (payload: Uint8Array) => Uint8Array): void => {
-    marks.add(mark)
-    c.port.send(make(text(mark)))
-  }
-  const packet = (dst: string, payload: Uint8Array) =>
-    ipv4({ src: addrOf(4, 4), dst, protocol: protocols.udp }, udp({ from: 1000, to: 80 }, payload))
-  for (const tag of [0, 5]) {
-    const tagged = (type: number, payload: Uint8Array): Uint8Array =>
-      ethernet({ to: b.port.mac, from: c.port.mac }, etherTypes.vlan, join(be16(tag), be16(type), payload))
-    if (tag !== 0) send(`tag-${tag}-udp`, (payload) => tagged(etherTypes.ipv4, packet(addrOf(4, 3), payload)))
-    send(`tag-${tag}-lldp`, (payload) => tagged(etherTypes.lldp, payload))
-  }
-  send('rarp', (payload) => ethernet({ to: b.port.mac, from: c.port.mac }, etherTypes.rarp, payload))
-  send('broadcast', (payload) =>
-    ethernet({ to: broadcastMac, from: c.port.mac }, etherTypes.ipv4, packet('255.255.255.255', payload)),
-  )
-  send('group', (payload) =>
-    ethernet({ to: '01:00:5e:00:00:fb', from: c.port.mac }, etherTypes.ipv4, packet('224.0.0.251', payload)),
-  )
-  // to all ports, and to a's address: a would take it
-  send('to all', (payload) =>
-    ethernet({ to: broadcastMac, from: c.port.mac }, etherTypes.ipv4, packet(addrOf(4, 2), payload)),
-  )
-  const linkLocal = (address: string): string => `fe80::${address}`
-  send('link-local', (payload) => {
-    const [src, dst] = [linkLocal('4'), linkLocal('3')]
-    const message = withChecksum({ src, dst }, protocols.udp, udp({ from: 1000, to: 80 }, payload), 6)
-    return ethernet({ to: b.port.mac, from: c.port.mac }, etherTypes.ipv6, ipv6({ src, dst }, message))
-  })
-  send('from link-local', (payload) => {
-    const [src, dst] = [linkLocal('4'), addrOf(6, 2)]
-    const message = withChecksum({ src, dst }, protocols.udp, udp({ from: 1000, to: 80 }, payload), 6)
-    return ethernet({ to: a.port.mac, from: c.port.mac }, etherTypes.ipv6, ipv6({ src, dst }, message))
-  })
-  send('advertisement', (payload) => {
-    const [src, dst] = [linkLocal('4'), 'ff02::1']
-    const message = neighbour({ src, dst, type: neighbourTypes.routerAdvertisement, options: [payload] })
-    return ethernet(
-      { to: '33:33:00:00:00:01', from: c.port.mac },
-      etherTypes.ipv6,
-      ipv6({ src, dst, hops: 255, protocol: protocols.icmpv6 }, message),
+const linkLocal = (pod: TestPod): string => `fe80::${pod.number}`
+
+/** Frames that no rule for IP sees, from one pod to another or to all. */
+function oddFrames(from: TestPod, to: TestPod): Map<string, (payload: Uint8Array) => Uint8Array> {
+  const frame = (mac: string, type: number, payload: Uint8Array) =>
+    ethernet({ to: mac, from: from.port.mac }, type, payload)
+  const datagram = (dst: string, payload: Uint8Array) =>
+    ipv4({ src: addrOf(4, from.number), dst }, udp({ from: 1000, to: 80 }, payload))
+  const ends = { src: linkLocal(from), dst: linkLocal(to) }
+  return new Map([
+    ['tagged', (payload) => frame(to.port.mac, etherTypes.vlan, join(be16(5), be16(etherTypes.lldp), payload))],
+    ...families.map((family) => {
+      const ips = { src: addrOf(family, from.number), dst: addrOf(family, to.number) }
+      const tagged = (payload: Uint8Array): Uint8Array => {
+        const segment = withChecksum(ips, protocols.udp, udp({ from: 1000, to: 80 }, payload), 6)
+        const packet = family === 4 ? ipv4(ips, segment) : ipv6(ips, segment)
+        const type = family === 4 ? etherTypes.ipv4 : etherTypes.ipv6
+        return frame(to.port.mac, etherTypes.vlan, join(be16(5), be16(type), packet))
+      }
+      return [`tagged IPv${family}`, tagged] as const
+    }),
+    ['rarp', (payload) => frame(to.port.mac, etherTypes.rarp, payload)],
+    ['broadcast', (payload) => frame(broadcastMac, etherTypes.ipv4, datagram('255.255.255.255', payload))],
+    ['group', (payload) => frame('01:00:5e:00:00:fb', etherTypes.ipv4, datagram('224.0.0.251', payload))],
+    // its receiver would take it
+    [
+      'to its address, to all',
+      (payload) => frame(broadcastMac, etherTypes.ipv4, datagram(addrOf(4, to.number), payload)),
+    ],
+    [
+      'link-local',
+      (payload) => {
+        const message = withChecksum(ends, protocols.udp, udp({ from: 1000, to: 80 }, payload), 6)
+        return frame(to.port.mac, etherTypes.ipv6, ipv6(ends, message))
+      },
+    ],
+    [
+      'router advertisement',
+      (payload) => {
+        const pair = { src: linkLocal(from), dst: 'ff02::1' }
+        const message = neighbour({ ...pair, type: neighbourTypes.routerAdvertisement, options: [payload] })
+        const packet = ipv6({ ...pair, hops: 255, protocol: protocols.icmpv6 }, message)
+        return frame('33:33:00:00:00:01', etherTypes.ipv6, packet)
+      },
+    ],
+  ])
+}
+
+/** Frames by which pods find each other. */
+function neighbourFrames(from: TestPod, to: TestPod): Map<string, (payload: Uint8Array) => Uint8Array> {
+  return new Map([
+    [
+      'who has',
+      (payload) => {
+        const question = arp({
+          sender: [from.port.mac, addrOf(4, from.number)],
+          target: ['00:00:00:00:00:00', addrOf(4, to.number)],
+        })
+        return ethernet({ to: broadcastMac, from: from.port.mac }, etherTypes.arp, join(question, payload))
+      },
+    ],
+    [
+      'neighbour',
+      (payload) => {
+        const [src, target] = [addrOf(6, from.number), addrOf(6, to.number)]
+        const { addr: dst, mac } = solicitedNode(target)
+        const options = [option.sourceMac(from.port.mac), payload]
+        const message = neighbour({ src, dst, type: neighbourTypes.solicitation, target, options })
+        const packet = ipv6({ src, dst, hops: 255, protocol: protocols.icmpv6 }, message)
+        return ethernet({ to: mac, from: from.port.mac }, etherTypes.ipv6, packet)
+      },
+    ],
+  ])
+}
+
+/** The names of the frames that arrive. */
+async function arriving(
+  frames: Map<string, (payload: Uint8Array) => Uint8Array>,
+  from: TestPod,
+  to: TestPod,
+): Promise<string[]> {
+  to.port.take()
+  for (const [name, make] of frames) from.port.send(make(new TextEncoder().encode(`<${name}>`)))
+  const seen = await to.port.collect(60)
+  return [...frames.keys()].filter((name) => seen.some((frame) => Buffer.from(frame).includes(`<${name}>`)))
+}
+
+for (const brNetfilter of [false, true])
+  test(`what no rule for IP sees goes on between pods without policies alone, br_netfilter ${brNetfilter ? 'on' : 'off'}`, async () => {
+    const { node, a, b, c } = await threePods()
+    using _ = node
+    node.brNetfilter = brNetfilter
+    node.form.policy('p2', 'NetworkPolicy', 'egress', {}).class('c2', 'egress', ['p2'])
+    const d = node.add(5, { egress: 'c2' })
+    await node.settle()
+    const odd = [...oddFrames(b, c).keys()]
+    for (const [from, to, expected] of [
+      [b, c, odd],
+      [c, a, []],
+      [a, c, odd],
+      [d, c, []],
+      [c, d, odd],
+    ] as const) {
+      assert.deepEqual(await arriving(oddFrames(from, to), from, to), expected, `${from.number} to ${to.number}`)
+      assert.deepEqual(await arriving(neighbourFrames(from, to), from, to), ['who has', 'neighbour'])
+    }
+    const { ['not an address of the pod (IPv4)']: foreign, ...refused } = await refusals(node)
+    assert.equal(foreign, undefined)
+    assert.deepEqual(
+      new Set(Object.keys(refused)),
+      new Set(
+        ['from', 'to'].flatMap((way) =>
+          ['with a VLAN tag', 'groups, link-local addresses, other protocols'].map(
+            (what) => `${what}: ${way} a pod with policies`,
+          ),
+        ),
+      ),
     )
   })
-  // this comes last, and comes
-  const { addr: dst, mac } = solicitedNode(addrOf(6, 3))
-  const solicitation = neighbour({
-    src: addrOf(6, 4),
-    dst,
-    type: neighbourTypes.solicitation,
-    target: addrOf(6, 3),
-    options: [option.sourceMac(c.port.mac), text('neighbour')],
-  })
-  const ip = ipv6({ src: addrOf(6, 4), dst, hops: 255, protocol: protocols.icmpv6 }, solicitation)
-  c.port.send(ethernet({ to: mac, from: c.port.mac }, etherTypes.ipv6, ip))
-  const who = arp({ sender: [c.port.mac, addrOf(4, 4)], target: ['00:00:00:00:00:00', addrOf(4, 3)] })
-  c.port.send(ethernet({ to: broadcastMac, from: c.port.mac }, etherTypes.arp, join(who, text('who has'))))
-  const seen = await b.port.collect(100)
-  const got = (mark: string): boolean => seen.some((frame) => Buffer.from(frame).includes(mark))
-  assert.deepEqual([...marks].filter(got), [])
-  assert.deepEqual([got('neighbour'), got('who has')], [true, true])
-  const atA = await a.port.collect(10)
-  assert.deepEqual(
-    [...marks].filter((mark) => atA.some((frame) => Buffer.from(frame).includes(mark))),
-    [],
-  )
+
+test('a packet for a pod is judged whatever its tag, its MAC or its source', async () => {
+  const { node, a, b, c } = await threePods()
+  using _ = node
+  const text = (payload: string): Uint8Array => new TextEncoder().encode(payload)
+  const packet = ipv4({ src: addrOf(4, 4), dst: addrOf(4, 2) }, udp({ from: 1000, to: 80 }, text('<tagged>')))
+  for (const tag of [0, 5])
+    c.port.send(
+      ethernet({ to: a.port.mac, from: c.port.mac }, etherTypes.vlan, join(be16(tag), be16(etherTypes.ipv4), packet)),
+    )
+  // b is on the way to a for whoever takes its MAC
+  assert.equal(await node.arrives({ family: 4, from: c, to: a, mac: b.port.mac }), false)
+  const pair = { src: linkLocal(c), dst: addrOf(6, 2) }
+  const message = withChecksum(pair, protocols.udp, udp({ from: 1000, to: 80 }, text('<link-local>')), 6)
+  for (const mac of [a.port.mac, bridgeMac])
+    c.port.send(ethernet({ to: mac, from: c.port.mac }, etherTypes.ipv6, ipv6(pair, message)))
+  const seen = await a.port.collect(60)
+  for (const mark of ['<tagged>', '<link-local>'])
+    assert.ok(!seen.some((frame) => Buffer.from(frame).includes(mark)), mark)
 })
 
 test('a fragmented packet is judged whole', async () => {
@@ -202,3 +271,17 @@ function withIcmpChecksum(message: Uint8Array): Uint8Array {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
   return join(message.subarray(0, 2), be16(~sum & 0xffff), message.subarray(4))
 }
+
+test('the node leads no packet to the link-local address of a pod', async () => {
+  const { node, a, c } = await threePods()
+  using _ = node
+  const [{ addr_info: addrs }] = a.netns.ip<{ addr_info: { local: string; scope: string }[] }>(
+    '-6 addr show dev eth0',
+  ) as [{ addr_info: { local: string; scope: string }[] }]
+  const dst = addrs.find(({ scope }) => scope === 'link')!.local
+  node.host.sh(`ping -6 -c1 -W2 ${dst}%cw-br0`)
+  for (const src of [addrOf(6, 4), linkLocal(c)])
+    assert.equal(await node.arrives({ family: 6, from: c, to: a, src, dst, mac: bridgeMac }), false, src)
+  // that of the node is another matter
+  c.netns.sh(`ping -6 -c1 -W2 ${linkLocalOf(bridgeMac)}%eth0`)
+})

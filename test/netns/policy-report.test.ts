@@ -10,6 +10,7 @@ import { policyWhyOf } from '#/agent/report/policy-why.ts'
 import { strictMismatchOf } from '#/api/read.ts'
 import { policyListReport, policyWhyReport, type ToldDirection } from '#/api/schemas/policy.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { readDenied } from '#/datapath/programs.ts'
 import { silent } from '#/lib/log.ts'
 import { PolicyNode } from './policy-node.ts'
 
@@ -23,6 +24,8 @@ function reportOf(node: PolicyNode): PolicyReport {
   return new PolicyReport({
     nodeName: 'node-1',
     policy,
+    deniedEarly: agent.deniedEarly,
+    readDeniedEarly: () => (agent.ebpf.current === undefined ? [] : readDenied(agent.ebpf.current)),
     hasConnection: (ends) => agent.pods.hasConnection(ends),
     log: silent,
   })
@@ -35,6 +38,7 @@ async function ingressOf(report: PolicyReport, from: string, to: string): Promis
   return told.pairs[0]!.ingress
 }
 
+// with ebpf the stranger's packet ends at its own device: a program denies it, and is told and counted like a rule
 for (const datapath of ['bridge', 'ebpf'] as const) {
   test(`${datapath}: what is denied is counted, named, and explained with what the kernel has`, async () => {
     await using node = await PolicyNode.start(datapath)

@@ -115,8 +115,7 @@ test('whenever an agent ends, the next one finds and mends what it left', async 
     await node.restart()
   }
   await node.level()
-  const { form, facts, tables } = node.policy
-  assert.deepEqual(await tables!.differences(form, facts), [])
+  assert.deepEqual(await node.policy.differences(), [])
   await scene.check()
 })
 

@@ -40,6 +40,20 @@ test('a pod that has waited for too long is refused with the reason, and stays a
   assert.deepEqual(admission.problems, [])
 })
 
+test('with too many that wait for long, further pods are refused at once', async () => {
+  const { clock, admission, now } = scene()
+  const waiting = Array.from({ length: 12 }, (_, index) => admission.admit({ ...pod, name: `web-${index}` }, patient))
+  await clock.advance(1900)
+  const early = admission.admit({ ...pod, name: 'early' }, patient)
+  await clock.advance(99)
+  waiting.push(early)
+  await clock.advance(10)
+  assert.equal(await admission.admit(pod, patient), 'no labels')
+  now.why = undefined
+  admission.wake()
+  assert.deepEqual(new Set(await Promise.all(waiting)), new Set([undefined]))
+})
+
 test('a call whose runtime has hung up waits no longer', async () => {
   const { admission } = scene()
   const call = new AbortController()

@@ -6,6 +6,12 @@ import { type AddedPod } from './pod-policies.ts'
 
 /** So long an ADD waits: far less than the CNI plugin and the runtime do. */
 export const admissionMs = 5000
+/**
+ * Calls that wait take the places of others (src/agent/cni/gate.ts). When so many wait, and one of them for so long that this is no start, further
+ * pods are refused at once.
+ */
+const mostWaiting = 12
+const crowdedMs = 2000
 /** What nobody tells of, such as that the API is away, is looked at so often. */
 const lookMs = 100
 /** From then on a pod that waits is a problem. */
@@ -42,7 +48,8 @@ export class Admission {
   async admit(pod: AddedPod, signal: AbortSignal): Promise<string | undefined> {
     const { obstacleTo, clock } = this.#deps
     const key = `${pod.namespace}/${pod.name}`
-    const deadlineMs = clock.monotonicMs() + admissionMs
+    const beganMs = clock.monotonicMs()
+    const deadlineMs = beganMs + (this.#isCrowded(beganMs) ? 0 : admissionMs)
     for (;;) {
       const why = obstacleTo(pod)
       if (why === undefined) {
@@ -57,6 +64,11 @@ export class Admission {
       }
       await this.#change(Math.min(lookMs, deadlineMs - nowMs), signal)
     }
+  }
+
+  #isCrowded(nowMs: number): boolean {
+    if (this.#wakes.size < mostWaiting) return false
+    return this.#waiting.values().some(({ sinceMs }) => nowMs - sinceMs >= crowdedMs)
   }
 
   /** Waits for a change, at most `maxMs`. */

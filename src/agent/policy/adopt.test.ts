@@ -1,45 +1,76 @@
-// Which packets in the middle of a connection have it taken up again: only those for which the pod that opened it vouches.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Operation } from '#/kernel/netlink.ts'
 import { Addr } from '#/lib/addr.ts'
+import { silent } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
 import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
-import { silent } from '#/lib/log.ts'
 import { Adopter } from './adopt.ts'
 
-const sender = Addr.parse('10.244.0.2')
-const opener = Addr.parse('203.0.113.9')
-const answer = { src: sender, dst: opener, protocol: 6, sourcePort: 4000, port: 4444, tcp: { flags: 0x18 } }
+const server = Addr.parse('10.244.1.2')
+const client = Addr.parse('10.244.2.2')
+const ACK = 0x10
+/** An answer of the server, which nobody may open a connection with. */
+const answer = { src: server, sourcePort: 80, dst: client, port: 5000, protocol: 6, tcp: { flags: ACK } }
 
-/** What `sender` sends is denied, and the opposite direction allowed. */
-function evaluate({ src }: PolicyPacket): PolicyVerdict {
-  const direction = { decision: { kind: 'default' }, isDenied: false, isAudited: false } as const
-  return {
-    egress: { ...direction, direction: 'egress' },
-    ingress: { ...direction, direction: 'ingress' },
-    isDropped: src.equals(sender),
+function scene() {
+  const now = {
+    isLevel: true,
+    wasEnded: false,
+    /** Whether the pod of this node with the address has the connection. */
+    sockets: new Map<string, boolean>([[String(client), true]]),
+    isDropped: ({ dst }: PolicyPacket): boolean => dst.equals(client),
   }
-}
-
-/** How many connections are entered when these addresses, of pods of this node, have a socket each. */
-function enteredWith(local: readonly Addr[]): number {
-  let entered = 0
+  const entered: string[] = []
   const adopter = new Adopter({
-    evaluate,
-    isLevel: () => true,
-    hasConnection: (ends: SocketEnds) => (local.some((each) => each.equals(ends.local)) ? true : undefined),
-    ended: { mayHave: () => false },
-    netlink: { execute: () => void entered++ },
+    evaluate: (packet) => ({ isDropped: now.isDropped(packet) }) as PolicyVerdict,
+    isLevel: () => now.isLevel,
+    hasConnection: ({ local }: SocketEnds) => now.sockets.get(String(local)),
+    ended: { mayHave: () => now.wasEnded },
+    netlink: {
+      execute: (...all: Operation[]) => void entered.push(...all.map(({ what }) => what)),
+    },
     log: silent,
   })
-  adopter.adopt(answer)
-  return entered
+  return { now, adopter, entered }
 }
 
-test('the pod that opened a connection vouches for it', () => {
-  assert.equal(enteredWith([opener]), 1)
+test('a connection whose answers alone are denied is entered as it was opened', () => {
+  const { adopter, entered } = scene()
+  assert.equal(adopter.adopt(answer), true)
+  assert.equal(adopter.count, 1)
+  assert.match(entered[0]!, /-s 10\.244\.2\.2 -d 10\.244\.1\.2 --sport 5000 --dport 80 /)
 })
 
-test('the pod that is denied does not vouch for itself: it can make itself a socket to anywhere', () => {
-  assert.equal(enteredWith([sender]), 0)
+test('nothing is entered that could be forged, was ended, or is denied in both directions', () => {
+  const { now, adopter, entered } = scene()
+  const refuses = (why: string, packet: Parameters<Adopter['adopt']>[0] = answer): void =>
+    assert.equal(adopter.adopt(packet), false, why)
+  refuses('it opens a connection', { ...answer, tcp: { flags: 0x02 } })
+  refuses('it ends one', { ...answer, tcp: { flags: 0x04 } })
+  refuses('no TCP', { ...answer, protocol: 17 })
+  now.sockets = new Map([
+    [String(client), false],
+    [String(server), true],
+  ])
+  refuses('the pod that opened it does not know it, whatever the other one says')
+  // it can make itself a socket to anywhere
+  now.sockets = new Map([[String(server), true]])
+  refuses('the pod that is denied does not vouch for itself')
+  now.sockets = new Map([[String(server), false]])
+  refuses('neither end is known')
+  now.sockets = new Map()
+  refuses('no end is a pod of this node')
+  now.sockets = new Map([[String(client), true]])
+  now.wasEnded = true
+  refuses('it was ended')
+  now.wasEnded = false
+  now.isLevel = false
+  refuses('nobody knows what the rules say')
+  now.isLevel = true
+  now.isDropped = () => true
+  refuses('denied in both directions')
+  now.isDropped = () => false
+  refuses('allowed by now')
+  assert.deepEqual(entered, [])
 })

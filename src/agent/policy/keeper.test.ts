@@ -36,12 +36,12 @@ class FakeSink implements PolicySink {
   }
 }
 
-function scene() {
+function scene(...others: FakeSink[]) {
   const clock = new ManualClock()
   const sink = new FakeSink()
   let taken = 0
   const source = { form: {} as Form, take: () => (taken++, {} as FormChange), hasPolicies: true }
-  const keeper = new PolicyKeeper({ source, sinks: [sink], ports: new Map(), clock, log: silent })
+  const keeper = new PolicyKeeper({ source, sinks: [sink, ...others], ports: new Map(), clock, log: silent })
   const compared: boolean[] = []
   keeper.compared.subscribe(({ wasOther }) => compared.push(wasOther))
   return { clock, sink, keeper, compared, taken: () => taken }
@@ -160,4 +160,33 @@ test('a wish to compare that comes during a comparison is not lost', async () =>
   await clock.advance(0)
   assert.equal(sink.calls.filter((call) => call === 'compare').length, 2)
   await keeper[Symbol.asyncDispose]()
+})
+
+test('a port that changes while one sink compares is told to all of them afterwards', async () => {
+  const second = new FakeSink()
+  const { clock, sink, keeper } = scene(second)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  sink.gate = promise
+  keeper.begin()
+  await clock.advance(0)
+  keeper.notePort('cwv1')
+  keeper.flush()
+  resolve()
+  await clock.advance(0)
+  assert.deepEqual([...sink.facts.at(-1)!.changedPorts], ['cwv1'])
+  assert.deepEqual([...second.facts.at(-1)!.changedPorts], ['cwv1'])
+  await keeper[Symbol.asyncDispose]()
+})
+
+test('what is stopped during a comparison leaves no timer, whatever comes after', async () => {
+  const { clock, sink, keeper } = await level()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  sink.gate = promise
+  keeper.compareSoon()
+  await clock.advance(0)
+  const stopped = keeper[Symbol.asyncDispose]()
+  resolve()
+  await stopped
+  keeper.note()
+  assert.equal(clock.nextMs, undefined)
 })

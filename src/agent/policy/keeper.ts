@@ -88,7 +88,7 @@ export class PolicyKeeper implements AsyncDisposable {
   /** The index has changed. */
   note(): void {
     this.#dirtySinceMs ??= this.#deps.clock.monotonicMs()
-    if (!this.isLevel || this.#cancelFlush !== undefined) return
+    if (!this.isLevel || this.#isStopped || this.#cancelFlush !== undefined) return
     const { clock } = this.#deps
     const delayMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs())
     this.#cancelFlush = clock.after(delayMs, () => this.#flushOrTell())
@@ -183,6 +183,8 @@ export class PolicyKeeper implements AsyncDisposable {
       this.#cancelRetry?.()
       this.#cancelRetry = undefined
       await this.#compare()
+      // no timer may keep a process that is to end
+      if (this.#isStopped) return
       this.#cancelResync?.()
       this.#cancelResync = clock.after(resyncMs, () => this.compareSoon())
     }
@@ -194,10 +196,12 @@ export class PolicyKeeper implements AsyncDisposable {
     if (this.isLevel) this.#flushOrTell()
     else source.take()
     const wasLevel = this.isLevel
+    // once: a port that changes while a sink reads is for the flush at the end, which tells all of them
+    const facts = this.#takeFacts()
     let count = 0
     try {
       for (const sink of sinks) {
-        const differences = await sink.compare(source.form, this.#takeFacts())
+        const differences = await sink.compare(source.form, facts)
         if (this.#isStopped) return
         count += differences.length
         if (wasLevel && differences.length > 0)

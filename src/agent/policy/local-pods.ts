@@ -12,8 +12,7 @@ export function kubernetesPodOf({ pod }: Pick<LocalEndpoint, 'pod'>): { namespac
 export class LocalPods {
   readonly #index: Pick<PolicyIndex, 'setLocal' | 'removeLocal'>
   readonly #ports = new Map<string, readonly Addr[]>()
-  /** By host device, what tells an endpoint from another one of the same device. */
-  readonly #known = new Map<string, string>()
+  readonly #known = new Map<string, LocalEndpoint>()
 
   constructor(index: Pick<PolicyIndex, 'setLocal' | 'removeLocal'>) {
     this.#index = index
@@ -33,7 +32,7 @@ export class LocalPods {
     const addrs = endpoint.addrs.map(({ addr }) => addr)
     const pod = kubernetesPodOf(endpoint)
     this.#ports.set(hostDevice, addrs)
-    this.#known.set(hostDevice, identityOf(endpoint))
+    this.#known.set(hostDevice, endpoint)
     if (pod) this.#index.setLocal({ hostDevice, ...pod, uid, addrs })
   }
 
@@ -51,11 +50,17 @@ export class LocalPods {
     const now = new Set(endpoints.map(({ hostDevice }) => hostDevice))
     return {
       gone: [...this.#known.keys()].filter((device) => !now.has(device)),
-      other: endpoints.filter((endpoint) => this.#known.get(endpoint.hostDevice) !== identityOf(endpoint)),
+      other: endpoints.filter((endpoint) => !isSame(endpoint, this.#known.get(endpoint.hostDevice))),
     }
   }
 }
 
-function identityOf({ pod, podUid, addrs }: LocalEndpoint): string {
-  return [pod, podUid, ...addrs.map(({ addr }) => String(addr))].join(' ')
+function isSame(one: LocalEndpoint, other: LocalEndpoint | undefined): boolean {
+  if (one.pod !== other?.pod || one.podUid !== other.podUid) return false
+  // mostly the list itself is the same: each pod that comes or goes has all of them compared
+  return one.addrs === other.addrs || textOf(one) === textOf(other)
+}
+
+function textOf({ addrs }: LocalEndpoint): string {
+  return addrs.map(({ addr }) => String(addr)).join(' ')
 }

@@ -40,7 +40,9 @@ function movedAddrs({ members, namedPorts }: FormChange): Addr[] {
 /** Undefined when the change forbids nothing. */
 export function touchedBy(form: Form, change: FormChange): Touched | undefined {
   const locals = new Map<string, readonly Addr[]>()
-  for (const [device, local] of change.locals) if (local !== undefined) locals.set(device, local.addrs)
+  // of a pod without a class nothing is denied; one that is new may have the address of another one, whose connections are still tracked
+  for (const [device, local] of change.locals)
+    if (local?.ingress !== undefined || local?.egress !== undefined) locals.set(device, local.addrs)
   const written = new Set([...change.policies].flatMap(([id, policy]) => (policy === undefined ? [] : [id])))
   if (written.size > 0)
     for (const [device, local] of form.locals)

@@ -35,8 +35,15 @@ async function follow(
   await promise
 }
 
-function followAnswer(listener: DenialListener): StreamAnswer<PolicyDenialsLine> | HttpRefusal {
-  if (listener.why !== undefined) return { status: 503, body: `no denial is heard of: ${listener.why}\n` }
+/** Why denials are not heard of; undefined: they are. */
+function deafness({ untold }: PolicySources, { why }: DenialListener): string | undefined {
+  const refusal = untold()
+  return refusal === undefined ? why : `the kernel counts what policies deny, and does not tell of it: ${refusal}`
+}
+
+function followAnswer(sources: PolicySources, listener: DenialListener): StreamAnswer<PolicyDenialsLine> | HttpRefusal {
+  const why = deafness(sources, listener)
+  if (why !== undefined) return { status: 503, body: `no denial is heard of: ${why}\n` }
   if (listener.denials.followers >= mostFollowers) return { status: 503, body: 'as many as can be follow already\n' }
   return { status: 200, stream: (out) => follow(listener, out) }
 }
@@ -51,7 +58,8 @@ export function policyHandlers(sources: PolicySources, listener: DenialListener)
       return typeof report === 'string' ? { status: 404, body: `${report}\n` } : { status: 200, body: report }
     },
     policyDenials: () => {
-      const { denials, isListening, why, notTold } = listener
+      const { denials, isListening, notTold } = listener
+      const why = deafness(sources, listener)
       return {
         status: 200,
         body: {
@@ -63,6 +71,6 @@ export function policyHandlers(sources: PolicySources, listener: DenialListener)
         },
       }
     },
-    policyDenialsWatch: () => followAnswer(listener),
+    policyDenialsWatch: () => followAnswer(sources, listener),
   }
 }

@@ -53,6 +53,7 @@ export class PolicyReport implements Disposable {
       form: () => policy.form,
       readings: () => policy.readings,
       state: () => policy.state,
+      untold: () => policy.tables?.untold,
       counters: async () => {
         const counters = (await policy.tables?.readCounters(policy.form)) ?? nothingCounted
         return withEarlyDenials(policy.form, counters, deps.readDeniedEarly?.() ?? [])

@@ -15,6 +15,8 @@ export type PolicySources = {
   /** All policies of the API by their keys, also those of which nothing can be enforced. */
   readonly readings: () => ReadonlyMap<string, PolicyReading>
   readonly state: () => PolicyStateReport
+  /** Why rules do not tell of what they deny; undefined: they do. */
+  readonly untold: () => string | undefined
   /** Reads the rules of the kernel. Rejects with KernelError. */
   readonly counters: () => Promise<PolicyCounters>
   /** Rejects with KernelError. */

@@ -196,7 +196,9 @@ export class PolicyMaps implements PolicySink, Disposable {
 
   async #mend(generation: Generation, plan: PolicyPlan): Promise<readonly string[]> {
     const isOver = (): boolean => this.#state.current !== generation || this.#plan !== plan
-    const doubtful = await doubtfulKeys(generation, plan)
+    const read = await doubtfulKeys(generation, plan)
+    const retired = plan.takeRetired()
+    const doubtful = without(read, retired)
     // what has changed while all was read is right by now
     const wrong: PolicyKey[] = this.#level === generation ? [] : doubtful
     for (const [index, key] of this.#level === generation ? doubtful.entries() : []) {
@@ -211,9 +213,9 @@ export class PolicyMaps implements PolicySink, Disposable {
       this.#suspend(generation)
       this.#filled = generation
       await sleep(graceMs)
-    }
-    const isBroken = (): boolean => isOver() || (isAnew && this.#filled !== generation)
-    for (const [index, { map, key }] of wrong.entries()) {
+    } else if (retired.length > 0) await sleep(graceMs)
+    const isBroken = (): boolean => isOver() || (isAnew ? this.#filled : this.#level) !== generation
+    for (const [index, { map, key }] of [...wrong, ...retired].entries()) {
       if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
       if (isBroken()) return []
       const value = plan.valueOf({ map, key })
@@ -282,6 +284,11 @@ async function valuesByKey(generation: Generation, map: PolicyMapName): Promise<
   const found = new Map<string, Uint8Array>()
   for await (const batch of own.entriesInTurns()) for (const [key, value] of batch) found.set(hexOf(key), value)
   return found
+}
+
+function without(keys: readonly PolicyKey[], others: readonly PolicyKey[]): PolicyKey[] {
+  const texts = new Set(others.map(({ map, key }) => `${map} ${hexOf(key)}`))
+  return keys.filter(({ map, key }) => !texts.has(`${map} ${hexOf(key)}`))
 }
 
 function linesOf(keys: readonly PolicyKey[]): string[] {

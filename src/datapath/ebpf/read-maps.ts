@@ -4,6 +4,7 @@ import {
   budgetStruct,
   configFlags,
   configStruct,
+  denialBudgets,
   type Constants,
   indexStruct,
   type MapLayout,
@@ -170,7 +171,7 @@ function packetsOf(bytes: Uint8Array): string {
 }
 
 function toldTable(generation: Generation): MapTable {
-  const bytes = generation.map('cw_told').get(indexStruct.encode({ index: 0 })) ?? new Uint8Array()
+  const bytes = generation.map('cw_told').get(indexStruct.encode({ index: denialBudgets })) ?? new Uint8Array()
   return { columns: ['IN THE LAST SECOND WITH ANY'], rows: [[packetsOf(bytes)]] }
 }
 

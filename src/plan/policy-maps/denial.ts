@@ -1,5 +1,6 @@
 // What denies a packet, and the number by which programs know it. Pure.
 import { createHash } from 'node:crypto'
+import { someOf } from '#/lib/some-of.ts'
 import { type Direction, type RuleRef, ruleRefText } from '#/policy/policy.ts'
 
 export type Denial =
@@ -8,33 +9,37 @@ export type Denial =
   | { readonly kind: 'isolated'; readonly direction: Direction; readonly by: readonly string[] }
 
 /** "clusternetworkpolicy/base ingress 0", "networkpolicy/shop/db ingress, none of its rules". */
-export function denialText(denial: Denial): string {
+function textOf(denial: Denial, listed: (policies: readonly string[]) => string): string {
   if (denial.kind === 'rule') return ruleRefText(denial.rule)
   const { direction, by } = denial
-  return `${by.join(', ')} ${direction}, none of ${by.length === 1 ? 'its' : 'their'} rules`
+  return `${listed(by)} ${direction}, none of ${by.length === 1 ? 'its' : 'their'} rules`
 }
 
-const numbers = new Map<string, number>()
+/** A map has thousands of entries for one denial, and a thousand policies may isolate a pod: its text is made once. */
+const numbers = new WeakMap<Denial, number>()
+/** What is told of a number. */
 const texts = new Map<number, string>()
-/** More than a node's maps hold. */
-const mostKnown = 131_072
+/** Policies come and go. Of those that went long ago nothing need be told; the text of one that is at work is made anew with its entries. */
+const mostTexts = 16_384
 
-/** The first 32 bits of SHA-256 over its text: the same after a restart, so that counters go on. Never 0. */
+/** The first 32 bits of SHA-256 over all that denies: the same after a restart, so that counters go on. Never 0. */
 export function denialNumber(denial: Denial): number {
-  const text = denialText(denial)
-  const known = numbers.get(text)
-  if (known !== undefined) return known
-  const number = createHash('sha256').update(text).digest().readUInt32LE() || 1
-  if (numbers.size >= mostKnown) {
-    numbers.clear()
-    texts.clear()
-  }
-  numbers.set(text, number)
-  texts.set(number, text)
+  const number = numbers.get(denial) ?? numberOf(denial)
+  if (texts.has(number)) return number
+  texts.set(number, textOf(denial, someOf))
+  const [oldest] = texts.keys()
+  if (texts.size > mostTexts && oldest !== undefined) texts.delete(oldest)
   return number
 }
 
-/** The text of a number; undefined when this process has made no entry with it. */
+function numberOf(denial: Denial): number {
+  const text = textOf(denial, (policies) => policies.join(', '))
+  const number = createHash('sha256').update(text).digest().readUInt32LE() || 1
+  numbers.set(denial, number)
+  return number
+}
+
+/** What a number stands for, in words; undefined when this process has made no entry with it. */
 export function denialTextOf(number: number): string | undefined {
   return texts.get(number)
 }

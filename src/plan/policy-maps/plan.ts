@@ -106,6 +106,11 @@ export class PolicyPlan {
     return kind && peerEntry(prefix, kind.number).value
   }
 
+  /** The keys of entries that are left over of kinds that no address is of any more; the plan knows of them no more then. */
+  takeRetired(): PolicyKey[] {
+    return this.#retired.splice(0)
+  }
+
   /** Whether programs may find an entry with the key, so that it counts what it says. */
   isFound({ map, key }: PolicyKey): boolean {
     if (map !== 'cw_verdicts') return true
@@ -158,7 +163,7 @@ export class PolicyPlan {
       if (local) this.#locals.set(hostDevice, local)
       else this.#locals.delete(hostDevice)
     }
-    const late = this.#retired.length > mostRetired ? this.#retired.splice(0) : []
+    const late = this.#retired.length > mostRetired ? this.takeRetired() : []
     const { written: peers, removed, born, retired } = this.#kinds.settle()
     this.#forgetRules(change)
     const { written: ofKinds, isFull } = this.#classes.addKinds(born, this.#retired.length)

@@ -1,6 +1,8 @@
 // The table that leads packets between pods of this node to where they are judged, and keeps pods to their own addresses.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
-import { policyTableName, portPrefix } from '#/model/names.ts'
+import { linkLocalOf, policyTableName, portPrefix } from '#/model/names.ts'
+import { type Form } from '#/policy/form.ts'
+import { type Direction, directions } from '#/policy/policy.ts'
 import {
   type NftChain,
   type NftKey,
@@ -10,15 +12,13 @@ import {
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
 import { neighbourTypes } from './inet-table.ts'
-import { sourceSet } from './names.ts'
+import { policedSet, sourceSet } from './names.ts'
 
 /** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
 const priority = -300
 const IGMP = 2
 /** Multicast listener discovery: query, report, done, report of version 2. */
 const listenerTypes = [130, 131, 132, 143] as const
-/** Router advertisement, redirect. */
-const routerTypes = [134, 137] as const
 const linkLocal = Prefix.parse('fe80::/10')
 const unspecified = Prefix.parse('::/128')
 
@@ -35,25 +35,44 @@ export function sourceKeys(device: string, addrs: readonly Addr[], family: Famil
   return addrs.filter((addr) => addr.family === family).map((addr) => [device, addr])
 }
 
-export function bridgeTable(ports: Ports, bridgeMac: string): NftTable {
+/** The host devices of pods that have a class in this direction. */
+export function policedShape(direction: Direction): Pick<NftKeySet, 'name' | 'type'> {
+  return { name: policedSet(direction), type: ['ifname'] }
+}
+
+export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['locals']): NftTable {
   return {
     ...bridgeTableName,
     sets: [],
-    keySets: families.map((family) => ({
-      ...sourceShape(family),
-      elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
-    })),
+    keySets: [
+      ...families.map((family) => ({
+        ...sourceShape(family),
+        elements: [...ports].flatMap(([device, addrs]) => sourceKeys(device, addrs, family)),
+      })),
+      ...directions.map((direction) => ({
+        ...policedShape(direction),
+        elements: [...locals].filter(([, local]) => local[direction] !== undefined).map(([device]) => [device]),
+      })),
+    ],
     maps: [],
     chains: [prerouting, from4, from6, routed(bridgeMac), forward, postrouting],
   }
 }
 
+const toOne: NftMatch = { kind: 'etherMulticast', not: true }
+const isIgmp: NftMatch = { kind: 'l4proto', protocol: IGMP }
+const isPoliced = (direction: Direction): NftMatch => ({
+  kind: 'keySet',
+  set: policedSet(direction),
+  fields: [direction === 'egress' ? 'iifname' : 'oifname'],
+})
 const fromPod: NftMatch = { kind: 'device', field: 'iifname', name: `${portPrefix}*` }
-const isIcmp6 = (types: readonly number[]): NftMatch[] => [
-  { kind: 'family', family: 6 },
+/** Behind a match on IPv6. */
+const icmp6 = (types: readonly number[]): NftMatch[] => [
   { kind: 'l4proto', protocol: 'icmpv6' },
   { kind: 'icmpType', family: 6, types },
 ]
+const isIcmp6 = (types: readonly number[]): NftMatch[] => [{ kind: 'family', family: 6 }, ...icmp6(types)]
 const refuse = (comment: string, ...match: readonly NftMatch[]): NftRule => ({
   comment,
   match,
@@ -78,10 +97,10 @@ const prerouting: NftChain = {
   policy: 'accept',
   rules: [
     pass('not from a pod', { ...fromPod, not: true }),
-    pass('ARP', { kind: 'etherType', types: ['arp'] }),
     leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
     leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
-    refuse('neither IP nor ARP'),
+    // the bridge takes the second tag off after these rules, and there may be any packet behind it
+    refuse('a VLAN tag behind a VLAN tag', { kind: 'etherType', types: ['8021q', '8021ad'] }),
   ],
 }
 
@@ -107,14 +126,13 @@ const from4: NftChain = {
 const from6: NftChain = {
   name: 'from-pod6',
   rules: [
-    refuse('pods are no routers: advertisements and redirects', ...isIcmp6(routerTypes)),
     // a pod chooses its link-local addresses itself; the rules for IP do not forward them
-    pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...isIcmp6(neighbourTypes)),
-    pass('neighbour discovery', isOwn(6), ...isIcmp6(neighbourTypes)),
+    pass('neighbour discovery from a link-local address', ...fromPrefix(linkLocal), ...icmp6(neighbourTypes)),
+    pass('neighbour discovery', isOwn(6), ...icmp6(neighbourTypes)),
     pass(
       'duplicate address detection, listeners',
       ...fromPrefix(unspecified),
-      ...isIcmp6([...neighbourTypes, ...listenerTypes]),
+      ...icmp6([...neighbourTypes, ...listenerTypes]),
     ),
     leadTo(routedChain, 'from an address of the pod', isOwn(6)),
     leadTo(routedChain, 'from a link-local address', ...fromPrefix(linkLocal)),
@@ -128,16 +146,23 @@ function fromPrefix(prefix: Prefix): NftMatch[] {
 
 /** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
 function routed(mac: string): NftChain {
+  const toNode: NftMatch = { kind: 'etherAddr', field: 'daddr', mac }
+  const toLinkLocal: NftMatch = { kind: 'addr', field: 'daddr', prefix: linkLocal }
+  const ofNode: NftMatch = { kind: 'addr', field: 'daddr', prefix: Prefix.parse(`${linkLocalOf(mac)}/128`) }
   return {
     name: routedChain,
     rules: [
       pass('to groups: see chain forward', { kind: 'etherMulticast' }),
-      pass('to the node', { kind: 'etherAddr', field: 'daddr', mac }),
+      pass('to the link-local address of the node', toNode, ofNode),
+      // the kernel would forward it, since it leaves by the device by which it came, and the address tells no rule which pod it is
+      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal),
+      pass('to the node', toNode),
       pass('link-local addresses are not routed: see chain forward', {
         kind: 'addr',
         field: 'daddr',
         prefix: linkLocal,
       }),
+      pass('with a VLAN tag: see chain forward', { kind: 'vlan' }),
       { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
       { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
     ],
@@ -146,8 +171,8 @@ function routed(mac: string): NftChain {
 
 /**
  * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
- * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet with a MAC of one
- * pod comes here from another, except to link-local addresses. Listeners of groups need not be heard by other pods.
+ * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet for a pod's address
+ * comes here with the MAC of one pod, except with a VLAN tag: the node has nobody to give that to. What is left no rule for IP sees, and pods to which policies apply neither send nor receive it.
  */
 const forward: NftChain = {
   name: 'forward',
@@ -157,13 +182,21 @@ const forward: NftChain = {
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
     pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
-    drop('listeners of groups (IPv6)', ...isIcmp6(listenerTypes)),
-    drop('listeners of groups (IPv4)', { kind: 'family', family: 4 }, { kind: 'l4proto', protocol: IGMP }),
-    refuse('groups: not from pod to pod', { kind: 'etherMulticast' }),
-    refuse('link-local addresses: not from pod to pod', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
-    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }),
-    pass('to the address of a Service (IPv6)', { kind: 'family', family: 6 }),
-    refuse('neither IP nor ARP, from pod to pod'),
+    ...directions.map((direction) =>
+      refuse(`with a VLAN tag: ${direction === 'egress' ? 'from' : 'to'} a pod with policies`, isPoliced(direction), {
+        kind: 'vlan',
+      }),
+    ),
+    pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }, toOne),
+    pass('to the address of a Service (IPv6)', { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true }, toOne),
+    ...directions.flatMap((direction) => [
+      drop('listeners of groups (IPv6)', isPoliced(direction), ...isIcmp6(listenerTypes)),
+      drop('listeners of groups (IPv4)', isPoliced(direction), { kind: 'family', family: 4 }, isIgmp),
+      refuse(
+        `groups, link-local addresses, other protocols: ${direction === 'egress' ? 'from' : 'to'} a pod with policies`,
+        isPoliced(direction),
+      ),
+    ]),
   ],
 }
 

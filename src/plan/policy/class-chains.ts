@@ -99,17 +99,22 @@ function orderedTier(
 function denial({ id, direction, isAudited }: ClassForm, why: string, rule?: string): NftRule[] {
   const prefix = denialPrefix({ direction, class: id, isAudited, ...(rule !== undefined && { rule }) })
   return [
-    {
-      comment: 'tell of it',
-      match: [{ kind: 'limit', packetsPerSecond: toldPerSecond, burst: toldAtOnce }],
-      action: { kind: 'log', group: policyLogGroup, prefix, snaplen: toldBytes },
-    },
+    telling(prefix),
     {
       comment: shortened(`${isAudited ? 'audited' : 'denied'}: ${why}`),
       match: [],
       action: { kind: isAudited ? 'accept' : 'drop', counter: true },
     },
   ]
+}
+
+/** Does nothing but tell, so that tables may be without it (untold.ts). */
+export function telling(prefix: string): NftRule {
+  return {
+    comment: 'tell of it',
+    match: [{ kind: 'limit', packetsPerSecond: toldPerSecond, burst: toldAtOnce }],
+    action: { kind: 'log', group: policyLogGroup, prefix, snaplen: toldBytes },
+  }
 }
 
 const longest = 110

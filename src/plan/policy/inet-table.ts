@@ -15,6 +15,7 @@ import {
   type NftKey,
   type NftKeySet,
   type NftMap,
+  type NftMatch,
   type NftRule,
   type NftSet,
   type NftTable,
@@ -32,6 +33,8 @@ import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
  */
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const bridgeDevice = 'cw-br0'
+const linkLocal = Prefix.parse('fe80::/10')
+const groups = Prefix.parse('ff00::/8')
 const ICMP_REDIRECT = 5
 const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
@@ -41,19 +44,31 @@ export const inetTableName = { family: 'inet', name: policyTableName } as const
 
 const addrTypes = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
+/** Where packets to and from pods come by besides the hook forward. */
+export type OtherWays = {
+  /** IPVS translates the addresses of Services in the hooks of the node itself: it takes a packet in, and sends it out. */
+  readonly ipvs: boolean
+}
+const noOtherWay: OtherWays = { ipvs: false }
+
 /** The whole table of a form; `ended` are the answers of connections that policies have ended. */
-export function inetTable(form: Form, ended: readonly Answers[] = []): NftTable {
-  return resultOf(inetTableInSteps(form, ended))
+export function inetTable(form: Form, ended: readonly Answers[] = [], ways = noOtherWay): NftTable {
+  return resultOf(inetTableInSteps(form, ended, ways))
 }
 
-/** A pod or a rule takes some microseconds, and a cluster has ten thousands. */
-const workPerStep = 2000
+/** A pod or a rule takes some microseconds, and a set as much as ten pods. */
+const workPerStep = 200
+const workPerSet = 10
 
-/** As inetTable, in steps of a few milliseconds, during which the form must not change. */
-export function* inetTableInSteps(form: Form, ended: readonly Answers[]): Generator<void, NftTable, void> {
+/** As inetTable, in steps of a millisecond or so, during which the form must not change. */
+export function* inetTableInSteps(
+  form: Form,
+  ended: readonly Answers[],
+  ways = noOtherWay,
+): Generator<void, NftTable, void> {
   const sets: NftSet[] = []
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
-  const chains = [...baseChains]
+  const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0
   const isLong = (more: number): boolean => {
     work += more
@@ -64,12 +79,12 @@ export function* inetTableInSteps(form: Form, ended: readonly Answers[]): Genera
   for (const set of form.peerSets.values()) {
     const objects = peerSetObjects(form, set)
     sets.push(...objects)
-    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+    if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   for (const set of form.namedPortSets.values()) {
     const objects = portSetObjects(form, set)
     keySets.push(...objects)
-    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+    if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   for (const one of form.classes.values()) {
     const added = classChains(form, one)
@@ -149,26 +164,46 @@ function ofFamily(addrs: readonly Addr[], family: Family): Addr[] {
   return addrs.filter((addr) => addr.family === family)
 }
 
-function baseChain(direction: Direction): NftChain {
+const established: NftMatch = { kind: 'ctState', states: ['established'] }
+
+const known: readonly NftRule[] = [
+  // a SYN begins a connection, whatever connection tracking has of its addresses and ports
+  {
+    comment: 'connections that were allowed, and their answers (TCP)',
+    match: [established, { kind: 'l4proto', protocol: 'tcp' }, { kind: 'tcpSyn', not: true }],
+    action: { kind: 'accept' },
+  },
+  {
+    comment: 'connections that were allowed, and their answers',
+    match: [established, { kind: 'l4proto', protocol: 'tcp', not: true }],
+    action: { kind: 'accept' },
+  },
+  {
+    comment: 'errors about such connections',
+    match: [
+      { kind: 'ctState', states: ['related'] },
+      { kind: 'l4protos', protocols: ['icmp', 'icmpv6'] },
+    ],
+    action: { kind: 'accept' },
+  },
+]
+
+function toClasses(direction: Direction): NftRule[] {
   const field = direction === 'egress' ? 'saddr' : 'daddr'
+  return families.map((family) => ({
+    comment: direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
+    match: [],
+    action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
+  }))
+}
+
+function baseChain(direction: Direction): NftChain {
   return {
     name: direction,
     hook: { type: 'filter', hook: 'forward', priority: priorities[direction] },
     policy: 'accept',
     rules: [
-      {
-        comment: 'connections that were allowed, and their answers',
-        match: [{ kind: 'ctState', states: ['established'] }],
-        action: { kind: 'accept' },
-      },
-      {
-        comment: 'errors about such connections',
-        match: [
-          { kind: 'ctState', states: ['related'] },
-          { kind: 'l4protos', protocols: ['icmp', 'icmpv6'] },
-        ],
-        action: { kind: 'accept' },
-      },
+      ...known,
       {
         comment: 'neighbour discovery',
         match: [
@@ -180,25 +215,36 @@ function baseChain(direction: Direction): NftChain {
       },
       ...(direction === 'egress' ? families.map(endedRule) : []),
       ...(direction === 'egress' ? [noLinkLocal] : []),
-      ...families.map((family): NftRule => ({
-        comment:
-          direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
-        match: [],
-        action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
-      })),
+      ...toClasses(direction),
+    ],
+  }
+}
+
+/** A packet of somebody else's that this node sends has been led to a pod by IPVS. The node itself may send to its pods what it likes. */
+function ipvsChain(direction: Direction): NftChain {
+  return {
+    name: `${direction}-ipvs`,
+    hook: { type: 'filter', hook: 'output', priority: priorities[direction] },
+    policy: 'accept',
+    rules: [
+      ...known,
+      { comment: 'from this node itself', match: [{ kind: 'saddrLocal' }], action: { kind: 'accept' } },
+      ...toClasses(direction),
     ],
   }
 }
 
 /**
  * A pod chooses its link-local addresses itself, so that they say nothing of it. No router may forward them (RFC 4291 section 2.5.6), but the
- * kernel does where a packet leaves by the device by which it came.
+ * kernel does where a packet leaves by the device by which it came. What else comes here with one, br_netfilter brings from the bridge.
  */
 const noLinkLocal: NftRule = {
   comment: 'link-local addresses of pods are not forwarded',
   match: [
     { kind: 'device', field: 'iifname', name: bridgeDevice },
-    { kind: 'addr', field: 'saddr', prefix: Prefix.parse('fe80::/10') },
+    { kind: 'addr', field: 'saddr', prefix: linkLocal },
+    { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true },
+    { kind: 'addr', field: 'daddr', prefix: groups, not: true },
   ],
   action: { kind: 'drop', counter: true },
 }

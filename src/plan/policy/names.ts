@@ -5,6 +5,8 @@ import { fnv1a } from '#/model/names.ts'
 import { type ClassId, type NamedPortSetId, type PeerSetId } from '#/policy/form.ts'
 import { type Direction, directions, type RuleRef, ruleRefText } from '#/policy/policy.ts'
 
+const classPrefixes = { ingress: 'in', egress: 'out' } as const satisfies Record<Direction, string>
+
 /** The maps from the address of a pod of this node to the chain of its class. */
 export const classMap = (direction: Direction, family: Family): string => `${direction}${family}`
 /** The set of pairs of addresses of one pod. */
@@ -17,9 +19,11 @@ export const portSet = (id: NamedPortSetId, family: Family): string => `ports${f
 /** The set of the bridge table with the host device of each pod and its addresses. */
 export const sourceSet = (family: Family): string => `sources${family}`
 
+/** The sets of the bridge table with the host devices of pods to which policies apply. */
+export const policedSet = (direction: Direction): string => `policed-${classPrefixes[direction]}`
+
 export const policyChain = (id: string): string => `np-${id}`
 
-const classPrefixes = { ingress: 'in', egress: 'out' } as const satisfies Record<Direction, string>
 export const classChain = (direction: Direction, id: ClassId): string => `${classPrefixes[direction]}-${id}`
 /** The chains in which a class goes on when a tier has not decided. */
 export const tierChain = (direction: Direction, id: ClassId, tier: 'NetworkPolicy' | 'Baseline'): string =>

@@ -1,10 +1,10 @@
 // One table that is kept by element: changed without reading it as long as it is what was written, compared now and then, and written anew when
 // it is not what it should be.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type NftClient } from '#/kernel/nftables.ts'
+import { BusyRulesetError, type NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
+import { isEmptyDelta, type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
 import { deltaLines } from '#/wire/nftables/delta-lines.ts'
 import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectState, type StatusTable } from '../status.ts'
@@ -55,6 +55,16 @@ export class KeptTable {
     }
   }
 
+  /** Takes an element out, whatever is known of the table; no error when it is gone. Throws KernelError. */
+  drop(element: NftElements): void {
+    this.#version++
+    try {
+      this.#client.change(this.#name, { deleteElements: [element] })
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
+    }
+  }
+
   /** Writes the whole table. Throws KernelError; then the kernel has what it had before. */
   write(table: NftTable): void {
     this.#version++
@@ -95,8 +105,7 @@ export class KeptTable {
           return this.#lines(delta)
         }
       } catch (error) {
-        // a table that changes while it is read cannot be read as of one moment
-        if (isCurrent()) {
+        if (isCurrent() && !(error instanceof BusyRulesetError)) {
           this.#note('error', error)
           throw error
         }
@@ -104,7 +113,7 @@ export class KeptTable {
       await sleep(firstPauseMs * 2 ** attempt)
     }
     if (this.#isKnown) return []
-    throw new Error(`table ${this.key} was written during each of ${attempts} readings`)
+    throw new BusyRulesetError(`table ${this.key}: rules changed during each of ${attempts} readings`)
   }
 
   /** Returns false when something was written meanwhile. */

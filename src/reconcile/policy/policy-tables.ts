@@ -1,27 +1,35 @@
 // Keeps network policies in the kernel's nftables: a table that says which connections pods may open, and one that leads packets between the
 // pods of this node there.
-import { setImmediate } from 'node:timers/promises'
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
+import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
-import { sourcesDelta } from '#/plan/policy/bridge-delta.ts'
-import { bridgeTable, bridgeTableName, type Ports, sourceKeys, sourceShape } from '#/plan/policy/bridge-table.ts'
+import { bridgeDelta } from '#/plan/policy/bridge-delta.ts'
+import {
+  bridgeTable,
+  bridgeTableName,
+  policedShape,
+  type Ports,
+  sourceKeys,
+  sourceShape,
+} from '#/plan/policy/bridge-table.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { mapShape } from '#/plan/policy/entries.ts'
-import { inetTable, inetTableInSteps, inetTableName, itselfShape } from '#/plan/policy/inet-table.ts'
+import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
-import { type Form, type FormChange } from '#/policy/form.ts'
+import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
 import { type Netns } from '#/sys/netns.ts'
-import { type NftElements } from '#/wire/nftables/delta.ts'
-import { type NftTableName } from '#/wire/nftables/ruleset.ts'
+import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
+import { hasIpvsServices } from './ipvs.ts'
 import { KeptTable } from './kept-table.ts'
 import { type PolicyFacts, type PolicySink } from './policy-sink.ts'
+import { Telling } from './telling.ts'
 
 export type PolicyTablesDeps = {
   readonly log: Logger
@@ -32,7 +40,11 @@ export type PolicyTablesDeps = {
 }
 
 /** What the bridge table was made of. */
-type WrittenBridge = { readonly mac: string; readonly ports: Map<string, readonly Addr[]> }
+type WrittenBridge = {
+  readonly mac: string
+  readonly ports: Map<string, readonly Addr[]>
+  readonly locals: Map<string, LocalPodForm>
+}
 
 export class PolicyTables implements PolicySink, Disposable {
   readonly #deps: PolicyTablesDeps
@@ -40,6 +52,7 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #status = new StatusTable()
   readonly #inet: KeptTable
   readonly #bridge: KeptTable
+  readonly #telling: Telling
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
   /** Connections that were ended, by what their answers have in their headers. */
@@ -51,6 +64,7 @@ export class PolicyTables implements PolicySink, Disposable {
   constructor(deps: PolicyTablesDeps) {
     this.#deps = deps
     this.#client = new NftClient(deps.netns)
+    this.#telling = new Telling(this.#client, deps.log)
     const nowMs = deps.nowMs ?? Date.now
     this.#inet = new KeptTable(this.#client, inetTableName, this.#status, nowMs)
     this.#bridge = new KeptTable(this.#client, bridgeTableName, this.#status, nowMs)
@@ -62,6 +76,11 @@ export class PolicyTables implements PolicySink, Disposable {
 
   get objects(): readonly ObjectStatus[] {
     return this.#status.list()
+  }
+
+  /** Why denied packets are counted only; undefined while the kernel takes rules that tell of them. */
+  get untold(): string | undefined {
+    return this.#telling.refusal
   }
 
   existsInKernel(): boolean {
@@ -80,7 +99,7 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     both(
       () => this.#applyForm(form, change),
-      () => this.#applyPorts(facts),
+      () => this.#applyLocals(form, change, facts),
     )
   }
 
@@ -93,11 +112,8 @@ export class PolicyTables implements PolicySink, Disposable {
     this.#mayExist = true
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.mend(
-        () => inTurns(inetTableInSteps(form, this.#endedNow)),
-        () => (this.#writtenForm = WrittenForm.of(form)),
-      )),
-      ...(mac === undefined ? [] : await this.#mendBridge(facts.ports, mac)),
+      ...(await this.#mendInet(form)),
+      ...(mac === undefined ? [] : await this.#mendBridge(form, facts.ports, mac)),
     ]
   }
 
@@ -106,39 +122,46 @@ export class PolicyTables implements PolicySink, Disposable {
     if (!facts.hasPolicies) return []
     const mac = this.#deps.bridgeMac()
     return [
-      ...(await this.#inet.differences(inTurns(inetTableInSteps(form, this.#endedNow)))),
-      ...(mac === undefined ? [] : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac)))),
+      ...(await this.#inet.differences(this.#inetTableOf(form))),
+      ...(mac === undefined
+        ? []
+        : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac, form.locals)))),
     ]
   }
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
+    for (const direction of directions)
+      this.#bridge.drop({ kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
       const own = addrs.filter((addr) => addr.family === family)
       for (const keys of sourceKeys(hostDevice, own, family))
-        this.#deleteElement(bridgeTableName, { kind: 'keys', set: sourceShape(family), keys: [keys] })
+        this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
         const verdict = { kind: 'accept' } as const
         for (const direction of directions)
-          this.#deleteElement(inetTableName, {
+          this.#inet.drop({
             kind: 'map',
             map: mapShape(direction, family),
             elements: [{ key: [addr], verdict }],
           })
-        this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
+        this.#inet.drop({ kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
   }
 
   /**
-   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
-   * written whole. Throws KernelError.
+   * Lets no answers of connections that were ended pass, and those of `over` again. Throws when it is not known whether they pass, and KernelError;
+   * then they do not from the next comparison on.
    */
   blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
     const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
     const former = over.filter((each) => this.#ended.has(answersText(each)))
     for (const each of fresh) this.#ended.set(answersText(each), each)
     for (const each of former) this.#ended.delete(answersText(each))
-    if (!this.#inet.isKnown) return
+    if (!this.#inet.isKnown) {
+      if (ended.length === 0) return
+      throw new Error(`table ${this.#inet.key} is not as it was written: answers of ended connections may pass`)
+    }
     const refusal = this.#inet.change({
       addElements: families.flatMap((family) => endedElements(fresh, family)),
       deleteElements: families.flatMap((family) => endedElements(former, family)),
@@ -173,41 +196,70 @@ export class PolicyTables implements PolicySink, Disposable {
 
   #applyForm(form: Form, change: FormChange): void {
     if (this.#inet.isKnown) {
-      const refusal = this.#inet.change(policyDelta(form, change, this.#writtenForm))
+      const refusal = this.#inet.change(this.#telling.delta(policyDelta(form, change, this.#writtenForm)))
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
     }
-    this.#inet.write(inetTable(form, this.#endedNow))
+    const table = inetTable(form, this.#endedNow, this.#otherWays)
+    try {
+      this.#inet.write(this.#telling.table(table))
+    } catch (error) {
+      if (!this.#telling.explains(error)) throw error
+      this.#inet.write(this.#telling.table(table))
+    }
     this.#writtenForm = WrittenForm.of(form)
   }
 
-  #applyPorts({ ports, changedPorts }: PolicyFacts): void {
+  #applyLocals(form: Form, change: FormChange, { ports, changedPorts }: PolicyFacts): void {
     const mac = this.#deps.bridgeMac()
     if (mac === undefined) return
     const written = this.#writtenBridge
     if (this.#bridge.isKnown && written?.mac === mac) {
-      const refusal = this.#bridge.change(sourcesDelta(changedPorts, written.ports, ports))
+      const delta = bridgeDelta(written, { ports, changedPorts, changedLocals: change.locals })
+      const refusal = this.#bridge.change(delta)
       if (refusal === undefined) {
-        for (const device of changedPorts) {
-          const addrs = ports.get(device)
-          if (addrs) written.ports.set(device, addrs)
-          else written.ports.delete(device)
-        }
+        for (const device of changedPorts) put(written.ports, device, ports.get(device))
+        for (const [device, local] of change.locals) put(written.locals, device, local)
         return
       }
       this.#logRefusal(this.#bridge, refusal)
     }
-    this.#bridge.write(bridgeTable(ports, mac))
-    this.#writtenBridge = { mac, ports: new Map(ports) }
+    this.#bridge.write(bridgeTable(ports, mac, form.locals))
+    this.#writtenBridge = { mac, ports: new Map(ports), locals: new Map(form.locals) }
   }
 
-  async #mendBridge(ports: Ports, mac: string): Promise<string[]> {
-    // they change while the table is read
-    let written = new Map(ports)
-    return this.#bridge.mend(
-      async () => bridgeTable((written = new Map(ports)), mac),
-      () => (this.#writtenBridge = { mac, ports: written }),
-    )
+  async #inetTableOf(form: Form): Promise<NftTable> {
+    return this.#telling.table(await inTurns(inetTableInSteps(form, this.#endedNow, this.#otherWays)))
+  }
+
+  async #mendInet(form: Form): Promise<string[]> {
+    const mend = () =>
+      this.#inet.mend(
+        () => this.#inetTableOf(form),
+        () => (this.#writtenForm = WrittenForm.of(form)),
+      )
+    this.#telling.tryAgain()
+    try {
+      return await mend()
+    } catch (error) {
+      if (!this.#telling.explains(error)) throw error
+      return mend()
+    }
+  }
+
+  get #otherWays(): OtherWays {
+    const { netns } = this.#deps
+    return { ipvs: netns === undefined ? hasIpvsServices() : netns.run(hasIpvsServices) }
+  }
+
+  async #mendBridge(form: Form, ports: Ports, mac: string): Promise<string[]> {
+    let written: WrittenBridge
+    const wanted = async (): Promise<NftTable> => {
+      // they change while the table is read
+      written = { mac, ports: new Map(ports), locals: new Map(form.locals) }
+      return bridgeTable(written.ports, mac, written.locals)
+    }
+    return this.#bridge.mend(wanted, () => (this.#writtenBridge = written))
   }
 
   #logRefusal({ key }: KeptTable, refusal: KernelError): void {
@@ -215,14 +267,6 @@ export class PolicyTables implements PolicySink, Disposable {
       table: key,
       error: refusal.message,
     })
-  }
-
-  #deleteElement(table: NftTableName, element: NftElements): void {
-    try {
-      this.#client.change(table, { deleteElements: [element] })
-    } catch (error) {
-      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
-    }
   }
 }
 
@@ -234,12 +278,9 @@ function isPolicyTable({ family, name }: { readonly family: string; readonly nam
   return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
 }
 
-async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-    await setImmediate()
-  }
+function put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
 }
 
 /** Does the second also when the first throws. */

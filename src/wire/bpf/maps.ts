@@ -54,13 +54,19 @@ export const maxSlots = 1024
 /** The largest part of a packet that an event holds. */
 const capturedBytes = 192
 
+/** A power of two. */
+export const denialBudgets = 1024
+
 export const limits = {
   traffic_kinds: trafficKindsPerPod,
   max_slots: maxSlots,
   captured: capturedBytes,
   multicast_per_second: 1000,
-  /** Denied packets of which a processor tells the agent. */
+  /** Denied packets of which a processor tells the agent: of what the same rule denies, and of all. */
   denials_per_second: 20,
+  all_denials_per_second: 100,
+  /** Rules share budgets by their numbers. */
+  denial_budgets: denialBudgets,
 } as const satisfies Constants
 
 export const configStruct = new Struct('cw_config', {
@@ -185,7 +191,8 @@ export const mapLayouts = {
   cw_peers6: { type: 'lpm_trie', key: prefix6Struct, value: peerStruct, maxEntries: peersMax },
   cw_verdicts: { type: 'lpm_trie', key: verdictKeyStruct, value: verdictStruct, maxEntries: verdictsMax },
   cw_denied: { type: 'percpu_hash', key: deniedKeyStruct, value: countStruct, maxEntries: 16_384 },
-  cw_told: { type: 'percpu_array', key: indexStruct, value: budgetStruct, maxEntries: 1 },
+  // the last one is of all
+  cw_told: { type: 'percpu_array', key: indexStruct, value: budgetStruct, maxEntries: denialBudgets + 1 },
   cw_denials: { type: 'ringbuf', maxEntries: 65_536 },
   cw_watched: { type: 'hash', key: pairStruct, value: watchStruct, maxEntries: 256 },
   cw_events: { type: 'ringbuf', maxEntries: 262_144 },

@@ -28,12 +28,13 @@ const notInBridge = new Set<string>([
   'ctOriginalPort',
   'ctDirection',
   'daddrLocal',
+  'saddrLocal',
   'notrack',
   'masquerade',
   'dnat',
 ] satisfies (NftMatch['kind'] | NftAction['kind'])[])
 /** What needs an Ethernet header. */
-const onlyInBridge = new Set<string>(['etherAddr', 'etherMulticast', 'setEtherDaddr'] satisfies (
+const onlyInBridge = new Set<string>(['etherAddr', 'etherMulticast', 'vlan', 'setEtherDaddr'] satisfies (
   | NftMatch['kind']
   | NftAction['kind']
 )[])
@@ -172,8 +173,10 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'addr':
     case 'ctDirection':
     case 'etherMulticast':
+    case 'vlan':
     case 'ctDnat':
     case 'daddrLocal':
+    case 'saddrLocal':
   }
 }
 

@@ -38,11 +38,14 @@ const CT_PROTO_DST = 12
 const ctDirections = { original: 0, reply: 1 } as const
 const IPS_DST_NAT = 0x20
 const FIB_ADDRTYPE = 3
+const FIB_SADDR = 1
 const FIB_DADDR = 2
 const RTN_LOCAL = 2
 const IFNAMSIZ = 16
 
 const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const
+/** Where the tag is in a frame. */
+const vlanTagAt = { type: 12, id: 14 } as const
 const etherTypeOf = { 4: etherTypes.ip, 6: etherTypes.ip6 } as const
 
 /** The offsets of the addresses in the Ethernet header (IEEE 802.3). */
@@ -114,8 +117,13 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
     case 'vni':
       return [loadPayload(BASE_TRANSPORT, vniAt, 3), compare(network24(match.vni), match.not)]
     case 'daddrLocal':
+    case 'saddrLocal':
       return [
-        expression('fib', { dreg: registerAt(0), result: FIB_ADDRTYPE, flags: FIB_DADDR }),
+        expression('fib', {
+          dreg: registerAt(0),
+          result: FIB_ADDRTYPE,
+          flags: match.kind === 'daddrLocal' ? FIB_DADDR : FIB_SADDR,
+        }),
         compare(native32(RTN_LOCAL), match.not),
       ]
     case 'mark':
@@ -153,6 +161,14 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
         loadPayload(BASE_LINK, macAt.daddr, macLength),
         maskOnly(groupBit),
         compare(match.not ? new Uint8Array(macLength) : groupBit),
+      ]
+    case 'vlan':
+      return [
+        loadPayload(BASE_LINK, vlanTagAt.type, 2),
+        compare(network16(etherTypes['8021q'])),
+        loadPayload(BASE_LINK, vlanTagAt.id, 2),
+        maskOnly(network16(0x0fff)),
+        compare(network16(0), true),
       ]
     case 'limit':
       return [

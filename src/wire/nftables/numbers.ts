@@ -43,4 +43,4 @@ export const verdictCodes = {
 /** Numbers of protocols above IP (IANA, "Protocol Numbers"). */
 export const ipProtocols = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const
 /** IEEE 802 numbers of protocols above Ethernet. */
-export const etherTypes = { ip: 0x0800, arp: 0x0806, ip6: 0x86dd } as const
+export const etherTypes = { ip: 0x0800, arp: 0x0806, '8021q': 0x8100, ip6: 0x86dd, '8021ad': 0x88a8 } as const

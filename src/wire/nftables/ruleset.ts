@@ -132,6 +132,8 @@ export type NftMatch =
   | { readonly kind: 'ttlBelow'; readonly family: Family; readonly ttl: number }
   /** Matches if the destination is one of this host's own addresses. */
   | { readonly kind: 'daddrLocal'; readonly not?: boolean }
+  /** Matches if the source is. */
+  | { readonly kind: 'saddrLocal'; readonly not?: boolean }
   | { readonly kind: 'mark'; readonly mask: number; readonly value: number; readonly not?: boolean }
   | { readonly kind: 'ctState'; readonly states: readonly NftCtState[] }
   /** Matches packets of connections whose destination was translated. */
@@ -149,6 +151,8 @@ export type NftMatch =
   | { readonly kind: 'etherAddr'; readonly field: 'saddr' | 'daddr'; readonly mac: string; readonly not?: boolean }
   /** Matches frames to a group of devices, broadcasts among them (the I/G bit of IEEE 802), in family bridge. */
   | { readonly kind: 'etherMulticast'; readonly not?: boolean }
+  /** Matches frames of any VLAN but 0, which is none, also when the device took the tag off, in family bridge. */
+  | { readonly kind: 'vlan' }
   /** Matches at most so many packets a second, `burst` of them at once. Put it last: what comes before it must hold for a packet to count. */
   | { readonly kind: 'limit'; readonly packetsPerSecond: number; readonly burst: number }
   /** Matches packets whose fields are together in a set of keys. */
@@ -157,7 +161,8 @@ export type NftMatch =
 export type NftCtState = 'established' | 'related' | 'new' | 'invalid' | 'untracked'
 /** A protocol by name or by its number. */
 export type NftProtocol = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'icmpv6' | number
-export type NftEtherType = 'ip' | 'ip6' | 'arp'
+/** As nft calls them; those of VLAN tags are behind the tag that the device took off. */
+export type NftEtherType = 'ip' | 'ip6' | 'arp' | '8021q' | '8021ad'
 
 export type NftAction =
   | { readonly kind: 'accept'; readonly counter?: boolean }

@@ -40,13 +40,17 @@ export class FramePort implements Disposable {
     return frames
   }
 
-  /** Whether a frame with this text in it comes. */
-  async gets(text: string): Promise<boolean> {
-    for (let waitedMs = 0; waitedMs < arrivalMs; waitedMs += 5) {
-      if (this.take().some((frame) => Buffer.from(frame).includes(text))) return true
-      await sleep(5)
+  /** Whether a frame with this text comes before one with the other, or a moment after it. */
+  async gets(text: string, end?: string): Promise<boolean> {
+    let isOver = false
+    for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += turnMs) {
+      const frames = this.take().map((frame) => Buffer.from(frame))
+      if (frames.some((frame) => frame.includes(text))) return true
+      if (isOver) return false
+      isOver = end === undefined ? waitedMs >= quietMs : frames.some((frame) => frame.includes(end))
+      await sleep(turnMs)
     }
-    return false
+    throw new Error(`${end} has not come`)
   }
 
   /** The frames that come within this time. */
@@ -60,5 +64,7 @@ export class FramePort implements Disposable {
   }
 }
 
+const turnMs = 5
 /** What has not come by then was dropped: no queue and no other machine is on the way. */
-const arrivalMs = 60
+const quietMs = 60
+const patienceMs = 3000

@@ -7,17 +7,21 @@ import { type FormChange } from '#/policy/form.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { type Logger, silent } from '#/lib/log.ts'
 import {
-  type Ethernet,
+  be32,
   etherTypes,
   ethernet,
   ipv4,
   ipv6,
+  join,
   protocols,
   tcp,
   tcpFlags,
+  type Ethernet,
   udp,
   withChecksum,
 } from '../ebpf/frames.ts'
+import { closeFd } from '#/sys/libc.ts'
+import { icmpSocket, sendTo } from '#/sys/socket.ts'
 import { TestNetns } from '../namespace.ts'
 import { FramePort } from './frame-port.ts'
 
@@ -63,6 +67,7 @@ export class TableNode implements Disposable {
   readonly form = new TestForm()
   readonly ports = new Map<string, readonly Addr[]>()
   readonly tables: PolicyTables
+  readonly #calls: Record<Family, number>
   mac: string | undefined = bridgeMac
   /** What the tables warned of. */
   readonly warnings: unknown[] = []
@@ -86,6 +91,12 @@ export class TableNode implements Disposable {
       ip route add default via fd30::1 src ${addrOf(6, 9, true)}`)
     const port = this.#stack.use(new FramePort(other))
     this.other = { netns: other, number: 9, device: 'eth0', port, isRemote: true }
+    const call = (family: Family): number => {
+      const fd = this.host.netns.run(() => icmpSocket(family, []))
+      this.#stack.defer(() => closeFd(fd))
+      return fd
+    }
+    this.#calls = { 4: call(4), 6: call(6) }
     this.tables = this.#stack.use(
       new PolicyTables({ log: this.#log, bridgeMac: () => this.mac, netns: this.host.netns }),
     )
@@ -140,7 +151,13 @@ export class TableNode implements Disposable {
   async arrives(message: Message): Promise<boolean> {
     const mark = `mark-${++marks}-`
     this.send(message, mark)
-    return message.to.port.gets(mark)
+    // what the node itself sends to a pod always comes, and behind what was sent before
+    const { family, to } = message
+    const { number, isRemote, port } = to
+    const end = `end-${marks}-`
+    const echo = join([family === 4 ? 8 : 128, 0, 0, 0], be32(marks), new TextEncoder().encode(end))
+    sendTo(this.#calls[family], echo, Addr.parse(addrOf(family, number, isRemote)))
+    return port.gets(mark, end)
   }
 
   send(message: Message, mark: string): void {

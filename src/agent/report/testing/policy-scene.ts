@@ -123,6 +123,7 @@ export function sceneSources(changes: Partial<PolicySources> = {}): PolicySource
       denied: [{ class: 'c1', direction: 'ingress', isAudited: false, packets: 12, bytes: 720 }],
       refused: [{ why: 'not an address of the pod (IPv4)', packets: 2, bytes: 120 }],
     }),
+    untold: () => undefined,
     podInKernel: async (addrs) => ({
       addrs: addrs.flatMap((addr) => [
         { direction: 'ingress' as const, addr, chain: 'in-c1', isChainThere: true },

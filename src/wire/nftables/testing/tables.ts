@@ -39,6 +39,7 @@ const matches: NftMatch[][] = [
     [{ kind: 'device', field: 'iifname', name: 'fifteen-letters', not }],
     [{ kind: 'device', field: 'iifname', name: 'cwv*', not }],
     [{ kind: 'daddrLocal', not }],
+    [{ kind: 'saddrLocal', not }],
     [{ kind: 'l4proto', protocol: 'udp', not }],
     [{ kind: 'mark', mask: 0x4000, value: 0x4000, not }],
     [{ kind: 'mark', mask: 0xffffffff, value: 0xdeadbeef, not }],
