@@ -103,8 +103,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
     )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
-    const block = (...change: Parameters<PolicyTables['blockAnswers']>) => deps.tables?.blockAnswers(...change)
-    this.ended = this.#made.use(new EndedConnections({ block, clock, log }))
+    this.ended = this.#made.use(new EndedConnections({ block: (...change) => this.#block(...change), clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
       const touched = touchedBy(form, change)
@@ -122,6 +121,15 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       deps.onNews()
     })
     nodes.subscribe((change) => this.#takeNode(change))
+  }
+
+  #block(...change: Parameters<PolicyTables['blockAnswers']>): void {
+    try {
+      this.#deps.tables?.blockAnswers(...change)
+    } catch (error) {
+      this.keeper.compareSoon()
+      throw error
+    }
   }
 
   #makeConnections(): RunningConnections {

@@ -96,7 +96,6 @@ async function load(rig: Rig, settings: LoadSettings, say: (line: string) => voi
   await createPoliciesOf(api, policiesOfSlots(policies, localCount))
   await using probe = await StallProbe.start(agent)
   using kernel = new PolicyChanges(host.netns)
-  await probe.report()
   const releasedMs = await api.release()
   await agentAtRest(agent, quietMs)
   const stalls = await probe.report()

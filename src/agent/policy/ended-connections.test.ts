@@ -56,3 +56,15 @@ test('when more were ended than are remembered, any may have been', async () => 
   await clock.advance(3_620_000)
   assert.ok(!ended.mayHave(flow(60_000)))
 })
+
+test('protocols with the same ports are apart, and of a connection that is ended again the last answers count', async () => {
+  const { clock, ended, blocked } = scene()
+  ended.add([flow(53), { ...flow(53, 17), answered: { addr: masqueraded, port: 99 } }])
+  await clock.advance(70_000)
+  assert.ok(ended.mayHave(flow(53)))
+  assert.deepEqual([...blocked], ['10.244.2.2 80 172.30.1.1 54'])
+  ended.add([{ ...flow(53), answered: { addr: masqueraded, port: 2000 } }])
+  assert.deepEqual([...blocked], ['10.244.2.2 80 172.30.1.1 2000'])
+  await clock.advance(3_620_000)
+  assert.equal(blocked.size, 0)
+})

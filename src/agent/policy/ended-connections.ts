@@ -6,6 +6,7 @@ import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Answers } from '#/plan/policy/ended.ts'
 import { type Flow } from '#/wire/netlink/flow.ts'
 
+const IPPROTO_TCP = 6
 const IPPROTO_UDP = 17
 /** So long the ends of a connection try: TCP for a quarter of an hour after the last answer. */
 const rememberedMs = 3_600_000
@@ -18,7 +19,7 @@ const lookMs = 10_000
 export type Ends = { readonly src: Addr; readonly srcPort: number; readonly dst: Addr; readonly dstPort: number }
 
 export type EndedConnectionsDeps = {
-  /** Lets no answers of ended connections pass, and those of `over` again. Throws KernelError. */
+  /** Lets no answers of ended connections pass, and those of `over` again. Throws when they may pass. */
   readonly block: (ended: readonly Answers[], over: readonly Answers[]) => void
   readonly clock: Clock
   readonly log: Logger
@@ -37,29 +38,33 @@ export class EndedConnections implements Disposable {
     this.#deps = deps
   }
 
-  /** To be called before they are deleted from connection tracking. Throws KernelError. */
+  /** To be called before they are deleted from connection tracking. Throws when their answers may pass. */
   add(flows: readonly Flow[]): void {
-    const { block, clock } = this.#deps
-    const nowMs = clock.monotonicMs()
+    const nowMs = this.#deps.clock.monotonicMs()
     const added: Answers[] = []
+    const replaced: Answers[] = []
     for (const flow of flows) {
       const entry = entryOf(flow, nowMs)
       if (entry === undefined) continue
-      if (this.#entries.size >= mostEntries) {
+      const key = keyOf(flow as Ends, flow.protocol)
+      const before = this.#entries.get(key)
+      if (before === undefined && this.#entries.size >= mostEntries) {
         this.#unsureUntilMs = nowMs + rememberedMs
         continue
       }
-      this.#entries.set(keyOf(flow as Ends), entry)
+      this.#entries.set(key, entry)
       added.push(entry.answers)
+      // masqueraded another way than the last time
+      if (before !== undefined && !isSame(before.answers, entry.answers)) replaced.push(before.answers)
     }
-    if (added.length > 0) block(added, [])
     this.#lookLater()
+    if (added.length > 0) this.#deps.block(added, replaced)
   }
 
-  /** Whether the connection may have been ended within the last hour. */
+  /** Whether the TCP connection may have been ended within the last hour. */
   mayHave(ends: Ends): boolean {
     const nowMs = this.#deps.clock.monotonicMs()
-    const untilMs = this.#entries.get(keyOf(ends))?.untilMs ?? -Infinity
+    const untilMs = this.#entries.get(keyOf(ends, IPPROTO_TCP))?.untilMs ?? -Infinity
     return nowMs < this.#unsureUntilMs || nowMs < untilMs
   }
 
@@ -103,6 +108,12 @@ function entryOf({ protocol, srcPort, dst, dstPort, answered }: Flow, nowMs: num
   }
 }
 
-function keyOf({ src, srcPort, dst, dstPort }: Ends): string {
-  return [`${src} ${srcPort}`, `${dst} ${dstPort}`].sort().join(' ')
+function keyOf({ src, srcPort, dst, dstPort }: Ends, protocol: number): string {
+  return [`${src} ${srcPort}`, `${dst} ${dstPort}`].sort().join(' ') + ` ${protocol}`
+}
+
+/** Of two connections between the same ends. */
+function isSame(one: Answers, other: Answers): boolean {
+  const isSameEnd = one.src.equals(other.src) && one.srcPort === other.srcPort
+  return isSameEnd && one.dst.equals(other.dst) && one.dstPort === other.dstPort
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BusyRulesetError, type NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isEmptyDelta, type NftDelta } from '#/wire/nftables/delta.ts'
+import { isEmptyDelta, type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
 import { deltaLines } from '#/wire/nftables/delta-lines.ts'
 import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectState, type StatusTable } from '../status.ts'
@@ -52,6 +52,16 @@ export class KeptTable {
       this.#isKnown = false
       if (error instanceof KernelError) return error
       throw error
+    }
+  }
+
+  /** Takes an element out, whatever is known of the table; no error when it is gone. Throws KernelError. */
+  drop(element: NftElements): void {
+    this.#version++
+    try {
+      this.#client.change(this.#name, { deleteElements: [element] })
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
     }
   }
 

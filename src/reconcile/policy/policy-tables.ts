@@ -2,7 +2,7 @@
 // pods of this node there.
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { KernelError } from '#/kernel/netlink.ts'
+import { type KernelError } from '#/kernel/netlink.ts'
 import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
@@ -24,7 +24,6 @@ import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
 import { type Netns } from '#/sys/netns.ts'
-import { type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ObjectStatus, StatusTable } from '../status.ts'
 import { hasIpvsServices } from './ipvs.ts'
@@ -132,34 +131,37 @@ export class PolicyTables implements PolicySink, Disposable {
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
     for (const direction of directions)
-      this.#deleteElement(bridgeTableName, { kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
+      this.#bridge.drop({ kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
       const own = addrs.filter((addr) => addr.family === family)
       for (const keys of sourceKeys(hostDevice, own, family))
-        this.#deleteElement(bridgeTableName, { kind: 'keys', set: sourceShape(family), keys: [keys] })
+        this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
         const verdict = { kind: 'accept' } as const
         for (const direction of directions)
-          this.#deleteElement(inetTableName, {
+          this.#inet.drop({
             kind: 'map',
             map: mapShape(direction, family),
             elements: [{ key: [addr], verdict }],
           })
-        this.#deleteElement(inetTableName, { kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
+        this.#inet.drop({ kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
   }
 
   /**
-   * Lets no answers of connections that were ended pass, and those of `over` again. While the table is not known, they are in it when it is
-   * written whole. Throws KernelError.
+   * Lets no answers of connections that were ended pass, and those of `over` again. Throws when it is not known whether they pass, and KernelError;
+   * then they do not from the next comparison on.
    */
   blockAnswers(ended: readonly Answers[], over: readonly Answers[]): void {
     const fresh = ended.filter((each) => !this.#ended.has(answersText(each)))
     const former = over.filter((each) => this.#ended.has(answersText(each)))
     for (const each of fresh) this.#ended.set(answersText(each), each)
     for (const each of former) this.#ended.delete(answersText(each))
-    if (!this.#inet.isKnown) return
+    if (!this.#inet.isKnown) {
+      if (ended.length === 0) return
+      throw new Error(`table ${this.#inet.key} is not as it was written: answers of ended connections may pass`)
+    }
     const refusal = this.#inet.change({
       addElements: families.flatMap((family) => endedElements(fresh, family)),
       deleteElements: families.flatMap((family) => endedElements(former, family)),
@@ -265,14 +267,6 @@ export class PolicyTables implements PolicySink, Disposable {
       table: key,
       error: refusal.message,
     })
-  }
-
-  #deleteElement(table: NftTableName, element: NftElements): void {
-    try {
-      this.#client.change(table, { deleteElements: [element] })
-    } catch (error) {
-      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error
-    }
   }
 }
 
