@@ -207,6 +207,37 @@ test('maps that are filled while members and rules change all the time end right
   assert.ok(policed.isDenied('one', addrsOf.two[0]))
 })
 
+test('a change while an agent that has just started reads the maps is not lost', async () => {
+  await using policed = await Policed.make()
+  const { node } = policed
+  node.add('one')
+  node.add('two')
+  const groups = Array.from({ length: 1500 }, (_, index) => ({
+    id: `group-${index}`,
+    addr: `10.245.${index >> 8}.${index & 255}`,
+  }))
+  const form = new TestForm()
+  for (const { id, addr } of groups) form.pods(id, addr)
+  form.policy('ports', 'NetworkPolicy', 'ingress', ...groups.map(({ id }) => ({ peers: [id], ports: tcp(7000, 9000) })))
+  form.class('in', 'ingress', ['ports']).local(node.deviceOf('two'), addrsOf.two, { ingress: 'in' })
+  await policed.maps.compare(form)
+  await policed.restart()
+  const reading = { isOver: false }
+  const compared = policed.maps.compare(form).finally(() => (reading.isOver = true))
+  let changes = 0
+  for (; !reading.isOver; changes++) {
+    const { id, addr } = groups[changes % groups.length]!
+    form.pods(id)
+    const member = { added: [], removed: [Addr.parse(addr)] }
+    policed.apply(form, changeOf({ members: new Map([[id, member]]) }))
+    await sleep(0)
+  }
+  await compared
+  assert.ok(changes > 5 && changes < groups.length)
+  assert.deepEqual(await policed.maps.compare(form), [])
+  assert.equal(node.entries('cw_peers4').length, groups.length - changes)
+})
+
 test('a pod has its classes when its ADD is answered, and leaves none behind', async () => {
   await using policed = await Policed.make()
   const { node, maps } = policed

@@ -134,7 +134,7 @@ export async function policyWhyOf(
   { from, to, port, protocol }: PolicyWhyRequest,
 ): Promise<PolicyWhyReport | string> {
   const { view, nodeName } = sources
-  const [sender, receiver] = [resolveEnd(view, from), resolveEnd(view, to)]
+  const [sender, receiver] = [resolveEnd(view, from, 'sender'), resolveEnd(view, to, 'receiver')]
   if ('unknown' in sender) return sender.unknown
   if ('unknown' in receiver) return receiver.unknown
   const pairs = addrPairs(sender.addrs, receiver.addrs)

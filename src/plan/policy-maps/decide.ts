@@ -49,6 +49,11 @@ export class ClassRules {
     this.names = new Set(this.#steps.flatMap(({ ports }) => (ports === 'any' ? [] : ports.names)))
   }
 
+  /** All that the rules ask of a peer: one that is in none of these is as any other. */
+  get asked(): Iterable<PeerSetId | NamedPortSetId> {
+    return [...this.#bySet.keys(), ...(this.direction === 'egress' ? this.names : [])]
+  }
+
   /** Which rules ask for what the peer is in, as text: the class says the same of all peers with the same text. */
   signatureOf({ sets, names }: Membership): string {
     const indices = new Set<number>()

@@ -45,6 +45,11 @@ const prefixOf = (of: Addr | Prefix): Prefix => (isAddr(of) ? Prefix.host(of) : 
 /** An address and the prefix that has it alone have the same. */
 const placeText = (of: Addr | Prefix): string => String(!isAddr(of) && of.length === of.addr.bits ? of.addr : of)
 
+/** All that a kind is in. */
+function setsOf({ sets, names }: Kind): Set<PeerSetId | NamedPortSetId> {
+  return new Set([...sets, ...names.map(({ set }) => set)])
+}
+
 function isAsked(protocol: string): protocol is NamedPort['protocol'] {
   return (askedProtocols as readonly string[]).includes(protocol)
 }
@@ -56,17 +61,26 @@ export class Kinds {
   readonly #owns = new Map<string, Own>()
   readonly #kinds = new Map<string, Known>()
   readonly #numbers = new Set<number>()
+  /** By what they are in. */
+  readonly #bySet = new Map<PeerSetId | NamedPortSetId, Set<Known>>()
   readonly #dirty = new Set<string>()
   #areAllDirty = false
   #lastNumber = 0
 
-  get kinds(): Iterable<Kind> {
-    return this.#kinds.values()
-  }
-
   /** Whether an address is of the kind. */
   hasNumber(kind: number): boolean {
     return this.#numbers.has(kind)
+  }
+
+  /** Those that are in any of the sets. */
+  *inAnyOf(sets: Iterable<PeerSetId | NamedPortSetId>): Iterable<Kind> {
+    const seen = new Set<Known>()
+    for (const id of sets)
+      for (const kind of this.#bySet.get(id) ?? []) {
+        if (seen.has(kind)) continue
+        seen.add(kind)
+        yield kind
+      }
   }
 
   /** How many prefixes have an entry. */
@@ -207,10 +221,7 @@ export class Kinds {
     this.#dirty.clear()
     this.#areAllDirty = false
     const retired = [...touched].filter(({ uses }) => uses === 0)
-    for (const { text, number } of retired) {
-      this.#kinds.delete(text)
-      this.#numbers.delete(number)
-    }
+    for (const kind of retired) this.#forget(kind)
     this.#forgetOwns()
     return {
       written,
@@ -231,8 +242,22 @@ export class Kinds {
     const kind: Known = { text, sets, names, number: ++this.#lastNumber, uses: 0 }
     this.#kinds.set(text, kind)
     this.#numbers.add(kind.number)
+    for (const id of setsOf(kind)) {
+      const ofSet = this.#bySet.get(id) ?? new Set()
+      this.#bySet.set(id, ofSet.add(kind))
+    }
     born.push(kind)
     return kind
+  }
+
+  #forget(kind: Known): void {
+    this.#kinds.delete(kind.text)
+    this.#numbers.delete(kind.number)
+    for (const id of setsOf(kind)) {
+      const ofSet = this.#bySet.get(id)
+      ofSet?.delete(kind)
+      if (ofSet?.size === 0) this.#bySet.delete(id)
+    }
   }
 
   /** Forgets combinations that no address has. */

@@ -73,8 +73,12 @@ class Model {
       if (own.length > 0) return own.flatMap(({ local }) => local.addrs)
       return pod.addrs.filter((addr) => !locals.some(({ local }) => local.addrs.some((each) => each.equals(addr))))
     }
+    // a pod that has an interface here has not ended, whatever the API says
+    const hasEnded = (pod: PolicyPod): boolean => pod.hasEnded && !locals.some((state) => state.pod === pod)
     const known = new Set([...this.pods.values(), ...locals.flatMap(({ pod }) => pod ?? [])])
-    const pods = [...known].map((pod) => [`${keyOf(pod)} ${pod.uid}`, { ...pod, addrs: addrsOf(pod) }] as const)
+    const pods = [...known].map(
+      (pod) => [`${keyOf(pod)} ${pod.uid}`, { ...pod, addrs: addrsOf(pod), hasEnded: hasEnded(pod) }] as const,
+    )
     const { namespaces, policies } = this
     return { namespaces, policies, pods: new Map(pods), nodes: new Map([['this', nodeAddrs]]) }
   }

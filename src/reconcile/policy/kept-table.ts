@@ -1,8 +1,7 @@
 // One table that is kept by element: changed without reading it as long as it is what was written, compared now and then, and written anew when
 // it is not what it should be.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type NftClient } from '#/kernel/nftables.ts'
-import { BusyRulesetError } from '#/kernel/nftables-errors.ts'
+import { BusyRulesetError, type NftClient } from '#/kernel/nftables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { messageOf } from '#/lib/log.ts'
 import { isEmptyDelta, type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
