@@ -21,6 +21,7 @@ import { DeniedPackets, type DeniedPacket } from './denied-packets.ts'
 import { hexOf } from './entries.ts'
 import { type Generation } from './generation.ts'
 import { setPoliced } from './pod-plug.ts'
+import { removeEntries, writeEntries } from './policy-writes.ts'
 import { type EbpfState } from './state.ts'
 import { Turns } from './turns.ts'
 
@@ -90,11 +91,11 @@ export class PolicyMaps implements PolicySink, Disposable {
     try {
       if (this.#plan.isFull) throw new Error(fullText)
       for (const hostDevice of suspended) this.#police(generation, hostDevice, notPoliced)
-      for (const { map, key, value } of written) generation.map(map).set(key, value)
-      for (const { map, key } of removed) generation.map(map).delete(key)
+      writeEntries(generation, written)
+      removeEntries(generation, removed)
       if (this.#level === generation)
         for (const [hostDevice, classes] of policed) this.#police(generation, hostDevice, classes)
-      for (const { map, key } of leftovers) generation.map(map).delete(key)
+      removeEntries(generation, leftovers)
       this.#tell(this.#leftOut())
     } catch (error) {
       this.#failures++

@@ -2,7 +2,7 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 
 /** Less than anybody waits for: an ADD, a packet of BFD. */
-const turnMs = 4
+const turnMs = 3
 
 export class Turns {
   #endsMs = performance.now() + turnMs

@@ -13,6 +13,8 @@ export type Membership = {
   readonly sets: ReadonlySet<PeerSetId>
   readonly names: readonly NamedPort[]
 }
+/** Of a set of peers, or of named ports. */
+export type SetId = PeerSetId
 export type NamedPort = { readonly set: NamedPortSetId; readonly protocol: AskedProtocol; readonly port: number }
 
 /** Undefined: not denied. */
@@ -50,7 +52,7 @@ export class ClassRules {
   }
 
   /** All that the rules ask of a peer: one that is in none of these is as any other. */
-  get asked(): Iterable<PeerSetId | NamedPortSetId> {
+  get asked(): Iterable<SetId> {
     return [...this.#bySet.keys(), ...(this.direction === 'egress' ? this.names : [])]
   }
 

@@ -5,7 +5,7 @@
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId } from '#/policy/form.ts'
 import { Blocks } from './blocks.ts'
-import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
+import { askedProtocols, type Membership, type NamedPort, type SetId } from './decide.ts'
 
 export type Kind = Membership & { readonly number: number }
 
@@ -46,7 +46,7 @@ const prefixOf = (of: Addr | Prefix): Prefix => (isAddr(of) ? Prefix.host(of) : 
 const placeText = (of: Addr | Prefix): string => String(!isAddr(of) && of.length === of.addr.bits ? of.addr : of)
 
 /** All that a kind is in. */
-function setsOf({ sets, names }: Kind): Set<PeerSetId | NamedPortSetId> {
+function setsOf({ sets, names }: Kind): Set<SetId> {
   return new Set([...sets, ...names.map(({ set }) => set)])
 }
 
@@ -62,7 +62,7 @@ export class Kinds {
   readonly #kinds = new Map<string, Known>()
   readonly #numbers = new Set<number>()
   /** By what they are in. */
-  readonly #bySet = new Map<PeerSetId | NamedPortSetId, Set<Known>>()
+  readonly #bySet = new Map<SetId, Set<Known>>()
   readonly #dirty = new Set<string>()
   #areAllDirty = false
   #lastNumber = 0
@@ -73,7 +73,7 @@ export class Kinds {
   }
 
   /** Those that are in any of the sets. */
-  *inAnyOf(sets: Iterable<PeerSetId | NamedPortSetId>): Iterable<Kind> {
+  *inAnyOf(sets: Iterable<SetId>): Iterable<Kind> {
     const seen = new Set<Known>()
     for (const id of sets)
       for (const kind of this.#bySet.get(id) ?? []) {

@@ -289,7 +289,7 @@ export class PolicyPlan {
 }
 
 /** Of sets, in one step of a build. */
-const membersPerStep = 1000
+const membersPerStep = 250
 
 function* writtenOf(
   ofKinds: readonly WrittenKind[],
