@@ -165,7 +165,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   #takeNode(change: Change<KubeNode>): void {
     if (change.kind === 'synced') return
     if (change.kind === 'deleted') this.#index.removeNode(change.key)
-    else this.#index.setNode(change.key, addrsOf(change.object, change.key === this.#config.nodeName))
+    else this.#index.setNode(change.key, addrsOf(change.object))
     this.keeper.note()
   }
 
@@ -358,8 +358,8 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   }
 }
 
-/** The addresses under which a node's own processes talk to pods. Only that of pods' own node matter, which are those of its gateways too. */
-function addrsOf(node: KubeNode, isOwn: boolean): Addr[] {
+/** Those of the Node object, and then those of its gateways: from the last of a family its own processes talk to pods, on other nodes too. */
+function addrsOf(node: KubeNode): Addr[] {
   const { addrs, podCIDRs } = factsOf(node)
-  return isOwn ? [...addrs, ...podCIDRs.map((cidr) => cidr.at(1))] : [...addrs]
+  return [...addrs, ...podCIDRs.toReversed().map((cidr) => cidr.at(1))]
 }

@@ -35,7 +35,10 @@ export type PolicyNamespace = {
 export const policyModeAnnotation = 'causeway.dev/network-policy'
 export const auditMode = 'audit'
 
-/** Pods by "NAMESPACE/NAME", namespaces by name, policies by key, the addresses of each node by its name. */
+/**
+ * Pods by "NAMESPACE/NAME", namespaces by name, policies by key, the addresses of each node by its name: those by which others reach it, and
+ * then those of its gateways, from the last of which it talks to pods.
+ */
 export type PolicyCluster = {
   readonly pods: ReadonlyMap<string, PolicyPod>
   readonly namespaces: ReadonlyMap<string, PolicyNamespace>

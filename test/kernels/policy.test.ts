@@ -1,14 +1,14 @@
 // Network policy with real packets, whatever of the kernel's modules sees frames of the bridge beside the policy tables. On Debian's kernels
 // br_netfilter and the connection tracking of bridges are modules, and what is loaded once stays: the tests are in this order.
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Addr, families } from '#/lib/addr.ts'
 import { must } from '../e2e/harness.ts'
 import { type TestNetns } from '../netns/namespace.ts'
 import { AttackNode } from '../netns/policy/attack-node.ts'
 import { connects } from '../netns/policy/connects.ts'
-import { addrOf, type TestPod } from '../netns/policy/table-node.ts'
+import { addrOf, TableNode, type TestPod } from '../netns/policy/table-node.ts'
 import { type Scenario } from '../policy/model.ts'
 import { playAll } from '../policy/play.ts'
 import { changes } from '../policy/scenarios/changes.ts'
@@ -35,6 +35,39 @@ const tracked: Surroundings = (node) =>
 RULES`)
 
 const isModuleThere = (): boolean => existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables')
+
+/** What tables need beside `nfnetlink_log`. */
+const tableModules = ['nf_tables', 'nft_ct', 'nf_conntrack', 'nft_limit', 'nft_log', 'nft_meta_bridge']
+const loader = '/proc/sys/kernel/modprobe'
+
+test('a kernel without nfnetlink_log enforces policies, and tells of denials as soon as it has it', async () => {
+  using node = new TableNode()
+  node.form
+    .pods('b', addrOf(4, 3), addrOf(6, 3))
+    .policy('p1', 'NetworkPolicy', 'ingress', { peers: ['b'] })
+    .class('c1', 'ingress', ['p1'])
+  const a = node.add(2, { ingress: 'c1' })
+  const [b, c] = [node.add(3), node.add(4)]
+  for (const module of tableModules) must('modprobe', module)
+  if (existsSync('/sys/module/nfnetlink_log')) must('modprobe', '-r', 'nfnetlink_log')
+  const before = readFileSync(loader, 'utf8')
+  writeFileSync(loader, '/bin/false')
+  try {
+    await node.settle()
+  } finally {
+    writeFileSync(loader, before)
+  }
+  assert.match(node.tables.untold ?? '', /"tell of it .*ENOENT/)
+  const ways = async (): Promise<boolean[]> => [
+    await node.arrives({ family: 4, from: b, to: a }),
+    await node.arrives({ family: 6, from: c, to: a }),
+  ]
+  assert.deepEqual(await ways(), [true, false])
+  await node.settle()
+  assert.equal(node.tables.untold, undefined)
+  assert.match(node.nft('list table inet causeway-policy'), /log prefix/)
+  assert.deepEqual(await ways(), [true, false])
+})
 
 test('tables and programs, without br_netfilter', async (t) => {
   assert.ok(!isModuleThere(), 'it is there already')

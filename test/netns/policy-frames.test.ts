@@ -80,6 +80,16 @@ function oddFrames(from: TestPod, to: TestPod): Map<string, (payload: Uint8Array
   const ends = { src: linkLocal(from), dst: linkLocal(to) }
   return new Map([
     ['tagged', (payload) => frame(to.port.mac, etherTypes.vlan, join(be16(5), be16(etherTypes.lldp), payload))],
+    ...families.map((family) => {
+      const ips = { src: addrOf(family, from.number), dst: addrOf(family, to.number) }
+      const tagged = (payload: Uint8Array): Uint8Array => {
+        const segment = withChecksum(ips, protocols.udp, udp({ from: 1000, to: 80 }, payload), 6)
+        const packet = family === 4 ? ipv4(ips, segment) : ipv6(ips, segment)
+        const type = family === 4 ? etherTypes.ipv4 : etherTypes.ipv6
+        return frame(to.port.mac, etherTypes.vlan, join(be16(5), be16(type), packet))
+      }
+      return [`tagged IPv${family}`, tagged] as const
+    }),
     ['rarp', (payload) => frame(to.port.mac, etherTypes.rarp, payload)],
     ['broadcast', (payload) => frame(broadcastMac, etherTypes.ipv4, datagram('255.255.255.255', payload))],
     ['group', (payload) => frame('01:00:5e:00:00:fb', etherTypes.ipv4, datagram('224.0.0.251', payload))],
@@ -169,7 +179,13 @@ for (const brNetfilter of [false, true])
     assert.equal(foreign, undefined)
     assert.deepEqual(
       new Set(Object.keys(refused)),
-      new Set(['from', 'to'].map((way) => `groups, link-local addresses, other protocols: ${way} a pod with policies`)),
+      new Set(
+        ['from', 'to'].flatMap((way) =>
+          ['with a VLAN tag', 'groups, link-local addresses, other protocols'].map(
+            (what) => `${what}: ${way} a pod with policies`,
+          ),
+        ),
+      ),
     )
   })
 

@@ -7,9 +7,11 @@ import { type Fields, type Logger, silent } from '#/lib/log.ts'
 import { denialPrefix } from '#/plan/policy/names.ts'
 import { viewOf } from '#/policy/evaluate.ts'
 import { type IpPacket, tcpFlags } from '#/wire/ip/packet.ts'
+import { type PolicyDenialsReport } from '#/api/schemas/policy.ts'
+import { policyHandlers } from './policy-api.ts'
 import { PolicyDenials, type ToldPacket } from './policy-denials.ts'
 import { DenialListener } from './policy-listener.ts'
-import { sceneCluster } from './testing/policy-scene.ts'
+import { sceneCluster, sceneSources } from './testing/policy-scene.ts'
 
 /** 10.244.1.5 to 10.244.2.7, TCP from 49152 to `port`. */
 function payload(port: number, flags = 0x02): Uint8Array {
@@ -114,6 +116,23 @@ test('rules that are being replaced, prefixes of others, and any bytes', () => {
       denials.note({ prefix: text, packet: bytes })
     }),
   )
+})
+
+test('a kernel whose rules cannot tell is said to be the reason why nothing is heard', async () => {
+  const { clock, log, denials } = scene()
+  const listen = (): NflogListener => ({ lost: 0, [Symbol.dispose]() {} })
+  using listener = new DenialListener({ denials, listen, clock, log })
+  listener.want(true)
+  const answers = async (untold: string | undefined) => {
+    const handlers = policyHandlers(sceneSources({ untold: () => untold }), listener)
+    return [await handlers.policyDenials!({}), await handlers.policyDenialsWatch!({})] as const
+  }
+  const why = 'the kernel counts what policies deny, and does not tell of it: ENOENT'
+  const [list, stream] = await answers('ENOENT')
+  assert.equal('body' in list && (list.body as PolicyDenialsReport).why, why)
+  assert.deepEqual(stream, { status: 503, body: `no denial is heard of: ${why}\n` })
+  const [heard] = await answers(undefined)
+  assert.equal('body' in heard && (heard.body as PolicyDenialsReport).why, undefined)
 })
 
 test('who follows hears each denial until it ends', () => {

@@ -39,8 +39,16 @@ function podsNamed(view: PolicyView, text: string): PolicyPod[] {
   return [...view.pods.values()].filter(({ name }) => name === text)
 }
 
+/** Of a node that sends, the addresses of its gateways come first: pods see its own processes by those. */
+function addrsOfNode(view: PolicyView, name: string, role: Role): readonly Addr[] | undefined {
+  const addrs = view.nodes.get(name)
+  return role === 'sender' ? addrs?.toReversed() : addrs
+}
+
+type Role = 'sender' | 'receiver'
+
 /** An address, a pod as NAMESPACE/NAME, as the name of one in `default` or of the only one, or a node. */
-export function resolveEnd(view: PolicyView, text: string): Named {
+export function resolveEnd(view: PolicyView, text: string, role: Role): Named {
   const addr = Addr.tryParse(text)
   if (addr !== undefined) return { addrs: [addr] }
   const pods = podsNamed(view, text)
@@ -49,8 +57,8 @@ export function resolveEnd(view: PolicyView, text: string): Named {
     return { unknown: `"${text}" is the name of several pods: ${someOf(pods.map(podText))}; say which` }
   if (pod?.hasEnded === true) return { unknown: `pod ${podText(pod)} has ended: policies mean no pod that has` }
   if (pod !== undefined && pod.addrs.length === 0) return { unknown: `pod ${podText(pod)} has no address yet` }
-  if (pod !== undefined) return { addrs: pod.addrs }
-  const node = view.nodes.get(text)
+  if (pod !== undefined) return { addrs: (pod.isHostNetwork && addrsOfNode(view, pod.node, role)) || pod.addrs }
+  const node = addrsOfNode(view, text, role)
   if (node !== undefined) return { addrs: node }
   return {
     unknown: `"${text}" is no address, no pod (NAMESPACE/NAME, or NAME of one in default or of the only one) and no node; for a Service ask about one of its pods, since policies see packets after its address was translated`,

@@ -92,15 +92,24 @@ test('a kernel that has something else is told, and so is one that does not answ
 
 test('ends are addresses, pods by whole name, in default or the only one, and nodes', () => {
   const cluster = sceneCluster()
-  const view = viewOf(cluster)
-  const named = (text: string): string => {
-    const end = resolveEnd(view, text)
+  const agent = {
+    ...cluster.pods.get('shop/web-1')!,
+    name: 'agent',
+    addrs: [Addr.parse('172.30.1.11')],
+    isHostNetwork: true,
+  }
+  const view = viewOf({ ...cluster, pods: new Map([...cluster.pods, ['shop/agent', agent]]) })
+  const named = (text: string, role: 'sender' | 'receiver' = 'receiver'): string => {
+    const end = resolveEnd(view, text, role)
     return 'unknown' in end ? end.unknown : end.addrs.join(' ')
   }
   assert.equal(named('192.0.2.1'), '192.0.2.1')
   assert.equal(named('db/pg-0'), '10.244.2.7 fd00:2::7')
   assert.equal(named('web-1'), '10.244.1.5 fd00:1::5')
-  assert.equal(named('node-1'), '172.30.1.11')
+  assert.equal(named('node-1'), '172.30.1.11 10.244.1.1')
+  // what a node sends to pods has the address of its gateway
+  assert.equal(named('node-1', 'sender'), '10.244.1.1 172.30.1.11')
+  assert.equal(named('agent', 'sender'), '10.244.1.1 172.30.1.11')
   assert.equal(named('pg-0'), '"pg-0" is the name of several pods: db/pg-0, shop/pg-0; say which')
   assert.match(
     named('postgres'),

@@ -12,7 +12,7 @@ import {
   type PolicyMapName,
   policyMapNames,
 } from '#/plan/policy-maps/entries.ts'
-import { type Limits, PolicyPlan } from '#/plan/policy-maps/plan.ts'
+import { type Limits, type MapChange, PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
@@ -82,14 +82,15 @@ export class PolicyMaps implements PolicySink, Disposable {
     const generation = this.#state.current
     if (generation === undefined) return this.#forget()
     this.#queued?.push([form, change])
-    if (this.#plan === undefined) return
-    const { suspended, written, removed, policed, leftovers } = this.#plan.apply(form, change)
-    if (this.#level !== generation && this.#filled !== generation) {
-      if (this.#comparing) for (const keys of [written, removed, leftovers]) this.#unwritten.push(...keys)
-      return
-    }
+    const plan = this.#plan
+    if (plan === undefined) return
     try {
-      if (this.#plan.isFull) throw new Error(fullText)
+      const { suspended, written, removed, policed, leftovers } = this.#change(plan, form, change)
+      if (this.#level !== generation && this.#filled !== generation) {
+        if (this.#comparing) for (const keys of [written, removed, leftovers]) this.#unwritten.push(...keys)
+        return
+      }
+      if (plan.isFull) throw new Error(fullText)
       for (const hostDevice of suspended) this.#police(generation, hostDevice, notPoliced)
       writeEntries(generation, written)
       removeEntries(generation, removed)
@@ -101,6 +102,16 @@ export class PolicyMaps implements PolicySink, Disposable {
       this.#failures++
       this.#suspend(generation)
       this.#tell({ message: messageOf(error) })
+    }
+  }
+
+  /** What the change makes in the maps. A plan that failed is half changed, and is made anew by the next comparison. */
+  #change(plan: PolicyPlan, form: Form, change: FormChange): MapChange {
+    try {
+      return plan.apply(form, change)
+    } catch (error) {
+      this.#plan = undefined
+      throw error
     }
   }
 
@@ -146,7 +157,7 @@ export class PolicyMaps implements PolicySink, Disposable {
     const pods = this.#plan?.leftOut ?? 0
     if (pods === 0) return undefined
     return {
-      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
+      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax}): the stack alone denies what they deny`,
     }
   }
 
@@ -271,7 +282,7 @@ export class PolicyMaps implements PolicySink, Disposable {
   }
 }
 
-const fullText = `policies name more peers than there is room for (${peersMax.toLocaleString('en')} prefixes of each family): the stack alone denies what they deny`
+const fullText = `policies name more peers than there is room for (${peersMax} prefixes of each family): the stack alone denies what they deny`
 
 /** Whether the kernel has something else at this moment than the plan wants. */
 function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyKey): boolean {

@@ -162,6 +162,7 @@ function routed(mac: string): NftChain {
         field: 'daddr',
         prefix: linkLocal,
       }),
+      pass('with a VLAN tag: see chain forward', { kind: 'vlan' }),
       { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
       { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
     ],
@@ -171,7 +172,7 @@ function routed(mac: string): NftChain {
 /**
  * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
  * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet for a pod's address
- * comes here with the MAC of one pod. What is left no rule for IP sees, and pods to which policies apply neither send nor receive it.
+ * comes here with the MAC of one pod, except with a VLAN tag: the node has nobody to give that to. What is left no rule for IP sees, and pods to which policies apply neither send nor receive it.
  */
 const forward: NftChain = {
   name: 'forward',
@@ -181,6 +182,11 @@ const forward: NftChain = {
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
     pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
+    ...directions.map((direction) =>
+      refuse(`with a VLAN tag: ${direction === 'egress' ? 'from' : 'to'} a pod with policies`, isPoliced(direction), {
+        kind: 'vlan',
+      }),
+    ),
     pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }, toOne),
     pass('to the address of a Service (IPv6)', { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true }, toOne),
     ...directions.flatMap((direction) => [

@@ -56,10 +56,11 @@ export function inetTable(form: Form, ended: readonly Answers[] = [], ways = noO
   return resultOf(inetTableInSteps(form, ended, ways))
 }
 
-/** A pod or a rule takes some microseconds, and a cluster has ten thousands. */
-const workPerStep = 2000
+/** A pod or a rule takes some microseconds, and a set as much as ten pods. */
+const workPerStep = 200
+const workPerSet = 10
 
-/** As inetTable, in steps of a few milliseconds, during which the form must not change. */
+/** As inetTable, in steps of a millisecond or so, during which the form must not change. */
 export function* inetTableInSteps(
   form: Form,
   ended: readonly Answers[],
@@ -78,12 +79,12 @@ export function* inetTableInSteps(
   for (const set of form.peerSets.values()) {
     const objects = peerSetObjects(form, set)
     sets.push(...objects)
-    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+    if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   for (const set of form.namedPortSets.values()) {
     const objects = portSetObjects(form, set)
     keySets.push(...objects)
-    if (isLong(sum(objects.map(({ elements }) => elements.length)))) yield
+    if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   for (const one of form.classes.values()) {
     const added = classChains(form, one)

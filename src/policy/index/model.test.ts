@@ -73,8 +73,12 @@ class Model {
       if (own.length > 0) return own.flatMap(({ local }) => local.addrs)
       return pod.addrs.filter((addr) => !locals.some(({ local }) => local.addrs.some((each) => each.equals(addr))))
     }
+    // a pod that has an interface here has not ended, whatever the API says
+    const hasEnded = (pod: PolicyPod): boolean => pod.hasEnded && !locals.some((state) => state.pod === pod)
     const known = new Set([...this.pods.values(), ...locals.flatMap(({ pod }) => pod ?? [])])
-    const pods = [...known].map((pod) => [`${keyOf(pod)} ${pod.uid}`, { ...pod, addrs: addrsOf(pod) }] as const)
+    const pods = [...known].map(
+      (pod) => [`${keyOf(pod)} ${pod.uid}`, { ...pod, addrs: addrsOf(pod), hasEnded: hasEnded(pod) }] as const,
+    )
     const { namespaces, policies } = this
     return { namespaces, policies, pods: new Map(pods), nodes: new Map([['this', nodeAddrs]]) }
   }
@@ -147,6 +151,14 @@ function newIndex(): PolicyIndex {
   return index
 }
 
+/** How many elements all sets of a form have. */
+function sizeOf({ peerSets, namedPortSets, membersOf, namedPortsOf }: Form): number {
+  let size = 0
+  for (const set of peerSets.values()) size += set.kind === 'pods' ? membersOf(set.id).size : set.prefixes.length
+  for (const id of namedPortSets.keys()) size += namedPortsOf(id).length
+  return size
+}
+
 test('a form that follows changes is the form of the cluster, however that came about', () => {
   fc.assert(
     fc.property(anyHistory, (history) => {
@@ -161,6 +173,10 @@ test('a form that follows changes is the form of the cluster, however that came 
         }
         assert.deepEqual(plainOf(index.form), before, 'the form changes only when changes are taken')
         shadow.follow(index.form, index.take())
+        assert.equal(
+          [...index.setSizes()].reduce((sum, size) => sum + size, 0),
+          sizeOf(index.form),
+        )
         const anew = model.indexAnew()
         anew.take()
         assert.deepEqual(plainOf(index.form), plainOf(anew.form))

@@ -153,12 +153,15 @@ export class Pods {
   /** Makes everything that follows of what is told of a pod and of its interfaces here. */
   #settle(state: PodState): void {
     const { key, isGone, locals } = state
-    const isMeant = isPoliced(state.told) && !(isGone && locals.length === 0)
+    const isHere = locals.length > 0
+    // it may still run: the API server calls pods of a node that it has lost failed
+    const hasEnded = state.told.hasEnded && !isHere
+    const isMeant = isPoliced({ ...state.told, hasEnded }) && !(isGone && !isHere)
     const group = isMeant ? this.#groups.groupOf(state.told) : undefined
     const claimed = state.group === undefined ? [] : state.pod.addrs
     if (group !== undefined && state.told.labels !== group.labels) state.told = inGroup(state.told, group)
     const { told } = state
-    state.pod = locals.length === 0 ? told : { ...told, addrs: locals.flatMap(({ local }) => local.addrs) }
+    state.pod = isHere ? { ...told, hasEnded, addrs: locals.flatMap(({ local }) => local.addrs) } : told
     if (!isGone) this.known.set(key, state.pod)
     const claims = group === undefined ? [] : state.pod.addrs
     for (const addr of claims) this.#addresses.claim(state, addr)

@@ -171,6 +171,20 @@ test('an interface whose pod is not known has no class; one whose pod is gone ke
   assert.deepEqual([locals.size, policies.size, classes.size, peerSets.size], [2, 2, 1, 1])
 })
 
+test('a pod here that the API says has ended keeps what policies say of it as long as it has its interface', () => {
+  const index = shop()
+  const before = index.form.locals.get('cwv-db')?.ingress
+  assert.ok(before)
+  index.setPod(pod('db', 'db', undefined, { hasEnded: true }))
+  assert.ok(isNothing(index.take()))
+  assert.equal(index.form.locals.get('cwv-db')?.ingress, before)
+  assert.equal(index.podAt(addr(9))?.name, 'db')
+  assert.ok(evaluate(index, { src: addr(3), dst: addr(9), protocol: 6, port: 80 }).isDropped)
+  index.removeLocal('cwv-db')
+  assert.equal(index.take().locals.get('cwv-db'), undefined)
+  assert.equal(index.podAt(addr(9)), undefined)
+})
+
 test('a static pod is known by its configuration’s UID, and any pod of the name when the runtime says none', () => {
   const index = shop()
   index.setPod(pod('proxy', 'db', undefined, { configUid: 'hash' }))

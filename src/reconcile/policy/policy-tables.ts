@@ -1,9 +1,9 @@
 // Keeps network policies in the kernel's nftables: a table that says which connections pods may open, and one that leads packets between the
 // pods of this node there.
-import { setImmediate } from 'node:timers/promises'
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type KernelError } from '#/kernel/netlink.ts'
+import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
 import { bridgeDelta } from '#/plan/policy/bridge-delta.ts'
@@ -276,14 +276,6 @@ function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string 
 
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
   return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
-}
-
-async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-    await setImmediate()
-  }
 }
 
 function put<V>(map: Map<string, V>, key: string, value: V | undefined): void {

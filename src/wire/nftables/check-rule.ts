@@ -34,7 +34,7 @@ const notInBridge = new Set<string>([
   'dnat',
 ] satisfies (NftMatch['kind'] | NftAction['kind'])[])
 /** What needs an Ethernet header. */
-const onlyInBridge = new Set<string>(['etherAddr', 'etherMulticast', 'setEtherDaddr'] satisfies (
+const onlyInBridge = new Set<string>(['etherAddr', 'etherMulticast', 'vlan', 'setEtherDaddr'] satisfies (
   | NftMatch['kind']
   | NftAction['kind']
 )[])
@@ -173,6 +173,7 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'addr':
     case 'ctDirection':
     case 'etherMulticast':
+    case 'vlan':
     case 'ctDnat':
     case 'daddrLocal':
     case 'saddrLocal':

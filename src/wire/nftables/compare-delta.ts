@@ -4,8 +4,8 @@ import { anySetsOf, hasRules, hookDifferences, keySetChanges, resultOf, setChang
 import { type NftDelta, type NftElements } from './delta.ts'
 import { type NftChain, type NftRule, type NftTable } from './ruleset.ts'
 
-/** After so many rules or elements have been compared, others may have a turn: a few milliseconds. */
-const workPerStep = 500
+/** After so much of what takes some microseconds a step ends: a millisecond. */
+const workPerStep = 100
 
 /**
  * What turns `actual` into the desired table: all of it when there is none, nothing when they are equal. Undefined when the table must be replaced
@@ -15,7 +15,7 @@ export function nftDelta(desired: NftTable, actual: NftActual | undefined): NftD
   return resultOf(nftDeltaInSteps(desired, actual))
 }
 
-/** As nftDelta, in steps of a few milliseconds. */
+/** As nftDelta, in steps of a millisecond or so. */
 export function* nftDeltaInSteps(
   desired: NftTable,
   actual: NftActual | undefined,
@@ -24,6 +24,7 @@ export function* nftDeltaInSteps(
   const sets = new Map(actual?.sets.map((set) => [set.name, set]))
   const chains = new Map(actual?.chains.map((chain) => [chain.name, chain]))
   if (!areSameKinds(desired, sets, chains)) return undefined
+  yield
   const isAbsent = ({ name }: { readonly name: string }): boolean => !sets.has(name)
   const wantedSets = new Set(anySetsOf(desired).map(({ name }) => name))
   const wantedChains = new Set(desired.chains.map(({ name }) => name))
@@ -85,7 +86,7 @@ function* elementChanges(
   for (const set of sets) {
     const other = present.get(set.name)
     if (set.dynamic || other === undefined) continue
-    const { missing, extra } = setChange(set, other)
+    const { missing, extra } = yield* setChange(set, other)
     if (missing.length > 0) addElements.push({ kind: 'ranges', set, ranges: missing })
     if (extra.length > 0) deleteElements.push({ kind: 'ranges', set, ranges: extra })
     yield

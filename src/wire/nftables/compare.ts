@@ -108,13 +108,15 @@ function setChanges(desired: NftTable, actual: NftActual): NftSetChange[] {
   const present = new Map(actual.sets.map((set) => [set.name, set]))
   return desired.sets.flatMap((set) => {
     const other = present.get(set.name)
-    return set.dynamic || other === undefined || setDifferences(set, other).length > 0 ? [] : [setChange(set, other)]
+    return set.dynamic || other === undefined || setDifferences(set, other).length > 0
+      ? []
+      : [resultOf(setChange(set, other))]
   })
 }
 
-/** The change of one set that is of the right kind. */
-export function setChange(set: NftSet, { ranges = [] }: NftActualSet): NftSetChange {
-  return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : compareAddresses(set, ranges)) }
+/** The change of one set that is of the right kind, found in steps. */
+export function* setChange(set: NftSet, { ranges = [] }: NftActualSet): Generator<void, NftSetChange, void> {
+  return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : yield* compareAddresses(set, ranges)) }
 }
 
 /** As setChanges, of sets of keys and of maps, found in steps. */

@@ -44,6 +44,8 @@ const RTN_LOCAL = 2
 const IFNAMSIZ = 16
 
 const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const
+/** Where the tag is in a frame. */
+const vlanTagAt = { type: 12, id: 14 } as const
 const etherTypeOf = { 4: etherTypes.ip, 6: etherTypes.ip6 } as const
 
 /** The offsets of the addresses in the Ethernet header (IEEE 802.3). */
@@ -159,6 +161,14 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
         loadPayload(BASE_LINK, macAt.daddr, macLength),
         maskOnly(groupBit),
         compare(match.not ? new Uint8Array(macLength) : groupBit),
+      ]
+    case 'vlan':
+      return [
+        loadPayload(BASE_LINK, vlanTagAt.type, 2),
+        compare(network16(etherTypes['8021q'])),
+        loadPayload(BASE_LINK, vlanTagAt.id, 2),
+        maskOnly(network16(0x0fff)),
+        compare(network16(0), true),
       ]
     case 'limit':
       return [

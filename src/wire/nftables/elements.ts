@@ -9,14 +9,12 @@ const INTERVAL_END = 1
 /** The limit of ranges per message: an element has at most 36 bytes, and the attribute with all elements at most 64 KiB. */
 const rangesPerMessage = 512
 
-/** The elements for `ranges`, in portions that each fit a message. */
-export function encodeRanges(ranges: readonly Range[], interval: boolean): ElementAttrs[][] {
-  const portions: ElementAttrs[][] = []
+/** The elements for `ranges`, in portions that each fit a message; made as they are asked for. */
+export function* encodeRanges(ranges: readonly Range[], interval: boolean): Generator<ElementAttrs[], void, void> {
   for (let start = 0; start < ranges.length; start += rangesPerMessage) {
     const portion = ranges.slice(start, start + rangesPerMessage)
-    portions.push(portion.flatMap((range) => (interval ? intervalElements(range) : [element(range.first)])))
+    yield portion.flatMap((range) => (interval ? intervalElements(range) : [element(range.first)]))
   }
-  return portions
 }
 
 function element(addr: Addr): ElementAttrs {

@@ -55,22 +55,30 @@ function prefixOf({ first, last }: Range): Prefix | undefined {
   return prefix.addr.equals(first) && prefix.last.equals(last) ? prefix : undefined
 }
 
+/** So many addresses are compared in a step: a millisecond. */
+const addressesPerStep = 500
+
 /**
- * The addresses that a set without `interval` lacks, and those that it has in excess. Such sets may hold an address of every node, so this
- * compares them without sorting.
+ * The addresses that a set without `interval` lacks, and those that it has in excess, found in steps. Such sets may hold an address of every
+ * node or pod, so this compares them without sorting.
  */
-export function compareAddresses(
+export function* compareAddresses(
   set: NftSet,
   actual: readonly Range[],
-): { readonly missing: Range[]; readonly extra: Range[] } {
+): Generator<void, { readonly missing: Range[]; readonly extra: Range[] }, void> {
   const wanted = new Map<string, Range>()
+  let work = 0
   for (const element of set.elements) {
     const range = rangeOf(element)
     checkElement(set, range)
     wanted.set(range.first.toString(), range)
+    if (++work % addressesPerStep === 0) yield
   }
   const extra: Range[] = []
-  for (const range of actual) if (!wanted.delete(range.first.toString())) extra.push(range)
+  for (const range of actual) {
+    if (!wanted.delete(range.first.toString())) extra.push(range)
+    if (++work % addressesPerStep === 0) yield
+  }
   return { missing: [...wanted.values()], extra }
 }
 

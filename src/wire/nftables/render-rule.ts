@@ -75,6 +75,8 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return `ether ${match.field} ${not}${match.mac}`
     case 'etherMulticast':
       return `ether daddr & 01:00:00:00:00:00 == 0${match.not ? 0 : 1}:00:00:00:00:00`
+    case 'vlan':
+      return 'vlan id != 0'
     case 'limit':
       return `limit rate ${match.packetsPerSecond}/second burst ${match.burst} packets`
     case 'keySet':

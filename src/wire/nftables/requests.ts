@@ -101,11 +101,12 @@ function setRequest({ family, name: table }: NftTableName, ids: SetIds, attrs: S
   }
 }
 
-/** The requests that make a set with its elements. */
-export function addSet(table: NftTableName, set: NftSet, ids: SetIds): NftRequest[] {
+/** The requests that make a set with its elements; made as they are asked for. */
+export function* addSet(table: NftTableName, set: NftSet, ids: SetIds): Generator<NftRequest, void, void> {
   const { name, interval, counter = false } = set
   const attrs = { name, flags: interval ? SET_INTERVAL : 0, ...keyLayout([set.type]), counter }
-  return [setRequest(table, ids, attrs), ...elementRequests('add', table, set, rangesOf(set))]
+  yield setRequest(table, ids, attrs)
+  yield* elementRequests('add', table, set, rangesOf(set))
 }
 
 /** The requests that make a set of keys with its elements; made as they are asked for. */
@@ -129,14 +130,14 @@ export function deleteSet({ family, name: table }: NftTableName, name: string): 
 
 type Verb = 'add' | 'delete'
 
-/** The requests that remove ranges from a set of the table, or add them. */
-export function elementRequests(
+/** The requests that remove ranges from a set of the table, or add them; made as they are asked for. */
+export function* elementRequests(
   verb: Verb,
   table: NftTableName,
   { name, interval }: Pick<NftSet, 'name' | 'interval'>,
   ranges: readonly Range[],
-): NftRequest[] {
-  return encodeRanges(ranges, interval).map((elements) => elementsRequest(verb, table, name, elements, undefined))
+): Generator<NftRequest, void, void> {
+  for (const elements of encodeRanges(ranges, interval)) yield elementsRequest(verb, table, name, elements, undefined)
 }
 
 /** The requests that remove keys from a set or a map of the table, or add them to a set; made as they are asked for. */
@@ -268,14 +269,17 @@ function unnamedSet({ family, name: table }: NftTableName, set: ValueSet, id: nu
   ]
 }
 
-/** The requests in portions of about so many bytes, for transactions of their own. */
-export function* portionsOf(requests: Iterable<NftRequest>, bytes: number): Generator<NftRequest[], void, void> {
+/** The requests in portions for transactions of their own. `isFull` says of a portion, and of its bytes, whether it is enough. */
+export function* portionsOf(
+  requests: Iterable<NftRequest>,
+  isFull: (portion: readonly NftRequest[], bytes: number) => boolean,
+): Generator<NftRequest[], void, void> {
   let portion: NftRequest[] = []
   let size = 0
   for (const request of requests) {
     portion.push(request)
     size += request.payload.length
-    if (size < bytes || request.belongsToNext) continue
+    if (request.belongsToNext || !isFull(portion, size)) continue
     yield portion
     portion = []
     size = 0

@@ -151,6 +151,8 @@ export type NftMatch =
   | { readonly kind: 'etherAddr'; readonly field: 'saddr' | 'daddr'; readonly mac: string; readonly not?: boolean }
   /** Matches frames to a group of devices, broadcasts among them (the I/G bit of IEEE 802), in family bridge. */
   | { readonly kind: 'etherMulticast'; readonly not?: boolean }
+  /** Matches frames of any VLAN but 0, which is none, also when the device took the tag off, in family bridge. */
+  | { readonly kind: 'vlan' }
   /** Matches at most so many packets a second, `burst` of them at once. Put it last: what comes before it must hold for a packet to count. */
   | { readonly kind: 'limit'; readonly packetsPerSecond: number; readonly burst: number }
   /** Matches packets whose fields are together in a set of keys. */

@@ -26,7 +26,7 @@ export function replaceRequests(table: NftTable): NftRequest[] {
     addTable(table),
     deleteTableRequest(table.family, table.name),
     addTable(table),
-    ...sets.flatMap((set) => addSet(table, set, ids)),
+    ...sets.flatMap((set) => [...addSet(table, set, ids)]),
     ...keySets.flatMap((set) => [...addKeySet(table, set, ids)]),
     ...maps.map((map) => addMap(table, map, ids)),
     ...chains.map((chain) => addChain(table, chain)),

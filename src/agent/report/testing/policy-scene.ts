@@ -58,7 +58,7 @@ export function sceneCluster(changes: { readonly isAudited?: boolean } = {}): Po
     ]),
     policies: new Map([...readings].flatMap(([key, { policy }]) => (policy ? [[key, policy] as const] : []))),
     nodes: new Map([
-      ['node-1', [Addr.parse('172.30.1.11')]],
+      ['node-1', [Addr.parse('172.30.1.11'), Addr.parse('10.244.1.1')]],
       ['node-2', [Addr.parse('172.30.1.12')]],
     ]),
   }
