@@ -5,7 +5,7 @@
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId, type SetId } from '#/policy/form.ts'
 import { Blocks } from './blocks.ts'
-import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
+import { askedProtocols, type Membership, type NamedPort, type SetId } from './decide.ts'
 
 export type Kind = Membership & { readonly number: number }
 
@@ -40,6 +40,9 @@ const nothing: Own = { text: '', tokens: new Set() }
 /** Combinations that are not worth being looked through. */
 const fewOwns = 256
 
+/** So many that to look at all places is less work than to find those within. */
+const fewBlocks = 16
+
 const isAddr = (of: Addr | Prefix): of is Addr => !('length' in of)
 const prefixOf = (of: Addr | Prefix): Prefix => (isAddr(of) ? Prefix.host(of) : of)
 /** An address and the prefix that has it alone have the same. */
@@ -64,7 +67,8 @@ export class Kinds {
   /** By what they are in. */
   readonly #bySet = new Map<SetId, Set<Known>>()
   readonly #dirty = new Set<string>()
-  #areAllDirty = false
+  /** Since the last time; what is in them is dirty too. */
+  #changedBlocks: Prefix[] = []
   #lastNumber = 0
 
   /** Whether an address is of the kind. */
@@ -110,12 +114,12 @@ export class Kinds {
   #addBlock(id: PeerSetId, prefix: Prefix): void {
     this.#blocks.add(id, prefix)
     this.#placeOf(prefix)
-    this.#areAllDirty = true
+    this.#changedBlocks.push(prefix)
   }
 
   removeBlocks(id: PeerSetId, prefixes: readonly Prefix[]): void {
     for (const prefix of prefixes) this.#blocks.remove(id, prefix)
-    this.#areAllDirty = true
+    this.#changedBlocks.push(...prefixes)
   }
 
   addMember(set: PeerSetId, addr: Addr): void {
@@ -192,14 +196,23 @@ export class Kinds {
     return made
   }
 
+  /** Blocks that have changed concern all within them. */
+  #spread(): void {
+    const blocks = this.#changedBlocks
+    this.#changedBlocks = []
+    if (blocks.length > fewBlocks) for (const text of this.#places.keys()) this.#dirty.add(text)
+    else if (blocks.length > 0)
+      for (const [text, { of }] of this.#places) if (blocks.some((block) => block.contains(of))) this.#dirty.add(text)
+  }
+
   /** Settles what has changed since the last time. */
   settle(): KindChanges {
-    const dirty = this.#areAllDirty ? [...this.#places.keys()] : [...this.#dirty]
+    this.#spread()
     const written: [Prefix, Kind][] = []
     const removed: Prefix[] = []
     const born: Kind[] = []
     const touched = new Set<Known>()
-    for (const text of dirty) {
+    for (const text of this.#dirty) {
       const place = this.#places.get(text)
       if (place === undefined) continue
       const { of, own, kind: before } = place
@@ -219,7 +232,6 @@ export class Kinds {
       } else removed.push(prefix)
     }
     this.#dirty.clear()
-    this.#areAllDirty = false
     const retired = [...touched].filter(({ uses }) => uses === 0)
     for (const kind of retired) this.#forget(kind)
     this.#forgetOwns()
