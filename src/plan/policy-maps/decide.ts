@@ -20,8 +20,6 @@ export type Membership = {
   readonly sets: ReadonlySet<PeerSetId>
   readonly names: readonly NamedPort[]
 }
-/** Of a set of peers, or of named ports. */
-export type SetId = PeerSetId
 export type NamedPort = { readonly set: NamedPortSetId; readonly protocol: AskedProtocol; readonly port: number }
 
 /** Undefined: not denied. */

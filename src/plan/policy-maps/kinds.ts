@@ -5,7 +5,7 @@
 import { type Addr, Prefix } from '#/lib/addr.ts'
 import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId, type SetId } from '#/policy/form.ts'
 import { Blocks } from './blocks.ts'
-import { askedProtocols, type Membership, type NamedPort, type SetId } from './decide.ts'
+import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
 
 export type Kind = Membership & { readonly number: number }
 
