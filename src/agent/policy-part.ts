@@ -100,7 +100,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     const { ports } = this.#locals
     this.keeper = this.#made.use(new PolicyKeeper({ source: this.#index, sinks, ports, clock, log }))
     this.#watch = this.#made.use(
-      new PolicyWatch({ client, index: this.#index, onChange: () => this.#noteChange(), log, clock }),
+      new PolicyWatch({ client, index: this.#index, onChange: (ofPolicy) => this.#noteChange(ofPolicy), log, clock }),
     )
     this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
     this.ended = this.#made.use(new EndedConnections({ block: (...change) => this.#block(...change), clock, log }))
@@ -156,9 +156,9 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#watch.start()
   }
 
-  #noteChange(): void {
+  #noteChange(ofPolicy = false): void {
     if (this.#watch.inSync) this.keeper.begin()
-    this.keeper.note()
+    this.keeper.note(ofPolicy)
     this.#admission.wake()
   }
 

@@ -19,6 +19,8 @@ export type ReflectorOptions = {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   readonly pageSize?: number
+  /** How many objects are taken over before the event loop gets a turn. */
+  readonly objectsPerTurn?: number
   /** The kind may be undefined in the cluster: then the collection is empty, and the kind is looked for again later. */
   readonly mayBeUndefined?: boolean
 }
@@ -54,11 +56,11 @@ const saysNothingOfVersions = [401, 403, 429, 502, 503]
 const longestAskedMs = 60_000
 /** An API server that starts may not know all kinds yet: known objects are given up only when it has denied the kind for this long. */
 const undefinedAfterMs = 30_000
-/** How many objects are taken over before the event loop gets a turn. */
-const objectsPerTurn = 50
+const defaultObjectsPerTurn = 50
 
 export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #options: ReflectorOptions
+  readonly #objectsPerTurn: number
   readonly #client: ApiClient
   readonly #log: Logger
   readonly #clock: Clock
@@ -87,6 +89,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   constructor(options: ReflectorOptions, deps: ReflectorDeps<T>) {
     this.#options = options
+    this.#objectsPerTurn = options.objectsPerTurn ?? defaultObjectsPerTurn
     this.#client = deps.client
     this.#log = deps.log.with({ path: options.path })
     this.#clock = deps.clock ?? systemClock
@@ -153,7 +156,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   async #list(): Promise<string> {
     this.#phase = 'listing'
-    const { path, ...options } = this.#options
+    const { path, objectsPerTurn: _, ...options } = this.#options
     const { items, resourceVersion } = await this.#client.list<T>(path, {
       ...options,
       keep: this.#keep,
@@ -169,7 +172,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   async #replaceAll(items: readonly T[]): Promise<void> {
     let taken = 0
-    for (const _ of this.#store.replaceAll(items)) if (++taken % objectsPerTurn === 0) await immediate()
+    for (const _ of this.#store.replaceAll(items)) if (++taken % this.#objectsPerTurn === 0) await immediate()
   }
 
   async #watch(resourceVersion: string): Promise<void> {
@@ -191,7 +194,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
       let events = 0
       for await (const event of watchEvents({ path, query, lifeSeconds }, deps)) {
         this.#apply(event)
-        if (++events % objectsPerTurn === 0) await immediate()
+        if (++events % this.#objectsPerTurn === 0) await immediate()
       }
     } finally {
       cancelHealthTimer()

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Pod } from '#/model/kubernetes.ts'
 import { keepOfPolicyNamespaces, readPolicyNamespace } from './read-namespace.ts'
-import { keepOfPolicyPods, readPolicyPod } from './read-pod.ts'
+import { PolicyPodKeeper, readPolicyPod } from './read-pod.ts'
 
 const pod: Pod = {
   apiVersion: 'v1',
@@ -75,39 +75,34 @@ test('a pod that is being deleted counts until it has ended', () => {
   ])
 })
 
-test('what is kept of a pod is what is read, and not more', () => {
-  const kept = keepOfPolicyPods(pod)
-  assert.deepEqual(readPolicyPod(kept), readPolicyPod(pod))
-  assert.deepEqual(keepOfPolicyPods(kept), kept)
-  assert.deepEqual(kept, {
-    metadata: {
-      name: 'db-0',
-      namespace: 'shop',
-      uid: 'u1',
-      resourceVersion: '7',
-      labels: { app: 'db' },
-      annotations: { 'kubernetes.io/config.hash': 'c1' },
-    },
-    spec: {
-      nodeName: 'n1',
-      containers: [
-        {
-          ports: [
-            { name: 'sql', containerPort: 5432, protocol: 'TCP' },
-            { name: 'dns', containerPort: 53, protocol: 'UDP' },
-            { name: 'proxy', containerPort: 3, protocol: 'TCP' },
-          ],
-        },
-      ],
-    },
-    status: { phase: 'Running', podIPs: [{ ip: '10.0.0.1' }, { ip: 'fd00::1' }] },
-  })
+test('what is kept of a pod is its identity and what policies need to know', () => {
+  const { keep } = new PolicyPodKeeper()
+  const pod: Pod = {
+    metadata: { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7', labels: { app: 'pg' } },
+    spec: { nodeName: 'node-1', containers: [{ name: 'c', ports: [{ name: 'sql', containerPort: 5432 }] }] },
+    status: { phase: 'Running', podIPs: [{ ip: '10.0.0.1' }] },
+  }
+  const kept = keep(pod)
+  assert.deepEqual(kept.metadata, { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7' })
+  assert.deepEqual(kept.policyPod, readPolicyPod(pod))
+  assert.equal(keep(kept), kept)
+  // an object of the API cannot pass for one that is reduced already
+  const forged = { ...pod, policyPod: { labels: { app: 'other' } } }
+  assert.deepEqual(keep(forged).policyPod, readPolicyPod(pod))
+})
+
+test('pods of one application share what is the same', () => {
+  const { keep } = new PolicyPodKeeper()
+  const podOf = (name: string): Pod => ({ metadata: { namespace: 'db', name, labels: { app: 'pg' } } })
+  const [one, other] = [keep(podOf('a')).policyPod, keep(podOf('b')).policyPod]
+  assert.equal(one.labels, other.labels)
+  assert.notEqual(one.name, other.name)
 })
 
 test('no JSON makes the readers of pods and namespaces throw, and keeping changes nothing for them', () => {
   const holds = fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (spec, status, labels) => {
     const odd: Pod = { metadata: { name: 'odd', labels, annotations: labels }, spec, status }
-    assert.deepEqual(readPolicyPod(keepOfPolicyPods(odd)), readPolicyPod(odd))
+    assert.deepEqual(new PolicyPodKeeper().keep(odd).policyPod, readPolicyPod(odd))
     assert.deepEqual(readPolicyNamespace(keepOfPolicyNamespaces(odd)), readPolicyNamespace(odd))
   })
   fc.assert(holds, { numRuns: 500 })

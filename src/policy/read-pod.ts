@@ -1,4 +1,4 @@
-// What policies need to know of a Pod, and the part of its object from which that is read.
+// What policies need to know of a Pod.
 import {
   annotationsOf,
   fieldsOf,
@@ -6,6 +6,7 @@ import {
   isTerminal,
   labelsOf,
   nodeNameOf,
+  type ObjectMeta,
   type Pod,
   podAddressesOf,
 } from '#/model/kubernetes.ts'
@@ -56,34 +57,49 @@ export function readPolicyPod(pod: Pod): PolicyPod {
   }
 }
 
-/** A copy of the pod with only what `readPolicyPod` reads: some hundred bytes of the several thousand that an object has. */
-export function keepOfPolicyPods(pod: Pod): Pod {
-  const { name, namespace, uid, resourceVersion, labels } = pod.metadata
-  const configUid = annotationsOf(pod)[configHashAnnotation]
-  const { nodeName, hostNetwork } = fieldsOf(pod.spec)
-  const { phase, podIP, podIPs } = fieldsOf(pod.status)
-  const ports = namedPortsOf(pod).map((port) => ({
-    name: port.name,
-    containerPort: port.port,
-    protocol: port.protocol,
-  }))
-  return {
-    metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(uid !== undefined && { uid }),
-      ...(resourceVersion !== undefined && { resourceVersion }),
-      ...(labels !== undefined && { labels }),
-      ...(configUid !== undefined && { annotations: { [configHashAnnotation]: configUid } }),
-    },
-    spec: {
-      ...(nodeName !== undefined && { nodeName }),
-      ...(hostNetwork === true && { hostNetwork }),
-      ...(ports.length > 0 && { containers: [{ ports }] }),
-    },
-    status: {
-      ...(phase !== undefined && { phase }),
-      ...(podIPs === undefined ? podIP !== undefined && { podIP } : { podIPs }),
-    },
+/** What a reflector keeps of a pod: its identity, and what policies need to know. */
+export class KeptPolicyPod {
+  readonly metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'uid' | 'resourceVersion'>
+  readonly policyPod: PolicyPod
+
+  constructor(pod: Pod, policyPod: PolicyPod) {
+    const { resourceVersion } = pod.metadata
+    const { namespace, name, uid } = policyPod
+    this.metadata = { namespace, name, uid, ...(resourceVersion !== undefined && { resourceVersion }) }
+    this.policyPod = policyPod
+  }
+}
+
+/** So many different values are shared at most; then sharing begins anew. */
+const mostShared = 16_384
+
+/**
+ * Reduces pods to what is kept of them. Pods of one application have the same labels and ports, and there are few nodes and namespaces: equal
+ * values are one object, which is most of what ten thousand pods would take.
+ */
+export class PolicyPodKeeper {
+  readonly #shared = new Map<string, unknown>()
+
+  /** As the `Keep` of a reflector: leaves alone what is reduced already. */
+  readonly keep = (pod: Pod | KeptPolicyPod): KeptPolicyPod => {
+    if (pod instanceof KeptPolicyPod) return pod
+    const read = readPolicyPod(pod)
+    return new KeptPolicyPod(pod, {
+      ...read,
+      namespace: this.#one(read.namespace),
+      node: this.#one(read.node),
+      labels: this.#one(read.labels),
+      namedPorts: this.#one(read.namedPorts),
+    })
+  }
+
+  #one<T>(value: T): T {
+    const key = JSON.stringify(value)
+    const known = this.#shared.get(key)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of values with this text, of which all have this type
+    if (known !== undefined) return known as T
+    if (this.#shared.size >= mostShared) this.#shared.clear()
+    this.#shared.set(key, value)
+    return value
   }
 }

@@ -9,6 +9,8 @@ import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sin
 
 /** A change that comes alone is written at once; those that come within this time of the last one share a transaction. */
 const gatherMs = 5
+/** So many changes of policies are written at once at most: each may change the rules of many pods, and the event loop stands still for it. */
+const mostPolicies = 10
 const resyncMs = 60_000
 const firstRetryMs = 500
 const maxRetryMs = 30_000
@@ -50,6 +52,8 @@ export class PolicyKeeper implements AsyncDisposable {
   #hasBegun = false
   #isStopped = false
   #changedPorts = new Set<string>()
+  /** Changes of policies that are not written yet. */
+  #gatheredPolicies = 0
   /** When the first event came that is not written yet; undefined: all is. */
   #dirtySinceMs: number | undefined
   #notBeforeMs = -Infinity
@@ -85,9 +89,11 @@ export class PolicyKeeper implements AsyncDisposable {
     this.compareSoon()
   }
 
-  /** The index has changed. */
-  note(): void {
+  /** The index has changed; `ofPolicy`: what rules are made of, not only members of sets. */
+  note(ofPolicy = false): void {
     this.#dirtySinceMs ??= this.#deps.clock.monotonicMs()
+    if (ofPolicy) this.#gatheredPolicies++
+    if (this.isLevel && !this.#isStopped && this.#gatheredPolicies >= mostPolicies) return this.#flushOrTell()
     if (!this.isLevel || this.#isStopped || this.#cancelFlush !== undefined) return
     const { clock } = this.#deps
     const delayMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs())
@@ -103,6 +109,7 @@ export class PolicyKeeper implements AsyncDisposable {
   flush(): void {
     this.#cancelFlush?.()
     this.#cancelFlush = undefined
+    this.#gatheredPolicies = 0
     if (!this.isLevel) return
     const { source, sinks, clock } = this.#deps
     const startedMs = clock.monotonicMs()

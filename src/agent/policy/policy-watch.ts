@@ -6,23 +6,27 @@ import { clusterNetworkPoliciesPath, namespacesPath, networkPoliciesPath, podsPa
 import { Reflector, type ReflectorOptions, type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type Change, type Keep } from '#/cluster/store.ts'
 import { type Logger } from '#/lib/log.ts'
-import { keyOf, type KubeObject, type Pod } from '#/model/kubernetes.ts'
+import { keyOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type PolicyIndex } from '#/policy/index/policy-index.ts'
 import { type PolicyReading } from '#/policy/policy.ts'
 import { clusterNetworkPolicyKey, readClusterNetworkPolicy } from '#/policy/read-cluster-network-policy.ts'
 import { keepOfPolicyNamespaces, readPolicyNamespace } from '#/policy/read-namespace.ts'
 import { networkPolicyKey, readNetworkPolicy } from '#/policy/read-network-policy.ts'
-import { keepOfPolicyPods, readPolicyPod } from '#/policy/read-pod.ts'
+import { type KeptPolicyPod, PolicyPodKeeper } from '#/policy/read-pod.ts'
 
 /** Pods of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
 const podsPerPage = 100
+
+/** Each policy may change the rules of all pods here, which are written before the event loop goes on. */
+const policiesPerTurn = 10
 
 export type PolicyWatchDeps = {
   readonly client: ApiClient
   readonly index: PolicyIndex
   /** The index has changed, or a list is known for the first time. */
-  readonly onChange: () => void
+  /** Called for each change that the index has taken; `ofPolicy`: of what rules are made of. */
+  readonly onChange: (ofPolicy: boolean) => void
   readonly log: Logger
   readonly clock?: Clock
   readonly random?: () => number
@@ -42,6 +46,8 @@ type Watched = {
   readonly mayBeUndefined: boolean
 }
 
+type Taker<T> = { readonly set: (object: T) => void; readonly remove: (object: T) => void; readonly ofPolicy?: boolean }
+
 type Reader = { readonly keyOf: (object: KubeObject) => string; readonly read: (object: KubeObject) => PolicyReading }
 
 export class PolicyWatch implements AsyncDisposable {
@@ -53,10 +59,16 @@ export class PolicyWatch implements AsyncDisposable {
     this.#deps = deps
     const { index } = deps
     this.#watched = [
-      this.#watch<Pod>('pods', 'pods', { path: podsPath(), pageSize: podsPerPage }, keepOfPolicyPods, {
-        set: (pod) => index.setPod(readPolicyPod(pod)),
-        remove: (pod) => index.removePod(keyOf(pod)),
-      }),
+      this.#watch<KeptPolicyPod>(
+        'pods',
+        'pods',
+        { path: podsPath(), pageSize: podsPerPage },
+        new PolicyPodKeeper().keep,
+        {
+          set: ({ policyPod }) => index.setPod(policyPod),
+          remove: (pod) => index.removePod(keyOf(pod)),
+        },
+      ),
       this.#watch('namespaces', 'namespaces', { path: namespacesPath() }, keepOfPolicyNamespaces, {
         set: (object) => index.setNamespace(readPolicyNamespace(object)),
         remove: (object) => index.removeNamespace(object.metadata.name),
@@ -76,13 +88,20 @@ export class PolicyWatch implements AsyncDisposable {
   }
 
   #watchPolicies(name: string, group: string, path: string, reader: Reader, mayBeUndefined = false): Watched {
-    return this.#watch<KubeObject>(name, `${name}.${group}`, { path, mayBeUndefined }, undefined, {
+    return this.#watch<KubeObject>(
+      name,
+      `${name}.${group}`,
+      { path, mayBeUndefined, objectsPerTurn: policiesPerTurn },
+      undefined,
+      {
+        ofPolicy: true,
       set: (object) => this.#setPolicy(reader, object),
-      remove: (object) => {
-        this.#readings.delete(reader.keyOf(object))
-        this.#deps.index.removePolicy(reader.keyOf(object))
+        remove: (object) => {
+          this.#readings.delete(reader.keyOf(object))
+          this.#deps.index.removePolicy(reader.keyOf(object))
+        },
       },
-    })
+    )
   }
 
   #setPolicy({ keyOf: keyOfPolicy, read }: Reader, object: KubeObject): void {
@@ -98,7 +117,7 @@ export class PolicyWatch implements AsyncDisposable {
     resource: string,
     options: ReflectorOptions,
     keep: Keep<T> | undefined,
-    { set, remove }: { readonly set: (object: T) => void; readonly remove: (object: T) => void },
+    { set, remove, ofPolicy = false }: Taker<T>,
   ): Watched {
     const { client, log, clock, random, onChange } = this.#deps
     const reflector = new Reflector<T>(options, {
@@ -111,7 +130,7 @@ export class PolicyWatch implements AsyncDisposable {
     reflector.subscribe((change: Change<T>) => {
       if (change.kind === 'deleted') remove(change.object)
       else if (change.kind !== 'synced') set(change.object)
-      onChange()
+      onChange(ofPolicy)
     })
     return { name, resource, reflector, mayBeUndefined: options.mayBeUndefined === true }
   }
