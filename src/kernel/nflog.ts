@@ -38,8 +38,7 @@ export type NflogListener = Disposable & { readonly lost: number }
 /**
  * Calls `onPacket` for each packet that a rule of the calling thread's namespace, or of the one given, logs to this group. The kernel keeps a few
  * megabytes of packets that are not taken yet, and drops others. Keeps the process running. `onError` gets the error that ends the listening, also
- * one that `onPacket` throws. Throws KernelError, also when another socket listens to
- * the group.
+ * one that `onPacket` throws. Throws KernelError, also when another socket listens to the group.
  */
 export function listenToGroup(
   group: number,

@@ -51,6 +51,7 @@ import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nft
 import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
 import { replaceRequests } from '#/wire/nftables/transaction.ts'
 import { KernelError, Netlink } from './netlink.ts'
+import { explain, isAbsent } from './nftables-errors.ts'
 import { inTurns, turn } from './turns.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
@@ -62,9 +63,6 @@ const decodedPerTurn = 100
 const requestsPerTurn = 64
 /** The same for messages with many elements: 1,500. */
 const bytesPerTurn = 40_000
-
-/** The errors of nfnetlink when nf_tables is neither built in nor a module that can be loaded. */
-const noNftables = ['EOPNOTSUPP', 'EINVAL', 'EPROTONOSUPPORT']
 
 /** Rules of any table changed so often that none could be read as of one moment. */
 export class BusyRulesetError extends Error {
@@ -300,12 +298,11 @@ export class NftClient {
 
   /** What the counting rules of a table have counted, by chain and the rule's comment, read in turns of the event loop. Throws KernelError. */
   async readCounters(family: NftFamily, table: string): Promise<NftRuleCounter[]> {
-    const payload = encodeNft(family, ruleCodec, { table })
-    const request = { what: `nft list rules ${family} ${table}`, type: NFT_MSG_GETRULE, payload }
+    const ofTable = encodeNft(family, ruleCodec, { table })
     const counters: NftRuleCounter[] = []
     let count = 0
-    for (const message of await this.#netlink.dumpInTurns(request)) {
-      const counter = ruleCounter(message.payload)
+    for (const payload of await this.#dump(`nft list rules ${family} ${table}`, NFT_MSG_GETRULE, ofTable)) {
+      const counter = ruleCounter(payload)
       if (counter) counters.push(counter)
       if (++count % decodedPerTurn === 0) await setImmediate()
     }
@@ -327,11 +324,8 @@ export class NftClient {
     if (flags === undefined) return undefined
     const sets: NftActualSet[] = []
     const unnamed = new Map<string, string>()
-    const ofTable = { type: NFT_MSG_GETSET, payload: encodeNft(family, setCodec, { table: name }) }
-    for (const { payload } of await this.#netlink.dumpInTurns({
-      what: `nft list sets ${family} ${name}`,
-      ...ofTable,
-    })) {
+    const ofTable = encodeNft(family, setCodec, { table: name })
+    for (const payload of await this.#dump(`nft list sets ${family} ${name}`, NFT_MSG_GETSET, ofTable)) {
       const set = decodeNft(payload, setCodec).name ?? ''
       const elements = isLeftOut(set) ? [] : await this.#elements(family, name, set)
       const own = decodeUnnamedSet(payload, elements)
@@ -339,9 +333,9 @@ export class NftClient {
       else sets.push(decodeSet(payload, elements))
     }
     const rules = await this.#rules(family, name, unnamed)
-    const ofFamily = { type: NFT_MSG_GETCHAIN, payload: encodeNft(family, tableCodec, {}) }
-    const chains = (await this.#netlink.dumpInTurns({ what: `nft list chains ${family}`, ...ofFamily }))
-      .map(({ payload }) => decodeChain(payload))
+    const ofFamily = encodeNft(family, tableCodec, {})
+    const chains = (await this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, ofFamily))
+      .map(decodeChain)
       .filter(({ table }) => table === name)
       .map((chain) => ({ name: chain.name, hook: chain.hook, rules: rules.get(chain.name) ?? [] }))
     return { family, name, flags, sets, chains }
@@ -353,12 +347,11 @@ export class NftClient {
     table: string,
     unnamed: ReadonlyMap<string, string>,
   ): Promise<Map<string, NftActualRule[]>> {
-    const payload = encodeNft(family, ruleCodec, { table })
-    const request = { what: `nft list rules ${family} ${table}`, type: NFT_MSG_GETRULE, payload }
+    const ofTable = encodeNft(family, ruleCodec, { table })
     const rules = new Map<string, NftActualRule[]>()
     let count = 0
-    for (const message of await this.#netlink.dumpInTurns(request)) {
-      const rule = decodeRule(message.payload, unnamed)
+    for (const payload of await this.#dump(`nft list rules ${family} ${table}`, NFT_MSG_GETRULE, ofTable)) {
+      const rule = decodeRule(payload, unnamed)
       const others = rules.get(rule.chain)
       if (others === undefined) rules.set(rule.chain, [rule])
       else others.push(rule)
@@ -380,28 +373,17 @@ export class NftClient {
 
   /** Reads the elements of a set in turns of the event loop, since there may be thousands. */
   async #elements(family: NftFamilyName, table: string, set: string): Promise<ElementAttrs[]> {
-    const payload = encodeNft(family, elementsCodec, { table, set })
-    const what = `nft list set ${family} ${table} ${set}`
+    const ofSet = encodeNft(family, elementsCodec, { table, set })
     const elements: ElementAttrs[] = []
-    for (const message of await this.#netlink.dumpInTurns({ what, type: NFT_MSG_GETSETELEM, payload })) {
-      elements.push(...decodeElements(message.payload))
+    for (const payload of await this.#dump(`nft list set ${family} ${table} ${set}`, NFT_MSG_GETSETELEM, ofSet)) {
+      elements.push(...decodeElements(payload))
       await setImmediate()
     }
     return elements
   }
-}
 
-function isAbsent(error: unknown): boolean {
-  return error instanceof KernelError && error.code === 'ENOENT'
-}
-
-function explain(error: unknown): unknown {
-  const isMissing = (error instanceof KernelError || error instanceof SysError) && noNftables.includes(error.code)
-  if (!isMissing) return error
-  return new Error(
-    'this kernel has no nftables (CONFIG_NF_TABLES): load the module nf_tables, or use a kernel that has it',
-    {
-      cause: error,
-    },
-  )
+  /** The answers to a dump, read in turns of the event loop. */
+  async #dump(what: string, type: number, payload: Uint8Array): Promise<Uint8Array[]> {
+    return (await this.#netlink.dumpInTurns({ what, type, payload })).map((message) => message.payload)
+  }
 }

@@ -5,9 +5,15 @@ import { endsOf, evaluate, policiesOf } from './evaluate.ts'
 import { maxPort } from './fields.ts'
 import { type PortRange } from './form.ts'
 import { matchesPeer } from './match.ts'
-import { type Direction, directions, type Policy, type PolicyRule, type PortProtocol, portProtocols } from './policy.ts'
-
-const protocols = Object.keys(portProtocols) as PortProtocol[]
+import {
+  type Direction,
+  directions,
+  type Policy,
+  type PolicyRule,
+  portProtocolNames,
+  type PortProtocol,
+  portProtocols,
+} from './policy.ts'
 
 type Pair = { readonly src: Addr; readonly dst: Addr }
 
@@ -52,23 +58,24 @@ function viewOfPair(view: PolicyView, pair: Pair): PolicyView & Required<Pick<Po
   }
 }
 
-/** The ports at which something may change: the first of what a rule means, and the first behind it. */
-function edgesOf(view: ReturnType<typeof viewOfPair>, { src, dst }: Pair): readonly number[] {
+/** The ports of a protocol at which something may change: the first of what a rule means, and the first behind it. */
+function edgesOf(view: ReturnType<typeof viewOfPair>, { src, dst }: Pair, asked: PortProtocol): readonly number[] {
   const edges = new Set([1])
   const add = (first: number, last: number): unknown => edges.add(first).add(last + 1)
-  for (const { port } of view.podAt(dst)?.namedPorts ?? []) add(port, port)
+  for (const { port, protocol } of view.podAt(dst)?.namedPorts ?? []) if (protocol === asked) add(port, port)
   for (const pod of [view.podAt(src), view.podAt(dst)])
     for (const { rules } of pod === undefined ? [] : Object.values(view.policiesOf(pod)).flat())
       for (const { ports } of directions.flatMap((direction) => rules[direction] ?? []))
-        for (const match of ports === 'any' ? [] : ports) if (match.kind === 'range') add(match.first, match.last)
+        for (const match of ports === 'any' ? [] : ports)
+          if (match.kind === 'range' && match.protocol === asked) add(match.first, match.last)
   return [...edges].filter((edge) => edge >= 1 && edge <= maxPort).sort((one, other) => one - other)
 }
 
 /** The destination ports on which neither end's policies drop. */
 export function allowedPorts(view: PolicyView, { src, dst }: Pair): PortRange[] {
   const ofPair = viewOfPair(view, { src, dst })
-  const edges = edgesOf(ofPair, { src, dst })
-  return protocols.flatMap((protocol) => {
+  return portProtocolNames.flatMap((protocol) => {
+    const edges = edgesOf(ofPair, { src, dst }, protocol)
     const ranges: PortRange[] = []
     for (const [place, first] of edges.entries()) {
       if (evaluate(ofPair, { src, dst, protocol: portProtocols[protocol], port: first }).isDropped) continue

@@ -3,7 +3,7 @@ import { Prefix } from '#/lib/addr.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
 import { type Labels, type PolicyPod } from './cluster.ts'
 import { type End } from './match.ts'
-import { type Direction, portProtocols, type PortProtocol } from './policy.ts'
+import { type Direction, portProtocolNames, portProtocols, type PortProtocol } from './policy.ts'
 import { type PolicyPacket } from './verdict.ts'
 
 /** Set by the API server on every Namespace. */
@@ -37,11 +37,9 @@ export function portOf({
   protocol: number,
   port,
 }: Pick<PolicyPacket, 'protocol' | 'port'>): { readonly protocol: PortProtocol; readonly port?: number } | undefined {
-  const protocol = protocolNames.find((name) => portProtocols[name] === number)
+  const protocol = portProtocolNames.find((name) => portProtocols[name] === number)
   return protocol && { protocol, ...(port !== undefined && { port }) }
 }
-
-const protocolNames = Object.keys(portProtocols) as PortProtocol[]
 
 /** A rule of a NetworkPolicy of `namespace` that means the other end and the packet's port. */
 export function networkPolicyRule(

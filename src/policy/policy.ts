@@ -15,6 +15,11 @@ export type Tier = (typeof tiers)[number]
 /** The protocols that have ports in the API, with their numbers. */
 export const portProtocols = { TCP: 6, UDP: 17, SCTP: 132 } as const
 export type PortProtocol = keyof typeof portProtocols
+export const portProtocolNames = Object.keys(portProtocols) as readonly PortProtocol[]
+
+export function isPortProtocol(value: unknown): value is PortProtocol {
+  return portProtocolNames.some((name) => name === value)
+}
 
 /** `accept` and `deny` end the evaluation; `pass` goes on with the next tier. Rules of NetworkPolicies are all `accept`. */
 export type RuleAction = 'accept' | 'deny' | 'pass'

@@ -16,13 +16,13 @@ import {
 import {
   type Direction,
   directions,
+  isPortProtocol,
   type PeerMatch,
   type PolicyFault,
   type PolicyReading,
   type PolicyRule,
   type PortMatch,
-  portProtocols,
-  type PortProtocol,
+  portProtocolNames,
 } from './policy.ts'
 
 const typeOf = { ingress: 'Ingress', egress: 'Egress' } as const satisfies Record<Direction, string>
@@ -138,7 +138,7 @@ function readPort(value: unknown, at: string, faults: PolicyFault[]): PortMatch 
   if (fields === undefined) return undefined
   const { protocol = 'TCP', port, endPort } = fields
   if (!isPortProtocol(protocol))
-    return refuse(`${at}.protocol`, `${shown(protocol)}: expected one of ${Object.keys(portProtocols).join(', ')}`)
+    return refuse(`${at}.protocol`, `${shown(protocol)}: expected one of ${portProtocolNames.join(', ')}`)
   if (endPort !== undefined && typeof port !== 'number')
     return refuse(`${at}.endPort`, `${shown(endPort)}: port is no number from which a range could go up to it`)
   if (port === undefined) return { kind: 'range', protocol, first: 0, last: maxPort }
@@ -152,8 +152,4 @@ function readPort(value: unknown, at: string, faults: PolicyFault[]): PortMatch 
   return last < first
     ? refuse(`${at}.endPort`, `${last} is lower than port, which is ${first}`)
     : { kind: 'range', protocol, first, last }
-}
-
-function isPortProtocol(value: unknown): value is PortProtocol {
-  return typeof value === 'string' && Object.hasOwn(portProtocols, value)
 }

@@ -10,7 +10,7 @@ import {
   podAddressesOf,
 } from '#/model/kubernetes.ts'
 import { type NamedPort, type PolicyPod } from './cluster.ts'
-import { portProtocols, type PortProtocol } from './policy.ts'
+import { isPortProtocol } from './policy.ts'
 
 /** Set by a kubelet on the object of a static pod: the UID that the pod has on its node. */
 const configHashAnnotation = 'kubernetes.io/config.hash'
@@ -36,10 +36,6 @@ function namedPortsOf(pod: Pod): NamedPort[] {
           : [],
       ),
   )
-}
-
-function isPortProtocol(value: unknown): value is PortProtocol {
-  return typeof value === 'string' && Object.hasOwn(portProtocols, value)
 }
 
 /** Never throws. A pod that is being deleted still counts: it has its network until it has ended. */

@@ -40,7 +40,7 @@ export function selectorText(selector: LabelSelector): string {
     .join(',')
 }
 
-export function labelsText(labels: Labels): string {
+function labelsText(labels: Labels): string {
   const texts = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
   return texts.length === 0 ? 'no labels' : texts.join(',')
 }

@@ -26,6 +26,7 @@ const restShare = 0.2
 const goalMemoryMiB = 40
 const goalStallMs = 20
 const creates = 16
+const restMs = 100
 const timeoutMs = 120_000
 
 /** A pod of the node under test, in the API as scheduled there; returns its uid. */
@@ -65,6 +66,8 @@ export async function agentAtRest(agent: BenchAgent, quietMs: number): Promise<v
 
 async function localPods(rig: Rig, api: BenchApi, host: BenchNetns, agent: BenchAgent, count: number): Promise<void> {
   const pods = Array.from({ length: count }, (_, index) => rig.netns(`local-${index}`))
+  // making them blocks: a connection that the API has closed meanwhile is noticed only now
+  await sleep(restMs)
   const uids = new Map<string, string>()
   for (const [slot, { name }] of pods.entries()) uids.set(name, await createLocalPod(api, name, String(slot)))
   const own = ownCaller(rig, host, agent.pluginEnv, { uids })

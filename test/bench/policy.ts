@@ -1,5 +1,5 @@
 // Network policies: what they cost packets, how soon a change is enforced everywhere, what a large cluster of them costs an agent, and an ADD.
-import { type Benchmark, type Effort, type Result, settingsOf, type Size } from './benchmark.ts'
+import { type Benchmark, type Effort, type Goal, type Result, settingsOf, type Size, type Table } from './benchmark.ts'
 import { type AddsSettings, measureAdds } from './policy-adds.ts'
 import { type EnforcementSettings, measureEnforcement } from './policy-enforcement.ts'
 import { type LoadSettings, measureLoad } from './policy-load.ts'
@@ -31,19 +31,23 @@ const sizes: Readonly<Record<Size, PolicySettings>> = {
   },
 }
 
-/** Runs one part on a rig of its own, so that nothing of the others is beside it. */
-async function alone<T>(measure: (rig: Rig) => Promise<T>): Promise<T> {
+type Part = { readonly table: Table; readonly goals: readonly Goal[]; readonly figures: Result['figures'] }
+
+/** Runs one part on a rig of its own, so that nothing of the others is beside it; its goals are told at once. */
+async function alone(measure: (rig: Rig) => Promise<Part>, say: (line: string) => void): Promise<Part> {
   await using rig = new Rig()
-  return await measure(rig)
+  const part = await measure(rig)
+  for (const { text, measured } of part.goals) say(`${text}: ${measured}`)
+  return part
 }
 
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const { rounds, paths, enforcement, load, adds } = settingsOf(sizes, effort)
   const parts = [
-    await alone((rig) => measurePaths(rig, { ...paths, rounds }, say)),
-    await alone((rig) => measureEnforcement(rig, enforcement, say)),
-    await alone((rig) => measureLoad(rig, load, say)),
-    await alone((rig) => measureAdds(rig, { ...adds, rounds }, say)),
+    await alone((rig) => measurePaths(rig, { ...paths, rounds }, say), say),
+    await alone((rig) => measureEnforcement(rig, enforcement, say), say),
+    await alone((rig) => measureLoad(rig, load, say), say),
+    await alone((rig) => measureAdds(rig, { ...adds, rounds }, say), say),
   ]
   return {
     tables: parts.map(({ table }) => table),

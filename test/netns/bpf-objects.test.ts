@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { BpfError } from '#/kernel/bpf/error.ts'
+import { viewOf } from '#/lib/bytes.ts'
+import { deleteEntries, setEntries } from '#/kernel/bpf/map-batch.ts'
 import { loadObject } from '#/kernel/bpf/object.ts'
 import { RingBuffer } from '#/kernel/bpf/ring-buffer.ts'
 import { mustMatch } from '#/kernel/bpf/must-match.ts'
@@ -92,6 +94,28 @@ test('entries of a trie: the longest prefix counts for reading, and a full one s
   map.set(key(24, 10, 1, 2, 0), { packets: 0n, bytes: 0n })
   assert.throws(() => map.set(key(24, 10, 1, 3, 0), { packets: 0n, bytes: 0n }), failsWith(/it is full/, 'ENOSPC'))
 })
+
+for (const name of ['pt_hash', 'pt_trie'] as const)
+  test(`many entries of ${name} at once: those before one that the kernel refuses are written, and removing knows of none`, async () => {
+    using object = await loadObject({ bytes: probeObject() })
+    const map = object.maps.get(name)!
+    const most = map.info.maxEntries
+    const entries = Array.from({ length: most + 2 }, (_, at) => {
+      const [key, value] = [new Uint8Array(map.info.keyBytes), new Uint8Array(map.info.valueBytes)]
+      if (name === 'pt_trie') key.set([32, 0, 0, 0])
+      viewOf(key).setUint32(map.info.keyBytes - 4, at, true)
+      viewOf(value).setUint32(0, at, true)
+      return { key, value }
+    })
+    assert.throws(() => setEntries(map, entries), failsWith(/it is full/, name === 'pt_trie' ? 'ENOSPC' : 'E2BIG'))
+    assert.equal(map.entries().length, most)
+    for (const { key, value } of entries.slice(0, most)) assert.deepEqual(map.get(key), value)
+    const [first, second, ...others] = entries
+    deleteEntries(map, [second!, ...entries.slice(most)])
+    assert.equal(map.get(second!.key), undefined)
+    deleteEntries(map, [first!, second!, ...others])
+    assert.deepEqual(map.entries(), [])
+  })
 
 test('values per CPU: read one for each CPU, listed, and set to zero', async () => {
   using object = await loadObject({ bytes: probeObject() })

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { Addr } from '#/lib/addr.ts'
 import { type DeniedPacket, PolicyMaps, readDenied, ruleText } from '#/datapath/programs.ts'
 import { notPoliced, policedValue } from '#/plan/policy-maps/entries.ts'
@@ -104,7 +105,7 @@ test('what policies deny ends at the device where it begins, and what they allow
     Array(2).fill('networkpolicy/x/only-7000 ingress, none of its rules'),
   )
   // the agent is told of some
-  while (policed.told.length < 4) await sleep(5)
+  await eventually(() => policed.told.length >= 4, 'programs tell of what they deny', 5000)
   const [first] = policed.told
   assert.deepEqual(readDenialPrefix(first!.prefix), {
     direction: 'ingress',
@@ -133,7 +134,8 @@ test("one rule's flood is told in part, and hides no other's denial", async () =
   assert.equal(policed.denied, floodPackets)
   assert.ok(policed.isDenied('three', addrsOf.one[0]))
   const rules = (): (string | undefined)[] => policed.told.map(({ prefix }) => readDenialPrefix(prefix)!.rule)
-  while (!rules().some((rule) => rule?.startsWith('networkpolicy/x/nobody egress'))) await sleep(5)
+  const isTold = (): boolean => rules().some((rule) => rule?.startsWith('networkpolicy/x/nobody egress'))
+  await eventually(isTold, 'the other rule is told', 5000)
   assert.ok(rules().length > 10 && rules().length < floodPackets / 2, `${rules().length} told`)
 })
 
@@ -203,6 +205,37 @@ test('maps that are filled while members and rules change all the time end right
   assert.deepEqual(await maps.compare(form), [])
   assert.equal(node.entries('cw_peers4').length, members.size)
   assert.ok(policed.isDenied('one', addrsOf.two[0]))
+})
+
+test('a change while an agent that has just started reads the maps is not lost', async () => {
+  await using policed = await Policed.make()
+  const { node } = policed
+  node.add('one')
+  node.add('two')
+  const groups = Array.from({ length: 1500 }, (_, index) => ({
+    id: `group-${index}`,
+    addr: `10.245.${index >> 8}.${index & 255}`,
+  }))
+  const form = new TestForm()
+  for (const { id, addr } of groups) form.pods(id, addr)
+  form.policy('ports', 'NetworkPolicy', 'ingress', ...groups.map(({ id }) => ({ peers: [id], ports: tcp(7000, 9000) })))
+  form.class('in', 'ingress', ['ports']).local(node.deviceOf('two'), addrsOf.two, { ingress: 'in' })
+  await policed.maps.compare(form)
+  await policed.restart()
+  const reading = { isOver: false }
+  const compared = policed.maps.compare(form).finally(() => (reading.isOver = true))
+  let changes = 0
+  for (; !reading.isOver; changes++) {
+    const { id, addr } = groups[changes % groups.length]!
+    form.pods(id)
+    const member = { added: [], removed: [Addr.parse(addr)] }
+    policed.apply(form, changeOf({ members: new Map([[id, member]]) }))
+    await sleep(0)
+  }
+  await compared
+  assert.ok(changes > 5 && changes < groups.length)
+  assert.deepEqual(await policed.maps.compare(form), [])
+  assert.equal(node.entries('cw_peers4').length, groups.length - changes)
 })
 
 test('a pod has its classes when its ADD is answered, and leaves none behind', async () => {
@@ -328,4 +361,23 @@ test('without room for what policies say, nothing is denied here, and that is to
     assert.equal(object!.state, 'error')
     assert.match(object!.message!, /room/)
   }
+})
+
+test('after a change that cannot be worked out nothing is denied here, until all is made anew', async () => {
+  await using policed = await Policed.make()
+  const { node, maps } = policed
+  node.add('one')
+  node.add('two')
+  const form = shop(node.deviceOf('two'))
+  await maps.compare(form)
+  const [addr] = addrsOf.two
+  assert.ok(policed.isDenied('one', addr))
+  const unreadable = shop(node.deviceOf('two'))
+  unreadable.membersOf = () => assert.fail('unreadable')
+  policed.apply(unreadable, changeOf({ peerSets: form.peerSets }))
+  assert.ok(!policed.isDenied('one', addr))
+  assert.match(maps.objects[0]!.message!, /unreadable/)
+  await maps.compare(form)
+  assert.ok(policed.isDenied('one', addr))
+  assert.equal(maps.objects[0]!.state, 'done')
 })

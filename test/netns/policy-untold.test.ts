@@ -2,11 +2,14 @@
 // for a module, finds none, and refuses them as one without nft_log does.
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { KernelError, Netlink, type Operation } from '#/kernel/netlink.ts'
 import { changeOf, tcp } from '#/plan/policy/testing/form.ts'
 import { PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { silent } from '#/lib/log.ts'
 import { addrOf, bridgeMac, TableNode } from './policy/table-node.ts'
+import { PolicyNode } from './policy-node.ts'
+import { onlyClients } from './policy-traffic.ts'
 
 const log = Buffer.from('log\0')
 
@@ -105,4 +108,24 @@ test('a refusal for another reason is none of telling', async (t) => {
   assert.throws(() => node.apply(), /ENOMEM/)
   await assert.rejects(node.tables.compare(node.form, node.facts), /ENOMEM/)
   assert.equal(node.tables.untold, undefined)
+})
+
+test('an agent wires pods under policies that are not told, and says so', async (t) => {
+  const { giveBack } = takeLogAway(t)
+  await using node = await PolicyNode.start('bridge')
+  await node.setPolicy('web', onlyClients)
+  const client = await node.addPod('client', { role: 'client' })
+  await node.addPod('web', { app: 'web' })
+  const stranger = await node.addPod('stranger', {})
+  const ways = (): boolean[] =>
+    [client, stranger].map(
+      (from) => from.sh(`ping -n -c1 -W1 ${node.addrOf('web')} >/dev/null && echo yes || echo no`) === 'yes\n',
+    )
+  assert.deepEqual(ways(), [true, false])
+  const told = (): string[] => node.policy.problems.map(({ code, object, message }) => `${code} ${object}: ${message}`)
+  assert.deepEqual(told(), [`CW3308 policy-table/inet causeway-policy: ${refusal}`])
+  giveBack()
+  node.policy.noteTableChange()
+  await eventually(() => told().length === 0, 'it is told again')
+  assert.deepEqual(ways(), [true, false])
 })

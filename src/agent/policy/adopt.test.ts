@@ -4,6 +4,7 @@ import { type Operation } from '#/kernel/netlink.ts'
 import { Addr } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
+import { SysError } from '#/sys/libc.ts'
 import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
 import { Adopter } from './adopt.ts'
 
@@ -19,13 +20,17 @@ function scene() {
     wasEnded: false,
     /** Whether the pod of this node with the address has the connection. */
     sockets: new Map<string, boolean>([[String(client), true]]),
+    failure: undefined as Error | undefined,
     isDropped: ({ dst }: PolicyPacket): boolean => dst.equals(client),
   }
   const entered: string[] = []
   const adopter = new Adopter({
     evaluate: (packet) => ({ isDropped: now.isDropped(packet) }) as PolicyVerdict,
     isLevel: () => now.isLevel,
-    hasConnection: ({ local }: SocketEnds) => now.sockets.get(String(local)),
+    hasConnection: ({ local }: SocketEnds) => {
+      if (now.failure) throw now.failure
+      return now.sockets.get(String(local))
+    },
     ended: { mayHave: () => now.wasEnded },
     netlink: {
       execute: (...all: Operation[]) => void entered.push(...all.map(({ what }) => what)),
@@ -62,6 +67,9 @@ test('nothing is entered that could be forged, was ended, or is denied in both d
   now.sockets = new Map()
   refuses('no end is a pod of this node')
   now.sockets = new Map([[String(client), true]])
+  now.failure = new SysError('open', 2)
+  refuses('its pod is gone')
+  now.failure = undefined
   now.wasEnded = true
   refuses('it was ended')
   now.wasEnded = false

@@ -7,6 +7,7 @@ import { flowEstablished } from '#/kernel/flows.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { type Logger } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
+import { SysError } from '#/sys/libc.ts'
 import { type SocketEnds } from '#/wire/netlink/sock-diag.ts'
 import { type EndedConnections } from './ended-connections.ts'
 
@@ -50,19 +51,20 @@ export class Adopter {
     return this.#count
   }
 
-  /** Enters the packet's connection into connection tracking, where it is one that was lost; returns whether it did. Does not throw. */
+  /** Enters the packet's connection into connection tracking, where it is one that was lost; returns whether it did. */
   adopt({ src, dst, protocol, sourcePort: srcPort, port: dstPort, tcp }: DeniedPacket): boolean {
     const { isLevel, ended, netlink, log } = this.#deps
     if (protocol !== IPPROTO_TCP || tcp === undefined || srcPort === undefined || dstPort === undefined) return false
     if ((tcp.flags & (SYN | RST)) !== 0 || !isLevel()) return false
     const opened = { src: dst, srcPort: dstPort, dst: src, dstPort: srcPort }
-    if (ended.mayHave(opened) || !this.#isOnlyAnswer(opened) || !this.#exists(opened)) return false
+    if (ended.mayHave(opened) || !this.#isOnlyAnswer(opened)) return false
     try {
+      if (!this.#exists(opened)) return false
       netlink.execute(flowEstablished(opened))
     } catch (error) {
-      // EEXIST: another packet was first
-      if (error instanceof KernelError) log.debug('a connection was not taken up', { error: error.message })
-      else throw error
+      // EEXIST: another packet was first; ENOENT: the pod is gone by now
+      if (!(error instanceof KernelError || error instanceof SysError)) throw error
+      log.debug('a connection was not taken up', { error: error.message })
       return false
     }
     this.#count++

@@ -4,7 +4,7 @@ import { type PolicyIndex } from '#/policy/index/policy-index.ts'
 import { type LocalEndpoint } from './pod-policies.ts'
 
 /** Namespace and name of the endpoint's pod; undefined when its runtime is not of Kubernetes. */
-export function kubernetesPodOf({ pod }: Pick<LocalEndpoint, 'pod'>): { namespace: string; name: string } | undefined {
+function kubernetesPodOf({ pod }: Pick<LocalEndpoint, 'pod'>): { namespace: string; name: string } | undefined {
   const [namespace, name, ...more] = pod.split('/')
   return namespace && name && more.length === 0 ? { namespace, name } : undefined
 }

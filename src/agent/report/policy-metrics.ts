@@ -79,7 +79,7 @@ export function registerPolicyMetrics(registry: Registry, sources: PolicySources
   )
   registry.counterFrom(
     'causeway_policy_refused_frames_total',
-    'Frames of pods of this node that are refused whatever policies say, since they would go round them, by reason: foreign source addresses, other protocols than IP and ARP.',
+    'Frames of pods of this node that are refused since they would go round policies, by reason: foreign source addresses, and from or to pods with policies what no rule for IP sees.',
     async () => (await counters()).refused.map(({ why, packets }) => ({ labels: { reason: why }, value: packets })),
   )
   registry.counterFrom(

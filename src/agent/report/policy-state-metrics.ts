@@ -1,4 +1,5 @@
 // Metrics of what network policy keeps in the kernel, and how soon. Those of single policies are in another file.
+import { setImmediate } from 'node:timers/promises'
 import { type Registry, type Sample } from '#/lib/metrics.ts'
 import { type PolicyKeeper } from '../policy/keeper.ts'
 import { type PolicyPart } from '../policy-part.ts'
@@ -32,14 +33,19 @@ export function registerPolicyStateMetrics(registry: Registry, policy: PolicySta
   registry.gauge('causeway_policy_sets', 'Sets of peers and of named ports that rules of this node look into.', () =>
     alone(policy.form.peerSets.size + policy.form.namedPortSets.size),
   )
-  registry.gauge('causeway_policy_elements', 'Elements of these sets: addresses, address blocks and ports.', () => {
-    const { form } = policy
-    let count = 0
-    for (const set of form.peerSets.values())
-      count += set.kind === 'pods' ? form.membersOf(set.id).size : set.prefixes.length
-    for (const id of form.namedPortSets.keys()) count += form.namedPortsOf(id).length
-    return alone(count)
-  })
+  registry.gauge(
+    'causeway_policy_elements',
+    'Elements of these sets: addresses, address blocks and ports.',
+    async () => {
+      let count = 0
+      for (const size of policy.view.setSizes()) {
+        count += size
+        // a set may have ten thousand, which are counted at the first scrape
+        await setImmediate()
+      }
+      return alone(count)
+    },
+  )
   registry.gauge('causeway_policy_enforced', '1 while the kernel has all that is known of policies.', () =>
     alone(policy.keeper.isLevel ? 1 : 0),
   )

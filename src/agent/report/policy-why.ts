@@ -20,14 +20,14 @@ import {
 import { type Labels, type PolicyView } from '#/policy/cluster.ts'
 import { allowedPorts } from '#/policy/allowed-ports.ts'
 import { evaluate } from '#/policy/evaluate.ts'
-import { type PortProtocol, portProtocols, ruleRefText } from '#/policy/policy.ts'
+import { portProtocolNames, portProtocols, ruleRefText } from '#/policy/policy.ts'
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { portText, protocolText } from '#/policy/words.ts'
 import { kernelReport } from './policy-kernel.ts'
 import { resolveEnd } from './policy-names.ts'
 import { type PolicySources } from './policy-sources.ts'
 
-const protocols = { tcp: 6, udp: 17, sctp: 132 } as const
+const protocols = { tcp: portProtocols.TCP, udp: portProtocols.UDP, sctp: portProtocols.SCTP } as const
 const icmp = { 4: 1, 6: 58 } as const
 
 const labelTexts = (labels: Labels): string[] => Object.entries(labels).map(([key, value]) => `${key}=${value}`)
@@ -92,7 +92,7 @@ function openPorts(view: PolicyView, src: Addr, dst: Addr): OpenPortsReport[] {
   const ranges = allowedPorts(view, { src, dst })
   const protocol = icmp[src.family]
   return [
-    ...(Object.keys(portProtocols) as PortProtocol[]).map((name): OpenPortsReport => {
+    ...portProtocolNames.map((name): OpenPortsReport => {
       const own = ranges.filter((each) => each.protocol === name).map(({ first, last }) => ({ first, last }))
       return { protocol: name, ranges: own, isAllowed: own.length > 0 }
     }),

@@ -68,7 +68,7 @@ export const policyListReport = object({
   auditedNamespaces: about(array(string()), 'in which packets that policies deny are let through'),
   refused: about(
     array(object({ why: string(), packets: number() })),
-    'frames that pods may not send whatever policies say, by the reason: foreign source addresses, other protocols than IP',
+    'frames that would go round policies, by the reason: foreign source addresses, what no rule for IP sees',
   ),
 })
 

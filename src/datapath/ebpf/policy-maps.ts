@@ -1,6 +1,6 @@
 // Keeps the maps by which programs drop early what policies deny. An entry that is missing or wrong must never cost a packet that the rules let
 // through: so while the maps are not known to be right, no pod has a class, and the stack's rules are alone.
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BpfMap } from '#/kernel/bpf/map.ts'
 import { equalBytes } from '#/lib/bytes.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -12,19 +12,19 @@ import {
   type PolicyMapName,
   policyMapNames,
 } from '#/plan/policy-maps/entries.ts'
-import { type Limits, PolicyPlan } from '#/plan/policy-maps/plan.ts'
+import { type Limits, type MapChange, PolicyPlan } from '#/plan/policy-maps/plan.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type Failure, type ObjectStatus, StatusTable } from '#/reconcile/status.ts'
-import { indexStruct, maxSlots, peersMax, verdictsMax } from '#/wire/bpf/maps.ts'
+import { indexStruct, peersMax, verdictsMax } from '#/wire/bpf/maps.ts'
 import { DeniedPackets, type DeniedPacket } from './denied-packets.ts'
 import { hexOf } from './entries.ts'
 import { type Generation } from './generation.ts'
 import { setPoliced } from './pod-plug.ts'
+import { removeEntries, writeEntries } from './policy-writes.ts'
 import { type EbpfState } from './state.ts'
+import { Turns } from './turns.ts'
 
-/** Entries that are compared or written in one turn of the event loop. */
-const entriesPerTurn = 512
 /** After this long no program goes on with what it looked up before. */
 const graceMs = 1
 
@@ -49,6 +49,10 @@ export class PolicyMaps implements PolicySink, Disposable {
   #level: Generation | undefined
   /** Those whose maps are being filled: each change is written there too. */
   #filled: Generation | undefined
+  /** Keys of changes that come before the maps are filled, while they are read. */
+  #unwritten: PolicyKey[] = []
+  /** Changes that could not be written. */
+  #failures = 0
   #comparing: Promise<readonly string[]> | undefined
   #denied: { readonly generation: Generation; readonly packets: DeniedPackets } | undefined
 
@@ -78,21 +82,36 @@ export class PolicyMaps implements PolicySink, Disposable {
     const generation = this.#state.current
     if (generation === undefined) return this.#forget()
     this.#queued?.push([form, change])
-    if (this.#plan === undefined) return
-    const { suspended, written, removed, policed, leftovers } = this.#plan.apply(form, change)
-    if (this.#level !== generation && this.#filled !== generation) return
+    const plan = this.#plan
+    if (plan === undefined) return
     try {
-      if (this.#plan.isFull) throw new Error(fullText)
+      const { suspended, written, removed, policed, leftovers } = this.#change(plan, form, change)
+      if (this.#level !== generation && this.#filled !== generation) {
+        if (this.#comparing) for (const keys of [written, removed, leftovers]) this.#unwritten.push(...keys)
+        return
+      }
+      if (plan.isFull) throw new Error(fullText)
       for (const hostDevice of suspended) this.#police(generation, hostDevice, notPoliced)
-      for (const { map, key, value } of written) generation.map(map).set(key, value)
-      for (const { map, key } of removed) generation.map(map).delete(key)
+      writeEntries(generation, written)
+      removeEntries(generation, removed)
       if (this.#level === generation)
         for (const [hostDevice, classes] of policed) this.#police(generation, hostDevice, classes)
-      for (const { map, key } of leftovers) generation.map(map).delete(key)
+      removeEntries(generation, leftovers)
       this.#tell(this.#leftOut())
     } catch (error) {
+      this.#failures++
       this.#suspend(generation)
       this.#tell({ message: messageOf(error) })
+    }
+  }
+
+  /** What the change makes in the maps. A plan that failed is half changed, and is made anew by the next comparison. */
+  #change(plan: PolicyPlan, form: Form, change: FormChange): MapChange {
+    try {
+      return plan.apply(form, change)
+    } catch (error) {
+      this.#plan = undefined
+      throw error
     }
   }
 
@@ -138,7 +157,7 @@ export class PolicyMaps implements PolicySink, Disposable {
     const pods = this.#plan?.leftOut ?? 0
     if (pods === 0) return undefined
     return {
-      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax.toLocaleString('en')}): the stack alone denies what they deny`,
+      message: `the policies of ${pods} ${pods === 1 ? 'pod' : 'pods'} need more entries than there is room for (${verdictsMax}): the stack alone denies what they deny`,
     }
   }
 
@@ -156,7 +175,8 @@ export class PolicyMaps implements PolicySink, Disposable {
   #suspend(generation: Generation): void {
     this.#level = undefined
     this.#filled = undefined
-    for (let slot = 0; slot < maxSlots; slot++) setPoliced(generation, slot, notPoliced)
+    const [policed, none] = [generation.map('cw_policed'), policedValue(notPoliced)]
+    for (const [key, value] of policed.entries()) if (!equalBytes(value, none)) policed.set(key, none)
   }
 
   async #compare(form: Form): Promise<readonly string[]> {
@@ -184,8 +204,9 @@ export class PolicyMaps implements PolicySink, Disposable {
     const plan = new PolicyPlan(this.#limits)
     const queued: (readonly [Form, FormChange])[] = []
     this.#queued = queued
+    const turns = new Turns()
     for (const _ of plan.build(form)) {
-      await nextTurn()
+      if (turns.isOver) await turns.next()
       if (this.#queued !== queued) return undefined
     }
     for (const [ofForm, change] of queued) plan.apply(ofForm, change)
@@ -195,32 +216,41 @@ export class PolicyMaps implements PolicySink, Disposable {
   }
 
   async #mend(generation: Generation, plan: PolicyPlan): Promise<readonly string[]> {
-    const isOver = (): boolean => this.#state.current !== generation || this.#plan !== plan
-    const read = await doubtfulKeys(generation, plan)
+    const failures = this.#failures
+    // a change that could not be written may be of what has been read already
+    const isOver = (): boolean =>
+      this.#state.current !== generation || this.#plan !== plan || this.#failures !== failures
+    const turns = new Turns()
+    this.#unwritten = []
+    const read = await doubtfulKeys(generation, plan, turns)
     const retired = plan.takeRetired()
-    const doubtful = without(read, retired)
+    const doubtful = await without(read, retired, turns)
+    let isAnew = this.#level !== generation
+    const wrong: PolicyKey[] = isAnew ? doubtful : []
     // what has changed while all was read is right by now
-    const wrong: PolicyKey[] = this.#level === generation ? [] : doubtful
-    for (const [index, key] of this.#level === generation ? doubtful.entries() : []) {
-      if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
+    for (const key of isAnew ? [] : doubtful) {
+      if (turns.isOver) await turns.next()
       if (isOver()) return []
-      if (isWrong(generation, plan, key)) wrong.push(key)
+      if (!isWrong(generation, plan, key)) continue
+      wrong.push(key)
+      isAnew ||= plan.isFound(key)
     }
     if (isOver()) return []
     if (plan.isFull) throw new Error(fullText)
-    const isAnew = this.#level !== generation || wrong.some((key) => plan.isFound(key))
     if (isAnew) {
       this.#suspend(generation)
       this.#filled = generation
       await sleep(graceMs)
     } else if (retired.length > 0) await sleep(graceMs)
     const isBroken = (): boolean => isOver() || (isAnew ? this.#filled : this.#level) !== generation
-    for (const [index, { map, key }] of [...wrong, ...retired].entries()) {
-      if (index % entriesPerTurn === entriesPerTurn - 1) await nextTurn()
+    const counts = new Map<PolicyMapName, number>()
+    for (const [index, { map, key }] of [...wrong, ...this.#unwritten.splice(0), ...retired].entries()) {
+      if (turns.isOver) await turns.next()
       if (isBroken()) return []
       const value = plan.valueOf({ map, key })
       if (value === undefined) generation.map(map).delete(key)
       else generation.map(map).set(key, value)
+      if (index < wrong.length) counts.set(map, (counts.get(map) ?? 0) + 1)
     }
     if (isBroken()) return []
     this.#filled = undefined
@@ -228,31 +258,31 @@ export class PolicyMaps implements PolicySink, Disposable {
     const mended = this.#policeAll(generation)
     this.#tell(this.#leftOut())
     return [
-      ...linesOf(wrong),
+      ...linesOf(counts),
       ...(mended > 0 ? [`cw_policed: classes of ${mended} ${mended === 1 ? 'pod' : 'pods'}`] : []),
     ]
   }
 
   /** Gives each pod its classes; how many had others. */
   #policeAll(generation: Generation): number {
-    const wanted = new Map<number, PolicedClasses>()
+    const wanted = new Map<number, Uint8Array>()
     for (const hostDevice of this.#state.plugged.keys()) {
       const slot = this.#slotOf(hostDevice)
-      if (slot !== undefined) wanted.set(slot, this.#policedOf(hostDevice))
+      if (slot !== undefined) wanted.set(slot, policedValue(this.#policedOf(hostDevice)))
     }
+    const [policed, none] = [generation.map('cw_policed'), policedValue(notPoliced)]
     let count = 0
-    for (const [key, value] of generation.map('cw_policed').entries()) {
-      const slot = indexStruct.decode(key).index
-      const classes = wanted.get(slot) ?? notPoliced
-      if (equalBytes(value, policedValue(classes))) continue
-      setPoliced(generation, slot, classes)
+    for (const [key, value] of policed.entries()) {
+      const due = wanted.get(indexStruct.decode(key).index) ?? none
+      if (equalBytes(value, due)) continue
+      policed.set(key, due)
       count++
     }
     return count
   }
 }
 
-const fullText = `policies name more peers than there is room for (${peersMax.toLocaleString('en')} prefixes of each family): the stack alone denies what they deny`
+const fullText = `policies name more peers than there is room for (${peersMax} prefixes of each family): the stack alone denies what they deny`
 
 /** Whether the kernel has something else at this moment than the plan wants. */
 function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyKey): boolean {
@@ -261,19 +291,21 @@ function isWrong(generation: Generation, plan: PolicyPlan, { map, key }: PolicyK
 }
 
 /** The keys at which kernel and plan seem to differ, in the order in which they are to be put right. Both may change meanwhile. */
-async function doubtfulKeys(generation: Generation, plan: PolicyPlan): Promise<PolicyKey[]> {
+async function doubtfulKeys(generation: Generation, plan: PolicyPlan, turns: Turns): Promise<PolicyKey[]> {
   const [wanted, strays]: [PolicyKey[], PolicyKey[]] = [[], []]
   for (const map of policyMapNames) {
     const found = await valuesByKey(generation, map)
-    let count = 0
     for (const entry of plan.entries(map)) {
-      if (++count % entriesPerTurn === 0) await nextTurn()
+      if (turns.isOver) await turns.next()
       const text = hexOf(entry.key)
       const present = found.get(text)
       found.delete(text)
       if (present === undefined || !equalBytes(present, entry.value)) wanted.push(entry)
     }
-    for (const text of found.keys()) strays.push({ map, key: Uint8Array.fromHex(text) })
+    for (const text of found.keys()) {
+      if (turns.isOver) await turns.next()
+      strays.push({ map, key: Uint8Array.fromHex(text) })
+    }
   }
   return [...wanted, ...strays]
 }
@@ -286,14 +318,25 @@ async function valuesByKey(generation: Generation, map: PolicyMapName): Promise<
   return found
 }
 
-function without(keys: readonly PolicyKey[], others: readonly PolicyKey[]): PolicyKey[] {
-  const texts = new Set(others.map(({ map, key }) => `${map} ${hexOf(key)}`))
-  return keys.filter(({ map, key }) => !texts.has(`${map} ${hexOf(key)}`))
+async function without(keys: readonly PolicyKey[], others: readonly PolicyKey[], turns: Turns): Promise<PolicyKey[]> {
+  if (others.length === 0) return [...keys]
+  const textOf = ({ map, key }: PolicyKey): string => `${map} ${hexOf(key)}`
+  const texts = new Set<string>()
+  for (const other of others) {
+    if (turns.isOver) await turns.next()
+    texts.add(textOf(other))
+  }
+  const kept: PolicyKey[] = []
+  for (const key of keys) {
+    if (turns.isOver) await turns.next()
+    if (!texts.has(textOf(key))) kept.push(key)
+  }
+  return kept
 }
 
-function linesOf(keys: readonly PolicyKey[]): string[] {
+function linesOf(counts: ReadonlyMap<PolicyMapName, number>): string[] {
   return policyMapNames.flatMap((map) => {
-    const count = keys.filter((each) => each.map === map).length
+    const count = counts.get(map) ?? 0
     return count === 0 ? [] : [`${map}: ${count} ${count === 1 ? 'entry' : 'entries'}`]
   })
 }

@@ -127,13 +127,16 @@ export class Classes {
     return this.#byKey.get(key)
   }
 
-  /** Undefined when its entries and `others` are more than there is room for. */
+  /** `kinds`: all that its rules ask for. Undefined when its entries and `others` are more than there is room for. */
   make(parts: ClassParts, kinds: Iterable<Kind>, others: number): CompiledClass | undefined {
     if (this.#count + others + (this.#tooLarge.get(parts.rules) ?? 0) > this.#limit) return undefined
     const made = new CompiledClass(parts, this.#lastNumber + 1)
+    const isTooLarge = (): boolean => this.#count + others + made.count > this.#limit
     for (const kind of kinds) {
+      if (isTooLarge()) break
       made.add(kind)
-      if (this.#count + others + made.count <= this.#limit) continue
+    }
+    if (isTooLarge()) {
       this.#tooLarge.set(parts.rules, made.count)
       return undefined
     }

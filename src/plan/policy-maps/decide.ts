@@ -1,5 +1,12 @@
 // What a class of pods says of a kind of peer: over all ports of TCP and UDP, and of any other protocol. Pure.
-import { type ClassForm, type Form, type FormRule, type NamedPortSetId, type PeerSetId } from '#/policy/form.ts'
+import {
+  type ClassForm,
+  type Form,
+  type FormRule,
+  type NamedPortSetId,
+  type PeerSetId,
+  type SetId,
+} from '#/policy/form.ts'
 import { type Direction, type Tier, tiers } from '#/policy/policy.ts'
 import { type Denial } from './denial.ts'
 import { lastPort, type PortRun } from './port-prefixes.ts'
@@ -47,6 +54,11 @@ export class ClassRules {
     for (const [index, { peers }] of this.#steps.entries())
       for (const id of peers === 'any' ? [] : peers) this.#bySet.set(id, [...(this.#bySet.get(id) ?? []), index])
     this.names = new Set(this.#steps.flatMap(({ ports }) => (ports === 'any' ? [] : ports.names)))
+  }
+
+  /** All that the rules ask of a peer: one that is in none of these is as any other. */
+  get asked(): Iterable<SetId> {
+    return [...this.#bySet.keys(), ...(this.direction === 'egress' ? this.names : [])]
   }
 
   /** Which rules ask for what the peer is in, as text: the class says the same of all peers with the same text. */

@@ -3,7 +3,7 @@
 // An address is of the kind of the longest prefix with an entry. A block's prefix is of the kind of all sets that have the whole of it, and
 // the address of a pod of those and its own.
 import { type Addr, Prefix } from '#/lib/addr.ts'
-import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId } from '#/policy/form.ts'
+import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId, type SetId } from '#/policy/form.ts'
 import { Blocks } from './blocks.ts'
 import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
 
@@ -40,10 +40,18 @@ const nothing: Own = { text: '', tokens: new Set() }
 /** Combinations that are not worth being looked through. */
 const fewOwns = 256
 
+/** So many that to look at all places is less work than to find those within. */
+const fewBlocks = 16
+
 const isAddr = (of: Addr | Prefix): of is Addr => !('length' in of)
 const prefixOf = (of: Addr | Prefix): Prefix => (isAddr(of) ? Prefix.host(of) : of)
 /** An address and the prefix that has it alone have the same. */
 const placeText = (of: Addr | Prefix): string => String(!isAddr(of) && of.length === of.addr.bits ? of.addr : of)
+
+/** All that a kind is in. */
+function setsOf({ sets, names }: Kind): Set<SetId> {
+  return new Set([...sets, ...names.map(({ set }) => set)])
+}
 
 function isAsked(protocol: string): protocol is NamedPort['protocol'] {
   return (askedProtocols as readonly string[]).includes(protocol)
@@ -56,17 +64,27 @@ export class Kinds {
   readonly #owns = new Map<string, Own>()
   readonly #kinds = new Map<string, Known>()
   readonly #numbers = new Set<number>()
+  /** By what they are in. */
+  readonly #bySet = new Map<SetId, Set<Known>>()
   readonly #dirty = new Set<string>()
-  #areAllDirty = false
+  /** Since the last time; what is in them is dirty too. */
+  #changedBlocks: Prefix[] = []
   #lastNumber = 0
-
-  get kinds(): Iterable<Kind> {
-    return this.#kinds.values()
-  }
 
   /** Whether an address is of the kind. */
   hasNumber(kind: number): boolean {
     return this.#numbers.has(kind)
+  }
+
+  /** Those that are in any of the sets. */
+  *inAnyOf(sets: Iterable<SetId>): Iterable<Kind> {
+    const seen = new Set<Known>()
+    for (const id of sets)
+      for (const kind of this.#bySet.get(id) ?? []) {
+        if (seen.has(kind)) continue
+        seen.add(kind)
+        yield kind
+      }
   }
 
   /** How many prefixes have an entry. */
@@ -96,12 +114,12 @@ export class Kinds {
   #addBlock(id: PeerSetId, prefix: Prefix): void {
     this.#blocks.add(id, prefix)
     this.#placeOf(prefix)
-    this.#areAllDirty = true
+    this.#changedBlocks.push(prefix)
   }
 
   removeBlocks(id: PeerSetId, prefixes: readonly Prefix[]): void {
     for (const prefix of prefixes) this.#blocks.remove(id, prefix)
-    this.#areAllDirty = true
+    this.#changedBlocks.push(...prefixes)
   }
 
   addMember(set: PeerSetId, addr: Addr): void {
@@ -178,14 +196,23 @@ export class Kinds {
     return made
   }
 
+  /** Blocks that have changed concern all within them. */
+  #spread(): void {
+    const blocks = this.#changedBlocks
+    this.#changedBlocks = []
+    if (blocks.length > fewBlocks) for (const text of this.#places.keys()) this.#dirty.add(text)
+    else if (blocks.length > 0)
+      for (const [text, { of }] of this.#places) if (blocks.some((block) => block.contains(of))) this.#dirty.add(text)
+  }
+
   /** Settles what has changed since the last time. */
   settle(): KindChanges {
-    const dirty = this.#areAllDirty ? [...this.#places.keys()] : [...this.#dirty]
+    this.#spread()
     const written: [Prefix, Kind][] = []
     const removed: Prefix[] = []
     const born: Kind[] = []
     const touched = new Set<Known>()
-    for (const text of dirty) {
+    for (const text of this.#dirty) {
       const place = this.#places.get(text)
       if (place === undefined) continue
       const { of, own, kind: before } = place
@@ -205,12 +232,8 @@ export class Kinds {
       } else removed.push(prefix)
     }
     this.#dirty.clear()
-    this.#areAllDirty = false
     const retired = [...touched].filter(({ uses }) => uses === 0)
-    for (const { text, number } of retired) {
-      this.#kinds.delete(text)
-      this.#numbers.delete(number)
-    }
+    for (const kind of retired) this.#forget(kind)
     this.#forgetOwns()
     return {
       written,
@@ -231,8 +254,22 @@ export class Kinds {
     const kind: Known = { text, sets, names, number: ++this.#lastNumber, uses: 0 }
     this.#kinds.set(text, kind)
     this.#numbers.add(kind.number)
+    for (const id of setsOf(kind)) {
+      const ofSet = this.#bySet.get(id) ?? new Set()
+      this.#bySet.set(id, ofSet.add(kind))
+    }
     born.push(kind)
     return kind
+  }
+
+  #forget(kind: Known): void {
+    this.#kinds.delete(kind.text)
+    this.#numbers.delete(kind.number)
+    for (const id of setsOf(kind)) {
+      const ofSet = this.#bySet.get(id)
+      ofSet?.delete(kind)
+      if (ofSet?.size === 0) this.#bySet.delete(id)
+    }
   }
 
   /** Forgets combinations that no address has. */

@@ -266,7 +266,7 @@ export class PolicyPlan {
       const key = [classForm.id, ...own.map(nameText)].join(' ')
       const known = this.#classes.find(key)
       if (known) return known
-      const compiled = this.#classes.make({ key, rules, own }, this.#kinds.kinds, this.#retired.length)
+      const compiled = this.#classes.make({ key, rules, own }, this.#kinds.inAnyOf(rules.asked), this.#retired.length)
       if (compiled) made.push(compiled)
       else this.#leftOut.add(local.hostDevice)
       return compiled
@@ -289,7 +289,7 @@ export class PolicyPlan {
 }
 
 /** Of sets, in one step of a build. */
-const membersPerStep = 1000
+const membersPerStep = 250
 
 function* writtenOf(
   ofKinds: readonly WrittenKind[],

@@ -15,7 +15,7 @@ export type Answers = {
   readonly dstPort: number
 }
 
-export function endedShape(family: Family): Pick<NftKeySet, 'name' | 'type'> {
+function endedShape(family: Family): Pick<NftKeySet, 'name' | 'type'> {
   const addr = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
   return { name: endedSet(family), type: [addr, 'inet_proto', 'inet_service', addr, 'inet_service'] }
 }

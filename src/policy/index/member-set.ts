@@ -23,6 +23,7 @@ export abstract class MemberSet<T> implements Membership {
   users = 0
   /** Others know it, with its members as of then. */
   isTaken = false
+  #size: number | undefined
   readonly #noted = new Map<string, Noted<T>>()
   readonly #table: GroupTable
   readonly #addresses: Addresses
@@ -76,7 +77,13 @@ export abstract class MemberSet<T> implements Membership {
       if (isMember !== wasMember) (isMember ? added : removed).push(member)
     }
     this.#noted.clear()
+    if (this.#size !== undefined) this.#size += added.length - removed.length
     return { added, removed }
+  }
+
+  /** How many members it has as of the last time: counted when somebody asks for the first time, which takes some microseconds for each. */
+  get size(): number {
+    return (this.#size ??= this.members().size)
   }
 
   /** As of the last time. */

@@ -151,6 +151,14 @@ function newIndex(): PolicyIndex {
   return index
 }
 
+/** How many elements all sets of a form have. */
+function sizeOf({ peerSets, namedPortSets, membersOf, namedPortsOf }: Form): number {
+  let size = 0
+  for (const set of peerSets.values()) size += set.kind === 'pods' ? membersOf(set.id).size : set.prefixes.length
+  for (const id of namedPortSets.keys()) size += namedPortsOf(id).length
+  return size
+}
+
 test('a form that follows changes is the form of the cluster, however that came about', () => {
   fc.assert(
     fc.property(anyHistory, (history) => {
@@ -165,6 +173,10 @@ test('a form that follows changes is the form of the cluster, however that came 
         }
         assert.deepEqual(plainOf(index.form), before, 'the form changes only when changes are taken')
         shadow.follow(index.form, index.take())
+        assert.equal(
+          [...index.setSizes()].reduce((sum, size) => sum + size, 0),
+          sizeOf(index.form),
+        )
         const anew = model.indexAnew()
         anew.take()
         assert.deepEqual(plainOf(index.form), plainOf(anew.form))

@@ -52,6 +52,11 @@ export class PolicyIndex implements PolicyView {
     return this.policies.size > 0
   }
 
+  /** How many elements each set of the form has; found as they are asked for, each set as of the last `take`. */
+  setSizes(): Iterable<number> {
+    return this.#sets.sizes()
+  }
+
   /** Whether the labels of the pod and of its namespace are known, and so what applies to it. */
   hasLabelsOf(namespace: string, name: string, uid: string): boolean {
     return this.namespaces.has(namespace) && this.#pods.isKnown(namespace, name, uid)

@@ -7,7 +7,7 @@ function isSameList<T>(some: readonly T[], others: readonly T[], isSame: (one: T
   return some.length === others.length && some.every((one, index) => isSame(one, others[index]!))
 }
 
-export function isSameAddrs(some: readonly Addr[], others: readonly Addr[]): boolean {
+function isSameAddrs(some: readonly Addr[], others: readonly Addr[]): boolean {
   return isSameList(some, others, (one, other) => one.equals(other))
 }
 

@@ -115,6 +115,16 @@ export class FormSets {
     return changes
   }
 
+  /** How many elements each set has, as of the last time; found as they are asked for. */
+  *sizes(): Generator<number, void> {
+    for (const [id, set] of this.peerSets) {
+      const state = this.#peers.get(id)
+      if (set.kind === 'blocks') yield set.prefixes.length
+      else if (state instanceof PeerMembers) yield state.size
+    }
+    for (const id of this.namedPortSets.keys()) yield this.#named.get(id)!.size
+  }
+
   readonly membersOf: Form['membersOf'] = (id) => {
     const set = this.#peers.get(id)
     return set instanceof PeerMembers ? set.members() : new Map<string, Addr>()

@@ -2,7 +2,7 @@
 // pods of this node there.
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { KernelError } from '#/kernel/netlink.ts'
+import { type KernelError } from '#/kernel/netlink.ts'
 import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
