@@ -5,6 +5,11 @@ import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Flow } from './ebpf-node.ts'
+import { podObject } from '#/agent/policy/testing/policy-objects.ts'
+import { podsPath } from '#/cluster/paths.ts'
+import { flowEstablished } from '#/kernel/flows.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { Addr } from '#/lib/addr.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { codeOf, messageIn } from './pod-node.ts'
@@ -103,3 +108,16 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     assert.equal(adopter.adopt(packet), false)
   })
 }
+
+test('connections of a pod that is gone do not pass for those of the next pod with its address', async () => {
+  await using node = await PolicyNode.start('bridge')
+  await node.setPolicy('web', onlyClients)
+  await node.addPod('web', { app: 'web' })
+  const far = { src: Addr.parse('10.244.9.9'), srcPort: 5555, dst: Addr.parse(node.addrOf('web')), dstPort: 8080 }
+  node.api.put(podsPath(), podObject('shop/far', { labels: { role: 'client' }, addrs: [String(far.src)] }))
+  await eventually(() => node.policy.view.podAt(far.src) !== undefined, 'the pod is known')
+  using netlink = new Netlink(NETLINK_NETFILTER)
+  netlink.execute(flowEstablished(far))
+  node.api.remove(podsPath(), 'shop/far')
+  await eventually(() => node.policy.endedConnections === 1, 'its connection ends', 3000)
+})

@@ -136,7 +136,7 @@ export class RunningConnections implements AsyncDisposable {
     let count = 0
     using netlink = open()
     for (const family of families) {
-      const denied = await this.#deniedOf(await findFlows(netlink, family, isInQuestion), own)
+      const denied = await this.#deniedOf(await findFlows(netlink, family, isInQuestion), own, isPeer)
       for (let start = 0; start < denied.length; start += portion) {
         const some = denied.slice(start, start + portion)
         ended.add(some)
@@ -149,7 +149,11 @@ export class RunningConnections implements AsyncDisposable {
     return count
   }
 
-  async #deniedOf(flows: readonly Flow[], own: ReadonlySet<string>): Promise<Flow[]> {
+  async #deniedOf(
+    flows: readonly Flow[],
+    own: ReadonlySet<string>,
+    hasMoved: (key: string) => boolean,
+  ): Promise<Flow[]> {
     const { clock, isLevel } = this.#deps
     const denied: Flow[] = []
     let turnEndsMs = clock.monotonicMs() + turnMs
@@ -162,7 +166,7 @@ export class RunningConnections implements AsyncDisposable {
       // the rules could not be written meanwhile: nobody knows what they say
       if (!isLevel()) throw new Error('the rules in the kernel are not those of now')
       if (!this.#isDenied(flow, own)) continue
-      if (this.#isInDoubt(flow)) {
+      if (this.#isInDoubt(flow, hasMoved)) {
         for (const addr of [flow.src, flow.dst]) if (own.has(keyOf(addr))) this.#later.add(keyOf(addr))
       } else denied.push(flow)
     }
@@ -182,9 +186,11 @@ export class RunningConnections implements AsyncDisposable {
     })
   }
 
-  #isInDoubt(flow: Flow): boolean {
+  /** An address that has just left a set was a pod's that is gone: its connections are not to pass for those of whoever gets it next. */
+  #isInDoubt(flow: Flow, hasMoved: (key: string) => boolean): boolean {
     const { mayBeUnknownPod, clock } = this.#deps
-    if (!mayBeUnknownPod(flow.src) && !mayBeUnknownPod(flow.dst)) return false
+    const unknown = [flow.src, flow.dst].filter((addr) => mayBeUnknownPod(addr))
+    if (unknown.length === 0 || unknown.some((addr) => hasMoved(keyOf(addr)))) return false
     const text = endsText(flow)
     const sinceMs = this.#doubtedMs.get(text) ?? clock.monotonicMs()
     this.#doubtedMs.set(text, sinceMs)
