@@ -215,6 +215,10 @@ test('an agent that starts while the API is away wires pods only when it remembe
     (await scene.add('shop/two'))!,
     /the API has not told all pods, namespaces, networkpolicies, clusternetworkpolicies yet/,
   )
+  const { why } = scene.part.state
+  assert.match(why!, /; until then the rules hold that are in the kernel$/)
+  // one reason for all lists is said once
+  assert.equal(why!.split('GET ').length, 2)
   kernel.hasRules = false
   scene.store.setSetting('policies', 'some')
   await scene.restart()

@@ -202,7 +202,10 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   get state(): PolicyState {
     const { state } = this.keeper
     if (state.kind === 'failing') return { kind: 'failing', why: state.why, sinceMs: state.sinceMs }
-    if (state.kind === 'waiting') return { kind: 'waiting', why: this.#lack }
+    if (state.kind === 'waiting') {
+      const rest = this.#hadRules ? '; until then the rules hold that are in the kernel' : ''
+      return { kind: 'waiting', why: `${this.#lack}${rest}` }
+    }
     return { kind: this.#index.hasPolicies ? 'enforced' : 'off', sinceMs: state.sinceMs }
   }
 
@@ -224,9 +227,12 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   get #lack(): string {
     const { missing } = this.#watch
     if (missing.length === 0) return 'the rules in the kernel are being compared with what policies say'
-    const whys = new Set(missing.flatMap(({ why }) => why ?? []))
+    const whys = missing.flatMap(({ why }) => why ?? [])
+    // an API that is away is away for all lists: what differs in the address alone is one reason
+    const reasons = whys.map((why) => why.replace(/https?:\/\/\S+/g, ''))
+    const told = whys.filter((_, place) => reasons.indexOf(reasons[place]!) === place)
     const names = missing.map(({ name }) => name).join(', ')
-    return `the API has not told all ${names} yet${whys.size === 0 ? '' : `: ${[...whys].join('; ')}`}`
+    return `the API has not told all ${names} yet${told.length === 0 ? '' : `: ${told.join('; ')}`}`
   }
 
   /** Whether pods get their network though nothing is known: the cluster had no policy when it was last known, and the API does not answer. */

@@ -161,6 +161,11 @@ test('without a port: what is allowed, and which rules depend on it', () => {
   const whys = whysOf([answer({ node: 'node-2', state: enforced, pairs: [{ ...portless, ingress, ports }] })])
   const text = renderWhys(whys, width)
   assert.match(text, /^allowed: TCP 80, 8000-8100; UDP$/m)
+  const many = Array.from({ length: 40 }, (_each, index) => ({ first: 1000 + 2 * index, last: 1000 + 2 * index }))
+  const [tcp] = ports
+  const long = { ...portless, ingress, ports: [{ ...tcp!, ranges: many }] }
+  const longText = renderWhys(whysOf([answer({ node: 'node-2', state: enforced, pairs: [long] })]), width)
+  assert.match(longText, /^allowed: TCP 1000, 1002, .*, 1018 and 30 more$/m)
   assert.match(text, /^ {4}port {2}ingress\[0\] accept: TCP 5432; app=web$/m)
   assert.ok(whys.every(isAllowed))
   assert.doesNotMatch(text, /^to (allow|deny)/m)

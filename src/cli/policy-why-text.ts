@@ -16,6 +16,7 @@ import { isAllowed, type Why } from './policy-why-merge.ts'
 const missesShown = 8
 const reasonsShown = 2
 const changesShown = 3
+const rangesShown = 10
 
 function hanging(text: string, width: number, hang = 2): string[] {
   const indent = text.length - text.trimStart().length
@@ -41,7 +42,9 @@ function rangeText({ first, last }: { readonly first: number; readonly last: num
 function openText({ protocol, ranges, isAllowed: isOpen }: OpenPortsReport): string[] {
   if (!isOpen) return []
   const isWhole = ranges === undefined || (ranges.length === 1 && ranges[0]!.first <= 1 && ranges[0]!.last === 65_535)
-  return [isWhole ? protocol : `${protocol} ${ranges.map(rangeText).join(', ')}`]
+  if (isWhole) return [protocol]
+  const more = ranges.length - rangesShown
+  return [`${protocol} ${ranges.slice(0, rangesShown).map(rangeText).join(', ')}${more > 0 ? ` and ${more} more` : ''}`]
 }
 
 function portsText(ports: readonly OpenPortsReport[]): string {

@@ -26,8 +26,10 @@ const IP6_RT_PRIO_USER = 1024
 const metricSpread = 4096
 
 export const vxlanName = 'cw-vxlan'
+/** The bridge of pods. */
+export const bridgeName = 'cw-br0'
 /** The node's devices that Causeway makes, each with its kind of link. The name alone does not make a device Causeway's: see `isOwnLink`. */
-export const ourDevices: Readonly<Record<string, 'bridge' | 'vxlan'>> = { 'cw-br0': 'bridge', [vxlanName]: 'vxlan' }
+export const ourDevices: Readonly<Record<string, 'bridge' | 'vxlan'>> = { [bridgeName]: 'bridge', [vxlanName]: 'vxlan' }
 /** The host ends of pod veths are named with this and eleven hexadecimal digits. */
 export const portPrefix = 'cwv'
 /** The device group (IFLA_GROUP) of pod veths that are unplugged and wait only for their deletion. */

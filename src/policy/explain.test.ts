@@ -151,6 +151,20 @@ const shop: ClusterObjects = {
 const toDatabase: PolicyPacket = { src: Addr.parse('10.0.0.1'), dst: Addr.parse('10.0.1.1'), protocol: 6, port: 5432 }
 const view = (objects: Partial<ClusterObjects> = {}): PolicyView => viewOf(clusterOf({ ...shop, ...objects }))
 
+test('of many blocks those that the address is in are told first', () => {
+  const blocks = ['10.9.0.0/16', '10.8.0.0/16', '10.7.0.0/16'].map((cidr) => ({ ipBlock: { cidr } }))
+  const from = [...blocks, { ipBlock: { cidr: '10.0.0.0/8', except: ['10.0.0.0/24'] } }]
+  const isolating = {
+    metadata: { namespace: 'db', name: 'blocks' },
+    spec: { podSelector: {}, policyTypes: ['Ingress'], ingress: [{ from }] },
+  }
+  const { ingress } = explain(view({ networkPolicies: [isolating] }), toDatabase)
+  const texts = ingress.policies[0]!.rules[0]!.peers.map(({ text }) => text)
+  assert.equal(texts.length, 4)
+  assert.equal(texts[0], 'ipBlock 10.0.0.0/8 excepts 10.0.0.0/24, which has 10.0.0.1')
+  assert.equal(texts[1], 'ipBlock 10.9.0.0/16 does not have 10.0.0.1')
+})
+
 test('a denial is explained in words, peer by peer and port by port', () => {
   const { from, egress, ingress, isDropped } = explain(view(), toDatabase)
   assert.equal(isDropped, true)

@@ -20,6 +20,8 @@ export type PortRange = { readonly protocol: PortProtocol; readonly first: numbe
 
 /** The ports that pods call by one name: members are (address of the pod, protocol, port). */
 export type NamedPortSetId = string
+/** Of either kind of set. */
+export type SetId = string
 export type NamedPortSet = {
   readonly id: NamedPortSetId
   readonly name: string

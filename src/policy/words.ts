@@ -92,10 +92,13 @@ function blockCheck({ cidr, except }: PeerMatch & { kind: 'block' }, { addr }: E
 
 const unreadable: Check = { isMatch: false, text: 'what is written cannot be enforced, so it matches nothing' }
 
+/** In the order of the rule, but for blocks that do not have the address: they say the least, and there may be hundreds. */
 export function peerChecks(view: PolicyView, peers: PolicyRule['peers'], end: End): readonly Check[] {
   if (peers === 'any') return [{ isMatch: true, text: 'any peer' }]
   if (peers.length === 0) return [unreadable]
-  return peers.map((peer) => (peer.kind === 'pods' ? podsCheck(view, peer, end) : blockCheck(peer, end)))
+  const isFar = (peer: PeerMatch): boolean => peer.kind === 'block' && !peer.cidr.contains(end.addr)
+  const ordered = [...peers.filter((peer) => !isFar(peer)), ...peers.filter(isFar)]
+  return ordered.map((peer) => (peer.kind === 'pods' ? podsCheck(view, peer, end) : blockCheck(peer, end)))
 }
 
 export function portText(match: PortMatch): string {

@@ -100,11 +100,11 @@ for (const name of ['pt_hash', 'pt_trie'] as const)
     using object = await loadObject({ bytes: probeObject() })
     const map = object.maps.get(name)!
     const most = map.info.maxEntries
-    const entries = Array.from({ length: most + 2 }, (_, number) => {
+    const entries = Array.from({ length: most + 2 }, (_, at) => {
       const [key, value] = [new Uint8Array(map.info.keyBytes), new Uint8Array(map.info.valueBytes)]
       if (name === 'pt_trie') key.set([32, 0, 0, 0])
-      viewOf(key).setUint32(map.info.keyBytes - 4, number, true)
-      viewOf(value).setUint32(0, number, true)
+      viewOf(key).setUint32(map.info.keyBytes - 4, at, true)
+      viewOf(value).setUint32(0, at, true)
       return { key, value }
     })
     assert.throws(() => setEntries(map, entries), failsWith(/it is full/, name === 'pt_trie' ? 'ENOSPC' : 'E2BIG'))

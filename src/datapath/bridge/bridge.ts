@@ -16,7 +16,7 @@ import { neighbourDelete } from '#/kernel/neighbours.ts'
 import { KernelError, type Netlink, type Operation } from '#/kernel/netlink.ts'
 import { tbfReplace } from '#/kernel/qdiscs.ts'
 import { messageOf } from '#/lib/log.ts'
-import { deviceMac, isOwnLink } from '#/model/names.ts'
+import { bridgeName, deviceMac, isOwnLink } from '#/model/names.ts'
 import { podLimits } from '#/plan/bandwidth.ts'
 import { changeOf } from '#/reconcile/driver.ts'
 import { Netns } from '#/sys/netns.ts'
@@ -35,7 +35,7 @@ import {
 import { configurePod } from '../pod-side.ts'
 import { refreshPod } from '../refresh.ts'
 import { hostMacOf, unwirePod } from '../veth.ts'
-import { bridgeName, planBridge } from './plan.ts'
+import { planBridge } from './plan.ts'
 
 /** BR_MAX_PORTS of net/bridge/br_private.h is 1024, and port 0 is never given (find_portno). */
 const limit = { pods: 1023, why: `the kernel allows bridge ${bridgeName} no more than 1023 ports` }

@@ -1,11 +1,8 @@
 // The kernel objects of the bridge datapath: one bridge per node, which has the gateway addresses of all pods. Pure.
-import { deviceMac, linkLocalOf } from '#/model/names.ts'
+import { bridgeName, deviceMac, linkLocalOf } from '#/model/names.ts'
 import { type DesiredAddress } from '#/model/network.ts'
 import { type DatapathInput, type DatapathObjects } from '#/plan/datapath-plan.ts'
 import { routedSysctls } from '#/plan/device-sysctls.ts'
-
-/** The bridge's name; model/names.ts lists it too, so that a restarted agent knows the bridge as its own. */
-export const bridgeName = 'cw-br0'
 
 export function planBridge({ nodeName, families, served }: DatapathInput): DatapathObjects {
   const mac = deviceMac(bridgeName, nodeName)

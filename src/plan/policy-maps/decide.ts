@@ -1,5 +1,12 @@
 // What a class of pods says of a kind of peer: over all ports of TCP and UDP, and of any other protocol. Pure.
-import { type ClassForm, type Form, type FormRule, type NamedPortSetId, type PeerSetId } from '#/policy/form.ts'
+import {
+  type ClassForm,
+  type Form,
+  type FormRule,
+  type NamedPortSetId,
+  type PeerSetId,
+  type SetId,
+} from '#/policy/form.ts'
 import { type Direction, type Tier, tiers } from '#/policy/policy.ts'
 import { type Denial } from './denial.ts'
 import { lastPort, type PortRun } from './port-prefixes.ts'
@@ -13,8 +20,6 @@ export type Membership = {
   readonly sets: ReadonlySet<PeerSetId>
   readonly names: readonly NamedPort[]
 }
-/** Of a set of peers, or of named ports. */
-export type SetId = PeerSetId
 export type NamedPort = { readonly set: NamedPortSetId; readonly protocol: AskedProtocol; readonly port: number }
 
 /** Undefined: not denied. */

@@ -3,9 +3,9 @@
 // An address is of the kind of the longest prefix with an entry. A block's prefix is of the kind of all sets that have the whole of it, and
 // the address of a pod of those and its own.
 import { type Addr, Prefix } from '#/lib/addr.ts'
-import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId } from '#/policy/form.ts'
+import { type NamedPortMember, type NamedPortSetId, type PeerSet, type PeerSetId, type SetId } from '#/policy/form.ts'
 import { Blocks } from './blocks.ts'
-import { askedProtocols, type Membership, type NamedPort, type SetId } from './decide.ts'
+import { askedProtocols, type Membership, type NamedPort } from './decide.ts'
 
 export type Kind = Membership & { readonly number: number }
 

@@ -1,6 +1,6 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
-import { policyTableName } from '#/model/names.ts'
+import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
   type Form,
   type LocalPodForm,
@@ -32,7 +32,6 @@ import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
  * matters for no verdict: a packet passes only if no chain at the hook drops it.
  */
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
-const bridgeDevice = 'cw-br0'
 const linkLocal = Prefix.parse('fe80::/10')
 const groups = Prefix.parse('ff00::/8')
 const ICMP_REDIRECT = 5
@@ -241,7 +240,7 @@ function ipvsChain(direction: Direction): NftChain {
 const noLinkLocal: NftRule = {
   comment: 'link-local addresses of pods are not forwarded',
   match: [
-    { kind: 'device', field: 'iifname', name: bridgeDevice },
+    { kind: 'device', field: 'iifname', name: bridgeName },
     { kind: 'addr', field: 'saddr', prefix: linkLocal },
     { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true },
     { kind: 'addr', field: 'daddr', prefix: groups, not: true },
@@ -273,7 +272,7 @@ const redirectChain: NftChain = {
   rules: families.map((family) => ({
     comment: `pods keep their gateway (IPv${family})`,
     match: [
-      { kind: 'device', field: 'oifname', name: bridgeDevice },
+      { kind: 'device', field: 'oifname', name: bridgeName },
       { kind: 'family', family },
       { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
       { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
