@@ -77,18 +77,18 @@ test('a pod that is being deleted counts until it has ended', () => {
 
 test('what is kept of a pod is its identity and what policies need to know', () => {
   const { keep } = new PolicyPodKeeper()
-  const pod: Pod = {
+  const told: Pod = {
     metadata: { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7', labels: { app: 'pg' } },
     spec: { nodeName: 'node-1', containers: [{ name: 'c', ports: [{ name: 'sql', containerPort: 5432 }] }] },
     status: { phase: 'Running', podIPs: [{ ip: '10.0.0.1' }] },
   }
-  const kept = keep(pod)
+  const kept = keep(told)
   assert.deepEqual(kept.metadata, { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7' })
-  assert.deepEqual(kept.policyPod, readPolicyPod(pod))
+  assert.deepEqual(kept.policyPod, readPolicyPod(told))
   assert.equal(keep(kept), kept)
   // an object of the API cannot pass for one that is reduced already
-  const forged = { ...pod, policyPod: { labels: { app: 'other' } } }
-  assert.deepEqual(keep(forged).policyPod, readPolicyPod(pod))
+  const forged = { ...told, policyPod: { labels: { app: 'other' } } }
+  assert.deepEqual(keep(forged).policyPod, readPolicyPod(told))
 })
 
 test('pods of one application share what is the same', () => {

@@ -95,7 +95,7 @@ export class PolicyWatch implements AsyncDisposable {
       undefined,
       {
         ofPolicy: true,
-      set: (object) => this.#setPolicy(reader, object),
+        set: (object) => this.#setPolicy(reader, object),
         remove: (object) => {
           this.#readings.delete(reader.keyOf(object))
           this.#deps.index.removePolicy(reader.keyOf(object))
