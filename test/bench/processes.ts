@@ -95,8 +95,14 @@ export class StallProbe implements AsyncDisposable {
 
   /** What it saw since the last report. */
   async report(): Promise<StallReport> {
-    this.#child.send('report')
-    const [report] = (await once(this.#child, 'message')) as [StallReport]
+    const child = this.#child
+    child.send('report')
+    const ended = once(child, 'exit').then(([status]) => {
+      throw new RigError(`the probe for stalls ended with status ${String(status)}`)
+    })
+    const [report] = (await Promise.race([once(child, 'message'), ended])) as [StallReport]
+    // it ends when it is not needed any more
+    ended.catch(() => {})
     return report
   }
 

@@ -30,7 +30,9 @@ async function ask(): Promise<void> {
   await promise
 }
 
-process.on('message', () => {
+async function tell(): Promise<void> {
+  // asked before the first answer
+  while (latencies.length === 0) await sleep(pauseMs)
   const report = latencies
   latencies = []
   process.send!({
@@ -39,7 +41,9 @@ process.on('message', () => {
     p99Ms: quantile(report, 0.99),
     longestMs: Math.max(...report),
   } satisfies StallReport)
-})
+}
+
+process.on('message', () => void tell())
 process.on('disconnect', () => process.exit())
 await ask()
 process.send!('ready')
