@@ -3,7 +3,7 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { endpointSlicesPath, servicePath, servicesPath } from '#/cluster/paths.ts'
 import { Addr } from '#/lib/addr.ts'
-import { fieldsOf, type KubeObject } from '#/model/kubernetes.ts'
+import { fieldsOf, type KubeObject, listOf } from '#/model/kubernetes.ts'
 import { UsageError } from './args.ts'
 
 /** An address that a Service translates to, and the port there. */
@@ -13,7 +13,6 @@ export type ServiceEnds = { readonly service: string; readonly backends: readonl
 
 type Wish = { readonly port?: string | undefined; readonly protocol?: string | undefined }
 
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 const textOf = (value: unknown, otherwise = ''): string =>
   typeof value === 'string' || typeof value === 'number' ? String(value) : otherwise
 const section = (object: KubeObject, name: string): Readonly<Record<string, unknown>> =>

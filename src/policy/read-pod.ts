@@ -5,6 +5,7 @@ import {
   isHostNetwork,
   isTerminal,
   labelsOf,
+  listOf,
   nodeNameOf,
   type ObjectMeta,
   type Pod,
@@ -15,8 +16,6 @@ import { isPortProtocol } from './policy.ts'
 
 /** Set by a kubelet on the object of a static pod: the UID that the pod has on its node. */
 const configHashAnnotation = 'kubernetes.io/config.hash'
-
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
 /** Containers that run as long as the pod: init containers that are started for good (sidecars) are among them. */
 function lastingContainersOf(pod: Pod): readonly Readonly<Record<string, unknown>>[] {

@@ -9,20 +9,7 @@ import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
 import { silent } from '#/lib/log.ts'
 import { problemText } from '#/model/problems.ts'
 import { EbpfNode, Flow } from './ebpf-node.ts'
-
-/** What kube-proxy does with packets that connection tracking does not know what to make of. */
-const dropInvalid = `nft -f - <<'RULES'
-table inet invalid {
-  chain forward {
-    type filter hook forward priority 1
-    ct state invalid counter drop
-  }
-}
-RULES`
-
-function invalidPackets(node: EbpfNode): number {
-  return Number(/packets (\d+)/.exec(node.host.sh('nft list table inet invalid'))![1])
-}
+import { dropInvalid, invalidPackets } from './invalid-packets.ts'
 
 /** Long enough for a hundred answers. */
 const flowMs = 300
@@ -91,7 +78,7 @@ test('the datapath changes under a running connection, there and back', async ()
   await node.settle()
   assert.deepEqual([node.generations, node.links], [[], []])
   const [one, two] = [node.add('one'), node.add('two')]
-  node.host.sh(dropInvalid)
+  dropInvalid(node.host)
   await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
   await using idle = await Flow.start(one, two, 'fd10:244:0:1::3', 7001, { periodMs: 60_000 })
   for (const round of [1, 2]) {
@@ -110,7 +97,7 @@ test('the datapath changes under a running connection, there and back', async ()
   const { answers, slowestMs } = await flow.end()
   assert.ok(answers > 200 && slowestMs < 1000, `${answers} answers, the slowest after ${slowestMs} ms`)
   await idle.end()
-  assert.equal(invalidPackets(node), 0)
+  assert.equal(invalidPackets(node.host), 0)
 })
 
 test('an agent that is killed leaves all at work; the next one loads nothing and finds nothing to do', async () => {
@@ -176,7 +163,7 @@ test('a program that is at work where none should be is detached, and the others
   await node.settle()
   const [one, two] = [node.add('one'), node.add('two')]
   await node.settle()
-  node.host.sh(dropInvalid)
+  dropInvalid(node.host)
   await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
   await sleep(flowMs)
   // the device was one of the underlay before
@@ -188,7 +175,7 @@ test('a program that is at work where none should be is detached, and the others
   await sleep(flowMs)
   assert.ok(node.packets('one', 'from_pod_local') > carried)
   await flow.end()
-  assert.equal(invalidPackets(node), 0)
+  assert.equal(invalidPackets(node.host), 0)
 })
 
 test('a change of the datapath that a kill interrupts is finished in the direction that the node wants', async () => {
@@ -196,7 +183,7 @@ test('a change of the datapath that a kill interrupts is finished in the directi
   node.wanted = 'bridge'
   await node.settle()
   const [one, two] = [node.add('one'), node.add('two')]
-  node.host.sh(dropInvalid)
+  dropInvalid(node.host)
   await using flow = await Flow.start(one, two, '10.244.1.3', 7000)
   // attached, but the rows still name the bridge, and the programs give pods' packets to it
   node.wanted = 'ebpf'
@@ -223,7 +210,7 @@ test('a change of the datapath that a kill interrupts is finished in the directi
   assert.deepEqual([node.programsAt('one'), node.programsAt('two'), node.generations], ['none', 'none', []])
   assert.equal(node.agent.store.countOf('bridge'), 2)
   await flow.end()
-  assert.equal(invalidPackets(node), 0)
+  assert.equal(invalidPackets(node.host), 0)
 })
 
 test("a MAC that a later plugin gives a pod's interface is taken for its own, also by the next agent", async () => {

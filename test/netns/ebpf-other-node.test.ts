@@ -8,6 +8,7 @@ import { Prefix } from '#/lib/addr.ts'
 import { emptyNetwork } from '#/model/network.ts'
 import { nodeStruct, ways } from '#/wire/bpf/maps.ts'
 import { EbpfNode, Flow } from './ebpf-node.ts'
+import { dropInvalid, invalidPackets } from './invalid-packets.ts'
 import { TestNetns } from './namespace.ts'
 
 const flowMs = 300
@@ -19,24 +20,13 @@ function otherNode(node: EbpfNode): TestNetns {
   const other = new TestNetns()
   node.host.sh(`ip link set u1 netns ${other.name}
     ip route add 10.244.2.0/25 via 172.30.1.2 proto static
-    ip -6 route add fd10:244:0:2::/65 via fd30::2 proto static
-    nft -f - <<'RULES'
-table inet invalid {
-  chain forward {
-    type filter hook forward priority 1
-    ct state invalid counter drop
-  }
-}
-RULES`)
+    ip -6 route add fd10:244:0:2::/65 via fd30::2 proto static`)
+  dropInvalid(node.host)
   other.sh(`ip link set lo up; ip link set u1 up
     ip addr add 172.30.1.2/24 dev u1; ip addr add fd30::2/64 dev u1 nodad
     ip addr add ${podAddrs[0]}/32 dev lo; ip addr add ${podAddrs[1]}/128 dev lo nodad
     ip route add 10.244.1.0/24 via 172.30.1.1; ip -6 route add fd10:244:0:1::/64 via fd30::1`)
   return other
-}
-
-function invalidPackets(node: EbpfNode): number {
-  return Number(/packets (\d+)/.exec(node.host.sh('nft list table inet invalid'))![1])
 }
 
 type Going = { readonly name: string; readonly isWhole: boolean; readonly go: (node: EbpfNode) => void }
@@ -78,7 +68,7 @@ for (const { name, isWhole, go } of goings) {
       const { slowestMs } = await flow.end()
       assert.ok(slowestMs < 190, `${slowestMs} ms: longer than a packet is sent again after`)
     }
-    assert.equal(invalidPackets(node), 0)
+    assert.equal(invalidPackets(node.host), 0)
   })
 }
 
@@ -98,7 +88,7 @@ test('the datapath changes under connections to pods of another node, there and 
   // programs are attached, and give the pod's packets to the bridge still
   await node.pass()
   await sleep(flowMs)
-  assert.equal(invalidPackets(node), 0)
+  assert.equal(invalidPackets(node.host), 0)
   await node.settle()
   const carried = node.packets('one', 'from_pod_native')
   await sleep(flowMs)
@@ -110,7 +100,7 @@ test('the datapath changes under connections to pods of another node, there and 
     const { slowestMs } = await flow.end()
     assert.ok(slowestMs < 190, `${slowestMs} ms: longer than a packet is sent again after`)
   }
-  assert.equal(invalidPackets(node), 0)
+  assert.equal(invalidPackets(node.host), 0)
 })
 
 test("where no program takes what comes from a node, what goes there is the stack's", async () => {

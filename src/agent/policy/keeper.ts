@@ -93,8 +93,9 @@ export class PolicyKeeper implements AsyncDisposable {
   note(ofPolicy = false): void {
     this.#dirtySinceMs ??= this.#deps.clock.monotonicMs()
     if (ofPolicy) this.#gatheredPolicies++
-    if (this.isLevel && !this.#isStopped && this.#gatheredPolicies >= mostPolicies) return this.#flushOrTell()
-    if (!this.isLevel || this.#isStopped || this.#cancelFlush !== undefined) return
+    if (!this.isLevel || this.#isStopped) return
+    if (this.#gatheredPolicies >= mostPolicies) return this.#flushOrTell()
+    if (this.#cancelFlush !== undefined) return
     const { clock } = this.#deps
     const delayMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs())
     this.#cancelFlush = clock.after(delayMs, () => this.#flushOrTell())

@@ -24,8 +24,7 @@ const policiesPerTurn = 10
 export type PolicyWatchDeps = {
   readonly client: ApiClient
   readonly index: PolicyIndex
-  /** The index has changed, or a list is known for the first time. */
-  /** Called for each change that the index has taken; `ofPolicy`: of what rules are made of. */
+  /** The index has changed, or a list is known for the first time; `ofPolicy`: of what rules are made of. */
   readonly onChange: (ofPolicy: boolean) => void
   readonly log: Logger
   readonly clock?: Clock

@@ -1,4 +1,5 @@
 // What has been written of a form: the names and elements that a later change may have to take out, when the form no longer has them.
+import { put } from '#/lib/put.ts'
 import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
 import { classChains } from './class-chains.ts'
@@ -62,11 +63,6 @@ export class WrittenForm implements Written {
     }
     for (const [device, local] of locals) put(this.locals, device, local)
   }
-}
-
-function put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
-  if (value === undefined) map.delete(key)
-  else map.set(key, value)
 }
 
 /** Classes that are new or gone, and those in which rules of changed policies are written out. */

@@ -5,6 +5,7 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { type KernelError } from '#/kernel/netlink.ts'
 import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
+import { put } from '#/lib/put.ts'
 import { policyTableName } from '#/model/names.ts'
 import { bridgeDelta } from '#/plan/policy/bridge-delta.ts'
 import {
@@ -276,11 +277,6 @@ function answersText({ protocol, src, srcPort, dst, dstPort }: Answers): string 
 
 function isPolicyTable({ family, name }: { readonly family: string; readonly name: string }): boolean {
   return name === policyTableName && (family === inetTableName.family || family === bridgeTableName.family)
-}
-
-function put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
-  if (value === undefined) map.delete(key)
-  else map.set(key, value)
 }
 
 /** Does the second also when the first throws. */

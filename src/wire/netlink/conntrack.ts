@@ -9,16 +9,24 @@ export const IPCTNL_MSG_CT_NEW = NFNL_SUBSYS_CTNETLINK << 8
 export const IPCTNL_MSG_CT_GET = IPCTNL_MSG_CT_NEW | 1
 export const IPCTNL_MSG_CT_DELETE = IPCTNL_MSG_CT_NEW | 2
 
-const tuple = nest({
+/** One direction of an entry: who sends to whom. */
+export const conntrackTuple = nest({
   ip: [1, nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })],
   proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
 })
 const tcpInfo = nest({ flagsOriginal: [4, raw], flagsReply: [5, raw] })
-const entry = nest({ orig: [1, tuple], reply: [2, tuple], protoInfo: [4, nest({ tcp: [1, tcpInfo] })] })
-/** IP_CT_TCP_FLAG_BE_LIBERAL of include/uapi/linux/netfilter/nf_conntrack_tcp.h. */
-const beLiberal = 0x08
+const entry = nest({
+  orig: [1, conntrackTuple],
+  reply: [2, conntrackTuple],
+  protoInfo: [4, nest({ tcp: [1, tcpInfo] })],
+})
+/**
+ * struct nf_ct_tcp_flags, flags and which of them are told: packets are taken whatever their sequence numbers (IP_CT_TCP_FLAG_BE_LIBERAL of
+ * include/uapi/linux/netfilter/nf_conntrack_tcp.h).
+ */
+export const tcpLiberal = Uint8Array.of(0x08, 0x08)
 /** struct nfgenmsg: the family, a version, and two bytes more. */
-const headerBytes = 4
+export const conntrackHeaderBytes = 4
 
 /** A tracked connection, by the packet that began it; `answeredBy` is who answers: another than `dst` when that was translated. */
 export type Connection = {
@@ -54,18 +62,19 @@ export function encodeConntrackDelete(name: Name): Uint8Array {
 
 /** The payload of a request to take packets of one TCP connection as they come, whatever their sequence numbers. */
 export function encodeConntrackLiberal(name: Name): Uint8Array {
-  // struct nf_ct_tcp_flags: flags, and which of them are told
-  const flags = Uint8Array.of(beLiberal, beLiberal)
   return written((into) => {
     into.bytes(encodeConntrackDump(name.src.family))
-    entry.encode({ orig: original(name), protoInfo: { tcp: { flagsOriginal: flags, flagsReply: flags } } }, into)
+    entry.encode(
+      { orig: original(name), protoInfo: { tcp: { flagsOriginal: tcpLiberal, flagsReply: tcpLiberal } } },
+      into,
+    )
   })
 }
 
 /** Decodes an entry; undefined for one of a protocol without ports. Throws WireError. */
 export function decodeConnection(payload: Uint8Array): Connection | undefined {
-  if (payload.length < headerBytes) throw new WireError('conntrack message cut off', payload.length)
-  const { orig, reply } = entry.decode(payload.subarray(headerBytes))
+  if (payload.length < conntrackHeaderBytes) throw new WireError('conntrack message cut off', payload.length)
+  const { orig, reply } = entry.decode(payload.subarray(conntrackHeaderBytes))
   const { protocol, srcPort, dstPort } = orig?.proto ?? {}
   const src = orig?.ip?.src4 ?? orig?.ip?.src6
   const dst = orig?.ip?.dst4 ?? orig?.ip?.dst6

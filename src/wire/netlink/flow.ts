@@ -2,13 +2,12 @@
 // Layout: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
 import { type Addr } from '#/lib/addr.ts'
 import { WireError, written } from '#/lib/bytes.ts'
-import { addr, be16, be32, eachAttr, nest, raw, u8 } from './attr.ts'
-import { encodeConntrackDump } from './conntrack.ts'
+import { be16, be32, eachAttr, nest, raw, u8 } from './attr.ts'
+import { conntrackHeaderBytes, conntrackTuple, encodeConntrackDump, tcpLiberal } from './conntrack.ts'
 
 const CTA_TUPLE_ORIG = 1
 const CTA_TUPLE_REPLY = 2
 const CTA_TUPLE_IP = 1
-const headerBytes = 4
 
 /** Bits of an entry's status (include/uapi/linux/netfilter/nf_conntrack_common.h). */
 const IPS_SEEN_REPLY = 0x02
@@ -17,20 +16,13 @@ const IPS_CONFIRMED = 0x08
 
 const IPPROTO_TCP = 6
 const TCP_CONNTRACK_ESTABLISHED = 3
-/** struct nf_ct_tcp_flags: packets are taken whatever their sequence numbers (IP_CT_TCP_FLAG_BE_LIBERAL), as nobody has seen the first ones. */
-const liberal = Uint8Array.of(0x08, 0x08)
 /** Until the first packet, with which the kernel's own time begins. */
 const firstTimeoutSeconds = 300
 
-const ip = nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })
-const tuple = nest({
-  ip: [CTA_TUPLE_IP, ip],
-  proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
-})
 const tcp = nest({ state: [1, u8], flagsOriginal: [4, raw], flagsReply: [5, raw] })
 const entry = nest({
-  orig: [CTA_TUPLE_ORIG, tuple],
-  reply: [CTA_TUPLE_REPLY, tuple],
+  orig: [CTA_TUPLE_ORIG, conntrackTuple],
+  reply: [CTA_TUPLE_REPLY, conntrackTuple],
   status: [3, be32],
   protoInfo: [4, nest({ tcp: [1, tcp] })],
   timeoutSeconds: [7, be32],
@@ -78,14 +70,14 @@ function sourceKey(bytes: Uint8Array, which: number): string {
 
 /** The keys (addrKey) of who began a flow and who answers it, without decoding the rest. Throws WireError. */
 export function flowEnds(payload: Uint8Array): readonly [src: string, dst: string] {
-  const attrs = payload.subarray(headerBytes)
+  const attrs = payload.subarray(conntrackHeaderBytes)
   return [sourceKey(attrs, CTA_TUPLE_ORIG), sourceKey(attrs, CTA_TUPLE_REPLY)]
 }
 
 /** Decodes an entry; undefined for one in a zone of its own, which is another program's, and for one without addresses. Throws WireError. */
 export function decodeFlow(payload: Uint8Array): Flow | undefined {
-  if (payload.length < headerBytes) throw new WireError('conntrack message cut off', payload.length)
-  const attrs = payload.subarray(headerBytes)
+  if (payload.length < conntrackHeaderBytes) throw new WireError('conntrack message cut off', payload.length)
+  const attrs = payload.subarray(conntrackHeaderBytes)
   const { orig, reply, zone = 0 } = entry.decode(attrs)
   const src = orig?.ip?.src4 ?? orig?.ip?.src6
   const dst = reply?.ip?.src4 ?? reply?.ip?.src6
@@ -132,7 +124,7 @@ export function encodeEstablished({ src, dst, srcPort, dstPort }: TcpFlow): Uint
         orig: { ip: ends(src, dst), proto: { protocol: IPPROTO_TCP, srcPort, dstPort } },
         reply: { ip: ends(dst, src), proto: { protocol: IPPROTO_TCP, srcPort: dstPort, dstPort: srcPort } },
         status: IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED,
-        protoInfo: { tcp: { state: TCP_CONNTRACK_ESTABLISHED, flagsOriginal: liberal, flagsReply: liberal } },
+        protoInfo: { tcp: { state: TCP_CONNTRACK_ESTABLISHED, flagsOriginal: tcpLiberal, flagsReply: tcpLiberal } },
         timeoutSeconds: firstTimeoutSeconds,
       },
       into,
