@@ -58,7 +58,7 @@ export class Addresses {
       const { group } = pod
       if (group === undefined) continue
       const { peerSets, namedPortSets } = group.namespace
-      for (const set of peerSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
+      for (const set of peerSets.candidates(group.labels)) if (set.groups.has(group)) set.note(pod, addr, wasMember)
       for (const set of namedPortSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
     }
   }

@@ -6,6 +6,7 @@ import { type ClassForm } from '../form.ts'
 import { type Direction, type Policy, type PodMatch } from '../policy.ts'
 import { type CompiledPolicy } from './compile.ts'
 import { type GroupSet } from './group-table.ts'
+import { type SetsByLabel } from './sets-by-label.ts'
 
 /** A pod's interface on this node. Its addresses count, not those in the pod's status, which comes later. */
 export type LocalPod = {
@@ -22,7 +23,7 @@ export type NamespaceState = {
   readonly name: string
   readonly groups: Map<string, Group>
   /** The peer sets that may have members here: their namespaces match, their pods' selectors may. */
-  readonly peerSets: Set<PeerMembership>
+  readonly peerSets: SetsByLabel
   /** The sets of named ports, which are the same for all namespaces. */
   readonly namedPortSets: ReadonlySet<Membership>
 }
