@@ -26,7 +26,9 @@ export class Addresses {
 
   claim(pod: PodState, addr: Addr): void {
     const claims = this.#claims.get(`${addr}`) ?? none
-    if (!claims.includes(pod)) this.#claims.set(`${addr}`, [...claims, pod])
+    // mostly it is the only one: an array that is put together has room for more
+    if (claims.length === 0) this.#claims.set(`${addr}`, [pod])
+    else if (!claims.includes(pod)) this.#claims.set(`${addr}`, [...claims, pod])
   }
 
   release(pod: PodState, addr: Addr): void {

@@ -52,14 +52,14 @@ export class Groups {
     const before = namespace.groups.get(key)
     if (before !== undefined) return before
     const { labels, namedPorts } = pod
-    const group = this.table.add((number) => ({ number, namespace, key, labels, namedPorts, pods: new Set() }))
+    const group = this.table.add((number) => ({ number, namespace, key, labels, namedPorts, pods: [] }))
     namespace.groups.set(key, group)
     for (const set of candidatesFor(group)) if (set.takes(group)) set.groups.add(group)
     return group
   }
 
   removeIfEmpty(group: Group): void {
-    if (group.pods.size > 0) return
+    if (group.pods.length > 0) return
     for (const set of candidatesFor(group)) set.groups.delete(group)
     this.table.remove(group)
     group.namespace.groups.delete(group.key)

@@ -65,7 +65,7 @@ export class Pods {
       })
     }
     this.removePod(key)
-    const state: PodState = { key, told, pod: told, isGone: false, locals: noLocals }
+    const state: PodState = { key, told, pod: told, isGone: false, locals: noLocals, group: undefined, place: 0 }
     this.#states.set(key, state)
     const locals = (this.#localsByPod.get(key) ?? noLocals).filter(({ local }) => isThePod(local, told))
     const addrs = [...told.addrs, ...locals.flatMap(({ local, pod }) => [...local.addrs, ...addrsOf(pod)])]
@@ -174,15 +174,24 @@ export class Pods {
   #move(state: PodState, group: Group | undefined): void {
     const before = state.group
     if (group === before) return
-    if (group === undefined) delete state.group
-    else {
-      state.group = group
-      group.pods.add(state)
-    }
+    const { place } = state
+    state.group = group
+    if (group !== undefined) enter(group, state)
     if (before === undefined) return
-    before.pods.delete(state)
+    const last = before.pods.pop()!
+    if (last !== state) {
+      before.pods[place] = last
+      last.place = place
+    }
     this.#groups.removeIfEmpty(before)
   }
+}
+
+/** Mostly it is the only one, and an array that is made with it has no room for more, as one that grows has. */
+function enter(group: Group, state: PodState): void {
+  state.place = group.pods.length
+  if (group.pods.length === 0) group.pods = [state]
+  else group.pods.push(state)
 }
 
 /** With what its group has in common, so that thousands of pods remember it once. */

@@ -35,7 +35,8 @@ export type Group = {
   readonly key: string
   readonly labels: Labels
   readonly namedPorts: readonly NamedPort[]
-  readonly pods: Set<PodState>
+  /** In no order. */
+  pods: PodState[]
   /** While it has pods of this node. */
   selection?: Selection
 }
@@ -52,7 +53,9 @@ export type PodState = {
   /** Mostly none, sometimes two for a moment: a sandbox that is made anew. */
   locals: readonly LocalState[]
   /** None: it is in its node's network, has ended, or is gone. */
-  group?: Group
+  group: Group | undefined
+  /** Its place among the pods of its group. */
+  place: number
 }
 
 export type LocalState = {
