@@ -70,7 +70,10 @@ test('rules stay while agent and API are away, a DEL takes its own out, and what
   const rules = (): string => node.host.sh('nft list table inet causeway-policy; nft list table bridge causeway-policy')
   assert.ok(rules().includes(` ${other} `))
   node.delete('other')
-  assert.ok(!new RegExp(`(ingress4|sources4)[^}]*\\b${other}\\b`).test(rules()), 'nothing leads to its class any more')
+  assert.ok(
+    !new RegExp(`(in4-|out4-|sources4)[^}]*\\b${other}\\b`).test(rules()),
+    'nothing leads to its class any more',
+  )
   await using _second = await Flow.start(scene.client, scene.web, node.addrOf('web'), 8081)
   await scene.check()
   node.api.put(networkPoliciesPath(), policyObject('shop/web', { ...onlyClients, ingress: [] }))

@@ -2,6 +2,8 @@
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
+  type ClassForm,
+  type ClassId,
   type Form,
   type LocalPodForm,
   type NamedPortMember,
@@ -14,7 +16,6 @@ import {
   type NftChain,
   type NftKey,
   type NftKeySet,
-  type NftMap,
   type NftMatch,
   type NftRule,
   type NftSet,
@@ -23,8 +24,8 @@ import {
 import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
-import { entriesOf, mapElements, mapShape } from './entries.ts'
-import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
+import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
+import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
 /**
  * Right before the filters of others (0, NF_IP_PRI_FILTER): what is denied does not take their time, and nothing that they let through can
@@ -85,7 +86,10 @@ export function* inetTableInSteps(
     keySets.push(...objects)
     if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
+  chains.push(...directions.flatMap((direction) => toClassesChains(form, direction)))
+  const entries = addrsOfClasses(form)
   for (const one of form.classes.values()) {
+    sets.push(...classSetsOf(one, entries))
     const added = classChains(form, one)
     chains.push(...added)
     if (isLong(sum(added.map(({ rules }) => rules.length)))) yield
@@ -96,19 +100,28 @@ export function* inetTableInSteps(
     chains.push(added)
     if (isLong(added.rules.length)) yield
   }
-  return { ...inetTableName, sets, keySets, maps: mapsOf(form), chains }
+  return { ...inetTableName, sets, keySets, chains }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
 
-function mapsOf(form: Form): NftMap[] {
-  return directions.flatMap((direction) => {
-    const entries = [...entriesOf(direction, form.locals).values()]
-    return families.map((family) => ({
-      ...mapShape(direction, family),
-      elements: mapElements(direction, family, entries),
-    }))
-  })
+function addrsOfClasses(form: Form): Map<ClassId, Addr[]> {
+  const addrs = new Map<ClassId, Addr[]>()
+  for (const direction of directions)
+    for (const { addr, class: id } of entriesOf(direction, form.locals).values()) {
+      const present = addrs.get(id)
+      if (present === undefined) addrs.set(id, [addr])
+      else present.push(addr)
+    }
+  return addrs
+}
+
+function classSetsOf({ direction, id }: ClassForm, entries: ReadonlyMap<ClassId, readonly Addr[]>): NftSet[] {
+  const addrs = entries.get(id) ?? []
+  return families.map((family) => ({
+    ...classSetShape(direction, id, family),
+    elements: ofFamily(addrs, family),
+  }))
 }
 
 /** The sets of both families; those of blocks where there are any. */
@@ -188,11 +201,10 @@ const known: readonly NftRule[] = [
 ]
 
 function toClasses(direction: Direction): NftRule[] {
-  const field = direction === 'egress' ? 'saddr' : 'daddr'
   return families.map((family) => ({
     comment: direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
-    match: [],
-    action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
+    match: [{ kind: 'family', family }],
+    action: { kind: 'goto', chain: toClassesChain(direction, family) },
   }))
 }
 

@@ -54,8 +54,8 @@ export class Groups {
     return group
   }
 
-  removeIfEmpty(group: Group): void {
-    if (group.pods.size > 0) return
+  removeIfUnused(group: Group): void {
+    if (group.pods.size > 0 || group.selection !== undefined) return
     for (const set of setsFor(group.namespace)) set.groups.delete(group)
     this.table.remove(group)
     group.namespace.groups.delete(group.key)

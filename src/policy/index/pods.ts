@@ -181,7 +181,7 @@ export class Pods {
     }
     if (before === undefined) return
     before.pods.delete(state)
-    this.#groups.removeIfEmpty(before)
+    this.#groups.removeIfUnused(before)
   }
 }
 

@@ -44,6 +44,14 @@ export class PolicyIndex implements PolicyView {
     namedPortsOf: this.#sets.namedPortsOf,
   }
 
+  /**
+   * `mostKept`: classes of which this node has no pod any more stay in the form as long as they have no more policies in all. So the next pod of
+   * a deployment finds its rules there.
+   */
+  constructor(mostKept = 2048) {
+    this.#selections.mostKept = mostKept
+  }
+
   readonly podAt = (addr: Addr): PolicyPod | undefined => this.#addresses.podAt(addr)?.pod
   readonly policiesOf = (pod: PolicyPod): SelectingPolicies => this.#selections.policiesOf(pod, this.#pods.groupOf(pod))
 

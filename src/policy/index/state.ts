@@ -35,7 +35,7 @@ export type Group = {
   readonly labels: Labels
   readonly namedPorts: readonly NamedPort[]
   readonly pods: Set<PodState>
-  /** While it has pods of this node. */
+  /** While it has pods of this node, and for a while after that. */
   selection?: Selection
 }
 
@@ -61,7 +61,7 @@ export type LocalState = {
   selection?: Selection
 }
 
-/** The policies that select the pods of a group on this node. */
+/** The policies that select the pods of a group on this node. It stays for a while after the last of them. */
 export type Selection = {
   readonly group: Group
   readonly locals: Set<LocalState>
@@ -72,7 +72,7 @@ export type Selection = {
 export type PolicyState = {
   policy: Policy
   readonly selections: Set<Selection>
-  /** While it selects anything: each direction of which it has something to say. */
+  /** While it has selections: each direction of which it has something to say. */
   compiled: readonly CompiledPolicy[]
 }
 
