@@ -25,6 +25,7 @@ import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
+import { familiesOf } from './rules.ts'
 import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
 /**
@@ -66,7 +67,9 @@ export function* inetTableInSteps(
   ended: readonly Answers[],
   ways = noOtherWay,
 ): Generator<void, NftTable, void> {
-  const sets: NftSet[] = []
+  // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
+  const entries = addrsOfClasses(form)
+  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(one, entries))
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0
@@ -87,9 +90,7 @@ export function* inetTableInSteps(
     if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   chains.push(...directions.flatMap((direction) => toClassesChains(form, direction)))
-  const entries = addrsOfClasses(form)
   for (const one of form.classes.values()) {
-    sets.push(...classSetsOf(one, entries))
     const added = classChains(form, one)
     chains.push(...added)
     if (isLong(sum(added.map(({ rules }) => rules.length)))) yield
@@ -124,11 +125,11 @@ function classSetsOf({ direction, id }: ClassForm, entries: ReadonlyMap<ClassId,
   }))
 }
 
-/** The sets of both families; those of blocks where there are any. */
-export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+/** Those of pods in families in which pods have addresses, those of blocks in families in which there are any. */
+export function peerSetObjects(form: Pick<Form, 'families' | 'membersOf'>, set: PeerSet): NftSet[] {
   if (set.kind === 'pods') {
     const members = [...form.membersOf(set.id).values()]
-    return families.map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
+    return familiesOf(form).map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
   }
   return families.flatMap((family): NftSet[] => {
     const elements = set.prefixes.filter((prefix) => prefix.family === family)
@@ -149,9 +150,9 @@ export function portKey({ addr, protocol, port }: NamedPortMember): NftKey {
   return [addr, portProtocols[protocol], port]
 }
 
-export function portSetObjects(form: Pick<Form, 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
+export function portSetObjects(form: Pick<Form, 'families' | 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
   const members = form.namedPortsOf(id)
-  return families.map((family) => ({
+  return familiesOf(form).map((family) => ({
     ...portSetShape(id, family),
     elements: members.filter(({ addr }) => addr.family === family).map(portKey),
   }))

@@ -195,7 +195,8 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 
   #applyForm(form: Form, change: FormChange): void {
-    if (this.#inet.isKnown) {
+    // rules and sets of a family in which there were no pods are missing everywhere
+    if (this.#inet.isKnown && change.newFamilies.size === 0) {
       const refusal = this.#inet.change(this.#telling.delta(policyDelta(form, change, this.#writtenForm)))
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)
