@@ -1,5 +1,6 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { resultOf } from '#/lib/steps.ts'
 import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
   type ClassForm,
@@ -21,7 +22,6 @@ import {
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
-import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
