@@ -55,7 +55,7 @@ export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['local
       })),
     ],
     maps: [],
-    chains: [prerouting, from4, from6, routed(bridgeMac), forward, postrouting],
+    chains: [prerouting, from4(bridgeMac), from6, routed6(bridgeMac), forward, postrouting],
   }
 }
 
@@ -91,11 +91,38 @@ const leadTo = (chain: string, comment: string, ...match: readonly NftMatch[]): 
   action: { kind: 'goto', chain },
 })
 
+const isOwn = (family: Family, not = false): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['iifname', 'saddr'],
+  family,
+  not,
+})
+const isForPod = (family: Family): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['oifname', 'daddr'],
+  family,
+})
+/** To the MAC of the bridge, or to that of the pod's own host device, which the bridge takes in as well. */
+const toNode: NftMatch = { kind: 'pktTypeHost' }
+const toLinkLocal = (not = false): NftMatch => ({ kind: 'addr', field: 'daddr', prefix: linkLocal, not })
+
+/** Most of what a pod sends goes to other nodes, by this one: that is decided by the first rule of its family. */
 const prerouting: NftChain = {
   name: 'prerouting',
   hook: { type: 'filter', hook: 'prerouting', priority },
   policy: 'accept',
   rules: [
+    // the address last: what goes to pods costs no look-up here
+    pass('to the node, from an address of the pod (IPv4)', toNode, { kind: 'family', family: 4 }, isOwn(4)),
+    pass(
+      'to the node, from an address of the pod (IPv6)',
+      toNode,
+      { kind: 'family', family: 6 },
+      toLinkLocal(true),
+      isOwn(6),
+    ),
     pass('not from a pod', { ...fromPod, not: true }),
     leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
     leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
@@ -104,24 +131,24 @@ const prerouting: NftChain = {
   ],
 }
 
-const isOwn = (family: Family): NftMatch => ({
-  kind: 'keySet',
-  set: sourceSet(family),
-  fields: ['iifname', 'saddr'],
-  family,
-})
-const isForPod = (family: Family): NftMatch => ({
-  kind: 'keySet',
-  set: sourceSet(family),
-  fields: ['oifname', 'daddr'],
-  family,
-})
-const routedChain = 'to-the-stack'
+const toGroups = pass('to groups: see chain forward', { kind: 'etherMulticast' })
 
-const from4: NftChain = {
-  name: 'from-pod4',
-  rules: [leadTo(routedChain, 'from an address of the pod', isOwn(4)), refuse('not an address of the pod (IPv4)')],
+/** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
+const toTheStack = (mac: string): NftRule[] => [
+  pass('with a VLAN tag: see chain forward', { kind: 'vlan' }),
+  { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
+  { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
+]
+
+/** Behind the first rule, which has let through what goes to the node from an address of the pod. */
+function from4(mac: string): NftChain {
+  return {
+    name: 'from-pod4',
+    rules: [refuse('not an address of the pod (IPv4)', isOwn(4, true)), toGroups, ...toTheStack(mac)],
+  }
 }
+
+const routedChain6 = 'to-the-stack6'
 
 const from6: NftChain = {
   name: 'from-pod6',
@@ -134,8 +161,8 @@ const from6: NftChain = {
       ...fromPrefix(unspecified),
       ...icmp6([...neighbourTypes, ...listenerTypes]),
     ),
-    leadTo(routedChain, 'from an address of the pod', isOwn(6)),
-    leadTo(routedChain, 'from a link-local address', ...fromPrefix(linkLocal)),
+    leadTo(routedChain6, 'from an address of the pod', isOwn(6)),
+    leadTo(routedChain6, 'from a link-local address', ...fromPrefix(linkLocal)),
     refuse('not an address of the pod (IPv6)'),
   ],
 }
@@ -144,27 +171,18 @@ function fromPrefix(prefix: Prefix): NftMatch[] {
   return [{ kind: 'addr', field: 'saddr', prefix }]
 }
 
-/** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
-function routed(mac: string): NftChain {
-  const toNode: NftMatch = { kind: 'etherAddr', field: 'daddr', mac }
-  const toLinkLocal: NftMatch = { kind: 'addr', field: 'daddr', prefix: linkLocal }
+function routed6(mac: string): NftChain {
   const ofNode: NftMatch = { kind: 'addr', field: 'daddr', prefix: Prefix.parse(`${linkLocalOf(mac)}/128`) }
   return {
-    name: routedChain,
+    name: routedChain6,
     rules: [
-      pass('to groups: see chain forward', { kind: 'etherMulticast' }),
+      toGroups,
       pass('to the link-local address of the node', toNode, ofNode),
       // the kernel would forward it, since it leaves by the device by which it came, and the address tells no rule which pod it is
-      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal),
+      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal()),
       pass('to the node', toNode),
-      pass('link-local addresses are not routed: see chain forward', {
-        kind: 'addr',
-        field: 'daddr',
-        prefix: linkLocal,
-      }),
-      pass('with a VLAN tag: see chain forward', { kind: 'vlan' }),
-      { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
-      { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
+      pass('link-local addresses are not routed: see chain forward', toLinkLocal()),
+      ...toTheStack(mac),
     ],
   }
 }
@@ -188,7 +206,7 @@ const forward: NftChain = {
       }),
     ),
     pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }, toOne),
-    pass('to the address of a Service (IPv6)', { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true }, toOne),
+    pass('to the address of a Service (IPv6)', toLinkLocal(true), toOne),
     ...directions.flatMap((direction) => [
       drop('listeners of groups (IPv6)', isPoliced(direction), ...isIcmp6(listenerTypes)),
       drop('listeners of groups (IPv4)', isPoliced(direction), { kind: 'family', family: 4 }, isIgmp),
@@ -209,11 +227,12 @@ const postrouting: NftChain = {
   hook: { type: 'filter', hook: 'postrouting', priority },
   policy: 'accept',
   rules: [
-    pass('not to a pod', { kind: 'device', field: 'oifname', name: `${portPrefix}*`, not: true }),
+    // nearly all of what comes here: before the rest is looked at
     pass('to an address of the pod (IPv4)', isForPod(4)),
     pass('to an address of the pod (IPv6)', isForPod(6)),
+    pass('not to a pod', { kind: 'device', field: 'oifname', name: `${portPrefix}*`, not: true }),
     pass('to groups', { kind: 'etherMulticast' }),
-    pass('to a link-local address', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
+    pass('to a link-local address', toLinkLocal()),
     refuse('to an address of another pod (IPv4)', { kind: 'family', family: 4 }),
     refuse('to an address of another pod (IPv6)', { kind: 'family', family: 6 }),
   ],

@@ -58,8 +58,8 @@ export class Groups {
     return group
   }
 
-  removeIfEmpty(group: Group): void {
-    if (group.pods.length > 0) return
+  removeIfUnused(group: Group): void {
+    if (group.pods.length > 0 || group.selection !== undefined) return
     for (const set of candidatesFor(group)) set.groups.delete(group)
     this.table.remove(group)
     group.namespace.groups.delete(group.key)

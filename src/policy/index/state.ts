@@ -37,7 +37,7 @@ export type Group = {
   readonly namedPorts: readonly NamedPort[]
   /** In no order. */
   pods: PodState[]
-  /** While it has pods of this node. */
+  /** While it has pods of this node, and for a while after that. */
   selection?: Selection
 }
 
@@ -65,7 +65,7 @@ export type LocalState = {
   selection?: Selection
 }
 
-/** The policies that select the pods of a group on this node. */
+/** The policies that select the pods of a group on this node. It stays for a while after the last of them. */
 export type Selection = {
   readonly group: Group
   readonly locals: Set<LocalState>
@@ -76,7 +76,7 @@ export type Selection = {
 export type PolicyState = {
   policy: Policy
   readonly selections: Set<Selection>
-  /** While it selects anything: each direction of which it has something to say. */
+  /** While it has selections: each direction of which it has something to say. */
   compiled: readonly CompiledPolicy[]
 }
 

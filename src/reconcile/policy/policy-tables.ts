@@ -19,8 +19,8 @@ import {
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
-import { mapShape } from '#/plan/policy/entries.ts'
 import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
+import { familyOfClassSet } from '#/plan/policy/names.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
@@ -131,6 +131,8 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
+    // it may be in those of an agent before this one
+    const sets = this.#client.listSets(inetTableName)
     for (const direction of directions)
       this.#bridge.drop({ kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
@@ -138,13 +140,10 @@ export class PolicyTables implements PolicySink, Disposable {
       for (const keys of sourceKeys(hostDevice, own, family))
         this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
-        const verdict = { kind: 'accept' } as const
-        for (const direction of directions)
-          this.#inet.drop({
-            kind: 'map',
-            map: mapShape(direction, family),
-            elements: [{ key: [addr], verdict }],
-          })
+        const ranges = [{ first: addr, last: addr }]
+        for (const name of sets)
+          if (familyOfClassSet(name) === family)
+            this.#inet.drop({ kind: 'ranges', set: { name, interval: false }, ranges })
         this.#inet.drop({ kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
@@ -196,7 +195,8 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 
   #applyForm(form: Form, change: FormChange): void {
-    if (this.#inet.isKnown) {
+    // rules and sets of a family in which there were no pods are missing everywhere
+    if (this.#inet.isKnown && change.newFamilies.size === 0) {
       const refusal = this.#inet.change(this.#telling.delta(policyDelta(form, change, this.#writtenForm)))
       if (refusal === undefined) return this.#writtenForm.note(form, change)
       this.#logRefusal(this.#inet, refusal)

@@ -173,6 +173,7 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'addr':
     case 'ctDirection':
     case 'etherMulticast':
+    case 'pktTypeHost':
     case 'vlan':
     case 'ctDnat':
     case 'daddrLocal':

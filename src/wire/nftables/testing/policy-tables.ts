@@ -143,6 +143,7 @@ const bridgeMatches: NftMatch[][] = [
     { kind: 'etherAddr', field: 'daddr', mac: '02:43:57:00:00:01', not },
     { kind: 'etherAddr', field: 'saddr', mac: 'ff:ff:ff:ff:ff:ff', not },
     { kind: 'etherMulticast', not },
+    { kind: 'pktTypeHost', not },
   ]),
 ].map((match) => [match])
 
