@@ -16,11 +16,8 @@ import { readPolicyNamespace } from '#/policy/read-namespace.ts'
 import { networkPolicyKey, readNetworkPolicy } from '#/policy/read-network-policy.ts'
 import { PolicyPodReader } from '#/policy/read-pod.ts'
 
-/** Pods of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
-const podsPerPage = 100
-
-/** Each policy may change the rules of all pods here, which are written before the event loop goes on. */
-const policiesPerTurn = 10
+/** Pods of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds; so does reading 100 policies. */
+const pageSize = 100
 
 export type PolicyWatchDeps = {
   readonly client: ApiClient
@@ -67,7 +64,7 @@ export class PolicyWatch implements AsyncDisposable {
       this.#watch(
         'pods',
         'pods',
-        { path: podsPath(), pageSize: podsPerPage },
+        { path: podsPath(), pageSize },
         {
           read: new PolicyPodReader().read,
           set: (pod) => index.setPod(pod),
@@ -102,7 +99,7 @@ export class PolicyWatch implements AsyncDisposable {
     return this.#watch(
       name,
       `${name}.${group}`,
-      { path, mayBeUndefined, objectsPerTurn: policiesPerTurn },
+      { path, mayBeUndefined, pageSize },
       {
         ofPolicy: true,
         read: reader.read,
