@@ -2,6 +2,8 @@
 import { type Labels } from '../cluster.ts'
 import { type PeerMembership } from './state.ts'
 
+/** So many are asked themselves in less time than it takes to look for those that count. */
+const few = 16
 const none: readonly PeerMembership[] = []
 
 const textOf = (key: string, value: string): string => `${key}=${value}`
@@ -25,7 +27,8 @@ export class SetsByLabel implements Iterable<PeerMembership> {
   }
 
   /** All that may take a pod with these labels, each once; and others. */
-  candidates(labels: Labels): readonly PeerMembership[] {
+  candidates(labels: Labels): Iterable<PeerMembership> {
+    if (this.#all.size <= few) return this.#all
     const found = [...this.#others]
     for (const key of Object.keys(labels)) {
       const asking = this.#asking.get(textOf(key, labels[key]!))
