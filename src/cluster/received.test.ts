@@ -13,7 +13,7 @@ describe('Received', () => {
     assert.equal(received.take(), undefined)
     assert.equal(keyOf(received), 'shop/web')
     assert.deepEqual([received.metadata.uid, received.metadata.resourceVersion], ['u1', '7'])
-    assert.ok(!('namespace' in keep({ metadata: { name: 'node-1' } }).metadata))
+    assert.equal(keyOf(keep({ metadata: { name: 'node-1' } })), 'node-1')
   })
 
   test('is not read again, as a reflector may keep what it kept before', () => {

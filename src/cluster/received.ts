@@ -7,21 +7,22 @@ import type { KubeObject, ObjectMeta } from '#/model/kubernetes.ts'
  */
 export class Received<V> implements KubeObject {
   readonly name: string
-  declare readonly namespace?: string
-  declare readonly uid?: string
-  declare readonly resourceVersion?: string
+  readonly namespace: string | undefined
+  readonly uid: string | undefined
+  readonly resourceVersion: string | undefined
   #value: V | undefined
 
   constructor({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject, value: V) {
     this.name = name
-    if (namespace !== undefined) this.namespace = namespace
-    if (uid !== undefined) this.uid = uid
-    if (resourceVersion !== undefined) this.resourceVersion = resourceVersion
+    this.namespace = namespace
+    this.uid = uid
+    this.resourceVersion = resourceVersion
     this.#value = value
   }
 
   get metadata(): ObjectMeta {
-    return this
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what is undefined is as good as absent for whoever reads it
+    return this as unknown as ObjectMeta
   }
 
   /** What was read; undefined when it was taken before. */
