@@ -39,7 +39,7 @@ export class Addresses {
   #claimsOf(addr: Addr): readonly PodState[] {
     const claims = this.#claims.get(`${addr}`)
     if (claims === undefined) return none
-    return 'key' in claims ? [claims] : claims
+    return 'told' in claims ? [claims] : claims
   }
 
   #setClaims(addr: Addr, claims: readonly PodState[]): void {

@@ -71,7 +71,7 @@ export class Pods {
       })
     }
     this.removePod(key)
-    const state: PodState = { key, told, pod: told, isGone: false, locals: noLocals, group: undefined, place: 0 }
+    const state: PodState = { told, pod: told, isGone: false, locals: noLocals, group: undefined, place: 0 }
     this.#states.set(key, state)
     const locals = (this.#localsByPod.get(key) ?? noLocals).filter(({ local }) => isThePod(local, told))
     const addrs = [...told.addrs, ...locals.flatMap(({ local, pod }) => [...local.addrs, ...addrsOf(pod)])]

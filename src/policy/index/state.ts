@@ -42,8 +42,6 @@ export type Group = {
 }
 
 export type PodState = {
-  /** "NAMESPACE/NAME" */
-  readonly key: string
   /** As the API says it. */
   told: PolicyPod
   /** With the addresses that it has. */
