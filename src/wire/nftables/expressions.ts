@@ -96,7 +96,24 @@ export function fingerprint(expressions: readonly Expression[]): string {
   return expressions.map(expressionText).join('; ')
 }
 
-function expressionText({ name, data: bytes }: Expression): string {
+/** Most of the expressions of thousands of rules are the same few, and to put one in words takes twenty times its bytes. */
+const knownTexts = new Map<string, string>()
+const mostKnown = 256
+const mostBytes = 256
+
+function expressionText(one: Expression): string {
+  if (one.data.length > mostBytes) return wordsOf(one)
+  const key = `${one.name} ${String.fromCharCode(...one.data)}`
+  const known = knownTexts.get(key)
+  if (known !== undefined) return known
+  const words = wordsOf(one)
+  // those that are frequent are back at once
+  if (knownTexts.size >= mostKnown) knownTexts.clear()
+  knownTexts.set(key, words)
+  return words
+}
+
+function wordsOf({ name, data: bytes }: Expression): string {
   if (!isKnown(name)) return `${name} ${hex(bytes)}`
   return [name, ...attrTexts(decoders.get(name)!.decode(bytes))].join(' ')
 }
