@@ -13,11 +13,9 @@ import { type EndedConnections } from './ended-connections.ts'
 import { type Touched } from './touched.ts'
 
 /**
- * Between a change and the look that it causes. A look can take as long as a dozen changes, and many come together: they are enforced first,
- * by this agent and by others that share its processors, and one look is for all of them.
+ * Between a change and the look that it causes, and between two looks at least. A look can take as long as a dozen changes, and many come
+ * together: they are enforced first, by this agent and by others that share its processors, and one look is for all of them.
  */
-const settleMs = 50
-/** The shortest time between two looks. */
 const pauseMs = 100
 /** A look at a large table takes long: at most this part of the time is spent so. */
 const share = 0.25
@@ -94,7 +92,7 @@ export class RunningConnections implements AsyncDisposable {
     const isIdle = this.#running === undefined && this.#cancelTimer === undefined
     if (!isIdle || this.#isStopped || this.#locals.size + this.#peers.size === 0 || !this.#deps.isLevel()) return
     const { clock } = this.#deps
-    this.#cancelTimer = clock.after(Math.max(settleMs, this.#notBeforeMs - clock.monotonicMs()), () => {
+    this.#cancelTimer = clock.after(Math.max(pauseMs, this.#notBeforeMs - clock.monotonicMs()), () => {
       this.#cancelTimer = undefined
       if (!this.#deps.isLevel()) return
       this.#running = this.#look().finally(() => {
