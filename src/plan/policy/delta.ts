@@ -27,8 +27,9 @@ export function policyDelta(form: Form, change: FormChange, written: Written): N
   const entries = entryChanges(change, written)
   return {
     addSets: [
-      ...peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
+      // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
       ...classes.added.flatMap(classSets),
+      ...peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
     ],
     addKeySets: portSets.flatMap(([id, set]) => (set && !written.portSets.has(id) ? portSetObjects(form, set) : [])),
     addChains: chains.added,

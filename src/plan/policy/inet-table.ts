@@ -1,5 +1,6 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { resultOf } from '#/lib/steps.ts'
 import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
   type ClassForm,
@@ -21,10 +22,10 @@ import {
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
-import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
+import { familiesOf } from './rules.ts'
 import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
 /**
@@ -35,8 +36,6 @@ import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const linkLocal = Prefix.parse('fe80::/10')
 const groups = Prefix.parse('ff00::/8')
-const ICMP_REDIRECT = 5
-const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
 export const neighbourTypes = [133, 135, 136] as const
 
@@ -66,7 +65,9 @@ export function* inetTableInSteps(
   ended: readonly Answers[],
   ways = noOtherWay,
 ): Generator<void, NftTable, void> {
-  const sets: NftSet[] = []
+  // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
+  const entries = addrsOfClasses(form)
+  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(one, entries))
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0
@@ -87,9 +88,7 @@ export function* inetTableInSteps(
     if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
   chains.push(...directions.flatMap((direction) => toClassesChains(form, direction)))
-  const entries = addrsOfClasses(form)
   for (const one of form.classes.values()) {
-    sets.push(...classSetsOf(one, entries))
     const added = classChains(form, one)
     chains.push(...added)
     if (isLong(sum(added.map(({ rules }) => rules.length)))) yield
@@ -124,11 +123,11 @@ function classSetsOf({ direction, id }: ClassForm, entries: ReadonlyMap<ClassId,
   }))
 }
 
-/** The sets of both families; those of blocks where there are any. */
-export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+/** Those of pods in families in which pods have addresses, those of blocks in families in which there are any. */
+export function peerSetObjects(form: Pick<Form, 'families' | 'membersOf'>, set: PeerSet): NftSet[] {
   if (set.kind === 'pods') {
     const members = [...form.membersOf(set.id).values()]
-    return families.map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
+    return familiesOf(form).map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
   }
   return families.flatMap((family): NftSet[] => {
     const elements = set.prefixes.filter((prefix) => prefix.family === family)
@@ -149,9 +148,9 @@ export function portKey({ addr, protocol, port }: NamedPortMember): NftKey {
   return [addr, portProtocols[protocol], port]
 }
 
-export function portSetObjects(form: Pick<Form, 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
+export function portSetObjects(form: Pick<Form, 'families' | 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
   const members = form.namedPortsOf(id)
-  return families.map((family) => ({
+  return familiesOf(form).map((family) => ({
     ...portSetShape(id, family),
     elements: members.filter(({ addr }) => addr.family === family).map(portKey),
   }))
@@ -276,21 +275,4 @@ const neighbourChain: NftChain = {
   ],
 }
 
-/** The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice. */
-const redirectChain: NftChain = {
-  name: 'redirects',
-  hook: { type: 'filter', hook: 'output', priority: 0 },
-  policy: 'accept',
-  rules: families.map((family) => ({
-    comment: `pods keep their gateway (IPv${family})`,
-    match: [
-      { kind: 'device', field: 'oifname', name: bridgeName },
-      { kind: 'family', family },
-      { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
-      { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
-    ],
-    action: { kind: 'drop', counter: true },
-  })),
-}
-
-const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain]

@@ -42,11 +42,19 @@ export class WrittenForm implements Written {
     this.#noteLocals(change.locals)
     for (const id of change.peerSets.keys()) {
       const set = form.peerSets.get(id)
-      put(this.peerSets, id, set && peerSetObjects({ membersOf: () => new Map() }, set).map(({ name }) => name))
+      put(
+        this.peerSets,
+        id,
+        set && peerSetObjects({ families: form.families, membersOf: () => new Map() }, set).map(({ name }) => name),
+      )
     }
     for (const id of change.namedPortSets.keys()) {
       const set = form.namedPortSets.get(id)
-      put(this.portSets, id, set && portSetObjects({ namedPortsOf: () => [] }, set).map(({ name }) => name))
+      put(
+        this.portSets,
+        id,
+        set && portSetObjects({ families: form.families, namedPortsOf: () => [] }, set).map(({ name }) => name),
+      )
     }
     for (const id of change.policies.keys())
       put(this.policies, id, form.policies.get(id)?.tier === 'NetworkPolicy' ? [policyChain(id)] : undefined)

@@ -1,6 +1,7 @@
 // Pods as the API tells of them, and as this node has them.
-import { type Addr } from '#/lib/addr.ts'
+import { type Addr, type Family } from '#/lib/addr.ts'
 import { type PolicyPod } from '../cluster.ts'
+import { type FormChange } from '../form.ts'
 import { isPoliced } from '../match.ts'
 import { type Addresses } from './addresses.ts'
 import { type Groups } from './groups.ts'
@@ -30,6 +31,9 @@ export class Pods {
   /** By host device. */
   readonly locals = new Map<string, LocalState>()
   readonly known = new Map<string, PolicyPod>()
+  readonly #families = new Set<Family>()
+  /** As of the last time. */
+  readonly families = new Set<Family>()
 
   constructor(addresses: Addresses, groups: Groups, selections: Selections) {
     this.#addresses = addresses
@@ -54,6 +58,7 @@ export class Pods {
   }
 
   setPod(told: PolicyPod): void {
+    for (const { family } of told.addrs) this.#families.add(family)
     const key = keyOf(told)
     const before = this.#states.get(key)
     if (before?.told.uid === told.uid && before.told.configUid === told.configUid) {
@@ -87,6 +92,7 @@ export class Pods {
   }
 
   setLocal(local: LocalPod): void {
+    for (const { family } of local.addrs) this.#families.add(family)
     const before = this.locals.get(local.hostDevice)
     if (before !== undefined && isSameLocal(before.local, local)) return
     // a pod that is gone from the API is still known by an interface that it has here
@@ -148,6 +154,12 @@ export class Pods {
     delete local.pod
     before.locals = before.locals.filter((each) => each !== local)
     this.#settle(before)
+  }
+
+  takeFamilies(): FormChange['newFamilies'] {
+    const added = this.#families.difference(this.families)
+    for (const family of added) this.families.add(family)
+    return added
   }
 
   /** Makes everything that follows of what is told of a pod and of its interfaces here. */

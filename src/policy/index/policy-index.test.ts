@@ -70,6 +70,19 @@ function membersTaken(index: PolicyIndex): { added: string[]; removed: string[] 
   return { added: added.map(String), removed: removed.map(String) }
 }
 
+test('a family is told when a pod has an address of it for the first time, here or elsewhere', () => {
+  const index = new PolicyIndex()
+  const taken = (): number[] => [...index.take().newFamilies]
+  index.setPod(pod('web', 'web', 1))
+  assert.deepEqual(taken(), [4])
+  index.setPod(pod('db', 'db', 2))
+  index.setLocal({ ...local('db', 2), addrs: [addr(2), Addr.parse('fd10::2')] })
+  assert.deepEqual(taken(), [6])
+  index.removeLocal('cwv-db')
+  assert.deepEqual(taken(), [])
+  assert.deepEqual([...index.form.families], [4, 6])
+})
+
 test('what is told again, or is of no concern to pods here, changes nothing', () => {
   const index = shop()
   index.setPod(pod('web', 'web', 1))

@@ -35,6 +35,7 @@ export class PolicyIndex implements PolicyView {
   readonly nodes: ReadonlyMap<string, readonly Addr[]> = this.#nodes
 
   readonly form: Form = {
+    families: this.#pods.families,
     locals: this.#classes.locals,
     classes: this.#classes.forms,
     policies: this.#selections.forms,
@@ -118,6 +119,12 @@ export class PolicyIndex implements PolicyView {
     const { changed, movedLocals } = this.#selections
     const classes = this.#classes.takeClasses(changed, movedLocals)
     const locals = this.#classes.takeLocals(movedLocals, this.#pods.locals)
-    return { locals, classes, policies: this.#selections.take(), ...this.#sets.take() }
+    return {
+      newFamilies: this.#pods.takeFamilies(),
+      locals,
+      classes,
+      policies: this.#selections.take(),
+      ...this.#sets.take(),
+    }
   }
 }
