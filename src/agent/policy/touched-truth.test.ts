@@ -56,6 +56,7 @@ function copyOf(form: Form): Form {
   const members = new Map([...form.peerSets.keys()].map((id) => [id, form.membersOf(id)]))
   const namedPorts = new Map([...form.namedPortSets.keys()].map((id) => [id, form.namedPortsOf(id)]))
   return {
+    ...form,
     locals: new Map(form.locals),
     classes: new Map(form.classes),
     policies: new Map(form.policies),

@@ -38,7 +38,11 @@ class Cluster {
   }
 
   /** A ClusterNetworkPolicy about all pods, whose one rule does this to what they receive. */
-  clusterPolicy(name: string, action: RuleAction, { tier = 'Admin' as Tier, priority = 0 } = {}): void {
+  clusterPolicy(
+    name: string,
+    action: RuleAction,
+    { tier = 'Admin', priority = 0 }: { tier?: Tier; priority?: number } = {},
+  ): void {
     const any = { kind: 'labels', selector: [] } as const
     this.index.setPolicy({
       key: `clusternetworkpolicy/${name}`,

@@ -76,7 +76,6 @@ function isKnown(name: string): name is ExpressionName {
   return Object.hasOwn(specs, name)
 }
 
-
 /** An expression with its attributes; `other` stands for those that are not in these tables. */
 export type DecodedExpression =
   | { readonly [N in ExpressionName]: { readonly name: N; readonly attrs: Attrs<Specs[N]> } }[ExpressionName]
@@ -85,7 +84,7 @@ export type DecodedExpression =
 /** Decodes an expression that the kernel dumped. Throws WireError. */
 export function decodeExpression({ name, data: bytes }: Expression): DecodedExpression {
   if (!isKnown(name)) return { name: 'other', kernelName: name }
-  return { name, attrs: codecs.get(name)!.decode(bytes) } as DecodedExpression
+  return { name, attrs: codecs.get(name)!.decode(bytes) }
 }
 
 /**
