@@ -56,6 +56,8 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     goals: parts.flatMap(({ goals }) => goals),
     notes: [
       `${rounds} rounds, all ways in turn, ${paths.seconds} s for each measurement. IPv4; a lab for each datapath and number of policies.`,
+      'With br_netfilter, which kubeadm demands, pods of a node meet the rules for IP without policies as well; without, each row is compared with',
+      'packets that meet none. Between nodes it is on.',
       'Every policy on the way selects both pods in both directions, and only the last of them allows what is measured: a new connection is',
       'compared with all of them, packets of one that stands with none.',
       'A change: a ClusterNetworkPolicy about all pods comes or goes, and of the others 50 select each pod. Alone: half a second after the last one;',
