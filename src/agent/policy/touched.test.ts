@@ -168,3 +168,17 @@ test('a pod with another address is in question', () => {
   cluster.index.setLocal({ hostDevice: 'cwv1', namespace: 'shop', name: 'web', uid: 'uid of web', addrs })
   assert.deepEqual(cluster.touched()?.locals, ['10.244.1.3'])
 })
+
+test('a pod that calls a port otherwise may lose connections with anybody', () => {
+  const cluster = new Cluster()
+  const named = (name: string): void => {
+    const pod = { namespace: 'shop', name: 'web', uid: 'uid of web', node: 'this', labels: { app: 'web' } }
+    const namedPorts = [{ name, protocol: 'TCP', port: 80 }] as const
+    cluster.index.setPod({ ...pod, namedPorts, addrs: [], isHostNetwork: false, hasEnded: false })
+  }
+  named('http')
+  cluster.policy({ podSelector: { matchLabels: { app: 'web' } }, ingress: [{ ports: [{ port: 'http' }] }] })
+  cluster.touched()
+  named('other')
+  assert.deepEqual(cluster.touched()?.locals, ['10.244.1.2'])
+})

@@ -31,11 +31,14 @@ function mayForbidBySets({ action, peers, ports }: FormRule, { fewer, more }: Ch
   return sets.some((id) => (action !== 'deny' && fewer.has(id)) || (action !== 'accept' && more.has(id)))
 }
 
-/** The addresses whose membership of a set has changed. */
-function movedAddrs({ members, namedPorts }: FormChange): Addr[] {
-  const ofSets = [...members.values()].flatMap(({ added, removed }) => [...added, ...removed])
-  const ofPorts = [...namedPorts.values()].flatMap(({ added, removed }) => [...added, ...removed])
-  return [...ofSets, ...ofPorts.map(({ addr }) => addr)]
+/** The addresses whose membership of a set has changed; `called` are those that call a port another name now. */
+function movedAddrs({ members, namedPorts }: FormChange): {
+  readonly moved: readonly Addr[]
+  readonly called: readonly Addr[]
+} {
+  const moved = [...members.values()].flatMap(({ added, removed }) => [...added, ...removed])
+  const ports = [...namedPorts.values()].flatMap(({ added, removed }) => [...added, ...removed])
+  return { moved, called: ports.map(({ addr }) => addr) }
 }
 
 /** `before` is as it was before the change. Undefined when the change forbids nothing. */
@@ -47,7 +50,7 @@ export function touchedBy(form: Form, change: FormChange, before: ClassesBefore)
     if (local.ingress === undefined && local.egress === undefined) return false
     const known = before.podOf(device)
     // one that is new here may have the address of another one, whose connections are still tracked
-    if (known === undefined || !isSameAddrs(known.local.addrs, local.addrs)) return true
+    if (known === undefined || !isSamePod(known.local, local)) return true
     const now = classesOf(form, local)
     return directions.some((direction) => {
       const [had, has] = [known.classes[direction], now[direction]]
@@ -55,8 +58,11 @@ export function touchedBy(form: Form, change: FormChange, before: ClassesBefore)
     })
   }
   const candidates = written.size > 0 ? form.locals : change.locals
-  const locals = [...candidates].flatMap(([device, local]) => (local && mayLose(device, local) ? local.addrs : []))
-  const peers = isMembershipInQuestion(form, change) ? movedAddrs(change) : []
+  const losing = [...candidates].flatMap(([device, local]) => (local && mayLose(device, local) ? local.addrs : []))
+  const { moved, called } = isMembershipInQuestion(form, change) ? movedAddrs(change) : { moved: [], called: [] }
+  // whoever calls a pod of this node by that name
+  const locals = [...losing, ...ofLocals(form, called)]
+  const peers = [...moved, ...called]
   return locals.length + peers.length === 0 ? undefined : { locals, peers }
 }
 
@@ -66,8 +72,16 @@ function haveOneOf(written: ReadonlySet<string>, had: ClassForm | undefined, has
   return tiers.some((tier) => has.policies[tier].some((id) => written.has(id) && had.policies[tier].includes(id)))
 }
 
-function isSameAddrs(one: readonly Addr[], other: readonly Addr[]): boolean {
-  return one.length === other.length && one.every((addr, place) => addr.equals(other[place]!))
+/** Those that are addresses of pods of this node. */
+function ofLocals({ locals }: Form, addrs: readonly Addr[]): Addr[] {
+  if (addrs.length === 0) return []
+  const own = new Set([...locals.values()].flatMap((local) => local.addrs.map(String)))
+  return addrs.filter((addr) => own.has(String(addr)))
+}
+
+function isSamePod(one: LocalPodForm, other: LocalPodForm): boolean {
+  const isSameAddr = (addr: Addr, place: number): boolean => other.addrs[place]?.equals(addr) === true
+  return one.pod === other.pod && one.addrs.length === other.addrs.length && one.addrs.every(isSameAddr)
 }
 
 function isMembershipInQuestion(form: Form, change: FormChange): boolean {
