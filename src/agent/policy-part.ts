@@ -20,6 +20,7 @@ import { type ObjectStatus } from '#/reconcile/status.ts'
 import { factsOf } from './cluster/node-facts.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
 import { Admission } from './policy/admission.ts'
+import { ClassMemory } from './policy/class-memory.ts'
 import { conntrackProblem } from './policy/conntrack-room.ts'
 import { EndedConnections } from './policy/ended-connections.ts'
 import { PolicyKeeper } from './policy/keeper.ts'
@@ -76,6 +77,8 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #admission: Admission
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
+  /** As of the last change that was written. */
+  readonly #before = new ClassMemory()
   /** The bridge and the programs with which everything was compared last. */
   #comparedMac: string | undefined
   #comparedPrograms: unknown
@@ -111,13 +114,15 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.ended = this.#made.use(new EndedConnections({ block: (...change) => this.#block(...change), clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
-      const touched = touchedBy(form, change)
+      const touched = touchedBy(form, change, this.#before)
+      this.#before.note(form, change)
       if (touched) this.#connections.note(touched)
       this.#remembered.save(this.#index.hasPolicies)
       this.#admission.wake()
     })
     this.keeper.compared.subscribe(({ wasOther }) => {
       this.#remembered.save(this.#index.hasPolicies)
+      this.#before.reset(this.#index.form)
       if (wasOther) this.#connections.note({ locals: [...this.#locals.addrs()], peers: [] })
       this.#connections.noteLevel()
     })

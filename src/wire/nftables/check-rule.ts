@@ -174,6 +174,7 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'ctDirection':
     case 'etherMulticast':
     case 'pktTypeHost':
+    case 'hasRoute':
     case 'vlan':
     case 'ctDnat':
     case 'daddrLocal':

@@ -21,6 +21,7 @@ import {
   META_OIFNAME,
   META_PKTTYPE,
   META_PROTOCOL,
+  META_RTCLASSID,
   native32,
   network16,
   network24,
@@ -174,6 +175,9 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
       ]
     case 'pktTypeHost':
       return [loadMeta(META_PKTTYPE), compare(Uint8Array.of(PACKET_HOST), match.not)]
+    // loading it already ends the rule where there is no route
+    case 'hasRoute':
+      return [loadMeta(META_RTCLASSID), compare(native32(0))]
     case 'limit':
       return [
         expression('limit', { rate: BigInt(match.packetsPerSecond), unit: 1n, burst: match.burst, type: 0, flags: 0 }),

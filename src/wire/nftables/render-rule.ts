@@ -79,6 +79,8 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return 'vlan id != 0'
     case 'pktTypeHost':
       return `meta pkttype ${not}host`
+    case 'hasRoute':
+      return 'meta rtclassid 0'
     case 'limit':
       return `limit rate ${match.packetsPerSecond}/second burst ${match.burst} packets`
     case 'keySet':
