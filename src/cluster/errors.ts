@@ -10,6 +10,8 @@ export class ApiError extends Error {
   readonly code: number
   /** Status.reason, such as "NotFound", "AlreadyExists", "Conflict", "Expired"; "InvalidResponse" for a garbled answer. */
   readonly reason: string
+  /** What the server says besides, in one line; '' when it says nothing. */
+  readonly detail: string
   /** How long the server asks to wait, if it does. */
   readonly retryAfterMs: number | undefined
 
@@ -21,6 +23,7 @@ export class ApiError extends Error {
     super(`${what}: ${[code, reason].join(' ')}${detail === '' ? '' : `: ${detail}`}`)
     this.code = code
     this.reason = reason
+    this.detail = detail
     this.retryAfterMs = options.retryAfterMs
   }
 }

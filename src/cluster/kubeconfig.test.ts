@@ -86,7 +86,7 @@ const malformed: [what: string, content: object | string, expected: RegExp][] = 
   [
     'a context that is not there',
     kubeconfig({ top: { 'current-context': 'x' } }),
-    /: current-context: there is no context "x"/,
+    /: current-context: there is no context "x"; there are: /,
   ],
   [
     'a context without a cluster',
