@@ -42,7 +42,8 @@ static int connected(const char *path)
 		return -1;
 	}
 	strcpy(address.sun_path, path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* of an agent that takes no more connections it hears at once */
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		return -1;
 	return fd;
@@ -103,14 +104,14 @@ int main(void)
 		struct pollfd polled[5];
 		await(&request, polled);
 		await(&answer, polled + 2);
-		/* a reader that is gone is told as an error, also while nothing is to be written */
+		/* a reader that is gone is told by pipes as an error, by sockets as a hang-up, also while nothing is to be written */
 		polled[4] = (struct pollfd){.fd = STDOUT_FILENO};
 		if (poll(polled, 5, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return fail("poll", strerror(errno));
 		}
-		if (polled[4].revents & (POLLERR | POLLNVAL))
+		if (polled[4].revents & (POLLERR | POLLHUP | POLLNVAL))
 			return 0;
 		move(&request, polled);
 		move(&answer, polled + 2);

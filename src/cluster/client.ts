@@ -42,6 +42,7 @@ type Call = RequestOptions & {
   readonly contentType?: string
 }
 
+const userAgent = 'causeway'
 const defaultTimeoutMs = 30_000
 const defaultPageSize = 500
 const maxAttempts = 5
@@ -259,7 +260,8 @@ export class ApiClient implements AsyncDisposable {
     const { openWebSocket } = await import('./web-socket.ts')
     for (let isSecond = false; ; isSecond = true) {
       const access = await this.#transport.webSocketTo(call.path)
-      const headers = { ...headersOf(call), ...access.headers }
+      // what comes is no JSON: an API server answers 406 to who wants that
+      const headers = { ...access.headers, 'user-agent': userAgent }
       const opened = await openWebSocket({ ...access, headers, protocols, signal })
       if ('socket' in opened) return opened.socket
       await this.#refused(call, opened.refusal, { credential: access.credential, isSecond })
@@ -315,7 +317,7 @@ function mayRetry(call: Call, error: unknown): boolean {
 }
 
 function headersOf(call: Call): Record<string, string> {
-  const headers = { accept: 'application/json', 'user-agent': 'causeway' }
+  const headers = { accept: 'application/json', 'user-agent': userAgent }
   if (call.body === undefined) return headers
   const length = Buffer.byteLength(JSON.stringify(call.body))
   return { ...headers, 'content-type': call.contentType ?? 'application/json', 'content-length': String(length) }

@@ -13,7 +13,7 @@ import { ApiServer } from './api/server.ts'
 import { agentContainer } from '#/install/settings.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { isAgentPod } from './agent-pods.ts'
-import { type Execute } from './api/exec.ts'
+import type { Execute } from './api/exec.ts'
 import { type LabPaths } from './paths.ts'
 import { apiAddrs, apiPort, familiesOf, type LabSpec, routerNetns } from './spec.ts'
 

@@ -17,14 +17,21 @@ export type AgentPlace = {
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-function containerStateOf(pod: Pod): Readonly<Record<string, unknown>> | undefined {
+type Fields = Readonly<Record<string, unknown>>
+
+function containerStatusOf(pod: Pod): Fields {
   const statuses = listOf(fieldsOf(pod.status)['containerStatuses']).map(fieldsOf)
-  const status = statuses.find((each) => each['name'] === agentContainer)
-  return status === undefined ? undefined : fieldsOf(status['state'])
+  return statuses.find((each) => each['name'] === agentContainer) ?? {}
 }
 
 function isRunning(pod: Pod): boolean {
-  return containerStateOf(pod)?.['running'] !== undefined
+  return fieldsOf(containerStatusOf(pod)['state'])['running'] !== undefined
+}
+
+/** "exit status 137 (OOMKilled)" */
+function exitText(terminated: Fields): string {
+  const { exitCode, reason } = terminated
+  return `exit status ${typeof exitCode === 'number' ? exitCode : 'unknown'} (${textOf(reason) || 'no reason is told'})`
 }
 
 /** Why nothing can be executed in the pod; undefined when it can. */
@@ -32,19 +39,18 @@ function whyNot(pod: Pod): string | undefined {
   if (isRunning(pod)) return undefined
   const { namespace = '', name } = pod.metadata
   const title = `pod ${namespace}/${name}`
-  const state = containerStateOf(pod) ?? {}
-  const { reason, message } = fieldsOf(state['waiting'] ?? state['terminated'])
-  const words = [textOf(reason), textOf(message)].filter(Boolean).join(': ')
-  const logs = `kubectl -n ${namespace} logs ${name} --previous`
+  const { state, lastState } = containerStatusOf(pod)
+  const { waiting, terminated } = fieldsOf(state)
+  const ended = terminated ?? fieldsOf(lastState)['terminated']
+  const logs = `kubectl -n ${namespace} logs ${name}${terminated === undefined ? ' --previous' : ''}`
   const describe = `kubectl -n ${namespace} describe pod ${name}`
-  if (state['waiting'] !== undefined) {
-    const look = reason === 'CrashLoopBackOff' ? logs : describe
-    return `${title} does not run: its container waits: ${words || 'it is not said for what'}; see: ${look}`
-  }
-  if (state['terminated'] !== undefined) {
-    const { exitCode } = fieldsOf(state['terminated'])
-    const exit = `exit status ${typeof exitCode === 'number' ? exitCode : 'unknown'}`
-    return `${title} does not run: its container has ended, ${exit}${words && `: ${words}`}; see: ${logs}`
+  const before = ended === undefined ? '' : `, with ${exitText(fieldsOf(ended))}`
+  if (terminated !== undefined) return `${title} does not run: its container has ended${before}; see: ${logs}`
+  if (waiting !== undefined) {
+    // the message beside the reason has times and ports in it, which are others on each node
+    const reason = textOf(fieldsOf(waiting)['reason']) || 'no reason is told'
+    const last = before === '' ? '' : `; it ended before${before}`
+    return `${title} does not run: its container waits (${reason})${last}; see: ${ended === undefined ? describe : logs}`
   }
   const phase = textOf(fieldsOf(pod.status)['phase']) || 'of unknown phase'
   const why = [fieldsOf(pod.status)['reason'], fieldsOf(pod.status)['message']].map(textOf).filter(Boolean).join(': ')

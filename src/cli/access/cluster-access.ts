@@ -2,7 +2,7 @@
 import { type AgentOfNode } from '#/api/client.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
-import { ApiError, isApiError } from '#/cluster/errors.ts'
+import { ApiError } from '#/cluster/errors.ts'
 import { daemonSetPath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { agentName } from '#/install/settings.ts'
 import { type KubeNode, type KubeObject, type Pod } from '#/model/kubernetes.ts'
@@ -40,29 +40,26 @@ async function podsIn(client: ApiClient, namespace: string | undefined): Promise
   return items
 }
 
+/** The error of a list that was refused, in words for who asks agents. */
+function inWords(error: unknown): unknown {
+  return error instanceof ApiError ? new Error(`the agents cannot be found: ${apiRefusal(error)}`) : error
+}
+
 /** The pods of agents; where no namespace was said and the usual one has none, those of any. */
 async function agentPods(client: ApiClient, said: string | undefined): Promise<readonly Pod[]> {
-  const usual = nodeSettings.namespace.default
+  const namespace = said ?? nodeSettings.namespace.default
   try {
-    const pods = await podsIn(client, said ?? usual)
+    const pods = await podsIn(client, namespace)
     if (pods.length > 0) return pods
+    const others = said === undefined ? await podsIn(client, undefined) : []
+    if (others.length > 0) return others
   } catch (error) {
-    // who may list pods everywhere but not here does not exist: the other list would be refused too
-    if (error instanceof ApiError) throw new Error(`the agents cannot be found: ${apiRefusal(error)}`, { cause: error })
-    throw error
+    throw inWords(error)
   }
-  const where = said ?? `${usual}, nor, as far as they may be listed, in any other`
-  const none = new Error(
-    `no pod has the label ${agentSelector} in the namespace ${where}: is Causeway installed in the cluster ${client.server}?`,
+  const where = said === undefined ? 'in any namespace' : `in the namespace ${said}`
+  throw new Error(
+    `no pod ${where} has the label ${agentSelector}: is Causeway installed in the cluster of ${client.server}?`,
   )
-  if (said !== undefined) throw none
-  try {
-    const pods = await podsIn(client, undefined)
-    if (pods.length > 0) return pods
-  } catch (error) {
-    if (!isApiError(error, 403)) throw error
-  }
-  throw none
 }
 
 async function agentsOf(client: ApiClient, { namespace: said, node }: ClusterChoice): Promise<AgentOfNode[]> {

@@ -11,7 +11,7 @@ import { labNodes } from '#/lab/spec.ts'
 import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { UsageError } from '../args.ts'
 import { pathsOfLab } from '../lab-options.ts'
-import { type AgentAccess } from './cluster-access.ts'
+import type { AgentAccess } from './cluster-access.ts'
 import { type AgentChoice, type Source, sourceOf } from './source.ts'
 
 /** Where these options lead, on this machine. Throws UsageError when it cannot be decided. */

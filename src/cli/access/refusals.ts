@@ -23,9 +23,8 @@ export function apiRefusal(error: ApiError): string {
   const { code, detail } = error
   if (code === 401)
     return `the API server does not accept the credentials (401${detail && `: ${detail}`}); are they expired, or those of another cluster?`
-  if (code !== 403) return error.message
-  const right = lackedRight.exec(detail)
-  if (right === null) return `the API server refuses it (403): ${detail || 'without a word'}`
+  const right = code === 403 ? lackedRight.exec(detail) : null
+  if (right === null) return `the API server refuses it (${code} ${error.reason}): ${detail || 'without a word'}`
   const [, user = '', verb, resource, , namespace = ''] = right
   const where = namespace === '' ? 'in all namespaces' : `in the namespace ${namespace}`
   return `user "${user}" lacks the right to ${verb} ${resource} ${where}; who may grant it: ${grantFor(user, namespace)}`
@@ -47,7 +46,10 @@ export function whyNotReached(error: unknown, { namespace, pod }: Place): string
   if (error instanceof ExecError) return execFailure(error, title)
   if (error instanceof ApiError) {
     if (error.code === 404) return `${title} is gone: ${error.detail}; ask again`
-    if (error.code === 401 || error.code === 403) return apiRefusal(error)
+    // RBAC that allows only the GET of the WebSocket says no more than this
+    if (error.code === 403 && /is forbidden:?$/.test(error.detail))
+      return `the user may get pods/exec in the namespace ${namespace} but not create it, and has to since Kubernetes 1.35; who may grant it: ${grantFor('USER', namespace)}`
+    if (error.code < 500) return apiRefusal(error)
     return `the API server does not get through to ${title} (${error.code} ${error.reason}): ${error.detail}`
   }
   if (error instanceof ApiUnreachable) return oneLine(messageOf(error))
