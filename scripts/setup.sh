@@ -116,14 +116,14 @@ fi
 
 # The CNI plugin and the relay to the agent's API, built from their sources whenever these are newer.
 build_native() {
-  if [ ! -x "build/$1" ] || [ "native/$2" -nt "build/$1" ]; then
+  if [ ! -x "build/$1" ] || [ "$2" -nt "build/$1" ]; then
     mkdir -p build
-    musl-gcc -O2 -static -s -Wall -Wextra -Werror -o "build/$1.$$" "native/$2"
+    musl-gcc -O2 -static -s -Wall -Wextra -Werror -o "build/$1.$$" "$2"
     mv "build/$1.$$" "build/$1"
   fi
 }
-build_native causeway-cni cni-shim.c
-build_native causeway-api-relay api-relay.c
+build_native causeway-cni native/cni-shim.c
+build_native causeway-api-relay native/api-relay.c
 
 # The eBPF programs, compiled whenever a source is newer.
 case "$job" in

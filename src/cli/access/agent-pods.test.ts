@@ -7,11 +7,11 @@ import { agentPlaces, agentSelector } from './agent-pods.ts'
 
 const running = { running: { startedAt: '2026-01-01T00:00:00Z' } }
 
-function pod(name: string, node: string, state: object | null = running, more: object = {}): Pod {
+function pod(name: string, nodeName: string, state: object | null = running, more: object = {}): Pod {
   const containerStatuses = state === null ? undefined : [{ name: 'agent', state, ...more }]
   return {
     metadata: { namespace: 'causeway-system', name },
-    spec: { nodeName: node },
+    spec: { nodeName },
     status: { phase: 'Pending', containerStatuses },
   }
 }
