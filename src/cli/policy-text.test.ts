@@ -114,7 +114,7 @@ test('an object to apply is between the marks of a shell, a rule is shown with i
 })
 
 test('a node that does not answer, sees it otherwise, or lacks the rules in its kernel is told', () => {
-  const missing = { isThere: false, text: 'node-2: no element for 10.244.2.7 in map ingress4' }
+  const missing = { isThere: false, text: 'node-2: 10.244.2.7 in none of the sets' }
   const silent = whysOf([answer(report('node-1')), { node: 'node-2', error: 'no agent answers on node-2' }])
   assert.deepEqual(silent[0]!.notes, [
     'node-2, which enforces ingress of db/pg-0, does not answer: no agent answers on node-2; it is told as node-1 knows it',
@@ -130,7 +130,7 @@ test('a node that does not answer, sees it otherwise, or lacks the rules in its 
     'node-1 sees ingress of db/pg-0 otherwise: no policy selects it; if that lasts, see causeway status there',
   ])
   assert.equal(isAllowed(split!), false)
-  assert.match(renderWhys([split!], width), /^! not in the kernel: node-2: no element/m)
+  assert.match(renderWhys([split!], width), /^! not in the kernel: node-2: 10\.244\.2\.7 in none of the sets/m)
   const waiting = { ...report('node-2'), state: { kind: 'waiting', why: 'the list of pods' } } as const
   assert.match(
     whysOf([answer(waiting)])[0]!.notes.join(),

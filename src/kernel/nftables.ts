@@ -271,6 +271,18 @@ export class NftClient {
     return rules
   }
 
+  /** The names of the sets and maps of a table; none when there is no such table. Throws KernelError. */
+  listSets({ family, name }: NftTableName): string[] {
+    const request = { what: `nft list sets ${family} ${name}`, type: NFT_MSG_GETSET }
+    try {
+      const sets = this.#netlink.dump({ ...request, payload: encodeNft(family, setCodec, { table: name }) })
+      return sets.map(({ payload }) => decodeNft(payload, setCodec).name ?? '')
+    } catch (error) {
+      if (isAbsent(error)) return []
+      throw error
+    }
+  }
+
   /** The elements of a set or map of any table, as the kernel has them. Throws KernelError, ENOENT when there is no such set. */
   async readElements({ family, table }: Omit<ChainPlace, 'chain'>, set: string): Promise<readonly ElementAttrs[]> {
     return this.#elements(family, table, set)

@@ -2,7 +2,7 @@
 // change at different speeds: members of sets (with every pod), classes of pods and policies (with labels and policies), nothing else.
 //
 //   local pod ─► class (one per direction) ─► policies in order ─► rules ─► peer sets, port sets
-import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type Addr, type Family, type Prefix } from '#/lib/addr.ts'
 import { type Direction, type PodMatch, type PortProtocol, type RuleAction, type RuleRef, type Tier } from './policy.ts'
 
 /** Names of sets, classes and policies are hashes over what they mean, so that an agent without memory finds its own again. */
@@ -72,6 +72,8 @@ export type LocalPodForm = {
 }
 
 export type Form = {
+  /** In which pods have addresses, or have had: in others no set has members. */
+  readonly families: ReadonlySet<Family>
   readonly locals: ReadonlyMap<string, LocalPodForm>
   readonly classes: ReadonlyMap<ClassId, ClassForm>
   readonly policies: ReadonlyMap<string, PolicyForm>
@@ -86,6 +88,8 @@ export type Members<T> = { readonly added: readonly T[]; readonly removed: reado
 
 /** What is different since the last one was taken. Objects that are new have their members in `Form`, not here. */
 export type FormChange = {
+  /** In which a pod has an address for the first time. */
+  readonly newFamilies: ReadonlySet<Family>
   /** By host device: now, or undefined when it is gone. */
   readonly locals: ReadonlyMap<string, LocalPodForm | undefined>
   /** New, or gone (undefined). A class never changes: it becomes another class. */

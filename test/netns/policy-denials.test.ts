@@ -182,11 +182,17 @@ test('what the kernel has of a pod is read from it: elements, chains, and whethe
   const free = ['egress 4 none no rules', 'egress 6 none no rules']
   const whole = ['ingress 4 in-c1 rules', 'ingress 6 in-c1 rules', ...free]
   assert.deepEqual(await told(), whole)
-  node.nft(`delete element inet causeway-policy ingress4 '{ ${four} : goto in-c1 }'`)
+  node.nft(`delete element inet causeway-policy in4-c1 '{ ${four} }'`)
   node.nft('flush chain inet causeway-policy in-c1')
   assert.deepEqual(await told(), ['ingress 4 none no rules', 'ingress 6 in-c1 no rules', ...free])
   await node.settle()
   assert.deepEqual(await told(), whole)
+  node.nft('flush chain inet causeway-policy ingress4')
+  assert.deepEqual(await told(), ['ingress 4 none no rules', 'ingress 6 in-c1 rules', ...free])
+  await node.settle()
+  node.nft('flush chain inet causeway-policy egress')
+  assert.equal((await told())[0], 'table inet causeway-policy has no rule in chain egress that leads to egress4')
+  await node.settle()
   node.nft("'add table inet causeway-policy { flags dormant; }'")
   assert.equal((await told())[0], 'table inet causeway-policy is dormant')
   node.nft('delete table inet causeway-policy')

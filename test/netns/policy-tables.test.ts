@@ -48,6 +48,21 @@ for (const brNetfilter of [false, true])
     }
   })
 
+test('when the first pod with an address of another family comes, rules have that family too', async () => {
+  using node = isolated()
+  node.form.families.delete(6)
+  const a = node.add(2, { ingress: 'c1' })
+  const b = node.add(3)
+  await node.settle()
+  assert.doesNotMatch(node.nft('list table inet causeway-policy'), /peers6/)
+  const cell = (family: Family) => node.arrives({ family, from: b, to: a, port: 80 })
+  assert.deepEqual([await cell(4), await cell(6)], [true, false])
+  node.form.families.add(6)
+  node.apply({ newFamilies: new Set([6]) })
+  assert.deepEqual([await cell(4), await cell(6)], [true, true])
+  assert.deepEqual(await node.settle(), [])
+})
+
 /** What a proxy does in the node for the Service at this address: to the pod, and with the node's own source where the pod calls itself. */
 function serve(node: TableNode, family: Family, service: string, pod: TestPod): void {
   const ip = family === 4 ? 'ip' : 'ip6'

@@ -2,7 +2,7 @@
 import { type KernelReport } from '#/api/schemas/policy.ts'
 import { messageOf } from '#/lib/log.ts'
 import { policyTableName } from '#/model/names.ts'
-import { classChain, classMap } from '#/plan/policy/names.ts'
+import { classChain, toClassesChain } from '#/plan/policy/names.ts'
 import { type PolicyCounters } from '#/plan/policy/counters.ts'
 import { type LocalPodForm } from '#/policy/form.ts'
 import { type Direction } from '#/policy/policy.ts'
@@ -20,11 +20,11 @@ function deniedText(denied: number, isAudited: boolean): string {
 /** What is wrong with one of the pod's addresses; undefined when it is as it should be. */
 function fault(each: AddrInKernel, wanted: string | undefined): string | undefined {
   const { direction, addr, chain, isChainThere } = each
-  const map = classMap(direction, addr.family)
   if (chain === wanted)
     return wanted === undefined || isChainThere ? undefined : `${table} has no rules in chain ${wanted}`
-  if (chain === undefined) return `${table} has no element for ${addr} in its map ${map}`
-  return `${table} leads ${addr} to chain ${chain} in its map ${map}, and ${wanted === undefined ? 'no policy selects the pod' : `not to ${wanted}`}`
+  if (chain === undefined)
+    return `${table} has ${addr} in none of the sets of its chain ${toClassesChain(direction, addr.family)}`
+  return `${table} leads ${addr} to chain ${chain}, and ${wanted === undefined ? 'no policy selects the pod' : `not to ${wanted}`}`
 }
 
 function reportOf(local: LocalPodForm, direction: Direction, { inKernel, counters }: Found): KernelReport | undefined {

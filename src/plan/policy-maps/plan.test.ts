@@ -151,6 +151,7 @@ function turning(forms: readonly Form[]): { readonly form: Form; readonly turn: 
     get namedPortSets() {
       return now().namedPortSets
     },
+    families: new Set([4, 6]),
     membersOf: (id) => now().membersOf(id),
     namedPortsOf: (id) => now().namedPortsOf(id),
   }

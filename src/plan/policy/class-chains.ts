@@ -12,6 +12,7 @@ import {
   policyChain,
   ruleComment,
   ruleInPrefix,
+  shortened,
   tierChain,
 } from './names.ts'
 import { compileFormRule, type Verdict } from './rules.ts'
@@ -115,9 +116,4 @@ export function telling(prefix: string): NftRule {
     match: [{ kind: 'limit', packetsPerSecond: toldPerSecond, burst: toldAtOnce }],
     action: { kind: 'log', group: policyLogGroup, prefix, snaplen: toldBytes },
   }
-}
-
-const longest = 110
-function shortened(comment: string): string {
-  return comment.length <= longest ? comment : `${comment.slice(0, longest - 1)}~`
 }

@@ -54,18 +54,34 @@ test('a pod that gets into another class changes two elements', () => {
   assert.ok(isEmptyDelta(rest))
   const text = (elements: typeof addElements) =>
     elements!.flatMap((each) =>
-      each.kind === 'map'
-        ? each.elements.map(({ key, verdict }) => `${each.map.name} ${String(key)} ${JSON.stringify(verdict)}`)
-        : ['?'],
+      each.kind === 'ranges' ? each.ranges.map(({ first }) => `${each.set.name} ${first}`) : ['?'],
     )
-  assert.deepEqual(text(deleteElements), [
-    'ingress4 10.244.1.2 {"kind":"goto","chain":"in-c1"}',
-    'ingress6 fd10::2 {"kind":"goto","chain":"in-c1"}',
-  ])
-  assert.deepEqual(text(addElements), [
-    'ingress4 10.244.1.2 {"kind":"goto","chain":"in-c2"}',
-    'ingress6 fd10::2 {"kind":"goto","chain":"in-c2"}',
-  ])
+  assert.deepEqual(text(deleteElements), ['in4-c1 10.244.1.2', 'in6-c1 fd10::2'])
+  assert.deepEqual(text(addElements), ['in4-c2 10.244.1.2', 'in6-c2 fd10::2'])
+})
+
+test('a pod of a class that is there changes elements alone: nothing that leads anywhere, for which the kernel walks all rules', () => {
+  const form = someForm()
+  const written = WrittenForm.of(form)
+  form.local('cwv2', ['10.244.1.3', 'fd10::3'], { ingress: 'c1' })
+  const { addElements, ...rest } = policyDelta(form, changeOf({ locals: form.locals }), written)
+  assert.ok(isEmptyDelta(rest))
+  assert.deepEqual(
+    addElements!.map((each) => (each.kind === 'map' ? '?' : each.set.name)),
+    ['itself4', 'itself6', 'in4-c1', 'in6-c1'],
+  )
+})
+
+test('a class that comes or goes has its direction lead to it, and no other chain is written', () => {
+  const form = someForm()
+  const written = WrittenForm.of(form)
+  form.class('c3', 'ingress', ['p1', 'p2'])
+  const delta = policyDelta(form, changeOf({ classes: new Map([['c3', form.classes.get('c3')]]) }), written)
+  assert.deepEqual([...delta.setRules!.keys()], ['ingress4', 'ingress6'])
+  assert.deepEqual(
+    delta.setRules!.get('ingress6')!.map(({ action }) => action),
+    ['in-c1', 'in-c2', 'in-c3'].map((chain) => ({ kind: 'goto', chain })),
+  )
 })
 
 test('a policy that changes has the rules of its own chain replaced, and no other', () => {

@@ -1,12 +1,12 @@
 // What a change of the form changes in the table of family inet. It names elements and chains alone, so it costs what it touches, and all else
 // goes on counting. It is one transaction: who is in a set or map is there together with what the set or map is for.
 import { families, type Addr, type Family } from '#/lib/addr.ts'
-import { type Form, type FormChange, type Members } from '#/policy/form.ts'
+import { type ClassForm, type Form, type FormChange, type Members } from '#/policy/form.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
 import { type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftChain, type NftRule } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
-import { entriesOf, type Entry, mapElements, mapShape } from './entries.ts'
+import { classSets, entriesOf, type Entry, entryElements, toClassesChains } from './entries.ts'
 import {
   itselfKeys,
   itselfShape,
@@ -16,37 +16,58 @@ import {
   portSetObjects,
   portSetShape,
 } from './inet-table.ts'
-import { touchedClasses, type Written } from './written.ts'
+import { touchedClasses, type Written, type WrittenClass } from './written.ts'
 
 /** The change of the table that `written` tells of. The form is the one after the change. */
 export function policyDelta(form: Form, change: FormChange, written: Written): NftDelta {
+  const classes = classChanges(change, written)
   const chains = chainChanges(form, change, written)
   const peerSets = [...change.peerSets]
   const portSets = [...change.namedPortSets]
-  const maps = mapChanges(change, written)
+  const entries = entryChanges(change, written)
   return {
-    addSets: peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
+    addSets: [
+      // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
+      ...classes.added.flatMap(classSets),
+      ...peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
+    ],
     addKeySets: portSets.flatMap(([id, set]) => (set && !written.portSets.has(id) ? portSetObjects(form, set) : [])),
     addChains: chains.added,
-    setRules: chains.changed,
+    setRules: new Map([...chains.changed, ...toClasses(form, classes)]),
     addElements: [
       ...[...change.members].flatMap(([id, { added }]) => memberElements(id, added)),
       ...[...change.namedPorts].flatMap(([id, { added }]) => portElements(id, added)),
       ...itselfChanges(change, written, 'added'),
-      ...maps.added,
+      ...entries.added,
     ],
     deleteElements: [
       ...[...change.members].flatMap(([id, { removed }]) => memberElements(id, removed)),
       ...[...change.namedPorts].flatMap(([id, { removed }]) => portElements(id, removed)),
       ...itselfChanges(change, written, 'removed'),
-      ...maps.removed,
+      ...entries.removed,
     ],
     deleteChains: chains.gone,
     deleteSets: [
       ...peerSets.flatMap(([id, set]) => (set ? [] : (written.peerSets.get(id) ?? []))),
       ...portSets.flatMap(([id, set]) => (set ? [] : (written.portSets.get(id) ?? []))),
+      ...classes.gone.flatMap(classSets).map(({ name }) => name),
     ],
   }
+}
+
+type ClassChanges = { readonly added: readonly ClassForm[]; readonly gone: readonly WrittenClass[] }
+
+function classChanges({ classes }: FormChange, written: Written): ClassChanges {
+  return {
+    added: [...classes].flatMap(([id, one]) => (one && !written.classes.has(id) ? one : [])),
+    gone: [...classes].flatMap(([id, one]) => (one ? [] : (written.classes.get(id) ?? []))),
+  }
+}
+
+/** The chains that lead to the classes of a direction, when these are others. */
+function* toClasses(form: Form, { added, gone }: ClassChanges): Generator<[string, readonly NftRule[]], void, void> {
+  for (const direction of new Set([...added, ...gone].map((one) => one.direction)))
+    for (const { name, rules } of toClassesChains(form, direction)) yield [name, rules]
 }
 
 type ChainChanges = {
@@ -70,7 +91,7 @@ function chainChanges(form: Form, change: FormChange, written: Written): ChainCh
   }
   for (const id of touchedClasses(form, change)) {
     const one = form.classes.get(id)
-    compare(one ? classChains(form, one) : [], written.classes.get(id) ?? [])
+    compare(one ? classChains(form, one) : [], written.classes.get(id)?.chains ?? [])
   }
   return changes
 }
@@ -109,24 +130,18 @@ function itselfChanges({ locals }: FormChange, written: Written, which: keyof Me
   })
 }
 
-type MapChanges = { readonly added: NftElements[]; readonly removed: NftElements[] }
+type EntryChanges = { readonly added: NftElements[]; readonly removed: NftElements[] }
 
-/** An address that goes from one pod to another, or a pod from one class to another, has its element deleted and added at once. */
-function mapChanges(change: FormChange, written: Written): MapChanges {
-  const changes: MapChanges = { added: [], removed: [] }
-  for (const direction of directions) {
-    const { added, removed } = entryChanges(direction, change, written)
-    for (const family of families) {
-      const map = mapShape(direction, family)
-      const [more, less] = [mapElements(direction, family, added), mapElements(direction, family, removed)]
-      if (more.length > 0) changes.added.push({ kind: 'map', map, elements: more })
-      if (less.length > 0) changes.removed.push({ kind: 'map', map, elements: less })
-    }
-  }
-  return changes
+/** A pod that goes from one class to another leaves the set of the one and enters that of the other at once. */
+function entryChanges(change: FormChange, written: Written): EntryChanges {
+  const changes = directions.map((direction) => {
+    const { added, removed } = entriesBetween(direction, change, written)
+    return { added: entryElements(direction, added), removed: entryElements(direction, removed) }
+  })
+  return { added: changes.flatMap(({ added }) => added), removed: changes.flatMap(({ removed }) => removed) }
 }
 
-function entryChanges(
+function entriesBetween(
   direction: Direction,
   { locals }: FormChange,
   written: Written,

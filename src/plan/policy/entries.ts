@@ -1,14 +1,17 @@
-// The elements of the maps that lead packets from and to pods of this node to the chains of their classes.
-import { type Addr, type Family } from '#/lib/addr.ts'
-import { type ClassId, type LocalPodForm } from '#/policy/form.ts'
+// What leads packets from and to pods of this node to the chains of their classes: of each class a set of addresses for each family, and chains
+// that look for an address in one after the other. A pod that comes or goes is an element; elements of a verdict map would each make the kernel
+// walk all rules that the map leads to.
+import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { type ClassForm, type ClassId, type Form, type LocalPodForm } from '#/policy/form.ts'
 import { type Direction } from '#/policy/policy.ts'
-import { type NftMap, type NftMapElement } from '#/wire/nftables/ruleset.ts'
-import { classChain, classMap } from './names.ts'
+import { type NftElements } from '#/wire/nftables/delta.ts'
+import { type NftChain, type NftSet } from '#/wire/nftables/ruleset.ts'
+import { classChain, classSet, shortened, toClassesChain } from './names.ts'
 
 /** The address of a pod, and the class in which it is. */
 export type Entry = { readonly addr: Addr; readonly device: string; readonly class: ClassId }
 
-/** The entries of pods by the text of the address, which is in a map once: of two pods with one address the last one counts. */
+/** The entries of pods by the text of the address, which is in one set of a direction: of two pods with one address the last one counts. */
 export function entriesOf(
   direction: Direction,
   locals: Iterable<readonly [device: string, local: LocalPodForm | undefined]>,
@@ -22,12 +25,55 @@ export function entriesOf(
   return entries
 }
 
-export function mapShape(direction: Direction, family: Family): Pick<NftMap, 'name' | 'type'> {
-  return { name: classMap(direction, family), type: [family === 4 ? 'ipv4_addr' : 'ipv6_addr'] }
+export function classSetShape(direction: Direction, id: ClassId, family: Family): Omit<NftSet, 'elements'> {
+  return { name: classSet(direction, id, family), type: family === 4 ? 'ipv4_addr' : 'ipv6_addr', interval: false }
 }
 
-export function mapElements(direction: Direction, family: Family, entries: Iterable<Entry>): NftMapElement[] {
-  return [...entries]
-    .filter(({ addr }) => addr.family === family)
-    .map(({ addr, class: id }) => ({ key: [addr], verdict: { kind: 'goto', chain: classChain(direction, id) } }))
+/** Without their elements. */
+export function classSets({ direction, id }: Pick<ClassForm, 'direction' | 'id'>): NftSet[] {
+  return families.map((family) => ({ ...classSetShape(direction, id, family), elements: [] }))
+}
+
+/** The elements of the entries, by the sets in which they are. */
+export function entryElements(direction: Direction, entries: Iterable<Entry>): NftElements[] {
+  const elements = new Map<string, { readonly set: Omit<NftSet, 'elements'>; readonly addrs: Addr[] }>()
+  for (const { addr, class: id } of entries) {
+    const set = classSetShape(direction, id, addr.family)
+    const present = elements.get(set.name) ?? { set, addrs: [] }
+    elements.set(set.name, present)
+    present.addrs.push(addr)
+  }
+  return [...elements.values()].map(({ set, addrs }) => ({
+    kind: 'ranges',
+    set,
+    ranges: addrs.map((addr) => ({ first: addr, last: addr })),
+  }))
+}
+
+/** The chains of a direction that lead to its classes. They are in the order of their ids, so that any agent writes the same. */
+export function toClassesChains(form: Pick<Form, 'classes' | 'policies'>, direction: Direction): NftChain[] {
+  const classes = [...form.classes.values()].filter((one) => one.direction === direction)
+  classes.sort(({ id: one }, { id: other }) => (one < other ? -1 : 1))
+  const comments = classes.map((one) => shortened(policiesText(form, one)))
+  return families.map((family) => ({
+    name: toClassesChain(direction, family),
+    rules: classes.map(({ id }, index) => ({
+      comment: comments[index]!,
+      match: [
+        {
+          kind: 'addrSet',
+          field: direction === 'egress' ? 'saddr' : 'daddr',
+          family,
+          set: classSet(direction, id, family),
+        },
+      ],
+      action: { kind: 'goto', chain: classChain(direction, id) },
+    })),
+  }))
+}
+
+function policiesText({ policies }: Pick<Form, 'policies'>, { policies: tiers, isAudited }: ClassForm): string {
+  const [first, ...others] = [...tiers.Admin, ...tiers.NetworkPolicy, ...tiers.Baseline]
+  const name = (first === undefined ? undefined : policies.get(first)?.policy) ?? 'no policy'
+  return `${isAudited ? 'audited: ' : ''}${name}${others.length === 0 ? '' : ` and ${others.length} more`}`
 }

@@ -95,6 +95,28 @@ test('all ports of a rule are one look-up for each protocol, whole protocols are
   ])
 })
 
+test('in a family in which no pod has an address there are no sets of pods, and no rules with them', () => {
+  const form = new TestForm()
+    .pods('a', '10.244.1.5')
+    .blocks('b', 'fd00::/8', '192.0.2.0/24')
+    .ports('web', ['10.244.1.2', 'TCP', 8080])
+    .policy('p1', 'NetworkPolicy', 'egress', { peers: ['a', 'b'] }, { ports: { names: ['web'] } })
+    .class('c1', 'egress', ['p1'])
+    .local('cwv1', ['10.244.1.2'], { egress: 'c1' })
+  form.families.delete(6)
+  assert.deepEqual(rulesOf(form, 'np-'), [
+    'np-p1: ip daddr @peers4-a counter accept comment "networkpolicy/x/p1 egress 0"',
+    'np-p1: ip daddr @blocks4-b counter accept comment "networkpolicy/x/p1 egress 0"',
+    'np-p1: ip6 daddr @blocks6-b counter accept comment "networkpolicy/x/p1 egress 0"',
+    'np-p1: ip daddr . meta l4proto . th dport @ports4-web counter accept comment "networkpolicy/x/p1 egress 1"',
+  ])
+  const { sets, keySets = [] } = inetTable(form)
+  assert.deepEqual(
+    [...sets, ...keySets].map(({ name }) => name).filter((name) => /^(peers|ports)/.test(name)),
+    ['peers4-a', 'ports4-web'],
+  )
+})
+
 test('a rule for nobody has no rule in the kernel, one for everybody has one for both families', () => {
   const form = new TestForm().policy('p1', 'NetworkPolicy', 'ingress', { peers: [] }, {}).class('c1', 'ingress', ['p1'])
   assert.deepEqual(rulesOf(form, 'np-'), ['np-p1: counter accept comment "networkpolicy/x/p1 ingress 1"'])

@@ -1,7 +1,10 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { resultOf } from '#/lib/steps.ts'
 import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
+  type ClassForm,
+  type ClassId,
   type Form,
   type LocalPodForm,
   type NamedPortMember,
@@ -14,17 +17,16 @@ import {
   type NftChain,
   type NftKey,
   type NftKeySet,
-  type NftMap,
   type NftMatch,
   type NftRule,
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
-import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
-import { entriesOf, mapElements, mapShape } from './entries.ts'
-import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
+import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
+import { familiesOf } from './rules.ts'
+import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
 /**
  * Right before the filters of others (0, NF_IP_PRI_FILTER): what is denied does not take their time, and nothing that they let through can
@@ -34,8 +36,6 @@ import { blockSet, classMap, itselfSet, podSet, portSet } from './names.ts'
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const linkLocal = Prefix.parse('fe80::/10')
 const groups = Prefix.parse('ff00::/8')
-const ICMP_REDIRECT = 5
-const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
 export const neighbourTypes = [133, 135, 136] as const
 
@@ -65,7 +65,9 @@ export function* inetTableInSteps(
   ended: readonly Answers[],
   ways = noOtherWay,
 ): Generator<void, NftTable, void> {
-  const sets: NftSet[] = []
+  // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
+  const entries = addrsOfClasses(form)
+  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(one, entries))
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0
@@ -85,6 +87,7 @@ export function* inetTableInSteps(
     keySets.push(...objects)
     if (isLong(workPerSet + sum(objects.map(({ elements }) => elements.length)))) yield
   }
+  chains.push(...directions.flatMap((direction) => toClassesChains(form, direction)))
   for (const one of form.classes.values()) {
     const added = classChains(form, one)
     chains.push(...added)
@@ -96,26 +99,35 @@ export function* inetTableInSteps(
     chains.push(added)
     if (isLong(added.rules.length)) yield
   }
-  return { ...inetTableName, sets, keySets, maps: mapsOf(form), chains }
+  return { ...inetTableName, sets, keySets, chains }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
 
-function mapsOf(form: Form): NftMap[] {
-  return directions.flatMap((direction) => {
-    const entries = [...entriesOf(direction, form.locals).values()]
-    return families.map((family) => ({
-      ...mapShape(direction, family),
-      elements: mapElements(direction, family, entries),
-    }))
-  })
+function addrsOfClasses(form: Form): Map<ClassId, Addr[]> {
+  const addrs = new Map<ClassId, Addr[]>()
+  for (const direction of directions)
+    for (const { addr, class: id } of entriesOf(direction, form.locals).values()) {
+      const present = addrs.get(id)
+      if (present === undefined) addrs.set(id, [addr])
+      else present.push(addr)
+    }
+  return addrs
 }
 
-/** The sets of both families; those of blocks where there are any. */
-export function peerSetObjects(form: Pick<Form, 'membersOf'>, set: PeerSet): NftSet[] {
+function classSetsOf({ direction, id }: ClassForm, entries: ReadonlyMap<ClassId, readonly Addr[]>): NftSet[] {
+  const addrs = entries.get(id) ?? []
+  return families.map((family) => ({
+    ...classSetShape(direction, id, family),
+    elements: ofFamily(addrs, family),
+  }))
+}
+
+/** Those of pods in families in which pods have addresses, those of blocks in families in which there are any. */
+export function peerSetObjects(form: Pick<Form, 'families' | 'membersOf'>, set: PeerSet): NftSet[] {
   if (set.kind === 'pods') {
     const members = [...form.membersOf(set.id).values()]
-    return families.map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
+    return familiesOf(form).map((family) => ({ ...podSetShape(set.id, family), elements: ofFamily(members, family) }))
   }
   return families.flatMap((family): NftSet[] => {
     const elements = set.prefixes.filter((prefix) => prefix.family === family)
@@ -136,9 +148,9 @@ export function portKey({ addr, protocol, port }: NamedPortMember): NftKey {
   return [addr, portProtocols[protocol], port]
 }
 
-export function portSetObjects(form: Pick<Form, 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
+export function portSetObjects(form: Pick<Form, 'families' | 'namedPortsOf'>, { id }: NamedPortSet): NftKeySet[] {
   const members = form.namedPortsOf(id)
-  return families.map((family) => ({
+  return familiesOf(form).map((family) => ({
     ...portSetShape(id, family),
     elements: members.filter(({ addr }) => addr.family === family).map(portKey),
   }))
@@ -188,11 +200,10 @@ const known: readonly NftRule[] = [
 ]
 
 function toClasses(direction: Direction): NftRule[] {
-  const field = direction === 'egress' ? 'saddr' : 'daddr'
   return families.map((family) => ({
     comment: direction === 'egress' ? `from a pod of this node (IPv${family})` : `to a pod of this node (IPv${family})`,
-    match: [],
-    action: { kind: 'vmap', map: classMap(direction, family), fields: [field], family },
+    match: [{ kind: 'family', family }],
+    action: { kind: 'goto', chain: toClassesChain(direction, family) },
   }))
 }
 
@@ -264,21 +275,4 @@ const neighbourChain: NftChain = {
   ],
 }
 
-/** The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice. */
-const redirectChain: NftChain = {
-  name: 'redirects',
-  hook: { type: 'filter', hook: 'output', priority: 0 },
-  policy: 'accept',
-  rules: families.map((family) => ({
-    comment: `pods keep their gateway (IPv${family})`,
-    match: [
-      { kind: 'device', field: 'oifname', name: bridgeName },
-      { kind: 'family', family },
-      { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
-      { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
-    ],
-    action: { kind: 'drop', counter: true },
-  })),
-}
-
-const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain]

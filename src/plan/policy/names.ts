@@ -7,8 +7,16 @@ import { type Direction, directions, type RuleRef, ruleRefText } from '#/policy/
 
 const classPrefixes = { ingress: 'in', egress: 'out' } as const satisfies Record<Direction, string>
 
-/** The maps from the address of a pod of this node to the chain of its class. */
-export const classMap = (direction: Direction, family: Family): string => `${direction}${family}`
+/** The chains that lead from the address of a pod of this node to the chain of its class. */
+export const toClassesChain = (direction: Direction, family: Family): string => `${direction}${family}`
+/** The sets of addresses of the pods of a class. */
+export const classSet = (direction: Direction, id: ClassId, family: Family): string =>
+  `${classPrefixes[direction]}${family}-${id}`
+/** The family of such a set, also of a class that is not known; undefined for other sets. */
+export function familyOfClassSet(set: string): Family | undefined {
+  const [, family] = /^(?:in|out)([46])-/.exec(set) ?? []
+  return family === undefined ? undefined : family === '4' ? 4 : 6
+}
 /** The set of pairs of addresses of one pod. */
 export const itselfSet = (family: Family): string => `itself${family}`
 /** The set of answers of connections that policies have ended. */
@@ -45,6 +53,11 @@ function shortRef(ref: RuleRef, most: number): string {
   if (text.length <= most) return text
   const tail = `~${fnv1a(text).toString(16)} ${ref.direction} ${ref.index}`
   return `${ref.policy.slice(0, most - tail.length)}${tail}`
+}
+
+const longestComment = 110
+export function shortened(comment: string): string {
+  return comment.length <= longestComment ? comment : `${comment.slice(0, longestComment - 1)}~`
 }
 
 const commentLimit = 96

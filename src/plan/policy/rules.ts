@@ -18,7 +18,7 @@ const peerFields = { ingress: 'saddr', egress: 'daddr' } as const satisfies Reco
 export function compileFormRule(form: Form, rule: FormRule, verdict: Verdict): NftRule[] {
   const action: NftAction = { ...verdict, counter: true }
   const comment = ruleComment(rule.ref)
-  const ports = portWays(rule.ports)
+  const ports = portWays(form, rule.ports)
   return peerWays(form, rule).flatMap((peer) =>
     ports
       .filter(({ family = peer.family }) => peer.family === undefined || family === peer.family)
@@ -33,7 +33,9 @@ function peerWays(form: Form, { ref, peers }: FormRule): readonly Way[] {
     const set = form.peerSets.get(id)
     if (set === undefined) throw new Error(`${ruleComment(ref)}: the form has no set ${id}`)
     return families
-      .filter((family) => set.kind === 'pods' || set.prefixes.some((prefix) => prefix.family === family))
+      .filter((family) =>
+        set.kind === 'pods' ? form.families.has(family) : set.prefixes.some((prefix) => prefix.family === family),
+      )
       .map((family): Way => {
         const name = set.kind === 'pods' ? podSet(id, family) : blockSet(id, family)
         return { family, match: [{ kind: 'addrSet', field, family, set: name }] }
@@ -41,9 +43,14 @@ function peerWays(form: Form, { ref, peers }: FormRule): readonly Way[] {
   })
 }
 
+/** In which pods have addresses, always in the same order. */
+export function familiesOf(form: Pick<Form, 'families'>): Family[] {
+  return families.filter((family) => form.families.has(family))
+}
+
 const isWhole = ({ first, last }: PortRange): boolean => first === 0 && last === 0xffff
 
-function portWays(ports: FormRule['ports']): readonly Way[] {
+function portWays(form: Form, ports: FormRule['ports']): readonly Way[] {
   if (ports === 'any') return anyWay
   const byProtocol = Map.groupBy(ports.ranges, ({ protocol }) => protocol)
   const whole = [...byProtocol].filter(([, ranges]) => ranges.some(isWhole)).map(([protocol]) => protocol)
@@ -56,7 +63,7 @@ function portWays(ports: FormRule['ports']): readonly Way[] {
     }),
     // a name is that of the destination's port, whichever end the policy is about
     ...ports.names.flatMap((id) =>
-      families.map((family): Way => {
+      familiesOf(form).map((family): Way => {
         const fields = ['daddr', 'l4proto', 'dport'] as const
         return { family, match: [{ kind: 'keySet', set: portSet(id, family), fields, family }] }
       }),

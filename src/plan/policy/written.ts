@@ -1,19 +1,22 @@
 // What has been written of a form: the names and elements that a later change may have to take out, when the form no longer has them.
 import { put } from '#/lib/put.ts'
-import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
+import { type ClassForm, type ClassId, type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
 import { classChains } from './class-chains.ts'
 import { type Entry, entriesOf } from './entries.ts'
 import { peerSetObjects, portSetObjects } from './inet-table.ts'
 import { policyChain } from './names.ts'
 
+/** The names of its chains. */
+export type WrittenClass = Pick<ClassForm, 'id' | 'direction'> & { readonly chains: readonly string[] }
+
 export type Written = {
   /** By host device. */
   readonly locals: ReadonlyMap<string, LocalPodForm>
   /** By the text of the address. */
   readonly entries: Readonly<Record<Direction, ReadonlyMap<string, Entry>>>
-  /** The names of the chains of each class, of each policy, and of the sets of each kind. */
-  readonly classes: ReadonlyMap<string, readonly string[]>
+  readonly classes: ReadonlyMap<ClassId, WrittenClass>
+  /** The names of the chains of each policy, and of the sets of each kind. */
   readonly policies: ReadonlyMap<string, readonly string[]>
   readonly peerSets: ReadonlyMap<string, readonly string[]>
   readonly portSets: ReadonlyMap<string, readonly string[]>
@@ -22,7 +25,7 @@ export type Written = {
 export class WrittenForm implements Written {
   readonly locals = new Map<string, LocalPodForm>()
   readonly entries: Record<Direction, Map<string, Entry>> = { ingress: new Map(), egress: new Map() }
-  readonly classes = new Map<string, readonly string[]>()
+  readonly classes = new Map<ClassId, WrittenClass>()
   readonly policies = new Map<string, readonly string[]>()
   readonly peerSets = new Map<string, readonly string[]>()
   readonly portSets = new Map<string, readonly string[]>()
@@ -39,17 +42,26 @@ export class WrittenForm implements Written {
     this.#noteLocals(change.locals)
     for (const id of change.peerSets.keys()) {
       const set = form.peerSets.get(id)
-      put(this.peerSets, id, set && peerSetObjects({ membersOf: () => new Map() }, set).map(({ name }) => name))
+      put(
+        this.peerSets,
+        id,
+        set && peerSetObjects({ families: form.families, membersOf: () => new Map() }, set).map(({ name }) => name),
+      )
     }
     for (const id of change.namedPortSets.keys()) {
       const set = form.namedPortSets.get(id)
-      put(this.portSets, id, set && portSetObjects({ namedPortsOf: () => [] }, set).map(({ name }) => name))
+      put(
+        this.portSets,
+        id,
+        set && portSetObjects({ families: form.families, namedPortsOf: () => [] }, set).map(({ name }) => name),
+      )
     }
     for (const id of change.policies.keys())
       put(this.policies, id, form.policies.get(id)?.tier === 'NetworkPolicy' ? [policyChain(id)] : undefined)
     for (const id of touchedClasses(form, change)) {
       const one = form.classes.get(id)
-      put(this.classes, id, one && classChains(form, one).map(({ name }) => name))
+      const chains = one && classChains(form, one).map(({ name }) => name)
+      put(this.classes, id, one && chains && { id, direction: one.direction, chains })
     }
   }
 

@@ -154,6 +154,7 @@ export const randomForm: fc.Arbitrary<Form> = fc
     const members = new Map(setIds.map((id, index) => [id, new Map(sets[index]!.map((addr) => [String(addr), addr]))]))
     const unique = names.map((list) => [...new Map(list.map((each) => [JSON.stringify(each), each])).values()])
     return {
+      families: new Set([4, 6]),
       locals: new Map(
         locals.map(({ ingress, egress }, index): [string, LocalPodForm] => [
           `cwv${index}`,
@@ -197,6 +198,7 @@ export function changeOf(before: Form, after: Form): FormChange {
     [...a.keys()].filter((id) => b.has(id))
   const isOther = ({ added, removed }: Members<unknown>): boolean => added.length + removed.length > 0
   return {
+    newFamilies: new Set(),
     locals: changed(before.locals, after.locals),
     classes: changed(before.classes, after.classes),
     policies: changed(before.policies, after.policies),
@@ -219,5 +221,15 @@ export function changeOf(before: Form, after: Form): FormChange {
 export function wholeChange(form: Form): FormChange {
   const { locals, classes, policies, peerSets, namedPortSets } = form
   const ofDevices = new Map([...locals.values()].map((each) => [each.hostDevice, each]))
-  return { locals: ofDevices, classes, policies, peerSets, namedPortSets, members: new Map(), namedPorts: new Map() }
+  const newFamilies = form.families
+  return {
+    newFamilies,
+    locals: ofDevices,
+    classes,
+    policies,
+    peerSets,
+    namedPortSets,
+    members: new Map(),
+    namedPorts: new Map(),
+  }
 }

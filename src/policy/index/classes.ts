@@ -70,8 +70,9 @@ export class Classes {
   }
 
   /** Mostly many groups have the same policies, maybe a thousand: these are put in order once. */
-  #classesOf({ group, locals, policies }: Selection, found: Found[]): ClassesOf {
-    if (locals.size === 0) return {}
+  #classesOf(selection: Selection, found: Found[]): ClassesOf {
+    const { group, policies } = selection
+    if (group.selection !== selection) return {}
     const isAudited = this.#namespaces.get(group.namespace.name)?.isAudited === true
     const before = found.find((each) => each.isAudited === isAudited && isSameSet(each.policies, policies))
     if (before !== undefined) return before.classes

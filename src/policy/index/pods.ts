@@ -1,9 +1,11 @@
 // Pods as the API tells of them, and as this node has them.
-import { type Addr } from '#/lib/addr.ts'
+import { type Addr, type Family } from '#/lib/addr.ts'
 import { type PolicyPod } from '../cluster.ts'
+import { type FormChange } from '../form.ts'
 import { isPoliced } from '../match.ts'
 import { type Addresses } from './addresses.ts'
 import { type Groups } from './groups.ts'
+import { PodsView } from './pods-view.ts'
 import { isSameLocal, isSamePod } from './same.ts'
 import { type Selections } from './selections.ts'
 import { type Group, type LocalPod, type LocalState, type PodState } from './state.ts'
@@ -29,7 +31,10 @@ export class Pods {
   readonly #localsByPod = new Map<string, readonly LocalState[]>()
   /** By host device. */
   readonly locals = new Map<string, LocalState>()
-  readonly known = new Map<string, PolicyPod>()
+  readonly known: ReadonlyMap<string, PolicyPod> = new PodsView(this.#states)
+  readonly #families = new Set<Family>()
+  /** As of the last time. */
+  readonly families = new Set<Family>()
 
   constructor(addresses: Addresses, groups: Groups, selections: Selections) {
     this.#addresses = addresses
@@ -54,6 +59,7 @@ export class Pods {
   }
 
   setPod(told: PolicyPod): void {
+    for (const { family } of told.addrs) this.#families.add(family)
     const key = keyOf(told)
     const before = this.#states.get(key)
     if (before?.told.uid === told.uid && before.told.configUid === told.configUid) {
@@ -65,7 +71,7 @@ export class Pods {
       })
     }
     this.removePod(key)
-    const state: PodState = { key, told, pod: told, isGone: false, locals: noLocals }
+    const state: PodState = { told, pod: told, isGone: false, locals: noLocals, group: undefined, place: 0 }
     this.#states.set(key, state)
     const locals = (this.#localsByPod.get(key) ?? noLocals).filter(({ local }) => isThePod(local, told))
     const addrs = [...told.addrs, ...locals.flatMap(({ local, pod }) => [...local.addrs, ...addrsOf(pod)])]
@@ -79,7 +85,6 @@ export class Pods {
     const state = this.#states.get(key)
     if (state === undefined) return
     this.#states.delete(key)
-    this.known.delete(key)
     this.#addresses.change(addrsOf(state), () => {
       state.isGone = true
       this.#settle(state)
@@ -87,6 +92,7 @@ export class Pods {
   }
 
   setLocal(local: LocalPod): void {
+    for (const { family } of local.addrs) this.#families.add(family)
     const before = this.locals.get(local.hostDevice)
     if (before !== undefined && isSameLocal(before.local, local)) return
     // a pod that is gone from the API is still known by an interface that it has here
@@ -150,9 +156,15 @@ export class Pods {
     this.#settle(before)
   }
 
+  takeFamilies(): FormChange['newFamilies'] {
+    const added = this.#families.difference(this.families)
+    for (const family of added) this.families.add(family)
+    return added
+  }
+
   /** Makes everything that follows of what is told of a pod and of its interfaces here. */
   #settle(state: PodState): void {
-    const { key, isGone, locals } = state
+    const { isGone, locals } = state
     const isHere = locals.length > 0
     // it may still run: the API server calls pods of a node that it has lost failed
     const hasEnded = state.told.hasEnded && !isHere
@@ -162,7 +174,6 @@ export class Pods {
     if (group !== undefined && state.told.labels !== group.labels) state.told = inGroup(state.told, group)
     const { told } = state
     state.pod = isHere ? { ...told, hasEnded, addrs: locals.flatMap(({ local }) => local.addrs) } : told
-    if (!isGone) this.known.set(key, state.pod)
     const claims = group === undefined ? [] : state.pod.addrs
     for (const addr of claims) this.#addresses.claim(state, addr)
     for (const addr of claimed) if (!claims.some((each) => each.equals(addr))) this.#addresses.release(state, addr)
@@ -174,15 +185,24 @@ export class Pods {
   #move(state: PodState, group: Group | undefined): void {
     const before = state.group
     if (group === before) return
-    if (group === undefined) delete state.group
-    else {
-      state.group = group
-      group.pods.add(state)
-    }
+    const { place } = state
+    state.group = group
+    if (group !== undefined) enter(group, state)
     if (before === undefined) return
-    before.pods.delete(state)
-    this.#groups.removeIfEmpty(before)
+    const last = before.pods.pop()!
+    if (last !== state) {
+      before.pods[place] = last
+      last.place = place
+    }
+    this.#groups.removeIfUnused(before)
   }
+}
+
+/** Mostly it is the only one, and an array that is made with it has no room for more, as one that grows has. */
+function enter(group: Group, state: PodState): void {
+  state.place = group.pods.length
+  if (group.pods.length === 0) group.pods = [state]
+  else group.pods.push(state)
 }
 
 /** With what its group has in common, so that thousands of pods remember it once. */

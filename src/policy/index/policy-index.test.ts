@@ -49,8 +49,8 @@ function policy(name: string, subject: string, ingress: readonly Partial<PolicyR
 }
 
 /** The shop's database, which is on this node, may be asked by the web. */
-function shop(): PolicyIndex {
-  const index = new PolicyIndex()
+function shop(mostKept = 0): PolicyIndex {
+  const index = new PolicyIndex(mostKept)
   index.setNamespace({ name: 'shop', labels: {}, isAudited: false })
   index.setPod(pod('db', 'db', undefined))
   index.setPod(pod('web', 'web', 1))
@@ -69,6 +69,19 @@ function membersTaken(index: PolicyIndex): { added: string[]; removed: string[] 
   const { added, removed } = members.get(onlySet(index)) ?? { added: [], removed: [] }
   return { added: added.map(String), removed: removed.map(String) }
 }
+
+test('a family is told when a pod has an address of it for the first time, here or elsewhere', () => {
+  const index = new PolicyIndex()
+  const taken = (): number[] => [...index.take().newFamilies]
+  index.setPod(pod('web', 'web', 1))
+  assert.deepEqual(taken(), [4])
+  index.setPod(pod('db', 'db', 2))
+  index.setLocal({ ...local('db', 2), addrs: [addr(2), Addr.parse('fd10::2')] })
+  assert.deepEqual(taken(), [6])
+  index.removeLocal('cwv-db')
+  assert.deepEqual(taken(), [])
+  assert.deepEqual([...index.form.families], [4, 6])
+})
 
 test('what is told again, or is of no concern to pods here, changes nothing', () => {
   const index = shop()
@@ -169,6 +182,55 @@ test('an interface whose pod is not known has no class; one whose pod is gone ke
     [],
   )
   assert.deepEqual([locals.size, policies.size, classes.size, peerSets.size], [2, 2, 1, 1])
+})
+
+test('a class stays for the next pod after its last one went, and so do its policies and sets', () => {
+  const index = shop(10)
+  const whole = [index.form.classes.size, index.form.policies.size, index.form.peerSets.size]
+  const isKept = (): boolean =>
+    [index.form.classes.size, index.form.policies.size, index.form.peerSets.size].join() === whole.join()
+  index.removeLocal('cwv-db')
+  index.removePod('shop/db')
+  const gone = index.take()
+  assert.deepEqual([gone.locals.size, gone.classes.size, gone.policies.size], [1, 0, 0])
+  assert.ok(isKept())
+  // members and rules follow meanwhile
+  index.setPod(pod('web-2', 'web', 2))
+  assert.deepEqual(membersTaken(index), { added: ['10.244.0.2'], removed: [] })
+  // a pod with other labels, and the same policies
+  index.setPod(pod('db-2', 'db', undefined, { labels: { app: 'db', version: '2' } }))
+  index.setLocal(local('db-2', 10))
+  const come = index.take()
+  assert.deepEqual([come.locals.size, come.classes.size, come.policies.size], [1, 0, 0])
+  index.removeLocal('cwv-db-2')
+  index.removePolicy('networkpolicy/shop/db')
+  index.take()
+  assert.deepEqual([index.form.classes.size, index.form.policies.size, index.form.peerSets.size], [0, 0, 0])
+})
+
+test('classes that are kept have no more policies in all than is said, and the oldest goes first', () => {
+  const index = shop(3)
+  const apps = ['a', 'b', 'c', 'd']
+  for (const [number, each] of apps.entries()) {
+    index.setPod(pod(each, each, undefined))
+    index.setPolicy(policy(`${each}-1`, each, []))
+    index.setLocal(local(each, 20 + number))
+  }
+  index.take()
+  for (const each of apps) index.removeLocal(`cwv-${each}`)
+  index.take()
+  const kept = (): string[] => [...index.form.policies.values()].map((form) => form.policy.split('/')[2]!).sort()
+  assert.deepEqual(kept(), ['b-1', 'c-1', 'd-1', 'db'])
+  index.setPolicy(policy('c-2', 'c', []))
+  index.take()
+  assert.deepEqual(kept(), ['c-1', 'c-2', 'd-1', 'db'])
+  // one that is used again is not kept but there
+  index.setLocal(local('c', 22))
+  index.setPolicy(policy('d-2', 'd', []))
+  index.setPolicy(policy('d-3', 'd', []))
+  index.setPolicy(policy('d-4', 'd', []))
+  index.take()
+  assert.deepEqual(kept(), ['c-1', 'c-2', 'db'])
 })
 
 test('a pod here that the API says has ended keeps what policies say of it as long as it has its interface', () => {

@@ -35,6 +35,7 @@ export class PolicyIndex implements PolicyView {
   readonly nodes: ReadonlyMap<string, readonly Addr[]> = this.#nodes
 
   readonly form: Form = {
+    families: this.#pods.families,
     locals: this.#classes.locals,
     classes: this.#classes.forms,
     policies: this.#selections.forms,
@@ -42,6 +43,14 @@ export class PolicyIndex implements PolicyView {
     namedPortSets: this.#sets.namedPortSets,
     membersOf: this.#sets.membersOf,
     namedPortsOf: this.#sets.namedPortsOf,
+  }
+
+  /**
+   * `mostKept`: classes of which this node has no pod any more stay in the form as long as they have no more policies in all. So the next pod of
+   * a deployment finds its rules there.
+   */
+  constructor(mostKept = 2048) {
+    this.#selections.mostKept = mostKept
   }
 
   readonly podAt = (addr: Addr): PolicyPod | undefined => this.#addresses.podAt(addr)?.pod
@@ -110,6 +119,12 @@ export class PolicyIndex implements PolicyView {
     const { changed, movedLocals } = this.#selections
     const classes = this.#classes.takeClasses(changed, movedLocals)
     const locals = this.#classes.takeLocals(movedLocals, this.#pods.locals)
-    return { locals, classes, policies: this.#selections.take(), ...this.#sets.take() }
+    return {
+      newFamilies: this.#pods.takeFamilies(),
+      locals,
+      classes,
+      policies: this.#selections.take(),
+      ...this.#sets.take(),
+    }
   }
 }

@@ -30,6 +30,10 @@ export class Selections {
   readonly #anywhere = new Set<PolicyState>()
   readonly known = new Map<string, Policy>()
   readonly #selections = new Set<Selection>()
+  /** Those without pods of this node; the first is the one that has been so for longest. */
+  readonly #kept = new Set<Selection>()
+  /** How many policies they may have in all. */
+  mostKept = 0
   /** Known until the next change of policies or namespaces. */
   #selecting = new WeakMap<Group, SelectingPolicies>()
   /** What follows for their classes is found out when changes are taken. */
@@ -66,11 +70,12 @@ export class Selections {
     else {
       local.selection = group.selection ?? this.#select(group)
       local.selection.locals.add(local)
+      this.#kept.delete(local.selection)
     }
     this.movedLocals.add(local)
     if (before === undefined) return
     before.locals.delete(local)
-    if (before.locals.size === 0) this.#endSelection(before)
+    if (before.locals.size === 0) this.#keep(before)
   }
 
   #select(group: Group): Selection {
@@ -83,12 +88,29 @@ export class Selections {
     return selection
   }
 
+  #keep(selection: Selection): void {
+    this.#kept.add(selection)
+    this.#endOldest()
+  }
+
+  #endOldest(): void {
+    let count = 0
+    for (const { policies } of this.#kept) count += policies.size
+    for (const selection of this.#kept) {
+      if (count <= this.mostKept && selection.policies.size > 0) continue
+      count -= selection.policies.size
+      this.#endSelection(selection)
+    }
+  }
+
   #endSelection(selection: Selection): void {
+    this.#kept.delete(selection)
     for (const policy of selection.policies) this.#unlink(policy, selection)
     delete selection.group.selection
     this.#selections.delete(selection)
     this.#groups.matchLocalSets(selection.group)
     this.changed.add(selection)
+    this.#groups.removeIfUnused(selection.group)
   }
 
   #isSelected({ policy: { subject } }: PolicyState, { namespace, labels }: Group): boolean {
@@ -143,6 +165,7 @@ export class Selections {
     state.policy = policy
     this.#list(state)
     for (const selection of this.#selections) this.#match(state, selection)
+    this.#endOldest()
     if (before === undefined || state.selections.size === 0) return
     this.#compile(state)
     if (rank !== rankOf(policy)) for (const selection of state.selections) this.changed.add(selection)
@@ -156,6 +179,7 @@ export class Selections {
       this.#unlink(state, selection)
       this.changed.add(selection)
     }
+    this.#endOldest()
   }
 
   #list(state: PolicyState): void {
@@ -191,6 +215,7 @@ export class Selections {
       this.changed.add(selection)
       for (const policy of this.#anywhere) this.#match(policy, selection)
     }
+    this.#endOldest()
   }
 
   take(): FormChange['policies'] {

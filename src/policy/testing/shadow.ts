@@ -28,6 +28,7 @@ export function plainOf(form: Form): unknown {
   const shadow = new Shadow()
   shadow.follow(form, {
     ...form,
+    newFamilies: new Set(),
     members: new Map(),
     namedPorts: new Map(),
   })

@@ -1,12 +1,13 @@
-// What the kernel does now with packets of a pod, read from it and not from what was written: is the table at its hooks, and to which chain do
-// its maps lead the pod's addresses.
+// What the kernel does now with packets of a pod, read from it and not from what was written: is the table at its hooks, and to which chain does
+// it lead the pod's addresses.
 import { KernelError } from '#/kernel/netlink.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
-import { type Addr } from '#/lib/addr.ts'
+import { type Addr, families } from '#/lib/addr.ts'
 import { equalBytes } from '#/lib/bytes.ts'
 import { inetTableName } from '#/plan/policy/inet-table.ts'
-import { classMap } from '#/plan/policy/names.ts'
+import { toClassesChain } from '#/plan/policy/names.ts'
 import { type Direction, directions } from '#/policy/policy.ts'
+import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 
 const NFT_TABLE_F_DORMANT = 1
 const NF_INET_FORWARD = 2
@@ -15,7 +16,7 @@ const place = { family: inetTableName.family, table: inetTableName.name } as con
 export type AddrInKernel = {
   readonly direction: Direction
   readonly addr: Addr
-  /** Where its element leads to; absent: it has none. */
+  /** The first to which a rule leads it; absent: none does. */
   readonly chain?: string
   /** Whether that chain has any rules. */
   readonly isChainThere: boolean
@@ -34,7 +35,7 @@ export async function podInKernel(client: NftClient, addrs: readonly Addr[]): Pr
   for (const direction of directions)
     for (const addr of addrs) {
       const chain = await chainOf(client, direction, addr)
-      const isChainThere = chain !== undefined && (await hasRules(client, chain))
+      const isChainThere = chain !== undefined && (await rulesOf(client, chain)).length > 0
       found.push({ direction, addr, ...(chain !== undefined && { chain }), isChainThere })
     }
   return { ...(obstacle !== undefined && { obstacle }), addrs: found }
@@ -49,21 +50,42 @@ async function obstacleOf(client: NftClient): Promise<string | undefined> {
   const missing = directions.filter(
     (direction) => !hooked.some(({ chain, number }) => chain === direction && number === NF_INET_FORWARD),
   )
-  return missing.length === 0
-    ? undefined
-    : `table ${family} ${name} has no chain ${missing.join(', ')} at the hook forward`
+  if (missing.length > 0) return `table ${family} ${name} has no chain ${missing.join(', ')} at the hook forward`
+  for (const direction of directions) {
+    const targets = (await rulesOf(client, direction)).flatMap((rule) => targetOf(rule) ?? [])
+    const lacking = families
+      .map((each) => toClassesChain(direction, each))
+      .filter((chain) => !targets.some((target) => target.chain === chain))
+    if (lacking.length > 0)
+      return `table ${family} ${name} has no rule in chain ${direction} that leads to ${lacking[0]}`
+  }
+  return undefined
 }
 
 async function chainOf(client: NftClient, direction: Direction, addr: Addr): Promise<string | undefined> {
-  const elements = await orAbsent(client.readElements(place, classMap(direction, addr.family)))
   const bytes = addr.toBytes()
-  const element = elements?.find(({ key }) => key?.value !== undefined && equalBytes(key.value, bytes))
-  return element?.data?.verdict?.chain
+  for (const rule of await rulesOf(client, toClassesChain(direction, addr.family))) {
+    const target = targetOf(rule)
+    if (target?.set === undefined) continue
+    const elements = (await orAbsent(client.readElements(place, target.set))) ?? []
+    if (elements.some(({ key }) => key?.value !== undefined && equalBytes(key.value, bytes))) return target.chain
+  }
+  return undefined
 }
 
-async function hasRules(client: NftClient, chain: string): Promise<boolean> {
-  const rules = await orAbsent(client.readRules({ ...place, chain }))
-  return rules !== undefined && rules.length > 0
+/** Where a rule leads, and the set in which it looks a packet up. */
+function targetOf({ expressions }: ForeignRule): { readonly chain: string; readonly set?: string } | undefined {
+  let set: string | undefined
+  for (const each of expressions) {
+    if (each.name === 'lookup') set = each.attrs.set
+    const chain = each.name === 'immediate' ? each.attrs.data?.verdict?.chain : undefined
+    if (chain !== undefined) return { chain, ...(set !== undefined && { set }) }
+  }
+  return undefined
+}
+
+async function rulesOf(client: NftClient, chain: string): Promise<readonly ForeignRule[]> {
+  return (await orAbsent(client.readRules({ ...place, chain }))) ?? []
 }
 
 async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {

@@ -48,9 +48,9 @@ describe('the requests of a delta', () => {
   test('come in an order that the kernel takes', () => {
     assert.deepEqual(texts(deltaRequests(is, delta)), [
       'add table inet t',
+      'add set inet t k',
       'add set inet t s',
       'add element inet t s',
-      'add set inet t k',
       'add map inet t m',
       'add chain inet t a',
       // the set without a name, its elements, and the rule

@@ -80,11 +80,11 @@ export function deltaRequests(table: NftTableName, delta: NftDelta): NftRequest[
 export function* preparation(table: NftTableName, delta: NftDelta, ids = newIds()): Generator<NftRequest, void, void> {
   const { addSets = [], addKeySets = [], addMaps = [], addChains = [] } = delta
   const chains = addChains.filter(({ hook }) => hook === undefined)
-  for (const set of addSets) yield* addSet(table, set, ids)
   for (const set of addKeySets) {
     checkKeySet(set)
     yield* addKeySet(table, set, ids)
   }
+  for (const set of addSets) yield* addSet(table, set, ids)
   for (const map of addMaps) yield addMap(table, map, ids)
   for (const chain of chains) yield addChain(table, chain)
   for (const chain of chains) {

@@ -104,6 +104,7 @@ const form: Form = {
   ]),
   peerSets: new Map(),
   namedPortSets: new Map(),
+  families: new Set([4, 6]),
   membersOf: () => new Map(),
   namedPortsOf: () => [],
 }

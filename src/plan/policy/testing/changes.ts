@@ -8,6 +8,7 @@ export function changeBetween(before: Form, after: Form): FormChange {
   const both = <V>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, V>): string[] =>
     [...a.keys()].filter((id) => b.has(id))
   return {
+    newFamilies: new Set(),
     locals: changedIn(before.locals, after.locals),
     classes: changedIn(before.classes, after.classes),
     policies: changedIn(before.policies, after.policies),

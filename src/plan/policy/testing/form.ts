@@ -1,5 +1,5 @@
 // Forms for tests, written down rather than made of a cluster.
-import { Addr, Prefix } from '#/lib/addr.ts'
+import { Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import {
   type ClassForm,
   type Form,
@@ -21,6 +21,7 @@ const nothing = { namespaces: { kind: 'labels', selector: {} }, pods: {} } as un
 
 /** A form that tests fill in. Its parts are maps that can be changed. */
 export class TestForm implements Form {
+  readonly families = new Set<Family>(families)
   readonly locals = new Map<string, LocalPodForm>()
   readonly classes = new Map<string, ClassForm>()
   readonly policies = new Map<string, PolicyForm>()
@@ -116,6 +117,7 @@ export function tcp(...ports: readonly (number | readonly [first: number, last: 
 /** Nothing is different but what is given. */
 export function changeOf(change: Partial<FormChange>): FormChange {
   return {
+    newFamilies: new Set(),
     locals: new Map(),
     classes: new Map(),
     policies: new Map(),
