@@ -99,7 +99,7 @@ export class ExecStream extends Duplex {
       case 'status':
         if (this.#statusText.length + message.bytes.length > maxStatusBytes) return this.#refuse('an endless status')
         this.#statusText += Buffer.from(message.bytes).toString('utf8')
-        this.#late ??= setTimeout(() => this.#finish(1000, Buffer.of()), lateOutputMs)
+        this.#finishSoon()
         return
       case 'close':
         return
@@ -110,6 +110,15 @@ export class ExecStream extends Duplex {
 
   #refuse(what: string): void {
     this.destroy(new ExecError(`the API server sent ${what}`))
+  }
+
+  /** Ends after the status, where the server does not; not while the reader holds up what may still come. */
+  #finishSoon(): void {
+    clearTimeout(this.#late)
+    this.#late = setTimeout(
+      () => (this.#socket.isPaused ? this.#finishSoon() : this.#finish(1000, Buffer.of())),
+      lateOutputMs,
+    )
   }
 
   /** All has come that will. */
