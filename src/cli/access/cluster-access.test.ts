@@ -11,6 +11,7 @@ import { askAll, followAgent, type NodeOutcome } from '#/api/client.ts'
 import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { FakeApi, type Handler, sendJson, sendStatus, type UpgradeHandler } from '#/cluster/testing/fake-api.ts'
 import { execMessage } from '#/cluster/remote-command.ts'
+import { operatorAccess } from '#/install/access.ts'
 import { version } from '#/model/version.ts'
 import { type AgentAccess, clusterAccess } from './cluster-access.ts'
 
@@ -86,6 +87,11 @@ class Cluster implements AsyncDisposable {
     const contexts = [{ name: 'x', context: { cluster: 'c' } }]
     writeFileSync(kubeconfig, JSON.stringify({ clusters, contexts, 'current-context': 'x' }))
     return clusterAccess({ kubeconfig, ...options })
+  }
+
+  /** What the API was asked, but for executions. */
+  get asked(): string[] {
+    return this.#api!.requests.map(({ method, path }) => `${method} ${path}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -223,4 +229,21 @@ test('agents are looked for where they are said to be, else in the usual namespa
     cluster.access((_request, response) => sendStatus(response, 401, 'Unauthorized'), upgrade),
     /^Error: the agents cannot be found: the API server does not accept the credentials \(401: test: Unauthorized\)/,
   )
+})
+
+test('nothing is asked that the role of an installation does not allow, but the list of nodes', async () => {
+  await using cluster = await Promise.resolve(new Cluster())
+  const port = await cluster.agent(telling('a'))
+  await using access = await cluster.access(listing(pod('a')), executing({ a: port }))
+  await askAll(access.agents, 'plan')
+  assert.deepEqual(cluster.asked.toSorted(), [
+    'GET /api/v1/namespaces/causeway-system/pods',
+    'GET /api/v1/nodes',
+    'GET /apis/apps/v1/namespaces/causeway-system/daemonsets/causeway-agent',
+  ])
+  assert.deepEqual(operatorAccess()['rules'], [
+    { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+    { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
+    { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: ['causeway-agent'], verbs: ['get'] },
+  ])
 })
