@@ -49,6 +49,8 @@ export class ApiServer implements AsyncDisposable {
   readonly #lifecycle: Lifecycle
   readonly #tokens: readonly { readonly digest: Buffer; readonly user: User }[]
   readonly #servers: Server[] = []
+  /** Connections that speak another protocol by now, of which their server knows no more. */
+  readonly #upgraded = new Set<Duplex>()
   #openApi: { readonly edition: number; readonly json: string; readonly protobuf: Buffer } | undefined
 
   /** Opens the state directory; throws StorageError. It serves nothing before `listen`. */
@@ -86,6 +88,8 @@ export class ApiServer implements AsyncDisposable {
 
   /** Answers a request for another protocol: there is one of pods/exec alone. */
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    this.#upgraded.add(socket)
+    socket.on('close', () => this.#upgraded.delete(socket))
     try {
       this.#authenticate(request)
       const [path = '/', search = ''] = (request.url ?? '/').split(/\?(.*)/s, 2)
@@ -177,6 +181,7 @@ export class ApiServer implements AsyncDisposable {
       const done = once(server, 'close')
       server.close()
       server.closeAllConnections()
+      for (const socket of this.#upgraded) socket.destroy()
       await done
     })
     await Promise.all(closed)
