@@ -83,10 +83,7 @@ export class LabKubelet {
     const pods = this.#pods()
     const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
     const uids = new Set(pods.map(({ metadata }) => metadata.uid))
-    for (const node of nodes) {
-      this.#report(node)
-      this.#keepAgentPod(node)
-    }
+    for (const node of nodes) this.#report(node)
     this.#dropAgentPods(nodes)
     for (const pod of pods) this.#tend(pod, nodes, pods, sandboxes.get(pod.metadata.uid ?? ''))
     for (const sandbox of sandboxes.values()) {
@@ -103,23 +100,6 @@ export class LabKubelet {
     return this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } })
   }
 
-  /** Makes the object of an agent's pod, and tells in it whether the agent answers. */
-  #keepAgentPod(object: KubeNode): void {
-    const node = this.#nodes.find(({ name }) => name === object.metadata.name)
-    if (!node) return
-    const name = agentPodName(node.name)
-    const pod = this.#podWatch.objects.get(`${agentNamespace}/${name}`)
-    this.#work(`agent of ${node.name}`, async () => {
-      if (pod?.metadata.deletionTimestamp !== undefined) return this.#deletePod(pod)
-      if (pod === undefined) await this.#client.create(podsPath(agentNamespace), agentPod(node.name))
-      const outcome = await askAgent(socketTransport(this.#paths.agentSocket(node.name)), 'readyz')
-      const isAnswering = outcome.kind !== 'silence'
-      if (pod !== undefined && toldAnswering(pod) === isAnswering) return undefined
-      const status = agentPodStatus(node, isAnswering, new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
-      return void (await this.#client.patch(podStatusPath(agentNamespace, name), { status }, 'merge'))
-    })
-  }
-
   /** Deletes the pods of agents whose nodes are gone. */
   #dropAgentPods(nodes: readonly KubeNode[]): void {
     for (const pod of this.#podWatch.objects.values()) {
@@ -129,20 +109,36 @@ export class LabKubelet {
     }
   }
 
-  /** Reports a node's readiness, which is its agent's readiness. */
+  /** Reports what a node's agent says of itself: in the Node object whether the node is ready, in the object of its pod whether it runs. */
   #report(object: KubeNode): void {
     const node = this.#nodes.find(({ name }) => name === object.metadata.name)
     if (!node) return
     this.#work(`node ${node.name}`, async () => {
       const outcome = await askAgent(socketTransport(this.#paths.agentSocket(node.name)), 'readyz')
-      const reason = outcome.kind === 'answer' ? undefined : outcome.message
-      const ready = conditionOf(object, 'Ready')
-      if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
-        return
-      // without the addresses: a strategic patch merges them by type, so two InternalIPs would become one
-      const { conditions } = nodeStatus(node, reason ?? '')
-      await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
+      await this.#tellReadiness(node, object, outcome.kind === 'answer' ? undefined : outcome.message)
+      await this.#keepAgentPod(node, outcome.kind !== 'silence')
     })
+  }
+
+  /** `reason` says why the node is not ready. */
+  async #tellReadiness(node: LabNode, object: KubeNode, reason: string | undefined): Promise<void> {
+    const ready = conditionOf(object, 'Ready')
+    if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
+      return
+    // without the addresses: a strategic patch merges them by type, so two InternalIPs would become one
+    const { conditions } = nodeStatus(node, reason ?? '')
+    await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
+  }
+
+  /** Makes the object of an agent's pod, and tells in it whether the agent answers. */
+  async #keepAgentPod(node: LabNode, isAnswering: boolean): Promise<void> {
+    const name = agentPodName(node.name)
+    const pod = this.#podWatch.objects.get(`${agentNamespace}/${name}`)
+    if (pod?.metadata.deletionTimestamp !== undefined) return this.#deletePod(pod)
+    if (pod !== undefined && toldAnswering(pod) === isAnswering) return
+    if (pod === undefined) await this.#client.create(podsPath(agentNamespace), agentPod(node.name))
+    const status = agentPodStatus(node, isAnswering, new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
+    await this.#client.patch(podStatusPath(agentNamespace, name), { status }, 'merge')
   }
 
   #tend(pod: Pod, nodes: readonly KubeNode[], pods: readonly Pod[], sandbox: Sandbox | undefined): void {
