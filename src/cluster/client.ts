@@ -264,8 +264,14 @@ export class ApiClient implements AsyncDisposable {
       const headers = { ...access.headers, 'user-agent': userAgent }
       const opened = await openWebSocket({ ...access, headers, protocols, signal })
       if ('socket' in opened) return opened.socket
-      await this.#refused(call, opened.refusal, { credential: access.credential, isSecond })
-      opened.refusal.destroy()
+      const { refusal } = opened
+      const { socket } = refusal
+      try {
+        await this.#refused(call, refusal, { credential: access.credential, isSecond })
+      } finally {
+        // nobody else can use the connection, and the server may leave it open
+        socket.destroy()
+      }
     }
   }
 

@@ -127,12 +127,12 @@ function retryAfterMsOf(header: string | undefined, retryAfterSeconds: unknown):
 }
 
 /** Makes foreign text fit for a log line: one line, no control characters, a bounded length. */
-export function oneLine(text: string): string {
+export function oneLine(text: string, maxChars = 300): string {
   const flat = text
-    .slice(0, 600)
+    .slice(0, 2 * maxChars)
     .replace(/[\p{Cc}\s]+/gu, ' ')
     .trim()
-  return flat.length > 300 ? `${flat.slice(0, 300)}…` : flat
+  return flat.length > maxChars ? `${flat.slice(0, maxChars)}…` : flat
 }
 
 /** Any error as one line for a status. */

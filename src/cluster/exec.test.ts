@@ -244,6 +244,20 @@ test('a refusal is the error that the API server gives', async () => {
   })
 })
 
+test('a refusal leaves no connection behind, also where the server would keep it', async () => {
+  const closed = Promise.withResolvers<void>()
+  const body = JSON.stringify({ kind: 'Status', status: 'Failure', code: 500, message: 'error dialing backend' })
+  const keeping: UpgradeHandler = (_request, socket) => {
+    socket.on('end', () => closed.resolve())
+    socket.resume()
+    socket.write(`HTTP/1.1 500 No\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  }
+  await withApi(keeping, async (client) => {
+    await assert.rejects(execIn(client, target), /error dialing backend/)
+    await closed.promise
+  })
+})
+
 test('an answer that is no WebSocket at all is told', async () => {
   const nonsense: UpgradeHandler = (_request, socket) => socket.end('220 mail.example ESMTP\r\n')
   await withApi(nonsense, async (client) => {

@@ -51,6 +51,9 @@ test('a status says how the command ended', () => {
     reason: 'InternalError',
     message: 'no such container [2J',
   })
+  const deep = `Internal error occurred: Internal error occurred: ${'failed: '.repeat(60)}the reason`
+  const told = readExecStatus(JSON.stringify({ ...failure, message: deep }))
+  assert.ok(told.kind === 'failure' && /^failed: .* the reason$/.test(told.message), 'the reason is at the end')
 })
 
 test('whatever comes as a status is a success that says so, or a failure of one line', () => {

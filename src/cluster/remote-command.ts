@@ -48,16 +48,24 @@ export type ExecStatus =
   /** The command could not be run, or what ran it failed. */
   | { readonly kind: 'failure'; readonly reason: string; readonly message: string }
 
+/** A runtime puts the reason at the end of what each of its layers says. */
+const maxMessageChars = 1000
+
+/** Each server on the way says once more that the error is internal. */
+function wordsOf(text: string): string {
+  return oneLine(text, maxMessageChars).replace(/^(Internal error occurred: )+/, '')
+}
+
 export function readExecStatus(text: string): ExecStatus {
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
   } catch {
-    return { kind: 'failure', reason: 'InvalidStatus', message: oneLine(text) }
+    return { kind: 'failure', reason: 'InvalidStatus', message: wordsOf(text) }
   }
   const { status, reason, message, details } = fieldsOf(parsed)
   if (status === 'Success') return { kind: 'success' }
-  const words = typeof message === 'string' ? oneLine(message) : oneLine(text)
+  const words = wordsOf(typeof message === 'string' ? message : text)
   if (reason === 'NonZeroExitCode') {
     const causes = listOf(fieldsOf(details)['causes']).map(fieldsOf)
     const code = Number(causes.find((cause) => cause['reason'] === 'ExitCode')?.['message'])

@@ -139,7 +139,7 @@ test('each node is asked through its pod, and each that does not answer says why
   assert.deepEqual(textsOf(outcomes), [
     'a: answers',
     `b: the agent in pod ${namespace}/agent-b does not answer: exit status 1`,
-    `c: the agent in pod ${namespace}/agent-c is of a release without causeway-api-relay: bring it up to date with causeway install (exec: executable file not found in $PATH)`,
+    `c: the agent in pod ${namespace}/agent-c is of a release without causeway-api-relay: bring it up to date with causeway install`,
     `d: pod ${namespace}/agent-d does not run: its container waits (CrashLoopBackOff); see: kubectl -n ${namespace} describe pod agent-d`,
   ])
 })

@@ -56,10 +56,11 @@ test('what stands in the way is told with the pod', () => {
   const exec = (message: string, status?: ExecError['status']): string =>
     whyNotReached(new ExecError(message, status), place)
   const failed = (message: string): string => exec(message, { kind: 'failure', reason: 'InternalError', message })
-  const old = 'exec: "causeway-api-relay": executable file not found in $PATH: unknown'
+  const old =
+    'error executing command in container: failed to exec in container: failed to start exec "22cd": OCI runtime exec failed: exec failed: unable to start container process: exec: "causeway-api-relay": executable file not found in $PATH: unknown'
   assert.equal(
     failed(old),
-    `the agent in pod causeway-system/a is of a release without causeway-api-relay: bring it up to date with causeway install (${old})`,
+    `the agent in pod causeway-system/a is of a release without causeway-api-relay: bring it up to date with causeway install`,
   )
   assert.equal(
     failed('container not found ("agent")'),

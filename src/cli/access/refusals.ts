@@ -36,7 +36,7 @@ function execFailure(error: ExecError, title: string): string {
   const { status, message } = error
   if (status?.kind === 'exit') return `the agent in ${title} does not answer: ${message}`
   if (status?.kind === 'failure' && /executable file not found|no such file or directory/.test(message))
-    return `the agent in ${title} is of a release without ${relay}: bring it up to date with causeway install (${message})`
+    return `the agent in ${title} is of a release without ${relay}: bring it up to date with causeway install`
   return status === undefined ? `${title}: ${message}` : `nothing can be executed in ${title}: ${message}`
 }
 
