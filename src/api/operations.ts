@@ -14,6 +14,7 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { traceWatchLine, traceWatchRequest } from './schemas/trace.ts'
 import { type ValueOf } from './value.ts'
 
 export type ParamsSchema = ObjectSchema<ObjectEntries, undefined>
@@ -168,6 +169,16 @@ export const operations = {
     path: '/v1/policy/denials/watch',
     summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
     answer: policyDenialsLine,
+    isStream: true,
+    servedBy: ['agent'],
+  },
+  traceWatch: {
+    method: 'GET',
+    path: '/v1/trace/watch',
+    summary:
+      "Where a probe, its answer and errors about them are seen on this node, in the node's own namespace and in those of its pods. 503: too many watch.",
+    params: traceWatchRequest,
+    answer: traceWatchLine,
     isStream: true,
     servedBy: ['agent'],
   },
