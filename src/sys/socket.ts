@@ -218,6 +218,17 @@ export function portSocket(protocol: 'tcp' | 'udp', addr: Addr, port: number): n
   return openSocket(addr.family, type, 0, (fd) => bindTo(fd, addr, port))
 }
 
+/** The address from which the kernel of this namespace sends to `dst`. Throws ENETUNREACH and others where there is no way. */
+export function sourceTowards(dst: Addr): Addr {
+  const fd = openSocket(dst.family, SOCK_DGRAM, 0, () => {})
+  try {
+    startConnect(fd, dst, 9)
+    return socketAddress(fd, 'local').addr
+  } finally {
+    closeFd(fd)
+  }
+}
+
 /** How large a packet to this address may be, as the kernel knows it now. Throws ENETUNREACH and others where there is no way. */
 export function pathMtuBytes(src: Addr, dst: Addr): number {
   const fd = portSocket('udp', src, 0)

@@ -3,7 +3,15 @@
 import { closeFd } from '#/sys/libc.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { POLLIN, watchFd } from '#/sys/fd-watcher.ts'
-import { pathMtuBytes, portSocket, realtimeMs, receiveFrom, sendTo, wholePacketSocket } from '#/sys/socket.ts'
+import {
+  pathMtuBytes,
+  portSocket,
+  realtimeMs,
+  receiveFrom,
+  sendTo,
+  sourceTowards,
+  wholePacketSocket,
+} from '#/sys/socket.ts'
 import { encodeProbe, type ProbePacket } from '#/wire/probe/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 
@@ -61,4 +69,9 @@ export class ProbeSender implements Disposable {
 /** How large a packet may be for the kernel of this namespace to send it. Throws SysError where there is no way at all. */
 export function sendableBytes(src: Addr, dst: Addr, netns?: Netns): number {
   return netns === undefined ? pathMtuBytes(src, dst) : netns.run(() => pathMtuBytes(src, dst))
+}
+
+/** The address from which this process's namespace sends to `dst`. Throws SysError where there is no way. */
+export function sendingAddr(dst: Addr): Addr {
+  return sourceTowards(dst)
 }
