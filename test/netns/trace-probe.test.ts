@@ -4,10 +4,15 @@ import { spawn } from 'node:child_process'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
+import { findFlows } from '#/kernel/flows.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { forgetPackets } from '#/kernel/trace/forget.ts'
 import { ProbeSender, sendableBytes } from '#/kernel/trace/probe.ts'
 import { Addr } from '#/lib/addr.ts'
 import { SysError } from '#/sys/libc.ts'
-import { type ProbePacket } from '#/wire/probe/packet.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
+import { trackedPackets } from '#/trace/tracked.ts'
+import { encodeProbe, type ProbePacket } from '#/wire/probe/packet.ts'
 import { TestNetns } from './namespace.ts'
 
 const ends = {
@@ -98,6 +103,34 @@ except TimeoutError: print('none', flush=True)`,
       await eventually(() => told !== '', 'what became of it', 3000)
       assert.equal(told.trim(), 'none', 'no program has had a connection')
       refused({ ...both, protocol: 'tcp', sourcePort: 40_001, port: 7777, seq: 1 }, 'EADDRINUSE')
+    })
+
+    test(`v${family}: connection tracking forgets a probe, and no other flow of the same ends`, async () => {
+      using netlink = new Netlink(NETLINK_NETFILTER, near.netns)
+      near.sh(`nft add table inet tracking; nft add chain inet tracking out '{ type filter hook output priority 0; }'
+        nft add rule inet tracking out ct state new counter`)
+      const flows = () => findFlows(netlink, family, () => true)
+      const probes: ProbePacket[] = [
+        { ...both, protocol: 'udp', sourcePort: 40_010, port: 7778, cookie },
+        { ...both, protocol: 'tcp', sourcePort: 40_011, port: 7778, seq: 5 },
+        { ...echo, id: 0x5555 },
+      ]
+      const others: ProbePacket[] = [
+        { ...both, protocol: 'udp', sourcePort: 40_012, port: 7778, cookie },
+        { ...echo, id: 0x5556 },
+      ]
+      for (const packet of [...probes, ...others]) send(packet)
+      assert.ok((await flows()).length >= 5)
+      const seenPackets = probes.map((packet) => ({
+        bytes: encodeProbe(packet, 1).toHex(),
+        startsAt: 'network' as const,
+      }))
+      forgetPackets(trackedPackets(seenPackets), near.netns)
+      const left = await flows()
+      assert.deepEqual(left.map(({ protocol }) => protocol).sort(), [family === 4 ? 1 : 17, family === 4 ? 17 : 58])
+      assert.equal(left.find(({ protocol }) => protocol === 17)?.srcPort, 40_012)
+      near.sh('nft delete table inet tracking')
+      forgetPackets(trackedPackets(seenPackets), near.netns)
     })
 
     test(`v${family}: what the kernel does not send it says why`, () => {
