@@ -47,6 +47,7 @@ import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
+import { TraceSend } from './report/trace-send.ts'
 import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
@@ -75,6 +76,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
   readonly #policy: PolicyReport
+  readonly #traceSend: TraceSend
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -102,6 +104,7 @@ export class ReportingPart implements AsyncDisposable {
         log,
       }),
     )
+    this.#traceSend = this.#stack.use(this.#makeTraceSend())
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -195,6 +198,7 @@ export class ReportingPart implements AsyncDisposable {
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
+      ...this.#traceSend.handlers,
       ...this.#publicHandlers,
     }
   }
@@ -304,6 +308,23 @@ export class ReportingPart implements AsyncDisposable {
       pods: () => this.#datapath.podsByDevice(),
     })
     return metrics
+  }
+
+  #makeTraceSend(): TraceSend {
+    const { pods } = this.#deps
+    const { view, state } = this.#policy.sources
+    return new TraceSend({
+      nodeName: this.#config.nodeName,
+      view,
+      unknown: () => {
+        const { kind, why } = state()
+        return kind === 'waiting'
+          ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
+          : undefined
+      },
+      endpoints: () => pods.endpoints,
+      netnsOf: (endpoint) => pods.netnsOf(endpoint),
+    })
   }
 
   #makeDatapathView(): DatapathView {

@@ -14,6 +14,7 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { traceEndsReport, traceEndsRequest, traceSendReport, traceSendRequest } from './schemas/trace-send.ts'
 import { traceWatchLine, traceWatchRequest } from './schemas/trace.ts'
 import { type ValueOf } from './value.ts'
 
@@ -170,6 +171,24 @@ export const operations = {
     summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
     answer: policyDenialsLine,
     isStream: true,
+    servedBy: ['agent'],
+  },
+  traceEnds: {
+    method: 'GET',
+    path: '/v1/trace/ends',
+    summary:
+      'Who the two ends of a trace are. 404: nothing has this name; 503: the agent does not know the cluster yet.',
+    params: traceEndsRequest,
+    answer: traceEndsReport,
+    servedBy: ['agent'],
+  },
+  traceSend: {
+    method: 'POST',
+    path: '/v1/trace/send',
+    summary:
+      'Sends one probe from a pod of this node, or from the node. 404: no pod of this node has the source address, nor has the node; 409: the pod has no namespace any more, or the source port is taken.',
+    params: traceSendRequest,
+    answer: traceSendReport,
     servedBy: ['agent'],
   },
   traceWatch: {
