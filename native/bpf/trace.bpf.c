@@ -87,7 +87,7 @@ static __always_inline void cw_fill_drop(struct cw_sighting *sighting, const str
 	enum skb_drop_reason reason = moment->reason;
 	struct btf_ptr value = { .ptr = &reason, .type_id = bpf_core_type_id_kernel(enum skb_drop_reason) };
 
-	bpf_snprintf_btf((char *)sighting->reason, sizeof(sighting->reason), &value, sizeof(value), BTF_F_NONAME);
+	bpf_snprintf_btf((char *)sighting->reason, sizeof(sighting->reason), &value, sizeof(value), BTF_F_COMPACT | BTF_F_NONAME);
 	bpf_snprintf((char *)sighting->location, sizeof(sighting->location), symbol, (__u64 *)&moment->location,
 		     sizeof(moment->location));
 }

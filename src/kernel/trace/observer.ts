@@ -75,6 +75,15 @@ export class Observer implements Disposable {
     this.#object = object
     this.#vxlanPort = vxlanPort
     this.#stack.use(object)
+    try {
+      this.#attach(namespaces)
+    } catch (error) {
+      this.#stack.dispose()
+      throw error
+    }
+  }
+
+  #attach(namespaces: Iterable<number>): void {
     for (const name of Object.keys(traceMapLayouts) as TraceMapName[]) mustMatch(this.#map(name), traceMapLayouts[name])
     this.addNamespaces(namespaces)
     this.#writeSettings()
@@ -84,13 +93,7 @@ export class Observer implements Disposable {
 
   /** Loads the programs and attaches them: afterwards nothing is missed. Throws BpfError with what the kernel lacks. */
   static async open(options: ObserverOptions): Promise<Observer> {
-    const object = await loadObject({ bytes: await readFile(bpfObjectPath('trace')) })
-    try {
-      return new Observer(object, options)
-    } catch (error) {
-      object[Symbol.dispose]()
-      throw error
-    }
+    return new Observer(await loadObject({ bytes: await readFile(bpfObjectPath('trace')) }), options)
   }
 
   /** The release of the kernel that is observed. */
