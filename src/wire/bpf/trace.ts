@@ -112,10 +112,4 @@ export const traceMapLayouts = {
 export type TraceMapName = keyof typeof traceMapLayouts
 
 /** Each program with the tracepoint that it is for. */
-export const tracePrograms = [
-  'cw_on_receive',
-  'cw_on_queue',
-  'cw_on_transmit',
-  'cw_on_drop',
-  'cw_on_read',
-] as const
+export const tracePrograms = ['cw_on_receive', 'cw_on_queue', 'cw_on_transmit', 'cw_on_drop', 'cw_on_read'] as const
