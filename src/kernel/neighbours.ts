@@ -30,7 +30,9 @@ export async function listPermanentNeighbours(netlink: Netlink): Promise<Neighbo
 export function findNeighbour(netlink: Netlink, device: Place, addr: Addr): Neighbour | undefined {
   const what = `ip neigh get ${addr} dev ${device.name}`
   try {
-    return decodeNeigh(netlink.get({ what, type: RTM_GETNEIGH, payload: encodeNeighLookup(device.index, addr) }).payload)
+    return decodeNeigh(
+      netlink.get({ what, type: RTM_GETNEIGH, payload: encodeNeighLookup(device.index, addr) }).payload,
+    )
   } catch (error) {
     if (error instanceof KernelError && error.code === 'ENOENT') return undefined
     throw error
