@@ -3,7 +3,7 @@ import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { headersText } from '#/trace/headers.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
-import { kernelWords, reasonWords } from '#/trace/reasons.ts'
+import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
@@ -11,8 +11,12 @@ import { type TraceRun } from './trace-run.ts'
 
 const microsecond = 0.001
 
-/** What a line tells: of the two moments in which a device sends a packet the later one, where both were seen. */
-function linesOf(hops: readonly Hop[]): Hop[] {
+/**
+ * What a line tells: of the two moments in which a device sends a packet the later one, where both were seen. Drops of copies, and of what has
+ * arrived and nobody reads, are none.
+ */
+function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
+  const hops = all.filter(({ place, sighting }) => place !== 'drop' || sighting === drop)
   return hops.filter((hop, index) => {
     const next = hops[index + 1]
     const isSentNext =
@@ -41,7 +45,7 @@ type Row = readonly [node: string, where: string, what: string, ms: string, byte
 
 /** What the hops of one direction say, those behind the first that was not seen left out. */
 function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): Row[] {
-  const lines = linesOf(hops)
+  const lines = linesOf(hops, verdict)
   const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
   const isCut = verdict.direction === direction && verdict.next !== undefined
   let before: ReadPacket | undefined
@@ -55,7 +59,7 @@ function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): R
     if (isNewNode && sighting !== undefined) firstMs = sighting.timeMs
     if (sighting === undefined) {
       const isLost = index > lastSeen
-      return [name, whereText(hop), isLost ? 'NOT SEEN' : 'not shown', '', '', '']
+      return [name, whereText(hop), isLost ? 'NO' : 'not shown', '', '', '']
     }
     const read = readOf(sighting)
     const headers = read === undefined ? '' : headersText(read, before)
@@ -72,7 +76,7 @@ function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): R
   })
 }
 
-const columns = ['NODE', 'DEVICE', '', 'MS', 'BYTES', 'PACKET'] as const
+const columns = ['NODE', 'DEVICE', 'SEEN', 'MS', 'BYTES', 'PACKET'] as const
 
 function wayText(title: string, rows: readonly Row[], width: number): string[] {
   return rows.length === 0 ? [] : [`${title}\n${table(columns, rows, { width })}`]
@@ -164,9 +168,4 @@ export function renderTrace(
     ...(doubts.length > 0 ? [doubts.join('\n')] : []),
     told,
   ].join('\n\n')
-}
-
-/** Of a drop, what its reason means: for programs too. */
-export function dropText(sighting: Sighting): string | undefined {
-  return sighting.drop && reasonWords(sighting.drop)?.text
 }

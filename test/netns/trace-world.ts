@@ -103,7 +103,9 @@ export class TraceWorld implements Disposable {
   }
 }
 
-export function freshProbe(protocol: ProbePacket['protocol']): Probe & { readonly cookie: Uint8Array; readonly seq: number } {
+export function freshProbe(
+  protocol: ProbePacket['protocol'],
+): Probe & { readonly cookie: Uint8Array; readonly seq: number } {
   const cookie = new Uint8Array(randomBytes(8))
   const seq = createHash('sha256').update(cookie).digest().readUInt32BE()
   return { protocol, cookie, seq } as Probe & { readonly cookie: Uint8Array; readonly seq: number }
