@@ -14,6 +14,7 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { tracePrediction, tracePredictRequest } from './schemas/trace-predict.ts'
 import { traceEndsReport, traceEndsRequest, traceSendReport, traceSendRequest } from './schemas/trace-send.ts'
 import { traceWatchLine, traceWatchRequest } from './schemas/trace.ts'
 import { type ValueOf } from './value.ts'
@@ -189,6 +190,14 @@ export const operations = {
       'Sends one probe from a pod of this node, or from the node. 404: no pod of this node has the source address, nor has the node; 409: the pod has no namespace any more, or the source port is taken.',
     params: traceSendRequest,
     answer: traceSendReport,
+    servedBy: ['agent'],
+  },
+  tracePredict: {
+    method: 'GET',
+    path: '/v1/trace/predict',
+    summary: "What this node's kernel would do with a packet, step by step, and where the packet is to be seen.",
+    params: tracePredictRequest,
+    answer: tracePrediction,
     servedBy: ['agent'],
   },
   traceWatch: {

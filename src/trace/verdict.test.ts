@@ -241,9 +241,9 @@ const anyWay: fc.Arbitrary<Place[]> = fc
     }),
   )
   .map(([one, other]) => [
-    ...one.map(([place, device]) => ({ node: 'node-1', place, device }) as Place),
-    ...other.map(([place, device]) => ({ node: 'node-2', place, device }) as Place),
-    { node: other.length === 0 ? 'node-1' : 'node-2', place: 'receive', device: 'eth0', pod: to.pod } as Place,
+    ...one.map(([place, device]) => ({ node: 'node-1', place, device })),
+    ...other.map(([place, device]) => ({ node: 'node-2', place, device })),
+    { node: other.length === 0 ? 'node-1' : 'node-2', place: 'receive', device: 'eth0', pod: to.pod },
   ])
 
 test('property: wherever a way is cut, the verdict names that place and blames no healthy hop', () => {

@@ -52,6 +52,8 @@ export type Verdict = {
   readonly last?: Hop
   readonly next?: Hop
   readonly direction?: Direction
+  /** Where the kernel dropped it; other drops are of copies, or of what has arrived. */
+  readonly drop?: Sighting
 }
 
 export type Trace = {
@@ -99,13 +101,15 @@ function hasArrived({ to }: TraceFacts, hops: readonly Hop[], there: readonly Si
   )
 }
 
-function answeredVerdict({ port, from, to, protocol }: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
+function answeredVerdict({ port, from, to, protocol, sightings }: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
   if (kind.kind === 'answer') return { outcome: 'answered', text: `${nameOf(to)} answers ${nameOf(from)}` }
   if (kind.kind === 'closed') {
     const arrived = `the probe arrived at ${nameOf(to)} and was answered`
     if (port === undefined) return { outcome: 'answered', text: arrived }
+    const drop = sightings.find((each) => each.role === 'probe' && each.drop?.reason === 'NO_SOCKET')
     return {
       outcome: 'closed',
+      ...(drop && { drop }),
       text: `${arrived}: no process listens at ${protocol.toUpperCase()} port ${port}`,
       remedy: `start what is to listen there, or ask for another port; the way itself is whole in both directions`,
     }
@@ -135,10 +139,11 @@ function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[
 }
 
 function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
-  const { last, next, obstacle } = loss
+  const { last, next, obstacle, drop } = loss
   const remedy = lossRemedy(loss)
   return {
     direction,
+    ...(drop && { drop }),
     ...(last && { last }),
     ...(next && { next }),
     ...(obstacle?.code !== undefined && { code: obstacle.code }),

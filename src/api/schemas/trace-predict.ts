@@ -1,6 +1,6 @@
 // The schema of the operation that tells what a node's kernel would do with a packet.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
-import { about } from '../value.ts'
+import { about, type ValueOf } from '../value.ts'
 
 const digits = (max: number, what: string) =>
   pipe(
@@ -91,3 +91,6 @@ export const tracePrediction = object({
     ),
   ),
 })
+
+export type TracePredictRequest = ValueOf<typeof tracePredictRequest>
+export type TracePrediction = ValueOf<typeof tracePrediction>

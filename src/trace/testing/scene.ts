@@ -81,7 +81,9 @@ export function predictionsOf(
   return [...new Set(places.map(({ node }) => node))].map((node) => ({
     node,
     steps: steps.filter((each) => each.node === node),
-    way: places.filter((each) => each.node === node).map(({ node: _, ...place }) => place),
+    way: places
+      .filter((each) => each.node === node)
+      .map(({ place, device, pod }) => ({ place, device, ...(pod !== undefined && { pod }) })),
   }))
 }
 
