@@ -1,5 +1,5 @@
 // What a program tells of a packet, from the bytes of the ring buffer. Pure.
-import { type TracePlace, type TraceRole, tracePlaces, traceRoles } from '#/model/trace.ts'
+import { type TracePlace, type TraceRole, tracePlaces, traceRoles } from '#/wire/bpf/trace-words.ts'
 import { placeNumbers, roleNumbers, sightingFlags, sightingStruct } from '#/wire/bpf/trace.ts'
 
 export type Sighting = {

@@ -1,7 +1,7 @@
 // What the programs of a trace and the agent share: layouts, sizes and constants, the only source for their C header. Pure.
-import { type TracePlace, type TraceRole } from '#/model/trace.ts'
 import { Struct } from './layout.ts'
 import { type Constants, indexStruct, type MapLayout } from './maps.ts'
+import { type TracePlace, type TraceRole } from './trace-words.ts'
 
 /** Numbers of places and roles; 0 is none. */
 export const placeNumbers = {

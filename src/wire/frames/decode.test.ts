@@ -9,7 +9,7 @@ function bytesOf(...hex: string[]): Uint8Array {
 
 /** A layer in one line: what it is, where, and its fields. */
 function told({ name, offset, lengthBytes, fields, isQuoted, isCut }: Layer): string {
-  const words = fields.map(({ name: field, text }) => `${field} ${text}`).join(', ')
+  const words = fields.map(({ name: each, text }) => `${each} ${text}`).join(', ')
   return `${isQuoted ? '> ' : ''}${name} ${offset}+${lengthBytes}${isCut ? ' cut' : ''}${words && `: ${words}`}`
 }
 
