@@ -14,6 +14,7 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { tracePredictRequest, tracePrediction } from './schemas/trace-predict.ts'
 import { type ValueOf } from './value.ts'
 
 export type ParamsSchema = ObjectSchema<ObjectEntries, undefined>
@@ -169,6 +170,15 @@ export const operations = {
     summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
     answer: policyDenialsLine,
     isStream: true,
+    servedBy: ['agent'],
+  },
+  tracePredict: {
+    method: 'GET',
+    path: '/v1/trace/predict',
+    summary:
+      "What this node's kernel would do with a packet, step by step, and where the packet is to be seen. 404: it cannot begin where it is said to; 503: too many ask.",
+    params: tracePredictRequest,
+    answer: tracePrediction,
     servedBy: ['agent'],
   },
   healthz: {

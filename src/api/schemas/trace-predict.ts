@@ -1,6 +1,6 @@
 // The schema of the operation that tells what a node's kernel would do with a packet.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
-import { about } from '../value.ts'
+import { about, type ValueOf } from '../value.ts'
 
 const digits = (max: number, what: string) =>
   pipe(
@@ -15,8 +15,12 @@ export const tracePredictRequest = object({
   protocol: picklist(['icmp', 'udp', 'tcp']),
   port: exactOptional(about(digits(65_535, 'port'), 'the destination port')),
   sourcePort: exactOptional(digits(65_535, 'port')),
-  sizeBytes: exactOptional(about(digits(65_535, 'size'), 'of the whole packet with its IP header; absent: a small one')),
-  mayFragment: exactOptional(about(picklist(['yes', 'no']), 'whether routers may cut the packet up; no: it has DF set')),
+  sizeBytes: exactOptional(
+    about(digits(65_535, 'size'), 'of the whole packet with its IP header; absent: a small one'),
+  ),
+  mayFragment: exactOptional(
+    about(picklist(['yes', 'no']), 'whether routers may cut the packet up; no: it has DF set'),
+  ),
   from: exactOptional(
     about(
       picklist(['pod', 'node', 'underlay']),
@@ -27,7 +31,10 @@ export const tracePredictRequest = object({
     about(picklist(['yes', 'no']), 'yes: the packet answers another one, whose connection the nodes on its way know'),
   ),
   outerSrc: exactOptional(
-    about(string(), 'with from=underlay: the tunnel end from which the packet comes; absent: as this node would send to src'),
+    about(
+      string(),
+      'with from=underlay: the tunnel end from which the packet comes; absent: as this node would send to src',
+    ),
   ),
   native: exactOptional(about(picklist(['yes']), 'with from=underlay: the packet comes without a tunnel')),
 })
@@ -84,3 +91,6 @@ export const tracePrediction = object({
     ),
   ),
 })
+
+export type TracePredictRequest = ValueOf<typeof tracePredictRequest>
+export type TracePrediction = ValueOf<typeof tracePrediction>

@@ -83,11 +83,13 @@ class Run {
     for (let index = start; index < expressions.length && this.#level !== 'none'; index++) {
       const each = expressions[index]!
       if (each.name === 'lookup')
-        return lookedUp(each, (bytes) => this.#loadKey(each.attrs.sreg, bytes), this.#readSet).then(({ level, verdict }) => {
-          this.#level = both(this.#level, level)
-          if (each.attrs.dreg) this.#store(each.attrs.dreg, unknown)
-          return verdict ? { level: this.#level, verdict } : this.from(expressions, index + 1)
-        })
+        return lookedUp(each, (bytes) => this.#loadKey(each.attrs.sreg, bytes), this.#readSet).then(
+          ({ level, verdict }) => {
+            this.#level = both(this.#level, level)
+            if (each.attrs.dreg) this.#store(each.attrs.dreg, unknown)
+            return verdict ? { level: this.#level, verdict } : this.from(expressions, index + 1)
+          },
+        )
       if (each.name === 'other' && !remarks.has(each.kernelName)) {
         if (translates.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'translate' } }
         if (endsElsewhere.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'other' } }
@@ -108,7 +110,11 @@ class Run {
     const first = this.#load(register)
     const parts: Uint8Array[] = []
     let length = 0
-    for (let value = first; length < keyBytes; value = this.#registers.get(registerAt(register) + length / 4) ?? unknown) {
+    for (
+      let value = first;
+      length < keyBytes;
+      value = this.#registers.get(registerAt(register) + length / 4) ?? unknown
+    ) {
       const bytes = exactBytes(value)
       // a single value is compared as far as it is known
       if (bytes === undefined || bytes.length === 0) return length === 0 ? first : unknown

@@ -25,11 +25,7 @@ const nameOf = ({ tool, family, table, chain }: BaseChain): string =>
 const inOrder = (chains: readonly BaseChain[]): BaseChain[] => chains.toSorted((a, b) => a.priority - b.priority)
 
 /** Follows a packet through the chains of its hooks that decide whether it passes. */
-export async function follow(
-  chains: readonly BaseChain[],
-  passage: Passage,
-  needed: NeededPassage,
-): Promise<Followed> {
+export async function follow(chains: readonly BaseChain[], passage: Passage, needed: NeededPassage): Promise<Followed> {
   const own = inOrder(chains.filter((chain) => concerns(passage, chain)))
   const unsure: string[] = []
   for (const chain of own) {

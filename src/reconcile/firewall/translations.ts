@@ -114,5 +114,9 @@ function xtTargetOf(name: string, revision: number, info: Uint8Array): Target {
   const isV4 = isOld || bytes.subarray(4).every((each) => each === 0)
   const addr = (flags & MAP_IPS) === 0 ? undefined : Addr.fromBytes(isV4 ? bytes.subarray(0, 4) : bytes)
   if (kind === 'source') return { kind, ...(addr && { addr }) }
-  return { kind, ...(addr && { addr }), ...((flags & PROTO_SPECIFIED) !== 0 && { port: view.getUint16(portAt, false) }) }
+  return {
+    kind,
+    ...(addr && { addr }),
+    ...((flags & PROTO_SPECIFIED) !== 0 && { port: view.getUint16(portAt, false) }),
+  }
 }

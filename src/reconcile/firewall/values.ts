@@ -92,7 +92,8 @@ export function metaValue(key: number, packet: PacketClass): Value {
 /** The value of a conntrack key (enum nft_ct_keys). */
 export function ctValue(key: number, packet: PacketClass): Value {
   if (key === 0) return bits(native32(ctStates[packet.ctState]))
-  if (key === 2 && packet.ctState !== 'established' && !packet.isTranslated) return bits(native32(0), native32(translated))
+  if (key === 2 && packet.ctState !== 'established' && !packet.isTranslated)
+    return bits(native32(0), native32(translated))
   return unknown
 }
 
