@@ -233,6 +233,11 @@ export class PodsPart implements AsyncDisposable {
     return this.#deps.store.list()
   }
 
+  /** The namespace at a path that an endpoint has. */
+  namespaceAt(path: string): NamespaceState {
+    return this.#namespaces.at(path)
+  }
+
   get leaksReleased(): number {
     return this.#gc.released
   }

@@ -5,6 +5,8 @@ import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
+import { datapathKinds } from '#/datapath/registry.ts'
+import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -43,11 +45,13 @@ import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
+import { type PredictDeps } from './report/predict/context.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
 import { TraceSend } from './report/trace-send.ts'
+import { tracePredictHandlers } from './report/trace-predict.ts'
 import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
@@ -199,7 +203,29 @@ export class ReportingPart implements AsyncDisposable {
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
       ...this.#traceSend.handlers,
+      ...tracePredictHandlers(this.#predictDeps),
       ...this.#publicHandlers,
+    }
+  }
+
+  get #predictDeps(): PredictDeps {
+    const { netlink, ebpf, cluster, pods, network } = this.#deps
+    const { nodeName, settings } = this.#config
+    return {
+      nodeName,
+      netlink,
+      pods: () => pods.endpoints,
+      namespaceAt: (path) => pods.namespaceAt(path),
+      verdicts: () => network.state.remoteNodes?.verdicts ?? [],
+      // pods keep addresses of CIDRs that their node has lost
+      podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
+      nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
+      clusterCIDRs: settings.clusterCIDRs,
+      vxlanPort: settings.vxlanPort,
+      podDevice: () => datapathKinds.bridge.podDevice,
+      ebpf,
+      generation: () => this.#datapath.generation,
+      policy: this.#policy.sources,
     }
   }
 
