@@ -50,8 +50,9 @@ import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
-import { TraceSend } from './report/trace-send.ts'
 import { tracePredictHandlers } from './report/trace-predict.ts'
+import { TraceSend, type TraceSources } from './report/trace-send.ts'
+import { TraceWatch } from './report/trace-watch.ts'
 import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
@@ -81,6 +82,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #datapath: DatapathView
   readonly #policy: PolicyReport
   readonly #traceSend: TraceSend
+  readonly #traceWatch: TraceWatch
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -108,7 +110,9 @@ export class ReportingPart implements AsyncDisposable {
         log,
       }),
     )
-    this.#traceSend = this.#stack.use(this.#makeTraceSend())
+    const traced = this.#traceSources()
+    this.#traceSend = this.#stack.use(new TraceSend(traced))
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -204,6 +208,7 @@ export class ReportingPart implements AsyncDisposable {
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
       ...this.#traceSend.handlers,
       ...tracePredictHandlers(this.#predictDeps),
+      ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
     }
   }
@@ -336,10 +341,10 @@ export class ReportingPart implements AsyncDisposable {
     return metrics
   }
 
-  #makeTraceSend(): TraceSend {
+  #traceSources(): TraceSources {
     const { pods } = this.#deps
     const { view, state } = this.#policy.sources
-    return new TraceSend({
+    return {
       nodeName: this.#config.nodeName,
       view,
       unknown: () => {
@@ -350,7 +355,7 @@ export class ReportingPart implements AsyncDisposable {
       },
       endpoints: () => pods.endpoints,
       netnsOf: (endpoint) => pods.netnsOf(endpoint),
-    })
+    }
   }
 
   #makeDatapathView(): DatapathView {

@@ -101,7 +101,11 @@ function hasArrived({ to }: TraceFacts, hops: readonly Hop[], there: readonly Si
   )
 }
 
-function answeredVerdict({ port, from, to, protocol, sightings }: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
+function answeredVerdict(
+  { port, from, to, protocol, sightings }: TraceFacts,
+  kind: AnswerKind,
+  answer: Sighting,
+): Verdict {
   if (kind.kind === 'answer') return { outcome: 'answered', text: `${nameOf(to)} answers ${nameOf(from)}` }
   if (kind.kind === 'closed') {
     const arrived = `the probe arrived at ${nameOf(to)} and was answered`

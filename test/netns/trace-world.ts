@@ -94,7 +94,7 @@ export class TraceWorld implements Disposable {
 
   /** Observes all of these namespaces; without a name, all. */
   async observe(...names: ('left' | 'right' | 'leftPod' | 'rightPod')[]): Promise<Observer> {
-    const chosen = names.length === 0 ? Object.values(this.#namespaces) : names.map((name) => this.#namespaces[name]!)
+    const chosen = names.length === 0 ? Object.values(this.#namespaces) : names.map((name) => this[name])
     return Observer.open({ vxlanPort, namespaces: chosen.map(({ netns }) => netns.inode) })
   }
 

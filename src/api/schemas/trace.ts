@@ -1,5 +1,5 @@
 // The schemas of the operation by which a node tells where the packets of a trace are seen. docs/trace.md says what they mean.
-import { check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
+import { boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { tracePlaces, traceProtocols, traceRoles } from '#/model/trace.ts'
 import { about, type ValueOf } from '../value.ts'
 
@@ -59,6 +59,13 @@ const sighting = object({
   devicePod: exactOptional(about(string(), "NAMESPACE/NAME, when the device is the node's end of this pod")),
   lengthBytes: about(number(), 'of the whole packet, counted from where `bytes` begins'),
   skb: about(string(), 'the same for sightings of the same packet in a row, until the kernel copies it'),
+  mark: exactOptional(about(number(), 'the mark that rules gave it; absent: none')),
+  hasPartialChecksum: exactOptional(
+    about(
+      boolean(),
+      'the checksum of the transport header is still to be completed, by the device that sends the packet',
+    ),
+  ),
   startsAt: about(picklist(['link', 'network']), 'whether `bytes` begins with an Ethernet or an IP header'),
   bytes: about(string(), 'the first bytes of the packet, hexadecimal'),
   drop: exactOptional(about(drop, 'where place is drop')),

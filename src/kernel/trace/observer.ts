@@ -2,7 +2,7 @@
 // programs look at every packet of every namespace, so they are attached only while somebody traces. All of it ends with the process.
 import { release } from 'node:os'
 import { readFile } from 'node:fs/promises'
-import { type TraceProtocol } from '#/model/trace.ts'
+import { type TraceProtocol } from '#/wire/bpf/trace-words.ts'
 import {
   learnedStruct,
   netnsStruct,

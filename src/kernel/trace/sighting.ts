@@ -1,5 +1,5 @@
 // What a program tells of a packet, from the bytes of the ring buffer. Pure.
-import { type TracePlace, type TraceRole, tracePlaces, traceRoles } from '#/model/trace.ts'
+import { type TracePlace, type TraceRole, tracePlaces, traceRoles } from '#/wire/bpf/trace-words.ts'
 import { placeNumbers, roleNumbers, sightingFlags, sightingStruct } from '#/wire/bpf/trace.ts'
 
 export type Sighting = {
@@ -37,7 +37,9 @@ function reasonOf(text: string): string {
 }
 
 /** The probe's number and the sighting. A namespace of 0: the packet does not say where it is. Undefined for what only newer programs tell. */
-export function decodeSighting(record: Uint8Array): { readonly probe: number; readonly sighting: Sighting } | undefined {
+export function decodeSighting(
+  record: Uint8Array,
+): { readonly probe: number; readonly sighting: Sighting } | undefined {
   const event = sightingStruct.decode(record.subarray(0, sightingStruct.size))
   const place = tracePlaces.find((each) => placeNumbers[each] === event.place)
   const role = traceRoles.find((each) => roleNumbers[each] === event.role)

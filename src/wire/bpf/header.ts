@@ -16,14 +16,7 @@ import {
   ways,
 } from './maps.ts'
 import { dropReasons } from './reasons.ts'
-import {
-  placeNumbers,
-  roleNumbers,
-  sightingFlags,
-  sightingStruct,
-  traceLimits,
-  traceMapLayouts,
-} from './trace.ts'
+import { placeNumbers, roleNumbers, sightingFlags, sightingStruct, traceLimits, traceMapLayouts } from './trace.ts'
 
 const cTypes = { u8: '__u8', u16: '__u16', u32: '__u32', u64: '__u64', be16: '__be16', be32: '__be32' } as const
 

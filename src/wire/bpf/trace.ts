@@ -1,7 +1,7 @@
 // What the programs of a trace and the agent share: layouts, sizes and constants, the only source for their C header. Pure.
-import { type TracePlace, type TraceRole } from '#/model/trace.ts'
 import { Struct } from './layout.ts'
 import { type Constants, indexStruct, type MapLayout } from './maps.ts'
+import { type TracePlace, type TraceRole } from './trace-words.ts'
 
 /** Numbers of places and roles; 0 is none. */
 export const placeNumbers = {
@@ -112,10 +112,4 @@ export const traceMapLayouts = {
 export type TraceMapName = keyof typeof traceMapLayouts
 
 /** Each program with the tracepoint that it is for. */
-export const tracePrograms = [
-  'cw_on_receive',
-  'cw_on_queue',
-  'cw_on_transmit',
-  'cw_on_drop',
-  'cw_on_read',
-] as const
+export const tracePrograms = ['cw_on_receive', 'cw_on_queue', 'cw_on_transmit', 'cw_on_drop', 'cw_on_read'] as const
