@@ -117,6 +117,58 @@ function portBehind(sender: TracePrediction | undefined): { readonly port?: numb
 
 export type TraceOptions = TraceWish & { readonly from: string; readonly to: string; readonly family?: Family }
 
+/** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
+function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
+  const isLost = verdict.outcome === 'lost' || verdict.outcome === 'answer-lost' || verdict.outcome === 'unanswered'
+  return refused === undefined && isLost && verdict.remedy === undefined && verdict.drop === undefined
+}
+
+type Watched = {
+  readonly agents: readonly AgentOfNode[]
+  readonly watch: Watch
+  readonly probe: Probe
+  readonly sent: TraceSendReport
+}
+
+function factsOf({ watch, probe: { pair, wish }, sent }: Watched, { predictions }: Predicted, to: End): TraceFacts {
+  const { protocol, port, sizeBytes } = wish
+  return {
+    from: endOf(pair.from),
+    to,
+    protocol,
+    ...(port !== undefined && { port }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
+    ...(sent.refused && { refused: sent.refused }),
+    predictions,
+    sightings: watch.sightings,
+    blind: watch.blind.filter(({ node }) => node === pair.from.node || node === to.node),
+  }
+}
+
+/** Waits for what becomes of the probe; the end that has it, and what is expected of the way there, may be found out only then. */
+async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicted): Promise<TraceRun> {
+  const { agents, watch, probe, sent } = watched
+  const asked = endOf(probe.pair.to)
+  if (sent.refused === undefined) await untilTold(watch, () => judgeTrace(factsOf(watched, before, asked)))
+  const end = await realEnd(sender, probe, lastDestination(watch.sightings))
+  const isTranslated = isElsewhere(end, probe.pair)
+  const isAsked = isTranslated || needsCause(judgeTrace(factsOf(watched, before, end)), sent)
+  const predicted = isAsked
+    ? await predict(agents, probe, isTranslated ? { ...end, ...portBehind(before.sender) } : end)
+    : before
+  const facts = factsOf(watched, predicted, end)
+  const silences = predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`)
+  return {
+    probe,
+    facts,
+    sent,
+    ...judgeTrace(facts),
+    blind: watch.blind,
+    notes: [...watch.notes, ...silences],
+    ...(isTranslated && { behind: end }),
+  }
+}
+
 /** Rejects with UsageError for ends that there are not, and with NotTold when the cluster cannot say. */
 export async function runTrace(agents: readonly AgentOfNode[], options: TraceOptions): Promise<TraceRun> {
   const { from, to, family, ...wish } = options
@@ -127,43 +179,9 @@ export async function runTrace(agents: readonly AgentOfNode[], options: TraceOpt
   // an end that nobody has may be the address of a Service, behind which is any node
   const isUnknown = pair.to.node === undefined
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
-  const [before] = await Promise.all([
-    predict(agents, planned, { addr: pair.to.addr, ...nodeOf(pair.to) }),
-    watch.ready(),
-  ])
-  if (watch.blind.some(({ node }) => node === sender.node) && watch.blind.length === watch.watched)
+  const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
+  if (watch.blind.length === watch.watched)
     throw new NotTold(watch.blind.map(({ node, why }) => `${node}: ${why}`).join('\n'))
   const { probe, sent } = await send(sender, planned)
-  const factsWith = (predicted: Predicted, end: End): TraceFacts => ({
-    from: endOf(pair.from),
-    to: end,
-    protocol: wish.protocol,
-    ...(wish.port !== undefined && { port: wish.port }),
-    ...(wish.sizeBytes !== undefined && { sizeBytes: wish.sizeBytes }),
-    ...(sent.refused && { refused: sent.refused }),
-    predictions: predicted.predictions,
-    sightings: watch.sightings,
-    blind: watch.blind.filter(({ node }) => node === pair.from.node || node === end.node),
-  })
-  if (sent.refused === undefined) await untilTold(watch, () => judgeTrace(factsWith(before, endOf(pair.to))))
-  const end = await realEnd(sender, probe, lastDestination(watch.sightings))
-  const isTranslated = isElsewhere(end, pair)
-  const predicted = isTranslated ? await predict(agents, probe, { ...end, ...portBehind(before.sender) }) : before
-  const facts = factsWith(predicted, end)
-  return {
-    probe,
-    facts,
-    sent,
-    ...judgeTrace(facts),
-    blind: watch.blind,
-    notes: [
-      ...watch.notes,
-      ...predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`),
-    ],
-    ...(isTranslated && { behind: end }),
-  }
-}
-
-function nodeOf({ node }: { readonly node?: string }): { readonly node?: string } {
-  return node === undefined ? {} : { node }
+  return await outcomeOf({ agents, watch, probe, sent }, sender, before)
 }

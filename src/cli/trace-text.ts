@@ -7,7 +7,7 @@ import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
-import { type TraceRun } from './trace-run.ts'
+import { type SizedRun } from './trace-sizes.ts'
 
 const microsecond = 0.001
 
@@ -87,7 +87,7 @@ function endText({ addr, pod, node }: End & { readonly hostPod?: string }): stri
   return node === undefined ? addr : `${node} (${addr})`
 }
 
-function titleOf({ probe: { pair, wish, request }, behind }: TraceRun): string {
+function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
   const { protocol } = wish
   const what =
     protocol === 'icmp'
@@ -137,18 +137,19 @@ function predictionText(title: string, predictions: readonly Prediction[], width
 }
 
 /** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
-function roundTrip({ hops, verdict }: TraceRun): string {
+function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   const [first, last] = [
     hops.there[0]?.sighting,
     hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
   ]
   if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
   const ms = last.timeMs - first.timeMs
-  return ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
 export function renderTrace(
-  run: TraceRun,
+  run: SizedRun,
   { width, hasSteps }: { readonly width: number; readonly hasSteps: boolean },
 ): string {
   const { hops, verdict, facts, notes, blind } = run
