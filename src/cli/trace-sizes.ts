@@ -1,6 +1,7 @@
 // A way may carry small packets and lose large ones, and nobody tells the sender: so the other size is tried as well, where it says more.
-import { type AgentOfNode, askAgent } from '#/api/client.ts'
-import { type TraceRun, runTrace, type TraceOptions } from './trace-run.ts'
+import { type AgentOfNode } from '#/api/client.ts'
+import { askSoon } from './trace-ask.ts'
+import { type Again, type TraceOptions, type TraceRun, withTrace } from './trace-run.ts'
 
 /** No way carries it, and the kernel answers with the size that it would send. */
 const tooLargeBytes = 65_535
@@ -12,7 +13,7 @@ async function largestBytes(
 ): Promise<number | undefined> {
   const sender = agents.find(({ node }) => node === pair.from.node)
   if (sender === undefined) return undefined
-  const outcome = await askAgent(sender.transport, 'traceSend', { ...request, sizeBytes: tooLargeBytes })
+  const outcome = await askSoon(sender, 'traceSend', { ...request, sizeBytes: tooLargeBytes })
   return outcome.kind === 'answer' ? outcome.value.refused?.mtuBytes : undefined
 }
 
@@ -31,45 +32,36 @@ function mtuRemedy({ facts: { from, to } }: TraceRun, sizeBytes: number): string
   return `between ${nodes.join(' and ')} the MTU is smaller than the devices of the nodes say: lower the MTU of those, or raise that of the links and routers between, until a packet of ${sizeBytes} bytes fits with its outer headers`
 }
 
+const mayBeGuessed = ({ drop, code }: TraceRun['verdict']): boolean => drop === undefined && code === undefined
+
 /** Large ones were asked for and are lost: whether small ones are lost too tells a wrong MTU from a broken way. */
-async function whetherSmallPass(
-  agents: readonly AgentOfNode[],
-  options: TraceOptions,
-  run: TraceRun,
-): Promise<SizedRun> {
-  const { sizeBytes, ...small } = options
-  const other = await runTrace(agents, small)
+async function whetherSmallPass(run: TraceRun, sizeBytes: number, again: Again): Promise<SizedRun> {
+  const other = await again()
   if (other.verdict.outcome !== 'answered') return withWords(run, 'a small packet gets no answer either')
-  // what the kernel says of the loss is a better remedy than the guess
-  const remedy =
-    run.verdict.drop === undefined && run.verdict.code === undefined ? mtuRemedy(run, sizeBytes!) : undefined
+  // what the kernel says of the loss is better than the guess
+  const remedy = mayBeGuessed(run.verdict) ? mtuRemedy(run, sizeBytes) : undefined
   return withWords(run, `a small packet is answered, one of ${sizeBytes} bytes is not`, remedy)
 }
 
 /** Small ones are answered: it is tried whether the largest that the sender's kernel sends are too. */
-async function whetherLargePass(
-  agents: readonly AgentOfNode[],
-  options: TraceOptions,
-  run: TraceRun,
-): Promise<SizedRun> {
+async function whetherLargePass(agents: readonly AgentOfNode[], run: TraceRun, again: Again): Promise<SizedRun> {
   const sizeBytes = await largestBytes(agents, run)
   if (sizeBytes === undefined) return run
-  const other = await runTrace(agents, { ...options, sizeBytes })
-  const { outcome } = other.verdict
-  if (outcome === 'answered') return { ...run, fullBytes: sizeBytes }
-  const remedy =
-    other.verdict.drop === undefined && other.verdict.code === undefined ? mtuRemedy(run, sizeBytes) : undefined
+  const other = await again(sizeBytes)
+  if (other.verdict.outcome === 'answered') return { ...run, fullBytes: sizeBytes }
+  const remedy = mayBeGuessed(other.verdict) ? mtuRemedy(run, sizeBytes) : undefined
   return withWords(other, `a small packet is answered, one of ${sizeBytes} bytes is not`, remedy)
 }
 
-/** As `runTrace`. The other size is tried where packets go from one node to another. */
+/** A trace; where packets go from one node to another, the other size is tried too. */
 export async function runSizes(agents: readonly AgentOfNode[], options: TraceOptions): Promise<SizedRun> {
-  const run = await runTrace(agents, options)
-  const { facts, verdict } = run
-  const isBetweenNodes = facts.to.node !== undefined && facts.to.node !== facts.from.node
-  if (!isBetweenNodes || options.protocol !== 'icmp') return run
-  if (options.sizeBytes === undefined)
-    return verdict.outcome === 'answered' ? whetherLargePass(agents, options, run) : run
-  const isLost = verdict.outcome === 'lost' || verdict.outcome === 'answer-lost' || verdict.outcome === 'unanswered'
-  return isLost ? whetherSmallPass(agents, options, run) : run
+  const { protocol, sizeBytes } = options
+  return await withTrace(agents, options, async (run, again) => {
+    const { facts, verdict, blind } = run
+    const isBetweenNodes = facts.to.node !== undefined && facts.to.node !== facts.from.node
+    if (!isBetweenNodes || protocol !== 'icmp' || blind.length > 0) return run
+    if (sizeBytes === undefined) return verdict.outcome === 'answered' ? whetherLargePass(agents, run, again) : run
+    const isLost = verdict.outcome === 'lost' || verdict.outcome === 'answer-lost' || verdict.outcome === 'unanswered'
+    return isLost ? whetherSmallPass(run, sizeBytes, again) : run
+  })
 }
