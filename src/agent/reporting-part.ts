@@ -5,8 +5,6 @@ import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
-import { datapathKinds } from '#/datapath/registry.ts'
-import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -45,12 +43,14 @@ import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
-import { type PredictDeps } from './report/predict/context.ts'
+import { predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
 import { tracePredictHandlers } from './report/trace-predict.ts'
+import { TraceSend, type TraceSources } from './report/trace-send.ts'
+import { TraceWatch } from './report/trace-watch.ts'
 import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
@@ -79,6 +79,8 @@ export class ReportingPart implements AsyncDisposable {
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
   readonly #policy: PolicyReport
+  readonly #traceSend: TraceSend
+  readonly #traceWatch: TraceWatch
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -106,6 +108,9 @@ export class ReportingPart implements AsyncDisposable {
         log,
       }),
     )
+    const traced = this.#traceSources()
+    this.#traceSend = this.#stack.use(new TraceSend(traced))
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -199,29 +204,15 @@ export class ReportingPart implements AsyncDisposable {
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
-      ...tracePredictHandlers(this.#predictDeps),
+      ...tracePredictHandlers(
+        predictDepsOf(this.#config, this.#deps, {
+          generation: () => this.#datapath.generation,
+          policy: this.#policy.sources,
+        }),
+      ),
+      ...this.#traceSend.handlers,
+      ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
-    }
-  }
-
-  get #predictDeps(): PredictDeps {
-    const { netlink, ebpf, cluster, pods, network } = this.#deps
-    const { nodeName, settings } = this.#config
-    return {
-      nodeName,
-      netlink,
-      pods: () => pods.endpoints,
-      namespaceAt: (path) => pods.namespaceAt(path),
-      verdicts: () => network.state.remoteNodes?.verdicts ?? [],
-      // pods keep addresses of CIDRs that their node has lost
-      podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
-      nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
-      clusterCIDRs: settings.clusterCIDRs,
-      vxlanPort: settings.vxlanPort,
-      podDevice: () => datapathKinds.bridge.podDevice,
-      ebpf,
-      generation: () => this.#datapath.generation,
-      policy: this.#policy.sources,
     }
   }
 
@@ -330,6 +321,23 @@ export class ReportingPart implements AsyncDisposable {
       pods: () => this.#datapath.podsByDevice(),
     })
     return metrics
+  }
+
+  #traceSources(): TraceSources {
+    const { pods } = this.#deps
+    const { view, state } = this.#policy.sources
+    return {
+      nodeName: this.#config.nodeName,
+      view,
+      unknown: () => {
+        const { kind, why } = state()
+        return kind === 'waiting'
+          ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
+          : undefined
+      },
+      endpoints: () => pods.endpoints,
+      netnsOf: (endpoint) => pods.netnsOf(endpoint),
+    }
   }
 
   #makeDatapathView(): DatapathView {

@@ -1,9 +1,6 @@
 // What a trace is made of: where a packet was seen, where it is to be seen, and what each node's kernel would do with it. The schemas of the
-// agent's API (src/api/schemas/trace*.ts) have the same fields.
-
-/** Where in the kernel a packet is seen. `drop`: the kernel frees it; `read`: a process has read it. */
-export const places = ['receive', 'queue', 'transmit', 'drop', 'read'] as const
-export type Place = (typeof places)[number]
+// agent's API (src/api/schemas/trace*.ts) have the same fields; here each value also says of which node it is.
+import { type TracePlace, type TraceRole } from '#/model/trace.ts'
 
 export type Drop = {
   /** The kernel's own name of the reason, such as NETFILTER_DROP; NOT_SPECIFIED where it tells none. */
@@ -12,25 +9,22 @@ export type Drop = {
   readonly function: string
 }
 
-export type Where = {
-  readonly node: string
-  /** NAMESPACE/NAME, where it is in the namespace of a pod. */
-  readonly pod?: string
-}
-
-/** The packet, or its answer, at one place. */
+/** A packet of the trace at one place. */
 export type Sighting = {
+  readonly node: string
   /** ms since 1970 by that node's clock, with parts of a millisecond. */
   readonly timeMs: number
-  readonly place: Place
-  readonly where: Where
-  /** '' where the kernel does not tell one. */
-  readonly device: string
+  readonly place: TracePlace
+  readonly role: TraceRole
+  /** NAMESPACE/NAME, when it was seen in the namespace of this pod. */
+  readonly pod?: string
+  readonly device?: string
+  /** NAMESPACE/NAME, when the device is the node's end of this pod. */
+  readonly devicePod?: string
   readonly lengthBytes: number
-  readonly isReply: boolean
   /** Tells copies of the packet apart: the kernel may use one again for another packet later. */
   readonly skb: string
-  /** The beginning of the packet, base64. */
+  /** The beginning of the packet, hexadecimal. */
   readonly bytes: string
   readonly startsAt: 'link' | 'network'
   readonly drop?: Drop
@@ -38,7 +32,8 @@ export type Sighting = {
 
 /** Where a packet is to be seen on a node. */
 export type WayPlace = {
-  readonly place: Exclude<Place, 'drop'>
+  readonly place: Exclude<TracePlace, 'drop'>
+  /** '' for a read, of which the kernel tells no device. */
   readonly device: string
   readonly pod?: string
 }
@@ -58,12 +53,15 @@ export const stepKinds = [
 ] as const
 export type StepKind = (typeof stepKinds)[number]
 
-/** What a node's kernel would do with the packet, one of several steps. */
+/** One of the things that a node's kernel would do with the packet. */
 export type Step = {
   readonly kind: StepKind
   readonly text: string
+  /** The packet gets no further than here. */
   readonly isObstacle: boolean
   readonly device?: string
+  /** In whose namespace it is. */
+  readonly pod?: string
   /** Of docs/problems.md. */
   readonly code?: string
   readonly remedy?: string
@@ -74,11 +72,11 @@ export type Step = {
 /** One direction on one node. */
 export type Prediction = {
   readonly node: string
+  /** In the order in which the packet meets them. */
   readonly steps: readonly Step[]
   /** In order. */
   readonly way: readonly WayPlace[]
 }
 
-/** `there`: the probe itself; `back`: its answer. */
+/** `there`: the probe itself; `back`: what answers it. */
 export type Direction = 'there' | 'back'
-export const directions: readonly Direction[] = ['there', 'back']

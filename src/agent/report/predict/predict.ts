@@ -9,7 +9,7 @@ import { received, sent } from '#/trace/predict-way.ts'
 import { type Packet, type PredictDeps, type PredictPod, Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { bridged, isPortFine, throughStack } from './node.ts'
-import { deliver, podInterface, sendFromPod } from './pods.ts'
+import { deliver, podMacOf, sendFromPod } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { fromPod, isBridged, othersAt } from './programs.ts'
 import { hopOf } from './routes.ts'
@@ -65,7 +65,7 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
   const sending = await sendFromPod(prediction, pod, (_, isGateway) => {
     // programs answer for the gateway whenever a pod asks for another of the node
     if (isGateway || !isOverBridge) return bridge?.mac
-    return to && podInterface(prediction, to)?.mac
+    return to && podMacOf(prediction, to)
   })
   if (sending.kind === 'stopped') return
   if (sending.kind === 'delivered') {

@@ -56,6 +56,7 @@ export async function sendOuter(prediction: Prediction, firewalls: Firewalls, ho
   for (const hook of ['output', 'postrouting'] as const)
     prediction.add(await firewalls.cross({ ...common, hook, layer: 'ip' }))
   prediction.add(await firewalls.cross({ ...common, hook: 'egress', layer: 'device' }))
+  prediction.add(firewalls.summary({ device: oif.name }, "the tunnel's packet"))
   const link = prediction.link(oif.name)
   if (link && !link.isUp)
     prediction.add(stops('tunnel', `device ${oif.name} of the underlay is down`, { device: oif.name }))
@@ -117,6 +118,7 @@ export async function receiveOuter(
   prediction.add(await firewalls.cross({ ...common, hook: 'prerouting', layer: 'ip', isLocal: true }))
   if (!isTaken(prediction, outer, underlay)) return undefined
   prediction.add(await firewalls.cross({ ...common, hook: 'input', layer: 'ip', isLocal: true }))
+  prediction.add(firewalls.summary({ device: underlay.name }, "the tunnel's packet"))
   const device = prediction.link(vxlanName)
   if (device?.isUp !== true || device.vxlan?.port !== deps.vxlanPort) {
     const what =

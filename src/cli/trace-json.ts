@@ -1,0 +1,36 @@
+// A trace for programs. Pure.
+import { type Hop } from '#/trace/way.ts'
+import { exitStatus } from '#/trace/verdict.ts'
+import { type TraceRun } from './trace-run.ts'
+
+const hopJson = ({ node, place, device, pod, isExpected, sighting }: Hop) => ({
+  node,
+  ...(pod !== undefined && { pod }),
+  device,
+  place,
+  isExpected,
+  isSeen: sighting !== undefined,
+  ...(sighting && { sighting }),
+})
+
+export function traceJson(run: TraceRun) {
+  const { probe, facts, sent, hops, verdict, blind, notes, behind } = run
+  const { last, next, ...told } = verdict
+  return {
+    probe: { ...probe.request, from: probe.pair.from, to: probe.pair.to },
+    ...(behind && { behind }),
+    sent,
+    predictions: facts.predictions,
+    there: hops.there.map(hopJson),
+    back: hops.back.map(hopJson),
+    blind,
+    notes,
+    verdict: {
+      ...told,
+      isAnswered: verdict.outcome === 'answered',
+      ...(last && { lastSeen: hopJson(last) }),
+      ...(next && { firstNotSeen: hopJson(next) }),
+    },
+    exitStatus: exitStatus(verdict),
+  }
+}
