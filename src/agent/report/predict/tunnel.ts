@@ -86,8 +86,14 @@ function ends(prediction: Prediction, told: Addr | undefined): { readonly src: A
   const verdict = prediction.verdictOf(prediction.packet.src)
   const planned = verdict?.way === 'vxlan' ? verdict.tunnel : undefined
   const src = told ?? planned?.dst
-  const dst = src && (planned?.src ?? prediction.deps.nodeAddrs().find(({ family }) => family === src.family))
+  const dst = src && (planned?.dst.equals(src) === true ? planned.src : sourceTo(prediction, src))
   return src && dst && { src, dst }
+}
+
+/** The address by which this node sends to another one. */
+function sourceTo({ deps }: Prediction, dst: Addr): Addr | undefined {
+  const answer = lookUpWay(deps.netlink, { dst })
+  return answer.kind === 'way' ? answer.chosen?.preferredSource : undefined
 }
 
 /** Out of the tunnel; gives the device by which the inner packet goes on. */
