@@ -44,11 +44,15 @@ function arrival(before: TracePrediction | undefined): Pick<TracePredictRequest,
     : { from: 'underlay', outerSrc: leaves.outerSrc }
 }
 
-/** One direction over the nodes on its way: each node is asked about the packet as the one before it sends it on. */
+/**
+ * One direction over the nodes on its way: each node is asked about the packet as the one before it sends it on. `behind`: the destination that the
+ * last node gives the packet back, where it has replaced the source of the one that is answered.
+ */
 async function along(
   agents: readonly AgentOfNode[],
   nodes: readonly string[],
   start: TracePredictRequest,
+  behind?: string,
 ): Promise<Leg[]> {
   const legs: Leg[] = []
   let request = start
@@ -69,6 +73,7 @@ async function along(
     request = {
       ...request,
       ...(leaves?.src !== undefined && { src: leaves.src }),
+      ...(behind !== undefined && { dst: behind }),
       ...(to && { dst: to.addr, ...(to.port !== undefined && { port: String(to.port) }) }),
       ...arrival(answer),
     }
@@ -78,7 +83,10 @@ async function along(
 
 const predictionOf = ({ answer }: Leg): Prediction[] => (answer === undefined ? [] : [answer])
 
-/** `to`: the end that answers, which after translation is another than the one that was asked for. */
+/**
+ * `to`: the end that answers, which after translation is another than the one that was asked for. The answer goes to the source that the probe had
+ * when it left the sender's node, and from there on to the sender.
+ */
 export async function predict(
   agents: readonly AgentOfNode[],
   probe: Probe,
@@ -89,24 +97,21 @@ export async function predict(
   const fromNode = pair.from.node!
   const nodes = to.node === undefined || to.node === fromNode ? [fromNode] : [fromNode, to.node]
   const ofPorts = { ...(sourcePort !== undefined && { sourcePort }), ...(port !== undefined && { port }) }
-  const forward = requestOf(probe, { src, dst, ...ofPorts })
+  const there = await along(agents, nodes, requestOf(probe, { src, dst, ...ofPorts }))
+  const sender = there[0]?.answer
   const answered = to.port ?? port
   const backward: TracePredictRequest = {
     ...requestOf(probe, {
       src: to.addr,
-      dst: src,
+      dst: sender?.leaves?.src ?? src,
       ...(answered !== undefined && { sourcePort: answered }),
       ...(sourcePort !== undefined && { port: sourcePort }),
     }),
     answer: 'yes',
   }
   // nobody is asked for the answer of an end outside of the cluster
-  const [there, back] = await Promise.all([
-    along(agents, nodes, forward),
-    to.node === undefined ? [] : along(agents, nodes.toReversed(), backward),
-  ])
+  const back = to.node === undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
   const silences = [...there, ...back].flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }]))
-  const sender = there[0]?.answer
   return {
     predictions: { there: there.flatMap(predictionOf), back: back.flatMap(predictionOf) },
     ...(sender && { sender }),

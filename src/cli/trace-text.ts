@@ -100,7 +100,7 @@ function titleOf({ probe: { pair, wish, request }, behind }: TraceRun): string {
 
 const hanging = (text: string, start: string, width: number): string =>
   wrapWords(text, width === Infinity ? Infinity : width - 2)
-    .map((line, index) => (index === 0 ? start : '  ') + line)
+    .map((line, index) => (index === 0 ? start : ' '.repeat(Math.max(2, start.length))) + line)
     .join('\n')
 
 const marks: Readonly<Record<Verdict['outcome'], string>> = {
@@ -121,16 +121,18 @@ export function verdictText({ outcome, text, code, remedy }: Verdict, width: num
   )
 }
 
-function stepLine({ kind, text, device, pod, isObstacle, code }: Step): string {
+function stepLine({ kind, text, device, pod, code }: Step): string {
   const where = [pod, device].filter(Boolean).join(' ')
-  return `${isObstacle ? '✗' : ' '} ${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
+  return `${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
 }
 
 function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
   return predictions
     .filter(({ steps }) => steps.length > 0)
     .map(({ node, steps }) =>
-      [`${title}, ${node}`, ...steps.map((step) => hanging(stepLine(step), '', width))].join('\n'),
+      [`${title}, ${node}`, ...steps.map((step) => hanging(stepLine(step), step.isObstacle ? '✗ ' : '  ', width))].join(
+        '\n',
+      ),
     )
 }
 

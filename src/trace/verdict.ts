@@ -128,16 +128,22 @@ function hopAt({ node, pod, device = '', place }: Sighting): Hop {
   return { node, device, place, isExpected: true, ...(pod !== undefined && { pod }) }
 }
 
-/** The node that sent an ICMP error is where it was seen first: what was in the probe's way is there. */
+/** Who sends an ICMP error is where it was seen first, unless it came in there from outside: what was in the probe's way is there too. */
 function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
-  const first = back.find(({ role }) => role === 'probe-error')
+  const errors = back.filter(({ role }) => role === 'probe-error')
   const loss = lossIn(
     there,
     facts.predictions.there,
     facts.sightings.filter((each) => directionOf(each) === 'there'),
   )
-  const isThere = first !== undefined && (loss.drop?.node ?? loss.last?.node) === first.node
-  if (!isThere) return { ...verdict, direction: 'there' }
+  const { last } = loss
+  // the clock of the node that the probe came to last, or else of the sender's
+  const first = errors.find(({ node }) => node === (loss.drop?.node ?? last?.node)) ?? errors[0]
+  if (first === undefined) return { ...verdict, direction: 'there' }
+  if (first.place === 'receive' && first.pod === undefined) {
+    const left = last === undefined ? '' : `, after it left ${last.node} by ${last.device}`
+    return { ...verdict, ...(last && { last }), direction: 'there', text: `${verdict.text}${left}` }
+  }
   const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
 }
@@ -158,7 +164,7 @@ function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | '
 function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Verdict {
   const { code, mtuBytes } = refused!
   const [own] = predictions.there
-  const obstacle = own?.steps.find((each: Step) => each.isObstacle)
+  const obstacle = own?.steps.find((each: Step) => each.isObstacle && each.pod === from.pod)
   const mtu =
     mtuBytes === undefined
       ? ''
@@ -168,7 +174,7 @@ function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Ver
     obstacle?.remedy ?? (mtuBytes === undefined ? undefined : `--size ${mtuBytes} is the largest that fits`)
   return {
     outcome: 'not-sent',
-    text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why} (${code})`,
+    text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why}${why.includes(code) ? '' : ` (${code})`}`,
     direction: 'there',
     ...(obstacle?.code !== undefined && { code: obstacle.code }),
     ...(remedy !== undefined && { remedy }),
@@ -255,10 +261,12 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 
 /** Joins what was seen and what was to be seen. */
 export function judgeTrace(facts: TraceFacts): Trace {
+  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
       facts.predictions[direction],
       facts.sightings.filter((each) => directionOf(each) === direction),
+      direction === 'there' ? ends : ends.toReversed(),
     )
   const hops = { there: of('there'), back: of('back') }
   return { hops, verdict: verdictOf(facts, hops) }
