@@ -20,7 +20,7 @@ import { podLimits } from '#/plan/bandwidth.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { type HostPortShares, shareHostPorts } from '#/plan/host-ports.ts'
 import { bootClock, networkCookie } from '#/sys/boot-clock.ts'
-import { isAnother, NamespaceFinder, type NamespaceState, ownNamespaceId } from '#/sys/namespaces.ts'
+import { isAnother, NamespaceFinder, ownNamespaceId } from '#/sys/namespaces.ts'
 import { Netns } from '#/sys/netns.ts'
 import { addedPodOf, CniHandler, notYet, type PodOperation } from './pods/cni-handler.ts'
 import { DatapathSwitch } from './pods/datapath-switch.ts'
@@ -231,11 +231,6 @@ export class PodsPart implements AsyncDisposable {
 
   get endpoints(): readonly Endpoint[] {
     return this.#deps.store.list()
-  }
-
-  /** The namespace at a path that an endpoint has. */
-  namespaceAt(path: string): NamespaceState {
-    return this.#namespaces.at(path)
   }
 
   get leaksReleased(): number {

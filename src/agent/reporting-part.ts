@@ -5,8 +5,6 @@ import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
-import { datapathKinds } from '#/datapath/registry.ts'
-import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -45,7 +43,7 @@ import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
-import { type PredictDeps } from './report/predict/context.ts'
+import { predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -206,31 +204,15 @@ export class ReportingPart implements AsyncDisposable {
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
+      ...tracePredictHandlers(
+        predictDepsOf(this.#config, this.#deps, {
+          generation: () => this.#datapath.generation,
+          policy: this.#policy.sources,
+        }),
+      ),
       ...this.#traceSend.handlers,
-      ...tracePredictHandlers(this.#predictDeps),
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
-    }
-  }
-
-  get #predictDeps(): PredictDeps {
-    const { netlink, ebpf, cluster, pods, network } = this.#deps
-    const { nodeName, settings } = this.#config
-    return {
-      nodeName,
-      netlink,
-      pods: () => pods.endpoints,
-      namespaceAt: (path) => pods.namespaceAt(path),
-      verdicts: () => network.state.remoteNodes?.verdicts ?? [],
-      // pods keep addresses of CIDRs that their node has lost
-      podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
-      nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
-      clusterCIDRs: settings.clusterCIDRs,
-      vxlanPort: settings.vxlanPort,
-      podDevice: () => datapathKinds.bridge.podDevice,
-      ebpf,
-      generation: () => this.#datapath.generation,
-      policy: this.#policy.sources,
     }
   }
 

@@ -5,21 +5,22 @@ import { type Link, listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type NamespaceState } from '#/sys/namespaces.ts'
+import { type Netns } from '#/sys/netns.ts'
 import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
 import { type WayPlace } from '#/trace/types.ts'
 import { type Endpoint } from '../../endpoints/endpoint-store.ts'
 import { type PolicySources } from '../policy-sources.ts'
 
 /** A pod of this node. */
-export type PredictPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'hostDevice' | 'ifName' | 'datapath'>
+export type PredictPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice' | 'ifName' | 'datapath'>
 
 export type PredictDeps = {
   readonly nodeName: string
   /** For synchronous requests only, in the node's namespace. */
   readonly netlink: Netlink
   readonly pods: () => readonly PredictPod[]
-  readonly namespaceAt: (path: string) => NamespaceState
+  /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
+  readonly netnsOf: (pod: PredictPod) => Netns | undefined
   readonly verdicts: () => Iterable<Verdict>
   /** Of this node: its pod CIDRs and its own addresses. */
   readonly podCIDRs: () => readonly Prefix[]

@@ -110,7 +110,8 @@ export class Firewalls implements Disposable {
   /** The step at a hook; undefined when nothing there drops the packet. */
   async cross(crossing: Crossing): Promise<PredictedStep | undefined> {
     const { blockade, refusal, chains, unsure } = await follow(await this.chains, passageOf(crossing), this.#needed)
-    this.#looked += chains
+    const isDropped = blockade !== undefined || refusal !== undefined
+    this.#looked += isDropped ? chains - 1 : chains
     for (const each of unsure) this.#unsure.add(each)
     const device =
       (crossing.hook === 'egress' || crossing.hook === 'postrouting' ? crossing.oif : undefined) ?? crossing.iif
@@ -133,12 +134,15 @@ export class Firewalls implements Disposable {
     return translations(await this.chains, { ...passageOf(crossing), layer: 'nat' })
   }
 
-  /** What was looked at; undefined where there was nothing. */
-  summary(at: At = {}): PredictedStep | undefined {
-    if (this.#looked === 0) return undefined
+  /** What was looked at since the last one; undefined where there was nothing. */
+  summary(at: At = {}, what = 'it'): PredictedStep | undefined {
+    const looked = this.#looked
     const unsure = [...this.#unsure]
-    const count = this.#looked - unsure.length
-    const first = `${count} ${count === 1 ? 'chain lets' : 'chains let'} it pass`
+    this.#looked = 0
+    this.#unsure.clear()
+    if (looked === 0) return undefined
+    const count = looked - unsure.length
+    const first = `${count} ${count === 1 ? 'chain lets' : 'chains let'} ${what} pass`
     const rest = unsure.length === 0 ? '' : `; of ${unsure.join(', ')} it cannot be told`
     return passes('nftables', first + rest, { ...at, ...(this.#pod !== undefined && { pod: this.#pod }) })
   }

@@ -4,6 +4,7 @@ import { type Link } from '#/kernel/links.ts'
 import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
+import { withoutFingerprint } from '#/reconcile/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
@@ -11,7 +12,7 @@ import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls } from './firewalls.ts'
 import { neighbourOf } from './neighbours.ts'
-import { podInterface, receiveInPod, deliver } from './pods.ts'
+import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { othersAt } from './programs.ts'
 import { ask, type Device, type Hop, isLocal, lookupOf } from './routes.ts'
@@ -36,7 +37,7 @@ export function isPortFine(prediction: Prediction, pod: PredictPod): boolean {
 export async function overBridge(prediction: Prediction, pod: PredictPod): Promise<void> {
   const { deps } = prediction
   const bridge = prediction.link(deps.podDevice())
-  const mac = podInterface(prediction, pod)?.mac
+  const mac = podMacOf(prediction, pod)
   if (bridge && mac !== undefined) {
     const entry = findFdb(deps.netlink, bridge, mac)
     prediction.add(
@@ -141,7 +142,7 @@ async function translateSource(prediction: Prediction, firewalls: Firewalls, oif
   if (translated === undefined || first === undefined || first.kind !== 'source') return undefined
   const own = first.addr ?? sourceOf(prediction, oif)
   const into = own ? String(own) : `an address of ${oif.name}`
-  const comment = first.rule.comment === undefined ? '' : ` (${first.rule.comment})`
+  const comment = first.rule.comment === undefined ? '' : ` (${withoutFingerprint(first.rule.comment)})`
   const may = first.isSure ? 'becomes' : 'may become'
   prediction.add(
     passes('nftables', `the source ${may} ${into}, by chain ${translated.chainName}${comment}`, { device: oif.name }),
@@ -172,7 +173,7 @@ async function toOwnPod(prediction: Prediction, hop: Hop): Promise<void> {
     return
   }
   await policyOf(prediction, pod, 'ingress')
-  const expectedMac = podInterface(prediction, pod)?.mac
+  const expectedMac = podMacOf(prediction, pod)
   prediction.add(
     await neighbourOf(deps.netlink, {
       device: hop.device,

@@ -4,11 +4,10 @@ import { findLink, type Link, listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
-import { errorCode } from '#/lib/error-code.ts'
-import { Netns } from '#/sys/netns.ts'
+import { type Netns } from '#/sys/netns.ts'
 import { isWaitedFor } from '#/sys/port-owner.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { type At, passes, stops } from '#/trace/predict-steps.ts'
+import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, read, sent, received } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
@@ -16,27 +15,21 @@ import { neighbourOf } from './neighbours.ts'
 import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
 
 /** Opens the pod's namespace; undefined, and a step, when there is none. */
-function open(prediction: Prediction, { pod, netns: path }: PredictPod): Netns | undefined {
-  const state = prediction.deps.namespaceAt(path)
-  if (state.kind === 'there')
-    try {
-      return new Netns(state.path)
-    } catch (error) {
-      if (errorCode(error) === undefined) throw error
-    }
-  const why = state.kind === 'there' ? 'it ended' : state.why
-  prediction.add(
-    stops(
-      'route',
-      `the namespace of pod ${pod} cannot be entered: ${why}`,
-      {},
-      {
-        code: 'CW3104',
-        remedy: `delete pod ${pod}, so that it is made anew`,
-      },
-    ),
-  )
-  return undefined
+function open(prediction: Prediction, pod: PredictPod): Netns | undefined {
+  const netns = prediction.deps.netnsOf(pod)
+  if (netns === undefined)
+    prediction.add(
+      stops(
+        'deliver',
+        `the namespace of pod ${pod.pod} is gone`,
+        {},
+        {
+          code: 'CW3104',
+          remedy: `delete pod ${pod.pod}, so that it is made anew`,
+        },
+      ),
+    )
+  return netns
 }
 
 type Inside = {
@@ -122,7 +115,7 @@ export async function sendFromPod(
     hop.mtuBytes === undefined
       ? { mtuBytes: link.mtuBytes, of: `device ${link.name}` }
       : { mtuBytes: hop.mtuBytes, of: 'the route' }
-  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true))
+  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu.mtuBytes)))
   const nextHop = hop.gateway ?? packet.dst
   const expectedMac = macOf(nextHop, hop.gateway !== undefined)
   const who = hop.gateway ? 'the gateway' : (prediction.podWith(packet.dst)?.pod ?? 'the receiver')
@@ -139,22 +132,23 @@ export async function sendFromPod(
   return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
 }
 
-/** What a pod's interface is, without a step: undefined when it is not there. */
-export function podInterface(
-  prediction: Prediction,
-  pod: PredictPod,
-): { readonly mac: string; readonly mtuBytes: number } | undefined {
-  const state = prediction.deps.namespaceAt(pod.netns)
-  if (state.kind !== 'there') return undefined
-  try {
-    using netns = new Netns(state.path)
-    using netlink = Netlink.brief(netns)
-    const link = findLink(netlink, pod.ifName)
-    return link && { mac: link.mac, mtuBytes: link.mtuBytes }
-  } catch (error) {
-    if (errorCode(error) === undefined) throw error
-    return undefined
-  }
+/** What mends an MTU of a pod's route that is lower than planned. */
+function lowMend(prediction: Prediction, pod: PredictPod, mtuBytes: number): Mend {
+  const verdict = prediction.verdictOf(prediction.packet.dst)
+  const planned = verdict === undefined || verdict.way === 'none' ? undefined : verdict.mtuBytes
+  if (planned === undefined || planned <= mtuBytes || prediction.packet.sizeBytes > planned) return {}
+  return { code: 'CW3111', remedy: `the plan has ${planned}: ${podMtuRemedy(pod.pod)}` }
+}
+
+const podMtuRemedy = (pod: string): string =>
+  `the agent of this node sets the MTU of pods within a minute; if it stays, delete pod ${pod}, so that it is made anew`
+
+/** The MAC of a pod's interface, without a step; undefined when it is not there. */
+export function podMacOf(prediction: Prediction, pod: PredictPod): string | undefined {
+  using netns = prediction.deps.netnsOf(pod)
+  if (netns === undefined) return undefined
+  using netlink = Netlink.brief(netns)
+  return findLink(netlink, pod.ifName)?.mac
 }
 
 /** From the host device into the pod, as far as a process there. */
@@ -173,7 +167,7 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
       { at, mtuBytes: link.mtuBytes, of: `${link.name} of pod ${pod.pod}` },
       {
         code: 'CW3111',
-        remedy: `the agent of this node sets the MTU of pods within a minute; if it stays, delete pod ${pod.pod}, so that it is made anew`,
+        remedy: podMtuRemedy(pod.pod),
       },
     ),
   )

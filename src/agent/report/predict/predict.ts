@@ -9,9 +9,9 @@ import { received, sent } from '#/trace/predict-way.ts'
 import { type Packet, type PredictDeps, type PredictPod, Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { bridged, isPortFine, throughStack } from './node.ts'
-import { deliver, podInterface, sendFromPod } from './pods.ts'
+import { deliver, podMacOf, sendFromPod } from './pods.ts'
 import { policyOf } from './policies.ts'
-import { fromPod, isBridged, othersAt } from './programs.ts'
+import { fromPod, isBridged, isGuarded, othersAt } from './programs.ts'
 import { hopOf } from './routes.ts'
 import { receiveOuter } from './tunnel.ts'
 
@@ -62,10 +62,11 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
   const bridge = prediction.link(deps.podDevice())
   const to = prediction.podWith(prediction.packet.dst)
   const isOverBridge = to !== undefined && to !== pod && isBridged(prediction, pod, to)
+  const hasPrograms = isGuarded(prediction, pod)
   const sending = await sendFromPod(prediction, pod, (_, isGateway) => {
-    // programs answer for the gateway whenever a pod asks for another of the node
-    if (isGateway || !isOverBridge) return bridge?.mac
-    return to && podInterface(prediction, to)?.mac
+    // the program at the host device sets the MAC itself, whichever the pod has taken
+    if (hasPrograms) return undefined
+    return isGateway || !isOverBridge ? bridge?.mac : to && podMacOf(prediction, to)
   })
   if (sending.kind === 'stopped') return
   if (sending.kind === 'delivered') {

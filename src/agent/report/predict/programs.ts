@@ -62,6 +62,11 @@ export function isBridged(prediction: Prediction, src: PredictPod, dst: PredictP
   })
 }
 
+/** Whether programs see what the pod sends. */
+export function isGuarded({ deps }: Prediction, { hostDevice }: PredictPod): boolean {
+  return deps.generation() !== undefined && programsAt(deps.netlink, deps.ebpf, hostDevice) === 'all'
+}
+
 /** What the program at a pod's host device does with what the pod sends. */
 export function fromPod(prediction: Prediction, pod: PredictPod, host: Device, podMac: string): boolean {
   const { deps, packet } = prediction
@@ -74,7 +79,7 @@ export function fromPod(prediction: Prediction, pod: PredictPod, host: Device, p
     pod: pod.pod,
     src: String(packet.src),
     protocol: packet.protocol,
-    isAttached: programsAt(deps.netlink, deps.ebpf, host.name) === 'all',
+    isAttached: isGuarded(prediction, pod),
     isPodKnown: entry?.device === host.index,
     ...(port && { portMac: macText(portStruct.decode(port).mac) }),
     podMac,

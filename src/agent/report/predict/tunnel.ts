@@ -56,6 +56,7 @@ export async function sendOuter(prediction: Prediction, firewalls: Firewalls, ho
   for (const hook of ['output', 'postrouting'] as const)
     prediction.add(await firewalls.cross({ ...common, hook, layer: 'ip' }))
   prediction.add(await firewalls.cross({ ...common, hook: 'egress', layer: 'device' }))
+  prediction.add(firewalls.summary({ device: oif.name }, "the tunnel's packet"))
   const link = prediction.link(oif.name)
   if (link && !link.isUp)
     prediction.add(stops('tunnel', `device ${oif.name} of the underlay is down`, { device: oif.name }))
@@ -85,8 +86,14 @@ function ends(prediction: Prediction, told: Addr | undefined): { readonly src: A
   const verdict = prediction.verdictOf(prediction.packet.src)
   const planned = verdict?.way === 'vxlan' ? verdict.tunnel : undefined
   const src = told ?? planned?.dst
-  const dst = src && (planned?.src ?? prediction.deps.nodeAddrs().find(({ family }) => family === src.family))
+  const dst = src && (planned?.dst.equals(src) === true ? planned.src : sourceTo(prediction, src))
   return src && dst && { src, dst }
+}
+
+/** The address by which this node sends to another one. */
+function sourceTo({ deps }: Prediction, dst: Addr): Addr | undefined {
+  const answer = lookUpWay(deps.netlink, { dst })
+  return answer.kind === 'way' ? answer.chosen?.preferredSource : undefined
 }
 
 /** Out of the tunnel; gives the device by which the inner packet goes on. */
@@ -117,6 +124,7 @@ export async function receiveOuter(
   prediction.add(await firewalls.cross({ ...common, hook: 'prerouting', layer: 'ip', isLocal: true }))
   if (!isTaken(prediction, outer, underlay)) return undefined
   prediction.add(await firewalls.cross({ ...common, hook: 'input', layer: 'ip', isLocal: true }))
+  prediction.add(firewalls.summary({ device: underlay.name }, "the tunnel's packet"))
   const device = prediction.link(vxlanName)
   if (device?.isUp !== true || device.vxlan?.port !== deps.vxlanPort) {
     const what =
