@@ -43,10 +43,12 @@ import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
+import { predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
+import { tracePredictHandlers } from './report/trace-predict.ts'
 import { TraceSend, type TraceSources } from './report/trace-send.ts'
 import { TraceWatch } from './report/trace-watch.ts'
 import { verdictStatus } from './report/verdict-status.ts'
@@ -202,6 +204,12 @@ export class ReportingPart implements AsyncDisposable {
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
+      ...tracePredictHandlers(
+        predictDepsOf(this.#config, this.#deps, {
+          generation: () => this.#datapath.generation,
+          policy: this.#policy.sources,
+        }),
+      ),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,

@@ -195,7 +195,8 @@ export const operations = {
   tracePredict: {
     method: 'GET',
     path: '/v1/trace/predict',
-    summary: "What this node's kernel would do with a packet, step by step, and where the packet is to be seen.",
+    summary:
+      "What this node's kernel would do with a packet, step by step, and where the packet is to be seen. 404: it cannot begin where it is said to; 503: too many ask.",
     params: tracePredictRequest,
     answer: tracePrediction,
     servedBy: ['agent'],

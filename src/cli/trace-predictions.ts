@@ -1,7 +1,8 @@
 // Asks the nodes on the way what their kernels would do with a probe and with its answer.
-import { type AgentOfNode, askAgent } from '#/api/client.ts'
+import { type AgentOfNode } from '#/api/client.ts'
 import { type TracePrediction, type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
 import { type Direction, type Prediction } from '#/trace/types.ts'
+import { askSoon } from './trace-ask.ts'
 import { type Probe } from './trace-facts.ts'
 
 export type Predictions = Readonly<Record<Direction, readonly Prediction[]>>
@@ -44,11 +45,15 @@ function arrival(before: TracePrediction | undefined): Pick<TracePredictRequest,
     : { from: 'underlay', outerSrc: leaves.outerSrc }
 }
 
-/** One direction over the nodes on its way: each node is asked about the packet as the one before it sends it on. */
+/**
+ * One direction over the nodes on its way: each node is asked about the packet as the one before it sends it on. `behind`: the destination that the
+ * last node gives the packet back, where it has replaced the source of the one that is answered.
+ */
 async function along(
   agents: readonly AgentOfNode[],
   nodes: readonly string[],
   start: TracePredictRequest,
+  behind?: string,
 ): Promise<Leg[]> {
   const legs: Leg[] = []
   let request = start
@@ -58,7 +63,7 @@ async function along(
       legs.push({ node, why: 'there is no agent' })
       break
     }
-    const outcome = await askAgent(agent.transport, 'tracePredict', request)
+    const outcome = await askSoon(agent, 'tracePredict', request)
     if (outcome.kind !== 'answer') {
       legs.push({ node, why: outcome.message })
       break
@@ -69,6 +74,7 @@ async function along(
     request = {
       ...request,
       ...(leaves?.src !== undefined && { src: leaves.src }),
+      ...(behind !== undefined && { dst: behind }),
       ...(to && { dst: to.addr, ...(to.port !== undefined && { port: String(to.port) }) }),
       ...arrival(answer),
     }
@@ -78,7 +84,10 @@ async function along(
 
 const predictionOf = ({ answer }: Leg): Prediction[] => (answer === undefined ? [] : [answer])
 
-/** `to`: the end that answers, which after translation is another than the one that was asked for. */
+/**
+ * `to`: the end that answers, which after translation is another than the one that was asked for. The answer goes to the source that the probe had
+ * when it left the sender's node, and from there on to the sender.
+ */
 export async function predict(
   agents: readonly AgentOfNode[],
   probe: Probe,
@@ -89,24 +98,24 @@ export async function predict(
   const fromNode = pair.from.node!
   const nodes = to.node === undefined || to.node === fromNode ? [fromNode] : [fromNode, to.node]
   const ofPorts = { ...(sourcePort !== undefined && { sourcePort }), ...(port !== undefined && { port }) }
-  const forward = requestOf(probe, { src, dst, ...ofPorts })
+  const there = await along(agents, nodes, requestOf(probe, { src, dst, ...ofPorts }))
+  const sender = there[0]?.answer
   const answered = to.port ?? port
   const backward: TracePredictRequest = {
     ...requestOf(probe, {
       src: to.addr,
-      dst: src,
+      dst: sender?.leaves?.src ?? src,
       ...(answered !== undefined && { sourcePort: answered }),
       ...(sourcePort !== undefined && { port: sourcePort }),
     }),
     answer: 'yes',
   }
   // nobody is asked for the answer of an end outside of the cluster
-  const [there, back] = await Promise.all([
-    along(agents, nodes, forward),
-    to.node === undefined ? [] : along(agents, nodes.toReversed(), backward),
-  ])
+  const silent = there.find(({ why }) => why !== undefined)?.node
+  // and who is silent is not asked twice: of the answer's way the part of the others is not known then
+  const back =
+    to.node === undefined || silent !== undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
   const silences = [...there, ...back].flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }]))
-  const sender = there[0]?.answer
   return {
     predictions: { there: there.flatMap(predictionOf), back: back.flatMap(predictionOf) },
     ...(sender && { sender }),

@@ -7,7 +7,7 @@ import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
-import { type TraceRun } from './trace-run.ts'
+import { type SizedRun } from './trace-sizes.ts'
 
 const microsecond = 0.001
 
@@ -87,7 +87,7 @@ function endText({ addr, pod, node }: End & { readonly hostPod?: string }): stri
   return node === undefined ? addr : `${node} (${addr})`
 }
 
-function titleOf({ probe: { pair, wish, request }, behind }: TraceRun): string {
+function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
   const { protocol } = wish
   const what =
     protocol === 'icmp'
@@ -100,7 +100,7 @@ function titleOf({ probe: { pair, wish, request }, behind }: TraceRun): string {
 
 const hanging = (text: string, start: string, width: number): string =>
   wrapWords(text, width === Infinity ? Infinity : width - 2)
-    .map((line, index) => (index === 0 ? start : '  ') + line)
+    .map((line, index) => (index === 0 ? start : ' '.repeat(Math.max(2, start.length))) + line)
     .join('\n')
 
 const marks: Readonly<Record<Verdict['outcome'], string>> = {
@@ -121,32 +121,35 @@ export function verdictText({ outcome, text, code, remedy }: Verdict, width: num
   )
 }
 
-function stepLine({ kind, text, device, pod, isObstacle, code }: Step): string {
+function stepLine({ kind, text, device, pod, code }: Step): string {
   const where = [pod, device].filter(Boolean).join(' ')
-  return `${isObstacle ? '✗' : ' '} ${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
+  return `${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
 }
 
 function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
   return predictions
     .filter(({ steps }) => steps.length > 0)
     .map(({ node, steps }) =>
-      [`${title}, ${node}`, ...steps.map((step) => hanging(stepLine(step), '', width))].join('\n'),
+      [`${title}, ${node}`, ...steps.map((step) => hanging(stepLine(step), step.isObstacle ? '✗ ' : '  ', width))].join(
+        '\n',
+      ),
     )
 }
 
 /** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
-function roundTrip({ hops, verdict }: TraceRun): string {
+function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   const [first, last] = [
     hops.there[0]?.sighting,
     hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
   ]
   if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
   const ms = last.timeMs - first.timeMs
-  return ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
 export function renderTrace(
-  run: TraceRun,
+  run: SizedRun,
   { width, hasSteps }: { readonly width: number; readonly hasSteps: boolean },
 ): string {
   const { hops, verdict, facts, notes, blind } = run

@@ -8,7 +8,7 @@ import { type Action } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
 import { NotTold, type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
-import { runTrace } from './trace-run.ts'
+import { runSizes } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 
 const { node: _node, ...everywhere } = agentOptions
@@ -88,7 +88,7 @@ ${agentOptionsNote}`,
     const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
     const isJson = values.json === true
     try {
-      const run = await runTrace(findAgents(values), { from, to, ...family, ...wish })
+      const run = await runSizes(findAgents(values), { from, to, ...family, ...wish })
       if (isJson) printJson(traceJson(run))
       else print(renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true }))
       return exitStatus(run.verdict)

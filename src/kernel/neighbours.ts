@@ -5,6 +5,7 @@ import {
   decodeNeigh,
   encodeNeigh,
   encodeNeighLookup,
+  encodeNeighUse,
   type Neighbour,
   NUD_PERMANENT,
   RTM_DELNEIGH,
@@ -36,6 +37,16 @@ export function findNeighbour(netlink: Netlink, device: Place, addr: Addr): Neig
   } catch (error) {
     if (error instanceof KernelError && error.code === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** Has the kernel ask for the neighbour's MAC, as it does when it has a packet for it. */
+export function neighbourUse(device: Place, addr: Addr): Operation {
+  return {
+    what: `ip neigh replace ${addr} dev ${device.name} use`,
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    payload: encodeNeighUse(device.index, addr),
   }
 }
 

@@ -2,7 +2,7 @@
 // seen, why, and what mends it.
 import { type TraceProtocol } from '#/model/trace.ts'
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
-import { type Loss, lossIn, lossRemedy, lossText, placeName } from './gap.ts'
+import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { refusalWords } from './refusal.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from './types.ts'
@@ -64,6 +64,16 @@ export type Trace = {
 const nameOf = ({ addr, pod, node }: End): string =>
   pod === undefined ? (node === undefined ? addr : `${node} (${addr})`) : `pod ${pod}`
 
+function lossIn(
+  direction: Direction,
+  hops: readonly Hop[],
+  { predictions: { there, back } }: TraceFacts,
+  sightings: readonly Sighting[],
+): Loss {
+  const ways = direction === 'there' ? { own: there, opposite: back } : { own: back, opposite: there }
+  return lossBetween(hops, ways, sightings)
+}
+
 function packetOf({ bytes, startsAt }: Sighting) {
   return readPacket(Uint8Array.fromHex(bytes), startsAt)?.packet
 }
@@ -83,7 +93,8 @@ function arrivedAnswer(
   sightings: readonly Sighting[],
 ): Sighting | undefined {
   const end = hops.findLast(({ isExpected }) => isExpected)
-  if (end !== undefined && end.sighting !== undefined) return end.sighting
+  // a way ends early where something is in it
+  if (end?.sighting !== undefined && isAtEnd(end, from) && !isDropped(end.sighting, sightings)) return end.sighting
   // where nothing is known of the way, or its last place is one where the kernel shows nothing
   return sightings.findLast(
     (each) =>
@@ -93,9 +104,26 @@ function arrivedAnswer(
   )
 }
 
-function hasArrived({ to }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
+/** Whether the kernel dropped it there, other than for want of a socket. */
+function isDropped({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): boolean {
+  return sightings.some(
+    (each) =>
+      each.node === node && each.pod === pod && each.timeMs >= timeMs && each.place === 'drop' && !isTaken(each),
+  )
+}
+
+function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
   const end = hops.findLast(({ isExpected }) => isExpected)
-  if (end?.sighting !== undefined) return true
+  // in a node's own namespace it may have come to the last place that is expected, and meet something there
+  const isCutShort =
+    to.pod === undefined && predictions.there.at(-1)?.steps.some(({ isObstacle }) => isObstacle) === true
+  if (
+    end?.sighting !== undefined &&
+    isAtEnd(end, to) &&
+    !isCutShort &&
+    (to.pod !== undefined || !isDropped(end.sighting, there))
+  )
+    return true
   return there.some(
     (each) => isAtEnd(each, to) && (each.place === 'read' || (to.pod !== undefined && each.place === 'receive')),
   )
@@ -128,16 +156,23 @@ function hopAt({ node, pod, device = '', place }: Sighting): Hop {
   return { node, device, place, isExpected: true, ...(pod !== undefined && { pod }) }
 }
 
-/** The node that sent an ICMP error is where it was seen first: what was in the probe's way is there. */
+/** Who sends an ICMP error is where it was seen first, unless it came in there from outside: what was in the probe's way is there too. */
 function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
-  const first = back.find(({ role }) => role === 'probe-error')
+  const errors = back.filter(({ role }) => role === 'probe-error')
   const loss = lossIn(
+    'there',
     there,
-    facts.predictions.there,
+    facts,
     facts.sightings.filter((each) => directionOf(each) === 'there'),
   )
-  const isThere = first !== undefined && (loss.drop?.node ?? loss.last?.node) === first.node
-  if (!isThere) return { ...verdict, direction: 'there' }
+  const { last } = loss
+  // the clock of the node that the probe came to last, or else of the sender's
+  const first = errors.find(({ node }) => node === (loss.drop?.node ?? last?.node)) ?? errors[0]
+  if (first === undefined) return { ...verdict, direction: 'there' }
+  if (first.place === 'receive' && first.pod === undefined) {
+    const left = last === undefined ? '' : `, after it left ${last.node} by ${last.device}`
+    return { ...verdict, ...(last && { last }), direction: 'there', text: `${verdict.text}${left}` }
+  }
   const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
 }
@@ -158,7 +193,7 @@ function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | '
 function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Verdict {
   const { code, mtuBytes } = refused!
   const [own] = predictions.there
-  const obstacle = own?.steps.find((each: Step) => each.isObstacle)
+  const obstacle = own?.steps.find((each: Step) => each.isObstacle && each.pod === from.pod)
   const mtu =
     mtuBytes === undefined
       ? ''
@@ -168,7 +203,7 @@ function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Ver
     obstacle?.remedy ?? (mtuBytes === undefined ? undefined : `--size ${mtuBytes} is the largest that fits`)
   return {
     outcome: 'not-sent',
-    text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why} (${code})`,
+    text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why}${why.includes(code) ? '' : ` (${code})`}`,
     direction: 'there',
     ...(obstacle?.code !== undefined && { code: obstacle.code }),
     ...(remedy !== undefined && { remedy }),
@@ -185,7 +220,7 @@ function unseen(facts: TraceFacts, loss: Loss, what: string): string {
 }
 
 function lost(facts: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): Verdict {
-  const loss = lossIn(hops, facts.predictions.there, there)
+  const loss = lossIn('there', hops, facts, there)
   const isBlind = facts.blind.some(({ node }) => node === loss.next?.node) && loss.drop === undefined
   const part = lostPart(loss, 'there')
   if (there.length === 0 && facts.blind.length > 0)
@@ -204,7 +239,7 @@ function unanswered(
 ): Verdict {
   const { to, predictions, protocol } = facts
   if (back.length > 0) {
-    const loss = lossIn(hops.back, predictions.back, back)
+    const loss = lossIn('back', hops.back, facts, back)
     return { outcome: 'answer-lost', text: unseen(facts, loss, 'the answer'), ...lostPart(loss, 'back') }
   }
   const arrived = `the probe arrived at ${nameOf(to)}`
@@ -233,7 +268,17 @@ function unanswered(
     : protocol === 'icmp'
       ? 'its kernel sends no answer'
       : 'neither a process nor its kernel sends an answer'
-  return { outcome: 'unanswered', text: `${arrived}, and ${why}`, direction: 'back', ...at }
+  const remedy =
+    protocol === 'icmp'
+      ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
+      : undefined
+  return {
+    outcome: 'unanswered',
+    text: `${arrived}, and ${why}`,
+    direction: 'back',
+    ...at,
+    ...(remedy !== undefined && { remedy }),
+  }
 }
 
 function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
@@ -255,10 +300,12 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 
 /** Joins what was seen and what was to be seen. */
 export function judgeTrace(facts: TraceFacts): Trace {
+  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
       facts.predictions[direction],
       facts.sightings.filter((each) => directionOf(each) === direction),
+      direction === 'there' ? ends : ends.toReversed(),
     )
   const hops = { there: of('there'), back: of('back') }
   return { hops, verdict: verdictOf(facts, hops) }

@@ -39,10 +39,16 @@ export async function follow(chains: readonly BaseChain[], passage: Passage, nee
   return { chains: own.length, unsure }
 }
 
+/** Our comments end with a fingerprint of the rule. */
+export function withoutFingerprint(comment: string): string {
+  return comment.replace(/ \[[0-9a-f]{8}\]$/, '')
+}
+
 function refusalOf(chain: BaseChain, outcome: Extract<Outcome, { kind: 'dropped' | 'translated' }>): string {
   const { family, table } = chain
   const rule = outcome.rule
-  const byRule = rule && `rule ${outcome.number} of chain ${outcome.chain} (${rule.comment ?? ruleText(rule)})`
+  const byRule =
+    rule && `rule ${outcome.number} of chain ${outcome.chain} (${withoutFingerprint(rule.comment ?? ruleText(rule))})`
   return `Causeway's own table ${family} ${table} drops it: ${byRule ?? `the policy of chain ${chain.chain}`}`
 }
 

@@ -95,6 +95,15 @@ export function encodeNeighLookup(index: number, dst: Addr): Uint8Array {
   return encodeNeigh({ index, state: 0, addr: dst })
 }
 
+const NTF_USE = 0x01
+
+/** The payload of a request to ask for a neighbour's MAC. */
+export function encodeNeighUse(index: number, dst: Addr): Uint8Array {
+  const payload = encodeNeighLookup(index, dst)
+  payload[10] = NTF_USE
+  return payload
+}
+
 /** The payload of a dump of forwarding databases, or with a MAC, of a request for the bridge's entry of it. */
 export function encodeFdbLookup(lookup?: { readonly bridge: number; readonly mac: string }): Uint8Array {
   const into = new Writer()
