@@ -153,8 +153,8 @@ export class TraceWorld implements Disposable {
   }
 
   /** Waits until packets have gone all of their way. */
-  async settle(): Promise<void> {
-    await sleep(settleMs)
+  async settle(ms = settleMs): Promise<void> {
+    await sleep(ms)
   }
 
   [Symbol.dispose](): void {
