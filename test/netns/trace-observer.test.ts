@@ -251,6 +251,21 @@ RULES`)
     await Promise.all(floods)
   })
 
+  test('another datagram between the same ends is none of it', async () => {
+    const cookie = 'f1f2f3f4f5f6f7f8'
+    const seen: Sighting[] = []
+    const probe = { protocol: 'udp', cookie: Uint8Array.fromHex(cookie) } as const
+    using _followed = observer.follow(probe, (each) => seen.push(each))
+    await world.send({ protocol: 'udp', cookie })
+    const count = seen.length
+    const sent = seen[0]!.bytes.toHex()
+    assert.ok(sent.endsWith(cookie))
+    await world.send({ protocol: 'udp', frame: Uint8Array.fromHex(sent.replace(cookie, 'f1f2f3f4f5f6f7f9')) })
+    assert.equal(seen.length, count)
+    await world.send({ protocol: 'udp', frame: Uint8Array.fromHex(sent) })
+    assert.ok(seen.length > count)
+  })
+
   test('headers that are seldom: a VLAN tag, options, extension headers', async () => {
     const cookie = 'c1c2c3c4c5c6c7c8'
     const macs = '0200000000ff 0200000000fe'
