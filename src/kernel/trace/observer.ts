@@ -186,7 +186,7 @@ export class Observer implements Disposable {
     const { probe, sighting } = decodeSighting(record) ?? {}
     const follower = probe === undefined ? undefined : this.#followers.get(probe)
     if (follower === undefined || sighting === undefined) return
-    if (sighting.drop !== undefined && tapFunctions.has(sighting.drop.function.split(' ')[0]!)) return
+    if (sighting.drop !== undefined && tapFunctions.has(sighting.drop.function)) return
     // a packet without device and socket is where it was seen last; one that was not seen is another node's on the same kernel
     const netns = sighting.netns || follower.netnsOf.get(sighting.skb)
     if (netns === undefined) return
