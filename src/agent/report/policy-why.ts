@@ -8,6 +8,7 @@ import {
   type ToldPair,
   type ToldPolicy,
 } from '#/api/schemas/policy.ts'
+import { inTurns } from '#/kernel/turns.ts'
 import { type Addr } from '#/lib/addr.ts'
 import {
   type DirectionExplanation,
@@ -88,8 +89,8 @@ async function toldDirection(
 }
 
 /** What is allowed of each protocol. */
-function openPorts(view: PolicyView, src: Addr, dst: Addr): OpenPortsReport[] {
-  const ranges = allowedPorts(view, { src, dst })
+async function openPorts(view: PolicyView, src: Addr, dst: Addr): Promise<OpenPortsReport[]> {
+  const ranges = await inTurns(allowedPorts(view, { src, dst }))
   const protocol = icmp[src.family]
   return [
     ...portProtocolNames.map((name): OpenPortsReport => {
@@ -116,7 +117,7 @@ async function toldPair(
     egress: await toldDirection(sources, egress, isAnyPort),
     ingress: await toldDirection(sources, ingress, isAnyPort),
     isDropped,
-    ...(isAnyPort && { ports: openPorts(view, src, dst) }),
+    ...(isAnyPort && { ports: await openPorts(view, src, dst) }),
   }
 }
 
