@@ -109,7 +109,7 @@ except TimeoutError: print('none', flush=True)`,
       using netlink = new Netlink(NETLINK_NETFILTER, near.netns)
       near.sh(`nft add table inet tracking; nft add chain inet tracking out '{ type filter hook output priority 0; }'
         nft add rule inet tracking out ct state new counter`)
-      const flows = () => findFlows(netlink, family, () => true)
+      const flows = async () => (await findFlows(netlink, () => true)).filter(({ src }) => src.family === family)
       const probes: ProbePacket[] = [
         { ...both, protocol: 'udp', sourcePort: 40_010, port: 7778, cookie },
         { ...both, protocol: 'tcp', sourcePort: 40_011, port: 7778, seq: 5 },
