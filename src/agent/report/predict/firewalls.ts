@@ -113,8 +113,8 @@ export class Firewalls implements Disposable {
     const isDropped = blockade !== undefined || refusal !== undefined
     this.#looked += isDropped ? chains - 1 : chains
     for (const each of unsure) this.#unsure.add(each)
-    const device =
-      (crossing.hook === 'egress' || crossing.hook === 'postrouting' ? crossing.oif : undefined) ?? crossing.iif
+    const isLeaving = ['output', 'postrouting', 'egress'].includes(crossing.hook)
+    const device = isLeaving ? crossing.oif : crossing.iif
     const at: At = {
       ...(device && { device: device.name }),
       ...(this.#pod !== undefined && { pod: this.#pod }),
