@@ -3,14 +3,13 @@ import { findFdb } from '#/kernel/fdb.ts'
 import { type Link } from '#/kernel/links.ts'
 import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
-import { readSysctl } from '#/sys/sysctl.ts'
 import { withoutFingerprint } from '#/reconcile/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
-import { type Crossing, type Firewalls } from './firewalls.ts'
+import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { neighbourOf } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
@@ -218,9 +217,8 @@ export async function bridged(
   }
   if (iif) await cross({ hook: 'prerouting', layer: 'bridge', iif })
   // with bridge-netfilter the chains for IP see frames too, as packets that come and go by the bridge
-  const name = packet.src.family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables'
   const device = prediction.link(bridge)
-  const isSeenByIp = readSysctl(`net/bridge/${name}`) === '1' && device !== undefined
+  const isSeenByIp = isBridgeFiltered(packet.src.family) && device !== undefined
   const { bridge: _bridge, ...ip } = frame
   if (isSeenByIp) {
     prediction.add(await firewalls.cross({ ...ip, hook: 'prerouting', layer: 'ip', iif: device }))
