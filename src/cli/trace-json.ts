@@ -1,7 +1,8 @@
 // A trace for programs. Pure.
+import { layersOf } from '#/trace/bytes.ts'
 import { type Hop } from '#/trace/way.ts'
 import { exitStatus } from '#/trace/verdict.ts'
-import { type TraceRun } from './trace-run.ts'
+import { type SizedRun } from './trace-sizes.ts'
 
 const hopJson = ({ node, place, device, pod, isExpected, sighting }: Hop) => ({
   node,
@@ -10,11 +11,11 @@ const hopJson = ({ node, place, device, pod, isExpected, sighting }: Hop) => ({
   place,
   isExpected,
   isSeen: sighting !== undefined,
-  ...(sighting && { sighting }),
+  ...(sighting && { sighting: { ...sighting, layers: layersOf(sighting) } }),
 })
 
-export function traceJson(run: TraceRun) {
-  const { probe, facts, sent, hops, verdict, blind, notes, behind } = run
+export function traceJson(run: SizedRun) {
+  const { probe, facts, sent, hops, verdict, blind, notes, behind, fullBytes } = run
   const { last, next, ...told } = verdict
   return {
     probe: { ...probe.request, from: probe.pair.from, to: probe.pair.to },
@@ -27,6 +28,7 @@ export function traceJson(run: TraceRun) {
     notes,
     verdict: {
       ...told,
+      ...(fullBytes !== undefined && { fullBytes }),
       isAnswered: verdict.outcome === 'answered',
       ...(last && { lastSeen: hopJson(last) }),
       ...(next && { firstNotSeen: hopJson(next) }),

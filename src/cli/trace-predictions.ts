@@ -1,7 +1,8 @@
 // Asks the nodes on the way what their kernels would do with a probe and with its answer.
-import { type AgentOfNode, askAgent } from '#/api/client.ts'
+import { type AgentOfNode } from '#/api/client.ts'
 import { type TracePrediction, type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
 import { type Direction, type Prediction } from '#/trace/types.ts'
+import { askSoon } from './trace-ask.ts'
 import { type Probe } from './trace-facts.ts'
 
 export type Predictions = Readonly<Record<Direction, readonly Prediction[]>>
@@ -62,7 +63,7 @@ async function along(
       legs.push({ node, why: 'there is no agent' })
       break
     }
-    const outcome = await askAgent(agent.transport, 'tracePredict', request)
+    const outcome = await askSoon(agent, 'tracePredict', request)
     if (outcome.kind !== 'answer') {
       legs.push({ node, why: outcome.message })
       break
@@ -110,7 +111,10 @@ export async function predict(
     answer: 'yes',
   }
   // nobody is asked for the answer of an end outside of the cluster
-  const back = to.node === undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
+  const silent = there.find(({ why }) => why !== undefined)?.node
+  // and who is silent is not asked twice: of the answer's way the part of the others is not known then
+  const back =
+    to.node === undefined || silent !== undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
   const silences = [...there, ...back].flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }]))
   return {
     predictions: { there: there.flatMap(predictionOf), back: back.flatMap(predictionOf) },

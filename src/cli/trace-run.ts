@@ -1,13 +1,15 @@
 // One trace, from the names of its ends to the verdict: all nodes on the way watch before the probe is sent.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type AgentOfNode, askAgent } from '#/api/client.ts'
+import { type AgentOfNode } from '#/api/client.ts'
 import { type TracePair, type TraceSendReport, type TraceSendRequest } from '#/api/schemas/trace-send.ts'
 import { type TraceWatchRequest } from '#/api/schemas/trace.ts'
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
-import { lastDestination } from '#/trace/destination.ts'
+import { isOfEcho, lastDestination } from '#/trace/destination.ts'
+import { type Sighting } from '#/trace/types.ts'
 import { judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
+import { askSoon } from './trace-ask.ts'
 import { findEnds } from './trace-ends.ts'
 import { NotTold, type Probe, type TraceWish } from './trace-facts.ts'
 import { type Predicted, predict } from './trace-predictions.ts'
@@ -57,7 +59,7 @@ async function send(
 ): Promise<{ readonly probe: Probe; readonly sent: TraceSendReport }> {
   let request = probe.request
   for (let tries = 1; ; tries++) {
-    const outcome = await askAgent(agent.transport, 'traceSend', request)
+    const outcome = await askSoon(agent, 'traceSend', request)
     if (outcome.kind === 'answer') return { probe: { ...probe, request }, sent: outcome.value }
     const isTaken = outcome.kind === 'refusal' && outcome.status === 409 && outcome.message.includes('source port')
     if (!isTaken || tries === mostPorts) throw new NotTold(`${agent.node} does not send the probe: ${outcome.message}`)
@@ -77,7 +79,8 @@ type Judge = () => Trace
 /** Waits until nothing more is to be expected, by what was seen so far. */
 async function untilTold(watch: Watch, judge: Judge): Promise<void> {
   const startMs = performance.now()
-  let [lastMs, seen, quiet] = [startMs, watch.sightings.length, quietMs]
+  // what was seen so far may be of this probe: it is quick
+  let [lastMs, seen, quiet] = [startMs, 0, quietMs]
   for (;;) {
     await sleep(lookMs)
     const nowMs = performance.now()
@@ -102,7 +105,7 @@ function endOf({ addr, pod, node }: TracePair['to']): End {
 /** Where the packet went after a node has translated its destination; the end that was asked for where none has. */
 async function realEnd(sender: AgentOfNode, { pair, request }: Probe, translated: Addr | undefined): Promise<End> {
   if (translated === undefined || String(translated) === request.dst) return endOf(pair.to)
-  const outcome = await askAgent(sender.transport, 'traceEnds', { from: pair.from.addr, to: String(translated) })
+  const outcome = await askSoon(sender, 'traceEnds', { from: pair.from.addr, to: String(translated) })
   const [found] = outcome.kind === 'answer' ? outcome.value.pairs : []
   return found === undefined ? { addr: String(translated) } : endOf(found.to)
 }
@@ -117,8 +120,80 @@ function portBehind(sender: TracePrediction | undefined): { readonly port?: numb
 
 export type TraceOptions = TraceWish & { readonly from: string; readonly to: string; readonly family?: Family }
 
-/** Rejects with UsageError for ends that there are not, and with NotTold when the cluster cannot say. */
-export async function runTrace(agents: readonly AgentOfNode[], options: TraceOptions): Promise<TraceRun> {
+/** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
+function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
+  const isLost = verdict.outcome === 'lost' || verdict.outcome === 'answer-lost' || verdict.outcome === 'unanswered'
+  return refused === undefined && isLost && verdict.remedy === undefined && verdict.drop === undefined
+}
+
+type Watched = {
+  readonly agents: readonly AgentOfNode[]
+  readonly watch: Watch
+  readonly probe: Probe
+  readonly sent: TraceSendReport
+}
+
+/** What was seen of this probe: with one watch several are sent one after another. */
+function sightingsOf({ watch, probe: { request } }: Watched): readonly Sighting[] {
+  const { protocol, seq } = request
+  return protocol === 'icmp' && seq !== undefined
+    ? watch.sightings.filter((each) => isOfEcho(each, seq))
+    : watch.sightings
+}
+
+function factsOf(watched: Watched, { predictions }: Predicted, to: End): TraceFacts {
+  const { watch, probe, sent } = watched
+  const { pair, wish } = probe
+  const { protocol, port, sizeBytes } = wish
+  return {
+    from: endOf(pair.from),
+    to,
+    protocol,
+    ...(port !== undefined && { port }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
+    ...(sent.refused && { refused: sent.refused }),
+    predictions,
+    sightings: sightingsOf(watched),
+    blind: watch.blind.filter(({ node }) => node === pair.from.node || node === to.node),
+  }
+}
+
+/** Waits for what becomes of the probe; the end that has it, and what is expected of the way there, may be found out only then. */
+async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicted): Promise<TraceRun> {
+  const { agents, watch, probe, sent } = watched
+  const asked = endOf(probe.pair.to)
+  if (sent.refused === undefined) await untilTold(watch, () => judgeTrace(factsOf(watched, before, asked)))
+  const end = await realEnd(sender, probe, lastDestination(sightingsOf(watched)))
+  const isTranslated = isElsewhere(end, probe.pair)
+  const isAsked = isTranslated || needsCause(judgeTrace(factsOf(watched, before, end)), sent)
+  const predicted = isAsked
+    ? await predict(agents, probe, isTranslated ? { ...end, ...portBehind(before.sender) } : end)
+    : before
+  const facts = factsOf(watched, predicted, end)
+  const silences = predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`)
+  return {
+    probe,
+    facts,
+    sent,
+    ...judgeTrace(facts),
+    blind: watch.blind,
+    notes: [...watch.notes, ...silences],
+    ...(isTranslated && { behind: end }),
+  }
+}
+
+/** Sends another probe of ICMP while the same nodes watch. */
+export type Again = (sizeBytes?: number) => Promise<TraceRun>
+
+/**
+ * Calls `use` with the outcome of a trace, while the nodes still watch. Rejects with UsageError for ends that there are not, and with NotTold when
+ * the cluster cannot say.
+ */
+export async function withTrace<T>(
+  agents: readonly AgentOfNode[],
+  options: TraceOptions,
+  use: (run: TraceRun, again: Again) => Promise<T>,
+): Promise<T> {
   const { from, to, family, ...wish } = options
   const pair = await findEnds(agents, { from, to, ...(family && { family }) })
   if (pair.from.addr === pair.to.addr) throw new UsageError(`${from} and ${to} are the same`)
@@ -127,43 +202,21 @@ export async function runTrace(agents: readonly AgentOfNode[], options: TraceOpt
   // an end that nobody has may be the address of a Service, behind which is any node
   const isUnknown = pair.to.node === undefined
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
-  const [before] = await Promise.all([
-    predict(agents, planned, { addr: pair.to.addr, ...nodeOf(pair.to) }),
-    watch.ready(),
-  ])
-  if (watch.blind.some(({ node }) => node === sender.node) && watch.blind.length === watch.watched)
+  const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
+  if (watch.blind.length === watch.watched)
     throw new NotTold(watch.blind.map(({ node, why }) => `${node}: ${why}`).join('\n'))
-  const { probe, sent } = await send(sender, planned)
-  const factsWith = (predicted: Predicted, end: End): TraceFacts => ({
-    from: endOf(pair.from),
-    to: end,
-    protocol: wish.protocol,
-    ...(wish.port !== undefined && { port: wish.port }),
-    ...(wish.sizeBytes !== undefined && { sizeBytes: wish.sizeBytes }),
-    ...(sent.refused && { refused: sent.refused }),
-    predictions: predicted.predictions,
-    sightings: watch.sightings,
-    blind: watch.blind.filter(({ node }) => node === pair.from.node || node === end.node),
-  })
-  if (sent.refused === undefined) await untilTold(watch, () => judgeTrace(factsWith(before, endOf(pair.to))))
-  const end = await realEnd(sender, probe, lastDestination(watch.sightings))
-  const isTranslated = isElsewhere(end, pair)
-  const predicted = isTranslated ? await predict(agents, probe, { ...end, ...portBehind(before.sender) }) : before
-  const facts = factsWith(predicted, end)
-  return {
-    probe,
-    facts,
-    sent,
-    ...judgeTrace(facts),
-    blind: watch.blind,
-    notes: [
-      ...watch.notes,
-      ...predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`),
-    ],
-    ...(isTranslated && { behind: end }),
+  const follow = async (wished: Probe): Promise<TraceRun> => {
+    const { probe, sent } = await send(sender, wished)
+    return await outcomeOf({ agents, watch, probe, sent }, sender, before)
   }
-}
-
-function nodeOf({ node }: { readonly node?: string }): { readonly node?: string } {
-  return node === undefined ? {} : { node }
+  let seq = planned.request.seq ?? 1
+  return await use(await follow(planned), async (sizeBytes) => {
+    const { sizeBytes: _, ...request } = planned.request
+    const size = sizeBytes === undefined ? {} : { sizeBytes }
+    return await follow({
+      pair,
+      wish: { protocol: wish.protocol, ...size },
+      request: { ...request, ...size, seq: ++seq },
+    })
+  })
 }

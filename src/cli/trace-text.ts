@@ -1,13 +1,14 @@
 // A trace as text: a line for each place where the packet was seen, the answer's way below, and the verdict. Pure.
 import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
+import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
 import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
-import { type TraceRun } from './trace-run.ts'
+import { type SizedRun } from './trace-sizes.ts'
 
 const microsecond = 0.001
 
@@ -87,7 +88,7 @@ function endText({ addr, pod, node }: End & { readonly hostPod?: string }): stri
   return node === undefined ? addr : `${node} (${addr})`
 }
 
-function titleOf({ probe: { pair, wish, request }, behind }: TraceRun): string {
+function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
   const { protocol } = wish
   const what =
     protocol === 'icmp'
@@ -137,20 +138,37 @@ function predictionText(title: string, predictions: readonly Prediction[], width
 }
 
 /** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
-function roundTrip({ hops, verdict }: TraceRun): string {
+function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   const [first, last] = [
     hops.there[0]?.sighting,
     hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
   ]
   if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
   const ms = last.timeMs - first.timeMs
-  return ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
-export function renderTrace(
-  run: TraceRun,
-  { width, hasSteps }: { readonly width: number; readonly hasSteps: boolean },
-): string {
+export type TextOptions = {
+  readonly width: number
+  readonly hasSteps: boolean
+  readonly hasBytes?: boolean
+}
+
+/** The bytes of each line of one direction, taken apart; where they are as before, once. */
+function dumpText(title: string, hops: readonly Hop[], verdict: Verdict): string[] {
+  let before = ''
+  return linesOf(hops, verdict).flatMap((hop) => {
+    const { node, place, sighting } = hop
+    if (sighting === undefined) return []
+    const isSame = sighting.bytes === before
+    before = sighting.bytes
+    const head = `${title}, ${node} ${whereText(hop)} ${verbs[place]}`
+    return [isSame ? `${head}: the same bytes` : [head, ...dumpLines(sighting)].join('\n')]
+  })
+}
+
+export function renderTrace(run: SizedRun, { width, hasSteps, hasBytes = false }: TextOptions): string {
   const { hops, verdict, facts, notes, blind } = run
   const steps = hasSteps
     ? [
@@ -165,6 +183,7 @@ export function renderTrace(
   return [
     titleOf(run),
     ...steps,
+    ...(hasBytes ? [...dumpText('the probe', hops.there, verdict), ...dumpText('the answer', hops.back, verdict)] : []),
     ...wayText('the probe', rowsOf(hops.there, verdict, 'there'), width),
     ...wayText('the answer', rowsOf(hops.back, verdict, 'back'), width),
     ...(doubts.length > 0 ? [doubts.join('\n')] : []),

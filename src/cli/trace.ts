@@ -1,6 +1,8 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
+import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
+import { captureFile } from '#/trace/bytes.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { agentOptions, agentOptionsNote, findAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
@@ -8,7 +10,7 @@ import { type Action } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
 import { NotTold, type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
-import { runTrace } from './trace-run.ts'
+import { runSizes } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 
 const { node: _node, ...everywhere } = agentOptions
@@ -26,6 +28,8 @@ const traceOptions = {
     shownDefault: 'the first that both have',
   },
   steps: { type: 'boolean', help: 'also say step by step what each kernel would do' },
+  bytes: { type: 'boolean', help: 'also take the bytes apart, at each device' },
+  pcap: { type: 'string', value: 'FILE', help: 'write what was seen as pcapng, for Wireshark and tcpdump' },
   ...everywhere,
 } as const satisfies OptionTable
 
@@ -88,9 +92,13 @@ ${agentOptionsNote}`,
     const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
     const isJson = values.json === true
     try {
-      const run = await runTrace(findAgents(values), { from, to, ...family, ...wish })
+      const run = await runSizes(findAgents(values), { from, to, ...family, ...wish })
+      if (values.pcap !== undefined) writeFileSync(values.pcap, captureFile(run.facts.sightings))
       if (isJson) printJson(traceJson(run))
-      else print(renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true }))
+      else
+        print(
+          renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true, hasBytes: values.bytes === true }),
+        )
       return exitStatus(run.verdict)
     } catch (error) {
       if (!(error instanceof NotTold)) throw error

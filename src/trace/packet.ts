@@ -4,7 +4,15 @@ import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { readIpPacket, tcpFlags } from '#/wire/ip/packet.ts'
 
-export type Icmp = { readonly type: number; readonly code: number; readonly id: number; readonly mtuBytes: number }
+export type Icmp = {
+  readonly type: number
+  readonly code: number
+  /** Of an echo. */
+  readonly id: number
+  readonly seq: number
+  /** Of an error about a packet that is too large. */
+  readonly mtuBytes: number
+}
 
 export type Packet = {
   readonly src: Addr
@@ -77,6 +85,7 @@ function icmpIn(transport: Uint8Array): Icmp | undefined {
     type: view.getUint8(0),
     code: view.getUint8(1),
     id: view.getUint16(4),
+    seq: view.getUint16(6),
     // of IPv6 all four bytes are it
     mtuBytes: view.getUint16(6),
   }

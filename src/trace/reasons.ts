@@ -57,7 +57,7 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
   NO_SOCKET: { text: 'no process listens there', kinds: ['deliver'] },
   OTHERHOST: {
     text: 'its frame is addressed to another MAC',
-    remedy: "look at the sender's neighbour entry: ip neigh show",
+    remedy: 'look at the neighbour entry of the next hop on NODE: ip neigh show',
     kinds: ['neighbour', 'fdb'],
   },
   UNKNOWN_L4_PROTO: { text: 'nothing handles its protocol there', kinds: ['deliver'] },

@@ -2,7 +2,7 @@
 // seen, why, and what mends it.
 import { type TraceProtocol } from '#/model/trace.ts'
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
-import { type Loss, lossIn, lossRemedy, lossText, placeName } from './gap.ts'
+import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { refusalWords } from './refusal.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from './types.ts'
@@ -64,6 +64,16 @@ export type Trace = {
 const nameOf = ({ addr, pod, node }: End): string =>
   pod === undefined ? (node === undefined ? addr : `${node} (${addr})`) : `pod ${pod}`
 
+function lossIn(
+  direction: Direction,
+  hops: readonly Hop[],
+  { predictions: { there, back } }: TraceFacts,
+  sightings: readonly Sighting[],
+): Loss {
+  const ways = direction === 'there' ? { own: there, opposite: back } : { own: back, opposite: there }
+  return lossBetween(hops, ways, sightings)
+}
+
 function packetOf({ bytes, startsAt }: Sighting) {
   return readPacket(Uint8Array.fromHex(bytes), startsAt)?.packet
 }
@@ -83,7 +93,8 @@ function arrivedAnswer(
   sightings: readonly Sighting[],
 ): Sighting | undefined {
   const end = hops.findLast(({ isExpected }) => isExpected)
-  if (end !== undefined && end.sighting !== undefined) return end.sighting
+  // a way ends early where something is in it
+  if (end?.sighting !== undefined && isAtEnd(end, from) && !isDropped(end.sighting, sightings)) return end.sighting
   // where nothing is known of the way, or its last place is one where the kernel shows nothing
   return sightings.findLast(
     (each) =>
@@ -93,9 +104,26 @@ function arrivedAnswer(
   )
 }
 
-function hasArrived({ to }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
+/** Whether the kernel dropped it there, other than for want of a socket. */
+function isDropped({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): boolean {
+  return sightings.some(
+    (each) =>
+      each.node === node && each.pod === pod && each.timeMs >= timeMs && each.place === 'drop' && !isTaken(each),
+  )
+}
+
+function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
   const end = hops.findLast(({ isExpected }) => isExpected)
-  if (end?.sighting !== undefined) return true
+  // in a node's own namespace it may have come to the last place that is expected, and meet something there
+  const isCutShort =
+    to.pod === undefined && predictions.there.at(-1)?.steps.some(({ isObstacle }) => isObstacle) === true
+  if (
+    end?.sighting !== undefined &&
+    isAtEnd(end, to) &&
+    !isCutShort &&
+    (to.pod !== undefined || !isDropped(end.sighting, there))
+  )
+    return true
   return there.some(
     (each) => isAtEnd(each, to) && (each.place === 'read' || (to.pod !== undefined && each.place === 'receive')),
   )
@@ -132,8 +160,9 @@ function hopAt({ node, pod, device = '', place }: Sighting): Hop {
 function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
   const errors = back.filter(({ role }) => role === 'probe-error')
   const loss = lossIn(
+    'there',
     there,
-    facts.predictions.there,
+    facts,
     facts.sightings.filter((each) => directionOf(each) === 'there'),
   )
   const { last } = loss
@@ -191,7 +220,7 @@ function unseen(facts: TraceFacts, loss: Loss, what: string): string {
 }
 
 function lost(facts: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): Verdict {
-  const loss = lossIn(hops, facts.predictions.there, there)
+  const loss = lossIn('there', hops, facts, there)
   const isBlind = facts.blind.some(({ node }) => node === loss.next?.node) && loss.drop === undefined
   const part = lostPart(loss, 'there')
   if (there.length === 0 && facts.blind.length > 0)
@@ -210,7 +239,7 @@ function unanswered(
 ): Verdict {
   const { to, predictions, protocol } = facts
   if (back.length > 0) {
-    const loss = lossIn(hops.back, predictions.back, back)
+    const loss = lossIn('back', hops.back, facts, back)
     return { outcome: 'answer-lost', text: unseen(facts, loss, 'the answer'), ...lostPart(loss, 'back') }
   }
   const arrived = `the probe arrived at ${nameOf(to)}`
@@ -239,7 +268,17 @@ function unanswered(
     : protocol === 'icmp'
       ? 'its kernel sends no answer'
       : 'neither a process nor its kernel sends an answer'
-  return { outcome: 'unanswered', text: `${arrived}, and ${why}`, direction: 'back', ...at }
+  const remedy =
+    protocol === 'icmp'
+      ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
+      : undefined
+  return {
+    outcome: 'unanswered',
+    text: `${arrived}, and ${why}`,
+    direction: 'back',
+    ...at,
+    ...(remedy !== undefined && { remedy }),
+  }
 }
 
 function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
