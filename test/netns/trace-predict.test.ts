@@ -368,6 +368,15 @@ test("a Service is told with its ends, and the rest of the way is that to one of
     )
     const elsewhere = await scene.ask({ dst: '10.96.0.80', port: '8081' })
     assert.equal(elsewhere.translatedTo, undefined, mode)
+    // where the bridge does not show its frames to the rules, an answer of a pod of this node is not translated back
+    scene.host.sh('sysctl -qw net.bridge.bridge-nf-call-iptables=0')
+    const [first, second] = await Promise.all([
+      scene.obstacles({ dst: '10.96.0.80' }),
+      scene.ask({ dst: '10.96.0.80' }),
+    ])
+    const isNear = second.translatedTo!.addr === '10.244.1.3'
+    assert.match(first[0] ?? '', isNear ? /^service cw-br0 pod shop\/other answers over the bridge/ : /^$/, mode)
+    scene.host.sh('sysctl -qw net.bridge.bridge-nf-call-iptables=1')
     // a connection that is there has its end
     // a refusal would end it at once
     other.sh(`nft 'table inet quiet { chain c { type filter hook input priority 0; tcp dport 80 drop; }; }'`)
