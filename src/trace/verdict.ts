@@ -262,7 +262,8 @@ function unanswered(
       text: `${arrived}, and no answer left it: ${obstacle.text}`,
       ...lostPart({ ...at, obstacle }, 'back'),
     }
-  const isRead = there.some((each) => each.place === 'read' && isAtEnd(each, to))
+  // what reads other packets than datagrams is a tap
+  const isRead = protocol === 'udp' && there.some((each) => each.place === 'read' && isAtEnd(each, to))
   const why = isRead
     ? 'a process has read it, and sends no answer'
     : protocol === 'icmp'
