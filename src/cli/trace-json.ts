@@ -1,4 +1,5 @@
 // A trace for programs. Pure.
+import { layersOf } from '#/trace/bytes.ts'
 import { type Hop } from '#/trace/way.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { type SizedRun } from './trace-sizes.ts'
@@ -10,7 +11,7 @@ const hopJson = ({ node, place, device, pod, isExpected, sighting }: Hop) => ({
   place,
   isExpected,
   isSeen: sighting !== undefined,
-  ...(sighting && { sighting }),
+  ...(sighting && { sighting: { ...sighting, layers: layersOf(sighting) } }),
 })
 
 export function traceJson(run: SizedRun) {

@@ -1,6 +1,7 @@
 // A trace as text: a line for each place where the packet was seen, the answer's way below, and the verdict. Pure.
 import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
+import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
 import { kernelWords } from '#/trace/reasons.ts'
@@ -148,10 +149,26 @@ function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
-export function renderTrace(
-  run: SizedRun,
-  { width, hasSteps }: { readonly width: number; readonly hasSteps: boolean },
-): string {
+export type TextOptions = {
+  readonly width: number
+  readonly hasSteps: boolean
+  readonly hasBytes?: boolean
+}
+
+/** The bytes of each line of one direction, taken apart; where they are as before, once. */
+function dumpText(title: string, hops: readonly Hop[], verdict: Verdict): string[] {
+  let before = ''
+  return linesOf(hops, verdict).flatMap((hop) => {
+    const { node, place, sighting } = hop
+    if (sighting === undefined) return []
+    const isSame = sighting.bytes === before
+    before = sighting.bytes
+    const head = `${title}, ${node} ${whereText(hop)} ${verbs[place]}`
+    return [isSame ? `${head}: the same bytes` : [head, ...dumpLines(sighting)].join('\n')]
+  })
+}
+
+export function renderTrace(run: SizedRun, { width, hasSteps, hasBytes = false }: TextOptions): string {
   const { hops, verdict, facts, notes, blind } = run
   const steps = hasSteps
     ? [
@@ -166,6 +183,7 @@ export function renderTrace(
   return [
     titleOf(run),
     ...steps,
+    ...(hasBytes ? [...dumpText('the probe', hops.there, verdict), ...dumpText('the answer', hops.back, verdict)] : []),
     ...wayText('the probe', rowsOf(hops.there, verdict, 'there'), width),
     ...wayText('the answer', rowsOf(hops.back, verdict, 'back'), width),
     ...(doubts.length > 0 ? [doubts.join('\n')] : []),

@@ -26,6 +26,8 @@ export type RouteFacts = {
     readonly forwarding?: string
     /** What is in force: the greater of net.ipv4.conf.all.rp_filter and the device's. */
     readonly rpFilter?: number
+    /** The device by which packets to the sender leave; absent: none, or not asked. */
+    readonly wayBack?: string
     /** Whether the agent sets the device's sysctls itself. */
     readonly isOurs: boolean
   }
@@ -72,19 +74,38 @@ function refusalBySysctl(
   incoming: RouteFacts['incoming'],
 ): (Mend & { readonly text: string }) | undefined {
   if (incoming === undefined) return undefined
-  const { device, forwarding, rpFilter, isOurs } = incoming
-  if (code === 'EXDEV' && rpFilter === STRICT)
-    return {
-      text: `rp_filter of ${device} is strict (1), and the way back to the sender does not lead over ${device}`,
-      code: 'CW1203',
-      remedy: `let the filter be loose: sysctl -w net.ipv4.conf.${device}.rp_filter=2; and where sysctls are configured, or the next boot is without it`,
-    }
+  const { device, forwarding, isOurs } = incoming
+  if (family === 4 && isFiltered(code, incoming)) return rpFilterStop(incoming)
   if (code === 'EHOSTUNREACH' && forwarding === '0')
     return {
       text: `net.ipv4.conf.${device}.forwarding is 0: the kernel forwards nothing from ${device}`,
       ...forwardingMend(family, { device, isOurs }),
     }
   return undefined
+}
+
+type Incoming = NonNullable<RouteFacts['incoming']>
+
+/** Kernels since 6.13 answer EINVAL, as for much else, and those of before EXDEV. */
+export function isFiltered(
+  code: string,
+  { device, rpFilter, wayBack }: Pick<Incoming, 'device' | 'rpFilter' | 'wayBack'>,
+): boolean {
+  return rpFilter === STRICT && (code === 'EXDEV' || (code === 'EINVAL' && wayBack !== device))
+}
+
+/** What is told of a packet that rp_filter drops. */
+export function rpFilterStop({
+  device,
+  wayBack,
+}: Pick<Incoming, 'device' | 'wayBack'>): Mend & { readonly text: string } {
+  const back =
+    wayBack === undefined ? 'no way leads back to the sender' : `the way back to the sender leads over ${wayBack}`
+  return {
+    text: `rp_filter of ${device} is strict (1), and ${back}`,
+    code: 'CW1203',
+    remedy: `let the filter be loose: sysctl -w net.ipv4.conf.${device}.rp_filter=2; and where sysctls are configured, or the next boot is without it`,
+  }
 }
 
 function forwardingMend(

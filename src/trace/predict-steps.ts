@@ -15,7 +15,15 @@ export function passes(kind: StepKind, text: string, at: At = {}): PredictedStep
 }
 
 export function stops(kind: StepKind, text: string, at: At = {}, mend: Mend = {}): PredictedStep {
-  return { kind, text, isObstacle: true, ...at, ...mend }
+  const { code, remedy } = mend
+  return {
+    kind,
+    text,
+    isObstacle: true,
+    ...at,
+    ...(code !== undefined && { code }),
+    ...(remedy !== undefined && { remedy }),
+  }
 }
 
 /** A packet as far as a prediction depends on it. */

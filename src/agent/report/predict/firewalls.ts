@@ -12,6 +12,7 @@ import { follow, type Translated, translations } from '#/reconcile/firewall/one-
 import { type DeviceFact, type PacketClass } from '#/reconcile/firewall/packet.ts'
 import { type HookName, type Passage, type Purpose } from '#/reconcile/firewall/passages.ts'
 import { type Netns } from '#/sys/netns.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
 import { type At, passes, type PredictedStep, stops } from '#/trace/predict-steps.ts'
 import { type Packet, type Prediction } from './context.ts'
 import { type Device } from './routes.ts'
@@ -55,6 +56,11 @@ export function classOf({ packet, layer, iif, oif, bridge, isLocal = false, isUn
     ...(isTranslated && { isTranslated }),
     isLocal,
   }
+}
+
+/** Whether the kernel has the rules for IP look at frames that cross a bridge, as packets of the bridge. */
+export function isBridgeFiltered(family: 4 | 6): boolean {
+  return readSysctl(`net/bridge/bridge-nf-call-${family === 4 ? 'iptables' : 'ip6tables'}`) === '1'
 }
 
 const passageOf = (crossing: Crossing): Passage => ({
@@ -113,8 +119,8 @@ export class Firewalls implements Disposable {
     const isDropped = blockade !== undefined || refusal !== undefined
     this.#looked += isDropped ? chains - 1 : chains
     for (const each of unsure) this.#unsure.add(each)
-    const device =
-      (crossing.hook === 'egress' || crossing.hook === 'postrouting' ? crossing.oif : undefined) ?? crossing.iif
+    const isLeaving = ['output', 'postrouting', 'egress'].includes(crossing.hook)
+    const device = isLeaving ? crossing.oif : crossing.iif
     const at: At = {
       ...(device && { device: device.name }),
       ...(this.#pod !== undefined && { pod: this.#pod }),
@@ -127,6 +133,12 @@ export class Firewalls implements Disposable {
         remedy: `look at it there (nft list ruleset, iptables -S), and ask whoever wrote these rules in the pod, such as a service mesh`,
       })
     return stops('nftables', message, at, { code, remedy: remedy ?? '' })
+  }
+
+  /** Whether the table of the family bridge is there that leads packets between pods of the node through its stack. */
+  get routesPods(): boolean {
+    const tables = this.#client?.listTables() ?? []
+    return tables.some(({ family, name }) => family === 'bridge' && name === policyTableName)
   }
 
   /** The translations that the packet may get at a hook. */

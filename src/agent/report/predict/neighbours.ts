@@ -1,5 +1,5 @@
-// Looks whether a namespace's kernel has the MAC of a next hop. Where it has given up, it is asked once more: an entry that failed stays so
-// until there is a packet again, though the neighbour may have come back.
+// Looks whether a namespace's kernel has the MAC of a next hop. Where it has none, it is told to ask, as it does for any packet: without that
+// nobody knows whether the neighbour is there, and an entry that failed stays so until there is a packet again, though it may have come back.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findNeighbour, neighbourUse } from '#/kernel/neighbours.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -9,19 +9,19 @@ import { type PredictedStep } from '#/trace/predict-steps.ts'
 import { type Neighbour, neighbourState } from '#/wire/netlink/neigh.ts'
 import { type Device } from './routes.ts'
 
-/** A neighbour on the same machine or in the same rack answers in far less. */
-const answerMs = 300
+/** Longer than the second after which the kernel asks again. */
+const answerMs = 1200
 const lookAgainMs = 20
 
-const isSilent = (found: Neighbour | undefined): boolean =>
-  found !== undefined && ['incomplete', 'failed'].includes(neighbourState(found.state))
+const lacksMac = (found: Neighbour | undefined): boolean =>
+  found === undefined || ['none', 'incomplete', 'failed'].includes(neighbourState(found.state))
 
 /** What the kernel has of the neighbour, after it had the time to ask where it had nothing to send to. */
 async function lookedUp(netlink: Netlink, device: Device, addr: Addr): Promise<Neighbour | undefined> {
   let found = findNeighbour(netlink, device, addr)
-  if (!isSilent(found)) return found
+  if (!lacksMac(found)) return found
   netlink.executeAll([{ ...neighbourUse(device, addr), mayFail: true }])
-  for (let waitedMs = 0; isSilent(found) && waitedMs < answerMs; waitedMs += lookAgainMs) {
+  for (let waitedMs = 0; lacksMac(found) && waitedMs < answerMs; waitedMs += lookAgainMs) {
     await sleep(lookAgainMs)
     found = findNeighbour(netlink, device, addr)
   }

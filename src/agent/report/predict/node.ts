@@ -3,18 +3,17 @@ import { findFdb } from '#/kernel/fdb.ts'
 import { type Link } from '#/kernel/links.ts'
 import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
-import { readSysctl } from '#/sys/sysctl.ts'
 import { withoutFingerprint } from '#/reconcile/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
-import { type Crossing, type Firewalls } from './firewalls.ts'
+import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { neighbourOf } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
-import { othersAt } from './programs.ts'
+import { isBridged, othersAt } from './programs.ts'
 import { ask, type Device, type Hop, isLocal, lookupOf } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
 import { sendOuter } from './tunnel.ts'
@@ -114,7 +113,7 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   if (out && !prediction.add(deviceStep(out))) return
   fitRoute(prediction, hop, out, iif === undefined)
   const isToPods = hop.device.name === prediction.deps.podDevice()
-  if (isToPods) await toOwnPod(prediction, hop)
+  if (isToPods) await toOwnPod(prediction, firewalls, hop)
   else if (hop.route.encap) await sendOuter(prediction, firewalls, hop, hop.route.encap)
   else await leave(prediction, hop, source)
 }
@@ -156,7 +155,7 @@ function sourceOf({ deps, packet }: Prediction, oif: Device): Addr | undefined {
   return answer.kind === 'way' ? answer.chosen?.preferredSource : undefined
 }
 
-async function toOwnPod(prediction: Prediction, hop: Hop): Promise<void> {
+async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop): Promise<void> {
   const { packet, deps } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
@@ -172,6 +171,7 @@ async function toOwnPod(prediction: Prediction, hop: Hop): Promise<void> {
     )
     return
   }
+  prediction.add(answerStep(prediction, firewalls, pod))
   await policyOf(prediction, pod, 'ingress')
   const expectedMac = podMacOf(prediction, pod)
   prediction.add(
@@ -184,6 +184,31 @@ async function toOwnPod(prediction: Prediction, hop: Hop): Promise<void> {
   )
   prediction.way.push(...sent(hop.device.name))
   await overBridge(prediction, pod)
+}
+
+/**
+ * The answer of a Service's pod to another pod of its node is translated back only where the node's stack sees it: frames of one bridge go from port
+ * to port.
+ */
+function answerStep(prediction: Prediction, firewalls: Firewalls, to: PredictPod) {
+  const { packet } = prediction
+  const from = prediction.podWith(packet.src)
+  const isPastStack =
+    packet.isTranslated &&
+    from &&
+    isBridged(prediction, from, to) &&
+    !firewalls.routesPods &&
+    !isBridgeFiltered(packet.src.family)
+  if (!isPastStack) return undefined
+  const name = `net.bridge.bridge-nf-call-${packet.src.family === 4 ? 'iptables' : 'ip6tables'}`
+  return stops(
+    'service',
+    `pod ${to.pod} answers over the bridge, where nobody translates its address back: ${name} is not 1`,
+    { device: prediction.deps.podDevice() },
+    {
+      remedy: `modprobe br_netfilter && sysctl -w ${name}=1, and where modules and sysctls are configured (docs/install.md)`,
+    },
+  )
 }
 
 /** Out of the node by a device of the underlay, without a tunnel. */
@@ -218,9 +243,8 @@ export async function bridged(
   }
   if (iif) await cross({ hook: 'prerouting', layer: 'bridge', iif })
   // with bridge-netfilter the chains for IP see frames too, as packets that come and go by the bridge
-  const name = packet.src.family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables'
   const device = prediction.link(bridge)
-  const isSeenByIp = readSysctl(`net/bridge/${name}`) === '1' && device !== undefined
+  const isSeenByIp = isBridgeFiltered(packet.src.family) && device !== undefined
   const { bridge: _bridge, ...ip } = frame
   if (isSeenByIp) {
     prediction.add(await firewalls.cross({ ...ip, hook: 'prerouting', layer: 'ip', iif: device }))

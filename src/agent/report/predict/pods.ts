@@ -173,7 +173,7 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
   )
   const lookup = lookupOf(packet, link)
   const answer = lookUpWay(netlink, lookup)
-  const incoming = netns.run(() => incomingFacts(packet.dst.family, link.name))
+  const incoming = netns.run(() => incomingFacts(netlink, packet.src, link))
   if (!prediction.add(podRouteStep(netlink, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
   using firewalls = new Firewalls(prediction, { name: pod.pod, netns })
   for (const hook of ['prerouting', 'input'] as const)

@@ -27,7 +27,8 @@ export async function policyOf(prediction: Prediction, pod: PredictPod, directio
   const { text, isDenied, isAudited, changes, policies } = explain(policy.view, asked)[direction]
   const found = await kernelReport(policy, pod.pod, direction)
   const fault = found?.isThere === false ? `; but the kernel has not what it should: ${found.text}` : ''
-  const told = `${direction} of ${pod.pod}: ${text}${fault}`
+  const verdict = isDenied && !isAudited ? ' is denied' : ''
+  const told = `${direction} of ${pod.pod}${verdict}: ${text}${fault}`
   if (!isDenied || isAudited) {
     // where no policy selects the pod there is nothing to tell
     const isWorthIt = policies.length > 0 || fault !== ''

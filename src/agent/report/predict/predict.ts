@@ -7,12 +7,13 @@ import { frameFit } from '#/trace/predict-mtu.ts'
 import { stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
 import { type Packet, type PredictDeps, type PredictPod, Prediction } from './context.ts'
-import { Firewalls } from './firewalls.ts'
+import { Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { bridged, isPortFine, throughStack } from './node.ts'
 import { deliver, podMacOf, sendFromPod } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { fromPod, isBridged, isGuarded, othersAt } from './programs.ts'
 import { hopOf } from './routes.ts'
+import { translateDestination } from './services.ts'
 import { receiveOuter } from './tunnel.ts'
 
 /** Where the packet begins on this node. */
@@ -61,12 +62,12 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
   const { deps } = prediction
   const bridge = prediction.link(deps.podDevice())
   const to = prediction.podWith(prediction.packet.dst)
-  const isOverBridge = to !== undefined && to !== pod && isBridged(prediction, pod, to)
+  const isOverBridge = to !== undefined && to !== pod && isBridged(prediction, pod, to) && !firewalls.routesPods
   const hasPrograms = isGuarded(prediction, pod)
   const sending = await sendFromPod(prediction, pod, (_, isGateway) => {
     // the program at the host device sets the MAC itself, whichever the pod has taken
     if (hasPrograms) return undefined
-    return isGateway || !isOverBridge ? bridge?.mac : to && podMacOf(prediction, to)
+    return isGateway ? bridge?.mac : to && podMacOf(prediction, to)
   })
   if (sending.kind === 'stopped') return
   if (sending.kind === 'delivered') {
@@ -101,8 +102,29 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
     )
     return
   }
+  const end = await endOverBridge(prediction, firewalls, bridge)
+  if (end !== undefined && end !== pod) {
+    await bridged(prediction, firewalls, pod, end)
+    return
+  }
   prediction.way.push(...received(bridge.name))
   await throughStack(prediction, firewalls, bridge)
+}
+
+/**
+ * With bridge-netfilter a Service's address is translated while the frame is on the bridge. Where that leads to a pod of the node, the kernel hands the
+ * frame to its port itself.
+ */
+async function endOverBridge(
+  prediction: Prediction,
+  firewalls: Firewalls,
+  bridge: Link,
+): Promise<PredictPod | undefined> {
+  const { family } = prediction.packet.src
+  if (!isBridgeFiltered(family)) return undefined
+  await translateDestination(prediction, firewalls, bridge)
+  const { packet } = prediction
+  return packet.isTranslated ? prediction.podWith(packet.dst) : undefined
 }
 
 function deliverToItself(prediction: Prediction, pod: PredictPod): void {

@@ -1,5 +1,6 @@
 // Asks a namespace's kernel which way a packet takes, and what of others leads it elsewhere.
 import { listAddresses } from '#/kernel/addresses.ts'
+import { listLinks } from '#/kernel/links.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { listRules, lookUpWay, lookupCommand, type WayAnswer, type WayLookup } from '#/kernel/route-lookup.ts'
 import { routeText, visitRoutesInTurns } from '#/kernel/routes.ts'
@@ -89,17 +90,32 @@ export function podRouteStep(
   })
 }
 
-/** The sysctls that decide whether what comes by a device is forwarded; for the calling thread's namespace. */
-export function incomingFacts(family: 4 | 6, device: string): NonNullable<RouteFacts['incoming']> {
-  const forwarding =
-    family === 4 ? readSysctl(`net/ipv4/conf/${device}/forwarding`) : readSysctl('net/ipv6/conf/all/forwarding')
+/**
+ * What decides whether a packet from `src` that comes by a device is forwarded. The sysctls are those of the calling thread's namespace, and the
+ * way back that of the socket's.
+ */
+export function incomingFacts(netlink: Netlink, src: Addr, iif: Device): NonNullable<RouteFacts['incoming']> {
+  const { name: device } = iif
+  const isOurs = isOurLink(device)
+  if (src.family === 6) {
+    const forwarding = readSysctl('net/ipv6/conf/all/forwarding')
+    return { device, isOurs, ...(forwarding !== undefined && { forwarding }) }
+  }
+  const forwarding = readSysctl(`net/ipv4/conf/${device}/forwarding`)
   const filters = ['all', device].map((name) => Number(readSysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0))
+  const back = lookUpWay(netlink, { dst: src })
+  const oif = back.kind === 'way' ? back.chosen?.nextHops[0]?.oif : undefined
   return {
     device,
+    isOurs,
     ...(forwarding !== undefined && { forwarding }),
-    ...(family === 4 && { rpFilter: Math.max(...filters) }),
-    isOurs: isOurLink(device),
+    rpFilter: Math.max(...filters),
+    ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(netlink, oif) }),
   }
+}
+
+function deviceName(netlink: Netlink, index: number): string {
+  return listLinks(netlink).find((link) => link.index === index)?.name ?? `if${index}`
 }
 
 /** Where a packet to the address should go by the plan; undefined for addresses outside of the cluster. */
@@ -148,7 +164,7 @@ export type Asked = { readonly answer: WayAnswer; readonly hop: Hop | undefined;
 /** Asks the node's kernel, and tells the step. */
 export async function ask(prediction: Prediction, lookup: WayLookup): Promise<Asked> {
   const { netlink } = prediction.deps
-  const { iif, dst } = lookup
+  const { iif, src, dst } = lookup
   const answer = lookUpWay(netlink, lookup)
   const hop = hopOf(answer, prediction.nameOf)
   const obstacle = await obstacleOf(prediction, lookup, answer)
@@ -158,7 +174,7 @@ export async function ask(prediction: Prediction, lookup: WayLookup): Promise<As
     command: lookupCommand(lookup),
     answer: answerFacts(netlink, answer, lookup, prediction.nameOf),
     ...(obstacle && { obstacle }),
-    ...(iif && { incoming: incomingFacts(dst.family, iif.name) }),
+    ...(iif && src && { incoming: incomingFacts(netlink, src, iif) }),
   })
   return { answer, hop, isPassed: prediction.add(step) }
 }

@@ -7,6 +7,7 @@ import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { readSysctl } from '#/sys/sysctl.ts'
 import { endText, type ServiceEnd, serviceStep } from '#/trace/predict-service.ts'
 import { type At, passes } from '#/trace/predict-steps.ts'
+import { xtComment } from '#/wire/nftables/foreign-rule.ts'
 import { addrKey } from '#/wire/netlink/flow.ts'
 import { ipProtocol, type Packet, type Prediction } from './context.ts'
 import { type Firewalls } from './firewalls.ts'
@@ -25,7 +26,7 @@ export async function translateDestination(
 ): Promise<void> {
   const { packet } = prediction
   // an answer is translated back by connection tracking, whatever rules say
-  if (packet.isAnswer) return
+  if (packet.isAnswer || packet.isTranslated) return
   const hook = iif === undefined ? 'output' : 'prerouting'
   const isLocal = prediction.deps.nodeAddrs().some((addr) => addr.equals(packet.dst))
   const crossing = { packet, hook, layer: 'nat', purpose: 'pods', ...(iif && { iif }), isLocal } as const
@@ -69,7 +70,8 @@ function nameOf({ found }: Translated): { readonly name?: string } {
   for (const { path, rule } of found) {
     const chain = path.find((each) => /^(service|external)-[A-Z0-9]+-/.test(each))
     if (chain !== undefined) return { name: chain.replace(/^(service|external)-[A-Z0-9]+-/, '') }
-    if (rule.comment !== undefined) return { name: rule.comment }
+    const comment = rule.comment ?? rule.expressions.flatMap((each) => xtComment(each) ?? [])[0]
+    if (comment !== undefined) return { name: comment }
   }
   return {}
 }
@@ -80,7 +82,7 @@ async function trackedEnd(packet: Packet): Promise<Destination | undefined> {
   if (packet.sourcePort === undefined) return undefined
   using netlink = new Netlink(NETLINK_NETFILTER)
   const src = addrKey(packet.src.toBytes())
-  const flows = await findFlows(netlink, packet.src.family, (from) => from === src)
+  const flows = await findFlows(netlink, (from) => from === src)
   const flow = flows.find(
     ({ protocol, srcPort, answered }) =>
       protocol === ipProtocol(packet) && srcPort === packet.sourcePort && answered.addr.equals(packet.src),

@@ -4,6 +4,7 @@ import { lookUpWay, lookupCommand } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import { outerFit, overheadBytes } from '#/trace/predict-mtu.ts'
+import { isFiltered, rpFilterStop } from '#/trace/predict-route.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
 import { type Encap } from '#/wire/netlink/route.ts'
@@ -155,19 +156,11 @@ function isTaken(prediction: Prediction, outer: Packet, underlay: Link): boolean
   const lookup = lookupOf(outer, underlay)
   const answer = lookUpWay(prediction.deps.netlink, lookup)
   if (isLocal(answer)) return true
-  const { rpFilter } = incomingFacts(outer.dst.family, underlay.name)
-  if (answer.kind === 'refused' && answer.code === 'EXDEV' && rpFilter === 1)
-    return prediction.add(
-      stops(
-        'route',
-        `rp_filter of ${underlay.name} is strict (1), and the way back to ${outer.src} does not lead over ${underlay.name}`,
-        { device: underlay.name },
-        {
-          code: 'CW1203',
-          remedy: `let the filter be loose: sysctl -w net.ipv4.conf.${underlay.name}.rp_filter=2; and where sysctls are configured`,
-        },
-      ),
-    )
+  const incoming = incomingFacts(prediction.deps.netlink, outer.src, underlay)
+  if (answer.kind === 'refused' && isFiltered(answer.code, incoming)) {
+    const stop = rpFilterStop(incoming)
+    return prediction.add(stops('route', stop.text, { device: underlay.name }, stop))
+  }
   const what =
     answer.kind === 'refused'
       ? `the kernel does not take it (${answer.code})`
