@@ -111,7 +111,7 @@ test('a set of several fields is looked up with all of them', async () => {
     needed,
   )
   assert.equal(blockade, undefined)
-  assert.deepEqual(unsure, [])
+  assert.match(unsure.join(), /^ip fw base \(rule 1 of chain base: /)
 })
 
 test('chains are entered by their priority, and the first that drops is told; one of ours as ours', async () => {
