@@ -208,7 +208,7 @@ static __always_inline void cw_reverse(struct cw_trace_tuple *tuple)
 static __always_inline bool cw_look_at_datagram(struct cw_search *search, struct cw_ip *ip, const struct cw_trace_config *config)
 {
 	struct cw_datagram udp = {};
-	bool has_cookie = cw_load(search, ip->transport, &udp, sizeof(udp));
+	bool has_cookie = cw_load(search, ip->transport, &udp, sizeof(udp)), is_cut;
 	__u32 frame = ip->transport + sizeof(struct udphdr) + CW_VXLAN_BYTES;
 
 	if (!has_cookie && !cw_load(search, ip->transport, &udp, sizeof(struct udphdr)))
@@ -220,15 +220,18 @@ static __always_inline bool cw_look_at_datagram(struct cw_search *search, struct
 	}
 	if (!config->udp)
 		return false;
+	// it has one, but not in what is to be read here
+	is_cut = !has_cookie && bpf_ntohs(udp.length) >= sizeof(udp);
 	ip->tuple.protocol = IPPROTO_UDP;
 	ip->tuple.sport = udp.source;
 	ip->tuple.dport = udp.dest;
 	search->key.protocol = IPPROTO_UDP;
-	// a process may answer with the same bytes: the first of both on this node has taught which is which
-	if (cw_recall(search, &ip->tuple) || !has_cookie || !cw_is_probe(search, udp.cookie))
+	// a process may answer with any bytes, also with the same: the probe, which comes first, has taught which way is which
+	if (cw_recall(search, &ip->tuple) && (search->role == CW_ROLE_ANSWER || is_cut))
 		return false;
 	search->role = CW_ROLE_PROBE;
-	if (search->is_quoted)
+	search->is_found = false;
+	if (!has_cookie || !cw_is_probe(search, udp.cookie) || search->is_quoted)
 		return false;
 	cw_learn(search, &ip->tuple, CW_ROLE_PROBE);
 	cw_reverse(&ip->tuple);

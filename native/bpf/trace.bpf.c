@@ -201,13 +201,15 @@ int cw_on_drop(__u64 *arguments)
 	return cw_see(skb, skb->network_header, &moment);
 }
 
-SEC("tp_btf/skb_copy_datagram_iovec")
+// what the kernel frees without having dropped it; from Linux 6.3 on there is one more argument
+SEC("tp_btf/consume_skb")
 int cw_on_read(__u64 *arguments)
 {
 	struct sk_buff *skb = (struct sk_buff *)arguments[0];
 	struct cw_moment moment = { .place = CW_PLACE_READ };
 
-	if (cw_is_of_tap(skb))
+	// of what was sent, and of copies, headers are still ahead; what has got to its receiver has none of IP any more
+	if (skb->data <= skb->head + skb->network_header || cw_is_of_tap(skb))
 		return 0;
 	return cw_see(skb, skb->network_header, &moment);
 }

@@ -39,7 +39,7 @@ function portOf(text: string): string {
 const mostBackends = 20
 
 /** The kubeconfig to ask about Services: the given one, that of the lab, or that of the caller. */
-function kubeconfigFor({
+export function kubeconfigFor({
   kubeconfig,
   lab,
 }: {

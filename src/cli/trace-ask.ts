@@ -4,7 +4,7 @@ import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { type AgentTransport } from '#/api/transport.ts'
 
 /** A healthy agent answers in some milliseconds. */
-const answerMs = 2_000
+const answerMs = 3_000
 
 /** The transport, whose requests end by `signal` too. */
 function endedBy(transport: AgentTransport, signal: AbortSignal): AgentTransport {

@@ -4,7 +4,7 @@ import { type TraceWatchLine, type TraceWatchRequest } from '#/api/schemas/trace
 import { type Sighting } from '#/trace/types.ts'
 
 /** Whoever has not begun by then is not waited for. */
-const readyMs = 2_000
+const readyMs = 3_000
 
 export type Blind = { readonly node: string; readonly why: string }
 

@@ -4,13 +4,16 @@ import { type Family } from '#/lib/addr.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
 import { exitStatus } from '#/trace/verdict.ts'
-import { agentOptions, agentOptionsNote, findAgents } from './agents.ts'
+import { type AgentChoice, agentOptions, agentOptionsNote, findAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
+import { kubeconfigFor } from './policy-why.ts'
 import { NotTold, type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
-import { runSizes } from './trace-sizes.ts'
+import { type TraceOptions } from './trace-run.ts'
+import { serviceAddr } from './trace-service.ts'
+import { runSizes, type SizedRun } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 
 const { node: _node, ...everywhere } = agentOptions
@@ -67,11 +70,24 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
 }
 
+/** TO may be the name of a Service, which agents do not know. */
+async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<SizedRun> {
+  const agents = findAgents(choice)
+  try {
+    return await runSizes(agents, asked)
+  } catch (error) {
+    if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
+    const addr = await serviceAddr(kubeconfigFor(choice), asked.to, asked.family)
+    if (addr === undefined) throw error
+    return await runSizes(agents, { ...asked, to: addr })
+  }
+}
+
 export const traceCommand: Action = {
   name: 'trace',
   summary: 'follow a real packet from one pod or node to another, and say where and why it ends',
   operands: 'FROM TO[:PORT]',
-  about: `FROM is a pod (NAMESPACE/NAME, or NAME of one in the namespace default, or of the only one), a node, or an address of one of them. TO may also be the address of a Service, or one outside of the cluster.
+  about: `FROM is a pod (NAMESPACE/NAME, or NAME of one in the namespace default, or of the only one), a node, or an address of one of them. TO may also be a Service, by its name or address, or an address outside of the cluster.
 
 One packet is sent, from the namespace of FROM, as any program there would send it. It is told at each device of each node on its way, and so is its answer. Behind a Service the node chooses the end. Nothing of the packet changes how it is treated, no process receives a connection, and what connection tracking keeps of it is deleted in the end. Without a port, an answer that nothing listens is an answer.
 
@@ -92,7 +108,7 @@ ${agentOptionsNote}`,
     const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
     const isJson = values.json === true
     try {
-      const run = await runSizes(findAgents(values), { from, to, ...family, ...wish })
+      const run = await runNamed(values, { from, to, ...family, ...wish })
       if (values.pcap !== undefined) writeFileSync(values.pcap, captureFile(run.facts.sightings))
       if (isJson) printJson(traceJson(run))
       else

@@ -96,6 +96,10 @@ export function isIcmpError(family: Addr['family'], type: number): boolean {
   return family === 4 ? [3, 4, 5, 11, 12].includes(type) : type < 128
 }
 
+export function isIcmpRedirect(family: Addr['family'], type: number): boolean {
+  return type === (family === 4 ? 5 : 137)
+}
+
 function packetIn(ip: Uint8Array, isQuoted = false): Packet | undefined {
   const read = readIpPacket(ip)
   if (read === undefined) return undefined

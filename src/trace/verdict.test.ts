@@ -130,6 +130,35 @@ test('an answer that is lost, or was never sent, is told as that', () => {
   assert.match(verdictOf(cut('back', 0, [], [obstacle])).text, /no answer left it: pod default\/b has no route$/)
 })
 
+test('a packet that goes on by another device than expected is told with that', () => {
+  const stray = sightingAt({ node: 'node-1', place: 'transmit', device: 'tun0' }, 20, 'there')
+  const verdict = verdictOf(cut('there', 4, [stray]))
+  assert.match(verdict.text, /^the probe came to cw-br0 of node-1 and went on by tun0, instead of cw-vxlan$/)
+  // what a bridge gives to the ports of other pods is a copy
+  const flooded = sightingAt({ node: 'node-1', place: 'receive', device: 'eth0', pod: 'default/x' }, 20, 'there')
+  assert.doesNotMatch(verdictOf(cut('there', 4, [flooded])).text, /went on/)
+})
+
+test('a reverse path filter is about the way back to the source', () => {
+  const at = { node: 'node-2', place: 'drop', device: 'cw-vxlan' } as const
+  const drop = sightingAt(at, 20, 'there', { drop: { reason: 'IP_RPFILTER', function: 'ip_rcv_finish_core' } })
+  const facts = cut('there', 9, [drop])
+  const route: NodeStep = { node: 'node-2', kind: 'route', text: 'a blackhole for the source', isObstacle: true }
+  const back = predictionsOf(tunnelWay.back, [route])
+  const { text } = verdictOf({ ...facts, predictions: { ...facts.predictions, back } })
+  assert.match(text, /dropped at cw-vxlan of node-2: a blackhole for the source \(IP_RPFILTER/)
+})
+
+test('a node that has no way to receive it is told, and why', () => {
+  const facts = cut('there', 7)
+  const down: NodeStep = { node: 'node-2', kind: 'route', text: 'its eth0 is down', isObstacle: true }
+  const there = predictionsOf(tunnelWay.there, [down]).map((each) =>
+    each.node === 'node-2' ? { ...each, way: [] } : each,
+  )
+  const { text } = verdictOf({ ...facts, predictions: { ...facts.predictions, there } })
+  assert.equal(text, 'the probe left node-1 by eth0, and node-2 cannot receive it: its eth0 is down')
+})
+
 const ip = (src: string, dst: string, what: 'rst' | 'unreachable', code = 3): string => {
   const probe = {
     src: Addr.parse(from.addr),

@@ -3,7 +3,7 @@
 import { type TraceProtocol } from '#/model/trace.ts'
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
 import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
-import { answerKind, type AnswerKind, readPacket } from './packet.ts'
+import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
 import { refusalWords } from './refusal.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from './types.ts'
 import { directionOf, type Hop, mergeWay } from './way.ts'
@@ -262,7 +262,8 @@ function unanswered(
       text: `${arrived}, and no answer left it: ${obstacle.text}`,
       ...lostPart({ ...at, obstacle }, 'back'),
     }
-  const isRead = there.some((each) => each.place === 'read' && isAtEnd(each, to))
+  // what reads other packets than datagrams is a tap
+  const isRead = protocol === 'udp' && there.some((each) => each.place === 'read' && isAtEnd(each, to))
   const why = isRead
     ? 'a process has read it, and sends no answer'
     : protocol === 'icmp'
@@ -299,7 +300,8 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 }
 
 /** Joins what was seen and what was to be seen. */
-export function judgeTrace(facts: TraceFacts): Trace {
+export function judgeTrace(all: TraceFacts): Trace {
+  const facts = { ...all, sightings: all.sightings.filter((each) => !isRedirect(each)) }
   const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
@@ -309,6 +311,13 @@ export function judgeTrace(facts: TraceFacts): Trace {
     )
   const hops = { there: of('there'), back: of('back') }
   return { hops, verdict: verdictOf(facts, hops) }
+}
+
+/** A node tells a neighbour of a shorter way: it quotes the packet, which goes on all the same. */
+function isRedirect(sighting: Sighting): boolean {
+  if (sighting.role !== 'probe-error' && sighting.role !== 'answer-error') return false
+  const packet = packetOf(sighting)
+  return packet?.icmp !== undefined && isIcmpRedirect(packet.src.family, packet.icmp.type)
 }
 
 /** The exit status that a verdict is told by. */

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { networkPoliciesPath } from '#/cluster/paths.ts'
+import { networkPoliciesPath, podsPath } from '#/cluster/paths.ts'
 import { eventually } from '#/cluster/testing/manual-clock.ts'
-import { policyObject } from '#/agent/policy/testing/policy-objects.ts'
+import { podObject, policyObject } from '#/agent/policy/testing/policy-objects.ts'
 import { Flow } from './ebpf-node.ts'
 import { type TestNetns } from './namespace.ts'
 import { codeOf, messageIn } from './pod-node.ts'
@@ -83,6 +83,37 @@ test('rules stay while agent and API are away, a DEL takes its own out, and what
   assert.equal(await comesFrom(scene.web, node.addrOf('client')), false)
   assert.equal(codeOf(await node.tryAdd('late')), 0)
 })
+
+for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: thousands of label changes, of pods here and elsewhere, let nothing through and cut nothing`, async () => {
+    await using scene = await Scene.start(datapath)
+    const { node, web, client } = scene
+    const turning = await node.addPod('turning', { role: 'client' })
+    await using staying = await Flow.start(turning, web, node.addrOf('web'), 8082)
+    const bystander = await Flow.start(turning, client, node.addrOf('client'), 8083)
+    await using _bystander = bystander
+    const changes = 3000
+    const elsewhere = 250
+    const labelsAt = (change: number): Record<string, string> =>
+      change % 2 === 0 ? { role: 'client' } : { role: 'none', turn: String(change % 7) }
+    for (let change = 0; change < changes; change++) {
+      const number = change % elsewhere
+      const addrs = [`10.244.${100 + Math.floor(number / 200)}.${1 + (number % 200)}`]
+      const labels = labelsAt(change + Math.floor(change / elsewhere))
+      node.api.put(podsPath(), podObject(`shop/far-${number}`, { labels, addrs }))
+      // pods of this node go from class to class, and are the same to web
+      if (change % 100 === 50) node.setLabels('turning', { role: 'client', turn: String(change % 3) })
+      if (change % 150 === 50) node.setLabels('web', { app: 'web', turn: String(change % 3) })
+      if (change % 10 === 0) await sleep(8)
+    }
+    const last = node.policy.view
+    await eventually(() => last.pods.get('shop/far-249')?.labels['role'] === 'client', 'all is known', 5000)
+    await node.level()
+    assert.deepEqual(await node.policy.differences(), [])
+    await scene.check()
+    for (const flow of [staying, bystander]) assert.ok((await flow.end()).slowestMs < 1000)
+    assert.equal(node.policy.endedConnections, 0)
+  })
 
 test('policies are read anew after an outage while packets flow', async () => {
   await using scene = await Scene.start('bridge')

@@ -333,7 +333,7 @@ const connecting = `python3 -c "import socket; s = socket.socket(); s.setsockopt
 /** The packet may be on its way still when the process that sent it has ended. */
 async function trackedFlow(conntrack: Netlink): Promise<Flow> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const flows = await findFlows(conntrack, 4, () => true)
+    const flows = await findFlows(conntrack, () => true)
     const flow = flows.find(({ srcPort, dstPort }) => srcPort === 40_000 && dstPort === 80)
     if (flow) return flow
     await sleep(20)

@@ -109,7 +109,9 @@ except TimeoutError: print('none', flush=True)`,
       using netlink = new Netlink(NETLINK_NETFILTER, near.netns)
       near.sh(`nft add table inet tracking; nft add chain inet tracking out '{ type filter hook output priority 0; }'
         nft add rule inet tracking out ct state new counter`)
-      const flows = () => findFlows(netlink, family, () => true)
+      // a reset ends the entry of a SYN at once
+      const flows = async () =>
+        (await findFlows(netlink, () => true)).filter(({ src, protocol }) => src.family === family && protocol !== 6)
       const probes: ProbePacket[] = [
         { ...both, protocol: 'udp', sourcePort: 40_010, port: 7778, cookie },
         { ...both, protocol: 'tcp', sourcePort: 40_011, port: 7778, seq: 5 },
@@ -120,7 +122,7 @@ except TimeoutError: print('none', flush=True)`,
         { ...echo, id: 0x5556 },
       ]
       for (const packet of [...probes, ...others]) send(packet)
-      assert.ok((await flows()).length >= 5)
+      assert.equal((await flows()).length, 4)
       const seenPackets = probes.map((packet) => ({
         bytes: encodeProbe(packet, 1).toHex(),
         startsAt: 'network' as const,

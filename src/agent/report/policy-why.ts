@@ -8,6 +8,7 @@ import {
   type ToldPair,
   type ToldPolicy,
 } from '#/api/schemas/policy.ts'
+import { inTurns } from '#/kernel/turns.ts'
 import { type Addr } from '#/lib/addr.ts'
 import {
   type DirectionExplanation,
@@ -24,7 +25,7 @@ import { portProtocolNames, portProtocols, ruleRefText } from '#/policy/policy.t
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { portText, protocolText } from '#/policy/words.ts'
 import { kernelReport } from './policy-kernel.ts'
-import { resolveEnd } from './policy-names.ts'
+import { type Named, resolveEnd } from './policy-names.ts'
 import { type PolicySources } from './policy-sources.ts'
 
 const protocols = { tcp: portProtocols.TCP, udp: portProtocols.UDP, sctp: portProtocols.SCTP } as const
@@ -88,8 +89,8 @@ async function toldDirection(
 }
 
 /** What is allowed of each protocol. */
-function openPorts(view: PolicyView, src: Addr, dst: Addr): OpenPortsReport[] {
-  const ranges = allowedPorts(view, { src, dst })
+async function openPorts(view: PolicyView, src: Addr, dst: Addr): Promise<OpenPortsReport[]> {
+  const ranges = await inTurns(allowedPorts(view, { src, dst }))
   const protocol = icmp[src.family]
   return [
     ...portProtocolNames.map((name): OpenPortsReport => {
@@ -116,7 +117,7 @@ async function toldPair(
     egress: await toldDirection(sources, egress, isAnyPort),
     ingress: await toldDirection(sources, ingress, isAnyPort),
     isDropped,
-    ...(isAnyPort && { ports: openPorts(view, src, dst) }),
+    ...(isAnyPort && { ports: await openPorts(view, src, dst) }),
   }
 }
 
@@ -128,6 +129,11 @@ function addrPairs(from: readonly Addr[], to: readonly Addr[]): { src: Addr; dst
   })
 }
 
+function unknownText({ unknown, isName }: Extract<Named, { unknown: string }>): string {
+  const hint = 'for a Service ask about one of its pods, since policies see packets after its address was translated'
+  return isName ? `${unknown}; ${hint}` : unknown
+}
+
 /** A text says why there is no answer. */
 export async function policyWhyOf(
   sources: PolicySources,
@@ -135,8 +141,8 @@ export async function policyWhyOf(
 ): Promise<PolicyWhyReport | string> {
   const { view, nodeName } = sources
   const [sender, receiver] = [resolveEnd(view, from, 'sender'), resolveEnd(view, to, 'receiver')]
-  if ('unknown' in sender) return sender.unknown
-  if ('unknown' in receiver) return receiver.unknown
+  if ('unknown' in sender) return unknownText(sender)
+  if ('unknown' in receiver) return unknownText(receiver)
   const pairs = addrPairs(sender.addrs, receiver.addrs)
   if (pairs.length === 0) return `${from} and ${to} have no address of the same family`
   const isAnyPort = port === undefined && protocol !== 'icmp'

@@ -27,16 +27,17 @@ class Places {
   readonly own = statSync(ownNamespace).ino
   readonly #byNetns = new Map<number, Endpoint>()
   readonly #byDevice = new Map<string, string>()
-  readonly #known = new Set<Endpoint>()
+  readonly #known = new Set<string>()
 
   /** Takes up the pods that have come. */
   update({ endpoints, netnsOf }: TraceSources): void {
     for (const endpoint of endpoints()) {
-      if (this.#known.has(endpoint)) continue
+      const key = `${endpoint.netns} ${endpoint.hostDevice}`
+      if (this.#known.has(key)) continue
       using netns = netnsOf(endpoint)
       // its namespace may come yet
       if (netns === undefined) continue
-      this.#known.add(endpoint)
+      this.#known.add(key)
       this.#byNetns.set(netns.inode, endpoint)
       this.#byDevice.set(endpoint.hostDevice, endpoint.pod)
     }
@@ -56,7 +57,7 @@ class Places {
 }
 
 function probeOf({ protocol, cookie, seq }: TraceWatchRequest): Probe | string {
-  if (protocol === 'tcp') return seq === undefined ? 'seq: TCP needs it' : { protocol, seq: Number(seq) }
+  if (protocol === 'tcp') return seq === undefined ? 'seq: tcp needs it' : { protocol, seq: Number(seq) }
   return cookie === undefined ? `cookie: ${protocol} needs it` : { protocol, cookie: Uint8Array.fromHex(cookie) }
 }
 

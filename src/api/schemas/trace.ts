@@ -48,7 +48,7 @@ const sighting = object({
   timeMs: about(number(), "ms since 1970 by this node's clock, with parts of a millisecond"),
   place: about(
     picklist(tracePlaces),
-    'receive: came in by the device; queue: given to the device to be sent; transmit: left by it, after its tc programs and queue; drop: ended there; read: a process has read it',
+    'receive: came in by the device; queue: given to the device to be sent; transmit: left by it, after its tc programs and queue; drop: ended there; read: who it was for has it, a process or the kernel itself',
   ),
   role: about(
     picklist(traceRoles),

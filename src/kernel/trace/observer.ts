@@ -2,6 +2,7 @@
 // programs look at every packet of every namespace, so they are attached only while somebody traces. All of it ends with the process.
 import { release } from 'node:os'
 import { readFile } from 'node:fs/promises'
+import { errorCode } from '#/lib/error-code.ts'
 import { type TraceProtocol } from '#/wire/bpf/trace-words.ts'
 import {
   learnedStruct,
@@ -34,6 +35,17 @@ const tapFunctions = new Set(['packet_rcv', 'packet_rcv_spkt', 'tpacket_rcv'])
 export type Probe =
   | { readonly protocol: 'icmp' | 'udp'; readonly cookie: Uint8Array }
   | { readonly protocol: 'tcp'; readonly seq: number }
+
+/** Throws BpfError when they are not there: in a clone they are compiled for who asks for them. */
+async function readPrograms(): Promise<Uint8Array> {
+  const path = bpfObjectPath('trace')
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    throw new BpfError(`${path} is not there: "sh scripts/setup.sh ebpf" compiles it`, { code: 'ENOENT', cause: error })
+  }
+}
 
 function keyOf(probe: Probe): Uint8Array {
   const token = new Uint8Array(8)
@@ -93,7 +105,7 @@ export class Observer implements Disposable {
 
   /** Loads the programs and attaches them: afterwards nothing is missed. Throws BpfError with what the kernel lacks. */
   static async open(options: ObserverOptions): Promise<Observer> {
-    return new Observer(await loadObject({ bytes: await readFile(bpfObjectPath('trace')) }), options)
+    return new Observer(await loadObject({ bytes: await readPrograms() }), options)
   }
 
   /** The release of the kernel that is observed. */
@@ -174,7 +186,7 @@ export class Observer implements Disposable {
     const { probe, sighting } = decodeSighting(record) ?? {}
     const follower = probe === undefined ? undefined : this.#followers.get(probe)
     if (follower === undefined || sighting === undefined) return
-    if (sighting.drop !== undefined && tapFunctions.has(sighting.drop.function.split(' ')[0]!)) return
+    if (sighting.drop !== undefined && tapFunctions.has(sighting.drop.function)) return
     // a packet without device and socket is where it was seen last; one that was not seen is another node's on the same kernel
     const netns = sighting.netns || follower.netnsOf.get(sighting.skb)
     if (netns === undefined) return

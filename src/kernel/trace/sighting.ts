@@ -36,6 +36,11 @@ function reasonOf(text: string): string {
   return /^\d+$/.test(name) ? `reason ${name}` : name
 }
 
+/** Without the module that it is in, and what the compiler has added to the name of a part of it, such as .isra.0. */
+function functionOf(text: string): string {
+  return /^\w*/.exec(text)![0]
+}
+
 /** The probe's number and the sighting. A namespace of 0: the packet does not say where it is. Undefined for what only newer programs tell. */
 export function decodeSighting(
   record: Uint8Array,
@@ -56,7 +61,9 @@ export function decodeSighting(
     bytes: event.bytes.slice(0, event.captured),
     mark: event.mark,
     hasPartialChecksum: (event.flags & sightingFlags.partial_checksum) !== 0,
-    ...(place === 'drop' && { drop: { reason: reasonOf(textOf(event.reason)), function: textOf(event.location) } }),
+    ...(place === 'drop' && {
+      drop: { reason: reasonOf(textOf(event.reason)), function: functionOf(textOf(event.location)) },
+    }),
   }
   return { probe: event.probe, sighting }
 }

@@ -1,5 +1,6 @@
 // The table that says which connections to and from pods of this node may be opened.
 import { type Addr, families, type Family, Prefix } from '#/lib/addr.ts'
+import { resultOf } from '#/lib/steps.ts'
 import { bridgeName, policyTableName } from '#/model/names.ts'
 import {
   type ClassForm,
@@ -21,7 +22,6 @@ import {
   type NftSet,
   type NftTable,
 } from '#/wire/nftables/ruleset.ts'
-import { resultOf } from '#/wire/nftables/compare.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
 import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
@@ -36,8 +36,6 @@ import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const linkLocal = Prefix.parse('fe80::/10')
 const groups = Prefix.parse('ff00::/8')
-const ICMP_REDIRECT = 5
-const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
 export const neighbourTypes = [133, 135, 136] as const
 
@@ -277,21 +275,4 @@ const neighbourChain: NftChain = {
   ],
 }
 
-/** The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice. */
-const redirectChain: NftChain = {
-  name: 'redirects',
-  hook: { type: 'filter', hook: 'output', priority: 0 },
-  policy: 'accept',
-  rules: families.map((family) => ({
-    comment: `pods keep their gateway (IPv${family})`,
-    match: [
-      { kind: 'device', field: 'oifname', name: bridgeName },
-      { kind: 'family', family },
-      { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
-      { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
-    ],
-    action: { kind: 'drop', counter: true },
-  })),
-}
-
-const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain]

@@ -57,9 +57,11 @@ export type Connection = {
   readonly isTranslated: boolean
 }
 
-/** The payload of a request for all entries of a family. */
-export function encodeConntrackDump(family: Family): Uint8Array {
-  return Uint8Array.of(afOf(family), 0, 0, 0)
+const AF_UNSPEC = 0
+
+/** The payload of a request for all entries of a family, or of all families. */
+export function encodeConntrackDump(family?: Family): Uint8Array {
+  return Uint8Array.of(family === undefined ? AF_UNSPEC : afOf(family), 0, 0, 0)
 }
 
 type Name = Pick<Connection, 'protocol' | 'src' | 'srcPort' | 'dst' | 'dstPort'>

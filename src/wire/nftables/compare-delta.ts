@@ -1,6 +1,7 @@
 // Finds the change of a table that leaves alone all that is as it should be.
 import { type NftActual, type NftActualChain, type NftActualSet } from './actual.ts'
-import { anySetsOf, hasRules, hookDifferences, keySetChanges, resultOf, setChange } from './compare.ts'
+import { resultOf } from '#/lib/steps.ts'
+import { anySetsOf, hasRules, hookDifferences, keySetChanges, setChange } from './compare.ts'
 import { type NftDelta, type NftElements } from './delta.ts'
 import { type NftChain, type NftRule, type NftTable } from './ruleset.ts'
 

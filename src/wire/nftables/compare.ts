@@ -1,4 +1,5 @@
 // Compares the desired table with the kernel's, and finds the change that makes them equal.
+import { resultOf } from '#/lib/steps.ts'
 import {
   type NftActual,
   type NftActualChain,
@@ -136,14 +137,6 @@ export function* keySetChanges(
       changes.push(yield* mapChange(map, other))
   }
   return changes
-}
-
-/** Takes all steps at once. */
-export function resultOf<T>(steps: Generator<void, T, void>): T {
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
 }
 
 function keyChanges(desired: NftTable, actual: NftActual): NftKeyChange[] {

@@ -82,7 +82,7 @@ async function trackedEnd(packet: Packet): Promise<Destination | undefined> {
   if (packet.sourcePort === undefined) return undefined
   using netlink = new Netlink(NETLINK_NETFILTER)
   const src = addrKey(packet.src.toBytes())
-  const flows = await findFlows(netlink, packet.src.family, (from) => from === src)
+  const flows = await findFlows(netlink, (from) => from === src)
   const flow = flows.find(
     ({ protocol, srcPort, answered }) =>
       protocol === ipProtocol(packet) && srcPort === packet.sourcePort && answered.addr.equals(packet.src),
