@@ -232,7 +232,7 @@ test('each fault is the first obstacle, and none is left when it is mended', asy
     ...faults,
     {
       name: 'a wrong entry of the bridge',
-      cause: `bridge fdb replace ${mac} dev ${bridge} master static`,
+      cause: `bridge fdb replace ${mac} dev ${bridge} master sticky static`,
       mend: `bridge fdb del ${mac} dev ${bridge} master`,
       isComing: true,
       expected: /^fdb cw-br0 cw-br0 sends frames for .* by/,
