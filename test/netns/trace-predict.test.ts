@@ -74,12 +74,35 @@ type Fault = {
 const drop = (table: string, hook: string, match: string): string =>
   `nft 'table ${table} { chain c { type filter hook ${hook} priority 0; ${match} drop; }; }'`
 
+const outwards6: Wish = { src: 'fd10:244:0:1::2', dst: 'fd10:244:0:2::9' }
+
 const faults: readonly Fault[] = [
   {
     name: 'a blackhole route',
     cause: 'ip route add blackhole 10.244.2.9/32',
     mend: 'ip route del blackhole 10.244.2.9/32',
     expected: /^route cw-br0 CW1302 .*blackhole 10\.244\.2\.9/,
+  },
+  {
+    name: 'a blackhole route of IPv6',
+    cause: 'ip -6 route add blackhole fd10:244:0:2::9/128',
+    mend: 'ip -6 route del blackhole fd10:244:0:2::9/128',
+    wish: outwards6,
+    expected: /^route cw-br0 CW1302 .*blackhole fd10:244:0:2::9/,
+  },
+  {
+    name: 'no forwarding of IPv6',
+    cause: 'sysctl -qw net.ipv6.conf.all.forwarding=0',
+    mend: 'sysctl -qw net.ipv6.conf.all.forwarding=1',
+    wish: outwards6,
+    expected: /^route cw-br0 CW2002 net\.ipv6\.conf\.all\.forwarding is 0/,
+  },
+  {
+    name: 'echo requests of IPv6, by ip6tables',
+    cause: 'ip6tables -A FORWARD -p icmpv6 --icmpv6-type echo-request -j DROP',
+    mend: 'nft delete table ip6 filter',
+    wish: { ...outwards6, protocol: 'icmp' },
+    expected: /^nftables cw-br0 CW7001 table ip6 filter drops this packet/,
   },
   {
     name: 'a rule before main',
@@ -212,6 +235,13 @@ const faults: readonly Fault[] = [
     mend: 'true',
     wish: { sizeBytes: '1480', mayFragment: 'no' },
     expected: /^mtu eth0 1480 bytes are more than 1450, the MTU of the route: the kernel refuses to send it/,
+  },
+  {
+    name: 'the egress of the bridge',
+    cause: drop('netdev fw', 'egress device cw-br0', 'ip daddr 10.244.1.2'),
+    mend: 'nft delete table netdev fw',
+    isComing: true,
+    expected: /^nftables cw-br0 CW7001 table netdev fw drops this packet/,
   },
   {
     name: 'no route in the pod',
