@@ -138,7 +138,7 @@ export class Firewalls implements Disposable {
       return stops('nftables', `in the namespace of pod ${this.#pod}: ${message}`, at, {
         remedy: `look at it there (nft list ruleset, iptables -S), and ask whoever wrote these rules in the pod, such as a service mesh`,
       })
-    return stops('nftables', message, at, { code, remedy: remedy ?? '' })
+    return stops('nftables', message, at, { code, ...(remedy !== undefined && { remedy }) })
   }
 
   /** Whether the table of the family bridge is there that leads packets between pods of the node through its stack. */

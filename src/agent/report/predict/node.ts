@@ -95,7 +95,8 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   }
   if (iif) {
     await cross({ hook: 'ingress', layer: 'device' })
-    await cross({ hook: 'prerouting' })
+    const isHere = prediction.deps.nodeAddrs().some((addr) => addr.equals(prediction.packet.dst))
+    await cross({ hook: 'prerouting', isLocal: isHere })
   }
   await translateDestination(prediction, firewalls, iif)
   const { packet } = prediction
