@@ -63,8 +63,8 @@ const step = object({
 })
 
 const place = object({
-  place: picklist(['receive', 'queue', 'transmit', 'read']),
-  device: about(string(), "'' for a read, of which the kernel tells no device"),
+  place: picklist(['receive', 'queue', 'transmit']),
+  device: string(),
   pod: exactOptional(about(string(), 'NAMESPACE/NAME of the pod in whose namespace this is')),
 })
 

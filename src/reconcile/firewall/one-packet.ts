@@ -6,7 +6,7 @@ import { type BaseChain, blockadeOf, concerns, walkOf } from './inspect.ts'
 import { type Passage } from './passages.ts'
 import { ruleText } from './rule-text.ts'
 import { type Translation, translationsOf } from './translations.ts'
-import { type Outcome, walk } from './walk.ts'
+import { type Outcome, type RulePlace, walk } from './walk.ts'
 
 export type Followed = {
   /** How many chains were looked at. */
@@ -30,13 +30,20 @@ export async function follow(chains: readonly BaseChain[], passage: Passage, nee
   const unsure: string[] = []
   for (const chain of own) {
     const outcome = await walk(walkOf(chain, passage.packet))
-    if (outcome.kind === 'unknown') unsure.push(nameOf(chain))
-    if (outcome.kind !== 'dropped') continue
+    if (outcome.kind !== 'dropped') {
+      const doubt = 'doubt' in outcome ? outcome.doubt : undefined
+      if (outcome.kind === 'unknown' || doubt) unsure.push(nameOf(chain) + doubtText(doubt))
+      continue
+    }
     const found = { chains: own.length, unsure }
     if (isOurTable(chain.table)) return { ...found, refusal: refusalOf(chain, outcome) }
     return { ...found, blockade: await blockadeOf(chain, [{ passage, outcome }], needed) }
   }
   return { chains: own.length, unsure }
+}
+
+function doubtText(doubt: RulePlace | undefined): string {
+  return doubt === undefined ? '' : ` (rule ${doubt.number} of chain ${doubt.chain}: ${ruleText(doubt.rule)})`
 }
 
 /** Our comments end with a fingerprint of the rule. */

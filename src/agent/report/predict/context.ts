@@ -7,7 +7,7 @@ import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
-import { type WayPlace } from '#/trace/types.ts'
+import { type PredictedPlace } from '#/trace/predict-way.ts'
 import { type Endpoint } from '../../endpoints/endpoint-store.ts'
 import { type PolicySources } from '../policy-sources.ts'
 
@@ -63,7 +63,7 @@ const patienceMs = 3000
 export class Prediction {
   readonly deps: PredictDeps
   readonly steps: PredictedStep[] = []
-  readonly way: WayPlace[] = []
+  readonly way: PredictedPlace[] = []
   leaves: TracePrediction['leaves']
   translatedTo: TracePrediction['translatedTo']
   packet: Packet

@@ -75,6 +75,7 @@ const passageOf = (crossing: Crossing): Passage => ({
 export class Firewalls implements Disposable {
   readonly #client: NftClient | undefined
   readonly #netns: Netns | undefined
+  readonly #prediction: Prediction
   readonly #needed: NeededPassage
   readonly #pod: string | undefined
   #chains: Promise<readonly BaseChain[]> | undefined
@@ -83,6 +84,7 @@ export class Firewalls implements Disposable {
 
   /** Without a namespace: those of the node. A kernel without nf_tables has none that can be followed. */
   constructor(prediction: Prediction, pod?: { readonly name: string; readonly netns: Netns }) {
+    this.#prediction = prediction
     this.#needed = neededOf(prediction)
     this.#pod = pod?.name
     this.#netns = pod?.netns
@@ -115,6 +117,10 @@ export class Firewalls implements Disposable {
 
   /** The step at a hook; undefined when nothing there drops the packet. */
   async cross(crossing: Crossing): Promise<PredictedStep | undefined> {
+    if (this.#prediction.isLate) {
+      this.#unsure.add(`those at ${crossing.hook}, for which there was no time,`)
+      return undefined
+    }
     const { blockade, refusal, chains, unsure } = await follow(await this.chains, passageOf(crossing), this.#needed)
     const isDropped = blockade !== undefined || refusal !== undefined
     this.#looked += isDropped ? chains - 1 : chains
@@ -132,7 +138,7 @@ export class Firewalls implements Disposable {
       return stops('nftables', `in the namespace of pod ${this.#pod}: ${message}`, at, {
         remedy: `look at it there (nft list ruleset, iptables -S), and ask whoever wrote these rules in the pod, such as a service mesh`,
       })
-    return stops('nftables', message, at, { code, remedy: remedy ?? '' })
+    return stops('nftables', message, at, { code, ...(remedy !== undefined && { remedy }) })
   }
 
   /** Whether the table of the family bridge is there that leads packets between pods of the node through its stack. */
@@ -152,8 +158,8 @@ export class Firewalls implements Disposable {
     const unsure = [...this.#unsure]
     this.#looked = 0
     this.#unsure.clear()
-    if (looked === 0) return undefined
-    const count = looked - unsure.length
+    if (looked === 0 && unsure.length === 0) return undefined
+    const count = Math.max(0, looked - unsure.length)
     const first = `${count} ${count === 1 ? 'chain lets' : 'chains let'} ${what} pass`
     const rest = unsure.length === 0 ? '' : `; of ${unsure.join(', ')} it cannot be told`
     return passes('nftables', first + rest, { ...at, ...(this.#pod !== undefined && { pod: this.#pod }) })

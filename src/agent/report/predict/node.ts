@@ -32,8 +32,18 @@ export function isPortFine(prediction: Prediction, pod: PredictPod): boolean {
   )
 }
 
+/** The chains at the egress of a device. */
+async function atEgress(
+  prediction: Prediction,
+  firewalls: Firewalls,
+  oif: Device,
+  packet = prediction.packet,
+): Promise<void> {
+  prediction.add(await firewalls.cross({ packet, hook: 'egress', layer: 'device', purpose: 'pods', oif }))
+}
+
 /** Over the bridge to the port of a pod, and into the pod. */
-export async function overBridge(prediction: Prediction, pod: PredictPod): Promise<void> {
+export async function overBridge(prediction: Prediction, firewalls: Firewalls, pod: PredictPod): Promise<void> {
   const { deps } = prediction
   const bridge = prediction.link(deps.podDevice())
   const mac = podMacOf(prediction, pod)
@@ -60,6 +70,7 @@ export async function overBridge(prediction: Prediction, pod: PredictPod): Promi
       }),
     )
     othersAt(prediction, port, 'egress')
+    await atEgress(prediction, firewalls, port)
   }
   await receiveInPod(prediction, pod)
 }
@@ -84,7 +95,8 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   }
   if (iif) {
     await cross({ hook: 'ingress', layer: 'device' })
-    await cross({ hook: 'prerouting' })
+    const isHere = prediction.deps.nodeAddrs().some((addr) => addr.equals(prediction.packet.dst))
+    await cross({ hook: 'prerouting', isLocal: isHere })
   }
   await translateDestination(prediction, firewalls, iif)
   const { packet } = prediction
@@ -115,7 +127,7 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   const isToPods = hop.device.name === prediction.deps.podDevice()
   if (isToPods) await toOwnPod(prediction, firewalls, hop)
   else if (hop.route.encap) await sendOuter(prediction, firewalls, hop, hop.route.encap)
-  else await leave(prediction, hop, source)
+  else await leave(prediction, firewalls, hop, source)
 }
 
 function deviceStep({ name, isUp }: Link) {
@@ -182,8 +194,9 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
       ...(expectedMac !== undefined && { expectedMac }),
     }),
   )
+  await atEgress(prediction, firewalls, hop.device)
   prediction.way.push(...sent(hop.device.name))
-  await overBridge(prediction, pod)
+  await overBridge(prediction, firewalls, pod)
 }
 
 /**
@@ -212,7 +225,7 @@ function answerStep(prediction: Prediction, firewalls: Firewalls, to: PredictPod
 }
 
 /** Out of the node by a device of the underlay, without a tunnel. */
-async function leave(prediction: Prediction, hop: Hop, source: Addr | undefined): Promise<void> {
+async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, source: Addr | undefined): Promise<void> {
   const { deps, packet } = prediction
   const { device, gateway } = hop
   othersAt(prediction, device, 'egress')
@@ -223,6 +236,7 @@ async function leave(prediction: Prediction, hop: Hop, source: Addr | undefined)
     const who = name === undefined ? (gateway ? 'the router' : 'the receiver') : `node ${name}`
     prediction.add(await neighbourOf(deps.netlink, { device, addr, who }))
   }
+  await atEgress(prediction, firewalls, device, source ? { ...packet, src: source } : packet)
   prediction.way.push(...sent(device.name))
   prediction.leaves = { device: device.name, ...(source && { src: String(source) }) }
 }
@@ -254,5 +268,5 @@ export async function bridged(
   if (oif) await cross({ hook: 'postrouting', layer: 'bridge', oif })
   prediction.add(firewalls.summary())
   await policyOf(prediction, to, 'ingress')
-  await overBridge(prediction, to)
+  await overBridge(prediction, firewalls, to)
 }

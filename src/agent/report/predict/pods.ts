@@ -8,7 +8,7 @@ import { type Netns } from '#/sys/netns.ts'
 import { isWaitedFor } from '#/sys/port-owner.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
-import { intoPod, outOfPod, read, sent, received } from '#/trace/predict-way.ts'
+import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { neighbourOf } from './neighbours.ts'
@@ -211,7 +211,6 @@ export function deliver(prediction: Prediction, netns: Netns | undefined, pod?: 
       at,
     ),
   )
-  if (isWaiting && protocol === 'udp') prediction.way.push(...read(pod))
 }
 
 /** An address as /proc/net/tcp has it, for sockets of its family, and of IPv6 for an IPv4 address: words of the machine's byte order. */

@@ -1,4 +1,5 @@
-// What this node's kernel would do with a packet, asked of the kernel step by step. Nothing is changed, and no packet of it is sent.
+// What this node's kernel would do with a packet, asked of the kernel step by step. No packet of it is sent, and nothing is
+// changed, but that the kernel asks for MACs that it does not have.
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { type Link } from '#/kernel/links.ts'
 import { lookUpWay } from '#/kernel/route-lookup.ts'
@@ -81,6 +82,8 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
     frameFit(packet.sizeBytes, { at: { device: host.name }, mtuBytes: host.mtuBytes, of: `device ${host.name}` }),
   )
   othersAt(prediction, host, 'ingress')
+  const atHost = { packet, hook: 'ingress', layer: 'device', purpose: 'pods', iif: host } as const
+  prediction.add(await firewalls.cross(atHost))
   if (!fromPod(prediction, pod, host, sending.mac)) return
   await policyOf(prediction, pod, 'egress')
   if (sending.kind === 'link' && to !== undefined && isOverBridge) {
