@@ -26,7 +26,7 @@ function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
   })
 }
 
-const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'read', drop: 'DROPPED' } as const
+const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'taken', drop: 'DROPPED' } as const
 
 function whereText({ pod, device, sighting }: Hop): string {
   const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
