@@ -48,7 +48,8 @@ type Row = readonly [node: string, where: string, what: string, ms: string, byte
 function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): Row[] {
   const lines = linesOf(hops, verdict)
   const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
-  const isCut = verdict.direction === direction && verdict.next !== undefined
+  // a drop says more than that it was not seen behind it
+  const isCut = verdict.direction === direction && verdict.next !== undefined && verdict.drop === undefined
   let before: ReadPacket | undefined
   let node = ''
   let firstMs = 0
