@@ -65,6 +65,11 @@ struct cw_datagram {
 	__u8 cookie[8];
 };
 
+union cw_transport {
+	struct cw_segment tcp;
+	struct cw_datagram udp;
+};
+
 static __always_inline bool cw_load(const struct cw_search *search, __u32 offset, void *to, __u32 size)
 {
 	return offset + size <= search->bytes && bpf_probe_read_kernel(to, size, (void *)search->start + offset) == 0;
@@ -194,6 +199,23 @@ static __always_inline void cw_look_at_segment(struct cw_search *search, const s
 		cw_is_probe(search, &token);
 }
 
+/** The bit of a pair of ports, the same for both ways. */
+static __always_inline __u64 cw_bit_of(__be16 source, __be16 dest)
+{
+	__u16 both = source ^ dest;
+
+	return 1ULL << ((both ^ both >> 6 ^ both >> 12) & 63);
+}
+
+static __always_inline void cw_learn_ports(const struct cw_datagram *udp)
+{
+	__u32 index = 0;
+	struct cw_ports *learned = bpf_map_lookup_elem(&cw_learned_ports, &index);
+
+	if (learned)
+		__sync_fetch_and_or(&learned->mask, cw_bit_of(udp->source, udp->dest));
+}
+
 static __always_inline void cw_reverse(struct cw_trace_tuple *tuple)
 {
 	struct cw_trace_tuple was = *tuple;
@@ -233,6 +255,7 @@ static __always_inline bool cw_look_at_datagram(struct cw_search *search, struct
 	search->is_found = false;
 	if (!has_cookie || !cw_is_probe(search, udp.cookie) || search->is_quoted)
 		return false;
+	cw_learn_ports(&udp);
 	cw_learn(search, &ip->tuple, CW_ROLE_PROBE);
 	cw_reverse(&ip->tuple);
 	cw_learn(search, &ip->tuple, CW_ROLE_ANSWER);
@@ -290,6 +313,59 @@ __noinline int cw_look(struct cw_search *search)
 	if (ip.next == IPPROTO_TCP && config->tcp)
 		cw_look_at_segment(search, &ip);
 	return 0;
+}
+
+static __always_inline bool cw_may_be_datagram(const struct cw_trace_config *config, const struct cw_datagram *udp)
+{
+	struct cw_ports *learned;
+	__u32 index = 0;
+
+	if (udp->dest == config->vxlan_port)
+		return true;
+	if (!config->udp)
+		return false;
+	if (config->cookies >> (udp->cookie[0] & 63) & 1)
+		return true;
+	learned = bpf_map_lookup_elem(&cw_learned_ports, &index);
+	return learned && learned->mask & cw_bit_of(udp->source, udp->dest);
+}
+
+/** Whether a packet of this protocol may be of a trace. */
+static __always_inline bool cw_may_be(const struct cw_trace_config *config, __u8 protocol, const union cw_transport *transport)
+{
+	if (protocol == IPPROTO_TCP)
+		return config->tcp && transport->tcp.flags & (CW_TCP_SYN | CW_TCP_RST);
+	if (protocol == IPPROTO_UDP)
+		return cw_may_be_datagram(config, &transport->udp);
+	// an error may quote anything, and the headers that are seldom take their time
+	return true;
+}
+
+/**
+ * Whether the packet may be of a trace. Nearly all packets are none, and this is all that they cost: one read of their usual headers, since
+ * each read takes as long as all the rest.
+ */
+static __always_inline bool cw_is_candidate(const struct cw_search *search, const struct cw_trace_config *config)
+{
+	union {
+		struct {
+			struct iphdr ip;
+			union cw_transport transport;
+		} v4;
+		struct {
+			struct ipv6hdr ip;
+			union cw_transport transport;
+		} v6;
+	} first;
+
+	if (search->type == bpf_htons(ETH_P_IP)) {
+		if (!cw_load(search, 0, &first.v4, sizeof(first.v4)) || first.v4.ip.ihl != 5)
+			return true;
+		return cw_may_be(config, first.v4.ip.protocol, &first.v4.transport);
+	}
+	if (!cw_load(search, 0, &first.v6, sizeof(first.v6)))
+		return true;
+	return cw_may_be(config, first.v6.ip.nexthdr, &first.v6.transport);
 }
 
 /** Whether the packet is of a trace; the search knows of which one, and what it is there. */

@@ -45,7 +45,7 @@ static __always_inline const struct net_device *cw_device_of(const struct sk_buf
 	return (__s64)skb->dev_scratch < 0 ? skb->dev : NULL;
 }
 
-/** Whether it is a tap's own copy, such as that of tcpdump(8). */
+/** Whether what ends is a copy that a tap had, such as tcpdump(8). */
 static __always_inline bool cw_is_of_tap(const struct sk_buff *skb)
 {
 	return BPF_CORE_READ(skb, sk, __sk_common.skc_family) == CW_AF_PACKET;
@@ -143,6 +143,8 @@ static __noinline int cw_tell(struct sk_buff *skb, __u32 network, const struct c
 static __always_inline int cw_see(struct sk_buff *skb, __u32 network, struct cw_moment *moment)
 {
 	struct cw_search search = { .type = skb->protocol };
+	const struct cw_trace_config *config;
+	__u32 index = 0;
 
 	// a VLAN's tag that no device has taken off: what comes in is looked at before the kernel does
 	if (search.type == bpf_htons(ETH_P_8021Q)) {
@@ -155,7 +157,10 @@ static __always_inline int cw_see(struct sk_buff *skb, __u32 network, struct cw_
 		return 0;
 	search.start = (__u64)skb->head + network;
 	search.bytes = skb->tail - network;
-	if (!cw_find(&search))
+	config = bpf_map_lookup_elem(&cw_trace_settings, &index);
+	if (!config || !cw_is_candidate(&search, config) || !cw_find(&search))
+		return 0;
+	if (moment->place >= CW_PLACE_DROP && cw_is_of_tap(skb))
 		return 0;
 	moment->netns = cw_netns_of(skb, cw_device_of(skb));
 	return moment->netns && !cw_is_ours(moment->netns) ? 0 : cw_tell(skb, network, &search, moment);
@@ -196,8 +201,6 @@ int cw_on_drop(__u64 *arguments)
 	struct sk_buff *skb = (struct sk_buff *)arguments[0];
 	struct cw_moment moment = { .place = CW_PLACE_DROP, .location = arguments[1], .reason = arguments[2] };
 
-	if (cw_is_of_tap(skb))
-		return 0;
 	return cw_see(skb, skb->network_header, &moment);
 }
 
@@ -209,7 +212,7 @@ int cw_on_read(__u64 *arguments)
 	struct cw_moment moment = { .place = CW_PLACE_READ };
 
 	// of what was sent, and of copies, headers are still ahead; what has got to its receiver has none of IP any more
-	if (skb->data <= skb->head + skb->network_header || cw_is_of_tap(skb))
+	if (skb->data <= skb->head + skb->network_header)
 		return 0;
 	return cw_see(skb, skb->network_header, &moment);
 }

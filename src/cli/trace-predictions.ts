@@ -8,6 +8,8 @@ import { type Probe } from './trace-facts.ts'
 export type Predictions = Readonly<Record<Direction, readonly Prediction[]>>
 
 export type Predicted = {
+  /** Of the packet that was asked about; absent: a small one. */
+  readonly sizeBytes?: number
   readonly predictions: Predictions
   /** The first node's own: where it sends the packet, and whether it translates it. */
   readonly sender?: TracePrediction
@@ -117,6 +119,7 @@ export async function predict(
     to.node === undefined || silent !== undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
   const silences = [...there, ...back].flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }]))
   return {
+    ...(request.sizeBytes !== undefined && { sizeBytes: request.sizeBytes }),
     predictions: { there: there.flatMap(predictionOf), back: back.flatMap(predictionOf) },
     ...(sender && { sender }),
     silences: silences.filter((each, index) => silences.findIndex(({ node }) => node === each.node) === index),

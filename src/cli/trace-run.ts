@@ -165,7 +165,10 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
   if (sent.refused === undefined) await untilTold(watch, () => judgeTrace(factsOf(watched, before, asked)))
   const end = await realEnd(sender, probe, lastDestination(sightingsOf(watched)))
   const isTranslated = isElsewhere(end, probe.pair)
-  const isAsked = isTranslated || needsCause(judgeTrace(factsOf(watched, before, end)), sent)
+  const early = judgeTrace(factsOf(watched, before, end))
+  // what is expected of a packet of another size says nothing of why this one is lost
+  const isOther = before.sizeBytes !== probe.request.sizeBytes && early.verdict.outcome !== 'answered'
+  const isAsked = isTranslated || isOther || needsCause(early, sent)
   const predicted = isAsked
     ? await predict(agents, probe, isTranslated ? { ...end, ...portBehind(before.sender) } : end)
     : before

@@ -26,7 +26,7 @@ function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
   })
 }
 
-const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'read', drop: 'DROPPED' } as const
+const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'taken', drop: 'DROPPED' } as const
 
 function whereText({ pod, device, sighting }: Hop): string {
   const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
@@ -48,7 +48,8 @@ type Row = readonly [node: string, where: string, what: string, ms: string, byte
 function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): Row[] {
   const lines = linesOf(hops, verdict)
   const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
-  const isCut = verdict.direction === direction && verdict.next !== undefined
+  // a drop says more than that it was not seen behind it
+  const isCut = verdict.direction === direction && verdict.next !== undefined && verdict.drop === undefined
   let before: ReadPacket | undefined
   let node = ''
   let firstMs = 0

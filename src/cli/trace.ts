@@ -1,6 +1,7 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
 import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
+import { existingLabs } from '#/lab/paths.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
 import { exitStatus } from '#/trace/verdict.ts'
@@ -11,6 +12,7 @@ import { print, printJson, tableWidth } from './output.ts'
 import { kubeconfigFor } from './policy-why.ts'
 import { NotTold, type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
+import { makeTracePrograms } from './set-up.ts'
 import { type TraceOptions } from './trace-run.ts'
 import { serviceAddr } from './trace-service.ts'
 import { runSizes, type SizedRun } from './trace-sizes.ts'
@@ -73,6 +75,7 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
 /** TO may be the name of a Service, which agents do not know. */
 async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<SizedRun> {
   const agents = findAgents(choice)
+  if (choice.lab !== undefined || existingLabs().length > 0) makeTracePrograms()
   try {
     return await runSizes(agents, asked)
   } catch (error) {

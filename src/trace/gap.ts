@@ -76,6 +76,8 @@ function strayIn({ last }: Gap, hops: readonly Hop[], sightings: readonly Sighti
     )
 }
 
+const ofOtherEnd = new Set<Step['kind']>(['mtu', 'deliver'])
+
 /** Reasons that are about the way back to the packet's source. */
 const ofSource = new Set(['IP_RPFILTER', 'IP_INVALID_SOURCE', 'IP_LOCAL_SOURCE'])
 
@@ -113,7 +115,10 @@ function obstacleIn(
     if (back) return back
   }
   const kinds = reasonWords(drop.drop)?.kinds
-  return kinds === undefined ? steps[0] : steps.find(({ kind }) => kinds.includes(kind))
+  if (kinds === undefined) return steps[0]
+  // a device drops what its other end, in the namespace behind it, would not take
+  const atOtherEnd = all.filter(({ kind, pod }) => ofOtherEnd.has(kind) && pod !== undefined && pod === next?.pod)
+  return [...steps, ...atOtherEnd].find(({ kind }) => kinds.includes(kind))
 }
 
 /** What nodes say of the packet's own direction, and of the other one. */

@@ -15,25 +15,23 @@ test('a portion of policies is ten at first, of members of sets two hundred', ()
   assert.equal(fill(new Portion(), false), 200)
 })
 
-test('the next is smaller when it took long, and larger when it did not', () => {
+test('the next is larger when it took little, and smaller when it took long, but never less than at first', () => {
   const portion = new Portion()
   fill(portion, true)
-  portion.written(16)
-  assert.equal(fill(portion, true), 8)
   portion.written(2)
-  assert.equal(fill(portion, true), 20)
+  assert.equal(fill(portion, true), 25)
+  portion.written(20)
+  assert.equal(fill(portion, true), 18)
+  for (let round = 0; round < 10; round++) {
+    portion.written(1000)
+    fill(portion, true)
+  }
+  portion.written(1000)
+  assert.equal(fill(portion, true), 10)
 })
 
-test('a single pause makes it half as large at most, and it never becomes tiny or huge', () => {
+test('it does not become huge', () => {
   const portion = new Portion()
-  fill(portion, true)
-  portion.written(1000)
-  assert.equal(fill(portion, true), 6)
-  for (let round = 0; round < 10; round++) {
-    fill(portion, true)
-    portion.written(1000)
-  }
-  assert.equal(fill(portion, true), 5)
   for (let round = 0; round < 20; round++) {
     fill(portion, true)
     portion.written(0)

@@ -5,7 +5,8 @@ const aimMs = 8
 /** A policy counts 1: it may change the rules of many pods. What only changes who is in sets counts so much. */
 const memberWeight = 1 / 20
 const first = 10
-const least = 5
+/** The kernel looks through all chains once for each transaction that adds some: smaller portions would only be more of these. */
+const least = 10
 const greatest = 100
 
 export class Portion {

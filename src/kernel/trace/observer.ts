@@ -165,6 +165,7 @@ export class Observer implements Disposable {
     const token = probeKeyStruct.decode(key).token.toHex()
     for (const [tuple, value] of learned.entries())
       if (learnedStruct.decode(value).token.toHex() === token) learned.delete(tuple)
+    if (this.#followers.size === 0) this.#map('cw_learned_ports').clear(firstIndex)
     this.#writeSettings()
   }
 
@@ -172,7 +173,11 @@ export class Observer implements Disposable {
   #writeSettings(): void {
     const isFollowed = (protocol: TraceProtocol): number =>
       [...this.#followers.values()].some(({ probe }) => probe.protocol === protocol) ? 1 : 0
+    const cookies = [...this.#followers.values()].flatMap(({ probe }) =>
+      probe.protocol === 'tcp' ? [] : [probe.cookie[0]!],
+    )
     const settings = {
+      cookies: cookies.reduce((mask, first) => mask | (1n << BigInt(first % 64)), 0n),
       vxlan_port: this.#vxlanPort,
       icmp: isFollowed('icmp'),
       udp: isFollowed('udp'),

@@ -36,8 +36,12 @@ export const traceLimits = {
   sightings: 1000,
 } as const satisfies Constants
 
-/** `icmp`, `udp`, `tcp`: 1 where a probe of that protocol is followed. */
+/**
+ * `icmp`, `udp`, `tcp`: 1 where a probe of that protocol is followed. `cookies`: a bit for the first byte of each cookie, modulo 64, so that
+ * most other packets need not be looked up.
+ */
 export const traceConfigStruct = new Struct('cw_trace_config', {
+  cookies: 'u64',
   vxlan_port: 'be16',
   icmp: 'u8',
   udp: 'u8',
@@ -76,6 +80,9 @@ export const learnedStruct = new Struct('cw_learned', {
   reserved: { bytes: 7 },
 })
 
+/** A bit for each pair of ports that was learned. */
+export const portsStruct = new Struct('cw_ports', { mask: 'u64' })
+
 export const netnsStruct = new Struct('cw_netns', { inode: 'u32' })
 
 export const sightingStruct = new Struct('cw_sighting', {
@@ -105,6 +112,7 @@ export const traceMapLayouts = {
   cw_trace_settings: { type: 'array', key: indexStruct, value: traceConfigStruct, maxEntries: 1 },
   cw_probes: { type: 'hash', key: probeKeyStruct, value: probeStruct, maxEntries: 64 },
   cw_learned_tuples: { type: 'lru_hash', key: traceTupleStruct, value: learnedStruct, maxEntries: 1024 },
+  cw_learned_ports: { type: 'array', key: indexStruct, value: portsStruct, maxEntries: 1 },
   cw_namespaces: { type: 'hash', key: netnsStruct, value: indexStruct, maxEntries: 4096 },
   cw_sightings: { type: 'ringbuf', maxEntries: 524_288 },
 } as const satisfies Readonly<Record<string, MapLayout>>
