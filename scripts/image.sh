@@ -9,7 +9,7 @@ cp -rL build/bundle "$out/build/bundle"
 cp build/causeway-cni "$out/build/"
 # executed by its name: docs/cluster-access.md
 cp build/causeway-api-relay "$1/usr/local/bin/"
-cp build/bpf/datapath.bpf.o "$out/build/bpf/"
+cp build/bpf/datapath.bpf.o build/bpf/trace.bpf.o "$out/build/bpf/"
 cp scripts/run.sh "$out/scripts/"
 # without symbols it is a fifth smaller
 strip -o "$out/node_modules/.bin/node" "$(readlink -f node_modules/.bin/node)"

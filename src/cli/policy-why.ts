@@ -3,12 +3,11 @@ import { type AgentOfNode } from '#/api/client.ts'
 import { policyProtocols, type PolicyWhyRequest } from '#/api/schemas/policy.ts'
 import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
-import { chosenSource } from './access/open.ts'
-import { type AgentChoice, agentOptionsBesidesNamespace, agentOptionsNote, answersFrom, withAgents } from './agents.ts'
+import { apiFor, type ServiceApi } from './access/service-api.ts'
+import { agentOptionsBesidesNamespace, agentOptionsNote, answersFrom, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { renderAnswers } from './answers.ts'
 import { type Action } from './command.ts'
-import { pathsOfLab } from './lab-options.ts'
 import { complain, print, printJson, tableWidth } from './output.ts'
 import { type ServiceEnds, serviceEnds } from './policy-service.ts'
 import { isAllowed, type WhyAnswer, whysOf } from './policy-why-merge.ts'
@@ -33,20 +32,6 @@ function portOf(text: string): string {
 /** Of a Service with more of them only so many are asked about. */
 const mostBackends = 20
 
-type Api = { readonly kubeconfig?: string; readonly context?: string }
-
-/** How to reach the API of the agents that were asked, to ask about Services; undefined where that is not known. */
-function apiFor(choice: AgentChoice): Api | undefined {
-  const source = chosenSource(choice)
-  const { context } = choice
-  if (source.kind === 'lab') return { kubeconfig: pathsOfLab(source.name).kubeconfig }
-  if (source.kind === 'node') return undefined
-  return {
-    ...(source.kubeconfig !== undefined && { kubeconfig: source.kubeconfig }),
-    ...(context !== undefined && { context }),
-  }
-}
-
 /** Whether what is asked about may be a Service: agents know no name for it. */
 function isUnknown(answers: readonly WhyAnswer[], to: string): boolean {
   const pairs = answers.flatMap(({ value }) => value?.pairs ?? [])
@@ -55,7 +40,7 @@ function isUnknown(answers: readonly WhyAnswer[], to: string): boolean {
 }
 
 /** The ends of the Service; undefined when it is none, or nobody can be asked. */
-async function endsOfService(api: Api | undefined, asked: PolicyWhyRequest): Promise<ServiceEnds | undefined> {
+async function endsOfService(api: ServiceApi | undefined, asked: PolicyWhyRequest): Promise<ServiceEnds | undefined> {
   if (api === undefined) return undefined
   try {
     await using client = await connect(api)

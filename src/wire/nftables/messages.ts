@@ -134,6 +134,8 @@ const elementSpec = {
   flags: [3, be32],
   timeout: [4, raw],
   expression: [7, expressionCodec],
+  /** The last key of a range, in sets of several fields. */
+  keyEnd: [10, nest({ value: [1, raw] })],
   expressions: [11, raw],
 } as const
 /** NFTA_COUNTER_*, the data of a counter expression. */
