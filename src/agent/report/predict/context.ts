@@ -105,6 +105,19 @@ export class Prediction {
     return this.deps.podCIDRs().some((cidr) => cidr.contains(addr))
   }
 
+  /** Whether it is an address for pods of this node, and neither a pod has it nor the node. */
+  isNobodys(addr: Addr): boolean {
+    const isOfNode = this.deps.nodeAddrs().some((each) => each.equals(addr))
+    return this.isOwnPodAddr(addr) && !isOfNode && this.podWith(addr) === undefined
+  }
+
+  /** Whether it is an address for pods, of which no node has the pod CIDR, as far as all nodes are known. */
+  hasNoOwner(addr: Addr): boolean {
+    const isForPods = this.deps.clusterCIDRs.some((cidr) => cidr.contains(addr))
+    if (!isForPods || this.deps.policy.state().kind === 'waiting' || this.isOwnPodAddr(addr)) return false
+    return this.verdictOf(addr) === undefined && this.nodeWith(addr) === undefined
+  }
+
   verdictOf(addr: Addr): Verdict | undefined {
     let best: Verdict | undefined
     for (const verdict of this.deps.verdicts())
