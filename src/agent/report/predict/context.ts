@@ -67,6 +67,8 @@ export class Prediction {
   leaves: TracePrediction['leaves']
   translatedTo: TracePrediction['translatedTo']
   packet: Packet
+  /** Rules that replace the destination have been looked through: the kernel does so once. */
+  isTranslationAsked = false
   readonly #endMs = performance.now() + patienceMs
   #links: ReadonlyMap<number, Link> | undefined
 
