@@ -31,10 +31,13 @@ const onTheWay = (sightings: readonly Sighting[]): Sighting[] =>
 /** Who took a packet. */
 const readsIn = (world: TraceWorld, sightings: readonly Sighting[]): string[] =>
   sightings.filter(({ place }) => place === 'read').map((each) => `${each.role} ${wordsOf(world, [each])}`)
+/** By the names that functions have on Linux 6.18. */
 const dropsIn = (world: TraceWorld, sightings: readonly Sighting[]): string[] =>
-  sightings.flatMap(({ drop, ...at }) =>
-    drop ? [`${at.role} ${wordsOf(world, [at])} ${drop.reason} ${drop.function}`] : [],
-  )
+  sightings.flatMap(({ drop, ...at }) => {
+    if (drop === undefined) return []
+    const name = drop.function.replace(/^icmp(v6)?_rcv$/, 'ping_rcv').replace('nf_hook_slow', 'nft_do_chain')
+    return [`${at.role} ${wordsOf(world, [at])} ${drop.reason} ${name}`]
+  })
 
 function layersAt(world: TraceWorld, sightings: readonly Sighting[], word: string): string {
   const sighting = sightings.find((each) => wordsOf(world, [each]) === word)
