@@ -349,7 +349,8 @@ suite('an observer', () => {
       setInterval(() => {}, 1000)`
     const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', program]
     const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] })
-    await once(child.stdout, 'data')
+    const [first] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [Buffer | number]
+    assert.equal(String(first), 'ready\n')
     const ids = programsOf(child.pid!)
     assert.equal(ids.length, 5)
     const left = (): number[] => ids.filter(isThere)
