@@ -5,7 +5,7 @@ import { type Direction, type Prediction } from '#/trace/types.ts'
 import { askSoon } from './trace-ask.ts'
 import { type Probe } from './trace-facts.ts'
 
-export type Predictions = Readonly<Record<Direction, readonly Prediction[]>>
+type Predictions = Readonly<Record<Direction, readonly Prediction[]>>
 
 export type Predicted = {
   /** Of the packet that was asked about; absent: a small one. */

@@ -3,18 +3,20 @@ import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { fieldsOf, listOf } from '#/model/kubernetes.ts'
+import { type ServiceApi } from './access/service-api.ts'
 import { UsageError } from './args.ts'
+import { complain } from './output.ts'
 import { findService } from './policy-service.ts'
 
 /** Undefined: nobody can be asked, or there is no Service of that name. Throws UsageError for one that has no address. */
 export async function serviceAddr(
-  kubeconfig: string | undefined,
+  api: ServiceApi | undefined,
   name: string,
   family: Family | undefined,
 ): Promise<string | undefined> {
-  if (kubeconfig === undefined || kubeconfig === '') return undefined
+  if (api === undefined) return undefined
   try {
-    await using client = await connect({ kubeconfig })
+    await using client = await connect(api)
     const service = await findService(client, name)
     if (service === undefined) return undefined
     const { clusterIP, clusterIPs } = fieldsOf(fieldsOf(service)['spec'])
@@ -30,7 +32,7 @@ export async function serviceAddr(
     return String(found)
   } catch (error) {
     if (error instanceof UsageError) throw error
-    process.stderr.write(`whether ${name} is a Service is not known: ${describe(error)}\n`)
+    complain(`whether ${name} is a Service is not known: ${describe(error)}`)
     return undefined
   }
 }

@@ -150,7 +150,7 @@ function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
-export type TextOptions = {
+type TextOptions = {
   readonly width: number
   readonly hasSteps: boolean
   readonly hasBytes?: boolean

@@ -1,15 +1,15 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
 import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
-import { existingLabs } from '#/lab/paths.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
 import { exitStatus } from '#/trace/verdict.ts'
-import { type AgentChoice, agentOptions, agentOptionsNote, findAgents } from './agents.ts'
+import { chosenSource } from './access/open.ts'
+import { apiFor } from './access/service-api.ts'
+import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
-import { kubeconfigFor } from './policy-why.ts'
 import { NotTold, type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
 import { makeTracePrograms } from './set-up.ts'
@@ -74,16 +74,17 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
 
 /** TO may be the name of a Service, which agents do not know. */
 async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<SizedRun> {
-  const agents = findAgents(choice)
-  if (choice.lab !== undefined || existingLabs().length > 0) makeTracePrograms()
-  try {
-    return await runSizes(agents, asked)
-  } catch (error) {
-    if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
-    const addr = await serviceAddr(kubeconfigFor(choice), asked.to, asked.family)
-    if (addr === undefined) throw error
-    return await runSizes(agents, { ...asked, to: addr })
-  }
+  if (chosenSource(choice).kind === 'lab') makeTracePrograms()
+  return withAgents(choice, async (agents) => {
+    try {
+      return await runSizes(agents, asked)
+    } catch (error) {
+      if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
+      const addr = await serviceAddr(apiFor(choice), asked.to, asked.family)
+      if (addr === undefined) throw error
+      return await runSizes(agents, { ...asked, to: addr })
+    }
+  })
 }
 
 export const traceCommand: Action = {

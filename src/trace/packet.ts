@@ -4,7 +4,7 @@ import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { readIpPacket, tcpFlags } from '#/wire/ip/packet.ts'
 
-export type Icmp = {
+type Icmp = {
   readonly type: number
   readonly code: number
   /** Of an echo. */
@@ -92,7 +92,7 @@ function icmpIn(transport: Uint8Array): Icmp | undefined {
 }
 
 /** Whether the type is that of an error, which quotes a packet (RFC 792, RFC 4443 section 2.1). */
-export function isIcmpError(family: Addr['family'], type: number): boolean {
+function isIcmpError(family: Addr['family'], type: number): boolean {
   return family === 4 ? [3, 4, 5, 11, 12].includes(type) : type < 128
 }
 

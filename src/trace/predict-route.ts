@@ -28,6 +28,8 @@ export type RouteFacts = {
     readonly rpFilter?: number
     /** The device by which packets to the sender leave; absent: none, or not asked. */
     readonly wayBack?: string
+    /** net.ipv6.conf.DEVICE.disable_ipv6 is 1. */
+    readonly isIpv6Off?: true
     /** Whether the agent sets the device's sysctls itself. */
     readonly isOurs: boolean
   }
@@ -36,6 +38,8 @@ export type RouteFacts = {
 const STRICT = 1
 
 export function routeStep({ at, family, command, answer, obstacle, incoming }: RouteFacts): PredictedStep {
+  // the lookup does not ask for that
+  if (incoming?.isIpv6Off) return ipv6Stop(at, incoming)
   if (answer.kind === 'refused') {
     const reason = refusalBySysctl(family, answer.code, incoming)
     if (reason) return stops('route', reason.text, at, reason)
@@ -82,6 +86,14 @@ function refusalBySysctl(
       ...forwardingMend(family, { device, isOurs }),
     }
   return undefined
+}
+
+function ipv6Stop(at: At, { device, isOurs }: Pick<Incoming, 'device' | 'isOurs'>): PredictedStep {
+  const name = `net.ipv6.conf.${device}.disable_ipv6`
+  return stops('route', `${name} is 1: the kernel drops what comes by ${device}`, at, {
+    ...(isOurs && { code: 'CW2002' }),
+    remedy: `sysctl -w ${name}=0; and see which program sets it to 1`,
+  })
 }
 
 type Incoming = NonNullable<RouteFacts['incoming']>

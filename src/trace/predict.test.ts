@@ -62,6 +62,11 @@ test('a lookup of IPv6 says nothing of forwarding, which the sysctl does', () =>
   assert.match(told(routeStep({ ...facts, at: { device: 'eth1' } })), /^passes /)
 })
 
+test('a device without IPv6 stops all that comes by it, whatever the lookup says', () => {
+  const facts = { ...way, family: 6, incoming: { device: 'cw-br0', isOurs: true, isIpv6Off: true } } as const
+  assert.match(told(routeStep(facts)), /^stops CW2002 net\.ipv6\.conf\.cw-br0\.disable_ipv6 is 1/)
+})
+
 test('a neighbour stops when it is silent, or when the kernel sends to another MAC than it has', () => {
   const facts = { at: { device: 'eth0' }, addr: '10.0.0.1', who: 'the router', flush: 'ip neigh del' }
   assert.match(told(neighbourStep(facts)), /^passes .* asks for its MAC first/)

@@ -1,7 +1,7 @@
 // What the kernel's reasons for dropping a packet mean (include/net/dropreason-core.h), where that is more than their names say.
 import { type Drop, type StepKind } from './types.ts'
 
-export type ReasonWords = {
+type ReasonWords = {
   readonly text: string
   readonly remedy?: string
   /** What of a node's predicted steps such a drop is about. */

@@ -38,7 +38,7 @@ export type WayPlace = {
   readonly pod?: string
 }
 
-export const stepKinds = [
+const stepKinds = [
   'route',
   'neighbour',
   'fdb',

@@ -316,6 +316,15 @@ test('property: wherever a way is cut, the verdict names that place and blames n
               }),
             ]
           : []
+        // of the packet's own drop and that of a copy after it, the kernel's reason for the first counts
+        const late = hasDrop
+          ? [
+              sightingAt({ ...end, place: 'drop' as const }, base + lastSeen + 0.7, direction, {
+                skb: 'a copy',
+                drop: { reason: 'NOT_SPECIFIED', function: 'br_flood' },
+              }),
+            ]
+          : []
         // obstacles that were predicted for where the packet has been already, or never was
         const steps: NodeStep[] = doubts.flatMap(([index, isFirewall]) => {
           const place = places[index % places.length]!
@@ -343,7 +352,10 @@ test('property: wherever a way is cut, the verdict names that place and blames n
         const verdict = verdictOf({
           ...healthy(),
           predictions: { there: predictionsOf(way, steps), back: predictionsOf(back, steps) },
-          sightings: direction === 'there' ? [...shown, ...copied, ...drop] : [...whole, ...shown, ...copied, ...drop],
+          sightings:
+            direction === 'there'
+              ? [...shown, ...copied, ...drop, ...late]
+              : [...whole, ...shown, ...copied, ...drop, ...late],
         })
         assert.equal(verdict.outcome, direction === 'there' ? 'lost' : 'answer-lost')
         const { sighting: _, isExpected: _expected, ...named } = verdict.last!
@@ -351,6 +363,7 @@ test('property: wherever a way is cut, the verdict names that place and blames n
         assert.equal(verdict.direction, direction)
         assert.ok(!verdict.text.includes('WRONG'), verdict.text)
         assert.equal(verdict.text.includes('NETFILTER_DROP'), hasDrop, verdict.text)
+        assert.ok(!verdict.text.includes('br_flood'), verdict.text)
       },
     ),
     { numRuns: 500 },

@@ -28,7 +28,7 @@ export function policyDelta(form: Form, change: FormChange, written: Written): N
   return {
     addSets: [
       // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
-      ...classes.added.flatMap(classSets),
+      ...classes.added.flatMap((one) => classSets(form, one)),
       ...peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
     ],
     addKeySets: portSets.flatMap(([id, set]) => (set && !written.portSets.has(id) ? portSetObjects(form, set) : [])),
@@ -50,7 +50,7 @@ export function policyDelta(form: Form, change: FormChange, written: Written): N
     deleteSets: [
       ...peerSets.flatMap(([id, set]) => (set ? [] : (written.peerSets.get(id) ?? []))),
       ...portSets.flatMap(([id, set]) => (set ? [] : (written.portSets.get(id) ?? []))),
-      ...classes.gone.flatMap(classSets).map(({ name }) => name),
+      ...classes.gone.flatMap((one) => classSets(form, one)).map(({ name }) => name),
     ],
   }
 }

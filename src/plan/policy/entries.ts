@@ -6,6 +6,7 @@ import { type ClassForm, type ClassId, type Form, type LocalPodForm } from '#/po
 import { type Direction } from '#/policy/policy.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftChain, type NftSet } from '#/wire/nftables/ruleset.ts'
+import { familiesOf } from './rules.ts'
 import { classChain, classSet, shortened, toClassesChain, toSomeClassesChain } from './names.ts'
 
 /** The address of a pod, and the class in which it is. */
@@ -30,8 +31,8 @@ export function classSetShape(direction: Direction, id: ClassId, family: Family)
 }
 
 /** Without their elements. */
-export function classSets({ direction, id }: Pick<ClassForm, 'direction' | 'id'>): NftSet[] {
-  return families.map((family) => ({ ...classSetShape(direction, id, family), elements: [] }))
+export function classSets(form: Pick<Form, 'families'>, { direction, id }: OfDirection): NftSet[] {
+  return familiesOf(form).map((family) => ({ ...classSetShape(direction, id, family), elements: [] }))
 }
 
 /** The elements of the entries, by the sets in which they are. */
@@ -55,11 +56,12 @@ export function entryElements(direction: Direction, entries: Iterable<Entry>): N
  * A class that comes or goes has one part written anew: with each rule the kernel looks for its set among all of the table.
  * All are in the order of their ids, so that any agent writes the same.
  */
-export function toClassesChains(form: Pick<Form, 'classes' | 'policies'>, direction: Direction): NftChain[] {
+export function toClassesChains(form: FormOfClasses, direction: Direction): NftChain[] {
   const digits = digitsOf(form.classes.values(), direction)
-  return [...toPartsChains(direction, digits), ...digits.flatMap((digit) => partChains(form, direction, digit))]
+  return [...toPartsChains(form, direction, digits), ...digits.flatMap((digit) => partChains(form, direction, digit))]
 }
 
+type FormOfClasses = Pick<Form, 'classes' | 'policies' | 'families'>
 type OfDirection = Pick<ClassForm, 'id' | 'direction'>
 
 const digitOf = (id: ClassId): string => id.slice(0, 1)
@@ -71,10 +73,11 @@ function digitsOf(classes: Iterable<OfDirection>, direction: Direction): string[
   return [...digits].sort()
 }
 
-function toPartsChains(direction: Direction, digits: readonly string[]): NftChain[] {
+/** Of both families, since the base chains lead there. */
+function toPartsChains(form: FormOfClasses, direction: Direction, digits: readonly string[]): NftChain[] {
   return families.map((family) => ({
     name: toClassesChain(direction, family),
-    rules: digits.map((digit) => ({
+    rules: (form.families.has(family) ? digits : []).map((digit) => ({
       comment: `classes ${digit}...`,
       match: [],
       action: { kind: 'jump', chain: toSomeClassesChain(direction, family, digit) },
@@ -82,12 +85,12 @@ function toPartsChains(direction: Direction, digits: readonly string[]): NftChai
   }))
 }
 
-function partChains(form: Pick<Form, 'classes' | 'policies'>, direction: Direction, digit: string): NftChain[] {
+function partChains(form: FormOfClasses, direction: Direction, digit: string): NftChain[] {
   const classes = [...form.classes.values()].filter((one) => one.direction === direction && digitOf(one.id) === digit)
   classes.sort(({ id: one }, { id: other }) => (one < other ? -1 : 1))
   const comments = classes.map((one) => shortened(policiesText(form, one)))
   const field = direction === 'egress' ? 'saddr' : 'daddr'
-  return families.map((family) => ({
+  return familiesOf(form).map((family) => ({
     name: toSomeClassesChain(direction, family, digit),
     rules: classes.map(({ id }, index) => ({
       comment: comments[index]!,
@@ -105,7 +108,7 @@ export type ToClassesChange = {
 
 /** What differs in these chains after classes have come and gone; `before` are all of before. */
 export function toClassesChange(
-  form: Pick<Form, 'classes' | 'policies'>,
+  form: FormOfClasses,
   direction: Direction,
   before: Iterable<OfDirection>,
   touched: Iterable<OfDirection>,
@@ -118,11 +121,11 @@ export function toClassesChange(
     added: chainsOf(due.filter((digit) => !was.includes(digit) && is.includes(digit))),
     changed: [
       ...chainsOf(due.filter((digit) => was.includes(digit) && is.includes(digit))),
-      ...(was.join() === is.join() ? [] : toPartsChains(direction, is)),
+      ...(was.join() === is.join() ? [] : toPartsChains(form, direction, is)),
     ],
     gone: due
       .filter((digit) => was.includes(digit) && !is.includes(digit))
-      .flatMap((digit) => families.map((family) => toSomeClassesChain(direction, family, digit))),
+      .flatMap((digit) => familiesOf(form).map((family) => toSomeClassesChain(direction, family, digit))),
   }
 }
 

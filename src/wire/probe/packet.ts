@@ -3,9 +3,7 @@
 import { type Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { internetChecksum } from '#/lib/internet-checksum.ts'
-
-export const probeProtocols = ['icmp', 'udp', 'tcp'] as const
-export type ProbeProtocol = (typeof probeProtocols)[number]
+import { type TraceProtocol } from '../bpf/trace-words.ts'
 
 /** The length of what begins the payload of ICMP and UDP, and by which the packet is recognised. */
 export const cookieBytes = 8
@@ -44,13 +42,13 @@ const tcpWindow = 64_240
 /** Of a link of 1,500 bytes, as a kernel of such a link tells it. */
 const tcpSegmentBytes = { 4: 1460, 6: 1440 } as const
 
-export function protocolNumber(protocol: ProbeProtocol, family: Addr['family']): number {
+export function protocolNumber(protocol: TraceProtocol, family: Addr['family']): number {
   return protocolNumbers[protocol][family]
 }
 
 /** The sizes that a packet of this kind can have. */
 export function sizesOf(
-  protocol: ProbeProtocol,
+  protocol: TraceProtocol,
   family: Addr['family'],
 ): { readonly least: number; readonly most: number } {
   const header = { icmp: echoHeaderBytes, udp: udpHeaderBytes, tcp: tcpHeaderBytes + tcpOptionsBytes }[protocol]

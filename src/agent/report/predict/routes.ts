@@ -99,7 +99,13 @@ export function incomingFacts(netlink: Netlink, src: Addr, iif: Device): NonNull
   const isOurs = isOurLink(device)
   if (src.family === 6) {
     const forwarding = readSysctl('net/ipv6/conf/all/forwarding')
-    return { device, isOurs, ...(forwarding !== undefined && { forwarding }) }
+    const isOff = readSysctl(`net/ipv6/conf/${device}/disable_ipv6`) === '1'
+    return {
+      device,
+      isOurs,
+      ...(forwarding !== undefined && { forwarding }),
+      ...(isOff && { isIpv6Off: true as const }),
+    }
   }
   const forwarding = readSysctl(`net/ipv4/conf/${device}/forwarding`)
   const filters = ['all', device].map((name) => Number(readSysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0))
