@@ -45,6 +45,11 @@ export class LabPaths {
     return join(this.dir, 'kubelet.sock')
   }
 
+  /** The folder of what is noted of faults that somebody caused on purpose. */
+  get faults(): string {
+    return join(this.dir, 'faults')
+  }
+
   log(role: string): string {
     return join(this.dir, 'logs', `${role}.log`)
   }

@@ -1,0 +1,39 @@
+// What other networks leave behind on a node.
+import { type Fault, type Scene } from './fault.ts'
+import { droppingSources, droppingUdp } from './classic-bpf.ts'
+import { needsTwoNodes } from './shape.ts'
+import { addClassic } from './traffic-control.ts'
+import { tunnelPort } from './underlay.ts'
+
+function bridgeWithGateway(scene: Scene): void {
+  const { netns, podCIDRs } = scene.node
+  scene.run(netns, 'ip link add name cni0 type bridge', 'ip link del dev cni0 type bridge')
+  for (const cidr of podCIDRs) {
+    const address = `${cidr.at(1)}/${cidr.length} dev cni0`
+    scene.run(netns, `ip addr add ${address} nodad`, `ip addr del ${address}`)
+  }
+  scene.run(netns, 'ip link set dev cni0 up', 'ip link set dev cni0 down')
+}
+
+export const leftoverFaults: readonly Fault[] = [
+  {
+    name: 'leftover-bridge',
+    about: "flannel's bridge cni0 is still there, with the pod CIDR of the node",
+    where: 'a bridge of the node with addresses, which bring routes',
+    codes: ['CW1302'],
+    cause: bridgeWithGateway,
+  },
+  {
+    name: 'leftover-program',
+    about: 'a forgotten BPF program drops what leaves the node for pods of others, and nothing the other way round',
+    where: 'a filter of tc at eth0 of the node',
+    codes: ['CW1306'],
+    needs: needsTwoNodes,
+    cause: (scene) => {
+      const { spec, node } = scene
+      const sources = node.podCIDRs.map(({ family, addr, length }) => ({ family, bytes: addr.toBytes(), length }))
+      const program = spec.routing === 'native' ? droppingSources(sources) : droppingUdp(tunnelPort)
+      addClassic(scene, { netns: node.netns, device: 'eth0' }, 'egress', program)
+    },
+  },
+]

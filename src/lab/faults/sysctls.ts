@@ -1,0 +1,46 @@
+// Faults of sysctls on a node's devices.
+import { type Fault } from './fault.ts'
+import { needsIpv4, needsIpv6 } from './shape.ts'
+
+export const sysctlFaults: readonly Fault[] = [
+  {
+    name: 'rp-filter-strict',
+    about: 'the node drops what comes in by another device than the one that leads back to its sender',
+    where: 'the sysctl net.ipv4.conf.eth0.rp_filter of the node',
+    codes: ['CW1203'],
+    needs: needsIpv4,
+    cause: (scene) => scene.sysctl(scene.node.netns, 'net/ipv4/conf/eth0/rp_filter', '1'),
+  },
+  {
+    name: 'device-forwarding-off',
+    about: 'the device of the underlay forwards nothing, though the node does',
+    where: 'the sysctls forwarding of eth0 of the node',
+    codes: ['CW1305'],
+    cause: (scene) => {
+      for (const family of scene.families) scene.sysctl(scene.node.netns, `net/ipv${family}/conf/eth0/forwarding`, '0')
+    },
+  },
+  {
+    name: 'ipv6-disabled',
+    about: 'IPv6 is switched off on the device of the underlay, and its addresses are gone',
+    where: 'the sysctl net.ipv6.conf.eth0.disable_ipv6 of the node',
+    codes: ['CW1108'],
+    needs: needsIpv6,
+    cause: (scene) => {
+      // taken back last: the addresses and routes that the kernel takes away with it
+      scene.restoreUnderlay(scene.node)
+      scene.sysctl(scene.node.netns, 'net/ipv6/conf/eth0/disable_ipv6', '1')
+    },
+  },
+  {
+    name: 'ip-forward-fight',
+    about: 'a service switches the forwarding of the node off again and again',
+    where: 'a process on the node',
+    codes: ['CW2009'],
+    cause: (scene) => {
+      const keys = scene.families.map((family) => (family === 4 ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding'))
+      const sets = keys.map((key) => `echo 0 >/proc/sys/net/${key}`)
+      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.2; do ${sets.join('; ')}; done`])
+    },
+  },
+]
