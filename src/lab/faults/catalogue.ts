@@ -1,5 +1,6 @@
 // All faults that `causeway lab break` knows, in the order in which they are listed: from the network between the nodes to the cluster's objects.
 import { agentFaults } from './agents.ts'
+import { checksumFaults } from './checksums.ts'
 import { type Fault } from './fault.ts'
 import { firewallFaults } from './firewalls.ts'
 import { leftoverFaults } from './leftovers.ts'
@@ -11,6 +12,7 @@ import { underlayFaults } from './underlay.ts'
 
 export const faults: readonly Fault[] = [
   ...underlayFaults,
+  ...checksumFaults,
   ...firewallFaults,
   ...routeFaults,
   ...sysctlFaults,

@@ -40,6 +40,8 @@ export type Scene = {
   readonly nodes: readonly FaultNode[]
   readonly families: readonly Family[]
   readonly client: ApiClient
+  /** The folder of the lab for what faults need; nothing in it is noted, and it goes with the lab. */
+  readonly folder: string
   /** The end of a node's cable at the switch of its subnet: what happens there happens outside of all nodes. */
   portOf: (node: FaultNode) => FaultDevice
   /** The router's device in a node's subnet, in a lab without racks. */

@@ -90,7 +90,7 @@ export const routeFaults: readonly Fault[] = [
       const deletions = scene.peer.podCIDRs.map(
         (cidr) => `ip -${cidr.family} route del ${cidr} proto ${routeProtocol} 2>/dev/null`,
       )
-      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.05; do ${deletions.join('; ')}; done`])
+      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.2; do ${deletions.join('; ')}; done`])
     },
   },
 ]

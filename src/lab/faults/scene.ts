@@ -102,6 +102,10 @@ export class LabScene implements Scene {
     return this.#context.client
   }
 
+  get folder(): string {
+    return this.#paths.faults
+  }
+
   portOf({ name }: FaultNode): FaultDevice {
     const { racks, name: lab } = this.spec
     return { netns: racks ? switchesNetns(lab) : routerNetns(lab), device: name }
