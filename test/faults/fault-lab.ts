@@ -75,16 +75,20 @@ export async function probedIn(lab: string): Promise<Probed[]> {
 
 /** What changes by itself: counters, what conntrack has learned, how long addresses are valid. */
 function still(text: string): string {
-  return text
-    .replaceAll(/counter packets \d+ bytes \d+/g, 'counter')
-    .replaceAll(/valid_lft \S+ preferred_lft \S+/g, '')
-    .replaceAll(/expires \S+/g, '')
-    .replaceAll(/^[:#].*$/gm, '')
-    .replaceAll(/ (qlen|linkdown)\b/g, '')
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .filter((line) => line !== '' && !/^\*|^COMMIT/.test(line))
-    .join('\n')
+  return (
+    text
+      .replaceAll(/counter packets \d+ bytes \d+/g, 'counter')
+      .replaceAll(/valid_lft \S+ preferred_lft \S+/g, '')
+      .replaceAll(/expires \S+/g, '')
+      .replaceAll(/^[:#].*$/gm, '')
+      // a device that is made anew has another number; the name of a namespace is not always found
+      .replaceAll(/^\d+: (\S+?)(@if\d+)?(:| )/gm, '$1 ')
+      .replaceAll(/ link-netns(id)? \S+| linkdown\b/g, '')
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .filter((line) => line !== '' && !/^\*|^COMMIT/.test(line))
+      .join('\n')
+  )
 }
 
 const looks = [

@@ -9,7 +9,9 @@ import { needsTwoNodes } from './shape.ts'
 import { addObject } from './traffic-control.ts'
 import { tunnelPort } from './underlay.ts'
 
-const source = fileURLToPath(new URL('../../../native/lab/spoil-checksums.bpf.c', import.meta.url))
+/** In the bundle this module is two folders below the clone. */
+const above = import.meta.url.endsWith('.ts') ? '../../..' : '../..'
+const source = fileURLToPath(new URL(`${above}/native/lab/spoil-checksums.bpf.c`, import.meta.url))
 
 /** Compiles the program into the lab's folder; returns its path. */
 function compiled({ folder }: Scene): string {

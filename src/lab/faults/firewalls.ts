@@ -88,9 +88,7 @@ export const firewallFaults: readonly Fault[] = [
     cause: (scene) =>
       scene.table(scene.node.netns, 'inet', 'host-nat', [
         'add chain @ postrouting { type nat hook postrouting priority 90; policy accept; }',
-        ...rulesForPods(scene, 'postrouting', (family, cidr) => [
-          `${ipOf(family)} saddr ${cidr} ${ipOf(family)} daddr != ${cidr} masquerade`,
-        ]),
+        ...rulesForPods(scene, 'postrouting', (family, cidr) => [`${ipOf(family)} saddr ${cidr} masquerade`]),
       ]),
   },
   {

@@ -8,11 +8,15 @@ import { tunnelPort } from './underlay.ts'
 function bridgeWithGateway(scene: Scene): void {
   const { netns, podCIDRs } = scene.node
   scene.run(netns, 'ip link add name cni0 type bridge', 'ip link del dev cni0 type bridge')
+  // before the addresses: a device that goes down loses those of IPv6
+  scene.run(netns, 'ip link set dev cni0 up', 'ip link set dev cni0 down')
   for (const cidr of podCIDRs) {
     const address = `${cidr.at(1)}/${cidr.length} dev cni0`
-    scene.run(netns, `ip addr add ${address} nodad`, `ip addr del ${address}`)
+    scene.run(netns, `ip addr add ${address} noprefixroute nodad`, `ip addr del ${address}`)
+    // its route was there before Causeway's, so it comes first: a later one with the same metric counts for nothing
+    const route = `${cidr} dev cni0 proto kernel${cidr.family === 4 ? ' scope link' : ' metric 100'}`
+    scene.run(netns, `ip -${cidr.family} route prepend ${route}`, `ip -${cidr.family} route del ${route}`)
   }
-  scene.run(netns, 'ip link set dev cni0 up', 'ip link set dev cni0 down')
 }
 
 export const leftoverFaults: readonly Fault[] = [

@@ -1,7 +1,7 @@
 // Faults of Node objects: what a cluster says of its nodes is wrong, or contradicts itself.
 import { nodesPath, nodeStatusPath } from '#/cluster/paths.ts'
 import { Prefix } from '#/lib/addr.ts'
-import { subnetCIDR } from '../spec.ts'
+import { nodeMaskSizes, subnetCIDR } from '../spec.ts'
 import { type Fault, type FaultNode, type KubeManifest, type Scene } from './fault.ts'
 import { needsTwoNodes } from './shape.ts'
 
@@ -46,12 +46,12 @@ function lastCidrs(scene: Scene): Prefix[] {
   })
 }
 
-/** The parts of a cluster CIDR that are no part of its first `kept`: each half as large as the one before. */
-function partsBehind(cluster: Prefix, kept: number): Prefix[] {
-  return Array.from({ length: kept - cluster.length }, (_, index) => {
-    const length = cluster.length + index + 1
-    return new Prefix(cluster.at(2n ** BigInt(32 - length)), length)
-  })
+/** The parts of an IPv4 range that nobody has yet, as few and as large as they can be. */
+function freeParts(range: Prefix, owned: readonly Prefix[]): Prefix[] {
+  if (!owned.some((cidr) => cidr.overlaps(range))) return [range]
+  const length = range.length + 1
+  if (length > nodeMaskSizes[4]) return []
+  return [range.addr, range.at(range.size / 2n)].flatMap((addr) => freeParts(new Prefix(addr, length), owned))
 }
 
 export const nodeFaults: readonly Fault[] = [
@@ -67,7 +67,7 @@ export const nodeFaults: readonly Fault[] = [
     name: 'node-cidr-wide',
     about: 'a new Node object claims all cluster CIDRs for itself',
     where: 'a Node object',
-    codes: ['CW1103', 'CW1110'],
+    codes: ['CW1110'],
     cause: async (scene) =>
       scene.create(nodesPath(), nodeManifest('zz-wide', scene.spec.clusterCIDRs.map(String), unusedAddrs(scene))),
   },
@@ -129,10 +129,10 @@ export const nodeFaults: readonly Fault[] = [
     cause: async (scene) => {
       const [cluster] = scene.spec.clusterCIDRs.filter(({ family }) => family === 4)
       const owned = scene.nodes.flatMap(({ podCIDRs }) => podCIDRs)
-      // of the first /22 single nodes' CIDRs are left
-      const free = partsBehind(cluster!, 24).filter((part) => !owned.some((cidr) => cidr.overlaps(part)))
-      for (const [index, part] of free.entries())
-        await scene.create(nodesPath(), nodeManifest(`zz-claim-${index + 1}`, [String(part)], []))
+      for (const [index, part] of freeParts(cluster!, owned).entries()) {
+        const addrs = unusedAddrs(scene, unusedHost - 1 - index)
+        await scene.create(nodesPath(), nodeManifest(`zz-claim-${index + 1}`, [String(part)], addrs))
+      }
       await scene.create(nodesPath(), nodeManifest('zz-late', [], unusedAddrs(scene)))
     },
   },

@@ -8,30 +8,38 @@ const leastMtuBytes = 1280
 const narrowerByBytes = 150
 
 function mtuOf(scene: Scene): number {
-  const text = scene.read(scene.pod.netns, 'cat /sys/class/net/eth0/mtu')
-  return Number(text)
+  const [, bytes] = / mtu (\d+) /.exec(scene.read(scene.pod.netns, 'ip -o link show dev eth0')) ?? []
+  return Number(bytes)
 }
 
-/** The routes of the pod's device, as commands take them. */
-function routesOf(scene: Scene, family: 4 | 6, which: string): string[] {
+/** The routes of the pod's device, as commands take them; the kernel's own link-local one comes with the device. */
+function routesOf(scene: Scene, family: 4 | 6): string[] {
   return scene
-    .read(scene.pod.netns, `ip -${family} route show ${which} dev eth0`)
+    .read(scene.pod.netns, `ip -${family} route show dev eth0`)
     .split('\n')
-    .map((line) => line.trim().replace(/ (linkdown|pref medium)/g, ''))
-    .filter((line) => line !== '')
+    .map((line) => line.trim().replaceAll(/ (linkdown|pref medium)/g, ''))
+    .filter((line) => line !== '' && !line.startsWith('fe80::/64'))
     .map((line) => `${line} dev eth0`)
+}
+
+/** Notes the routes of the pod, which the kernel changes or takes away with what they hang on: those with a gateway need the others first. */
+function restoreRoutes(scene: Scene, family: 4 | 6): void {
+  const byGateway = Map.groupBy(routesOf(scene, family), (route) => route.includes(' via '))
+  // taken back in the opposite order
+  for (const route of [...(byGateway.get(true) ?? []), ...(byGateway.get(false) ?? [])])
+    scene.restore(scene.pod.netns, `ip -${family} route replace ${route}`)
 }
 
 export const podFaults: readonly Fault[] = [
   {
     name: 'pod-route-gone',
-    about: 'a pod has no default route: it reaches its own node and no other',
+    about: 'somebody took the routes of a pod: it reaches its own node and nothing beyond',
     where: "the routes in the pod's namespace",
     codes: [],
     needs: needsTwoNodes,
     cause: (scene) => {
       for (const family of scene.families)
-        for (const route of routesOf(scene, family, 'default'))
+        for (const route of routesOf(scene, family).filter((line) => line.includes(' via ')))
           scene.run(scene.pod.netns, `ip -${family} route del ${route}`, `ip -${family} route add ${route}`)
     },
   },
@@ -45,6 +53,8 @@ export const podFaults: readonly Fault[] = [
       const after = Math.max(leastMtuBytes, before - narrowerByBytes)
       if (after >= before) throw new Error(`the MTU of pod ${scene.pod.title} is ${before}: IPv6 needs as much`)
       const set = (bytes: number): string => `ip link set dev eth0 mtu ${bytes}`
+      // undone after the device has its MTU again: the kernel lowers those of IPv6 routes with it
+      for (const family of scene.families) restoreRoutes(scene, family)
       scene.run(scene.pod.netns, set(after), set(before))
     },
   },
@@ -56,11 +66,8 @@ export const podFaults: readonly Fault[] = [
     cause: (scene) => {
       const { netns, addrs } = scene.pod
       for (const { family } of addrs) {
-        // undone after the address is there again: routes go with it
-        for (const route of routesOf(scene, family, '')
-          .filter((line) => !line.startsWith('fe80::/64'))
-          .toReversed())
-          scene.restore(netns, `ip -${family} route replace ${route}`)
+        // undone after the address is there again
+        restoreRoutes(scene, family)
         const [line] = scene
           .read(netns, `ip -${family} -o addr show dev eth0 scope global`)
           .match(/inet6? [\da-f.:]+\/\d+/) ?? ['']

@@ -82,15 +82,15 @@ export const routeFaults: readonly Fault[] = [
   },
   {
     name: 'routes-deleted',
-    about: "a network manager deletes the routes to another node's pods again and again",
+    about: "a network manager deletes the routes to another node's pods again and again; they are back after a moment",
     where: 'a process on the node',
-    codes: ['CW1304'],
+    codes: [],
     needs: needsTwoNodes,
     cause: (scene) => {
       const deletions = scene.peer.podCIDRs.map(
         (cidr) => `ip -${cidr.family} route del ${cidr} proto ${routeProtocol} 2>/dev/null`,
       )
-      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.2; do ${deletions.join('; ')}; done`])
+      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.1; do ${deletions.join('; ')}; done`])
     },
   },
 ]

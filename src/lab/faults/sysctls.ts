@@ -39,8 +39,10 @@ export const sysctlFaults: readonly Fault[] = [
     codes: ['CW2009'],
     cause: (scene) => {
       const keys = scene.families.map((family) => (family === 4 ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding'))
-      const sets = keys.map((key) => `echo 0 >/proc/sys/net/${key}`)
-      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.2; do ${sets.join('; ')}; done`])
+      const set = (value: 0 | 1): string => keys.map((key) => `echo ${value} >/proc/sys/net/${key}`).join('; ')
+      // the agent, which was fought with, sets it back after a pause of up to ten minutes
+      scene.restore(scene.node.netns, ['sh', '-c', set(1)])
+      scene.daemon(scene.node.netns, ['sh', '-c', `while sleep 0.2; do ${set(0)}; done`])
     },
   },
 ]

@@ -24,10 +24,13 @@ function cidrsOf(spec: LabSpec, index: number): Prefix[] {
 
 /** What tools print that faults read before they change anything. */
 const printed: readonly (readonly [RegExp, string])[] = [
-  [/eth0\/mtu$/, '1450\n'],
+  [/link show dev eth0/, '2: eth0@if5: <UP> mtu 1500 qdisc noqueue\n'],
   [/proc\/net\/(tcp|udp)/, '   0: 00000000:00B3 00000000:0000 0A\n   1: 00000000:0EC8 00000000:0000 07\n'],
-  [/-4 route show default/, 'default via 10.244.0.1 \n'],
-  [/-6 route show default/, 'default via fd10:244::1 metric 1024 pref medium\n'],
+  [/-4 route show dev/, '10.244.0.0/24 proto kernel scope link src 10.244.0.2 \ndefault via 10.244.0.1 \n'],
+  [
+    /-6 route show dev/,
+    'fe80::/64 proto kernel metric 256 pref medium\ndefault via fd10:244::1 metric 1024 pref medium\n',
+  ],
   [/-4 -o addr show/, '2: eth0    inet 10.244.0.2/24 scope global eth0\n'],
   [/-6 -o addr show/, '2: eth0    inet6 fd10:244::2/64 scope global \n'],
   [/bridge-nf-call/, '1\n'],
