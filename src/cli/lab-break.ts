@@ -63,6 +63,8 @@ function actText(made: Made): string {
       return `changed ${made.path}: ${JSON.stringify(made.change)}`
     case 'reregistered':
       return `registered ${made.node} anew, with other pod CIDRs than ${made.cidrs.join(' ')}`
+    case 'conntrack':
+      return `${made.netns}: made entries of connection tracking with mark ${made.mark} until it was full`
     case 'daemon':
       return `${made.netns}: started ${commandText(made.command)}`
     case 'killed':

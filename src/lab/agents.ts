@@ -8,6 +8,7 @@ import { nodeDatapaths, type LabSpec } from './spec.ts'
 export function agentStart(spec: LabSpec, node: string, causeway: readonly string[]): Omit<Start, 'netns'> {
   const paths = new LabPaths(spec.name)
   const role = agentRole(node)
+  const cni = paths.nodeCni(node)
   return {
     lab: spec.name,
     role,
@@ -20,6 +21,8 @@ export function agentStart(spec: LabSpec, node: string, causeway: readonly strin
       CAUSEWAY_KUBECONFIG: paths.nodeKubeconfig,
       CAUSEWAY_ROUTING: spec.routing,
       CAUSEWAY_DATAPATH: nodeDatapaths(spec).get(node)!,
+      CAUSEWAY_CNI_BIN_DIR: cni.bin,
+      CAUSEWAY_CNI_CONF_DIR: cni.conf,
       CAUSEWAY_BPF_DIR: paths.nodeBpf(node),
     },
     logFile: paths.log(role),

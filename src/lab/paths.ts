@@ -64,6 +64,12 @@ export class LabPaths {
     return join(this.dir, 'nodes', node, 'run')
   }
 
+  /** Where a node's agent installs the CNI plugin and its configuration, as in /opt/cni and /etc/cni; nobody reads them. */
+  nodeCni(node: string): { readonly bin: string; readonly conf: string } {
+    const folder = join(this.nodeRun(node), 'cni')
+    return { bin: join(folder, 'bin'), conf: join(folder, 'net.d') }
+  }
+
   /** The socket of a node's agent. */
   agentSocket(node: string): string {
     return join(this.nodeRun(node), agentSocketName)

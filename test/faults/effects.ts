@@ -135,9 +135,26 @@ export const effects: Readonly<Record<string, Effect>> = {
     seen: prints('NODE', 'ip netconf show dev eth0', /forwarding off/),
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
+  'conntrack-full': {
+    fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
+    seen: (struck) => {
+      const { stdout } = inside(
+        struck,
+        struck.node,
+        'sysctl -n net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max',
+      )
+      const [count, max] = stdout.split('\n').map(Number) as [number, number]
+      assert.ok(count > 0.99 * max, `${count} of ${max} entries`)
+      assert.ok(
+        struck.probes.some((probe) => !probe.isFine && crosses(probe, struck)),
+        'new connections are lost',
+      )
+    },
+  },
   'ip-forward-fight': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
   'leftover-bridge': { fails: crosses },
   'leftover-program': { fails: crosses },
+  'leftover-conflist': { fails: never },
   'pod-route-gone': {
     fails: (probe, struck) => (probe.from === struck.pod || probe.to === struck.pod) && crosses(probe, struck),
   },

@@ -58,12 +58,16 @@ export type Scene = {
   /** Makes an nftables table of a name that is not taken; `body` are the commands that fill it. */
   table: (netns: string, family: string, name: string, body: readonly string[]) => void
   sysctl: (netns: string, key: string, value: string) => void
+  /** The folder of CNI configurations of a node, below the lab's folder. */
+  confFolderOf: (node: FaultNode) => string
   /** Writes a file, below the lab's folder, that is not there yet; returns its whole path. */
   file: (path: string, text: string) => string
   /** Creates an object below a path of the API. */
   create: (path: string, object: KubeManifest) => Promise<void>
   /** Merges `change` into an object, and `undo` to take it back. */
   patch: (path: string, change: object, undo: object) => Promise<void>
+  /** Makes entries of connection tracking in a namespace until there is room for no other. */
+  fillConntrack: (netns: string) => Promise<void>
   /** Registers a node anew with other pod CIDRs, as with a deleted Node object and a restarted kubelet. */
   reregister: (node: FaultNode, podCIDRs: readonly Prefix[]) => Promise<void>
   /** Starts a process in a namespace that stays until the fault is taken back. */

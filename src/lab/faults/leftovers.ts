@@ -28,6 +28,17 @@ export const leftoverFaults: readonly Fault[] = [
     cause: bridgeWithGateway,
   },
   {
+    name: 'leftover-conflist',
+    about: "another network's CNI configuration comes before Causeway's: new pods would get that network",
+    where: 'a file in the folder of CNI configurations of the node',
+    codes: ['CW3008'],
+    cause: (scene) => {
+      const plugins = [{ type: 'bridge', bridge: 'cni0', isGateway: true, ipam: { type: 'host-local' } }]
+      const conflist = { cniVersion: '1.0.0', name: 'cbr0', plugins }
+      scene.file(`${scene.confFolderOf(scene.node)}/05-other.conflist`, `${JSON.stringify(conflist, undefined, 2)}\n`)
+    },
+  },
+  {
     name: 'leftover-program',
     about: 'a forgotten BPF program drops what leaves the node for pods of others, and nothing the other way round',
     where: 'a filter of tc at eth0 of the node',

@@ -24,6 +24,8 @@ export type Made =
   /** `uid` is not known yet while the object is being created. */
   | { readonly kind: 'created'; readonly path: string; readonly uid?: string }
   | { readonly kind: 'patched'; readonly path: string; readonly change: object; readonly undo: object }
+  /** The entries have the mark. */
+  | { readonly kind: 'conntrack'; readonly netns: string; readonly mark: number }
   | { readonly kind: 'daemon'; readonly netns: string; readonly role: string; readonly command: readonly string[] }
   | { readonly kind: 'killed'; readonly node: string }
   /** The pod CIDRs and labels are those of before. */

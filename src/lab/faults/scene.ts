@@ -1,11 +1,14 @@
 // Does what faults do, and notes each act before it is done.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { dirname, join, normalize, relative } from 'node:path'
 import { type ApiClient } from '#/cluster/client.ts'
 import { ApiError, isApiError } from '#/cluster/errors.ts'
 import { nodePath } from '#/cluster/paths.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type KubeNode, labelsOf } from '#/model/kubernetes.ts'
+import { fillConntrack } from '#/kernel/conntrack-entries.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
 import { agentStart } from '../agents.ts'
 import { agentRole } from '../roles.ts'
@@ -28,6 +31,11 @@ import {
 } from './fault.ts'
 import { type FaultRecord, type FaultRecords, type Made } from './records.ts'
 import { reregister } from './reregister.ts'
+
+/** The mark of entries of connection tracking that a fault makes. */
+const conntrackMark = 0x6661756c
+/** The kernel takes some 300 bytes for each. */
+const mostEntries = 300_000
 
 export type SceneContext = {
   /** The command line's interpreter and script. */
@@ -183,6 +191,10 @@ export class LabScene implements Scene {
     this.#do({ kind: 'sysctl', netns, key, value, before }, () => inside.run(() => writeSysctl(key, value)))
   }
 
+  confFolderOf({ name }: FaultNode): string {
+    return relative(this.#paths.dir, this.#paths.nodeCni(name).conf)
+  }
+
   file(path: string, text: string): string {
     const whole = normalize(join(this.#paths.dir, path))
     if (!whole.startsWith(`${this.#paths.dir}/`)) throw new LabError(`${whole} is no file of lab "${this.spec.name}"`)
@@ -230,6 +242,19 @@ export class LabScene implements Scene {
     const [cidrs, labels] = [node.podCIDRs.map(String), labelsOf(before)]
     this.#note([...this.#record.made, { kind: 'reregistered', node: node.name, cidrs, labels }])
     await reregister(this.client, this.spec, { node: node.name, cidrs: podCIDRs.map(String), labels })
+  }
+
+  async fillConntrack(netns: string): Promise<void> {
+    using inside = ofLab(this.spec.name, netns)
+    const max = Number(inside.run(() => readSysctl('net/netfilter/nf_conntrack_max')))
+    if (!(max <= mostEntries))
+      throw new LabError(
+        `nf_conntrack_max of this machine is ${max}: filling that takes more than ${mostEntries} entries`,
+      )
+    using netlink = new Netlink(NETLINK_NETFILTER, inside)
+    const before = this.#record.made
+    this.#note([...before, { kind: 'conntrack', netns, mark: conntrackMark }])
+    await fillConntrack(netlink, conntrackMark, max)
   }
 
   daemon(netns: string, command: readonly string[]): void {

@@ -1,4 +1,4 @@
-// Faults of sysctls on a node's devices.
+// Faults of a node's kernel that are in no rule and no route: sysctls, connection tracking.
 import { type Fault } from './fault.ts'
 import { needsIpv4, needsIpv6 } from './shape.ts'
 
@@ -31,6 +31,13 @@ export const sysctlFaults: readonly Fault[] = [
       scene.restoreUnderlay(scene.node)
       scene.sysctl(scene.node.netns, 'net/ipv6/conf/eth0/disable_ipv6', '1')
     },
+  },
+  {
+    name: 'conntrack-full',
+    about: 'connection tracking of a node has no room: the first packet of every new connection is dropped',
+    where: 'entries of connection tracking of the node, as many as the machine lets a namespace have',
+    codes: [],
+    cause: async (scene) => scene.fillConntrack(scene.node.netns),
   },
   {
     name: 'ip-forward-fight',

@@ -108,6 +108,9 @@ export class RecordingScene implements Scene {
   sysctl(netns: string, key: string, value: string): void {
     this.run(netns, `sysctl ${key}=${value}`, `sysctl ${key}=before`)
   }
+  confFolderOf({ name }: FaultNode): string {
+    return `nodes/${name}/net.d`
+  }
   file(path: string, text: string): string {
     this.acts.push({ does: `write ${path} ${text}`, undo: `delete ${path}` })
     return `/nowhere/${path}`
@@ -120,6 +123,9 @@ export class RecordingScene implements Scene {
   }
   async reregister(node: FaultNode, podCIDRs: readonly Prefix[]): Promise<void> {
     this.acts.push({ does: `register ${node.name} with ${podCIDRs.join(' ')}`, undo: node.podCIDRs.join(' ') })
+  }
+  async fillConntrack(netns: string): Promise<void> {
+    this.acts.push({ netns, does: 'make entries', undo: 'delete them' })
   }
   daemon(netns: string, command: readonly string[]): void {
     this.acts.push({ netns, does: command.join(' '), undo: 'end it' })

@@ -3,6 +3,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { type ApiClient } from '#/cluster/client.ts'
 import { isApiError } from '#/cluster/errors.ts'
 import { type KubeObject } from '#/model/kubernetes.ts'
+import { deleteMarked } from '#/kernel/conntrack-entries.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { readSysctl, writeSysctl } from '#/sys/sysctl.ts'
 import { agentStart } from '../agents.ts'
 import { agentRole } from '../roles.ts'
@@ -79,6 +82,14 @@ async function undoPatched({ client }: UndoContext, { path, undo }: Of<'patched'
   }
 }
 
+function undoConntrack({ spec }: UndoContext, { netns, mark }: Of<'conntrack'>): Undone {
+  if (!isThere(spec.name, netns)) return 'gone'
+  using inside = ofLab(spec.name, netns)
+  using netlink = new Netlink(NETLINK_NETFILTER, inside)
+  deleteMarked(netlink, mark)
+  return 'taken back'
+}
+
 function startAgain({ spec, causeway }: UndoContext, { node }: Of<'killed'>): Undone {
   const netns = nodeNetns(spec.name, node)
   if (!isThere(spec.name, netns) || labProcesses(spec.name).some(({ role }) => role === agentRole(node))) return 'gone'
@@ -118,6 +129,8 @@ export async function takeBack(context: UndoContext, made: Made): Promise<Undone
     case 'reregistered':
       await reregister(await client(), spec, made)
       return 'taken back'
+    case 'conntrack':
+      return undoConntrack(context, made)
     case 'daemon':
       return endDaemon(context, made)
     case 'killed':
