@@ -2,9 +2,9 @@
 import { askAll } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { connect } from '#/cluster/connect.ts'
-import { nodesPath, podsPath } from '#/cluster/paths.ts'
+import { eventsPath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { type Family } from '#/lib/addr.ts'
-import { type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
+import { type KubeNode, type KubeObject, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { probeLab, probePods } from '#/lab/connectivity.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { readPolicies } from '#/lab/policies.ts'
@@ -41,6 +41,15 @@ export async function toldIn(lab: string): Promise<Told[]> {
       ? outcome.value.problems.map(({ code, object, message }) => ({ node, code, object, message }))
       : [],
   )
+}
+
+/** The codes that Events of the lab have, from when they were told last. */
+export async function codesOfEvents(lab: string, sinceMs: number): Promise<string[]> {
+  await using client = await connect({ kubeconfig: new LabPaths(lab).kubeconfig })
+  const { items } = await client.list<KubeObject & { message?: string; lastTimestamp?: string }>(eventsPath('default'))
+  // whole seconds
+  const recent = items.filter(({ lastTimestamp }) => Date.parse(lastTimestamp ?? '') >= sinceMs - 1000)
+  return recent.flatMap(({ message }) => /^CW\d{4}/.exec(message ?? '')?.[0] ?? [])
 }
 
 /** Whether the agents of all nodes answer that they are ready. */

@@ -7,12 +7,14 @@ import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
 import { effects, type Struck } from './effects.ts'
-import { differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
+import { codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
 /** After the end of a contest its problem stays for the pause that it has led to. */
 const staysAfterwards = new Set(['CW2009', 'CW7004'])
 /** Until agents have noticed, on a busy machine: what is told at all is told within this time (docs/faults.md). */
 const toldMs = 100_000
+/** What takes a minute is asked for without haste. */
+const pollMs = 300
 
 function struckOf(lab: TestLab, { pods }: UpReport): Omit<Struck, 'probes'> {
   const spec = readSpec(new LabPaths(lab.name))!
@@ -66,6 +68,7 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await stateOf(lab.name)
+  const sinceMs = Date.now()
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {
     await assertEffect(name, struck)
@@ -73,10 +76,11 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       `${name} is told as ${fault.codes.join(' and ')}`,
       async () => {
         const told = await toldIn(lab.name)
-        const missing = fault.codes.filter((code) => !told.some((each) => each.code === code))
-        if (missing.length > 0)
-          throw new Error(`told are ${told.map(({ code, message }) => `${code} ${message}`).join('; ')}`)
-        return true
+        const codes = new Set([...told.map(({ code }): string => code), ...(await codesOfEvents(lab.name, sinceMs))])
+        const missing = fault.codes.filter((code) => !codes.has(code))
+        if (missing.length === 0) return true
+        await sleep(pollMs)
+        throw new Error(`told are ${told.map(({ code, message }) => `${code} ${message}`).join('; ')}`)
       },
       toldMs,
     )

@@ -54,6 +54,12 @@ function freeParts(range: Prefix, owned: readonly Prefix[]): Prefix[] {
   return [range.addr, range.at(range.size / 2n)].flatMap((addr) => freeParts(new Prefix(addr, length), owned))
 }
 
+/** A pod CIDR in the second half of an IPv6 cluster CIDR, where no node of the lab has one. */
+function lateCidr(cluster: Prefix, index: number): Prefix {
+  const size = 2n ** BigInt(128 - nodeMaskSizes[6])
+  return new Prefix(cluster.at(cluster.size / 2n + BigInt(index) * size), nodeMaskSizes[6])
+}
+
 export const nodeFaults: readonly Fault[] = [
   {
     name: 'node-cidr-overlap',
@@ -131,7 +137,11 @@ export const nodeFaults: readonly Fault[] = [
       const owned = scene.nodes.flatMap(({ podCIDRs }) => podCIDRs)
       for (const [index, part] of freeParts(cluster!, owned).entries()) {
         const addrs = unusedAddrs(scene, unusedHost - 1 - index)
-        await scene.create(nodesPath(), nodeManifest(`zz-claim-${index + 1}`, [String(part)], addrs))
+        const cidrs = [
+          part,
+          ...scene.spec.clusterCIDRs.filter(({ family }) => family === 6).map((all) => lateCidr(all, index)),
+        ]
+        await scene.create(nodesPath(), nodeManifest(`zz-claim-${index + 1}`, cidrs.map(String), addrs))
       }
       await scene.create(nodesPath(), nodeManifest('zz-late', [], unusedAddrs(scene)))
     },
