@@ -166,6 +166,7 @@ export const effects: Readonly<Record<string, Effect>> = {
       return probe.family === 6 && within(probe, struck) ? undefined : true
     },
   },
+  'addresses-exhausted': { fails: never },
   'policy-denies': {
     fails: never,
     seen: ({ probes, pod }) => {

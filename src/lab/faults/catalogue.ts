@@ -1,4 +1,5 @@
 // All faults that `causeway lab break` knows, in the order in which they are listed: from the network between the nodes to the cluster's objects.
+import { addressFaults } from './addresses.ts'
 import { agentFaults } from './agents.ts'
 import { checksumFaults } from './checksums.ts'
 import { type Fault } from './fault.ts'
@@ -18,6 +19,7 @@ export const faults: readonly Fault[] = [
   ...sysctlFaults,
   ...leftoverFaults,
   ...podFaults,
+  ...addressFaults,
   ...nodeFaults,
   ...agentFaults,
 ]

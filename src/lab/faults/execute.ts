@@ -15,7 +15,8 @@ const packages: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
 }
 
-const timeoutMs = 20_000
+/** The longest of them calls a plugin some hundred times. */
+const timeoutMs = 60_000
 
 export type Outcome = { readonly isDone: boolean; readonly stdout: string; readonly stderr: string }
 
