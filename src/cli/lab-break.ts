@@ -139,7 +139,7 @@ export const breakCommand: Action = {
   summary: 'cause a fault in a lab, as others cause it, to learn to find it',
   about: `Makes real objects of somebody else in the lab's namespaces or its API, and notes them: causeway lab mend takes them back, in whichever state it finds them, and so does causeway lab down.
 
-A code is what causeway status, or an Event of a Node object, tells the fault by. Where nothing tells it, there is none.`,
+A code is what causeway status, an Event of a Node object or causeway ipam check tells the fault by. Where nothing tells it, there is none.`,
   operands: 'FAULT',
   options: breakOptions,
   run: breakIt,

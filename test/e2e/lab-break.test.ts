@@ -26,7 +26,7 @@ function deadlyIp(): string {
   const path = join(folder, 'ip')
   writeFileSync(
     path,
-    `#!/bin/sh\n[ -e ${folder}/called ] && kill -9 $PPID\n: >${folder}/called\nexec /usr/sbin/ip "$@"\n`,
+    `#!/bin/sh\nif [ -e ${folder}/called ]; then kill -9 $PPID; exit 1; fi\n: >${folder}/called\nexec /usr/sbin/ip "$@"\n`,
   )
   chmodSync(path, 0o755)
   return folder

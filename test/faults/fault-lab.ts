@@ -1,5 +1,5 @@
 // A lab that is broken on purpose: what its pods reach, what its agents tell, and what is in its kernels and its API.
-import { askAll } from '#/api/client.ts'
+import { type AgentOfNode, askAll } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { connect } from '#/cluster/connect.ts'
 import { eventsPath, nodesPath, podsPath } from '#/cluster/paths.ts'
@@ -28,18 +28,29 @@ export type Probed = {
   readonly outcome: ProbeResult['outcome']
 }
 
-/** What agents tell, those of nodes whose agents answer. */
-export async function toldIn(lab: string): Promise<Told[]> {
+function agentsIn(lab: string): AgentOfNode[] {
   const paths = new LabPaths(lab)
-  const agents = labNodes(readSpec(paths)!).map(({ name }) => ({
+  return labNodes(readSpec(paths)!).map(({ name }) => ({
     node: name,
     transport: socketTransport(paths.agentSocket(name)),
   }))
-  const answers = await askAll(agents, 'status')
+}
+
+/** What agents tell, those of nodes whose agents answer. */
+export async function toldIn(lab: string): Promise<Told[]> {
+  const answers = await askAll(agentsIn(lab), 'status')
   return answers.flatMap(({ node, outcome }) =>
     outcome.kind === 'answer'
       ? outcome.value.problems.map(({ code, object, message }) => ({ node, code, object, message }))
       : [],
+  )
+}
+
+/** The codes that agents find when they compare what they know of pods with the kernel: `causeway ipam check`. */
+export async function codesOfCheck(lab: string): Promise<string[]> {
+  const answers = await askAll(agentsIn(lab), 'ipamCheck')
+  return answers.flatMap(({ outcome }) =>
+    outcome.kind === 'answer' ? outcome.value.findings.map(({ code }) => code) : [],
   )
 }
 
@@ -54,12 +65,7 @@ export async function codesOfEvents(lab: string, sinceMs: number): Promise<strin
 
 /** Whether the agents of all nodes answer that they are ready. */
 export async function isReadyIn(lab: string): Promise<boolean> {
-  const paths = new LabPaths(lab)
-  const agents = labNodes(readSpec(paths)!).map(({ name }) => ({
-    node: name,
-    transport: socketTransport(paths.agentSocket(name)),
-  }))
-  return (await askAll(agents, 'readyz')).every(({ outcome }) => outcome.kind === 'answer')
+  return (await askAll(agentsIn(lab), 'readyz')).every(({ outcome }) => outcome.kind === 'answer')
 }
 
 /** Probes every pair of pods. */

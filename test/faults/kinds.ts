@@ -3,13 +3,12 @@ import { test } from 'node:test'
 import { TestLab } from '../e2e/harness.ts'
 import { play, possibleIn } from './play.ts'
 
-/** What is told only after a minute: what firewalls of the old iptables do, what only counters show, what is missing in a pod. */
+/** What is told only after a minute: what firewalls of the old iptables do, what only counters show. */
 export const slowFaults: readonly string[] = [
   'overlay-port-blocked',
   'overlay-port-blocked-one-way',
   'leftover-program',
   'forward-drop-legacy',
-  'pod-address-gone',
 ]
 
 /** Plays all faults that a lab of these options can have, but those that take long; or those of `names`. */

@@ -7,7 +7,7 @@ import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
 import { effects, type Struck } from './effects.ts'
-import { codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
+import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
 /** After the end of a contest its problem stays for the pause that it has led to. */
 const staysAfterwards = new Set(['CW2009', 'CW7004'])
@@ -76,7 +76,8 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       `${name} is told as ${fault.codes.join(' and ')}`,
       async () => {
         const told = await toldIn(lab.name)
-        const codes = new Set([...told.map(({ code }): string => code), ...(await codesOfEvents(lab.name, sinceMs))])
+        const elsewhere = [...(await codesOfEvents(lab.name, sinceMs)), ...(await codesOfCheck(lab.name))]
+        const codes = new Set([...told.map(({ code }): string => code), ...elsewhere])
         const missing = fault.codes.filter((code) => !codes.has(code))
         if (missing.length === 0) return true
         await sleep(pollMs)

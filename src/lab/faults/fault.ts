@@ -97,7 +97,7 @@ export type Fault = {
   readonly about: string
   /** Where its objects are, for people. */
   readonly where: string
-  /** The codes by which `causeway status` tells it, on whichever node, or an Event of a Node object; none where nothing tells it. */
+  /** The codes by which `causeway status` tells it, on whichever node, an Event of a Node object, or `causeway ipam check`; none where nothing tells it. */
   readonly codes: readonly ProblemCode[]
   /** Why a lab of this kind cannot have it; undefined when it can. */
   readonly needs?: (spec: LabSpec) => string | undefined
