@@ -50,6 +50,14 @@ function pings(
   return { isAnswered: status === 0, stdout: stdout + stderr }
 }
 
+/** More packets than applications that want no answer are suspected for (CW1306). */
+function unanswered(struck: Struck): void {
+  assert.ok(!pings(struck, 100, '-c 20 -i 0.1 -W 1').isAnswered)
+  const family = struck.spec.families === 'ipv6' ? 6 : 4
+  const back = `ping -n -c 20 -i 0.1 -W 1 ${struck.addrOf(struck.peerPod, family)}`
+  assert.notEqual(inside(struck, podPlace(struck.pod), back).status, 0)
+}
+
 function losesLarge(struck: Struck): void {
   assert.ok(pings(struck, 100).isAnswered, 'small packets cross')
   assert.ok(!pings(struck, 1420).isAnswered, 'large ones are lost')
@@ -68,8 +76,8 @@ const onNodeIfBridged = (probe: Probed, struck: Struck): boolean | undefined => 
 }
 
 export const effects: Readonly<Record<string, Effect>> = {
-  'overlay-port-blocked': { fails: crosses },
-  'overlay-port-blocked-one-way': { fails: crosses },
+  'overlay-port-blocked': { fails: crosses, seen: unanswered },
+  'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered },
   'underlay-mtu-silent': { fails: never, seen: losesLarge },
   'underlay-mtu-told': {
     fails: never,
@@ -153,7 +161,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ip-forward-fight': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
   'leftover-bridge': { fails: crosses },
-  'leftover-program': { fails: crosses },
+  'leftover-program': { fails: crosses, seen: unanswered },
   'leftover-conflist': { fails: never },
   'pod-route-gone': {
     fails: (probe, struck) => (probe.from === struck.pod || probe.to === struck.pod) && crosses(probe, struck),

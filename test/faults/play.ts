@@ -12,7 +12,7 @@ import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf,
 /** After the end of a contest its problem stays for the pause that it has led to. */
 const staysAfterwards = new Set(['CW2009', 'CW7004'])
 /** Until agents have noticed, on a busy machine: what is told at all is told within this time (docs/faults.md). */
-const toldMs = 100_000
+const toldMs = 120_000
 /** What takes a minute is asked for without haste. */
 const pollMs = 300
 
