@@ -64,10 +64,23 @@ export function possibleIn(lab: TestLab, names?: readonly string[]): string[] {
     .map(({ name }) => name)
 }
 
+/** The state of a lab in which all is well, once it changes no more: after the fault before, sessions and routes come back in turn. */
+async function calmStateOf(lab: string): Promise<Map<string, string>> {
+  let before = await stateOf(lab)
+  await eventually('a lab in which nothing changes', async () => {
+    const isWell = (await isReadyIn(lab)) && (await probedIn(lab)).every(({ isFine }) => isFine)
+    const now = await stateOf(lab)
+    const isCalm = isWell && differences(before, now).length === 0
+    before = now
+    return isCalm
+  })
+  return before
+}
+
 export async function play(lab: TestLab, report: UpReport, name: string): Promise<void> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
-  const before = await stateOf(lab.name)
+  const before = await calmStateOf(lab.name)
   const sinceMs = Date.now()
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {

@@ -14,7 +14,7 @@ function birdText(family: 4 | 6): string {
   const neighbour = family === 4 ? '192.0.2.1' : '2001:db8::1'
   return `router id 192.0.2.2;
 protocol device {}
-protocol bgp other {
+protocol bgp uplink {
   local as 65099;
   neighbor ${neighbour} as 65098;
   multihop;

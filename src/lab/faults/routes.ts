@@ -1,15 +1,17 @@
 // Faults of routes, rules and addresses of others on a node.
 import { type Prefix } from '#/lib/addr.ts'
 import { routeProtocol } from '#/model/names.ts'
-import { gatewaysOf } from '../spec.ts'
+import { subnetCIDR } from '../spec.ts'
 import { type Fault, type Scene } from './fault.ts'
 import { needsTwoNodes } from './shape.ts'
 
 /** The number of the rule and of its table: what a well-known VPN uses. */
 const vpnTable = 5270
+const unusedHost = 250
 
-function gatewayOf(scene: Scene, { family }: Prefix): string {
-  return String(gatewaysOf(scene.spec, family, scene.node.subnet)[0])
+/** An address of the node's subnet that no node has, or has any more. */
+function formerNode(scene: Scene, { family }: Prefix): string {
+  return String(subnetCIDR(family, scene.node.subnet).at(unusedHost))
 }
 
 function addRoute(scene: Scene, family: 4 | 6, route: string): void {
@@ -30,12 +32,15 @@ export const routeFaults: readonly Fault[] = [
   {
     name: 'rule-before-main',
     about: "a VPN's rule leads the packets of pods into a table with a route that covers the other nodes' pods",
-    where: `rule ${vpnTable} and its table on the node`,
+    where: `rule ${vpnTable}, its table and its device on the node`,
     codes: ['CW1301'],
     needs: needsTwoNodes,
     cause: (scene) => {
+      const { netns } = scene.node
+      scene.run(netns, 'ip link add name vpn0 type bridge', 'ip link del dev vpn0 type bridge')
+      scene.run(netns, 'ip link set dev vpn0 up', 'ip link set dev vpn0 down')
       for (const cidr of scene.spec.clusterCIDRs) {
-        addRoute(scene, cidr.family, `${cidr} via ${gatewayOf(scene, cidr)} dev eth0 table ${vpnTable}`)
+        addRoute(scene, cidr.family, `${cidr} dev vpn0 table ${vpnTable}`)
         const rule = `pref ${vpnTable} to ${cidr} lookup ${vpnTable}`
         scene.run(scene.node.netns, `ip -${cidr.family} rule add ${rule}`, `ip -${cidr.family} rule del ${rule}`)
       }
@@ -44,12 +49,12 @@ export const routeFaults: readonly Fault[] = [
   {
     name: 'specific-route',
     about:
-      "another network's route, more specific than Causeway's, leads packets for another node's pods to the router",
+      "another network's route, more specific than Causeway's, leads packets for another node's pods to a node that is gone",
     where: 'a route in the table main of the node',
     codes: ['CW1302'],
     needs: needsTwoNodes,
     cause: (scene) =>
-      addHalves(scene, (half, cidr) => `${half} via ${gatewayOf(scene, cidr)} dev eth0 proto static metric 5`),
+      addHalves(scene, (half, cidr) => `${half} via ${formerNode(scene, cidr)} dev eth0 proto static metric 5`),
   },
   {
     name: 'blackhole-route',
