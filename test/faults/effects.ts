@@ -75,6 +75,10 @@ const onNodeIfBridged = (probe: Probed, struck: Struck): boolean | undefined => 
   return struck.spec.datapath === 'bridge' ? true : undefined
 }
 
+/** Pods that are at no bridge reach those of their own node by routes as well. */
+const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
+  within(probe, struck) && struck.spec.datapath !== 'bridge' ? undefined : crosses(probe, struck)
+
 export const effects: Readonly<Record<string, Effect>> = {
   'overlay-port-blocked': { fails: crosses, seen: unanswered },
   'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered },
@@ -121,11 +125,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'firewall-fights': {
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
   },
-  'rule-before-main': {
-    // where pods are at no bridge, those of the node reach each other by routes as well
-    fails: (probe, struck) =>
-      within(probe, struck) && struck.spec.datapath !== 'bridge' ? undefined : crosses(probe, struck),
-  },
+  'rule-before-main': { fails: whereRouted },
   'specific-route': { fails: between },
   'blackhole-route': { fails: between },
   'prohibit-route': { fails: between },
@@ -164,7 +164,7 @@ export const effects: Readonly<Record<string, Effect>> = {
     },
   },
   'ip-forward-fight': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
-  'leftover-bridge': { fails: crosses },
+  'leftover-bridge': { fails: whereRouted },
   'leftover-program': { fails: crosses, seen: unanswered },
   'leftover-conflist': { fails: never },
   'pod-route-gone': {
@@ -189,7 +189,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'node-cidr-overlap': { fails: never },
   'node-cidr-wide': { fails: never },
   'node-cidr-outside': { fails: never },
-  'node-cidr-changed': { fails: crosses },
+  'node-cidr-changed': { fails: whereRouted },
   'node-address-twice': { fails: never },
   'node-address-wrong': { fails: crosses },
   'cluster-cidrs-used-up': { fails: never },
