@@ -143,7 +143,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'rp-filter-strict': { fails: never, seen: prints('NODE', 'sysctl net.ipv4.conf.eth0.rp_filter', /= 1/) },
   'device-forwarding-off': {
-    fails: (probe, struck) => struck.spec.routing === 'native' && crosses(probe, struck),
+    fails: (probe, struck) => struck.spec.routing === 'native' && probe.family === 4 && crosses(probe, struck),
     seen: prints('NODE', 'ip netconf show dev eth0', /forwarding off/),
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },

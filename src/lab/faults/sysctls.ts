@@ -13,12 +13,12 @@ export const sysctlFaults: readonly Fault[] = [
   },
   {
     name: 'device-forwarding-off',
-    about: 'the device of the underlay forwards nothing, though the node does',
-    where: 'the sysctls forwarding of eth0 of the node',
+    about: 'the device of the underlay forwards no IPv4 packets, though the node does',
+    where: 'the sysctl net.ipv4.conf.eth0.forwarding of the node',
     codes: ['CW1305'],
-    cause: (scene) => {
-      for (const family of scene.families) scene.sysctl(scene.node.netns, `net/ipv${family}/conf/eth0/forwarding`, '0')
-    },
+    // what the node forwards of IPv6 the sysctl of all devices alone decides
+    needs: needsIpv4,
+    cause: (scene) => scene.sysctl(scene.node.netns, 'net/ipv4/conf/eth0/forwarding', '0'),
   },
   {
     name: 'ipv6-disabled',
