@@ -1,6 +1,8 @@
-// Writes the C header of the eBPF programs. Usage: bpf-header.ts FILE
+// Writes the C header of eBPF programs. Usage: bpf-header.ts datapath|trace FILE
 import { writeFileSync } from 'node:fs'
 import { argv } from 'node:process'
-import { bpfHeader } from '#/wire/bpf/header.ts'
+import { datapathHeader, traceHeader } from '#/wire/bpf/header.ts'
 
-writeFileSync(argv[2]!, bpfHeader())
+const headers = { datapath: datapathHeader, trace: traceHeader }
+const [, , of, file] = argv
+writeFileSync(file!, headers[of as keyof typeof headers]())

@@ -7,7 +7,9 @@ mkdir -p "$out/build/bpf" "$out/scripts" "$out/node_modules/.bin" "$1/usr/local/
 # the link's target: in the image there is one build only
 cp -rL build/bundle "$out/build/bundle"
 cp build/causeway-cni "$out/build/"
-cp build/bpf/datapath.bpf.o "$out/build/bpf/"
+# executed by its name: docs/cluster-access.md
+cp build/causeway-api-relay "$1/usr/local/bin/"
+cp build/bpf/datapath.bpf.o build/bpf/trace.bpf.o "$out/build/bpf/"
 cp scripts/run.sh "$out/scripts/"
 # without symbols it is a fifth smaller
 strip -o "$out/node_modules/.bin/node" "$(readlink -f node_modules/.bin/node)"

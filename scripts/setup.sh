@@ -114,12 +114,16 @@ if [ ! -x node_modules/.bin/node ] || [ ! -f "$stamp" ] || [ package-lock.json -
 fi
 [ "$job" = check ] && exit 0
 
-# The CNI plugin, built from its source whenever that is newer.
-if [ ! -x build/causeway-cni ] || [ native/cni-shim.c -nt build/causeway-cni ]; then
-  mkdir -p build
-  musl-gcc -O2 -static -s -Wall -Wextra -Werror -o "build/causeway-cni.$$" native/cni-shim.c
-  mv "build/causeway-cni.$$" build/causeway-cni
-fi
+# The CNI plugin and the relay to the agent's API, built from their sources whenever these are newer.
+build_native() {
+  if [ ! -x "build/$1" ] || [ "$2" -nt "build/$1" ]; then
+    mkdir -p build
+    musl-gcc -O2 -static -s -Wall -Wextra -Werror -o "build/$1.$$" "$2"
+    mv "build/$1.$$" "build/$1"
+  fi
+}
+build_native causeway-cni native/cni-shim.c
+build_native causeway-api-relay native/api-relay.c
 
 # The eBPF programs, compiled whenever a source is newer.
 case "$job" in

@@ -16,7 +16,7 @@ function roomOf(line: string): Room[] {
 const page = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8')
 const rooms = page.split('\n').flatMap(roomOf)
 /** The effects at the edge of a pure room: the way to an agent. */
-const impureFiles = ['src/api/socket-transport.ts']
+const impureFiles = ['src/api/socket-transport.ts', 'src/api/http-transport.ts']
 const mayImport = new Map(rooms.map((room) => [room.folder, room.mayImport]))
 const impureModules = /^node:(fs|net|http|https|tls|dgram|child_process|worker_threads|timers|os|sqlite)/
 

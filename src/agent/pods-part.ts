@@ -241,10 +241,14 @@ export class PodsPart implements AsyncDisposable {
   hasConnection(ends: SocketEnds): boolean | undefined {
     const endpoint = this.endpoints.find(({ addrs }) => addrs.some(({ addr }) => addr.equals(ends.local)))
     if (endpoint === undefined) return undefined
-    const namespace = this.#namespaces.at(endpoint.netns)
-    if (namespace.kind !== 'there') return false
-    using netns = new Netns(namespace.path)
-    return hasTcpConnection(netns, ends)
+    using netns = this.netnsOf(endpoint)
+    return netns !== undefined && hasTcpConnection(netns, ends)
+  }
+
+  /** Opens a pod's namespace; undefined when it is gone, or its path is another's by now. The caller disposes of it. */
+  netnsOf({ netns, netnsId }: Pick<Endpoint, 'netns' | 'netnsId'>): Netns | undefined {
+    const namespace = this.#namespaces.at(netns)
+    return namespace.kind === 'there' && !isAnother(namespace.id, netnsId) ? new Netns(namespace.path) : undefined
   }
 
   /** The functions by which the reconciler asks about a pod's host device and wires it again. */

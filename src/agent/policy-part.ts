@@ -20,10 +20,12 @@ import { type ObjectStatus } from '#/reconcile/status.ts'
 import { factsOf } from './cluster/node-facts.ts'
 import { type EndpointStore } from './endpoints/endpoint-store.ts'
 import { Admission } from './policy/admission.ts'
+import { ClassMemory } from './policy/class-memory.ts'
 import { conntrackProblem } from './policy/conntrack-room.ts'
 import { EndedConnections } from './policy/ended-connections.ts'
 import { PolicyKeeper } from './policy/keeper.ts'
 import { LocalPods } from './policy/local-pods.ts'
+import { Obstacles } from './policy/obstacles.ts'
 import { type AddedPod, type LocalEndpoint, PolicyError, type PodPolicies } from './policy/pod-policies.ts'
 import { PolicyWatch } from './policy/policy-watch.ts'
 import { RememberedPolicy } from './policy/remembered-policy.ts'
@@ -31,9 +33,6 @@ import { RunningConnections } from './policy/running-connections.ts'
 import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
 import { type PolicyTables } from '#/reconcile/policy/policy-tables.ts'
 import { touchedBy } from './policy/touched.ts'
-
-/** What keeps new pods from their network has to last so long before it is a reason why the node is not ready: a start, or one failure, is none. */
-const lastingMs = 5000
 
 export type PolicyPartConfig = { readonly nodeName: string; readonly clusterCIDRs: readonly Prefix[] }
 
@@ -74,10 +73,12 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
   readonly #index = new PolicyIndex()
   readonly #locals: LocalPods
   readonly #watch: PolicyWatch
+  readonly #obstacles: Obstacles
   readonly #admission: Admission
   readonly #remembered: RememberedPolicy
   readonly #connections: RunningConnections
-  readonly #startedMs: number
+  /** As of the last change that was written. */
+  readonly #before = new ClassMemory()
   /** The bridge and the programs with which everything was compared last. */
   #comparedMac: string | undefined
   #comparedPrograms: unknown
@@ -92,7 +93,6 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#deps = deps
     const { client, store, sinks, nodes, log, clock = systemClock } = deps
     this.#clock = clock
-    this.#startedMs = clock.wallMs()
     this.#hadRules = sinks.some((sink) => sink.existsInKernel())
     this.#remembered = new RememberedPolicy(store)
     this.#locals = new LocalPods(this.#index)
@@ -102,17 +102,27 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     this.#watch = this.#made.use(
       new PolicyWatch({ client, index: this.#index, onChange: (ofPolicy) => this.#noteChange(ofPolicy), log, clock }),
     )
-    this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacleTo(pod), onNews: deps.onNews, clock })
+    this.#obstacles = new Obstacles({
+      watch: this.#watch,
+      keeper: this.keeper,
+      index: this.#index,
+      hadNone: () => this.#remembered.hadNone,
+      hadRules: this.#hadRules,
+      clock,
+    })
+    this.#admission = new Admission({ obstacleTo: (pod) => this.#obstacles.to(pod), onNews: deps.onNews, clock })
     this.ended = this.#made.use(new EndedConnections({ block: (...change) => this.#block(...change), clock, log }))
     this.#connections = this.#made.use(this.#makeConnections())
     this.keeper.applied.subscribe(({ form, change }) => {
-      const touched = touchedBy(form, change)
+      const touched = touchedBy(form, change, this.#before)
+      this.#before.note(form, change)
       if (touched) this.#connections.note(touched)
       this.#remembered.save(this.#index.hasPolicies)
       this.#admission.wake()
     })
     this.keeper.compared.subscribe(({ wasOther }) => {
       this.#remembered.save(this.#index.hasPolicies)
+      this.#before.reset(this.#index.form)
       if (wasOther) this.#connections.note({ locals: [...this.#locals.addrs()], peers: [] })
       this.#connections.noteLevel()
     })
@@ -204,7 +214,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     if (state.kind === 'failing') return { kind: 'failing', why: state.why, sinceMs: state.sinceMs }
     if (state.kind === 'waiting') {
       const rest = this.#hadRules ? '; until then the rules hold that are in the kernel' : ''
-      return { kind: 'waiting', why: `${this.#lack}${rest}` }
+      return { kind: 'waiting', why: `${this.#obstacles.lack}${rest}` }
     }
     return { kind: this.#index.hasPolicies ? 'enforced' : 'off', sinceMs: state.sinceMs }
   }
@@ -223,49 +233,13 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
     return this.#connections.count
   }
 
-  /** What is not known yet; in words for a message. */
-  get #lack(): string {
-    const { missing } = this.#watch
-    if (missing.length === 0) return 'the rules in the kernel are being compared with what policies say'
-    const whys = missing.flatMap(({ why }) => why ?? [])
-    // an API that is away is away for all lists: what differs in the address alone is one reason
-    const reasons = whys.map((why) => why.replace(/https?:\/\/\S+/g, ''))
-    const told = whys.filter((_, place) => reasons.indexOf(reasons[place]!) === place)
-    const names = missing.map(({ name }) => name).join(', ')
-    return `the API has not told all ${names} yet${told.length === 0 ? '' : `: ${told.join('; ')}`}`
-  }
-
-  /** Whether pods get their network though nothing is known: the cluster had no policy when it was last known, and the API does not answer. */
-  get #goesWithout(): boolean {
-    return !this.#watch.inSync && this.#watch.isApiAway && this.#remembered.hadNone && !this.#hadRules
-  }
-
-  /** What new pods have to wait for, whichever they are; undefined: nothing. */
-  get #obstacle(): string | undefined {
-    const { state } = this.keeper
-    if (state.kind === 'level' || this.#goesWithout) return undefined
-    return state.kind === 'failing' ? `the rules cannot be written: ${state.why}` : this.#lack
-  }
-
-  #obstacleTo({ namespace, name, uid }: AddedPod): string | undefined {
-    const obstacle = this.#obstacle
-    if (obstacle !== undefined || !this.keeper.isLevel || !this.#index.hasPolicies) return obstacle
-    if (this.#index.hasLabelsOf(namespace, name, uid)) return undefined
-    const key = `${namespace}/${name}`
-    const known = this.#index.pods.get(key)
-    if (known === undefined) return `the API has told of no pod ${key} yet, so that its labels are not known`
-    if (!this.#index.namespaces.has(namespace))
-      return `the API has not told of namespace ${namespace} yet, so that its labels are not known`
-    return `the pod ${key} that the API has told of has UID ${known.uid}, and the one to be wired ${uid}: its labels are not known`
-  }
-
   async admit(pod: AddedPod, signal: AbortSignal): Promise<string | undefined> {
-    return this.#obstacleTo(pod) === undefined ? undefined : this.#admission.admit(pod, signal)
+    return this.#obstacles.to(pod) === undefined ? undefined : this.#admission.admit(pod, signal)
   }
 
   enforce(endpoint: LocalEndpoint, pod: AddedPod | undefined): void {
     // what Kubernetes does not know no policy selects
-    const obstacle = pod && this.#obstacleTo(pod)
+    const obstacle = pod && this.#obstacles.to(pod)
     if (obstacle !== undefined) throw new PolicyError(obstacle)
     this.#locals.set(endpoint)
     this.keeper.notePort(endpoint.hostDevice)
@@ -323,25 +297,12 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
 
   /** Why new pods are refused; undefined while they are not, and for the first moments. */
   get refusal(): AddRefusal | undefined {
-    const obstacle = this.#obstacle
-    const { state } = this.keeper
-    const sinceMs = state.kind === 'waiting' ? this.#startedMs : state.sinceMs
-    if (obstacle === undefined || this.#clock.wallMs() - sinceMs < lastingMs) return undefined
-    return { msg: 'network policies cannot be enforced for new pods', details: obstacle }
+    return this.#obstacles.refusal
   }
 
   get problems(): readonly Problem[] {
     const { state } = this.keeper
     const object = `node/${this.#config.nodeName}`
-    const without = this.#goesWithout
-      ? [
-          problem(
-            'CW3306',
-            object,
-            'the API has not answered since this agent started; new pods are wired as if the cluster had no policy, which it had not when that was last known',
-          ),
-        ]
-      : []
     return [
       ...this.#watch.problems,
       ...this.#admission.problems,
@@ -349,7 +310,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       ...(state.kind === 'failing' && this.objects.every((each) => each.state === 'done')
         ? [problem('CW3303', object, state.why)]
         : []),
-      ...without,
+      ...this.#obstacles.problems(object),
       ...(this.tables?.untold === undefined
         ? []
         : [problem('CW3308', `policy-table/${inetTableName.family} ${inetTableName.name}`, this.tables.untold)]),

@@ -43,10 +43,14 @@ import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
+import { predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
 import { routingPublisher } from './report/routing-publisher.ts'
+import { tracePredictHandlers } from './report/trace-predict.ts'
+import { TraceSend, type TraceSources } from './report/trace-send.ts'
+import { TraceWatch } from './report/trace-watch.ts'
 import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
@@ -75,6 +79,8 @@ export class ReportingPart implements AsyncDisposable {
   readonly #metrics: AgentMetrics
   readonly #datapath: DatapathView
   readonly #policy: PolicyReport
+  readonly #traceSend: TraceSend
+  readonly #traceWatch: TraceWatch
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
   readonly #problemLog: ProblemLog
@@ -102,6 +108,9 @@ export class ReportingPart implements AsyncDisposable {
         log,
       }),
     )
+    const traced = this.#traceSources()
+    this.#traceSend = this.#stack.use(new TraceSend(traced))
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -195,6 +204,14 @@ export class ReportingPart implements AsyncDisposable {
       ...bgp.state.handlers,
       ...datapathHandlers(this.#datapath),
       ...policyHandlers(this.#policy.sources, this.#policy.listener),
+      ...tracePredictHandlers(
+        predictDepsOf(this.#config, this.#deps, {
+          generation: () => this.#datapath.generation,
+          policy: this.#policy.sources,
+        }),
+      ),
+      ...this.#traceSend.handlers,
+      ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
     }
   }
@@ -304,6 +321,23 @@ export class ReportingPart implements AsyncDisposable {
       pods: () => this.#datapath.podsByDevice(),
     })
     return metrics
+  }
+
+  #traceSources(): TraceSources {
+    const { pods } = this.#deps
+    const { view, state } = this.#policy.sources
+    return {
+      nodeName: this.#config.nodeName,
+      view,
+      unknown: () => {
+        const { kind, why } = state()
+        return kind === 'waiting'
+          ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
+          : undefined
+      },
+      endpoints: () => pods.endpoints,
+      netnsOf: (endpoint) => pods.netnsOf(endpoint),
+    }
   }
 
   #makeDatapathView(): DatapathView {

@@ -3,7 +3,7 @@ import { messageOf } from '#/lib/log.ts'
 import { version } from '#/model/version.ts'
 import { readAnswer, requestOf, unknownOperation } from './message.ts'
 import { type AnswerOf, operationOf, type OperationName, type ParamsOf } from './operations.ts'
-import { type AgentReply, type AgentTransport } from './transport.ts'
+import { type AgentReply, type AgentTransport, NotReached } from './transport.ts'
 
 /** Time limits of a call, the second for an operation with isLong; the transport also limits the silence between two pieces. */
 const answerMs = 10_000
@@ -54,7 +54,15 @@ function mismatched(place: string, path: string, what: string, reply: Pick<Agent
 }
 
 function silent(place: string, error: unknown): Outcome<never> {
+  if (error instanceof NotReached) return { kind: 'silence', message: error.message }
   return { kind: 'silence', message: `no agent answers on ${place}: ${messageOf(error)}; is it running?` }
+}
+
+/** What went wrong, or that it took too long. */
+function causeOf(error: unknown, signal: AbortSignal, limitMs: number): unknown {
+  const { reason } = signal as { readonly reason: unknown }
+  const isLate = signal.aborted && reason instanceof DOMException && reason.name === 'TimeoutError'
+  return isLate ? new Error(`no answer within ${limitMs / 1000} s`) : error
 }
 
 /** Calls an operation of one agent; never rejects. */
@@ -66,11 +74,12 @@ export async function askAgent<Name extends OperationName>(
   const { place } = transport
   const request = requestOf(name, params ?? ({} as ParamsOf<Name>))
   const limitMs = operationOf(name).isLong === true ? longAnswerMs : answerMs
+  const signal = AbortSignal.timeout(limitMs)
   let reply: AgentReply
   try {
-    reply = await transport.send(request, AbortSignal.timeout(limitMs))
+    reply = await transport.send(request, signal)
   } catch (error) {
-    return silent(place, error)
+    return silent(place, causeOf(error, signal, limitMs))
   }
   const refusal = refusalOf(place, request.path, reply)
   if (refusal) return refusal
@@ -116,17 +125,39 @@ export async function followAgent<Name extends OperationName>(
 }
 
 /** A node and the transport to its agent. */
-export type AgentOfNode = { readonly node: string; readonly transport: AgentTransport }
+export type AgentOfNode = {
+  readonly node: string
+  readonly transport: AgentTransport
+  /** NAMESPACE/NAME of the agent's pod, where it is asked through that. */
+  readonly pod?: string
+}
 
-export type NodeOutcome<T> = { readonly node: string; readonly outcome: Outcome<T> }
+export type NodeOutcome<T> = {
+  readonly node: string
+  readonly outcome: Outcome<T>
+  /** As in AgentOfNode. */
+  readonly pod?: string
+}
 
-/** Asks all agents at once, each with its own time limit; the outcomes are in the order of `agents`. */
+/** So many agents are asked at the same time: each is a connection, which through an API server is one of TLS. */
+export const mostAtOnce = 64
+
+/** Asks all agents, `mostAtOnce` at a time, each with its own time limit; the outcomes are in the order of `agents`. */
 export async function askAll<Name extends OperationName>(
   agents: readonly AgentOfNode[],
   name: Name,
   ...params: ParamsArgument<Name>
 ): Promise<NodeOutcome<AnswerOf<Name>>[]> {
-  return Promise.all(
-    agents.map(async ({ node, transport }) => ({ node, outcome: await askAgent(transport, name, ...params) })),
-  )
+  const outcomes: NodeOutcome<AnswerOf<Name>>[] = []
+  const queue = agents.entries()
+  const work = async (): Promise<void> => {
+    for (const [index, { node, transport, pod }] of queue)
+      outcomes[index] = {
+        node,
+        ...(pod !== undefined && { pod }),
+        outcome: await askAgent(transport, name, ...params),
+      }
+  }
+  await Promise.all(Array.from({ length: Math.min(mostAtOnce, agents.length) }, work))
+  return outcomes
 }

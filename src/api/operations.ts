@@ -14,6 +14,9 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { tracePrediction, tracePredictRequest } from './schemas/trace-predict.ts'
+import { traceEndsReport, traceEndsRequest, traceSendReport, traceSendRequest } from './schemas/trace-send.ts'
+import { traceWatchLine, traceWatchRequest } from './schemas/trace.ts'
 import { type ValueOf } from './value.ts'
 
 export type ParamsSchema = ObjectSchema<ObjectEntries, undefined>
@@ -168,6 +171,43 @@ export const operations = {
     path: '/v1/policy/denials/watch',
     summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
     answer: policyDenialsLine,
+    isStream: true,
+    servedBy: ['agent'],
+  },
+  traceEnds: {
+    method: 'GET',
+    path: '/v1/trace/ends',
+    summary:
+      'Who the two ends of a trace are. 404: nothing has this name; 503: the agent does not know the cluster yet.',
+    params: traceEndsRequest,
+    answer: traceEndsReport,
+    servedBy: ['agent'],
+  },
+  traceSend: {
+    method: 'POST',
+    path: '/v1/trace/send',
+    summary:
+      'Sends one probe from a pod of this node, or from the node. 404: no pod of this node has the source address, nor has the node; 409: the pod has no namespace any more, or the source port is taken.',
+    params: traceSendRequest,
+    answer: traceSendReport,
+    servedBy: ['agent'],
+  },
+  tracePredict: {
+    method: 'GET',
+    path: '/v1/trace/predict',
+    summary:
+      "What this node's kernel would do with a packet, step by step, and where the packet is to be seen. 404: it cannot begin where it is said to; 503: too many ask.",
+    params: tracePredictRequest,
+    answer: tracePrediction,
+    servedBy: ['agent'],
+  },
+  traceWatch: {
+    method: 'GET',
+    path: '/v1/trace/watch',
+    summary:
+      "Where a probe, its answer and errors about them are seen on this node, in the node's own namespace and in those of its pods. 503: too many watch.",
+    params: traceWatchRequest,
+    answer: traceWatchLine,
     isStream: true,
     servedBy: ['agent'],
   },

@@ -18,7 +18,8 @@ const intro = `# The agent's API
 
 <!-- Made from src/api/operations.ts by scripts/agent-api-page.ts. -->
 
-HTTP on the unix socket \`$CAUSEWAY_RUN_DIR/agent.sock\`, for root alone: it is what the command line asks, and \`curl\` can
+HTTP on the unix socket \`$CAUSEWAY_RUN_DIR/agent.sock\`, for root alone: it is what the command line asks, on the node or
+[through the API server](cluster-access.md), and \`curl\` can
 (\`curl --unix-socket /run/causeway/agent.sock http://agent/v1/status\`). With \`CAUSEWAY_HTTP_PORT\` the operations that say so are served on
 that TCP port of the node too. A speaker alone ([bgp-speak](bgp-speak.md)) has a socket of the same name.
 

@@ -9,8 +9,11 @@ type Parts = {
   readonly item?: GenericSchema
   readonly wrapped?: GenericSchema
   readonly options?: readonly unknown[]
-  readonly pipe?: readonly { readonly type: string }[]
+  readonly pipe?: readonly Check[]
 }
+
+/** A part of a pipe: a schema, or a limit of numbers. */
+type Check = { readonly type: string; readonly requirement?: unknown }
 
 function partsOf(schema: GenericSchema): Parts {
   return schema
@@ -23,7 +26,14 @@ const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
   from: fc.constantFrom('10.244.1.5', 'fd00::1'),
   to: fc.constantFrom('10.244.1.5', 'fd00::1'),
   port: fc.constantFrom('0', '5432', '65535'),
-  seconds: fc.constantFrom('1', '600'),
+  src: fc.constantFrom('10.244.1.5', 'fd00::1'),
+  dst: fc.constantFrom('10.244.1.5', 'fd00::1'),
+  outerSrc: fc.constantFrom('192.0.2.1', '2001:db8::1'),
+  sourcePort: fc.constantFrom('1', '65535'),
+  sizeBytes: fc.constantFrom('28', '65535'),
+  cookie: fc.constantFrom('0123456789abcdef', 'ffffffffffffffff'),
+  seq: fc.constantFrom('0', '4294967295'),
+  seconds: fc.constantFrom('1', '30'),
   packets: fc.constantFrom('1', '10000'),
   peer: fc.string({ minLength: 1, unit: 'grapheme' }),
 }
@@ -40,12 +50,27 @@ export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Ar
   if (type === 'array') return fc.array(valueOf(item!, params), { maxLength: 3 })
   if (type === 'boolean' || hasFlag(pipe)) return fc.boolean()
   if (type === 'picklist') return fc.constantFrom(...options)
-  if (type === 'number') return fc.double({ noNaN: true, noDefaultInfinity: true }).map((each) => each + 0 || 0)
+  if (type === 'number') return numberOf(checksIn(pipe))
   if (type === 'string') return (params && formed[name]) || fc.string({ unit: 'grapheme' })
   throw new Error(`no values are known of the schema type ${type}`)
 }
 
 /** Whether the schema is the one of flag.ts, which turns a string into a boolean. */
-function hasFlag(pipe: readonly { readonly type: string }[]): boolean {
+function hasFlag(pipe: readonly Check[]): boolean {
   return pipe.some((each) => each.type === 'transform' || hasFlag(partsOf(each as unknown as GenericSchema).pipe ?? []))
+}
+
+/** What the pipe checks, and what the pipes within it do. */
+function checksIn(pipe: readonly Check[]): readonly Check[] {
+  return pipe.flatMap((each) => [each, ...checksIn(partsOf(each as unknown as GenericSchema).pipe?.slice(1) ?? [])])
+}
+
+function numberOf(checks: readonly Check[]): fc.Arbitrary<number> {
+  const requirement = (type: string): object => {
+    const check = checks.find((each) => each.type === type)
+    return check === undefined ? {} : { [type.startsWith('min') ? 'min' : 'max']: check.requirement }
+  }
+  if (checks.some((each) => each.type === 'integer'))
+    return fc.integer({ ...requirement('min_value'), ...requirement('max_value') })
+  return fc.double({ noNaN: true, noDefaultInfinity: true }).map((each) => each + 0 || 0)
 }

@@ -1,5 +1,4 @@
-// The interface of a transport, which takes a request to an agent: now over a unix socket of this node; a way through the Kubernetes
-// API server can be added.
+// The interface of a transport, which takes a request to an agent: over a unix socket of this node, or through the Kubernetes API server.
 
 export type AgentRequest = {
   readonly method: 'GET' | 'POST'
@@ -29,6 +28,11 @@ export type AgentTransport = {
   readonly send: (request: AgentRequest, signal: AbortSignal) => Promise<AgentReply>
   /** As `send`, for an answer that goes on until the agent ends it or `signal` aborts. */
   readonly open: (request: AgentRequest, signal: AbortSignal) => Promise<AgentStream>
+}
+
+/** No agent was reached, and the message says all there is to say: whom, why, and what to do. */
+export class NotReached extends Error {
+  override name = 'NotReached'
 }
 
 const product = 'causeway/'

@@ -8,6 +8,7 @@ const table = {
   routing: { type: 'string', help: 'how', choices: ['vxlan', 'native', 'auto'] },
   set: { type: 'string', help: 'more', multiple: true },
   json: { type: 'boolean', help: 'for programs' },
+  space: { type: 'string', alias: 'namespace', short: 's', value: 'NAME', help: 'where' },
 } as const satisfies OptionTable
 
 test('values, defaults, what was given, and the rest', () => {
@@ -18,6 +19,8 @@ test('values, defaults, what was given, and the rest', () => {
   assert.equal(options(['--name', 'y'], table).values.name, 'y')
   assert.deepEqual(options(['--', '--json'], table).positionals, ['--json'])
   assert.equal(options(['--name=-x'], table).values.name, '-x')
+  for (const args of [['-s', 'x'], ['-sx'], ['--space', 'x'], ['--namespace=x']])
+    assert.equal(options(args, table).values.space, 'x', args.join(' '))
 })
 
 test('wrong use is told in our words, with the nearest name', () => {
@@ -25,6 +28,7 @@ test('wrong use is told in our words, with the nearest name', () => {
     [['--ndoes', '4'], 'there is no option --ndoes; did you mean --nodes?'],
     [['--frobnicate'], 'there is no option --frobnicate'],
     [['-n'], 'there is no option -n'],
+    [['-s'], '-s needs a value: -s NAME'],
     [['--json=yes'], '--json takes no value'],
     [['--nodes'], '--nodes needs a value: --nodes N'],
     [['--nodes', '--json'], '--nodes needs a value: --nodes N; if the value is "--json", write --nodes=--json'],

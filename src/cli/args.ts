@@ -20,6 +20,8 @@ export type OptionDeclaration = {
   readonly multiple?: true
   /** Another name of the same option. */
   readonly alias?: string
+  /** A letter for it, which only options have that kubectl has with the same letter. */
+  readonly short?: string
 }
 
 export type OptionTable = Readonly<Record<string, OptionDeclaration>>
@@ -59,7 +61,12 @@ export function options<const T extends OptionTable>(args: readonly string[], ta
   const names = new Map(
     Object.entries(table).flatMap(([name, { alias }]) => [[name, name] as const, [alias ?? name, name] as const]),
   )
-  const types = Object.fromEntries([...names].map(([name, own]) => [name, { type: table[own]!.type }]))
+  const types = Object.fromEntries(
+    [...names].map(([name, own]) => {
+      const { type, short } = table[own]!
+      return [name, { type, ...(short !== undefined && name === own && { short }) }]
+    }),
+  )
   const { tokens } = parseArgs({ args: [...args], options: types, strict: false, allowPositionals: true, tokens: true })
   const values: Record<string, string | boolean | string[] | undefined> = Object.fromEntries(
     Object.entries(table).flatMap(([name, { default: text }]) => (text === undefined ? [] : [[name, text]])),
@@ -70,9 +77,9 @@ export function options<const T extends OptionTable>(args: readonly string[], ta
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
     const own = names.get(token.name)
-    // only long options have names of several letters; there are no short ones
+    // only long options have names of several letters
     const option = token.rawName
-    if (own === undefined || !option.startsWith('--')) {
+    if (own === undefined || (!option.startsWith('--') && option !== `-${table[own]!.short}`)) {
       const known = optionNames(table).map((name) => `--${name}`)
       throw new UsageError(`there is no option ${option}${didYouMean(option, known)}`)
     }

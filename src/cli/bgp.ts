@@ -1,5 +1,5 @@
 // `causeway bgp`: the sessions of a node, the routes it has learned and why each was chosen or not, and what it tells to whom.
-import { type AgentOfNode, askAll } from '#/api/client.ts'
+import { type AgentOfNode } from '#/api/client.ts'
 import {
   type BgpAdvertisedReport,
   type BgpPeersReport,
@@ -10,7 +10,7 @@ import {
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
 import { messageOf } from '#/lib/log.ts'
-import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
+import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, outcomesFrom, withAgents } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options, type OptionTable, UsageError, type Values } from './args.ts'
 import { type Action, type Group } from './command.ts'
@@ -157,7 +157,7 @@ function isFine({ value }: AgentAnswer<AnyReport>): boolean {
 }
 
 async function reset(agents: readonly AgentOfNode[], peer: string, isHard: boolean): Promise<number> {
-  const answers = await askAll(agents, 'bgpReset', { peer, how: isHard ? 'hard' : 'soft' })
+  const answers = await outcomesFrom(agents, 'bgpReset', { peer, how: isHard ? 'hard' : 'soft' })
   for (const { node, outcome } of answers)
     print(`${node}: ${outcome.kind === 'answer' ? outcome.value.trim() : outcome.message}`)
   return answers.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
@@ -242,7 +242,7 @@ const resetCommand: Action = {
     const [peer, ...more] = positionals
     if (peer === undefined) throw new UsageError('reset needs a peer: causeway bgp reset node/node-2')
     noMore(more)
-    return reset(findAgents(values), peer, values.hard === true)
+    return withAgents(values, async (agents) => reset(agents, peer, values.hard === true))
   },
 }
 

@@ -1,11 +1,11 @@
 // `causeway datapath watch`: prints the packets between two addresses or pods as the programs of each node see them.
-import { type AgentOfNode, askAll, followAgent } from '#/api/client.ts'
+import { type AgentOfNode, followAgent } from '#/api/client.ts'
 import { type WatchedPacket, type WatchLine, watchLimits } from '#/api/schemas/datapath.ts'
 import { Addr } from '#/lib/addr.ts'
-import { agentOptions, agentOptionsNote, findAgents } from './agents.ts'
+import { agentOptions, agentOptionsNote, outcomesFrom, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
-import { print } from './output.ts'
+import { complain, print } from './output.ts'
 import { stopRequested } from './signals.ts'
 
 const watchOptions = {
@@ -37,7 +37,7 @@ async function addrsOf(text: string, agents: readonly AgentOfNode[]): Promise<Ad
   const addr = Addr.tryParse(text)
   if (addr) return [addr]
   const pod = text.includes('/') ? text : `default/${text}`
-  const answers = await askAll(agents, 'status')
+  const answers = await outcomesFrom(agents, 'status')
   const endpoints = answers.flatMap(({ outcome }) => (outcome.kind === 'answer' ? outcome.value.endpoints : []))
   const found = endpoints.filter((each) => each.pod === pod).flatMap(({ addrs }) => addrs)
   if (found.length === 0) throw new UsageError(`"${text}" is no IP address, and no pod of these nodes is ${pod}`)
@@ -154,7 +154,7 @@ async function watch(
   const errors = new Set(
     outcomes.flatMap(({ node, outcome }) => (outcome.kind === 'answer' ? [] : [`${node}: ${outcome.message}`])),
   )
-  for (const error of errors) process.stderr.write(`${error}\n`)
+  for (const error of errors) complain(error)
   return outcomes.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
 }
 
@@ -174,10 +174,14 @@ ${agentOptionsNote}`,
     noMore(more)
     const limits = { seconds: bounded('seconds', values.seconds), packets: bounded('packets', values.packets) }
     // a pod may be on another node than the one that --node chooses
-    const { node: _, ...everywhere } = values
-    const all = findAgents(everywhere)
-    const pairs = pairsOf(await addrsOf(from, all), await addrsOf(to, all), values['one-way'] === true)
-    if (pairs.length === 0) throw new UsageError(`${from} and ${to} have no address of the same family`)
-    return watch(findAgents(values), pairs, limits, values.json === true)
+    const { node, ...everywhere } = values
+    return withAgents(everywhere, async (all) => {
+      const agents = all.filter((each) => node === undefined || each.node === node)
+      if (agents.length === 0)
+        throw new UsageError(`--node ${node}: there are agents on ${all.map((each) => each.node).join(', ')}`)
+      const pairs = pairsOf(await addrsOf(from, all), await addrsOf(to, all), values['one-way'] === true)
+      if (pairs.length === 0) throw new UsageError(`${from} and ${to} have no address of the same family`)
+      return watch(agents, pairs, limits, values.json === true)
+    })
   },
 }

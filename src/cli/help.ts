@@ -13,12 +13,13 @@ function defaultOf({ default: text, shownDefault }: OptionDeclaration): string {
 }
 
 function describe(declaration: OptionDeclaration): string {
-  const { help, choices, alias, multiple } = declaration
+  const { help, choices, alias, short, multiple } = declaration
+  const others = [...(alias === undefined ? [] : [`--${alias}`]), ...(short === undefined ? [] : [`-${short}`])]
   const parts = [
     help,
     ...(choices === undefined ? [] : [choices.join(', ')]),
     ...(multiple ? ['may be repeated'] : []),
-    ...(alias === undefined ? [] : [`also --${alias}`]),
+    ...(others.length === 0 ? [] : [`also ${others.join(', ')}`]),
   ]
   const [first, ...rest] = parts
   return `${first}${rest.length === 0 ? '' : `: ${rest.join('; ')}`}${defaultOf(declaration)}`

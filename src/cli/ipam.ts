@@ -1,9 +1,9 @@
 // `causeway ipam`: which pod holds which address, whether store and kernel agree, and the release of a leaked address.
-import { type AgentOfNode, askAll } from '#/api/client.ts'
+import { type AgentOfNode } from '#/api/client.ts'
 import { type IpamFindings, type IpamReport } from '#/api/schemas/ipam.ts'
 import { Addr } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
-import { agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
+import { agentOptions, agentOptionsNote, answersOf, outcomesFrom, withAgents } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action, type Group } from './command.ts'
@@ -43,7 +43,7 @@ function renderCheck(node: string, { endpoints, findings }: IpamFindings): strin
 }
 
 async function release(agents: readonly AgentOfNode[], addr: string, force: boolean, isJson: boolean): Promise<number> {
-  const outcomes = await askAll(agents, 'ipamRelease', { addr, force })
+  const outcomes = await outcomesFrom(agents, 'ipamRelease', { addr, force })
   const answers = outcomes.flatMap(({ node, outcome }) => {
     if (outcome.kind === 'answer') return { node, report: outcome.value }
     // no pod of that node has the address
@@ -109,7 +109,7 @@ ${agentOptionsNote}`,
     if (addr === undefined) throw new UsageError('release needs an address: causeway ipam release 10.244.1.9')
     if (Addr.tryParse(addr) === undefined) throw new UsageError(`"${addr}" is no IP address`)
     noMore(more)
-    return release(findAgents(values), addr, values.force === true, values.json === true)
+    return withAgents(values, async (agents) => release(agents, addr, values.force === true, values.json === true))
   },
 }
 

@@ -27,7 +27,8 @@ async function serveApi(args: readonly string[]): Promise<number> {
   // from here on a signal ends the work begun, in order
   const stop = stopRequested()
   const { spec, paths, log } = labOf(args)
-  const server = await serveLabApi(spec, paths, log)
+  const relay = new URL('../../build/causeway-api-relay', import.meta.url).pathname
+  const server = await serveLabApi(spec, { paths, relay }, log)
   log.info('stopping', { signal: await until(stop) })
   await server[Symbol.asyncDispose]()
   return 0

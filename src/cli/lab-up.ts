@@ -1,5 +1,4 @@
 // `causeway lab up`.
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { table } from '#/lib/table.ts'
 import { labDown } from '#/lab/down.ts'
@@ -14,6 +13,7 @@ import { Interrupted, Interruption } from './interruption.ts'
 import { readUpOptions, upOptions } from './lab-options.ts'
 import { showConnectivity } from './lab-report.ts'
 import { print, tableWidth } from './output.ts'
+import { setUp, setUpScript } from './set-up.ts'
 import { stopRequested, until } from './signals.ts'
 
 /** The command that shows what a router of the first rack knows, and a note that says so. */
@@ -55,24 +55,18 @@ function hints({ name: lab, racks }: LabSpec): string {
   return ['\nWhat to try next:', ...lines].join('\n')
 }
 
-const script = new URL('../../scripts/setup.sh', import.meta.url).pathname
-
-/** Runs a job of the script that installs and builds; quick when nothing is missing. True when it succeeded. */
-function setUp(job: string): boolean {
-  return spawnSync('sh', [script, job], { stdio: ['ignore', 2, 2] }).status === 0
-}
-
 /** Installs a routing daemon. Only labs with racks need one, so it is installed when the first of these is made. */
 function installRouter(kind: RouterKind): void {
   if (hasRouter(kind)) return
   const isDone = setUp(kind)
   if (!isDone || !hasRouter(kind))
-    throw new Error(`the routing daemon of --router ${kind} is missing, and ${script} ${kind} did not install it`)
+    throw new Error(`the routing daemon of --router ${kind} is missing, and ${setUpScript} ${kind} did not install it`)
 }
 
 /** Compiles the programs of the eBPF datapath. Only labs with that need a compiler, so it is installed when the first of these is made. */
 function buildPrograms(): void {
-  if (!setUp('ebpf')) throw new Error(`the programs of --datapath are missing, and ${script} ebpf did not make them`)
+  if (!setUp('ebpf'))
+    throw new Error(`the programs of --datapath are missing, and ${setUpScript} ebpf did not make them`)
 }
 
 /** A text on what an interrupted `up` left of a lab, and what to do with it. */

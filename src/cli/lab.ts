@@ -3,6 +3,7 @@ import { connect } from '#/cluster/connect.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { wrapText } from '#/lib/wrap.ts'
+import { isAgentPod } from '#/lab/agent-pods.ts'
 import { labDown } from '#/lab/down.ts'
 import { type LabPaths } from '#/lab/paths.ts'
 import { readPolicies } from '#/lab/policies.ts'
@@ -57,7 +58,8 @@ async function status(args: readonly string[]): Promise<number> {
   if (missing.includes(apiRole)) return 1
   await using client = await connect({ kubeconfig: paths.kubeconfig })
   const { items: nodes } = await client.list<KubeNode>(nodesPath())
-  const { items: pods } = await client.list<Pod>(podsPath())
+  const { items } = await client.list<Pod>(podsPath())
+  const pods = items.filter((pod) => !isAgentPod(pod))
   const policies = await readPolicies(client, { nodes, pods })
   const isConnected = await showConnectivity(values.name, { nodes, pods, policies }, values.json === true)
   return isConnected && missing.length === 0 ? 0 : 1

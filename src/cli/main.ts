@@ -6,7 +6,7 @@ import { UsageError } from './args.ts'
 import { rootCommand } from './commands.ts'
 import { find, findAction } from './dispatch.ts'
 import { helpOf } from './help.ts'
-import { guardOutput, isOutputLost, print } from './output.ts'
+import { complain, guardOutput, isOutputLost, print } from './output.ts'
 
 function wantsHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--')
@@ -32,7 +32,7 @@ guardOutput()
 // no await at the top level: the bundle is CommonJS (docs/decisions/0004-bundle.md)
 void main(process.argv.slice(2))
   .catch((error: unknown) => {
-    process.stderr.write(`causeway: ${messageOf(error)}\n`)
+    complain(`causeway: ${messageOf(error)}`)
     return error instanceof UsageError ? 2 : 1
   })
   .then((status) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { renderAnswers } from './answers.ts'
-import { outputWidth } from './output.ts'
+import { harmless, outputWidth } from './output.ts'
 
 test('tables are as wide as the terminal, else as COLUMNS says, else as they need', () => {
   assert.equal(outputWidth({ isTTY: true, columns: 100 }, { COLUMNS: '60' }), 100)
@@ -35,4 +35,8 @@ test('who answered has a block, who did not a line', () => {
     renderAnswers(answers.slice(1, 2), () => '', '# '),
     '# b: gone',
   )
+})
+
+test('what is shown cannot command a terminal', () => {
+  assert.equal(harmless('a\tb\nÄ \u001b[2J\u009b1m\r\u0000\u007f'), 'a\tb\nÄ \\x1b[2J\\x9b1m\\x0d\\x00\\x7f')
 })

@@ -20,8 +20,21 @@ export function isOutputLost(): boolean {
   return isStdoutLost
 }
 
+/**
+ * The text with control characters as `\\x1b`, but line breaks and tabs: what nodes and objects say is shown on a terminal, which would obey
+ * them.
+ */
+export function harmless(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
+
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(`${process.stdout.isTTY ? harmless(text) : text}\n`)
+}
+
+/** A line on standard error, such as why something else is not told. */
+export function complain(line: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? harmless(line) : line}\n`)
 }
 
 export function printJson(value: unknown): void {

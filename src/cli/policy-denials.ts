@@ -3,12 +3,12 @@ import { type AgentOfNode, followAgent } from '#/api/client.ts'
 import { type Denial, type PolicyDenialsLine, type PolicyDenialsReport } from '#/api/schemas/policy.ts'
 import { table } from '#/lib/table.ts'
 import { ageAt } from './age.ts'
-import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, findAgents } from './agents.ts'
+import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf, withAgents } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
 import { clockText } from './datapath-watch.ts'
-import { print, printJson, tableWidth } from './output.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
 import { stopRequested } from './signals.ts'
 
 const denialOptions = {
@@ -83,8 +83,7 @@ async function follow(agents: readonly AgentOfNode[], isJson: boolean): Promise<
       }),
     })),
   )
-  for (const { node, outcome } of outcomes)
-    if (outcome.kind !== 'answer') process.stderr.write(`${node}: ${outcome.message}\n`)
+  for (const { node, outcome } of outcomes) if (outcome.kind !== 'answer') complain(`${node}: ${outcome.message}`)
   return outcomes.some(({ outcome }) => outcome.kind === 'answer') ? 0 : 1
 }
 
@@ -99,7 +98,7 @@ ${agentOptionsNote}`,
     const { values, positionals } = options(args, denialOptions)
     noMore(positionals)
     const most = wholeNumber('last', values.last)
-    if (values.follow === true) return follow(findAgents(values), values.json === true)
+    if (values.follow === true) return withAgents(values, async (agents) => follow(agents, values.json === true))
     const answers = await answersOf(values, 'policyDenials')
     if (values.json) printJson(answers)
     else print(renderDenials(answers, { most, width: tableWidth(), nowMs: Date.now() }))

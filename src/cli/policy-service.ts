@@ -19,7 +19,7 @@ const section = (object: KubeObject, name: string): Readonly<Record<string, unkn
   fieldsOf(fieldsOf(object)[name])
 
 /** NAMESPACE/NAME, NAME of one in default, or its address. Undefined: there is none. Rejects with ApiError and ApiUnreachable. */
-async function findService(client: ApiClient, text: string): Promise<KubeObject | undefined> {
+export async function findService(client: ApiClient, text: string): Promise<KubeObject | undefined> {
   if (Addr.tryParse(text) !== undefined) {
     const { items } = await client.list(servicesPath(), { query: { fieldSelector: `spec.clusterIP=${text}` } })
     return items[0]

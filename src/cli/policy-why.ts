@@ -1,29 +1,23 @@
 // `causeway policy why`: what decides about a packet from one end to another, rule by rule, and the smallest change of that.
+import { type AgentOfNode } from '#/api/client.ts'
 import { policyProtocols, type PolicyWhyRequest } from '#/api/schemas/policy.ts'
 import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
-import { existingLabs } from '#/lab/paths.ts'
-import { type AgentChoice, agentOptions, agentOptionsNote, answersOf } from './agents.ts'
+import { apiFor, type ServiceApi } from './access/service-api.ts'
+import { agentOptionsBesidesNamespace, agentOptionsNote, answersFrom, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { renderAnswers } from './answers.ts'
 import { type Action } from './command.ts'
-import { pathsOfLab } from './lab-options.ts'
-import { print, printJson, tableWidth } from './output.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
 import { type ServiceEnds, serviceEnds } from './policy-service.ts'
 import { isAllowed, type WhyAnswer, whysOf } from './policy-why-merge.ts'
 import { renderEach, renderWhys } from './policy-why-text.ts'
 
-const { node: _node, ...everywhere } = agentOptions
+const { node: _node, ...everywhere } = agentOptionsBesidesNamespace
 
 const whyOptions = {
   port: { type: 'string', value: 'N', help: 'the destination port', shownDefault: 'all: says which are allowed' },
   proto: { type: 'string', value: 'P', help: 'the protocol', choices: policyProtocols, shownDefault: 'tcp' },
-  kubeconfig: {
-    type: 'string',
-    value: 'FILE',
-    help: 'the API to ask what is behind a Service',
-    shownDefault: "the lab's, or $KUBECONFIG",
-  },
   ...everywhere,
 } as const satisfies OptionTable
 
@@ -38,18 +32,6 @@ function portOf(text: string): string {
 /** Of a Service with more of them only so many are asked about. */
 const mostBackends = 20
 
-/** The kubeconfig to ask about Services: the given one, that of the lab, or that of the caller. */
-function kubeconfigFor({
-  kubeconfig,
-  lab,
-}: {
-  readonly kubeconfig?: string | undefined
-  readonly lab?: string | undefined
-}) {
-  const name = lab ?? existingLabs()[0]
-  return kubeconfig ?? (name === undefined ? process.env['KUBECONFIG'] : pathsOfLab(name).kubeconfig)
-}
-
 /** Whether what is asked about may be a Service: agents know no name for it. */
 function isUnknown(answers: readonly WhyAnswer[], to: string): boolean {
   const pairs = answers.flatMap(({ value }) => value?.pairs ?? [])
@@ -58,17 +40,14 @@ function isUnknown(answers: readonly WhyAnswer[], to: string): boolean {
 }
 
 /** The ends of the Service; undefined when it is none, or nobody can be asked. */
-async function endsOfService(
-  kubeconfig: string | undefined,
-  asked: PolicyWhyRequest,
-): Promise<ServiceEnds | undefined> {
-  if (kubeconfig === undefined || kubeconfig === '') return undefined
+async function endsOfService(api: ServiceApi | undefined, asked: PolicyWhyRequest): Promise<ServiceEnds | undefined> {
+  if (api === undefined) return undefined
   try {
-    await using client = await connect({ kubeconfig })
+    await using client = await connect(api)
     return await serviceEnds(client, asked.to, asked)
   } catch (error) {
     if (error instanceof UsageError) throw error
-    process.stderr.write(`whether ${asked.to} is a Service is not known: ${describe(error)}\n`)
+    complain(`whether ${asked.to} is a Service is not known: ${describe(error)}`)
     return undefined
   }
 }
@@ -98,9 +77,12 @@ ${agentOptionsNote}`,
     const { port, proto: protocol } = values
     if (protocol === 'icmp' && port !== undefined) throw new UsageError('--port: icmp has no ports')
     const asked = { from, to, ...(port !== undefined && { port: portOf(port) }), ...(protocol && { protocol }) }
-    const answers = await answersOf(values, 'policyWhy', asked)
-    const ends = isUnknown(answers, to) ? await endsOfService(kubeconfigFor(values), asked) : undefined
-    return ends === undefined ? tell(answers, values.json === true) : tellOfService(values, asked, ends)
+    const isJson = values.json === true
+    return withAgents(values, async (agents) => {
+      const answers = await answersFrom(agents, 'policyWhy', asked)
+      const ends = isUnknown(answers, to) ? await endsOfService(apiFor(values), asked) : undefined
+      return ends === undefined ? tell(answers, isJson) : tellOfService(agents, { asked, ends, isJson })
+    })
   },
 }
 
@@ -112,16 +94,15 @@ function tell(answers: readonly WhyAnswer[], isJson: boolean): number {
 }
 
 async function tellOfService(
-  choice: AgentChoice & { readonly json?: boolean | undefined },
-  asked: PolicyWhyRequest,
-  ends: ServiceEnds,
+  agents: readonly AgentOfNode[],
+  { asked, ends, isJson }: { readonly asked: PolicyWhyRequest; readonly ends: ServiceEnds; readonly isJson: boolean },
 ): Promise<number> {
   const { port: _, ...rest } = asked
   const answers: WhyAnswer[][] = []
   for (const backend of ends.backends.slice(0, mostBackends))
-    answers.push(await answersOf(choice, 'policyWhy', { ...rest, ...backend }))
+    answers.push(await answersFrom(agents, 'policyWhy', { ...rest, ...backend }))
   const whys = answers.flatMap(whysOf)
-  if (choice.json) printJson({ service: ends.service, ends: answers })
+  if (isJson) printJson({ service: ends.service, ends: answers })
   else print([serviceLine(ends), ...(whys.length === 0 ? [] : [renderEach(whys, tableWidth())])].join('\n\n'))
   return whys.length > 0 && whys.every(isAllowed) ? 0 : 1
 }

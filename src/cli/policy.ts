@@ -1,5 +1,5 @@
 // `causeway policy`: network policies, what they select, what decides about two ends, and what was denied.
-import { agentOptions, agentOptionsNote, answersOf } from './agents.ts'
+import { agentOptionsBesidesNamespace, agentOptionsNote, answersOf } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action, type Group } from './command.ts'
@@ -7,8 +7,8 @@ import { print, printJson, tableWidth } from './output.ts'
 import { renderPolicies } from './policy-list-text.ts'
 
 const listOptions = {
-  namespace: { type: 'string', value: 'NAME', help: 'policies and pods of one namespace' },
-  ...agentOptions,
+  namespace: { type: 'string', value: 'NAME', short: 'n', help: 'policies and pods of one namespace' },
+  ...agentOptionsBesidesNamespace,
 } as const satisfies OptionTable
 
 const listCommand: Action = {

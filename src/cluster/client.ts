@@ -1,12 +1,14 @@
 // Requests to a Kubernetes API server: verbs, retries, limits and errors on top of the transport.
 // It works against any API server; see docs/cluster-client.md for what it does where and why.
 import type { IncomingMessage } from 'node:http'
+import type { WebSocket } from 'ws'
 import { isFields, isKubeObject, type KubeObject } from '#/model/kubernetes.ts'
 import { Backoff } from './backoff.ts'
 import { type Clock, Deadline, sleep, systemClock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
 import { ApiError, apiErrorFrom, ApiUnreachable, isApiError, isUnanswered } from './errors.ts'
 import { Outage } from './outage.ts'
+import type { Credential } from './credentials.ts'
 import { StaleConnection, type Transport } from './transport.ts'
 
 export type RequestOptions = {
@@ -40,6 +42,7 @@ type Call = RequestOptions & {
   readonly contentType?: string
 }
 
+const userAgent = 'causeway'
 const defaultTimeoutMs = 30_000
 const defaultPageSize = 500
 const maxAttempts = 5
@@ -148,6 +151,19 @@ export class ApiClient implements AsyncDisposable {
     }
   }
 
+  /**
+   * Opens a WebSocket to a subresource, such as the exec of a pod; `path` has its query. Resolves, with the socket paused, when the server has
+   * agreed to one of the protocols. `timeoutMs` ends with that. Rejects with ApiError when the server answers otherwise.
+   */
+  async webSocket(
+    path: string,
+    options: Omit<RequestOptions, 'query'> & { readonly protocols: readonly string[] },
+  ): Promise<WebSocket> {
+    const call: Call = { ...options, method: 'GET', path }
+    const open = (signal: AbortSignal): Promise<WebSocket> => this.#upgrade(call, options.protocols, signal)
+    return this.#bounded(call, open)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#transport.close()
     await Promise.resolve()
@@ -183,24 +199,33 @@ export class ApiClient implements AsyncDisposable {
     return parseAnswer(this.#name(call), await this.#text(call))
   }
 
-  /** Sends a call and retries it where that is allowed; the only place that bounds time and makes typed errors. */
   async #text(call: Call): Promise<string> {
+    return this.#bounded(call, async (signal) => readBody(await this.#attempt(call, 'shared', signal), maxAnswerBytes))
+  }
+
+  /** Makes a call and repeats it where that is allowed; bounds its time and makes typed errors. */
+  async #bounded<T>(call: Call, once: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const timeoutMs = call.timeoutMs ?? defaultTimeoutMs
     using deadline = new Deadline(this.#clock, timeoutMs, call.signal)
     try {
-      const text = await this.#withRetries(call, deadline.signal, this.#clock.monotonicMs() + timeoutMs)
+      const endsAtMs = this.#clock.monotonicMs() + timeoutMs
+      const answer = await this.#withRetries(call, { signal: deadline.signal, endsAtMs }, once)
       this.outage.answered()
-      return text
+      return answer
     } catch (error) {
       throw this.#failure(this.#name(call), error, deadline, call.signal)
     }
   }
 
-  async #withRetries(call: Call, signal: AbortSignal, endsAtMs: number): Promise<string> {
+  async #withRetries<T>(
+    call: Call,
+    { signal, endsAtMs }: { readonly signal: AbortSignal; readonly endsAtMs: number },
+    once: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const backoff = new Backoff({ firstMs: 200, maxMs: 5_000 }, { random: this.#random })
     for (let attempt = 1; ; attempt++) {
       try {
-        return await readBody(await this.#attempt(call, 'shared', signal), maxAnswerBytes)
+        return await once(signal)
       } catch (error) {
         if (attempt >= maxAttempts || !mayRetry(call, error)) throw error
         const asked = error instanceof ApiError ? error.retryAfterMs : 0
@@ -226,10 +251,40 @@ export class ApiClient implements AsyncDisposable {
       })
       const code = response.statusCode ?? 0
       if (code >= 200 && code < 300) return response
-      const text = await readBody(response, maxErrorBytes)
-      if (code === 401) this.#transport.refused(credential)
-      if (code !== 401 || isSecond) throw apiErrorFrom(this.#name(call), code, response.headers, text)
+      await this.#refused(call, response, { credential, isSecond })
     }
+  }
+
+  async #upgrade(call: Call, protocols: readonly string[], signal: AbortSignal): Promise<WebSocket> {
+    // a pod opens none, and should not hold the library in memory
+    const { openWebSocket } = await import('./web-socket.ts')
+    for (let isSecond = false; ; isSecond = true) {
+      const access = await this.#transport.webSocketTo(call.path)
+      // what comes is no JSON: an API server answers 406 to who wants that
+      const headers = { ...access.headers, 'user-agent': userAgent }
+      const opened = await openWebSocket({ ...access, headers, protocols, signal })
+      if ('socket' in opened) return opened.socket
+      const { refusal } = opened
+      const { socket } = refusal
+      try {
+        await this.#refused(call, refusal, { credential: access.credential, isSecond })
+      } finally {
+        // nobody else can use the connection, and the server may leave it open
+        socket.destroy()
+      }
+    }
+  }
+
+  /** Throws what an answer other than success says, unless it is a first 401, after which credentials are read anew. */
+  async #refused(
+    call: Call,
+    response: IncomingMessage,
+    { credential, isSecond }: { readonly credential: Credential; readonly isSecond: boolean },
+  ): Promise<void> {
+    const code = response.statusCode ?? 0
+    const text = await readBody(response, maxErrorBytes)
+    if (code === 401) this.#transport.refused(credential)
+    if (code !== 401 || isSecond) throw apiErrorFrom(this.#name(call), code, response.headers, text)
   }
 
   #failure(what: string, error: unknown, deadline: Deadline, signal: AbortSignal | undefined): unknown {
@@ -247,7 +302,7 @@ export class ApiClient implements AsyncDisposable {
   }
 
   #name(call: Call): string {
-    return `${call.method} ${this.server}${call.path}`
+    return `${call.method} ${this.server}${call.path.split('?', 1)[0]}`
   }
 }
 
@@ -268,7 +323,7 @@ function mayRetry(call: Call, error: unknown): boolean {
 }
 
 function headersOf(call: Call): Record<string, string> {
-  const headers = { accept: 'application/json', 'user-agent': 'causeway' }
+  const headers = { accept: 'application/json', 'user-agent': userAgent }
   if (call.body === undefined) return headers
   const length = Buffer.byteLength(JSON.stringify(call.body))
   return { ...headers, 'content-type': call.contentType ?? 'application/json', 'content-length': String(length) }

@@ -10,6 +10,8 @@ export class ApiError extends Error {
   readonly code: number
   /** Status.reason, such as "NotFound", "AlreadyExists", "Conflict", "Expired"; "InvalidResponse" for a garbled answer. */
   readonly reason: string
+  /** What the server says besides, in one line; '' when it says nothing. */
+  readonly detail: string
   /** How long the server asks to wait, if it does. */
   readonly retryAfterMs: number | undefined
 
@@ -21,6 +23,7 @@ export class ApiError extends Error {
     super(`${what}: ${[code, reason].join(' ')}${detail === '' ? '' : `: ${detail}`}`)
     this.code = code
     this.reason = reason
+    this.detail = detail
     this.retryAfterMs = options.retryAfterMs
   }
 }
@@ -124,12 +127,12 @@ function retryAfterMsOf(header: string | undefined, retryAfterSeconds: unknown):
 }
 
 /** Makes foreign text fit for a log line: one line, no control characters, a bounded length. */
-export function oneLine(text: string): string {
+export function oneLine(text: string, maxChars = 300): string {
   const flat = text
-    .slice(0, 600)
+    .slice(0, 2 * maxChars)
     .replace(/[\p{Cc}\s]+/gu, ' ')
     .trim()
-  return flat.length > 300 ? `${flat.slice(0, 300)}…` : flat
+  return flat.length > maxChars ? `${flat.slice(0, maxChars)}…` : flat
 }
 
 /** Any error as one line for a status. */

@@ -4,6 +4,8 @@ import { Addr } from '#/lib/addr.ts'
 import { ConfigError, type ServerConfig } from './config.ts'
 
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
+/** Where a pod finds the token of its service account. */
+export const inClusterTokenPath = `${serviceAccountFolder}/token`
 
 /** `env` is the process environment; throws ConfigError outside of a cluster. */
 export function inClusterConfig(

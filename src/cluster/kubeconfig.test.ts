@@ -71,6 +71,17 @@ test('of several files the first to set a value wins, and missing ones are passe
   assert.equal(config.token?.kind === 'inline' && config.token.text, 'first')
 })
 
+test('another context can be chosen, and one that is not there is told with those that are', async () => {
+  await using place = await folder()
+  const path = join(place.path, 'config')
+  const clusters = ['a', 'b'].map((name) => ({ name, cluster: { server: `https://${name}:6443` } }))
+  const contexts = ['a', 'b'].map((name) => ({ name: `to-${name}`, context: { cluster: name } }))
+  await writeFile(path, stringify({ clusters, contexts, 'current-context': 'to-a' }))
+  assert.equal((await loadKubeconfig(path)).server.host, 'a:6443')
+  assert.equal((await loadKubeconfig(path, 'to-b')).server.host, 'b:6443')
+  await assert.rejects(loadKubeconfig(path, 'to-c'), /: there is no context "to-c"; there are: to-a, to-b$/)
+})
+
 const pem = Buffer.from('-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n').toString('base64')
 const execOf = (fields: object): Parts => ({
   user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'login', ...fields } },
@@ -86,7 +97,7 @@ const malformed: [what: string, content: object | string, expected: RegExp][] = 
   [
     'a context that is not there',
     kubeconfig({ top: { 'current-context': 'x' } }),
-    /: current-context: there is no context "x"/,
+    /: current-context: there is no context "x"; there are: /,
   ],
   [
     'a context without a cluster',

@@ -12,8 +12,11 @@ import { FieldReader } from './field-reader.ts'
 type Named = { readonly name: string; readonly reader: FieldReader }
 type Merged = { currentContext: string; contexts: Named[]; clusters: Named[]; users: Named[] }
 
-/** Reads a path, or several joined by ":" as in $KUBECONFIG, and follows current-context. Throws ConfigError. */
-export async function loadKubeconfig(pathList: string): Promise<ServerConfig> {
+/**
+ * Reads a path, or several joined by ":" as in $KUBECONFIG, and follows the context of this name, or else current-context. Throws
+ * ConfigError.
+ */
+export async function loadKubeconfig(pathList: string, wantedContext?: string): Promise<ServerConfig> {
   const paths = pathList.split(':').filter((path) => path !== '')
   if (paths.length === 0) throw new ConfigError('kubeconfig: no path given')
   const merged: Merged = { currentContext: '', contexts: [], clusters: [], users: [] }
@@ -21,7 +24,7 @@ export async function loadKubeconfig(pathList: string): Promise<ServerConfig> {
     const text = await readKubeconfig(path, paths.length > 1)
     if (text !== undefined) merge(merged, readDocument(text, path))
   }
-  return resolveContext(merged, paths.join(':'))
+  return resolveContext(merged, paths.join(':'), wantedContext)
 }
 
 /** Reads one file; as with kubectl, a missing file is skipped when it is one of several. */
@@ -67,16 +70,18 @@ function merge(into: Merged, from: Merged): void {
   }
 }
 
-function resolveContext(merged: Merged, file: string): ServerConfig {
-  const { currentContext } = merged
-  if (currentContext === '') {
+function resolveContext(merged: Merged, file: string, wanted: string | undefined): ServerConfig {
+  const name = wanted ?? merged.currentContext
+  if (name === '') {
     throw new ConfigError(
       `kubeconfig ${file}: current-context: is not set; choose one with "kubectl config use-context"`,
     )
   }
-  const context = find(merged.contexts, currentContext)
+  const context = find(merged.contexts, name)
   if (context === undefined) {
-    throw new ConfigError(`kubeconfig ${file}: current-context: there is no context "${currentContext}"`)
+    const where = wanted === undefined ? 'current-context: ' : ''
+    const there = merged.contexts.map((each) => each.name).join(', ')
+    throw new ConfigError(`kubeconfig ${file}: ${where}there is no context "${name}"; there are: ${there || 'none'}`)
   }
   const clusterName = context.text('cluster')
   const cluster = find(merged.clusters, clusterName)

@@ -15,6 +15,19 @@ export const podsPath = (namespace?: string): string =>
 export const podPath = (namespace: string, name: string): string => `${podsPath(namespace)}/${segment(name)}`
 export const podStatusPath = (namespace: string, name: string): string => `${podPath(namespace, name)}/status`
 
+/** The path that executes a command in a container, with its standard input, output and error. */
+export function execPath(target: {
+  readonly namespace: string
+  readonly pod: string
+  readonly container: string
+  readonly command: readonly string[]
+}): string {
+  const { namespace, pod, container, command } = target
+  const streams = ['stdin', 'stdout', 'stderr'].map((name) => [name, 'true'])
+  const query = new URLSearchParams([['container', container], ...command.map((word) => ['command', word]), ...streams])
+  return `${podPath(namespace, pod)}/exec?${query}`
+}
+
 export const eventsPath = (namespace: string): string => `${namespacePath(namespace)}/events`
 export const eventPath = (namespace: string, name: string): string => `${eventsPath(namespace)}/${segment(name)}`
 
@@ -36,6 +49,9 @@ export const servicePath = (namespace: string, name: string): string =>
   `${namespacePath(namespace)}/services/${segment(name)}`
 export const endpointSlicesPath = (namespace: string): string =>
   `/apis/discovery.k8s.io/v1/namespaces/${segment(namespace)}/endpointslices`
+
+export const daemonSetPath = (namespace: string, name: string): string =>
+  `/apis/apps/v1/namespaces/${segment(namespace)}/daemonsets/${segment(name)}`
 
 export const secretPath = (namespace: string, name: string): string =>
   `${namespacePath(namespace)}/secrets/${segment(name)}`

@@ -19,8 +19,6 @@ export type ReflectorOptions = {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   readonly pageSize?: number
-  /** How many objects are taken over before the event loop gets a turn. */
-  readonly objectsPerTurn?: number
   /** The kind may be undefined in the cluster: then the collection is empty, and the kind is looked for again later. */
   readonly mayBeUndefined?: boolean
 }
@@ -56,11 +54,12 @@ const saysNothingOfVersions = [401, 403, 429, 502, 503]
 const longestAskedMs = 60_000
 /** An API server that starts may not know all kinds yet: known objects are given up only when it has denied the kind for this long. */
 const undefinedAfterMs = 30_000
-const defaultObjectsPerTurn = 50
+/** So many objects are taken over at most before the event loop gets a turn, and for so long: what follows of an object may take a while. */
+const objectsPerTurn = 50
+const turnMs = 4
 
 export class Reflector<T extends KubeObject> implements AsyncDisposable {
   readonly #options: ReflectorOptions
-  readonly #objectsPerTurn: number
   readonly #client: ApiClient
   readonly #log: Logger
   readonly #clock: Clock
@@ -89,7 +88,6 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   constructor(options: ReflectorOptions, deps: ReflectorDeps<T>) {
     this.#options = options
-    this.#objectsPerTurn = options.objectsPerTurn ?? defaultObjectsPerTurn
     this.#client = deps.client
     this.#log = deps.log.with({ path: options.path })
     this.#clock = deps.clock ?? systemClock
@@ -156,7 +154,7 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
 
   async #list(): Promise<string> {
     this.#phase = 'listing'
-    const { path, objectsPerTurn: _, ...options } = this.#options
+    const { path, ...options } = this.#options
     const { items, resourceVersion } = await this.#client.list<T>(path, {
       ...options,
       keep: this.#keep,
@@ -171,8 +169,21 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
   }
 
   async #replaceAll(items: readonly T[]): Promise<void> {
-    let taken = 0
-    for (const _ of this.#store.replaceAll(items)) if (++taken % this.#objectsPerTurn === 0) await immediate()
+    const giveTurn = this.#turns()
+    for (const _ of this.#store.replaceAll(items)) await giveTurn()
+  }
+
+  /** To be called, and awaited, after each object: gives the event loop a turn when it is due. */
+  #turns(): () => Promise<void> | undefined {
+    let count = 0
+    let beganMs = this.#clock.monotonicMs()
+    return () => {
+      if (++count < objectsPerTurn && this.#clock.monotonicMs() - beganMs < turnMs) return undefined
+      return immediate().then(() => {
+        count = 0
+        beganMs = this.#clock.monotonicMs()
+      })
+    }
   }
 
   async #watch(resourceVersion: string): Promise<void> {
@@ -191,10 +202,10 @@ export class Reflector<T extends KubeObject> implements AsyncDisposable {
     const openedAtMs = this.#clock.monotonicMs()
     try {
       const deps = { client: this.#client, clock: this.#clock, signal: this.#stop.signal, onOpen }
-      let events = 0
+      const giveTurn = this.#turns()
       for await (const event of watchEvents({ path, query, lifeSeconds }, deps)) {
         this.#apply(event)
-        if (++events % this.#objectsPerTurn === 0) await immediate()
+        await giveTurn()
       }
     } finally {
       cancelHealthTimer()

@@ -7,14 +7,18 @@ import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import type { ServerOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
+import { WebSocketServer } from 'ws'
 import { stringify } from 'yaml'
 import { messageOf } from '#/lib/log.ts'
 import { clientFor, connect } from './connect.ts'
 import { isApiError } from './errors.ts'
-import { FakeApi, type Handler, sendJson, sendStatus } from './testing/fake-api.ts'
+import { execIn } from './exec.ts'
+import { execMessage } from './remote-command.ts'
+import { FakeApi, type Handler, sendJson, sendStatus, type UpgradeHandler } from './testing/fake-api.ts'
 import { eventually, ManualClock } from './testing/manual-clock.ts'
 
 let pki = ''
@@ -210,4 +214,63 @@ test('a server that accepts connections and then says nothing is given up before
   } finally {
     server.close()
   }
+})
+
+/** Executes nothing: tells the name in the client's certificate, and the token that it sent. */
+function telling(accepts: (authorization: string | undefined) => boolean = () => true): UpgradeHandler {
+  const server = new WebSocketServer({ noServer: true, handleProtocols: () => 'v5.channel.k8s.io' })
+  return (request, socket, head) => {
+    assert.ok(socket instanceof TLSSocket)
+    const { authorization } = request.headers
+    if (!accepts(authorization)) return socket.end('HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n')
+    const name = socket.authorized ? String(socket.getPeerCertificate().subject.CN) : 'nobody'
+    return server.handleUpgrade(request, socket, head, (accepted) => {
+      accepted.send(execMessage(Buffer.from(`${name} ${authorization}`), 1))
+      accepted.send(execMessage(Buffer.from('{"status":"Success"}'), 3))
+      accepted.close(1000)
+    })
+  }
+}
+
+async function askByExec(api: FakeApi, cluster: object, user: object): Promise<string> {
+  await using place = await mkdtempDisposable(join(tmpdir(), 'tls-'))
+  const path = join(place.path, 'config')
+  await writeFile(path, kubeconfig(api, cluster, user))
+  await using client = await connect({ kubeconfig: path })
+  return text(await execIn(client, { namespace: 'n', pod: 'p', container: 'c', command: ['who'] }))
+}
+
+test('an exec is as strict about the server as a request, and shows the same client certificate', async () => {
+  const ca = { 'certificate-authority-data': encoded('ca.crt') }
+  const user = { 'client-certificate-data': encoded('admin.crt'), 'client-key-data': encoded('admin.key') }
+  {
+    await using api = await FakeApi.start(whoAmI, { tls: tls('server'), upgrade: telling() })
+    assert.equal(await askByExec(api, ca, user), 'admin undefined')
+    assert.equal(await askByExec(api, ca, { token: 'abc' }), 'nobody Bearer abc')
+    const other = { 'certificate-authority-data': encoded('other.crt') }
+    await assert.rejects(askByExec(api, other, user), /check certificate-authority in the kubeconfig/)
+  }
+  await using api = await FakeApi.start(whoAmI, { tls: tls('named'), upgrade: telling() })
+  await assert.rejects(askByExec(api, ca, user), /the certificate is for another name/)
+  assert.equal(await askByExec(api, { ...ca, 'tls-server-name': 'kubernetes.default' }, user), 'admin undefined')
+})
+
+test('an exec that meets a 401 is tried once more with the token of now', async () => {
+  await using place = await mkdtempDisposable(join(tmpdir(), 'tls-'))
+  const path = join(place.path, 'config')
+  const tokenFile = join(place.path, 'token')
+  const seen: (string | undefined)[] = []
+  const upgrade = telling((authorization) => {
+    seen.push(authorization)
+    return authorization === 'Bearer two'
+  })
+  await using api = await FakeApi.start(whoAmI, { tls: tls('server'), upgrade })
+  await writeFile(tokenFile, 'one')
+  await writeFile(path, kubeconfig(api, { 'certificate-authority': join(pki, 'ca.crt') }, { tokenFile: 'token' }))
+  await using client = await connect({ kubeconfig: path })
+  const target = { namespace: 'n', pod: 'p', container: 'c', command: ['who'] }
+  await client.get('/x')
+  await writeFile(tokenFile, 'two')
+  assert.equal(await text(await execIn(client, target)), 'nobody Bearer two')
+  assert.deepEqual(seen, ['Bearer one', 'Bearer two'])
 })

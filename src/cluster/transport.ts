@@ -3,8 +3,8 @@
 import { X509Certificate } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
-import type { Socket } from 'node:net'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
 import { type Clock } from './clock.ts'
 import type { ServerConfig } from './config.ts'
 import { ConfigError } from './config.ts'
@@ -25,6 +25,15 @@ export type WireAnswer = {
   readonly response: http.IncomingMessage
   /** The credential that the request was sent with; pass it to `Transport.refused` after a 401. */
   readonly credential: Credential
+}
+
+export type WebSocketAccess = {
+  /** ws:// or wss:// */
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** As in WireAnswer. */
+  readonly credential: Credential
+  readonly connect: () => Socket
 }
 
 /** A kept-alive connection turned out to be closed by the server before it took the request: safe to send again. */
@@ -90,13 +99,31 @@ export class Transport {
     outgoing.on('error', (error) => {
       reject(outgoing.reusedSocket && !request.signal.aborted ? new StaleConnection('', { cause: error }) : error)
     })
-    outgoing.on('socket', (socket) => {
-      socket.setKeepAlive(true, keepAliveAfterMs, keepAliveEveryMs, keepAliveProbes)
-      socket.setNoDelay(true)
-      if (socket.connecting) this.#watchConnecting(socket)
-    })
+    outgoing.on('socket', (socket) => this.#tend(socket))
     outgoing.end(request.body)
     return promise
+  }
+
+  /** What a WebSocket needs to be opened as `open` sends a request, on a connection of its own. Throws ConfigError. */
+  async webSocketTo(path: string): Promise<WebSocketAccess> {
+    const credential = await this.#deps.credentials.current()
+    const { secureContext } = this.#poolFor(credential)
+    const { protocol, hostname, port, path: fullPath, headers } = this.#target(path, credential)
+    const host = hostname.includes(':') ? `[${hostname}]` : hostname
+    return {
+      url: `${protocol === 'https:' ? 'wss' : 'ws'}://${host}:${port}${fullPath}`,
+      headers,
+      credential,
+      connect: () => {
+        const place = { host: hostname, port, autoSelectFamilyAttemptTimeout: addressAttemptMs }
+        // node:https gives the name itself
+        const named = { ...place, servername: isIP(hostname) === 0 ? hostname : '' }
+        const socket =
+          secureContext === undefined ? connect(place) : connectTls({ ...named, ...this.#tlsOptions(secureContext) })
+        this.#tend(socket)
+        return socket
+      },
+    }
   }
 
   refused(credential: Credential): void {
@@ -111,6 +138,13 @@ export class Transport {
   /** Closes idle connections; a connection in use is closed when its request ends. */
   close(): void {
     this.#pool?.agent.destroy()
+  }
+
+  /** Has a connection watched that requests use. */
+  #tend(socket: Socket): void {
+    socket.setKeepAlive(true, keepAliveAfterMs, keepAliveEveryMs, keepAliveProbes)
+    socket.setNoDelay(true)
+    if (socket.connecting) this.#watchConnecting(socket)
   }
 
   /** Makes a connection fail that is not established in time, and has it watched from then on. */
@@ -138,26 +172,33 @@ export class Transport {
     socket.once('close', () => cancel())
   }
 
-  #start(request: WireRequest, pool: Pool): http.ClientRequest {
+  #target(path: string, { authorization }: Credential) {
     const { server } = this.#config
     const isTls = server.protocol === 'https:'
-    const { authorization } = pool.credential
-    const options: https.RequestOptions = {
-      method: request.method,
+    return {
+      protocol: server.protocol,
       hostname: server.hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: server.port === '' ? (isTls ? 443 : 80) : server.port,
-      path: `${server.pathname.replace(/\/$/, '')}${request.path}`,
+      port: server.port === '' ? (isTls ? 443 : 80) : Number(server.port),
+      path: `${server.pathname.replace(/\/$/, '')}${path}`,
       headers: {
-        ...request.headers,
         host: server.host,
         // as client-go: a bearer token goes over TLS only
         ...(authorization !== undefined && isTls ? { authorization } : {}),
       },
+    }
+  }
+
+  #start(request: WireRequest, pool: Pool): http.ClientRequest {
+    const target = this.#target(request.path, pool.credential)
+    const options: https.RequestOptions = {
+      ...target,
+      method: request.method,
+      headers: { ...request.headers, ...target.headers },
       signal: request.signal,
       agent: request.connection === 'own' ? false : pool.agent,
       ...(request.connection === 'own' ? this.#socketOptions(pool.secureContext) : {}),
     }
-    return isTls ? https.request(options) : http.request(options)
+    return target.protocol === 'https:' ? https.request(options) : http.request(options)
   }
 
   #poolFor(credential: Credential): Pool {
@@ -174,11 +215,13 @@ export class Transport {
   }
 
   #socketOptions(secureContext: SecureContext | undefined): https.AgentOptions {
-    const { serverName, insecure } = this.#config
     const common = { autoSelectFamilyAttemptTimeout: addressAttemptMs }
-    if (secureContext === undefined) return common
+    return secureContext === undefined ? common : { ...common, ...this.#tlsOptions(secureContext) }
+  }
+
+  #tlsOptions(secureContext: SecureContext): ConnectionOptions {
+    const { serverName, insecure } = this.#config
     return {
-      ...common,
       secureContext,
       rejectUnauthorized: !insecure,
       ...(serverName === undefined ? {} : { servername: serverName }),

@@ -43,6 +43,26 @@ function account(name: string, namespace: string): Manifest {
  */
 const passwordRules: readonly Rule[] = [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]
 
+/** The role that an installation brings for who may ask agents. Nobody has it before somebody binds it, in the namespace of the agents. */
+export const operatorRole = 'causeway-operator'
+
+/**
+ * What the command line asks for (docs/cluster-access.md). A WebSocket is opened by a GET, and since Kubernetes 1.35 the API server wants the
+ * right to create as well.
+ */
+export function operatorAccess(): Manifest {
+  return {
+    apiVersion: `${rbac}/v1`,
+    kind: 'ClusterRole',
+    metadata: { name: operatorRole, labels: labelsOf('causeway') },
+    rules: [
+      { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+      { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
+      { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: [agentName], verbs: ['get'] },
+    ] satisfies Rule[],
+  }
+}
+
 export function agentAccess(namespace: string): Manifest[] {
   const who = { name: agentName, namespace }
   const own = { apiGroups: [group] }

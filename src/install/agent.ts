@@ -2,7 +2,14 @@
 import { agentGroups, cniSettings, nodeSettings } from '#/settings/agent-settings.ts'
 import { type ContainerVariable, passedEnvironment, passedOn } from '#/settings/passing.ts'
 import { hasEbpf } from './datapath.ts'
-import { agentName, apiServerVariables, type InstallSettings, labelsOf, type Manifest } from './settings.ts'
+import {
+  agentContainer,
+  agentName,
+  apiServerVariables,
+  type InstallSettings,
+  labelsOf,
+  type Manifest,
+} from './settings.ts'
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
@@ -75,7 +82,7 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
   const labels = labelsOf(agentName)
   const hostPaths = hostPathsOf(settings)
   const container = {
-    name: 'agent',
+    name: agentContainer,
     image,
     args: ['agent'],
     env: environmentOf(settings),

@@ -8,11 +8,10 @@ import { annotationsOf, formerPodCIDRsAnnotation, type KubeObject } from '#/mode
 import { nodePath, nodesPath } from '#/cluster/paths.ts'
 import { routingStateAnnotation } from '#/model/routing.ts'
 import { containerOf, type DaemonSet, daemonSetPath, isDone, untilReady, type Wait } from './daemonset.ts'
-import { agentName } from './settings.ts'
+import { agentContainer, agentName } from './settings.ts'
 
 /** How many Node objects are changed at a time. */
 const atOnce = 16
-const agentContainer = 'agent'
 const cleaner = 'clean'
 
 function isCleaning(daemonSet: DaemonSet): boolean {

@@ -41,6 +41,7 @@ test('an installation has these objects, in an order in which each finds what it
     'RoleBinding causeway-system/causeway-agent',
     'Role default/causeway-agent',
     'RoleBinding default/causeway-agent',
+    'ClusterRole causeway-operator',
     'ServiceAccount causeway-system/causeway-controller',
     'ClusterRole causeway-controller',
     'ClusterRoleBinding causeway-controller',

@@ -1,5 +1,5 @@
 // All objects of an installation, in the order in which they are applied; they are deleted in reverse order. Pure.
-import { agentAccess, controllerAccess } from './access.ts'
+import { agentAccess, controllerAccess, operatorAccess } from './access.ts'
 import { agentDaemonSet } from './agent.ts'
 import { controllerDeployment } from './controller.ts'
 import { definitions } from './definitions/index.ts'
@@ -26,6 +26,7 @@ export function manifests(settings: InstallSettings): Manifest[] {
     ...definitions,
     ...namespaceOf(namespace),
     ...agentAccess(namespace),
+    operatorAccess(),
     ...(hasController ? controllerAccess(namespace, { givesPodCIDRs: controller === 'yes' }) : []),
     agentDaemonSet(settings),
     ...(hasController ? [controllerDeployment(settings)] : []),

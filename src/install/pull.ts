@@ -8,7 +8,7 @@ import { fewOf } from '#/model/status-conditions.ts'
 import { applyAll, removeAll } from './apply.ts'
 import { containerOf, type DaemonSet, daemonSetPath, isDone, untilReady, type Wait } from './daemonset.ts'
 import { pullerDaemonSet } from './puller.ts'
-import { agentName, type InstallSettings, pullerName } from './settings.ts'
+import { agentContainer, agentName, type InstallSettings, pullerName } from './settings.ts'
 
 /** Reasons of a waiting container that are about its image (kubelet, pkg/kubelet/images/types.go). */
 const imageReasons: readonly unknown[] = [
@@ -24,7 +24,7 @@ const imageReasons: readonly unknown[] = [
 export async function isUpgrade(client: ApiClient, { namespace, image }: InstallSettings): Promise<boolean> {
   try {
     const live = await client.get<DaemonSet>(daemonSetPath(namespace, agentName))
-    const agent = containerOf(live, 'containers', 'agent')
+    const agent = containerOf(live, 'containers', agentContainer)
     return agent !== undefined && agent['image'] !== image
   } catch (error) {
     if (isApiError(error, 404)) return false

@@ -31,6 +31,8 @@ export function apiServerVariables({ apiServer }: InstallSettings): ContainerVar
 }
 
 export const agentName = 'causeway-agent'
+/** The container with the agent in its pods. */
+export const agentContainer = 'agent'
 export const controllerName = 'causeway-controller'
 export const pullerName = 'causeway-pull'
 

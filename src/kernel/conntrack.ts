@@ -6,9 +6,11 @@ import {
   encodeConntrackDelete,
   encodeConntrackDump,
   encodeConntrackLiberal,
+  encodePacketEntryDelete,
   IPCTNL_MSG_CT_DELETE,
   IPCTNL_MSG_CT_GET,
   IPCTNL_MSG_CT_NEW,
+  type TrackedPacket,
 } from '#/wire/netlink/conntrack.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
@@ -37,5 +39,16 @@ export function connectionLiberal(connection: Connection): Operation {
     what: `# no sequence check: tcp ${src} ${srcPort} to ${dst} ${dstPort}`,
     type: IPCTNL_MSG_CT_NEW,
     payload: encodeConntrackLiberal(connection),
+  }
+}
+
+/** Deletes the entry of the flow that a packet belongs to. There need not be one. */
+export function packetEntryDelete(packet: TrackedPacket): Operation {
+  const { protocol, src, dst, ports } = packet
+  return {
+    what: `conntrack -D -p ${protocol} -s ${src} -d ${dst}${ports ? ` --sport ${ports.src} --dport ${ports.dst}` : ''}`,
+    type: IPCTNL_MSG_CT_DELETE,
+    payload: encodePacketEntryDelete(packet),
+    mayFail: true,
   }
 }

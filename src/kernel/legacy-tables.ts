@@ -36,11 +36,14 @@ function readTable(family: Family, name: string): LegacyChain[] | undefined {
 
 export type LegacyTable = { readonly family: Family; readonly name: string; readonly chains: readonly LegacyChain[] }
 
-/** The tables that decide about packets (not nat), without those that cannot be read now: nobody depends on seeing them. */
-export function readLegacyTables(): LegacyTable[] {
+/**
+ * The tables that decide about packets, without those that cannot be read now: nobody depends on seeing them. The table nat is read only where
+ * it is asked for: a proxy of services may have tens of thousands of rules there.
+ */
+export function readLegacyTables(withNat = false): LegacyTable[] {
   return families.flatMap((family) =>
     legacyTableNames(family)
-      .filter((name) => name !== 'nat')
+      .filter((name) => withNat || name !== 'nat')
       .flatMap((name) => {
         try {
           const chains = readTable(family, name)

@@ -1,6 +1,14 @@
 // Asks the kernel which route a packet would take (RTM_GETROUTE), and which rules of policy routing there are.
 import { type Addr } from '#/lib/addr.ts'
-import { decodeRoute, encodeRouteLookup, type Route, RTM_GETROUTE } from '#/wire/netlink/route.ts'
+import {
+  decodeRoute,
+  decodeWay,
+  encodeRouteLookup,
+  encodeWayLookup,
+  type PacketLookup,
+  type Route,
+  RTM_GETROUTE,
+} from '#/wire/netlink/route.ts'
 import { decodeRule, RTM_GETRULE, RTM_NEWRULE, type Rule } from '#/wire/netlink/rule.ts'
 import { KernelError, type Netlink, type Operation } from './netlink.ts'
 
@@ -63,6 +71,38 @@ export function lookUpRoutes(
     },
   )
   return answers
+}
+
+/** A packet of which all is known that a lookup may ask for. */
+export type WayLookup = Lookup & Pick<PacketLookup, 'oif' | 'ipProtocol' | 'sourcePort' | 'destinationPort'>
+
+export type WayAnswer =
+  | {
+      readonly kind: 'way'
+      /** The route that matches; undefined for types of route that this program does not know. */
+      readonly route: Route | undefined
+      /** What the kernel makes of it for this packet: one next hop, the source address, and the MTU where one is known that is not the device's. */
+      readonly chosen: Route | undefined
+    }
+  /** `words` are the kernel's own. */
+  | { readonly kind: 'refused'; readonly code: string; readonly words: string }
+
+/** Asks which way one packet takes. The socket's namespace is the one that is asked. Throws KernelError only when it cannot be asked at all. */
+export function lookUpWay(netlink: Netlink, lookup: WayLookup): WayAnswer {
+  const { dst, src, iif, ...more } = lookup
+  const what = lookupCommand(lookup)
+  try {
+    const chosen = netlink.get({
+      what: what.replace(' fibmatch', ''),
+      type: RTM_GETROUTE,
+      payload: encodeWayLookup({ dst, ...(src && { src }), ...(iif && { iif: iif.index }), ...more }),
+    })
+    const matching = netlink.get({ what, type: RTM_GETROUTE, payload: encodeRouteLookup(dst, src, iif?.index) })
+    return { kind: 'way', route: decodeRoute(matching.payload), chosen: decodeWay(chosen.payload) }
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+    return { kind: 'refused', code: error.code, words: error.explanation ?? error.code }
+  }
 }
 
 /** All rules of both families, in the order in which the kernel looks at them. */

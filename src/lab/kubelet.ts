@@ -15,6 +15,7 @@ import { Netns, netnsPath } from '#/sys/netns.ts'
 import { type EchoServer, serveEcho } from './probe/echo.ts'
 import { type LabPaths } from './paths.ts'
 import { type Sandbox, type Sandboxes } from './sandboxes.ts'
+import { agentNamespace, agentPod, agentPodName, agentPodStatus, isAgentPod, toldAnswering } from './agent-pods.ts'
 import { chooseNode } from './schedule.ts'
 import { LabScheduler } from './scheduler.ts'
 import { labNodes, type LabNode, type LabSpec, podTitle } from './spec.ts'
@@ -79,34 +80,69 @@ export class LabKubelet {
 
   #turn(): void {
     const nodes = [...this.#nodeWatch.objects.values()]
-    const pods = [...this.#podWatch.objects.values()]
+    const pods = this.#pods()
     const sandboxes = new Map(this.#sandboxes.list().map((sandbox) => [sandbox.uid, sandbox]))
     const uids = new Set(pods.map(({ metadata }) => metadata.uid))
     for (const node of nodes) this.#report(node)
+    this.#dropAgentPods(nodes)
     for (const pod of pods) this.#tend(pod, nodes, pods, sandboxes.get(pod.metadata.uid ?? ''))
     for (const sandbox of sandboxes.values()) {
       if (!uids.has(sandbox.uid)) this.#work(sandbox.uid, () => this.#tearDown(sandbox))
     }
   }
 
-  /** Reports a node's readiness, which is its agent's readiness. */
+  /** All pods but those of agents, which are processes that `lab up` starts. */
+  #pods(): Pod[] {
+    return [...this.#podWatch.objects.values()].filter((pod) => !isAgentPod(pod))
+  }
+
+  #deletePod({ metadata: { namespace = 'default', name } }: Pod): Promise<void> {
+    return this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } })
+  }
+
+  /** Deletes the pods of agents whose nodes are gone. */
+  #dropAgentPods(nodes: readonly KubeNode[]): void {
+    for (const pod of this.#podWatch.objects.values()) {
+      const node = nodeNameOf(pod)
+      if (isAgentPod(pod) && !nodes.some(({ metadata }) => metadata.name === node))
+        this.#work(`agent of ${node}`, () => this.#deletePod(pod))
+    }
+  }
+
+  /** Reports what a node's agent says of itself: in the Node object whether the node is ready, in the object of its pod whether it runs. */
   #report(object: KubeNode): void {
     const node = this.#nodes.find(({ name }) => name === object.metadata.name)
     if (!node) return
     this.#work(`node ${node.name}`, async () => {
       const outcome = await askAgent(socketTransport(this.#paths.agentSocket(node.name)), 'readyz')
-      const reason = outcome.kind === 'answer' ? undefined : outcome.message
-      const ready = conditionOf(object, 'Ready')
-      if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
-        return
-      // without the addresses: a strategic patch merges them by type, so two InternalIPs would become one
-      const { conditions } = nodeStatus(node, reason ?? '')
-      await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
+      await this.#tellReadiness(node, object, outcome.kind === 'answer' ? undefined : outcome.message)
+      await this.#keepAgentPod(node, outcome.kind !== 'silence')
     })
   }
 
+  /** `reason` says why the node is not ready. */
+  async #tellReadiness(node: LabNode, object: KubeNode, reason: string | undefined): Promise<void> {
+    const ready = conditionOf(object, 'Ready')
+    if (ready.status === (reason === undefined ? 'True' : 'False') && (reason ?? ready.message) === ready.message)
+      return
+    // without the addresses: a strategic patch merges them by type, so two InternalIPs would become one
+    const { conditions } = nodeStatus(node, reason ?? '')
+    await this.#client.patch(nodeStatusPath(node.name), { status: { conditions } }, 'strategic')
+  }
+
+  /** Makes the object of an agent's pod, and tells in it whether the agent answers. */
+  async #keepAgentPod(node: LabNode, isAnswering: boolean): Promise<void> {
+    const name = agentPodName(node.name)
+    const pod = this.#podWatch.objects.get(`${agentNamespace}/${name}`)
+    if (pod?.metadata.deletionTimestamp !== undefined) return this.#deletePod(pod)
+    if (pod !== undefined && toldAnswering(pod) === isAnswering) return
+    if (pod === undefined) await this.#client.create(podsPath(agentNamespace), agentPod(node.name))
+    const status = agentPodStatus(node, isAnswering, new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
+    await this.#client.patch(podStatusPath(agentNamespace, name), { status }, 'merge')
+  }
+
   #tend(pod: Pod, nodes: readonly KubeNode[], pods: readonly Pod[], sandbox: Sandbox | undefined): void {
-    const { uid = '', namespace = 'default', name } = pod.metadata
+    const { uid = '' } = pod.metadata
     const nodeName = nodeNameOf(pod)
     if (pod.metadata.deletionTimestamp !== undefined) return this.#step(uid, () => this.#finish(pod, sandbox))
     if (nodeName === '') {
@@ -116,9 +152,7 @@ export class LabKubelet {
     }
     if (!nodes.some(({ metadata }) => metadata.name === nodeName)) {
       // deletes the pods of a missing node, as the pod garbage collector does
-      return this.#step(uid, () =>
-        this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } }),
-      )
+      return this.#step(uid, () => this.#deletePod(pod))
     }
     const node = this.#nodes.find(({ name: each }) => each === nodeName)
     if (!node) return
@@ -133,7 +167,7 @@ export class LabKubelet {
   get isSettled(): boolean {
     if (!this.#nodeWatch.inSync || !this.#podWatch.inSync) return false
     const [running, pending] = [true, false].map((isRunning) =>
-      [...this.#podWatch.objects.values()].filter((pod) => (podPhaseOf(pod) === 'Running') === isRunning),
+      this.#pods().filter((pod) => (podPhaseOf(pod) === 'Running') === isRunning),
     )
     const waiting = new Set(pending!.map(({ metadata }) => metadata.uid))
     if (this.#busy.keys().some((key) => !waiting.has(key))) return false
@@ -222,9 +256,8 @@ export class LabKubelet {
 
   /** Ends a pod that is being deleted: first its network, then its object. */
   async #finish(pod: Pod, sandbox: Sandbox | undefined): Promise<void> {
-    const { namespace = 'default', name } = pod.metadata
     if (sandbox) await this.#tearDown(sandbox)
-    await this.#client.delete(podPath(namespace, name), { query: { gracePeriodSeconds: '0' } })
+    await this.#deletePod(pod)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

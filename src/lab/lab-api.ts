@@ -1,13 +1,19 @@
 // The process that serves the lab's Kubernetes API: to kubectl on the machine's loopback address, to the nodes on the underlay.
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type Logger } from '#/lib/log.ts'
+import { nodeNameOf } from '#/model/kubernetes.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { tcpListener } from '#/sys/socket.ts'
 import { ensureCertificates } from './api/certificates.ts'
 import { writeKubeconfig } from './api/kubeconfig.ts'
 import { ApiServer } from './api/server.ts'
+import { agentContainer } from '#/install/settings.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { isAgentPod } from './agent-pods.ts'
+import type { Execute } from './api/exec.ts'
 import { type LabPaths } from './paths.ts'
 import { apiAddrs, apiPort, familiesOf, type LabSpec, routerNetns } from './spec.ts'
 
@@ -37,8 +43,29 @@ function lastPort(paths: LabPaths): number {
   return match ? Number(match[1]) : 0
 }
 
-/** Serves until disposed of. Writes both kubeconfig files once it listens. */
-export async function serveLabApi(spec: LabSpec, paths: LabPaths, log: Logger): Promise<AsyncDisposable> {
+/** The one command that can be executed, in agents' pods: what an image has of it. `relay` is its path. */
+function executeFor(paths: LabPaths, relay: string): Execute {
+  return ({ pod, container, command }) => {
+    const object = { ...pod, metadata: { ...pod.metadata, name: pod.metadata.name ?? '' } }
+    if (!isAgentPod(object))
+      return { failure: 'the pods of a lab have no containers: only agents have what can be executed' }
+    if (container !== '' && container !== agentContainer) return { failure: `container not found ("${container}")` }
+    const [program = '', ...args] = command
+    if (program !== basename(relay) || args.length > 0)
+      return {
+        failure: `error executing command in container: exec: "${program}": executable file not found in $PATH`,
+      }
+    const env = { [nodeSettings.runDir.variable]: paths.nodeRun(nodeNameOf(object)) }
+    return spawn(relay, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  }
+}
+
+/** Serves until disposed of. Writes both kubeconfig files once it listens. `relay` is the path of the relay to agents' sockets. */
+export async function serveLabApi(
+  spec: LabSpec,
+  { paths, relay }: { readonly paths: LabPaths; readonly relay: string },
+  log: Logger,
+): Promise<AsyncDisposable> {
   mkdirSync(paths.api, { recursive: true, mode: 0o700 })
   const tokens = ensureTokens(join(paths.api, 'tokens.json'))
   const addresses = apiAddrs(spec).map(String)
@@ -54,6 +81,7 @@ export async function serveLabApi(spec: LabSpec, paths: LabPaths, log: Logger): 
     ]),
     tls: certificates,
     log,
+    execute: executeFor(paths, relay),
   })
   using router = new Netns(netnsPath(routerNetns(spec.name)))
   await server.listen({ fd: router.run(() => tcpListener(familiesOf(spec).includes(6) ? 6 : 4, apiPort)) })

@@ -5,7 +5,7 @@ import { socketTransport } from '#/api/socket-transport.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
+import { namespacesPath, nodePath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { messageOf } from '#/lib/log.ts'
@@ -13,6 +13,8 @@ import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubern
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
+import { labelsOf } from '#/install/settings.ts'
+import { agentNamespace, isAgentPod } from './agent-pods.ts'
 import { agentStart } from './agents.ts'
 import { ensureBpffs } from './bpffs.ts'
 import { otherDatapaths } from './datapaths.ts'
@@ -54,6 +56,14 @@ const sweepMs = 4000
 
 async function isReady(socketPath: string): Promise<boolean> {
   return (await askAgent(socketTransport(socketPath), 'readyz')).kind === 'answer'
+}
+
+async function createMissing(client: ApiClient, path: string, object: object): Promise<void> {
+  try {
+    await client.create(path, object)
+  } catch (error) {
+    if (!isApiError(error, 409)) throw error
+  }
 }
 
 class LabBuild {
@@ -144,13 +154,10 @@ class LabBuild {
 
   /** Registers the nodes, as kubelets do when they start. A deleted Node object stays deleted until the next `lab up`. */
   async register(client: ApiClient): Promise<void> {
-    for (const node of labNodes(this.#spec)) {
-      try {
-        await client.create(nodesPath(), nodeObject(node))
-      } catch (error) {
-        if (!isApiError(error, 409)) throw error
-      }
-    }
+    for (const node of labNodes(this.#spec)) await createMissing(client, nodesPath(), nodeObject(node))
+    // the kubelet makes the pods in it
+    const metadata = { name: agentNamespace, labels: labelsOf('causeway') }
+    await createMissing(client, namespacesPath(), { apiVersion: 'v1', kind: 'Namespace', metadata })
   }
 
   processes(): void {
@@ -208,13 +215,7 @@ class LabBuild {
   }
 
   async demoPods(client: ApiClient): Promise<void> {
-    for (const pod of this.#demoPods()) {
-      try {
-        await client.create(podsPath('default'), pod)
-      } catch (error) {
-        if (!isApiError(error, 409)) throw error
-      }
-    }
+    for (const pod of this.#demoPods()) await createMissing(client, podsPath('default'), pod)
   }
 
   /** Waits for the lab's own pods, and for those that ran before. Others may never run, for reasons of their own. */
@@ -225,7 +226,7 @@ class LabBuild {
     const why = (): string => ` (waiting for: ${namesOf(waiting, 'pods')})${this.#tail(kubeletRole)}`
     return waitFor({ what: 'running pods', timeoutMs: readyTimeoutMs, why, stop: this.#context.stop }, async () => {
       const { items } = await client.list<Pod>(podsPath())
-      const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)))
+      const ours = items.filter((pod) => nodes.has(nodeNameOf(pod)) && !isAgentPod(pod))
       const still = ours.filter((pod) => podPhaseOf(pod) !== 'Running').map(({ metadata }) => metadata)
       waiting = still.filter(({ namespace, name }) => namespace === 'default' && own.has(name)).map(({ name }) => name)
       return waiting.length === 0 && (await isReady(this.#paths.kubeletSocket)) ? ours : undefined

@@ -75,6 +75,11 @@ export class Writer {
   }
 
   /** Overwrites the number at `offset`: for lengths that are known only afterwards. */
+  patchU8(offset: number, value: number): void {
+    this.#view.setUint8(offset, value)
+  }
+
+  /** The same. */
   patchU16le(offset: number, value: number): void {
     this.#view.setUint16(offset, value, true)
   }

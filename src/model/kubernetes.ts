@@ -318,7 +318,8 @@ export function podAddressesOf(pod: Pod): { addrs: Addr[]; problems: string[] } 
     if (addr !== undefined) addrs.push(addr)
     else if (text !== '') problems.push(`pod ${keyOf(pod)}: status.podIPs: ${JSON.stringify(text)} is no IP address`)
   }
-  return { addrs, problems }
+  // a copy has no room for more: there are tens of thousands
+  return { addrs: [...addrs], problems }
 }
 
 /** coordination.k8s.io/v1 LeaseSpec with its defaults: no holder, no duration, no transitions. */

@@ -56,5 +56,7 @@ function holds({ key, operator, values }: Requirement, labels: Readonly<Record<s
 }
 
 export function selects(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  return selector.every((requirement) => holds(requirement, labels))
+  // a thousand selectors are asked about ten thousand pods: no closure and no iterator is made for each
+  for (let at = 0; at < selector.length; at++) if (!holds(selector[at]!, labels)) return false
+  return true
 }

@@ -1,4 +1,4 @@
-// What policies need to know of a Namespace, and the part of its object from which that is read.
+// What policies need to know of a Namespace.
 import { annotationsOf, type KubeObject, labelsOf } from '#/model/kubernetes.ts'
 import { auditMode, policyModeAnnotation, type PolicyNamespace } from './cluster.ts'
 
@@ -8,20 +8,5 @@ export function readPolicyNamespace(namespace: KubeObject): PolicyNamespace {
     name: namespace.metadata.name,
     labels: labelsOf(namespace),
     isAudited: annotationsOf(namespace)[policyModeAnnotation] === auditMode,
-  }
-}
-
-/** A copy of the namespace with only what `readPolicyNamespace` reads. */
-export function keepOfPolicyNamespaces({ metadata }: KubeObject): KubeObject {
-  const { name, uid, resourceVersion, labels } = metadata
-  const mode = annotationsOf({ metadata })[policyModeAnnotation]
-  return {
-    metadata: {
-      name,
-      ...(uid !== undefined && { uid }),
-      ...(resourceVersion !== undefined && { resourceVersion }),
-      ...(labels !== undefined && { labels }),
-      ...(mode !== undefined && { annotations: { [policyModeAnnotation]: mode } }),
-    },
   }
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Pod } from '#/model/kubernetes.ts'
-import { keepOfPolicyNamespaces, readPolicyNamespace } from './read-namespace.ts'
-import { PolicyPodKeeper, readPolicyPod } from './read-pod.ts'
+import { readPolicyNamespace } from './read-namespace.ts'
+import { PolicyPodReader, readPolicyPod } from './read-pod.ts'
 
 const pod: Pod = {
   apiVersion: 'v1',
@@ -75,35 +75,21 @@ test('a pod that is being deleted counts until it has ended', () => {
   ])
 })
 
-test('what is kept of a pod is its identity and what policies need to know', () => {
-  const { keep } = new PolicyPodKeeper()
-  const told: Pod = {
-    metadata: { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7', labels: { app: 'pg' } },
-    spec: { nodeName: 'node-1', containers: [{ name: 'c', ports: [{ name: 'sql', containerPort: 5432 }] }] },
-    status: { phase: 'Running', podIPs: [{ ip: '10.0.0.1' }] },
-  }
-  const kept = keep(told)
-  assert.deepEqual(kept.metadata, { namespace: 'db', name: 'pg-0', uid: 'u', resourceVersion: '7' })
-  assert.deepEqual(kept.policyPod, readPolicyPod(told))
-  assert.equal(keep(kept), kept)
-  // an object of the API cannot pass for one that is reduced already
-  const forged = { ...told, policyPod: { labels: { app: 'other' } } }
-  assert.deepEqual(keep(forged).policyPod, readPolicyPod(told))
-})
-
-test('pods of one application share what is the same', () => {
-  const { keep } = new PolicyPodKeeper()
-  const podOf = (name: string): Pod => ({ metadata: { namespace: 'db', name, labels: { app: 'pg' } } })
-  const [one, other] = [keep(podOf('a')).policyPod, keep(podOf('b')).policyPod]
-  assert.equal(one.labels, other.labels)
+test('pods share what many of them have', () => {
+  const { read } = new PolicyPodReader()
+  const ports = [{ name: 'c', ports: [{ name: 'sql', containerPort: 5432 }] }]
+  const podOf = (name: string): Pod => ({ metadata: { namespace: 'db', name }, spec: { containers: ports } })
+  const [one, other] = [read(podOf('a')), read(podOf('b'))]
+  assert.deepEqual(one, readPolicyPod(podOf('a')))
+  assert.equal(one.namedPorts, other.namedPorts)
   assert.notEqual(one.name, other.name)
 })
 
-test('no JSON makes the readers of pods and namespaces throw, and keeping changes nothing for them', () => {
+test('no JSON makes the readers of pods and namespaces throw, and sharing changes nothing', () => {
   const holds = fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (spec, status, labels) => {
     const odd: Pod = { metadata: { name: 'odd', labels, annotations: labels }, spec, status }
-    assert.deepEqual(new PolicyPodKeeper().keep(odd).policyPod, readPolicyPod(odd))
-    assert.deepEqual(readPolicyNamespace(keepOfPolicyNamespaces(odd)), readPolicyNamespace(odd))
+    assert.deepEqual(new PolicyPodReader().read(odd), readPolicyPod(odd))
+    readPolicyNamespace(odd)
   })
   fc.assert(holds, { numRuns: 500 })
 })

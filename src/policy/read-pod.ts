@@ -7,7 +7,6 @@ import {
   labelsOf,
   listOf,
   nodeNameOf,
-  type ObjectMeta,
   type Pod,
   podAddressesOf,
 } from '#/model/kubernetes.ts'
@@ -56,40 +55,25 @@ export function readPolicyPod(pod: Pod): PolicyPod {
   }
 }
 
-/** What a reflector keeps of a pod: its identity, and what policies need to know. */
-export class KeptPolicyPod {
-  readonly metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'uid' | 'resourceVersion'>
-  readonly policyPod: PolicyPod
-
-  constructor(pod: Pod, policyPod: PolicyPod) {
-    const { resourceVersion } = pod.metadata
-    const { namespace, name, uid } = policyPod
-    this.metadata = { namespace, name, uid, ...(resourceVersion !== undefined && { resourceVersion }) }
-    this.policyPod = policyPod
-  }
-}
-
 /** So many different values are shared at most; then sharing begins anew. */
-const mostShared = 16_384
+const mostShared = 4096
 
 /**
- * Reduces pods to what is kept of them. Pods of one application have the same labels and ports, and there are few nodes and namespaces: equal
- * values are one object, which is most of what ten thousand pods would take.
+ * Reads pods, of which there may be ten thousand: what many of them have is one object. Labels are not among that, since the index has pods
+ * with the same labels share them.
  */
-export class PolicyPodKeeper {
+export class PolicyPodReader {
   readonly #shared = new Map<string, unknown>()
 
-  /** As the `Keep` of a reflector: leaves alone what is reduced already. */
-  readonly keep = (pod: Pod | KeptPolicyPod): KeptPolicyPod => {
-    if (pod instanceof KeptPolicyPod) return pod
+  /** As `readPolicyPod`. */
+  readonly read = (pod: Pod): PolicyPod => {
     const read = readPolicyPod(pod)
-    return new KeptPolicyPod(pod, {
+    return {
       ...read,
       namespace: this.#one(read.namespace),
       node: this.#one(read.node),
-      labels: this.#one(read.labels),
       namedPorts: this.#one(read.namedPorts),
-    })
+    }
   }
 
   #one<T>(value: T): T {

@@ -2,7 +2,6 @@
 // what else of others is in pods' way. An accept in our own table cannot overrule such chains, so two rules in each accept packets from and
 // to pods. Ownership: the rule's comment alone.
 import { type LegacyTable, readLegacyTables } from '#/kernel/legacy-tables.ts'
-import { KernelError } from '#/kernel/netlink.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { isOurTable } from '#/model/names.ts'
 import { type DesiredNetwork, type NeededPassage } from '#/model/network.ts'
@@ -10,14 +9,13 @@ import { problem } from '#/model/problems.ts'
 import { compileRule } from '#/wire/nftables/compile.ts'
 import { type ForeignRule, foreignRule } from '#/wire/nftables/foreign-rule.ts'
 import { encodeComment, type NftFamilyName } from '#/wire/nftables/messages.ts'
-import { arpHookNames, deviceHookNames, hookNumbers, inetIngress, policyNumbers } from '#/wire/nftables/numbers.ts'
 import { type NftRule } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace, placeRuleCommand } from '#/wire/nftables/place.ts'
 import { type Blockade, type Change, type Comparison, type Driver } from './driver.ts'
 import { Contests } from './contest.ts'
+import { findBaseChains, followable, type Found, keyOf, rulesToFollow, type Seen } from './firewall/base-chains.ts'
 import { type BaseChain, inspect } from './firewall/inspect.ts'
 import { legacyBaseChains } from './firewall/legacy-chains.ts'
-import { type HookName } from './firewall/passages.ts'
 import { edited, editOf } from './firewall/place.ts'
 
 const commentPrefix = 'causeway: forward pods of '
@@ -39,12 +37,6 @@ const essence = (does: string): string => does.replaceAll(/(00)+\)/g, ')')
 const asForeign = (rule: NftRule): ForeignRule =>
   foreignRule(0n, encodeComment(rule.comment), compileRule(rule, 'inet'))
 
-const NFT_TABLE_F_DORMANT = 1
-/** Only the program that made the table may change it. */
-const NFT_TABLE_F_OWNER = 2
-
-/** A chain with more rules than these is not followed: what becomes of packets in there counts as unknown. */
-const maxRulesFollowed = 1000
 /**
  * Chains that base chains jump to are followed anew after this time, or when a base chain has changed. A proxy of services rewrites its
  * chains every second, and following them may take as long as a tenth of one.
@@ -53,31 +45,6 @@ const inspectionPauseMs = 10_000
 
 /** The families whose forward chains decide about pods' packets: there our rules belong. Those of the others are only looked at. */
 const routedFamilies = new Set<NftFamilyName>(['inet', 'ip', 'ip6'])
-const ipHookNames = new Map(
-  (['prerouting', 'input', 'forward', 'output', 'postrouting'] as const).map((name) => [
-    hookNumbers[name] as number,
-    name,
-  ]),
-)
-
-function hookName(family: NftFamilyName, number: number): HookName | undefined {
-  if (family === 'arp') return arpHookNames[number]
-  if (family === 'netdev') return deviceHookNames[number]
-  return family === 'inet' && number === inetIngress ? 'ingress' : ipHookNames.get(number)
-}
-
-type Found = ChainPlace & {
-  readonly hook: HookName
-  /** For a chain on ingress or egress. */
-  readonly devices?: readonly string[]
-  readonly type: string
-  readonly dropsByPolicy: boolean
-  readonly isLocked: boolean
-  readonly tableHandle: bigint
-}
-
-/** A base chain with its rules, ours as they are to be. */
-type Seen = { readonly found: Found; readonly rules: readonly ForeignRule[] }
 
 export type ForwardDriverDeps = {
   /** A monotonic clock. */
@@ -99,7 +66,7 @@ export class ForwardDriver implements Driver {
 
   constructor(
     client: NftClient,
-    { nowMs = () => performance.now(), legacyTables = readLegacyTables }: ForwardDriverDeps = {},
+    { nowMs = () => performance.now(), legacyTables = () => readLegacyTables() }: ForwardDriverDeps = {},
   ) {
     this.#client = client
     this.#legacyTables = legacyTables
@@ -119,9 +86,10 @@ export class ForwardDriver implements Driver {
     const keys: string[] = []
     const contested: Blockade[] = []
     const seen: Seen[] = []
-    for (const found of await this.#baseChains()) {
+    for (const found of await findBaseChains(this.#client)) {
+      if (isOurTable(found.table)) continue
       if (found.hook !== 'forward' || found.family === 'arp') {
-        const rules = passage && (await this.#rulesToFollow(found))
+        const rules = passage && (await rulesToFollow(this.#client, found))
         if (rules) seen.push({ found, rules })
         continue
       }
@@ -163,76 +131,8 @@ export class ForwardDriver implements Driver {
     const before = this.#inspected
     if (before?.subject === subject && this.#nowMs() - before.atMs < inspectionPauseMs) return
     const read = new Map<string, Promise<readonly ForeignRule[] | undefined>>()
-    const chains = seen.map(({ found, rules }) => this.#followable(found, rules, read))
+    const chains = seen.map(({ found, rules }) => followable(this.#client, { found, rules }, read))
     this.#inspected = { subject, atMs: this.#nowMs(), blockades: await inspect([...legacy, ...chains], passage) }
-  }
-
-  /** Base chains of others that decide about IP packets or bridged frames. */
-  async #baseChains(): Promise<Found[]> {
-    const facts = new Map(this.#client.readTableFacts().map((table) => [`${table.family} ${table.name}`, table]))
-    const chains = await this.#client.listBaseChains()
-    return chains.flatMap(({ family, table, chain, type, number, policy, devices }): Found[] => {
-      const { flags, handle } = facts.get(`${family} ${table}`) ?? { flags: 0, handle: 0n }
-      const hook = hookName(family, number)
-      if (isOurTable(table) || hook === undefined) return []
-      // a dormant table does nothing
-      if ((flags & NFT_TABLE_F_DORMANT) !== 0) return []
-      const dropsByPolicy = policy === policyNumbers.drop
-      return [
-        {
-          family,
-          table,
-          chain,
-          type,
-          hook,
-          ...(devices.length > 0 && { devices }),
-          dropsByPolicy,
-          isLocked: (flags & NFT_TABLE_F_OWNER) !== 0,
-          tableHandle: handle,
-        },
-      ]
-    })
-  }
-
-  /** The rules of a chain; undefined when they cannot be followed: it has too many, or changes all the time. */
-  async #rulesToFollow(place: ChainPlace): Promise<readonly ForeignRule[] | undefined> {
-    try {
-      return await this.#client.readRules(place, maxRulesFollowed)
-    } catch (error) {
-      if (error instanceof KernelError) return undefined
-      throw error
-    }
-  }
-
-  /** `read` has the chains that were read already, of all tables. */
-  #followable(
-    { family, table, chain, hook, type, devices, dropsByPolicy }: Found,
-    rules: readonly ForeignRule[],
-    read: Map<string, Promise<readonly ForeignRule[] | undefined>>,
-  ): BaseChain {
-    return {
-      tool: 'nft',
-      family,
-      table,
-      chain,
-      hook,
-      isNat: type === 'nat',
-      ...(devices && { devices }),
-      dropsByPolicy,
-      rulesOf: async (name) => {
-        if (name === chain) return rules
-        const place = { family, table, chain: name }
-        return read.getOrInsertComputed(keyOf(place), () => this.#rulesToFollow(place))
-      },
-      readSet: async (name) => {
-        try {
-          return await this.#client.readElements({ family, table }, name)
-        } catch (error) {
-          if (error instanceof KernelError) return undefined
-          throw error
-        }
-      },
-    }
   }
 
   #change(
@@ -266,10 +166,6 @@ export class ForwardDriver implements Driver {
 
 function canHoldOurs({ family, type, isLocked }: Found): boolean {
   return routedFamilies.has(family) && type === 'filter' && !isLocked
-}
-
-function keyOf({ family, table, chain }: ChainPlace): string {
-  return `${family} ${table} ${chain}`
 }
 
 /** A text that changes when a base chain, or what must pass, does. */

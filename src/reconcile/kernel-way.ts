@@ -132,6 +132,12 @@ function ruleText({ priority, src, dst, iif, table, dead, isInverted }: Rule): s
   return `${priority}: ${words.filter(Boolean).join(' ')}`
 }
 
+/** The rule by which a packet came to a route, as ip-rule(8) prints it; undefined: none that is known here leads to its table. */
+export function ruleOf({ table }: Route, packet: Lookup, rules: readonly Rule[]): string | undefined {
+  const rule = rules.find((each) => each.table === table && isFor(each, packet))
+  return rule && ruleText(rule)
+}
+
 /** The remedy adds a rule before the one in the way and deletes nothing: whoever made that rule may need it for other packets. */
 function ruleObstacle(rule: Rule, told: string, dst: Addr, { clusterCIDRs }: KernelState): Obstacle {
   const ip = ipOf(dst)

@@ -49,3 +49,20 @@ export function portOwner(protocol: PortProtocol, port: number): string | undefi
   }
   return undefined
 }
+
+/** Whether a socket of this thread's network namespace waits for packets to the address and port. */
+export function isWaitedFor(protocol: PortProtocol, port: number, hexAddrs: readonly string[]): boolean {
+  return [protocol, `${protocol}6`].some((file) =>
+    (tried(() => readFileSync(`/proc/thread-self/net/${file}`, 'utf8')) ?? '')
+      .split('\n')
+      .slice(1)
+      .some((line) => {
+        const [, local = '', , state] = line.trim().split(/\s+/)
+        const [addr = '', hexPort = ''] = local.split(':')
+        const isAny = /^0+$/.test(addr)
+        return (
+          state === waiting[protocol] && Number.parseInt(hexPort, 16) === port && (isAny || hexAddrs.includes(addr))
+        )
+      }),
+  )
+}

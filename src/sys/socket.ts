@@ -20,6 +20,11 @@ const IPPROTO_ICMP = 1
 const IPPROTO_TCP = 6
 const IPPROTO_IPV6 = 41
 const IPPROTO_ICMPV6 = 58
+/** A socket that sends packets with their IP header, and receives none. */
+const IPPROTO_RAW = 255
+const SOCK_DGRAM = 2
+const IP_MTU = 14
+const IPV6_MTU = 24
 const IPV6_V6ONLY = 26
 const SOL_RAW = 255
 const ICMP_FILTER = 1
@@ -194,6 +199,48 @@ export function icmpSocket(family: Family, types: readonly number[]): number {
     // the first call switches time stamps on, and has no answer yet
     receivedAtMs(fd)
   })
+}
+
+/**
+ * A socket that sends whole IP packets, with their headers, from this address. Throws EADDRNOTAVAIL when the namespace does not have the
+ * address. Needs CAP_NET_RAW.
+ */
+export function wholePacketSocket(src: Addr): number {
+  return openSocket(src.family, SOCK_RAW, IPPROTO_RAW, (fd) => bindTo(fd, src, 0, String(src)))
+}
+
+/**
+ * A socket that has this port of this address, so that no other gets it; it does not listen. Throws EADDRINUSE, and EADDRNOTAVAIL for a foreign
+ * address.
+ */
+export function portSocket(protocol: 'tcp' | 'udp', addr: Addr, port: number): number {
+  const type = protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM
+  return openSocket(addr.family, type, 0, (fd) => bindTo(fd, addr, port))
+}
+
+/** The address from which the kernel of this namespace sends to `dst`. Throws ENETUNREACH and others where there is no way. */
+export function sourceTowards(dst: Addr): Addr {
+  const fd = openSocket(dst.family, SOCK_DGRAM, 0, () => {})
+  try {
+    startConnect(fd, dst, 9)
+    return socketAddress(fd, 'local').addr
+  } finally {
+    closeFd(fd)
+  }
+}
+
+/** How large a packet to this address may be, as the kernel knows it now. Throws ENETUNREACH and others where there is no way. */
+export function pathMtuBytes(src: Addr, dst: Addr): number {
+  const fd = portSocket('udp', src, 0)
+  try {
+    startConnect(fd, dst, 9)
+    const value = int32(0)
+    const [level, option] = dst.family === 4 ? [0, IP_MTU] : [IPPROTO_IPV6, IPV6_MTU]
+    libc('getsockopt', [fd, level, option, value, int32(value.length)], 'IP_MTU')
+    return viewOf(value).getInt32(0, true)
+  } finally {
+    closeFd(fd)
+  }
 }
 
 export function sendTo(fd: number, bytes: Uint8Array, addr: Addr): void {

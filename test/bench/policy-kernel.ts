@@ -1,4 +1,9 @@
 // When a node's kernel has another form of the policy tables: as the kernel announces changes of nftables.
+import { NftClient } from '#/kernel/nftables.ts'
+import { KernelError } from '#/kernel/netlink.ts'
+import { policyTableName } from '#/model/names.ts'
+import { podSet } from '#/plan/policy/names.ts'
+import { podsId } from '#/policy/index/ids.ts'
 import { NotificationSocket } from '#/sys/netlink-socket.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { monotonicMs } from './clock.ts'
@@ -6,7 +11,7 @@ import { monotonicMs } from './clock.ts'
 const NETLINK_NETFILTER = 12
 const NFNLGRP_NFTABLES = 7
 /** The name of the tables, which is in every message about them. */
-const tableName = Buffer.from('causeway-policy')
+const tableName = Buffer.from(policyTableName)
 
 export class PolicyChanges implements Disposable {
   readonly #socket: NotificationSocket
@@ -54,5 +59,17 @@ export class PolicyChanges implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]()
+  }
+}
+
+/** How many addresses (IPv4) the kernel has in the set of all pods of a namespace, which policies have to name; 0 while there is no set. */
+export async function podsInKernel(netns: Netns, namespace: string): Promise<number> {
+  using client = new NftClient(netns)
+  const set = podSet(podsId({ namespaces: { kind: 'name', name: namespace }, pods: [] }), 4)
+  try {
+    return (await client.readElements({ family: 'inet', table: policyTableName }, set)).length
+  } catch (error) {
+    if (error instanceof KernelError && error.code === 'ENOENT') return 0
+    throw error
   }
 }

@@ -29,9 +29,13 @@ export async function createPolicies(client: ApiClient, policies: readonly objec
   await inParallel(policies, atOnce, (policy) => client.create(networkPoliciesPath(policyNamespace), policy))
 }
 
+export function agentPids({ name }: BenchLab): number[] {
+  return labProcesses(name).flatMap(({ pid, role }) => (role.startsWith('agent-') ? [pid] : []))
+}
+
 /** Waits until the lab's agents have had nothing to do for a while. */
-export async function agentsAtRest({ name }: BenchLab): Promise<void> {
-  const pids = labProcesses(name).flatMap(({ pid, role }) => (role.startsWith('agent-') ? [pid] : []))
+export async function agentsAtRest(lab: BenchLab): Promise<void> {
+  const pids = agentPids(lab)
   const usedMs = (): number => pids.reduce((sum, pid) => sum + useOf(pid).cpuMs, 0)
   const deadlineMs = monotonicMs() + restTimeoutMs
   for (let before = usedMs(); ;) {
@@ -39,7 +43,7 @@ export async function agentsAtRest({ name }: BenchLab): Promise<void> {
     const now = usedMs()
     if (now - before <= restMs * restShare) return
     if (monotonicMs() > deadlineMs)
-      throw new RigError(`the agents of lab ${name} have not come to rest in ${restTimeoutMs / 1000} s`)
+      throw new RigError(`the agents of lab ${lab.name} have not come to rest in ${restTimeoutMs / 1000} s`)
     before = now
   }
 }

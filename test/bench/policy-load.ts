@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { networkPoliciesPath, podsPath, podStatusPath } from '#/cluster/paths.ts'
 import { figure, type Goal, type Table } from './benchmark.ts'
 import { monotonicMs } from './clock.ts'
-import { type BenchNetns, inParallel, RigError } from './netns.ts'
+import { type BenchNetns, inParallel, RigError, waitUntil } from './netns.ts'
 import { nodeNameOf, numbers } from './nodes-of.ts'
 import { callAll, ownCaller } from './pods.ts'
-import { PolicyChanges } from './policy-kernel.ts'
+import { PolicyChanges, podsInKernel } from './policy-kernel.ts'
 import { policiesOfSlots, podElsewhere, policyNamespace, slotLabel } from './policy-objects.ts'
 import { type BenchAgent, type BenchApi, StallProbe } from './processes.ts'
 import { type Rig } from './rig.ts'
@@ -27,6 +27,8 @@ const goalMemoryMiB = 40
 const goalStallMs = 20
 const creates = 16
 const restMs = 100
+/** Reading the set takes the machine some 20 ms. */
+const askMs = 500
 const timeoutMs = 120_000
 
 /** A pod of the node under test, in the API as scheduled there; returns its uid. */
@@ -49,6 +51,18 @@ export async function createPodsElsewhere({ client }: BenchApi, count: number, s
 
 export async function createPoliciesOf({ client }: BenchApi, policies: readonly object[]): Promise<void> {
   await inParallel(policies, creates, (policy) => client.create(networkPoliciesPath(policyNamespace), policy))
+}
+
+/** Waits until the kernel knows all these pods: the API ends a watch that is read too slowly, and then they are listed, some seconds later. */
+export async function allInKernel({ netns }: BenchNetns, pods: number): Promise<void> {
+  await waitUntil(
+    `${pods} pods in the kernel`,
+    async () => {
+      await sleep(askMs)
+      return (await podsInKernel(netns, policyNamespace)) >= pods
+    },
+    timeoutMs,
+  )
 }
 
 /** Waits until the agent has had nothing to do for a while. */
@@ -100,6 +114,7 @@ async function load(rig: Rig, settings: LoadSettings, say: (line: string) => voi
   await using probe = await StallProbe.start(agent)
   using kernel = new PolicyChanges(host.netns)
   const releasedMs = await api.release()
+  await allInKernel(host, pods)
   await agentAtRest(agent, quietMs)
   const stalls = await probe.report()
   if (kernel.lastMs === 0) throw new RigError('the kernel has no policy of the agent')

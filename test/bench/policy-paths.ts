@@ -1,18 +1,20 @@
 // What policies on the way cost the packets of an allowed connection, and new connections: pods of one node and of two, by the bridge and by
 // programs, with none, some and many policies that each first packet is compared with.
+import { existsSync } from 'node:fs'
 import { type DatapathName } from '#/model/datapath.ts'
 import { figure, type Goal, ratioText, type Table } from './benchmark.ts'
 import { type Case, type Measured, measureAll } from './datapath-cases.ts'
 import { connectionMeter, measureRoundTrips, type RoundTrips } from './flows.ts'
 import { BenchLab } from './lab.ts'
-import { RigError } from './netns.ts'
+import { RigError, shellIn } from './netns.ts'
 import { agentsAtRest, clientOf, createPolicies } from './policy-lab.ts'
 import { policiesOnPath } from './policy-objects.ts'
 import { type Rig } from './rig.ts'
 import { median, roundRatios, spread } from './stats.ts'
 
 type Flow = RoundTrips & { readonly connectionsPerSecond: number }
-type Place = 'one node' | 'two nodes'
+/** With the bridge it matters on one node whether br_netfilter hands frames to the rules for IP, as kubeadm demands. */
+type Place = 'one node' | 'one node, br_netfilter' | 'two nodes'
 type Key = { readonly datapath: DatapathName; readonly place: Place; readonly policies: number }
 type PolicyCase = Case & Key
 
@@ -22,6 +24,9 @@ export type PathsSettings = {
   readonly rounds: number
   readonly seconds: number
 }
+
+/** Of a namespace; there is none where the module is not loaded. */
+const brNetfilterSetting = '/proc/sys/net/bridge/bridge-nf-call-iptables'
 
 /** Round trips with policies may be so much slower. */
 const mostSlower = 0.03
@@ -34,14 +39,25 @@ async function labWith(rig: Rig, datapath: DatapathName, policies: number): Prom
   await createPolicies(await clientOf(rig, lab), policiesOnPath(policies))
   await agentsAtRest(lab)
   const [from, beside, , elsewhere] = lab.pods
-  const caseTo = (place: Place, to: typeof from): PolicyCase => ({
+  const node = lab.node(1)
+  const brNetfilter = (isOn: boolean) => ({
+    before: () => void shellIn(node, `echo ${isOn ? 1 : 0} >${brNetfilterSetting}`),
+  })
+  const caseTo = (place: Place, to: typeof from, change: Pick<Case, 'before'> = {}): PolicyCase => ({
+    ...change,
     name: `${datapath}, ${place}, ${policies} policies`,
     datapath,
     place,
     policies,
     path: { from: lab.pod(from!.name), to: lab.pod(to!.name), addr: to!.addrs[0]! },
   })
-  return [caseTo('one node', beside), caseTo('two nodes', elsewhere)]
+  if (datapath === 'ebpf' || !existsSync(brNetfilterSetting))
+    return [caseTo('one node', beside), caseTo('two nodes', elsewhere)]
+  return [
+    caseTo('one node', beside, brNetfilter(false)),
+    caseTo('one node, br_netfilter', beside, brNetfilter(true)),
+    caseTo('two nodes', elsewhere, brNetfilter(true)),
+  ]
 }
 
 type Outcome = { readonly key: Key; readonly flows: readonly Flow[] }

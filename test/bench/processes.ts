@@ -1,7 +1,7 @@
 // The processes of a benchmark: agents and controllers of the command line, an API server, a probe for stalls.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentSocketName, cniSocketName, spoolFolderName } from '#/model/node-files.ts'
 import { isReady } from '../ask.ts'
@@ -63,6 +63,19 @@ export function useOf(pid: number): ProcessUse {
     residentMiB: mebibytes('VmRSS'),
     peakResidentMiB: mebibytes('VmHWM'),
   }
+}
+
+/** The CPU time of a process so far, of all its threads that are there now, to the microsecond: proc(5), schedstat. */
+export function cpuMsOf(pid: number): number {
+  const threads = `/proc/${pid}/task`
+  return readdirSync(threads).reduce((sum, thread) => {
+    try {
+      return sum + Number(readFileSync(`${threads}/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+    } catch {
+      // it has ended meanwhile
+      return sum
+    }
+  }, 0)
 }
 
 /** Starts a script of this folder that answers over its IPC channel, and waits until it says that it is ready. */

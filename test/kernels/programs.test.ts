@@ -6,6 +6,7 @@ import { bpfObjectPath } from '#/kernel/bpf/object-file.ts'
 import { loadObject } from '#/kernel/bpf/object.ts'
 import { mustMatch } from '#/kernel/bpf/must-match.ts'
 import { type MapName, mapLayouts, programNames } from '#/wire/bpf/maps.ts'
+import { type TraceMapName, traceMapLayouts, tracePrograms } from '#/wire/bpf/trace.ts'
 import { must } from '../e2e/harness.ts'
 
 test('the kernel takes every program and every map of the object file', async (context) => {
@@ -21,4 +22,15 @@ test('the kernel takes every program and every map of the object file', async (c
     context.diagnostic(`${name}: ${verifiedInstructions} instructions verified, ${jitedBytes} bytes compiled`)
   }
   for (const name of Object.keys(mapLayouts) as MapName[]) mustMatch(object.maps.get(name)!, mapLayouts[name])
+})
+
+test('and those of traces', async (context) => {
+  using object = await loadObject({ bytes: readFileSync(bpfObjectPath('trace')) })
+  for (const name of tracePrograms) {
+    const { jitedBytes, verifiedInstructions } = object.programs.get(name)!.info
+    assert.ok(jitedBytes > 0, `${name} is compiled`)
+    context.diagnostic(`${name}: ${verifiedInstructions} instructions verified, ${jitedBytes} bytes compiled`)
+  }
+  for (const name of Object.keys(traceMapLayouts) as TraceMapName[])
+    mustMatch(object.maps.get(name)!, traceMapLayouts[name])
 })

@@ -56,7 +56,13 @@ test("the image's files run on their own, and are small but for Node", (t) => {
   // it gets as far as reading its settings: everything it loads is there
   assert.match(run('agent').stderr, /^causeway: CAUSEWAY_NODE_NAME="": expected the name/)
   assert.ok(statSync(join(folder, 'causeway/build/causeway-cni')).mode & 0o111)
-  assert.ok(existsSync(join(folder, 'causeway/build/bpf/datapath.bpf.o')))
+  // found by its name, and needs no library of the image
+  const relay = spawnSync(join(folder, 'usr/local/bin/causeway-api-relay'), {
+    encoding: 'utf8',
+    env: { CAUSEWAY_RUN_DIR: folder },
+  })
+  assert.equal(relay.stderr, `causeway-api-relay: ${folder}/agent.sock: No such file or directory\n`)
+  for (const name of ['datapath', 'trace']) assert.ok(existsSync(join(folder, `causeway/build/bpf/${name}.bpf.o`)))
   assert.equal(readFileSync(join(folder, 'usr/local/bin/causeway'), 'utf8').split('\n')[0], '#!/bin/sh')
   const [kilobytes] = must('du', '-sk', folder).split('\t')
   const node = statSync(join(folder, 'causeway/node_modules/.bin/node')).size

@@ -23,10 +23,15 @@ import {
 import { AttackNode, linkLocalOf } from './policy/attack-node.ts'
 import { addrOf, bridgeMac, type TestPod } from './policy/table-node.ts'
 
-for (const brNetfilter of [false, true])
-  test(`no frame of a pod gets past policies, br_netfilter ${brNetfilter ? 'on' : 'off'}`, async () => {
+/** What br_netfilter takes: nothing, IP, and IP behind the tags of VLANs and PPPoE too. */
+const takes = { nothing: [0, 0], IP: [1, 0], 'IP and tagged IP': [1, 1] } as const
+
+for (const [what, [ip, tagged]] of Object.entries(takes))
+  test(`no frame of a pod gets past policies where br_netfilter takes ${what}`, async () => {
     using node = await AttackNode.create()
-    node.brNetfilter = brNetfilter
+    node.brNetfilter = ip === 1
+    for (const name of ['vlan', 'pppoe'])
+      node.host.sh(`sysctl -qw net.bridge.bridge-nf-filter-${name}-tagged=${tagged}`)
     const { sent, arrived } = await node.sweep()
     assert.deepEqual([...arrived].slice(0, 20), [], `${arrived.size} of ${sent}`)
     assert.ok(await node.friendArrives())

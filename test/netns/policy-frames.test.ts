@@ -43,9 +43,16 @@ const refusals = async (node: TableNode): Promise<Record<string, number>> => {
   return Object.fromEntries(refused.filter(({ packets }) => packets > 0).map(({ why, packets }) => [why, packets]))
 }
 
-test('a pod sends from its own addresses only', async () => {
+/** br_netfilter keeps packets between pods of the node on the bridge, and without it they are routed. */
+function inBothWays(name: string, run: (brNetfilter: boolean) => Promise<void>): void {
+  for (const brNetfilter of [false, true])
+    test(`${name}, br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => run(brNetfilter))
+}
+
+inBothWays('a pod sends from its own addresses only', async (brNetfilter) => {
   const { node, a, b, c } = await threePods()
   using _ = node
+  node.brNetfilter = brNetfilter
   for (const family of families) {
     // c as b would be let in
     assert.equal(await node.arrives({ family, from: c, to: a, src: addrOf(family, 3) }), false)
@@ -59,9 +66,10 @@ test('a pod sends from its own addresses only', async () => {
   })
 })
 
-test('SCTP has ports', async () => {
+inBothWays('SCTP has ports', async (brNetfilter) => {
   const { node, a, b, c } = await threePods()
   using _ = node
+  node.brNetfilter = brNetfilter
   for (const family of families) {
     const cell = (from: TestPod, port: number) => node.arrives({ family, from, to: a, port, protocol: protocols.sctp })
     assert.deepEqual([await cell(b, 80), await cell(b, 81), await cell(c, 80)], [true, false, false])
@@ -156,42 +164,42 @@ async function arriving(
   return [...frames.keys()].filter((name) => seen.some((frame) => Buffer.from(frame).includes(`<${name}>`)))
 }
 
-for (const brNetfilter of [false, true])
-  test(`what no rule for IP sees goes on between pods without policies alone, br_netfilter ${brNetfilter ? 'on' : 'off'}`, async () => {
-    const { node, a, b, c } = await threePods()
-    using _ = node
-    node.brNetfilter = brNetfilter
-    node.form.policy('p2', 'NetworkPolicy', 'egress', {}).class('c2', 'egress', ['p2'])
-    const d = node.add(5, { egress: 'c2' })
-    await node.settle()
-    const odd = [...oddFrames(b, c).keys()]
-    for (const [from, to, expected] of [
-      [b, c, odd],
-      [c, a, []],
-      [a, c, odd],
-      [d, c, []],
-      [c, d, odd],
-    ] as const) {
-      assert.deepEqual(await arriving(oddFrames(from, to), from, to), expected, `${from.number} to ${to.number}`)
-      assert.deepEqual(await arriving(neighbourFrames(from, to), from, to), ['who has', 'neighbour'])
-    }
-    const { ['not an address of the pod (IPv4)']: foreign, ...refused } = await refusals(node)
-    assert.equal(foreign, undefined)
-    assert.deepEqual(
-      new Set(Object.keys(refused)),
-      new Set(
-        ['from', 'to'].flatMap((way) =>
-          ['with a VLAN tag', 'groups, link-local addresses, other protocols'].map(
-            (what) => `${what}: ${way} a pod with policies`,
-          ),
-        ),
-      ),
-    )
-  })
-
-test('a packet for a pod is judged whatever its tag, its MAC or its source', async () => {
+inBothWays('what no rule for IP sees goes on between pods without policies alone', async (brNetfilter) => {
   const { node, a, b, c } = await threePods()
   using _ = node
+  node.brNetfilter = brNetfilter
+  node.form.policy('p2', 'NetworkPolicy', 'egress', {}).class('c2', 'egress', ['p2'])
+  const d = node.add(5, { egress: 'c2' })
+  await node.settle()
+  const odd = [...oddFrames(b, c).keys()]
+  for (const [from, to, expected] of [
+    [b, c, odd],
+    [c, a, []],
+    [a, c, odd],
+    [d, c, []],
+    [c, d, odd],
+  ] as const) {
+    assert.deepEqual(await arriving(oddFrames(from, to), from, to), expected, `${from.number} to ${to.number}`)
+    assert.deepEqual(await arriving(neighbourFrames(from, to), from, to), ['who has', 'neighbour'])
+  }
+  const { ['not an address of the pod (IPv4)']: foreign, ...refused } = await refusals(node)
+  assert.equal(foreign, undefined)
+  assert.deepEqual(
+    new Set(Object.keys(refused)),
+    new Set(
+      ['from', 'to'].flatMap((way) =>
+        ['with a VLAN tag', 'groups, link-local addresses, other protocols'].map(
+          (what) => `${what}: ${way} a pod with policies`,
+        ),
+      ),
+    ),
+  )
+})
+
+inBothWays('a packet for a pod is judged whatever its tag, its MAC or its source', async (brNetfilter) => {
+  const { node, a, b, c } = await threePods()
+  using _ = node
+  node.brNetfilter = brNetfilter
   const text = (payload: string): Uint8Array => new TextEncoder().encode(payload)
   const packet = ipv4({ src: addrOf(4, 4), dst: addrOf(4, 2) }, udp({ from: 1000, to: 80 }, text('<tagged>')))
   for (const tag of [0, 5])
@@ -209,9 +217,10 @@ test('a packet for a pod is judged whatever its tag, its MAC or its source', asy
     assert.ok(!seen.some((frame) => Buffer.from(frame).includes(mark)), mark)
 })
 
-test('a fragmented packet is judged whole', async () => {
+inBothWays('a fragmented packet is judged whole', async (brNetfilter) => {
   const { node, a, b, c } = await threePods()
   using _ = node
+  node.brNetfilter = brNetfilter
   for (const [from, isAllowed] of [
     [b, true],
     [c, false],
@@ -239,9 +248,10 @@ function tcpSegment(from: number, to: number, payload: Uint8Array): Uint8Array {
   return join(be16(from), be16(to), be32(1000), be32(0), [0x50, tcpFlags.syn], be16(501), [0, 0, 0, 0], payload)
 }
 
-test('errors about a connection that was allowed come through, others do not', async () => {
+inBothWays('errors about a connection that was allowed come through, others do not', async (brNetfilter) => {
   const { node, a } = await threePods()
   using _ = node
+  node.brNetfilter = brNetfilter
   // a calls the other node, and a router on the way says that its packets are too large
   for (const family of families) {
     const [src, dst] = [addrOf(family, 2), addrOf(family, 9, true)]
@@ -280,8 +290,29 @@ test('the node leads no packet to the link-local address of a pod', async () => 
   ) as [{ addr_info: { local: string; scope: string }[] }]
   const dst = addrs.find(({ scope }) => scope === 'link')!.local
   node.host.sh(`ping -6 -c1 -W2 ${dst}%cw-br0`)
-  for (const src of [addrOf(6, 4), linkLocal(c)])
-    assert.equal(await node.arrives({ family: 6, from: c, to: a, src, dst, mac: bridgeMac }), false, src)
+  // the bridge takes in what is for the MAC of any of its ports
+  for (const mac of [bridgeMac, node.portMac(c), node.portMac(a)])
+    for (const src of [addrOf(6, 4), linkLocal(c)])
+      assert.equal(await node.arrives({ family: 6, from: c, to: a, src, dst, mac }), false, `${src} to ${mac}`)
   // that of the node is another matter
   c.netns.sh(`ping -6 -c1 -W2 ${linkLocalOf(bridgeMac)}%eth0`)
+})
+
+test('the node keeps its redirects to itself', async () => {
+  const { node, b, c } = await threePods()
+  using _ = node
+  const isRedirect = (frame: Uint8Array): boolean => {
+    const [family, protocol, type] = frame[12] === 8 ? [4, frame[23], frame[34]] : [6, frame[20], frame[54]]
+    return family === 4 ? protocol === protocols.icmp && type === 5 : protocol === protocols.icmpv6 && type === 137
+  }
+  /** The redirects for packets that take the gateway, though their receiver is on the same link. */
+  const redirects = async (): Promise<number> => {
+    b.port.take()
+    for (const family of families)
+      assert.equal(await node.arrives({ family, from: b, to: c, mac: bridgeMac, protocol: protocols.udp }), true)
+    return (await b.port.collect(60)).filter(isRedirect).length
+  }
+  assert.equal(await redirects(), 0)
+  node.nft('flush chain bridge causeway-policy postrouting')
+  assert.ok((await redirects()) > 0)
 })

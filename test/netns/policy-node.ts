@@ -143,7 +143,7 @@ export class PolicyNode extends EbpfNode {
   /** Has connection tracking forget the connections to a port. */
   async loseConnections(port: number): Promise<void> {
     using netlink = new Netlink(NETLINK_NETFILTER)
-    const flows = await findFlows(netlink, 4, () => true)
+    const flows = await findFlows(netlink, () => true)
     netlink.execute(...flows.filter(({ dstPort }) => dstPort === port).map(flowDelete))
   }
 

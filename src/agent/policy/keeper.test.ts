@@ -142,7 +142,7 @@ test('everything is compared once a minute; what differed is told, and changes g
   assert.deepEqual(compared, [false])
   sink.differences = ['chain out-1: 2 rules']
   keeper.compareSoon()
-  await clock.advance(0)
+  await clock.advance(50)
   assert.deepEqual(compared, [false, true])
   await keeper[Symbol.asyncDispose]()
 })
@@ -189,4 +189,58 @@ test('what is stopped during a comparison leaves no timer, whatever comes after'
   await stopped
   keeper.note()
   assert.equal(clock.nextMs, undefined)
+})
+
+test('whoever changes a table all the time does not have it read all the time', async () => {
+  const { clock, sink, keeper } = await level()
+  const comparison = async (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    sink.gate = promise
+    keeper.compareSoon()
+    await clock.advance(100)
+    // noted while it is under way
+    keeper.compareSoon()
+    resolve()
+    await clock.advance(0)
+  }
+  const count = (): number => sink.calls.filter((call) => call === 'compare').length
+  await comparison()
+  assert.equal(count(), 1)
+  sink.gate = undefined
+  keeper.compareSoon()
+  await clock.advance(299)
+  assert.equal(count(), 1, 'it leaves three times as much time')
+  await clock.advance(2)
+  assert.equal(count(), 2, 'and then looks once')
+  await clock.advance(1000)
+  assert.equal(count(), 2)
+  keeper.compareSoon()
+  await clock.advance(0)
+  assert.equal(count(), 3, 'one that comes alone is made at once')
+  await keeper[Symbol.asyncDispose]()
+})
+
+test('a keeper that pauses ends at once', async () => {
+  const { clock, sink, keeper } = await level()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  sink.gate = promise
+  keeper.compareSoon()
+  await clock.advance(100)
+  keeper.compareSoon()
+  resolve()
+  await clock.advance(10)
+  await keeper[Symbol.asyncDispose]()
+  assert.equal(clock.nextMs, undefined)
+  assert.equal(sink.calls.filter((call) => call === 'compare').length, 1)
+})
+
+test('members of sets that come by the hundreds are written in portions too', async () => {
+  const { clock, sink, keeper } = await level()
+  keeper.flush()
+  sink.calls.length = 0
+  for (let count = 0; count < 300; count++) keeper.note()
+  assert.equal(sink.calls.length, 1)
+  await clock.advance(10)
+  assert.equal(sink.calls.length, 2)
+  await keeper[Symbol.asyncDispose]()
 })

@@ -1,17 +1,18 @@
 // Keeps what the kernel enforces level with the index of policies: changes are written as they come, in portions when many come at once, and
 // everything is compared at the begin, once a minute, after a failure, and when somebody else has changed a table.
-import { type Clock } from '#/cluster/clock.ts'
+import { type Clock, sleep } from '#/cluster/clock.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { Signal } from '#/lib/signal.ts'
 import { type Form, type FormChange } from '#/policy/form.ts'
 import { type PolicyFacts, type PolicySink } from '#/reconcile/policy/policy-sink.ts'
+import { Portion } from './portion.ts'
 
 /** A change that comes alone is written at once; those that come within this time of the last one share a transaction. */
 const gatherMs = 5
-/** So many changes of policies are written at once at most: each may change the rules of many pods, and the event loop stands still for it. */
-const mostPolicies = 10
 const resyncMs = 60_000
+/** After a comparison so many times what it took until the next: whoever changes the tables all the time has them read all the time. */
+const pauses = 3
 const firstRetryMs = 500
 const maxRetryMs = 30_000
 
@@ -26,11 +27,14 @@ export type PolicyKeeperDeps = {
   readonly log: Logger
 }
 
+/** Since when, on the wall clock, and on the monotonic one. */
+type Since = { readonly sinceMs: number; readonly sinceMonotonicMs: number }
+
 /** `waiting`: the index is not complete yet, or what the kernel has is not known. */
 export type KeeperState =
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'level'; readonly sinceMs: number }
-  | { readonly kind: 'failing'; readonly why: string; readonly sinceMs: number }
+  | ({ readonly kind: 'level' } & Since)
+  | ({ readonly kind: 'failing'; readonly why: string } & Since)
 
 export type Applied = {
   readonly form: Form
@@ -50,16 +54,17 @@ export class PolicyKeeper implements AsyncDisposable {
   readonly changed = new Signal<void>()
   #state: KeeperState = { kind: 'waiting' }
   #hasBegun = false
-  #isStopped = false
+  readonly #stop = new AbortController()
   #changedPorts = new Set<string>()
-  /** Changes of policies that are not written yet. */
-  #gatheredPolicies = 0
+  /** What is not written yet. */
+  readonly #portion = new Portion()
   /** When the first event came that is not written yet; undefined: all is. */
   #dirtySinceMs: number | undefined
   #notBeforeMs = -Infinity
   #cancelFlush: (() => void) | undefined
   #comparing: Promise<void> | undefined
   #isCompareDue = false
+  #compareNotBeforeMs = -Infinity
   #failures = 0
   #cancelRetry: (() => void) | undefined
   #cancelResync: (() => void) | undefined
@@ -70,6 +75,10 @@ export class PolicyKeeper implements AsyncDisposable {
 
   get state(): KeeperState {
     return this.#state
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted
   }
 
   /** Whether the kernel has all that the index knew at the last flush. */
@@ -92,9 +101,9 @@ export class PolicyKeeper implements AsyncDisposable {
   /** The index has changed; `ofPolicy`: what rules are made of, not only members of sets. */
   note(ofPolicy = false): void {
     this.#dirtySinceMs ??= this.#deps.clock.monotonicMs()
-    if (ofPolicy) this.#gatheredPolicies++
+    this.#portion.add(ofPolicy)
     if (!this.isLevel || this.#isStopped) return
-    if (this.#gatheredPolicies >= mostPolicies) return this.#flushOrTell()
+    if (this.#portion.isFull) return this.#flushOrTell()
     if (this.#cancelFlush !== undefined) return
     const { clock } = this.#deps
     const delayMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs())
@@ -110,7 +119,6 @@ export class PolicyKeeper implements AsyncDisposable {
   flush(): void {
     this.#cancelFlush?.()
     this.#cancelFlush = undefined
-    this.#gatheredPolicies = 0
     if (!this.isLevel) return
     const { source, sinks, clock } = this.#deps
     const startedMs = clock.monotonicMs()
@@ -127,6 +135,7 @@ export class PolicyKeeper implements AsyncDisposable {
     }
     const endMs = clock.monotonicMs()
     const durationMs = endMs - startedMs
+    this.#portion.written(durationMs)
     // a large change holds up the event loop: the next one leaves as much time to others
     this.#notBeforeMs = endMs + Math.max(gatherMs, durationMs)
     this.applied.emit({
@@ -153,12 +162,15 @@ export class PolicyKeeper implements AsyncDisposable {
   }
 
   #fail(error: unknown): void {
-    this.#enter({ kind: 'failing', why: messageOf(error), sinceMs: this.#sinceMs('failing') })
+    this.#enter({ kind: 'failing', why: messageOf(error), ...this.#since('failing') })
     this.#retryLater()
   }
 
-  #sinceMs(kind: 'level' | 'failing'): number {
-    return this.#state.kind === kind ? this.#state.sinceMs : this.#deps.clock.wallMs()
+  #since(kind: 'level' | 'failing'): Since {
+    const { clock } = this.#deps
+    if (this.#state.kind !== kind) return { sinceMs: clock.wallMs(), sinceMonotonicMs: clock.monotonicMs() }
+    const { sinceMs, sinceMonotonicMs } = this.#state
+    return { sinceMs, sinceMonotonicMs }
   }
 
   #enter(state: KeeperState): void {
@@ -187,10 +199,16 @@ export class PolicyKeeper implements AsyncDisposable {
   async #compareWhileDue(): Promise<void> {
     const { clock } = this.#deps
     while (this.#isCompareDue && !this.#isStopped) {
+      const pauseMs = this.#compareNotBeforeMs - clock.monotonicMs()
+      if (pauseMs > 0) await sleep(clock, pauseMs, this.#stop.signal)
+      if (this.#isStopped) return
       this.#isCompareDue = false
       this.#cancelRetry?.()
       this.#cancelRetry = undefined
+      const startedMs = clock.monotonicMs()
       await this.#compare()
+      const endMs = clock.monotonicMs()
+      this.#compareNotBeforeMs = endMs + pauses * (endMs - startedMs)
       // no timer may keep a process that is to end
       if (this.#isStopped) return
       this.#cancelResync?.()
@@ -225,13 +243,13 @@ export class PolicyKeeper implements AsyncDisposable {
     // a change that came meanwhile may have failed
     if (wasLevel && !this.isLevel) return
     this.#failures = 0
-    this.#enter({ kind: 'level', sinceMs: this.#sinceMs('level') })
+    this.#enter({ kind: 'level', ...this.#since('level') })
     this.#flushOrTell()
     if (this.isLevel) this.compared.emit({ wasOther: !wasLevel || count > 0 })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isStopped = true
+    this.#stop.abort()
     for (const cancel of [this.#cancelFlush, this.#cancelRetry, this.#cancelResync]) cancel?.()
     await this.#comparing
   }

@@ -1,25 +1,23 @@
 // Watches what policies are made of: pods and namespaces of the whole cluster, and the policies themselves. Each object is read and goes to the
-// index at once.
+// index at once; of itself only its identity is kept.
 import { type ApiClient } from '#/cluster/client.ts'
 import { type Clock } from '#/cluster/clock.ts'
 import { clusterNetworkPoliciesPath, namespacesPath, networkPoliciesPath, podsPath } from '#/cluster/paths.ts'
 import { Reflector, type ReflectorOptions, type ReflectorStatus } from '#/cluster/reflector.ts'
-import { type Change, type Keep } from '#/cluster/store.ts'
+import { keepOfRead, type Received } from '#/cluster/received.ts'
+import { type Change } from '#/cluster/store.ts'
 import { type Logger } from '#/lib/log.ts'
 import { keyOf, type KubeObject } from '#/model/kubernetes.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type PolicyIndex } from '#/policy/index/policy-index.ts'
 import { type PolicyReading } from '#/policy/policy.ts'
 import { clusterNetworkPolicyKey, readClusterNetworkPolicy } from '#/policy/read-cluster-network-policy.ts'
-import { keepOfPolicyNamespaces, readPolicyNamespace } from '#/policy/read-namespace.ts'
+import { readPolicyNamespace } from '#/policy/read-namespace.ts'
 import { networkPolicyKey, readNetworkPolicy } from '#/policy/read-network-policy.ts'
-import { type KeptPolicyPod, PolicyPodKeeper } from '#/policy/read-pod.ts'
+import { PolicyPodReader } from '#/policy/read-pod.ts'
 
-/** Pods of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
-const podsPerPage = 100
-
-/** Each policy may change the rules of all pods here, which are written before the event loop goes on. */
-const policiesPerTurn = 10
+/** Pods of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds; so does reading 100 policies. */
+const pageSize = 100
 
 export type PolicyWatchDeps = {
   readonly client: ApiClient
@@ -45,7 +43,12 @@ type Watched = {
   readonly mayBeUndefined: boolean
 }
 
-type Taker<T> = { readonly set: (object: T) => void; readonly remove: (object: T) => void; readonly ofPolicy?: boolean }
+type Taker<V> = {
+  readonly read: (object: KubeObject) => V
+  readonly set: (value: V, object: KubeObject) => void
+  readonly remove: (object: KubeObject) => void
+  readonly ofPolicy?: boolean
+}
 
 type Reader = { readonly keyOf: (object: KubeObject) => string; readonly read: (object: KubeObject) => PolicyReading }
 
@@ -58,20 +61,26 @@ export class PolicyWatch implements AsyncDisposable {
     this.#deps = deps
     const { index } = deps
     this.#watched = [
-      this.#watch<KeptPolicyPod>(
+      this.#watch(
         'pods',
         'pods',
-        { path: podsPath(), pageSize: podsPerPage },
-        new PolicyPodKeeper().keep,
+        { path: podsPath(), pageSize },
         {
-          set: ({ policyPod }) => index.setPod(policyPod),
+          read: new PolicyPodReader().read,
+          set: (pod) => index.setPod(pod),
           remove: (pod) => index.removePod(keyOf(pod)),
         },
       ),
-      this.#watch('namespaces', 'namespaces', { path: namespacesPath() }, keepOfPolicyNamespaces, {
-        set: (object) => index.setNamespace(readPolicyNamespace(object)),
-        remove: (object) => index.removeNamespace(object.metadata.name),
-      }),
+      this.#watch(
+        'namespaces',
+        'namespaces',
+        { path: namespacesPath() },
+        {
+          read: readPolicyNamespace,
+          set: (namespace) => index.setNamespace(namespace),
+          remove: (object) => index.removeNamespace(object.metadata.name),
+        },
+      ),
       this.#watchPolicies('networkpolicies', 'networking.k8s.io', networkPoliciesPath(), {
         keyOf: networkPolicyKey,
         read: readNetworkPolicy,
@@ -87,14 +96,14 @@ export class PolicyWatch implements AsyncDisposable {
   }
 
   #watchPolicies(name: string, group: string, path: string, reader: Reader, mayBeUndefined = false): Watched {
-    return this.#watch<KubeObject>(
+    return this.#watch(
       name,
       `${name}.${group}`,
-      { path, mayBeUndefined, objectsPerTurn: policiesPerTurn },
-      undefined,
+      { path, mayBeUndefined, pageSize },
       {
         ofPolicy: true,
-        set: (object) => this.#setPolicy(reader, object),
+        read: reader.read,
+        set: (reading, object) => this.#setPolicy(reader.keyOf(object), reading),
         remove: (object) => {
           this.#readings.delete(reader.keyOf(object))
           this.#deps.index.removePolicy(reader.keyOf(object))
@@ -103,32 +112,33 @@ export class PolicyWatch implements AsyncDisposable {
     )
   }
 
-  #setPolicy({ keyOf: keyOfPolicy, read }: Reader, object: KubeObject): void {
-    const key = keyOfPolicy(object)
-    const reading = read(object)
+  #setPolicy(key: string, reading: PolicyReading): void {
     this.#readings.set(key, reading)
     if (reading.policy === undefined) this.#deps.index.removePolicy(key)
     else this.#deps.index.setPolicy(reading.policy)
   }
 
-  #watch<T extends KubeObject>(
+  #watch<V>(
     name: string,
     resource: string,
     options: ReflectorOptions,
-    keep: Keep<T> | undefined,
-    { set, remove, ofPolicy = false }: Taker<T>,
+    { read, set, remove, ofPolicy = false }: Taker<V>,
   ): Watched {
     const { client, log, clock, random, onChange } = this.#deps
-    const reflector = new Reflector<T>(options, {
+    const reflector = new Reflector<Received<V>>(options, {
       client,
       log: log.with({ watch: name }),
-      ...(keep && { keep }),
+      keep: keepOfRead(read),
       ...(clock && { clock }),
       ...(random && { random }),
     })
-    reflector.subscribe((change: Change<T>) => {
+    const take = (object: Received<V>): void => {
+      const value = object.take()
+      if (value !== undefined) set(value, object)
+    }
+    reflector.subscribe((change: Change<Received<V>>) => {
       if (change.kind === 'deleted') remove(change.object)
-      else if (change.kind !== 'synced') set(change.object)
+      else if (change.kind !== 'synced') take(change.object)
       onChange(ofPolicy)
     })
     return { name, resource, reflector, mayBeUndefined: options.mayBeUndefined === true }

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { type Clock } from '#/cluster/clock.ts'
 import { findFlows, flowDelete } from '#/kernel/flows.ts'
 import { Netlink } from '#/kernel/netlink.ts'
-import { type Addr, families } from '#/lib/addr.ts'
+import { type Addr } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type PolicyPacket, type PolicyVerdict } from '#/policy/verdict.ts'
 import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
@@ -12,7 +12,10 @@ import { addrKey, type Flow } from '#/wire/netlink/flow.ts'
 import { type EndedConnections } from './ended-connections.ts'
 import { type Touched } from './touched.ts'
 
-/** The shortest time between two looks. */
+/**
+ * Between a change and the look that it causes, and between two looks at least. A look can take as long as a dozen changes, and many come
+ * together: they are enforced first, by this agent and by others that share its processors, and one look is for all of them.
+ */
 const pauseMs = 100
 /** A look at a large table takes long: at most this part of the time is spent so. */
 const share = 0.25
@@ -89,7 +92,7 @@ export class RunningConnections implements AsyncDisposable {
     const isIdle = this.#running === undefined && this.#cancelTimer === undefined
     if (!isIdle || this.#isStopped || this.#locals.size + this.#peers.size === 0 || !this.#deps.isLevel()) return
     const { clock } = this.#deps
-    this.#cancelTimer = clock.after(Math.max(0, this.#notBeforeMs - clock.monotonicMs()), () => {
+    this.#cancelTimer = clock.after(Math.max(pauseMs, this.#notBeforeMs - clock.monotonicMs()), () => {
       this.#cancelTimer = undefined
       if (!this.#deps.isLevel()) return
       this.#running = this.#look().finally(() => {
@@ -133,20 +136,16 @@ export class RunningConnections implements AsyncDisposable {
       if (ofNode.has(src) || ofNode.has(dst)) return false
       return isLocal(src) || isLocal(dst) || (isPeer(src) && own.has(dst)) || (isPeer(dst) && own.has(src))
     }
-    let count = 0
     using netlink = open()
-    for (const family of families) {
-      const denied = await this.#deniedOf(await findFlows(netlink, family, isInQuestion), own, isPeer)
-      for (let start = 0; start < denied.length; start += portion) {
-        const some = denied.slice(start, start + portion)
-        ended.add(some)
-        netlink.executeAll(some.map(flowDelete))
-        await setImmediate()
-      }
-      count += denied.length
+    const denied = await this.#deniedOf(await findFlows(netlink, isInQuestion), own, isPeer)
+    for (let start = 0; start < denied.length; start += portion) {
+      const some = denied.slice(start, start + portion)
+      ended.add(some)
+      netlink.executeAll(some.map(flowDelete))
+      await setImmediate()
     }
-    this.#count += count
-    return count
+    this.#count += denied.length
+    return denied.length
   }
 
   async #deniedOf(

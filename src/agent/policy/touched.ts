@@ -1,7 +1,16 @@
 // Which connections a change of the form may forbid. Pure: of the form as it is after the change. It may name too many, never too few.
 import { type Addr } from '#/lib/addr.ts'
-import { type Form, type FormChange, type FormRule, type LocalPodForm, type Members } from '#/policy/form.ts'
+import {
+  type ClassForm,
+  type Form,
+  type FormChange,
+  type FormRule,
+  type LocalPodForm,
+  type Members,
+} from '#/policy/form.ts'
 import { directions, tiers } from '#/policy/policy.ts'
+import { actionsOf, type ClassesBefore, classesOf } from './class-memory.ts'
+import { mayForbid } from './class-move.ts'
 
 /** Addresses of pods of this node, all of whose connections are in question; and of others, in question is what they have with such pods. */
 export type Touched = { readonly locals: readonly Addr[]; readonly peers: readonly Addr[] }
@@ -17,44 +26,67 @@ function changedSets({ members, namedPorts }: FormChange): Changed {
 }
 
 /** Whether the rule may let through less than before, or deny more. A `pass` may be either. */
-function mayForbid({ action, peers, ports }: FormRule, { fewer, more }: Changed): boolean {
+function mayForbidBySets({ action, peers, ports }: FormRule, { fewer, more }: Changed): boolean {
   const sets = [...(peers === 'any' ? [] : peers), ...(ports === 'any' ? [] : ports.names)]
   return sets.some((id) => (action !== 'deny' && fewer.has(id)) || (action !== 'accept' && more.has(id)))
 }
 
-function policiesOf(form: Form, local: LocalPodForm): readonly string[] {
-  return directions.flatMap((direction) => {
-    const id = local[direction]
-    const found = id === undefined ? undefined : form.classes.get(id)
-    return found === undefined ? [] : tiers.flatMap((tier) => found.policies[tier])
-  })
+/** The addresses whose membership of a set has changed; `called` are those that call a port another name now. */
+function movedAddrs({ members, namedPorts }: FormChange): {
+  readonly moved: readonly Addr[]
+  readonly called: readonly Addr[]
+} {
+  const moved = [...members.values()].flatMap(({ added, removed }) => [...added, ...removed])
+  const ports = [...namedPorts.values()].flatMap(({ added, removed }) => [...added, ...removed])
+  return { moved, called: ports.map(({ addr }) => addr) }
 }
 
-/** The addresses whose membership of a set has changed. */
-function movedAddrs({ members, namedPorts }: FormChange): Addr[] {
-  const ofSets = [...members.values()].flatMap(({ added, removed }) => [...added, ...removed])
-  const ofPorts = [...namedPorts.values()].flatMap(({ added, removed }) => [...added, ...removed])
-  return [...ofSets, ...ofPorts.map(({ addr }) => addr)]
-}
-
-/** Undefined when the change forbids nothing. */
-export function touchedBy(form: Form, change: FormChange): Touched | undefined {
-  const locals = new Map<string, readonly Addr[]>()
-  // of a pod without a class nothing is denied; one that is new may have the address of another one, whose connections are still tracked
-  for (const [device, local] of change.locals)
-    if (local?.ingress !== undefined || local?.egress !== undefined) locals.set(device, local.addrs)
+/** `before` is as it was before the change. Undefined when the change forbids nothing. */
+export function touchedBy(form: Form, change: FormChange, before: ClassesBefore): Touched | undefined {
   const written = new Set([...change.policies].flatMap(([id, policy]) => (policy === undefined ? [] : [id])))
-  if (written.size > 0)
-    for (const [device, local] of form.locals)
-      if (policiesOf(form, local).some((id) => written.has(id))) locals.set(device, local.addrs)
-  const peers = isMembershipInQuestion(form, change) ? movedAddrs(change) : []
-  const all = [...locals.values()].flat()
-  return all.length + peers.length === 0 ? undefined : { locals: all, peers }
+  const actions = { before: before.actionsOf, after: (id: string) => actionsOf(form.policies.get(id)) }
+  const mayLose = (device: string, local: LocalPodForm): boolean => {
+    // of a pod without a class nothing is denied
+    if (local.ingress === undefined && local.egress === undefined) return false
+    const known = before.podOf(device)
+    // one that is new here may have the address of another one, whose connections are still tracked
+    if (known === undefined || !isSamePod(known.local, local)) return true
+    const now = classesOf(form, local)
+    return directions.some((direction) => {
+      const [had, has] = [known.classes[direction], now[direction]]
+      return mayForbid(had, has, actions) || haveOneOf(written, had, has)
+    })
+  }
+  const candidates = written.size > 0 ? form.locals : change.locals
+  const losing = [...candidates].flatMap(([device, local]) => (local && mayLose(device, local) ? local.addrs : []))
+  const { moved, called } = isMembershipInQuestion(form, change) ? movedAddrs(change) : { moved: [], called: [] }
+  // whoever calls a pod of this node by that name
+  const locals = [...losing, ...ofLocals(form, called)]
+  const peers = [...moved, ...called]
+  return locals.length + peers.length === 0 ? undefined : { locals, peers }
+}
+
+/** Whether both classes have one of the policies: then it is one whose rules are others now. */
+function haveOneOf(written: ReadonlySet<string>, had: ClassForm | undefined, has: ClassForm | undefined): boolean {
+  if (written.size === 0 || had === undefined || has === undefined) return false
+  return tiers.some((tier) => has.policies[tier].some((id) => written.has(id) && had.policies[tier].includes(id)))
+}
+
+/** Those that are addresses of pods of this node. */
+function ofLocals({ locals }: Form, addrs: readonly Addr[]): Addr[] {
+  if (addrs.length === 0) return []
+  const own = new Set([...locals.values()].flatMap((local) => local.addrs.map(String)))
+  return addrs.filter((addr) => own.has(String(addr)))
+}
+
+function isSamePod(one: LocalPodForm, other: LocalPodForm): boolean {
+  const isSameAddr = (addr: Addr, place: number): boolean => other.addrs[place]?.equals(addr) === true
+  return one.pod === other.pod && one.addrs.length === other.addrs.length && one.addrs.every(isSameAddr)
 }
 
 function isMembershipInQuestion(form: Form, change: FormChange): boolean {
   const changed = changedSets(change)
   if (changed.fewer.size + changed.more.size === 0) return false
-  for (const { rules } of form.policies.values()) if (rules.some((rule) => mayForbid(rule, changed))) return true
+  for (const { rules } of form.policies.values()) if (rules.some((rule) => mayForbidBySets(rule, changed))) return true
   return false
 }

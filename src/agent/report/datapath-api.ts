@@ -14,6 +14,7 @@ import { didYouMean } from '#/lib/nearest.ts'
 import { configStruct, indexStruct, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'
 import { packetWords } from '#/wire/bpf/packet-words.ts'
 import { hookName, reasonTold, verdictName } from '#/wire/bpf/words.ts'
+import { monotonicOffsetMs, wallClockMs } from './event-clock.ts'
 import { datapathReportOf } from './datapath-report.ts'
 import { type DatapathView } from './datapath-view.ts'
 import { type Handlers, type HttpRefusal, type LineWriter, type LongAnswer, type StreamAnswer } from './http-api.ts'
@@ -23,7 +24,6 @@ const defaultSeconds = 60
 const defaultPackets = 1000
 /** How often is looked whether the programs are still those that are watched. */
 const checkMs = 1000
-const nanosecondsPerMs = 1e6
 
 function noPrograms(view: DatapathView): HttpRefusal {
   const now = view.deps.state()
@@ -59,22 +59,13 @@ function mapAnswer(view: DatapathView, map: string): LongAnswer | HttpRefusal {
   return { status: 200, json: tableJson(view, generation, map) }
 }
 
-/** Now on the wall clock, less now on the clock of events. Waits for the next of the whole milliseconds in which the wall clock is told. */
-function monotonicOffsetMs(): number {
-  const startMs = Date.now()
-  for (;;) {
-    const nowMs = Date.now()
-    if (nowMs !== startMs) return nowMs - Number(process.hrtime.bigint()) / nanosecondsPerMs
-  }
-}
-
 function told(event: WatchEvent, names: Names, offsetMs: number, vxlanPort: number): WatchedPacket {
   const { time_ns, device, length, captured, hook, verdict, reason, rule, bytes } = event
   const kept = bytes.subarray(0, captured)
   const pod = names.pod(device)
   const why = reason === 0 ? undefined : reasonTold(reason)
   return {
-    timeMs: offsetMs + Number(time_ns) / nanosecondsPerMs,
+    timeMs: wallClockMs(time_ns, offsetMs),
     hook: hookName(hook) ?? `hook ${hook}`,
     device: names.device(device) ?? `index ${device}`,
     ...(pod !== undefined && { pod }),

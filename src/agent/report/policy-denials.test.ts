@@ -14,15 +14,18 @@ import { DenialListener } from './policy-listener.ts'
 import { sceneCluster, sceneSources } from './testing/policy-scene.ts'
 
 /** 10.244.1.5 to 10.244.2.7, TCP from 49152 to `port`. */
-function payload(port: number, flags = 0x02): Uint8Array {
-  const ip = '4500003c12344000400600000af401050af40207'
+function payload(port: number, flags = 0x02, sender = 5): Uint8Array {
+  const ip = `4500003c12344000400600000af401${sender.toString(16).padStart(2, '0')}0af40207`
   const tcp = `c000${port.toString(16).padStart(4, '0')}000000010000000050${flags.toString(16).padStart(2, '0')}faf000000000`
   return Uint8Array.fromHex(ip + tcp)
 }
 
 const prefix = denialPrefix({ direction: 'ingress', class: 'c1', isAudited: false })
 const audited = denialPrefix({ direction: 'ingress', class: 'c1', isAudited: true })
-const told = (port: number, flags?: number): ToldPacket => ({ prefix, packet: payload(port, flags) })
+const told = (port: number, flags?: number, sender?: number): ToldPacket => ({
+  prefix,
+  packet: payload(port, flags, sender),
+})
 
 function scene(adopt: (packet: IpPacket) => boolean = () => false) {
   const clock = new ManualClock()
@@ -71,19 +74,27 @@ test('a denial is named by its pods and policies, once for a connection and reas
 
 test('a flood costs few lines, few looks and no memory, and what is left out is told', async () => {
   const { clock, lines, denials } = scene()
-  for (let port = 1; port <= 5000; port++) denials.note(told(port))
+  for (let port = 1; port <= 5000; port++) denials.note(told(port, 0x02, port % 250))
   assert.equal(lines.length, 20)
   assert.equal(denials.recent.length, 400)
   assert.equal(denials.notTold, 4600)
   await clock.advance(10_000)
   assert.equal(lines.at(-1), 'policies denied more than the log has lines for: causeway policy denials {"denials":380}')
   for (let second = 0; second < 20; second++) {
-    for (let port = 1; port <= 300; port++) denials.note(told(second * 1000 + port))
+    for (let port = 1; port <= 300; port++) denials.note(told(second * 1000 + port, 0x02, port % 250))
     await clock.advance(1000)
   }
   assert.equal(denials.recent.length, 1000)
   assert.ok(lines.length < 20 + 20 + 20 * 10 + 5, String(lines.length))
   denials[Symbol.dispose]()
+})
+
+test('one sender does not take all looks', () => {
+  const { denials } = scene()
+  for (let port = 1; port <= 5000; port++) denials.note(told(port))
+  assert.equal(denials.recent.length, 40)
+  denials.note(told(80, 0x02, 6))
+  assert.equal(denials.recent[0]!.src, '10.244.1.6')
 })
 
 test('a packet in the middle of a connection is offered for adoption first', () => {

@@ -26,6 +26,9 @@ export type PolicyDenialsDeps = {
 const mostKept = 1000
 /** Packets that are looked at: each costs the evaluator some ten microseconds. */
 const looks = { burst: 400, perSecond: 200 }
+/** Of one sender, so that one that sends all the time leaves looks for others: some may find a connection to be taken up. */
+const looksOfSender = { burst: 40, perSecond: 20 }
+const mostSenders = 256
 const lines = { burst: 20, perSecond: 10 }
 /** A denial that goes on is told again after this time. */
 const quietMs = 60_000
@@ -37,6 +40,8 @@ type Kept = { readonly denial: Denial; readonly loggedMs: number; readonly since
 export class PolicyDenials implements Disposable {
   readonly #deps: PolicyDenialsDeps
   readonly #looks: TokenBucket
+  /** By the sender's address. The one that was asked for last is the last. */
+  readonly #senders = new Map<string, TokenBucket>()
   readonly #lines: TokenBucket
   /** The one that came last is the last. */
   readonly #kept = new Map<string, Kept>()
@@ -75,12 +80,12 @@ export class PolicyDenials implements Disposable {
     const told = readDenialPrefix(prefix)
     // somebody else logs to this group
     if (told === undefined) return
-    if (!this.#looks.take()) {
+    const packet = readIpPacket(bytes)
+    if (packet === undefined) return
+    if (!this.#looksOf(`${packet.src}`).take() || !this.#looks.take()) {
       this.#notTold++
       return
     }
-    const packet = readIpPacket(bytes)
-    if (packet === undefined) return
     if (packet.tcp !== undefined && this.#deps.adopt(packet)) return
     const view = this.#deps.view()
     const { src, dst, protocol, port } = packet
@@ -96,6 +101,15 @@ export class PolicyDenials implements Disposable {
       by: isDenied ? byText(decision) : `${told.rule ?? `class ${told.class}`}, which policies of now do not have`,
       isAudited: told.isAudited,
     })
+  }
+
+  #looksOf(sender: string): TokenBucket {
+    const looksLeft = this.#senders.get(sender) ?? new TokenBucket(looksOfSender, this.#deps)
+    this.#senders.delete(sender)
+    this.#senders.set(sender, looksLeft)
+    const [oldest] = this.#senders.keys()
+    if (this.#senders.size > mostSenders && oldest !== undefined) this.#senders.delete(oldest)
+    return looksLeft
   }
 
   #keep(what: Omit<Denial, 'firstMs' | 'lastMs' | 'packets'>): void {

@@ -30,7 +30,10 @@ export function byText(decision: Decision): string {
 }
 
 /** The addresses of an end that somebody names, or why there are none. */
-export type Named = { readonly addrs: readonly Addr[] } | { readonly unknown: string }
+export type Named =
+  | { readonly addrs: readonly Addr[] }
+  /** `isName`: nothing that is known here has the name. */
+  | { readonly unknown: string; readonly isName?: true }
 
 function podsNamed(view: PolicyView, text: string): PolicyPod[] {
   if (text.includes('/')) return [view.pods.get(text)].filter((each) => each !== undefined)
@@ -61,6 +64,7 @@ export function resolveEnd(view: PolicyView, text: string, role: Role): Named {
   const node = addrsOfNode(view, text, role)
   if (node !== undefined) return { addrs: node }
   return {
-    unknown: `"${text}" is no address, no pod (NAMESPACE/NAME, or NAME of one in default or of the only one) and no node; for a Service ask about one of its pods, since policies see packets after its address was translated`,
+    unknown: `"${text}" is no address, no pod (NAMESPACE/NAME, or NAME of one in default or of the only one) and no node`,
+    isName: true,
   }
 }

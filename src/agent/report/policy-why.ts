@@ -25,7 +25,7 @@ import { portProtocolNames, portProtocols, ruleRefText } from '#/policy/policy.t
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { portText, protocolText } from '#/policy/words.ts'
 import { kernelReport } from './policy-kernel.ts'
-import { resolveEnd } from './policy-names.ts'
+import { type Named, resolveEnd } from './policy-names.ts'
 import { type PolicySources } from './policy-sources.ts'
 
 const protocols = { tcp: portProtocols.TCP, udp: portProtocols.UDP, sctp: portProtocols.SCTP } as const
@@ -129,6 +129,11 @@ function addrPairs(from: readonly Addr[], to: readonly Addr[]): { src: Addr; dst
   })
 }
 
+function unknownText({ unknown, isName }: Extract<Named, { unknown: string }>): string {
+  const hint = 'for a Service ask about one of its pods, since policies see packets after its address was translated'
+  return isName ? `${unknown}; ${hint}` : unknown
+}
+
 /** A text says why there is no answer. */
 export async function policyWhyOf(
   sources: PolicySources,
@@ -136,8 +141,8 @@ export async function policyWhyOf(
 ): Promise<PolicyWhyReport | string> {
   const { view, nodeName } = sources
   const [sender, receiver] = [resolveEnd(view, from, 'sender'), resolveEnd(view, to, 'receiver')]
-  if ('unknown' in sender) return sender.unknown
-  if ('unknown' in receiver) return receiver.unknown
+  if ('unknown' in sender) return unknownText(sender)
+  if ('unknown' in receiver) return unknownText(receiver)
   const pairs = addrPairs(sender.addrs, receiver.addrs)
   if (pairs.length === 0) return `${from} and ${to} have no address of the same family`
   const isAnyPort = port === undefined && protocol !== 'icmp'

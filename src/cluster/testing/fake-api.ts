@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { ServerConfig } from '../config.ts'
 
 export type FakeRequest = {
@@ -14,6 +15,9 @@ export type FakeRequest = {
   readonly socket: Socket
 }
 
+/** Answers a request for another protocol, on its bare connection. */
+export type UpgradeHandler = (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void
+
 export type Handler = (request: FakeRequest, response: http.ServerResponse) => void
 
 export class FakeApi implements AsyncDisposable {
@@ -21,6 +25,7 @@ export class FakeApi implements AsyncDisposable {
   /** The function that answers requests; a test may replace it at any time. */
   handler: Handler
   readonly #server: http.Server
+  readonly #upgraded = new Set<Duplex>()
   readonly #scheme: 'http' | 'https'
 
   private constructor(handler: Handler, tls: https.ServerOptions | undefined) {
@@ -33,9 +38,17 @@ export class FakeApi implements AsyncDisposable {
   /** Starts a server. `fd` is a socket that listens already, in any namespace. */
   static async start(
     handler: Handler,
-    options: { tls?: https.ServerOptions; port?: number; fd?: number } = {},
+    options: { tls?: https.ServerOptions; port?: number; fd?: number; upgrade?: UpgradeHandler } = {},
   ): Promise<FakeApi> {
     const api = new FakeApi(handler, options.tls)
+    const { upgrade } = options
+    if (upgrade)
+      api.#server.on('upgrade', (request, socket, head) => {
+        // the server itself knows of them no more
+        api.#upgraded.add(socket)
+        socket.on('close', () => api.#upgraded.delete(socket))
+        upgrade(request, socket, head)
+      })
     const { fd } = options
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     api.#server.once('error', reject)
@@ -61,6 +74,7 @@ export class FakeApi implements AsyncDisposable {
   /** Cuts every connection, as a crash of the server does. */
   cut(): void {
     this.#server.closeAllConnections()
+    for (const socket of this.#upgraded) socket.destroy()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -25,8 +25,11 @@ import { removeEntries, writeEntries } from './policy-writes.ts'
 import { type EbpfState } from './state.ts'
 import { Turns } from './turns.ts'
 
-/** After this long no program goes on with what it looked up before. */
-const graceMs = 1
+/**
+ * After this long no program goes on with what it looked up before. A program takes microseconds; but a virtual processor may be taken away from
+ * it in the middle, or a task of higher priority, on a kernel with PREEMPT_RT.
+ */
+const graceMs = 20
 
 export type PolicyMapsDeps = {
   readonly ebpf: EbpfState

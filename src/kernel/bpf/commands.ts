@@ -11,6 +11,7 @@ export const BPF_PROG_GET_FD_BY_ID = 13
 export const BPF_MAP_GET_FD_BY_ID = 14
 export const BPF_OBJ_GET_INFO_BY_FD = 15
 export const BPF_PROG_QUERY = 16
+export const BPF_RAW_TRACEPOINT_OPEN = 17
 export const BPF_MAP_LOOKUP_BATCH = 24
 export const BPF_MAP_UPDATE_BATCH = 26
 export const BPF_MAP_DELETE_BATCH = 27

@@ -2,12 +2,14 @@
 // differs from the real one.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { messageOf, type Logger } from '#/lib/log.ts'
 import { ApiError, internalError, noSuchPath, unauthorized } from './api-error.ts'
 import { discovery, serverVersion } from './discovery.ts'
+import type { Execute } from './exec.ts'
 import { resourceRequest } from './http/request-info.ts'
 import { sendBytes, sendError, sendJson, sendText } from './http/respond.ts'
 import { serveResource } from './http/rest.ts'
@@ -18,7 +20,7 @@ import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { openApiV2, openApiV3, openApiV3Index } from './openapi/document.ts'
 import { encodeOpenApiV2 } from './openapi/protobuf.ts'
 import { Store } from './storage/store.ts'
-import type { Context } from './verbs/context.ts'
+import { type Context, load } from './verbs/context.ts'
 
 export type User = { readonly user: string; readonly groups: readonly string[] }
 
@@ -30,6 +32,8 @@ export type ApiServerOptions = {
   /** Key and certificate chain as PEM. */
   readonly tls: { readonly key: string; readonly cert: string }
   readonly log: Logger
+  /** Executes commands in pods; absent: none can be executed. */
+  readonly execute?: Execute
 }
 
 /** An address to bind, or the descriptor of a socket that already listens. */
@@ -45,6 +49,8 @@ export class ApiServer implements AsyncDisposable {
   readonly #lifecycle: Lifecycle
   readonly #tokens: readonly { readonly digest: Buffer; readonly user: User }[]
   readonly #servers: Server[] = []
+  /** Connections that speak another protocol by now, of which their server knows no more. */
+  readonly #upgraded = new Set<Duplex>()
   #openApi: { readonly edition: number; readonly json: string; readonly protobuf: Buffer } | undefined
 
   /** Opens the state directory; throws StorageError. It serves nothing before `listen`. */
@@ -65,6 +71,7 @@ export class ApiServer implements AsyncDisposable {
       { ...this.#options.tls, minVersion: 'TLSv1.2' },
       (request, response) => void this.#serve(request, response),
     )
+    server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
     // only watches last long: a request itself must arrive completely within this time
     server.requestTimeout = 60_000
     server.headersTimeout = 20_000
@@ -77,6 +84,30 @@ export class ApiServer implements AsyncDisposable {
     if (address === null || typeof address === 'string')
       throw new Error('the API server needs a TCP socket to listen on')
     return address
+  }
+
+  /** Answers a request for another protocol: there is one of pods/exec alone. */
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    this.#upgraded.add(socket)
+    socket.on('close', () => this.#upgraded.delete(socket))
+    try {
+      this.#authenticate(request)
+      const [path = '/', search = ''] = (request.url ?? '/').split(/\?(.*)/s, 2)
+      const { execute } = this.#options
+      const isExec = /^\/api\/v1\/namespaces\/[^/]+\/pods\/[^/]+\/exec$/.test(path)
+      const info = isExec ? resourceRequest(path.slice(0, -'/exec'.length), this.#context.registry) : undefined
+      if (info === undefined || execute === undefined) throw noSuchPath()
+      const pod = load(this.#context, info.target).object
+      // a lab in which nobody asks so need not read the library
+      const { readExecQuery, serveExec } = await import('./exec.ts')
+      serveExec({ pod, ...readExecQuery(new URLSearchParams(search)) }, execute, { request, socket, head })
+    } catch (error) {
+      const response = new ServerResponse(request)
+      response.shouldKeepAlive = false
+      response.assignSocket(socket as Socket)
+      response.on('finish', () => socket.end())
+      sendError(response, this.#asApiError(error, request))
+    }
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -150,6 +181,7 @@ export class ApiServer implements AsyncDisposable {
       const done = once(server, 'close')
       server.close()
       server.closeAllConnections()
+      for (const socket of this.#upgraded) socket.destroy()
       await done
     })
     await Promise.all(closed)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silent } from '#/lib/log.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
+import type { Execute } from './exec.ts'
 import { dig, parseJson, type Json } from './json.ts'
 import { ApiServer } from './server.ts'
 
@@ -39,13 +40,13 @@ export class TestServer implements AsyncDisposable {
     this.#port = port
   }
 
-  static async start(): Promise<TestServer> {
+  static async start({ execute }: { readonly execute?: Execute } = {}): Promise<TestServer> {
     const directory = mkdtempSync(join(tmpdir(), 'causeway-api-'))
     const certificates = ensureCertificates(join(directory, 'pki'), {
       dnsNames: ['localhost'],
       addresses: ['127.0.0.1'],
     })
-    const server = open(directory, certificates)
+    const server = open(directory, certificates, execute)
     const { port } = await server.listen({ host: '127.0.0.1', port: 0 })
     return new TestServer(directory, certificates, server, port)
   }
@@ -144,8 +145,9 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-function open(directory: string, { key, cert }: Certificates): ApiServer {
+function open(directory: string, { key, cert }: Certificates, execute?: Execute): ApiServer {
   return new ApiServer({
+    ...(execute && { execute }),
     stateDir: join(directory, 'state'),
     tokens: new Map([[token, { user: 'admin', groups: ['system:masters'] }]]),
     tls: { key, cert },

@@ -16,11 +16,15 @@ import { policedSet, sourceSet } from './names.ts'
 
 /** Before br_netfilter (0), which may hand a packet to the rules for IP from here; ebtables calls it NF_BR_PRI_NAT_DST_BRIDGED. */
 const priority = -300
+/** Right behind br_netfilter. */
+const behindBrNetfilter = 1
 const IGMP = 2
 /** Multicast listener discovery: query, report, done, report of version 2. */
 const listenerTypes = [130, 131, 132, 143] as const
 const linkLocal = Prefix.parse('fe80::/10')
 const unspecified = Prefix.parse('::/128')
+/** ICMP's redirect, and that of neighbour discovery. */
+const redirectTypes = { 4: 5, 6: 137 } as const
 
 export const bridgeTableName = { family: 'bridge', name: policyTableName } as const
 
@@ -40,7 +44,12 @@ export function policedShape(direction: Direction): Pick<NftKeySet, 'name' | 'ty
   return { name: policedSet(direction), type: ['ifname'] }
 }
 
-export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['locals']): NftTable {
+/**
+ * `tells`: whether rules can tell which frames br_netfilter has handed to the rules for IP. These then stay on the bridge, since they pass the
+ * hook `forward` there; all others are routed.
+ */
+export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['locals'], tells = true): NftTable {
+  const toTheStack = tells ? [mark] : [mark, toBridgeMac(bridgeMac)]
   return {
     ...bridgeTableName,
     sets: [],
@@ -55,7 +64,15 @@ export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['local
       })),
     ],
     maps: [],
-    chains: [prerouting, from4, from6, routed(bridgeMac), forward, postrouting],
+    chains: [
+      prerouting,
+      from4(toTheStack),
+      from6,
+      betweenPods6(bridgeMac, toTheStack),
+      ...(tells ? [unlessBridged(bridgeMac)] : []),
+      forward(tells),
+      postrouting,
+    ],
   }
 }
 
@@ -91,11 +108,38 @@ const leadTo = (chain: string, comment: string, ...match: readonly NftMatch[]): 
   action: { kind: 'goto', chain },
 })
 
+const isOwn = (family: Family, not = false): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['iifname', 'saddr'],
+  family,
+  not,
+})
+const isForPod = (family: Family): NftMatch => ({
+  kind: 'keySet',
+  set: sourceSet(family),
+  fields: ['oifname', 'daddr'],
+  family,
+})
+/** To the MAC of the bridge, or to that of the pod's own host device, which the bridge takes in as well. */
+const toNode = { kind: 'pktTypeHost' } as const
+const toLinkLocal = (not = false): NftMatch => ({ kind: 'addr', field: 'daddr', prefix: linkLocal, not })
+
+/** Most of what a pod sends goes to other nodes, by this one: that is decided by the first rule of its family. */
 const prerouting: NftChain = {
   name: 'prerouting',
   hook: { type: 'filter', hook: 'prerouting', priority },
   policy: 'accept',
   rules: [
+    // the address last: what goes to pods costs no look-up here
+    pass('to the node, from an address of the pod (IPv4)', toNode, { kind: 'family', family: 4 }, isOwn(4)),
+    pass(
+      'to the node, from an address of the pod (IPv6)',
+      toNode,
+      { kind: 'family', family: 6 },
+      toLinkLocal(true),
+      isOwn(6),
+    ),
     pass('not from a pod', { ...fromPod, not: true }),
     leadTo('from-pod4', 'IPv4 of a pod', { kind: 'family', family: 4 }),
     leadTo('from-pod6', 'IPv6 of a pod', { kind: 'family', family: 6 }),
@@ -104,24 +148,27 @@ const prerouting: NftChain = {
   ],
 }
 
-const isOwn = (family: Family): NftMatch => ({
-  kind: 'keySet',
-  set: sourceSet(family),
-  fields: ['iifname', 'saddr'],
-  family,
-})
-const isForPod = (family: Family): NftMatch => ({
-  kind: 'keySet',
-  set: sourceSet(family),
-  fields: ['oifname', 'daddr'],
-  family,
-})
-const routedChain = 'to-the-stack'
+const toGroups = pass('to groups: see chain forward', { kind: 'etherMulticast' })
 
-const from4: NftChain = {
-  name: 'from-pod4',
-  rules: [leadTo(routedChain, 'from an address of the pod', isOwn(4)), refuse('not an address of the pod (IPv4)')],
+const isTagged = pass('with a VLAN tag: see chain forward', { kind: 'vlan' })
+/** What is for the node's network stack: the mark stays on a frame, wherever it goes. */
+const marked = toNode
+const mark: NftRule = { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } }
+const toBridgeMac = (mac: string, ...match: readonly NftMatch[]): NftRule => ({
+  comment: 'to the MAC of the node',
+  match,
+  action: { kind: 'setEtherDaddr', mac },
+})
+
+/** Behind the first rule, which has let through what goes to the node from an address of the pod. */
+function from4(toTheStack: readonly NftRule[]): NftChain {
+  return {
+    name: 'from-pod4',
+    rules: [refuse('not an address of the pod (IPv4)', isOwn(4, true)), toGroups, isTagged, ...toTheStack],
+  }
 }
+
+const ownChain6 = 'from-own-address6'
 
 const from6: NftChain = {
   name: 'from-pod6',
@@ -134,8 +181,8 @@ const from6: NftChain = {
       ...fromPrefix(unspecified),
       ...icmp6([...neighbourTypes, ...listenerTypes]),
     ),
-    leadTo(routedChain, 'from an address of the pod', isOwn(6)),
-    leadTo(routedChain, 'from a link-local address', ...fromPrefix(linkLocal)),
+    leadTo(ownChain6, 'from an address of the pod', isOwn(6)),
+    leadTo(ownChain6, 'from a link-local address', ...fromPrefix(linkLocal)),
     refuse('not an address of the pod (IPv6)'),
   ],
 }
@@ -144,41 +191,55 @@ function fromPrefix(prefix: Prefix): NftMatch[] {
   return [{ kind: 'addr', field: 'saddr', prefix }]
 }
 
-/** What a pod sends to another one's MAC is given to the node itself, which routes it: so it passes the hook `forward`, and connection tracking. */
-function routed(mac: string): NftChain {
-  const toNode: NftMatch = { kind: 'etherAddr', field: 'daddr', mac }
-  const toLinkLocal: NftMatch = { kind: 'addr', field: 'daddr', prefix: linkLocal }
+function betweenPods6(mac: string, toTheStack: readonly NftRule[]): NftChain {
   const ofNode: NftMatch = { kind: 'addr', field: 'daddr', prefix: Prefix.parse(`${linkLocalOf(mac)}/128`) }
   return {
-    name: routedChain,
+    name: ownChain6,
     rules: [
-      pass('to groups: see chain forward', { kind: 'etherMulticast' }),
+      toGroups,
       pass('to the link-local address of the node', toNode, ofNode),
       // the kernel would forward it, since it leaves by the device by which it came, and the address tells no rule which pod it is
-      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal),
+      refuse('link-local addresses of others are not reached by way of the node', toNode, toLinkLocal()),
       pass('to the node', toNode),
-      pass('link-local addresses are not routed: see chain forward', {
-        kind: 'addr',
-        field: 'daddr',
-        prefix: linkLocal,
-      }),
-      pass('with a VLAN tag: see chain forward', { kind: 'vlan' }),
-      { comment: 'to the node, for its network stack', match: [], action: { kind: 'pktTypeHost' } },
-      { comment: 'to the MAC of the node', match: [], action: { kind: 'setEtherDaddr', mac } },
+      pass('link-local addresses are not routed: see chain forward', toLinkLocal()),
+      isTagged,
+      ...toTheStack,
     ],
   }
 }
 
 /**
- * What goes from port to port all the same. Where br_netfilter is on, it translates the addresses of Services in frames, and hands those that
- * lead to a pod of this bridge to that pod's port by itself, after the hook `forward` of the rules for IP. No other packet for a pod's address
- * comes here with the MAC of one pod, except with a VLAN tag: the node has nobody to give that to. What is left no rule for IP sees, and pods to which policies apply neither send nor receive it.
+ * What a pod sends to another one's MAC passes the hook `forward` of the rules for IP, and connection tracking: br_netfilter has taken it there
+ * and goes on doing so, which the route shows that it gives to frames; else the node gets it, and routes it. The chains before this one have
+ * marked what this is about.
  */
-const forward: NftChain = {
+function unlessBridged(mac: string): NftChain {
+  return {
+    name: 'unless-bridged',
+    hook: { type: 'filter', hook: 'prerouting', priority: behindBrNetfilter },
+    policy: 'accept',
+    rules: [
+      pass('not for the network stack', { ...marked, not: true }),
+      pass('br_netfilter has it', { kind: 'hasRoute' }),
+      pass('to the node', { kind: 'etherAddr', field: 'daddr', mac }),
+      toBridgeMac(mac, fromPod),
+    ],
+  }
+}
+
+/**
+ * What goes from port to port. A packet for a pod's address with the MAC of one pod comes here only if br_netfilter has it, and gives it to the
+ * rules for IP behind this chain. It has lost its route where it goes to a Service of which a pod of this bridge is the end, and the kernel had
+ * to look for that pod. Others come with a VLAN tag: the node has nobody to give that to. What is left no rule for IP sees, and pods to which
+ * policies apply neither send nor receive it.
+ */
+const forward = (tells: boolean): NftChain => ({
   name: 'forward',
   hook: { type: 'filter', hook: 'forward', priority },
   policy: 'accept',
   rules: [
+    // nearly all of what comes here: before the rest is looked at
+    ...(tells ? [pass('br_netfilter has it', marked, { kind: 'hasRoute' })] : []),
     pass('not from a pod', { ...fromPod, not: true }),
     pass('ARP', { kind: 'etherType', types: ['arp'] }),
     pass('neighbour discovery', ...isIcmp6(neighbourTypes)),
@@ -188,7 +249,7 @@ const forward: NftChain = {
       }),
     ),
     pass('to the address of a Service (IPv4)', { kind: 'family', family: 4 }, toOne),
-    pass('to the address of a Service (IPv6)', { kind: 'addr', field: 'daddr', prefix: linkLocal, not: true }, toOne),
+    pass('to the address of a Service (IPv6)', toLinkLocal(true), toOne),
     ...directions.flatMap((direction) => [
       drop('listeners of groups (IPv6)', isPoliced(direction), ...isIcmp6(listenerTypes)),
       drop('listeners of groups (IPv4)', isPoliced(direction), { kind: 'family', family: 4 }, isIgmp),
@@ -198,6 +259,22 @@ const forward: NftChain = {
       ),
     ]),
   ],
+})
+
+const toPod = { kind: 'device', field: 'oifname', name: `${portPrefix}*` } as const
+
+/**
+ * The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice.
+ * Here, since no packet of the tunnel comes by.
+ */
+function redirect(family: Family): NftRule {
+  return drop(
+    `a redirect: pods keep their gateway (IPv${family})`,
+    { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
+    { kind: 'family', family },
+    { kind: 'icmpType', family, types: [redirectTypes[family]] },
+    toPod,
+  )
 }
 
 /**
@@ -209,11 +286,13 @@ const postrouting: NftChain = {
   hook: { type: 'filter', hook: 'postrouting', priority },
   policy: 'accept',
   rules: [
-    pass('not to a pod', { kind: 'device', field: 'oifname', name: `${portPrefix}*`, not: true }),
+    ...families.map(redirect),
+    // nearly all of what comes here: before the rest is looked at
     pass('to an address of the pod (IPv4)', isForPod(4)),
     pass('to an address of the pod (IPv6)', isForPod(6)),
+    pass('not to a pod', { ...toPod, not: true }),
     pass('to groups', { kind: 'etherMulticast' }),
-    pass('to a link-local address', { kind: 'addr', field: 'daddr', prefix: linkLocal }),
+    pass('to a link-local address', toLinkLocal()),
     refuse('to an address of another pod (IPv4)', { kind: 'family', family: 4 }),
     refuse('to an address of another pod (IPv6)', { kind: 'family', family: 6 }),
   ],

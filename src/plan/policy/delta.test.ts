@@ -77,9 +77,9 @@ test('a class that comes or goes has its direction lead to it, and no other chai
   const written = WrittenForm.of(form)
   form.class('c3', 'ingress', ['p1', 'p2'])
   const delta = policyDelta(form, changeOf({ classes: new Map([['c3', form.classes.get('c3')]]) }), written)
-  assert.deepEqual([...delta.setRules!.keys()], ['ingress4', 'ingress6'])
+  assert.deepEqual([...delta.setRules!.keys()], ['ingress4-c', 'ingress6-c'])
   assert.deepEqual(
-    delta.setRules!.get('ingress6')!.map(({ action }) => action),
+    delta.setRules!.get('ingress6-c')!.map(({ action }) => action),
     ['in-c1', 'in-c2', 'in-c3'].map((chain) => ({ kind: 'goto', chain })),
   )
 })

@@ -6,7 +6,7 @@ import { type Direction, directions } from '#/policy/policy.ts'
 import { type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftChain, type NftRule } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
-import { classSets, entriesOf, type Entry, entryElements, toClassesChains } from './entries.ts'
+import { classSets, entriesOf, type Entry, entryElements, toClassesChange } from './entries.ts'
 import {
   itselfKeys,
   itselfShape,
@@ -21,19 +21,19 @@ import { touchedClasses, type Written, type WrittenClass } from './written.ts'
 /** The change of the table that `written` tells of. The form is the one after the change. */
 export function policyDelta(form: Form, change: FormChange, written: Written): NftDelta {
   const classes = classChanges(change, written)
-  const chains = chainChanges(form, change, written)
+  const chains = chainChanges(form, change, written, classes)
   const peerSets = [...change.peerSets]
   const portSets = [...change.namedPortSets]
   const entries = entryChanges(change, written)
   return {
     addSets: [
       // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
-      ...classes.added.flatMap(classSets),
+      ...classes.added.flatMap((one) => classSets(form, one)),
       ...peerSets.flatMap(([id, set]) => (set && !written.peerSets.has(id) ? peerSetObjects(form, set) : [])),
     ],
     addKeySets: portSets.flatMap(([id, set]) => (set && !written.portSets.has(id) ? portSetObjects(form, set) : [])),
     addChains: chains.added,
-    setRules: new Map([...chains.changed, ...toClasses(form, classes)]),
+    setRules: chains.changed,
     addElements: [
       ...[...change.members].flatMap(([id, { added }]) => memberElements(id, added)),
       ...[...change.namedPorts].flatMap(([id, { added }]) => portElements(id, added)),
@@ -50,7 +50,7 @@ export function policyDelta(form: Form, change: FormChange, written: Written): N
     deleteSets: [
       ...peerSets.flatMap(([id, set]) => (set ? [] : (written.peerSets.get(id) ?? []))),
       ...portSets.flatMap(([id, set]) => (set ? [] : (written.portSets.get(id) ?? []))),
-      ...classes.gone.flatMap(classSets).map(({ name }) => name),
+      ...classes.gone.flatMap((one) => classSets(form, one)).map(({ name }) => name),
     ],
   }
 }
@@ -64,19 +64,13 @@ function classChanges({ classes }: FormChange, written: Written): ClassChanges {
   }
 }
 
-/** The chains that lead to the classes of a direction, when these are others. */
-function* toClasses(form: Form, { added, gone }: ClassChanges): Generator<[string, readonly NftRule[]], void, void> {
-  for (const direction of new Set([...added, ...gone].map((one) => one.direction)))
-    for (const { name, rules } of toClassesChains(form, direction)) yield [name, rules]
-}
-
 type ChainChanges = {
   readonly added: NftChain[]
   readonly changed: Map<string, readonly NftRule[]>
   readonly gone: string[]
 }
 
-function chainChanges(form: Form, change: FormChange, written: Written): ChainChanges {
+function chainChanges(form: Form, change: FormChange, written: Written, classes: ClassChanges): ChainChanges {
   const changes: ChainChanges = { added: [], changed: new Map(), gone: [] }
   const compare = (chains: readonly NftChain[], before: readonly string[]): void => {
     for (const chain of chains) {
@@ -92,6 +86,13 @@ function chainChanges(form: Form, change: FormChange, written: Written): ChainCh
   for (const id of touchedClasses(form, change)) {
     const one = form.classes.get(id)
     compare(one ? classChains(form, one) : [], written.classes.get(id)?.chains ?? [])
+  }
+  const touched = [...classes.added, ...classes.gone]
+  for (const direction of new Set(touched.map((one) => one.direction))) {
+    const { added, changed, gone } = toClassesChange(form, direction, written.classes.values(), touched)
+    changes.added.push(...added)
+    for (const { name, rules } of changed) changes.changed.set(name, rules)
+    changes.gone.push(...gone)
   }
   return changes
 }

@@ -24,7 +24,7 @@ import {
 } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
-import { classSetShape, entriesOf, toClassesChains } from './entries.ts'
+import { classSets, entriesOf, toClassesChains } from './entries.ts'
 import { familiesOf } from './rules.ts'
 import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
@@ -36,8 +36,6 @@ import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts
 const priorities = { egress: -10, ingress: -9 } as const satisfies Record<Direction, number>
 const linkLocal = Prefix.parse('fe80::/10')
 const groups = Prefix.parse('ff00::/8')
-const ICMP_REDIRECT = 5
-const ND_REDIRECT = 137
 /** Router solicitation, neighbour solicitation, neighbour advertisement. */
 export const neighbourTypes = [133, 135, 136] as const
 
@@ -69,7 +67,7 @@ export function* inetTableInSteps(
 ): Generator<void, NftTable, void> {
   // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
   const entries = addrsOfClasses(form)
-  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(one, entries))
+  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(form, one, entries))
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0
@@ -117,11 +115,11 @@ function addrsOfClasses(form: Form): Map<ClassId, Addr[]> {
   return addrs
 }
 
-function classSetsOf({ direction, id }: ClassForm, entries: ReadonlyMap<ClassId, readonly Addr[]>): NftSet[] {
-  const addrs = entries.get(id) ?? []
-  return families.map((family) => ({
-    ...classSetShape(direction, id, family),
-    elements: ofFamily(addrs, family),
+function classSetsOf(form: Form, one: ClassForm, entries: ReadonlyMap<ClassId, readonly Addr[]>): NftSet[] {
+  const addrs = entries.get(one.id) ?? []
+  return classSets(form, one).map((set) => ({
+    ...set,
+    elements: ofFamily(addrs, set.type === 'ipv4_addr' ? 4 : 6),
   }))
 }
 
@@ -277,21 +275,4 @@ const neighbourChain: NftChain = {
   ],
 }
 
-/** The node is the way from pod to pod, so its kernel tells pods to take the direct one. Where they do, each packet takes the node's time twice. */
-const redirectChain: NftChain = {
-  name: 'redirects',
-  hook: { type: 'filter', hook: 'output', priority: 0 },
-  policy: 'accept',
-  rules: families.map((family) => ({
-    comment: `pods keep their gateway (IPv${family})`,
-    match: [
-      { kind: 'device', field: 'oifname', name: bridgeName },
-      { kind: 'family', family },
-      { kind: 'l4proto', protocol: family === 4 ? 'icmp' : 'icmpv6' },
-      { kind: 'icmpType', family, types: [family === 4 ? ICMP_REDIRECT : ND_REDIRECT] },
-    ],
-    action: { kind: 'drop', counter: true },
-  })),
-}
-
-const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain, redirectChain]
+const baseChains: readonly NftChain[] = [baseChain('egress'), baseChain('ingress'), neighbourChain]

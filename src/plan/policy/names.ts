@@ -9,6 +9,9 @@ const classPrefixes = { ingress: 'in', egress: 'out' } as const satisfies Record
 
 /** The chains that lead from the address of a pod of this node to the chain of its class. */
 export const toClassesChain = (direction: Direction, family: Family): string => `${direction}${family}`
+/** The part of it for classes whose ids begin with a digit. */
+export const toSomeClassesChain = (direction: Direction, family: Family, digit: string): string =>
+  `${toClassesChain(direction, family)}-${digit}`
 /** The sets of addresses of the pods of a class. */
 export const classSet = (direction: Direction, id: ClassId, family: Family): string =>
   `${classPrefixes[direction]}${family}-${id}`

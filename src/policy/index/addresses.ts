@@ -8,14 +8,14 @@ export const isLocalAt = ({ locals }: PodState, addr: Addr): boolean =>
   locals.some(({ local }) => local.addrs.some((each) => each.equals(addr)))
 
 export class Addresses {
-  /** In the order in which they came by it. */
-  readonly #claims = new Map<string, readonly PodState[]>()
+  /** In the order in which they came by it; mostly there is one, and it has no list of its own. */
+  readonly #claims = new Map<string, PodState | readonly PodState[]>()
   /** How many interfaces of this node have the address. */
   readonly #locals = new Map<string, number>()
 
   /** Who counts as having it: of an address that an interface of this node has, only that interface's pod. */
   podsAt(addr: Addr): readonly PodState[] {
-    const claims = this.#claims.get(`${addr}`) ?? none
+    const claims = this.#claimsOf(addr)
     return this.#locals.has(`${addr}`) ? claims.filter((pod) => isLocalAt(pod, addr)) : claims
   }
 
@@ -25,14 +25,27 @@ export class Addresses {
   }
 
   claim(pod: PodState, addr: Addr): void {
-    const claims = this.#claims.get(`${addr}`) ?? none
-    if (!claims.includes(pod)) this.#claims.set(`${addr}`, [...claims, pod])
+    const claims = this.#claimsOf(addr)
+    if (!claims.includes(pod)) this.#setClaims(addr, [...claims, pod])
   }
 
   release(pod: PodState, addr: Addr): void {
-    const rest = this.#claims.get(`${addr}`)?.filter((each) => each !== pod) ?? none
-    if (rest.length > 0) this.#claims.set(`${addr}`, rest)
-    else this.#claims.delete(`${addr}`)
+    this.#setClaims(
+      addr,
+      this.#claimsOf(addr).filter((each) => each !== pod),
+    )
+  }
+
+  #claimsOf(addr: Addr): readonly PodState[] {
+    const claims = this.#claims.get(`${addr}`)
+    if (claims === undefined) return none
+    return 'told' in claims ? [claims] : claims
+  }
+
+  #setClaims(addr: Addr, claims: readonly PodState[]): void {
+    const [only] = claims
+    if (only === undefined) this.#claims.delete(`${addr}`)
+    else this.#claims.set(`${addr}`, claims.length === 1 ? only : claims)
   }
 
   addLocal(addr: Addr): void {
@@ -58,7 +71,7 @@ export class Addresses {
       const { group } = pod
       if (group === undefined) continue
       const { peerSets, namedPortSets } = group.namespace
-      for (const set of peerSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
+      for (const set of peerSets.candidates(group.labels)) if (set.groups.has(group)) set.note(pod, addr, wasMember)
       for (const set of namedPortSets) if (set.groups.has(group)) set.note(pod, addr, wasMember)
     }
   }

@@ -11,6 +11,9 @@ export type CompiledPolicy = {
   readonly namedPortSets: ReadonlyMap<string, NamedPortSet>
 }
 
+/** One for all that name none: a map takes as much as a policy. */
+const noSets: ReadonlyMap<string, never> = new Map<string, never>()
+
 type Ranges = Extract<FormRule['ports'], object>['ranges']
 
 const numberOf = ({ protocol }: PortRange): number => portProtocols[protocol]
@@ -79,7 +82,7 @@ export function compilePolicy({ key, tier, rules }: Policy, direction: Direction
   })
   return {
     form: { id: policyId(key, direction), policy: key, tier, direction, rules: formRules },
-    peerSets,
-    namedPortSets,
+    peerSets: peerSets.size === 0 ? noSets : peerSets,
+    namedPortSets: namedPortSets.size === 0 ? noSets : namedPortSets,
   }
 }

@@ -3,6 +3,7 @@ import { type PolicyNamespace, type PolicyPod } from '../cluster.ts'
 import { matchesNamespace } from '../match.ts'
 import { GroupTable } from './group-table.ts'
 import { type NamedPortMembers, type PeerMembers } from './member-set.ts'
+import { SetsByLabel } from './sets-by-label.ts'
 import { type Group, type Membership, type NamespaceState, type PeerMembership } from './state.ts'
 
 function keyOf({ labels, namedPorts }: PolicyPod): string {
@@ -16,7 +17,10 @@ function noteAll(group: Group, set: Membership): void {
   for (const pod of group.pods) for (const addr of pod.pod.addrs) set.noteAsIs(pod, addr)
 }
 
-const setsFor = ({ peerSets, namedPortSets }: NamespaceState): Membership[] => [...peerSets, ...namedPortSets]
+/** All that may have the group, and others. */
+function candidatesFor({ namespace: { peerSets, namedPortSets }, labels }: Group): Membership[] {
+  return [...peerSets.candidates(labels), ...namedPortSets]
+}
 
 export class Groups {
   readonly table = new GroupTable()
@@ -29,7 +33,7 @@ export class Groups {
   #namespace(name: string): NamespaceState {
     const before = this.#namespaces.get(name)
     if (before !== undefined) return before
-    const namespace = { name, groups: new Map(), peerSets: new Set<PeerMembership>(), namedPortSets: this.#named }
+    const namespace = { name, groups: new Map(), peerSets: new SetsByLabel(), namedPortSets: this.#named }
     this.#namespaces.set(name, namespace)
     return namespace
   }
@@ -48,15 +52,15 @@ export class Groups {
     const before = namespace.groups.get(key)
     if (before !== undefined) return before
     const { labels, namedPorts } = pod
-    const group = this.table.add((number) => ({ number, namespace, key, labels, namedPorts, pods: new Set() }))
+    const group = this.table.add((number) => ({ number, namespace, key, labels, namedPorts, pods: [] }))
     namespace.groups.set(key, group)
-    for (const set of setsFor(namespace)) if (set.takes(group)) set.groups.add(group)
+    for (const set of candidatesFor(group)) if (set.takes(group)) set.groups.add(group)
     return group
   }
 
   removeIfUnused(group: Group): void {
-    if (group.pods.size > 0 || group.selection !== undefined) return
-    for (const set of setsFor(group.namespace)) set.groups.delete(group)
+    if (group.pods.length > 0 || group.selection !== undefined) return
+    for (const set of candidatesFor(group)) set.groups.delete(group)
     this.table.remove(group)
     group.namespace.groups.delete(group.key)
     this.#forgetIfUnused(group.namespace)

@@ -24,7 +24,8 @@ export abstract class MemberSet<T> implements Membership {
   /** Others know it, with its members as of then. */
   isTaken = false
   #size: number | undefined
-  readonly #noted = new Map<string, Noted<T>>()
+  /** Mostly nothing, and there are a thousand sets. */
+  #noted: Map<string, Noted<T>> | undefined
   readonly #table: GroupTable
   readonly #addresses: Addresses
   readonly #withNotes: Surroundings['withNotes']
@@ -43,7 +44,7 @@ export abstract class MemberSet<T> implements Membership {
     if (!this.isTaken) return
     for (const member of this.at(pod, addr)) {
       const key = this.keyOf(member)
-      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember })
+      if (!this.#noted?.has(key)) this.#remember(key, { addr, member, wasMember })
     }
   }
 
@@ -51,11 +52,12 @@ export abstract class MemberSet<T> implements Membership {
     if (!this.isTaken) return
     for (const member of this.at(pod, addr)) {
       const key = this.keyOf(member)
-      if (!this.#noted.has(key)) this.#remember(key, { addr, member, wasMember: this.#has(addr, key) })
+      if (!this.#noted?.has(key)) this.#remember(key, { addr, member, wasMember: this.#has(addr, key) })
     }
   }
 
   #remember(key: string, noted: Noted<T>): void {
+    this.#noted ??= new Map()
     this.#noted.set(key, noted)
     this.#withNotes.add(this)
   }
@@ -72,11 +74,11 @@ export abstract class MemberSet<T> implements Membership {
   take(): Members<T> {
     const added: T[] = []
     const removed: T[] = []
-    for (const [key, { addr, member, wasMember }] of this.#noted) {
+    for (const [key, { addr, member, wasMember }] of this.#noted ?? []) {
       const isMember = this.#has(addr, key)
       if (isMember !== wasMember) (isMember ? added : removed).push(member)
     }
-    this.#noted.clear()
+    this.#noted = undefined
     if (this.#size !== undefined) this.#size += added.length - removed.length
     return { added, removed }
   }
@@ -95,7 +97,7 @@ export abstract class MemberSet<T> implements Membership {
           if (!this.#addresses.podsAt(addr).includes(pod)) continue
           for (const member of this.at(pod, addr)) members.set(this.keyOf(member), member)
         }
-    for (const [key, { member, wasMember }] of this.#noted) {
+    for (const [key, { member, wasMember }] of this.#noted ?? []) {
       if (wasMember) members.set(key, member)
       else members.delete(key)
     }

@@ -5,6 +5,7 @@ import { type FormChange } from '../form.ts'
 import { isPoliced } from '../match.ts'
 import { type Addresses } from './addresses.ts'
 import { type Groups } from './groups.ts'
+import { PodsView } from './pods-view.ts'
 import { isSameLocal, isSamePod } from './same.ts'
 import { type Selections } from './selections.ts'
 import { type Group, type LocalPod, type LocalState, type PodState } from './state.ts'
@@ -30,7 +31,7 @@ export class Pods {
   readonly #localsByPod = new Map<string, readonly LocalState[]>()
   /** By host device. */
   readonly locals = new Map<string, LocalState>()
-  readonly known = new Map<string, PolicyPod>()
+  readonly known: ReadonlyMap<string, PolicyPod> = new PodsView(this.#states)
   readonly #families = new Set<Family>()
   /** As of the last time. */
   readonly families = new Set<Family>()
@@ -70,7 +71,7 @@ export class Pods {
       })
     }
     this.removePod(key)
-    const state: PodState = { key, told, pod: told, isGone: false, locals: noLocals }
+    const state: PodState = { told, pod: told, isGone: false, locals: noLocals, group: undefined, place: 0 }
     this.#states.set(key, state)
     const locals = (this.#localsByPod.get(key) ?? noLocals).filter(({ local }) => isThePod(local, told))
     const addrs = [...told.addrs, ...locals.flatMap(({ local, pod }) => [...local.addrs, ...addrsOf(pod)])]
@@ -84,7 +85,6 @@ export class Pods {
     const state = this.#states.get(key)
     if (state === undefined) return
     this.#states.delete(key)
-    this.known.delete(key)
     this.#addresses.change(addrsOf(state), () => {
       state.isGone = true
       this.#settle(state)
@@ -164,7 +164,7 @@ export class Pods {
 
   /** Makes everything that follows of what is told of a pod and of its interfaces here. */
   #settle(state: PodState): void {
-    const { key, isGone, locals } = state
+    const { isGone, locals } = state
     const isHere = locals.length > 0
     // it may still run: the API server calls pods of a node that it has lost failed
     const hasEnded = state.told.hasEnded && !isHere
@@ -174,7 +174,6 @@ export class Pods {
     if (group !== undefined && state.told.labels !== group.labels) state.told = inGroup(state.told, group)
     const { told } = state
     state.pod = isHere ? { ...told, hasEnded, addrs: locals.flatMap(({ local }) => local.addrs) } : told
-    if (!isGone) this.known.set(key, state.pod)
     const claims = group === undefined ? [] : state.pod.addrs
     for (const addr of claims) this.#addresses.claim(state, addr)
     for (const addr of claimed) if (!claims.some((each) => each.equals(addr))) this.#addresses.release(state, addr)
@@ -186,15 +185,24 @@ export class Pods {
   #move(state: PodState, group: Group | undefined): void {
     const before = state.group
     if (group === before) return
-    if (group === undefined) delete state.group
-    else {
-      state.group = group
-      group.pods.add(state)
-    }
+    const { place } = state
+    state.group = group
+    if (group !== undefined) enter(group, state)
     if (before === undefined) return
-    before.pods.delete(state)
+    const last = before.pods.pop()!
+    if (last !== state) {
+      before.pods[place] = last
+      last.place = place
+    }
     this.#groups.removeIfUnused(before)
   }
+}
+
+/** Mostly it is the only one, and an array that is made with it has no room for more, as one that grows has. */
+function enter(group: Group, state: PodState): void {
+  state.place = group.pods.length
+  if (group.pods.length === 0) group.pods = [state]
+  else group.pods.push(state)
 }
 
 /** With what its group has in common, so that thousands of pods remember it once. */

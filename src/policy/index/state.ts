@@ -6,6 +6,7 @@ import { type ClassForm } from '../form.ts'
 import { type Direction, type Policy, type PodMatch } from '../policy.ts'
 import { type CompiledPolicy } from './compile.ts'
 import { type GroupSet } from './group-table.ts'
+import { type SetsByLabel } from './sets-by-label.ts'
 
 /** A pod's interface on this node. Its addresses count, not those in the pod's status, which comes later. */
 export type LocalPod = {
@@ -22,7 +23,7 @@ export type NamespaceState = {
   readonly name: string
   readonly groups: Map<string, Group>
   /** The peer sets that may have members here: their namespaces match, their pods' selectors may. */
-  readonly peerSets: Set<PeerMembership>
+  readonly peerSets: SetsByLabel
   /** The sets of named ports, which are the same for all namespaces. */
   readonly namedPortSets: ReadonlySet<Membership>
 }
@@ -34,14 +35,13 @@ export type Group = {
   readonly key: string
   readonly labels: Labels
   readonly namedPorts: readonly NamedPort[]
-  readonly pods: Set<PodState>
+  /** In no order. */
+  pods: PodState[]
   /** While it has pods of this node, and for a while after that. */
   selection?: Selection
 }
 
 export type PodState = {
-  /** "NAMESPACE/NAME" */
-  readonly key: string
   /** As the API says it. */
   told: PolicyPod
   /** With the addresses that it has. */
@@ -51,7 +51,9 @@ export type PodState = {
   /** Mostly none, sometimes two for a moment: a sandbox that is made anew. */
   locals: readonly LocalState[]
   /** None: it is in its node's network, has ended, or is gone. */
-  group?: Group
+  group: Group | undefined
+  /** Its place among the pods of its group. */
+  place: number
 }
 
 export type LocalState = {

@@ -7,9 +7,10 @@ import { type NftFamilyName } from '#/wire/nftables/messages.ts'
 import { type Blockade } from '../driver.ts'
 import { type ReadSet, stepOf } from './nft-rule.ts'
 import { type HookName, type Passage, passagesOf, type Purpose } from './passages.ts'
+import { type PacketClass } from './packet.ts'
 import { remedyFor } from './remedy.ts'
 import { ruleText } from './rule-text.ts'
-import { type Outcome, walk } from './walk.ts'
+import { type Outcome, walk, type WalkInput } from './walk.ts'
 
 /** A base chain of another program. */
 export type BaseChain = {
@@ -19,6 +20,8 @@ export type BaseChain = {
   readonly table: string
   readonly chain: string
   readonly hook: HookName
+  /** Chains of a hook are entered from the lowest to the highest. */
+  readonly priority: number
   /** Whether it decides about addresses alone (type nat), and so sees the first packet of a connection only. */
   readonly isNat: boolean
   /** The devices whose packets enter it, for a chain on ingress or egress. */
@@ -37,7 +40,8 @@ const codes = {
   destination: 'CW7005',
 } as const satisfies Record<Purpose, string>
 
-function concerns({ packet, hooks, layer }: Passage, { family, hook, isNat, devices = [] }: BaseChain): boolean {
+/** Whether the packets of a passage enter the chain. */
+export function concerns({ packet, hooks, layer }: Passage, { family, hook, isNat, devices = [] }: BaseChain): boolean {
   if (!hooks.includes(hook) || (layer === 'nat') !== isNat) return false
   if (layer === 'device') {
     const device = hook === 'ingress' ? packet.iif : packet.oif
@@ -48,7 +52,12 @@ function concerns({ packet, hooks, layer }: Passage, { family, hook, isNat, devi
 }
 
 /** What a chain does to packets that should pass it as they are. */
-type Hit = { readonly passage: Passage; readonly outcome: Extract<Outcome, { kind: 'dropped' | 'translated' }> }
+export type Hit = { readonly passage: Passage; readonly outcome: Extract<Outcome, { kind: 'dropped' | 'translated' }> }
+
+/** How packets of a class are followed through the chain. */
+export function walkOf({ chain, dropsByPolicy, rulesOf, readSet }: BaseChain, packet: PacketClass): WalkInput {
+  return { chain, dropsByPolicy, rulesOf, stepOf: (rule) => stepOf(rule, packet, readSet) }
+}
 
 export async function inspect(chains: readonly BaseChain[], needed: NeededPassage): Promise<Blockade[]> {
   const passages = passagesOf(needed)
@@ -56,12 +65,7 @@ export async function inspect(chains: readonly BaseChain[], needed: NeededPassag
   for (const chain of chains) {
     const hits: Hit[] = []
     for (const passage of passages.filter((each) => concerns(each, chain))) {
-      const outcome = await walk({
-        chain: chain.chain,
-        dropsByPolicy: chain.dropsByPolicy,
-        rulesOf: chain.rulesOf,
-        stepOf: (rule) => stepOf(rule, passage.packet, chain.readSet),
-      })
+      const outcome = await walk(walkOf(chain, passage.packet))
       if (outcome.kind === 'dropped' || outcome.kind === 'translated') hits.push({ passage, outcome })
     }
     const byPlace = Map.groupBy(
@@ -81,8 +85,8 @@ const whatIsDone = {
   destination: 'replaces the destination address of',
 } as const satisfies Record<Purpose, string>
 
-/** `hits` are those of one purpose by one rule. */
-async function blockadeOf(base: BaseChain, hits: readonly Hit[], needed: NeededPassage): Promise<Blockade> {
+/** What is told of a chain. `hits` are those of one purpose by one rule. */
+export async function blockadeOf(base: BaseChain, hits: readonly Hit[], needed: NeededPassage): Promise<Blockade> {
   const { passage, outcome } = hits[0]!
   const { purpose } = passage
   const whats = new Set(hits.map((hit) => hit.passage.what))

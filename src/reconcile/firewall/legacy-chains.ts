@@ -3,6 +3,10 @@ import { type LegacyTable } from '#/kernel/legacy-tables.ts'
 import { hookNumbers } from '#/wire/nftables/numbers.ts'
 import { type BaseChain } from './inspect.ts'
 
+/** NF_IP_PRI_*; those of the table nat follow, by the hook. */
+const priorities: Readonly<Record<string, number>> = { raw: -300, mangle: -150, filter: 0, security: 50 }
+const natPriorities = { prerouting: -100, output: -100, input: 100, postrouting: 100, forward: 0 } as const
+
 const hooks = ['prerouting', 'input', 'forward', 'output', 'postrouting'] as const
 
 export function legacyBaseChains(tables: readonly LegacyTable[]): BaseChain[] {
@@ -18,8 +22,8 @@ export function legacyBaseChains(tables: readonly LegacyTable[]): BaseChain[] {
           table,
           chain: name,
           hook,
-          // the table nat of legacy iptables is not read: a proxy of services may have tens of thousands of rules there
-          isNat: false,
+          priority: table === 'nat' ? natPriorities[hook] : (priorities[table] ?? 0),
+          isNat: table === 'nat',
           dropsByPolicy: at.dropsByPolicy,
           rulesOf: async (chain) => byName.get(chain),
           readSet: async () => undefined,

@@ -10,6 +10,7 @@ import {
   ctValue,
   destinationType,
   equals,
+  exactBytes,
   inRange,
   masked,
   metaValue,
@@ -27,8 +28,11 @@ export type Verdict =
   /** The source or destination address is replaced, and the packet goes on. */
   | { readonly kind: 'translate' }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
-  /** What becomes of the packet is decided elsewhere (a queue to user space, a map that cannot be read). */
-  | { readonly kind: 'other' }
+  /**
+   * What becomes of the packet is decided elsewhere (a queue to user space, a map that cannot be read), or by chance: then `chains` has
+   * those that a map may lead to.
+   */
+  | { readonly kind: 'other'; readonly chains?: readonly string[] }
 
 export type Step = { readonly level: Level; readonly verdict: Verdict }
 /** Reads the elements of a set of the rule's table; undefined when it cannot be read. */
@@ -79,11 +83,13 @@ class Run {
     for (let index = start; index < expressions.length && this.#level !== 'none'; index++) {
       const each = expressions[index]!
       if (each.name === 'lookup')
-        return lookedUp(each, this.#load(each.attrs.sreg), this.#readSet).then(({ level, verdict }) => {
-          this.#level = both(this.#level, level)
-          if (each.attrs.dreg) this.#store(each.attrs.dreg, unknown)
-          return verdict ? { level: this.#level, verdict } : this.from(expressions, index + 1)
-        })
+        return lookedUp(each, (bytes) => this.#loadKey(each.attrs.sreg, bytes), this.#readSet).then(
+          ({ level, verdict }) => {
+            this.#level = both(this.#level, level)
+            if (each.attrs.dreg) this.#store(each.attrs.dreg, unknown)
+            return verdict ? { level: this.#level, verdict } : this.from(expressions, index + 1)
+          },
+        )
       if (each.name === 'other' && !remarks.has(each.kernelName)) {
         if (translates.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'translate' } }
         if (endsElsewhere.has(each.kernelName)) return { level: this.#level, verdict: { kind: 'other' } }
@@ -97,6 +103,25 @@ class Run {
       this.#level = both(this.#level, outcome)
     }
     return { level: this.#level, verdict: noVerdict }
+  }
+
+  /** A key of so many bytes, which may be several values one after the other. */
+  #loadKey(register: number | undefined, keyBytes: number): Value {
+    const first = this.#load(register)
+    const parts: Uint8Array[] = []
+    let length = 0
+    for (
+      let value = first;
+      length < keyBytes;
+      value = this.#registers.get(registerAt(register) + length / 4) ?? unknown
+    ) {
+      const bytes = exactBytes(value)
+      // a single value is compared as far as it is known
+      if (bytes === undefined || bytes.length === 0) return length === 0 ? first : unknown
+      parts.push(bytes)
+      length += bytes.length
+    }
+    return parts.length < 2 ? first : bits(Uint8Array.from(parts.flatMap((each) => [...each])))
   }
 
   readonly #load = (register?: number): Value => this.#registers.get(registerAt(register)) ?? unknown
@@ -188,18 +213,22 @@ type Found = { readonly level: Level; readonly verdict?: Verdict }
 /** Looks a value up in a set, or in a map from values to verdicts. */
 async function lookedUp(
   { attrs }: Extract<DecodedExpression, { name: 'lookup' }>,
-  value: Value,
+  load: (keyBytes: number) => Value,
   readSet: ReadSet,
 ): Promise<Found> {
   const isVerdictMap = attrs.dreg === 0
-  const cannotTell: Found = isVerdictMap ? { level: 'maybe', verdict: { kind: 'other' } } : { level: 'maybe' }
   const isNot = ((attrs.flags ?? 0) & 1) !== 0
+  const single = load(0)
   // single ports of any: no need to know which
-  if (value.kind === 'port')
+  if (single.kind === 'port')
     return isVerdictMap ? { level: 'some', verdict: noVerdict } : { level: isNot ? 'maybe' : 'some' }
-  if (value.kind === 'unknown') return cannotTell
+  if (single.kind === 'unknown' && !isVerdictMap) return { level: 'maybe' }
   const elements = await readSet(attrs.set ?? '')
-  if (elements === undefined) return cannotTell
+  const cannotTell: Found = isVerdictMap
+    ? { level: 'maybe', verdict: { kind: 'other', chains: chainsOf(elements ?? []) } }
+    : { level: 'maybe' }
+  const value = load(elements?.[0]?.key?.value?.length ?? 0)
+  if (elements === undefined || value.kind === 'unknown') return cannotTell
   if (isVerdictMap) {
     const [match, ...more] = elements.filter((each) => levelIn([each], value) !== 'none')
     if (match === undefined) return { level: 'none' }
@@ -211,7 +240,12 @@ async function lookedUp(
   return { level: isNot ? opposite(level) : level }
 }
 
-const isOdd = ({ flags = 0 }: ElementAttrs): boolean => flags !== 0
+/** The chains that a map leads to. */
+function chainsOf(elements: readonly ElementAttrs[]): string[] {
+  return [...new Set(elements.flatMap(({ data }) => data?.verdict?.chain ?? []))]
+}
+
+const isOdd = ({ flags = 0, keyEnd }: ElementAttrs): boolean => flags !== 0 || keyEnd !== undefined
 
 function levelIn(elements: readonly ElementAttrs[], value: Value): Level {
   if (value.kind === 'addr') {

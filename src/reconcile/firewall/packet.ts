@@ -3,7 +3,7 @@ import { type Family, type Prefix } from '#/lib/addr.ts'
 
 /** What is known of the device that a packet comes in or goes out by. */
 export type DeviceFact =
-  | { readonly kind: 'named'; readonly name: string }
+  | { readonly kind: 'named'; readonly name: string; readonly index?: number }
   /** Any device whose name begins so. */
   | { readonly kind: 'beginning'; readonly start: string }
   /** A device of the underlay: any that is neither the loopback device nor one of ours. */
@@ -22,10 +22,15 @@ export type PacketClass = {
   readonly isFrame?: true
   readonly src: readonly Prefix[]
   readonly dst: readonly Prefix[]
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: 'tcp' | 'udp' | 'icmp'
   /** Absent: any port. */
   readonly dport?: number
+  readonly sport?: number
+  /** Of ICMP and ICMPv6. */
+  readonly icmpType?: number
   readonly ctState: 'new' | 'established' | 'untracked'
+  /** An address of it is, or will be, replaced: what marks and the state of its connection say of that is not known. */
+  readonly isTranslated?: true
   /** Whether the destination is an address of this host. */
   readonly isLocal: boolean
 }

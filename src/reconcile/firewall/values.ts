@@ -31,7 +31,14 @@ const kubernetesMarks = 0x4000 | 0x8000
 const ctStates = { new: 8, established: 2, untracked: 64 } as const
 /** IPS_SRC_NAT and IPS_DST_NAT: packets to a pod's own address are not translated. */
 const translated = 0x10 | 0x20
-const protocols = { tcp: 6, udp: 17 } as const
+const protocols = { tcp: 6, udp: 17, icmp: 1 } as const
+const ICMPV6 = 58
+
+const protocolOf = ({ protocol, family }: PacketClass): number =>
+  protocol === 'icmp' && family === 6 ? ICMPV6 : protocols[protocol]
+
+/** A number of two bytes in network order. */
+const be16 = (value: number): Value => bits(Uint8Array.of(value >> 8, value & 0xff))
 const TCP_SYN = 2
 
 function deviceName(device: DeviceFact): Value {
@@ -55,10 +62,11 @@ export function metaValue(key: number, packet: PacketClass): Value {
     case 1:
       return etherType(packet)
     case 3:
-      return bits(native32(0), native32(kubernetesMarks))
+      return packet.isTranslated ? unknown : bits(native32(0), native32(kubernetesMarks))
     case 4:
     case 5: {
       const device = key === 4 ? packet.iif : packet.oif
+      if (device.kind === 'named' && device.index !== undefined) return bits(native32(device.index))
       // the index of a device of ours is not known either, but is not that of the loopback device
       return device.kind === 'none' ? bits(native32(0)) : { kind: 'underlay', of: 'index' }
     }
@@ -70,7 +78,7 @@ export function metaValue(key: number, packet: PacketClass): Value {
       // NFPROTO_BRIDGE, or that of the packet
       return bits(Uint8Array.of(packet.bridge !== undefined ? 7 : packet.family === 4 ? 2 : 10))
     case 16:
-      return packet.isArp ? unknown : bits(Uint8Array.of(protocols[packet.protocol]))
+      return packet.isArp ? unknown : bits(Uint8Array.of(protocolOf(packet)))
     case 17:
       return packet.bridge === undefined ? unknown : deviceName({ kind: 'named', name: packet.bridge })
     case 19:
@@ -84,7 +92,8 @@ export function metaValue(key: number, packet: PacketClass): Value {
 /** The value of a conntrack key (enum nft_ct_keys). */
 export function ctValue(key: number, packet: PacketClass): Value {
   if (key === 0) return bits(native32(ctStates[packet.ctState]))
-  if (key === 2 && packet.ctState !== 'established') return bits(native32(0), native32(translated))
+  if (key === 2 && packet.ctState !== 'established' && !packet.isTranslated)
+    return bits(native32(0), native32(translated))
   return unknown
 }
 
@@ -114,14 +123,37 @@ export function payloadValue(base: number, offset: number, length: number, packe
     const field = offset === at.src ? packet.src : offset === at.dst ? packet.dst : undefined
     if (field !== undefined && length <= at.bytes)
       return { kind: 'addr', family: packet.family, among: field, mask: new Uint8Array(length).fill(0xff) }
-    if (offset === at.protocol && length === 1) return bits(Uint8Array.of(protocols[packet.protocol]))
+    if (offset === at.protocol && length === 1) return bits(Uint8Array.of(protocolOf(packet)))
   }
-  if (base === 2 && length === 2 && offset === 0) return anyPort
-  if (base === 2 && length === 2 && offset === 2)
-    return packet.dport === undefined ? anyPort : bits(Uint8Array.of(packet.dport >> 8, packet.dport & 0xff))
+  if (packet.protocol === 'icmp')
+    return base === 2 && offset === 0 && length === 1 && packet.icmpType !== undefined
+      ? bits(Uint8Array.of(packet.icmpType))
+      : unknown
+  if (base === 2 && length === 2 && offset === 0) return packet.sport === undefined ? anyPort : be16(packet.sport)
+  if (base === 2 && length === 2 && offset === 2) return packet.dport === undefined ? anyPort : be16(packet.dport)
   if (base === 2 && length === 1 && offset === 13 && packet.protocol === 'tcp' && packet.ctState === 'new')
     return bits(Uint8Array.of(TCP_SYN))
   return unknown
+}
+
+/** The bytes of a value of which all is known, padded as in a register; undefined for any other. */
+export function exactBytes(value: Value): Uint8Array | undefined {
+  const bytes = value.kind === 'bits' ? exactBits(value) : value.kind === 'addr' ? exactAddr(value) : undefined
+  if (bytes === undefined || bytes.length % 4 === 0) return bytes
+  const padded = new Uint8Array((bytes.length + 3) & ~3)
+  padded.set(bytes)
+  return padded
+}
+
+function exactBits({ bytes, known }: Value & { kind: 'bits' }): Uint8Array | undefined {
+  return isWhole(known, bytes.length) ? bytes : undefined
+}
+
+function exactAddr({ among, mask }: Value & { kind: 'addr' }): Uint8Array | undefined {
+  const [only] = among
+  if (only === undefined || among.length > 1 || only.length !== only.addr.bits) return undefined
+  const bytes = only.addr.toBytes()
+  return mask.map((each, index) => each & bytes[index]!)
 }
 
 /** Lays a mask over a value and flips the bits of `xor`. */

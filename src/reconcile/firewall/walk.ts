@@ -5,7 +5,8 @@ import { both, type Level } from './packet.ts'
 import { type Step } from './nft-rule.ts'
 
 export type Outcome =
-  | { readonly kind: 'accepted' | 'unknown' }
+  /** `doubt`: the first rule that drops some of the packets, or maybe all: which, cannot be told. */
+  | { readonly kind: 'accepted' | 'unknown'; readonly doubt?: RulePlace }
   /** `rule` is absent when the chain's policy drops; `number` counts the rules of that chain from 1. */
   | {
       readonly kind: 'dropped' | 'translated'
@@ -13,6 +14,8 @@ export type Outcome =
       readonly rule?: ForeignRule
       readonly number?: number
     }
+
+export type RulePlace = { readonly chain: string; readonly rule: ForeignRule; readonly number: number }
 
 export type WalkInput = {
   readonly chain: string
@@ -32,6 +35,7 @@ const cannotTell: Outcome = { kind: 'unknown' }
 class Walk {
   readonly #input: WalkInput
   #rulesLeft = maxRules
+  doubt: RulePlace | undefined
 
   constructor(input: WalkInput) {
     this.#input = input
@@ -58,6 +62,7 @@ class Walk {
           return cannotTell
         case 'drop':
           if (reached === 'all') return { kind: 'dropped', chain, rule, number: index + 1 }
+          this.doubt ??= { chain, rule, number: index + 1 }
           break
         case 'translate':
           return reached === 'all' ? { kind: 'translated', chain, rule, number: index + 1 } : cannotTell
@@ -82,6 +87,10 @@ class Walk {
 
 /** What becomes of the packets in a base chain. */
 export async function walk(input: WalkInput): Promise<Outcome> {
-  const outcome = await new Walk(input).follow(input.chain, 'all', 0)
-  return outcome ?? (input.dropsByPolicy ? { kind: 'dropped', chain: input.chain } : { kind: 'accepted' })
+  const steps = new Walk(input)
+  const followed = await steps.follow(input.chain, 'all', 0)
+  const outcome: Outcome =
+    followed ?? (input.dropsByPolicy ? { kind: 'dropped', chain: input.chain } : { kind: 'accepted' })
+  const isPassed = outcome.kind === 'accepted' || outcome.kind === 'unknown'
+  return isPassed && steps.doubt ? { ...outcome, doubt: steps.doubt } : outcome
 }

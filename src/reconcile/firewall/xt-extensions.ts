@@ -26,8 +26,8 @@ type Match = (info: DataView, packet: PacketClass, revision: number) => Level
 
 const matches: Readonly<Record<string, Match>> = {
   comment: () => 'all',
-  icmp: () => 'none',
-  icmp6: () => 'none',
+  icmp: icmpType,
+  icmp6: icmpType,
   tcp: (info, packet) => {
     if (packet.protocol !== 'tcp') return 'none'
     const inversions = info.getUint8(11)
@@ -87,6 +87,16 @@ const matches: Readonly<Record<string, Match>> = {
     const type = packet.isLocal ? 2 : 1
     return inverted((info.getUint16(2, true) & (1 << type)) === 0 ? 'none' : 'all', (flags & 2) !== 0)
   },
+}
+
+/** struct ipt_icmp and struct ip6t_icmp: a type, or 255 for any of IPv4's, and a range of codes. */
+function icmpType(info: DataView, packet: PacketClass): Level {
+  if (packet.protocol !== 'icmp') return 'none'
+  if (packet.icmpType === undefined) return 'maybe'
+  const type = info.getUint8(0)
+  // an echo has code 0
+  const isMatch = (type === 255 && packet.family === 4) || (type === packet.icmpType && info.getUint8(1) === 0)
+  return inverted(isMatch ? 'all' : 'none', (info.getUint8(3) & 1) !== 0)
 }
 
 /** XT_CONNTRACK_STATE_BIT and its neighbours; `untracked` has another bit in each extension. SNAT and DNAT (64, 128) match no packet here. */

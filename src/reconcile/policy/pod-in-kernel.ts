@@ -64,13 +64,23 @@ async function obstacleOf(client: NftClient): Promise<string | undefined> {
 
 async function chainOf(client: NftClient, direction: Direction, addr: Addr): Promise<string | undefined> {
   const bytes = addr.toBytes()
-  for (const rule of await rulesOf(client, toClassesChain(direction, addr.family))) {
+  for (const rule of await partsOf(client, toClassesChain(direction, addr.family))) {
     const target = targetOf(rule)
     if (target?.set === undefined) continue
     const elements = (await orAbsent(client.readElements(place, target.set))) ?? []
     if (elements.some(({ key }) => key?.value !== undefined && equalBytes(key.value, bytes))) return target.chain
   }
   return undefined
+}
+
+/** The rules of the chains to which a chain jumps. */
+async function partsOf(client: NftClient, chain: string): Promise<readonly ForeignRule[]> {
+  const rules: ForeignRule[] = []
+  for (const rule of await rulesOf(client, chain)) {
+    const target = targetOf(rule)
+    if (target !== undefined) rules.push(...(await rulesOf(client, target.chain)))
+  }
+  return rules
 }
 
 /** Where a rule leads, and the set in which it looks a packet up. */

@@ -2,7 +2,7 @@
 // pods of this node there.
 import { type Addr, families } from '#/lib/addr.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { type KernelError } from '#/kernel/netlink.ts'
+import { KernelError } from '#/kernel/netlink.ts'
 import { inTurns } from '#/kernel/turns.ts'
 import { type Logger } from '#/lib/log.ts'
 import { put } from '#/lib/put.ts'
@@ -16,6 +16,7 @@ import {
   sourceKeys,
   sourceShape,
 } from '#/plan/policy/bridge-table.ts'
+import { bridgedTrial } from '#/plan/policy/bridged.ts'
 import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
@@ -56,6 +57,8 @@ export class PolicyTables implements PolicySink, Disposable {
   readonly #telling: Telling
   #writtenForm = new WrittenForm()
   #writtenBridge: WrittenBridge | undefined
+  /** Whether rules can tell what br_netfilter has handed to the rules for IP. */
+  #tellsBridged = true
   /** Connections that were ended, by what their answers have in their headers. */
   readonly #ended = new Map<string, Answers>()
   /** Whether there may be any of the tables. */
@@ -126,7 +129,7 @@ export class PolicyTables implements PolicySink, Disposable {
       ...(await this.#inet.differences(this.#inetTableOf(form))),
       ...(mac === undefined
         ? []
-        : await this.#bridge.differences(Promise.resolve(bridgeTable(facts.ports, mac, form.locals)))),
+        : await this.#bridge.differences(Promise.resolve(this.#bridgeTableOf(facts.ports, mac, form.locals)))),
     ]
   }
 
@@ -225,7 +228,13 @@ export class PolicyTables implements PolicySink, Disposable {
       }
       this.#logRefusal(this.#bridge, refusal)
     }
-    this.#bridge.write(bridgeTable(ports, mac, form.locals))
+    const write = (): void => this.#bridge.write(this.#bridgeTableOf(ports, mac, form.locals))
+    try {
+      write()
+    } catch (error) {
+      if (!this.#isUntoldBridged(error)) throw error
+      write()
+    }
     this.#writtenBridge = { mac, ports: new Map(ports), locals: new Map(form.locals) }
   }
 
@@ -258,9 +267,29 @@ export class PolicyTables implements PolicySink, Disposable {
     const wanted = async (): Promise<NftTable> => {
       // they change while the table is read
       written = { mac, ports: new Map(ports), locals: new Map(form.locals) }
-      return bridgeTable(written.ports, mac, written.locals)
+      return this.#bridgeTableOf(written.ports, mac, written.locals)
     }
-    return this.#bridge.mend(wanted, () => (this.#writtenBridge = written))
+    const mend = () => this.#bridge.mend(wanted, () => (this.#writtenBridge = written))
+    try {
+      return await mend()
+    } catch (error) {
+      if (!this.#isUntoldBridged(error)) throw error
+      return mend()
+    }
+  }
+
+  #bridgeTableOf(ports: Ports, mac: string, locals: Form['locals']): NftTable {
+    return bridgeTable(ports, mac, locals, this.#tellsBridged)
+  }
+
+  /** Whether a bridge table that was refused is to be written once more, since it will be without what this kernel does not know. */
+  #isUntoldBridged(error: unknown): boolean {
+    if (!this.#tellsBridged || !(error instanceof KernelError)) return false
+    const refusal = this.#client.refusalOf(bridgedTrial)
+    this.#tellsBridged = refusal === undefined
+    if (refusal !== undefined)
+      this.#deps.log.info('packets between pods of this node are routed', { error: refusal.message })
+    return !this.#tellsBridged
   }
 
   #logRefusal({ key }: KeptTable, refusal: KernelError): void {

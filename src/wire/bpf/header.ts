@@ -16,6 +16,7 @@ import {
   ways,
 } from './maps.ts'
 import { dropReasons } from './reasons.ts'
+import { placeNumbers, roleNumbers, sightingFlags, sightingStruct, traceLimits, traceMapLayouts } from './trace.ts'
 
 const cTypes = { u8: '__u8', u16: '__u16', u32: '__u32', u64: '__u64', be16: '__be16', be32: '__be32' } as const
 
@@ -39,7 +40,7 @@ function structText(struct: Struct): string {
 
 function constantsText(prefix: string, constants: Constants): string {
   return Object.entries(constants)
-    .map(([name, value]) => `#define CW_${prefix}_${name.toUpperCase()} ${value}`)
+    .map(([name, value]) => `#define CW_${prefix}_${name.toUpperCase().replaceAll('-', '_')} ${value}`)
     .join('\n')
 }
 
@@ -47,6 +48,7 @@ const mapTypes = {
   array: 'BPF_MAP_TYPE_ARRAY',
   hash: 'BPF_MAP_TYPE_HASH',
   lpm_trie: 'BPF_MAP_TYPE_LPM_TRIE',
+  lru_hash: 'BPF_MAP_TYPE_LRU_HASH',
   percpu_array: 'BPF_MAP_TYPE_PERCPU_ARRAY',
   percpu_hash: 'BPF_MAP_TYPE_PERCPU_HASH',
   ringbuf: 'BPF_MAP_TYPE_RINGBUF',
@@ -70,27 +72,56 @@ function mapText(name: string, { type, key, value, maxEntries }: MapLayout): str
   ].join('\n')
 }
 
-export function bpfHeader(): string {
-  const layouts: [string, MapLayout][] = Object.entries(mapLayouts)
-  const structs = new Map<string, Struct>()
-  for (const [, { key, value }] of layouts)
-    for (const struct of [key, value]) if (struct) structs.set(struct.name, struct)
-  structs.set(eventStruct.name, eventStruct)
+/** Structs in the order given, then those of maps that are not among them. */
+function headerText(
+  constants: readonly (readonly [prefix: string, constants: Constants])[],
+  structs: readonly Struct[],
+  maps: Readonly<Record<string, MapLayout>>,
+): string {
+  const layouts = Object.entries(maps)
+  const ofMaps = layouts.flatMap(([, { key, value }]) => [key, value]).filter((struct) => struct !== undefined)
+  const all = new Map([...ofMaps, ...structs].map((struct) => [struct.name, struct]))
   return [
     '// Generated from src/wire/bpf by scripts/bpf-header.ts. Do not edit.',
     '#pragma once',
-    constantsText('FLAG', configFlags),
-    constantsText('POD', podFlags),
-    constantsText('NODE', nodeFlags),
-    constantsText('WAY', ways),
-    constantsText('HOOK', hooks),
-    constantsText('VERDICT', verdicts),
-    constantsText('TRAFFIC', trafficKinds),
-    constantsText('POLICY', policyVerdicts),
-    constantsText('LIMIT', limits),
-    constantsText('DROP', Object.fromEntries(Object.entries(dropReasons).map(([name, { number }]) => [name, number]))),
-    ...[...structs.values()].map(structText),
+    ...constants.map(([prefix, numbers]) => constantsText(prefix, numbers)),
+    ...[...all.values()].map(structText),
     ...layouts.map(([name, layout]) => mapText(name, layout)),
     '',
   ].join('\n\n')
+}
+
+/** Of the programs that carry packets. */
+export function datapathHeader(): string {
+  const drops = Object.fromEntries(Object.entries(dropReasons).map(([name, { number }]) => [name, number]))
+  return headerText(
+    [
+      ['FLAG', configFlags],
+      ['POD', podFlags],
+      ['NODE', nodeFlags],
+      ['WAY', ways],
+      ['HOOK', hooks],
+      ['VERDICT', verdicts],
+      ['TRAFFIC', trafficKinds],
+      ['POLICY', policyVerdicts],
+      ['LIMIT', limits],
+      ['DROP', drops],
+    ],
+    [eventStruct],
+    mapLayouts,
+  )
+}
+
+/** Of the programs that follow a trace's packets. */
+export function traceHeader(): string {
+  return headerText(
+    [
+      ['PLACE', placeNumbers],
+      ['ROLE', roleNumbers],
+      ['SEEN', sightingFlags],
+      ['LIMIT', traceLimits],
+    ],
+    [sightingStruct],
+    traceMapLayouts,
+  )
 }

@@ -155,7 +155,7 @@ export const verdictKeyStruct = new Struct('cw_verdict_key', {
 export const verdictStruct = new Struct('cw_policy_verdict', { verdict: 'u32', rule: 'u32' })
 export const deniedKeyStruct = new Struct('cw_denied_key', { device: 'u32', rule: 'u32' })
 
-export type MapType = 'array' | 'hash' | 'lpm_trie' | 'percpu_array' | 'percpu_hash' | 'ringbuf'
+export type MapType = 'array' | 'hash' | 'lpm_trie' | 'lru_hash' | 'percpu_array' | 'percpu_hash' | 'ringbuf'
 
 export type MapLayout = {
   readonly type: MapType

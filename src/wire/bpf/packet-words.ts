@@ -1,6 +1,7 @@
 // The first bytes of a packet in one line, for events of watched packets: addresses, ports, flags, and what is in the tunnel. Pure.
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
+import { macText } from '../ethernet/mac.ts'
 
 const ETH_HLEN = 14
 const ETH_P_IP = 0x0800
@@ -19,10 +20,6 @@ class TooShort extends Error {}
 
 function need(bytes: Uint8Array, length: number): void {
   if (bytes.length < length) throw new TooShort()
-}
-
-function macText(bytes: Uint8Array): string {
-  return [...bytes].map((each) => each.toString(16).padStart(2, '0')).join(':')
 }
 
 /** An IPv6 address in brackets where a port follows. */

@@ -63,6 +63,12 @@ const errors6: typeof errors4 = {
 
 const errors = { 4: errors4, 6: errors6 } as const
 
+/** What an ICMP error says; undefined for another type. */
+export function icmpErrorWords(family: Family, type: number, code: number): string | undefined {
+  const error = errors[family][type]
+  return error?.codes[code] ?? error?.words
+}
+
 /** The ICMP types that parseIcmp understands, for the socket's filter. */
 export function icmpTypes(family: Family): readonly number[] {
   return [echoReply[family], ...Object.keys(errors[family]).map(Number)]

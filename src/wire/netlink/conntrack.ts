@@ -14,6 +14,23 @@ export const conntrackTuple = nest({
   ip: [1, nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })],
   proto: [2, nest({ protocol: [1, u8], srcPort: [2, be16], dstPort: [3, be16] })],
 })
+const packetTuple = nest({
+  ip: [1, nest({ src4: [1, addr], dst4: [2, addr], src6: [3, addr], dst6: [4, addr] })],
+  proto: [
+    2,
+    nest({
+      protocol: [1, u8],
+      srcPort: [2, be16],
+      dstPort: [3, be16],
+      id4: [4, be16],
+      type4: [5, u8],
+      code4: [6, u8],
+      id6: [7, be16],
+      type6: [8, u8],
+      code6: [9, u8],
+    }),
+  ],
+})
 const tcpInfo = nest({ flagsOriginal: [4, raw], flagsReply: [5, raw] })
 const entry = nest({
   orig: [1, conntrackTuple],
@@ -40,9 +57,11 @@ export type Connection = {
   readonly isTranslated: boolean
 }
 
-/** The payload of a request for all entries of a family. */
-export function encodeConntrackDump(family: Family): Uint8Array {
-  return Uint8Array.of(afOf(family), 0, 0, 0)
+const AF_UNSPEC = 0
+
+/** The payload of a request for all entries of a family, or of all families. */
+export function encodeConntrackDump(family?: Family): Uint8Array {
+  return Uint8Array.of(family === undefined ? AF_UNSPEC : afOf(family), 0, 0, 0)
 }
 
 type Name = Pick<Connection, 'protocol' | 'src' | 'srcPort' | 'dst' | 'dstPort'>
@@ -57,6 +76,34 @@ export function encodeConntrackDelete(name: Name): Uint8Array {
   return written((into) => {
     into.bytes(encodeConntrackDump(name.src.family))
     entry.encode({ orig: original(name) }, into)
+  })
+}
+
+/** A packet of a flow, in either direction. */
+export type TrackedPacket = {
+  readonly protocol: number
+  readonly src: Addr
+  readonly dst: Addr
+  readonly ports?: { readonly src: number; readonly dst: number }
+  /** Of an echo. */
+  readonly icmp?: { readonly id: number; readonly type: number }
+}
+
+const packetEntry = nest({ orig: [1, packetTuple] })
+
+/** The payload of a request to delete the entry that a packet belongs to: the kernel finds it by the packet of either direction. */
+export function encodePacketEntryDelete({ protocol, src, dst, ports, icmp }: TrackedPacket): Uint8Array {
+  const ip = src.family === 4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
+  const echo =
+    icmp === undefined
+      ? {}
+      : src.family === 4
+        ? { id4: icmp.id, type4: icmp.type, code4: 0 }
+        : { id6: icmp.id, type6: icmp.type, code6: 0 }
+  const proto = { protocol, ...(ports && { srcPort: ports.src, dstPort: ports.dst }), ...echo }
+  return written((into) => {
+    into.bytes(encodeConntrackDump(src.family))
+    packetEntry.encode({ orig: { ip, proto } }, into)
   })
 }
 

@@ -155,7 +155,40 @@ function putRoute(route: Route, into: Writer): void {
   )
 }
 
-const lookupAttrs = nest({ dst: [1, addr], src: [2, addr], iif: [3, u32] })
+const lookupAttrs = nest({
+  dst: [1, addr],
+  src: [2, addr],
+  iif: [3, u32],
+  oif: [4, u32],
+  ipProtocol: [27, u8],
+  sourcePort: [28, be16],
+  destinationPort: [29, be16],
+})
+
+/** A packet whose way is asked for; what is absent counts as any. */
+export type PacketLookup = {
+  readonly dst: Addr
+  readonly src?: Addr
+  readonly iif?: number
+  readonly oif?: number
+  /** The kernel takes TCP, UDP and ICMP. */
+  readonly ipProtocol?: number
+  readonly sourcePort?: number
+  readonly destinationPort?: number
+}
+
+/** The payload of an RTM_GETROUTE that asks for the way of a packet: the next hop that is chosen, the source address, and the MTU known of it. */
+export function encodeWayLookup(lookup: PacketLookup): Uint8Array {
+  const { dst, src } = lookup
+  return written((into) => {
+    into.u8(afOf(dst.family))
+    into.u8(dst.bits)
+    into.u8(src === undefined ? 0 : src.bits)
+    into.reserve(5)
+    into.u32le(dst.family === 4 ? RTM_F_LOOKUP_TABLE : 0)
+    lookupAttrs.encode(lookup, into)
+  })
+}
 
 /**
  * The payload of an RTM_GETROUTE that asks for the one route that a packet takes. `iif` is the device that it comes from; absent for the
@@ -237,19 +270,25 @@ const typeNames = new Map<number, RouteType>(
   Object.entries(routeTypes).map(([name, number]) => [number, name as RouteType]),
 )
 
-/** Decodes a route; undefined for other than plain IP routes: other families, cached clones, multicast and broadcast. */
 /** Whether the message is of a route with this protocol in this table (below 256), seen without decoding it. */
 export function isRouteOf(payload: Uint8Array, protocol: number, table: number): boolean {
   return payload[5] === protocol && payload[4] === table
 }
 
+/** Decodes a route; undefined for other than plain IP routes: other families, cached clones, multicast and broadcast. */
 export function decodeRoute(payload: Uint8Array): Route | undefined {
+  if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
+  return viewOf(payload).getUint32(8, true) & RTM_F_CLONED ? undefined : decodeWay(payload)
+}
+
+/** Decodes a route, or the way of one packet, which the kernel tells as a clone of a route. */
+export function decodeWay(payload: Uint8Array): Route | undefined {
   if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
   const view = viewOf(payload)
   const family: Family | undefined = familyOf(view.getUint8(0))
   const type = typeNames.get(view.getUint8(7))
   const flags = view.getUint32(8, true)
-  if (family === undefined || type === undefined || flags & RTM_F_CLONED) return undefined
+  if (family === undefined || type === undefined) return undefined
   const attrs = routeAttrs.decode(payload.subarray(headerBytes))
   const length = view.getUint8(1)
   const dst = attrs.dst ?? new Addr(family, 0n)

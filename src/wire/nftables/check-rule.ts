@@ -173,6 +173,8 @@ function checkMatch(match: NftMatch, before: readonly NftMatch[], references: Re
     case 'addr':
     case 'ctDirection':
     case 'etherMulticast':
+    case 'pktTypeHost':
+    case 'hasRoute':
     case 'vlan':
     case 'ctDnat':
     case 'daddrLocal':

@@ -19,11 +19,14 @@ import {
   META_MARK,
   META_NFPROTO,
   META_OIFNAME,
+  META_PKTTYPE,
   META_PROTOCOL,
+  META_RTCLASSID,
   native32,
   network16,
   network24,
   nfProtocols,
+  PACKET_HOST,
   registerAt,
 } from './instructions.ts'
 import { paddedBytes, typeOfLookup } from './keys.ts'
@@ -170,6 +173,11 @@ export function compileMatch(match: NftMatch, bind: BindSet): Expression[] {
         maskOnly(network16(0x0fff)),
         compare(network16(0), true),
       ]
+    case 'pktTypeHost':
+      return [loadMeta(META_PKTTYPE), compare(Uint8Array.of(PACKET_HOST), match.not)]
+    // loading it already ends the rule where there is no route
+    case 'hasRoute':
+      return [loadMeta(META_RTCLASSID), compare(native32(0))]
     case 'limit':
       return [
         expression('limit', { rate: BigInt(match.packetsPerSecond), unit: 1n, burst: match.burst, type: 0, flags: 0 }),

@@ -14,6 +14,7 @@ import {
   native32,
   network16,
   nfProtocols,
+  PACKET_HOST,
   register,
   registerAt,
   storeMeta,
@@ -22,7 +23,6 @@ import {
 import { ipFamilyOf, type NftAction, type NftFamily, type NftRule } from './ruleset.ts'
 import { valueSetText } from './value-set.ts'
 
-const PACKET_HOST = 0
 const NFT_NAT_DNAT = 1
 /** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED, as the kernel tells them of a translation to an address and a port. */
 const toAddressAndPort = 3

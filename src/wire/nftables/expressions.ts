@@ -1,7 +1,7 @@
 // Rule expressions (include/uapi/linux/netfilter/nf_tables.h): the instructions of the kernel's nftables machine. Each is a name and a nest
 // of attributes. The same tables encode our expressions and decode those that the kernel dumps. Both ways give the same readable text, the
 // fingerprint, by which an edited rule is told from ours.
-import { type Attrs, be16, be32, be64, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
+import { type Attrs, type AttrSpec, be16, be32, be64, bytesOf, nest, raw, text, u8 } from '../netlink/attr.ts'
 
 /** NFTA_DATA_*: a value to compare or to load, or a verdict. */
 const data = nest({
@@ -66,15 +66,15 @@ export type ExpressionName = keyof Specs
 /** An expression of a rule; `data` is the nest of its attributes. */
 export type Expression = { readonly name: string; readonly data: Uint8Array }
 
+const codecs = new Map(Object.entries(specs).map(([name, spec]) => [name, nest<AttrSpec>(spec)]))
+
 export function expression<N extends ExpressionName>(name: N, attrs: Attrs<Specs[N]>): Expression {
-  return { name, data: bytesOf(nest<Specs[N]>(specs[name]), attrs) }
+  return { name, data: bytesOf<Attrs<AttrSpec>>(codecs.get(name)!, attrs) }
 }
 
 function isKnown(name: string): name is ExpressionName {
   return Object.hasOwn(specs, name)
 }
-
-const decoders = new Map(Object.entries(specs).map(([name, spec]) => [name, nest(spec)]))
 
 /** An expression with its attributes; `other` stands for those that are not in these tables. */
 export type DecodedExpression =
@@ -84,7 +84,7 @@ export type DecodedExpression =
 /** Decodes an expression that the kernel dumped. Throws WireError. */
 export function decodeExpression({ name, data: bytes }: Expression): DecodedExpression {
   if (!isKnown(name)) return { name: 'other', kernelName: name }
-  return { name, attrs: decoders.get(name)!.decode(bytes) } as DecodedExpression
+  return { name, attrs: codecs.get(name)!.decode(bytes) }
 }
 
 /**
@@ -96,9 +96,26 @@ export function fingerprint(expressions: readonly Expression[]): string {
   return expressions.map(expressionText).join('; ')
 }
 
-function expressionText({ name, data: bytes }: Expression): string {
+/** Most of the expressions of thousands of rules are the same few, and to put one in words takes twenty times its bytes. */
+const knownTexts = new Map<string, string>()
+const mostKnown = 256
+const mostBytes = 256
+
+function expressionText(one: Expression): string {
+  if (one.data.length > mostBytes) return wordsOf(one)
+  const key = `${one.name} ${String.fromCharCode(...one.data)}`
+  const known = knownTexts.get(key)
+  if (known !== undefined) return known
+  const words = wordsOf(one)
+  // those that are frequent are back at once
+  if (knownTexts.size >= mostKnown) knownTexts.clear()
+  knownTexts.set(key, words)
+  return words
+}
+
+function wordsOf({ name, data: bytes }: Expression): string {
   if (!isKnown(name)) return `${name} ${hex(bytes)}`
-  return [name, ...attrTexts(decoders.get(name)!.decode(bytes))].join(' ')
+  return [name, ...attrTexts(codecs.get(name)!.decode(bytes))].join(' ')
 }
 
 function attrTexts(attrs: object): string[] {

@@ -45,7 +45,7 @@ export function decodeForeignRule(payload: Uint8Array): ForeignRule {
 }
 
 /** iptables-restore turns nft's comment of a rule into a match that always holds. */
-function xtComment(each: DecodedExpression): string | undefined {
+export function xtComment(each: DecodedExpression): string | undefined {
   if (each.name !== 'match' || each.attrs.name !== 'comment') return undefined
   const { info = new Uint8Array() } = each.attrs
   const end = info.indexOf(0)

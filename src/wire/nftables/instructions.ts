@@ -25,9 +25,11 @@ export const META_PROTOCOL = 1
 export const META_MARK = 3
 export const META_IIFNAME = 6
 export const META_OIFNAME = 7
+export const META_RTCLASSID = 13
 export const META_NFPROTO = 15
 export const META_L4PROTO = 16
 export const META_PKTTYPE = 19
+export const PACKET_HOST = 0
 
 const CMP_EQ = 0
 const CMP_NEQ = 1

@@ -1,7 +1,7 @@
 // The messages of nf_tables (include/uapi/linux/netfilter/nf_tables.h, nfnetlink.h): a short header and attributes. Only the attributes
 // that our tables, chains, rules and sets need are here.
 import { viewOf, WireError, type Writer, written } from '#/lib/bytes.ts'
-import { type Attrs, be32, be64, bytesOf, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
+import { type Attrs, be32, be64, type Codec, listOf, nest, raw, text } from '../netlink/attr.ts'
 
 /** The subsystem's number, which is the high byte of its message types. */
 export const NFNL_SUBSYS_NFTABLES = 10
@@ -134,6 +134,8 @@ const elementSpec = {
   flags: [3, be32],
   timeout: [4, raw],
   expression: [7, expressionCodec],
+  /** The last key of a range, in sets of several fields. */
+  keyEnd: [10, nest({ value: [1, raw] })],
   expressions: [11, raw],
 } as const
 /** NFTA_COUNTER_*, the data of a counter expression. */
@@ -175,8 +177,12 @@ export function nftTableOf(message: {
 
 /** Encodes a rule's comment as user data in libnftnl's format: type 0, length, text with its NUL. */
 export function encodeComment(comment: string): Uint8Array {
-  const value = bytesOf(text, comment)
-  return Uint8Array.of(0, value.length, ...value)
+  return written((into) => {
+    into.u8(0)
+    const start = into.reserve(1)
+    text.encode(comment, into)
+    into.patchU8(start, into.length - start - 1)
+  })
 }
 
 /** Decodes a rule's comment; undefined when there is none. User data may hold anything: data in another format counts as no comment. */

@@ -77,6 +77,10 @@ function renderMatch(match: NftMatch, family: NftFamily): string {
       return `ether daddr & 01:00:00:00:00:00 == 0${match.not ? 0 : 1}:00:00:00:00:00`
     case 'vlan':
       return 'vlan id != 0'
+    case 'pktTypeHost':
+      return `meta pkttype ${not}host`
+    case 'hasRoute':
+      return 'meta rtclassid 0'
     case 'limit':
       return `limit rate ${match.packetsPerSecond}/second burst ${match.burst} packets`
     case 'keySet':

@@ -21,8 +21,8 @@ export function renderTable(table: NftTable): string {
   checkTable(table)
   const { family, sets, keySets = [], maps = [], chains } = table
   const blocks = [
-    ...sets.map(renderSet),
     ...keySets.map(renderKeySet),
+    ...sets.map(renderSet),
     ...maps.map(renderMap),
     ...chains.map((chain) => renderChain(chain, family)),
   ]

@@ -153,6 +153,10 @@ export type NftMatch =
   | { readonly kind: 'etherMulticast'; readonly not?: boolean }
   /** Matches frames of any VLAN but 0, which is none, also when the device took the tag off, in family bridge. */
   | { readonly kind: 'vlan' }
+  /** Matches what is for this host by its MAC: in family bridge, the bridge's own, or that of the port by which it came. */
+  | { readonly kind: 'pktTypeHost'; readonly not?: boolean }
+  /** Matches packets with a route that is in no realm. Frames of a bridge have one once br_netfilter has led them through the rules for IP. */
+  | { readonly kind: 'hasRoute' }
   /** Matches at most so many packets a second, `burst` of them at once. Put it last: what comes before it must hold for a packet to count. */
   | { readonly kind: 'limit'; readonly packetsPerSecond: number; readonly burst: number }
   /** Matches packets whose fields are together in a set of keys. */

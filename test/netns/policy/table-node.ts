@@ -132,6 +132,11 @@ export class TableNode implements Disposable {
     return { netns, number, device, port }
   }
 
+  /** The MAC of the pod's host device. */
+  portMac({ device }: TestPod): string {
+    return this.host.ip<{ address: string }>(`link show ${device}`)[0]!.address
+  }
+
   apply(change: Partial<FormChange> = {}): void {
     this.tables.apply(this.form, changeOf(change), this.facts)
   }

@@ -68,7 +68,8 @@ export const randomForm: fc.Arbitrary<TestForm> = subsets.map(({ members, ports,
       const own = policies.filter((id) => directionOf(id) === direction)
       if (own.length === 0) continue
       own.forEach(usePolicy)
-      const id = `${direction[0]}${own.join('')}${isAudited ? 'a' : ''}`
+      // the first digits say in which part of the chains that lead to it a class is
+      const id = `${own.length}${direction[0]}${own.join('')}${isAudited ? 'a' : ''}`
       form.class(
         id,
         direction,

@@ -139,10 +139,12 @@ const bridgeMatches: NftMatch[][] = [
   { kind: 'device' as const, field: 'oifname' as const, name: 'cw-br0', not: true },
   { kind: 'mark' as const, mask: 0x4000, value: 0x4000 },
   { kind: 'vlan' as const },
+  { kind: 'hasRoute' as const },
   ...[true, false].flatMap((not): NftMatch[] => [
     { kind: 'etherAddr', field: 'daddr', mac: '02:43:57:00:00:01', not },
     { kind: 'etherAddr', field: 'saddr', mac: 'ff:ff:ff:ff:ff:ff', not },
     { kind: 'etherMulticast', not },
+    { kind: 'pktTypeHost', not },
   ]),
 ].map((match) => [match])
 

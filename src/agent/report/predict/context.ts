@@ -1,0 +1,131 @@
+// What a prediction is made from, and what it has found so far.
+import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
+import { type EbpfState, type Generation } from '#/datapath/programs.ts'
+import { type Link, listLinks } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type Verdict } from '#/model/verdict.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
+import { type PredictedPlace } from '#/trace/predict-way.ts'
+import { type Endpoint } from '../../endpoints/endpoint-store.ts'
+import { type PolicySources } from '../policy-sources.ts'
+
+/** A pod of this node. */
+export type PredictPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice' | 'ifName' | 'datapath'>
+
+export type PredictDeps = {
+  readonly nodeName: string
+  /** For synchronous requests only, in the node's namespace. */
+  readonly netlink: Netlink
+  readonly pods: () => readonly PredictPod[]
+  /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
+  readonly netnsOf: (pod: PredictPod) => Netns | undefined
+  readonly verdicts: () => Iterable<Verdict>
+  /** Of this node: its pod CIDRs and its own addresses. */
+  readonly podCIDRs: () => readonly Prefix[]
+  readonly nodeAddrs: () => readonly Addr[]
+  readonly clusterCIDRs: readonly Prefix[]
+  readonly vxlanPort: number
+  /** The device by which packets of pods enter the node's network stack. */
+  readonly podDevice: () => string
+  readonly ebpf: EbpfState
+  readonly generation: () => Generation | undefined
+  readonly policy: PolicySources
+}
+
+export type Packet = {
+  readonly src: Addr
+  readonly dst: Addr
+  readonly protocol: 'icmp' | 'udp' | 'tcp'
+  readonly port?: number
+  readonly sourcePort?: number
+  readonly sizeBytes: number
+  readonly mayFragment: boolean
+  /** It answers another one, of a connection that the nodes on its way know. */
+  readonly isAnswer: boolean
+  /** An address of it was replaced on this node. */
+  readonly isTranslated?: true
+}
+
+export const ipProtocol = ({ protocol, dst }: Packet): number =>
+  protocol === 'tcp' ? 6 : protocol === 'udp' ? 17 : dst.family === 4 ? 1 : 58
+
+export const factsOf = ({ src, sizeBytes, mayFragment }: Packet): PacketFacts => ({
+  family: src.family,
+  sizeBytes,
+  mayFragment,
+})
+
+/** Steps may take as long as this; what reads much (firewalls) is left out after that. */
+const patienceMs = 3000
+
+export class Prediction {
+  readonly deps: PredictDeps
+  readonly steps: PredictedStep[] = []
+  readonly way: PredictedPlace[] = []
+  leaves: TracePrediction['leaves']
+  translatedTo: TracePrediction['translatedTo']
+  packet: Packet
+  readonly #endMs = performance.now() + patienceMs
+  #links: ReadonlyMap<number, Link> | undefined
+
+  constructor(deps: PredictDeps, packet: Packet) {
+    this.deps = deps
+    this.packet = packet
+  }
+
+  get isLate(): boolean {
+    return performance.now() > this.#endMs
+  }
+
+  /** Adds a step; returns whether the packet gets past it. */
+  add(...steps: readonly (PredictedStep | undefined)[]): boolean {
+    const found = steps.filter((each) => each !== undefined)
+    this.steps.push(...found)
+    return !found.some(({ isObstacle }) => isObstacle)
+  }
+
+  /** The node's devices, as of the beginning. */
+  get links(): ReadonlyMap<number, Link> {
+    return (this.#links ??= new Map(listLinks(this.deps.netlink).map((link) => [link.index, link])))
+  }
+
+  link(name: string): Link | undefined {
+    return this.links.values().find((link) => link.name === name)
+  }
+
+  readonly nameOf = (index: number): string => this.links.get(index)?.name ?? `if${index}`
+
+  podWith(addr: Addr): PredictPod | undefined {
+    return this.deps.pods().find(({ addrs }) => addrs.some((each) => each.addr.equals(addr)))
+  }
+
+  isOwnPodAddr(addr: Addr): boolean {
+    return this.deps.podCIDRs().some((cidr) => cidr.contains(addr))
+  }
+
+  verdictOf(addr: Addr): Verdict | undefined {
+    let best: Verdict | undefined
+    for (const verdict of this.deps.verdicts())
+      if (verdict.dst.contains(addr) && (best === undefined || best.dst.length < verdict.dst.length)) best = verdict
+    return best
+  }
+
+  /** The other node that has the address. */
+  nodeWith(addr: Addr): string | undefined {
+    for (const [node, addrs] of this.deps.policy.view.nodes) if (addrs.some((each) => each.equals(addr))) return node
+    return undefined
+  }
+
+  get result(): TracePrediction {
+    const { leaves, translatedTo } = this
+    return {
+      node: this.deps.nodeName,
+      steps: this.steps,
+      way: this.way,
+      ...(translatedTo && { translatedTo }),
+      ...(leaves && { leaves }),
+    }
+  }
+}

@@ -1,0 +1,230 @@
+// The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
+import { listAddresses } from '#/kernel/addresses.ts'
+import { findLink, type Link, listLinks } from '#/kernel/links.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { lookUpWay } from '#/kernel/route-lookup.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { type Netns } from '#/sys/netns.ts'
+import { isWaitedFor } from '#/sys/port-owner.ts'
+import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
+import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
+import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
+import { factsOf, type PredictPod, type Prediction } from './context.ts'
+import { Firewalls } from './firewalls.ts'
+import { neighbourOf } from './neighbours.ts'
+import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
+
+/** Opens the pod's namespace; undefined, and a step, when there is none. */
+function open(prediction: Prediction, pod: PredictPod): Netns | undefined {
+  const netns = prediction.deps.netnsOf(pod)
+  if (netns === undefined)
+    prediction.add(
+      stops(
+        'deliver',
+        `the namespace of pod ${pod.pod} is gone`,
+        {},
+        {
+          code: 'CW3104',
+          remedy: `delete pod ${pod.pod}, so that it is made anew`,
+        },
+      ),
+    )
+  return netns
+}
+
+type Inside = {
+  readonly netns: Netns
+  readonly netlink: Netlink
+  readonly link: Link
+  readonly at: At
+  readonly nameOf: (index: number) => string
+}
+
+/** The pod's own interface; undefined, and a step, when it cannot send or receive. */
+function interfaceOf(
+  prediction: Prediction,
+  pod: PredictPod,
+  netns: Netns,
+  netlink: Netlink,
+  addr: Addr,
+): Inside | undefined {
+  const at: At = { device: pod.ifName, pod: pod.pod }
+  const remedy = `delete pod ${pod.pod}, so that it is made anew`
+  const links = listLinks(netlink)
+  const link = links.find(({ name }) => name === pod.ifName)
+  if (link === undefined) {
+    prediction.add(stops('deliver', `pod ${pod.pod} has no interface ${pod.ifName}`, at, { code: 'CW3105', remedy }))
+    return undefined
+  }
+  if (!link.isUp) {
+    const command = `in the namespace of pod ${pod.pod}: ip link set ${pod.ifName} up; what was lost with it, such as routes, needs the pod made anew`
+    prediction.add(stops('deliver', `${pod.ifName} of pod ${pod.pod} is down`, at, { remedy: command }))
+    return undefined
+  }
+  if (!listAddresses(netlink).some((each) => each.addr.equals(addr))) {
+    prediction.add(stops('deliver', `no interface of pod ${pod.pod} has ${addr}`, at, { code: 'CW3106', remedy }))
+    return undefined
+  }
+  const names = new Map(links.map(({ index, name }) => [index, name]))
+  return { netns, netlink, link, at, nameOf: (index) => names.get(index) ?? `if${index}` }
+}
+
+/** How a packet comes out of its pod. */
+export type Sent =
+  /** To the node's network stack by the gateway, or straight to another pod of the node. */
+  | { readonly kind: 'gateway' | 'link'; readonly mac: string }
+  /** It stays in the pod. */
+  | { readonly kind: 'delivered' }
+  | { readonly kind: 'stopped' }
+
+/** `macOf` gives the MAC that a next hop has, where that is known. */
+export async function sendFromPod(
+  prediction: Prediction,
+  pod: PredictPod,
+  macOf: (addr: Addr, isGateway: boolean) => string | undefined,
+): Promise<Sent> {
+  using netns = open(prediction, pod)
+  if (netns === undefined) return { kind: 'stopped' }
+  using netlink = Netlink.brief(netns)
+  const { packet } = prediction
+  const inside = interfaceOf(prediction, pod, netns, netlink, packet.src)
+  if (inside === undefined) return { kind: 'stopped' }
+  const { link, nameOf } = inside
+  const lookup = lookupOf(packet)
+  const answer = lookUpWay(netlink, lookup)
+  const hop = hopOf(answer, nameOf)
+  const at: At = { device: hop?.device.name ?? link.name, pod: pod.pod }
+  const isPassed = prediction.add(podRouteStep(netlink, answer, lookup, { at, nameOf }))
+  if (isLocal(answer)) {
+    prediction.way.push(...sent('lo', pod.pod), ...received('lo', pod.pod))
+    return { kind: 'delivered' }
+  }
+  if (hop === undefined || !isPassed) return { kind: 'stopped' }
+  if (hop.device.name !== link.name) {
+    prediction.add(
+      passes('route', `it leaves pod ${pod.pod} by ${hop.device.name}, which is not Causeway's: no more is known`, at),
+    )
+    prediction.way.push(...sent(hop.device.name, pod.pod))
+    return { kind: 'stopped' }
+  }
+  using firewalls = new Firewalls(prediction, { name: pod.pod, netns })
+  for (const hook of ['output', 'postrouting'] as const)
+    prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', oif: hop.device }))
+  prediction.add(firewalls.summary())
+  const mtu =
+    hop.mtuBytes === undefined
+      ? { mtuBytes: link.mtuBytes, of: `device ${link.name}` }
+      : { mtuBytes: hop.mtuBytes, of: 'the route' }
+  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu.mtuBytes)))
+  const nextHop = hop.gateway ?? packet.dst
+  const expectedMac = macOf(nextHop, hop.gateway !== undefined)
+  const who = hop.gateway ? 'the gateway' : (prediction.podWith(packet.dst)?.pod ?? 'the receiver')
+  prediction.add(
+    await neighbourOf(netlink, {
+      device: hop.device,
+      addr: nextHop,
+      who,
+      pod: pod.pod,
+      ...(expectedMac !== undefined && { expectedMac }),
+    }),
+  )
+  prediction.way.push(...outOfPod({ pod: pod.pod, device: link.name, hostDevice: pod.hostDevice }))
+  return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
+}
+
+/** What mends an MTU of a pod's route that is lower than planned. */
+function lowMend(prediction: Prediction, pod: PredictPod, mtuBytes: number): Mend {
+  const verdict = prediction.verdictOf(prediction.packet.dst)
+  const planned = verdict === undefined || verdict.way === 'none' ? undefined : verdict.mtuBytes
+  if (planned === undefined || planned <= mtuBytes || prediction.packet.sizeBytes > planned) return {}
+  return { code: 'CW3111', remedy: `the plan has ${planned}: ${podMtuRemedy(pod.pod)}` }
+}
+
+const podMtuRemedy = (pod: string): string =>
+  `the agent of this node sets the MTU of pods within a minute; if it stays, delete pod ${pod}, so that it is made anew`
+
+/** The MAC of a pod's interface, without a step; undefined when it is not there. */
+export function podMacOf(prediction: Prediction, pod: PredictPod): string | undefined {
+  using netns = prediction.deps.netnsOf(pod)
+  if (netns === undefined) return undefined
+  using netlink = Netlink.brief(netns)
+  return findLink(netlink, pod.ifName)?.mac
+}
+
+/** From the host device into the pod, as far as a process there. */
+export async function receiveInPod(prediction: Prediction, pod: PredictPod): Promise<void> {
+  using netns = open(prediction, pod)
+  if (netns === undefined) return
+  using netlink = Netlink.brief(netns)
+  const { packet } = prediction
+  prediction.way.push(...intoPod({ pod: pod.pod, device: pod.ifName, hostDevice: pod.hostDevice }))
+  const inside = interfaceOf(prediction, pod, netns, netlink, packet.dst)
+  if (inside === undefined) return
+  const { link, at, nameOf } = inside
+  prediction.add(
+    frameFit(
+      packet.sizeBytes,
+      { at, mtuBytes: link.mtuBytes, of: `${link.name} of pod ${pod.pod}` },
+      {
+        code: 'CW3111',
+        remedy: podMtuRemedy(pod.pod),
+      },
+    ),
+  )
+  const lookup = lookupOf(packet, link)
+  const answer = lookUpWay(netlink, lookup)
+  const incoming = netns.run(() => incomingFacts(netlink, packet.src, link))
+  if (!prediction.add(podRouteStep(netlink, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
+  using firewalls = new Firewalls(prediction, { name: pod.pod, netns })
+  for (const hook of ['prerouting', 'input'] as const)
+    prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', iif: link, isLocal: true }))
+  prediction.add(firewalls.summary(at))
+  deliver(prediction, netns, pod.pod)
+}
+
+/** Whether a process waits for the packet; for the calling thread's namespace, or a pod's. */
+export function deliver(prediction: Prediction, netns: Netns | undefined, pod?: string): void {
+  const { packet } = prediction
+  const { protocol, port, isAnswer } = packet
+  const at: At = pod === undefined ? {} : { pod }
+  const whose = pod === undefined ? 'this node' : `pod ${pod}`
+  if (isAnswer || protocol === 'icmp' || port === undefined) {
+    prediction.add(
+      passes(
+        'deliver',
+        isAnswer ? `it reaches ${whose}, which has sent the first packet` : `it reaches ${whose}, whose kernel answers`,
+        at,
+      ),
+    )
+    return
+  }
+  const ask = (): boolean => isWaitedFor(protocol, port, hexAddrs(packet.dst))
+  const isWaiting = netns ? netns.run(ask) : ask()
+  const refusal = protocol === 'tcp' ? 'refuses the connection (RST)' : 'answers that the port is unreachable (ICMP)'
+  const name = `${protocol === 'tcp' ? 'TCP' : 'UDP'} port ${port}`
+  prediction.add(
+    passes(
+      'deliver',
+      isWaiting
+        ? `a process of ${whose} waits on ${name}`
+        : `no process of ${whose} waits on ${name}: its kernel ${refusal}`,
+      at,
+    ),
+  )
+}
+
+/** An address as /proc/net/tcp has it, for sockets of its family, and of IPv6 for an IPv4 address: words of the machine's byte order. */
+function hexAddrs(addr: Addr): string[] {
+  const own = hexOf(addr.toBytes())
+  return addr.family === 4 ? [own, hexOf(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)) + own] : [own]
+}
+
+function hexOf(bytes: Uint8Array): string {
+  let hex = ''
+  for (let at = 0; at < bytes.length; at += 4)
+    hex += bytes
+      .slice(at, at + 4)
+      .toReversed()
+      .toHex()
+  return hex.toUpperCase()
+}

@@ -1,0 +1,186 @@
+// Asks a namespace's kernel which way a packet takes, and what of others leads it elsewhere.
+import { listAddresses } from '#/kernel/addresses.ts'
+import { listLinks } from '#/kernel/links.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { listRules, lookUpWay, lookupCommand, type WayAnswer, type WayLookup } from '#/kernel/route-lookup.ts'
+import { routeText, visitRoutesInTurns } from '#/kernel/routes.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { isOurLink, routeProtocol } from '#/model/names.ts'
+import { judge, type KernelState, type Obstacle, type PlannedWay, ruleOf } from '#/reconcile/kernel-way.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
+import { type RouteFacts, routeStep } from '#/trace/predict-route.ts'
+import { type At } from '#/trace/predict-steps.ts'
+import { isRouteOf, RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { ipProtocol, type Packet, type Prediction } from './context.ts'
+
+export type Device = { readonly index: number; readonly name: string }
+
+/** A packet's lookup, as one that comes by `iif`, or as one of this namespace. */
+export function lookupOf(packet: Packet, iif?: Device): WayLookup {
+  const { src, dst, port, sourcePort } = packet
+  return {
+    dst,
+    src,
+    ...(iif && { iif }),
+    ipProtocol: ipProtocol(packet),
+    ...(port !== undefined && { destinationPort: port }),
+    ...(sourcePort !== undefined && { sourcePort }),
+  }
+}
+
+export type Hop = {
+  readonly device: Device
+  readonly gateway?: Addr
+  readonly mtuBytes?: number
+  readonly route: Route
+}
+
+/** The next hop that an answer chooses; undefined for a local address, and where the answer is none. */
+export function hopOf(answer: WayAnswer, nameOf: (index: number) => string): Hop | undefined {
+  if (answer.kind !== 'way' || answer.chosen === undefined || answer.chosen.type !== 'unicast') return undefined
+  const { chosen } = answer
+  const [hop] = chosen.nextHops
+  if (hop?.oif === undefined) return undefined
+  return {
+    device: { index: hop.oif, name: nameOf(hop.oif) },
+    ...(hop.gateway && { gateway: hop.gateway }),
+    ...(chosen.mtuBytes !== undefined && { mtuBytes: chosen.mtuBytes }),
+    // what encapsulates is told of the route that matches
+    route: { ...chosen, ...(answer.route?.encap && { encap: answer.route.encap }) },
+  }
+}
+
+export const isLocal = (answer: WayAnswer): boolean =>
+  answer.kind === 'way' && (answer.chosen?.type === 'local' || answer.route?.type === 'local')
+
+/** Rules that every namespace has. */
+const usualTables = new Set([RT_TABLE_LOCAL, RT_TABLE_MAIN, 253])
+
+function answerFacts(
+  netlink: Netlink,
+  answer: WayAnswer,
+  lookup: WayLookup,
+  nameOf: (index: number) => string,
+): RouteFacts['answer'] {
+  if (answer.kind === 'refused') return answer
+  const { route } = answer
+  const rule = route && !usualTables.has(route.table) ? ruleOf(route, lookup, listRules(netlink)) : undefined
+  return {
+    kind: 'way',
+    ...(route && { route: routeText(route, nameOf) }),
+    ...(rule !== undefined && { rule }),
+    isOurs: route?.protocol === routeProtocol,
+  }
+}
+
+/** In a pod's namespace, where nothing of ours is to be judged. */
+export function podRouteStep(
+  netlink: Netlink,
+  answer: WayAnswer,
+  lookup: WayLookup,
+  { at, nameOf }: { readonly at: At; readonly nameOf: (index: number) => string },
+  incoming?: RouteFacts['incoming'],
+) {
+  return routeStep({
+    at,
+    family: lookup.dst.family,
+    command: `in the namespace of pod ${at.pod}: ${lookupCommand(lookup)}`,
+    answer: answerFacts(netlink, answer, lookup, nameOf),
+    ...(incoming && { incoming }),
+  })
+}
+
+/**
+ * What decides whether a packet from `src` that comes by a device is forwarded. The sysctls are those of the calling thread's namespace, and the
+ * way back that of the socket's.
+ */
+export function incomingFacts(netlink: Netlink, src: Addr, iif: Device): NonNullable<RouteFacts['incoming']> {
+  const { name: device } = iif
+  const isOurs = isOurLink(device)
+  if (src.family === 6) {
+    const forwarding = readSysctl('net/ipv6/conf/all/forwarding')
+    const isOff = readSysctl(`net/ipv6/conf/${device}/disable_ipv6`) === '1'
+    return {
+      device,
+      isOurs,
+      ...(forwarding !== undefined && { forwarding }),
+      ...(isOff && { isIpv6Off: true as const }),
+    }
+  }
+  const forwarding = readSysctl(`net/ipv4/conf/${device}/forwarding`)
+  const filters = ['all', device].map((name) => Number(readSysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0))
+  const back = lookUpWay(netlink, { dst: src })
+  const oif = back.kind === 'way' ? back.chosen?.nextHops[0]?.oif : undefined
+  return {
+    device,
+    isOurs,
+    ...(forwarding !== undefined && { forwarding }),
+    rpFilter: Math.max(...filters),
+    ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(netlink, oif) }),
+  }
+}
+
+function deviceName(netlink: Netlink, index: number): string {
+  return listLinks(netlink).find((link) => link.index === index)?.name ?? `if${index}`
+}
+
+/** Where a packet to the address should go by the plan; undefined for addresses outside of the cluster. */
+export function plannedWay(prediction: Prediction, dst: Addr): PlannedWay | undefined {
+  const { deps } = prediction
+  const own = deps.podCIDRs().find((cidr) => cidr.contains(dst))
+  if (own) return { kind: 'own', device: deps.podDevice(), cidr: own }
+  const verdict = prediction.verdictOf(dst)
+  if (verdict) return { kind: 'verdict', verdict, cidr: verdict.dst }
+  const name = prediction.nodeWith(dst)
+  return name === undefined || name === deps.nodeName ? undefined : { kind: 'node', name }
+}
+
+/** What is in the way of the plan, as the reconciler judges it. */
+async function obstacleOf(prediction: Prediction, lookup: WayLookup, answer: WayAnswer): Promise<Obstacle | undefined> {
+  const way = plannedWay(prediction, lookup.dst)
+  if (way === undefined) return undefined
+  const { netlink, nodeAddrs, clusterCIDRs, policy } = prediction.deps
+  const dropping: Route[] = []
+  if (answer.kind === 'refused')
+    await visitRoutesInTurns(
+      netlink,
+      (route) => {
+        if (route.type !== 'unicast' && route.type !== 'local') dropping.push(route)
+      },
+      (payload) => isRouteOf(payload, routeProtocol, RT_TABLE_MAIN),
+    )
+  const state: KernelState = {
+    nameOf: prediction.nameOf,
+    rules: listRules(netlink),
+    dropping,
+    nodes: [...policy.view.nodes.values()].flat(),
+    own: [
+      ...nodeAddrs(),
+      ...listAddresses(netlink).flatMap(({ index, addr }) => (isOurLink(prediction.nameOf(index)) ? [] : [addr])),
+    ],
+    clusterCIDRs,
+  }
+  const told = answer.kind === 'refused' ? answer : ({ kind: 'route', route: answer.route } as const)
+  const judgement = judge(way, lookup, told, state)
+  return judgement.kind === 'planned' ? undefined : judgement.obstacle
+}
+
+export type Asked = { readonly answer: WayAnswer; readonly hop: Hop | undefined; readonly isPassed: boolean }
+
+/** Asks the node's kernel, and tells the step. */
+export async function ask(prediction: Prediction, lookup: WayLookup): Promise<Asked> {
+  const { netlink } = prediction.deps
+  const { iif, src, dst } = lookup
+  const answer = lookUpWay(netlink, lookup)
+  const hop = hopOf(answer, prediction.nameOf)
+  const obstacle = await obstacleOf(prediction, lookup, answer)
+  const step = routeStep({
+    at: { ...(iif && { device: iif.name }), ...(hop && { next: hop.device.name }) },
+    family: dst.family,
+    command: lookupCommand(lookup),
+    answer: answerFacts(netlink, answer, lookup, prediction.nameOf),
+    ...(obstacle && { obstacle }),
+    ...(iif && src && { incoming: incomingFacts(netlink, src, iif) }),
+  })
+  return { answer, hop, isPassed: prediction.add(step) }
+}

@@ -1,0 +1,105 @@
+// Translation of the destination, as kube-proxy and others have written it in chains of type nat, and IPVS with its device.
+import { findFlows } from '#/kernel/flows.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { Addr } from '#/lib/addr.ts'
+import { type Translated } from '#/reconcile/firewall/one-packet.ts'
+import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
+import { endText, type ServiceEnd, serviceStep } from '#/trace/predict-service.ts'
+import { type At, passes } from '#/trace/predict-steps.ts'
+import { xtComment } from '#/wire/nftables/foreign-rule.ts'
+import { addrKey } from '#/wire/netlink/flow.ts'
+import { ipProtocol, type Packet, type Prediction } from './context.ts'
+import { type Firewalls } from './firewalls.ts'
+import { type Device } from './routes.ts'
+
+/** A table of connections larger than this is not looked through for one probe. */
+const mostFlows = 20_000
+
+type Destination = { readonly addr?: Addr; readonly port?: number }
+
+/** Replaces the packet's destination where rules do so; tells the step. */
+export async function translateDestination(
+  prediction: Prediction,
+  firewalls: Firewalls,
+  iif: Device | undefined,
+): Promise<void> {
+  const { packet } = prediction
+  // an answer is translated back by connection tracking, whatever rules say
+  if (packet.isAnswer || packet.isTranslated) return
+  const hook = iif === undefined ? 'output' : 'prerouting'
+  const isLocal = prediction.deps.nodeAddrs().some((addr) => addr.equals(packet.dst))
+  const crossing = { packet, hook, layer: 'nat', purpose: 'pods', ...(iif && { iif }), isLocal } as const
+  const translated = await firewalls.translated(crossing)
+  const ends = translated?.found.filter(({ kind }) => kind === 'destination') ?? []
+  if (translated === undefined || ends.length === 0) return
+  const tracked = await trackedEnd(packet)
+  const chosen: Destination | undefined = tracked ?? destinationOf(ends[0])
+  const told = ends.map((each) => toldEnd(destinationOf(each)))
+  const at: At = iif ? { device: iif.name } : {}
+  prediction.add(
+    serviceStep({
+      at,
+      dst: endText({ addr: String(packet.dst), ...(packet.port !== undefined && { port: packet.port }) }),
+      by: translated.chainName,
+      ...nameOf(translated),
+      ends: told,
+      ...(chosen && { chosen: toldEnd(chosen) }),
+      isTracked: tracked !== undefined,
+    }),
+  )
+  const addr = chosen?.addr ?? packet.dst
+  const port = chosen?.port ?? packet.port
+  prediction.packet = { ...packet, dst: addr, ...(port !== undefined && { port }), isTranslated: true }
+  prediction.translatedTo = { addr: String(addr), ...(port !== undefined && { port }), among: ends.length }
+}
+
+function destinationOf(target: Translated['found'][number] | undefined): Destination {
+  if (target?.kind !== 'destination') return {}
+  const { addr, port } = target
+  return { ...(addr && { addr }), ...(port !== undefined && { port }) }
+}
+
+const toldEnd = ({ addr, port }: Destination): ServiceEnd => ({
+  ...(addr && { addr: String(addr) }),
+  ...(port !== undefined && { port }),
+})
+
+/** kube-proxy names its chains, or comments its rules, with the Service. */
+function nameOf({ found }: Translated): { readonly name?: string } {
+  for (const { path, rule } of found) {
+    const chain = path.find((each) => /^(service|external)-[A-Z0-9]+-/.test(each))
+    if (chain !== undefined) return { name: chain.replace(/^(service|external)-[A-Z0-9]+-/, '') }
+    const comment = rule.comment ?? rule.expressions.flatMap((each) => xtComment(each) ?? [])[0]
+    if (comment !== undefined) return { name: comment }
+  }
+  return {}
+}
+
+/** Where connection tracking has sent this very connection; undefined where it has none. */
+async function trackedEnd(packet: Packet): Promise<Destination | undefined> {
+  if (Number(readSysctl('net/netfilter/nf_conntrack_count') ?? 0) > mostFlows) return undefined
+  if (packet.sourcePort === undefined) return undefined
+  using netlink = new Netlink(NETLINK_NETFILTER)
+  const src = addrKey(packet.src.toBytes())
+  const flows = await findFlows(netlink, (from) => from === src)
+  const flow = flows.find(
+    ({ protocol, srcPort, answered }) =>
+      protocol === ipProtocol(packet) && srcPort === packet.sourcePort && answered.addr.equals(packet.src),
+  )
+  return flow && { addr: flow.dst, ...(flow.dstPort !== undefined && { port: flow.dstPort }) }
+}
+
+/** The device on which kube-proxy keeps the addresses of Services for IPVS. */
+const ipvsDevice = 'kube-ipvs0'
+
+/** Whether IPVS has the address: then it, and no rule, decides where the packet goes, and that is not told here. */
+export function isOfIpvs(prediction: Prediction, device: string | undefined): boolean {
+  if (device !== ipvsDevice) return false
+  prediction.add(
+    passes('service', `${prediction.packet.dst} is an address of ${ipvsDevice}: IPVS chooses the pod (ipvsadm -Ln)`, {
+      device: ipvsDevice,
+    }),
+  )
+  return true
+}

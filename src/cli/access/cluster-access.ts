@@ -1,0 +1,98 @@
+// The agents of a cluster, asked through its API server.
+import { type AgentOfNode } from '#/api/client.ts'
+import { type ApiClient } from '#/cluster/client.ts'
+import { connect } from '#/cluster/connect.ts'
+import { ApiError } from '#/cluster/errors.ts'
+import { daemonSetPath, nodesPath, podsPath } from '#/cluster/paths.ts'
+import { agentName } from '#/install/settings.ts'
+import { type KubeNode, type KubeObject, type Pod } from '#/model/kubernetes.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
+import { UsageError } from '../args.ts'
+import { agentPlaces, agentSelector } from './agent-pods.ts'
+import { execTransport, noTransport } from './exec-transport.ts'
+import { apiRefusal } from './refusals.ts'
+
+export type ClusterChoice = {
+  /** Paths as in $KUBECONFIG; undefined: the service account of this pod. */
+  readonly kubeconfig: string | undefined
+  readonly context?: string | undefined
+  /** Where the agents are. */
+  readonly namespace?: string | undefined
+  readonly node?: string | undefined
+}
+
+export type AgentAccess = AsyncDisposable & { readonly agents: readonly AgentOfNode[] }
+
+/** Listing what is not needed has to be quick, or is done without. */
+const extraMs = 5000
+
+/** What may be read; undefined when it may not, or is not there. */
+async function ifAllowed<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch {
+    return undefined
+  }
+}
+
+async function podsIn(client: ApiClient, namespace: string | undefined): Promise<readonly Pod[]> {
+  const { items } = await client.list<Pod>(podsPath(namespace), { labelSelector: agentSelector })
+  return items
+}
+
+/** The error of a list that was refused, in words for who asks agents. */
+function inWords(error: unknown): unknown {
+  return error instanceof ApiError ? new Error(`the agents cannot be found: ${apiRefusal(error)}`) : error
+}
+
+/** The pods of agents; where no namespace was said and the usual one has none, those of any. */
+async function agentPods(client: ApiClient, said: string | undefined): Promise<readonly Pod[]> {
+  const namespace = said ?? nodeSettings.namespace.default
+  try {
+    const pods = await podsIn(client, namespace)
+    if (pods.length > 0) return pods
+    const others = said === undefined ? await podsIn(client, undefined) : []
+    if (others.length > 0) return others
+  } catch (error) {
+    throw inWords(error)
+  }
+  const where = said === undefined ? 'in any namespace' : `in the namespace ${said}`
+  throw new Error(
+    `no pod ${where} has the label ${agentSelector}: is Causeway installed in the cluster of ${client.server}?`,
+  )
+}
+
+async function agentsOf(client: ApiClient, { namespace: said, node }: ClusterChoice): Promise<AgentOfNode[]> {
+  const pods = await agentPods(client, said)
+  const namespace = pods[0]!.metadata.namespace ?? ''
+  const [nodes, daemonSet] = await Promise.all([
+    ifAllowed(client.list<KubeNode>(nodesPath(), { timeoutMs: extraMs })),
+    ifAllowed(client.get<KubeObject>(daemonSetPath(namespace, agentName), { timeoutMs: extraMs })),
+  ])
+  const places = agentPlaces({ pods, nodes: nodes?.items, daemonSet })
+  const chosen = places.filter((place) => node === undefined || place.node === node)
+  if (chosen.length === 0)
+    throw new UsageError(`--node ${node}: the cluster has agents on ${places.map((place) => place.node).join(', ')}`)
+  return chosen.map((place) => {
+    const { pod, why } = place
+    if (pod === undefined) return { node: place.node, transport: noTransport(place.node, why ?? '') }
+    const transport =
+      why === undefined ? execTransport(client, place.node, pod) : noTransport(`${place.node} (pod ${pod.name})`, why)
+    return { node: place.node, pod: `${pod.namespace}/${pod.name}`, transport }
+  })
+}
+
+/** Finds the agents. Rejects when that is refused or there is none, with what to do. */
+export async function clusterAccess(choice: ClusterChoice): Promise<AgentAccess> {
+  const { kubeconfig, context } = choice
+  const client = await connect({
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(context !== undefined && { context }),
+  })
+  try {
+    return { agents: await agentsOf(client, choice), [Symbol.asyncDispose]: async () => client[Symbol.asyncDispose]() }
+  } catch (error) {
+    await client[Symbol.asyncDispose]()
+    throw error
+  }
+}

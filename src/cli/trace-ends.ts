@@ -1,0 +1,71 @@
+// Who the two ends of a trace are, as an agent knows them.
+import { type AgentOfNode } from '#/api/client.ts'
+import { type TraceEndsReport, type TracePair } from '#/api/schemas/trace-send.ts'
+import { Addr, type Family } from '#/lib/addr.ts'
+import { UsageError } from './args.ts'
+import { askSoon } from './trace-ask.ts'
+import { NotTold } from './trace-facts.ts'
+
+/** Any agent knows all ends: so many are asked at a time until one answers. */
+const askedAtOnce = 3
+
+/** The first answer of some agents; an agent that knows no such end answers too. */
+async function firstReport(
+  agents: readonly AgentOfNode[],
+  from: string,
+  to: string,
+  silences: string[],
+): Promise<TraceEndsReport | undefined> {
+  const found = new AbortController()
+  const asked = agents.map(async (agent) => {
+    const outcome = await askSoon(agent, 'traceEnds', { from, to }, found.signal)
+    if (outcome.kind === 'answer') return outcome.value
+    if (outcome.kind === 'refusal' && outcome.status === 404) return new UsageError(outcome.message)
+    if (!found.signal.aborted) silences.push(`${agent.node}: ${outcome.message}`)
+    throw new NotTold(outcome.message)
+  })
+  try {
+    const report = await Promise.any(asked)
+    if (report instanceof UsageError) throw report
+    return report
+  } catch (error) {
+    if (error instanceof AggregateError) return undefined
+    throw error
+  } finally {
+    found.abort()
+  }
+}
+
+async function anyReport(agents: readonly AgentOfNode[], from: string, to: string): Promise<TraceEndsReport> {
+  const silences: string[] = []
+  for (let start = 0; start < agents.length; start += askedAtOnce) {
+    const report = await firstReport(agents.slice(start, start + askedAtOnce), from, to, silences)
+    if (report !== undefined) return report
+  }
+  throw new NotTold(`no agent says who ${from} and ${to} are: ${silences.slice(0, askedAtOnce).join('; ')}`)
+}
+
+function pairOf({ pairs }: TraceEndsReport, family: Family | undefined): TracePair {
+  const families = pairs.map(({ from }) => Addr.parse(from.addr).family)
+  const index = family === undefined ? 0 : families.indexOf(family)
+  const pair = pairs[index]
+  if (pair === undefined) throw new UsageError(`--family ${family}: these ends have IPv${families.join(', IPv')} alone`)
+  return pair
+}
+
+/** The ends, of the family that was asked for or else of the first that both have. */
+export async function findEnds(
+  agents: readonly AgentOfNode[],
+  { from, to, family }: { readonly from: string; readonly to: string; readonly family?: Family },
+): Promise<TracePair> {
+  const report = await anyReport(agents, from, to)
+  const pair = pairOf(report, family)
+  const { node, pod, addr } = pair.from
+  if (node === undefined)
+    throw new UsageError(`${from} (${addr}) is at no node of this cluster: a probe is sent from a pod or a node`)
+  // which address a node sends from, its own kernel says
+  const own = agents.find((each) => each.node === node)
+  if (pod !== undefined || report.node === node || own === undefined) return pair
+  const outcome = await askSoon(own, 'traceEnds', { from, to })
+  return outcome.kind === 'answer' ? pairOf(outcome.value, family) : pair
+}

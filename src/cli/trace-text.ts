@@ -1,0 +1,193 @@
+// A trace as text: a line for each place where the packet was seen, the answer's way below, and the verdict. Pure.
+import { table } from '#/lib/table.ts'
+import { wrapWords } from '#/lib/wrap.ts'
+import { dumpLines } from '#/trace/bytes.ts'
+import { headersText } from '#/trace/headers.ts'
+import { readPacket, type ReadPacket } from '#/trace/packet.ts'
+import { kernelWords } from '#/trace/reasons.ts'
+import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
+import { type End, type Verdict } from '#/trace/verdict.ts'
+import { type Hop } from '#/trace/way.ts'
+import { type SizedRun } from './trace-sizes.ts'
+
+const microsecond = 0.001
+
+/**
+ * What a line tells: of the two moments in which a device sends a packet the later one, where both were seen. Drops of copies, and of what has
+ * arrived and nobody reads, are none.
+ */
+function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
+  const hops = all.filter(({ place, sighting }) => place !== 'drop' || sighting === drop)
+  return hops.filter((hop, index) => {
+    const next = hops[index + 1]
+    const isSentNext =
+      next !== undefined && next.place === 'transmit' && next.device === hop.device && next.pod === hop.pod
+    return !(hop.place === 'queue' && isSentNext && (next.sighting !== undefined) === (hop.sighting !== undefined))
+  })
+}
+
+const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'taken', drop: 'DROPPED' } as const
+
+function whereText({ pod, device, sighting }: Hop): string {
+  const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
+  if (pod === undefined) return `${device}${of}`
+  return device === '' ? `pod ${pod}` : `pod ${pod} ${device}`
+}
+
+function msText(ms: number): string {
+  return ms < 0 ? ms.toFixed(3) : Math.max(0, ms).toFixed(3)
+}
+
+function readOf({ bytes, startsAt }: Sighting): ReadPacket | undefined {
+  return readPacket(Uint8Array.fromHex(bytes), startsAt)
+}
+
+type Row = readonly [node: string, where: string, what: string, ms: string, bytes: string, packet: string]
+
+/** What the hops of one direction say, those behind the first that was not seen left out. */
+function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): Row[] {
+  const lines = linesOf(hops, verdict)
+  const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
+  // a drop says more than that it was not seen behind it
+  const isCut = verdict.direction === direction && verdict.next !== undefined && verdict.drop === undefined
+  let before: ReadPacket | undefined
+  let node = ''
+  let firstMs = 0
+  return lines.slice(0, isCut ? lastSeen + 2 : lastSeen + 1).map((hop, index): Row => {
+    const { sighting } = hop
+    const isNewNode = hop.node !== node
+    node = hop.node
+    const name = isNewNode ? node : ''
+    if (isNewNode && sighting !== undefined) firstMs = sighting.timeMs
+    if (sighting === undefined) {
+      const isLost = index > lastSeen
+      return [name, whereText(hop), isLost ? 'NO' : 'not shown', '', '', '']
+    }
+    const read = readOf(sighting)
+    const headers = read === undefined ? '' : headersText(read, before)
+    before = read ?? before
+    const why = sighting.drop && kernelWords(sighting.drop)
+    return [
+      name,
+      whereText(hop),
+      verbs[hop.place],
+      msText(sighting.timeMs - firstMs),
+      String(sighting.lengthBytes),
+      [why, headers].filter(Boolean).join('; '),
+    ]
+  })
+}
+
+const columns = ['NODE', 'DEVICE', 'SEEN', 'MS', 'BYTES', 'PACKET'] as const
+
+function wayText(title: string, rows: readonly Row[], width: number): string[] {
+  return rows.length === 0 ? [] : [`${title}\n${table(columns, rows, { width })}`]
+}
+
+function endText({ addr, pod, node }: End & { readonly hostPod?: string }): string {
+  if (pod !== undefined) return `pod ${pod} (${addr}${node === undefined ? '' : ` on ${node}`})`
+  return node === undefined ? addr : `${node} (${addr})`
+}
+
+function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
+  const { protocol } = wish
+  const what =
+    protocol === 'icmp'
+      ? 'ICMP echo'
+      : `${protocol.toUpperCase()}${protocol === 'tcp' ? ' SYN' : ''} to port ${request.port}`
+  const size = wish.sizeBytes === undefined ? '' : ` of ${wish.sizeBytes} bytes, not to be fragmented`
+  const via = behind === undefined ? '' : `, which is ${endText(behind)} behind it`
+  return `${what}${size}: ${endText(pair.from)} → ${endText(pair.to)}${via}`
+}
+
+const hanging = (text: string, start: string, width: number): string =>
+  wrapWords(text, width === Infinity ? Infinity : width - 2)
+    .map((line, index) => (index === 0 ? start : ' '.repeat(Math.max(2, start.length))) + line)
+    .join('\n')
+
+const marks: Readonly<Record<Verdict['outcome'], string>> = {
+  answered: 'answered',
+  closed: 'closed',
+  refused: 'refused',
+  'not-sent': 'NOT SENT',
+  lost: 'LOST',
+  unanswered: 'NO ANSWER',
+  'answer-lost': 'ANSWER LOST',
+  untold: 'NOT KNOWN',
+}
+
+export function verdictText({ outcome, text, code, remedy }: Verdict, width: number): string {
+  const line = outcome === 'answered' ? text : `${marks[outcome]}: ${text}${code === undefined ? '' : ` [${code}]`}`
+  return [hanging(line, '', width), ...(remedy === undefined ? [] : [hanging(`remedy: ${remedy}`, '', width)])].join(
+    '\n',
+  )
+}
+
+function stepLine({ kind, text, device, pod, code }: Step): string {
+  const where = [pod, device].filter(Boolean).join(' ')
+  return `${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
+}
+
+function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
+  return predictions
+    .filter(({ steps }) => steps.length > 0)
+    .map(({ node, steps }) =>
+      [`${title}, ${node}`, ...steps.map((step) => hanging(stepLine(step), step.isObstacle ? '✗ ' : '  ', width))].join(
+        '\n',
+      ),
+    )
+}
+
+/** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
+function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
+  const [first, last] = [
+    hops.there[0]?.sighting,
+    hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
+  ]
+  if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
+  const ms = last.timeMs - first.timeMs
+  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
+}
+
+type TextOptions = {
+  readonly width: number
+  readonly hasSteps: boolean
+  readonly hasBytes?: boolean
+}
+
+/** The bytes of each line of one direction, taken apart; where they are as before, once. */
+function dumpText(title: string, hops: readonly Hop[], verdict: Verdict): string[] {
+  let before = ''
+  return linesOf(hops, verdict).flatMap((hop) => {
+    const { node, place, sighting } = hop
+    if (sighting === undefined) return []
+    const isSame = sighting.bytes === before
+    before = sighting.bytes
+    const head = `${title}, ${node} ${whereText(hop)} ${verbs[place]}`
+    return [isSame ? `${head}: the same bytes` : [head, ...dumpLines(sighting)].join('\n')]
+  })
+}
+
+export function renderTrace(run: SizedRun, { width, hasSteps, hasBytes = false }: TextOptions): string {
+  const { hops, verdict, facts, notes, blind } = run
+  const steps = hasSteps
+    ? [
+        ...predictionText('expected', facts.predictions.there, width),
+        ...predictionText('expected of the answer', facts.predictions.back, width),
+      ]
+    : []
+  const told = verdictText({ ...verdict, text: `${verdict.text}${roundTrip(run)}` }, width)
+  const doubts = [...blind.map(({ node, why }) => `${node} does not watch: ${why}`), ...notes].map((note) =>
+    hanging(note, '! ', width),
+  )
+  return [
+    titleOf(run),
+    ...steps,
+    ...(hasBytes ? [...dumpText('the probe', hops.there, verdict), ...dumpText('the answer', hops.back, verdict)] : []),
+    ...wayText('the probe', rowsOf(hops.there, verdict, 'there'), width),
+    ...wayText('the answer', rowsOf(hops.back, verdict, 'back'), width),
+    ...(doubts.length > 0 ? [doubts.join('\n')] : []),
+    told,
+  ].join('\n\n')
+}

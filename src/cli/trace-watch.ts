@@ -1,0 +1,91 @@
+// Watches for the packets of a trace on several nodes at once, until they have told enough.
+import { type AgentOfNode, followAgent } from '#/api/client.ts'
+import { type TraceWatchLine, type TraceWatchRequest } from '#/api/schemas/trace.ts'
+import { type Sighting } from '#/trace/types.ts'
+
+/** Whoever has not begun by then is not waited for. */
+const readyMs = 3_000
+
+export type Blind = { readonly node: string; readonly why: string }
+
+export class Watch implements AsyncDisposable {
+  readonly #stop = new AbortController()
+  readonly #watches: Promise<void>[]
+  readonly #ends: Promise<void>[] = []
+  readonly #sightings: Sighting[] = []
+  readonly #blind = new Map<string, string>()
+  readonly #waiting = new Map<string, () => void>()
+  readonly #notes: string[] = []
+  #onSighting: (sighting: Sighting) => void = () => {}
+
+  constructor(agents: readonly AgentOfNode[], request: TraceWatchRequest) {
+    this.#watches = agents.map(async (agent) => this.#follow(agent, request))
+  }
+
+  get sightings(): readonly Sighting[] {
+    return this.#sightings
+  }
+
+  /** How many nodes were asked to watch. */
+  get watched(): number {
+    return this.#watches.length
+  }
+
+  /** The nodes that do not watch, and why. */
+  get blind(): readonly Blind[] {
+    return [...this.#blind].map(([node, why]) => ({ node, why }))
+  }
+
+  /** What was not told, as the nodes say. */
+  get notes(): readonly string[] {
+    return this.#notes
+  }
+
+  set onSighting(handler: (sighting: Sighting) => void) {
+    this.#onSighting = handler
+  }
+
+  async #follow({ node, transport }: AgentOfNode, request: TraceWatchRequest): Promise<void> {
+    const { promise: begun, resolve } = Promise.withResolvers<void>()
+    this.#waiting.set(node, resolve)
+    const timer = setTimeout(() => this.#settle(node, `it does not begin to watch within ${readyMs / 1000} s`), readyMs)
+    const following = followAgent(transport, 'traceWatch', request, (line) => this.#take(node, line), {
+      signal: this.#stop.signal,
+    }).then((outcome) => {
+      this.#settle(node, outcome.kind === 'answer' ? 'it has ended before it began' : outcome.message)
+    })
+    await begun
+    clearTimeout(timer)
+    this.#ends.push(following)
+  }
+
+  /** The first word about a node counts: that it watches, or why not. */
+  #settle(node: string, why?: string): void {
+    const resolve = this.#waiting.get(node)
+    if (resolve === undefined) return
+    this.#waiting.delete(node)
+    if (why !== undefined) this.#blind.set(node, why)
+    resolve()
+  }
+
+  #take(node: string, { kind, sighting, lost, end }: TraceWatchLine): void {
+    if (kind === 'ready') this.#settle(node)
+    if (kind === 'end') this.#settle(node, end ?? 'it cannot watch')
+    if (kind === 'lost')
+      this.#notes.push(`${node}: ${lost ?? 'some'} packets were seen and are not told: there were too many`)
+    if (sighting === undefined) return
+    const told = { node, ...sighting }
+    this.#sightings.push(told)
+    this.#onSighting(told)
+  }
+
+  /** Resolves when each node watches, or has said why it does not. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#watches)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#ends)
+  }
+}

@@ -1,0 +1,130 @@
+// `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
+import { writeFileSync } from 'node:fs'
+import { type Family } from '#/lib/addr.ts'
+import { type TraceProtocol } from '#/model/trace.ts'
+import { captureFile } from '#/trace/bytes.ts'
+import { exitStatus } from '#/trace/verdict.ts'
+import { chosenSource } from './access/open.ts'
+import { apiFor } from './access/service-api.ts'
+import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
+import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
+import { type Action } from './command.ts'
+import { print, printJson, tableWidth } from './output.ts'
+import { NotTold, type TraceWish } from './trace-facts.ts'
+import { traceJson } from './trace-json.ts'
+import { makeTracePrograms } from './set-up.ts'
+import { type TraceOptions } from './trace-run.ts'
+import { serviceAddr } from './trace-service.ts'
+import { runSizes, type SizedRun } from './trace-sizes.ts'
+import { renderTrace } from './trace-text.ts'
+
+const { node: _node, ...everywhere } = agentOptions
+
+const traceOptions = {
+  icmp: { type: 'boolean', help: 'send an ICMP echo request; so it is when TO has no port' },
+  tcp: { type: 'boolean', help: 'send the SYN of a TCP connection; so it is when TO has a port' },
+  udp: { type: 'boolean', help: 'send a UDP datagram' },
+  size: { type: 'string', value: 'N', help: 'bytes of the IP packet, which then is not to be fragmented' },
+  family: {
+    type: 'string',
+    value: '4|6',
+    help: 'IPv4 or IPv6',
+    choices: ['4', '6'],
+    shownDefault: 'the first that both have',
+  },
+  steps: { type: 'boolean', help: 'also say step by step what each kernel would do' },
+  bytes: { type: 'boolean', help: 'also take the bytes apart, at each device' },
+  pcap: { type: 'string', value: 'FILE', help: 'write what was seen as pcapng, for Wireshark and tcpdump' },
+  ...everywhere,
+} as const satisfies OptionTable
+
+const highestPort = 65_535
+const untoldStatus = 3
+
+/** NAME:PORT, ADDRESS:PORT with IPv4, [ADDRESS]:PORT with IPv6; without a port, the name or address alone. */
+export function splitPort(text: string): { readonly end: string; readonly port?: number } {
+  const [, bracketed, behind] = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? []
+  const [, name, number] = /^([^:]+):(\d+)$/.exec(text) ?? []
+  const end = bracketed ?? name ?? text
+  const digits = bracketed === undefined ? number : behind
+  if (digits === undefined) return { end }
+  const port = Number(digits)
+  if (port < 1 || port > highestPort) throw new UsageError(`${text}: expected a port from 1 to ${highestPort}`)
+  return { end, port }
+}
+
+type Chosen = {
+  readonly icmp?: boolean | undefined
+  readonly tcp?: boolean | undefined
+  readonly udp?: boolean | undefined
+  readonly size?: string | undefined
+}
+
+/** What is sent. Throws UsageError for what does not go together. */
+export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
+  const named = (['icmp', 'tcp', 'udp'] as const).filter((name) => chosen[name] === true)
+  if (named.length > 1) throw new UsageError(`--${named.join(' and --')}: a probe is one of them`)
+  const protocol: TraceProtocol = named[0] ?? (port === undefined ? 'icmp' : 'tcp')
+  if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
+  const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
+  if (protocol === 'tcp' && sizeBytes !== undefined)
+    throw new UsageError('--size: a SYN carries no data; add --icmp without a port, or --udp')
+  return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
+}
+
+/** TO may be the name of a Service, which agents do not know. */
+async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<SizedRun> {
+  if (chosenSource(choice).kind === 'lab') makeTracePrograms()
+  return withAgents(choice, async (agents) => {
+    try {
+      return await runSizes(agents, asked)
+    } catch (error) {
+      if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
+      const addr = await serviceAddr(apiFor(choice), asked.to, asked.family)
+      if (addr === undefined) throw error
+      return await runSizes(agents, { ...asked, to: addr })
+    }
+  })
+}
+
+export const traceCommand: Action = {
+  name: 'trace',
+  summary: 'follow a real packet from one pod or node to another, and say where and why it ends',
+  operands: 'FROM TO[:PORT]',
+  about: `FROM is a pod (NAMESPACE/NAME, or NAME of one in the namespace default, or of the only one), a node, or an address of one of them. TO may also be a Service, by its name or address, or an address outside of the cluster.
+
+One packet is sent, from the namespace of FROM, as any program there would send it. It is told at each device of each node on its way, and so is its answer. Behind a Service the node chooses the end. Nothing of the packet changes how it is treated, no process receives a connection, and what connection tracking keeps of it is deleted in the end. Without a port, an answer that nothing listens is an answer.
+
+Where the packet ends, the first place is told at which it was to be seen and was not, what the kernel says of that, and what mends it.
+
+Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets.
+
+${agentOptionsNote}`,
+  options: traceOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, traceOptions)
+    const [from, target, ...more] = positionals
+    if (from === undefined || target === undefined)
+      throw new UsageError('trace needs two ends: causeway trace shop/web-1 db/pg-0:5432')
+    noMore(more)
+    const { end: to, port } = splitPort(target)
+    const wish = wishOf(values, port)
+    const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
+    const isJson = values.json === true
+    try {
+      const run = await runNamed(values, { from, to, ...family, ...wish })
+      if (values.pcap !== undefined) writeFileSync(values.pcap, captureFile(run.facts.sightings))
+      if (isJson) printJson(traceJson(run))
+      else
+        print(
+          renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true, hasBytes: values.bytes === true }),
+        )
+      return exitStatus(run.verdict)
+    } catch (error) {
+      if (!(error instanceof NotTold)) throw error
+      if (isJson) printJson({ error: error.message, exitStatus: untoldStatus })
+      else process.stderr.write(`causeway: ${error.message}\n`)
+      return untoldStatus
+    }
+  },
+}

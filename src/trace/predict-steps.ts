@@ -1,0 +1,36 @@
+// The steps of a packet's predicted way, made of facts that the kernel has told.
+import { type Step, type StepKind } from './types.ts'
+
+/** A step, and the pod in whose namespace it is where that is not the node's. */
+export type PredictedStep = Step & { readonly pod?: string }
+
+/** Where a step is: a device, and the pod in whose namespace that is. */
+export type At = { readonly device?: string; readonly pod?: string; readonly next?: string }
+
+/** What mends an obstacle. The code is of docs/problems.md, where one fits. */
+export type Mend = { readonly code?: string; readonly remedy?: string }
+
+export function passes(kind: StepKind, text: string, at: At = {}): PredictedStep {
+  return { kind, text, isObstacle: false, ...at }
+}
+
+export function stops(kind: StepKind, text: string, at: At = {}, mend: Mend = {}): PredictedStep {
+  const { code, remedy } = mend
+  return {
+    kind,
+    text,
+    isObstacle: true,
+    ...at,
+    ...(code !== undefined && { code }),
+    ...(remedy !== undefined && { remedy }),
+  }
+}
+
+/** A packet as far as a prediction depends on it. */
+export type PacketFacts = {
+  readonly family: 4 | 6
+  /** With its IP header. */
+  readonly sizeBytes: number
+  /** Whether routers may cut it up; those of IPv6 never do. */
+  readonly mayFragment: boolean
+}

@@ -1,0 +1,327 @@
+// What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
+// seen, why, and what mends it.
+import { type TraceProtocol } from '#/model/trace.ts'
+import { icmpErrorWords } from '#/wire/icmp/packet.ts'
+import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
+import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
+import { refusalWords } from './refusal.ts'
+import { type Direction, type Prediction, type Sighting, type Step } from './types.ts'
+import { directionOf, type Hop, mergeWay } from './way.ts'
+
+/** One of the two ends, as the trace was asked for. */
+export type End = { readonly addr: string; readonly pod?: string; readonly node?: string }
+
+export type TraceFacts = {
+  readonly from: End
+  readonly to: End
+  readonly protocol: TraceProtocol
+  /** Absent: nobody asked whether something listens there. */
+  readonly port?: number
+  readonly sizeBytes?: number
+  /** The sender's kernel did not send it. */
+  readonly refused?: { readonly code: string; readonly mtuBytes?: number }
+  readonly predictions: Readonly<Record<Direction, readonly Prediction[]>>
+  readonly sightings: readonly Sighting[]
+  /** Nodes on the way whose kernels were not watched, and why. */
+  readonly blind: readonly { readonly node: string; readonly why: string }[]
+}
+
+export const outcomes = [
+  'answered',
+  'closed',
+  'refused',
+  'not-sent',
+  'lost',
+  'unanswered',
+  'answer-lost',
+  'untold',
+] as const
+/**
+ * answered: there and back. closed: it arrived, and nothing listens at the port. refused: an ICMP error came back. not-sent: the sender's kernel
+ * did not send it. lost: on the way there. unanswered: it arrived, and no answer was sent. answer-lost: on the way back. untold: nobody saw.
+ */
+export type Outcome = (typeof outcomes)[number]
+
+export type Verdict = {
+  readonly outcome: Outcome
+  readonly text: string
+  /** Of the problem in docs/problems.md. */
+  readonly code?: string
+  readonly remedy?: string
+  /** Where the packet was last seen, and where it then was not. */
+  readonly last?: Hop
+  readonly next?: Hop
+  readonly direction?: Direction
+  /** Where the kernel dropped it; other drops are of copies, or of what has arrived. */
+  readonly drop?: Sighting
+}
+
+export type Trace = {
+  readonly hops: Readonly<Record<Direction, readonly Hop[]>>
+  readonly verdict: Verdict
+}
+
+const nameOf = ({ addr, pod, node }: End): string =>
+  pod === undefined ? (node === undefined ? addr : `${node} (${addr})`) : `pod ${pod}`
+
+function lossIn(
+  direction: Direction,
+  hops: readonly Hop[],
+  { predictions: { there, back } }: TraceFacts,
+  sightings: readonly Sighting[],
+): Loss {
+  const ways = direction === 'there' ? { own: there, opposite: back } : { own: back, opposite: there }
+  return lossBetween(hops, ways, sightings)
+}
+
+function packetOf({ bytes, startsAt }: Sighting) {
+  return readPacket(Uint8Array.fromHex(bytes), startsAt)?.packet
+}
+
+/** Whether a hop is in the namespace of that end. */
+function isAtEnd({ node, pod }: { readonly node: string; readonly pod?: string }, end: End): boolean {
+  return end.pod === undefined ? pod === undefined && node === end.node : pod === end.pod
+}
+
+/** A copy that a socket has taken leaves the other, for which there is no socket, to be dropped. */
+const isTaken = ({ place, drop }: Sighting): boolean => place !== 'drop' || drop?.reason === 'NO_SOCKET'
+
+/** What of the answer came into the sender's own namespace as its last place. */
+function arrivedAnswer(
+  { from }: TraceFacts,
+  hops: readonly Hop[],
+  sightings: readonly Sighting[],
+): Sighting | undefined {
+  const end = hops.findLast(({ isExpected }) => isExpected)
+  // a way ends early where something is in it
+  if (end?.sighting !== undefined && isAtEnd(end, from) && !isDropped(end.sighting, sightings)) return end.sighting
+  // where nothing is known of the way, or its last place is one where the kernel shows nothing
+  return sightings.findLast(
+    (each) =>
+      isAtEnd(each, from) &&
+      (each.place === 'read' || each.place === 'receive' || isTaken(each)) &&
+      (from.pod !== undefined || end === undefined),
+  )
+}
+
+/** Whether the kernel dropped it there, other than for want of a socket. */
+function isDropped({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): boolean {
+  return sightings.some(
+    (each) =>
+      each.node === node && each.pod === pod && each.timeMs >= timeMs && each.place === 'drop' && !isTaken(each),
+  )
+}
+
+function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
+  const end = hops.findLast(({ isExpected }) => isExpected)
+  // in a node's own namespace it may have come to the last place that is expected, and meet something there
+  const isCutShort =
+    to.pod === undefined && predictions.there.at(-1)?.steps.some(({ isObstacle }) => isObstacle) === true
+  if (
+    end?.sighting !== undefined &&
+    isAtEnd(end, to) &&
+    !isCutShort &&
+    (to.pod !== undefined || !isDropped(end.sighting, there))
+  )
+    return true
+  return there.some(
+    (each) => isAtEnd(each, to) && (each.place === 'read' || (to.pod !== undefined && each.place === 'receive')),
+  )
+}
+
+function answeredVerdict(
+  { port, from, to, protocol, sightings }: TraceFacts,
+  kind: AnswerKind,
+  answer: Sighting,
+): Verdict {
+  if (kind.kind === 'answer') return { outcome: 'answered', text: `${nameOf(to)} answers ${nameOf(from)}` }
+  if (kind.kind === 'closed') {
+    const arrived = `the probe arrived at ${nameOf(to)} and was answered`
+    if (port === undefined) return { outcome: 'answered', text: arrived }
+    const drop = sightings.find((each) => each.role === 'probe' && each.drop?.reason === 'NO_SOCKET')
+    return {
+      outcome: 'closed',
+      ...(drop && { drop }),
+      text: `${arrived}: no process listens at ${protocol.toUpperCase()} port ${port}`,
+      remedy: `start what is to listen there, or ask for another port; the way itself is whole in both directions`,
+    }
+  }
+  const { by, type, code, mtuBytes } = kind
+  const words = icmpErrorWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
+  const mtu = mtuBytes > 0 && /too big|needed/.test(words) ? `, MTU ${mtuBytes}` : ''
+  return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
+}
+
+function hopAt({ node, pod, device = '', place }: Sighting): Hop {
+  return { node, device, place, isExpected: true, ...(pod !== undefined && { pod }) }
+}
+
+/** Who sends an ICMP error is where it was seen first, unless it came in there from outside: what was in the probe's way is there too. */
+function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
+  const errors = back.filter(({ role }) => role === 'probe-error')
+  const loss = lossIn(
+    'there',
+    there,
+    facts,
+    facts.sightings.filter((each) => directionOf(each) === 'there'),
+  )
+  const { last } = loss
+  // the clock of the node that the probe came to last, or else of the sender's
+  const first = errors.find(({ node }) => node === (loss.drop?.node ?? last?.node)) ?? errors[0]
+  if (first === undefined) return { ...verdict, direction: 'there' }
+  if (first.place === 'receive' && first.pod === undefined) {
+    const left = last === undefined ? '' : `, after it left ${last.node} by ${last.device}`
+    return { ...verdict, ...(last && { last }), direction: 'there', text: `${verdict.text}${left}` }
+  }
+  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
+  return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
+}
+
+function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
+  const { last, next, obstacle, drop } = loss
+  const remedy = lossRemedy(loss)
+  return {
+    direction,
+    ...(drop && { drop }),
+    ...(last && { last }),
+    ...(next && { next }),
+    ...(obstacle?.code !== undefined && { code: obstacle.code }),
+    ...(remedy !== undefined && { remedy }),
+  }
+}
+
+function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Verdict {
+  const { code, mtuBytes } = refused!
+  const [own] = predictions.there
+  const obstacle = own?.steps.find((each: Step) => each.isObstacle && each.pod === from.pod)
+  const mtu =
+    mtuBytes === undefined
+      ? ''
+      : `, which is ${mtuBytes} bytes${sizeBytes === undefined ? '' : `, and the packet has ${sizeBytes}`}`
+  const why = obstacle?.text ?? `${refusalWords(code)}${mtu}`
+  const remedy =
+    obstacle?.remedy ?? (mtuBytes === undefined ? undefined : `--size ${mtuBytes} is the largest that fits`)
+  return {
+    outcome: 'not-sent',
+    text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why}${why.includes(code) ? '' : ` (${code})`}`,
+    direction: 'there',
+    ...(obstacle?.code !== undefined && { code: obstacle.code }),
+    ...(remedy !== undefined && { remedy }),
+  }
+}
+
+/** The verdict where it was lost at a node that was not watched, or behind one that was the last that was. */
+function unseen(facts: TraceFacts, loss: Loss, what: string): string {
+  const blind = facts.blind.find(({ node }) => node === loss.next?.node || node === loss.last?.node)
+  if (blind === undefined) return lossText(loss, what)
+  const { last } = loss
+  const place = last === undefined ? '' : `${what} left ${last.device} of ${placeName(last)}; `
+  return `${place}what became of it on ${blind.node} is not known: ${blind.why}`
+}
+
+function lost(facts: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): Verdict {
+  const loss = lossIn('there', hops, facts, there)
+  const isBlind = facts.blind.some(({ node }) => node === loss.next?.node) && loss.drop === undefined
+  const part = lostPart(loss, 'there')
+  if (there.length === 0 && facts.blind.length > 0)
+    return {
+      outcome: 'untold',
+      text: `nobody saw the probe: ${facts.blind.map(({ node, why }) => `${node}: ${why}`).join('; ')}`,
+    }
+  return { outcome: isBlind ? 'untold' : 'lost', text: unseen(facts, loss, 'the probe'), ...part }
+}
+
+function unanswered(
+  facts: TraceFacts,
+  hops: Trace['hops'],
+  there: readonly Sighting[],
+  back: readonly Sighting[],
+): Verdict {
+  const { to, predictions, protocol } = facts
+  if (back.length > 0) {
+    const loss = lossIn('back', hops.back, facts, back)
+    return { outcome: 'answer-lost', text: unseen(facts, loss, 'the answer'), ...lostPart(loss, 'back') }
+  }
+  const arrived = `the probe arrived at ${nameOf(to)}`
+  // what the receiver's own namespace did with it, and what it would do with an answer
+  const drop = there.findLast((each) => each.place === 'drop' && isAtEnd(each, to))
+  const last = hops.there.findLast(({ sighting }) => sighting !== undefined)
+  const at = last === undefined ? {} : { last }
+  const obstacles = [...predictions.there, ...predictions.back]
+    .filter(({ node }) => to.node === undefined || node === to.node)
+    .flatMap(({ steps }) => steps)
+    .filter((step) => step.isObstacle && step.pod === to.pod)
+  if (drop?.drop !== undefined && drop.drop.reason !== 'NO_SOCKET') {
+    const loss = { ...at, drop, ...(obstacles[0] && { obstacle: obstacles[0] }) }
+    return { outcome: 'unanswered', text: `${arrived}; ${lossText(loss, 'it')}`, ...lostPart(loss, 'there') }
+  }
+  const [obstacle] = obstacles
+  if (obstacle !== undefined)
+    return {
+      outcome: 'unanswered',
+      text: `${arrived}, and no answer left it: ${obstacle.text}`,
+      ...lostPart({ ...at, obstacle }, 'back'),
+    }
+  // what reads other packets than datagrams is a tap
+  const isRead = protocol === 'udp' && there.some((each) => each.place === 'read' && isAtEnd(each, to))
+  const why = isRead
+    ? 'a process has read it, and sends no answer'
+    : protocol === 'icmp'
+      ? 'its kernel sends no answer'
+      : 'neither a process nor its kernel sends an answer'
+  const remedy =
+    protocol === 'icmp'
+      ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
+      : undefined
+  return {
+    outcome: 'unanswered',
+    text: `${arrived}, and ${why}`,
+    direction: 'back',
+    ...at,
+    ...(remedy !== undefined && { remedy }),
+  }
+}
+
+function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
+  const { refused, sightings } = facts
+  const there = sightings.filter((each) => directionOf(each) === 'there')
+  const back = sightings.filter((each) => directionOf(each) === 'back')
+  if (refused !== undefined) return notSent(facts)
+  const answer = arrivedAnswer(facts, hops.back, back)
+  const packet = answer && packetOf(answer)
+  if (answer !== undefined && packet !== undefined) {
+    const verdict = answeredVerdict(facts, answerKind(packet), answer)
+    return verdict.outcome === 'refused' ? refusedBy(facts, verdict, back, hops.there) : verdict
+  }
+  if (answer !== undefined) return answeredVerdict(facts, { kind: 'answer' }, answer)
+  const isError = back.some(({ role }) => role === 'probe-error')
+  if (hasArrived(facts, hops.there, there) || (back.length > 0 && !isError)) return unanswered(facts, hops, there, back)
+  return lost(facts, hops.there, there)
+}
+
+/** Joins what was seen and what was to be seen. */
+export function judgeTrace(all: TraceFacts): Trace {
+  const facts = { ...all, sightings: all.sightings.filter((each) => !isRedirect(each)) }
+  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
+  const of = (direction: Direction): readonly Hop[] =>
+    mergeWay(
+      facts.predictions[direction],
+      facts.sightings.filter((each) => directionOf(each) === direction),
+      direction === 'there' ? ends : ends.toReversed(),
+    )
+  const hops = { there: of('there'), back: of('back') }
+  return { hops, verdict: verdictOf(facts, hops) }
+}
+
+/** A node tells a neighbour of a shorter way: it quotes the packet, which goes on all the same. */
+function isRedirect(sighting: Sighting): boolean {
+  if (sighting.role !== 'probe-error' && sighting.role !== 'answer-error') return false
+  const packet = packetOf(sighting)
+  return packet?.icmp !== undefined && isIcmpRedirect(packet.src.family, packet.icmp.type)
+}
+
+/** The exit status that a verdict is told by. */
+export function exitStatus({ outcome }: Verdict): 0 | 1 | 3 {
+  if (outcome === 'answered') return 0
+  return outcome === 'untold' ? 3 : 1
+}
