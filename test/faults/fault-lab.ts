@@ -132,8 +132,8 @@ export async function stateOf(lab: string): Promise<Map<string, string>> {
   for (const netns of labNetns(lab)) {
     const script = looks.map((look) => `echo "= ${look}"; ${look.replace(/\(.*\)/, "'$&'")} 2>&1`).join('\n')
     const text = still(run('ip', ['netns', 'exec', netns, 'sh', '-c', script]).stdout)
-    // without a tunnel its device is kept for some minutes all the same, in case that it is needed again
-    state.set(netns, isNative ? text.replaceAll(/^.*cw-vxlan.*\n?/gm, '') : text)
+    // without a tunnel its device is kept for some minutes all the same, and routes come and go with sessions of BGP
+    state.set(netns, isNative ? text.replaceAll(/^.*(cw-vxlan|proto 67).*\n?/gm, '') : text)
   }
   await using client = await connect({ kubeconfig: new LabPaths(lab).kubeconfig })
   const { items } = await client.list<KubeNode>(nodesPath())
