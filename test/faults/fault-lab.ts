@@ -128,9 +128,12 @@ const looks = [
 /** All that a fault may change in a lab's kernels and in its Node objects, as text by its place. */
 export async function stateOf(lab: string): Promise<Map<string, string>> {
   const state = new Map<string, string>()
+  const isNative = readSpec(new LabPaths(lab))!.routing === 'native'
   for (const netns of labNetns(lab)) {
     const script = looks.map((look) => `echo "= ${look}"; ${look.replace(/\(.*\)/, "'$&'")} 2>&1`).join('\n')
-    state.set(netns, still(run('ip', ['netns', 'exec', netns, 'sh', '-c', script]).stdout))
+    const text = still(run('ip', ['netns', 'exec', netns, 'sh', '-c', script]).stdout)
+    // without a tunnel its device is kept for some minutes all the same, and routes come and go with sessions of BGP
+    state.set(netns, isNative ? text.replaceAll(/^.*(cw-vxlan|proto 67).*\n?/gm, '') : text)
   }
   await using client = await connect({ kubeconfig: new LabPaths(lab).kubeconfig })
   const { items } = await client.list<KubeNode>(nodesPath())
