@@ -107,6 +107,10 @@ export class PolicyTables implements PolicySink, Disposable {
     )
   }
 
+  noteMissed(): void {
+    for (const table of [this.#inet, this.#bridge]) table.noteMissed()
+  }
+
   async compare(form: Form, facts: PolicyFacts): Promise<readonly string[]> {
     if (!facts.hasPolicies) {
       const present = this.#client.listTables().filter(isPolicyTable)
@@ -216,7 +220,11 @@ export class PolicyTables implements PolicySink, Disposable {
 
   #applyLocals(form: Form, change: FormChange, { ports, changedPorts }: PolicyFacts): void {
     const mac = this.#deps.bridgeMac()
-    if (mac === undefined) return
+    if (mac === undefined) {
+      // what changes meanwhile is written when there is a bridge again, which may be one with the same MAC
+      this.#writtenBridge = undefined
+      return
+    }
     const written = this.#writtenBridge
     if (this.#bridge.isKnown && written?.mac === mac) {
       const delta = bridgeDelta(written, { ports, changedPorts, changedLocals: change.locals })
