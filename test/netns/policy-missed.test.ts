@@ -17,18 +17,20 @@ function policed(): TableNode {
 /** Somebody writes another table in every turn of the event loop, while `work` is done. */
 async function whileOthersWrite<T>(node: TableNode, work: Promise<T>): Promise<T> {
   using client = new NftClient(node.host.netns)
-  let isDone = false
-  const settled = work.finally(() => (isDone = true))
-  const table = { family: 'inet', name: 'others', sets: [], chains: [] } as const
-  const busy = async (): Promise<void> => {
-    while (!isDone) {
-      client.replaceTable(table)
+  const done = new AbortController()
+  const write = async (): Promise<void> => {
+    while (!done.signal.aborted) {
+      client.replaceTable({ family: 'inet', name: 'others', sets: [], chains: [] })
       await setImmediate()
     }
   }
-  const [result] = await Promise.allSettled([settled, busy()])
-  if (result.status === 'rejected') throw result.reason
-  return result.value
+  const writing = write()
+  try {
+    return await work
+  } finally {
+    done.abort()
+    await writing
+  }
 }
 
 test('a comparison that others overtake is no comparison, when changes were missed', { timeout: 30_000 }, async () => {
