@@ -138,8 +138,6 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
-    // it may be in those of an agent before this one
-    const sets = this.#client.listSets(inetTableName)
     for (const direction of directions)
       this.#bridge.drop({ kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
@@ -147,10 +145,14 @@ export class PolicyTables implements PolicySink, Disposable {
       for (const keys of sourceKeys(hostDevice, own, family))
         this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
-        const ranges = [{ first: addr, last: addr }]
-        for (const name of sets)
-          if (familyOfClassSet(name) === family)
-            this.#inet.drop({ kind: 'ranges', set: { name, interval: false }, ranges })
+        // it may be in those of an agent before this one; to try to take it out of each would take some 10 ms for each in which it is not
+        const isAsked = (set: string): boolean => familyOfClassSet(set) === family
+        for (const name of this.#client.setsWith(inetTableName, addr, isAsked))
+          this.#inet.drop({
+            kind: 'ranges',
+            set: { name, interval: false },
+            ranges: [{ first: addr, last: addr }],
+          })
         this.#inet.drop({ kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
