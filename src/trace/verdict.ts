@@ -185,7 +185,8 @@ function hopAt({ node, pod, device = '', place }: Sighting): Hop {
 
 /** Who sends an ICMP error is where it was seen first, unless it came in there from outside: what was in the probe's way is there too. */
 function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
-  const errors = back.filter(({ role }) => role === 'probe-error' || role === 'answer')
+  const ofIcmp = back.filter(({ role }) => role === 'probe-error')
+  const errors = ofIcmp.length > 0 ? ofIcmp : back
   const loss = lossIn(
     'there',
     there,
