@@ -18,7 +18,7 @@ export class Watch implements AsyncDisposable {
   readonly #told = new Map<string, number>()
   readonly #blind = new Map<string, string>()
   readonly #waiting = new Map<string, () => void>()
-  readonly #notes: string[] = []
+  readonly #lost = new Map<string, number>()
   #onSighting: (sighting: Sighting) => void = () => {}
 
   constructor(agents: readonly AgentOfNode[], request: TraceWatchRequest) {
@@ -37,7 +37,9 @@ export class Watch implements AsyncDisposable {
 
   /** What was not told, as the nodes say. */
   get notes(): readonly string[] {
-    return this.#notes
+    return [...this.#lost].map(
+      ([node, count]) => `${node}: ${count || 'some'} packets were seen and are not told: there were too many`,
+    )
   }
 
   set onSighting(handler: (sighting: Sighting) => void) {
@@ -81,8 +83,7 @@ export class Watch implements AsyncDisposable {
       this.#settle(node, why)
       this.#endEarly(node, why)
     }
-    if (kind === 'lost')
-      this.#notes.push(`${node}: ${lost ?? 'some'} packets were seen and are not told: there were too many`)
+    if (kind === 'lost') this.#lost.set(node, (this.#lost.get(node) ?? 0) + (lost ?? 0))
     if (sighting === undefined) return
     const count = (this.#told.get(node) ?? 0) + 1
     this.#told.set(node, count)
