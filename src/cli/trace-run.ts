@@ -207,12 +207,14 @@ export type Again = (sizeBytes?: number) => Promise<TraceRun>
  * the cluster cannot say.
  */
 export async function withTrace<T>(
-  agents: readonly AgentOfNode[],
+  asked: readonly AgentOfNode[],
   options: TraceOptions,
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
   const { from, to, family, ...wish } = options
-  const pair = await findEnds(agents, { from, to, ...(family && { family }) })
+  const { pair, node } = await findEnds(asked, { from, to, ...(family && { family }) })
+  // on a node alone its agent is asked, whose name only it knows
+  const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node })) : asked
   if (pair.from.addr === pair.to.addr) throw new UsageError(`${from} and ${to} are the same`)
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
