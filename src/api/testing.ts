@@ -35,10 +35,11 @@ const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
   seq: fc.constantFrom('0', '4294967295'),
   seconds: fc.constantFrom('1', '30'),
   packets: fc.constantFrom('1', '10000'),
+  bytes: fc.uint8Array({ maxLength: 256 }).map((bytes) => bytes.toHex()),
   peer: fc.string({ minLength: 1, unit: 'grapheme' }),
 }
 
-/** Any value that matches `schema`; `params` is true for a value of a request, where strings may need a certain form (`formed`). */
+/** Any value that matches `schema`; `params` is true for a value of a request, where strings may need a certain form (`formed`); those that are checked need it everywhere. */
 export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Arbitrary<unknown> {
   const { type, entries = {}, item, wrapped, options = [], pipe = [] } = partsOf(schema)
   if (type === 'object') {
@@ -51,8 +52,13 @@ export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Ar
   if (type === 'boolean' || hasFlag(pipe)) return fc.boolean()
   if (type === 'picklist') return fc.constantFrom(...options)
   if (type === 'number') return numberOf(checksIn(pipe))
-  if (type === 'string') return (params && formed[name]) || fc.string({ unit: 'grapheme' })
+  if (type === 'string') return ((params || isChecked(pipe)) && formed[name]) || fc.string({ unit: 'grapheme' })
   throw new Error(`no values are known of the schema type ${type}`)
+}
+
+/** Whether strings need a certain form, as in requests. */
+function isChecked(pipe: readonly Check[]): boolean {
+  return checksIn(pipe).some(({ type }) => type === 'check')
 }
 
 /** Whether the schema is the one of flag.ts, which turns a string into a boolean. */

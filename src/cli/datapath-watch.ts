@@ -139,7 +139,7 @@ async function watch(
     if (isOpen) open.add(each.node)
     if (waiting.size > 0 || open.size === 0) return
     const what = pairs.map(({ from, to }) => `${from} to ${to}`).join(', ')
-    process.stderr.write(`watching ${what} on ${[...open].toSorted().join(', ')}; Ctrl-C ends it\n`)
+    complain(`watching ${what} on ${[...open].toSorted().join(', ')}; Ctrl-C ends it`)
   }
   const outcomes = await Promise.all(
     watched.map(async (each) => {

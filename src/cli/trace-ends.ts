@@ -53,11 +53,14 @@ function pairOf({ pairs }: TraceEndsReport, family: Family | undefined): TracePa
   return pair
 }
 
+/** `node`: whose agent says so. */
+export type FoundEnds = { readonly pair: TracePair; readonly node: string }
+
 /** The ends, of the family that was asked for or else of the first that both have. */
 export async function findEnds(
   agents: readonly AgentOfNode[],
   { from, to, family }: { readonly from: string; readonly to: string; readonly family?: Family },
-): Promise<TracePair> {
+): Promise<FoundEnds> {
   const report = await anyReport(agents, from, to)
   const pair = pairOf(report, family)
   const { node, pod, addr } = pair.from
@@ -65,7 +68,7 @@ export async function findEnds(
     throw new UsageError(`${from} (${addr}) is at no node of this cluster: a probe is sent from a pod or a node`)
   // which address a node sends from, its own kernel says
   const own = agents.find((each) => each.node === node)
-  if (pod !== undefined || report.node === node || own === undefined) return pair
+  if (pod !== undefined || report.node === node || own === undefined) return { pair, node: report.node }
   const outcome = await askSoon(own, 'traceEnds', { from, to })
-  return outcome.kind === 'answer' ? pairOf(outcome.value, family) : pair
+  return { pair: outcome.kind === 'answer' ? pairOf(outcome.value, family) : pair, node: report.node }
 }

@@ -70,7 +70,8 @@ async function along(
       legs.push({ node, why: outcome.message })
       break
     }
-    const answer = outcome.value
+    // an agent speaks for its own node
+    const answer = { ...outcome.value, node }
     legs.push({ node, answer })
     const { translatedTo: to, leaves } = answer
     request = {

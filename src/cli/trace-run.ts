@@ -20,7 +20,7 @@ import { type Blind, Watch } from './trace-watch.ts'
 const longestMs = 5_000
 /** After the answer: what other nodes saw of it is on its way here. */
 const answeredQuietMs = 60
-/** After a drop: the packet may have been a copy. */
+/** After a drop, since the packet may have been a copy; and after a refusal. */
 const droppedQuietMs = 400
 /** After anything else: it may be under way still. */
 const quietMs = 1_500
@@ -62,6 +62,8 @@ async function send(
     const outcome = await askSoon(agent, 'traceSend', request)
     if (outcome.kind === 'answer') return { probe: { ...probe, request }, sent: outcome.value }
     const isTaken = outcome.kind === 'refusal' && outcome.status === 409 && outcome.message.includes('source port')
+    // such as a size that no packet of this protocol has
+    if (outcome.kind === 'refusal' && outcome.status === 400) throw new UsageError(outcome.message)
     if (!isTaken || tries === mostPorts) throw new NotTold(`${agent.node} does not send the probe: ${outcome.message}`)
     request = withOtherPort(request)
   }
@@ -88,11 +90,12 @@ async function untilTold(watch: Watch, judge: Judge): Promise<void> {
       seen = watch.sightings.length
       lastMs = nowMs
       const { verdict, hops } = judge()
-      const isOver = ['answered', 'closed', 'refused'].includes(verdict.outcome)
-      const isDropped = [...hops.there, ...hops.back].some(
-        ({ place, sighting }) => place === 'drop' && sighting !== undefined,
-      )
-      quiet = isOver ? answeredQuietMs : isDropped ? droppedQuietMs : quietMs
+      // whether the other end has refused it, or a firewall in its name, is told by what that end's node saw
+      const isRefused = verdict.outcome === 'closed' || verdict.outcome === 'refused'
+      const isDropped =
+        isRefused ||
+        [...hops.there, ...hops.back].some(({ place, sighting }) => place === 'drop' && sighting !== undefined)
+      quiet = verdict.outcome === 'answered' ? answeredQuietMs : isDropped ? droppedQuietMs : quietMs
     }
     if (nowMs - lastMs > quiet || nowMs - startMs > longestMs) return
   }
@@ -141,6 +144,17 @@ function sightingsOf({ watch, probe: { request } }: Watched): readonly Sighting[
     : watch.sightings
 }
 
+/** Which of these nodes are not watched, and why. */
+function blindEnds({ blind, nodes }: Watch, ends: readonly (string | undefined)[]): Blind[] {
+  const known = new Set(ends.filter((node) => node !== undefined))
+  return [
+    ...blind.filter(({ node }) => known.has(node)),
+    ...[...known]
+      .filter((node) => !nodes.has(node))
+      .map((node) => ({ node, why: 'no agent there was asked to watch' })),
+  ]
+}
+
 function factsOf(watched: Watched, { predictions }: Predicted, to: End): TraceFacts {
   const { watch, probe, sent } = watched
   const { pair, wish } = probe
@@ -154,7 +168,7 @@ function factsOf(watched: Watched, { predictions }: Predicted, to: End): TraceFa
     ...(sent.refused && { refused: sent.refused }),
     predictions,
     sightings: sightingsOf(watched),
-    blind: watch.blind.filter(({ node }) => node === pair.from.node || node === to.node),
+    blind: blindEnds(watch, [pair.from.node, to.node]),
   }
 }
 
@@ -179,7 +193,7 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
     facts,
     sent,
     ...judgeTrace(facts),
-    blind: watch.blind,
+    blind: [...watch.blind, ...facts.blind.filter(({ node }) => !watch.nodes.has(node))],
     notes: [...watch.notes, ...silences],
     ...(isTranslated && { behind: end }),
   }
@@ -193,12 +207,14 @@ export type Again = (sizeBytes?: number) => Promise<TraceRun>
  * the cluster cannot say.
  */
 export async function withTrace<T>(
-  agents: readonly AgentOfNode[],
+  asked: readonly AgentOfNode[],
   options: TraceOptions,
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
   const { from, to, family, ...wish } = options
-  const pair = await findEnds(agents, { from, to, ...(family && { family }) })
+  const { pair, node } = await findEnds(asked, { from, to, ...(family && { family }) })
+  // on a node alone its agent is asked, whose name only it knows
+  const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node })) : asked
   if (pair.from.addr === pair.to.addr) throw new UsageError(`${from} and ${to} are the same`)
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
@@ -206,7 +222,7 @@ export async function withTrace<T>(
   const isUnknown = pair.to.node === undefined
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
   const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
-  if (watch.blind.length === watch.watched)
+  if (watch.blind.length === watch.nodes.size)
     throw new NotTold(watch.blind.map(({ node, why }) => `${node}: ${why}`).join('\n'))
   const follow = async (wished: Probe): Promise<TraceRun> => {
     const { probe, sent } = await send(sender, wished)

@@ -1,6 +1,6 @@
 // Watches for the packets of a trace on several nodes at once, until they have told enough.
 import { type AgentOfNode, followAgent } from '#/api/client.ts'
-import { type TraceWatchLine, type TraceWatchRequest } from '#/api/schemas/trace.ts'
+import { traceLimits, type TraceWatchLine, type TraceWatchRequest } from '#/api/schemas/trace.ts'
 import { type Sighting } from '#/trace/types.ts'
 
 /** Whoever has not begun by then is not waited for. */
@@ -11,24 +11,23 @@ export type Blind = { readonly node: string; readonly why: string }
 export class Watch implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #watches: Promise<void>[]
+  /** The nodes that were asked to watch. */
+  readonly nodes: ReadonlySet<string>
   readonly #ends: Promise<void>[] = []
   readonly #sightings: Sighting[] = []
+  readonly #told = new Map<string, number>()
   readonly #blind = new Map<string, string>()
   readonly #waiting = new Map<string, () => void>()
-  readonly #notes: string[] = []
+  readonly #lost = new Map<string, number>()
   #onSighting: (sighting: Sighting) => void = () => {}
 
   constructor(agents: readonly AgentOfNode[], request: TraceWatchRequest) {
+    this.nodes = new Set(agents.map(({ node }) => node))
     this.#watches = agents.map(async (agent) => this.#follow(agent, request))
   }
 
   get sightings(): readonly Sighting[] {
     return this.#sightings
-  }
-
-  /** How many nodes were asked to watch. */
-  get watched(): number {
-    return this.#watches.length
   }
 
   /** The nodes that do not watch, and why. */
@@ -38,7 +37,9 @@ export class Watch implements AsyncDisposable {
 
   /** What was not told, as the nodes say. */
   get notes(): readonly string[] {
-    return this.#notes
+    return [...this.#lost].map(
+      ([node, count]) => `${node}: ${count || 'some'} packets were seen and are not told: there were too many`,
+    )
   }
 
   set onSighting(handler: (sighting: Sighting) => void) {
@@ -52,7 +53,9 @@ export class Watch implements AsyncDisposable {
     const following = followAgent(transport, 'traceWatch', request, (line) => this.#take(node, line), {
       signal: this.#stop.signal,
     }).then((outcome) => {
-      this.#settle(node, outcome.kind === 'answer' ? 'it has ended before it began' : outcome.message)
+      const why = outcome.kind === 'answer' ? 'its agent has ended the watch' : outcome.message
+      this.#settle(node, why)
+      this.#endEarly(node, why)
     })
     await begun
     clearTimeout(timer)
@@ -68,12 +71,24 @@ export class Watch implements AsyncDisposable {
     resolve()
   }
 
+  /** What comes to a node that does not watch any more is not seen. */
+  #endEarly(node: string, why: string): void {
+    if (!this.#stop.signal.aborted && !this.#blind.has(node)) this.#blind.set(node, why)
+  }
+
   #take(node: string, { kind, sighting, lost, end }: TraceWatchLine): void {
     if (kind === 'ready') this.#settle(node)
-    if (kind === 'end') this.#settle(node, end ?? 'it cannot watch')
-    if (kind === 'lost')
-      this.#notes.push(`${node}: ${lost ?? 'some'} packets were seen and are not told: there were too many`)
+    if (kind === 'end') {
+      const why = end ?? 'it cannot watch'
+      this.#settle(node, why)
+      this.#endEarly(node, why)
+    }
+    if (kind === 'lost') this.#lost.set(node, (this.#lost.get(node) ?? 0) + (lost ?? 0))
     if (sighting === undefined) return
+    const count = (this.#told.get(node) ?? 0) + 1
+    this.#told.set(node, count)
+    // no agent tells more
+    if (count > traceLimits.sightings) return
     const told = { node, ...sighting }
     this.#sightings.push(told)
     this.#onSighting(told)

@@ -1,16 +1,18 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
 import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
+import { messageOf } from '#/lib/log.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
+import { type Sighting } from '#/trace/types.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { chosenSource } from './access/open.ts'
 import { apiFor } from './access/service-api.ts'
 import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
-import { print, printJson, tableWidth } from './output.ts'
-import { NotTold, type TraceWish } from './trace-facts.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
+import { type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
 import { makeTracePrograms } from './set-up.ts'
 import { type TraceOptions } from './trace-run.ts'
@@ -39,6 +41,7 @@ const traceOptions = {
 } as const satisfies OptionTable
 
 const highestPort = 65_535
+const largestBytes = 65_535
 const untoldStatus = 3
 
 /** NAME:PORT, ADDRESS:PORT with IPv4, [ADDRESS]:PORT with IPv6; without a port, the name or address alone. */
@@ -67,6 +70,8 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   const protocol: TraceProtocol = named[0] ?? (port === undefined ? 'icmp' : 'tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
+  if (sizeBytes !== undefined && (sizeBytes < 1 || sizeBytes > largestBytes))
+    throw new UsageError(`--size ${sizeBytes}: expected up to ${largestBytes}`)
   if (protocol === 'tcp' && sizeBytes !== undefined)
     throw new UsageError('--size: a SYN carries no data; add --icmp without a port, or --udp')
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
@@ -85,6 +90,14 @@ async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<Sized
       return await runSizes(agents, { ...asked, to: addr })
     }
   })
+}
+
+function writeCapture(path: string, sightings: readonly Sighting[]): void {
+  try {
+    writeFileSync(path, captureFile(sightings))
+  } catch (error) {
+    throw new UsageError(`--pcap ${path}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 export const traceCommand: Action = {
@@ -113,17 +126,19 @@ ${agentOptionsNote}`,
     const isJson = values.json === true
     try {
       const run = await runNamed(values, { from, to, ...family, ...wish })
-      if (values.pcap !== undefined) writeFileSync(values.pcap, captureFile(run.facts.sightings))
       if (isJson) printJson(traceJson(run))
       else
         print(
           renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true, hasBytes: values.bytes === true }),
         )
+      // what was printed is told also where no file can be written
+      if (values.pcap !== undefined) writeCapture(values.pcap, run.facts.sightings)
       return exitStatus(run.verdict)
     } catch (error) {
-      if (!(error instanceof NotTold)) throw error
-      if (isJson) printJson({ error: error.message, exitStatus: untoldStatus })
-      else process.stderr.write(`causeway: ${error.message}\n`)
+      if (error instanceof UsageError) throw error
+      // a status of 1 would say that the packet got no answer
+      if (isJson) printJson({ error: messageOf(error), exitStatus: untoldStatus })
+      else complain(`causeway: ${messageOf(error)}`)
       return untoldStatus
     }
   },

@@ -9,6 +9,8 @@ import { type Sighting } from './types.ts'
 const bytesPerLine = 16
 const nanosecondsPerMs = 1_000_000
 const ethernetHeaderBytes = 14
+/** Of what a packet carries, as much as a probe is recognised by: whoever asks for that knows it. */
+const shownPayloadBytes = 8
 const etherTypes = { 4: 0x0800, 6: 0x86dd } as const
 
 /** The headers of a packet. The tunnel's port is found by what is behind it. */
@@ -16,6 +18,17 @@ export function layersOf({ bytes, startsAt }: Pick<Sighting, 'bytes' | 'startsAt
   const all = Uint8Array.fromHex(bytes)
   const vxlanPort = readPacket(all, startsAt)?.tunnels[0]?.port
   return decodeFrame(all, startsAt, vxlanPort === undefined ? {} : { vxlanPort })
+}
+
+/**
+ * The bytes but for what the packet carries. What a probe is recognised by is chosen by who asks, and may be in packets of others: these are told
+ * without what only their ends are to know.
+ */
+export function withoutPayload(bytes: Uint8Array, startsAt: 'link' | 'network'): Uint8Array {
+  const last = layersOf({ bytes: bytes.toHex(), startsAt }).at(-1)
+  if (last === undefined) return bytes.subarray(0, 0)
+  const shownBytes = last.name === 'payload' ? Math.min(last.lengthBytes, shownPayloadBytes) : last.lengthBytes
+  return bytes.subarray(0, last.offset + shownBytes)
 }
 
 function layerLine({ name, offset, fields, isQuoted, isCut }: Layer): string {

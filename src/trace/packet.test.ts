@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { encodeProbe, type ProbePacket } from '#/wire/probe/packet.ts'
-import { captureFile, dumpLines } from './bytes.ts'
+import { captureFile, dumpLines, withoutPayload } from './bytes.ts'
 import { isOfEcho, lastDestination } from './destination.ts'
 import { headersText, packetText } from './headers.ts'
 import { answerKind, readPacket, type ReadPacket } from './packet.ts'
@@ -105,6 +105,26 @@ test('bytes that are cut off anywhere, or are anything, are read as far as they 
       dumpLines(sighting)
       trackedPackets([sighting])
       captureFile([sighting])
+    }),
+  )
+})
+
+test('of what packets carry no more is told than what a probe is recognised by', () => {
+  const ip = encodeProbe({ ...inner, sizeBytes: 100 }, 1)
+  ip.fill(0x5e, 36)
+  for (const [bytes, startsAt] of [
+    [ip, 'network'],
+    [frameOf(ip), 'link'],
+    [frameOf(tunnelled(frameOf(ip), '172.30.1.1', '172.30.1.2', 7)), 'link'],
+  ] as const) {
+    const told = withoutPayload(bytes, startsAt)
+    assert.deepEqual(told, bytes.subarray(0, bytes.length - 64))
+    assert.deepEqual(readPacket(told, startsAt), readPacket(bytes, startsAt))
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.constantFrom('link', 'network'), (bytes, startsAt) => {
+      const told = withoutPayload(bytes, startsAt)
+      assert.deepEqual(told, bytes.subarray(0, told.length))
     }),
   )
 })

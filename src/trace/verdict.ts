@@ -83,8 +83,12 @@ function isAtEnd({ node, pod }: { readonly node: string; readonly pod?: string }
   return end.pod === undefined ? pod === undefined && node === end.node : pod === end.pod
 }
 
-/** A copy that a socket has taken leaves the other, for which there is no socket, to be dropped. */
-const isTaken = ({ place, drop }: Sighting): boolean => place !== 'drop' || drop?.reason === 'NO_SOCKET'
+/**
+ * A copy that a socket has taken leaves the other, for which there is no socket, to be dropped; and what a socket does not take, such as by the
+ * filter of a ping(8) that waits for another echo, is a copy too.
+ */
+const isTaken = ({ place, drop }: Sighting): boolean =>
+  place !== 'drop' || drop?.reason === 'NO_SOCKET' || drop?.reason.startsWith('SOCKET_') === true
 
 /** What of the answer came into the sender's own namespace as its last place. */
 function arrivedAnswer(
@@ -100,16 +104,26 @@ function arrivedAnswer(
     (each) =>
       isAtEnd(each, from) &&
       (each.place === 'read' || each.place === 'receive' || isTaken(each)) &&
-      (from.pod !== undefined || end === undefined),
+      (from.pod !== undefined || end === undefined) &&
+      !isStopped(each, sightings),
   )
 }
 
-/** Whether the kernel dropped it there, other than for want of a socket. */
-function isDropped({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): boolean {
-  return sightings.some(
+/** The drops in that namespace, from that time on, but those for want of a socket. */
+function dropsAt({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): Sighting[] {
+  return sightings.filter(
     (each) =>
       each.node === node && each.pod === pod && each.timeMs >= timeMs && each.place === 'drop' && !isTaken(each),
   )
+}
+
+function isDropped(at: Sighting, sightings: readonly Sighting[]): boolean {
+  return dropsAt(at, sightings).length > 0
+}
+
+/** Whether the kernel says why it dropped it: old ones give no reason where they free what nobody has waited for. */
+function isStopped(at: Sighting, sightings: readonly Sighting[]): boolean {
+  return dropsAt(at, sightings).some(({ drop }) => drop !== undefined && drop.reason !== 'NOT_SPECIFIED')
 }
 
 function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
@@ -129,12 +143,25 @@ function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there
   )
 }
 
-function answeredVerdict(
-  { port, from, to, protocol, sightings }: TraceFacts,
-  kind: AnswerKind,
-  answer: Sighting,
-): Verdict {
+/**
+ * Whether it was not the receiver that said that nothing listens: a firewall that rejects a packet says so in the receiver's name. The packet never
+ * came into the receiver's namespace then, or a rule there has dropped it.
+ */
+function isForged({ to, sightings, blind }: TraceFacts): boolean {
+  if (to.node === undefined || blind.some(({ node }) => node === to.node)) return false
+  const own = sightings.filter((each) => isAtEnd(each, to))
+  return own.length === 0 || own.some(({ role, drop }) => role === 'probe' && drop?.reason === 'NETFILTER_DROP')
+}
+
+function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
+  const { port, from, to, protocol, sightings } = facts
   if (kind.kind === 'answer') return { outcome: 'answered', text: `${nameOf(to)} answers ${nameOf(from)}` }
+  if (kind.kind === 'closed' && isForged(facts))
+    return {
+      outcome: 'refused',
+      text: `a firewall refuses the probe in the name of ${nameOf(to)}`,
+      last: hopAt(answer),
+    }
   if (kind.kind === 'closed') {
     const arrived = `the probe arrived at ${nameOf(to)} and was answered`
     if (port === undefined) return { outcome: 'answered', text: arrived }
@@ -158,7 +185,8 @@ function hopAt({ node, pod, device = '', place }: Sighting): Hop {
 
 /** Who sends an ICMP error is where it was seen first, unless it came in there from outside: what was in the probe's way is there too. */
 function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[], there: readonly Hop[]): Verdict {
-  const errors = back.filter(({ role }) => role === 'probe-error')
+  const ofIcmp = back.filter(({ role }) => role === 'probe-error')
+  const errors = ofIcmp.length > 0 ? ofIcmp : back
   const loss = lossIn(
     'there',
     there,
@@ -210,25 +238,41 @@ function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Ver
   }
 }
 
-/** The verdict where it was lost at a node that was not watched, or behind one that was the last that was. */
-function unseen(facts: TraceFacts, loss: Loss, what: string): string {
-  const blind = facts.blind.find(({ node }) => node === loss.next?.node || node === loss.last?.node)
-  if (blind === undefined) return lossText(loss, what)
-  const { last } = loss
+/** The node that was not watched, and that has the packet as far as is known. */
+function blindNode(
+  { blind }: TraceFacts,
+  { last, next, drop, deaf }: Loss,
+  goal: End,
+): TraceFacts['blind'][number] | undefined {
+  if (drop !== undefined || deaf !== undefined) return undefined
+  // where that node does not say either what it would do, no place of it is known
+  const hasLeft = last?.place === 'transmit' && last.pod === undefined && next === undefined && goal.node !== last.node
+  return blind.find(({ node }) => node === (hasLeft ? goal.node : next?.node))
+}
+
+/** The verdict where the packet went to a node that was not watched. */
+function untold(loss: Loss, { node, why }: TraceFacts['blind'][number], what: string, direction: Direction): Verdict {
+  const { last, next } = loss
   const place = last === undefined ? '' : `${what} left ${last.device} of ${placeName(last)}; `
-  return `${place}what became of it on ${blind.node} is not known: ${blind.why}`
+  return {
+    outcome: 'untold',
+    text: `${place}what became of it on ${node} is not known: ${why}`,
+    direction,
+    ...(last && { last }),
+    ...(next && { next }),
+  }
 }
 
 function lost(facts: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): Verdict {
-  const loss = lossIn('there', hops, facts, there)
-  const isBlind = facts.blind.some(({ node }) => node === loss.next?.node) && loss.drop === undefined
-  const part = lostPart(loss, 'there')
   if (there.length === 0 && facts.blind.length > 0)
     return {
       outcome: 'untold',
       text: `nobody saw the probe: ${facts.blind.map(({ node, why }) => `${node}: ${why}`).join('; ')}`,
     }
-  return { outcome: isBlind ? 'untold' : 'lost', text: unseen(facts, loss, 'the probe'), ...part }
+  const loss = lossIn('there', hops, facts, there)
+  const blind = blindNode(facts, loss, facts.to)
+  if (blind !== undefined) return untold(loss, blind, 'the probe', 'there')
+  return { outcome: 'lost', text: lossText(loss, 'the probe'), ...lostPart(loss, 'there') }
 }
 
 function unanswered(
@@ -240,7 +284,9 @@ function unanswered(
   const { to, predictions, protocol } = facts
   if (back.length > 0) {
     const loss = lossIn('back', hops.back, facts, back)
-    return { outcome: 'answer-lost', text: unseen(facts, loss, 'the answer'), ...lostPart(loss, 'back') }
+    const blind = blindNode(facts, loss, facts.from)
+    if (blind !== undefined) return untold(loss, blind, 'the answer', 'back')
+    return { outcome: 'answer-lost', text: lossText(loss, 'the answer'), ...lostPart(loss, 'back') }
   }
   const arrived = `the probe arrived at ${nameOf(to)}`
   // what the receiver's own namespace did with it, and what it would do with an answer

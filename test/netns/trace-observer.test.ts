@@ -118,6 +118,18 @@ suite('what becomes of a probe', () => {
     `nft add table inet t; nft 'add chain inet t c { type filter hook ${rest} priority 0; policy ${policy}; }'`
   const flush = 'nft flush ruleset'
 
+  test("a firewall resets a connection in the receiver's name, and the receiver never sees the probe", async () => {
+    world.right.sh(
+      `nft 'add table inet t { chain c { type filter hook forward priority 0; tcp dport 81 reject with tcp reset; }; }'`,
+    )
+    const seen = await traced(world, observer, { protocol: 'tcp', port: 81 })
+    world.right.sh(flush)
+    const places = seen.map((each) => `${each.role} ${wordsOf(world, [each])}`)
+    assert.ok(places.includes('answer leftPod:eth0:receive'))
+    assert.ok(!places.some((each) => each.includes('rightPod')), places.join(', '))
+    assert.ok(dropsIn(world, seen).includes('probe right:vx0:drop NETFILTER_DROP nft_do_chain'))
+  })
+
   /** Where it is broken, how, how that is mended, and the drop that is told. */
   const faults: readonly (readonly [string, 'left' | 'right' | 'leftPod' | 'rightPod', string, string, RegExp])[] = [
     ['a rule on its way', 'left', nft('forward'), flush, /^left:br0:drop NETFILTER_DROP nft_do_chain$/],

@@ -5,6 +5,7 @@ import { forgetPackets } from '#/kernel/trace/forget.ts'
 import { Observer, type Probe } from '#/kernel/trace/observer.ts'
 import { type Sighting } from '#/kernel/trace/sighting.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
+import { withoutPayload } from '#/trace/bytes.ts'
 import { trackedPackets } from '#/trace/tracked.ts'
 import { type Endpoint } from '../endpoints/endpoint-store.ts'
 import { monotonicOffsetMs, wallClockMs } from './event-clock.ts'
@@ -78,7 +79,7 @@ function told(sighting: Sighting, places: Places, offsetMs: number): SightingRep
     ...(mark !== 0 && { mark }),
     ...(hasPartialChecksum && { hasPartialChecksum }),
     startsAt,
-    bytes: bytes.toHex(),
+    bytes: withoutPayload(bytes, startsAt).toHex(),
     ...(drop && { drop }),
   }
 }

@@ -1,5 +1,5 @@
 // The schemas of the operation by which a node tells where the packets of a trace are seen. docs/trace.md says what they mean.
-import { boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
+import { boolean, check, exactOptional, finite, number, object, picklist, pipe, string } from 'valibot'
 import { tracePlaces, traceProtocols, traceRoles } from '#/model/trace.ts'
 import { about, type ValueOf } from '../value.ts'
 
@@ -30,6 +30,12 @@ export const traceWatchRequest = object({
   seconds: exactOptional(about(whole(1, traceLimits.seconds), `how long; ${traceLimits.seconds} at most`)),
 })
 
+/** Of what an agent tells nothing is to be believed unread: it may be of another release, or no agent. */
+const capturedBytes = pipe(
+  string(),
+  check((text) => /^(?:[0-9a-f]{2}){0,4096}$/.test(text), 'is not hexadecimal'),
+)
+
 const ready = object({
   node: string(),
   nowMs: about(number(), "this node's clock, ms since 1970"),
@@ -45,7 +51,7 @@ const drop = object({
 })
 
 const sighting = object({
-  timeMs: about(number(), "ms since 1970 by this node's clock, with parts of a millisecond"),
+  timeMs: about(pipe(number(), finite()), "ms since 1970 by this node's clock, with parts of a millisecond"),
   place: about(
     picklist(tracePlaces),
     'receive: came in by the device; queue: given to the device to be sent; transmit: left by it, after its tc programs and queue; drop: ended there; read: who it was for has it, a process or the kernel itself',
@@ -67,7 +73,7 @@ const sighting = object({
     ),
   ),
   startsAt: about(picklist(['link', 'network']), 'whether `bytes` begins with an Ethernet or an IP header'),
-  bytes: about(string(), 'the first bytes of the packet, hexadecimal'),
+  bytes: about(capturedBytes, 'the first bytes of the packet, hexadecimal'),
   drop: exactOptional(about(drop, 'where place is drop')),
 })
 

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Addr } from '#/lib/addr.ts'
+import { from, healthy, predictionsOf, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
+import { type Direction, type Sighting } from './types.ts'
+
+const there = tunnelWay.there.map((place, index) => sightingAt(place, index, 'there'))
+const back = tunnelWay.back.map((place, index) => sightingAt(place, 100 + index, 'back'))
+const verdictOf = (facts: Partial<TraceFacts>) => judgeTrace({ ...healthy(), ...facts }).verdict
+
+/** A RST with ACK from the receiver's address. */
+function resetBytes(): string {
+  const bytes = new Uint8Array(40)
+  bytes.set([0x45, 0, 0, 40])
+  bytes[9] = 6
+  bytes.set(Addr.parse(to.addr).toBytes(), 12)
+  bytes.set(Addr.parse(from.addr).toBytes(), 16)
+  bytes.set([0x50, 0x14], 32)
+  return bytes.toHex()
+}
+
+const resets = (sightings: readonly Sighting[]): Sighting[] =>
+  sightings.map((each) => ({ ...each, bytes: resetBytes() }))
+
+function dropAt(
+  at: { node: string; device: string; pod?: string },
+  index: number,
+  direction: Direction,
+  reason: string,
+) {
+  return sightingAt({ ...at, place: 'drop' }, index, direction, { drop: { reason, function: 'nft_do_chain' } })
+}
+
+test('a reset that a firewall sends in the name of the receiver is no answer of the receiver', () => {
+  const drop = dropAt({ node: 'node-2', device: 'cw-vxlan' }, 9, 'there', 'NETFILTER_DROP')
+  const rejected = [...there.slice(0, 9), drop, ...resets(back.slice(4))]
+  for (const port of [{ port: 80 }, {}]) {
+    const verdict = verdictOf({ protocol: 'tcp', ...port, sightings: rejected })
+    assert.equal(verdict.outcome, 'refused')
+    assert.equal(verdict.text, 'a firewall refuses the probe in the name of pod default/b, at node-2')
+    assert.equal(exitStatus(verdict), 1)
+  }
+  // one in the receiver's own namespace
+  const own = dropAt({ node: 'node-2', device: 'eth0', pod: to.pod }, 13, 'there', 'NETFILTER_DROP')
+  assert.equal(verdictOf({ protocol: 'tcp', port: 80, sightings: [...there, own, ...resets(back)] }).outcome, 'refused')
+  // where the receiver's node is not watched, nobody knows who it was
+  const blind = [{ node: 'node-2', why: 'its agent does not answer' }]
+  const seen = [...there.slice(0, 7), ...resets(back.slice(7))]
+  assert.equal(verdictOf({ protocol: 'tcp', port: 80, sightings: seen, blind }).outcome, 'closed')
+})
+
+test("an answer that is dropped in the sender's own namespace is lost", () => {
+  const at = { node: 'node-1', device: 'eth0', pod: from.pod }
+  const verdict = verdictOf({ sightings: [...there, ...back, dropAt(at, 120, 'back', 'NETFILTER_DROP')] })
+  assert.equal(verdict.outcome, 'answer-lost')
+  assert.match(verdict.text, /^the answer was dropped at eth0 of pod default\/a: a rule of a firewall/)
+  // no socket waits for it, a ping beside it waits for another, and kernels before 5.19 say nothing
+  for (const reason of ['NO_SOCKET', 'SOCKET_FILTER', 'NOT_SPECIFIED'])
+    assert.equal(verdictOf({ sightings: [...there, ...back, dropAt(at, 120, 'back', reason)] }).outcome, 'answered')
+})
+
+test('what went to a node that neither watches nor says what it would do is not known to be lost', () => {
+  const predictions = { there: predictionsOf(tunnelWay.there).slice(0, 1), back: [] }
+  const blind = [{ node: 'node-2', why: 'no agent there was asked to watch' }]
+  const verdict = verdictOf({ predictions, sightings: there.slice(0, 7), blind })
+  assert.equal(verdict.outcome, 'untold')
+  assert.equal(exitStatus(verdict), 3)
+  assert.equal(verdict.remedy, undefined)
+  assert.match(verdict.text, /became of it on node-2 is not known: no agent there was asked to watch$/)
+  // what the watched node has dropped, or not sent, is known
+  const drop = dropAt({ node: 'node-1', device: 'eth0' }, 8, 'there', 'NETFILTER_DROP')
+  assert.equal(verdictOf({ predictions, sightings: [...there.slice(0, 7), drop], blind }).outcome, 'lost')
+  assert.equal(verdictOf({ predictions, sightings: there.slice(0, 5), blind }).outcome, 'lost')
+})
+
+test('of an answer that went to a node that does not watch it is not known whether it came', () => {
+  const sightings = [...there.slice(7), ...back.slice(0, 7)]
+  const verdict = verdictOf({ sightings, blind: [{ node: 'node-1', why: 'its kernel shows nothing' }] })
+  assert.equal(verdict.outcome, 'untold')
+  assert.match(verdict.text, /^the answer left eth0 of node-2; what became of it on node-1 is not known/)
+})
