@@ -66,3 +66,11 @@ test('what only newer programs tell is passed over', () => {
   assert.equal(decodeSighting(record({ place: 99 })), undefined)
   assert.equal(decodeSighting(record({ role: 0 })), undefined)
 })
+
+test('what the kernel takes and frees without a reason is read, not dropped', () => {
+  const freed = (reason: string) =>
+    decodeSighting(record({ place: 4, reason: text(reason, 64), location: text('icmpv6_rcv', 64) }))!.sighting
+  const taken = freed('SKB_DROP_REASON_NOT_SPECIFIED')
+  assert.deepEqual([taken.place, taken.drop], ['read', undefined])
+  assert.equal(freed('SKB_DROP_REASON_NO_SOCKET').place, 'drop')
+})

@@ -41,6 +41,9 @@ function functionOf(text: string): string {
   return /^\w*/.exec(text)![0]
 }
 
+/** Linux 6.1 frees so what it has taken of ICMPv6: echo requests that it answers, and errors that it has told to a socket. */
+const takingFunction = 'icmpv6_rcv'
+
 /** The probe's number and the sighting. A namespace of 0: the packet does not say where it is. Undefined for what only newer programs tell. */
 export function decodeSighting(
   record: Uint8Array,
@@ -49,9 +52,14 @@ export function decodeSighting(
   const place = tracePlaces.find((each) => placeNumbers[each] === event.place)
   const role = traceRoles.find((each) => roleNumbers[each] === event.role)
   if (place === undefined || role === undefined) return undefined
+  const drop =
+    place === 'drop'
+      ? { reason: reasonOf(textOf(event.reason)), function: functionOf(textOf(event.location)) }
+      : undefined
+  const isTaken = drop?.reason === 'NOT_SPECIFIED' && drop.function === takingFunction
   const sighting: Sighting = {
     timeNs: event.time_ns,
-    place,
+    place: isTaken ? 'read' : place,
     role,
     skb: event.skb,
     netns: event.netns,
@@ -61,9 +69,7 @@ export function decodeSighting(
     bytes: event.bytes.slice(0, event.captured),
     mark: event.mark,
     hasPartialChecksum: (event.flags & sightingFlags.partial_checksum) !== 0,
-    ...(place === 'drop' && {
-      drop: { reason: reasonOf(textOf(event.reason)), function: functionOf(textOf(event.location)) },
-    }),
+    ...(drop && !isTaken && { drop }),
   }
   return { probe: event.probe, sighting }
 }
