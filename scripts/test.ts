@@ -1,5 +1,6 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
-// Usage: test.ts [unit|netns|policy|interop|e2e|kernels][/part of a file's name]...   (default: all but kernels, which scripts/kernels runs)
+// Usage: test.ts [unit|netns|policy|interop|e2e|faults|kernels][/part of a file's name]...
+// Without arguments: all but faults, which takes a quarter of an hour, and kernels, which scripts/kernels runs.
 import { globSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { run } from 'node:test'
@@ -16,6 +17,7 @@ const suites: Suite[] = [
   { name: 'policy', glob: 'test/policy/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
+  { name: 'faults', glob: 'test/faults/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
   // under emulation all is several times slower
   { name: 'kernels', glob: 'test/kernels/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
 ]
@@ -69,7 +71,7 @@ async function passesAlone({ file, name }: Failure, timeoutMs: number): Promise<
 }
 
 async function runSuite({ name, glob, concurrency, timeoutMs }: Suite, part: string): Promise<void> {
-  if (name === 'e2e') delete process.env['NODE_COMPILE_CACHE']
+  if (name === 'e2e' || name === 'faults') delete process.env['NODE_COMPILE_CACHE']
   else process.env['NODE_COMPILE_CACHE'] = compileCache
   const files = globSync(glob)
     .filter((file) => basename(file).includes(part))

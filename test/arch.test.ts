@@ -106,7 +106,17 @@ function closureOf(file: string, seen = new Set<string>()): Set<string> {
 }
 
 /** These change a kernel themselves. */
-const kernelCommands = ['agent', 'bgp-speak', 'clean', 'lab', 'lab-options', 'lab-report', 'lab-serve', 'lab-up']
+const kernelCommands = [
+  'agent',
+  'bgp-speak',
+  'clean',
+  'lab',
+  'lab-break',
+  'lab-options',
+  'lab-report',
+  'lab-serve',
+  'lab-up',
+]
 
 test('a command that only asks agents or the cluster reads no FFI', () => {
   const asking = files.filter(

@@ -130,8 +130,12 @@ static __always_inline bool cw_load_ipv6(const struct cw_search *search, struct 
 /** Whether a probe has this token. */
 static __always_inline bool cw_is_probe(struct cw_search *search, const void *token)
 {
-	__builtin_memcpy(search->key.token, token, sizeof(search->key.token));
-	search->is_found = bpf_map_lookup_elem(&cw_probes, &search->key);
+	// Linux 6.1 takes no key that is in memory of the caller's
+	struct cw_probe_key key = { .protocol = search->key.protocol };
+
+	__builtin_memcpy(key.token, token, sizeof(key.token));
+	search->key = key;
+	search->is_found = bpf_map_lookup_elem(&cw_probes, &key);
 	return search->is_found;
 }
 

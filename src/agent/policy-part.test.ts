@@ -31,6 +31,8 @@ class FakeKernel implements PolicySink {
     this.#take(form)
   }
 
+  noteMissed(): void {}
+
   async compare(form: Form): Promise<readonly string[]> {
     if (this.refusal) throw this.refusal
     this.#take(form)

@@ -22,7 +22,18 @@ test('help of every command names all of its options and actions, in 80 columns'
 
 test('every command about a lab takes --name and --lab', async () => {
   const places = await placesOf(rootCommand)
-  const about = ['lab up', 'lab down', 'lab status', 'status', 'plan', 'ipam show', 'ipam check', 'ipam release']
+  const about = [
+    'lab up',
+    'lab down',
+    'lab status',
+    'lab break',
+    'lab mend',
+    'status',
+    'plan',
+    'ipam show',
+    'ipam check',
+    'ipam release',
+  ]
   for (const path of [
     ...about,
     'datapath',
@@ -42,11 +53,11 @@ test('a command that is none is told, with the nearest name', async () => {
   for (const [args, message] of [
     [['stauts'], /^there is no command "stauts"; did you mean status\?$/],
     [['frobnicate'], /^there is no command "frobnicate"; there are lab, status, /],
-    [['lab', 'dwon'], /^lab dwon: expected up, down or status; did you mean down\?$/],
+    [['lab', 'dwon'], /^lab dwon: expected up, down, status, break or mend; did you mean down\?$/],
     [['ipam', 'chek'], /^ipam chek: expected show, check or release; did you mean check\?$/],
     [['bgp', 'route'], /did you mean routes\?$/],
-    [['lab'], /^lab: expected up, down or status$/],
-    [['lab', '--nodes', '3'], /^lab --nodes: what to do comes first: causeway lab up, down or status$/],
+    [['lab'], /^lab: expected up, down, status, break or mend$/],
+    [['lab', '--nodes', '3'], /^lab --nodes: what to do comes first: causeway lab up, down, status, break or mend$/],
     [['--nodes'], /^there is no option --nodes here: the command comes first/],
     [['constructor'], /^there is no command "constructor"/],
   ] as const)
@@ -80,7 +91,7 @@ function completed(script: string, ...words: readonly string[]): string[] {
 test('bash completes commands, actions, options and values', async () => {
   const script = completionScript('bash', await placesOf(rootCommand))
   assert.deepEqual(completed(script, 'causeway', 'la'), ['lab'])
-  assert.deepEqual(completed(script, 'causeway', 'lab', ''), ['up', 'down', 'status', '--help'])
+  assert.deepEqual(completed(script, 'causeway', 'lab', ''), ['up', 'down', 'status', 'break', 'mend', '--help'])
   assert.deepEqual(completed(script, './causeway', 'lab', 'up', '--no'), ['--nodes', '--node-asns'])
   assert.deepEqual(completed(script, 'causeway', 'lab', 'up', '--nodes', '3', '--rou'), ['--routing', '--router'])
   assert.deepEqual(completed(script, 'causeway', 'lab', 'up', '--routing', 'n'), ['native'])

@@ -36,6 +36,7 @@ function hints({ name: lab, racks }: LabSpec): string {
     [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
     ...(racks ? [routerHint(lab, racks)] : []),
     [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
+    [`./causeway lab break --list${isDefault ? '' : ` --name ${lab}`}`, 'faults to practise on'],
     [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
     [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],
     [`./causeway lab down${isDefault ? '' : ` --name ${lab}`}`, 'take it all away'],

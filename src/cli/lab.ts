@@ -11,7 +11,7 @@ import { labProcesses } from '#/lab/processes.ts'
 import { routerRoles } from '#/lab/routers/daemons.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { agentRole, apiRole, controllerRole, kubeletRole } from '#/lab/up.ts'
+import { agentRole, apiRole, controllerRole, kubeletRole } from '#/lab/roles.ts'
 import { type KubeNode, type Pod } from '#/model/kubernetes.ts'
 import { noMore, options, type OptionTable } from './args.ts'
 import { type Action, type Group } from './command.ts'
@@ -82,11 +82,13 @@ const statusCommand: Action = {
 
 export const labCommand: Group = {
   name: 'lab',
-  summary: 'several nodes on this machine: up, down, status',
+  summary: 'several nodes on this machine: up, down, status, break, mend',
   verbs: {
     up: async () => (await import('./lab-up.ts')).labUpCommand,
     down: async () => downCommand,
     status: async () => statusCommand,
+    break: async () => (await import('./lab-break.ts')).breakCommand,
+    mend: async () => (await import('./lab-break.ts')).mendCommand,
     'serve-api': async () => (await import('./lab-serve.ts')).serveApiCommand,
     'serve-pods': async () => (await import('./lab-serve.ts')).servePodsCommand,
   },

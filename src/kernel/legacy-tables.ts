@@ -14,6 +14,8 @@ import {
 
 /** Tables bigger than this are those of a proxy of many services; reading them takes the kernel a lock on all packets. */
 const maxBytes = 4 << 20
+/** The table nat is read for one packet, in one turn of the event loop: this takes some 15 ms. */
+const maxNatBytes = 1 << 20
 
 /** The chains of a table; undefined when it is too big to be read. Throws SysError (EAGAIN when the table changed meanwhile), WireError. */
 function readTable(family: Family, name: string): LegacyChain[] | undefined {
@@ -26,7 +28,7 @@ function readTable(family: Family, name: string): LegacyChain[] | undefined {
     const infoAnswer = request(infoBytes)
     read.info(infoAnswer)
     const info = decodeLegacyInfo(infoAnswer)
-    if (info.sizeBytes > maxBytes) return undefined
+    if (info.sizeBytes > (name === 'nat' ? maxNatBytes : maxBytes)) return undefined
     const answer = request(entriesHeaderBytes + info.sizeBytes)
     viewOf(answer).setUint32(nameBytes, info.sizeBytes, true)
     read.entries(answer)

@@ -271,8 +271,31 @@ export class NftClient {
     return rules
   }
 
-  /** The names of the sets and maps of a table; none when there is no such table. Throws KernelError. */
-  listSets({ family, name }: NftTableName): string[] {
+  /**
+   * The sets of a table in which an address is, by their names, among those that `isAsked` names; none when there is no such table. Throws
+   * KernelError.
+   */
+  setsWith({ family, name }: NftTableName, addr: Addr, isAsked: (set: string) => boolean): string[] {
+    const found: string[] = []
+    const elements = [{ key: { value: addr.toBytes() } }]
+    const operations = this.#listSets({ family, name })
+      .filter(isAsked)
+      .map((set) => ({
+        what: `nft get element ${family} ${name} ${set} { ${addr} }`,
+        type: NFT_MSG_GETSETELEM,
+        payload: encodeNft(family, elementsCodec, { table: name, set, elements }),
+        set,
+      }))
+    let failure: KernelError | undefined
+    this.#netlink.getEach(operations, (index, reply) => {
+      if (!(reply instanceof KernelError)) found.push(operations[index]!.set)
+      else if (!isAbsent(reply)) failure ??= reply
+    })
+    if (failure !== undefined) throw failure
+    return found
+  }
+
+  #listSets({ family, name }: NftTableName): string[] {
     const request = { what: `nft list sets ${family} ${name}`, type: NFT_MSG_GETSET }
     try {
       const sets = this.#netlink.dump({ ...request, payload: encodeNft(family, setCodec, { table: name }) })

@@ -45,6 +45,11 @@ export class LabPaths {
     return join(this.dir, 'kubelet.sock')
   }
 
+  /** The folder of what is noted of faults that somebody caused on purpose. */
+  get faults(): string {
+    return join(this.dir, 'faults')
+  }
+
   log(role: string): string {
     return join(this.dir, 'logs', `${role}.log`)
   }
@@ -57,6 +62,12 @@ export class LabPaths {
   /** The folder of the sockets of a node's agent. */
   nodeRun(node: string): string {
     return join(this.dir, 'nodes', node, 'run')
+  }
+
+  /** Where a node's agent installs the CNI plugin and its configuration, as in /opt/cni and /etc/cni; nobody reads them. */
+  nodeCni(node: string): { readonly bin: string; readonly conf: string } {
+    const folder = join(this.nodeRun(node), 'cni')
+    return { bin: join(folder, 'bin'), conf: join(folder, 'net.d') }
   }
 
   /** The socket of a node's agent. */

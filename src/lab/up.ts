@@ -15,6 +15,7 @@ import { type PolicyView } from '#/policy/cluster.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { labelsOf } from '#/install/settings.ts'
 import { agentNamespace, isAgentPod } from './agent-pods.ts'
+import { agentStart } from './agents.ts'
 import { ensureBpffs } from './bpffs.ts'
 import { otherDatapaths } from './datapaths.ts'
 import { applyObjects, applyRouting, bgpObjects } from './cluster-objects.ts'
@@ -24,10 +25,11 @@ import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { readPolicies } from './policies.ts'
 import { preflight } from './preflight.ts'
-import { lockUp } from './up-lock.ts'
-import { labProcesses, type Start, startProcess, stopProcesses, tailOf } from './processes.ts'
+import { lockLab } from './lock.ts'
+import { agentRole, apiRole, controllerRole, kubeletRole } from './roles.ts'
+import { labProcesses, startProcess, stopProcesses, tailOf } from './processes.ts'
 import { readSpec, writeSpec } from './spec-file.ts'
-import { LabError, labNodes, nodeDatapaths, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
+import { LabError, labNodes, type LabSpec, netnsPrefix, nodeMaskSizes, nodeNetns } from './spec.ts'
 import { missingPodRoutes, type MissingRoute, missingUnderlayRoutes } from './routers/convergence.ts'
 import { ensureRouters, routerRoles } from './routers/daemons.ts'
 import { ensureRacks } from './routers/underlay.ts'
@@ -48,13 +50,6 @@ export type LabContext = {
 
 const startTimeoutMs = 90_000
 const readyTimeoutMs = 120_000
-
-export const apiRole = 'api'
-export const kubeletRole = 'kubelet'
-export const controllerRole = 'controller'
-export function agentRole(node: string): string {
-  return `agent-${node}`
-}
 
 /** The time in which a restarted bgpd sweeps its predecessor's routes and has learned all of them again (docs/lab.md). */
 const sweepMs = 4000
@@ -84,17 +79,14 @@ class LabBuild {
     this.#context = context
   }
 
-  #ensureProcess(role: string, args: readonly string[], env: Record<string, string>, netns?: Netns): void {
-    if (labProcesses(this.#spec.name).some((process) => process.role === role)) return
-    const start: Start = {
-      lab: this.#spec.name,
-      role,
-      command: [...this.#context.causeway, ...args],
-      env,
-      logFile: this.#paths.log(role),
-      ...(netns && { netns }),
-    }
-    startProcess(start)
+  #isRunning(role: string): boolean {
+    return labProcesses(this.#spec.name).some((process) => process.role === role)
+  }
+
+  #ensureProcess(role: string, args: readonly string[], env: Record<string, string>): void {
+    if (this.#isRunning(role)) return
+    const command = [...this.#context.causeway, ...args]
+    startProcess({ lab: this.#spec.name, role, command, env, logFile: this.#paths.log(role) })
   }
 
   #tail(role: string): string {
@@ -171,7 +163,6 @@ class LabBuild {
   processes(): void {
     const { name, clusterCIDRs } = this.#spec
     const cidrs = { CAUSEWAY_CLUSTER_CIDRS: clusterCIDRs.join(',') }
-    const datapaths = nodeDatapaths(this.#spec)
     this.#ensureProcess(kubeletRole, ['lab', 'serve-pods', '--name', name], {})
     this.#ensureProcess(controllerRole, ['controller'], {
       ...cidrs,
@@ -180,18 +171,9 @@ class LabBuild {
       CAUSEWAY_NODE_MASK_SIZE_IPV6: String(nodeMaskSizes[6]),
     })
     for (const node of labNodes(this.#spec)) {
+      if (this.#isRunning(agentRole(node.name))) continue
       using netns = new Netns(netnsPath(nodeNetns(name, node.name)))
-      const env = {
-        ...cidrs,
-        CAUSEWAY_NODE_NAME: node.name,
-        CAUSEWAY_STATE_DIR: this.#paths.nodeState(node.name),
-        CAUSEWAY_RUN_DIR: this.#paths.nodeRun(node.name),
-        CAUSEWAY_KUBECONFIG: this.#paths.nodeKubeconfig,
-        CAUSEWAY_ROUTING: this.#spec.routing,
-        CAUSEWAY_DATAPATH: datapaths.get(node.name)!,
-        CAUSEWAY_BPF_DIR: this.#paths.nodeBpf(node.name),
-      }
-      this.#ensureProcess(agentRole(node.name), ['agent'], env, netns)
+      startProcess({ ...agentStart(this.#spec, node.name, this.#context.causeway), netns })
     }
   }
 
@@ -341,7 +323,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
  * stops it; then nothing is taken down.
  */
 export async function labUp(spec: LabSpec, context: LabContext): Promise<LabState> {
-  await using _lock = await lockUp(spec.name)
+  await using _lock = await lockLab(spec.name)
   preflight(spec.name)
   const before = readSpec(new LabPaths(spec.name))
   try {

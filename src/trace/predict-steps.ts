@@ -34,3 +34,18 @@ export type PacketFacts = {
   /** Whether routers may cut it up; those of IPv6 never do. */
   readonly mayFragment: boolean
 }
+
+/** An address of this node's pods that no pod has. */
+export function nobodyStep(addr: string, at: At): PredictedStep {
+  return stops('deliver', `no pod of this node has ${addr}`, at, {
+    remedy: 'see which pods have which addresses: kubectl get pods -A -o wide, and causeway ipam',
+  })
+}
+
+/** An address of the cluster's pods in a pod CIDR that no node has. */
+export function noOwnerStep(addr: string, at: At): PredictedStep {
+  return stops('route', `no node has a pod CIDR with ${addr}`, at, {
+    remedy:
+      'see which nodes have which pod CIDRs: kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDRS:.spec.podCIDRs; the pod, or its node, is gone',
+  })
+}

@@ -57,7 +57,7 @@ suite('install', () => {
   test('kubectl takes what is printed, field by field, and deletes what uninstall prints', async () => {
     const yaml = await ok(causeway, ['install', ...required, '--controller', 'yes'])
     const applied = await ok('kubectl', ['apply', '--validate=true', '-f', '-'], yaml)
-    assert.equal(applied.trim().split('\n').length, 19)
+    assert.equal(applied.trim().split('\n').length, 20)
     assert.match(applied, /daemonset.apps\/causeway-agent created/)
     assert.match(await ok('kubectl', ['apply', '-f', '-'], yaml), /^(\S+ unchanged\n)+$/)
     await ok('kubectl', ['delete', '-f', '-'], await ok(causeway, ['uninstall']))
@@ -92,7 +92,7 @@ suite('install', () => {
     assert.match(dry, /Namespace causeway-system would be applied/)
     assert.deepEqual(await ours(), [])
     await ok(causeway, ['install', ...required, '--apply', '--controller', 'yes'])
-    assert.equal((await ours()).length, 19)
+    assert.equal((await ours()).length, 20)
     await ok('kubectl', ['-n', 'causeway-system', 'annotate', 'daemonset', 'causeway-agent', 'note=mine'])
     const again = await ok(causeway, [
       'install',

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
-import { lockUp } from '#/lab/up-lock.ts'
+import { lockLab } from '#/lab/lock.ts'
 import { causeway, must, run, TestLab } from './harness.ts'
 
 type Ended = { readonly status: number; readonly stdout: string; readonly stderr: string }
@@ -64,11 +64,14 @@ for (const [moment, signal, status] of [
 
 test('a second up of a lab at the same time is refused, and touches nothing', async () => {
   const lab = new TestLab()
-  await using _lock = await lockUp(lab.name)
+  await using _lock = await lockLab(lab.name)
   const { status, stderr } = run(causeway, ['lab', 'up', '--name', lab.name])
   assert.deepEqual(
     [status, stderr],
-    [1, `causeway: another "lab up" of lab "${lab.name}" is running: wait for its end, or end it\n`],
+    [
+      1,
+      `causeway: another command is changing lab "${lab.name}" ("lab up", "lab break" or "lab mend"): wait for its end, or end it\n`,
+    ],
   )
   assertGone(lab)
 })

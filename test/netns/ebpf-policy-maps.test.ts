@@ -381,3 +381,19 @@ test('after a change that cannot be worked out nothing is denied here, until all
   assert.ok(policed.isDenied('one', addr))
   assert.equal(maps.objects[0]!.state, 'done')
 })
+
+test('of changes that it was not told of, since another place refused them, the next comparison makes up', async () => {
+  await using policed = await Policed.make()
+  const { node } = policed
+  for (const id of ['one', 'two']) node.add(id)
+  const form = shop(node.deviceOf('two'))
+  await policed.maps.compare(form)
+  assert.ok(policed.isDenied('one', addrsOf.two[0], 7000))
+  form.policies.clear()
+  form.classes.clear()
+  form.local(node.deviceOf('two'), addrsOf.two, {})
+  policed.maps.noteMissed()
+  assert.ok(!policed.isDenied('one', addrsOf.two[0], 7000), 'until then the stack alone denies')
+  await policed.maps.compare(form)
+  assert.ok(!policed.isDenied('one', addrsOf.two[0], 7000))
+})

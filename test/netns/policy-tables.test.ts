@@ -8,6 +8,7 @@ import { changeOf, tcp, TestForm } from '#/plan/policy/testing/form.ts'
 import { randomForm } from '#/plan/policy/testing/random-form.ts'
 import { type PolicyFacts } from '#/reconcile/policy/policy-sink.ts'
 import { PolicyTables } from '#/reconcile/policy/policy-tables.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { Addr, families, type Family } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { closeFd } from '#/sys/libc.ts'
@@ -243,6 +244,18 @@ test('what others do to the tables is mended: by the next change, or by a compar
   node.nft('flush ruleset')
   assert.deepEqual(await node.settle(), ['table inet causeway-policy missing', 'table bridge causeway-policy missing'])
   assert.deepEqual(await cells(), [true, false])
+})
+
+test('to take a pod out before the form is known takes as many transactions as the pod has elements', async (t) => {
+  using node = isolated()
+  for (let count = 0; count < 50; count++) node.form.class(`a${count}`, 'ingress', ['p1'])
+  const a = node.add(2, { ingress: 'c1' })
+  await node.settle()
+  const { mock } = t.mock.method(Netlink.prototype, 'transact')
+  node.tables.dropLocal(a.device, node.form.locals.get(a.device)!.addrs)
+  // of each direction or family: policed, sources, itself, and the class
+  assert.equal(mock.callCount(), 8)
+  assert.doesNotMatch(node.nft('list ruleset'), /10\.244\.1\.2|fd10:244:0:1::2/)
 })
 
 test('a pod that goes before the form is known is taken out, and what goes last are the tables', async () => {

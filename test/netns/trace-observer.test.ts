@@ -31,10 +31,13 @@ const onTheWay = (sightings: readonly Sighting[]): Sighting[] =>
 /** Who took a packet. */
 const readsIn = (world: TraceWorld, sightings: readonly Sighting[]): string[] =>
   sightings.filter(({ place }) => place === 'read').map((each) => `${each.role} ${wordsOf(world, [each])}`)
+/** By the names that functions have on Linux 6.18. */
 const dropsIn = (world: TraceWorld, sightings: readonly Sighting[]): string[] =>
-  sightings.flatMap(({ drop, ...at }) =>
-    drop ? [`${at.role} ${wordsOf(world, [at])} ${drop.reason} ${drop.function}`] : [],
-  )
+  sightings.flatMap(({ drop, ...at }) => {
+    if (drop === undefined) return []
+    const name = drop.function.replace(/^icmp(v6)?_rcv$/, 'ping_rcv').replace('nf_hook_slow', 'nft_do_chain')
+    return [`${at.role} ${wordsOf(world, [at])} ${drop.reason} ${name}`]
+  })
 
 function layersAt(world: TraceWorld, sightings: readonly Sighting[], word: string): string {
   const sighting = sightings.find((each) => wordsOf(world, [each]) === word)
@@ -358,7 +361,8 @@ suite('an observer', () => {
       setInterval(() => {}, 1000)`
     const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', program]
     const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] })
-    await once(child.stdout, 'data')
+    const [first] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [Buffer | number]
+    assert.equal(String(first), 'ready\n')
     const ids = programsOf(child.pid!)
     assert.equal(ids.length, 5)
     const left = (): number[] => ids.filter(isThere)

@@ -239,6 +239,28 @@ const faults: readonly Fault[] = [
     expected: /^nftables cw-br0 CW7001 table netdev fw drops this packet/,
   },
   {
+    name: 'an address that no pod has',
+    cause: 'true',
+    mend: 'true',
+    isComing: true,
+    wish: { dst: '10.244.1.77' },
+    expected: /^deliver cw-br0 no pod of this node has 10\.244\.1\.77/,
+  },
+  {
+    name: 'an address that no pod has, on the same link',
+    cause: 'true',
+    mend: 'true',
+    wish: { dst: '10.244.1.77' },
+    expected: /^deliver eth0 no pod of this node has 10\.244\.1\.77/,
+  },
+  {
+    name: 'an address of a node that is gone',
+    cause: 'ip route add default via 172.30.1.2',
+    mend: 'ip route del default',
+    wish: { dst: '10.244.99.9' },
+    expected: /^route u no node has a pod CIDR with 10\.244\.99\.9/,
+  },
+  {
     name: 'no route in the pod',
     at: 'web',
     cause: 'ip route del default; ip route del 10.244.0.0/16',
@@ -270,7 +292,8 @@ test('each fault is the first obstacle, and none is left when it is mended', asy
     const [first = ''] = await scene.obstacles(asked)
     assert.match(first, expected, name)
     scene[at].sh(mend)
-    const { outerSrc: _, sizeBytes: __, ...plain } = asked
+    const { outerSrc: _, sizeBytes: __, ...own } = asked
+    const plain = wish.dst?.startsWith('10.') ? { ...own, dst: isComing ? '10.244.1.2' : '10.244.2.9' } : own
     assert.deepEqual(await scene.obstacles(plain), [], `mended: ${name}`)
   }
 })

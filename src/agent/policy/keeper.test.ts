@@ -23,6 +23,10 @@ class FakeSink implements PolicySink {
     if (this.applyError) throw this.applyError
   }
 
+  noteMissed(): void {
+    this.calls.push('noteMissed')
+  }
+
   async compare(): Promise<readonly string[]> {
     this.calls.push('compare')
     await this.gate
@@ -55,12 +59,12 @@ test('nothing is written before all is known, then everything is compared once, 
   assert.equal(keeper.state.kind, 'waiting')
   keeper.begin()
   await clock.advance(0)
-  assert.deepEqual(sink.calls, ['compare', 'apply'])
+  assert.deepEqual(sink.calls, ['noteMissed', 'compare', 'apply'])
   assert.deepEqual(compared, [true])
   assert.ok(keeper.isLevel)
   keeper.begin()
   await clock.advance(0)
-  assert.equal(sink.calls.length, 2, 'it begins only once')
+  assert.equal(sink.calls.length, 3, 'it begins only once')
   await keeper[Symbol.asyncDispose]()
 })
 
@@ -115,12 +119,12 @@ test('after a failed change nothing else is written until everything was compare
   assert.deepEqual(sink.calls, ['apply'])
   sink.compareError = new Error('still ENOMEM')
   await clock.advance(400)
-  assert.deepEqual(sink.calls, ['apply', 'compare'])
+  assert.deepEqual(sink.calls, ['apply', 'noteMissed', 'compare'])
   sink.applyError = undefined
   sink.compareError = undefined
   compared.length = 0
   await clock.advance(1000)
-  assert.deepEqual(sink.calls, ['apply', 'compare', 'compare', 'apply'])
+  assert.deepEqual(sink.calls, ['apply', 'noteMissed', 'compare', 'noteMissed', 'compare', 'apply'])
   assert.ok(keeper.isLevel)
   assert.deepEqual(compared, [true], 'rules may have been others meanwhile')
   await keeper[Symbol.asyncDispose]()

@@ -220,12 +220,14 @@ export class PolicyKeeper implements AsyncDisposable {
   async #compare(): Promise<void> {
     const { source, sinks, log } = this.#deps
     if (this.isLevel) this.#flushOrTell()
-    else source.take()
     const wasLevel = this.isLevel
+    if (!wasLevel) source.take()
     // once: a port that changes while a sink reads is for the flush at the end, which tells all of them
     const facts = this.#takeFacts()
     let count = 0
     try {
+      // what was taken, and of what failed the rest, no sink was told
+      if (!wasLevel) for (const sink of sinks) sink.noteMissed()
       for (const sink of sinks) {
         const differences = await sink.compare(source.form, facts)
         if (this.#isStopped) return

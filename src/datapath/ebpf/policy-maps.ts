@@ -118,6 +118,14 @@ export class PolicyMaps implements PolicySink, Disposable {
     }
   }
 
+  noteMissed(): void {
+    this.#plan = undefined
+    const generation = this.#state.current
+    const isInUse = generation !== undefined && (this.#level === generation || this.#filled === generation)
+    // a plan that is made anew has other numbers of classes
+    if (isInUse) this.#suspend(generation)
+  }
+
   /** Reads the maps and puts right what differs: that, a line for each map. Nothing without programs. */
   compare(form: Form): Promise<readonly string[]> {
     this.#comparing ??= this.#compare(form).finally(() => {

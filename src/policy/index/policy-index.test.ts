@@ -233,6 +233,20 @@ test('classes that are kept have no more policies in all than is said, and the o
   assert.deepEqual(kept(), ['c-1', 'c-2', 'db'])
 })
 
+test('no more than 32 kinds of pods have classes that are kept', () => {
+  const index = shop(1000)
+  const apps = Array.from({ length: 40 }, (_, number) => `app-${number}`)
+  for (const [number, each] of apps.entries()) {
+    index.setPod(pod(each, each, undefined))
+    index.setPolicy(policy(each, each, []))
+    index.setLocal(local(each, 20 + number))
+  }
+  for (const each of apps) index.removeLocal(`cwv-${each}`)
+  index.take()
+  const kept = [...index.form.policies.values()].map((form) => form.policy.split('/')[2]!)
+  assert.deepEqual(kept.sort(), ['db', ...apps.slice(8)].sort())
+})
+
 test('a pod here that the API says has ended keeps what policies say of it as long as it has its interface', () => {
   const index = shop()
   const before = index.form.locals.get('cwv-db')?.ingress

@@ -11,6 +11,8 @@ import { type FormSets } from './sets.ts'
 import { type Group, type LocalState, type NamespaceState, type PolicyState, type Selection } from './state.ts'
 
 const none: readonly PolicyState[] = []
+/** Each new connection on the node may be looked for in the sets of their classes. */
+const mostKeptSelections = 32
 
 /** Whether the policy has a say about pods that it selects. Without a rule only a NetworkPolicy has: it isolates. */
 function applies({ tier, rules }: Policy, direction: Direction): boolean {
@@ -97,7 +99,8 @@ export class Selections {
     let count = 0
     for (const { policies } of this.#kept) count += policies.size
     for (const selection of this.#kept) {
-      if (count <= this.mostKept && selection.policies.size > 0) continue
+      const isRoom = count <= this.mostKept && this.#kept.size <= mostKeptSelections
+      if (isRoom && selection.policies.size > 0) continue
       count -= selection.policies.size
       this.#endSelection(selection)
     }

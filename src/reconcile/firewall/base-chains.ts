@@ -12,7 +12,10 @@ const NFT_TABLE_F_DORMANT = 1
 /** Only the program that made the table may change it. */
 const NFT_TABLE_F_OWNER = 2
 
-/** A chain with more rules than these is not followed: what becomes of packets in there counts as unknown. */
+/**
+ * A chain with more rules than these is not followed, unless somebody asks for one packet: what becomes of packets in there counts as
+ * unknown.
+ */
 const maxRulesFollowed = 1000
 
 const ipHookNames = new Map(
@@ -76,9 +79,13 @@ export async function findBaseChains(client: NftClient): Promise<Found[]> {
 }
 
 /** The rules of a chain; undefined when they cannot be followed: it has too many, or changes all the time. */
-export async function rulesToFollow(client: NftClient, place: ChainPlace): Promise<readonly ForeignRule[] | undefined> {
+export async function rulesToFollow(
+  client: NftClient,
+  place: ChainPlace,
+  limit = maxRulesFollowed,
+): Promise<readonly ForeignRule[] | undefined> {
   try {
-    return await client.readRules(place, maxRulesFollowed)
+    return await client.readRules(place, limit)
   } catch (error) {
     if (error instanceof KernelError) return undefined
     throw error
@@ -86,7 +93,12 @@ export async function rulesToFollow(client: NftClient, place: ChainPlace): Promi
 }
 
 /** A base chain from which packets can be followed. */
-export function followable(client: NftClient, { found, rules }: Seen, read: ReadChains): BaseChain {
+export function followable(
+  client: NftClient,
+  { found, rules }: Seen,
+  read: ReadChains,
+  limit = maxRulesFollowed,
+): BaseChain {
   const { family, table, chain, hook, priority, type, devices, dropsByPolicy } = found
   return {
     tool: 'nft',
@@ -101,7 +113,7 @@ export function followable(client: NftClient, { found, rules }: Seen, read: Read
     rulesOf: async (name) => {
       if (name === chain) return rules
       const place = { family, table, chain: name }
-      return read.getOrInsertComputed(keyOf(place), () => rulesToFollow(client, place))
+      return read.getOrInsertComputed(keyOf(place), () => rulesToFollow(client, place, limit))
     },
     readSet: async (name) => {
       try {

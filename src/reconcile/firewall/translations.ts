@@ -1,4 +1,5 @@
 // Which other addresses a packet may get in chains of type nat, also where chance decides: a proxy of services chooses one of several ends.
+import { setImmediate } from 'node:timers/promises'
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { type DecodedExpression } from '#/wire/nftables/expressions.ts'
@@ -25,6 +26,8 @@ export type Target =
 
 const maxDepth = 16
 const maxRules = 20_000
+/** A rule of iptables takes some 40 us to be decoded and compared. */
+const rulesPerTurn = 64
 /** More ends than these of one service are counted no further. */
 const maxTranslations = 1000
 
@@ -50,6 +53,7 @@ class Search {
     const path = [...above, chain]
     for (const [index, rule] of (rules ?? []).entries()) {
       if (this.#rulesLeft-- <= 0 || this.found.length >= maxTranslations) return true
+      if (this.#rulesLeft % rulesPerTurn === 0) await setImmediate()
       const step = this.#input.stepOf(rule)
       const { level, verdict } = step instanceof Promise ? await step : step
       const reached = both(level, entering)

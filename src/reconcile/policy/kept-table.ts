@@ -55,6 +55,11 @@ export class KeptTable {
     }
   }
 
+  /** The table is not what it should be by now: it is, after it was written or compared. */
+  noteMissed(): void {
+    this.#isKnown = false
+  }
+
   /** Takes an element out, whatever is known of the table; no error when it is gone. Throws KernelError. */
   drop(element: NftElements): void {
     this.#version++

@@ -17,6 +17,11 @@ export type PolicySink = {
   /** Makes a change at once. Throws when it cannot, and then makes up for it with the next `apply` or `compare`. */
   apply(form: Form, change: FormChange, facts: PolicyFacts): void
   /**
+   * The form has changed, and `apply` was not told of all: what is known of the kernel holds again after the next `compare` only. Throws
+   * KernelError.
+   */
+  noteMissed(): void
+  /**
    * Reads what the kernel has, puts right what differs, and returns that, a line each. Rejects with KernelError. An `apply` that comes
    * meanwhile counts.
    */

@@ -107,6 +107,10 @@ export class PolicyTables implements PolicySink, Disposable {
     )
   }
 
+  noteMissed(): void {
+    for (const table of [this.#inet, this.#bridge]) table.noteMissed()
+  }
+
   async compare(form: Form, facts: PolicyFacts): Promise<readonly string[]> {
     if (!facts.hasPolicies) {
       const present = this.#client.listTables().filter(isPolicyTable)
@@ -134,8 +138,6 @@ export class PolicyTables implements PolicySink, Disposable {
   }
 
   dropLocal(hostDevice: string, addrs: readonly Addr[]): void {
-    // it may be in those of an agent before this one
-    const sets = this.#client.listSets(inetTableName)
     for (const direction of directions)
       this.#bridge.drop({ kind: 'keys', set: policedShape(direction), keys: [[hostDevice]] })
     for (const family of families) {
@@ -143,10 +145,14 @@ export class PolicyTables implements PolicySink, Disposable {
       for (const keys of sourceKeys(hostDevice, own, family))
         this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
-        const ranges = [{ first: addr, last: addr }]
-        for (const name of sets)
-          if (familyOfClassSet(name) === family)
-            this.#inet.drop({ kind: 'ranges', set: { name, interval: false }, ranges })
+        // it may be in those of an agent before this one; to try to take it out of each would take some 10 ms for each in which it is not
+        const isAsked = (set: string): boolean => familyOfClassSet(set) === family
+        for (const name of this.#client.setsWith(inetTableName, addr, isAsked))
+          this.#inet.drop({
+            kind: 'ranges',
+            set: { name, interval: false },
+            ranges: [{ first: addr, last: addr }],
+          })
         this.#inet.drop({ kind: 'keys', set: itselfShape(family), keys: [[addr, addr]] })
       }
     }
@@ -216,7 +222,11 @@ export class PolicyTables implements PolicySink, Disposable {
 
   #applyLocals(form: Form, change: FormChange, { ports, changedPorts }: PolicyFacts): void {
     const mac = this.#deps.bridgeMac()
-    if (mac === undefined) return
+    if (mac === undefined) {
+      // what changes meanwhile is written when there is a bridge again, which may be one with the same MAC
+      this.#writtenBridge = undefined
+      return
+    }
     const written = this.#writtenBridge
     if (this.#bridge.isKnown && written?.mac === mac) {
       const delta = bridgeDelta(written, { ports, changedPorts, changedLocals: change.locals })

@@ -67,6 +67,8 @@ export class Prediction {
   leaves: TracePrediction['leaves']
   translatedTo: TracePrediction['translatedTo']
   packet: Packet
+  /** Rules that replace the destination have been looked through: the kernel does so once. */
+  isTranslationAsked = false
   readonly #endMs = performance.now() + patienceMs
   #links: ReadonlyMap<number, Link> | undefined
 
@@ -103,6 +105,19 @@ export class Prediction {
 
   isOwnPodAddr(addr: Addr): boolean {
     return this.deps.podCIDRs().some((cidr) => cidr.contains(addr))
+  }
+
+  /** Whether it is an address for pods of this node, and neither a pod has it nor the node. */
+  isNobodys(addr: Addr): boolean {
+    const isOfNode = this.deps.nodeAddrs().some((each) => each.equals(addr))
+    return this.isOwnPodAddr(addr) && !isOfNode && this.podWith(addr) === undefined
+  }
+
+  /** Whether it is an address for pods, of which no node has the pod CIDR, as far as all nodes are known. */
+  hasNoOwner(addr: Addr): boolean {
+    const isForPods = this.deps.clusterCIDRs.some((cidr) => cidr.contains(addr))
+    if (!isForPods || this.deps.policy.state().kind === 'waiting' || this.isOwnPodAddr(addr)) return false
+    return this.verdictOf(addr) === undefined && this.nodeWith(addr) === undefined
   }
 
   verdictOf(addr: Addr): Verdict | undefined {

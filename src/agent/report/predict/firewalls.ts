@@ -71,6 +71,9 @@ const passageOf = (crossing: Crossing): Passage => ({
   layer: crossing.layer,
 })
 
+/** A proxy has a rule for each service in one chain. They are read in turns of the event loop. */
+const mostRules = 20_000
+
 /** The firewalls of one namespace, read once. */
 export class Firewalls implements Disposable {
   readonly #client: NftClient | undefined
@@ -105,8 +108,8 @@ export class Firewalls implements Disposable {
     const found = (await findBaseChains(client)).filter(({ table }) => table !== policyTableName)
     const chains: BaseChain[] = []
     for (const each of found) {
-      const rules = await rulesToFollow(client, each)
-      if (rules) chains.push(followable(client, { found: each, rules }, read))
+      const rules = await rulesToFollow(client, each, mostRules)
+      if (rules) chains.push(followable(client, { found: each, rules }, read, mostRules))
     }
     return [...legacy, ...chains]
   }

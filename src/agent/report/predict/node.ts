@@ -6,7 +6,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/reconcile/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { passes, stops } from '#/trace/predict-steps.ts'
+import { noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
@@ -112,6 +112,7 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
     return
   }
   if (hop === undefined || !isPassed) return
+  if (prediction.hasNoOwner(packet.dst)) prediction.add(noOwnerStep(String(packet.dst), { device: hop.device.name }))
   const verdict = prediction.verdictOf(packet.dst)
   if (verdict?.way === 'none') {
     const text = `no way leads to pods of node ${verdict.node}: ${verdict.reason}`
@@ -171,16 +172,7 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
   const { packet, deps } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
-    prediction.add(
-      stops(
-        'deliver',
-        `no pod of this node has ${packet.dst}`,
-        { device: hop.device.name },
-        {
-          remedy: 'see which pods have which addresses: kubectl get pods -A -o wide, and causeway ipam',
-        },
-      ),
-    )
+    prediction.add(nobodyStep(String(packet.dst), { device: hop.device.name }))
     return
   }
   prediction.add(answerStep(prediction, firewalls, pod))

@@ -7,7 +7,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { isWaitedFor } from '#/sys/port-owner.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
+import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
@@ -119,15 +119,20 @@ export async function sendFromPod(
   const nextHop = hop.gateway ?? packet.dst
   const expectedMac = macOf(nextHop, hop.gateway !== undefined)
   const who = hop.gateway ? 'the gateway' : (prediction.podWith(packet.dst)?.pod ?? 'the receiver')
+  const isNobodys = hop.gateway === undefined && prediction.isNobodys(packet.dst)
   prediction.add(
-    await neighbourOf(netlink, {
-      device: hop.device,
-      addr: nextHop,
-      who,
-      pod: pod.pod,
-      ...(expectedMac !== undefined && { expectedMac }),
-    }),
+    isNobodys
+      ? nobodyStep(String(packet.dst), at)
+      : await neighbourOf(netlink, {
+          device: hop.device,
+          addr: nextHop,
+          who,
+          pod: pod.pod,
+          ...(expectedMac !== undefined && { expectedMac }),
+        }),
   )
+  // with the bridge nobody answers for the address, and the packet waits in the pod in vain
+  if (isNobodys && prediction.deps.generation() === undefined) return { kind: 'stopped' }
   prediction.way.push(...outOfPod({ pod: pod.pod, device: link.name, hostDevice: pod.hostDevice }))
   return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
 }

@@ -26,7 +26,8 @@ export async function translateDestination(
 ): Promise<void> {
   const { packet } = prediction
   // an answer is translated back by connection tracking, whatever rules say
-  if (packet.isAnswer || packet.isTranslated) return
+  if (packet.isAnswer || prediction.isTranslationAsked) return
+  prediction.isTranslationAsked = true
   const hook = iif === undefined ? 'output' : 'prerouting'
   const isLocal = prediction.deps.nodeAddrs().some((addr) => addr.equals(packet.dst))
   const crossing = { packet, hook, layer: 'nat', purpose: 'pods', ...(iif && { iif }), isLocal } as const

@@ -1,0 +1,22 @@
+// Which faults are tested where.
+import { test } from 'node:test'
+import { TestLab } from '../e2e/harness.ts'
+import { play, possibleIn } from './play.ts'
+
+/** What is told only after a minute: what firewalls of the old iptables do, what only counters show. */
+export const slowFaults: readonly string[] = [
+  'overlay-port-blocked',
+  'overlay-port-blocked-one-way',
+  'leftover-program',
+  'forward-drop-legacy',
+]
+
+/** Plays all faults that a lab of these options can have, but those that take long; or those of `names`. */
+export function playAll(what: string, options: readonly string[], names?: readonly string[]): void {
+  void test(`every fault can be in a lab and be taken back: ${what}`, async (t) => {
+    using lab = new TestLab()
+    const report = lab.up(...options)
+    for (const name of possibleIn(lab, names).filter((each) => !slowFaults.includes(each)))
+      await t.test(name, async () => play(lab, report, name))
+  })
+}
