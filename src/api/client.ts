@@ -115,6 +115,8 @@ export async function followAgent<Name extends OperationName>(
       if ('mismatch' in read) return mismatched(place, request.path, read.mismatch, stream)
       lines++
       onLine(read.value)
+      // what came in the same piece is no longer wanted either
+      if (signal.aborted) break
     }
     return { kind: 'answer', value: lines }
   } catch (error) {

@@ -212,9 +212,9 @@ export async function withTrace<T>(
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
   const { from, to, family, ...wish } = options
-  const { pair, node } = await findEnds(asked, { from, to, ...(family && { family }) })
+  const { pair, node: ownName } = await findEnds(asked, { from, to, ...(family && { family }) })
   // on a node alone its agent is asked, whose name only it knows
-  const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node })) : asked
+  const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node: ownName })) : asked
   if (pair.from.addr === pair.to.addr) throw new UsageError(`${from} and ${to} are the same`)
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)

@@ -44,25 +44,31 @@ function readOf({ bytes, startsAt }: Sighting): ReadPacket | undefined {
 
 type Row = readonly [node: string, where: string, what: string, ms: string, bytes: string, packet: string]
 
+const isSeen = ({ sighting }: Hop): boolean => sighting !== undefined
+
 /** What the hops of one direction say, those behind the first that was not seen left out. */
 function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): Row[] {
   const lines = linesOf(hops, verdict)
   const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
   // a drop says more than that it was not seen behind it
   const isCut = verdict.direction === direction && verdict.next !== undefined && verdict.drop === undefined
+  // what refuses a probe may be anywhere on the way: the answer has not passed what is before it
+  const start = verdict.outcome === 'refused' && direction === 'back' ? lines.findIndex(isSeen) : 0
   let before: ReadPacket | undefined
   let node = ''
-  let firstMs = 0
-  return lines.slice(0, isCut ? lastSeen + 2 : lastSeen + 1).map((hop, index): Row => {
+  let firstMs: number | undefined
+  return lines.slice(Math.max(0, start), isCut ? lastSeen + 2 : lastSeen + 1).map((hop, index): Row => {
     const { sighting } = hop
     const isNewNode = hop.node !== node
     node = hop.node
     const name = isNewNode ? node : ''
-    if (isNewNode && sighting !== undefined) firstMs = sighting.timeMs
+    if (isNewNode) firstMs = undefined
     if (sighting === undefined) {
-      const isLost = index > lastSeen
+      const isLost = index + Math.max(0, start) > lastSeen
       return [name, whereText(hop), isLost ? 'NO' : 'not shown', '', '', '']
     }
+    // the first line of a node may be of a place where it was not shown
+    firstMs ??= sighting.timeMs
     const read = readOf(sighting)
     const headers = read === undefined ? '' : headersText(read, before)
     before = read ?? before

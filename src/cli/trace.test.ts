@@ -86,3 +86,14 @@ test('behind the first place that was not seen nothing is told', () => {
   assert.equal(exitStatus, 1)
   assert.equal(verdict.firstNotSeen?.node, 'node-2')
 })
+
+test('times count from the first place of a node that was shown, and a refusal begins where it was seen', () => {
+  const facts = healthy()
+  const isHidden = (index: number): boolean => index === 7 || index === 12
+  const text = renderTrace(runOf({ ...facts, sightings: facts.sightings.filter((_, index) => !isHidden(index)) }), {
+    width: Infinity,
+    hasSteps: false,
+  })
+  assert.match(text, /not shown/)
+  for (const [, ms] of text.matchAll(/ (?:in|out|queued) +([\d.]+) /g)) assert.ok(Number(ms) < 10, text)
+})

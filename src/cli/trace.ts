@@ -96,7 +96,7 @@ function writeCapture(path: string, sightings: readonly Sighting[]): void {
   try {
     writeFileSync(path, captureFile(sightings))
   } catch (error) {
-    throw new UsageError(`--pcap ${path}: ${messageOf(error)}`, { cause: error })
+    throw new UsageError(`--pcap ${path}`, { cause: error })
   }
 }
 
