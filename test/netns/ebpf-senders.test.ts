@@ -136,7 +136,7 @@ test('a pod sends at most 1,000 packets a second to many from each processor', (
     ipv6({ src: client.addr6, dst: 'ff02::fb' }, udp(ports, payload)),
   )
   world.maps.clearDrops()
-  // a second may begin in between
+  // a second may begin in between: then up to 1,000 more pass from there on
   const verdicts = world.inside(() =>
     Array.from(
       { length: 2200 },
@@ -144,7 +144,8 @@ test('a pod sends at most 1,000 packets a second to many from each processor', (
     ),
   )
   const passed = verdicts.filter((verdict) => verdict === 'stack').length
-  assert.ok(passed === 1000 || passed === 2000, `${passed} passed`)
+  const begins = verdicts.filter((verdict, at) => verdict === 'stack' && at > 0 && verdicts[at - 1] !== 'stack').length
+  assert.ok(passed >= 1000 && passed <= 2000 && begins <= 1, `${passed} passed, ${begins} times anew`)
   assert.deepEqual(Object.fromEntries(world.maps.drops()), { multicast_budget: 2200 - passed })
   // its own budget only
   const others = ethernet(
