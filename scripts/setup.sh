@@ -128,7 +128,7 @@ build_native causeway-api-relay native/api-relay.c
 # The eBPF programs, compiled whenever a source is newer.
 case "$job" in
   ebpf | test | bench | kernels)
-    if [ ! -f build/bpf/datapath.bpf.o ] ||
+    if [ ! -f build/bpf/datapath.bpf.o ] || [ ! -f build/bpf/trace.bpf.o ] ||
       [ -n "$(find native/bpf src/wire/bpf scripts/bpf-build.sh -newer build/bpf/datapath.bpf.o -print -quit)" ]; then
       sh scripts/bpf-build.sh || fail "the eBPF programs could not be compiled; see the message above"
     fi
