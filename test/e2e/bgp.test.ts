@@ -117,7 +117,6 @@ test('a mesh with a password has no session without its Secret, and comes up wit
       ({ state, lastError = '' }) => state === 'Idle' && lastError.includes('causeway-system/bgp'),
     ),
   )
-  lab.kubectl('create', 'namespace', 'causeway-system')
   lab.kubectl('create', 'secret', 'generic', 'bgp', '-n', 'causeway-system', '--from-literal=password=')
   // whoever changes a Secret says so by touching an object: else it is read again in some seconds
   const touch = (value: string) =>

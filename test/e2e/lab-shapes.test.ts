@@ -85,7 +85,7 @@ test('wrong input gets one clear line, the right exit status, and nothing half d
     [['lab', 'up', '--racks', '2', '--router', 'ospf'], 2, /--router "ospf": expected bird, frr/],
     [['lab', 'up', '--tors', '2'], 2, /--tors is for a lab with racks: add --racks N/],
     [['lab', 'up', '--subnets', '2', '--routing', 'native'], 2, /the router between them knows no pods/],
-    [['lab', 'sideways'], 2, /expected up, down or status/],
+    [['lab', 'sideways'], 2, /expected up, down, status, break or mend/],
     [['lab', 'status', '--name', 'absent'], 1, /no lab "absent" is up/],
     [['frobnicate'], 2, /there is no command "frobnicate"/],
     [['status', '--lab', 'absent'], 2, /there is no lab "absent"/],

@@ -1,10 +1,10 @@
 // What an agent tells the rest of its node and the cluster: the runtime's CNI configuration, the node's condition, events.
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LabPaths } from '#/lab/paths.ts'
 import { causeway, eventually, run, TestLab } from './harness.ts'
 
 function conditionOf(lab: TestLab, type: string): string {
@@ -12,18 +12,13 @@ function conditionOf(lab: TestLab, type: string): string {
   return lab.kubectl('get', 'node', 'node-1', '-o', `jsonpath=${path}`)
 }
 
-test('the CNI configuration, the condition of the node and its events follow the network', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'node-report-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  const [binDir, confDir] = [join(folder, 'bin'), join(folder, 'net.d')]
+test('the CNI configuration, the condition of the node and its events follow the network', async () => {
   using lab = new TestLab()
-  const { status, stderr } = run(causeway, ['lab', 'up', '--name', lab.name, '--nodes', '1', '--pods', '1'], {
-    CAUSEWAY_CNI_BIN_DIR: binDir,
-    CAUSEWAY_CNI_CONF_DIR: confDir,
-  })
+  const { status, stderr } = run(causeway, ['lab', 'up', '--name', lab.name, '--nodes', '1', '--pods', '1'])
   assert.equal(status, 0, stderr)
 
-  const conflist = join(confDir, '10-causeway.conflist')
+  const cni = new LabPaths(lab.name).nodeCni('node-1')
+  const conflist = join(cni.conf, '10-causeway.conflist')
   assert.ok(existsSync(conflist))
   assert.match(lab.kubectl('get', 'node', 'node-1', '-o', 'json'), /"NetworkUnavailable"/)
   assert.equal(
@@ -32,7 +27,7 @@ test('the CNI configuration, the condition of the node and its events follow the
   )
   assert.match(conditionOf(lab, 'Ready'), /^True/, "the kubelet's own condition stays")
   const plugin = readFileSync(new URL('../../build/causeway-cni', import.meta.url))
-  assert.ok(readFileSync(join(binDir, 'causeway-cni')).equals(plugin))
+  assert.ok(readFileSync(join(cni.bin, 'causeway-cni')).equals(plugin))
 
   const versionOf = (): string => lab.kubectl('get', 'node', 'node-1', '-o', 'jsonpath={.metadata.resourceVersion}')
   const version = versionOf()
@@ -71,8 +66,8 @@ test('the CNI configuration, the condition of the node and its events follow the
 
   const state = `/run/causeway-lab/${lab.name}/nodes/node-1`
   const cleaned = run('ip', ['netns', 'exec', `cw-${lab.name}-node-1`, causeway, 'clean', '--files'], {
-    CAUSEWAY_CNI_BIN_DIR: binDir,
-    CAUSEWAY_CNI_CONF_DIR: confDir,
+    CAUSEWAY_CNI_BIN_DIR: cni.bin,
+    CAUSEWAY_CNI_CONF_DIR: cni.conf,
     CAUSEWAY_STATE_DIR: `${state}/state`,
     CAUSEWAY_RUN_DIR: `${state}/run`,
   })
@@ -80,5 +75,5 @@ test('the CNI configuration, the condition of the node and its events follow the
   assert.equal(cleaned.stdout.split('\n')[0], `rm -r ${conflist}`)
   assert.ok(!existsSync(conflist) && !existsSync(`${state}/state/endpoints.sqlite`))
   assert.equal(run('ip', ['-n', `cw-${lab.name}-node-1`, 'link', 'show', 'cw-br0']).status, 1)
-  assert.ok(existsSync(join(binDir, 'causeway-cni')), 'for the pods that are still to be removed')
+  assert.ok(existsSync(join(cni.bin, 'causeway-cni')), 'for the pods that are still to be removed')
 })
