@@ -1,5 +1,6 @@
 // The steps of a packet's predicted way, made of facts that the kernel has told.
-import { type Step, type StepKind } from './types.ts'
+import { type StepKind } from '#/model/trace.ts'
+import { type Step } from './types.ts'
 
 /** A step, and the pod in whose namespace it is where that is not the node's. */
 export type PredictedStep = Step & { readonly pod?: string }

@@ -1,5 +1,6 @@
 // What the kernel's reasons for dropping a packet mean (include/net/dropreason-core.h), where that is more than their names say.
-import { type Drop, type StepKind } from './types.ts'
+import { type StepKind } from '#/model/trace.ts'
+import { type Drop } from './types.ts'
 
 type ReasonWords = {
   readonly text: string

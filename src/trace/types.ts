@@ -1,6 +1,6 @@
 // What a trace is made of: where a packet was seen, where it is to be seen, and what each node's kernel would do with it. The schemas of the
 // agent's API (src/api/schemas/trace*.ts) have the same fields; here each value also says of which node it is.
-import { type TracePlace, type TraceRole } from '#/model/trace.ts'
+import { type StepKind, type TracePlace, type TraceRole } from '#/model/trace.ts'
 
 export type Drop = {
   /** The kernel's own name of the reason, such as NETFILTER_DROP; NOT_SPECIFIED where it tells none. */
@@ -37,21 +37,6 @@ export type WayPlace = {
   readonly device: string
   readonly pod?: string
 }
-
-const stepKinds = [
-  'route',
-  'neighbour',
-  'fdb',
-  'bridge',
-  'policy',
-  'nftables',
-  'service',
-  'program',
-  'mtu',
-  'tunnel',
-  'deliver',
-] as const
-export type StepKind = (typeof stepKinds)[number]
 
 /** One of the things that a node's kernel would do with the packet. */
 export type Step = {

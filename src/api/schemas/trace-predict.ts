@@ -1,5 +1,6 @@
 // The schema of the operation that tells what a node's kernel would do with a packet.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
+import { stepKinds } from '#/model/trace.ts'
 import { about, type ValueOf } from '../value.ts'
 
 const digits = (max: number, what: string) =>
@@ -40,19 +41,7 @@ export const tracePredictRequest = object({
 })
 
 const step = object({
-  kind: picklist([
-    'route',
-    'neighbour',
-    'fdb',
-    'bridge',
-    'policy',
-    'nftables',
-    'service',
-    'program',
-    'mtu',
-    'tunnel',
-    'deliver',
-  ]),
+  kind: picklist(stepKinds),
   text: string(),
   isObstacle: about(boolean(), 'the packet gets no further than here'),
   device: exactOptional(string()),
