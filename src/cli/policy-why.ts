@@ -1,14 +1,12 @@
 // `causeway policy why`: what decides about a packet from one end to another, rule by rule, and the smallest change of that.
 import { type AgentOfNode } from '#/api/client.ts'
 import { policyProtocols, type PolicyWhyRequest } from '#/api/schemas/policy.ts'
-import { connect } from '#/cluster/connect.ts'
-import { describe } from '#/cluster/errors.ts'
-import { apiFor, type ServiceApi } from './access/service-api.ts'
+import { askOfService } from './access/service-api.ts'
 import { agentOptionsBesidesNamespace, agentOptionsNote, answersFrom, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { renderAnswers } from './answers.ts'
 import { type Action } from './command.ts'
-import { complain, print, printJson, tableWidth } from './output.ts'
+import { print, printJson, tableWidth } from './output.ts'
 import { type ServiceEnds, serviceEnds } from './policy-service.ts'
 import { isAllowed, type WhyAnswer, whysOf } from './policy-why-merge.ts'
 import { renderEach, renderWhys } from './policy-why-text.ts'
@@ -39,19 +37,6 @@ function isUnknown(answers: readonly WhyAnswer[], to: string): boolean {
   return pairs.every((pair) => pair.to.pod === undefined && pair.to.node === undefined)
 }
 
-/** The ends of the Service; undefined when it is none, or nobody can be asked. */
-async function endsOfService(api: ServiceApi | undefined, asked: PolicyWhyRequest): Promise<ServiceEnds | undefined> {
-  if (api === undefined) return undefined
-  try {
-    await using client = await connect(api)
-    return await serviceEnds(client, asked.to, asked)
-  } catch (error) {
-    if (error instanceof UsageError) throw error
-    complain(`whether ${asked.to} is a Service is not known: ${describe(error)}`)
-    return undefined
-  }
-}
-
 function serviceLine({ service, backends }: ServiceEnds): string {
   const count = backends.length
   const shown = count > mostBackends ? `, of which ${mostBackends} are asked about` : ''
@@ -80,7 +65,9 @@ ${agentOptionsNote}`,
     const isJson = values.json === true
     return withAgents(values, async (agents) => {
       const answers = await answersFrom(agents, 'policyWhy', asked)
-      const ends = isUnknown(answers, to) ? await endsOfService(apiFor(values), asked) : undefined
+      const ends = isUnknown(answers, to)
+        ? await askOfService(values, to, (client) => serviceEnds(client, to, asked))
+        : undefined
       return ends === undefined ? tell(answers, isJson) : tellOfService(agents, { asked, ends, isJson })
     })
   },

@@ -7,7 +7,7 @@ import { captureFile } from '#/trace/bytes.ts'
 import { type Sighting } from '#/trace/types.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { chosenSource } from './access/open.ts'
-import { apiFor } from './access/service-api.ts'
+import { askOfService } from './access/service-api.ts'
 import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
@@ -85,7 +85,7 @@ async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<Sized
       return await runSizes(agents, asked)
     } catch (error) {
       if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
-      const addr = await serviceAddr(apiFor(choice), asked.to, asked.family)
+      const addr = await askOfService(choice, asked.to, (client) => serviceAddr(client, asked.to, asked.family))
       if (addr === undefined) throw error
       return await runSizes(agents, { ...asked, to: addr })
     }
