@@ -87,6 +87,10 @@ function isSamePod(one: LocalPodForm, other: LocalPodForm): boolean {
 function isMembershipInQuestion(form: Form, change: FormChange): boolean {
   const changed = changedSets(change)
   if (changed.fewer.size + changed.more.size === 0) return false
-  for (const { rules } of form.policies.values()) if (rules.some((rule) => mayForbidBySets(rule, changed))) return true
+  for (const { tier, rules } of form.policies.values()) {
+    // all rules of a NetworkPolicy accept: only fewer members may forbid anything
+    if (tier === 'NetworkPolicy' && changed.fewer.size === 0) continue
+    if (rules.some((rule) => mayForbidBySets(rule, changed))) return true
+  }
   return false
 }
