@@ -116,6 +116,8 @@ test('connections of a pod that is gone do not pass for those of the next pod wi
   const far = { src: Addr.parse('10.244.9.9'), srcPort: 5555, dst: Addr.parse(node.addrOf('web')), dstPort: 8080 }
   node.api.put(podsPath(), podObject('shop/far', { labels: { role: 'client' }, addrs: [String(far.src)] }))
   await eventually(() => node.policy.view.podAt(far.src) !== undefined, 'the pod is known')
+  // a pod that comes and goes between two changes of the rules never was allowed
+  await node.level()
   using netlink = new Netlink(NETLINK_NETFILTER)
   netlink.execute(flowEstablished(far))
   node.api.remove(podsPath(), 'shop/far')
