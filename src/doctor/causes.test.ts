@@ -136,7 +136,7 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       const answers = clusterOf(4, problems)
       const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
       const findings = arrange(signs, { ways: new Set(), size: new Set() })
-      const objects = findings.flatMap(({ code, objects }) => objects.map((object) => `${code} ${object}`))
+      const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
       // the same code and object at two nodes are two
       const most = new Map<string, number>()
       for (const { code, object } of signs) most.set(`${code} ${object}`, (most.get(`${code} ${object}`) ?? 0) + 1)
