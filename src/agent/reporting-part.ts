@@ -36,6 +36,7 @@ import { NodeEvents } from './report/node-events.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
 import { type PolicyPart } from './policy-part.ts'
+import { peersHandlers } from './report/peers-api.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
@@ -213,6 +214,7 @@ export class ReportingPart implements AsyncDisposable {
         }),
       ),
       ...factsHandlers(this.#factsSources()),
+      ...peersHandlers(this.#deps.network.probing),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
