@@ -1,4 +1,5 @@
 // Network devices: reading them all, and the operations on them. Every operation carries the `ip` command that does the same.
+import { type Addr } from '#/lib/addr.ts'
 import { bytesOf } from '#/wire/netlink/attr.ts'
 import {
   ARPHRD_ETHER,
@@ -38,7 +39,13 @@ export type Link = {
   readonly alias?: string
   /** The device group; absent for the default one. */
   readonly group?: number
-  readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
+  readonly vxlan?: {
+    readonly id: number
+    readonly port: number
+    readonly external: boolean
+    /** The own tunnel end, where the device has one and not each route. */
+    readonly local?: Addr
+  }
   /** Whether a queueing discipline holds what is sent by the device. */
   readonly hasQueue: boolean
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
@@ -85,6 +92,11 @@ function bridgeSettings(data: Uint8Array): BridgeSettings {
   return { hasSpanningTree: stp !== 0, filtersVlans: vlanFiltering !== 0 }
 }
 
+function vxlanSettings({ id = 0, port = 0, external, local4, local6 }: ReturnType<typeof vxlanData.decode>) {
+  const local = local4 ?? local6
+  return { id, port, external: external === 1, ...(local && { local }) }
+}
+
 export function toLink(payload: Uint8Array): Link {
   const { index, hardwareType, flags, attrs } = decodeLink(payload)
   const kind = attrs.info?.kind ?? ''
@@ -102,7 +114,7 @@ export function toLink(payload: Uint8Array): Link {
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(attrs.group && { group: attrs.group }),
-    ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
+    ...(vxlan && { vxlan: vxlanSettings(vxlan) }),
     hasQueue: !withoutQueue.has(attrs.qdisc),
     hasNoArp: (flags & IFF_NOARP) !== 0,
     isEthernet: hardwareType === ARPHRD_ETHER,

@@ -5,12 +5,13 @@
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
 //   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
 //   13xx what others have          32xx the eBPF datapath                  90xx the agent itself
-//        in the kernel             33xx network policy
+//        in the kernel             33xx network policy                     65xx another network's state
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
 import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'
 import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
+import { observedProblemCatalogue } from './observed-problem-catalogue.ts'
 import { podProblemCatalogue } from './pod-problem-catalogue.ts'
 import { policyProblemCatalogue } from './policy-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
@@ -255,6 +256,7 @@ export const problemCatalogue = {
     how: "the agent's environment, compared with the settings that there are",
     remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
   },
+  ...observedProblemCatalogue,
   ...firewallProblemCatalogue,
   CW9001: {
     title: 'Health and metrics are not served over TCP',
