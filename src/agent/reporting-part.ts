@@ -113,7 +113,7 @@ export class ReportingPart implements AsyncDisposable {
     )
     const traced = this.#traceSources()
     this.#traceSend = this.#stack.use(new TraceSend(traced))
-    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: () => config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
