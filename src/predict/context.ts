@@ -10,6 +10,7 @@ import { type PolicyPacket } from '#/policy/verdict.ts'
 import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
 import { type PredictedPlace } from '#/trace/predict-way.ts'
 import { type MapName } from '#/wire/bpf/maps.ts'
+import { type FlannelView } from './flannel.ts'
 import { type KernelView, type ViewLink } from './kernel-view.ts'
 
 /** A pod of this node. */
@@ -63,6 +64,8 @@ export type PredictDeps = {
   /** undefined: there are none, and the bridge carries all. */
   readonly programs: () => PredictPrograms | undefined
   readonly policy: PredictPolicy
+  /** Set where the network of pods is flannel's. */
+  readonly flannel?: FlannelView
 }
 
 export type Packet = {

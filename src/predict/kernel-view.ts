@@ -10,12 +10,14 @@ import { type Rule } from '#/wire/netlink/rule.ts'
 export type Device = { readonly index: number; readonly name: string }
 
 export type ViewLink = Device & {
+  /** "veth", "bridge", "vxlan"; "" for hardware and loopback. */
+  readonly kind: string
   readonly mac: string
   readonly mtuBytes: number
   readonly isUp: boolean
   /** The index of the bridge that it is a port of. */
   readonly master?: number
-  readonly vxlan?: { readonly port: number }
+  readonly vxlan?: { readonly id: number; readonly port: number; readonly local?: Addr }
   readonly hasNoArp: boolean
   readonly isEthernet: boolean
   readonly port?: { readonly isBlocked: boolean }
@@ -46,6 +48,10 @@ export interface KernelView extends Disposable {
   droppingRoutes(): Promise<readonly Route[]>
   /** undefined: the kernel knows nothing of the neighbour. */
   neighbour(device: Device, addr: Addr): Promise<ViewNeighbour | undefined>
+  /** As `neighbour`, of what is known now. */
+  neighbourNow(device: Device, addr: Addr): ViewNeighbour | undefined
+  /** The tunnel ends that a VXLAN device itself has for a MAC. */
+  tunnelEnds(device: Device, mac: string): Promise<readonly Addr[]>
   fdb(bridge: Device, mac: string): ViewEntry | undefined
   /** By its path below /proc/sys; undefined: there is none. */
   sysctl(path: string): string | undefined

@@ -47,7 +47,7 @@ export class Scene implements AsyncDisposable {
       podDevice: () => 'cw-br0',
       ...livePartsOf({
         netlink,
-        endpoints: () => agent.store.list(),
+        pods: () => agent.store.list(),
         netnsOf: (pod) => agent.pods.netnsOf(pod),
         ebpf: agent.ebpf,
         generation: () => agent.ebpf.current,

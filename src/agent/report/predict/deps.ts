@@ -4,7 +4,7 @@ import { datapathKinds } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { explain } from '#/policy/explain.ts'
-import { type PredictDeps, type PredictPolicy, type PredictPrograms } from '#/predict/context.ts'
+import { type PredictDeps, type PredictPod, type PredictPolicy, type PredictPrograms } from '#/predict/context.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type AgentConfig } from '../../config.ts'
 import { type Endpoint } from '../../endpoints/endpoint-store.ts'
@@ -14,31 +14,31 @@ import { type PolicySources } from '../policy-sources.ts'
 import { LiveView } from './live-view.ts'
 
 /** What of a prediction is asked of this node's kernel. */
-export type LiveSources = {
+export type LiveSources<Pod extends PredictPod = Endpoint> = {
   /** For synchronous requests only, in the node's namespace. */
   readonly netlink: Netlink
-  readonly endpoints: () => readonly Endpoint[]
+  readonly pods: () => readonly Pod[]
   /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
-  readonly netnsOf: (pod: Endpoint) => Netns | undefined
+  readonly netnsOf: (pod: Pod) => Netns | undefined
   readonly ebpf: EbpfState
   readonly generation: () => Generation | undefined
   readonly policy: PolicySources
 }
 
-export function livePartsOf({
+export function livePartsOf<Pod extends PredictPod>({
   netlink,
-  endpoints,
+  pods,
   netnsOf,
   ebpf,
   generation,
   policy,
-}: LiveSources): Pick<PredictDeps, 'pods' | 'openNode' | 'openPod' | 'nodeAddrs' | 'programs' | 'policy'> {
+}: LiveSources<Pod>): Pick<PredictDeps, 'pods' | 'openNode' | 'openPod' | 'nodeAddrs' | 'programs' | 'policy'> {
   return {
     openNode: () => LiveView.ofNode(netlink, generation),
-    pods: endpoints,
+    pods,
     openPod: ({ hostDevice }) => {
-      const endpoint = endpoints().find((each) => each.hostDevice === hostDevice)
-      const netns = endpoint && netnsOf(endpoint)
+      const own = pods().find((each) => each.hostDevice === hostDevice)
+      const netns = own && netnsOf(own)
       return netns && LiveView.ofPod(netns)
     },
     nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
@@ -88,6 +88,6 @@ export function predictDepsOf(
     clusterCIDRs: settings.clusterCIDRs,
     vxlanPort: settings.vxlanPort,
     podDevice: () => datapathKinds.bridge.podDevice,
-    ...livePartsOf({ netlink, ebpf, endpoints: () => pods.endpoints, netnsOf: (pod) => pods.netnsOf(pod), ...rest }),
+    ...livePartsOf({ netlink, ebpf, pods: () => pods.endpoints, netnsOf: (pod) => pods.netnsOf(pod), ...rest }),
   }
 }

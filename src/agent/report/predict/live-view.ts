@@ -3,7 +3,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { ownProgramIds, type Generation } from '#/datapath/programs.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { listAttached } from '#/kernel/bpf/attached.ts'
-import { findFdb } from '#/kernel/fdb.ts'
+import { findFdb, listFdb } from '#/kernel/fdb.ts'
 import { findFlows } from '#/kernel/flows.ts'
 import { type Link, listLinks } from '#/kernel/links.ts'
 import { findNeighbour, neighbourUse } from '#/kernel/neighbours.ts'
@@ -101,18 +101,25 @@ export class LiveView implements KernelView {
    * neighbour is there, and an entry that failed stays so until there is a packet again, though it may have come back.
    */
   async neighbour(device: Device, addr: Addr): Promise<ViewNeighbour | undefined> {
-    const find = (): ViewNeighbour | undefined => {
-      const found = findNeighbour(this.#netlink, device, addr)
-      return found && { state: neighbourState(found.state), ...(found.mac !== undefined && { mac: found.mac }) }
-    }
-    let found = find()
+    let found = this.neighbourNow(device, addr)
     if (!lacksMac(found)) return found
     this.#netlink.executeAll([{ ...neighbourUse(device, addr), mayFail: true }])
     for (let waitedMs = 0; lacksMac(found) && waitedMs < answerMs; waitedMs += lookAgainMs) {
       await sleep(lookAgainMs)
-      found = find()
+      found = this.neighbourNow(device, addr)
     }
     return found
+  }
+
+  neighbourNow(device: Device, addr: Addr): ViewNeighbour | undefined {
+    const found = findNeighbour(this.#netlink, device, addr)
+    return found && { state: neighbourState(found.state), ...(found.mac !== undefined && { mac: found.mac }) }
+  }
+
+  async tunnelEnds({ index }: Device, mac: string): Promise<readonly Addr[]> {
+    return (await listFdb(this.#netlink)).flatMap((each) =>
+      each.index === index && each.mac === mac && each.dst ? [each.dst] : [],
+    )
   }
 
   fdb(bridge: Device, mac: string): ReturnType<KernelView['fdb']> {
