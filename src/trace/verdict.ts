@@ -1,8 +1,8 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
-import { arrivedAnswer, hasArrived, isAtEnd, isForged } from './arrival.ts'
-import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
+import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
+import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
 import { refusalWords } from './refusal.ts'
 import { type End, type TraceFacts } from './trace-facts.ts'
@@ -54,11 +54,12 @@ const nameOf = ({ addr, pod, node }: End): string =>
 function lossIn(
   direction: Direction,
   hops: readonly Hop[],
-  { predictions: { there, back } }: TraceFacts,
+  { predictions: { there, back }, from, to }: TraceFacts,
   sightings: readonly Sighting[],
 ): Loss {
   const ways = direction === 'there' ? { own: there, opposite: back } : { own: back, opposite: there }
-  return lossBetween(hops, ways, sightings)
+  const pods = [from.pod, to.pod].filter((each) => each !== undefined)
+  return lossBetween(hops, { ...ways, pods }, sightings)
 }
 
 function packetOf({ bytes, startsAt }: Sighting) {
@@ -158,8 +159,11 @@ function blindNode(
 ): TraceFacts['blind'][number] | undefined {
   if (drop !== undefined || deaf !== undefined) return undefined
   // where that node does not say either what it would do, no place of it is known
-  const hasLeft = last?.place === 'transmit' && last.pod === undefined && next === undefined && goal.node !== last.node
-  return blind.find(({ node }) => node === (hasLeft ? goal.node : next?.node))
+  const hasLeft = last?.place === 'transmit' && last.pod === undefined && !isTunnel(last.device)
+  // a way that ends at an obstacle goes on at the next node, to which the packet has not come
+  if (last !== undefined && next !== undefined && next.node !== last.node && !hasLeft) return undefined
+  const isGone = hasLeft && next === undefined && goal.node !== last.node
+  return blind.find(({ node }) => node === (isGone ? goal.node : next?.node))
 }
 
 /** The verdict where the packet went to a node that was not watched. */
@@ -232,10 +236,11 @@ function unanswered(
   const drop = there.findLast((each) => each.place === 'drop' && isAtEnd(each, to))
   const last = hops.there.findLast(({ sighting }) => sighting !== undefined)
   const at = last === undefined ? {} : { last }
-  const obstacles = [...predictions.there, ...predictions.back]
+  const ofAnswer = predictions.back
     .filter(({ node }) => to.node === undefined || node === to.node)
     .flatMap(({ steps }) => steps)
     .filter((step) => step.isObstacle && step.pod === to.pod)
+  const obstacles = [...obstaclesAtEnd(to, predictions.there, hops.there), ...ofAnswer]
   if (drop?.drop !== undefined && drop.drop.reason !== 'NO_SOCKET') {
     const loss = { ...at, drop, ...(obstacles[0] && { obstacle: obstacles[0] }) }
     return { outcome: 'unanswered', text: `${arrived}; ${lossText(loss, 'it')}`, ...lostPart(loss, 'there') }
