@@ -256,7 +256,7 @@ export async function bridged(
   // with bridge-netfilter the chains for IP see frames too, as packets that come and go by the bridge
   const device = prediction.link(bridge)
   const isSeenByIp = isBridgeFiltered(prediction.kernel, packet.src.family) && device !== undefined
-  const { bridge: _bridge, ...ip } = frame
+  const ip = { packet, purpose: 'bridged' } as const
   if (isSeenByIp) {
     prediction.add(await firewalls.cross({ ...ip, hook: 'prerouting', layer: 'ip', iif: device }))
     prediction.add(await firewalls.cross({ ...ip, hook: 'forward', layer: 'ip', iif: device, oif: device }))

@@ -91,7 +91,10 @@ export function incomingFacts(kernel: KernelView, src: Addr, iif: Device): NonNu
   const { name: device } = iif
   const isOurs = isOurLink(device)
   if (src.family === 6) {
-    const forwarding = kernel.sysctl('net/ipv6/conf/all/forwarding')
+    const all = kernel.sysctl('net/ipv6/conf/all/forwarding')
+    // since Linux 6.17 a single device can be made to forward
+    const isForced = kernel.sysctl(`net/ipv6/conf/${device}/force_forwarding`) === '1'
+    const forwarding = isForced ? '1' : all
     const isOff = kernel.sysctl(`net/ipv6/conf/${device}/disable_ipv6`) === '1'
     return {
       device,

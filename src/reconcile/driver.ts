@@ -21,6 +21,8 @@ export type Change = {
   /** The change as commands of ip, bridge and nft. */
   readonly commands: readonly string[]
   readonly work: Work
+  /** The object was made already, and nobody of this program has deleted it. */
+  readonly isRestoration?: boolean
   /** The key of the object that replaces this one; when the replacement could not be made, this one stays. */
   readonly successor?: string
   /** Called when the change has been carried out. */
@@ -89,7 +91,7 @@ export function changeOf(
   verb: Change['verb'],
   key: string,
   operations: readonly Operation[],
-  more: Pick<Change, 'successor' | 'done' | 'explain'> = {},
+  more: Pick<Change, 'successor' | 'done' | 'explain' | 'isRestoration'> = {},
 ): Change {
   return {
     verb,

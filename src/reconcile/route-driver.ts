@@ -111,7 +111,10 @@ export class RouteDriver implements Driver {
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
       const failure = deviceFailure(devicesOf(each), names)
       if (failure) failures.set(key, failure)
-      else if (!inTheWay.get(key)?.isSameMetric) changes.push(this.#change(found ? 'change' : 'add', each, names))
+      else if (!inTheWay.get(key)?.isSameMetric) {
+        const isLost = found === undefined && this.#held.get(String(each.dst))?.get(each.metric) === 'made'
+        changes.push(this.#change(found ? 'change' : 'add', each, names, isLost))
+      }
     }
     const leftovers = [...actual]
       .filter(([key, found]) => !desired.has(key) && !(keepsLearned && this.#mayBeLearned(found)))
@@ -196,10 +199,10 @@ export class RouteDriver implements Driver {
       .map(({ addr }) => addr)
   }
 
-  #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names): Change {
+  #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names, isRestoration = false): Change {
     const key = routeKey(desired)
     const done = (): void => this.#hold(String(desired.dst), desired.metric, 'made')
-    return changeOf(verb, key, [this.#make(desired, names)], { done })
+    return changeOf(verb, key, [this.#make(desired, names)], { done, isRestoration })
   }
 
   #make(desired: DesiredRoute, names: Names): Operation {

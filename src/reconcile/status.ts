@@ -15,6 +15,7 @@ export type ObjectStatus = {
   readonly message?: string
   /** What to do about the failure, where more is known than the message says. */
   readonly remedy?: string
+  readonly isTold?: boolean
   /** When the object entered this state, by the wall clock. */
   readonly sinceMs: number
   /** How often the object failed in a row. */

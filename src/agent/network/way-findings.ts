@@ -43,10 +43,14 @@ function problemOf(findings: readonly Finding[]): Problem {
   })
 }
 
-/** One problem for each cause, however many destinations it concerns. */
+/** One problem for each cause, however many destinations it concerns. An address that brings a route in the way is one cause with that. */
 export function problemsOfFindings(findings: readonly Finding[]): Problem[] {
-  const byCause = Map.groupBy(findings, ({ obstacle }) => `${obstacle.code} ${obstacle.object}`)
-  return [...byCause.values()].map(problemOf)
+  const withRoute = new Set(findings.flatMap(({ obstacle: { code, object } }) => (code === 'CW1302' ? [object] : [])))
+  const codeOf = ({ code, object }: Obstacle): string => (code === 'CW1303' && withRoute.has(object) ? 'CW1302' : code)
+  const byCause = Map.groupBy(findings, ({ obstacle }) => `${codeOf(obstacle)} ${obstacle.object}`)
+  return [...byCause.values()].map((found) =>
+    problemOf(found.toSorted((a, b) => a.obstacle.code.localeCompare(b.obstacle.code))),
+  )
 }
 
 /**

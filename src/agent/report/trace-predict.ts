@@ -62,14 +62,14 @@ function isThroughTunnel(deps: PredictDeps, src: Addr): boolean {
 
 export function tracePredictHandlers(deps: PredictDeps): Handlers {
   let running = 0
-  const refuse = (status: 400 | 404 | 503, why: string): HttpRefusal => ({ status, body: `${why}\n` })
+  const refuse = (status: 400 | 404 | 429, why: string): HttpRefusal => ({ status, body: `${why}\n` })
   return {
     tracePredict: async (wish) => {
       const packet = packetOf(wish)
       if (typeof packet === 'string') return refuse(400, packet)
       const beginning = beginningOf(deps, packet, wish)
       if (typeof beginning === 'string') return refuse(404, beginning)
-      if (running >= mostAtOnce) return refuse(503, 'as many as can be predicted at once already are')
+      if (running >= mostAtOnce) return refuse(429, 'as many as can be predicted at once already are')
       running++
       try {
         return { status: 200, body: await predict(deps, packet, beginning) }
