@@ -2,7 +2,7 @@
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
-import { type Problem } from '#/model/problems.ts'
+import { type Blockade } from '#/obstacles/firewall/blockade.ts'
 import { type Failure } from './status.ts'
 
 /**
@@ -44,8 +44,7 @@ export type Comparison = {
 
 export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
 
-/** Something of others that is in the way of pods' packets. `cutsPodsOff`: pods of this node cannot reach other pods because of it. */
-export type Blockade = { readonly problem: Problem; readonly cutsPodsOff: boolean }
+export { type Blockade }
 
 export type CompareOptions = {
   /** Whether the cluster's whole state is known. Until then objects in the kernel may be right though they are not desired. */

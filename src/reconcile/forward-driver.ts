@@ -1,9 +1,10 @@
 // Our rules in others' chains on the forward hook that drop or reject by default (Docker, ufw, an administrator's firewall), and the look at
 // what else of others is in pods' way. An accept in our own table cannot overrule such chains, so two rules in each accept packets from and
 // to pods. Ownership: the rule's comment alone.
-import { type LegacyTable, readLegacyTables } from '#/kernel/legacy-tables.ts'
+import { readLegacyTables } from '#/kernel/legacy-tables.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
 import { type Family, families } from '#/lib/addr.ts'
+import { type LegacyTable } from '#/wire/xtables/legacy-table.ts'
 import { isOurTable } from '#/model/names.ts'
 import { type DesiredNetwork, type NeededPassage } from '#/model/network.ts'
 import { problem } from '#/model/problems.ts'
@@ -16,8 +17,8 @@ import { type ChainPlace, placeRuleCommand } from '#/wire/nftables/place.ts'
 import { type Blockade, type Change, type Comparison, type Driver } from './driver.ts'
 import { Contests } from './contest.ts'
 import { findBaseChains, followable, type Found, keyOf, rulesToFollow, type Seen } from './firewall/base-chains.ts'
-import { type BaseChain, inspect } from './firewall/inspect.ts'
-import { legacyBaseChains } from './firewall/legacy-chains.ts'
+import { type BaseChain, inspect } from '#/obstacles/firewall/inspect.ts'
+import { legacyBaseChains } from '#/obstacles/firewall/legacy-chains.ts'
 import { edited, editOf } from './firewall/place.ts'
 
 const commentPrefix = 'causeway: forward pods of '

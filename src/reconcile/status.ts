@@ -1,16 +1,11 @@
 // The state of every object we want in the kernel. CLI, web page and metrics read only this.
 
+import { type Failure } from '#/model/failure.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 
 export type ObjectState = 'done' | 'error'
 
-/** Why an object cannot be made. `remedy` says what to do, where that is known; it is safe to follow. */
-export type Failure = {
-  readonly message: string
-  readonly remedy?: string
-  /** A problem of another object tells it. */
-  readonly isTold?: boolean
-}
+export { type Failure }
 
 export type ObjectStatus = {
   readonly kind: ObjectKind

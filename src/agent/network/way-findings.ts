@@ -1,7 +1,7 @@
 // What the kernel's answers mean for the node: one problem for each cause, and whether most pods of other nodes are not reached. Pure.
 import { type Family } from '#/lib/addr.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type Obstacle } from '#/reconcile/kernel-way.ts'
+import { type Obstacle } from '#/obstacles/kernel-way.ts'
 
 /** One destination that packets do not reach by the way of the plan. */
 export type Finding = {

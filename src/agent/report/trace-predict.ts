@@ -1,9 +1,9 @@
 // The operation that tells what this node's kernel would do with a packet.
 import { type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
 import { Addr } from '#/lib/addr.ts'
+import { type Packet, type PredictDeps } from '#/predict/context.ts'
+import { type Beginning, predict } from '#/predict/predict.ts'
 import { type Handlers, type HttpRefusal } from './http-api.ts'
-import { type Packet, type PredictDeps } from './predict/context.ts'
-import { type Beginning, predict } from './predict/predict.ts'
 
 /** Each may take some seconds in which it asks the kernel again and again. */
 const mostAtOnce = 4

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Lookup, type LookupAnswer } from '#/kernel/route-lookup.ts'
+import { type Lookup, type LookupAnswer } from '#/wire/netlink/route-lookup.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type Route } from '#/wire/netlink/route.ts'

@@ -1,7 +1,7 @@
 // Judges what the kernel answers when it is asked for a packet's way: whether it is the way of the plan, and if not, which rule, route,
 // device or address of somebody else is in the way. Pure.
-import { type Lookup, type LookupAnswer, lookupCommand } from '#/kernel/route-lookup.ts'
-import { routeText } from '#/kernel/routes.ts'
+import { type Lookup, type LookupAnswer, lookupCommand } from '#/wire/netlink/route-lookup.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { isOurLink, routeProtocol, vxlanName } from '#/model/names.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
