@@ -11,6 +11,7 @@ export const rootCommand: Group = {
     plan: async () => (await import('./plan.ts')).planCommand,
     datapath: async () => (await import('./datapath.ts')).datapathCommand,
     policy: async () => (await import('./policy.ts')).policyCommand,
+    doctor: async () => (await import('./doctor.ts')).doctorCommand,
     trace: async () => (await import('./trace.ts')).traceCommand,
     bgp: async () => (await import('./bgp.ts')).bgpCommand,
     ipam: async () => (await import('./ipam.ts')).ipamCommand,

@@ -10,6 +10,8 @@ export const RTM_GETLINK = 18
 export const ARPHRD_ETHER = 1
 export const IFF_UP = 0x1
 export const IFF_NOARP = 0x80
+/** There is something at the other end of a device that is up. */
+export const IFF_LOWER_UP = 0x1_0000
 
 const info = nest({
   kind: [1, text],
@@ -32,6 +34,7 @@ const spec = {
   netnsFd: [28, u32],
   txQueues: [31, u32],
   rxQueues: [32, u32],
+  xdp: [43, nest({ programId: [4, u32] })],
 } as const
 const linkAttrs = nest(spec)
 
