@@ -12,6 +12,7 @@ import { type observerSettings } from '#/settings/observer-settings.ts'
 import { type SettingValues } from '#/settings/setting.ts'
 import { useProcSys } from '#/sys/sysctl.ts'
 import { limitSilence } from '../cluster/limit-silence.ts'
+import { factsHandlers } from '../report/facts/api.ts'
 import { AgentApi, type Handlers } from '../report/http-api.ts'
 import { type PredictDeps } from '../report/predict/context.ts'
 import { probeHandlers } from '../report/probes.ts'
@@ -81,6 +82,15 @@ export class ObservingAgent implements AsyncDisposable {
         await this.#network.refresh()
         return predictions.tracePredict!(wish)
       },
+      ...factsHandlers({
+        nodeName: this.#config.nodeName,
+        netlink: this.#network.netlink,
+        pods: () => this.#network.found.pods,
+        netnsOf: (pod) => this.#network.found.netnsOf(pod),
+        ownProgramIds: () => [],
+        settings: {},
+        confDir: undefined,
+      }),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...probeHandlers({ readiness: () => this.#readiness([]), passRunningMs: () => 0 }),
