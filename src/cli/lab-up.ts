@@ -37,7 +37,10 @@ function hints({ name: lab, racks, network }: LabSpec): string {
     ...(racks ? [routerHint(lab, racks)] : []),
     network === undefined
       ? [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended']
-      : [`./causeway trace web-1 web-2${isDefault ? '' : ` --lab ${lab}`}`, 'follow a packet over the network of others'],
+      : [
+          `./causeway trace web-1 web-2${isDefault ? '' : ` --lab ${lab}`}`,
+          'follow a packet over the network of others',
+        ],
     [`./causeway lab break --list${isDefault ? '' : ` --name ${lab}`}`, 'faults to practise on'],
     [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
     [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],

@@ -67,12 +67,12 @@ export type Gap = { readonly last?: Hop; readonly next?: Hop }
 
 /**
  * Places that were passed unseen do not count: whoever is seen behind them has passed them. Where nothing is known of the way, the last place of all
- * is the end of it.
+ * is the end of it, but of those in other pods than the ends: copies come there.
  */
-export function gapIn(hops: readonly Hop[]): Gap {
+export function gapIn(hops: readonly Hop[], pods: readonly string[]): Gap {
   const expected = hops.filter(({ isExpected }) => isExpected)
   if (expected.length === 0) {
-    const end = hops.findLast(({ place }) => place !== 'drop')
+    const end = hops.findLast(({ place, pod }) => place !== 'drop' && (pod === undefined || pods.includes(pod)))
     return end === undefined ? {} : { last: end }
   }
   const index = expected.findLastIndex(({ sighting }) => sighting !== undefined)
