@@ -130,7 +130,7 @@ const faults: readonly Fault[] = [
   {
     name: 'a bridge entry with a stale address of the node',
     at: 'node-1',
-    cause: 'bridge fdb replace ' + `${mac2} dev flannel.1 dst 172.30.1.99 self permanent`,
+    cause: `bridge fdb replace ${mac2} dev flannel.1 dst 172.30.1.99 self permanent`,
     mend: setFdb,
     trace: /flannel\.1 of node-1 .*to 172\.30\.1\.99, and node node-2 is at 172\.30\.1\.12 CW6503$/,
     problems: [`node-1 CW6503 fdb/${mac2}`],

@@ -25,8 +25,8 @@ const needsHostGateways = (spec: LabSpec): string | undefined =>
 
 /** What the node's kernel has for the peer, in one family. */
 function wayTo({ peer }: Scene, family: Family) {
-  const cidr = peer.podCIDRs.find((each) => each.family === family)
-  const remote = peer.addrs.find((each) => each.family === family)
+  const cidr = peer.podCIDRs.find((prefix) => prefix.family === family)
+  const remote = peer.addrs.find((addr) => addr.family === family)
   if (cidr === undefined || remote === undefined) return undefined
   return {
     cidr,
