@@ -1,5 +1,6 @@
 // A way may carry small packets and lose large ones, and nobody tells the sender: so the other size is tried as well, where it says more.
 import { type AgentOfNode } from '#/api/client.ts'
+import { type TriedWay } from './trace-ways.ts'
 import { askSoon } from './trace-ask.ts'
 import { type Again, type TraceOptions, type TraceRun, withTrace } from './trace-run.ts'
 
@@ -20,6 +21,8 @@ async function largestBytes(
 export type SizedRun = TraceRun & {
   /** A packet of the largest size that the sender's kernel sends was answered too. */
   readonly fullBytes?: number
+  /** The ways that several probes took, where several were sent. */
+  readonly ways?: readonly TriedWay[]
 }
 
 function withWords(run: TraceRun, words: string, remedy?: string): SizedRun {
