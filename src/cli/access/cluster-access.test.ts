@@ -217,7 +217,7 @@ test('agents are looked for where they are said to be, else in the usual namespa
   for (const [options, words] of [
     [
       { namespace: 'x' },
-      /^Error: no pod in the namespace x has the label app\.kubernetes\.io\/name=causeway-agent: is /,
+      /^Error: no pod in the namespace x has a label app\.kubernetes\.io\/name in \(causeway-agent,causeway-observer\): is /,
     ],
     [{ node: 'b' }, /^UsageError: --node b: the cluster has agents on a$/],
   ] as const) {
