@@ -1,0 +1,70 @@
+// Where on the ladder the packet ends, as the verdict says.
+import { kernelWords } from '../reasons.ts'
+import { type Direction } from '../types.ts'
+import { type Hop } from '../way.ts'
+import { type PageTrace } from './input.ts'
+
+/** dead: it ends here. unknown: nobody knows what became of it from here on. */
+export type EndMark = { readonly kind: 'dead' | 'unknown'; readonly words: string }
+
+/** At most one of them. Indexes are of lines. */
+export type Where = {
+  readonly start?: EndMark
+  readonly station?: { readonly index: number; readonly mark: EndMark }
+  readonly wire?: { readonly behind: number; readonly mark: EndMark }
+}
+
+type Verdict = PageTrace['verdict']
+
+const words: Readonly<Record<Verdict['outcome'], string>> = {
+  answered: '',
+  closed: 'no process listens here',
+  refused: 'refused',
+  'not-sent': 'the kernel did not send it',
+  lost: 'lost from here on',
+  unanswered: 'it arrived, and no answer left',
+  'answer-lost': 'the answer is lost from here on',
+  untold: 'what became of it from here on is not known',
+}
+
+export function isSamePlace(a: Hop, b: Pick<Hop, 'node' | 'device' | 'pod'>): boolean {
+  return a.node === b.node && a.device === b.device && a.pod === b.pod
+}
+
+function isAt(line: Hop, hop: Hop): boolean {
+  return isSamePlace(line, hop) && line.place === hop.place
+}
+
+/** The line of the drop itself, or that of the place where it was seen just before. */
+function dropIndex(lines: readonly Hop[], { node, device = '', pod }: NonNullable<Verdict['drop']>): number {
+  const own = lines.findIndex(({ place, sighting }) => place === 'drop' && sighting !== undefined)
+  const at = { node, device, ...(pod !== undefined && { pod }) }
+  return own >= 0 ? own : lines.findLastIndex((line) => line.sighting !== undefined && isSamePlace(line, at))
+}
+
+/** In which direction it ends: an answer that was not sent ends where the probe does. */
+function endsIn({ outcome, direction }: Verdict): Direction {
+  return outcome === 'answer-lost' || (outcome === 'untold' && direction === 'back') ? 'back' : 'there'
+}
+
+export function endMark(verdict: Verdict, direction: Direction, lines: readonly Hop[]): Where {
+  const { outcome, drop, lastSeen } = verdict
+  if (outcome === 'answered' || endsIn(verdict) !== direction) return {}
+  const mark: EndMark = { kind: outcome === 'untold' ? 'unknown' : 'dead', words: words[outcome] }
+  if (drop !== undefined) {
+    const index = dropIndex(lines, drop)
+    const why = drop.drop && kernelWords(drop.drop)
+    const said = outcome === 'closed' || why === undefined ? words[outcome] : `dropped: ${why}`
+    if (index >= 0) return { station: { index, mark: { kind: 'dead', words: said } } }
+  }
+  const seen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
+  const told = lastSeen === undefined ? -1 : lines.findLastIndex((line) => isAt(line, lastSeen))
+  const index = told >= 0 ? told : seen
+  const line = lines[index]
+  if (outcome === 'not-sent' || line === undefined) return { start: mark }
+  const next = lines[index + 1]
+  const hasLeft = line.place === 'transmit' && line.pod === undefined && next?.node !== line.node
+  if (!hasLeft || outcome === 'unanswered') return { station: { index, mark } }
+  const between = outcome === 'refused' ? 'refused here, or further on' : 'lost between the nodes'
+  return { wire: { behind: index, mark: outcome === 'untold' ? mark : { kind: 'dead', words: between } } }
+}
