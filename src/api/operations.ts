@@ -4,7 +4,9 @@
 import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'
 import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, routesRequest } from './schemas/bgp.ts'
 import { datapathReport, mapReport, mapRequest, watchLine, watchRequest } from './schemas/datapath.ts'
+import { factsRequest, nodeFacts } from './schemas/facts.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
+import { peersProbeRequest, peersReport } from './schemas/peers.ts'
 import { agentPlan } from './schemas/plan.ts'
 import {
   policyDenialsLine,
@@ -75,6 +77,21 @@ export const operations = {
     answer: releaseReport,
     servedBy: ['agent'],
   },
+  peers: {
+    method: 'GET',
+    path: '/v1/peers',
+    summary: 'Whether packets arrive at other nodes and answers come back, as probes of this node show.',
+    answer: peersReport,
+    servedBy: ['agent'],
+  },
+  peersProbe: {
+    method: 'POST',
+    path: '/v1/peers/probe',
+    summary: 'Probes other nodes at once; names that are no other node are left out. 503: too many ask.',
+    params: peersProbeRequest,
+    answer: peersReport,
+    servedBy: ['agent'],
+  },
   bgpPeers: {
     method: 'GET',
     path: '/v1/bgp/peers',
@@ -115,6 +132,16 @@ export const operations = {
     summary: 'Has a speaker read its file again. 400: the file cannot be used, and the configuration of before stays.',
     answer: 'text',
     servedBy: ['speaker'],
+  },
+  facts: {
+    method: 'GET',
+    path: '/v1/facts',
+    summary:
+      "What the node's kernel has at this moment, in the node's namespace and in those of its pods. 503: too many ask.",
+    params: factsRequest,
+    answer: nodeFacts,
+    isLong: true,
+    servedBy: ['agent'],
   },
   datapath: {
     method: 'GET',
