@@ -59,6 +59,8 @@ export const findPaleTexts = (page: Page): Promise<string[]> => page.evaluate<st
 export class PageBrowser implements AsyncDisposable {
   readonly #browser: Browser
   readonly #dir = mkdtempSync(join(tmpdir(), 'causeway-page-'))
+  readonly #path = join(this.#dir, 'page.html')
+  readonly #url = pathToFileURL(this.#path).href
   readonly troubles: string[] = []
 
   private constructor(browser: Browser) {
@@ -70,23 +72,25 @@ export class PageBrowser implements AsyncDisposable {
     return new PageBrowser(await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] }))
   }
 
+  /** A page that is there, with other content. */
+  async show(page: Page, html: string): Promise<void> {
+    writeFileSync(this.#path, html)
+    await page.goto(this.#url)
+  }
+
   async open(html: string, options: BrowserContextOptions = {}): Promise<Page> {
-    const path = join(this.#dir, 'page.html')
-    writeFileSync(path, html)
-    const url = pathToFileURL(path).href
-    const context = await this.#browser.newContext({ reducedMotion: 'reduce', ...options })
-    const page = await context.newPage()
+    const page = await this.#browser.newPage({ reducedMotion: 'reduce', ...options })
     page.setDefaultTimeout(5_000)
     page.on('console', (message) => this.troubles.push(`console: ${message.text()}`))
     page.on('pageerror', (error) => this.troubles.push(`error: ${error.message}`))
     page.on('request', (request) => {
-      if (request.url() !== url) this.troubles.push(`request: ${request.url()}`)
+      if (request.url() !== this.#url) this.troubles.push(`request: ${request.url()}`)
     })
     page.on('dialog', (dialog) => {
       this.troubles.push(`dialog: ${dialog.message()}`)
       void dialog.dismiss()
     })
-    await page.goto(url)
+    await this.show(page, html)
     return page
   }
 

@@ -14,7 +14,7 @@ export type Trace = ReturnType<typeof traceJson>
 const cookie = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
 const ethernetHeader = Uint8Array.fromHex('0243e4ba7f370243e5ba80ca0800')
 /** IPv4 from 172.30.1.11 to 172.30.1.12, UDP to port 8472, VXLAN with VNI 1. */
-const outerHeaders = Uint8Array.fromHex('450000860000000040110000ac1e010bac1e010cac41211800720000' + '0800000000000100')
+const outerHeaders = Uint8Array.fromHex('450000860000000040110000ac1e010bac1e010cac412118007200000800000000000100')
 
 const joined = (...parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]))
 
