@@ -126,7 +126,7 @@ suite('the page of a trace', { timeout: 120_000 }, () => {
       ['lostBetween', '.wire', /Ends here lost between the nodes/],
       ['answerLost', '.wire', /Ends here lost between the nodes/],
       ['notSent', '.node', /Ends here the kernel did not send it/],
-      ['untold', '.wire, #there-5', /Not known what became of it/],
+      ['untold', '.wire, #there-5', /Not known nobody watched what became of it/],
     ] as const) {
       await browser.show(page, pages[name])
       const mark = page.locator('#ladder .end')

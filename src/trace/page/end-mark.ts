@@ -24,7 +24,7 @@ const words: Readonly<Record<Verdict['outcome'], string>> = {
   lost: 'lost from here on',
   unanswered: 'it arrived, and no answer left',
   'answer-lost': 'the answer is lost from here on',
-  untold: 'what became of it from here on is not known',
+  untold: 'nobody watched what became of it',
 }
 
 export function isSamePlace(a: Hop, b: Pick<Hop, 'node' | 'device' | 'pod'>): boolean {

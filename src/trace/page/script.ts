@@ -65,10 +65,11 @@ export const script = `'use strict';
   }
 
   function movePacket(step) {
-    const dot = (step.querySelector('.dot') || step.querySelector('.sign')).getBoundingClientRect();
+    const isEnd = step.classList.contains('end');
+    const { left, top, width, height } = (isEnd ? step : step.querySelector('.dot')).getBoundingClientRect();
     const box = ladder.getBoundingClientRect();
-    packet.hidden = dot.width === 0;
-    const [x, y] = [dot.left + dot.width / 2 - box.left, dot.top + dot.height / 2 - box.top];
+    packet.hidden = width === 0;
+    const [x, y] = [left + (isEnd ? 0 : width / 2) - box.left, top + height / 2 - box.top];
     packet.style.translate = x + 'px ' + y + 'px';
   }
 

@@ -73,6 +73,6 @@ h1{display:flex;flex-wrap:wrap;align-items:flex-start;gap:.5rem 1.25rem;margin:.
 .key .seg{width:1.5rem;height:1rem;min-width:1.5rem;flex:none}
 footer{margin-top:1.5rem;font-size:.8125rem;color:var(--soft);max-width:90ch}
 
-@media (max-width:40rem){h1{font-size:1.375rem}.to{display:none}.verdict{padding:.875rem}.remedy{grid-template-columns:minmax(0,1fr)}.remedy button{justify-self:start}#copied{text-align:left}}
-@media print{@page{margin:14mm}html{background:#fff;font-size:12px}body{padding:0;max-width:none}.walker,#copy,#packet{display:none!important}.station,.end,.remedy,.node{break-inside:avoid-page}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+@media (max-width:40rem){h1{font-size:1.375rem}.to{display:none}.verdict{display:block;position:relative;padding:.875rem}.verdict>.sign{position:absolute;right:.875rem}.remedy{grid-template-columns:minmax(0,1fr)}.remedy button{justify-self:start}#copied{text-align:left}}
+@media print{@page{margin:14mm}html{background:#fff;font-size:12px}body{padding:0;max-width:none}.walker,#copy,#packet{display:none!important}.station.here>details>summary{border-color:transparent;box-shadow:none;background:none}.end.here{outline:none}summary .row::before{visibility:hidden}.station,.end,.remedy,.node{break-inside:avoid-page}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 `

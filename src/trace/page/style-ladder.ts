@@ -30,10 +30,10 @@ export const ladderStyle = `
 .nobody{font-size:.875rem;color:var(--soft)}
 
 .wire{position:relative;display:flex;flex-direction:column;align-items:center;justify-content:flex-end;gap:.25rem;padding:.75rem .5rem;text-align:center;font-size:.8125rem;line-height:1.35;color:var(--soft)}
-.wire .line{display:block;position:relative;width:0;height:1.75rem;border-left:3px solid var(--edge)}
-.wire .line::after{content:"";position:absolute;left:-7.5px;bottom:-2px;border-top:9px solid var(--edge);border-inline:6px solid transparent}
+.wire .line{display:block;position:relative;width:0;height:1.75rem;border-left:3px solid var(--wire)}
+.wire .line::after{content:"";position:absolute;left:-7.5px;bottom:-2px;border-top:9px solid var(--wire);border-inline:6px solid transparent}
 .wire.uncrossed .line,.wire.broken .line{border-left-style:dashed}
-.wire.broken .line{border-color:var(--bad)}.wire.broken .line::after{border-top-color:var(--bad)}
+.wire{--wire:var(--edge)}.wire.dead{--wire:var(--bad)}.wire.unknown{--wire:var(--unknown)}
 
 .station{position:relative;padding-left:1.75rem}
 .station::before{content:"";position:absolute;left:.875rem;top:-.2rem;bottom:-.2rem;width:2px;margin-left:-1px;background:var(--edge)}
@@ -132,14 +132,13 @@ pre{margin:.25rem .5rem .5rem;font-size:.8125rem;line-height:1.4;white-space:pre
 .two .up .station.ended::before{top:1.05rem;height:auto;bottom:-.2rem}
 .two .wire.broken p{order:-1}
 .two .wire{padding:.75rem .25rem 1.25rem}
-.two .wire .line{width:calc(100% - .5rem);height:0;border-left:0;border-top:3px solid var(--edge);margin-top:.5rem}
-.two .wire .line::after{left:auto;right:-2px;bottom:auto;top:-7.5px;border:0;border-left:9px solid var(--edge);border-block:6px solid transparent}
-.two .wire.backwards .line::after{right:auto;left:-2px;border-left:0;border-right:9px solid var(--edge)}
+.two .wire .line{width:calc(100% - .5rem);height:0;border-left:0;border-top:3px solid var(--wire);margin-top:.5rem}
+.two .wire .line::after{left:auto;right:-2px;bottom:auto;top:-7.5px;border:0;border-left:9px solid var(--wire);border-block:6px solid transparent}
+.two .wire.backwards .line::after{right:auto;left:-2px;border-left:0;border-right:9px solid var(--wire)}
 .two .wire.uncrossed .line,.two .wire.broken .line{border-top-style:dashed}
-.two .wire.broken .line{border-color:var(--bad)}.two .wire.broken .line::after{border-left-color:var(--bad);border-right-color:var(--bad)}
 .two .wire .end{margin-inline:0}
 }
-@media (max-width:40rem){.node{padding:.5rem}.station{padding-left:1.5rem}.dot,.station::before{left:.625rem}.steps li{grid-template-columns:minmax(0,1fr)}.header .gist{margin-left:0;text-align:left}#seek{order:1;flex-basis:100%}}
+@media (max-width:40rem){.node{padding:.5rem}.station{padding-left:1.5rem}.dot,.station::before{left:.625rem}.steps li{grid-template-columns:minmax(0,1fr)}.header .gist{margin-left:0;text-align:left}#seek{order:1;flex-basis:100%}.buttons button{padding-inline:.45rem}.buttons #play{padding-inline:.7rem}#count{min-width:0}#open{margin-left:auto}}
 @media (forced-colors:active){.seg,.end,.verdict,.node,.pod{border:1px solid}.dot,.sign{forced-color-adjust:none}}
 @media print{.node{box-shadow:none}}
 `

@@ -76,10 +76,11 @@ function wireHtml(ladder: Ladder, index: number, isBackwards: boolean): Markup {
   const { wireMark, legs, direction } = ladder
   const mark: EndMark | undefined = wireMark?.behind === index ? wireMark.mark : undefined
   const seen = legs[index + 1]!.groups.some(({ stations }) => stations.some(({ hop }) => hop.sighting !== undefined))
-  const state = mark === undefined ? (seen ? 'crossed' : 'uncrossed') : 'broken'
+  const state = mark === undefined ? (seen ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
+  const isBeyond = legs.slice(index, index + 2).some(({ node }) => node === undefined)
   return markup`<div class="wire ${state}${isBackwards ? ' backwards' : ''}">
     <span class="line" aria-hidden="true"></span>
-    <p>${hidden(seen ? 'crossed: ' : '')}network between nodes</p>
+    <p>${hidden(seen ? 'crossed: ' : '')}${isBeyond ? 'network beyond the node' : 'network between nodes'}</p>
     ${mark && markHtml(mark, `${direction}-wire-end`)}
   </div>`
 }
