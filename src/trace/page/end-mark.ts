@@ -16,12 +16,13 @@ export type Where = {
 
 type Verdict = PageTrace['verdict']
 
-const words: Readonly<Record<Verdict['outcome'], string>> = {
+const words: Readonly<Record<Verdict['outcome'] | 'taken', string>> = {
   answered: '',
   closed: 'no process listens here',
   refused: 'refused',
   'not-sent': 'the kernel did not send it',
   lost: 'lost from here on',
+  taken: 'a process has it, and did not answer in time',
   unanswered: 'it arrived, and no answer left',
   'answer-lost': 'the answer is lost from here on',
   untold: 'nobody watched what became of it',
@@ -47,10 +48,13 @@ function endsIn({ outcome, direction }: Verdict): Direction {
   return outcome === 'answer-lost' || (outcome === 'untold' && direction === 'back') ? 'back' : 'there'
 }
 
-export function endMark(verdict: Verdict, direction: Direction, lines: readonly Hop[]): Where {
+const isUnknown = (outcome: string): boolean => outcome === 'untold' || outcome === 'taken'
+
+/** `hasMore`: another node follows behind those of the lines. */
+export function endMark(verdict: Verdict, direction: Direction, lines: readonly Hop[], hasMore: boolean): Where {
   const { outcome, drop, lastSeen } = verdict
   if (outcome === 'answered' || endsIn(verdict) !== direction) return {}
-  const mark: EndMark = { kind: outcome === 'untold' ? 'unknown' : 'dead', words: words[outcome] }
+  const mark: EndMark = { kind: isUnknown(outcome) ? 'unknown' : 'dead', words: words[outcome] }
   if (drop !== undefined) {
     const index = dropIndex(lines, drop)
     const why = drop.drop && kernelWords(drop.drop)
@@ -63,7 +67,8 @@ export function endMark(verdict: Verdict, direction: Direction, lines: readonly 
   const line = lines[index]
   if (outcome === 'not-sent' || line === undefined) return { start: mark }
   const next = lines[index + 1]
-  const hasLeft = line.place === 'transmit' && line.pod === undefined && next?.node !== line.node
+  const goesOn = next === undefined ? hasMore : next.node !== line.node
+  const hasLeft = line.place === 'transmit' && line.pod === undefined && goesOn
   if (!hasLeft || outcome === 'unanswered') return { station: { index, mark } }
   const between = outcome === 'refused' ? 'refused here, or further on' : 'lost between the nodes'
   return { wire: { behind: index, mark: outcome === 'untold' ? mark : { kind: 'dead', words: between } } }

@@ -5,6 +5,7 @@ import { headersText } from '../headers.ts'
 import { linesOf } from '../lines.ts'
 import { readPacket, type ReadPacket } from '../packet.ts'
 import { type Direction, type Sighting, type Step } from '../types.ts'
+import { type End } from '../verdict.ts'
 import { type Hop } from '../way.ts'
 import { type PageTrace } from './input.ts'
 import { endMark, type EndMark, isSamePlace, type Where } from './end-mark.ts'
@@ -161,29 +162,32 @@ function legOf(stations: readonly Station[]): Leg {
   return { node: stations[0]!.hop.node, groups, steps: [] }
 }
 
-function legsOf(trace: PageTrace, direction: Direction, stations: readonly Station[]): Leg[] {
-  const legs = runs(stations, ({ hop }) => hop.node).map(legOf)
+/** An end that no node has, and nodes that have no place for the packet: these may say why. */
+function emptyLegs(
+  trace: PageTrace,
+  direction: Direction,
+  lines: readonly Hop[],
+): Readonly<Record<'before' | 'after', Leg[]>> {
   const { probe, behind } = trace
-  const known = new Set(legs.map(({ node }) => node))
-  // a node that has no place for the packet may say why
+  const known = new Set<string | undefined>(lines.map(({ node }) => node))
   const silent = trace.predictions[direction]
     .filter(({ node, steps }) => steps.length > 0 && !known.has(node))
     .map(({ node, steps }): Leg => ({ node, groups: [], steps }))
-  const all = [...legs, ...silent]
-  if (all.length === 0) return []
-  const { node } = behind ?? probe.to
-  // an end that no node has, or whose node says nothing, has a place all the same
-  const isUntold = all.every((leg) => leg.node !== node)
-  const end: Leg[] = isUntold ? [{ ...(node !== undefined && { node }), groups: [], steps: [] }] : []
-  return direction === 'there' ? [...all, ...end] : [...end, ...all]
+  for (const { node } of silent) known.add(node)
+  const legOfEnd = ({ node }: End): Leg[] =>
+    known.size === 0 || known.has(node) ? [] : [{ ...(node !== undefined && { node }), groups: [], steps: [] }]
+  const to = behind ?? probe.to
+  const [source, goal] = direction === 'there' ? [probe.from, to] : [to, probe.from]
+  return { before: legOfEnd(source), after: [...silent, ...legOfEnd(goal)] }
 }
 
 /** One direction of a trace; undefined where there is nothing to tell of it. */
 export function ladderOf(trace: PageTrace, direction: Direction): Ladder | undefined {
   const lines = linesIn(trace, direction)
-  const where = endMark(trace.verdict, direction, lines)
+  const { before, after } = emptyLegs(trace, direction, lines)
+  const where = endMark(trace.verdict, direction, lines, after.length > 0)
   const stations = stationsOf(lines, direction, stepsByLine(lines, trace.predictions[direction]), where)
-  const legs = legsOf(trace, direction, stations)
+  const legs = [...before, ...runs(stations, ({ hop }) => hop.node).map(legOf), ...after]
   if (legs.length === 0) return undefined
   const expected = stations.filter(({ hop }) => hop.isExpected)
   return {

@@ -6,12 +6,13 @@ import { type PageTrace } from './input.ts'
 
 type Tone = 'good' | 'bad' | 'unknown'
 
-const outcomes: Readonly<Record<PageTrace['verdict']['outcome'], readonly [tone: Tone, title: string]>> = {
+const outcomes: Readonly<Record<PageTrace['verdict']['outcome'] | 'taken', readonly [tone: Tone, title: string]>> = {
   answered: ['good', 'Answered'],
   closed: ['bad', 'Closed'],
   refused: ['bad', 'Refused'],
   'not-sent': ['bad', 'Not sent'],
   lost: ['bad', 'Lost'],
+  taken: ['unknown', 'Taken'],
   unanswered: ['bad', 'No answer'],
   'answer-lost': ['bad', 'Answer lost'],
   untold: ['unknown', 'Not known'],
