@@ -4,8 +4,8 @@ import { type Direction } from '../types.ts'
 import { type Hop } from '../way.ts'
 import { type PageTrace } from './input.ts'
 
-/** dead: it ends here. unknown: nobody knows what became of it from here on. */
-export type EndMark = { readonly kind: 'dead' | 'unknown'; readonly words: string }
+/** dead: it ends here. astray: it was seen further on, where it was not to be. unknown: nobody knows what became of it from here on. */
+export type EndMark = { readonly kind: 'dead' | 'astray' | 'unknown'; readonly words: string }
 
 /** At most one of them. Indexes are of lines. */
 export type Where = {
@@ -50,6 +50,8 @@ function endsIn({ outcome, direction }: Verdict): Direction {
 
 const isUnknown = (outcome: string): boolean => outcome === 'untold' || outcome === 'taken'
 
+const isLoss = (outcome: string): boolean => outcome === 'lost' || outcome === 'answer-lost'
+
 /** `hasMore`: another node follows behind those of the lines. */
 export function endMark(verdict: Verdict, direction: Direction, lines: readonly Hop[], hasMore: boolean): Where {
   const { outcome, drop, lastSeen } = verdict
@@ -66,6 +68,8 @@ export function endMark(verdict: Verdict, direction: Direction, lines: readonly 
   const index = told >= 0 ? told : seen
   const line = lines[index]
   if (outcome === 'not-sent' || line === undefined) return { start: mark }
+  if (isLoss(outcome) && lines.slice(index + 1).some(({ sighting }) => sighting !== undefined))
+    return { station: { index, mark: { kind: 'astray', words: 'it went on where it was not expected' } } }
   const next = lines[index + 1]
   const goesOn = next === undefined ? hasMore : next.node !== line.node
   const hasLeft = line.place === 'transmit' && line.pod === undefined && goesOn

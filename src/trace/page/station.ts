@@ -14,7 +14,7 @@ const stateWords: Readonly<Record<Station['state'], string>> = {
   missing: 'was to be seen here, and was not',
 }
 
-const titles = { dead: 'Ends here', unknown: 'Not known' } as const
+const titles = { dead: 'Ends here', astray: 'Off its way', unknown: 'Not known' } as const
 
 /** Form, colour and words say it. */
 export function markHtml({ kind, words }: EndMark, id: string): Markup {
@@ -111,7 +111,7 @@ export function stationHtml(
   const isSeen = hop.sighting !== undefined
   const isDrop = hop.place === 'drop'
   const walk = isSeen && markup` data-step data-say="${sayText(station)}"`
-  return markup`<li class="station ${state}${isDrop ? ' drop' : ''}${mark && ' ended'}" id="${id}"${walk}>
+  return markup`<li class="station ${state}${isDrop ? ' drop' : ''}${mark && mark.kind !== 'astray' && ' ended'}" id="${id}"${walk}>
     <span class="dot" aria-hidden="true"></span>${hidden(`${stateWords[state]}: `)}
     ${isSeen ? seenHtml(station, mostDrawn) : unseenHtml(station)}
     ${mark && markHtml(mark, `${id}-end`)}

@@ -54,9 +54,9 @@ h1{display:flex;flex-wrap:wrap;align-items:flex-start;gap:.5rem 1.25rem;margin:.
 .sign::before,.sign::after{content:"";position:absolute;background:var(--sign-ink,var(--paper))}
 .good>.sign::before{left:25%;top:48%;width:28%;height:12%;rotate:45deg}
 .good>.sign::after{left:36%;top:44%;width:46%;height:12%;rotate:-50deg}
-.bad>.sign,.dead>.sign{border-radius:0;clip-path:polygon(30% 0,70% 0,100% 30%,100% 70%,70% 100%,30% 100%,0 70%,0 30%)}
-.bad>.sign::before,.bad>.sign::after,.dead>.sign::before,.dead>.sign::after{left:22%;top:44%;width:56%;height:12%}
-.bad>.sign::before,.dead>.sign::before{rotate:45deg}.bad>.sign::after,.dead>.sign::after{rotate:-45deg}
+.bad>.sign,.dead>.sign,.astray>.sign{border-radius:0;clip-path:polygon(30% 0,70% 0,100% 30%,100% 70%,70% 100%,30% 100%,0 70%,0 30%)}
+.bad>.sign::before,.bad>.sign::after,.dead>.sign::before,.dead>.sign::after,.astray>.sign::before,.astray>.sign::after{left:22%;top:44%;width:56%;height:12%}
+.bad>.sign::before,.dead>.sign::before,.astray>.sign::before{rotate:45deg}.bad>.sign::after,.dead>.sign::after,.astray>.sign::after{rotate:-45deg}
 .unknown>.sign{border-radius:0;clip-path:polygon(50% 0,100% 50%,50% 100%,0 50%)}
 .unknown>.sign::before{left:44%;top:24%;width:12%;height:32%}.unknown>.sign::after{left:44%;top:64%;width:12%;height:12%}
 
