@@ -20,6 +20,7 @@ const certain = 100
 function explained(cause: Sign, sign: Sign): number {
   if (rank(cause) >= rank(sign)) return 0
   if (sign.loss !== undefined && isBlamed(cause, sign.loss)) return certain
+  if (cause.needs === 'blame') return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   const isAtPlace = sign.loss?.node !== undefined && cause.extent.at === sign.loss.node
   return 1 + precisionOf(cause.extent) + (isAtPlace ? 8 : 0) + (rank(sign) - rank(cause))
@@ -106,7 +107,7 @@ export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
     (sign) => rootOf.get(sign)!,
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
-  const roots = sorted.filter((sign) => rootOf.get(sign) === sign)
+  const roots = sorted.filter((sign) => rootOf.get(sign) === sign && (sign.needs === undefined || belowOf.has(sign)))
   const ways = brokenWays(roots, reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))
