@@ -26,7 +26,7 @@ test("the error of a pass that throws is kept until a pass succeeds, and each pa
     log: silent,
   } as unknown as NetworkPartDeps
   const settings = { vni: 1, port: 8472, clusterCIDRs: [], masquerade: false } as never
-  await using network = new NetworkPart({ nodeName: 'node-1', settings }, deps)
+  await using network = new NetworkPart({ nodeName: 'node-1', settings, probeIntervalMs: 0 }, deps)
   const told: (string | undefined)[] = []
   network.passEnded.subscribe(() => told.push(network.passError))
   assert.equal(network.passError, undefined)

@@ -18,12 +18,16 @@ import { KernelWatch } from './network/kernel-watch.ts'
 import { isPort, NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
-import { PeerWatch } from './peers/peer-watch.ts'
 import { type PodsPart } from './pods-part.ts'
 import { type PolicyPart } from './policy-part.ts'
+import { type Peers, Probing } from './probing/probing.ts'
 import { defaultTimes, type PassReport, ReconcileLoop, type Urgency } from './network/reconcile-loop.ts'
 
-export type NetworkPartConfig = { readonly nodeName: string; readonly settings: NetworkSettings }
+export type NetworkPartConfig = {
+  readonly nodeName: string
+  readonly settings: NetworkSettings
+  readonly probeIntervalMs: number
+}
 
 export type NetworkPartDeps = {
   readonly netlink: Netlink
@@ -67,7 +71,7 @@ export class NetworkPart implements AsyncDisposable {
   /** Emitted when the kernel has what changed nodes require, with the time since the first of them changed. */
   readonly nodesDone = new Signal<{ readonly durationMs: number }>()
   readonly #kernelWatch: KernelWatch
-  readonly #peers: PeerWatch
+  readonly #probing: Probing
   #passError: string | undefined
 
   constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
@@ -111,10 +115,11 @@ export class NetworkPart implements AsyncDisposable {
         log,
       }),
     )
-    this.#peers = this.#made.use(
-      new PeerWatch({
+    this.#probing = this.#made.use(
+      new Probing({
         nodeName: config.nodeName,
-        verdicts: () => this.#keeper.remoteNodes?.verdicts ?? [],
+        everyMs: config.probeIntervalMs,
+        peers: () => this.#peers,
         isLive: (name) => isLive(cluster.nodes.objects.get(name)),
         isLifeKnown: () => cluster.apiStatus.lastError === undefined,
         onChange: () => wake.emit('later'),
@@ -127,7 +132,7 @@ export class NetworkPart implements AsyncDisposable {
   /** Starts to watch the kernel, whose changes cause passes from now on, and what comes from other nodes. */
   watch(): void {
     this.#kernelWatch.start()
-    this.#peers.start()
+    this.#probing.start()
   }
 
   #openWatch(onEnd: (error: unknown) => void): Disposable {
@@ -166,12 +171,26 @@ export class NetworkPart implements AsyncDisposable {
   get problems(): readonly Problem[] {
     const { lost } = this.#kernelWatch
     const ofWatch = lost === undefined ? [] : [problem('CW9004', 'agent/kernel-notifications', lost)]
-    return [...this.#keeper.problems, ...this.#peers.problems, ...ofWatch]
+    return [...this.#keeper.problems, ...this.#probing.problems, ...ofWatch]
+  }
+
+  /** What probes tell of the ways to other nodes. */
+  get probing(): Pick<Probing, 'report' | 'probe' | 'lasting'> {
+    return this.#probing
+  }
+
+  get #peers(): Peers | undefined {
+    const { remoteNodes } = this.#keeper
+    if (remoteNodes === undefined) return undefined
+    const { self, plans, verdicts } = remoteNodes
+    const isNear = (node: string): boolean =>
+      plans.get(node)?.tunnelEnds.some((addr) => remoteNodes.wayTo(addr)?.kind === 'link') ?? false
+    return { self, plans, verdicts, isNear }
   }
 
   /** Why this node reaches no other node, or none answers it; undefined when some may be reached, or there is no other. */
   get isolation(): string | undefined {
-    return this.#keeper.isolation ?? this.#peers.isolation
+    return this.#keeper.isolation ?? this.#probing.isolation
   }
 
   /** By prefix, why a learned route is not in the kernel or not used there, as the last pass left it. */

@@ -36,6 +36,7 @@ import { NodeEvents } from './report/node-events.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
 import { type PolicyPart } from './policy-part.ts'
+import { peersHandlers } from './report/peers-api.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
@@ -112,7 +113,7 @@ export class ReportingPart implements AsyncDisposable {
     )
     const traced = this.#traceSources()
     this.#traceSend = this.#stack.use(new TraceSend(traced))
-    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: () => config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -213,6 +214,7 @@ export class ReportingPart implements AsyncDisposable {
         }),
       ),
       ...factsHandlers(this.#factsSources()),
+      ...peersHandlers(this.#deps.network.probing),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,

@@ -6,6 +6,7 @@ import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, rou
 import { datapathReport, mapReport, mapRequest, watchLine, watchRequest } from './schemas/datapath.ts'
 import { factsRequest, nodeFacts } from './schemas/facts.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
+import { peersProbeRequest, peersReport } from './schemas/peers.ts'
 import { agentPlan } from './schemas/plan.ts'
 import {
   policyDenialsLine,
@@ -74,6 +75,21 @@ export const operations = {
       'Gives an address back, together with the others of its pod. 404: no pod of this node has it; 409: the pod lives.',
     params: releaseRequest,
     answer: releaseReport,
+    servedBy: ['agent'],
+  },
+  peers: {
+    method: 'GET',
+    path: '/v1/peers',
+    summary: 'Whether packets arrive at other nodes and answers come back, as probes of this node show.',
+    answer: peersReport,
+    servedBy: ['agent'],
+  },
+  peersProbe: {
+    method: 'POST',
+    path: '/v1/peers/probe',
+    summary: 'Probes other nodes at once; names that are no other node are left out. 503: too many ask.',
+    params: peersProbeRequest,
+    answer: peersReport,
     servedBy: ['agent'],
   },
   bgpPeers: {

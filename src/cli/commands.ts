@@ -19,6 +19,7 @@ export const rootCommand: Group = {
     install: async () => (await import('./install.ts')).installCommand,
     uninstall: async () => (await import('./uninstall.ts')).uninstallCommand,
     agent: async () => (await import('./agent.ts')).agentCommand,
+    observe: async () => (await import('./observe.ts')).observeCommand,
     controller: async () => (await import('./controller.ts')).controllerCommand,
     completion: async () => (await import('./completion.ts')).completionCommand(rootCommand),
     version: async () => (await import('./version.ts')).versionCommand,

@@ -189,9 +189,7 @@ export class NftClient {
   /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */
   async findDelta(table: NftTable): Promise<NftDelta | undefined> {
     const isDynamic = new Set(
-      [...table.sets, ...(table.keySets ?? []), ...(table.maps ?? [])].flatMap(({ name, dynamic }) =>
-        dynamic ? [name] : [],
-      ),
+      [...table.sets, ...(table.keySets ?? [])].flatMap(({ name, dynamic }) => (dynamic ? [name] : [])),
     )
     const actual = await this.readTable(table.family, table.name, (set) => isDynamic.has(set))
     return inTurns(nftDeltaInSteps(table, actual))

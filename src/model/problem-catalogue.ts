@@ -7,7 +7,7 @@
 //   13xx what others have          32xx the eBPF datapath                  61xx packets that were followed
 //        in the kernel             33xx network policy                     62xx what other networks left
 //   70xx firewalls of others       81xx ways between nodes                 63xx nodes compared
-//   90xx the agent itself
+//   90xx the agent itself         65xx another network's state
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
 import { clusterProblemCatalogue } from './cluster-problem-catalogue.ts'
@@ -15,6 +15,7 @@ import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'
 import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { pathProblemCatalogue } from './path-problem-catalogue.ts'
+import { observedProblemCatalogue } from './observed-problem-catalogue.ts'
 import { podProblemCatalogue } from './pod-problem-catalogue.ts'
 import { policyProblemCatalogue } from './policy-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
@@ -260,6 +261,7 @@ export const problemCatalogue = {
     remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
   },
   ...clusterProblemCatalogue,
+  ...observedProblemCatalogue,
   ...firewallProblemCatalogue,
   ...pathProblemCatalogue,
   CW9001: {

@@ -108,6 +108,14 @@ export const nodeSettings = {
     help: "on: flannel nodes reach this one by flannel's annotations; off: they do not",
     install: { by: 'set' },
   },
+  /** How often each partner is asked whether packets arrive; 0: never. */
+  probeIntervalMs: {
+    variable: 'CAUSEWAY_PROBE_INTERVAL_S',
+    parse: secondsFrom(0, 60),
+    default: '1',
+    help: 'seconds between probes of other nodes; 0: none are sent',
+    install: { by: 'set' },
+  },
   logLevel: {
     variable: 'CAUSEWAY_LOG_LEVEL',
     parse: oneOf('debug', 'info', 'warn', 'error'),

@@ -16,6 +16,7 @@ const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_ERROR = 4
 const SO_BINDTODEVICE = 25
+const SO_RCVBUFFORCE = 33
 const IPPROTO_ICMP = 1
 const IPPROTO_TCP = 6
 const IPPROTO_IPV6 = 41
@@ -96,6 +97,11 @@ export function setOption(fd: number, level: number, option: number, value: Uint
 export function bindTo(fd: number, addr: Addr, port: number, about = `${addr} port ${port}`): void {
   const address = encodeSockaddr(addr, port)
   libc('bind', [fd, address, address.length], about)
+}
+
+/** Makes room for what waits to be received, beyond what the system lets everybody have. Needs CAP_NET_ADMIN. */
+export function setReceiveBuffer(fd: number, bytes: number): void {
+  setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(bytes), 'SO_RCVBUFFORCE')
 }
 
 /** Limits a socket to packets of this device; link-local addresses mean those on it. Throws ENODEV. */

@@ -1,14 +1,22 @@
 // The schema of what a node knows of the ways to other nodes by its own probes. docs/probing.md says what they mean.
-import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
+import {
+  array,
+  boolean,
+  check,
+  exactOptional,
+  integer,
+  maxValue,
+  minValue,
+  number,
+  object,
+  picklist,
+  pipe,
+  string,
+} from 'valibot'
 import { about, type ValueOf } from '../value.ts'
 
 export const probePaths = ['node', 'pod'] as const
 export const probeStates = ['unknown', 'ok', 'lossy', 'small only', 'one way', 'broken'] as const
-
-const families = pipe(
-  number(),
-  check((each) => each === 4 || each === 6, 'is neither 4 nor 6'),
-)
 
 const counts = object({
   sizeBytes: about(number(), 'of the IP packet; none may be fragmented'),
@@ -35,7 +43,7 @@ const way = object({
     picklist(probePaths),
     "node: from this node's address to that of the other one; pod: as packets of pods, to the other node's gateway of pods",
   ),
-  family: families,
+  family: picklist([4, 6]),
   src: exactOptional(string()),
   dst: about(string(), 'the address that is asked'),
   way: about(picklist(['vxlan', 'native', 'direct']), 'direct: the path of nodes'),
@@ -67,13 +75,7 @@ export const peersProbeRequest = object({
     'the nodes to ask now',
   ),
   count: exactOptional(
-    about(
-      pipe(
-        number(),
-        check((n) => Number.isInteger(n) && n >= 1 && n <= 20, 'is no number from 1 to 20'),
-      ),
-      'probes of each size; 5 unless told',
-    ),
+    about(pipe(number(), integer(), minValue(1), maxValue(20)), 'probes of each size; 5 unless told'),
   ),
 })
 

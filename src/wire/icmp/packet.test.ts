@@ -38,6 +38,25 @@ test('IP options before a reply are skipped', () => {
   assert.deepEqual(parseIcmp(4, received), { kind: 'reply', id: 0x1234, seq: 7, cookie })
 })
 
+test('the requests of others are known as such, and the size of a request is that of its IP packet', () => {
+  for (const family of families) {
+    const message = encodeEchoRequest(family, { id: 7, seq: 8, cookie, sizeBytes: 1400 })
+    const received = family === 4 ? new Uint8Array([...hex(ipv4), ...message]) : message
+    assert.equal(message.length, family === 4 ? 1380 : 1360)
+    assert.deepEqual(parseIcmp(family, received), { kind: 'request', id: 7, seq: 8, cookie })
+  }
+})
+
+test('an error about a packet too large has the size that the next link takes', () => {
+  const quoted4 = `${ipv4} 08 00 0000 1234 0007`
+  const error4 = parseIcmp(4, hex(`${ipv4} 03 04 0000 0000 0578 ${quoted4}`))
+  assert.deepEqual(error4, { kind: 'error', words: 'fragmentation needed', mtuBytes: 1400, id: 0x1234, seq: 7 })
+  const old = parseIcmp(4, hex(`${ipv4} 03 04 0000 0000 0000 ${quoted4}`))
+  assert.deepEqual(old, { kind: 'error', words: 'fragmentation needed', id: 0x1234, seq: 7 })
+  const error6 = parseIcmp(6, hex(`02 00 0000 00000514 ${ipv6} 80 00 0000 1234 0007`))
+  assert.deepEqual(error6, { kind: 'error', words: 'packet too big', mtuBytes: 1300, id: 0x1234, seq: 7 })
+})
+
 test('an error has the numbers of the request that it quotes, and words', () => {
   // RFC 792 promises no more of the request than its first eight bytes
   const quoted4 = `${ipv4} 08 00 0000 1234 0007`
@@ -64,7 +83,7 @@ test('what is not about our echo requests is nothing', () => {
   for (const text of [
     '',
     ipv4,
-    `${ipv4} 08 00 0000 1234 0007`,
+    `${ipv4} 08 00 0000 1234`,
     `${udp4} 00 00 0000 1234 0007`,
     `${fragment} 00 00 0000 1234 0007`,
     `${ipv4} 03 03 0000 00000000 ${udp4} 1f90 1f90 0008 0000`,
@@ -72,12 +91,7 @@ test('what is not about our echo requests is nothing', () => {
     `${ipv6} 81 00 0000 1234 0007`,
   ])
     assert.equal(parseIcmp(4, hex(text)), undefined, text)
-  for (const text of [
-    '',
-    '80 00 0000 1234 0007',
-    '81 00 0000 1234',
-    `01 00 0000 00000000 ${ipv4} 08 00 0000 1234 0007`,
-  ])
+  for (const text of ['', '80 00 0000 1234', '81 00 0000 1234', `01 00 0000 00000000 ${ipv4} 08 00 0000 1234 0007`])
     assert.equal(parseIcmp(6, hex(text)), undefined, text)
 })
 

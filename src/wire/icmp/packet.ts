@@ -7,9 +7,10 @@ import { internetChecksum } from '#/lib/internet-checksum.ts'
 export type Echo = { readonly id: number; readonly seq: number }
 
 export type IcmpPacket =
-  | ({ readonly kind: 'reply'; readonly cookie: Uint8Array } & Echo)
-  /** A router or host on the way rejected the request; `words` say why. */
-  | ({ readonly kind: 'error'; readonly words: string } & Echo)
+  /** An answer, or the request of somebody else. */
+  | ({ readonly kind: 'reply' | 'request'; readonly cookie: Uint8Array } & Echo)
+  /** A router or host on the way rejected the request; `words` say why, `mtuBytes` which size it takes, where it says so. */
+  | ({ readonly kind: 'error'; readonly words: string; readonly mtuBytes?: number } & Echo)
 
 const echoRequest = { 4: 8, 6: 128 } as const
 const echoReply = { 4: 0, 6: 129 } as const
@@ -19,6 +20,11 @@ const payloadBytes = 56
 /** The length of the cookie at the start of the payload, by which a sender recognises its own packets. */
 export const cookieBytes = 8
 const ipv6HeaderBytes = 40
+/** ICMPv6: packet too big. */
+const tooBig = 2
+/** ICMP: destination unreachable, and of that: fragmentation needed and DF set. */
+const unreachable = 3
+const fragmentationNeeded = 4
 const protocolIcmp = { 4: 1, 6: 58 } as const
 
 const errors4: Readonly<Record<number, { readonly words: string; readonly codes: readonly (string | undefined)[] }>> = {
@@ -69,14 +75,37 @@ export function icmpErrorWords(family: Family, type: number, code: number): stri
   return error?.codes[code] ?? error?.words
 }
 
-/** The ICMP types that parseIcmp understands, for the socket's filter. */
+/** The ICMP types of answers to our own requests, for the socket's filter. */
 export function icmpTypes(family: Family): readonly number[] {
   return [echoReply[family], ...Object.keys(errors[family]).map(Number)]
 }
 
-/** An echo request. The kernel fills in the checksum of v6, which covers addresses that are unknown here. */
-export function encodeEchoRequest(family: Family, request: Echo & { readonly cookie: Uint8Array }): Uint8Array {
-  const bytes = new Uint8Array(echoHeaderBytes + payloadBytes)
+/** The ICMP type of others' requests, for the socket's filter. */
+export function echoRequestType(family: Family): number {
+  return echoRequest[family]
+}
+
+const ipHeaderBytes = { 4: 20, 6: ipv6HeaderBytes } as const
+
+/** The size of the IP packet around an echo request that is not told how large to be. */
+export function usualEchoBytes(family: Family): number {
+  return ipHeaderBytes[family] + echoHeaderBytes + payloadBytes
+}
+
+/** The smallest IP packet with an echo request that has its cookie. */
+export function leastEchoBytes(family: Family): number {
+  return ipHeaderBytes[family] + echoHeaderBytes + cookieBytes
+}
+
+/**
+ * An echo request; `sizeBytes` is the size of the IP packet around it. The kernel fills in the checksum of v6, which covers addresses that are
+ * unknown here.
+ */
+export function encodeEchoRequest(
+  family: Family,
+  request: Echo & { readonly cookie: Uint8Array; readonly sizeBytes?: number },
+): Uint8Array {
+  const bytes = new Uint8Array((request.sizeBytes ?? usualEchoBytes(family)) - ipHeaderBytes[family])
   const view = viewOf(bytes)
   view.setUint8(0, echoRequest[family])
   view.setUint16(4, request.id)
@@ -105,17 +134,35 @@ function echoOf(message: Uint8Array, type: number): Echo | undefined {
 
 /**
  * Reads a packet from a raw ICMP socket, which includes the IP header for v4 but not for v6 (raw(7)). Undefined for anything but an echo
- * reply or an error about an echo request.
+ * request, its reply, or an error about a request.
  */
 export function parseIcmp(family: Family, bytes: Uint8Array): IcmpPacket | undefined {
   const message = family === 4 ? icmpOf(4, bytes) : bytes
   if (message === undefined || message.length < echoHeaderBytes) return undefined
+  const cookie = (): Uint8Array => message.slice(echoHeaderBytes, echoHeaderBytes + cookieBytes)
   const reply = echoOf(message, echoReply[family])
-  if (reply !== undefined)
-    return { kind: 'reply', ...reply, cookie: message.slice(echoHeaderBytes, echoHeaderBytes + cookieBytes) }
+  if (reply !== undefined) return { kind: 'reply', ...reply, cookie: cookie() }
+  const asked = echoOf(message, echoRequest[family])
+  if (asked !== undefined) return { kind: 'request', ...asked, cookie: cookie() }
   const error = errors[family][message[0]!]
   if (error === undefined) return undefined
   const quoted = icmpOf(family, message.subarray(echoHeaderBytes))
   const request = quoted && echoOf(quoted, echoRequest[family])
-  return request && { kind: 'error', words: error.codes[message[1]!] ?? error.words, ...request }
+  const mtuBytes = nextHopMtu(family, message)
+  return (
+    request && {
+      kind: 'error',
+      words: error.codes[message[1]!] ?? error.words,
+      ...request,
+      ...(mtuBytes !== undefined && { mtuBytes }),
+    }
+  )
+}
+
+/** The MTU that an error of a packet too big tells (RFC 1191 section 4, RFC 4443 section 3.2); undefined where it tells none. */
+function nextHopMtu(family: Family, message: Uint8Array): number | undefined {
+  const [type, code] = message
+  if (family === 6) return type === tooBig ? viewOf(message).getUint32(4) : undefined
+  const mtuBytes = type === unreachable && code === fragmentationNeeded ? viewOf(message).getUint16(6) : 0
+  return mtuBytes === 0 ? undefined : mtuBytes
 }

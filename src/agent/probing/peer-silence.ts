@@ -37,8 +37,8 @@ const witnessAsks = 8
 type State = {
   sent: number
   received: number
-  /** Packets that went since the last one came. */
-  unheard: number
+  /** What was sent until something was heard the last time. */
+  sentWhenHeard: number
   /** Echo requests in a row without an answer. */
   unanswered: number
   heardAtMs: number | undefined
@@ -65,7 +65,7 @@ export class PeerSilence {
       // without a tunnel nothing is counted, so all are asked in turn, and those again that have stopped answering
       const isInTurn = flow.way === 'native' && (state.unanswered === 0 || state.heardAtMs === undefined)
       if (isInTurn) native.push(flow)
-      else if (flow.way === 'native' || state.unheard >= suspiciousPackets) suspects.push(flow)
+      else if (flow.way === 'native' || unheardOf(state) >= suspiciousPackets) suspects.push(flow)
     }
     const start = native.length === 0 ? 0 : this.#turn % native.length
     this.#turn += nativeAsks
@@ -91,17 +91,16 @@ export class PeerSilence {
     const { sent = 0, received = 0 } = packets ?? {}
     const state = this.#states.get(key)
     if (state === undefined) {
-      const fresh = { sent, received, unheard: 0, unanswered: 0, heardAtMs: undefined, sinceMs: nowMs }
+      const fresh = { sent, received, sentWhenHeard: sent, unanswered: 0, heardAtMs: undefined, sinceMs: nowMs }
       this.#states.set(key, fresh)
       return fresh
     }
-    if (received > state.received) hear(state, nowMs)
-    // counters that went back belong to a table that was made anew
-    else if (sent > state.sent) {
-      if (state.unheard === 0) state.sinceMs = this.#observedMs
-      state.unheard += sent - state.sent
-    }
+    const wasHeard = unheardOf(state) === 0
     state.sent = sent
+    // counters that went back belong to a table that was made anew
+    state.sentWhenHeard = Math.min(state.sentWhenHeard, sent)
+    if (received > state.received) hear(state, nowMs)
+    if (wasHeard && unheardOf(state) > 0) state.sinceMs = this.#observedMs
     state.received = received
     return state
   }
@@ -112,10 +111,17 @@ export class PeerSilence {
       const state = this.#states.get(key)
       if (state === undefined) continue
       if (answered.has(String(gateway))) hear(state, nowMs)
-      else if (way === 'native' || state.unheard >= suspiciousPackets) state.unanswered++
-      // the request to a witness is none of the packets that somebody wanted an answer to
-      else state.sent++
+      else if (way === 'native' || unheardOf(state) >= suspiciousPackets) state.unanswered++
     }
+  }
+
+  /** The nodes that have not answered lately although packets go there; of those that never answered, only where packets are counted. */
+  get suspects(): string[] {
+    const doubtful = this.#flows.filter(({ key, way }) => {
+      const state = this.#states.get(key)
+      return state !== undefined && state.unanswered > 0 && (way === 'vxlan' || state.heardAtMs !== undefined)
+    })
+    return [...new Set(doubtful.map(({ node }) => node))]
   }
 
   get #silent(): Flow[] {
@@ -140,11 +146,12 @@ export class PeerSilence {
   }
 
   #textOf({ key, node, family, way, gateway }: Flow, nowMs: number): string {
-    const { unheard, heardAtMs, sinceMs } = this.#states.get(key)!
+    const state = this.#states.get(key)!
+    const { heardAtMs, sinceMs } = state
     const seconds = Math.round((nowMs - (way === 'native' && heardAtMs !== undefined ? heardAtMs : sinceMs)) / 1000)
     const asked = `gateway ${gateway} answers no echo request`
     return way === 'vxlan'
-      ? `${unheard} packets of the tunnel over IPv${family} went to ${node} in ${seconds} s, none came from it, and its ${asked}`
+      ? `${unheardOf(state)} packets of the tunnel over IPv${family} went to ${node} in ${seconds} s, none came from it, and its ${asked}`
       : `${node} answered ${seconds} s ago and does not any more: its ${asked}`
   }
 
@@ -168,8 +175,13 @@ export class PeerSilence {
   }
 }
 
+/** Packets that went since the last one came. */
+function unheardOf({ sent, sentWhenHeard }: State): number {
+  return sent - sentWhenHeard
+}
+
 function hear(state: State, nowMs: number): void {
   state.heardAtMs = nowMs
-  state.unheard = 0
+  state.sentWhenHeard = state.sent
   state.unanswered = 0
 }

@@ -1,0 +1,309 @@
+// What is known of one way by its probes, and when the next ones are due. Pure.
+import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
+import { type Target } from './targets.ts'
+
+export type Size = 'small' | 'full'
+
+/** What came instead of an answer. */
+export type Refusal = { readonly by: string; readonly why: string; readonly mtuBytes?: number }
+
+/** For each so many small probes one of the full size is sent. */
+const smallPerFull = 3
+/** A probe without an answer for so long is lost. */
+export const lostAfterMs = 1_000
+/** After so long without an answer a way is in doubt: it is asked again soon, so that a break shows within seconds, and a lost packet is none. */
+const doubtAfterMs = 400
+const doubtEveryMs = 200
+/** So many lost in a row are a break, and are needed before others are sent as usual again. */
+const brokenAfter = { small: 6, full: 3 } as const
+/** A break is told after so long at the soonest: routes change within that. */
+const leastBreakMs = 2_000
+/** So many answers in a row, and the way is whole again. */
+const wholeAfter = 3
+/** Of so many probes the loss is told, those between that were sent in doubt not counted. */
+const windowProbes = 60
+const lossyPercent = 5
+/** Hysteresis: a lossy way is well again below this. */
+const wellPercent = 2
+/** Where packets are lost here and there, several in a row are no break before so long. */
+const lossyBreakMs = 10_000
+/** Losses of an interruption that took so long are not counted as losses here and there. */
+const interruptionMs = 5_000
+/** How long probes of the other node that arrive say that packets come from there. */
+const heardMs = 3_500
+/** How long a node may take until its pods' network answers, after it was first asked or has come back. */
+const graceMs = 30_000
+
+/** Timers may fire that much early. */
+export const toleranceMs = 1
+
+type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
+type Result = { readonly atMs: number; readonly isAnswered: boolean; readonly rttMs?: number }
+
+/** Probes of one size. */
+type Tally = {
+  sent: number
+  answered: number
+  lost: number
+  lastSentMs: number
+  /** When the last one was sent that was due, and no extra one. */
+  lastRegularMs: number
+  lostInRow: number
+  /** When the first of these was sent. */
+  lostSinceMs: number
+  answeredInRow: number
+  isBroken: boolean
+  refused: Refusal | undefined
+  /** The results of regular probes, the latest last. */
+  results: Result[]
+}
+
+const tally = (): Tally => ({
+  sent: 0,
+  answered: 0,
+  lost: 0,
+  lastSentMs: -Infinity,
+  lastRegularMs: -Infinity,
+  lostInRow: 0,
+  lostSinceMs: 0,
+  answeredInRow: 0,
+  isBroken: false,
+  refused: undefined,
+  results: [],
+})
+
+export type WayPace = {
+  /** How often a small probe is sent. */
+  readonly everyMs: number
+  /** All probes count, at whichever pace they are sent: somebody has asked for them. */
+  readonly countsAll?: boolean
+}
+
+export class WayState {
+  readonly target: Target
+  readonly #everyMs: { readonly [S in Size]: number }
+  readonly #countsAll: boolean
+  readonly startedMs: number
+  readonly sizes = { small: tally(), full: tally() }
+  readonly #open = new Map<number, Sent>()
+  #isLossy = false
+  #heardMs = -Infinity
+  #answeredMs: number | undefined
+  #graceUntilMs: number
+
+  constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
+    this.target = target
+    this.#everyMs = { small: everyMs, full: everyMs * smallPerFull }
+    this.#countsAll = countsAll
+    this.startedMs = nowMs
+    this.#graceUntilMs = nowMs + graceMs
+    // not all ways at once: these packets are large
+    this.sizes.full.lastRegularMs = nowMs - (placeOf(target.key) % this.#everyMs.full)
+  }
+
+  /** The size of the IP packet; undefined: none of this size is sent. */
+  bytesOf(size: Size): number | undefined {
+    const { family, mtuBytes } = this.target
+    const usual = usualEchoBytes(family)
+    if (size === 'small') return usual
+    return mtuBytes === undefined || mtuBytes < leastEchoBytes(family) ? undefined : mtuBytes
+  }
+
+  get answeredMs(): number | undefined {
+    return this.#answeredMs
+  }
+
+  /** Whether nothing is answered any more, or has ever been. */
+  get isSilent(): boolean {
+    return this.sizes.small.isBroken
+  }
+
+  /** Whether the last probe that is decided was lost. */
+  get isFailing(): boolean {
+    return this.isSilent || this.sizes.small.lostInRow > 0
+  }
+
+  /** Since when that is so. */
+  get silentSinceMs(): number {
+    return this.sizes.small.lostSinceMs
+  }
+
+  get isLossy(): boolean {
+    return this.#isLossy
+  }
+
+  /** Whether only packets of the full size are lost. */
+  get isSmallOnly(): boolean {
+    return this.sizes.full.isBroken && !this.isSilent
+  }
+
+  /** Whether too little was sent to say anything. */
+  get isFresh(): boolean {
+    return !this.isSilent && this.sizes.small.answered < wholeAfter
+  }
+
+  /** Whether silence says nothing yet: the other node may not have come so far. */
+  isInGrace(nowMs: number): boolean {
+    return nowMs < this.#graceUntilMs
+  }
+
+  /** Grants the other node the time that it takes to set up its network. */
+  grantGrace(nowMs: number): void {
+    this.#graceUntilMs = nowMs + graceMs
+  }
+
+  /** Whether probes of the other node have arrived lately. */
+  isHeard(nowMs: number): boolean {
+    return nowMs - this.#heardMs < heardMs
+  }
+
+  /** Takes note that a probe of the other node arrived. */
+  hear(nowMs: number): void {
+    this.#heardMs = nowMs
+  }
+
+  /** When a probe of this size is due. */
+  dueMs(size: Size, nowMs: number): number {
+    const { small, full } = this.sizes
+    if (this.bytesOf(size) === undefined) return Infinity
+    // while small ones are lost, large ones say nothing
+    if (size === 'full' && (small.lostInRow > 0 || small.answered === 0)) return Infinity
+    const each = size === 'small' ? small : full
+    const regular = each.lastRegularMs + this.#everyMs[size]
+    return this.#isInDoubt(size, nowMs) ? Math.min(regular, each.lastSentMs + doubtEveryMs) : regular
+  }
+
+  #isInDoubt(size: Size, nowMs: number): boolean {
+    const { lostInRow, answeredInRow, isBroken } = this.sizes[size]
+    // it comes back: whether for good shows soon
+    if (isBroken) return answeredInRow > 0
+    let waiting = 0
+    let oldestMs = Infinity
+    for (const sent of this.#open.values()) {
+      if (sent.size !== size) continue
+      waiting++
+      oldestMs = Math.min(oldestMs, sent.atMs)
+    }
+    const isDoubtful = lostInRow > 0 || nowMs - oldestMs >= doubtAfterMs - toleranceMs
+    return isDoubtful && lostInRow + waiting < brokenAfter[size]
+  }
+
+  /** When to look next: a probe is due, or one without an answer puts the way in doubt, or is lost. */
+  nextMs(nowMs: number): number {
+    let next = Math.min(this.dueMs('small', nowMs), this.dueMs('full', nowMs))
+    for (const { atMs } of this.#open.values())
+      next = Math.min(next, atMs + (nowMs - atMs < doubtAfterMs - toleranceMs ? doubtAfterMs : lostAfterMs))
+    return next
+  }
+
+  /** When the last probe was sent. */
+  get lastSentMs(): number {
+    return Math.max(this.sizes.small.lastSentMs, this.sizes.full.lastSentMs)
+  }
+
+  /** Whether an answer to this probe may still come. */
+  waitsFor(seq: number): boolean {
+    return this.#open.has(seq)
+  }
+
+  get isWaiting(): boolean {
+    return this.#open.size > 0
+  }
+
+  /** Takes note that a probe was sent; `seq` names it. */
+  sent(size: Size, seq: number, nowMs: number): void {
+    const each = this.sizes[size]
+    const isExtra = !this.#countsAll && nowMs < each.lastRegularMs + this.#everyMs[size] - toleranceMs
+    each.sent++
+    each.lastSentMs = nowMs
+    if (!isExtra) each.lastRegularMs = nowMs
+    this.#open.set(seq, { atMs: nowMs, size, isExtra })
+  }
+
+  answered(seq: number, nowMs: number, rttMs: number | undefined): void {
+    const sent = this.#open.get(seq)
+    if (sent === undefined) return
+    this.#open.delete(seq)
+    const each = this.sizes[sent.size]
+    each.answered++
+    each.answeredInRow++
+    each.lostInRow = 0
+    each.refused = undefined
+    this.#answeredMs = nowMs
+    this.#graceUntilMs = -Infinity
+    if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
+    if (each.isBroken && each.answeredInRow >= wholeAfter) {
+      each.isBroken = false
+      if (nowMs - each.lostSinceMs >= interruptionMs)
+        each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
+    }
+    this.#weigh()
+  }
+
+  /** Takes note of an error about a probe, which is lost. */
+  refused(seq: number, refusal: Refusal, nowMs: number): void {
+    const sent = this.#open.get(seq)
+    if (sent === undefined) return
+    this.sizes[sent.size].refused = refusal
+    this.#open.delete(seq)
+    this.#lose(sent, nowMs)
+  }
+
+  /** Counts as lost what was not answered in time. */
+  expire(nowMs: number): void {
+    for (const [seq, sent] of this.#open) {
+      if (nowMs - sent.atMs < lostAfterMs - toleranceMs) continue
+      this.#open.delete(seq)
+      this.#lose(sent, nowMs)
+    }
+  }
+
+  #lose({ atMs, size, isExtra }: Sent, nowMs: number): void {
+    const each = this.sizes[size]
+    each.lost++
+    each.answeredInRow = 0
+    if (each.lostInRow === 0 && !each.isBroken) each.lostSinceMs = atMs
+    each.lostInRow++
+    if (!isExtra) note(each, { atMs, isAnswered: false })
+    const longMs = size === 'full' ? 0 : this.#isLossy ? lossyBreakMs : leastBreakMs
+    if (each.lostInRow >= brokenAfter[size] && nowMs - each.lostSinceMs >= longMs) each.isBroken = true
+    this.#weigh()
+  }
+
+  /** Nothing is concluded from what is under way: this process did not run for a while. */
+  forget(): void {
+    this.#open.clear()
+  }
+
+  #weigh(): void {
+    const { results } = this.sizes.small
+    if (this.sizes.small.isBroken || results.length < windowProbes) return
+    const lost = results.filter(({ isAnswered }) => !isAnswered).length
+    const percent = (lost * 100) / results.length
+    if (percent >= lossyPercent) this.#isLossy = true
+    else if (percent < wellPercent) this.#isLossy = false
+  }
+
+  /** Probes of one size in the window. */
+  window(size: Size): { readonly sent: number; readonly answered: number; readonly sinceMs: number } {
+    const { results } = this.sizes[size]
+    const answered = results.filter(({ isAnswered }) => isAnswered).length
+    return { sent: results.length, answered, sinceMs: results[0]?.atMs ?? this.startedMs }
+  }
+
+  /** The round trips of small probes in the window, sorted. */
+  get rttsMs(): number[] {
+    return this.sizes.small.results.flatMap(({ rttMs }) => rttMs ?? []).toSorted((a, b) => a - b)
+  }
+}
+
+function note(each: Tally, result: Result): void {
+  each.results.push(result)
+  if (each.results.length > windowProbes) each.results.shift()
+}
+
+function placeOf(key: string): number {
+  let sum = 0
+  for (let index = 0; index < key.length; index++) sum = (sum * 31 + key.charCodeAt(index)) >>> 0
+  return sum
+}
