@@ -117,6 +117,7 @@ const marks: Readonly<Record<Verdict['outcome'], string>> = {
   refused: 'refused',
   'not-sent': 'NOT SENT',
   lost: 'LOST',
+  taken: 'taken',
   unanswered: 'NO ANSWER',
   'answer-lost': 'ANSWER LOST',
   untold: 'NOT KNOWN',

@@ -110,7 +110,7 @@ One packet is sent, from the namespace of FROM, as any program there would send 
 
 Where the packet ends, the first place is told at which it was to be seen and was not, what the kernel says of that, and what mends it.
 
-Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets.
+Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets; 4: a datagram came to a process, which did not answer in time.
 
 ${agentOptionsNote}`,
   options: traceOptions,

@@ -9,7 +9,7 @@ import { podText } from '#/policy/words.ts'
 import { type Compared, compareFlannel } from '#/reconcile/flannel/compare.ts'
 import { readFlannelState } from '#/reconcile/flannel/kernel-state.ts'
 import { podBridge } from '#/reconcile/flannel/own-state.ts'
-import { type FlannelView } from '../report/predict/flannel.ts'
+import { type FlannelView } from '#/predict/flannel.ts'
 import { type ObservedCluster } from './cluster.ts'
 import { FoundPods } from './found-pods.ts'
 

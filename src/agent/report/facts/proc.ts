@@ -44,7 +44,14 @@ const ofDevices = {
     'proxy_arp',
     'ignore_routes_with_linkdown',
   ],
-  'net/ipv6/conf': ['forwarding', 'disable_ipv6', 'accept_ra', 'proxy_ndp', 'ignore_routes_with_linkdown'],
+  'net/ipv6/conf': [
+    'forwarding',
+    'force_forwarding',
+    'disable_ipv6',
+    'accept_ra',
+    'proxy_ndp',
+    'ignore_routes_with_linkdown',
+  ],
 } as const
 
 /** Those that hold for the namespace as a whole, and for devices that are yet to come. */

@@ -147,7 +147,7 @@ test('ends among which chance decides are all found, in the map that leads to th
     b: [dnat(3)],
   }
   const nat = chain(rules, { isNat: true, sets: { ends: [element(0, 'a'), element(1, 'b')] } })
-  const found = await translations([nat], passage('nat'))
+  const found = await translations([nat], passage('nat'), async () => {})
   assert.deepEqual(
     found?.found.map((each) => [each.kind, String(each.addr), 'port' in each ? each.port : '', each.isSure]),
     [
@@ -156,7 +156,7 @@ test('ends among which chance decides are all found, in the map that leads to th
     ],
   )
   assert.equal(
-    await translations([nat], passage('nat', { ...packet, dst: [Prefix.parse('10.96.0.11/32')] })),
+    await translations([nat], passage('nat', { ...packet, dst: [Prefix.parse('10.96.0.11/32')] }), async () => {}),
     undefined,
   )
 })

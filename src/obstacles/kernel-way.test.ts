@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Lookup, type LookupAnswer } from '#/kernel/route-lookup.ts'
+import { type Lookup, type LookupAnswer } from '#/wire/netlink/route-lookup.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type Route } from '#/wire/netlink/route.ts'
@@ -59,11 +59,18 @@ test('the way of the verdict is right whoever made the route; any other is not',
   const elsewhere = { ...viaTunnel, encap: { vni: 1, src, dst: src } }
   assert.equal(judged(wayOf(vxlan), found(elsewhere)), 'obstructed CW1302 device/cw-vxlan')
   assert.equal(judged(wayOf(vxlan), found({ type: 'local', table: 255 })), 'obstructed CW1303 device/tun0')
+  assert.equal(judged(wayOf(vxlan), found({ type: 'local' })), 'obstructed CW1303 device/tun0', 'IPv4 without rules')
   assert.equal(judged(wayOf(vxlan), found({ table: 52 })), 'obstructed CW1301 rule/5270')
   assert.equal(judged(wayOf(vxlan), found({ table: 52 }), { rules: [] }), 'obstructed CW1301 table/52')
   // a route of ours that is not as planned is the reconciler's, and a shorter one shows only that ours is gone
   assert.equal(judged(wayOf(vxlan), found({ protocol: 67 })), 'planned')
   assert.equal(judged(wayOf(vxlan), found({ dst: Prefix.parse('0.0.0.0/0') })), 'missing CW1304 node/routes')
+})
+
+test('that the kernel refuses packets from an address of this node says nothing of the way', () => {
+  const refused: LookupAnswer = { kind: 'refused', code: 'EINVAL' }
+  assert.equal(judged(wayOf(vxlan), refused), 'missing CW1304 node/routes')
+  assert.equal(judged(wayOf(vxlan), refused, { own: [lookup.src!] }), 'planned')
 })
 
 test('a refusal is explained by the route or rule that drops, if the kernel looks at it for this packet', () => {

@@ -1,10 +1,11 @@
 // Whether firewalls of others let through what pods depend on: each class of packets is followed through each base chain that it meets.
 // Tells what is dropped for sure, by which rule, and what mends it.
+import { type Family } from '#/lib/addr.ts'
 import { type NeededPassage } from '#/model/network.ts'
 import { problem } from '#/model/problems.ts'
 import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { type NftFamilyName } from '#/wire/nftables/messages.ts'
-import { type Blockade } from '../driver.ts'
+import { type Blockade } from './blockade.ts'
 import { type ReadSet, stepOf } from './nft-rule.ts'
 import { type HookName, type Passage, passagesOf, type Purpose } from './passages.ts'
 import { type PacketClass } from './packet.ts'
@@ -34,6 +35,7 @@ export type BaseChain = {
 
 const codes = {
   pods: 'CW7001',
+  bridged: 'CW7006',
   tunnel: 'CW7002',
   node: 'CW7003',
   source: 'CW7005',
@@ -59,8 +61,15 @@ export function walkOf({ chain, dropsByPolicy, rulesOf, readSet }: BaseChain, pa
   return { chain, dropsByPolicy, rulesOf, stepOf: (rule) => stepOf(rule, packet, readSet) }
 }
 
-export async function inspect(chains: readonly BaseChain[], needed: NeededPassage): Promise<Blockade[]> {
-  const passages = passagesOf(needed)
+const placeOf = ({ outcome }: Hit): string => `${outcome.chain} ${outcome.number ?? 'policy'}`
+
+/** `filtered` is as in passagesOf. */
+export async function inspect(
+  chains: readonly BaseChain[],
+  needed: NeededPassage,
+  filtered: readonly Family[] = [],
+): Promise<Blockade[]> {
+  const passages = passagesOf(needed, filtered)
   const blockades: Blockade[] = []
   for (const chain of chains) {
     const hits: Hit[] = []
@@ -68,10 +77,10 @@ export async function inspect(chains: readonly BaseChain[], needed: NeededPassag
       const outcome = await walk(walkOf(chain, passage.packet))
       if (outcome.kind === 'dropped' || outcome.kind === 'translated') hits.push({ passage, outcome })
     }
-    const byPlace = Map.groupBy(
-      hits,
-      ({ passage, outcome }) => `${passage.purpose} ${outcome.chain} ${outcome.number ?? 'policy'}`,
-    )
+    const ofPods = new Set(hits.filter(({ passage }) => passage.purpose === 'pods').map(placeOf))
+    // a rule that drops what pods send to other nodes is not told twice for dropping what they send to each other
+    const told = hits.filter((hit) => hit.passage.purpose !== 'bridged' || !ofPods.has(placeOf(hit)))
+    const byPlace = Map.groupBy(told, (hit) => `${hit.passage.purpose} ${placeOf(hit)}`)
     for (const same of byPlace.values()) blockades.push(await blockadeOf(chain, same, needed))
   }
   return blockades
@@ -79,11 +88,14 @@ export async function inspect(chains: readonly BaseChain[], needed: NeededPassag
 
 const whatIsDone = {
   pods: 'drops',
+  bridged: 'drops',
   tunnel: 'drops',
   node: 'drops',
   source: 'replaces the source address of',
   destination: 'replaces the destination address of',
 } as const satisfies Record<Purpose, string>
+
+const byBridge = ', which the bridge hands to it since net.bridge.bridge-nf-call-iptables or -ip6tables is 1'
 
 /** What is told of a chain. `hits` are those of one purpose by one rule. */
 export async function blockadeOf(base: BaseChain, hits: readonly Hit[], needed: NeededPassage): Promise<Blockade> {
@@ -110,7 +122,7 @@ export async function blockadeOf(base: BaseChain, hits: readonly Hit[], needed: 
     problem: problem(
       codes[purpose],
       `chain/${where}`,
-      `table ${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} ${whatIsDone[purpose]} ${[...whats].join(' and ')} (${families}): ${byWhat}`,
+      `table ${tool === 'legacy' ? 'legacy ' : ''}${family} ${table} ${whatIsDone[purpose]} ${[...whats].join(' and ')} (${families})${purpose === 'bridged' ? byBridge : ''}: ${byWhat}`,
       { remedy: remedyFor({ ...place, ...(rule && { rule }) }, purpose, needed) },
     ),
     // a pod answers to another source address as well

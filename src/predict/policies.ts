@@ -1,9 +1,7 @@
 // What network policies say of the packet, in the direction that this node enforces.
-import { explain } from '#/policy/explain.ts'
 import { type Direction } from '#/policy/policy.ts'
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
-import { kernelReport } from '../policy-kernel.ts'
 import { ipProtocol, type PredictPod, type Prediction } from './context.ts'
 
 /** Tells the step of one direction; returns whether the packet passes. `pod` is of this node. */
@@ -24,8 +22,8 @@ export async function policyOf(prediction: Prediction, pod: PredictPod, directio
     protocol: ipProtocol(packet),
     ...(port !== undefined && packet.protocol !== 'icmp' && { port }),
   }
-  const { text, isDenied, isAudited, changes, policies } = explain(policy.view, asked)[direction]
-  const found = await kernelReport(policy, pod.pod, direction)
+  const { text, isDenied, isAudited, changes, policies } = policy.explain(asked, direction)
+  const found = await policy.inKernel(pod.pod, direction)
   const fault = found?.isThere === false ? `; but the kernel has not what it should: ${found.text}` : ''
   const verdict = isDenied && !isAudited ? ' is denied' : ''
   const told = `${direction} of ${pod.pod}${verdict}: ${text}${fault}`

@@ -1,23 +1,18 @@
 // The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
-import { listAddresses } from '#/kernel/addresses.ts'
-import { findLink, type Link, listLinks } from '#/kernel/links.ts'
-import { Netlink } from '#/kernel/netlink.ts'
-import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
-import { type Netns } from '#/sys/netns.ts'
-import { isWaitedFor } from '#/sys/port-owner.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
+import { type KernelView, type ViewLink } from './kernel-view.ts'
 import { neighbourOf } from './neighbours.ts'
 import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
 
 /** Opens the pod's namespace; undefined, and a step, when there is none. */
-function open(prediction: Prediction, pod: PredictPod): Netns | undefined {
-  const netns = prediction.deps.netnsOf(pod)
-  if (netns === undefined)
+function open(prediction: Prediction, pod: PredictPod): KernelView | undefined {
+  const kernel = prediction.deps.openPod(pod)
+  if (kernel === undefined)
     prediction.add(
       stops(
         'deliver',
@@ -29,28 +24,20 @@ function open(prediction: Prediction, pod: PredictPod): Netns | undefined {
         },
       ),
     )
-  return netns
+  return kernel
 }
 
 type Inside = {
-  readonly netns: Netns
-  readonly netlink: Netlink
-  readonly link: Link
+  readonly link: ViewLink
   readonly at: At
   readonly nameOf: (index: number) => string
 }
 
 /** The pod's own interface; undefined, and a step, when it cannot send or receive. */
-function interfaceOf(
-  prediction: Prediction,
-  pod: PredictPod,
-  netns: Netns,
-  netlink: Netlink,
-  addr: Addr,
-): Inside | undefined {
+function interfaceOf(prediction: Prediction, pod: PredictPod, kernel: KernelView, addr: Addr): Inside | undefined {
   const at: At = { device: pod.ifName, pod: pod.pod }
   const remedy = `delete pod ${pod.pod}, so that it is made anew`
-  const links = listLinks(netlink)
+  const { links } = kernel
   const link = links.find(({ name }) => name === pod.ifName)
   if (link === undefined) {
     prediction.add(stops('deliver', `pod ${pod.pod} has no interface ${pod.ifName}`, at, { code: 'CW3105', remedy }))
@@ -61,12 +48,12 @@ function interfaceOf(
     prediction.add(stops('deliver', `${pod.ifName} of pod ${pod.pod} is down`, at, { remedy: command }))
     return undefined
   }
-  if (!listAddresses(netlink).some((each) => each.addr.equals(addr))) {
+  if (!kernel.addresses().some((each) => each.addr.equals(addr))) {
     prediction.add(stops('deliver', `no interface of pod ${pod.pod} has ${addr}`, at, { code: 'CW3106', remedy }))
     return undefined
   }
   const names = new Map(links.map(({ index, name }) => [index, name]))
-  return { netns, netlink, link, at, nameOf: (index) => names.get(index) ?? `if${index}` }
+  return { link, at, nameOf: (index) => names.get(index) ?? `if${index}` }
 }
 
 /** How a packet comes out of its pod. */
@@ -83,18 +70,17 @@ export async function sendFromPod(
   pod: PredictPod,
   macOf: (addr: Addr, isGateway: boolean) => string | undefined,
 ): Promise<Sent> {
-  using netns = open(prediction, pod)
-  if (netns === undefined) return { kind: 'stopped' }
-  using netlink = Netlink.brief(netns)
+  using kernel = open(prediction, pod)
+  if (kernel === undefined) return { kind: 'stopped' }
   const { packet } = prediction
-  const inside = interfaceOf(prediction, pod, netns, netlink, packet.src)
+  const inside = interfaceOf(prediction, pod, kernel, packet.src)
   if (inside === undefined) return { kind: 'stopped' }
   const { link, nameOf } = inside
   const lookup = lookupOf(packet)
-  const answer = lookUpWay(netlink, lookup)
+  const answer = kernel.lookUp(lookup)
   const hop = hopOf(answer, nameOf)
   const at: At = { device: hop?.device.name ?? link.name, pod: pod.pod }
-  const isPassed = prediction.add(podRouteStep(netlink, answer, lookup, { at, nameOf }))
+  const isPassed = prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }))
   if (isLocal(answer)) {
     prediction.way.push(...sent('lo', pod.pod), ...received('lo', pod.pod))
     return { kind: 'delivered' }
@@ -107,7 +93,7 @@ export async function sendFromPod(
     prediction.way.push(...sent(hop.device.name, pod.pod))
     return { kind: 'stopped' }
   }
-  using firewalls = new Firewalls(prediction, { name: pod.pod, netns })
+  const firewalls = new Firewalls(prediction, { name: pod.pod, kernel })
   for (const hook of ['output', 'postrouting'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', oif: hop.device }))
   prediction.add(firewalls.summary())
@@ -123,7 +109,7 @@ export async function sendFromPod(
   prediction.add(
     isNobodys
       ? nobodyStep(String(packet.dst), at)
-      : await neighbourOf(netlink, {
+      : await neighbourOf(kernel, {
           device: hop.device,
           addr: nextHop,
           who,
@@ -132,7 +118,7 @@ export async function sendFromPod(
         }),
   )
   // with the bridge nobody answers for the address, and the packet waits in the pod in vain
-  if (isNobodys && prediction.deps.generation() === undefined) return { kind: 'stopped' }
+  if (isNobodys && prediction.deps.programs() === undefined) return { kind: 'stopped' }
   prediction.way.push(...outOfPod({ pod: pod.pod, device: link.name, hostDevice: pod.hostDevice }))
   return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
 }
@@ -150,20 +136,17 @@ const podMtuRemedy = (pod: string): string =>
 
 /** The MAC of a pod's interface, without a step; undefined when it is not there. */
 export function podMacOf(prediction: Prediction, pod: PredictPod): string | undefined {
-  using netns = prediction.deps.netnsOf(pod)
-  if (netns === undefined) return undefined
-  using netlink = Netlink.brief(netns)
-  return findLink(netlink, pod.ifName)?.mac
+  using kernel = prediction.deps.openPod(pod)
+  return kernel?.links.find(({ name }) => name === pod.ifName)?.mac
 }
 
 /** From the host device into the pod, as far as a process there. */
 export async function receiveInPod(prediction: Prediction, pod: PredictPod): Promise<void> {
-  using netns = open(prediction, pod)
-  if (netns === undefined) return
-  using netlink = Netlink.brief(netns)
+  using kernel = open(prediction, pod)
+  if (kernel === undefined) return
   const { packet } = prediction
   prediction.way.push(...intoPod({ pod: pod.pod, device: pod.ifName, hostDevice: pod.hostDevice }))
-  const inside = interfaceOf(prediction, pod, netns, netlink, packet.dst)
+  const inside = interfaceOf(prediction, pod, kernel, packet.dst)
   if (inside === undefined) return
   const { link, at, nameOf } = inside
   prediction.add(
@@ -177,18 +160,18 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
     ),
   )
   const lookup = lookupOf(packet, link)
-  const answer = lookUpWay(netlink, lookup)
-  const incoming = netns.run(() => incomingFacts(netlink, packet.src, link))
-  if (!prediction.add(podRouteStep(netlink, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
-  using firewalls = new Firewalls(prediction, { name: pod.pod, netns })
+  const answer = kernel.lookUp(lookup)
+  const incoming = incomingFacts(kernel, packet.src, link)
+  if (!prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
+  const firewalls = new Firewalls(prediction, { name: pod.pod, kernel })
   for (const hook of ['prerouting', 'input'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', iif: link, isLocal: true }))
   prediction.add(firewalls.summary(at))
-  deliver(prediction, netns, pod.pod)
+  deliver(prediction, kernel, pod.pod)
 }
 
-/** Whether a process waits for the packet; for the calling thread's namespace, or a pod's. */
-export function deliver(prediction: Prediction, netns: Netns | undefined, pod?: string): void {
+/** Whether a process waits for the packet; in the node's namespace, or a pod's. */
+export function deliver(prediction: Prediction, kernel = prediction.kernel, pod?: string): void {
   const { packet } = prediction
   const { protocol, port, isAnswer } = packet
   const at: At = pod === undefined ? {} : { pod }
@@ -203,8 +186,7 @@ export function deliver(prediction: Prediction, netns: Netns | undefined, pod?: 
     )
     return
   }
-  const ask = (): boolean => isWaitedFor(protocol, port, hexAddrs(packet.dst))
-  const isWaiting = netns ? netns.run(ask) : ask()
+  const isWaiting = kernel.isWaitedFor(protocol, port, packet.dst)
   const refusal = protocol === 'tcp' ? 'refuses the connection (RST)' : 'answers that the port is unreachable (ICMP)'
   const name = `${protocol === 'tcp' ? 'TCP' : 'UDP'} port ${port}`
   prediction.add(
@@ -216,20 +198,4 @@ export function deliver(prediction: Prediction, netns: Netns | undefined, pod?: 
       at,
     ),
   )
-}
-
-/** An address as /proc/net/tcp has it, for sockets of its family, and of IPv6 for an IPv4 address: words of the machine's byte order. */
-function hexAddrs(addr: Addr): string[] {
-  const own = hexOf(addr.toBytes())
-  return addr.family === 4 ? [own, hexOf(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)) + own] : [own]
-}
-
-function hexOf(bytes: Uint8Array): string {
-  let hex = ''
-  for (let at = 0; at < bytes.length; at += 4)
-    hex += bytes
-      .slice(at, at + 4)
-      .toReversed()
-      .toHex()
-  return hex.toUpperCase()
 }

@@ -1,6 +1,5 @@
 // The outer packet of the tunnel: how it leaves this node, and how it comes to it.
-import { type Link } from '#/kernel/links.ts'
-import { lookUpWay, lookupCommand } from '#/kernel/route-lookup.ts'
+import { lookupCommand } from '#/wire/netlink/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import { outerFit, overheadBytes } from '#/trace/predict-mtu.ts'
@@ -11,9 +10,10 @@ import { type Encap } from '#/wire/netlink/route.ts'
 import { type Packet, type Prediction } from './context.ts'
 import { deviceMend } from './flannel.ts'
 import { type Firewalls } from './firewalls.ts'
+import { type Device, type ViewLink } from './kernel-view.ts'
 import { neighbourOf } from './neighbours.ts'
 import { fromTunnel, othersAt } from './programs.ts'
-import { ask, type Device, type Hop, hopOf, incomingFacts, isLocal, lookupOf } from './routes.ts'
+import { ask, type Hop, hopOf, incomingFacts, isLocal, lookupOf } from './routes.ts'
 
 /** The tunnel's packet; its source port is a hash that only the kernel knows. */
 function outerOf({ packet, deps }: Prediction, src: Addr, dst: Addr): Packet {
@@ -33,11 +33,10 @@ const isInventedVtep = (addr: Addr | undefined): boolean =>
 
 /** Into the tunnel, and out of the node. */
 export async function sendOuter(prediction: Prediction, firewalls: Firewalls, hop: Hop, encap: Encap): Promise<void> {
-  const { deps } = prediction
   const { device, gateway } = hop
   if (gateway)
     prediction.add(
-      await neighbourOf(deps.netlink, {
+      await neighbourOf(prediction.kernel, {
         device,
         addr: gateway,
         who: 'the VTEP',
@@ -87,7 +86,11 @@ export async function sendEncapsulated(
     const addr = outerHop.gateway ?? encap.dst
     const name = prediction.nodeWith(addr)
     prediction.add(
-      await neighbourOf(deps.netlink, { device: oif, addr, who: name === undefined ? 'the router' : `node ${name}` }),
+      await neighbourOf(prediction.kernel, {
+        device: oif,
+        addr,
+        who: name === undefined ? 'the router' : `node ${name}`,
+      }),
     )
   }
   prediction.way.push(...sent(oif.name))
@@ -104,8 +107,8 @@ function ends(prediction: Prediction, told: Addr | undefined): { readonly src: A
 }
 
 /** The address by which this node sends to another one. */
-function sourceTo({ deps }: Prediction, dst: Addr): Addr | undefined {
-  const answer = lookUpWay(deps.netlink, { dst })
+function sourceTo({ kernel }: Prediction, dst: Addr): Addr | undefined {
+  const answer = kernel.lookUp({ dst })
   return answer.kind === 'way' ? answer.chosen?.preferredSource : undefined
 }
 
@@ -114,7 +117,7 @@ export async function receiveOuter(
   prediction: Prediction,
   firewalls: Firewalls,
   outerSrc: Addr | undefined,
-): Promise<Link | undefined> {
+): Promise<ViewLink | undefined> {
   const { deps } = prediction
   const found = ends(prediction, outerSrc)
   if (found === undefined) {
@@ -123,7 +126,7 @@ export async function receiveOuter(
   }
   const { src, dst } = found
   // which device it comes by, only the network knows: mostly that by which packets go back
-  const back = hopOf(lookUpWay(deps.netlink, { dst: src, src: dst }), prediction.nameOf)
+  const back = hopOf(prediction.kernel.lookUp({ dst: src, src: dst }), prediction.nameOf)
   const underlay = back && prediction.link(back.device.name)
   if (underlay === undefined) {
     prediction.add(stops('route', `no route leads back to ${src}: ${lookupCommand({ dst: src, src: dst })}`))
@@ -164,11 +167,11 @@ export async function receiveOuter(
 }
 
 /** Whether the kernel takes the outer packet as one for this node. */
-function isTaken(prediction: Prediction, outer: Packet, underlay: Link): boolean {
+function isTaken(prediction: Prediction, outer: Packet, underlay: ViewLink): boolean {
   const lookup = lookupOf(outer, underlay)
-  const answer = lookUpWay(prediction.deps.netlink, lookup)
+  const answer = prediction.kernel.lookUp(lookup)
   if (isLocal(answer)) return true
-  const incoming = incomingFacts(prediction.deps.netlink, outer.src, underlay)
+  const incoming = incomingFacts(prediction.kernel, outer.src, underlay)
   if (answer.kind === 'refused' && isFiltered(answer.code, incoming)) {
     const stop = rpFilterStop(incoming)
     return prediction.add(stops('route', stop.text, { device: underlay.name }, stop))

@@ -1,6 +1,4 @@
 // What programs of the eBPF datapath do with the packet, by what their maps hold; and which programs of others see it.
-import { ownProgramIds, programsAt } from '#/datapath/programs.ts'
-import { listAttached } from '#/kernel/bpf/attached.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { type BpfHook, ownerNumber } from '#/model/bpf.ts'
 import { type ProgramFacts, programStep, tunnelOwnerStep } from '#/trace/predict-program.ts'
@@ -21,10 +19,10 @@ import {
 } from '#/wire/bpf/maps.ts'
 import { wayName } from '#/wire/bpf/words.ts'
 import { type PredictPod, type Prediction } from './context.ts'
-import { type Device } from './routes.ts'
+import { type Device } from './kernel-view.ts'
 
 function value(prediction: Prediction, map: MapName, key: Uint8Array): Uint8Array | undefined {
-  return prediction.deps.generation()?.map(map).get(key)
+  return prediction.deps.programs()?.lookUp?.(map, key)
 }
 
 function podEntry(prediction: Prediction, addr: Addr) {
@@ -54,7 +52,7 @@ const macText = (bytes: Uint8Array): string => bytes.toHex().replaceAll(/..(?=.)
 
 /** Whether packets between the two pods of this node go from port to port over the bridge, though programs are attached. */
 export function isBridged(prediction: Prediction, src: PredictPod, dst: PredictPod): boolean {
-  if (prediction.deps.generation() === undefined) return true
+  if (prediction.deps.programs() === undefined) return true
   return [src, dst].some(({ datapath, addrs }) => {
     const [first] = addrs
     const entry = first && podEntry(prediction, first.addr)
@@ -64,13 +62,18 @@ export function isBridged(prediction: Prediction, src: PredictPod, dst: PredictP
 
 /** Whether programs see what the pod sends. */
 export function isGuarded({ deps }: Prediction, { hostDevice }: PredictPod): boolean {
-  return deps.generation() !== undefined && programsAt(deps.netlink, deps.ebpf, hostDevice) === 'all'
+  return deps.programs()?.isAttached(hostDevice) === true
 }
+
+const untoldMaps = ({ name }: Pick<Device, 'name'>) =>
+  passes('program', `what the maps of Causeway's program at ${name} hold is not known here`, { device: name })
 
 /** What the program at a pod's host device does with what the pod sends. */
 export function fromPod(prediction: Prediction, pod: PredictPod, host: Device, podMac: string): boolean {
   const { deps, packet } = prediction
-  if (deps.generation() === undefined) return true
+  const programs = deps.programs()
+  if (programs === undefined) return true
+  if (programs.lookUp === undefined) return prediction.add(untoldMaps(host))
   const port = value(prediction, 'cw_ports', indexStruct.encode({ index: host.index }))
   const entry = podEntry(prediction, packet.src)
   const to = nodeEntry(prediction, packet.dst)
@@ -90,9 +93,11 @@ export function fromPod(prediction: Prediction, pod: PredictPod, host: Device, p
 
 /** Whether the program at the tunnel's device takes what comes from that tunnel end. */
 export function fromTunnel(prediction: Prediction, device: string, outerSrc: Addr): boolean {
-  if (prediction.deps.generation() === undefined) return true
   const { packet, deps } = prediction
-  const names = new Map([...deps.policy.view.nodes.keys()].map((name) => [ownerNumber(name), name]))
+  const programs = deps.programs()
+  if (programs === undefined) return true
+  if (programs.lookUp === undefined) return prediction.add(untoldMaps({ name: device }))
+  const names = new Map([...deps.policy.nodes().keys()].map((name) => [ownerNumber(name), name]))
   const nameOf = (owner: bigint | undefined): string | undefined =>
     owner === undefined ? undefined : (names.get(owner) ?? 'a node that is not known')
   const node = nodeEntry(prediction, packet.src)
@@ -116,11 +121,7 @@ export function fromTunnel(prediction: Prediction, device: string, outerSrc: Add
 
 /** Programs and filters of others that see the packet, of which nobody can tell what they do. */
 export function othersAt(prediction: Prediction, device: Device, hook: BpfHook): void {
-  const { netlink, generation } = prediction.deps
-  const own = new Set(ownProgramIds(generation()))
-  const names = listAttached(netlink, device, hook).flatMap(({ name, programId, filter }) =>
-    filter?.isOurs === true || (programId !== undefined && own.has(programId)) ? [] : [name || `program ${programId}`],
-  )
+  const names = prediction.kernel.programsOfOthers(device, hook)
   if (names.length === 0) return
   const text = `${names.join(', ')} of others ${names.length === 1 ? 'sees' : 'see'} it at ${hook} of ${device.name}: what becomes of it there cannot be told`
   prediction.add(passes('program', text, { device: device.name }))

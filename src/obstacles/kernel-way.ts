@@ -1,7 +1,7 @@
 // Judges what the kernel answers when it is asked for a packet's way: whether it is the way of the plan, and if not, which rule, route,
 // device or address of somebody else is in the way. Pure.
-import { type Lookup, type LookupAnswer, lookupCommand } from '#/kernel/route-lookup.ts'
-import { routeText } from '#/kernel/routes.ts'
+import { type Lookup, type LookupAnswer, lookupCommand } from '#/wire/netlink/route-lookup.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { isOurLink, routeProtocol, vxlanName } from '#/model/names.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
@@ -61,7 +61,8 @@ export function judge(way: PlannedWay, packet: Lookup, answer: LookupAnswer, sta
   if (route === undefined || isPlanned(way, route, state)) return planned
   // a route of ours that is not (yet) as planned is for the reconciler to mend and to tell
   if (route.protocol === routeProtocol && route.table === RT_TABLE_MAIN) return planned
-  if (route.table === RT_TABLE_LOCAL)
+  // without rules of others the kernel has one tree for the tables local and main, and names the latter
+  if (route.table === RT_TABLE_LOCAL || route.type === 'local')
     return { kind: 'obstructed', obstacle: { ...foreignAddress(route, packet, state), ...ofPart(way, route) } }
   if (route.table !== RT_TABLE_MAIN)
     return { kind: 'obstructed', obstacle: { ...ruleInTheWay(route, packet, state), ...ofPart(way, route) } }
@@ -228,6 +229,9 @@ function insteadOf(way: PlannedWay): string {
 }
 
 function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelState): Judgement {
+  const { src, iif } = packet
+  // nobody else's packets come from an address of this node: that it is here, packets to it tell
+  if (src !== undefined && iif !== undefined && state.own.some((addr) => addr.equals(src))) return planned
   const rule = state.rules.find((each) => each.dead !== undefined && isFor(each, packet))
   const route = state.dropping
     .filter(({ dst, table }) => dst.contains(packet.dst) && isLookedIn(table, packet, state))

@@ -80,6 +80,7 @@ function firewalld(purpose: Purpose, { clusterCIDRs, tunnel }: Needed): string {
 function ufw(purpose: Purpose, { podDevices, tunnel }: Needed): string {
   const commands = {
     pods: podDevices.flatMap((device) => [`ufw route allow in on ${device}`, `ufw route allow out on ${device}`]),
+    bridged: podDevices.map((device) => `ufw route allow in on ${device} out on ${device}`),
     node: podDevices.map((device) => `ufw allow in on ${device}`),
     tunnel: tunnel ? [`ufw allow ${tunnel.port}/udp`] : [],
     // ufw has no command for addresses: its rules for them are in files
@@ -96,6 +97,7 @@ function iptablesCommands(place: DropPlace, purpose: Purpose, { podDevices, clus
   const addresses = betweenPods(clusterCIDRs, family === 'ip6' ? 6 : 4).map(([src, dst]) => `-s ${src} -d ${dst}`)
   const matches = {
     pods: podDevices.flatMap((device) => [`-i ${device}`, `-o ${device}`]),
+    bridged: podDevices.map((device) => `-i ${device} -o ${device}`),
     node: podDevices.map((device) => `-i ${device}`),
     tunnel: tunnel ? [`-p udp --dport ${tunnel.port}`] : [],
     source: addresses,
@@ -126,6 +128,7 @@ function nftCommands(place: DropPlace, purpose: Purpose, { podDevices, clusterCI
         : isOfDevice
           ? nftDeviceMatches(clusterCIDRs)
           : podDevices.flatMap((device) => [`iifname ${device}`, `oifname ${device}`]),
+    bridged: podDevices.map((device) => `iifname ${device} oifname ${device}`),
     node: podDevices.map((device) => `iifname ${device}`),
     tunnel: tunnel ? [`udp dport ${tunnel.port}`] : [],
     source: addresses,

@@ -1,21 +1,13 @@
 // Follows the packet through the chains of nftables and of legacy iptables that it meets in a namespace.
-import { readLegacyTables } from '#/kernel/legacy-tables.ts'
-import { KernelError } from '#/kernel/netlink.ts'
-import { NftClient } from '#/kernel/nftables.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { policyTableName, vxlanName } from '#/model/names.ts'
 import { type NeededPassage } from '#/model/network.ts'
-import { findBaseChains, followable, type ReadChains, rulesToFollow } from '#/reconcile/firewall/base-chains.ts'
-import { type BaseChain } from '#/reconcile/firewall/inspect.ts'
-import { legacyBaseChains } from '#/reconcile/firewall/legacy-chains.ts'
-import { follow, type Translated, translations } from '#/reconcile/firewall/one-packet.ts'
-import { type DeviceFact, type PacketClass } from '#/reconcile/firewall/packet.ts'
-import { type HookName, type Passage, type Purpose } from '#/reconcile/firewall/passages.ts'
-import { type Netns } from '#/sys/netns.ts'
-import { readSysctl } from '#/sys/sysctl.ts'
+import { follow, type Translated, translations } from '#/obstacles/firewall/one-packet.ts'
+import { type DeviceFact, type PacketClass } from '#/obstacles/firewall/packet.ts'
+import { type HookName, type Passage, type Purpose } from '#/obstacles/firewall/passages.ts'
 import { type At, passes, type PredictedStep, stops } from '#/trace/predict-steps.ts'
 import { type Packet, type Prediction } from './context.ts'
-import { type Device } from './routes.ts'
+import { type Device, type KernelView } from './kernel-view.ts'
 
 /** One hook on the packet's way. */
 export type Crossing = {
@@ -59,8 +51,8 @@ export function classOf({ packet, layer, iif, oif, bridge, isLocal = false, isUn
 }
 
 /** Whether the kernel has the rules for IP look at frames that cross a bridge, as packets of the bridge. */
-export function isBridgeFiltered(family: 4 | 6): boolean {
-  return readSysctl(`net/bridge/bridge-nf-call-${family === 4 ? 'iptables' : 'ip6tables'}`) === '1'
+export function isBridgeFiltered(kernel: KernelView, family: 4 | 6): boolean {
+  return kernel.sysctl(`net/bridge/bridge-nf-call-${family === 4 ? 'iptables' : 'ip6tables'}`) === '1'
 }
 
 const passageOf = (crossing: Crossing): Passage => ({
@@ -71,51 +63,21 @@ const passageOf = (crossing: Crossing): Passage => ({
   layer: crossing.layer,
 })
 
-/** A proxy has a rule for each service in one chain. They are read in turns of the event loop. */
-const mostRules = 20_000
-
-/** The firewalls of one namespace, read once. */
-export class Firewalls implements Disposable {
-  readonly #client: NftClient | undefined
-  readonly #netns: Netns | undefined
+/** The firewalls of one namespace, and what was looked at in them. */
+export class Firewalls {
   readonly #prediction: Prediction
+  readonly #kernel: KernelView
   readonly #needed: NeededPassage
   readonly #pod: string | undefined
-  #chains: Promise<readonly BaseChain[]> | undefined
   #looked = 0
   readonly #unsure = new Set<string>()
 
-  /** Without a namespace: those of the node. A kernel without nf_tables has none that can be followed. */
-  constructor(prediction: Prediction, pod?: { readonly name: string; readonly netns: Netns }) {
+  /** Without a pod: those of the node. */
+  constructor(prediction: Prediction, pod?: { readonly name: string; readonly kernel: KernelView }) {
     this.#prediction = prediction
     this.#needed = neededOf(prediction)
     this.#pod = pod?.name
-    this.#netns = pod?.netns
-    try {
-      this.#client = new NftClient(pod?.netns)
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error
-    }
-  }
-
-  async #read(): Promise<readonly BaseChain[]> {
-    const tables = (): ReturnType<typeof readLegacyTables> => readLegacyTables(true)
-    const legacy = legacyBaseChains(this.#netns ? this.#netns.run(tables) : tables())
-    const client = this.#client
-    if (client === undefined) return legacy
-    const read: ReadChains = new Map()
-    // what network policies say is told by themselves
-    const found = (await findBaseChains(client)).filter(({ table }) => table !== policyTableName)
-    const chains: BaseChain[] = []
-    for (const each of found) {
-      const rules = await rulesToFollow(client, each, mostRules)
-      if (rules) chains.push(followable(client, { found: each, rules }, read, mostRules))
-    }
-    return [...legacy, ...chains]
-  }
-
-  get chains(): Promise<readonly BaseChain[]> {
-    return (this.#chains ??= this.#read())
+    this.#kernel = pod?.kernel ?? prediction.kernel
   }
 
   /** The step at a hook; undefined when nothing there drops the packet. */
@@ -124,7 +86,11 @@ export class Firewalls implements Disposable {
       this.#unsure.add(`those at ${crossing.hook}, for which there was no time,`)
       return undefined
     }
-    const { blockade, refusal, chains, unsure } = await follow(await this.chains, passageOf(crossing), this.#needed)
+    const { blockade, refusal, chains, unsure } = await follow(
+      await this.#kernel.chains(),
+      passageOf(crossing),
+      this.#needed,
+    )
     const isDropped = blockade !== undefined || refusal !== undefined
     this.#looked += isDropped ? chains - 1 : chains
     for (const each of unsure) this.#unsure.add(each)
@@ -146,13 +112,14 @@ export class Firewalls implements Disposable {
 
   /** Whether the table of the family bridge is there that leads packets between pods of the node through its stack. */
   get routesPods(): boolean {
-    const tables = this.#client?.listTables() ?? []
-    return tables.some(({ family, name }) => family === 'bridge' && name === policyTableName)
+    return this.#kernel.tables().some(({ family, name }) => family === 'bridge' && name === policyTableName)
   }
 
   /** The translations that the packet may get at a hook. */
   async translated(crossing: Crossing): Promise<Translated | undefined> {
-    return translations(await this.chains, { ...passageOf(crossing), layer: 'nat' })
+    return translations(await this.#kernel.chains(), { ...passageOf(crossing), layer: 'nat' }, async () =>
+      this.#kernel.pause(),
+    )
   }
 
   /** What was looked at since the last one; undefined where there was nothing. */
@@ -166,10 +133,6 @@ export class Firewalls implements Disposable {
     const first = `${count} ${count === 1 ? 'chain lets' : 'chains let'} ${what} pass`
     const rest = unsure.length === 0 ? '' : `; of ${unsure.join(', ')} it cannot be told`
     return passes('nftables', first + rest, { ...at, ...(this.#pod !== undefined && { pod: this.#pod }) })
-  }
-
-  [Symbol.dispose](): void {
-    this.#client?.[Symbol.dispose]()
   }
 }
 

@@ -1,16 +1,16 @@
 // The classes of packets that the pods of this node depend on, and the hooks of the kernel that each of them passes. Pure.
 import { type Family, families, Prefix } from '#/lib/addr.ts'
-import { portPrefix } from '#/model/names.ts'
+import { bridgeName, portPrefix } from '#/model/names.ts'
 import { type NeededPassage } from '#/model/network.ts'
 import { type deviceHookNames } from '#/wire/nftables/numbers.ts'
 import { type NftHookName } from '#/wire/nftables/ruleset.ts'
 import { type DeviceFact, type PacketClass } from './packet.ts'
 
 /**
- * Whose packets they are: pods' to and from other pods, the tunnel's, pods' to their own node; and what packets between pods keep in
- * chains that replace addresses.
+ * Whose packets they are: pods' to and from other pods, those that a bridge carries between pods of the node, the tunnel's, pods' to their own node; and
+ * what packets between pods keep in chains that replace addresses.
  */
-export type Purpose = 'pods' | 'tunnel' | 'node' | 'source' | 'destination'
+export type Purpose = 'pods' | 'bridged' | 'tunnel' | 'node' | 'source' | 'destination'
 
 export type HookName = NftHookName | (typeof deviceHookNames)[number]
 
@@ -29,9 +29,11 @@ const underlay: DeviceFact = { kind: 'underlay' }
 const named = (name: string): DeviceFact => ({ kind: 'named', name })
 const podPort: DeviceFact = { kind: 'beginning', start: portPrefix }
 
-export function passagesOf(needed: NeededPassage): Passage[] {
+/** `filtered`: the families of which a bridge hands frames between its ports to the hooks for what is forwarded. */
+export function passagesOf(needed: NeededPassage, filtered: readonly Family[] = []): Passage[] {
   return families.flatMap((family) => [
     ...podPassages(needed, family),
+    ...(filtered.includes(family) ? bridgedPassages(needed, family) : []),
     ...podDevicePassages(needed, family),
     ...natPassages(needed, family),
     ...tunnelPassages(needed, family),
@@ -84,6 +86,19 @@ function podPassages(
       ...(family === 4 ? arpPassages(bridge, own) : []),
     ]
   })
+}
+
+/** The hooks take the bridge for both devices of such a packet (br_netfilter). */
+function bridgedPassages({ podDevices, podCIDRs }: NeededPassage, family: Family): Passage[] {
+  const own = podCIDRs.filter((cidr) => cidr.family === family)
+  if (own.length === 0 || !podDevices.includes(bridgeName)) return []
+  const packet = { family, protocol: 'tcp', ctState: 'new', src: own, dst: own, isLocal: false } as const
+  const common = { purpose: 'bridged', layer: 'ip', what: 'packets between pods of this node' } as const
+  const bridge = named(bridgeName)
+  return [
+    { ...common, packet: { ...packet, iif: bridge, oif: none }, hooks: ['prerouting'] },
+    { ...common, packet: { ...packet, iif: bridge, oif: bridge }, hooks: ['forward', 'postrouting'] },
+  ]
 }
 
 /** Pods find the MAC of their gateway by ARP, and their node finds theirs. */

@@ -3,7 +3,7 @@
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type DesiredRoute } from '#/model/network.ts'
 import { type Route } from '#/wire/netlink/route.ts'
-import { type Failure } from './status.ts'
+import { type Failure } from '#/model/failure.ts'
 
 /** RTPROT_KERNEL of linux/rtnetlink.h: the kernel made the route itself, for an address of a device. */
 const kernelProtocol = 2

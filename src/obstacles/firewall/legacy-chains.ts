@@ -1,5 +1,5 @@
 // The base chains of legacy iptables, to be looked at like those of nf_tables.
-import { type LegacyTable } from '#/kernel/legacy-tables.ts'
+import { type LegacyTable } from '#/wire/xtables/legacy-table.ts'
 import { hookNumbers } from '#/wire/nftables/numbers.ts'
 import { type BaseChain } from './inspect.ts'
 

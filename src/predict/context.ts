@@ -1,27 +1,58 @@
 // What a prediction is made from, and what it has found so far.
+import { type PolicyStateReport } from '#/api/schemas/policy.ts'
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
-import { type EbpfState, type Generation } from '#/datapath/programs.ts'
-import { type Link, listLinks } from '#/kernel/links.ts'
-import { type Netlink } from '#/kernel/netlink.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
+import { type DatapathName } from '#/model/datapath.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type Netns } from '#/sys/netns.ts'
+import { type DirectionExplanation } from '#/policy/explain.ts'
+import { type Direction } from '#/policy/policy.ts'
+import { type PolicyPacket } from '#/policy/verdict.ts'
 import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
 import { type PredictedPlace } from '#/trace/predict-way.ts'
-import { type Endpoint } from '../../endpoints/endpoint-store.ts'
-import { type PolicySources } from '../policy-sources.ts'
+import { type MapName } from '#/wire/bpf/maps.ts'
 import { type FlannelView } from './flannel.ts'
+import { type KernelView, type ViewLink } from './kernel-view.ts'
 
 /** A pod of this node. */
-export type PredictPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice' | 'ifName' | 'datapath'>
+export type PredictPod = {
+  /** NAMESPACE/NAME */
+  readonly pod: string
+  readonly addrs: readonly { readonly addr: Addr }[]
+  readonly hostDevice: string
+  readonly ifName: string
+  readonly datapath: DatapathName
+}
+
+/** What network policies say, and whether the kernel has it. */
+export type PredictPolicy = {
+  readonly state: () => Pick<PolicyStateReport, 'kind' | 'why'>
+  /** The nodes of the cluster with their addresses, as far as they are known. */
+  readonly nodes: () => ReadonlyMap<string, readonly Addr[]>
+  readonly explain: (
+    packet: PolicyPacket,
+    direction: Direction,
+  ) => Pick<DirectionExplanation, 'text' | 'isDenied' | 'isAudited' | 'changes' | 'policies'>
+  /** undefined: no policy selects the pod. */
+  readonly inKernel: (
+    pod: string,
+    direction: Direction,
+  ) => Promise<{ readonly isThere: boolean; readonly text: string } | undefined>
+}
+
+/** The programs of the eBPF datapath. */
+export type PredictPrograms = {
+  readonly isAttached: (hostDevice: string) => boolean
+  /** Absent: what their maps hold is not known. */
+  readonly lookUp?: (map: MapName, key: Uint8Array) => Uint8Array | undefined
+}
 
 export type PredictDeps = {
   readonly nodeName: string
-  /** For synchronous requests only, in the node's namespace. */
-  readonly netlink: Netlink
+  /** Opens the node's namespace. The caller disposes of it. */
+  readonly openNode: () => KernelView
   readonly pods: () => readonly PredictPod[]
   /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
-  readonly netnsOf: (pod: PredictPod) => Netns | undefined
+  readonly openPod: (pod: PredictPod) => KernelView | undefined
   readonly verdicts: () => Iterable<Verdict>
   /** Of this node: its pod CIDRs and its own addresses. */
   readonly podCIDRs: () => readonly Prefix[]
@@ -30,9 +61,9 @@ export type PredictDeps = {
   readonly vxlanPort: number
   /** The device by which packets of pods enter the node's network stack. */
   readonly podDevice: () => string
-  readonly ebpf: EbpfState
-  readonly generation: () => Generation | undefined
-  readonly policy: PolicySources
+  /** undefined: there are none, and the bridge carries all. */
+  readonly programs: () => PredictPrograms | undefined
+  readonly policy: PredictPolicy
   /** Set where the network of pods is flannel's. */
   readonly flannel?: FlannelView
 }
@@ -65,6 +96,8 @@ const patienceMs = 3000
 
 export class Prediction {
   readonly deps: PredictDeps
+  /** Of the node's namespace. */
+  readonly kernel: KernelView
   readonly steps: PredictedStep[] = []
   readonly way: PredictedPlace[] = []
   leaves: TracePrediction['leaves']
@@ -73,10 +106,11 @@ export class Prediction {
   /** Rules that replace the destination have been looked through: the kernel does so once. */
   isTranslationAsked = false
   readonly #endMs = performance.now() + patienceMs
-  #links: ReadonlyMap<number, Link> | undefined
+  #links: ReadonlyMap<number, ViewLink> | undefined
 
-  constructor(deps: PredictDeps, packet: Packet) {
+  constructor(deps: PredictDeps, kernel: KernelView, packet: Packet) {
     this.deps = deps
+    this.kernel = kernel
     this.packet = packet
   }
 
@@ -92,11 +126,11 @@ export class Prediction {
   }
 
   /** The node's devices, as of the beginning. */
-  get links(): ReadonlyMap<number, Link> {
-    return (this.#links ??= new Map(listLinks(this.deps.netlink).map((link) => [link.index, link])))
+  get links(): ReadonlyMap<number, ViewLink> {
+    return (this.#links ??= new Map(this.kernel.links.map((link) => [link.index, link])))
   }
 
-  link(name: string): Link | undefined {
+  link(name: string): ViewLink | undefined {
     return this.links.values().find((link) => link.name === name)
   }
 
@@ -132,7 +166,7 @@ export class Prediction {
 
   /** The other node that has the address. */
   nodeWith(addr: Addr): string | undefined {
-    for (const [node, addrs] of this.deps.policy.view.nodes) if (addrs.some((each) => each.equals(addr))) return node
+    for (const [node, addrs] of this.deps.policy.nodes()) if (addrs.some((each) => each.equals(addr))) return node
     return undefined
   }
 

@@ -1,20 +1,18 @@
 // The part of the way that is in the node's own namespace: between pods' devices and the underlay.
-import { findFdb } from '#/kernel/fdb.ts'
-import { type Link } from '#/kernel/links.ts'
-import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
-import { withoutFingerprint } from '#/reconcile/firewall/one-packet.ts'
+import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
+import { type Device, type ViewLink } from './kernel-view.ts'
 import { neighbourOf } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { isBridged, othersAt } from './programs.ts'
-import { ask, type Device, type Hop, isLocal, lookupOf } from './routes.ts'
+import { ask, type Hop, isLocal, lookupOf } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
 import { sendByFdb } from './flannel-tunnel.ts'
 import { sendOuter } from './tunnel.ts'
@@ -49,7 +47,7 @@ export async function overBridge(prediction: Prediction, firewalls: Firewalls, p
   const bridge = prediction.link(deps.podDevice())
   const mac = podMacOf(prediction, pod)
   if (bridge && mac !== undefined) {
-    const entry = findFdb(deps.netlink, bridge, mac)
+    const entry = prediction.kernel.fdb(bridge, mac)
     prediction.add(
       fdbStep({
         bridge: bridge.name,
@@ -80,7 +78,11 @@ export async function overBridge(prediction: Prediction, firewalls: Firewalls, p
  * Through the node's network stack; `iif` is absent for a packet of the node itself. Ends with the packet delivered here, in a pod, or on its
  * way to another node.
  */
-export async function throughStack(prediction: Prediction, firewalls: Firewalls, iif: Link | undefined): Promise<void> {
+export async function throughStack(
+  prediction: Prediction,
+  firewalls: Firewalls,
+  iif: ViewLink | undefined,
+): Promise<void> {
   const cross = async (rest: Pick<Crossing, 'hook'> & Partial<Crossing>): Promise<void> => {
     const { packet, deps } = prediction
     // a firewall that keeps others out is no fault of the network of pods
@@ -134,13 +136,13 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   else await leave(prediction, firewalls, hop, source)
 }
 
-function deviceStep({ name, isUp }: Link) {
+function deviceStep({ name, isUp }: ViewLink) {
   return isUp
     ? undefined
     : stops('bridge', `device ${name} is down`, { device: name }, { remedy: `ip link set ${name} up` })
 }
 
-function fitRoute(prediction: Prediction, hop: Hop, out: Link | undefined, isOwn: boolean): void {
+function fitRoute(prediction: Prediction, hop: Hop, out: ViewLink | undefined, isOwn: boolean): void {
   const mtuBytes = hop.mtuBytes ?? out?.mtuBytes
   if (mtuBytes === undefined) return
   const of = hop.mtuBytes === undefined ? `device ${hop.device.name}` : 'the route'
@@ -166,13 +168,13 @@ async function translateSource(prediction: Prediction, firewalls: Firewalls, oif
 }
 
 /** The address that the kernel would choose for packets of the node by that device. */
-function sourceOf({ deps, packet }: Prediction, oif: Device): Addr | undefined {
-  const answer = lookUpWay(deps.netlink, { dst: packet.dst, oif: oif.index })
+function sourceOf({ kernel, packet }: Prediction, oif: Device): Addr | undefined {
+  const answer = kernel.lookUp({ dst: packet.dst, oif: oif.index })
   return answer.kind === 'way' ? answer.chosen?.preferredSource : undefined
 }
 
 async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop): Promise<void> {
-  const { packet, deps } = prediction
+  const { packet } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
     prediction.add(nobodyStep(String(packet.dst), { device: hop.device.name }))
@@ -182,7 +184,7 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
   await policyOf(prediction, pod, 'ingress')
   const expectedMac = podMacOf(prediction, pod)
   prediction.add(
-    await neighbourOf(deps.netlink, {
+    await neighbourOf(prediction.kernel, {
       device: hop.device,
       addr: packet.dst,
       who: `pod ${pod.pod}`,
@@ -206,7 +208,7 @@ function answerStep(prediction: Prediction, firewalls: Firewalls, to: PredictPod
     from &&
     isBridged(prediction, from, to) &&
     !firewalls.routesPods &&
-    !isBridgeFiltered(packet.src.family)
+    !isBridgeFiltered(prediction.kernel, packet.src.family)
   if (!isPastStack) return undefined
   const name = `net.bridge.bridge-nf-call-${packet.src.family === 4 ? 'iptables' : 'ip6tables'}`
   return stops(
@@ -221,7 +223,7 @@ function answerStep(prediction: Prediction, firewalls: Firewalls, to: PredictPod
 
 /** Out of the node by a device of the underlay, without a tunnel. */
 async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, source: Addr | undefined): Promise<void> {
-  const { deps, packet } = prediction
+  const { packet } = prediction
   const { device, gateway } = hop
   othersAt(prediction, device, 'egress')
   const link = prediction.link(device.name)
@@ -229,7 +231,7 @@ async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, sou
     const addr = gateway ?? packet.dst
     const name = prediction.nodeWith(addr)
     const who = name === undefined ? (gateway ? 'the router' : 'the receiver') : `node ${name}`
-    prediction.add(await neighbourOf(deps.netlink, { device, addr, who }))
+    prediction.add(await neighbourOf(prediction.kernel, { device, addr, who }))
   }
   await atEgress(prediction, firewalls, device, source ? { ...packet, src: source } : packet)
   prediction.way.push(...sent(device.name))
@@ -253,8 +255,8 @@ export async function bridged(
   if (iif) await cross({ hook: 'prerouting', layer: 'bridge', iif })
   // with bridge-netfilter the chains for IP see frames too, as packets that come and go by the bridge
   const device = prediction.link(bridge)
-  const isSeenByIp = isBridgeFiltered(packet.src.family) && device !== undefined
-  const { bridge: _bridge, ...ip } = frame
+  const isSeenByIp = isBridgeFiltered(prediction.kernel, packet.src.family) && device !== undefined
+  const ip = { packet, purpose: 'bridged' } as const
   if (isSeenByIp) {
     prediction.add(await firewalls.cross({ ...ip, hook: 'prerouting', layer: 'ip', iif: device }))
     prediction.add(await firewalls.cross({ ...ip, hook: 'forward', layer: 'ip', iif: device, oif: device }))

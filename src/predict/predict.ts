@@ -1,14 +1,13 @@
 // What this node's kernel would do with a packet, asked of the kernel step by step. No packet of it is sent, and nothing is
 // changed, but that the kernel asks for MACs that it does not have.
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
-import { type Link } from '#/kernel/links.ts'
-import { lookUpWay } from '#/kernel/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { frameFit } from '#/trace/predict-mtu.ts'
 import { stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
 import { type Packet, type PredictDeps, type PredictPod, Prediction } from './context.ts'
 import { Firewalls, isBridgeFiltered } from './firewalls.ts'
+import { type ViewLink } from './kernel-view.ts'
 import { bridged, isPortFine, throughStack } from './node.ts'
 import { deliver, podMacOf, sendFromPod } from './pods.ts'
 import { policyOf } from './policies.ts'
@@ -24,10 +23,11 @@ export type Beginning =
   /** `outerSrc`: the tunnel end from which it comes; absent: as the plan has it. */
   | { readonly kind: 'underlay'; readonly isNative: boolean; readonly outerSrc?: Addr }
 
-/** Rejects with KernelError when the node's kernel cannot be asked. */
+/** Rejects with what `openNode` or the kernel throws, when it cannot be asked. */
 export async function predict(deps: PredictDeps, packet: Packet, beginning: Beginning): Promise<TracePrediction> {
-  const prediction = new Prediction(deps, packet)
-  using firewalls = new Firewalls(prediction)
+  using kernel = deps.openNode()
+  const prediction = new Prediction(deps, kernel, packet)
+  const firewalls = new Firewalls(prediction)
   switch (beginning.kind) {
     case 'pod':
       await fromOwnPod(prediction, firewalls, beginning.pod)
@@ -121,10 +121,10 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
 async function endOverBridge(
   prediction: Prediction,
   firewalls: Firewalls,
-  bridge: Link,
+  bridge: ViewLink,
 ): Promise<PredictPod | undefined> {
   const { family } = prediction.packet.src
-  if (!isBridgeFiltered(family)) return undefined
+  if (!isBridgeFiltered(prediction.kernel, family)) return undefined
   await translateDestination(prediction, firewalls, bridge)
   const { packet } = prediction
   return packet.isTranslated ? prediction.podWith(packet.dst) : undefined
@@ -135,11 +135,11 @@ function deliverToItself(prediction: Prediction, pod: PredictPod): void {
 }
 
 /** Without a tunnel it comes by the device by which packets go back, as far as this node knows. */
-function receiveNative(prediction: Prediction): Link | undefined {
-  const { packet, deps } = prediction
+function receiveNative(prediction: Prediction): ViewLink | undefined {
+  const { packet, kernel } = prediction
   const verdict = prediction.verdictOf(packet.src)
   const planned = verdict?.way === 'native' ? verdict.nextHops[0]?.device : undefined
-  const back = planned ?? hopOf(lookUpWay(deps.netlink, { dst: packet.src }), prediction.nameOf)?.device.name
+  const back = planned ?? hopOf(kernel.lookUp({ dst: packet.src }), prediction.nameOf)?.device.name
   const device = back === undefined ? undefined : prediction.link(back)
   if (device === undefined) {
     prediction.add(stops('route', `no route leads back to ${packet.src}: by which device it comes is not known`))

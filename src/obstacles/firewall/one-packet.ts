@@ -1,7 +1,7 @@
 // What firewalls do to one packet, whose fields are all known: the chains of a hook in their order, until one drops it.
 import { isOurTable } from '#/model/names.ts'
 import { type NeededPassage } from '#/model/network.ts'
-import { type Blockade } from '../driver.ts'
+import { type Blockade } from './blockade.ts'
 import { type BaseChain, blockadeOf, concerns, walkOf } from './inspect.ts'
 import { type Passage } from './passages.ts'
 import { ruleText } from './rule-text.ts'
@@ -60,9 +60,13 @@ function refusalOf(chain: BaseChain, outcome: Extract<Outcome, { kind: 'dropped'
 }
 
 /** The translations that a packet may get in chains of type nat at a hook; those of the first chain that has any. */
-export async function translations(chains: readonly BaseChain[], passage: Passage): Promise<Translated | undefined> {
+export async function translations(
+  chains: readonly BaseChain[],
+  passage: Passage,
+  pause: () => Promise<void>,
+): Promise<Translated | undefined> {
   for (const chain of inOrder(chains.filter((each) => concerns(passage, each)))) {
-    const found = await translationsOf(walkOf(chain, passage.packet))
+    const found = await translationsOf(walkOf(chain, passage.packet), pause)
     if (found.length > 0) return { chain, chainName: nameOf(chain), found }
   }
   return undefined

@@ -1,22 +1,11 @@
 // Translation of the destination, as kube-proxy and others have written it in chains of type nat, and IPVS with its device.
-import { findFlows } from '#/kernel/flows.ts'
-import { Netlink } from '#/kernel/netlink.ts'
-import { Addr } from '#/lib/addr.ts'
-import { type Translated } from '#/reconcile/firewall/one-packet.ts'
-import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
-import { readSysctl } from '#/sys/sysctl.ts'
+import { type Translated } from '#/obstacles/firewall/one-packet.ts'
 import { endText, type ServiceEnd, serviceStep } from '#/trace/predict-service.ts'
 import { type At, passes } from '#/trace/predict-steps.ts'
 import { xtComment } from '#/wire/nftables/foreign-rule.ts'
-import { addrKey } from '#/wire/netlink/flow.ts'
-import { ipProtocol, type Packet, type Prediction } from './context.ts'
+import { ipProtocol, type Prediction } from './context.ts'
 import { type Firewalls } from './firewalls.ts'
-import { type Device } from './routes.ts'
-
-/** A table of connections larger than this is not looked through for one probe. */
-const mostFlows = 20_000
-
-type Destination = { readonly addr?: Addr; readonly port?: number }
+import { type Device, type TrackedEnd } from './kernel-view.ts'
 
 /** Replaces the packet's destination where rules do so; tells the step. */
 export async function translateDestination(
@@ -34,8 +23,8 @@ export async function translateDestination(
   const translated = await firewalls.translated(crossing)
   const ends = translated?.found.filter(({ kind }) => kind === 'destination') ?? []
   if (translated === undefined || ends.length === 0) return
-  const tracked = await trackedEnd(packet)
-  const chosen: Destination | undefined = tracked ?? destinationOf(ends[0])
+  const tracked = await trackedEnd(prediction)
+  const chosen: TrackedEnd | undefined = tracked ?? destinationOf(ends[0])
   const told = ends.map((each) => toldEnd(destinationOf(each)))
   const at: At = iif ? { device: iif.name } : {}
   prediction.add(
@@ -55,13 +44,13 @@ export async function translateDestination(
   prediction.translatedTo = { addr: String(addr), ...(port !== undefined && { port }), among: ends.length }
 }
 
-function destinationOf(target: Translated['found'][number] | undefined): Destination {
+function destinationOf(target: Translated['found'][number] | undefined): TrackedEnd {
   if (target?.kind !== 'destination') return {}
   const { addr, port } = target
   return { ...(addr && { addr }), ...(port !== undefined && { port }) }
 }
 
-const toldEnd = ({ addr, port }: Destination): ServiceEnd => ({
+const toldEnd = ({ addr, port }: TrackedEnd): ServiceEnd => ({
   ...(addr && { addr: String(addr) }),
   ...(port !== undefined && { port }),
 })
@@ -78,17 +67,10 @@ function nameOf({ found }: Translated): { readonly name?: string } {
 }
 
 /** Where connection tracking has sent this very connection; undefined where it has none. */
-async function trackedEnd(packet: Packet): Promise<Destination | undefined> {
-  if (Number(readSysctl('net/netfilter/nf_conntrack_count') ?? 0) > mostFlows) return undefined
-  if (packet.sourcePort === undefined) return undefined
-  using netlink = new Netlink(NETLINK_NETFILTER)
-  const src = addrKey(packet.src.toBytes())
-  const flows = await findFlows(netlink, (from) => from === src)
-  const flow = flows.find(
-    ({ protocol, srcPort, answered }) =>
-      protocol === ipProtocol(packet) && srcPort === packet.sourcePort && answered.addr.equals(packet.src),
-  )
-  return flow && { addr: flow.dst, ...(flow.dstPort !== undefined && { port: flow.dstPort }) }
+async function trackedEnd({ kernel, packet }: Prediction): Promise<TrackedEnd | undefined> {
+  const { src, sourcePort } = packet
+  if (sourcePort === undefined) return undefined
+  return kernel.trackedEnd({ src, ipProtocol: ipProtocol(packet), sourcePort })
 }
 
 /** The device on which kube-proxy keeps the addresses of Services for IPVS. */

@@ -1,11 +1,11 @@
 // What is planned for a packet where the network of pods is flannel's, and what is said where the kernel has something else.
-import { type LookupAnswer } from '#/kernel/route-lookup.ts'
-import { routeText } from '#/kernel/routes.ts'
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type FlannelWay } from '#/plan/flannel-ways.ts'
-import { restartFlannel } from '#/reconcile/flannel/compare.ts'
-import { type Judgement, type Obstacle, type PlannedWay } from '#/reconcile/kernel-way.ts'
+import { restartFlannel } from '#/model/flannel.ts'
+import { type Judgement, type Obstacle, type PlannedWay } from '#/obstacles/kernel-way.ts'
 import { type Mend } from '#/trace/predict-steps.ts'
+import { type LookupAnswer } from '#/wire/netlink/route-lookup.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { type Prediction } from './context.ts'
 
 export type FlannelView = {

@@ -1,5 +1,4 @@
 // Which other addresses a packet may get in chains of type nat, also where chance decides: a proxy of services chooses one of several ends.
-import { setImmediate } from 'node:timers/promises'
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { type DecodedExpression } from '#/wire/nftables/expressions.ts'
@@ -31,20 +30,22 @@ const rulesPerTurn = 64
 /** More ends than these of one service are counted no further. */
 const maxTranslations = 1000
 
-/** All translations that packets may get in a base chain; a class of packets gets the first, or one by chance. */
-export async function translationsOf(input: WalkInput): Promise<Translation[]> {
-  const search = new Search(input)
+/** All translations that packets may get in a base chain; a class of packets gets the first, or one by chance. `pause` gives others a turn. */
+export async function translationsOf(input: WalkInput, pause: () => Promise<void>): Promise<Translation[]> {
+  const search = new Search(input, pause)
   await search.follow(input.chain, 'all', [])
   return search.found
 }
 
 class Search {
   readonly #input: WalkInput
+  readonly #pause: () => Promise<void>
   readonly found: Translation[] = []
   #rulesLeft = maxRules
 
-  constructor(input: WalkInput) {
+  constructor(input: WalkInput, pause: () => Promise<void>) {
     this.#input = input
+    this.#pause = pause
   }
 
   /** Whether all packets have ended in the chain. */
@@ -53,7 +54,7 @@ class Search {
     const path = [...above, chain]
     for (const [index, rule] of (rules ?? []).entries()) {
       if (this.#rulesLeft-- <= 0 || this.found.length >= maxTranslations) return true
-      if (this.#rulesLeft % rulesPerTurn === 0) await setImmediate()
+      if (this.#rulesLeft % rulesPerTurn === 0) await this.#pause()
       const step = this.#input.stepOf(rule)
       const { level, verdict } = step instanceof Promise ? await step : step
       const reached = both(level, entering)

@@ -1,20 +1,15 @@
 // Asks a namespace's kernel which way a packet takes, and what of others leads it elsewhere.
-import { listAddresses } from '#/kernel/addresses.ts'
-import { listLinks } from '#/kernel/links.ts'
-import { type Netlink } from '#/kernel/netlink.ts'
-import { listRules, lookUpWay, lookupCommand, type WayAnswer, type WayLookup } from '#/kernel/route-lookup.ts'
-import { routeText, visitRoutesInTurns } from '#/kernel/routes.ts'
+import { lookupCommand, type WayAnswer, type WayLookup } from '#/wire/netlink/route-lookup.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { isOurLink, routeProtocol } from '#/model/names.ts'
-import { judge, type KernelState, type Obstacle, type PlannedWay, ruleOf } from '#/reconcile/kernel-way.ts'
-import { readSysctl } from '#/sys/sysctl.ts'
+import { judge, type KernelState, type Obstacle, type PlannedWay, ruleOf } from '#/obstacles/kernel-way.ts'
 import { type RouteFacts, routeStep } from '#/trace/predict-route.ts'
 import { type At } from '#/trace/predict-steps.ts'
-import { isRouteOf, RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { ipProtocol, type Packet, type Prediction } from './context.ts'
 import { flannelPlanned, inFlannelsWords } from './flannel.ts'
-
-export type Device = { readonly index: number; readonly name: string }
+import { type Device, type KernelView } from './kernel-view.ts'
 
 /** A packet's lookup, as one that comes by `iif`, or as one of this namespace. */
 export function lookupOf(packet: Packet, iif?: Device): WayLookup {
@@ -58,14 +53,14 @@ export const isLocal = (answer: WayAnswer): boolean =>
 const usualTables = new Set([RT_TABLE_LOCAL, RT_TABLE_MAIN, 253])
 
 function answerFacts(
-  netlink: Netlink,
+  kernel: KernelView,
   answer: WayAnswer,
   lookup: WayLookup,
   nameOf: (index: number) => string,
 ): RouteFacts['answer'] {
   if (answer.kind === 'refused') return answer
   const { route } = answer
-  const rule = route && !usualTables.has(route.table) ? ruleOf(route, lookup, listRules(netlink)) : undefined
+  const rule = route && !usualTables.has(route.table) ? ruleOf(route, lookup, kernel.rules()) : undefined
   return {
     kind: 'way',
     ...(route && { route: routeText(route, nameOf) }),
@@ -76,7 +71,7 @@ function answerFacts(
 
 /** In a pod's namespace, where nothing of ours is to be judged. */
 export function podRouteStep(
-  netlink: Netlink,
+  kernel: KernelView,
   answer: WayAnswer,
   lookup: WayLookup,
   { at, nameOf }: { readonly at: At; readonly nameOf: (index: number) => string },
@@ -86,21 +81,21 @@ export function podRouteStep(
     at,
     family: lookup.dst.family,
     command: `in the namespace of pod ${at.pod}: ${lookupCommand(lookup)}`,
-    answer: answerFacts(netlink, answer, lookup, nameOf),
+    answer: answerFacts(kernel, answer, lookup, nameOf),
     ...(incoming && { incoming }),
   })
 }
 
-/**
- * What decides whether a packet from `src` that comes by a device is forwarded. The sysctls are those of the calling thread's namespace, and the
- * way back that of the socket's.
- */
-export function incomingFacts(netlink: Netlink, src: Addr, iif: Device): NonNullable<RouteFacts['incoming']> {
+/** What decides whether a packet from `src` that comes by a device is forwarded. */
+export function incomingFacts(kernel: KernelView, src: Addr, iif: Device): NonNullable<RouteFacts['incoming']> {
   const { name: device } = iif
   const isOurs = isOurLink(device)
   if (src.family === 6) {
-    const forwarding = readSysctl('net/ipv6/conf/all/forwarding')
-    const isOff = readSysctl(`net/ipv6/conf/${device}/disable_ipv6`) === '1'
+    const all = kernel.sysctl('net/ipv6/conf/all/forwarding')
+    // since Linux 6.17 a single device can be made to forward
+    const isForced = kernel.sysctl(`net/ipv6/conf/${device}/force_forwarding`) === '1'
+    const forwarding = isForced ? '1' : all
+    const isOff = kernel.sysctl(`net/ipv6/conf/${device}/disable_ipv6`) === '1'
     return {
       device,
       isOurs,
@@ -108,21 +103,21 @@ export function incomingFacts(netlink: Netlink, src: Addr, iif: Device): NonNull
       ...(isOff && { isIpv6Off: true as const }),
     }
   }
-  const forwarding = readSysctl(`net/ipv4/conf/${device}/forwarding`)
-  const filters = ['all', device].map((name) => Number(readSysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0))
-  const back = lookUpWay(netlink, { dst: src })
+  const forwarding = kernel.sysctl(`net/ipv4/conf/${device}/forwarding`)
+  const filters = ['all', device].map((name) => Number(kernel.sysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0))
+  const back = kernel.lookUp({ dst: src })
   const oif = back.kind === 'way' ? back.chosen?.nextHops[0]?.oif : undefined
   return {
     device,
     isOurs,
     ...(forwarding !== undefined && { forwarding }),
     rpFilter: Math.max(...filters),
-    ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(netlink, oif) }),
+    ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(kernel, oif) }),
   }
 }
 
-function deviceName(netlink: Netlink, index: number): string {
-  return listLinks(netlink).find((link) => link.index === index)?.name ?? `if${index}`
+function deviceName(kernel: KernelView, index: number): string {
+  return kernel.links.find((link) => link.index === index)?.name ?? `if${index}`
 }
 
 /** Where a packet to the address should go by the plan; undefined for addresses outside of the cluster. */
@@ -141,25 +136,17 @@ export function plannedWay(prediction: Prediction, dst: Addr): PlannedWay | unde
 async function obstacleOf(prediction: Prediction, lookup: WayLookup, answer: WayAnswer): Promise<Obstacle | undefined> {
   const way = plannedWay(prediction, lookup.dst)
   if (way === undefined) return undefined
-  const { deps } = prediction
-  const { netlink, nodeAddrs, clusterCIDRs, policy } = deps
-  const dropping: Route[] = []
-  if (answer.kind === 'refused')
-    await visitRoutesInTurns(
-      netlink,
-      (route) => {
-        if (route.type !== 'unicast' && route.type !== 'local') dropping.push(route)
-      },
-      (payload) => isRouteOf(payload, routeProtocol, RT_TABLE_MAIN),
-    )
+  const { deps, kernel } = prediction
+  const { nodeAddrs, clusterCIDRs, policy } = deps
+  const dropping: readonly Route[] = answer.kind === 'refused' ? await kernel.droppingRoutes() : []
   const state: KernelState = {
     nameOf: prediction.nameOf,
-    rules: listRules(netlink),
+    rules: kernel.rules(),
     dropping,
-    nodes: [...policy.view.nodes.values()].flat(),
+    nodes: [...policy.nodes().values()].flat(),
     own: [
       ...nodeAddrs(),
-      ...listAddresses(netlink).flatMap(({ index, addr }) => (isOurLink(prediction.nameOf(index)) ? [] : [addr])),
+      ...kernel.addresses().flatMap(({ index, addr }) => (isOurLink(prediction.nameOf(index)) ? [] : [addr])),
     ],
     clusterCIDRs,
   }
@@ -173,18 +160,18 @@ export type Asked = { readonly answer: WayAnswer; readonly hop: Hop | undefined;
 
 /** Asks the node's kernel, and tells the step. */
 export async function ask(prediction: Prediction, lookup: WayLookup): Promise<Asked> {
-  const { netlink } = prediction.deps
+  const { kernel } = prediction
   const { iif, src, dst } = lookup
-  const answer = lookUpWay(netlink, lookup)
+  const answer = kernel.lookUp(lookup)
   const hop = hopOf(answer, prediction.nameOf)
   const obstacle = await obstacleOf(prediction, lookup, answer)
   const step = routeStep({
     at: { ...(iif && { device: iif.name }), ...(hop && { next: hop.device.name }) },
     family: dst.family,
     command: lookupCommand(lookup),
-    answer: answerFacts(netlink, answer, lookup, prediction.nameOf),
+    answer: answerFacts(kernel, answer, lookup, prediction.nameOf),
     ...(obstacle && { obstacle }),
-    ...(iif && src && { incoming: incomingFacts(netlink, src, iif) }),
+    ...(iif && src && { incoming: incomingFacts(kernel, src, iif) }),
   })
   return { answer, hop, isPassed: prediction.add(step) }
 }
