@@ -22,13 +22,17 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
   // on a node alone its name is known only now
   const { node } = status.value
   const askedMs = Date.now()
-  const [facts, ipam] = await Promise.all([
+  // an observer has neither addresses of pods to compare nor probes of its own
+  const isAgent = status.value.observes === undefined
+  const [facts, ipam, peers] = await Promise.all([
     askSoon(agent, 'facts', {}, undefined, factsMs).then((outcome) => ({ outcome, answeredMs: Date.now() })),
-    askSoon(agent, 'ipamCheck', {}, undefined, answerMs),
+    isAgent ? askSoon(agent, 'ipamCheck', {}, undefined, answerMs) : undefined,
+    isAgent ? askSoon(agent, 'peers', {}, undefined, answerMs) : undefined,
   ])
   const silences = [
     ...(facts.outcome.kind === 'answer' ? [] : [silenceOf('facts of its kernel', facts.outcome)]),
-    ...(ipam.kind === 'answer' ? [] : [silenceOf('ipam check', ipam)]),
+    ...(ipam === undefined || ipam.kind === 'answer' ? [] : [silenceOf('ipam check', ipam)]),
+    ...(peers === undefined || peers.kind === 'answer' ? [] : [silenceOf('probes of other nodes', peers)]),
   ]
   return {
     agent: { ...agent, node },
@@ -41,7 +45,8 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
         askedMs,
         answeredMs: facts.answeredMs,
       }),
-      ...(ipam.kind === 'answer' && { ipam: ipam.value }),
+      ...(ipam?.kind === 'answer' && { ipam: ipam.value }),
+      ...(peers?.kind === 'answer' && { peers: peers.value }),
     },
   }
 }

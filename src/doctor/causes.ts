@@ -1,4 +1,5 @@
 // One cause is told once: what follows from it stands below it. Pure.
+import { groupByCause } from '#/lib/causes.ts'
 import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
@@ -6,7 +7,8 @@ import { natureOf, rankOf } from './ranks.ts'
 import { type Finding, type Sign } from './types.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
-const rank = ({ code }: Sign): number => rankOf(natureOf(code))
+/** What became of a packet is never a cause, whichever code it has. */
+const rank = ({ code, loss }: Sign): number => rankOf(loss === undefined ? natureOf(code) : { rank: 'packet' })
 
 function isOfHarm(cause: Sign, { code, loss }: Sign): boolean {
   const { does } = natureOf(cause.code)
@@ -46,8 +48,17 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
 const told = 3
 
-function joined(texts: readonly string[]): string {
-  const all = unique(texts)
+const nameIn = (object: string): string => object.slice(object.indexOf('/') + 1)
+
+/** The messages of several objects; of those that say the same, one. */
+function joined(roots: readonly Sign[]): string {
+  const failures = roots.map(({ object, message, nodes }) => ({
+    subject: object,
+    text: message.replaceAll(nameIn(object).replaceAll('/', '.'), '').replaceAll(nameIn(object), ''),
+    names: nodes,
+    message,
+  }))
+  const all = unique(groupByCause(failures).map(([first]) => first!.message))
   const more = all.length - told
   return [...all.slice(0, told), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
@@ -55,7 +66,7 @@ function joined(texts: readonly string[]): string {
 /** `roots` are of one cause; `below` follow from one of them. */
 function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
   const [{ code, object, how }] = roots as readonly [Sign]
-  const message = joined(roots.map((each) => each.message))
+  const message = joined(roots)
   return {
     code,
     object,

@@ -67,10 +67,11 @@ function thingsOf(
 }
 
 export function leftoversIn(answers: readonly NodeAnswers[]): Leftover[] {
-  return answers.flatMap(({ node, facts }) =>
+  return answers.flatMap(({ node, facts, status }) =>
     facts === undefined
       ? []
       : networks.flatMap((network) => {
+          if (status?.observes?.network === network.name.toLowerCase()) return []
           const things = thingsOf(facts, network)
           return things.length === 0 ? [] : [{ node, network: network.name, things }]
         }),
