@@ -11,8 +11,11 @@ export type Refusal = { readonly by: string; readonly why: string; readonly mtuB
 const smallPerFull = 3
 /** A probe without an answer for so long is lost. */
 export const lostAfterMs = 1_000
-/** After so long without an answer a way is in doubt: it is asked again soon, so that a break shows within seconds, and a lost packet is none. */
-const doubtAfterMs = 400
+/**
+ * After so long without an answer, and twice as long as the last one took, a way is in doubt: it is asked again soon, so that a break shows within
+ * seconds, and a lost packet is none.
+ */
+const doubtAfterMs = { least: 400, most: 900 } as const
 const doubtEveryMs = 200
 /** So many lost in a row are a break, and are needed before others are sent as usual again. */
 const brokenAfter = { small: 6, full: 3 } as const
@@ -27,8 +30,10 @@ const lossyPercent = 5
 const wellPercent = 2
 /** Where packets are lost here and there, several in a row are no break before so long. */
 const lossyBreakMs = 10_000
-/** Losses of an interruption that took so long are not counted as losses here and there. */
-const interruptionMs = 5_000
+/** Packets must have been lost so many times, with answers in between: an interruption is no loss here and there. */
+const leastRuns = 3
+/** Of those that were lost in a row, so many count. */
+const mostPerRun = 3
 /** How long probes of the other node that arrive say that packets come from there. */
 const heardMs = 3_500
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
@@ -89,6 +94,9 @@ export class WayState {
   #isLossy = false
   #heardMs = -Infinity
   #answeredMs: number | undefined
+  /** When the latest of the small probes that were answered was sent. */
+  #arrivedMs = -Infinity
+  #lastRttMs = 0
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -134,7 +142,8 @@ export class WayState {
 
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
-    return this.sizes.full.isBroken && !this.isSilent
+    const { isBroken, lostSinceMs } = this.sizes.full
+    return isBroken && !this.isFailing && this.#arrivedMs > lostSinceMs
   }
 
   /** Whether too little was sent to say anything. */
@@ -184,15 +193,19 @@ export class WayState {
       waiting++
       oldestMs = Math.min(oldestMs, sent.atMs)
     }
-    const isDoubtful = lostInRow > 0 || nowMs - oldestMs >= doubtAfterMs - toleranceMs
+    const isDoubtful = lostInRow > 0 || nowMs - oldestMs >= this.#doubtAfterMs - toleranceMs
     return isDoubtful && lostInRow + waiting < brokenAfter[size]
+  }
+
+  get #doubtAfterMs(): number {
+    return Math.min(Math.max(doubtAfterMs.least, 2 * this.#lastRttMs), doubtAfterMs.most)
   }
 
   /** When to look next: a probe is due, or one without an answer puts the way in doubt, or is lost. */
   nextMs(nowMs: number): number {
     let next = Math.min(this.dueMs('small', nowMs), this.dueMs('full', nowMs))
     for (const { atMs } of this.#open.values())
-      next = Math.min(next, atMs + (nowMs - atMs < doubtAfterMs - toleranceMs ? doubtAfterMs : lostAfterMs))
+      next = Math.min(next, atMs + (nowMs - atMs < this.#doubtAfterMs - toleranceMs ? this.#doubtAfterMs : lostAfterMs))
     return next
   }
 
@@ -231,12 +244,10 @@ export class WayState {
     each.refused = undefined
     this.#answeredMs = nowMs
     this.#graceUntilMs = -Infinity
+    this.#lastRttMs = nowMs - sent.atMs
+    if (sent.size === 'small') this.#arrivedMs = Math.max(this.#arrivedMs, sent.atMs)
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
-    if (each.isBroken && each.answeredInRow >= wholeAfter) {
-      each.isBroken = false
-      if (nowMs - each.lostSinceMs >= interruptionMs)
-        each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
-    }
+    if (each.answeredInRow >= wholeAfter) each.isBroken = false
     this.#weigh()
   }
 
@@ -278,9 +289,10 @@ export class WayState {
   #weigh(): void {
     const { results } = this.sizes.small
     if (this.sizes.small.isBroken || results.length < windowProbes) return
-    const lost = results.filter(({ isAnswered }) => !isAnswered).length
+    const runs = lostRuns(results)
+    const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
-    if (percent >= lossyPercent) this.#isLossy = true
+    if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
     else if (percent < wellPercent) this.#isLossy = false
   }
 
@@ -295,6 +307,18 @@ export class WayState {
   get rttsMs(): number[] {
     return this.sizes.small.results.flatMap(({ rttMs }) => rttMs ?? []).toSorted((a, b) => a - b)
   }
+}
+
+/** How many were lost in a row, each time. */
+function lostRuns(results: readonly Result[]): number[] {
+  const runs: number[] = []
+  let isRun = false
+  for (const { isAnswered } of results) {
+    if (!isAnswered && isRun) runs[runs.length - 1]!++
+    else if (!isAnswered) runs.push(1)
+    isRun = !isAnswered
+  }
+  return runs
 }
 
 function note(each: Tally, result: Result): void {
