@@ -105,7 +105,7 @@ function closureOf(file: string, seen = new Set<string>()): Set<string> {
   return seen
 }
 
-/** These change a kernel themselves. */
+/** These work on a kernel themselves. */
 const kernelCommands = [
   'agent',
   'bgp-speak',
@@ -116,6 +116,7 @@ const kernelCommands = [
   'lab-report',
   'lab-serve',
   'lab-up',
+  'observe',
 ]
 
 test('a command that only asks agents or the cluster reads no FFI', () => {

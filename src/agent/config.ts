@@ -2,8 +2,8 @@
 // set the same variables.
 import { type NetworkSettings } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { networkSettings, nodeSettings } from '#/settings/agent-settings.ts'
-import { type Environment, readSettings, type SettingValues } from '#/settings/setting.ts'
+import { agentGroups, networkSettings, nodeSettings } from '#/settings/agent-settings.ts'
+import { type Environment, readSettings, type SettingValues, textOf } from '#/settings/setting.ts'
 import { tellUnknown, type UnknownSetting, unknownSettings } from '#/settings/unknown.ts'
 import { type CniInstallConfig } from './cni-install/config.ts'
 
@@ -11,6 +11,8 @@ export type AgentConfig = SettingValues<typeof nodeSettings> & {
   readonly settings: NetworkSettings
   /** Variables that look like settings but are none; the agent runs all the same. */
   readonly unknownSettings: readonly UnknownSetting[]
+  /** All settings that have a value, by their variables: no setting is a secret. */
+  readonly told: Readonly<Record<string, string>>
   /** How to install the CNI plugin; absent: the agent leaves the container runtime's files alone. */
   readonly cniInstall?: CniInstallConfig | undefined
 }
@@ -21,7 +23,18 @@ export function readConfig(env: Environment): AgentConfig {
     ...readSettings(nodeSettings, env),
     settings: readSettings(networkSettings, env),
     unknownSettings: unknownSettings(env, 'agent'),
+    told: told(env),
   }
+}
+
+function told(env: Environment): Record<string, string> {
+  const settings = agentGroups.flatMap((group) => Object.values(group.settings))
+  return Object.fromEntries(
+    settings.flatMap(({ variable, ...rest }) => {
+      const text = textOf(env, variable) ?? ('default' in rest ? rest.default : undefined)
+      return text === undefined ? [] : [[variable, text]]
+    }),
+  )
 }
 
 /** The unknown variables as problems of the node. */

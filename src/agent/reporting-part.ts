@@ -4,7 +4,7 @@ import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, ownProgramIds, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -25,6 +25,8 @@ import { type AgentConfig, settingProblems } from './config.ts'
 import { type Endpoint } from './endpoints/endpoint-store.ts'
 import { datapathPublisher } from './report/datapath-publisher.ts'
 import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
+import { factsHandlers } from './report/facts/api.ts'
+import { type FactsSources } from './report/facts/node.ts'
 import { flannelPublisher } from './report/flannel-publisher.ts'
 import { AgentApi, type Handlers } from './report/http-api.ts'
 import { AgentMetrics } from './report/metrics.ts'
@@ -111,7 +113,7 @@ export class ReportingPart implements AsyncDisposable {
     )
     const traced = this.#traceSources()
     this.#traceSend = this.#stack.use(new TraceSend(traced))
-    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: config.settings.vxlanPort, log })
+    this.#traceWatch = new TraceWatch({ sources: traced, vxlanPort: () => config.settings.vxlanPort, log })
     this.#metrics = this.#stack.use(this.#makeMetrics())
     this.#httpApi =
       config.httpPort === undefined ? undefined : this.#stack.use(new AgentApi({ port: config.httpPort }, { log }))
@@ -211,6 +213,7 @@ export class ReportingPart implements AsyncDisposable {
           policy: this.#policy.sources,
         }),
       ),
+      ...factsHandlers(this.#factsSources()),
       ...peersHandlers(this.#deps.network.probing),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
@@ -339,6 +342,20 @@ export class ReportingPart implements AsyncDisposable {
       },
       endpoints: () => pods.endpoints,
       netnsOf: (endpoint) => pods.netnsOf(endpoint),
+    }
+  }
+
+  #factsSources(): FactsSources {
+    const { nodeName, told, cniInstall } = this.#config
+    const { netlink, pods } = this.#deps
+    return {
+      nodeName,
+      netlink,
+      pods: () => pods.endpoints,
+      netnsOf: (pod) => pods.netnsOf(pod),
+      ownProgramIds: () => ownProgramIds(this.#datapath.generation),
+      settings: told,
+      confDir: cniInstall?.confDir,
     }
   }
 

@@ -4,6 +4,7 @@
 import { type GenericSchema, type ObjectEntries, type ObjectSchema } from 'valibot'
 import { bgpAdvertisedReport, bgpPeersReport, bgpRoutesReport, resetRequest, routesRequest } from './schemas/bgp.ts'
 import { datapathReport, mapReport, mapRequest, watchLine, watchRequest } from './schemas/datapath.ts'
+import { factsRequest, nodeFacts } from './schemas/facts.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
 import { peersProbeRequest, peersReport } from './schemas/peers.ts'
 import { agentPlan } from './schemas/plan.ts'
@@ -131,6 +132,16 @@ export const operations = {
     summary: 'Has a speaker read its file again. 400: the file cannot be used, and the configuration of before stays.',
     answer: 'text',
     servedBy: ['speaker'],
+  },
+  facts: {
+    method: 'GET',
+    path: '/v1/facts',
+    summary:
+      "What the node's kernel has at this moment, in the node's namespace and in those of its pods. 503: too many ask.",
+    params: factsRequest,
+    answer: nodeFacts,
+    isLong: true,
+    servedBy: ['agent'],
   },
   datapath: {
     method: 'GET',

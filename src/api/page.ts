@@ -10,6 +10,8 @@ type Parts = {
   readonly entries?: Readonly<Record<string, GenericSchema>>
   readonly item?: GenericSchema
   readonly wrapped?: GenericSchema
+  /** Of a record. */
+  readonly value?: GenericSchema
   readonly options?: readonly unknown[]
   readonly pipe?: readonly Action[]
 }
@@ -45,8 +47,9 @@ function descriptionOf(schema: GenericSchema): string | undefined {
 }
 
 function shapeOf(schema: GenericSchema, indent: string): string {
-  const { type, entries = {}, item, wrapped, options = [] } = partsOf(schema)
+  const { type, entries = {}, item, wrapped, value, options = [] } = partsOf(schema)
   if (wrapped) return shapeOf(wrapped, indent)
+  if (value) return `{ [key: string]: ${shapeOf(value, indent)} }`
   if (type === 'picklist') return options.map((each) => JSON.stringify(each)).join(' | ')
   if (item) {
     const inner = shapeOf(item, indent)

@@ -8,6 +8,8 @@ type Parts = {
   readonly entries?: Readonly<Record<string, GenericSchema>>
   readonly item?: GenericSchema
   readonly wrapped?: GenericSchema
+  /** Of a record. */
+  readonly value?: GenericSchema
   readonly options?: readonly unknown[]
   readonly pipe?: readonly Check[]
 }
@@ -41,13 +43,15 @@ const formed: Readonly<Record<string, fc.Arbitrary<string>>> = {
 
 /** Any value that matches `schema`; `params` is true for a value of a request, where strings may need a certain form (`formed`); those that are checked need it everywhere. */
 export function valueOf(schema: GenericSchema, params = false, name = ''): fc.Arbitrary<unknown> {
-  const { type, entries = {}, item, wrapped, options = [], pipe = [] } = partsOf(schema)
+  const { type, entries = {}, item, wrapped, value, options = [], pipe = [] } = partsOf(schema)
   if (type === 'object') {
     const fields = Object.entries(entries).map(([key, field]) => [key, valueOf(field, params, key)] as const)
     const requiredKeys = Object.keys(entries).filter((key) => partsOf(entries[key]!).type !== 'exact_optional')
     return fc.record(Object.fromEntries(fields), { requiredKeys })
   }
   if (type === 'exact_optional') return valueOf(wrapped!, params, name)
+  if (type === 'record')
+    return fc.dictionary(fc.stringMatching(/^[a-z/]{1,8}$/), valueOf(value!, params), { maxKeys: 3 })
   if (type === 'array') return fc.array(valueOf(item!, params), { maxLength: 3 })
   if (type === 'boolean' || hasFlag(pipe)) return fc.boolean()
   if (type === 'picklist') return fc.constantFrom(...options)

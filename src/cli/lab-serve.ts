@@ -2,6 +2,8 @@
 import { connect } from '#/cluster/connect.ts'
 import { createLogger } from '#/lib/log.ts'
 import { AgentApi } from '#/agent/report/http-api.ts'
+import { flannelPlanOf } from '#/lab/flannel/nodes.ts'
+import { FlannelPods } from '#/lab/flannel/pods.ts'
 import { LabKubelet } from '#/lab/kubelet.ts'
 import { serveLabApi } from '#/lab/lab-api.ts'
 import { LabPaths } from '#/lab/paths.ts'
@@ -39,7 +41,12 @@ async function servePods(args: readonly string[]): Promise<number> {
   const stop = stopRequested()
   const { spec, paths, log } = labOf(args)
   await using client = await connect({ kubeconfig: paths.kubeconfig })
-  const sandboxes = new Sandboxes(paths, new URL('../../build/causeway-cni', import.meta.url).pathname)
+  const flannel = flannelPlanOf(spec)
+  const plugin = new URL('../../build/causeway-cni', import.meta.url).pathname
+  const sandboxes = new Sandboxes(
+    paths,
+    flannel ? (others) => new FlannelPods(spec.name, flannel, () => others.list()) : plugin,
+  )
   await using kubelet = new LabKubelet({ spec, paths }, { client, sandboxes, log })
   kubelet.start()
   await using api = new AgentApi({ socketPath: paths.kubeletSocket }, { log })

@@ -17,6 +17,12 @@ function readinessText({ readiness: { state, reasons } }: AgentStatus): string {
   return reasons.length === 0 ? state : `${state}: ${reasons.map(({ message }) => message).join('; ')}`
 }
 
+function observesLine({ observes }: AgentStatus): string[] {
+  return observes === undefined
+    ? []
+    : [`network: ${observes.network} (${observes.backend}), which Causeway only observes here`]
+}
+
 function datapathLine({ datapath }: AgentStatus): string[] {
   if (datapath === undefined) return []
   const { wanted, wantedBy, name, why } = datapath
@@ -49,6 +55,7 @@ function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
     `${value.node}: ${readinessText(value)}, pod CIDRs ${value.podCIDRs.join(' ') || 'none'}`,
+    ...observesLine(value),
     ...datapathLine(value),
     ...policyLine(value),
     `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,

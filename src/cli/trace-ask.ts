@@ -11,17 +11,27 @@ function endedBy(transport: AgentTransport, signal: AbortSignal): AgentTransport
   return { ...transport, send: (request, limit) => transport.send(request, AbortSignal.any([limit, signal])) }
 }
 
+const lateWords = 'does not answer within'
+/** As the transport says it, which limits the silence of a socket. */
+const silentWords = 'no answer within'
+
+/** Whether the agent was reached and did not answer in time. */
+export function isLate(outcome: Outcome<unknown>): boolean {
+  return outcome.kind === 'silence' && (outcome.message.includes(lateWords) || outcome.message.includes(silentWords))
+}
+
 /** As askAgent; `signal` gives it up. Never rejects. */
 export async function askSoon<Name extends OperationName>(
   { transport }: AgentOfNode,
   name: Name,
   params: ParamsArgument<Name>[0],
   signal?: AbortSignal,
+  limitMs = answerMs,
 ): Promise<Outcome<AnswerOf<Name>>> {
-  const late = AbortSignal.timeout(answerMs)
+  const late = AbortSignal.timeout(limitMs)
   const until = signal === undefined ? late : AbortSignal.any([late, signal])
   const outcome = await askAgent(endedBy(transport, until), name, ...([params] as ParamsArgument<Name>))
   return late.aborted && outcome.kind === 'silence'
-    ? { kind: 'silence', message: `its agent does not answer within ${answerMs / 1000} s` }
+    ? { kind: 'silence', message: `its agent ${lateWords} ${limitMs / 1000} s` }
     : outcome
 }

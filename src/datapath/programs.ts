@@ -10,7 +10,9 @@ import { podHooks } from './ebpf/pod-plug.ts'
 import { ProgramDriver } from './ebpf/program-driver.ts'
 import { type EbpfState } from './ebpf/state.ts'
 
-export { type Generation } from './ebpf/generation.ts'
+import { type Generation } from './ebpf/generation.ts'
+
+export { type Generation }
 export { type HookState, readAttached } from './ebpf/read-attached.ts'
 export * from './ebpf/read-counters.ts'
 export { PolicyMaps, type PolicyMapsDeps } from './ebpf/policy-maps.ts'
@@ -41,4 +43,12 @@ export function programsAt(
   if (device === undefined) return 'unknown'
   const attached = podHooks.filter(([hook]) => hooks.programAt(netlink, device, hook) !== undefined)
   return attached.length === podHooks.length ? 'all' : attached.length === 0 ? 'none' : 'some'
+}
+
+/** The programs of ours at devices, by the kernel's numbers. */
+export function ownProgramIds(generation: Generation | undefined): number[] {
+  if (generation === undefined) return []
+  return (['cw_from_pod', 'cw_to_pod', 'cw_from_underlay', 'cw_from_tunnel'] as const).map(
+    (name) => generation.program(name).info.id,
+  )
 }

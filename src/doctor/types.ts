@@ -2,15 +2,21 @@
 import { type IpamFindings } from '#/api/schemas/ipam.ts'
 import { type NodeFacts } from '#/api/schemas/facts.ts'
 import { type PeersReport } from '#/api/schemas/peers.ts'
+import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
-import { type Problem } from '#/model/problems.ts'
+import { type Family } from '#/lib/addr.ts'
 import { type Verdict } from '#/trace/verdict.ts'
+
+/** Why a node did not answer a request. `isLate`: it was reached, and no answer came in time. */
+export type Silence = { readonly what: string; readonly why: string; readonly isLate?: true }
 
 /** What one node said. A part that is absent was not answered. */
 export type NodeAnswers = {
   readonly node: string
-  /** Why the agent, or a part of it, did not answer. */
-  readonly silences: readonly string[]
+  /** What the agent did not answer, and why; without a status nobody was there to answer. */
+  readonly silences: readonly Silence[]
+  /** Of the agent, as its answers tell. */
+  readonly version?: string
   readonly status?: AgentStatus
   readonly facts?: NodeFacts
   readonly ipam?: IpamFindings
@@ -20,20 +26,69 @@ export type NodeAnswers = {
   readonly answeredMs?: number
 }
 
-/** A packet that was followed for this diagnosis. */
-export type FollowedPacket = {
-  readonly from: { readonly name: string; readonly node?: string }
-  readonly to: { readonly name: string; readonly node?: string }
-  readonly family: 4 | 6
-  readonly protocol: 'icmp' | 'udp' | 'tcp'
-  readonly sizeBytes?: number
-  readonly verdict: Verdict
+/** An end of a packet: a pod as NAMESPACE/NAME, a node, or the address of a node's pods' gateway. */
+export type PacketEnd = { readonly name: string; readonly node: string; readonly isPod: boolean }
+
+/** A packet that is to be followed. */
+export type PlannedPacket = {
+  readonly from: PacketEnd
+  readonly to: PacketEnd
+  readonly family: Family
+  readonly protocol: 'icmp' | 'tcp'
 }
 
-/** One cause. */
-export type Finding = Problem & {
+/** A packet that was followed for this diagnosis. */
+export type FollowedPacket = PlannedPacket & {
+  readonly verdict: Verdict
+  /** A packet of this size, the largest that the sender's kernel sends, was answered too. */
+  readonly fullBytes?: number
+}
+
+/** What a sign is about, as far as it decides what else is of the same cause. */
+export type Extent = {
+  /** The node at which it acts; absent: everywhere. */
+  readonly at?: string
+  /** The other nodes that it concerns; absent: all. */
+  readonly peers?: readonly string[]
+  /** The pods that it concerns, as NAMESPACE/NAME; absent: all of these nodes. */
+  readonly pods?: readonly string[]
+  /** The families that it concerns; absent: both. */
+  readonly families?: readonly Family[]
+}
+
+/** Something that is wrong, before it is known whether it is a cause or follows from one. */
+export type Sign = ToldProblem & {
+  /** The nodes that tell of it, or at which it is; sorted. */
+  readonly nodes: readonly string[]
+  readonly extent: Extent
+  /** It is a packet that was followed and lost. */
+  readonly loss?: Loss
+}
+
+export type Loss = {
+  /** Which packet it was. */
+  readonly packet: string
+  /** What became of it, as its trace says. */
+  readonly text: string
+  readonly from: string
+  readonly to: string
+  /** Only packets of full size are concerned. */
+  readonly isOfSize: boolean
+  /** What the trace blames, and at which node. */
+  readonly code?: string
+  readonly node?: string
+}
+
+/** One cause. Its object is the first of `objects`. */
+export type Finding = ToldProblem & {
+  readonly objects: readonly string[]
   /** The nodes that tell of it, or at which it is; sorted. */
   readonly nodes: readonly string[]
   /** What follows from it: other problems, ways that are broken, packets that were lost. */
   readonly consequences: readonly string[]
 }
+
+/** What is worth knowing and harms nothing. */
+export type Note = { readonly nodes: readonly string[]; readonly text: string }
+
+export type Diagnosis = { readonly findings: readonly Finding[]; readonly notes: readonly Note[] }

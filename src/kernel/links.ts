@@ -1,4 +1,5 @@
 // Network devices: reading them all, and the operations on them. Every operation carries the `ip` command that does the same.
+import { type Addr } from '#/lib/addr.ts'
 import { bytesOf } from '#/wire/netlink/attr.ts'
 import {
   ARPHRD_ETHER,
@@ -11,6 +12,7 @@ import {
   encodeLink,
   indexOfLink,
   IF_OPER_UP,
+  IFF_LOWER_UP,
   IFF_NOARP,
   IFF_UP,
   type LinkMessage,
@@ -31,6 +33,8 @@ export type Link = {
   readonly mac: string
   readonly mtuBytes: number
   readonly isUp: boolean
+  /** Whether there is something at the other end, as far as the device can tell. */
+  readonly hasCarrier: boolean
   /** IFLA_LINK: for a veth, the index of its other end, valid in the namespace of that end. */
   readonly peerIndex?: number
   /** The index of the bridge that this device is a port of. */
@@ -38,7 +42,15 @@ export type Link = {
   readonly alias?: string
   /** The device group; absent for the default one. */
   readonly group?: number
-  readonly vxlan?: { readonly id: number; readonly port: number; readonly external: boolean }
+  readonly vxlan?: {
+    readonly id: number
+    readonly port: number
+    readonly external: boolean
+    /** The own tunnel end, where the device has one and not each route. */
+    readonly local?: Addr
+  }
+  /** The XDP program that sees what comes in by the device. */
+  readonly xdpProgramId?: number
   /** Whether a queueing discipline holds what is sent by the device. */
   readonly hasQueue: boolean
   /** IFF_NOARP: the kernel asks for no neighbour's MAC on the device. */
@@ -85,6 +97,11 @@ function bridgeSettings(data: Uint8Array): BridgeSettings {
   return { hasSpanningTree: stp !== 0, filtersVlans: vlanFiltering !== 0 }
 }
 
+function vxlanSettings({ id = 0, port = 0, external, local4, local6 }: ReturnType<typeof vxlanData.decode>) {
+  const local = local4 ?? local6
+  return { id, port, external: external === 1, ...(local && { local }) }
+}
+
 export function toLink(payload: Uint8Array): Link {
   const { index, hardwareType, flags, attrs } = decodeLink(payload)
   const kind = attrs.info?.kind ?? ''
@@ -98,11 +115,13 @@ export function toLink(payload: Uint8Array): Link {
     mac: attrs.mac ?? '',
     mtuBytes: attrs.mtu ?? 0,
     isUp: (flags & IFF_UP) !== 0,
+    hasCarrier: (flags & IFF_LOWER_UP) !== 0,
     ...(attrs.link !== undefined && { peerIndex: attrs.link }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(attrs.group && { group: attrs.group }),
-    ...(vxlan && { vxlan: { id: vxlan.id ?? 0, port: vxlan.port ?? 0, external: vxlan.external === 1 } }),
+    ...(vxlan && { vxlan: vxlanSettings(vxlan) }),
+    ...(attrs.xdp?.programId && { xdpProgramId: attrs.xdp.programId }),
     hasQueue: !withoutQueue.has(attrs.qdisc),
     hasNoArp: (flags & IFF_NOARP) !== 0,
     isEthernet: hardwareType === ARPHRD_ETHER,

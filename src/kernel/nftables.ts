@@ -17,7 +17,7 @@ import {
   type NftActualRule,
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
-import { decodeForeignRule, type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
+import { decodeForeignRule, decodeRawRule, type ForeignRule, type RawRule } from '#/wire/nftables/foreign-rule.ts'
 import { ruleCounter, type NftRuleCounter } from '#/wire/nftables/counters.ts'
 import { nftDeltaInSteps } from '#/wire/nftables/compare-delta.ts'
 import { change, deltaRequests, isEmptyDelta, type NftDelta, preparation } from '#/wire/nftables/delta.ts'
@@ -189,9 +189,7 @@ export class NftClient {
   /** Reads a table and finds what turns it into the desired one (nftDelta), in turns of the event loop. Throws KernelError. */
   async findDelta(table: NftTable): Promise<NftDelta | undefined> {
     const isDynamic = new Set(
-      [...table.sets, ...(table.keySets ?? []), ...(table.maps ?? [])].flatMap(({ name, dynamic }) =>
-        dynamic ? [name] : [],
-      ),
+      [...table.sets, ...(table.keySets ?? [])].flatMap(({ name, dynamic }) => (dynamic ? [name] : [])),
     )
     const actual = await this.readTable(table.family, table.name, (set) => isDynamic.has(set))
     return inTurns(nftDeltaInSteps(table, actual))
@@ -252,6 +250,21 @@ export class NftClient {
     return chains
   }
 
+  /** The names of all chains of all tables; those that `isWanted` names. In turns of the event loop. */
+  async listChains(isWanted: (place: ChainPlace) => boolean): Promise<ChainPlace[]> {
+    const request = { what: 'nft list chains', type: NFT_MSG_GETCHAIN, payload: encodeNft(undefined, tableCodec, {}) }
+    const chains: ChainPlace[] = []
+    for (const [index, { payload }] of (await this.#netlink.dumpInTurns(request)).entries()) {
+      if (index % decodedPerTurn === 0) await setImmediate()
+      const family = nftFamilyOf(payload)
+      const { table, name } = decodeChain(payload)
+      if (!isNftFamilyName(family)) continue
+      const place = { family, table, chain: name }
+      if (isWanted(place)) chains.push(place)
+    }
+    return chains
+  }
+
   /**
    * The rules of one chain of any table, in their order, read in turns of the event loop; undefined when there are more than `limit`.
    * Throws KernelError, ENOENT when there is no such chain.
@@ -269,6 +282,31 @@ export class NftClient {
       if (rules.length % decodedPerTurn === 0) await setImmediate()
     }
     return rules
+  }
+
+  /**
+   * The rules of all chains of a table, with their expressions as they come, read in turns of the event loop; undefined when there are more than
+   * `limit`. Throws KernelError.
+   */
+  async readRawRules({ family, table }: Omit<ChainPlace, 'chain'>, limit: number): Promise<RawRule[] | undefined> {
+    const request = {
+      what: `nft list table ${family} ${table}`,
+      type: NFT_MSG_GETRULE,
+      payload: encodeNft(family, ruleCodec, { table }),
+    }
+    const messages = await this.#netlink.dumpInTurns(request, (_, kept) => kept > limit)
+    if (messages.length > limit) return undefined
+    const rules: RawRule[] = []
+    for (const message of messages) {
+      rules.push(decodeRawRule(message.payload))
+      if (rules.length % decodedPerTurn === 0) await setImmediate()
+    }
+    return rules
+  }
+
+  /** The names of the sets and maps of a table; none when there is no such table. Throws KernelError. */
+  listSets({ family, table }: Omit<ChainPlace, 'chain'>): string[] {
+    return this.#listSets({ family, name: table })
   }
 
   /**
@@ -295,7 +333,7 @@ export class NftClient {
     return found
   }
 
-  #listSets({ family, name }: NftTableName): string[] {
+  #listSets({ family, name }: { readonly family: NftFamilyName; readonly name: string }): string[] {
     const request = { what: `nft list sets ${family} ${name}`, type: NFT_MSG_GETSET }
     try {
       const sets = this.#netlink.dump({ ...request, payload: encodeNft(family, setCodec, { table: name }) })

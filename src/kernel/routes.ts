@@ -3,6 +3,8 @@ import { setImmediate } from 'node:timers/promises'
 import { type Addr, type Family } from '#/lib/addr.ts'
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
+  type AnyRoute,
+  decodeAnyRoute,
   decodeRoute,
   encodeRoute,
   isRouteOf,
@@ -69,6 +71,25 @@ export async function visitRoutesInTurns(
       await setImmediate()
     }
   }
+}
+
+/**
+ * Calls `visit` for every route of any type, of all tables and both families, giving the event loop its turns, until it returns false: what is left is
+ * not decoded. Returns how many that is.
+ */
+export async function visitAllRoutesInTurns(netlink: Netlink, visit: (route: AnyRoute) => boolean): Promise<number> {
+  let left = 0
+  let isDone = false
+  for (const family of families) {
+    const messages = await netlink.dumpInTurns(dumpRequest(family))
+    for (const [index, { payload }] of messages.entries()) {
+      if (index % decodedPerTurn === 0) await setImmediate()
+      const route: AnyRoute | undefined = isDone ? undefined : decodeAnyRoute(payload)
+      isDone ||= route !== undefined && !visit(route)
+      if (isDone) left++
+    }
+  }
+  return left
 }
 
 function viaText(gateway: Addr, family: Family): string {

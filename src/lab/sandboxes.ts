@@ -27,6 +27,13 @@ export type Sandbox = {
   readonly addrs: readonly string[]
 }
 
+/** What gives pods their network. */
+export type SandboxNetwork = {
+  /** Makes it and returns the pod's addresses. */
+  add(sandbox: Sandbox): Promise<readonly string[]>
+  remove(sandbox: Sandbox): Promise<void>
+}
+
 export class CniCallError extends Error {
   override name = 'CniCallError'
 }
@@ -45,14 +52,64 @@ function containerIdOf({ uid }: Pick<Sandbox, 'uid'>): string {
   return uid.replaceAll('-', '')
 }
 
-export class Sandboxes {
+/** The CNI plugin, executed as containerd does it. */
+class CniPlugin implements SandboxNetwork {
   readonly #paths: LabPaths
   readonly #plugin: string
 
-  /** `plugin` is the path of the CNI plugin's executable. */
   constructor(paths: LabPaths, plugin: string) {
     this.#paths = paths
     this.#plugin = plugin
+  }
+
+  async add(sandbox: Sandbox): Promise<readonly string[]> {
+    const output = await this.#call('ADD', sandbox)
+    return decodeResult(JSON.parse(output), latestCniVersion).ips.map(({ address }) => String(address))
+  }
+
+  async remove(sandbox: Sandbox): Promise<void> {
+    await this.#call('DEL', sandbox)
+  }
+
+  async #call(command: 'ADD' | 'DEL', sandbox: Sandbox): Promise<string> {
+    const { node, namespace, name, uid, capabilityArgs } = sandbox
+    const containerId = containerIdOf(sandbox)
+    const runtimeConfig = wantedOf(capabilityArgs, entry.capabilities)
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: containerId,
+      CNI_NETNS: netnsPath(sandbox.netns),
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: join(this.#plugin, '..'),
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${uid}`,
+      CAUSEWAY_CNI_SOCKET: join(this.#paths.nodeRun(node), cniSocketName),
+      CAUSEWAY_CNI_SPOOL: join(this.#paths.nodeState(node), spoolFolderName),
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    const child = execFile(this.#plugin, { env, timeout: callTimeoutMs }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else
+        reject(
+          new CniCallError(
+            `CNI ${command} of pod ${namespace}/${name} on ${node}: ${stdout.trim() || stderr || error.message}`,
+          ),
+        )
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(JSON.stringify({ ...entry, cniVersion: latestCniVersion, name: network, runtimeConfig }))
+    return promise
+  }
+}
+
+export class Sandboxes {
+  readonly #paths: LabPaths
+  readonly #network: SandboxNetwork
+
+  /** `giver`: the path of the CNI plugin's executable, or what else gives pods their network. */
+  constructor(paths: LabPaths, giver: string | ((sandboxes: Sandboxes) => SandboxNetwork)) {
+    this.#paths = paths
+    this.#network = typeof giver === 'string' ? new CniPlugin(paths, giver) : giver(this)
     mkdirSync(paths.sandboxes, { recursive: true })
   }
 
@@ -90,47 +147,15 @@ export class Sandboxes {
     // saved first, so that after a crash from here on `remove` finds the sandbox
     const sandbox = this.#save({ ...bare, addrs: [] })
     ensureNetns(netns)[Symbol.dispose]()
-    const output = await this.#call('ADD', sandbox)
-    const result = decodeResult(JSON.parse(output), latestCniVersion)
-    return this.#save({ ...sandbox, addrs: result.ips.map(({ address }) => String(address)) })
+    return this.#save({ ...sandbox, addrs: await this.#network.add(sandbox) })
   }
 
   /** Removes the network and the namespace. When the plugin fails, throws CniCallError and keeps the file. */
   async remove(sandbox: Sandbox): Promise<void> {
     if (!sandbox.isHostNetwork) {
-      await this.#call('DEL', sandbox)
+      await this.#network.remove(sandbox)
       removeNetns(sandbox.netns)
     }
     rmSync(this.#fileOf(sandbox.uid), { force: true })
-  }
-
-  async #call(command: 'ADD' | 'DEL', sandbox: Sandbox): Promise<string> {
-    const { node, namespace, name, uid, capabilityArgs } = sandbox
-    const containerId = containerIdOf(sandbox)
-    const runtimeConfig = wantedOf(capabilityArgs, entry.capabilities)
-    const env = {
-      PATH: process.env['PATH'] ?? '',
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerId,
-      CNI_NETNS: netnsPath(sandbox.netns),
-      CNI_IFNAME: 'eth0',
-      CNI_PATH: join(this.#plugin, '..'),
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${uid}`,
-      CAUSEWAY_CNI_SOCKET: join(this.#paths.nodeRun(node), cniSocketName),
-      CAUSEWAY_CNI_SPOOL: join(this.#paths.nodeState(node), spoolFolderName),
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<string>()
-    const child = execFile(this.#plugin, { env, timeout: callTimeoutMs }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout)
-      else
-        reject(
-          new CniCallError(
-            `CNI ${command} of pod ${namespace}/${name} on ${node}: ${stdout.trim() || stderr || error.message}`,
-          ),
-        )
-    })
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(JSON.stringify({ ...entry, cniVersion: latestCniVersion, name: network, runtimeConfig }))
-    return promise
   }
 }

@@ -21,6 +21,11 @@ export type AsnPlan = (typeof asnPlans)[number]
 export const labDatapaths = [...datapathNames, 'mixed'] as const
 export type LabDatapath = (typeof labDatapaths)[number]
 
+/** Whose network the nodes have, where that is not Causeway's. */
+export const foreignNetworks = ['flannel-vxlan', 'flannel-host-gw'] as const
+export type ForeignNetwork = (typeof foreignNetworks)[number]
+export const labNetworks = ['causeway', ...foreignNetworks] as const
+
 /** Racks with routers that speak BGP; routers/fabric.ts derives the rest from these. */
 export type LabRacks = {
   readonly count: number
@@ -41,6 +46,8 @@ export type LabSpec = {
   /** The number of underlay subnets; with several, packets between them cross the router. With racks: one for each. */
   readonly subnets: number
   readonly racks?: LabRacks
+  /** Absent: Causeway's. */
+  readonly network?: ForeignNetwork
   readonly routing: Routing
   readonly datapath: LabDatapath
   /** Absent: meshOf decides. */
@@ -82,6 +89,14 @@ export function checkLabName(name: string): void {
     throw new LabError(`--name "${name}": expected 1 to 12 lower-case letters and digits`)
 }
 
+function checkNetwork({ network, racks, routing, datapath, subnets }: LabSpec): void {
+  if (network === undefined) return
+  if (racks || routing !== 'vxlan' || datapath !== 'bridge')
+    throw new LabError(`--network ${network}: its nodes have no agent, which --racks, --routing and --datapath are for`)
+  if (network === 'flannel-host-gw' && subnets > 1)
+    throw new LabError(`--network ${network} with --subnets: nodes of different subnets do not reach each other's pods`)
+}
+
 /** Throws LabError with one line about the first impossible value. */
 export function checkSpec(spec: LabSpec): void {
   checkLabName(spec.name)
@@ -96,6 +111,7 @@ export function checkSpec(spec: LabSpec): void {
       '--routing native with --subnets: the router between them knows no pods; try --routing auto, or --racks N',
     )
   }
+  checkNetwork(spec)
   within('--pods', spec.podsPerNode, 0, 20)
   within('--mtu', spec.underlayMtuBytes, minUnderlayMtuBytes[spec.families], maxUnderlayMtuBytes)
   for (const cidr of spec.clusterCIDRs) {

@@ -21,6 +21,7 @@ import { otherDatapaths } from './datapaths.ts'
 import { applyObjects, applyRouting, bgpObjects } from './cluster-objects.ts'
 import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
+import { ensureFlannel, flannelPlanOf } from './flannel/nodes.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
 import { LabPaths } from './paths.ts'
 import { readPolicies } from './policies.ts'
@@ -308,7 +309,12 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
     say('the routers of all racks know all pods')
   }
   if (isSwitchedLast) await applyRouting(client, spec)
-  const nodes = await lab.datapathsSettled(client)
+  const flannel = flannelPlanOf(spec)
+  if (flannel) {
+    await ensureFlannel(spec, flannel, { client, nodes: ready })
+    say(`flannel's kernel state made (${flannel.backend})`)
+  }
+  const nodes = flannel ? ready : await lab.datapathsSettled(client)
   for (const { name, state } of otherDatapaths(spec, nodes)) say(`${name} has the datapath ${state.name}: ${state.why}`)
   await lab.demoPods(client)
   const pods = await lab.podsRunning(client)

@@ -1,7 +1,7 @@
 // flannel's annotations of Node objects, which say where a node's VXLAN tunnel ends. This node reads them to reach flannel nodes and writes
 // its own to be reached by them (flannel: Documentation/kubernetes.md, "Annotations").
-import { Addr, type Family, families } from '#/lib/addr.ts'
-import { annotationsOf, fieldsOf, type KubeNode } from './kubernetes.ts'
+import { Addr, type Family, families, type Prefix } from '#/lib/addr.ts'
+import { annotationsOf, fieldsOf, internalAddressesOf, type KubeNode, podCIDRsOf } from './kubernetes.ts'
 import { type Problem, problem } from './problems.ts'
 
 const prefix = 'flannel.alpha.coreos.com/'
@@ -51,14 +51,65 @@ export function flannelEndOf(node: KubeNode): { end: FlannelEnd; problems: Probl
   return Object.keys(vtepMacs).length === 0 ? undefined : { end: { vtepMacs, publicAddrs }, problems }
 }
 
-function vtepMacOf(text: string): string | undefined {
-  let data: unknown
-  try {
-    data = JSON.parse(text)
-  } catch {
-    return undefined
+/** What flannel has written on a node, whichever backend it has. */
+export type FlannelNode = {
+  readonly name: string
+  /** `vxlan`, `host-gw` and others; undefined: flannel has written none. */
+  readonly backend?: string
+  /** Of the VXLAN network. */
+  readonly vni: number
+  readonly podCIDRs: readonly Prefix[]
+  readonly publicAddrs: { readonly [F in Family]?: Addr }
+  readonly vtepMacs: { readonly [F in Family]?: string }
+  /** All addresses by which it is known. */
+  readonly addrs: readonly Addr[]
+}
+
+/** flannel's own default. */
+const defaultVni = 1
+
+/** Reads a node as flannel does. */
+export function flannelNodeOf(node: KubeNode): FlannelNode {
+  const annotations = annotationsOf(node)
+  const backend = annotations[annotationNames.backendType]
+  const internal = internalAddressesOf(node).addrs
+  const publicAddrs: { [F in Family]?: Addr } = {}
+  for (const family of families) {
+    const published = Addr.tryParse(annotations[annotationNames[family].addr] ?? '')
+    if (published?.family === family) publicAddrs[family] = published
   }
-  const mac = fieldsOf(data)['VtepMAC']
+  const published = Object.values(publicAddrs)
+  return {
+    name: node.metadata.name,
+    ...(backend !== undefined && backend !== '' && { backend }),
+    vni: vniOf(annotations[annotationNames[4].data]) ?? vniOf(annotations[annotationNames[6].data]) ?? defaultVni,
+    podCIDRs: podCIDRsOf(node).prefixes,
+    publicAddrs,
+    vtepMacs: flannelEndOf(node)?.end.vtepMacs ?? {},
+    addrs: [...published, ...internal.filter((addr) => !published.some((other) => other.equals(addr)))],
+  }
+}
+
+/** The names of flannel's VXLAN devices, one for each family of pods. */
+export function flannelDevice(family: Family, vni: number): string {
+  return family === 4 ? `flannel.${vni}` : `flannel-v6.${vni}`
+}
+
+function fieldsIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return fieldsOf(JSON.parse(text))
+  } catch {
+    return {}
+  }
+}
+
+function vniOf(text: string | undefined): number | undefined {
+  const vni = fieldsIn(text ?? '')['VNI']
+  return typeof vni === 'number' ? vni : undefined
+}
+
+function vtepMacOf(text: string): string | undefined {
+  const mac = fieldsIn(text)['VtepMAC']
   return typeof mac === 'string' && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : undefined
 }
 

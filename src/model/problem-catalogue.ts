@@ -3,15 +3,19 @@
 //
 //   10xx Node objects              20xx kernel objects of this node        40xx BGP objects     41xx BGP sessions
 //   11xx addresses and pod CIDRs   30xx installation of the CNI plugin     50xx settings
-//   12xx routing between nodes     31xx pods' addresses (causeway ipam)    70xx firewalls of others
-//   13xx what others have          32xx the eBPF datapath                  90xx the agent itself
-//        in the kernel             33xx network policy                    81xx ways between nodes
+//   12xx routing between nodes     31xx pods' addresses (causeway ipam)    60xx agents, as others see them
+//   13xx what others have          32xx the eBPF datapath                  61xx packets that were followed
+//        in the kernel             33xx network policy                     62xx what other networks left
+//   70xx firewalls of others       81xx ways between nodes                 63xx nodes compared
+//   90xx the agent itself         65xx another network's state
 
 import { bgpProblemCatalogue } from './bgp-problem-catalogue.ts'
+import { clusterProblemCatalogue } from './cluster-problem-catalogue.ts'
 import { ebpfProblemCatalogue } from './ebpf-problem-catalogue.ts'
 import { firewallProblemCatalogue } from './firewall-problem-catalogue.ts'
 import { foreignProblemCatalogue } from './foreign-problem-catalogue.ts'
 import { pathProblemCatalogue } from './path-problem-catalogue.ts'
+import { observedProblemCatalogue } from './observed-problem-catalogue.ts'
 import { podProblemCatalogue } from './pod-problem-catalogue.ts'
 import { policyProblemCatalogue } from './policy-problem-catalogue.ts'
 import { type ProblemEntry } from './problem-entry.ts'
@@ -256,6 +260,8 @@ export const problemCatalogue = {
     how: "the agent's environment, compared with the settings that there are",
     remedy: 'correct the name of the variable, or take it out; docs/settings.md lists all',
   },
+  ...clusterProblemCatalogue,
+  ...observedProblemCatalogue,
   ...firewallProblemCatalogue,
   ...pathProblemCatalogue,
   CW9001: {

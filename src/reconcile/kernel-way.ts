@@ -14,10 +14,14 @@ import { remedyForRoute } from './route-in-the-way.ts'
 export type PlannedWay =
   /** To a pod of another node. */
   | { readonly kind: 'verdict'; readonly verdict: Verdict; readonly cidr: Prefix }
-  /** To a pod of this node, through the device of pods. */
-  | { readonly kind: 'own'; readonly device: string; readonly cidr: Prefix }
+  /** To a pod of another node, by one of these next hops of another network; without a device: by any. */
+  | { readonly kind: 'via'; readonly node: string; readonly hops: readonly ViaHop[]; readonly cidr: Prefix }
+  /** To a pod of this node, through the device of pods. `others`: devices of another network with addresses of the CIDR. */
+  | { readonly kind: 'own'; readonly device: string; readonly cidr: Prefix; readonly others?: readonly string[] }
   /** To another node itself: any way but the tunnel and the pods of this node. */
   | { readonly kind: 'node'; readonly name: string }
+
+export type ViaHop = { readonly device?: string; readonly gateway: Addr }
 
 /** What the kernel has, as far as it explains an answer. */
 export type KernelState = {
@@ -75,8 +79,16 @@ function isPlanned(way: PlannedWay, route: Route, { nameOf }: KernelState): bool
     case 'own':
       if (nextHops.length === 0) return false
       // the pods' gateway is an address of this node, on each of its own devices
-      if (route.type === 'local') return nextHops.every(({ oif }) => oif !== undefined && isOurLink(nameOf(oif)))
+      if (route.type === 'local') return nextHops.every(({ oif }) => oif !== undefined && isOfPods(way, nameOf(oif)))
       return route.type === 'unicast' && nextHops.every((hop) => isVia(hop, way.device))
+    case 'via':
+      if (route.type !== 'unicast' || nextHops.length === 0) return false
+      return nextHops.every((hop) =>
+        way.hops.some(
+          ({ device, gateway }) =>
+            hop.gateway?.equals(gateway) === true && (device === undefined || isVia(hop, device)),
+        ),
+      )
     case 'verdict': {
       const { verdict } = way
       if (route.type !== 'unicast' || nextHops.length === 0) return false
@@ -90,6 +102,11 @@ function isPlanned(way: PlannedWay, route: Route, { nameOf }: KernelState): bool
     default:
       return way satisfies never
   }
+}
+
+/** Whether a device may have an address of the pods' CIDR. */
+function isOfPods({ device, others }: Extract<PlannedWay, { kind: 'own' }>, name: string): boolean {
+  return others === undefined ? isOurLink(name) : name === device || others.includes(name)
 }
 
 function textOf(route: Route, { nameOf }: KernelState): string {
@@ -201,6 +218,8 @@ function insteadOf(way: PlannedWay): string {
       return `give node ${way.name} another address`
     case 'own':
       return 'give this node another pod CIDR'
+    case 'via':
+      return `give node ${way.node} another pod CIDR`
     case 'verdict':
       return `give node ${way.verdict.node} another pod CIDR`
     default:

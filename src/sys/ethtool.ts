@@ -5,7 +5,15 @@ import { allocate, closeFd, libc, SysError } from './libc.ts'
 import { openSocket } from './socket.ts'
 
 const SIOCETHTOOL = 0x8946
-const ETHTOOL_GGRO = 0x2b
+/** ETHTOOL_G…, by the names that ethtool(8) has for the features. */
+const getCommands = {
+  'rx-checksumming': 0x14,
+  'tx-checksumming': 0x16,
+  'tcp-segmentation-offload': 0x1e,
+  'generic-segmentation-offload': 0x23,
+  'generic-receive-offload': 0x2b,
+} as const
+const ETHTOOL_GGRO = getCommands['generic-receive-offload']
 const ETHTOOL_SGRO = 0x2c
 const SOCK_DGRAM = 2
 /** struct ifreq: the name, and the address of the command. */
@@ -38,6 +46,21 @@ export function hasGro(device: string): boolean | undefined {
     if (error instanceof SysError && error.code === 'ENODEV') return undefined
     throw error
   }
+}
+
+export type Offloads = Readonly<Record<string, boolean>>
+
+/** Which work the device does for the kernel, as far as it tells; undefined when there is no such device (any more). */
+export function offloadsOf(device: string): Offloads | undefined {
+  const found: Record<string, boolean> = {}
+  for (const [name, command] of Object.entries(getCommands))
+    try {
+      found[name] = ethtool(device, command, 0) !== 0
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error
+      if (error.code === 'ENODEV') return undefined
+    }
+  return found
 }
 
 /** Throws SysError: ENODEV, EPERM. */

@@ -1,6 +1,6 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
-import { type TraceProtocol } from '#/model/trace.ts'
+import { type StepKind, type TraceProtocol } from '#/model/trace.ts'
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
 import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
@@ -48,6 +48,8 @@ export type Verdict = {
   /** Of the problem in docs/problems.md. */
   readonly code?: string
   readonly remedy?: string
+  /** Of the predicted step that is in its way. */
+  readonly kind?: StepKind
   /** Where the packet was last seen, and where it then was not. */
   readonly last?: Hop
   readonly next?: Hop
@@ -213,6 +215,7 @@ function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | '
     ...(drop && { drop }),
     ...(last && { last }),
     ...(next && { next }),
+    ...(obstacle && { kind: obstacle.kind }),
     ...(obstacle?.code !== undefined && { code: obstacle.code }),
     ...(remedy !== undefined && { remedy }),
   }
@@ -233,6 +236,7 @@ function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Ver
     outcome: 'not-sent',
     text: `the kernel of ${nameOf(from)} does not send it to ${nameOf(to)}: ${why}${why.includes(code) ? '' : ` (${code})`}`,
     direction: 'there',
+    ...(obstacle && { kind: obstacle.kind }),
     ...(obstacle?.code !== undefined && { code: obstacle.code }),
     ...(remedy !== undefined && { remedy }),
   }

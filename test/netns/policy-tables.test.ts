@@ -253,8 +253,8 @@ test('to take a pod out before the form is known takes as many transactions as t
   await node.settle()
   const { mock } = t.mock.method(Netlink.prototype, 'transact')
   node.tables.dropLocal(a.device, node.form.locals.get(a.device)!.addrs)
-  // of each direction or family: policed, sources, itself, and the class
-  assert.equal(mock.callCount(), 8)
+  // of each direction or family: policed devices and addresses, sources, itself, and the class
+  assert.equal(mock.callCount(), 10)
   assert.doesNotMatch(node.nft('list ruleset'), /10\.244\.1\.2|fd10:244:0:1::2/)
 })
 

@@ -30,7 +30,7 @@ suite('traceWatch', () => {
       endpoints: () => pods,
       netnsOf: ({ netns }: Endpoint) => new Netns(netns),
     } as unknown as ConstructorParameters<typeof TraceWatch>[0]['sources']
-    watch = new TraceWatch({ sources, vxlanPort, log: silent })
+    watch = new TraceWatch({ sources, vxlanPort: () => vxlanPort, log: silent })
   })
   after(() => world[Symbol.dispose]())
 

@@ -47,7 +47,9 @@ type AnyAnswer = Answer<unknown> | LongAnswer | StreamAnswer<never>
 type HandlerAnswer<Name extends OperationName> =
   | Answer<AnswerOf<Name>>
   | Promise<Answer<AnswerOf<Name>>>
-  | ((typeof operations)[Name] extends { readonly isLong: true } ? LongAnswer : never)
+  | ((typeof operations)[Name] extends { readonly isLong: true }
+      ? LongAnswer | Promise<LongAnswer | HttpRefusal>
+      : never)
   | ((typeof operations)[Name] extends { readonly isStream: true } ? StreamAnswer<AnswerOf<Name>> : never)
 
 /** The handlers of the operations that a server serves. The server calls them with parameters that match the operation's schema. */

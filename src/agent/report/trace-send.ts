@@ -17,14 +17,17 @@ import { type Endpoint } from '../endpoints/endpoint-store.ts'
 import { type Answer, type Handlers, type HttpRefusal } from './http-api.ts'
 import { resolveEnd } from './policy-names.ts'
 
+/** What a trace needs to know of a pod of this node. */
+export type TracedPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice'>
+
 export type TraceSources = {
   readonly nodeName: string
   /** The cluster as this agent knows it. */
   readonly view: PolicyView
   /** Why it is not known yet; undefined: it is. */
   readonly unknown: () => string | undefined
-  readonly endpoints: () => readonly Endpoint[]
-  readonly netnsOf: (endpoint: Endpoint) => Netns | undefined
+  readonly endpoints: () => readonly TracedPod[]
+  readonly netnsOf: (pod: TracedPod) => Netns | undefined
 }
 
 function endOf(view: PolicyView, addr: Addr, text: string): TraceEnd {

@@ -7,10 +7,9 @@ import { type Sighting } from '#/kernel/trace/sighting.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { withoutPayload } from '#/trace/bytes.ts'
 import { trackedPackets } from '#/trace/tracked.ts'
-import { type Endpoint } from '../endpoints/endpoint-store.ts'
 import { monotonicOffsetMs, wallClockMs } from './event-clock.ts'
 import { type Handlers, type HttpRefusal, type LineWriter, type StreamAnswer } from './http-api.ts'
-import { type TraceSources } from './trace-send.ts'
+import { type TracedPod, type TraceSources } from './trace-send.ts'
 
 const defaultSeconds = 10
 /** How often is looked whether pods have come, and whether something was not told. */
@@ -19,14 +18,14 @@ const ownNamespace = '/proc/thread-self/ns/net'
 
 export type TraceWatchDeps = {
   readonly sources: TraceSources
-  readonly vxlanPort: number
+  readonly vxlanPort: () => number
   readonly log: Logger
 }
 
 /** Which pod is in a namespace, and which one a device of the node's own leads to. */
 class Places {
   readonly own = statSync(ownNamespace).ino
-  readonly #byNetns = new Map<number, Endpoint>()
+  readonly #byNetns = new Map<number, TracedPod>()
   readonly #byDevice = new Map<string, string>()
   readonly #known = new Set<string>()
 
@@ -48,7 +47,7 @@ class Places {
     return [this.own, ...this.#byNetns.keys()]
   }
 
-  endpointIn(netns: number): Endpoint | undefined {
+  endpointIn(netns: number): TracedPod | undefined {
     return this.#byNetns.get(netns)
   }
 
@@ -153,7 +152,9 @@ export class TraceWatch {
     places.update(sources)
     let observer: Observer
     try {
-      observer = await this.#shared.acquire(() => Observer.open({ vxlanPort, namespaces: places.namespaces }))
+      observer = await this.#shared.acquire(() =>
+        Observer.open({ vxlanPort: vxlanPort(), namespaces: places.namespaces }),
+      )
     } catch (error) {
       out.write({ kind: 'end', end: `this node cannot observe packets: ${messageOf(error)}` })
       return

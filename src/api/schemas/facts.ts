@@ -1,7 +1,17 @@
 // The schema of what a node's kernel has, read at one moment: what `causeway doctor` compares, what a support bundle holds, and what a trace
 // without a kernel is predicted from. docs/facts.md says what is in it and what is left out.
-import { array, boolean, exactOptional, nullable, number, object, picklist, record, string } from 'valibot'
+import { array, boolean, exactOptional, number, object, picklist, record, string } from 'valibot'
+import { anyRouteTypes, nftFamilyNames } from '#/model/facts.ts'
 import { about, type ValueOf } from '../value.ts'
+
+export const factsRequest = object({
+  firewalls: exactOptional(
+    about(
+      picklist(['yes', 'no']),
+      'yes: with the rules of firewalls and the elements of their sets, which may be much',
+    ),
+  ),
+})
 
 const link = object({
   index: number(),
@@ -14,6 +24,7 @@ const link = object({
   peerIndex: exactOptional(about(number(), "of a veth: the index of its other end, in that end's namespace")),
   master: exactOptional(about(string(), 'the bridge that it is a port of')),
   hasNoArp: exactOptional(boolean()),
+  isEthernet: about(boolean(), 'its packets have Ethernet headers'),
   vxlan: exactOptional(
     object({
       vni: number(),
@@ -36,21 +47,27 @@ const address = object({ device: string(), addr: string(), prefixLength: number(
 const nextHop = object({
   device: exactOptional(string()),
   gateway: exactOptional(string()),
-  weight: exactOptional(number()),
+  isOnlink: exactOptional(boolean()),
+  isDead: exactOptional(about(boolean(), 'the kernel does not take it now')),
 })
 
 const route = object({
   dst: about(string(), 'a prefix'),
   table: number(),
-  type: about(string(), 'unicast, local, blackhole …'),
+  type: about(picklist(anyRouteTypes), 'as `ip route` writes it'),
   metric: number(),
   protocol: number(),
+  from: exactOptional(about(string(), 'for packets from this prefix alone')),
+  tos: exactOptional(about(number(), 'for packets with this TOS alone')),
+  preference: exactOptional(about(picklist(['low', 'medium', 'high']), 'of equal routes of IPv6, the best counts')),
   src: exactOptional(about(string(), 'the address that packets of this namespace get')),
   mtuBytes: exactOptional(number()),
   nextHops: array(nextHop),
   encap: exactOptional(object({ vni: number(), src: exactOptional(string()), dst: string() })),
   isOurs: boolean(),
 })
+
+const portRange = object({ first: number(), last: number() })
 
 const rule = object({
   family: number(),
@@ -64,7 +81,12 @@ const rule = object({
   iif: exactOptional(string()),
   oif: exactOptional(string()),
   mark: exactOptional(object({ value: number(), mask: number() })),
-  isNarrow: about(boolean(), 'it asks for more than is told here, such as ports'),
+  ipProtocol: exactOptional(number()),
+  sourcePorts: exactOptional(portRange),
+  destinationPorts: exactOptional(portRange),
+  goto: exactOptional(about(number(), 'the priority of the rule with which the lookup goes on')),
+  suppressLength: exactOptional(about(number(), 'routes with prefixes as short as this, or shorter, do not count')),
+  isNarrow: about(boolean(), 'it asks for more than is told here, such as a user or a DSCP'),
 })
 
 const neighbour = object({
@@ -75,22 +97,76 @@ const neighbour = object({
 })
 
 const bridgeEntry = object({
-  device: string(),
+  device: about(string(), 'by which frames to the MAC leave'),
   mac: string(),
+  bridge: exactOptional(about(string(), "whose entry it is; absent: the device's own, as VXLAN devices have them")),
   dst: exactOptional(about(string(), 'of a VXLAN device: the tunnel end')),
-  isPermanent: boolean(),
+  vni: exactOptional(number()),
+  vlan: exactOptional(number()),
+  isPermanent: about(boolean(), "somebody has set it, or it is a port's or the bridge's own"),
+  origin: picklist(['own', 'static', 'learned']),
 })
 
 /** A tc, tcx or XDP program at a device. */
 const program = object({
   device: string(),
-  hook: string(),
-  id: number(),
-  name: exactOptional(string()),
+  hook: about(picklist(['ingress', 'egress', 'xdp']), 'ingress and egress: of tc or tcx'),
+  id: exactOptional(about(number(), 'absent: a filter that is no program')),
+  name: exactOptional(about(string(), 'of the program or the filter')),
   isOurs: boolean(),
 })
 
-const listener = object({ protocol: picklist(['tcp', 'udp']), port: number(), addr: string() })
+/** A chain of nftables or of legacy iptables. */
+const chain = object({
+  tool: picklist(['nft', 'legacy']),
+  family: about(picklist(nftFamilyNames), 'of legacy iptables: ip or ip6'),
+  table: string(),
+  chain: string(),
+  base: exactOptional(
+    about(
+      object({
+        hook: string(),
+        priority: number(),
+        isNat: boolean(),
+        dropsByPolicy: boolean(),
+        devices: exactOptional(array(string())),
+      }),
+      'of a chain that packets enter by themselves',
+    ),
+  ),
+  rules: exactOptional(
+    about(
+      array(
+        object({
+          handle: about(string(), '0 in legacy iptables'),
+          comment: exactOptional(string()),
+          expressions: array(
+            object({ name: string(), data: about(string(), 'the attributes of netlink, in hexadecimal') }),
+          ),
+        }),
+      ),
+      'absent: not asked for, or too many',
+    ),
+  ),
+})
+
+const set = object({
+  family: picklist(nftFamilyNames),
+  table: string(),
+  set: string(),
+  elements: exactOptional(
+    about(array(string()), 'the attributes of netlink of each, in hexadecimal; absent: too many'),
+  ),
+})
+
+const listener = object({
+  protocol: picklist(['tcp', 'udp']),
+  port: number(),
+  addr: about(
+    string(),
+    '0.0.0.0 or ::: each address; a socket of IPv6 takes packets of IPv4 as well unless it says not',
+  ),
+})
 
 const namespace = object({
   pod: exactOptional(about(string(), "NAMESPACE/NAME; absent: the node's own namespace")),
@@ -103,6 +179,8 @@ const namespace = object({
   bridgeEntries: array(bridgeEntry),
   sysctls: about(record(string(), string()), 'by path below /proc/sys, such as net/ipv4/ip_forward'),
   listeners: array(listener),
+  chains: about(array(chain), 'of a pod only where rules are asked for'),
+  sets: exactOptional(about(array(set), 'those that rules name')),
   checksumErrors: about(
     object({ tcp: number(), udp: number() }),
     'packets dropped for their checksum since the namespace was made (InCsumErrors)',
@@ -124,13 +202,15 @@ export const nodeFacts = object({
     release: string(),
     lacks: about(array(string()), 'what Causeway can use and this kernel does not have'),
   }),
-  settings: about(record(string(), string()), 'of the agent, without those that hold secrets'),
+  settings: about(record(string(), string()), 'of the agent, by their variables'),
   namespaces: about(array(namespace), "the node's first, then those of its pods"),
   programs: array(program),
   conflists: about(array(conflist), 'in the order in which the runtime reads its folder; the first one counts'),
-  connections: about(
-    nullable(object({ entries: number(), most: number() })),
-    'of connection tracking, in the namespace of the node; null where it is not loaded',
+  connections: exactOptional(
+    about(
+      object({ entries: number(), most: number() }),
+      'of connection tracking, in the namespace of the node; absent where it is not loaded',
+    ),
   ),
   isCut: about(boolean(), 'there was more than is told here; `cut` says of what'),
   cut: array(string()),
@@ -138,4 +218,7 @@ export const nodeFacts = object({
 
 export type NodeFacts = ValueOf<typeof nodeFacts>
 export type NamespaceFacts = NodeFacts['namespaces'][number]
+export type ChainFacts = NamespaceFacts['chains'][number]
+export type RouteFacts = NamespaceFacts['routes'][number]
+export type RuleFacts = NamespaceFacts['rules'][number]
 export type LinkFacts = NamespaceFacts['links'][number]

@@ -87,11 +87,19 @@ const policy = object({
   selecting: about(number(), 'how many of them select pods of this node'),
 })
 
+const observed = object({
+  network: about(picklist(['flannel']), 'which the pods of the node have'),
+  backend: about(string(), 'as flannel tells it; "none" where it tells nothing'),
+})
+
 export const agentStatus = object({
   node: string(),
   pid: number(),
   podCIDRs: array(string()),
   readiness: about(readiness, 'whether the node is ready for pods'),
+  observes: exactOptional(
+    about(observed, 'where an observer answers: whose network the node has, of which it changes nothing'),
+  ),
   datapath: exactOptional(about(datapath, 'what carries packets of pods; absent from agents of earlier releases')),
   api: about(clusterWatch, 'the watch of the Kubernetes API'),
   policy: exactOptional(about(policy, 'network policies; absent from agents of earlier releases')),

@@ -63,7 +63,6 @@ export function bridgeTable(ports: Ports, bridgeMac: string, locals: Form['local
         elements: [...locals].filter(([, local]) => local[direction] !== undefined).map(([device]) => [device]),
       })),
     ],
-    maps: [],
     chains: [
       prerouting,
       from4(toTheStack),

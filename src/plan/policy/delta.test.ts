@@ -67,8 +67,8 @@ test('a pod of a class that is there changes elements alone: nothing that leads 
   const { addElements, ...rest } = policyDelta(form, changeOf({ locals: form.locals }), written)
   assert.ok(isEmptyDelta(rest))
   assert.deepEqual(
-    addElements!.map((each) => (each.kind === 'map' ? '?' : each.set.name)),
-    ['itself4', 'itself6', 'in4-c1', 'in6-c1'],
+    addElements!.map((each) => each.set.name),
+    ['itself4', 'itself6', 'in4-c1', 'in6-c1', 'policed-in4', 'policed-in6'],
   )
 })
 

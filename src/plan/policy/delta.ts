@@ -6,7 +6,7 @@ import { type Direction, directions } from '#/policy/policy.ts'
 import { type NftDelta, type NftElements } from '#/wire/nftables/delta.ts'
 import { type NftChain, type NftRule } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
-import { classSets, entriesOf, type Entry, entryElements, toClassesChange } from './entries.ts'
+import { classSets, entriesOf, type Entry, entryElements, policedElements, toClassesChange } from './entries.ts'
 import {
   itselfKeys,
   itselfShape,
@@ -137,9 +137,19 @@ type EntryChanges = { readonly added: NftElements[]; readonly removed: NftElemen
 function entryChanges(change: FormChange, written: Written): EntryChanges {
   const changes = directions.map((direction) => {
     const { added, removed } = entriesBetween(direction, change, written)
-    return { added: entryElements(direction, added), removed: entryElements(direction, removed) }
+    const [come, gone] = [withoutThose(added, removed), withoutThose(removed, added)]
+    return {
+      added: [...entryElements(direction, added), ...policedElements(direction, come)],
+      removed: [...entryElements(direction, removed), ...policedElements(direction, gone)],
+    }
   })
   return { added: changes.flatMap(({ added }) => added), removed: changes.flatMap(({ removed }) => removed) }
+}
+
+/** The entries whose addresses are in none of the others: pods that stay in any class stay policed. */
+function withoutThose(entries: readonly Entry[], others: readonly Entry[]): Entry[] {
+  const rest = new Set(others.map(({ addr }) => String(addr)))
+  return entries.filter(({ addr }) => !rest.has(String(addr)))
 }
 
 function entriesBetween(

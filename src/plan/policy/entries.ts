@@ -3,11 +3,11 @@
 // walk all rules that the map leads to.
 import { type Addr, families, type Family } from '#/lib/addr.ts'
 import { type ClassForm, type ClassId, type Form, type LocalPodForm } from '#/policy/form.ts'
-import { type Direction } from '#/policy/policy.ts'
+import { type Direction, directions } from '#/policy/policy.ts'
 import { type NftElements } from '#/wire/nftables/delta.ts'
-import { type NftChain, type NftSet } from '#/wire/nftables/ruleset.ts'
+import { type NftChain, type NftRule, type NftSet } from '#/wire/nftables/ruleset.ts'
 import { familiesOf } from './rules.ts'
-import { classChain, classSet, shortened, toClassesChain, toSomeClassesChain } from './names.ts'
+import { classChain, classSet, policedAddrSet, shortened, toClassesChain, toSomeClassesChain } from './names.ts'
 
 /** The address of a pod, and the class in which it is. */
 export type Entry = { readonly addr: Addr; readonly device: string; readonly class: ClassId }
@@ -26,8 +26,29 @@ export function entriesOf(
   return entries
 }
 
-export function classSetShape(direction: Direction, id: ClassId, family: Family): Omit<NftSet, 'elements'> {
-  return { name: classSet(direction, id, family), type: family === 4 ? 'ipv4_addr' : 'ipv6_addr', interval: false }
+type SetShape = Omit<NftSet, 'elements'>
+
+const setOfAddrs = (name: string, family: Family): SetShape => ({
+  name,
+  type: family === 4 ? 'ipv4_addr' : 'ipv6_addr',
+  interval: false,
+})
+
+const classSetShape = (direction: Direction, id: ClassId, family: Family): SetShape =>
+  setOfAddrs(classSet(direction, id, family), family)
+
+const policedShape = (direction: Direction, family: Family): SetShape =>
+  setOfAddrs(policedAddrSet(direction, family), family)
+
+/** The sets of addresses of all pods that are in any class, with their elements. */
+export function policedSets(form: Pick<Form, 'families' | 'locals'>): NftSet[] {
+  return directions.flatMap((direction) => {
+    const addrs = [...entriesOf(direction, form.locals).values()].map(({ addr }) => addr)
+    return familiesOf(form).map((family) => ({
+      ...policedShape(direction, family),
+      elements: addrs.filter((addr) => addr.family === family),
+    }))
+  })
 }
 
 /** Without their elements. */
@@ -35,14 +56,23 @@ export function classSets(form: Pick<Form, 'families'>, { direction, id }: OfDir
   return familiesOf(form).map((family) => ({ ...classSetShape(direction, id, family), elements: [] }))
 }
 
-/** The elements of the entries, by the sets in which they are. */
+/** The elements of the entries in the sets of their classes. */
 export function entryElements(direction: Direction, entries: Iterable<Entry>): NftElements[] {
-  const elements = new Map<string, { readonly set: Omit<NftSet, 'elements'>; readonly addrs: Addr[] }>()
-  for (const { addr, class: id } of entries) {
-    const set = classSetShape(direction, id, addr.family)
+  return elementsBySet(entries, ({ addr, class: id }) => classSetShape(direction, id, addr.family))
+}
+
+/** The elements of the entries in the sets of all pods that are in any class. */
+export function policedElements(direction: Direction, entries: Iterable<Entry>): NftElements[] {
+  return elementsBySet(entries, ({ addr }) => policedShape(direction, addr.family))
+}
+
+function elementsBySet(entries: Iterable<Entry>, setOf: (entry: Entry) => SetShape): NftElements[] {
+  const elements = new Map<string, { readonly set: SetShape; readonly addrs: Addr[] }>()
+  for (const entry of entries) {
+    const set = setOf(entry)
     const present = elements.get(set.name) ?? { set, addrs: [] }
     elements.set(set.name, present)
-    present.addrs.push(addr)
+    present.addrs.push(entry.addr)
   }
   return [...elements.values()].map(({ set, addrs }) => ({
     kind: 'ranges',
@@ -73,23 +103,46 @@ function digitsOf(classes: Iterable<OfDirection>, direction: Direction): string[
   return [...digits].sort()
 }
 
-/** Of both families, since the base chains lead there. */
+const fieldOf = (direction: Direction): 'saddr' | 'daddr' => (direction === 'egress' ? 'saddr' : 'daddr')
+
+/**
+ * Of both families, since the base chains lead there. A packet that the kernel judges while a transaction is committed may have been looked for in one
+ * set before it and in another after it: so one whose pod goes from one class to another can be found in neither, and must not pass.
+ */
 function toPartsChains(form: FormOfClasses, direction: Direction, digits: readonly string[]): NftChain[] {
-  return families.map((family) => ({
-    name: toClassesChain(direction, family),
-    rules: (form.families.has(family) ? digits : []).map((digit) => ({
-      comment: `classes ${digit}...`,
-      match: [],
-      action: { kind: 'jump', chain: toSomeClassesChain(direction, family, digit) },
-    })),
-  }))
+  return families.map((family) => {
+    const name = toClassesChain(direction, family)
+    if (!form.families.has(family)) return { name, rules: [] }
+    const policed = {
+      kind: 'addrSet',
+      field: fieldOf(direction),
+      family,
+      set: policedAddrSet(direction, family),
+    } as const
+    return {
+      name,
+      rules: [
+        { comment: 'pods without policies', match: [{ ...policed, not: true }], action: { kind: 'return' } },
+        ...digits.map((digit): NftRule => ({
+          comment: `classes ${digit}...`,
+          match: [],
+          action: { kind: 'jump', chain: toSomeClassesChain(direction, family, digit) },
+        })),
+        {
+          comment: 'a pod that changes its class at this moment',
+          match: [policed],
+          action: { kind: 'drop', counter: true },
+        },
+      ],
+    }
+  })
 }
 
 function partChains(form: FormOfClasses, direction: Direction, digit: string): NftChain[] {
   const classes = [...form.classes.values()].filter((one) => one.direction === direction && digitOf(one.id) === digit)
   classes.sort(({ id: one }, { id: other }) => (one < other ? -1 : 1))
   const comments = classes.map((one) => shortened(policiesText(form, one)))
-  const field = direction === 'egress' ? 'saddr' : 'daddr'
+  const field = fieldOf(direction)
   return familiesOf(form).map((family) => ({
     name: toSomeClassesChain(direction, family, digit),
     rules: classes.map(({ id }, index) => ({

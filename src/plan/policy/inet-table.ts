@@ -24,7 +24,7 @@ import {
 } from '#/wire/nftables/ruleset.ts'
 import { classChains, policyChainOf } from './class-chains.ts'
 import { type Answers, endedRule, endedSetOf } from './ended.ts'
-import { classSets, entriesOf, toClassesChains } from './entries.ts'
+import { classSets, entriesOf, policedSets, toClassesChains } from './entries.ts'
 import { familiesOf } from './rules.ts'
 import { blockSet, itselfSet, podSet, portSet, toClassesChain } from './names.ts'
 
@@ -67,7 +67,7 @@ export function* inetTableInSteps(
 ): Generator<void, NftTable, void> {
   // the kernel looks for a set among all of the table, beginning with the oldest: those of pods that come and go are first
   const entries = addrsOfClasses(form)
-  const sets = [...form.classes.values()].flatMap((one) => classSetsOf(form, one, entries))
+  const sets = [...policedSets(form), ...[...form.classes.values()].flatMap((one) => classSetsOf(form, one, entries))]
   const keySets = families.flatMap((family) => [endedSetOf(ended, family), itselfOf(form.locals.values(), family)])
   const chains = [...baseChains, ...(ways.ipvs ? directions.map(ipvsChain) : [])]
   let work = 0

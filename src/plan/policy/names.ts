@@ -15,9 +15,13 @@ export const toSomeClassesChain = (direction: Direction, family: Family, digit: 
 /** The sets of addresses of the pods of a class. */
 export const classSet = (direction: Direction, id: ClassId, family: Family): string =>
   `${classPrefixes[direction]}${family}-${id}`
-/** The family of such a set, also of a class that is not known; undefined for other sets. */
-export function familyOfClassSet(set: string): Family | undefined {
-  const [, family] = /^(?:in|out)([46])-/.exec(set) ?? []
+/** The set of addresses of all pods of this node that are in any class. */
+export const policedAddrSet = (direction: Direction, family: Family): string =>
+  `policed-${classPrefixes[direction]}${family}`
+/** The family of a set of either kind, also of a class that is not known; undefined for other sets. */
+export function familyOfLocalSet(set: string): Family | undefined {
+  const [, family] =
+    /^(?:policed-(?:in|out)([46])$|(?:in|out)([46])-)/.exec(set)?.filter((part) => part !== undefined) ?? []
   return family === undefined ? undefined : family === '4' ? 4 : 6
 }
 /** The set of pairs of addresses of one pod. */

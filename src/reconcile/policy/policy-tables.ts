@@ -21,7 +21,7 @@ import { countersOf, type PolicyCounters } from '#/plan/policy/counters.ts'
 import { policyDelta } from '#/plan/policy/delta.ts'
 import { type Answers, endedElements } from '#/plan/policy/ended.ts'
 import { inetTable, inetTableInSteps, inetTableName, itselfShape, type OtherWays } from '#/plan/policy/inet-table.ts'
-import { familyOfClassSet } from '#/plan/policy/names.ts'
+import { familyOfLocalSet } from '#/plan/policy/names.ts'
 import { WrittenForm } from '#/plan/policy/written.ts'
 import { type Form, type FormChange, type LocalPodForm } from '#/policy/form.ts'
 import { directions } from '#/policy/policy.ts'
@@ -146,7 +146,7 @@ export class PolicyTables implements PolicySink, Disposable {
         this.#bridge.drop({ kind: 'keys', set: sourceShape(family), keys: [keys] })
       for (const addr of own) {
         // it may be in those of an agent before this one; to try to take it out of each would take some 10 ms for each in which it is not
-        const isAsked = (set: string): boolean => familyOfClassSet(set) === family
+        const isAsked = (set: string): boolean => familyOfLocalSet(set) === family
         for (const name of this.#client.setsWith(inetTableName, addr, isAsked))
           this.#inet.drop({
             kind: 'ranges',

@@ -1,7 +1,7 @@
 // Network devices: struct ifinfomsg and IFLA_* (include/uapi/linux/if_link.h).
 import { viewOf, WireError, Writer } from '#/lib/bytes.ts'
 import { AF_INET6 } from './family.ts'
-import { type Attrs, be16, bytesOf, eachAttr, mac, nest, raw, text, u32, u8 } from './attr.ts'
+import { addr, type Attrs, be16, bytesOf, eachAttr, mac, nest, raw, text, u32, u8 } from './attr.ts'
 
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
@@ -10,6 +10,8 @@ export const RTM_GETLINK = 18
 export const ARPHRD_ETHER = 1
 export const IFF_UP = 0x1
 export const IFF_NOARP = 0x80
+/** There is something at the other end of a device that is up. */
+export const IFF_LOWER_UP = 0x1_0000
 
 const info = nest({
   kind: [1, text],
@@ -32,6 +34,7 @@ const spec = {
   netnsFd: [28, u32],
   txQueues: [31, u32],
   rxQueues: [32, u32],
+  xdp: [43, nest({ programId: [4, u32] })],
 } as const
 const linkAttrs = nest(spec)
 
@@ -107,8 +110,10 @@ export function indexOfLink(payload: Uint8Array): number {
 /** IFLA_INFO_DATA of a VXLAN device. `external` is collect-metadata mode: the route provides the tunnel's ends. */
 export const vxlanData = nest({
   id: [1, u32],
+  local4: [4, addr],
   learning: [7, u8],
   port: [15, be16],
+  local6: [17, addr],
   external: [25, u8],
 })
 

@@ -12,6 +12,7 @@ export const RT_TABLE_MAIN = 254
 export const RT_TABLE_LOCAL = 255
 export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
+const RTNH_F_DEAD = 1
 const RTNH_F_ONLINK = 4
 const RTM_F_CLONED = 0x200
 /** Flag of a lookup in IPv4: the answer names the table that the route is in. In IPv6 it always does, and the flag is refused. */
@@ -22,6 +23,11 @@ const RTM_F_FIB_MATCH = 0x2000
 /** Values of `rtm_type`. */
 export const routeTypes = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const
 export type RouteType = keyof typeof routeTypes
+
+/** Types of routes that this program never makes, by their names in ip-route(8). */
+const otherTypes = { broadcast: 3, anycast: 4, multicast: 5, throw: 9 } as const
+export type AnyRouteType = RouteType | keyof typeof otherTypes
+export const anyRouteTypeNumbers: Readonly<Record<AnyRouteType, number>> = { ...routeTypes, ...otherTypes }
 
 const LWTUNNEL_ENCAP_IP = 2
 const LWTUNNEL_ENCAP_IP6 = 4
@@ -62,6 +68,7 @@ const routeAttrs = nest({
   multipath: [9, raw],
   table: [15, u32],
   via: [18, via],
+  preference: [20, u8],
   encapType: [21, u16],
   encap: [22, raw],
 })
@@ -71,6 +78,19 @@ export type Encap = { readonly vni: number; readonly src: Addr; readonly dst: Ad
 
 /** One path of a route. The gateway of an IPv4 route may be an IPv6 address. */
 export type NextHop = { readonly oif?: number; readonly gateway?: Addr; readonly onlink?: boolean }
+
+/** A route of any type, with all that decides whether a lookup takes it. */
+export type AnyRoute = Omit<Route, 'type'> & {
+  readonly type: AnyRouteType
+  /** For packets from these addresses alone. */
+  readonly from?: Prefix
+  /** For packets with this TOS alone; 0: for all. */
+  readonly tos: number
+  /** ICMPV6_ROUTER_PREF_*: of equal routes of IPv6, that of the best router counts. */
+  readonly preference?: 'low' | 'medium' | 'high'
+  /** Paths that are not taken now, by their place among the next hops, since the device is down. */
+  readonly deadHops: readonly number[]
+}
 
 export type Route = {
   readonly dst: Prefix
@@ -266,9 +286,13 @@ function decodeEncap(type: number | undefined, bytes: Uint8Array | undefined): E
   return dst && src ? { vni: Number(id), src, dst } : undefined
 }
 
-const typeNames = new Map<number, RouteType>(
-  Object.entries(routeTypes).map(([name, number]) => [number, name as RouteType]),
-)
+const namesByNumber = <Name extends string>(numbers: Readonly<Record<Name, number>>): Map<number, Name> =>
+  new Map(Object.entries<number>(numbers).map(([name, number]) => [number, name as Name]))
+
+const typeNames: ReadonlyMap<number, RouteType> = namesByNumber(routeTypes)
+const anyTypeNames: ReadonlyMap<number, AnyRouteType> = namesByNumber(anyRouteTypeNumbers)
+const leadNowhere = new Set<string>(['blackhole', 'unreachable', 'prohibit', 'throw'])
+const preferences = ['medium', 'high', undefined, 'low'] as const
 
 /** Whether the message is of a route with this protocol in this table (below 256), seen without decoding it. */
 export function isRouteOf(payload: Uint8Array, protocol: number, table: number): boolean {
@@ -283,10 +307,49 @@ export function decodeRoute(payload: Uint8Array): Route | undefined {
 
 /** Decodes a route, or the way of one packet, which the kernel tells as a clone of a route. */
 export function decodeWay(payload: Uint8Array): Route | undefined {
+  return decodeTyped(payload, typeNames)?.route
+}
+
+/** Decodes a route of any type; undefined for other families and cached clones. */
+export function decodeAnyRoute(payload: Uint8Array): AnyRoute | undefined {
+  const decoded = decodeTyped(payload, anyTypeNames)
+  if (decoded === undefined || (decoded.flags & RTM_F_CLONED) !== 0) return undefined
+  const { route, attrs, flags } = decoded
+  const srcLength = payload[2]!
+  const hopFlags = attrs.multipath ? multipathFlags(attrs.multipath) : route.nextHops.map(() => flags)
+  const preference = preferences[attrs.preference ?? 0]
+  return {
+    ...route,
+    ...(srcLength > 0 && { from: new Prefix(attrs.src ?? new Addr(route.dst.family, 0n), srcLength) }),
+    tos: payload[3]!,
+    ...(attrs.preference !== undefined && preference && { preference }),
+    deadHops: hopFlags.flatMap((each, index) => ((each & RTNH_F_DEAD) === 0 ? [] : [index])),
+  }
+}
+
+function multipathFlags(bytes: Uint8Array): number[] {
+  const view = viewOf(bytes)
+  const flags: number[] = []
+  // decodeMultipath has found the lengths to be right
+  for (let offset = 0; bytes.length - offset >= nextHopBytes; offset += (view.getUint16(offset, true) + 3) & ~3)
+    flags.push(view.getUint8(offset + 2))
+  return flags
+}
+
+function decodeTyped<Type extends string>(
+  payload: Uint8Array,
+  names: ReadonlyMap<number, Type>,
+):
+  | {
+      readonly route: Omit<Route, 'type'> & { readonly type: Type }
+      readonly attrs: ReturnType<typeof routeAttrs.decode>
+      readonly flags: number
+    }
+  | undefined {
   if (payload.length < headerBytes) throw new WireError('route message cut off', payload.length)
   const view = viewOf(payload)
   const family: Family | undefined = familyOf(view.getUint8(0))
-  const type = typeNames.get(view.getUint8(7))
+  const type = names.get(view.getUint8(7))
   const flags = view.getUint32(8, true)
   if (family === undefined || type === undefined) return undefined
   const attrs = routeAttrs.decode(payload.subarray(headerBytes))
@@ -296,17 +359,25 @@ export function decodeWay(payload: Uint8Array): Route | undefined {
   const encap = decodeEncap(attrs.encapType, attrs.encap)
   const gateway = attrs.gateway ?? attrs.via
   // in the kernel IPv6 routes that lead nowhere, such as blackholes, have the device lo, which is not a path
-  const hasPath = (type === 'unicast' || type === 'local') && (attrs.oif !== undefined || gateway !== undefined)
+  const hasPath = !leadNowhere.has(type) && (attrs.oif !== undefined || gateway !== undefined)
   return {
-    dst: new Prefix(dst, length),
-    type,
-    protocol: view.getUint8(5),
-    table: attrs.table ?? view.getUint8(4),
-    metric: attrs.priority ?? 0,
-    scope: view.getUint8(6),
-    nextHops: attrs.multipath ? decodeMultipath(attrs.multipath) : hasPath ? [nextHop(attrs.oif, gateway, flags)] : [],
-    ...(attrs.preferredSource && { preferredSource: attrs.preferredSource }),
-    ...(attrs.metrics?.mtu !== undefined && { mtuBytes: attrs.metrics.mtu }),
-    ...(encap && { encap }),
+    route: {
+      dst: new Prefix(dst, length),
+      type,
+      protocol: view.getUint8(5),
+      table: attrs.table ?? view.getUint8(4),
+      metric: attrs.priority ?? 0,
+      scope: view.getUint8(6),
+      nextHops: attrs.multipath
+        ? decodeMultipath(attrs.multipath)
+        : hasPath
+          ? [nextHop(attrs.oif, gateway, flags)]
+          : [],
+      ...(attrs.preferredSource && { preferredSource: attrs.preferredSource }),
+      ...(attrs.metrics?.mtu !== undefined && { mtuBytes: attrs.metrics.mtu }),
+      ...(encap && { encap }),
+    },
+    attrs,
+    flags,
   }
 }

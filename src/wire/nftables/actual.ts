@@ -13,7 +13,7 @@ import {
   setCodec,
   type ElementAttrs,
 } from './messages.ts'
-import { DATA_VERDICT, keyTypes, SET_ANONYMOUS, SET_INTERVAL, SET_MAP } from './numbers.ts'
+import { keyTypes, SET_ANONYMOUS, SET_INTERVAL } from './numbers.ts'
 import { familyOfSet, type Range } from './ranges.ts'
 import { type NftFamily } from './ruleset.ts'
 import { decodeValueSet, valueSetText } from './value-set.ts'
@@ -28,8 +28,8 @@ export type NftActual = {
 }
 
 /**
- * `ranges` are absent when the set is none of addresses, or its elements are of a kind that Causeway never makes; `entries` when it is no set or
- * map of keys, or they are.
+ * `ranges` are absent when the set is none of addresses, or its elements are of a kind that Causeway never makes; `entries` when it is no set of
+ * keys, or they are.
  */
 export type NftActualSet = {
   readonly name: string
@@ -40,11 +40,7 @@ export type NftActualSet = {
   readonly entries?: readonly NftActualEntry[] | undefined
 }
 
-/** A key, and in maps the verdict that it has. */
-export type NftActualEntry = {
-  readonly key: Uint8Array
-  readonly verdict?: { readonly code: number; readonly chain?: string }
-}
+export type NftActualEntry = { readonly key: Uint8Array }
 
 /** Hook, type and policy as the kernel's numbers, because they may have values that Causeway does not use. */
 export type NftActualChain = {
@@ -124,7 +120,7 @@ export function decodeUnnamedSet(
 
 /** Decodes an NFT_MSG_NEWSET; its elements come from another dump. Throws WireError. */
 export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]): NftActualSet {
-  const { name = '', keyType = 0, flags = 0, dataType, expression: counter } = decodeNft(payload, setCodec)
+  const { name = '', keyType = 0, flags = 0, expression: counter } = decodeNft(payload, setCodec)
   const type = keyType === keyTypes.ipv4_addr ? 'ipv4_addr' : 'ipv6_addr'
   const isOurKind = keyType === keyTypes[type] && (flags === 0 || flags === SET_INTERVAL)
   return {
@@ -133,24 +129,16 @@ export function decodeSet(payload: Uint8Array, elements: readonly ElementAttrs[]
     flags,
     counter: counter?.name === 'counter',
     ranges: isOurKind ? decodeRanges(elements, familyOfSet[type], flags === SET_INTERVAL) : undefined,
-    entries:
-      isOurKind || (flags !== 0 && (flags !== SET_MAP || dataType !== DATA_VERDICT))
-        ? undefined
-        : decodeEntries(elements),
+    entries: isOurKind || flags !== 0 ? undefined : decodeEntries(elements),
   }
 }
 
 function decodeEntries(elements: readonly ElementAttrs[]): NftActualEntry[] | undefined {
   const entries: NftActualEntry[] = []
-  for (const { key, data, flags = 0, timeout, expression: does, expressions } of elements) {
+  for (const { key, flags = 0, timeout, expression: does, expressions } of elements) {
     const isOdd = flags !== 0 || timeout || expressions || (does && does.name !== 'counter')
     if (key?.value === undefined || isOdd) return undefined
-    const { verdict } = data ?? {}
-    if (verdict === undefined) entries.push({ key: key.value })
-    else {
-      const { code = 0, chain } = verdict
-      entries.push({ key: key.value, verdict: chain === undefined ? { code } : { code, chain } })
-    }
+    entries.push({ key: key.value })
   }
   return entries
 }

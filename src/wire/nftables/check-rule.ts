@@ -12,7 +12,6 @@ import {
   type NftKeySet,
   type NftKeyType,
   type NftLookup,
-  type NftMap,
   type NftMatch,
   type NftProtocol,
   type NftRule,
@@ -45,7 +44,6 @@ const withPorts = new Set<number>([ipProtocols.tcp, ipProtocols.udp, ipProtocols
 export type References = {
   readonly sets: ReadonlyMap<string, NftSet>
   readonly keySets: ReadonlyMap<string, NftKeySet>
-  readonly maps: ReadonlyMap<string, NftMap>
   readonly chains: ReadonlyMap<string, NftChain>
 }
 
@@ -82,13 +80,6 @@ function checkAction(
     case 'jump':
     case 'goto':
       return references && checkJump(action.chain, references.chains)
-    case 'vmap': {
-      if (before.some((match) => (ipFamilyOf(match) ?? action.family) !== action.family))
-        throw new RulesetError('no packet is IPv4 and IPv6 at once')
-      const map = references?.maps.get(action.map)
-      if (references && map === undefined) throw new RulesetError(`the table has no map ${action.map}`)
-      return checkLookup(action, before, map)
-    }
     case 'log':
       if (!logPrefix.test(action.prefix))
         throw new RulesetError('the prefix of a log must be 1 to 127 printable ASCII characters without " \\ $')
@@ -188,7 +179,7 @@ function checkJump(name: string, chains: ReadonlyMap<string, NftChain>): void {
   if (chain.hook !== undefined) throw new RulesetError(`chain ${name} has a hook, so no rule can jump to it`)
 }
 
-/** Checks the fields, and that they make a key of the set or the map if that is given. */
+/** Checks the fields, and that they make a key of the set if that is given. */
 function checkLookup(
   lookedUp: NftLookup,
   before: readonly NftMatch[],

@@ -2,27 +2,18 @@
 import { checkRule, type References } from './check-rule.ts'
 import { checkKey } from './keys.ts'
 import { deviceName, identifier } from './names.ts'
-import {
-  type NftChain,
-  type NftFamily,
-  type NftKeySet,
-  type NftMap,
-  type NftRule,
-  type NftTable,
-  RulesetError,
-} from './ruleset.ts'
+import { type NftChain, type NftFamily, type NftKeySet, type NftRule, type NftTable, RulesetError } from './ruleset.ts'
 
 /** Checks a table. Throws RulesetError, which names the object. */
 export function checkTable(table: NftTable): void {
-  const { name, sets, keySets = [], maps = [], chains } = table
+  const { name, sets, keySets = [], chains } = table
   if (!identifier.test(name)) throw new RulesetError(`"${name}" is no name for a table`)
-  checkNames(name, 'set', [...sets, ...keySets, ...maps])
+  checkNames(name, 'set', [...sets, ...keySets])
   checkNames(name, 'chain', chains)
   const named = <T extends { readonly name: string }>(objects: readonly T[]): Map<string, T> =>
     new Map(objects.map((object) => [object.name, object]))
-  const references = { sets: named(sets), keySets: named(keySets), maps: named(maps), chains: named(chains) }
+  const references = { sets: named(sets), keySets: named(keySets), chains: named(chains) }
   for (const set of keySets) checkKeySet(set)
-  for (const map of maps) checkMap(map, references.chains)
   for (const chain of chains) checkChain(table, chain, references)
 }
 
@@ -58,15 +49,6 @@ export function checkKeySet({ name, type, elements }: NftKeySet): void {
   if (type.length === 1 && type[0] !== 'ifname')
     throw new RulesetError(`set ${name} of single ${type[0]} needs no keys: make it one of addresses`)
   for (const key of elements) checkKey(`set ${name}`, type, key)
-}
-
-/** Checks a map and its elements; where `chains` are given, also that they have those that its verdicts name. Throws RulesetError. */
-export function checkMap({ name, type, elements }: NftMap, chains?: ReadonlyMap<string, NftChain>): void {
-  for (const { key, verdict } of elements) {
-    checkKey(`map ${name}`, type, key)
-    if (chains && 'chain' in verdict && chains.get(verdict.chain) === undefined)
-      throw new RulesetError(`map ${name}: the table has no chain ${verdict.chain}`)
-  }
 }
 
 function checkNames(table: string, kind: string, objects: readonly { readonly name: string }[]): void {

@@ -33,7 +33,6 @@ export function* nftDeltaInSteps(
   return {
     addSets: desired.sets.filter(isAbsent),
     addKeySets: (desired.keySets ?? []).filter(isAbsent),
-    addMaps: (desired.maps ?? []).filter(isAbsent),
     addChains: desired.chains.filter(({ name }) => !chains.has(name)),
     setRules: yield* changedRules(desired, kept, chains),
     ...(yield* elementChanges(desired, sets)),
@@ -79,7 +78,7 @@ function* changedRules(
 }
 
 function* elementChanges(
-  { sets, keySets = [], maps = [] }: NftTable,
+  { sets, keySets = [] }: NftTable,
   present: SetsByName,
 ): Generator<void, Pick<NftDelta, 'addElements' | 'deleteElements'>, void> {
   const addElements: NftElements[] = []
@@ -92,12 +91,10 @@ function* elementChanges(
     if (extra.length > 0) deleteElements.push({ kind: 'ranges', set, ranges: extra })
     yield
   }
-  for (const change of yield* keySetChanges({ keySets, maps }, present)) {
-    const { name, type } = change.kind === 'keys' ? change.set : change.map
+  for (const change of yield* keySetChanges({ keySets }, present)) {
+    const { name, type } = change.set
     if (change.extra.length > 0) deleteElements.push({ kind: 'keys', set: { name, type }, keys: change.extra })
-    if (change.missing.length === 0) continue
-    if (change.kind === 'keys') addElements.push({ kind: 'keys', set: change.set, keys: change.missing })
-    else addElements.push({ kind: 'map', map: change.map, elements: change.missing })
+    if (change.missing.length > 0) addElements.push({ kind: 'keys', set: change.set, keys: change.missing })
   }
   return { addElements, deleteElements }
 }

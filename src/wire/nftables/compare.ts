@@ -7,10 +7,10 @@ import {
   type NftActualRule,
   type NftActualSet,
 } from './actual.ts'
-import { keyChangeTexts, keyedDifferences, type NftKeyChange, keySetChange, mapChange } from './compare-keys.ts'
+import { keyChangeTexts, keyedDifferences, type NftKeyChange, keySetChange } from './compare-keys.ts'
 import { compileRule } from './compile.ts'
 import { fingerprint } from './expressions.ts'
-import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL, SET_MAP } from './numbers.ts'
+import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
 import { compareAddresses, compareRanges, type NftSetChange, rangesOf, rangeText } from './ranges.ts'
 import { commentOf } from './render-rule.ts'
 import { type NftChain, type NftFamily, type NftRule, type NftSet, type NftTable } from './ruleset.ts'
@@ -59,17 +59,13 @@ function structureDifferences(desired: NftTable, actual: NftActual): string[] {
 
 type AnySet = { readonly name: string; readonly differences: (actual: NftActualSet) => string[] }
 
-/** All sets and maps of a table, each with how to compare what is not its elements. */
-export function anySetsOf({ sets, keySets = [], maps = [] }: NftTable): AnySet[] {
+/** All sets of a table, each with how to compare what is not its elements. */
+export function anySetsOf({ sets, keySets = [] }: NftTable): AnySet[] {
   return [
     ...sets.map((set) => ({ name: set.name, differences: (other: NftActualSet) => setDifferences(set, other) })),
     ...keySets.map((set) => ({
       name: set.name,
-      differences: (other: NftActualSet) => keyedDifferences(set, 0, other),
-    })),
-    ...maps.map((map) => ({
-      name: map.name,
-      differences: (other: NftActualSet) => keyedDifferences(map, SET_MAP, other),
+      differences: (other: NftActualSet) => keyedDifferences(set, other),
     })),
   ]
 }
@@ -120,21 +116,16 @@ export function* setChange(set: NftSet, { ranges = [] }: NftActualSet): Generato
   return { set, ...(set.interval ? compareRanges(rangesOf(set), ranges) : yield* compareAddresses(set, ranges)) }
 }
 
-/** As setChanges, of sets of keys and of maps, found in steps. */
+/** As setChanges, of sets of keys, found in steps. */
 export function* keySetChanges(
-  { keySets = [], maps = [] }: Pick<NftTable, 'keySets' | 'maps'>,
+  { keySets = [] }: Pick<NftTable, 'keySets'>,
   present: ReadonlyMap<string, NftActualSet>,
 ): Generator<void, NftKeyChange[], void> {
   const changes: NftKeyChange[] = []
   for (const set of keySets) {
     const other = present.get(set.name)
-    if (!set.dynamic && other && keyedDifferences(set, 0, other).length === 0)
+    if (!set.dynamic && other && keyedDifferences(set, other).length === 0)
       changes.push(yield* keySetChange(set, other))
-  }
-  for (const map of maps) {
-    const other = present.get(map.name)
-    if (!map.dynamic && other && keyedDifferences(map, SET_MAP, other).length === 0)
-      changes.push(yield* mapChange(map, other))
   }
   return changes
 }
@@ -151,7 +142,7 @@ function elementLines({ set, missing, extra }: NftSetChange): string[] {
 
 function keyLines(change: NftKeyChange): string[] {
   const { missing, extra } = keyChangeTexts(change)
-  return lines(change.kind === 'keys' ? change.set.name : change.map.name, missing, extra)
+  return lines(change.set.name, missing, extra)
 }
 
 function lines(set: string, missing: readonly string[], extra: readonly string[]): string[] {

@@ -218,7 +218,7 @@ function isIn(set: ValueSet, not = false, bind: BindSet): Expression[] {
 }
 
 /** Loads the fields behind one another, each padded to four bytes. */
-export function loadKey(lookedUp: NftLookup): Expression[] {
+function loadKey(lookedUp: NftLookup): Expression[] {
   let offset = 0
   return typeOfLookup(lookedUp).map((type, index) => {
     const dreg = registerAt(offset)

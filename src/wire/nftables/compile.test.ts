@@ -102,15 +102,6 @@ describe('a look-up', () => {
     ])
   })
 
-  test('in a map decides', () => {
-    assert.deepEqual(does(rule([], { kind: 'vmap', family: 4, fields: ['saddr'], map: 'm' })), [
-      'meta dreg=1 key=15',
-      'cmp data=(value=0x02) sreg=1',
-      'payload base=1 dreg=1 len=4 offset=12',
-      'lookup set=m sreg=1',
-    ])
-  })
-
   test('is needed for lists of numbers, not for one number or range', () => {
     const ports = (not: boolean, ...ranges: NumberRange[]): string[] =>
       does(
@@ -265,19 +256,6 @@ describe('a table that cannot be meant is refused with a word about what', () =>
         keySets: [{ name: 'keys', type: ['ifname', 'ifname'], elements: [] }],
       },
       /keys holds ifname \. ifname, what is looked up is ifname/,
-    ],
-    [
-      'a map that is not there',
-      withRule({ match: [], action: { kind: 'vmap', fields: ['iifname'], map: 'x' } }),
-      /the table has no map x/,
-    ],
-    [
-      'a map to a chain that is not there',
-      {
-        ...small,
-        maps: [{ name: 'm', type: ['ifname'], elements: [{ key: ['lo'], verdict: { kind: 'goto', chain: 'x' } }] }],
-      },
-      /map m: the table has no chain x/,
     ],
     ['a log with a quote', withRule({ action: { kind: 'log', group: 1, prefix: '"' } }), /the prefix of a log must be/],
     ['no rate', withRule({ match: [{ kind: 'limit', packetsPerSecond: 0, burst: 1 }] }), /rate 0 is not within 1/],

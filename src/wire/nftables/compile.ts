@@ -1,7 +1,7 @@
 // Compiles a rule to the kernel's expressions, the same ones that `nft` makes of the rule's text (`nft --debug=netlink` shows them).
 import { type Family } from '#/lib/addr.ts'
 import { macBytes } from '../ethernet/mac.ts'
-import { type BindSet, compileMatch, loadKey, matchIpFamily } from './compile-match.ts'
+import { type BindSet, compileMatch, matchIpFamily } from './compile-match.ts'
 import { type Expression, expression } from './expressions.ts'
 import {
   BASE_LINK,
@@ -18,7 +18,6 @@ import {
   register,
   registerAt,
   storeMeta,
-  verdictRegister,
 } from './instructions.ts'
 import { ipFamilyOf, type NftAction, type NftFamily, type NftRule } from './ruleset.ts'
 import { valueSetText } from './value-set.ts'
@@ -47,7 +46,6 @@ export function compileRule(rule: NftRule, family: NftFamily, bind: BindSet = bi
     fixFamily(ipFamilyOf(match))
     expressions.push(...compileMatch(match, bind))
   }
-  if (rule.action.kind === 'vmap') fixFamily(rule.action.family)
   return [...expressions, ...compileAction(rule.action)]
 }
 
@@ -65,8 +63,6 @@ function compileAction(action: NftAction): Expression[] {
       return [...counted(action), decide(action)]
     case 'count':
       return [expression('counter', {})]
-    case 'vmap':
-      return [...loadKey(action), expression('lookup', { set: action.map, sreg: register, dreg: verdictRegister })]
     case 'log': {
       const { group, prefix, snaplen } = action
       return [...counted(action), expression('log', { group, prefix, ...(snaplen !== undefined && { snaplen }) })]

@@ -7,10 +7,9 @@ import { rangeText } from './ranges.ts'
 const shownElements = 8
 
 export function deltaLines(delta: NftDelta): string[] {
-  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, never>() } = delta
+  const { addSets = [], addKeySets = [], addChains = [], setRules = new Map<string, never>() } = delta
   return [
     ...[...addSets, ...addKeySets].map(({ name }) => `set ${name} missing`),
-    ...addMaps.map(({ name }) => `map ${name} missing`),
     ...addChains.map(({ name }) => `chain ${name} missing`),
     ...[...setRules.keys()].map((name) => `chain ${name} has other rules`),
     ...(delta.addElements ?? []).flatMap((elements) => elementLines(elements, 'lacks')),
@@ -21,19 +20,12 @@ export function deltaLines(delta: NftDelta): string[] {
 }
 
 function elementLines(elements: NftElements, what: string): string[] {
-  const name = elements.kind === 'map' ? elements.map.name : elements.set.name
+  const { name } = elements.set
   const texts = textsOf(elements)
   const lines = texts.slice(0, shownElements).map((text) => `set ${name} ${what} ${text}`)
   return texts.length > shownElements ? [...lines, `set ${name} ${what} ${texts.length - shownElements} more`] : lines
 }
 
 function textsOf(elements: NftElements): string[] {
-  switch (elements.kind) {
-    case 'ranges':
-      return elements.ranges.map(rangeText)
-    case 'keys':
-      return elements.keys.map(keyText)
-    default:
-      return elements.elements.map(({ key }) => keyText(key))
-  }
+  return elements.kind === 'ranges' ? elements.ranges.map(rangeText) : elements.keys.map(keyText)
 }

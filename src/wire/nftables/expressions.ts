@@ -87,6 +87,13 @@ export function decodeExpression({ name, data: bytes }: Expression): DecodedExpr
   return { name, attrs: codecs.get(name)!.decode(bytes) }
 }
 
+/** The expression that is decoded to the same. Of one that is not in these tables only the name is left. */
+export function encodeExpression(each: DecodedExpression): Expression {
+  return each.name === 'other'
+    ? { name: each.kernelName, data: new Uint8Array() }
+    : { name: each.name, data: bytesOf<Attrs<AttrSpec>>(codecs.get(each.name)!, each.attrs) }
+}
+
 /**
  * The text of a rule's expressions, equal for rules that do the same. It leaves out differences that are no changes: the values of
  * counters, attributes that are zero (which the kernel treats as absent), and attributes newer than these tables. An expression of a kind

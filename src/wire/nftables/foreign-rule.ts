@@ -34,14 +34,25 @@ export function foreignRule(
   }
 }
 
+/** A rule with its expressions as the kernel dumps them. */
+export type RawRule = {
+  readonly chain: string
+  readonly handle: bigint
+  readonly userdata: Uint8Array | undefined
+  readonly expressions: readonly Expression[]
+}
+
+/** Decodes an NFT_MSG_NEWRULE but for its expressions. Throws WireError. */
+export function decodeRawRule(payload: Uint8Array): RawRule {
+  const { chain = '', handle = 0n, expressions = [], userdata } = decodeNft(payload, ruleCodec)
+  const named = expressions.map(({ name = '', data = new Uint8Array() }) => ({ name, data }))
+  return { chain, handle, userdata, expressions: named }
+}
+
 /** Decodes an NFT_MSG_NEWRULE. Throws WireError. */
 export function decodeForeignRule(payload: Uint8Array): ForeignRule {
-  const { handle = 0n, expressions = [], userdata } = decodeNft(payload, ruleCodec)
-  return foreignRule(
-    handle,
-    userdata,
-    expressions.map(({ name = '', data = new Uint8Array() }) => ({ name, data })),
-  )
+  const { handle, expressions, userdata } = decodeRawRule(payload)
+  return foreignRule(handle, userdata, expressions)
 }
 
 /** iptables-restore turns nft's comment of a rule into a match that always holds. */

@@ -74,8 +74,8 @@ export const maskAndXor = (mask: Uint8Array, xor: Uint8Array): Expression =>
   })
 export const maskOnly = (mask: Uint8Array): Expression => maskAndXor(mask, new Uint8Array(mask.length))
 
-/** NFTA_VERDICT_*: what a verdict is in rules and in maps. */
-export function verdictData(verdict: NftVerdict): { readonly code: number; readonly chain?: string } {
+/** NFTA_VERDICT_* */
+function verdictData(verdict: NftVerdict): { readonly code: number; readonly chain?: string } {
   const code = verdictCodes[verdict.kind]
   return 'chain' in verdict ? { code, chain: verdict.chain } : { code }
 }

@@ -29,6 +29,7 @@ export const NFT_MSG_GETGEN = base | 16
 
 const familyNumbers = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const
 export type NftFamilyName = keyof typeof familyNumbers
+export const nftFamilyNames = Object.keys(familyNumbers) as readonly NftFamilyName[]
 
 export function isNftFamilyName(name: string): name is NftFamilyName {
   return Object.hasOwn(familyNumbers, name)
@@ -151,10 +152,11 @@ export function trafficOf({ expression }: Pick<ElementAttrs, 'expression'>): Tra
 }
 
 export type ElementAttrs = Attrs<typeof elementSpec>
+export const elementCodec = nest(elementSpec)
 export const elementsCodec = nest({
   table: [1, text],
   set: [2, text],
-  elements: [3, listOf(1, nest(elementSpec))],
+  elements: [3, listOf(1, elementCodec)],
   /** Of a set that is made in the same transaction, and has no name. */
   setId: [4, be32],
 })

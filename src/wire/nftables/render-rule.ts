@@ -134,8 +134,6 @@ function renderAction(action: NftAction): string {
       return `${counter}${action.kind} ${action.chain}`
     case 'count':
       return 'counter'
-    case 'vmap':
-      return `${lookupText(action)} vmap @${action.map}`
     case 'log': {
       const snaplen = action.snaplen === undefined ? '' : ` snaplen ${action.snaplen}`
       return `${counter}log prefix "${action.prefix}" group ${action.group}${snaplen}`

@@ -8,22 +8,19 @@ import {
   type NftChain,
   type NftFamily,
   type NftKeySet,
-  type NftMap,
   type NftRule,
   type NftSet,
   type NftTable,
   type NftTableName,
-  type NftVerdict,
 } from './ruleset.ts'
 
 /** A script for `nft -f` that makes exactly this table. Throws RulesetError. */
 export function renderTable(table: NftTable): string {
   checkTable(table)
-  const { family, sets, keySets = [], maps = [], chains } = table
+  const { family, sets, keySets = [], chains } = table
   const blocks = [
     ...keySets.map(renderKeySet),
     ...sets.map(renderSet),
-    ...maps.map(renderMap),
     ...chains.map((chain) => renderChain(chain, family)),
   ]
   return `table ${table.family} ${table.name} {\n${blocks.join('\n')}}\n`
@@ -56,15 +53,6 @@ function renderKeySet({ name, type, counter, elements }: NftKeySet): string {
   ])
 }
 
-function renderMap({ name, type, elements }: NftMap): string {
-  const lines = elements.map(({ key, verdict }) => `${keyText(key)} : ${verdictText(verdict)}`)
-  return block(`map ${name}`, [`type ${type.join(' . ')} : verdict`, ...elementLines(lines)])
-}
-
-export function verdictText(verdict: NftVerdict): string {
-  return 'chain' in verdict ? `${verdict.kind} ${verdict.chain}` : verdict.kind
-}
-
 function elementLines(elements: readonly string[]): string[] {
   return elements.length > 0 ? [`elements = { ${elements.join(',\n\t\t\t     ')} }`] : []
 }
@@ -86,18 +74,17 @@ function block(title: string, lines: readonly string[]): string {
 
 /** The commands that make the change of a delta, as one script for `nft -f`. Chains and sets are shown whole. */
 export function renderDelta({ family, name }: NftTableName, delta: NftDelta): string {
-  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
+  const { addSets = [], addKeySets = [], addChains = [], setRules = new Map<string, NftRule[]>() } = delta
   const { addElements = [], deleteElements = [], deleteChains = [], deleteSets = [] } = delta
   const is = `${family} ${name}`
   const blocks = [
     ...addSets.map(renderSet),
     ...addKeySets.map(renderKeySet),
-    ...addMaps.map(renderMap),
     ...addChains.map((chain) => renderChain(chain, family)),
     ...[...setRules].map(([chain, rules]) => renderChain({ name: chain, rules }, family)),
   ]
   const elements = (verb: string, each: NftElements): string =>
-    `${verb} element ${is} ${each.kind === 'map' ? each.map.name : each.set.name} { ${elementTexts(verb, each).join(', ')} }`
+    `${verb} element ${is} ${each.set.name} { ${elementTexts(each).join(', ')} }`
   const lines = [
     ...deleteElements.map((each) => elements('delete', each)),
     ...[...setRules.keys(), ...deleteChains].map((chain) => `flush chain ${is} ${chain}`),
@@ -109,15 +96,6 @@ export function renderDelta({ family, name }: NftTableName, delta: NftDelta): st
   return lines.map((line) => `${line}\n`).join('')
 }
 
-function elementTexts(verb: string, each: NftElements): string[] {
-  switch (each.kind) {
-    case 'ranges':
-      return each.ranges.map(rangeText)
-    case 'keys':
-      return each.keys.map(keyText)
-    default:
-      return each.elements.map(({ key, verdict }) =>
-        verb === 'add' ? `${keyText(key)} : ${verdictText(verdict)}` : keyText(key),
-      )
-  }
+function elementTexts(each: NftElements): string[] {
+  return each.kind === 'ranges' ? each.ranges.map(rangeText) : each.keys.map(keyText)
 }

@@ -3,7 +3,6 @@ import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import { compileRule } from './compile.ts'
 import { encodeRanges } from './elements.ts'
 import { expression } from './expressions.ts'
-import { verdictData } from './instructions.ts'
 import { encodeKey, keyLayout, keyText } from './keys.ts'
 import {
   chainCodec,
@@ -26,7 +25,7 @@ import {
   setCodec,
   tableCodec,
 } from './messages.ts'
-import { DATA_VERDICT, hookNumbers, keyTypes, policyNumbers, SET_INTERVAL, SET_MAP } from './numbers.ts'
+import { hookNumbers, keyTypes, policyNumbers, SET_INTERVAL } from './numbers.ts'
 import { type Range, rangesOf } from './ranges.ts'
 import { commentOf } from './render-rule.ts'
 import {
@@ -34,8 +33,6 @@ import {
   type NftKey,
   type NftKeySet,
   type NftKeyType,
-  type NftMap,
-  type NftMapElement,
   type NftRule,
   type NftSet,
   type NftTableName,
@@ -117,12 +114,7 @@ export function* addKeySet(table: NftTableName, set: NftKeySet, ids: SetIds): Ge
   yield* keyRequests('add', table, set, set.elements)
 }
 
-/** The request that makes a map, without its elements: the chains that they name must exist before them. */
-export function addMap(table: NftTableName, { name, type }: Pick<NftMap, 'name' | 'type'>, ids: SetIds): NftRequest {
-  return setRequest(table, ids, { name, flags: SET_MAP, ...keyLayout(type), dataType: DATA_VERDICT })
-}
-
-/** Deletes a set or a map with its elements. */
+/** Deletes a set with its elements; or a map, which a table of ours had in an earlier release. */
 export function deleteSet({ family, name: table }: NftTableName, name: string): NftRequest {
   const payload = encodeNft(family, setCodec, { table, name })
   return { what: `nft delete set ${family} ${table} ${name}`, type: NFT_MSG_DELSET, flags: 0, payload }
@@ -140,7 +132,7 @@ export function* elementRequests(
   for (const elements of encodeRanges(ranges, interval)) yield elementsRequest(verb, table, name, elements, undefined)
 }
 
-/** The requests that remove keys from a set or a map of the table, or add them to a set; made as they are asked for. */
+/** The requests that remove keys from a set of the table, or add them; made as they are asked for. */
 export function* keyRequests(
   verb: Verb,
   table: NftTableName,
@@ -151,22 +143,6 @@ export function* keyRequests(
   for (const portion of portions(keys)) {
     const elements = portion.map((key) => ({ key: { value: encodeKey(type, key) } }))
     yield elementsRequest(verb, table, name, elements, only)
-  }
-}
-
-/** The requests that add elements to a map; made as they are asked for. */
-export function* addMapElements(
-  table: NftTableName,
-  { name, type }: Pick<NftMap, 'name' | 'type'>,
-  added: readonly NftMapElement[],
-): Generator<NftRequest, void, void> {
-  const only = added.length === 1 ? keyText(added[0]!.key) : undefined
-  for (const portion of portions(added)) {
-    const elements = portion.map(({ key, verdict }) => ({
-      key: { value: encodeKey(type, key) },
-      data: { verdict: verdictData(verdict) },
-    }))
-    yield elementsRequest('add', table, name, elements, only)
   }
 }
 

@@ -14,7 +14,6 @@ export type NftTableName = { readonly family: NftFamily; readonly name: string }
 export type NftTable = NftTableName & {
   readonly sets: readonly NftSet[]
   readonly keySets?: readonly NftKeySet[]
-  readonly maps?: readonly NftMap[]
   readonly chains: readonly NftChain[]
 }
 
@@ -33,7 +32,7 @@ export type NftSet = {
   readonly elements: readonly (Prefix | Addr)[]
 }
 
-/** A part of the key of a set or a map: nft's name of its type. */
+/** A part of the key of a set: nft's name of its type. */
 export type NftKeyType = 'ipv4_addr' | 'ipv6_addr' | 'inet_proto' | 'inet_service' | 'ifname'
 
 /** The parts of a key: addresses, numbers of protocols and ports, complete names of devices. */
@@ -50,22 +49,11 @@ export type NftKeySet = {
   readonly elements: readonly NftKey[]
 }
 
-/** A named map from keys to verdicts; a rule whose action is `vmap` looks a packet up in it. A key is in it once. */
-export type NftMap = {
-  readonly name: string
-  readonly type: readonly NftKeyType[]
-  /** As in NftSet. */
-  readonly dynamic?: boolean
-  readonly elements: readonly NftMapElement[]
-}
-
-export type NftMapElement = { readonly key: NftKey; readonly verdict: NftVerdict }
-
 export type NftVerdict =
   | { readonly kind: 'accept' | 'drop' | 'return' }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
 
-/** What of a packet is looked up in a set or a map. */
+/** What of a packet is looked up in a set. */
 export type NftField = 'saddr' | 'daddr' | 'l4proto' | 'sport' | 'dport' | 'iifname' | 'oifname'
 
 /** Fields in the order of the key's parts; `family` is that of the addresses among them. */
@@ -178,8 +166,6 @@ export type NftAction =
   | { readonly kind: 'goto'; readonly chain: string; readonly counter?: boolean }
   /** Counts the packet and goes on with the next rule. */
   | { readonly kind: 'count' }
-  /** Does what the map gives for the packet's fields; goes on with the next rule if they are not in the map. */
-  | ({ readonly kind: 'vmap'; readonly map: string } & NftLookup)
   /** Copies the packet, or its first `snaplen` bytes, to whoever listens to the group (src/wire/nflog), and goes on with the next rule. */
   | {
       readonly kind: 'log'

@@ -3,8 +3,6 @@ import { checkTable } from './check.ts'
 import {
   addChain,
   addKeySet,
-  addMap,
-  addMapElements,
   addRule,
   addSet,
   addTable,
@@ -20,7 +18,7 @@ import { type NftTable } from './ruleset.ts'
  */
 export function replaceRequests(table: NftTable): NftRequest[] {
   checkTable(table)
-  const { sets, keySets = [], maps = [], chains } = table
+  const { sets, keySets = [], chains } = table
   const ids = newIds()
   return [
     addTable(table),
@@ -28,10 +26,7 @@ export function replaceRequests(table: NftTable): NftRequest[] {
     addTable(table),
     ...keySets.flatMap((set) => [...addKeySet(table, set, ids)]),
     ...sets.flatMap((set) => [...addSet(table, set, ids)]),
-    ...maps.map((map) => addMap(table, map, ids)),
     ...chains.map((chain) => addChain(table, chain)),
     ...chains.flatMap((chain) => chain.rules.flatMap((rule) => addRule(table, chain.name, rule, ids))),
-    // they name chains
-    ...maps.flatMap((map) => [...addMapElements(table, map, map.elements)]),
   ]
 }

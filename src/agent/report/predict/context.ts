@@ -10,6 +10,7 @@ import { type PacketFacts, type PredictedStep } from '#/trace/predict-steps.ts'
 import { type PredictedPlace } from '#/trace/predict-way.ts'
 import { type Endpoint } from '../../endpoints/endpoint-store.ts'
 import { type PolicySources } from '../policy-sources.ts'
+import { type FlannelView } from './flannel.ts'
 
 /** A pod of this node. */
 export type PredictPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice' | 'ifName' | 'datapath'>
@@ -32,6 +33,8 @@ export type PredictDeps = {
   readonly ebpf: EbpfState
   readonly generation: () => Generation | undefined
   readonly policy: PolicySources
+  /** Set where the network of pods is flannel's. */
+  readonly flannel?: FlannelView
 }
 
 export type Packet = {

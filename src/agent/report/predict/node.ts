@@ -16,6 +16,7 @@ import { policyOf } from './policies.ts'
 import { isBridged, othersAt } from './programs.ts'
 import { ask, type Device, type Hop, isLocal, lookupOf } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
+import { sendByFdb } from './flannel-tunnel.ts'
 import { sendOuter } from './tunnel.ts'
 
 /** Whether the pod's host device is there and takes frames; tells what is wrong. */
@@ -125,9 +126,11 @@ export async function throughStack(prediction: Prediction, firewalls: Firewalls,
   const out = prediction.link(hop.device.name)
   if (out && !prediction.add(deviceStep(out))) return
   fitRoute(prediction, hop, out, iif === undefined)
-  const isToPods = hop.device.name === prediction.deps.podDevice()
+  const { deps } = prediction
+  const isToPods = hop.device.name === deps.podDevice()
   if (isToPods) await toOwnPod(prediction, firewalls, hop)
   else if (hop.route.encap) await sendOuter(prediction, firewalls, hop, hop.route.encap)
+  else if (deps.flannel && out?.kind === 'vxlan') await sendByFdb(prediction, firewalls, hop, out)
   else await leave(prediction, firewalls, hop, source)
 }
 

@@ -1,5 +1,5 @@
 // What programs of the eBPF datapath do with the packet, by what their maps hold; and which programs of others see it.
-import { programsAt } from '#/datapath/programs.ts'
+import { ownProgramIds, programsAt } from '#/datapath/programs.ts'
 import { listAttached } from '#/kernel/bpf/attached.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { type BpfHook, ownerNumber } from '#/model/bpf.ts'
@@ -124,11 +124,4 @@ export function othersAt(prediction: Prediction, device: Device, hook: BpfHook):
   if (names.length === 0) return
   const text = `${names.join(', ')} of others ${names.length === 1 ? 'sees' : 'see'} it at ${hook} of ${device.name}: what becomes of it there cannot be told`
   prediction.add(passes('program', text, { device: device.name }))
-}
-
-function ownProgramIds(generation: ReturnType<Prediction['deps']['generation']>): number[] {
-  if (generation === undefined) return []
-  return (['cw_from_pod', 'cw_to_pod', 'cw_from_underlay', 'cw_from_tunnel'] as const).map(
-    (name) => generation.program(name).info.id,
-  )
 }

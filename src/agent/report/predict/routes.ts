@@ -12,6 +12,7 @@ import { type RouteFacts, routeStep } from '#/trace/predict-route.ts'
 import { type At } from '#/trace/predict-steps.ts'
 import { isRouteOf, RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { ipProtocol, type Packet, type Prediction } from './context.ts'
+import { flannelPlanned, inFlannelsWords } from './flannel.ts'
 
 export type Device = { readonly index: number; readonly name: string }
 
@@ -127,6 +128,7 @@ function deviceName(netlink: Netlink, index: number): string {
 /** Where a packet to the address should go by the plan; undefined for addresses outside of the cluster. */
 export function plannedWay(prediction: Prediction, dst: Addr): PlannedWay | undefined {
   const { deps } = prediction
+  if (deps.flannel) return flannelPlanned(prediction, deps.flannel, dst)
   const own = deps.podCIDRs().find((cidr) => cidr.contains(dst))
   if (own) return { kind: 'own', device: deps.podDevice(), cidr: own }
   const verdict = prediction.verdictOf(dst)
@@ -139,7 +141,8 @@ export function plannedWay(prediction: Prediction, dst: Addr): PlannedWay | unde
 async function obstacleOf(prediction: Prediction, lookup: WayLookup, answer: WayAnswer): Promise<Obstacle | undefined> {
   const way = plannedWay(prediction, lookup.dst)
   if (way === undefined) return undefined
-  const { netlink, nodeAddrs, clusterCIDRs, policy } = prediction.deps
+  const { deps } = prediction
+  const { netlink, nodeAddrs, clusterCIDRs, policy } = deps
   const dropping: Route[] = []
   if (answer.kind === 'refused')
     await visitRoutesInTurns(
@@ -162,7 +165,8 @@ async function obstacleOf(prediction: Prediction, lookup: WayLookup, answer: Way
   }
   const told = answer.kind === 'refused' ? answer : ({ kind: 'route', route: answer.route } as const)
   const judgement = judge(way, lookup, told, state)
-  return judgement.kind === 'planned' ? undefined : judgement.obstacle
+  if (judgement.kind === 'planned') return undefined
+  return deps.flannel ? inFlannelsWords(prediction, way, told, judgement) : judgement.obstacle
 }
 
 export type Asked = { readonly answer: WayAnswer; readonly hop: Hop | undefined; readonly isPassed: boolean }

@@ -9,10 +9,11 @@ import { passes, stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
 import { type Encap } from '#/wire/netlink/route.ts'
 import { type Packet, type Prediction } from './context.ts'
+import { deviceMend } from './flannel.ts'
 import { type Firewalls } from './firewalls.ts'
 import { neighbourOf } from './neighbours.ts'
 import { fromTunnel, othersAt } from './programs.ts'
-import { ask, type Hop, hopOf, incomingFacts, isLocal, lookupOf } from './routes.ts'
+import { ask, type Device, type Hop, hopOf, incomingFacts, isLocal, lookupOf } from './routes.ts'
 
 /** The tunnel's packet; its source port is a hash that only the kernel knows. */
 function outerOf({ packet, deps }: Prediction, src: Addr, dst: Addr): Packet {
@@ -32,7 +33,7 @@ const isInventedVtep = (addr: Addr | undefined): boolean =>
 
 /** Into the tunnel, and out of the node. */
 export async function sendOuter(prediction: Prediction, firewalls: Firewalls, hop: Hop, encap: Encap): Promise<void> {
-  const { deps, packet } = prediction
+  const { deps } = prediction
   const { device, gateway } = hop
   if (gateway)
     prediction.add(
@@ -43,6 +44,17 @@ export async function sendOuter(prediction: Prediction, firewalls: Firewalls, ho
         ...(isInventedVtep(gateway) && { expectedMac: vtepMac }),
       }),
     )
+  await sendEncapsulated(prediction, firewalls, device, encap)
+}
+
+/** The packet is given to the tunnel's device, which has the other end from a route or from its own table. */
+export async function sendEncapsulated(
+  prediction: Prediction,
+  firewalls: Firewalls,
+  device: Device,
+  encap: Encap,
+): Promise<void> {
+  const { deps, packet } = prediction
   prediction.way.push(...sent(device.name))
   prediction.add(await firewalls.cross({ packet, hook: 'egress', layer: 'device', purpose: 'pods', oif: device }))
   const node = prediction.nodeWith(encap.dst)
@@ -126,7 +138,8 @@ export async function receiveOuter(
   if (!isTaken(prediction, outer, underlay)) return undefined
   prediction.add(await firewalls.cross({ ...common, hook: 'input', layer: 'ip', isLocal: true }))
   prediction.add(firewalls.summary({ device: underlay.name }, "the tunnel's packet"))
-  const device = prediction.link(vxlanName)
+  const name = deps.flannel?.device(prediction.packet.src.family) ?? vxlanName
+  const device = prediction.link(name)
   if (device?.isUp !== true || device.vxlan?.port !== deps.vxlanPort) {
     const what =
       device === undefined
@@ -134,20 +147,19 @@ export async function receiveOuter(
         : device.isUp
           ? `listens on UDP port ${device.vxlan?.port}, and not on ${deps.vxlanPort}`
           : 'is down'
-    const remedy = 'the agent of this node makes it again within a moment; if not, see causeway status for why'
-    prediction.add(stops('tunnel', `${vxlanName} ${what}`, { device: vxlanName }, { code: 'CW2001', remedy }))
+    prediction.add(stops('tunnel', `${name} ${what}`, { device: name }, deviceMend(prediction)))
     return undefined
   }
   const from = prediction.nodeWith(src)
   prediction.add(
     passes('tunnel', `VXLAN from ${src}${from === undefined ? '' : ` (node ${from})`} to ${dst} is taken out`, {
       device: underlay.name,
-      next: vxlanName,
+      next: name,
     }),
   )
-  prediction.way.push(...received(vxlanName))
+  prediction.way.push(...received(name))
   othersAt(prediction, device, 'ingress')
-  fromTunnel(prediction, vxlanName, src)
+  fromTunnel(prediction, name, src)
   return device
 }
 

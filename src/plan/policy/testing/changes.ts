@@ -56,14 +56,10 @@ function plain(value: unknown): string {
 /** A table as text by object, in which the order of elements and objects does not count, and that of rules does. */
 export type TableText = Map<string, Set<string> | readonly string[]>
 
-export function tableText({ sets, keySets = [], maps = [], chains }: NftTable): TableText {
+export function tableText({ sets, keySets = [], chains }: NftTable): TableText {
   return new Map<string, Set<string> | readonly string[]>([
     ...sets.map(({ name, elements }) => [`set ${name}`, new Set(elements.map(String))] as const),
     ...keySets.map(({ name, elements }) => [`set ${name}`, new Set(elements.map((key) => key.join(' . ')))] as const),
-    ...maps.map(
-      ({ name, elements }) =>
-        [`set ${name}`, new Set(elements.map(({ key, verdict }) => `${key.join(' . ')} : ${plain(verdict)}`))] as const,
-    ),
     ...chains.map(({ name, rules }) => [`chain ${name}`, rules.map(plain)] as const),
   ])
 }
@@ -77,13 +73,12 @@ export function applyDelta(table: TableText, delta: NftDelta): void {
   const drop = (name: string): void => {
     if (!table.delete(name)) throw new Error(`ENOENT ${name}`)
   }
-  const { addSets = [], addKeySets = [], addMaps = [], addChains = [], setRules = new Map<string, never>() } = delta
+  const { addSets = [], addKeySets = [], addChains = [], setRules = new Map<string, never>() } = delta
   const added = tableText({
     family: 'inet',
     name: '',
     sets: addSets,
     keySets: addKeySets,
-    maps: addMaps,
     chains: addChains,
   })
   for (const [name, contents] of added) add(name, contents)
@@ -93,19 +88,11 @@ export function applyDelta(table: TableText, delta: NftDelta): void {
   }
   for (const elements of delta.deleteElements ?? []) {
     const set = elementsIn(table, elements)
-    for (const text of keysOf(elements)) {
-      const present = [...set].find((each) => each === text || each.startsWith(`${text} : `))
-      if (present === undefined) throw new Error(`ENOENT ${text}`)
-      set.delete(present)
-    }
+    for (const text of keysOf(elements)) if (!set.delete(text)) throw new Error(`ENOENT ${text}`)
   }
   for (const elements of delta.addElements ?? []) {
     const set = elementsIn(table, elements)
-    for (const [index, text] of keysOf(elements).entries()) {
-      const verdict = elements.kind === 'map' ? ` : ${plain(elements.elements[index]!.verdict)}` : ''
-      if (verdict !== '' && [...set].some((each) => each.startsWith(`${text} : `))) throw new Error(`EEXIST ${text}`)
-      set.add(`${text}${verdict}`)
-    }
+    for (const text of keysOf(elements)) set.add(text)
   }
   for (const name of delta.deleteSets ?? []) drop(`set ${name}`)
   for (const name of delta.deleteChains ?? []) drop(`chain ${name}`)
@@ -116,12 +103,12 @@ export function applyDelta(table: TableText, delta: NftDelta): void {
 function danglingChains(table: TableText): string[] {
   const texts = [...table.values()].flatMap((contents) => [...contents])
   const targets = texts.flatMap((text) => [...text.matchAll(/"chain":"([^"]+)"/g)].map(([, chain]) => chain!))
-  const sets = texts.flatMap((text) => [...text.matchAll(/"(?:set|map)":"([^"]+)"/g)].map(([, set]) => set!))
+  const sets = texts.flatMap((text) => [...text.matchAll(/"set":"([^"]+)"/g)].map(([, set]) => set!))
   return [...targets.filter((chain) => !table.has(`chain ${chain}`)), ...sets.filter((set) => !table.has(`set ${set}`))]
 }
 
 function elementsIn(table: TableText, elements: NftElements): Set<string> {
-  const name = elements.kind === 'map' ? elements.map.name : elements.set.name
+  const { name } = elements.set
   const set = table.get(`set ${name}`)
   if (!(set instanceof Set)) throw new Error(`ENOENT set ${name}`)
   return set
@@ -129,7 +116,5 @@ function elementsIn(table: TableText, elements: NftElements): Set<string> {
 
 function keysOf(elements: NftElements): string[] {
   if (elements.kind === 'ranges') return elements.ranges.map(({ first }) => String(first))
-  return (elements.kind === 'keys' ? elements.keys : elements.elements.map(({ key }) => key)).map((key) =>
-    key.join(' . '),
-  )
+  return elements.keys.map((key) => key.join(' . '))
 }

@@ -4,7 +4,6 @@ import {
   type NftAction,
   type NftChain,
   type NftKeySet,
-  type NftMap,
   type NftMatch,
   type NftRule,
   type NftSet,
@@ -49,27 +48,6 @@ const keySets: NftKeySet[] = [
   { name: 'pod-devices', type: ['ifname'], elements: [['cwv1'], ['fifteen-letters']] },
   { name: 'no-devices', type: ['ifname'], elements: [] },
   { name: 'comers', type: ['ifname', 'ipv4_addr'], dynamic: true, elements: [] },
-]
-
-const maps: NftMap[] = [
-  ...([4, 6] as const).map((family): NftMap => ({
-    name: `to-pods${family}`,
-    type: [`ipv${family}_addr`],
-    elements: [
-      { key: [pods[family][0]], verdict: { kind: 'jump', chain: 'pod-a' } },
-      { key: [pods[family][1]], verdict: { kind: 'goto', chain: 'pod-b' } },
-    ],
-  })),
-  {
-    name: 'by-device',
-    type: ['ifname', 'ipv4_addr'],
-    elements: [
-      { key: ['cwv1', pods[4][0]], verdict: { kind: 'accept' } },
-      { key: ['cwv2', pods[4][0]], verdict: { kind: 'drop' } },
-      { key: ['cwv3', pods[4][0]], verdict: { kind: 'return' } },
-    ],
-  },
-  { name: 'empty-map', type: ['ipv6_addr'], elements: [] },
 ]
 
 const tcp: NftMatch = { kind: 'l4proto', protocol: 'tcp' }
@@ -150,9 +128,6 @@ const bridgeMatches: NftMatch[][] = [
 
 const actions: NftAction[] = [
   { kind: 'count' },
-  { kind: 'vmap', family: 4, fields: ['saddr'], map: 'to-pods4' },
-  { kind: 'vmap', family: 6, fields: ['daddr'], map: 'to-pods6' },
-  { kind: 'vmap', family: 4, fields: ['iifname', 'saddr'], map: 'by-device' },
   { kind: 'log', group: 4321, prefix: 'CW deny: ', snaplen: 128 },
   { kind: 'log', group: 0, prefix: 'x', counter: true },
   ...([false, true] as const).flatMap((counter): NftAction[] => [
@@ -185,7 +160,6 @@ export const policyTable: NftTable = {
   name: 'causeway-test',
   sets,
   keySets,
-  maps,
   chains: [
     ...podChains,
     {
@@ -201,7 +175,6 @@ export const bridgeTable: NftTable = {
   name: 'causeway-test',
   sets,
   keySets,
-  maps,
   chains: [
     ...podChains,
     {

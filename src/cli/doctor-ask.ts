@@ -1,0 +1,41 @@
+// Asks agents what doctor wants to know: who does not answer the first request is not asked for more.
+import { type AgentOfNode, mostAtOnce, type Outcome } from '#/api/client.ts'
+import { type NodeAnswers, type Silence } from '#/doctor/types.ts'
+import { Progress } from './progress.ts'
+import { askSoon, isLate } from './trace-ask.ts'
+
+/** A node with thousands of pods, asked through an API server, needs a while; one that hangs is not waited for longer. */
+const answerMs = 6_000
+
+function silenceOf(what: string, outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): Silence {
+  const why = outcome.kind === 'refusal' ? `it answers ${outcome.status}: ${outcome.message}` : outcome.message
+  return { what, why, ...(isLate(outcome) && { isLate: true as const }) }
+}
+
+export type AskedNode = { readonly agent: AgentOfNode; readonly answers: NodeAnswers }
+
+async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedNode> {
+  const status = await askSoon(counted, 'status', {}, undefined, answerMs)
+  if (status.kind !== 'answer') return { agent, answers: { node: agent.node, silences: [silenceOf('status', status)] } }
+  // on a node alone its name is known only now
+  const { node } = status.value
+  const ipam = await askSoon(agent, 'ipamCheck', {}, undefined, answerMs)
+  const silences = ipam.kind === 'answer' ? [] : [silenceOf('ipam check', ipam)]
+  return {
+    agent: { ...agent, node },
+    answers: { node, silences, status: status.value, ...(ipam.kind === 'answer' && { ipam: ipam.value }) },
+  }
+}
+
+/** Asks all of them, `mostAtOnce` at a time; the answers are in their order. */
+export async function askNodes(agents: readonly AgentOfNode[]): Promise<AskedNode[]> {
+  using progress = new Progress(agents.length)
+  const answers: AskedNode[] = []
+  const counted = progress.counting(agents)
+  const queue = agents.entries()
+  const work = async (): Promise<void> => {
+    for (const [index, agent] of queue) answers[index] = await askNode(agent, counted[index]!)
+  }
+  await Promise.all(Array.from({ length: Math.min(mostAtOnce, agents.length) }, work))
+  return answers
+}

@@ -1,0 +1,97 @@
+// A diagnosis as text: what is wrong in one line, then each cause with what follows from it. Pure.
+import { groupByCause, namesOf } from '#/lib/causes.ts'
+import { wrapWords } from '#/lib/wrap.ts'
+import { type News } from './doctor-watch.ts'
+import { isDenied, isWhole } from '#/doctor/losses.ts'
+import { type Diagnosis, type Finding, type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
+
+export type Told = {
+  readonly diagnosis: Diagnosis
+  readonly packets: readonly FollowedPacket[]
+  readonly answers: readonly NodeAnswers[]
+  /** Packets that were not sent, since there are too many nodes. */
+  readonly left: number
+}
+
+export function exitStatusOf({ diagnosis, answers }: Told): 0 | 1 | 3 {
+  if (answers.every(({ status }) => status === undefined)) return 3
+  return diagnosis.findings.length === 0 ? 0 : 1
+}
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+/** Findings that say the same of several objects: the first stands for all of them. */
+export function alike(findings: readonly Finding[]): Finding[][] {
+  const byTexts = Map.groupBy(findings, ({ code, how, consequences }) => JSON.stringify([code, how, consequences]))
+  return [...byTexts.values()].flatMap((group) =>
+    groupByCause(
+      group.map((finding) => ({
+        finding,
+        subject: subjectOf(finding),
+        text: `${finding.message} ${finding.remedy}`,
+        names: [...finding.nodes, finding.object, finding.object.slice(finding.object.indexOf('/') + 1)],
+      })),
+    ).map((same) => same.map(({ finding }) => finding)),
+  )
+}
+
+function subjectOf({ nodes, objects, object }: Finding): string {
+  const named = namesOf(objects, 'objects')
+  const isAtNode = nodes.length === 1 && object !== `node/${nodes[0]}` && !object.startsWith('way/')
+  return isAtNode ? `${nodes[0]} ${named}` : named
+}
+
+function packetsText(packets: readonly FollowedPacket[]): string {
+  const whole = packets.filter(isWhole)
+  const nodes = new Set(packets.flatMap(({ from, to }) => [from.node, to.node]))
+  const between = packets.some(({ from, to }) => from.isPod && to.isPod) ? 'between pods ' : ''
+  const denied = packets.filter(isDenied).length
+  const besides = denied === 0 ? '' : `, ${denied} ${denied === 1 ? 'is' : 'are'} denied by policies`
+  return `${whole.length} of ${plural(packets.length, 'packet')} ${between}of ${plural(nodes.size, 'node')} came and were answered${besides}`
+}
+
+/** What is said of the whole, in one line. */
+export function summaryOf({ diagnosis: { findings }, packets, answers }: Told): string {
+  const proof = packets.length === 0 ? 'no packets were sent' : packetsText(packets)
+  if (answers.every(({ status }) => status === undefined)) return `it cannot be told: no agent answers`
+  const count = alike(findings).length
+  if (count === 0) return `nothing is wrong: ${proof}`
+  return `${count === 1 ? '1 thing is' : `${count} things are`} wrong; ${proof}`
+}
+
+function findingLines(same: readonly Finding[], columns: number): string[] {
+  const [first] = same as readonly [Finding]
+  const hanging = (text: string, start: string, rest: string): string[] =>
+    wrapWords(text, columns - rest.length).map((piece, index) => (index === 0 ? start : rest) + piece)
+  const detail = (text: string): string[] => hanging(text, '!     ', '!         ')
+  return [
+    ...hanging(`${first.code} ${namesOf(same.map(subjectOf), 'objects')}: ${first.message}`, '! ', '!         '),
+    ...detail(`known from: ${first.how}`),
+    ...detail(`remedy: ${first.remedy}`),
+    ...first.consequences.flatMap((text) => detail(`so: ${text}`)),
+  ]
+}
+
+export function renderDiagnosis(told: Told, columns: number): string {
+  const { diagnosis, left } = told
+  const notes = diagnosis.notes.map(({ text }) => text)
+  const wrapped = [...notes, ...(left > 0 ? [`${left} more packets were left out`] : [])].flatMap((text) =>
+    wrapWords(text, columns - 2).map((piece, index) => (index === 0 ? '- ' : '  ') + piece),
+  )
+  return [
+    wrapWords(summaryOf(told), columns).join('\n'),
+    ...alike(diagnosis.findings).map((same) => findingLines(same, columns).join('\n')),
+    ...(wrapped.length > 0 ? [wrapped.join('\n')] : []),
+  ].join('\n\n')
+}
+
+/** What came and what went since the last diagnosis; '' for no news. */
+export function renderNews({ came, went }: News, columns: number, at: Date): string {
+  const time = at.toTimeString().slice(0, 8)
+  return [
+    ...alike(came).map((same) => `${time} new\n${findingLines(same, columns).join('\n')}`),
+    ...alike(went).map((same) =>
+      wrapWords(`${time} gone: ${same[0]!.code} ${namesOf(same.map(subjectOf), 'objects')}`, columns).join('\n'),
+    ),
+  ].join('\n')
+}

@@ -1,0 +1,70 @@
+// `causeway doctor`: asks every agent, follows packets, and says what is wrong.
+import { type AgentOfNode } from '#/api/client.ts'
+import { diagnose } from '#/doctor/diagnose.ts'
+import { aboutNode } from '#/doctor/about-node.ts'
+import { chosenSource } from './access/open.ts'
+import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
+import { noMore, options, type OptionTable, UsageError } from './args.ts'
+import { type Action } from './command.ts'
+import { askNodes } from './doctor-ask.ts'
+import { doctorJson, newsJson } from './doctor-json.ts'
+import { followRing } from './doctor-packets.ts'
+import { exitStatusOf, renderDiagnosis, renderNews, type Told } from './doctor-text.ts'
+import { watchDiagnosis } from './doctor-watch.ts'
+import { print, printJson, tableWidth } from './output.ts'
+import { makeTracePrograms } from './set-up.ts'
+import { stopRequested } from './signals.ts'
+
+const doctorOptions = {
+  watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
+  ...agentOptions,
+} as const satisfies OptionTable
+
+/** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
+async function examine(agents: readonly AgentOfNode[], about: string | undefined): Promise<Told> {
+  const asked = await askNodes(agents)
+  const answers = asked.map((each) => each.answers)
+  if (about !== undefined && !answers.some(({ node }) => node === about))
+    throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
+  const ring = await followRing(asked, about)
+  const diagnosis = diagnose(answers, ring.packets)
+  return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
+}
+
+async function watch(agents: readonly AgentOfNode[], about: string | undefined, isJson: boolean): Promise<number> {
+  const stop = new AbortController()
+  void stopRequested().then(() => stop.abort())
+  return await watchDiagnosis(
+    async () => examine(agents, about),
+    (told, news) => {
+      if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
+      else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
+      else if (news.came.length + news.went.length > 0) print(renderNews(news, tableWidth(), new Date()))
+    },
+    stop.signal,
+  )
+}
+
+export const doctorCommand: Action = {
+  name: 'doctor',
+  summary: 'ask every node, follow packets, and say what is wrong and what to do',
+  about: `It asks all agents, sends packets from a pod of each node to a pod of the next one, and tells each cause once, with what follows from it. It changes nothing. docs/problems.md has a section for each code.
+
+Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers. With --watch it is that of the last time.
+
+${agentOptionsNote} With --node it says what is wrong at or with that node, and still asks all.`,
+  options: doctorOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, doctorOptions)
+    noMore(positionals)
+    const { node, watch: isWatching, json, ...choice } = values
+    if (chosenSource(choice).kind === 'lab') makeTracePrograms()
+    return withAgents(choice, async (agents) => {
+      if (isWatching) return watch(agents, node, json === true)
+      const told = await examine(agents, node)
+      if (json) printJson(doctorJson(told))
+      else print(renderDiagnosis(told, tableWidth()))
+      return exitStatusOf(told)
+    })
+  },
+}

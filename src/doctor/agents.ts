@@ -1,0 +1,68 @@
+// What agents say of their own nodes, each problem once, and the agents that say nothing. Pure.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { problem } from '#/model/problems.ts'
+import { concernOf, extentOf, type Names } from './extent.ts'
+import { type NodeAnswers, type Sign } from './types.ts'
+
+type Told = ToldProblem & { readonly node: string }
+
+/** What is about an object of the cluster is the same problem, whoever tells it; what is about a node's own kernel, files and pods is not. */
+function identityOf({ code, object, node }: Told): string {
+  const concern = concernOf(code)
+  const isShared = concern === 'cluster object' || (concern === 'node' && object.startsWith('node/'))
+  return isShared ? `${code} ${object}` : `${code} ${object} ${node}`
+}
+
+function toldBy({ node, status, ipam }: NodeAnswers): Told[] {
+  const own = [...(status?.problems ?? []), ...(status?.readiness.reasons ?? []), ...(ipam?.findings ?? [])]
+  return own.map((each) => ({ ...each, node }))
+}
+
+function joined(same: readonly Told[], names: Names): Sign {
+  // the node itself knows best
+  const first = same.find(({ node, object }) => object === `node/${node}`) ?? same[0]!
+  const { code, object, message, how, remedy } = first
+  const nodes = [...new Set(same.map(({ node }) => node))].toSorted()
+  return { code, object, message, how, remedy, nodes, extent: extentOf(first, first.node, names) }
+}
+
+export function ownProblems(answers: readonly NodeAnswers[], names: Names): Sign[] {
+  return [...Map.groupBy(answers.flatMap(toldBy), identityOf).values()].map((same) => joined(same, names))
+}
+
+function isSilent({ status }: NodeAnswers): boolean {
+  return status === undefined
+}
+
+const hangs = (message: string) => ({
+  message,
+  remedy:
+    'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
+})
+
+/** Nodes whose agents do not answer; what is known of them otherwise, others say. */
+export function silentAgents(answers: readonly NodeAnswers[]): Sign[] {
+  return answers.filter(isSilent).map(({ node, silences }) => {
+    const [{ why, isLate } = { why: 'it does not answer', isLate: undefined }] = silences
+    const { message, ...texts } =
+      isLate === true ? hangs(`its agent is there and hangs: ${why}`) : { message: `its agent is not there: ${why}` }
+    return { ...problem('CW6001', `node/${node}`, message, texts), nodes: [node], extent: { at: node } }
+  })
+}
+
+/** Agents that go by what they knew: the API does not answer them. */
+export function cutFromApi(answers: readonly NodeAnswers[]): Sign[] {
+  return answers.flatMap(({ node, status }) => {
+    if (status === undefined || status.api.phase !== 'backoff') return []
+    const { lastError = 'it says no reason', lastEventAtMs } = status.api
+    const since =
+      lastEventAtMs === undefined ? '' : `; the last that it heard of is of ${new Date(lastEventAtMs).toISOString()}`
+    return [
+      {
+        ...problem('CW6002', `node/${node}`, `the Kubernetes API does not answer it: ${lastError}${since}`),
+        nodes: [node],
+        extent: { at: node },
+      },
+    ]
+  })
+}

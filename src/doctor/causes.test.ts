@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { ownProblems } from './agents.ts'
+import { arrange } from './causes.ts'
+import { diagnose } from './diagnose.ts'
+import { namesIn } from './extent.ts'
+import { lostPackets } from './losses.ts'
+import { clusterOf, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
+import { type FollowedPacket, type Finding } from './types.ts'
+
+const short = ({ code, objects, consequences }: Finding) =>
+  [`${code} ${objects.join(' ')}`, consequences.length] as const
+
+function findingsOf(problems: Told, packets: readonly FollowedPacket[] = [], count = 3): Finding[] {
+  return [...diagnose(clusterOf(count, problems), packets).findings]
+}
+
+test('a healthy cluster has no findings', () => {
+  assert.deepEqual(findingsOf([], [wholePacket('node-1', 'node-2')]), [])
+})
+
+test('what every agent tells of one Node object is told once', () => {
+  const twin = told('CW1104', 'node/old', 'address 172.30.1.11 is also that of node node-1')
+  const [finding, ...more] = findingsOf([
+    ['node-1', twin],
+    ['node-2', twin],
+  ])
+  assert.deepEqual(more, [])
+  assert.deepEqual([finding!.nodes, finding!.objects], [['node-1', 'node-2'], ['node/old']])
+})
+
+test('lost packets and broken ways stand below what is in their way', () => {
+  const rule = told('CW1301', 'rule/5270', 'packets to 10.244.1.0/24 of node-2 do not go as planned')
+  const [finding, ...more] = findingsOf(
+    [
+      ['node-1', rule],
+      ['node-2', told('CW1306', 'node/node-1')],
+    ],
+    [packetOf('node-1', 'node-2'), packetOf('node-2', 'node-1')],
+  )
+  assert.deepEqual(more, [])
+  assert.deepEqual(finding!.consequences, [
+    'node-2 tells CW1306 node/node-1: so it is',
+    '2 of the packets that were followed are lost, the first: an ICMP echo over IPv4 from pod default/web-1-1 on node-1 to pod default/web-2-1 on node-2: it left node-1 and never came',
+  ])
+})
+
+test('a cause hides nothing of other nodes, other ways, other pods, or of packets that it cannot spoil', () => {
+  const rule = told('CW1301', 'rule/5270', 'packets to 10.244.1.0/24 of node-2 do not go as planned')
+  const gone = told('CW3106', 'pod/default/web-1-2')
+  const codesOf = (problems: Told, packets: readonly FollowedPacket[]) =>
+    findingsOf(problems, packets, 4).map(({ code }) => code)
+  assert.deepEqual(codesOf([['node-1', rule]], [packetOf('node-1', 'node-3')]), ['CW1301', 'CW6102'])
+  assert.deepEqual(codesOf([['node-1', rule]], [packetOf('node-3', 'node-4')]), ['CW1301', 'CW6102'])
+  assert.deepEqual(codesOf([['node-1', gone]], [packetOf('node-1', 'node-3')]), ['CW3106', 'CW6102'])
+  const large = packetOf('node-1', 'node-2', { text: 'lost; a small packet is answered, one of 1450 bytes is not' })
+  assert.deepEqual(codesOf([['node-1', rule]], [large]), ['CW1301', 'CW6102'])
+  assert.deepEqual(codesOf([['node-1', told('CW5001', 'setting/X')]], [packetOf('node-1', 'node-2')]), [
+    'CW5001',
+    'CW6102',
+  ])
+})
+
+test('what a trace blames is a cause, told by an agent or not', () => {
+  const blamed = packetOf('node-1', 'node-2', {
+    code: 'CW7001',
+    remedy: 'let them pass',
+    drop: {
+      node: 'node-2',
+      place: 'drop',
+      role: 'probe',
+      timeMs: 1,
+      lengthBytes: 1,
+      skb: '',
+      bytes: '',
+      startsAt: 'link',
+    },
+  })
+  assert.deepEqual(findingsOf([], [blamed]).map(short), [['CW7001 node/node-2', 1]])
+  const own = told('CW7001', 'chain/inet fw forward', 'a rule drops packets')
+  assert.deepEqual(findingsOf([['node-2', own]], [blamed]).map(short), [['CW7001 chain/inet fw forward', 1]])
+  assert.deepEqual(findingsOf([['node-3', own]], [blamed]).map(short), [
+    ['CW7001 chain/inet fw forward', 0],
+    ['CW7001 node/node-2', 1],
+  ])
+})
+
+test('what one maker did to a node in both families is one finding', () => {
+  const route = (cidr: string) => told('CW1302', `route/${cidr}`, `packets to ${cidr} of node-2 do not go as planned`)
+  const [finding, ...more] = findingsOf([['node-1', route('10.244.1.0/24'), route('fd10:244:0:1::/64')]])
+  assert.deepEqual(more, [])
+  assert.deepEqual(finding!.objects, ['route/10.244.1.0/24', 'route/fd10:244:0:1::/64'])
+})
+
+test('a node that reaches no other is one finding; one way between others that do is another', () => {
+  const lost = [packetOf('node-1', 'node-2'), packetOf('node-3', 'node-1')]
+  assert.deepEqual(findingsOf([], [...lost, wholePacket('node-2', 'node-3')]).map(short), [['CW6102 node/node-1', 1]])
+  const far = [packetOf('node-4', 'node-5'), packetOf('node-5', 'node-4'), wholePacket('node-4', 'node-3')]
+  assert.deepEqual(
+    findingsOf([], [...lost, ...far], 5).map(({ objects }) => objects[0]),
+    ['node/node-1', 'way/node-4 to node-5'],
+  )
+})
+
+test('a silent agent is a finding, and explains nothing', () => {
+  const answers = clusterOf(3, [], ['node-2'])
+  const { findings } = diagnose(answers, [packetOf('node-1', 'node-2')])
+  assert.deepEqual(findings.map(short), [
+    ['CW6001 node/node-2', 0],
+    ['CW6102 way/node-1 to node-2', 0],
+  ])
+})
+
+test('whatever is told, each sign is in one finding, and no finding is below another', () => {
+  const nodes = ['node-1', 'node-2', 'node-3', 'node-4']
+  const node = fc.constantFrom(...nodes)
+  const problem = fc
+    .tuple(
+      node,
+      fc.constantFrom('CW1104', 'CW1205', 'CW1301', 'CW1302', 'CW1304', 'CW1306', 'CW3106', 'CW5001', 'CW7001'),
+      node,
+    )
+    .map(([at, code, other]) => {
+      const object =
+        code === 'CW3106'
+          ? `pod/default/web-${at.slice(-1)}-1`
+          : code.startsWith('CW13') && code !== 'CW1306'
+            ? `route/${other}`
+            : `node/${other}`
+      return [at, told(code, object, `packets to ${other}`)] as const
+    })
+  const packet = fc.tuple(node, node).map(([from, to]) => packetOf(from, to))
+  fc.assert(
+    fc.property(fc.array(problem, { maxLength: 12 }), fc.array(packet, { maxLength: 8 }), (problems, packets) => {
+      const answers = clusterOf(4, problems)
+      const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
+      const findings = arrange(signs, { ways: new Set(), size: new Set() })
+      const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
+      // the same code and object at two nodes are two
+      const most = new Map<string, number>()
+      for (const { code, object } of signs) most.set(`${code} ${object}`, (most.get(`${code} ${object}`) ?? 0) + 1)
+      for (const each of new Set(objects))
+        if (!/CW6102/.test(each)) assert.ok(objects.filter((one) => one === each).length <= (most.get(each) ?? 1), each)
+      if (signs.length > 0) assert.ok(findings.length > 0)
+      for (const sign of signs)
+        if (sign.loss === undefined)
+          assert.ok(
+            objects.includes(`${sign.code} ${sign.object}`) ||
+              findings.some(({ consequences }) =>
+                consequences.some((line) => line.includes(sign.code) || /more/.test(line)),
+              ),
+            `${sign.code} ${sign.object} is told`,
+          )
+      // what is made by somebody is never hidden
+      for (const sign of signs)
+        if (!['CW1205', 'CW1304', 'CW1306', 'CW6102'].includes(sign.code))
+          assert.ok(objects.includes(`${sign.code} ${sign.object}`), sign.code)
+    }),
+    { numRuns: 300 },
+  )
+})

@@ -1,0 +1,46 @@
+// What follows from a cause, in a few lines. Pure.
+import { groupByCause } from '#/lib/causes.ts'
+import { type Sign } from './types.ts'
+
+const toldLines = 6
+const mostCharacters = 240
+
+function cut(text: string): string {
+  return text.length <= mostCharacters ? text : `${text.slice(0, mostCharacters - 2).trimEnd()} …`
+}
+
+function lineOf({ code, object, message, nodes }: Sign): string {
+  return cut(`${nodes.length === 1 ? `${nodes[0]} tells ` : ''}${code} ${object}: ${message}`)
+}
+
+/** One line about all packets that were lost. */
+function lossLine(message: string, losses: readonly Sign[]): string[] {
+  const [first] = losses
+  if (first?.loss === undefined) return []
+  const { packet, text } = first.loss
+  const what = message.includes(text) ? packet : `${packet}: ${text}`
+  return losses.length === 1
+    ? [cut(`a packet is lost: ${what}`)]
+    : [cut(`${losses.length} of the packets that were followed are lost, the first: ${what}`)]
+}
+
+/** A line for each thing that follows; of those that are alike, one with their number. `message` is that of the cause. */
+export function consequencesOf(message: string, signs: readonly Sign[]): string[] {
+  const others = signs.filter(({ loss }) => loss === undefined)
+  const failures = others.map((sign) => ({
+    subject: sign.object,
+    text: lineOf(sign),
+    names: [...sign.nodes, ...(sign.extent.pods ?? []), ...(sign.extent.peers ?? [])],
+  }))
+  const lines = groupByCause(failures).map(
+    (same) => `${same[0]!.text}${same.length > 1 ? ` (and ${same.length - 1} more like it)` : ''}`,
+  )
+  const more = lines.length - toldLines
+  return [
+    ...(more > 1 ? [...lines.slice(0, toldLines), `and ${more} more`] : lines),
+    ...lossLine(
+      message,
+      signs.filter(({ loss }) => loss !== undefined),
+    ),
+  ]
+}

@@ -1,0 +1,92 @@
+// What a problem is about: the nodes and pods that it names, and whether another one is about the same. Pure.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { problemCatalogue } from '#/model/problem-catalogue.ts'
+import { type Concern } from '#/model/problem-entry.ts'
+import { type Extent, type NodeAnswers } from './types.ts'
+
+/** What texts may name: nodes, and the ranges and addresses of each. */
+export type Names = { readonly nodes: readonly string[]; readonly owners: readonly (readonly [Prefix, string])[] }
+
+export function namesIn(answers: readonly NodeAnswers[]): Names {
+  const owners = new Map<string, readonly [Prefix, string]>()
+  const own = (text: string, node: string): void => {
+    const prefix = Prefix.tryParse(text) ?? Addr.tryParse(text)
+    if (prefix !== undefined)
+      owners.set(`${text} ${node}`, [prefix instanceof Addr ? Prefix.host(prefix) : prefix, node])
+  }
+  for (const { node, status } of answers) {
+    for (const cidr of status?.podCIDRs ?? []) own(cidr, node)
+    for (const verdict of status?.verdicts ?? []) {
+      own(verdict.podCIDR, verdict.node)
+      if (verdict.tunnel !== undefined) own(verdict.tunnel.dst, verdict.node)
+    }
+  }
+  const nodes = new Set([...answers.map(({ node }) => node), ...[...owners.values()].map(([, node]) => node)])
+  return { nodes: [...nodes], owners: [...owners.values()] }
+}
+
+export function concernOf(code: string): Concern {
+  return code in problemCatalogue ? problemCatalogue[code as keyof typeof problemCatalogue].about : 'kernel'
+}
+
+const addressWords = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
+
+function ownersOf(word: string, { owners }: Names): string[] {
+  const addr = Addr.tryParse(word)
+  const prefix = addr === undefined ? Prefix.tryParse(word) : Prefix.host(addr)
+  if (prefix === undefined) return []
+  return owners.filter(([owned]) => owned.contains(prefix)).map(([, node]) => node)
+}
+
+/** The other nodes that a text names, by name, pod CIDR or address; undefined where it names none, or says that there are more. */
+export function peersIn(text: string, at: string, names: Names): string[] | undefined {
+  if (/ and \d+ more/.test(text)) return undefined
+  const named = names.nodes.filter((node) => new RegExp(`(?<![\\w.-])${RegExp.escape(node)}(?![\\w-])`).test(text))
+  const byAddr = [...text.matchAll(addressWords)].flatMap(([word]) => ownersOf(word, names))
+  const peers = [...new Set([...named, ...byAddr])].filter((node) => node !== at).toSorted()
+  return peers.length === 0 ? undefined : peers
+}
+
+const nameOf = (object: string): string => object.slice(object.indexOf('/') + 1)
+
+/** The family of the addresses that a text has; undefined where it has none, or both. */
+function familiesIn(text: string): readonly Family[] | undefined {
+  const found = [...text.matchAll(addressWords)].flatMap(([word]) => {
+    return Addr.tryParse(word)?.family ?? Prefix.tryParse(word)?.family ?? []
+  })
+  const unique = new Set(found)
+  return unique.size === 1 ? [...unique] : undefined
+}
+
+/** What a problem that `node` tells is about. */
+export function extentOf({ code, object, message }: ToldProblem, node: string, names: Names): Extent {
+  const concern = concernOf(code)
+  if (object.startsWith('pod/')) return { at: node, pods: [nameOf(object)] }
+  const isOfNode = object.startsWith('node/') && (concern === 'node' || names.nodes.includes(nameOf(object)))
+  // what a Node object says, all nodes go by
+  if (concern === 'node' && isOfNode) return { at: nameOf(object) }
+  const families = familiesIn(`${object} ${message}`)
+  const ofFamilies = families === undefined ? {} : { families }
+  if (isOfNode && nameOf(object) !== node) return { at: node, peers: [nameOf(object)], ...ofFamilies }
+  const peers = peersIn(message, node, names)
+  return { at: node, ...(peers && { peers }), ...ofFamilies }
+}
+
+const meet = <T>(some: readonly T[] | undefined, others: readonly T[] | undefined): boolean =>
+  some === undefined || others === undefined || some.some((each) => others.includes(each))
+
+/** Whether what one is about is within reach of the other: the same node, the same way, the same pod. */
+export function touches(cause: Extent, seen: Extent): boolean {
+  if (!meet(cause.pods, seen.pods) || !meet(cause.families, seen.families)) return false
+  if (cause.at === undefined || seen.at === undefined) return true
+  // the same pod is at the same node
+  if (cause.at === seen.at) return meet(cause.peers, seen.peers)
+  const isSeenFromThere = seen.peers?.includes(cause.at) === true
+  return isSeenFromThere && (cause.peers === undefined || cause.peers.includes(seen.at))
+}
+
+/** How exactly the cause says what it is about. */
+export function precisionOf({ at, peers, pods }: Extent): number {
+  return (pods === undefined ? 0 : 4) + (peers === undefined ? 0 : 2) + (at === undefined ? 0 : 1)
+}

@@ -1,0 +1,132 @@
+// What became of the packets that were followed: what was lost, and what says why. Pure.
+import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
+import { problem } from '#/model/problems.ts'
+import { type Extent, type FollowedPacket, type Loss, type Note, type PacketEnd, type Sign } from './types.ts'
+
+const lostOutcomes = new Set(['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'])
+
+export const isWhole = ({ verdict }: FollowedPacket): boolean =>
+  verdict.outcome === 'answered' || verdict.outcome === 'closed'
+
+/** Somebody wants these packets to be dropped. */
+export const isDenied = ({ verdict }: FollowedPacket): boolean => verdict.kind === 'policy'
+
+export const isLost = (packet: FollowedPacket): boolean => lostOutcomes.has(packet.verdict.outcome) && !isDenied(packet)
+
+function endText({ name, node, isPod }: PacketEnd): string {
+  if (isPod) return `pod ${name} on ${node}`
+  return name === node ? node : `${name}, the gateway of pods of ${node}`
+}
+
+const protocolText = ({ protocol, family }: FollowedPacket): string =>
+  `${protocol === 'icmp' ? 'an ICMP echo' : 'the SYN of a TCP connection'} over IPv${family}`
+
+/** "an ICMP echo over IPv4 from pod default/web-1 on node-1 to …" */
+export function packetText(packet: FollowedPacket): string {
+  return `${protocolText(packet)} from ${endText(packet.from)} to ${endText(packet.to)}`
+}
+
+/** What the kernel says of a drop that speaks for itself. */
+const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
+  TCP_CSUM: 'CW8103',
+  UDP_CSUM: 'CW8103',
+  OTHERHOST: 'CW8105',
+  TC_INGRESS: 'CW6101',
+  TC_EGRESS: 'CW6101',
+  XDP: 'CW6101',
+}
+
+/** Where it ended; what is wrong with a checksum is so where it was computed, which is the other end. */
+function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
+  const { drop, next, last, direction } = verdict
+  if (code === 'CW8103' && direction !== undefined) return direction === 'there' ? from.node : to.node
+  return drop?.node ?? (next === undefined ? last?.node : undefined)
+}
+
+const how = 'a packet that was sent and followed (causeway trace)'
+
+function lossOf(packet: FollowedPacket): Loss {
+  const { verdict } = packet
+  const code = verdict.code ?? codesOfReasons[verdict.drop?.drop?.reason ?? '']
+  const node = blamedNode(packet, code)
+  return {
+    packet: packetText(packet),
+    text: verdict.text,
+    from: packet.from.node,
+    to: packet.to.node,
+    isOfSize: /a small packet is answered/.test(verdict.text),
+    ...(code !== undefined && code in problemCatalogue && { code }),
+    ...(node !== undefined && { node }),
+  }
+}
+
+function extentOf({ from, to, family }: FollowedPacket): Extent {
+  const pods = [from, to].filter(({ isPod }) => isPod).map(({ name }) => name)
+  return {
+    at: from.node,
+    ...(to.node !== from.node && { peers: [to.node] }),
+    ...(pods.length > 0 && { pods }),
+    families: [family],
+  }
+}
+
+const remedyOf = ({ verdict: { remedy } }: FollowedPacket) => (remedy === undefined ? {} : { remedy })
+
+function signOf(packet: FollowedPacket): Sign {
+  const { from, to, verdict } = packet
+  const loss = lossOf(packet)
+  return {
+    ...problem('CW6102', `way/${from.node} to ${to.node}`, `${loss.packet}: ${verdict.text}`, {
+      how,
+      ...remedyOf(packet),
+    }),
+    nodes: [...new Set([from.node, to.node])].toSorted(),
+    extent: extentOf(packet),
+    loss,
+  }
+}
+
+/** A sign for each packet that was lost. */
+export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
+  return packets.filter(isLost).map(signOf)
+}
+
+/** Whether a trace says that it is this: the same code, at the same node. */
+export function isBlamed({ code, extent: { at }, nodes }: Sign, { code: blamed, node }: Loss): boolean {
+  return code === blamed && (node === undefined || at === undefined || at === node || nodes.includes(node))
+}
+
+/** What traces blame and nobody tells by himself: a sign for each code and node. */
+export function blamedCauses(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
+  const causes = new Map<string, Sign>()
+  for (const packet of packets.filter(isLost)) {
+    const { code, node } = lossOf(packet)
+    if (code === undefined || node === undefined) continue
+    if (told.some((sign) => isBlamed(sign, { ...lossOf(packet) }))) continue
+    const key = `${code} ${node}`
+    if (causes.has(key)) continue
+    const peers = [packet.from.node, packet.to.node].filter((each) => each !== node)
+    causes.set(key, {
+      ...problem(code as ProblemCode, `node/${node}`, packet.verdict.text, { how, ...remedyOf(packet) }),
+      nodes: [node],
+      extent: { at: node, ...(peers.length > 0 && { peers }) },
+    })
+  }
+  return [...causes.values()]
+}
+
+/** Packets of which nothing can be said, and those that policies deny: no fault. What is alike is told once. */
+export function packetNotes(packets: readonly FollowedPacket[]): Note[] {
+  const notes = packets.flatMap((packet): Note[] => {
+    const nodes = [...new Set([packet.from.node, packet.to.node])].toSorted()
+    if (isDenied(packet)) return [{ nodes, text: `policies deny ${packetText(packet)}: ${packet.verdict.text}` }]
+    if (packet.verdict.outcome !== 'untold') return []
+    return [{ nodes, text: `what became of ${packetText(packet)} is not known: ${packet.verdict.text}` }]
+  })
+  return [...Map.groupBy(notes, ({ nodes, text }) => `${text.split(' ')[0]} ${nodes.join(' ')}`).values()].map(
+    ([first, ...more]): Note => ({
+      nodes: first!.nodes,
+      text: more.length === 0 ? first!.text : `${first!.text} (and ${more.length} more between these nodes)`,
+    }),
+  )
+}

@@ -1,0 +1,73 @@
+// Answers of nodes for tests: a cluster of which all is well, and what is to be other in it.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
+import { problem } from '#/model/problems.ts'
+import { type ProblemCode } from '#/model/problem-catalogue.ts'
+import { type Verdict } from '#/trace/verdict.ts'
+import { type FollowedPacket, type NodeAnswers } from '../types.ts'
+
+const cidrOf = (index: number): string => `10.244.${index - 1}.0/24`
+const addrOf = (index: number): string => `172.30.1.${10 + index}`
+const indexOf = (node: string): number => Number(node.slice(node.lastIndexOf('-') + 1))
+
+/** The status of node-N of a cluster of `count` nodes, each with two pods: pod web-N-1 and pod web-N-2. */
+export function statusOf(index: number, count: number, problems: readonly ToldProblem[] = []): AgentStatus {
+  const others = Array.from({ length: count }, (_, at) => at + 1).filter((at) => at !== index)
+  return {
+    node: `node-${index}`,
+    pid: 1,
+    podCIDRs: [cidrOf(index)],
+    readiness: { state: 'ready', reasons: [] },
+    api: { phase: 'watching', restarts: 0, inSync: true, nodes: count },
+    objects: [],
+    verdicts: others.map((other) => ({
+      podCIDR: cidrOf(other),
+      node: `node-${other}`,
+      way: 'vxlan',
+      reason: '',
+      tunnel: { src: addrOf(index), dst: addrOf(other), gateway: '' },
+    })),
+    endpoints: [1, 2].map((pod) => ({
+      pod: `default/web-${index}-${pod}`,
+      containerId: '',
+      ifName: 'eth0',
+      hostDevice: `cwv${pod}`,
+      addrs: [`10.244.${index - 1}.${pod + 1}`],
+      state: 'ready',
+      datapath: 'bridge',
+    })),
+    problems: [...problems],
+  }
+}
+
+export type Told = readonly (readonly [node: string, ...ToldProblem[]])[]
+
+/** `silent` are nodes whose agents do not answer. */
+export function clusterOf(count: number, told: Told = [], silent: readonly string[] = []): NodeAnswers[] {
+  return Array.from({ length: count }, (_, at): NodeAnswers => {
+    const node = `node-${at + 1}`
+    if (silent.includes(node)) return { node, silences: [{ what: 'status', why: 'connect ECONNREFUSED' }] }
+    const problems = told.filter(([name]) => name === node).flatMap(([, ...all]) => all)
+    return { node, silences: [], status: statusOf(at + 1, count, problems) }
+  })
+}
+
+export const told = (code: ProblemCode, object: string, message = 'so it is'): ToldProblem =>
+  problem(code, object, message)
+
+/** A packet from the first pod of one node to that of another; lost unless it is said otherwise. */
+export function packetOf(from: string, to: string, verdict: Partial<Verdict> = {}): FollowedPacket {
+  const end = (node: string) => ({ name: `default/web-${indexOf(node)}-1`, node, isPod: true })
+  return {
+    from: end(from),
+    to: end(to),
+    family: 4,
+    protocol: 'icmp',
+    verdict: { outcome: 'lost', text: `it left ${from} and never came`, ...verdict },
+  }
+}
+
+export const wholePacket = (from: string, to: string): FollowedPacket => ({
+  ...packetOf(from, to, { outcome: 'answered', text: 'answered' }),
+  fullBytes: 1450,
+})

@@ -1,0 +1,66 @@
+// Ways that are broken and for which nobody knows a cause: those of one node that reaches no other are one finding about that node. Pure.
+import { natureOf } from './ranks.ts'
+import { isWhole } from './losses.ts'
+import { type FollowedPacket, type Sign } from './types.ts'
+
+type Way = { readonly sign: Sign; readonly ends: readonly string[] }
+
+/** Signs of one finding: about a node all of whose ways are broken, or about a way. */
+export type WayGroup = { readonly node?: string; readonly signs: Sign[] }
+
+/** What is lost on the way, all packets or large ones alone; undefined for signs that are of no way. */
+function harmOf({ code, loss }: Sign): 'ways' | 'size' | undefined {
+  const { rank, isOf } = natureOf(code)
+  if (rank !== 'seen' && rank !== 'packet') return undefined
+  return loss?.isOfSize === true || !isOf.includes('ways') ? 'size' : 'ways'
+}
+
+/** The nodes between which packets are lost; a sign of a node alone is of all its ways. */
+export function endsOf({ extent: { at, peers = [] }, nodes }: Sign): readonly string[] {
+  return (at === undefined ? [...nodes] : [at, ...peers]).toSorted()
+}
+
+/** The nodes that a packet has left, or come to, and was answered. */
+export type Reach = { readonly ways: ReadonlySet<string>; readonly size: ReadonlySet<string> }
+
+export function reachOf(packets: readonly FollowedPacket[]): Reach {
+  const whole = packets.filter((packet) => isWhole(packet) && packet.from.node !== packet.to.node)
+  const nodesOf = (some: readonly FollowedPacket[]): Set<string> =>
+    new Set(some.flatMap(({ from, to }) => [from.node, to.node]))
+  return { ways: nodesOf(whole), size: nodesOf(whole.filter(({ fullBytes }) => fullBytes !== undefined)) }
+}
+
+/** The node with the most broken ways of those that reach nobody, and have several. */
+function commonNode(ways: readonly Way[], reach: ReadonlySet<string>): string | undefined {
+  const others = new Map<string, Set<string>>()
+  for (const { ends } of ways)
+    for (const end of ends.filter((each) => !reach.has(each))) {
+      const known = others.get(end) ?? new Set()
+      for (const other of ends) if (other !== end) known.add(other)
+      others.set(end, known)
+    }
+  const [most] = [...others].toSorted(([a, one], [b, other]) => other.size - one.size || a.localeCompare(b))
+  return most !== undefined && most[1].size > 1 ? most[0] : undefined
+}
+
+/** The groups of signs that are of ways between nodes; other signs are in none. */
+export function brokenWays(roots: readonly Sign[], reach: Reach): WayGroup[] {
+  return (['ways', 'size'] as const).flatMap((harm) => {
+    const ways = roots.filter((sign) => harmOf(sign) === harm).map((sign): Way => ({ sign, ends: endsOf(sign) }))
+    return groupsOf(ways, reach[harm])
+  })
+}
+
+function groupsOf(ways: readonly Way[], reach: ReadonlySet<string>): WayGroup[] {
+  const groups: WayGroup[] = []
+  let left = ways
+  for (;;) {
+    const node = commonNode(left, reach)
+    if (node === undefined) break
+    groups.push({ node, signs: left.filter(({ ends }) => ends.includes(node)).map(({ sign }) => sign) })
+    left = left.filter(({ ends }) => !ends.includes(node))
+  }
+  for (const same of Map.groupBy(left, ({ ends }) => ends.join(' ')).values())
+    groups.push({ signs: same.map(({ sign }) => sign) })
+  return groups
+}

@@ -1,0 +1,32 @@
+// The problems that only several nodes, or packets between them, show (60xx to 63xx), a part of problem-catalogue.ts: `causeway doctor` tells them.
+import { type ProblemEntry } from './problem-entry.ts'
+
+export const clusterProblemCatalogue = {
+  CW6001: {
+    title: 'The agent of a node does not answer',
+    about: 'node',
+    how: 'the request of causeway doctor to the agent',
+    remedy:
+      'see whether the agent runs (kubectl -n causeway-system get pods -o wide) and what it logs, and start it again: packets go on by what the kernel has meanwhile, but pods get no network, and what changes in the cluster is not followed',
+  },
+  CW6002: {
+    title: 'An agent does not reach the Kubernetes API',
+    about: 'node',
+    how: "the agent's own watch of Node objects",
+    remedy:
+      'mend what the message names: the way from the node to the API server, its rights, its certificates; the agent goes on by what it knows meanwhile',
+  },
+  CW6101: {
+    title: 'A program of others drops packets',
+    about: 'kernel',
+    how: 'the place where the kernel dropped a packet that was followed, and the tc and XDP programs that are attached there',
+    remedy:
+      'find who attached the program (tc filter show dev DEVICE ingress, egress; bpftool net; bpftool prog show id ID) and have it let packets of pods pass, or take it out if its maker is gone: tc filter del dev DEVICE, bpftool net detach',
+  },
+  CW6102: {
+    title: 'A packet is lost, and nobody says why',
+    about: 'kernel',
+    how: 'a packet that was sent and followed (causeway trace)',
+    remedy: 'follow one yourself, with the steps of each kernel: causeway trace FROM TO --steps',
+  },
+} as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>
