@@ -15,7 +15,7 @@ export const podWay = (node = 'node-2'): Target => ({
   dst: Addr.parse('10.244.2.1'),
   way: 'vxlan',
   mtuBytes: 1450,
-  tunnelEnd: Addr.parse('172.30.1.2'),
+  tunnel: { src: Addr.parse('172.30.1.1'), dst: Addr.parse('172.30.1.2') },
 })
 
 export const nodeWay = (node = 'node-2'): Target => ({

@@ -1,5 +1,7 @@
 // What is known of one way by its probes, and when the next ones are due. Pure.
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { overheadBytes } from '#/plan/overlay.ts'
 import { type Target } from './targets.ts'
 
 export type Size = 'small' | 'full'
@@ -97,6 +99,7 @@ export class WayState {
   /** When the latest of the small probes that were answered was sent. */
   #arrivedMs = -Infinity
   #lastRttMs = 0
+  #isOfMemory = false
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -140,10 +143,30 @@ export class WayState {
     return this.#isLossy
   }
 
+  /** Whether the kernel of this node does not send large packets because of what it remembers of the path. */
+  get isOfMemory(): boolean {
+    return this.#isOfMemory
+  }
+
+  /** Takes in the MTU by which the kernel goes for packets of the tunnel. */
+  noteMemory({ dst }: { readonly dst: Addr }, mtuBytes: number): void {
+    const wanted = (this.target.mtuBytes ?? 0) + overheadBytes[dst.family]
+    this.#isOfMemory = mtuBytes < wanted
+    if (!this.#isOfMemory) return
+    const why = `it was told that the path to ${dst} takes ${mtuBytes} bytes at most, and remembers that`
+    this.sizes.full.refused = { by: 'this node', why }
+  }
+
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
     const { isBroken, lostSinceMs } = this.sizes.full
     return isBroken && !this.isFailing && this.#arrivedMs > lostSinceMs
+  }
+
+  /** Whether packets of the full size arrive. */
+  get isWide(): boolean {
+    const { isBroken, lostInRow, answered } = this.sizes.full
+    return answered > 0 && !isBroken && lostInRow === 0
   }
 
   /** Whether too little was sent to say anything. */
