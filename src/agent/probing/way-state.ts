@@ -184,9 +184,11 @@ export class WayState {
     this.#graceUntilMs = nowMs + graceMs
   }
 
-  /** Whether probes of the other node have arrived lately. */
+  /** Whether probes of the other node have arrived lately, also since nothing is answered. */
   isHeard(nowMs: number): boolean {
-    return nowMs - this.#heardMs < heardMs
+    const { lostInRow, lostSinceMs } = this.sizes.small
+    const isSince = lostInRow === 0 || this.#heardMs - lostSinceMs > lostAfterMs
+    return isSince && nowMs - this.#heardMs < heardMs
   }
 
   /** Takes note that a probe of the other node arrived. */
