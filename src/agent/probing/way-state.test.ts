@@ -64,12 +64,15 @@ test('packets that are lost here and there are no break, and are told as loss af
       const fate: Fate = () => (chance() * 100 < percent ? 'lost' : 1)
       sim.fate = fate
       let silentMs = 0
+      let smallOnlyMs = 0
       for (let ms = 0; ms < 300_000; ms += 100) {
         sim.pass(100)
         if (sim.way.isSilent) silentMs += 100
+        if (sim.way.isSmallOnly) smallOnlyMs += 100
         if (ms < 50_000) assert.equal(sim.way.isLossy, false, 'not before a minute')
       }
       if (percent <= 20) assert.equal(silentMs, 0, `${percent} % with seed ${seed}: no break`)
+      assert.ok(smallOnlyMs < 5_000, `${percent} % with seed ${seed}: ${smallOnlyMs} ms of large ones lost`)
       assert.ok(silentMs < 15_000, `${percent} % with seed ${seed}: ${silentMs} ms of breaks`)
       if (percent >= 20) assert.ok(sim.way.isLossy, `${percent} % with seed ${seed}: told as loss`)
       sim.fate = () => 1

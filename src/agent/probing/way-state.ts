@@ -18,9 +18,13 @@ export const lostAfterMs = 1_000
  * seconds, and a lost packet is none.
  */
 const doubtAfterMs = { least: 400, most: 900 } as const
-const doubtEveryMs = 200
+const doubtEveryMs = 150
 /** So many lost in a row are a break, and are needed before others are sent as usual again. */
-const brokenAfter = { small: 6, full: 3 } as const
+const brokenAfter = { small: 6, full: 6 } as const
+/** Of so many the last small ones. */
+const fewProbes = 20
+/** Where small ones are lost as well, this many large ones. */
+const fullAmongLosses = 12
 /** A break is told after so long at the soonest: routes change within that. */
 const leastBreakMs = 2_000
 /** So many answers in a row, and the way is whole again. */
@@ -165,8 +169,8 @@ export class WayState {
 
   /** Whether packets of the full size arrive. */
   get isWide(): boolean {
-    const { isBroken, lostInRow, answered } = this.sizes.full
-    return answered > 0 && !isBroken && lostInRow === 0
+    const { isBroken, answered } = this.sizes.full
+    return answered > 0 && !isBroken
   }
 
   /** Whether too little was sent to say anything. */
@@ -302,8 +306,13 @@ export class WayState {
     each.lostInRow++
     if (!isExtra) note(each, { atMs, isAnswered: false })
     const longMs = size === 'full' ? 0 : this.#isLossy ? lossyBreakMs : leastBreakMs
-    if (each.lostInRow >= brokenAfter[size] && nowMs - each.lostSinceMs >= longMs) each.isBroken = true
+    const enough = size === 'full' && this.#losesSmall ? fullAmongLosses : brokenAfter[size]
+    if (each.lostInRow >= enough && nowMs - each.lostSinceMs >= longMs) each.isBroken = true
     this.#weigh()
+  }
+
+  get #losesSmall(): boolean {
+    return this.sizes.small.results.slice(-fewProbes).some(({ isAnswered }) => !isAnswered)
   }
 
   /** Nothing is concluded from what is under way: this process did not run for a while. */
