@@ -6,6 +6,7 @@ import { isOurLink, routeProtocol } from '#/model/names.ts'
 import { judge, type KernelState, type Obstacle, type PlannedWay, ruleOf } from '#/obstacles/kernel-way.ts'
 import { type RouteFacts, routeStep } from '#/trace/predict-route.ts'
 import { type At } from '#/trace/predict-steps.ts'
+import { type EqualWays } from '#/trace/types.ts'
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'
 import { ipProtocol, type Packet, type Prediction } from './context.ts'
 import { flannelPlanned, inFlannelsWords } from './flannel.ts'
@@ -60,12 +61,36 @@ function answerFacts(
 ): RouteFacts['answer'] {
   if (answer.kind === 'refused') return answer
   const { route } = answer
+  const ways = equalWays(kernel, answer, nameOf)
   const rule = route && !usualTables.has(route.table) ? ruleOf(route, lookup, kernel.rules()) : undefined
   return {
     kind: 'way',
     ...(route && { route: routeText(route, nameOf) }),
     ...(rule !== undefined && { rule }),
     isOurs: route?.protocol === routeProtocol,
+    ...(ways && { ways }),
+  }
+}
+
+/** The hash over addresses alone is the kernel's default. With IPv6 it takes the flow label too, which each connection has of its own. */
+const byAddresses = '0'
+
+function equalWays(
+  kernel: KernelView,
+  answer: Extract<WayAnswer, { kind: 'way' }>,
+  nameOf: (index: number) => string,
+): EqualWays | undefined {
+  const { route, chosen } = answer
+  if (route === undefined || route.nextHops.length < 2) return undefined
+  const [taken] = chosen?.nextHops ?? []
+  const policy = kernel.sysctl(`net/ipv${route.dst.family}/fib_multipath_hash_policy`)
+  return {
+    hops: route.nextHops.map(({ oif = 0, gateway }) => ({
+      device: nameOf(oif),
+      ...(gateway && { gateway: String(gateway) }),
+      isChosen: oif === taken?.oif && String(gateway) === String(taken.gateway),
+    })),
+    chosenBy: policy === byAddresses && route.dst.family === 4 ? 'addresses' : 'ports',
   }
 }
 

@@ -112,3 +112,19 @@ test('a datagram that a process has, and does not answer, is told as that', () =
   assert.equal(verdictOf({ ...ports, sightings: there.slice(0, -1) }).outcome, 'lost')
   assert.equal(verdictOf({ ...ports, sightings: [...there, ...back.slice(0, 3)] }).outcome, 'answer-lost')
 })
+
+test('what goes to an address that nobody has ends where another node saw it last', () => {
+  const unknown = { addr: '10.244.2.99' }
+  const predictions = { there: predictionsOf(tunnelWay.there).slice(0, 1), back: [] }
+  const at = { node: 'node-2', device: 'cw-br0' }
+  const drop = sightingAt({ ...at, place: 'drop' }, 15, 'there', {
+    drop: { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
+  })
+  const seen = there.slice(0, 9)
+  const verdict = verdictOf({ to: unknown, predictions, sightings: seen })
+  assert.match(verdict.text, /^the probe came as far as cw-vxlan of node-2$/)
+  assert.match(
+    verdictOf({ to: unknown, predictions, sightings: [...seen, drop] }).text,
+    /^the probe was dropped at cw-br0 of node-2: /,
+  )
+})
