@@ -117,7 +117,13 @@ export class ObservingAgent implements AsyncDisposable {
       pid: process.pid,
       podCIDRs: this.#network.podCIDRs.map(String),
       readiness: { state, reasons },
-      observes: { network: 'flannel', backend: this.#cluster.self?.backend ?? 'none' },
+      observes: {
+        network: 'flannel',
+        backend: this.#cluster.self?.backend ?? 'none',
+        vni: this.#cluster.self?.vni ?? 1,
+        port: this.#network.port,
+        podDevice: this.#network.podDevice,
+      },
       api: this.#cluster.apiStatus,
       objects: objects.map(({ kind, key, problem: found }) => ({
         kind,
