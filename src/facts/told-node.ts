@@ -6,6 +6,7 @@ import { isDatapathName } from '#/model/datapath.ts'
 import { isOurLink, bridgeName } from '#/model/names.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type PredictDeps, type PredictPod, type PredictPrograms } from '#/predict/context.ts'
+import { flannelViewOf } from './flannel.ts'
 import { addrIn, FactsError, prefixIn } from './parsed.ts'
 import { FactsView } from './view.ts'
 
@@ -81,6 +82,7 @@ export function depsOf(node: ToldNode, all: readonly ToldNode[]): PredictDeps {
   const nodes = nodesOf(all)
   const verdicts = status.verdicts.map(verdictOf)
   const pods = podsOf(node)
+  const flannel = flannelViewOf(status)
   const openPods = new Map<string, FactsView>()
   return {
     nodeName: status.node,
@@ -95,8 +97,9 @@ export function depsOf(node: ToldNode, all: readonly ToldNode[]): PredictDeps {
     podCIDRs: () => status.podCIDRs.map(prefixIn),
     nodeAddrs: () => kernel.addresses().map(({ addr }) => addr),
     clusterCIDRs: clusterCIDRs(node),
-    vxlanPort: Number(settingOf(node, 'CAUSEWAY_VXLAN_PORT') ?? 8472),
-    podDevice: () => bridgeName,
+    vxlanPort: status.observes?.port ?? Number(settingOf(node, 'CAUSEWAY_VXLAN_PORT') ?? 8472),
+    podDevice: () => status.observes?.podDevice ?? bridgeName,
+    ...(flannel && { flannel }),
     programs: () => programsOf(node),
     policy: {
       // what policies say is in the chains of the kernel, which are followed like all others
