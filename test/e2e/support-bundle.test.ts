@@ -166,45 +166,12 @@ suite('support bundle', { timeout: 240_000 }, () => {
     assert.equal(run(causeway, ['support-bundle', path, '--lab', lab.name]).status, 2)
   })
 
-  test('a file that is damaged, hostile or none is refused in words', () => {
-    const whole = readFileSync(bundle())
-    const lines = gunzipSync(whole).toString().split('\n')
-    const changed = (change: (line: string) => string): Buffer => gzipSync(lines.map(change).join('\n'))
-    const cases: readonly (readonly [string, Buffer, RegExp])[] = [
-      ['cut', whole.subarray(0, whole.length / 2), /it is cut off/],
-      ['no gzip', Buffer.from('hello'), /no gzip file/],
-      ['foreign', gzipSync('{"a":1}\n'), /it is no support bundle: kind: is missing/],
-      ['no JSON', gzipSync('hello\n'), /line 1 is no JSON/],
-      [
-        'newer',
-        changed((line) => line.replace('"version":1,', '"version":2,')),
-        /it has version 2, and this program reads up to 1/,
-      ],
-      [
-        'wrong types',
-        changed((line) => line.replace('"mtuBytes":1500', '"mtuBytes":"x"')),
-        /line \d+, facts of node node-\d: namespaces\[\d+\]\.links\[\d+\]\.mtuBytes: expected number, not "x"/,
-      ],
-      [
-        'wrong addresses',
-        changed((line) => line.replaceAll('"dst":"10.244', '"dst":"10.999')),
-        /cannot be: "10\.999\S+" is no prefix/,
-      ],
-      ['empty', gzipSync(''), /it is empty/],
-      ['a bomb', gzipSync(Buffer.alloc((1 << 30) + 1, 32)), /more than \d+ MiB/],
-    ]
-    for (const [what, bytes, expected] of cases) {
-      const path = join(folder, 'broken')
-      writeFileSync(path, bytes)
-      const { status, stderr, stdout } = run(causeway, [
-        'trace',
-        podOn('node-1').name,
-        podOn('node-2').name,
-        '--bundle',
-        path,
-      ])
-      assert.match(stderr + stdout, expected, what)
-      assert.ok(status === 2 || status === 3, `${what}: ${status}`)
-    }
+  test('facts that cannot be are refused in words', () => {
+    const lines = gunzipSync(readFileSync(bundle())).toString()
+    const path = join(folder, 'wrong')
+    writeFileSync(path, gzipSync(lines.replaceAll('"dst":"10.244', '"dst":"10.999')))
+    const { status, stderr } = run(causeway, ['trace', podOn('node-1').name, podOn('node-2').name, '--bundle', path])
+    assert.match(stderr, /cannot be: "10\.999\S+" is no prefix/)
+    assert.equal(status, 3)
   })
 })

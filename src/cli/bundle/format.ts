@@ -1,7 +1,7 @@
 // A support bundle: lines of JSON, compressed. The first says what it is; each of the others is what one agent answered to one request, or why it
 // did not.
-import { array, exactOptional, literal, number, object, picklist, string, unknown, union } from 'valibot'
-import { operationNames, type OperationName } from '#/api/operations.ts'
+import { array, exactOptional, literal, number, object, string, unknown } from 'valibot'
+import { type OperationName } from '#/api/operations.ts'
 import { type ValueOf } from '#/api/value.ts'
 
 /** Changes when an older program could no longer read a bundle. */
@@ -16,25 +16,19 @@ export const headLine = object({
   nodes: array(string()),
 })
 
-const common = {
+export const entryLine = object({
   node: string(),
-  operation: picklist(operationNames),
+  /** Of a later program perhaps, which asked for more. */
+  operation: string(),
   /** By the clock of who asked, ms since 1970. */
   askedMs: number(),
   answeredMs: number(),
-}
-export const entryLine = union([
-  object({ ...common, answer: unknown(), version: exactOptional(string()) }),
-  object({ ...common, error: string() }),
-])
+  answer: exactOptional(unknown()),
+  error: exactOptional(string()),
+})
 
 export type BundleHead = ValueOf<typeof headLine>
-export type BundleEntry = {
-  readonly node: string
-  readonly operation: OperationName
-  readonly askedMs: number
-  readonly answeredMs: number
-} & ({ readonly answer: unknown; readonly version?: string } | { readonly error: string })
+export type BundleEntry = ValueOf<typeof entryLine>
 
 /** What agents are asked for a bundle, in this order, with the query of each request. */
 export const askedFor = [

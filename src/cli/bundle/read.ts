@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-import { type AnswerOf, type OperationName } from '#/api/operations.ts'
+import { type AnswerOf, type OperationName, operationNames } from '#/api/operations.ts'
 import { readAnswer } from '#/api/message.ts'
 import { readWith } from '#/api/read.ts'
 import { errorCode } from '#/lib/error-code.ts'
@@ -98,12 +98,14 @@ class Reading {
   }
 
   #keep(entry: BundleEntry, number: number): void {
-    const { node, operation, askedMs, answeredMs } = entry
-    if ('error' in entry) {
-      this.errors.getOrInsertComputed(node, () => new Map()).set(operation, entry.error)
+    const { node, askedMs, answeredMs, error, answer } = entry
+    const operation = operationNames.find((each) => each === entry.operation)
+    if (operation === undefined) return
+    if (error !== undefined) {
+      this.errors.getOrInsertComputed(node, () => new Map()).set(operation, error)
       return
     }
-    const text = typeof entry.answer === 'string' ? entry.answer : JSON.stringify(entry.answer)
+    const text = JSON.stringify(answer ?? null)
     const read = readAnswer(operation, text)
     if ('mismatch' in read) throw new UsageError(`line ${number}, ${operation} of node ${node}: ${read.mismatch}`)
     this.answers.getOrInsertComputed(node, () => new Map()).set(operation, { text, askedMs, answeredMs })

@@ -49,7 +49,7 @@ async function* linesOf(
       const entry = await ask(agent, operation, params)
       ready.push(`${JSON.stringify(entry)}\n`)
       wake.resolve()
-      if ('answer' in entry) written.answers++
+      if (entry.error === undefined) written.answers++
       else if (operation === 'status') {
         // who does not say how it is will not say the rest
         written.silences.push({ node: agent.node, why: entry.error })
