@@ -108,7 +108,9 @@ test('a datagram that a process has, and does not answer, is told as that', () =
     taken.text,
     /^the probe arrived at pod default\/b, and a process at UDP port 53 has it, and did not answer in time/,
   )
-  assert.equal(verdictOf({ ...ports, sightings: [...there, socketless] }).outcome, 'unanswered')
+  const limited = verdictOf({ ...ports, sightings: [...there, socketless] })
+  assert.equal(limited.outcome, 'unanswered')
+  assert.match(limited.text, /no process listens there; its kernel does not say so, as it limits how often/)
   assert.equal(verdictOf({ ...ports, sightings: there.slice(0, -1) }).outcome, 'lost')
   assert.equal(verdictOf({ ...ports, sightings: [...there, ...back.slice(0, 3)] }).outcome, 'answer-lost')
 })

@@ -259,7 +259,12 @@ function unanswered(
     }
   // a datagram that the kernel neither drops nor refuses waits for the process that has the port
   if (protocol === 'udp' && drop === undefined) return { outcome: 'taken', text: takenText(facts, there), ...at }
-  const why = protocol === 'icmp' ? 'its kernel sends no answer' : 'neither a process nor its kernel sends an answer'
+  const why =
+    protocol === 'udp'
+      ? 'no process listens there; its kernel does not say so, as it limits how often it does (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit)'
+      : protocol === 'icmp'
+        ? 'its kernel sends no answer'
+        : 'neither a process nor its kernel sends an answer'
   const remedy =
     protocol === 'icmp'
       ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
