@@ -3,6 +3,7 @@ import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
+import { linesOf, placeVerbs, roundTripMs } from '#/trace/lines.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
 import { hopText } from '#/trace/predict-route.ts'
 import { kernelWords } from '#/trace/reasons.ts'
@@ -11,24 +12,6 @@ import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
 import { type SizedRun } from './trace-sizes.ts'
 import { type TriedWay } from './trace-ways.ts'
-
-const microsecond = 0.001
-
-/**
- * What a line tells: of the two moments in which a device sends a packet the later one, where both were seen. Drops of copies, and of what has
- * arrived and nobody reads, are none.
- */
-function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
-  const hops = all.filter(({ place, sighting }) => place !== 'drop' || sighting === drop)
-  return hops.filter((hop, index) => {
-    const next = hops[index + 1]
-    const isSentNext =
-      next !== undefined && next.place === 'transmit' && next.device === hop.device && next.pod === hop.pod
-    return !(hop.place === 'queue' && isSentNext && (next.sighting !== undefined) === (hop.sighting !== undefined))
-  })
-}
-
-const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'taken', drop: 'DROPPED' } as const
 
 function whereText({ pod, device, sighting }: Hop): string {
   const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
@@ -78,7 +61,7 @@ function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): R
     return [
       name,
       whereText(hop),
-      verbs[hop.place],
+      placeVerbs[hop.place],
       msText(sighting.timeMs - firstMs),
       String(sighting.lengthBytes),
       [why, headers].filter(Boolean).join('; '),
@@ -147,15 +130,10 @@ function predictionText(title: string, predictions: readonly Prediction[], width
     )
 }
 
-/** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
 function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
-  const [first, last] = [
-    hops.there[0]?.sighting,
-    hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
-  ]
-  if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
-  const ms = last.timeMs - first.timeMs
-  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  if (verdict.outcome !== 'answered') return ''
+  const ms = roundTripMs(hops.there, hops.back)
+  const time = ms === undefined ? '' : ` after ${ms.toFixed(3)} ms`
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
@@ -197,7 +175,7 @@ function dumpText(title: string, hops: readonly Hop[], verdict: Verdict): string
     if (sighting === undefined) return []
     const isSame = sighting.bytes === before
     before = sighting.bytes
-    const head = `${title}, ${node} ${whereText(hop)} ${verbs[place]}`
+    const head = `${title}, ${node} ${whereText(hop)} ${placeVerbs[place]}`
     return [isSame ? `${head}: the same bytes` : [head, ...dumpLines(sighting)].join('\n')]
   })
 }

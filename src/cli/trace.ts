@@ -4,7 +4,7 @@ import { type Family } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
-import { type Sighting } from '#/trace/types.ts'
+import { tracePage } from '#/trace/page/page.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { chosenSource } from './access/open.ts'
 import { askOfService } from './access/service-api.ts'
@@ -20,6 +20,7 @@ import { serviceAddr } from './trace-service.ts'
 import { runSizes, type SizedRun } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 import { runWays } from './trace-ways.ts'
+import { version } from './version.ts'
 
 const { node: _node, ...everywhere } = agentOptions
 
@@ -41,6 +42,7 @@ const traceOptions = {
   },
   steps: { type: 'boolean', help: 'also say step by step what each kernel would do' },
   bytes: { type: 'boolean', help: 'also take the bytes apart, at each device' },
+  html: { type: 'string', value: 'FILE', help: 'write the trace as a page for a browser, which needs nothing else' },
   pcap: { type: 'string', value: 'FILE', help: 'write what was seen as pcapng, for Wireshark and tcpdump' },
   ...everywhere,
 } as const satisfies OptionTable
@@ -99,11 +101,11 @@ async function runNamed(choice: AgentChoice, asked: TraceOptions, run: typeof ru
   })
 }
 
-function writeCapture(path: string, sightings: readonly Sighting[]): void {
+function write(option: 'html' | 'pcap', path: string, content: string | Uint8Array): void {
   try {
-    writeFileSync(path, captureFile(sightings))
+    writeFileSync(path, content)
   } catch (error) {
-    throw new UsageError(`--pcap ${path}`, { cause: error })
+    throw new UsageError(`--${option} ${path}`, { cause: error })
   }
 }
 
@@ -139,7 +141,8 @@ ${agentOptionsNote}`,
           renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true, hasBytes: values.bytes === true }),
         )
       // what was printed is told also where no file can be written
-      if (values.pcap !== undefined) writeCapture(values.pcap, run.facts.sightings)
+      if (values.html !== undefined) write('html', values.html, tracePage(traceJson(run), `causeway ${version()}`))
+      if (values.pcap !== undefined) write('pcap', values.pcap, captureFile(run.facts.sightings))
       return exitStatus(run.verdict)
     } catch (error) {
       if (error instanceof UsageError) throw error

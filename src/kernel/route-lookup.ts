@@ -56,13 +56,14 @@ export function lookUpRoutes(
 export function lookUpWay(netlink: Netlink, lookup: WayLookup): WayAnswer {
   const { dst, src, iif, ...more } = lookup
   const what = lookupCommand(lookup)
+  const packet = { dst, ...(src && { src }), ...(iif && { iif: iif.index }), ...more }
   try {
     const chosen = netlink.get({
       what: what.replace(' fibmatch', ''),
       type: RTM_GETROUTE,
-      payload: encodeWayLookup({ dst, ...(src && { src }), ...(iif && { iif: iif.index }), ...more }),
+      payload: encodeWayLookup(packet),
     })
-    const matching = netlink.get({ what, type: RTM_GETROUTE, payload: encodeRouteLookup(dst, src, iif?.index) })
+    const matching = netlink.get({ what, type: RTM_GETROUTE, payload: encodeWayLookup(packet, true) })
     return { kind: 'way', route: decodeRoute(matching.payload), chosen: decodeWay(chosen.payload) }
   } catch (error) {
     if (!(error instanceof KernelError)) throw error

@@ -81,9 +81,9 @@ async function endOf(prediction: Prediction, device: ViewLink, mac: string) {
   })
   const end = entries.find((dst) => expected && dst.equals(expected.remote)) ?? entries[0]
   if (end === undefined) {
-    prediction.add(
-      stops('fdb', `${device.name} does not know where ${mac} is, and drops what goes there`, at, mend('')),
-    )
+    const text = `${device.name} does not know where ${mac} is, and drops what goes there`
+    // a MAC that is wrong is told already, and is nowhere
+    prediction.add(way !== undefined && way.mac !== mac ? passes('fdb', text, at) : stops('fdb', text, at, mend('')))
     return undefined
   }
   if (expected && !end.equals(expected.remote)) {

@@ -1,5 +1,6 @@
 // What is planned for a packet where the network of pods is flannel's, and what is said where the kernel has something else.
 import { type Addr, type Family } from '#/lib/addr.ts'
+import { problemCatalogue } from '#/model/problem-catalogue.ts'
 import { type FlannelWay } from '#/plan/flannel-ways.ts'
 import { restartFlannel } from '#/model/flannel.ts'
 import { type Judgement, type Obstacle, type PlannedWay } from '#/obstacles/kernel-way.ts'
@@ -39,12 +40,17 @@ const ipOf = ({ family }: { readonly family: 4 | 6 }): string => (family === 6 ?
 
 /** Flannel marks none of its routes: one to exactly the pod CIDR of a node is its own, and if it leads elsewhere it is out of date. */
 export function inFlannelsWords(
-  { deps, nameOf }: Prediction,
+  prediction: Prediction,
   way: PlannedWay,
   answer: LookupAnswer,
   { kind, obstacle }: Exclude<Judgement, { kind: 'planned' }>,
 ): Obstacle {
-  if (way.kind !== 'via') return obstacle
+  const { deps, nameOf } = prediction
+  if (way.kind !== 'via' && way.kind !== 'own') return obstacle
+  // its routes went with the device
+  const device = kind === 'missing' ? downOf(prediction, way) : undefined
+  if (device !== undefined) return device
+  if (way.kind === 'own') return obstacle
   const route = answer.kind === 'route' ? answer.route : undefined
   const isItsOwn = obstacle.code === 'CW1302' && route?.type === 'unicast' && route.dst.equals(way.cidr)
   if (kind !== 'missing' && !isItsOwn) return obstacle
@@ -60,6 +66,19 @@ export function inFlannelsWords(
     what,
     remedy: `${restartFlannel(deps.nodeName)}; until then: ${ipOf(way.cidr)} route replace ${wanted}`,
   }
+}
+
+/** The device that a way of flannel's needs, where it is gone or down. */
+function downOf(prediction: Prediction, way: Extract<PlannedWay, { kind: 'via' | 'own' }>): Obstacle | undefined {
+  const [hop] = way.kind === 'via' ? way.hops : [{ device: way.device }]
+  if (hop?.device === undefined) return undefined
+  const link = prediction.link(hop.device)
+  if (link?.isUp) return undefined
+  const what = link === undefined ? `there is no device ${hop.device}:` : `${hop.device} is down:`
+  const object = `device/${hop.device}`
+  return way.kind === 'own'
+    ? { code: 'CW6505', object, what, remedy: problemCatalogue.CW6505.remedy }
+    : { code: 'CW6504', object, what, remedy: restartFlannel(prediction.deps.nodeName) }
 }
 
 /** What mends the tunnel's device. */

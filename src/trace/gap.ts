@@ -59,7 +59,7 @@ function mayBeAt(step: Step, { last, next }: Gap, hops: readonly Hop[], drop: Si
 }
 
 /** Whether what a device sends goes on in the node, in a tunnel's packet. */
-export const isTunnel = (device: string): boolean => /vxlan|flannel\./.test(device)
+export const isTunnel = (device: string): boolean => /vxlan|^flannel/.test(device)
 
 /** Whether it was last seen as it left a node for another one. A way that ends at an obstacle goes on at the next node. */
 function hasLeft({ last, next }: Gap): boolean {
@@ -139,7 +139,12 @@ function obstacleIn(
   if (kinds === undefined) return steps[0]
   // a device drops what its other end, in the namespace behind it, would not take
   const atOtherEnd = all.filter(({ kind, pod }) => ofOtherEnd.has(kind) && pod !== undefined && pod === next?.pod)
-  return [...steps, ...atOtherEnd].find(({ kind }) => kinds.includes(kind))
+  const isMeant = ({ kind }: Step): boolean => kinds.includes(kind)
+  const here = [...steps, ...atOtherEnd].find(isMeant)
+  if (here !== undefined || drop.drop.reason !== 'OTHERHOST') return here
+  // the MAC that is not the receiver's is what the node before has for it
+  const before = own[own.findIndex((each) => each.node === node) - 1]
+  return obstaclesAt(own, before?.node).find((step) => step.pod === undefined && isMeant(step))
 }
 
 /** What nodes say of the packet's own direction, and of the other one. */

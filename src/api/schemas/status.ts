@@ -3,6 +3,7 @@ import { array, boolean, exactOptional, number, object, picklist, string } from 
 import { datapathNames } from '#/model/datapath.ts'
 import { endpointStates } from '#/model/endpoint.ts'
 import { about, type ValueOf } from '../value.ts'
+import { waysStatus } from './peers.ts'
 import { problem } from './problem.ts'
 
 const endpointStatus = object({
@@ -104,6 +105,9 @@ export const agentStatus = object({
   datapath: exactOptional(about(datapath, 'what carries packets of pods; absent from agents of earlier releases')),
   api: about(clusterWatch, 'the watch of the Kubernetes API'),
   policy: exactOptional(about(policy, 'network policies; absent from agents of earlier releases')),
+  ways: exactOptional(
+    about(waysStatus, 'whether packets arrive at other nodes, by probes; absent from agents of earlier releases'),
+  ),
   objects: about(array(objectStatus), 'every object that is wanted in the kernel'),
   verdicts: about(array(verdict), 'which way packets go to each pod CIDR of another node, and why; sorted'),
   endpoints: about(array(endpointStatus), 'the interfaces of the pods of this node'),

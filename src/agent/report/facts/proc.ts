@@ -38,6 +38,7 @@ const ofDevices = {
     'forwarding',
     'rp_filter',
     'accept_local',
+    'send_redirects',
     'route_localnet',
     'arp_ignore',
     'arp_filter',
