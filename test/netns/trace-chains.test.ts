@@ -39,7 +39,7 @@ function faultAt({ hosts }: Chain, { direction, host, kind }: Plan): Fault {
   const [into, out] = isThere ? ['left0', 'right0'] : ['right0', 'left0']
   const isLast = host === (isThere ? hosts.length - 1 : 0)
   const via = isLast ? undefined : `192.0.2.${isThere ? 4 * host + 2 : 4 * (host - 1) + 1}`
-  return faultsOf(isThere ? addrs.b : addrs.a, into!, via, out!)[kind]!
+  return faultsOf(isThere ? addrs.b : addrs.a, into, via, out)[kind]!
 }
 
 async function check(chain: Chain, plan: Plan): Promise<void> {
