@@ -1,24 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Addr } from '#/lib/addr.ts'
-import { from, healthy, predictionsOf, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import { from, healthy, predictionsOf, resetBytes, sightingAt, to, tunnelWay } from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
 import { type Direction, type Sighting } from './types.ts'
 
 const there = tunnelWay.there.map((place, index) => sightingAt(place, index, 'there'))
 const back = tunnelWay.back.map((place, index) => sightingAt(place, 100 + index, 'back'))
 const verdictOf = (facts: Partial<TraceFacts>) => judgeTrace({ ...healthy(), ...facts }).verdict
-
-/** A RST with ACK from the receiver's address. */
-function resetBytes(): string {
-  const bytes = new Uint8Array(40)
-  bytes.set([0x45, 0, 0, 40])
-  bytes[9] = 6
-  bytes.set(Addr.parse(to.addr).toBytes(), 12)
-  bytes.set(Addr.parse(from.addr).toBytes(), 16)
-  bytes.set([0x50, 0x14], 32)
-  return bytes.toHex()
-}
 
 const resets = (sightings: readonly Sighting[]): Sighting[] =>
   sightings.map((each) => ({ ...each, bytes: resetBytes() }))
