@@ -76,7 +76,7 @@ type Chosen = {
 export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   const named = (['icmp', 'tcp', 'udp'] as const).filter((name) => chosen[name] === true)
   if (named.length > 1) throw new UsageError(`--${named.join(' and --')}: a probe is one of them`)
-  const protocol: TraceProtocol = named[0] ?? (port !== undefined ? 'tcp' : chosen.ways === true ? 'udp' : 'icmp')
+  const protocol: TraceProtocol = named[0] ?? (port !== undefined || chosen.ways === true ? 'tcp' : 'icmp')
   if (protocol === 'icmp' && chosen.ways === true) throw new UsageError('--ways: ICMP has no ports; use --udp or --tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)

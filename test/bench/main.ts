@@ -16,6 +16,7 @@ import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
+import { traceBenchmark } from './trace.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -28,6 +29,7 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  traceBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
