@@ -65,6 +65,8 @@ function isSame(a: Sighting | undefined, b: Sighting | undefined): boolean {
   )
 }
 
+const isSeen = ({ sighting }: Hop): boolean => sighting !== undefined
+
 const isDrop = ({ place }: Hop): boolean => place === 'drop'
 
 /** Where it was seen and then dropped is one place. */
@@ -80,14 +82,9 @@ function linesIn(trace: PageTrace, direction: Direction): Hop[] {
   const hops = trace[direction]
   const drop = hops.find(({ sighting }) => isSame(sighting, verdict.drop))?.sighting
   const lines = withoutOwnDrops(linesOf(hops, drop === undefined ? {} : { drop }))
-  // what refuses a probe may be anywhere on the way: the answer has not passed what is before it
   if (verdict.outcome !== 'refused' || direction === 'there') return lines
-  return lines.slice(
-    Math.max(
-      0,
-      lines.findIndex(({ sighting }) => sighting !== undefined),
-    ),
-  )
+  // what refuses a probe may be anywhere on the way: the places around what was seen are those of an answer that there was not
+  return lines.slice(Math.max(0, lines.findIndex(isSeen)), lines.findLastIndex(isSeen) + 1)
 }
 
 function readOf({ bytes, startsAt }: Sighting): ReadPacket | undefined {
@@ -118,7 +115,8 @@ function stationsOf(
   steps: readonly (readonly Step[])[],
   marks: Where,
 ): Station[] {
-  const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
+  // who is seen where nobody was expected may have come another way
+  const lastSeen = lines.findLastIndex((line) => isSeen(line) && line.isExpected)
   const isForetold = lines.some(({ isExpected }) => isExpected)
   const firstMs = new Map<string, number>()
   let before: Station | undefined
@@ -163,13 +161,9 @@ function legOf(stations: readonly Station[]): Leg {
 }
 
 /** An end that no node has, and nodes that have no place for the packet: these may say why. */
-function emptyLegs(
-  trace: PageTrace,
-  direction: Direction,
-  lines: readonly Hop[],
-): Readonly<Record<'before' | 'after', Leg[]>> {
+function emptyLegs(trace: PageTrace, direction: Direction): Readonly<Record<'before' | 'after', Leg[]>> {
   const { probe, behind } = trace
-  const known = new Set<string | undefined>(lines.map(({ node }) => node))
+  const known = new Set<string | undefined>(trace[direction].map(({ node }) => node))
   const silent = trace.predictions[direction]
     .filter(({ node, steps }) => steps.length > 0 && !known.has(node))
     .map(({ node, steps }): Leg => ({ node, groups: [], steps }))
@@ -184,7 +178,7 @@ function emptyLegs(
 /** One direction of a trace; undefined where there is nothing to tell of it. */
 export function ladderOf(trace: PageTrace, direction: Direction): Ladder | undefined {
   const lines = linesIn(trace, direction)
-  const { before, after } = emptyLegs(trace, direction, lines)
+  const { before, after } = emptyLegs(trace, direction)
   const where = endMark(trace.verdict, direction, lines, after.length > 0)
   const stations = stationsOf(lines, direction, stepsByLine(lines, trace.predictions[direction]), where)
   const legs = [...before, ...runs(stations, ({ hop }) => hop.node).map(legOf), ...after]
@@ -194,7 +188,7 @@ export function ladderOf(trace: PageTrace, direction: Direction): Ladder | undef
     direction,
     legs,
     expectedCount: expected.length,
-    seenCount: expected.filter(({ hop }) => hop.sighting !== undefined).length,
+    seenCount: expected.filter(({ hop }) => isSeen(hop)).length,
     ...(where.start && { startMark: where.start }),
     ...(where.wire && { wireMark: { behind: legIndexOf(legs, lines[where.wire.behind]!), mark: where.wire.mark } }),
   }

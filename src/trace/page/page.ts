@@ -34,10 +34,9 @@ export function tracePage(trace: PageTrace, madeBy: string): string {
   )
   const mostDrawn = Math.max(1, ...bars.map(drawnBytes))
   const style = `${baseStyle}${ladderStyle}${lengthRules(bars, mostDrawn)}`
-  const { remedy } = trace.verdict
-  const { probe, behind } = trace
+  const { probe, behind, verdict } = trace
   const outside = probe.to.addr
-  const layout: Layout = { columns: columnsOf(ladders), mostDrawn, outside, ...(remedy !== undefined && { remedy }) }
+  const layout: Layout = { columns: columnsOf(ladders), mostDrawn, outside, verdict }
   const form = layout.columns.length === 1 ? 'beside' : 'below'
   const title = `${outcomeTitle(trace)}: ${endName(probe.from)} → ${endName(behind ?? probe.to)}`
   return markup`<!doctype html>
@@ -57,7 +56,7 @@ export function tracePage(trace: PageTrace, madeBy: string): string {
           ${verdictHtml(trace)}
           ${bars.length > 0 && walkerHtml()}
           <div class="ladder ${form}" id="ladder">
-            ${ladders.map((each) => wayHtml(each, layout, trace))}
+            ${ladders.map((each) => wayHtml(each, layout))}
             <span id="packet" aria-hidden="true" hidden></span>
           </div>
           ${legendHtml}

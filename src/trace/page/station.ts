@@ -1,6 +1,7 @@
 // One place of the ladder: what was seen there, what was expected, and whether the packet ends here.
 import { placeVerbs } from '../lines.ts'
 import { type Step } from '../types.ts'
+import { type Verdict } from '../verdict.ts'
 import { type EndMark } from './end-mark.ts'
 import { headersHtml } from './headers.ts'
 import { code, hidden, markup, type Markup } from './markup.ts'
@@ -68,7 +69,7 @@ function seenHtml(station: Station, mostDrawn: number): Markup {
     <summary>
       <span class="row">
         ${deviceHtml(station)} <span class="verb">${placeVerbs[hop.place]}</span>
-        ${state === 'stray' && markup` <span class="note">not expected here</span>`}
+        ${state === 'stray' && hop.place !== 'drop' && markup` <span class="note">not expected here</span>`}
         <span class="figures"> <span class="ms">${msText(sinceMs!)} ms</span> <span class="bytes">${lengthBytes} B</span></span>
       </span>
       ${stackHtml(segmentsOf(layers, lengthBytes), lengthBytes, mostDrawn)}
@@ -93,19 +94,27 @@ function unseenHtml(station: Station): Markup {
   </details>`
 }
 
-/** What is in the way is told without opening anything. */
-function obstaclesHtml({ steps, state, hop: { device } }: Station, remedy: string | undefined): Markup | undefined {
-  const obstacles = steps.filter(({ isObstacle }) => isObstacle)
-  if (obstacles.length === 0 || state === 'passed') return undefined
+/**
+ * What is in the way is told without opening anything, where the packet was or where the verdict speaks of it: nothing else has met it. What mends it
+ * is told by the verdict, if it is the same.
+ */
+function obstaclesHtml(
+  { steps, hop, mark }: Station,
+  { text, remedy }: Pick<Verdict, 'text' | 'remedy'>,
+): Markup | undefined {
+  const told = steps.filter(
+    (step) => step.isObstacle && (hop.sighting !== undefined || mark !== undefined || text.includes(step.text)),
+  )
+  if (told.length === 0) return undefined
+  const shown = { device: hop.device, ...(remedy !== undefined && { remedy }) }
   return markup`<ul class="steps told">
-    ${obstacles.map((step) => stepHtml(step, { device, ...(remedy !== undefined && { remedy }) }))}
+    ${told.map((step) => stepHtml(step, shown))}
   </ul>`
 }
 
-/** `remedy`: that of the verdict, which need not be told again. */
 export function stationHtml(
   station: Station,
-  { mostDrawn, remedy }: { readonly mostDrawn: number; readonly remedy?: string },
+  { mostDrawn, verdict }: { readonly mostDrawn: number; readonly verdict: Pick<Verdict, 'text' | 'remedy'> },
 ): Markup {
   const { hop, id, state, mark } = station
   const isSeen = hop.sighting !== undefined
@@ -115,6 +124,6 @@ export function stationHtml(
     <span class="dot" aria-hidden="true"></span>${hidden(`${stateWords[state]}: `)}
     ${isSeen ? seenHtml(station, mostDrawn) : unseenHtml(station)}
     ${mark && markHtml(mark, `${id}-end`)}
-    ${obstaclesHtml(station, remedy)}
+    ${obstaclesHtml(station, verdict)}
   </li>`
 }

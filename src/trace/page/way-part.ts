@@ -10,8 +10,7 @@ export type Layout = {
   readonly columns: readonly (string | undefined)[]
   /** How many bytes the longest bar of the page has. */
   readonly mostDrawn: number
-  /** What the verdict says that mends it. */
-  readonly remedy?: string
+  readonly verdict: PageTrace['verdict']
   /** Of an end that no node has. */
   readonly outside: string
 }
@@ -72,15 +71,19 @@ function legHtml(ladder: Ladder, index: number, layout: Layout): Markup {
   </div>`
 }
 
+const hasSeen = ({ groups }: Leg): boolean =>
+  groups.some(({ stations }) => stations.some(({ hop }) => hop.sighting !== undefined))
+
 function wireHtml(ladder: Ladder, index: number, isBackwards: boolean): Markup {
   const { wireMark, legs, direction } = ladder
   const mark: EndMark | undefined = wireMark?.behind === index ? wireMark.mark : undefined
-  const seen = legs[index + 1]!.groups.some(({ stations }) => stations.some(({ hop }) => hop.sighting !== undefined))
-  const state = mark === undefined ? (seen ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
+  // outside of the cluster nobody looks
+  const isCrossed = [legs[index]!, legs[index + 1]!].every((leg) => leg.node === undefined || hasSeen(leg))
+  const state = mark === undefined ? (isCrossed ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
   const isBeyond = legs.slice(index, index + 2).some(({ node }) => node === undefined)
   return markup`<div class="wire ${state}${isBackwards ? ' backwards' : ''}">
     <span class="line" aria-hidden="true"></span>
-    <p>${hidden(seen ? 'crossed: ' : '')}${isBeyond ? 'network beyond the node' : 'network between nodes'}</p>
+    <p>${hidden(isCrossed ? 'crossed: ' : '')}${isBeyond ? 'network beyond the node' : 'network between nodes'}</p>
     ${mark && markHtml(mark, `${direction}-wire-end`)}
   </div>`
 }
@@ -91,8 +94,9 @@ function countText({ seenCount, expectedCount }: Ladder): string {
   return expectedCount === 0 ? 'no way was foretold' : `seen at ${seenCount} of ${expectedCount} expected places`
 }
 
-export function wayHtml(ladder: Ladder, layout: Layout, { verdict: { outcome } }: PageTrace): Markup {
+export function wayHtml(ladder: Ladder, layout: Layout): Markup {
   const { direction, legs, seenCount } = ladder
+  const { outcome } = layout.verdict
   const form = isSideBySide(ladder, layout) ? 'two' : 'one'
   const isBackwards = layout.columns.indexOf(legs[0]!.node) > 0
   const parts = legs.map((_, index) => [
