@@ -33,10 +33,13 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
+import { PathEvents } from './report/path-events.ts'
+import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
 import { type PodsPart } from './pods-part.ts'
 import { type PolicyPart } from './policy-part.ts'
 import { peersHandlers } from './report/peers-api.ts'
+import { registerProbeMetrics } from './report/probe-metrics.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
@@ -86,6 +89,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #traceWatch: TraceWatch
   readonly #patchers: readonly NodePatcher[]
   readonly #nodeEvents: NodeEvents
+  readonly #pathEvents: PathEvents
   readonly #problemLog: ProblemLog
   readonly #cniInstaller: CniInstaller | undefined
   readonly #httpApi: AgentApi | undefined
@@ -123,12 +127,14 @@ export class ReportingPart implements AsyncDisposable {
     )
     const node = () => cluster.ownNode
     this.#nodeEvents = this.#stack.use(new NodeEvents(config.nodeName, { node, recorder }))
+    this.#pathEvents = this.#stack.use(new PathEvents(config.nodeName, { node, recorder }))
     const ofNode = { client, node, outage: client.outage, log }
     this.#patchers = [
       routingPublisher({ ...ofNode, state: () => network.state.routingState }),
       datapathPublisher({ ...ofNode, state: () => pods.datapathState }),
       formerCIDRsPublisher({ ...ofNode, formerCIDRs: () => network.state.formerCIDRs }),
       nodeCondition({ ...ofNode, trouble: () => unreadiness(this.readiness) }),
+      pathsCondition({ ...ofNode, problems: () => network.probing.lasting }),
       ...(config.flannelInterop ? [flannelPublisher(config.settings.vni, ofNode)] : []),
     ]
     for (const patcher of this.#patchers) this.#stack.use(patcher)
@@ -258,6 +264,7 @@ export class ReportingPart implements AsyncDisposable {
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
+    this.#pathEvents.update(this.#deps.network.probing.lasting)
     this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
   }
 
@@ -276,6 +283,7 @@ export class ReportingPart implements AsyncDisposable {
       },
       api: cluster.apiStatus,
       policy: policyStatus(policy),
+      ways: network.probing.status(),
       objects: [...network.state.objects, ...policy.objects],
       verdicts: network.state.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
@@ -319,6 +327,7 @@ export class ReportingPart implements AsyncDisposable {
       learned: () => bgp.learned.size,
       notInstalled: () => network.notInstalled.size,
     })
+    registerProbeMetrics(metrics.registry, () => network.probing.ways)
     registerPolicyStateMetrics(metrics.registry, policy)
     registerPolicyMetrics(metrics.registry, this.#policy.sources, this.#policy.listener)
     registerDatapathMetrics(metrics.registry, {

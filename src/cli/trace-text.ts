@@ -5,11 +5,13 @@ import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
 import { linesOf, placeVerbs, roundTripMs } from '#/trace/lines.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
+import { hopText } from '#/trace/predict-route.ts'
 import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
 import { type SizedRun } from './trace-sizes.ts'
+import { type TriedWay } from './trace-ways.ts'
 
 function whereText({ pod, device, sighting }: Hop): string {
   const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
@@ -100,6 +102,7 @@ const marks: Readonly<Record<Verdict['outcome'], string>> = {
   refused: 'refused',
   'not-sent': 'NOT SENT',
   lost: 'LOST',
+  taken: 'taken',
   unanswered: 'NO ANSWER',
   'answer-lost': 'ANSWER LOST',
   untold: 'NOT KNOWN',
@@ -132,6 +135,30 @@ function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   const ms = roundTripMs(hops.there, hops.back)
   const time = ms === undefined ? '' : ` after ${ms.toFixed(3)} ms`
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
+}
+
+/** What a node says of equal ways: this packet takes one of them. */
+function waysText({ facts: { predictions } }: SizedRun, width: number): string[] {
+  const lines = [...predictions.there, ...predictions.back].flatMap(({ node, steps }) =>
+    steps.flatMap(({ ways }) => {
+      if (ways === undefined) return []
+      const [taken] = ways.hops.filter((hop) => hop.isChosen).map(hopText)
+      const others = ways.hops.filter((hop) => !hop.isChosen).map(hopText)
+      const rest =
+        ways.chosenBy === 'addresses'
+          ? 'the kernel chooses by the addresses: all packets between these two go so'
+          : 'other connections may take another: --ways tries them'
+      return [
+        `${node} has ${ways.hops.length} equal ways: ${taken}, which this packet takes, and ${others.join(', ')}; ${rest}`,
+      ]
+    }),
+  )
+  return lines.length === 0 ? [] : [[...new Set(lines)].map((line) => hanging(line, '', width)).join('\n')]
+}
+
+function triedText(ways: readonly TriedWay[]): string {
+  const rows = ways.map(({ way, outcome, sourcePorts }) => [String(sourcePorts.length), marks[outcome], way])
+  return table(['PROBES', 'OUTCOME', 'WAY'], rows)
 }
 
 type TextOptions = {
@@ -171,6 +198,7 @@ export function renderTrace(run: SizedRun, { width, hasSteps, hasBytes = false }
     ...(hasBytes ? [...dumpText('the probe', hops.there, verdict), ...dumpText('the answer', hops.back, verdict)] : []),
     ...wayText('the probe', rowsOf(hops.there, verdict, 'there'), width),
     ...wayText('the answer', rowsOf(hops.back, verdict, 'back'), width),
+    ...(run.ways ? [triedText(run.ways)] : waysText(run, width)),
     ...(doubts.length > 0 ? [doubts.join('\n')] : []),
     told,
   ].join('\n\n')

@@ -182,6 +182,9 @@ export const networkUnavailable = 'NetworkUnavailable'
 /** The reason of that condition when Causeway has set it to False. */
 export const networkUpReason = 'CausewayIsUp'
 
+/** The condition that an agent sets to True while packets of its node's pods to other nodes are lost on the way. */
+export const pathsBroken = 'CausewayPathsBroken'
+
 /** The conditions of other nodes that Causeway reads. */
 const keptConditions = ['Ready', networkUnavailable]
 

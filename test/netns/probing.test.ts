@@ -135,7 +135,7 @@ test('a way that breaks is told of, and a way through which only small packets g
   assert.ok(tookMs < 5_000, `told after ${tookMs} ms`)
   assert.match(
     textsOf(probing),
-    /^CW1306 node\/node-2: node-2: its gateway 10\.244\.2\.1 through the tunnel has not answered since \d\d:\d\d:\d\d UTC; its address 172\.30\.2\.2, its address fd31::2, its gateway fd10:244:0:2::1 through the tunnel does$/,
+    /^CW1306 node\/node-2: node-2: no answer since \d\d:\d\d:\d\d UTC from its gateway 10\.244\.2\.1 through the tunnel, but from its address 172\.30\.2\.2, its address fd31::2, its gateway fd10:244:0:2::1 through the tunnel$/,
   )
   assert.deepEqual([probing.lasting.length, probing.isolation], [1, undefined])
   scene.peer.sh('nft delete table inet t')
@@ -167,7 +167,7 @@ test('who answers nothing at all is one finding, which this node does not tell a
   await until(() => probing.problems.length > 0, 'silence is told')
   assert.match(
     textsOf(probing),
-    /^CW1306 node\/node-2: node-2 has answered nothing since .* it is off or cut off, or this node is$/,
+    /^CW1306 node\/node-2: node-2: no answer at all since .* it is off or cut off, or this node is/,
   )
   assert.deepEqual(probing.lasting, [])
 })

@@ -68,9 +68,8 @@ export class EchoSockets implements Disposable {
       return atMs
     } catch (error) {
       if (!(error instanceof SysError)) throw error
-      // the address may have gone, and come back on another device
-      if (error.code !== 'EMSGSIZE') this.#close(src)
-      return { by: 'this node', why: error.message }
+      // the queue of a device had no room: it went, and was lost
+      return error.code === 'ENOBUFS' ? realtimeMs() : { by: 'this node', why: error.message }
     }
   }
 

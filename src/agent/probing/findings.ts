@@ -80,13 +80,13 @@ function silenceText({ node, ways, isSilent }: NodeWays, { toWall }: FindingsCon
   const told = ways.filter(isSilent ? () => true : isBrokenForPods)
   const since = timeText(toWall(Math.min(...told.map(({ way }) => way.silentSinceMs))))
   const where = told.map(({ way }) => pathText(way)).join(', ')
+  const errors = [...new Set(told.flatMap(({ way }) => refusalText(way, 'small')))].map((each) => `; ${each}`).join('')
   if (isSilent)
-    return `${node} has answered nothing since ${since}, neither ${where}: it is off or cut off, or this node is`
+    return `${node}: no answer at all since ${since}, from ${where}: it is off or cut off, or this node is${errors}`
   const reached = ways.filter(({ way, state }) => !way.isSilent && state !== 'unknown').map(({ way }) => pathText(way))
-  const besides = reached.length === 0 ? '' : `; ${reached.join(', ')} does`
+  const besides = reached.length === 0 ? '' : `, but from ${reached.join(', ')}`
   const heard = told.some(({ state }) => state === 'one way') ? `; packets of ${node} arrive here` : ''
-  const errors = [...new Set(told.flatMap(({ way }) => refusalText(way, 'small')))]
-  return `${node}: ${where} has not answered since ${since}${besides}${heard}${errors.map((each) => `; ${each}`).join('')}`
+  return `${node}: no answer since ${since} from ${where}${besides}${heard}${errors}`
 }
 
 function refusalText(way: WayState, size: 'small' | 'full'): string[] {

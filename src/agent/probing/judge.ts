@@ -1,5 +1,6 @@
 // What the ways to one node say together: one that is silent means something else when another one answers. Pure.
 import { type PeerWay } from '#/api/schemas/peers.ts'
+import { type Addr } from '#/lib/addr.ts'
 import { type WayState } from './way-state.ts'
 
 export type ProbeState = PeerWay['state']
@@ -21,24 +22,31 @@ export function judgeNode(
   nowMs: number,
   isHeard: (tunnelEnd: string) => boolean,
 ): NodeWays {
-  const isReached = ways.some((way) => way.target.path === 'node' && !way.isSilent && way.answeredMs !== undefined)
-  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, isReached, isHeard) }))
+  const direct = ways.filter(({ target }) => target.path === 'node')
+  const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
+  const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
+  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide, isHeard }) }))
   return { node, ways: judged, isSilent: ways.some((way) => way.isSilent) && ways.every((way) => way.isFailing) }
 }
 
-function stateOf(
-  way: WayState,
-  nowMs: number,
-  isReached: boolean,
-  isHeard: (tunnelEnd: string) => boolean,
-): ProbeState {
+type Surroundings = {
+  /** Whether the node answers at one of its addresses. */
+  readonly isReached: boolean
+  /** Whether packets of the full size arrive at this address of the node. */
+  readonly isWide: (addr: Addr) => boolean
+  readonly isHeard: (tunnelEnd: string) => boolean
+}
+
+function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: Surroundings): ProbeState {
   const { target, answeredMs } = way
-  if (!way.isSilent) return way.isFresh ? 'unknown' : way.isSmallOnly ? 'small only' : way.isLossy ? 'lossy' : 'ok'
+  // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
+  const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
+  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
   if (way.isInGrace(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
-  const isTunnel = target.tunnelEnd !== undefined
-  const comes = way.isHeard(nowMs) || (isTunnel && isHeard(String(target.tunnelEnd)))
-  if (answeredMs === undefined && (!isTunnel || !isReached || comes)) return 'unknown'
+  const { tunnel } = target
+  const comes = way.isHeard(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
+  if (answeredMs === undefined && (tunnel === undefined || !isReached || comes)) return 'unknown'
   return way.isHeard(nowMs) ? 'one way' : 'broken'
 }
 

@@ -120,13 +120,13 @@ export class Prober implements Disposable {
   send(way: WayState, size: Size, nowMs: number): void {
     const sizeBytes = way.bytesOf(size)
     if (sizeBytes === undefined) return
-    const { src, dst, tunnelEnd } = way.target
+    const { src, dst, tunnel } = way.target
     const seq = this.#lastSeq
     this.#lastSeq = (this.#lastSeq + 1) % seqLimit
     way.sent(size, seq, nowMs)
     const sent = this.#sockets.send({ src, dst, seq, sizeBytes })
     if (typeof sent === 'object') return way.refused(seq, sent, nowMs)
-    if (tunnelEnd) add(this.#sentInTunnel, tunnelEnd)
+    if (tunnel) add(this.#sentInTunnel, tunnel.dst)
     this.#asked.set(seq, { way, dst: String(dst), atRealMs: sent })
   }
 

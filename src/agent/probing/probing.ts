@@ -1,23 +1,25 @@
 // Asks other nodes whether packets arrive: a few partners again and again, others when packets go there and none come, or when somebody wants to
 // know. docs/probing.md says what of.
-import { type PeersProbeRequest, type PeersReport, type PeerWay } from '#/api/schemas/peers.ts'
+import { type PeersProbeRequest, type PeersReport, type PeerWay, type WaysStatus } from '#/api/schemas/peers.ts'
 import { type Clock, sleep, systemClock } from '#/cluster/clock.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { families } from '#/lib/addr.ts'
+import { type Addr, families } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type Problem, problemId } from '#/model/problems.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { partnersOf } from '#/plan/partners.ts'
+import { SysError } from '#/sys/libc.ts'
+import { pathMtuBytes } from '#/sys/socket.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
 import { type OpenSocket } from './echo-sockets.ts'
 import { findingsOf, type Findings } from './findings.ts'
 import { flowsOf, type Packets } from './flows.ts'
-import { judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
+import { type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
 import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
-import { peersReport, wayReport } from './report.ts'
+import { peersReport, wayReport, waysStatus } from './report.ts'
 import { type Target, targetsOf } from './targets.ts'
 import { type WayState } from './way-state.ts'
 
@@ -59,6 +61,7 @@ export type ProbingDeps = {
   readonly log: Logger
   readonly clock?: Clock
   readonly openSocket?: OpenSocket
+  readonly pathMtu?: (src: Addr, dst: Addr) => number
   readonly readPackets?: (set: string) => Promise<Packets>
 }
 
@@ -130,10 +133,23 @@ export class Probing implements AsyncDisposable {
   /** What is known of the ways to partners. */
   report(): PeersReport {
     const { nodeName, peers } = this.#deps
-    const ways = this.#nodes.flatMap(({ ways: ofNode }) =>
-      ofNode.map((each) => this.#wayReport(each, this.#since.get(each.way.target.key)?.ms ?? each.way.startedMs)),
+    return peersReport(nodeName, this.#isOn, peers()?.plans.size ?? 0, this.#wayReports)
+  }
+
+  /** The same in short. */
+  status(): WaysStatus {
+    return waysStatus(this.#isOn, this.#wayReports)
+  }
+
+  /** The ways to partners, with the states that they are in. */
+  get ways(): readonly Judged[] {
+    return this.#nodes.flatMap(({ ways }) => ways)
+  }
+
+  get #wayReports(): PeerWay[] {
+    return this.ways.map((each) =>
+      this.#wayReport(each, this.#since.get(each.way.target.key)?.ms ?? each.way.startedMs),
     )
-    return peersReport(nodeName, this.#isOn, peers()?.plans.size ?? 0, ways)
   }
 
   /** Asks nodes now. A name that is no other node's is left out. */
@@ -148,7 +164,7 @@ export class Probing implements AsyncDisposable {
 
   readonly #toWall = (monotonicMs: number): number => monotonicMs - this.#clock.monotonicMs() + this.#clock.wallMs()
 
-  #wayReport(judged: NodeWays['ways'][number], sinceMs: number): PeerWay {
+  #wayReport(judged: Judged, sinceMs: number): PeerWay {
     return wayReport(judged, sinceMs, this.#clock.monotonicMs(), this.#toWall)
   }
 
@@ -179,6 +195,7 @@ export class Probing implements AsyncDisposable {
     this.#nodes = [...byNode].map(([node, ways]) => {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
+      for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
       return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end))
     })
     const keys = new Set<string>()
@@ -193,6 +210,18 @@ export class Probing implements AsyncDisposable {
       this.#found = findingsOf(this.#nodes, { ownName: nodeName, nowMs, toWall: this.#toWall })
     })
     this.#lastError = ''
+  }
+
+  /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
+  #noteMemory(way: WayState): void {
+    const { tunnel } = way.target
+    if (tunnel === undefined) return
+    const { pathMtu = pathMtuBytes } = this.#deps
+    try {
+      way.noteMemory(tunnel, pathMtu(tunnel.src, tunnel.dst))
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error
+    }
   }
 
   #tellError(error: unknown): void {
@@ -303,7 +332,7 @@ function targetOfFlow({ plans, self }: Peers, { key, node, way, gateway }: Flow)
   const { family } = gateway
   const src = gatewaysOf(self)[family]
   const verdict = plans.get(node)?.verdicts.find(({ dst }) => dst.contains(gateway))
-  const tunnel = verdict?.way === 'vxlan' ? { tunnelEnd: verdict.tunnel.dst } : {}
+  const tunnel = verdict?.way === 'vxlan' ? { tunnel: verdict.tunnel } : {}
   return src === undefined ? [] : [{ key, node, path: 'pod', family, src, dst: gateway, way, ...tunnel }]
 }
 

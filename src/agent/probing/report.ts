@@ -1,5 +1,5 @@
 // What the agent's API answers about ways. Pure.
-import { type PeersReport, type PeerWay } from '#/api/schemas/peers.ts'
+import { type PeersReport, type PeerWay, type WaysStatus } from '#/api/schemas/peers.ts'
 import { type Judged } from './judge.ts'
 import { type Size, type WayState } from './way-state.ts'
 
@@ -48,16 +48,23 @@ export function wayReport({ way, state }: Judged, sinceMs: number, nowMs: number
   }
 }
 
+const byKey = (a: PeerWay, b: PeerWay): number =>
+  a.node !== b.node ? (a.node < b.node ? -1 : 1) : a.path !== b.path ? (a.path < b.path ? -1 : 1) : a.family - b.family
+
 export function peersReport(node: string, isOn: boolean, others: number, ways: readonly PeerWay[]): PeersReport {
-  const byKey = (a: PeerWay, b: PeerWay): number =>
-    a.node !== b.node
-      ? a.node < b.node
-        ? -1
-        : 1
-      : a.path !== b.path
-        ? a.path < b.path
-          ? -1
-          : 1
-        : a.family - b.family
   return { node, isOn, others, ways: ways.toSorted(byKey) }
+}
+
+/** The ways in short; of those that are well only how many there are. */
+export function waysStatus(isOn: boolean, ways: readonly PeerWay[]): WaysStatus {
+  const medians = ways.flatMap(({ rttMs }) => rttMs?.median ?? []).toSorted((a, b) => a - b)
+  const others = ways.filter(({ state }) => state !== 'ok')
+  return {
+    isOn,
+    nodes: new Set(ways.map(({ node }) => node)).size,
+    ways: ways.length,
+    ok: ways.length - others.length,
+    ...(medians.length > 0 && { rttMs: medians[medians.length >> 1]! }),
+    others: others.toSorted(byKey),
+  }
 }

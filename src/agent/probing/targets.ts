@@ -17,8 +17,8 @@ export type Target = {
   readonly way: PeerWay['way']
   /** The largest packet that the way is to carry; absent: not known. */
   readonly mtuBytes?: number
-  /** The address to which packets of the tunnel go. */
-  readonly tunnelEnd?: Addr
+  /** The addresses between which packets of the tunnel go. */
+  readonly tunnel?: { readonly src: Addr; readonly dst: Addr }
 }
 
 /** Whether nothing of the target has changed. */
@@ -60,7 +60,7 @@ function podPath(node: string, verdicts: readonly Verdict[], family: Family, src
       dst: dst.at(1),
       way,
       ...(mtuBytes !== undefined && { mtuBytes }),
-      ...(verdict.way === 'vxlan' && { tunnelEnd: verdict.tunnel.dst }),
+      ...(verdict.way === 'vxlan' && { tunnel: verdict.tunnel }),
     },
   ]
 }

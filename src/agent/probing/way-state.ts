@@ -1,5 +1,7 @@
 // What is known of one way by its probes, and when the next ones are due. Pure.
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
+import { type Addr } from '#/lib/addr.ts'
+import { overheadBytes } from '#/plan/overlay.ts'
 import { type Target } from './targets.ts'
 
 export type Size = 'small' | 'full'
@@ -11,11 +13,18 @@ export type Refusal = { readonly by: string; readonly why: string; readonly mtuB
 const smallPerFull = 3
 /** A probe without an answer for so long is lost. */
 export const lostAfterMs = 1_000
-/** After so long without an answer a way is in doubt: it is asked again soon, so that a break shows within seconds, and a lost packet is none. */
-const doubtAfterMs = 400
-const doubtEveryMs = 200
+/**
+ * After so long without an answer, and twice as long as the last one took, a way is in doubt: it is asked again soon, so that a break shows within
+ * seconds, and a lost packet is none.
+ */
+const doubtAfterMs = { least: 400, most: 900 } as const
+const doubtEveryMs = 150
 /** So many lost in a row are a break, and are needed before others are sent as usual again. */
-const brokenAfter = { small: 6, full: 3 } as const
+const brokenAfter = { small: 6, full: 6 } as const
+/** Of so many the last small ones. */
+const fewProbes = 20
+/** Where small ones are lost as well, this many large ones. */
+const fullAmongLosses = 12
 /** A break is told after so long at the soonest: routes change within that. */
 const leastBreakMs = 2_000
 /** So many answers in a row, and the way is whole again. */
@@ -27,8 +36,10 @@ const lossyPercent = 5
 const wellPercent = 2
 /** Where packets are lost here and there, several in a row are no break before so long. */
 const lossyBreakMs = 10_000
-/** Losses of an interruption that took so long are not counted as losses here and there. */
-const interruptionMs = 5_000
+/** Packets must have been lost so many times, with answers in between: an interruption is no loss here and there. */
+const leastRuns = 3
+/** Of those that were lost in a row, so many count. */
+const mostPerRun = 3
 /** How long probes of the other node that arrive say that packets come from there. */
 const heardMs = 3_500
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
@@ -89,6 +100,10 @@ export class WayState {
   #isLossy = false
   #heardMs = -Infinity
   #answeredMs: number | undefined
+  /** When the latest of the small probes that were answered was sent. */
+  #arrivedMs = -Infinity
+  #lastRttMs = 0
+  #isOfMemory = false
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -132,9 +147,30 @@ export class WayState {
     return this.#isLossy
   }
 
+  /** Whether the kernel of this node does not send large packets because of what it remembers of the path. */
+  get isOfMemory(): boolean {
+    return this.#isOfMemory
+  }
+
+  /** Takes in the MTU by which the kernel goes for packets of the tunnel. */
+  noteMemory({ dst }: { readonly dst: Addr }, mtuBytes: number): void {
+    const wanted = (this.target.mtuBytes ?? 0) + overheadBytes[dst.family]
+    this.#isOfMemory = mtuBytes < wanted
+    if (!this.#isOfMemory) return
+    const why = `it was told that the path to ${dst} takes ${mtuBytes} bytes at most, and remembers that`
+    this.sizes.full.refused = { by: 'this node', why }
+  }
+
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
-    return this.sizes.full.isBroken && !this.isSilent
+    const { isBroken, lostSinceMs } = this.sizes.full
+    return isBroken && !this.isFailing && this.#arrivedMs > lostSinceMs
+  }
+
+  /** Whether packets of the full size arrive. */
+  get isWide(): boolean {
+    const { isBroken, answered } = this.sizes.full
+    return answered > 0 && !isBroken
   }
 
   /** Whether too little was sent to say anything. */
@@ -152,9 +188,11 @@ export class WayState {
     this.#graceUntilMs = nowMs + graceMs
   }
 
-  /** Whether probes of the other node have arrived lately. */
+  /** Whether probes of the other node have arrived lately, also since nothing is answered. */
   isHeard(nowMs: number): boolean {
-    return nowMs - this.#heardMs < heardMs
+    const { lostInRow, lostSinceMs } = this.sizes.small
+    const isSince = lostInRow === 0 || this.#heardMs - lostSinceMs > lostAfterMs
+    return isSince && nowMs - this.#heardMs < heardMs
   }
 
   /** Takes note that a probe of the other node arrived. */
@@ -184,15 +222,19 @@ export class WayState {
       waiting++
       oldestMs = Math.min(oldestMs, sent.atMs)
     }
-    const isDoubtful = lostInRow > 0 || nowMs - oldestMs >= doubtAfterMs - toleranceMs
+    const isDoubtful = lostInRow > 0 || nowMs - oldestMs >= this.#doubtAfterMs - toleranceMs
     return isDoubtful && lostInRow + waiting < brokenAfter[size]
+  }
+
+  get #doubtAfterMs(): number {
+    return Math.min(Math.max(doubtAfterMs.least, 2 * this.#lastRttMs), doubtAfterMs.most)
   }
 
   /** When to look next: a probe is due, or one without an answer puts the way in doubt, or is lost. */
   nextMs(nowMs: number): number {
     let next = Math.min(this.dueMs('small', nowMs), this.dueMs('full', nowMs))
     for (const { atMs } of this.#open.values())
-      next = Math.min(next, atMs + (nowMs - atMs < doubtAfterMs - toleranceMs ? doubtAfterMs : lostAfterMs))
+      next = Math.min(next, atMs + (nowMs - atMs < this.#doubtAfterMs - toleranceMs ? this.#doubtAfterMs : lostAfterMs))
     return next
   }
 
@@ -231,12 +273,10 @@ export class WayState {
     each.refused = undefined
     this.#answeredMs = nowMs
     this.#graceUntilMs = -Infinity
+    this.#lastRttMs = nowMs - sent.atMs
+    if (sent.size === 'small') this.#arrivedMs = Math.max(this.#arrivedMs, sent.atMs)
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
-    if (each.isBroken && each.answeredInRow >= wholeAfter) {
-      each.isBroken = false
-      if (nowMs - each.lostSinceMs >= interruptionMs)
-        each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
-    }
+    if (each.answeredInRow >= wholeAfter) each.isBroken = false
     this.#weigh()
   }
 
@@ -266,8 +306,13 @@ export class WayState {
     each.lostInRow++
     if (!isExtra) note(each, { atMs, isAnswered: false })
     const longMs = size === 'full' ? 0 : this.#isLossy ? lossyBreakMs : leastBreakMs
-    if (each.lostInRow >= brokenAfter[size] && nowMs - each.lostSinceMs >= longMs) each.isBroken = true
+    const enough = size === 'full' && this.#losesSmall ? fullAmongLosses : brokenAfter[size]
+    if (each.lostInRow >= enough && nowMs - each.lostSinceMs >= longMs) each.isBroken = true
     this.#weigh()
+  }
+
+  get #losesSmall(): boolean {
+    return this.sizes.small.results.slice(-fewProbes).some(({ isAnswered }) => !isAnswered)
   }
 
   /** Nothing is concluded from what is under way: this process did not run for a while. */
@@ -278,9 +323,10 @@ export class WayState {
   #weigh(): void {
     const { results } = this.sizes.small
     if (this.sizes.small.isBroken || results.length < windowProbes) return
-    const lost = results.filter(({ isAnswered }) => !isAnswered).length
+    const runs = lostRuns(results)
+    const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
-    if (percent >= lossyPercent) this.#isLossy = true
+    if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
     else if (percent < wellPercent) this.#isLossy = false
   }
 
@@ -295,6 +341,18 @@ export class WayState {
   get rttsMs(): number[] {
     return this.sizes.small.results.flatMap(({ rttMs }) => rttMs ?? []).toSorted((a, b) => a - b)
   }
+}
+
+/** How many were lost in a row, each time. */
+function lostRuns(results: readonly Result[]): number[] {
+  const runs: number[] = []
+  let isRun = false
+  for (const { isAnswered } of results) {
+    if (!isAnswered && isRun) runs[runs.length - 1]!++
+    else if (!isAnswered) runs.push(1)
+    isRun = !isAnswered
+  }
+  return runs
 }
 
 function note(each: Tally, result: Result): void {

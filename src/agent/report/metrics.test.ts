@@ -12,6 +12,8 @@ import { PolicyIndex } from '#/policy/index/policy-index.ts'
 import { Signal } from '#/lib/signal.ts'
 import { registerDatapathMetrics } from './datapath-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
+import { SimulatedWay } from '../probing/testing.ts'
+import { registerProbeMetrics } from './probe-metrics.ts'
 import { registerPolicyStateMetrics } from './policy-state-metrics.ts'
 import { DenialListener } from './policy-listener.ts'
 import { PolicyDenials } from './policy-denials.ts'
@@ -66,6 +68,9 @@ function metrics(): AgentMetrics {
     notInstalled: () => 3,
   })
   const view = new PolicyIndex()
+  const sim = new SimulatedWay()
+  sim.pass(10_000)
+  registerProbeMetrics(all.registry, () => [{ way: sim.way, state: 'ok' }])
   registerPolicyStateMetrics(all.registry, {
     view,
     form: view.form,

@@ -37,7 +37,8 @@ const counts = object({
   ),
 })
 
-const way = object({
+/** One way to another node, as its probes show it. */
+export const peerWay = object({
   node: about(string(), 'the other node'),
   path: about(
     picklist(probePaths),
@@ -63,7 +64,17 @@ export const peersReport = object({
   node: string(),
   isOn: about(boolean(), 'false: probing is switched off by a setting'),
   others: about(number(), 'how many other nodes there are; those below are a part of them'),
-  ways: about(array(way), 'sorted by node, path and family'),
+  ways: about(array(peerWay), 'sorted by node, path and family'),
+})
+
+/** The ways to other nodes in short, for the status of an agent. */
+export const waysStatus = object({
+  isOn: about(boolean(), 'false: probing is switched off by a setting'),
+  nodes: about(number(), 'how many other nodes are asked'),
+  ways: about(number(), 'how many ways to them'),
+  ok: about(number(), 'how many of these are ok'),
+  rttMs: exactOptional(about(number(), 'the median of the round trips of the last minute')),
+  others: about(array(peerWay), 'the ways that are not ok'),
 })
 
 export const peersProbeRequest = object({
@@ -81,4 +92,5 @@ export const peersProbeRequest = object({
 
 export type PeersReport = ValueOf<typeof peersReport>
 export type PeerWay = PeersReport['ways'][number]
+export type WaysStatus = ValueOf<typeof waysStatus>
 export type PeersProbeRequest = ValueOf<typeof peersProbeRequest>

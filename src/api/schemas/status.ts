@@ -3,6 +3,7 @@ import { array, boolean, exactOptional, number, object, picklist, string } from 
 import { datapathNames } from '#/model/datapath.ts'
 import { endpointStates } from '#/model/endpoint.ts'
 import { about, type ValueOf } from '../value.ts'
+import { waysStatus } from './peers.ts'
 import { problem } from './problem.ts'
 
 const endpointStatus = object({
@@ -23,6 +24,7 @@ const objectStatus = object({
   message: exactOptional(about(string(), "the kernel's words, when state is error")),
   remedy: exactOptional(about(string(), 'what to do, where that is known; safe to follow')),
   sinceMs: about(number(), 'since when it is in this state, ms since 1970'),
+  isTold: exactOptional(about(boolean(), 'another problem tells why')),
   attempts: about(number(), 'how often it failed in a row'),
 })
 
@@ -103,6 +105,9 @@ export const agentStatus = object({
   datapath: exactOptional(about(datapath, 'what carries packets of pods; absent from agents of earlier releases')),
   api: about(clusterWatch, 'the watch of the Kubernetes API'),
   policy: exactOptional(about(policy, 'network policies; absent from agents of earlier releases')),
+  ways: exactOptional(
+    about(waysStatus, 'whether packets arrive at other nodes, by probes; absent from agents of earlier releases'),
+  ),
   objects: about(array(objectStatus), 'every object that is wanted in the kernel'),
   verdicts: about(array(verdict), 'which way packets go to each pod CIDR of another node, and why; sorted'),
   endpoints: about(array(endpointStatus), 'the interfaces of the pods of this node'),
