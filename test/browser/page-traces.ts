@@ -150,6 +150,15 @@ export function sameNode(): Trace {
   return traceOf(sightings, [], { facts: { to: { ...to, node: 'node-1' }, predictions } })
 }
 
+/** Several probes took two ways, of which one is broken. */
+export function severalWays(): Trace {
+  const ways: SizedRun['ways'] = [
+    { way: 'eth0 of node-1 → eth0 of node-2', outcome: 'answered', sourcePorts: [40_001, 40_003] },
+    { way: 'as far as eth1 of node-1', outcome: 'lost', sourcePorts: [40_002] },
+  ]
+  return traceOf(sightedAll('there', 7), usualSteps, { run: { ways } })
+}
+
 /** To an address that no node has. */
 export function outside(): Trace {
   const way = tunnelWay.there.slice(0, 7)

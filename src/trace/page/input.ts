@@ -20,6 +20,12 @@ export type PageTrace = {
   readonly back: readonly Hop[]
   readonly blind: readonly { readonly node: string; readonly why: string }[]
   readonly notes: readonly string[]
+  /** What probes from several ports came to, by the ways that they took. */
+  readonly ways?: readonly {
+    readonly way: string
+    readonly outcome: Verdict['outcome']
+    readonly sourcePorts: readonly number[]
+  }[]
   readonly verdict: Omit<Verdict, 'last' | 'next'> & {
     readonly lastSeen?: Hop
     readonly firstNotSeen?: Hop

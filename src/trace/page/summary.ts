@@ -1,12 +1,12 @@
 // The top of the page: who sends what to whom, what became of it, why, and what mends it.
-import { roundTripMs } from '../lines.ts'
+import { equalWaysTexts, roundTripMs } from '../lines.ts'
 import { type End } from '../verdict.ts'
 import { code, markup, type Markup } from './markup.ts'
 import { type PageTrace } from './input.ts'
 
 type Tone = 'good' | 'bad' | 'unknown'
 
-const outcomes: Readonly<Record<PageTrace['verdict']['outcome'] | 'taken', readonly [tone: Tone, title: string]>> = {
+const outcomes: Readonly<Record<PageTrace['verdict']['outcome'], readonly [tone: Tone, title: string]>> = {
   answered: ['good', 'Answered'],
   closed: ['bad', 'Closed'],
   refused: ['bad', 'Refused'],
@@ -105,6 +105,24 @@ function doubtsHtml(doubts: readonly string[]): Markup {
   </div>`
 }
 
+type Ways = NonNullable<PageTrace['ways']>
+
+function triedHtml(ways: Ways): Markup {
+  const row = ({ way, outcome, sourcePorts }: Ways[number]): Markup => markup`<tr>
+    <td>${sourcePorts.length}</td><td>${outcomes[outcome][1]}</td><td>${way}</td>
+  </tr>`
+  return markup`<table class="tried">
+    <caption>Probes from several ports, by the ways that they took</caption>
+    <thead><tr><th scope="col">Probes</th><th scope="col">Outcome</th><th scope="col">Way</th></tr></thead>
+    <tbody>${ways.map(row)}</tbody>
+  </table>`
+}
+
+function waysHtml({ ways, predictions }: PageTrace): Markup | readonly Markup[] {
+  if (ways !== undefined) return triedHtml(ways)
+  return equalWaysTexts(predictions).map((text) => markup`<p class="equal">${text}</p>`)
+}
+
 export function verdictHtml(trace: PageTrace): Markup {
   const { verdict, blind, notes } = trace
   const { text, code: problem, remedy } = verdict
@@ -119,5 +137,6 @@ export function verdictHtml(trace: PageTrace): Markup {
         ${doubts.length > 0 && doubtsHtml(doubts)}
       </div>
     </section>
-    ${factsHtml(trace)}`
+    ${factsHtml(trace)}
+    ${waysHtml(trace)}`
 }
