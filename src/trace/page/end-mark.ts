@@ -6,19 +6,31 @@ import { type Hop } from '../way.ts'
 import { type PageTrace } from './input.ts'
 
 /** dead: it ends here. astray: it was seen further on, where it was not to be. unknown: nobody knows what became of it from here on. */
-export type EndMark = { readonly kind: 'dead' | 'astray' | 'unknown'; readonly words: string }
+export type EndMark = {
+  readonly kind: 'dead' | 'astray' | 'unknown'
+  /** Absent: that of the kind. */
+  readonly title?: string
+  readonly words: string
+}
 
 /** At most one of them. Indexes are of lines. */
 export type Where = {
   readonly start?: EndMark
+  /** There would be none in this direction. */
+  readonly isNever?: true
+  /** On a node that has no place for it. */
+  readonly node?: { readonly node: string; readonly mark: EndMark }
   readonly station?: { readonly index: number; readonly mark: EndMark }
   readonly wire?: { readonly behind: number; readonly mark: EndMark }
 }
 
 type Verdict = PageTrace['verdict']
 
-const words: Readonly<Record<Verdict['outcome'], string>> = {
+/** What is said where it ends. */
+export const endWords: Readonly<Record<Verdict['outcome'], string>> = {
   answered: '',
+  arrives: '',
+  ends: 'it would get no further',
   closed: 'no process listens here',
   refused: 'refused',
   'not-sent': 'the kernel did not send it',
@@ -61,11 +73,11 @@ const isLoss = (outcome: string): boolean => outcome === 'lost' || outcome === '
 export function endMark(verdict: Verdict, direction: Direction, lines: readonly Hop[], hasMore: boolean): Where {
   const { outcome, drop, lastSeen } = verdict
   if (outcome === 'answered' || endsIn(verdict) !== direction) return {}
-  const mark: EndMark = { kind: isUnknown(outcome) ? 'unknown' : 'dead', words: words[outcome] }
+  const mark: EndMark = { kind: isUnknown(outcome) ? 'unknown' : 'dead', words: endWords[outcome] }
   if (drop !== undefined) {
     const index = dropIndex(lines, drop)
     const why = drop.drop && kernelWords(drop.drop)
-    const said = outcome === 'closed' || why === undefined ? words[outcome] : `dropped: ${why}`
+    const said = outcome === 'closed' || why === undefined ? endWords[outcome] : `dropped: ${why}`
     if (index >= 0) return { station: { index, mark: { kind: 'dead', words: said } } }
   }
   // what was seen of it is a copy

@@ -176,7 +176,7 @@ test('the mark stands where the verdict says, in random worlds', () => {
       )
       const marked = stations.filter(({ mark }) => mark !== undefined)
       const wires = ladders.flatMap(({ wireMark }) => wireMark ?? [])
-      const starts = ladders.flatMap(({ startMark }) => startMark ?? [])
+      const starts = ladders.flatMap(({ legMark }) => legMark ?? [])
       assert.equal(marked.length + wires.length + starts.length, outcome === 'answered' || ladders.length === 0 ? 0 : 1)
       if (text.endsWith('lost between the nodes')) assert.equal(wires[0]?.mark.words, 'lost between the nodes')
       else

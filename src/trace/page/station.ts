@@ -13,14 +13,16 @@ const stateWords: Readonly<Record<Station['state'], string>> = {
   stray: 'seen, where it was not expected',
   passed: 'not shown by the kernel, and passed',
   missing: 'was to be seen here, and was not',
+  foretold: 'would come here',
+  barred: 'would not get here',
 }
 
 const titles = { dead: 'Ends here', astray: 'Off its way', unknown: 'Not known' } as const
 
 /** Form, colour and words say it. */
-export function markHtml({ kind, words }: EndMark, id: string): Markup {
-  return markup`<div class="end ${kind}" id="${id}" data-step data-say="${titles[kind]}: ${words}">
-    <span class="sign" aria-hidden="true"></span><strong>${titles[kind]}</strong> <span>${words}</span>
+export function markHtml({ kind, title = titles[kind], words }: EndMark, id: string): Markup {
+  return markup`<div class="end ${kind}" id="${id}" data-step data-say="${title}: ${words}">
+    <span class="sign" aria-hidden="true"></span><strong>${title}</strong> <span>${words}</span>
   </div>`
 }
 
@@ -41,9 +43,10 @@ export function stepHtml(
 
 const msText = (ms: number): string => `${ms < 0 ? '−' : '+'}${Math.abs(ms).toFixed(3)}`
 
-function stepsHtml({ steps, hop: { device } }: Station): Markup | undefined {
+function stepsHtml({ steps, state, hop: { device } }: Station): Markup | undefined {
   if (steps.length === 0) return undefined
-  return markup`<p class="label">What this kernel was expected to do</p>
+  const would = state === 'foretold' || state === 'barred' ? 'would do' : 'was expected to do'
+  return markup`<p class="label">What this kernel ${would}</p>
     <ul class="steps">
       ${steps.map((step) => stepHtml(step, { device }))}
     </ul>`
@@ -56,10 +59,12 @@ function deviceHtml({ hop: { device, place, sighting } }: Station): Markup {
   return markup`${code(name)}${of !== undefined && markup` <span class="of">of ${of}</span>`}`
 }
 
-function sayText({ hop: { node, pod, device, place, sighting }, sinceMs, change }: Station): string {
+function sayText({ hop: { node, pod, device, place, sighting }, sinceMs, change, steps }: Station): string {
   const where = [node, pod === undefined ? '' : `pod ${pod}`, device].filter(Boolean).join(', ')
+  if (sighting === undefined)
+    return `${where}: ${placeVerbs[place]}. ${steps.map(({ kind, text }) => `${kind}: ${text}`).join('; ')}`
   const time = sinceMs === undefined ? '' : `, ${msText(sinceMs)} ms`
-  return `${where}: ${placeVerbs[place]}, ${sighting!.lengthBytes} bytes${time}${change === '' ? '' : `. ${change}`}`
+  return `${where}: ${placeVerbs[place]}, ${sighting.lengthBytes} bytes${time}${change === '' ? '' : `. ${change}`}`
 }
 
 function seenHtml(station: Station, mostDrawn: number): Markup {
@@ -83,12 +88,20 @@ function seenHtml(station: Station, mostDrawn: number): Markup {
   </details>`
 }
 
+const unseenWords: Readonly<Record<Exclude<Station['state'], 'foretold'>, string>> = {
+  seen: '',
+  stray: '',
+  passed: 'not shown, passed',
+  missing: 'not seen',
+  barred: 'would not get here',
+}
+
 function unseenHtml(station: Station): Markup {
   const { state, steps } = station
-  const words = state === 'passed' ? 'not shown, passed' : 'not seen'
+  const words = state === 'foretold' ? placeVerbs[station.hop.place] : unseenWords[state]
   const row = markup`<span class="row">${deviceHtml(station)} <span class="verb">${words}</span></span>`
   if (steps.length === 0) return markup`<div class="plain">${row}</div>`
-  return markup`<details>
+  return markup`<details${state === 'foretold' && markup` open`}>
     <summary>${row}</summary>
     <div class="inside">${stepsHtml(station)}</div>
   </details>`
@@ -112,6 +125,9 @@ function obstaclesHtml(
   </ul>`
 }
 
+/** Whether the packet has come here, or would. */
+export const isWalked = ({ hop, state }: Station): boolean => hop.sighting !== undefined || state === 'foretold'
+
 export function stationHtml(
   station: Station,
   { mostDrawn, verdict }: { readonly mostDrawn: number; readonly verdict: Pick<Verdict, 'text' | 'remedy'> },
@@ -119,11 +135,11 @@ export function stationHtml(
   const { hop, id, state, mark } = station
   const isSeen = hop.sighting !== undefined
   const isDrop = hop.place === 'drop'
-  const walk = isSeen && markup` data-step data-say="${sayText(station)}"`
+  const walk = isWalked(station) && markup` data-step data-say="${sayText(station)}"`
   return markup`<li class="station ${state}${isDrop ? ' drop' : ''}${mark && mark.kind !== 'astray' && ' ended'}" id="${id}"${walk}>
-    <span class="dot" aria-hidden="true"></span>${hidden(`${stateWords[state]}: `)}
+    <span class="dot" aria-hidden="true"></span>${hidden(`${isDrop ? 'dropped here' : stateWords[state]}: `)}
     ${isSeen ? seenHtml(station, mostDrawn) : unseenHtml(station)}
     ${mark && markHtml(mark, `${id}-end`)}
-    ${obstaclesHtml(station, verdict)}
+    ${state !== 'foretold' && obstaclesHtml(station, verdict)}
   </li>`
 }

@@ -3,7 +3,7 @@ import { type EndMark } from './end-mark.ts'
 import { hidden, markup, type Markup } from './markup.ts'
 import { type PageTrace } from './input.ts'
 import { type Ladder, type Leg, type Station } from './ladder.ts'
-import { markHtml, stationHtml, stepHtml } from './station.ts'
+import { isWalked, markHtml, stationHtml, stepHtml } from './station.ts'
 
 export type Layout = {
   /** Nodes from left to right; undefined is what is outside of the cluster. */
@@ -11,6 +11,7 @@ export type Layout = {
   /** How many bytes the longest bar of the page has. */
   readonly mostDrawn: number
   readonly verdict: PageTrace['verdict']
+  readonly isForetold: boolean
   /** Of an end that no node has. */
   readonly outside: string
 }
@@ -29,8 +30,7 @@ function isSideBySide({ legs }: Ladder, { columns }: Layout): boolean {
 
 /** A namespace that the packet did not get through. */
 function groupClass(pod: string | undefined, stations: readonly Station[]): string {
-  const isLeft = stations.at(-1)!.state !== 'missing'
-  return pod === undefined ? `host${isLeft ? '' : ' unreached'}` : 'pod'
+  return pod === undefined ? `host${isOnWay(stations.at(-1)!) ? '' : ' unreached'}` : 'pod'
 }
 
 const nobody = markup`<p class="nobody">Nothing is told of what happens here.</p>`
@@ -43,7 +43,7 @@ function legHtml(ladder: Ladder, index: number, layout: Layout): Markup {
   const kinds = `node col${column}${isUp ? ' up' : ''}${node === undefined ? ' outside' : ''}`
   return markup`<div class="${kinds}">
     <h3><span class="what">${node === undefined ? 'outside of the cluster ' : 'node '}</span>${node ?? layout.outside}</h3>
-    ${index === 0 && ladder.startMark && markHtml(ladder.startMark, `${direction}-start`)}
+    ${ladder.legMark?.leg === index && markHtml(ladder.legMark.mark, `${direction}-start`)}
     ${
       groups.length > 0 &&
       markup`<div class="groups">
@@ -71,14 +71,13 @@ function legHtml(ladder: Ladder, index: number, layout: Layout): Markup {
   </div>`
 }
 
-const hasSeen = ({ groups }: Leg): boolean =>
-  groups.some(({ stations }) => stations.some(({ hop }) => hop.sighting !== undefined))
+const isCome = ({ groups }: Leg): boolean => groups.some(({ stations }) => stations.some(isWalked))
 
 function wireHtml(ladder: Ladder, index: number, isBackwards: boolean): Markup {
   const { wireMark, legs, direction } = ladder
   const mark: EndMark | undefined = wireMark?.behind === index ? wireMark.mark : undefined
   // outside of the cluster nobody looks
-  const isCrossed = [legs[index]!, legs[index + 1]!].every((leg) => leg.node === undefined || hasSeen(leg))
+  const isCrossed = [legs[index]!, legs[index + 1]!].every((leg) => leg.node === undefined || isCome(leg))
   const state = mark === undefined ? (isCrossed ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
   const isBeyond = legs.slice(index, index + 2).some(({ node }) => node === undefined)
   return markup`<div class="wire ${state}${isBackwards ? ' backwards' : ''}">
@@ -90,9 +89,12 @@ function wireHtml(ladder: Ladder, index: number, isBackwards: boolean): Markup {
 
 const titles = { there: 'The probe', back: 'The answer' } as const
 
-function countText({ seenCount, expectedCount }: Ladder): string {
+function countText({ seenCount, expectedCount }: Ladder, { isForetold }: Layout): string {
+  if (isForetold) return 'as the nodes of the bundle say'
   return expectedCount === 0 ? 'no way was foretold' : `seen at ${seenCount} of ${expectedCount} expected places`
 }
+
+const isOnWay = ({ state }: Station): boolean => state !== 'missing' && state !== 'barred'
 
 export function wayHtml(ladder: Ladder, layout: Layout): Markup {
   const { direction, legs, seenCount } = ladder
@@ -104,22 +106,20 @@ export function wayHtml(ladder: Ladder, layout: Layout): Markup {
     index + 1 < legs.length ? wireHtml(ladder, index, isBackwards) : undefined,
   ])
   const way = markup`<div class="way ${form}">${parts}</div>`
-  const isNeverSent = direction === 'back' && seenCount === 0 && outcome !== 'answered' && outcome !== 'answer-lost'
-  const hasAny = legs.some(({ groups }) =>
-    groups.some(({ stations }) => stations.some(({ state }) => state !== 'missing')),
-  )
-  if (isNeverSent && !hasAny)
+  const isUnseen = direction === 'back' && seenCount === 0 && outcome !== 'answered' && outcome !== 'answer-lost'
+  const hasAny = legs.some(({ groups }) => groups.some(({ stations }) => stations.some(isOnWay)))
+  if (isUnseen && !hasAny)
     return markup`<section class="direction" aria-labelledby="${direction}">
       <h2 id="${direction}">${titles[direction]}</h2>
       <details class="untaken">
-        <summary>No answer was seen. The way that it was expected to take</summary>
+        <summary>${layout.isForetold ? 'No answer would be sent.' : 'No answer was seen.'} The way that it was expected to take</summary>
         ${way}
       </details>
     </section>`
   return markup`<section class="direction" aria-labelledby="${direction}">
     <header>
       <h2 id="${direction}">${titles[direction]}</h2>
-      <p>${countText(ladder)}</p>
+      <p>${countText(ladder, layout)}</p>
     </header>
     ${way}
   </section>`
