@@ -110,9 +110,11 @@ function write(option: 'html' | 'pcap', path: string, content: string | Uint8Arr
   }
 }
 
-type Besides = { readonly json?: boolean | undefined } & Readonly<Record<(typeof ofPackets)[number], unknown>>
+type Besides = { readonly json?: boolean | undefined; readonly html?: string | undefined } & Readonly<
+  Record<(typeof ofPackets)[number], unknown>
+>
 /** What there is only of packets that were seen, or of agents that are there. */
-const ofPackets = ['pcap', 'bytes', 'ways', 'html', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
+const ofPackets = ['pcap', 'bytes', 'ways', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
 
 /** What a bundle's nodes would do; returns the exit status. */
 async function tellOfBundle(path: string, asked: TraceOptions, values: Besides): Promise<number> {
@@ -123,6 +125,7 @@ async function tellOfBundle(path: string, asked: TraceOptions, values: Besides):
   const told = await foretell(path, asked)
   if (values.json === true) printJson(foretoldJson(told))
   else print(renderForetold(told, tableWidth()))
+  if (values.html !== undefined) write('html', values.html, tracePage(foretoldJson(told), `causeway ${version()}`))
   return foretoldStatus(told)
 }
 
