@@ -2,7 +2,8 @@
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
 import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
-import { type NodeAnswers, type Sign } from './types.ts'
+import { isLost } from './losses.ts'
+import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
 
 type Told = ToldProblem & { readonly node: string }
 
@@ -40,9 +41,20 @@ const hangs = (message: string) => ({
     'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
 })
 
+/** Packets were sent to it, and all of them are lost. */
+function answersNothing(node: string, packets: readonly FollowedPacket[]): boolean {
+  const own = packets.filter(({ from, to }) => to.node === node && from.node !== node)
+  return own.length > 0 && own.every(isLost)
+}
+
 /** Nodes whose agents do not answer; what is known of them otherwise, others say. */
-export function silentAgents(answers: readonly NodeAnswers[]): Sign[] {
+export function silentAgents(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Sign[] {
   return answers.filter(isSilent).map(({ node, silences }) => {
+    if (answersNothing(node, packets)) {
+      const why = silences[0]?.why ?? 'it does not answer'
+      const message = `it answers nothing, neither packets nor a request to its agent: ${why}`
+      return { ...problem('CW6003', `node/${node}`, message), nodes: [node], extent: { at: node } }
+    }
     const [{ why, isLate } = { why: 'it does not answer', isLate: undefined }] = silences
     const { message, ...texts } =
       isLate === true ? hangs(`its agent is there and hangs: ${why}`) : { message: `its agent is not there: ${why}` }

@@ -16,7 +16,7 @@ import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from
 export function diagnose(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Diagnosis {
   const names = namesIn(answers)
   const told = [
-    ...silentAgents(answers),
+    ...silentAgents(answers, packets),
     ...ownProblems(answers, names),
     ...cutFromApi(answers),
     ...podSigns(answers),

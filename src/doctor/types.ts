@@ -76,6 +76,8 @@ export type Loss = {
   readonly to: string
   /** Only packets of full size are concerned. */
   readonly isOfSize: boolean
+  /** It was lost on the wire behind this node. */
+  readonly wireBehind?: string
   /** What the trace blames, and at which node. */
   readonly code?: string
   readonly node?: string
