@@ -27,8 +27,16 @@ function joined(same: readonly Told[], names: Names): Sign {
   return { code, object, message, how, remedy, nodes, extent: extentOf(first, first.node, names) }
 }
 
-export function ownProblems(answers: readonly NodeAnswers[], names: Names): Sign[] {
-  return [...Map.groupBy(answers.flatMap(toldBy), identityOf).values()].map((same) => joined(same, names))
+/** `ofObjects` are problems that Node objects show by themselves, whoever tells them. */
+export function ownProblems(
+  answers: readonly NodeAnswers[],
+  names: Names,
+  ofObjects: readonly ToldProblem[] = [],
+): Sign[] {
+  const found = ofObjects.map((each) => ({ ...each, node: each.object.replace('node/', '') }))
+  return [...Map.groupBy([...answers.flatMap(toldBy), ...found], identityOf).values()].map((same) =>
+    joined(same, names),
+  )
 }
 
 function isSilent({ status }: NodeAnswers): boolean {

@@ -1,4 +1,5 @@
 // What nodes answered and what packets did, made into findings. Pure.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
@@ -13,11 +14,15 @@ import { programSigns } from './programs.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
-export function diagnose(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Diagnosis {
+export function diagnose(
+  answers: readonly NodeAnswers[],
+  packets: readonly FollowedPacket[],
+  ofObjects: readonly ToldProblem[] = [],
+): Diagnosis {
   const names = namesIn(answers)
   const told = [
     ...silentAgents(answers, packets),
-    ...ownProblems(answers, names),
+    ...ownProblems(answers, names, ofObjects),
     ...cutFromApi(answers),
     ...podSigns(answers),
     ...neighbourSigns(answers),
