@@ -51,6 +51,17 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
   }
 }
 
+/** The answers, with what kernels of these nodes have by now. */
+export async function withFactsAfter(asked: readonly AskedNode[], nodes: ReadonlySet<string>): Promise<NodeAnswers[]> {
+  return await Promise.all(
+    asked.map(async ({ agent, answers }) => {
+      if (!nodes.has(agent.node) || answers.status === undefined) return answers
+      const outcome = await askSoon(agent, 'facts', {}, undefined, factsMs)
+      return outcome.kind === 'answer' ? { ...answers, factsAfter: outcome.value } : answers
+    }),
+  )
+}
+
 /** Asks all of them, `mostAtOnce` at a time; the answers are in their order. */
 export async function askNodes(agents: readonly AgentOfNode[]): Promise<AskedNode[]> {
   using progress = new Progress(agents.length)

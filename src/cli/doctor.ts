@@ -1,5 +1,6 @@
 // `causeway doctor`: asks every agent, follows packets, and says what is wrong.
 import { type AgentOfNode } from '#/api/client.ts'
+import { suspectChecksums } from '#/doctor/checksums.ts'
 import { diagnose } from '#/doctor/diagnose.ts'
 import { aboutNode } from '#/doctor/about-node.ts'
 import { chosenSource } from './access/open.ts'
@@ -7,7 +8,7 @@ import { type AgentChoice } from './access/source.ts'
 import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action } from './command.ts'
-import { askNodes } from './doctor-ask.ts'
+import { askNodes, withFactsAfter } from './doctor-ask.ts'
 import { problemsOfObjects, readObjects } from './doctor-objects.ts'
 import { doctorJson, newsJson } from './doctor-json.ts'
 import { followRing } from './doctor-packets.ts'
@@ -29,7 +30,9 @@ async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, abou
   if (about !== undefined && !answers.some(({ node }) => node === about))
     throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
   const ring = await followRing(asked, about)
-  const found = diagnose(answers, ring.packets, problemsOfObjects(objects, answers))
+  const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
+  const all = await withFactsAfter(asked, new Set(suspects))
+  const found = diagnose(all, ring.packets, problemsOfObjects(objects, answers))
   const unread =
     objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
   const diagnosis = { ...found, notes: [...found.notes, ...unread] }

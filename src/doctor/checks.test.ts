@@ -191,3 +191,18 @@ test('an observer of a network does not call it a leftover', () => {
     ['Calico'],
   )
 })
+
+test('where kernels do not say why they drop, counts of wrong checksums that grow tell it', () => {
+  const counted =
+    (tcp: number) =>
+    (node: string): NodeFacts =>
+      factsOf(node, { checksumErrors: { tcp: node === 'node-2' ? tcp : 5, udp: 0 } })
+  const before = withFacts(clusterOf(2), counted(1))
+  const after = (tcp: number) => before.map((each) => ({ ...each, factsAfter: counted(tcp)(each.node) }))
+  const tcp = { ...packetOf('node-1', 'node-2'), protocol: 'tcp' } as const
+  const found = (answers: readonly NodeAnswers[], packets: Parameters<typeof diagnose>[1]) =>
+    diagnose(answers, packets).findings.map(({ code, object }) => `${code} ${object}`)
+  assert.deepEqual(found(after(3), [tcp, wholePacket('node-1', 'node-2')]), ['CW8103 node/node-1'])
+  assert.deepEqual(found(after(1), [tcp, wholePacket('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
+  assert.deepEqual(found(after(3), [tcp, packetOf('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
+})

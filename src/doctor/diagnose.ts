@@ -6,6 +6,7 @@ import { arrange } from './causes.ts'
 import { namesIn } from './extent.ts'
 import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
+import { checksumSigns } from './checksums.ts'
 import { clockSigns } from './clocks.ts'
 import { leftoversIn, withLeftovers } from './leftovers.ts'
 import { neighbourSigns } from './neighbours.ts'
@@ -29,6 +30,7 @@ export function diagnose(
     ...programSigns(answers),
     ...settingSigns(answers),
     ...clockSigns(answers),
+    ...checksumSigns(answers, packets),
   ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))

@@ -9,6 +9,7 @@ import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
+import { doctorBenchmark } from './doctor.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
@@ -28,6 +29,7 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  doctorBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
