@@ -1,5 +1,6 @@
 // `causeway doctor`: asks every agent, follows packets, and says what is wrong.
 import { type AgentOfNode } from '#/api/client.ts'
+import { messageOf } from '#/lib/log.ts'
 import { suspectChecksums } from '#/doctor/checksums.ts'
 import { diagnose } from '#/doctor/diagnose.ts'
 import { aboutNode } from '#/doctor/about-node.ts'
@@ -14,9 +15,11 @@ import { doctorJson, newsJson } from './doctor-json.ts'
 import { followRing } from './doctor-packets.ts'
 import { exitStatusOf, renderDiagnosis, renderNews, type Told } from './doctor-text.ts'
 import { watchDiagnosis } from './doctor-watch.ts'
-import { print, printJson, tableWidth } from './output.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
 import { makeTracePrograms } from './set-up.ts'
 import { stopRequested } from './signals.ts'
+
+const untoldStatus = 3
 
 const doctorOptions = {
   watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
@@ -72,12 +75,20 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
     noMore(positionals)
     const { node, watch: isWatching, json, ...choice } = values
     if (chosenSource(choice).kind === 'lab') makeTracePrograms()
-    return withAgents(choice, async (agents) => {
-      if (isWatching) return watch(agents, choice, node, json === true)
-      const told = await examine(agents, choice, node)
-      if (json) printJson(doctorJson(told))
-      else print(renderDiagnosis(told, tableWidth()))
-      return exitStatusOf(told)
-    })
+    try {
+      return await withAgents(choice, async (agents) => {
+        if (isWatching) return watch(agents, choice, node, json === true)
+        const told = await examine(agents, choice, node)
+        if (json) printJson(doctorJson(told))
+        else print(renderDiagnosis(told, tableWidth()))
+        return exitStatusOf(told)
+      })
+    } catch (error) {
+      if (error instanceof UsageError) throw error
+      // a status of 1 would say that something is wrong with the cluster
+      if (json) printJson({ error: messageOf(error), exitStatus: untoldStatus })
+      else complain(`causeway: ${messageOf(error)}`)
+      return untoldStatus
+    }
   },
 }
