@@ -80,7 +80,7 @@ function endText({ addr, pod, node }: End & { readonly hostPod?: string }): stri
   return node === undefined ? addr : `${node} (${addr})`
 }
 
-function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
+export function titleOf({ probe: { pair, wish, request }, behind }: Pick<SizedRun, 'probe' | 'behind'>): string {
   const { protocol } = wish
   const what =
     protocol === 'icmp'
@@ -91,7 +91,7 @@ function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
   return `${what}${size}: ${endText(pair.from)} → ${endText(pair.to)}${via}`
 }
 
-const hanging = (text: string, start: string, width: number): string =>
+export const hanging = (text: string, start: string, width: number): string =>
   wrapWords(text, width === Infinity ? Infinity : width - 2)
     .map((line, index) => (index === 0 ? start : ' '.repeat(Math.max(2, start.length))) + line)
     .join('\n')
@@ -120,7 +120,7 @@ function stepLine({ kind, text, device, pod, code }: Step): string {
   return `${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
 }
 
-function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
+export function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
   return predictions
     .filter(({ steps }) => steps.length > 0)
     .map(({ node, steps }) =>

@@ -275,6 +275,29 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
     lab.healthy(one, two)
     assert.deepEqual(lab.problems(), [])
   })
+
+  test('lab break has faults of flannel in both families, which are named and taken back', () => {
+    const [one, two] = [lab.podOn('node-1'), lab.podOn('node-2')]
+    for (const [name, code] of [
+      ['flannel-route-gone', 'CW6501'],
+      ['flannel-neighbour-wrong-mac', 'CW6502'],
+      ['flannel-fdb-stale', 'CW6503'],
+    ] as const) {
+      must(causeway, 'lab', 'break', name, '--name', lab.name, '--quiet')
+      const { verdict } = lab.trace(one, two, '--family', '6')
+      assert.deepEqual([verdict.outcome, verdict.code], ['lost', code], `${name}: ${verdict.text}`)
+      assert.deepEqual(
+        lab.problems().map((each) => each.split(' ').slice(0, 2).join(' ')),
+        [`node-1 ${code}`, `node-1 ${code}`],
+        name,
+      )
+      must(causeway, 'lab', 'mend', name, '--name', lab.name)
+      assert.deepEqual(lab.problems(), [], name)
+    }
+    lab.healthy(one, two, '--family', '6')
+    const refused = run(causeway, ['lab', 'break', 'agent-dead', '--name', lab.name])
+    assert.match(refused.stderr, /those of this lab have flannel/)
+  })
 })
 
 suite('observing flannel with host-gw', { timeout: 120_000 }, () => {
