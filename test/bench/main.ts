@@ -9,6 +9,7 @@ import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
+import { doctorBenchmark } from './doctor.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
@@ -30,6 +31,7 @@ const benchmarks: readonly Benchmark[] = [
   costsBenchmark,
   policyIndexBenchmark,
   traceBenchmark,
+  doctorBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
