@@ -9,6 +9,7 @@ import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
+import { doctorBenchmark } from './doctor.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
@@ -16,6 +17,7 @@ import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
+import { traceBenchmark } from './trace.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -28,6 +30,8 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  traceBenchmark,
+  doctorBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

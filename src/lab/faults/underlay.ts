@@ -23,6 +23,9 @@ function securityGroup(scene: Scene, hooks: readonly ('ingress' | 'egress')[]): 
 }
 
 function narrowed(scene: Scene, { netns, device }: { netns: string; device: string }): void {
+  // kernels remember for ten minutes what a way carries
+  for (const { netns: node } of scene.nodes)
+    for (const family of scene.families) scene.restore(node, `ip -${family} route flush cache`)
   const before = scene.spec.underlayMtuBytes
   const set = (bytes: number): string => `ip link set dev ${device} mtu ${bytes}`
   scene.run(netns, set(before - narrowerByBytes), set(before))
@@ -51,6 +54,7 @@ export const underlayFaults: readonly Fault[] = [
       'the network carries smaller packets to and from a node than its devices say, and tells nobody of those it drops',
     where: "the MTU of the node's port of the switch",
     codes: [],
+    doctor: ['CW8101'],
     needs: needsTwoNodes,
     cause: (scene) => narrowed(scene, scene.portOf(scene.node)),
   },
@@ -59,6 +63,7 @@ export const underlayFaults: readonly Fault[] = [
     about: 'a router carries smaller packets than the devices of nodes say, and tells the senders',
     where: "the MTU of the router's device",
     codes: [],
+    doctor: ['CW8101'],
     needs: ({ racks, subnets, routing, families }) => {
       if (racks === undefined && subnets < 2)
         return 'no router is between its nodes; causeway lab up --subnets 2, or --racks 2'
@@ -78,6 +83,7 @@ export const underlayFaults: readonly Fault[] = [
     about: `the network loses one packet in five on the way to a node`,
     where: "a filter of tc at the node's port of the switch",
     codes: [],
+    doctor: ['CW8102'],
     needs: needsTwoNodes,
     cause: (scene) => addClassic(scene, scene.portOf(scene.node), 'egress', droppingShare(lostShare)),
   },
@@ -97,6 +103,7 @@ export const underlayFaults: readonly Fault[] = [
     about: 'a node has a wrong MAC for what its packets to another node go to next',
     where: 'a permanent neighbour entry on the device of the underlay',
     codes: [],
+    doctor: ['CW8105'],
     needs: needsTwoNodes,
     cause: (scene) => {
       for (const addr of scene.nextHopsTo(scene.peer)) {
