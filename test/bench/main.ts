@@ -14,6 +14,7 @@ import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
+import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 
@@ -28,6 +29,7 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  probingBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
